@@ -82,10 +82,15 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status_and_code();
-        let detail = ErrorDetail { code: code.to_owned(), message: self.to_string() };
+        let detail = ErrorDetail {
+            code: code.to_owned(),
+            message: self.to_string(),
+        };
         let mut response = (status, Json(ErrorBody { error: detail })).into_response();
         if matches!(self, Self::RateLimited | Self::Full | Self::NotRunning(_)) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }

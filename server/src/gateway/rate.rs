@@ -39,20 +39,31 @@ struct Bucket {
 
 impl JoinLimiter {
     pub(super) fn new(rates: Rates) -> Self {
-        Self { rates, buckets: HashMap::new(), swept_at: None }
+        Self {
+            rates,
+            buckets: HashMap::new(),
+            swept_at: None,
+        }
     }
 
     /// Takes one join of `address`; `false` when it has none left. `now` is since a fixed origin.
     pub(super) fn take(&mut self, now: Duration, address: IpAddr) -> bool {
         let address = limited_address(address);
-        let per_s = f64::from(if address.is_loopback() { self.rates.loopback } else { self.rates.remote });
+        let per_s = f64::from(if address.is_loopback() {
+            self.rates.loopback
+        } else {
+            self.rates.remote
+        });
         if self.buckets.len() >= ADDRESSES_MAX && !self.buckets.contains_key(&address) {
             self.sweep(now);
             if self.buckets.len() >= ADDRESSES_MAX {
                 return false;
             }
         }
-        let full = Bucket { joins: per_s * BURST_S, filled_at: now };
+        let full = Bucket {
+            joins: per_s * BURST_S,
+            filled_at: now,
+        };
         let bucket = self.buckets.entry(address).or_insert(full);
         let elapsed_s = now.saturating_sub(bucket.filled_at).as_secs_f64();
         bucket.joins = (bucket.joins + elapsed_s * per_s).min(per_s * BURST_S);
@@ -66,12 +77,16 @@ impl JoinLimiter {
 
     /// Forgets addresses whose bucket has filled up again.
     fn sweep(&mut self, now: Duration) {
-        if self.swept_at.is_some_and(|at| now.saturating_sub(at) < Duration::from_secs(1)) {
+        if self
+            .swept_at
+            .is_some_and(|at| now.saturating_sub(at) < Duration::from_secs(1))
+        {
             return;
         }
         self.swept_at = Some(now);
         // An idle bucket is full after ten seconds, whatever its rate.
-        self.buckets.retain(|_, bucket| now.saturating_sub(bucket.filled_at).as_secs_f64() < BURST_S);
+        self.buckets
+            .retain(|_, bucket| now.saturating_sub(bucket.filled_at).as_secs_f64() < BURST_S);
     }
 }
 
@@ -87,11 +102,16 @@ fn limited_address(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    const RATES: Rates = Rates { remote: 2, loopback: 1_000 };
+    const RATES: Rates = Rates {
+        remote: 2,
+        loopback: 1_000,
+    };
 
     fn taken(limiter: &mut JoinLimiter, at_ms: u64, address: &str, attempts: usize) -> usize {
         let address = address.parse().unwrap();
-        (0..attempts).filter(|_| limiter.take(Duration::from_millis(at_ms), address)).count()
+        (0..attempts)
+            .filter(|_| limiter.take(Duration::from_millis(at_ms), address))
+            .count()
     }
 
     #[test]
@@ -106,7 +126,11 @@ mod tests {
     #[test]
     fn a_swarm_on_this_machine_joins_at_once() {
         for loopback in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-            assert_eq!(taken(&mut JoinLimiter::new(RATES), 0, loopback, 20_000), 10_000, "{loopback}");
+            assert_eq!(
+                taken(&mut JoinLimiter::new(RATES), 0, loopback, 20_000),
+                10_000,
+                "{loopback}"
+            );
         }
     }
 

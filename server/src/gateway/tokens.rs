@@ -11,7 +11,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::hmac;
-use throng_shared::netcode::{ConnectToken, Entropy, EntropyError, KEY_BYTES, PROTOCOL_ID, TokenError, TokenRequest};
+use throng_shared::netcode::{
+    ConnectToken, Entropy, EntropyError, KEY_BYTES, PROTOCOL_ID, TokenError, TokenRequest,
+};
 
 use crate::net::assign::{Assigner, ServerFull};
 use crate::net::claims::{PlayerName, SessionClaims};
@@ -68,7 +70,12 @@ impl TokenIssuer {
     pub fn new(config: IssuerConfig) -> Result<Self, EntropyError> {
         let mut entropy = Entropy::from_os()?;
         let proof_key = hmac::Key::new(hmac::HMAC_SHA256, &entropy.bytes::<32>());
-        Ok(Self { config, entropy, proof_key, session_number: 0 })
+        Ok(Self {
+            config,
+            entropy,
+            proof_key,
+            session_number: 0,
+        })
     }
 
     /// The client that `resume` proves to be, or `None` when this process did not issue it.
@@ -89,12 +96,18 @@ impl TokenIssuer {
         unix: Duration,
     ) -> Result<Issued, IssueError> {
         let client_id = resumed.unwrap_or_else(|| u64::from_le_bytes(self.entropy.bytes()) % CLIENT_IDS);
-        let worker = self.config.assigner.assign(client_id, now, now + Duration::from_secs(TOKEN_EXPIRE_S))?;
+        let worker =
+            self.config
+                .assigner
+                .assign(client_id, now, now + Duration::from_secs(TOKEN_EXPIRE_S))?;
         let address = self.config.addresses[usize::from(worker)];
         // Grows within this process, and across restarts as far as the clock does.
         let unix_us = u64::try_from(unix.as_micros()).unwrap_or(u64::MAX);
         self.session_number = unix_us.max(self.session_number + 1);
-        let claims = SessionClaims { session_number: self.session_number, name };
+        let claims = SessionClaims {
+            session_number: self.session_number,
+            name,
+        };
         let request = TokenRequest {
             protocol_id: PROTOCOL_ID,
             client_id,
@@ -131,7 +144,9 @@ mod tests {
     fn issuer(workers: u16, sessions_max: u32) -> TokenIssuer {
         let loads: Arc<[WorkerLoad]> = (0..workers).map(|_| WorkerLoad::default()).collect();
         TokenIssuer::new(IssuerConfig {
-            addresses: (0..workers).map(|worker| SocketAddr::from(([203, 0, 113, 7], 5_000 + worker))).collect(),
+            addresses: (0..workers)
+                .map(|worker| SocketAddr::from(([203, 0, 113, 7], 5_000 + worker)))
+                .collect(),
             private_key: [7; KEY_BYTES],
             assigner: Assigner::new(AssignStrategy::RoundRobin, loads, sessions_max),
         })
@@ -139,7 +154,12 @@ mod tests {
     }
 
     fn issue(issuer: &mut TokenIssuer, resumed: Option<u64>) -> Result<Issued, IssueError> {
-        issuer.issue(PlayerName::new("Ada").unwrap(), resumed, Duration::ZERO, Duration::from_secs(1_700_000_000))
+        issuer.issue(
+            PlayerName::new("Ada").unwrap(),
+            resumed,
+            Duration::ZERO,
+            Duration::from_secs(1_700_000_000),
+        )
     }
 
     #[test]
@@ -158,7 +178,9 @@ mod tests {
     #[test]
     fn clients_are_new_and_fit_a_json_number() {
         let mut issuer = issuer(1, 1_000);
-        let ids: BTreeSet<u64> = (0..500).map(|_| issue(&mut issuer, None).unwrap().client_id).collect();
+        let ids: BTreeSet<u64> = (0..500)
+            .map(|_| issue(&mut issuer, None).unwrap().client_id)
+            .collect();
         assert_eq!(ids.len(), 500);
         assert!(ids.iter().all(|&id| id < CLIENT_IDS));
     }
@@ -168,7 +190,10 @@ mod tests {
         let mut first = issuer(1, 10);
         let issued = issue(&mut first, None).unwrap();
         assert_eq!(first.resumed(&issued.resume), Some(issued.client_id));
-        assert_eq!(issue(&mut first, Some(issued.client_id)).unwrap().client_id, issued.client_id);
+        assert_eq!(
+            issue(&mut first, Some(issued.client_id)).unwrap().client_id,
+            issued.client_id
+        );
         assert_eq!(issuer(1, 10).resumed(&issued.resume), None, "another process");
 
         let proof = BASE64.decode(&issued.resume).unwrap();
