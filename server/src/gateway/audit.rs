@@ -15,7 +15,7 @@
 //! | then each, by slot | global id u64; x i32, y i32, vx i16, vy i16, yaw u16, flags u16 in the quanta of `Pose`; tick of the last change u32 |
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bevy_ecs::prelude::Resource;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -34,8 +34,10 @@ pub const AUDIT_HEADER_BYTES: usize = 16;
 pub const AUDIT_ROW_BYTES: usize = 28;
 
 /// The simulation's end: give it every published frame.
+///
+/// The mutex is never locked: it is only reached through `&mut`, and makes the queue's end a resource.
 #[derive(Resource)]
-pub struct AuditSink(Producer<Arc<Frame>>);
+pub struct AuditSink(Mutex<Producer<Arc<Frame>>>);
 
 /// The gateway's end.
 pub struct AuditFrames {
@@ -60,7 +62,7 @@ impl AuditSink {
     /// Offers a frame. Without room it is not kept: the gateway has been asleep for 64 ticks.
     pub fn offer(&mut self, frame: &Arc<Frame>) {
         // A full queue loses nothing but this tick's audit, which then answers 404.
-        let _ = self.0.push(Arc::clone(frame));
+        let _ = self.0.get_mut().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(frame));
     }
 }
 
