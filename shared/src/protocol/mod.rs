@@ -7,5 +7,6 @@
 
 pub mod bits;
 pub mod codec;
+pub mod delta;
 pub mod ids;
 pub mod pose;
