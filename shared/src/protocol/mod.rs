@@ -10,3 +10,4 @@ pub mod codec;
 pub mod delta;
 pub mod ids;
 pub mod pose;
+pub mod snapshot;
