@@ -36,8 +36,6 @@ pub use presence::{Presence, PresenceSize};
 pub use reader::SnapshotReader;
 pub use writer::SnapshotWriter;
 
-/// First byte of every snapshot packet.
-pub const SNAPSHOT_KIND: u8 = 0x80;
 /// Packets that one tick's snapshot can have at most.
 pub const SNAPSHOT_PARTS_MAX: usize = 32;
 /// Short ids that a session can have at most.

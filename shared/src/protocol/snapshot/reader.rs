@@ -3,9 +3,10 @@
 use super::{
     BASELINE_AGE_BITS, COMPONENT_LENGTH_BITS, ComponentsHead, Enter, GLOBAL_WIDTHS, INPUT_AGE_NONE,
     KIND_BITS, MARGIN_BITS, OwnerBlock, PART_BITS, Presence, SECTION_AGE_BITS, SHORT_ID_BITS_MIN,
-    SNAPSHOT_KIND, SectionHead, ShortId, SnapshotError, SnapshotHeader,
+    SectionHead, ShortId, SnapshotError, SnapshotHeader,
 };
 use crate::limits::COMPONENT_BYTES_MAX;
+use crate::protocol::PayloadKind;
 use crate::protocol::bits::BitReader;
 use crate::protocol::delta::{Motion, read_absolute};
 use crate::protocol::ids::{GlobalId, SourceId};
@@ -33,7 +34,7 @@ impl<'a> SnapshotReader<'a> {
     ) -> Result<(Self, SnapshotHeader, Option<OwnerBlock>), SnapshotError> {
         let mut bits = BitReader::new(bytes);
         let head = bits.read(KIND_BITS + 32 + PART_BITS + 2)?;
-        if head as u8 != SNAPSHOT_KIND {
+        if head as u8 != PayloadKind::SNAPSHOT {
             return Err(SnapshotError::Kind);
         }
         let header = SnapshotHeader {

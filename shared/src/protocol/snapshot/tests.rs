@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::COMPONENT_BYTES_MAX;
+use crate::protocol::PayloadKind;
 use crate::protocol::delta::Motion;
 
 const MOTION: Motion = Motion::new(20);
@@ -367,7 +368,7 @@ proptest! {
     fn noise_ends_in_a_packet_or_an_error(mut bytes in prop::collection::vec(any::<u8>(), 0..300), components in 0u32..=64) {
         let _ = read(&bytes, Tick(5), components);
         if let Some(kind) = bytes.first_mut() {
-            *kind = SNAPSHOT_KIND;
+            *kind = PayloadKind::SNAPSHOT;
         }
         let _ = read(&bytes, Tick(5), components);
     }

@@ -3,8 +3,9 @@
 use super::{
     BASELINE_AGE_BITS, COMPONENT_LENGTH_BITS, ComponentsHead, EXCEPTION_BITS, Enter, GLOBAL_WIDTHS,
     INPUT_AGE_NONE, KIND_BITS, MARGIN_BITS, MARGIN_MAX, OwnerBlock, PART_BITS, Presence, SECTION_AGE_BITS,
-    SECTION_AGE_MAX, SHORT_ID_BITS_MIN, SNAPSHOT_KIND, SectionHead, ShortId, SnapshotHeader, global_class,
+    SECTION_AGE_MAX, SHORT_ID_BITS_MIN, SectionHead, ShortId, SnapshotHeader, global_class,
 };
+use crate::protocol::PayloadKind;
 use crate::protocol::bits::BitWriter;
 use crate::protocol::delta::{DeltaBits, write_absolute};
 use crate::protocol::pose::Pose;
@@ -26,8 +27,9 @@ impl<'a> SnapshotWriter<'a> {
     pub fn new(buffer: &'a mut [u8], header: SnapshotHeader, owner: Option<&OwnerBlock>) -> Self {
         let mut bits = BitWriter::new(buffer);
         let width = u64::from(header.id_bits - SHORT_ID_BITS_MIN);
-        let head =
-            u64::from(SNAPSHOT_KIND) | u64::from(header.sequence) << 8 | u64::from(header.tick.wire()) << 24;
+        let head = u64::from(PayloadKind::SNAPSHOT)
+            | u64::from(header.sequence) << 8
+            | u64::from(header.tick.wire()) << 24;
         bits.write(
             head | u64::from(header.part) << 40 | width << 45,
             KIND_BITS + 32 + PART_BITS + 2,
