@@ -7,8 +7,8 @@
 
 pub mod bits;
 pub mod codec;
-pub mod guest;
 pub mod delta;
+pub mod guest;
 pub mod hello;
 pub mod ids;
 pub mod input;
