@@ -52,8 +52,7 @@ mod tests {
             stats.tick_ended(tick, Duration::from_millis(2));
             stats.fanned_out(tick, Duration::from_millis(5));
         }
-        stats.overran(1);
-        stats.overran(1);
+        stats.set_overruns(2, 2);
         let later = stats.report(Duration::from_secs(20));
         let later = StatsReport { cpu_us: 5_000_000, clients: 1_234, resident_bytes: 100 << 20, ..later };
         let line = Summary { earlier: &earlier, later: &later }.to_string();
