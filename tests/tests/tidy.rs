@@ -36,20 +36,31 @@ fn root() -> PathBuf {
 fn sources() -> Vec<(String, String)> {
     let root = root();
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["shared", "server", "client", "tests"].map(|name| root.join(name)).into();
+    let mut folders: Vec<PathBuf> = ["shared", "server", "client", "tests"]
+        .map(|name| root.join(name))
+        .into();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap().map(Result::unwrap) {
             let path = entry.path();
             if path.is_dir() && !path.ends_with("target") {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
+                let name = path
+                    .strip_prefix(&root)
+                    .unwrap()
+                    .to_string_lossy()
+                    .replace('\\', "/");
                 found.push((name, fs::read_to_string(&path).unwrap()));
             }
         }
     }
     found.sort();
-    assert!(found.len() > 40, "only {} source files found under {}", found.len(), root.display());
+    assert!(
+        found.len() > 40,
+        "only {} source files found under {}",
+        found.len(),
+        root.display()
+    );
     found
 }
 
@@ -74,7 +85,10 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// The stages of `package`, first to last, from the fenced block after its name under "Stage order".
 fn stage_order(architecture: &str, package: &str) -> Vec<String> {
-    let section = architecture.split("## Stage order").nth(1).expect("architecture.md has a stage order");
+    let section = architecture
+        .split("## Stage order")
+        .nth(1)
+        .expect("architecture.md has a stage order");
     let line = section
         .lines()
         .find_map(|line| line.strip_prefix(&format!("{package}: ")))
@@ -84,7 +98,12 @@ fn stage_order(architecture: &str, package: &str) -> Vec<String> {
 
 /// First path segments of every `crate::` path in a line, groups in braces included.
 fn crate_paths(line: &str) -> Vec<&str> {
-    let ident = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').len();
+    let ident = |text: &str| {
+        text.len()
+            - text
+                .trim_start_matches(|c: char| c.is_alphanumeric() || c == '_')
+                .len()
+    };
     let mut found = Vec::new();
     for rest in line.split("crate::").skip(1) {
         if let Some(group) = rest.strip_prefix('{') {
@@ -112,21 +131,37 @@ fn crate_paths(line: &str) -> Vec<&str> {
 
 /// Complaints about `path` (inside `package/src/`) importing a stage that comes after its own.
 fn check_stage(order: &[String], package: &str, path: &str, text: &str) -> Vec<String> {
-    let inside = path.strip_prefix(&format!("{package}/src/")).expect("a file of this package");
+    let inside = path
+        .strip_prefix(&format!("{package}/src/"))
+        .expect("a file of this package");
     let own = inside.split(['/', '.']).next().unwrap_or_default();
     if matches!(own, "lib" | "bin") {
         return Vec::new();
     }
     let Some(own_rank) = order.iter().position(|stage| stage == own) else {
-        return vec![format!("{path}: stage `{own}` has no place in docs/architecture.md's stage order")];
+        return vec![format!(
+            "{path}: stage `{own}` has no place in docs/architecture.md's stage order"
+        )];
     };
     // Groups may span lines: joined, they are one line to `crate_paths`.
-    let joined: String = code_lines(without_tests(text)).map(|(_, line)| line.trim()).collect::<Vec<_>>().join(" ");
+    let joined: String = code_lines(without_tests(text))
+        .map(|(_, line)| line.trim())
+        .collect::<Vec<_>>()
+        .join(" ");
     let mut named: Vec<&str> = crate_paths(&joined);
     named.sort_unstable();
     named.dedup();
-    let later = |stage: &&str| order.iter().position(|other| other == stage).is_some_and(|rank| rank > own_rank);
-    named.into_iter().filter(later).map(|stage| format!("{path}: `{own}` imports the later stage `{stage}`")).collect()
+    let later = |stage: &&str| {
+        order
+            .iter()
+            .position(|other| other == stage)
+            .is_some_and(|rank| rank > own_rank)
+    };
+    named
+        .into_iter()
+        .filter(later)
+        .map(|stage| format!("{path}: `{own}` imports the later stage `{stage}`"))
+        .collect()
 }
 
 /// Complaints about headers, sizes, leftovers and schedules in one file.
@@ -143,7 +178,10 @@ fn check_file(path: &str, text: &str) -> Vec<String> {
         (concat!("todo", "!("), false),
         (concat!("unimplemented", "!("), false),
         (concat!("configure", "_sets("), path == "server/src/schedule.rs"),
-        (concat!("use bevy", "_ecs"), !PURE.iter().any(|pure| path.starts_with(pure))),
+        (
+            concat!("use bevy", "_ecs"),
+            !PURE.iter().any(|pure| path.starts_with(pure)),
+        ),
         (concat!("bincode", "::"), path == "shared/src/protocol/codec.rs"),
     ];
     for (number, line) in code_lines(text) {
@@ -159,7 +197,10 @@ fn check_file(path: &str, text: &str) -> Vec<String> {
 /// One test or benchmark that a row of `docs/features.md` names: (row, path, name).
 fn named_tests(features: &str) -> Vec<(String, String, String)> {
     let mut found = Vec::new();
-    for line in features.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| row")) {
+    for line in features
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| row"))
+    {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let shown_by = cells.get(3).copied().unwrap_or_default();
         for token in shown_by.split('`').skip(1).step_by(2) {
@@ -201,7 +242,10 @@ fn stages_import_only_earlier_stages() {
 
 #[test]
 fn files_are_tidy() {
-    let complaints: Vec<String> = sources().iter().flat_map(|(path, text)| check_file(path, text)).collect();
+    let complaints: Vec<String> = sources()
+        .iter()
+        .flat_map(|(path, text)| check_file(path, text))
+        .collect();
     assert_tidy(&complaints);
 }
 
@@ -217,7 +261,9 @@ fn features_name_tests_that_exist() {
             false => text.contains(&name),
         });
         if !exists {
-            complaints.push(format!("docs/features.md, row {row}: `{path}::{name}` does not exist"));
+            complaints.push(format!(
+                "docs/features.md, row {row}: `{path}::{name}` does not exist"
+            ));
         }
     }
     assert_tidy(&complaints);
@@ -226,9 +272,19 @@ fn features_name_tests_that_exist() {
 #[test]
 fn documents_link_to_files_that_exist() {
     let mut complaints = Vec::new();
-    for name in ["README.md", "docs/architecture.md", "docs/features.md", "docs/tuning.md", "docs/transport.md"] {
+    for name in [
+        "README.md",
+        "docs/architecture.md",
+        "docs/features.md",
+        "docs/tuning.md",
+        "docs/transport.md",
+    ] {
         let text = document(name);
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split([')', '#']).next())
+        {
             let target = root().join(name).parent().unwrap().join(link);
             if !link.is_empty() && !link.contains("://") && !target.exists() {
                 complaints.push(format!("{name}: `{link}` does not exist"));
@@ -242,16 +298,36 @@ fn documents_link_to_files_that_exist() {
 fn server_tree_has_no_renderer() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["tree", "--locked", "--offline", "-p", "throng-server", "-e", "normal,build", "--prefix", "none"])
+        .args([
+            "tree",
+            "--locked",
+            "--offline",
+            "-p",
+            "throng-server",
+            "-e",
+            "normal,build",
+            "--prefix",
+            "none",
+        ])
         .args(["--format", "{p}"])
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let tree = String::from_utf8(output.stdout).unwrap();
     let packages: HashSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert!(packages.contains("bevy_ecs"), "this is not the server's tree:\n{tree}");
-    let unwanted: Vec<&&str> = NOT_ON_SERVER.iter().filter(|name| packages.contains(**name)).collect();
+    assert!(
+        packages.contains("bevy_ecs"),
+        "this is not the server's tree:\n{tree}"
+    );
+    let unwanted: Vec<&&str> = NOT_ON_SERVER
+        .iter()
+        .filter(|name| packages.contains(**name))
+        .collect();
     assert!(unwanted.is_empty(), "the server depends on {unwanted:?}");
 }
 
@@ -260,10 +336,25 @@ fn rules_complain() {
     let order: Vec<String> = ["space", "frame", "net"].map(String::from).into();
     let check = |path, text| check_stage(&order, "server", path, text).len();
     assert_eq!(check("server/src/space/grid.rs", "use crate::frame::Frame;"), 1);
-    assert_eq!(check("server/src/space/grid.rs", "use crate::{\n    frame::{Frame, Row},\n    net,\n};"), 2);
-    assert_eq!(check("server/src/net/core.rs", "use crate::{frame::Frame, space};"), 0);
+    assert_eq!(
+        check(
+            "server/src/space/grid.rs",
+            "use crate::{\n    frame::{Frame, Row},\n    net,\n};"
+        ),
+        2
+    );
+    assert_eq!(
+        check("server/src/net/core.rs", "use crate::{frame::Frame, space};"),
+        0
+    );
     assert_eq!(check("server/src/space/grid.rs", "// See crate::net.\n"), 0);
-    assert_eq!(check("server/src/space/grid.rs", "\n#[cfg(test)]\nmod tests { use crate::net; }"), 0);
+    assert_eq!(
+        check(
+            "server/src/space/grid.rs",
+            "\n#[cfg(test)]\nmod tests { use crate::net; }"
+        ),
+        0
+    );
     assert_eq!(check("server/src/odd.rs", ""), 1);
 
     let long = format!("//! Long.\n{}", "fn f() {}\n".repeat(FILE_LINES_MAX));
