@@ -1,1 +1,3 @@
-//! What the end-to-end tests share: the simulator.
+//! What the end-to-end tests share: the simulator, and the functions that the fuzz targets run.
+
+pub mod simulator;

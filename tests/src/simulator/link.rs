@@ -140,7 +140,8 @@ impl Link {
     pub fn send(&mut self, now: Duration, datagram: &[u8]) {
         self.tally.sent += 1;
         self.tally.sent_bytes += datagram.len() as u64;
-        if self.gate == Gate::Closed || self.in_flight() >= IN_FLIGHT_MAX || self.chance(self.conditions.loss) {
+        if self.gate == Gate::Closed || self.in_flight() >= IN_FLIGHT_MAX || self.chance(self.conditions.loss)
+        {
             self.tally.lost += 1;
             return;
         }
@@ -209,7 +210,10 @@ mod tests {
 
     #[test]
     fn perfect_link_is_exact() {
-        assert_eq!(arrivals(LinkConditions::PERFECT, 1, 500), (0..500).collect::<Vec<_>>());
+        assert_eq!(
+            arrivals(LinkConditions::PERFECT, 1, 500),
+            (0..500).collect::<Vec<_>>()
+        );
     }
 
     #[test]
@@ -218,10 +222,17 @@ mod tests {
         let mut unique = arrived.clone();
         unique.sort_unstable();
         unique.dedup();
-        assert!((5_700..6_300).contains(&unique.len()), "{} of 10,000 arrived", unique.len());
+        assert!(
+            (5_700..6_300).contains(&unique.len()),
+            "{} of 10,000 arrived",
+            unique.len()
+        );
         let copies = arrived.len() - unique.len();
         assert!((200..400).contains(&copies), "{copies} copies of 6,000");
-        assert!(arrived.windows(2).any(|pair| pair[0] > pair[1]), "nothing was overtaken");
+        assert!(
+            arrived.windows(2).any(|pair| pair[0] > pair[1]),
+            "nothing was overtaken"
+        );
     }
 
     #[test]
@@ -247,7 +258,13 @@ mod tests {
 
     #[test]
     fn queue_is_bounded() {
-        let mut link = Link::new(LinkConditions { latency: STEP, ..LinkConditions::PERFECT }, 1);
+        let mut link = Link::new(
+            LinkConditions {
+                latency: STEP,
+                ..LinkConditions::PERFECT
+            },
+            1,
+        );
         for _ in 0..2 * IN_FLIGHT_MAX {
             link.send(Duration::ZERO, b"x");
         }
