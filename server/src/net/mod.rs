@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Sockets, sessions and workers: everything between a datagram and the simulation's queues.
+
+pub mod claims;
+pub mod link;
