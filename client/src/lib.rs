@@ -6,5 +6,6 @@ pub mod inputs;
 pub mod join;
 pub mod mirror;
 pub mod reconnect;
+pub mod seeded;
 pub mod socket;
 pub mod world;

@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What the end-to-end tests share: the simulator, the bot swarm, and the functions that the fuzz targets run.
+
+pub mod swarm;
