@@ -1,4 +1,3 @@
 //! Sockets, sessions and workers: everything between a datagram and the simulation's queues.
 
-pub mod claims;
-pub mod link;
+pub mod assign;

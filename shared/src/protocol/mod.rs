@@ -7,5 +7,6 @@
 
 pub mod bits;
 pub mod codec;
+pub mod guest;
 pub mod ids;
 pub mod pose;
