@@ -7,6 +7,7 @@
 
 pub mod bits;
 pub mod codec;
+pub mod delta;
 pub mod guest;
 pub mod ids;
 pub mod pose;
