@@ -3,6 +3,7 @@
 //! Blocking, for a thread of its own; connections are kept alive between calls. Every failure is a typed
 //! [`JoinError`] that also says whether trying again makes sense. Answers are bounded in size and time.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -93,7 +94,6 @@ impl JoinError {
 }
 
 /// The way into a session.
-#[derive(Debug)]
 pub struct Joined {
     /// Opens one session; see [`ClientCore::new`](crate::connection::ClientCore::new).
     pub token: ConnectToken,
@@ -109,6 +109,18 @@ pub struct Joined {
     pub resume: String,
     /// The server's version.
     pub server_version: String,
+}
+
+impl fmt::Debug for Joined {
+    /// Leaves out the token and the resume proof: both are secrets that must not reach a log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Joined")
+            .field("address", &self.address)
+            .field("tick", &self.tick)
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Joins one server, as often as needed.
@@ -262,7 +274,7 @@ mod tests {
             user_data: &[0; 256],
             private_key: &[7; 32],
         };
-        ConnectToken::generate(1_000, &request, &mut Entropy::from_seed(1)).unwrap()
+        ConnectToken::generate(1_000, &request, &mut Entropy::from_seed([1; 32])).unwrap()
     }
 
     #[test]
