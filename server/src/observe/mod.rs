@@ -7,8 +7,10 @@ mod fan_out;
 mod histogram;
 mod process;
 mod stats;
+mod status;
 
 pub use fan_out::FanOut;
 pub use histogram::{HISTOGRAM_MAX, Histogram, HistogramSnapshot, RELATIVE_ERROR_MAX, bucket_edges_ns};
 pub use process::{ThreadCpu, process_cpu, resident_bytes, thread_cpu};
 pub use stats::{Phase, ServerStats, SimulationReport, StatsReport, WorkerReport};
+pub use status::{ServerStatus, StatusReceiver, StatusSender, advance_status, status_channel};
