@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use glam::Vec2;
-use rayon::prelude::*;
 use throng_shared::protocol::pose::POSITION_QUANTUM;
 
 use super::index::SpatialIndex;
@@ -112,7 +111,7 @@ impl AreaKey {
 #[derive(Debug, Default)]
 pub struct AreaTable {
     areas: BTreeMap<AreaKey, Shared>,
-    stale: Vec<(AreaKey, Arc<Area>)>,
+    stale: Vec<StaleArea>,
     nothing: Arc<Area>,
     built: u64,
 }
@@ -148,31 +147,25 @@ impl AreaTable {
         }
     }
 
-    /// Builds the areas that are new or lost touch with the cells in this tick's settling. `run` executes
-    /// the closure it is given, on a thread pool or not.
-    pub fn refresh(&mut self, index: &SpatialIndex, run: impl FnOnce(&mut (dyn FnMut() + Send))) {
+    /// Lists the areas that are new or lost touch with the cells in this tick's settling. Each has to be
+    /// [built](StaleArea::build), in any order and on any thread, before [`AreaTable::take_built`].
+    pub fn list_stale(&mut self, index: &SpatialIndex) -> &mut [StaleArea] {
         let changed = index.changed_roots();
         self.stale.clear();
         for (&key, shared) in &mut self.areas {
             if std::mem::take(&mut shared.stale) || key.touches(changed) {
-                self.stale.push((key, Arc::clone(&self.nothing)));
+                self.stale.push(StaleArea { key, area: None });
             }
         }
-        if self.stale.is_empty() {
-            return;
-        }
-        let stale = &mut self.stale;
-        run(&mut || {
-            stale.par_chunks_mut(AREAS_PER_TASK).for_each(|chunk| {
-                for (key, area) in chunk {
-                    *area = Arc::new(key.build(index));
-                }
-            });
-        });
-        self.built += self.stale.len() as u64;
-        for (key, area) in self.stale.drain(..) {
-            if let Some(shared) = self.areas.get_mut(&key) {
+        &mut self.stale
+    }
+
+    /// Takes over what was built since [`AreaTable::list_stale`].
+    pub fn take_built(&mut self) {
+        for stale in self.stale.drain(..) {
+            if let (Some(area), Some(shared)) = (stale.area, self.areas.get_mut(&stale.key)) {
                 shared.area = area;
+                self.built += 1;
             }
         }
     }
@@ -203,5 +196,123 @@ impl AreaTable {
     }
 }
 
-/// Areas that one task builds: some 50 us.
-const AREAS_PER_TASK: usize = 32;
+/// An area that has to be built.
+#[derive(Debug)]
+pub struct StaleArea {
+    key: AreaKey,
+    area: Option<Arc<Area>>,
+}
+
+impl StaleArea {
+    /// Finds the leaves in reach: about 1.5 us.
+    pub fn build(&mut self, index: &SpatialIndex) {
+        self.area = Some(Arc::new(self.key.build(index)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::CellIndex;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+    use throng_shared::protocol::ids::Slot;
+    use throng_shared::tick::Tick;
+
+    fn refresh(areas: &mut AreaTable, index: &SpatialIndex) {
+        areas
+            .list_stale(index)
+            .iter_mut()
+            .for_each(|stale| stale.build(index));
+        areas.take_built();
+    }
+
+    #[test]
+    fn an_eye_keeps_its_square_within_the_margin() {
+        let at = |x: f32| Vec2::new(x, 4.0);
+        let key = AreaKey::follow(at(4.0), 50.0, None);
+        assert!(key.is_some());
+        for x in [0.0, 8.5, 9.9, -1.9, 4.0] {
+            assert_eq!(AreaKey::follow(at(x), 50.0, key), key, "{x}");
+        }
+        assert_ne!(AreaKey::follow(at(10.1), 50.0, key), key);
+        assert_ne!(AreaKey::follow(at(4.0), 51.0, key), key);
+        assert_eq!(AreaKey::follow(at(4.0), 0.0, key), None);
+        assert_eq!(AreaKey::follow(at(f32::NAN), 50.0, key), None);
+        assert_eq!(AreaKey::follow(at(4.0), f32::NAN, key), None);
+    }
+
+    #[test]
+    fn areas_are_shared_and_dropped_with_their_last_viewer() {
+        let mut areas = AreaTable::default();
+        let a = AreaKey::follow(Vec2::splat(1.0), 50.0, None);
+        let b = AreaKey::follow(Vec2::splat(2.0), 50.0, None);
+        let c = AreaKey::follow(Vec2::splat(20.0), 50.0, None);
+        areas.exchange(None, a);
+        areas.exchange(None, b);
+        areas.exchange(None, c);
+        assert_eq!((a == b, areas.len()), (true, 2));
+        refresh(&mut areas, &SpatialIndex::default());
+        assert_eq!(areas.built(), 2);
+        refresh(&mut areas, &SpatialIndex::default());
+        assert_eq!(areas.built(), 2, "nothing changed");
+        areas.exchange(a, c);
+        assert_eq!(areas.len(), 2);
+        areas.exchange(b, None);
+        assert_eq!(areas.len(), 1);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+        #[test]
+        fn every_eye_finds_all_it_can_see_after_any_moves(
+            steps in prop::collection::vec((0u32..300, -8_000i32..8_000, -8_000i32..8_000, any::<bool>()), 1..600),
+            eyes in prop::collection::vec((-90.0f32..90.0, -90.0f32..90.0), 1..8),
+            radius in 1.0f32..60.0,
+        ) {
+            let mut index = SpatialIndex::default();
+            let mut areas = AreaTable::default();
+            let mut keys = vec![None; eyes.len()];
+            let mut known = BTreeSet::new();
+            for (tick, steps) in steps.chunks(40).enumerate() {
+                let tick = Tick(tick as u32 * 100);
+                for &(slot, x, y, near) in steps {
+                    let scale = if near { 20 } else { 1 };
+                    if known.insert(slot) {
+                        index.insert(Slot(slot), x / scale, y / scale);
+                    } else {
+                        index.place(Slot(slot), x / scale, y / scale, tick);
+                    }
+                }
+                index.settle(tick);
+                let mut cells = CellIndex::default();
+                index.freeze(&mut cells);
+                let drift = tick.0 as f32 * 0.01;
+                for (key, &(x, y)) in keys.iter_mut().zip(&eyes) {
+                    let next = AreaKey::follow(Vec2::new(x + drift, y), radius, *key);
+                    areas.exchange(*key, next);
+                    *key = next;
+                }
+                refresh(&mut areas, &index);
+                for (&key, &(x, y)) in keys.iter().zip(&eyes) {
+                    let eye = Vec2::new(x + drift, y);
+                    let area = areas.get(key);
+                    let mut seen = BTreeSet::new();
+                    for (&leaf, &nearest) in area.leaves.iter().zip(&area.nearest) {
+                        for rows in cells.leaf(leaf) {
+                            for ((slot, &x), &y) in rows.slots.iter().zip(rows.xs).zip(rows.ys) {
+                                prop_assert!(eye.distance(Vec2::new(x, y)) >= nearest);
+                                prop_assert!(seen.insert(*slot));
+                            }
+                        }
+                    }
+                    let mut found = Vec::new();
+                    index.within(&cells, eye, radius * REACH_FACTOR, &mut found);
+                    for found in found {
+                        prop_assert!(seen.contains(&found.slot), "{:?} from {eye}", found);
+                    }
+                }
+            }
+        }
+    }
+}

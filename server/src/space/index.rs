@@ -161,3 +161,92 @@ impl SpatialIndex {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn everybody(index: &SpatialIndex, cells: &CellIndex) -> BTreeMap<Slot, (u32, i32, i32)> {
+        let mut all = BTreeMap::new();
+        for leaf in 0..index.hash().leaf_end() as u32 {
+            for rows in cells.leaf(LeafId(leaf)) {
+                for ((&slot, x), y) in rows.slots.iter().zip(rows.xs).zip(rows.ys) {
+                    let place = (leaf, (x * 100.0).round() as i32, (y * 100.0).round() as i32);
+                    assert!(all.insert(slot, place).is_none(), "{slot:?} is in both layers");
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn those_at_rest_are_shared_between_frames() {
+        let mut index = SpatialIndex::default();
+        for slot in 0..5_000 {
+            index.insert(Slot(slot), slot as i32 * 500, 0);
+        }
+        let freeze = |index: &mut SpatialIndex, tick| {
+            let mut cells = CellIndex::default();
+            index.settle(Tick(tick));
+            index.freeze(&mut cells);
+            cells
+        };
+        let first = freeze(&mut index, 1);
+        let second = freeze(&mut index, 2);
+        assert!(Arc::ptr_eq(&first.resting, &second.resting));
+        index.place(Slot(0), 10, 10, Tick(3));
+        let third = freeze(&mut index, 3);
+        let same = second
+            .resting
+            .iter()
+            .zip(third.resting.iter())
+            .filter(|(a, b)| Arc::ptr_eq(a, b))
+            .count();
+        assert_eq!((same, index.mover_count()), (third.resting.len() - 1, 1));
+        let later = freeze(&mut index, 3 + REST_TICKS as u32);
+        assert_eq!(index.mover_count(), 0);
+        assert_eq!(everybody(&index, &later).len(), 5_000);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+        #[test]
+        fn every_frozen_index_holds_everybody_once(
+            steps in prop::collection::vec((0u32..400, prop::option::weighted(0.9, (0i32..64, 0i32..64))), 1..1200),
+            per_tick in 1usize..60,
+        ) {
+            let mut index = SpatialIndex::default();
+            let mut model = BTreeMap::new();
+            let mut frozen: Vec<(CellIndex, BTreeMap<_, _>)> = Vec::new();
+            for (tick, steps) in steps.chunks(per_tick).enumerate() {
+                let tick = Tick(tick as u32);
+                for &(slot, place) in steps {
+                    let slot = Slot(slot);
+                    match (place.map(|(x, y)| (x * x, y * y)), model.contains_key(&slot)) {
+                        (Some((x, y)), true) => index.place(slot, x, y, tick),
+                        (Some((x, y)), false) => index.insert(slot, x, y),
+                        (None, _) => index.remove(slot),
+                    }
+                    match place {
+                        Some((x, y)) => model.insert(slot, (x * x, y * y)),
+                        None => model.remove(&slot),
+                    };
+                }
+                index.settle(tick);
+                let mut cells = CellIndex::default();
+                index.freeze(&mut cells);
+                let all = everybody(&index, &cells);
+                for (slot, &(leaf, x, y)) in &all {
+                    prop_assert_eq!(index.hash().leaf_of(*slot), Some(LeafId(leaf)));
+                    prop_assert_eq!(model.get(slot), Some(&(x, y)));
+                }
+                prop_assert_eq!(all.len(), model.len());
+                frozen.push((cells, all));
+                let (oldest, as_it_was) = &frozen[frozen.len().saturating_sub(20)];
+                prop_assert_eq!(&everybody(&index, oldest), as_it_was, "a frozen index changed");
+            }
+        }
+    }
+}

@@ -166,3 +166,158 @@ impl Ord for Ranked {
         order(&self.0, &other.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use throng_shared::protocol::pose::Pose;
+    use throng_shared::tick::Tick;
+
+    struct World {
+        index: SpatialIndex,
+        cells: CellIndex,
+        positions: Vec<Vec2>,
+    }
+
+    fn world(places: &[(i32, i32)]) -> World {
+        let mut index = SpatialIndex::default();
+        for (slot, &(x, y)) in places.iter().enumerate() {
+            let slot = Slot(slot as u32);
+            index.insert(slot, 0, 0);
+            // A third of them has never moved from where it is, so both layers are full.
+            index.remove(slot);
+            index.insert(slot, x, y);
+            if slot.0 % 3 != 0 {
+                index.place(slot, x, y, Tick(1));
+            }
+        }
+        index.settle(Tick(1));
+        let mut cells = CellIndex::default();
+        index.freeze(&mut cells);
+        let position = |&(x, y): &(i32, i32)| {
+            Pose {
+                x,
+                y,
+                ..Pose::default()
+            }
+            .position()
+            .0
+        };
+        World {
+            index,
+            cells,
+            positions: places.iter().map(position).collect(),
+        }
+    }
+
+    fn brute(world: &World, centre: Vec2, radius: f32) -> Vec<Found> {
+        let all = world.positions.iter().enumerate().map(|(slot, &position)| Found {
+            slot: Slot(slot as u32),
+            position,
+            distance2: position.distance_squared(centre),
+        });
+        let mut all: Vec<_> = all.filter(|found| found.distance2 <= radius * radius).collect();
+        all.sort_unstable_by(order);
+        all
+    }
+
+    /// A square of `side` units with `count` entities strewn evenly.
+    fn strewn(count: usize, side: f32) -> World {
+        let mut seed = 1u64;
+        let mut uniform = |limit: f32| {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            ((seed >> 40) as f32 / (1u64 << 24) as f32 * limit * 100.0) as i32
+        };
+        let places: Vec<_> = (0..count).map(|_| (uniform(side), uniform(side))).collect();
+        world(&places)
+    }
+
+    fn examined_over_returned(world: &World, side: f32, radius: f32) -> (f64, f64) {
+        let (mut found, mut within, mut nearest) = (Vec::new(), (0, 0), (0, 0));
+        for at in 0..400 {
+            let centre = Vec2::new((at % 20) as f32, (at / 20) as f32) / 20.0 * side;
+            within.0 += world.index.within(&world.cells, centre, radius, &mut found);
+            within.1 += found.len();
+            nearest.0 += world
+                .index
+                .nearest(&world.cells, centre, 50, f32::INFINITY, &mut found);
+            nearest.1 += found.len();
+        }
+        let ratio = |(examined, returned): (usize, usize)| examined as f64 / returned as f64;
+        (ratio(within), ratio(nearest))
+    }
+
+    #[test]
+    fn a_sparse_crowd_is_examined_at_most_four_times() {
+        let side = 50.0 * (std::f32::consts::PI * 5_000.0 / 50.0).sqrt();
+        let world = strewn(5_000, side);
+        let (within, nearest) = examined_over_returned(&world, side, 50.0);
+        assert!(within <= 4.0 && nearest <= 4.0, "{within} {nearest}");
+    }
+
+    #[test]
+    fn a_hotspot_is_examined_at_most_four_times() {
+        let world = strewn(2_000, 35.0);
+        assert!(world.index.hash().counters().splits > 10);
+        for radius in [10.0, 50.0] {
+            let (within, nearest) = examined_over_returned(&world, 35.0, radius);
+            assert!(within <= 4.0 && nearest <= 4.0, "{radius} {within} {nearest}");
+        }
+    }
+
+    #[test]
+    fn nonsense_finds_nobody() {
+        let world = strewn(100, 10.0);
+        let mut found = Vec::new();
+        for (centre, radius) in [
+            (Vec2::NAN, 5.0),
+            (Vec2::ZERO, f32::NAN),
+            (Vec2::ZERO, -1.0),
+            (Vec2::INFINITY, 1.0),
+        ] {
+            assert_eq!(world.index.within(&world.cells, centre, radius, &mut found), 0);
+            assert_eq!(
+                world.index.nearest(&world.cells, centre, 3, radius, &mut found),
+                0
+            );
+            assert!(found.is_empty());
+        }
+        world
+            .index
+            .within(&world.cells, Vec2::ZERO, f32::INFINITY, &mut found);
+        assert_eq!(found.len(), 100);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+        #[test]
+        fn queries_equal_brute_force(
+            places in prop::collection::vec((-9_000i32..9_000, -9_000i32..9_000), 0..400),
+            pile in prop::collection::vec((-40i32..40, -40i32..40), 0..200),
+            offset in prop::sample::select(vec![0i32, 1_000_000_000]),
+            centre in (-120.0f32..120.0, -120.0f32..120.0),
+            radius in 0.0f32..150.0,
+            count in 1usize..100,
+        ) {
+            let shift = |&(x, y): &(i32, i32)| (x + offset, y - offset);
+            let places: Vec<_> = places.iter().chain(&pile).map(shift).collect();
+            let world = world(&places);
+            let far = offset as f32 / 100.0;
+            let centre = Vec2::new(centre.0 + far, centre.1 - far);
+            let mut found = Vec::new();
+            world.index.within(&world.cells, centre, radius, &mut found);
+            prop_assert_eq!(&found, &brute(&world, centre, radius));
+            world.index.nearest(&world.cells, centre, count, radius, &mut found);
+            let mut expected = brute(&world, centre, radius);
+            expected.truncate(count);
+            prop_assert_eq!(&found, &expected);
+            world.index.nearest(&world.cells, centre, count, f32::INFINITY, &mut found);
+            let mut expected = brute(&world, centre, f32::INFINITY);
+            expected.truncate(count);
+            prop_assert_eq!(&found, &expected);
+        }
+    }
+}

@@ -55,7 +55,7 @@ pub const ABSOLUTE_BITS_MAX: u32 = 2 + 2 * 32 + 2 + 2 * 16 + YAW_BITS + 1 + 16;
 pub struct DeltaBits {
     /// The bits, least significant first; those above `len` are 0.
     pub bits: u64,
-    /// How many there are, 3..=56.
+    /// How many there are, 9..=56.
     pub len: u8,
 }
 
@@ -200,7 +200,11 @@ pub fn read_absolute(reader: &mut BitReader<'_>) -> Result<Pose, DeltaError> {
         vx: unzigzag(reader.read(speed)? as u32) as i16,
         vy: unzigzag(reader.read(speed)? as u32) as i16,
         yaw: reader.read(YAW_BITS)? as u16,
-        flags: if reader.read_bool()? { reader.read(16)? as u16 } else { 0 },
+        flags: if reader.read_bool()? {
+            reader.read(16)? as u16
+        } else {
+            0
+        },
     })
 }
 
@@ -239,10 +243,17 @@ impl Code {
 
     /// The velocity's symbol and residuals; `miss` is what the turned baseline misses.
     fn push_velocity(&mut self, base: &Pose, now: &Pose, miss: [i32; 2]) -> Option<()> {
-        let kept_miss = [i32::from(now.vx) - i32::from(base.vx), i32::from(now.vy) - i32::from(base.vy)];
+        let kept_miss = [
+            i32::from(now.vx) - i32::from(base.vx),
+            i32::from(now.vy) - i32::from(base.vy),
+        ];
         let (turned, kept) = (velocity_class(miss), velocity_class(kept_miss));
         let is_kept = kept.unwrap_or(usize::MAX) < turned.unwrap_or(usize::MAX);
-        let (class, miss) = if is_kept { (kept?, kept_miss) } else { (turned?, miss) };
+        let (class, miss) = if is_kept {
+            (kept?, kept_miss)
+        } else {
+            (turned?, miss)
+        };
         match (class, is_kept) {
             (0, false) => self.push(joint(miss), 4),
             (0, true) => self.push(SYMBOL_KEPT_JOINT | joint(miss) << 4, 8),
@@ -415,8 +426,22 @@ mod tests {
     use proptest::prelude::*;
 
     fn pose() -> impl Strategy<Value = Pose> {
-        (any::<i32>(), any::<i32>(), any::<i16>(), any::<i16>(), 0..YAW_STEPS, prop_oneof![3 => Just(0), 1 => any::<u16>()])
-            .prop_map(|(x, y, vx, vy, yaw, flags)| Pose { x, y, vx, vy, yaw, flags })
+        (
+            any::<i32>(),
+            any::<i32>(),
+            any::<i16>(),
+            any::<i16>(),
+            0..YAW_STEPS,
+            prop_oneof![3 => Just(0), 1 => any::<u16>()],
+        )
+            .prop_map(|(x, y, vx, vy, yaw, flags)| Pose {
+                x,
+                y,
+                vx,
+                vy,
+                yaw,
+                flags,
+            })
     }
 
     fn near(base: Pose, by: (i32, i32, i16, i16, u16)) -> Pose {
@@ -441,25 +466,49 @@ mod tests {
 
     #[test]
     fn quanta_fit_the_step() {
-        assert_eq!((VELOCITY_QUANTUM / POSITION_QUANTUM).round() as u32, POSITION_PER_VELOCITY);
+        assert_eq!(
+            (VELOCITY_QUANTUM / POSITION_QUANTUM).round() as u32,
+            POSITION_PER_VELOCITY
+        );
     }
 
     #[test]
     fn cosines_are_right_to_half_a_step() {
         for (step, &cosine) in COSINE.iter().enumerate() {
             let exact = (step as f64 * std::f64::consts::TAU / f64::from(YAW_STEPS)).cos() * 16_384.0;
-            assert!((f64::from(cosine) - exact).abs() <= 0.500_001, "{step}: {cosine} {exact}");
+            assert!(
+                (f64::from(cosine) - exact).abs() <= 0.500_001,
+                "{step}: {cosine} {exact}"
+            );
         }
     }
 
     #[test]
     fn steady_movement_costs_ten_bits_and_turning_sixteen() {
         let motion = Motion::new(20);
-        let base = Pose { x: 100, y: -100, vx: 60, vy: -80, yaw: 10, flags: 0 };
-        let drifted = Pose { x: 115, y: -120, ..base };
+        let base = Pose {
+            x: 100,
+            y: -100,
+            vx: 60,
+            vy: -80,
+            yaw: 10,
+            flags: 0,
+        };
+        let drifted = Pose {
+            x: 115,
+            y: -120,
+            ..base
+        };
         assert_eq!(motion.encode(&base, &drifted, 1).map(|delta| delta.len), Some(10));
         let (vx, vy) = turned(&base, 40);
-        let steered = Pose { x: 100 + vx / 4, y: -100 + vy / 4, vx: vx as i16, vy: vy as i16, yaw: 50, flags: 0 };
+        let steered = Pose {
+            x: 100 + vx / 4,
+            y: -100 + vy / 4,
+            vx: vx as i16,
+            vy: vy as i16,
+            yaw: 50,
+            flags: 0,
+        };
         assert_eq!(motion.encode(&base, &steered, 1).map(|delta| delta.len), Some(16));
     }
 
