@@ -51,7 +51,11 @@ mod tests {
     }
 
     fn bytes(sent: &SentInputs) -> Vec<u8> {
-        sent.list().as_slice().iter().map(|input| input.as_slice()[0]).collect()
+        sent.list()
+            .as_slice()
+            .iter()
+            .map(|input| input.as_slice()[0])
+            .collect()
     }
 
     #[test]

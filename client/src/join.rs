@@ -142,8 +142,16 @@ impl Joiner {
             .user_agent(concat!("throng-client/", env!("CARGO_PKG_VERSION")))
             .build()
             .into();
-        let server = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
-        Self { agent, server: server.trim_end_matches('/').to_owned(), timeout }
+        let server = if server.contains("://") {
+            server.to_owned()
+        } else {
+            format!("http://{server}")
+        };
+        Self {
+            agent,
+            server: server.trim_end_matches('/').to_owned(),
+            timeout,
+        }
     }
 
     /// Joins as a guest called `name`; `resume` is what an earlier join was answered, to come back as the
@@ -151,7 +159,12 @@ impl Joiner {
     ///
     /// # Errors
     /// A [`JoinError`] that says what went wrong.
-    pub fn join(&self, name: &str, version: &ProtocolVersion, resume: Option<&str>) -> Result<Joined, JoinError> {
+    pub fn join(
+        &self,
+        name: &str,
+        version: &ProtocolVersion,
+        resume: Option<&str>,
+    ) -> Result<Joined, JoinError> {
         let request = GuestRequest {
             name: name.to_owned(),
             protocol_hash: version.hash.to_string(),
@@ -159,9 +172,17 @@ impl Joiner {
             resume: resume.map(str::to_owned),
         };
         let url = format!("{}/v1/guest", self.server);
-        let mut answer = self.agent.post(&url).send_json(&request).map_err(|error| self.unanswered(error))?;
+        let mut answer = self
+            .agent
+            .post(&url)
+            .send_json(&request)
+            .map_err(|error| self.unanswered(error))?;
         let status = answer.status();
-        let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+        let body = answer
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_BYTES_MAX)
+            .read_to_vec();
         let body = body.map_err(|error| self.unanswered(error))?;
         if !status.is_success() {
             return Err(self.refused(status.as_u16(), &body, version));
@@ -172,7 +193,9 @@ impl Joiner {
     }
 
     fn joined(&self, response: GuestResponse) -> Result<Joined, JoinError> {
-        let token = BASE64.decode(&response.token).map_err(|error| self.bad_answer(format!("token: {error}")))?;
+        let token = BASE64
+            .decode(&response.token)
+            .map_err(|error| self.bad_answer(format!("token: {error}")))?;
         let token = ConnectToken::from_bytes(&token)
             .map_err(|error: TokenError| self.bad_answer(format!("token: {error}")))?;
         Ok(Joined {
@@ -192,25 +215,44 @@ impl Joiner {
             return self.bad_answer(format!("status {status} without a reason"));
         };
         match error.code.as_str() {
-            "protocol_mismatch" => JoinError::WrongVersion { client: *version, message: error.message },
+            "protocol_mismatch" => JoinError::WrongVersion {
+                client: *version,
+                message: error.message,
+            },
             "server_full" => JoinError::Full { server },
-            "rate_limited" | "not_running" | "timed_out" => JoinError::Busy { server, message: error.message },
-            _ => JoinError::Refused { server, code: error.code, message: error.message },
+            "rate_limited" | "not_running" | "timed_out" => JoinError::Busy {
+                server,
+                message: error.message,
+            },
+            _ => JoinError::Refused {
+                server,
+                code: error.code,
+                message: error.message,
+            },
         }
     }
 
     fn unanswered(&self, error: ureq::Error) -> JoinError {
         let server = self.server.clone();
         match error {
-            ureq::Error::Timeout(_) => JoinError::TimedOut { server, timeout: self.timeout },
+            ureq::Error::Timeout(_) => JoinError::TimedOut {
+                server,
+                timeout: self.timeout,
+            },
             ureq::Error::BodyExceedsLimit(limit) => self.bad_answer(format!("longer than {limit} bytes")),
             ureq::Error::Protocol(error) => self.bad_answer(error.to_string()),
-            error => JoinError::Unreachable { server, source: Box::new(error) },
+            error => JoinError::Unreachable {
+                server,
+                source: Box::new(error),
+            },
         }
     }
 
     fn bad_answer(&self, problem: String) -> JoinError {
-        JoinError::BadAnswer { server: self.server.clone(), problem }
+        JoinError::BadAnswer {
+            server: self.server.clone(),
+            problem,
+        }
     }
 }
 
@@ -224,7 +266,10 @@ mod tests {
     use throng_shared::protocol::guest::ErrorDetail;
     use throng_shared::protocol::version::{ProtocolHash, Release};
 
-    const VERSION: ProtocolVersion = ProtocolVersion { hash: ProtocolHash(0x1f2e), release: Release::CURRENT };
+    const VERSION: ProtocolVersion = ProtocolVersion {
+        hash: ProtocolHash(0x1f2e),
+        release: Release::CURRENT,
+    };
     const PATIENCE: Duration = Duration::from_secs(5);
 
     /// A server that gives each connection one prepared answer and tells what it was asked.
@@ -248,12 +293,17 @@ mod tests {
 
     fn http(status: &str, body: &str) -> Vec<u8> {
         let length = body.len();
-        format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
-            .into_bytes()
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .into_bytes()
     }
 
     fn failure(status: &str, code: &str, message: &str) -> Vec<u8> {
-        let error = ErrorDetail { code: code.to_owned(), message: message.to_owned() };
+        let error = ErrorDetail {
+            code: code.to_owned(),
+            message: message.to_owned(),
+        };
         http(status, &serde_json::to_string(&ErrorBody { error }).unwrap())
     }
 
@@ -289,15 +339,23 @@ mod tests {
             resume: "proof".to_owned(),
         };
         let (address, server) = serve(http("200 OK", &serde_json::to_string(&response).unwrap()));
-        let joined = Joiner::new(&address, PATIENCE).join("Ada", &VERSION, Some("earlier")).unwrap();
-        assert_eq!((joined.tick, joined.tick_rate_hz, joined.client_id), (Tick(77), 20, 42));
+        let joined = Joiner::new(&address, PATIENCE)
+            .join("Ada", &VERSION, Some("earlier"))
+            .unwrap();
+        assert_eq!(
+            (joined.tick, joined.tick_rate_hz, joined.client_id),
+            (Tick(77), 20, 42)
+        );
         assert_eq!(joined.token.addresses(), ["127.0.0.1:5000".parse().unwrap()]);
         assert_eq!(joined.resume, "proof");
         let asked = server.join().unwrap();
         assert!(asked.starts_with("POST /v1/guest HTTP/1.1\r\n"), "{asked}");
         let body = &asked[asked.find("\r\n\r\n").unwrap()..];
         let request: GuestRequest = serde_json::from_str(body.trim()).unwrap();
-        assert_eq!((request.name.as_str(), request.protocol_hash.as_str()), ("Ada", "0000000000001f2e"));
+        assert_eq!(
+            (request.name.as_str(), request.protocol_hash.as_str()),
+            ("Ada", "0000000000001f2e")
+        );
         assert_eq!(request.resume.as_deref(), Some("earlier"));
     }
 
@@ -309,7 +367,8 @@ mod tests {
         assert_eq!(error.to_string(), both);
         assert_eq!(error.retry(), Retry::Pointless);
 
-        let error = join_answered(failure("503 Unavailable", "server_full", "the server is full")).unwrap_err();
+        let error =
+            join_answered(failure("503 Unavailable", "server_full", "the server is full")).unwrap_err();
         assert!(matches!(error, JoinError::Full { .. }));
         assert_eq!(error.retry(), Retry::Worthwhile);
 
@@ -334,7 +393,10 @@ mod tests {
         ] {
             let error = join_answered(answer.clone()).unwrap_err();
             let shown = String::from_utf8_lossy(&answer[..answer.len().min(80)]).into_owned();
-            assert!(matches!(error, JoinError::BadAnswer { .. }), "{shown:?}: {error:?}");
+            assert!(
+                matches!(error, JoinError::BadAnswer { .. }),
+                "{shown:?}: {error:?}"
+            );
         }
     }
 
@@ -343,10 +405,17 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = silent.local_addr().unwrap().to_string();
         let patience = Duration::from_millis(100);
-        let error = Joiner::new(&address, patience).join("Ada", &VERSION, None).unwrap_err();
-        assert!(matches!(error, JoinError::TimedOut { timeout, .. } if timeout == patience), "{error:?}");
+        let error = Joiner::new(&address, patience)
+            .join("Ada", &VERSION, None)
+            .unwrap_err();
+        assert!(
+            matches!(error, JoinError::TimedOut { timeout, .. } if timeout == patience),
+            "{error:?}"
+        );
         drop(silent);
-        let error = Joiner::new(&address, PATIENCE).join("Ada", &VERSION, None).unwrap_err();
+        let error = Joiner::new(&address, PATIENCE)
+            .join("Ada", &VERSION, None)
+            .unwrap_err();
         assert!(matches!(&error, JoinError::Unreachable { .. }), "{error:?}");
         assert_eq!(error.retry(), Retry::Worthwhile);
     }

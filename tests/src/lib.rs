@@ -1,3 +1,4 @@
 //! What the end-to-end tests share: the simulator, the bot swarm, and the functions that the fuzz targets run.
 
+pub mod bench;
 pub mod swarm;

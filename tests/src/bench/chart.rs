@@ -87,7 +87,11 @@ impl Chart {
     }
 
     fn values(&self, pick: impl Fn(&(f64, f64)) -> f64) -> Vec<f64> {
-        self.series.iter().flat_map(|series| &series.points).map(pick).collect()
+        self.series
+            .iter()
+            .flat_map(|series| &series.points)
+            .map(pick)
+            .collect()
     }
 
     fn draw_axes(&self, svg: &mut Svg, x: &Placement, y: &Placement) {
@@ -102,7 +106,13 @@ impl Chart {
             svg.text(at, BOTTOM + 21.0, "tick", "middle", &tick_label(tick));
         }
         svg.line((LEFT, BOTTOM), (RIGHT, BOTTOM), "axis");
-        svg.text((LEFT + RIGHT) / 2.0, BOTTOM + 44.0, "label", "middle", &self.x.label);
+        svg.text(
+            (LEFT + RIGHT) / 2.0,
+            BOTTOM + 44.0,
+            "label",
+            "middle",
+            &self.x.label,
+        );
         svg.text(LEFT, TOP - 10.0, "label", "start", &self.y.label);
     }
 
@@ -116,20 +126,31 @@ impl Chart {
                 Weight::Bound => None,
             }
             .map_or(BOUND_COLOUR, |colour| *colour);
-            let points: Vec<(f64, f64)> =
-                series.points.iter().map(|(px, py)| (x.position(*px), y.position(*py))).collect();
+            let points: Vec<(f64, f64)> = series
+                .points
+                .iter()
+                .map(|(px, py)| (x.position(*px), y.position(*py)))
+                .collect();
             let Some(last) = points.last() else { continue };
             svg.path(&points, colour, series.weight);
             if series.weight != Weight::Bound {
                 for (place, (px, py)) in points.iter().zip(&series.points) {
-                    svg.point(*place, colour, &format!("{}: {} at {}", series.label, tick_label(*py), px));
+                    svg.point(
+                        *place,
+                        colour,
+                        &format!("{}: {} at {}", series.label, tick_label(*py), px),
+                    );
                 }
             }
             names.push((last.1, &series.label, colour, series.weight));
         }
         spread(&mut names);
         for (at, label, colour, weight) in names {
-            let class = if weight == Weight::Subject { "name subject" } else { "name" };
+            let class = if weight == Weight::Subject {
+                "name subject"
+            } else {
+                "name"
+            };
             svg.coloured_text(RIGHT + 14.0, at + 4.0, class, colour, label);
         }
     }
@@ -160,9 +181,12 @@ struct Placement {
 
 impl Placement {
     fn new(scale: Scale, values: Vec<f64>, from: f64, to: f64) -> Self {
-        let usable = values.into_iter().filter(|value| scale == Scale::Linear || *value > 0.0);
-        let (least, most) =
-            usable.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        let usable = values
+            .into_iter()
+            .filter(|value| scale == Scale::Linear || *value > 0.0);
+        let (least, most) = usable.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
         let (least, most) = if least <= most { (least, most) } else { (1.0, 10.0) };
         let (low, high) = match scale {
             Scale::Linear => {
@@ -171,18 +195,26 @@ impl Placement {
             }
             Scale::Logarithmic => {
                 let (low, high) = (round_down(least), round_up(most));
-                if low < high { (low, high) } else { (low, low * 10.0) }
+                if low < high {
+                    (low, high)
+                } else {
+                    (low, low * 10.0)
+                }
             }
         };
-        Self { scale, low, high, from, to }
+        Self {
+            scale,
+            low,
+            high,
+            from,
+            to,
+        }
     }
 
     fn position(&self, value: f64) -> f64 {
         let share = match self.scale {
             Scale::Linear => (value - self.low) / (self.high - self.low),
-            Scale::Logarithmic => {
-                (value.max(self.low) / self.low).ln() / (self.high / self.low).ln()
-            }
+            Scale::Logarithmic => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
         };
         self.from + share * (self.to - self.from)
     }
@@ -211,21 +243,46 @@ fn round_step(most: f64) -> f64 {
     let rough = most / 5.0;
     let decade = 10_f64.powf(rough.log10().floor());
     let digit = rough / decade;
-    decade * if digit < 1.5 { 1.0 } else if digit < 3.5 { 2.0 } else if digit < 7.5 { 5.0 } else { 10.0 }
+    decade
+        * if digit < 1.5 {
+            1.0
+        } else if digit < 3.5 {
+            2.0
+        } else if digit < 7.5 {
+            5.0
+        } else {
+            10.0
+        }
 }
 
 /// The largest 1, 2 or 5 times a power of ten that is not above `value`.
 fn round_down(value: f64) -> f64 {
     let decade = 10_f64.powf(value.log10().floor());
     let digit = value / decade * (1.0 + 1e-9);
-    decade * if digit < 2.0 { 1.0 } else if digit < 5.0 { 2.0 } else { 5.0 }
+    decade
+        * if digit < 2.0 {
+            1.0
+        } else if digit < 5.0 {
+            2.0
+        } else {
+            5.0
+        }
 }
 
 /// The smallest 1, 2 or 5 times a power of ten that is not below `value`.
 fn round_up(value: f64) -> f64 {
     let decade = 10_f64.powf(value.log10().floor());
     let digit = value / decade * (1.0 - 1e-9);
-    decade * if digit <= 1.0 { 1.0 } else if digit <= 2.0 { 2.0 } else if digit <= 5.0 { 5.0 } else { 10.0 }
+    decade
+        * if digit <= 1.0 {
+            1.0
+        } else if digit <= 2.0 {
+            2.0
+        } else if digit <= 5.0 {
+            5.0
+        } else {
+            10.0
+        }
 }
 
 fn tick_label(value: f64) -> String {
@@ -304,7 +361,10 @@ impl Svg {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -313,14 +373,25 @@ mod tests {
     use proptest::prelude::*;
 
     fn chart(scale: Scale, points: Vec<(f64, f64)>) -> Chart {
-        let axis = |label: &str| Axis { label: label.to_owned(), scale };
-        let series = |label: &str, weight| Series { label: label.to_owned(), points: points.clone(), weight };
+        let axis = |label: &str| Axis {
+            label: label.to_owned(),
+            scale,
+        };
+        let series = |label: &str, weight| Series {
+            label: label.to_owned(),
+            points: points.clone(),
+            weight,
+        };
         Chart {
             title: "A & B < C".to_owned(),
             subtitle: "how".to_owned(),
             x: axis("clients"),
             y: axis("us"),
-            series: vec![series("ours", Weight::Subject), series("peer", Weight::Peer), series("floor", Weight::Bound)],
+            series: vec![
+                series("ours", Weight::Subject),
+                series("peer", Weight::Peer),
+                series("floor", Weight::Bound),
+            ],
         }
     }
 
@@ -330,20 +401,32 @@ mod tests {
         assert_eq!(log.ticks(), [5.0, 10.0, 20.0, 50.0, 100.0, 200.0]);
         let linear = Placement::new(Scale::Linear, vec![3.0, 18.0], 0.0, 1.0);
         assert_eq!(linear.ticks(), [0.0, 5.0, 10.0, 15.0, 20.0]);
-        assert_eq!([0.5, 5.0, 12.25, 2_000.0].map(tick_label), ["0.5", "5", "12.25", "2,000"]);
+        assert_eq!(
+            [0.5, 5.0, 12.25, 2_000.0].map(tick_label),
+            ["0.5", "5", "12.25", "2,000"]
+        );
     }
 
     #[test]
     fn positions_follow_the_scale() {
         let log = Placement::new(Scale::Logarithmic, vec![1.0, 100.0], 0.0, 200.0);
-        assert_eq!([1.0, 10.0, 100.0].map(|value| log.position(value).round()), [0.0, 100.0, 200.0]);
+        assert_eq!(
+            [1.0, 10.0, 100.0].map(|value| log.position(value).round()),
+            [0.0, 100.0, 200.0]
+        );
     }
 
     #[test]
     fn names_do_not_cover_each_other_and_stay_inside() {
-        let mut names: Vec<_> = (0..8).map(|_| (BOTTOM - 3.0, "name", "#000", Weight::Peer)).collect();
+        let mut names: Vec<_> = (0..8)
+            .map(|_| (BOTTOM - 3.0, "name", "#000", Weight::Peer))
+            .collect();
         spread(&mut names);
-        assert!(names.windows(2).all(|pair| pair[1].0 - pair[0].0 >= LABEL_HEIGHT - 1e-9));
+        assert!(
+            names
+                .windows(2)
+                .all(|pair| pair[1].0 - pair[0].0 >= LABEL_HEIGHT - 1e-9)
+        );
         assert!(names.iter().all(|name| name.0 <= BOTTOM));
     }
 

@@ -34,7 +34,9 @@ decodes every snapshot. Cells show **min / median / max** of the runs.
 pub fn assemble(measured: &[Measured<'_>]) -> String {
     let mut text = INTRODUCTION.to_owned();
     provenance(&mut text, measured);
-    text.push_str("\n## The crowd\n\nEvery client owns one entity; all of them move and turn every tick, 20 Hz.\n");
+    text.push_str(
+        "\n## The crowd\n\nEvery client owns one entity; all of them move and turn every tick, 20 Hz.\n",
+    );
     for visible in CROWD_VISIBLE {
         let _ = write!(
             text,
@@ -61,7 +63,10 @@ pub fn charts(measured: &[Measured<'_>]) -> Vec<(String, String)> {
         .flat_map(|visible| {
             [
                 (format!("cpu-{visible}.svg"), cpu_chart(measured, visible).svg()),
-                (format!("bytes-{visible}.svg"), bytes_chart(measured, visible).svg()),
+                (
+                    format!("bytes-{visible}.svg"),
+                    bytes_chart(measured, visible).svg(),
+                ),
             ]
         })
         .collect()
@@ -72,7 +77,10 @@ fn provenance(text: &mut String, measured: &[Measured<'_>]) {
         .iter()
         .map(|(_, result)| {
             let from = &result.provenance;
-            format!("{}; {}; commit {}, {}", from.machine, from.placement, from.commit, from.date)
+            format!(
+                "{}; {}; commit {}, {}",
+                from.machine, from.placement, from.commit, from.date
+            )
         })
         .collect();
     text.push_str("\nMeasured on:\n");
@@ -86,7 +94,9 @@ fn in_crowd<'a>(
     visible: u32,
     workers: Workers,
 ) -> impl Iterator<Item = &'a Measured<'a>> {
-    measured.iter().filter(move |(row, _)| row.section == Section::Crowd { visible, workers })
+    measured
+        .iter()
+        .filter(move |(row, _)| row.section == Section::Crowd { visible, workers })
 }
 
 fn crowd_table(text: &mut String, measured: &[Measured<'_>], visible: u32, workers: Workers) {
@@ -131,9 +141,15 @@ fn peers_table(text: &mut String) {
     );
     for peer in peers::ALL {
         for point in peer.points {
-            let bytes = point.bytes_per_update.map_or_else(String::new, |bytes| bytes.to_string());
+            let bytes = point
+                .bytes_per_update
+                .map_or_else(String::new, |bytes| bytes.to_string());
             let clients = grouped(point.clients as u64);
-            let _ = writeln!(text, "| {} | {clients} | {} | {} | {bytes} |", peer.name, point.cpu_us, point.hz);
+            let _ = writeln!(
+                text,
+                "| {} | {clients} | {} | {} | {bytes} |",
+                peer.name, point.cpu_us, point.hz
+            );
         }
     }
 }
@@ -153,7 +169,11 @@ fn special(text: &mut String, row: &Row, result: &RowResult) {
         ("clients connected", |run| run.report.clients_connected as f64, 0),
         ("clients lost", |run| run.report.clients_lost as f64, 0),
         ("CPU, us per client-tick", cpu, 2),
-        ("CPU, ms per tick, whole server", |run| run.server_cores * 1e3 / run.report.tick_hz.max(1e-9), 2),
+        (
+            "CPU, ms per tick, whole server",
+            |run| run.server_cores * 1e3 / run.report.tick_hz.max(1e-9),
+            2,
+        ),
         ("CPU, cores", |run| run.server_cores, 3),
         ("tick rate, Hz", |run| run.report.tick_hz, 2),
         ("tick p50, ms", |run| run.report.tick_ms_p50, 3),
@@ -165,10 +185,22 @@ fn special(text: &mut String, row: &Row, result: &RowResult) {
         ("snapshot age p99, ms", |run| run.report.snapshot_age_ms_p99, 2),
         ("oldest p99, ms", |run| run.report.oldest_visible_ms_p99, 1),
         ("entities seen", |run| run.report.visible_mean, 1),
-        ("updates per client and second", |run| run.report.updates_per_client_s, 0),
+        (
+            "updates per client and second",
+            |run| run.report.updates_per_client_s,
+            0,
+        ),
         ("bytes per update", |run| run.report.bytes_per_update, 2),
-        ("bytes per client and second, down", |run| run.report.down_bytes_per_client_s, 0),
-        ("decode and value errors", |run| (run.report.decode_errors + run.report.value_errors) as f64, 0),
+        (
+            "bytes per client and second, down",
+            |run| run.report.down_bytes_per_client_s,
+            0,
+        ),
+        (
+            "decode and value errors",
+            |run| (run.report.decode_errors + run.report.value_errors) as f64,
+            0,
+        ),
         ("RSS, MiB", |run| run.report.server_rss_mib, 1),
     ];
     for (name, figure, digits) in figures {
@@ -179,7 +211,9 @@ fn special(text: &mut String, row: &Row, result: &RowResult) {
 
 /// Min, median and max; one figure where they look the same.
 fn cell(result: &RowResult, figure: impl Fn(&Run) -> f64, digits: usize) -> String {
-    let Some(Spread { min, median, max }) = result.spread(figure) else { return "-".to_owned() };
+    let Some(Spread { min, median, max }) = result.spread(figure) else {
+        return "-".to_owned();
+    };
     let shown = [min, median, max].map(|value| format!("{value:.digits$}"));
     if shown[0] == shown[2] {
         return format!("**{}**", shown[1]);
@@ -189,8 +223,9 @@ fn cell(result: &RowResult, figure: impl Fn(&Run) -> f64, digits: usize) -> Stri
 
 fn threads(run: &Run) -> String {
     let busy = run.threads.iter().filter(|thread| thread.cores >= 0.005);
-    let shown: Vec<String> =
-        busy.map(|thread| format!("{} {:.0} %", thread.name, thread.cores * 100.0)).collect();
+    let shown: Vec<String> = busy
+        .map(|thread| format!("{} {:.0} %", thread.name, thread.cores * 100.0))
+        .collect();
     shown.join(", ")
 }
 
@@ -224,8 +259,16 @@ fn crowd_series(measured: &[Measured<'_>], visible: u32, figure: fn(&Run) -> f64
 fn peer_series(figure: fn(&peers::PeerPoint) -> Option<f64>) -> impl Iterator<Item = Series> {
     peers::ALL.into_iter().map(move |peer| Series {
         label: peer.name.to_owned(),
-        points: peer.points.iter().filter_map(|point| Some((point.clients, figure(point)?))).collect(),
-        weight: if peer == peers::FLOOR { Weight::Bound } else { Weight::Peer },
+        points: peer
+            .points
+            .iter()
+            .filter_map(|point| Some((point.clients, figure(point)?)))
+            .collect(),
+        weight: if peer == peers::FLOOR {
+            Weight::Bound
+        } else {
+            Weight::Peer
+        },
     })
 }
 
@@ -234,9 +277,17 @@ fn cpu_chart(measured: &[Measured<'_>], visible: u32) -> Chart {
     series.extend(peer_series(|point| Some(point.cpu_us)));
     Chart {
         title: "Server CPU per client and tick".to_owned(),
-        subtitle: format!("crowd at 20 Hz, {visible} visible (peers: 50), all threads and the kernel; lower is better"),
-        x: Axis { label: "clients".to_owned(), scale: Scale::Logarithmic },
-        y: Axis { label: "microseconds".to_owned(), scale: Scale::Logarithmic },
+        subtitle: format!(
+            "crowd at 20 Hz, {visible} visible (peers: 50), all threads and the kernel; lower is better"
+        ),
+        x: Axis {
+            label: "clients".to_owned(),
+            scale: Scale::Logarithmic,
+        },
+        y: Axis {
+            label: "microseconds".to_owned(),
+            scale: Scale::Logarithmic,
+        },
         series,
     }
 }
@@ -246,9 +297,17 @@ fn bytes_chart(measured: &[Measured<'_>], visible: u32) -> Chart {
     series.extend(peer_series(|point| point.bytes_per_update));
     Chart {
         title: "Bytes per visible update".to_owned(),
-        subtitle: format!("all UDP payload over entities updated, {visible} visible (peers: 50); lower is better"),
-        x: Axis { label: "clients".to_owned(), scale: Scale::Logarithmic },
-        y: Axis { label: "bytes".to_owned(), scale: Scale::Linear },
+        subtitle: format!(
+            "all UDP payload over entities updated, {visible} visible (peers: 50); lower is better"
+        ),
+        x: Axis {
+            label: "clients".to_owned(),
+            scale: Scale::Logarithmic,
+        },
+        y: Axis {
+            label: "bytes".to_owned(),
+            scale: Scale::Linear,
+        },
         series,
     }
 }
@@ -262,14 +321,21 @@ mod tests {
 
     fn result(row: &Row, cpus: &[f64], lost: u64) -> RowResult {
         let run = |cpu_us| Run {
-            report: Report { server_cpu_us_per_client_tick: cpu_us, clients_lost: lost, ..Report::default() },
+            report: Report {
+                server_cpu_us_per_client_tick: cpu_us,
+                clients_lost: lost,
+                ..Report::default()
+            },
             threads: Vec::new(),
             server_cores: 0.25,
             overruns: 0,
         };
         RowResult {
             name: row.name.clone(),
-            provenance: Provenance { commit: "abc1234".to_owned(), ..Provenance::default() },
+            provenance: Provenance {
+                commit: "abc1234".to_owned(),
+                ..Provenance::default()
+            },
             server: "--scene crowd".to_owned(),
             swarm: "--clients 10".to_owned(),
             runs: cpus.iter().map(|cpu_us| run(*cpu_us)).collect(),
@@ -284,7 +350,10 @@ mod tests {
         let lossy = result(special, &[9.0], 2);
         let text = assemble(&[(&rows[0], &crowd), (special, &lossy)]);
         assert!(text.contains("| 10 | 5.50 / **6.00** / 7.25 |"), "{text}");
-        assert!(text.contains(&format!("### {} (lost 2,", special.title)), "{text}");
+        assert!(
+            text.contains(&format!("### {} (lost 2,", special.title)),
+            "{text}"
+        );
         assert!(text.contains("commit abc1234"));
         assert!(!text.contains("2 workers\n"), "no empty tables");
     }
@@ -297,7 +366,12 @@ mod tests {
         assert_eq!(charts.len(), 2 * CROWD_VISIBLE.len());
         let (name, svg) = &charts[0];
         assert_eq!(name, "cpu-50.svg");
-        for label in ["Throng, inline", "bevy_replicon 0.44", "lightyear 0.30", "floor program"] {
+        for label in [
+            "Throng, inline",
+            "bevy_replicon 0.44",
+            "lightyear 0.30",
+            "floor program",
+        ] {
             assert!(svg.contains(label), "{label}");
         }
         assert!(!svg.contains("Throng, 2 workers"), "not measured, not drawn");

@@ -50,7 +50,11 @@ impl BenchFlags {
     /// Runs a row and seconds a run, `--quick` considered.
     #[must_use]
     pub fn effort(&self) -> (u32, u32) {
-        if self.quick { (1, self.seconds.min(6)) } else { (self.runs, self.seconds) }
+        if self.quick {
+            (1, self.seconds.min(6))
+        } else {
+            (self.runs, self.seconds)
+        }
     }
 
     /// Whether a row of this name is wanted.

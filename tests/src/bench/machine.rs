@@ -13,7 +13,9 @@ pub fn provenance(placement: &str) -> Provenance {
             "{}, {} cores, Linux {}, {}",
             processor().unwrap_or_else(|| "unknown processor".to_owned()),
             cores(),
-            fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
+            fs::read_to_string("/proc/sys/kernel/osrelease")
+                .unwrap_or_default()
+                .trim(),
             said_by("rustc", &["--version"]).unwrap_or_else(|| "unknown compiler".to_owned()),
         ),
         commit: commit(),
@@ -46,5 +48,8 @@ fn commit() -> String {
 
 fn said_by(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

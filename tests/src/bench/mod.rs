@@ -18,8 +18,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::swarm::report::Report;
 use crate::swarm::Readings;
+use crate::swarm::report::Report;
 use flags::BenchFlags;
 use processes::{Binaries, Placement, Server};
 use results::{RowResult, Run};
@@ -41,7 +41,14 @@ pub fn run(flags: &BenchFlags) -> Result<()> {
         let binaries = Binaries::build()?;
         let placement = Placement::choose(!flags.no_pinning);
         for (index, row) in wanted.iter().enumerate() {
-            writeln!(out, "[{}/{}] {}: {}", index + 1, wanted.len(), row.name, row.title)?;
+            writeln!(
+                out,
+                "[{}/{}] {}: {}",
+                index + 1,
+                wanted.len(),
+                row.name,
+                row.title
+            )?;
             let result = measure(row, flags, &binaries, &placement)?;
             results::save(&folder, &result)?;
             // After every row: a long benchmark that is interrupted leaves a document of what it has.
@@ -62,7 +69,8 @@ fn measure(row: &Row, flags: &BenchFlags, binaries: &Binaries, placement: &Place
         runs: Vec::new(),
     };
     for number in 1..=runs {
-        let run = run_once(row, seconds, binaries, placement).with_context(|| format!("{}, run {number}", row.name))?;
+        let run = run_once(row, seconds, binaries, placement)
+            .with_context(|| format!("{}, run {number}", row.name))?;
         writeln!(
             io::stdout(),
             "      run {number}: {:.2} us per client-tick, {:.2} Hz, {:.2} B per update, age p99 {:.1} ms, lost {}",
@@ -78,8 +86,12 @@ fn measure(row: &Row, flags: &BenchFlags, binaries: &Binaries, placement: &Place
 }
 
 fn swarm_arguments(row: &Row, seconds: u32) -> Vec<String> {
-    let mut arguments =
-        vec!["--clients".to_owned(), row.clients.to_string(), "--seconds".to_owned(), seconds.to_string()];
+    let mut arguments = vec![
+        "--clients".to_owned(),
+        row.clients.to_string(),
+        "--seconds".to_owned(),
+        seconds.to_string(),
+    ];
     arguments.extend(row.swarm.iter().cloned());
     arguments
 }
@@ -88,7 +100,10 @@ fn swarm_arguments(row: &Row, seconds: u32) -> Vec<String> {
 fn run_once(row: &Row, seconds: u32, binaries: &Binaries, placement: &Placement) -> Result<Run> {
     let server = Server::start(binaries, placement, row.workers, &row.server)?;
     let folder = tempfile::tempdir().context("no temporary folder")?;
-    let (report_file, readings_file) = (folder.path().join("report.json"), folder.path().join("readings.json"));
+    let (report_file, readings_file) = (
+        folder.path().join("report.json"),
+        folder.path().join("readings.json"),
+    );
     let mut arguments = swarm_arguments(row, seconds);
     arguments.extend(["--server".to_owned(), server.http().to_owned()]);
     arguments.extend(["--json".to_owned(), report_file.display().to_string()]);
@@ -98,7 +113,11 @@ fn run_once(row: &Row, seconds: u32, binaries: &Binaries, placement: &Placement)
 
     let report: Report = read_json(&report_file)?;
     let readings: Readings = read_json(&readings_file)?;
-    let elapsed_us = readings.after.uptime_us.saturating_sub(readings.before.uptime_us).max(1);
+    let elapsed_us = readings
+        .after
+        .uptime_us
+        .saturating_sub(readings.before.uptime_us)
+        .max(1);
     Ok(Run {
         report,
         threads: results::thread_shares(&readings.before, &readings.after),
@@ -127,5 +146,6 @@ fn write_document(docs: &Path, rows: &[Row]) -> Result<()> {
         fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let path = docs.join("benchmarks.md");
-    fs::write(&path, document::assemble(&measured)).with_context(|| format!("cannot write {}", path.display()))
+    fs::write(&path, document::assemble(&measured))
+        .with_context(|| format!("cannot write {}", path.display()))
 }

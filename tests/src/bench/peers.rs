@@ -25,7 +25,12 @@ pub struct Peer {
 }
 
 const fn point(clients: f64, cpu_us: f64, hz: f64, bytes_per_update: Option<f64>) -> PeerPoint {
-    PeerPoint { clients, cpu_us, hz, bytes_per_update }
+    PeerPoint {
+        clients,
+        cpu_us,
+        hz,
+        bytes_per_update,
+    }
 }
 
 /// `bevy_replicon` over `renet`.
@@ -50,13 +55,18 @@ pub const LIGHTYEAR: Peer = Peer {
 };
 
 /// A server of tokio and bincode: plaintext, no deltas, no acknowledgements, no reliability.
-pub const NAIVE: Peer =
-    Peer { name: "naive plaintext", points: &[point(1_000.0, 10.9, 20.0, Some(14.6))] };
+pub const NAIVE: Peer = Peer {
+    name: "naive plaintext",
+    points: &[point(1_000.0, 10.9, 20.0, Some(14.6))],
+};
 
 /// What the kernel and the cipher alone cost: batched datagrams, a grid, 12-byte records, nothing else.
 pub const FLOOR: Peer = Peer {
     name: "floor program",
-    points: &[point(1_000.0, 5.2, 20.0, Some(12.4)), point(4_000.0, 5.7, 19.0, Some(12.6))],
+    points: &[
+        point(1_000.0, 5.2, 20.0, Some(12.4)),
+        point(4_000.0, 5.7, 19.0, Some(12.6)),
+    ],
 };
 
 /// Every peer, the nearest to a game engine first.

@@ -25,20 +25,35 @@ impl Placement {
     #[must_use]
     pub fn choose(pinning: bool) -> Self {
         let cores = machine::cores();
-        let usable = Command::new("taskset").arg("--version").output().is_ok_and(|said| said.status.success());
+        let usable = Command::new("taskset")
+            .arg("--version")
+            .output()
+            .is_ok_and(|said| said.status.success());
         if !pinning || cores < 2 || !usable {
-            return Self { server: None, swarm: None };
+            return Self {
+                server: None,
+                swarm: None,
+            };
         }
         let last = cores - 1;
-        let server = if last == 1 { "0".to_owned() } else { format!("0-{}", last - 1) };
-        Self { server: Some(server), swarm: Some(last.to_string()) }
+        let server = if last == 1 {
+            "0".to_owned()
+        } else {
+            format!("0-{}", last - 1)
+        };
+        Self {
+            server: Some(server),
+            swarm: Some(last.to_string()),
+        }
     }
 
     /// For the document.
     #[must_use]
     pub fn describe(&self) -> String {
         match (&self.server, &self.swarm) {
-            (Some(server), Some(swarm)) => format!("server on processor {server}, swarm on processor {swarm}"),
+            (Some(server), Some(swarm)) => {
+                format!("server on processor {server}, swarm on processor {swarm}")
+            }
             _ => "not confined to processors".to_owned(),
         }
     }
@@ -69,14 +84,22 @@ impl Binaries {
         let mut build = Command::new(cargo);
         build.args(["build", "--release", "-p", "throng-server", "-p", "throng-tests"]);
         build.args(["--bin", "throng-server", "--bin", "swarm"]);
-        let status = build.status().context("cannot run cargo to build the server and the swarm")?;
+        let status = build
+            .status()
+            .context("cannot run cargo to build the server and the swarm")?;
         if !status.success() {
             bail!("the server or the swarm does not build");
         }
         let this = std::env::current_exe().context("cannot tell where this program lies")?;
-        let target = this.parent().and_then(Path::parent).context("this program lies outside a target folder")?;
+        let target = this
+            .parent()
+            .and_then(Path::parent)
+            .context("this program lies outside a target folder")?;
         let release = target.join("release");
-        Ok(Self { server: release.join("throng-server"), swarm: release.join("swarm") })
+        Ok(Self {
+            server: release.join("throng-server"),
+            swarm: release.join("swarm"),
+        })
     }
 }
 
@@ -89,7 +112,12 @@ pub struct Server {
 
 impl Server {
     /// Starts a server and waits until it answers.
-    pub fn start(binaries: &Binaries, placement: &Placement, workers: u8, arguments: &[String]) -> Result<Self> {
+    pub fn start(
+        binaries: &Binaries,
+        placement: &Placement,
+        workers: u8,
+        arguments: &[String],
+    ) -> Result<Self> {
         let http = format!("127.0.0.1:{}", free_tcp_port()?);
         let udp = format!("127.0.0.1:{}", free_udp_ports(u16::from(workers.max(1)))?);
         let log = std::env::temp_dir().join(format!("throng-bench-{}.log", http.replace(':', "-")));
@@ -123,7 +151,10 @@ impl Server {
                 bail!("the server ended at once ({status}):\n{log}");
             }
             if Instant::now() > deadline {
-                bail!("the server does not answer at {url} after {PATIENCE:?}; see {}", self.log.display());
+                bail!(
+                    "the server does not answer at {url} after {PATIENCE:?}; see {}",
+                    self.log.display()
+                );
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -132,7 +163,9 @@ impl Server {
 
     /// Ends the server as an operator would and expects exit code 0.
     pub fn stop(mut self) -> Result<()> {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let asked = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
         asked.context("cannot signal the server")?;
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -178,7 +211,10 @@ fn free_udp_ports(count: u16) -> Result<u16> {
     for _ in 0..100 {
         let first = UdpSocket::bind("127.0.0.1:0").context("no free UDP port")?;
         let base = first.local_addr().context("no free UDP port")?.port();
-        let rest = (1..count).map(|step| base.checked_add(step).map(|port| UdpSocket::bind(("127.0.0.1", port))));
+        let rest = (1..count).map(|step| {
+            base.checked_add(step)
+                .map(|port| UdpSocket::bind(("127.0.0.1", port)))
+        });
         if rest.into_iter().all(|bound| matches!(bound, Some(Ok(_)))) {
             return Ok(base);
         }
@@ -193,7 +229,9 @@ mod tests {
     #[test]
     fn consecutive_ports_are_free_together() {
         let base = free_udp_ports(3).unwrap();
-        let bound: Vec<_> = (0..3).map(|step| UdpSocket::bind(("127.0.0.1", base + step))).collect();
+        let bound: Vec<_> = (0..3)
+            .map(|step| UdpSocket::bind(("127.0.0.1", base + step)))
+            .collect();
         assert!(bound.iter().all(Result::is_ok));
     }
 }

@@ -76,7 +76,11 @@ impl RowResult {
         let mut values: Vec<f64> = self.runs.iter().map(figure).collect();
         values.sort_by(f64::total_cmp);
         let last = values.len().checked_sub(1)?;
-        Some(Spread { min: values[0], median: values[last / 2], max: values[last] })
+        Some(Spread {
+            min: values[0],
+            median: values[last / 2],
+            max: values[last],
+        })
     }
 
     /// The run with the median CPU per client-tick: figures that belong together are taken from it.
@@ -102,12 +106,20 @@ pub fn thread_shares(before: &StatsReport, after: &StatsReport) -> Vec<ThreadSha
     let elapsed_us = after.uptime_us.saturating_sub(before.uptime_us).max(1) as f64;
     let mut shares: Vec<ThreadShare> = Vec::new();
     for thread in &after.threads {
-        let earlier = before.threads.iter().find(|other| other.thread_id == thread.thread_id);
-        let used_us = thread.cpu_us.saturating_sub(earlier.map_or(0, |other| other.cpu_us));
+        let earlier = before
+            .threads
+            .iter()
+            .find(|other| other.thread_id == thread.thread_id);
+        let used_us = thread
+            .cpu_us
+            .saturating_sub(earlier.map_or(0, |other| other.cpu_us));
         let cores = used_us as f64 / elapsed_us;
         match shares.iter_mut().find(|share| share.name == thread.name) {
             Some(share) => share.cores += cores,
-            None => shares.push(ThreadShare { name: thread.name.clone(), cores }),
+            None => shares.push(ThreadShare {
+                name: thread.name.clone(),
+                cores,
+            }),
         }
     }
     shares.sort_by(|a, b| b.cores.total_cmp(&a.cores));
@@ -130,7 +142,8 @@ pub fn load(folder: &Path, name: &str) -> Result<Option<RowResult>> {
         return Ok(None);
     }
     let json = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let result = serde_json::from_str(&json).with_context(|| format!("{} is not a result", path.display()))?;
+    let result =
+        serde_json::from_str(&json).with_context(|| format!("{} is not a result", path.display()))?;
     Ok(Some(result))
 }
 
@@ -144,8 +157,16 @@ mod tests {
     use throng_server::observe::ThreadCpu;
 
     fn run(cpu_us: f64) -> Run {
-        let report = Report { server_cpu_us_per_client_tick: cpu_us, ..Report::default() };
-        Run { report, threads: Vec::new(), server_cores: 0.0, overruns: 0 }
+        let report = Report {
+            server_cpu_us_per_client_tick: cpu_us,
+            ..Report::default()
+        };
+        Run {
+            report,
+            threads: Vec::new(),
+            server_cores: 0.0,
+            overruns: 0,
+        }
     }
 
     fn result(cpus: &[f64]) -> RowResult {
@@ -161,7 +182,14 @@ mod tests {
     #[test]
     fn the_typical_run_is_the_median_one() {
         let three = result(&[7.0, 5.0, 6.0]);
-        assert_eq!(three.spread(cpu), Some(Spread { min: 5.0, median: 6.0, max: 7.0 }));
+        assert_eq!(
+            three.spread(cpu),
+            Some(Spread {
+                min: 5.0,
+                median: 6.0,
+                max: 7.0
+            })
+        );
         assert_eq!(three.typical().map(cpu), Some(6.0));
         assert_eq!(result(&[7.0, 5.0]).spread(cpu).unwrap().median, 5.0);
         assert_eq!(result(&[]).spread(cpu), None);
@@ -169,7 +197,11 @@ mod tests {
 
     #[test]
     fn threads_of_one_name_are_added_and_new_ones_count_whole() {
-        let thread = |name: &str, thread_id, cpu_us| ThreadCpu { name: name.to_owned(), thread_id, cpu_us };
+        let thread = |name: &str, thread_id, cpu_us| ThreadCpu {
+            name: name.to_owned(),
+            thread_id,
+            cpu_us,
+        };
         let before = StatsReport {
             uptime_us: 1_000_000,
             threads: vec![thread("net", 1, 500_000), thread("sim", 3, 0)],
@@ -177,11 +209,18 @@ mod tests {
         };
         let after = StatsReport {
             uptime_us: 3_000_000,
-            threads: vec![thread("net", 1, 1_000_000), thread("net", 2, 500_000), thread("sim", 3, 1_500_000)],
+            threads: vec![
+                thread("net", 1, 1_000_000),
+                thread("net", 2, 500_000),
+                thread("sim", 3, 1_500_000),
+            ],
             ..StatsReport::default()
         };
         let shares = thread_shares(&before, &after);
-        let seen: Vec<(&str, f64)> = shares.iter().map(|share| (share.name.as_str(), share.cores)).collect();
+        let seen: Vec<(&str, f64)> = shares
+            .iter()
+            .map(|share| (share.name.as_str(), share.cores))
+            .collect();
         assert_eq!(seen, [("sim", 0.75), ("net", 0.5)]);
     }
 
@@ -193,6 +232,11 @@ mod tests {
         save(folder.path(), &saved).unwrap();
         assert_eq!(load(folder.path(), "row").unwrap(), Some(saved));
         fs::write(folder.path().join("row.json"), "{").unwrap();
-        assert!(load(folder.path(), "row").unwrap_err().to_string().contains("row.json"));
+        assert!(
+            load(folder.path(), "row")
+                .unwrap_err()
+                .to_string()
+                .contains("row.json")
+        );
     }
 }

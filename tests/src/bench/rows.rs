@@ -126,7 +126,13 @@ fn special() -> Vec<Row> {
             "--workers 1 --scene crowd --entities 10000 --visible 100",
             "",
         ),
-        row("tick-60hz", "1,000 clients at 60 Hz, 60 visible", 1_000, &format!("{crowd_60} --tick-rate 60"), ""),
+        row(
+            "tick-60hz",
+            "1,000 clients at 60 Hz, 60 visible",
+            1_000,
+            &format!("{crowd_60} --tick-rate 60"),
+            "",
+        ),
         row(
             "static-100000",
             "100,000 entities, nothing moves, 10 clients",
@@ -148,7 +154,13 @@ fn special() -> Vec<Row> {
             "--workers 1 --scene static --entities 0",
             "--idle",
         ),
-        row("ping-150", "150 ms round trip (75 ms each way)", 1_000, crowd_60, "--latency 75"),
+        row(
+            "ping-150",
+            "150 ms round trip (75 ms each way)",
+            1_000,
+            crowd_60,
+            "--latency 75",
+        ),
         row("latency-150", "150 ms each way", 1_000, crowd_60, "--latency 150"),
         row(
             "loss-5",
@@ -174,7 +186,11 @@ mod tests {
         let rows = all();
         let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names.len(), rows.len());
-        assert!(names.iter().all(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')));
+        assert!(
+            names
+                .iter()
+                .all(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
+        );
         assert_eq!(rows.len(), 8 * 2 * 3 + special().len());
     }
 }
