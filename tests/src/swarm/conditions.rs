@@ -177,7 +177,7 @@ mod tests {
                 queue.push(at, index as u32, Direction::Down, &index.to_le_bytes());
             }
             prop_assert_eq!(queue.next_due(), due.iter().min().map(|ms| Duration::from_millis(*ms)));
-            prop_assert!(!queue.deliver(Duration::ZERO, |at, ..| assert!(at.is_zero())) || due.contains(&0));
+            prop_assert!(!queue.deliver(Duration::ZERO, |at, _, _, _| assert!(at.is_zero())) || due.contains(&0));
             let mut arrived = Vec::new();
             while queue.deliver(Duration::from_secs(1), |at, bot, _, bytes| {
                 assert_eq!(bytes, (bot as usize).to_le_bytes());
