@@ -28,7 +28,12 @@ pub struct ClockConfig {
 
 impl Default for ClockConfig {
     fn default() -> Self {
-        Self { margin_goal: 0.75, jitter_allowance: 3.0, jump_above: 4.0, lead_max: 48.0 }
+        Self {
+            margin_goal: 0.75,
+            jitter_allowance: 3.0,
+            jump_above: 4.0,
+            lead_max: 48.0,
+        }
     }
 }
 
@@ -110,7 +115,10 @@ impl Clock {
     ) -> Self {
         let tick_seconds = 1.0 / tick_rate_hz;
         let lead = (1.0 + config.margin_goal + round_trip.as_secs_f64() / tick_seconds).min(config.lead_max);
-        let never = SentInput { tick, elapsed: f64::NEG_INFINITY };
+        let never = SentInput {
+            tick,
+            elapsed: f64::NEG_INFINITY,
+        };
         Self {
             config,
             tick_seconds,
@@ -137,7 +145,11 @@ impl Clock {
         let sample = f64::from(tick.since(self.origin_tick)) - self.slewed_at;
         let error = sample - self.server.goal;
         // A server that stalled or jumped is followed at once; the slew still smooths what is shown.
-        let weight = if error.abs() > self.config.jump_above { 1.0 } else { SAMPLE_WEIGHT };
+        let weight = if error.abs() > self.config.jump_above {
+            1.0
+        } else {
+            SAMPLE_WEIGHT
+        };
         self.server.goal += error * weight;
         // An input for a tick already simulated is useless, whatever was reported about older inputs.
         let least = sample + 1.0 + self.config.margin_goal;
@@ -159,7 +171,11 @@ impl Clock {
         let sample = f64::from(tick.since(self.origin_tick)) - sent.elapsed - margin;
         let previous = self.zero_margin.unwrap_or(sample);
         let error = sample - previous;
-        let weight = if error.abs() > self.config.jump_above { 1.0 } else { SAMPLE_WEIGHT };
+        let weight = if error.abs() > self.config.jump_above {
+            1.0
+        } else {
+            SAMPLE_WEIGHT
+        };
         let zero = previous + error * weight;
         self.zero_margin = Some(zero);
         self.jitter += (error.abs().min(self.config.jump_above) - self.jitter) * JITTER_WEIGHT;
@@ -178,9 +194,16 @@ impl Clock {
         if behind < 0 {
             return None;
         }
-        let tick = if behind > TICKS_BEHIND_MAX { due } else { self.next_input };
+        let tick = if behind > TICKS_BEHIND_MAX {
+            due
+        } else {
+            self.next_input
+        };
         self.next_input = tick.next();
-        self.sent[tick.0 as usize % SENT_INPUTS] = SentInput { tick, elapsed: self.slewed_at };
+        self.sent[tick.0 as usize % SENT_INPUTS] = SentInput {
+            tick,
+            elapsed: self.slewed_at,
+        };
         Some(tick)
     }
 
@@ -343,7 +366,11 @@ mod tests {
             link.run(20.0);
             link.margins.clear();
             link.run(10.0);
-            assert!(link.margins.len() > 190, "an input every tick: {}", link.margins.len());
+            assert!(
+                link.margins.len() > 190,
+                "an input every tick: {}",
+                link.margins.len()
+            );
             for margin in &link.margins {
                 assert!((0.4..1.3).contains(margin), "delay {delay}: margin {margin}");
             }
@@ -358,7 +385,11 @@ mod tests {
         link.run(60.0);
         let late = link.margins.iter().filter(|margin| **margin < 0.0).count();
         let mean = link.margins.iter().sum::<f64>() / link.margins.len() as f64;
-        assert!(late * 50 <= link.margins.len(), "{late} of {} late", link.margins.len());
+        assert!(
+            late * 50 <= link.margins.len(),
+            "{late} of {} late",
+            link.margins.len()
+        );
         assert!((0.7..3.5).contains(&mean), "mean margin {mean}");
     }
 
@@ -370,12 +401,20 @@ mod tests {
         link.run(10.0);
         link.margins.clear();
         link.run(5.0);
-        assert!(link.margins.iter().all(|margin| *margin > 0.0), "{:?}", link.margins);
+        assert!(
+            link.margins.iter().all(|margin| *margin > 0.0),
+            "{:?}",
+            link.margins
+        );
         link.delay = 1.0;
         link.run(40.0);
         link.margins.clear();
         link.run(5.0);
-        assert!(link.margins.iter().all(|margin| *margin < 2.0), "{:?}", link.margins);
+        assert!(
+            link.margins.iter().all(|margin| *margin < 2.0),
+            "{:?}",
+            link.margins
+        );
     }
 
     #[test]
@@ -389,22 +428,41 @@ mod tests {
 
     #[test]
     fn a_pause_hands_out_only_the_newest_tick() {
-        let mut clock = Clock::new(ClockConfig::default(), Duration::ZERO, Tick(5), RATE_HZ, Duration::ZERO);
+        let mut clock = Clock::new(
+            ClockConfig::default(),
+            Duration::ZERO,
+            Tick(5),
+            RATE_HZ,
+            Duration::ZERO,
+        );
         let mut ticks = Vec::new();
         for millis in [0, 100, 5_000] {
             while let Some(tick) = clock.due_input(Duration::from_millis(millis)) {
                 ticks.push(tick.0);
             }
         }
-        assert_eq!(ticks, [7, 8, 106], "7 and 8 on time, then only the newest of a hundred");
+        assert_eq!(
+            ticks,
+            [7, 8, 106],
+            "7 and 8 on time, then only the newest of a hundred"
+        );
     }
 
     #[test]
     fn until_input_is_when_the_next_input_is_due() {
-        let mut clock = Clock::new(ClockConfig::default(), Duration::ZERO, Tick(5), RATE_HZ, Duration::ZERO);
+        let mut clock = Clock::new(
+            ClockConfig::default(),
+            Duration::ZERO,
+            Tick(5),
+            RATE_HZ,
+            Duration::ZERO,
+        );
         while clock.due_input(Duration::ZERO).is_some() {}
         let wait = clock.until_input(Duration::ZERO);
-        assert!(wait > Duration::ZERO && wait <= Duration::from_millis(50), "{wait:?}");
+        assert!(
+            wait > Duration::ZERO && wait <= Duration::from_millis(50),
+            "{wait:?}"
+        );
         assert!(clock.due_input(wait.mul_f64(0.99)).is_none());
         assert!(clock.due_input(wait + Duration::from_micros(1)).is_some());
     }

@@ -81,7 +81,12 @@ pub struct Reconnect {
 impl Reconnect {
     /// A machine whose first join is already under way. Equal seeds give equal delays.
     pub fn new(config: ReconnectConfig, seed: u64) -> Self {
-        Self { config, state: ReconnectState::Joining, failures: 0, random: Seeded::new(seed) }
+        Self {
+            config,
+            state: ReconnectState::Joining,
+            failures: 0,
+            random: Seeded::new(seed),
+        }
     }
 
     /// Where the machine stands.
@@ -149,13 +154,20 @@ mod tests {
 
     #[test]
     fn delays_grow_to_the_ceiling_and_then_attempts_end() {
-        let config = ReconnectConfig { jitter: 0.0, attempts_max: 8, ..ReconnectConfig::default() };
+        let config = ReconnectConfig {
+            jitter: 0.0,
+            attempts_max: 8,
+            ..ReconnectConfig::default()
+        };
         let mut machine = Reconnect::new(config, 1);
         let mut now = Duration::ZERO;
         let mut delays = Vec::new();
         while let Some(until) = machine.lost(now, Retry::Worthwhile) {
             delays.push((until - now).as_millis());
-            assert!(!machine.poll(until - Duration::from_nanos(1)), "not before its time");
+            assert!(
+                !machine.poll(until - Duration::from_nanos(1)),
+                "not before its time"
+            );
             assert!(machine.poll(until), "due");
             assert!(!machine.poll(until), "only once");
             now = until;
@@ -167,7 +179,10 @@ mod tests {
 
     #[test]
     fn a_stable_connection_forgives_and_a_flapping_one_does_not() {
-        let config = ReconnectConfig { jitter: 0.0, ..ReconnectConfig::default() };
+        let config = ReconnectConfig {
+            jitter: 0.0,
+            ..ReconnectConfig::default()
+        };
         let mut machine = Reconnect::new(config, 1);
         for expected in [250, 500] {
             machine.connected(Duration::ZERO);
@@ -184,7 +199,11 @@ mod tests {
     fn pointless_retries_are_not_made() {
         let mut machine = Reconnect::new(ReconnectConfig::default(), 1);
         assert_eq!(machine.lost(SECOND, Retry::Pointless), None);
-        assert_eq!(machine.lost(SECOND, Retry::Worthwhile), None, "given up stays given up");
+        assert_eq!(
+            machine.lost(SECOND, Retry::Worthwhile),
+            None,
+            "given up stays given up"
+        );
     }
 
     #[test]

@@ -39,7 +39,14 @@ mod tests {
     fn matches_the_published_sequence() {
         let mut random = Seeded::new(1_234_567);
         let first: Vec<u64> = (0..3).map(|_| random.bits()).collect();
-        assert_eq!(first, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+        assert_eq!(
+            first,
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423
+            ]
+        );
     }
 
     #[test]
@@ -49,7 +56,10 @@ mod tests {
         for _ in 0..10_000 {
             tenths[(random.unit() * 10.0) as usize] += 1;
         }
-        assert!(tenths.iter().all(|count| (900..1_100).contains(count)), "{tenths:?}");
+        assert!(
+            tenths.iter().all(|count| (900..1_100).contains(count)),
+            "{tenths:?}"
+        );
         assert!((0..10_000).all(|_| random.signed_unit().abs() <= 1.0));
     }
 }

@@ -1,4 +1,6 @@
-//! What the end-to-end tests share: the simulator, and the functions that the fuzz targets run.
+//! What the end-to-end tests share: the simulator, the bot swarm, and the functions that the fuzz targets run.
 
+pub mod bench;
 pub mod process;
 pub mod simulator;
+pub mod swarm;

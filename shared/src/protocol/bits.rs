@@ -22,16 +22,13 @@ pub enum BitError {
 #[derive(Debug)]
 pub struct BitWriter<'a> {
     buffer: &'a mut [u8],
-    /// Bits not yet in whole bytes, at the bottom; 0..=7 of them.
-    pending: u64,
-    pending_bits: u32,
-    whole_bytes: usize,
-    overflowed: bool,
+    at: BitMark,
 }
 
 /// A place to which a [`BitWriter`] can return.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct BitMark {
+    /// Bits not yet in whole bytes, at the bottom; 0..=7 of them.
     pending: u64,
     pending_bits: u32,
     whole_bytes: usize,
@@ -45,10 +42,7 @@ impl<'a> BitWriter<'a> {
     pub fn new(buffer: &'a mut [u8]) -> Self {
         Self {
             buffer,
-            pending: 0,
-            pending_bits: 0,
-            whole_bytes: 0,
-            overflowed: false,
+            at: BitMark::default(),
         }
     }
 
@@ -59,18 +53,18 @@ impl<'a> BitWriter<'a> {
     pub fn write(&mut self, value: u64, bits: u32) {
         debug_assert!(bits <= FIELD_BITS_MAX, "a field of {bits} bits");
         let value = value & ((1 << bits) - 1);
-        let joined = self.pending | value << self.pending_bits;
-        let joined_bits = self.pending_bits + bits;
+        let joined = self.at.pending | value << self.at.pending_bits;
+        let joined_bits = self.at.pending_bits + bits;
         let whole = joined_bits >> 3;
-        if let Some(room) = self.buffer.get_mut(self.whole_bytes..self.whole_bytes + 8) {
+        if let Some(room) = self.buffer.get_mut(self.at.whole_bytes..self.at.whole_bytes + 8) {
             room.copy_from_slice(&joined.to_le_bytes());
         } else if !self.write_at_end(joined, joined_bits) {
             return;
         }
-        self.whole_bytes += whole as usize;
+        self.at.whole_bytes += whole as usize;
         // In two steps, because all 64 bits may be whole.
-        self.pending = joined >> (whole * 4) >> (whole * 4);
-        self.pending_bits = joined_bits & 7;
+        self.at.pending = joined >> (whole * 4) >> (whole * 4);
+        self.at.pending_bits = joined_bits & 7;
     }
 
     /// Appends one bit.
@@ -83,7 +77,7 @@ impl<'a> BitWriter<'a> {
     #[inline]
     pub fn write_bytes(&mut self, bytes: &[u8]) {
         if !self.fits(bytes.len() * 8) {
-            self.overflowed = true;
+            self.at.overflowed = true;
             return;
         }
         let mut words = bytes.chunks_exact(7);
@@ -100,24 +94,24 @@ impl<'a> BitWriter<'a> {
     /// Fills up to the next whole byte with zeros.
     #[inline]
     pub fn align(&mut self) {
-        self.write(0, self.pending_bits.wrapping_neg() & 7);
+        self.write(0, self.at.pending_bits.wrapping_neg() & 7);
     }
 
     /// Bits written so far.
     #[inline]
     #[must_use]
     pub fn bits_written(&self) -> usize {
-        self.whole_bytes * 8 + self.pending_bits as usize
+        self.at.whole_bytes * 8 + self.at.pending_bits as usize
     }
 
     /// Bits that can still be written; 0 after an overflow.
     #[inline]
     #[must_use]
     pub fn bits_left(&self) -> usize {
-        if self.overflowed {
+        if self.at.overflowed {
             0
         } else {
-            self.buffer.len() * 8 - self.bits_written()
+            (self.buffer.len() * 8).saturating_sub(self.bits_written())
         }
     }
 
@@ -132,50 +126,42 @@ impl<'a> BitWriter<'a> {
     #[inline]
     #[must_use]
     pub fn overflowed(&self) -> bool {
-        self.overflowed
+        self.at.overflowed
     }
 
     /// Remembers this place.
     #[inline]
     #[must_use]
     pub fn mark(&self) -> BitMark {
-        BitMark {
-            pending: self.pending,
-            pending_bits: self.pending_bits,
-            whole_bytes: self.whole_bytes,
-            overflowed: self.overflowed,
-        }
+        self.at
     }
 
     /// Forgets everything written since `mark`, which must be from this writer, an overflow too.
     #[inline]
     pub fn rewind(&mut self, mark: BitMark) {
-        self.pending = mark.pending;
-        self.pending_bits = mark.pending_bits;
-        self.whole_bytes = mark.whole_bytes.min(self.buffer.len());
-        self.overflowed = mark.overflowed;
+        self.at = mark;
     }
 
     /// Completes the last byte with zeros and answers how many bytes there are.
     #[inline]
     pub fn finish(self) -> usize {
-        if self.pending_bits == 0 {
-            return self.whole_bytes;
+        if self.at.pending_bits == 0 {
+            return self.at.whole_bytes;
         }
         // Room for a pending bit was checked when it was written.
-        if let Some(last) = self.buffer.get_mut(self.whole_bytes) {
-            *last = self.pending as u8;
+        if let Some(last) = self.buffer.get_mut(self.at.whole_bytes) {
+            *last = self.at.pending as u8;
         }
-        self.whole_bytes + 1
+        self.at.whole_bytes + 1
     }
 
     /// The same within the last 8 bytes, byte by byte; answers whether there was room.
     #[cold]
     #[inline(never)]
     fn write_at_end(&mut self, joined: u64, joined_bits: u32) -> bool {
-        let room = &mut self.buffer[self.whole_bytes..];
-        if self.overflowed || joined_bits as usize > room.len() * 8 {
-            self.overflowed = true;
+        let room = self.buffer.get_mut(self.at.whole_bytes..).unwrap_or_default();
+        if self.at.overflowed || joined_bits as usize > room.len() * 8 {
+            self.at.overflowed = true;
             return false;
         }
         for (byte, value) in room.iter_mut().zip(joined.to_le_bytes()) {

@@ -1,0 +1,255 @@
+//! The packet format of netcode 1.02: prefix byte, sequence number, sealed body.
+//!
+//! Owns sizes, packet kinds, and the sealing and opening of packets in place. A packet is
+//! `type | width << 4`, then the sequence number in `width` bytes (little endian), then the body and its
+//! 16-byte tag; the version, the protocol id and the prefix are authenticated with it. Knows nothing of
+//! sessions: who may send what is decided by the state machines.
+
+use core::ops::Range;
+
+use super::aead::{Key, TAG_BYTES};
+use super::counters::DropReason;
+use super::{PAYLOAD_BYTES_MAX, SEAL_HEAD_BYTES, SEAL_TAIL_BYTES, SealError};
+
+/// What every connection request and every authenticated header begins with.
+pub(crate) const VERSION: &[u8; 13] = b"NETCODE 1.02\0";
+/// Length of every key.
+pub const KEY_BYTES: usize = 32;
+/// Length of a connection request, exactly: prefix, version, protocol id, expiry, nonce, private section.
+pub const REQUEST_BYTES: usize = 1 + 13 + 8 + 8 + 24 + 1024;
+/// The shortest packet: a prefix, sequence 0 in no bytes (as `renetcode` writes it), an empty body, a tag.
+pub(crate) const PACKET_BYTES_MIN: usize = 1 + TAG_BYTES;
+/// Body of a keep-alive: the client's index and the server's capacity.
+pub(crate) const KEEP_ALIVE_BYTES: usize = 8;
+/// Body of a challenge and of its response: the challenge's sequence number and the sealed challenge.
+pub(crate) const CHALLENGE_BODY_BYTES: usize = 8 + super::challenge::CHALLENGE_BYTES;
+/// The longest packet of the handshake that is sealed.
+pub(crate) const CONTROL_BYTES_MAX: usize = SEAL_HEAD_BYTES + CHALLENGE_BODY_BYTES + SEAL_TAIL_BYTES;
+
+const AAD_BYTES: usize = VERSION.len() + 8 + 1;
+
+/// The kinds of packet, with their number on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum PacketKind {
+    Request = 0,
+    Denied = 1,
+    Challenge = 2,
+    Response = 3,
+    KeepAlive = 4,
+    Payload = 5,
+    Disconnect = 6,
+}
+
+impl PacketKind {
+    const ALL: [Self; 7] = [
+        Self::Request,
+        Self::Denied,
+        Self::Challenge,
+        Self::Response,
+        Self::KeepAlive,
+        Self::Payload,
+        Self::Disconnect,
+    ];
+
+    /// Whether the kind belongs to a session, and so passes its replay window. The handshake repeats.
+    pub(crate) fn in_session(self) -> bool {
+        self as u8 >= Self::KeepAlive as u8
+    }
+}
+
+/// The part of a packet that is not sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) kind: PacketKind,
+    /// 0 for requests, which have none.
+    pub(crate) sequence: u64,
+    /// Where the sealed body begins.
+    pub(crate) body_start: usize,
+    prefix: u8,
+}
+
+impl Header {
+    /// Reads the header of a datagram and checks its length against the limits of its kind.
+    pub(crate) fn read(datagram: &[u8]) -> Result<Self, DropReason> {
+        if datagram.len() < PACKET_BYTES_MIN {
+            return Err(DropReason::TooShort);
+        }
+        if datagram.len() > super::PACKET_BYTES_MAX {
+            return Err(DropReason::TooLong);
+        }
+        let prefix = datagram[0];
+        let width = usize::from(prefix >> 4);
+        let Some(&kind) = PacketKind::ALL.get(usize::from(prefix & 0xF)) else {
+            return Err(DropReason::UnknownType);
+        };
+        if width > 8 {
+            return Err(DropReason::UnknownType);
+        }
+        if kind == PacketKind::Request {
+            if datagram.len() != REQUEST_BYTES {
+                return Err(DropReason::RequestLength);
+            }
+            return Ok(Self {
+                kind,
+                sequence: 0,
+                body_start: 1,
+                prefix,
+            });
+        }
+        if datagram.len() < PACKET_BYTES_MIN + width {
+            return Err(DropReason::TooShort);
+        }
+        // The shortest packet is longer than prefix and sequence, so eight bytes are always there.
+        let mut raw = [0; 8];
+        raw.copy_from_slice(&datagram[1..9]);
+        let sequence = if width == 0 {
+            0
+        } else {
+            u64::from_le_bytes(raw) & (u64::MAX >> (64 - 8 * width))
+        };
+        Ok(Self {
+            kind,
+            sequence,
+            body_start: 1 + width,
+            prefix,
+        })
+    }
+}
+
+/// Seals and opens the packets of one protocol id.
+#[derive(Clone)]
+pub(crate) struct PacketCipher {
+    aad: [u8; AAD_BYTES],
+}
+
+impl PacketCipher {
+    pub(crate) fn new(protocol_id: u64) -> Self {
+        let mut aad = [0; AAD_BYTES];
+        aad[..VERSION.len()].copy_from_slice(VERSION);
+        aad[VERSION.len()..AAD_BYTES - 1].copy_from_slice(&protocol_id.to_le_bytes());
+        Self { aad }
+    }
+
+    fn aad(&self, prefix: u8) -> [u8; AAD_BYTES] {
+        let mut aad = self.aad;
+        aad[AAD_BYTES - 1] = prefix;
+        aad
+    }
+
+    /// Opens the body in place and returns where its plain text lies. After a failure the datagram's
+    /// bytes are undefined.
+    pub(crate) fn open(
+        &self,
+        header: Header,
+        key: &Key,
+        datagram: &mut [u8],
+    ) -> Result<Range<usize>, DropReason> {
+        let sealed = &mut datagram[header.body_start..];
+        let plain_bytes = key
+            .open(header.sequence, &self.aad(header.prefix), sealed)
+            .ok_or(DropReason::Unauthentic)?;
+        Ok(header.body_start..header.body_start + plain_bytes)
+    }
+
+    /// Seals `body` of `buf` in place, with the header before and the tag behind it, and returns the
+    /// range of the whole packet.
+    pub(crate) fn seal(
+        &self,
+        kind: PacketKind,
+        sequence: u64,
+        key: &Key,
+        buf: &mut [u8],
+        body: Range<usize>,
+    ) -> Result<Range<usize>, SealError> {
+        if body.start > body.end || body.start < SEAL_HEAD_BYTES || body.end + SEAL_TAIL_BYTES > buf.len() {
+            return Err(SealError::NoRoom);
+        }
+        if body.len() > PAYLOAD_BYTES_MAX {
+            return Err(SealError::TooLong(body.len()));
+        }
+        // At least one byte, as the standard says; `renetcode` takes a packet of 17 bytes for cut short.
+        let width = (8 - sequence.leading_zeros() as usize / 8).max(1);
+        let prefix = kind as u8 | (width as u8) << 4;
+        let start = body.start - width - 1;
+        buf[start] = prefix;
+        buf[start + 1..body.start].copy_from_slice(&sequence.to_le_bytes()[..width]);
+        let tag = key.seal(sequence, &self.aad(prefix), &mut buf[body.clone()]);
+        buf[body.end..body.end + TAG_BYTES].copy_from_slice(&tag);
+        Ok(start..body.end + TAG_BYTES)
+    }
+
+    /// Seals a small packet of the handshake or of a session without payload.
+    pub(crate) fn control(&self, kind: PacketKind, sequence: u64, key: &Key, body: &[u8]) -> ControlPacket {
+        let mut bytes = [0; CONTROL_BYTES_MAX];
+        let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + body.len();
+        bytes[range.clone()].copy_from_slice(body);
+        let range = self
+            .seal(kind, sequence, key, &mut bytes, range)
+            .expect("the buffer has room for the longest control packet");
+        ControlPacket { bytes, range }
+    }
+}
+
+/// A sealed packet without payload, on the stack.
+pub(crate) struct ControlPacket {
+    bytes: [u8; CONTROL_BYTES_MAX],
+    range: Range<usize>,
+}
+
+impl ControlPacket {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.range.clone()]
+    }
+}
+
+/// Takes values off the front of a byte slice; `None` when they are not there.
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
+        let (head, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(head)
+    }
+
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        self.array().map(|&[byte]| byte)
+    }
+
+    pub(crate) fn u16(&mut self) -> Option<u16> {
+        self.array().map(|bytes| u16::from_le_bytes(*bytes))
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        self.array().map(|bytes| u32::from_le_bytes(*bytes))
+    }
+
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        self.array().map(|bytes| u64::from_le_bytes(*bytes))
+    }
+}
+
+/// Puts values at the front of a byte slice that is known to be long enough.
+pub(crate) struct Writer<'a> {
+    rest: &'a mut [u8],
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(bytes: &'a mut [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// Panics if `bytes` does not fit: every layout here has a fixed bound.
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        let (head, rest) = core::mem::take(&mut self.rest).split_at_mut(bytes.len());
+        head.copy_from_slice(bytes);
+        self.rest = rest;
+    }
+}
