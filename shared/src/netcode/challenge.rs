@@ -6,7 +6,7 @@
 
 use super::USER_DATA_BYTES;
 use super::aead::{Key, TAG_BYTES};
-use super::wire::{Reader, Writer};
+use super::fields::{Reader, Writer};
 
 /// Length of a sealed challenge.
 pub(crate) const CHALLENGE_BYTES: usize = 300;
@@ -43,5 +43,24 @@ impl<'a> Challenge<'a> {
             user_data: reader.array()?,
             token: *reader.array()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_opens_under_its_key_and_number_only() {
+        let key = Key::new(&[1; 32]);
+        let challenge = Challenge {
+            client_id: 9,
+            user_data: &[7; USER_DATA_BYTES],
+            token: [3; TAG_BYTES],
+        };
+        let sealed = challenge.seal(5, &key);
+        assert_eq!(Challenge::open(5, &key, &mut sealed.clone()), Some(challenge));
+        assert_eq!(Challenge::open(6, &key, &mut sealed.clone()), None);
+        assert_eq!(Challenge::open(5, &Key::new(&[2; 32]), &mut sealed.clone()), None);
     }
 }

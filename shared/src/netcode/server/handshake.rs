@@ -12,10 +12,11 @@ use super::{Reply, ServerNetcode, ServerReceived, SessionId, keep_alive_body};
 use crate::netcode::aead::{Key, TAG_BYTES};
 use crate::netcode::challenge::{CHALLENGE_BYTES, Challenge, TokenTag};
 use crate::netcode::counters::DropReason;
+use crate::netcode::fields::Reader;
 use crate::netcode::private_token::{PRIVATE_TOKEN_BYTES, PrivateToken};
 use crate::netcode::replay::ReplayWindow;
 use crate::netcode::token::TOKEN_NONCE_BYTES;
-use crate::netcode::wire::{CHALLENGE_BODY_BYTES, Header, PacketKind, REQUEST_BYTES, Reader, VERSION};
+use crate::netcode::wire::{CHALLENGE_BODY_BYTES, Header, PacketKind, REQUEST_BYTES, VERSION};
 
 impl ServerNetcode {
     /// A connection request of [`REQUEST_BYTES`]: answered with a challenge if its token is valid.
@@ -162,6 +163,10 @@ impl ServerNetcode {
         datagram: &'a mut [u8],
         reply: &mut Reply,
     ) -> Result<ServerReceived<'a>, DropReason> {
+        // Exactly as long as a challenge is answered: nothing shorter may earn a keep-alive either.
+        if datagram.len() != header.body_start + CHALLENGE_BODY_BYTES + TAG_BYTES {
+            return Err(DropReason::Malformed);
+        }
         let Some(pending) = self.pending.at_address(from) else {
             return self.repeated_response(now, from, header, datagram, reply);
         };

@@ -304,6 +304,17 @@ impl ServerNetcode {
         self.sessions.connected()
     }
 
+    /// Everything that could grow: sessions, handshakes, tokens, and the room reserved for them.
+    #[cfg(test)]
+    pub(crate) fn footprint(&self) -> [usize; 6] {
+        let ([sessions, session_room], [pending, pending_room], [tokens, token_room]) = (
+            self.sessions.footprint(),
+            self.pending.footprint(),
+            self.tokens.footprint(),
+        );
+        [sessions, session_room, pending, pending_room, tokens, token_room]
+    }
+
     /// What was dropped, and what happened.
     pub fn counters(&self) -> &NetcodeCounters {
         &self.counters

@@ -90,4 +90,9 @@ impl PendingTable {
             }
         }
     }
+
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> [usize; 2] {
+        [self.len(), self.slots.capacity() + self.by_address.capacity()]
+    }
 }

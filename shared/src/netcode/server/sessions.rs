@@ -192,4 +192,12 @@ impl SessionTable {
     pub(super) fn connected(&self) -> usize {
         self.by_address.len()
     }
+
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> [usize; 2] {
+        [
+            self.by_address.len(),
+            self.slots.capacity() + self.by_address.capacity() + self.by_client.capacity(),
+        ]
+    }
 }
