@@ -7,7 +7,7 @@
 
 use core::ops::Range;
 
-use super::aead::{Key, TAG_BYTES};
+use super::aead::{Cipher, TAG_BYTES};
 use super::challenge::CHALLENGE_BYTES;
 use super::counters::DropReason;
 use super::{PAYLOAD_BYTES_MAX, SEAL_HEAD_BYTES, SEAL_TAIL_BYTES, SealError};
@@ -143,7 +143,7 @@ impl PacketCipher {
     pub(crate) fn open(
         &self,
         header: Header,
-        key: &Key,
+        key: &Cipher,
         datagram: &mut [u8],
     ) -> Result<Range<usize>, DropReason> {
         let sealed = &mut datagram[header.body_start..];
@@ -159,7 +159,7 @@ impl PacketCipher {
         &self,
         kind: PacketKind,
         sequence: u64,
-        key: &Key,
+        key: &Cipher,
         buf: &mut [u8],
         body: Range<usize>,
     ) -> Result<Range<usize>, SealError> {
@@ -184,7 +184,13 @@ impl PacketCipher {
     }
 
     /// Seals a small packet of the handshake or of a session without payload.
-    pub(crate) fn control(&self, kind: PacketKind, sequence: u64, key: &Key, body: &[u8]) -> ControlPacket {
+    pub(crate) fn control(
+        &self,
+        kind: PacketKind,
+        sequence: u64,
+        key: &Cipher,
+        body: &[u8],
+    ) -> ControlPacket {
         let mut bytes = [0; CONTROL_BYTES_MAX];
         let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + body.len();
         bytes[range.clone()].copy_from_slice(body);
@@ -212,6 +218,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::netcode::aead::Key;
 
     const KEY: [u8; KEY_BYTES] = *b"an example very very secret key.";
 
@@ -220,7 +227,7 @@ mod tests {
         let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + body.len();
         buf[range.clone()].copy_from_slice(body);
         let range = PacketCipher::new(7)
-            .seal(kind, sequence, &Key::new(&KEY), &mut buf, range)
+            .seal(kind, sequence, &Key::new(&KEY).cipher(), &mut buf, range)
             .unwrap();
         buf[range].to_vec()
     }
@@ -228,7 +235,7 @@ mod tests {
     fn opened(datagram: &[u8]) -> Result<(PacketKind, u64, Vec<u8>), DropReason> {
         let mut datagram = datagram.to_vec();
         let header = Header::read(&datagram)?;
-        let body = PacketCipher::new(7).open(header, &Key::new(&KEY), &mut datagram)?;
+        let body = PacketCipher::new(7).open(header, &Key::new(&KEY).cipher(), &mut datagram)?;
         Ok((header.kind, header.sequence, datagram[body].to_vec()))
     }
 
@@ -255,7 +262,7 @@ mod tests {
     fn a_sequence_in_no_bytes_opens_as_renetcode_writes_it() {
         let cipher = PacketCipher::new(7);
         let mut datagram = vec![PacketKind::Denied as u8];
-        datagram.extend(Key::new(&KEY).seal(0, &cipher.aad(datagram[0]), &mut []));
+        datagram.extend(Key::new(&KEY).cipher().seal(0, &cipher.aad(datagram[0]), &mut []));
         assert_eq!(opened(&datagram), Ok((PacketKind::Denied, 0, vec![])));
     }
 
@@ -281,7 +288,7 @@ mod tests {
     #[test]
     fn a_payload_without_room_is_refused_and_the_buffer_is_unchanged() {
         let seal = |buf: &mut [u8], body: Range<usize>| {
-            PacketCipher::new(7).seal(PacketKind::Payload, 1, &Key::new(&KEY), buf, body)
+            PacketCipher::new(7).seal(PacketKind::Payload, 1, &Key::new(&KEY).cipher(), buf, body)
         };
         let mut buf = [1; 2_000];
         assert_eq!(seal(&mut buf, 8..20), Err(SealError::NoRoom));

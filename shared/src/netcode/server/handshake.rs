@@ -9,7 +9,7 @@ use core::time::Duration;
 use super::pending::Pending;
 use super::sessions::Session;
 use super::{Reply, ServerNetcode, ServerReceived, SessionId, keep_alive_body};
-use crate::netcode::aead::{Key, TAG_BYTES};
+use crate::netcode::aead::{Cipher, Key, TAG_BYTES};
 use crate::netcode::challenge::{CHALLENGE_BYTES, Challenge, TokenTag};
 use crate::netcode::counters::DropReason;
 use crate::netcode::fields::Reader;
@@ -46,7 +46,7 @@ impl ServerNetcode {
         }
         let number = session_number(private.user_data);
         let takes_over = self.check_conflicts(private.client_id, number, from)?.is_some();
-        let send_key = Key::new(&private.server_to_client);
+        let send_key = Key::new(&private.server_to_client).cipher();
         if !takes_over && self.is_full() {
             self.deny(&send_key, reply);
             return Err(DropReason::ServerFull);
@@ -76,7 +76,7 @@ impl ServerNetcode {
             token,
             timeout_s: private.timeout_s,
             send_key,
-            receive_key: Key::new(&private.client_to_server),
+            receive_key: Key::new(&private.client_to_server).cipher(),
             ends_at: now.saturating_add(self.config.pending_timeout),
         };
         self.pending.insert(pending, now);
@@ -133,13 +133,13 @@ impl ServerNetcode {
         self.sessions.connected() >= self.config.sessions_max as usize
     }
 
-    fn deny(&mut self, key: &Key, reply: &mut Reply) {
+    fn deny(&mut self, key: &Cipher, reply: &mut Reply) {
         let sequence = self.next_handshake_sequence();
         reply.0 = Some(self.cipher.control(PacketKind::Denied, sequence, key, &[]));
         self.counters.denials += 1;
     }
 
-    fn challenge(&mut self, challenge: &Challenge<'_>, key: &Key, reply: &mut Reply) {
+    fn challenge(&mut self, challenge: &Challenge<'_>, key: &Cipher, reply: &mut Reply) {
         let sequence = self.next_handshake_sequence();
         let mut body = [0; CHALLENGE_BODY_BYTES];
         body[..8].copy_from_slice(&sequence.to_le_bytes());

@@ -17,7 +17,7 @@ use core::time::Duration;
 use self::pending::PendingTable;
 use self::sessions::SessionTable;
 use self::tokens::TokenTable;
-use super::aead::Key;
+use super::aead::{Cipher, Key};
 use super::counters::{DropReason, NetcodeCounters};
 use super::rate::RateLimit;
 use super::wire::{ControlPacket, Header, KEEP_ALIVE_BYTES, KEY_BYTES, PacketCipher, PacketKind};
@@ -139,7 +139,7 @@ pub struct ServerNetcode {
     config: ServerNetcodeConfig,
     cipher: PacketCipher,
     private_key: Key,
-    challenge_key: Key,
+    challenge_key: Cipher,
     /// Numbers challenges and denials, above all numbers of payloads, which share their keys.
     handshake_sequence: u64,
     sessions: SessionTable,
@@ -155,7 +155,7 @@ impl ServerNetcode {
         Self {
             cipher: PacketCipher::new(config.protocol_id),
             private_key: Key::new(&config.private_key),
-            challenge_key: Key::new(&entropy.bytes()),
+            challenge_key: Key::new(&entropy.bytes()).cipher(),
             handshake_sequence: 1 << 63,
             sessions: SessionTable::new(entropy),
             pending: PendingTable::new(entropy),

@@ -74,7 +74,7 @@ proptest! {
         let cipher = PacketCipher::new(PROTOCOL_ID);
         for (from_waiting, kind, sequence, length, fill) in packets {
             let token = if from_waiting { &waiting } else { &connected };
-            let key = Key::new(&token.client_to_server);
+            let key = Key::new(&token.client_to_server).cipher();
             let datagram =
                 framed(&vec![fill; length], |buf, range| cipher.seal(KINDS[kind], sequence, &key, buf, range))
                     .unwrap();
@@ -99,7 +99,7 @@ proptest! {
         if connect {
             host.connect(&mut client, address(1));
         }
-        let (cipher, key) = (PacketCipher::new(PROTOCOL_ID), Key::new(&token.server_to_client));
+        let (cipher, key) = (PacketCipher::new(PROTOCOL_ID), Key::new(&token.server_to_client).cipher());
         for (kind, sequence, length, fill) in packets {
             let mut datagram =
                 framed(&vec![fill; length], |buf, range| cipher.seal(KINDS[kind], sequence, &key, buf, range))
@@ -115,7 +115,7 @@ proptest! {
 fn bodies_of_a_wrong_length_are_malformed() {
     let (mut host, _client, token, _) = busy_host();
     let cipher = PacketCipher::new(PROTOCOL_ID);
-    let key = Key::new(&token.client_to_server);
+    let key = Key::new(&token.client_to_server).cipher();
     let cases: [(PacketKind, &[u8]); 3] = [
         (PacketKind::Payload, b""),
         (PacketKind::KeepAlive, b"1234567"),

@@ -123,7 +123,7 @@ fn a_challenge_opens_no_session_for_another_token() {
     assert_eq!(show(&mut host, &theirs, address(2)).0, Seen::Handshake);
     let cipher = wire::PacketCipher::new(PROTOCOL_ID);
     let body = challenge_body(&mut host, 9, address(3));
-    let key = aead::Key::new(&theirs.client_to_server);
+    let key = aead::Key::new(&theirs.client_to_server).cipher();
     let forged = cipher.control(wire::PacketKind::Response, 5, &key, &body);
     let (seen, reply) = host.give(address(2), forged.as_slice());
     assert_eq!(
@@ -153,7 +153,7 @@ fn challenge_body(host: &mut Host, client_id: u64, from: SocketAddr) -> Vec<u8> 
     let (seen, mut reply) = show(host, &token, from);
     assert_eq!(seen, Seen::Handshake);
     let header = wire::Header::read(&reply).unwrap();
-    let key = aead::Key::new(&token.server_to_client);
+    let key = aead::Key::new(&token.server_to_client).cipher();
     let body = wire::PacketCipher::new(PROTOCOL_ID)
         .open(header, &key, &mut reply)
         .unwrap();
@@ -166,7 +166,7 @@ fn a_short_response_of_a_client_that_may_not_know_of_its_session_earns_no_answer
     let token = host.token(7, 1);
     let mut client = ClientNetcode::new(host.now, &token);
     host.connect(&mut client, address(1));
-    let key = aead::Key::new(&token.client_to_server);
+    let key = aead::Key::new(&token.client_to_server).cipher();
     let short = wire::PacketCipher::new(PROTOCOL_ID).control(wire::PacketKind::Response, 0, &key, b"");
     let (seen, reply) = host.give(address(1), short.as_slice());
     assert_eq!((seen, reply), (Seen::Dropped(DropReason::Malformed), vec![]));
