@@ -11,7 +11,7 @@
 //! kind 8 | sequence 16 | tick 16 | part 5 | id width - 8: 2 | 0: end of owner, or
 //!   1: last input's age 8 (255: none) | margin 12 | 0, or 1: own id
 //! sections, each after a 1, until a 0:
-//!   source: 0 for the first, or 1: 8 | tick: 0 for the packet's, or 1: how much older 6
+//!   source: 0 for the first, or 1: 8 | tick: 0 for the packet's, or 1: how much older 5
 //!   baseline age 5 | exceptions 1 | components 1
 //!   leaves, each after a 1, until a 0: id
 //!   enters, each after a 1, until a 0: id | global id: class 2, 16/24/40/64 | absolute pose | [components]
@@ -41,7 +41,7 @@ pub const SNAPSHOT_PARTS_MAX: usize = 32;
 /// Short ids that a session can have at most.
 pub const SHORT_IDS_MAX: usize = 1 << SHORT_ID_BITS_MAX;
 /// How much older than its packet a section can be, in ticks.
-pub const SECTION_AGE_MAX: u32 = 63;
+pub const SECTION_AGE_MAX: u32 = 31;
 
 const SHORT_ID_BITS_MIN: u32 = 8;
 const SHORT_ID_BITS_MAX: u32 = 11;
@@ -50,7 +50,7 @@ const PART_BITS: u32 = 5;
 const INPUT_AGE_NONE: u64 = 255;
 const MARGIN_BITS: u32 = 12;
 const MARGIN_MAX: i16 = (1 << (MARGIN_BITS - 1)) - 1;
-const SECTION_AGE_BITS: u32 = 6;
+const SECTION_AGE_BITS: u32 = 5;
 const BASELINE_AGE_BITS: u32 = 5;
 const GLOBAL_WIDTHS: [u32; 4] = [16, 24, 40, 64];
 const COMPONENT_LENGTH_BITS: u32 = 10;
@@ -58,7 +58,7 @@ const COMPONENT_LENGTH_BITS: u32 = 10;
 /// Bits of a packet without sections: header, owner block and end.
 pub const PACKET_BITS_MAX: usize = 8 + 16 + 16 + 5 + 2 + 1 + 8 + 12 + 1 + SHORT_ID_BITS_MAX as usize + 1;
 /// Bits of a section's head and the ends of its leaves and enters, without its presence.
-pub const SECTION_BITS_MAX: usize = 1 + 9 + 7 + 5 + 2 + 2;
+pub const SECTION_BITS_MAX: usize = 1 + 9 + 6 + 5 + 2 + 2;
 /// Bits in front of an update whose baseline is not the section's.
 pub const EXCEPTION_BITS: usize = 1 + BASELINE_AGE_BITS as usize;
 

@@ -33,6 +33,12 @@ impl Presence {
         self.groups = self.groups.max(id.index() / GROUP + 1);
     }
 
+    /// Takes `id` out, if it is there.
+    #[inline]
+    pub fn remove(&mut self, id: ShortId) {
+        self.words[id.index() / 64 % (SHORT_IDS_MAX / 64)] &= !(1 << (id.index() % 64));
+    }
+
     /// Removes all.
     #[inline]
     pub fn clear(&mut self) {
