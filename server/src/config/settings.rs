@@ -61,11 +61,11 @@ impl Setting {
 }
 
 /// What every environment variable of the server starts with.
-pub const VARIABLE_PREFIX: &str = "THRONG_";
+pub(super) const VARIABLE_PREFIX: &str = "THRONG_";
 
 /// Finds a setting by key.
 #[must_use]
-pub fn setting(key: &str) -> Option<&'static Setting> {
+pub(super) fn setting(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 

@@ -15,7 +15,7 @@
 //! | then each, by slot | global id u64; x i32, y i32, vx i16, vy i16, yaw u16, flags u16 in the quanta of `Pose`; tick of the last change u32 |
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bevy_ecs::prelude::Resource;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -34,8 +34,10 @@ pub const AUDIT_HEADER_BYTES: usize = 16;
 pub const AUDIT_ROW_BYTES: usize = 28;
 
 /// The simulation's end: give it every published frame.
+///
+/// The mutex is never locked: it is only reached through `&mut`, and makes the queue's end a resource.
 #[derive(Resource)]
-pub struct AuditSink(Producer<Arc<Frame>>);
+pub struct AuditSink(Mutex<Producer<Arc<Frame>>>);
 
 /// The gateway's end.
 pub struct AuditFrames {
@@ -48,7 +50,7 @@ pub struct AuditFrames {
 pub fn audit() -> (AuditSink, AuditFrames) {
     let (producer, incoming) = RingBuffer::new(FRAMES_KEPT);
     (
-        AuditSink(producer),
+        AuditSink(Mutex::new(producer)),
         AuditFrames {
             incoming,
             kept: VecDeque::with_capacity(FRAMES_KEPT),
@@ -60,7 +62,11 @@ impl AuditSink {
     /// Offers a frame. Without room it is not kept: the gateway has been asleep for 64 ticks.
     pub fn offer(&mut self, frame: &Arc<Frame>) {
         // A full queue loses nothing but this tick's audit, which then answers 404.
-        let _ = self.0.push(Arc::clone(frame));
+        let _ = self
+            .0
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::clone(frame));
     }
 }
 
@@ -107,4 +113,80 @@ pub(super) fn encode(frame: &Frame) -> Bytes {
     }
     bytes[8..12].copy_from_slice(&count.to_le_bytes());
     bytes.freeze()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
+
+    use throng_shared::protocol::ids::{GlobalId, Slot, SourceId};
+    use throng_shared::protocol::pose::Pose;
+    use throng_shared::tick::Tick;
+
+    use super::*;
+    use crate::frame::{FrameWriter, Identity};
+
+    /// A frame of two entities.
+    pub(crate) fn frame_of(tick: u32) -> Arc<Frame> {
+        let mut writer = FrameWriter::new(SourceId(0));
+        for (slot, x) in [(3, -7), (700, 9)] {
+            let identity = Identity {
+                global: GlobalId(u64::from(slot) << 40),
+                ..Identity::default()
+            };
+            let pose = Pose {
+                x,
+                y: 0x0102_0304,
+                vx: -2,
+                vy: 5,
+                yaw: 1_023,
+                flags: 0,
+            };
+            writer.insert(Slot(slot), identity, pose, Tick(tick - 1));
+        }
+        let (index, players) = (writer.spare_index(), writer.spare_players());
+        writer.publish(Tick(tick), Duration::ZERO, index, players)
+    }
+
+    #[test]
+    fn the_layout_is_as_documented() {
+        let bytes = encode(&frame_of(0x0a0b_0c0d));
+        assert_eq!(bytes.len(), AUDIT_HEADER_BYTES + 2 * AUDIT_ROW_BYTES);
+        assert_eq!(bytes[..16], *b"THA1\x0d\x0c\x0b\x0a\x02\0\0\0\x1c\0\0\0");
+        let first = [
+            &(3_u64 << 40).to_le_bytes()[..],
+            &(-7_i32).to_le_bytes(),
+            &[4, 3, 2, 1],
+            &(-2_i16).to_le_bytes(),
+            &[5, 0],
+            &[0xff, 3],
+            &[0, 0],
+            &[0x0c, 0x0c, 0x0b, 0x0a],
+        ];
+        assert_eq!(bytes[16..16 + AUDIT_ROW_BYTES], first.concat());
+        assert_eq!(bytes[44..52], (700_u64 << 40).to_le_bytes());
+    }
+
+    #[test]
+    fn the_newest_64_frames_are_kept() {
+        let (mut sink, mut frames) = audit();
+        assert_eq!(frames.at(1).unwrap_err(), None);
+        for tick in 1..=100 {
+            sink.offer(&frame_of(tick));
+            if tick % 10 == 0 {
+                frames.collect();
+            }
+        }
+        assert_eq!(frames.at(36).unwrap_err(), Some((37, 100)));
+        assert!((37..=100).all(|tick| frames.at(tick).unwrap().tick.0 == tick));
+        assert_eq!(frames.at(101).unwrap_err(), Some((37, 100)));
+    }
+
+    #[test]
+    fn a_gateway_that_sleeps_holds_a_bounded_number_of_frames() {
+        let (mut sink, mut frames) = audit();
+        (1..=200).for_each(|tick| sink.offer(&frame_of(tick)));
+        frames.collect();
+        assert_eq!(frames.at(1_000).unwrap_err(), Some((1, 64)));
+    }
 }

@@ -14,7 +14,7 @@ pub(super) enum ApiError {
     /// The name is empty, too long, or has control characters.
     #[error("`name` {0}")]
     BadName(&'static str),
-    /// `protocol_hash` is not 16 hexadecimal digits, or `resume` not what the server gave.
+    /// A field or parameter is missing or not of the documented form.
     #[error("`{field}` must be {expected}")]
     BadField {
         /// The field.
@@ -22,9 +22,6 @@ pub(super) enum ApiError {
         /// What it must be.
         expected: &'static str,
     },
-    /// A query parameter is missing or not a number.
-    #[error("{0}")]
-    BadQuery(String),
     /// The body is longer than allowed.
     #[error("the body is longer than {0} bytes")]
     TooLarge(usize),
@@ -65,7 +62,6 @@ impl ApiError {
             Self::BadBody(_) => (StatusCode::BAD_REQUEST, "bad_body"),
             Self::BadName(_) => (StatusCode::BAD_REQUEST, "bad_name"),
             Self::BadField { .. } => (StatusCode::BAD_REQUEST, "bad_field"),
-            Self::BadQuery(_) => (StatusCode::BAD_REQUEST, "bad_query"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::ProtocolMismatch { .. } => (StatusCode::CONFLICT, "protocol_mismatch"),
             Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),

@@ -4,11 +4,10 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::error::ApiError;
 use super::{Shared, audit};
@@ -78,16 +77,21 @@ pub(super) async fn health(State(shared): State<Shared>) -> (StatusCode, Json<He
     )
 }
 
-#[derive(Deserialize)]
-pub(super) struct AuditQuery {
-    tick: u32,
-}
-
 pub(super) async fn audit(
     State(shared): State<Shared>,
-    query: Result<Query<AuditQuery>, QueryRejection>,
+    RawQuery(query): RawQuery,
 ) -> Result<impl IntoResponse, ApiError> {
-    let Query(AuditQuery { tick }) = query.map_err(|rejection| ApiError::BadQuery(rejection.body_text()))?;
+    let tick = query
+        .as_deref()
+        .unwrap_or_default()
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("tick="));
+    let tick: u32 = tick
+        .and_then(|tick| tick.parse().ok())
+        .ok_or(ApiError::BadField {
+            field: "tick",
+            expected: "a tick's number, as in /v1/audit?tick=1200",
+        })?;
     let Some(frames) = &shared.audit else {
         return Err(ApiError::NotFound("only benchmark scenes are audited".to_owned()));
     };

@@ -10,7 +10,8 @@ use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{ConnectInfo, State};
 use axum::http::HeaderMap;
 use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
-use throng_shared::protocol::guest::{GuestRequest, GuestResponse, hash_text, parse_hash};
+use throng_shared::protocol::guest::{GuestRequest, GuestResponse};
+use throng_shared::protocol::version::{ProtocolHash, Release};
 
 use super::error::ApiError;
 use super::tokens::IssueError;
@@ -52,11 +53,11 @@ pub(super) async fn join(
     check_protocol(&shared, &request)?;
 
     let mut issuer = shared.issuer.lock().unwrap_or_else(PoisonError::into_inner);
-    let resumed = match request.resume.as_deref() {
-        None => None,
-        // A proof of an earlier process is no reason to turn a player away: it comes back as a new client.
-        Some(resume) => issuer.resumed(resume),
-    };
+    // A proof of an earlier process is no reason to turn a player away: it comes back as a new client.
+    let resumed = request
+        .resume
+        .as_deref()
+        .and_then(|resume| issuer.resumed(resume));
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let issued = issuer
         .issue(name, resumed, now, unix)
@@ -75,7 +76,7 @@ pub(super) async fn join(
         tick: shared.stats.tick(),
         tick_rate: shared.stats.tick_rate(),
         client_id: issued.client_id,
-        server_version: env!("CARGO_PKG_VERSION").to_owned(),
+        server_version: shared.protocol.release.to_string(),
         resume: issued.resume,
     }))
 }
@@ -92,27 +93,22 @@ fn valid_name(name: &str) -> Result<PlayerName, ApiError> {
 
 fn check_protocol(shared: &Shared, request: &GuestRequest) -> Result<(), ApiError> {
     let expected = "16 hexadecimal digits";
-    let hash = parse_hash(&request.protocol_hash).ok_or(ApiError::BadField {
+    let hash: ProtocolHash = request.protocol_hash.parse().map_err(|_| ApiError::BadField {
         field: "protocol_hash",
         expected,
     })?;
-    if hash == shared.protocol_hash {
+    if hash == shared.protocol.hash {
         return Ok(());
     }
-    // The client's own words go into our answer only as far as a version goes.
-    let version = request.version.as_deref().unwrap_or("an unnamed version");
-    let version: String = version
-        .chars()
-        .filter(|letter| !letter.is_control())
-        .take(32)
-        .collect();
+    // The client's own words go into our answer only as far as they are a release.
+    let release = request
+        .version
+        .as_deref()
+        .and_then(|version| Release::new(version.as_bytes()));
+    let release = release.map_or_else(|| "an unnamed version".to_owned(), |release| release.to_string());
     Err(ApiError::ProtocolMismatch {
-        client: format!("{version} (protocol {})", hash_text(hash)),
-        server: format!(
-            "{} (protocol {})",
-            env!("CARGO_PKG_VERSION"),
-            hash_text(shared.protocol_hash)
-        ),
+        client: format!("{release} (hash {hash})"),
+        server: shared.protocol.to_string(),
     })
 }
 

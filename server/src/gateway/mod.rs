@@ -28,6 +28,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use throng_shared::protocol::version::ProtocolVersion;
+
 pub use tokens::{IssuerConfig, TokenIssuer};
 
 use self::audit::AuditFrames;
@@ -65,8 +67,8 @@ pub struct GatewayParts {
     pub status: StatusReceiver,
     /// What times in the process are since.
     pub origin: Instant,
-    /// The hash that clients must have.
-    pub protocol_hash: u64,
+    /// The version whose hash clients must have.
+    pub protocol: ProtocolVersion,
     /// Frames to audit, in benchmark scenes.
     pub audit: Option<AuditFrames>,
 }
@@ -111,7 +113,7 @@ struct SharedParts {
     stats: Arc<ServerStats>,
     status: StatusReceiver,
     origin: Instant,
-    protocol_hash: u64,
+    protocol: ProtocolVersion,
     behind_tls_proxy: bool,
 }
 
@@ -153,7 +155,7 @@ impl Gateway {
             stats: parts.stats,
             status: parts.status,
             origin: parts.origin,
-            protocol_hash: parts.protocol_hash,
+            protocol: parts.protocol,
             behind_tls_proxy: config.behind_tls_proxy,
         });
         let connections_max = config.connections_max;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -103,12 +104,16 @@ fn router(shared: Shared) -> Router {
         .fallback(|| async { ApiError::NotFound("there is nothing at this path".to_owned()) })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn(bounded))
         .with_state(shared)
 }
 
-/// A client that sends its body a byte a second is not waited for.
-async fn in_time(request: Request, next: Next) -> Response {
+/// A body that is announced as too long is not read, and one that comes a byte a second not waited for.
+async fn bounded(request: Request, next: Next) -> Response {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if announced.is_some_and(|length| length.parse().is_ok_and(|bytes: u64| bytes > BODY_BYTES_MAX as u64)) {
+        return ApiError::TooLarge(BODY_BYTES_MAX).into_response();
+    }
     match tokio::time::timeout(Duration::from_secs(REQUEST_TIMEOUT_S), next.run(request)).await {
         Ok(response) => response,
         Err(_) => ApiError::TimedOut(REQUEST_TIMEOUT_S).into_response(),

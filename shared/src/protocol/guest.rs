@@ -3,9 +3,9 @@
 //! Owns the field names. Guarantees that numbers fit what any JSON reader holds exactly (below 2^53);
 //! the protocol hash, which does not, is text. Refuses to check values: that is the server's.
 
-use serde::{Deserialize, Serialize};
-
 use core::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
 
 /// What a guest sends to join.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ pub struct GuestRequest {
     /// The name to play under: 1 to [`PLAYER_NAME_BYTES_MAX`](crate::limits::PLAYER_NAME_BYTES_MAX) bytes
     /// of UTF-8, no control characters.
     pub name: String,
-    /// The client's protocol hash, see [`hash_text`].
+    /// The client's [`ProtocolHash`](super::version::ProtocolHash): 16 hexadecimal digits.
     pub protocol_hash: String,
     /// The client's version, for the message when the hashes differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,32 +57,4 @@ pub struct ErrorDetail {
     pub code: String,
     /// A sentence.
     pub message: String,
-}
-
-/// A protocol hash as JSON carries it: 16 hexadecimal digits, lower case.
-#[must_use]
-pub fn hash_text(hash: u64) -> String {
-    format!("{hash:016x}")
-}
-
-/// Reads what [`hash_text`] wrote; `None` for anything but 16 hexadecimal digits.
-#[must_use]
-pub fn parse_hash(text: &str) -> Option<u64> {
-    let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    digits.then(|| u64::from_str_radix(text, 16).ok())?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hashes_survive_text() {
-        for hash in [0, 1, 0x0123_4567_89ab_cdef, u64::MAX] {
-            assert_eq!(parse_hash(&hash_text(hash)), Some(hash));
-        }
-        for bad in ["", "0", "00000000000000000", "+000000000000001", "000000000000000g", "１"] {
-            assert_eq!(parse_hash(bad), None, "{bad}");
-        }
-    }
 }
