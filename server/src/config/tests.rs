@@ -1,3 +1,5 @@
+//! The settings as a user writes them: defaults, precedence, and the words of every refusal.
+
 use std::ffi::OsString;
 use std::io::Write;
 

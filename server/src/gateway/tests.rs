@@ -1,3 +1,5 @@
+//! The HTTP API over real sockets of the loopback interface.
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;

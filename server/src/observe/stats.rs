@@ -121,10 +121,10 @@ impl ServerStats {
         self.phases[phase as usize].record(elapsed);
     }
 
-    /// A tick ended after the next was due, and `skipped` ticks were given up because of it.
-    pub fn overran(&self, skipped: u64) {
-        self.overruns.fetch_add(1, Relaxed);
-        self.skipped.fetch_add(skipped, Relaxed);
+    /// Totals since the start: ticks that ended after the next was due, and ticks given up because of it.
+    pub fn set_overruns(&self, overruns: u64, skipped: u64) {
+        self.overruns.store(overruns, Relaxed);
+        self.skipped.store(skipped, Relaxed);
     }
 
     /// An input waited this long between its worker's socket and the simulation.
@@ -273,7 +273,7 @@ mod tests {
         stats.set_workers(vec![Arc::new(Fixed(3)), Arc::new(Fixed(4))]);
         stats.tick_ended(9, Duration::from_millis(2));
         stats.phase_ended(Phase::Index, Duration::from_millis(1));
-        stats.overran(2);
+        stats.set_overruns(1, 2);
         stats.input_waited(Duration::from_micros(80));
         stats.fanned_out(9, Duration::from_millis(5));
         stats.fanned_out(9, Duration::from_millis(6));
