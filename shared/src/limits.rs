@@ -83,3 +83,7 @@ pub const RELIABLE_SEND_BYTES_MAX: usize = 64 * 1024;
 
 /// How far a reliable message's id may be ahead of what was delivered. Further ends the session.
 pub const RELIABLE_WINDOW_MESSAGES: u64 = 256;
+
+/// Ranges of acknowledged packets in one packet, and that we remember of a peer's packets. A packet
+/// with more ends the session; packets that would make us remember more are ignored.
+pub const ACK_RANGES_MAX: usize = 128;

@@ -76,7 +76,15 @@ impl Assigner {
                 connected_seen: load.connected.load(Relaxed),
             })
             .collect();
-        Self { strategy, sessions_max, loads, state: Mutex::new(AssignState { next: 0, reservations }) }
+        Self {
+            strategy,
+            sessions_max,
+            loads,
+            state: Mutex::new(AssignState {
+                next: 0,
+                reservations,
+            }),
+        }
     }
 
     /// Chooses the worker for the client with the stable identity `client_id` and reserves a place there
@@ -133,7 +141,9 @@ impl Reservations {
         while self.expiries.front().is_some_and(|&expiry| expiry <= now) {
             self.expiries.pop_front();
         }
-        load.sessions.load(Relaxed).saturating_add(self.expiries.len() as u32)
+        load.sessions
+            .load(Relaxed)
+            .saturating_add(self.expiries.len() as u32)
     }
 }
 
@@ -168,7 +178,9 @@ mod tests {
     #[test]
     fn round_robin_takes_turns() {
         let assigner = Assigner::new(AssignStrategy::RoundRobin, loads(3), 10);
-        let chosen: Vec<u8> = (0..6).map(|id| assigner.assign(id, NOW, EXPIRY).unwrap()).collect();
+        let chosen: Vec<u8> = (0..6)
+            .map(|id| assigner.assign(id, NOW, EXPIRY).unwrap())
+            .collect();
         assert_eq!(chosen, [0, 1, 2, 0, 1, 2]);
     }
 
@@ -176,12 +188,22 @@ mod tests {
     fn client_hash_returns_a_reconnecting_client_to_its_worker_and_spreads_the_others() {
         let loads = loads(4);
         let assigner = Assigner::new(AssignStrategy::ClientHash, Arc::clone(&loads), 10_000);
-        let first: Vec<u8> = (0..4_000).map(|id| assigner.assign(id, NOW, EXPIRY).unwrap()).collect();
-        first.iter().for_each(|&worker| connect(&loads[usize::from(worker)]));
+        let first: Vec<u8> = (0..4_000)
+            .map(|id| assigner.assign(id, NOW, EXPIRY).unwrap())
+            .collect();
+        first
+            .iter()
+            .for_each(|&worker| connect(&loads[usize::from(worker)]));
         for (id, &worker) in first.iter().enumerate().rev() {
             assert_eq!(assigner.assign(id as u64, NOW, EXPIRY), Ok(worker));
         }
-        assert!(sessions(&loads).iter().all(|&count| (900..1_100).contains(&count)), "{:?}", sessions(&loads));
+        assert!(
+            sessions(&loads)
+                .iter()
+                .all(|&count| (900..1_100).contains(&count)),
+            "{:?}",
+            sessions(&loads)
+        );
     }
 
     #[test]
@@ -198,7 +220,10 @@ mod tests {
         }
         let counts = sessions(&loads);
         let mean = counts.iter().sum::<u32>() / 4;
-        assert!(counts.iter().all(|&count| count.abs_diff(mean) * 10 <= mean), "{counts:?}");
+        assert!(
+            counts.iter().all(|&count| count.abs_diff(mean) * 10 <= mean),
+            "{counts:?}"
+        );
     }
 
     #[test]
@@ -216,14 +241,20 @@ mod tests {
         let assigner = Assigner::new(AssignStrategy::RoundRobin, loads(2), 3);
         (0..6).for_each(|id| assert!(assigner.assign(id, NOW, EXPIRY).is_ok()));
         assert_eq!(assigner.assign(6, NOW, EXPIRY), Err(ServerFull));
-        assert!(assigner.assign(6, EXPIRY, EXPIRY + Duration::from_secs(30)).is_ok());
+        assert!(
+            assigner
+                .assign(6, EXPIRY, EXPIRY + Duration::from_secs(30))
+                .is_ok()
+        );
     }
 
     #[test]
     fn a_full_worker_is_passed_over_by_every_strategy() {
-        for strategy in
-            [AssignStrategy::RoundRobin, AssignStrategy::ClientHash, AssignStrategy::LeastLoaded]
-        {
+        for strategy in [
+            AssignStrategy::RoundRobin,
+            AssignStrategy::ClientHash,
+            AssignStrategy::LeastLoaded,
+        ] {
             let loads = loads(2);
             loads[0].sessions.store(5, Relaxed);
             let assigner = Assigner::new(strategy, loads, 5);

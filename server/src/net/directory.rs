@@ -10,7 +10,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::{GlobalId, SourceId};
+use throng_shared::protocol::ids::{GlobalId, SourceId};
 
 use super::link::SessionKey;
 

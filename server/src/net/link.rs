@@ -16,7 +16,8 @@ use bevy_ecs::prelude::Resource;
 use bytes::Bytes;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::{ChannelId, InputBytes, SourceId};
+use throng_shared::protocol::ids::{ChannelId, SourceId};
+use throng_shared::protocol::registry::InputBytes;
 use throng_shared::tick::Tick;
 
 use super::claims::PlayerName;
