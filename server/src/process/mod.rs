@@ -58,3 +58,99 @@ impl ServerError {
         matches!(self, Self::Gateway(_))
     }
 }
+
+/// A server whose sockets are open and whose world is built. [`Server::run`] makes it tick.
+pub struct Server {
+    app: App,
+    gateway: Gateway,
+    status: StatusSender,
+    shutdown: Shutdown,
+    stats: Arc<ServerStats>,
+    udp: Vec<SocketAddr>,
+    protocol: ProtocolVersion,
+    origin: Instant,
+}
+
+impl Server {
+    /// Opens the sockets, builds the world and starts every thread but the simulation's.
+    ///
+    /// # Errors
+    /// See [`ServerError`]; whatever was started has ended then.
+    pub fn start(config: &Config) -> Result<Self, ServerError> {
+        let origin = Instant::now();
+        let stats = Arc::new(ServerStats::new(config.workers, config.tick_rate));
+        let (status, watched) = status_channel();
+        let shutdown = Shutdown::default();
+        let private_key: [u8; KEY_BYTES] = Entropy::from_os()?.bytes();
+        let loads: Arc<[WorkerLoad]> = (0..config.workers.max(1)).map(|_| WorkerLoad::default()).collect();
+
+        let mut app = App::new();
+        app.add_plugins(ServerPlugins {
+            tick_rate_hz: NonZeroU32::new(u32::from(config.tick_rate)).unwrap_or(NonZeroU32::MIN),
+            clock: Clock::since(origin),
+            shutdown: shutdown.clone(),
+            scene: config.scene,
+            seed: config.seed,
+            threads: config.simulation_threads,
+            stats: Arc::clone(&stats),
+        });
+        let protocol = app.world().resource::<Protocol>().version();
+        let (sink, frames) = audit();
+        app.insert_resource(sink);
+
+        let udp: Vec<SocketAddr> = (0..loads.len()).map(|worker| config.advertised(worker, config.udp)).collect();
+        let sessions_max = config.max_clients.div_ceil(loads.len() as u32);
+        let issuer = TokenIssuer::new(IssuerConfig {
+            addresses: udp.clone(),
+            private_key,
+            assigner: Assigner::new(config.assign, loads, sessions_max),
+        })?;
+        let gateway = Gateway::start(
+            &gateway_config(config),
+            GatewayParts { issuer, stats: Arc::clone(&stats), status: watched, origin, protocol, audit: Some(frames) },
+        )?;
+        Ok(Self { app, gateway, status, shutdown, stats, udp, protocol, origin })
+    }
+
+    /// What the terminal shows.
+    #[must_use]
+    pub fn banner<'a>(&'a self, config: &'a Config, colour: bool) -> Banner<'a> {
+        Banner { config, http: self.gateway.address(), udp: &self.udp, protocol: self.protocol, colour }
+    }
+
+    /// Stops at the first ctrl-c or SIGTERM; a second ends the process.
+    ///
+    /// # Errors
+    /// When the system gives no thread or lets us watch no signals.
+    pub fn stop_on_signal(&self) -> io::Result<()> {
+        let (status, shutdown) = (self.status.clone(), self.shutdown.clone());
+        signals::stop_on_signal(move |name| {
+            tracing::info!("{name}: stopping; once more to end at once");
+            advance_status(&status, ServerStatus::Stopping);
+            shutdown.request();
+        })
+    }
+
+    /// Ticks until it is told to stop, then tells the clients and ends every thread.
+    pub fn run(self) {
+        let Self { mut app, gateway, status, stats, origin, .. } = self;
+        advance_status(&status, ServerStatus::Running);
+        app.run();
+        advance_status(&status, ServerStatus::Stopping);
+        advance_status(&status, ServerStatus::Stopped);
+        gateway.join();
+        let ran = Duration::from_secs(origin.elapsed().as_secs());
+        tracing::info!("stopped after {ran:?}: {} ticks", stats.ticks());
+    }
+}
+
+fn gateway_config(config: &Config) -> GatewayConfig {
+    GatewayConfig {
+        http: config.http,
+        tls: config.tls.as_ref().map(|files| (files.cert.clone(), files.key.clone())),
+        behind_tls_proxy: config.behind_tls_proxy,
+        join_rate: config.join_rate,
+        join_rate_loopback: config.join_rate_loopback,
+        connections_max: config.http_connections,
+    }
+}
