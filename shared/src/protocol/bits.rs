@@ -1,11 +1,11 @@
-//! Bit packing: fields of 0 to 57 bits, least significant bit first, in a byte slice.
+//! Bit packing: fields of 0 to 56 bits, least significant bit first, in a byte slice.
 //!
 //! Guarantees: no allocation, no panic on any input; one shift, one or and one unaligned 8-byte
 //! access per field away from the last 8 bytes. A writer that runs out of room remembers it
 //! ([`BitWriter::overflowed`]) and writes nothing more; a reader answers [`BitError::Truncated`].
 
-/// Bits in one field at most: what always fits an unaligned 8-byte access.
-pub const FIELD_BITS_MAX: u32 = 57;
+/// Bits in one field at most: with 7 before it, what still leaves a 64-bit word a bit to shift by.
+pub const FIELD_BITS_MAX: u32 = 56;
 
 /// Why bits could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum BitError {
     Truncated,
 }
 
-/// Writes fields into a byte slice.
+/// Writes fields into a byte slice. Fields joined into one of up to 56 bits cost one write.
 ///
 /// Of the room, also what is not written in the end may be overwritten.
 #[derive(Debug)]
@@ -58,12 +58,15 @@ impl<'a> BitWriter<'a> {
         let whole = joined_bits >> 3;
         if let Some(room) = self.buffer.get_mut(self.at.whole_bytes..self.at.whole_bytes + 8) {
             room.copy_from_slice(&joined.to_le_bytes());
-        } else if !self.write_at_end(joined, joined_bits) {
-            return;
+        } else {
+            // By value: a reference to `self` would keep the whole writer in memory, also above.
+            self.at.overflowed |= !write_at_end(self.buffer, self.at.whole_bytes, joined, joined_bits);
+            if self.at.overflowed {
+                return;
+            }
         }
         self.at.whole_bytes += whole as usize;
-        // In two steps, because all 64 bits may be whole.
-        self.at.pending = joined >> (whole * 4) >> (whole * 4);
+        self.at.pending = joined >> (whole * 8);
         self.at.pending_bits = joined_bits & 7;
     }
 
@@ -154,21 +157,6 @@ impl<'a> BitWriter<'a> {
         }
         self.at.whole_bytes + 1
     }
-
-    /// The same within the last 8 bytes, byte by byte; answers whether there was room.
-    #[cold]
-    #[inline(never)]
-    fn write_at_end(&mut self, joined: u64, joined_bits: u32) -> bool {
-        let room = self.buffer.get_mut(self.at.whole_bytes..).unwrap_or_default();
-        if self.at.overflowed || joined_bits as usize > room.len() * 8 {
-            self.at.overflowed = true;
-            return false;
-        }
-        for (byte, value) in room.iter_mut().zip(joined.to_le_bytes()) {
-            *byte = value;
-        }
-        true
-    }
 }
 
 /// Reads fields from a byte slice.
@@ -200,7 +188,7 @@ impl<'a> BitReader<'a> {
             .and_then(|word| word.first_chunk::<8>())
         {
             Some(word) => u64::from_le_bytes(*word),
-            None => self.read_at_end(bits)?,
+            None => read_at_end(self.bytes, self.position, bits)?,
         };
         let value = word >> (self.position & 7) & ((1 << bits) - 1);
         self.position += bits as usize;
@@ -268,20 +256,34 @@ impl<'a> BitReader<'a> {
     pub fn bits_left(&self) -> usize {
         self.bytes.len() * 8 - self.position
     }
+}
 
-    /// The next up to 8 bytes, once it is certain that they hold `bits` more bits.
-    #[cold]
-    #[inline(never)]
-    fn read_at_end(&self, bits: u32) -> Result<u64, BitError> {
-        if bits as usize > self.bits_left() {
-            return Err(BitError::Truncated);
-        }
-        let mut word = [0; 8];
-        for (to, from) in word.iter_mut().zip(&self.bytes[self.position >> 3..]) {
-            *to = *from;
-        }
-        Ok(u64::from_le_bytes(word))
+/// Stores `joined` within the last 8 bytes, byte by byte; answers whether there was room.
+#[cold]
+#[inline(never)]
+fn write_at_end(buffer: &mut [u8], whole_bytes: usize, joined: u64, joined_bits: u32) -> bool {
+    let room = buffer.get_mut(whole_bytes..).unwrap_or_default();
+    if joined_bits as usize > room.len() * 8 {
+        return false;
     }
+    for (byte, value) in room.iter_mut().zip(joined.to_le_bytes()) {
+        *byte = value;
+    }
+    true
+}
+
+/// The next up to 8 bytes, once it is certain that they hold `bits` more bits.
+#[cold]
+#[inline(never)]
+fn read_at_end(bytes: &[u8], position: usize, bits: u32) -> Result<u64, BitError> {
+    if position + bits as usize > bytes.len() * 8 {
+        return Err(BitError::Truncated);
+    }
+    let mut word = [0; 8];
+    for (to, from) in word.iter_mut().zip(&bytes[position >> 3..]) {
+        *to = *from;
+    }
+    Ok(u64::from_le_bytes(word))
 }
 
 #[cfg(test)]

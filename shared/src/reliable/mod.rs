@@ -27,7 +27,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use renet::{ChannelConfig, ConnectionConfig, DisconnectReason, RenetClient, SendType};
 
-use crate::limits::{PAYLOAD_BYTES_MAX, RELIABLE_RECEIVE_BYTES_MAX, RELIABLE_SEND_BYTES_MAX};
+use crate::limits::{
+    PAYLOAD_BYTES_MAX, RELIABLE_RECEIVE_BYTES_MAX, RELIABLE_SEND_BYTES_MAX, RELIABLE_UNTAKEN_BYTES_MAX,
+};
 use crate::protocol::ids::{Channel, ChannelId};
 use guard::{Guard, Verdict};
 use packet::{Body, Packet, SMALL_HEAD_BYTES_MAX};
@@ -237,7 +239,7 @@ impl Connection {
     }
 
     fn receive(&mut self, parsed: &Packet<'_>, packet: &[u8]) -> Result<(), GuardError> {
-        if self.received_bytes > RELIABLE_RECEIVE_BYTES_MAX {
+        if self.received_bytes > RELIABLE_UNTAKEN_BYTES_MAX {
             return Err(GuardError::NotTaken);
         }
         match self.guard.admit(parsed, self.next_sequence)? {

@@ -16,7 +16,7 @@ use super::{
     decode_input, encode_bounded, encode_input,
 };
 use crate::limits::{COMPONENT_BYTES_MAX, COMPONENTS_MAX, MESSAGES_MAX};
-use crate::protocol::codec;
+use crate::protocol::codec::{self, CodecError};
 use crate::protocol::ids::{Channel, ComponentId, MessageId};
 use crate::protocol::input::PlayerInput;
 
@@ -143,13 +143,24 @@ where
                 .ok_or(RegistryError::WrongType(type_name::<T>()))?;
             encode_bounded(value, out, COMPONENT_BYTES_MAX)
         },
-        decode: decode_boxed::<T>,
+        decode: |bytes| Ok(Box::new(decode_component::<T>(bytes)?)),
         insert: |entity, bytes| {
-            entity.insert(codec::decode_exact::<T>(bytes)?);
+            entity.insert(decode_component::<T>(bytes)?);
             Ok(())
         },
         remove: |entity| {
             entity.remove::<T>();
         },
     }
+}
+
+fn decode_component<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RegistryError> {
+    if bytes.len() > COMPONENT_BYTES_MAX {
+        return Err(CodecError::TooLong {
+            bytes: bytes.len(),
+            max: COMPONENT_BYTES_MAX,
+        }
+        .into());
+    }
+    Ok(codec::decode_exact(bytes)?)
 }

@@ -173,6 +173,12 @@ fn a_component_too_large_or_of_another_type_is_refused() {
         Err(RegistryError::WrongType(_))
     ));
     assert_eq!(out, [1]);
+    let mut bytes = Vec::new();
+    codec::encode_into(&large, &mut bytes).unwrap();
+    assert!(matches!(
+        entry.decode(&bytes),
+        Err(RegistryError::Codec(CodecError::TooLong { .. }))
+    ));
 }
 
 #[test]
