@@ -5,12 +5,9 @@
 use std::{collections::BTreeMap, fmt};
 
 use throng_client::mirror::{Mirror, MirrorEntity};
-use throng_server::{
-    frame::{Frame, PlayerRow},
-    net::link::SessionKey,
-};
+use throng_server::frame::{Frame, PlayerRow, Row};
 use throng_shared::protocol::{
-    ids::{ComponentId, GlobalId, Slot},
+    ids::{ComponentId, GlobalId, PlayerId, Slot},
     pose::Pose,
     registry::{Protocol, Visibility},
 };
@@ -19,7 +16,7 @@ use throng_shared::protocol::{
 pub const KEEP_FACTOR: f32 = 1.1;
 
 /// Slack at both borders, units: the eye and the row are compared in quanta by one side and in floats here.
-const BORDER_SLACK: f32 = 0.05;
+pub const BORDER_SLACK: f32 = 0.05;
 
 /// One entity as a client in view of it ought to see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +25,12 @@ pub struct Seen {
     pub pose: Pose,
     /// The components that this client may see, encoded.
     pub components: BTreeMap<u8, Vec<u8>>,
+}
+
+/// A player's row in a frame, by player.
+#[must_use]
+pub fn player_row(frame: &Frame, player: PlayerId) -> Option<&PlayerRow> {
+    frame.players.iter().map(|(_, row)| row).find(|row| row.player == player)
 }
 
 /// An entity of the frame and how far it is from the eye.
@@ -42,7 +45,7 @@ pub struct Candidate {
 /// Everything alive in `frame` by global id, as `player` ought to see it were it in view.
 #[must_use]
 pub fn candidates(frame: &Frame, player: &PlayerRow, protocol: &Protocol) -> BTreeMap<GlobalId, Candidate> {
-    let entry = |(slot, row): (Slot, &throng_server::frame::Row)| {
+    let entry = |(slot, row): (Slot, &Row)| {
         let identity = frame.identity(slot);
         let may_see = |visibility| match visibility {
             Visibility::Everyone => true,
@@ -117,8 +120,8 @@ pub fn compare_entity(id: GlobalId, mirrored: &Seen, expected: &Seen) -> Option<
 /// Compares a whole mirror with a frame: exactly the entities in view, each equal field by field. Between the
 /// radius and [`KEEP_FACTOR`] times it an entity may be known or not, by hysteresis.
 #[must_use]
-pub fn compare(mirror: &Mirror, frame: &Frame, key: SessionKey, protocol: &Protocol) -> Option<Difference> {
-    let player = frame.players.get(key.worker, key.session).expect("the player is in the frame");
+pub fn compare(mirror: &Mirror, frame: &Frame, player: PlayerId, protocol: &Protocol) -> Option<Difference> {
+    let player = player_row(frame, player).expect("the player is in the frame");
     let expected = candidates(frame, player, protocol);
     let mirrored = mirrored(mirror);
     let must = |candidate: &Candidate| candidate.distance < player.radius - BORDER_SLACK;
