@@ -160,6 +160,11 @@ impl ClientCore {
         self.session.as_ref().map(|session| &session.mirror)
     }
 
+    /// Time between two of the server's ticks, once welcomed.
+    pub fn tick_length(&self) -> Option<Duration> {
+        self.session.as_ref().map(|session| Duration::from_secs_f64(session.clock.tick_rate_hz().recip()))
+    }
+
     /// The session's clock, once welcomed.
     pub fn clock(&mut self) -> Option<&mut Clock> {
         self.session.as_mut().map(|session| &mut session.clock)
