@@ -17,7 +17,6 @@ use throng_shared::limits::BASELINE_AGE_MAX;
 use throng_shared::protocol::delta::Motion;
 use throng_shared::protocol::ids::{ComponentId, GlobalId};
 use throng_shared::protocol::input::SnapshotAck;
-use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{
     ComponentsHead, Enter, OwnerBlock, Presence, SectionHead, ShortId, SnapshotError, SnapshotReader,
 };

@@ -1,0 +1,1 @@
+//! Servers' frames, a lossy link and a mirror, compared entity by entity.
