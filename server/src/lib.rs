@@ -5,4 +5,6 @@ pub mod frame;
 pub mod gateway;
 pub mod net;
 pub mod observe;
+pub mod runner;
+pub mod schedule;
 pub mod space;

@@ -60,7 +60,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Why a configuration is refused. Each message is one line and names the setting as it was written.
+/// Why a configuration is refused. Each message names the setting as it was written, in one line (the TOML
+/// parser adds the place in the file).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {

@@ -129,7 +129,6 @@ pub(super) fn command() -> Command {
             "Every setting is also an environment variable (THRONG_TICK_RATE for --tick-rate) and a key of \
              the file; a flag wins over a variable, a variable over the file.",
         )
-        .max_term_width(110)
         .arg(config);
     SETTINGS.iter().fold(command, |command, setting| {
         let arg = Arg::new(setting.key)
@@ -138,13 +137,14 @@ pub(super) fn command() -> Command {
             .help(format!("{} [default: {}]", setting.help, setting.default))
             .action(ArgAction::Set)
             .allow_hyphen_values(true);
-        command.arg(match setting.allowed {
+        command.arg(match &setting.allowed {
             Allowed::Switch => arg
                 .num_args(0..=1)
                 .require_equals(true)
                 .default_missing_value("true")
                 .value_name("BOOL"),
-            _ => arg.value_name(setting.placeholder),
+            Allowed::Word(words) => arg.value_name(words.join("|")),
+            Allowed::Number(_) | Allowed::Text(_) => arg.value_name(setting.placeholder),
         })
     })
 }

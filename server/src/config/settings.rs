@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 pub struct Setting {
     /// Lower case, words joined by `_`.
     pub key: &'static str,
-    /// What stands for the value in `--help`; empty for a switch.
+    /// What stands for the value in `--help`; empty for a switch and where the words themselves stand.
     pub placeholder: &'static str,
     /// What it does, one line.
     pub help: &'static str,
@@ -189,7 +189,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         WORLD,
         "scene",
-        "NAME",
+        "",
         Allowed::Word(&["crowd", "static", "hotspot", "idle"]),
         "crowd",
         "The world: all move; none moves; all within one view; empty",
@@ -245,7 +245,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         TUNING,
         "io",
-        "KIND",
+        "",
         Allowed::Word(&["batched", "portable"]),
         "batched on Linux, else portable",
         "Socket calls: many datagrams in one system call, or one by one",
@@ -261,7 +261,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         TUNING,
         "assign",
-        "HOW",
+        "",
         Allowed::Word(&["round-robin", "client-hash", "least-loaded"]),
         "round-robin",
         "Which worker a new connection belongs to",

@@ -110,8 +110,15 @@ fn router(shared: Shared) -> Router {
 
 /// A body that is announced as too long is not read, and one that comes a byte a second not waited for.
 async fn bounded(request: Request, next: Next) -> Response {
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if announced.is_some_and(|length| length.parse().is_ok_and(|bytes: u64| bytes > BODY_BYTES_MAX as u64)) {
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    if announced.is_some_and(|length| {
+        length
+            .parse()
+            .is_ok_and(|bytes: u64| bytes > BODY_BYTES_MAX as u64)
+    }) {
         return ApiError::TooLarge(BODY_BYTES_MAX).into_response();
     }
     match tokio::time::timeout(Duration::from_secs(REQUEST_TIMEOUT_S), next.run(request)).await {

@@ -24,13 +24,27 @@ pub struct Banner<'a> {
 
 impl Display for Banner<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (bold, dim, plain) = if self.colour { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
+        let (bold, dim, plain) = if self.colour {
+            ("\x1b[1m", "\x1b[2m", "\x1b[0m")
+        } else {
+            ("", "", "")
+        };
         let config = self.config;
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         let row = |label: &str| format!("  {dim}{label:<9}{plain}");
         writeln!(out, "\n{bold}Throng {}{plain}", self.protocol.release)?;
         writeln!(out, "{}{}", row("world"), World(config))?;
-        writeln!(out, "{}{scheme}://{}{}", row("http"), self.http, if config.behind_tls_proxy { ", behind a proxy" } else { "" })?;
+        writeln!(
+            out,
+            "{}{scheme}://{}{}",
+            row("http"),
+            self.http,
+            if config.behind_tls_proxy {
+                ", behind a proxy"
+            } else {
+                ""
+            }
+        )?;
         writeln!(out, "{}{}, {}", row("udp"), Addresses(self.udp), Workers(config))?;
         writeln!(out, "{}{}", row("protocol"), self.protocol)?;
         if config.tls.is_none() {
@@ -45,11 +59,21 @@ struct World<'a>(&'a Config);
 
 impl Display for World<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config { scene, entities, visible, tick_rate, seed, .. } = self.0;
+        let Config {
+            scene,
+            entities,
+            visible,
+            tick_rate,
+            seed,
+            ..
+        } = self.0;
         let entities = Thousands(u64::from(*entities));
         match scene {
             SceneName::Crowd => write!(out, "crowd: {entities} moving entities, a client sees {visible}")?,
-            SceneName::Static => write!(out, "static: {entities} resting entities, a client sees {visible}")?,
+            SceneName::Static => write!(
+                out,
+                "static: {entities} resting entities, a client sees {visible}"
+            )?,
             SceneName::Hotspot => write!(out, "hotspot: {entities} moving entities, all in one view")?,
             SceneName::Idle => write!(out, "idle: no entities")?,
         }
@@ -62,7 +86,9 @@ struct Addresses<'a>(&'a [SocketAddr]);
 
 impl Display for Addresses<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((first, rest)) = self.0.split_first() else { return Ok(()) };
+        let Some((first, rest)) = self.0.split_first() else {
+            return Ok(());
+        };
         write!(out, "{first}")?;
         if rest.iter().all(|address| address == first) {
             return Ok(());
@@ -130,14 +156,20 @@ mod tests {
     use super::*;
 
     fn banner(flags: &[&str], http: &str, udp: &[&str]) -> String {
-        let flags = ["throng-server"].iter().chain(flags).map(std::ffi::OsString::from);
+        let flags = ["throng-server"]
+            .iter()
+            .chain(flags)
+            .map(std::ffi::OsString::from);
         let config = Config::from_sources(flags, []).unwrap();
         let udp: Vec<SocketAddr> = udp.iter().map(|address| address.parse().unwrap()).collect();
         Banner {
             config: &config,
             http: http.parse().unwrap(),
             udp: &udp,
-            protocol: ProtocolVersion { hash: ProtocolHash(255), release: Release::CURRENT },
+            protocol: ProtocolVersion {
+                hash: ProtocolHash(255),
+                release: Release::CURRENT,
+            },
             colour: false,
         }
         .to_string()
@@ -145,7 +177,11 @@ mod tests {
 
     #[test]
     fn it_says_where_and_what_and_how_to_join() {
-        let text = banner(&["--workers", "2", "--io", "portable"], "127.0.0.1:8080", &["127.0.0.1:5000", "127.0.0.1:5001"]);
+        let text = banner(
+            &["--workers", "2", "--io", "portable"],
+            "127.0.0.1:8080",
+            &["127.0.0.1:5000", "127.0.0.1:5001"],
+        );
         let expected = format!(
             "
 Throng {0}
@@ -165,17 +201,24 @@ Throng {0}
     #[test]
     fn the_swarm_is_sent_to_the_server_where_it_is() {
         let text = banner(&["--workers", "0"], "[::1]:9000", &["[::1]:7000"]);
-        assert!(text.contains("cargo swarm --clients 1000 --seconds 30 --server [::1]:9000\n"), "{text}");
+        assert!(
+            text.contains("cargo swarm --clients 1000 --seconds 30 --server [::1]:9000\n"),
+            "{text}"
+        );
         assert!(text.contains("[::1]:7000, inline"), "{text}");
         let tls = ["--tls-cert", "a", "--tls-key", "b"];
         let text = banner(&tls, "[::1]:9000", &["[::1]:7000"]);
-        assert!(text.contains("https://[::1]:9000") && !text.contains("swarm"), "{text}");
+        assert!(
+            text.contains("https://[::1]:9000") && !text.contains("swarm"),
+            "{text}"
+        );
     }
 
     #[test]
     fn ports_in_a_row_are_a_range() {
         let list = |addresses: &[&str]| {
-            let addresses: Vec<SocketAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            let addresses: Vec<SocketAddr> =
+                addresses.iter().map(|address| address.parse().unwrap()).collect();
             Addresses(&addresses).to_string()
         };
         assert_eq!(list(&["1.2.3.4:5", "1.2.3.4:6", "1.2.3.4:7"]), "1.2.3.4:5-7");

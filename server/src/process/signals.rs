@@ -12,7 +12,9 @@ const FORCED_EXIT_CODE: i32 = 130;
 /// # Errors
 /// When the system gives no thread or lets us watch no signals.
 pub(super) fn stop_on_signal(stop: impl FnOnce(&'static str) + Send + 'static) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
     // Handlers are registered here, so that no signal is missed once this returns.
     let mut signals = runtime.block_on(async { Signals::new() })?;
     let watch = move || {
@@ -37,7 +39,10 @@ struct Signals {
 impl Signals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     async fn next(&mut self) -> &'static str {
