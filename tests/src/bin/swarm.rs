@@ -9,8 +9,16 @@ use throng_tests::swarm::{self, flags::SwarmFlags, table};
 fn main() -> anyhow::Result<ExitCode> {
     let flags = SwarmFlags::parse();
     let report = swarm::run(&flags)?;
-    let title = format!("{} bots at {}", table::grouped(u64::from(flags.clients)), flags.server);
+    let title = format!(
+        "{} bots at {}",
+        table::grouped(u64::from(flags.clients)),
+        flags.server
+    );
     let drawn = table::draw(&report, &title, table::stdout_is_colourful());
     io::stdout().write_all(drawn.as_bytes())?;
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

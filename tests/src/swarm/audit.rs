@@ -29,7 +29,11 @@ pub struct Believed {
 
 impl From<&MirrorEntity> for Believed {
     fn from(entity: &MirrorEntity) -> Self {
-        Self { global: entity.global, pose: entity.pose, value_tick: entity.tick }
+        Self {
+            global: entity.global,
+            pose: entity.pose,
+            value_tick: entity.tick,
+        }
     }
 }
 
@@ -42,7 +46,10 @@ pub struct AuditLog {
 
 impl Default for AuditLog {
     fn default() -> Self {
-        Self { ticks: vec![(Tick(0), Vec::new()); TICKS_KEPT], newest: None }
+        Self {
+            ticks: vec![(Tick(0), Vec::new()); TICKS_KEPT],
+            newest: None,
+        }
     }
 }
 
@@ -101,7 +108,9 @@ impl AuditedTick {
         if !body.starts_with(&AUDIT_MAGIC) {
             return Err(AuditError::Magic);
         }
-        let (header, rows) = body.split_at_checked(AUDIT_HEADER_BYTES).ok_or(AuditError::Layout)?;
+        let (header, rows) = body
+            .split_at_checked(AUDIT_HEADER_BYTES)
+            .ok_or(AuditError::Layout)?;
         let count = field::<4, u32>(header, 8, u32::from_le_bytes) as usize;
         let row_bytes = field::<4, u32>(header, 12, u32::from_le_bytes) as usize;
         if row_bytes != AUDIT_ROW_BYTES || rows.len() != count * AUDIT_ROW_BYTES {
@@ -116,9 +125,15 @@ impl AuditedTick {
                 yaw: field(row, 20, u16::from_le_bytes),
                 flags: field(row, 22, u16::from_le_bytes),
             };
-            (field(row, 0, u64::from_le_bytes), (pose, Tick(field(row, 24, u32::from_le_bytes))))
+            (
+                field(row, 0, u64::from_le_bytes),
+                (pose, Tick(field(row, 24, u32::from_le_bytes))),
+            )
         });
-        Ok(Self { tick: Tick(field(header, 4, u32::from_le_bytes)), rows: rows.collect() })
+        Ok(Self {
+            tick: Tick(field(header, 4, u32::from_le_bytes)),
+            rows: rows.collect(),
+        })
     }
 }
 
@@ -191,24 +206,59 @@ mod tests {
     }
 
     fn pose(x: i32) -> Pose {
-        Pose { x, y: -x, vx: 3, vy: -4, yaw: 1_000, flags: 0 }
+        Pose {
+            x,
+            y: -x,
+            vx: 3,
+            vy: -4,
+            yaw: 1_000,
+            flags: 0,
+        }
     }
 
     fn believed(global: u64, x: i32, value_tick: u32) -> Believed {
-        Believed { global: GlobalId(global), pose: pose(x), value_tick: Tick(value_tick) }
+        Believed {
+            global: GlobalId(global),
+            pose: pose(x),
+            value_tick: Tick(value_tick),
+        }
     }
 
     #[test]
     fn current_values_must_be_equal_and_older_ones_may_be_on_their_way() {
-        let audited = AuditedTick::read(&body(100, &[(1, pose(10), 100), (2, pose(20), 90), (3, pose(30), 95)]));
+        let audited = AuditedTick::read(&body(
+            100,
+            &[(1, pose(10), 100), (2, pose(20), 90), (3, pose(30), 95)],
+        ));
         let audited = audited.unwrap();
-        let right = [believed(1, 10, 100), believed(2, 20, 97), believed(3, 7, 94), believed(9, 0, 99)];
-        assert_eq!(compare(&audited, &right), Findings { compared: 2, wrong: 0 });
+        let right = [
+            believed(1, 10, 100),
+            believed(2, 20, 97),
+            believed(3, 7, 94),
+            believed(9, 0, 99),
+        ];
+        assert_eq!(
+            compare(&audited, &right),
+            Findings {
+                compared: 2,
+                wrong: 0
+            }
+        );
         let at_rest_and_wrong = [believed(2, 21, 97)];
-        assert_eq!(compare(&audited, &at_rest_and_wrong), Findings { compared: 1, wrong: 2 }, "x and y");
+        assert_eq!(
+            compare(&audited, &at_rest_and_wrong),
+            Findings {
+                compared: 1,
+                wrong: 2
+            },
+            "x and y"
+        );
         let updated_and_unknown = [believed(9, 0, 100)];
         assert_eq!(compare(&audited, &updated_and_unknown).wrong, 1);
-        let turned = Believed { pose: Pose { yaw: 1, ..pose(10) }, ..believed(1, 10, 100) };
+        let turned = Believed {
+            pose: Pose { yaw: 1, ..pose(10) },
+            ..believed(1, 10, 100)
+        };
         assert_eq!(compare(&audited, &[turned]).wrong, 1);
     }
 
@@ -217,7 +267,10 @@ mod tests {
         let good = body(1, &[(1, pose(1), 1)]);
         assert!(AuditedTick::read(&good).is_ok());
         assert_eq!(AuditedTick::read(b"nothing").unwrap_err(), AuditError::Magic);
-        assert_eq!(AuditedTick::read(&good[..good.len() - 1]).unwrap_err(), AuditError::Layout);
+        assert_eq!(
+            AuditedTick::read(&good[..good.len() - 1]).unwrap_err(),
+            AuditError::Layout
+        );
         let mut wider = good;
         wider[12] += 1;
         assert_eq!(AuditedTick::read(&wider).unwrap_err(), AuditError::Layout);

@@ -43,7 +43,11 @@ impl Line {
     /// A line of these conditions; `None` when they change nothing.
     #[must_use]
     pub fn new(conditions: Conditions, seed: u64) -> Option<Self> {
-        let line = Self { conditions, random: Seeded::new(seed), queue: DelayQueue::default() };
+        let line = Self {
+            conditions,
+            random: Seeded::new(seed),
+            queue: DelayQueue::default(),
+        };
         (!conditions.is_perfect()).then_some(line)
     }
 
@@ -115,7 +119,13 @@ impl Bot {
     ///
     /// # Errors
     /// When the system has no port or no file left.
-    pub fn new(index: u32, now: Duration, token: &ConnectToken, config: ClientConfig, kind: BotKind) -> io::Result<Self> {
+    pub fn new(
+        index: u32,
+        now: Duration,
+        token: &ConnectToken,
+        config: ClientConfig,
+        kind: BotKind,
+    ) -> io::Result<Self> {
         let session = if kind.is_idle {
             Session::Idle(Box::new(ClientNetcode::new(now, token)))
         } else {
@@ -192,7 +202,9 @@ impl Bot {
         };
         match event {
             Some(ClientEvent::Snapshot(applied)) => self.decoded(now, &applied, shared),
-            Some(ClientEvent::Undecodable(_) | ClientEvent::Unreadable(_)) => shared.totals.decode_errors += 1,
+            Some(ClientEvent::Undecodable(_) | ClientEvent::Unreadable(_)) => {
+                shared.totals.decode_errors += 1
+            }
             Some(ClientEvent::Ended(reason)) => self.lost(shared, &reason.to_string()),
             _ => {}
         }
@@ -203,7 +215,9 @@ impl Bot {
     }
 
     fn decoded(&mut self, now: Duration, applied: &Applied, shared: &mut Shared) {
-        let Session::Playing(core) = &self.session else { return };
+        let Session::Playing(core) = &self.session else {
+            return;
+        };
         let Some(mirror) = core.mirror() else { return };
         self.state = BotState::Playing;
         shared.totals.snapshots += 1;
@@ -217,7 +231,12 @@ impl Bot {
 
     /// Sends what is due.
     pub fn update(&mut self, now: Duration, shared: &mut Shared) {
-        let Shared { totals, line, protocol, .. } = shared;
+        let Shared {
+            totals,
+            line,
+            protocol,
+            ..
+        } = shared;
         let (index, socket, steering) = (self.index, &self.socket, &mut self.steering);
         let out = |datagram: &[u8]| match line {
             Some(line) => line.send(now, index, Direction::Up, datagram),
@@ -270,28 +289,43 @@ impl Bot {
     /// How old the oldest value is that the player sees, as of the newest snapshot. What is at rest is not
     /// sent again and is as new as the snapshot.
     fn measure_oldest(&self, shared: &Shared) {
-        let Session::Playing(core) = &self.session else { return };
-        let (Some(mirror), Some(tick_length)) = (core.mirror(), core.tick_length()) else { return };
+        let Session::Playing(core) = &self.session else {
+            return;
+        };
+        let (Some(mirror), Some(tick_length)) = (core.mirror(), core.tick_length()) else {
+            return;
+        };
         let newest = mirror.newest_tick();
-        let moving = mirror.entities().filter(|entity| (entity.pose.vx, entity.pose.vy) != (0, 0));
+        let moving = mirror
+            .entities()
+            .filter(|entity| (entity.pose.vx, entity.pose.vy) != (0, 0));
         if let Some(ticks) = moving.map(|entity| newest.since(entity.tick)).max() {
-            shared.oldest.record(tick_length * ticks.max(0) as u32 + shared.arrivals.recent_mean());
+            shared
+                .oldest
+                .record(tick_length * ticks.max(0) as u32 + shared.arrivals.recent_mean());
         }
     }
 
     fn lost(&mut self, shared: &mut Shared, reason: &str) {
         if self.state != BotState::Ended {
             self.state = BotState::Ended;
-            shared.first_loss.get_or_insert_with(|| format!("bot {}: {reason}", self.index + 1));
+            shared
+                .first_loss
+                .get_or_insert_with(|| format!("bot {}: {reason}", self.index + 1));
         }
     }
 }
 
 /// The wheel anywhere, at cruising speed: the movement that the crowd is defined by.
 fn steer(protocol: &Protocol, steering: &mut Seeded) -> InputBytes {
-    let input = SteerInput { turn: steering.signed_unit(), thrust: 0.0 };
+    let input = SteerInput {
+        turn: steering.signed_unit(),
+        thrust: 0.0,
+    };
     // An input that could not be encoded would be a defect of the scene's protocol; the bot then coasts.
-    protocol.encode_input(&input).unwrap_or_else(|_| protocol.neutral_input())
+    protocol
+        .encode_input(&input)
+        .unwrap_or_else(|_| protocol.neutral_input())
 }
 
 fn transmit(socket: &UdpSocket, totals: &mut BotTotals, datagram: &[u8]) {

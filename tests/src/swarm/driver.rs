@@ -30,6 +30,36 @@ const AUDIT_EVERY: u32 = 100;
 const AUDIT_BEHIND: u32 = 2;
 const EVENTS: usize = 1_024;
 
+/// How many bots are how far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Census {
+    /// In their handshake, or waiting for their first snapshot.
+    pub connecting: u32,
+    /// Playing.
+    pub playing: u32,
+    /// Never got in, or gone.
+    pub lost: u32,
+}
+
+impl Census {
+    /// A bot got from one state into another.
+    fn note(&mut self, before: BotState, after: BotState) {
+        if before == after {
+            return;
+        }
+        match before {
+            BotState::Connecting => self.connecting = self.connecting.saturating_sub(1),
+            BotState::Playing => self.playing -= 1,
+            BotState::Ended => {}
+        }
+        match after {
+            BotState::Connecting => {}
+            BotState::Playing => self.playing += 1,
+            BotState::Ended => self.lost += 1,
+        }
+    }
+}
+
 /// All bots and the loop that drives them.
 pub struct Driver {
     poll: Poll,
@@ -48,12 +78,8 @@ pub struct Driver {
     stats: Option<Box<StatsReport>>,
     /// Where the bots write.
     pub shared: Shared,
-    /// Bots in their handshake or waiting for their first snapshot.
-    pub connecting: u32,
-    /// Bots that play.
-    pub playing: u32,
-    /// Bots that never got in, or are gone.
-    pub lost: u32,
+    /// How many bots are how far.
+    pub census: Census,
     /// What the audits found.
     pub findings: Findings,
     /// The last question that the server did not answer.
@@ -96,15 +122,13 @@ impl Driver {
             config: parts.config,
             is_idle: parts.is_idle,
             seed: parts.seed,
-            origin: Instant::now(),
+            origin: start_clock(),
             watch: parts.watch,
             asked_at: Duration::ZERO,
             ask_every: parts.ask_every,
             stats: None,
             shared: parts.shared,
-            connecting: 0,
-            playing: 0,
-            lost: 0,
+            census: Census::default(),
             findings: Findings::default(),
             problem: None,
         })
@@ -117,13 +141,13 @@ impl Driver {
 
     /// Whether every bot plays or is lost.
     pub fn is_ramped(&self) -> bool {
-        self.outcomes.is_none() && self.connecting == 0
+        self.outcomes.is_none() && self.census.connecting == 0
     }
 
     /// Lets nobody else in; who is still connecting is lost.
     pub fn end_ramp(&mut self) {
-        self.lost = self.bots.len() as u32 - self.playing;
-        self.connecting = 0;
+        self.census.lost = self.bots.len() as u32 - self.census.playing;
+        self.census.connecting = 0;
         self.outcomes = None;
     }
 
@@ -184,81 +208,64 @@ impl Driver {
         }
         let origin = self.origin;
         for event in &self.events {
-            let Some(bot) = self.bots.get_mut(event.token().0).and_then(Option::as_mut) else { continue };
+            let Some(bot) = self.bots.get_mut(event.token().0).and_then(Option::as_mut) else {
+                continue;
+            };
             let before = bot.state();
             bot.drain(|| origin.elapsed(), &mut self.shared, &mut self.buffer);
-            let after = bot.state();
-            self.note(before, after);
+            self.census.note(before, bot.state());
         }
         Ok(())
     }
 
     fn deliver_line(&mut self) {
-        let Some(mut line) = self.shared.line.take() else { return };
         let now = self.now();
-        loop {
-            let (shared, bots) = (&mut self.shared, &mut self.bots);
-            let mut change = None;
-            let delivered = line.queue.deliver(now, |_, index, direction, datagram| {
-                let Some(bot) = bots[index as usize].as_mut() else { return };
+        while let Some(delivery) = self.shared.line.as_mut().and_then(|line| line.queue.pop(now)) {
+            let mut bytes = delivery.bytes;
+            if let Some(bot) = self.bots[delivery.bot as usize].as_mut() {
                 let before = bot.state();
-                match direction {
-                    Direction::Up => bot.transmit(datagram, &mut shared.totals),
-                    Direction::Down => bot.receive(now, datagram, shared),
+                match delivery.direction {
+                    Direction::Up => bot.transmit(&bytes, &mut self.shared.totals),
+                    Direction::Down => bot.receive(now, &mut bytes, &mut self.shared),
                 }
-                change = Some((before, bot.state()));
-            });
-            if let Some((before, after)) = change {
-                self.note(before, after);
+                self.census.note(before, bot.state());
             }
-            if !delivered {
-                break;
+            if let Some(line) = &mut self.shared.line {
+                line.queue.recycle(bytes);
             }
         }
-        self.shared.line = Some(line);
     }
 
     fn update_due(&mut self) {
         let now = self.now();
         let due = self.wheel.take_due(now);
         for &index in &due {
-            let Some(bot) = self.bots[index as usize].as_mut() else { continue };
+            let Some(bot) = self.bots[index as usize].as_mut() else {
+                continue;
+            };
             let before = bot.state();
             if before == BotState::Ended {
                 continue;
             }
             bot.update(now, &mut self.shared);
-            let after = bot.state();
             self.wheel.insert(now + bot.until_update(now), index);
-            self.note(before, after);
+            self.census.note(before, bot.state());
         }
         self.wheel.recycle(due);
     }
 
-    fn note(&mut self, before: BotState, after: BotState) {
-        if before == after {
-            return;
-        }
-        match before {
-            BotState::Connecting => self.connecting = self.connecting.saturating_sub(1),
-            BotState::Playing => self.playing -= 1,
-            BotState::Ended => {}
-        }
-        match after {
-            BotState::Connecting => {}
-            BotState::Playing => self.playing += 1,
-            BotState::Ended => self.lost += 1,
-        }
-    }
-
     fn admit(&mut self) -> io::Result<()> {
-        while self.connecting < CONNECTING_MAX {
-            let Some(outcomes) = &self.outcomes else { return Ok(()) };
+        while self.census.connecting < CONNECTING_MAX {
+            let Some(outcomes) = &self.outcomes else {
+                return Ok(());
+            };
             match outcomes.try_recv() {
                 Ok((index, Ok(joined))) => self.begin(index, &joined)?,
                 Ok((index, Err(error))) => {
-                    self.lost += 1;
-                    self.shared.first_loss.get_or_insert_with(|| format!("bot {}: {error}", index + 1));
+                    self.census.lost += 1;
+                    self.shared
+                        .first_loss
+                        .get_or_insert_with(|| format!("bot {}: {error}", index + 1));
                 }
                 Err(TryRecvError::Empty) => return Ok(()),
                 // Every joining thread is done.
@@ -279,9 +286,11 @@ impl Driver {
             seed: self.seed,
         };
         let mut bot = Bot::new(index, now, &joined.token, config, kind)?;
-        self.poll.registry().register(bot.socket(), Token(index as usize), Interest::READABLE)?;
+        self.poll
+            .registry()
+            .register(bot.socket(), Token(index as usize), Interest::READABLE)?;
         bot.update(now, &mut self.shared);
-        self.connecting += 1;
+        self.census.connecting += 1;
         self.bots[index as usize] = Some(bot);
         self.wheel.insert(now, index);
         Ok(())
@@ -309,20 +318,43 @@ impl Driver {
 
     /// Publish times come on the clock since 1970; both clocks are read anew each time, as one is adjusted.
     fn fold_publish_times(&mut self, stats: &StatsReport) {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_1970 = since_1970();
         let origin_ns = (since_1970.as_nanos() as u64).wrapping_sub(self.now().as_nanos() as u64);
         for &(tick, at_us) in &stats.published {
-            self.shared.arrivals.published(tick, (at_us * 1_000).wrapping_sub(origin_ns));
+            self.shared
+                .arrivals
+                .published(tick, (at_us * 1_000).wrapping_sub(origin_ns));
         }
     }
 
     fn ask_audit(&mut self) {
         let auditors = || self.bots.iter().flatten().filter_map(Bot::audit);
-        let Some(newest) = auditors().filter_map(|log| log.newest()).max() else { return };
+        let Some(newest) = auditors().filter_map(|log| log.newest()).max() else {
+            return;
+        };
         let tick: Tick = newest - AUDIT_BEHIND;
-        let mirrors: Vec<_> = auditors().map(|log| log.at(tick).to_vec()).filter(|mirror| !mirror.is_empty()).collect();
+        let mirrors: Vec<_> = auditors()
+            .map(|log| log.at(tick).to_vec())
+            .filter(|mirror| !mirror.is_empty())
+            .collect();
         if !mirrors.is_empty() {
             self.watch.ask(Question::Audit { tick, mirrors });
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the loop over real sockets is where time comes in"
+)]
+fn start_clock() -> Instant {
+    Instant::now()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "publish times come on this clock, shared by all processes here"
+)]
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -60,12 +60,18 @@ impl SwarmFlags {
     /// The emulated line.
     #[must_use]
     pub fn conditions(&self) -> Conditions {
-        Conditions { loss: self.loss, latency: self.latency, jitter: self.jitter }
+        Conditions {
+            loss: self.loss,
+            latency: self.latency,
+            jitter: self.jitter,
+        }
     }
 }
 
 fn parse_probability(text: &str) -> Result<f64, String> {
-    let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |percent| (percent, 100.0));
+    let (number, scale) = text
+        .strip_suffix('%')
+        .map_or((text, 1.0), |percent| (percent, 100.0));
     match number.trim().parse::<f64>() {
         Ok(value) if (0.0..=1.0).contains(&(value / scale)) => Ok(value / scale),
         _ => Err("must be a probability from 0 to 1, or a percentage from 0% to 100%".to_owned()),
@@ -93,9 +99,15 @@ mod tests {
             "--clients 5000 --seconds 60 --server 10.0.0.1:80 --json out.json --loss 0.05 --latency 75 --jitter 2.5",
         )
         .unwrap();
-        assert_eq!((flags.clients, flags.seconds, flags.server.as_str()), (5_000, 60, "10.0.0.1:80"));
-        let expected =
-            Conditions { loss: 0.05, latency: Duration::from_millis(75), jitter: Duration::from_micros(2_500) };
+        assert_eq!(
+            (flags.clients, flags.seconds, flags.server.as_str()),
+            (5_000, 60, "10.0.0.1:80")
+        );
+        let expected = Conditions {
+            loss: 0.05,
+            latency: Duration::from_millis(75),
+            jitter: Duration::from_micros(2_500),
+        };
         assert_eq!(flags.conditions(), expected);
         assert_eq!(parse("--loss 5%").unwrap().loss, 0.05);
         assert!(parse("").unwrap().conditions().is_perfect());
@@ -111,7 +123,9 @@ mod tests {
             ("--clients 0", "1..=50000"),
             ("--seconds 0", "1..=86400"),
         ] {
-            let error = parse(&line.replace("--loss -", "--loss=-")).unwrap_err().to_string();
+            let error = parse(&line.replace("--loss -", "--loss=-"))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(range), "{line}: {error}");
         }
     }

@@ -105,7 +105,10 @@ pub fn run(flags: &SwarmFlags) -> Result<Report> {
         std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(path) = &flags.readings {
-        let readings = Readings { before: measured.server_before, after: measured.server_after };
+        let readings = Readings {
+            before: measured.server_before,
+            after: measured.server_after,
+        };
         let json = serde_json::to_string(&readings)?;
         std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -113,7 +116,10 @@ pub fn run(flags: &SwarmFlags) -> Result<Report> {
         writeln!(io::stderr(), "the first bot that was lost: {reason}")?;
     }
     if driver.findings.compared == 0 && !flags.idle {
-        writeln!(io::stderr(), "no value was audited: the server keeps no log of its ticks in this scene")?;
+        writeln!(
+            io::stderr(),
+            "no value was audited: the server keeps no log of its ticks in this scene"
+        )?;
     }
     Ok(report)
 }
@@ -135,14 +141,22 @@ fn ramp(driver: &mut Driver, flags: &SwarmFlags) -> Result<()> {
         let now = driver.now();
         if now >= shown + SHOW_EVERY || driver.is_ramped() {
             shown = now;
-            let note = if driver.lost > 0 { format!("{} lost", driver.lost) } else { String::new() };
-            progress.show(now, u64::from(driver.playing), &note);
+            let note = if driver.census.lost > 0 {
+                format!("{} lost", driver.census.lost)
+            } else {
+                String::new()
+            };
+            progress.show(now, u64::from(driver.census.playing), &note);
         }
     }
     progress.finish();
     driver.end_ramp();
-    if driver.playing == 0 {
-        let reason = driver.shared.first_loss.take().unwrap_or_else(|| "the server sends nothing".to_owned());
+    if driver.census.playing == 0 {
+        let reason = driver
+            .shared
+            .first_loss
+            .take()
+            .unwrap_or_else(|| "the server sends nothing".to_owned());
         bail!("no bot got in: {reason}");
     }
     Ok(())
@@ -157,7 +171,7 @@ fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
     let server_before = *driver.read_stats().context("the server's figures")?;
     let (begun, before) = (driver.now(), driver.shared.totals);
     let (ages_before, oldest_before) = (driver.shared.arrivals.ages(), driver.shared.oldest.snapshot());
-    let clients_connected = u64::from(driver.playing);
+    let clients_connected = u64::from(driver.census.playing);
 
     let length = Duration::from_secs(u64::from(flags.seconds));
     let mut progress = Progress::start("measuring", u64::from(flags.seconds), "s");
@@ -166,22 +180,22 @@ fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
     while driver.now() < begun + length {
         driver.turn().context("the bots' sockets failed")?;
         let now = driver.now();
-        client_seconds += f64::from(driver.playing) * (now - turned).as_secs_f64();
+        client_seconds += f64::from(driver.census.playing) * (now - turned).as_secs_f64();
         turned = now;
         if now >= shown + SHOW_EVERY {
             shown = now;
-            let note = format!("{} playing, {} lost", driver.playing, driver.lost);
+            let note = format!("{} playing, {} lost", driver.census.playing, driver.census.lost);
             progress.show(now, (now - begun).as_secs(), &note);
         }
     }
     let server_after = *driver.read_stats().context("the server's figures")?;
     let ended = driver.now();
-    client_seconds += f64::from(driver.playing) * (ended - turned).as_secs_f64();
+    client_seconds += f64::from(driver.census.playing) * (ended - turned).as_secs_f64();
     progress.finish();
     Ok(Measured {
         window: ended - begun,
         clients_connected,
-        clients_lost: u64::from(driver.lost),
+        clients_lost: u64::from(driver.census.lost),
         client_seconds,
         bots: driver.shared.totals.since(&before),
         decode_errors: driver.shared.totals.decode_errors,
@@ -195,8 +209,14 @@ fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
 
 /// A server on this machine reads the same clock.
 fn publish_clock(server: &str) -> PublishClock {
-    let is_loopback = server.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
-    if is_loopback || server.starts_with("localhost:") { PublishClock::Shared } else { PublishClock::Remote }
+    let is_loopback = server
+        .parse::<SocketAddr>()
+        .is_ok_and(|address| address.ip().is_loopback());
+    if is_loopback || server.starts_with("localhost:") {
+        PublishClock::Shared
+    } else {
+        PublishClock::Remote
+    }
 }
 
 /// Every bot has a socket of its own: raises this process's limit of open files as far as that needs.
@@ -207,8 +227,13 @@ fn allow_files(needed: u64) -> Result<()> {
     }
     if limit.maximum.is_some_and(|maximum| maximum < needed) {
         let maximum = limit.maximum.unwrap_or_default();
-        bail!("{needed} files are needed and {maximum} allowed: raise the limit (`ulimit -Hn`) or use fewer --clients");
+        bail!(
+            "{needed} files are needed and {maximum} allowed: raise the limit (`ulimit -Hn`) or use fewer --clients"
+        );
     }
-    let raised = Rlimit { current: Some(needed), maximum: limit.maximum };
+    let raised = Rlimit {
+        current: Some(needed),
+        maximum: limit.maximum,
+    };
     setrlimit(Resource::Nofile, raised).context("cannot raise the limit of open files")
 }

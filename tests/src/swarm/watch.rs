@@ -51,9 +51,15 @@ impl Watch {
     pub fn new(server: &str) -> Self {
         let (questions, asked) = channel::<Question>();
         let (told, answers) = channel();
-        let base = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+        let base = if server.contains("://") {
+            server.to_owned()
+        } else {
+            format!("http://{server}")
+        };
         thread::spawn(move || {
-            let agent = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false);
+            let agent = ureq::Agent::config_builder()
+                .timeout_global(Some(TIMEOUT))
+                .http_status_as_error(false);
             let agent = agent.proxy(None).build().into();
             for question in asked {
                 // The swarm is over when nobody listens any more.
@@ -62,7 +68,11 @@ impl Watch {
                 }
             }
         });
-        Self { questions, answers, waiting: 0 }
+        Self {
+            questions,
+            answers,
+            waiting: 0,
+        }
     }
 
     /// Asks, without waiting.
@@ -93,7 +103,10 @@ impl Watch {
     pub fn stats_now(&mut self) -> Result<StatsReport, String> {
         self.ask(Question::Stats);
         loop {
-            let answer = self.answers.recv().map_err(|_| "the asking thread ended".to_owned())?;
+            let answer = self
+                .answers
+                .recv()
+                .map_err(|_| "the asking thread ended".to_owned())?;
             self.waiting -= 1;
             match answer {
                 Answer::Stats(stats) => return Ok(*stats),
@@ -127,12 +140,21 @@ fn audit(
     }
     let audited = AuditedTick::read(&body).map_err(|error| error.to_string())?;
     let mut findings = Findings::default();
-    mirrors.iter().for_each(|mirror| findings.add(compare(&audited, mirror)));
+    mirrors
+        .iter()
+        .for_each(|mirror| findings.add(compare(&audited, mirror)));
     Ok(Some(findings))
 }
 
 fn get(agent: &ureq::Agent, url: &str) -> Result<(u16, Vec<u8>), String> {
     let mut answer = agent.get(url).call().map_err(|error| format!("{url}: {error}"))?;
-    let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
-    Ok((answer.status().as_u16(), body.map_err(|error| format!("{url}: {error}"))?))
+    let body = answer
+        .body_mut()
+        .with_config()
+        .limit(ANSWER_BYTES_MAX)
+        .read_to_vec();
+    Ok((
+        answer.status().as_u16(),
+        body.map_err(|error| format!("{url}: {error}"))?,
+    ))
 }

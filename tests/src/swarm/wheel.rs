@@ -19,7 +19,11 @@ pub struct Wheel {
 
 impl Default for Wheel {
     fn default() -> Self {
-        Self { slots: vec![Vec::new(); SLOTS as usize], next_ms: 0, due: Vec::new() }
+        Self {
+            slots: vec![Vec::new(); SLOTS as usize],
+            next_ms: 0,
+            due: Vec::new(),
+        }
     }
 }
 
@@ -54,7 +58,8 @@ impl Wheel {
     /// How long until somebody may be due, at most a turn.
     #[must_use]
     pub fn until_next(&self, now: Duration) -> Duration {
-        let waiting = (self.next_ms..self.next_ms + SLOTS).find(|at| !self.slots[(at % SLOTS) as usize].is_empty());
+        let waiting =
+            (self.next_ms..self.next_ms + SLOTS).find(|at| !self.slots[(at % SLOTS) as usize].is_empty());
         Duration::from_millis(waiting.unwrap_or(self.next_ms + SLOTS)).saturating_sub(now)
     }
 }
