@@ -3,8 +3,11 @@
 pub mod config;
 pub mod frame;
 pub mod gateway;
+pub mod input;
 pub mod net;
 pub mod observe;
 pub mod runner;
+pub mod scenes;
 pub mod schedule;
+pub mod simulation;
 pub mod space;
