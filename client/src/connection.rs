@@ -12,8 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use throng_shared::limits::DATAGRAM_BYTES_MAX;
 use throng_shared::netcode::{
-    ClientEvent as NetcodeEvent, ClientNetcode, ClientReceived, ConnectToken, DisconnectReason, SEAL_HEAD_BYTES,
-    SEAL_TAIL_BYTES,
+    ClientEvent as NetcodeEvent, ClientNetcode, ClientReceived, ConnectToken, DisconnectReason,
+    SEAL_HEAD_BYTES, SEAL_TAIL_BYTES,
 };
 use throng_shared::protocol::PayloadKind;
 use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX, Hello, HelloError, Welcome};
@@ -160,6 +160,13 @@ impl ClientCore {
         self.session.as_ref().map(|session| &session.mirror)
     }
 
+    /// Time between two of the server's ticks, once welcomed.
+    pub fn tick_length(&self) -> Option<Duration> {
+        self.session
+            .as_ref()
+            .map(|session| Duration::from_secs_f64(session.clock.tick_rate_hz().recip()))
+    }
+
     /// The session's clock, once welcomed.
     pub fn clock(&mut self) -> Option<&mut Clock> {
         self.session.as_mut().map(|session| &mut session.clock)
@@ -240,10 +247,8 @@ impl ClientCore {
             }
         }
         // Last, so that a keep-alive is sent only when nothing else was.
-        match self.netcode.update(now, &mut |_, datagram| out(datagram)) {
-            Some(NetcodeEvent::Disconnected(reason)) => Some(self.end(EndReason::Transport(reason))),
-            None => None,
-        }
+        let NetcodeEvent::Disconnected(reason) = self.netcode.update(now, &mut |_, datagram| out(datagram))?;
+        Some(self.end(EndReason::Transport(reason)))
     }
 
     /// How long after `now` the next [`ClientCore::update`] is due, at most.
@@ -269,7 +274,9 @@ impl ClientCore {
         if self.session.is_some() {
             return None;
         }
-        let round_trip = self.greeted.map_or(Duration::ZERO, |(first, _)| now.saturating_sub(first));
+        let round_trip = self
+            .greeted
+            .map_or(Duration::ZERO, |(first, _)| now.saturating_sub(first));
         let rate = f64::from(welcome.tick_rate_hz);
         self.session = Some(Box::new(Session {
             player: welcome.player,
@@ -296,7 +303,9 @@ impl ClientCore {
             return;
         }
         self.greeted = Some((self.greeted.map_or(now, |(first, _)| first), now));
-        let hello = Hello { version: self.config.version };
+        let hello = Hello {
+            version: self.config.version,
+        };
         let mut packet = [0; HELLO_BYTES_MAX];
         let length = hello.write(&mut packet);
         send(&mut self.netcode, now, &packet[..length], out);
@@ -318,7 +327,9 @@ impl ClientCore {
             return;
         }
         // Several inputs due at once share the packet: each repeats the ones before it anyway.
-        let shown = session.view.unwrap_or_else(|| ViewTick::new(session.mirror.newest_tick(), 0));
+        let shown = session
+            .view
+            .unwrap_or_else(|| ViewTick::new(session.mirror.newest_tick(), 0));
         let packet = InputPacket {
             ack: session.mirror.ack(),
             newest_tick: session.inputs.newest_tick().wire(),
@@ -331,8 +342,12 @@ impl ClientCore {
     }
 
     fn send_messages(&mut self, now: Duration, out: &mut impl FnMut(&[u8])) -> Result<(), GuardError> {
-        let Self { reliable, netcode, .. } = self;
-        reliable.poll(now, RELIABLE_BYTES_PER_UPDATE, |packet| send(netcode, now, packet, out))
+        let Self {
+            reliable, netcode, ..
+        } = self;
+        reliable.poll(now, RELIABLE_BYTES_PER_UPDATE, |packet| {
+            send(netcode, now, packet, out);
+        })
     }
 }
 
@@ -340,7 +355,10 @@ impl ClientCore {
 fn send(netcode: &mut ClientNetcode, now: Duration, payload: &[u8], out: &mut impl FnMut(&[u8])) {
     let mut datagram = [0; DATAGRAM_BYTES_MAX];
     let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + payload.len();
-    debug_assert!(range.end + SEAL_TAIL_BYTES <= datagram.len(), "every payload of ours fits a datagram");
+    debug_assert!(
+        range.end + SEAL_TAIL_BYTES <= datagram.len(),
+        "every payload of ours fits a datagram"
+    );
     datagram[range.clone()].copy_from_slice(payload);
     if let Ok(sealed) = netcode.seal(now, &mut datagram, range) {
         out(&datagram[sealed]);
@@ -363,7 +381,9 @@ fn receive_snapshot(
         let owner = session.mirror.owner();
         // Only part 0 has an owner block; the clock ignores a report that it has seen.
         if let Some(tick) = owner.last_input {
-            session.clock.observe_margin(now, tick, f64::from(owner.margin_16) / 16.0);
+            session
+                .clock
+                .observe_margin(now, tick, f64::from(owner.margin_16) / 16.0);
         }
     }
     Some(ClientEvent::Snapshot(applied))

@@ -30,8 +30,7 @@ impl PublishTimes {
     /// Ticks and their times since 1970 in microseconds, the oldest first. `newest` is the newest tick and
     /// `uptime` the time since the origin now.
     pub(super) fn since_1970(&self, newest: u32, uptime: Duration) -> Vec<(u32, u64)> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let origin_us = now.saturating_sub(uptime).as_micros() as u64;
+        let origin_us = since_1970().saturating_sub(uptime).as_micros() as u64;
         let ages = (0..TICKS_KEPT as u32).rev();
         ages.filter_map(|age| {
             let tick = newest.checked_sub(age)?;
@@ -41,6 +40,11 @@ impl PublishTimes {
         })
         .collect()
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the machine's common clock is the subject")]
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -60,7 +64,7 @@ mod tests {
         assert_eq!(ticks, (65_536..65_600).collect::<Vec<_>>());
         assert!(told.windows(2).all(|pair| pair[1].1 - pair[0].1 == 1_000), "a millisecond apart");
 
-        let now_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
+        let now_us = super::since_1970().as_micros() as u64;
         let (_, newest_us) = *told.last().unwrap();
         let since_us = now_us - newest_us;
         assert!((1_000..1_000_000).contains(&since_us), "published 1 ms before now, told a moment ago: {since_us}");
