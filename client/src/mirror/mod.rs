@@ -397,7 +397,8 @@ impl Mirror {
             }
         }
         for pending in &self.pending.heads {
-            let values = self.pending.values[pending.values..]
+            let count = pending.head.included.count_ones() as usize;
+            let values = self.pending.values[pending.values..][..count]
                 .iter()
                 .map(|value| &packet[value.start..value.start + value.len]);
             self.entities

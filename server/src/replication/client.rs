@@ -73,8 +73,8 @@ pub struct Written {
 /// entities in view, 11 KiB with the default known set full.
 #[derive(Debug)]
 pub struct ClientReplication {
-    known: Known,
-    sent: SentPackets,
+    pub(super) known: Known,
+    pub(super) sent: SentPackets,
     budget: Budget,
     id_bits: u32,
     viewer: Viewer,

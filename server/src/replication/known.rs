@@ -73,11 +73,6 @@ impl IdSet {
             self.len -= 1;
         }
     }
-
-    pub(super) fn clear(&mut self) {
-        self.words.fill(0);
-        self.len = 0;
-    }
 }
 
 /// Calls `visit` with each id in a word of an [`IdSet`].

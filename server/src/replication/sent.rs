@@ -67,6 +67,12 @@ impl Default for SentPackets {
 }
 
 impl SentPackets {
+    /// Makes `next` the number of the first packet.
+    #[cfg(test)]
+    pub(super) fn start_at(&mut self, next: u16) {
+        self.next = next;
+    }
+
     /// Number of the next packet.
     pub(super) fn next(&self) -> u16 {
         self.next

@@ -1,1 +1,0 @@
-//! Servers' frames, a lossy link and a mirror, compared entity by entity.
