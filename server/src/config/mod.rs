@@ -17,6 +17,7 @@ pub use error::{ConfigError, Origin};
 pub use settings::{Allowed, SETTINGS, Setting};
 
 use crate::net::assign::AssignStrategy;
+use crate::scenes::Scene;
 
 /// Everything that can be set. `docs/configuration.md` describes each value for users.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,20 +42,20 @@ pub struct Config {
     pub http_connections: usize,
     /// Ticks a second, 1 to 128.
     pub tick_rate: u16,
-    /// The world.
-    pub scene: SceneName,
-    /// Entities in it.
-    pub entities: u32,
-    /// Entities that a client sees on average.
-    pub visible: u32,
+    /// The world and what is in it.
+    pub scene: Scene,
     /// Seed of everything random in the world.
     pub seed: u64,
     /// Bytes a second to one client, everything included.
     pub bandwidth: u32,
     /// Entities that a client holds at most.
     pub known_max: usize,
+    /// Part of the view radius beyond which an entity is sent only every fourth tick, percent.
+    pub far_percent: u8,
     /// Net worker threads; 0 is inline.
     pub workers: usize,
+    /// Threads for the parallel systems of a tick; 1 is the simulation's own.
+    pub simulation_threads: usize,
     /// How sockets are used.
     pub io: IoKind,
     /// Whether all workers share one port.
@@ -96,19 +97,6 @@ pub struct Queues {
     pub to_worker: usize,
     /// Frames towards the worker.
     pub frames: usize,
-}
-
-/// The built-in worlds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SceneName {
-    /// All entities move every tick.
-    Crowd,
-    /// Nothing moves.
-    Static,
-    /// All entities within one view.
-    Hotspot,
-    /// No entities; clients get none either.
-    Idle,
 }
 
 /// How datagrams pass the system's border.

@@ -9,20 +9,16 @@ use std::thread::available_parallelism;
 use tracing_subscriber::EnvFilter;
 
 use super::layers::Layers;
-use super::settings::{Allowed, setting};
-use super::{Advertise, Config, ConfigError, IoKind, Origin, Queues, SceneName, TlsFiles};
+use super::settings::{Allowed, SCENES, setting};
+use super::{Advertise, Config, ConfigError, IoKind, Origin, Queues, TlsFiles};
 use crate::net::assign::AssignStrategy;
+use crate::replication::BYTES_PER_SECOND_DEFAULT;
+use crate::scenes::Scene;
 
 /// The CPU with the highest number that an affinity list may name.
 const CPU_MAX: usize = 1_023;
 
 pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
-    let scene = layers.word("scene", SceneName::Crowd, |word| match word {
-        "static" => SceneName::Static,
-        "hotspot" => SceneName::Hotspot,
-        "idle" => SceneName::Idle,
-        _ => SceneName::Crowd,
-    })?;
     let config = Config {
         http: layers
             .parsed("http")?
@@ -38,16 +34,16 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
         join_rate_loopback: layers.number("join_rate_loopback", 20_000)?,
         http_connections: layers.number("http_connections", 1_024)?,
         tick_rate: layers.number("tick_rate", 20)?,
-        scene,
-        entities: layers.number("entities", entities_of(scene))?,
-        visible: layers.number("visible", 60)?,
+        scene: scene(layers)?,
         seed: layers.number("seed", 1)?,
-        bandwidth: layers.number("bandwidth", 24_000)?,
+        bandwidth: layers.number("bandwidth", BYTES_PER_SECOND_DEFAULT)?,
         known_max: layers.number("known_max", throng_shared::limits::KNOWN_DEFAULT)?,
+        far_percent: layers.number("far_percent", 100)?,
         workers: layers.number(
             "workers",
             workers_for(available_parallelism().map_or(1, NonZero::get)),
         )?,
+        simulation_threads: layers.number("simulation_threads", 1)?,
         io: layers.word("io", IoKind::native(), |word| match word {
             "portable" => IoKind::Portable,
             _ => IoKind::Batched,
@@ -79,13 +75,25 @@ fn workers_for(cpus: usize) -> usize {
     cpus.saturating_sub(2).clamp(1, 64)
 }
 
-fn entities_of(scene: SceneName) -> u32 {
-    match scene {
-        SceneName::Crowd => 1_000,
-        SceneName::Static => 100_000,
-        SceneName::Hotspot => 2_000,
-        SceneName::Idle => 0,
-    }
+/// The scene that is named, with its entities; their number depends on it where none is given.
+fn scene(layers: &Layers) -> Result<Scene, ConfigError> {
+    let visible = layers.number("visible", 60)?;
+    let name = layers.text("scene", |word| SCENES.contains(&word).then(|| word.to_owned()))?;
+    let entities = |default| layers.number("entities", default);
+    Ok(match name.as_deref() {
+        Some("static") => Scene::Static {
+            entities: entities(100_000)?,
+        },
+        Some("hotspot") => Scene::Hotspot {
+            entities: entities(2_000)?,
+        },
+        // A number that is given is checked, and there is nothing to count.
+        Some("idle") => entities(0).map(|_| Scene::Idle)?,
+        _ => Scene::Crowd {
+            entities: entities(1_000)?,
+            visible,
+        },
+    })
 }
 
 impl IoKind {

@@ -69,6 +69,9 @@ pub(super) fn setting(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
+/// Names of the built-in worlds.
+pub(super) const SCENES: &[&str] = &["crowd", "static", "hotspot", "idle"];
+
 const ADDRESS: Allowed = Allowed::Text("an IP address and port, such as 127.0.0.1:8080 or [::1]:8080");
 
 /// Shorthand that keeps a row of the table on a few lines.
@@ -190,7 +193,7 @@ pub const SETTINGS: &[Setting] = &[
         WORLD,
         "scene",
         "",
-        Allowed::Word(&["crowd", "static", "hotspot", "idle"]),
+        Allowed::Word(SCENES),
         "crowd",
         "The world: all move; none moves; all within one view; empty",
     ),
@@ -208,7 +211,7 @@ pub const SETTINGS: &[Setting] = &[
         "K",
         Allowed::Number(1..=100_000),
         "60",
-        "Entities that one client sees on average; sizes the world of crowd and static",
+        "Entities that one client sees on average in the crowd; sizes its world",
     ),
     row(
         WORLD,
@@ -222,8 +225,8 @@ pub const SETTINGS: &[Setting] = &[
         CLIENTS,
         "bandwidth",
         "BYTES",
-        Allowed::Number(2_000..=100_000_000),
-        "24000",
+        Allowed::Number(2_048..=65_536),
+        "24576",
         "Bytes a second that one client is sent at most, everything included",
     ),
     row(
@@ -235,12 +238,28 @@ pub const SETTINGS: &[Setting] = &[
         "Entities that one client holds at most; the nearest are kept",
     ),
     row(
+        CLIENTS,
+        "far_percent",
+        "PERCENT",
+        Allowed::Number(0..=100),
+        "100",
+        "Part of the view radius beyond which an entity is sent only every fourth tick",
+    ),
+    row(
         TUNING,
         "workers",
         "N",
         Allowed::Number(0..=64),
         "CPUs - 2, at least 1",
         "Net worker threads; 0 runs the network inside the simulation's thread",
+    ),
+    row(
+        TUNING,
+        "simulation_threads",
+        "N",
+        Allowed::Number(1..=64),
+        "1",
+        "Threads that the parallel systems of a tick run on",
     ),
     row(
         TUNING,
@@ -331,10 +350,8 @@ mod tests {
                 setting.key
             );
             assert!(!setting.help.ends_with('.') && !setting.help.is_empty());
-            assert_eq!(
-                matches!(setting.allowed, Allowed::Switch),
-                setting.placeholder.is_empty()
-            );
+            let named = matches!(setting.allowed, Allowed::Number(_) | Allowed::Text(_));
+            assert_eq!(named, !setting.placeholder.is_empty(), "{}", setting.key);
         }
     }
 

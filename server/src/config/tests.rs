@@ -48,8 +48,14 @@ fn without_anything_the_defaults() {
     assert_eq!(config.http, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(config.udp, "127.0.0.1:5000".parse().unwrap());
     assert_eq!(
-        (config.tick_rate, config.scene, config.entities),
-        (20, SceneName::Crowd, 1_000)
+        (config.tick_rate, config.scene),
+        (
+            20,
+            Scene::Crowd {
+                entities: 1_000,
+                visible: 60
+            }
+        )
     );
     assert_eq!(config.known_max, 255);
     assert!(config.workers >= 1);
@@ -73,11 +79,29 @@ fn flags_win_over_variables_over_the_file() {
     let config = read(&["--tick-rate", "50"], &variables).unwrap();
     assert_eq!((config.tick_rate, config.seed), (50, 4));
     assert_eq!(
-        (config.scene, config.entities, config.udp_shared),
-        (SceneName::Static, 100_000, true)
+        (config.scene, config.udp_shared),
+        (Scene::Static { entities: 100_000 }, true)
     );
     let config = read(&["--udp-shared=false", "--config", file.path()], &[]).unwrap();
     assert_eq!((config.tick_rate, config.udp_shared), (30, false));
+}
+
+#[test]
+fn every_scene_has_its_number_of_entities() {
+    let scene = |flags: &[&str]| read(flags, &[]).unwrap().scene;
+    assert_eq!(scene(&["--scene", "hotspot"]), Scene::Hotspot { entities: 2_000 });
+    assert_eq!(
+        scene(&["--scene", "hotspot", "--entities", "5"]),
+        Scene::Hotspot { entities: 5 }
+    );
+    assert_eq!(scene(&["--scene", "idle", "--entities", "5"]), Scene::Idle);
+    assert_eq!(
+        scene(&["--entities", "0", "--visible", "9"]),
+        Scene::Crowd {
+            entities: 0,
+            visible: 9
+        }
+    );
 }
 
 #[test]

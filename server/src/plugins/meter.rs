@@ -26,12 +26,20 @@ impl Plugin for MeterPlugin {
     fn build(&self, app: &mut App) {
         let figures = Arc::new(SimulationFigures::default());
         self.0.set_simulation(figures.clone());
-        app.insert_resource(Meter { stats: Arc::clone(&self.0), figures });
+        app.insert_resource(Meter {
+            stats: Arc::clone(&self.0),
+            figures,
+        });
         app.add_systems(Last, (report_tick, report_world, offer_frame).chain());
     }
 }
 
-fn report_tick(meter: Res<Meter>, time: Res<TickTime>, timings: Res<TickTimings>, runner: Res<RunnerCounters>) {
+fn report_tick(
+    meter: Res<Meter>,
+    time: Res<TickTime>,
+    timings: Res<TickTimings>,
+    runner: Res<RunnerCounters>,
+) {
     let stats = &meter.stats;
     for (phase, elapsed) in [
         (Phase::Receive, timings.receive),
@@ -116,6 +124,10 @@ impl SimulationFigures {
 
 impl SimulationReport for SimulationFigures {
     fn figures(&self) -> Vec<(&'static str, u64)> {
-        NAMES.iter().zip(&self.0).map(|(&name, value)| (name, value.load(Relaxed))).collect()
+        NAMES
+            .iter()
+            .zip(&self.0)
+            .map(|(&name, value)| (name, value.load(Relaxed)))
+            .collect()
     }
 }

@@ -41,12 +41,29 @@ pub struct ServerPlugins {
 
 impl PluginGroup for ServerPlugins {
     fn build(self) -> PluginGroupBuilder {
-        let Self { tick_rate_hz, clock, shutdown, scene, seed, threads, stats } = self;
+        let Self {
+            tick_rate_hz,
+            clock,
+            shutdown,
+            scene,
+            seed,
+            threads,
+            stats,
+        } = self;
         PluginGroupBuilder::start::<Self>()
             .add(SchedulePlugin)
-            .add(RunnerPlugin { tick_rate_hz, clock, shutdown })
+            .add(RunnerPlugin {
+                tick_rate_hz,
+                clock,
+                shutdown,
+            })
             .add(ReceivePlugin)
-            .add(SimulationPlugin { source: SourceId(0), seed, threads, start: Tick(0) })
+            .add(SimulationPlugin {
+                source: SourceId(0),
+                seed,
+                threads,
+                start: Tick(0),
+            })
             .add(ScenePlugin(scene))
             .add(MeterPlugin(stats))
     }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use throng_shared::protocol::version::ProtocolVersion;
 
-use crate::config::{Config, IoKind, SceneName};
+use crate::config::{Config, IoKind};
+use crate::scenes::Scene;
 
 /// The start banner. Its `Display` ends with a newline.
 #[derive(Debug)]
@@ -69,13 +70,12 @@ impl Display for World<'_> {
         } = self.0;
         let entities = Thousands(u64::from(*entities));
         match scene {
-            SceneName::Crowd => write!(out, "crowd: {entities} moving entities, a client sees {visible}")?,
-            SceneName::Static => write!(
-                out,
-                "static: {entities} resting entities, a client sees {visible}"
-            )?,
-            SceneName::Hotspot => write!(out, "hotspot: {entities} moving entities, all in one view")?,
-            SceneName::Idle => write!(out, "idle: no entities")?,
+            Scene::Crowd { visible, .. } => {
+                write!(out, "crowd: {entities} moving entities, a client sees {visible}")?
+            }
+            Scene::Static { .. } => write!(out, "static: {entities} resting entities")?,
+            Scene::Hotspot { .. } => write!(out, "hotspot: {entities} moving entities, all in one view")?,
+            Scene::Idle => write!(out, "idle: no entities")?,
         }
         write!(out, "; {tick_rate} Hz, seed {seed}")
     }
