@@ -247,7 +247,8 @@ impl ClientCore {
             }
         }
         // Last, so that a keep-alive is sent only when nothing else was.
-        let NetcodeEvent::Disconnected(reason) = self.netcode.update(now, &mut |_, datagram| out(datagram))?;
+        let NetcodeEvent::Disconnected(reason) =
+            self.netcode.update(now, &mut |_, datagram| out(datagram))?;
         Some(self.end(EndReason::Transport(reason)))
     }
 
@@ -388,3 +389,6 @@ fn receive_snapshot(
     }
     Some(ClientEvent::Snapshot(applied))
 }
+
+#[cfg(test)]
+mod tests;

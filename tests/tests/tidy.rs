@@ -250,6 +250,17 @@ fn files_are_tidy() {
 }
 
 #[test]
+fn top_level_holds_nothing_else() {
+    const EXPECTED: [&str; 13] = [
+        "CHANGELOG.md", "Cargo.lock", "Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "assets",
+        "client", "docs", "server", "shared", "target", "tests",
+    ];
+    let names = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let odd: Vec<String> = names.filter(|name| !name.starts_with('.') && !EXPECTED.contains(&&**name)).collect();
+    assert!(odd.is_empty(), "{odd:?}");
+}
+
+#[test]
 fn features_name_tests_that_exist() {
     let features = document("docs/features.md");
     let named = named_tests(&features);

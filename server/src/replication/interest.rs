@@ -198,16 +198,23 @@ impl Interest {
         let frames = frames(sights);
         self.order.clear();
         for candidate in 0..self.count {
-            let key = self.keys[candidate];
-            let importance = frames[usize::from(key.source().0)]
-                .map_or(1, |frame| frame.identity(key.slot()).importance);
-            let weighted = self.distances2[candidate] * nearness2(importance);
-            self.order.push(u64::from(weighted.to_bits()) << 32 | candidate as u64);
+            let (key, distance2) = (self.keys[candidate], self.distances2[candidate]);
+            let source = usize::from(key.source().0) % SOURCES_MAX;
+            // Who is neither known nor near enough to enter takes nobody's rank.
+            let mark = self.mark_of(key);
+            if distance2 > radii2[source] && (mark == 0 || mark & LEAVING != 0) {
+                continue;
+            }
+            let importance = frames[source].map_or(1, |frame| frame.identity(key.slot()).importance);
+            let weighted = distance2 * nearness2(importance);
+            self.order
+                .push(u64::from(weighted.to_bits()) << 32 | candidate as u64);
         }
-        let keep = (most + most / 4).min(self.count);
-        if keep < self.count {
+        let keep = (most + most / 4).min(self.order.len());
+        if keep < self.order.len() {
             self.order.select_nth_unstable(keep);
         }
+        let most = most.min(keep);
         if most < keep {
             self.order[..keep].select_nth_unstable(most);
         }

@@ -346,7 +346,7 @@ fn a_crowd_is_cut_to_the_nearest() {
             };
             let near = session.world.within(at, 1.0);
             let held: BTreeSet<GlobalId> = client.mirror.entities().map(|entity| entity.global).collect();
-            assert_eq!(held.len(), known.min(near.len()), "seed {seed}");
+            assert!((known.min(near.len())..=known).contains(&held.len()), "seed {seed}");
             let mut ranked: Vec<GlobalId> = near.into_iter().collect();
             ranked.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
             // The weighted nearest that were gathered; a margin for what the cells' order left out.
@@ -371,7 +371,11 @@ fn a_small_budget_is_kept_and_everybody_gets_a_turn() {
             let oldest = client
                 .mirror
                 .entities()
-                .filter(|entity| session.world.entities.get(&entity.global).is_some_and(|now| now.pose != entity.pose))
+                .filter(|entity| {
+                    let now = session.world.entities.get(&entity.global);
+                    // Those of importance 0 wait for as long as there is anything else to say.
+                    now.is_some_and(|now| now.pose != entity.pose && now.identity.importance > 0)
+                })
                 .map(|entity| session.world.tick.since(entity.tick))
                 .max();
             assert!(oldest.unwrap_or(0) < 60, "{oldest:?}");
@@ -383,13 +387,13 @@ fn a_small_budget_is_kept_and_everybody_gets_a_turn() {
 #[test]
 fn far_entities_are_thinned_out_when_asked() {
     let setting = Setting::new(3);
-    let bytes = |far_fraction| {
+    let updated = |far_fraction| {
         let config = ReplicationConfig { far_fraction, ..setting.config };
         let mut session = Session::new(Setting { config, ..setting });
         session.run(150);
         session.settle();
-        session.clients.iter().map(|client| client.bytes).sum::<usize>()
+        session.clients.iter().map(|client| client.updated).sum::<u32>()
     };
-    let (all, half) = (bytes(1.0), bytes(0.5));
-    assert!(half * 10 < all * 8, "{half} of {all}");
+    let (all, half) = (updated(1.0), updated(0.5));
+    assert!(half * 10 < all * 7, "{half} of {all}");
 }
