@@ -14,8 +14,16 @@ fn every_corpus_passes() {
             .map(|entry| entry.unwrap().path())
             .collect();
         files.sort();
-        assert!(files.len() >= 10, "{} has only {} inputs", folder.display(), files.len());
-        assert!(fuzz.join("fuzz_targets").join(format!("{name}.rs")).exists(), "no target {name}");
+        assert!(
+            files.len() >= 10,
+            "{} has only {} inputs",
+            folder.display(),
+            files.len()
+        );
+        assert!(
+            fuzz.join("fuzz_targets").join(format!("{name}.rs")).exists(),
+            "no target {name}"
+        );
         for file in files {
             let input = fs::read(&file).unwrap();
             let outcome = std::panic::catch_unwind(|| run(&input));

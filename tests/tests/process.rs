@@ -67,7 +67,10 @@ fn a_bad_value_is_named_with_its_range() {
     for (flags, words) in cases {
         let output = refusal_of(flags);
         for word in words {
-            assert!(output.contains(word), "{flags:?} does not mention {word}:\n{output}");
+            assert!(
+                output.contains(word),
+                "{flags:?} does not mention {word}:\n{output}"
+            );
         }
     }
 }
@@ -77,5 +80,8 @@ fn plain_http_off_loopback_is_refused() {
     let (http, udp) = free_ports().unwrap();
     let everywhere = format!("0.0.0.0:{}", http.port()).parse().unwrap();
     let output = refusal(ServerProcess::spawn(everywhere, udp, &[]).unwrap());
-    assert!(output.contains("tls") && output.contains("behind-tls-proxy"), "{output}");
+    assert!(
+        output.contains("tls") && output.contains("behind-tls-proxy"),
+        "{output}"
+    );
 }

@@ -52,7 +52,11 @@ pub struct Steer {
 impl PlayerInput for Steer {
     fn validate(&self) -> Result<(), &'static str> {
         let is_axis = |axis: f32| (-1.0..=1.0).contains(&axis);
-        if is_axis(self.turn) && is_axis(self.thrust) { Ok(()) } else { Err("an axis outside -1..=1") }
+        if is_axis(self.turn) && is_axis(self.thrust) {
+            Ok(())
+        } else {
+            Err("an axis outside -1..=1")
+        }
     }
 }
 
@@ -108,7 +112,14 @@ pub struct ArenaConfig {
 
 impl Default for ArenaConfig {
     fn default() -> Self {
-        Self { entities: 200, half: 60.0, radius: 40.0, churn: 0.005, changes: 0.03, teams: 2 }
+        Self {
+            entities: 200,
+            half: 60.0,
+            radius: 40.0,
+            churn: 0.005,
+            changes: 0.03,
+            teams: 2,
+        }
     }
 }
 
@@ -146,7 +157,15 @@ impl Plugin for ArenaPlugin {
             .init_resource::<LinesHeard>()
             .add_systems(
                 FixedUpdate,
-                (welcome_players, clear_up, populate, wander, steer, change_components, echo_lines)
+                (
+                    welcome_players,
+                    clear_up,
+                    populate,
+                    wander,
+                    steer,
+                    change_components,
+                    echo_lines,
+                )
                     .chain()
                     .in_set(ServerSystems::Simulate),
             );
@@ -184,9 +203,15 @@ fn welcome_players(
 ) {
     for join in joined.read().filter(|join| join.player.kind == PeerKind::Throng) {
         let team = team_of(u64::from(join.player.id.0), config.teams);
-        let avatar = commands.spawn(body(&mut dice.0, &config, join.player.id, team)).id();
-        let viewer = Viewer { radius: config.radius };
-        commands.entity(join.entity).insert((Avatar(avatar), viewer, Eye::default(), Team(team)));
+        let avatar = commands
+            .spawn(body(&mut dice.0, &config, join.player.id, team))
+            .id();
+        let viewer = Viewer {
+            radius: config.radius,
+        };
+        commands
+            .entity(join.entity)
+            .insert((Avatar(avatar), viewer, Eye::default(), Team(team)));
     }
 }
 
@@ -253,7 +278,14 @@ fn wander(
         // A third stands still at any time, so that entities at rest and their wake-ups are covered.
         let speed = if dice.0.unit() < 0.3 { 0.0 } else { SPEED_MAX };
         let seconds = time.length.as_secs_f32();
-        advance(&mut position, &mut velocity, &mut heading, (turn, speed), config.half, seconds);
+        advance(
+            &mut position,
+            &mut velocity,
+            &mut heading,
+            (turn, speed),
+            config.half,
+            seconds,
+        );
     }
 }
 
@@ -268,11 +300,20 @@ fn steer(
         return;
     }
     for (input, avatar) in &players {
-        let Ok((mut position, mut velocity, mut heading)) = avatars.get_mut(avatar.0) else { continue };
+        let Ok((mut position, mut velocity, mut heading)) = avatars.get_mut(avatar.0) else {
+            continue;
+        };
         let Steer { turn, thrust } = input.input;
         let motion = (turn * TURN_MAX, thrust * SPEED_MAX);
         let seconds = time.length.as_secs_f32();
-        advance(&mut position, &mut velocity, &mut heading, motion, config.half, seconds);
+        advance(
+            &mut position,
+            &mut velocity,
+            &mut heading,
+            motion,
+            config.half,
+            seconds,
+        );
     }
 }
 
@@ -313,10 +354,14 @@ fn echo_lines(
     mut tell: Tell,
 ) -> Result {
     for message in received.read() {
-        let Some(channel) = Channel::from_id(message.channel) else { continue };
+        let Some(channel) = Channel::from_id(message.channel) else {
+            continue;
+        };
         let decoded = protocol.decode_message(channel, &message.bytes);
         let line = decoded.ok().and_then(|(_, value)| value.downcast::<Line>().ok());
-        let (Some(line), Ok(player)) = (line, players.get(message.player)) else { continue };
+        let (Some(line), Ok(player)) = (line, players.get(message.player)) else {
+            continue;
+        };
         lines.0 += 1;
         tell.player(player, &*line)?;
     }

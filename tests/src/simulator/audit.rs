@@ -133,10 +133,16 @@ impl Audit {
         let components = std::mem::take(&mut self.components);
         self.left.clear();
         let Some(frame) = frames.at(applied.tick) else {
-            return self.complain(format!("a packet about tick {}, of which there is no frame", applied.tick));
+            return self.complain(format!(
+                "a packet about tick {}, of which there is no frame",
+                applied.tick
+            ));
         };
         let Some(row) = player_row(frame, player) else {
-            return self.complain(format!("a packet about tick {}, when {player:?} was not there", applied.tick));
+            return self.complain(format!(
+                "a packet about tick {}, when {player:?} was not there",
+                applied.tick
+            ));
         };
         let expected = candidates(frame, row, protocol);
         for entity in touched {
@@ -147,10 +153,16 @@ impl Audit {
                 }
                 None => self.complain(format!("{place}: does not exist")),
                 Some(candidate) if candidate.distance > row.radius * KEEP_FACTOR + BORDER_SLACK => {
-                    self.complain(format!("{place}: {} units away is out of view", candidate.distance));
+                    self.complain(format!(
+                        "{place}: {} units away is out of view",
+                        candidate.distance
+                    ));
                 }
                 Some(candidate) if candidate.seen.pose != entity.pose => {
-                    self.complain(format!("{place}: {:?}, not {:?}", entity.pose, candidate.seen.pose));
+                    self.complain(format!(
+                        "{place}: {:?}, not {:?}",
+                        entity.pose, candidate.seen.pose
+                    ));
                 }
                 Some(_) => {}
             }
@@ -161,7 +173,10 @@ impl Audit {
             let value = candidate.and_then(|candidate| candidate.seen.components.get(&component.0));
             if value != Some(&bytes) {
                 let global = entity.global;
-                self.complain(format!("tick {}, {component:?} of {global:?}: {bytes:?}, not {value:?}", applied.tick));
+                self.complain(format!(
+                    "tick {}, {component:?} of {global:?}: {bytes:?}, not {value:?}",
+                    applied.tick
+                ));
             }
         }
     }

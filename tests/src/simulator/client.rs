@@ -58,8 +58,13 @@ fn wandering_pilot(protocol: &Protocol, seed: u64) -> Pilot {
     let protocol = protocol.clone();
     let mut dice = Seeded::new(seed);
     Box::new(move |_| {
-        let steer = Steer { turn: dice.signed_unit(), thrust: dice.unit() as f32 };
-        protocol.encode_input(&steer).expect("the arena's input is registered")
+        let steer = Steer {
+            turn: dice.signed_unit(),
+            thrust: dice.unit() as f32,
+        };
+        protocol
+            .encode_input(&steer)
+            .expect("the arena's input is registered")
     })
 }
 
@@ -167,12 +172,22 @@ impl SimClient {
     /// # Panics
     /// When the message is refused.
     pub fn send_message(&mut self, channel: Channel, message: Bytes) {
-        self.core.send_message(channel, message).expect("the message is accepted");
+        self.core
+            .send_message(channel, message)
+            .expect("the message is accepted");
     }
 
     /// Takes a datagram from the server.
-    pub(super) fn receive(&mut self, now: Duration, mut datagram: Vec<u8>, frames: &FrameLog, protocol: &Protocol) {
-        let Some(event) = self.core.receive(now, &mut datagram, &mut self.audit) else { return };
+    pub(super) fn receive(
+        &mut self,
+        now: Duration,
+        mut datagram: Vec<u8>,
+        frames: &FrameLog,
+        protocol: &Protocol,
+    ) {
+        let Some(event) = self.core.receive(now, &mut datagram, &mut self.audit) else {
+            return;
+        };
         match event {
             ClientEvent::Snapshot(applied) => {
                 self.tally.snapshots += 1;

@@ -30,7 +30,11 @@ pub struct Seen {
 /// A player's row in a frame, by player.
 #[must_use]
 pub fn player_row(frame: &Frame, player: PlayerId) -> Option<&PlayerRow> {
-    frame.players.iter().map(|(_, row)| row).find(|row| row.player == player)
+    frame
+        .players
+        .iter()
+        .map(|(_, row)| row)
+        .find(|row| row.player == player)
 }
 
 /// An entity of the frame and how far it is from the eye.
@@ -54,15 +58,28 @@ pub fn candidates(frame: &Frame, player: &PlayerRow, protocol: &Protocol) -> BTr
         };
         let mut components = BTreeMap::new();
         for cell in frame.cold(slot).map_or(&[][..], |row| &row.components) {
-            let registered = protocol.component(cell.id).expect("a frame holds registered components");
+            let registered = protocol
+                .component(cell.id)
+                .expect("a frame holds registered components");
             if may_see(registered.visibility) {
                 let mut bytes = Vec::new();
-                registered.encode(&*cell.value, &mut bytes).expect("a frame's values encode");
+                registered
+                    .encode(&*cell.value, &mut bytes)
+                    .expect("a frame's values encode");
                 components.insert(cell.id.0, bytes);
             }
         }
         let distance = row.pose.position().0.distance(player.eye);
-        (identity.global, Candidate { seen: Seen { pose: row.pose, components }, distance })
+        (
+            identity.global,
+            Candidate {
+                seen: Seen {
+                    pose: row.pose,
+                    components,
+                },
+                distance,
+            },
+        )
     };
     frame.rows().map(entry).collect()
 }
@@ -71,8 +88,17 @@ pub fn candidates(frame: &Frame, player: &PlayerRow, protocol: &Protocol) -> BTr
 #[must_use]
 pub fn mirrored(mirror: &Mirror) -> BTreeMap<GlobalId, Seen> {
     let seen = |entity: MirrorEntity| {
-        let components = mirror.components(entity.id).iter().map(|cell| (cell.id.0, cell.bytes.clone()));
-        (entity.global, Seen { pose: entity.pose, components: components.collect() })
+        let components = mirror
+            .components(entity.id)
+            .iter()
+            .map(|cell| (cell.id.0, cell.bytes.clone()));
+        (
+            entity.global,
+            Seen {
+                pose: entity.pose,
+                components: components.collect(),
+            },
+        )
     };
     mirror.entities().map(seen).collect()
 }
@@ -111,10 +137,12 @@ pub fn compare_entity(id: GlobalId, mirrored: &Seen, expected: &Seen) -> Option<
         return Some(Difference::Pose(id, mirrored.pose, expected.pose));
     }
     let all = mirrored.components.keys().chain(expected.components.keys());
-    all.copied().find(|key| mirrored.components.get(key) != expected.components.get(key)).map(|key| {
-        let (mirrored, expected) = (mirrored.components.get(&key), expected.components.get(&key));
-        Difference::Component(id, ComponentId(key), mirrored.cloned(), expected.cloned())
-    })
+    all.copied()
+        .find(|key| mirrored.components.get(key) != expected.components.get(key))
+        .map(|key| {
+            let (mirrored, expected) = (mirrored.components.get(&key), expected.components.get(&key));
+            Difference::Component(id, ComponentId(key), mirrored.cloned(), expected.cloned())
+        })
 }
 
 /// Compares a whole mirror with a frame: exactly the entities in view, each equal field by field. Between the
@@ -125,7 +153,9 @@ pub fn compare(mirror: &Mirror, frame: &Frame, player: PlayerId, protocol: &Prot
     let expected = candidates(frame, player, protocol);
     let mirrored = mirrored(mirror);
     let must = |candidate: &Candidate| candidate.distance < player.radius - BORDER_SLACK;
-    let missing = expected.iter().find(|(id, candidate)| must(candidate) && !mirrored.contains_key(id));
+    let missing = expected
+        .iter()
+        .find(|(id, candidate)| must(candidate) && !mirrored.contains_key(id));
     if let Some((&id, candidate)) = missing {
         return Some(Difference::Missing(id, candidate.distance));
     }
