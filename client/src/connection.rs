@@ -9,18 +9,20 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use throng_shared::limits::DATAGRAM_BYTES_MAX;
 use throng_shared::netcode::{
-    ClientEvent as NetcodeEvent, ClientNetcode, ClientReceived, ConnectToken, DisconnectReason, SEAL_HEAD_BYTES,
-    SEAL_TAIL_BYTES,
+    ClientEvent as NetcodeEvent, ClientNetcode, ClientReceived, ConnectToken, DisconnectReason,
+    SEAL_HEAD_BYTES, SEAL_TAIL_BYTES,
 };
 use throng_shared::protocol::PayloadKind;
 use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX, Hello, HelloError, Welcome};
-use throng_shared::protocol::ids::PlayerId;
+use throng_shared::protocol::ids::{Channel, PlayerId};
 use throng_shared::protocol::input::{INPUT_PACKET_BYTES_MAX, InputBytes, InputPacket, ViewTick};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::snapshot::SnapshotError;
 use throng_shared::protocol::version::ProtocolVersion;
+use throng_shared::reliable::{GuardError, Reliable, SendError};
 use throng_shared::tick::Tick;
 
 use crate::clock::{Clock, ClockConfig};
@@ -30,6 +32,10 @@ use crate::reconnect::Retry;
 
 /// How often a hello is repeated until the welcome arrives.
 const HELLO_EVERY: Duration = Duration::from_millis(100);
+
+/// Bytes of reliable messages that leave in one update; the rest waits for the next. At 20 updates a second
+/// this stays below the 24 KB/s that the server grants in the other direction.
+const RELIABLE_BYTES_PER_UPDATE: usize = 1_200;
 
 /// What a core has to know beside its token; the same for every session of a process.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,6 +69,9 @@ pub enum EndReason {
     /// The transport ended without a word of the server's.
     #[error("{0}")]
     Transport(DisconnectReason),
+    /// The server sent a reliable packet that the guard refuses.
+    #[error("the server broke the protocol: {0}")]
+    Refused(GuardError),
 }
 
 impl EndReason {
@@ -72,7 +81,7 @@ impl EndReason {
             // Another session of this player has taken over: coming back would begin a duel.
             Self::Goodbye(Goodbye::ProtocolMismatch { .. } | Goodbye::Replaced | Goodbye::Abuse)
             | Self::Transport(DisconnectReason::ByClient) => Retry::Pointless,
-            Self::Goodbye(_) | Self::Transport(_) => Retry::Worthwhile,
+            Self::Goodbye(_) | Self::Transport(_) | Self::Refused(_) => Retry::Worthwhile,
         }
     }
 }
@@ -91,6 +100,8 @@ pub enum ClientEvent {
     Undecodable(SnapshotError),
     /// A greeting was authentic and yet not readable.
     Unreadable(HelloError),
+    /// A reliable packet arrived: [`ClientCore::next_message`] may have something.
+    Messages,
     /// The session is over.
     Ended(EndReason),
 }
@@ -112,13 +123,21 @@ pub struct ClientCore {
     /// When the first and the last hello left.
     greeted: Option<(Duration, Duration)>,
     session: Option<Box<Session>>,
+    reliable: Reliable,
     ended: Option<EndReason>,
 }
 
 impl ClientCore {
     /// Begins the session that `token` opens. The first datagram leaves with [`ClientCore::update`].
     pub fn new(now: Duration, token: &ConnectToken, config: ClientConfig) -> Self {
-        Self { config, netcode: ClientNetcode::new(now, token), greeted: None, session: None, ended: None }
+        Self {
+            config,
+            netcode: ClientNetcode::new(now, token),
+            greeted: None,
+            session: None,
+            reliable: Reliable::new(),
+            ended: None,
+        }
     }
 
     /// Where all datagrams go, and the only address whose datagrams may be handed in.
@@ -141,6 +160,13 @@ impl ClientCore {
         self.session.as_ref().map(|session| &session.mirror)
     }
 
+    /// Time between two of the server's ticks, once welcomed.
+    pub fn tick_length(&self) -> Option<Duration> {
+        self.session
+            .as_ref()
+            .map(|session| Duration::from_secs_f64(session.clock.tick_rate_hz().recip()))
+    }
+
     /// The session's clock, once welcomed.
     pub fn clock(&mut self) -> Option<&mut Clock> {
         self.session.as_mut().map(|session| &mut session.clock)
@@ -152,6 +178,20 @@ impl ClientCore {
         if let Some(session) = &mut self.session {
             session.view = Some(view);
         }
+    }
+
+    /// Queues a message; it leaves with the next [`ClientCore::update`]. The registry encodes typed ones.
+    ///
+    /// # Errors
+    /// A [`SendError`]. After [`SendError::Full`] of a reliable channel the server has not acknowledged for
+    /// too long: end the session.
+    pub fn send_message(&mut self, channel: Channel, message: Bytes) -> Result<(), SendError> {
+        self.reliable.send(channel, message)
+    }
+
+    /// The next message of the server, in the order of its channel. The registry decodes typed ones.
+    pub fn next_message(&mut self) -> Option<(Channel, Bytes)> {
+        self.reliable.pop()
     }
 
     /// Takes one datagram, which is decrypted in place. `observer` hears what a snapshot changes.
@@ -175,7 +215,11 @@ impl ClientCore {
                     Ok(goodbye) => Some(self.end(EndReason::Goodbye(goodbye))),
                     Err(error) => Some(ClientEvent::Unreadable(error)),
                 },
-                PayloadKind::Renet | PayloadKind::Input => None,
+                PayloadKind::Renet => match self.reliable.receive(payload) {
+                    Ok(()) => Some(ClientEvent::Messages),
+                    Err(error) => Some(self.end(EndReason::Refused(error))),
+                },
+                PayloadKind::Input => None,
             },
             ClientReceived::Connected => Some(ClientEvent::Connected),
             ClientReceived::Disconnected(reason) => Some(self.end(EndReason::Transport(reason))),
@@ -198,12 +242,14 @@ impl ClientCore {
         if self.netcode.is_connected() {
             self.send_inputs(now, &mut input, &mut out);
             self.send_hello(now, &mut out);
+            if let Err(error) = self.send_messages(now, &mut out) {
+                return Some(self.end(EndReason::Refused(error)));
+            }
         }
         // Last, so that a keep-alive is sent only when nothing else was.
-        match self.netcode.update(now, &mut |_, datagram| out(datagram)) {
-            Some(NetcodeEvent::Disconnected(reason)) => Some(self.end(EndReason::Transport(reason))),
-            None => None,
-        }
+        let NetcodeEvent::Disconnected(reason) =
+            self.netcode.update(now, &mut |_, datagram| out(datagram))?;
+        Some(self.end(EndReason::Transport(reason)))
     }
 
     /// How long after `now` the next [`ClientCore::update`] is due, at most.
@@ -229,7 +275,9 @@ impl ClientCore {
         if self.session.is_some() {
             return None;
         }
-        let round_trip = self.greeted.map_or(Duration::ZERO, |(first, _)| now.saturating_sub(first));
+        let round_trip = self
+            .greeted
+            .map_or(Duration::ZERO, |(first, _)| now.saturating_sub(first));
         let rate = f64::from(welcome.tick_rate_hz);
         self.session = Some(Box::new(Session {
             player: welcome.player,
@@ -256,10 +304,12 @@ impl ClientCore {
             return;
         }
         self.greeted = Some((self.greeted.map_or(now, |(first, _)| first), now));
-        let hello = Hello { version: self.config.version };
+        let hello = Hello {
+            version: self.config.version,
+        };
         let mut packet = [0; HELLO_BYTES_MAX];
         let length = hello.write(&mut packet);
-        self.send(now, &packet[..length], out);
+        send(&mut self.netcode, now, &packet[..length], out);
     }
 
     fn send_inputs(
@@ -278,7 +328,9 @@ impl ClientCore {
             return;
         }
         // Several inputs due at once share the packet: each repeats the ones before it anyway.
-        let shown = session.view.unwrap_or_else(|| ViewTick::new(session.mirror.newest_tick(), 0));
+        let shown = session
+            .view
+            .unwrap_or_else(|| ViewTick::new(session.mirror.newest_tick(), 0));
         let packet = InputPacket {
             ack: session.mirror.ack(),
             newest_tick: session.inputs.newest_tick().wire(),
@@ -287,18 +339,30 @@ impl ClientCore {
         };
         let mut buffer = [0; INPUT_PACKET_BYTES_MAX];
         let length = packet.write(&mut buffer);
-        self.send(now, &buffer[..length], out);
+        send(&mut self.netcode, now, &buffer[..length], out);
     }
 
-    /// Seals one payload and hands it out.
-    fn send(&mut self, now: Duration, payload: &[u8], out: &mut impl FnMut(&[u8])) {
-        let mut datagram = [0; DATAGRAM_BYTES_MAX];
-        let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + payload.len();
-        debug_assert!(range.end + SEAL_TAIL_BYTES <= datagram.len(), "every payload of ours fits a datagram");
-        datagram[range.clone()].copy_from_slice(payload);
-        if let Ok(sealed) = self.netcode.seal(now, &mut datagram, range) {
-            out(&datagram[sealed]);
-        }
+    fn send_messages(&mut self, now: Duration, out: &mut impl FnMut(&[u8])) -> Result<(), GuardError> {
+        let Self {
+            reliable, netcode, ..
+        } = self;
+        reliable.poll(now, RELIABLE_BYTES_PER_UPDATE, |packet| {
+            send(netcode, now, packet, out);
+        })
+    }
+}
+
+/// Seals one payload and hands it out.
+fn send(netcode: &mut ClientNetcode, now: Duration, payload: &[u8], out: &mut impl FnMut(&[u8])) {
+    let mut datagram = [0; DATAGRAM_BYTES_MAX];
+    let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + payload.len();
+    debug_assert!(
+        range.end + SEAL_TAIL_BYTES <= datagram.len(),
+        "every payload of ours fits a datagram"
+    );
+    datagram[range.clone()].copy_from_slice(payload);
+    if let Ok(sealed) = netcode.seal(now, &mut datagram, range) {
+        out(&datagram[sealed]);
     }
 }
 
@@ -318,8 +382,13 @@ fn receive_snapshot(
         let owner = session.mirror.owner();
         // Only part 0 has an owner block; the clock ignores a report that it has seen.
         if let Some(tick) = owner.last_input {
-            session.clock.observe_margin(now, tick, f64::from(owner.margin_16) / 16.0);
+            session
+                .clock
+                .observe_margin(now, tick, f64::from(owner.margin_16) / 16.0);
         }
     }
     Some(ClientEvent::Snapshot(applied))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
-//! A small seeded generator (SplitMix64) for jitter and bots: equal seeds give equal runs. Not for secrets.
+//! A small seeded generator (`SplitMix64`) for jitter and bots: equal seeds give equal runs. Not for secrets.
 
-/// SplitMix64 (Steele, Lea, Flood 2014): eight bytes of state, one multiply chain per number.
+/// `SplitMix64` (Steele, Lea, Flood 2014): eight bytes of state, one multiply chain per number.
 #[derive(Debug, Clone)]
 pub struct Seeded(u64);
 

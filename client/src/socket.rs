@@ -29,7 +29,11 @@ impl ClientSocket {
         let socket = UdpSocket::bind(any)?;
         socket.connect(server)?;
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, server, buffer: Box::new([0; DATAGRAM_RECEIVE_BYTES_MAX]) })
+        Ok(Self {
+            socket,
+            server,
+            buffer: Box::new([0; DATAGRAM_RECEIVE_BYTES_MAX]),
+        })
     }
 
     /// The server.
@@ -97,7 +101,10 @@ mod tests {
         let (length, from) = server.recv_from(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"hello");
 
-        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"stranger", from).unwrap();
+        UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .send_to(b"stranger", from)
+            .unwrap();
         server.send_to(b"welcome", from).unwrap();
         let mut heard = None;
         for _ in 0..500 {

@@ -58,8 +58,16 @@ impl WorldMirror {
     }
 
     /// An observer that writes into `world`.
-    pub fn observer<'a>(&'a mut self, world: &'a mut World, protocol: &'a Protocol) -> impl MirrorObserver + 'a {
-        WorldObserver { mirror: self, world, protocol }
+    pub fn observer<'a>(
+        &'a mut self,
+        world: &'a mut World,
+        protocol: &'a Protocol,
+    ) -> impl MirrorObserver + 'a {
+        WorldObserver {
+            mirror: self,
+            world,
+            protocol,
+        }
     }
 
     /// Despawns everything, as when the session ends.
@@ -96,7 +104,10 @@ impl WorldObserver<'_> {
 
 impl MirrorObserver for WorldObserver<'_> {
     fn entered(&mut self, seen: &MirrorEntity) {
-        let mirrored = Mirrored { id: seen.id, tick: seen.tick };
+        let mirrored = Mirrored {
+            id: seen.id,
+            tick: seen.tick,
+        };
         let pose = unpack(&seen.pose);
         let entity = self.world.spawn((mirrored, seen.global, pose)).id();
         let index = seen.id.index();
@@ -111,8 +122,12 @@ impl MirrorObserver for WorldObserver<'_> {
     }
 
     fn updated(&mut self, seen: &MirrorEntity) {
-        let Some(entity) = self.mirror.entity(seen.id) else { return };
-        let Ok(mut target) = self.world.get_entity_mut(entity) else { return };
+        let Some(entity) = self.mirror.entity(seen.id) else {
+            return;
+        };
+        let Ok(mut target) = self.world.get_entity_mut(entity) else {
+            return;
+        };
         let (position, velocity, heading) = unpack(&seen.pose);
         // Each field by itself: change detection then fires for what moved and not for what only turned.
         if let Some(mut field) = target.get_mut::<Position>() {
@@ -131,9 +146,16 @@ impl MirrorObserver for WorldObserver<'_> {
     }
 
     fn component(&mut self, id: ShortId, component: ComponentId, bytes: &[u8]) {
-        let Some(entity) = self.mirror.entity(id) else { return };
-        let Ok(mut target) = self.world.get_entity_mut(entity) else { return };
-        let inserted = self.protocol.component(component).map(|entry| entry.insert(&mut target, bytes));
+        let Some(entity) = self.mirror.entity(id) else {
+            return;
+        };
+        let Ok(mut target) = self.world.get_entity_mut(entity) else {
+            return;
+        };
+        let inserted = self
+            .protocol
+            .component(component)
+            .map(|entry| entry.insert(&mut target, bytes));
         if !matches!(inserted, Some(Ok(()))) {
             self.mirror.undecodable += 1;
             tracing::debug!(?component, "a component's bytes are not a value of its type");
@@ -141,7 +163,9 @@ impl MirrorObserver for WorldObserver<'_> {
     }
 
     fn component_removed(&mut self, id: ShortId, component: ComponentId) {
-        let Some(entity) = self.mirror.entity(id) else { return };
+        let Some(entity) = self.mirror.entity(id) else {
+            return;
+        };
         if let Ok(mut target) = self.world.get_entity_mut(entity)
             && let Some(entry) = self.protocol.component(component)
         {
@@ -150,7 +174,9 @@ impl MirrorObserver for WorldObserver<'_> {
     }
 
     fn left(&mut self, id: ShortId, _: GlobalId) {
-        let Some(entity) = self.mirror.entities.get_mut(id.index()).and_then(Option::take) else { return };
+        let Some(entity) = self.mirror.entities.get_mut(id.index()).and_then(Option::take) else {
+            return;
+        };
         if self.mirror.own == Some(entity) {
             self.mirror.own = None;
         }
@@ -206,7 +232,10 @@ pub fn poll_connection(world: &mut World) {
                 let mut observer = mirror.observer(world, &protocol);
                 connection.0.poll(|_| input, &mut observer, &mut events);
                 drop(observer);
-                if events.iter().any(|event| matches!(event, PlayerEvent::Session(ClientEvent::Ended(_)))) {
+                if events
+                    .iter()
+                    .any(|event| matches!(event, PlayerEvent::Session(ClientEvent::Ended(_))))
+                {
                     mirror.clear(world);
                 }
                 // One a packet would drown the others; what a snapshot changed is in the world.
@@ -228,7 +257,13 @@ mod tests {
 
     fn seen(id: u16, x: i32, is_own: bool) -> MirrorEntity {
         let pose = Pose { x, ..Pose::default() };
-        MirrorEntity { id: ShortId(id), global: GlobalId(100 + u64::from(id)), pose, tick: Tick(x as u32), is_own }
+        MirrorEntity {
+            id: ShortId(id),
+            global: GlobalId(100 + u64::from(id)),
+            pose,
+            tick: Tick(x as u32),
+            is_own,
+        }
     }
 
     fn app() -> App {

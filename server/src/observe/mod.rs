@@ -6,6 +6,7 @@
 mod fan_out;
 mod histogram;
 mod process;
+mod publish_times;
 mod stats;
 mod status;
 

@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::fan_out::FanOut;
 use super::histogram::{Histogram, HistogramSnapshot};
 use super::process::{self, ThreadCpu};
+use super::publish_times::PublishTimes;
 
 /// The parts of a tick, in the order in which they run; the same as `ServerSystems`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +74,9 @@ pub struct ServerStats {
     tick_rate: u16,
     /// Number of the newest published tick.
     tick: AtomicU32,
+    /// What publish times are since.
+    origin: Instant,
+    publish_times: PublishTimes,
     /// Ticks simulated.
     ticks: AtomicU64,
     /// Ticks that ended after the next one was due.
@@ -97,6 +101,8 @@ impl ServerStats {
         Self {
             tick_rate,
             tick: AtomicU32::new(0),
+            origin: start_clock(),
+            publish_times: PublishTimes::new(),
             ticks: AtomicU64::new(0),
             overruns: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
@@ -109,8 +115,9 @@ impl ServerStats {
         }
     }
 
-    /// `tick` was published, `elapsed` after its Receive began.
+    /// `tick` was published just now, `elapsed` after its Receive began.
     pub fn tick_ended(&self, tick: u32, elapsed: Duration) {
+        self.publish_times.record(tick, self.origin.elapsed());
         self.tick_time.record(elapsed);
         self.tick.store(tick, Relaxed);
         self.ticks.fetch_add(1, Relaxed);
@@ -189,6 +196,7 @@ impl ServerStats {
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_us: u64::try_from(uptime.as_micros()).unwrap_or(u64::MAX),
             tick: self.tick(),
+            published: self.publish_times.since_1970(self.tick(), self.origin.elapsed()),
             tick_rate: self.tick_rate,
             ticks: self.ticks(),
             overruns: self.overruns.load(Relaxed),
@@ -213,6 +221,11 @@ impl ServerStats {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "publish times are told to other processes, never to the simulation")]
+fn start_clock() -> Instant {
+    Instant::now()
+}
+
 /// The body of `GET /v1/stats`. Everything but the gauges only grows: subtract two reports for a window.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatsReport {
@@ -222,6 +235,9 @@ pub struct StatsReport {
     pub uptime_us: u64,
     /// The newest published tick.
     pub tick: u32,
+    /// The newest ticks and when each was published, microseconds since 1970 on this machine's clock.
+    #[serde(default)]
+    pub published: Vec<(u32, u64)>,
     /// Ticks a second that the server aims at.
     pub tick_rate: u16,
     /// Ticks simulated.
@@ -281,6 +297,7 @@ mod tests {
         let report = stats.report(Duration::from_secs(1));
         assert_eq!((report.tick, report.tick_rate, report.ticks), (9, 20, 1));
         assert_eq!((report.overruns, report.ticks_skipped, report.clients), (1, 2, 7));
+        assert_eq!(report.published.iter().map(|&(tick, _)| tick).collect::<Vec<_>>(), [9]);
         assert_eq!(report.tick_time.max(), Duration::from_millis(2));
         assert_eq!(report.phases["index"].count, 1);
         assert_eq!(report.phases["publish"].count, 0);

@@ -36,8 +36,8 @@ pub struct BenchFlags {
     #[arg(long)]
     pub assemble: bool,
 
-    /// Leave the placement of the processes to the system; else, with `taskset` there, the swarm gets the
-    /// last processor to itself and the server all others.
+    /// Leave the placement of the processes to the system; else the swarm gets the last processor to itself
+    /// and the server all others.
     #[arg(long)]
     pub no_pinning: bool,
 

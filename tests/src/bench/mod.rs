@@ -16,12 +16,12 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::swarm::Readings;
 use crate::swarm::report::Report;
 use flags::BenchFlags;
-use processes::{Binaries, Placement, Server};
+use processes::Placement;
 use results::{RowResult, Run};
 use rows::Row;
 
@@ -38,7 +38,7 @@ pub fn run(flags: &BenchFlags) -> Result<()> {
     }
     let folder = flags.docs.join("benchmarks");
     if !flags.assemble {
-        let binaries = Binaries::build()?;
+        let swarm = processes::build_swarm()?;
         let placement = Placement::choose(!flags.no_pinning);
         for (index, row) in wanted.iter().enumerate() {
             writeln!(
@@ -49,7 +49,7 @@ pub fn run(flags: &BenchFlags) -> Result<()> {
                 row.name,
                 row.title
             )?;
-            let result = measure(row, flags, &binaries, &placement)?;
+            let result = measure(row, flags, &swarm, placement)?;
             results::save(&folder, &result)?;
             // After every row: a long benchmark that is interrupted leaves a document of what it has.
             write_document(&flags.docs, &rows)?;
@@ -59,7 +59,7 @@ pub fn run(flags: &BenchFlags) -> Result<()> {
 }
 
 /// All runs of one row.
-fn measure(row: &Row, flags: &BenchFlags, binaries: &Binaries, placement: &Placement) -> Result<RowResult> {
+fn measure(row: &Row, flags: &BenchFlags, swarm: &Path, placement: Placement) -> Result<RowResult> {
     let (runs, seconds) = flags.effort();
     let mut result = RowResult {
         name: row.name.clone(),
@@ -69,7 +69,7 @@ fn measure(row: &Row, flags: &BenchFlags, binaries: &Binaries, placement: &Place
         runs: Vec::new(),
     };
     for number in 1..=runs {
-        let run = run_once(row, seconds, binaries, placement)
+        let run = run_once(row, seconds, swarm, placement)
             .with_context(|| format!("{}, run {number}", row.name))?;
         writeln!(
             io::stdout(),
@@ -97,19 +97,20 @@ fn swarm_arguments(row: &Row, seconds: u32) -> Vec<String> {
 }
 
 /// One server, one swarm.
-fn run_once(row: &Row, seconds: u32, binaries: &Binaries, placement: &Placement) -> Result<Run> {
-    let server = Server::start(binaries, placement, row.workers, &row.server)?;
+fn run_once(row: &Row, seconds: u32, swarm: &Path, placement: Placement) -> Result<Run> {
+    let server = placement.start_server(&row.server)?;
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let (report_file, readings_file) = (
         folder.path().join("report.json"),
         folder.path().join("readings.json"),
     );
     let mut arguments = swarm_arguments(row, seconds);
-    arguments.extend(["--server".to_owned(), server.http().to_owned()]);
+    arguments.extend(["--server".to_owned(), server.http().to_string()]);
     arguments.extend(["--json".to_owned(), report_file.display().to_string()]);
     arguments.extend(["--readings".to_owned(), readings_file.display().to_string()]);
-    processes::run_swarm(binaries, placement, &arguments)?;
-    server.stop()?;
+    placement.run_swarm(swarm, &arguments)?;
+    let (status, log) = server.stop()?;
+    ensure!(status.success(), "the server ended with {status}:\n{log}");
 
     let report: Report = read_json(&report_file)?;
     let readings: Readings = read_json(&readings_file)?;

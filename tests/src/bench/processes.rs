@@ -1,225 +1,111 @@
-//! The server and the swarm as child processes: started on free ports, ended with their parent.
+//! The server and the swarm as child processes, each on processors of its own where there are enough.
 
-use std::fs::{self, File};
-use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::machine;
+use crate::process::ServerProcess;
 
-/// How long a server may take from start to its first answer, and from the signal to its end.
-const PATIENCE: Duration = Duration::from_secs(15);
-
-/// Which processors each side runs on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which processors each side runs on: none stands for wherever the system likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
-    server: Option<String>,
-    swarm: Option<String>,
+    /// The last processor, for the swarm; the server gets those before it.
+    swarm: Option<usize>,
 }
 
 impl Placement {
-    /// The swarm on the last processor, the server on all others; nothing where that is impossible.
+    /// The swarm on the last processor and the server on all others, where there are two at least.
     #[must_use]
     pub fn choose(pinning: bool) -> Self {
         let cores = machine::cores();
-        let usable = Command::new("taskset")
-            .arg("--version")
-            .output()
-            .is_ok_and(|said| said.status.success());
-        if !pinning || cores < 2 || !usable {
-            return Self {
-                server: None,
-                swarm: None,
-            };
-        }
-        let last = cores - 1;
-        let server = if last == 1 {
-            "0".to_owned()
-        } else {
-            format!("0-{}", last - 1)
-        };
         Self {
-            server: Some(server),
-            swarm: Some(last.to_string()),
+            swarm: (pinning && cores >= 2).then(|| cores - 1),
         }
     }
 
     /// For the document.
     #[must_use]
-    pub fn describe(&self) -> String {
-        match (&self.server, &self.swarm) {
-            (Some(server), Some(swarm)) => {
-                format!("server on processor {server}, swarm on processor {swarm}")
-            }
-            _ => "not confined to processors".to_owned(),
+    pub fn describe(self) -> String {
+        match self.swarm {
+            Some(1) => "server on processor 0, swarm on processor 1".to_owned(),
+            Some(last) => format!(
+                "server on processors 0 to {}, swarm on processor {last}",
+                last - 1
+            ),
+            None => "not confined to processors".to_owned(),
         }
     }
 
-    fn command(processors: Option<&String>, program: &Path) -> Command {
-        match processors {
-            Some(processors) => {
-                let mut command = Command::new("taskset");
-                command.arg("-c").arg(processors).arg(program);
-                command
-            }
-            None => Command::new(program),
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// When it does not start; its output is in the error.
+    pub fn start_server(self, flags: &[String]) -> Result<ServerProcess> {
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let start = || ServerProcess::start(&flags);
+        match self.swarm {
+            Some(last) => on_processors(0..last, start)?,
+            None => start(),
         }
     }
-}
 
-/// The release binaries, beside this one.
-#[derive(Debug, Clone)]
-pub struct Binaries {
-    server: PathBuf,
-    swarm: PathBuf,
-}
-
-impl Binaries {
-    /// Builds both and finds them.
-    pub fn build() -> Result<Self> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build.args(["build", "--release", "-p", "throng-server", "-p", "throng-tests"]);
-        build.args(["--bin", "throng-server", "--bin", "swarm"]);
-        let status = build
-            .status()
-            .context("cannot run cargo to build the server and the swarm")?;
-        if !status.success() {
-            bail!("the server or the swarm does not build");
-        }
-        let this = std::env::current_exe().context("cannot tell where this program lies")?;
-        let target = this
-            .parent()
-            .and_then(Path::parent)
-            .context("this program lies outside a target folder")?;
-        let release = target.join("release");
-        Ok(Self {
-            server: release.join("throng-server"),
-            swarm: release.join("swarm"),
-        })
-    }
-}
-
-/// A running server; ended when dropped.
-pub struct Server {
-    child: Child,
-    http: String,
-    log: PathBuf,
-}
-
-impl Server {
-    /// Starts a server and waits until it answers.
-    pub fn start(
-        binaries: &Binaries,
-        placement: &Placement,
-        workers: u8,
-        arguments: &[String],
-    ) -> Result<Self> {
-        let http = format!("127.0.0.1:{}", free_tcp_port()?);
-        let udp = format!("127.0.0.1:{}", free_udp_ports(u16::from(workers.max(1)))?);
-        let log = std::env::temp_dir().join(format!("throng-bench-{}.log", http.replace(':', "-")));
-        let output = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
-        let errors = output.try_clone().context("cannot share the log file")?;
-        let child = Placement::command(placement.server.as_ref(), &binaries.server)
-            .args(["--http", &http, "--udp", &udp])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            .spawn()
-            .with_context(|| format!("cannot start {}", binaries.server.display()))?;
-        let mut server = Self { child, http, log };
-        server.await_health()?;
-        Ok(server)
-    }
-
-    /// Its HTTP address.
-    #[must_use]
-    pub fn http(&self) -> &str {
-        &self.http
-    }
-
-    fn await_health(&mut self) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        let url = format!("http://{}/v1/health", self.http);
-        while ureq::get(&url).call().is_err() {
-            if let Some(status) = self.child.try_wait().context("cannot watch the server")? {
-                let log = fs::read_to_string(&self.log).unwrap_or_default();
-                bail!("the server ended at once ({status}):\n{log}");
-            }
-            if Instant::now() > deadline {
-                bail!(
-                    "the server does not answer at {url} after {PATIENCE:?}; see {}",
-                    self.log.display()
-                );
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(())
-    }
-
-    /// Ends the server as an operator would and expects exit code 0.
-    pub fn stop(mut self) -> Result<()> {
-        let asked = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status();
-        asked.context("cannot signal the server")?;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.child.try_wait().context("cannot watch the server")? {
-                Some(status) if status.success() => break,
-                Some(status) => bail!("the server ended with {status}; see {}", self.log.display()),
-                None if Instant::now() > deadline => bail!("the server ignores SIGTERM for {PATIENCE:?}"),
-                None => std::thread::sleep(Duration::from_millis(20)),
-            }
-        }
-        // A log that cannot be removed does no harm in the temporary folder.
-        let _ = fs::remove_file(&self.log);
+    /// Runs the swarm to its end. Its exit code is not an error: the report says what it means.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn run_swarm(self, swarm: &Path, flags: &[String]) -> Result<()> {
+        let run = || {
+            Command::new(swarm)
+                .args(flags)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .status()
+        };
+        let status = match self.swarm {
+            Some(last) => on_processors(last..last + 1, run)?,
+            None => run(),
+        };
+        status.with_context(|| format!("cannot start {}", swarm.display()))?;
         Ok(())
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Both fail when the process has ended already, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Does something on these processors alone: child processes inherit that.
+fn on_processors<T>(processors: std::ops::Range<usize>, act: impl FnOnce() -> T) -> Result<T> {
+    let before = sched_getaffinity(None).context("cannot tell which processors may be used")?;
+    let mut confined = CpuSet::new();
+    processors.for_each(|processor| confined.set(processor));
+    sched_setaffinity(None, &confined).context("cannot confine a process to processors; try --no-pinning")?;
+    let done = act();
+    sched_setaffinity(None, &before).context("cannot use all processors again")?;
+    Ok(done)
 }
 
-/// Runs the swarm to its end. Its exit code is not an error: the report says what it means.
-pub fn run_swarm(binaries: &Binaries, placement: &Placement, arguments: &[String]) -> Result<()> {
-    Placement::command(placement.swarm.as_ref(), &binaries.swarm)
-        .args(arguments)
+/// Builds the swarm with this program's profile and returns its path.
+///
+/// # Errors
+/// When cargo fails.
+pub fn build_swarm() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("this program's path")?;
+    let folder = own.parent().context("a target folder")?;
+    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build.args(["build", "--quiet", "-p", "throng-tests", "--bin", "swarm"]);
+    if folder.ends_with("release") {
+        build.arg("--release");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace")?;
+    let status = build
+        .current_dir(root)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
         .status()
-        .with_context(|| format!("cannot start {}", binaries.swarm.display()))?;
-    Ok(())
-}
-
-fn free_tcp_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("no free TCP port")?;
-    Ok(listener.local_addr().context("no free TCP port")?.port())
-}
-
-/// The first of `count` consecutive free UDP ports.
-fn free_udp_ports(count: u16) -> Result<u16> {
-    for _ in 0..100 {
-        let first = UdpSocket::bind("127.0.0.1:0").context("no free UDP port")?;
-        let base = first.local_addr().context("no free UDP port")?.port();
-        let rest = (1..count).map(|step| {
-            base.checked_add(step)
-                .map(|port| UdpSocket::bind(("127.0.0.1", port)))
-        });
-        if rest.into_iter().all(|bound| matches!(bound, Some(Ok(_)))) {
-            return Ok(base);
-        }
-    }
-    bail!("no {count} consecutive free UDP ports")
+        .context("cargo")?;
+    ensure!(status.success(), "the swarm does not build");
+    Ok(folder.join("swarm"))
 }
 
 #[cfg(test)]
@@ -227,11 +113,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn consecutive_ports_are_free_together() {
-        let base = free_udp_ports(3).unwrap();
-        let bound: Vec<_> = (0..3)
-            .map(|step| UdpSocket::bind(("127.0.0.1", base + step)))
-            .collect();
-        assert!(bound.iter().all(Result::is_ok));
+    fn a_child_inherits_its_processors_and_the_parent_gets_its_own_back() {
+        let all = machine::cores();
+        let child = on_processors(0..1, || Command::new("nproc").output())
+            .unwrap()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&child.stdout).trim(), "1");
+        assert_eq!(machine::cores(), all);
     }
 }

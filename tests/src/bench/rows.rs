@@ -63,8 +63,6 @@ pub struct Row {
     pub section: Section,
     /// Bots.
     pub clients: u32,
-    /// Net workers; the server needs as many UDP ports.
-    pub workers: u8,
     /// Arguments of the server beside its addresses.
     pub server: Vec<String>,
     /// Arguments of the swarm beside clients, seconds and addresses.
@@ -101,7 +99,6 @@ fn crowd(clients: u32, visible: u32, workers: Workers) -> Row {
         title: format!("{clients} clients, {visible} visible, {}", workers.title()),
         section: Section::Crowd { visible, workers },
         clients,
-        workers: workers.count(),
         server: words(&server),
         swarm: Vec::new(),
     }
@@ -114,7 +111,6 @@ fn special() -> Vec<Row> {
         title: title.to_owned(),
         section: Section::Special,
         clients,
-        workers: 1,
         server: words(server),
         swarm: words(swarm),
     };

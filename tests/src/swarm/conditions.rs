@@ -41,69 +41,70 @@ impl Conditions {
 }
 
 /// Which way a delayed datagram travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Direction {
     /// From the server to a bot.
+    #[default]
     Down,
     /// From a bot to the server.
     Up,
 }
 
-/// One datagram under way.
-#[derive(Debug)]
-struct InFlight {
-    bot: u32,
-    direction: Direction,
-    bytes: Vec<u8>,
+/// One datagram that has arrived.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// When it arrived.
+    pub due: Duration,
+    /// The bot at one end.
+    pub bot: u32,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Its bytes; hand them back with [`DelayQueue::recycle`].
+    pub bytes: Vec<u8>,
 }
 
 /// Datagrams under way, in order of their arrival; equal arrivals keep the order in which they were sent.
 #[derive(Debug, Default)]
 pub struct DelayQueue {
+    /// Due time, number and place in `in_flight`.
     due: BinaryHeap<Reverse<(Duration, u64, u32)>>,
-    in_flight: Vec<InFlight>,
+    in_flight: Vec<Delivery>,
     free: Vec<u32>,
+    spare: Vec<Vec<u8>>,
     sent: u64,
 }
 
 impl DelayQueue {
     /// Puts a datagram on its way, to arrive at `due`.
     pub fn push(&mut self, due: Duration, bot: u32, direction: Direction, datagram: &[u8]) {
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.extend_from_slice(datagram);
         let index = self.free.pop().unwrap_or_else(|| {
-            self.in_flight.push(InFlight {
-                bot,
-                direction,
-                bytes: Vec::new(),
-            });
+            self.in_flight.push(Delivery::default());
             self.in_flight.len() as u32 - 1
         });
-        let slot = &mut self.in_flight[index as usize];
-        slot.bot = bot;
-        slot.direction = direction;
-        slot.bytes.clear();
-        slot.bytes.extend_from_slice(datagram);
+        self.in_flight[index as usize] = Delivery {
+            due,
+            bot,
+            direction,
+            bytes,
+        };
         self.due.push(Reverse((due, self.sent, index)));
         self.sent += 1;
     }
 
-    /// Hands over the oldest datagram that has arrived by `now`; false when none has. `deliver` gets its due
-    /// time, bot, direction and bytes.
-    pub fn deliver(
-        &mut self,
-        now: Duration,
-        deliver: impl FnOnce(Duration, u32, Direction, &mut [u8]),
-    ) -> bool {
-        let Some(Reverse((due, _, index))) = self.due.peek().copied() else {
-            return false;
-        };
-        if due > now {
-            return false;
-        }
+    /// The oldest datagram that has arrived by `now`.
+    pub fn pop(&mut self, now: Duration) -> Option<Delivery> {
+        let Reverse((_, _, index)) = *self.due.peek().filter(|Reverse((due, ..))| *due <= now)?;
         self.due.pop();
         self.free.push(index);
-        let slot = &mut self.in_flight[index as usize];
-        deliver(due, slot.bot, slot.direction, &mut slot.bytes);
-        true
+        Some(std::mem::take(&mut self.in_flight[index as usize]))
+    }
+
+    /// Takes back the bytes of a delivered datagram, for the next one.
+    pub fn recycle(&mut self, mut bytes: Vec<u8>) {
+        bytes.clear();
+        self.spare.push(bytes);
     }
 
     /// When the next datagram arrives.
@@ -163,9 +164,13 @@ mod tests {
             for bot in 0..4 {
                 queue.push(round * MS, bot, Direction::Up, &[round as u8; 100]);
             }
-            while queue.deliver(round * MS, |_, _, _, bytes| assert_eq!(bytes, [round as u8; 100])) {}
+            while let Some(delivery) = queue.pop(round * MS) {
+                assert_eq!(delivery.bytes, [round as u8; 100]);
+                queue.recycle(delivery.bytes);
+            }
         }
-        assert!(queue.is_empty() && queue.in_flight.len() == 4);
+        assert!(queue.is_empty());
+        assert_eq!((queue.in_flight.len(), queue.spare.len()), (4, 4));
     }
 
     proptest! {
@@ -177,12 +182,13 @@ mod tests {
                 queue.push(at, index as u32, Direction::Down, &index.to_le_bytes());
             }
             prop_assert_eq!(queue.next_due(), due.iter().min().map(|ms| Duration::from_millis(*ms)));
-            prop_assert!(!queue.deliver(Duration::ZERO, |at, _, _, _| assert!(at.is_zero())) || due.contains(&0));
-            let mut arrived = Vec::new();
-            while queue.deliver(Duration::from_secs(1), |at, bot, _, bytes| {
-                assert_eq!(bytes, (bot as usize).to_le_bytes());
-                arrived.push((at, bot));
-            }) {}
+            let first = queue.pop(Duration::ZERO);
+            prop_assert_eq!(first.is_some(), due.contains(&0));
+            let mut arrived: Vec<_> = first.iter().map(|delivery| (delivery.due, delivery.bot)).collect();
+            while let Some(delivery) = queue.pop(Duration::from_secs(1)) {
+                prop_assert_eq!(&delivery.bytes, &(delivery.bot as usize).to_le_bytes());
+                arrived.push((delivery.due, delivery.bot));
+            }
             prop_assert!(arrived.is_sorted(), "by time, then by order of sending");
             prop_assert_eq!(queue.len(), 0);
         }
