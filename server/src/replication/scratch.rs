@@ -72,6 +72,7 @@ impl ReplicationScratch {
     pub fn counters(&self) -> ReplicationCounters {
         ReplicationCounters {
             cache_hits: self.caches.iter().map(|cache| cache.hits).sum(),
+            examined: self.interest.examined,
             cache_misses: self.caches.iter().map(|cache| cache.misses).sum(),
             ..self.counters
         }
