@@ -105,7 +105,11 @@ struct Mover {
 impl Mover {
     fn pose(&self) -> Pose {
         let velocity = Vec2::from_angle(self.heading) * SPEED;
-        Pose::quantize(&Position(self.position), &Velocity(velocity), &Heading(self.heading))
+        Pose::quantize(
+            &Position(self.position),
+            &Velocity(velocity),
+            &Heading(self.heading),
+        )
     }
 }
 
@@ -162,7 +166,9 @@ impl Crowd {
             mover.heading += (self.random.unit() * 2.0 - 1.0) * TURN;
             mover.position += Vec2::from_angle(mover.heading) * SPEED * self.step;
             if mover.position.abs().max_element() > self.half {
-                mover.position = mover.position.clamp(Vec2::splat(-self.half), Vec2::splat(self.half));
+                mover.position = mover
+                    .position
+                    .clamp(Vec2::splat(-self.half), Vec2::splat(self.half));
                 mover.heading += std::f32::consts::PI;
             }
             let (slot, pose) = (Slot(slot as u32), mover.pose());
@@ -293,7 +299,16 @@ fn main() -> anyhow::Result<()> {
             totals = Totals::default();
             before = scratch.counters();
         }
-        serve(&arguments, &protocol, &history, &mut scratch, &mut clients, &mut crowd.random, &mut sink, &mut totals);
+        serve(
+            &arguments,
+            &protocol,
+            &history,
+            &mut scratch,
+            &mut clients,
+            &mut crowd.random,
+            &mut sink,
+            &mut totals,
+        );
     }
     report(&arguments, &totals, before, scratch.counters());
     report_bits(&history[0], config.tick_rate);
@@ -370,7 +385,10 @@ fn decode(clients: &mut [Client], sink: &Packets, totals: &mut Totals) {
     totals.decoding += cpu_time(origin) - start;
     for client in clients {
         let newest = client.mirror.newest_tick();
-        let ages = client.mirror.entities().map(|entity| newest.since(entity.tick) as u32);
+        let ages = client
+            .mirror
+            .entities()
+            .map(|entity| newest.since(entity.tick) as u32);
         totals.oldest = totals.oldest.max(ages.max().unwrap_or(0));
     }
 }
@@ -385,10 +403,19 @@ fn report(
     let per = |count: f64| count / client_ticks;
     let written = &totals.written;
     let bytes = written.bytes + written.packets as usize * NETCODE_OVERHEAD_BYTES_MAX;
-    println!("ns per client-tick     {:>9.0}", per(totals.replication.as_nanos() as f64));
+    println!(
+        "ns per client-tick     {:>9.0}",
+        per(totals.replication.as_nanos() as f64)
+    );
     if arguments.decode {
-        println!("ns to decode           {:>9.0}", per(totals.decoding.as_nanos() as f64));
-        println!("packets decoded        {:>9.2} %", totals.decoded as f64 * 100.0 / f64::from(written.packets));
+        println!(
+            "ns to decode           {:>9.0}",
+            per(totals.decoding.as_nanos() as f64)
+        );
+        println!(
+            "packets decoded        {:>9.2} %",
+            totals.decoded as f64 * 100.0 / f64::from(written.packets)
+        );
         println!("oldest state, ticks    {:>9}", totals.oldest);
     }
     println!("known                  {:>9.1}", per(totals.known as f64));
@@ -399,12 +426,30 @@ fn report(
     println!("deferred               {:>9.3}", per(written.deferred.into()));
     println!("packets                {:>9.3}", per(written.packets.into()));
     println!("bytes                  {:>9.1}", per(bytes as f64));
-    println!("bytes a second         {:>9.0}", per(bytes as f64) * f64::from(arguments.config.tick_rate));
-    println!("bytes per update       {:>9.3}", bytes as f64 / f64::from(written.updates + written.entered));
-    println!("examined               {:>9.1}", per((after.examined - before.examined) as f64));
-    println!("gathered               {:>9.1}", per((after.gathered - before.gathered) as f64));
-    let (hits, misses) = (after.cache_hits - before.cache_hits, after.cache_misses - before.cache_misses);
-    println!("cache hits             {:>9.2} %", hits as f64 * 100.0 / (hits + misses).max(1) as f64);
+    println!(
+        "bytes a second         {:>9.0}",
+        per(bytes as f64) * f64::from(arguments.config.tick_rate)
+    );
+    println!(
+        "bytes per update       {:>9.3}",
+        bytes as f64 / f64::from(written.updates + written.entered)
+    );
+    println!(
+        "examined               {:>9.1}",
+        per((after.examined - before.examined) as f64)
+    );
+    println!(
+        "gathered               {:>9.1}",
+        per((after.gathered - before.gathered) as f64)
+    );
+    let (hits, misses) = (
+        after.cache_hits - before.cache_hits,
+        after.cache_misses - before.cache_misses,
+    );
+    println!(
+        "cache hits             {:>9.2} %",
+        hits as f64 * 100.0 / (hits + misses).max(1) as f64
+    );
 }
 
 fn report_bits(history: &FrameHistory, tick_rate: u16) {
@@ -427,6 +472,9 @@ fn report_bits(history: &FrameHistory, tick_rate: u16) {
             count += 1;
         }
         let mean = f64::from(bits) / f64::from(count - absolutes);
-        println!("{age:>4} ticks {mean:>8.2}   absolute {:>6.2} %", f64::from(absolutes) * 100.0 / f64::from(count));
+        println!(
+            "{age:>4} ticks {mean:>8.2}   absolute {:>6.2} %",
+            f64::from(absolutes) * 100.0 / f64::from(count)
+        );
     }
 }

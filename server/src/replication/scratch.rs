@@ -3,13 +3,13 @@
 use throng_shared::protocol::delta::Motion;
 use throng_shared::protocol::registry::Protocol;
 
+use super::SOURCES_MAX;
 use super::cache::EncodeCache;
 use super::collect::Queue;
 use super::components::Viewers;
 use super::config::ReplicationConfig;
 use super::interest::Interest;
 use super::select::Buckets;
-use super::SOURCES_MAX;
 
 /// Buffers and shared encodings of one net worker. Grows to what the worker's clients need.
 #[derive(Debug)]
