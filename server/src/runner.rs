@@ -141,12 +141,10 @@ impl Plugin for RunnerPlugin {
             .insert_resource(Time::<Fixed>::from_duration(length))
             .insert_resource(self.clock.clone())
             .insert_resource(self.shutdown.clone())
-            .insert_resource(TickTime {
-                length,
-                ..TickTime::default()
-            })
+            .init_resource::<TickTime>()
             .init_resource::<RunnerCounters>();
         let world = app.world_mut();
+        world.resource_mut::<TickTime>().length = length;
         // The first reading of a clock has nothing to compare with and passes no time: take it here, or the
         // first update would run no tick.
         world

@@ -5,8 +5,8 @@
 //! session for a token shown from somebody else's.
 
 use super::USER_DATA_BYTES;
-use super::aead::{Key, TAG_BYTES};
-use super::wire::{Reader, Writer};
+use super::aead::{Cipher, TAG_BYTES};
+use super::fields::{Reader, Writer};
 
 /// Length of a sealed challenge.
 pub(crate) const CHALLENGE_BYTES: usize = 300;
@@ -23,7 +23,7 @@ pub(crate) struct Challenge<'a> {
 
 impl<'a> Challenge<'a> {
     /// Seals it under `sequence`, which must be new for `key`.
-    pub(crate) fn seal(&self, sequence: u64, key: &Key) -> [u8; CHALLENGE_BYTES] {
+    pub(crate) fn seal(&self, sequence: u64, key: &Cipher) -> [u8; CHALLENGE_BYTES] {
         let mut bytes = [0; CHALLENGE_BYTES];
         let (body, tag) = bytes.split_at_mut(CHALLENGE_BYTES - TAG_BYTES);
         let mut writer = Writer::new(body);
@@ -35,7 +35,7 @@ impl<'a> Challenge<'a> {
     }
 
     /// Opens it in place; `None` if it was not made with `key` under `sequence`.
-    pub(crate) fn open(sequence: u64, key: &Key, sealed: &'a mut [u8]) -> Option<Self> {
+    pub(crate) fn open(sequence: u64, key: &Cipher, sealed: &'a mut [u8]) -> Option<Self> {
         let body_bytes = key.open(sequence, &[], sealed)?;
         let mut reader = Reader::new(&sealed[..body_bytes]);
         Some(Self {
@@ -43,5 +43,28 @@ impl<'a> Challenge<'a> {
             user_data: reader.array()?,
             token: *reader.array()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netcode::aead::Key;
+
+    #[test]
+    fn it_opens_under_its_key_and_number_only() {
+        let key = Key::new(&[1; 32]).cipher();
+        let challenge = Challenge {
+            client_id: 9,
+            user_data: &[7; USER_DATA_BYTES],
+            token: [3; TAG_BYTES],
+        };
+        let sealed = challenge.seal(5, &key);
+        assert_eq!(Challenge::open(5, &key, &mut sealed.clone()), Some(challenge));
+        assert_eq!(Challenge::open(6, &key, &mut sealed.clone()), None);
+        assert_eq!(
+            Challenge::open(5, &Key::new(&[2; 32]).cipher(), &mut sealed.clone()),
+            None
+        );
     }
 }

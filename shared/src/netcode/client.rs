@@ -191,7 +191,7 @@ impl ClientNetcode {
         if header.kind.in_session() && self.replay.refuses(header.sequence) {
             return Err(DropReason::Replayed);
         }
-        let body = self.cipher.open(header, &self.receive_key, datagram)?;
+        let body = self.cipher.open(header, &self.receive_key.cipher(), datagram)?;
         if header.kind.in_session() {
             self.replay.accept(header.sequence);
         }
@@ -276,7 +276,7 @@ impl ClientNetcode {
                 let packet = self.cipher.control(
                     PacketKind::KeepAlive,
                     self.next_sequence,
-                    &self.send_key,
+                    &self.send_key.cipher(),
                     &[0; KEEP_ALIVE_BYTES],
                 );
                 out(self.server, packet.as_slice());
@@ -286,7 +286,7 @@ impl ClientNetcode {
                 let packet = self.cipher.control(
                     PacketKind::Response,
                     self.next_sequence,
-                    &self.send_key,
+                    &self.send_key.cipher(),
                     &handshake.response,
                 );
                 out(self.server, packet.as_slice());
@@ -349,7 +349,7 @@ impl ClientNetcode {
         let range = self.cipher.seal(
             PacketKind::Payload,
             self.next_sequence,
-            &self.send_key,
+            &self.send_key.cipher(),
             buf,
             payload,
         )?;
@@ -365,9 +365,12 @@ impl ClientNetcode {
         }
         // A server in the middle of the handshake drops these and forgets us by itself.
         for _ in 0..DISCONNECT_PACKETS {
-            let packet = self
-                .cipher
-                .control(PacketKind::Disconnect, self.next_sequence, &self.send_key, &[]);
+            let packet = self.cipher.control(
+                PacketKind::Disconnect,
+                self.next_sequence,
+                &self.send_key.cipher(),
+                &[],
+            );
             self.next_sequence += 1;
             out(self.server, packet.as_slice());
         }

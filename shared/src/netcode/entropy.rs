@@ -13,7 +13,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 #[error("the operating system gave no random bytes")]
 pub struct EntropyError;
 
-/// A cryptographic generator of random bytes: the ChaCha20 keystream of a 32-byte seed.
+/// A cryptographic generator of random bytes: the `ChaCha20` keystream of a 32-byte seed.
 pub struct Entropy {
     key: [u8; 32],
 }

@@ -20,6 +20,7 @@ mod challenge;
 mod client;
 mod counters;
 mod entropy;
+mod fields;
 mod private_token;
 mod rate;
 mod replay;

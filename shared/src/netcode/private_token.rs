@@ -8,8 +8,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::USER_DATA_BYTES;
 use super::aead::{Key, TAG_BYTES};
 use super::counters::DropReason;
+use super::fields::{Reader, Writer};
 use super::token::{TOKEN_NONCE_BYTES, TokenError};
-use super::wire::{KEY_BYTES, Reader, VERSION, Writer};
+use super::wire::{KEY_BYTES, VERSION};
 
 /// Length of the sealed section, tag included.
 pub(crate) const PRIVATE_TOKEN_BYTES: usize = 1_024;

@@ -118,3 +118,89 @@ fn step_before(time: Duration) -> u64 {
     time.as_secs().saturating_mul(STEPS_PER_S).min(u64::MAX >> 1)
         + u64::from(time.subsec_nanos()) * STEPS_PER_S / 1_000_000_000
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn pop_all(wheel: &mut TimerWheel, now: Duration) -> Vec<u32> {
+        core::iter::from_fn(|| wheel.pop(now)).collect()
+    }
+
+    #[test]
+    fn deadlines_come_up_once_and_at_most_a_step_late() {
+        let mut wheel = TimerWheel::new();
+        let start = Duration::from_secs(1_700_000_000);
+        wheel.set(7, start, start + ms(100));
+        wheel.set(3, start, start + ms(200));
+        assert!(pop_all(&mut wheel, start + ms(99)).is_empty());
+        assert_eq!(pop_all(&mut wheel, start + ms(116)), [7]);
+        assert_eq!(pop_all(&mut wheel, start + ms(216)), [3]);
+        assert!(pop_all(&mut wheel, start + ms(100_000)).is_empty());
+    }
+
+    #[test]
+    fn a_moved_timer_comes_up_at_its_new_time_only_and_a_cleared_one_never() {
+        let mut wheel = TimerWheel::new();
+        wheel.set(0, ms(0), ms(100));
+        wheel.set(0, ms(0), ms(300));
+        wheel.set(1, ms(0), ms(100));
+        wheel.clear(1);
+        wheel.clear(99);
+        assert!(pop_all(&mut wheel, ms(200)).is_empty());
+        assert_eq!(pop_all(&mut wheel, ms(400)), [0]);
+    }
+
+    #[test]
+    fn a_long_silence_costs_one_turn_and_loses_nothing() {
+        let mut wheel = TimerWheel::new();
+        for index in 0..1_000 {
+            wheel.set(index, ms(0), ms(u64::from(index) * 13));
+        }
+        let mut found = pop_all(&mut wheel, Duration::MAX);
+        found.sort_unstable();
+        assert_eq!(found, (0..1_000).collect::<Vec<_>>());
+        wheel.set(5, Duration::MAX, Duration::MAX);
+    }
+
+    proptest! {
+        /// Owners set an index again when it comes up too early, and then nothing is missed.
+        #[test]
+        fn with_owners_that_ask_again_it_equals_a_list(
+            steps in proptest::collection::vec((0u32..40, 0u64..20_000, 0u64..3_000, any::<bool>()), 1..200),
+        ) {
+            let mut wheel = TimerWheel::new();
+            let mut deadlines: HashMap<u32, Duration> = HashMap::new();
+            let mut now = ms(5_000_000);
+            for (index, delay, pass, clear) in steps {
+                if clear {
+                    wheel.clear(index);
+                    deadlines.remove(&index);
+                } else {
+                    wheel.set(index, now, now + ms(delay));
+                    deadlines.insert(index, now + ms(delay));
+                }
+                now += ms(pass);
+                while let Some(index) = wheel.pop(now) {
+                    let deadline = deadlines[&index];
+                    if deadline > now {
+                        wheel.set(index, now, deadline);
+                    } else {
+                        deadlines.remove(&index);
+                    }
+                }
+                for deadline in deadlines.values() {
+                    prop_assert!(*deadline + ms(16) > now, "{deadline:?} is overdue at {now:?}");
+                }
+            }
+        }
+    }
+}

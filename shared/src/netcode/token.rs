@@ -6,8 +6,9 @@
 
 use core::net::SocketAddr;
 
+use super::fields::{Reader, Writer};
 use super::private_token::{PRIVATE_TOKEN_BYTES, PrivateToken, read_addresses, write_addresses};
-use super::wire::{KEY_BYTES, REQUEST_BYTES, Reader, VERSION, Writer};
+use super::wire::{KEY_BYTES, REQUEST_BYTES, VERSION};
 use super::{Entropy, USER_DATA_BYTES};
 
 /// Length of a token written by [`ConnectToken::to_bytes`].
@@ -194,5 +195,182 @@ impl ConnectToken {
         writer.put(&self.nonce);
         writer.put(&self.private[..]);
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::netcode::aead::Key;
+    use crate::netcode::counters::DropReason;
+
+    const KEY: [u8; KEY_BYTES] = [9; KEY_BYTES];
+
+    fn generate(
+        addresses: &[SocketAddr],
+        user_data: &[u8; USER_DATA_BYTES],
+    ) -> Result<ConnectToken, TokenError> {
+        let request = TokenRequest {
+            protocol_id: 1,
+            client_id: 2,
+            addresses,
+            expire_s: 30,
+            timeout_s: -4,
+            user_data,
+            private_key: &KEY,
+        };
+        ConnectToken::generate(1_000, &request, &mut Entropy::from_seed([3; 32]))
+    }
+
+    fn token() -> ConnectToken {
+        generate(
+            &["127.0.0.1:5000".parse().unwrap(), "[::1]:5001".parse().unwrap()],
+            &[5; 256],
+        )
+        .unwrap()
+    }
+
+    /// Client id, time-out, user data and addresses of a private section.
+    type Opened = (u64, i32, [u8; USER_DATA_BYTES], Vec<SocketAddr>);
+
+    fn open(token: &ConnectToken, key: &[u8; KEY_BYTES]) -> Result<Opened, DropReason> {
+        let mut section = token.private.clone();
+        let mut addresses = Vec::new();
+        let (protocol_id, expiry) = (token.protocol_id, token.expire_unix_s);
+        let private = PrivateToken::open(
+            &mut section[..],
+            protocol_id,
+            expiry,
+            &token.nonce,
+            &Key::new(key),
+            |address| {
+                addresses.push(address);
+            },
+        )?;
+        Ok((
+            private.client_id,
+            private.timeout_s,
+            *private.user_data,
+            addresses,
+        ))
+    }
+
+    #[test]
+    fn a_token_says_what_was_asked_for() {
+        let token = token();
+        assert_eq!(
+            open(&token, &KEY),
+            Ok((2, -4, [5; 256], token.addresses().to_vec()))
+        );
+        assert_eq!((token.client_id(), token.expire_unix_s()), (2, 1_030));
+        assert_eq!(open(&token, &[8; KEY_BYTES]), Err(DropReason::TokenForged));
+    }
+
+    #[test]
+    fn a_token_of_32_servers_fits_and_of_none_or_33_is_refused() {
+        let many: Vec<SocketAddr> = (0..33)
+            .map(|port| SocketAddr::new([0xFFFF; 8].into(), port))
+            .collect();
+        let full = generate(&many[..32], &[1; 256]).unwrap();
+        assert_eq!(open(&full, &KEY).unwrap().3, many[..32]);
+        let read = ConnectToken::from_bytes(&full.to_bytes()[..]).unwrap();
+        assert!(read == full);
+        assert_eq!(
+            generate(&many, &[1; 256]).err(),
+            Some(TokenError::AddressCount(33))
+        );
+        assert_eq!(generate(&[], &[1; 256]).err(), Some(TokenError::AddressCount(0)));
+    }
+
+    #[test]
+    fn a_token_cut_short_anywhere_is_refused() {
+        let token = token();
+        let bytes = token.to_bytes();
+        let used = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+        for length in 0..used {
+            assert!(
+                ConnectToken::from_bytes(&bytes[..length]).is_err(),
+                "{length} of {used} bytes"
+            );
+        }
+        assert!(ConnectToken::from_bytes(&bytes[..used]).is_ok_and(|read| read == token));
+        assert_eq!(
+            ConnectToken::from_bytes(&[0; TOKEN_BYTES + 1]).err(),
+            Some(TokenError::TooLong(TOKEN_BYTES + 1))
+        );
+    }
+
+    #[test]
+    fn bad_fields_are_named() {
+        let good = token().to_bytes();
+        let with = |at: usize, byte: u8| {
+            let mut bytes = good.clone();
+            bytes[at] = byte;
+            ConnectToken::from_bytes(&bytes[..]).err()
+        };
+        assert_eq!(with(8 + 11, b'3'), Some(TokenError::Version));
+        assert_eq!(with(8 + 13 + 8 + 1, 0xFF), Some(TokenError::Lifetime));
+        let addresses = 8 + 13 + 8 + 8 + 8 + TOKEN_NONCE_BYTES + PRIVATE_TOKEN_BYTES + 4;
+        assert_eq!(with(addresses, 0), Some(TokenError::AddressCount(0)));
+        assert_eq!(with(addresses, 33), Some(TokenError::AddressCount(33)));
+        assert_eq!(with(addresses + 4, 3), Some(TokenError::AddressType(3)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_token_survives_its_bytes(
+            client_id in any::<u64>(),
+            timeout_s in any::<i32>(),
+            expire_s in any::<u64>(),
+            now in any::<u64>(),
+            ips in proptest::collection::vec((any::<core::net::IpAddr>(), any::<u16>()), 1..=32),
+            seed in any::<[u8; 32]>(),
+        ) {
+            let addresses: Vec<_> = ips.into_iter().map(SocketAddr::from).collect();
+            let user_data = Entropy::from_seed(seed).bytes();
+            let request = TokenRequest {
+                protocol_id: client_id ^ now,
+                client_id,
+                addresses: &addresses,
+                expire_s,
+                timeout_s,
+                user_data: &user_data,
+                private_key: &seed,
+            };
+            let token = ConnectToken::generate(now, &request, &mut Entropy::from_seed(seed)).unwrap();
+            let read = ConnectToken::from_bytes(&token.to_bytes()[..]).unwrap();
+            prop_assert!(read == token);
+            prop_assert_eq!(open(&read, &seed), Ok((client_id, timeout_s, user_data, addresses)));
+        }
+
+        #[test]
+        fn no_bit_of_the_private_section_can_be_changed(at in any::<proptest::sample::Index>()) {
+            let mut token = token();
+            let bit = at.index(PRIVATE_TOKEN_BYTES * 8);
+            token.private[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_eq!(open(&token, &KEY).err(), Some(DropReason::TokenForged));
+        }
+
+        #[test]
+        fn bytes_that_read_are_written_again(
+            noise in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..8),
+            length in 0..=TOKEN_BYTES,
+        ) {
+            let mut bytes = token().to_bytes();
+            for (at, byte) in noise {
+                bytes[at.index(TOKEN_BYTES)] = byte;
+            }
+            if let Ok(token) = ConnectToken::from_bytes(&bytes[..length]) {
+                let again = ConnectToken::from_bytes(&token.to_bytes()[..]).unwrap();
+                prop_assert!(again == token);
+            }
+        }
+
+        #[test]
+        fn noise_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2_100)) {
+            prop_assert!(ConnectToken::from_bytes(&bytes).is_err());
+        }
     }
 }

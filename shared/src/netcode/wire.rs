@@ -7,7 +7,8 @@
 
 use core::ops::Range;
 
-use super::aead::{Key, TAG_BYTES};
+use super::aead::{Cipher, TAG_BYTES};
+use super::challenge::CHALLENGE_BYTES;
 use super::counters::DropReason;
 use super::{PAYLOAD_BYTES_MAX, SEAL_HEAD_BYTES, SEAL_TAIL_BYTES, SealError};
 
@@ -22,7 +23,7 @@ pub(crate) const PACKET_BYTES_MIN: usize = 1 + TAG_BYTES;
 /// Body of a keep-alive: the client's index and the server's capacity.
 pub(crate) const KEEP_ALIVE_BYTES: usize = 8;
 /// Body of a challenge and of its response: the challenge's sequence number and the sealed challenge.
-pub(crate) const CHALLENGE_BODY_BYTES: usize = 8 + super::challenge::CHALLENGE_BYTES;
+pub(crate) const CHALLENGE_BODY_BYTES: usize = 8 + CHALLENGE_BYTES;
 /// The longest packet of the handshake that is sealed.
 pub(crate) const CONTROL_BYTES_MAX: usize = SEAL_HEAD_BYTES + CHALLENGE_BODY_BYTES + SEAL_TAIL_BYTES;
 
@@ -142,7 +143,7 @@ impl PacketCipher {
     pub(crate) fn open(
         &self,
         header: Header,
-        key: &Key,
+        key: &Cipher,
         datagram: &mut [u8],
     ) -> Result<Range<usize>, DropReason> {
         let sealed = &mut datagram[header.body_start..];
@@ -158,11 +159,14 @@ impl PacketCipher {
         &self,
         kind: PacketKind,
         sequence: u64,
-        key: &Key,
+        key: &Cipher,
         buf: &mut [u8],
         body: Range<usize>,
     ) -> Result<Range<usize>, SealError> {
-        if body.start > body.end || body.start < SEAL_HEAD_BYTES || body.end + SEAL_TAIL_BYTES > buf.len() {
+        if body.start > body.end
+            || body.start < SEAL_HEAD_BYTES
+            || buf.len().saturating_sub(body.end) < SEAL_TAIL_BYTES
+        {
             return Err(SealError::NoRoom);
         }
         if body.len() > PAYLOAD_BYTES_MAX {
@@ -180,7 +184,13 @@ impl PacketCipher {
     }
 
     /// Seals a small packet of the handshake or of a session without payload.
-    pub(crate) fn control(&self, kind: PacketKind, sequence: u64, key: &Key, body: &[u8]) -> ControlPacket {
+    pub(crate) fn control(
+        &self,
+        kind: PacketKind,
+        sequence: u64,
+        key: &Cipher,
+        body: &[u8],
+    ) -> ControlPacket {
         let mut bytes = [0; CONTROL_BYTES_MAX];
         let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + body.len();
         bytes[range.clone()].copy_from_slice(body);
@@ -203,53 +213,144 @@ impl ControlPacket {
     }
 }
 
-/// Takes values off the front of a byte slice; `None` when they are not there.
-pub(crate) struct Reader<'a> {
-    rest: &'a [u8],
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+    use super::*;
+    use crate::netcode::aead::Key;
+
+    const KEY: [u8; KEY_BYTES] = *b"an example very very secret key.";
+
+    fn sealed(kind: PacketKind, sequence: u64, body: &[u8]) -> Vec<u8> {
+        let mut buf = vec![0; SEAL_HEAD_BYTES + body.len() + SEAL_TAIL_BYTES];
+        let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + body.len();
+        buf[range.clone()].copy_from_slice(body);
+        let range = PacketCipher::new(7)
+            .seal(kind, sequence, &Key::new(&KEY).cipher(), &mut buf, range)
+            .unwrap();
+        buf[range].to_vec()
     }
 
-    pub(crate) fn array<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
-        let (head, rest) = self.rest.split_first_chunk()?;
-        self.rest = rest;
-        Some(head)
+    fn opened(datagram: &[u8]) -> Result<(PacketKind, u64, Vec<u8>), DropReason> {
+        let mut datagram = datagram.to_vec();
+        let header = Header::read(&datagram)?;
+        let body = PacketCipher::new(7).open(header, &Key::new(&KEY).cipher(), &mut datagram)?;
+        Ok((header.kind, header.sequence, datagram[body].to_vec()))
     }
 
-    pub(crate) fn u8(&mut self) -> Option<u8> {
-        self.array().map(|&[byte]| byte)
+    #[test]
+    fn every_width_of_the_sequence_opens() {
+        for width in 0..8 {
+            for sequence in [
+                1u64 << (8 * width),
+                (1u64 << (8 * width)) - 1,
+                u64::MAX >> (56 - 8 * width),
+            ] {
+                let datagram = sealed(PacketKind::Payload, sequence, b"body");
+                let bytes = (64 - sequence.leading_zeros() as usize).div_ceil(8).max(1);
+                assert_eq!(datagram.len(), 1 + bytes + 4 + TAG_BYTES);
+                assert_eq!(
+                    opened(&datagram),
+                    Ok((PacketKind::Payload, sequence, b"body".to_vec()))
+                );
+            }
+        }
     }
 
-    pub(crate) fn u16(&mut self) -> Option<u16> {
-        self.array().map(|bytes| u16::from_le_bytes(*bytes))
+    #[test]
+    fn a_sequence_in_no_bytes_opens_as_renetcode_writes_it() {
+        let cipher = PacketCipher::new(7);
+        let mut datagram = vec![PacketKind::Denied as u8];
+        datagram.extend(Key::new(&KEY).cipher().seal(0, &cipher.aad(datagram[0]), &mut []));
+        assert_eq!(opened(&datagram), Ok((PacketKind::Denied, 0, vec![])));
     }
 
-    pub(crate) fn u32(&mut self) -> Option<u32> {
-        self.array().map(|bytes| u32::from_le_bytes(*bytes))
+    #[test]
+    fn sizes_and_prefixes_out_of_bounds_are_named() {
+        assert_eq!(opened(&[]), Err(DropReason::TooShort));
+        assert_eq!(opened(&[0x05; PACKET_BYTES_MIN - 1]), Err(DropReason::TooShort));
+        assert_eq!(opened(&[0x85; PACKET_BYTES_MIN + 7]), Err(DropReason::TooShort));
+        assert_eq!(
+            opened(&[0x85; PACKET_BYTES_MIN + 8]),
+            Err(DropReason::Unauthentic)
+        );
+        assert_eq!(opened(&[0x95; 100]), Err(DropReason::UnknownType));
+        assert_eq!(opened(&[0x17; 100]), Err(DropReason::UnknownType));
+        assert_eq!(
+            opened(&[0x15; super::super::PACKET_BYTES_MAX + 1]),
+            Err(DropReason::TooLong)
+        );
+        assert_eq!(opened(&[0x00; REQUEST_BYTES - 1]), Err(DropReason::RequestLength));
+        assert_eq!(opened(&[0x00; REQUEST_BYTES + 1]), Err(DropReason::RequestLength));
     }
 
-    pub(crate) fn u64(&mut self) -> Option<u64> {
-        self.array().map(|bytes| u64::from_le_bytes(*bytes))
+    #[test]
+    fn a_payload_without_room_is_refused_and_the_buffer_is_unchanged() {
+        let seal = |buf: &mut [u8], body: Range<usize>| {
+            PacketCipher::new(7).seal(PacketKind::Payload, 1, &Key::new(&KEY).cipher(), buf, body)
+        };
+        let mut buf = [1; 2_000];
+        assert_eq!(seal(&mut buf, 8..20), Err(SealError::NoRoom));
+        assert_eq!(seal(&mut buf, 9..1_985), Err(SealError::NoRoom));
+        assert_eq!(seal(&mut buf, 9..usize::MAX), Err(SealError::NoRoom));
+        let reversed = Range { start: 30, end: 20 };
+        assert_eq!(seal(&mut buf, reversed), Err(SealError::NoRoom));
+        assert_eq!(
+            seal(&mut buf, 9..9 + PAYLOAD_BYTES_MAX + 1),
+            Err(SealError::TooLong(PAYLOAD_BYTES_MAX + 1))
+        );
+        assert_eq!(buf, [1; 2_000]);
+        assert_eq!(
+            seal(&mut buf, 9..9 + PAYLOAD_BYTES_MAX),
+            Ok(7..9 + PAYLOAD_BYTES_MAX + TAG_BYTES)
+        );
     }
-}
 
-/// Puts values at the front of a byte slice that is known to be long enough.
-pub(crate) struct Writer<'a> {
-    rest: &'a mut [u8],
-}
-
-impl<'a> Writer<'a> {
-    pub(crate) fn new(bytes: &'a mut [u8]) -> Self {
-        Self { rest: bytes }
+    fn any_kind() -> impl Strategy<Value = PacketKind> {
+        (1..PacketKind::ALL.len()).prop_map(|index| PacketKind::ALL[index])
     }
 
-    /// Panics if `bytes` does not fit: every layout here has a fixed bound.
-    pub(crate) fn put(&mut self, bytes: &[u8]) {
-        let (head, rest) = core::mem::take(&mut self.rest).split_at_mut(bytes.len());
-        head.copy_from_slice(bytes);
-        self.rest = rest;
+    proptest! {
+        #[test]
+        fn what_was_sealed_opens(
+            kind in any_kind(),
+            sequence in any::<u64>(),
+            body in proptest::collection::vec(any::<u8>(), 0..PAYLOAD_BYTES_MAX),
+        ) {
+            prop_assert_eq!(opened(&sealed(kind, sequence, &body)), Ok((kind, sequence, body)));
+        }
+
+        #[test]
+        fn no_bit_can_be_changed(
+            kind in any_kind(),
+            sequence in any::<u64>(),
+            body in proptest::collection::vec(any::<u8>(), 0..80),
+            at in any::<proptest::sample::Index>(),
+        ) {
+            let mut datagram = sealed(kind, sequence, &body);
+            let bit = at.index(datagram.len() * 8);
+            datagram[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(opened(&datagram).is_err());
+        }
+
+        #[test]
+        fn no_byte_can_be_missing(
+            kind in any_kind(),
+            sequence in any::<u64>(),
+            body in proptest::collection::vec(any::<u8>(), 0..80),
+        ) {
+            let datagram = sealed(kind, sequence, &body);
+            for length in 0..datagram.len() {
+                prop_assert!(opened(&datagram[..length]).is_err());
+            }
+        }
+
+        #[test]
+        fn noise_is_refused(datagram in proptest::collection::vec(any::<u8>(), 0..1_500)) {
+            // Connection requests have no sealed body of this kind.
+            prop_assume!(datagram.first().is_none_or(|prefix| prefix & 0xF != 0));
+            prop_assert!(opened(&datagram).is_err());
+        }
     }
 }

@@ -9,13 +9,14 @@ use core::time::Duration;
 use super::pending::Pending;
 use super::sessions::Session;
 use super::{Reply, ServerNetcode, ServerReceived, SessionId, keep_alive_body};
-use crate::netcode::aead::{Key, TAG_BYTES};
+use crate::netcode::aead::{Cipher, Key, TAG_BYTES};
 use crate::netcode::challenge::{CHALLENGE_BYTES, Challenge, TokenTag};
 use crate::netcode::counters::DropReason;
+use crate::netcode::fields::Reader;
 use crate::netcode::private_token::{PRIVATE_TOKEN_BYTES, PrivateToken};
 use crate::netcode::replay::ReplayWindow;
 use crate::netcode::token::TOKEN_NONCE_BYTES;
-use crate::netcode::wire::{CHALLENGE_BODY_BYTES, Header, PacketKind, REQUEST_BYTES, Reader, VERSION};
+use crate::netcode::wire::{CHALLENGE_BODY_BYTES, Header, PacketKind, REQUEST_BYTES, VERSION};
 
 impl ServerNetcode {
     /// A connection request of [`REQUEST_BYTES`]: answered with a challenge if its token is valid.
@@ -45,7 +46,7 @@ impl ServerNetcode {
         }
         let number = session_number(private.user_data);
         let takes_over = self.check_conflicts(private.client_id, number, from)?.is_some();
-        let send_key = Key::new(&private.server_to_client);
+        let send_key = Key::new(&private.server_to_client).cipher();
         if !takes_over && self.is_full() {
             self.deny(&send_key, reply);
             return Err(DropReason::ServerFull);
@@ -75,7 +76,7 @@ impl ServerNetcode {
             token,
             timeout_s: private.timeout_s,
             send_key,
-            receive_key: Key::new(&private.client_to_server),
+            receive_key: Key::new(&private.client_to_server).cipher(),
             ends_at: now.saturating_add(self.config.pending_timeout),
         };
         self.pending.insert(pending, now);
@@ -132,13 +133,13 @@ impl ServerNetcode {
         self.sessions.connected() >= self.config.sessions_max as usize
     }
 
-    fn deny(&mut self, key: &Key, reply: &mut Reply) {
+    fn deny(&mut self, key: &Cipher, reply: &mut Reply) {
         let sequence = self.next_handshake_sequence();
         reply.0 = Some(self.cipher.control(PacketKind::Denied, sequence, key, &[]));
         self.counters.denials += 1;
     }
 
-    fn challenge(&mut self, challenge: &Challenge<'_>, key: &Key, reply: &mut Reply) {
+    fn challenge(&mut self, challenge: &Challenge<'_>, key: &Cipher, reply: &mut Reply) {
         let sequence = self.next_handshake_sequence();
         let mut body = [0; CHALLENGE_BODY_BYTES];
         body[..8].copy_from_slice(&sequence.to_le_bytes());
@@ -162,6 +163,10 @@ impl ServerNetcode {
         datagram: &'a mut [u8],
         reply: &mut Reply,
     ) -> Result<ServerReceived<'a>, DropReason> {
+        // Exactly as long as a challenge is answered: nothing shorter may earn a keep-alive either.
+        if datagram.len() != header.body_start + CHALLENGE_BODY_BYTES + TAG_BYTES {
+            return Err(DropReason::Malformed);
+        }
         let Some(pending) = self.pending.at_address(from) else {
             return self.repeated_response(now, from, header, datagram, reply);
         };

@@ -17,7 +17,7 @@ use core::time::Duration;
 use self::pending::PendingTable;
 use self::sessions::SessionTable;
 use self::tokens::TokenTable;
-use super::aead::Key;
+use super::aead::{Cipher, Key};
 use super::counters::{DropReason, NetcodeCounters};
 use super::rate::RateLimit;
 use super::wire::{ControlPacket, Header, KEEP_ALIVE_BYTES, KEY_BYTES, PacketCipher, PacketKind};
@@ -139,7 +139,7 @@ pub struct ServerNetcode {
     config: ServerNetcodeConfig,
     cipher: PacketCipher,
     private_key: Key,
-    challenge_key: Key,
+    challenge_key: Cipher,
     /// Numbers challenges and denials, above all numbers of payloads, which share their keys.
     handshake_sequence: u64,
     sessions: SessionTable,
@@ -155,7 +155,7 @@ impl ServerNetcode {
         Self {
             cipher: PacketCipher::new(config.protocol_id),
             private_key: Key::new(&config.private_key),
-            challenge_key: Key::new(&entropy.bytes()),
+            challenge_key: Key::new(&entropy.bytes()).cipher(),
             handshake_sequence: 1 << 63,
             sessions: SessionTable::new(entropy),
             pending: PendingTable::new(entropy),
@@ -302,6 +302,17 @@ impl ServerNetcode {
     /// Sessions connected now, replaced ones not counted.
     pub fn connected(&self) -> usize {
         self.sessions.connected()
+    }
+
+    /// Everything that could grow: sessions, handshakes, tokens, and the room reserved for them.
+    #[cfg(test)]
+    pub(crate) fn footprint(&self) -> [usize; 6] {
+        let ([sessions, session_room], [pending, pending_room], [tokens, token_room]) = (
+            self.sessions.footprint(),
+            self.pending.footprint(),
+            self.tokens.footprint(),
+        );
+        [sessions, session_room, pending, pending_room, tokens, token_room]
     }
 
     /// What was dropped, and what happened.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::netcode::Entropy;
 use crate::netcode::address::{AddressKey, KeyedState};
-use crate::netcode::aead::Key;
+use crate::netcode::aead::Cipher;
 use crate::netcode::challenge::TokenTag;
 use crate::netcode::timer::TimerWheel;
 
@@ -19,8 +19,8 @@ pub(super) struct Pending {
     pub(super) number: u64,
     pub(super) token: TokenTag,
     pub(super) timeout_s: i32,
-    pub(super) send_key: Key,
-    pub(super) receive_key: Key,
+    pub(super) send_key: Cipher,
+    pub(super) receive_key: Cipher,
     /// When the handshake ends unless its client asks again.
     pub(super) ends_at: Duration,
 }
@@ -89,5 +89,10 @@ impl PendingTable {
                 self.timers.set(index, now, ends_at);
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> [usize; 2] {
+        [self.len(), self.slots.capacity() + self.by_address.capacity()]
     }
 }

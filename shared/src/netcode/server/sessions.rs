@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::SessionId;
 use crate::netcode::Entropy;
 use crate::netcode::address::{AddressKey, KeyedState};
-use crate::netcode::aead::Key;
+use crate::netcode::aead::Cipher;
 use crate::netcode::replay::ReplayWindow;
 use crate::netcode::timer::TimerWheel;
 use crate::netcode::wire::{ControlPacket, PacketCipher, PacketKind};
@@ -21,8 +21,8 @@ pub(super) struct Session {
     pub(super) client_id: u64,
     /// The first eight bytes of the token's user data; a newer number takes over.
     pub(super) number: u64,
-    pub(super) send_key: Key,
-    pub(super) receive_key: Key,
+    pub(super) send_key: Cipher,
+    pub(super) receive_key: Cipher,
     pub(super) next_sequence: u64,
     pub(super) replay: ReplayWindow,
     pub(super) received_at: Duration,
@@ -191,5 +191,13 @@ impl SessionTable {
 
     pub(super) fn connected(&self) -> usize {
         self.by_address.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> [usize; 2] {
+        [
+            self.by_address.len(),
+            self.slots.capacity() + self.by_address.capacity() + self.by_client.capacity(),
+        ]
     }
 }

@@ -85,7 +85,7 @@ impl TokenTable {
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.uses.len()
+    pub(super) fn footprint(&self) -> [usize; 2] {
+        [self.uses.len(), self.uses.capacity() + self.by_expiry.capacity()]
     }
 }
