@@ -141,10 +141,7 @@ impl Plugin for RunnerPlugin {
             .insert_resource(Time::<Fixed>::from_duration(length))
             .insert_resource(self.clock.clone())
             .insert_resource(self.shutdown.clone())
-            .insert_resource(TickTime {
-                length,
-                ..TickTime::default()
-            })
+            .init_resource::<TickTime>()
             .init_resource::<RunnerCounters>();
         let world = app.world_mut();
         world.resource_mut::<TickTime>().length = length;

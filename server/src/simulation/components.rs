@@ -89,7 +89,8 @@ pub(super) fn follow_components(world: &mut World) {
                 .filter_map(|watch| Some((watch.entry.id, watch.entry.read(&entity)?)));
             found.extend(values.map(|(id, value)| (slot, id, Some(value))));
         }
-        *since = world.change_tick();
+        // Counted up, so that whatever runs next writes a newer tick than this one.
+        *since = world.increment_change_tick();
         let tick = world.resource::<TickTime>().tick;
         let mut rows = world.resource_mut::<Rows>();
         for (slot, id, value) in found.drain(..) {

@@ -133,11 +133,12 @@ impl AreaTable {
             return;
         }
         if let Some(key) = new {
-            let fresh = Shared {
+            let shared = self.areas.entry(key).or_insert_with(|| Shared {
                 stale: true,
                 ..Shared::default()
-            };
-            self.areas.entry(key).or_insert(fresh).viewers += 1;
+            });
+            shared.viewers += 1;
+            self.any_new |= shared.stale;
         }
         if let Some(key) = old
             && let Some(shared) = self.areas.get_mut(&key)

@@ -194,7 +194,13 @@ fn one_that_came_and_went_within_a_tick_leaves_no_trace() {
 #[test]
 fn ticks_wrap_around_without_anybody_noticing() {
     let start = Tick(u32::MAX - 20);
-    let mut harness = Harness::new(SimulationPlugin { start, ..SimulationPlugin::default() }, protocol);
+    let mut harness = Harness::new(
+        SimulationPlugin {
+            start,
+            ..SimulationPlugin::default()
+        },
+        protocol,
+    );
     let entity = harness.app.world_mut().spawn(Replicated::default()).id();
     for n in 1..=100u32 {
         harness.app.world_mut().get_mut::<Position>(entity).unwrap().0.x = n as f32;
@@ -202,7 +208,10 @@ fn ticks_wrap_around_without_anybody_noticing() {
         let frame = harness.tick();
         assert_eq!(frame.tick, start + n);
         let slot = slot(&harness, entity);
-        assert_eq!(frame.row(slot).map(|row| (row.pose.x, row.changed)), Some((n as i32 * 100, frame.tick)));
+        assert_eq!(
+            frame.row(slot).map(|row| (row.pose.x, row.changed)),
+            Some((n as i32 * 100, frame.tick))
+        );
         assert!(slot.0 < 256 && frame.chunks().len() == 1, "freed slots come back");
         harness.app.world_mut().despawn(other);
     }
