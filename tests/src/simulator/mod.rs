@@ -303,9 +303,8 @@ impl Simulator {
     }
 
     fn send_all(&mut self) {
-        for (from, to, datagram) in self.server.take_sent() {
-            self.network.send(self.now, from, to, &datagram);
-        }
+        let Self { server, network, now, .. } = self;
+        server.take_sent(|from, to, datagram| network.send(*now, from, to, datagram));
     }
 
     /// The first difference between a client's mirror and the newest frame; see [`oracle::compare`].

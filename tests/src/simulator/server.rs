@@ -24,12 +24,14 @@ use throng_server::{
     simulation::{Frames, SimulationPlugin},
 };
 use throng_shared::{
+    limits::DATAGRAM_BYTES_MAX,
     netcode::{ConnectToken, Entropy, PROTOCOL_ID, ServerNetcodeConfig, TokenRequest},
     protocol::{ids::SourceId, registry::Protocol},
 };
 
 use super::stub::WorkerCore;
 use super::{SimulatorConfig, arena::ArenaPlugin};
+use crate::allocations::counted;
 
 /// Virtual time 0, seconds since 1970.
 pub const UNIX_S: u64 = 1_800_000_000;
@@ -37,14 +39,19 @@ pub const UNIX_S: u64 = 1_800_000_000;
 /// First worker's port.
 const PORT: u16 = 5_000;
 
+/// Datagrams of one step for which there is room from the start.
+const SENT_RESERVED: usize = 1_024;
+
 /// Seconds without a packet after which a session ends, in every token.
 pub const TIMEOUT_S: i32 = 20;
 
-/// Collects what a worker sends.
+/// Collects what a worker sends, in memory that is kept: workers are watched for allocations.
 struct Outgoing {
     buffer: [u8; DATAGRAM_BUFFER_BYTES],
     from: SocketAddr,
-    sent: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+    /// From, to and the end of each datagram in `bytes`, where the one before it ends.
+    sent: Vec<(SocketAddr, SocketAddr, usize)>,
+    bytes: Vec<u8>,
 }
 
 impl Transmit for Outgoing {
@@ -53,7 +60,8 @@ impl Transmit for Outgoing {
     }
 
     fn commit(&mut self, to: SocketAddr, range: Range<usize>) {
-        self.sent.push((self.from, to, self.buffer[range].to_vec()));
+        self.bytes.extend_from_slice(&self.buffer[range]);
+        self.sent.push((self.from, to, self.bytes.len()));
     }
 }
 
@@ -66,6 +74,7 @@ pub struct SimServer {
     private_key: [u8; 32],
     entropy: Entropy,
     sessions_issued: u64,
+    allocations: u64,
 }
 
 impl SimServer {
@@ -98,7 +107,13 @@ impl SimServer {
             app,
             clock,
             workers,
-            outgoing: Outgoing { buffer: [0; DATAGRAM_BUFFER_BYTES], from: SocketAddr::from(([0; 4], 0)), sent: Vec::new() },
+            outgoing: Outgoing {
+                buffer: [0; DATAGRAM_BUFFER_BYTES],
+                from: SocketAddr::from(([0; 4], 0)),
+                sent: Vec::with_capacity(SENT_RESERVED),
+                bytes: Vec::with_capacity(SENT_RESERVED * DATAGRAM_BYTES_MAX),
+            },
+            allocations: 0,
             private_key,
             entropy,
             sessions_issued: 0,
@@ -148,14 +163,18 @@ impl SimServer {
         self.addresses().any(|own| own == address)
     }
 
+    /// Allocations that the workers' cores made so far; 0 unless the program counts them (see
+    /// [`allocations`](crate::allocations)).
+    #[must_use]
+    pub fn worker_allocations(&self) -> u64 {
+        self.allocations
+    }
+
     /// Runs one tick and lets the workers send what it published.
     pub(super) fn tick(&mut self, now: Duration) {
         self.clock.store(now.as_nanos() as u64, Relaxed);
         tick_once(&mut self.app, now);
-        for (address, core) in &mut self.workers {
-            self.outgoing.from = *address;
-            core.publish(now, &mut self.outgoing);
-        }
+        self.each_worker(|core, outgoing| core.publish(now, outgoing));
     }
 
     /// The frame that the last tick published.
@@ -168,28 +187,36 @@ impl SimServer {
         let worker = self.workers.iter_mut().find(|(address, _)| *address == to);
         let Some((address, core)) = worker else { return };
         self.outgoing.from = *address;
-        core.receive(now, from, &mut datagram, &mut self.outgoing);
+        let ((), allocations) = counted(|| core.receive(now, from, &mut datagram, &mut self.outgoing));
+        self.allocations += allocations;
     }
 
     /// Lets the workers do what time makes due.
     pub(super) fn update(&mut self, now: Duration) {
-        for (address, core) in &mut self.workers {
-            self.outgoing.from = *address;
-            core.update(now, &mut self.outgoing);
-        }
+        self.each_worker(|core, outgoing| core.update(now, outgoing));
     }
 
     /// Tells every client that the server stops.
     pub(super) fn shutdown(&mut self, now: Duration) {
-        for (address, core) in &mut self.workers {
-            self.outgoing.from = *address;
-            core.shutdown(now, &mut self.outgoing);
-        }
+        self.each_worker(|core, outgoing| core.shutdown(now, outgoing));
     }
 
-    /// What was sent since the last call as (from, to, datagram).
-    pub(super) fn take_sent(&mut self) -> Vec<(SocketAddr, SocketAddr, Vec<u8>)> {
-        std::mem::take(&mut self.outgoing.sent)
+    /// Hands over what was sent since the last call as from, to, datagram.
+    pub(super) fn take_sent(&mut self, mut take: impl FnMut(SocketAddr, SocketAddr, &[u8])) {
+        let mut start = 0;
+        for (from, to, end) in self.outgoing.sent.drain(..) {
+            take(from, to, &self.outgoing.bytes[start..end]);
+            start = end;
+        }
+        self.outgoing.bytes.clear();
+    }
+
+    fn each_worker(&mut self, mut work: impl FnMut(&mut WorkerCore, &mut Outgoing)) {
+        for (address, core) in &mut self.workers {
+            self.outgoing.from = *address;
+            let ((), allocations) = counted(|| work(core, &mut self.outgoing));
+            self.allocations += allocations;
+        }
     }
 }
 
