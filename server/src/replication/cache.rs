@@ -49,7 +49,13 @@ impl EncodeCache {
     /// The change of `slot` from `age` (1..=[`CACHED_AGE_MAX`]) ticks before `tick` until `tick`, encoded by
     /// `encode` when this is the first time it is asked for.
     #[inline(always)]
-    pub(super) fn get(&mut self, tick: Tick, age: u32, slot: Slot, encode: impl FnOnce() -> Change) -> Change {
+    pub(super) fn get(
+        &mut self,
+        tick: Tick,
+        age: u32,
+        slot: Slot,
+        encode: impl FnOnce() -> Change,
+    ) -> Change {
         let entries = &mut self.ages[age as usize - 1];
         if let Some(entry) = entries.get(slot.index())
             && entry.tick == tick

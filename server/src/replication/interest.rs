@@ -18,6 +18,9 @@ use crate::space::REACH_FACTOR;
 /// In a mark: the short id is leaving.
 const LEAVING: u16 = 1 << 15;
 
+/// The squared distance of a known entity that is not among the candidates.
+const UNSEEN: f32 = -1.0;
+
 /// A simulation's newest frame and the client's player in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sight<'a> {
@@ -48,8 +51,7 @@ pub(super) struct Interest {
     newcomers: Vec<u64>,
     /// Known entities ranked beyond the number that may be known, likewise.
     band: Vec<u64>,
-    seen: Vec<u64>,
-    /// By short id: squared distance of the entities in view.
+    /// By short id: squared distance of the entities in view, [`UNSEEN`] of others.
     pub(super) known_distances2: Vec<f32>,
     pub(super) examined: u64,
 }
@@ -106,13 +108,15 @@ impl Interest {
                     self.distances2.resize(room, 0.0);
                 }
                 let (keys, distances2) = (&mut self.keys[..room], &mut self.distances2[..room]);
+                let mut count = self.count;
                 for ((&slot, &x), &y) in rows.slots.iter().zip(rows.xs).zip(rows.ys) {
                     let (dx, dy) = (x - eye.x, y - eye.y);
                     let distance2 = dx * dx + dy * dy;
-                    keys[self.count] = SlotKey::new(source, slot);
-                    distances2[self.count] = distance2;
-                    self.count += usize::from(distance2 <= reach * reach);
+                    keys[count] = SlotKey::new(source, slot);
+                    distances2[count] = distance2;
+                    count += usize::from(distance2 <= reach * reach);
                 }
+                self.count = count;
                 self.examined += rows.slots.len() as u64;
             }
             if self.count - start >= enough && !is_bounded {
@@ -120,7 +124,8 @@ impl Interest {
                 is_bounded = true;
                 self.order.clear();
                 let gathered = self.distances2[start..self.count].iter();
-                self.order.extend(gathered.map(|distance2| u64::from(distance2.to_bits())));
+                self.order
+                    .extend(gathered.map(|distance2| u64::from(distance2.to_bits())));
                 let (_, last, _) = self.order.select_nth_unstable(most);
                 bound = f32::from_bits(*last as u32).sqrt();
             }
@@ -145,8 +150,6 @@ impl Interest {
 
     /// Notes the short ids of the client at the slots of its entities.
     fn mark(&mut self, known: &Known) {
-        self.seen.clear();
-        self.seen.resize(known.word_count(), 0);
         if self.known_distances2.len() < known.entries.len() {
             self.known_distances2.resize(known.entries.len(), 0.0);
         }
@@ -160,6 +163,7 @@ impl Interest {
                         marks.resize((slot + 1).next_multiple_of(256), 0);
                     }
                     marks[slot] = (id + 1) as u16 | flag;
+                    self.known_distances2[id] = UNSEEN;
                 });
             }
         }
@@ -251,9 +255,7 @@ impl Interest {
         let key = self.keys[candidate];
         let mark = self.mark_of(key);
         if mark != 0 && mark & LEAVING == 0 {
-            let id = usize::from(mark - 1);
-            self.seen[id / 64] |= 1 << (id % 64);
-            self.known_distances2[id] = distance2;
+            self.known_distances2[usize::from(mark - 1)] = distance2;
         } else if distance2 <= radii2[usize::from(key.source().0) % SOURCES_MAX] {
             self.newcomers.push(candidate as u64);
         }
@@ -262,8 +264,11 @@ impl Interest {
     /// Lets go of those that were not seen.
     fn let_leave(&mut self, known: &mut Known, tick: Tick) {
         for at in 0..known.live.words().len() {
-            let unseen = known.live.word(at) & !self.seen.get(at).copied().unwrap_or(0);
-            each_id(at, unseen, |id| known.leave(id, tick));
+            each_id(at, known.live.word(at), |id| {
+                if self.known_distances2[id] == UNSEEN {
+                    known.leave(id, tick);
+                }
+            });
         }
     }
 
@@ -274,7 +279,11 @@ impl Interest {
             let candidate = newcomer as u32 as usize;
             let key = self.keys[candidate];
             if known.live.len() >= most {
-                let farthest = if newcomer & OUTER == 0 { self.band.pop() } else { None };
+                let farthest = if newcomer & OUTER == 0 {
+                    self.band.pop()
+                } else {
+                    None
+                };
                 let Some(farthest) = farthest else {
                     continue;
                 };
