@@ -90,10 +90,10 @@ pub fn all() -> Vec<Row> {
 }
 
 fn crowd(clients: u32, visible: u32, workers: Workers) -> Row {
-    let server = format!(
-        "--workers {} --scene crowd --entities {clients} --visible {visible}",
-        workers.count()
-    );
+    // A few clients alone are too few to see that many: the others move by themselves.
+    let entities = clients.max(visible + 1);
+    let workers_flag = workers.count();
+    let server = format!("--workers {workers_flag} --scene crowd --entities {entities} --visible {visible}");
     Row {
         name: format!("crowd-{visible}-{}-{clients}", workers.slug()),
         title: format!("{clients} clients, {visible} visible, {}", workers.title()),
@@ -140,14 +140,14 @@ fn special() -> Vec<Row> {
             "hotspot-2000",
             "2,000 clients in one view",
             2_000,
-            "--workers 1 --scene hotspot --entities 2000",
+            "--workers 1 --scene hotspot --entities 2000 --bandwidth 65536",
             "",
         ),
         row(
             "idle-10000",
             "10,000 idle connections",
             10_000,
-            "--workers 1 --scene static --entities 0",
+            "--workers 1 --scene idle",
             "--idle",
         ),
         row(

@@ -9,7 +9,7 @@ use throng_client::{
     seeded::Seeded,
 };
 use throng_shared::{
-    netcode::ConnectToken,
+    netcode::{ConnectToken, DisconnectReason},
     protocol::{
         ids::{Channel, PlayerId},
         input::InputBytes,
@@ -136,6 +136,12 @@ impl SimClient {
     #[must_use]
     pub fn is_playing(&self) -> bool {
         self.core.player().is_some() && self.core.ended().is_none()
+    }
+
+    /// Whether it said good-bye.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.core.ended() == Some(EndReason::Transport(DisconnectReason::ByClient))
     }
 
     /// Why its session ended.

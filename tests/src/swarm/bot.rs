@@ -203,7 +203,7 @@ impl Bot {
         match event {
             Some(ClientEvent::Snapshot(applied)) => self.decoded(now, &applied, shared),
             Some(ClientEvent::Undecodable(_) | ClientEvent::Unreadable(_)) => {
-                shared.totals.decode_errors += 1
+                shared.totals.decode_errors += 1;
             }
             Some(ClientEvent::Ended(reason)) => self.lost(shared, &reason.to_string()),
             _ => {}
