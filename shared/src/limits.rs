@@ -57,8 +57,8 @@ pub const MESSAGES_MAX: usize = 1_024;
 /// Encoded bytes of one replicated component. A longer value is not sent, and refused on arrival.
 pub const COMPONENT_BYTES_MAX: usize = 512;
 
-/// Bytes of the crate version in a hello or goodbye. A longer one is cut where it is written, and
-/// refused on arrival.
+/// Bytes of the release in a hello or goodbye. A longer one does not compile, and is refused on
+/// arrival.
 pub const VERSION_BYTES_MAX: usize = 32;
 
 /// Bytes of a player's name in UTF-8. A longer one is refused when joining.
@@ -75,11 +75,20 @@ pub const MESSAGE_BYTES_MAX: usize = 1_024;
 /// Slices of one message that a (stock) peer may send. More ends the session.
 pub const MESSAGE_SLICES_MAX: usize = 8;
 
-/// Bytes of received, not yet taken messages of one channel. More ends the session.
+/// Bytes of received messages of one channel that wait for an earlier one. More ends the session.
 pub const RELIABLE_RECEIVE_BYTES_MAX: usize = 16 * 1024;
 
-/// Bytes of sent, not yet acknowledged messages of one channel. More ends the session.
+/// Bytes of received messages that their reader did not take. More ends the session; a reader that
+/// takes them after every packet, or every few, never gets there.
+pub const RELIABLE_UNTAKEN_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of messages of one channel that wait to be sent. More is an error where they are sent, which
+/// ends the session unless the channel may lose messages.
 pub const RELIABLE_SEND_BYTES_MAX: usize = 64 * 1024;
 
-/// How far a reliable message's id may be ahead of what was delivered. Further ends the session.
+/// How far a reliable message's id may be ahead of the oldest that is missing. Further ends the session.
 pub const RELIABLE_WINDOW_MESSAGES: u64 = 256;
+
+/// Ranges of acknowledged packets in one packet, and that we remember of a peer's packets. A packet
+/// with more ends the session; packets that would make us remember more are ignored.
+pub const ACK_RANGES_MAX: usize = 128;

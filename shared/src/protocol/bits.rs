@@ -1,11 +1,11 @@
-//! Bit packing: fields of 0 to 57 bits, least significant bit first, in a byte slice.
+//! Bit packing: fields of 0 to 56 bits, least significant bit first, in a byte slice.
 //!
 //! Guarantees: no allocation, no panic on any input; one shift, one or and one unaligned 8-byte
 //! access per field away from the last 8 bytes. A writer that runs out of room remembers it
 //! ([`BitWriter::overflowed`]) and writes nothing more; a reader answers [`BitError::Truncated`].
 
-/// Bits in one field at most: what always fits an unaligned 8-byte access.
-pub const FIELD_BITS_MAX: u32 = 57;
+/// Bits in one field at most: with 7 before it, what still leaves a 64-bit word a bit to shift by.
+pub const FIELD_BITS_MAX: u32 = 56;
 
 /// Why bits could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,22 +16,19 @@ pub enum BitError {
     Truncated,
 }
 
-/// Writes fields into a byte slice.
+/// Writes fields into a byte slice. Fields joined into one of up to 56 bits cost one write.
 ///
 /// Of the room, also what is not written in the end may be overwritten.
 #[derive(Debug)]
 pub struct BitWriter<'a> {
     buffer: &'a mut [u8],
-    /// Bits not yet in whole bytes, at the bottom; 0..=7 of them.
-    pending: u64,
-    pending_bits: u32,
-    whole_bytes: usize,
-    overflowed: bool,
+    at: BitMark,
 }
 
 /// A place to which a [`BitWriter`] can return.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct BitMark {
+    /// Bits not yet in whole bytes, at the bottom; 0..=7 of them.
     pending: u64,
     pending_bits: u32,
     whole_bytes: usize,
@@ -45,10 +42,7 @@ impl<'a> BitWriter<'a> {
     pub fn new(buffer: &'a mut [u8]) -> Self {
         Self {
             buffer,
-            pending: 0,
-            pending_bits: 0,
-            whole_bytes: 0,
-            overflowed: false,
+            at: BitMark::default(),
         }
     }
 
@@ -59,18 +53,21 @@ impl<'a> BitWriter<'a> {
     pub fn write(&mut self, value: u64, bits: u32) {
         debug_assert!(bits <= FIELD_BITS_MAX, "a field of {bits} bits");
         let value = value & ((1 << bits) - 1);
-        let joined = self.pending | value << self.pending_bits;
-        let joined_bits = self.pending_bits + bits;
+        let joined = self.at.pending | value << self.at.pending_bits;
+        let joined_bits = self.at.pending_bits + bits;
         let whole = joined_bits >> 3;
-        if let Some(room) = self.buffer.get_mut(self.whole_bytes..self.whole_bytes + 8) {
+        if let Some(room) = self.buffer.get_mut(self.at.whole_bytes..self.at.whole_bytes + 8) {
             room.copy_from_slice(&joined.to_le_bytes());
-        } else if !self.write_at_end(joined, joined_bits) {
-            return;
+        } else {
+            // By value: a reference to `self` would keep the whole writer in memory, also above.
+            self.at.overflowed |= !write_at_end(self.buffer, self.at.whole_bytes, joined, joined_bits);
+            if self.at.overflowed {
+                return;
+            }
         }
-        self.whole_bytes += whole as usize;
-        // In two steps, because all 64 bits may be whole.
-        self.pending = joined >> (whole * 4) >> (whole * 4);
-        self.pending_bits = joined_bits & 7;
+        self.at.whole_bytes += whole as usize;
+        self.at.pending = joined >> (whole * 8);
+        self.at.pending_bits = joined_bits & 7;
     }
 
     /// Appends one bit.
@@ -83,7 +80,7 @@ impl<'a> BitWriter<'a> {
     #[inline]
     pub fn write_bytes(&mut self, bytes: &[u8]) {
         if !self.fits(bytes.len() * 8) {
-            self.overflowed = true;
+            self.at.overflowed = true;
             return;
         }
         let mut words = bytes.chunks_exact(7);
@@ -100,24 +97,24 @@ impl<'a> BitWriter<'a> {
     /// Fills up to the next whole byte with zeros.
     #[inline]
     pub fn align(&mut self) {
-        self.write(0, self.pending_bits.wrapping_neg() & 7);
+        self.write(0, self.at.pending_bits.wrapping_neg() & 7);
     }
 
     /// Bits written so far.
     #[inline]
     #[must_use]
     pub fn bits_written(&self) -> usize {
-        self.whole_bytes * 8 + self.pending_bits as usize
+        self.at.whole_bytes * 8 + self.at.pending_bits as usize
     }
 
     /// Bits that can still be written; 0 after an overflow.
     #[inline]
     #[must_use]
     pub fn bits_left(&self) -> usize {
-        if self.overflowed {
+        if self.at.overflowed {
             0
         } else {
-            self.buffer.len() * 8 - self.bits_written()
+            (self.buffer.len() * 8).saturating_sub(self.bits_written())
         }
     }
 
@@ -132,56 +129,33 @@ impl<'a> BitWriter<'a> {
     #[inline]
     #[must_use]
     pub fn overflowed(&self) -> bool {
-        self.overflowed
+        self.at.overflowed
     }
 
     /// Remembers this place.
     #[inline]
     #[must_use]
     pub fn mark(&self) -> BitMark {
-        BitMark {
-            pending: self.pending,
-            pending_bits: self.pending_bits,
-            whole_bytes: self.whole_bytes,
-            overflowed: self.overflowed,
-        }
+        self.at
     }
 
     /// Forgets everything written since `mark`, which must be from this writer, an overflow too.
     #[inline]
     pub fn rewind(&mut self, mark: BitMark) {
-        self.pending = mark.pending;
-        self.pending_bits = mark.pending_bits;
-        self.whole_bytes = mark.whole_bytes.min(self.buffer.len());
-        self.overflowed = mark.overflowed;
+        self.at = mark;
     }
 
     /// Completes the last byte with zeros and answers how many bytes there are.
     #[inline]
     pub fn finish(self) -> usize {
-        if self.pending_bits == 0 {
-            return self.whole_bytes;
+        if self.at.pending_bits == 0 {
+            return self.at.whole_bytes;
         }
         // Room for a pending bit was checked when it was written.
-        if let Some(last) = self.buffer.get_mut(self.whole_bytes) {
-            *last = self.pending as u8;
+        if let Some(last) = self.buffer.get_mut(self.at.whole_bytes) {
+            *last = self.at.pending as u8;
         }
-        self.whole_bytes + 1
-    }
-
-    /// The same within the last 8 bytes, byte by byte; answers whether there was room.
-    #[cold]
-    #[inline(never)]
-    fn write_at_end(&mut self, joined: u64, joined_bits: u32) -> bool {
-        let room = &mut self.buffer[self.whole_bytes..];
-        if self.overflowed || joined_bits as usize > room.len() * 8 {
-            self.overflowed = true;
-            return false;
-        }
-        for (byte, value) in room.iter_mut().zip(joined.to_le_bytes()) {
-            *byte = value;
-        }
-        true
+        self.at.whole_bytes + 1
     }
 }
 
@@ -214,7 +188,7 @@ impl<'a> BitReader<'a> {
             .and_then(|word| word.first_chunk::<8>())
         {
             Some(word) => u64::from_le_bytes(*word),
-            None => self.read_at_end(bits)?,
+            None => read_at_end(self.bytes, self.position, bits)?,
         };
         let value = word >> (self.position & 7) & ((1 << bits) - 1);
         self.position += bits as usize;
@@ -282,20 +256,34 @@ impl<'a> BitReader<'a> {
     pub fn bits_left(&self) -> usize {
         self.bytes.len() * 8 - self.position
     }
+}
 
-    /// The next up to 8 bytes, once it is certain that they hold `bits` more bits.
-    #[cold]
-    #[inline(never)]
-    fn read_at_end(&self, bits: u32) -> Result<u64, BitError> {
-        if bits as usize > self.bits_left() {
-            return Err(BitError::Truncated);
-        }
-        let mut word = [0; 8];
-        for (to, from) in word.iter_mut().zip(&self.bytes[self.position >> 3..]) {
-            *to = *from;
-        }
-        Ok(u64::from_le_bytes(word))
+/// Stores `joined` within the last 8 bytes, byte by byte; answers whether there was room.
+#[cold]
+#[inline(never)]
+fn write_at_end(buffer: &mut [u8], whole_bytes: usize, joined: u64, joined_bits: u32) -> bool {
+    let room = buffer.get_mut(whole_bytes..).unwrap_or_default();
+    if joined_bits as usize > room.len() * 8 {
+        return false;
     }
+    for (byte, value) in room.iter_mut().zip(joined.to_le_bytes()) {
+        *byte = value;
+    }
+    true
+}
+
+/// The next up to 8 bytes, once it is certain that they hold `bits` more bits.
+#[cold]
+#[inline(never)]
+fn read_at_end(bytes: &[u8], position: usize, bits: u32) -> Result<u64, BitError> {
+    if position + bits as usize > bytes.len() * 8 {
+        return Err(BitError::Truncated);
+    }
+    let mut word = [0; 8];
+    for (to, from) in word.iter_mut().zip(&bytes[position >> 3..]) {
+        *to = *from;
+    }
+    Ok(u64::from_le_bytes(word))
 }
 
 #[cfg(test)]

@@ -29,6 +29,9 @@ pub enum CodecError {
     /// A value was decoded, but bytes are left after it.
     #[error("{0} bytes left after the value")]
     Trailing(usize),
+    /// The bytes end before the value begins.
+    #[error("the bytes end before the value begins")]
+    TooShort,
     /// The encoded value is longer than is allowed where it goes.
     #[error("{bytes} bytes are more than the {max} allowed")]
     TooLong {
