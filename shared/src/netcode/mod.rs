@@ -1,1 +1,72 @@
-//! Placeholder.
+//! The netcode 1.02 transport, both halves, without sockets or clocks.
+//!
+//! Owns connect tokens, the handshake, sealing and opening of packets, replay protection, keep-alives
+//! and time-outs. Bytes and the time go in, bytes and events come out. Wire-compatible with `renetcode`
+//! 2.0.0, which is the peer in this module's interoperability tests.
+//!
+//! Guarantees:
+//! - nothing of a packet is used before it is authenticated; no nonce is used twice under one key;
+//! - bytes from the network never panic, and allocate only for a valid connect token, within
+//!   [`ServerNetcodeConfig`]'s bounds; opening and sealing a packet allocates nothing;
+//! - an answer is never larger than the datagram it answers, and goes where that came from;
+//! - a session is found in constant time, and [`ServerNetcode::update`] looks only at sessions that may
+//!   be due; nothing depends on how many there are.
+//!
+//! Refuses to log, to open sockets, to read a clock, and to run without encryption.
+
+mod address;
+mod aead;
+mod challenge;
+mod client;
+mod counters;
+mod entropy;
+mod fields;
+mod private_token;
+mod rate;
+mod replay;
+mod server;
+mod timer;
+mod token;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::{ClientEvent, ClientNetcode, ClientReceived, ClientState, DisconnectReason};
+pub use counters::{DropReason, NetcodeCounters};
+pub use entropy::{Entropy, EntropyError};
+pub use server::{Reply, ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId};
+pub use token::{ConnectToken, TOKEN_BYTES, TokenError, TokenRequest};
+pub use wire::{KEY_BYTES, REQUEST_BYTES};
+
+/// Throng's protocol id. It never changes: what the two ends must agree on is compared after the
+/// handshake, where a mismatch can be explained; netcode drops another protocol id in silence.
+pub const PROTOCOL_ID: u64 = u64::from_le_bytes(*b"throng/1");
+/// Length of the data that a token carries to the server.
+pub const USER_DATA_BYTES: usize = 256;
+/// Room that a caller leaves before a payload: prefix and sequence number.
+pub const SEAL_HEAD_BYTES: usize = 9;
+/// Room that a caller leaves behind a payload: the authentication tag.
+pub const SEAL_TAIL_BYTES: usize = aead::TAG_BYTES;
+/// The longest payload that is sealed, the same as `renetcode`'s.
+pub const PAYLOAD_BYTES_MAX: usize = 1_300;
+/// The longest datagram that is looked at, the same as `renetcode`'s; longer ones are dropped.
+pub const PACKET_BYTES_MAX: usize = 1_400;
+
+/// Redundant disconnect packets, since none is acknowledged.
+const DISCONNECT_PACKETS: usize = 10;
+
+/// Why a payload was not sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The session has ended, or the client is not connected.
+    #[error("there is no such session")]
+    NotConnected,
+    /// The buffer has less than [`SEAL_HEAD_BYTES`] before or [`SEAL_TAIL_BYTES`] behind the payload.
+    #[error("the buffer leaves no room around the payload")]
+    NoRoom,
+    /// The payload is longer than [`PAYLOAD_BYTES_MAX`].
+    #[error("a payload of {0} bytes is longer than {PAYLOAD_BYTES_MAX}")]
+    TooLong(usize),
+}

@@ -1,0 +1,330 @@
+//! The server half: many sessions behind one socket.
+//!
+//! Owns its sessions, the handshakes under way and the tokens in use. A datagram from a session's
+//! address costs one look-up and one opening; connection requests are opened at a bounded rate, and
+//! leave state only if their token is valid. Refuses addresses, not people: who may play is decided
+//! where tokens are made.
+
+mod handshake;
+mod pending;
+mod sessions;
+mod tokens;
+
+use core::net::SocketAddr;
+use core::ops::Range;
+use core::time::Duration;
+
+use self::pending::PendingTable;
+use self::sessions::SessionTable;
+use self::tokens::TokenTable;
+use super::aead::{Cipher, Key};
+use super::counters::{DropReason, NetcodeCounters};
+use super::rate::RateLimit;
+use super::wire::{ControlPacket, Header, KEEP_ALIVE_BYTES, KEY_BYTES, PacketCipher, PacketKind};
+use super::{DISCONNECT_PACKETS, Entropy, PROTOCOL_ID, SealError, USER_DATA_BYTES};
+
+/// Names one session for its lifetime. `index` is dense and reused; `generation` tells its users apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId {
+    /// Small numbers first, so that callers keep their state in a `Vec`. Stays below
+    /// [`ServerNetcodeConfig::sessions_max`] plus the replaced sessions that were not disconnected yet.
+    pub index: u32,
+    /// Differs between the sessions that had this index.
+    pub generation: u32,
+}
+
+/// What a server is told when it begins.
+#[derive(Clone)]
+pub struct ServerNetcodeConfig {
+    /// Tokens for another protocol id are refused.
+    pub protocol_id: u64,
+    /// The secret shared with the issuer of tokens. Random for each process: a token of an earlier one
+    /// must not open a session with used-up nonces.
+    pub private_key: [u8; KEY_BYTES],
+    /// Our addresses as tokens name them; a token that names none of them is refused.
+    pub addresses: Vec<SocketAddr>,
+    /// Sessions at one time; further clients are denied.
+    pub sessions_max: u32,
+    /// Handshakes under way at one time; further ones are dropped until some end.
+    pub pending_max: u32,
+    /// Unexpired tokens remembered; further ones are dropped until some expire.
+    pub tokens_max: u32,
+    /// Connection requests opened a second (about 1 us each), a tenth of them at once; further ones are dropped.
+    pub requests_per_s_max: u32,
+    /// A session to which nothing was sent for so long is sent a keep-alive; or a third of its
+    /// token's time-out, where that is shorter.
+    pub keep_alive: Duration,
+    /// A handshake ends when its client was silent for so long.
+    pub pending_timeout: Duration,
+}
+
+impl ServerNetcodeConfig {
+    /// Throng's protocol id and defaults for one net worker.
+    pub fn new(private_key: [u8; KEY_BYTES], addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            protocol_id: PROTOCOL_ID,
+            private_key,
+            addresses,
+            sessions_max: 16_384,
+            pending_max: 4_096,
+            tokens_max: 65_536,
+            requests_per_s_max: 100_000,
+            keep_alive: Duration::from_secs(5),
+            pending_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The answer to one datagram, on the caller's stack. It goes to where the datagram came from.
+#[derive(Default)]
+pub struct Reply(Option<ControlPacket>);
+
+impl Reply {
+    /// No answer yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The bytes to send; empty if there is nothing to send.
+    pub fn as_slice(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], ControlPacket::as_slice)
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+/// What a datagram meant.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ServerReceived<'a> {
+    /// A payload of a session, decrypted in place.
+    Payload {
+        /// Whose it is.
+        session: SessionId,
+        /// The packet's number; each passes once, in any order.
+        sequence: u64,
+        /// One byte at least.
+        payload: &'a [u8],
+    },
+    /// A client finished its handshake.
+    Connected {
+        /// Its session, which can be sealed to at once.
+        session: SessionId,
+        /// Who it is.
+        client_id: u64,
+        /// What its token carried.
+        user_data: &'a [u8; USER_DATA_BYTES],
+        /// An older session of this client, whose datagrams are no longer accepted. It can be sealed
+        /// to (for a good-bye) until [`ServerNetcode::disconnect`] ends it, which the caller owes;
+        /// [`ServerNetcode::update`] does it after one keep-alive interval otherwise.
+        replaced: Option<SessionId>,
+    },
+    /// The client said good-bye. Its session has ended.
+    Disconnected {
+        /// Its former session.
+        session: SessionId,
+    },
+    /// A step of a handshake; there may be a reply.
+    Handshake,
+    /// A session is alive and has nothing to say.
+    KeepAlive,
+    /// Dropped, and counted. A denied client has a reply.
+    Dropped(DropReason),
+}
+
+/// The server half of netcode. One for each socket; nothing in it is shared.
+pub struct ServerNetcode {
+    config: ServerNetcodeConfig,
+    cipher: PacketCipher,
+    private_key: Key,
+    challenge_key: Cipher,
+    /// Numbers challenges and denials, above all numbers of payloads, which share their keys.
+    handshake_sequence: u64,
+    sessions: SessionTable,
+    pending: PendingTable,
+    tokens: TokenTable,
+    requests: RateLimit,
+    counters: NetcodeCounters,
+}
+
+impl ServerNetcode {
+    /// Begins without sessions. `entropy` gives the challenge key and the keys of the hash tables.
+    pub fn new(config: ServerNetcodeConfig, entropy: &mut Entropy) -> Self {
+        Self {
+            cipher: PacketCipher::new(config.protocol_id),
+            private_key: Key::new(&config.private_key),
+            challenge_key: Key::new(&entropy.bytes()).cipher(),
+            handshake_sequence: 1 << 63,
+            sessions: SessionTable::new(entropy),
+            pending: PendingTable::new(entropy),
+            tokens: TokenTable::new(entropy),
+            requests: RateLimit::new(config.requests_per_s_max),
+            counters: NetcodeCounters::default(),
+            config,
+        }
+    }
+
+    /// Takes one datagram. `now` counts from any fixed origin, `unix_s` from 1970 and is compared with
+    /// the expiry of tokens. `reply` is overwritten: it holds at most one answer, to `from`, which is never
+    /// larger than `datagram`. Only handshakes with a valid token allocate.
+    pub fn receive<'a>(
+        &mut self,
+        now: Duration,
+        unix_s: u64,
+        from: SocketAddr,
+        datagram: &'a mut [u8],
+        reply: &mut Reply,
+    ) -> ServerReceived<'a> {
+        reply.0 = None;
+        let received = Header::read(datagram).and_then(|header| match header.kind {
+            PacketKind::Payload | PacketKind::KeepAlive | PacketKind::Disconnect => {
+                self.session_packet(now, from, header, datagram)
+            }
+            PacketKind::Request => self.request(now, unix_s, from, datagram, reply),
+            PacketKind::Response => self.response(now, from, header, datagram, reply),
+            PacketKind::Denied | PacketKind::Challenge => Err(DropReason::Unexpected),
+        });
+        received.unwrap_or_else(|reason| {
+            self.counters.count_drop(reason);
+            ServerReceived::Dropped(reason)
+        })
+    }
+
+    fn session_packet<'a>(
+        &mut self,
+        now: Duration,
+        from: SocketAddr,
+        header: Header,
+        datagram: &'a mut [u8],
+    ) -> Result<ServerReceived<'a>, DropReason> {
+        let (id, session) = self.sessions.at_address(from).ok_or(DropReason::UnknownAddress)?;
+        if session.replay.refuses(header.sequence) {
+            return Err(DropReason::Replayed);
+        }
+        let body = self.cipher.open(header, &session.receive_key, datagram)?;
+        session.replay.accept(header.sequence);
+        session.received_at = session.received_at.max(now);
+        session.confirmed = true;
+        match (header.kind, body.len()) {
+            (PacketKind::Payload, 1..) => Ok(ServerReceived::Payload {
+                session: id,
+                sequence: header.sequence,
+                payload: &datagram[body],
+            }),
+            (PacketKind::KeepAlive, KEEP_ALIVE_BYTES) => Ok(ServerReceived::KeepAlive),
+            (PacketKind::Disconnect, 0) => {
+                self.sessions.remove(id);
+                self.counters.disconnected += 1;
+                Ok(ServerReceived::Disconnected { session: id })
+            }
+            _ => Err(DropReason::Malformed),
+        }
+    }
+
+    /// Seals `payload` of `buf` in place for `session` and returns the range of the datagram, which ends
+    /// [`SEAL_TAIL_BYTES`](super::SEAL_TAIL_BYTES) behind the payload and begins at most
+    /// [`SEAL_HEAD_BYTES`](super::SEAL_HEAD_BYTES) before it. Send it to [`Self::address`].
+    ///
+    /// # Errors
+    /// [`SealError`] if the session has ended or the payload does not fit; `buf` is unchanged then.
+    pub fn seal(
+        &mut self,
+        session: SessionId,
+        now: Duration,
+        buf: &mut [u8],
+        payload: Range<usize>,
+    ) -> Result<Range<usize>, SealError> {
+        let session = self.sessions.get_mut(session).ok_or(SealError::NotConnected)?;
+        let key = &session.send_key;
+        let range = self
+            .cipher
+            .seal(PacketKind::Payload, session.next_sequence, key, buf, payload)?;
+        session.next_sequence += 1;
+        session.sent_at = now;
+        Ok(range)
+    }
+
+    /// Where a session's datagrams go; `None` if it has ended.
+    pub fn address(&self, session: SessionId) -> Option<SocketAddr> {
+        self.sessions.get(session).map(|session| session.address)
+    }
+
+    /// Ends a session: gives ten redundant disconnect packets to `out` and forgets it. Does nothing if
+    /// it has ended already.
+    pub fn disconnect(&mut self, session: SessionId, out: &mut impl FnMut(SocketAddr, &[u8])) {
+        let Some(mut ended) = self.sessions.remove(session) else {
+            return;
+        };
+        for _ in 0..DISCONNECT_PACKETS {
+            let packet = ended.control(&self.cipher, PacketKind::Disconnect, &[]);
+            out(ended.address, packet.as_slice());
+        }
+    }
+
+    /// Sends the keep-alives that are due to `out`, ends silent sessions and tells `events`. Looks only at
+    /// sessions that may be due; call it every few milliseconds.
+    pub fn update(
+        &mut self,
+        now: Duration,
+        out: &mut impl FnMut(SocketAddr, &[u8]),
+        events: &mut impl FnMut(SessionId),
+    ) {
+        while let Some((id, session)) = self.sessions.pop_due(now) {
+            if session.ends_at().is_some_and(|end| now >= end) {
+                if !session.replaced {
+                    self.counters.timed_out += 1;
+                    let packet = session.control(&self.cipher, PacketKind::Disconnect, &[]);
+                    out(session.address, packet.as_slice());
+                }
+                self.sessions.remove(id);
+                events(id);
+                continue;
+            }
+            if now >= session.keep_alive_at() {
+                let body = keep_alive_body(id, self.config.sessions_max);
+                let packet = session.control(&self.cipher, PacketKind::KeepAlive, &body);
+                session.sent_at = now;
+                self.counters.keep_alives += 1;
+                out(session.address, packet.as_slice());
+            }
+            self.sessions.watch(id, now);
+        }
+        self.pending.expire(now);
+    }
+
+    /// Every session that has not ended, in the order of their indices.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.sessions.ids()
+    }
+
+    /// Sessions connected now, replaced ones not counted.
+    pub fn connected(&self) -> usize {
+        self.sessions.connected()
+    }
+
+    /// Everything that could grow: sessions, handshakes, tokens, and the room reserved for them.
+    #[cfg(test)]
+    pub(crate) fn footprint(&self) -> [usize; 6] {
+        let ([sessions, session_room], [pending, pending_room], [tokens, token_room]) = (
+            self.sessions.footprint(),
+            self.pending.footprint(),
+            self.tokens.footprint(),
+        );
+        [sessions, session_room, pending, pending_room, tokens, token_room]
+    }
+
+    /// What was dropped, and what happened.
+    pub fn counters(&self) -> &NetcodeCounters {
+        &self.counters
+    }
+}
+
+/// What a keep-alive says: the client's index and the server's capacity.
+fn keep_alive_body(session: SessionId, sessions_max: u32) -> [u8; KEEP_ALIVE_BYTES] {
+    let mut body = [0; KEEP_ALIVE_BYTES];
+    body[..4].copy_from_slice(&session.index.to_le_bytes());
+    body[4..].copy_from_slice(&sessions_max.to_le_bytes());
+    body
+}

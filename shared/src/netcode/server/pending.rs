@@ -1,0 +1,98 @@
+//! Handshakes under way: tokens that were valid and whose clients have yet to answer the challenge.
+//!
+//! Bounded by the caller. One for each address, ended by success, by a newer one or by silence.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::HashMap;
+
+use crate::netcode::Entropy;
+use crate::netcode::address::{AddressKey, KeyedState};
+use crate::netcode::aead::Cipher;
+use crate::netcode::challenge::TokenTag;
+use crate::netcode::timer::TimerWheel;
+
+/// What the token of a handshake said.
+pub(super) struct Pending {
+    pub(super) address: SocketAddr,
+    pub(super) client_id: u64,
+    pub(super) number: u64,
+    pub(super) token: TokenTag,
+    pub(super) timeout_s: i32,
+    pub(super) send_key: Cipher,
+    pub(super) receive_key: Cipher,
+    /// When the handshake ends unless its client asks again.
+    pub(super) ends_at: Duration,
+}
+
+/// All handshakes of a server.
+pub(super) struct PendingTable {
+    slots: Vec<Option<Pending>>,
+    free: Vec<u32>,
+    by_address: HashMap<AddressKey, u32, KeyedState>,
+    timers: TimerWheel,
+}
+
+impl PendingTable {
+    pub(super) fn new(entropy: &mut Entropy) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_address: HashMap::with_hasher(KeyedState::new(entropy)),
+            timers: TimerWheel::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_address.len()
+    }
+
+    pub(super) fn at_address(&self, address: SocketAddr) -> Option<&Pending> {
+        let index = *self.by_address.get(&address.into())?;
+        self.slots[index as usize].as_ref()
+    }
+
+    /// Adds a handshake, in place of the one at its address.
+    pub(super) fn insert(&mut self, pending: Pending, now: Duration) {
+        let (key, ends_at) = (AddressKey::from(pending.address), pending.ends_at);
+        let index = self
+            .by_address
+            .get(&key)
+            .copied()
+            .or_else(|| self.free.pop())
+            .unwrap_or_else(|| {
+                self.slots.push(None);
+                u32::try_from(self.slots.len() - 1).expect("handshakes are bounded by a u32")
+            });
+        self.by_address.insert(key, index);
+        self.slots[index as usize] = Some(pending);
+        self.timers.set(index, now, ends_at);
+    }
+
+    pub(super) fn remove(&mut self, address: SocketAddr) -> Option<Pending> {
+        let index = self.by_address.remove(&address.into())?;
+        self.timers.clear(index);
+        self.free.push(index);
+        self.slots[index as usize].take()
+    }
+
+    /// Ends the handshakes whose time is over.
+    pub(super) fn expire(&mut self, now: Duration) {
+        while let Some(index) = self.timers.pop(now) {
+            let Some(pending) = &self.slots[index as usize] else {
+                continue;
+            };
+            let (address, ends_at) = (pending.address, pending.ends_at);
+            if ends_at <= now {
+                self.remove(address);
+            } else {
+                self.timers.set(index, now, ends_at);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> [usize; 2] {
+        [self.len(), self.slots.capacity() + self.by_address.capacity()]
+    }
+}
