@@ -17,7 +17,7 @@ use bytes::Bytes;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{ChannelId, SourceId};
-use throng_shared::protocol::registry::InputBytes;
+use throng_shared::protocol::input::InputBytes;
 use throng_shared::tick::Tick;
 
 use super::claims::PlayerName;
@@ -193,7 +193,19 @@ pub fn link(source: SourceId, worker: u8, config: &LinkConfig, wake: Wake) -> (S
 
 /// The simulation's ends of its links, one for each worker in worker order.
 #[derive(Resource, Default)]
-pub struct WorkerLinks(pub Vec<SimulationLink>);
+pub struct WorkerLinks(std::sync::Mutex<Vec<SimulationLink>>);
+
+impl WorkerLinks {
+    /// The links, in worker order.
+    pub fn new(links: Vec<SimulationLink>) -> Self {
+        Self(std::sync::Mutex::new(links))
+    }
+
+    /// The links, in worker order. Exclusive access takes no lock.
+    pub fn links(&mut self) -> &mut Vec<SimulationLink> {
+        self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
 
 /// A simulation's end.
 pub struct SimulationLink {

@@ -6,6 +6,7 @@
 //! connected or what was sent. `Position`, `Velocity` and `Heading` are built in as the
 //! [`Pose`](super::pose::Pose), and are not registered.
 
+mod changes;
 mod register;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use super::pose::{POSITION_QUANTUM, VELOCITY_QUANTUM, YAW_STEPS};
 use super::version::{ProtocolHash, ProtocolHasher, ProtocolVersion, Release};
 use crate::limits::{INPUT_BYTES_MAX, MESSAGE_BYTES_MAX};
 
+pub use changes::ChangeScan;
 pub use register::{ComponentRegistration, ProtocolAppExt};
 
 /// A value whose type only the registry knows.
@@ -59,6 +61,7 @@ pub struct ComponentEntry {
     type_id: TypeId,
     register: fn(&mut World) -> bevy_ecs::component::ComponentId,
     read: fn(&FilteredEntityRef<'_, '_>) -> Option<Arc<AnyValue>>,
+    changes: fn() -> Box<dyn ChangeScan>,
     encode: fn(&dyn Any, &mut Vec<u8>) -> Result<usize, RegistryError>,
     decode: fn(&[u8]) -> Result<Box<AnyValue>, RegistryError>,
     insert: fn(&mut EntityWorldMut<'_>, &[u8]) -> Result<(), RegistryError>,
@@ -75,6 +78,12 @@ impl ComponentEntry {
     #[must_use]
     pub fn read(&self, entity: &FilteredEntityRef<'_, '_>) -> Option<Arc<AnyValue>> {
         (self.read)(entity)
+    }
+
+    /// A new scan for changes of this component, for one world.
+    #[must_use]
+    pub fn changes(&self) -> Box<dyn ChangeScan> {
+        (self.changes)()
     }
 
     /// Appends the encoded value to `out` and answers how many bytes it has.

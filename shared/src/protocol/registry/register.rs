@@ -11,6 +11,7 @@ use bevy_ecs::prelude::{Component, World};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::changes::Scan;
 use super::{
     ComponentEntry, InputEntry, MessageEntry, Protocol, RegistryError, Visibility, decode_boxed,
     decode_input, encode_bounded, encode_input,
@@ -137,6 +138,7 @@ where
         type_id: TypeId::of::<T>(),
         register: World::register_component::<T>,
         read: |entity| Some(Arc::new(entity.get::<T>()?.clone())),
+        changes: || Box::new(Scan::<T>::default()),
         encode: |value, out| {
             let value = value
                 .downcast_ref::<T>()
