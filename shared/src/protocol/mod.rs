@@ -7,11 +7,13 @@
 
 pub mod bits;
 pub mod codec;
+pub mod delta;
 pub mod hello;
 pub mod ids;
 pub mod input;
 pub mod pose;
 pub mod registry;
+pub mod snapshot;
 pub mod version;
 
 /// Version of every packet layout in this crate; counted up when one of them changes.
