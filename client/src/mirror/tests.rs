@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{SnapshotHeader, SnapshotWriter};
 
 use super::*;

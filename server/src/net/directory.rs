@@ -53,7 +53,9 @@ impl Directory {
     #[must_use]
     pub fn new(workers: usize, sessions_max: usize, entities_max: usize) -> Self {
         let cells = |count: usize| (0..count).map(|_| AtomicU64::new(EMPTY)).collect::<Box<[_]>>();
-        let buckets = (entities_max * 4 / BUCKET_ENTRIES).next_power_of_two().max(CHOICES);
+        let buckets = (entities_max * 4 / BUCKET_ENTRIES)
+            .next_power_of_two()
+            .max(CHOICES);
         Self {
             sessions: (0..workers).map(|_| cells(sessions_max)).collect(),
             keys: cells(buckets * BUCKET_ENTRIES),
@@ -80,7 +82,8 @@ impl Directory {
     pub fn move_session(&self, key: SessionKey, from: SourceId, to: SourceId) -> bool {
         self.session_cell(key).is_some_and(|cell| {
             let (old, new) = (session_route(key.session, from), session_route(key.session, to));
-            cell.compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            cell.compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
         })
     }
 
@@ -123,12 +126,20 @@ impl Directory {
     /// Moves an entity from one simulation to another, keeping its session. `false` when `from` does not
     /// own it (any more): of two movers, one wins.
     pub fn move_entity(&self, id: GlobalId, from: SourceId, to: SourceId) -> bool {
-        let Some((entry, packed)) = self.find(id) else { return false };
+        let Some((entry, packed)) = self.find(id) else {
+            return false;
+        };
         let Some(route) = EntityRoute::unpack(packed).filter(|route| route.simulation == from) else {
             return false;
         };
-        let moved = EntityRoute { simulation: to, ..route }.pack();
-        self.routes[entry].compare_exchange(packed, moved, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        let moved = EntityRoute {
+            simulation: to,
+            ..route
+        }
+        .pack();
+        self.routes[entry]
+            .compare_exchange(packed, moved, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Removes an entity.
@@ -140,7 +151,9 @@ impl Directory {
     }
 
     fn session_cell(&self, key: SessionKey) -> Option<&AtomicU64> {
-        self.sessions.get(usize::from(key.worker))?.get(key.session.index as usize)
+        self.sessions
+            .get(usize::from(key.worker))?
+            .get(key.session.index as usize)
     }
 
     fn find(&self, id: GlobalId) -> Option<(usize, u64)> {
@@ -157,8 +170,10 @@ impl Directory {
     /// The entries in which `id` may be, in order.
     fn entries(&self, id: GlobalId) -> impl Iterator<Item = usize> {
         let mixed = id.0.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let buckets: [u64; CHOICES] =
-            [(mixed >> 40) & self.bucket_mask, (mixed.rotate_left(29) ^ (mixed >> 7)) & self.bucket_mask];
+        let buckets: [u64; CHOICES] = [
+            (mixed >> 40) & self.bucket_mask,
+            (mixed.rotate_left(29) ^ (mixed >> 7)) & self.bucket_mask,
+        ];
         buckets.into_iter().flat_map(|bucket| {
             let first = bucket as usize * BUCKET_ENTRIES;
             first..first + BUCKET_ENTRIES
@@ -190,11 +205,18 @@ mod tests {
     use std::sync::atomic::AtomicU32;
 
     fn key(worker: u8, index: u32, generation: u32) -> SessionKey {
-        SessionKey { worker, session: SessionId { index, generation } }
+        SessionKey {
+            worker,
+            session: SessionId { index, generation },
+        }
     }
 
     fn route(simulation: u8, session_index: u32) -> EntityRoute {
-        EntityRoute { simulation: SourceId(simulation), worker: 1, session_index }
+        EntityRoute {
+            simulation: SourceId(simulation),
+            worker: 1,
+            session_index,
+        }
     }
 
     #[test]
@@ -205,7 +227,10 @@ mod tests {
         assert_eq!(directory.simulation_of(old), Some(SourceId(0)));
         directory.place_session(new, SourceId(2));
         directory.remove_session(old);
-        assert_eq!((directory.simulation_of(old), directory.simulation_of(new)), (None, Some(SourceId(2))));
+        assert_eq!(
+            (directory.simulation_of(old), directory.simulation_of(new)),
+            (None, Some(SourceId(2)))
+        );
         assert!(directory.simulation_of(key(2, 0, 0)).is_none(), "no such worker");
     }
 
@@ -223,7 +248,11 @@ mod tests {
     fn as_many_entities_as_promised_fit_and_are_found() {
         let directory = Directory::new(1, 1, 10_000);
         for base in [0u64, 1 << 40, 77 << 48] {
-            (0..10_000).for_each(|id| directory.place_entity(GlobalId(base + id), route(0, id as u32)).unwrap());
+            (0..10_000).for_each(|id| {
+                directory
+                    .place_entity(GlobalId(base + id), route(0, id as u32))
+                    .unwrap()
+            });
             for id in 0..10_000 {
                 assert_eq!(directory.entity(GlobalId(base + id)), Some(route(0, id as u32)));
             }
@@ -235,9 +264,14 @@ mod tests {
     #[test]
     fn a_full_directory_refuses() {
         let directory = Directory::new(1, 1, 1);
-        let placed = (0..1_000).filter(|&id| directory.place_entity(GlobalId(id), route(0, 0)).is_ok()).count();
+        let placed = (0..1_000)
+            .filter(|&id| directory.place_entity(GlobalId(id), route(0, 0)).is_ok())
+            .count();
         assert_eq!(placed, directory.keys.len());
-        assert_eq!(directory.place_entity(GlobalId(u64::MAX), route(0, 0)), Err(DirectoryFull));
+        assert_eq!(
+            directory.place_entity(GlobalId(u64::MAX), route(0, 0)),
+            Err(DirectoryFull)
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@
 pub mod bits;
 pub mod codec;
 pub mod delta;
+pub mod guest;
 pub mod hello;
 pub mod ids;
 pub mod input;
