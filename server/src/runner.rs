@@ -67,7 +67,11 @@ pub struct TickTime {
 
 impl Default for TickTime {
     fn default() -> Self {
-        Self { tick: Tick(0), started_at: Duration::ZERO, length: Duration::from_millis(50) }
+        Self {
+            tick: Tick(0),
+            started_at: Duration::ZERO,
+            length: Duration::from_millis(50),
+        }
     }
 }
 
@@ -137,14 +141,19 @@ impl Plugin for RunnerPlugin {
             .insert_resource(Time::<Fixed>::from_duration(length))
             .insert_resource(self.clock.clone())
             .insert_resource(self.shutdown.clone())
-            .insert_resource(TickTime { length, ..TickTime::default() })
+            .init_resource::<TickTime>()
             .init_resource::<RunnerCounters>();
         let world = app.world_mut();
+        world.resource_mut::<TickTime>().length = length;
         // The first reading of a clock has nothing to compare with and passes no time: take it here, or the
         // first update would run no tick.
-        world.resource_mut::<Time<Real>>().update_with_duration(Duration::ZERO);
+        world
+            .resource_mut::<Time<Real>>()
+            .update_with_duration(Duration::ZERO);
         // A slow tick is still one tick.
-        world.resource_mut::<Time<Virtual>>().set_max_delta(length.max(Duration::from_secs(1)));
+        world
+            .resource_mut::<Time<Virtual>>()
+            .set_max_delta(length.max(Duration::from_secs(1)));
         app.set_runner(run);
     }
 }
@@ -159,7 +168,11 @@ pub fn tick_length(tick_rate_hz: NonZeroU32) -> Duration {
 pub fn tick_once(app: &mut App, now: Duration) {
     app.world_mut().resource_mut::<TickTime>().started_at = now;
     app.update();
-    app.world().resource::<RunnerCounters>().0.ticks.fetch_add(1, Relaxed);
+    app.world()
+        .resource::<RunnerCounters>()
+        .0
+        .ticks
+        .fetch_add(1, Relaxed);
 }
 
 /// Finishes the plugins; what [`App::run`] would do before its loop. For those who call [`tick_once`].
@@ -211,9 +224,9 @@ fn duration_times(length: Duration, count: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::SchedulePlugin;
     use bevy_app::FixedUpdate;
     use bevy_ecs::prelude::*;
-    use crate::schedule::SchedulePlugin;
 
     #[derive(Resource, Default)]
     struct Seen(Vec<(Tick, Duration)>);
@@ -221,7 +234,15 @@ mod tests {
     fn app(tick_rate_hz: u32, clock: Clock, shutdown: Shutdown) -> App {
         let mut app = App::new();
         let tick_rate_hz = NonZeroU32::new(tick_rate_hz).unwrap();
-        app.add_plugins((SchedulePlugin, RunnerPlugin { tick_rate_hz, clock, shutdown })).init_resource::<Seen>();
+        app.add_plugins((
+            SchedulePlugin,
+            RunnerPlugin {
+                tick_rate_hz,
+                clock,
+                shutdown,
+            },
+        ))
+        .init_resource::<Seen>();
         let note = |time: Res<TickTime>, fixed: Res<Time>, mut seen: ResMut<Seen>| {
             assert_eq!(fixed.delta(), time.length);
             seen.0.push((time.tick, time.started_at));
@@ -239,8 +260,9 @@ mod tests {
                 tick_once(&mut app, Duration::from_secs(u64::from(n)));
             }
             let seen = &app.world().resource::<Seen>().0;
-            let expected: Vec<_> =
-                (0..500u32).map(|n| (Tick(n + 1), Duration::from_secs(u64::from(n)))).collect();
+            let expected: Vec<_> = (0..500u32)
+                .map(|n| (Tick(n + 1), Duration::from_secs(u64::from(n))))
+                .collect();
             assert_eq!(seen, &expected, "at {rate} Hz");
             assert_eq!(app.world().resource::<RunnerCounters>().ticks(), 500);
         }
@@ -270,8 +292,15 @@ mod tests {
         let counters = app.world().resource::<RunnerCounters>().clone();
         assert_eq!(app.run(), AppExit::Success);
         assert_eq!(counters.ticks(), 20);
-        assert!(counters.overruns() >= 1 && counters.skipped() >= 4, "{counters:?}");
+        assert!(
+            counters.overruns() >= 1 && counters.skipped() >= 4,
+            "{counters:?}"
+        );
         // 19 intervals of 5 ms, of which the stalled one took five.
-        assert!(origin.elapsed() >= Duration::from_millis(19 * 5 + 4 * 5), "{:?}", origin.elapsed());
+        assert!(
+            origin.elapsed() >= Duration::from_millis(19 * 5 + 4 * 5),
+            "{:?}",
+            origin.elapsed()
+        );
     }
 }

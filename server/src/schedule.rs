@@ -64,7 +64,9 @@ pub struct SchedulePlugin;
 impl Plugin for SchedulePlugin {
     fn build(&self, app: &mut App) {
         use ServerSystems::{Index, Input, Publish, Receive, Simulate};
-        app.init_resource::<TickTimings>().init_resource::<Clock>().init_resource::<TickTime>();
+        app.init_resource::<TickTimings>()
+            .init_resource::<Clock>()
+            .init_resource::<TickTime>();
         app.configure_sets(FixedUpdate, (Receive, Input, Simulate, Index, Publish).chain());
         app.edit_schedule(FixedUpdate, |schedule| {
             schedule.set_executor(SingleThreadedExecutor::new());
@@ -163,7 +165,13 @@ mod tests {
         let mut app = app();
         let one = |mut order: ResMut<Order>| order.0.push("one");
         let other = |mut order: ResMut<Order>| order.0.push("other");
-        app.add_systems(FixedUpdate, (one.in_set(ServerSystems::Simulate), other.in_set(ServerSystems::Simulate)));
+        app.add_systems(
+            FixedUpdate,
+            (
+                one.in_set(ServerSystems::Simulate),
+                other.in_set(ServerSystems::Simulate),
+            ),
+        );
         let world = app.world_mut();
         let built = world.schedule_scope(FixedUpdate, |world, schedule| schedule.initialize(world).is_err());
         assert!(built, "{:?}", FixedUpdate.intern());

@@ -110,7 +110,14 @@ mod tests {
     fn axes_out_of_range_and_not_numbers_are_refused() {
         let input = |turn, thrust| SteerInput { turn, thrust }.validate().is_ok();
         assert!(input(0.0, 0.0) && input(1.0, -1.0) && input(-1.0, 1.0));
-        for bad in [1.000_1, -1.000_1, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
+        for bad in [
+            1.000_1,
+            -1.000_1,
+            f32::NAN,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::MAX,
+        ] {
             assert!(!input(bad, 0.0) && !input(0.0, bad), "{bad}");
         }
     }
@@ -118,7 +125,10 @@ mod tests {
     #[test]
     fn turns_left_at_a_positive_turn_and_reaches_what_it_says() {
         let (mut position, mut velocity, mut heading) = Default::default();
-        let input = SteerInput { turn: 1.0, thrust: 1.0 };
+        let input = SteerInput {
+            turn: 1.0,
+            thrust: 1.0,
+        };
         step(&mut position, &mut velocity, &mut heading, input, 0.05, 100.0);
         assert!((heading.0 - 0.3).abs() < 1e-6);
         assert!((velocity.0.length() - 7.5).abs() < 1e-5 && velocity.0.y > 0.0);

@@ -41,7 +41,10 @@ pub(super) fn apply_inputs<I: PlayerInput>(
         if bytes != active.decoded {
             // The worker let only valid inputs pass; were one not valid after all, it would be neutral.
             let input = bytes.and_then(|bytes| protocol.decode_input(bytes.as_slice()).ok());
-            *active = ActiveInput { input: input.unwrap_or_default(), decoded: bytes };
+            *active = ActiveInput {
+                input: input.unwrap_or_default(),
+                decoded: bytes,
+            };
         }
     }
     counters.add(&tally);

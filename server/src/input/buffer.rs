@@ -159,7 +159,10 @@ mod tests {
         assert_eq!(buffer.margin_16(), 8, "an older one says nothing about the clock");
         assert_eq!(buffer.offer(now + 31, input(3), now, 40), Offer::Kept);
         assert_eq!(buffer.offer(now + 32, input(4), now, i16::MAX), Offer::Early);
-        assert_eq!(buffer.offer(now - 0x7000_0000, input(4), now, i16::MIN), Offer::Late);
+        assert_eq!(
+            buffer.offer(now - 0x7000_0000, input(4), now, i16::MIN),
+            Offer::Late
+        );
         assert_eq!(buffer.take(now), Taken::Fresh(input(1)));
         for ahead in 1..31 {
             assert!(!matches!(buffer.take(now + ahead), Taken::Fresh(_)));

@@ -27,13 +27,25 @@ pub(super) fn drain_links(world: &mut World) {
 
 fn take(world: &mut World, time: &TickTime, counters: &mut InputCounters, value: ToSimulation) {
     match value {
-        ToSimulation::Joined { key, client_id, name, kind, .. } => {
+        ToSimulation::Joined {
+            key,
+            client_id,
+            name,
+            kind,
+            ..
+        } => {
             if join(world, key, client_id, name, kind).is_none() {
                 tracing::error!(?key, "a worker announced a session twice");
             }
         }
         ToSimulation::Left { key, reason } => leave(world, key, reason),
-        ToSimulation::Input { key, tick, arrived_at, bytes, .. } => {
+        ToSimulation::Input {
+            key,
+            tick,
+            arrived_at,
+            bytes,
+            ..
+        } => {
             let player = world.resource::<Players>().get(key);
             let Some(mut buffer) = player.and_then(|player| world.get_mut::<InputBuffer>(player)) else {
                 counters.stray += 1;
@@ -49,7 +61,11 @@ fn take(world: &mut World, time: &TickTime, counters: &mut InputCounters, value:
         }
         ToSimulation::Message { key, channel, bytes } => {
             if let Some(player) = world.resource::<Players>().get(key) {
-                world.write_message(MessageReceived { player, channel, bytes });
+                world.write_message(MessageReceived {
+                    player,
+                    channel,
+                    bytes,
+                });
             } else {
                 counters.stray += 1;
             }
@@ -62,7 +78,9 @@ fn margin_16(time: &TickTime, tick: Tick, arrived_at: Duration) -> i16 {
     let nanos = |duration: Duration| duration.as_nanos() as i64;
     let length = nanos(time.length);
     let ahead = nanos(time.started_at) - nanos(arrived_at) + i64::from(tick.since(time.tick)) * length;
-    (i128::from(ahead) * 16).div_euclid(i128::from(length.max(1))).clamp(i16::MIN.into(), i16::MAX.into()) as i16
+    (i128::from(ahead) * 16)
+        .div_euclid(i128::from(length.max(1)))
+        .clamp(i16::MIN.into(), i16::MAX.into()) as i16
 }
 
 impl InputCounters {
@@ -95,6 +113,9 @@ mod tests {
         assert_eq!(margin(99, 4_975), -8);
         assert_eq!(margin(100, 5_001), -1);
         assert_eq!(margin(u32::MAX, 5_000), -101 * 16);
-        assert_eq!((margin(1 << 30, 0), margin(100 + (1 << 31), 0)), (i16::MAX, i16::MIN));
+        assert_eq!(
+            (margin(1 << 30, 0), margin(100 + (1 << 31), 0)),
+            (i16::MAX, i16::MIN)
+        );
     }
 }

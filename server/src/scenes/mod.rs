@@ -83,12 +83,16 @@ pub struct ScenePlugin(pub Scene);
 
 impl Plugin for ScenePlugin {
     fn build(&self, app: &mut App) {
-        app.insert_resource(SceneWorld { scene: self.0, side: self.0.side() })
-            .add_plugins((BenchProtocol, InputPlugin::<SteerInput>::default()));
+        app.insert_resource(SceneWorld {
+            scene: self.0,
+            side: self.0.side(),
+        })
+        .add_plugins((BenchProtocol, InputPlugin::<SteerInput>::default()));
         if self.0 == Scene::Idle {
             return;
         }
-        app.init_resource::<ownership::Unowned>().add_systems(Startup, ownership::fill_world);
+        app.init_resource::<ownership::Unowned>()
+            .add_systems(Startup, ownership::fill_world);
         let joining = (ownership::release_avatars, ownership::give_avatars).chain();
         if self.0.moves() {
             let moving = (joining, movement::steer_avatars, movement::roam).chain();

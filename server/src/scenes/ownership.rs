@@ -20,7 +20,12 @@ pub(super) struct Unowned {
 }
 
 /// Spawns the scene's entities, strewn evenly.
-pub(super) fn fill_world(mut commands: Commands, mut unowned: ResMut<Unowned>, world: Res<SceneWorld>, seed: Res<Seed>) {
+pub(super) fn fill_world(
+    mut commands: Commands,
+    mut unowned: ResMut<Unowned>,
+    world: Res<SceneWorld>,
+    seed: Res<Seed>,
+) {
     for _ in 0..world.scene.entities() {
         let entity = spawn(&mut commands, &mut unowned, &world, *seed);
         unowned.entities.push(entity);
@@ -59,10 +64,14 @@ pub(super) fn give_avatars(
         if joined.player.kind != PeerKind::Throng || !players.contains(joined.entity) {
             continue;
         }
-        let avatar =
-            unowned.entities.pop().unwrap_or_else(|| spawn(&mut commands, &mut unowned, &world, *seed));
+        let avatar = unowned
+            .entities
+            .pop()
+            .unwrap_or_else(|| spawn(&mut commands, &mut unowned, &world, *seed));
         commands.entity(avatar).insert(Owner(joined.player.id));
-        commands.entity(joined.entity).insert((Avatar(avatar), Viewer { radius: VIEW_RADIUS }));
+        commands
+            .entity(joined.entity)
+            .insert((Avatar(avatar), Viewer { radius: VIEW_RADIUS }));
     }
 }
 
@@ -74,5 +83,9 @@ fn spawn(commands: &mut Commands, unowned: &mut Unowned, world: &SceneWorld, see
     let place = Vec2::new(random.within(-edge, edge), random.within(-edge, edge));
     let heading = random.within(-std::f32::consts::PI, std::f32::consts::PI);
     let still = (Replicated::default(), Position(place), Heading(heading));
-    if world.scene.moves() { commands.spawn((still, Helm::default())).id() } else { commands.spawn(still).id() }
+    if world.scene.moves() {
+        commands.spawn((still, Helm::default())).id()
+    } else {
+        commands.spawn(still).id()
+    }
 }

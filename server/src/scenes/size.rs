@@ -55,11 +55,18 @@ mod tests {
                 };
                 let places: Vec<_> = (0..u64::from(entities)).map(place).collect();
                 for at in (0..places.len()).step_by(places.len() / 100) {
-                    seen += places.iter().filter(|other| other.distance(places[at]) <= VIEW_RADIUS).count() - 1;
+                    seen += places
+                        .iter()
+                        .filter(|other| other.distance(places[at]) <= VIEW_RADIUS)
+                        .count()
+                        - 1;
                 }
             }
             let mean = seen as f64 / (worlds * 100) as f64;
-            assert!((mean / f64::from(visible) - 1.0).abs() < 0.03, "{entities} {visible}: {mean}");
+            assert!(
+                (mean / f64::from(visible) - 1.0).abs() < 0.03,
+                "{entities} {visible}: {mean}"
+            );
         }
     }
 

@@ -34,7 +34,9 @@ struct Watch {
 
 /// Sets up the watches. Runs once, when the registry is complete.
 pub(super) fn watch_components(world: &mut World) {
-    let Some(protocol) = world.get_resource::<Protocol>().cloned() else { return };
+    let Some(protocol) = world.get_resource::<Protocol>().cloned() else {
+        return;
+    };
     let watch = |entry: &ComponentEntry| Watch {
         entry: entry.clone(),
         component: entry.register(world),
@@ -48,7 +50,11 @@ pub(super) fn watch_components(world: &mut World) {
 /// Writes every changed component into its entity's cold row.
 pub(super) fn follow_components(world: &mut World) {
     world.resource_scope(|world, mut watches: Mut<Watches>| {
-        let Watches { watches, since, found } = &mut *watches;
+        let Watches {
+            watches,
+            since,
+            found,
+        } = &mut *watches;
         if watches.is_empty() {
             return;
         }
@@ -56,7 +62,11 @@ pub(super) fn follow_components(world: &mut World) {
         for watch in watches.iter_mut() {
             let id = watch.entry.id;
             if let Some(removed) = world.removed_components().get(watch.component) {
-                for entity in watch.removed.read(removed).map(|removed| Entity::from(removed.clone())) {
+                for entity in watch
+                    .removed
+                    .read(removed)
+                    .map(|removed| Entity::from(removed.clone()))
+                {
                     // Those that were despawned have no slot, those that have it again are found below.
                     found.extend(slot_of(entity).map(|slot| (slot, id, None)));
                 }
@@ -67,12 +77,20 @@ pub(super) fn follow_components(world: &mut World) {
         }
         let slots = world.resource::<Slots>();
         for &slot in &slots.fresh {
-            let Some(entity) = slots.entity(slot).and_then(|entity| world.get_entity(entity).ok()) else { continue };
+            let Some(entity) = slots
+                .entity(slot)
+                .and_then(|entity| world.get_entity(entity).ok())
+            else {
+                continue;
+            };
             let entity = FilteredEntityRef::from(entity);
-            let values = watches.iter().filter_map(|watch| Some((watch.entry.id, watch.entry.read(&entity)?)));
+            let values = watches
+                .iter()
+                .filter_map(|watch| Some((watch.entry.id, watch.entry.read(&entity)?)));
             found.extend(values.map(|(id, value)| (slot, id, Some(value))));
         }
-        *since = world.change_tick();
+        // Counted up, so that whatever runs next writes a newer tick than this one.
+        *since = world.increment_change_tick();
         let tick = world.resource::<TickTime>().tick;
         let mut rows = world.resource_mut::<Rows>();
         for (slot, id, value) in found.drain(..) {

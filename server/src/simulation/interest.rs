@@ -25,11 +25,7 @@ pub struct Space(pub SpatialIndex);
 pub struct Areas(pub AreaTable);
 
 /// Moves every eye to where its avatar's row is, so that players and clients agree on it to the bit.
-pub(super) fn move_eyes(
-    mut eyes: Query<(&Avatar, &mut Eye)>,
-    avatars: Query<&Replicated>,
-    rows: Res<Rows>,
-) {
+pub(super) fn move_eyes(mut eyes: Query<(&Avatar, &mut Eye)>, avatars: Query<&Replicated>, rows: Res<Rows>) {
     for (avatar, mut eye) in &mut eyes {
         let slot = avatars.get(avatar.0).ok().and_then(Replicated::slot);
         if let Some(row) = slot.and_then(|slot| rows.0.row(slot)) {
@@ -67,7 +63,9 @@ pub(super) fn build_areas(mut areas: ResMut<Areas>, space: Res<Space>, parallel:
 
 /// Counts a viewer out when its player goes.
 pub(super) fn forget_area(mut world: DeferredWorld, context: HookContext) {
-    let key = world.get::<AreaOfInterest>(context.entity).and_then(|interest| interest.key);
+    let key = world
+        .get::<AreaOfInterest>(context.entity)
+        .and_then(|interest| interest.key);
     if let (Some(key), Some(mut areas)) = (key, world.get_resource_mut::<Areas>()) {
         areas.0.exchange(Some(key), None);
     }

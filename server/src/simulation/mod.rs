@@ -53,7 +53,12 @@ pub struct SimulationPlugin {
 
 impl Default for SimulationPlugin {
     fn default() -> Self {
-        Self { source: SourceId(0), seed: 0, threads: 1, start: Tick(0) }
+        Self {
+            source: SourceId(0),
+            seed: 0,
+            threads: 1,
+            start: Tick(0),
+        }
     }
 }
 
@@ -96,7 +101,9 @@ impl Plugin for SimulationPlugin {
                 )
                     .chain()
                     .in_set(ServerSystems::Index),
-                (publish::publish_frame, publish::hand_over).chain().in_set(ServerSystems::Publish),
+                (publish::publish_frame, publish::hand_over)
+                    .chain()
+                    .in_set(ServerSystems::Publish),
             ),
         );
     }

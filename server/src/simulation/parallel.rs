@@ -27,8 +27,13 @@ impl Parallel {
             return Ok(Self::default());
         }
         let builder = ThreadPoolBuilder::new().num_threads(threads);
-        let pool = builder.thread_name(|index| format!("simulation-{index}")).build()?;
-        Ok(Self { pool: Some(pool), used: AtomicU64::new(0) })
+        let pool = builder
+            .thread_name(|index| format!("simulation-{index}"))
+            .build()?;
+        Ok(Self {
+            pool: Some(pool),
+            used: AtomicU64::new(0),
+        })
     }
 
     /// Executes `work` for every chunk, in any order, and returns when all are done.

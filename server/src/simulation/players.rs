@@ -92,7 +92,10 @@ impl Players {
     #[inline]
     #[must_use]
     pub fn get(&self, key: SessionKey) -> Option<Entity> {
-        let seat = (*self.sessions.get(usize::from(key.worker))?.get(key.session.index as usize)?)?;
+        let seat = (*self
+            .sessions
+            .get(usize::from(key.worker))?
+            .get(key.session.index as usize)?)?;
         (seat.generation == key.session.generation).then_some(seat.entity)
     }
 
@@ -144,7 +147,13 @@ pub(crate) fn join(
     }
     players.ids_given += 1;
     let id = PlayerId(players.ids_given);
-    let player = Player { id, session, client_id, name, kind };
+    let player = Player {
+        id,
+        session,
+        client_id,
+        name,
+        kind,
+    };
     let entity = world.spawn(player).id();
     world.resource_mut::<Players>().sit_down(session, entity);
     world.write_message(PlayerJoined { entity, player });
@@ -153,10 +162,17 @@ pub(crate) fn join(
 
 /// Despawns the player of a session that ended; one that is not here is ignored.
 pub(crate) fn leave(world: &mut World, session: SessionKey, reason: LeaveReason) {
-    let Some(entity) = world.resource_mut::<Players>().stand_up(session) else { return };
+    let Some(entity) = world.resource_mut::<Players>().stand_up(session) else {
+        return;
+    };
     let avatar = world.get::<Avatar>(entity).map(|avatar| avatar.0);
     if let Some(&player) = world.get::<Player>(entity) {
         world.despawn(entity);
-        world.write_message(PlayerLeft { entity, player, avatar, reason });
+        world.write_message(PlayerLeft {
+            entity,
+            player,
+            avatar,
+            reason,
+        });
     }
 }

@@ -46,7 +46,9 @@ pub(super) fn publish_frame(
         let row = PlayerRow {
             generation: player.session.session.generation,
             player: player.id,
-            entity: avatar.and_then(|avatar| avatars.get(avatar.0).ok()).and_then(Replicated::slot),
+            entity: avatar
+                .and_then(|avatar| avatars.get(avatar.0).ok())
+                .and_then(Replicated::slot),
             eye: eye.0,
             radius: viewer.map_or(0.0, |viewer| viewer.radius),
             team: team.0,

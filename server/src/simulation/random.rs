@@ -16,7 +16,9 @@ impl Seed {
     #[inline]
     #[must_use]
     pub fn of(self, entity: GlobalId, tick: Tick) -> Random {
-        let mut stream = Random { state: self.0 ^ mix(entity.0) };
+        let mut stream = Random {
+            state: self.0 ^ mix(entity.0),
+        };
         stream.state = mix(stream.state) ^ u64::from(tick.0).wrapping_mul(STEP);
         stream
     }
@@ -62,12 +64,17 @@ mod tests {
             let mut buckets = [0u32; 16];
             for n in 0..160_000u32 {
                 let (entity, tick) = if over_ticks { (7, n) } else { (n, 7) };
-                let turn = Seed(1).of(GlobalId(u64::from(entity)), Tick(tick)).within(-0.3, 0.3);
+                let turn = Seed(1)
+                    .of(GlobalId(u64::from(entity)), Tick(tick))
+                    .within(-0.3, 0.3);
                 assert!((-0.3..0.3).contains(&turn));
                 buckets[((turn + 0.3) / 0.6 * 16.0) as usize] += 1;
             }
             // 10,000 each; four standard deviations are 400.
-            assert!(buckets.iter().all(|&count| (9_600..10_400).contains(&count)), "{buckets:?}");
+            assert!(
+                buckets.iter().all(|&count| (9_600..10_400).contains(&count)),
+                "{buckets:?}"
+            );
         }
     }
 

@@ -50,7 +50,10 @@ impl Replicated {
 
 impl Default for Replicated {
     fn default() -> Self {
-        Self { slot: NO_SLOT, global: GlobalId::default() }
+        Self {
+            slot: NO_SLOT,
+            global: GlobalId::default(),
+        }
     }
 }
 
@@ -179,10 +182,19 @@ impl Kinds {
 
 /// Learns the components that tell kinds apart. Runs once, when the registry is complete.
 pub(super) fn learn_kinds(world: &mut World) {
-    let Some(protocol) = world.get_resource::<Protocol>().cloned() else { return };
-    let registered: Vec<_> = protocol.components().iter().map(|entry| entry.register(world)).collect();
+    let Some(protocol) = world.get_resource::<Protocol>().cloned() else {
+        return;
+    };
+    let registered: Vec<_> = protocol
+        .components()
+        .iter()
+        .map(|entry| entry.register(world))
+        .collect();
     let mut slots = world.resource_mut::<Slots>();
-    slots.kinds = Kinds { registered, ..Kinds::default() };
+    slots.kinds = Kinds {
+        registered,
+        ..Kinds::default()
+    };
 }
 
 /// Who an entity is, from its components.
@@ -202,7 +214,9 @@ pub(super) fn identity(
 
 fn take_slot(mut world: DeferredWorld, context: HookContext) {
     let archetype = world.entity(context.entity).archetype().id();
-    let Some(slots) = world.get_resource::<Slots>() else { return };
+    let Some(slots) = world.get_resource::<Slots>() else {
+        return;
+    };
     let known = slots.kinds.by_archetype.get(&archetype).copied();
     let components = match known {
         Some(_) => Vec::new(),
@@ -218,8 +232,12 @@ fn take_slot(mut world: DeferredWorld, context: HookContext) {
 
 fn give_slot_back(mut world: DeferredWorld, context: HookContext) {
     let slot = world.get::<Replicated>(context.entity).and_then(Replicated::slot);
-    let Some(tick) = world.get_resource::<TickTime>().map(|time| time.tick) else { return };
-    let (Some(slot), Some(mut slots)) = (slot, world.get_resource_mut::<Slots>()) else { return };
+    let Some(tick) = world.get_resource::<TickTime>().map(|time| time.tick) else {
+        return;
+    };
+    let (Some(slot), Some(mut slots)) = (slot, world.get_resource_mut::<Slots>()) else {
+        return;
+    };
     slots.entities[slot.index()] = None;
     slots.table.give_back(slot, tick);
     slots.events.push(SlotEvent::GivenBack(slot));
@@ -227,6 +245,8 @@ fn give_slot_back(mut world: DeferredWorld, context: HookContext) {
 
 fn note_identity(mut world: DeferredWorld, context: HookContext) {
     let slot = world.get::<Replicated>(context.entity).and_then(Replicated::slot);
-    let (Some(slot), Some(mut slots)) = (slot, world.get_resource_mut::<Slots>()) else { return };
+    let (Some(slot), Some(mut slots)) = (slot, world.get_resource_mut::<Slots>()) else {
+        return;
+    };
     slots.events.push(SlotEvent::Identified(slot, context.entity));
 }

@@ -46,7 +46,9 @@ pub(super) fn follow_lives(
             }
             SlotEvent::Taken(slot, entity) | SlotEvent::Identified(slot, entity) => {
                 // It may be gone again, or have become another one; then an event of that follows.
-                let Ok((replicated, pose, owner, team, importance)) = entities.get(entity) else { continue };
+                let Ok((replicated, pose, owner, team, importance)) = entities.get(entity) else {
+                    continue;
+                };
                 if replicated.slot() != Some(slot) {
                     continue;
                 }
@@ -54,7 +56,8 @@ pub(super) fn follow_lives(
                 if rows.0.row(slot).is_some() {
                     rows.0.set_identity(slot, identity, time.tick);
                 } else {
-                    let quantize = |(position, velocity, heading)| Pose::quantize(position, velocity, heading);
+                    let quantize =
+                        |(position, velocity, heading)| Pose::quantize(position, velocity, heading);
                     let pose = pose.map(quantize).unwrap_or_default();
                     rows.0.insert(slot, identity, pose, time.tick);
                     space.0.insert(slot, pose.x, pose.y);
@@ -78,10 +81,16 @@ pub(super) fn follow_poses(
 ) -> Result {
     for (replicated, positions, velocities, headings) in poses.contiguous_iter()? {
         let newer = Newer::than(&positions);
-        let columns =
-            [positions.changed_ticks_slice(), velocities.changed_ticks_slice(), headings.changed_ticks_slice()];
-        let (positions, velocities, headings) =
-            (positions.into_inner(), velocities.into_inner(), headings.into_inner());
+        let columns = [
+            positions.changed_ticks_slice(),
+            velocities.changed_ticks_slice(),
+            headings.changed_ticks_slice(),
+        ];
+        let (positions, velocities, headings) = (
+            positions.into_inner(),
+            velocities.into_inner(),
+            headings.into_inner(),
+        );
         for start in (0..replicated.len()).step_by(BLOCK) {
             let block = start..(start + BLOCK).min(replicated.len());
             if !columns.iter().any(|ticks| newer.any(&ticks[block.clone()])) {
@@ -123,7 +132,10 @@ struct Newer {
 impl Newer {
     fn than<T>(column: &ContiguousRef<'_, T>) -> Self {
         let (now, last) = (column.this_run_tick().get(), column.last_run_tick().get());
-        Self { now, age: now.wrapping_sub(last) }
+        Self {
+            now,
+            age: now.wrapping_sub(last),
+        }
     }
 
     #[inline]

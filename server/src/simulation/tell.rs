@@ -30,13 +30,17 @@ impl Tell<'_> {
     {
         let mut bytes = Vec::new();
         let channel = self.protocol.encode_message(message, &mut bytes)?;
-        self.outbox.letters.push(Letter::Message(player.session, channel.id(), bytes.into()));
+        self.outbox
+            .letters
+            .push(Letter::Message(player.session, channel.id(), bytes.into()));
         Ok(())
     }
 
     /// Ends a player's session. Its `PlayerLeft` comes in a later tick, from the worker.
     pub fn kick(&mut self, player: &Player) {
-        self.outbox.letters.push(Letter::Disconnect(player.session, LeaveReason::Kicked));
+        self.outbox
+            .letters
+            .push(Letter::Disconnect(player.session, LeaveReason::Kicked));
     }
 }
 
@@ -68,7 +72,9 @@ impl Outbox {
     pub(super) fn send(&mut self, links: &mut [SimulationLink]) {
         for letter in self.letters.drain(..) {
             let (Letter::Message(key, ..) | Letter::Disconnect(key, _)) = letter;
-            let Some(link) = links.iter_mut().find(|link| link.worker() == key.worker) else { continue };
+            let Some(link) = links.iter_mut().find(|link| link.worker() == key.worker) else {
+                continue;
+            };
             match letter {
                 // A full queue ends the session, which the link counts.
                 Letter::Message(key, channel, bytes) => drop(link.send(key, channel, bytes)),

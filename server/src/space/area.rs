@@ -92,7 +92,7 @@ impl AreaKey {
     fn build(self, index: &SpatialIndex) -> Area {
         let mut leaves = Vec::new();
         index.leaves_near(self.centre(), self.reach(), |leaf, distance2| {
-            leaves.push((distance2, leaf))
+            leaves.push((distance2, leaf));
         });
         leaves.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let near = |distance2: f64| {
@@ -113,6 +113,8 @@ pub struct AreaTable {
     areas: BTreeMap<AreaKey, Shared>,
     stale: Vec<StaleArea>,
     nothing: Arc<Area>,
+    /// Whether an area was counted in that has never been built.
+    any_new: bool,
     built: u64,
 }
 
@@ -131,11 +133,12 @@ impl AreaTable {
             return;
         }
         if let Some(key) = new {
-            let fresh = Shared {
+            let shared = self.areas.entry(key).or_insert_with(|| Shared {
                 stale: true,
                 ..Shared::default()
-            };
-            self.areas.entry(key).or_insert(fresh).viewers += 1;
+            });
+            shared.viewers += 1;
+            self.any_new |= shared.stale;
         }
         if let Some(key) = old
             && let Some(shared) = self.areas.get_mut(&key)
@@ -152,6 +155,10 @@ impl AreaTable {
     pub fn list_stale(&mut self, index: &SpatialIndex) -> &mut [StaleArea] {
         let changed = index.changed_roots();
         self.stale.clear();
+        if changed.is_empty() && !std::mem::take(&mut self.any_new) {
+            return &mut self.stale;
+        }
+        self.any_new = false;
         for (&key, shared) in &mut self.areas {
             if std::mem::take(&mut shared.stale) || key.touches(changed) {
                 self.stale.push(StaleArea { key, area: None });

@@ -188,7 +188,7 @@ mod tests {
             // A third of them has never moved from where it is, so both layers are full.
             index.remove(slot);
             index.insert(slot, x, y);
-            if slot.0 % 3 != 0 {
+            if !slot.0.is_multiple_of(3) {
                 index.place(slot, x, y, Tick(1));
             }
         }

@@ -15,8 +15,15 @@ const PLAYERS: u32 = 100;
 
 /// A crowd that players join, steer and leave, and that is large enough for several chunks of work.
 fn run(seed: u64, threads: usize) -> (Vec<Checksum>, u32) {
-    let simulation = SimulationPlugin { seed, threads, ..SimulationPlugin::default() };
-    let scene = ScenePlugin(Scene::Crowd { entities: 5_000, visible: 50 });
+    let simulation = SimulationPlugin {
+        seed,
+        threads,
+        ..SimulationPlugin::default()
+    };
+    let scene = ScenePlugin(Scene::Crowd {
+        entities: 5_000,
+        visible: 50,
+    });
     let mut harness = Harness::new(simulation, scene);
     let mut keys: Vec<_> = (0..PLAYERS).map(|index| harness.join(index)).collect();
     let mut sums = Vec::new();
@@ -24,16 +31,33 @@ fn run(seed: u64, threads: usize) -> (Vec<Checksum>, u32) {
         let tick = harness.next();
         for (index, &key) in keys.iter().enumerate() {
             let mut random = Seed(seed).of(GlobalId(u64::MAX - index as u64), tick);
-            let input = SteerInput { turn: random.within(-1.0, 1.0), thrust: random.within(-1.0, 1.0) };
-            let bytes = harness.app.world().resource::<Protocol>().encode_input(&input).unwrap();
+            let input = SteerInput {
+                turn: random.within(-1.0, 1.0),
+                thrust: random.within(-1.0, 1.0),
+            };
+            let bytes = harness
+                .app
+                .world()
+                .resource::<Protocol>()
+                .encode_input(&input)
+                .unwrap();
             if random.within(0.0, 1.0) < 0.9 {
                 let arrived_at = harness.now();
-                harness.worker.input(ToSimulation::Input { key, tick, view_tick_256: None, arrived_at, bytes });
+                harness.worker.input(ToSimulation::Input {
+                    key,
+                    tick,
+                    view_tick_256: None,
+                    arrived_at,
+                    bytes,
+                });
             }
         }
         if tick.0.is_multiple_of(8) {
             let key = keys.swap_remove(seed as usize % keys.len());
-            harness.worker.announce(ToSimulation::Left { key, reason: LeaveReason::Client });
+            harness.worker.announce(ToSimulation::Left {
+                key,
+                reason: LeaveReason::Client,
+            });
         }
         sums.push(harness.tick().checksum());
     }

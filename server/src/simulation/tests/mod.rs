@@ -45,7 +45,11 @@ impl Harness {
         let (near, worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
         app.insert_resource(WorkerLinks::new(vec![near]));
         finish_plugins(&mut app);
-        Self { app, worker, ticks: 0 }
+        Self {
+            app,
+            worker,
+            ticks: 0,
+        }
     }
 
     fn tick(&mut self) -> Arc<Frame> {
@@ -66,10 +70,19 @@ impl Harness {
     }
 
     fn join(&mut self, index: u32) -> SessionKey {
-        let key = SessionKey { worker: 0, session: SessionId { index, generation: 0 } };
+        let key = SessionKey {
+            worker: 0,
+            session: SessionId { index, generation: 0 },
+        };
         let (name, at) = (PlayerName::default(), self.now());
         let kind = PeerKind::Throng;
-        self.worker.announce(ToSimulation::Joined { key, client_id: u64::from(index), name, kind, at });
+        self.worker.announce(ToSimulation::Joined {
+            key,
+            client_id: u64::from(index),
+            name,
+            kind,
+            at,
+        });
         key
     }
 }

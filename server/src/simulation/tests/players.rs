@@ -21,18 +21,37 @@ fn harness(scene: Scene) -> Harness {
 }
 
 fn steer(harness: &mut Harness, key: SessionKey, tick: Tick, turn: f32) {
-    let bytes = harness.app.world().resource::<Protocol>().encode_input(&SteerInput { turn, thrust: 0.0 }).unwrap();
+    let bytes = harness
+        .app
+        .world()
+        .resource::<Protocol>()
+        .encode_input(&SteerInput { turn, thrust: 0.0 })
+        .unwrap();
     let arrived_at = harness.now().saturating_sub(TICK / 2);
-    assert!(harness.worker.input(ToSimulation::Input { key, tick, view_tick_256: None, arrived_at, bytes }));
+    assert!(harness.worker.input(ToSimulation::Input {
+        key,
+        tick,
+        view_tick_256: None,
+        arrived_at,
+        bytes
+    }));
 }
 
 fn avatar(frame: &Frame, key: SessionKey) -> Slot {
-    frame.players.get(key.worker, key.session).unwrap().entity.unwrap()
+    frame
+        .players
+        .get(key.worker, key.session)
+        .unwrap()
+        .entity
+        .unwrap()
 }
 
 #[test]
 fn a_player_owns_an_entity_that_its_input_turns() {
-    let mut harness = harness(Scene::Crowd { entities: 50, visible: 10 });
+    let mut harness = harness(Scene::Crowd {
+        entities: 50,
+        visible: 10,
+    });
     let key = harness.join(7);
     let first = harness.tick();
     let slot = avatar(&first, key);
@@ -49,7 +68,10 @@ fn a_player_owns_an_entity_that_its_input_turns() {
         let turned = (yaw(&frame) - before).rem_euclid(1_024.0);
         // 0.3 rad in steps; bounces at the edge turn it otherwise.
         let step = 0.3 / std::f64::consts::TAU * 1_024.0;
-        assert!((turned - step).abs() < 1.01 || frame.row(slot).unwrap().pose.x.abs() > 1_000, "{n}: {turned}");
+        assert!(
+            (turned - step).abs() < 1.01 || frame.row(slot).unwrap().pose.x.abs() > 1_000,
+            "{n}: {turned}"
+        );
         before = yaw(&frame);
     }
     // Repeated for five ticks, then neutral: it keeps its heading.
@@ -64,7 +86,10 @@ fn a_player_owns_an_entity_that_its_input_turns() {
 
 #[test]
 fn its_entity_is_free_again_when_it_leaves() {
-    let mut harness = harness(Scene::Crowd { entities: 1, visible: 1 });
+    let mut harness = harness(Scene::Crowd {
+        entities: 1,
+        visible: 1,
+    });
     let first = harness.join(0);
     let frame = harness.tick();
     let slot = avatar(&frame, first);
@@ -72,25 +97,55 @@ fn its_entity_is_free_again_when_it_leaves() {
     let frame = harness.tick();
     assert_ne!(avatar(&frame, second), slot, "one more was spawned");
     assert_eq!(frame.rows().count(), 2);
-    harness.worker.announce(ToSimulation::Left { key: first, reason: LeaveReason::TimedOut });
+    harness.worker.announce(ToSimulation::Left {
+        key: first,
+        reason: LeaveReason::TimedOut,
+    });
     let frame = harness.tick();
     assert!(frame.players.get(0, first.session).is_none());
-    assert_eq!((frame.identity(slot).owner, frame.players.len()), (PlayerId::NOBODY, 1));
-    let third = SessionKey { worker: 0, session: SessionId { index: 0, generation: 1 } };
+    assert_eq!(
+        (frame.identity(slot).owner, frame.players.len()),
+        (PlayerId::NOBODY, 1)
+    );
+    let third = SessionKey {
+        worker: 0,
+        session: SessionId {
+            index: 0,
+            generation: 1,
+        },
+    };
     let kind = PeerKind::Throng;
     let (name, at) = Default::default();
-    harness.worker.announce(ToSimulation::Joined { key: third, client_id: 3, name, kind, at });
+    harness.worker.announce(ToSimulation::Joined {
+        key: third,
+        client_id: 3,
+        name,
+        kind,
+        at,
+    });
     let frame = harness.tick();
-    assert_eq!((avatar(&frame, third), frame.identity(slot).owner), (slot, PlayerId(3)));
+    assert_eq!(
+        (avatar(&frame, third), frame.identity(slot).owner),
+        (slot, PlayerId(3))
+    );
 }
 
 #[test]
 fn who_comes_and_goes_within_a_tick_takes_nothing_along() {
-    let mut harness = harness(Scene::Crowd { entities: 1, visible: 1 });
+    let mut harness = harness(Scene::Crowd {
+        entities: 1,
+        visible: 1,
+    });
     for n in 0..10 {
         let key = harness.join(n);
-        harness.worker.announce(ToSimulation::Left { key, reason: LeaveReason::Client });
-        harness.worker.announce(ToSimulation::Left { key, reason: LeaveReason::Client });
+        harness.worker.announce(ToSimulation::Left {
+            key,
+            reason: LeaveReason::Client,
+        });
+        harness.worker.announce(ToSimulation::Left {
+            key,
+            reason: LeaveReason::Client,
+        });
         let frame = harness.tick();
         assert_eq!((frame.players.len(), frame.rows().count()), (0, 1));
     }
@@ -105,22 +160,49 @@ fn renet_peers_and_idle_clients_own_nothing_and_see_nothing() {
     let row = frame.players.get(0, key.session).unwrap();
     assert_eq!((row.entity, row.radius, row.area.leaves.len()), (None, 0.0, 0));
 
-    let mut harness = self::harness(Scene::Crowd { entities: 5, visible: 2 });
-    let key = SessionKey { worker: 0, session: SessionId { index: 0, generation: 0 } };
+    let mut harness = self::harness(Scene::Crowd {
+        entities: 5,
+        visible: 2,
+    });
+    let key = SessionKey {
+        worker: 0,
+        session: SessionId {
+            index: 0,
+            generation: 0,
+        },
+    };
     let kind = PeerKind::Renet;
     let (name, at) = Default::default();
-    harness.worker.announce(ToSimulation::Joined { key, client_id: 1, name, kind, at });
+    harness.worker.announce(ToSimulation::Joined {
+        key,
+        client_id: 1,
+        name,
+        kind,
+        at,
+    });
     let frame = harness.tick();
-    assert_eq!(frame.players.get(0, key.session).map(|row| row.entity), Some(None));
+    assert_eq!(
+        frame.players.get(0, key.session).map(|row| row.entity),
+        Some(None)
+    );
 }
 
 #[test]
 fn inputs_of_strangers_and_of_other_times_are_counted_and_do_nothing() {
-    let mut harness = harness(Scene::Crowd { entities: 5, visible: 2 });
+    let mut harness = harness(Scene::Crowd {
+        entities: 5,
+        visible: 2,
+    });
     let key = harness.join(0);
     harness.tick();
     let next = harness.next();
-    let stranger = SessionKey { worker: 0, session: SessionId { index: 0, generation: 9 } };
+    let stranger = SessionKey {
+        worker: 0,
+        session: SessionId {
+            index: 0,
+            generation: 9,
+        },
+    };
     steer(&mut harness, stranger, next, 1.0);
     steer(&mut harness, key, next - 1, 1.0);
     steer(&mut harness, key, next + 1_000_000, 1.0);
@@ -129,13 +211,26 @@ fn inputs_of_strangers_and_of_other_times_are_counted_and_do_nothing() {
     }
     harness.tick();
     let counters = *harness.app.world().resource::<InputCounters>();
-    let expected = InputCounters { kept: 1, late: 1, early: 1, duplicate: 999, stray: 1, ..Default::default() };
+    let expected = InputCounters {
+        kept: 1,
+        late: 1,
+        early: 1,
+        duplicate: 999,
+        stray: 1,
+        ..Default::default()
+    };
     assert_eq!(counters, expected);
 }
 
 #[test]
 fn a_view_covers_exactly_what_can_be_seen_while_all_move() {
-    for scene in [Scene::Crowd { entities: 2_000, visible: 40 }, Scene::Hotspot { entities: 1_500 }] {
+    for scene in [
+        Scene::Crowd {
+            entities: 2_000,
+            visible: 40,
+        },
+        Scene::Hotspot { entities: 1_500 },
+    ] {
         let mut harness = harness(scene);
         let keys: Vec<_> = (0..60).map(|index| harness.join(index)).collect();
         for _ in 0..60 {
@@ -152,10 +247,17 @@ fn a_view_covers_exactly_what_can_be_seen_while_all_move() {
                 });
                 let mut count = 0;
                 for (slot, _) in seen {
-                    assert!(covered.binary_search(&slot).is_ok(), "{slot:?} is in sight and not in the area");
+                    assert!(
+                        covered.binary_search(&slot).is_ok(),
+                        "{slot:?} is in sight and not in the area"
+                    );
                     count += 1;
                 }
-                assert!(covered.len() <= count * 4, "{} examined for {count}", covered.len());
+                assert!(
+                    covered.len() <= count * 4,
+                    "{} examined for {count}",
+                    covered.len()
+                );
                 let mut found = Vec::new();
                 index.within(&frame.index, row.eye, VIEW_RADIUS * REACH_FACTOR, &mut found);
                 assert_eq!(found.len(), count);
@@ -185,9 +287,18 @@ fn cells_split_and_merge_as_a_crowd_gathers_and_disperses() {
     };
     let together = gather(&mut harness, 30.0);
     let apart = gather(&mut harness, 3_000.0);
-    assert!(together.splits > 10 && apart.merges > 10, "{together:?} {apart:?}");
+    assert!(
+        together.splits > 10 && apart.merges > 10,
+        "{together:?} {apart:?}"
+    );
     harness.worker.announce(ToSimulation::Left {
-        key: SessionKey { worker: 0, session: SessionId { index: 0, generation: 0 } },
+        key: SessionKey {
+            worker: 0,
+            session: SessionId {
+                index: 0,
+                generation: 0,
+            },
+        },
         reason: LeaveReason::Client,
     });
     harness.tick();

@@ -90,23 +90,20 @@ mod tests {
     fn finds_exactly_what_was_added_or_changed() {
         let mut world = World::new();
         let (mut table, mut sparse) = (Scan::<Table>::default(), Scan::<Sparse>::default());
-        let start = world.change_tick();
+        let start = world.increment_change_tick();
         assert!(changed(&mut table, &world, start).is_empty(), "not known yet");
         let entities: Vec<_> = (0..300)
             .map(|n| world.spawn((Table(n), Sparse(n))).id())
             .collect();
-        world.increment_change_tick();
         assert_eq!(changed(&mut table, &world, start).len(), 300);
         assert_eq!(changed(&mut sparse, &world, start).len(), 300);
 
-        let since = world.change_tick();
-        world.increment_change_tick();
+        let since = world.increment_change_tick();
         for &at in &[0usize, 63, 64, 299] {
             world.get_mut::<Table>(entities[at]).unwrap().0 = 1_000;
             world.get_mut::<Sparse>(entities[at]).unwrap().0 = 1_000;
         }
         let late = world.spawn(Table(7)).id();
-        world.increment_change_tick();
         let found = changed(&mut table, &world, since);
         assert_eq!(found.len(), 5);
         assert_eq!(
@@ -114,8 +111,7 @@ mod tests {
             (Some(&Table(7)), Some(&Table(1_000)))
         );
         assert_eq!(changed(&mut sparse, &world, since).len(), 4);
-        let since = world.change_tick();
-        world.increment_change_tick();
+        let since = world.increment_change_tick();
         assert!(changed(&mut table, &world, since).is_empty());
     }
 }
