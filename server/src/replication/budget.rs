@@ -38,7 +38,8 @@ impl Budget {
 
     /// Adds what `ticks` ticks bring, and once a second adapts the rate to loss.
     pub(super) fn refill(&mut self, ticks: u32, bytes_per_second: u32, tick_rate: u16) {
-        self.account = (self.account + i64::from(self.rate) * i64::from(ticks)).min(burst(self.rate, tick_rate));
+        self.account =
+            (self.account + i64::from(self.rate) * i64::from(ticks)).min(burst(self.rate, tick_rate));
         self.ticks_to_review = self.ticks_to_review.saturating_sub(ticks);
         if self.ticks_to_review == 0 {
             self.ticks_to_review = u32::from(tick_rate);

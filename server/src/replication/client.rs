@@ -6,7 +6,9 @@ use throng_shared::limits::{
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::input::SnapshotAck;
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::protocol::snapshot::{OwnerBlock, PACKET_BITS_MAX, SECTION_BITS_MAX, SNAPSHOT_PARTS_MAX, ShortId, short_id_bits};
+use throng_shared::protocol::snapshot::{
+    OwnerBlock, PACKET_BITS_MAX, SECTION_BITS_MAX, SNAPSHOT_PARTS_MAX, ShortId, short_id_bits,
+};
 use throng_shared::tick::Tick;
 
 use super::SOURCES_MAX;
@@ -132,8 +134,15 @@ impl ClientReplication {
     ) -> Written {
         let config = view.config;
         let tick_rate = config.tick_rate.max(1);
-        let newest = view.histories.iter().take(SOURCES_MAX).filter_map(FrameHistory::newest);
-        let Some(tick) = newest.map(|frame| frame.tick).reduce(|a, b| if b.is_after(a) { b } else { a }) else {
+        let newest = view
+            .histories
+            .iter()
+            .take(SOURCES_MAX)
+            .filter_map(FrameHistory::newest);
+        let Some(tick) = newest
+            .map(|frame| frame.tick)
+            .reduce(|a, b| if b.is_after(a) { b } else { a })
+        else {
             return Written::default();
         };
         let elapsed = self.last_tick.map_or(1, |last| tick.since(last).max(0) as u32);
@@ -195,7 +204,9 @@ impl ClientReplication {
         sights: &[Sight<'_>],
         tick: Tick,
     ) -> Option<usize> {
-        let (gathered, own) = scratch.interest.update(&mut self.known, sights, config.known, tick);
+        let (gathered, own) = scratch
+            .interest
+            .update(&mut self.known, sights, config.known, tick);
         scratch.counters.gathered += gathered as u64;
         own
     }
@@ -229,7 +240,12 @@ impl ClientReplication {
                 protocol: view.protocol,
             };
             let cache = &mut scratch.caches[sight.source];
-            queue.collect(&self.known, cache, &input, &mut scratch.counters.components_refused);
+            queue.collect(
+                &self.known,
+                cache,
+                &input,
+                &mut scratch.counters.components_refused,
+            );
         }
     }
 
@@ -272,8 +288,10 @@ impl ClientReplication {
         };
         let (mut written, fates) = packing.pack(&mut self.known, &mut self.sent, sink);
         self.budget.count_lost(fates.lost);
-        self.budget
-            .spend(written.bytes + written.packets as usize * NETCODE_OVERHEAD_BYTES_MAX, tick_rate);
+        self.budget.spend(
+            written.bytes + written.packets as usize * NETCODE_OVERHEAD_BYTES_MAX,
+            tick_rate,
+        );
         if written.packets > 0 {
             self.last_packet = tick;
             self.last_input = last_input;
@@ -283,18 +301,19 @@ impl ClientReplication {
     }
 
     /// Makes the queue fit `room` bytes.
-    fn fit(&mut self, scratch: &mut ReplicationScratch, sights: &[Sight<'_>], own: Option<usize>, room: usize) -> u64 {
+    fn fit(
+        &mut self,
+        scratch: &mut ReplicationScratch,
+        sights: &[Sight<'_>],
+        own: Option<usize>,
+        room: usize,
+    ) -> u64 {
         let queue = &mut scratch.queue;
         let leaves = self.known.leaving.len() * (1 + self.id_bits as usize);
         let ids = self.known.entries.len();
         let sections = queue.plans.len() * SECTION_BITS_MAX + ids / 8 + self.id_bits as usize;
         let head = NETCODE_OVERHEAD_BYTES_MAX * 8 + PACKET_BITS_MAX;
-        let (mut bits, mut enters, mut updates) = (leaves, 0, 0);
-        for plan in &queue.plans {
-            bits += queue.enters[enters..plan.enters_end].iter().map(|item| plan.enter_bits(item)).sum::<usize>();
-            bits += queue.updates[updates..plan.updates_end].iter().map(|item| plan.update_bits(item) + 1).sum::<usize>();
-            (enters, updates) = (plan.enters_end, plan.updates_end);
-        }
+        let bits = leaves + queue.plans.iter().map(|plan| plan.bits).sum::<usize>();
         let packets = (bits / (PAYLOAD_BYTES_MAX * 8 - head - sections) + 1).min(SNAPSHOT_PARTS_MAX);
         if bits + packets * (head + sections) <= room * 8 {
             return 0;
@@ -306,13 +325,15 @@ impl ClientReplication {
             sources[sight.source] = Some(sight);
         }
         let distances2 = &scratch.interest.known_distances2;
-        scratch.buckets.select(queue, &mut self.known, own, room, |id, key| {
-            let sight = sources[usize::from(key.source().0)];
-            sight.map_or(Weight::default(), |sight| Weight {
-                importance: sight.frame.identity(key.slot()).importance,
-                nearness: 1.0 - distances2[id] / (sight.player.radius * sight.player.radius),
+        scratch
+            .buckets
+            .select(queue, &mut self.known, own, room, |id, key| {
+                let sight = sources[usize::from(key.source().0)];
+                sight.map_or(Weight::default(), |sight| Weight {
+                    importance: sight.frame.identity(key.slot()).importance,
+                    nearness: 1.0 - distances2[id] / (sight.player.radius * sight.player.radius),
+                })
             })
-        })
     }
 
     fn is_silent_for_long(&self, tick: Tick, tick_rate: u16) -> bool {
@@ -332,6 +353,10 @@ fn look<'a>(view: &ReplicationView<'a>, tick: Tick) -> impl Iterator<Item = Sigh
     histories.filter_map(move |(source, history)| {
         let frame = history.newest()?;
         let player = frame.players.get(worker, session)?;
-        (tick.since(frame.tick) < BASELINE_AGE_MAX as i32).then_some(Sight { source, frame, player })
+        (tick.since(frame.tick) < BASELINE_AGE_MAX as i32).then_some(Sight {
+            source,
+            frame,
+            player,
+        })
     })
 }

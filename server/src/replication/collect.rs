@@ -1,10 +1,12 @@
 //! What has to be said of the known entities, and in how many bits.
 
+use std::ops::Range;
+
 use throng_shared::limits::BASELINE_AGE_MAX;
 use throng_shared::protocol::delta::{DeltaBits, Motion, absolute_bits};
 use throng_shared::protocol::ids::Slot;
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::protocol::snapshot::{EXCEPTION_BITS, Enter, ShortId, enter_bits};
+use throng_shared::protocol::snapshot::{EXCEPTION_BITS, Enter, Presence, ShortId, enter_bits};
 
 use super::cache::{CACHED_AGE_MAX, Change, EncodeCache};
 use super::components::{Encoded, Viewer, Viewers};
@@ -12,27 +14,60 @@ use super::known::{Known, KnownEntry};
 use crate::frame::{Frame, FrameHistory, Row};
 
 /// Something to be said of one entity.
+///
+/// In two words, because a struct of small fields is put together in memory and then stalls being read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item {
     /// The difference of an update that has a baseline.
-    pub(super) bits: u64,
-    pub(super) id: u16,
-    /// Bits of pose and components, without what depends on the section.
-    pub(super) cost: u16,
-    /// Of the difference; 0 for enters and absolute updates.
-    pub(super) len: u8,
-    /// Ticks since the baseline; 0 without one.
-    pub(super) age: u8,
-    /// Place among the encoded components + 1; 0 without any.
-    pub(super) components: u16,
+    bits: u64,
+    /// From the lowest bits: id 16, cost 16, length of the difference 8, age 8, components 16.
+    rest: u64,
 }
 
 impl Item {
-    pub(super) fn delta(&self) -> DeltaBits {
+    #[inline(always)]
+    fn new(id: usize, cost: u64, delta: DeltaBits, age: u32) -> Self {
+        let len = u64::from(delta.len);
+        Self {
+            bits: delta.bits,
+            rest: id as u64 | cost << 16 | len << 32 | u64::from(age) << 40,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn id(self) -> usize {
+        usize::from(self.rest as u16)
+    }
+
+    /// Bits of pose and components, without what depends on the section.
+    #[inline(always)]
+    fn cost(self) -> usize {
+        usize::from((self.rest >> 16) as u16)
+    }
+
+    /// The difference; `len` is 0 for enters and absolute updates.
+    #[inline(always)]
+    pub(super) fn delta(self) -> DeltaBits {
         DeltaBits {
             bits: self.bits,
-            len: self.len,
+            len: (self.rest >> 32) as u8,
         }
+    }
+
+    /// Ticks since the baseline; 0 without one.
+    #[inline(always)]
+    pub(super) fn age(self) -> u8 {
+        (self.rest >> 40) as u8
+    }
+
+    /// Place among the encoded components.
+    #[inline(always)]
+    pub(super) fn components(self) -> Option<usize> {
+        usize::from((self.rest >> 48) as u16).checked_sub(1)
+    }
+
+    fn add_components(&mut self, place: usize, bits: usize) {
+        self.rest += (bits as u64) << 16 | (place as u64 + 1) << 48;
     }
 }
 
@@ -41,31 +76,35 @@ impl Item {
 pub(super) struct Plan {
     /// Place of the simulation among the histories.
     pub(super) source: usize,
-    /// Ends of its enters and updates; they start where those of the plan before end.
-    pub(super) enters_end: usize,
-    pub(super) updates_end: usize,
+    /// Its enters and updates among all in the queue.
+    pub(super) enters: Range<usize>,
+    pub(super) updates: Range<usize>,
     /// The most frequent age.
     pub(super) age: u8,
     pub(super) has_exceptions: bool,
     pub(super) has_components: bool,
+    /// The ids of its updates, as long as all of them are in the queue.
+    pub(super) presence: Presence,
+    /// Bits of its enters, and of its updates with their presence.
+    pub(super) bits: usize,
 }
 
 impl Plan {
     /// Bits of an enter in this section.
     #[inline(always)]
-    pub(super) fn enter_bits(&self, item: &Item) -> usize {
-        usize::from(item.cost) + usize::from(self.has_components)
+    pub(super) fn enter_bits(&self, item: Item) -> usize {
+        item.cost() + usize::from(self.has_components)
     }
 
     /// Bits of an update in this section, without its presence.
     #[inline(always)]
-    pub(super) fn update_bits(&self, item: &Item) -> usize {
-        let exception = match (self.has_exceptions, item.age == self.age) {
+    pub(super) fn update_bits(&self, item: Item) -> usize {
+        let exception = match (self.has_exceptions, item.age() == self.age) {
             (false, _) => 0,
             (true, true) => 1,
             (true, false) => EXCEPTION_BITS,
         };
-        usize::from(item.cost) + exception + usize::from(self.has_components)
+        item.cost() + exception + usize::from(self.has_components)
     }
 }
 
@@ -77,6 +116,8 @@ pub(super) struct Queue {
     pub(super) updates: Vec<Item>,
     pub(super) plans: Vec<Plan>,
     pub(super) encoded: Encoded,
+    /// Whether some of it was taken out again, to wait.
+    pub(super) is_reduced: bool,
 }
 
 /// What collecting reads.
@@ -103,6 +144,7 @@ impl Queue {
         self.updates.clear();
         self.plans.clear();
         self.encoded.clear();
+        self.is_reduced = false;
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -110,13 +152,24 @@ impl Queue {
     }
 
     /// Adds one simulation's enters and updates: of live entities whose row changed after it was sent.
-    pub(super) fn collect(&mut self, known: &Known, cache: &mut EncodeCache, input: &Collect<'_>, refused: &mut u64) {
-        let updates_start = self.updates.len();
-        let mut ages = [0u16; BASELINE_AGE_MAX as usize + 1];
-        let mut has_components = false;
+    pub(super) fn collect(
+        &mut self,
+        known: &Known,
+        cache: &mut EncodeCache,
+        input: &Collect<'_>,
+        refused: &mut u64,
+    ) {
+        let (enters_start, updates_start) = (self.enters.len(), self.updates.len());
+        let mut plan = Plan {
+            source: input.source,
+            ..Plan::default()
+        };
+        let mut ages = Usual::default();
+        let mut lookups = 0;
         let tick = input.frame.tick;
         for at in 0..known.live.words().len() {
             let confirmed = known.confirmed.word(at);
+            let mut updated = 0;
             let mut left = known.live.word(at);
             while left != 0 {
                 let bit = left.trailing_zeros();
@@ -134,7 +187,7 @@ impl Queue {
                     continue;
                 }
                 if confirmed >> bit & 1 == 0 {
-                    has_components |= self.push_enter(id, slot, row, input, refused);
+                    plan.has_components |= self.push_enter(id, slot, row, input, refused);
                     continue;
                 }
                 if input.distances2[id] > input.far2 && (tick.0 ^ slot.0) & 3 != 0 {
@@ -142,63 +195,66 @@ impl Queue {
                 }
                 let age = tick.since(entry.acked) as u32;
                 let change = match age {
-                    1..=CACHED_AGE_MAX => cache.get(tick, age, slot, || input.change(row, slot, age)),
+                    1..=CACHED_AGE_MAX => {
+                        lookups += 1;
+                        cache.get(tick, age, slot, || input.change(row, slot, age))
+                    }
                     _ if age <= BASELINE_AGE_MAX - input.older => input.change(row, slot, age),
                     _ => input.change_without_baseline(slot),
                 };
-                let mut item = Item {
-                    bits: change.delta.bits,
-                    id: id as u16,
-                    cost: change.delta.len.into(),
-                    len: change.delta.len,
-                    age: age as u8,
-                    components: 0,
+                let mut item = if change.delta().len > 0 {
+                    Item::new(id, change.delta().len.into(), change.delta(), age)
+                } else {
+                    Item::new(id, absolute_bits(&row.pose).into(), DeltaBits::default(), 0)
                 };
-                if change.delta.len == 0 {
-                    item.age = 0;
-                    item.cost = absolute_bits(&row.pose) as u16;
+                ages.count(item.age());
+                if change.has_components() {
+                    plan.has_components |= self.push_components(&mut item, entry, slot, input, refused);
                 }
-                ages[usize::from(item.age)] += 1;
-                if change.has_components {
-                    has_components |= self.push_components(&mut item, entry, slot, input, refused);
-                }
+                updated |= 1 << bit;
                 self.updates.push(item);
             }
+            plan.presence.insert_word(at, updated);
         }
-        let (age, has_exceptions) = usual_age(&ages, self.updates.len() - updates_start);
-        self.plans.push(Plan {
-            source: input.source,
-            enters_end: self.enters.len(),
-            updates_end: self.updates.len(),
-            age,
-            has_exceptions,
-            has_components,
-        });
+        let updates = &self.updates[updates_start..];
+        plan.age = ages.age;
+        plan.has_exceptions = updates.iter().any(|item| item.age() != plan.age);
+        cache.lookups += lookups;
+        plan.bits = plan.presence.bits(input.id_bits)
+            + updates.iter().map(|&item| plan.update_bits(item)).sum::<usize>()
+            + (self.enters[enters_start..].iter())
+                .map(|&item| plan.enter_bits(item))
+                .sum::<usize>();
+        plan.enters = enters_start..self.enters.len();
+        plan.updates = updates_start..self.updates.len();
+        self.plans.push(plan);
     }
 
     /// Adds an enter; answers whether it has components.
     #[cold]
-    fn push_enter(&mut self, id: usize, slot: Slot, row: &Row, input: &Collect<'_>, refused: &mut u64) -> bool {
+    fn push_enter(
+        &mut self,
+        id: usize,
+        slot: Slot,
+        row: &Row,
+        input: &Collect<'_>,
+        refused: &mut u64,
+    ) -> bool {
         let identity = input.frame.identity(slot);
         let enter = Enter {
             id: ShortId(id as u16),
             global: identity.global,
             pose: row.pose,
         };
-        let mut item = Item {
-            bits: 0,
-            id: id as u16,
-            cost: enter_bits(&enter, input.id_bits) as u16,
-            len: 0,
-            age: 0,
-            components: 0,
-        };
+        let cost = enter_bits(&enter, input.id_bits) as u64;
+        let mut item = Item::new(id, cost, DeltaBits::default(), 0);
         let cold = input.frame.cold(slot);
         if let Some(cold) = cold {
             let (viewer, viewers, protocol) = (input.viewer, input.viewers, input.protocol);
-            let (place, bits) = self.encoded.push(cold, identity, viewer, viewers, protocol, None, refused);
-            item.components = place as u16 + 1;
-            item.cost += bits as u16;
+            let (place, bits) = self
+                .encoded
+                .push(cold, identity, viewer, viewers, protocol, None, refused);
+            item.add_components(place, bits);
         }
         self.enters.push(item);
         cold.is_some()
@@ -223,9 +279,10 @@ impl Queue {
         let is_same = base.is_some_and(|base| base.row(slot).is_some() && base.identity(slot) == identity);
         let (viewer, viewers, protocol) = (input.viewer, input.viewers, input.protocol);
         let since = is_same.then_some(entry.acked);
-        let (place, bits) = self.encoded.push(cold, identity, viewer, viewers, protocol, since, refused);
-        item.components = place as u16 + 1;
-        item.cost += bits as u16;
+        let (place, bits) = self
+            .encoded
+            .push(cold, identity, viewer, viewers, protocol, since, refused);
+        item.add_components(place, bits);
         true
     }
 }
@@ -240,31 +297,35 @@ impl Collect<'_> {
             return self.change_without_baseline(slot);
         };
         let cold = self.frame.cold(slot);
-        Change {
-            delta: self.motion.encode(&base_row.pose, &row.pose, age).unwrap_or_default(),
-            has_components: cold.is_some_and(|cold| {
-                cold.changed.is_after(tick) || base.identity(slot) != self.frame.identity(slot)
-            }),
-        }
+        let has_components = cold.is_some_and(|cold| {
+            cold.changed.is_after(tick) || base.identity(slot) != self.frame.identity(slot)
+        });
+        Change::new(self.motion.encode(&base_row.pose, &row.pose, age), has_components)
     }
 
     #[cold]
     fn change_without_baseline(&self, slot: Slot) -> Change {
-        Change {
-            delta: DeltaBits::default(),
-            has_components: self.frame.cold(slot).is_some(),
-        }
+        Change::new(None, self.frame.cold(slot).is_some())
     }
 }
 
-/// The most frequent age, and whether there are others. Absolute updates are exceptions, unless all are.
-fn usual_age(ages: &[u16; BASELINE_AGE_MAX as usize + 1], updates: usize) -> (u8, bool) {
-    let (age, &count) = (ages.iter().enumerate())
-        .skip(1)
-        .max_by_key(|&(age, &count)| (count, std::cmp::Reverse(age)))
-        .unwrap_or((0, &0));
-    if count == 0 {
-        return (0, false);
+/// The age that more than half of the updates have, if there is one; otherwise one of theirs. (Boyer and
+/// Moore's majority vote.)
+#[derive(Default)]
+struct Usual {
+    age: u8,
+    lead: u32,
+}
+
+impl Usual {
+    #[inline(always)]
+    fn count(&mut self, age: u8) {
+        if age == self.age {
+            self.lead += 1;
+        } else if self.lead == 0 {
+            (self.age, self.lead) = (age, 1);
+        } else {
+            self.lead -= 1;
+        }
     }
-    (age as u8, usize::from(count) < updates)
 }

@@ -134,4 +134,3 @@ impl Encoded {
         (entity.head, values)
     }
 }
-

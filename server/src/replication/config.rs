@@ -96,7 +96,14 @@ mod tests {
             );
         }
         for bytes_per_second in [0, BYTES_PER_SECOND_MAX + 1] {
-            assert!(ReplicationConfig { bytes_per_second, ..good }.validate().is_err());
+            assert!(
+                ReplicationConfig {
+                    bytes_per_second,
+                    ..good
+                }
+                .validate()
+                .is_err()
+            );
         }
         for far_fraction in [-0.1, 1.1, f32::NAN] {
             assert!(ReplicationConfig { far_fraction, ..good }.validate().is_err());
@@ -106,7 +113,10 @@ mod tests {
     #[test]
     fn short_ids_have_a_width() {
         let widths = [1, KNOWN_DEFAULT, KNOWN_MAX].map(|known| {
-            let config = ReplicationConfig { known, ..ReplicationConfig::default() };
+            let config = ReplicationConfig {
+                known,
+                ..ReplicationConfig::default()
+            };
             short_id_bits(config.short_ids())
         });
         assert_eq!(widths, [Some(8), Some(9), Some(11)]);

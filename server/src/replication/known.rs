@@ -38,7 +38,9 @@ pub(super) struct IdSet {
 impl IdSet {
     #[inline(always)]
     pub(super) fn contains(&self, id: usize) -> bool {
-        self.words.get(id / 64).is_some_and(|word| word >> (id % 64) & 1 == 1)
+        self.words
+            .get(id / 64)
+            .is_some_and(|word| word >> (id % 64) & 1 == 1)
     }
 
     #[inline]
@@ -59,11 +61,20 @@ impl IdSet {
 
     #[inline]
     pub(super) fn insert(&mut self, id: usize) {
-        if id / 64 >= self.words.len() {
-            self.words.resize(id / 64 + 1, 0);
+        self.insert_word(id / 64, 1 << (id % 64));
+    }
+
+    /// Adds the ids `at * 64 ..` that are set in `ids`.
+    #[inline]
+    pub(super) fn insert_word(&mut self, at: usize, ids: u64) {
+        if ids == 0 {
+            return;
         }
-        self.len += usize::from(!self.contains(id));
-        self.words[id / 64] |= 1 << (id % 64);
+        if at >= self.words.len() {
+            self.words.resize(at + 1, 0);
+        }
+        self.len += (ids & !self.words[at]).count_ones() as usize;
+        self.words[at] |= ids;
     }
 
     #[inline]
@@ -153,24 +164,35 @@ impl Known {
         self.priority[id] = 0;
     }
 
-    /// A packet that told of `id` arrived: one of tick `packet`, with the entity's state at `state`.
-    #[inline(always)]
-    pub(super) fn acknowledge(&mut self, id: usize, packet: Tick, state: Tick) {
-        let Some(entry) = self.entries.get_mut(id) else {
-            return;
-        };
-        if entry.since.is_after(packet) {
-            return;
-        }
-        if self.live.contains(id) {
+    /// A packet of tick `packet` arrived that told of ids `at * 64 ..`, those set in `ids`; `state` answers
+    /// which state of an entity it holds.
+    #[inline]
+    pub(super) fn acknowledge(&mut self, at: usize, ids: u64, packet: Tick, state: impl Fn(SlotKey) -> Tick) {
+        let live = self.live.word(at);
+        let mut confirmed = 0;
+        let mut left = ids & live;
+        while left != 0 {
+            let bit = left.trailing_zeros();
+            left &= left - 1;
+            let Some(entry) = self.entries.get_mut(at * 64 + bit as usize) else {
+                return;
+            };
+            if entry.since.is_after(packet) {
+                continue;
+            }
             // What was resolved out of order does not turn back the baseline.
+            let state = state(entry.key);
             if state.is_after(entry.acked) {
                 entry.acked = state;
             }
-            self.confirmed.insert(id);
-        } else {
-            self.leaving.remove(id);
+            confirmed |= 1 << bit;
         }
+        self.confirmed.insert_word(at, confirmed);
+        each_id(at, ids & self.leaving.word(at), |id| {
+            if !self.entries[id].since.is_after(packet) {
+                self.leaving.remove(id);
+            }
+        });
     }
 
     /// A packet with the state of `id` at `state` is lost: it is to be sent again, unless a later one was.
@@ -192,6 +214,10 @@ mod tests {
         SlotKey(slot)
     }
 
+    fn acknowledge(known: &mut Known, id: usize, tick: Tick) {
+        known.acknowledge(id / 64, 1 << (id % 64), tick, |_| tick);
+    }
+
     fn is_dirty(known: &Known, id: usize, changed: Tick) -> bool {
         changed.is_after(known.entries[id].sent)
     }
@@ -205,7 +231,7 @@ mod tests {
         assert_eq!(known.enter(key(70), Tick(1)), None);
         known.leave(3, Tick(2));
         assert_eq!((known.enter(key(70), Tick(2)), known.live.len()), (None, 69));
-        known.acknowledge(3, Tick(2), Tick(2));
+        acknowledge(&mut known, 3, Tick(2));
         assert_eq!(known.enter(key(70), Tick(3)), Some(3));
         assert_eq!(known.word_count(), 2);
     }
@@ -215,15 +241,18 @@ mod tests {
         let mut known = Known::new(8);
         let id = known.enter(key(1), Tick(10)).unwrap();
         known.leave(id, Tick(12));
-        known.acknowledge(id, Tick(11), Tick(11));
-        assert!(known.leaving.contains(id), "an enter was acknowledged, not the leave");
-        known.acknowledge(id, Tick(12), Tick(12));
+        acknowledge(&mut known, id, Tick(11));
+        assert!(
+            known.leaving.contains(id),
+            "an enter was acknowledged, not the leave"
+        );
+        acknowledge(&mut known, id, Tick(12));
         assert!(!known.leaving.contains(id));
         assert_eq!(known.enter(key(2), Tick(20)), Some(id));
-        known.acknowledge(id, Tick(13), Tick(13));
+        acknowledge(&mut known, id, Tick(13));
         assert!(!known.confirmed.contains(id), "that was about the last tenant");
-        known.acknowledge(id, Tick(21), Tick(21));
-        known.acknowledge(id, Tick(20), Tick(20));
+        acknowledge(&mut known, id, Tick(21));
+        acknowledge(&mut known, id, Tick(20));
         assert!(known.confirmed.contains(id));
         assert_eq!(known.entries[id].acked, Tick(21));
     }
@@ -239,7 +268,7 @@ mod tests {
             known.lose(id, at(0));
             assert!(is_dirty(&known, id, at(0)), "an enter is lost");
             known.entries[id].sent = at(2);
-            known.acknowledge(id, at(1), at(1));
+            acknowledge(&mut known, id, at(1));
             known.lose(id, at(1));
             assert!(!is_dirty(&known, id, at(2)));
             known.lose(id, at(2));

@@ -3,8 +3,8 @@
 use throng_shared::limits::PAYLOAD_BYTES_MAX;
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::snapshot::{
-    Enter, OwnerBlock, Presence, PresenceSize, SECTION_BITS_MAX, SNAPSHOT_PARTS_MAX, SectionHead, ShortId, SnapshotHeader,
-    SnapshotWriter,
+    Enter, OwnerBlock, Presence, PresenceSize, SECTION_BITS_MAX, SNAPSHOT_PARTS_MAX, SectionHead, ShortId,
+    SnapshotHeader, SnapshotWriter,
 };
 use throng_shared::tick::Tick;
 
@@ -96,16 +96,23 @@ impl Packing<'_> {
     ) -> bool {
         let plan = &self.queue.plans[cursor.plan];
         let has_leaves = cursor.leave < known.entries.len();
-        if !has_leaves && cursor.enter == plan.enters_end && cursor.update == plan.updates_end {
+        if !has_leaves && cursor.enter == plan.enters.end && cursor.update == plan.updates.end {
             cursor.plan += 1;
             return true;
         }
         let sight = &self.sights[cursor.plan];
-        let mut presence_size = PresenceSize::new(self.id_bits);
         // One bit ends the packet.
-        let Some(mut room) = writer.bits_left().checked_sub(1 + SECTION_BITS_MAX + presence_size.bits()) else {
+        let Some(mut room) = writer.bits_left().checked_sub(1 + SECTION_BITS_MAX) else {
             return false;
         };
+        let empty = PresenceSize::new(self.id_bits).bits();
+        if room < empty {
+            return false;
+        }
+        let is_begun = cursor.enter > plan.enters.start || cursor.update > plan.updates.start;
+        let leaves = known.leaving.len() * (1 + self.id_bits as usize);
+        let is_fitting = !is_begun && !self.queue.is_reduced && plan.bits + leaves <= room;
+        room -= empty;
         writer.section(SectionHead {
             source: sight.frame.source,
             tick: sight.frame.tick,
@@ -118,31 +125,19 @@ impl Packing<'_> {
         self.write_enters(writer, cursor, known, sent, &mut room, written);
 
         let start = cursor.update;
-        let spare = presence_size.bits();
-        let mut presence = Presence::default();
-        for item in &self.queue.updates[start..plan.updates_end] {
-            let id = ShortId(item.id);
-            let mut size = presence_size;
-            size.push(id);
-            let bits = plan.update_bits(item);
-            if bits + size.bits() - spare > room {
-                break;
-            }
-            room -= bits;
-            presence_size = size;
-            presence.insert(id);
-            cursor.update += 1;
+        if is_fitting {
+            cursor.update = plan.updates.end;
+            self.write_presence(writer, &plan.presence, sent);
+        } else {
+            let presence = self.choose(cursor, room);
+            self.write_presence(writer, &presence, sent);
         }
-        writer.presence(&presence);
-        for (ids, word) in sent.ids().iter_mut().zip(presence.words()) {
-            *ids |= word;
-        }
-        for item in &self.queue.updates[start..cursor.update] {
-            let entry = &mut known.entries[usize::from(item.id)];
+        for &item in &self.queue.updates[start..cursor.update] {
+            let entry = &mut known.entries[item.id()];
             entry.sent = sight.frame.tick;
-            known.priority[usize::from(item.id)] = 0;
-            if item.len > 0 {
-                writer.difference(item.age, item.delta());
+            known.priority[item.id()] = 0;
+            if item.delta().len > 0 {
+                writer.difference(item.age(), item.delta());
             } else if let Some(row) = sight.frame.row(entry.key.slot()) {
                 writer.absolute(&row.pose);
                 written.absolutes += 1;
@@ -151,10 +146,37 @@ impl Packing<'_> {
         }
         written.updates += (cursor.update - start) as u32;
         let is_whole = cursor.leave >= known.entries.len()
-            && cursor.enter == plan.enters_end
-            && cursor.update == plan.updates_end;
+            && cursor.enter == plan.enters.end
+            && cursor.update == plan.updates.end;
         cursor.plan += usize::from(is_whole);
         is_whole
+    }
+
+    fn write_presence(&self, writer: &mut SnapshotWriter<'_>, presence: &Presence, sent: &mut SentPackets) {
+        writer.presence(presence);
+        for (ids, word) in sent.ids().iter_mut().zip(presence.words()) {
+            *ids |= word;
+        }
+    }
+
+    /// Moves the cursor over the updates that fit `room` bits beside an empty presence; answers their ids.
+    fn choose(&self, cursor: &mut Cursor, mut room: usize) -> Presence {
+        let plan = &self.queue.plans[cursor.plan];
+        let mut presence = Presence::default();
+        let mut size = PresenceSize::new(self.id_bits);
+        let empty = size.bits();
+        for &item in &self.queue.updates[cursor.update..plan.updates.end] {
+            let id = ShortId(item.id() as u16);
+            size.push(id);
+            let bits = plan.update_bits(item);
+            if bits + size.bits() - empty > room {
+                break;
+            }
+            room -= bits;
+            presence.insert(id);
+            cursor.update += 1;
+        }
+        presence
     }
 
     fn write_leaves(
@@ -188,20 +210,20 @@ impl Packing<'_> {
     ) {
         let plan = &self.queue.plans[cursor.plan];
         let frame = self.sights[cursor.plan].frame;
-        while cursor.enter < plan.enters_end {
-            let item = &self.queue.enters[cursor.enter];
+        while cursor.enter < plan.enters.end {
+            let item = self.queue.enters[cursor.enter];
             let bits = plan.enter_bits(item);
             if bits > *room {
                 break;
             }
             *room -= bits;
-            let id = usize::from(item.id);
+            let id = item.id();
             let entry = &mut known.entries[id];
             let slot = entry.key.slot();
             let global: GlobalId = frame.identity(slot).global;
             let pose = frame.row(slot).map(|row| row.pose).unwrap_or_default();
             writer.enter(&Enter {
-                id: ShortId(item.id),
+                id: ShortId(id as u16),
                 global,
                 pose,
             });
@@ -216,11 +238,11 @@ impl Packing<'_> {
     }
 
     #[inline(always)]
-    fn write_components(&self, writer: &mut SnapshotWriter<'_>, plan: &Plan, item: &Item) {
+    fn write_components(&self, writer: &mut SnapshotWriter<'_>, plan: &Plan, item: Item) {
         if !plan.has_components {
             return;
         }
-        let Some(place) = usize::from(item.components).checked_sub(1) else {
+        let Some(place) = item.components() else {
             writer.no_components();
             return;
         };
@@ -238,9 +260,9 @@ impl Packing<'_> {
     /// Gives up what does not even fit a packet of its own; it stays dirty.
     fn skip(&self, cursor: &mut Cursor) {
         let plan = &self.queue.plans[cursor.plan.min(self.queue.plans.len() - 1)];
-        if cursor.enter < plan.enters_end {
+        if cursor.enter < plan.enters.end {
             cursor.enter += 1;
-        } else if cursor.update < plan.updates_end {
+        } else if cursor.update < plan.updates.end {
             cursor.update += 1;
         }
     }

@@ -3,13 +3,13 @@
 use throng_shared::protocol::delta::Motion;
 use throng_shared::protocol::registry::Protocol;
 
+use super::SOURCES_MAX;
 use super::cache::EncodeCache;
 use super::collect::Queue;
 use super::components::Viewers;
 use super::config::ReplicationConfig;
 use super::interest::Interest;
 use super::select::Buckets;
-use super::SOURCES_MAX;
 
 /// Buffers and shared encodings of one net worker. Grows to what the worker's clients need.
 #[derive(Debug)]
@@ -71,7 +71,8 @@ impl ReplicationScratch {
     #[must_use]
     pub fn counters(&self) -> ReplicationCounters {
         ReplicationCounters {
-            cache_hits: self.caches.iter().map(|cache| cache.hits).sum(),
+            cache_hits: self.caches.iter().map(|cache| cache.lookups - cache.misses).sum(),
+            examined: self.interest.examined,
             cache_misses: self.caches.iter().map(|cache| cache.misses).sum(),
             ..self.counters
         }

@@ -46,18 +46,14 @@ impl Buckets {
         weight: impl Fn(usize, SlotKey) -> Weight,
     ) -> u64 {
         self.bits.fill(0);
-        let (mut enters, mut updates) = (0, 0);
         for plan in &queue.plans {
-            for item in &queue.enters[enters..plan.enters_end] {
-                let bits = plan.enter_bits(item);
-                self.add(known, own, item, bits, &weight);
+            for &item in &queue.enters[plan.enters.clone()] {
+                self.add(known, own, item, plan.enter_bits(item), &weight);
             }
-            for item in &queue.updates[updates..plan.updates_end] {
+            for &item in &queue.updates[plan.updates.clone()] {
                 // A bit more for its presence.
-                let bits = plan.update_bits(item) + 1;
-                self.add(known, own, item, bits, &weight);
+                self.add(known, own, item, plan.update_bits(item) + 1, &weight);
             }
-            (enters, updates) = (plan.enters_end, plan.updates_end);
         }
         let mut left = room;
         let mut lowest = BUCKETS;
@@ -70,8 +66,15 @@ impl Buckets {
         self.keep(queue, known, own, lowest, left)
     }
 
-    fn add(&mut self, known: &mut Known, own: Option<usize>, item: &Item, bits: usize, weight: impl Fn(usize, SlotKey) -> Weight) {
-        let id = usize::from(item.id);
+    fn add(
+        &mut self,
+        known: &mut Known,
+        own: Option<usize>,
+        item: Item,
+        bits: usize,
+        weight: impl Fn(usize, SlotKey) -> Weight,
+    ) {
+        let id = item.id();
         let Weight { importance, nearness } = weight(id, known.entries[id].key);
         let gain = FAR_GAIN + NEAR_GAIN * nearness.clamp(0.0, 1.0);
         let gain = match importance {
@@ -87,38 +90,52 @@ impl Buckets {
     }
 
     /// Keeps the buckets from `lowest` on, and of the next lower one what fits `left` bits.
-    fn keep(&self, queue: &mut Queue, known: &Known, own: Option<usize>, lowest: usize, mut left: usize) -> u64 {
+    fn keep(
+        &self,
+        queue: &mut Queue,
+        known: &Known,
+        own: Option<usize>,
+        lowest: usize,
+        mut left: usize,
+    ) -> u64 {
         let before = queue.enters.len() + queue.updates.len();
-        let mut is_kept = |item: &Item, bits: usize| {
-            let bucket = usize::from(known.priority[usize::from(item.id)] >> 8);
-            if bucket >= lowest || own == Some(usize::from(item.id)) {
+        let mut is_kept = |item: Item, bits: usize| {
+            let bucket = usize::from(known.priority[item.id()] >> 8);
+            if bucket >= lowest || own == Some(item.id()) {
                 return true;
             }
             let fits = bucket + 1 == lowest && bits <= left;
             left -= if fits { bits } else { 0 };
             fits
         };
-        let Queue { enters, updates, plans, .. } = queue;
-        let (mut enter, mut update) = (0, 0);
+        let Queue {
+            enters,
+            updates,
+            plans,
+            is_reduced,
+            ..
+        } = queue;
         let (mut enters_kept, mut updates_kept) = (0, 0);
         for plan in plans {
-            for at in enter..plan.enters_end {
-                if is_kept(&enters[at], plan.enter_bits(&enters[at])) {
+            let (enters_start, updates_start) = (enters_kept, updates_kept);
+            for at in plan.enters.clone() {
+                if is_kept(enters[at], plan.enter_bits(enters[at])) {
                     enters[enters_kept] = enters[at];
                     enters_kept += 1;
                 }
             }
-            for at in update..plan.updates_end {
-                if is_kept(&updates[at], plan.update_bits(&updates[at]) + 1) {
+            for at in plan.updates.clone() {
+                if is_kept(updates[at], plan.update_bits(updates[at]) + 1) {
                     updates[updates_kept] = updates[at];
                     updates_kept += 1;
                 }
             }
-            (enter, update) = (plan.enters_end, plan.updates_end);
-            (plan.enters_end, plan.updates_end) = (enters_kept, updates_kept);
+            plan.enters = enters_start..enters_kept;
+            plan.updates = updates_start..updates_kept;
         }
         enters.truncate(enters_kept);
         updates.truncate(updates_kept);
+        *is_reduced = true;
         (before - enters.len() - updates.len()) as u64
     }
 }

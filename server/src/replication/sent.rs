@@ -132,14 +132,19 @@ impl SentPackets {
             let at = left.ilog2();
             left ^= 1 << at;
             fates.acked += 1;
-            let packet = newest.wrapping_sub(at as u16);
-            let tick = self.records[usize::from(packet) % PACKETS].tick;
-            self.resolve(packet, known, |known, id, state| known.acknowledge(id, tick, state));
+            let (packet, words) = self.record(newest.wrapping_sub(at as u16));
+            for (at, &ids) in words.iter().enumerate() {
+                known.acknowledge(at, ids, packet.tick, |key| packet.state_tick(key));
+            }
         }
         // All from before the third newest that arrived are given up.
         let two_less = self.acked & self.acked.wrapping_sub(1);
         let third = two_less & two_less.wrapping_sub(1);
-        let mut lost = if third == 0 { 0 } else { self.open & (u64::MAX << third.trailing_zeros()) };
+        let mut lost = if third == 0 {
+            0
+        } else {
+            self.open & (u64::MAX << third.trailing_zeros())
+        };
         self.open &= !lost;
         while lost != 0 {
             let at = lost.ilog2();
@@ -151,20 +156,19 @@ impl SentPackets {
     }
 
     fn lose(&self, sequence: u16, known: &mut Known) {
-        self.resolve(sequence, known, Known::lose);
-    }
-
-    #[inline(always)]
-    fn resolve(&self, sequence: u16, known: &mut Known, resolve: impl Fn(&mut Known, usize, Tick)) {
-        let record = usize::from(sequence) % PACKETS;
-        let packet = &self.records[record];
-        let words = &self.words[record * self.stride..(record + 1) * self.stride];
-        for (at, &word) in words.iter().enumerate() {
-            each_id(at, word, |id| {
-                let state = packet.state_tick(known.entries[id].key);
-                resolve(known, id, state);
+        let (packet, words) = self.record(sequence);
+        for (at, &ids) in words.iter().enumerate() {
+            each_id(at, ids, |id| {
+                known.lose(id, packet.state_tick(known.entries[id].key))
             });
         }
+    }
+
+    #[inline]
+    fn record(&self, sequence: u16) -> (&Record, &[u64]) {
+        let record = usize::from(sequence) % PACKETS;
+        let words = &self.words[record * self.stride..(record + 1) * self.stride];
+        (&self.records[record], words)
     }
 
     /// Widens the records when the known set has grown.
@@ -175,7 +179,8 @@ impl SentPackets {
         }
         let mut words = vec![0; stride * PACKETS];
         for record in 0..PACKETS {
-            words[record * stride..][..self.stride].copy_from_slice(&self.words[record * self.stride..][..self.stride]);
+            words[record * stride..][..self.stride]
+                .copy_from_slice(&self.words[record * self.stride..][..self.stride]);
         }
         self.words = words;
         self.stride = stride;
@@ -210,9 +215,15 @@ mod tests {
             send(&mut sent, &mut known, tick, if tick == 2 { 0b011 } else { 0b100 });
         }
         let ack = |newest, bits| SnapshotAck { newest, bits };
-        assert_eq!(sent.acknowledge(ack(3, 0b001), &mut known), Fates { acked: 2, lost: 0 });
+        assert_eq!(
+            sent.acknowledge(ack(3, 0b001), &mut known),
+            Fates { acked: 2, lost: 0 }
+        );
         assert_eq!(known.entries[0].sent, Tick(2));
-        assert_eq!(sent.acknowledge(ack(4, 0b011), &mut known), Fates { acked: 1, lost: 2 });
+        assert_eq!(
+            sent.acknowledge(ack(4, 0b011), &mut known),
+            Fates { acked: 1, lost: 2 }
+        );
         assert!(Tick(2).is_after(known.entries[0].sent), "dirty again");
         assert_eq!(known.entries[2].acked, Tick(5));
         // Too late: it counts as lost.
@@ -224,7 +235,10 @@ mod tests {
     fn a_silent_client_loses_what_falls_out_of_the_window() {
         let (mut sent, mut known) = (SentPackets::default(), three_known());
         for tick in 1..=64 {
-            assert_eq!(send(&mut sent, &mut known, tick, u64::from(tick == 1)), Fates::default());
+            assert_eq!(
+                send(&mut sent, &mut known, tick, u64::from(tick == 1)),
+                Fates::default()
+            );
         }
         assert_eq!(known.entries[0].sent, Tick(1));
         assert_eq!(send(&mut sent, &mut known, 65, 0).lost, 1);
@@ -241,7 +255,10 @@ mod tests {
         }
         send(&mut sent, &mut known, 2, 2);
         sent.acknowledge(SnapshotAck { newest: 1, bits: 1 }, &mut known);
-        assert_eq!((known.entries[0].acked, known.entries[1].acked), (Tick(1), Tick(2)));
+        assert_eq!(
+            (known.entries[0].acked, known.entries[1].acked),
+            (Tick(1), Tick(2))
+        );
         assert_eq!(known.confirmed.len(), 2);
     }
 

@@ -27,7 +27,14 @@ struct Pipe<T> {
 
 impl<T: Clone> Pipe<T> {
     fn new(loss: f32, duplication: f32, delay: u32, jitter: u64) -> Self {
-        Self { in_flight: Vec::new(), loss, duplication, jitter, delay, is_stalled: false }
+        Self {
+            in_flight: Vec::new(),
+            loss,
+            duplication,
+            jitter,
+            delay,
+            is_stalled: false,
+        }
     }
 
     fn send(&mut self, now: u32, value: &T, random: &mut Random) {
@@ -103,7 +110,10 @@ impl Setting {
         Self {
             seed,
             start: Tick(1_000),
-            config: ReplicationConfig { bytes_per_second: BYTES_PER_SECOND_MAX, ..ReplicationConfig::default() },
+            config: ReplicationConfig {
+                bytes_per_second: BYTES_PER_SECOND_MAX,
+                ..ReplicationConfig::default()
+            },
             side: 150.0,
             entities: 120,
             clients: 3,
@@ -115,7 +125,12 @@ impl Setting {
     }
 
     fn lossy(self, loss: f32, delay: u32, jitter: u64) -> Self {
-        Self { loss, delay, jitter, ..self }
+        Self {
+            loss,
+            delay,
+            jitter,
+            ..self
+        }
     }
 }
 
@@ -123,7 +138,14 @@ impl Session {
     fn new(setting: Setting) -> Self {
         setting.config.validate().unwrap();
         let protocol = world::protocol();
-        let world = World::new(setting.seed, setting.start, setting.side, setting.entities, setting.clients, setting.radius);
+        let world = World::new(
+            setting.seed,
+            setting.start,
+            setting.side,
+            setting.entities,
+            setting.clients,
+            setting.radius,
+        );
         let client = |_| Client {
             replication: ClientReplication::new(&setting.config),
             mirror: Mirror::new(&MirrorConfig {
@@ -178,12 +200,17 @@ impl Session {
             worker: 0,
             session: self.world.players[at].session,
         };
-        let mut sink = Packets { buffer: vec![0; 1_175], packets: Vec::new() };
+        let mut sink = Packets {
+            buffer: vec![0; 1_175],
+            packets: Vec::new(),
+        };
         let written = client.replication.write(&mut self.scratch, &view, 0, &mut sink);
         assert_eq!(written.packets as usize, sink.packets.len());
         assert_eq!(written.bytes, sink.packets.iter().map(Vec::len).sum::<usize>());
         client.bytes += written.bytes + sink.packets.len() * 25;
-        sink.packets.iter().for_each(|packet| client.down.send(self.step, packet, &mut self.random));
+        sink.packets
+            .iter()
+            .for_each(|packet| client.down.send(self.step, packet, &mut self.random));
         for packet in client.down.receive(self.step) {
             match client.mirror.receive(&packet, &mut ()) {
                 Ok(Received::Applied(applied)) => client.updated += applied.updated + applied.entered,
@@ -205,9 +232,16 @@ impl Session {
             let then = then.unwrap_or_else(|| panic!("{} was not there at {}", entity.global, entity.tick));
             assert_eq!(entity.pose, then.pose, "{} at {}", entity.global, entity.tick);
             let components = client.mirror.components(entity.id).iter();
-            let components: BTreeMap<u8, Vec<u8>> =
-                components.map(|component| (component.id.0, component.bytes.clone())).collect();
-            assert_eq!(components, past.visible(then, &past.players[at]), "{} at {}", entity.global, entity.tick);
+            let components: BTreeMap<u8, Vec<u8>> = components
+                .map(|component| (component.id.0, component.bytes.clone()))
+                .collect();
+            assert_eq!(
+                components,
+                past.visible(then, &past.players[at]),
+                "{} at {}",
+                entity.global,
+                entity.tick
+            );
         }
         let known = &client.replication.known;
         assert!(known.entries.len() <= ids.next_multiple_of(64));
@@ -218,7 +252,12 @@ impl Session {
         client.expected.retain(|global| kept.contains(global));
         client.expected.extend(near);
         if kept.len() <= self.config.known && known.live.len() + known.leaving.len() < ids {
-            assert_eq!(known_globals(&self.history[0], known), client.expected, "step {}", self.step);
+            assert_eq!(
+                known_globals(&self.history[0], known),
+                client.expected,
+                "step {}",
+                self.step
+            );
         } else {
             client.expected = known_globals(&self.history[0], known);
         }
@@ -237,10 +276,17 @@ impl Session {
             assert_eq!(mirrored, known, "client {at}");
             for entity in client.mirror.entities() {
                 let now = &self.world.entities[&entity.global];
-                assert_eq!((entity.pose, entity.is_own), (now.pose, Some(now.slot) == self.world.players[at].row.entity));
+                assert_eq!(
+                    (entity.pose, entity.is_own),
+                    (now.pose, Some(now.slot) == self.world.players[at].row.entity)
+                );
             }
             assert_eq!(client.replication.known.leaving.len(), 0);
-            let late = client.mirror.owner().last_input.map(|tick| self.world.tick.since(tick));
+            let late = client
+                .mirror
+                .owner()
+                .last_input
+                .map(|tick| self.world.tick.since(tick));
             assert!(late.unwrap() <= 1 + client.down.delay as i32 + client.down.jitter as i32);
         }
     }
@@ -286,15 +332,26 @@ fn any_link_ends_in_the_same_world() {
 
 #[test]
 fn wraps_of_ticks_and_packet_numbers_are_crossed() {
-    for (seed, start) in [65_536 - 60, u32::MAX - 60, 0x7fff_ffff - 60].into_iter().enumerate() {
-        let setting = Setting { start: Tick(start), ..Setting::new(seed as u64) };
+    for (seed, start) in [65_536 - 60, u32::MAX - 60, 0x7fff_ffff - 60]
+        .into_iter()
+        .enumerate()
+    {
+        let setting = Setting {
+            start: Tick(start),
+            ..Setting::new(seed as u64)
+        };
         let mut session = Session::new(setting.lossy(0.1, 1, 3));
         for client in &mut session.clients {
             client.replication.sent.start_at(u16::MAX - 70);
         }
         session.run(200);
         session.settle();
-        assert!(session.clients.iter().all(|client| client.mirror.ack().unwrap().newest < 1_000));
+        assert!(
+            session
+                .clients
+                .iter()
+                .all(|client| client.mirror.ack().unwrap().newest < 1_000)
+        );
     }
 }
 
@@ -320,9 +377,15 @@ fn a_stalled_link_recovers() {
 fn a_server_that_hears_no_acknowledgements_recovers() {
     let mut session = Session::new(Setting::new(5));
     session.run(50);
-    session.clients.iter_mut().for_each(|client| client.up.is_stalled = true);
+    session
+        .clients
+        .iter_mut()
+        .for_each(|client| client.up.is_stalled = true);
     session.run(150);
-    session.clients.iter_mut().for_each(|client| client.up.is_stalled = false);
+    session
+        .clients
+        .iter_mut()
+        .for_each(|client| client.up.is_stalled = false);
     session.settle();
 }
 
@@ -330,8 +393,18 @@ fn a_server_that_hears_no_acknowledgements_recovers() {
 fn a_crowd_is_cut_to_the_nearest() {
     for (seed, known) in [(1, 1), (2, 2), (3, 8), (4, 30), (5, 100)] {
         let setting = Setting::new(seed);
-        let config = ReplicationConfig { known, ..setting.config };
-        let mut session = Session::new(Setting { config, entities: 250, ..setting }.lossy(0.1, 1, 2));
+        let config = ReplicationConfig {
+            known,
+            ..setting.config
+        };
+        let mut session = Session::new(
+            Setting {
+                config,
+                entities: 250,
+                ..setting
+            }
+            .lossy(0.1, 1, 2),
+        );
         session.run(150);
         session.settle();
         for (at, client) in session.clients.iter().enumerate() {
@@ -346,12 +419,18 @@ fn a_crowd_is_cut_to_the_nearest() {
             };
             let near = session.world.within(at, 1.0);
             let held: BTreeSet<GlobalId> = client.mirror.entities().map(|entity| entity.global).collect();
-            assert!((known.min(near.len())..=known).contains(&held.len()), "seed {seed}");
+            assert!(
+                (known.min(near.len())..=known).contains(&held.len()),
+                "seed {seed}"
+            );
             let mut ranked: Vec<GlobalId> = near.into_iter().collect();
             ranked.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
             // The weighted nearest that were gathered; a margin for what the cells' order left out.
             let core = (known - known / 4).min(ranked.len()) / 2;
-            assert!(ranked[..core].iter().all(|global| held.contains(global)), "seed {seed}");
+            assert!(
+                ranked[..core].iter().all(|global| held.contains(global)),
+                "seed {seed}"
+            );
         }
     }
 }
@@ -359,8 +438,14 @@ fn a_crowd_is_cut_to_the_nearest() {
 #[test]
 fn a_small_budget_is_kept_and_everybody_gets_a_turn() {
     for seed in 0..4 {
-        let setting = Setting { radius: 80.0, ..Setting::new(seed) };
-        let config = ReplicationConfig { bytes_per_second: 2_048, ..setting.config };
+        let setting = Setting {
+            radius: 80.0,
+            ..Setting::new(seed)
+        };
+        let config = ReplicationConfig {
+            bytes_per_second: 2_048,
+            ..setting.config
+        };
         let mut session = Session::new(Setting { config, ..setting });
         session.run(100);
         let before: Vec<usize> = session.clients.iter().map(|client| client.bytes).collect();
@@ -388,7 +473,10 @@ fn a_small_budget_is_kept_and_everybody_gets_a_turn() {
 fn far_entities_are_thinned_out_when_asked() {
     let setting = Setting::new(3);
     let updated = |far_fraction| {
-        let config = ReplicationConfig { far_fraction, ..setting.config };
+        let config = ReplicationConfig {
+            far_fraction,
+            ..setting.config
+        };
         let mut session = Session::new(Setting { config, ..setting });
         session.run(150);
         session.settle();

@@ -66,7 +66,9 @@ fn value(id: u8, random: &mut Random) -> (ColdValue, Vec<u8>) {
     }
     match id {
         0 => both(Hull(random.next() as u16)),
-        1 => both(Order((0..random.below(30)).map(|_| random.next() as u8).collect())),
+        1 => both(Order(
+            (0..random.below(30)).map(|_| random.next() as u8).collect(),
+        )),
         _ => both(Cargo(random.next() >> random.below(64))),
     }
 }
@@ -156,7 +158,10 @@ impl World {
     fn add_player(&mut self, player: u32, radius: f32) {
         let own = self.spawn(PlayerId(player));
         self.players.push(Player {
-            session: SessionId { index: player, generation: 1 },
+            session: SessionId {
+                index: player,
+                generation: 1,
+            },
             row: PlayerRow {
                 generation: 1,
                 player: PlayerId(player),
@@ -178,18 +183,28 @@ impl World {
         let global = GlobalId(self.next_global << self.random.below(20));
         self.next_global += 1 << 20;
         let random = &mut self.random;
-        let speed = if random.chance(0.3) { 0.0 } else { random.unit() * 30.0 };
+        let speed = if random.chance(0.3) {
+            0.0
+        } else {
+            random.unit() * 30.0
+        };
         let mut entity = Entity {
             slot,
             position: (Vec2::new(random.unit(), random.unit()) - 0.5) * self.side,
             heading: random.unit() * 6.0,
             speed,
-            identity: Identity { global, owner, team: TeamId(random.below(4) as u8), importance: random.below(3) as u8 },
+            identity: Identity {
+                global,
+                owner,
+                team: TeamId(random.below(4) as u8),
+                importance: random.below(3) as u8,
+            },
             pose: Pose::default(),
             components: BTreeMap::new(),
         };
         entity.pose = quantize(&entity);
-        self.writer.insert(slot, entity.identity, entity.pose, self.tick.next());
+        self.writer
+            .insert(slot, entity.identity, entity.pose, self.tick.next());
         self.index.insert(slot, entity.pose.x, entity.pose.y);
         self.entities.insert(global, entity);
         if self.random.chance(0.5) {
@@ -209,13 +224,18 @@ impl World {
     fn change_component(&mut self, global: GlobalId) {
         let id = self.random.below(COMPONENTS.into()) as u8;
         let entity = self.entities.get_mut(&global).unwrap();
-        let value = if self.random.chance(0.2) { None } else { Some(value(id, &mut self.random)) };
+        let value = if self.random.chance(0.2) {
+            None
+        } else {
+            Some(value(id, &mut self.random))
+        };
         match &value {
             Some((_, bytes)) => entity.components.insert(id, bytes.clone()),
             None => entity.components.remove(&id),
         };
         let value = value.map(|(value, _)| value);
-        self.writer.set_component(entity.slot, ComponentId(id), value, self.tick.next());
+        self.writer
+            .set_component(entity.slot, ComponentId(id), value, self.tick.next());
     }
 
     fn random_global(&mut self) -> GlobalId {
@@ -243,14 +263,23 @@ impl World {
             self.areas.exchange(player.area, area);
             player.area = area;
         }
-        self.areas.list_stale(&self.index).iter_mut().for_each(|stale| stale.build(&self.index));
+        self.areas
+            .list_stale(&self.index)
+            .iter_mut()
+            .for_each(|stale| stale.build(&self.index));
         self.areas.take_built();
         for player in &mut self.players {
             player.row.area = Arc::clone(self.areas.get(player.area));
             table.insert(0, player.session, player.row.clone());
         }
         let rows = self.players.iter().map(|player| player.row.clone()).collect();
-        self.past.insert(self.tick.0, Past { entities: self.entities.clone(), players: rows });
+        self.past.insert(
+            self.tick.0,
+            Past {
+                entities: self.entities.clone(),
+                players: rows,
+            },
+        );
         self.writer.publish(self.tick, Duration::ZERO, cells, table)
     }
 
@@ -295,8 +324,9 @@ impl World {
             let at = self.random.below(self.players.len() as u64) as usize;
             self.players[at].row.team = TeamId(self.random.below(4) as u8);
         }
-        let dead: Vec<usize> =
-            (0..self.players.len()).filter(|&at| !self.entities.contains_key(&self.players[at].own)).collect();
+        let dead: Vec<usize> = (0..self.players.len())
+            .filter(|&at| !self.entities.contains_key(&self.players[at].own))
+            .collect();
         for at in dead {
             if self.random.chance(0.05) {
                 self.players[at].own = self.spawn(self.players[at].row.player);
@@ -311,11 +341,19 @@ impl World {
             let distance2 = (entity.pose.position().0 - row.eye).length_squared();
             distance2 <= (row.radius * factor) * (row.radius * factor) || Some(entity.slot) == row.entity
         };
-        self.entities.values().filter(is_near).map(|entity| entity.identity.global).collect()
+        self.entities
+            .values()
+            .filter(is_near)
+            .map(|entity| entity.identity.global)
+            .collect()
     }
 }
 
 fn quantize(entity: &Entity) -> Pose {
     let velocity = Vec2::from_angle(entity.heading) * entity.speed;
-    Pose::quantize(&Position(entity.position), &Velocity(velocity), &Heading(entity.heading))
+    Pose::quantize(
+        &Position(entity.position),
+        &Velocity(velocity),
+        &Heading(entity.heading),
+    )
 }

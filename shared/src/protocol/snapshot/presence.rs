@@ -33,6 +33,26 @@ impl Presence {
         self.groups = self.groups.max(id.index() / GROUP + 1);
     }
 
+    /// Adds 64 ids at once: bit `i` of `word` is the id `at * 64 + i`. Beyond [`SHORT_IDS_MAX`] nothing is added.
+    #[inline(always)]
+    pub fn insert_word(&mut self, at: usize, word: u64) {
+        if let Some(ids) = self.words.get_mut(at)
+            && word != 0
+        {
+            *ids |= word;
+            let highest = at * 64 + word.ilog2() as usize;
+            self.groups = self.groups.max(highest / GROUP + 1);
+        }
+    }
+
+    /// Bits that the set takes in a packet with short ids of this width.
+    #[inline]
+    #[must_use]
+    pub fn bits(&self, id_bits: u32) -> usize {
+        let used: u32 = self.words().iter().map(|&word| used_groups(word).count_ones()).sum();
+        count_bits(id_bits) as usize + self.groups + used as usize * GROUP
+    }
+
     /// Takes `id` out, if it is there.
     #[inline]
     pub fn remove(&mut self, id: ShortId) {
@@ -204,6 +224,10 @@ mod tests {
             let mut writer = BitWriter::new(&mut bytes);
             presence.write(&mut writer, id_bits);
             prop_assert_eq!(writer.bits_written(), size.bits());
+            prop_assert_eq!(presence.bits(id_bits), size.bits());
+            let mut by_word = Presence::default();
+            presence.words().iter().enumerate().for_each(|(at, &word)| by_word.insert_word(at, word));
+            prop_assert_eq!(by_word, presence);
             let len = writer.finish();
             let read = Presence::read(&mut BitReader::new(&bytes[..len]), id_bits).unwrap();
             prop_assert!(read.iter().eq(ids.iter().copied()));
