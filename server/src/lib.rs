@@ -7,6 +7,7 @@ pub mod input;
 pub mod net;
 pub mod observe;
 pub mod plugins;
+pub mod process;
 pub mod replication;
 pub mod runner;
 pub mod scenes;

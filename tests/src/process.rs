@@ -40,15 +40,29 @@ pub fn server_binary() -> Result<&'static Path> {
     }
     let own = std::env::current_exe().context("this program's path")?;
     // target/PROFILE/deps/THIS for a test, target/PROFILE/THIS for a program.
-    let folder = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).context("a target folder")?;
+    let folder = own
+        .ancestors()
+        .skip(1)
+        .find(|folder| !folder.ends_with("deps"))
+        .context("a target folder")?;
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     build.args(["build", "--locked", "--quiet", "--bin", "throng-server"]);
     if folder.ends_with("release") {
         build.arg("--release");
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?;
-    let output = build.current_dir(root).stdin(Stdio::null()).output().context("cargo")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace")?;
+    let output = build
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .output()
+        .context("cargo")?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(BINARY.get_or_init(|| folder.join("throng-server")))
 }
 
@@ -62,7 +76,9 @@ pub fn free_ports() -> Result<(SocketAddr, SocketAddr)> {
     for _ in 0..1_000 {
         let port = 20_000 + (spread + NEXT_PORT.fetch_add(UDP_PORTS + 1, Ordering::Relaxed)) % 10_000;
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let udp: Vec<_> = (0..UDP_PORTS).map_while(|worker| UdpSocket::bind(local(port + worker)).ok()).collect();
+        let udp: Vec<_> = (0..UDP_PORTS)
+            .map_while(|worker| UdpSocket::bind(local(port + worker)).ok())
+            .collect();
         let http = local(port + UDP_PORTS);
         if udp.len() == usize::from(UDP_PORTS) && TcpListener::bind(http).is_ok() {
             return Ok((http, local(port)));
@@ -116,7 +132,12 @@ impl ServerProcess {
             .stderr(output)
             .spawn()
             .context("throng-server")?;
-        Ok(Self { child, http, udp, log: log.into_temp_path() })
+        Ok(Self {
+            child,
+            http,
+            udp,
+            log: log.into_temp_path(),
+        })
     }
 
     /// Where it answers HTTP.
@@ -162,7 +183,9 @@ impl ServerProcess {
     /// # Errors
     /// When `kill` fails.
     pub fn signal(&self, name: &str) -> Result<()> {
-        let status = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status()?;
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.id().to_string()])
+            .status()?;
         ensure!(status.success(), "kill -{name}: {status}");
         Ok(())
     }

@@ -60,15 +60,8 @@ struct World<'a>(&'a Config);
 
 impl Display for World<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config {
-            scene,
-            entities,
-            visible,
-            tick_rate,
-            seed,
-            ..
-        } = self.0;
-        let entities = Thousands(u64::from(*entities));
+        let Config { scene, tick_rate, seed, .. } = self.0;
+        let entities = Thousands(u64::from(scene.entities()));
         match scene {
             Scene::Crowd { visible, .. } => {
                 write!(out, "crowd: {entities} moving entities, a client sees {visible}")?

@@ -1,16 +1,60 @@
 //! One line about the last seconds, for the log of a server that people watch.
 
 use std::fmt::{self, Display};
-use std::time::Duration;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use super::banner::Thousands;
-use crate::observe::StatsReport;
+use crate::observe::{ServerStats, StatsReport};
+
+/// Time between two lines.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Logs summaries until it is ended.
+pub(super) struct SummaryLog {
+    end: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl SummaryLog {
+    /// Starts logging, at level info, while there are clients. `origin` is what times are since.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn start(stats: Arc<ServerStats>, origin: Instant) -> io::Result<Self> {
+        let (end, ended) = mpsc::channel();
+        let log = move || {
+            let mut earlier = stats.report(origin.elapsed());
+            while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                let later = stats.report(origin.elapsed());
+                // An empty server is silent, but it says that the last client has left.
+                if earlier.clients > 0 || later.clients > 0 {
+                    tracing::info!("{}", Summary { earlier: &earlier, later: &later });
+                }
+                earlier = later;
+            }
+        };
+        let thread = thread::Builder::new().name("summary".to_owned()).spawn(log)?;
+        Ok(Self { end, thread })
+    }
+
+    /// Ends it and waits for it.
+    pub(super) fn end(self) {
+        drop(self.end);
+        if self.thread.join().is_err() {
+            tracing::error!("the summary thread panicked");
+        }
+    }
+}
 
 /// What happened between two reports.
 #[derive(Debug)]
-pub(super) struct Summary<'a> {
-    pub(super) earlier: &'a StatsReport,
-    pub(super) later: &'a StatsReport,
+struct Summary<'a> {
+    earlier: &'a StatsReport,
+    later: &'a StatsReport,
 }
 
 impl Display for Summary<'_> {
@@ -24,7 +68,7 @@ impl Display for Summary<'_> {
         let fan_out = later.fan_out.since(&earlier.fan_out);
         write!(
             out,
-            "{} clients, {:.1} Hz, tick p99 {:.2} ms, fan-out p99 {:.2} ms, CPU {:.0} %, {} MiB",
+            "{} clients, {:.1} Hz, tick p99 {:.1} ms, fan-out p99 {:.1} ms, CPU {:.0} %, {} MiB",
             Thousands(later.clients),
             (later.ticks - earlier.ticks) as f64 / seconds,
             ms(tick.quantile(0.99)),
@@ -71,7 +115,7 @@ mod tests {
         }
         .to_string();
         let expected =
-            "1,234 clients, 20.0 Hz, tick p99 2.00 ms, fan-out p99 5.00 ms, CPU 50 %, 100 MiB, 2 ticks late";
+            "1,234 clients, 20.0 Hz, tick p99 2.0 ms, fan-out p99 5.0 ms, CPU 50 %, 100 MiB, 2 ticks late";
         assert_eq!(line, expected);
     }
 }

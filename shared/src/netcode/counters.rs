@@ -32,7 +32,7 @@ drop_reasons! {
     TooShort = "too_short",
     /// Longer than [`PACKET_BYTES_MAX`](super::PACKET_BYTES_MAX).
     TooLong = "too_long",
-    /// No such packet type, or a sequence number wider than eight bytes.
+    /// No such packet type, a sequence number wider than eight bytes, or one in a connection request.
     UnknownType = "unknown_type",
     /// Neither a session nor a handshake belongs to this address, and it is no connection request.
     UnknownAddress = "unknown_address",

@@ -171,6 +171,19 @@ mod tests {
         wheel.set(5, Duration::MAX, Duration::MAX);
     }
 
+    #[test]
+    fn an_owner_that_asks_again_is_asked_about_once_a_turn_and_not_for_every_turn_missed() {
+        let mut wheel = TimerWheel::new();
+        wheel.set(0, ms(0), ms(5_000));
+        let now = Duration::from_secs(1_000_000);
+        let mut asked = 0;
+        while let Some(index) = wheel.pop(now) {
+            wheel.set(index, now, now + ms(5_000));
+            asked += 1;
+        }
+        assert!((1..=3).contains(&asked), "{asked} times");
+    }
+
     proptest! {
         /// Owners set an index again when it comes up too early, and then nothing is missed.
         #[test]

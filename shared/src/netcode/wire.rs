@@ -84,7 +84,7 @@ impl Header {
         let Some(&kind) = PacketKind::ALL.get(usize::from(prefix & 0xF)) else {
             return Err(DropReason::UnknownType);
         };
-        if width > 8 {
+        if width > 8 || kind == PacketKind::Request && width > 0 {
             return Err(DropReason::UnknownType);
         }
         if kind == PacketKind::Request {
@@ -281,6 +281,7 @@ mod tests {
             opened(&[0x15; super::super::PACKET_BYTES_MAX + 1]),
             Err(DropReason::TooLong)
         );
+        assert_eq!(opened(&[0x10; REQUEST_BYTES]), Err(DropReason::UnknownType));
         assert_eq!(opened(&[0x00; REQUEST_BYTES - 1]), Err(DropReason::RequestLength));
         assert_eq!(opened(&[0x00; REQUEST_BYTES + 1]), Err(DropReason::RequestLength));
     }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use throng_shared::netcode::{
-    ClientNetcode, ConnectToken, Entropy, PROTOCOL_ID, Reply, SEAL_HEAD_BYTES, SEAL_TAIL_BYTES, ServerNetcode,
-    ServerNetcodeConfig, ServerReceived, SessionId, TokenRequest, USER_DATA_BYTES,
+    ClientNetcode, ConnectToken, Entropy, PROTOCOL_ID, Reply, SEAL_HEAD_BYTES, SEAL_TAIL_BYTES,
+    ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId, TokenRequest, USER_DATA_BYTES,
 };
 
 /// The key that the fuzzed server and its tokens share.
@@ -60,7 +60,10 @@ fn push(queue: &mut VecDeque<(SocketAddr, Vec<u8>)>, address: SocketAddr, datagr
 
 impl Wire {
     fn new() -> Self {
-        let config = ServerNetcodeConfig { sessions_max: 2, ..ServerNetcodeConfig::new(PRIVATE_KEY, vec![SERVER]) };
+        let config = ServerNetcodeConfig {
+            sessions_max: 2,
+            ..ServerNetcodeConfig::new(PRIVATE_KEY, vec![SERVER])
+        };
         let client = |id| ClientNetcode::new(Duration::ZERO, &token(id, 5));
         Self {
             now: Duration::ZERO,
@@ -76,12 +79,19 @@ impl Wire {
         let length = datagram.len();
         let mut reply = Reply::new();
         let unix_s = UNIX_S + self.now.as_secs();
-        match self.server.receive(self.now, unix_s, from, &mut datagram, &mut reply) {
+        match self
+            .server
+            .receive(self.now, unix_s, from, &mut datagram, &mut reply)
+        {
             ServerReceived::Connected { session, .. } => self.sessions.push(session),
             ServerReceived::Payload { payload, .. } => assert!(!payload.is_empty()),
             _ => {}
         }
-        assert!(reply.as_slice().len() <= length, "{} bytes answered {length}", reply.as_slice().len());
+        assert!(
+            reply.as_slice().len() <= length,
+            "{} bytes answered {length}",
+            reply.as_slice().len()
+        );
         if !reply.is_empty() {
             push(&mut self.down, from, reply.as_slice());
         }
@@ -96,10 +106,16 @@ impl Wire {
     fn advance(&mut self, by: Duration) {
         self.now += by;
         let down = &mut self.down;
-        self.server.update(self.now, &mut |to, datagram| push(down, to, datagram), &mut |_| {});
+        self.server.update(
+            self.now,
+            &mut |to, datagram| push(down, to, datagram),
+            &mut |_| {},
+        );
         for (client, netcode) in self.clients.iter_mut().enumerate() {
             let up = &mut self.up;
-            let _ = netcode.update(self.now, &mut |_, datagram| push(up, client_address(client), datagram));
+            let _ = netcode.update(self.now, &mut |_, datagram| {
+                push(up, client_address(client), datagram)
+            });
         }
     }
 
@@ -114,7 +130,9 @@ impl Wire {
         }
         for &session in &self.sessions {
             buffer[range.clone()].copy_from_slice(payload);
-            let Some(address) = self.server.address(session) else { continue };
+            let Some(address) = self.server.address(session) else {
+                continue;
+            };
             if let Ok(sealed) = self.server.seal(session, self.now, &mut buffer, range.clone()) {
                 push(&mut self.down, address, &buffer[sealed]);
             }
@@ -160,7 +178,11 @@ pub fn datagrams(data: &[u8]) {
             // A datagram arrives a second time, perhaps from another address.
             5 => {
                 if let Some((from, datagram)) = wire.up.back().cloned() {
-                    let from = if first & 1 == 0 { from } else { client_address(usize::from(second)) };
+                    let from = if first & 1 == 0 {
+                        from
+                    } else {
+                        client_address(usize::from(second))
+                    };
                     wire.to_server(from, datagram);
                 }
             }
@@ -178,12 +200,17 @@ pub fn datagrams(data: &[u8]) {
 pub fn tokens(data: &[u8]) {
     if let Ok(token) = ConnectToken::from_bytes(data) {
         let again = ConnectToken::from_bytes(&token.to_bytes()[..]);
-        assert!(again.is_ok_and(|again| again == token), "a token changed on the way");
+        assert!(
+            again.is_ok_and(|again| again == token),
+            "a token changed on the way"
+        );
         try_token(&token);
     }
     // A real token with the input written over a part of it gets further than random bytes.
     let mut bytes = token(3, 5).to_bytes();
-    let Some((place, overlay)) = data.split_first_chunk::<2>() else { return };
+    let Some((place, overlay)) = data.split_first_chunk::<2>() else {
+        return;
+    };
     let place = usize::from(u16::from_le_bytes(*place)) % bytes.len();
     let length = overlay.len().min(bytes.len() - place);
     bytes[place..place + length].copy_from_slice(&overlay[..length]);

@@ -57,7 +57,9 @@ pub fn renet_guard(data: &[u8]) {
     let mut reliable = Reliable::new();
     // With something unacknowledged, acknowledgements mean something.
     for channel in Channel::ALL {
-        reliable.send(channel, Bytes::from_static(b"hello")).expect("an empty channel has room");
+        reliable
+            .send(channel, Bytes::from_static(b"hello"))
+            .expect("an empty channel has room");
     }
     for (count, packet) in (1_u32..).zip(packets(data)) {
         if reliable.receive(packet).is_err() {
@@ -70,7 +72,10 @@ pub fn renet_guard(data: &[u8]) {
             }
         }
         let check = |packet: &[u8]| assert!(packet.len() <= PAYLOAD_BYTES_MAX, "{} bytes", packet.len());
-        if reliable.poll(Duration::from_millis(50) * count, PAYLOAD_BYTES_MAX, check).is_err() {
+        if reliable
+            .poll(Duration::from_millis(50) * count, PAYLOAD_BYTES_MAX, check)
+            .is_err()
+        {
             return;
         }
     }
