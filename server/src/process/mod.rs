@@ -26,6 +26,7 @@ use throng_shared::netcode::{Entropy, EntropyError, KEY_BYTES};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::ProtocolVersion;
 
+use self::summary::SummaryLog;
 pub use banner::Banner;
 
 use crate::config::Config;
@@ -82,9 +83,7 @@ impl Server {
         let (status, watched) = status_channel();
         let shutdown = Shutdown::default();
         let private_key: [u8; KEY_BYTES] = Entropy::from_os()?.bytes();
-        let loads: Arc<[WorkerLoad]> = (0..config.workers.max(1))
-            .map(|_| WorkerLoad::default())
-            .collect();
+        let loads: Arc<[WorkerLoad]> = (0..config.workers.max(1)).map(|_| WorkerLoad::default()).collect();
 
         let mut app = App::new();
         app.add_plugins(ServerPlugins {
@@ -100,9 +99,7 @@ impl Server {
         let (sink, frames) = audit();
         app.insert_resource(sink);
 
-        let udp: Vec<SocketAddr> = (0..loads.len())
-            .map(|worker| config.advertised(worker, config.udp))
-            .collect();
+        let udp: Vec<SocketAddr> = (0..loads.len()).map(|worker| config.advertised(worker, config.udp)).collect();
         let sessions_max = config.max_clients.div_ceil(loads.len() as u32);
         let issuer = TokenIssuer::new(IssuerConfig {
             addresses: udp.clone(),
@@ -111,37 +108,15 @@ impl Server {
         })?;
         let gateway = Gateway::start(
             &gateway_config(config),
-            GatewayParts {
-                issuer,
-                stats: Arc::clone(&stats),
-                status: watched,
-                origin,
-                protocol,
-                audit: Some(frames),
-            },
+            GatewayParts { issuer, stats: Arc::clone(&stats), status: watched, origin, protocol, audit: Some(frames) },
         )?;
-        Ok(Self {
-            app,
-            gateway,
-            status,
-            shutdown,
-            stats,
-            udp,
-            protocol,
-            origin,
-        })
+        Ok(Self { app, gateway, status, shutdown, stats, udp, protocol, origin })
     }
 
     /// What the terminal shows.
     #[must_use]
     pub fn banner<'a>(&'a self, config: &'a Config, colour: bool) -> Banner<'a> {
-        Banner {
-            config,
-            http: self.gateway.address(),
-            udp: &self.udp,
-            protocol: self.protocol,
-            colour,
-        }
+        Banner { config, http: self.gateway.address(), udp: &self.udp, protocol: self.protocol, colour }
     }
 
     /// Stops at the first ctrl-c or SIGTERM; a second ends the process.
@@ -159,19 +134,15 @@ impl Server {
 
     /// Ticks until it is told to stop, then tells the clients and ends every thread.
     pub fn run(self) {
-        let Self {
-            mut app,
-            gateway,
-            status,
-            stats,
-            origin,
-            ..
-        } = self;
+        let Self { mut app, gateway, status, stats, origin, .. } = self;
+        let summary = SummaryLog::start(Arc::clone(&stats), origin)
+            .inspect_err(|error| tracing::warn!(%error, "no summaries are logged"));
         advance_status(&status, ServerStatus::Running);
         app.run();
         advance_status(&status, ServerStatus::Stopping);
         advance_status(&status, ServerStatus::Stopped);
         gateway.join();
+        summary.map_or((), SummaryLog::end);
         let ran = Duration::from_secs(origin.elapsed().as_secs());
         tracing::info!("stopped after {ran:?}: {} ticks", stats.ticks());
     }
@@ -180,10 +151,7 @@ impl Server {
 fn gateway_config(config: &Config) -> GatewayConfig {
     GatewayConfig {
         http: config.http,
-        tls: config
-            .tls
-            .as_ref()
-            .map(|files| (files.cert.clone(), files.key.clone())),
+        tls: config.tls.as_ref().map(|files| (files.cert.clone(), files.key.clone())),
         behind_tls_proxy: config.behind_tls_proxy,
         join_rate: config.join_rate,
         join_rate_loopback: config.join_rate_loopback,
