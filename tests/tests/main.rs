@@ -2,6 +2,7 @@
 
 mod fuzz_corpus;
 mod hostile;
+mod inputs;
 mod interop;
 mod mirror;
 mod process;
