@@ -88,7 +88,7 @@ struct SentInput {
 #[derive(Debug, Clone)]
 pub struct Clock {
     config: ClockConfig,
-    tick_seconds: f64,
+    tick_rate_hz: f64,
     origin: Duration,
     origin_tick: Tick,
     /// Ticks of real time since the origin at the last slew.
@@ -113,15 +113,14 @@ impl Clock {
         tick_rate_hz: f64,
         round_trip: Duration,
     ) -> Self {
-        let tick_seconds = 1.0 / tick_rate_hz;
-        let lead = (1.0 + config.margin_goal + round_trip.as_secs_f64() / tick_seconds).min(config.lead_max);
+        let lead = (1.0 + config.margin_goal + round_trip.as_secs_f64() * tick_rate_hz).min(config.lead_max);
         let never = SentInput {
             tick,
             elapsed: f64::NEG_INFINITY,
         };
         Self {
             config,
-            tick_seconds,
+            tick_rate_hz,
             origin: now,
             origin_tick: tick,
             slewed_at: 0.0,
@@ -211,7 +210,7 @@ impl Clock {
     pub fn until_input(&self, now: Duration) -> Duration {
         let position = self.elapsed(now) + self.input.offset;
         let missing = f64::from(self.next_input.since(self.origin_tick)) - position;
-        Duration::from_secs_f64(missing.clamp(0.0, 64.0) * self.tick_seconds)
+        Duration::from_secs_f64(missing.clamp(0.0, 64.0) / self.tick_rate_hz)
     }
 
     /// The server tick, with its fraction, that should have reached us by `now`, as ticks past
@@ -233,7 +232,7 @@ impl Clock {
 
     /// The server's tick rate, in Hz.
     pub fn tick_rate_hz(&self) -> f64 {
-        1.0 / self.tick_seconds
+        self.tick_rate_hz
     }
 
     /// Mean deviation of the arrival margin, in ticks.
@@ -242,7 +241,10 @@ impl Clock {
     }
 
     fn elapsed(&self, now: Duration) -> f64 {
-        now.saturating_sub(self.origin).as_secs_f64() / self.tick_seconds
+        // Thousands of bots ask several times a tick: multiplications, where `as_secs_f64` and a division
+        // by the tick's length would divide twice.
+        let elapsed = now.saturating_sub(self.origin);
+        (elapsed.as_secs() as f64 + f64::from(elapsed.subsec_nanos()) * 1e-9) * self.tick_rate_hz
     }
 
     fn advance(&mut self, now: Duration) {

@@ -26,6 +26,7 @@ use throng_shared::netcode::{Entropy, EntropyError, KEY_BYTES};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::ProtocolVersion;
 
+use self::summary::SummaryLog;
 pub use banner::Banner;
 
 use crate::config::Config;
@@ -134,11 +135,14 @@ impl Server {
     /// Ticks until it is told to stop, then tells the clients and ends every thread.
     pub fn run(self) {
         let Self { mut app, gateway, status, stats, origin, .. } = self;
+        let summary = SummaryLog::start(Arc::clone(&stats), origin)
+            .inspect_err(|error| tracing::warn!(%error, "no summaries are logged"));
         advance_status(&status, ServerStatus::Running);
         app.run();
         advance_status(&status, ServerStatus::Stopping);
         advance_status(&status, ServerStatus::Stopped);
         gateway.join();
+        summary.map_or((), SummaryLog::end);
         let ran = Duration::from_secs(origin.elapsed().as_secs());
         tracing::info!("stopped after {ran:?}: {} ticks", stats.ticks());
     }

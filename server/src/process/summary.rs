@@ -68,7 +68,7 @@ impl Display for Summary<'_> {
         let fan_out = later.fan_out.since(&earlier.fan_out);
         write!(
             out,
-            "{} clients, {:.1} Hz, tick p99 {:.2} ms, fan-out p99 {:.2} ms, CPU {:.0} %, {} MiB",
+            "{} clients, {:.1} Hz, tick p99 {:.1} ms, fan-out p99 {:.1} ms, CPU {:.0} %, {} MiB",
             Thousands(later.clients),
             (later.ticks - earlier.ticks) as f64 / seconds,
             ms(tick.quantile(0.99)),
@@ -115,7 +115,7 @@ mod tests {
         }
         .to_string();
         let expected =
-            "1,234 clients, 20.0 Hz, tick p99 2.00 ms, fan-out p99 5.00 ms, CPU 50 %, 100 MiB, 2 ticks late";
+            "1,234 clients, 20.0 Hz, tick p99 2.0 ms, fan-out p99 5.0 ms, CPU 50 %, 100 MiB, 2 ticks late";
         assert_eq!(line, expected);
     }
 }

@@ -11,37 +11,59 @@ use throng_shared::tick::Tick;
 /// Baselines up to this many ticks old are cached.
 pub(super) const CACHED_AGE_MAX: u32 = 8;
 
-/// What is to be said of an entity to those who have its state of a given tick.
+/// What is to be said of an entity to those who have its state of a given tick. In two words, so that it is
+/// handed on in registers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
-    /// The difference; `len` is 0 where only an absolute state will do.
-    pub(super) delta: DeltaBits,
-    /// Whether its components, or who may see them, may have changed as well.
-    pub(super) has_components: bool,
+    bits: u64,
+    /// Length of the difference, and [`HAS_COMPONENTS`].
+    rest: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
+const HAS_COMPONENTS: u32 = 1 << 8;
+
+impl Change {
+    /// `delta` is `None` where only an absolute state will do; `has_components` says whether components, or
+    /// who may see them, may have changed as well.
+    pub(super) fn new(delta: Option<DeltaBits>, has_components: bool) -> Self {
+        let delta = delta.unwrap_or_default();
+        Self {
+            bits: delta.bits,
+            rest: u32::from(delta.len) | if has_components { HAS_COMPONENTS } else { 0 },
+        }
+    }
+
+    /// The difference; `len` is 0 where only an absolute state will do.
+    #[inline(always)]
+    pub(super) fn delta(self) -> DeltaBits {
+        DeltaBits {
+            bits: self.bits,
+            len: self.rest as u8,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn has_components(self) -> bool {
+        self.rest & HAS_COMPONENTS != 0
+    }
+}
+
+/// A change and the tick for which it was encoded.
+#[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     bits: u64,
+    /// The change's, and [`IS_FILLED`].
+    rest: u32,
     tick: Tick,
-    len: u8,
-    has_components: bool,
-    is_filled: bool,
 }
 
-const EMPTY: Entry = Entry {
-    bits: 0,
-    tick: Tick(0),
-    len: 0,
-    has_components: false,
-    is_filled: false,
-};
+const IS_FILLED: u32 = 1 << 16;
 
 /// The differences of one simulation's newest frame.
 #[derive(Debug, Default)]
 pub(super) struct EncodeCache {
     ages: [Vec<Entry>; CACHED_AGE_MAX as usize],
-    pub(super) hits: u64,
+    pub(super) lookups: u64,
     pub(super) misses: u64,
 }
 
@@ -49,40 +71,33 @@ impl EncodeCache {
     /// The change of `slot` from `age` (1..=[`CACHED_AGE_MAX`]) ticks before `tick` until `tick`, encoded by
     /// `encode` when this is the first time it is asked for.
     #[inline(always)]
-    pub(super) fn get(
-        &mut self,
-        tick: Tick,
-        age: u32,
-        slot: Slot,
-        encode: impl FnOnce() -> Change,
-    ) -> Change {
-        let entries = &mut self.ages[age as usize - 1];
-        if let Some(entry) = entries.get(slot.index())
+    pub(super) fn get(&mut self, tick: Tick, age: u32, slot: Slot, encode: impl FnOnce() -> Change) -> Change {
+        if let Some(entry) = self.ages[age as usize - 1].get(slot.index())
             && entry.tick == tick
-            && entry.is_filled
+            && entry.rest & IS_FILLED != 0
         {
-            self.hits += 1;
             return Change {
-                delta: DeltaBits {
-                    bits: entry.bits,
-                    len: entry.len,
-                },
-                has_components: entry.has_components,
+                bits: entry.bits,
+                rest: entry.rest,
             };
         }
-        self.misses += 1;
         let change = encode();
+        self.put(tick, age, slot, change);
+        change
+    }
+
+    #[inline(never)]
+    fn put(&mut self, tick: Tick, age: u32, slot: Slot, change: Change) {
+        self.misses += 1;
+        let entries = &mut self.ages[age as usize - 1];
         if slot.index() >= entries.len() {
-            entries.resize((slot.index() + 1).next_multiple_of(256), EMPTY);
+            entries.resize((slot.index() + 1).next_multiple_of(256), Entry::default());
         }
         entries[slot.index()] = Entry {
-            bits: change.delta.bits,
+            bits: change.bits,
+            rest: change.rest | IS_FILLED,
             tick,
-            len: change.delta.len,
-            has_components: change.has_components,
-            is_filled: true,
         };
-        change
     }
 }
 
@@ -91,10 +106,7 @@ mod tests {
     use super::*;
 
     fn change(bits: u64) -> Change {
-        Change {
-            delta: DeltaBits { bits, len: 20 },
-            has_components: bits & 1 == 1,
-        }
+        Change::new(Some(DeltaBits { bits, len: 20 }), bits & 1 == 1)
     }
 
     #[test]
@@ -105,8 +117,11 @@ mod tests {
         for (tick, age, slot, bits) in [(0, 1, 300, 1), (0, 8, 300, 2), (0, 1, 299, 3), (1, 1, 300, 4)] {
             let first = cache.get(Tick(tick), age, Slot(slot), || change(bits));
             let again = cache.get(Tick(tick), age, Slot(slot), || unreachable!("it is in the cache"));
-            assert_eq!((first, again), (change(bits), change(bits)));
+            for found in [first, again] {
+                assert_eq!(found.delta(), change(bits).delta());
+                assert_eq!(found.has_components(), bits & 1 == 1);
+            }
         }
-        assert_eq!((cache.hits, cache.misses), (4, 4));
+        assert_eq!(cache.misses, 4);
     }
 }

@@ -164,7 +164,8 @@ impl Queue {
             source: input.source,
             ..Plan::default()
         };
-        let mut ages = [0u16; BASELINE_AGE_MAX as usize + 1];
+        let mut ages = Usual::default();
+        let mut lookups = 0;
         let tick = input.frame.tick;
         for at in 0..known.live.words().len() {
             let confirmed = known.confirmed.word(at);
@@ -194,17 +195,20 @@ impl Queue {
                 }
                 let age = tick.since(entry.acked) as u32;
                 let change = match age {
-                    1..=CACHED_AGE_MAX => cache.get(tick, age, slot, || input.change(row, slot, age)),
+                    1..=CACHED_AGE_MAX => {
+                        lookups += 1;
+                        cache.get(tick, age, slot, || input.change(row, slot, age))
+                    }
                     _ if age <= BASELINE_AGE_MAX - input.older => input.change(row, slot, age),
                     _ => input.change_without_baseline(slot),
                 };
-                let mut item = if change.delta.len > 0 {
-                    Item::new(id, change.delta.len.into(), change.delta, age)
+                let mut item = if change.delta().len > 0 {
+                    Item::new(id, change.delta().len.into(), change.delta(), age)
                 } else {
                     Item::new(id, absolute_bits(&row.pose).into(), DeltaBits::default(), 0)
                 };
-                ages[usize::from(item.age()) % ages.len()] += 1;
-                if change.has_components {
+                ages.count(item.age());
+                if change.has_components() {
                     plan.has_components |= self.push_components(&mut item, entry, slot, input, refused);
                 }
                 updated |= 1 << bit;
@@ -213,7 +217,9 @@ impl Queue {
             plan.presence.insert_word(at, updated);
         }
         let updates = &self.updates[updates_start..];
-        (plan.age, plan.has_exceptions) = usual_age(&ages, updates.len());
+        plan.age = ages.age;
+        plan.has_exceptions = updates.iter().any(|item| item.age() != plan.age);
+        cache.lookups += lookups;
         plan.bits = plan.presence.bits(input.id_bits)
             + updates.iter().map(|&item| plan.update_bits(item)).sum::<usize>()
             + (self.enters[enters_start..].iter())
@@ -291,34 +297,35 @@ impl Collect<'_> {
             return self.change_without_baseline(slot);
         };
         let cold = self.frame.cold(slot);
-        Change {
-            delta: self
-                .motion
-                .encode(&base_row.pose, &row.pose, age)
-                .unwrap_or_default(),
-            has_components: cold.is_some_and(|cold| {
-                cold.changed.is_after(tick) || base.identity(slot) != self.frame.identity(slot)
-            }),
-        }
+        let has_components = cold.is_some_and(|cold| {
+            cold.changed.is_after(tick) || base.identity(slot) != self.frame.identity(slot)
+        });
+        Change::new(self.motion.encode(&base_row.pose, &row.pose, age), has_components)
     }
 
     #[cold]
     fn change_without_baseline(&self, slot: Slot) -> Change {
-        Change {
-            delta: DeltaBits::default(),
-            has_components: self.frame.cold(slot).is_some(),
-        }
+        Change::new(None, self.frame.cold(slot).is_some())
     }
 }
 
-/// The most frequent age, and whether there are others. Absolute updates are exceptions, unless all are.
-fn usual_age(ages: &[u16; BASELINE_AGE_MAX as usize + 1], updates: usize) -> (u8, bool) {
-    let (age, &count) = (ages.iter().enumerate())
-        .skip(1)
-        .max_by_key(|&(age, &count)| (count, std::cmp::Reverse(age)))
-        .unwrap_or((0, &0));
-    if count == 0 {
-        return (0, false);
+/// The age that more than half of the updates have, if there is one; otherwise one of theirs. (Boyer and
+/// Moore's majority vote.)
+#[derive(Default)]
+struct Usual {
+    age: u8,
+    lead: u32,
+}
+
+impl Usual {
+    #[inline(always)]
+    fn count(&mut self, age: u8) {
+        if age == self.age {
+            self.lead += 1;
+        } else if self.lead == 0 {
+            (self.age, self.lead) = (age, 1);
+        } else {
+            self.lead -= 1;
+        }
     }
-    (age as u8, usize::from(count) < updates)
 }

@@ -12,11 +12,9 @@ use throng_shared::tick::Tick;
 
 use super::SOURCES_MAX;
 use super::known::{Known, each_id};
+use super::marks::{Mark, Marks};
 use crate::frame::{Frame, PlayerRow};
 use crate::space::REACH_FACTOR;
-
-/// In a mark: the short id is leaving.
-const LEAVING: u16 = 1 << 15;
 
 /// The squared distance of a known entity that is not among the candidates.
 const UNSEEN: f32 = -1.0;
@@ -41,11 +39,15 @@ impl Sight<'_> {
 /// Buffers of a worker's interest management.
 #[derive(Debug, Default)]
 pub(super) struct Interest {
-    /// By simulation and slot: short id + 1 in the client at hand; 0 elsewhere, and between clients.
-    marks: [Vec<u16>; SOURCES_MAX],
+    marks: Marks,
+    /// The candidates, those of one simulation after those of another.
     keys: Vec<SlotKey>,
     distances2: Vec<f32>,
     count: usize,
+    /// Of the cell at hand.
+    cell_distances2: Vec<f32>,
+    /// Known entities that are among the candidates.
+    met: usize,
     /// Candidates by weighted distance: its bits above, the candidate below.
     order: Vec<u64>,
     newcomers: Vec<u64>,
@@ -67,26 +69,33 @@ impl Interest {
         tick: Tick,
     ) -> (usize, Option<usize>) {
         self.count = 0;
-        for sight in sights {
+        self.met = 0;
+        self.newcomers.clear();
+        self.band.clear();
+        let mut ends = [0; SOURCES_MAX];
+        for (sight, end) in sights.iter().zip(&mut ends) {
             self.gather(sight, most);
+            *end = self.count;
         }
         let own = sights.iter().find_map(Sight::own);
         if let Some(own) = own {
             self.put_first(own);
         }
         self.mark(known);
-        self.newcomers.clear();
-        self.band.clear();
         if self.count <= most {
-            self.join_all(sights);
+            self.join_all(sights, &ends);
         } else {
             self.join_ranked(sights, most);
         }
-        self.let_leave(known, tick);
+        if self.met < known.live.len() {
+            self.let_leave(known, tick);
+        }
         self.let_enter(known, most, tick);
-        let own = own.map(|own| usize::from(self.mark_of(own) & !LEAVING));
-        self.unmark(known);
-        (self.count, own.and_then(|mark| mark.checked_sub(1)))
+        let own = own.and_then(|own| match self.marks.get(own) {
+            Mark::Live(id) => Some(id),
+            Mark::Unknown | Mark::Leaving(_) => None,
+        });
+        (self.count, own)
     }
 
     /// Adds the entities of one simulation within reach.
@@ -107,11 +116,16 @@ impl Interest {
                     self.keys.resize(room, SlotKey(0));
                     self.distances2.resize(room, 0.0);
                 }
+                self.cell_distances2.clear();
+                self.cell_distances2
+                    .extend(rows.xs.iter().zip(rows.ys).map(|(&x, &y)| {
+                        let (dx, dy) = (x - eye.x, y - eye.y);
+                        dx * dx + dy * dy
+                    }));
+                // Every one is written, and the place kept if it is in reach: no branch to mispredict.
                 let (keys, distances2) = (&mut self.keys[..room], &mut self.distances2[..room]);
                 let mut count = self.count;
-                for ((&slot, &x), &y) in rows.slots.iter().zip(rows.xs).zip(rows.ys) {
-                    let (dx, dy) = (x - eye.x, y - eye.y);
-                    let distance2 = dx * dx + dy * dy;
+                for (&slot, &distance2) in rows.slots.iter().zip(&self.cell_distances2) {
                     keys[count] = SlotKey::new(source, slot);
                     distances2[count] = distance2;
                     count += usize::from(distance2 <= reach * reach);
@@ -153,46 +167,52 @@ impl Interest {
         if self.known_distances2.len() < known.entries.len() {
             self.known_distances2.resize(known.entries.len(), 0.0);
         }
-        for (set, flag) in [(&known.live, 0), (&known.leaving, LEAVING)] {
+        self.marks.begin();
+        let distances2 = &mut self.known_distances2[..known.entries.len()];
+        for (set, is_leaving) in [(&known.live, false), (&known.leaving, true)] {
             for (at, &word) in set.words().iter().enumerate() {
                 each_id(at, word, |id| {
-                    let key = known.entries[id].key;
-                    let marks = &mut self.marks[usize::from(key.source().0)];
-                    let slot = key.slot().index();
-                    if slot >= marks.len() {
-                        marks.resize((slot + 1).next_multiple_of(256), 0);
-                    }
-                    marks[slot] = (id + 1) as u16 | flag;
-                    self.known_distances2[id] = UNSEEN;
+                    self.marks.set(known.entries[id].key, id, is_leaving);
+                    distances2[id] = UNSEEN;
                 });
             }
         }
     }
 
-    fn unmark(&mut self, known: &Known) {
-        for set in [&known.live, &known.leaving] {
-            for (at, &word) in set.words().iter().enumerate() {
-                each_id(at, word, |id| {
-                    let key = known.entries[id].key;
-                    if let Some(mark) = self.marks[usize::from(key.source().0)].get_mut(key.slot().index()) {
-                        *mark = 0;
-                    }
-                });
+    /// Joins candidates with known entities where all candidates may be known. `ends` of the candidates by
+    /// sight; one after the last is the own entity.
+    fn join_all(&mut self, sights: &[Sight<'_>], ends: &[usize; SOURCES_MAX]) {
+        let mut start = 0;
+        for (sight, &end) in sights.iter().zip(ends) {
+            let marks = self.marks.source(sight.source);
+            let radius2 = sight.player.radius * sight.player.radius;
+            let known_distances2 = &mut self.known_distances2[..];
+            let mut met = 0;
+            let candidates = self.keys[start..end].iter().zip(&self.distances2[start..end]);
+            for (at, (&key, &distance2)) in candidates.enumerate() {
+                if let Some(id) = marks.live(key.slot().index()) {
+                    known_distances2[id] = distance2;
+                    met += 1;
+                } else if distance2 <= radius2 {
+                    self.newcomers.push((start + at) as u64);
+                }
             }
+            self.met += met;
+            start = end;
+        }
+        if start < self.count {
+            self.join(start, f32::INFINITY);
         }
     }
 
-    #[inline(always)]
-    fn mark_of(&self, key: SlotKey) -> u16 {
-        let marks = &self.marks[usize::from(key.source().0) % SOURCES_MAX];
-        marks.get(key.slot().index()).copied().unwrap_or(0)
-    }
-
-    /// Joins candidates with known entities where all candidates may be known.
-    fn join_all(&mut self, sights: &[Sight<'_>]) {
-        let radii2 = radii2(sights);
-        for candidate in 0..self.count {
-            self.join(candidate, self.distances2[candidate], &radii2);
+    /// Notes a candidate as met if it is known, as a newcomer if it is not and near enough.
+    fn join(&mut self, candidate: usize, radius2: f32) {
+        let distance2 = self.distances2[candidate];
+        if let Mark::Live(id) = self.marks.get(self.keys[candidate]) {
+            self.known_distances2[id] = distance2;
+            self.met += 1;
+        } else if distance2 <= radius2 {
+            self.newcomers.push(candidate as u64);
         }
     }
 
@@ -205,8 +225,7 @@ impl Interest {
             let (key, distance2) = (self.keys[candidate], self.distances2[candidate]);
             let source = usize::from(key.source().0) % SOURCES_MAX;
             // Who is neither known nor near enough to enter takes nobody's rank.
-            let mark = self.mark_of(key);
-            if distance2 > radii2[source] && (mark == 0 || mark & LEAVING != 0) {
+            if distance2 > radii2[source] && !matches!(self.marks.get(key), Mark::Live(_)) {
                 continue;
             }
             let importance = frames[source].map_or(1, |frame| frame.identity(key.slot()).importance);
@@ -232,33 +251,19 @@ impl Interest {
         for rank in 0..keep {
             let entry = self.order[rank];
             let candidate = entry as u32 as usize;
-            let before = self.newcomers.len();
+            let key = self.keys[candidate];
             if rank < most {
-                self.join(candidate, self.distances2[candidate], &radii2);
+                let before = self.newcomers.len();
+                self.join(candidate, radii2[usize::from(key.source().0) % SOURCES_MAX]);
                 if rank >= core && self.newcomers.len() > before {
                     self.newcomers[before] |= OUTER;
                 }
-                continue;
-            }
-            let mark = self.mark_of(self.keys[candidate]);
-            if mark != 0 && mark & LEAVING == 0 {
-                self.join(candidate, self.distances2[candidate], &radii2);
-                self.band.push(entry & !u64::from(u32::MAX) | u64::from(mark - 1));
+            } else if let Mark::Live(id) = self.marks.get(key) {
+                self.join(candidate, f32::INFINITY);
+                self.band.push(entry & !u64::from(u32::MAX) | id as u64);
             }
         }
         self.band.sort_unstable();
-    }
-
-    /// Notes a candidate as seen if it is known, as a newcomer if it is not and near enough.
-    #[inline(always)]
-    fn join(&mut self, candidate: usize, distance2: f32, radii2: &[f32; SOURCES_MAX]) {
-        let key = self.keys[candidate];
-        let mark = self.mark_of(key);
-        if mark != 0 && mark & LEAVING == 0 {
-            self.known_distances2[usize::from(mark - 1)] = distance2;
-        } else if distance2 <= radii2[usize::from(key.source().0) % SOURCES_MAX] {
-            self.newcomers.push(candidate as u64);
-        }
     }
 
     /// Lets go of those that were not seen.
@@ -289,34 +294,23 @@ impl Interest {
                 };
                 known.leave(farthest as u32 as usize, tick);
             }
-            let mark = self.mark_of(key);
-            let id = if mark == 0 {
-                known.enter(key, tick)
-            } else {
-                let id = usize::from(mark & !LEAVING) - 1;
-                known.enter_as(id, key, tick);
-                Some(id)
+            let id = match self.marks.get(key) {
+                Mark::Unknown => known.enter(key, tick),
+                Mark::Live(id) | Mark::Leaving(id) => {
+                    known.enter_as(id, key, tick);
+                    Some(id)
+                }
             };
             let Some(id) = id else {
                 // All short ids are taken until the client has confirmed some leaves.
                 return;
             };
-            self.note(id, key, self.distances2[candidate], known.entries.len());
+            if self.known_distances2.len() <= id {
+                self.known_distances2.resize(known.entries.len(), UNSEEN);
+            }
+            self.known_distances2[id] = self.distances2[candidate];
+            self.marks.set(key, id, false);
         }
-    }
-
-    /// Keeps the marks and distances in step with an entity that entered.
-    fn note(&mut self, id: usize, key: SlotKey, distance2: f32, ids: usize) {
-        let marks = &mut self.marks[usize::from(key.source().0) % SOURCES_MAX];
-        let slot = key.slot().index();
-        if slot >= marks.len() {
-            marks.resize((slot + 1).next_multiple_of(256), 0);
-        }
-        marks[slot] = (id + 1) as u16;
-        if self.known_distances2.len() < ids {
-            self.known_distances2.resize(ids, 0.0);
-        }
-        self.known_distances2[id] = distance2;
     }
 }
 

@@ -25,6 +25,7 @@ mod components;
 mod config;
 mod interest;
 mod known;
+mod marks;
 mod pack;
 mod scratch;
 mod select;

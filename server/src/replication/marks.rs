@@ -1,0 +1,111 @@
+//! Which short id an entity has in the client at hand: a join without a hash map.
+
+use throng_shared::protocol::ids::SlotKey;
+
+use super::SOURCES_MAX;
+
+/// Bit of a mark that says that the short id is leaving; the id is below.
+const LEAVING: u32 = 1 << 15;
+
+/// What a client knows an entity as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Nothing.
+    Unknown,
+    /// A short id that is live.
+    Live(usize),
+    /// A short id that is leaving.
+    Leaving(usize),
+}
+
+/// Short ids by simulation and slot, for one client at a time.
+///
+/// A mark carries the number of the client's turn in its upper half, so that nothing has to be unmarked.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    sources: [Vec<u32>; SOURCES_MAX],
+    turn: u16,
+}
+
+/// The marks of one simulation in this turn.
+#[derive(Clone, Copy)]
+pub(super) struct SourceMarks<'a> {
+    marks: &'a [u32],
+    /// What the bits from [`LEAVING`] on are for a live id.
+    live: u32,
+}
+
+impl SourceMarks<'_> {
+    /// The short id at a slot, if it is live.
+    #[inline(always)]
+    pub(super) fn live(self, slot: usize) -> Option<usize> {
+        let mark = self.marks.get(slot).copied().unwrap_or(0);
+        (mark >> LEAVING.trailing_zeros() == self.live).then_some((mark & (LEAVING - 1)) as usize)
+    }
+}
+
+impl Marks {
+    /// Forgets all marks: the next client's turn begins.
+    pub(super) fn begin(&mut self) {
+        self.turn = self.turn.wrapping_add(1);
+        if self.turn == 0 {
+            self.sources.iter_mut().for_each(|marks| marks.fill(0));
+            self.turn = 1;
+        }
+    }
+
+    /// Notes the short id of an entity.
+    #[inline(always)]
+    pub(super) fn set(&mut self, key: SlotKey, id: usize, is_leaving: bool) {
+        let marks = &mut self.sources[usize::from(key.source().0) % SOURCES_MAX];
+        let slot = key.slot().index();
+        if slot >= marks.len() {
+            marks.resize((slot + 1).next_multiple_of(256), 0);
+        }
+        let flag = if is_leaving { LEAVING } else { 0 };
+        marks[slot] = u32::from(self.turn) << 16 | flag | id as u32;
+    }
+
+    /// What the client knows an entity as.
+    pub(super) fn get(&self, key: SlotKey) -> Mark {
+        let marks = &self.sources[usize::from(key.source().0) % SOURCES_MAX];
+        let mark = marks.get(key.slot().index()).copied().unwrap_or(0);
+        let id = (mark & (LEAVING - 1)) as usize;
+        match (mark >> 16 == u32::from(self.turn), mark & LEAVING) {
+            (false, _) => Mark::Unknown,
+            (true, 0) => Mark::Live(id),
+            (true, _) => Mark::Leaving(id),
+        }
+    }
+
+    /// The marks of one simulation, for many look-ups.
+    pub(super) fn source(&self, source: usize) -> SourceMarks<'_> {
+        SourceMarks {
+            marks: &self.sources[source],
+            live: u32::from(self.turn) << 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use throng_shared::protocol::ids::{Slot, SourceId};
+
+    #[test]
+    fn marks_last_for_one_turn_also_when_turns_wrap() {
+        let mut marks = Marks::default();
+        let key = |source, slot| SlotKey::new(SourceId(source), Slot(slot));
+        for turn in 0..140_000u32 {
+            marks.begin();
+            assert_eq!(marks.get(key(0, turn % 7)), Mark::Unknown);
+            marks.set(key(0, turn % 7), 1_285, turn % 2 == 0);
+            let expected = if turn % 2 == 0 { Mark::Leaving(1_285) } else { Mark::Live(1_285) };
+            assert_eq!(marks.get(key(0, turn % 7)), expected);
+            assert_eq!(marks.source(0).live(turn as usize % 7), (turn % 2 == 1).then_some(1_285));
+        }
+        assert_eq!(marks.get(key(1, 0)), Mark::Unknown);
+        marks.set(key(7, 300), 0, false);
+        assert_eq!((marks.get(key(7, 300)), marks.source(7).live(301)), (Mark::Live(0), None));
+    }
+}
