@@ -58,6 +58,10 @@ mod tests {
             .count();
         assert!((99..=100).contains(&passed), "{passed} in one second");
         assert!(!limit.take(start), "time that runs backwards adds nothing");
+        assert!(
+            !limit.take(start + Duration::from_micros(999_900)),
+            "nor does its return"
+        );
     }
 
     #[test]

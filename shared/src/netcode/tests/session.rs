@@ -48,6 +48,17 @@ fn busy_sessions_send_no_keep_alives() {
 }
 
 #[test]
+fn ended_sessions_leave_no_timer_between_those_of_the_others() {
+    let mut host = Host::new();
+    let clients: Vec<_> = (0..10).map(|n| host.connected(n.into(), 1, address(n))).collect();
+    for (_, session) in clients.iter().step_by(2) {
+        host.server.disconnect(*session, &mut |_, _| {});
+    }
+    let (sent, _) = host.pass(Duration::from_millis(5_020));
+    assert_eq!(sent.len(), 5);
+}
+
+#[test]
 fn a_short_time_out_is_kept_alive_more_often() {
     let mut host = Host::new();
     let token = host.token_with(7, 1, &[SERVER.parse().unwrap()], |request| request.timeout_s = 3);
