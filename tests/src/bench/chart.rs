@@ -414,7 +414,7 @@ mod tests {
 
     #[test]
     fn positions_follow_the_scale() {
-        let log = Placement::new(Scale::Logarithmic, vec![1.0, 100.0], 0.0, 200.0);
+        let log = Placement::new(Scale::Logarithmic, vec![1.4, 100.0], 0.0, 200.0);
         assert_eq!(
             [1.0, 10.0, 100.0].map(|value| log.position(value).round()),
             [0.0, 100.0, 200.0]
