@@ -6,9 +6,13 @@ pub mod gateway;
 pub mod input;
 pub mod net;
 pub mod observe;
+pub mod plugins;
+pub mod process;
 pub mod replication;
 pub mod runner;
 pub mod scenes;
 pub mod schedule;
 pub mod simulation;
 pub mod space;
+
+pub use plugins::ServerPlugins;

@@ -1,2 +1,50 @@
-//! x
-fn main(){}
+//! `throng-server`: reads the configuration, starts the server, waits for its end.
+//!
+//! Exit codes: 0 after a graceful stop, 1 when the server fails, 2 for a configuration that cannot work
+//! (a bad value, a port in use, an unusable certificate), 130 when it is told twice to stop.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use throng_server::config::{Config, ConfigError};
+use throng_server::process::{Server, ServerError};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let config = match Config::from_process() {
+        Ok(config) => config,
+        // Clap prints --help and its own refusals, with its exit codes 0 and 2.
+        Err(ConfigError::Usage(usage)) => usage.exit(),
+        Err(error) => return refuse(&error.into()),
+    };
+    match run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+fn run(config: &Config) -> anyhow::Result<()> {
+    let terminal = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .compact()
+        .with_writer(io::stderr)
+        .with_ansi(terminal)
+        .with_target(false)
+        .with_env_filter(EnvFilter::try_new(&config.log).context("--log")?)
+        .init();
+    let server = Server::start(config)?;
+    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    // Nobody may be reading, such as behind a pipe that was closed: the server runs all the same.
+    let _ = write!(io::stdout().lock(), "{}", server.banner(config, colour));
+    server.stop_on_signal().context("cannot watch for ctrl-c")?;
+    server.run();
+    Ok(())
+}
+
+/// One line on standard error, and the exit code for it.
+fn refuse(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(io::stderr().lock(), "error: {error:#}");
+    let refused = error.is::<ConfigError>() || error.downcast_ref().is_some_and(ServerError::is_configuration);
+    ExitCode::from(if refused { 2 } else { 1 })
+}

@@ -1,1 +1,306 @@
-//! Placeholder.
+//! The loop: one fixed tick per turn, at absolute deadlines.
+//!
+//! Owns the clock of the simulation's thread, the tick number and the overrun meter. Guarantees that every
+//! [`App::update`] runs `FixedUpdate` exactly once and that ticks do not drift: each is due at a multiple
+//! of the tick length after the start. A tick that ends after the next deadlines has made them pass: they
+//! are counted and skipped, never made up for. Nothing inside a tick reads a clock for anything but
+//! metering; the time comes in here.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bevy_app::{App, AppExit, Plugin};
+use bevy_ecs::prelude::Resource;
+use bevy_time::{Fixed, Real, Time, TimePlugin, TimeUpdateStrategy, Virtual};
+use throng_shared::tick::Tick;
+
+/// Reads the time since the process's origin. Injected, so that a simulator can stand in for it.
+#[derive(Resource, Clone)]
+pub struct Clock(Arc<dyn Fn() -> Duration + Send + Sync>);
+
+impl Clock {
+    /// A clock that asks `read`, which must never go backwards.
+    pub fn new(read: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// The monotonic clock of the machine, from `origin` on.
+    #[must_use]
+    pub fn since(origin: Instant) -> Self {
+        Self::new(move || origin.elapsed())
+    }
+
+    /// Time since the origin.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        (self.0)()
+    }
+}
+
+impl Default for Clock {
+    /// A clock that stands still.
+    fn default() -> Self {
+        Self::new(|| Duration::ZERO)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clock").field(&self.now()).finish()
+    }
+}
+
+/// The tick that runs, and when it began. What gameplay reads instead of a clock.
+#[derive(Resource, Clone, Copy, Debug)]
+pub struct TickTime {
+    /// The tick. 0 before the first.
+    pub tick: Tick,
+    /// When it began, since the process's origin. Only for judging arrival times and for metering.
+    pub started_at: Duration,
+    /// Time between two ticks.
+    pub length: Duration,
+}
+
+impl Default for TickTime {
+    fn default() -> Self {
+        Self {
+            tick: Tick(0),
+            started_at: Duration::ZERO,
+            length: Duration::from_millis(50),
+        }
+    }
+}
+
+/// Ticks and overruns, readable from any thread.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct RunnerCounters(Arc<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    ticks: AtomicU64,
+    overruns: AtomicU64,
+    skipped: AtomicU64,
+}
+
+impl RunnerCounters {
+    /// Ticks that were run.
+    #[must_use]
+    pub fn ticks(&self) -> u64 {
+        self.0.ticks.load(Relaxed)
+    }
+
+    /// Ticks that ended after the next one was due.
+    #[must_use]
+    pub fn overruns(&self) -> u64 {
+        self.0.overruns.load(Relaxed)
+    }
+
+    /// Deadlines that passed without a tick.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.0.skipped.load(Relaxed)
+    }
+}
+
+/// Asks the loop to end after the tick that runs. Every clone is the same flag.
+#[derive(Resource, Clone, Debug, Default)]
+pub struct Shutdown(Arc<AtomicBool>);
+
+impl Shutdown {
+    /// Asks. From any thread, as often as one likes.
+    pub fn request(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    /// Whether anybody has asked.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Makes the app tick at `tick_rate_hz`, by [`run`] or [`tick_once`].
+pub struct RunnerPlugin {
+    /// Ticks a second.
+    pub tick_rate_hz: NonZeroU32,
+    /// The time that the loop keeps and that meters read.
+    pub clock: Clock,
+    /// Ends the loop.
+    pub shutdown: Shutdown,
+}
+
+impl Plugin for RunnerPlugin {
+    fn build(&self, app: &mut App) {
+        let length = tick_length(self.tick_rate_hz);
+        app.add_plugins(TimePlugin)
+            .insert_resource(TimeUpdateStrategy::FixedTimesteps(1))
+            .insert_resource(Time::<Fixed>::from_duration(length))
+            .insert_resource(self.clock.clone())
+            .insert_resource(self.shutdown.clone())
+            .init_resource::<TickTime>()
+            .init_resource::<RunnerCounters>();
+        let world = app.world_mut();
+        world.resource_mut::<TickTime>().length = length;
+        // The first reading of a clock has nothing to compare with and passes no time: take it here, or the
+        // first update would run no tick.
+        world
+            .resource_mut::<Time<Real>>()
+            .update_with_duration(Duration::ZERO);
+        // A slow tick is still one tick.
+        world
+            .resource_mut::<Time<Virtual>>()
+            .set_max_delta(length.max(Duration::from_secs(1)));
+        app.set_runner(run);
+    }
+}
+
+/// Time between ticks, to the nanosecond below.
+#[must_use]
+pub fn tick_length(tick_rate_hz: NonZeroU32) -> Duration {
+    Duration::from_secs(1) / tick_rate_hz.get()
+}
+
+/// Runs the tick that is due at `now`: one [`App::update`], one `FixedUpdate`. Plugins must be finished.
+pub fn tick_once(app: &mut App, now: Duration) {
+    app.world_mut().resource_mut::<TickTime>().started_at = now;
+    app.update();
+    app.world()
+        .resource::<RunnerCounters>()
+        .0
+        .ticks
+        .fetch_add(1, Relaxed);
+}
+
+/// Finishes the plugins; what [`App::run`] would do before its loop. For those who call [`tick_once`].
+pub fn finish_plugins(app: &mut App) {
+    app.finish();
+    app.cleanup();
+}
+
+/// Ticks until a shutdown is requested or the app exits by itself.
+pub fn run(mut app: App) -> AppExit {
+    finish_plugins(&mut app);
+    let world = app.world();
+    let clock = world.resource::<Clock>().clone();
+    let shutdown = world.resource::<Shutdown>().clone();
+    let counters = world.resource::<RunnerCounters>().clone();
+    let length = world.resource::<TickTime>().length;
+    let mut deadline = clock.now();
+    while !shutdown.is_requested() {
+        thread::sleep(deadline.saturating_sub(clock.now()));
+        tick_once(&mut app, clock.now());
+        if let Some(exit) = app.should_exit() {
+            return exit;
+        }
+        let (next, skipped) = next_deadline(deadline, clock.now(), length);
+        deadline = next;
+        if skipped > 0 {
+            counters.0.overruns.fetch_add(1, Relaxed);
+            counters.0.skipped.fetch_add(skipped, Relaxed);
+        }
+    }
+    AppExit::Success
+}
+
+/// The first deadline after `deadline` that has not passed at `now`, and how many have.
+fn next_deadline(deadline: Duration, now: Duration, length: Duration) -> (Duration, u64) {
+    let next = deadline + length;
+    let late = now.saturating_sub(next);
+    if late.is_zero() {
+        return (next, 0);
+    }
+    let skipped = late.as_nanos().div_ceil(length.as_nanos()) as u64;
+    (next + duration_times(length, skipped), skipped)
+}
+
+fn duration_times(length: Duration, count: u64) -> Duration {
+    Duration::from_nanos((length.as_nanos() as u64).saturating_mul(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::SchedulePlugin;
+    use bevy_app::FixedUpdate;
+    use bevy_ecs::prelude::*;
+
+    #[derive(Resource, Default)]
+    struct Seen(Vec<(Tick, Duration)>);
+
+    fn app(tick_rate_hz: u32, clock: Clock, shutdown: Shutdown) -> App {
+        let mut app = App::new();
+        let tick_rate_hz = NonZeroU32::new(tick_rate_hz).unwrap();
+        app.add_plugins((
+            SchedulePlugin,
+            RunnerPlugin {
+                tick_rate_hz,
+                clock,
+                shutdown,
+            },
+        ))
+        .init_resource::<Seen>();
+        let note = |time: Res<TickTime>, fixed: Res<Time>, mut seen: ResMut<Seen>| {
+            assert_eq!(fixed.delta(), time.length);
+            seen.0.push((time.tick, time.started_at));
+        };
+        app.add_systems(FixedUpdate, note.in_set(crate::schedule::ServerSystems::Simulate));
+        app
+    }
+
+    #[test]
+    fn every_update_is_exactly_one_tick() {
+        for rate in [1, 3, 20, 60, 128] {
+            let mut app = app(rate, Clock::default(), Shutdown::default());
+            finish_plugins(&mut app);
+            for n in 0..500u32 {
+                tick_once(&mut app, Duration::from_secs(u64::from(n)));
+            }
+            let seen = &app.world().resource::<Seen>().0;
+            let expected: Vec<_> = (0..500u32)
+                .map(|n| (Tick(n + 1), Duration::from_secs(u64::from(n))))
+                .collect();
+            assert_eq!(seen, &expected, "at {rate} Hz");
+            assert_eq!(app.world().resource::<RunnerCounters>().ticks(), 500);
+        }
+    }
+
+    #[test]
+    fn passed_deadlines_are_skipped_not_made_up_for() {
+        let ms = Duration::from_millis;
+        assert_eq!(next_deadline(ms(100), ms(120), ms(50)), (ms(150), 0));
+        assert_eq!(next_deadline(ms(100), ms(150), ms(50)), (ms(150), 0));
+        assert_eq!(next_deadline(ms(100), ms(151), ms(50)), (ms(200), 1));
+        assert_eq!(next_deadline(ms(100), ms(200), ms(50)), (ms(200), 1));
+        assert_eq!(next_deadline(ms(100), ms(999), ms(50)), (ms(1_000), 17));
+    }
+
+    #[test]
+    fn keeps_its_rate_meters_an_overrun_and_stops_when_asked() {
+        let origin = Instant::now();
+        let shutdown = Shutdown::default();
+        let mut app = app(200, Clock::since(origin), shutdown.clone());
+        let stall = move |time: Res<TickTime>| match time.tick.0 {
+            5 => thread::sleep(Duration::from_millis(23)),
+            20 => shutdown.request(),
+            _ => {}
+        };
+        app.add_systems(FixedUpdate, stall.in_set(crate::schedule::ServerSystems::Input));
+        let counters = app.world().resource::<RunnerCounters>().clone();
+        assert_eq!(app.run(), AppExit::Success);
+        assert_eq!(counters.ticks(), 20);
+        assert!(
+            counters.overruns() >= 1 && counters.skipped() >= 4,
+            "{counters:?}"
+        );
+        // 19 intervals of 5 ms, of which the stalled one took five.
+        assert!(
+            origin.elapsed() >= Duration::from_millis(19 * 5 + 4 * 5),
+            "{:?}",
+            origin.elapsed()
+        );
+    }
+}

@@ -1,1 +1,8 @@
-//! Placeholder.
+//! What the end-to-end tests share: the simulator, the bot swarm, and the functions that the fuzz targets run.
+
+pub mod allocations;
+pub mod bench;
+pub mod fuzzing;
+pub mod process;
+pub mod simulator;
+pub mod swarm;

@@ -1,1 +1,408 @@
-//! Placeholder.
+//! What a client knows of the world: the plain mirror, cheap enough for thousands in one process.
+//!
+//! Owns decoding of snapshot packets, the states that later packets refer to, and which packets to
+//! acknowledge. Guarantees: a packet is applied whole or not at all, and only an applied one is
+//! acknowledged, so that the server never refers to a state that is not here; whatever the order
+//! of arrival, an entity only moves forward in time; memory is bounded by the short ids of a
+//! session. Refuses to know Bevy, sockets and time: a [`MirrorObserver`] hears what happens, for a
+//! mirror in a `World` or for a bot that measures.
+
+mod acks;
+mod baselines;
+mod entities;
+#[cfg(test)]
+mod tests;
+
+use throng_shared::limits::BASELINE_AGE_MAX;
+use throng_shared::protocol::delta::Motion;
+use throng_shared::protocol::ids::{ComponentId, GlobalId};
+use throng_shared::protocol::input::SnapshotAck;
+use throng_shared::protocol::snapshot::{
+    ComponentsHead, Enter, OwnerBlock, Presence, SectionHead, ShortId, SnapshotError, SnapshotReader,
+};
+use throng_shared::tick::Tick;
+
+use acks::{AckWindow, Arrival};
+use baselines::Baselines;
+use entities::Entities;
+pub use entities::{ComponentBytes, MirrorEntity};
+
+/// What a mirror has to know about the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MirrorConfig {
+    /// The server's ticks a second.
+    pub tick_rate: u16,
+    /// Components registered in the protocol, at most 64.
+    pub components: u32,
+    /// A recent tick, from the welcome: packets' 16-bit ticks are near it.
+    pub tick: Tick,
+}
+
+/// Hears what a packet changed, after it was decoded whole. Ignores everything unless implemented.
+///
+/// Within a packet: entities that left first, then those that entered, then updates.
+pub trait MirrorObserver {
+    /// An entity came into view. Its components follow.
+    fn entered(&mut self, entity: &MirrorEntity) {
+        let _ = entity;
+    }
+
+    /// An entity's state is a newer one.
+    fn updated(&mut self, entity: &MirrorEntity) {
+        let _ = entity;
+    }
+
+    /// A component of an entity in view was added or changed.
+    fn component(&mut self, id: ShortId, component: ComponentId, bytes: &[u8]) {
+        let _ = (id, component, bytes);
+    }
+
+    /// A component of an entity in view is gone, or must not be seen any more.
+    fn component_removed(&mut self, id: ShortId, component: ComponentId) {
+        let _ = (id, component);
+    }
+
+    /// An entity is out of view or no more.
+    fn left(&mut self, id: ShortId, global: GlobalId) {
+        let _ = (id, global);
+    }
+}
+
+impl MirrorObserver for () {}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It was applied and will be acknowledged.
+    Applied(Applied),
+    /// It had been received before.
+    Duplicate,
+    /// It came too late to be of use; the server will count it as lost.
+    Stale,
+}
+
+/// What an applied packet held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Its newest tick.
+    pub tick: Tick,
+    /// Its place among the packets of that tick.
+    pub part: u8,
+    /// Whether no packet with a higher number was here before.
+    pub is_newest: bool,
+    /// Entities that came into view.
+    pub entered: u32,
+    /// Entities whose state is newer than before.
+    pub updated: u32,
+    /// Entities that left.
+    pub left: u32,
+}
+
+/// The mirror of one session.
+#[derive(Debug)]
+pub struct Mirror {
+    motion: Motion,
+    components: u32,
+    newest_tick: Tick,
+    acks: AckWindow,
+    owner: OwnerBlock,
+    owner_sequence: u64,
+    entities: Entities,
+    baselines: Baselines,
+    pending: Pending,
+}
+
+/// A decoded packet that is not yet applied. Poses of updates wait in the baselines, unpublished.
+#[derive(Debug, Default)]
+struct Pending {
+    leaves: Vec<ShortId>,
+    enters: Vec<(Enter, Tick)>,
+    updates: Vec<(Tick, Presence)>,
+    heads: Vec<PendingComponents>,
+    values: Vec<PendingValue>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PendingComponents {
+    id: ShortId,
+    tick: Tick,
+    head: ComponentsHead,
+    /// The first of its values.
+    values: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PendingValue {
+    start: usize,
+    len: usize,
+}
+
+impl Pending {
+    fn clear(&mut self) {
+        self.leaves.clear();
+        self.enters.clear();
+        self.updates.clear();
+        self.heads.clear();
+        self.values.clear();
+    }
+}
+
+impl Mirror {
+    /// A mirror that has received nothing.
+    #[must_use]
+    pub fn new(config: &MirrorConfig) -> Self {
+        Self {
+            motion: Motion::new(config.tick_rate),
+            components: config.components.min(64),
+            newest_tick: config.tick,
+            acks: AckWindow::default(),
+            owner: OwnerBlock::default(),
+            owner_sequence: 0,
+            entities: Entities::default(),
+            baselines: Baselines::default(),
+            pending: Pending::default(),
+        }
+    }
+
+    /// Decodes a snapshot packet and applies it.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] when the bytes are not a packet that the server of this session would send;
+    /// nothing but forgotten baselines changes then.
+    pub fn receive(
+        &mut self,
+        packet: &[u8],
+        observer: &mut impl MirrorObserver,
+    ) -> Result<Received, SnapshotError> {
+        let (mut reader, header, owner) = SnapshotReader::new(packet, self.newest_tick)?;
+        let sequence = match self.acks.look_up(header.sequence) {
+            Arrival::New(sequence) => sequence,
+            Arrival::Duplicate => return Ok(Received::Duplicate),
+            Arrival::Stale => return Ok(Received::Stale),
+        };
+        self.pending.clear();
+        while let Some(head) = reader.section()? {
+            if !self.read_section(head, sequence, packet, &mut reader)? {
+                return Ok(Received::Stale);
+            }
+        }
+        let is_newest = self.acks.is_newest(sequence);
+        self.acks.receive(sequence);
+        if header.tick.is_after(self.newest_tick) {
+            self.newest_tick = header.tick;
+        }
+        if let Some(owner) = owner
+            && sequence >= self.owner_sequence
+        {
+            self.owner = owner;
+            self.owner_sequence = sequence;
+        }
+        let mut applied = Applied {
+            tick: header.tick,
+            part: header.part,
+            is_newest,
+            ..Applied::default()
+        };
+        self.apply(packet, sequence, &mut applied, observer);
+        Ok(Received::Applied(applied))
+    }
+
+    /// What to put into the next input packet; `None` before the first snapshot.
+    #[must_use]
+    pub fn ack(&self) -> Option<SnapshotAck> {
+        self.acks.ack()
+    }
+
+    /// The newest tick received, or the one the mirror was made with.
+    #[must_use]
+    pub fn newest_tick(&self) -> Tick {
+        self.newest_tick
+    }
+
+    /// What the server last said about the session itself.
+    #[must_use]
+    pub fn owner(&self) -> &OwnerBlock {
+        &self.owner
+    }
+
+    /// The entity that the player acts through, if it is in view.
+    #[must_use]
+    pub fn own(&self) -> Option<MirrorEntity> {
+        self.get(self.owner.own?)
+    }
+
+    /// Entities in view.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entities.len()
+    }
+
+    /// Whether no entity is in view.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// An entity in view.
+    #[must_use]
+    pub fn get(&self, id: ShortId) -> Option<MirrorEntity> {
+        self.entities.get(id, self.owner.own)
+    }
+
+    /// The entities in view, by short id.
+    pub fn entities(&self) -> impl Iterator<Item = MirrorEntity> + '_ {
+        self.entities.iter(self.owner.own)
+    }
+
+    /// The components of an entity in view, encoded, in no particular order.
+    #[must_use]
+    pub fn components(&self, id: ShortId) -> &[ComponentBytes] {
+        self.entities.components(id)
+    }
+
+    /// Decodes one section into what is pending. False when it refers to states that are gone.
+    fn read_section(
+        &mut self,
+        head: SectionHead,
+        sequence: u64,
+        packet: &[u8],
+        reader: &mut SnapshotReader<'_>,
+    ) -> Result<bool, SnapshotError> {
+        if self.newest_tick.since(head.tick) > BASELINE_AGE_MAX as i32 || !self.baselines.open(head.tick) {
+            return Ok(false);
+        }
+        while let Some(id) = reader.leave()? {
+            self.pending.leaves.push(id);
+        }
+        while let Some(enter) = reader.enter()? {
+            self.pending.enters.push((enter, head.tick));
+            self.read_components(enter.id, head.tick, packet, reader)?;
+        }
+        let mut presence = reader.presence()?;
+        let mut is_whole = true;
+        for at in 0..presence.words().len() {
+            let mut left = presence.words()[at];
+            while left != 0 {
+                let id = ShortId((at * 64) as u16 + left.trailing_zeros() as u16);
+                left &= left - 1;
+                // What is older than the entity's enter or leave is about its id's last tenant.
+                let is_past = self.entities.since(id) > sequence;
+                if !is_past && !self.entities.contains(id) {
+                    return Err(SnapshotError::Entity);
+                }
+                let age = reader.age()?;
+                let pose = if age == 0 {
+                    reader.absolute()?
+                } else {
+                    let base_tick = head.tick - u32::from(age);
+                    let base = self.baselines.get(base_tick, id);
+                    if base.is_none() && !is_past {
+                        is_whole = false;
+                        if !self.baselines.is_gone(base_tick) {
+                            return Err(SnapshotError::Baseline);
+                        }
+                    }
+                    reader.difference(&self.motion, &base.unwrap_or_default(), age)?
+                };
+                self.read_components(id, head.tick, packet, reader)?;
+                if is_past {
+                    presence.remove(id);
+                } else {
+                    self.baselines.put(head.tick, id, pose);
+                }
+            }
+        }
+        self.pending.updates.push((head.tick, presence));
+        Ok(is_whole)
+    }
+
+    fn read_components(
+        &mut self,
+        id: ShortId,
+        tick: Tick,
+        packet: &[u8],
+        reader: &mut SnapshotReader<'_>,
+    ) -> Result<(), SnapshotError> {
+        let Some(head) = reader.components(self.components)? else {
+            return Ok(());
+        };
+        let values = self.pending.values.len();
+        self.pending.heads.push(PendingComponents {
+            id,
+            tick,
+            head,
+            values,
+        });
+        for _ in 0..head.included.count_ones() {
+            let bytes = reader.component()?;
+            self.pending.values.push(PendingValue {
+                start: bytes.as_ptr().addr() - packet.as_ptr().addr(),
+                len: bytes.len(),
+            });
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        packet: &[u8],
+        sequence: u64,
+        applied: &mut Applied,
+        observer: &mut impl MirrorObserver,
+    ) {
+        let own = self.owner.own;
+        for &id in &self.pending.leaves {
+            if let Some(global) = self.entities.leave(id, sequence) {
+                applied.left += 1;
+                observer.left(id, global);
+            }
+        }
+        for (enter, tick) in &self.pending.enters {
+            if self.entities.since(enter.id) > sequence {
+                continue;
+            }
+            self.baselines.publish(*tick, enter.id, enter.pose);
+            let (replaced, is_new) = self.entities.enter(enter, *tick, sequence);
+            if let Some(global) = replaced {
+                applied.left += 1;
+                observer.left(enter.id, global);
+            }
+            let Some(entity) = self.entities.get(enter.id, own) else {
+                continue;
+            };
+            if is_new {
+                applied.entered += 1;
+                observer.entered(&entity);
+            } else if entity.tick == *tick {
+                applied.updated += 1;
+                observer.updated(&entity);
+            }
+        }
+        for (tick, presence) in &self.pending.updates {
+            let poses = self.baselines.publish_all(*tick, presence);
+            for (at, &word) in presence.words().iter().enumerate() {
+                let mut left = word;
+                while left != 0 {
+                    let id = ShortId((at * 64) as u16 + left.trailing_zeros() as u16);
+                    left &= left - 1;
+                    let Some(entity) = poses
+                        .get(id.index())
+                        .and_then(|&pose| self.entities.update(id, pose, *tick))
+                    else {
+                        continue;
+                    };
+                    applied.updated += 1;
+                    observer.updated(&entity.seen(id, own));
+                }
+            }
+        }
+        for pending in &self.pending.heads {
+            let count = pending.head.included.count_ones() as usize;
+            let values = self.pending.values[pending.values..][..count]
+                .iter()
+                .map(|value| &packet[value.start..value.start + value.len]);
+            self.entities
+                .set_components(pending.id, pending.tick, sequence, pending.head, values, observer);
+        }
+    }
+}

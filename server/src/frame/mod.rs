@@ -1,1 +1,22 @@
-//! Placeholder.
+//! What a simulation publishes once per tick, and the only thing the rest of the process reads of it.
+//!
+//! Owns the immutable [`Frame`] (rows by stable slot in shared chunks, the index of slots by cell, the
+//! players), its history and the recycling of its memory. Guarantees that a published frame never changes,
+//! that a chunk in which no bit changed is the same `Arc` as in the frame before, and that any
+//! (slot, tick) of the last 64 ticks is found in constant time. Refuses to know Bevy: the simulation fills
+//! a [`FrameWriter`], everybody else reads.
+
+mod chunk;
+mod history;
+mod players;
+mod pool;
+mod published;
+mod slots;
+mod writer;
+
+pub use chunk::{AliveBits, ColdCell, ColdChunk, ColdRow, ColdValue, HotChunk, Identity, IdentityChunk, Row};
+pub use history::FrameHistory;
+pub use players::{PlayerRow, PlayerTable};
+pub use published::{Checksum, Frame};
+pub use slots::{Kind, SlotTable};
+pub use writer::FrameWriter;

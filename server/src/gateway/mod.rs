@@ -1,1 +1,188 @@
-//! Placeholder.
+//! The HTTP API: joining, figures, health. One thread of its own with one tokio runtime.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /v1/guest` | a connect token for a name and a protocol hash ([`throng_shared::protocol::guest`]) |
+//! | `GET /v1/stats` | every figure of the server, cumulative ([`StatsReport`](crate::observe::StatsReport)) |
+//! | `GET /v1/health` | 200 while ticks go on, else 503 |
+//! | `GET /v1/audit?tick=T` | all entities at one of the last 64 ticks, benchmark scenes only ([`audit`]) |
+//!
+//! Owns the listener and the issuing of tokens. Guarantees that requests, bodies, connections and joins per
+//! address are bounded, that every error is JSON with a code and a sentence, and that nothing here can hold
+//! up a tick: it shares with the simulation atomics, a watched status and a lock-free queue of frames.
+//! Refuses to know the world.
+
+pub mod audit;
+mod error;
+mod figures;
+mod guest;
+mod rate;
+mod serve;
+mod tls;
+mod tokens;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use throng_shared::protocol::version::ProtocolVersion;
+
+pub use tokens::{IssuerConfig, TokenIssuer};
+
+use self::audit::AuditFrames;
+use self::figures::Pulse;
+use self::rate::{JoinLimiter, Rates};
+use crate::observe::{ServerStats, StatusReceiver};
+
+/// Bytes of a request's body at most; more answers 413.
+const BODY_BYTES_MAX: usize = 4_096;
+
+/// How the gateway serves.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    /// Where to listen; port 0 lets the system choose.
+    pub http: SocketAddr,
+    /// Certificate chain and private key, PEM; without, plain HTTP.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Whether the last entry of `X-Forwarded-For` is the client's address.
+    pub behind_tls_proxy: bool,
+    /// Joins a second from one remote address.
+    pub join_rate: u32,
+    /// Joins a second from a loopback address.
+    pub join_rate_loopback: u32,
+    /// Open connections at most; more are closed.
+    pub connections_max: usize,
+}
+
+/// What the gateway needs of the rest of the server.
+pub struct GatewayParts {
+    /// Issues connect tokens.
+    pub issuer: TokenIssuer,
+    /// The server's figures.
+    pub stats: Arc<ServerStats>,
+    /// Joining is possible while it is running; the gateway ends when it is stopped.
+    pub status: StatusReceiver,
+    /// What times in the process are since.
+    pub origin: Instant,
+    /// The version whose hash clients must have.
+    pub protocol: ProtocolVersion,
+    /// Frames to audit, in benchmark scenes.
+    pub audit: Option<AuditFrames>,
+}
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GatewayError {
+    /// Somebody else listens there.
+    #[error("HTTP port {} at {} is in use: stop the other program or choose another --http", address.port(), address.ip())]
+    PortInUse {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// The system does not let us listen there.
+    #[error("cannot listen for HTTP on {address}: {error}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The TLS identity cannot be used.
+    #[error("cannot use {} for TLS: {reason}", path.display())]
+    Tls {
+        /// The file at fault.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The system gives no thread.
+    #[error("cannot start the HTTP thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Everything that a request may use.
+struct SharedParts {
+    issuer: Mutex<TokenIssuer>,
+    limiter: Mutex<JoinLimiter>,
+    pulse: Mutex<Pulse>,
+    audit: Option<Mutex<AuditFrames>>,
+    stats: Arc<ServerStats>,
+    status: StatusReceiver,
+    origin: Instant,
+    protocol: ProtocolVersion,
+    behind_tls_proxy: bool,
+}
+
+/// Its locks are taken on the gateway's thread only and never across an await.
+type Shared = Arc<SharedParts>;
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    address: SocketAddr,
+    thread: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Listens and serves on a thread of its own until the status is stopped.
+    ///
+    /// # Errors
+    /// See [`GatewayError`]; nothing runs then.
+    pub fn start(config: &GatewayConfig, parts: GatewayParts) -> Result<Self, GatewayError> {
+        let tls = config
+            .tls
+            .as_ref()
+            .map(|(cert, key)| tls::load(cert, key))
+            .transpose()?;
+        let listener = serve::listen(config.http)?;
+        let address = listener.local_addr().map_err(|error| GatewayError::Listen {
+            address: config.http,
+            error,
+        })?;
+        let rates = Rates {
+            remote: config.join_rate,
+            loopback: config.join_rate_loopback,
+        };
+        let shared = Arc::new(SharedParts {
+            issuer: Mutex::new(parts.issuer),
+            limiter: Mutex::new(JoinLimiter::new(rates)),
+            pulse: Mutex::new(Pulse::new(Instant::now())),
+            audit: parts.audit.map(Mutex::new),
+            stats: parts.stats,
+            status: parts.status,
+            origin: parts.origin,
+            protocol: parts.protocol,
+            behind_tls_proxy: config.behind_tls_proxy,
+        });
+        let connections_max = config.connections_max;
+        let thread = std::thread::Builder::new()
+            .name("http".to_owned())
+            .spawn(move || {
+                if let Err(error) = serve::run(listener, tls, connections_max, shared) {
+                    tracing::error!(%error, "the HTTP server ended");
+                }
+            })
+            .map_err(GatewayError::Thread)?;
+        Ok(Self { address, thread })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until it has ended, which it does once the status is stopped.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the HTTP thread panicked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,67 @@
-//! Placeholder.
+//! What players want: from the workers' queues to the input that gameplay sees in its tick.
+//!
+//! Owns the systems of `Receive` and `Input`. Guarantees that every player has exactly one input in every
+//! tick (the one meant for it, or the last one repeated for a few ticks, or the neutral one), that what is
+//! kept for a player is bounded whatever it sends, and that what was not used is counted. Refuses to
+//! interpret inputs: gameplay reads [`ActiveInput`].
+
+mod apply;
+mod buffer;
+mod receive;
+
+use std::marker::PhantomData;
+
+use bevy_app::{App, FixedUpdate, Plugin};
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::input::PlayerInput;
+
+use crate::schedule::ServerSystems;
+use crate::simulation::Player;
+
+pub use apply::ActiveInput;
+pub use buffer::{AHEAD_TICKS_MAX, InputBuffer, Offer, REPEAT_TICKS_MAX, Taken};
+
+/// What happened to inputs since the start.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InputCounters {
+    /// Kept for their tick.
+    pub kept: u64,
+    /// For a tick that had already begun.
+    pub late: u64,
+    /// For a tick too far ahead.
+    pub early: u64,
+    /// For a tick that has one already.
+    pub duplicate: u64,
+    /// From a session that is not, or no longer, here.
+    pub stray: u64,
+    /// Ticks in which a player's last input was repeated.
+    pub repeated: u64,
+    /// Ticks in which a player that had sent inputs got the neutral one.
+    pub neutral: u64,
+}
+
+/// Takes what the workers queued.
+pub struct ReceivePlugin;
+
+impl Plugin for ReceivePlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<InputCounters>();
+        app.add_systems(FixedUpdate, receive::drain_links.in_set(ServerSystems::Receive));
+    }
+}
+
+/// Gives every player an [`ActiveInput<I>`], for the input type that the protocol registered.
+pub struct InputPlugin<I>(PhantomData<I>);
+
+impl<I> Default for InputPlugin<I> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<I: PlayerInput> Plugin for InputPlugin<I> {
+    fn build(&self, app: &mut App) {
+        app.register_required_components::<Player, ActiveInput<I>>();
+        app.add_systems(FixedUpdate, apply::apply_inputs::<I>.in_set(ServerSystems::Input));
+    }
+}

@@ -1,1 +1,17 @@
-//! Placeholder.
+//! What the server tells about itself: times, counters, CPU and memory.
+//!
+//! Everything here is written without locks by the threads that do the work and read by the gateway, which
+//! serves it as `GET /v1/stats`.
+
+mod fan_out;
+mod histogram;
+mod process;
+mod publish_times;
+mod stats;
+mod status;
+
+pub use fan_out::FanOut;
+pub use histogram::{HISTOGRAM_MAX, Histogram, HistogramSnapshot, RELATIVE_ERROR_MAX, bucket_edges_ns};
+pub use process::{ThreadCpu, process_cpu, resident_bytes, thread_cpu};
+pub use stats::{Phase, ServerStats, SimulationReport, StatsReport, WorkerReport};
+pub use status::{ServerStatus, StatusReceiver, StatusSender, advance_status, status_channel};

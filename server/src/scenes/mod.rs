@@ -1,1 +1,104 @@
-//! Placeholder.
+//! The benchmark scenes: worlds in which bots play, with nothing in them that a benchmark does not need.
+//!
+//! An ordinary plugin on the simulation. Owns who moves how and which entity a joining client gets; the
+//! movement itself is shared with the clients, in `throng_shared::scenes`.
+
+mod movement;
+mod ownership;
+mod size;
+
+use bevy_app::{App, FixedUpdate, Plugin, Startup};
+use bevy_ecs::prelude::*;
+use throng_shared::scenes::{BenchProtocol, SteerInput};
+
+use crate::input::InputPlugin;
+use crate::schedule::ServerSystems;
+
+pub use movement::Helm;
+pub use size::{crowd_side, hotspot_side};
+
+/// Neighbours in a client's view in the static scene, about.
+const STATIC_VISIBLE: u32 = 50;
+
+/// What to fill the world with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scene {
+    /// All move in every tick; a client sees `visible` others on average.
+    Crowd {
+        /// Entities at the start.
+        entities: u32,
+        /// Mean number of others in a client's view.
+        visible: u32,
+    },
+    /// Nothing moves, whatever the clients do.
+    Static {
+        /// Entities at the start.
+        entities: u32,
+    },
+    /// All move in every tick, within one view.
+    Hotspot {
+        /// Entities at the start.
+        entities: u32,
+    },
+    /// Nothing is there, and clients get nothing: connections only.
+    Idle,
+}
+
+impl Scene {
+    /// Entities at the start.
+    #[must_use]
+    pub const fn entities(self) -> u32 {
+        match self {
+            Self::Crowd { entities, .. } | Self::Static { entities } | Self::Hotspot { entities } => entities,
+            Self::Idle => 0,
+        }
+    }
+
+    /// Side of the square world around the origin, in units.
+    #[must_use]
+    pub fn side(self) -> f32 {
+        match self {
+            Self::Crowd { entities, visible } => crowd_side(entities, visible),
+            Self::Static { entities } => crowd_side(entities, STATIC_VISIBLE),
+            Self::Hotspot { .. } | Self::Idle => hotspot_side(),
+        }
+    }
+
+    const fn moves(self) -> bool {
+        matches!(self, Self::Crowd { .. } | Self::Hotspot { .. })
+    }
+}
+
+/// The running scene and the size of its world.
+#[derive(Resource, Clone, Copy, Debug)]
+pub struct SceneWorld {
+    /// The scene.
+    pub scene: Scene,
+    /// Side of the square world around the origin, in units.
+    pub side: f32,
+}
+
+/// Runs a scene.
+pub struct ScenePlugin(pub Scene);
+
+impl Plugin for ScenePlugin {
+    fn build(&self, app: &mut App) {
+        app.insert_resource(SceneWorld {
+            scene: self.0,
+            side: self.0.side(),
+        })
+        .add_plugins((BenchProtocol, InputPlugin::<SteerInput>::default()));
+        if self.0 == Scene::Idle {
+            return;
+        }
+        app.init_resource::<ownership::Unowned>()
+            .add_systems(Startup, ownership::fill_world);
+        let joining = (ownership::release_avatars, ownership::give_avatars).chain();
+        if self.0.moves() {
+            let moving = (joining, movement::steer_avatars, movement::roam).chain();
+            app.add_systems(FixedUpdate, moving.in_set(ServerSystems::Simulate));
+        } else {
+            app.add_systems(FixedUpdate, joining.in_set(ServerSystems::Simulate));
+        }
+    }
+}

@@ -1,1 +1,115 @@
-//! Placeholder.
+//! The engine's side of the simulation: replicated entities, players, what they see, and the frame.
+//!
+//! Owns the systems of `Index` and `Publish` and what gameplay uses of the engine. Guarantees that the next
+//! state is a function of the state, the ordered inputs and the seed: no clock, no order that a hash or a
+//! thread decides, no order by Bevy's entity numbers. Refuses per-client output work: that is the net
+//! workers'. Its cost grows with what changed.
+
+mod components;
+mod interest;
+mod parallel;
+mod players;
+mod publish;
+mod random;
+mod replicated;
+mod rows;
+mod tell;
+#[cfg(test)]
+mod tests;
+
+use bevy_app::{App, FixedUpdate, Plugin};
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::tick::Tick;
+
+use crate::frame::FrameWriter;
+use crate::net::link::WorkerLinks;
+use crate::runner::TickTime;
+use crate::schedule::{SchedulePlugin, ServerSystems};
+
+pub use interest::{Areas, Space};
+pub use parallel::Parallel;
+pub use players::{AreaOfInterest, Avatar, Eye, Player, PlayerJoined, PlayerLeft, Players, Viewer};
+pub(crate) use players::{join, leave};
+pub use publish::Frames;
+pub use random::{Random, Seed};
+pub use replicated::{Importance, Owner, Replicated, Slots, Team};
+pub use rows::Rows;
+pub use tell::{MessageReceived, Outbox, Tell};
+
+/// A simulation and its frames.
+#[derive(Clone, Copy, Debug)]
+pub struct SimulationPlugin {
+    /// Which simulation of the process this is.
+    pub source: SourceId,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Threads for parallel systems; up to 1 means none besides the simulation's own.
+    pub threads: usize,
+    /// The tick before the first.
+    pub start: Tick,
+}
+
+impl Default for SimulationPlugin {
+    fn default() -> Self {
+        Self {
+            source: SourceId(0),
+            seed: 0,
+            threads: 1,
+            start: Tick(0),
+        }
+    }
+}
+
+impl Plugin for SimulationPlugin {
+    fn build(&self, app: &mut App) {
+        if !app.is_plugin_added::<SchedulePlugin>() {
+            app.add_plugins(SchedulePlugin);
+        }
+        let parallel = Parallel::new(self.threads).unwrap_or_else(|error| {
+            tracing::warn!(%error, threads = self.threads, "no thread pool; the simulation runs on one thread");
+            Parallel::default()
+        });
+        app.insert_resource(Slots::new(self.source))
+            .insert_resource(Rows(FrameWriter::new(self.source)))
+            .insert_resource(Seed(self.seed))
+            .insert_resource(parallel)
+            .init_resource::<Protocol>()
+            .init_resource::<Space>()
+            .init_resource::<Areas>()
+            .init_resource::<Players>()
+            .init_resource::<Frames>()
+            .init_resource::<Outbox>()
+            .init_resource::<WorkerLinks>()
+            .init_resource::<components::Watches>()
+            .add_message::<PlayerJoined>()
+            .add_message::<PlayerLeft>()
+            .add_message::<MessageReceived>();
+        app.world_mut().resource_mut::<TickTime>().tick = self.start;
+        app.add_systems(
+            FixedUpdate,
+            (
+                (
+                    rows::follow_lives,
+                    rows::follow_poses,
+                    components::follow_components,
+                    rows::settle_cells,
+                    interest::move_eyes,
+                    interest::follow_borders,
+                    interest::build_areas,
+                )
+                    .chain()
+                    .in_set(ServerSystems::Index),
+                (publish::publish_frame, publish::hand_over)
+                    .chain()
+                    .in_set(ServerSystems::Publish),
+            ),
+        );
+    }
+
+    fn finish(&self, app: &mut App) {
+        replicated::learn_kinds(app.world_mut());
+        components::watch_components(app.world_mut());
+    }
+}

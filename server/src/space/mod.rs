@@ -1,1 +1,20 @@
-//! Placeholder.
+//! Who is where: cells that follow the density of the crowd, and the index of slots by cell.
+//!
+//! Owns the [`SpatialHash`] (a hash of square roots, each a quadtree whose leaves split and merge), the
+//! [`CellIndex`] that frames carry, the [`Area`]s that players see, and queries. Guarantees that placing
+//! an entity costs constant time, that queries equal brute force over the quantized positions, and that
+//! the same calls give the same cells. Pure: knows slots and positions, neither Bevy nor players.
+//!
+//! All cell arithmetic is on integer quanta, so that a position is in exactly one leaf.
+
+mod area;
+mod cells;
+mod index;
+mod query;
+mod tree;
+
+pub use area::{Area, AreaKey, AreaTable, REACH_FACTOR, StaleArea};
+pub use cells::{CellIndex, LeafRows};
+pub use index::SpatialIndex;
+pub use query::Found;
+pub use tree::{LEAF_SHIFT_MIN, LeafId, MERGE_BELOW, ROOT_SHIFT, SPLIT_ABOVE, SpaceCounters, SpatialHash};

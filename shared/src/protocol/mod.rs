@@ -1,1 +1,64 @@
-//! Placeholder.
+//! The protocol: what is replicated, how it is packed, and the packets that carry it.
+//!
+//! Owns identifiers, quantization, bit packing, the one use of bincode, the registry of
+//! replicated types and the packets that travel beside renet's. Guarantees that bytes from a peer
+//! end in a typed error or a value, without a panic and without allocating beyond a stated bound.
+//! Refuses to know sockets, sessions or time: it is bytes in, values out.
+
+pub mod bits;
+pub mod codec;
+pub mod delta;
+pub mod guest;
+pub mod hello;
+pub mod ids;
+pub mod input;
+pub mod pose;
+pub mod registry;
+pub mod snapshot;
+pub mod version;
+
+/// Version of every packet layout in this crate; counted up when one of them changes.
+pub const WIRE_VERSION: u32 = 1;
+
+/// What a netcode payload is, told by its first byte.
+///
+/// A session is sent kinds other than [`PayloadKind::Renet`] only after it sent one itself, so that
+/// a stock renet peer, which would disconnect on them, never sees any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PayloadKind {
+    /// One of renet's packets: first byte 0 to 4.
+    Renet,
+    /// Snapshot, server to client.
+    Snapshot,
+    /// Inputs and acknowledgement, client to server.
+    Input,
+    /// Hello, client to server; welcome, server to client.
+    Hello,
+    /// Why the server ends the session.
+    Goodbye,
+}
+
+impl PayloadKind {
+    /// First byte of a snapshot packet.
+    pub const SNAPSHOT: u8 = 0x80;
+    /// First byte of an input packet.
+    pub const INPUT: u8 = 0x81;
+    /// First byte of a hello or welcome packet.
+    pub const HELLO: u8 = 0x82;
+    /// First byte of a goodbye packet.
+    pub const GOODBYE: u8 = 0x83;
+
+    /// The kind of `payload`; none for an empty payload or an unknown first byte.
+    #[inline]
+    #[must_use]
+    pub fn of(payload: &[u8]) -> Option<Self> {
+        match *payload.first()? {
+            0..=4 => Some(Self::Renet),
+            Self::SNAPSHOT => Some(Self::Snapshot),
+            Self::INPUT => Some(Self::Input),
+            Self::HELLO => Some(Self::Hello),
+            Self::GOODBYE => Some(Self::Goodbye),
+            _ => None,
+        }
+    }
+}

@@ -1,1 +1,414 @@
-//! Placeholder.
+//! Reliable and unreliable messages: renet behind a guard, for both ends of a session.
+//!
+//! renet 2.0.1 trusts its peer: a slice index out of range panics, empty messages pile up without
+//! bound, and its packets may be larger than our datagram. [`Reliable`] owns one renet connection
+//! and everything that makes it safe. It guarantees:
+//!
+//! - Bytes of a peer end in messages or a [`GuardError`], without a panic; after an error the session
+//!   must be ended, and only that session.
+//! - Memory per session is bounded by the `RELIABLE_*` limits. A session that never sends nor
+//!   receives a message has no renet connection at all.
+//! - A packet handed out has at most [`PAYLOAD_BYTES_MAX`] bytes.
+//! - The bytes are renet's: a stock `RenetClient` or `RenetServer` with its default channels is a
+//!   valid peer, as long as it stays within the limits: messages of at most 9,600 bytes, 16 KiB and
+//!   256 messages ahead of the oldest that is missing. Its unreliable messages above 1,200 bytes are dropped.
+//! - Time and bytes come in as parameters; nothing here reads a clock or a socket.
+
+mod guard;
+mod packet;
+mod sender;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use renet::{ChannelConfig, ConnectionConfig, DisconnectReason, RenetClient, SendType};
+
+use crate::limits::{
+    PAYLOAD_BYTES_MAX, RELIABLE_RECEIVE_BYTES_MAX, RELIABLE_SEND_BYTES_MAX, RELIABLE_UNTAKEN_BYTES_MAX,
+};
+use crate::protocol::ids::{Channel, ChannelId};
+use guard::{Guard, Verdict};
+use packet::{Body, Packet, SMALL_HEAD_BYTES_MAX};
+use sender::Sender;
+
+/// Time after which messages without acknowledgement are sent again: renet's default.
+pub const RESEND_AFTER: Duration = Duration::from_millis(300);
+
+/// Time between two acknowledgements at least.
+pub const ACK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Acknowledgements of the peer that are worth one of ours.
+///
+/// renet acknowledges acknowledgements, so that two idle peers would do so for ever. Answering only
+/// every fourth lets the exchange die out, and still lets the peer forget what it acknowledged.
+const ACKS_PER_ACK: u32 = 4;
+
+/// Why a message cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The message has no bytes.
+    #[error("a message must not be empty")]
+    Empty,
+    /// The message has more bytes than [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX).
+    #[error("a message of {0} bytes is too long")]
+    TooLong(usize),
+    /// The peer does not keep up: end the session, or lose the message if its channel may.
+    #[error("channel {0:?} holds as much as it may")]
+    Full(Channel),
+}
+
+/// Why a session must be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GuardError {
+    /// The packet ends in the middle of a field.
+    #[error("the packet ends in the middle of a field")]
+    Truncated,
+    /// Bytes are left after the packet.
+    #[error("{0} bytes left after the packet")]
+    Trailing(usize),
+    /// The first byte is none of renet's kinds.
+    #[error("unknown packet kind {0}")]
+    UnknownKind(u8),
+    /// No channel of this id and guarantee.
+    #[error("unknown channel {0} for this kind of packet")]
+    UnknownChannel(u8),
+    /// A message without bytes: memory for nothing.
+    #[error("an empty message")]
+    EmptyMessage,
+    /// The message's id is too far ahead of the oldest message that is missing.
+    #[error("a message too far ahead")]
+    MessageTooFar,
+    /// One id is used for a small and a sliced message.
+    #[error("a message both small and sliced")]
+    MixedMessage,
+    /// No slices, or more than a message may have.
+    #[error("a message of {0} slices")]
+    SliceCount(u64),
+    /// The slice is not one of its message's.
+    #[error("slice {index} of {count}")]
+    SliceIndex {
+        /// The slice's index.
+        index: u64,
+        /// Slices of the message.
+        count: u64,
+    },
+    /// Slices of one message disagree about their number.
+    #[error("slices of one message disagree about their number")]
+    SliceCountChanged,
+    /// The slice's length is not the one that its place demands.
+    #[error("a slice of {0} bytes")]
+    SliceBytes(usize),
+    /// More acknowledged ranges than any peer has to name.
+    #[error("{0} ranges of acknowledgements")]
+    AckRanges(u64),
+    /// A range of acknowledgements begins below 0.
+    #[error("a range of acknowledgements begins below 0")]
+    AckRange,
+    /// An acknowledgement of a packet that was never sent.
+    #[error("an acknowledgement of packet {0}, which was never sent")]
+    AckOfUnsent(u64),
+    /// Received messages were not taken in time.
+    #[error("received messages were not taken")]
+    NotTaken,
+    /// A packet that does not fit our datagram: only acknowledgements of a hostile peer's make one.
+    #[error("a packet of {0} bytes to send")]
+    Oversized(usize),
+    /// renet itself refuses the peer.
+    #[error("renet: {0}")]
+    Renet(DisconnectReason),
+}
+
+/// One end of a session's messages.
+#[derive(Default)]
+pub struct Reliable {
+    connection: Option<Box<Connection>>,
+}
+
+impl Reliable {
+    /// Without a connection until a message is sent or received.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { connection: None }
+    }
+
+    /// Takes a packet of the peer. Take the messages it brought with [`Self::pop`].
+    ///
+    /// # Errors
+    /// A [`GuardError`]; the session must be ended then.
+    pub fn receive(&mut self, packet: &[u8]) -> Result<(), GuardError> {
+        let parsed = Packet::parse(packet)?;
+        self.connection().receive(&parsed, packet)
+    }
+
+    /// Takes the next received message, in the order of its channel.
+    pub fn pop(&mut self) -> Option<(Channel, Bytes)> {
+        let connection = self.connection.as_mut()?;
+        let (channel, message) = connection.received.pop_front()?;
+        connection.received_bytes -= held_bytes(&message);
+        Some((channel, message))
+    }
+
+    /// Queues a message of 1 to [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX) bytes.
+    ///
+    /// # Errors
+    /// A [`SendError`]; after [`SendError::Full`] of a reliable channel the session must be ended.
+    pub fn send(&mut self, channel: Channel, message: Bytes) -> Result<(), SendError> {
+        self.connection().sender.push(channel, message)
+    }
+
+    /// Hands the packets that are due at `now` to `emit`, until they have `bytes_max` bytes; the last
+    /// one may exceed it. `now` must not run backwards. Costs nothing when nothing is due.
+    ///
+    /// # Errors
+    /// A [`GuardError`]; the session must be ended then.
+    pub fn poll(
+        &mut self,
+        now: Duration,
+        bytes_max: usize,
+        mut emit: impl FnMut(&[u8]),
+    ) -> Result<(), GuardError> {
+        match &mut self.connection {
+            Some(connection) => connection.poll(now, bytes_max, &mut emit),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether there is nothing to send, resend or acknowledge: [`Self::poll`] would do nothing,
+    /// now and until something is sent or received.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let wants_nothing =
+            |connection: &Connection| connection.sender.is_idle() && !connection.acks.are_wanted();
+        self.connection.as_deref().is_none_or(wants_nothing)
+    }
+
+    fn connection(&mut self) -> &mut Connection {
+        self.connection.get_or_insert_with(|| Box::new(Connection::new()))
+    }
+}
+
+impl fmt::Debug for Reliable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reliable")
+            .field("connected", &self.connection.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a session has from its first message on.
+struct Connection {
+    renet: RenetClient,
+    guard: Guard,
+    sender: Sender,
+    acks: Acks,
+    received: VecDeque<(Channel, Bytes)>,
+    received_bytes: usize,
+    /// What renet takes for the present.
+    clock: Duration,
+    /// How far renet's time is behind ours.
+    behind: Duration,
+    /// Sequence of the next packet that renet makes.
+    next_sequence: u64,
+}
+
+impl Connection {
+    fn new() -> Self {
+        let channels: Vec<_> = Channel::ALL.into_iter().map(channel_config).collect();
+        Self {
+            renet: RenetClient::new(ConnectionConfig {
+                // What fits is the sender's business; renet would skip messages for ever.
+                available_bytes_per_tick: u64::MAX,
+                server_channels_config: channels.clone(),
+                client_channels_config: channels,
+            }),
+            guard: Guard::default(),
+            sender: Sender::default(),
+            acks: Acks::default(),
+            received: VecDeque::new(),
+            received_bytes: 0,
+            clock: Duration::ZERO,
+            behind: Duration::ZERO,
+            next_sequence: 0,
+        }
+    }
+
+    fn receive(&mut self, parsed: &Packet<'_>, packet: &[u8]) -> Result<(), GuardError> {
+        if self.received_bytes > RELIABLE_UNTAKEN_BYTES_MAX {
+            return Err(GuardError::NotTaken);
+        }
+        match self.guard.admit(parsed, self.next_sequence)? {
+            Verdict::Ignore => return Ok(()),
+            Verdict::Process => self.renet.process_packet(packet),
+            Verdict::AcknowledgeOnly(channel) => {
+                let mut emptied = [0; SMALL_HEAD_BYTES_MAX];
+                let length = parsed.emptied(channel, &mut emptied);
+                self.renet.process_packet(&emptied[..length]);
+            }
+        }
+        if let Body::Ack { ranges } = &parsed.body {
+            self.acks.peer_acks += 1;
+            for range in ranges.clone() {
+                self.sender.acknowledge(|sequence| range.contains(&sequence));
+            }
+        } else {
+            self.acks.peer_messages = true;
+        }
+        self.take_messages();
+        self.check_renet()
+    }
+
+    /// Moves messages out of renet at once, so that what it holds is what it waits for.
+    fn take_messages(&mut self) {
+        for channel in Channel::ALL {
+            while let Some(message) = self.renet.receive_message(channel.id().0) {
+                self.received_bytes += held_bytes(&message);
+                self.received.push_back((channel, message));
+            }
+        }
+    }
+
+    fn poll(
+        &mut self,
+        now: Duration,
+        bytes_max: usize,
+        emit: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), GuardError> {
+        let acks_are_due = self.acks.are_due(now);
+        // After a pause, renet's time goes on where it was: else all that would have been resent
+        // meanwhile would be resent now.
+        self.behind = self.behind.max(now.saturating_sub(self.clock + RESEND_AFTER));
+        let renet_now = now.saturating_sub(self.behind);
+        let mut output = Output {
+            left: bytes_max,
+            acks_are_due,
+            emit,
+        };
+        while let Some(due) = self.sender.next_resend().filter(|&due| due <= renet_now) {
+            if output.left == 0 {
+                break;
+            }
+            self.sender.start_resend();
+            self.flush(due, &mut output)?;
+        }
+        while output.left > 0 {
+            // Every batch has an instant of its own, before that of the next resend.
+            let instant = renet_now.max(self.clock + Duration::from_nanos(1));
+            if self.sender.next_resend().is_some_and(|due| due <= instant) {
+                break;
+            }
+            let renet = &mut self.renet;
+            let any = self
+                .sender
+                .start_batches(|channel, message| renet.send_message(channel.id().0, message));
+            if !any && !output.acks_are_due {
+                break;
+            }
+            self.flush(instant, &mut output)?;
+        }
+        if acks_are_due && !output.acks_are_due {
+            self.acks = Acks {
+                sent_at: Some(now),
+                ..Acks::default()
+            };
+        }
+        Ok(())
+    }
+
+    /// Lets renet make packets at `instant` of its time.
+    fn flush(&mut self, instant: Duration, output: &mut Output<'_>) -> Result<(), GuardError> {
+        self.renet.update(instant.saturating_sub(self.clock));
+        self.clock = instant;
+        for packet in self.renet.get_packets_to_send() {
+            if packet.len() > PAYLOAD_BYTES_MAX {
+                return Err(GuardError::Oversized(packet.len()));
+            }
+            let Packet { sequence, body, .. } = Packet::parse(&packet)?;
+            self.next_sequence = sequence + 1;
+            match body {
+                Body::SmallReliable { channel, .. } => {
+                    if let Some(channel) = Channel::from_id(ChannelId(channel)) {
+                        self.sender.note_sent(channel, sequence, instant);
+                    }
+                }
+                Body::Ack { ranges } => {
+                    self.guard.note_ack_ranges(ranges.count());
+                    // renet adds acknowledgements to whatever it sends; one in a while is enough.
+                    if !output.acks_are_due {
+                        continue;
+                    }
+                }
+                Body::SmallUnreliable { .. } | Body::ReliableSlice { .. } | Body::UnreliableSlice { .. } => {}
+            }
+            output.left = output.left.saturating_sub(packet.len());
+            (output.emit)(&packet);
+        }
+        self.sender.finish();
+        output.acks_are_due = false;
+        self.check_renet()
+    }
+
+    fn check_renet(&self) -> Result<(), GuardError> {
+        self.renet
+            .disconnect_reason()
+            .map_or(Ok(()), |reason| Err(GuardError::Renet(reason)))
+    }
+}
+
+/// Where one poll's packets go.
+struct Output<'a> {
+    left: usize,
+    acks_are_due: bool,
+    emit: &'a mut dyn FnMut(&[u8]),
+}
+
+/// Whether the peer waits for acknowledgements.
+#[derive(Debug, Default)]
+struct Acks {
+    /// It sent messages since our last.
+    peer_messages: bool,
+    /// Acknowledgements it sent since our last.
+    peer_acks: u32,
+    sent_at: Option<Duration>,
+}
+
+impl Acks {
+    fn are_wanted(&self) -> bool {
+        self.peer_messages || self.peer_acks >= ACKS_PER_ACK
+    }
+
+    fn are_due(&self, now: Duration) -> bool {
+        self.are_wanted() && self.sent_at.is_none_or(|sent_at| now >= sent_at + ACK_INTERVAL)
+    }
+}
+
+/// Bytes of memory that a queued message holds.
+fn held_bytes(message: &Bytes) -> usize {
+    message.len() + size_of::<Bytes>()
+}
+
+fn channel_config(channel: Channel) -> ChannelConfig {
+    let resend_time = RESEND_AFTER;
+    let (send_type, max_memory_usage_bytes) = match channel {
+        // Sending and receiving share the number; the sender's own limit comes first.
+        Channel::Unreliable => (SendType::Unreliable, RELIABLE_SEND_BYTES_MAX),
+        Channel::ReliableUnordered => (
+            SendType::ReliableUnordered { resend_time },
+            RELIABLE_RECEIVE_BYTES_MAX,
+        ),
+        Channel::ReliableOrdered => (
+            SendType::ReliableOrdered { resend_time },
+            RELIABLE_RECEIVE_BYTES_MAX,
+        ),
+    };
+    ChannelConfig {
+        channel_id: channel.id().0,
+        max_memory_usage_bytes,
+        send_type,
+    }
+}

@@ -1,0 +1,314 @@
+//! The mirror against hand-written packets: order of arrival, short ids used again, damage.
+
+use proptest::prelude::*;
+use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::pose::Pose;
+use throng_shared::protocol::snapshot::{SnapshotHeader, SnapshotWriter};
+
+use super::*;
+
+const MOTION: Motion = Motion::new(20);
+
+fn mirror() -> Mirror {
+    Mirror::new(&MirrorConfig {
+        tick_rate: 20,
+        components: 3,
+        tick: Tick(90),
+    })
+}
+
+fn pose(x: i32) -> Pose {
+    Pose { x, ..Pose::default() }
+}
+
+/// What one packet says, in the terms of these tests.
+#[derive(Clone, Default)]
+struct Packet {
+    sequence: u16,
+    tick: u32,
+    age: u8,
+    leaves: Vec<u16>,
+    enters: Vec<(u16, u64, i32)>,
+    /// Short id, x at the baseline, x now.
+    updates: Vec<(u16, i32, i32)>,
+    /// For the first enter or update.
+    components: Option<(ComponentsHead, Vec<Vec<u8>>)>,
+}
+
+impl Packet {
+    fn bytes(&self) -> Vec<u8> {
+        let mut buffer = vec![0; 1_200];
+        let header = SnapshotHeader {
+            sequence: self.sequence,
+            tick: Tick(self.tick),
+            part: 0,
+            id_bits: 8,
+        };
+        let owner = OwnerBlock {
+            last_input: None,
+            margin_16: self.sequence as i16 & 7,
+            own: Some(ShortId(1)),
+        };
+        let mut writer = SnapshotWriter::new(&mut buffer, header, Some(&owner));
+        writer.section(SectionHead {
+            source: SourceId(0),
+            tick: Tick(self.tick),
+            age: self.age,
+            has_exceptions: false,
+            has_components: self.components.is_some(),
+        });
+        self.leaves.iter().for_each(|&id| writer.leave(ShortId(id)));
+        writer.end_list();
+        let mut components = self.components.clone();
+        let mut write_components = |writer: &mut SnapshotWriter<'_>| match components.take() {
+            Some((head, values)) => {
+                writer.components(head, 3);
+                values.iter().for_each(|value| writer.component(value));
+            }
+            None if self.components.is_some() => writer.no_components(),
+            None => {}
+        };
+        for &(id, global, x) in &self.enters {
+            writer.enter(&Enter {
+                id: ShortId(id),
+                global: GlobalId(global),
+                pose: pose(x),
+            });
+            write_components(&mut writer);
+        }
+        writer.end_list();
+        let mut presence = Presence::default();
+        self.updates
+            .iter()
+            .for_each(|&(id, ..)| presence.insert(ShortId(id)));
+        writer.presence(&presence);
+        for &(_, base, x) in &self.updates {
+            match self.age {
+                0 => writer.absolute(&pose(x)),
+                age => writer.difference(age, MOTION.encode(&pose(base), &pose(x), age.into()).unwrap()),
+            }
+            write_components(&mut writer);
+        }
+        let len = writer.finish().unwrap();
+        buffer.truncate(len);
+        buffer
+    }
+}
+
+#[derive(Default)]
+struct Log(Vec<String>);
+
+impl MirrorObserver for Log {
+    fn entered(&mut self, entity: &MirrorEntity) {
+        self.0
+            .push(format!("{} entered at {}", entity.global, entity.pose.x));
+    }
+    fn updated(&mut self, entity: &MirrorEntity) {
+        self.0
+            .push(format!("{} moved to {}", entity.global, entity.pose.x));
+    }
+    fn component(&mut self, id: ShortId, component: ComponentId, bytes: &[u8]) {
+        self.0.push(format!("{} has {} {bytes:?}", id.0, component.0));
+    }
+    fn component_removed(&mut self, id: ShortId, component: ComponentId) {
+        self.0.push(format!("{} lost {}", id.0, component.0));
+    }
+    fn left(&mut self, _: ShortId, global: GlobalId) {
+        self.0.push(format!("{global} left"));
+    }
+}
+
+fn log(mirror: &mut Mirror, packet: &Packet) -> Vec<String> {
+    let mut log = Log::default();
+    let received = mirror.receive(&packet.bytes(), &mut log).unwrap();
+    assert!(matches!(received, Received::Applied(_)), "{received:?}");
+    log.0
+}
+
+fn enter(sequence: u16, tick: u32, id: u16, global: u64, x: i32) -> Packet {
+    Packet {
+        sequence,
+        tick,
+        enters: vec![(id, global, x)],
+        ..Packet::default()
+    }
+}
+
+fn update(sequence: u16, tick: u32, age: u8, id: u16, base: i32, x: i32) -> Packet {
+    Packet {
+        sequence,
+        tick,
+        age,
+        updates: vec![(id, base, x)],
+        ..Packet::default()
+    }
+}
+
+fn leave(sequence: u16, tick: u32, id: u16) -> Packet {
+    Packet {
+        sequence,
+        tick,
+        leaves: vec![id],
+        ..Packet::default()
+    }
+}
+
+#[test]
+fn enters_updates_and_leaves_are_told_in_order() {
+    let mut mirror = mirror();
+    assert_eq!(log(&mut mirror, &enter(1, 100, 1, 7, 50)), ["#7 entered at 50"]);
+    assert!(mirror.own().unwrap().is_own);
+    assert_eq!(
+        log(&mut mirror, &update(2, 101, 1, 1, 50, 60)),
+        ["#7 moved to 60"]
+    );
+    assert_eq!(mirror.get(ShortId(1)).unwrap().tick, Tick(101));
+    assert_eq!(mirror.owner().margin_16, 2);
+    assert_eq!(log(&mut mirror, &leave(3, 102, 1)), ["#7 left"]);
+    assert!(mirror.is_empty() && mirror.own().is_none());
+    assert_eq!(mirror.newest_tick(), Tick(102));
+}
+
+#[test]
+fn an_older_packet_serves_as_baseline_but_does_not_turn_time_back() {
+    let mut mirror = mirror();
+    log(&mut mirror, &enter(1, 100, 1, 7, 50));
+    log(&mut mirror, &update(3, 102, 2, 1, 50, 70));
+    assert!(log(&mut mirror, &update(2, 101, 1, 1, 50, 60)).is_empty());
+    assert_eq!(mirror.get(ShortId(1)).unwrap().pose.x, 70);
+    assert_eq!(
+        log(&mut mirror, &update(4, 103, 2, 1, 60, 80)),
+        ["#7 moved to 80"]
+    );
+    assert_eq!(
+        mirror.ack(),
+        Some(SnapshotAck {
+            newest: 4,
+            bits: 0b111
+        })
+    );
+}
+
+#[test]
+fn packets_of_the_last_tenant_are_ignored() {
+    let mut mirror = mirror();
+    log(&mut mirror, &enter(1, 100, 1, 7, 50));
+    log(&mut mirror, &leave(3, 102, 1));
+    assert!(log(&mut mirror, &update(2, 101, 1, 1, 50, 60)).is_empty());
+    assert_eq!(log(&mut mirror, &enter(6, 105, 1, 8, 10)), ["#8 entered at 10"]);
+    assert!(
+        log(&mut mirror, &leave(4, 103, 1)).is_empty(),
+        "a repeated leave of #7"
+    );
+    assert!(log(&mut mirror, &enter(5, 104, 1, 7, 50)).is_empty());
+    assert_eq!(mirror.get(ShortId(1)).unwrap().global, GlobalId(8));
+    assert_eq!(
+        log(&mut mirror, &enter(7, 106, 1, 9, 0)),
+        ["#8 left", "#9 entered at 0"]
+    );
+    assert_eq!(mirror.len(), 1);
+}
+
+#[test]
+fn components_come_change_and_go() {
+    let mut mirror = mirror();
+    let with = |packet: Packet, present, included, values: &[&[u8]]| Packet {
+        components: Some((
+            ComponentsHead { present, included },
+            values.iter().map(|v| v.to_vec()).collect(),
+        )),
+        ..packet
+    };
+    let packet = with(enter(1, 100, 1, 7, 0), 0b101, 0b101, &[&[1, 2], &[]]);
+    assert_eq!(
+        log(&mut mirror, &packet),
+        ["#7 entered at 0", "1 has 0 [1, 2]", "1 has 2 []"]
+    );
+    let packet = with(update(3, 102, 2, 1, 0, 0), 0b110, 0b010, &[&[9]]);
+    assert_eq!(
+        log(&mut mirror, &packet),
+        ["#7 moved to 0", "1 lost 0", "1 has 1 [9]"]
+    );
+    let older = with(update(2, 101, 1, 1, 0, 0), 0b001, 0b001, &[&[5]]);
+    assert!(log(&mut mirror, &older).is_empty());
+    let ids: Vec<u8> = mirror
+        .components(ShortId(1))
+        .iter()
+        .map(|component| component.id.0)
+        .collect();
+    assert_eq!(ids, [2, 1]);
+    log(&mut mirror, &leave(4, 103, 1));
+    assert!(mirror.components(ShortId(1)).is_empty());
+}
+
+#[test]
+fn duplicates_and_late_packets_are_told_apart() {
+    let mut mirror = mirror();
+    let first = enter(1, 100, 1, 7, 50).bytes();
+    assert!(matches!(
+        mirror.receive(&first, &mut ()),
+        Ok(Received::Applied(_))
+    ));
+    assert_eq!(mirror.receive(&first, &mut ()), Ok(Received::Duplicate));
+    log(&mut mirror, &update(3, 131, 31, 1, 50, 51));
+    log(&mut mirror, &update(4, 132, 1, 1, 51, 52));
+    log(&mut mirror, &update(5, 140, 8, 1, 52, 52));
+    // Its baseline, 100, was given up when 132 came.
+    let late = update(2, 131, 31, 1, 0, 10);
+    assert_eq!(mirror.receive(&late.bytes(), &mut ()), Ok(Received::Stale));
+    assert_eq!(
+        mirror.receive(&update(0, 100, 0, 1, 0, 1).bytes(), &mut ()),
+        Ok(Received::Stale)
+    );
+    assert_eq!(
+        mirror.ack(),
+        Some(SnapshotAck {
+            newest: 5,
+            bits: 0b1011
+        })
+    );
+}
+
+#[test]
+fn what_the_server_never_sends_is_an_error_and_changes_nothing() {
+    let mut mirror = mirror();
+    log(&mut mirror, &enter(1, 100, 1, 7, 50));
+    let unknown = Packet {
+        leaves: vec![1],
+        ..update(2, 101, 0, 5, 0, 0)
+    };
+    assert_eq!(
+        mirror.receive(&unknown.bytes(), &mut ()),
+        Err(SnapshotError::Entity)
+    );
+    let unfounded = Packet {
+        leaves: vec![1],
+        ..update(2, 101, 2, 1, 0, 0)
+    };
+    assert_eq!(
+        mirror.receive(&unfounded.bytes(), &mut ()),
+        Err(SnapshotError::Baseline)
+    );
+    assert_eq!((mirror.len(), mirror.ack().unwrap().newest), (1, 1));
+}
+
+proptest! {
+    #[test]
+    fn noise_neither_panics_nor_grows_the_mirror(
+        packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..60),
+    ) {
+        let mut mirror = mirror();
+        let mut entered = 0;
+        for mut packet in packets {
+            if let Some(kind) = packet.first_mut() {
+                *kind = 0x80;
+            }
+            if let Ok(Received::Applied(applied)) = mirror.receive(&packet, &mut ()) {
+                entered += applied.entered as usize;
+                entered -= applied.left as usize;
+            }
+            prop_assert_eq!(mirror.len(), entered);
+            prop_assert!(mirror.entities().count() == entered && entered <= 2_048);
+        }
+    }
+}

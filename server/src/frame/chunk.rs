@@ -1,0 +1,207 @@
+//! Rows and the chunks of 256 slots that hold them.
+//!
+//! Hot rows (the pose) and identities are plain integers, copied chunk by chunk; cold rows hold the
+//! registered components as shared values, encoded by whoever sends them.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use throng_shared::limits::CHUNK_SLOTS;
+use throng_shared::protocol::ids::{ComponentId, GlobalId, PlayerId, Slot, TeamId};
+use throng_shared::protocol::pose::Pose;
+use throng_shared::tick::Tick;
+
+/// One bit for each slot of a chunk; set while an entity lives there.
+pub type AliveBits = [u64; CHUNK_SLOTS / 64];
+
+/// A slot's hot state: 20 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Row {
+    /// Quantized state.
+    pub pose: Pose,
+    /// Tick of the last change of anything replicated: pose, components, identity. At least the tick in
+    /// which the slot was taken, so a reader never mistakes a new tenant for the old one.
+    pub changed: Tick,
+}
+
+/// The hot rows of 256 consecutive slots of one kind.
+#[derive(Clone, Debug)]
+pub struct HotChunk {
+    /// Rows by the low 8 bits of the slot. What a dead slot holds is stale.
+    pub rows: [Row; CHUNK_SLOTS],
+    /// Which of them are alive.
+    pub alive: AliveBits,
+}
+
+impl HotChunk {
+    /// The row at `index` (0..256), if its slot is alive.
+    #[inline]
+    #[must_use]
+    pub fn row(&self, index: usize) -> Option<&Row> {
+        (self.alive[index / 64] >> (index % 64) & 1 == 1).then(|| &self.rows[index])
+    }
+}
+
+impl Default for HotChunk {
+    fn default() -> Self {
+        Self {
+            rows: [Row::default(); CHUNK_SLOTS],
+            alive: AliveBits::default(),
+        }
+    }
+}
+
+/// Who an entity is, to whom it belongs. Changes rarely.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Identity across simulations and time.
+    pub global: GlobalId,
+    /// The player who owns it: sees its owner-only components.
+    pub owner: PlayerId,
+    /// Its team: sees its team-only components.
+    pub team: TeamId,
+    /// Weight when a client's budget does not suffice for all; 1 is usual, 0 is sent last.
+    pub importance: u8,
+}
+
+/// The identities of 256 consecutive slots.
+#[derive(Clone, Debug)]
+pub struct IdentityChunk {
+    /// By the low 8 bits of the slot.
+    pub rows: [Identity; CHUNK_SLOTS],
+}
+
+impl Default for IdentityChunk {
+    fn default() -> Self {
+        Self {
+            rows: [Identity::default(); CHUNK_SLOTS],
+        }
+    }
+}
+
+/// A replicated component's value as it was at the end of a tick.
+pub type ColdValue = Arc<dyn Any + Send + Sync>;
+
+/// One registered component of one entity.
+#[derive(Clone)]
+pub struct ColdCell {
+    /// Which component.
+    pub id: ComponentId,
+    /// Tick of its last change.
+    pub changed: Tick,
+    /// Its value; downcasts to the registered type.
+    pub value: ColdValue,
+}
+
+impl fmt::Debug for ColdCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ColdCell")
+            .field("id", &self.id)
+            .field("changed", &self.changed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The registered components of one entity, by ascending id.
+#[derive(Clone, Debug, Default)]
+pub struct ColdRow {
+    /// One bit for each component that it has.
+    pub mask: u64,
+    /// Tick of the last change, of a value or of the set.
+    pub changed: Tick,
+    /// The cells, one for each bit of `mask`.
+    pub components: Box<[ColdCell]>,
+}
+
+impl ColdRow {
+    /// The cell of component `id`, if the entity has it.
+    #[inline]
+    #[must_use]
+    pub fn cell(&self, id: ComponentId) -> Option<&ColdCell> {
+        let before = self.mask & (id.bit() - 1);
+        (self.mask & id.bit() != 0).then(|| &self.components[before.count_ones() as usize])
+    }
+
+    /// A copy with one component set, or removed where `value` is `None`.
+    #[must_use]
+    pub(super) fn with(&self, id: ComponentId, value: Option<ColdValue>, tick: Tick) -> Self {
+        let mut components: Vec<ColdCell> = self
+            .components
+            .iter()
+            .filter(|cell| cell.id != id)
+            .cloned()
+            .collect();
+        let mut mask = self.mask & !id.bit();
+        if let Some(value) = value {
+            mask |= id.bit();
+            let at = components.partition_point(|cell| cell.id < id);
+            components.insert(
+                at,
+                ColdCell {
+                    id,
+                    changed: tick,
+                    value,
+                },
+            );
+        }
+        Self {
+            mask,
+            changed: tick,
+            components: components.into(),
+        }
+    }
+}
+
+/// The cold rows of 256 consecutive slots; `None` where an entity has no registered component.
+#[derive(Clone, Debug)]
+pub struct ColdChunk {
+    /// By the low 8 bits of the slot.
+    pub rows: [Option<Arc<ColdRow>>; CHUNK_SLOTS],
+}
+
+impl Default for ColdChunk {
+    fn default() -> Self {
+        Self {
+            rows: [const { None }; CHUNK_SLOTS],
+        }
+    }
+}
+
+/// Splits a slot into its chunk and its place there.
+#[inline]
+pub(super) const fn locate(slot: Slot) -> (usize, usize) {
+    (slot.index() / CHUNK_SLOTS, slot.index() % CHUNK_SLOTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_twenty_bytes() {
+        assert_eq!(size_of::<Row>(), 20);
+    }
+
+    #[test]
+    fn cold_rows_keep_their_order_and_mask() {
+        let row = ColdRow::default()
+            .with(ComponentId(63), Some(Arc::new(63u32)), Tick(1))
+            .with(ComponentId(0), Some(Arc::new(0u32)), Tick(2))
+            .with(ComponentId(5), Some(Arc::new(5u32)), Tick(3))
+            .with(ComponentId(5), Some(Arc::new(50u32)), Tick(4));
+        assert_eq!(row.mask, 1 | 1 << 5 | 1 << 63);
+        assert_eq!(row.changed, Tick(4));
+        let value = |id: u8| {
+            row.cell(ComponentId(id))
+                .and_then(|cell| cell.value.downcast_ref::<u32>().copied())
+        };
+        assert_eq!(
+            [value(0), value(5), value(63), value(6)],
+            [Some(0), Some(50), Some(63), None]
+        );
+        let row = row.with(ComponentId(0), None, Tick(5));
+        assert_eq!((row.mask, row.components.len()), (1 << 5 | 1 << 63, 2));
+        assert!(row.cell(ComponentId(0)).is_none() && row.cell(ComponentId(63)).is_some());
+    }
+}

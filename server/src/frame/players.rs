@@ -1,0 +1,161 @@
+//! The players of a frame: how net workers learn whom to serve what.
+
+use std::sync::Arc;
+
+use glam::Vec2;
+use throng_shared::netcode::SessionId;
+use throng_shared::protocol::ids::{PlayerId, Slot, TeamId};
+use throng_shared::tick::Tick;
+
+use crate::space::Area;
+
+/// What a worker has to know about one session's player.
+#[derive(Clone, Debug)]
+pub struct PlayerRow {
+    /// Generation of the session; a row of an earlier tenant of the same index is never returned.
+    pub generation: u32,
+    /// The player.
+    pub player: PlayerId,
+    /// The entity that the player acts through, if any.
+    pub entity: Option<Slot>,
+    /// Where the player looks from, in units.
+    pub eye: Vec2,
+    /// How far the player sees, in units; 0 sees nothing.
+    pub radius: f32,
+    /// The player's team.
+    pub team: TeamId,
+    /// Newest tick in which an input that really arrived was applied; 0 before the first.
+    pub last_input: Tick,
+    /// How long before its tick the newest input arrived, in 1/16 tick; negative when it was late.
+    pub margin_16: i16,
+    /// The leaf cells in view, all of them in this frame's index.
+    pub area: Arc<Area>,
+}
+
+/// The players by worker and session index.
+#[derive(Debug, Default)]
+pub struct PlayerTable {
+    workers: Vec<Vec<Option<PlayerRow>>>,
+    len: usize,
+}
+
+impl PlayerTable {
+    /// The player of `session` on `worker`, in constant time.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, worker: u8, session: SessionId) -> Option<&PlayerRow> {
+        let row = self
+            .workers
+            .get(usize::from(worker))?
+            .get(session.index as usize)?
+            .as_ref()?;
+        (row.generation == session.generation).then_some(row)
+    }
+
+    /// Players in the table.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no player.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All players, by worker and session index.
+    pub fn iter(&self) -> impl Iterator<Item = (u8, &PlayerRow)> {
+        self.workers
+            .iter()
+            .enumerate()
+            .flat_map(|(worker, rows)| rows.iter().flatten().map(move |row| (worker as u8, row)))
+    }
+
+    /// Adds or replaces a player. The table grows to the highest index, which the worker keeps dense.
+    pub fn insert(&mut self, worker: u8, session: SessionId, mut row: PlayerRow) {
+        row.generation = session.generation;
+        let worker = usize::from(worker);
+        if self.workers.len() <= worker {
+            self.workers.resize_with(worker + 1, Vec::new);
+        }
+        let rows = &mut self.workers[worker];
+        let index = session.index as usize;
+        if rows.len() <= index {
+            rows.resize_with(index + 1, || None);
+        }
+        self.len += usize::from(rows[index].replace(row).is_none());
+    }
+
+    /// Removes all players and keeps the memory.
+    pub fn clear(&mut self) {
+        for rows in &mut self.workers {
+            rows.clear();
+        }
+        self.len = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(player: u32) -> PlayerRow {
+        PlayerRow {
+            generation: 0,
+            player: PlayerId(player),
+            entity: None,
+            eye: Vec2::ZERO,
+            radius: 0.0,
+            team: TeamId::NONE,
+            last_input: Tick(0),
+            margin_16: 0,
+            area: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn an_earlier_generation_is_not_found() {
+        let mut table = PlayerTable::default();
+        let session = SessionId {
+            index: 7,
+            generation: 3,
+        };
+        table.insert(1, session, row(9));
+        assert_eq!(table.get(1, session).map(|row| row.player), Some(PlayerId(9)));
+        assert!(
+            table
+                .get(
+                    1,
+                    SessionId {
+                        index: 7,
+                        generation: 2
+                    }
+                )
+                .is_none()
+        );
+        assert!(table.get(0, session).is_none());
+        assert!(
+            table
+                .get(
+                    1,
+                    SessionId {
+                        index: 8,
+                        generation: 3
+                    }
+                )
+                .is_none()
+        );
+        table.insert(
+            1,
+            SessionId {
+                index: 7,
+                generation: 4,
+            },
+            row(10),
+        );
+        assert_eq!((table.len(), table.iter().count()), (1, 1));
+        table.clear();
+        assert!(table.is_empty() && table.get(1, session).is_none());
+    }
+}

@@ -1,0 +1,96 @@
+//! Memory of frames that nobody reads any more.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use throng_shared::limits::HISTORY_TICKS;
+
+use super::chunk::HotChunk;
+use super::players::PlayerTable;
+use super::published::Frame;
+use crate::space::CellIndex;
+
+/// Hot chunks kept for reuse: a tick's worth for 256,000 movers (5 MiB). More are freed.
+const CHUNKS_KEPT_MAX: usize = 1_024;
+/// Emptied containers of each sort kept for reuse.
+const SPARES_MAX: usize = 8;
+
+/// Takes frames out of use and hands their memory to new ones.
+///
+/// Retired frames wait until their last reader lets go; a reader that never does costs at most 64 frames
+/// here, after which the memory is its own to free.
+#[derive(Debug, Default)]
+pub(super) struct FramePool {
+    retired: VecDeque<Arc<Frame>>,
+    chunks: Vec<Arc<HotChunk>>,
+    chunk_lists: Vec<Vec<Arc<HotChunk>>>,
+    players: Vec<PlayerTable>,
+    indexes: Vec<CellIndex>,
+}
+
+impl FramePool {
+    /// Hands over a frame that has left the history.
+    pub(super) fn retire(&mut self, frame: Arc<Frame>) {
+        self.retired.push_back(frame);
+        if self.retired.len() > HISTORY_TICKS {
+            self.retired.pop_front();
+        }
+    }
+
+    /// A chunk to fill; not shared with anybody. Its content is stale.
+    pub(super) fn chunk(&mut self) -> Arc<HotChunk> {
+        self.chunks.pop().unwrap_or_default()
+    }
+
+    /// An empty list of chunks.
+    pub(super) fn chunk_list(&mut self) -> Vec<Arc<HotChunk>> {
+        self.chunk_lists.pop().unwrap_or_default()
+    }
+
+    /// An empty player table.
+    pub(super) fn players(&mut self) -> PlayerTable {
+        self.players.pop().unwrap_or_default()
+    }
+
+    /// An index to fill. Its content is stale.
+    pub(super) fn index(&mut self) -> CellIndex {
+        self.indexes.pop().unwrap_or_default()
+    }
+
+    /// Takes apart the retired frames that nobody reads any more.
+    pub(super) fn reclaim(&mut self) {
+        for _ in 0..self.retired.len() {
+            let Some(frame) = self.retired.pop_front() else {
+                return;
+            };
+            match Arc::try_unwrap(frame) {
+                Ok(frame) => self.take_apart(frame),
+                Err(shared) => self.retired.push_back(shared),
+            }
+        }
+    }
+
+    fn take_apart(&mut self, frame: Frame) {
+        let Frame {
+            mut hot,
+            mut players,
+            index,
+            ..
+        } = frame;
+        for mut chunk in hot.drain(..) {
+            if self.chunks.len() < CHUNKS_KEPT_MAX && Arc::get_mut(&mut chunk).is_some() {
+                self.chunks.push(chunk);
+            }
+        }
+        players.clear();
+        keep(&mut self.chunk_lists, hot);
+        keep(&mut self.players, players);
+        keep(&mut self.indexes, index);
+    }
+}
+
+fn keep<T>(spares: &mut Vec<T>, spare: T) {
+    if spares.len() < SPARES_MAX {
+        spares.push(spare);
+    }
+}

@@ -1,0 +1,118 @@
+//! The published frame.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use throng_shared::limits::CHUNK_SLOTS;
+use throng_shared::protocol::ids::{Slot, SourceId};
+use throng_shared::tick::Tick;
+
+use super::chunk::{ColdChunk, ColdRow, HotChunk, Identity, IdentityChunk, Row, locate};
+use super::players::PlayerTable;
+use crate::space::CellIndex;
+
+/// The replicated state of one simulation at the end of one tick. Immutable; shared by `Arc`.
+#[derive(Debug)]
+pub struct Frame {
+    /// The simulation.
+    pub source: SourceId,
+    /// The tick.
+    pub tick: Tick,
+    /// When it was published, since the process's origin. For metering; nothing is decided by it.
+    pub published_at: Duration,
+    /// Slots by leaf cell, in two layers.
+    pub index: CellIndex,
+    /// Whom to serve.
+    pub players: PlayerTable,
+    pub(super) hot: Vec<Arc<HotChunk>>,
+    pub(super) identities: Arc<Vec<Arc<IdentityChunk>>>,
+    pub(super) cold: Arc<Vec<Arc<ColdChunk>>>,
+}
+
+impl Frame {
+    /// A slot's hot row, if an entity is there in this frame.
+    #[inline]
+    #[must_use]
+    pub fn row(&self, slot: Slot) -> Option<&Row> {
+        let (chunk, index) = locate(slot);
+        self.hot.get(chunk)?.row(index)
+    }
+
+    /// Who is at `slot`. Meaningful only where [`Frame::row`] finds a row; otherwise stale or zero.
+    #[inline]
+    #[must_use]
+    pub fn identity(&self, slot: Slot) -> &Identity {
+        const NOBODY: Identity = Identity {
+            global: throng_shared::protocol::ids::GlobalId(0),
+            owner: throng_shared::protocol::ids::PlayerId::NOBODY,
+            team: throng_shared::protocol::ids::TeamId::NONE,
+            importance: 0,
+        };
+        let (chunk, index) = locate(slot);
+        self.identities
+            .get(chunk)
+            .map_or(&NOBODY, |chunk| &chunk.rows[index])
+    }
+
+    /// The registered components at `slot`, if there are any.
+    #[inline]
+    #[must_use]
+    pub fn cold(&self, slot: Slot) -> Option<&ColdRow> {
+        let (chunk, index) = locate(slot);
+        self.cold.get(chunk)?.rows[index].as_deref()
+    }
+
+    /// The chunks of hot rows; slot `s` is row `s % 256` of chunk `s / 256`.
+    #[must_use]
+    pub fn chunks(&self) -> &[Arc<HotChunk>] {
+        &self.hot
+    }
+
+    /// All living slots with their rows, in slot order.
+    pub fn rows(&self) -> impl Iterator<Item = (Slot, &Row)> {
+        self.hot.iter().enumerate().flat_map(|(chunk, hot)| {
+            (0..CHUNK_SLOTS)
+                .filter_map(move |index| Some((Slot((chunk * CHUNK_SLOTS + index) as u32), hot.row(index)?)))
+        })
+    }
+
+    /// Digest of all living rows and identities: equal for two runs of the same simulation at the same
+    /// tick. Reads every row, so it is for tests, replays and audits rather than for every tick.
+    #[must_use]
+    pub fn checksum(&self) -> Checksum {
+        let mut sum = Mixer(0x7468_726f_6e67 ^ u64::from(self.tick.0) << 8 ^ u64::from(self.source.0));
+        for (slot, row) in self.rows() {
+            let pose = row.pose;
+            sum.mix(u64::from(slot.0) << 32 | u64::from(row.changed.0));
+            sum.mix(u64::from(pose.x as u32) << 32 | u64::from(pose.y as u32));
+            sum.mix(
+                u64::from(pose.vx as u16) << 48
+                    | u64::from(pose.vy as u16) << 32
+                    | u64::from(pose.yaw) << 16
+                    | u64::from(pose.flags),
+            );
+            let identity = self.identity(slot);
+            sum.mix(identity.global.0);
+            sum.mix(
+                u64::from(identity.owner.0) << 16
+                    | u64::from(identity.team.0) << 8
+                    | u64::from(identity.importance),
+            );
+        }
+        Checksum(sum.0)
+    }
+}
+
+/// Digest of a frame's rows; see [`Frame::checksum`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Checksum(pub u64);
+
+/// A multiply-and-rotate digest: order-sensitive, the same on every machine, not for adversaries.
+struct Mixer(u64);
+
+impl Mixer {
+    fn mix(&mut self, value: u64) {
+        self.0 = (self.0.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 ^= self.0 >> 29;
+    }
+}

@@ -1,0 +1,192 @@
+//! What the simulation said of every entity at one tick, for a load test to compare its mirrors with.
+//!
+//! Owns a second look at the published frames: the newest [`FRAMES_KEPT`], in benchmark scenes only, since
+//! it shows everybody everything. Guarantees that the simulation only pushes an `Arc` into a bounded
+//! lock-free queue; a frame that finds it full is missing here and nowhere else.
+//!
+//! The answer to `GET /v1/audit?tick=T`, little endian:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0..4 | `THA1` |
+//! | 4..8 | the tick, u32 |
+//! | 8..12 | how many entities follow, u32 |
+//! | 12..16 | bytes of each, u32: 28 |
+//! | then each, by slot | global id u64; x i32, y i32, vx i16, vy i16, yaw u16, flags u16 in the quanta of `Pose`; tick of the last change u32 |
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bevy_ecs::prelude::Resource;
+use bytes::{BufMut, Bytes, BytesMut};
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use crate::frame::Frame;
+
+/// Frames that can be asked for.
+pub const FRAMES_KEPT: usize = 64;
+
+/// The first bytes of an answer.
+pub const AUDIT_MAGIC: [u8; 4] = *b"THA1";
+/// Bytes before the first entity.
+pub const AUDIT_HEADER_BYTES: usize = 16;
+/// Bytes of one entity.
+pub const AUDIT_ROW_BYTES: usize = 28;
+
+/// The simulation's end: give it every published frame.
+///
+/// The mutex is never locked: it is only reached through `&mut`, and makes the queue's end a resource.
+#[derive(Resource)]
+pub struct AuditSink(Mutex<Producer<Arc<Frame>>>);
+
+/// The gateway's end.
+pub struct AuditFrames {
+    incoming: Consumer<Arc<Frame>>,
+    kept: VecDeque<Arc<Frame>>,
+}
+
+/// Both ends.
+#[must_use]
+pub fn audit() -> (AuditSink, AuditFrames) {
+    let (producer, incoming) = RingBuffer::new(FRAMES_KEPT);
+    (
+        AuditSink(Mutex::new(producer)),
+        AuditFrames {
+            incoming,
+            kept: VecDeque::with_capacity(FRAMES_KEPT),
+        },
+    )
+}
+
+impl AuditSink {
+    /// Offers a frame. Without room it is not kept: the gateway has been asleep for 64 ticks.
+    pub fn offer(&mut self, frame: &Arc<Frame>) {
+        // A full queue loses nothing but this tick's audit, which then answers 404.
+        let _ = self
+            .0
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::clone(frame));
+    }
+}
+
+impl AuditFrames {
+    /// Takes what was offered, dropping the oldest above [`FRAMES_KEPT`].
+    pub(super) fn collect(&mut self) {
+        while let Ok(frame) = self.incoming.pop() {
+            if self.kept.len() == FRAMES_KEPT {
+                self.kept.pop_front();
+            }
+            self.kept.push_back(frame);
+        }
+    }
+
+    /// The frame of `tick`.
+    ///
+    /// # Errors
+    /// The oldest and newest tick that are kept, when `tick` is not; `None` when nothing is.
+    pub(super) fn at(&self, tick: u32) -> Result<&Arc<Frame>, Option<(u32, u32)>> {
+        let found = self.kept.iter().rev().find(|frame| frame.tick.0 == tick);
+        found.ok_or_else(|| Some((self.kept.front()?.tick.0, self.kept.back()?.tick.0)))
+    }
+}
+
+/// A frame in the layout above.
+pub(super) fn encode(frame: &Frame) -> Bytes {
+    let mut bytes =
+        BytesMut::with_capacity(AUDIT_HEADER_BYTES + frame.chunks().len() * 256 * AUDIT_ROW_BYTES);
+    bytes.put_slice(&AUDIT_MAGIC);
+    bytes.put_u32_le(frame.tick.0);
+    bytes.put_u32_le(0);
+    bytes.put_u32_le(AUDIT_ROW_BYTES as u32);
+    let mut count = 0_u32;
+    for (slot, row) in frame.rows() {
+        count += 1;
+        bytes.put_u64_le(frame.identity(slot).global.0);
+        bytes.put_i32_le(row.pose.x);
+        bytes.put_i32_le(row.pose.y);
+        bytes.put_i16_le(row.pose.vx);
+        bytes.put_i16_le(row.pose.vy);
+        bytes.put_u16_le(row.pose.yaw);
+        bytes.put_u16_le(row.pose.flags);
+        bytes.put_u32_le(row.changed.0);
+    }
+    bytes[8..12].copy_from_slice(&count.to_le_bytes());
+    bytes.freeze()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
+
+    use throng_shared::protocol::ids::{GlobalId, Slot, SourceId};
+    use throng_shared::protocol::pose::Pose;
+    use throng_shared::tick::Tick;
+
+    use super::*;
+    use crate::frame::{FrameWriter, Identity};
+
+    /// A frame of two entities.
+    pub(crate) fn frame_of(tick: u32) -> Arc<Frame> {
+        let mut writer = FrameWriter::new(SourceId(0));
+        for (slot, x) in [(3, -7), (700, 9)] {
+            let identity = Identity {
+                global: GlobalId(u64::from(slot) << 40),
+                ..Identity::default()
+            };
+            let pose = Pose {
+                x,
+                y: 0x0102_0304,
+                vx: -2,
+                vy: 5,
+                yaw: 1_023,
+                flags: 0,
+            };
+            writer.insert(Slot(slot), identity, pose, Tick(tick - 1));
+        }
+        let (index, players) = (writer.spare_index(), writer.spare_players());
+        writer.publish(Tick(tick), Duration::ZERO, index, players)
+    }
+
+    #[test]
+    fn the_layout_is_as_documented() {
+        let bytes = encode(&frame_of(0x0a0b_0c0d));
+        assert_eq!(bytes.len(), AUDIT_HEADER_BYTES + 2 * AUDIT_ROW_BYTES);
+        assert_eq!(bytes[..16], *b"THA1\x0d\x0c\x0b\x0a\x02\0\0\0\x1c\0\0\0");
+        let first = [
+            &(3_u64 << 40).to_le_bytes()[..],
+            &(-7_i32).to_le_bytes(),
+            &[4, 3, 2, 1],
+            &(-2_i16).to_le_bytes(),
+            &[5, 0],
+            &[0xff, 3],
+            &[0, 0],
+            &[0x0c, 0x0c, 0x0b, 0x0a],
+        ];
+        assert_eq!(bytes[16..16 + AUDIT_ROW_BYTES], first.concat());
+        assert_eq!(bytes[44..52], (700_u64 << 40).to_le_bytes());
+    }
+
+    #[test]
+    fn the_newest_64_frames_are_kept() {
+        let (mut sink, mut frames) = audit();
+        assert_eq!(frames.at(1).unwrap_err(), None);
+        for tick in 1..=100 {
+            sink.offer(&frame_of(tick));
+            if tick % 10 == 0 {
+                frames.collect();
+            }
+        }
+        assert_eq!(frames.at(36).unwrap_err(), Some((37, 100)));
+        assert!((37..=100).all(|tick| frames.at(tick).unwrap().tick.0 == tick));
+        assert_eq!(frames.at(101).unwrap_err(), Some((37, 100)));
+    }
+
+    #[test]
+    fn a_gateway_that_sleeps_holds_a_bounded_number_of_frames() {
+        let (mut sink, mut frames) = audit();
+        (1..=200).for_each(|tick| sink.offer(&frame_of(tick)));
+        frames.collect();
+        assert_eq!(frames.at(1_000).unwrap_err(), Some((1, 64)));
+    }
+}

@@ -1,0 +1,93 @@
+//! Errors of the HTTP API: a status, a code that programs compare and a sentence for people.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use throng_shared::protocol::guest::{ErrorBody, ErrorDetail};
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ApiError {
+    /// The body is not JSON, or not of the documented shape; the text names the field.
+    #[error("the body is not what this needs: {0}")]
+    BadBody(String),
+    /// The name is empty, too long, or has control characters.
+    #[error("`name` {0}")]
+    BadName(&'static str),
+    /// A field or parameter is missing or not of the documented form.
+    #[error("`{field}` must be {expected}")]
+    BadField {
+        /// The field.
+        field: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// The body is longer than allowed.
+    #[error("the body is longer than {0} bytes")]
+    TooLarge(usize),
+    /// The client's protocol differs.
+    #[error("the client speaks {client}, the server {server}: one of them has to be updated")]
+    ProtocolMismatch {
+        /// The client's version and hash.
+        client: String,
+        /// The server's.
+        server: String,
+    },
+    /// This address joins too often.
+    #[error("too many joins from this address; try again in a second")]
+    RateLimited,
+    /// Every worker is full.
+    #[error("the server is full")]
+    Full,
+    /// The server is starting or stopping.
+    #[error("the server is {0}")]
+    NotRunning(&'static str),
+    /// The request did not arrive in time.
+    #[error("the request took longer than {0} s to arrive")]
+    TimedOut(u64),
+    /// No such path, or nothing kept there.
+    #[error("{0}")]
+    NotFound(String),
+    /// The path exists for another method.
+    #[error("this path does not answer that method")]
+    MethodNotAllowed,
+    /// A defect of ours.
+    #[error("the server could not answer")]
+    Internal,
+}
+
+impl ApiError {
+    fn status_and_code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::BadBody(_) => (StatusCode::BAD_REQUEST, "bad_body"),
+            Self::BadName(_) => (StatusCode::BAD_REQUEST, "bad_name"),
+            Self::BadField { .. } => (StatusCode::BAD_REQUEST, "bad_field"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::ProtocolMismatch { .. } => (StatusCode::CONFLICT, "protocol_mismatch"),
+            Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            Self::Full => (StatusCode::SERVICE_UNAVAILABLE, "server_full"),
+            Self::NotRunning(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_running"),
+            Self::TimedOut(_) => (StatusCode::REQUEST_TIMEOUT, "timed_out"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, code) = self.status_and_code();
+        let detail = ErrorDetail {
+            code: code.to_owned(),
+            message: self.to_string(),
+        };
+        let mut response = (status, Json(ErrorBody { error: detail })).into_response();
+        if matches!(self, Self::RateLimited | Self::Full | Self::NotRunning(_)) {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

@@ -1,0 +1,129 @@
+//! `GET /v1/stats`, `GET /v1/health` and `GET /v1/audit`.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
+
+use super::error::ApiError;
+use super::{Shared, audit};
+use crate::observe::{ServerStatus, StatsReport};
+
+/// A simulation that has not ticked for so long is reported as stalled; a slow tick rate gets ten ticks.
+const STALLED_AFTER: Duration = Duration::from_secs(2);
+
+/// When the simulation was last seen to have ticked.
+pub(super) struct Pulse {
+    ticks: u64,
+    seen_at: Instant,
+}
+
+impl Pulse {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            ticks: 0,
+            seen_at: now,
+        }
+    }
+
+    pub(super) fn observe(&mut self, ticks: u64, now: Instant) {
+        if self.ticks != ticks {
+            *self = Self { ticks, seen_at: now };
+        }
+    }
+
+    fn is_stalled(&self, tick_rate: u16, now: Instant) -> bool {
+        let ten_ticks = Duration::from_secs(10) / u32::from(tick_rate.max(1));
+        now.duration_since(self.seen_at) > STALLED_AFTER.max(ten_ticks)
+    }
+}
+
+/// The body of `GET /v1/health`.
+#[derive(Debug, Serialize)]
+pub(super) struct Health {
+    /// What the server is doing.
+    status: ServerStatus,
+    /// Whether ticks go on.
+    alive: bool,
+    tick: u32,
+}
+
+pub(super) async fn stats(State(shared): State<Shared>) -> Json<StatsReport> {
+    Json(shared.stats.report(shared.origin.elapsed()))
+}
+
+pub(super) async fn health(State(shared): State<Shared>) -> (StatusCode, Json<Health>) {
+    let now = Instant::now();
+    let mut pulse = shared.pulse.lock().unwrap_or_else(PoisonError::into_inner);
+    pulse.observe(shared.stats.ticks(), now);
+    let status = *shared.status.borrow();
+    let alive = status == ServerStatus::Running && !pulse.is_stalled(shared.stats.tick_rate(), now);
+    let code = if alive {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        code,
+        Json(Health {
+            status,
+            alive,
+            tick: shared.stats.tick(),
+        }),
+    )
+}
+
+pub(super) async fn audit(
+    State(shared): State<Shared>,
+    RawQuery(query): RawQuery,
+) -> Result<impl IntoResponse, ApiError> {
+    let tick = query
+        .as_deref()
+        .unwrap_or_default()
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("tick="));
+    let tick: u32 = tick
+        .and_then(|tick| tick.parse().ok())
+        .ok_or(ApiError::BadField {
+            field: "tick",
+            expected: "a tick's number, as in /v1/audit?tick=1200",
+        })?;
+    let Some(frames) = &shared.audit else {
+        return Err(ApiError::NotFound("only benchmark scenes are audited".to_owned()));
+    };
+    let frame = {
+        let mut frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.collect();
+        frames.at(tick).cloned().map_err(|kept| {
+            ApiError::NotFound(match kept {
+                Some((oldest, newest)) => format!("tick {tick} is not kept: {oldest} to {newest} are"),
+                None => format!("tick {tick} is not kept: no tick is yet"),
+            })
+        })?
+    };
+    Ok((
+        [(header::CONTENT_TYPE, "application/octet-stream")],
+        audit::encode(&frame),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_simulation_that_stands_still_is_stalled() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(start);
+        pulse.observe(1, start + Duration::from_secs(1));
+        pulse.observe(1, start + Duration::from_secs(2));
+        assert!(!pulse.is_stalled(20, start + Duration::from_secs(3)));
+        assert!(pulse.is_stalled(20, start + Duration::from_millis(3_001)));
+        assert!(!pulse.is_stalled(1, start + Duration::from_secs(11)));
+        assert!(pulse.is_stalled(1, start + Duration::from_millis(11_001)));
+    }
+}

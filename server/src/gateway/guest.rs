@@ -1,0 +1,128 @@
+//! `POST /v1/guest`: from a name and a protocol hash to a connect token.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::PoisonError;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::{ConnectInfo, State};
+use axum::http::HeaderMap;
+use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
+use throng_shared::protocol::guest::{GuestRequest, GuestResponse};
+use throng_shared::protocol::version::{ProtocolHash, Release};
+
+use super::error::ApiError;
+use super::tokens::IssueError;
+use super::{BODY_BYTES_MAX, Shared};
+use crate::net::claims::PlayerName;
+use crate::observe::ServerStatus;
+
+pub(super) async fn join(
+    State(shared): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<GuestResponse>, ApiError> {
+    let now = shared.origin.elapsed();
+    let address = client_address(&shared, peer, &headers);
+    // Asked first: a refusal has to be cheap.
+    if !shared
+        .limiter
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take(now, address)
+    {
+        return Err(ApiError::RateLimited);
+    }
+    match *shared.status.borrow() {
+        ServerStatus::Running => {}
+        ServerStatus::Starting => return Err(ApiError::NotRunning("starting")),
+        ServerStatus::Stopping | ServerStatus::Stopped => return Err(ApiError::NotRunning("shutting down")),
+    }
+    let body = body.map_err(|rejection| match rejection {
+        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+            ApiError::TooLarge(BODY_BYTES_MAX)
+        }
+        other => ApiError::BadBody(other.body_text()),
+    })?;
+    let Json(request): Json<GuestRequest> =
+        Json::from_bytes(&body).map_err(|rejection| ApiError::BadBody(rejection.body_text()))?;
+    let name = valid_name(&request.name)?;
+    check_protocol(&shared, &request)?;
+
+    let mut issuer = shared.issuer.lock().unwrap_or_else(PoisonError::into_inner);
+    // A proof of an earlier process is no reason to turn a player away: it comes back as a new client.
+    let resumed = request
+        .resume
+        .as_deref()
+        .and_then(|resume| issuer.resumed(resume));
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let issued = issuer
+        .issue(name, resumed, now, unix)
+        .map_err(|error| match error {
+            IssueError::Full(_) => ApiError::Full,
+            IssueError::Token(error) => {
+                tracing::error!(%error, "cannot make a connect token");
+                ApiError::Internal
+            }
+        })?;
+    drop(issuer);
+    tracing::debug!(client = issued.client_id, %name, worker = %issued.address, resumed = resumed.is_some(), "token issued");
+    Ok(Json(GuestResponse {
+        token: issued.token,
+        address: issued.address,
+        tick: shared.stats.tick(),
+        tick_rate: shared.stats.tick_rate(),
+        client_id: issued.client_id,
+        server_version: shared.protocol.release.to_string(),
+        resume: issued.resume,
+    }))
+}
+
+fn valid_name(name: &str) -> Result<PlayerName, ApiError> {
+    if name.trim().is_empty() {
+        return Err(ApiError::BadName("must not be empty"));
+    }
+    if name.len() > PLAYER_NAME_BYTES_MAX {
+        return Err(ApiError::BadName("must be at most 32 bytes of UTF-8"));
+    }
+    PlayerName::new(name).ok_or(ApiError::BadName("must not have control characters"))
+}
+
+fn check_protocol(shared: &Shared, request: &GuestRequest) -> Result<(), ApiError> {
+    let expected = "16 hexadecimal digits";
+    let hash: ProtocolHash = request.protocol_hash.parse().map_err(|_| ApiError::BadField {
+        field: "protocol_hash",
+        expected,
+    })?;
+    if hash == shared.protocol.hash {
+        return Ok(());
+    }
+    // The client's own words go into our answer only as far as they are a release.
+    let release = request
+        .version
+        .as_deref()
+        .and_then(|version| Release::new(version.as_bytes()));
+    let release = release.map_or_else(|| "an unnamed version".to_owned(), |release| release.to_string());
+    Err(ApiError::ProtocolMismatch {
+        client: format!("{release} (hash {hash})"),
+        server: shared.protocol.to_string(),
+    })
+}
+
+/// Whose joins these are. Behind a proxy that is the last address that the proxy itself added; the entries
+/// before it are the client's own words.
+fn client_address(shared: &Shared, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+    if !shared.behind_tls_proxy {
+        return peer.ip();
+    }
+    let forwarded = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .next_back()
+        .and_then(|value| value.to_str().ok());
+    let last = forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
+    last.unwrap_or(peer.ip())
+}

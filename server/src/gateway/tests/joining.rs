@@ -1,0 +1,192 @@
+//! `POST /v1/guest`.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use throng_shared::protocol::guest::{ErrorBody, GuestResponse};
+
+use super::*;
+
+#[test]
+fn a_guest_is_given_a_token_for_its_worker() {
+    let server = Running::new(|_| {});
+    server.stats.tick_ended(41, Duration::from_millis(1));
+    let (status, body) = server.post(&guest("Ada"));
+    assert_eq!(status, 200, "{body}");
+    let response: GuestResponse = serde_json::from_str(&body).unwrap();
+    assert_eq!((response.tick, response.tick_rate), (41, 20));
+    assert_eq!(response.server_version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(response.address.to_string(), "[2001:db8::7]:5000");
+    let token = parsed_token(&response);
+    assert_eq!(token.addresses(), [response.address]);
+    assert_eq!(token.client_id(), response.client_id);
+}
+
+#[test]
+fn a_guest_comes_back_as_itself_and_a_stale_proof_is_a_new_guest() {
+    let server = Running::new(|_| {});
+    let first: GuestResponse = serde_json::from_str(&server.post(&guest("Ada")).1).unwrap();
+    let come_back = |resume: &str| -> GuestResponse {
+        let body = serde_json::json!({ "name": "Ada", "protocol_hash": HASH.to_string(), "resume": resume });
+        serde_json::from_str(&server.post(&body.to_string()).1).unwrap()
+    };
+    let again = come_back(&first.resume);
+    assert_eq!(again.client_id, first.client_id);
+    assert_ne!(again.token, first.token);
+    assert_ne!(come_back("of an earlier server").client_id, first.client_id);
+}
+
+#[test]
+fn another_protocol_is_refused_naming_both_versions() {
+    let server = Running::new(|_| {});
+    let body = r#"{"name": "Ada", "protocol_hash": "00000000000000ff", "version": "0.0.9"}"#;
+    let (status, code, message) = server.refusal(body);
+    assert_eq!((status, code.as_str()), (409, "protocol_mismatch"));
+    let ours = format!("{} (hash 0123456789abcdef)", env!("CARGO_PKG_VERSION"));
+    assert!(
+        message.contains("0.0.9 (hash 00000000000000ff)") && message.contains(&ours),
+        "{message}"
+    );
+
+    let hostile = r#"{"name": "Ada", "protocol_hash": "00000000000000ff", "version": "\u001b[2J"}"#;
+    assert!(server.refusal(hostile).2.contains("an unnamed version"));
+}
+
+#[test]
+fn a_malformed_body_is_refused_naming_the_field() {
+    let server = Running::new(|_| {});
+    for (body, named) in [
+        ("", "EOF"),
+        ("nonsense", "expected"),
+        ("[]", "GuestRequest"),
+        (r#"{"protocol_hash": "0123456789abcdef"}"#, "`name`"),
+        (r#"{"name": "Ada"}"#, "`protocol_hash`"),
+        (
+            r#"{"name": 7, "protocol_hash": "0123456789abcdef"}"#,
+            "name: invalid type",
+        ),
+        (
+            r#"{"name": "Ada", "protocol_hash": 81985529216486895}"#,
+            "protocol_hash: invalid type",
+        ),
+        (
+            r#"{"name": "Ada", "protocol_hash": "0123456789abcdef", "resume": {}}"#,
+            "resume: invalid type",
+        ),
+        (
+            r#"{"name": "Ada", "protocol_hash": "0123456789abcdef", "name": "Bob"}"#,
+            "duplicate field `name`",
+        ),
+    ] {
+        let (status, code, message) = server.refusal(body);
+        assert_eq!((status, code.as_str()), (400, "bad_body"), "{body}");
+        assert!(message.contains(named), "{message} for {body}");
+    }
+    let (status, code, message) = server.refusal(r#"{"name": "Ada", "protocol_hash": "ff"}"#);
+    assert_eq!((status, code.as_str()), (400, "bad_field"));
+    assert!(
+        message.contains("`protocol_hash` must be 16 hexadecimal digits"),
+        "{message}"
+    );
+}
+
+#[test]
+fn names_have_1_to_32_bytes_and_no_control_characters() {
+    let server = Running::new(|_| {});
+    for good in ["A", "Ada Lovelace", &"x".repeat(32), "Ωμέγα", &"ü".repeat(16)] {
+        assert_eq!(server.post(&guest(good)).0, 200, "{good}");
+    }
+    for bad in [
+        "",
+        "   ",
+        &"x".repeat(33),
+        &"ü".repeat(17),
+        "two\nlines",
+        "bell\u{7}",
+        "\u{9b}2J",
+    ] {
+        let (status, code, message) = server.refusal(&guest(bad));
+        assert_eq!((status, code.as_str()), (400, "bad_name"), "{bad:?}");
+        assert!(message.starts_with("`name` must"), "{message}");
+    }
+}
+
+#[test]
+fn an_oversized_body_is_refused_unread() {
+    let server = Running::new(|_| {});
+    let (status, code, message) = server.refusal(&guest(&"x".repeat(5_000)));
+    assert_eq!((status, code.as_str()), (413, "body_too_large"));
+    assert!(message.contains("4096"), "{message}");
+
+    // A length that is only announced is not waited for either.
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream
+        .write_all(b"POST /v1/guest HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+        .unwrap();
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 413");
+
+    // One that never says how long it is ends at the bound.
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream
+        .write_all(b"POST /v1/guest HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .unwrap();
+    let chunk = [b"400\r\n".as_slice(), &[b' '; 1_024], b"\r\n"].concat();
+    (0..5).for_each(|_| stream.write_all(&chunk).unwrap());
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 413");
+}
+
+#[test]
+fn a_full_server_says_so() {
+    let server = Running::with_sessions(2, |_| {});
+    assert_eq!(server.post(&guest("Ada")).0, 200);
+    assert_eq!(server.post(&guest("Bob")).0, 200);
+    let (status, code, _) = server.refusal(&guest("Eve"));
+    assert_eq!((status, code.as_str()), (503, "server_full"));
+}
+
+#[test]
+fn a_starting_or_stopping_server_takes_nobody() {
+    let server = Running::new(|_| {});
+    advance_status(&server.status, ServerStatus::Stopping);
+    let (status, code, message) = server.refusal(&guest("Ada"));
+    assert_eq!((status, code.as_str()), (503, "not_running"));
+    assert_eq!(message, "the server is shutting down");
+}
+
+#[test]
+fn joins_of_one_address_are_limited_and_a_local_swarm_is_not() {
+    let server = Running::with_sessions(1_000, |config| config.behind_tls_proxy = true);
+    let joins = |forwarded: &str| {
+        (0..30)
+            .filter(|_| server.post_forwarded(&guest("Ada"), Some(forwarded)).0 == 200)
+            .count()
+    };
+    let first = joins("203.0.113.7");
+    assert!(
+        (20..=24).contains(&first),
+        "a burst of ten seconds' worth, not {first}"
+    );
+    assert!(
+        joins("198.51.100.1, 203.0.113.7") <= 4,
+        "what the client says itself does not count"
+    );
+    assert!(joins("203.0.113.8") >= 20, "another address has its own");
+    let (status, body) = server.post_forwarded(&guest("Ada"), Some("203.0.113.7"));
+    assert_eq!(status, 429);
+    assert_eq!(
+        serde_json::from_str::<ErrorBody>(&body).unwrap().error.code,
+        "rate_limited"
+    );
+
+    let local = Running::with_sessions(1_000, |_| {});
+    let spoofed = (0..200).filter(|_| local.post_forwarded(&guest("Ada"), Some("203.0.113.7")).0 == 200);
+    assert_eq!(
+        spoofed.count(),
+        200,
+        "without a proxy nobody's word is taken, and loopback is generous"
+    );
+}

@@ -1,0 +1,131 @@
+//! The HTTP API over real sockets of the loopback interface: a gateway of a server without a world.
+
+mod joining;
+mod serving;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use throng_shared::netcode::{ConnectToken, KEY_BYTES};
+use throng_shared::protocol::guest::{ErrorBody, GuestResponse};
+use throng_shared::protocol::version::{ProtocolHash, Release};
+
+use super::*;
+use crate::net::assign::{AssignStrategy, Assigner, WorkerLoad};
+use crate::observe::{ServerStatus, StatusSender, advance_status, status_channel};
+
+const HASH: ProtocolHash = ProtocolHash(0x0123_4567_89ab_cdef);
+
+/// A gateway of a server without a world.
+struct Running {
+    gateway: Option<Gateway>,
+    status: StatusSender,
+    stats: Arc<ServerStats>,
+    sink: audit::AuditSink,
+    agent: ureq::Agent,
+}
+
+impl Running {
+    fn new(change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        Self::with_sessions(10, change)
+    }
+
+    fn with_sessions(sessions_max: u32, change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        let mut config = GatewayConfig {
+            http: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: None,
+            behind_tls_proxy: false,
+            join_rate: 2,
+            join_rate_loopback: 1_000,
+            connections_max: 16,
+        };
+        change(&mut config);
+        let (status, receiver) = status_channel();
+        advance_status(&status, ServerStatus::Running);
+        let stats = Arc::new(ServerStats::new(1, 20));
+        let loads: Arc<[WorkerLoad]> = Arc::new([WorkerLoad::default()]);
+        let issuer = TokenIssuer::new(IssuerConfig {
+            addresses: vec!["[2001:db8::7]:5000".parse().unwrap()],
+            private_key: [7; KEY_BYTES],
+            assigner: Assigner::new(AssignStrategy::RoundRobin, loads, sessions_max),
+        });
+        let (sink, frames) = audit::audit();
+        let parts = GatewayParts {
+            issuer: issuer.unwrap(),
+            stats: Arc::clone(&stats),
+            status: receiver,
+            origin: Instant::now(),
+            protocol: ProtocolVersion {
+                hash: HASH,
+                release: Release::CURRENT,
+            },
+            audit: Some(frames),
+        };
+        let gateway = Some(Gateway::start(&config, parts).unwrap());
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .build()
+            .into();
+        Self {
+            gateway,
+            status,
+            stats,
+            sink,
+            agent,
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.gateway.as_ref().unwrap().address()
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
+    }
+
+    fn post(&self, body: &str) -> (u16, String) {
+        self.post_forwarded(body, None)
+    }
+
+    fn post_forwarded(&self, body: &str, forwarded: Option<&str>) -> (u16, String) {
+        let mut request = self.agent.post(self.url("/v1/guest"));
+        if let Some(forwarded) = forwarded {
+            request = request.header("X-Forwarded-For", forwarded);
+        }
+        let mut answer = request.send(body).unwrap();
+        (
+            answer.status().as_u16(),
+            answer.body_mut().read_to_string().unwrap(),
+        )
+    }
+
+    fn get(&self, path: &str) -> (u16, Vec<u8>) {
+        let mut answer = self.agent.get(self.url(path)).call().unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_vec().unwrap())
+    }
+
+    /// Status, code and message of a refused join.
+    fn refusal(&self, body: &str) -> (u16, String, String) {
+        let (status, answer) = self.post(body);
+        let error = serde_json::from_str::<ErrorBody>(&answer)
+            .expect("errors are JSON")
+            .error;
+        (status, error.code, error.message)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        advance_status(&self.status, ServerStatus::Stopped);
+        // Kept-alive connections would be waited for.
+        self.agent = ureq::agent();
+        self.gateway.take().unwrap().join();
+    }
+}
+
+fn guest(name: &str) -> String {
+    serde_json::json!({ "name": name, "protocol_hash": HASH.to_string(), "version": "0.1.0" }).to_string()
+}
+
+fn parsed_token(response: &GuestResponse) -> ConnectToken {
+    ConnectToken::from_bytes(&BASE64.decode(&response.token).unwrap()).unwrap()
+}

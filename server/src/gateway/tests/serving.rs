@@ -1,0 +1,200 @@
+//! Everything but joining: figures, health, audits, TLS, bounds, start and end.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+use throng_shared::protocol::guest::{ErrorBody, GuestResponse};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use super::*;
+use crate::observe::StatsReport;
+
+#[test]
+fn unknown_paths_and_methods_are_json_errors() {
+    let server = Running::new(|_| {});
+    for (path, status, code) in [
+        ("/", 404, "not_found"),
+        ("/v1/guests", 404, "not_found"),
+        ("/v1/guest", 405, "method_not_allowed"),
+    ] {
+        let (got, body) = server.get(path);
+        let error = serde_json::from_slice::<ErrorBody>(&body).unwrap().error;
+        assert_eq!((got, error.code.as_str()), (status, code), "{path}");
+    }
+}
+
+#[test]
+fn stats_are_the_server_s() {
+    let server = Running::new(|_| {});
+    server.stats.tick_ended(7, Duration::from_millis(3));
+    let (status, body) = server.get("/v1/stats");
+    assert_eq!(status, 200);
+    let report: StatsReport = serde_json::from_slice(&body).unwrap();
+    assert_eq!((report.tick, report.tick_rate, report.ticks), (7, 20, 1));
+    assert_eq!(report.tick_time.max(), Duration::from_millis(3));
+}
+
+#[test]
+fn health_follows_the_ticks_and_the_status() {
+    let server = Running::new(|_| {});
+    server.stats.tick_ended(7, Duration::from_millis(3));
+    let (status, body) = server.get("/v1/health");
+    assert_eq!(
+        (status, String::from_utf8(body).unwrap().as_str()),
+        (200, r#"{"status":"running","alive":true,"tick":7}"#)
+    );
+    advance_status(&server.status, ServerStatus::Stopping);
+    let (status, body) = server.get("/v1/health");
+    assert_eq!(
+        (status, String::from_utf8(body).unwrap().as_str()),
+        (503, r#"{"status":"stopping","alive":false,"tick":7}"#)
+    );
+}
+
+#[test]
+fn an_audit_of_a_tick_that_is_not_kept_says_which_are() {
+    let mut server = Running::new(|_| {});
+    let message = |(status, body): (u16, Vec<u8>)| {
+        (
+            status,
+            serde_json::from_slice::<ErrorBody>(&body).unwrap().error.message,
+        )
+    };
+    assert_eq!(
+        message(server.get("/v1/audit?tick=7")),
+        (404, "tick 7 is not kept: no tick is yet".to_owned())
+    );
+    for bad in [
+        "/v1/audit",
+        "/v1/audit?tick=",
+        "/v1/audit?tick=-1",
+        "/v1/audit?tock=7",
+    ] {
+        assert_eq!(message(server.get(bad)).0, 400, "{bad}");
+    }
+    let frame = audit::tests::frame_of(100);
+    server.sink.offer(&frame);
+    let (status, body) = server.get("/v1/audit?tick=100");
+    assert_eq!((status, &body[..4]), (200, &audit::AUDIT_MAGIC[..]));
+    assert_eq!(
+        message(server.get("/v1/audit?tick=99")).1,
+        "tick 99 is not kept: 100 to 100 are"
+    );
+}
+
+#[test]
+fn a_port_in_use_is_a_clear_error() {
+    let server = Running::new(|_| {});
+    let error = serve::listen(server.address()).unwrap_err();
+    assert!(matches!(error, GatewayError::PortInUse { .. }));
+    let expected = format!(
+        "HTTP port {} at 127.0.0.1 is in use: stop the other program or choose another --http",
+        server.address().port()
+    );
+    assert_eq!(error.to_string(), expected);
+    let error = serve::listen("203.0.113.7:8080".parse().unwrap()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot listen for HTTP on 203.0.113.7:8080: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn http_works_over_ipv6() {
+    // A machine without IPv6 has nothing to test.
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return;
+    }
+    let server = Running::new(|config| config.http = "[::1]:0".parse().unwrap());
+    assert_eq!(server.post(&guest("Ada")).0, 200);
+}
+
+fn identity(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/gateway/test_identity")
+        .join(file)
+}
+
+#[test]
+fn guests_join_over_tls() {
+    let tls = Some((identity("cert.pem"), identity("key.pem")));
+    let server = Running::new(|config| config.tls = tls);
+    let certificate = Certificate::from_pem(&std::fs::read(identity("cert.pem")).unwrap()).unwrap();
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&[certificate]))
+        .build();
+    let agent: ureq::Agent = ureq::Agent::config_builder().tls_config(tls).build().into();
+    let mut answer = agent
+        .post(format!("https://{}/v1/guest", server.address()))
+        .send(guest("Ada"))
+        .unwrap();
+    let response: GuestResponse = answer.body_mut().read_json().unwrap();
+    assert_eq!(parsed_token(&response).addresses().len(), 1);
+
+    // Plain HTTP on a TLS port, and a client that does not trust the certificate, get nothing.
+    assert!(ureq::get(server.url("/v1/health")).call().is_err());
+    assert!(
+        ureq::get(format!("https://{}/v1/health", server.address()))
+            .call()
+            .is_err()
+    );
+}
+
+#[test]
+fn an_unusable_identity_names_the_file() {
+    let missing = PathBuf::from("/nowhere/cert.pem");
+    let error = tls::load(&missing, &identity("key.pem")).unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot use /nowhere/cert.pem for TLS: "),
+        "{error}"
+    );
+    let error = tls::load(&identity("key.pem"), &identity("key.pem"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("there is no certificate in it"), "{error}");
+    let error = tls::load(&identity("cert.pem"), &identity("cert.pem"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("cert.pem for TLS: "), "{error}");
+}
+
+#[test]
+fn connections_above_the_bound_are_closed_and_the_others_are_served() {
+    let server = Running::new(|config| config.connections_max = 2);
+    let idle: Vec<TcpStream> = (0..2)
+        .map(|_| TcpStream::connect(server.address()).unwrap())
+        .collect();
+    // Whether the accept loop has seen both is visible only in that a third is turned away.
+    let turned_away = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        let mut third = TcpStream::connect(server.address()).unwrap();
+        let _ = third.write_all(b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n");
+        third.read(&mut [0; 1]).map_or(true, |read| read == 0)
+    });
+    assert!(turned_away);
+    drop(idle);
+    let served = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        server.agent.get(server.url("/v1/health")).call().is_ok()
+    });
+    assert!(served);
+}
+
+#[test]
+fn the_gateway_ends_when_the_server_has_stopped() {
+    let mut server = Running::new(|_| {});
+    let _idle = TcpStream::connect(server.address()).unwrap();
+    let address = server.address();
+    advance_status(&server.status, ServerStatus::Stopped);
+    let gateway = server.gateway.take().unwrap();
+    gateway.join();
+    assert!(TcpStream::connect(address).is_err());
+    server.gateway = Some(Gateway {
+        address,
+        thread: std::thread::spawn(|| {}),
+    });
+}

@@ -1,0 +1,36 @@
+//! Reads the server's TLS identity.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum_server::tls_rustls::RustlsConfig;
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::GatewayError;
+
+/// Loads a certificate chain and its key from PEM files; TLS 1.2 and 1.3, cryptography by ring.
+///
+/// # Errors
+/// [`GatewayError::Tls`], naming the file, when one cannot be read or the two do not belong together.
+pub(super) fn load(cert: &Path, key: &Path) -> Result<RustlsConfig, GatewayError> {
+    let refused = |path: &Path, reason: String| GatewayError::Tls {
+        path: path.to_owned(),
+        reason,
+    };
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect)
+        .map_err(|error| refused(cert, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(refused(cert, "there is no certificate in it".to_owned()));
+    }
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| refused(key, error.to_string()))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
+        .map_err(|error| refused(key, error.to_string()))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(RustlsConfig::from_config(Arc::new(config)))
+}

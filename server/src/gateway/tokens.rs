@@ -1,0 +1,226 @@
+//! Issues connect tokens: who the client is, which worker serves it, and the keys of the session.
+//!
+//! Owns the source of randomness, the acceptor that chooses workers and the proof by which a client comes
+//! back as itself. Guarantees that client ids are unguessable and below 2^53 (JSON numbers), that session
+//! numbers of this process only grow, and that nobody becomes another client without what that client was
+//! given. Refuses to keep a list of clients: the proof is the state.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ring::hmac;
+use throng_shared::netcode::{
+    ConnectToken, Entropy, EntropyError, KEY_BYTES, PROTOCOL_ID, TokenError, TokenRequest,
+};
+
+use crate::net::assign::{Assigner, ServerFull};
+use crate::net::claims::{PlayerName, SessionClaims};
+
+/// Seconds in which a client has to begin its session.
+const TOKEN_EXPIRE_S: u64 = 30;
+/// Seconds without a packet after which either end gives a session up.
+const SESSION_TIMEOUT_S: i32 = 20;
+/// Client ids are below this, so that every JSON reader holds them exactly.
+const CLIENT_IDS: u64 = 1 << 53;
+/// A proof is the client id and an HMAC-SHA-256 over it.
+const PROOF_BYTES: usize = 8 + 32;
+
+/// Where the workers are, and the secret that they share with the issuer.
+pub struct IssuerConfig {
+    /// What clients of each worker are told, in the workers' order.
+    pub addresses: Vec<SocketAddr>,
+    /// Seals tokens; the workers open them with it.
+    pub private_key: [u8; KEY_BYTES],
+    /// Chooses workers.
+    pub assigner: Assigner,
+}
+
+/// Issues connect tokens.
+pub struct TokenIssuer {
+    config: IssuerConfig,
+    entropy: Entropy,
+    proof_key: hmac::Key,
+    session_number: u64,
+}
+
+/// A token and what the client is told beside it.
+pub(super) struct Issued {
+    pub(super) client_id: u64,
+    pub(super) token: String,
+    pub(super) address: SocketAddr,
+    pub(super) resume: String,
+}
+
+/// Why no token was issued.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IssueError {
+    #[error(transparent)]
+    Full(#[from] ServerFull),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+impl TokenIssuer {
+    /// An issuer for the workers of `config`.
+    ///
+    /// # Errors
+    /// [`EntropyError`] when the operating system gives no random bytes.
+    pub fn new(config: IssuerConfig) -> Result<Self, EntropyError> {
+        let mut entropy = Entropy::from_os()?;
+        let proof_key = hmac::Key::new(hmac::HMAC_SHA256, &entropy.bytes::<32>());
+        Ok(Self {
+            config,
+            entropy,
+            proof_key,
+            session_number: 0,
+        })
+    }
+
+    /// The client that `resume` proves to be, or `None` when this process did not issue it.
+    pub(super) fn resumed(&self, resume: &str) -> Option<u64> {
+        let proof: [u8; PROOF_BYTES] = BASE64.decode(resume).ok()?.try_into().ok()?;
+        let (id, tag) = proof.split_first_chunk::<8>()?;
+        hmac::verify(&self.proof_key, id, tag).ok()?;
+        Some(u64::from_le_bytes(*id))
+    }
+
+    /// A token for `name`: as client `resumed`, or as a new one. `now` is since the process's origin,
+    /// `unix` since 1970.
+    pub(super) fn issue(
+        &mut self,
+        name: PlayerName,
+        resumed: Option<u64>,
+        now: Duration,
+        unix: Duration,
+    ) -> Result<Issued, IssueError> {
+        let client_id = resumed.unwrap_or_else(|| u64::from_le_bytes(self.entropy.bytes()) % CLIENT_IDS);
+        let worker =
+            self.config
+                .assigner
+                .assign(client_id, now, now + Duration::from_secs(TOKEN_EXPIRE_S))?;
+        let address = self.config.addresses[usize::from(worker)];
+        // Grows within this process, and across restarts as far as the clock does.
+        let unix_us = u64::try_from(unix.as_micros()).unwrap_or(u64::MAX);
+        self.session_number = unix_us.max(self.session_number + 1);
+        let claims = SessionClaims {
+            session_number: self.session_number,
+            name,
+        };
+        let request = TokenRequest {
+            protocol_id: PROTOCOL_ID,
+            client_id,
+            addresses: &[address],
+            expire_s: TOKEN_EXPIRE_S,
+            timeout_s: SESSION_TIMEOUT_S,
+            user_data: &claims.to_user_data(),
+            private_key: &self.config.private_key,
+        };
+        let token = ConnectToken::generate(unix.as_secs(), &request, &mut self.entropy)?;
+        Ok(Issued {
+            client_id,
+            token: BASE64.encode(token.to_bytes().as_slice()),
+            address,
+            resume: self.proof_of(client_id),
+        })
+    }
+
+    fn proof_of(&self, client_id: u64) -> String {
+        let id = client_id.to_le_bytes();
+        let tag = hmac::sign(&self.proof_key, &id);
+        BASE64.encode([&id[..], tag.as_ref()].concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::net::assign::{AssignStrategy, WorkerLoad};
+
+    fn issuer(workers: u16, sessions_max: u32) -> TokenIssuer {
+        let loads: Arc<[WorkerLoad]> = (0..workers).map(|_| WorkerLoad::default()).collect();
+        TokenIssuer::new(IssuerConfig {
+            addresses: (0..workers)
+                .map(|worker| SocketAddr::from(([203, 0, 113, 7], 5_000 + worker)))
+                .collect(),
+            private_key: [7; KEY_BYTES],
+            assigner: Assigner::new(AssignStrategy::RoundRobin, loads, sessions_max),
+        })
+        .unwrap()
+    }
+
+    fn issue(issuer: &mut TokenIssuer, resumed: Option<u64>) -> Result<Issued, IssueError> {
+        issuer.issue(
+            PlayerName::new("Ada").unwrap(),
+            resumed,
+            Duration::ZERO,
+            Duration::from_secs(1_700_000_000),
+        )
+    }
+
+    #[test]
+    fn a_token_names_only_the_assigned_worker() {
+        let mut issuer = issuer(2, 10);
+        for port in [5_000, 5_001, 5_000] {
+            let issued = issue(&mut issuer, None).unwrap();
+            let token = ConnectToken::from_bytes(&BASE64.decode(&issued.token).unwrap()).unwrap();
+            assert_eq!(token.addresses(), [issued.address]);
+            assert_eq!(token.client_id(), issued.client_id);
+            assert_eq!(token.expire_unix_s(), 1_700_000_030);
+            assert_eq!(issued.address.port(), port);
+        }
+    }
+
+    #[test]
+    fn clients_are_new_and_fit_a_json_number() {
+        let mut issuer = issuer(1, 1_000);
+        let ids: BTreeSet<u64> = (0..500)
+            .map(|_| issue(&mut issuer, None).unwrap().client_id)
+            .collect();
+        assert_eq!(ids.len(), 500);
+        assert!(ids.iter().all(|&id| id < CLIENT_IDS));
+    }
+
+    #[test]
+    fn only_the_client_itself_comes_back() {
+        let mut first = issuer(1, 10);
+        let issued = issue(&mut first, None).unwrap();
+        assert_eq!(first.resumed(&issued.resume), Some(issued.client_id));
+        assert_eq!(
+            issue(&mut first, Some(issued.client_id)).unwrap().client_id,
+            issued.client_id
+        );
+        assert_eq!(issuer(1, 10).resumed(&issued.resume), None, "another process");
+
+        let proof = BASE64.decode(&issued.resume).unwrap();
+        for bit in 0..proof.len() * 8 {
+            let mut forged = proof.clone();
+            forged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(first.resumed(&BASE64.encode(&forged)), None);
+        }
+        for garbage in ["", "AAAA", "!", &BASE64.encode([0; 64])] {
+            assert_eq!(first.resumed(garbage), None);
+        }
+    }
+
+    #[test]
+    fn session_numbers_grow_even_when_the_clock_stands() {
+        let mut issuer = issuer(1, 10);
+        issue(&mut issuer, None).unwrap();
+        let first = issuer.session_number;
+        issue(&mut issuer, None).unwrap();
+        assert!(issuer.session_number > first);
+    }
+
+    #[test]
+    fn a_full_server_issues_nothing() {
+        let mut issuer = issuer(2, 1);
+        assert!(issue(&mut issuer, None).is_ok());
+        assert!(issue(&mut issuer, None).is_ok());
+        assert!(matches!(issue(&mut issuer, None), Err(IssueError::Full(_))));
+    }
+}

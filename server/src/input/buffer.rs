@@ -1,0 +1,206 @@
+//! One player's inputs, by tick.
+//!
+//! A ring of fixed size: a client that sends much gains nothing but its own inputs' counters.
+
+use bevy_ecs::prelude::Component;
+use throng_shared::protocol::input::InputBytes;
+use throng_shared::tick::Tick;
+
+/// Inputs are kept for this many ticks ahead. A client needs a few; one further ahead is dropped.
+pub const AHEAD_TICKS_MAX: u32 = 32;
+/// Ticks for which a missing input is replaced by the last one. Then the player stands still.
+pub const REPEAT_TICKS_MAX: u8 = 5;
+
+/// Inputs of one player that wait for their ticks, and how the player's clock is doing.
+#[derive(Component, Clone, Debug)]
+pub struct InputBuffer {
+    ring: [Option<(Tick, InputBytes)>; AHEAD_TICKS_MAX as usize],
+    last: InputBytes,
+    repeats: u8,
+    started: bool,
+    last_applied: Tick,
+    newest: Option<Tick>,
+    margin_16: i16,
+}
+
+/// What became of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// It waits for its tick.
+    Kept,
+    /// Its tick has begun; dropped.
+    Late,
+    /// Its tick is more than [`AHEAD_TICKS_MAX`] ticks away; dropped.
+    Early,
+    /// Its tick has an input already; dropped, the first one counts.
+    Duplicate,
+}
+
+/// What a player does in a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The input that was meant for this tick.
+    Fresh(InputBytes),
+    /// None came; the last one again.
+    Repeated(InputBytes),
+    /// None came for too long, or ever.
+    Neutral,
+}
+
+impl Default for InputBuffer {
+    fn default() -> Self {
+        Self {
+            ring: [None; AHEAD_TICKS_MAX as usize],
+            last: InputBytes::default(),
+            repeats: 0,
+            started: false,
+            last_applied: Tick(0),
+            newest: None,
+            margin_16: 0,
+        }
+    }
+}
+
+impl InputBuffer {
+    /// Offers an input for `tick` while `current` is the tick that is about to run. `margin_16` says how
+    /// long before its tick it arrived, in 1/16 tick.
+    pub fn offer(&mut self, tick: Tick, input: InputBytes, current: Tick, margin_16: i16) -> Offer {
+        let ahead = tick.since(current);
+        if ahead >= AHEAD_TICKS_MAX as i32 {
+            self.margin_16 = margin_16;
+            return Offer::Early;
+        }
+        // Only the newest input tells how the client's clock is set; repeats of older ones arrive late by
+        // nature.
+        if self.newest.is_none_or(|newest| tick.is_after(newest)) {
+            self.newest = Some(tick);
+            self.margin_16 = margin_16;
+        }
+        if ahead < 0 {
+            return Offer::Late;
+        }
+        let place = &mut self.ring[tick.0 as usize % AHEAD_TICKS_MAX as usize];
+        if place.is_some_and(|(kept, _)| kept == tick) {
+            return Offer::Duplicate;
+        }
+        *place = Some((tick, input));
+        Offer::Kept
+    }
+
+    /// Takes the input of `tick`, which begins now.
+    pub fn take(&mut self, tick: Tick) -> Taken {
+        let place = &mut self.ring[tick.0 as usize % AHEAD_TICKS_MAX as usize];
+        if let Some((_, input)) = place.take_if(|(kept, _)| *kept == tick) {
+            self.last = input;
+            self.repeats = 0;
+            self.started = true;
+            self.last_applied = tick;
+            return Taken::Fresh(input);
+        }
+        if !self.started || self.repeats == REPEAT_TICKS_MAX {
+            return Taken::Neutral;
+        }
+        self.repeats += 1;
+        Taken::Repeated(self.last)
+    }
+
+    /// Newest tick in which an input that arrived was taken; 0 before the first.
+    #[must_use]
+    pub fn last_applied(&self) -> Tick {
+        self.last_applied
+    }
+
+    /// How long before its tick the newest input arrived, in 1/16 tick; negative when it was late.
+    #[must_use]
+    pub fn margin_16(&self) -> i16 {
+        self.margin_16
+    }
+
+    /// Whether any input was ever taken.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        self.started
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn input(value: u8) -> InputBytes {
+        InputBytes::new(&[value]).unwrap()
+    }
+
+    #[test]
+    fn a_missing_input_repeats_five_ticks_and_then_is_neutral() {
+        let mut buffer = InputBuffer::default();
+        assert_eq!(buffer.take(Tick(9)), Taken::Neutral);
+        assert_eq!(buffer.offer(Tick(10), input(1), Tick(10), 3), Offer::Kept);
+        assert_eq!(buffer.take(Tick(10)), Taken::Fresh(input(1)));
+        for tick in 11..16 {
+            assert_eq!(buffer.take(Tick(tick)), Taken::Repeated(input(1)), "{tick}");
+        }
+        assert_eq!(buffer.take(Tick(16)), Taken::Neutral);
+        assert_eq!(buffer.last_applied(), Tick(10));
+        assert_eq!(buffer.offer(Tick(17), input(2), Tick(17), 3), Offer::Kept);
+        assert_eq!(buffer.take(Tick(17)), Taken::Fresh(input(2)));
+        assert_eq!(buffer.take(Tick(18)), Taken::Repeated(input(2)));
+    }
+
+    #[test]
+    fn past_future_and_repeated_inputs_are_told_apart() {
+        let mut buffer = InputBuffer::default();
+        let now = Tick(u32::MAX - 3);
+        assert_eq!(buffer.offer(now, input(1), now, 8), Offer::Kept);
+        assert_eq!(buffer.offer(now, input(2), now, 8), Offer::Duplicate);
+        assert_eq!(buffer.offer(now - 1, input(1), now, -20), Offer::Late);
+        assert_eq!(buffer.margin_16(), 8, "an older one says nothing about the clock");
+        assert_eq!(buffer.offer(now + 31, input(3), now, 40), Offer::Kept);
+        assert_eq!(buffer.offer(now + 32, input(4), now, i16::MAX), Offer::Early);
+        assert_eq!(
+            buffer.offer(now - 0x7000_0000, input(4), now, i16::MIN),
+            Offer::Late
+        );
+        assert_eq!(buffer.take(now), Taken::Fresh(input(1)));
+        for ahead in 1..31 {
+            assert!(!matches!(buffer.take(now + ahead), Taken::Fresh(_)));
+        }
+        assert_eq!(buffer.take(now + 31), Taken::Fresh(input(3)));
+    }
+
+    proptest! {
+        #[test]
+        fn every_input_is_taken_in_its_tick_or_counted(
+            offers in prop::collection::vec((0u32..30, -4i32..40, any::<u8>()), 0..200),
+        ) {
+            let mut offers = offers;
+            offers.sort_by_key(|&(at, ..)| at);
+            let mut buffer = InputBuffer::default();
+            let mut expected = BTreeMap::new();
+            let mut offers = offers.into_iter().peekable();
+            for at in 0..80u32 {
+                let now = Tick(u32::MAX - 20) + at;
+                while let Some((_, ahead, value)) = offers.next_if(|&(due, ..)| due == at) {
+                    let tick = now + ahead as u32;
+                    let wanted = match ahead {
+                        ..0 => Offer::Late,
+                        32.. => Offer::Early,
+                        _ if expected.contains_key(&tick) => Offer::Duplicate,
+                        _ => Offer::Kept,
+                    };
+                    prop_assert_eq!(buffer.offer(tick, input(value), now, 0), wanted);
+                    if wanted == Offer::Kept {
+                        expected.insert(tick, value);
+                    }
+                }
+                match (buffer.take(now), expected.remove(&now)) {
+                    (Taken::Fresh(taken), Some(value)) => prop_assert_eq!(taken, input(value)),
+                    (Taken::Fresh(_), None) | (_, Some(_)) => prop_assert!(false),
+                    _ => {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Takes what the net workers queued, in worker order and in the order of arrival.
+
+use std::time::Duration;
+
+use bevy_ecs::prelude::*;
+use throng_shared::tick::Tick;
+
+use super::InputCounters;
+use super::buffer::{InputBuffer, Offer};
+use crate::net::link::{ToSimulation, WorkerLinks};
+use crate::runner::TickTime;
+use crate::simulation::{MessageReceived, Players, join, leave};
+
+/// Takes everything that was waiting when the tick began. What arrives meanwhile waits for the next tick.
+pub(super) fn drain_links(world: &mut World) {
+    let time = *world.resource::<TickTime>();
+    let mut counters = InputCounters::default();
+    world.resource_scope(|world, mut links: Mut<WorkerLinks>| {
+        for link in links.links() {
+            for value in link.drain() {
+                take(world, &time, &mut counters, value);
+            }
+        }
+    });
+    world.resource_mut::<InputCounters>().add(&counters);
+}
+
+fn take(world: &mut World, time: &TickTime, counters: &mut InputCounters, value: ToSimulation) {
+    match value {
+        ToSimulation::Joined {
+            key,
+            client_id,
+            name,
+            kind,
+            ..
+        } => {
+            if join(world, key, client_id, name, kind).is_none() {
+                tracing::error!(?key, "a worker announced a session twice");
+            }
+        }
+        ToSimulation::Left { key, reason } => leave(world, key, reason),
+        ToSimulation::Input {
+            key,
+            tick,
+            arrived_at,
+            bytes,
+            ..
+        } => {
+            let player = world.resource::<Players>().get(key);
+            let Some(mut buffer) = player.and_then(|player| world.get_mut::<InputBuffer>(player)) else {
+                counters.stray += 1;
+                return;
+            };
+            let counter = match buffer.offer(tick, bytes, time.tick, margin_16(time, tick, arrived_at)) {
+                Offer::Kept => &mut counters.kept,
+                Offer::Late => &mut counters.late,
+                Offer::Early => &mut counters.early,
+                Offer::Duplicate => &mut counters.duplicate,
+            };
+            *counter += 1;
+        }
+        ToSimulation::Message { key, channel, bytes } => {
+            if let Some(player) = world.resource::<Players>().get(key) {
+                world.write_message(MessageReceived {
+                    player,
+                    channel,
+                    bytes,
+                });
+            } else {
+                counters.stray += 1;
+            }
+        }
+    }
+}
+
+/// How long before the start of `tick` something arrived, in 1/16 tick; saturates.
+fn margin_16(time: &TickTime, tick: Tick, arrived_at: Duration) -> i16 {
+    let nanos = |duration: Duration| duration.as_nanos() as i64;
+    let length = nanos(time.length);
+    let ahead = nanos(time.started_at) - nanos(arrived_at) + i64::from(tick.since(time.tick)) * length;
+    (i128::from(ahead) * 16)
+        .div_euclid(i128::from(length.max(1)))
+        .clamp(i16::MIN.into(), i16::MAX.into()) as i16
+}
+
+impl InputCounters {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.kept += other.kept;
+        self.late += other.late;
+        self.early += other.early;
+        self.duplicate += other.duplicate;
+        self.stray += other.stray;
+        self.repeated += other.repeated;
+        self.neutral += other.neutral;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_margin_is_in_sixteenths_of_a_tick_and_saturates() {
+        let time = TickTime {
+            tick: Tick(100),
+            started_at: Duration::from_millis(5_000),
+            length: Duration::from_millis(50),
+        };
+        let margin = |tick, ms| margin_16(&time, Tick(tick), Duration::from_millis(ms));
+        assert_eq!(margin(100, 5_000), 0);
+        assert_eq!(margin(100, 4_975), 8);
+        assert_eq!(margin(102, 4_975), 40);
+        assert_eq!(margin(99, 4_975), -8);
+        assert_eq!(margin(100, 5_001), -1);
+        assert_eq!(margin(u32::MAX, 5_000), -101 * 16);
+        assert_eq!(
+            (margin(1 << 30, 0), margin(100 + (1 << 31), 0)),
+            (i16::MAX, i16::MIN)
+        );
+    }
+}

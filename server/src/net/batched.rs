@@ -1,0 +1,222 @@
+//! Batched socket I/O on Linux: `recvmmsg` and `sendmmsg` over 64 buffers each, reused for ever.
+//!
+//! Owns the buffers and what happens to a batch that the kernel takes only in part: it is retried a bounded
+//! number of times, then the rest is dropped and counted. Guarantees no allocation after start and no wait
+//! longer than [`SEND_WAITS_MAX`] milliseconds for a full send buffer.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use mio::net::UdpSocket;
+use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
+
+use super::syscalls::{self, Outgoing, ReceiveRing};
+use super::transmit::{
+    BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES, Flush, Receive, SocketCounters, Transmit, add,
+};
+
+/// Waits of a millisecond each for a full send buffer, per batch. After them the rest is dropped: the next
+/// snapshot is worth more than this one.
+pub const SEND_WAITS_MAX: u32 = 4;
+
+/// The receiving half.
+pub struct BatchedReceiver {
+    socket: Arc<UdpSocket>,
+    ring: ReceiveRing,
+    counters: Arc<SocketCounters>,
+    overflow_seen: u32,
+}
+
+impl BatchedReceiver {
+    /// Reads from `socket`.
+    #[must_use]
+    pub fn new(socket: Arc<UdpSocket>, counters: Arc<SocketCounters>) -> Self {
+        Self {
+            socket,
+            ring: ReceiveRing::new(),
+            counters,
+            overflow_seen: 0,
+        }
+    }
+
+    /// Reads the kernel's drop counter into the statistics; a system call, for about once a second.
+    pub fn measure(&mut self) {
+        if let Ok(dropped) = syscalls::receive_overflow(descriptor(&self.socket)) {
+            add(
+                &self.counters.overflowed,
+                dropped.wrapping_sub(self.overflow_seen) as usize,
+            );
+            self.overflow_seen = dropped;
+        }
+    }
+}
+
+impl Receive for BatchedReceiver {
+    fn receive(&mut self, each: &mut impl FnMut(SocketAddr, &mut [u8])) -> io::Result<usize> {
+        let count = match self.ring.receive(descriptor(&self.socket)) {
+            Ok(count) => count,
+            Err(error) if is_transient(&error) => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        let mut bytes_in = 0;
+        for index in 0..count {
+            match self.ring.datagram(index) {
+                Some((from, bytes)) if bytes.len() <= DATAGRAM_RECEIVE_BYTES_MAX => {
+                    bytes_in += bytes.len();
+                    each(from, bytes);
+                }
+                _ => add(&self.counters.oversized, 1),
+            }
+        }
+        if count > 0 {
+            self.counters.received(count, bytes_in);
+        }
+        Ok(count)
+    }
+}
+
+/// The sending half.
+pub struct BatchedSender {
+    socket: Arc<UdpSocket>,
+    buffers: Box<[[u8; DATAGRAM_BUFFER_BYTES]; BATCH_DATAGRAMS]>,
+    /// Destination and range of each finished buffer, in order.
+    pending: Vec<(SocketAddr, Range<usize>)>,
+    segment: bool,
+    counters: Arc<SocketCounters>,
+}
+
+impl BatchedSender {
+    /// Writes to `socket`.
+    #[must_use]
+    pub fn new(socket: Arc<UdpSocket>, counters: Arc<SocketCounters>) -> Self {
+        let buffers = vec![[0; DATAGRAM_BUFFER_BYTES]; BATCH_DATAGRAMS].into_boxed_slice();
+        let buffers = buffers
+            .try_into()
+            .expect("the vector has as many buffers as the array");
+        let pending = Vec::with_capacity(BATCH_DATAGRAMS);
+        Self {
+            socket,
+            buffers,
+            pending,
+            segment: true,
+            counters,
+        }
+    }
+
+    /// Whether the message that starts at `start` may have been a segmented one.
+    fn is_segmenting(&self, start: usize) -> bool {
+        self.segment
+            && self
+                .pending
+                .get(start + 1)
+                .is_some_and(|(to, _)| *to == self.pending[start].0)
+    }
+
+    /// Sends the pending datagrams from `start` on; returns how many the kernel took.
+    fn send_from(&self, start: usize) -> io::Result<usize> {
+        const NOWHERE: SocketAddr =
+            SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::UNSPECIFIED, 0));
+        let mut datagrams = [Outgoing {
+            to: NOWHERE,
+            bytes: &[],
+        }; BATCH_DATAGRAMS];
+        let pending = &self.pending[start..];
+        for ((datagram, (to, range)), buffer) in datagrams.iter_mut().zip(pending).zip(&self.buffers[start..])
+        {
+            *datagram = Outgoing {
+                to: *to,
+                bytes: &buffer[range.clone()],
+            };
+        }
+        syscalls::send_batch(
+            descriptor(&self.socket),
+            &datagrams[..pending.len()],
+            self.segment,
+        )
+    }
+}
+
+impl Transmit for BatchedSender {
+    fn begin(&mut self) -> &mut [u8] {
+        if self.pending.len() == BATCH_DATAGRAMS {
+            self.flush();
+        }
+        &mut self.buffers[self.pending.len()]
+    }
+
+    fn commit(&mut self, to: SocketAddr, range: Range<usize>) {
+        if self.pending.len() < BATCH_DATAGRAMS && range.end <= DATAGRAM_BUFFER_BYTES {
+            self.pending.push((to, range));
+        }
+    }
+}
+
+impl Flush for BatchedSender {
+    fn flush(&mut self) {
+        let (mut start, mut waits) = (0, 0);
+        while start < self.pending.len() {
+            match self.send_from(start) {
+                Ok(sent) => {
+                    let done = &self.pending[start..start + sent];
+                    self.counters
+                        .sent(sent, done.iter().map(|(_, range)| range.len()).sum());
+                    start += sent;
+                    if start < self.pending.len() {
+                        add(&self.counters.send_retries, 1);
+                    }
+                }
+                Err(error) if is_full(&error) && waits < SEND_WAITS_MAX => {
+                    add(&self.counters.send_retries, 1);
+                    syscalls::wait_writable(descriptor(&self.socket), 1);
+                    waits += 1;
+                }
+                Err(error) if is_full(&error) => {
+                    add(&self.counters.send_failures, self.pending.len() - start);
+                    break;
+                }
+                Err(error) if self.is_segmenting(start) && is_unsegmentable(&error) => {
+                    tracing::info!(%error, "sending datagrams one by one: no segmentation offload here");
+                    self.segment = false;
+                }
+                Err(error) => {
+                    // The error is the first datagram's; the others are still good.
+                    tracing::debug!(to = %self.pending[start].0, %error, "datagram not sent");
+                    add(&self.counters.send_failures, 1);
+                    start += 1;
+                }
+            }
+        }
+        self.pending.clear();
+    }
+}
+
+fn descriptor(socket: &UdpSocket) -> BorrowedFd<'_> {
+    socket.as_fd()
+}
+
+/// Nothing there, or an error that some earlier datagram of ours provoked.
+fn is_transient(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// The kernel has no room now.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    ) || matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// The route's device, or the kernel, cannot cut segments.
+fn is_unsegmentable(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP)
+    )
+}

@@ -1,0 +1,131 @@
+//! What a connect token says about its bearer: the 256 bytes of user data that the gateway seals into a
+//! token and that a worker reads back when the session connects.
+//!
+//! Owns the layout: bytes 0..8 the session number (little endian), 8..40 the player's name (UTF-8, padded
+//! with zeros), the rest zero. Guarantees that reading never fails: the bytes are authenticated, so a name
+//! that is not UTF-8 can only come from another issuer with our key, and is read as far as it is valid.
+
+use std::fmt;
+
+use throng_shared::limits::PLAYER_NAME_BYTES_MAX as NAME_BYTES_MAX;
+
+/// Size of netcode's user data.
+pub const USER_DATA_BYTES: usize = 256;
+
+/// A player's name: at most [`PLAYER_NAME_BYTES_MAX`](throng_shared::limits::PLAYER_NAME_BYTES_MAX) bytes of UTF-8, copied by value through the links.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct PlayerName {
+    len: u8,
+    bytes: [u8; NAME_BYTES_MAX],
+}
+
+impl PlayerName {
+    /// The name, or `None` when it is longer than [`PLAYER_NAME_BYTES_MAX`](throng_shared::limits::PLAYER_NAME_BYTES_MAX) bytes or holds a control character.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+            return None;
+        }
+        let mut bytes = [0; NAME_BYTES_MAX];
+        bytes[..name.len()].copy_from_slice(name.as_bytes());
+        Some(Self {
+            len: name.len() as u8,
+            bytes,
+        })
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+    }
+
+    /// Reads a zero-padded field, keeping its longest valid prefix.
+    fn from_padded(field: &[u8]) -> Self {
+        let end = field.iter().position(|&byte| byte == 0).unwrap_or(field.len());
+        let valid = match std::str::from_utf8(&field[..end]) {
+            Ok(text) => text,
+            Err(error) => std::str::from_utf8(&field[..error.valid_up_to()]).unwrap_or_default(),
+        };
+        Self::new(valid).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for PlayerName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for PlayerName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), formatter)
+    }
+}
+
+/// The contents of a token's user data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionClaims {
+    /// Grows with every token issued to one client id, so that a newer session takes over an older one.
+    pub session_number: u64,
+    /// The name under which the player joins.
+    pub name: PlayerName,
+}
+
+impl SessionClaims {
+    /// Writes the claims as netcode user data.
+    #[must_use]
+    pub fn to_user_data(&self) -> [u8; USER_DATA_BYTES] {
+        let mut data = [0; USER_DATA_BYTES];
+        data[..8].copy_from_slice(&self.session_number.to_le_bytes());
+        data[8..8 + NAME_BYTES_MAX].copy_from_slice(&self.name.bytes);
+        data
+    }
+
+    /// Reads the claims from netcode user data.
+    #[must_use]
+    pub fn from_user_data(data: &[u8; USER_DATA_BYTES]) -> Self {
+        let mut number = [0; 8];
+        number.copy_from_slice(&data[..8]);
+        Self {
+            session_number: u64::from_le_bytes(number),
+            name: PlayerName::from_padded(&data[8..8 + NAME_BYTES_MAX]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_too_long_or_with_control_characters_are_refused() {
+        assert!(PlayerName::new(&"x".repeat(NAME_BYTES_MAX)).is_some());
+        assert!(PlayerName::new(&"x".repeat(NAME_BYTES_MAX + 1)).is_none());
+        assert!(PlayerName::new("two\nlines").is_none());
+    }
+
+    #[test]
+    fn a_name_cut_inside_a_character_keeps_what_is_valid() {
+        let mut data = [0; USER_DATA_BYTES];
+        data[8..12].copy_from_slice(&[b'a', b'b', 0xC3, 0x00]);
+        assert_eq!(SessionClaims::from_user_data(&data).name.as_str(), "ab");
+    }
+
+    proptest! {
+        #[test]
+        fn claims_survive_the_round_trip(session_number: u64, name in "[^\\x00-\\x1f\\x7f-\\x9f]{0,8}") {
+            let claims = SessionClaims { session_number, name: PlayerName::new(&name).unwrap() };
+            prop_assert_eq!(SessionClaims::from_user_data(&claims.to_user_data()), claims);
+        }
+
+        #[test]
+        fn any_user_data_is_read(data in proptest::array::uniform32(any::<u8>())) {
+            let mut full = [0xFF; USER_DATA_BYTES];
+            full[..32].copy_from_slice(&data);
+            let claims = SessionClaims::from_user_data(&full);
+            prop_assert!(claims.name.as_str().len() <= NAME_BYTES_MAX);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Portable socket I/O (`--io portable`): one datagram per call, on any system that `mio` supports.
+//!
+//! Owns one buffer in each direction. Guarantees the same behaviour as the batched I/O, only slower, so
+//! that the same tests hold for both.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::net::UdpSocket;
+use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
+
+use super::transmit::{
+    BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES, Flush, Receive, SocketCounters, Transmit, add,
+};
+
+/// Waits of a millisecond each for a full send buffer, per datagram; then it is dropped.
+const SEND_WAITS_MAX: u32 = 4;
+
+/// The receiving half.
+pub struct PortableReceiver {
+    socket: Arc<UdpSocket>,
+    buffer: Box<[u8; DATAGRAM_BUFFER_BYTES]>,
+    counters: Arc<SocketCounters>,
+}
+
+impl PortableReceiver {
+    /// Reads from `socket`.
+    #[must_use]
+    pub fn new(socket: Arc<UdpSocket>, counters: Arc<SocketCounters>) -> Self {
+        Self {
+            socket,
+            buffer: Box::new([0; DATAGRAM_BUFFER_BYTES]),
+            counters,
+        }
+    }
+}
+
+impl Receive for PortableReceiver {
+    fn receive(&mut self, each: &mut impl FnMut(SocketAddr, &mut [u8])) -> io::Result<usize> {
+        for count in 0..BATCH_DATAGRAMS {
+            match self.socket.recv_from(&mut self.buffer[..]) {
+                Ok((bytes, _)) if bytes > DATAGRAM_RECEIVE_BYTES_MAX => add(&self.counters.oversized, 1),
+                Ok((bytes, from)) => {
+                    self.counters.received(1, bytes);
+                    each(without_flow(from), &mut self.buffer[..bytes]);
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(count),
+                    // An answer to some datagram that we sent; on Windows one larger than the buffer, too.
+                    io::ErrorKind::Interrupted
+                    | io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::ConnectionReset => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+        Ok(BATCH_DATAGRAMS)
+    }
+}
+
+/// The sending half.
+pub struct PortableSender {
+    socket: Arc<UdpSocket>,
+    buffer: Box<[u8; DATAGRAM_BUFFER_BYTES]>,
+    counters: Arc<SocketCounters>,
+}
+
+impl PortableSender {
+    /// Writes to `socket`.
+    #[must_use]
+    pub fn new(socket: Arc<UdpSocket>, counters: Arc<SocketCounters>) -> Self {
+        Self {
+            socket,
+            buffer: Box::new([0; DATAGRAM_BUFFER_BYTES]),
+            counters,
+        }
+    }
+}
+
+impl Transmit for PortableSender {
+    fn begin(&mut self) -> &mut [u8] {
+        &mut self.buffer[..]
+    }
+
+    fn commit(&mut self, to: SocketAddr, range: Range<usize>) {
+        let Some(datagram) = self.buffer.get(range) else {
+            return;
+        };
+        for _ in 0..=SEND_WAITS_MAX {
+            match self.socket.send_to(datagram, to) {
+                Ok(_) => return self.counters.sent(1, datagram.len()),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) =>
+                {
+                    add(&self.counters.send_retries, 1);
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(error) => {
+                    tracing::debug!(%to, %error, "datagram not sent");
+                    break;
+                }
+            }
+        }
+        add(&self.counters.send_failures, 1);
+    }
+}
+
+impl Flush for PortableSender {
+    fn flush(&mut self) {}
+}
+
+/// The flow label may differ between datagrams of one peer and is not part of who it is.
+fn without_flow(mut from: SocketAddr) -> SocketAddr {
+    if let SocketAddr::V6(v6) = &mut from {
+        v6.set_flowinfo(0);
+    }
+    from
+}

@@ -1,0 +1,198 @@
+//! Opening a worker's UDP socket: binding, buffers, and what the kernel made of our wishes.
+//!
+//! Guarantees that an address in use, or not ours, is an error that names the address and the remedy, and
+//! that a receive buffer smaller than wanted is logged with the setting that limits it. Refuses to read
+//! or write datagrams: that is `batched.rs` and `portable.rs`.
+
+use std::io;
+use std::net::SocketAddr;
+
+use mio::net::UdpSocket;
+use socket2::{Domain, Protocol, Socket, Type};
+
+#[cfg(target_os = "linux")]
+use super::syscalls;
+
+/// Kernel buffer asked for in each direction. The kernel's default holds 256 small datagrams, which is
+/// 2.6 ms of inputs at 5,000 clients.
+pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+
+/// A socket that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SocketError {
+    /// Another process, or another worker, has the address.
+    #[error(
+        "UDP address {address} is in use: stop the other process, or choose another with --udp ADDR:PORT \
+         (worker n listens on PORT + n)"
+    )]
+    InUse {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
+    /// The address belongs to no interface of this machine.
+    #[error(
+        "UDP address {address} is not one of this machine's: bind to 0.0.0.0 or [::] with --udp, and tell \
+         clients the outside address with --advertise"
+    )]
+    NotOurs {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
+    /// Ports below 1,024 need a privilege.
+    #[error(
+        "no permission to open UDP address {address}: use a port above 1023, or grant CAP_NET_BIND_SERVICE"
+    )]
+    Forbidden {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
+    /// The worker's port would be above 65,535.
+    #[error("--udp {base} leaves no port for worker {worker}: the last port is 65535")]
+    PortRange {
+        /// The first worker's address.
+        base: SocketAddr,
+        /// The worker without a port.
+        worker: u8,
+    },
+    /// Anything else the system says.
+    #[error("cannot open UDP address {address}: {source}")]
+    Other {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+/// The address of worker number `worker` when the first worker listens on `base`. Port 0 stays 0.
+///
+/// # Errors
+/// [`SocketError::PortRange`] when the port would be above 65,535.
+pub fn worker_address(base: SocketAddr, worker: u8, shared: bool) -> Result<SocketAddr, SocketError> {
+    if shared || base.port() == 0 {
+        return Ok(base);
+    }
+    let port = base
+        .port()
+        .checked_add(u16::from(worker))
+        .ok_or(SocketError::PortRange { base, worker })?;
+    Ok(SocketAddr::new(base.ip(), port))
+}
+
+/// Opens a non-blocking UDP socket on `address`; with `shared`, several may be bound to the same one.
+///
+/// # Errors
+/// [`SocketError`], naming the address and what to do.
+pub fn open(address: SocketAddr, shared: bool) -> Result<UdpSocket, SocketError> {
+    open_socket(address, shared).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => SocketError::InUse { address },
+        io::ErrorKind::AddrNotAvailable => SocketError::NotOurs { address },
+        io::ErrorKind::PermissionDenied => SocketError::Forbidden { address },
+        _ => SocketError::Other { address, source },
+    })
+}
+
+fn open_socket(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        // [::] serves IPv4 clients too, under mapped addresses.
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    #[cfg(unix)]
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    #[cfg(not(unix))]
+    if shared {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "--udp-shared needs SO_REUSEPORT",
+        ));
+    }
+    enlarge_buffers(&socket, address);
+    #[cfg(target_os = "linux")]
+    syscalls::forbid_fragments(&socket, address.is_ipv6())?;
+    socket.bind(&address.into())?;
+    Ok(UdpSocket::from_std(socket.into()))
+}
+
+/// Asks for large kernel buffers; less is a warning, not an error.
+fn enlarge_buffers(socket: &Socket, address: SocketAddr) {
+    // The kernel keeps what was set before when it refuses; what counts is what is granted, read below.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    #[cfg(target_os = "linux")]
+    syscalls::force_buffer_sizes(socket, SOCKET_BUFFER_BYTES);
+    // Linux reports twice what it granted, to cover its own overhead.
+    let reported = if cfg!(target_os = "linux") { 2 } else { 1 };
+    let receive = socket.recv_buffer_size().unwrap_or_default() / reported;
+    let send = socket.send_buffer_size().unwrap_or_default() / reported;
+    if receive < SOCKET_BUFFER_BYTES || send < SOCKET_BUFFER_BYTES {
+        tracing::warn!(
+            %address,
+            receive,
+            send,
+            wanted = SOCKET_BUFFER_BYTES,
+            "small UDP buffers, bursts may be lost: raise net.core.rmem_max and net.core.wmem_max, or grant CAP_NET_ADMIN"
+        );
+    } else {
+        tracing::debug!(%address, receive, send, "UDP buffers granted");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_named_with_the_remedy() {
+        let first = open("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let address = first.local_addr().unwrap();
+        let message = open(address, false).unwrap_err().to_string();
+        assert!(
+            message.contains(&address.to_string()) && message.contains("--udp"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_foreign_address_is_named_with_the_remedy() {
+        let message = open("192.0.2.1:0".parse().unwrap(), false)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("192.0.2.1") && message.contains("--advertise"),
+            "{message}"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_shared_port_is_opened_twice() {
+        let first = open("127.0.0.1:0".parse().unwrap(), true).unwrap();
+        assert!(open(first.local_addr().unwrap(), true).is_ok());
+    }
+
+    #[test]
+    fn workers_take_consecutive_ports() {
+        let base: SocketAddr = "[::1]:5000".parse().unwrap();
+        assert_eq!(worker_address(base, 3, false).unwrap().port(), 5003);
+        assert_eq!(worker_address(base, 3, true).unwrap(), base);
+        let last: SocketAddr = "127.0.0.1:65535".parse().unwrap();
+        assert!(matches!(
+            worker_address(last, 1, false),
+            Err(SocketError::PortRange { worker: 1, .. })
+        ));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn buffers_above_the_default_are_granted() {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        let default = socket.recv_buffer_size().unwrap();
+        enlarge_buffers(&socket, "127.0.0.1:0".parse().unwrap());
+        assert!(socket.recv_buffer_size().unwrap() >= default);
+    }
+}

@@ -1,0 +1,481 @@
+//! The Linux system calls that no safe crate wraps well: batched datagrams, socket options, affinity and
+//! a thread's CPU time.
+//!
+//! The only file with `unsafe`. Owns the memory that the kernel fills during a batched receive.
+//! Guarantees that every function is safe to call with any argument, and that a short or failed call is
+//! reported as it is: retries and counters belong to `batched.rs`.
+
+#![expect(
+    unsafe_code,
+    reason = "recvmmsg, sendmmsg and socket options have no safe wrapper"
+)]
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::io;
+use std::mem::{self, MaybeUninit};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::{self, NonNull};
+use std::time::Duration;
+
+use socket2::Socket;
+
+use super::transmit::{BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES};
+
+/// Segments that the kernel takes in one message at most (`UDP_MAX_SEGMENTS` was 64 before Linux 6.9), and
+/// that keep a message below 65,507 bytes at 1,408 a segment.
+const SEGMENTS_MAX: usize = 44;
+/// From `linux/udp.h`, missing in `libc`.
+const UDP_SEGMENT: libc::c_int = 103;
+/// From `linux/sock_diag.h`: how many values `SO_MEMINFO` returns, and which one counts drops.
+const MEMINFO_VALUES: usize = 9;
+const MEMINFO_DROPS: usize = 8;
+/// Control bytes for one 16-bit value: a header of 16 bytes, the value, padding to 8.
+const CONTROL_BYTES: usize = 24;
+
+/// Sets "don't fragment" and ignores learned path MTUs: a datagram fits 1,200 bytes or is lost, whoever
+/// forges "packet too big" messages.
+pub(super) fn forbid_fragments(socket: &Socket, ipv6: bool) -> io::Result<()> {
+    set_option(
+        socket,
+        libc::IPPROTO_IP,
+        libc::IP_MTU_DISCOVER,
+        libc::IP_PMTUDISC_PROBE,
+    )
+    .or_else(|error| {
+        // A socket for IPv6 only has no IPv4 options.
+        if ipv6 { Ok(()) } else { Err(error) }
+    })?;
+    if ipv6 {
+        set_option(
+            socket,
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_PROBE,
+        )?;
+    }
+    Ok(())
+}
+
+/// Asks for buffers above the system's limit, which only a privileged process is granted.
+pub(super) fn force_buffer_sizes(socket: &Socket, bytes: usize) {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    // Without the privilege the sizes granted before stay; the caller reads what holds.
+    let _ = set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes);
+    let _ = set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes);
+}
+
+fn set_option(socket: &Socket, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: the descriptor is open for the call, and the pointer and length describe a live `c_int`.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            ptr::from_ref(&value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Datagrams that the kernel dropped at this socket since it was opened: the counter that `SO_RXQ_OVFL`
+/// attaches to datagrams, read without a control message on each. Wraps at 2^32.
+pub(super) fn receive_overflow(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut values = [0u32; MEMINFO_VALUES];
+    let mut length = size_of_val(&values) as libc::socklen_t;
+    // SAFETY: the pointer and length describe `values`, which the kernel fills at most.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            values.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 {
+        Ok(values[MEMINFO_DROPS])
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Keeps the calling thread on one CPU.
+pub(super) fn pin_thread(cpu: usize) -> io::Result<()> {
+    if cpu >= 8 * size_of::<libc::cpu_set_t>() {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    // SAFETY: all zeros is the empty set, and `cpu` is within the set.
+    let set = unsafe {
+        let mut set: libc::cpu_set_t = mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        set
+    };
+    // SAFETY: 0 is the calling thread; the pointer and size describe `set`.
+    let result = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// CPU time that the calling thread has used.
+pub(super) fn thread_cpu_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is to a live `timespec`.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    if result != 0 {
+        return Duration::ZERO;
+    }
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
+}
+
+/// Waits until the socket can be written, or for `timeout_ms`.
+pub(super) fn wait_writable(socket: BorrowedFd<'_>, timeout_ms: u16) {
+    let mut poll = libc::pollfd {
+        fd: socket.as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one live `pollfd`. Whatever it returns, the caller tries again a bounded number of times.
+    unsafe { libc::poll(&raw mut poll, 1, libc::c_int::from(timeout_ms)) };
+}
+
+/// One datagram's place in a [`ReceiveRing`]: what the kernel writes.
+#[repr(C)]
+struct ReceiveSlot {
+    bytes: [u8; DATAGRAM_BUFFER_BYTES],
+    name: libc::sockaddr_in6,
+    vector: libc::iovec,
+}
+
+/// Everything one `recvmmsg` needs. Headers point into slots of the same allocation.
+#[repr(C)]
+struct RingMemory {
+    headers: [libc::mmsghdr; BATCH_DATAGRAMS],
+    slots: [ReceiveSlot; BATCH_DATAGRAMS],
+}
+
+/// Memory for batched receives, set up once, so that a call writes only what the last one changed.
+///
+/// It holds pointers into itself, so it is only ever reached through the one raw pointer.
+pub(super) struct ReceiveRing {
+    memory: NonNull<RingMemory>,
+    /// Headers that the last receive filled, and must be reset before the next.
+    dirty: usize,
+}
+
+// SAFETY: the ring owns its memory alone, and nothing in it depends on the thread.
+unsafe impl Send for ReceiveRing {}
+
+impl ReceiveRing {
+    /// Allocates the buffers (about 94 KiB).
+    pub(super) fn new() -> Self {
+        let layout = Layout::new::<RingMemory>();
+        // SAFETY: the layout is not empty.
+        let Some(memory) = NonNull::new(unsafe { alloc_zeroed(layout) }.cast::<RingMemory>()) else {
+            handle_alloc_error(layout);
+        };
+        for index in 0..BATCH_DATAGRAMS {
+            // SAFETY: `index` is in range, the memory is live and zeroed, which is a valid value of every
+            // field, and no reference into it exists.
+            unsafe {
+                let slot = &raw mut (*memory.as_ptr()).slots[index];
+                (*slot).vector.iov_base = (&raw mut (*slot).bytes).cast();
+                (*slot).vector.iov_len = DATAGRAM_BUFFER_BYTES;
+                let header = &raw mut (*memory.as_ptr()).headers[index].msg_hdr;
+                (*header).msg_name = (&raw mut (*slot).name).cast();
+                (*header).msg_iov = &raw mut (*slot).vector;
+                (*header).msg_iovlen = 1;
+            }
+        }
+        Self {
+            memory,
+            dirty: BATCH_DATAGRAMS,
+        }
+    }
+
+    /// Receives what waits, up to a batch, without blocking.
+    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        for index in 0..self.dirty {
+            // SAFETY: in range, and no reference into the memory exists.
+            unsafe {
+                (*self.memory.as_ptr()).headers[index].msg_hdr.msg_namelen =
+                    size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+            }
+        }
+        self.dirty = 0;
+        // SAFETY: every header describes a live buffer, name and vector of this ring.
+        let result = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                (&raw mut (*self.memory.as_ptr()).headers).cast(),
+                BATCH_DATAGRAMS as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                ptr::null_mut(),
+            )
+        };
+        let received = usize::try_from(result).map_err(|_| io::Error::last_os_error())?;
+        self.dirty = received;
+        Ok(received)
+    }
+
+    /// Datagram `index` of the last receive: its sender and bytes. `None` when it was cut, or when the
+    /// sender's address is of no known family.
+    pub(super) fn datagram(&mut self, index: usize) -> Option<(SocketAddr, &mut [u8])> {
+        if index >= self.dirty {
+            return None;
+        }
+        // SAFETY: in range; the kernel is done; the references live as long as the borrow of `self`.
+        let (header, slot) = unsafe {
+            (
+                &(*self.memory.as_ptr()).headers[index],
+                &mut (*self.memory.as_ptr()).slots[index],
+            )
+        };
+        if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
+            return None;
+        }
+        let from = read_address(&slot.name)?;
+        slot.bytes
+            .get_mut(..header.msg_len as usize)
+            .map(|bytes| (from, bytes))
+    }
+}
+
+impl Drop for ReceiveRing {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout, and freed once.
+        unsafe { dealloc(self.memory.as_ptr().cast(), Layout::new::<RingMemory>()) };
+    }
+}
+
+/// Reads a peer's address. The storage has the size of the larger family.
+fn read_address(name: &libc::sockaddr_in6) -> Option<SocketAddr> {
+    match libc::c_int::from(name.sin6_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says so, and a `sockaddr_in` is smaller and less aligned.
+            let v4: libc::sockaddr_in = unsafe { ptr::read(ptr::from_ref(name).cast()) };
+            let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+            Some(SocketAddr::V4(SocketAddrV4::new(ip, u16::from_be(v4.sin_port))))
+        }
+        libc::AF_INET6 => {
+            let ip = Ipv6Addr::from(name.sin6_addr.s6_addr);
+            let port = u16::from_be(name.sin6_port);
+            // The flow label may differ between datagrams of one peer and is not part of who it is.
+            Some(SocketAddr::V6(SocketAddrV6::new(ip, port, 0, name.sin6_scope_id)))
+        }
+        _ => None,
+    }
+}
+
+/// Writes a peer's address; returns its length.
+fn write_address(to: SocketAddr, name: &mut MaybeUninit<libc::sockaddr_in6>) -> libc::socklen_t {
+    match to {
+        SocketAddr::V4(to) => {
+            let v4 = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: to.port().to_be(),
+                sin_addr: libc::in_addr {
+                    s_addr: u32::from(*to.ip()).to_be(),
+                },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: a `sockaddr_in` fits into the larger `sockaddr_in6` and is less aligned.
+            unsafe { ptr::write(name.as_mut_ptr().cast(), v4) };
+            size_of::<libc::sockaddr_in>() as libc::socklen_t
+        }
+        SocketAddr::V6(to) => {
+            name.write(libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: to.port().to_be(),
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr {
+                    s6_addr: to.ip().octets(),
+                },
+                sin6_scope_id: to.scope_id(),
+            });
+            size_of::<libc::sockaddr_in6>() as libc::socklen_t
+        }
+    }
+}
+
+/// A datagram to send.
+#[derive(Clone, Copy)]
+pub(super) struct Outgoing<'a> {
+    /// To whom.
+    pub to: SocketAddr,
+    /// What.
+    pub bytes: &'a [u8],
+}
+
+/// Sends up to [`BATCH_DATAGRAMS`] datagrams in one call without blocking; returns how many were taken.
+///
+/// With `segment`, neighbours to one address of equal size (the last may be shorter) travel through the
+/// kernel as one message and are cut apart at the bottom (UDP GSO), at half the cost each.
+pub(super) fn send_batch(
+    socket: BorrowedFd<'_>,
+    datagrams: &[Outgoing<'_>],
+    segment: bool,
+) -> io::Result<usize> {
+    let datagrams = &datagrams[..datagrams.len().min(BATCH_DATAGRAMS)];
+    let mut vectors: [MaybeUninit<libc::iovec>; BATCH_DATAGRAMS] = [const { MaybeUninit::uninit() }; _];
+    let mut names: [MaybeUninit<libc::sockaddr_in6>; BATCH_DATAGRAMS] = [const { MaybeUninit::uninit() }; _];
+    let mut headers: [MaybeUninit<libc::mmsghdr>; BATCH_DATAGRAMS] = [const { MaybeUninit::uninit() }; _];
+    let mut controls: [MaybeUninit<Control>; BATCH_DATAGRAMS] = [const { MaybeUninit::uninit() }; _];
+    let mut ends = [0u8; BATCH_DATAGRAMS];
+    for (vector, datagram) in vectors.iter_mut().zip(datagrams) {
+        vector.write(libc::iovec {
+            iov_base: datagram.bytes.as_ptr().cast_mut().cast(),
+            iov_len: datagram.bytes.len(),
+        });
+    }
+    let (mut messages, mut first) = (0, 0);
+    while first < datagrams.len() {
+        let count = if segment {
+            run_length(&datagrams[first..])
+        } else {
+            1
+        };
+        let name_bytes = write_address(datagrams[first].to, &mut names[messages]);
+        // SAFETY: all zeros is a valid header.
+        let mut header: libc::mmsghdr = unsafe { mem::zeroed() };
+        header.msg_hdr.msg_name = names[messages].as_mut_ptr().cast();
+        header.msg_hdr.msg_namelen = name_bytes;
+        header.msg_hdr.msg_iov = vectors[first].as_mut_ptr();
+        header.msg_hdr.msg_iovlen = count;
+        if count > 1 {
+            let control = controls[messages].write(Control::segment(datagrams[first].bytes.len()));
+            header.msg_hdr.msg_control = ptr::from_mut(control).cast();
+            header.msg_hdr.msg_controllen = CONTROL_BYTES;
+        }
+        headers[messages].write(header);
+        first += count;
+        ends[messages] = first as u8;
+        messages += 1;
+    }
+    if messages == 0 {
+        return Ok(0);
+    }
+    // SAFETY: the first `messages` headers are written and point to live names, vectors and controls, and
+    // the vectors to the datagrams' bytes, which the kernel only reads.
+    let result = unsafe {
+        libc::sendmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr().cast(),
+            messages as libc::c_uint,
+            libc::MSG_DONTWAIT,
+        )
+    };
+    let sent = usize::try_from(result).map_err(|_| io::Error::last_os_error())?;
+    Ok(sent.checked_sub(1).map_or(0, |last| usize::from(ends[last])))
+}
+
+/// A control message carrying the segment size, laid out as `CMSG_DATA` would find it.
+#[repr(C, align(8))]
+struct Control {
+    header: libc::cmsghdr,
+    segment_bytes: u16,
+    padding: [u8; 6],
+}
+
+const _: () = assert!(size_of::<Control>() == CONTROL_BYTES);
+
+impl Control {
+    fn segment(bytes: usize) -> Self {
+        let header = libc::cmsghdr {
+            cmsg_len: size_of::<libc::cmsghdr>() + size_of::<u16>(),
+            cmsg_level: libc::IPPROTO_UDP,
+            cmsg_type: UDP_SEGMENT,
+        };
+        Self {
+            header,
+            segment_bytes: bytes as u16,
+            padding: [0; 6],
+        }
+    }
+}
+
+/// How many of the leading datagrams can be one segmented message.
+fn run_length(datagrams: &[Outgoing<'_>]) -> usize {
+    let Some((head, rest)) = datagrams.split_first() else {
+        return 0;
+    };
+    let mut count = 1;
+    for next in rest.iter().take(SEGMENTS_MAX - 1) {
+        if next.to != head.to || next.bytes.len() > head.bytes.len() || next.bytes.is_empty() {
+            break;
+        }
+        count += 1;
+        if next.bytes.len() < head.bytes.len() {
+            break;
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(to: &[u16], sizes: &[usize]) -> usize {
+        let bytes = [0; 2_000];
+        let datagrams: Vec<_> = to
+            .iter()
+            .zip(sizes)
+            .map(|(&port, &size)| Outgoing {
+                to: (Ipv4Addr::LOCALHOST, port).into(),
+                bytes: &bytes[..size],
+            })
+            .collect();
+        run_length(&datagrams)
+    }
+
+    #[test]
+    fn only_equal_neighbours_and_a_shorter_last_one_are_segmented_together() {
+        assert_eq!(run(&[1, 1, 1, 1], &[9, 9, 5, 5]), 3);
+        assert_eq!(run(&[1, 1, 2], &[9, 9, 9]), 2);
+        assert_eq!(run(&[1, 1], &[5, 9]), 1);
+        assert_eq!(run(&[1; 64], &[1_200; 64]), SEGMENTS_MAX);
+        assert_eq!(run(&[], &[]), 0);
+    }
+
+    #[test]
+    fn addresses_of_both_families_survive_the_round_trip() {
+        for text in ["10.1.2.3:65535", "[fe80::1%3]:5000", "[::ffff:1.2.3.4]:1"] {
+            let address: SocketAddr = text.parse().unwrap();
+            let mut name = MaybeUninit::zeroed();
+            write_address(address, &mut name);
+            // SAFETY: zeroed before it was written, and valid for every bit pattern.
+            assert_eq!(read_address(unsafe { name.assume_init_ref() }), Some(address));
+        }
+    }
+
+    #[test]
+    fn a_thread_is_pinned_and_a_cpu_out_of_range_refused() {
+        assert!(pin_thread(usize::MAX).is_err());
+        std::thread::spawn(|| pin_thread(0).unwrap()).join().unwrap();
+    }
+
+    #[test]
+    fn a_threads_cpu_time_grows_with_its_work() {
+        let before = thread_cpu_time();
+        let mut value = 1u64;
+        while thread_cpu_time() < before + Duration::from_millis(2) {
+            value = std::hint::black_box(value.wrapping_mul(3));
+        }
+        assert!(thread_cpu_time() > before);
+    }
+}

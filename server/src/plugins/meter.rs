@@ -1,0 +1,133 @@
+//! Carries the simulation's figures to where other threads read them, once a tick, after it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use bevy_app::{App, Last, Plugin};
+use bevy_ecs::prelude::*;
+
+use crate::gateway::audit::AuditSink;
+use crate::input::InputCounters;
+use crate::observe::{Phase, ServerStats, SimulationReport};
+use crate::runner::{RunnerCounters, TickTime};
+use crate::schedule::TickTimings;
+use crate::simulation::{Areas, Frames, Players, Slots, Space};
+
+/// Reports every tick to these figures, and every frame to the audit if there is one.
+pub struct MeterPlugin(pub Arc<ServerStats>);
+
+#[derive(Resource)]
+struct Meter {
+    stats: Arc<ServerStats>,
+    figures: Arc<SimulationFigures>,
+}
+
+impl Plugin for MeterPlugin {
+    fn build(&self, app: &mut App) {
+        let figures = Arc::new(SimulationFigures::default());
+        self.0.set_simulation(figures.clone());
+        app.insert_resource(Meter {
+            stats: Arc::clone(&self.0),
+            figures,
+        });
+        app.add_systems(Last, (report_tick, report_world, offer_frame).chain());
+    }
+}
+
+fn report_tick(
+    meter: Res<Meter>,
+    time: Res<TickTime>,
+    timings: Res<TickTimings>,
+    runner: Res<RunnerCounters>,
+) {
+    let stats = &meter.stats;
+    for (phase, elapsed) in [
+        (Phase::Receive, timings.receive),
+        (Phase::Input, timings.input),
+        (Phase::Simulate, timings.simulate),
+        (Phase::Index, timings.index),
+        (Phase::Publish, timings.publish),
+    ] {
+        stats.phase_ended(phase, elapsed);
+    }
+    stats.tick_ended(time.tick.0, timings.total());
+    // The runner counts a tick's own overrun after it, so these lag by one tick.
+    stats.set_overruns(runner.overruns(), runner.skipped());
+}
+
+fn report_world(
+    meter: Res<Meter>,
+    inputs: Res<InputCounters>,
+    space: Res<Space>,
+    areas: Res<Areas>,
+    slots: Res<Slots>,
+    players: Res<Players>,
+) {
+    let cells = space.0.hash().counters();
+    meter.figures.store([
+        slots.len() as u64,
+        slots.refused(),
+        players.len() as u64,
+        space.0.mover_count() as u64,
+        space.0.hash().leaf_count() as u64,
+        cells.splits,
+        cells.merges,
+        areas.0.len() as u64,
+        areas.0.built(),
+        inputs.kept,
+        inputs.late,
+        inputs.early,
+        inputs.duplicate,
+        inputs.stray,
+        inputs.repeated,
+        inputs.neutral,
+    ]);
+}
+
+fn offer_frame(sink: Option<ResMut<AuditSink>>, frames: Res<Frames>) {
+    if let (Some(mut sink), Some(frame)) = (sink, frames.0.newest()) {
+        sink.offer(frame);
+    }
+}
+
+/// Names of the figures, in the order in which [`report_world`] stores them.
+const NAMES: [&str; 16] = [
+    "entities",
+    "entities_refused",
+    "players",
+    "movers",
+    "cells",
+    "cell_splits",
+    "cell_merges",
+    "areas",
+    "areas_built",
+    "inputs_kept",
+    "inputs_late",
+    "inputs_early",
+    "inputs_duplicate",
+    "inputs_stray",
+    "inputs_repeated",
+    "inputs_neutral",
+];
+
+/// The world's counters and gauges as of the newest tick, readable from any thread.
+#[derive(Debug, Default)]
+pub struct SimulationFigures([AtomicU64; NAMES.len()]);
+
+impl SimulationFigures {
+    fn store(&self, values: [u64; NAMES.len()]) {
+        for (figure, value) in self.0.iter().zip(values) {
+            figure.store(value, Relaxed);
+        }
+    }
+}
+
+impl SimulationReport for SimulationFigures {
+    fn figures(&self) -> Vec<(&'static str, u64)> {
+        NAMES
+            .iter()
+            .zip(&self.0)
+            .map(|(&name, value)| (name, value.load(Relaxed)))
+            .collect()
+    }
+}

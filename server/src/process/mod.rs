@@ -1,0 +1,156 @@
+//! The server as a process: its parts put together from a configuration, started, watched and stopped.
+//!
+//! | thread | does |
+//! |---|---|
+//! | main | the simulation, one tick after the other |
+//! | `net-N` | one net worker each; none when inline |
+//! | `http` | the gateway |
+//! | `signals` | waits for ctrl-c and SIGTERM |
+//! | `summary` | logs a line every ten seconds while somebody plays |
+//!
+//! Owns the order of starting (everything that can fail first, ticks last) and of stopping: nobody joins any
+//! more, the last tick ends, the workers tell their clients, HTTP ends. Refuses to know what any part does.
+
+mod banner;
+mod signals;
+mod summary;
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bevy_app::App;
+use throng_shared::netcode::{Entropy, EntropyError, KEY_BYTES};
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::protocol::version::ProtocolVersion;
+
+pub use banner::Banner;
+
+use crate::config::Config;
+use crate::gateway::audit::audit;
+use crate::gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, IssuerConfig, TokenIssuer};
+use crate::net::assign::{Assigner, WorkerLoad};
+use crate::observe::{ServerStats, ServerStatus, StatusSender, advance_status, status_channel};
+use crate::plugins::ServerPlugins;
+use crate::runner::{Clock, Shutdown};
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The HTTP API.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// The operating system.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The system gives no thread, or lets us watch no signals.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+impl ServerError {
+    /// Whether another configuration would help: an address, a port, a certificate.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Gateway(_))
+    }
+}
+
+/// A server whose sockets are open and whose world is built. [`Server::run`] makes it tick.
+pub struct Server {
+    app: App,
+    gateway: Gateway,
+    status: StatusSender,
+    shutdown: Shutdown,
+    stats: Arc<ServerStats>,
+    udp: Vec<SocketAddr>,
+    protocol: ProtocolVersion,
+    origin: Instant,
+}
+
+impl Server {
+    /// Opens the sockets, builds the world and starts every thread but the simulation's.
+    ///
+    /// # Errors
+    /// See [`ServerError`]; whatever was started has ended then.
+    pub fn start(config: &Config) -> Result<Self, ServerError> {
+        let origin = Instant::now();
+        let stats = Arc::new(ServerStats::new(config.workers, config.tick_rate));
+        let (status, watched) = status_channel();
+        let shutdown = Shutdown::default();
+        let private_key: [u8; KEY_BYTES] = Entropy::from_os()?.bytes();
+        let loads: Arc<[WorkerLoad]> = (0..config.workers.max(1)).map(|_| WorkerLoad::default()).collect();
+
+        let mut app = App::new();
+        app.add_plugins(ServerPlugins {
+            tick_rate_hz: NonZeroU32::new(u32::from(config.tick_rate)).unwrap_or(NonZeroU32::MIN),
+            clock: Clock::since(origin),
+            shutdown: shutdown.clone(),
+            scene: config.scene,
+            seed: config.seed,
+            threads: config.simulation_threads,
+            stats: Arc::clone(&stats),
+        });
+        let protocol = app.world().resource::<Protocol>().version();
+        let (sink, frames) = audit();
+        app.insert_resource(sink);
+
+        let udp: Vec<SocketAddr> = (0..loads.len()).map(|worker| config.advertised(worker, config.udp)).collect();
+        let sessions_max = config.max_clients.div_ceil(loads.len() as u32);
+        let issuer = TokenIssuer::new(IssuerConfig {
+            addresses: udp.clone(),
+            private_key,
+            assigner: Assigner::new(config.assign, loads, sessions_max),
+        })?;
+        let gateway = Gateway::start(
+            &gateway_config(config),
+            GatewayParts { issuer, stats: Arc::clone(&stats), status: watched, origin, protocol, audit: Some(frames) },
+        )?;
+        Ok(Self { app, gateway, status, shutdown, stats, udp, protocol, origin })
+    }
+
+    /// What the terminal shows.
+    #[must_use]
+    pub fn banner<'a>(&'a self, config: &'a Config, colour: bool) -> Banner<'a> {
+        Banner { config, http: self.gateway.address(), udp: &self.udp, protocol: self.protocol, colour }
+    }
+
+    /// Stops at the first ctrl-c or SIGTERM; a second ends the process.
+    ///
+    /// # Errors
+    /// When the system gives no thread or lets us watch no signals.
+    pub fn stop_on_signal(&self) -> io::Result<()> {
+        let (status, shutdown) = (self.status.clone(), self.shutdown.clone());
+        signals::stop_on_signal(move |name| {
+            tracing::info!("{name}: stopping; once more to end at once");
+            advance_status(&status, ServerStatus::Stopping);
+            shutdown.request();
+        })
+    }
+
+    /// Ticks until it is told to stop, then tells the clients and ends every thread.
+    pub fn run(self) {
+        let Self { mut app, gateway, status, stats, origin, .. } = self;
+        advance_status(&status, ServerStatus::Running);
+        app.run();
+        advance_status(&status, ServerStatus::Stopping);
+        advance_status(&status, ServerStatus::Stopped);
+        gateway.join();
+        let ran = Duration::from_secs(origin.elapsed().as_secs());
+        tracing::info!("stopped after {ran:?}: {} ticks", stats.ticks());
+    }
+}
+
+fn gateway_config(config: &Config) -> GatewayConfig {
+    GatewayConfig {
+        http: config.http,
+        tls: config.tls.as_ref().map(|files| (files.cert.clone(), files.key.clone())),
+        behind_tls_proxy: config.behind_tls_proxy,
+        join_rate: config.join_rate,
+        join_rate_loopback: config.join_rate_loopback,
+        connections_max: config.http_connections,
+    }
+}

@@ -1,0 +1,289 @@
+//! Writing the queue into packets.
+
+use throng_shared::limits::PAYLOAD_BYTES_MAX;
+use throng_shared::protocol::ids::GlobalId;
+use throng_shared::protocol::snapshot::{
+    Enter, OwnerBlock, Presence, PresenceSize, SECTION_BITS_MAX, SNAPSHOT_PARTS_MAX, SectionHead, ShortId,
+    SnapshotHeader, SnapshotWriter,
+};
+use throng_shared::tick::Tick;
+
+use super::client::{PacketSink, Written};
+use super::collect::{Item, Plan, Queue};
+use super::interest::Sight;
+use super::known::Known;
+use super::sent::{Fates, SentPackets};
+
+/// What packing reads.
+pub(super) struct Packing<'a> {
+    pub(super) tick: Tick,
+    pub(super) id_bits: u32,
+    pub(super) owner: OwnerBlock,
+    pub(super) queue: &'a Queue,
+    /// By the plans' order.
+    pub(super) sights: &'a [Sight<'a>],
+    /// Registered components.
+    pub(super) components: u32,
+}
+
+/// How far packing has come in the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Cursor {
+    plan: usize,
+    enter: usize,
+    update: usize,
+    /// Leaves below this short id are written.
+    leave: usize,
+}
+
+impl Packing<'_> {
+    /// Writes everything, and notes it as sent. Stops early when the sink has no room for more packets.
+    pub(super) fn pack(
+        &self,
+        known: &mut Known,
+        sent: &mut SentPackets,
+        sink: &mut impl PacketSink,
+    ) -> (Written, Fates) {
+        let (mut written, mut fates) = (Written::default(), Fates::default());
+        let mut cursor = Cursor {
+            leave: next_leave(known, 0),
+            ..Cursor::default()
+        };
+        for part in 0..SNAPSHOT_PARTS_MAX as u8 {
+            if part > 0 && self.is_done(&cursor, known) {
+                break;
+            }
+            let Some(buffer) = sink.begin() else {
+                break;
+            };
+            let room = buffer.len().min(PAYLOAD_BYTES_MAX);
+            let sequence = sent.next();
+            fates.lost += sent.push(self.tick, known).lost;
+            let header = SnapshotHeader {
+                sequence,
+                tick: self.tick,
+                part,
+                id_bits: self.id_bits,
+            };
+            let owner = (part == 0).then_some(&self.owner);
+            let mut writer = SnapshotWriter::new(&mut buffer[..room], header, owner);
+            let before = cursor;
+            while cursor.plan < self.queue.plans.len()
+                && self.write_section(&mut writer, &mut cursor, known, sent, &mut written)
+            {}
+            if part > 0 && cursor == before {
+                self.skip(&mut cursor);
+            }
+            // Sizes were checked as it was written; an oversized packet is never sent.
+            let Some(bytes) = writer.finish() else {
+                break;
+            };
+            sink.commit(bytes);
+            written.packets += 1;
+            written.bytes += bytes;
+        }
+        (written, fates)
+    }
+
+    /// Writes what fits of the plan at the cursor; answers whether all of it did.
+    fn write_section(
+        &self,
+        writer: &mut SnapshotWriter<'_>,
+        cursor: &mut Cursor,
+        known: &mut Known,
+        sent: &mut SentPackets,
+        written: &mut Written,
+    ) -> bool {
+        let plan = &self.queue.plans[cursor.plan];
+        let has_leaves = cursor.leave < known.entries.len();
+        if !has_leaves && cursor.enter == plan.enters.end && cursor.update == plan.updates.end {
+            cursor.plan += 1;
+            return true;
+        }
+        let sight = &self.sights[cursor.plan];
+        // One bit ends the packet.
+        let Some(mut room) = writer.bits_left().checked_sub(1 + SECTION_BITS_MAX) else {
+            return false;
+        };
+        let empty = PresenceSize::new(self.id_bits).bits();
+        if room < empty {
+            return false;
+        }
+        let is_begun = cursor.enter > plan.enters.start || cursor.update > plan.updates.start;
+        let leaves = known.leaving.len() * (1 + self.id_bits as usize);
+        let is_fitting = !is_begun && !self.queue.is_reduced && plan.bits + leaves <= room;
+        room -= empty;
+        writer.section(SectionHead {
+            source: sight.frame.source,
+            tick: sight.frame.tick,
+            age: plan.age,
+            has_exceptions: plan.has_exceptions,
+            has_components: plan.has_components,
+        });
+        sent.set_older(plan.source, self.tick.since(sight.frame.tick) as u8);
+        self.write_leaves(writer, cursor, known, sent, &mut room, written);
+        self.write_enters(writer, cursor, known, sent, &mut room, written);
+
+        let start = cursor.update;
+        if is_fitting {
+            cursor.update = plan.updates.end;
+            self.write_presence(writer, &plan.presence, sent);
+        } else {
+            let presence = self.choose(cursor, room);
+            self.write_presence(writer, &presence, sent);
+        }
+        for &item in &self.queue.updates[start..cursor.update] {
+            let entry = &mut known.entries[item.id()];
+            entry.sent = sight.frame.tick;
+            known.priority[item.id()] = 0;
+            if item.delta().len > 0 {
+                writer.difference(item.age(), item.delta());
+            } else if let Some(row) = sight.frame.row(entry.key.slot()) {
+                writer.absolute(&row.pose);
+                written.absolutes += 1;
+            }
+            self.write_components(writer, plan, item);
+        }
+        written.updates += (cursor.update - start) as u32;
+        let is_whole = cursor.leave >= known.entries.len()
+            && cursor.enter == plan.enters.end
+            && cursor.update == plan.updates.end;
+        cursor.plan += usize::from(is_whole);
+        is_whole
+    }
+
+    fn write_presence(&self, writer: &mut SnapshotWriter<'_>, presence: &Presence, sent: &mut SentPackets) {
+        writer.presence(presence);
+        for (ids, word) in sent.ids().iter_mut().zip(presence.words()) {
+            *ids |= word;
+        }
+    }
+
+    /// Moves the cursor over the updates that fit `room` bits beside an empty presence; answers their ids.
+    fn choose(&self, cursor: &mut Cursor, mut room: usize) -> Presence {
+        let plan = &self.queue.plans[cursor.plan];
+        let mut presence = Presence::default();
+        let mut size = PresenceSize::new(self.id_bits);
+        let empty = size.bits();
+        for &item in &self.queue.updates[cursor.update..plan.updates.end] {
+            let id = ShortId(item.id() as u16);
+            size.push(id);
+            let bits = plan.update_bits(item);
+            if bits + size.bits() - empty > room {
+                break;
+            }
+            room -= bits;
+            presence.insert(id);
+            cursor.update += 1;
+        }
+        presence
+    }
+
+    fn write_leaves(
+        &self,
+        writer: &mut SnapshotWriter<'_>,
+        cursor: &mut Cursor,
+        known: &Known,
+        sent: &mut SentPackets,
+        room: &mut usize,
+        written: &mut Written,
+    ) {
+        let bits = 1 + self.id_bits as usize;
+        while cursor.leave < known.entries.len() && bits <= *room {
+            *room -= bits;
+            writer.leave(ShortId(cursor.leave as u16));
+            mark(sent, cursor.leave);
+            written.left += 1;
+            cursor.leave = next_leave(known, cursor.leave + 1);
+        }
+        writer.end_list();
+    }
+
+    fn write_enters(
+        &self,
+        writer: &mut SnapshotWriter<'_>,
+        cursor: &mut Cursor,
+        known: &mut Known,
+        sent: &mut SentPackets,
+        room: &mut usize,
+        written: &mut Written,
+    ) {
+        let plan = &self.queue.plans[cursor.plan];
+        let frame = self.sights[cursor.plan].frame;
+        while cursor.enter < plan.enters.end {
+            let item = self.queue.enters[cursor.enter];
+            let bits = plan.enter_bits(item);
+            if bits > *room {
+                break;
+            }
+            *room -= bits;
+            let id = item.id();
+            let entry = &mut known.entries[id];
+            let slot = entry.key.slot();
+            let global: GlobalId = frame.identity(slot).global;
+            let pose = frame.row(slot).map(|row| row.pose).unwrap_or_default();
+            writer.enter(&Enter {
+                id: ShortId(id as u16),
+                global,
+                pose,
+            });
+            self.write_components(writer, plan, item);
+            entry.sent = frame.tick;
+            known.priority[id] = 0;
+            mark(sent, id);
+            written.entered += 1;
+            cursor.enter += 1;
+        }
+        writer.end_list();
+    }
+
+    #[inline(always)]
+    fn write_components(&self, writer: &mut SnapshotWriter<'_>, plan: &Plan, item: Item) {
+        if !plan.has_components {
+            return;
+        }
+        let Some(place) = item.components() else {
+            writer.no_components();
+            return;
+        };
+        let (head, values) = self.queue.encoded.get(place);
+        writer.components(head, self.components);
+        values.for_each(|value| writer.component(value));
+    }
+
+    fn is_done(&self, cursor: &Cursor, known: &Known) -> bool {
+        cursor.enter == self.queue.enters.len()
+            && cursor.update == self.queue.updates.len()
+            && cursor.leave >= known.entries.len()
+    }
+
+    /// Gives up what does not even fit a packet of its own; it stays dirty.
+    fn skip(&self, cursor: &mut Cursor) {
+        let plan = &self.queue.plans[cursor.plan.min(self.queue.plans.len() - 1)];
+        if cursor.enter < plan.enters.end {
+            cursor.enter += 1;
+        } else if cursor.update < plan.updates.end {
+            cursor.update += 1;
+        }
+    }
+}
+
+/// The first leaving short id from `from` on; beyond all ids when there is none.
+fn next_leave(known: &Known, from: usize) -> usize {
+    let mut at = from / 64;
+    let mut word = known.leaving.word(at) & (u64::MAX << (from % 64));
+    while word == 0 {
+        at += 1;
+        if at >= known.leaving.words().len() {
+            return usize::MAX;
+        }
+        word = known.leaving.word(at);
+    }
+    at * 64 + word.trailing_zeros() as usize
+}
+
+fn mark(sent: &mut SentPackets, id: usize) {
+    if let Some(word) = sent.ids().get_mut(id / 64) {
+        *word |= 1 << (id % 64);
+    }
+}

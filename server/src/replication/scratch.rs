@@ -1,0 +1,80 @@
+//! What a net worker lends to its clients while it writes their packets.
+
+use throng_shared::protocol::delta::Motion;
+use throng_shared::protocol::registry::Protocol;
+
+use super::SOURCES_MAX;
+use super::cache::EncodeCache;
+use super::collect::Queue;
+use super::components::Viewers;
+use super::config::ReplicationConfig;
+use super::interest::Interest;
+use super::select::Buckets;
+
+/// Buffers and shared encodings of one net worker. Grows to what the worker's clients need.
+#[derive(Debug)]
+pub struct ReplicationScratch {
+    pub(super) motion: Motion,
+    pub(super) viewers: Viewers,
+    pub(super) caches: [EncodeCache; SOURCES_MAX],
+    pub(super) interest: Interest,
+    pub(super) queue: Queue,
+    pub(super) buckets: Buckets,
+    pub(super) counters: ReplicationCounters,
+}
+
+/// What a worker's replication did since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReplicationCounters {
+    /// Packets written.
+    pub packets: u64,
+    /// Their bytes, without the transport's.
+    pub bytes: u64,
+    /// Updates written.
+    pub updates: u64,
+    /// Enters written, repeats included.
+    pub enters: u64,
+    /// Leaves written, repeats included.
+    pub leaves: u64,
+    /// Updates and enters that had to wait for budget.
+    pub deferred: u64,
+    /// Updates and enters written without a baseline.
+    pub absolutes: u64,
+    /// Differences taken from the cache.
+    pub cache_hits: u64,
+    /// Differences that had to be encoded.
+    pub cache_misses: u64,
+    /// Entities that interest looked at.
+    pub examined: u64,
+    /// Entities of them that were within reach.
+    pub gathered: u64,
+    /// Components not sent, because they cannot be encoded or because an entity's do not fit one packet.
+    pub components_refused: u64,
+}
+
+impl ReplicationScratch {
+    /// Buffers for a worker whose sessions share `config` and `protocol`.
+    #[must_use]
+    pub fn new(config: &ReplicationConfig, protocol: &Protocol) -> Self {
+        Self {
+            motion: Motion::new(config.tick_rate),
+            viewers: Viewers::new(protocol),
+            caches: std::array::from_fn(|_| EncodeCache::default()),
+            interest: Interest::default(),
+            queue: Queue::default(),
+            buckets: Buckets::default(),
+            counters: ReplicationCounters::default(),
+        }
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub fn counters(&self) -> ReplicationCounters {
+        ReplicationCounters {
+            cache_hits: self.caches.iter().map(|cache| cache.hits).sum(),
+            examined: self.interest.examined,
+            cache_misses: self.caches.iter().map(|cache| cache.misses).sum(),
+            ..self.counters
+        }
+    }
+}

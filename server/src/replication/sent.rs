@@ -1,0 +1,284 @@
+//! Packets on their way, and what becomes of them.
+//!
+//! The last 64 packets are remembered with the short ids that they tell of. A packet is lost when three
+//! newer ones were acknowledged, or when 64 newer ones were sent. There are no timers.
+
+use throng_shared::protocol::ids::SlotKey;
+use throng_shared::protocol::input::SnapshotAck;
+use throng_shared::tick::Tick;
+
+use super::SOURCES_MAX;
+use super::known::{Known, each_id};
+
+/// Packets that are remembered.
+const PACKETS: usize = 64;
+
+/// The packets of one client that were sent last.
+#[derive(Debug)]
+pub(super) struct SentPackets {
+    /// Number of the next packet.
+    next: u16,
+    /// Bit `i`: the fate of packet `next - 1 - i` is open.
+    open: u64,
+    /// Bit `i`: packet `next - 1 - i` was acknowledged.
+    acked: u64,
+    records: Box<[Record; PACKETS]>,
+    /// By record: the short ids told of, in `stride` words.
+    words: Vec<u64>,
+    stride: usize,
+    /// Whether anything was ever acknowledged.
+    is_heard: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Record {
+    tick: Tick,
+    /// By simulation: how much older than the packet its section is.
+    older: [u8; SOURCES_MAX],
+}
+
+impl Record {
+    /// Tick of the state that the packet holds of an entity of a simulation.
+    #[inline]
+    fn state_tick(&self, key: SlotKey) -> Tick {
+        self.tick - u32::from(self.older[usize::from(key.source().0) % SOURCES_MAX])
+    }
+}
+
+/// Packets whose fate became known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fates {
+    pub(super) acked: u32,
+    pub(super) lost: u32,
+}
+
+impl Default for SentPackets {
+    fn default() -> Self {
+        Self {
+            next: 0,
+            open: 0,
+            acked: 0,
+            records: Box::new([Record::default(); PACKETS]),
+            words: Vec::new(),
+            stride: 0,
+            is_heard: false,
+        }
+    }
+}
+
+impl SentPackets {
+    /// Makes `next` the number of the first packet.
+    #[cfg(test)]
+    pub(super) fn start_at(&mut self, next: u16) {
+        self.next = next;
+    }
+
+    /// Number of the next packet.
+    pub(super) fn next(&self) -> u16 {
+        self.next
+    }
+
+    /// Whether the client ever acknowledged a packet.
+    pub(super) fn is_heard(&self) -> bool {
+        self.is_heard
+    }
+
+    /// Starts the record of the next packet; the one that falls out of the window is lost unless its fate
+    /// is known.
+    pub(super) fn push(&mut self, tick: Tick, known: &mut Known) -> Fates {
+        let mut fates = Fates::default();
+        if self.open >> (PACKETS - 1) == 1 {
+            self.lose(self.next, known);
+            fates.lost = 1;
+        }
+        self.make_room(known.word_count());
+        let record = usize::from(self.next) % PACKETS;
+        self.records[record] = Record {
+            tick,
+            older: [0; SOURCES_MAX],
+        };
+        self.words[record * self.stride..(record + 1) * self.stride].fill(0);
+        self.next = self.next.wrapping_add(1);
+        self.open = self.open << 1 | 1;
+        self.acked <<= 1;
+        fates
+    }
+
+    /// The newest packet's section of `source` is `older` ticks older than the packet.
+    pub(super) fn set_older(&mut self, source: usize, older: u8) {
+        self.records[usize::from(self.next.wrapping_sub(1)) % PACKETS].older[source] = older;
+    }
+
+    /// The short ids of the newest packet, to be added to.
+    pub(super) fn ids(&mut self) -> &mut [u64] {
+        let record = usize::from(self.next.wrapping_sub(1)) % PACKETS;
+        &mut self.words[record * self.stride..(record + 1) * self.stride]
+    }
+
+    /// Takes in what the client says has arrived. What it cannot know is ignored.
+    pub(super) fn acknowledge(&mut self, ack: SnapshotAck, known: &mut Known) -> Fates {
+        let newest = self.next.wrapping_sub(1);
+        let behind = u32::from(newest.wrapping_sub(ack.newest));
+        if behind >= PACKETS as u32 {
+            return Fates::default();
+        }
+        let mut fates = Fates::default();
+        let arrived = (ack.bits << 1 | 1) << behind & self.open;
+        self.open &= !arrived;
+        self.acked |= arrived;
+        self.is_heard |= arrived != 0;
+        let mut left = arrived;
+        while left != 0 {
+            let at = left.ilog2();
+            left ^= 1 << at;
+            fates.acked += 1;
+            let (packet, words) = self.record(newest.wrapping_sub(at as u16));
+            for (at, &ids) in words.iter().enumerate() {
+                known.acknowledge(at, ids, packet.tick, |key| packet.state_tick(key));
+            }
+        }
+        // All from before the third newest that arrived are given up.
+        let two_less = self.acked & self.acked.wrapping_sub(1);
+        let third = two_less & two_less.wrapping_sub(1);
+        let mut lost = if third == 0 {
+            0
+        } else {
+            self.open & (u64::MAX << third.trailing_zeros())
+        };
+        self.open &= !lost;
+        while lost != 0 {
+            let at = lost.ilog2();
+            lost ^= 1 << at;
+            fates.lost += 1;
+            self.lose(newest.wrapping_sub(at as u16), known);
+        }
+        fates
+    }
+
+    fn lose(&self, sequence: u16, known: &mut Known) {
+        let (packet, words) = self.record(sequence);
+        for (at, &ids) in words.iter().enumerate() {
+            each_id(at, ids, |id| {
+                known.lose(id, packet.state_tick(known.entries[id].key))
+            });
+        }
+    }
+
+    #[inline]
+    fn record(&self, sequence: u16) -> (&Record, &[u64]) {
+        let record = usize::from(sequence) % PACKETS;
+        let words = &self.words[record * self.stride..(record + 1) * self.stride];
+        (&self.records[record], words)
+    }
+
+    /// Widens the records when the known set has grown.
+    fn make_room(&mut self, stride: usize) {
+        let stride = stride.max(1);
+        if stride <= self.stride {
+            return;
+        }
+        let mut words = vec![0; stride * PACKETS];
+        for record in 0..PACKETS {
+            words[record * stride..][..self.stride]
+                .copy_from_slice(&self.words[record * self.stride..][..self.stride]);
+        }
+        self.words = words;
+        self.stride = stride;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// One live entity for each id, all told of in every packet pushed by this.
+    fn send(sent: &mut SentPackets, known: &mut Known, tick: u32, ids: u64) -> Fates {
+        let fates = sent.push(Tick(tick), known);
+        sent.ids()[0] = ids;
+        each_id(0, ids, |id| known.entries[id].sent = Tick(tick));
+        fates
+    }
+
+    fn three_known() -> Known {
+        let mut known = Known::new(8);
+        for slot in 0..3 {
+            known.enter(SlotKey(slot), Tick(1));
+        }
+        known
+    }
+
+    #[test]
+    fn three_newer_acknowledgements_make_a_packet_lost() {
+        let (mut sent, mut known) = (SentPackets::default(), three_known());
+        for tick in 1..=5 {
+            send(&mut sent, &mut known, tick, if tick == 2 { 0b011 } else { 0b100 });
+        }
+        let ack = |newest, bits| SnapshotAck { newest, bits };
+        assert_eq!(
+            sent.acknowledge(ack(3, 0b001), &mut known),
+            Fates { acked: 2, lost: 0 }
+        );
+        assert_eq!(known.entries[0].sent, Tick(2));
+        assert_eq!(
+            sent.acknowledge(ack(4, 0b011), &mut known),
+            Fates { acked: 1, lost: 2 }
+        );
+        assert!(Tick(2).is_after(known.entries[0].sent), "dirty again");
+        assert_eq!(known.entries[2].acked, Tick(5));
+        // Too late: it counts as lost.
+        assert_eq!(sent.acknowledge(ack(4, 0b1111), &mut known), Fates::default());
+        assert!(!known.confirmed.contains(0) && known.confirmed.contains(2));
+    }
+
+    #[test]
+    fn a_silent_client_loses_what_falls_out_of_the_window() {
+        let (mut sent, mut known) = (SentPackets::default(), three_known());
+        for tick in 1..=64 {
+            assert_eq!(
+                send(&mut sent, &mut known, tick, u64::from(tick == 1)),
+                Fates::default()
+            );
+        }
+        assert_eq!(known.entries[0].sent, Tick(1));
+        assert_eq!(send(&mut sent, &mut known, 65, 0).lost, 1);
+        assert!(Tick(1).is_after(known.entries[0].sent));
+    }
+
+    #[test]
+    fn records_keep_their_ids_when_they_are_widened() {
+        let (mut sent, mut known) = (SentPackets::default(), Known::new(200));
+        known.enter(SlotKey(0), Tick(1));
+        send(&mut sent, &mut known, 1, 1);
+        for slot in 1..100 {
+            known.enter(SlotKey(slot), Tick(2));
+        }
+        send(&mut sent, &mut known, 2, 2);
+        sent.acknowledge(SnapshotAck { newest: 1, bits: 1 }, &mut known);
+        assert_eq!(
+            (known.entries[0].acked, known.entries[1].acked),
+            (Tick(1), Tick(2))
+        );
+        assert_eq!(known.confirmed.len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn every_packet_has_one_fate_across_the_wrap(
+            start: u16, steps in prop::collection::vec((1usize..4, 0u16..80, any::<u64>(), any::<u64>()), 1..200),
+        ) {
+            let (mut sent, mut known) = (SentPackets { next: start, ..SentPackets::default() }, three_known());
+            let (mut pushed, mut resolved) = (0, 0);
+            for (packets, behind, a, b) in steps {
+                for _ in 0..packets {
+                    pushed += 1;
+                    resolved += send(&mut sent, &mut known, pushed, 0b111).lost;
+                }
+                let newest = sent.next().wrapping_sub(1).wrapping_sub(behind);
+                let fates = sent.acknowledge(SnapshotAck { newest, bits: a & b }, &mut known);
+                resolved += fates.acked + fates.lost;
+                prop_assert_eq!(pushed - resolved, sent.open.count_ones());
+            }
+        }
+    }
+}

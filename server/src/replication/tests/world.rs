@@ -1,0 +1,359 @@
+//! A small world that publishes frames, and remembers every one of them to be compared with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bevy_app::App;
+use bevy_ecs::prelude::Component;
+use glam::Vec2;
+use serde::{Deserialize, Serialize};
+use throng_shared::netcode::SessionId;
+use throng_shared::protocol::codec;
+use throng_shared::protocol::ids::{ComponentId, GlobalId, PlayerId, Slot, SourceId, TeamId};
+use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
+use throng_shared::protocol::registry::{Protocol, ProtocolAppExt, Visibility};
+use throng_shared::tick::Tick;
+
+use crate::frame::{ColdValue, Frame, FrameWriter, Identity, Kind, PlayerRow, SlotTable};
+use crate::space::{AreaKey, AreaTable, CellIndex, SpatialIndex};
+
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    pub(super) fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1 << 24) as f32
+    }
+
+    pub(super) fn chance(&mut self, chance: f32) -> bool {
+        self.unit() < chance
+    }
+}
+
+#[derive(Component, Serialize, Deserialize, Clone)]
+struct Hull(u16);
+#[derive(Component, Serialize, Deserialize, Clone)]
+struct Order(Vec<u8>);
+#[derive(Component, Serialize, Deserialize, Clone)]
+struct Cargo(u64);
+
+const COMPONENTS: u8 = 3;
+
+pub(super) fn protocol() -> Protocol {
+    let mut app = App::empty();
+    app.replicate::<Hull>();
+    app.replicate::<Order>().visible_to(Visibility::Team);
+    app.replicate::<Cargo>().visible_to(Visibility::Owner);
+    app.world().resource::<Protocol>().clone()
+}
+
+fn value(id: u8, random: &mut Random) -> (ColdValue, Vec<u8>) {
+    fn both<T: Serialize + Send + Sync + 'static>(value: T) -> (ColdValue, Vec<u8>) {
+        let mut bytes = Vec::new();
+        codec::encode_into(&value, &mut bytes).unwrap();
+        (Arc::new(value), bytes)
+    }
+    match id {
+        0 => both(Hull(random.next() as u16)),
+        1 => both(Order(
+            (0..random.below(30)).map(|_| random.next() as u8).collect(),
+        )),
+        _ => both(Cargo(random.next() >> random.below(64))),
+    }
+}
+
+/// One entity of the simulation.
+#[derive(Clone)]
+pub(super) struct Entity {
+    pub(super) slot: Slot,
+    pub(super) position: Vec2,
+    heading: f32,
+    speed: f32,
+    pub(super) identity: Identity,
+    pub(super) pose: Pose,
+    components: BTreeMap<u8, Vec<u8>>,
+}
+
+/// One player of the simulation.
+#[derive(Clone)]
+pub(super) struct Player {
+    pub(super) session: SessionId,
+    pub(super) row: PlayerRow,
+    area: Option<AreaKey>,
+    own: GlobalId,
+}
+
+/// A tick as it was.
+#[derive(Clone)]
+pub(super) struct Past {
+    pub(super) entities: BTreeMap<GlobalId, Entity>,
+    pub(super) players: Vec<PlayerRow>,
+}
+
+impl Past {
+    /// The components of an entity that a player may see, encoded.
+    pub(super) fn visible(&self, entity: &Entity, player: &PlayerRow) -> BTreeMap<u8, Vec<u8>> {
+        let mut seen = entity.components.clone();
+        if !player.team.is_mate(entity.identity.team) {
+            seen.remove(&1);
+        }
+        if player.player != entity.identity.owner {
+            seen.remove(&2);
+        }
+        seen
+    }
+}
+
+pub(super) struct World {
+    pub(super) random: Random,
+    pub(super) tick: Tick,
+    side: f32,
+    slots: SlotTable,
+    writer: FrameWriter,
+    index: SpatialIndex,
+    areas: AreaTable,
+    pub(super) entities: BTreeMap<GlobalId, Entity>,
+    pub(super) players: Vec<Player>,
+    pub(super) past: BTreeMap<u32, Past>,
+    next_global: u64,
+    pub(super) is_still: bool,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, tick: Tick, side: f32, entities: usize, players: u32, radius: f32) -> Self {
+        let mut world = Self {
+            random: Random(seed),
+            tick,
+            side,
+            slots: SlotTable::default(),
+            writer: FrameWriter::new(SourceId(0)),
+            index: SpatialIndex::default(),
+            areas: AreaTable::default(),
+            entities: BTreeMap::new(),
+            players: Vec::new(),
+            past: BTreeMap::new(),
+            next_global: 1,
+            is_still: false,
+        };
+        for player in 1..=players {
+            world.add_player(player, radius);
+        }
+        for _ in 0..entities {
+            world.spawn(PlayerId::NOBODY);
+        }
+        world
+    }
+
+    fn add_player(&mut self, player: u32, radius: f32) {
+        let own = self.spawn(PlayerId(player));
+        self.players.push(Player {
+            session: SessionId {
+                index: player,
+                generation: 1,
+            },
+            row: PlayerRow {
+                generation: 1,
+                player: PlayerId(player),
+                entity: None,
+                eye: Vec2::ZERO,
+                radius,
+                team: TeamId((player % 3) as u8),
+                last_input: Tick(0),
+                margin_16: 0,
+                area: Arc::default(),
+            },
+            area: None,
+            own,
+        });
+    }
+
+    fn spawn(&mut self, owner: PlayerId) -> GlobalId {
+        let slot = self.slots.take(Kind(0)).unwrap();
+        let global = GlobalId(self.next_global << self.random.below(20));
+        self.next_global += 1 << 20;
+        let random = &mut self.random;
+        let speed = if random.chance(0.3) {
+            0.0
+        } else {
+            random.unit() * 30.0
+        };
+        let mut entity = Entity {
+            slot,
+            position: (Vec2::new(random.unit(), random.unit()) - 0.5) * self.side,
+            heading: random.unit() * 6.0,
+            speed,
+            identity: Identity {
+                global,
+                owner,
+                team: TeamId(random.below(4) as u8),
+                importance: random.below(3) as u8,
+            },
+            pose: Pose::default(),
+            components: BTreeMap::new(),
+        };
+        entity.pose = quantize(&entity);
+        self.writer
+            .insert(slot, entity.identity, entity.pose, self.tick.next());
+        self.index.insert(slot, entity.pose.x, entity.pose.y);
+        self.entities.insert(global, entity);
+        if self.random.chance(0.5) {
+            self.change_component(global);
+        }
+        global
+    }
+
+    fn despawn(&mut self, global: GlobalId) {
+        if let Some(entity) = self.entities.remove(&global) {
+            self.writer.remove(entity.slot);
+            self.index.remove(entity.slot);
+            self.slots.give_back(entity.slot, self.tick.next());
+        }
+    }
+
+    fn change_component(&mut self, global: GlobalId) {
+        let id = self.random.below(COMPONENTS.into()) as u8;
+        let entity = self.entities.get_mut(&global).unwrap();
+        let value = if self.random.chance(0.2) {
+            None
+        } else {
+            Some(value(id, &mut self.random))
+        };
+        match &value {
+            Some((_, bytes)) => entity.components.insert(id, bytes.clone()),
+            None => entity.components.remove(&id),
+        };
+        let value = value.map(|(value, _)| value);
+        self.writer
+            .set_component(entity.slot, ComponentId(id), value, self.tick.next());
+    }
+
+    fn random_global(&mut self) -> GlobalId {
+        let at = self.random.below(self.entities.len() as u64) as usize;
+        *self.entities.keys().nth(at).unwrap()
+    }
+
+    /// Simulates a tick and publishes it.
+    pub(super) fn step(&mut self) -> Arc<Frame> {
+        if !self.is_still {
+            self.live();
+        }
+        self.tick = self.tick.next();
+        self.slots.wake_rested(self.tick);
+        self.index.settle(self.tick);
+        let mut cells = CellIndex::default();
+        self.index.freeze(&mut cells);
+        let mut table = self.writer.spare_players();
+        for player in &mut self.players {
+            let own = self.entities.get(&player.own);
+            player.row.entity = own.map(|own| own.slot);
+            player.row.eye = own.map_or(player.row.eye, |own| own.position);
+            player.row.last_input = self.tick - 1;
+            let area = AreaKey::follow(player.row.eye, player.row.radius, player.area);
+            self.areas.exchange(player.area, area);
+            player.area = area;
+        }
+        self.areas
+            .list_stale(&self.index)
+            .iter_mut()
+            .for_each(|stale| stale.build(&self.index));
+        self.areas.take_built();
+        for player in &mut self.players {
+            player.row.area = Arc::clone(self.areas.get(player.area));
+            table.insert(0, player.session, player.row.clone());
+        }
+        let rows = self.players.iter().map(|player| player.row.clone()).collect();
+        self.past.insert(
+            self.tick.0,
+            Past {
+                entities: self.entities.clone(),
+                players: rows,
+            },
+        );
+        self.writer.publish(self.tick, Duration::ZERO, cells, table)
+    }
+
+    fn live(&mut self) {
+        let next = self.tick.next();
+        let half = self.side / 2.0;
+        for entity in self.entities.values_mut() {
+            if entity.speed == 0.0 {
+                continue;
+            }
+            entity.heading += self.random.unit() * 0.6 - 0.3;
+            let velocity = Vec2::from_angle(entity.heading) * entity.speed;
+            entity.position += velocity * 0.05;
+            if entity.position.abs().max_element() > half {
+                entity.position = entity.position.clamp(Vec2::splat(-half), Vec2::splat(half));
+                entity.heading += 3.0;
+            }
+            if self.random.chance(0.002) {
+                entity.position = -entity.position;
+            }
+            entity.pose = quantize(entity);
+            self.writer.set_pose(entity.slot, entity.pose, next);
+            self.index.place(entity.slot, entity.pose.x, entity.pose.y, next);
+        }
+        for _ in 0..self.random.below(3) {
+            self.spawn(PlayerId::NOBODY);
+            let global = self.random_global();
+            self.despawn(global);
+        }
+        for _ in 0..self.random.below(8) {
+            let global = self.random_global();
+            self.change_component(global);
+        }
+        if self.random.chance(0.2) {
+            let global = self.random_global();
+            let team = TeamId(self.random.below(4) as u8);
+            let entity = self.entities.get_mut(&global).unwrap();
+            entity.identity.team = team;
+            self.writer.set_identity(entity.slot, entity.identity, next);
+        }
+        if self.random.chance(0.02) {
+            let at = self.random.below(self.players.len() as u64) as usize;
+            self.players[at].row.team = TeamId(self.random.below(4) as u8);
+        }
+        let dead: Vec<usize> = (0..self.players.len())
+            .filter(|&at| !self.entities.contains_key(&self.players[at].own))
+            .collect();
+        for at in dead {
+            if self.random.chance(0.05) {
+                self.players[at].own = self.spawn(self.players[at].row.player);
+            }
+        }
+    }
+
+    /// Entities within a factor of a player's radius, as the newest frame has them.
+    pub(super) fn within(&self, player: usize, factor: f32) -> BTreeSet<GlobalId> {
+        let row = &self.players[player].row;
+        let is_near = |entity: &&Entity| {
+            let distance2 = (entity.pose.position().0 - row.eye).length_squared();
+            distance2 <= (row.radius * factor) * (row.radius * factor) || Some(entity.slot) == row.entity
+        };
+        self.entities
+            .values()
+            .filter(is_near)
+            .map(|entity| entity.identity.global)
+            .collect()
+    }
+}
+
+fn quantize(entity: &Entity) -> Pose {
+    let velocity = Vec2::from_angle(entity.heading) * entity.speed;
+    Pose::quantize(
+        &Position(entity.position),
+        &Velocity(velocity),
+        &Heading(entity.heading),
+    )
+}

@@ -1,0 +1,74 @@
+//! How the entities of a scene move.
+
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::pose::{Heading, Position, Velocity};
+use throng_shared::scenes::{SteerInput, step};
+
+use super::SceneWorld;
+use crate::input::ActiveInput;
+use crate::runner::TickTime;
+use crate::simulation::{Avatar, Parallel, Replicated, Seed};
+
+/// Entities that one task moves: some 40 us.
+const CHUNK: usize = 1_024;
+
+/// What steers an entity: its player's input, or chance where there is none.
+#[derive(Component, Clone, Copy, Debug, Default)]
+pub struct Helm {
+    /// The input of the owner in this tick.
+    pub input: Option<SteerInput>,
+}
+
+/// Passes the players' inputs to their avatars. A player has one avatar and an avatar one player, so the
+/// order does not matter.
+pub(super) fn steer_avatars(
+    players: Query<(&Avatar, &ActiveInput<SteerInput>)>,
+    mut helms: Query<&mut Helm>,
+) {
+    for (avatar, active) in &players {
+        if let Ok(mut helm) = helms.get_mut(avatar.0) {
+            helm.input = Some(active.input);
+        }
+    }
+}
+
+/// Moves everybody by one tick.
+pub(super) fn roam(
+    mut entities: Query<(&Replicated, &Helm, &mut Position, &mut Velocity, &mut Heading)>,
+    parallel: Res<Parallel>,
+    world: Res<SceneWorld>,
+    seed: Res<Seed>,
+    time: Res<TickTime>,
+) -> Result {
+    let (tick, tick_s, side) = (time.tick, time.length.as_secs_f32(), world.side);
+    for (replicated, helms, mut positions, mut velocities, mut headings) in entities.contiguous_iter_mut()? {
+        let still = replicated.chunks(CHUNK).zip(helms.chunks(CHUNK));
+        let moving = positions
+            .chunks_mut(CHUNK)
+            .zip(velocities.chunks_mut(CHUNK))
+            .zip(headings.chunks_mut(CHUNK));
+        parallel.for_each(
+            still.zip(moving),
+            |((replicated, helms), ((positions, velocities), headings))| {
+                let moving = positions.iter_mut().zip(velocities).zip(headings);
+                for ((replicated, helm), ((position, velocity), heading)) in
+                    replicated.iter().zip(helms).zip(moving)
+                {
+                    let chance = || SteerInput {
+                        turn: seed.of(replicated.global(), tick).within(-1.0, 1.0),
+                        thrust: 0.0,
+                    };
+                    step(
+                        position,
+                        velocity,
+                        heading,
+                        helm.input.unwrap_or_else(chance),
+                        tick_s,
+                        side,
+                    );
+                }
+            },
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! How large a scene's world must be.
+
+use throng_shared::scenes::VIEW_RADIUS;
+
+/// Side of the square in which an entity has `visible` of the `entities - 1` others within its view on
+/// average, those near the edges included. A square within one view when nearly all are to be seen.
+///
+/// Two random points of a square of side 1 are within `t <= 1` of each other with the probability
+/// `pi t^2 - 8/3 t^3 + t^4 / 2` (Ghosh 1951), of which this is the inverse.
+#[must_use]
+pub fn crowd_side(entities: u32, visible: u32) -> f32 {
+    let others = f64::from(entities.max(2) - 1);
+    let share = f64::from(visible.max(1)) / others;
+    let within = |t: f64| t * t * (std::f64::consts::PI - t * (8.0 / 3.0) + t * t * 0.5);
+    if share >= within(1.0) {
+        return hotspot_side();
+    }
+    // Halving an interval that holds the one solution, to the last bit.
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..64 {
+        let middle = (low + high) * 0.5;
+        if within(middle) < share {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    (f64::from(VIEW_RADIUS) / high) as f32
+}
+
+/// Side of the square whose diagonal is one view's radius: everyone sees everyone.
+#[must_use]
+pub fn hotspot_side() -> f32 {
+    VIEW_RADIUS * std::f32::consts::FRAC_1_SQRT_2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulation::Seed;
+    use glam::Vec2;
+    use throng_shared::protocol::ids::GlobalId;
+    use throng_shared::tick::Tick;
+
+    #[test]
+    fn as_many_are_in_view_as_were_asked_for() {
+        for (entities, visible) in [(1_000, 50), (1_000, 60), (10_000, 100), (200, 50), (100, 60)] {
+            let edge = crowd_side(entities, visible) * 0.5;
+            let mut seen = 0;
+            let worlds = 20;
+            for world in 0..worlds {
+                let place = |n| {
+                    let mut random = Seed(world).of(GlobalId(n), Tick(0));
+                    Vec2::new(random.within(-edge, edge), random.within(-edge, edge))
+                };
+                let places: Vec<_> = (0..u64::from(entities)).map(place).collect();
+                for at in (0..places.len()).step_by(places.len() / 100) {
+                    seen += places
+                        .iter()
+                        .filter(|other| other.distance(places[at]) <= VIEW_RADIUS)
+                        .count()
+                        - 1;
+                }
+            }
+            let mean = seen as f64 / (worlds * 100) as f64;
+            assert!(
+                (mean / f64::from(visible) - 1.0).abs() < 0.03,
+                "{entities} {visible}: {mean}"
+            );
+        }
+    }
+
+    #[test]
+    fn few_entities_are_all_in_view() {
+        assert_eq!(crowd_side(10, 50), hotspot_side());
+        assert_eq!(crowd_side(0, 0), crowd_side(2, 1));
+        assert!(hotspot_side() * std::f32::consts::SQRT_2 <= VIEW_RADIUS * 1.000_001);
+    }
+}

@@ -1,0 +1,102 @@
+//! Brings the cold rows in step with the registered components: what changed, what was removed, and all
+//! that an entity had when it became replicated.
+//!
+//! Knows the components only through the registry, whose scans find the changes.
+
+use bevy_ecs::change_detection::Tick as ChangeTick;
+use bevy_ecs::component::ComponentId as WorldComponentId;
+use bevy_ecs::lifecycle::RemovedComponentEntity;
+use bevy_ecs::message::MessageCursor;
+use bevy_ecs::prelude::*;
+use bevy_ecs::world::FilteredEntityRef;
+use throng_shared::protocol::ids::{ComponentId, Slot};
+use throng_shared::protocol::registry::{ChangeScan, ComponentEntry, Protocol};
+
+use super::replicated::{Replicated, Slots};
+use super::rows::Rows;
+use crate::frame::ColdValue;
+use crate::runner::TickTime;
+
+/// One watch for every registered component.
+#[derive(Resource, Default)]
+pub(super) struct Watches {
+    watches: Vec<Watch>,
+    since: ChangeTick,
+    found: Vec<(Slot, ComponentId, Option<ColdValue>)>,
+}
+
+struct Watch {
+    entry: ComponentEntry,
+    component: WorldComponentId,
+    scan: Box<dyn ChangeScan>,
+    removed: MessageCursor<RemovedComponentEntity>,
+}
+
+/// Sets up the watches. Runs once, when the registry is complete.
+pub(super) fn watch_components(world: &mut World) {
+    let Some(protocol) = world.get_resource::<Protocol>().cloned() else {
+        return;
+    };
+    let watch = |entry: &ComponentEntry| Watch {
+        entry: entry.clone(),
+        component: entry.register(world),
+        scan: entry.changes(),
+        removed: MessageCursor::default(),
+    };
+    let watches = protocol.components().iter().map(watch).collect();
+    world.resource_mut::<Watches>().watches = watches;
+}
+
+/// Writes every changed component into its entity's cold row.
+pub(super) fn follow_components(world: &mut World) {
+    world.resource_scope(|world, mut watches: Mut<Watches>| {
+        let Watches {
+            watches,
+            since,
+            found,
+        } = &mut *watches;
+        if watches.is_empty() {
+            return;
+        }
+        let slot_of = |entity| world.get::<Replicated>(entity).and_then(Replicated::slot);
+        for watch in watches.iter_mut() {
+            let id = watch.entry.id;
+            if let Some(removed) = world.removed_components().get(watch.component) {
+                for entity in watch
+                    .removed
+                    .read(removed)
+                    .map(|removed| Entity::from(removed.clone()))
+                {
+                    // Those that were despawned have no slot, those that have it again are found below.
+                    found.extend(slot_of(entity).map(|slot| (slot, id, None)));
+                }
+            }
+            watch.scan.scan(world, *since, &mut |entity, value| {
+                found.extend(slot_of(entity).map(|slot| (slot, id, Some(value))));
+            });
+        }
+        let slots = world.resource::<Slots>();
+        for &slot in &slots.fresh {
+            let Some(entity) = slots
+                .entity(slot)
+                .and_then(|entity| world.get_entity(entity).ok())
+            else {
+                continue;
+            };
+            let entity = FilteredEntityRef::from(entity);
+            let values = watches
+                .iter()
+                .filter_map(|watch| Some((watch.entry.id, watch.entry.read(&entity)?)));
+            found.extend(values.map(|(id, value)| (slot, id, Some(value))));
+        }
+        // Counted up, so that whatever runs next writes a newer tick than this one.
+        *since = world.increment_change_tick();
+        let tick = world.resource::<TickTime>().tick;
+        let mut rows = world.resource_mut::<Rows>();
+        for (slot, id, value) in found.drain(..) {
+            if rows.0.row(slot).is_some() {
+                rows.0.set_component(slot, id, value, tick);
+            }
+        }
+    });
+}

@@ -1,0 +1,72 @@
+//! Keeps what every player sees in step with where it is: the `AreaOfInterest` systems of `Index`.
+//!
+//! Cost grows with viewers that cross borders and with cells that split or merge in somebody's sight, not
+//! with entities.
+
+use bevy_ecs::lifecycle::HookContext;
+use bevy_ecs::prelude::*;
+use bevy_ecs::world::DeferredWorld;
+
+use super::parallel::Parallel;
+use super::players::{AreaOfInterest, Avatar, Eye, Viewer};
+use super::replicated::Replicated;
+use super::rows::Rows;
+use crate::space::{AreaKey, AreaTable, SpatialIndex};
+
+/// Areas that one task builds: some 50 us.
+const AREAS_PER_CHUNK: usize = 32;
+
+/// Where everybody is. Follows the rows in `Index`; queries during `Simulate` see the last tick.
+#[derive(Resource, Debug, Default)]
+pub struct Space(pub SpatialIndex);
+
+/// The areas in somebody's sight.
+#[derive(Resource, Debug, Default)]
+pub struct Areas(pub AreaTable);
+
+/// Moves every eye to where its avatar's row is, so that players and clients agree on it to the bit.
+pub(super) fn move_eyes(mut eyes: Query<(&Avatar, &mut Eye)>, avatars: Query<&Replicated>, rows: Res<Rows>) {
+    for (avatar, mut eye) in &mut eyes {
+        let slot = avatars.get(avatar.0).ok().and_then(Replicated::slot);
+        if let Some(row) = slot.and_then(|slot| rows.0.row(slot)) {
+            eye.0 = row.pose.position().0;
+        }
+    }
+}
+
+/// Chooses the area of every viewer, by its eye and with hysteresis.
+pub(super) fn follow_borders(
+    mut viewers: Query<(&Eye, Option<&Viewer>, &mut AreaOfInterest)>,
+    mut areas: ResMut<Areas>,
+) {
+    for (eye, viewer, mut interest) in &mut viewers {
+        let radius = viewer.map_or(0.0, |viewer| viewer.radius);
+        let key = AreaKey::follow(eye.0, radius, interest.key);
+        if key != interest.key {
+            areas.0.exchange(interest.key, key);
+            interest.key = key;
+        }
+    }
+}
+
+/// Builds the areas that are new or in which cells changed.
+pub(super) fn build_areas(mut areas: ResMut<Areas>, space: Res<Space>, parallel: Res<Parallel>) {
+    let stale = areas.0.list_stale(&space.0);
+    if stale.is_empty() {
+        return;
+    }
+    parallel.for_each(stale.chunks_mut(AREAS_PER_CHUNK), |chunk| {
+        chunk.iter_mut().for_each(|stale| stale.build(&space.0));
+    });
+    areas.0.take_built();
+}
+
+/// Counts a viewer out when its player goes.
+pub(super) fn forget_area(mut world: DeferredWorld, context: HookContext) {
+    let key = world
+        .get::<AreaOfInterest>(context.entity)
+        .and_then(|interest| interest.key);
+    if let (Some(key), Some(mut areas)) = (key, world.get_resource_mut::<Areas>()) {
+        areas.0.exchange(Some(key), None);
+    }
+}

@@ -1,0 +1,178 @@
+//! The players: one entity for every session that is served.
+//!
+//! Owns the table from sessions to player entities. Guarantees that player ids are given in the order of
+//! arrival and never reused, and that `PlayerJoined` and `PlayerLeft` come once each, in this order.
+
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use throng_shared::protocol::ids::PlayerId;
+
+use super::replicated::Team;
+use crate::input::InputBuffer;
+use crate::net::claims::PlayerName;
+use crate::net::link::{LeaveReason, PeerKind, SessionKey};
+use crate::space::AreaKey;
+
+/// A player for as long as the session lasts.
+#[derive(Component, Clone, Copy, Debug)]
+#[require(Team, Eye, AreaOfInterest, InputBuffer)]
+pub struct Player {
+    /// Never reused.
+    pub id: PlayerId,
+    /// The session that serves the player.
+    pub session: SessionKey,
+    /// The identity from the connect token; the same when the player comes back.
+    pub client_id: u64,
+    /// The name from the connect token.
+    pub name: PlayerName,
+    /// What the peer speaks; a stock renet peer is sent messages only.
+    pub kind: PeerKind,
+}
+
+/// The entity through which a player acts and sees.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Avatar(pub Entity);
+
+/// Lets a player see what is around its [`Eye`]. Without it the player sees nothing.
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+pub struct Viewer {
+    /// How far, in units.
+    pub radius: f32,
+}
+
+/// Where a player sees from, in units. Follows the avatar; where there is none, gameplay may set it.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
+pub struct Eye(pub Vec2);
+
+/// The leaf cells in a player's view: kept by the `Index` phase.
+#[derive(Component, Clone, Copy, Debug, Default)]
+#[component(on_discard = super::interest::forget_area)]
+pub struct AreaOfInterest {
+    pub(super) key: Option<AreaKey>,
+}
+
+/// A session began; its player entity exists.
+#[derive(Message, Clone, Copy, Debug)]
+pub struct PlayerJoined {
+    /// The player entity.
+    pub entity: Entity,
+    /// The player.
+    pub player: Player,
+}
+
+/// A session ended; its player entity no longer exists.
+#[derive(Message, Clone, Copy, Debug)]
+pub struct PlayerLeft {
+    /// What the player entity was.
+    pub entity: Entity,
+    /// The player.
+    pub player: Player,
+    /// The avatar it had.
+    pub avatar: Option<Entity>,
+    /// Why.
+    pub reason: LeaveReason,
+}
+
+/// The players by session. Dense: by worker, then by the worker's own session index.
+#[derive(Resource, Debug, Default)]
+pub struct Players {
+    sessions: Vec<Vec<Option<Seat>>>,
+    ids_given: u32,
+    len: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    generation: u32,
+    entity: Entity,
+}
+
+impl Players {
+    /// The player entity of a session.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, key: SessionKey) -> Option<Entity> {
+        let seat = (*self
+            .sessions
+            .get(usize::from(key.worker))?
+            .get(key.session.index as usize)?)?;
+        (seat.generation == key.session.generation).then_some(seat.entity)
+    }
+
+    /// Players in the simulation.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nobody is here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn sit_down(&mut self, key: SessionKey, entity: Entity) {
+        let worker = usize::from(key.worker);
+        if self.sessions.len() <= worker {
+            self.sessions.resize_with(worker + 1, Vec::new);
+        }
+        let seats = &mut self.sessions[worker];
+        let index = key.session.index as usize;
+        if seats.len() <= index {
+            seats.resize(index + 1, None);
+        }
+        let generation = key.session.generation;
+        self.len += usize::from(seats[index].replace(Seat { generation, entity }).is_none());
+    }
+
+    fn stand_up(&mut self, key: SessionKey) -> Option<Entity> {
+        let entity = self.get(key)?;
+        self.sessions[usize::from(key.worker)][key.session.index as usize] = None;
+        self.len -= 1;
+        Some(entity)
+    }
+}
+
+/// Spawns the player of a new session. A session that is announced twice is refused: `None`.
+pub(crate) fn join(
+    world: &mut World,
+    session: SessionKey,
+    client_id: u64,
+    name: PlayerName,
+    kind: PeerKind,
+) -> Option<Entity> {
+    let mut players = world.resource_mut::<Players>();
+    if players.get(session).is_some() {
+        return None;
+    }
+    players.ids_given += 1;
+    let id = PlayerId(players.ids_given);
+    let player = Player {
+        id,
+        session,
+        client_id,
+        name,
+        kind,
+    };
+    let entity = world.spawn(player).id();
+    world.resource_mut::<Players>().sit_down(session, entity);
+    world.write_message(PlayerJoined { entity, player });
+    Some(entity)
+}
+
+/// Despawns the player of a session that ended; one that is not here is ignored.
+pub(crate) fn leave(world: &mut World, session: SessionKey, reason: LeaveReason) {
+    let Some(entity) = world.resource_mut::<Players>().stand_up(session) else {
+        return;
+    };
+    let avatar = world.get::<Avatar>(entity).map(|avatar| avatar.0);
+    if let Some(&player) = world.get::<Player>(entity) {
+        world.despawn(entity);
+        world.write_message(PlayerLeft {
+            entity,
+            player,
+            avatar,
+            reason,
+        });
+    }
+}

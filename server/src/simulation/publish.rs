@@ -1,0 +1,76 @@
+//! Freezes the tick's frame and hands it to everybody who reads it.
+
+use std::sync::Arc;
+
+use bevy_ecs::prelude::*;
+
+use super::interest::{Areas, Space};
+use super::players::{AreaOfInterest, Avatar, Eye, Player, Viewer};
+use super::replicated::{Replicated, Team};
+use super::rows::Rows;
+use super::tell::Outbox;
+use crate::frame::{FrameHistory, PlayerRow};
+use crate::input::InputBuffer;
+use crate::net::link::WorkerLinks;
+use crate::runner::{Clock, TickTime};
+
+/// The simulation's own history of frames.
+#[derive(Resource, Debug, Default)]
+pub struct Frames(pub FrameHistory);
+
+type Published = (
+    &'static Player,
+    &'static Team,
+    &'static Eye,
+    Option<&'static Viewer>,
+    &'static AreaOfInterest,
+    &'static InputBuffer,
+    Option<&'static Avatar>,
+);
+
+/// Builds the frame of this tick from rows, cells and players.
+pub(super) fn publish_frame(
+    mut rows: ResMut<Rows>,
+    mut space: ResMut<Space>,
+    mut frames: ResMut<Frames>,
+    areas: Res<Areas>,
+    players: Query<Published>,
+    avatars: Query<&Replicated>,
+    time: Res<TickTime>,
+    clock: Res<Clock>,
+) {
+    let mut index = rows.0.spare_index();
+    space.0.freeze(&mut index);
+    let mut table = rows.0.spare_players();
+    for (player, team, eye, viewer, interest, input, avatar) in &players {
+        let row = PlayerRow {
+            generation: player.session.session.generation,
+            player: player.id,
+            entity: avatar
+                .and_then(|avatar| avatars.get(avatar.0).ok())
+                .and_then(Replicated::slot),
+            eye: eye.0,
+            radius: viewer.map_or(0.0, |viewer| viewer.radius),
+            team: team.0,
+            last_input: input.last_applied(),
+            margin_16: input.margin_16(),
+            area: Arc::clone(areas.0.get(interest.key)),
+        };
+        table.insert(player.session.worker, player.session.session, row);
+    }
+    let frame = rows.0.publish(time.tick, clock.now(), index, table);
+    if let Some(old) = frames.0.push(frame) {
+        rows.0.retire(old);
+    }
+}
+
+/// Sends the tick's messages and its frame to the workers, and wakes them.
+pub(super) fn hand_over(mut links: ResMut<WorkerLinks>, mut outbox: ResMut<Outbox>, frames: Res<Frames>) {
+    let links = links.links();
+    outbox.send(links);
+    if let Some(frame) = frames.0.newest() {
+        for link in links {
+            link.publish(frame);
+        }
+    }
+}

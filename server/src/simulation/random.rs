@@ -1,0 +1,88 @@
+//! Random numbers that depend on what they are for and on nothing else.
+//!
+//! There is no generator whose state would make numbers depend on the order of calls: a number is a
+//! function of (seed, entity, tick), so any chunk of entities can be computed on any thread.
+
+use bevy_ecs::prelude::Resource;
+use throng_shared::protocol::ids::GlobalId;
+use throng_shared::tick::Tick;
+
+/// The seed of a world.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seed(pub u64);
+
+impl Seed {
+    /// The numbers of one entity in one tick.
+    #[inline]
+    #[must_use]
+    pub fn of(self, entity: GlobalId, tick: Tick) -> Random {
+        let mut stream = Random {
+            state: self.0 ^ mix(entity.0),
+        };
+        stream.state = mix(stream.state) ^ u64::from(tick.0).wrapping_mul(STEP);
+        stream
+    }
+}
+
+/// A short stream of random numbers (`SplitMix64`, Steele et al. 2014).
+#[derive(Clone, Debug)]
+pub struct Random {
+    state: u64,
+}
+
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Random {
+    /// 64 random bits.
+    #[inline]
+    pub fn bits(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(STEP);
+        mix(self.state)
+    }
+
+    /// Evenly distributed in `low..high`, in steps of 2^-24 of the range.
+    #[inline]
+    pub fn within(&mut self, low: f32, high: f32) -> f32 {
+        low + (self.bits() >> 40) as f32 * (1.0 / 16_777_216.0) * (high - low)
+    }
+}
+
+#[inline]
+fn mix(mut value: u64) -> u64 {
+    value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ value >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_even_over_entities_and_over_ticks() {
+        for over_ticks in [false, true] {
+            let mut buckets = [0u32; 16];
+            for n in 0..160_000u32 {
+                let (entity, tick) = if over_ticks { (7, n) } else { (n, 7) };
+                let turn = Seed(1)
+                    .of(GlobalId(u64::from(entity)), Tick(tick))
+                    .within(-0.3, 0.3);
+                assert!((-0.3..0.3).contains(&turn));
+                buckets[((turn + 0.3) / 0.6 * 16.0) as usize] += 1;
+            }
+            // 10,000 each; four standard deviations are 400.
+            assert!(
+                buckets.iter().all(|&count| (9_600..10_400).contains(&count)),
+                "{buckets:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn seeds_entities_and_ticks_each_matter() {
+        let bits = |seed, entity, tick| Seed(seed).of(GlobalId(entity), Tick(tick)).bits();
+        assert_eq!(bits(1, 2, 3), bits(1, 2, 3));
+        assert!(bits(1, 2, 3) != bits(2, 2, 3) && bits(1, 2, 3) != bits(1, 3, 3));
+        assert!(bits(1, 2, 3) != bits(1, 2, 4) && bits(1, 2, 3) != bits(3, 2, 1));
+    }
+}

@@ -1,0 +1,252 @@
+//! What makes an entity part of the frames: [`Replicated`] and what it requires.
+//!
+//! Hooks give an entity its slot and its global id the moment it becomes replicated, in command order, so
+//! that both depend on what the simulation does and never on how Bevy numbers entities.
+
+use std::collections::BTreeMap;
+
+use bevy_ecs::archetype::ArchetypeId;
+use bevy_ecs::component::ComponentId as WorldComponentId;
+use bevy_ecs::lifecycle::HookContext;
+use bevy_ecs::prelude::*;
+use bevy_ecs::world::DeferredWorld;
+use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
+use throng_shared::protocol::pose::{Heading, Position, Velocity};
+use throng_shared::protocol::registry::Protocol;
+
+use crate::frame::{Identity, Kind, SlotTable};
+use crate::runner::TickTime;
+
+/// Makes an entity visible to clients. Everything else that clients see of it follows from its components.
+///
+/// Removing and inserting it again makes a new entity of it, as far as clients can tell.
+#[derive(Component, Clone, Copy, Debug)]
+#[component(on_insert = take_slot, on_discard = give_slot_back)]
+#[require(Position, Velocity, Heading, Owner, Team, Importance)]
+pub struct Replicated {
+    slot: Slot,
+    global: GlobalId,
+}
+
+/// Where an entity has none: no slot is that high.
+const NO_SLOT: Slot = Slot(u32::MAX);
+
+impl Replicated {
+    /// Its row in the frames, for as long as it lives. `None` when the simulation is full or there is no
+    /// simulation in this world.
+    #[inline]
+    #[must_use]
+    pub fn slot(&self) -> Option<Slot> {
+        (self.slot != NO_SLOT).then_some(self.slot)
+    }
+
+    /// Its identity for ever.
+    #[inline]
+    #[must_use]
+    pub fn global(&self) -> GlobalId {
+        self.global
+    }
+}
+
+impl Default for Replicated {
+    fn default() -> Self {
+        Self {
+            slot: NO_SLOT,
+            global: GlobalId::default(),
+        }
+    }
+}
+
+/// The player to whom an entity belongs. Changed by inserting it anew.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[component(immutable, on_insert = note_identity)]
+pub struct Owner(pub PlayerId);
+
+/// The team of an entity or of a player. Changed by inserting it anew.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[component(immutable, on_insert = note_identity)]
+pub struct Team(pub TeamId);
+
+/// Weight of an entity when a client's budget does not suffice for all. Changed by inserting it anew.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+#[component(immutable, on_insert = note_identity)]
+pub struct Importance(pub u8);
+
+impl Default for Importance {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+/// Which entity has which slot, and what happened to them since the last tick.
+#[derive(Resource, Debug)]
+pub struct Slots {
+    source: SourceId,
+    table: SlotTable,
+    /// By slot.
+    entities: Vec<Option<Entity>>,
+    globals_given: u64,
+    refused: u64,
+    kinds: Kinds,
+    pub(super) events: Vec<SlotEvent>,
+    /// Slots that got a row in this tick.
+    pub(super) fresh: Vec<Slot>,
+}
+
+/// What the rows have to follow, in the order in which it happened.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum SlotEvent {
+    Taken(Slot, Entity),
+    GivenBack(Slot),
+    Identified(Slot, Entity),
+}
+
+/// Kinds by the set of registered components that an entity has when it gets its slot.
+#[derive(Debug, Default)]
+struct Kinds {
+    registered: Vec<WorldComponentId>,
+    by_set: BTreeMap<u64, Kind>,
+    by_archetype: BTreeMap<ArchetypeId, Kind>,
+}
+
+impl Slots {
+    /// No entities yet. Global ids carry `source` in their highest byte, so that simulations never clash.
+    #[must_use]
+    pub fn new(source: SourceId) -> Self {
+        Self {
+            source,
+            table: SlotTable::default(),
+            entities: Vec::new(),
+            globals_given: 0,
+            refused: 0,
+            kinds: Kinds::default(),
+            events: Vec::new(),
+            fresh: Vec::new(),
+        }
+    }
+
+    /// The entity in a slot.
+    #[must_use]
+    pub fn entity(&self, slot: Slot) -> Option<Entity> {
+        self.entities.get(slot.index()).copied().flatten()
+    }
+
+    /// Replicated entities.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.taken()
+    }
+
+    /// Whether nothing is replicated.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.taken() == 0
+    }
+
+    /// Entities that found no slot, because all 2^24 - 1 were taken or resting.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    pub(super) fn table_mut(&mut self) -> &mut SlotTable {
+        &mut self.table
+    }
+
+    fn take(&mut self, kind: Kind, entity: Entity) -> Replicated {
+        let Some(slot) = self.table.take(kind) else {
+            self.refused += 1;
+            return Replicated::default();
+        };
+        self.globals_given += 1;
+        let global = GlobalId(u64::from(self.source.0) << 56 | self.globals_given);
+        if self.entities.len() <= slot.index() {
+            self.entities.resize(slot.index() + 1, None);
+        }
+        self.entities[slot.index()] = Some(entity);
+        self.events.push(SlotEvent::Taken(slot, entity));
+        Replicated { slot, global }
+    }
+}
+
+impl Kinds {
+    fn learn(&mut self, archetype: ArchetypeId, components: &[WorldComponentId]) -> Kind {
+        let bit = |(bit, id)| u64::from(components.contains(id)) << bit;
+        let set = self.registered.iter().enumerate().map(bit).sum();
+        let next = Kind(self.by_set.len() as u16);
+        let kind = *self.by_set.entry(set).or_insert(next);
+        self.by_archetype.insert(archetype, kind);
+        kind
+    }
+}
+
+/// Learns the components that tell kinds apart. Runs once, when the registry is complete.
+pub(super) fn learn_kinds(world: &mut World) {
+    let Some(protocol) = world.get_resource::<Protocol>().cloned() else {
+        return;
+    };
+    let registered: Vec<_> = protocol
+        .components()
+        .iter()
+        .map(|entry| entry.register(world))
+        .collect();
+    let mut slots = world.resource_mut::<Slots>();
+    slots.kinds = Kinds {
+        registered,
+        ..Kinds::default()
+    };
+}
+
+/// Who an entity is, from its components.
+pub(super) fn identity(
+    replicated: &Replicated,
+    owner: Option<&Owner>,
+    team: Option<&Team>,
+    importance: Option<&Importance>,
+) -> Identity {
+    Identity {
+        global: replicated.global,
+        owner: owner.map_or(PlayerId::NOBODY, |owner| owner.0),
+        team: team.map_or(TeamId::NONE, |team| team.0),
+        importance: importance.copied().unwrap_or_default().0,
+    }
+}
+
+fn take_slot(mut world: DeferredWorld, context: HookContext) {
+    let archetype = world.entity(context.entity).archetype().id();
+    let Some(slots) = world.get_resource::<Slots>() else {
+        return;
+    };
+    let known = slots.kinds.by_archetype.get(&archetype).copied();
+    let components = match known {
+        Some(_) => Vec::new(),
+        None => world.entity(context.entity).archetype().components().to_vec(),
+    };
+    let mut slots = world.resource_mut::<Slots>();
+    let kind = known.unwrap_or_else(|| slots.kinds.learn(archetype, &components));
+    let taken = slots.take(kind, context.entity);
+    if let Some(mut replicated) = world.get_mut::<Replicated>(context.entity) {
+        *replicated = taken;
+    }
+}
+
+fn give_slot_back(mut world: DeferredWorld, context: HookContext) {
+    let slot = world.get::<Replicated>(context.entity).and_then(Replicated::slot);
+    let Some(tick) = world.get_resource::<TickTime>().map(|time| time.tick) else {
+        return;
+    };
+    let (Some(slot), Some(mut slots)) = (slot, world.get_resource_mut::<Slots>()) else {
+        return;
+    };
+    slots.entities[slot.index()] = None;
+    slots.table.give_back(slot, tick);
+    slots.events.push(SlotEvent::GivenBack(slot));
+}
+
+fn note_identity(mut world: DeferredWorld, context: HookContext) {
+    let slot = world.get::<Replicated>(context.entity).and_then(Replicated::slot);
+    let (Some(slot), Some(mut slots)) = (slot, world.get_resource_mut::<Slots>()) else {
+        return;
+    };
+    slots.events.push(SlotEvent::Identified(slot, context.entity));
+}

@@ -1,0 +1,150 @@
+//! Brings the frame's rows and the spatial index in step with the components that gameplay changed.
+//!
+//! The pose is found by reading change ticks column by column, which costs a fraction of a nanosecond for
+//! an entity that did not change; identities and lives by the events that hooks recorded.
+
+use bevy_ecs::change_detection::{ContiguousRef, Tick as ChangeTick};
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::ids::Slot;
+use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
+use throng_shared::tick::Tick;
+
+use super::interest::Space;
+use super::replicated::{Importance, Owner, Replicated, SlotEvent, Slots, Team, identity};
+use crate::frame::FrameWriter;
+use crate::runner::TickTime;
+
+/// The rows as they will be published.
+#[derive(Resource, Debug)]
+pub struct Rows(pub FrameWriter);
+
+/// Adds, removes and renames rows as entities came, went and changed hands.
+pub(super) fn follow_lives(
+    mut slots: ResMut<Slots>,
+    mut rows: ResMut<Rows>,
+    mut space: ResMut<Space>,
+    entities: Query<(
+        &Replicated,
+        Option<(&Position, &Velocity, &Heading)>,
+        Option<&Owner>,
+        Option<&Team>,
+        Option<&Importance>,
+    )>,
+    time: Res<TickTime>,
+) {
+    slots.table_mut().wake_rested(time.tick);
+    slots.fresh.clear();
+    // Taken out and put back, so that its memory is kept.
+    let mut events = std::mem::take(&mut slots.events);
+    for event in events.drain(..) {
+        match event {
+            SlotEvent::GivenBack(slot) => {
+                if rows.0.row(slot).is_some() {
+                    rows.0.remove(slot);
+                    space.0.remove(slot);
+                }
+            }
+            SlotEvent::Taken(slot, entity) | SlotEvent::Identified(slot, entity) => {
+                // It may be gone again, or have become another one; then an event of that follows.
+                let Ok((replicated, pose, owner, team, importance)) = entities.get(entity) else {
+                    continue;
+                };
+                if replicated.slot() != Some(slot) {
+                    continue;
+                }
+                let identity = identity(replicated, owner, team, importance);
+                if rows.0.row(slot).is_some() {
+                    rows.0.set_identity(slot, identity, time.tick);
+                } else {
+                    let quantize =
+                        |(position, velocity, heading)| Pose::quantize(position, velocity, heading);
+                    let pose = pose.map(quantize).unwrap_or_default();
+                    rows.0.insert(slot, identity, pose, time.tick);
+                    space.0.insert(slot, pose.x, pose.y);
+                    slots.fresh.push(slot);
+                }
+            }
+        }
+    }
+    slots.events = events;
+}
+
+/// Rows that are tested for a change together: their ticks are three cache lines of each column.
+const BLOCK: usize = 64;
+
+/// Quantizes the poses that changed, and moves those whose position did.
+pub(super) fn follow_poses(
+    poses: Query<(&Replicated, Ref<Position>, Ref<Velocity>, Ref<Heading>)>,
+    mut rows: ResMut<Rows>,
+    mut space: ResMut<Space>,
+    time: Res<TickTime>,
+) -> Result {
+    for (replicated, positions, velocities, headings) in poses.contiguous_iter()? {
+        let newer = Newer::than(&positions);
+        let columns = [
+            positions.changed_ticks_slice(),
+            velocities.changed_ticks_slice(),
+            headings.changed_ticks_slice(),
+        ];
+        let (positions, velocities, headings) = (
+            positions.into_inner(),
+            velocities.into_inner(),
+            headings.into_inner(),
+        );
+        for start in (0..replicated.len()).step_by(BLOCK) {
+            let block = start..(start + BLOCK).min(replicated.len());
+            if !columns.iter().any(|ticks| newer.any(&ticks[block.clone()])) {
+                continue;
+            }
+            for at in block {
+                if !columns.iter().any(|ticks| newer.is(ticks[at])) {
+                    continue;
+                }
+                if let Some(slot) = replicated[at].slot() {
+                    let pose = Pose::quantize(&positions[at], &velocities[at], &headings[at]);
+                    follow_pose(&mut rows.0, &mut space, slot, pose, time.tick);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn follow_pose(rows: &mut FrameWriter, space: &mut Space, slot: Slot, pose: Pose, tick: Tick) {
+    if rows.set_pose(slot, pose, tick) {
+        space.0.place(slot, pose.x, pose.y, tick);
+    }
+}
+
+/// Splits, merges and rests, once all are in their places.
+pub(super) fn settle_cells(mut space: ResMut<Space>, time: Res<TickTime>) {
+    space.0.settle(time.tick);
+}
+
+/// Compares change ticks as Bevy does, in a form that compiles to vector instructions.
+#[derive(Clone, Copy)]
+struct Newer {
+    now: u32,
+    age: u32,
+}
+
+impl Newer {
+    fn than<T>(column: &ContiguousRef<'_, T>) -> Self {
+        let (now, last) = (column.this_run_tick().get(), column.last_run_tick().get());
+        Self {
+            now,
+            age: now.wrapping_sub(last),
+        }
+    }
+
+    #[inline]
+    fn is(self, tick: ChangeTick) -> bool {
+        self.now.wrapping_sub(tick.get()) < self.age
+    }
+
+    #[inline]
+    fn any(self, ticks: &[ChangeTick]) -> bool {
+        ticks.iter().fold(false, |any, &tick| any | self.is(tick))
+    }
+}

@@ -1,0 +1,306 @@
+//! Players come, see, steer and go.
+
+use glam::Vec2;
+use throng_shared::netcode::SessionId;
+use throng_shared::protocol::ids::{PlayerId, Slot};
+use throng_shared::protocol::pose::Position;
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::scenes::{SteerInput, VIEW_RADIUS};
+use throng_shared::tick::Tick;
+
+use super::{Harness, TICK};
+use crate::frame::Frame;
+use crate::input::InputCounters;
+use crate::net::link::{LeaveReason, PeerKind, SessionKey, ToSimulation};
+use crate::scenes::{Scene, ScenePlugin};
+use crate::simulation::{Areas, Players, Replicated, SimulationPlugin, Space};
+use crate::space::REACH_FACTOR;
+
+fn harness(scene: Scene) -> Harness {
+    Harness::new(SimulationPlugin::default(), ScenePlugin(scene))
+}
+
+fn steer(harness: &mut Harness, key: SessionKey, tick: Tick, turn: f32) {
+    let bytes = harness
+        .app
+        .world()
+        .resource::<Protocol>()
+        .encode_input(&SteerInput { turn, thrust: 0.0 })
+        .unwrap();
+    let arrived_at = harness.now().saturating_sub(TICK / 2);
+    assert!(harness.worker.input(ToSimulation::Input {
+        key,
+        tick,
+        view_tick_256: None,
+        arrived_at,
+        bytes
+    }));
+}
+
+fn avatar(frame: &Frame, key: SessionKey) -> Slot {
+    frame
+        .players
+        .get(key.worker, key.session)
+        .unwrap()
+        .entity
+        .unwrap()
+}
+
+#[test]
+fn a_player_owns_an_entity_that_its_input_turns() {
+    let mut harness = harness(Scene::Crowd {
+        entities: 50,
+        visible: 10,
+    });
+    let key = harness.join(7);
+    let first = harness.tick();
+    let slot = avatar(&first, key);
+    assert_eq!(first.identity(slot).owner, PlayerId(1));
+    let yaw = |frame: &Frame| f64::from(frame.row(slot).unwrap().pose.yaw);
+    let mut before = yaw(&first);
+    for n in 0..10 {
+        let tick = harness.next();
+        steer(&mut harness, key, tick, 1.0);
+        let frame = harness.tick();
+        let row = frame.players.get(0, key.session).unwrap();
+        assert_eq!((row.last_input, row.margin_16), (frame.tick, 8));
+        assert_eq!(row.eye, frame.row(slot).unwrap().pose.position().0);
+        let turned = (yaw(&frame) - before).rem_euclid(1_024.0);
+        // 0.3 rad in steps; bounces at the edge turn it otherwise.
+        let step = 0.3 / std::f64::consts::TAU * 1_024.0;
+        assert!(
+            (turned - step).abs() < 1.01 || frame.row(slot).unwrap().pose.x.abs() > 1_000,
+            "{n}: {turned}"
+        );
+        before = yaw(&frame);
+    }
+    // Repeated for five ticks, then neutral: it keeps its heading.
+    for _ in 0..5 {
+        harness.tick();
+    }
+    let counters = *harness.app.world().resource::<InputCounters>();
+    assert_eq!((counters.kept, counters.repeated, counters.neutral), (10, 5, 0));
+    harness.tick();
+    assert_eq!(harness.app.world().resource::<InputCounters>().neutral, 1);
+}
+
+#[test]
+fn its_entity_is_free_again_when_it_leaves() {
+    let mut harness = harness(Scene::Crowd {
+        entities: 1,
+        visible: 1,
+    });
+    let first = harness.join(0);
+    let frame = harness.tick();
+    let slot = avatar(&frame, first);
+    let second = harness.join(1);
+    let frame = harness.tick();
+    assert_ne!(avatar(&frame, second), slot, "one more was spawned");
+    assert_eq!(frame.rows().count(), 2);
+    harness.worker.announce(ToSimulation::Left {
+        key: first,
+        reason: LeaveReason::TimedOut,
+    });
+    let frame = harness.tick();
+    assert!(frame.players.get(0, first.session).is_none());
+    assert_eq!(
+        (frame.identity(slot).owner, frame.players.len()),
+        (PlayerId::NOBODY, 1)
+    );
+    let third = SessionKey {
+        worker: 0,
+        session: SessionId {
+            index: 0,
+            generation: 1,
+        },
+    };
+    let kind = PeerKind::Throng;
+    let (name, at) = Default::default();
+    harness.worker.announce(ToSimulation::Joined {
+        key: third,
+        client_id: 3,
+        name,
+        kind,
+        at,
+    });
+    let frame = harness.tick();
+    assert_eq!(
+        (avatar(&frame, third), frame.identity(slot).owner),
+        (slot, PlayerId(3))
+    );
+}
+
+#[test]
+fn who_comes_and_goes_within_a_tick_takes_nothing_along() {
+    let mut harness = harness(Scene::Crowd {
+        entities: 1,
+        visible: 1,
+    });
+    for n in 0..10 {
+        let key = harness.join(n);
+        harness.worker.announce(ToSimulation::Left {
+            key,
+            reason: LeaveReason::Client,
+        });
+        harness.worker.announce(ToSimulation::Left {
+            key,
+            reason: LeaveReason::Client,
+        });
+        let frame = harness.tick();
+        assert_eq!((frame.players.len(), frame.rows().count()), (0, 1));
+    }
+    assert!(harness.app.world().resource::<Players>().is_empty());
+}
+
+#[test]
+fn renet_peers_and_idle_clients_own_nothing_and_see_nothing() {
+    let mut harness = harness(Scene::Idle);
+    let key = harness.join(0);
+    let frame = harness.tick();
+    let row = frame.players.get(0, key.session).unwrap();
+    assert_eq!((row.entity, row.radius, row.area.leaves.len()), (None, 0.0, 0));
+
+    let mut harness = self::harness(Scene::Crowd {
+        entities: 5,
+        visible: 2,
+    });
+    let key = SessionKey {
+        worker: 0,
+        session: SessionId {
+            index: 0,
+            generation: 0,
+        },
+    };
+    let kind = PeerKind::Renet;
+    let (name, at) = Default::default();
+    harness.worker.announce(ToSimulation::Joined {
+        key,
+        client_id: 1,
+        name,
+        kind,
+        at,
+    });
+    let frame = harness.tick();
+    assert_eq!(
+        frame.players.get(0, key.session).map(|row| row.entity),
+        Some(None)
+    );
+}
+
+#[test]
+fn inputs_of_strangers_and_of_other_times_are_counted_and_do_nothing() {
+    let mut harness = harness(Scene::Crowd {
+        entities: 5,
+        visible: 2,
+    });
+    let key = harness.join(0);
+    harness.tick();
+    let next = harness.next();
+    let stranger = SessionKey {
+        worker: 0,
+        session: SessionId {
+            index: 0,
+            generation: 9,
+        },
+    };
+    steer(&mut harness, stranger, next, 1.0);
+    steer(&mut harness, key, next - 1, 1.0);
+    steer(&mut harness, key, next + 1_000_000, 1.0);
+    for _ in 0..1_000 {
+        steer(&mut harness, key, next, 1.0);
+    }
+    harness.tick();
+    let counters = *harness.app.world().resource::<InputCounters>();
+    let expected = InputCounters {
+        kept: 1,
+        late: 1,
+        early: 1,
+        duplicate: 999,
+        stray: 1,
+        ..Default::default()
+    };
+    assert_eq!(counters, expected);
+}
+
+#[test]
+fn a_view_covers_exactly_what_can_be_seen_while_all_move() {
+    for scene in [
+        Scene::Crowd {
+            entities: 2_000,
+            visible: 40,
+        },
+        Scene::Hotspot { entities: 1_500 },
+    ] {
+        let mut harness = harness(scene);
+        let keys: Vec<_> = (0..60).map(|index| harness.join(index)).collect();
+        for _ in 0..60 {
+            let frame = harness.tick();
+            let index = &harness.app.world().resource::<Space>().0;
+            for &key in &keys {
+                let row = frame.players.get(0, key.session).unwrap();
+                assert_eq!(row.radius, VIEW_RADIUS);
+                let leaves = row.area.leaves.iter().flat_map(|&leaf| frame.index.leaf(leaf));
+                let mut covered: Vec<_> = leaves.flat_map(|rows| rows.slots.iter().copied()).collect();
+                covered.sort_unstable();
+                let seen = frame.rows().filter(|(_, other)| {
+                    other.pose.position().0.distance(row.eye) <= VIEW_RADIUS * REACH_FACTOR
+                });
+                let mut count = 0;
+                for (slot, _) in seen {
+                    assert!(
+                        covered.binary_search(&slot).is_ok(),
+                        "{slot:?} is in sight and not in the area"
+                    );
+                    count += 1;
+                }
+                assert!(
+                    covered.len() <= count * 4,
+                    "{} examined for {count}",
+                    covered.len()
+                );
+                let mut found = Vec::new();
+                index.within(&frame.index, row.eye, VIEW_RADIUS * REACH_FACTOR, &mut found);
+                assert_eq!(found.len(), count);
+            }
+        }
+        let counters = harness.app.world().resource::<Space>().0.hash().counters();
+        if matches!(scene, Scene::Hotspot { .. }) {
+            assert!(counters.splits > 10, "{counters:?}");
+        }
+    }
+}
+
+#[test]
+fn cells_split_and_merge_as_a_crowd_gathers_and_disperses() {
+    let mut harness = harness(Scene::Static { entities: 1_000 });
+    harness.join(0);
+    harness.tick();
+    let gather = |harness: &mut Harness, scale: f32| {
+        let world = harness.app.world_mut();
+        let mut positions = world.query::<(&Replicated, &mut Position)>();
+        for (replicated, mut position) in positions.iter_mut(world) {
+            let angle = replicated.global().0 as f32;
+            position.0 = Vec2::from_angle(angle) * scale * (angle % 100.0) / 100.0;
+        }
+        harness.tick();
+        harness.app.world().resource::<Space>().0.hash().counters()
+    };
+    let together = gather(&mut harness, 30.0);
+    let apart = gather(&mut harness, 3_000.0);
+    assert!(
+        together.splits > 10 && apart.merges > 10,
+        "{together:?} {apart:?}"
+    );
+    harness.worker.announce(ToSimulation::Left {
+        key: SessionKey {
+            worker: 0,
+            session: SessionId {
+                index: 0,
+                generation: 0,
+            },
+        },
+        reason: LeaveReason::Client,
+    });
+    harness.tick();
+    assert!(harness.app.world().resource::<Areas>().0.is_empty());
+}

@@ -1,0 +1,325 @@
+//! What players see of the cells: for every place from which somebody looks, the leaves in reach.
+//!
+//! Viewers in the same small square with the same radius share one [`Area`], so a crowd of thousands in
+//! one place costs a few dozen. A viewer keeps its square until it has left it by a margin, and an area is
+//! built anew only when cells in its reach split, merge, come or go.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use glam::Vec2;
+use throng_shared::protocol::pose::POSITION_QUANTUM;
+
+use super::index::SpatialIndex;
+use super::tree::{LeafId, ROOT_SHIFT, RootKey};
+
+/// Side of the square of viewers that share an area, in units.
+const SQUARE: f32 = 8.0;
+/// How far a viewer goes beyond its square before it takes another, in units.
+const MARGIN: f32 = 2.0;
+/// A viewer's area reaches this far beyond its radius, so that a known entity is let go of only when it is
+/// clearly out of sight.
+pub const REACH_FACTOR: f32 = 1.1;
+
+/// The leaf cells that a viewer can see.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Area {
+    /// The leaves, nearest first. Every entity within [`REACH_FACTOR`] times the radius of the viewer's eye
+    /// is in one of them.
+    pub leaves: Box<[LeafId]>,
+    /// For each leaf, a distance in units below which none of its entities is from any eye that has this
+    /// area; ascending.
+    pub nearest: Box<[f32]>,
+}
+
+/// Which area a viewer has: its square and the bits of its radius.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AreaKey {
+    x: i32,
+    y: i32,
+    radius: u32,
+}
+
+impl AreaKey {
+    /// The key for an eye, given the one it had. Keeps the old one within its margin. `None` for an eye
+    /// that sees nothing: a radius that is not positive, or a place that is not a number.
+    #[must_use]
+    pub fn follow(eye: Vec2, radius: f32, old: Option<Self>) -> Option<Self> {
+        if !(eye.is_finite() && radius > 0.0) {
+            return None;
+        }
+        let old = old.filter(|old| {
+            let beyond = (eye - old.centre()).abs() - Vec2::splat(SQUARE / 2.0 + MARGIN);
+            old.radius == radius.to_bits() && beyond.max_element() <= 0.0
+        });
+        let corner = (eye / SQUARE).floor();
+        old.or(Some(Self {
+            x: corner.x as i32,
+            y: corner.y as i32,
+            radius: radius.to_bits(),
+        }))
+    }
+
+    fn centre(self) -> Vec2 {
+        (Vec2::new(self.x as f32, self.y as f32) + 0.5) * SQUARE
+    }
+
+    fn radius(self) -> f32 {
+        f32::from_bits(self.radius)
+    }
+
+    /// Farthest that an eye with this key is from the centre.
+    fn stray() -> f32 {
+        (SQUARE / 2.0 + MARGIN) * std::f32::consts::SQRT_2
+    }
+
+    fn reach(self) -> f32 {
+        self.radius() * REACH_FACTOR + Self::stray()
+    }
+
+    fn touches(self, roots: &[RootKey]) -> bool {
+        let (centre, reach) = (self.centre(), f64::from(self.reach()));
+        let side = f64::from(POSITION_QUANTUM) * f64::from(1 << ROOT_SHIFT);
+        let range = |centre: f32| {
+            let at = |place: f64| (place / side).floor() as i32;
+            // One root wider than the reach, so that no rounding decides.
+            at(f64::from(centre) - reach).saturating_sub(1)..=at(f64::from(centre) + reach).saturating_add(1)
+        };
+        let (xs, ys) = (range(centre.x), range(centre.y));
+        roots.iter().any(|(x, y)| xs.contains(x) && ys.contains(y))
+    }
+
+    fn build(self, index: &SpatialIndex) -> Area {
+        let mut leaves = Vec::new();
+        index.leaves_near(self.centre(), self.reach(), |leaf, distance2| {
+            leaves.push((distance2, leaf));
+        });
+        leaves.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let near = |distance2: f64| {
+            let units = distance2.sqrt() * f64::from(POSITION_QUANTUM);
+            // Shortened, never lengthened, by what positions lose as `f32`.
+            (units * (1.0 - 1e-5) - f64::from(Self::stray()) - f64::from(POSITION_QUANTUM)).max(0.0) as f32
+        };
+        Area {
+            leaves: leaves.iter().map(|&(_, leaf)| leaf).collect(),
+            nearest: leaves.iter().map(|&(distance2, _)| near(distance2)).collect(),
+        }
+    }
+}
+
+/// The areas in use.
+#[derive(Debug, Default)]
+pub struct AreaTable {
+    areas: BTreeMap<AreaKey, Shared>,
+    stale: Vec<StaleArea>,
+    nothing: Arc<Area>,
+    /// Whether an area was counted in that has never been built.
+    any_new: bool,
+    built: u64,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    area: Arc<Area>,
+    viewers: u32,
+    /// Whether it has to be built.
+    stale: bool,
+}
+
+impl AreaTable {
+    /// Counts a viewer in or out. An area without viewers is dropped.
+    pub fn exchange(&mut self, old: Option<AreaKey>, new: Option<AreaKey>) {
+        if old == new {
+            return;
+        }
+        if let Some(key) = new {
+            let shared = self.areas.entry(key).or_insert_with(|| Shared {
+                stale: true,
+                ..Shared::default()
+            });
+            shared.viewers += 1;
+            self.any_new |= shared.stale;
+        }
+        if let Some(key) = old
+            && let Some(shared) = self.areas.get_mut(&key)
+        {
+            shared.viewers -= 1;
+            if shared.viewers == 0 {
+                self.areas.remove(&key);
+            }
+        }
+    }
+
+    /// Lists the areas that are new or lost touch with the cells in this tick's settling. Each has to be
+    /// [built](StaleArea::build), in any order and on any thread, before [`AreaTable::take_built`].
+    pub fn list_stale(&mut self, index: &SpatialIndex) -> &mut [StaleArea] {
+        let changed = index.changed_roots();
+        self.stale.clear();
+        if changed.is_empty() && !std::mem::take(&mut self.any_new) {
+            return &mut self.stale;
+        }
+        self.any_new = false;
+        for (&key, shared) in &mut self.areas {
+            if std::mem::take(&mut shared.stale) || key.touches(changed) {
+                self.stale.push(StaleArea { key, area: None });
+            }
+        }
+        &mut self.stale
+    }
+
+    /// Takes over what was built since [`AreaTable::list_stale`].
+    pub fn take_built(&mut self) {
+        for stale in self.stale.drain(..) {
+            if let (Some(area), Some(shared)) = (stale.area, self.areas.get_mut(&stale.key)) {
+                shared.area = area;
+                self.built += 1;
+            }
+        }
+    }
+
+    /// The area of a key that was counted in and refreshed; an empty one for `None`.
+    #[must_use]
+    pub fn get(&self, key: Option<AreaKey>) -> &Arc<Area> {
+        key.and_then(|key| self.areas.get(&key))
+            .map_or(&self.nothing, |shared| &shared.area)
+    }
+
+    /// Areas in use.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.areas.len()
+    }
+
+    /// Whether nobody sees anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.areas.is_empty()
+    }
+
+    /// Areas built since the start.
+    #[must_use]
+    pub fn built(&self) -> u64 {
+        self.built
+    }
+}
+
+/// An area that has to be built.
+#[derive(Debug)]
+pub struct StaleArea {
+    key: AreaKey,
+    area: Option<Arc<Area>>,
+}
+
+impl StaleArea {
+    /// Finds the leaves in reach: about 1.5 us.
+    pub fn build(&mut self, index: &SpatialIndex) {
+        self.area = Some(Arc::new(self.key.build(index)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::CellIndex;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+    use throng_shared::protocol::ids::Slot;
+    use throng_shared::tick::Tick;
+
+    fn refresh(areas: &mut AreaTable, index: &SpatialIndex) {
+        areas
+            .list_stale(index)
+            .iter_mut()
+            .for_each(|stale| stale.build(index));
+        areas.take_built();
+    }
+
+    #[test]
+    fn an_eye_keeps_its_square_within_the_margin() {
+        let at = |x: f32| Vec2::new(x, 4.0);
+        let key = AreaKey::follow(at(4.0), 50.0, None);
+        assert!(key.is_some());
+        for x in [0.0, 8.5, 9.9, -1.9, 4.0] {
+            assert_eq!(AreaKey::follow(at(x), 50.0, key), key, "{x}");
+        }
+        assert_ne!(AreaKey::follow(at(10.1), 50.0, key), key);
+        assert_ne!(AreaKey::follow(at(4.0), 51.0, key), key);
+        assert_eq!(AreaKey::follow(at(4.0), 0.0, key), None);
+        assert_eq!(AreaKey::follow(at(f32::NAN), 50.0, key), None);
+        assert_eq!(AreaKey::follow(at(4.0), f32::NAN, key), None);
+    }
+
+    #[test]
+    fn areas_are_shared_and_dropped_with_their_last_viewer() {
+        let mut areas = AreaTable::default();
+        let a = AreaKey::follow(Vec2::splat(1.0), 50.0, None);
+        let b = AreaKey::follow(Vec2::splat(2.0), 50.0, None);
+        let c = AreaKey::follow(Vec2::splat(20.0), 50.0, None);
+        areas.exchange(None, a);
+        areas.exchange(None, b);
+        areas.exchange(None, c);
+        assert_eq!((a == b, areas.len()), (true, 2));
+        refresh(&mut areas, &SpatialIndex::default());
+        assert_eq!(areas.built(), 2);
+        refresh(&mut areas, &SpatialIndex::default());
+        assert_eq!(areas.built(), 2, "nothing changed");
+        areas.exchange(a, c);
+        assert_eq!(areas.len(), 2);
+        areas.exchange(b, None);
+        assert_eq!(areas.len(), 1);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+        #[test]
+        fn every_eye_finds_all_it_can_see_after_any_moves(
+            steps in prop::collection::vec((0u32..300, -8_000i32..8_000, -8_000i32..8_000, any::<bool>()), 1..600),
+            eyes in prop::collection::vec((-90.0f32..90.0, -90.0f32..90.0), 1..8),
+            radius in 1.0f32..60.0,
+        ) {
+            let mut index = SpatialIndex::default();
+            let mut areas = AreaTable::default();
+            let mut keys = vec![None; eyes.len()];
+            let mut known = BTreeSet::new();
+            for (tick, steps) in steps.chunks(40).enumerate() {
+                let tick = Tick(tick as u32 * 100);
+                for &(slot, x, y, near) in steps {
+                    let scale = if near { 20 } else { 1 };
+                    if known.insert(slot) {
+                        index.insert(Slot(slot), x / scale, y / scale);
+                    } else {
+                        index.place(Slot(slot), x / scale, y / scale, tick);
+                    }
+                }
+                index.settle(tick);
+                let mut cells = CellIndex::default();
+                index.freeze(&mut cells);
+                let drift = tick.0 as f32 * 0.01;
+                for (key, &(x, y)) in keys.iter_mut().zip(&eyes) {
+                    let next = AreaKey::follow(Vec2::new(x + drift, y), radius, *key);
+                    areas.exchange(*key, next);
+                    *key = next;
+                }
+                refresh(&mut areas, &index);
+                for (&key, &(x, y)) in keys.iter().zip(&eyes) {
+                    let eye = Vec2::new(x + drift, y);
+                    let area = areas.get(key);
+                    let mut seen = BTreeSet::new();
+                    for (&leaf, &nearest) in area.leaves.iter().zip(&area.nearest) {
+                        for rows in cells.leaf(leaf) {
+                            for ((slot, &x), &y) in rows.slots.iter().zip(rows.xs).zip(rows.ys) {
+                                prop_assert!(eye.distance(Vec2::new(x, y)) >= nearest);
+                                prop_assert!(seen.insert(*slot));
+                            }
+                        }
+                    }
+                    let mut found = Vec::new();
+                    index.within(&cells, eye, radius * REACH_FACTOR, &mut found);
+                    for found in found {
+                        prop_assert!(seen.contains(&found.slot), "{:?} from {eye}", found);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The spatial hash: square roots found by hash, each a quadtree of leaves.
+//!
+//! A leaf splits above [`SPLIT_ABOVE`] entities and four sibling leaves merge below [`MERGE_BELOW`]; both
+//! wait for [`SpatialHash::settle`], so that a tick's moves count only by their net effect. Leaf ids are
+//! dense and reused.
+
+mod balance;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use throng_shared::protocol::ids::Slot;
+use throng_shared::tick::Tick;
+
+/// A leaf with more entities splits, unless it is as small as leaves get.
+pub const SPLIT_ABOVE: u32 = 64;
+/// Four sibling leaves with fewer entities together become one. Far below the split, so that entities
+/// crossing a border to and fro do not make cells flicker.
+pub const MERGE_BELOW: u32 = 24;
+/// A root's side is 2^12 quanta, 40.96 units: about a view's radius, so that a sparse view covers few
+/// cells and a query around it looks at about twice what it returns.
+pub const ROOT_SHIFT: u8 = 12;
+/// The smallest leaf's side is 2^4 quanta, 0.16 units. Entities in one such place share a leaf, however
+/// many they are.
+pub const LEAF_SHIFT_MIN: u8 = 4;
+/// An empty root is forgotten after this many ticks: soon enough to bound memory by where entities are,
+/// late enough that one passing through does not rebuild the views around it.
+const EMPTY_ROOT_TICKS: i32 = 256;
+
+const NONE: u32 = u32::MAX;
+
+/// A leaf cell. Dense, reused, and meaningful only together with the index of the same frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeafId(pub u32);
+
+/// What happened to the cells since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpaceCounters {
+    /// Leaves that became four.
+    pub splits: u64,
+    /// Times that four leaves became one.
+    pub merges: u64,
+    /// Roots that an entity entered first.
+    pub roots_opened: u64,
+    /// Roots that were forgotten because nobody had been there for long.
+    pub roots_closed: u64,
+}
+
+/// Coordinates of a root: its corner over 2^[`ROOT_SHIFT`].
+pub(super) type RootKey = (i32, i32);
+
+/// Places slots in leaf cells.
+#[derive(Debug, Default)]
+pub struct SpatialHash {
+    roots: HashMap<RootKey, u32, BuildHasherDefault<KeyHasher>>,
+    nodes: Vec<Node>,
+    /// First nodes of free blocks of four.
+    free_blocks: Vec<u32>,
+    free_roots: Vec<u32>,
+    leaves: Vec<Leaf>,
+    free_leaves: Vec<u32>,
+    entries: Vec<Entry>,
+    /// Leaves that may have to split, and inner nodes whose children may have to merge.
+    crowded: Vec<u32>,
+    thinned: Vec<u32>,
+    emptied_roots: VecDeque<(Tick, RootKey)>,
+    changed_roots: Vec<RootKey>,
+    changed_leaves: Vec<LeafId>,
+    counters: SpaceCounters,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    parent: u32,
+    content: Content,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    Free,
+    Leaf(u32),
+    /// The first of four consecutive nodes.
+    Split(u32),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Leaf {
+    x: i32,
+    y: i32,
+    shift: u8,
+    node: u32,
+    count: u32,
+    head: u32,
+}
+
+/// Where a slot is: its position and its place in the leaf's doubly linked list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) x: i32,
+    pub(super) y: i32,
+    leaf: u32,
+    next: u32,
+    previous: u32,
+}
+
+const ABSENT: Entry = Entry {
+    x: 0,
+    y: 0,
+    leaf: NONE,
+    next: NONE,
+    previous: NONE,
+};
+
+impl SpatialHash {
+    /// Puts a slot at a position in quanta, wherever it was before. Constant time: a hash look-up and at
+    /// most eight steps down when the leaf changes, a comparison when it does not.
+    #[inline]
+    pub fn place(&mut self, slot: Slot, x: i32, y: i32) {
+        if slot.index() >= self.entries.len() {
+            self.entries.resize(slot.index() + 1, ABSENT);
+        }
+        let entry = &mut self.entries[slot.index()];
+        if entry.leaf != NONE && self.leaves[entry.leaf as usize].contains(x, y) {
+            (entry.x, entry.y) = (x, y);
+            return;
+        }
+        self.remove(slot);
+        let leaf = self.leaf_at(x, y);
+        let entry = &mut self.entries[slot.index()];
+        (entry.x, entry.y) = (x, y);
+        self.link(slot.0, leaf);
+    }
+
+    /// Takes a slot out; nothing happens when it is not placed.
+    pub fn remove(&mut self, slot: Slot) {
+        let Some(&Entry {
+            leaf, next, previous, ..
+        }) = self.entries.get(slot.index())
+        else {
+            return;
+        };
+        if leaf == NONE {
+            return;
+        }
+        if previous == NONE {
+            self.leaves[leaf as usize].head = next;
+        } else {
+            self.entries[previous as usize].next = next;
+        }
+        if next != NONE {
+            self.entries[next as usize].previous = previous;
+        }
+        let entry = &mut self.entries[slot.index()];
+        (entry.leaf, entry.next, entry.previous) = (NONE, NONE, NONE);
+        let left = &mut self.leaves[leaf as usize];
+        left.count -= 1;
+        if left.count < MERGE_BELOW {
+            let parent = self.nodes[left.node as usize].parent;
+            // An emptied root is marked by itself: it has no siblings to merge with.
+            if parent != NONE {
+                self.thinned.push(parent);
+            } else if left.count == 0 {
+                self.thinned.push(left.node);
+            }
+        }
+    }
+
+    /// Moves out the leaves and roots whose cells changed since the last call: roots by coordinates, every
+    /// id of a leaf that came or went. Neither sorted nor free of repeats.
+    pub(super) fn take_changes(&mut self, leaves: &mut Vec<LeafId>, roots: &mut Vec<RootKey>) {
+        leaves.clear();
+        roots.clear();
+        std::mem::swap(leaves, &mut self.changed_leaves);
+        std::mem::swap(roots, &mut self.changed_roots);
+    }
+
+    /// The leaf in which a slot is placed.
+    #[inline]
+    #[must_use]
+    pub fn leaf_of(&self, slot: Slot) -> Option<LeafId> {
+        let entry = self.entries.get(slot.index())?;
+        (entry.leaf != NONE).then_some(LeafId(entry.leaf))
+    }
+
+    /// One past the highest leaf id in use.
+    #[must_use]
+    pub fn leaf_end(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// Leaves in use.
+    #[must_use]
+    pub fn leaf_count(&self) -> usize {
+        self.leaves.len() - self.free_leaves.len()
+    }
+
+    /// What happened to the cells since the start.
+    #[must_use]
+    pub fn counters(&self) -> SpaceCounters {
+        self.counters
+    }
+
+    /// Entities in a leaf; 0 for an id that is not in use.
+    #[must_use]
+    pub fn count(&self, leaf: LeafId) -> u32 {
+        self.leaves.get(leaf.0 as usize).map_or(0, |leaf| leaf.count)
+    }
+
+    /// Entities in a leaf, in no particular but a reproducible order.
+    pub(super) fn members(&self, leaf: usize) -> impl Iterator<Item = (Slot, Entry)> + '_ {
+        let mut slot = self.leaves.get(leaf).map_or(NONE, |leaf| leaf.head);
+        std::iter::from_fn(move || {
+            let entry = *self.entries.get(slot as usize)?;
+            let member = (Slot(slot), entry);
+            slot = entry.next;
+            Some(member)
+        })
+    }
+
+    /// A placed slot's position, in quanta.
+    #[inline]
+    pub(super) fn entry(&self, slot: Slot) -> Option<Entry> {
+        self.entries
+            .get(slot.index())
+            .copied()
+            .filter(|entry| entry.leaf != NONE)
+    }
+
+    /// Calls `visit` with every leaf that touches the rectangle-to-point distance `reach` around a point,
+    /// all in quanta, and with the square of the leaf's distance. The order is reproducible, not sorted.
+    pub(super) fn leaves_within(&self, x: f64, y: f64, reach: f64, mut visit: impl FnMut(LeafId, f64)) {
+        let side = f64::from(1 << ROOT_SHIFT);
+        // Saturating conversions: a reach beyond the world is the whole world.
+        let key = |quanta: f64| (quanta / side).floor() as i32;
+        let (x0, x1) = (key(x - reach), key(x + reach));
+        let (y0, y1) = (key(y - reach), key(y + reach));
+        let keys = (i64::from(x1) - i64::from(x0) + 1).saturating_mul(i64::from(y1) - i64::from(y0) + 1);
+        let mut walk = |node: u32| self.descend(node, (x, y), reach * reach, &mut visit);
+        if keys <= self.roots.len() as i64 {
+            for root_y in y0..=y1 {
+                for root_x in x0..=x1 {
+                    if let Some(&node) = self.roots.get(&(root_x, root_y)) {
+                        walk(node);
+                    }
+                }
+            }
+        } else {
+            // The hash is fixed, so that its order is the same in every run of the same calls.
+            for (&(root_x, root_y), &node) in &self.roots {
+                if (x0..=x1).contains(&root_x) && (y0..=y1).contains(&root_y) {
+                    walk(node);
+                }
+            }
+        }
+    }
+
+    fn descend(&self, node: u32, point: (f64, f64), reach2: f64, visit: &mut impl FnMut(LeafId, f64)) {
+        match self.nodes[node as usize].content {
+            Content::Free => {}
+            Content::Leaf(leaf) => {
+                let distance2 = self.leaves[leaf as usize].distance2(point);
+                if distance2 <= reach2 {
+                    visit(LeafId(leaf), distance2);
+                }
+            }
+            Content::Split(children) => {
+                for child in children..children + 4 {
+                    self.descend(child, point, reach2, visit);
+                }
+            }
+        }
+    }
+
+    fn leaf_at(&mut self, x: i32, y: i32) -> u32 {
+        let key = (x >> ROOT_SHIFT, y >> ROOT_SHIFT);
+        let Some(&root) = self.roots.get(&key) else {
+            return self.open_root(key);
+        };
+        let (mut node, mut shift) = (root, ROOT_SHIFT);
+        loop {
+            match self.nodes[node as usize].content {
+                Content::Leaf(leaf) => return leaf,
+                Content::Split(children) => {
+                    shift -= 1;
+                    node = children + quadrant(x, y, shift);
+                }
+                Content::Free => unreachable!("a free node has no parent and is no root"),
+            }
+        }
+    }
+
+    fn link(&mut self, slot: u32, leaf: u32) {
+        let to = &mut self.leaves[leaf as usize];
+        let next = std::mem::replace(&mut to.head, slot);
+        to.count += 1;
+        if to.count == SPLIT_ABOVE + 1 {
+            self.crowded.push(leaf);
+        }
+        if next != NONE {
+            self.entries[next as usize].previous = slot;
+        }
+        let entry = &mut self.entries[slot as usize];
+        (entry.leaf, entry.next, entry.previous) = (leaf, next, NONE);
+    }
+}
+
+impl Leaf {
+    /// Corners are multiples of the side, so equal high bits are the same cell.
+    #[inline]
+    fn contains(&self, x: i32, y: i32) -> bool {
+        ((x ^ self.x) | (y ^ self.y)) >> self.shift == 0
+    }
+
+    /// Square of the distance from a point to the positions that the leaf can hold, in quanta.
+    #[inline]
+    fn distance2(&self, (x, y): (f64, f64)) -> f64 {
+        let last = f64::from((1 << self.shift) - 1);
+        let beyond = |point: f64, first: f64| (first - point).max(point - first - last).max(0.0);
+        let (dx, dy) = (beyond(x, f64::from(self.x)), beyond(y, f64::from(self.y)));
+        dx * dx + dy * dy
+    }
+}
+
+#[inline]
+fn quadrant(x: i32, y: i32, shift: u8) -> u32 {
+    ((x >> shift & 1) | (y >> shift & 1) << 1) as u32
+}
+
+/// Hashes root keys the same way in every process. Positions come from the simulation, which bounds them;
+/// it is the movement rules, not the hash, that keep players from choosing colliding roots.
+#[derive(Clone, Copy, Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u32(u32::from(byte));
+        }
+    }
+
+    fn write_i32(&mut self, value: i32) {
+        self.write_u32(value as u32);
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.0 = (self.0.rotate_left(26) ^ u64::from(value)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+}

@@ -1,0 +1,589 @@
+//! Poses as differences to a baseline that both ends have.
+//!
+//! Owns the prediction of a pose from an older one and the code of what the prediction misses.
+//! Guarantees: integer arithmetic only, so that both ends compute the same on every machine; a
+//! decoded pose equals the encoded one in every bit; any input bits end in a pose or an error.
+//! Refuses to know where baselines come from.
+//!
+//! **Prediction.** The yaw comes first, as a difference. The velocity is the baseline's, turned by
+//! the same angle (what steering does) or kept (what drifting does). The position moves by
+//! `dt * (v0 * (n - 1) + vn * (n + 1)) / 2` over `n` ticks: exact for a simulation that adds the
+//! new velocity in every tick, when the velocity changes evenly.
+//!
+//! **Code**, least significant bit first:
+//!
+//! | part | bits |
+//! |---|---|
+//! | yaw | `0` + 7 signed; `10` unchanged; `11` + 10 |
+//! | usual | `0` + 7: all four residuals are in -1..=1, as one number in base 3; the velocity turns |
+//! | velocity | `1` + 4-bit symbol: 0..=8 both in -1..=1; 9 the same for a kept velocity, 4 bits follow; 10..=12 turned, 13..=15 kept, two zigzag residuals of 3, 5 or 8 bits |
+//! | position | 3-bit class, two zigzag residuals of 0, 2, 3, 4, 5, 6, 8 or 10 bits |
+//!
+//! What does not fit, a teleport for example, is sent as an absolute state.
+
+use super::bits::{BitError, BitReader, BitWriter};
+use super::pose::{Pose, YAW_STEPS};
+
+/// Position quanta that one velocity quantum covers in a second.
+const POSITION_PER_VELOCITY: u32 = 5;
+/// Fractional bits of [`Motion::step`].
+const STEP_BITS: u32 = 16;
+/// Fractional bits of [`COSINE`].
+const COSINE_BITS: u32 = 14;
+const YAW_MASK: u16 = YAW_STEPS - 1;
+const YAW_BITS: u32 = YAW_STEPS.trailing_zeros();
+const SMALL_TURN_BITS: u32 = 7;
+
+/// Residual widths that follow a velocity symbol, by class; class 0 is the joint code of 9.
+const VELOCITY_WIDTHS: [u32; 4] = [0, 3, 5, 8];
+/// Residual widths by position class.
+const POSITION_WIDTHS: [u32; 8] = [0, 2, 3, 4, 5, 6, 8, 10];
+/// Widths of an absolute state's coordinates and velocity, by their 2-bit class.
+const PLACE_WIDTHS: [u32; 4] = [14, 18, 24, 32];
+const SPEED_WIDTHS: [u32; 4] = [0, 8, 12, 16];
+
+/// Velocity symbols: residuals in -1..=1 take 0..9, these follow.
+const SYMBOL_KEPT_JOINT: u64 = 9;
+const SYMBOL_TURNED: u64 = 9;
+const SYMBOL_KEPT: u64 = 12;
+
+/// Bits of the longest absolute state.
+pub const ABSOLUTE_BITS_MAX: u32 = 2 + 2 * 32 + 2 + 2 * 16 + YAW_BITS + 1 + 16;
+
+/// An encoded difference, ready to be written as one field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeltaBits {
+    /// The bits, least significant first; those above `len` are 0.
+    pub bits: u64,
+    /// How many there are, 9..=56.
+    pub len: u8,
+}
+
+/// Why bits are not a pose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeltaError {
+    /// The input ends too early.
+    #[error(transparent)]
+    Bits(#[from] BitError),
+    /// A code that no encoder writes.
+    #[error("not a symbol of the pose code")]
+    Symbol,
+}
+
+/// How things move between ticks: all that predicting needs beside the baseline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Motion {
+    /// Position quanta per velocity quantum and tick, in 2^-16.
+    step: i64,
+}
+
+impl Motion {
+    /// For a simulation of `tick_rate` ticks a second; 0 counts as 1.
+    #[must_use]
+    pub const fn new(tick_rate: u16) -> Self {
+        let rate = if tick_rate == 0 { 1 } else { tick_rate as u32 };
+        Self {
+            step: (((POSITION_PER_VELOCITY << STEP_BITS) + rate / 2) / rate) as i64,
+        }
+    }
+
+    /// What changes from `base` to `now`, `age` ticks later; `None` where only an absolute state will do.
+    #[inline]
+    #[must_use]
+    pub fn encode(&self, base: &Pose, now: &Pose, age: u32) -> Option<DeltaBits> {
+        if base.flags != now.flags {
+            return None;
+        }
+        let turn = signed_turn(now.yaw.wrapping_sub(base.yaw));
+        let mut code = Code::default();
+        code.push_turn(turn);
+        let (vx, vy) = turned(base, turn);
+        let miss = [i32::from(now.vx) - vx, i32::from(now.vy) - vy];
+        let place = self.place(base, now.vx, now.vy, age);
+        let drift = [now.x.wrapping_sub(place[0]), now.y.wrapping_sub(place[1])];
+        if is_tiny(miss) && is_tiny(drift) {
+            code.push((joint(miss) * 9 + joint(drift)) << 1, 8);
+        } else {
+            code.push(1, 1);
+            code.push_velocity(base, now, miss)?;
+            code.push_drift(drift)?;
+        }
+        Some(DeltaBits {
+            bits: code.bits,
+            len: code.len as u8,
+        })
+    }
+
+    /// The pose that was encoded, given the same `base` and `age`.
+    ///
+    /// # Errors
+    /// [`DeltaError`]; the reader is then somewhere inside the difference.
+    #[inline]
+    pub fn decode(&self, base: &Pose, age: u32, reader: &mut BitReader<'_>) -> Result<Pose, DeltaError> {
+        let turn = read_turn(reader)?;
+        let (velocity, drift) = if reader.read_bool()? {
+            (read_velocity(base, turn, reader)?, read_drift(reader)?)
+        } else {
+            let index = reader.read(7)?;
+            if index >= 81 {
+                return Err(DeltaError::Symbol);
+            }
+            let (vx, vy) = turned(base, turn);
+            let miss = split(index / 9);
+            ([vx + miss[0], vy + miss[1]], split(index % 9))
+        };
+        // An encoder's values are in range; anybody else's wrap.
+        let (vx, vy) = (velocity[0] as i16, velocity[1] as i16);
+        let place = self.place(base, vx, vy, age);
+        Ok(Pose {
+            x: place[0].wrapping_add(drift[0]),
+            y: place[1].wrapping_add(drift[1]),
+            vx,
+            vy,
+            yaw: base.yaw.wrapping_add(turn as u16) & YAW_MASK,
+            flags: base.flags,
+        })
+    }
+
+    /// Where `base` is expected after `age` ticks, at the end of which its velocity is (`vx`, `vy`).
+    #[inline]
+    fn place(&self, base: &Pose, vx: i16, vy: i16, age: u32) -> [i32; 2] {
+        let age = i64::from(age);
+        let moved = |v0: i16, vn: i16| {
+            let twice = i64::from(v0) * (age - 1) + i64::from(vn) * (age + 1);
+            ((twice * self.step + (1 << STEP_BITS)) >> (STEP_BITS + 1)) as i32
+        };
+        [
+            base.x.wrapping_add(moved(base.vx, vx)),
+            base.y.wrapping_add(moved(base.vy, vy)),
+        ]
+    }
+}
+
+/// Bits that [`write_absolute`] takes for `pose`.
+#[inline]
+#[must_use]
+pub fn absolute_bits(pose: &Pose) -> u32 {
+    let place = PLACE_WIDTHS[place_class(pose)];
+    let speed = SPEED_WIDTHS[speed_class(pose)];
+    2 + 2 * place + 2 + 2 * speed + YAW_BITS + 1 + if pose.flags == 0 { 0 } else { 16 }
+}
+
+/// Writes `pose` without a baseline. The yaw is taken modulo [`YAW_STEPS`].
+#[inline]
+pub fn write_absolute(pose: &Pose, writer: &mut BitWriter<'_>) {
+    let (place, speed) = (place_class(pose), speed_class(pose));
+    writer.write(place as u64 | (speed as u64) << 2, 4);
+    writer.write(u64::from(zigzag(pose.x)), PLACE_WIDTHS[place]);
+    writer.write(u64::from(zigzag(pose.y)), PLACE_WIDTHS[place]);
+    writer.write(u64::from(zigzag(pose.vx.into())), SPEED_WIDTHS[speed]);
+    writer.write(u64::from(zigzag(pose.vy.into())), SPEED_WIDTHS[speed]);
+    writer.write(u64::from(pose.yaw & YAW_MASK), YAW_BITS);
+    writer.write_bool(pose.flags != 0);
+    if pose.flags != 0 {
+        writer.write(pose.flags.into(), 16);
+    }
+}
+
+/// Reads a pose that was written without a baseline.
+///
+/// # Errors
+/// [`DeltaError::Bits`].
+#[inline]
+pub fn read_absolute(reader: &mut BitReader<'_>) -> Result<Pose, DeltaError> {
+    let place = PLACE_WIDTHS[reader.read(2)? as usize];
+    let speed = SPEED_WIDTHS[reader.read(2)? as usize];
+    Ok(Pose {
+        x: unzigzag(reader.read(place)? as u32),
+        y: unzigzag(reader.read(place)? as u32),
+        vx: unzigzag(reader.read(speed)? as u32) as i16,
+        vy: unzigzag(reader.read(speed)? as u32) as i16,
+        yaw: reader.read(YAW_BITS)? as u16,
+        flags: if reader.read_bool()? {
+            reader.read(16)? as u16
+        } else {
+            0
+        },
+    })
+}
+
+fn place_class(pose: &Pose) -> usize {
+    class(&PLACE_WIDTHS, zigzag(pose.x) | zigzag(pose.y)).unwrap_or(PLACE_WIDTHS.len() - 1)
+}
+
+fn speed_class(pose: &Pose) -> usize {
+    class(&SPEED_WIDTHS, zigzag(pose.vx.into()) | zigzag(pose.vy.into())).unwrap_or(SPEED_WIDTHS.len() - 1)
+}
+
+/// Fields being joined into one word.
+#[derive(Default)]
+struct Code {
+    bits: u64,
+    len: u32,
+}
+
+impl Code {
+    #[inline(always)]
+    fn push(&mut self, value: u64, bits: u32) {
+        self.bits |= value << self.len;
+        self.len += bits;
+    }
+
+    #[inline(always)]
+    fn push_turn(&mut self, turn: i32) {
+        if turn == 0 {
+            self.push(0b01, 2);
+        } else if (-64..64).contains(&turn) {
+            self.push((turn as u64 & 0x7f) << 1, 1 + SMALL_TURN_BITS);
+        } else {
+            self.push(0b11 | (turn as u64 & u64::from(YAW_MASK)) << 2, 2 + YAW_BITS);
+        }
+    }
+
+    /// The velocity's symbol and residuals; `miss` is what the turned baseline misses.
+    fn push_velocity(&mut self, base: &Pose, now: &Pose, miss: [i32; 2]) -> Option<()> {
+        let kept_miss = [
+            i32::from(now.vx) - i32::from(base.vx),
+            i32::from(now.vy) - i32::from(base.vy),
+        ];
+        let (turned, kept) = (velocity_class(miss), velocity_class(kept_miss));
+        let is_kept = kept.unwrap_or(usize::MAX) < turned.unwrap_or(usize::MAX);
+        let (class, miss) = if is_kept {
+            (kept?, kept_miss)
+        } else {
+            (turned?, miss)
+        };
+        match (class, is_kept) {
+            (0, false) => self.push(joint(miss), 4),
+            (0, true) => self.push(SYMBOL_KEPT_JOINT | joint(miss) << 4, 8),
+            (_, false) => self.push(SYMBOL_TURNED + class as u64, 4),
+            (_, true) => self.push(SYMBOL_KEPT + class as u64, 4),
+        }
+        if class > 0 {
+            self.push_pair(miss, VELOCITY_WIDTHS[class]);
+        }
+        Some(())
+    }
+
+    fn push_drift(&mut self, drift: [i32; 2]) -> Option<()> {
+        let class = class(&POSITION_WIDTHS, zigzag(drift[0]) | zigzag(drift[1]))?;
+        self.push(class as u64, 3);
+        self.push_pair(drift, POSITION_WIDTHS[class]);
+        Some(())
+    }
+
+    fn push_pair(&mut self, pair: [i32; 2], width: u32) {
+        self.push(u64::from(zigzag(pair[0])), width);
+        self.push(u64::from(zigzag(pair[1])), width);
+    }
+}
+
+#[inline(always)]
+fn read_turn(reader: &mut BitReader<'_>) -> Result<i32, DeltaError> {
+    if !reader.read_bool()? {
+        let turn = reader.read(SMALL_TURN_BITS)? as i32;
+        return Ok(turn << (32 - SMALL_TURN_BITS) >> (32 - SMALL_TURN_BITS));
+    }
+    if !reader.read_bool()? {
+        return Ok(0);
+    }
+    Ok(signed_turn(reader.read(YAW_BITS)? as u16))
+}
+
+fn read_velocity(base: &Pose, turn: i32, reader: &mut BitReader<'_>) -> Result<[i32; 2], DeltaError> {
+    let symbol = reader.read(4)?;
+    let is_kept = symbol == SYMBOL_KEPT_JOINT || symbol > SYMBOL_KEPT;
+    let miss = if symbol <= SYMBOL_KEPT_JOINT {
+        let index = if is_kept { reader.read(4)? } else { symbol };
+        if index >= 9 {
+            return Err(DeltaError::Symbol);
+        }
+        split(index)
+    } else {
+        let class = symbol - if is_kept { SYMBOL_KEPT } else { SYMBOL_TURNED };
+        read_pair(VELOCITY_WIDTHS[class as usize], reader)?
+    };
+    let (vx, vy) = if is_kept {
+        (base.vx.into(), base.vy.into())
+    } else {
+        turned(base, turn)
+    };
+    Ok([vx + miss[0], vy + miss[1]])
+}
+
+fn read_drift(reader: &mut BitReader<'_>) -> Result<[i32; 2], DeltaError> {
+    let class = reader.read(3)?;
+    read_pair(POSITION_WIDTHS[class as usize], reader)
+}
+
+fn read_pair(width: u32, reader: &mut BitReader<'_>) -> Result<[i32; 2], DeltaError> {
+    Ok([
+        unzigzag(reader.read(width)? as u32),
+        unzigzag(reader.read(width)? as u32),
+    ])
+}
+
+/// The first class whose width holds `bits` (zigzag codes, or'ed).
+#[inline]
+fn class(widths: &[u32], bits: u32) -> Option<usize> {
+    let needed = 32 - bits.leading_zeros();
+    widths.iter().position(|&width| width >= needed)
+}
+
+#[inline]
+fn velocity_class(miss: [i32; 2]) -> Option<usize> {
+    if is_tiny(miss) {
+        return Some(0);
+    }
+    class(&VELOCITY_WIDTHS, zigzag(miss[0]) | zigzag(miss[1]))
+}
+
+#[inline(always)]
+fn is_tiny(pair: [i32; 2]) -> bool {
+    (-1..=1).contains(&pair[0]) && (-1..=1).contains(&pair[1])
+}
+
+/// Two values in -1..=1 as one in 0..9.
+#[inline(always)]
+fn joint(pair: [i32; 2]) -> u64 {
+    ((pair[0] + 1) * 3 + pair[1] + 1) as u64
+}
+
+#[inline(always)]
+fn split(index: u64) -> [i32; 2] {
+    let index = index as i32;
+    [index / 3 - 1, index % 3 - 1]
+}
+
+#[inline(always)]
+fn zigzag(value: i32) -> u32 {
+    (value << 1 ^ value >> 31) as u32
+}
+
+#[inline(always)]
+fn unzigzag(code: u32) -> i32 {
+    (code >> 1) as i32 ^ -((code & 1) as i32)
+}
+
+/// A difference of yaws as the shorter way, -512..512.
+#[inline(always)]
+fn signed_turn(difference: u16) -> i32 {
+    i32::from((difference << (16 - YAW_BITS)) as i16 >> (16 - YAW_BITS))
+}
+
+/// The baseline's velocity, turned.
+#[inline(always)]
+fn turned(base: &Pose, turn: i32) -> (i32, i32) {
+    let index = turn as usize & usize::from(YAW_MASK);
+    let cosine = i32::from(COSINE[index]);
+    let sine = i32::from(COSINE[index.wrapping_sub(usize::from(YAW_STEPS / 4)) & usize::from(YAW_MASK)]);
+    let (vx, vy) = (i32::from(base.vx), i32::from(base.vy));
+    let round = 1 << (COSINE_BITS - 1);
+    (
+        (vx * cosine - vy * sine + round) >> COSINE_BITS,
+        (vx * sine + vy * cosine + round) >> COSINE_BITS,
+    )
+}
+
+/// Cosines of all yaws, in 2^-14.
+static COSINE: [i16; YAW_STEPS as usize] = cosines();
+
+const fn cosines() -> [i16; YAW_STEPS as usize] {
+    const QUARTER: usize = YAW_STEPS as usize / 4;
+    let mut table = [0; YAW_STEPS as usize];
+    let mut step = 0;
+    while step <= QUARTER {
+        let value = sine(QUARTER - step);
+        table[step] = value;
+        table[2 * QUARTER - step] = -value;
+        table[2 * QUARTER + step] = -value;
+        if step > 0 {
+            table[4 * QUARTER - step] = value;
+        }
+        step += 1;
+    }
+    table
+}
+
+/// Sine of `step` yaw steps in the first quarter turn, in 2^-14: Taylor's series in 2^-40.
+const fn sine(step: usize) -> i16 {
+    const PI: i128 = 3_454_217_652_358;
+    let x = step as i128 * PI / (YAW_STEPS as i128 / 2);
+    let (mut sum, mut term, mut n) = (x, x, 1);
+    while n < 12 {
+        term = -((term * x >> 40) * x >> 40) / (2 * n * (2 * n + 1));
+        sum += term;
+        n += 1;
+    }
+    ((sum + (1 << 25)) >> 26) as i16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pose::{POSITION_QUANTUM, VELOCITY_QUANTUM};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pose() -> impl Strategy<Value = Pose> {
+        (
+            any::<i32>(),
+            any::<i32>(),
+            any::<i16>(),
+            any::<i16>(),
+            0..YAW_STEPS,
+            prop_oneof![3 => Just(0), 1 => any::<u16>()],
+        )
+            .prop_map(|(x, y, vx, vy, yaw, flags)| Pose {
+                x,
+                y,
+                vx,
+                vy,
+                yaw,
+                flags,
+            })
+    }
+
+    fn near(base: Pose, by: (i32, i32, i16, i16, u16)) -> Pose {
+        Pose {
+            x: base.x.wrapping_add(by.0),
+            y: base.y.wrapping_add(by.1),
+            vx: base.vx.wrapping_add(by.2),
+            vy: base.vy.wrapping_add(by.3),
+            yaw: base.yaw.wrapping_add(by.4) & YAW_MASK,
+            flags: base.flags,
+        }
+    }
+
+    fn written(delta: DeltaBits) -> Vec<u8> {
+        let mut bytes = vec![0; 8];
+        let mut writer = BitWriter::new(&mut bytes);
+        writer.write(delta.bits, delta.len.into());
+        let len = writer.finish();
+        bytes.truncate(len);
+        bytes
+    }
+
+    #[test]
+    fn quanta_fit_the_step() {
+        assert_eq!(
+            (VELOCITY_QUANTUM / POSITION_QUANTUM).round() as u32,
+            POSITION_PER_VELOCITY
+        );
+    }
+
+    #[test]
+    fn cosines_are_right_to_half_a_step() {
+        for (step, &cosine) in COSINE.iter().enumerate() {
+            let exact = (step as f64 * std::f64::consts::TAU / f64::from(YAW_STEPS)).cos() * 16_384.0;
+            assert!(
+                (f64::from(cosine) - exact).abs() <= 0.500_001,
+                "{step}: {cosine} {exact}"
+            );
+        }
+    }
+
+    #[test]
+    fn steady_movement_costs_ten_bits_and_turning_sixteen() {
+        let motion = Motion::new(20);
+        let base = Pose {
+            x: 100,
+            y: -100,
+            vx: 60,
+            vy: -80,
+            yaw: 10,
+            flags: 0,
+        };
+        let drifted = Pose {
+            x: 115,
+            y: -120,
+            ..base
+        };
+        assert_eq!(motion.encode(&base, &drifted, 1).map(|delta| delta.len), Some(10));
+        let (vx, vy) = turned(&base, 40);
+        let steered = Pose {
+            x: 100 + vx / 4,
+            y: -100 + vy / 4,
+            vx: vx as i16,
+            vy: vy as i16,
+            yaw: 50,
+            flags: 0,
+        };
+        assert_eq!(motion.encode(&base, &steered, 1).map(|delta| delta.len), Some(16));
+    }
+
+    #[test]
+    fn a_teleport_and_a_flag_are_absolute() {
+        let motion = Motion::new(20);
+        let base = Pose::default();
+        assert_eq!(motion.encode(&base, &Pose { x: 5_000, ..base }, 1), None);
+        assert_eq!(motion.encode(&base, &Pose { vx: 5_000, ..base }, 1), None);
+        assert_eq!(motion.encode(&base, &Pose { flags: 1, ..base }, 1), None);
+    }
+
+    proptest! {
+        #[test]
+        fn differences_round_trip(
+            base in pose(),
+            by in (-600i32..600, -600i32..600, -150i16..150, -150i16..150, any::<u16>()),
+            small in (-2i32..3, -2i32..3, -2i16..3, -2i16..3, -80i16..80),
+            age in 1u32..32, rate in 0u16..300, is_small: bool,
+        ) {
+            let motion = Motion::new(rate);
+            let by = if is_small { (small.0, small.1, small.2, small.3, small.4 as u16) } else { by };
+            // Around the prediction, where differences are written, as well as around the baseline.
+            let (vx, vy) = turned(&base, signed_turn(by.4));
+            let place = motion.place(&base, vx as i16, vy as i16, age);
+            let predicted = Pose { x: place[0], y: place[1], vx: vx as i16, vy: vy as i16, ..base };
+            for now in [near(base, by), near(predicted, by), near(Pose { vx: base.vx, vy: base.vy, ..predicted }, by)] {
+                let Some(delta) = motion.encode(&base, &now, age) else { continue };
+                prop_assert!(delta.len <= 56 && delta.bits >> delta.len == 0);
+                let bytes = written(delta);
+                let mut reader = BitReader::new(&bytes);
+                prop_assert_eq!(motion.decode(&base, age, &mut reader), Ok(now));
+                prop_assert_eq!(reader.bits_read(), delta.len as usize);
+                for end in 0..bytes.len().saturating_sub(1) {
+                    prop_assert!(motion.decode(&base, age, &mut BitReader::new(&bytes[..end])).is_err());
+                }
+            }
+        }
+
+        #[test]
+        fn small_residuals_are_always_encoded(
+            base in pose(), by in (-250i32..250, -250i32..250, -60i16..60, -60i16..60, -500i16..500), age in 1u32..32,
+        ) {
+            let base = Pose { vx: base.vx % 500, vy: base.vy % 500, ..base };
+            let motion = Motion::new(20);
+            let (vx, vy) = turned(&base, by.4.into());
+            let now = near(Pose { vx: vx as i16, vy: vy as i16, ..base }, (0, 0, by.2, by.3, by.4 as u16));
+            let place = motion.place(&base, now.vx, now.vy, age);
+            let now = Pose { x: place[0].wrapping_add(by.0), y: place[1].wrapping_add(by.1), ..now };
+            prop_assert!(motion.encode(&base, &now, age).is_some());
+        }
+
+        #[test]
+        fn absolute_states_round_trip(pose in pose(), shift in 0u32..32) {
+            let pose = Pose { x: pose.x >> shift, y: pose.y >> shift, vx: pose.vx >> (shift / 2), vy: pose.vy >> (shift / 2), ..pose };
+            let mut bytes = [0; 20];
+            let mut writer = BitWriter::new(&mut bytes);
+            write_absolute(&pose, &mut writer);
+            prop_assert_eq!(writer.bits_written(), absolute_bits(&pose) as usize);
+            prop_assert!(writer.bits_written() <= ABSOLUTE_BITS_MAX as usize);
+            let len = writer.finish();
+            prop_assert_eq!(read_absolute(&mut BitReader::new(&bytes[..len])), Ok(pose));
+            prop_assert!(read_absolute(&mut BitReader::new(&bytes[..len - 1])).is_err());
+        }
+
+        #[test]
+        fn random_bits_end_in_a_pose_or_an_error(
+            base in pose(), bytes in prop::collection::vec(any::<u8>(), 0..12), age in 0u32..64, rate: u16,
+        ) {
+            let motion = Motion::new(rate);
+            let mut reader = BitReader::new(&bytes);
+            if let Ok(now) = motion.decode(&base, age, &mut reader) {
+                prop_assert!(now.yaw < YAW_STEPS && reader.bits_read() <= 56);
+            }
+            let _ = read_absolute(&mut BitReader::new(&bytes));
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! The packets that open and close a session: hello, welcome, goodbye.
+//!
+//! The client repeats its hello with every packet until a welcome arrives; the server repeats the
+//! welcome until an input packet acknowledges a snapshot, and sends its goodbye before it ends the
+//! session. All of them are small, byte-aligned and little endian. Guarantees that reading is
+//! total: a [`HelloError`] or the value, without allocating.
+
+use std::fmt;
+
+use super::PayloadKind;
+use super::ids::PlayerId;
+use super::version::{ProtocolHash, ProtocolVersion, Release};
+use crate::limits::VERSION_BYTES_MAX;
+use crate::tick::Tick;
+
+/// Bytes of the longest hello, welcome or goodbye.
+pub const HELLO_BYTES_MAX: usize = 2 + 2 * (8 + 1 + VERSION_BYTES_MAX);
+
+/// Why bytes are not a hello, welcome or goodbye.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HelloError {
+    /// The packet is of another kind.
+    #[error("not a packet of this kind")]
+    WrongKind,
+    /// The packet ends in the middle of a field.
+    #[error("the packet ends in the middle of a field")]
+    Truncated,
+    /// Bytes are left after the last field.
+    #[error("{0} bytes left after the packet")]
+    Trailing(usize),
+    /// The release is too long, or not printable ASCII.
+    #[error("the release is not a short printable text")]
+    Release,
+    /// The tick rate is 0.
+    #[error("the tick rate is 0")]
+    TickRate,
+    /// The reason is not one of ours.
+    #[error("unknown reason {0} for a goodbye")]
+    Reason(u8),
+}
+
+/// A client's first packet: what it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The client's protocol; the server refuses another one than its own.
+    pub version: ProtocolVersion,
+}
+
+/// The server's answer to a [`Hello`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Welcome {
+    /// The newest tick when the welcome was sent.
+    pub tick: Tick,
+    /// Ticks a second, at least 1.
+    pub tick_rate_hz: u16,
+    /// Who the client is.
+    pub player: PlayerId,
+}
+
+/// The server's last packet: why the session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Goodbye {
+    /// The two ends speak different protocols.
+    ProtocolMismatch {
+        /// What the server speaks.
+        server: ProtocolVersion,
+        /// What the client said it speaks.
+        client: ProtocolVersion,
+    },
+    /// The server stops.
+    Shutdown,
+    /// The same client connected anew.
+    Replaced,
+    /// The client did not keep up, or sent more than it may.
+    Overflow,
+    /// The client broke the protocol.
+    Abuse,
+    /// There is no room for another player.
+    ServerFull,
+}
+
+impl fmt::Display for Goodbye {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ProtocolMismatch { server, client } => {
+                write!(f, "the server speaks protocol {server}, the client {client}")
+            }
+            Self::Shutdown => f.write_str("the server stops"),
+            Self::Replaced => f.write_str("the same player connected anew"),
+            Self::Overflow => f.write_str("the client does not keep up"),
+            Self::Abuse => f.write_str("the client broke the protocol"),
+            Self::ServerFull => f.write_str("the server is full"),
+        }
+    }
+}
+
+impl Hello {
+    /// Writes the packet and answers its length.
+    #[must_use]
+    pub fn write(&self, out: &mut [u8; HELLO_BYTES_MAX]) -> usize {
+        let mut writer = Writer::new(out, PayloadKind::HELLO);
+        writer.version(&self.version);
+        writer.length
+    }
+
+    /// Reads the packet.
+    ///
+    /// # Errors
+    /// A [`HelloError`] that says what is wrong.
+    pub fn read(packet: &[u8]) -> Result<Self, HelloError> {
+        let mut reader = Reader::new(packet, PayloadKind::HELLO)?;
+        let version = reader.version()?;
+        reader.finish(Self { version })
+    }
+}
+
+impl Welcome {
+    /// Writes the packet and answers its length.
+    #[must_use]
+    pub fn write(&self, out: &mut [u8; HELLO_BYTES_MAX]) -> usize {
+        let mut writer = Writer::new(out, PayloadKind::HELLO);
+        writer.bytes(&self.tick.0.to_le_bytes());
+        writer.bytes(&self.tick_rate_hz.to_le_bytes());
+        writer.bytes(&self.player.0.to_le_bytes());
+        writer.length
+    }
+
+    /// Reads the packet.
+    ///
+    /// # Errors
+    /// A [`HelloError`] that says what is wrong.
+    pub fn read(packet: &[u8]) -> Result<Self, HelloError> {
+        let mut reader = Reader::new(packet, PayloadKind::HELLO)?;
+        let tick = Tick(u32::from_le_bytes(reader.array()?));
+        let tick_rate_hz = u16::from_le_bytes(reader.array()?);
+        let player = PlayerId(u32::from_le_bytes(reader.array()?));
+        if tick_rate_hz == 0 {
+            return Err(HelloError::TickRate);
+        }
+        reader.finish(Self {
+            tick,
+            tick_rate_hz,
+            player,
+        })
+    }
+}
+
+impl Goodbye {
+    /// Writes the packet and answers its length.
+    #[must_use]
+    pub fn write(&self, out: &mut [u8; HELLO_BYTES_MAX]) -> usize {
+        let mut writer = Writer::new(out, PayloadKind::GOODBYE);
+        match self {
+            Self::ProtocolMismatch { server, client } => {
+                writer.bytes(&[0]);
+                writer.version(server);
+                writer.version(client);
+            }
+            Self::Shutdown => writer.bytes(&[1]),
+            Self::Replaced => writer.bytes(&[2]),
+            Self::Overflow => writer.bytes(&[3]),
+            Self::Abuse => writer.bytes(&[4]),
+            Self::ServerFull => writer.bytes(&[5]),
+        }
+        writer.length
+    }
+
+    /// Reads the packet.
+    ///
+    /// # Errors
+    /// A [`HelloError`] that says what is wrong.
+    pub fn read(packet: &[u8]) -> Result<Self, HelloError> {
+        let mut reader = Reader::new(packet, PayloadKind::GOODBYE)?;
+        let [reason] = reader.array()?;
+        let goodbye = match reason {
+            0 => Self::ProtocolMismatch {
+                server: reader.version()?,
+                client: reader.version()?,
+            },
+            1 => Self::Shutdown,
+            2 => Self::Replaced,
+            3 => Self::Overflow,
+            4 => Self::Abuse,
+            5 => Self::ServerFull,
+            other => return Err(HelloError::Reason(other)),
+        };
+        reader.finish(goodbye)
+    }
+}
+
+/// Fills a buffer that is long enough for every packet of this module.
+struct Writer<'a> {
+    out: &'a mut [u8; HELLO_BYTES_MAX],
+    length: usize,
+}
+
+impl<'a> Writer<'a> {
+    fn new(out: &'a mut [u8; HELLO_BYTES_MAX], kind: u8) -> Self {
+        out[0] = kind;
+        Self { out, length: 1 }
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.out[self.length..self.length + bytes.len()].copy_from_slice(bytes);
+        self.length += bytes.len();
+    }
+
+    fn version(&mut self, version: &ProtocolVersion) {
+        let release = version.release.as_bytes();
+        self.bytes(&version.hash.0.to_le_bytes());
+        self.bytes(&[release.len() as u8]);
+        self.bytes(release);
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn new(packet: &'a [u8], kind: u8) -> Result<Self, HelloError> {
+        match packet.split_first() {
+            Some((&first, rest)) if first == kind => Ok(Self { rest }),
+            _ => Err(HelloError::WrongKind),
+        }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], HelloError> {
+        let (array, rest) = self.rest.split_first_chunk().ok_or(HelloError::Truncated)?;
+        self.rest = rest;
+        Ok(*array)
+    }
+
+    fn version(&mut self) -> Result<ProtocolVersion, HelloError> {
+        let hash = ProtocolHash(u64::from_le_bytes(self.array()?));
+        let [length] = self.array()?;
+        let (release, rest) = self
+            .rest
+            .split_at_checked(length.into())
+            .ok_or(HelloError::Truncated)?;
+        self.rest = rest;
+        let release = Release::new(release).ok_or(HelloError::Release)?;
+        Ok(ProtocolVersion { hash, release })
+    }
+
+    fn finish<T>(self, packet: T) -> Result<T, HelloError> {
+        if self.rest.is_empty() {
+            Ok(packet)
+        } else {
+            Err(HelloError::Trailing(self.rest.len()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn version() -> impl Strategy<Value = ProtocolVersion> {
+        (any::<u64>(), "[!-~]{0,32}").prop_map(|(hash, release)| ProtocolVersion {
+            hash: ProtocolHash(hash),
+            release: Release::new(release.as_bytes()).unwrap(),
+        })
+    }
+
+    fn goodbye() -> impl Strategy<Value = Goodbye> {
+        prop_oneof![
+            (version(), version()).prop_map(|(server, client)| Goodbye::ProtocolMismatch { server, client }),
+            Just(Goodbye::Shutdown),
+            Just(Goodbye::Replaced),
+            Just(Goodbye::Overflow),
+            Just(Goodbye::Abuse),
+            Just(Goodbye::ServerFull),
+        ]
+    }
+
+    /// The packet reads back as itself, and neither shorter nor longer.
+    fn check<T: PartialEq + fmt::Debug>(
+        packet: T,
+        write: impl Fn(&T, &mut [u8; HELLO_BYTES_MAX]) -> usize,
+        read: impl Fn(&[u8]) -> Result<T, HelloError>,
+    ) -> Result<(), TestCaseError> {
+        let mut buffer = [0xa5; HELLO_BYTES_MAX];
+        let length = write(&packet, &mut buffer);
+        let mut bytes = buffer[..length].to_vec();
+        prop_assert_eq!(read(&bytes), Ok(packet));
+        for end in 0..length {
+            prop_assert!(read(&bytes[..end]).is_err());
+        }
+        bytes.push(0);
+        prop_assert_eq!(read(&bytes), Err(HelloError::Trailing(1)));
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn hello_round_trips(version in version()) {
+            check(Hello { version }, Hello::write, Hello::read)?;
+        }
+
+        #[test]
+        fn welcome_round_trips(tick: u32, tick_rate_hz in 1u16.., player: u32) {
+            let packet = Welcome { tick: Tick(tick), tick_rate_hz, player: PlayerId(player) };
+            check(packet, Welcome::write, Welcome::read)?;
+        }
+
+        #[test]
+        fn goodbye_round_trips(packet in goodbye()) {
+            check(packet, Goodbye::write, Goodbye::read)?;
+        }
+
+        #[test]
+        fn random_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 1..100)) {
+            for kind in [PayloadKind::HELLO, PayloadKind::GOODBYE] {
+                bytes[0] = kind;
+                let _ = (Hello::read(&bytes), Welcome::read(&bytes), Goodbye::read(&bytes));
+            }
+        }
+    }
+
+    #[test]
+    fn a_tick_rate_of_zero_is_refused() {
+        let packet = [PayloadKind::HELLO, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0];
+        assert_eq!(Welcome::read(&packet), Err(HelloError::TickRate));
+    }
+
+    #[test]
+    fn a_mismatch_names_both_versions() {
+        let version = |hash, release: &str| ProtocolVersion {
+            hash: ProtocolHash(hash),
+            release: Release::new(release.as_bytes()).unwrap(),
+        };
+        let goodbye = Goodbye::ProtocolMismatch {
+            server: version(1, "0.2.0"),
+            client: version(2, "0.1.0"),
+        };
+        assert_eq!(
+            goodbye.to_string(),
+            "the server speaks protocol 0.2.0 (hash 0000000000000001), \
+             the client 0.1.0 (hash 0000000000000002)"
+        );
+    }
+}

@@ -1,0 +1,200 @@
+//! Identifiers that travel between simulation, workers and clients.
+//!
+//! All of them are plain numbers without meaning beyond identity, ordered by their number, so that
+//! nothing has to order by a Bevy `Entity`.
+
+use std::fmt;
+
+use bevy_ecs::prelude::Component;
+use serde::{Deserialize, Serialize};
+
+/// An entity's identity everywhere and for ever: in all simulations, on disk, on the wire.
+///
+/// Assigned in command order by the simulation; never reused.
+#[derive(
+    Component, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct GlobalId(pub u64);
+
+/// Row of an entity in the frames of one simulation. 24 bits are used; reused after a rest.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
+impl Slot {
+    /// The highest slot: 24 bits, so that a [`SlotKey`] fits 32.
+    pub const MAX: Self = Self(0x00ff_ffff);
+
+    /// Position in a slot-indexed array.
+    #[inline]
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Which simulation a frame comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SourceId(pub u8);
+
+/// A slot together with its simulation: unique among everything a session can see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotKey(pub u32);
+
+impl SlotKey {
+    /// Joins the two; bits of `slot` above 24 are ignored.
+    #[inline]
+    #[must_use]
+    pub const fn new(source: SourceId, slot: Slot) -> Self {
+        Self((source.0 as u32) << 24 | (slot.0 & Slot::MAX.0))
+    }
+
+    /// The simulation.
+    #[inline]
+    #[must_use]
+    pub const fn source(self) -> SourceId {
+        SourceId((self.0 >> 24) as u8)
+    }
+
+    /// The slot within the simulation.
+    #[inline]
+    #[must_use]
+    pub const fn slot(self) -> Slot {
+        Slot(self.0 & Slot::MAX.0)
+    }
+}
+
+/// A player, as gameplay and visibility know one. 0 is nobody.
+#[derive(
+    Component, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct PlayerId(pub u32);
+
+impl PlayerId {
+    /// No player: what an unowned entity has as its owner.
+    pub const NOBODY: Self = Self(0);
+
+    /// Whether this is a player at all.
+    #[inline]
+    #[must_use]
+    pub const fn is_somebody(self) -> bool {
+        self.0 != 0
+    }
+}
+
+/// A team, for components that only team mates may see. 0 is no team, and has no mates.
+#[derive(
+    Component, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct TeamId(pub u8);
+
+impl TeamId {
+    /// No team.
+    pub const NONE: Self = Self(0);
+
+    /// Whether both are of the same team; nobody is in team [`TeamId::NONE`].
+    #[inline]
+    #[must_use]
+    pub const fn is_mate(self, other: Self) -> bool {
+        self.0 != 0 && self.0 == other.0
+    }
+}
+
+/// A registered component: its place in the order of registration, 0..64.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ComponentId(pub u8);
+
+impl ComponentId {
+    /// The component's bit in a 64-bit mask.
+    #[inline]
+    #[must_use]
+    pub const fn bit(self) -> u64 {
+        1 << (self.0 & 63)
+    }
+}
+
+/// A registered message type: its place in the order of registration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId(pub u16);
+
+/// A renet channel; the ids are those of renet's default channels, so that stock peers fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Channel {
+    /// May be lost, doubled or reordered; never sent again.
+    Unreliable = 0,
+    /// Arrives once, in any order.
+    ReliableUnordered = 1,
+    /// Arrives once, in the order of sending.
+    ReliableOrdered = 2,
+}
+
+/// Number of a channel on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelId(pub u8);
+
+impl Channel {
+    /// All channels, by ascending id.
+    pub const ALL: [Self; 3] = [Self::Unreliable, Self::ReliableUnordered, Self::ReliableOrdered];
+
+    /// The number on the wire.
+    #[inline]
+    #[must_use]
+    pub const fn id(self) -> ChannelId {
+        ChannelId(self as u8)
+    }
+
+    /// The channel with this number, if there is one.
+    #[inline]
+    #[must_use]
+    pub const fn from_id(id: ChannelId) -> Option<Self> {
+        match id.0 {
+            0 => Some(Self::Unreliable),
+            1 => Some(Self::ReliableUnordered),
+            2 => Some(Self::ReliableOrdered),
+            _ => None,
+        }
+    }
+
+    /// Whether what is sent arrives exactly once.
+    #[inline]
+    #[must_use]
+    pub const fn is_reliable(self) -> bool {
+        !matches!(self, Self::Unreliable)
+    }
+}
+
+impl fmt::Display for GlobalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slot_key_keeps_both_halves() {
+        for source in [0, 1, 255] {
+            for slot in [0, 1, 0x00ff_ffff] {
+                let key = SlotKey::new(SourceId(source), Slot(slot));
+                assert_eq!((key.source(), key.slot()), (SourceId(source), Slot(slot)));
+            }
+        }
+    }
+
+    #[test]
+    fn channels_know_their_ids() {
+        for channel in Channel::ALL {
+            assert_eq!(Channel::from_id(channel.id()), Some(channel));
+        }
+        assert_eq!(Channel::from_id(ChannelId(3)), None);
+    }
+
+    #[test]
+    fn no_team_has_no_mates() {
+        assert!(!TeamId::NONE.is_mate(TeamId::NONE));
+        assert!(TeamId(3).is_mate(TeamId(3)));
+        assert!(!TeamId(3).is_mate(TeamId(4)));
+    }
+}

@@ -1,0 +1,359 @@
+//! A player's input, and the packet in which a client sends it: every tick, with three repeats and
+//! the acknowledgement of what arrived.
+//!
+//! Owns the layout of the input packet. Guarantees that reading is total and never allocates; the
+//! largest packet has [`INPUT_PACKET_BYTES_MAX`] bytes. Refuses to look into an input: its bytes
+//! are opaque here and on the net workers' way to the simulation, except for validation through the
+//! [registry](super::registry).
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::PayloadKind;
+use super::bits::{BitError, BitReader, BitWriter};
+use crate::limits::{INPUT_BYTES_MAX, INPUTS_PER_PACKET};
+use crate::tick::Tick;
+
+/// Bytes of the largest input packet.
+pub const INPUT_PACKET_BYTES_MAX: usize =
+    (8 + (1 + 16 + 1 + 64) + 16 + (1 + 24) + 3 + INPUTS_PER_PACKET * (1 + 5 + INPUT_BYTES_MAX * 8))
+        .div_ceil(8);
+
+const COUNT_BITS: u32 = 3;
+const LENGTH_BITS: u32 = 5;
+const _: () = assert!(INPUTS_PER_PACKET < 1 << COUNT_BITS && INPUT_BYTES_MAX < 1 << LENGTH_BITS);
+
+/// What a player's client sends for every tick. The default is the neutral input: hands off.
+pub trait PlayerInput: Serialize + DeserializeOwned + Clone + Default + Send + Sync + 'static {
+    /// Checks a decoded input before the simulation may see it: NaN, out of range, impossible.
+    ///
+    /// # Errors
+    /// What is wrong, for the log.
+    fn validate(&self) -> Result<(), &'static str>;
+}
+
+/// One encoded input, at most [`INPUT_BYTES_MAX`] bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct InputBytes {
+    // Bytes behind the length are 0, so that equality may compare all of them.
+    length: u8,
+    bytes: [u8; INPUT_BYTES_MAX],
+}
+
+impl InputBytes {
+    /// Takes a copy; none when it is too long.
+    #[inline]
+    #[must_use]
+    pub fn new(encoded: &[u8]) -> Option<Self> {
+        let mut input = Self {
+            length: encoded.len() as u8,
+            ..Self::default()
+        };
+        input.bytes.get_mut(..encoded.len())?.copy_from_slice(encoded);
+        Some(input)
+    }
+
+    /// The encoded input.
+    #[inline]
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+}
+
+/// Which snapshot packets arrived, by their packet numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotAck {
+    /// Number of the newest packet that arrived.
+    pub newest: u16,
+    /// Bit `i` says whether packet `newest - 1 - i` arrived.
+    pub bits: u64,
+}
+
+/// The moment that a client shows: a tick and 256ths of it, the low 24 bits of both together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ViewTick(u32);
+
+impl ViewTick {
+    /// `fraction` 256ths after `tick`.
+    #[inline]
+    #[must_use]
+    pub const fn new(tick: Tick, fraction: u8) -> Self {
+        Self((tick.wire() as u32) << 8 | fraction as u32)
+    }
+
+    /// The tick nearest to `reference` that fits, and the 256ths after it.
+    #[inline]
+    #[must_use]
+    pub const fn unwrap_near(self, reference: Tick) -> (Tick, u8) {
+        (Tick::unwrap_near((self.0 >> 8) as u16, reference), self.0 as u8)
+    }
+}
+
+/// Inputs of consecutive ticks, newest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InputList {
+    count: u8,
+    inputs: [InputBytes; INPUTS_PER_PACKET],
+}
+
+impl InputList {
+    /// Adds the input of the tick before the last one added; without room it is not added.
+    #[inline]
+    pub fn push_older(&mut self, input: InputBytes) {
+        if let Some(place) = self.inputs.get_mut(usize::from(self.count)) {
+            *place = input;
+            self.count += 1;
+        }
+    }
+
+    /// The inputs, newest first.
+    #[inline]
+    #[must_use]
+    pub fn as_slice(&self) -> &[InputBytes] {
+        &self.inputs[..usize::from(self.count)]
+    }
+}
+
+/// What a client sends every tick.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InputPacket {
+    /// Snapshots that arrived; none before the first.
+    pub ack: Option<SnapshotAck>,
+    /// Wire form of the tick for which the newest input is.
+    pub newest_tick: u16,
+    /// What the player saw when giving the newest input, for lag compensation.
+    pub view: Option<ViewTick>,
+    /// Inputs for `newest_tick`, `newest_tick - 1`, ...
+    pub inputs: InputList,
+}
+
+/// Why bytes are not an input packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputPacketError {
+    /// The packet is of another kind.
+    #[error("not an input packet")]
+    WrongKind,
+    /// The packet ends in the middle of a field.
+    #[error("the packet ends in the middle of a field")]
+    Truncated,
+    /// Bytes are left after the last field.
+    #[error("bytes left after the packet")]
+    Trailing,
+    /// More inputs than a packet may hold.
+    #[error("{0} inputs in one packet")]
+    TooManyInputs(u8),
+    /// An input longer than any may be.
+    #[error("an input of {0} bytes")]
+    InputTooLong(u8),
+}
+
+impl From<BitError> for InputPacketError {
+    fn from(_: BitError) -> Self {
+        Self::Truncated
+    }
+}
+
+impl InputPacket {
+    /// Writes the packet and answers its length.
+    #[must_use]
+    pub fn write(&self, out: &mut [u8; INPUT_PACKET_BYTES_MAX]) -> usize {
+        let mut bits = BitWriter::new(out);
+        bits.write(PayloadKind::INPUT.into(), 8);
+        bits.write_bool(self.ack.is_some());
+        if let Some(ack) = self.ack {
+            bits.write(ack.newest.into(), 16);
+            // Without loss every bit is set; that is worth one bit instead of 64.
+            bits.write_bool(ack.bits == u64::MAX);
+            if ack.bits != u64::MAX {
+                bits.write(ack.bits, 32);
+                bits.write(ack.bits >> 32, 32);
+            }
+        }
+        bits.write(self.newest_tick.into(), 16);
+        bits.write_bool(self.view.is_some());
+        if let Some(ViewTick(view)) = self.view {
+            bits.write(view.into(), 24);
+        }
+        bits.write(self.inputs.count.into(), COUNT_BITS);
+        let mut newer: Option<&InputBytes> = None;
+        for input in self.inputs.as_slice() {
+            if newer.is_some() {
+                bits.write_bool(newer == Some(input));
+            }
+            if newer != Some(input) {
+                bits.write(input.length.into(), LENGTH_BITS);
+                bits.write_bytes(input.as_slice());
+            }
+            newer = Some(input);
+        }
+        debug_assert!(!bits.overflowed(), "the buffer is sized for the largest packet");
+        bits.finish()
+    }
+
+    /// Reads the packet.
+    ///
+    /// # Errors
+    /// An [`InputPacketError`] that says what is wrong.
+    pub fn read(packet: &[u8]) -> Result<Self, InputPacketError> {
+        let mut bits = BitReader::new(packet);
+        if bits.read(8)? != u64::from(PayloadKind::INPUT) {
+            return Err(InputPacketError::WrongKind);
+        }
+        let ack = if bits.read_bool()? {
+            let newest = bits.read(16)? as u16;
+            let all = bits.read_bool()?;
+            let bits = if all {
+                u64::MAX
+            } else {
+                bits.read(32)? | bits.read(32)? << 32
+            };
+            Some(SnapshotAck { newest, bits })
+        } else {
+            None
+        };
+        let newest_tick = bits.read(16)? as u16;
+        let view = if bits.read_bool()? {
+            Some(ViewTick(bits.read(24)? as u32))
+        } else {
+            None
+        };
+        let inputs = read_inputs(&mut bits)?;
+        if bits.bits_left() >= 8 {
+            return Err(InputPacketError::Trailing);
+        }
+        Ok(Self {
+            ack,
+            newest_tick,
+            view,
+            inputs,
+        })
+    }
+}
+
+fn read_inputs(bits: &mut BitReader<'_>) -> Result<InputList, InputPacketError> {
+    let count = bits.read(COUNT_BITS)? as u8;
+    if usize::from(count) > INPUTS_PER_PACKET {
+        return Err(InputPacketError::TooManyInputs(count));
+    }
+    let mut list = InputList::default();
+    let mut input = InputBytes::default();
+    for index in 0..count {
+        let same = index > 0 && bits.read_bool()?;
+        if !same {
+            input = InputBytes {
+                length: bits.read(LENGTH_BITS)? as u8,
+                ..InputBytes::default()
+            };
+            let room = input.bytes.get_mut(..usize::from(input.length));
+            bits.read_bytes(room.ok_or(InputPacketError::InputTooLong(input.length))?)?;
+        }
+        list.push_older(input);
+    }
+    Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn input() -> impl Strategy<Value = InputBytes> {
+        prop::collection::vec(any::<u8>(), 0..=INPUT_BYTES_MAX)
+            .prop_map(|bytes| InputBytes::new(&bytes).unwrap())
+    }
+
+    fn packet() -> impl Strategy<Value = InputPacket> {
+        let ack = (any::<u16>(), prop_oneof![Just(u64::MAX), any::<u64>()])
+            .prop_map(|(newest, bits)| SnapshotAck { newest, bits });
+        let view = (any::<u32>(), any::<u8>()).prop_map(|(tick, part)| ViewTick::new(Tick(tick), part));
+        let inputs = prop::collection::vec((input(), any::<bool>()), 0..=INPUTS_PER_PACKET);
+        (
+            prop::option::of(ack),
+            any::<u16>(),
+            prop::option::of(view),
+            inputs,
+        )
+            .prop_map(|(ack, newest_tick, view, inputs)| {
+                let mut list = InputList::default();
+                let mut newer = InputBytes::default();
+                for (input, same) in inputs {
+                    newer = if same { newer } else { input };
+                    list.push_older(newer);
+                }
+                InputPacket {
+                    ack,
+                    newest_tick,
+                    view,
+                    inputs: list,
+                }
+            })
+    }
+
+    #[test]
+    fn repeats_of_a_held_stick_cost_one_bit() {
+        let input = InputBytes::new(&[7; 8]).unwrap();
+        let mut packet = InputPacket::default();
+        let mut buffer = [0; INPUT_PACKET_BYTES_MAX];
+        packet.inputs.push_older(input);
+        let one = packet.write(&mut buffer);
+        (0..3).for_each(|_| packet.inputs.push_older(input));
+        assert!(packet.write(&mut buffer) <= one + 1);
+    }
+
+    #[test]
+    fn an_input_that_is_too_long_is_refused() {
+        assert!(InputBytes::new(&[0; INPUT_BYTES_MAX + 1]).is_none());
+        let mut packet = [0u8; 64];
+        let mut bits = BitWriter::new(&mut packet);
+        bits.write(PayloadKind::INPUT.into(), 8);
+        bits.write(0, 1 + 16 + 1);
+        bits.write(1, COUNT_BITS);
+        bits.write(31, LENGTH_BITS);
+        assert_eq!(
+            InputPacket::read(&packet),
+            Err(InputPacketError::InputTooLong(31))
+        );
+        let mut bits = BitWriter::new(&mut packet);
+        bits.write(PayloadKind::INPUT.into(), 8);
+        bits.write(0, 1 + 16 + 1);
+        bits.write(5, COUNT_BITS);
+        assert_eq!(
+            InputPacket::read(&packet),
+            Err(InputPacketError::TooManyInputs(5))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips(packet in packet()) {
+            let mut buffer = [0xa5; INPUT_PACKET_BYTES_MAX];
+            let length = packet.write(&mut buffer);
+            let mut bytes = buffer[..length].to_vec();
+            prop_assert_eq!(InputPacket::read(&bytes), Ok(packet));
+            for end in 0..length {
+                prop_assert!(InputPacket::read(&bytes[..end]).is_err());
+            }
+            bytes.push(0);
+            prop_assert_eq!(InputPacket::read(&bytes), Err(InputPacketError::Trailing));
+        }
+
+        #[test]
+        fn random_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 1..140)) {
+            bytes[0] = PayloadKind::INPUT;
+            if let Ok(packet) = InputPacket::read(&bytes) {
+                let mut again = [0; INPUT_PACKET_BYTES_MAX];
+                let length = packet.write(&mut again);
+                prop_assert_eq!(InputPacket::read(&again[..length]), Ok(packet));
+            }
+        }
+
+        #[test]
+        fn view_ticks_unwrap(tick: u32, fraction: u8, ahead in -30_000i32..30_000) {
+            let reference = Tick(tick.wrapping_add_signed(ahead));
+            let view = ViewTick::new(Tick(tick), fraction);
+            prop_assert_eq!(view.unwrap_near(reference), (Tick(tick), fraction));
+        }
+    }
+}

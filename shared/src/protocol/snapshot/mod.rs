@@ -1,0 +1,197 @@
+//! The snapshot packet: what one client is sent of one or several frames.
+//!
+//! Owns the layout and both directions of it. Guarantees that a packet can be read without any
+//! other packet, that reading allocates nothing, touches each bit once and ends in a value or a
+//! [`SnapshotError`] on any bytes. Refuses to know which baselines a reader has: the caller hands
+//! them in and decides what to do with what it reads.
+//!
+//! **Layout** (bits, least significant first; `id` is a short id of 8 to 11 bits):
+//!
+//! ```text
+//! kind 8 | sequence 16 | tick 16 | part 5 | id width - 8: 2 | 0: end of owner, or
+//!   1: last input's age 8 (255: none) | margin 12 | 0, or 1: own id
+//! sections, each after a 1, until a 0:
+//!   source: 0 for the first, or 1: 8 | tick: 0 for the packet's, or 1: how much older 5
+//!   baseline age 5 | exceptions 1 | components 1
+//!   leaves, each after a 1, until a 0: id
+//!   enters, each after a 1, until a 0: id | global id: class 2, 16/24/40/64 | absolute pose | [components]
+//!   presence: groups of 8 ids | a bit for each group | 8 bits for each group that has one
+//!   updates by ascending id: [0, or 1: age 5, 0 for absolute] | difference or absolute pose | [components]
+//! components: 0, or 1: which there are | which follow | for each: bytes 10 | to the next byte | the bytes
+//! ```
+
+use super::bits::BitError;
+use super::delta::{DeltaError, absolute_bits};
+use super::ids::{GlobalId, SourceId};
+use super::pose::Pose;
+use crate::tick::Tick;
+
+mod presence;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use presence::{Presence, PresenceSize};
+pub use reader::SnapshotReader;
+pub use writer::SnapshotWriter;
+
+/// Packets that one tick's snapshot can have at most.
+pub const SNAPSHOT_PARTS_MAX: usize = 32;
+/// Short ids that a session can have at most.
+pub const SHORT_IDS_MAX: usize = 1 << SHORT_ID_BITS_MAX;
+/// How much older than its packet a section can be, in ticks.
+pub const SECTION_AGE_MAX: u32 = 31;
+
+const SHORT_ID_BITS_MIN: u32 = 8;
+const SHORT_ID_BITS_MAX: u32 = 11;
+const KIND_BITS: u32 = 8;
+const PART_BITS: u32 = 5;
+const INPUT_AGE_NONE: u64 = 255;
+const MARGIN_BITS: u32 = 12;
+const MARGIN_MAX: i16 = (1 << (MARGIN_BITS - 1)) - 1;
+const SECTION_AGE_BITS: u32 = 5;
+const BASELINE_AGE_BITS: u32 = 5;
+const GLOBAL_WIDTHS: [u32; 4] = [16, 24, 40, 64];
+const COMPONENT_LENGTH_BITS: u32 = 10;
+
+/// Bits of a packet without sections: header, owner block and end.
+pub const PACKET_BITS_MAX: usize = 8 + 16 + 16 + 5 + 2 + 1 + 8 + 12 + 1 + SHORT_ID_BITS_MAX as usize + 1;
+/// Bits of a section's head and the ends of its leaves and enters, without its presence.
+pub const SECTION_BITS_MAX: usize = 1 + 9 + 6 + 5 + 2 + 2;
+/// Bits in front of an update whose baseline is not the section's.
+pub const EXCEPTION_BITS: usize = 1 + BASELINE_AGE_BITS as usize;
+
+/// A session's name for an entity: small, and given to another entity once the first has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShortId(pub u16);
+
+impl ShortId {
+    /// Position in an array by short id.
+    #[inline]
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Width of short ids when there are `ids` of them; `None` above [`SHORT_IDS_MAX`].
+#[must_use]
+pub const fn short_id_bits(ids: usize) -> Option<u32> {
+    let mut bits = SHORT_ID_BITS_MIN;
+    while bits <= SHORT_ID_BITS_MAX {
+        if ids <= 1 << bits {
+            return Some(bits);
+        }
+        bits += 1;
+    }
+    None
+}
+
+/// Why bytes are not a snapshot packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// The first byte is that of another kind of payload.
+    #[error("not a snapshot packet")]
+    Kind,
+    /// The packet ends too early.
+    #[error(transparent)]
+    Bits(#[from] BitError),
+    /// A pose is not one.
+    #[error(transparent)]
+    Delta(#[from] DeltaError),
+    /// Components follow that the entity is said not to have, or one is too long.
+    #[error("malformed components")]
+    Components,
+    /// Short ids beyond those that the packet's width allows.
+    #[error("more short ids than their width allows")]
+    Presence,
+    /// An update or leave names an entity that never entered.
+    #[error("an entity that is not there")]
+    Entity,
+    /// An update refers to a state that was never sent.
+    #[error("a baseline that was never there")]
+    Baseline,
+}
+
+/// What every packet starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotHeader {
+    /// Number of the packet within its session: what the client acknowledges.
+    pub sequence: u16,
+    /// The newest tick in the packet.
+    pub tick: Tick,
+    /// Place among the packets of this tick, 0..[`SNAPSHOT_PARTS_MAX`].
+    pub part: u8,
+    /// Bits of a short id in this packet, as [`short_id_bits`] answers.
+    pub id_bits: u32,
+}
+
+/// What a client learns about itself, in part 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnerBlock {
+    /// Newest tick whose input was applied; `None` before the first and when it is 255 ticks or more ago.
+    pub last_input: Option<Tick>,
+    /// How long before its tick the newest input arrived, in 1/16 tick; saturates at 127 ticks.
+    pub margin_16: i16,
+    /// The entity that the player acts through, if it has entered.
+    pub own: Option<ShortId>,
+}
+
+/// What every section starts with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SectionHead {
+    /// The simulation.
+    pub source: SourceId,
+    /// Tick of the section's states, up to [`SECTION_AGE_MAX`] older than the packet's.
+    pub tick: Tick,
+    /// Ticks between the usual baseline and `tick`, 0..=31; 0 where all updates are absolute.
+    pub age: u8,
+    /// Whether updates say which of them have another baseline.
+    pub has_exceptions: bool,
+    /// Whether entities say which of them have components in this packet.
+    pub has_components: bool,
+}
+
+/// An entity that comes into view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Enter {
+    /// The session's name for it from now on.
+    pub id: ShortId,
+    /// Its identity.
+    pub global: GlobalId,
+    /// Its state.
+    pub pose: Pose,
+}
+
+/// Which components an entity has, of those that the client may see, and which of them follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ComponentsHead {
+    /// Bits of all that it has. Those that a client holds beyond these are gone.
+    pub present: u64,
+    /// Bits of those whose values follow by ascending id; a subset.
+    pub included: u64,
+}
+
+/// Bits of an enter, without components.
+#[inline]
+#[must_use]
+pub fn enter_bits(enter: &Enter, id_bits: u32) -> usize {
+    (1 + id_bits + 2 + GLOBAL_WIDTHS[global_class(enter.global)] + absolute_bits(&enter.pose)) as usize
+}
+
+/// Bits of [`SnapshotWriter::components`] and the values after it at most, whatever bit they start at.
+#[inline]
+#[must_use]
+pub fn components_bits_max(values: usize, bytes: usize, count: u32) -> usize {
+    1 + 2 * count as usize + values * (COMPONENT_LENGTH_BITS as usize + 7) + bytes * 8
+}
+
+fn global_class(global: GlobalId) -> usize {
+    let needed = 64 - global.0.leading_zeros();
+    GLOBAL_WIDTHS
+        .iter()
+        .position(|&width| width >= needed)
+        .unwrap_or(GLOBAL_WIDTHS.len() - 1)
+}

@@ -1,0 +1,172 @@
+//! What waits to be sent and what is under way, so that every packet renet makes fits our datagram.
+//!
+//! renet fills packets up to 1,200 bytes and more, and packs whatever is due into as few as it can.
+//! So it is given one *batch* of messages at a time, that fits; and because it resends by its clock,
+//! the clock is stepped so that only one batch is due at any instant: a packet is then always a
+//! batch, or what is left of it. The window keeps a Throng peer's limits: no message is given to
+//! renet that the peer's guard would refuse.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::packet::{SMALL_HEAD_BYTES_MAX, varint_bytes};
+use super::{RESEND_AFTER, SendError, held_bytes};
+use crate::limits::{
+    MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX, RELIABLE_RECEIVE_BYTES_MAX, RELIABLE_SEND_BYTES_MAX,
+    RELIABLE_WINDOW_MESSAGES,
+};
+use crate::protocol::ids::Channel;
+
+/// Bytes of the messages in a batch, with the ids and lengths that renet puts before them.
+const BATCH_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - SMALL_HEAD_BYTES_MAX;
+
+/// Queues of one session, and what it has under way.
+#[derive(Debug, Default)]
+pub(super) struct Sender {
+    queues: [Queue; Channel::ALL.len()],
+    /// Batches not known to be acknowledged, by ascending time of sending.
+    under_way: VecDeque<Batch>,
+    /// Per channel, where the batch begins that renet is about to make a packet of.
+    starting: [Option<Start>; Channel::ALL.len()],
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Bytes>,
+    waiting_bytes: usize,
+    /// What the next message given to renet starts at.
+    next: Start,
+}
+
+/// A place in a reliable channel's stream.
+#[derive(Clone, Copy, Debug, Default)]
+struct Start {
+    message: u64,
+    byte: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Batch {
+    channel: Channel,
+    start: Start,
+    /// renet's sequence of the packet that last carried it.
+    sequence: u64,
+    sent_at: Duration,
+}
+
+impl Sender {
+    /// Puts a message into its channel's queue.
+    pub(super) fn push(&mut self, channel: Channel, message: Bytes) -> Result<(), SendError> {
+        if message.is_empty() {
+            return Err(SendError::Empty);
+        }
+        if message.len() > MESSAGE_BYTES_MAX {
+            return Err(SendError::TooLong(message.len()));
+        }
+        let queue = &mut self.queues[channel as usize];
+        let waiting_bytes = queue.waiting_bytes + held_bytes(&message);
+        if waiting_bytes > RELIABLE_SEND_BYTES_MAX {
+            return Err(SendError::Full(channel));
+        }
+        queue.waiting_bytes = waiting_bytes;
+        queue.waiting.push_back(message);
+        Ok(())
+    }
+
+    /// Whether nothing waits and nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.is_empty() && self.queues.iter().all(|queue| queue.waiting.is_empty())
+    }
+
+    /// When renet resends next.
+    pub(super) fn next_resend(&self) -> Option<Duration> {
+        self.under_way.front().map(|batch| batch.sent_at + RESEND_AFTER)
+    }
+
+    /// Readies the batches that renet resends at [`Self::next_resend`]: at most one per channel.
+    pub(super) fn start_resend(&mut self) {
+        let sent_at = self.under_way.front().map(|batch| batch.sent_at);
+        while let Some(batch) = self
+            .under_way
+            .pop_front_if(|batch| Some(batch.sent_at) == sent_at)
+        {
+            self.starting[batch.channel as usize] = Some(batch.start);
+        }
+    }
+
+    /// Gives `send` the next batch of every channel, and answers whether there was any.
+    pub(super) fn start_batches(&mut self, mut send: impl FnMut(Channel, Bytes)) -> bool {
+        let mut any = false;
+        for channel in Channel::ALL {
+            let oldest = self.oldest_under_way(channel);
+            let queue = &mut self.queues[channel as usize];
+            let start = queue.next;
+            let mut room = BATCH_BYTES_MAX;
+            while let Some(message) = queue.pop_if(channel, &mut room, oldest) {
+                self.starting[channel as usize] = Some(start);
+                any = true;
+                send(channel, message);
+            }
+        }
+        any
+    }
+
+    /// Notes that renet made a packet of the batch that was readied for this channel.
+    pub(super) fn note_sent(&mut self, channel: Channel, sequence: u64, sent_at: Duration) {
+        if let Some(start) = self.starting[channel as usize].take() {
+            self.under_way.push_back(Batch {
+                channel,
+                start,
+                sequence,
+                sent_at,
+            });
+        }
+    }
+
+    /// Forgets batches that were readied but of which renet made no packet: all was acknowledged.
+    pub(super) fn finish(&mut self) {
+        self.starting = Default::default();
+    }
+
+    /// Notes acknowledged packets.
+    pub(super) fn acknowledge(&mut self, is_acknowledged: impl Fn(u64) -> bool) {
+        self.under_way.retain(|batch| !is_acknowledged(batch.sequence));
+    }
+
+    fn oldest_under_way(&self, channel: Channel) -> Start {
+        let batches = self.under_way.iter().filter(|batch| batch.channel == channel);
+        let oldest = batches.map(|batch| batch.start).min_by_key(|start| start.message);
+        oldest.unwrap_or(self.queues[channel as usize].next)
+    }
+}
+
+impl Queue {
+    /// Takes the next message if it fits the batch, and the peer takes it while `oldest` is missing.
+    fn pop_if(&mut self, channel: Channel, room: &mut usize, oldest: Start) -> Option<Bytes> {
+        let bytes = self.waiting.front()?.len();
+        let id_bytes = if channel.is_reliable() {
+            varint_bytes(self.next.message)
+        } else {
+            0
+        };
+        let left = room.checked_sub(bytes + varint_bytes(bytes as u64) + id_bytes)?;
+        if channel.is_reliable() {
+            let next = Start {
+                message: self.next.message + 1,
+                byte: self.next.byte + bytes as u64,
+            };
+            if next.message - oldest.message > RELIABLE_WINDOW_MESSAGES
+                || next.byte - oldest.byte > RELIABLE_RECEIVE_BYTES_MAX as u64
+            {
+                return None;
+            }
+            self.next = next;
+        }
+        *room = left;
+        let message = self.waiting.pop_front()?;
+        self.waiting_bytes -= held_bytes(&message);
+        Some(message)
+    }
+}

@@ -1,0 +1,57 @@
+//! An allocator that counts, for the test that the steady state allocates nothing.
+//!
+//! Counts only inside [`counted`] and only on the thread that called it; a program in which
+//! [`CountingAllocator`] is not the global allocator counts nothing.
+#![expect(unsafe_code, reason = "a global allocator cannot be written without it")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+thread_local! {
+    static COUNTING: Cell<bool> = const { Cell::new(false) };
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counted.
+#[derive(Debug)]
+pub struct CountingAllocator;
+
+fn note() {
+    // Without a thread-local (a thread that ends) there is nothing to be measured.
+    let _ = COUNTING.try_with(|counting| {
+        if counting.get() {
+            ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        }
+    });
+}
+
+// SAFETY: every call goes to the system's allocator with unchanged arguments.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: the caller's guarantees are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's guarantees are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note();
+        // SAFETY: the caller's guarantees are passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+/// Runs `work` and returns how often it asked for memory: allocations and reallocations.
+pub fn counted<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let before = ALLOCATIONS.get();
+    let outer = COUNTING.replace(true);
+    let result = work();
+    COUNTING.set(outer);
+    (result, ALLOCATIONS.get() - before)
+}

@@ -1,0 +1,379 @@
+//! `docs/benchmarks.md` and its charts, assembled from the results on disk. Equal results give equal files.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::chart::{Axis, Chart, Scale, Series, Weight};
+use super::peers;
+use super::results::{RowResult, Run, Spread, cpu};
+use super::rows::{CROWD_VISIBLE, Row, Section, Workers};
+use crate::swarm::table::grouped;
+
+/// A row and what was measured for it.
+pub type Measured<'a> = (&'a Row, &'a RowResult);
+
+const INTRODUCTION: &str = "\
+# Benchmarks
+
+Written by `cargo run --release -p throng-tests --bin bench`; the raw results are in
+[`benchmarks/`](benchmarks). Every figure comes from real processes over real, encrypted UDP on loopback:
+the server is the release binary, its clients are the [swarm](../tests/src/swarm/mod.rs), and every bot
+decodes every snapshot. Cells show **min / median / max** of the runs.
+
+- **CPU** is the server process's own CPU time, all threads and the kernel's work for them included, over
+  ticks x clients.
+- **bytes per update** divides *all* UDP payload bytes received by the entities whose values changed.
+- **tick** runs from Receive to Publish, **fan-out** from Publish to the last datagram of that tick.
+- **snapshot age** runs from a tick's publishing to a bot's having read its snapshot from the socket; the
+  swarm's own delays are part of it.
+- **oldest** is the 99th percentile of the age of the oldest value in a mirror.
+";
+
+/// The document.
+#[must_use]
+pub fn assemble(measured: &[Measured<'_>]) -> String {
+    let mut text = INTRODUCTION.to_owned();
+    provenance(&mut text, measured);
+    text.push_str(
+        "\n## The crowd\n\nEvery client owns one entity; all of them move and turn every tick, 20 Hz.\n",
+    );
+    for visible in CROWD_VISIBLE {
+        let _ = write!(
+            text,
+            "\n![Server CPU per client-tick](benchmarks/cpu-{visible}.svg)\n\n\
+             ![Bytes per update](benchmarks/bytes-{visible}.svg)\n"
+        );
+        for workers in Workers::ALL {
+            crowd_table(&mut text, measured, visible, workers);
+        }
+    }
+    peers_table(&mut text);
+    text.push_str("\n## One question each\n");
+    for (row, result) in measured.iter().filter(|(row, _)| row.section == Section::Special) {
+        special(&mut text, row, result);
+    }
+    text
+}
+
+/// Every chart as file name and SVG.
+#[must_use]
+pub fn charts(measured: &[Measured<'_>]) -> Vec<(String, String)> {
+    CROWD_VISIBLE
+        .into_iter()
+        .flat_map(|visible| {
+            [
+                (format!("cpu-{visible}.svg"), cpu_chart(measured, visible).svg()),
+                (
+                    format!("bytes-{visible}.svg"),
+                    bytes_chart(measured, visible).svg(),
+                ),
+            ]
+        })
+        .collect()
+}
+
+fn provenance(text: &mut String, measured: &[Measured<'_>]) {
+    let all: BTreeSet<String> = measured
+        .iter()
+        .map(|(_, result)| {
+            let from = &result.provenance;
+            format!(
+                "{}; {}; commit {}, {}",
+                from.machine, from.placement, from.commit, from.date
+            )
+        })
+        .collect();
+    text.push_str("\nMeasured on:\n");
+    for line in all {
+        let _ = writeln!(text, "- {line}");
+    }
+}
+
+fn in_crowd<'a>(
+    measured: &'a [Measured<'a>],
+    visible: u32,
+    workers: Workers,
+) -> impl Iterator<Item = &'a Measured<'a>> {
+    measured
+        .iter()
+        .filter(move |(row, _)| row.section == Section::Crowd { visible, workers })
+}
+
+fn crowd_table(text: &mut String, measured: &[Measured<'_>], visible: u32, workers: Workers) {
+    if in_crowd(measured, visible, workers).next().is_none() {
+        return;
+    }
+    let _ = write!(
+        text,
+        "\n### {visible} visible, {}\n\n\
+         | clients | CPU us per client-tick | Hz | tick p99 ms | fan-out p99 ms | age p50 ms | age p99 ms \
+         | bytes per update | bytes/client/s | seen | RSS MiB | threads, of a core |\n\
+         |---:|---|---|---|---|---|---|---|---|---:|---:|---|\n",
+        workers.title()
+    );
+    for (row, result) in in_crowd(measured, visible, workers) {
+        let Some(run) = result.typical() else { continue };
+        let _ = writeln!(
+            text,
+            "| {}{} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {:.1} | {} |",
+            grouped(u64::from(row.clients)),
+            trouble(result),
+            cell(result, cpu, 2),
+            cell(result, |run| run.report.tick_hz, 2),
+            cell(result, |run| run.report.tick_ms_p99, 2),
+            cell(result, |run| run.report.fanout_ms_p99, 2),
+            cell(result, |run| run.report.snapshot_age_ms_p50, 2),
+            cell(result, |run| run.report.snapshot_age_ms_p99, 2),
+            cell(result, |run| run.report.bytes_per_update, 2),
+            cell(result, |run| run.report.down_bytes_per_client_s, 0),
+            run.report.visible_mean,
+            run.report.server_rss_mib,
+            threads(run),
+        );
+    }
+}
+
+fn peers_table(text: &mut String) {
+    text.push_str(
+        "\n### The peers\n\nThe same workload with 50 visible, measured in November 2026 on a 2-core AMD EPYC \
+         machine. Position and yaw only; Throng sends the velocity too.\n\n\
+         | system | clients | CPU us per client-tick | Hz held | bytes per update |\n|---|---:|---:|---:|---:|\n",
+    );
+    for peer in peers::ALL {
+        for point in peer.points {
+            let bytes = point
+                .bytes_per_update
+                .map_or_else(String::new, |bytes| bytes.to_string());
+            let clients = grouped(point.clients as u64);
+            let _ = writeln!(
+                text,
+                "| {} | {clients} | {} | {} | {bytes} |",
+                peer.name, point.cpu_us, point.hz
+            );
+        }
+    }
+}
+
+fn special(text: &mut String, row: &Row, result: &RowResult) {
+    let Some(run) = result.typical() else { return };
+    let _ = write!(
+        text,
+        "\n### {}{}\n\n`throng-server {}`\\\n`swarm {}`\n\n| figure | min / median / max |\n|---|---|\n",
+        row.title,
+        trouble(result),
+        result.server,
+        result.swarm
+    );
+    type Figure = (&'static str, fn(&Run) -> f64, usize);
+    let figures: [Figure; 20] = [
+        ("clients connected", |run| run.report.clients_connected as f64, 0),
+        ("clients lost", |run| run.report.clients_lost as f64, 0),
+        ("CPU, us per client-tick", cpu, 2),
+        (
+            "CPU, ms per tick, whole server",
+            |run| run.server_cores * 1e3 / run.report.tick_hz.max(1e-9),
+            2,
+        ),
+        ("CPU, cores", |run| run.server_cores, 3),
+        ("tick rate, Hz", |run| run.report.tick_hz, 2),
+        ("tick p50, ms", |run| run.report.tick_ms_p50, 3),
+        ("tick p99, ms", |run| run.report.tick_ms_p99, 3),
+        ("tick max, ms", |run| run.report.tick_ms_max, 3),
+        ("fan-out p99, ms", |run| run.report.fanout_ms_p99, 2),
+        ("input to queue p99, us", |run| run.report.input_queue_us_p99, 0),
+        ("snapshot age p50, ms", |run| run.report.snapshot_age_ms_p50, 2),
+        ("snapshot age p99, ms", |run| run.report.snapshot_age_ms_p99, 2),
+        ("oldest p99, ms", |run| run.report.oldest_visible_ms_p99, 1),
+        ("entities seen", |run| run.report.visible_mean, 1),
+        (
+            "updates per client and second",
+            |run| run.report.updates_per_client_s,
+            0,
+        ),
+        ("bytes per update", |run| run.report.bytes_per_update, 2),
+        (
+            "bytes per client and second, down",
+            |run| run.report.down_bytes_per_client_s,
+            0,
+        ),
+        (
+            "decode and value errors",
+            |run| (run.report.decode_errors + run.report.value_errors) as f64,
+            0,
+        ),
+        ("RSS, MiB", |run| run.report.server_rss_mib, 1),
+    ];
+    for (name, figure, digits) in figures {
+        let _ = writeln!(text, "| {name} | {} |", cell(result, figure, digits));
+    }
+    let _ = writeln!(text, "| threads, of a core | {} |", threads(run));
+}
+
+/// Min, median and max; one figure where they look the same.
+fn cell(result: &RowResult, figure: impl Fn(&Run) -> f64, digits: usize) -> String {
+    let Some(Spread { min, median, max }) = result.spread(figure) else {
+        return "-".to_owned();
+    };
+    let shown = [min, median, max].map(|value| format!("{value:.digits$}"));
+    if shown[0] == shown[2] {
+        return format!("**{}**", shown[1]);
+    }
+    format!("{} / **{}** / {}", shown[0], shown[1], shown[2])
+}
+
+fn threads(run: &Run) -> String {
+    let busy = run.threads.iter().filter(|thread| thread.cores >= 0.005);
+    let shown: Vec<String> = busy
+        .map(|thread| format!("{} {:.0} %", thread.name, thread.cores * 100.0))
+        .collect();
+    shown.join(", ")
+}
+
+/// A mark at rows whose figures must not be taken for good.
+fn trouble(result: &RowResult) -> String {
+    if result.is_clean() {
+        return String::new();
+    }
+    let worst = |figure: fn(&Run) -> u64| result.runs.iter().map(figure).max().unwrap_or(0);
+    format!(
+        " (lost {}, decode errors {}, value errors {})",
+        worst(|run| run.report.clients_lost),
+        worst(|run| run.report.decode_errors),
+        worst(|run| run.report.value_errors)
+    )
+}
+
+fn crowd_series(measured: &[Measured<'_>], visible: u32, figure: fn(&Run) -> f64) -> Vec<Series> {
+    Workers::ALL
+        .into_iter()
+        .map(|workers| Series {
+            label: format!("Throng, {}", workers.title()),
+            points: in_crowd(measured, visible, workers)
+                .filter_map(|(row, result)| Some((f64::from(row.clients), result.spread(figure)?.median)))
+                .collect(),
+            weight: Weight::Subject,
+        })
+        .collect()
+}
+
+fn peer_series(figure: fn(&peers::PeerPoint) -> Option<f64>) -> impl Iterator<Item = Series> {
+    peers::ALL.into_iter().map(move |peer| Series {
+        label: peer.name.to_owned(),
+        points: peer
+            .points
+            .iter()
+            .filter_map(|point| Some((point.clients, figure(point)?)))
+            .collect(),
+        weight: if peer == peers::FLOOR {
+            Weight::Bound
+        } else {
+            Weight::Peer
+        },
+    })
+}
+
+fn cpu_chart(measured: &[Measured<'_>], visible: u32) -> Chart {
+    let mut series = crowd_series(measured, visible, cpu);
+    series.extend(peer_series(|point| Some(point.cpu_us)));
+    Chart {
+        title: "Server CPU per client and tick".to_owned(),
+        subtitle: format!(
+            "crowd at 20 Hz, {visible} visible (peers: 50), all threads and the kernel; lower is better"
+        ),
+        x: Axis {
+            label: "clients".to_owned(),
+            scale: Scale::Logarithmic,
+        },
+        y: Axis {
+            label: "microseconds".to_owned(),
+            scale: Scale::Logarithmic,
+        },
+        series,
+    }
+}
+
+fn bytes_chart(measured: &[Measured<'_>], visible: u32) -> Chart {
+    let mut series = crowd_series(measured, visible, |run| run.report.bytes_per_update);
+    series.extend(peer_series(|point| point.bytes_per_update));
+    Chart {
+        title: "Bytes per visible update".to_owned(),
+        subtitle: format!(
+            "all UDP payload over entities updated, {visible} visible (peers: 50); lower is better"
+        ),
+        x: Axis {
+            label: "clients".to_owned(),
+            scale: Scale::Logarithmic,
+        },
+        y: Axis {
+            label: "bytes".to_owned(),
+            scale: Scale::Linear,
+        },
+        series,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::Provenance;
+    use super::super::rows;
+    use super::*;
+    use crate::swarm::report::Report;
+
+    fn result(row: &Row, cpus: &[f64], lost: u64) -> RowResult {
+        let run = |cpu_us| Run {
+            report: Report {
+                server_cpu_us_per_client_tick: cpu_us,
+                clients_lost: lost,
+                ..Report::default()
+            },
+            threads: Vec::new(),
+            server_cores: 0.25,
+            overruns: 0,
+        };
+        RowResult {
+            name: row.name.clone(),
+            provenance: Provenance {
+                commit: "abc1234".to_owned(),
+                ..Provenance::default()
+            },
+            server: "--scene crowd".to_owned(),
+            swarm: "--clients 10".to_owned(),
+            runs: cpus.iter().map(|cpu_us| run(*cpu_us)).collect(),
+        }
+    }
+
+    #[test]
+    fn what_was_measured_is_shown_and_nothing_else() {
+        let rows = rows::all();
+        let crowd = result(&rows[0], &[6.0, 5.5, 7.25], 0);
+        let special = rows.last().unwrap();
+        let lossy = result(special, &[9.0], 2);
+        let text = assemble(&[(&rows[0], &crowd), (special, &lossy)]);
+        assert!(text.contains("| 10 | 5.50 / **6.00** / 7.25 |"), "{text}");
+        assert!(
+            text.contains(&format!("### {} (lost 2,", special.title)),
+            "{text}"
+        );
+        assert!(text.contains("commit abc1234"));
+        assert!(!text.contains("2 workers\n"), "no empty tables");
+    }
+
+    #[test]
+    fn charts_hold_ours_and_the_peers() {
+        let rows = rows::all();
+        let crowd = result(&rows[0], &[6.0], 0);
+        let charts = charts(&[(&rows[0], &crowd)]);
+        assert_eq!(charts.len(), 2 * CROWD_VISIBLE.len());
+        let (name, svg) = &charts[0];
+        assert_eq!(name, "cpu-50.svg");
+        for label in [
+            "Throng, inline",
+            "bevy_replicon 0.44",
+            "lightyear 0.30",
+            "floor program",
+        ] {
+            assert!(svg.contains(label), "{label}");
+        }
+        assert!(!svg.contains("Throng, 2 workers"), "not measured, not drawn");
+    }
+}

@@ -1,0 +1,65 @@
+//! The benchmark's command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Measures Throng and writes docs/benchmarks.md.
+///
+/// Starts a release server and the swarm on free ports of this machine, row after row. Results are kept as
+/// JSON in docs/benchmarks/, so that rows can be measured again one by one; the document and its charts are
+/// always assembled from all of them.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "bench", version)]
+pub struct BenchFlags {
+    /// Measure only rows whose name contains this; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+
+    /// One short run a row instead of three full ones: to try things out, not to publish.
+    #[arg(long)]
+    pub quick: bool,
+
+    /// Runs of each row.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub runs: u32,
+
+    /// Measured seconds of each run.
+    #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub seconds: u32,
+
+    /// List the rows and do nothing.
+    #[arg(long)]
+    pub list: bool,
+
+    /// Measure nothing; assemble the document from the results on disk.
+    #[arg(long)]
+    pub assemble: bool,
+
+    /// Leave the placement of the processes to the system; else the swarm gets the last processor to itself
+    /// and the server all others.
+    #[arg(long)]
+    pub no_pinning: bool,
+
+    /// Folder of the document; results go to its subfolder `benchmarks`.
+    #[arg(long, value_name = "DIR", default_value = "docs")]
+    pub docs: PathBuf,
+}
+
+impl BenchFlags {
+    /// Runs a row and seconds a run, `--quick` considered.
+    #[must_use]
+    pub fn effort(&self) -> (u32, u32) {
+        if self.quick {
+            (1, self.seconds.min(6))
+        } else {
+            (self.runs, self.seconds)
+        }
+    }
+
+    /// Whether a row of this name is wanted.
+    #[must_use]
+    pub fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|part| name.contains(part.as_str()))
+    }
+}

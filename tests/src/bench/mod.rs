@@ -1,0 +1,152 @@
+//! The benchmarks behind `docs/benchmarks.md`: which rows there are, how one is run, what the document says.
+//!
+//! Each run is a fresh server process and a fresh swarm process. A row's results replace only that row's
+//! file, and the document is assembled from all files, so that one row can be measured again alone.
+
+pub mod chart;
+pub mod document;
+pub mod flags;
+pub mod machine;
+pub mod peers;
+pub mod processes;
+pub mod results;
+pub mod rows;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::swarm::Readings;
+use crate::swarm::report::Report;
+use flags::BenchFlags;
+use processes::Placement;
+use results::{RowResult, Run};
+use rows::Row;
+
+/// Does what the command line asks for.
+pub fn run(flags: &BenchFlags) -> Result<()> {
+    let rows = rows::all();
+    let wanted: Vec<&Row> = rows.iter().filter(|row| flags.wants(&row.name)).collect();
+    let mut out = io::stdout();
+    if flags.list {
+        for row in wanted {
+            writeln!(out, "{:<28} {}", row.name, row.title)?;
+        }
+        return Ok(());
+    }
+    let folder = flags.docs.join("benchmarks");
+    if !flags.assemble {
+        let swarm = processes::build_swarm()?;
+        let placement = Placement::choose(!flags.no_pinning);
+        for (index, row) in wanted.iter().enumerate() {
+            writeln!(
+                out,
+                "[{}/{}] {}: {}",
+                index + 1,
+                wanted.len(),
+                row.name,
+                row.title
+            )?;
+            let result = measure(row, flags, &swarm, placement)?;
+            results::save(&folder, &result)?;
+            // After every row: a long benchmark that is interrupted leaves a document of what it has.
+            write_document(&flags.docs, &rows)?;
+        }
+    }
+    write_document(&flags.docs, &rows)
+}
+
+/// All runs of one row.
+fn measure(row: &Row, flags: &BenchFlags, swarm: &Path, placement: Placement) -> Result<RowResult> {
+    let (runs, seconds) = flags.effort();
+    let mut result = RowResult {
+        name: row.name.clone(),
+        provenance: machine::provenance(&placement.describe()),
+        server: row.server.join(" "),
+        swarm: swarm_arguments(row, seconds).join(" "),
+        runs: Vec::new(),
+    };
+    for number in 1..=runs {
+        let run = run_once(row, seconds, swarm, placement)
+            .with_context(|| format!("{}, run {number}", row.name))?;
+        writeln!(
+            io::stdout(),
+            "      run {number}: {:.2} us per client-tick, {:.2} Hz, {:.2} B per update, age p99 {:.1} ms, lost {}",
+            results::cpu(&run),
+            run.report.tick_hz,
+            run.report.bytes_per_update,
+            run.report.snapshot_age_ms_p99,
+            run.report.clients_lost,
+        )?;
+        result.runs.push(run);
+    }
+    Ok(result)
+}
+
+fn swarm_arguments(row: &Row, seconds: u32) -> Vec<String> {
+    let mut arguments = vec![
+        "--clients".to_owned(),
+        row.clients.to_string(),
+        "--seconds".to_owned(),
+        seconds.to_string(),
+    ];
+    arguments.extend(row.swarm.iter().cloned());
+    arguments
+}
+
+/// One server, one swarm.
+fn run_once(row: &Row, seconds: u32, swarm: &Path, placement: Placement) -> Result<Run> {
+    let server = placement.start_server(&row.server)?;
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let (report_file, readings_file) = (
+        folder.path().join("report.json"),
+        folder.path().join("readings.json"),
+    );
+    let mut arguments = swarm_arguments(row, seconds);
+    arguments.extend(["--server".to_owned(), server.http().to_string()]);
+    arguments.extend(["--json".to_owned(), report_file.display().to_string()]);
+    arguments.extend(["--readings".to_owned(), readings_file.display().to_string()]);
+    placement.run_swarm(swarm, &arguments)?;
+    let (status, log) = server.stop()?;
+    ensure!(status.success(), "the server ended with {status}:\n{log}");
+
+    let report: Report = read_json(&report_file)?;
+    let readings: Readings = read_json(&readings_file)?;
+    let elapsed_us = readings
+        .after
+        .uptime_us
+        .saturating_sub(readings.before.uptime_us)
+        .max(1);
+    Ok(Run {
+        report,
+        threads: results::thread_shares(&readings.before, &readings.after),
+        server_cores: readings.after.cpu_us.saturating_sub(readings.before.cpu_us) as f64 / elapsed_us as f64,
+        overruns: readings.after.overruns.saturating_sub(readings.before.overruns),
+    })
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let json = fs::read_to_string(path).context("the swarm wrote no report")?;
+    serde_json::from_str(&json).context("the swarm's report is not what this benchmark reads")
+}
+
+fn write_document(docs: &Path, rows: &[Row]) -> Result<()> {
+    let folder = docs.join("benchmarks");
+    let mut results = Vec::new();
+    for row in rows {
+        if let Some(result) = results::load(&folder, &row.name)? {
+            results.push((row, result));
+        }
+    }
+    let measured: Vec<document::Measured<'_>> = results.iter().map(|(row, result)| (*row, result)).collect();
+    for (name, svg) in document::charts(&measured) {
+        let path = folder.join(name);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let path = docs.join("benchmarks.md");
+    fs::write(&path, document::assemble(&measured))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,192 @@
+//! What is benchmarked: every row of `docs/benchmarks.md`, with the command lines that measure it.
+
+/// How the server's net work is arranged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// The simulation's thread does everything (`--workers 0`).
+    Inline,
+    /// This many net worker threads.
+    Threads(u8),
+}
+
+impl Workers {
+    /// Every arrangement that the crowd is measured with.
+    pub const ALL: [Self; 3] = [Self::Inline, Self::Threads(1), Self::Threads(2)];
+
+    /// For headings and legends.
+    #[must_use]
+    pub fn title(self) -> String {
+        match self {
+            Self::Inline => "inline".to_owned(),
+            Self::Threads(1) => "1 worker".to_owned(),
+            Self::Threads(count) => format!("{count} workers"),
+        }
+    }
+
+    fn slug(self) -> String {
+        match self {
+            Self::Inline => "inline".to_owned(),
+            Self::Threads(count) => format!("workers{count}"),
+        }
+    }
+
+    fn count(self) -> u8 {
+        match self {
+            Self::Inline => 0,
+            Self::Threads(count) => count,
+        }
+    }
+}
+
+/// Where in the document a row stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// The crowd over the number of clients, one table for each view size and arrangement.
+    Crowd {
+        /// Entities a client sees, on average.
+        visible: u32,
+        /// The server's arrangement.
+        workers: Workers,
+    },
+    /// A row that answers one question.
+    Special,
+}
+
+/// One benchmark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// File name of its results, and what `--only` selects by.
+    pub name: String,
+    /// What it measures, for the document.
+    pub title: String,
+    /// Its place.
+    pub section: Section,
+    /// Bots.
+    pub clients: u32,
+    /// Arguments of the server beside its addresses.
+    pub server: Vec<String>,
+    /// Arguments of the swarm beside clients, seconds and addresses.
+    pub swarm: Vec<String>,
+}
+
+/// Clients of the crowd's rows.
+pub const CROWD_CLIENTS: [u32; 8] = [10, 50, 100, 200, 500, 1_000, 2_000, 5_000];
+/// View sizes of the crowd's rows.
+pub const CROWD_VISIBLE: [u32; 2] = [50, 60];
+
+/// Every row, in the document's order.
+#[must_use]
+pub fn all() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for visible in CROWD_VISIBLE {
+        for workers in Workers::ALL {
+            for clients in CROWD_CLIENTS {
+                rows.push(crowd(clients, visible, workers));
+            }
+        }
+    }
+    rows.extend(special());
+    rows
+}
+
+fn crowd(clients: u32, visible: u32, workers: Workers) -> Row {
+    // A few clients alone are too few to see that many: the others move by themselves.
+    let entities = clients.max(visible + 1);
+    let workers_flag = workers.count();
+    let server = format!("--workers {workers_flag} --scene crowd --entities {entities} --visible {visible}");
+    Row {
+        name: format!("crowd-{visible}-{}-{clients}", workers.slug()),
+        title: format!("{clients} clients, {visible} visible, {}", workers.title()),
+        section: Section::Crowd { visible, workers },
+        clients,
+        server: words(&server),
+        swarm: Vec::new(),
+    }
+}
+
+fn special() -> Vec<Row> {
+    let crowd_60 = "--workers 1 --scene crowd --entities 1000 --visible 60";
+    let row = |name: &str, title: &str, clients, server: &str, swarm: &str| Row {
+        name: name.to_owned(),
+        title: title.to_owned(),
+        section: Section::Special,
+        clients,
+        server: words(server),
+        swarm: words(swarm),
+    };
+    vec![
+        row(
+            "entities-10000",
+            "1,000 clients, 10,000 moving entities, 100 visible",
+            1_000,
+            "--workers 1 --scene crowd --entities 10000 --visible 100",
+            "",
+        ),
+        row(
+            "tick-60hz",
+            "1,000 clients at 60 Hz, 60 visible",
+            1_000,
+            &format!("{crowd_60} --tick-rate 60"),
+            "",
+        ),
+        row(
+            "static-100000",
+            "100,000 entities, nothing moves, 10 clients",
+            10,
+            "--workers 1 --scene static --entities 100000",
+            "",
+        ),
+        row(
+            "hotspot-2000",
+            "2,000 clients in one view",
+            2_000,
+            "--workers 1 --scene hotspot --entities 2000 --bandwidth 65536",
+            "",
+        ),
+        row(
+            "idle-10000",
+            "10,000 idle connections",
+            10_000,
+            "--workers 1 --scene idle",
+            "--idle",
+        ),
+        row(
+            "ping-150",
+            "150 ms round trip (75 ms each way)",
+            1_000,
+            crowd_60,
+            "--latency 75",
+        ),
+        row("latency-150", "150 ms each way", 1_000, crowd_60, "--latency 150"),
+        row(
+            "loss-5",
+            "5 % loss and 75 ms each way, 20 ms jitter",
+            1_000,
+            crowd_60,
+            "--loss 0.05 --latency 75 --jitter 20",
+        ),
+    ]
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_file_names_and_unique() {
+        let rows = all();
+        let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names.len(), rows.len());
+        assert!(
+            names
+                .iter()
+                .all(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
+        );
+        assert_eq!(rows.len(), 8 * 2 * 3 + special().len());
+    }
+}

@@ -1,0 +1,24 @@
+//! The bot swarm; see `--help`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use throng_tests::swarm::{self, flags::SwarmFlags, table};
+
+fn main() -> anyhow::Result<ExitCode> {
+    let flags = SwarmFlags::parse();
+    let report = swarm::run(&flags)?;
+    let title = format!(
+        "{} bots at {}",
+        table::grouped(u64::from(flags.clients)),
+        flags.server
+    );
+    let drawn = table::draw(&report, &title, table::stdout_is_colourful());
+    io::stdout().write_all(drawn.as_bytes())?;
+    Ok(if report.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

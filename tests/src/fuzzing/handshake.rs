@@ -1,0 +1,235 @@
+//! Netcode under fire: handshakes whose every datagram may be mangled on the way, and connect tokens.
+
+use std::{
+    collections::VecDeque,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use throng_shared::netcode::{
+    ClientNetcode, ConnectToken, Entropy, PROTOCOL_ID, Reply, SEAL_HEAD_BYTES, SEAL_TAIL_BYTES,
+    ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId, TokenRequest, USER_DATA_BYTES,
+};
+
+/// The key that the fuzzed server and its tokens share.
+const PRIVATE_KEY: [u8; 32] = [7; 32];
+const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5_000);
+/// The time that tokens are made at, seconds since 1970.
+const UNIX_S: u64 = 1_800_000_000;
+/// Most steps of one run.
+const STEPS_MAX: usize = 256;
+/// Most datagrams on the way in one direction.
+const IN_FLIGHT_MAX: usize = 16;
+
+fn entropy(seed: u8) -> Entropy {
+    Entropy::from_seed([seed; 32])
+}
+
+fn token(client_id: u64, timeout_s: i32) -> ConnectToken {
+    let request = TokenRequest {
+        protocol_id: PROTOCOL_ID,
+        client_id,
+        addresses: &[SERVER],
+        expire_s: 30,
+        timeout_s,
+        user_data: &[9; USER_DATA_BYTES],
+        private_key: &PRIVATE_KEY,
+    };
+    ConnectToken::generate(UNIX_S, &request, &mut entropy(client_id as u8)).expect("one address is a token")
+}
+
+/// A server, two clients and what is on the way between them.
+struct Wire {
+    now: Duration,
+    server: ServerNetcode,
+    clients: [ClientNetcode; 2],
+    up: VecDeque<(SocketAddr, Vec<u8>)>,
+    down: VecDeque<(SocketAddr, Vec<u8>)>,
+    sessions: Vec<SessionId>,
+}
+
+fn client_address(client: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, 1], 1_000 + client as u16))
+}
+
+fn push(queue: &mut VecDeque<(SocketAddr, Vec<u8>)>, address: SocketAddr, datagram: &[u8]) {
+    if queue.len() < IN_FLIGHT_MAX {
+        queue.push_back((address, datagram.to_vec()));
+    }
+}
+
+impl Wire {
+    fn new() -> Self {
+        let config = ServerNetcodeConfig {
+            sessions_max: 2,
+            ..ServerNetcodeConfig::new(PRIVATE_KEY, vec![SERVER])
+        };
+        let client = |id| ClientNetcode::new(Duration::ZERO, &token(id, 5));
+        Self {
+            now: Duration::ZERO,
+            server: ServerNetcode::new(config, &mut entropy(1)),
+            clients: [client(1), client(2)],
+            up: VecDeque::new(),
+            down: VecDeque::new(),
+            sessions: Vec::new(),
+        }
+    }
+
+    fn to_server(&mut self, from: SocketAddr, mut datagram: Vec<u8>) {
+        let length = datagram.len();
+        let mut reply = Reply::new();
+        let unix_s = UNIX_S + self.now.as_secs();
+        match self
+            .server
+            .receive(self.now, unix_s, from, &mut datagram, &mut reply)
+        {
+            ServerReceived::Connected { session, .. } => self.sessions.push(session),
+            ServerReceived::Payload { payload, .. } => assert!(!payload.is_empty()),
+            _ => {}
+        }
+        assert!(
+            reply.as_slice().len() <= length,
+            "{} bytes answered {length}",
+            reply.as_slice().len()
+        );
+        if !reply.is_empty() {
+            push(&mut self.down, from, reply.as_slice());
+        }
+        assert!(self.server.connected() <= 2, "more sessions than allowed");
+    }
+
+    fn to_client(&mut self, client: usize, mut datagram: Vec<u8>) {
+        self.clients[client].receive(self.now, &mut datagram);
+    }
+
+    /// Lets `by` pass on both sides.
+    fn advance(&mut self, by: Duration) {
+        self.now += by;
+        let down = &mut self.down;
+        self.server.update(
+            self.now,
+            &mut |to, datagram| push(down, to, datagram),
+            &mut |_| {},
+        );
+        for (client, netcode) in self.clients.iter_mut().enumerate() {
+            let up = &mut self.up;
+            let _ = netcode.update(self.now, &mut |_, datagram| {
+                push(up, client_address(client), datagram)
+            });
+        }
+    }
+
+    fn send_payloads(&mut self, payload: &[u8]) {
+        let mut buffer = vec![0; SEAL_HEAD_BYTES + payload.len() + SEAL_TAIL_BYTES];
+        let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + payload.len();
+        for (client, netcode) in self.clients.iter_mut().enumerate() {
+            buffer[range.clone()].copy_from_slice(payload);
+            if let Ok(sealed) = netcode.seal(self.now, &mut buffer, range.clone()) {
+                push(&mut self.up, client_address(client), &buffer[sealed]);
+            }
+        }
+        for &session in &self.sessions {
+            buffer[range.clone()].copy_from_slice(payload);
+            let Some(address) = self.server.address(session) else {
+                continue;
+            };
+            if let Ok(sealed) = self.server.seal(session, self.now, &mut buffer, range.clone()) {
+                push(&mut self.down, address, &buffer[sealed]);
+            }
+        }
+    }
+}
+
+/// Changes a datagram as `damage` says: nothing, one byte, cut short, made longer.
+fn mangle(mut datagram: Vec<u8>, damage: u8, at: u8) -> Vec<u8> {
+    let place = usize::from(at) * datagram.len() / 256;
+    match damage {
+        0..=199 => {}
+        200..=219 => {
+            if let Some(byte) = datagram.get_mut(place) {
+                *byte ^= damage;
+            }
+        }
+        220..=239 => datagram.truncate(place),
+        _ => datagram.resize(datagram.len() + usize::from(at), damage),
+    }
+    datagram
+}
+
+/// Datagrams from anywhere, to a server and to two clients in any state: no panic, no answer longer than what
+/// it answers, no session above the bound. Every third byte is a step, the two after it are its arguments.
+pub fn datagrams(data: &[u8]) {
+    let mut wire = Wire::new();
+    for step in data.chunks_exact(3).take(STEPS_MAX) {
+        let &[what, first, second] = step else { continue };
+        match what % 8 {
+            0 => wire.advance(Duration::from_millis(u64::from(first) * 16)),
+            1 | 2 => {
+                if let Some((from, datagram)) = wire.up.pop_front() {
+                    wire.to_server(from, mangle(datagram, first, second));
+                }
+            }
+            3 | 4 => {
+                if let Some((to, datagram)) = wire.down.pop_front() {
+                    let client = usize::from(to.port() != client_address(0).port());
+                    wire.to_client(client, mangle(datagram, first, second));
+                }
+            }
+            // A datagram arrives a second time, perhaps from another address.
+            5 => {
+                if let Some((from, datagram)) = wire.up.back().cloned() {
+                    let from = if first & 1 == 0 {
+                        from
+                    } else {
+                        client_address(usize::from(second))
+                    };
+                    wire.to_server(from, datagram);
+                }
+            }
+            6 => wire.send_payloads(&data[..data.len().min(1 + usize::from(first))]),
+            _ => {
+                let random = data[..data.len().min(usize::from(first))].to_vec();
+                wire.to_server(client_address(usize::from(second)), random.clone());
+                wire.to_client(usize::from(second & 1), random);
+            }
+        }
+    }
+}
+
+/// Connect tokens: any bytes are refused or read back equal, and a client survives every token that is read.
+pub fn tokens(data: &[u8]) {
+    if let Ok(token) = ConnectToken::from_bytes(data) {
+        let again = ConnectToken::from_bytes(&token.to_bytes()[..]);
+        assert!(
+            again.is_ok_and(|again| again == token),
+            "a token changed on the way"
+        );
+        try_token(&token);
+    }
+    // A real token with the input written over a part of it gets further than random bytes.
+    let mut bytes = token(3, 5).to_bytes();
+    let Some((place, overlay)) = data.split_first_chunk::<2>() else {
+        return;
+    };
+    let place = usize::from(u16::from_le_bytes(*place)) % bytes.len();
+    let length = overlay.len().min(bytes.len() - place);
+    bytes[place..place + length].copy_from_slice(&overlay[..length]);
+    if let Ok(token) = ConnectToken::from_bytes(&bytes[..]) {
+        try_token(&token);
+    }
+}
+
+/// Shows a token to a server as a client would, over a minute.
+fn try_token(token: &ConnectToken) {
+    let mut wire = Wire::new();
+    wire.clients[0] = ClientNetcode::new(Duration::ZERO, token);
+    for _ in 0..12 {
+        wire.advance(Duration::from_secs(5));
+        while let Some((from, datagram)) = wire.up.pop_front() {
+            wire.to_server(from, datagram);
+        }
+        while let Some((to, datagram)) = wire.down.pop_front() {
+            wire.to_client(usize::from(to.port() != client_address(0).port()), datagram);
+        }
+    }
+}

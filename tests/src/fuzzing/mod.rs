@@ -1,0 +1,121 @@
+//! What the fuzz targets run: one function from bytes to a verdict for everything that reads a peer's bytes.
+//!
+//! A function panics when what it tests breaks a promise, and returns otherwise. The targets in `tests/fuzz`
+//! only call these, so that an ordinary test replays the corpora without a fuzzer.
+
+mod handshake;
+
+pub use handshake::{datagrams, tokens};
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use throng_client::mirror::{Mirror, MirrorConfig};
+use throng_shared::{
+    limits::{DATAGRAM_BYTES_MAX, KNOWN_MAX, PAYLOAD_BYTES_MAX},
+    protocol::{
+        hello::{Goodbye, HELLO_BYTES_MAX, Hello, Welcome},
+        ids::Channel,
+        input::{INPUT_PACKET_BYTES_MAX, InputPacket},
+    },
+    reliable::Reliable,
+    tick::Tick,
+};
+
+/// A target: what it is called under `tests/fuzz/corpus`, and what it runs.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 5] = [
+    ("datagrams", datagrams),
+    ("renet_guard", renet_guard),
+    ("snapshots", snapshots),
+    ("inputs", inputs),
+    ("tokens", tokens),
+];
+
+/// Most packets that one run takes: enough for every state, few enough for speed.
+const PACKETS_MAX: usize = 64;
+
+/// Cuts fuzz input into packets: two bytes of length (little endian, taken modulo the datagram's size), then
+/// the packet. What is missing at the end is simply shorter.
+fn packets(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = data;
+    std::iter::from_fn(move || {
+        let (length, tail) = rest.split_first_chunk::<2>()?;
+        let length = usize::from(u16::from_le_bytes(*length)) % (DATAGRAM_BYTES_MAX + 1);
+        let (packet, tail) = tail.split_at(length.min(tail.len()));
+        rest = tail;
+        Some(packet)
+    })
+    .take(PACKETS_MAX)
+}
+
+/// Reliable packets of an authenticated peer, to the guard and the renet behind it: no panic, and no packet
+/// or message beyond its bound. After an error the session is over, as it is on a worker.
+pub fn renet_guard(data: &[u8]) {
+    let mut reliable = Reliable::new();
+    // With something unacknowledged, acknowledgements mean something.
+    for channel in Channel::ALL {
+        reliable
+            .send(channel, Bytes::from_static(b"hello"))
+            .expect("an empty channel has room");
+    }
+    for (count, packet) in (1_u32..).zip(packets(data)) {
+        if reliable.receive(packet).is_err() {
+            return;
+        }
+        // A bit of the input decides whether the messages are taken at once or pile up for a while.
+        if packet.last().is_none_or(|last| last & 1 == 0) {
+            while let Some((_, message)) = reliable.pop() {
+                assert!(!message.is_empty(), "an empty message was delivered");
+            }
+        }
+        let check = |packet: &[u8]| assert!(packet.len() <= PAYLOAD_BYTES_MAX, "{} bytes", packet.len());
+        if reliable
+            .poll(Duration::from_millis(50) * count, PAYLOAD_BYTES_MAX, check)
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Snapshot packets in a row, to one client's mirror: no panic, no more entities than short ids.
+pub fn snapshots(data: &[u8]) {
+    let (config, data) = data.split_first_chunk::<4>().unwrap_or((&[0; 4], data));
+    let mut mirror = Mirror::new(&MirrorConfig {
+        tick_rate: u16::from(config[0] % 128) + 1,
+        components: u32::from(config[1] % 65),
+        tick: Tick(u32::from(u16::from_le_bytes([config[2], config[3]]))),
+    });
+    for packet in packets(data) {
+        // A refused packet ends nothing: a client that keeps listening must survive it too.
+        let _ = mirror.receive(packet, &mut ());
+        assert!(mirror.len() <= KNOWN_MAX + 1, "{} entities", mirror.len());
+        assert_eq!(mirror.entities().count(), mirror.len());
+    }
+}
+
+/// The packets that a client and a server read besides snapshots: what decodes, encodes to an equal value.
+pub fn inputs(data: &[u8]) {
+    if let Ok(packet) = InputPacket::read(data) {
+        let mut out = [0; INPUT_PACKET_BYTES_MAX];
+        let length = packet.write(&mut out);
+        assert_eq!(InputPacket::read(&out[..length]), Ok(packet));
+    }
+    let mut out = [0; HELLO_BYTES_MAX];
+    if let Ok(hello) = Hello::read(data) {
+        let length = hello.write(&mut out);
+        assert_eq!(Hello::read(&out[..length]), Ok(hello));
+    }
+    if let Ok(welcome) = Welcome::read(data) {
+        let length = welcome.write(&mut out);
+        assert_eq!(Welcome::read(&out[..length]), Ok(welcome));
+    }
+    if let Ok(goodbye) = Goodbye::read(data) {
+        let length = goodbye.write(&mut out);
+        assert_eq!(Goodbye::read(&out[..length]), Ok(goodbye));
+        assert!(goodbye.to_string().len() < 1_024);
+    }
+}

@@ -1,0 +1,214 @@
+//! A real server process on free ports of the loopback interface.
+//!
+//! Owns the process: dropping a [`ServerProcess`] ends it. Guarantees that a started one answers HTTP. Used
+//! where the process is the subject (start, stop, signals, sockets); everything else runs in the simulator.
+
+use std::{
+    fs::File,
+    io::Read,
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU16, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// UDP ports that [`free_ports`] reserves in a row: enough for every worker that a test asks for.
+pub const UDP_PORTS: u16 = 4;
+
+/// How long a server may take to answer, and to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Where the next search for free ports begins; below the range from which the kernel takes its own.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+
+/// Builds the server once, with the profile of this test, and returns its path.
+///
+/// # Errors
+/// When cargo fails; its output is in the error.
+pub fn server_binary() -> Result<&'static Path> {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(path) = BINARY.get() {
+        return Ok(path);
+    }
+    let own = std::env::current_exe().context("this program's path")?;
+    // target/PROFILE/deps/THIS for a test, target/PROFILE/THIS for a program.
+    let folder = own
+        .ancestors()
+        .skip(1)
+        .find(|folder| !folder.ends_with("deps"))
+        .context("a target folder")?;
+    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build.args(["build", "--locked", "--quiet", "--bin", "throng-server"]);
+    if folder.ends_with("release") {
+        build.arg("--release");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace")?;
+    let output = build
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .output()
+        .context("cargo")?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(BINARY.get_or_init(|| folder.join("throng-server")))
+}
+
+/// A free TCP port and the first of [`UDP_PORTS`] free UDP ports in a row. Somebody else can take them before
+/// the server does; tests of one process are never given the same ones.
+///
+/// # Errors
+/// When a thousand tries find none.
+pub fn free_ports() -> Result<(SocketAddr, SocketAddr)> {
+    let spread = (std::process::id() % 500) as u16 * 20;
+    for _ in 0..1_000 {
+        let port = 20_000 + (spread + NEXT_PORT.fetch_add(UDP_PORTS + 1, Ordering::Relaxed)) % 10_000;
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let udp: Vec<_> = (0..UDP_PORTS)
+            .map_while(|worker| UdpSocket::bind(local(port + worker)).ok())
+            .collect();
+        let http = local(port + UDP_PORTS);
+        if udp.len() == usize::from(UDP_PORTS) && TcpListener::bind(http).is_ok() {
+            return Ok((http, local(port)));
+        }
+    }
+    bail!("no free ports");
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct ServerProcess {
+    child: Child,
+    http: SocketAddr,
+    udp: SocketAddr,
+    log: tempfile::TempPath,
+}
+
+impl ServerProcess {
+    /// Starts a server with these flags besides `--http` and `--udp`, and waits until it answers.
+    ///
+    /// # Errors
+    /// When it cannot be built or ends on its own; its output is in the error.
+    pub fn start(flags: &[&str]) -> Result<Self> {
+        let (http, udp) = free_ports()?;
+        let mut server = Self::spawn(http, udp, flags)?;
+        for _ in 0..PATIENCE.as_millis() / POLL.as_millis() {
+            if let Some(status) = server.child.try_wait()? {
+                bail!("the server ended with {status}:\n{}", server.output()?);
+            }
+            if ureq::get(format!("http://{http}/v1/health")).call().is_ok() {
+                return Ok(server);
+            }
+            thread::sleep(POLL);
+        }
+        bail!("no answer on {http} after {PATIENCE:?}:\n{}", server.output()?);
+    }
+
+    /// Starts a server at these addresses and does not wait for it.
+    ///
+    /// # Errors
+    /// When it cannot be built or started.
+    pub fn spawn(http: SocketAddr, udp: SocketAddr, flags: &[&str]) -> Result<Self> {
+        let log = tempfile::NamedTempFile::new()?;
+        // One open file for both streams, or each would overwrite what the other wrote.
+        let output = log.reopen()?;
+        let child = Command::new(server_binary()?)
+            .args(["--http", &http.to_string(), "--udp", &udp.to_string()])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .context("throng-server")?;
+        Ok(Self {
+            child,
+            http,
+            udp,
+            log: log.into_temp_path(),
+        })
+    }
+
+    /// Where it answers HTTP.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// The first worker's UDP address.
+    #[must_use]
+    pub fn udp(&self) -> SocketAddr {
+        self.udp
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it printed so far.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn output(&self) -> Result<String> {
+        let mut text = String::new();
+        File::open(&self.log)?.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    /// Asks it to stop with SIGTERM and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end in time; its output is in the error.
+    pub fn stop(mut self) -> Result<(ExitStatus, String)> {
+        self.signal("TERM")?;
+        let status = self.wait()?;
+        Ok((status, self.output()?))
+    }
+
+    /// Sends it a signal by name, such as `TERM`.
+    ///
+    /// # Errors
+    /// When `kill` fails.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.id().to_string()])
+            .status()?;
+        ensure!(status.success(), "kill -{name}: {status}");
+        Ok(())
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end in time; its output is in the error.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        for _ in 0..PATIENCE.as_millis() / POLL.as_millis() {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            thread::sleep(POLL);
+        }
+        bail!("still running after {PATIENCE:?}:\n{}", self.output()?);
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // It may have ended already; there is nobody to tell.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

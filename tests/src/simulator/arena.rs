@@ -1,0 +1,369 @@
+//! The world that tests run in: a plain game on the public API, with everything that replication has to get
+//! right.
+//!
+//! Entities wander in a square, some come and go, and each has a component for every visibility, changed now
+//! and then. Players own one entity each and steer it. Everything follows from the simulation's seed.
+
+use std::f32::consts::TAU;
+
+use bevy_app::{App, FixedUpdate, Plugin};
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use serde::{Deserialize, Serialize};
+use throng_server::{
+    input::{ActiveInput, InputPlugin, ReceivePlugin},
+    net::link::PeerKind,
+    runner::TickTime,
+    schedule::ServerSystems,
+    simulation::{
+        Avatar, Eye, MessageReceived, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Team, Tell, Viewer,
+    },
+};
+use throng_shared::protocol::{
+    ids::{Channel, PlayerId, TeamId},
+    input::PlayerInput,
+    pose::{Heading, Position, Velocity},
+    registry::{Protocol, ProtocolAppExt, Visibility},
+};
+
+use throng_client::seeded::Seeded;
+
+/// Seen by everyone in view.
+#[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct Badge(pub String);
+
+/// Seen by the entity's team.
+#[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct Orders(pub u32);
+
+/// Seen by the owner alone.
+#[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct Purse(pub u64);
+
+/// Steers a player's entity.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+pub struct Steer {
+    /// Share of the fastest turn, -1..=1.
+    pub turn: f32,
+    /// Share of the highest speed, -1..=1.
+    pub thrust: f32,
+}
+
+impl PlayerInput for Steer {
+    fn validate(&self) -> Result<(), &'static str> {
+        let is_axis = |axis: f32| (-1.0..=1.0).contains(&axis);
+        if is_axis(self.turn) && is_axis(self.thrust) {
+            Ok(())
+        } else {
+            Err("an axis outside -1..=1")
+        }
+    }
+}
+
+/// A line of text, both ways: the arena sends every line back to its sender.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct Line(pub String);
+
+/// Fastest turn, radians a tick.
+const TURN_MAX: f32 = 0.3;
+/// Highest speed, units a second.
+const SPEED_MAX: f32 = 5.0;
+
+/// What both ends of the arena agree on.
+#[derive(Clone, Copy, Debug)]
+pub struct ArenaProtocol;
+
+impl Plugin for ArenaProtocol {
+    fn build(&self, app: &mut App) {
+        app.replicate::<Badge>();
+        app.replicate::<Orders>().visible_to(Visibility::Team);
+        app.replicate::<Purse>().visible_to(Visibility::Owner);
+        app.input::<Steer>();
+        app.message::<Line>(Channel::ReliableOrdered);
+    }
+}
+
+impl ArenaProtocol {
+    /// The registry, for a client.
+    #[must_use]
+    pub fn registry() -> Protocol {
+        let mut app = App::new();
+        app.add_plugins(Self);
+        app.world().resource::<Protocol>().clone()
+    }
+}
+
+/// The rules of one arena.
+#[derive(Resource, Clone, Copy, Debug, PartialEq)]
+pub struct ArenaConfig {
+    /// Entities besides the players'.
+    pub entities: usize,
+    /// Half the side of the square, in units.
+    pub half: f32,
+    /// View radius of every player, in units.
+    pub radius: f32,
+    /// Probability that an entity is replaced by a new one elsewhere, per entity and tick.
+    pub churn: f64,
+    /// Probability that a component of an entity changes, per entity and tick.
+    pub changes: f64,
+    /// Teams; players and entities are spread over them.
+    pub teams: u8,
+}
+
+impl Default for ArenaConfig {
+    fn default() -> Self {
+        Self {
+            entities: 200,
+            half: 60.0,
+            radius: 40.0,
+            churn: 0.005,
+            changes: 0.03,
+            teams: 2,
+        }
+    }
+}
+
+/// While true, nothing moves, changes, comes or goes by itself.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub struct Frozen(pub bool);
+
+/// Lines that players sent.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub struct LinesHeard(pub u64);
+
+/// An entity that wanders by itself.
+#[derive(Component)]
+struct Wanderer;
+
+/// What happens in the arena follows from this alone.
+#[derive(Resource)]
+struct Dice(Seeded);
+
+/// Runs the arena.
+#[derive(Clone, Copy, Debug)]
+pub struct ArenaPlugin {
+    /// The rules.
+    pub config: ArenaConfig,
+    /// Seed of everything that happens by chance.
+    pub seed: u64,
+}
+
+impl Plugin for ArenaPlugin {
+    fn build(&self, app: &mut App) {
+        app.add_plugins((ArenaProtocol, ReceivePlugin, InputPlugin::<Steer>::default()))
+            .insert_resource(self.config)
+            .insert_resource(Dice(Seeded::new(self.seed)))
+            .init_resource::<Frozen>()
+            .init_resource::<LinesHeard>()
+            .add_systems(
+                FixedUpdate,
+                (
+                    welcome_players,
+                    clear_up,
+                    populate,
+                    wander,
+                    steer,
+                    change_components,
+                    echo_lines,
+                )
+                    .chain()
+                    .in_set(ServerSystems::Simulate),
+            );
+    }
+}
+
+fn place(dice: &mut Seeded, half: f32) -> Position {
+    Position(Vec2::new(dice.signed_unit(), dice.signed_unit()) * half)
+}
+
+/// What every entity of the arena is made of.
+fn body(dice: &mut Seeded, config: &ArenaConfig, owner: PlayerId, team: TeamId) -> impl Bundle + use<> {
+    (
+        Replicated::default(),
+        place(dice, config.half),
+        Velocity(Vec2::ZERO),
+        Heading(dice.unit() as f32 * TAU),
+        Owner(owner),
+        Team(team),
+        Badge(format!("badge {}", dice.bits() % 1_000)),
+        Orders(dice.bits() as u32),
+        Purse(dice.bits()),
+    )
+}
+
+fn team_of(number: u64, teams: u8) -> TeamId {
+    TeamId(1 + (number % u64::from(teams.max(1))) as u8)
+}
+
+fn welcome_players(
+    mut joined: MessageReader<PlayerJoined>,
+    mut dice: ResMut<Dice>,
+    config: Res<ArenaConfig>,
+    mut commands: Commands,
+) {
+    for join in joined.read().filter(|join| join.player.kind == PeerKind::Throng) {
+        let team = team_of(u64::from(join.player.id.0), config.teams);
+        let avatar = commands
+            .spawn(body(&mut dice.0, &config, join.player.id, team))
+            .id();
+        let viewer = Viewer {
+            radius: config.radius,
+        };
+        commands
+            .entity(join.entity)
+            .insert((Avatar(avatar), viewer, Eye::default(), Team(team)));
+    }
+}
+
+fn clear_up(mut left: MessageReader<PlayerLeft>, mut commands: Commands) {
+    for avatar in left.read().filter_map(|left| left.avatar) {
+        commands.entity(avatar).try_despawn();
+    }
+}
+
+/// Keeps the number of entities, replacing some every tick.
+fn populate(
+    wanderers: Query<Entity, With<Wanderer>>,
+    mut dice: ResMut<Dice>,
+    config: Res<ArenaConfig>,
+    frozen: Res<Frozen>,
+    mut commands: Commands,
+) {
+    let mut count = wanderers.iter().count();
+    if !frozen.0 {
+        for entity in &wanderers {
+            if dice.0.unit() < config.churn {
+                commands.entity(entity).despawn();
+                count -= 1;
+            }
+        }
+    }
+    for _ in count..config.entities {
+        let team = team_of(dice.0.bits() >> 8, config.teams);
+        let body = body(&mut dice.0, &config, PlayerId::NOBODY, team);
+        commands.spawn((Wanderer, body));
+    }
+}
+
+/// Moves an entity one tick ahead and turns it round at the edge.
+fn advance(
+    position: &mut Position,
+    velocity: &mut Velocity,
+    heading: &mut Heading,
+    (turn, speed): (f32, f32),
+    half: f32,
+    seconds: f32,
+) {
+    heading.0 = (heading.0 + turn).rem_euclid(TAU);
+    velocity.0 = Vec2::from_angle(heading.0) * speed;
+    position.0 += velocity.0 * seconds;
+    if position.0.abs().max_element() > half {
+        position.0 = position.0.clamp(Vec2::splat(-half), Vec2::splat(half));
+        heading.0 = (heading.0 + TAU / 2.0).rem_euclid(TAU);
+    }
+}
+
+fn wander(
+    mut wanderers: Query<(&mut Position, &mut Velocity, &mut Heading), With<Wanderer>>,
+    mut dice: ResMut<Dice>,
+    config: Res<ArenaConfig>,
+    frozen: Res<Frozen>,
+    time: Res<TickTime>,
+) {
+    if frozen.0 {
+        return;
+    }
+    for (mut position, mut velocity, mut heading) in &mut wanderers {
+        let turn = dice.0.signed_unit() * TURN_MAX;
+        // A third stands still at any time, so that entities at rest and their wake-ups are covered.
+        let speed = if dice.0.unit() < 0.3 { 0.0 } else { SPEED_MAX };
+        let seconds = time.length.as_secs_f32();
+        advance(
+            &mut position,
+            &mut velocity,
+            &mut heading,
+            (turn, speed),
+            config.half,
+            seconds,
+        );
+    }
+}
+
+fn steer(
+    players: Query<(&ActiveInput<Steer>, &Avatar)>,
+    mut avatars: Query<(&mut Position, &mut Velocity, &mut Heading), Without<Wanderer>>,
+    config: Res<ArenaConfig>,
+    frozen: Res<Frozen>,
+    time: Res<TickTime>,
+) {
+    if frozen.0 {
+        return;
+    }
+    for (input, avatar) in &players {
+        let Ok((mut position, mut velocity, mut heading)) = avatars.get_mut(avatar.0) else {
+            continue;
+        };
+        let Steer { turn, thrust } = input.input;
+        let motion = (turn * TURN_MAX, thrust * SPEED_MAX);
+        let seconds = time.length.as_secs_f32();
+        advance(
+            &mut position,
+            &mut velocity,
+            &mut heading,
+            motion,
+            config.half,
+            seconds,
+        );
+    }
+}
+
+fn change_components(
+    mut bodies: Query<(Entity, &mut Badge, Option<&mut Orders>, &mut Purse)>,
+    mut dice: ResMut<Dice>,
+    config: Res<ArenaConfig>,
+    frozen: Res<Frozen>,
+    mut commands: Commands,
+) {
+    if frozen.0 {
+        return;
+    }
+    for (entity, mut badge, orders, mut purse) in &mut bodies {
+        if dice.0.unit() >= config.changes {
+            continue;
+        }
+        match (dice.0.bits() % 4, orders) {
+            (0, _) => badge.0 = "x".repeat(dice.0.bits() as usize % 40),
+            (1, _) => purse.0 = dice.0.bits(),
+            (2, Some(_)) => {
+                commands.entity(entity).remove::<Orders>();
+            }
+            (_, Some(mut orders)) => orders.0 = dice.0.bits() as u32,
+            (_, None) => {
+                commands.entity(entity).insert(Orders(dice.0.bits() as u32));
+            }
+        }
+    }
+}
+
+/// Answers every line with the same line, and lets be what is none.
+fn echo_lines(
+    mut received: MessageReader<MessageReceived>,
+    players: Query<&Player>,
+    mut lines: ResMut<LinesHeard>,
+    protocol: Res<Protocol>,
+    mut tell: Tell,
+) -> Result {
+    for message in received.read() {
+        let Some(channel) = Channel::from_id(message.channel) else {
+            continue;
+        };
+        let decoded = protocol.decode_message(channel, &message.bytes);
+        let line = decoded.ok().and_then(|(_, value)| value.downcast::<Line>().ok());
+        let (Some(line), Ok(player)) = (line, players.get(message.player)) else {
+            continue;
+        };
+        lines.0 += 1;
+        tell.player(player, &*line)?;
+    }
+    Ok(())
+}

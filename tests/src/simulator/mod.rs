@@ -1,0 +1,354 @@
+//! The simulator: server, clients and lossy links in one thread, in virtual time, from one seed.
+//!
+//! Owns time, the network and everybody on it. Guarantees that a run follows from its [`SimulatorConfig`] and
+//! the calls made: no clock, no socket, no thread. The server is the real one less its sockets, the clients
+//! are the real client cores. Every packet that a client decodes is audited against the frames (see
+//! [`audit`]), and whole mirrors can be compared with a brute-force reading of them (see [`oracle`]).
+
+pub mod arena;
+pub mod audit;
+pub mod client;
+pub mod link;
+pub mod network;
+pub mod oracle;
+pub mod peer;
+pub mod server;
+pub mod stub;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    num::NonZeroU32,
+    time::Duration,
+};
+
+use throng_client::connection::ClientConfig;
+use throng_shared::{
+    netcode::ConnectToken,
+    protocol::{
+        ids::{GlobalId, PlayerId},
+        registry::Protocol,
+    },
+    tick::Tick,
+};
+
+use self::{
+    arena::{ArenaConfig, ArenaProtocol, Frozen},
+    audit::FrameLog,
+    client::SimClient,
+    link::{Gate, LinkConditions},
+    network::Network,
+    oracle::Difference,
+    server::SimServer,
+};
+
+/// Steps in which one tick's time passes, so that datagrams arrive between ticks.
+const STEPS_PER_TICK: u32 = 10;
+
+/// Datagrams kept for a mailbox; further ones are dropped.
+const MAILBOX_MAX: usize = 4_096;
+
+/// Everything that a run follows from.
+#[derive(Debug, Clone)]
+pub struct SimulatorConfig {
+    /// Seed of world, links, keys and pilots.
+    pub seed: u64,
+    /// Ticks a second.
+    pub tick_rate_hz: NonZeroU32,
+    /// Net workers.
+    pub workers: u8,
+    /// The tick before the first: near a wrap-around to cross it.
+    pub start: Tick,
+    /// The world.
+    pub arena: ArenaConfig,
+    /// Every link's conditions to begin with.
+    pub conditions: LinkConditions,
+    /// Bytes a second that one client is sent at most.
+    pub bandwidth: u32,
+}
+
+impl Default for SimulatorConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            tick_rate_hz: NonZeroU32::new(20).expect("20 is not 0"),
+            workers: 2,
+            start: Tick(0),
+            arena: ArenaConfig::default(),
+            conditions: LinkConditions::PERFECT,
+            bandwidth: 200_000,
+        }
+    }
+}
+
+/// Names a client of one simulator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientId(usize);
+
+/// A whole system.
+pub struct Simulator {
+    config: SimulatorConfig,
+    protocol: Protocol,
+    now: Duration,
+    server: SimServer,
+    network: Network,
+    clients: Vec<SimClient>,
+    /// Endpoints that are played by a test, and what reached them.
+    mailboxes: BTreeMap<SocketAddr, VecDeque<Vec<u8>>>,
+    frames: FrameLog,
+}
+
+impl Simulator {
+    /// A server without clients, before its first tick.
+    #[must_use]
+    pub fn new(config: SimulatorConfig) -> Self {
+        Self {
+            protocol: ArenaProtocol::registry(),
+            now: Duration::ZERO,
+            server: SimServer::new(&config),
+            network: Network::new(config.seed ^ 0x6e65_7477, config.conditions),
+            clients: Vec::new(),
+            mailboxes: BTreeMap::new(),
+            frames: FrameLog::default(),
+            config,
+        }
+    }
+
+    /// Virtual time.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// The server.
+    pub fn server(&mut self) -> &mut SimServer {
+        &mut self.server
+    }
+
+    /// All links.
+    pub fn network(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
+    /// The frames of the last ticks.
+    #[must_use]
+    pub fn frames(&self) -> &FrameLog {
+        &self.frames
+    }
+
+    /// What both ends agree on.
+    #[must_use]
+    pub fn protocol(&self) -> &Protocol {
+        &self.protocol
+    }
+
+    /// Time between two ticks.
+    #[must_use]
+    pub fn tick_length(&self) -> Duration {
+        Duration::from_secs(1) / self.config.tick_rate_hz.get()
+    }
+
+    /// An address for endpoint `number` that nobody else has.
+    #[must_use]
+    pub fn address(number: usize) -> SocketAddr {
+        SocketAddr::from(([10, 0, (number >> 8) as u8, number as u8], 40_000))
+    }
+
+    /// A new client with a new identity, which connects by itself.
+    pub fn connect(&mut self) -> ClientId {
+        let client_id = self.clients.len() as u64 + 1;
+        self.connect_as(client_id, ClientConfig::new(&self.protocol))
+    }
+
+    /// A new client with this identity and configuration. The same identity again takes over.
+    pub fn connect_as(&mut self, client_id: u64, config: ClientConfig) -> ClientId {
+        let token = self.server.issue_token(self.now, client_id);
+        self.connect_with(&token, config)
+    }
+
+    /// A new client that uses this token.
+    pub fn connect_with(&mut self, token: &ConnectToken, config: ClientConfig) -> ClientId {
+        let number = self.clients.len();
+        let seed = self.config.seed ^ (number as u64) << 32;
+        self.clients.push(SimClient::new(self.now, Self::address(number), token, config, &self.protocol, seed));
+        ClientId(number)
+    }
+
+    /// A client.
+    #[must_use]
+    pub fn client(&self, id: ClientId) -> &SimClient {
+        &self.clients[id.0]
+    }
+
+    /// A client.
+    pub fn client_mut(&mut self, id: ClientId) -> &mut SimClient {
+        &mut self.clients[id.0]
+    }
+
+    /// All clients.
+    #[must_use]
+    pub fn clients(&self) -> &[SimClient] {
+        &self.clients
+    }
+
+    /// Lets a client say good-bye. It stays in the list, ended.
+    pub fn disconnect(&mut self, id: ClientId) {
+        let Self { clients, network, now, .. } = self;
+        let client = &mut clients[id.0];
+        let (from, to) = (client.address(), client.server_address());
+        client.core_mut().disconnect(|datagram| network.send(*now, from, to, datagram));
+    }
+
+    /// Stops the server gracefully and delivers what it has to say.
+    pub fn shutdown(&mut self) {
+        self.server.shutdown(self.now);
+        self.send_all();
+        for _ in 0..40 {
+            self.step();
+            self.now += self.tick_length() / STEPS_PER_TICK;
+        }
+    }
+
+    /// Opens, closes or holds a client's link, both ways.
+    pub fn set_gate(&mut self, id: ClientId, gate: Gate) {
+        self.network.set_gate(self.now, self.clients[id.0].address(), gate);
+    }
+
+    /// Stops or starts everything that happens by itself in the world.
+    pub fn freeze(&mut self, frozen: bool) {
+        self.server.world().insert_resource(Frozen(frozen));
+    }
+
+    /// Keeps what is sent to `address`, for [`Simulator::take_mail`].
+    pub fn open_mailbox(&mut self, address: SocketAddr) {
+        self.mailboxes.entry(address).or_default();
+    }
+
+    /// The next datagram that reached a mailbox.
+    pub fn take_mail(&mut self, address: SocketAddr) -> Option<Vec<u8>> {
+        self.mailboxes.get_mut(&address)?.pop_front()
+    }
+
+    /// Sends any bytes from any address.
+    pub fn send_raw(&mut self, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
+        self.network.send(self.now, from, to, datagram);
+    }
+
+    /// Delivers any bytes from any address at once, beside the links: what a forger on the way can do
+    /// without disturbing what the links decide.
+    pub fn inject(&mut self, from: SocketAddr, to: SocketAddr, datagram: Vec<u8>) {
+        self.deliver(from, to, datagram);
+        self.send_all();
+    }
+
+    /// Runs `ticks` ticks.
+    pub fn run(&mut self, ticks: u32) {
+        self.run_with(ticks, |_| {});
+    }
+
+    /// Runs `ticks` ticks and calls `after` when each of them, with the time until the next, has passed.
+    pub fn run_with(&mut self, ticks: u32, mut after: impl FnMut(&mut Self)) {
+        let step = self.tick_length() / STEPS_PER_TICK;
+        for _ in 0..ticks {
+            self.server.tick(self.now);
+            self.frames.push(self.server.newest_frame());
+            for _ in 0..STEPS_PER_TICK {
+                self.step();
+                self.now += step;
+            }
+            after(self);
+        }
+    }
+
+    /// Runs until every client that has not said good-bye plays, at most `ticks` ticks; says whether they do.
+    pub fn run_until_playing(&mut self, ticks: u32) -> bool {
+        let all_play = |clients: &[SimClient]| clients.iter().all(|client| client.is_playing() || client.has_left());
+        for _ in 0..ticks {
+            if all_play(&self.clients) {
+                return true;
+            }
+            self.run(1);
+        }
+        all_play(&self.clients)
+    }
+
+    fn step(&mut self) {
+        let mut arrived = Vec::new();
+        self.network.deliver(self.now, |from, to, datagram| arrived.push((from, to, datagram)));
+        for (from, to, datagram) in arrived {
+            self.deliver(from, to, datagram);
+        }
+        self.server.update(self.now);
+        self.send_all();
+        let Self { network, clients, now, .. } = self;
+        for client in clients {
+            let (from, to) = (client.address(), client.server_address());
+            client.update(*now, |datagram| network.send(*now, from, to, datagram));
+        }
+    }
+
+    fn deliver(&mut self, from: SocketAddr, to: SocketAddr, datagram: Vec<u8>) {
+        let Self { server, clients, mailboxes, frames, protocol, now, .. } = self;
+        if server.has_worker(to) {
+            server.receive(*now, from, to, datagram);
+        } else if let Some(mailbox) = mailboxes.get_mut(&to) {
+            if mailbox.len() < MAILBOX_MAX {
+                mailbox.push_back(datagram);
+            }
+        } else if let Some(client) = clients.iter_mut().find(|client| client.address() == to)
+            && client.server_address() == from
+        {
+            client.receive(*now, datagram, frames, protocol);
+        }
+    }
+
+    fn send_all(&mut self) {
+        let Self { server, network, now, .. } = self;
+        server.take_sent(|from, to, datagram| network.send(*now, from, to, datagram));
+    }
+
+    /// The first difference between a client's mirror and the newest frame; see [`oracle::compare`].
+    #[must_use]
+    pub fn difference(&self, id: ClientId) -> Option<Difference> {
+        let client = self.client(id);
+        let player = client.player().expect("the client plays");
+        oracle::compare(client.mirror(), self.frames.newest(), player, &self.protocol)
+    }
+
+    /// Asserts that nothing any client decoded was wrong, and that every mirror equals the newest frame.
+    /// The world must have been at rest long enough for everything to arrive.
+    ///
+    /// # Panics
+    /// With the seed and the first difference.
+    pub fn assert_settled(&self) {
+        self.assert_sound();
+        for number in (0..self.clients.len()).filter(|&number| self.clients[number].is_playing()) {
+            if let Some(difference) = self.difference(ClientId(number)) {
+                panic!("seed {}: client {number}: {difference}", self.config.seed);
+            }
+        }
+    }
+
+    /// Asserts that nothing any client decoded was wrong.
+    ///
+    /// # Panics
+    /// With the seed and the complaints.
+    pub fn assert_sound(&self) {
+        for (number, client) in self.clients.iter().enumerate() {
+            let complaints = client.complaints().join("\n  ");
+            assert!(complaints.is_empty(), "seed {}: client {number}:\n  {complaints}", self.config.seed);
+            let undecodable = client.tally().undecodable;
+            let events: Vec<_> = client.events().collect();
+            assert_eq!(undecodable, 0, "seed {}: client {number}: {events:?}", self.config.seed);
+        }
+    }
+
+    /// The entity that a player acts through, in the newest frame.
+    #[must_use]
+    pub fn avatar(&self, player: PlayerId) -> Option<GlobalId> {
+        let frame = self.frames.newest();
+        let slot = oracle::player_row(frame, player)?.entity?;
+        frame.row(slot)?;
+        Some(frame.identity(slot).global)
+    }
+}

@@ -1,0 +1,169 @@
+//! What a client ought to know: a brute-force reading of a frame through one player's view and visibility.
+//!
+//! Shares nothing with interest management or replication: it looks at every row of the frame.
+
+use std::{collections::BTreeMap, fmt};
+
+use throng_client::mirror::{Mirror, MirrorEntity};
+use throng_server::frame::{Frame, PlayerRow, Row};
+use throng_shared::protocol::{
+    ids::{ComponentId, GlobalId, PlayerId, Slot},
+    pose::Pose,
+    registry::{Protocol, Visibility},
+};
+
+/// A client lets go of an entity at this multiple of its radius, and takes one up within the radius.
+pub const KEEP_FACTOR: f32 = 1.1;
+
+/// Slack at both borders, units: the eye and the row are compared in quanta by one side and in floats here.
+pub const BORDER_SLACK: f32 = 0.05;
+
+/// One entity as a client in view of it ought to see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its state.
+    pub pose: Pose,
+    /// The components that this client may see, encoded.
+    pub components: BTreeMap<u8, Vec<u8>>,
+}
+
+/// A player's row in a frame, by player.
+#[must_use]
+pub fn player_row(frame: &Frame, player: PlayerId) -> Option<&PlayerRow> {
+    frame
+        .players
+        .iter()
+        .map(|(_, row)| row)
+        .find(|row| row.player == player)
+}
+
+/// An entity of the frame and how far it is from the eye.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// What a client in view of it sees.
+    pub seen: Seen,
+    /// Distance from the eye, units.
+    pub distance: f32,
+}
+
+/// Everything alive in `frame` by global id, as `player` ought to see it were it in view.
+#[must_use]
+pub fn candidates(frame: &Frame, player: &PlayerRow, protocol: &Protocol) -> BTreeMap<GlobalId, Candidate> {
+    let entry = |(slot, row): (Slot, &Row)| {
+        let identity = frame.identity(slot);
+        let may_see = |visibility| match visibility {
+            Visibility::Everyone => true,
+            Visibility::Team => identity.team.is_mate(player.team),
+            Visibility::Owner => identity.owner.is_somebody() && identity.owner == player.player,
+        };
+        let mut components = BTreeMap::new();
+        for cell in frame.cold(slot).map_or(&[][..], |row| &row.components) {
+            let registered = protocol
+                .component(cell.id)
+                .expect("a frame holds registered components");
+            if may_see(registered.visibility) {
+                let mut bytes = Vec::new();
+                registered
+                    .encode(&*cell.value, &mut bytes)
+                    .expect("a frame's values encode");
+                components.insert(cell.id.0, bytes);
+            }
+        }
+        let distance = row.pose.position().0.distance(player.eye);
+        (
+            identity.global,
+            Candidate {
+                seen: Seen {
+                    pose: row.pose,
+                    components,
+                },
+                distance,
+            },
+        )
+    };
+    frame.rows().map(entry).collect()
+}
+
+/// A client's mirror in the oracle's terms.
+#[must_use]
+pub fn mirrored(mirror: &Mirror) -> BTreeMap<GlobalId, Seen> {
+    let seen = |entity: MirrorEntity| {
+        let components = mirror
+            .components(entity.id)
+            .iter()
+            .map(|cell| (cell.id.0, cell.bytes.clone()));
+        (
+            entity.global,
+            Seen {
+                pose: entity.pose,
+                components: components.collect(),
+            },
+        )
+    };
+    mirror.entities().map(seen).collect()
+}
+
+/// The first difference between what a client knows and what it ought to know.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Difference {
+    /// In view, and not in the mirror.
+    Missing(GlobalId, f32),
+    /// In the mirror, and out of view by this distance, or no more.
+    Extra(GlobalId, Option<f32>),
+    /// The state differs.
+    Pose(GlobalId, Pose, Pose),
+    /// A component is missing, extra or differs: component, mirrored, expected.
+    Component(GlobalId, ComponentId, Option<Vec<u8>>, Option<Vec<u8>>),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(id, distance) => write!(f, "{id:?} at {distance} units is missing"),
+            Self::Extra(id, None) => write!(f, "{id:?} is mirrored and does not exist"),
+            Self::Extra(id, Some(distance)) => write!(f, "{id:?} is mirrored at {distance} units"),
+            Self::Pose(id, mirrored, expected) => write!(f, "{id:?} is {mirrored:?}, not {expected:?}"),
+            Self::Component(id, component, mirrored, expected) => {
+                write!(f, "{component:?} of {id:?} is {mirrored:?}, not {expected:?}")
+            }
+        }
+    }
+}
+
+/// Compares one entity field by field.
+#[must_use]
+pub fn compare_entity(id: GlobalId, mirrored: &Seen, expected: &Seen) -> Option<Difference> {
+    if mirrored.pose != expected.pose {
+        return Some(Difference::Pose(id, mirrored.pose, expected.pose));
+    }
+    let all = mirrored.components.keys().chain(expected.components.keys());
+    all.copied()
+        .find(|key| mirrored.components.get(key) != expected.components.get(key))
+        .map(|key| {
+            let (mirrored, expected) = (mirrored.components.get(&key), expected.components.get(&key));
+            Difference::Component(id, ComponentId(key), mirrored.cloned(), expected.cloned())
+        })
+}
+
+/// Compares a whole mirror with a frame: exactly the entities in view, each equal field by field. Between the
+/// radius and [`KEEP_FACTOR`] times it an entity may be known or not, by hysteresis.
+#[must_use]
+pub fn compare(mirror: &Mirror, frame: &Frame, player: PlayerId, protocol: &Protocol) -> Option<Difference> {
+    let player = player_row(frame, player).expect("the player is in the frame");
+    let expected = candidates(frame, player, protocol);
+    let mirrored = mirrored(mirror);
+    let must = |candidate: &Candidate| candidate.distance < player.radius - BORDER_SLACK;
+    let missing = expected
+        .iter()
+        .find(|(id, candidate)| must(candidate) && !mirrored.contains_key(id));
+    if let Some((&id, candidate)) = missing {
+        return Some(Difference::Missing(id, candidate.distance));
+    }
+    mirrored.iter().find_map(|(&id, seen)| match expected.get(&id) {
+        None => Some(Difference::Extra(id, None)),
+        Some(candidate) if candidate.distance > player.radius * KEEP_FACTOR + BORDER_SLACK => {
+            Some(Difference::Extra(id, Some(candidate.distance)))
+        }
+        Some(candidate) => compare_entity(id, seen, &candidate.seen),
+    })
+}

@@ -1,0 +1,237 @@
+//! The simulated server: the real app and the real workers' cores, without threads and sockets.
+
+use std::{
+    net::SocketAddr,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use bevy_app::App;
+use bevy_ecs::world::World;
+use throng_server::{
+    frame::Frame,
+    net::{
+        claims::{PlayerName, SessionClaims},
+        link::{LinkConfig, WorkerLinks, link},
+        transmit::{DATAGRAM_BUFFER_BYTES, Transmit},
+    },
+    replication::ReplicationConfig,
+    runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once},
+    simulation::{Frames, SimulationPlugin},
+};
+use throng_shared::{
+    limits::DATAGRAM_BYTES_MAX,
+    netcode::{ConnectToken, Entropy, PROTOCOL_ID, ServerNetcodeConfig, TokenRequest},
+    protocol::{ids::SourceId, registry::Protocol},
+};
+
+use super::stub::WorkerCore;
+use super::{SimulatorConfig, arena::ArenaPlugin};
+use crate::allocations::counted;
+
+/// Virtual time 0, seconds since 1970.
+pub const UNIX_S: u64 = 1_800_000_000;
+
+/// First worker's port.
+const PORT: u16 = 5_000;
+
+/// Datagrams of one step for which there is room from the start.
+const SENT_RESERVED: usize = 1_024;
+
+/// Seconds without a packet after which a session ends, in every token.
+pub const TIMEOUT_S: i32 = 20;
+
+/// Collects what a worker sends, in memory that is kept: workers are watched for allocations.
+struct Outgoing {
+    buffer: [u8; DATAGRAM_BUFFER_BYTES],
+    from: SocketAddr,
+    /// From, to and the end of each datagram in `bytes`, where the one before it ends.
+    sent: Vec<(SocketAddr, SocketAddr, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl Transmit for Outgoing {
+    fn begin(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    fn commit(&mut self, to: SocketAddr, range: Range<usize>) {
+        self.bytes.extend_from_slice(&self.buffer[range]);
+        self.sent.push((self.from, to, self.bytes.len()));
+    }
+}
+
+/// The app, its workers, and what they have sent.
+pub struct SimServer {
+    app: App,
+    clock: Arc<AtomicU64>,
+    workers: Vec<(SocketAddr, WorkerCore)>,
+    outgoing: Outgoing,
+    private_key: [u8; 32],
+    entropy: Entropy,
+    sessions_issued: u64,
+    allocations: u64,
+}
+
+impl SimServer {
+    /// A server before its first tick.
+    pub(super) fn new(config: &SimulatorConfig) -> Self {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&config.seed.to_le_bytes());
+        let mut entropy = Entropy::from_seed(seed);
+        let private_key = entropy.bytes();
+        let clock = Arc::new(AtomicU64::new(0));
+        let mut app = app(config, &clock);
+        let protocol = Arc::new(app.world().resource::<Protocol>().clone());
+        let replication = ReplicationConfig {
+            tick_rate: config.tick_rate_hz.get() as u16,
+            bytes_per_second: config.bandwidth,
+            ..ReplicationConfig::default()
+        };
+        let mut simulation_links = Vec::new();
+        let mut workers = Vec::new();
+        for worker in 0..config.workers {
+            let address = SocketAddr::from(([10, 1, 0, 1], PORT + u16::from(worker)));
+            let (ours, theirs) = link(SourceId(0), worker, &LinkConfig::default(), Arc::new(|| {}));
+            simulation_links.push(ours);
+            let netcode = ServerNetcodeConfig::new(private_key, vec![address]);
+            let core = WorkerCore::new(worker, netcode, &mut entropy, theirs, Arc::clone(&protocol), replication, UNIX_S);
+            workers.push((address, core));
+        }
+        app.insert_resource(WorkerLinks::new(simulation_links));
+        Self {
+            app,
+            clock,
+            workers,
+            outgoing: Outgoing {
+                buffer: [0; DATAGRAM_BUFFER_BYTES],
+                from: SocketAddr::from(([0; 4], 0)),
+                sent: Vec::with_capacity(SENT_RESERVED),
+                bytes: Vec::with_capacity(SENT_RESERVED * DATAGRAM_BYTES_MAX),
+            },
+            allocations: 0,
+            private_key,
+            entropy,
+            sessions_issued: 0,
+        }
+    }
+
+    /// The world.
+    pub fn world(&mut self) -> &mut World {
+        self.app.world_mut()
+    }
+
+    /// A token for this client at the next worker in turn. Each is for a newer session than the one before.
+    pub fn issue_token(&mut self, now: Duration, client_id: u64) -> ConnectToken {
+        self.sessions_issued += 1;
+        let address = self.workers[self.sessions_issued as usize % self.workers.len()].0;
+        self.issue_token_with(now, client_id, self.sessions_issued, address, self.private_key)
+    }
+
+    /// Any token.
+    pub fn issue_token_with(
+        &mut self,
+        now: Duration,
+        client_id: u64,
+        session_number: u64,
+        address: SocketAddr,
+        private_key: [u8; 32],
+    ) -> ConnectToken {
+        let name = PlayerName::new(&format!("player {client_id}")).expect("a short name");
+        let request = TokenRequest {
+            protocol_id: PROTOCOL_ID,
+            client_id,
+            addresses: &[address],
+            expire_s: 30,
+            timeout_s: TIMEOUT_S,
+            user_data: &SessionClaims { session_number, name }.to_user_data(),
+            private_key: &private_key,
+        };
+        ConnectToken::generate(UNIX_S + now.as_secs(), &request, &mut self.entropy).expect("one address is a token")
+    }
+
+    /// The workers' addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.workers.iter().map(|(address, _)| *address)
+    }
+
+    pub(super) fn has_worker(&self, address: SocketAddr) -> bool {
+        self.addresses().any(|own| own == address)
+    }
+
+    /// Allocations that the workers' cores made so far; 0 unless the program counts them (see
+    /// [`allocations`](crate::allocations)).
+    #[must_use]
+    pub fn worker_allocations(&self) -> u64 {
+        self.allocations
+    }
+
+    /// Runs one tick and lets the workers send what it published.
+    pub(super) fn tick(&mut self, now: Duration) {
+        self.clock.store(now.as_nanos() as u64, Relaxed);
+        tick_once(&mut self.app, now);
+        self.each_worker(|core, outgoing| core.publish(now, outgoing));
+    }
+
+    /// The frame that the last tick published.
+    pub(super) fn newest_frame(&self) -> Arc<Frame> {
+        let frames = &self.app.world().resource::<Frames>().0;
+        Arc::clone(frames.newest().expect("a tick publishes a frame"))
+    }
+
+    pub(super) fn receive(&mut self, now: Duration, from: SocketAddr, to: SocketAddr, mut datagram: Vec<u8>) {
+        let worker = self.workers.iter_mut().find(|(address, _)| *address == to);
+        let Some((address, core)) = worker else { return };
+        self.outgoing.from = *address;
+        let ((), allocations) = counted(|| core.receive(now, from, &mut datagram, &mut self.outgoing));
+        self.allocations += allocations;
+    }
+
+    /// Lets the workers do what time makes due.
+    pub(super) fn update(&mut self, now: Duration) {
+        self.each_worker(|core, outgoing| core.update(now, outgoing));
+    }
+
+    /// Tells every client that the server stops.
+    pub(super) fn shutdown(&mut self, now: Duration) {
+        self.each_worker(|core, outgoing| core.shutdown(now, outgoing));
+    }
+
+    /// Hands over what was sent since the last call as from, to, datagram.
+    pub(super) fn take_sent(&mut self, mut take: impl FnMut(SocketAddr, SocketAddr, &[u8])) {
+        let mut start = 0;
+        for (from, to, end) in self.outgoing.sent.drain(..) {
+            take(from, to, &self.outgoing.bytes[start..end]);
+            start = end;
+        }
+        self.outgoing.bytes.clear();
+    }
+
+    fn each_worker(&mut self, mut work: impl FnMut(&mut WorkerCore, &mut Outgoing)) {
+        for (address, core) in &mut self.workers {
+            self.outgoing.from = *address;
+            let ((), allocations) = counted(|| work(core, &mut self.outgoing));
+            self.allocations += allocations;
+        }
+    }
+}
+
+fn app(config: &SimulatorConfig, clock: &Arc<AtomicU64>) -> App {
+    let clock = Arc::clone(clock);
+    let mut app = App::new();
+    app.add_plugins((
+        RunnerPlugin {
+            tick_rate_hz: config.tick_rate_hz,
+            clock: Clock::new(move || Duration::from_nanos(clock.load(Relaxed))),
+            shutdown: Shutdown::default(),
+        },
+        SimulationPlugin { source: SourceId(0), seed: config.seed, threads: 1, start: config.start },
+        ArenaPlugin { config: config.arena, seed: config.seed },
+    ));
+    finish_plugins(&mut app);
+    app
+}

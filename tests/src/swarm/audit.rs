@@ -1,0 +1,279 @@
+//! Is what a bot believes true? Its mirror, tick by tick, against the server's log of the same tick.
+//!
+//! An auditing bot notes its whole mirror after every snapshot ([`AuditLog`]). About once a second one tick of
+//! it is compared with `GET /v1/audit` ([`compare`]): for every entity whose server row has not changed since
+//! the tick of the mirror's value, that value must equal the row, field by field. A row that changed later is
+//! merely on its way and says nothing.
+
+use std::collections::HashMap;
+
+use throng_client::mirror::{Mirror, MirrorEntity};
+use throng_server::gateway::audit::{AUDIT_HEADER_BYTES, AUDIT_MAGIC, AUDIT_ROW_BYTES};
+use throng_shared::protocol::ids::GlobalId;
+use throng_shared::protocol::pose::Pose;
+use throng_shared::tick::Tick;
+
+/// Ticks that a bot keeps.
+pub const TICKS_KEPT: usize = 64;
+
+/// One entity as a mirror held it at some tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Believed {
+    /// Which entity.
+    pub global: GlobalId,
+    /// Its state.
+    pub pose: Pose,
+    /// The tick of that state.
+    pub value_tick: Tick,
+}
+
+impl From<&MirrorEntity> for Believed {
+    fn from(entity: &MirrorEntity) -> Self {
+        Self {
+            global: entity.global,
+            pose: entity.pose,
+            value_tick: entity.tick,
+        }
+    }
+}
+
+/// A mirror's states of the last [`TICKS_KEPT`] ticks.
+#[derive(Debug)]
+pub struct AuditLog {
+    ticks: Vec<(Tick, Vec<Believed>)>,
+    newest: Option<Tick>,
+}
+
+impl Default for AuditLog {
+    fn default() -> Self {
+        Self {
+            ticks: vec![(Tick(0), Vec::new()); TICKS_KEPT],
+            newest: None,
+        }
+    }
+}
+
+impl AuditLog {
+    /// Notes the mirror after a snapshot packet of `tick`; a later part of the same tick replaces the first.
+    pub fn record(&mut self, tick: Tick, mirror: &Mirror) {
+        if self.newest.is_some_and(|newest| newest.is_after(tick)) {
+            return;
+        }
+        self.newest = Some(tick);
+        let (kept, believed) = &mut self.ticks[tick.0 as usize % TICKS_KEPT];
+        *kept = tick;
+        believed.clear();
+        believed.extend(mirror.entities().map(|entity| Believed::from(&entity)));
+    }
+
+    /// The newest tick noted.
+    #[must_use]
+    pub fn newest(&self) -> Option<Tick> {
+        self.newest
+    }
+
+    /// The mirror at `tick`; empty when no snapshot of that tick came.
+    #[must_use]
+    pub fn at(&self, tick: Tick) -> &[Believed] {
+        let (kept, believed) = &self.ticks[tick.0 as usize % TICKS_KEPT];
+        if *kept == tick { believed } else { &[] }
+    }
+}
+
+/// Why an answer of `GET /v1/audit` is not one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuditError {
+    /// It begins with other bytes.
+    #[error("the answer is not an audit")]
+    Magic,
+    /// Its rows are laid out differently, or it is cut short.
+    #[error("the audit's length or layout is not what this swarm reads")]
+    Layout,
+}
+
+/// The server's rows of one tick.
+#[derive(Debug, Clone, Default)]
+pub struct AuditedTick {
+    /// The tick.
+    pub tick: Tick,
+    rows: HashMap<u64, (Pose, Tick)>,
+}
+
+impl AuditedTick {
+    /// Reads the body of `GET /v1/audit`.
+    ///
+    /// # Errors
+    /// [`AuditError`] when it is none.
+    pub fn read(body: &[u8]) -> Result<Self, AuditError> {
+        if !body.starts_with(&AUDIT_MAGIC) {
+            return Err(AuditError::Magic);
+        }
+        let (header, rows) = body
+            .split_at_checked(AUDIT_HEADER_BYTES)
+            .ok_or(AuditError::Layout)?;
+        let count = field::<4, u32>(header, 8, u32::from_le_bytes) as usize;
+        let row_bytes = field::<4, u32>(header, 12, u32::from_le_bytes) as usize;
+        if row_bytes != AUDIT_ROW_BYTES || rows.len() != count * AUDIT_ROW_BYTES {
+            return Err(AuditError::Layout);
+        }
+        let rows = rows.chunks_exact(AUDIT_ROW_BYTES).map(|row| {
+            let pose = Pose {
+                x: field(row, 8, i32::from_le_bytes),
+                y: field(row, 12, i32::from_le_bytes),
+                vx: field(row, 16, i16::from_le_bytes),
+                vy: field(row, 18, i16::from_le_bytes),
+                yaw: field(row, 20, u16::from_le_bytes),
+                flags: field(row, 22, u16::from_le_bytes),
+            };
+            (
+                field(row, 0, u64::from_le_bytes),
+                (pose, Tick(field(row, 24, u32::from_le_bytes))),
+            )
+        });
+        Ok(Self {
+            tick: Tick(field(header, 4, u32::from_le_bytes)),
+            rows: rows.collect(),
+        })
+    }
+}
+
+/// A number at `at`; the caller has checked the length.
+fn field<const N: usize, T>(bytes: &[u8], at: usize, read: impl Fn([u8; N]) -> T) -> T {
+    read(std::array::from_fn(|index| bytes[at + index]))
+}
+
+/// What a comparison found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Entities whose values were compared.
+    pub compared: u64,
+    /// Fields that differ, and current entities that the server does not know.
+    pub wrong: u64,
+}
+
+impl Findings {
+    /// Adds another comparison's findings.
+    pub fn add(&mut self, other: Self) {
+        self.compared += other.compared;
+        self.wrong += other.wrong;
+    }
+}
+
+/// Compares a mirror at the audited tick with the server's rows.
+#[must_use]
+pub fn compare(audited: &AuditedTick, believed: &[Believed]) -> Findings {
+    let mut findings = Findings::default();
+    for entity in believed {
+        let Some((pose, changed)) = audited.rows.get(&entity.global.0) else {
+            // An entity that is gone may linger until its leave arrives; one updated at this tick may not.
+            findings.wrong += u64::from(entity.value_tick == audited.tick);
+            continue;
+        };
+        if changed.is_after(entity.value_tick) {
+            continue;
+        }
+        findings.compared += 1;
+        let fields = [
+            pose.x == entity.pose.x,
+            pose.y == entity.pose.y,
+            pose.vx == entity.pose.vx,
+            pose.vy == entity.pose.vy,
+            pose.yaw == entity.pose.yaw,
+            pose.flags == entity.pose.flags,
+        ];
+        findings.wrong += fields.iter().filter(|same| !**same).count() as u64;
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(tick: u32, rows: &[(u64, Pose, u32)]) -> Vec<u8> {
+        let mut body = AUDIT_MAGIC.to_vec();
+        body.extend(tick.to_le_bytes());
+        body.extend((rows.len() as u32).to_le_bytes());
+        body.extend((AUDIT_ROW_BYTES as u32).to_le_bytes());
+        for (global, pose, changed) in rows {
+            body.extend(global.to_le_bytes());
+            body.extend([pose.x, pose.y].map(i32::to_le_bytes).concat());
+            body.extend([pose.vx, pose.vy].map(i16::to_le_bytes).concat());
+            body.extend([pose.yaw, pose.flags].map(u16::to_le_bytes).concat());
+            body.extend(changed.to_le_bytes());
+        }
+        body
+    }
+
+    fn pose(x: i32) -> Pose {
+        Pose {
+            x,
+            y: -x,
+            vx: 3,
+            vy: -4,
+            yaw: 1_000,
+            flags: 0,
+        }
+    }
+
+    fn believed(global: u64, x: i32, value_tick: u32) -> Believed {
+        Believed {
+            global: GlobalId(global),
+            pose: pose(x),
+            value_tick: Tick(value_tick),
+        }
+    }
+
+    #[test]
+    fn current_values_must_be_equal_and_older_ones_may_be_on_their_way() {
+        let audited = AuditedTick::read(&body(
+            100,
+            &[(1, pose(10), 100), (2, pose(20), 90), (3, pose(30), 95)],
+        ));
+        let audited = audited.unwrap();
+        let right = [
+            believed(1, 10, 100),
+            believed(2, 20, 97),
+            believed(3, 7, 94),
+            believed(9, 0, 99),
+        ];
+        assert_eq!(
+            compare(&audited, &right),
+            Findings {
+                compared: 2,
+                wrong: 0
+            }
+        );
+        let at_rest_and_wrong = [believed(2, 21, 97)];
+        assert_eq!(
+            compare(&audited, &at_rest_and_wrong),
+            Findings {
+                compared: 1,
+                wrong: 2
+            },
+            "x and y"
+        );
+        let updated_and_unknown = [believed(9, 0, 100)];
+        assert_eq!(compare(&audited, &updated_and_unknown).wrong, 1);
+        let turned = Believed {
+            pose: Pose { yaw: 1, ..pose(10) },
+            ..believed(1, 10, 100)
+        };
+        assert_eq!(compare(&audited, &[turned]).wrong, 1);
+    }
+
+    #[test]
+    fn other_answers_are_refused() {
+        let good = body(1, &[(1, pose(1), 1)]);
+        assert!(AuditedTick::read(&good).is_ok());
+        assert_eq!(AuditedTick::read(b"nothing").unwrap_err(), AuditError::Magic);
+        assert_eq!(
+            AuditedTick::read(&good[..good.len() - 1]).unwrap_err(),
+            AuditError::Layout
+        );
+        let mut wider = good;
+        wider[12] += 1;
+        assert_eq!(AuditedTick::read(&wider).unwrap_err(), AuditError::Layout);
+        assert_eq!(AuditedTick::read(&AUDIT_MAGIC).unwrap_err(), AuditError::Layout);
+    }
+}

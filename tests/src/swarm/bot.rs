@@ -1,0 +1,337 @@
+//! One bot: a socket, a client core, a hand that steers at random.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::net::UdpSocket;
+use throng_client::connection::{ClientConfig, ClientCore, ClientEvent};
+use throng_client::mirror::Applied;
+use throng_client::seeded::Seeded;
+use throng_client::socket::is_passing;
+use throng_server::observe::Histogram;
+use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
+use throng_shared::netcode::{ClientEvent as NetcodeEvent, ClientNetcode, ClientReceived, ConnectToken};
+use throng_shared::protocol::input::InputBytes;
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::scenes::SteerInput;
+
+use super::arrivals::Arrivals;
+use super::audit::AuditLog;
+use super::conditions::{Conditions, DelayQueue, Direction};
+use super::report::BotTotals;
+
+/// A silent session has nothing to do but a keep-alive every few seconds.
+const IDLE_UPDATE_EVERY: Duration = Duration::from_millis(250);
+/// Each bot looks for its oldest visible value once in this many of its updates.
+const OLDEST_EVERY: u32 = 20;
+
+/// A datagram's room.
+pub type Buffer = [u8; DATAGRAM_RECEIVE_BYTES_MAX];
+
+/// A line that loses and delays, and what is under way on it.
+#[derive(Debug)]
+pub struct Line {
+    conditions: Conditions,
+    random: Seeded,
+    /// Datagrams under way in both directions.
+    pub queue: DelayQueue,
+}
+
+impl Line {
+    /// A line of these conditions; `None` when they change nothing.
+    #[must_use]
+    pub fn new(conditions: Conditions, seed: u64) -> Option<Self> {
+        let line = Self {
+            conditions,
+            random: Seeded::new(seed),
+            queue: DelayQueue::default(),
+        };
+        (!conditions.is_perfect()).then_some(line)
+    }
+
+    fn send(&mut self, now: Duration, bot: u32, direction: Direction, datagram: &[u8]) {
+        if let Some(delay) = self.conditions.fate(&mut self.random) {
+            self.queue.push(now + delay, bot, direction, datagram);
+        }
+    }
+}
+
+/// What all bots write to.
+pub struct Shared {
+    /// Counters.
+    pub totals: BotTotals,
+    /// Snapshots of the last ticks.
+    pub arrivals: Arrivals,
+    /// Ages of the oldest visible values.
+    pub oldest: Histogram,
+    /// The emulated line, if it is not perfect.
+    pub line: Option<Line>,
+    /// What the bots speak.
+    pub protocol: Arc<Protocol>,
+    /// Why the first bot was lost.
+    pub first_loss: Option<String>,
+}
+
+/// How far a bot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BotState {
+    /// Shaking hands, or waiting for the first snapshot.
+    Connecting,
+    /// Receives snapshots (or, a silent one: is connected).
+    Playing,
+    /// Lost.
+    Ended,
+}
+
+/// What a bot's session does.
+enum Session {
+    Playing(Box<ClientCore>),
+    /// Connected and silent.
+    Idle(Box<ClientNetcode>),
+}
+
+/// One bot.
+pub struct Bot {
+    index: u32,
+    socket: UdpSocket,
+    session: Session,
+    state: BotState,
+    steering: Seeded,
+    updates: u32,
+    audit: Option<Box<AuditLog>>,
+}
+
+/// What kind of bot to make.
+#[derive(Debug, Clone, Copy)]
+pub struct BotKind {
+    /// Stays silent once connected.
+    pub is_idle: bool,
+    /// Notes its mirror for audits.
+    pub audits: bool,
+    /// What its steering follows from.
+    pub seed: u64,
+}
+
+impl Bot {
+    /// Opens the bot's socket and begins its session.
+    ///
+    /// # Errors
+    /// When the system has no port or no file left.
+    pub fn new(
+        index: u32,
+        now: Duration,
+        token: &ConnectToken,
+        config: ClientConfig,
+        kind: BotKind,
+    ) -> io::Result<Self> {
+        let session = if kind.is_idle {
+            Session::Idle(Box::new(ClientNetcode::new(now, token)))
+        } else {
+            Session::Playing(Box::new(ClientCore::new(now, token, config)))
+        };
+        let server = match &session {
+            Session::Playing(core) => core.server_address(),
+            Session::Idle(netcode) => netcode.server_address(),
+        };
+        let any: SocketAddr = match server {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = UdpSocket::bind(any)?;
+        socket.connect(server)?;
+        Ok(Self {
+            index,
+            socket,
+            session,
+            state: BotState::Connecting,
+            steering: Seeded::new(kind.seed ^ u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            updates: 0,
+            audit: kind.audits.then(Box::default),
+        })
+    }
+
+    /// How far the bot is.
+    pub fn state(&self) -> BotState {
+        self.state
+    }
+
+    /// The bot's notes, if it audits.
+    pub fn audit(&self) -> Option<&AuditLog> {
+        self.audit.as_deref()
+    }
+
+    /// The socket, to be watched.
+    pub fn socket(&mut self) -> &mut UdpSocket {
+        &mut self.socket
+    }
+
+    /// Takes everything that has arrived. `now` is asked for every datagram: its age is measured.
+    pub fn drain(&mut self, now: impl Fn() -> Duration, shared: &mut Shared, buffer: &mut Buffer) {
+        loop {
+            let length = match self.socket.recv(buffer) {
+                Ok(length) => length,
+                // Nobody listens there at the moment: the session's time-out decides.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
+                Err(error) if is_passing(&error) => return,
+                Err(error) => return self.lost(shared, &error.to_string()),
+            };
+            shared.totals.down_bytes += length as u64;
+            shared.totals.down_datagrams += 1;
+            let now = now();
+            match &mut shared.line {
+                Some(line) => line.send(now, self.index, Direction::Down, &buffer[..length]),
+                None => self.receive(now, &mut buffer[..length], shared),
+            }
+        }
+    }
+
+    /// Takes one datagram.
+    pub fn receive(&mut self, now: Duration, datagram: &mut [u8], shared: &mut Shared) {
+        let event = match &mut self.session {
+            Session::Playing(core) => core.receive(now, datagram, &mut ()),
+            Session::Idle(netcode) => match netcode.receive(now, datagram) {
+                ClientReceived::Connected => {
+                    self.state = BotState::Playing;
+                    None
+                }
+                ClientReceived::Disconnected(reason) => return self.lost(shared, &reason.to_string()),
+                _ => None,
+            },
+        };
+        match event {
+            Some(ClientEvent::Snapshot(applied)) => self.decoded(now, &applied, shared),
+            Some(ClientEvent::Undecodable(_) | ClientEvent::Unreadable(_)) => {
+                shared.totals.decode_errors += 1;
+            }
+            Some(ClientEvent::Ended(reason)) => self.lost(shared, &reason.to_string()),
+            _ => {}
+        }
+        // The handshake and the greeting go on at once; afterwards the wheel sets the pace.
+        if self.state == BotState::Connecting {
+            self.update(now, shared);
+        }
+    }
+
+    fn decoded(&mut self, now: Duration, applied: &Applied, shared: &mut Shared) {
+        let Session::Playing(core) = &self.session else {
+            return;
+        };
+        let Some(mirror) = core.mirror() else { return };
+        self.state = BotState::Playing;
+        shared.totals.snapshots += 1;
+        shared.totals.visible += mirror.len() as u64;
+        shared.totals.updates += u64::from(applied.updated);
+        shared.arrivals.arrived(applied.tick.0, now.as_nanos() as u64);
+        if let Some(log) = &mut self.audit {
+            log.record(applied.tick, mirror);
+        }
+    }
+
+    /// Sends what is due.
+    pub fn update(&mut self, now: Duration, shared: &mut Shared) {
+        let Shared {
+            totals,
+            line,
+            protocol,
+            ..
+        } = shared;
+        let (index, socket, steering) = (self.index, &self.socket, &mut self.steering);
+        let out = |datagram: &[u8]| match line {
+            Some(line) => line.send(now, index, Direction::Up, datagram),
+            None => transmit(socket, totals, datagram),
+        };
+        let ended = match &mut self.session {
+            Session::Playing(core) => match core.update(now, |_| steer(protocol, steering), out) {
+                Some(ClientEvent::Ended(reason)) => Some(reason.to_string()),
+                _ => None,
+            },
+            Session::Idle(netcode) => {
+                let mut out = out;
+                let event = netcode.update(now, &mut |_, datagram| out(datagram));
+                event.map(|NetcodeEvent::Disconnected(reason)| reason.to_string())
+            }
+        };
+        if let Some(reason) = ended {
+            return self.lost(shared, &reason);
+        }
+        self.updates += 1;
+        if self.updates % OLDEST_EVERY == self.index % OLDEST_EVERY {
+            self.measure_oldest(shared);
+        }
+    }
+
+    /// How long after `now` the bot wants to be updated.
+    pub fn until_update(&self, now: Duration) -> Duration {
+        match &self.session {
+            Session::Playing(core) => core.until_update(now),
+            Session::Idle(_) => IDLE_UPDATE_EVERY,
+        }
+    }
+
+    /// Sends a datagram that was under way on the emulated line.
+    pub fn transmit(&self, datagram: &[u8], totals: &mut BotTotals) {
+        transmit(&self.socket, totals, datagram);
+    }
+
+    /// Says good-bye.
+    pub fn disconnect(&mut self) {
+        let socket = &self.socket;
+        // Redundant packets of a farewell: a lost one does no harm.
+        let out = |datagram: &[u8]| drop(socket.send(datagram));
+        match &mut self.session {
+            Session::Playing(core) => core.disconnect(out),
+            Session::Idle(netcode) => netcode.disconnect(&mut |_, datagram| out(datagram)),
+        }
+    }
+
+    /// How old the oldest value is that the player sees, as of the newest snapshot. What is at rest is not
+    /// sent again and is as new as the snapshot.
+    fn measure_oldest(&self, shared: &Shared) {
+        let Session::Playing(core) = &self.session else {
+            return;
+        };
+        let (Some(mirror), Some(tick_length)) = (core.mirror(), core.tick_length()) else {
+            return;
+        };
+        let newest = mirror.newest_tick();
+        let moving = mirror
+            .entities()
+            .filter(|entity| (entity.pose.vx, entity.pose.vy) != (0, 0));
+        if let Some(ticks) = moving.map(|entity| newest.since(entity.tick)).max() {
+            shared
+                .oldest
+                .record(tick_length * ticks.max(0) as u32 + shared.arrivals.recent_mean());
+        }
+    }
+
+    fn lost(&mut self, shared: &mut Shared, reason: &str) {
+        if self.state != BotState::Ended {
+            self.state = BotState::Ended;
+            shared
+                .first_loss
+                .get_or_insert_with(|| format!("bot {}: {reason}", self.index + 1));
+        }
+    }
+}
+
+/// The wheel anywhere, at cruising speed: the movement that the crowd is defined by.
+fn steer(protocol: &Protocol, steering: &mut Seeded) -> InputBytes {
+    let input = SteerInput {
+        turn: steering.signed_unit(),
+        thrust: 0.0,
+    };
+    // An input that could not be encoded would be a defect of the scene's protocol; the bot then coasts.
+    protocol
+        .encode_input(&input)
+        .unwrap_or_else(|_| protocol.neutral_input())
+}
+
+fn transmit(socket: &UdpSocket, totals: &mut BotTotals, datagram: &[u8]) {
+    // A datagram that the system does not take now is a lost one.
+    if let Ok(length) = socket.send(datagram) {
+        totals.up_bytes += length as u64;
+        totals.up_datagrams += 1;
+    }
+}

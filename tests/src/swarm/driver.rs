@@ -1,0 +1,360 @@
+//! One thread, one epoll loop, all bots.
+//!
+//! Every turn waits for sockets until somebody is due, drains those that have something, delivers what the
+//! emulated line has carried, updates the bots whose time has come, and lets joined bots in. Nothing is
+//! allocated per datagram.
+
+use std::io;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mio::{Events, Interest, Poll, Token};
+use throng_client::connection::ClientConfig;
+use throng_client::join::Joined;
+use throng_server::observe::StatsReport;
+use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
+use throng_shared::tick::Tick;
+
+use super::audit::Findings;
+use super::bot::{Bot, BotKind, BotState, Buffer, Shared};
+use super::conditions::Direction;
+use super::joining::Outcome;
+use super::watch::{Answer, Question, Watch};
+use super::wheel::Wheel;
+
+/// Handshakes under way at a time: a ramp, not a stampede.
+const CONNECTING_MAX: u32 = 256;
+/// One bot in this many audits.
+const AUDIT_EVERY: u32 = 100;
+/// Ticks before the newest at which mirrors are audited: by then every part has arrived.
+const AUDIT_BEHIND: u32 = 2;
+const EVENTS: usize = 1_024;
+
+/// How many bots are how far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Census {
+    /// In their handshake, or waiting for their first snapshot.
+    pub connecting: u32,
+    /// Playing.
+    pub playing: u32,
+    /// Never got in, or gone.
+    pub lost: u32,
+}
+
+impl Census {
+    /// A bot got from one state into another.
+    fn note(&mut self, before: BotState, after: BotState) {
+        if before == after {
+            return;
+        }
+        match before {
+            BotState::Connecting => self.connecting = self.connecting.saturating_sub(1),
+            BotState::Playing => self.playing -= 1,
+            BotState::Ended => {}
+        }
+        match after {
+            BotState::Connecting => {}
+            BotState::Playing => self.playing += 1,
+            BotState::Ended => self.lost += 1,
+        }
+    }
+}
+
+/// All bots and the loop that drives them.
+pub struct Driver {
+    poll: Poll,
+    events: Events,
+    buffer: Box<Buffer>,
+    bots: Vec<Option<Bot>>,
+    wheel: Wheel,
+    outcomes: Option<Receiver<Outcome>>,
+    config: ClientConfig,
+    is_idle: bool,
+    seed: u64,
+    origin: Instant,
+    watch: Watch,
+    asked_at: Duration,
+    ask_every: Duration,
+    stats: Option<Box<StatsReport>>,
+    /// Where the bots write.
+    pub shared: Shared,
+    /// How many bots are how far.
+    pub census: Census,
+    /// What the audits found.
+    pub findings: Findings,
+    /// The last question that the server did not answer.
+    pub problem: Option<String>,
+}
+
+/// What a driver is made of.
+pub struct DriverParts {
+    /// How many bots.
+    pub clients: u32,
+    /// What they speak.
+    pub config: ClientConfig,
+    /// They stay silent.
+    pub is_idle: bool,
+    /// What their steering follows from.
+    pub seed: u64,
+    /// Where they come from.
+    pub outcomes: Receiver<Outcome>,
+    /// Asks the server.
+    pub watch: Watch,
+    /// Time between two readings of the server's figures.
+    pub ask_every: Duration,
+    /// Where they write.
+    pub shared: Shared,
+}
+
+impl Driver {
+    /// A driver without any bot yet.
+    ///
+    /// # Errors
+    /// When the system gives no epoll instance.
+    pub fn new(parts: DriverParts) -> io::Result<Self> {
+        Ok(Self {
+            poll: Poll::new()?,
+            events: Events::with_capacity(EVENTS),
+            buffer: Box::new([0; DATAGRAM_RECEIVE_BYTES_MAX]),
+            bots: (0..parts.clients).map(|_| None).collect(),
+            wheel: Wheel::default(),
+            outcomes: Some(parts.outcomes),
+            config: parts.config,
+            is_idle: parts.is_idle,
+            seed: parts.seed,
+            origin: start_clock(),
+            watch: parts.watch,
+            asked_at: Duration::ZERO,
+            ask_every: parts.ask_every,
+            stats: None,
+            shared: parts.shared,
+            census: Census::default(),
+            findings: Findings::default(),
+            problem: None,
+        })
+    }
+
+    /// Time since the driver was made.
+    pub fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    /// Whether every bot plays or is lost.
+    pub fn is_ramped(&self) -> bool {
+        self.outcomes.is_none() && self.census.connecting == 0
+    }
+
+    /// Lets nobody else in; who is still connecting is lost.
+    pub fn end_ramp(&mut self) {
+        self.census.lost = self.bots.len() as u32 - self.census.playing;
+        self.census.connecting = 0;
+        self.outcomes = None;
+    }
+
+    /// One turn of the loop; a millisecond or so.
+    ///
+    /// # Errors
+    /// When epoll fails or there is no file left for a socket.
+    pub fn turn(&mut self) -> io::Result<()> {
+        self.wait()?;
+        self.deliver_line();
+        self.update_due();
+        self.admit()?;
+        self.ask();
+        Ok(())
+    }
+
+    /// The server's figures as of now; the bots go on meanwhile.
+    ///
+    /// # Errors
+    /// When the server does not answer, or a turn fails.
+    pub fn read_stats(&mut self) -> io::Result<Box<StatsReport>> {
+        while self.watch.waiting() > 0 {
+            self.turn()?;
+        }
+        (self.stats, self.problem) = (None, None);
+        self.watch.ask(Question::Stats);
+        loop {
+            self.turn()?;
+            if let Some(stats) = self.stats.take() {
+                return Ok(stats);
+            }
+            if let Some(problem) = self.problem.take() {
+                return Err(io::Error::other(problem));
+            }
+        }
+    }
+
+    /// Everybody says good-bye.
+    pub fn disconnect(&mut self) {
+        for bot in self.bots.iter_mut().flatten() {
+            if bot.state() != BotState::Ended {
+                bot.disconnect();
+            }
+        }
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        let now = self.now();
+        let line_due = self.shared.line.as_ref().and_then(|line| line.queue.next_due());
+        let until_line = line_due.map_or(Duration::MAX, |due| due.saturating_sub(now));
+        let mut timeout = self.wheel.until_next(now).min(until_line);
+        if self.outcomes.is_some() {
+            timeout = timeout.min(Duration::from_millis(1));
+        }
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        let origin = self.origin;
+        for event in &self.events {
+            let Some(bot) = self.bots.get_mut(event.token().0).and_then(Option::as_mut) else {
+                continue;
+            };
+            let before = bot.state();
+            bot.drain(|| origin.elapsed(), &mut self.shared, &mut self.buffer);
+            self.census.note(before, bot.state());
+        }
+        Ok(())
+    }
+
+    fn deliver_line(&mut self) {
+        let now = self.now();
+        while let Some(delivery) = self.shared.line.as_mut().and_then(|line| line.queue.pop(now)) {
+            let mut bytes = delivery.bytes;
+            if let Some(bot) = self.bots[delivery.bot as usize].as_mut() {
+                let before = bot.state();
+                match delivery.direction {
+                    Direction::Up => bot.transmit(&bytes, &mut self.shared.totals),
+                    Direction::Down => bot.receive(now, &mut bytes, &mut self.shared),
+                }
+                self.census.note(before, bot.state());
+            }
+            if let Some(line) = &mut self.shared.line {
+                line.queue.recycle(bytes);
+            }
+        }
+    }
+
+    fn update_due(&mut self) {
+        let now = self.now();
+        let due = self.wheel.take_due(now);
+        for &index in &due {
+            let Some(bot) = self.bots[index as usize].as_mut() else {
+                continue;
+            };
+            let before = bot.state();
+            if before == BotState::Ended {
+                continue;
+            }
+            bot.update(now, &mut self.shared);
+            self.wheel.insert(now + bot.until_update(now), index);
+            self.census.note(before, bot.state());
+        }
+        self.wheel.recycle(due);
+    }
+
+    fn admit(&mut self) -> io::Result<()> {
+        while self.census.connecting < CONNECTING_MAX {
+            let Some(outcomes) = &self.outcomes else {
+                return Ok(());
+            };
+            match outcomes.try_recv() {
+                Ok((index, Ok(joined))) => self.begin(index, &joined)?,
+                Ok((index, Err(error))) => {
+                    self.census.lost += 1;
+                    self.shared
+                        .first_loss
+                        .get_or_insert_with(|| format!("bot {}: {error}", index + 1));
+                }
+                Err(TryRecvError::Empty) => return Ok(()),
+                // Every joining thread is done.
+                Err(TryRecvError::Disconnected) => self.outcomes = None,
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, index: u32, joined: &Joined) -> io::Result<()> {
+        let now = self.now();
+        let mut config = self.config;
+        // Inputs arrive spread over the tick, as those of independent players would.
+        config.clock.margin_goal += f64::from(index) / self.bots.len() as f64;
+        let kind = BotKind {
+            is_idle: self.is_idle,
+            audits: !self.is_idle && index.is_multiple_of(AUDIT_EVERY),
+            seed: self.seed,
+        };
+        let mut bot = Bot::new(index, now, &joined.token, config, kind)?;
+        self.poll
+            .registry()
+            .register(bot.socket(), Token(index as usize), Interest::READABLE)?;
+        bot.update(now, &mut self.shared);
+        self.census.connecting += 1;
+        self.bots[index as usize] = Some(bot);
+        self.wheel.insert(now, index);
+        Ok(())
+    }
+
+    /// Reads the server's figures every so often and has one tick audited each time.
+    fn ask(&mut self) {
+        while let Some(answer) = self.watch.answer() {
+            match answer {
+                Answer::Stats(stats) => {
+                    self.fold_publish_times(&stats);
+                    self.ask_audit();
+                    self.stats = Some(stats);
+                }
+                Answer::Audited(findings) => self.findings.add(findings.unwrap_or_default()),
+                Answer::Failed(problem) => self.problem = Some(problem),
+            }
+        }
+        let now = self.now();
+        if self.watch.waiting() == 0 && now >= self.asked_at + self.ask_every {
+            self.asked_at = now;
+            self.watch.ask(Question::Stats);
+        }
+    }
+
+    /// Publish times come on the clock since 1970; both clocks are read anew each time, as one is adjusted.
+    fn fold_publish_times(&mut self, stats: &StatsReport) {
+        let since_1970 = since_1970();
+        let origin_ns = (since_1970.as_nanos() as u64).wrapping_sub(self.now().as_nanos() as u64);
+        for &(tick, at_us) in &stats.published {
+            self.shared
+                .arrivals
+                .published(tick, (at_us * 1_000).wrapping_sub(origin_ns));
+        }
+    }
+
+    fn ask_audit(&mut self) {
+        let auditors = || self.bots.iter().flatten().filter_map(Bot::audit);
+        let Some(newest) = auditors().filter_map(|log| log.newest()).max() else {
+            return;
+        };
+        let tick: Tick = newest - AUDIT_BEHIND;
+        let mirrors: Vec<_> = auditors()
+            .map(|log| log.at(tick).to_vec())
+            .filter(|mirror| !mirror.is_empty())
+            .collect();
+        if !mirrors.is_empty() {
+            self.watch.ask(Question::Audit { tick, mirrors });
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the loop over real sockets is where time comes in"
+)]
+fn start_clock() -> Instant {
+    Instant::now()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "publish times come on this clock, shared by all processes here"
+)]
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

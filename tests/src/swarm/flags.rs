@@ -1,0 +1,132 @@
+//! The swarm's command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::conditions::Conditions;
+
+/// Lets thousands of bots play on a Throng server and reports what they and the server measured.
+///
+/// Every bot is a real client on a UDP port of its own: it joins over HTTP, steers at random and decodes
+/// every snapshot; one in a hundred compares what it decoded with what the server says it sent. The exit
+/// code is 0 when nobody was lost and nothing was decoded wrong.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "swarm", version)]
+pub struct SwarmFlags {
+    /// How many bots.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pub clients: u32,
+
+    /// How long to measure, once all bots play.
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub seconds: u32,
+
+    /// The server's HTTP address, where the bots join.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub server: String,
+
+    /// Write the report as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Probability that a datagram is lost, in each direction: 0.05 or 5%.
+    #[arg(long, value_name = "P", default_value = "0", value_parser = parse_probability)]
+    pub loss: f64,
+
+    /// Delay of every datagram, in each direction, in milliseconds.
+    #[arg(long, value_name = "MS", default_value = "0", value_parser = parse_milliseconds)]
+    pub latency: Duration,
+
+    /// The delay varies by up to this much either way, in milliseconds: datagrams overtake each other.
+    #[arg(long, value_name = "MS", default_value = "0", value_parser = parse_milliseconds)]
+    pub jitter: Duration,
+
+    /// What steering, loss and jitter follow from.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Connect and stay silent: sessions without a player, kept alive and nothing else.
+    #[arg(long)]
+    pub idle: bool,
+
+    /// Write the server's figures at both ends of the measured window, for the benchmarks.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub readings: Option<PathBuf>,
+}
+
+impl SwarmFlags {
+    /// The emulated line.
+    #[must_use]
+    pub fn conditions(&self) -> Conditions {
+        Conditions {
+            loss: self.loss,
+            latency: self.latency,
+            jitter: self.jitter,
+        }
+    }
+}
+
+fn parse_probability(text: &str) -> Result<f64, String> {
+    let (number, scale) = text
+        .strip_suffix('%')
+        .map_or((text, 1.0), |percent| (percent, 100.0));
+    match number.trim().parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&(value / scale)) => Ok(value / scale),
+        _ => Err("must be a probability from 0 to 1, or a percentage from 0% to 100%".to_owned()),
+    }
+}
+
+fn parse_milliseconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=10_000.0).contains(&value) => Ok(Duration::from_secs_f64(value / 1e3)),
+        _ => Err("must be milliseconds from 0 to 10000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<SwarmFlags, clap::Error> {
+        SwarmFlags::try_parse_from(std::iter::once("swarm").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_promised_flags_are_understood() {
+        let flags = parse(
+            "--clients 5000 --seconds 60 --server 10.0.0.1:80 --json out.json --loss 0.05 --latency 75 --jitter 2.5",
+        )
+        .unwrap();
+        assert_eq!(
+            (flags.clients, flags.seconds, flags.server.as_str()),
+            (5_000, 60, "10.0.0.1:80")
+        );
+        let expected = Conditions {
+            loss: 0.05,
+            latency: Duration::from_millis(75),
+            jitter: Duration::from_micros(2_500),
+        };
+        assert_eq!(flags.conditions(), expected);
+        assert_eq!(parse("--loss 5%").unwrap().loss, 0.05);
+        assert!(parse("").unwrap().conditions().is_perfect());
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_with_the_range() {
+        for (line, range) in [
+            ("--loss 5", "0 to 1"),
+            ("--loss nan", "0 to 1"),
+            ("--loss -0.1", "0 to 1"),
+            ("--latency 1e9", "0 to 10000"),
+            ("--clients 0", "1..=50000"),
+            ("--seconds 0", "1..=86400"),
+        ] {
+            let error = parse(&line.replace("--loss -", "--loss=-"))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(range), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Bots join over HTTP from a few threads with kept-alive connections.
+//!
+//! The threads push into a short bounded queue, so that the swarm sets the pace: it takes a token only when
+//! it is ready for another handshake.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use throng_client::join::{JoinError, Joined, Joiner};
+use throng_client::reconnect::Retry;
+use throng_shared::protocol::version::ProtocolVersion;
+
+const THREADS: u32 = 4;
+/// Tokens ready and not yet taken, at most. They expire, so there must not be many.
+const READY_MAX: usize = 64;
+/// Attempts of one bot, where another can succeed.
+const ATTEMPTS: u32 = 5;
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How one bot's joining ended.
+pub type Outcome = (u32, Result<Joined, JoinError>);
+
+/// Begins to join bots `0..clients`; outcomes come in any order, one a bot. Dropping the receiver ends it.
+pub fn join_all(server: &str, version: ProtocolVersion, clients: u32) -> Receiver<Outcome> {
+    let (ready, outcomes) = sync_channel(READY_MAX);
+    let next = Arc::new(AtomicU32::new(0));
+    for _ in 0..THREADS.min(clients) {
+        let (joiner, next, ready) = (Joiner::new(server, TIMEOUT), Arc::clone(&next), ready.clone());
+        thread::spawn(move || join_some(&joiner, version, clients, &next, &ready));
+    }
+    outcomes
+}
+
+fn join_some(
+    joiner: &Joiner,
+    version: ProtocolVersion,
+    clients: u32,
+    next: &AtomicU32,
+    ready: &SyncSender<Outcome>,
+) {
+    loop {
+        let bot = next.fetch_add(1, Relaxed);
+        if bot >= clients {
+            return;
+        }
+        let name = format!("bot-{:05}", bot + 1);
+        let mut outcome = joiner.join(&name, &version, None);
+        for _ in 1..ATTEMPTS {
+            match &outcome {
+                Err(error) if error.retry() == Retry::Worthwhile => thread::sleep(RETRY_AFTER),
+                _ => break,
+            }
+            outcome = joiner.join(&name, &version, None);
+        }
+        // The swarm is over when nobody listens any more.
+        if ready.send((bot, outcome)).is_err() {
+            return;
+        }
+    }
+}

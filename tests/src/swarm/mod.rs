@@ -1,0 +1,239 @@
+//! The swarm: thousands of real clients in one thread, to load a server and to check what it tells them.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`joining`] | the HTTP threads that fetch tokens |
+//! | [`driver`], [`wheel`] | the one loop over all sockets and times |
+//! | [`bot`] | one client: socket, core, steering |
+//! | [`conditions`] | the emulated bad line |
+//! | [`watch`], [`audit`], [`arrivals`] | the server's figures, its log against the mirrors, snapshot ages |
+//! | [`report`], [`table`], [`progress`] | what is measured and how it is shown |
+//!
+//! A run ramps up until every bot plays, lets it settle, measures, and says good-bye. Readings of the server
+//! are taken at both ends of the measured window, so that its figures and the bots' cover the same time.
+
+pub mod arrivals;
+pub mod audit;
+pub mod bot;
+pub mod conditions;
+pub mod driver;
+pub mod flags;
+pub mod joining;
+pub mod progress;
+pub mod report;
+pub mod table;
+pub mod watch;
+pub mod wheel;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bevy_app::App;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::{Deserialize, Serialize};
+use throng_client::connection::ClientConfig;
+use throng_server::observe::{Histogram, StatsReport};
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::scenes::BenchProtocol;
+
+use arrivals::{Arrivals, PublishClock};
+use bot::{Line, Shared};
+use driver::{Driver, DriverParts};
+use flags::SwarmFlags;
+use progress::Progress;
+use report::{BotTotals, Measured, Report};
+use watch::Watch;
+
+/// After the ramp, until clocks and budgets have found their level.
+const SETTLE: Duration = Duration::from_secs(2);
+/// How often the bar moves.
+const SHOW_EVERY: Duration = Duration::from_millis(100);
+/// Files beside the bots' sockets.
+const SPARE_FILES: u64 = 64;
+
+/// The server's two readings at the ends of the measured window.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readings {
+    /// At its beginning.
+    pub before: StatsReport,
+    /// At its end.
+    pub after: StatsReport,
+}
+
+/// Runs a swarm from the ramp to the good-byes and writes the files that were asked for.
+///
+/// # Errors
+/// When the server cannot be reached, nobody gets in, or the system refuses files or sockets. Bots that were
+/// lost and values that were wrong are not errors but figures of the report.
+pub fn run(flags: &SwarmFlags) -> Result<Report> {
+    allow_files(u64::from(flags.clients) + SPARE_FILES)?;
+    let mut watch = Watch::new(&flags.server);
+    let first = watch.stats_now().map_err(anyhow::Error::msg)?;
+    let protocol = Arc::new(bench_protocol());
+    let config = ClientConfig::new(&protocol);
+    let outcomes = joining::join_all(&flags.server, config.version, flags.clients);
+    let shared = Shared {
+        totals: BotTotals::default(),
+        arrivals: Arrivals::new(publish_clock(&flags.server)),
+        oldest: Histogram::new(),
+        line: Line::new(flags.conditions(), flags.seed),
+        protocol,
+        first_loss: None,
+    };
+    let mut driver = Driver::new(DriverParts {
+        clients: flags.clients,
+        config,
+        is_idle: flags.idle,
+        seed: flags.seed,
+        outcomes,
+        watch,
+        // The server keeps 64 publish times: a second's worth at 60 Hz.
+        ask_every: Duration::from_secs_f64((32.0 / f64::from(first.tick_rate.max(1))).min(1.0)),
+        shared,
+    })
+    .context("cannot watch sockets")?;
+
+    ramp(&mut driver, flags)?;
+    let measured = measure(&mut driver, flags)?;
+    driver.disconnect();
+    let report = measured.report();
+    if let Some(path) = &flags.json {
+        let json = serde_json::to_string_pretty(&report)? + "\n";
+        std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if let Some(path) = &flags.readings {
+        let readings = Readings {
+            before: measured.server_before,
+            after: measured.server_after,
+        };
+        let json = serde_json::to_string(&readings)?;
+        std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if let Some(reason) = &driver.shared.first_loss {
+        writeln!(io::stderr(), "the first bot that was lost: {reason}")?;
+    }
+    if driver.findings.compared == 0 && !flags.idle {
+        writeln!(
+            io::stderr(),
+            "no value was audited: the server keeps no log of its ticks in this scene"
+        )?;
+    }
+    Ok(report)
+}
+
+/// Everything that the bots speak.
+fn bench_protocol() -> Protocol {
+    let mut app = App::new();
+    app.add_plugins(BenchProtocol);
+    app.world_mut().remove_resource().unwrap_or_default()
+}
+
+/// Lets the bots in until all of them play, or patience ends.
+fn ramp(driver: &mut Driver, flags: &SwarmFlags) -> Result<()> {
+    let patience = Duration::from_secs(30) + Duration::from_millis(10) * flags.clients;
+    let mut progress = Progress::start("joining", u64::from(flags.clients), "bots");
+    let mut shown = Duration::ZERO;
+    while !driver.is_ramped() && driver.now() < patience {
+        driver.turn().context("the bots' sockets failed")?;
+        let now = driver.now();
+        if now >= shown + SHOW_EVERY || driver.is_ramped() {
+            shown = now;
+            let note = if driver.census.lost > 0 {
+                format!("{} lost", driver.census.lost)
+            } else {
+                String::new()
+            };
+            progress.show(now, u64::from(driver.census.playing), &note);
+        }
+    }
+    progress.finish();
+    driver.end_ramp();
+    if driver.census.playing == 0 {
+        let reason = driver
+            .shared
+            .first_loss
+            .take()
+            .unwrap_or_else(|| "the server sends nothing".to_owned());
+        bail!("no bot got in: {reason}");
+    }
+    Ok(())
+}
+
+/// Settles, then measures between two readings of the server.
+fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
+    let settled = driver.now() + SETTLE;
+    while driver.now() < settled {
+        driver.turn().context("the bots' sockets failed")?;
+    }
+    let server_before = *driver.read_stats().context("the server's figures")?;
+    let (begun, before) = (driver.now(), driver.shared.totals);
+    let (ages_before, oldest_before) = (driver.shared.arrivals.ages(), driver.shared.oldest.snapshot());
+    let clients_connected = u64::from(driver.census.playing);
+
+    let length = Duration::from_secs(u64::from(flags.seconds));
+    let mut progress = Progress::start("measuring", u64::from(flags.seconds), "s");
+    let (mut shown, mut turned) = (begun, begun);
+    let mut client_seconds = 0.0;
+    while driver.now() < begun + length {
+        driver.turn().context("the bots' sockets failed")?;
+        let now = driver.now();
+        client_seconds += f64::from(driver.census.playing) * (now - turned).as_secs_f64();
+        turned = now;
+        if now >= shown + SHOW_EVERY {
+            shown = now;
+            let note = format!("{} playing, {} lost", driver.census.playing, driver.census.lost);
+            progress.show(now, (now - begun).as_secs(), &note);
+        }
+    }
+    let server_after = *driver.read_stats().context("the server's figures")?;
+    let ended = driver.now();
+    client_seconds += f64::from(driver.census.playing) * (ended - turned).as_secs_f64();
+    progress.finish();
+    Ok(Measured {
+        window: ended - begun,
+        clients_connected,
+        clients_lost: u64::from(driver.census.lost),
+        client_seconds,
+        bots: driver.shared.totals.since(&before),
+        decode_errors: driver.shared.totals.decode_errors,
+        value_errors: driver.findings.wrong,
+        snapshot_age: driver.shared.arrivals.ages().since(&ages_before),
+        oldest_visible: driver.shared.oldest.snapshot().since(&oldest_before),
+        server_before,
+        server_after,
+    })
+}
+
+/// A server on this machine reads the same clock.
+fn publish_clock(server: &str) -> PublishClock {
+    let is_loopback = server
+        .parse::<SocketAddr>()
+        .is_ok_and(|address| address.ip().is_loopback());
+    if is_loopback || server.starts_with("localhost:") {
+        PublishClock::Shared
+    } else {
+        PublishClock::Remote
+    }
+}
+
+/// Every bot has a socket of its own: raises this process's limit of open files as far as that needs.
+fn allow_files(needed: u64) -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    if limit.maximum.is_some_and(|maximum| maximum < needed) {
+        let maximum = limit.maximum.unwrap_or_default();
+        bail!(
+            "{needed} files are needed and {maximum} allowed: raise the limit (`ulimit -Hn`) or use fewer --clients"
+        );
+    }
+    let raised = Rlimit {
+        current: Some(needed),
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).context("cannot raise the limit of open files")
+}

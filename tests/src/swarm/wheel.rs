@@ -1,0 +1,115 @@
+//! Which bots are due when: a wheel of milliseconds.
+//!
+//! Every bot is in the wheel once. Putting one in and taking one out costs the same for five bots and for
+//! five thousand, and nothing is allocated once every slot has seen its busiest turn.
+
+use std::time::Duration;
+
+/// Slots of one millisecond; who is due later than a turn is asked again after one.
+const SLOTS: u64 = 256;
+
+/// The wheel.
+#[derive(Debug)]
+pub struct Wheel {
+    slots: Vec<Vec<u32>>,
+    /// Everything before this millisecond has been handed out.
+    next_ms: u64,
+    due: Vec<u32>,
+}
+
+impl Default for Wheel {
+    fn default() -> Self {
+        Self {
+            slots: vec![Vec::new(); SLOTS as usize],
+            next_ms: 0,
+            due: Vec::new(),
+        }
+    }
+}
+
+impl Wheel {
+    /// Puts a bot in, due at `at`. The past is due in the next millisecond.
+    #[inline]
+    pub fn insert(&mut self, at: Duration, bot: u32) {
+        let at_ms = at.as_millis() as u64 + 1;
+        let slot = at_ms.clamp(self.next_ms, self.next_ms + SLOTS - 1);
+        self.slots[(slot % SLOTS) as usize].push(bot);
+    }
+
+    /// Takes out everybody due by `now`; hand the vector back with [`Wheel::recycle`].
+    pub fn take_due(&mut self, now: Duration) -> Vec<u32> {
+        let mut due = std::mem::take(&mut self.due);
+        let now_ms = now.as_millis() as u64;
+        // After a long pause one turn finds everybody.
+        let from = self.next_ms.max(now_ms.saturating_sub(SLOTS - 1));
+        for at_ms in from..=now_ms {
+            due.append(&mut self.slots[(at_ms % SLOTS) as usize]);
+        }
+        self.next_ms = self.next_ms.max(now_ms + 1);
+        due
+    }
+
+    /// Takes back an emptied vector of [`Wheel::take_due`].
+    pub fn recycle(&mut self, mut due: Vec<u32>) {
+        due.clear();
+        self.due = due;
+    }
+
+    /// How long until somebody may be due, at most a turn.
+    #[must_use]
+    pub fn until_next(&self, now: Duration) -> Duration {
+        let waiting =
+            (self.next_ms..self.next_ms + SLOTS).find(|at| !self.slots[(at % SLOTS) as usize].is_empty());
+        Duration::from_millis(waiting.unwrap_or(self.next_ms + SLOTS)).saturating_sub(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn who_is_due_beyond_a_turn_is_asked_after_one() {
+        let mut wheel = Wheel::default();
+        wheel.insert(1_000 * MS, 7);
+        assert!(wheel.take_due(100 * MS).is_empty());
+        assert_eq!(wheel.take_due(300 * MS), [7]);
+    }
+
+    #[test]
+    fn a_pause_loses_nobody() {
+        let mut wheel = Wheel::default();
+        (0..200).for_each(|bot| wheel.insert(bot * MS, bot));
+        let mut due = wheel.take_due(10_000 * MS);
+        due.sort_unstable();
+        assert_eq!(due, (0..200).collect::<Vec<_>>());
+    }
+
+    proptest! {
+        #[test]
+        fn everybody_is_due_once_and_never_early(
+            wanted in prop::collection::vec(0_u32..200, 0..50), step in 1_u32..20,
+        ) {
+            let mut wheel = Wheel::default();
+            for (bot, at) in wanted.iter().enumerate() {
+                wheel.insert(*at * MS, bot as u32);
+            }
+            let mut seen = vec![0; wanted.len()];
+            let mut now = Duration::ZERO;
+            while now < 400 * MS {
+                let due = wheel.take_due(now);
+                for bot in &due {
+                    let at = wanted[*bot as usize] * MS;
+                    prop_assert!(now >= at && now <= at + (step + 1) * MS, "{at:?} at {now:?}");
+                    seen[*bot as usize] += 1;
+                }
+                wheel.recycle(due);
+                now += step * MS;
+            }
+            prop_assert!(seen.iter().all(|count| *count == 1));
+        }
+    }
+}
