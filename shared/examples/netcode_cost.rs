@@ -113,7 +113,10 @@ fn least(items: usize, mut run: impl FnMut()) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-#[expect(clippy::disallowed_methods, reason = "measuring reads a clock, and nothing here is simulated")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "measuring reads a clock, and nothing here is simulated"
+)]
 fn clock() -> Instant {
     Instant::now()
 }
