@@ -226,7 +226,10 @@ impl Client {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the driver of real sockets is where time comes in")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the driver of real sockets is where time comes in"
+)]
 fn start_clock() -> Instant {
     Instant::now()
 }

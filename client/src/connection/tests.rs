@@ -252,11 +252,18 @@ fn snapshots_are_mirrored_acknowledged_and_set_the_clock() {
 
     // The last input is reported to have come six ticks too late: from now on inputs lead by that much more.
     let sent = Tick::unwrap_near(last.newest_tick, Tick(500));
-    let late = OwnerBlock { last_input: Some(sent), margin_16: -16 * 6, own: None };
+    let late = OwnerBlock {
+        last_input: Some(sent),
+        margin_16: -16 * 6,
+        own: None,
+    };
     pair.snapshot(2, sent, 10, late);
     pair.run(Duration::from_millis(100));
     let next = Tick::unwrap_near(pair.inputs.last().unwrap().newest_tick, Tick(500));
-    assert!((8..=9).contains(&next.since(sent)), "two ticks later: from {sent} to {next}");
+    assert!(
+        (8..=9).contains(&next.since(sent)),
+        "two ticks later: from {sent} to {next}"
+    );
 }
 
 #[test]

@@ -63,7 +63,7 @@ const WIDTH: f64 = 820.0;
 const HEIGHT: f64 = 460.0;
 const LEFT: f64 = 72.0;
 const RIGHT: f64 = 640.0;
-const TOP: f64 = 78.0;
+const TOP: f64 = 96.0;
 const BOTTOM: f64 = 400.0;
 /// Lines' names keep this distance from each other.
 const LABEL_HEIGHT: f64 = 17.0;
@@ -113,19 +113,23 @@ impl Chart {
             "middle",
             &self.x.label,
         );
-        svg.text(LEFT, TOP - 10.0, "label", "start", &self.y.label);
+        svg.text(LEFT, TOP - 16.0, "label", "start", &self.y.label);
     }
 
     fn draw_series(&self, svg: &mut Svg, x: &Placement, y: &Placement) {
         let (mut subjects, mut peers) = (SUBJECT_COLOURS.iter().cycle(), PEER_COLOURS.iter().cycle());
+        let colours: Vec<&str> = self
+            .series
+            .iter()
+            .map(|series| match series.weight {
+                Weight::Subject => subjects.next().unwrap_or(&BOUND_COLOUR),
+                Weight::Peer => peers.next().unwrap_or(&BOUND_COLOUR),
+                Weight::Bound => BOUND_COLOUR,
+            })
+            .collect();
         let mut names: Vec<(f64, &str, &str, Weight)> = Vec::new();
-        for series in &self.series {
-            let colour = match series.weight {
-                Weight::Subject => subjects.next(),
-                Weight::Peer => peers.next(),
-                Weight::Bound => None,
-            }
-            .map_or(BOUND_COLOUR, |colour| *colour);
+        // The most important line last, so that it lies above the others.
+        for (series, colour) in self.series.iter().zip(colours).rev() {
             let points: Vec<(f64, f64)> = series
                 .points
                 .iter()
@@ -194,7 +198,8 @@ impl Placement {
                 (0.0, (most / step).ceil() * step)
             }
             Scale::Logarithmic => {
-                let (low, high) = (round_down(least), round_up(most));
+                // Some room below, so that the lowest line does not run along the axis.
+                let (low, high) = (round_down(least / 1.3), round_up(most));
                 if low < high {
                     (low, high)
                 } else {
@@ -398,7 +403,7 @@ mod tests {
     #[test]
     fn ticks_are_round() {
         let log = Placement::new(Scale::Logarithmic, vec![5.2, 134.0], 0.0, 1.0);
-        assert_eq!(log.ticks(), [5.0, 10.0, 20.0, 50.0, 100.0, 200.0]);
+        assert_eq!(log.ticks(), [2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0]);
         let linear = Placement::new(Scale::Linear, vec![3.0, 18.0], 0.0, 1.0);
         assert_eq!(linear.ticks(), [0.0, 5.0, 10.0, 15.0, 20.0]);
         assert_eq!(
@@ -409,7 +414,7 @@ mod tests {
 
     #[test]
     fn positions_follow_the_scale() {
-        let log = Placement::new(Scale::Logarithmic, vec![1.0, 100.0], 0.0, 200.0);
+        let log = Placement::new(Scale::Logarithmic, vec![1.4, 100.0], 0.0, 200.0);
         assert_eq!(
             [1.0, 10.0, 100.0].map(|value| log.position(value).round()),
             [0.0, 100.0, 200.0]

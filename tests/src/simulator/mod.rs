@@ -170,7 +170,14 @@ impl Simulator {
     pub fn connect_with(&mut self, token: &ConnectToken, config: ClientConfig) -> ClientId {
         let number = self.clients.len();
         let seed = self.config.seed ^ (number as u64) << 32;
-        self.clients.push(SimClient::new(self.now, Self::address(number), token, config, &self.protocol, seed));
+        self.clients.push(SimClient::new(
+            self.now,
+            Self::address(number),
+            token,
+            config,
+            &self.protocol,
+            seed,
+        ));
         ClientId(number)
     }
 
@@ -193,10 +200,17 @@ impl Simulator {
 
     /// Lets a client say good-bye. It stays in the list, ended.
     pub fn disconnect(&mut self, id: ClientId) {
-        let Self { clients, network, now, .. } = self;
+        let Self {
+            clients,
+            network,
+            now,
+            ..
+        } = self;
         let client = &mut clients[id.0];
         let (from, to) = (client.address(), client.server_address());
-        client.core_mut().disconnect(|datagram| network.send(*now, from, to, datagram));
+        client
+            .core_mut()
+            .disconnect(|datagram| network.send(*now, from, to, datagram));
     }
 
     /// Stops the server gracefully and delivers what it has to say.
@@ -211,7 +225,8 @@ impl Simulator {
 
     /// Opens, closes or holds a client's link, both ways.
     pub fn set_gate(&mut self, id: ClientId, gate: Gate) {
-        self.network.set_gate(self.now, self.clients[id.0].address(), gate);
+        self.network
+            .set_gate(self.now, self.clients[id.0].address(), gate);
     }
 
     /// Stops or starts everything that happens by itself in the world.
@@ -262,7 +277,11 @@ impl Simulator {
 
     /// Runs until every client that has not said good-bye plays, at most `ticks` ticks; says whether they do.
     pub fn run_until_playing(&mut self, ticks: u32) -> bool {
-        let all_play = |clients: &[SimClient]| clients.iter().all(|client| client.is_playing() || client.has_left());
+        let all_play = |clients: &[SimClient]| {
+            clients
+                .iter()
+                .all(|client| client.is_playing() || client.has_left())
+        };
         for _ in 0..ticks {
             if all_play(&self.clients) {
                 return true;
@@ -274,13 +293,19 @@ impl Simulator {
 
     fn step(&mut self) {
         let mut arrived = Vec::new();
-        self.network.deliver(self.now, |from, to, datagram| arrived.push((from, to, datagram)));
+        self.network
+            .deliver(self.now, |from, to, datagram| arrived.push((from, to, datagram)));
         for (from, to, datagram) in arrived {
             self.deliver(from, to, datagram);
         }
         self.server.update(self.now);
         self.send_all();
-        let Self { network, clients, now, .. } = self;
+        let Self {
+            network,
+            clients,
+            now,
+            ..
+        } = self;
         for client in clients {
             let (from, to) = (client.address(), client.server_address());
             client.update(*now, |datagram| network.send(*now, from, to, datagram));
@@ -288,7 +313,15 @@ impl Simulator {
     }
 
     fn deliver(&mut self, from: SocketAddr, to: SocketAddr, datagram: Vec<u8>) {
-        let Self { server, clients, mailboxes, frames, protocol, now, .. } = self;
+        let Self {
+            server,
+            clients,
+            mailboxes,
+            frames,
+            protocol,
+            now,
+            ..
+        } = self;
         if server.has_worker(to) {
             server.receive(*now, from, to, datagram);
         } else if let Some(mailbox) = mailboxes.get_mut(&to) {
@@ -303,7 +336,9 @@ impl Simulator {
     }
 
     fn send_all(&mut self) {
-        let Self { server, network, now, .. } = self;
+        let Self {
+            server, network, now, ..
+        } = self;
         server.take_sent(|from, to, datagram| network.send(*now, from, to, datagram));
     }
 
@@ -336,10 +371,18 @@ impl Simulator {
     pub fn assert_sound(&self) {
         for (number, client) in self.clients.iter().enumerate() {
             let complaints = client.complaints().join("\n  ");
-            assert!(complaints.is_empty(), "seed {}: client {number}:\n  {complaints}", self.config.seed);
+            assert!(
+                complaints.is_empty(),
+                "seed {}: client {number}:\n  {complaints}",
+                self.config.seed
+            );
             let undecodable = client.tally().undecodable;
             let events: Vec<_> = client.events().collect();
-            assert_eq!(undecodable, 0, "seed {}: client {number}: {events:?}", self.config.seed);
+            assert_eq!(
+                undecodable, 0,
+                "seed {}: client {number}: {events:?}",
+                self.config.seed
+            );
         }
     }
 

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use throng_shared::netcode::{
-    ClientNetcode, ClientReceived, ClientState, ConnectToken, PAYLOAD_BYTES_MAX, SEAL_HEAD_BYTES, SEAL_TAIL_BYTES,
+    ClientNetcode, ClientReceived, ClientState, ConnectToken, PAYLOAD_BYTES_MAX, SEAL_HEAD_BYTES,
+    SEAL_TAIL_BYTES,
 };
 
 use super::Simulator;
@@ -19,7 +20,11 @@ impl RawPeer {
     /// A peer at `address` that is about to use `token`.
     pub fn new(simulator: &mut Simulator, address: SocketAddr, token: &ConnectToken) -> Self {
         simulator.open_mailbox(address);
-        Self { address, netcode: ClientNetcode::new(simulator.now(), token), received: Vec::new() }
+        Self {
+            address,
+            netcode: ClientNetcode::new(simulator.now(), token),
+            received: Vec::new(),
+        }
     }
 
     /// A peer that has finished the handshake.
@@ -66,7 +71,9 @@ impl RawPeer {
             }
         }
         let from = self.address;
-        let _ = self.netcode.update(now, &mut |to, datagram| simulator.send_raw(from, to, datagram));
+        let _ = self
+            .netcode
+            .update(now, &mut |to, datagram| simulator.send_raw(from, to, datagram));
     }
 
     /// Seals and sends one payload of at most [`PAYLOAD_BYTES_MAX`] bytes.

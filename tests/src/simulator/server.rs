@@ -99,7 +99,15 @@ impl SimServer {
             let (ours, theirs) = link(SourceId(0), worker, &LinkConfig::default(), Arc::new(|| {}));
             simulation_links.push(ours);
             let netcode = ServerNetcodeConfig::new(private_key, vec![address]);
-            let core = WorkerCore::new(worker, netcode, &mut entropy, theirs, Arc::clone(&protocol), replication, UNIX_S);
+            let core = WorkerCore::new(
+                worker,
+                netcode,
+                &mut entropy,
+                theirs,
+                Arc::clone(&protocol),
+                replication,
+                UNIX_S,
+            );
             workers.push((address, core));
         }
         app.insert_resource(WorkerLinks::new(simulation_links));
@@ -151,7 +159,8 @@ impl SimServer {
             user_data: &SessionClaims { session_number, name }.to_user_data(),
             private_key: &private_key,
         };
-        ConnectToken::generate(UNIX_S + now.as_secs(), &request, &mut self.entropy).expect("one address is a token")
+        ConnectToken::generate(UNIX_S + now.as_secs(), &request, &mut self.entropy)
+            .expect("one address is a token")
     }
 
     /// The workers' addresses.
@@ -229,8 +238,16 @@ fn app(config: &SimulatorConfig, clock: &Arc<AtomicU64>) -> App {
             clock: Clock::new(move || Duration::from_nanos(clock.load(Relaxed))),
             shutdown: Shutdown::default(),
         },
-        SimulationPlugin { source: SourceId(0), seed: config.seed, threads: 1, start: config.start },
-        ArenaPlugin { config: config.arena, seed: config.seed },
+        SimulationPlugin {
+            source: SourceId(0),
+            seed: config.seed,
+            threads: 1,
+            start: config.start,
+        },
+        ArenaPlugin {
+            config: config.arena,
+            seed: config.seed,
+        },
     ));
     finish_plugins(&mut app);
     app
