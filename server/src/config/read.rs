@@ -56,7 +56,7 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
         })?,
         affinity: layers.text("affinity", cpu_list)?.unwrap_or_default(),
         queues: Queues {
-            to_simulation: layers.number("queue_to_simulation", 16_384)?,
+            to_simulation: layers.number("queue_to_simulation", 65_536)?,
             to_worker: layers.number("queue_to_worker", 16_384)?,
             frames: layers.number("queue_frames", 4)?,
         },

@@ -19,7 +19,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bevy_app::App;
 use throng_shared::netcode::{Entropy, EntropyError, KEY_BYTES};
@@ -33,8 +33,11 @@ use crate::config::Config;
 use crate::gateway::audit::audit;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, IssuerConfig, TokenIssuer};
 use crate::net::assign::{Assigner, WorkerLoad};
+use crate::net::link::LinkConfig;
+use crate::net::{Transport, TransportConfig, TransportError};
 use crate::observe::{ServerStats, ServerStatus, StatusSender, advance_status, status_channel};
 use crate::plugins::ServerPlugins;
+use crate::replication::ReplicationConfig;
 use crate::runner::{Clock, Shutdown};
 
 /// Why a server does not start.
@@ -44,7 +47,10 @@ pub enum ServerError {
     /// The HTTP API.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    /// The operating system.
+    /// The net workers and their sockets.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// No random bytes for keys.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
     /// The system gives no thread, or lets us watch no signals.
@@ -56,7 +62,10 @@ impl ServerError {
     /// Whether another configuration would help: an address, a port, a certificate.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Gateway(_))
+        matches!(
+            self,
+            Self::Gateway(_) | Self::Transport(TransportError::Socket(_))
+        )
     }
 }
 
@@ -79,44 +88,71 @@ impl Server {
     /// See [`ServerError`]; whatever was started has ended then.
     pub fn start(config: &Config) -> Result<Self, ServerError> {
         let origin = Instant::now();
+        let transport = Transport::open(transport_config(config, origin))?;
+        let told: Vec<SocketAddr> = (0..)
+            .zip(transport.addresses())
+            .map(|(n, &at)| config.advertised(n, at))
+            .collect();
+        let private_key: [u8; KEY_BYTES] = Entropy::from_os()?.bytes();
+        let loads: Arc<[WorkerLoad]> = told.iter().map(|_| WorkerLoad::default()).collect();
         let stats = Arc::new(ServerStats::new(config.workers, config.tick_rate));
+        let issuer = TokenIssuer::new(IssuerConfig {
+            addresses: told.clone(),
+            private_key,
+            assigner: Assigner::new(config.assign, Arc::clone(&loads), sessions_per_worker(config)),
+        })?;
+
         let (status, watched) = status_channel();
         let shutdown = Shutdown::default();
-        let private_key: [u8; KEY_BYTES] = Entropy::from_os()?.bytes();
-        let loads: Arc<[WorkerLoad]> = (0..config.workers.max(1)).map(|_| WorkerLoad::default()).collect();
-
         let mut app = App::new();
-        app.add_plugins(ServerPlugins {
-            tick_rate_hz: NonZeroU32::new(u32::from(config.tick_rate)).unwrap_or(NonZeroU32::MIN),
-            clock: Clock::since(origin),
-            shutdown: shutdown.clone(),
-            scene: config.scene,
-            seed: config.seed,
-            threads: config.simulation_threads,
-            stats: Arc::clone(&stats),
-        });
+        let entropy = Entropy::from_os()?;
+        app.add_plugins((
+            ServerPlugins {
+                tick_rate_hz: NonZeroU32::new(u32::from(config.tick_rate)).unwrap_or(NonZeroU32::MIN),
+                clock: Clock::since(origin),
+                shutdown: shutdown.clone(),
+                scene: config.scene,
+                seed: config.seed,
+                threads: config.simulation_threads,
+                stats: Arc::clone(&stats),
+            },
+            transport.into_plugin(private_key, told.clone(), loads, Arc::clone(&stats), entropy),
+        ));
         let protocol = app.world().resource::<Protocol>().version();
+        // Every scene that can be configured is a benchmark.
         let (sink, frames) = audit();
         app.insert_resource(sink);
-
-        let udp: Vec<SocketAddr> = (0..loads.len()).map(|worker| config.advertised(worker, config.udp)).collect();
-        let sessions_max = config.max_clients.div_ceil(loads.len() as u32);
-        let issuer = TokenIssuer::new(IssuerConfig {
-            addresses: udp.clone(),
-            private_key,
-            assigner: Assigner::new(config.assign, loads, sessions_max),
-        })?;
-        let gateway = Gateway::start(
-            &gateway_config(config),
-            GatewayParts { issuer, stats: Arc::clone(&stats), status: watched, origin, protocol, audit: Some(frames) },
-        )?;
-        Ok(Self { app, gateway, status, shutdown, stats, udp, protocol, origin })
+        let parts = GatewayParts {
+            issuer,
+            stats: Arc::clone(&stats),
+            status: watched,
+            origin,
+            protocol,
+            audit: Some(frames),
+        };
+        let gateway = Gateway::start(&gateway_config(config), parts)?;
+        Ok(Self {
+            app,
+            gateway,
+            status,
+            shutdown,
+            stats,
+            udp: told,
+            protocol,
+            origin,
+        })
     }
 
     /// What the terminal shows.
     #[must_use]
     pub fn banner<'a>(&'a self, config: &'a Config, colour: bool) -> Banner<'a> {
-        Banner { config, http: self.gateway.address(), udp: &self.udp, protocol: self.protocol, colour }
+        Banner {
+            config,
+            http: self.gateway.address(),
+            udp: &self.udp,
+            protocol: self.protocol,
+            colour,
+        }
     }
 
     /// Stops at the first ctrl-c or SIGTERM; a second ends the process.
@@ -134,24 +170,74 @@ impl Server {
 
     /// Ticks until it is told to stop, then tells the clients and ends every thread.
     pub fn run(self) {
-        let Self { mut app, gateway, status, stats, origin, .. } = self;
+        let Self {
+            mut app,
+            gateway,
+            status,
+            stats,
+            origin,
+            ..
+        } = self;
         let summary = SummaryLog::start(Arc::clone(&stats), origin)
             .inspect_err(|error| tracing::warn!(%error, "no summaries are logged"));
         advance_status(&status, ServerStatus::Running);
+        // Dropping the app ends the workers, which tell their clients first.
         app.run();
         advance_status(&status, ServerStatus::Stopping);
         advance_status(&status, ServerStatus::Stopped);
         gateway.join();
-        summary.map_or((), SummaryLog::end);
+        if let Ok(summary) = summary {
+            summary.end();
+        }
         let ran = Duration::from_secs(origin.elapsed().as_secs());
         tracing::info!("stopped after {ran:?}: {} ticks", stats.ticks());
+    }
+}
+
+/// Sessions that a worker is given tokens for.
+fn sessions_per_worker(config: &Config) -> u32 {
+    config.max_clients.div_ceil(config.workers.max(1) as u32)
+}
+
+fn transport_config(config: &Config, origin: Instant) -> TransportConfig {
+    let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // The kernel may send all clients of a shared port to one worker.
+    let sessions_max = if config.udp_shared {
+        config.max_clients
+    } else {
+        sessions_per_worker(config)
+    };
+    TransportConfig {
+        udp: config.udp,
+        workers: config.workers,
+        io: config.io,
+        udp_shared: config.udp_shared,
+        affinity: config.affinity.clone(),
+        links: LinkConfig {
+            to_simulation: config.queues.to_simulation,
+            to_worker: config.queues.to_worker,
+            frames: config.queues.frames,
+            ..LinkConfig::default()
+        },
+        sessions_max,
+        entities_max: config.max_clients as usize,
+        replication: ReplicationConfig {
+            tick_rate: config.tick_rate,
+            known: config.known_max,
+            bytes_per_second: config.bandwidth,
+            far_fraction: f32::from(config.far_percent) / 100.0,
+        },
+        unix_origin_s: unix_now.saturating_sub(origin.elapsed()).as_secs(),
     }
 }
 
 fn gateway_config(config: &Config) -> GatewayConfig {
     GatewayConfig {
         http: config.http,
-        tls: config.tls.as_ref().map(|files| (files.cert.clone(), files.key.clone())),
+        tls: config
+            .tls
+            .as_ref()
+            .map(|files| (files.cert.clone(), files.key.clone())),
         behind_tls_proxy: config.behind_tls_proxy,
         join_rate: config.join_rate,
         join_rate_loopback: config.join_rate_loopback,
