@@ -10,8 +10,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::layers::Layers;
 use super::settings::{Allowed, SCENES, setting};
-use super::{Advertise, Config, ConfigError, IoKind, Origin, Queues, TlsFiles};
+use super::{Advertise, Config, ConfigError, Origin, Queues, TlsFiles};
 use crate::net::assign::AssignStrategy;
+use crate::net::socket::IoKind;
 use crate::replication::BYTES_PER_SECOND_DEFAULT;
 use crate::scenes::Scene;
 
@@ -94,18 +95,6 @@ fn scene(layers: &Layers) -> Result<Scene, ConfigError> {
             visible,
         },
     })
-}
-
-impl IoKind {
-    /// The fastest that this system has.
-    #[must_use]
-    pub fn native() -> Self {
-        if cfg!(target_os = "linux") {
-            Self::Batched
-        } else {
-            Self::Portable
-        }
-    }
 }
 
 impl Layers {

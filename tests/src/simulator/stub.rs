@@ -217,7 +217,7 @@ impl WorkerCore {
                             self.link.input(ToSimulation::Input {
                                 key,
                                 tick: t,
-                                view_tick_256: None,
+                                view: None,
                                 arrived_at: now,
                                 bytes: *input,
                             });
