@@ -13,7 +13,6 @@ pub mod network;
 pub mod oracle;
 pub mod peer;
 pub mod server;
-pub mod stub;
 
 use std::{
     collections::{BTreeMap, VecDeque},
