@@ -76,6 +76,7 @@ pub struct SimServer {
     app: App,
     clock: Arc<AtomicU64>,
     workers: Vec<(SocketAddr, WorkerCore)>,
+    stats: Vec<Arc<WorkerStats>>,
     outgoing: Outgoing,
     private_key: [u8; 32],
     entropy: Entropy,
@@ -106,6 +107,7 @@ impl SimServer {
         ));
         let mut simulation_links = Vec::new();
         let mut workers = Vec::new();
+        let mut stats = Vec::new();
         for worker in 0..config.workers {
             let address = SocketAddr::from(([10, 1, 0, 1], PORT + u16::from(worker)));
             let (ours, theirs) = link(SourceId(0), worker, &LinkConfig::default(), Arc::new(|| {}));
@@ -114,11 +116,12 @@ impl SimServer {
                 sessions_max: SESSIONS_MAX as u32,
                 ..ServerNetcodeConfig::new(private_key, vec![address])
             };
-            let stats = WorkerStats::new(worker, Arc::clone(&loads), vec![Arc::clone(theirs.counters())]);
+            let counters = vec![Arc::clone(theirs.counters())];
+            stats.push(Arc::new(WorkerStats::new(worker, Arc::clone(&loads), counters)));
             let shared = WorkerShared {
                 protocol: Arc::clone(&protocol),
                 directory: Arc::clone(&directory),
-                stats: Arc::new(stats),
+                stats: Arc::clone(&stats[usize::from(worker)]),
             };
             let config = WorkerCoreConfig {
                 worker,
@@ -136,6 +139,7 @@ impl SimServer {
             app,
             clock,
             workers,
+            stats,
             outgoing: Outgoing {
                 buffer: [0; DATAGRAM_BUFFER_BYTES],
                 from: SocketAddr::from(([0; 4], 0)),
@@ -198,6 +202,15 @@ impl SimServer {
     #[must_use]
     pub fn worker_allocations(&self) -> u64 {
         self.allocations
+    }
+
+    /// Sessions that a panic in a worker ended: always a defect.
+    #[must_use]
+    pub fn faults(&self) -> u64 {
+        self.stats
+            .iter()
+            .map(|stats| stats.core.sessions_faulted.get())
+            .sum()
     }
 
     /// Runs one tick and lets the workers send what it published.
