@@ -45,6 +45,7 @@ fn run(config: &Config) -> anyhow::Result<()> {
 /// One line on standard error, and the exit code for it.
 fn refuse(error: &anyhow::Error) -> ExitCode {
     let _ = writeln!(io::stderr().lock(), "error: {error:#}");
-    let refused = error.is::<ConfigError>() || error.downcast_ref().is_some_and(ServerError::is_configuration);
+    let refused =
+        error.is::<ConfigError>() || error.downcast_ref().is_some_and(ServerError::is_configuration);
     ExitCode::from(if refused { 2 } else { 1 })
 }

@@ -8,8 +8,8 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -123,6 +123,26 @@ impl Shutdown {
     }
 }
 
+/// Passes the time between two ticks. Without one as a resource, the loop sleeps.
+pub trait Pass: Send {
+    /// Returns at `deadline`, or as little later as it can.
+    fn until(&mut self, deadline: Duration, clock: &Clock);
+}
+
+/// What the loop does between ticks: the place of a net worker that has no thread of its own.
+///
+/// Behind a lock because resources are shared; the loop takes it out once.
+#[derive(Resource)]
+pub struct BetweenTicks(pub Mutex<Box<dyn Pass>>);
+
+struct Sleep;
+
+impl Pass for Sleep {
+    fn until(&mut self, deadline: Duration, clock: &Clock) {
+        thread::sleep(deadline.saturating_sub(clock.now()));
+    }
+}
+
 /// Makes the app tick at `tick_rate_hz`, by [`run`] or [`tick_once`].
 pub struct RunnerPlugin {
     /// Ticks a second.
@@ -189,9 +209,13 @@ pub fn run(mut app: App) -> AppExit {
     let shutdown = world.resource::<Shutdown>().clone();
     let counters = world.resource::<RunnerCounters>().clone();
     let length = world.resource::<TickTime>().length;
+    let mut between = match app.world_mut().remove_resource::<BetweenTicks>() {
+        Some(BetweenTicks(pass)) => pass.into_inner().unwrap_or_else(PoisonError::into_inner),
+        None => Box::new(Sleep),
+    };
     let mut deadline = clock.now();
     while !shutdown.is_requested() {
-        thread::sleep(deadline.saturating_sub(clock.now()));
+        between.until(deadline, &clock);
         tick_once(&mut app, clock.now());
         if let Some(exit) = app.should_exit() {
             return exit;

@@ -1,6 +1,6 @@
-//! An allocator that counts, for the test that the steady state allocates nothing.
+//! An allocator that counts, for the tests that the steady state allocates nothing and that nothing grows.
 //!
-//! Counts only inside [`counted`] and only on the thread that called it; a program in which
+//! Counts requests only inside [`counted`], and all only on the thread that asks; a program in which
 //! [`CountingAllocator`] is not the global allocator counts nothing.
 #![expect(unsafe_code, reason = "a global allocator cannot be written without it")]
 
@@ -12,14 +12,16 @@ use std::{
 thread_local! {
     static COUNTING: Cell<bool> = const { Cell::new(false) };
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static HELD_BYTES: Cell<i64> = const { Cell::new(0) };
 }
 
 /// The system's allocator, counted.
 #[derive(Debug)]
 pub struct CountingAllocator;
 
-fn note() {
-    // Without a thread-local (a thread that ends) there is nothing to be measured.
+// Without a thread-local (a thread that ends) there is nothing to be measured.
+
+fn note_request() {
     let _ = COUNTING.try_with(|counting| {
         if counting.get() {
             ALLOCATIONS.set(ALLOCATIONS.get() + 1);
@@ -27,21 +29,28 @@ fn note() {
     });
 }
 
+fn note_bytes(bytes: i64) {
+    let _ = HELD_BYTES.try_with(|held| held.set(held.get() + bytes));
+}
+
 // SAFETY: every call goes to the system's allocator with unchanged arguments.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note();
+        note_request();
+        note_bytes(layout.size() as i64);
         // SAFETY: the caller's guarantees are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        note_bytes(-(layout.size() as i64));
         // SAFETY: the caller's guarantees are passed on.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note();
+        note_request();
+        note_bytes(size as i64 - layout.size() as i64);
         // SAFETY: the caller's guarantees are passed on.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -54,4 +63,10 @@ pub fn counted<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let result = work();
     COUNTING.set(outer);
     (result, ALLOCATIONS.get() - before)
+}
+
+/// Bytes that this thread asked for and did not give back.
+#[must_use]
+pub fn held_bytes() -> i64 {
+    HELD_BYTES.get()
 }

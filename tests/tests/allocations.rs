@@ -1,8 +1,8 @@
-//! In the steady state a net worker asks for no memory: not for a datagram, not for a client's snapshot.
+//! Memory: in the steady state a net worker asks for none, and nothing grows however long the world runs.
 
 use throng_tests::{
-    allocations::{CountingAllocator, counted},
-    simulator::{Simulator, SimulatorConfig, arena::ArenaConfig},
+    allocations::{CountingAllocator, counted, held_bytes},
+    simulator::{Simulator, SimulatorConfig, arena::ArenaConfig, link::LinkConditions},
 };
 
 #[global_allocator]
@@ -17,17 +17,64 @@ fn the_allocator_counts() {
 #[test]
 fn the_steady_state_allocates_nothing_per_client_tick() {
     // Everybody moves and is seen from the start to the end; components change. Nobody comes or goes.
-    let arena = ArenaConfig { churn: 0.0, changes: 0.02, half: 30.0, radius: 40.0, ..ArenaConfig::default() };
-    let mut simulator = Simulator::new(SimulatorConfig { arena, ..SimulatorConfig::default() });
+    let arena = ArenaConfig {
+        churn: 0.0,
+        changes: 0.02,
+        half: 30.0,
+        radius: 40.0,
+        ..ArenaConfig::default()
+    };
+    let mut simulator = Simulator::new(SimulatorConfig {
+        arena,
+        ..SimulatorConfig::default()
+    });
     simulator.run(2);
-    (0..20).for_each(|_| drop(simulator.connect()));
+    for _ in 0..20 {
+        simulator.connect();
+    }
     assert!(simulator.run_until_playing(100));
     // Buffers reach their sizes, and every session has been through its once-a-second work.
     simulator.run(400);
     let before = simulator.server().worker_allocations();
-    assert!(before > 100, "handshakes allocate: if nothing is counted, nothing is tested");
+    assert!(
+        before > 100,
+        "handshakes allocate: if nothing is counted, nothing is tested"
+    );
     simulator.run(200);
     let allocations = simulator.server().worker_allocations() - before;
     assert_eq!(allocations, 0, "in 200 ticks of 20 clients");
+    simulator.assert_sound();
+}
+
+#[test]
+fn nothing_grows_however_long_a_busy_world_runs() {
+    let conditions = LinkConditions::lossy(0.2);
+    let arena = ArenaConfig {
+        entities: 100,
+        churn: 0.02,
+        ..ArenaConfig::default()
+    };
+    let mut simulator = Simulator::new(SimulatorConfig {
+        conditions,
+        arena,
+        ..SimulatorConfig::default()
+    });
+    simulator.run(2);
+    for _ in 0..4 {
+        simulator.connect();
+    }
+    assert!(simulator.run_until_playing(200));
+    // Longer than every history and every window is.
+    simulator.run(1_000);
+    let mut peaks = [0; 3];
+    for peak in &mut peaks {
+        simulator.run_with(1_000, |_| *peak = held_bytes().max(*peak));
+    }
+    let [first, _, last] = peaks;
+    assert!(first > 1_000_000, "{first} bytes: nothing is counted");
+    assert!(
+        last <= first + first / 20,
+        "{peaks:?} bytes held at most in each 1,000 ticks"
+    );
     simulator.assert_sound();
 }

@@ -45,12 +45,23 @@ struct Figures {
 fn figures(simulator: &mut Simulator, ids: &[ClientId]) -> Figures {
     simulator.assert_sound();
     let tallies: Vec<_> = ids.iter().map(|&id| simulator.client(id).tally()).collect();
-    let ends: Vec<_> = ids.iter().map(|&id| (simulator.client(id).server_address(), simulator.client(id).address())).collect();
+    let ends: Vec<_> = ids
+        .iter()
+        .map(|&id| {
+            (
+                simulator.client(id).server_address(),
+                simulator.client(id).address(),
+            )
+        })
+        .collect();
     Figures {
         snapshots: tallies.iter().map(|tally| tally.snapshots).collect(),
         updates: tallies.iter().map(|tally| tally.updates).collect(),
         gaps: tallies.iter().map(|tally| tally.gap_max).collect(),
-        links: ends.iter().map(|&(server, client)| simulator.network().tally(server, client)).collect(),
+        links: ends
+            .iter()
+            .map(|&(server, client)| simulator.network().tally(server, client))
+            .collect(),
         checksum: simulator.frames().newest().checksum().0,
     }
 }
@@ -95,8 +106,11 @@ fn datagrams_from_anywhere_change_nothing() {
 fn spoofed_addresses_of_clients_change_nothing() {
     let mut dice = Seeded::new(2);
     nobody_notices(|simulator, _| {
-        let ends: Vec<_> =
-            simulator.clients().iter().map(|client| (client.address(), client.server_address())).collect();
+        let ends: Vec<_> = simulator
+            .clients()
+            .iter()
+            .map(|client| (client.address(), client.server_address()))
+            .collect();
         for (client, server) in ends {
             for _ in 0..20 {
                 simulator.inject(client, server, noise(&mut dice, 1_400));
@@ -142,9 +156,15 @@ fn renet_abuse() -> [(&'static str, Vec<Vec<u8>>); 4] {
     };
     [
         ("a slice index that does not exist", vec![slice(0, 7, 2)]),
-        ("slices that disagree about their number", vec![slice(0, 0, 3), slice(0, 1, 5)]),
+        (
+            "slices that disagree about their number",
+            vec![slice(0, 0, 3), slice(0, 1, 5)],
+        ),
         ("empty messages", (0..60).map(empty).collect()),
-        ("a message far ahead", vec![[vec![0, 0, 2, 0, 1], octet_varint(1 << 40), vec![1, 9]].concat()]),
+        (
+            "a message far ahead",
+            vec![[vec![0, 0, 2, 0, 1], octet_varint(1 << 40), vec![1, 9]].concat()],
+        ),
     ]
 }
 
@@ -174,7 +194,10 @@ fn a_hostile_renet_peer_costs_only_its_own_session() {
                     assert_eq!(peer.state(), ClientState::Connected);
                     packets.iter().for_each(|packet| peer.send(simulator, packet));
                 }
-                30 => assert!(matches!(peer.state(), ClientState::Disconnected(_)), "{what} is accepted"),
+                30 => assert!(
+                    matches!(peer.state(), ClientState::Disconnected(_)),
+                    "{what} is accepted"
+                ),
                 _ => {}
             }
         });
@@ -185,7 +208,10 @@ fn a_hostile_renet_peer_costs_only_its_own_session() {
 fn served_peer(simulator: &mut Simulator) -> RawPeer {
     let mut peer = RawPeer::connected(simulator, Simulator::address(ABUSER), 666);
     let mut hello = [0; HELLO_BYTES_MAX];
-    let length = Hello { version: simulator.protocol().version() }.write(&mut hello);
+    let length = Hello {
+        version: simulator.protocol().version(),
+    }
+    .write(&mut hello);
     peer.send(simulator, &hello[..length]);
     simulator.run(4);
     peer.step(simulator);
@@ -197,7 +223,10 @@ fn send_input(simulator: &mut Simulator, peer: &mut RawPeer, tick: Tick, input: 
     let mut inputs = InputList::default();
     inputs.push_older(InputBytes::new(input).unwrap());
     let packet = InputPacket {
-        ack: Some(SnapshotAck { newest: tick.wire(), bits: u64::MAX }),
+        ack: Some(SnapshotAck {
+            newest: tick.wire(),
+            bits: u64::MAX,
+        }),
         newest_tick: tick.wire(),
         view: Some(ViewTick::new(tick, 255)),
         inputs,
@@ -209,7 +238,9 @@ fn send_input(simulator: &mut Simulator, peer: &mut RawPeer, tick: Tick, input: 
 
 fn pose_of(simulator: &Simulator, global: GlobalId) -> throng_shared::protocol::pose::Pose {
     let frame = simulator.frames().newest();
-    let found = frame.rows().find(|(slot, _)| frame.identity(*slot).global == global);
+    let found = frame
+        .rows()
+        .find(|(slot, _)| frame.identity(*slot).global == global);
     found.map(|(_, row)| row.pose).expect("the entity lives")
 }
 
@@ -220,8 +251,14 @@ fn raw_steer(turn: f32, thrust: f32) -> Vec<u8> {
 
 /// The only player, served as a client, and its entity.
 fn lone_peer() -> (Simulator, RawPeer, GlobalId) {
-    let arena = ArenaConfig { entities: 10, ..ArenaConfig::default() };
-    let mut simulator = Simulator::new(SimulatorConfig { arena, ..SimulatorConfig::default() });
+    let arena = ArenaConfig {
+        entities: 10,
+        ..ArenaConfig::default()
+    };
+    let mut simulator = Simulator::new(SimulatorConfig {
+        arena,
+        ..SimulatorConfig::default()
+    });
     simulator.run(2);
     let peer = served_peer(&mut simulator);
     let frame = simulator.frames().newest();
@@ -236,7 +273,13 @@ fn inputs_that_are_no_numbers_or_out_of_range_move_nothing() {
     let bad = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1.1, -7.0, f32::MAX];
     let before = pose_of(&simulator, avatar);
     for axis in bad {
-        for input in [raw_steer(axis, 0.5), raw_steer(0.5, axis), vec![255; 24], Vec::new(), vec![0; 9]] {
+        for input in [
+            raw_steer(axis, 0.5),
+            raw_steer(0.5, axis),
+            vec![255; 24],
+            Vec::new(),
+            vec![0; 9],
+        ] {
             let tick = simulator.frames().newest().tick + 3;
             send_input(&mut simulator, &mut peer, tick, &input);
             simulator.run(5);
@@ -245,7 +288,13 @@ fn inputs_that_are_no_numbers_or_out_of_range_move_nothing() {
         }
     }
     // The same peer with a valid input does move: what was tested above is not a dead link.
-    let good = simulator.protocol().encode_input(&Steer { turn: 0.5, thrust: 0.5 }).unwrap();
+    let good = simulator
+        .protocol()
+        .encode_input(&Steer {
+            turn: 0.5,
+            thrust: 0.5,
+        })
+        .unwrap();
     let tick = simulator.frames().newest().tick + 3;
     send_input(&mut simulator, &mut peer, tick, good.as_slice());
     simulator.run(5);
@@ -256,7 +305,13 @@ fn inputs_that_are_no_numbers_or_out_of_range_move_nothing() {
 fn inputs_from_the_past_and_the_future_are_counted_and_do_nothing() {
     let (mut simulator, mut peer, avatar) = lone_peer();
     let before = pose_of(&simulator, avatar);
-    let good = simulator.protocol().encode_input(&Steer { turn: 1.0, thrust: 1.0 }).unwrap();
+    let good = simulator
+        .protocol()
+        .encode_input(&Steer {
+            turn: 1.0,
+            thrust: 1.0,
+        })
+        .unwrap();
     let counted = |simulator: &mut Simulator| *simulator.server().world().resource::<InputCounters>();
     let counters = counted(&mut simulator);
     for ahead in [-1_000, -40, -10, 500, 2_000, 20_000] {
@@ -267,14 +322,23 @@ fn inputs_from_the_past_and_the_future_are_counted_and_do_nothing() {
         assert_eq!(pose_of(&simulator, avatar), before, "{ahead} ticks ahead");
     }
     let after = counted(&mut simulator);
-    assert!(after.late + after.early >= counters.late + counters.early + 4, "{after:?}");
+    assert!(
+        after.late + after.early >= counters.late + counters.early + 4,
+        "{after:?}"
+    );
     assert_eq!(after.kept, counters.kept);
 }
 
 #[test]
 fn a_thousand_inputs_a_second_are_one_a_tick() {
     let (mut simulator, mut peer, _) = lone_peer();
-    let good = simulator.protocol().encode_input(&Steer { turn: 1.0, thrust: 1.0 }).unwrap();
+    let good = simulator
+        .protocol()
+        .encode_input(&Steer {
+            turn: 1.0,
+            thrust: 1.0,
+        })
+        .unwrap();
     let before = *simulator.server().world().resource::<InputCounters>();
     for _ in 0..40 {
         // 50 in a tick are 1,000 a second; each for a tick of its own, as far ahead as they like.
@@ -287,7 +351,10 @@ fn a_thousand_inputs_a_second_are_one_a_tick() {
     }
     let after = *simulator.server().world().resource::<InputCounters>();
     assert!(after.kept - before.kept <= 40 + 50, "{after:?}");
-    assert!(!matches!(peer.state(), ClientState::Connected) || simulator.server().world().resource::<Players>().len() == 1);
+    assert!(
+        !matches!(peer.state(), ClientState::Connected)
+            || simulator.server().world().resource::<Players>().len() == 1
+    );
 }
 
 #[test]
@@ -296,7 +363,10 @@ fn a_flood_of_inputs_is_not_noticed_by_others() {
     let mut peer = served_peer(&mut simulator);
     simulator.run(40);
     let rate = |simulator: &mut Simulator, flood: bool, peer: &mut RawPeer| {
-        let before: Vec<_> = ids.iter().map(|&id| simulator.client(id).tally().snapshots).collect();
+        let before: Vec<_> = ids
+            .iter()
+            .map(|&id| simulator.client(id).tally().snapshots)
+            .collect();
         for _ in 0..60 {
             for ahead in 0..if flood { 50 } else { 0 } {
                 let tick = simulator.frames().newest().tick + ahead;
@@ -306,7 +376,10 @@ fn a_flood_of_inputs_is_not_noticed_by_others() {
             peer.step(simulator);
         }
         let after = ids.iter().map(|&id| simulator.client(id).tally().snapshots);
-        after.zip(before).map(|(after, before)| after - before).collect::<Vec<_>>()
+        after
+            .zip(before)
+            .map(|(after, before)| after - before)
+            .collect::<Vec<_>>()
     };
     let before = rate(&mut simulator, false, &mut peer);
     let during = rate(&mut simulator, true, &mut peer);
@@ -329,7 +402,10 @@ fn authenticated_noise_costs_at_most_its_own_session() {
             }
             peer.step(simulator);
         });
-        assert!(ids.iter().all(|&id| simulator.client(id).is_playing()), "seed {seed}");
+        assert!(
+            ids.iter().all(|&id| simulator.client(id).is_playing()),
+            "seed {seed}"
+        );
         simulator.freeze(true);
         simulator.run(30);
         simulator.assert_settled();

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use bytes::Bytes;
 use renet::{ConnectionConfig, DefaultChannel, RenetClient, RenetServer};
 use renetcode::{
-    ClientAuthentication, ConnectToken as StockToken, NetcodeClient, NetcodeServer, ServerAuthentication, ServerConfig,
-    ServerResult,
+    ClientAuthentication, ConnectToken as StockToken, NetcodeClient, NetcodeServer, ServerAuthentication,
+    ServerConfig, ServerResult,
 };
 use throng_client::connection::{ClientConfig, ClientCore, ClientEvent};
 use throng_shared::{
@@ -74,15 +74,24 @@ impl StockClient {
 
 fn line(simulator: &Simulator, text: &str) -> Bytes {
     let mut bytes = Vec::new();
-    simulator.protocol().encode_message(&Line(text.to_owned()), &mut bytes).unwrap();
+    simulator
+        .protocol()
+        .encode_message(&Line(text.to_owned()), &mut bytes)
+        .unwrap();
     bytes.into()
 }
 
 #[test]
 fn a_stock_client_exchanges_messages_and_gets_no_payload_of_ours() {
     for loss in [0.0, 0.2] {
-        let conditions = LinkConditions { duplicate: 0.0, ..LinkConditions::lossy(loss) };
-        let mut simulator = Simulator::new(SimulatorConfig { conditions, ..SimulatorConfig::default() });
+        let conditions = LinkConditions {
+            duplicate: 0.0,
+            ..LinkConditions::lossy(loss)
+        };
+        let mut simulator = Simulator::new(SimulatorConfig {
+            conditions,
+            ..SimulatorConfig::default()
+        });
         simulator.run(2);
         let ours: Vec<_> = (0..2).map(|_| simulator.connect()).collect();
         let mut stock = StockClient::new(&mut simulator, 900);
@@ -92,12 +101,17 @@ fn a_stock_client_exchanges_messages_and_gets_no_payload_of_ours() {
         let mut unsent = texts.iter();
         for _ in 0..400 {
             stock.step(&mut simulator);
-            if stock.renet.is_connected() && let Some(text) = unsent.next() {
+            if stock.renet.is_connected()
+                && let Some(text) = unsent.next()
+            {
                 let message = line(&simulator, text);
                 stock.renet.send_message(DefaultChannel::ReliableOrdered, message);
             }
             while let Some(message) = stock.renet.receive_message(DefaultChannel::ReliableOrdered) {
-                let (_, value) = simulator.protocol().decode_message(Channel::ReliableOrdered, &message).unwrap();
+                let (_, value) = simulator
+                    .protocol()
+                    .decode_message(Channel::ReliableOrdered, &message)
+                    .unwrap();
                 answers.push(value.downcast::<Line>().unwrap().0);
             }
             simulator.run(1);
@@ -115,17 +129,25 @@ fn a_stock_client_exchanges_messages_and_gets_no_payload_of_ours() {
 fn our_clients_exchange_messages_with_our_server_on_bad_links() {
     for seed in 0..6 {
         let conditions = LinkConditions::lossy(0.3);
-        let mut simulator = Simulator::new(SimulatorConfig { seed, conditions, ..SimulatorConfig::default() });
+        let mut simulator = Simulator::new(SimulatorConfig {
+            seed,
+            conditions,
+            ..SimulatorConfig::default()
+        });
         simulator.run(2);
         let ids: Vec<_> = (0..3).map(|_| simulator.connect()).collect();
         assert!(simulator.run_until_playing(300));
-        let texts: Vec<String> = (0..60).map(|number| format!("{number}: {}", "x".repeat(number * 13))).collect();
+        let texts: Vec<String> = (0..60)
+            .map(|number| format!("{number}: {}", "x".repeat(number * 13)))
+            .collect();
         let mut answers = vec![Vec::new(); ids.len()];
         for tick in 0..500 {
             for (answers, &id) in answers.iter_mut().zip(&ids) {
                 if let Some(text) = texts.get(tick) {
                     let message = line(&simulator, text);
-                    simulator.client_mut(id).send_message(Channel::ReliableOrdered, message);
+                    simulator
+                        .client_mut(id)
+                        .send_message(Channel::ReliableOrdered, message);
                 }
                 while let Some((channel, message)) = simulator.client_mut(id).core_mut().next_message() {
                     let (_, value) = simulator.protocol().decode_message(channel, &message).unwrap();
@@ -156,15 +178,24 @@ impl StockServer {
             max_clients: 8,
             protocol_id: PROTOCOL_ID,
             public_addresses: vec![address],
-            authentication: ServerAuthentication::Secure { private_key: STOCK_KEY },
+            authentication: ServerAuthentication::Secure {
+                private_key: STOCK_KEY,
+            },
         };
         let renet = RenetServer::new(ConnectionConfig::default());
-        Self { netcode: NetcodeServer::new(config), renet, outgoing: Vec::new(), refused: 0 }
+        Self {
+            netcode: NetcodeServer::new(config),
+            renet,
+            outgoing: Vec::new(),
+            refused: 0,
+        }
     }
 
     fn receive(&mut self, from: SocketAddr, mut datagram: Vec<u8>) {
         match self.netcode.process_packet(from, &mut datagram) {
-            ServerResult::ClientConnected { client_id, payload, .. } => {
+            ServerResult::ClientConnected {
+                client_id, payload, ..
+            } => {
                 self.outgoing.push(payload.to_vec());
                 self.renet.add_connection(client_id);
             }
@@ -182,8 +213,12 @@ impl StockServer {
         self.netcode.update(STEP);
         self.renet.update(STEP);
         for client_id in self.renet.clients_id() {
-            while let Some(message) = self.renet.receive_message(client_id, DefaultChannel::ReliableOrdered) {
-                self.renet.send_message(client_id, DefaultChannel::ReliableOrdered, message);
+            while let Some(message) = self
+                .renet
+                .receive_message(client_id, DefaultChannel::ReliableOrdered)
+            {
+                self.renet
+                    .send_message(client_id, DefaultChannel::ReliableOrdered, message);
             }
             for packet in self.renet.get_packets_to_send(client_id).unwrap() {
                 let (_, datagram) = self.netcode.generate_payload_packet(client_id, &packet).unwrap();
@@ -198,8 +233,17 @@ fn our_client_exchanges_messages_with_a_stock_server() {
     let server_address = SocketAddr::from(([127, 0, 0, 1], 5_000));
     let client_address = SocketAddr::from(([127, 0, 0, 1], 6_000));
     let unix = Duration::from_secs(UNIX_S);
-    let token =
-        StockToken::generate(unix, PROTOCOL_ID, 30, 77, 15, vec![server_address], None, &STOCK_KEY).unwrap();
+    let token = StockToken::generate(
+        unix,
+        PROTOCOL_ID,
+        30,
+        77,
+        15,
+        vec![server_address],
+        None,
+        &STOCK_KEY,
+    )
+    .unwrap();
     let mut bytes = Vec::new();
     token.write(&mut bytes).unwrap();
     let token = ConnectToken::from_bytes(&bytes).unwrap();
@@ -211,11 +255,18 @@ fn our_client_exchanges_messages_with_a_stock_server() {
         let now = STEP * step;
         let mut up = Vec::new();
         if connected && sent < 50 {
-            client.send_message(Channel::ReliableOrdered, Bytes::from(format!("{sent}"))).unwrap();
+            client
+                .send_message(Channel::ReliableOrdered, Bytes::from(format!("{sent}")))
+                .unwrap();
             sent += 1;
         }
-        client.update(now, |_| InputBytes::default(), |datagram| up.push(datagram.to_vec()));
-        up.into_iter().for_each(|datagram| server.receive(client_address, datagram));
+        client.update(
+            now,
+            |_| InputBytes::default(),
+            |datagram| up.push(datagram.to_vec()),
+        );
+        up.into_iter()
+            .for_each(|datagram| server.receive(client_address, datagram));
         server.update();
         for mut datagram in std::mem::take(&mut server.outgoing) {
             connected |= client.receive(now, &mut datagram, &mut ()) == Some(ClientEvent::Connected);
@@ -225,6 +276,12 @@ fn our_client_exchanges_messages_with_a_stock_server() {
         }
     }
     assert_eq!(client.ended(), None);
-    assert_eq!(answers, (0..50).map(|number| number.to_string()).collect::<Vec<_>>());
-    assert!(server.refused > 0, "the client said hello, which a stock server has no use for");
+    assert_eq!(
+        answers,
+        (0..50).map(|number| number.to_string()).collect::<Vec<_>>()
+    );
+    assert!(
+        server.refused > 0,
+        "the client said hello, which a stock server has no use for"
+    );
 }

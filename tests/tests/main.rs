@@ -1,7 +1,9 @@
 //! Throng's behaviour tests, one linked binary: a folder or file per feature.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod fuzz_corpus;
 mod hostile;
+mod inputs;
 mod interop;
 mod mirror;
 mod process;

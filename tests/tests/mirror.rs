@@ -18,7 +18,10 @@ fn with_clients(config: SimulatorConfig, clients: usize) -> (Simulator, Vec<Clie
     let mut simulator = Simulator::new(config);
     simulator.run(2);
     let ids: Vec<_> = (0..clients).map(|_| simulator.connect()).collect();
-    assert!(simulator.run_until_playing(400), "seed {seed}: not everybody plays");
+    assert!(
+        simulator.run_until_playing(400),
+        "seed {seed}: not everybody plays"
+    );
     (simulator, ids)
 }
 
@@ -32,8 +35,14 @@ fn plays_and_settles(config: SimulatorConfig, clients: usize, ticks: u32) -> Sim
     simulator.assert_settled();
     for id in ids {
         let tally = simulator.client(id).audit_tally();
-        assert!(tally.entered > 20 && tally.left > 5, "seed {seed}: {tally:?} tests nothing");
-        assert!(tally.states > 300 && tally.components > 50, "seed {seed}: {tally:?} tests nothing");
+        assert!(
+            tally.entered > 20 && tally.left > 5,
+            "seed {seed}: {tally:?} tests nothing"
+        );
+        assert!(
+            tally.states > 300 && tally.components > 50,
+            "seed {seed}: {tally:?} tests nothing"
+        );
     }
     simulator
 }
@@ -41,7 +50,13 @@ fn plays_and_settles(config: SimulatorConfig, clients: usize, ticks: u32) -> Sim
 #[test]
 fn equals_the_frame_on_perfect_links_in_every_tick() {
     for seed in 0..4 {
-        let (mut simulator, _) = with_clients(SimulatorConfig { seed, ..SimulatorConfig::default() }, 4);
+        let (mut simulator, _) = with_clients(
+            SimulatorConfig {
+                seed,
+                ..SimulatorConfig::default()
+            },
+            4,
+        );
         simulator.run(20);
         simulator.run_with(100, |simulator| simulator.assert_settled());
     }
@@ -52,17 +67,40 @@ fn equals_the_frame_after_bad_links() {
     for (step, seed) in (0..5_u32).zip(100_u64..) {
         let loss = f64::from(step) / 10.0;
         let conditions = LinkConditions::lossy(loss);
-        plays_and_settles(SimulatorConfig { seed, conditions, ..SimulatorConfig::default() }, 4, 200);
+        plays_and_settles(
+            SimulatorConfig {
+                seed,
+                conditions,
+                ..SimulatorConfig::default()
+            },
+            4,
+            200,
+        );
     }
 }
 
 #[test]
 fn equals_the_frame_for_many_seeds() {
-    let arena = ArenaConfig { entities: 80, half: 40.0, radius: 25.0, churn: 0.02, ..ArenaConfig::default() };
+    let arena = ArenaConfig {
+        entities: 80,
+        half: 40.0,
+        radius: 25.0,
+        churn: 0.02,
+        ..ArenaConfig::default()
+    };
     for seed in 200..230 {
         let loss = (seed % 5) as f64 / 10.0;
         let conditions = LinkConditions::lossy(loss);
-        plays_and_settles(SimulatorConfig { seed, conditions, arena, ..SimulatorConfig::default() }, 2, 100);
+        plays_and_settles(
+            SimulatorConfig {
+                seed,
+                conditions,
+                arena,
+                ..SimulatorConfig::default()
+            },
+            2,
+            100,
+        );
     }
 }
 
@@ -70,18 +108,39 @@ fn equals_the_frame_for_many_seeds() {
 fn crosses_every_wrap_around() {
     // Ticks wrap at 2^16 on the wire; packet numbers do after 65,536 packets, which one packet a tick reaches
     // together with the second wrap of the ticks.
-    let arena = ArenaConfig { entities: 20, half: 30.0, radius: 30.0, ..ArenaConfig::default() };
+    let arena = ArenaConfig {
+        entities: 20,
+        half: 30.0,
+        radius: 30.0,
+        ..ArenaConfig::default()
+    };
     for start in [Tick(65_536 - 150), Tick(32_768 - 150), Tick(u32::MAX - 150)] {
         let conditions = LinkConditions::lossy(0.1);
-        let config = SimulatorConfig { seed: 7, start, conditions, arena, ..SimulatorConfig::default() };
+        let config = SimulatorConfig {
+            seed: 7,
+            start,
+            conditions,
+            arena,
+            ..SimulatorConfig::default()
+        };
         plays_and_settles(config, 2, 400);
     }
 }
 
 #[test]
 fn packet_numbers_wrap() {
-    let arena = ArenaConfig { entities: 12, half: 20.0, radius: 30.0, ..ArenaConfig::default() };
-    let config = SimulatorConfig { seed: 8, arena, workers: 1, ..SimulatorConfig::default() };
+    let arena = ArenaConfig {
+        entities: 12,
+        half: 20.0,
+        radius: 30.0,
+        ..ArenaConfig::default()
+    };
+    let config = SimulatorConfig {
+        seed: 8,
+        arena,
+        workers: 1,
+        ..SimulatorConfig::default()
+    };
     let (mut simulator, ids) = with_clients(config, 1);
     simulator.run(66_000);
     simulator.network().set_conditions(LinkConditions::lossy(0.2));
@@ -99,14 +158,24 @@ fn a_stalled_link_recovers() {
         for stall_ticks in [10, 40, 100, 200] {
             let seed = 300 + u64::from(stall_ticks);
             let conditions = LinkConditions::lossy(0.05);
-            let (mut simulator, ids) =
-                with_clients(SimulatorConfig { seed, conditions, ..SimulatorConfig::default() }, 3);
+            let (mut simulator, ids) = with_clients(
+                SimulatorConfig {
+                    seed,
+                    conditions,
+                    ..SimulatorConfig::default()
+                },
+                3,
+            );
             simulator.run(60);
             simulator.set_gate(ids[0], gate);
             simulator.run(stall_ticks);
             simulator.set_gate(ids[0], Gate::Open);
             simulator.run(60);
-            assert!(simulator.client(ids[0]).is_playing(), "seed {seed}: {:?}", simulator.client(ids[0]).ended());
+            assert!(
+                simulator.client(ids[0]).is_playing(),
+                "seed {seed}: {:?}",
+                simulator.client(ids[0]).ended()
+            );
             simulator.freeze(true);
             simulator.run(SETTLE_TICKS);
             simulator.assert_settled();
@@ -118,13 +187,25 @@ fn a_stalled_link_recovers() {
 fn a_small_budget_delays_and_loses_nothing() {
     for seed in 400..404 {
         let conditions = LinkConditions::lossy(0.1);
-        let config = SimulatorConfig { seed, conditions, bandwidth: 3_000, ..SimulatorConfig::default() };
+        let config = SimulatorConfig {
+            seed,
+            conditions,
+            bandwidth: 3_000,
+            ..SimulatorConfig::default()
+        };
         let (mut simulator, ids) = with_clients(config, 3);
         let server = simulator.client(ids[0]).server_address();
         simulator.run(100);
-        let before = simulator.network().tally(server, Simulator::address(0)).sent_bytes;
+        let before = simulator
+            .network()
+            .tally(server, Simulator::address(0))
+            .sent_bytes;
         simulator.run(200);
-        let sent = simulator.network().tally(server, Simulator::address(0)).sent_bytes - before;
+        let sent = simulator
+            .network()
+            .tally(server, Simulator::address(0))
+            .sent_bytes
+            - before;
         assert!(sent <= 3_000 * 10 * 12 / 10, "seed {seed}: {sent} bytes in 10 s");
         simulator.freeze(true);
         simulator.run(600);
@@ -137,7 +218,12 @@ fn other_tick_rates_work_the_same() {
     for rate in [10, 60, 128] {
         let conditions = LinkConditions::lossy(0.1);
         let tick_rate_hz = std::num::NonZeroU32::new(rate).unwrap();
-        let config = SimulatorConfig { seed: 500, tick_rate_hz, conditions, ..SimulatorConfig::default() };
+        let config = SimulatorConfig {
+            seed: 500,
+            tick_rate_hz,
+            conditions,
+            ..SimulatorConfig::default()
+        };
         let (mut simulator, _) = with_clients(config, 2);
         simulator.run(10 * rate);
         simulator.freeze(true);
@@ -150,8 +236,14 @@ fn other_tick_rates_work_the_same() {
 fn runs_are_repeatable() {
     let run = |seed| {
         let conditions = LinkConditions::lossy(0.2);
-        let (mut simulator, ids) =
-            with_clients(SimulatorConfig { seed, conditions, ..SimulatorConfig::default() }, 3);
+        let (mut simulator, ids) = with_clients(
+            SimulatorConfig {
+                seed,
+                conditions,
+                ..SimulatorConfig::default()
+            },
+            3,
+        );
         simulator.run(100);
         let tallies: Vec<_> = ids.iter().map(|&id| simulator.client(id).tally()).collect();
         (tallies, simulator.frames().newest().checksum())
@@ -162,7 +254,13 @@ fn runs_are_repeatable() {
 
 #[test]
 fn a_client_that_comes_late_sees_the_same() {
-    let (mut simulator, _) = with_clients(SimulatorConfig { seed: 600, ..SimulatorConfig::default() }, 2);
+    let (mut simulator, _) = with_clients(
+        SimulatorConfig {
+            seed: 600,
+            ..SimulatorConfig::default()
+        },
+        2,
+    );
     simulator.run(300);
     let config = ClientConfig::new(simulator.protocol());
     let late = simulator.connect_as(77, config);

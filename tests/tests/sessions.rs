@@ -40,7 +40,10 @@ fn another_protocol_is_refused_naming_both_versions() {
     config.version.hash = ProtocolHash(config.version.hash.0 ^ 1);
     let odd = simulator.connect_as(9, config);
     simulator.run(20);
-    let expected = Goodbye::ProtocolMismatch { server, client: config.version };
+    let expected = Goodbye::ProtocolMismatch {
+        server,
+        client: config.version,
+    };
     assert_eq!(simulator.client(odd).ended(), Some(EndReason::Goodbye(expected)));
     assert!(expected.to_string().contains(&server.to_string()), "{expected}");
     assert!(ids.iter().all(|&id| simulator.client(id).is_playing()));
@@ -51,7 +54,13 @@ fn another_protocol_is_refused_naming_both_versions() {
 #[test]
 fn a_newer_session_takes_over_wherever_it_is_served() {
     for workers in [1, 2, 3] {
-        let (mut simulator, _) = playing(SimulatorConfig { workers, ..SimulatorConfig::default() }, 1);
+        let (mut simulator, _) = playing(
+            SimulatorConfig {
+                workers,
+                ..SimulatorConfig::default()
+            },
+            1,
+        );
         let first = join_again(&mut simulator, TWICE);
         assert!(simulator.run_until_playing(100));
         let old = simulator.client(first).player().unwrap();
@@ -60,19 +69,31 @@ fn a_newer_session_takes_over_wherever_it_is_served() {
         simulator.run(40);
         assert!(simulator.client(second).is_playing(), "{workers} workers");
         let ended = simulator.client(first).ended();
-        assert_eq!(ended, Some(EndReason::Goodbye(Goodbye::Replaced)), "{workers} workers");
+        assert_eq!(
+            ended,
+            Some(EndReason::Goodbye(Goodbye::Replaced)),
+            "{workers} workers"
+        );
         assert_eq!(players(&mut simulator), 2, "{workers} workers");
         assert_eq!(simulator.avatar(old), None, "the old player is still there");
-        let exists = simulator.frames().newest().rows().any(|(slot, _)| {
-            simulator.frames().newest().identity(slot).global == avatar
-        });
+        let exists = simulator
+            .frames()
+            .newest()
+            .rows()
+            .any(|(slot, _)| simulator.frames().newest().identity(slot).global == avatar);
         assert!(!exists, "the old player's entity is still there");
     }
 }
 
 #[test]
 fn an_older_session_does_not_come_back() {
-    let (mut simulator, _) = playing(SimulatorConfig { workers: 1, ..SimulatorConfig::default() }, 1);
+    let (mut simulator, _) = playing(
+        SimulatorConfig {
+            workers: 1,
+            ..SimulatorConfig::default()
+        },
+        1,
+    );
     let now = simulator.now();
     let config = ClientConfig::new(simulator.protocol());
     let older = simulator.server().issue_token(now, TWICE);
@@ -122,7 +143,10 @@ fn a_shutdown_is_told_to_everybody() {
     let (mut simulator, ids) = playing(SimulatorConfig::default(), 5);
     simulator.shutdown();
     for id in ids {
-        assert_eq!(simulator.client(id).ended(), Some(EndReason::Goodbye(Goodbye::Shutdown)));
+        assert_eq!(
+            simulator.client(id).ended(),
+            Some(EndReason::Goodbye(Goodbye::Shutdown))
+        );
     }
 }
 
@@ -130,9 +154,15 @@ fn a_shutdown_is_told_to_everybody() {
 fn clients_connect_through_bad_links() {
     for seed in 0..8 {
         let conditions = LinkConditions::lossy(0.4);
-        let mut simulator = Simulator::new(SimulatorConfig { seed, conditions, ..SimulatorConfig::default() });
+        let mut simulator = Simulator::new(SimulatorConfig {
+            seed,
+            conditions,
+            ..SimulatorConfig::default()
+        });
         simulator.run(2);
-        (0..8).for_each(|_| drop(simulator.connect()));
+        for _ in 0..8 {
+            simulator.connect();
+        }
         assert!(simulator.run_until_playing(300), "seed {seed}");
         simulator.assert_sound();
     }

@@ -147,7 +147,12 @@ pub struct LinkConfig {
 
 impl Default for LinkConfig {
     fn default() -> Self {
-        Self { to_simulation: 16_384, to_worker: 16_384, frames: 4, retained: 4_096 }
+        Self {
+            to_simulation: 16_384,
+            to_worker: 16_384,
+            frames: 4,
+            retained: 4_096,
+        }
     }
 }
 
@@ -186,8 +191,15 @@ pub fn link(source: SourceId, worker: u8, config: &LinkConfig, wake: Wake) -> (S
         counters: Arc::clone(&counters),
     };
     let retained = VecDeque::with_capacity(config.retained);
-    let worker =
-        WorkerLink { source, to_simulation, from_simulation, frames, retained, config: *config, counters };
+    let worker = WorkerLink {
+        source,
+        to_simulation,
+        from_simulation,
+        frames,
+        retained,
+        config: *config,
+        counters,
+    };
     (simulation, worker)
 }
 
@@ -203,7 +215,9 @@ impl WorkerLinks {
 
     /// The links, in worker order. Exclusive access takes no lock.
     pub fn links(&mut self) -> &mut Vec<SimulationLink> {
-        self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0
+            .get_mut()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -347,7 +361,11 @@ impl WorkerLink {
 
     /// Queues a message; `false` without room, see [`WorkerLink::has_room`].
     pub fn message(&mut self, key: SessionKey, channel: ChannelId, bytes: Bytes) -> bool {
-        self.flush() && self.to_simulation.push(ToSimulation::Message { key, channel, bytes }).is_ok()
+        self.flush()
+            && self
+                .to_simulation
+                .push(ToSimulation::Message { key, channel, bytes })
+                .is_ok()
     }
 
     /// Retries what was kept. `true` when nothing is left, so that order is kept.
@@ -373,7 +391,9 @@ impl WorkerLink {
 
     /// Records how many values wait, for the statistics.
     pub fn measure(&self) {
-        self.counters.to_worker_depth.store(self.from_simulation.slots() as u64, Relaxed);
+        self.counters
+            .to_worker_depth
+            .store(self.from_simulation.slots() as u64, Relaxed);
     }
 
     /// Whether the simulation is gone.

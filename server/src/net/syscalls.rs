@@ -16,7 +16,6 @@ use std::mem::{self, MaybeUninit};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
-use std::time::Duration;
 
 use socket2::Socket;
 
@@ -123,23 +122,6 @@ pub(super) fn pin_thread(cpu: usize) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
-}
-
-/// CPU time that the calling thread has used.
-pub(super) fn thread_cpu_time() -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the pointer is to a live `timespec`.
-    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    if result != 0 {
-        return Duration::ZERO;
-    }
-    Duration::new(
-        time.tv_sec.unsigned_abs(),
-        u32::try_from(time.tv_nsec).unwrap_or_default(),
-    )
 }
 
 /// Waits until the socket can be written, or for `timeout_ms`.
@@ -467,15 +449,5 @@ mod tests {
     fn a_thread_is_pinned_and_a_cpu_out_of_range_refused() {
         assert!(pin_thread(usize::MAX).is_err());
         std::thread::spawn(|| pin_thread(0).unwrap()).join().unwrap();
-    }
-
-    #[test]
-    fn a_threads_cpu_time_grows_with_its_work() {
-        let before = thread_cpu_time();
-        let mut value = 1u64;
-        while thread_cpu_time() < before + Duration::from_millis(2) {
-            value = std::hint::black_box(value.wrapping_mul(3));
-        }
-        assert!(thread_cpu_time() > before);
     }
 }

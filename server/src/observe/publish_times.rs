@@ -42,7 +42,10 @@ impl PublishTimes {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the machine's common clock is the subject")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the machine's common clock is the subject"
+)]
 fn since_1970() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -62,12 +65,18 @@ mod tests {
         let told = times.since_1970(65_599, uptime);
         let ticks: Vec<u32> = told.iter().map(|&(tick, _)| tick).collect();
         assert_eq!(ticks, (65_536..65_600).collect::<Vec<_>>());
-        assert!(told.windows(2).all(|pair| pair[1].1 - pair[0].1 == 1_000), "a millisecond apart");
+        assert!(
+            told.windows(2).all(|pair| pair[1].1 - pair[0].1 == 1_000),
+            "a millisecond apart"
+        );
 
         let now_us = super::since_1970().as_micros() as u64;
         let (_, newest_us) = *told.last().unwrap();
         let since_us = now_us - newest_us;
-        assert!((1_000..1_000_000).contains(&since_us), "published 1 ms before now, told a moment ago: {since_us}");
+        assert!(
+            (1_000..1_000_000).contains(&since_us),
+            "published 1 ms before now, told a moment ago: {since_us}"
+        );
     }
 
     #[test]

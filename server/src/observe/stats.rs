@@ -221,7 +221,10 @@ impl ServerStats {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "publish times are told to other processes, never to the simulation")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "publish times are told to other processes, never to the simulation"
+)]
 fn start_clock() -> Instant {
     Instant::now()
 }
@@ -297,7 +300,10 @@ mod tests {
         let report = stats.report(Duration::from_secs(1));
         assert_eq!((report.tick, report.tick_rate, report.ticks), (9, 20, 1));
         assert_eq!((report.overruns, report.ticks_skipped, report.clients), (1, 2, 7));
-        assert_eq!(report.published.iter().map(|&(tick, _)| tick).collect::<Vec<_>>(), [9]);
+        assert_eq!(
+            report.published.iter().map(|&(tick, _)| tick).collect::<Vec<_>>(),
+            [9]
+        );
         assert_eq!(report.tick_time.max(), Duration::from_millis(2));
         assert_eq!(report.phases["index"].count, 1);
         assert_eq!(report.phases["publish"].count, 0);

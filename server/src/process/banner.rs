@@ -60,7 +60,12 @@ struct World<'a>(&'a Config);
 
 impl Display for World<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config { scene, tick_rate, seed, .. } = self.0;
+        let Config {
+            scene,
+            tick_rate,
+            seed,
+            ..
+        } = self.0;
         let entities = Thousands(u64::from(scene.entities()));
         match scene {
             Scene::Crowd { visible, .. } => {

@@ -19,7 +19,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bevy_app::App;
 use throng_shared::netcode::{Entropy, EntropyError, KEY_BYTES};
@@ -33,8 +33,11 @@ use crate::config::Config;
 use crate::gateway::audit::audit;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, IssuerConfig, TokenIssuer};
 use crate::net::assign::{Assigner, WorkerLoad};
+use crate::net::link::LinkConfig;
+use crate::net::{Transport, TransportConfig, TransportError};
 use crate::observe::{ServerStats, ServerStatus, StatusSender, advance_status, status_channel};
 use crate::plugins::ServerPlugins;
+use crate::replication::ReplicationConfig;
 use crate::runner::{Clock, Shutdown};
 
 /// Why a server does not start.
@@ -44,6 +47,9 @@ pub enum ServerError {
     /// The HTTP API.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    /// The net workers.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     /// The operating system.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
@@ -56,7 +62,7 @@ impl ServerError {
     /// Whether another configuration would help: an address, a port, a certificate.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Gateway(_))
+        matches!(self, Self::Gateway(_) | Self::Transport(TransportError::Socket(_)))
     }
 }
 
@@ -79,6 +85,8 @@ impl Server {
     /// See [`ServerError`]; whatever was started has ended then.
     pub fn start(config: &Config) -> Result<Self, ServerError> {
         let origin = Instant::now();
+        // A clock set before 1970 issues and accepts tokens of 1970: both ends of them are here.
+        let unix_origin_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let stats = Arc::new(ServerStats::new(config.workers, config.tick_rate));
         let (status, watched) = status_channel();
         let shutdown = Shutdown::default();
@@ -99,8 +107,19 @@ impl Server {
         let (sink, frames) = audit();
         app.insert_resource(sink);
 
-        let udp: Vec<SocketAddr> = (0..loads.len()).map(|worker| config.advertised(worker, config.udp)).collect();
         let sessions_max = config.max_clients.div_ceil(loads.len() as u32);
+        let transport = Transport::open(transport_config(config, sessions_max, unix_origin_s))?;
+        let udp: Vec<SocketAddr> = (transport.addresses().iter().enumerate())
+            .map(|(worker, bound)| config.advertised(worker, *bound))
+            .collect();
+        let entropy = Entropy::from_os()?;
+        app.add_plugins(transport.into_plugin(
+            private_key,
+            udp.clone(),
+            Arc::clone(&loads),
+            Arc::clone(&stats),
+            entropy,
+        ));
         let issuer = TokenIssuer::new(IssuerConfig {
             addresses: udp.clone(),
             private_key,
@@ -142,9 +161,37 @@ impl Server {
         advance_status(&status, ServerStatus::Stopping);
         advance_status(&status, ServerStatus::Stopped);
         gateway.join();
-        summary.map_or((), SummaryLog::end);
+        if let Ok(summary) = summary {
+            summary.end();
+        }
         let ran = Duration::from_secs(origin.elapsed().as_secs());
         tracing::info!("stopped after {ran:?}: {} ticks", stats.ticks());
+    }
+}
+
+fn transport_config(config: &Config, sessions_max: u32, unix_origin_s: u64) -> TransportConfig {
+    let queues = config.queues;
+    TransportConfig {
+        udp: config.udp,
+        workers: config.workers,
+        io: config.io,
+        udp_shared: config.udp_shared,
+        affinity: config.affinity.clone(),
+        links: LinkConfig {
+            to_simulation: queues.to_simulation,
+            to_worker: queues.to_worker,
+            frames: queues.frames,
+            ..LinkConfig::default()
+        },
+        sessions_max,
+        entities_max: config.max_clients as usize,
+        replication: ReplicationConfig {
+            tick_rate: config.tick_rate,
+            known: config.known_max,
+            bytes_per_second: config.bandwidth,
+            far_fraction: f32::from(config.far_percent) / 100.0,
+        },
+        unix_origin_s,
     }
 }
 

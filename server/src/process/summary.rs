@@ -32,7 +32,13 @@ impl SummaryLog {
                 let later = stats.report(origin.elapsed());
                 // An empty server is silent, but it says that the last client has left.
                 if earlier.clients > 0 || later.clients > 0 {
-                    tracing::info!("{}", Summary { earlier: &earlier, later: &later });
+                    tracing::info!(
+                        "{}",
+                        Summary {
+                            earlier: &earlier,
+                            later: &later
+                        }
+                    );
                 }
                 earlier = later;
             }

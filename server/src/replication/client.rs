@@ -274,6 +274,14 @@ impl ClientReplication {
             };
         }
         let deferred = self.fit(scratch, sights, own, room);
+        let says_nothing = scratch.queue.is_empty() && self.known.leaving.len() == 0;
+        if deferred > 0 && says_nothing && !self.is_silent_for_long(tick, tick_rate) {
+            // A packet without content would eat what has to be saved up for the next item, for ever.
+            return Written {
+                deferred: deferred as u32,
+                ..Written::default()
+            };
+        }
         let packing = Packing {
             tick,
             id_bits: self.id_bits,

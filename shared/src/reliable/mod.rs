@@ -146,6 +146,15 @@ impl Reliable {
         self.connection().receive(&parsed, packet)
     }
 
+    /// Whether [`Self::pop`] has something.
+    #[inline]
+    #[must_use]
+    pub fn has_messages(&self) -> bool {
+        self.connection
+            .as_ref()
+            .is_some_and(|connection| !connection.received.is_empty())
+    }
+
     /// Takes the next received message, in the order of its channel.
     pub fn pop(&mut self) -> Option<(Channel, Bytes)> {
         let connection = self.connection.as_mut()?;

@@ -75,7 +75,7 @@ impl Wire {
         }
     }
 
-    fn to_server(&mut self, from: SocketAddr, mut datagram: Vec<u8>) {
+    fn reach_server(&mut self, from: SocketAddr, mut datagram: Vec<u8>) {
         let length = datagram.len();
         let mut reply = Reply::new();
         let unix_s = UNIX_S + self.now.as_secs();
@@ -98,8 +98,8 @@ impl Wire {
         assert!(self.server.connected() <= 2, "more sessions than allowed");
     }
 
-    fn to_client(&mut self, client: usize, mut datagram: Vec<u8>) {
-        self.clients[client].receive(self.now, &mut datagram);
+    fn reach_client(&mut self, client: usize, mut datagram: Vec<u8>) {
+        let _ = self.clients[client].receive(self.now, &mut datagram);
     }
 
     /// Lets `by` pass on both sides.
@@ -114,7 +114,7 @@ impl Wire {
         for (client, netcode) in self.clients.iter_mut().enumerate() {
             let up = &mut self.up;
             let _ = netcode.update(self.now, &mut |_, datagram| {
-                push(up, client_address(client), datagram)
+                push(up, client_address(client), datagram);
             });
         }
     }
@@ -166,13 +166,13 @@ pub fn datagrams(data: &[u8]) {
             0 => wire.advance(Duration::from_millis(u64::from(first) * 16)),
             1 | 2 => {
                 if let Some((from, datagram)) = wire.up.pop_front() {
-                    wire.to_server(from, mangle(datagram, first, second));
+                    wire.reach_server(from, mangle(datagram, first, second));
                 }
             }
             3 | 4 => {
                 if let Some((to, datagram)) = wire.down.pop_front() {
                     let client = usize::from(to.port() != client_address(0).port());
-                    wire.to_client(client, mangle(datagram, first, second));
+                    wire.reach_client(client, mangle(datagram, first, second));
                 }
             }
             // A datagram arrives a second time, perhaps from another address.
@@ -183,14 +183,14 @@ pub fn datagrams(data: &[u8]) {
                     } else {
                         client_address(usize::from(second))
                     };
-                    wire.to_server(from, datagram);
+                    wire.reach_server(from, datagram);
                 }
             }
             6 => wire.send_payloads(&data[..data.len().min(1 + usize::from(first))]),
             _ => {
                 let random = data[..data.len().min(usize::from(first))].to_vec();
-                wire.to_server(client_address(usize::from(second)), random.clone());
-                wire.to_client(usize::from(second & 1), random);
+                wire.reach_server(client_address(usize::from(second)), random.clone());
+                wire.reach_client(usize::from(second & 1), random);
             }
         }
     }
@@ -226,10 +226,10 @@ fn try_token(token: &ConnectToken) {
     for _ in 0..12 {
         wire.advance(Duration::from_secs(5));
         while let Some((from, datagram)) = wire.up.pop_front() {
-            wire.to_server(from, datagram);
+            wire.reach_server(from, datagram);
         }
         while let Some((to, datagram)) = wire.down.pop_front() {
-            wire.to_client(usize::from(to.port() != client_address(0).port()), datagram);
+            wire.reach_client(usize::from(to.port() != client_address(0).port()), datagram);
         }
     }
 }

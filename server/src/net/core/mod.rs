@@ -1,0 +1,283 @@
+//! A net worker without its socket and its clock: datagrams, frames and time in, datagrams out.
+//!
+//! Owns the sessions of one worker and everything kept for them: keys, greeting, reliable messages, the
+//! snapshot stream. Guarantees:
+//! - a session is served by this worker from its first packet to its last, in the order of its index;
+//! - nothing that a peer sends panics, allocates beyond the bounds of [`limits`](throng_shared::limits), or
+//!   costs another session more than the time to look at it; a defect of ours that panics in one session's
+//!   work ends that session only;
+//! - a peer that speaks plain renet is sent renet's packets only;
+//! - in the steady state a client-tick allocates nothing.
+//!
+//! Refuses to wait for anything: full queues have the rules that [`link`](super::link) states.
+
+mod payload;
+mod serve;
+mod session;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use throng_shared::netcode::{
+    Entropy, Reply, SEAL_HEAD_BYTES, ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId,
+};
+use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX};
+use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::registry::Protocol;
+
+use self::serve::Serving;
+pub use self::serve::{ServeState, Served};
+use self::session::Session;
+use super::claims::SessionClaims;
+use super::directory::Directory;
+use super::link::{LeaveReason, PeerKind, SessionKey, ToSimulation, WorkerLink};
+use super::stats::WorkerStats;
+use super::transmit::Transmit;
+use crate::frame::FrameHistory;
+use crate::replication::{ReplicationConfig, ReplicationScratch};
+
+/// Settings of one worker's core.
+pub struct WorkerCoreConfig {
+    /// Index of the worker, in links, frames and the directory.
+    pub worker: u8,
+    /// The transport's settings.
+    pub netcode: ServerNetcodeConfig,
+    /// The snapshot stream's settings, validated.
+    pub replication: ReplicationConfig,
+    /// Seconds since 1970 at the origin of the times that are handed in: tokens expire by it.
+    pub unix_origin_s: u64,
+}
+
+/// What a core shares with the rest of the process.
+#[derive(Clone)]
+pub struct WorkerShared {
+    /// What is replicated, and how inputs are checked.
+    pub protocol: Arc<Protocol>,
+    /// Which simulation serves which session.
+    pub directory: Arc<Directory>,
+    /// Where the figures go.
+    pub stats: Arc<WorkerStats>,
+}
+
+/// One worker's sessions. Times are since the process's origin and never run backwards.
+pub struct WorkerCore {
+    worker: u8,
+    unix_origin_s: u64,
+    netcode: ServerNetcode,
+    /// By the index of the session's id.
+    sessions: Vec<Option<Box<Session>>>,
+    links: Vec<WorkerLink>,
+    /// One for each link, in the same order.
+    histories: Vec<FrameHistory>,
+    replication: ReplicationConfig,
+    scratch: ReplicationScratch,
+    serving: Option<Serving>,
+    shared: WorkerShared,
+}
+
+impl WorkerCore {
+    /// A worker without sessions, linked to at least one simulation. New sessions go to the first.
+    #[must_use]
+    pub fn new(
+        config: WorkerCoreConfig,
+        entropy: &mut Entropy,
+        links: Vec<WorkerLink>,
+        shared: WorkerShared,
+    ) -> Self {
+        Self {
+            worker: config.worker,
+            unix_origin_s: config.unix_origin_s,
+            netcode: ServerNetcode::new(config.netcode, entropy),
+            sessions: Vec::new(),
+            histories: links.iter().map(|_| FrameHistory::default()).collect(),
+            links,
+            scratch: ReplicationScratch::new(&config.replication, &shared.protocol),
+            replication: config.replication,
+            serving: None,
+            shared,
+        }
+    }
+
+    /// Takes in a datagram, decrypting it in place. Answers, if any, go to `out`.
+    pub fn receive(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8], out: &mut impl Transmit) {
+        let mut reply = Reply::new();
+        let unix_s = self.unix_origin_s + now.as_secs();
+        match self.netcode.receive(now, unix_s, from, datagram, &mut reply) {
+            ServerReceived::Payload { session, payload, .. } => self.payload(now, session, payload, out),
+            ServerReceived::Connected {
+                session,
+                client_id,
+                user_data,
+                replaced,
+            } => {
+                let claims = SessionClaims::from_user_data(user_data);
+                if let Some(old) = replaced {
+                    self.end(now, old, LeaveReason::Replaced, out);
+                }
+                self.begin(now, session, client_id, claims, out);
+            }
+            ServerReceived::Disconnected { session } => self.forget(session, LeaveReason::Client),
+            ServerReceived::Handshake | ServerReceived::KeepAlive | ServerReceived::Dropped(_) => {}
+        }
+        if !reply.is_empty() {
+            out.copy(from, reply.as_slice());
+        }
+    }
+
+    /// Does what time makes due: keep-alives, time-outs, retries of what found a full queue.
+    pub fn update(&mut self, now: Duration, out: &mut impl Transmit) {
+        // Time-outs are rare; an empty vector owns no memory.
+        let mut gone = Vec::new();
+        self.netcode
+            .update(now, &mut |to, packet| out.copy(to, packet), &mut |session| {
+                gone.push(session)
+            });
+        for session in gone {
+            self.forget(session, LeaveReason::TimedOut);
+        }
+        for link in &mut self.links {
+            link.flush();
+            link.measure();
+        }
+    }
+
+    /// Brings the shared figures up to date; for about once a second.
+    pub fn measure(&self) {
+        self.shared.stats.show_netcode(self.netcode.counters());
+        self.shared.stats.show_replication(&self.scratch.counters());
+    }
+
+    /// Tells every client that the server stops, and ends its session.
+    pub fn shutdown(&mut self, now: Duration, out: &mut impl Transmit) {
+        self.serving = None;
+        for index in 0..self.sessions.len() {
+            if let Some(session) = &self.sessions[index] {
+                let id = session.id;
+                self.end(now, id, LeaveReason::Shutdown, out);
+            }
+        }
+    }
+
+    /// Sessions connected now.
+    #[must_use]
+    pub fn connected(&self) -> usize {
+        self.sessions.iter().flatten().count()
+    }
+
+    fn begin(
+        &mut self,
+        now: Duration,
+        id: SessionId,
+        client_id: u64,
+        claims: SessionClaims,
+        out: &mut impl Transmit,
+    ) {
+        let index = id.index as usize;
+        if self.sessions.len() <= index {
+            self.sessions.resize_with(index + 1, || None);
+        }
+        let load = self.shared.stats.load();
+        load.connected.fetch_add(1, Relaxed);
+        load.sessions.fetch_add(1, Relaxed);
+        self.sessions[index] = Some(Box::new(Session::new(id, client_id, claims, &self.replication)));
+        if !self.links.iter().all(WorkerLink::admits) {
+            self.shared.stats.core.sessions_refused.add(1);
+            self.end(now, id, LeaveReason::Overflow, out);
+        }
+    }
+
+    /// Ends a session from our side: says why if the peer can understand it, closes the transport.
+    fn end(&mut self, now: Duration, id: SessionId, reason: LeaveReason, out: &mut impl Transmit) {
+        let goodbye = match reason {
+            LeaveReason::Replaced => Some(Goodbye::Replaced),
+            LeaveReason::Abuse => Some(Goodbye::Abuse),
+            LeaveReason::Overflow => Some(Goodbye::Overflow),
+            LeaveReason::Shutdown => Some(Goodbye::Shutdown),
+            _ => None,
+        };
+        let speaks_ours = self
+            .session(id)
+            .is_some_and(|session| session.kind == Some(PeerKind::Throng));
+        if let Some(goodbye) = goodbye.filter(|_| speaks_ours) {
+            self.say_goodbye(now, id, &goodbye, out);
+        }
+        self.netcode
+            .disconnect(id, &mut |to, packet| out.copy(to, packet));
+        self.forget(id, reason);
+    }
+
+    fn say_goodbye(&mut self, now: Duration, id: SessionId, goodbye: &Goodbye, out: &mut impl Transmit) {
+        let mut packet = [0; HELLO_BYTES_MAX];
+        let length = goodbye.write(&mut packet);
+        send(&mut self.netcode, id, now, &packet[..length], out);
+    }
+
+    /// Drops what is kept of a session that the transport no longer has, and tells the simulation.
+    fn forget(&mut self, id: SessionId, reason: LeaveReason) {
+        let Some(slot) = self.sessions.get_mut(id.index as usize) else {
+            return;
+        };
+        let Some(session) = slot.take_if(|session| session.id == id) else {
+            return;
+        };
+        let counts = &self.shared.stats.core;
+        match reason {
+            LeaveReason::Abuse => counts.sessions_abused.add(1),
+            LeaveReason::Overflow => counts.sessions_overflowed.add(1),
+            LeaveReason::Fault => counts.sessions_faulted.add(1),
+            _ => {}
+        }
+        self.shared.stats.load().sessions.fetch_sub(1, Relaxed);
+        if session.kind.is_some() {
+            let key = self.key(id);
+            if let Some(link) = self.link_of(key) {
+                link.announce(ToSimulation::Left { key, reason });
+            }
+            self.shared.directory.remove_session(key);
+        }
+    }
+
+    fn key(&self, session: SessionId) -> SessionKey {
+        SessionKey {
+            worker: self.worker,
+            session,
+        }
+    }
+
+    fn session(&mut self, id: SessionId) -> Option<&mut Session> {
+        let session = self.sessions.get_mut(id.index as usize)?.as_deref_mut()?;
+        (session.id == id).then_some(session)
+    }
+
+    /// The link to the simulation that serves a session.
+    fn link_of(&mut self, key: SessionKey) -> Option<&mut WorkerLink> {
+        let source = self.shared.directory.simulation_of(key)?;
+        self.links.iter_mut().find(|link| link.source() == source)
+    }
+
+    /// The simulation to which a new session goes.
+    fn first_source(&self) -> Option<SourceId> {
+        self.links.first().map(WorkerLink::source)
+    }
+}
+
+/// Seals one payload in the buffer from which it is sent. A session that has ended is sent nothing.
+fn send(
+    netcode: &mut ServerNetcode,
+    session: SessionId,
+    now: Duration,
+    payload: &[u8],
+    out: &mut impl Transmit,
+) {
+    let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + payload.len();
+    let Some(to) = netcode.address(session) else {
+        return;
+    };
+    let buffer = out.begin();
+    buffer[range.clone()].copy_from_slice(payload);
+    if let Ok(datagram) = netcode.seal(session, now, buffer, range) {
+        out.commit(to, datagram);
+    }
+}

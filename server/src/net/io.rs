@@ -1,0 +1,101 @@
+//! The two kinds of socket I/O behind one type, chosen by `--io`.
+//!
+//! Owns the choice. Guarantees that both kinds behave alike. The choice is made once per call that moves a
+//! batch, so it costs nothing per datagram.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use mio::net::UdpSocket;
+
+#[cfg(target_os = "linux")]
+use super::batched::{BatchedReceiver, BatchedSender};
+use super::portable::{PortableReceiver, PortableSender};
+use super::transmit::{Flush, Receive, SocketCounters, Transmit};
+use crate::config::IoKind;
+
+/// Reads datagrams in the chosen way.
+pub(super) enum Receiver {
+    #[cfg(target_os = "linux")]
+    Batched(BatchedReceiver),
+    Portable(PortableReceiver),
+}
+
+/// Sends datagrams in the chosen way.
+pub(super) enum Sender {
+    #[cfg(target_os = "linux")]
+    Batched(BatchedSender),
+    Portable(PortableSender),
+}
+
+/// Both halves of the I/O on `socket`. Where there is no batched I/O, the portable one stands in for it.
+pub(super) fn halves(
+    kind: IoKind,
+    socket: &Arc<UdpSocket>,
+    counters: &Arc<SocketCounters>,
+) -> (Receiver, Sender) {
+    let (receive, send) = (Arc::clone(socket), Arc::clone(socket));
+    let (counted_in, counted_out) = (Arc::clone(counters), Arc::clone(counters));
+    match kind {
+        #[cfg(target_os = "linux")]
+        IoKind::Batched => (
+            Receiver::Batched(BatchedReceiver::new(receive, counted_in)),
+            Sender::Batched(BatchedSender::new(send, counted_out)),
+        ),
+        _ => (
+            Receiver::Portable(PortableReceiver::new(receive, counted_in)),
+            Sender::Portable(PortableSender::new(send, counted_out)),
+        ),
+    }
+}
+
+impl Receiver {
+    /// Reads what only the kernel counts into the statistics.
+    pub(super) fn measure(&mut self) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Batched(receiver) => receiver.measure(),
+            Self::Portable(_) => {}
+        }
+    }
+}
+
+impl Receive for Receiver {
+    fn receive(&mut self, each: &mut impl FnMut(SocketAddr, &mut [u8])) -> io::Result<usize> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Batched(receiver) => receiver.receive(each),
+            Self::Portable(receiver) => receiver.receive(each),
+        }
+    }
+}
+
+impl Transmit for Sender {
+    fn begin(&mut self) -> &mut [u8] {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Batched(sender) => sender.begin(),
+            Self::Portable(sender) => sender.begin(),
+        }
+    }
+
+    fn commit(&mut self, to: SocketAddr, range: Range<usize>) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Batched(sender) => sender.commit(to, range),
+            Self::Portable(sender) => sender.commit(to, range),
+        }
+    }
+}
+
+impl Flush for Sender {
+    fn flush(&mut self) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Batched(sender) => sender.flush(),
+            Self::Portable(sender) => sender.flush(),
+        }
+    }
+}

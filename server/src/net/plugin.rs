@@ -1,0 +1,309 @@
+//! `ThrongRenetPlugin`: the net workers as a Bevy plugin.
+//!
+//! Owns the order in which they come up: sockets first, for these can fail and are then reported with what
+//! to do; then threads; then, when all plugins are built and the protocol is complete, the cores. Guarantees
+//! that the workers have told every client and ended when the app is dropped. Gameplay sees none of it but
+//! messages, resources and sets.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use bevy_app::{App, Plugin};
+use bevy_ecs::prelude::Resource;
+use mio::Waker;
+use throng_shared::netcode::{Entropy, KEY_BYTES, ServerNetcodeConfig};
+use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::registry::Protocol;
+
+use super::assign::WorkerLoad;
+use super::core::{WorkerCore, WorkerCoreConfig, WorkerShared};
+use super::directory::Directory;
+use super::link::{LinkConfig, Wake, WorkerLink, WorkerLinks, link};
+use super::socket::{self, SocketError};
+use super::stats::WorkerStats;
+use super::worker::{InlineWorker, Opened, Worker, WorkerParts};
+use crate::config::IoKind;
+use crate::observe::{ServerStats, WorkerReport};
+use crate::replication::ReplicationConfig;
+use crate::runner::{BetweenTicks, Clock};
+
+/// Settings of the transport.
+#[derive(Clone)]
+pub struct TransportConfig {
+    /// Where the first worker listens; worker n takes the port n above. Port 0 lets the system choose.
+    pub udp: SocketAddr,
+    /// Threads; 0 serves on the simulation's own thread, between ticks.
+    pub workers: usize,
+    /// How sockets are used.
+    pub io: IoKind,
+    /// All workers share one port, and the kernel chooses by the client's address.
+    pub udp_shared: bool,
+    /// CPUs that the workers are pinned to, in turn; empty does not pin.
+    pub affinity: Vec<usize>,
+    /// Capacities of the queues.
+    pub links: LinkConfig,
+    /// Sessions per worker at most.
+    pub sessions_max: u32,
+    /// Entities owned by players at most, for the directory.
+    pub entities_max: usize,
+    /// The snapshot stream's settings, validated.
+    pub replication: ReplicationConfig,
+    /// Seconds since 1970 at the clock's origin.
+    pub unix_origin_s: u64,
+}
+
+/// Why the transport does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// A socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// No thread, or no epoll instance.
+    #[error("cannot start a net worker: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Open sockets and waiting threads; becomes a [`ThrongRenetPlugin`].
+pub struct Transport {
+    config: TransportConfig,
+    addresses: Vec<SocketAddr>,
+    seats: Vec<Seat>,
+    workers: Workers,
+}
+
+/// One worker's place: its socket, and where its core is sent. Without a thread, there is no such place.
+struct Seat {
+    opened: Option<Opened>,
+    waker: Arc<Waker>,
+    start: Option<Sender<Worker>>,
+}
+
+/// The running threads. Dropping it stops them, after they told their clients.
+#[derive(Resource, Default)]
+struct Workers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<(JoinHandle<()>, Arc<Waker>)>,
+}
+
+impl Transport {
+    /// Opens the sockets and starts the threads, which wait for the app.
+    ///
+    /// # Errors
+    /// [`TransportError`]; what was opened is closed then.
+    pub fn open(config: TransportConfig) -> Result<Self, TransportError> {
+        let mut transport = Self {
+            addresses: Vec::new(),
+            seats: Vec::new(),
+            workers: Workers::default(),
+            config,
+        };
+        for worker in 0..transport.config.workers.max(1) {
+            transport.open_worker(worker as u8)?;
+        }
+        Ok(transport)
+    }
+
+    /// Where each worker listens, in worker order.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The plugin that serves the app's simulation on these sockets. `private_key` opens the connect tokens,
+    /// which must name `told`, the address that clients use for each worker.
+    #[must_use]
+    pub fn into_plugin(
+        self,
+        private_key: [u8; KEY_BYTES],
+        told: Vec<SocketAddr>,
+        loads: Arc<[WorkerLoad]>,
+        stats: Arc<ServerStats>,
+        entropy: Entropy,
+    ) -> ThrongRenetPlugin {
+        ThrongRenetPlugin(Mutex::new(Some(Start {
+            transport: self,
+            private_key,
+            told,
+            loads,
+            stats,
+            entropy,
+        })))
+    }
+
+    fn open_worker(&mut self, worker: u8) -> Result<(), TransportError> {
+        let config = &self.config;
+        // With a shared port that the system chose, the others join the first.
+        let base = match self.addresses.first() {
+            Some(first) if config.udp_shared => *first,
+            _ => config.udp,
+        };
+        let address = socket::worker_address(base, worker, config.udp_shared)?;
+        let socket = socket::open(address, config.udp_shared)?;
+        self.addresses.push(socket.local_addr()?);
+        let opened = Opened::new(socket)?;
+        let waker = Arc::clone(&opened.waker);
+        let start = if config.workers == 0 {
+            None
+        } else {
+            let cpu = (!config.affinity.is_empty())
+                .then(|| config.affinity[usize::from(worker) % config.affinity.len()]);
+            Some(self.workers.spawn(worker, cpu, &waker)?)
+        };
+        self.seats.push(Seat {
+            opened: Some(opened),
+            waker,
+            start,
+        });
+        Ok(())
+    }
+}
+
+impl Workers {
+    /// Starts a thread that waits for its worker and then runs it.
+    fn spawn(&mut self, index: u8, cpu: Option<usize>, waker: &Arc<Waker>) -> io::Result<Sender<Worker>> {
+        let (start, worker): (_, Receiver<Worker>) = channel();
+        let stop = Arc::clone(&self.stop);
+        let run = move || {
+            pin(index, cpu);
+            // Without an app, there is nothing to serve.
+            if let Ok(worker) = worker.recv() {
+                worker.run(&stop);
+            }
+        };
+        let thread = thread::Builder::new().name(format!("net-{index}")).spawn(run)?;
+        self.threads.push((thread, Arc::clone(waker)));
+        Ok(start)
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        for (_, waker) in &self.threads {
+            // A worker looks at the flag in every turn, woken or not.
+            let _ = waker.wake();
+        }
+        for (thread, _) in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a net worker panicked");
+            }
+        }
+    }
+}
+
+fn pin(worker: u8, cpu: Option<usize>) {
+    let Some(cpu) = cpu else { return };
+    #[cfg(target_os = "linux")]
+    let pinned = super::syscalls::pin_thread(cpu);
+    #[cfg(not(target_os = "linux"))]
+    let pinned: io::Result<()> = Err(io::ErrorKind::Unsupported.into());
+    if let Err(error) = pinned {
+        tracing::warn!(worker, cpu, %error, "a net worker is not pinned: see --affinity");
+    }
+}
+
+/// Routes of sessions and owned entities, for gameplay and for tools.
+#[derive(Resource, Clone)]
+pub struct Routes(pub Arc<Directory>);
+
+/// Serves the app's simulation on real sockets. Made by [`Transport::into_plugin`].
+pub struct ThrongRenetPlugin(Mutex<Option<Start>>);
+
+struct Start {
+    transport: Transport,
+    private_key: [u8; KEY_BYTES],
+    told: Vec<SocketAddr>,
+    loads: Arc<[WorkerLoad]>,
+    stats: Arc<ServerStats>,
+    entropy: Entropy,
+}
+
+impl Plugin for ThrongRenetPlugin {
+    fn build(&self, _app: &mut App) {}
+
+    /// Here and not in `build`, because the protocol is complete only when all plugins are built.
+    fn finish(&self, app: &mut App) {
+        let start = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(start) = start {
+            start.begin(app);
+        }
+    }
+}
+
+impl Start {
+    fn begin(mut self, app: &mut App) {
+        let config = self.transport.config.clone();
+        let protocol = Arc::new(app.world().resource::<Protocol>().clone());
+        let clock = app.world().resource::<Clock>().clone();
+        let seats = std::mem::take(&mut self.transport.seats);
+        let sessions = config.sessions_max as usize;
+        let directory = Arc::new(Directory::new(seats.len(), sessions, config.entities_max));
+        let mut simulation_links = Vec::new();
+        let mut reports: Vec<Arc<dyn WorkerReport>> = Vec::new();
+        for (worker, mut seat) in seats.into_iter().enumerate() {
+            let worker = worker as u8;
+            let waker = Arc::clone(&seat.waker);
+            let wake: Wake = Arc::new(move || {
+                // The worker looks for frames in every turn; a failed wake makes it late, not deaf.
+                let _ = waker.wake();
+            });
+            let (ours, theirs) = link(SourceId(0), worker, &config.links, wake);
+            let counters = vec![Arc::clone(theirs.counters())];
+            let stats = Arc::new(WorkerStats::new(worker, Arc::clone(&self.loads), counters));
+            let shared = WorkerShared {
+                protocol: Arc::clone(&protocol),
+                directory: Arc::clone(&directory),
+                stats: Arc::clone(&stats),
+            };
+            let core = self.core(worker, &config, theirs, shared);
+            simulation_links.push(ours);
+            reports.push(Arc::clone(&stats) as Arc<dyn WorkerReport>);
+            let parts = WorkerParts {
+                io: config.io,
+                clock: clock.clone(),
+                stats,
+                server: Arc::clone(&self.stats),
+            };
+            if let Some(opened) = seat.opened.take() {
+                let worker = Worker::new(core, opened, parts);
+                match seat.start {
+                    // A thread that is gone has been reported by its panic.
+                    Some(start) => drop(start.send(worker)),
+                    None => {
+                        app.insert_resource(BetweenTicks(Mutex::new(Box::new(InlineWorker(worker)))));
+                    }
+                }
+            }
+        }
+        self.stats.set_workers(reports);
+        app.insert_resource(WorkerLinks::new(simulation_links))
+            .insert_resource(Routes(directory))
+            .insert_resource(std::mem::take(&mut self.transport.workers));
+    }
+
+    fn core(
+        &mut self,
+        worker: u8,
+        config: &TransportConfig,
+        link: WorkerLink,
+        shared: WorkerShared,
+    ) -> WorkerCore {
+        let told = self.told[usize::from(worker)];
+        let netcode = ServerNetcodeConfig {
+            sessions_max: config.sessions_max,
+            ..ServerNetcodeConfig::new(self.private_key, vec![told])
+        };
+        let config = WorkerCoreConfig {
+            worker,
+            netcode,
+            replication: config.replication,
+            unix_origin_s: config.unix_origin_s,
+        };
+        WorkerCore::new(config, &mut self.entropy, vec![link], shared)
+    }
+}

@@ -1,0 +1,225 @@
+//! A net worker: one core, one socket, one epoll loop, on a thread of its own or between ticks.
+//!
+//! Owns the loop. Guarantees that the socket is read at least after every [`SESSIONS_PER_SLICE`] clients
+//! served, so that a fan-out never makes the kernel's buffer overflow and inputs do not wait for it; that
+//! each turn is bounded, so that neither a flood nor a fan-out starves the other; and that a stop is told to
+//! every client. Refuses to wait for anything but its socket, its waker and the time.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::core::{ServeState, WorkerCore};
+use super::io::{Receiver, Sender, halves};
+use super::stats::WorkerStats;
+use super::transmit::{BATCH_DATAGRAMS, Flush, Receive};
+use crate::config::IoKind;
+use crate::observe::ServerStats;
+use crate::runner::{Clock, Pass};
+
+/// Clients served between two looks at the socket: one batch of sends.
+const SESSIONS_PER_SLICE: usize = BATCH_DATAGRAMS;
+/// Batches received in a row before frames get their turn.
+const BATCHES_PER_TURN: usize = 32;
+/// Longest wait: what is due by time alone (keep-alives, time-outs) is late by this at most.
+const WAIT_MAX: Duration = Duration::from_millis(50);
+/// Between two updates of what is due by time.
+const UPDATE_EVERY: Duration = Duration::from_millis(25);
+/// Between two updates of the figures that cost something to read.
+const MEASURE_EVERY: Duration = Duration::from_millis(500);
+
+const SOCKET: Token = Token(0);
+const WAKE: Token = Token(1);
+
+/// A socket with its poll, before there is a core to serve it.
+pub(super) struct Opened {
+    pub(super) socket: UdpSocket,
+    pub(super) poll: Poll,
+    pub(super) waker: Arc<Waker>,
+}
+
+impl Opened {
+    /// Watches `socket`.
+    pub(super) fn new(mut socket: UdpSocket) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        poll.registry()
+            .register(&mut socket, SOCKET, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        Ok(Self { socket, poll, waker })
+    }
+}
+
+/// What a worker needs beside its core and its socket.
+pub(super) struct WorkerParts {
+    pub(super) io: IoKind,
+    pub(super) clock: Clock,
+    pub(super) stats: Arc<WorkerStats>,
+    pub(super) server: Arc<ServerStats>,
+}
+
+/// One running worker.
+pub(super) struct Worker {
+    core: WorkerCore,
+    poll: Poll,
+    events: Events,
+    receiver: Receiver,
+    sender: Sender,
+    clock: Clock,
+    server: Arc<ServerStats>,
+    /// The socket had more than one turn takes.
+    readable: bool,
+    /// When the socket was last known to be empty; whatever is read now came after it.
+    empty_at: Duration,
+    updated_at: Duration,
+    measured_at: Duration,
+}
+
+impl Worker {
+    pub(super) fn new(core: WorkerCore, opened: Opened, parts: WorkerParts) -> Self {
+        let socket = Arc::new(opened.socket);
+        let (receiver, sender) = halves(parts.io, &socket, &parts.stats.socket);
+        Self {
+            core,
+            poll: opened.poll,
+            events: Events::with_capacity(4),
+            receiver,
+            sender,
+            clock: parts.clock,
+            server: parts.server,
+            readable: true,
+            empty_at: Duration::ZERO,
+            updated_at: Duration::ZERO,
+            measured_at: Duration::ZERO,
+        }
+    }
+
+    /// Runs until `stop` is set and the waker woken, then tells every client.
+    pub(super) fn run(mut self, stop: &AtomicBool) {
+        while !stop.load(Relaxed) {
+            self.turn(WAIT_MAX);
+        }
+        self.end();
+    }
+
+    /// Tells every client that the server stops.
+    pub(super) fn end(&mut self) {
+        let now = self.clock.now();
+        self.core.shutdown(now, &mut self.sender);
+        self.sender.flush();
+        self.core.measure();
+    }
+
+    /// Waits up to `wait` for something to do, and does it.
+    fn turn(&mut self, wait: Duration) {
+        let wait = if self.readable { Duration::ZERO } else { wait };
+        if let Err(error) = self.poll.poll(&mut self.events, Some(wait))
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            tracing::error!(%error, "a net worker cannot wait for its socket");
+            // Rather late for every datagram than spinning on an error.
+            std::thread::sleep(Duration::from_millis(1));
+            self.readable = true;
+        }
+        let woken_at = self.clock.now();
+        if !self.readable {
+            self.empty_at = woken_at;
+        }
+        self.readable |= self.events.iter().any(|event| event.token() == SOCKET);
+        if self.readable {
+            self.read(BATCHES_PER_TURN);
+        }
+        self.serve();
+        let now = self.clock.now();
+        if now >= self.updated_at + UPDATE_EVERY {
+            self.updated_at = now;
+            self.core.update(now, &mut self.sender);
+        }
+        self.sender.flush();
+        if now >= self.measured_at + MEASURE_EVERY {
+            self.measured_at = now;
+            self.core.measure();
+            self.receiver.measure();
+        }
+    }
+
+    /// Reads up to `batches` batches; answers are sent with the next flush.
+    fn read(&mut self, batches: usize) {
+        let Self {
+            core,
+            receiver,
+            sender,
+            server,
+            clock,
+            ..
+        } = self;
+        for _ in 0..batches {
+            let now = clock.now();
+            let waited = now.saturating_sub(self.empty_at);
+            let received = receiver.receive(&mut |from, datagram| {
+                server.input_waited(waited);
+                core.receive(now, from, datagram, sender);
+            });
+            match received {
+                // Less than a batch: at that moment there was no more.
+                Ok(count) if count < BATCH_DATAGRAMS => {
+                    self.readable = false;
+                    self.empty_at = now;
+                    return;
+                }
+                Ok(_) => self.readable = true,
+                Err(error) => {
+                    tracing::error!(%error, "a net worker cannot read its socket");
+                    self.readable = false;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Serves a new frame to everybody, reading the socket in between.
+    fn serve(&mut self) {
+        loop {
+            let now = self.clock.now();
+            match self.core.serve(now, SESSIONS_PER_SLICE, &mut self.sender) {
+                ServeState::Idle => return,
+                ServeState::More => {
+                    self.sender.flush();
+                    self.read(1);
+                    // Edge-triggered: what came meanwhile may never be announced.
+                    self.readable = true;
+                }
+                ServeState::Done(served) => {
+                    self.sender.flush();
+                    let elapsed = self.clock.now().saturating_sub(served.published_at);
+                    self.server.fanned_out(served.tick.0, elapsed);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A worker on the simulation's own thread (`--workers 0`): it works between ticks and ends with the loop.
+pub(super) struct InlineWorker(pub(super) Worker);
+
+impl Pass for InlineWorker {
+    fn until(&mut self, deadline: Duration, clock: &Clock) {
+        loop {
+            let left = deadline.saturating_sub(clock.now());
+            self.0.turn(left.min(WAIT_MAX));
+            if clock.now() >= deadline {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for InlineWorker {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
