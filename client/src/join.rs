@@ -23,13 +23,15 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// The two ends speak different protocols; the message names both versions.
-    #[error("{message}")]
+    /// The two ends speak different protocols.
+    #[error("this client speaks {client}, {server} speaks {spoken}: one of them has to be updated")]
     WrongVersion {
         /// What this client speaks.
         client: ProtocolVersion,
-        /// The server's sentence, with the client's version and its own.
-        message: String,
+        /// The server.
+        server: String,
+        /// What it speaks, as `0.2.0 (hash 1f2e3d4c5b6a7988)`.
+        spoken: String,
     },
     /// Every worker of the server is full.
     #[error("{server} is full")]
@@ -215,10 +217,16 @@ impl Joiner {
             return self.bad_answer(format!("status {status} without a reason"));
         };
         match error.code.as_str() {
-            "protocol_mismatch" => JoinError::WrongVersion {
-                client: *version,
-                message: error.message,
-            },
+            "protocol_mismatch" => {
+                let spoken = error
+                    .versions
+                    .map_or_else(|| "another protocol".to_owned(), |both| both.server);
+                JoinError::WrongVersion {
+                    client: *version,
+                    server,
+                    spoken,
+                }
+            }
             "server_full" => JoinError::Full { server },
             "rate_limited" | "not_running" | "timed_out" => JoinError::Busy {
                 server,
@@ -263,7 +271,7 @@ mod tests {
     use std::net::TcpListener;
     use std::thread::JoinHandle;
     use throng_shared::netcode::{Entropy, PROTOCOL_ID, TokenRequest};
-    use throng_shared::protocol::guest::ErrorDetail;
+    use throng_shared::protocol::guest::{BothVersions, ErrorDetail};
     use throng_shared::protocol::version::{ProtocolHash, Release};
 
     const VERSION: ProtocolVersion = ProtocolVersion {
@@ -300,9 +308,14 @@ mod tests {
     }
 
     fn failure(status: &str, code: &str, message: &str) -> Vec<u8> {
+        let versions = (code == "protocol_mismatch").then(|| BothVersions {
+            client: VERSION.to_string(),
+            server: "0.2.0 (hash 2)".to_owned(),
+        });
         let error = ErrorDetail {
             code: code.to_owned(),
             message: message.to_owned(),
+            versions,
         };
         http(status, &serde_json::to_string(&ErrorBody { error }).unwrap())
     }
@@ -361,10 +374,16 @@ mod tests {
 
     #[test]
     fn refusals_are_told_apart() {
-        let both = "the client speaks 0.1.0 (hash 1), the server 0.2.0 (hash 2)";
-        let error = join_answered(failure("409 Conflict", "protocol_mismatch", both)).unwrap_err();
-        assert!(matches!(&error, JoinError::WrongVersion { client, .. } if *client == VERSION));
-        assert_eq!(error.to_string(), both);
+        let error = join_answered(failure("409 Conflict", "protocol_mismatch", "they differ")).unwrap_err();
+        let JoinError::WrongVersion { client, spoken, .. } = &error else {
+            panic!("{error:?}");
+        };
+        assert_eq!((*client, spoken.as_str()), (VERSION, "0.2.0 (hash 2)"));
+        let shown = error.to_string();
+        assert!(
+            shown.contains(&VERSION.to_string()) && shown.contains("0.2.0 (hash 2)"),
+            "{shown}"
+        );
         assert_eq!(error.retry(), Retry::Pointless);
 
         let error =

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use throng_shared::protocol::guest::{ErrorBody, ErrorDetail};
+use throng_shared::protocol::guest::{BothVersions, ErrorBody, ErrorDetail};
 
 /// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,12 +75,25 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    fn versions(&self) -> Option<BothVersions> {
+        match self {
+            Self::ProtocolMismatch { client, server } => Some(BothVersions {
+                client: client.clone(),
+                server: server.clone(),
+            }),
+            _ => None,
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status_and_code();
         let detail = ErrorDetail {
             code: code.to_owned(),
             message: self.to_string(),
+            versions: self.versions(),
         };
         let mut response = (status, Json(ErrorBody { error: detail })).into_response();
         if matches!(self, Self::RateLimited | Self::Full | Self::NotRunning(_)) {

@@ -57,4 +57,16 @@ pub struct ErrorDetail {
     pub code: String,
     /// A sentence.
     pub message: String,
+    /// What the two ends speak, where that is what went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions: Option<BothVersions>,
+}
+
+/// Two protocols that are not the same, each as `0.1.0 (hash 1f2e3d4c5b6a7988)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BothVersions {
+    /// What the client said it speaks.
+    pub client: String,
+    /// What the server speaks.
+    pub server: String,
 }

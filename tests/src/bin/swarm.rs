@@ -10,9 +10,10 @@ fn main() -> anyhow::Result<ExitCode> {
     let flags = SwarmFlags::parse();
     let report = swarm::run(&flags)?;
     let title = format!(
-        "{} bots at {}",
+        "{} bots at {}{}",
         table::grouped(u64::from(flags.clients)),
-        flags.server
+        flags.server,
+        flags.conditions()
     );
     let drawn = table::draw(&report, &title, table::stdout_is_colourful());
     io::stdout().write_all(drawn.as_bytes())?;

@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt;
 use std::time::Duration;
 
 use throng_client::seeded::Seeded;
@@ -37,6 +38,21 @@ impl Conditions {
         Some(Duration::from_secs_f64(
             (self.latency.as_secs_f64() + jitter).max(0.0),
         ))
+    }
+}
+
+impl fmt::Display for Conditions {
+    /// What is wrong with the line, to follow a name; nothing when it is perfect.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.loss > 0.0 {
+            write!(formatter, ", {:.1} % loss", self.loss * 100.0)?;
+        }
+        if self.latency + self.jitter > Duration::ZERO {
+            let milliseconds = |length: Duration| length.as_secs_f64() * 1e3;
+            let (latency, jitter) = (milliseconds(self.latency), milliseconds(self.jitter));
+            write!(formatter, ", {latency} ± {jitter} ms each way")?;
+        }
+        Ok(())
     }
 }
 
@@ -144,6 +160,8 @@ mod tests {
         let mean = delays.iter().sum::<Duration>() / delays.len() as u32;
         assert!((49 * MS..51 * MS).contains(&mean), "{mean:?}");
         assert!(Conditions::default().is_perfect() && !conditions.is_perfect());
+        assert_eq!(conditions.to_string(), ", 20.0 % loss, 50 ± 10 ms each way");
+        assert_eq!(Conditions::default().to_string(), "");
     }
 
     #[test]

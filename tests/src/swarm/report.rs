@@ -142,7 +142,7 @@ impl Measured {
         let clients_mean = over(self.client_seconds, self.window.as_secs_f64());
         let cpu_us = after.cpu_us.saturating_sub(before.cpu_us) as f64;
         let per_client_s = |count: u64| over(count as f64, self.client_seconds);
-        Report {
+        let report = Report {
             clients_connected: self.clients_connected,
             clients_lost: self.clients_lost,
             seconds: self.window.as_secs_f64(),
@@ -168,11 +168,42 @@ impl Measured {
             oldest_visible_ms_p99: milliseconds(self.oldest_visible.quantile(0.99)),
             decode_errors: self.decode_errors,
             value_errors: self.value_errors,
-        }
+        };
+        report.rounded()
     }
 }
 
 impl Report {
+    /// Figures to a ten-thousandth: more digits are noise of the arithmetic.
+    fn rounded(mut self) -> Self {
+        for figure in [
+            &mut self.seconds,
+            &mut self.tick_hz,
+            &mut self.tick_ms_p50,
+            &mut self.tick_ms_p99,
+            &mut self.tick_ms_p999,
+            &mut self.tick_ms_max,
+            &mut self.fanout_ms_p50,
+            &mut self.fanout_ms_p99,
+            &mut self.input_queue_us_p99,
+            &mut self.server_cpu_us_per_client_tick,
+            &mut self.server_rss_mib,
+            &mut self.down_bytes_per_client_s,
+            &mut self.up_bytes_per_client_s,
+            &mut self.down_datagrams_per_client_s,
+            &mut self.up_datagrams_per_client_s,
+            &mut self.visible_mean,
+            &mut self.updates_per_client_s,
+            &mut self.bytes_per_update,
+            &mut self.snapshot_age_ms_p50,
+            &mut self.snapshot_age_ms_p99,
+            &mut self.oldest_visible_ms_p99,
+        ] {
+            *figure = (*figure * 1e4).round() / 1e4;
+        }
+        self
+    }
+
     /// Whether nobody was lost and nothing was wrong: the swarm's exit code.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -290,7 +321,10 @@ mod tests {
         };
         let report = measured.report();
         assert_eq!(report.down_bytes_per_client_s, 100.0);
-        assert_eq!(report.server_cpu_us_per_client_tick, 1e6 / 200.0 / 1.5);
+        assert_eq!(
+            report.server_cpu_us_per_client_tick, 3_333.333_3,
+            "1 s over 200 ticks and 1.5 clients"
+        );
         assert!(!report.is_clean());
     }
 
