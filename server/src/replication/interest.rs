@@ -14,9 +14,13 @@ use throng_shared::tick::Tick;
 use super::SOURCES_MAX;
 use super::known::{Known, each_id};
 use super::marks::{Mark, Marks};
+use super::ranks::{NO_BUCKET, Ranks};
 use crate::frame::{Frame, PlayerRow};
 use crate::space::REACH_FACTOR;
 
+/// Squared distance up to which known entities are looked for, beyond that of the last that may be known: a
+/// little more than the part by which a rank may be exceeded.
+const KEPT_FACTOR2: f32 = 1.5;
 /// The squared distance of a known entity that is not among the candidates.
 const UNSEEN: f32 = -1.0;
 
@@ -82,11 +86,13 @@ pub(super) struct Interest {
     cell_distances2: Vec<f32>,
     /// Known entities that are among the candidates.
     met: usize,
-    /// Candidates by weighted distance: its bits above, the candidate below.
-    order: Vec<u64>,
+    /// By candidate: its bucket in the ranking.
+    buckets: Vec<u16>,
+    /// Squared distance below which nobody in reach is missing among the candidates.
+    bound2: f32,
     newcomers: Vec<Newcomer>,
-    /// Known entities ranked beyond the number that may be known: weighted distance above, short id below.
-    band: Vec<u64>,
+    /// Known entities ranked about or beyond the last that may be known: bucket above, short id below.
+    band: Vec<u32>,
     /// By short id: squared distance of the entities in view, [`UNSEEN`] of others.
     pub(super) known_distances2: Vec<f32>,
     pub(super) examined: u64,
@@ -102,8 +108,7 @@ impl Interest {
         most: usize,
         tick: Tick,
     ) -> (usize, Option<usize>) {
-        self.count = 0;
-        self.met = 0;
+        (self.count, self.met, self.bound2) = (0, 0, 0.0);
         self.newcomers.clear();
         self.band.clear();
         let mut ends = [0; SOURCES_MAX];
@@ -135,7 +140,7 @@ impl Interest {
         let reach = player.radius * REACH_FACTOR;
         let source = SourceId(sight.source as u8);
         let (start, enough) = (self.count, most + most / 2 + 1);
-        let mut bound = reach;
+        let (mut bound, mut reach2) = (reach, reach * reach);
         let mut is_bounded = false;
         for (&leaf, &nearest) in player.area.leaves.iter().zip(&player.area.nearest) {
             if nearest > bound {
@@ -158,7 +163,7 @@ impl Interest {
                 for (&slot, &distance2) in rows.slots.iter().zip(&self.cell_distances2) {
                     let key = SlotKey::new(source, slot);
                     candidates[count] = Candidate { key, distance2 };
-                    count += usize::from(distance2 <= reach * reach);
+                    count += usize::from(distance2 <= reach2);
                 }
                 self.count = count;
                 self.examined += rows.slots.len() as u64;
@@ -166,14 +171,16 @@ impl Interest {
             if self.count - start >= enough && !is_bounded {
                 // Nothing beyond the last of the nearest can be among the nearest.
                 is_bounded = true;
-                self.order.clear();
-                let gathered = self.candidates[start..self.count].iter();
-                self.order
-                    .extend(gathered.map(|candidate| u64::from(candidate.distance2.to_bits())));
-                let (_, last, _) = self.order.select_nth_unstable(most);
-                bound = f32::from_bits(*last as u32).sqrt();
+                let gathered = &self.candidates[start..self.count];
+                let mut ranks = Ranks::new(reach * reach);
+                gathered
+                    .iter()
+                    .for_each(|candidate| ranks.count(ranks.bucket(candidate.distance2)));
+                bound = ranks.upper_edge(ranks.bucket_of_rank(most)).sqrt().min(reach);
+                reach2 = reach2.min(bound * bound * KEPT_FACTOR2);
             }
         }
+        self.bound2 = self.bound2.max(bound * bound);
     }
 
     /// Notes the short ids of the client at the slots of its entities, and all of them as unseen.
@@ -247,7 +254,8 @@ impl Interest {
         self.count += 1;
     }
 
-    /// Likewise where not all may be known.
+    /// Likewise where not all may be known. Ranks are as exact as their buckets, which is enough: who is in
+    /// the bucket of the last that may be known can be known, and can be replaced.
     fn join_ranked(&mut self, sights: &[Sight<'_>], most: usize, own: Option<SlotKey>) {
         if let Some(own) = own {
             self.put_first(own);
@@ -256,57 +264,49 @@ impl Interest {
         for sight in sights {
             by_source[sight.source] = Some(sight);
         }
-        self.order.clear();
-        for (at, candidate) in self.candidates[..self.count].iter().enumerate() {
+        // The last of the nearest is in the middle bucket, unless importance shifts it.
+        let mut ranks = Ranks::new(2.0 * self.bound2);
+        self.buckets.clear();
+        for candidate in &self.candidates[..self.count] {
             let Some(sight) = by_source[usize::from(candidate.key.source().0) % SOURCES_MAX] else {
+                self.buckets.push(NO_BUCKET);
                 continue;
             };
             let radius2 = sight.player.radius * sight.player.radius;
             // Who is neither known nor near enough to enter takes nobody's rank.
             if candidate.distance2 > radius2 && !matches!(self.marks.get(candidate.key), Mark::Live(_)) {
+                self.buckets.push(NO_BUCKET);
                 continue;
             }
             let importance = sight.frame.identity(candidate.key.slot()).importance;
-            let weighted = candidate.distance2 * nearness2(importance);
-            self.order.push(u64::from(weighted.to_bits()) << 32 | at as u64);
+            let bucket = ranks.bucket(candidate.distance2 * nearness2(importance));
+            ranks.count(bucket);
+            self.buckets.push(bucket);
         }
-        let keep = (most + most / 4).min(self.order.len());
-        if keep < self.order.len() {
-            self.order.select_nth_unstable(keep);
-        }
-        let most = most.min(keep);
-        if most < keep {
-            self.order[..keep].select_nth_unstable(most);
-        }
-        let core = most - most / 4;
-        if core < most {
-            self.order[..most].select_nth_unstable(core);
-        }
-        // The sort is of the few that decide: newcomers come nearest first.
-        self.order[..core].sort_unstable();
-        self.order[core..most].sort_unstable();
-        for rank in 0..keep {
-            let entry = self.order[rank];
-            let candidate = self.candidates[entry as u32 as usize];
-            match self.marks.get(candidate.key) {
-                Mark::Live(id) => {
-                    self.known_distances2[id] = candidate.distance2;
-                    self.met += 1;
-                    if rank >= most {
-                        self.band.push(entry & !u64::from(u32::MAX) | id as u64);
-                    }
+        let (core, last) = (ranks.bucket_of_rank(most - most / 4), ranks.bucket_of_rank(most));
+        let keep = ranks.bucket_of_rank(most + most / 4);
+        for (candidate, &bucket) in self.candidates[..self.count].iter().zip(&self.buckets) {
+            if bucket > keep {
+                continue;
+            }
+            if let Mark::Live(id) = self.marks.get(candidate.key) {
+                self.known_distances2[id] = candidate.distance2;
+                self.met += 1;
+                if bucket >= last {
+                    self.band.push(u32::from(bucket) << 16 | id as u32);
                 }
-                Mark::Unknown | Mark::Leaving(_) if rank < most => {
-                    let is_core = rank < core;
-                    self.newcomers.push(Newcomer {
-                        is_core,
-                        ..Newcomer::of(candidate)
-                    });
-                }
-                Mark::Unknown | Mark::Leaving(_) => {}
+            } else if bucket <= last {
+                self.newcomers.push(Newcomer {
+                    is_core: bucket < core,
+                    ..Newcomer::of(*candidate)
+                });
             }
         }
-        self.band.sort_unstable();
+        self.newcomers
+            .sort_unstable_by(|a, b| (b.is_core.cmp(&a.is_core)).then(a.distance2.total_cmp(&b.distance2)));
+        if !self.newcomers.is_empty() {
+            self.band.sort_unstable();
+        }
     }
 
     /// Lets go of those that were not seen.
@@ -333,7 +333,7 @@ impl Interest {
                 let Some(farthest) = farthest else {
                     continue;
                 };
-                known.leave(farthest as u32 as usize, tick);
+                known.leave((farthest & 0xffff) as usize, tick);
             }
             let id = match self.marks.get(key) {
                 Mark::Unknown => known.enter(key, tick),
