@@ -14,6 +14,7 @@
 //! Bytes count netcode's 25 for each packet. Times are CPU time where the system tells it (Linux), so that
 //! other programs disturb them little; elsewhere they are wall-clock time.
 
+#![expect(clippy::disallowed_methods, reason = "it measures time")]
 #![expect(clippy::print_stdout, reason = "it is a command that prints its result")]
 
 use std::sync::Arc;

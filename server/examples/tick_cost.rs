@@ -8,6 +8,8 @@
 //! cargo run --release -p throng-server --example tick_cost -- --players 1000 --ticks 1000 --threads 1
 //! ```
 
+#![expect(clippy::disallowed_methods, reason = "it measures time")]
+
 use std::io::{self, Write};
 use std::num::NonZeroU32;
 use std::sync::Arc;

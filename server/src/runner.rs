@@ -303,6 +303,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "this one runs in real time")]
     fn keeps_its_rate_meters_an_overrun_and_stops_when_asked() {
         let origin = Instant::now();
         let shutdown = Shutdown::default();

@@ -33,11 +33,10 @@ impl AckWindow {
         let ahead = wire.wrapping_sub(self.newest as u16) as i16;
         let sequence = self.newest.wrapping_add_signed(ahead.into());
         match self.newest.checked_sub(sequence) {
-            None => Arrival::New(sequence),
             Some(0) => Arrival::Duplicate,
             Some(behind) if behind > WINDOW => Arrival::Stale,
             Some(behind) if self.bits >> (behind - 1) & 1 == 1 => Arrival::Duplicate,
-            Some(_) => Arrival::New(sequence),
+            None | Some(_) => Arrival::New(sequence),
         }
     }
 

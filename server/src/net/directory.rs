@@ -251,7 +251,7 @@ mod tests {
             (0..10_000).for_each(|id| {
                 directory
                     .place_entity(GlobalId(base + id), route(0, id as u32))
-                    .unwrap()
+                    .unwrap();
             });
             for id in 0..10_000 {
                 assert_eq!(directory.entity(GlobalId(base + id)), Some(route(0, id as u32)));

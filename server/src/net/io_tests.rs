@@ -1,5 +1,7 @@
 //! The same tests over both kinds of socket I/O, on real loopback sockets.
 
+#![expect(clippy::disallowed_methods, reason = "real sockets take real time")]
+
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 use std::sync::Arc;

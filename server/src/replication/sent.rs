@@ -169,7 +169,7 @@ impl SentPackets {
         let (packet, words) = self.record(sequence);
         for (at, &ids) in words.iter().enumerate() {
             each_id(at, ids, |id| {
-                known.lose(id, packet.state_tick(known.entries[id].key))
+                known.lose(id, packet.state_tick(known.entries[id].key));
             });
         }
     }

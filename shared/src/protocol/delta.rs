@@ -412,7 +412,7 @@ const fn sine(step: usize) -> i16 {
     let x = step as i128 * PI / (YAW_STEPS as i128 / 2);
     let (mut sum, mut term, mut n) = (x, x, 1);
     while n < 12 {
-        term = -((term * x >> 40) * x >> 40) / (2 * n * (2 * n + 1));
+        term = -((((term * x) >> 40) * x) >> 40) / (2 * n * (2 * n + 1));
         sum += term;
         n += 1;
     }

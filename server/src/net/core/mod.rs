@@ -152,7 +152,7 @@ impl WorkerCore {
         let mut gone = Vec::new();
         self.netcode
             .update(now, &mut |to, packet| out.copy(to, packet), &mut |session| {
-                gone.push(session)
+                gone.push(session);
             });
         for session in gone {
             self.forget(session, LeaveReason::TimedOut);

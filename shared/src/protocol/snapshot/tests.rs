@@ -169,23 +169,26 @@ fn ids(id_bits: u32, most: usize) -> impl Strategy<Value = Vec<ShortId>> {
         .prop_map(|ids| ids.into_iter().map(ShortId).collect())
 }
 
-fn section(header: SnapshotHeader, components: u32) -> impl Strategy<Value = Section> {
-    let head = (
+fn section_head(header: SnapshotHeader) -> impl Strategy<Value = SectionHead> {
+    let fields = (
         any::<u8>(),
         0..=SECTION_AGE_MAX,
         0u8..32,
         any::<bool>(),
         any::<bool>(),
+    );
+    fields.prop_map(
+        move |(source, older, age, has_exceptions, has_components)| SectionHead {
+            source: SourceId(source),
+            tick: header.tick - older,
+            age,
+            has_exceptions,
+            has_components,
+        },
     )
-        .prop_map(
-            move |(source, older, age, has_exceptions, has_components)| SectionHead {
-                source: SourceId(source),
-                tick: header.tick - older,
-                age,
-                has_exceptions,
-                has_components,
-            },
-        );
+}
+
+fn section(header: SnapshotHeader, components: u32) -> impl Strategy<Value = Section> {
     let enter = (
         0u16..1 << header.id_bits,
         any::<u64>(),
@@ -202,7 +205,7 @@ fn section(header: SnapshotHeader, components: u32) -> impl Strategy<Value = Sec
             (Just(ids), prop::collection::vec(update.clone(), count))
         }),
     );
-    (head, lists).prop_map(|(head, (leaves, enters, (ids, updates)))| {
+    (section_head(header), lists).prop_map(|(head, (leaves, enters, (ids, updates)))| {
         let keep = |parts: Option<Parts>| parts.filter(|_| head.has_components);
         let enters = enters.into_iter().map(|(id, global, shift, x, parts)| {
             let pose = Pose {
@@ -233,10 +236,7 @@ fn section(header: SnapshotHeader, components: u32) -> impl Strategy<Value = Sec
                 parts: keep(parts),
             }
         });
-        let (enters, updates) = (
-            enters.collect(),
-            updates.filter(|update| is_encodable(update)).collect(),
-        );
+        let (enters, updates) = (enters.collect(), updates.filter(is_encodable).collect());
         Section {
             head,
             leaves,
