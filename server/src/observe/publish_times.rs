@@ -70,7 +70,7 @@ mod tests {
             "a millisecond apart"
         );
 
-        let now_us = super::since_1970().as_micros() as u64;
+        let now_us = since_1970().as_micros() as u64;
         let (_, newest_us) = *told.last().unwrap();
         let since_us = now_us - newest_us;
         assert!(
