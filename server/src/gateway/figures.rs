@@ -1,7 +1,7 @@
 //! `GET /v1/stats`, `GET /v1/health` and `GET /v1/audit`.
 
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -19,26 +19,27 @@ const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// When the simulation was last seen to have ticked.
 pub(super) struct Pulse {
     ticks: u64,
-    seen_at: Instant,
+    /// Since the process's origin, as all times here.
+    seen_at: Duration,
 }
 
 impl Pulse {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Duration) -> Self {
         Self {
             ticks: 0,
             seen_at: now,
         }
     }
 
-    pub(super) fn observe(&mut self, ticks: u64, now: Instant) {
+    pub(super) fn observe(&mut self, ticks: u64, now: Duration) {
         if self.ticks != ticks {
             *self = Self { ticks, seen_at: now };
         }
     }
 
-    fn is_stalled(&self, tick_rate: u16, now: Instant) -> bool {
+    fn is_stalled(&self, tick_rate: u16, now: Duration) -> bool {
         let ten_ticks = Duration::from_secs(10) / u32::from(tick_rate.max(1));
-        now.duration_since(self.seen_at) > STALLED_AFTER.max(ten_ticks)
+        now.saturating_sub(self.seen_at) > STALLED_AFTER.max(ten_ticks)
     }
 }
 
@@ -57,7 +58,7 @@ pub(super) async fn stats(State(shared): State<Shared>) -> Json<StatsReport> {
 }
 
 pub(super) async fn health(State(shared): State<Shared>) -> (StatusCode, Json<Health>) {
-    let now = Instant::now();
+    let now = shared.origin.elapsed();
     let mut pulse = shared.pulse.lock().unwrap_or_else(PoisonError::into_inner);
     pulse.observe(shared.stats.ticks(), now);
     let status = *shared.status.borrow();
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_simulation_that_stands_still_is_stalled() {
-        let start = Instant::now();
+        let start = Duration::from_secs(100);
         let mut pulse = Pulse::new(start);
         pulse.observe(1, start + Duration::from_secs(1));
         pulse.observe(1, start + Duration::from_secs(2));

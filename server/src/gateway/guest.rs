@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::PoisonError;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::body::Bytes;
@@ -58,9 +57,8 @@ pub(super) async fn join(
         .resume
         .as_deref()
         .and_then(|resume| issuer.resumed(resume));
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let issued = issuer
-        .issue(name, resumed, now, unix)
+        .issue(name, resumed, now, shared.unix_origin + now)
         .map_err(|error| match error {
             IssueError::Full(_) => ApiError::Full,
             IssueError::Token(error) => {

@@ -31,7 +31,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use throng_shared::protocol::version::ProtocolVersion;
 
@@ -72,6 +72,9 @@ pub struct GatewayParts {
     pub status: StatusReceiver,
     /// What times in the process are since.
     pub origin: Instant,
+    /// The origin, since 1970. Tokens are dated by it, and not by a wall clock that may be set meanwhile: the
+    /// workers judge them by the same.
+    pub unix_origin: Duration,
     /// The version whose hash clients must have.
     pub protocol: ProtocolVersion,
     /// Frames to audit, in benchmark scenes.
@@ -118,6 +121,7 @@ struct SharedParts {
     stats: Arc<ServerStats>,
     status: StatusReceiver,
     origin: Instant,
+    unix_origin: Duration,
     protocol: ProtocolVersion,
     behind_tls_proxy: bool,
 }
@@ -155,11 +159,12 @@ impl Gateway {
         let shared = Arc::new(SharedParts {
             issuer: Mutex::new(parts.issuer),
             limiter: Mutex::new(JoinLimiter::new(rates)),
-            pulse: Mutex::new(Pulse::new(Instant::now())),
+            pulse: Mutex::new(Pulse::new(parts.origin.elapsed())),
             audit: parts.audit.map(Mutex::new),
             stats: parts.stats,
             status: parts.status,
             origin: parts.origin,
+            unix_origin: parts.unix_origin,
             protocol: parts.protocol,
             behind_tls_proxy: config.behind_tls_proxy,
         });

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -143,7 +143,7 @@ async fn watch_ticks(shared: Shared) {
             .pulse
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .observe(shared.stats.ticks(), Instant::now());
+            .observe(shared.stats.ticks(), shared.origin.elapsed());
         if let Some(frames) = &shared.audit {
             frames.lock().unwrap_or_else(PoisonError::into_inner).collect();
         }

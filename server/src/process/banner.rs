@@ -70,12 +70,12 @@ impl Display for World<'_> {
         let entities = Thousands(u64::from(scene.entities()));
         match scene {
             Scene::Crowd { visible, .. } => {
-                write!(out, "crowd: {entities} moving entities, a client sees {visible}")?;
+                write!(out, "crowd: {entities} moving entities, a client sees {visible}")
             }
-            Scene::Static { .. } => write!(out, "static: {entities} resting entities")?,
-            Scene::Hotspot { .. } => write!(out, "hotspot: {entities} moving entities, all in one view")?,
-            Scene::Idle => write!(out, "idle: no entities")?,
-        }
+            Scene::Static { .. } => write!(out, "static: {entities} resting entities"),
+            Scene::Hotspot { .. } => write!(out, "hotspot: {entities} moving entities, all in one view"),
+            Scene::Idle => write!(out, "idle: no entities"),
+        }?;
         write!(out, "; {tick_rate} Hz, seed {seed}")
     }
 }

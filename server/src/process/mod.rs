@@ -92,8 +92,8 @@ impl Server {
     /// # Errors
     /// See [`ServerError`]; whatever was started has ended then.
     pub fn start(config: &Config) -> Result<Self, ServerError> {
-        let origin = Instant::now();
-        let transport = Transport::open(transport_config(config, origin))?;
+        let (origin, unix_origin) = origin();
+        let transport = Transport::open(transport_config(config, unix_origin))?;
         let told: Vec<SocketAddr> = (0..)
             .zip(transport.addresses())
             .map(|(n, &at)| config.advertised(n, at))
@@ -132,6 +132,7 @@ impl Server {
             stats: Arc::clone(&stats),
             status: watched,
             origin,
+            unix_origin,
             protocol,
             audit: Some(frames),
         };
@@ -199,13 +200,26 @@ impl Server {
     }
 }
 
+/// What all times of the process are since, and that moment since 1970. The wall clock is read only here: set
+/// while the server runs, it changes neither ticks nor the validity of tokens.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge at which the system's time comes in"
+)]
+fn origin() -> (Instant, Duration) {
+    // A clock before 1970 counts as 1970: tokens are issued and judged by the same.
+    (
+        Instant::now(),
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+    )
+}
+
 /// Sessions that a worker is given tokens for.
 fn sessions_per_worker(config: &Config) -> u32 {
     config.max_clients.div_ceil(config.workers.max(1) as u32)
 }
 
-fn transport_config(config: &Config, origin: Instant) -> TransportConfig {
-    let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+fn transport_config(config: &Config, unix_origin: Duration) -> TransportConfig {
     // The kernel may send all clients of a shared port to one worker.
     let sessions_max = if config.udp_shared {
         config.max_clients
@@ -232,7 +246,7 @@ fn transport_config(config: &Config, origin: Instant) -> TransportConfig {
             bytes_per_second: config.bandwidth,
             far_fraction: f32::from(config.far_percent) / 100.0,
         },
-        unix_origin_s: unix_now.saturating_sub(origin.elapsed()).as_secs(),
+        unix_origin_s: unix_origin.as_secs(),
     }
 }
 

@@ -21,6 +21,11 @@ fn a_guest_is_given_a_token_for_its_worker() {
     let token = parsed_token(&response);
     assert_eq!(token.addresses(), [response.address]);
     assert_eq!(token.client_id(), response.client_id);
+    let lives_until_s = token.expire_unix_s() - UNIX_ORIGIN.as_secs();
+    assert!(
+        (30..60).contains(&lives_until_s),
+        "dated by the server's own clock, not {lives_until_s}"
+    );
 }
 
 #[test]

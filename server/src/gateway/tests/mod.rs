@@ -15,6 +15,17 @@ use crate::observe::{ServerStatus, StatusSender, advance_status, status_channel}
 
 const HASH: ProtocolHash = ProtocolHash(0x0123_4567_89ab_cdef);
 
+/// When the servers of these tests began, since 1970.
+const UNIX_ORIGIN: Duration = Duration::from_secs(1_700_000_000);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sockets and their timeouts are the subject"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// A gateway of a server without a world.
 struct Running {
     gateway: Option<Gateway>,
@@ -53,7 +64,8 @@ impl Running {
             issuer: issuer.unwrap(),
             stats: Arc::clone(&stats),
             status: receiver,
-            origin: Instant::now(),
+            origin: now(),
+            unix_origin: UNIX_ORIGIN,
             protocol: ProtocolVersion {
                 hash: HASH,
                 release: Release::CURRENT,
