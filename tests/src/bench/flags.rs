@@ -91,7 +91,7 @@ mod tests {
         };
         assert_eq!(wanted(&["crowd-60-20"]), ["crowd-60-20"]);
         assert_eq!(wanted(&["crowd"]), ["crowd-60-20", "crowd-60-200"]);
-        assert_eq!(wanted(&["static", "-200"]), ["crowd-60-200", "static"]);
+        assert_eq!(wanted(&["static", "200"]), ["crowd-60-200", "static"]);
         assert_eq!(wanted(&[]), names);
     }
 }
