@@ -79,7 +79,9 @@ impl EndReason {
     pub fn retry(&self) -> Retry {
         match self {
             // Another session of this player has taken over: coming back would begin a duel.
-            Self::Goodbye(Goodbye::ProtocolMismatch { .. } | Goodbye::Replaced | Goodbye::Abuse)
+            Self::Goodbye(
+                Goodbye::ProtocolMismatch { .. } | Goodbye::Replaced | Goodbye::Abuse | Goodbye::Kicked,
+            )
             | Self::Transport(DisconnectReason::ByClient) => Retry::Pointless,
             Self::Goodbye(_) | Self::Transport(_) | Self::Refused(_) => Retry::Worthwhile,
         }

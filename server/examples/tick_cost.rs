@@ -146,7 +146,7 @@ fn measure(scene: Scene, options: &Options) -> [Vec<Duration>; 6] {
             worker.input(ToSimulation::Input {
                 key,
                 tick,
-                view_tick_256: None,
+                view: None,
                 arrived_at,
                 bytes: neutral,
             });

@@ -16,12 +16,12 @@ fn the_allocator_counts() {
 
 #[test]
 fn the_steady_state_allocates_nothing_per_client_tick() {
-    // Everybody moves and is seen from the start to the end; components change. Nobody comes or goes.
+    // Everybody moves, everybody sees everybody, and components change. Nobody comes or goes.
     let arena = ArenaConfig {
         churn: 0.0,
         changes: 0.02,
         half: 30.0,
-        radius: 40.0,
+        radius: 100.0,
         ..ArenaConfig::default()
     };
     let mut simulator = Simulator::new(SimulatorConfig {

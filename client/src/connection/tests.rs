@@ -279,6 +279,7 @@ fn every_end_has_its_reason() {
     for (goodbye, retry) in [
         (mismatch, Retry::Pointless),
         (Goodbye::Replaced, Retry::Pointless),
+        (Goodbye::Kicked, Retry::Pointless),
         (Goodbye::Shutdown, Retry::Worthwhile),
         (Goodbye::ServerFull, Retry::Worthwhile),
     ] {

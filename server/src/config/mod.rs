@@ -17,6 +17,7 @@ pub use error::{ConfigError, Origin};
 pub use settings::{Allowed, SETTINGS, Setting};
 
 use crate::net::assign::AssignStrategy;
+use crate::net::socket::IoKind;
 use crate::scenes::Scene;
 
 /// Everything that can be set. `docs/configuration.md` describes each value for users.
@@ -97,15 +98,6 @@ pub struct Queues {
     pub to_worker: usize,
     /// Frames towards the worker.
     pub frames: usize,
-}
-
-/// How datagrams pass the system's border.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IoKind {
-    /// Many in one call.
-    Batched,
-    /// One by one, on every system.
-    Portable,
 }
 
 impl Config {

@@ -10,8 +10,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::layers::Layers;
 use super::settings::{Allowed, SCENES, setting};
-use super::{Advertise, Config, ConfigError, IoKind, Origin, Queues, TlsFiles};
+use super::{Advertise, Config, ConfigError, Origin, Queues, TlsFiles};
 use crate::net::assign::AssignStrategy;
+use crate::net::socket::IoKind;
 use crate::replication::BYTES_PER_SECOND_DEFAULT;
 use crate::scenes::Scene;
 
@@ -56,7 +57,7 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
         })?,
         affinity: layers.text("affinity", cpu_list)?.unwrap_or_default(),
         queues: Queues {
-            to_simulation: layers.number("queue_to_simulation", 16_384)?,
+            to_simulation: layers.number("queue_to_simulation", 65_536)?,
             to_worker: layers.number("queue_to_worker", 16_384)?,
             frames: layers.number("queue_frames", 4)?,
         },
@@ -94,18 +95,6 @@ fn scene(layers: &Layers) -> Result<Scene, ConfigError> {
             visible,
         },
     })
-}
-
-impl IoKind {
-    /// The fastest that this system has.
-    #[must_use]
-    pub fn native() -> Self {
-        if cfg!(target_os = "linux") {
-            Self::Batched
-        } else {
-            Self::Portable
-        }
-    }
 }
 
 impl Layers {

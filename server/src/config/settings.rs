@@ -298,7 +298,7 @@ pub const SETTINGS: &[Setting] = &[
         "queue_to_simulation",
         "N",
         Allowed::Number(64..=1_048_576),
-        "16384",
+        "65536",
         "Inputs and joins queued from each worker; a full queue drops inputs",
     ),
     row(

@@ -13,8 +13,8 @@ use mio::net::UdpSocket;
 #[cfg(target_os = "linux")]
 use super::batched::{BatchedReceiver, BatchedSender};
 use super::portable::{PortableReceiver, PortableSender};
+use super::socket::IoKind;
 use super::transmit::{Flush, Receive, SocketCounters, Transmit};
-use crate::config::IoKind;
 
 /// Reads datagrams in the chosen way.
 pub(super) enum Receiver {

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{ChannelId, SourceId};
-use throng_shared::protocol::input::InputBytes;
+use throng_shared::protocol::input::{InputBytes, ViewTick};
 use throng_shared::tick::Tick;
 
 use super::claims::PlayerName;
@@ -92,8 +92,8 @@ pub enum ToSimulation {
         key: SessionKey,
         /// The tick for which the client means it; not yet checked against any window.
         tick: Tick,
-        /// The server time that the player was looking at, in 1/256 tick, in the client's words.
-        view_tick_256: Option<u32>,
+        /// The moment that the player was looking at, in the client's words.
+        view: Option<ViewTick>,
         /// When its datagram was received, since the process's origin.
         arrived_at: Duration,
         /// The encoded input, validated by the protocol's registry.

@@ -12,12 +12,14 @@ pub mod core;
 pub mod directory;
 mod io;
 pub mod link;
+mod pace;
 pub mod plugin;
 pub mod portable;
 pub mod socket;
 pub mod stats;
 #[cfg(target_os = "linux")]
 mod syscalls;
+pub mod takeover;
 pub mod transmit;
 mod worker;
 

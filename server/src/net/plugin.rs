@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,13 +24,13 @@ use super::assign::WorkerLoad;
 use super::core::{WorkerCore, WorkerCoreConfig, WorkerShared};
 use super::directory::Directory;
 use super::link::{LinkConfig, Wake, WorkerLink, WorkerLinks, link};
-use super::socket::{self, SocketError};
+use super::socket::{self, IoKind, SocketError};
 use super::stats::WorkerStats;
+use super::takeover::Takeovers;
 use super::worker::{InlineWorker, Opened, Worker, WorkerParts};
-use crate::config::IoKind;
 use crate::observe::{ServerStats, WorkerReport};
 use crate::replication::ReplicationConfig;
-use crate::runner::{BetweenTicks, Clock};
+use crate::runner::{BetweenTicks, Clock, Shutdown};
 
 /// Settings of the transport.
 #[derive(Clone)]
@@ -80,7 +81,14 @@ pub struct Transport {
 struct Seat {
     opened: Option<Opened>,
     waker: Arc<Waker>,
-    start: Option<Sender<Worker>>,
+    start: Option<Sender<Seated>>,
+}
+
+/// What a thread waits for.
+struct Seated {
+    worker: Worker,
+    /// Stops the server when the worker fails.
+    shutdown: Shutdown,
 }
 
 /// The running threads. Dropping it stops them, after they told their clients.
@@ -165,14 +173,17 @@ impl Transport {
 
 impl Workers {
     /// Starts a thread that waits for its worker and then runs it.
-    fn spawn(&mut self, index: u8, cpu: Option<usize>, waker: &Arc<Waker>) -> io::Result<Sender<Worker>> {
-        let (start, worker): (_, Receiver<Worker>) = channel();
+    fn spawn(&mut self, index: u8, cpu: Option<usize>, waker: &Arc<Waker>) -> io::Result<Sender<Seated>> {
+        let (start, worker): (_, Receiver<Seated>) = channel();
         let stop = Arc::clone(&self.stop);
         let run = move || {
             pin(index, cpu);
             // Without an app, there is nothing to serve.
-            if let Ok(worker) = worker.recv() {
-                worker.run(&stop);
+            let Ok(Seated { worker, shutdown }) = worker.recv() else { return };
+            if catch_unwind(AssertUnwindSafe(|| worker.run(&stop))).is_err() {
+                // Its clients are lost; better a restart than a server that serves a part of its players.
+                tracing::error!(worker = index, "a net worker panicked: the server stops");
+                shutdown.request();
             }
         };
         let thread = thread::Builder::new().name(format!("net-{index}")).spawn(run)?;
@@ -240,9 +251,12 @@ impl Start {
         let config = self.transport.config.clone();
         let protocol = Arc::new(app.world().resource::<Protocol>().clone());
         let clock = app.world().resource::<Clock>().clone();
+        let shutdown = app.world().resource::<Shutdown>().clone();
         let seats = std::mem::take(&mut self.transport.seats);
-        let sessions = config.sessions_max as usize;
+        // A session that takes over has an index of its own before the old one gives up its.
+        let sessions = config.sessions_max as usize + 1;
         let directory = Arc::new(Directory::new(seats.len(), sessions, config.entities_max));
+        let takeovers = config.udp_shared.then(|| Arc::new(Takeovers::new(seats.len())));
         let mut simulation_links = Vec::new();
         let mut reports: Vec<Arc<dyn WorkerReport>> = Vec::new();
         for (worker, mut seat) in seats.into_iter().enumerate() {
@@ -259,6 +273,7 @@ impl Start {
                 protocol: Arc::clone(&protocol),
                 directory: Arc::clone(&directory),
                 stats: Arc::clone(&stats),
+                takeovers: takeovers.clone(),
             };
             let core = self.core(worker, &config, theirs, shared);
             simulation_links.push(ours);
@@ -273,7 +288,10 @@ impl Start {
                 let worker = Worker::new(core, opened, parts);
                 match seat.start {
                     // A thread that is gone has been reported by its panic.
-                    Some(start) => drop(start.send(worker)),
+                    Some(start) => drop(start.send(Seated {
+                        worker,
+                        shutdown: shutdown.clone(),
+                    })),
                     None => {
                         app.insert_resource(BetweenTicks(Mutex::new(Box::new(InlineWorker(worker)))));
                     }

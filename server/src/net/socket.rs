@@ -17,6 +17,27 @@ use super::syscalls;
 /// 2.6 ms of inputs at 5,000 clients.
 pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 
+/// How datagrams pass the system's border.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IoKind {
+    /// Many in one call. Only on Linux; elsewhere it is portable I/O.
+    Batched,
+    /// One by one, on every system.
+    Portable,
+}
+
+impl IoKind {
+    /// The fastest that this system has.
+    #[must_use]
+    pub fn native() -> Self {
+        if cfg!(target_os = "linux") {
+            Self::Batched
+        } else {
+            Self::Portable
+        }
+    }
+}
+
 /// A socket that could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -72,6 +72,8 @@ counts! {
         input_packets,
         /// Input packets beyond the rate limit, dropped.
         input_packets_limited,
+        /// Other packets beyond theirs, dropped.
+        other_packets_limited,
         /// Inputs that the protocol's registry refused: undecodable, not a number, out of range.
         inputs_invalid,
         /// Inputs handed to a simulation.
@@ -155,6 +157,11 @@ impl WorkerStats {
     }
 
     pub(super) fn show_replication(&self, counters: &ReplicationCounters) {
+        self.core.snapshot_packets.set(counters.packets);
+        self.core.snapshot_bytes.set(counters.bytes);
+        self.core.entities_sent.set(counters.updates + counters.enters);
+        self.core.entities_deferred.set(counters.deferred);
+        self.core.absolutes.set(counters.absolutes);
         self.core.cache_hits.set(counters.cache_hits);
         self.core.cache_misses.set(counters.cache_misses);
         self.core.entries_examined.set(counters.examined);

@@ -94,7 +94,7 @@ impl SocketCounters {
     }
 }
 
-/// Adds to a counter that one thread writes and others read.
+/// Adds to a counter that one thread writes and others read: a plain addition, no locked instruction.
 pub(super) fn add(counter: &AtomicU64, amount: usize) {
-    counter.fetch_add(amount as u64, Relaxed);
+    counter.store(counter.load(Relaxed).wrapping_add(amount as u64), Relaxed);
 }

@@ -8,16 +8,16 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::core::{ServeState, WorkerCore};
 use super::io::{Receiver, Sender, halves};
+use super::socket::IoKind;
 use super::stats::WorkerStats;
 use super::transmit::{BATCH_DATAGRAMS, Flush, Receive};
-use crate::config::IoKind;
 use crate::observe::ServerStats;
 use crate::runner::{Clock, Pass};
 
@@ -27,6 +27,10 @@ const SESSIONS_PER_SLICE: usize = BATCH_DATAGRAMS;
 const BATCHES_PER_TURN: usize = 32;
 /// Longest wait: what is due by time alone (keep-alives, time-outs) is late by this at most.
 const WAIT_MAX: Duration = Duration::from_millis(50);
+/// Longest wait while one simulation's frame waits for another's.
+const WAIT_FOR_FRAMES: Duration = Duration::from_millis(1);
+/// epoll waits whole milliseconds, rounded up; less than this is slept.
+const WAIT_MIN: Duration = Duration::from_millis(1);
 /// Between two updates of what is due by time.
 const UPDATE_EVERY: Duration = Duration::from_millis(25);
 /// Between two updates of the figures that cost something to read.
@@ -115,7 +119,12 @@ impl Worker {
 
     /// Waits up to `wait` for something to do, and does it.
     fn turn(&mut self, wait: Duration) {
-        let wait = if self.readable { Duration::ZERO } else { wait };
+        let wait = match self.readable {
+            true => Duration::ZERO,
+            // No wake announces that the wait for another simulation's frame is over.
+            false if self.core.is_waiting() => wait.min(WAIT_FOR_FRAMES),
+            false => wait,
+        };
         if let Err(error) = self.poll.poll(&mut self.events, Some(wait))
             && error.kind() != io::ErrorKind::Interrupted
         {
@@ -143,6 +152,7 @@ impl Worker {
             self.measured_at = now;
             self.core.measure();
             self.receiver.measure();
+            self.core.set_unix_origin_s(unix_origin_s(now));
         }
     }
 
@@ -203,17 +213,28 @@ impl Worker {
     }
 }
 
+/// Seconds since 1970 at the clock's origin, when `now` is the time since it: follows a system clock that is
+/// set anew, by which tokens are issued.
+#[expect(clippy::disallowed_methods, reason = "the edge at which the system's time comes in")]
+fn unix_origin_s(now: Duration) -> u64 {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    unix.saturating_sub(now).as_secs()
+}
+
 /// A worker on the simulation's own thread (`--workers 0`): it works between ticks and ends with the loop.
 pub(super) struct InlineWorker(pub(super) Worker);
 
 impl Pass for InlineWorker {
     fn until(&mut self, deadline: Duration, clock: &Clock) {
+        // What the tick published is served first, however late it is.
+        self.0.turn(Duration::ZERO);
         loop {
             let left = deadline.saturating_sub(clock.now());
-            self.0.turn(left.min(WAIT_MAX));
-            if clock.now() >= deadline {
-                return;
+            if left < WAIT_MIN {
+                std::thread::sleep(left);
+                return self.0.turn(Duration::ZERO);
             }
+            self.0.turn((left - WAIT_MIN).min(WAIT_MAX));
         }
     }
 }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use throng_shared::protocol::version::ProtocolVersion;
 
-use crate::config::{Config, IoKind};
+use crate::config::Config;
+use crate::net::socket::IoKind;
 use crate::scenes::Scene;
 
 /// The start banner. Its `Display` ends with a newline.

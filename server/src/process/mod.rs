@@ -47,10 +47,10 @@ pub enum ServerError {
     /// The HTTP API.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    /// The net workers.
+    /// The net workers and their sockets.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// The operating system.
+    /// No random bytes for keys.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
     /// The system gives no thread, or lets us watch no signals.
@@ -62,7 +62,10 @@ impl ServerError {
     /// Whether another configuration would help: an address, a port, a certificate.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Gateway(_) | Self::Transport(TransportError::Socket(_)))
+        matches!(
+            self,
+            Self::Gateway(_) | Self::Transport(TransportError::Socket(_))
+        )
     }
 }
 
@@ -85,57 +88,71 @@ impl Server {
     /// See [`ServerError`]; whatever was started has ended then.
     pub fn start(config: &Config) -> Result<Self, ServerError> {
         let origin = Instant::now();
-        // A clock set before 1970 issues and accepts tokens of 1970: both ends of them are here.
-        let unix_origin_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let transport = Transport::open(transport_config(config, origin))?;
+        let told: Vec<SocketAddr> = (0..)
+            .zip(transport.addresses())
+            .map(|(n, &at)| config.advertised(n, at))
+            .collect();
+        let private_key: [u8; KEY_BYTES] = Entropy::from_os()?.bytes();
+        let loads: Arc<[WorkerLoad]> = told.iter().map(|_| WorkerLoad::default()).collect();
         let stats = Arc::new(ServerStats::new(config.workers, config.tick_rate));
+        let issuer = TokenIssuer::new(IssuerConfig {
+            addresses: told.clone(),
+            private_key,
+            assigner: Assigner::new(config.assign, Arc::clone(&loads), sessions_per_worker(config)),
+        })?;
+
         let (status, watched) = status_channel();
         let shutdown = Shutdown::default();
-        let private_key: [u8; KEY_BYTES] = Entropy::from_os()?.bytes();
-        let loads: Arc<[WorkerLoad]> = (0..config.workers.max(1)).map(|_| WorkerLoad::default()).collect();
-
         let mut app = App::new();
-        app.add_plugins(ServerPlugins {
-            tick_rate_hz: NonZeroU32::new(u32::from(config.tick_rate)).unwrap_or(NonZeroU32::MIN),
-            clock: Clock::since(origin),
-            shutdown: shutdown.clone(),
-            scene: config.scene,
-            seed: config.seed,
-            threads: config.simulation_threads,
-            stats: Arc::clone(&stats),
-        });
+        let entropy = Entropy::from_os()?;
+        app.add_plugins((
+            ServerPlugins {
+                tick_rate_hz: NonZeroU32::new(u32::from(config.tick_rate)).unwrap_or(NonZeroU32::MIN),
+                clock: Clock::since(origin),
+                shutdown: shutdown.clone(),
+                scene: config.scene,
+                seed: config.seed,
+                threads: config.simulation_threads,
+                stats: Arc::clone(&stats),
+            },
+            transport.into_plugin(private_key, told.clone(), loads, Arc::clone(&stats), entropy),
+        ));
         let protocol = app.world().resource::<Protocol>().version();
+        // Every scene that can be configured is a benchmark.
         let (sink, frames) = audit();
         app.insert_resource(sink);
-
-        let sessions_max = config.max_clients.div_ceil(loads.len() as u32);
-        let transport = Transport::open(transport_config(config, sessions_max, unix_origin_s))?;
-        let udp: Vec<SocketAddr> = (transport.addresses().iter().enumerate())
-            .map(|(worker, bound)| config.advertised(worker, *bound))
-            .collect();
-        let entropy = Entropy::from_os()?;
-        app.add_plugins(transport.into_plugin(
-            private_key,
-            udp.clone(),
-            Arc::clone(&loads),
-            Arc::clone(&stats),
-            entropy,
-        ));
-        let issuer = TokenIssuer::new(IssuerConfig {
-            addresses: udp.clone(),
-            private_key,
-            assigner: Assigner::new(config.assign, loads, sessions_max),
-        })?;
-        let gateway = Gateway::start(
-            &gateway_config(config),
-            GatewayParts { issuer, stats: Arc::clone(&stats), status: watched, origin, protocol, audit: Some(frames) },
-        )?;
-        Ok(Self { app, gateway, status, shutdown, stats, udp, protocol, origin })
+        let parts = GatewayParts {
+            issuer,
+            stats: Arc::clone(&stats),
+            status: watched,
+            origin,
+            protocol,
+            audit: Some(frames),
+        };
+        let gateway = Gateway::start(&gateway_config(config), parts)?;
+        Ok(Self {
+            app,
+            gateway,
+            status,
+            shutdown,
+            stats,
+            udp: told,
+            protocol,
+            origin,
+        })
     }
 
     /// What the terminal shows.
     #[must_use]
     pub fn banner<'a>(&'a self, config: &'a Config, colour: bool) -> Banner<'a> {
-        Banner { config, http: self.gateway.address(), udp: &self.udp, protocol: self.protocol, colour }
+        Banner {
+            config,
+            http: self.gateway.address(),
+            udp: &self.udp,
+            protocol: self.protocol,
+            colour,
+        }
     }
 
     /// Stops at the first ctrl-c or SIGTERM; a second ends the process.
@@ -153,10 +170,18 @@ impl Server {
 
     /// Ticks until it is told to stop, then tells the clients and ends every thread.
     pub fn run(self) {
-        let Self { mut app, gateway, status, stats, origin, .. } = self;
+        let Self {
+            mut app,
+            gateway,
+            status,
+            stats,
+            origin,
+            ..
+        } = self;
         let summary = SummaryLog::start(Arc::clone(&stats), origin)
             .inspect_err(|error| tracing::warn!(%error, "no summaries are logged"));
         advance_status(&status, ServerStatus::Running);
+        // Dropping the app ends the workers, which tell their clients first.
         app.run();
         advance_status(&status, ServerStatus::Stopping);
         advance_status(&status, ServerStatus::Stopped);
@@ -169,8 +194,19 @@ impl Server {
     }
 }
 
-fn transport_config(config: &Config, sessions_max: u32, unix_origin_s: u64) -> TransportConfig {
-    let queues = config.queues;
+/// Sessions that a worker is given tokens for.
+fn sessions_per_worker(config: &Config) -> u32 {
+    config.max_clients.div_ceil(config.workers.max(1) as u32)
+}
+
+fn transport_config(config: &Config, origin: Instant) -> TransportConfig {
+    let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // The kernel may send all clients of a shared port to one worker.
+    let sessions_max = if config.udp_shared {
+        config.max_clients
+    } else {
+        sessions_per_worker(config)
+    };
     TransportConfig {
         udp: config.udp,
         workers: config.workers,
@@ -178,9 +214,9 @@ fn transport_config(config: &Config, sessions_max: u32, unix_origin_s: u64) -> T
         udp_shared: config.udp_shared,
         affinity: config.affinity.clone(),
         links: LinkConfig {
-            to_simulation: queues.to_simulation,
-            to_worker: queues.to_worker,
-            frames: queues.frames,
+            to_simulation: config.queues.to_simulation,
+            to_worker: config.queues.to_worker,
+            frames: config.queues.frames,
             ..LinkConfig::default()
         },
         sessions_max,
@@ -191,14 +227,17 @@ fn transport_config(config: &Config, sessions_max: u32, unix_origin_s: u64) -> T
             bytes_per_second: config.bandwidth,
             far_fraction: f32::from(config.far_percent) / 100.0,
         },
-        unix_origin_s,
+        unix_origin_s: unix_now.saturating_sub(origin.elapsed()).as_secs(),
     }
 }
 
 fn gateway_config(config: &Config) -> GatewayConfig {
     GatewayConfig {
         http: config.http,
-        tls: config.tls.as_ref().map(|files| (files.cert.clone(), files.key.clone())),
+        tls: config
+            .tls
+            .as_ref()
+            .map(|files| (files.cert.clone(), files.key.clone())),
         behind_tls_proxy: config.behind_tls_proxy,
         join_rate: config.join_rate,
         join_rate_loopback: config.join_rate_loopback,

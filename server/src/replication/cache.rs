@@ -11,25 +11,30 @@ use throng_shared::tick::Tick;
 /// Baselines up to this many ticks old are cached.
 pub(super) const CACHED_AGE_MAX: u32 = 8;
 
-/// What is to be said of an entity to those who have its state of a given tick. In two words, so that it is
-/// handed on in registers.
+/// What is to be said of an entity to those who have its state of a given tick.
+///
+/// In two words, so that it is handed on in registers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
     bits: u64,
-    /// Length of the difference, and [`HAS_COMPONENTS`].
+    /// From the lowest bits: length of the difference 8, ticks since the row changed 8, flags.
     rest: u32,
 }
 
-const HAS_COMPONENTS: u32 = 1 << 8;
+const HAS_COMPONENTS: u32 = 1 << 16;
+/// In the cache only.
+const IS_FILLED: u32 = 1 << 17;
 
 impl Change {
-    /// `delta` is `None` where only an absolute state will do; `has_components` says whether components, or
-    /// who may see them, may have changed as well.
-    pub(super) fn new(delta: Option<DeltaBits>, has_components: bool) -> Self {
+    /// `delta` is `None` where only an absolute state will do; `unchanged` counts the ticks since the row
+    /// changed, 255 for all more; `has_components` says whether components, or who may see them, may have
+    /// changed as well.
+    pub(super) fn new(delta: Option<DeltaBits>, unchanged: u32, has_components: bool) -> Self {
         let delta = delta.unwrap_or_default();
+        let flags = if has_components { HAS_COMPONENTS } else { 0 };
         Self {
             bits: delta.bits,
-            rest: u32::from(delta.len) | if has_components { HAS_COMPONENTS } else { 0 },
+            rest: u32::from(delta.len) | unchanged.min(255) << 8 | flags,
         }
     }
 
@@ -40,6 +45,12 @@ impl Change {
             bits: self.bits,
             len: self.rest as u8,
         }
+    }
+
+    /// Ticks since the row changed, at most 255.
+    #[inline(always)]
+    pub(super) fn unchanged(self) -> u32 {
+        self.rest >> 8 & 255
     }
 
     #[inline(always)]
@@ -57,39 +68,32 @@ struct Entry {
     tick: Tick,
 }
 
-const IS_FILLED: u32 = 1 << 16;
-
 /// The differences of one simulation's newest frame.
 #[derive(Debug, Default)]
 pub(super) struct EncodeCache {
     ages: [Vec<Entry>; CACHED_AGE_MAX as usize],
-    pub(super) lookups: u64,
+    pub(super) hits: u64,
     pub(super) misses: u64,
 }
 
 impl EncodeCache {
-    /// The change of `slot` from `age` (1..=[`CACHED_AGE_MAX`]) ticks before `tick` until `tick`, encoded by
-    /// `encode` when this is the first time it is asked for.
+    /// The change of `slot` from `age` ticks before `tick` until `tick`, if it was encoded before. None for
+    /// ages that are not cached.
     #[inline(always)]
-    pub(super) fn get(&mut self, tick: Tick, age: u32, slot: Slot, encode: impl FnOnce() -> Change) -> Change {
-        if let Some(entry) = self.ages[age as usize - 1].get(slot.index())
-            && entry.tick == tick
-            && entry.rest & IS_FILLED != 0
-        {
-            return Change {
-                bits: entry.bits,
-                rest: entry.rest,
-            };
-        }
-        let change = encode();
-        self.put(tick, age, slot, change);
-        change
+    pub(super) fn find(&self, tick: Tick, age: u32, slot: Slot) -> Option<Change> {
+        let entry = self.ages.get(age.wrapping_sub(1) as usize)?.get(slot.index())?;
+        (entry.tick == tick && entry.rest & IS_FILLED != 0).then_some(Change {
+            bits: entry.bits,
+            rest: entry.rest,
+        })
     }
 
-    #[inline(never)]
-    fn put(&mut self, tick: Tick, age: u32, slot: Slot, change: Change) {
+    /// Keeps a change for the clients that come later, if its age is one that is cached.
+    pub(super) fn put(&mut self, tick: Tick, age: u32, slot: Slot, change: Change) {
         self.misses += 1;
-        let entries = &mut self.ages[age as usize - 1];
+        let Some(entries) = self.ages.get_mut(age.wrapping_sub(1) as usize) else {
+            return;
+        };
         if slot.index() >= entries.len() {
             entries.resize((slot.index() + 1).next_multiple_of(256), Entry::default());
         }
@@ -105,23 +109,28 @@ impl EncodeCache {
 mod tests {
     use super::*;
 
-    fn change(bits: u64) -> Change {
-        Change::new(Some(DeltaBits { bits, len: 20 }), bits & 1 == 1)
-    }
-
     #[test]
     fn an_entry_serves_its_slot_age_and_tick_only() {
         assert_eq!(size_of::<Entry>(), 16);
         let mut cache = EncodeCache::default();
         // Tick 0 is a tick like others, not an empty entry's.
         for (tick, age, slot, bits) in [(0, 1, 300, 1), (0, 8, 300, 2), (0, 1, 299, 3), (1, 1, 300, 4)] {
-            let first = cache.get(Tick(tick), age, Slot(slot), || change(bits));
-            let again = cache.get(Tick(tick), age, Slot(slot), || unreachable!("it is in the cache"));
-            for found in [first, again] {
-                assert_eq!(found.delta(), change(bits).delta());
-                assert_eq!(found.has_components(), bits & 1 == 1);
-            }
+            let (tick, slot) = (Tick(tick), Slot(slot));
+            assert_eq!(cache.find(tick, age, slot), None);
+            let delta = DeltaBits { bits, len: 56 };
+            cache.put(
+                tick,
+                age,
+                slot,
+                Change::new(Some(delta), 1_000 * (age - 1), bits == 2),
+            );
+            let found = cache.find(tick, age, slot).unwrap();
+            assert_eq!((found.delta(), found.has_components()), (delta, bits == 2));
+            assert_eq!(found.unchanged(), if age == 1 { 0 } else { 255 });
         }
-        assert_eq!(cache.misses, 4);
+        for age in [0, 9, 31, u32::MAX] {
+            cache.put(Tick(1), age, Slot(0), Change::default());
+            assert_eq!(cache.find(Tick(1), age, Slot(0)), None);
+        }
     }
 }

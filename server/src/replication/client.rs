@@ -221,17 +221,14 @@ impl ClientReplication {
         let queue = &mut scratch.queue;
         queue.clear();
         for sight in sights {
-            let far = if view.config.far_fraction < 1.0 {
-                view.config.far_fraction * sight.player.radius
-            } else {
-                f32::INFINITY
-            };
+            let far = view.config.far_fraction * sight.player.radius;
             let input = Collect {
                 source: sight.source,
                 frame: sight.frame,
                 history: &view.histories[sight.source],
                 older: tick.since(sight.frame.tick) as u32,
                 id_bits: self.id_bits,
+                is_thinning: view.config.far_fraction < 1.0,
                 far2: far * far,
                 distances2: &scratch.interest.known_distances2,
                 motion: &scratch.motion,

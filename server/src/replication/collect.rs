@@ -129,7 +129,8 @@ pub(super) struct Collect<'a> {
     /// How much older the frame is than the packet.
     pub(super) older: u32,
     pub(super) id_bits: u32,
-    /// Entities farther than this, squared, are updated in every fourth tick only.
+    /// Whether entities farther than `far2`, squared, are updated in every fourth tick only.
+    pub(super) is_thinning: bool,
     pub(super) far2: f32,
     pub(super) distances2: &'a [f32],
     pub(super) motion: &'a Motion,
@@ -165,10 +166,9 @@ impl Queue {
             ..Plan::default()
         };
         let mut ages = Usual::default();
-        let mut lookups = 0;
+        let (mut hits, mut bits) = (0, 0);
         let tick = input.frame.tick;
         for at in 0..known.live.words().len() {
-            let confirmed = known.confirmed.word(at);
             let mut updated = 0;
             let mut left = known.live.word(at);
             while left != 0 {
@@ -179,67 +179,67 @@ impl Queue {
                 if usize::from(entry.key.source().0) != input.source {
                     continue;
                 }
-                let slot = entry.key.slot();
-                let Some(row) = input.frame.row(slot) else {
+                // Of one that is not confirmed, the age is beyond any that is cached.
+                let (slot, age) = (entry.key.slot(), tick.since(entry.acked) as u32);
+                let change = if let Some(change) = cache.find(tick, age, slot) {
+                    hits += 1;
+                    change
+                } else if !known.confirmed.contains(id) {
+                    plan.has_components |= self.push_enter(id, entry, input, refused);
+                    continue;
+                } else if let Some(change) = input.change(entry, cache) {
+                    change
+                } else {
                     continue;
                 };
-                if !row.changed.is_after(entry.sent) {
+                let is_sent = change.unchanged() >= tick.since(entry.sent) as u32;
+                if is_sent || input.is_thinned(id, slot) {
                     continue;
                 }
-                if confirmed >> bit & 1 == 0 {
-                    plan.has_components |= self.push_enter(id, slot, row, input, refused);
-                    continue;
-                }
-                if input.distances2[id] > input.far2 && (tick.0 ^ slot.0) & 3 != 0 {
-                    continue;
-                }
-                let age = tick.since(entry.acked) as u32;
-                let change = match age {
-                    1..=CACHED_AGE_MAX => {
-                        lookups += 1;
-                        cache.get(tick, age, slot, || input.change(row, slot, age))
-                    }
-                    _ if age <= BASELINE_AGE_MAX - input.older => input.change(row, slot, age),
-                    _ => input.change_without_baseline(slot),
-                };
                 let mut item = if change.delta().len > 0 {
                     Item::new(id, change.delta().len.into(), change.delta(), age)
                 } else {
-                    Item::new(id, absolute_bits(&row.pose).into(), DeltaBits::default(), 0)
+                    input.absolute(id, slot)
                 };
                 ages.count(item.age());
                 if change.has_components() {
                     plan.has_components |= self.push_components(&mut item, entry, slot, input, refused);
                 }
+                bits += item.cost();
                 updated |= 1 << bit;
                 self.updates.push(item);
             }
             plan.presence.insert_word(at, updated);
         }
+        cache.hits += hits;
         let updates = &self.updates[updates_start..];
         plan.age = ages.age;
-        plan.has_exceptions = updates.iter().any(|item| item.age() != plan.age);
-        cache.lookups += lookups;
+        plan.has_exceptions = ages.are_mixed;
         plan.bits = plan.presence.bits(input.id_bits)
-            + updates.iter().map(|&item| plan.update_bits(item)).sum::<usize>()
             + (self.enters[enters_start..].iter())
                 .map(|&item| plan.enter_bits(item))
-                .sum::<usize>();
+                .sum::<usize>()
+            + if plan.has_exceptions || plan.has_components {
+                updates.iter().map(|&item| plan.update_bits(item)).sum()
+            } else {
+                bits
+            };
         plan.enters = enters_start..self.enters.len();
         plan.updates = updates_start..self.updates.len();
         self.plans.push(plan);
     }
 
-    /// Adds an enter; answers whether it has components.
+    /// Adds an enter, unless its newest state was sent; answers whether it has components.
     #[cold]
-    fn push_enter(
-        &mut self,
-        id: usize,
-        slot: Slot,
-        row: &Row,
-        input: &Collect<'_>,
-        refused: &mut u64,
-    ) -> bool {
+    #[inline(never)]
+    fn push_enter(&mut self, id: usize, entry: &KnownEntry, input: &Collect<'_>, refused: &mut u64) -> bool {
+        let slot = entry.key.slot();
+        let Some(row) = input.frame.row(slot) else {
+            return false;
+        };
+        if !row.changed.is_after(entry.sent) {
+            return false;
+        }
         let identity = input.frame.identity(slot);
         let enter = Enter {
             id: ShortId(id as u16),
@@ -262,6 +262,7 @@ impl Queue {
 
     /// Adds the components of an update; answers whether there are any.
     #[cold]
+    #[inline(never)]
     fn push_components(
         &mut self,
         item: &mut Item,
@@ -288,24 +289,51 @@ impl Queue {
 }
 
 impl Collect<'_> {
-    /// The change of `slot` within the last `age` ticks.
+    /// Whether an update of the entity is not due in this tick, because it is far away.
+    #[inline(always)]
+    fn is_thinned(&self, id: usize, slot: Slot) -> bool {
+        self.is_thinning && self.distances2[id] > self.far2 && (self.frame.tick.0 ^ slot.0) & 3 != 0
+    }
+
+    /// The change since the state that the client confirmed, also put into the cache. None when the newest
+    /// state was sent.
     #[inline(never)]
-    fn change(&self, row: &Row, slot: Slot, age: u32) -> Change {
-        let tick = self.frame.tick - age;
-        let base = self.history.at(tick);
-        let Some((base, base_row)) = base.and_then(|base| Some((base, base.row(slot)?))) else {
-            return self.change_without_baseline(slot);
-        };
+    fn change(&self, entry: &KnownEntry, cache: &mut EncodeCache) -> Option<Change> {
+        let (tick, slot) = (self.frame.tick, entry.key.slot());
+        let row = self.frame.row(slot)?;
+        let age = tick.since(entry.acked) as u32;
+        if age > CACHED_AGE_MAX && !row.changed.is_after(entry.sent) {
+            return None;
+        }
+        let change = self.encode(row, slot, age);
+        cache.put(tick, age, slot, change);
+        Some(change)
+    }
+
+    fn encode(&self, row: &Row, slot: Slot, age: u32) -> Change {
+        let unchanged = self.frame.tick.since(row.changed) as u32;
         let cold = self.frame.cold(slot);
+        let tick = self.frame.tick - age;
+        let base = if age <= BASELINE_AGE_MAX - self.older {
+            self.history.at(tick)
+        } else {
+            None
+        };
+        let Some((base, base_row)) = base.and_then(|base| Some((base, base.row(slot)?))) else {
+            return Change::new(None, unchanged, cold.is_some());
+        };
         let has_components = cold.is_some_and(|cold| {
             cold.changed.is_after(tick) || base.identity(slot) != self.frame.identity(slot)
         });
-        Change::new(self.motion.encode(&base_row.pose, &row.pose, age), has_components)
+        let delta = self.motion.encode(&base_row.pose, &row.pose, age);
+        Change::new(delta, unchanged, has_components)
     }
 
     #[cold]
-    fn change_without_baseline(&self, slot: Slot) -> Change {
-        Change::new(None, self.frame.cold(slot).is_some())
+    #[inline(never)]
+    fn absolute(&self, id: usize, slot: Slot) -> Item {
+        let bits = self.frame.row(slot).map_or(0, |row| absolute_bits(&row.pose));
+        Item::new(id, bits.into(), DeltaBits::default(), 0)
     }
 }
 
@@ -315,6 +343,7 @@ impl Collect<'_> {
 struct Usual {
     age: u8,
     lead: u32,
+    are_mixed: bool,
 }
 
 impl Usual {
@@ -323,8 +352,11 @@ impl Usual {
         if age == self.age {
             self.lead += 1;
         } else if self.lead == 0 {
+            // That is the first, unless others have outvoted each other.
+            self.are_mixed |= self.age != 0;
             (self.age, self.lead) = (age, 1);
         } else {
+            self.are_mixed = true;
             self.lead -= 1;
         }
     }

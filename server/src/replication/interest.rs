@@ -7,15 +7,20 @@
 //! until it is beyond 1.25 times the number; a new one takes a place that is free if its rank is within
 //! the number, and takes the place of one ranked beyond it if its rank is within three quarters.
 
+use throng_shared::limits::CHUNK_SLOTS;
 use throng_shared::protocol::ids::{SlotKey, SourceId};
 use throng_shared::tick::Tick;
 
 use super::SOURCES_MAX;
 use super::known::{Known, each_id};
 use super::marks::{Mark, Marks};
+use super::ranks::{NO_BUCKET, Ranks};
 use crate::frame::{Frame, PlayerRow};
 use crate::space::REACH_FACTOR;
 
+/// Squared distance up to which known entities are looked for, beyond that of the last that may be known: a
+/// little more than the part by which a rank may be exceeded.
+const KEPT_FACTOR2: f32 = 1.5;
 /// The squared distance of a known entity that is not among the candidates.
 const UNSEEN: f32 = -1.0;
 
@@ -36,23 +41,58 @@ impl Sight<'_> {
     }
 }
 
+/// An entity within reach.
+#[derive(Clone, Copy, Debug, Default)]
+struct Candidate {
+    key: SlotKey,
+    distance2: f32,
+}
+
+/// An entity that is to enter if there is room.
+#[derive(Clone, Copy, Debug)]
+struct Newcomer {
+    key: SlotKey,
+    distance2: f32,
+    /// Whether its rank suffices to take the place of one that is ranked beyond what may be known.
+    is_core: bool,
+}
+
+impl Newcomer {
+    fn of(candidate: Candidate) -> Self {
+        Self {
+            key: candidate.key,
+            distance2: candidate.distance2,
+            is_core: true,
+        }
+    }
+
+    fn own(key: SlotKey) -> Self {
+        Self {
+            key,
+            distance2: 0.0,
+            is_core: true,
+        }
+    }
+}
+
 /// Buffers of a worker's interest management.
 #[derive(Debug, Default)]
 pub(super) struct Interest {
     marks: Marks,
-    /// The candidates, those of one simulation after those of another.
-    keys: Vec<SlotKey>,
-    distances2: Vec<f32>,
+    /// The first `count` are the candidates, those of one simulation after those of another.
+    candidates: Vec<Candidate>,
     count: usize,
     /// Of the cell at hand.
     cell_distances2: Vec<f32>,
     /// Known entities that are among the candidates.
     met: usize,
-    /// Candidates by weighted distance: its bits above, the candidate below.
-    order: Vec<u64>,
-    newcomers: Vec<u64>,
-    /// Known entities ranked beyond the number that may be known, likewise.
-    band: Vec<u64>,
+    /// By candidate: its bucket in the ranking.
+    buckets: Vec<u16>,
+    /// Squared distance below which nobody in reach is missing among the candidates.
+    bound2: f32,
+    newcomers: Vec<Newcomer>,
+    /// Known entities ranked about or beyond the last that may be known: bucket above, short id below.
+    band: Vec<u32>,
     /// By short id: squared distance of the entities in view, [`UNSEEN`] of others.
     pub(super) known_distances2: Vec<f32>,
     pub(super) examined: u64,
@@ -68,8 +108,7 @@ impl Interest {
         most: usize,
         tick: Tick,
     ) -> (usize, Option<usize>) {
-        self.count = 0;
-        self.met = 0;
+        (self.count, self.met, self.bound2) = (0, 0, 0.0);
         self.newcomers.clear();
         self.band.clear();
         let mut ends = [0; SOURCES_MAX];
@@ -78,14 +117,11 @@ impl Interest {
             *end = self.count;
         }
         let own = sights.iter().find_map(Sight::own);
-        if let Some(own) = own {
-            self.put_first(own);
-        }
-        self.mark(known);
-        if self.count <= most {
-            self.join_all(sights, &ends);
+        self.mark(known, sights);
+        if self.count < most {
+            self.join_all(sights, &ends, own);
         } else {
-            self.join_ranked(sights, most);
+            self.join_ranked(sights, most, own);
         }
         if self.met < known.live.len() {
             self.let_leave(known, tick);
@@ -104,7 +140,7 @@ impl Interest {
         let reach = player.radius * REACH_FACTOR;
         let source = SourceId(sight.source as u8);
         let (start, enough) = (self.count, most + most / 2 + 1);
-        let mut bound = reach;
+        let (mut bound, mut reach2) = (reach, reach * reach);
         let mut is_bounded = false;
         for (&leaf, &nearest) in player.area.leaves.iter().zip(&player.area.nearest) {
             if nearest > bound {
@@ -112,9 +148,8 @@ impl Interest {
             }
             for rows in sight.frame.index.leaf(leaf) {
                 let room = self.count + rows.slots.len();
-                if self.keys.len() < room {
-                    self.keys.resize(room, SlotKey(0));
-                    self.distances2.resize(room, 0.0);
+                if self.candidates.len() < room {
+                    self.candidates.resize(room, Candidate::default());
                 }
                 self.cell_distances2.clear();
                 self.cell_distances2
@@ -123,12 +158,12 @@ impl Interest {
                         dx * dx + dy * dy
                     }));
                 // Every one is written, and the place kept if it is in reach: no branch to mispredict.
-                let (keys, distances2) = (&mut self.keys[..room], &mut self.distances2[..room]);
+                let candidates = &mut self.candidates[..room];
                 let mut count = self.count;
                 for (&slot, &distance2) in rows.slots.iter().zip(&self.cell_distances2) {
-                    keys[count] = SlotKey::new(source, slot);
-                    distances2[count] = distance2;
-                    count += usize::from(distance2 <= reach * reach);
+                    let key = SlotKey::new(source, slot);
+                    candidates[count] = Candidate { key, distance2 };
+                    count += usize::from(distance2 <= reach2);
                 }
                 self.count = count;
                 self.examined += rows.slots.len() as u64;
@@ -136,134 +171,142 @@ impl Interest {
             if self.count - start >= enough && !is_bounded {
                 // Nothing beyond the last of the nearest can be among the nearest.
                 is_bounded = true;
-                self.order.clear();
-                let gathered = self.distances2[start..self.count].iter();
-                self.order
-                    .extend(gathered.map(|distance2| u64::from(distance2.to_bits())));
-                let (_, last, _) = self.order.select_nth_unstable(most);
-                bound = f32::from_bits(*last as u32).sqrt();
+                let gathered = &self.candidates[start..self.count];
+                let mut ranks = Ranks::new(reach * reach);
+                gathered
+                    .iter()
+                    .for_each(|candidate| ranks.count(ranks.bucket(candidate.distance2)));
+                bound = ranks.upper_edge(ranks.bucket_of_rank(most)).sqrt().min(reach);
+                reach2 = reach2.min(bound * bound * KEPT_FACTOR2);
             }
         }
+        self.bound2 = self.bound2.max(bound * bound);
     }
 
-    /// Makes the player's own entity the nearest, wherever it is.
-    fn put_first(&mut self, own: SlotKey) {
-        let at = self.keys[..self.count].iter().position(|&key| key == own);
-        let at = at.unwrap_or_else(|| {
-            let at = self.count;
-            self.count += 1;
-            if self.keys.len() < self.count {
-                self.keys.resize(self.count, own);
-                self.distances2.resize(self.count, 0.0);
-            }
-            self.keys[at] = own;
-            at
-        });
-        self.distances2[at] = 0.0;
-    }
-
-    /// Notes the short ids of the client at the slots of its entities.
-    fn mark(&mut self, known: &Known) {
-        if self.known_distances2.len() < known.entries.len() {
-            self.known_distances2.resize(known.entries.len(), 0.0);
+    /// Notes the short ids of the client at the slots of its entities, and all of them as unseen.
+    fn mark(&mut self, known: &Known, sights: &[Sight<'_>]) {
+        let ids = known.entries.len();
+        if self.known_distances2.len() < ids {
+            self.known_distances2.resize(ids, UNSEEN);
         }
+        self.known_distances2[..ids].fill(UNSEEN);
         self.marks.begin();
-        let distances2 = &mut self.known_distances2[..known.entries.len()];
-        for (set, is_leaving) in [(&known.live, false), (&known.leaving, true)] {
-            for (at, &word) in set.words().iter().enumerate() {
-                each_id(at, word, |id| {
-                    self.marks.set(known.entries[id].key, id, is_leaving);
-                    distances2[id] = UNSEEN;
-                });
+        for sight in sights {
+            let slots = sight.frame.chunks().len() * CHUNK_SLOTS;
+            let mut marks = self.marks.source_mut(sight.source, slots);
+            for (set, is_leaving) in [(&known.live, false), (&known.leaving, true)] {
+                for (at, &word) in set.words().iter().enumerate() {
+                    each_id(at, word, |id| marks.set(known.entries[id].key, id, is_leaving));
+                }
             }
         }
     }
 
     /// Joins candidates with known entities where all candidates may be known. `ends` of the candidates by
-    /// sight; one after the last is the own entity.
-    fn join_all(&mut self, sights: &[Sight<'_>], ends: &[usize; SOURCES_MAX]) {
+    /// sight.
+    fn join_all(&mut self, sights: &[Sight<'_>], ends: &[usize; SOURCES_MAX], own: Option<SlotKey>) {
         let mut start = 0;
         for (sight, &end) in sights.iter().zip(ends) {
             let marks = self.marks.source(sight.source);
             let radius2 = sight.player.radius * sight.player.radius;
             let known_distances2 = &mut self.known_distances2[..];
             let mut met = 0;
-            let candidates = self.keys[start..end].iter().zip(&self.distances2[start..end]);
-            for (at, (&key, &distance2)) in candidates.enumerate() {
-                if let Some(id) = marks.live(key.slot().index()) {
-                    known_distances2[id] = distance2;
+            for candidate in &self.candidates[start..end] {
+                if let Some(id) = marks.live(candidate.key.slot().index()) {
+                    known_distances2[id] = candidate.distance2;
                     met += 1;
-                } else if distance2 <= radius2 {
-                    self.newcomers.push((start + at) as u64);
+                } else if candidate.distance2 <= radius2 {
+                    self.newcomers.push(Newcomer::of(*candidate));
                 }
             }
             self.met += met;
             start = end;
         }
-        if start < self.count {
-            self.join(start, f32::INFINITY);
+        let Some(own) = own else {
+            return;
+        };
+        match self.marks.get(own) {
+            Mark::Live(id) => {
+                self.met += usize::from(self.known_distances2[id] == UNSEEN);
+                self.known_distances2[id] = 0.0;
+            }
+            Mark::Unknown | Mark::Leaving(_) => {
+                if self.newcomers.iter().all(|newcomer| newcomer.key != own) {
+                    self.newcomers.push(Newcomer::own(own));
+                }
+            }
         }
     }
 
-    /// Notes a candidate as met if it is known, as a newcomer if it is not and near enough.
-    fn join(&mut self, candidate: usize, radius2: f32) {
-        let distance2 = self.distances2[candidate];
-        if let Mark::Live(id) = self.marks.get(self.keys[candidate]) {
-            self.known_distances2[id] = distance2;
-            self.met += 1;
-        } else if distance2 <= radius2 {
-            self.newcomers.push(candidate as u64);
+    /// Makes the player's own entity the nearest candidate, wherever it is.
+    fn put_first(&mut self, own: SlotKey) {
+        let mut candidates = self.candidates[..self.count].iter_mut();
+        let first = Candidate {
+            key: own,
+            distance2: 0.0,
+        };
+        if let Some(candidate) = candidates.find(|candidate| candidate.key == own) {
+            *candidate = first;
+            return;
         }
+        self.candidates.truncate(self.count);
+        self.candidates.push(first);
+        self.count += 1;
     }
 
-    /// Likewise where not all may be known.
-    fn join_ranked(&mut self, sights: &[Sight<'_>], most: usize) {
-        let radii2 = radii2(sights);
-        let frames = frames(sights);
-        self.order.clear();
-        for candidate in 0..self.count {
-            let (key, distance2) = (self.keys[candidate], self.distances2[candidate]);
-            let source = usize::from(key.source().0) % SOURCES_MAX;
+    /// Likewise where not all may be known. Ranks are as exact as their buckets, which is enough: who is in
+    /// the bucket of the last that may be known can be known, and can be replaced.
+    fn join_ranked(&mut self, sights: &[Sight<'_>], most: usize, own: Option<SlotKey>) {
+        if let Some(own) = own {
+            self.put_first(own);
+        }
+        let mut by_source = [None; SOURCES_MAX];
+        for sight in sights {
+            by_source[sight.source] = Some(sight);
+        }
+        // The last of the nearest is in the middle bucket, unless importance shifts it.
+        let mut ranks = Ranks::new(2.0 * self.bound2);
+        self.buckets.clear();
+        for candidate in &self.candidates[..self.count] {
+            let Some(sight) = by_source[usize::from(candidate.key.source().0) % SOURCES_MAX] else {
+                self.buckets.push(NO_BUCKET);
+                continue;
+            };
+            let radius2 = sight.player.radius * sight.player.radius;
             // Who is neither known nor near enough to enter takes nobody's rank.
-            if distance2 > radii2[source] && !matches!(self.marks.get(key), Mark::Live(_)) {
+            if candidate.distance2 > radius2 && !matches!(self.marks.get(candidate.key), Mark::Live(_)) {
+                self.buckets.push(NO_BUCKET);
                 continue;
             }
-            let importance = frames[source].map_or(1, |frame| frame.identity(key.slot()).importance);
-            let weighted = distance2 * nearness2(importance);
-            self.order
-                .push(u64::from(weighted.to_bits()) << 32 | candidate as u64);
+            let importance = sight.frame.identity(candidate.key.slot()).importance;
+            let bucket = ranks.bucket(candidate.distance2 * nearness2(importance));
+            ranks.count(bucket);
+            self.buckets.push(bucket);
         }
-        let keep = (most + most / 4).min(self.order.len());
-        if keep < self.order.len() {
-            self.order.select_nth_unstable(keep);
-        }
-        let most = most.min(keep);
-        if most < keep {
-            self.order[..keep].select_nth_unstable(most);
-        }
-        let core = most - most / 4;
-        if core < most {
-            self.order[..most].select_nth_unstable(core);
-        }
-        // The sort is of the few that decide: newcomers come nearest first.
-        self.order[..core].sort_unstable();
-        self.order[core..most].sort_unstable();
-        for rank in 0..keep {
-            let entry = self.order[rank];
-            let candidate = entry as u32 as usize;
-            let key = self.keys[candidate];
-            if rank < most {
-                let before = self.newcomers.len();
-                self.join(candidate, radii2[usize::from(key.source().0) % SOURCES_MAX]);
-                if rank >= core && self.newcomers.len() > before {
-                    self.newcomers[before] |= OUTER;
+        let (core, last) = (ranks.bucket_of_rank(most - most / 4), ranks.bucket_of_rank(most));
+        let keep = ranks.bucket_of_rank(most + most / 4);
+        for (candidate, &bucket) in self.candidates[..self.count].iter().zip(&self.buckets) {
+            if bucket > keep {
+                continue;
+            }
+            if let Mark::Live(id) = self.marks.get(candidate.key) {
+                self.known_distances2[id] = candidate.distance2;
+                self.met += 1;
+                if bucket >= last {
+                    self.band.push(u32::from(bucket) << 16 | id as u32);
                 }
-            } else if let Mark::Live(id) = self.marks.get(key) {
-                self.join(candidate, f32::INFINITY);
-                self.band.push(entry & !u64::from(u32::MAX) | id as u64);
+            } else if bucket <= last {
+                self.newcomers.push(Newcomer {
+                    is_core: bucket < core,
+                    ..Newcomer::of(*candidate)
+                });
             }
         }
-        self.band.sort_unstable();
+        self.newcomers
+            .sort_unstable_by(|a, b| (b.is_core.cmp(&a.is_core)).then(a.distance2.total_cmp(&b.distance2)));
+        if !self.newcomers.is_empty() {
+            self.band.sort_unstable();
+        }
     }
 
     /// Lets go of those that were not seen.
@@ -280,19 +323,17 @@ impl Interest {
     /// Lets newcomers in, for as long as there is room for them.
     fn let_enter(&mut self, known: &mut Known, most: usize, tick: Tick) {
         for at in 0..self.newcomers.len() {
-            let newcomer = self.newcomers[at];
-            let candidate = newcomer as u32 as usize;
-            let key = self.keys[candidate];
+            let Newcomer {
+                key,
+                distance2,
+                is_core,
+            } = self.newcomers[at];
             if known.live.len() >= most {
-                let farthest = if newcomer & OUTER == 0 {
-                    self.band.pop()
-                } else {
-                    None
-                };
+                let farthest = if is_core { self.band.pop() } else { None };
                 let Some(farthest) = farthest else {
                     continue;
                 };
-                known.leave(farthest as u32 as usize, tick);
+                known.leave((farthest & 0xffff) as usize, tick);
             }
             let id = match self.marks.get(key) {
                 Mark::Unknown => known.enter(key, tick),
@@ -308,31 +349,10 @@ impl Interest {
             if self.known_distances2.len() <= id {
                 self.known_distances2.resize(known.entries.len(), UNSEEN);
             }
-            self.known_distances2[id] = self.distances2[candidate];
-            self.marks.set(key, id, false);
+            self.known_distances2[id] = distance2;
+            self.marks.set(key, id);
         }
     }
-}
-
-/// In a newcomer: its rank does not suffice to take another's place.
-const OUTER: u64 = 1 << 32;
-
-/// By simulation: squared view radius.
-fn radii2(sights: &[Sight<'_>]) -> [f32; SOURCES_MAX] {
-    let mut radii2 = [0.0; SOURCES_MAX];
-    for sight in sights {
-        radii2[sight.source] = sight.player.radius * sight.player.radius;
-    }
-    radii2
-}
-
-/// By simulation: its frame.
-fn frames<'a>(sights: &[Sight<'a>]) -> [Option<&'a Frame>; SOURCES_MAX] {
-    let mut frames = [None; SOURCES_MAX];
-    for sight in sights {
-        frames[sight.source] = Some(sight.frame);
-    }
-    frames
 }
 
 /// Factor on the squared distance in ranking: an entity of importance `n` counts as `n` times as near, one

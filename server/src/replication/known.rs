@@ -103,6 +103,8 @@ pub(super) struct Known {
     pub(super) entries: Vec<KnownEntry>,
     /// Grows while something waits to be sent.
     pub(super) priority: Vec<u16>,
+    /// Whether priorities are kept: from the first time that not everything fitted.
+    pub(super) has_priorities: bool,
     pub(super) live: IdSet,
     pub(super) confirmed: IdSet,
     pub(super) leaving: IdSet,
@@ -114,6 +116,7 @@ impl Known {
             ids_max,
             entries: Vec::new(),
             priority: Vec::new(),
+            has_priorities: false,
             live: IdSet::default(),
             confirmed: IdSet::default(),
             leaving: IdSet::default(),

@@ -44,6 +44,26 @@ impl SourceMarks<'_> {
     }
 }
 
+/// The marks of one simulation in this turn, to be set.
+pub(super) struct SourceMarksMut<'a> {
+    marks: &'a mut [u32],
+    source: u8,
+    turn: u32,
+}
+
+impl SourceMarksMut<'_> {
+    /// Notes the short id of an entity, if it is one of this simulation.
+    #[inline(always)]
+    pub(super) fn set(&mut self, key: SlotKey, id: usize, is_leaving: bool) {
+        if key.source().0 == self.source
+            && let Some(mark) = self.marks.get_mut(key.slot().index())
+        {
+            let flag = if is_leaving { LEAVING } else { 0 };
+            *mark = self.turn | flag | id as u32;
+        }
+    }
+}
+
 impl Marks {
     /// Forgets all marks: the next client's turn begins.
     pub(super) fn begin(&mut self) {
@@ -54,16 +74,24 @@ impl Marks {
         }
     }
 
-    /// Notes the short id of an entity.
-    #[inline(always)]
-    pub(super) fn set(&mut self, key: SlotKey, id: usize, is_leaving: bool) {
-        let marks = &mut self.sources[usize::from(key.source().0) % SOURCES_MAX];
-        let slot = key.slot().index();
-        if slot >= marks.len() {
-            marks.resize((slot + 1).next_multiple_of(256), 0);
+    /// Notes the live short id of one more entity.
+    pub(super) fn set(&mut self, key: SlotKey, id: usize) {
+        let source = usize::from(key.source().0) % SOURCES_MAX;
+        self.source_mut(source, key.slot().index() + 1)
+            .set(key, id, false);
+    }
+
+    /// The marks of one simulation with up to `slots` slots, to be set.
+    pub(super) fn source_mut(&mut self, source: usize, slots: usize) -> SourceMarksMut<'_> {
+        let marks = &mut self.sources[source];
+        if marks.len() < slots {
+            marks.resize(slots, 0);
         }
-        let flag = if is_leaving { LEAVING } else { 0 };
-        marks[slot] = u32::from(self.turn) << 16 | flag | id as u32;
+        SourceMarksMut {
+            marks,
+            source: source as u8,
+            turn: u32::from(self.turn) << 16,
+        }
     }
 
     /// What the client knows an entity as.
@@ -99,13 +127,24 @@ mod tests {
         for turn in 0..140_000u32 {
             marks.begin();
             assert_eq!(marks.get(key(0, turn % 7)), Mark::Unknown);
-            marks.set(key(0, turn % 7), 1_285, turn % 2 == 0);
-            let expected = if turn % 2 == 0 { Mark::Leaving(1_285) } else { Mark::Live(1_285) };
+            marks.source_mut(0, 7).set(key(0, turn % 7), 1_285, turn % 2 == 0);
+            marks.source_mut(0, 7).set(key(3, turn % 7), 1, false);
+            let expected = if turn % 2 == 0 {
+                Mark::Leaving(1_285)
+            } else {
+                Mark::Live(1_285)
+            };
             assert_eq!(marks.get(key(0, turn % 7)), expected);
-            assert_eq!(marks.source(0).live(turn as usize % 7), (turn % 2 == 1).then_some(1_285));
+            assert_eq!(
+                marks.source(0).live(turn as usize % 7),
+                (turn % 2 == 1).then_some(1_285)
+            );
         }
         assert_eq!(marks.get(key(1, 0)), Mark::Unknown);
-        marks.set(key(7, 300), 0, false);
-        assert_eq!((marks.get(key(7, 300)), marks.source(7).live(301)), (Mark::Live(0), None));
+        marks.set(key(7, 300), 0);
+        assert_eq!(
+            (marks.get(key(7, 300)), marks.source(7).live(301)),
+            (Mark::Live(0), None)
+        );
     }
 }

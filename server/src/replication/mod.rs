@@ -27,6 +27,7 @@ mod interest;
 mod known;
 mod marks;
 mod pack;
+mod ranks;
 mod scratch;
 mod select;
 mod sent;

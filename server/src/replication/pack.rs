@@ -132,17 +132,17 @@ impl Packing<'_> {
             let presence = self.choose(cursor, room);
             self.write_presence(writer, &presence, sent);
         }
-        for &item in &self.queue.updates[start..cursor.update] {
-            let entry = &mut known.entries[item.id()];
-            entry.sent = sight.frame.tick;
-            known.priority[item.id()] = 0;
-            if item.delta().len > 0 {
-                writer.difference(item.age(), item.delta());
-            } else if let Some(row) = sight.frame.row(entry.key.slot()) {
-                writer.absolute(&row.pose);
-                written.absolutes += 1;
-            }
-            self.write_components(writer, plan, item);
+        let items = &self.queue.updates[start..cursor.update];
+        if plan.has_exceptions || plan.has_components || plan.age == 0 {
+            written.absolutes += self.write_updates(writer, cursor.plan, items, known);
+        } else {
+            writer.differences(items.iter().map(|item| item.delta()));
+        }
+        for item in items {
+            known.entries[item.id()].sent = sight.frame.tick;
+        }
+        if known.has_priorities {
+            items.iter().for_each(|item| known.priority[item.id()] = 0);
         }
         written.updates += (cursor.update - start) as u32;
         let is_whole = cursor.leave >= known.entries.len()
@@ -150,6 +150,28 @@ impl Packing<'_> {
             && cursor.update == plan.updates.end;
         cursor.plan += usize::from(is_whole);
         is_whole
+    }
+
+    /// Writes updates of any kind; answers how many were absolute.
+    fn write_updates(
+        &self,
+        writer: &mut SnapshotWriter<'_>,
+        plan: usize,
+        items: &[Item],
+        known: &Known,
+    ) -> u32 {
+        let (plan, frame) = (&self.queue.plans[plan], self.sights[plan].frame);
+        let mut absolutes = 0;
+        for &item in items {
+            if item.delta().len > 0 {
+                writer.difference(item.age(), item.delta());
+            } else if let Some(row) = frame.row(known.entries[item.id()].key.slot()) {
+                writer.absolute(&row.pose);
+                absolutes += 1;
+            }
+            self.write_components(writer, plan, item);
+        }
+        absolutes
     }
 
     fn write_presence(&self, writer: &mut SnapshotWriter<'_>, presence: &Presence, sent: &mut SentPackets) {

@@ -71,7 +71,7 @@ impl ReplicationScratch {
     #[must_use]
     pub fn counters(&self) -> ReplicationCounters {
         ReplicationCounters {
-            cache_hits: self.caches.iter().map(|cache| cache.lookups - cache.misses).sum(),
+            cache_hits: self.caches.iter().map(|cache| cache.hits).sum(),
             examined: self.interest.examined,
             cache_misses: self.caches.iter().map(|cache| cache.misses).sum(),
             ..self.counters

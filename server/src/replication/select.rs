@@ -46,6 +46,7 @@ impl Buckets {
         weight: impl Fn(usize, SlotKey) -> Weight,
     ) -> u64 {
         self.bits.fill(0);
+        known.has_priorities = true;
         for plan in &queue.plans {
             for &item in &queue.enters[plan.enters.clone()] {
                 self.add(known, own, item, plan.enter_bits(item), &weight);

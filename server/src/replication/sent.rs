@@ -38,6 +38,12 @@ struct Record {
 }
 
 impl Record {
+    /// Whether all its sections are of its own tick.
+    #[inline]
+    fn is_level(&self) -> bool {
+        u64::from_ne_bytes(self.older) == 0
+    }
+
     /// Tick of the state that the packet holds of an entity of a simulation.
     #[inline]
     fn state_tick(&self, key: SlotKey) -> Tick {
@@ -134,7 +140,11 @@ impl SentPackets {
             fates.acked += 1;
             let (packet, words) = self.record(newest.wrapping_sub(at as u16));
             for (at, &ids) in words.iter().enumerate() {
-                known.acknowledge(at, ids, packet.tick, |key| packet.state_tick(key));
+                if packet.is_level() {
+                    known.acknowledge(at, ids, packet.tick, |_| packet.tick);
+                } else {
+                    known.acknowledge(at, ids, packet.tick, |key| packet.state_tick(key));
+                }
             }
         }
         // All from before the third newest that arrived are given up.

@@ -79,6 +79,8 @@ pub enum Goodbye {
     Abuse,
     /// There is no room for another player.
     ServerFull,
+    /// Gameplay ended the session.
+    Kicked,
 }
 
 impl fmt::Display for Goodbye {
@@ -92,6 +94,7 @@ impl fmt::Display for Goodbye {
             Self::Overflow => f.write_str("the client does not keep up"),
             Self::Abuse => f.write_str("the client broke the protocol"),
             Self::ServerFull => f.write_str("the server is full"),
+            Self::Kicked => f.write_str("the server removed the player"),
         }
     }
 }
@@ -163,6 +166,7 @@ impl Goodbye {
             Self::Overflow => writer.bytes(&[3]),
             Self::Abuse => writer.bytes(&[4]),
             Self::ServerFull => writer.bytes(&[5]),
+            Self::Kicked => writer.bytes(&[6]),
         }
         writer.length
     }
@@ -184,6 +188,7 @@ impl Goodbye {
             3 => Self::Overflow,
             4 => Self::Abuse,
             5 => Self::ServerFull,
+            6 => Self::Kicked,
             other => return Err(HelloError::Reason(other)),
         };
         reader.finish(goodbye)
@@ -274,6 +279,7 @@ mod tests {
             Just(Goodbye::Overflow),
             Just(Goodbye::Abuse),
             Just(Goodbye::ServerFull),
+            Just(Goodbye::Kicked),
         ]
     }
 

@@ -4,8 +4,10 @@
 //! only call these, so that an ordinary test replays the corpora without a fuzzer.
 
 mod handshake;
+mod payloads;
 
 pub use handshake::{datagrams, tokens};
+pub use payloads::payloads;
 
 use std::time::Duration;
 
@@ -26,8 +28,9 @@ use throng_shared::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("datagrams", datagrams),
+    ("payloads", payloads),
     ("renet_guard", renet_guard),
     ("snapshots", snapshots),
     ("inputs", inputs),

@@ -13,7 +13,6 @@ pub mod network;
 pub mod oracle;
 pub mod peer;
 pub mod server;
-pub mod stub;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -23,6 +22,7 @@ use std::{
 };
 
 use throng_client::connection::ClientConfig;
+use throng_server::replication::BYTES_PER_SECOND_MAX;
 use throng_shared::{
     netcode::ConnectToken,
     protocol::{
@@ -76,7 +76,7 @@ impl Default for SimulatorConfig {
             start: Tick(0),
             arena: ArenaConfig::default(),
             conditions: LinkConditions::PERFECT,
-            bandwidth: 200_000,
+            bandwidth: BYTES_PER_SECOND_MAX,
         }
     }
 }
@@ -369,6 +369,12 @@ impl Simulator {
     /// # Panics
     /// With the seed and the complaints.
     pub fn assert_sound(&self) {
+        assert_eq!(
+            self.server.faults(),
+            0,
+            "seed {}: a panic ended a session",
+            self.config.seed
+        );
         for (number, client) in self.clients.iter().enumerate() {
             let complaints = client.complaints().join("\n  ");
             assert!(

@@ -15,8 +15,12 @@ use bevy_ecs::world::World;
 use throng_server::{
     frame::Frame,
     net::{
+        assign::WorkerLoad,
         claims::{PlayerName, SessionClaims},
+        core::{WorkerCore, WorkerCoreConfig, WorkerShared},
+        directory::Directory,
         link::{LinkConfig, WorkerLinks, link},
+        stats::WorkerStats,
         transmit::{DATAGRAM_BUFFER_BYTES, Transmit},
     },
     replication::ReplicationConfig,
@@ -29,7 +33,6 @@ use throng_shared::{
     protocol::{ids::SourceId, registry::Protocol},
 };
 
-use super::stub::WorkerCore;
 use super::{SimulatorConfig, arena::ArenaPlugin};
 use crate::allocations::counted;
 
@@ -38,6 +41,9 @@ pub const UNIX_S: u64 = 1_800_000_000;
 
 /// First worker's port.
 const PORT: u16 = 5_000;
+
+/// Sessions that one worker may have.
+const SESSIONS_MAX: usize = 256;
 
 /// Datagrams of one step for which there is room from the start.
 const SENT_RESERVED: usize = 1_024;
@@ -70,6 +76,7 @@ pub struct SimServer {
     app: App,
     clock: Arc<AtomicU64>,
     workers: Vec<(SocketAddr, WorkerCore)>,
+    stats: Vec<Arc<WorkerStats>>,
     outgoing: Outgoing,
     private_key: [u8; 32],
     entropy: Entropy,
@@ -92,29 +99,47 @@ impl SimServer {
             bytes_per_second: config.bandwidth,
             ..ReplicationConfig::default()
         };
+        let loads: Arc<[WorkerLoad]> = (0..config.workers).map(|_| WorkerLoad::default()).collect();
+        let directory = Arc::new(Directory::new(
+            usize::from(config.workers),
+            SESSIONS_MAX,
+            SESSIONS_MAX,
+        ));
         let mut simulation_links = Vec::new();
         let mut workers = Vec::new();
+        let mut stats = Vec::new();
         for worker in 0..config.workers {
             let address = SocketAddr::from(([10, 1, 0, 1], PORT + u16::from(worker)));
             let (ours, theirs) = link(SourceId(0), worker, &LinkConfig::default(), Arc::new(|| {}));
             simulation_links.push(ours);
-            let netcode = ServerNetcodeConfig::new(private_key, vec![address]);
-            let core = WorkerCore::new(
+            let netcode = ServerNetcodeConfig {
+                sessions_max: SESSIONS_MAX as u32,
+                ..ServerNetcodeConfig::new(private_key, vec![address])
+            };
+            let counters = vec![Arc::clone(theirs.counters())];
+            stats.push(Arc::new(WorkerStats::new(worker, Arc::clone(&loads), counters)));
+            let shared = WorkerShared {
+                protocol: Arc::clone(&protocol),
+                directory: Arc::clone(&directory),
+                stats: Arc::clone(&stats[usize::from(worker)]),
+            };
+            let config = WorkerCoreConfig {
                 worker,
                 netcode,
-                &mut entropy,
-                theirs,
-                Arc::clone(&protocol),
                 replication,
-                UNIX_S,
-            );
-            workers.push((address, core));
+                unix_origin_s: UNIX_S,
+            };
+            workers.push((
+                address,
+                WorkerCore::new(config, &mut entropy, vec![theirs], shared),
+            ));
         }
         app.insert_resource(WorkerLinks::new(simulation_links));
         Self {
             app,
             clock,
             workers,
+            stats,
             outgoing: Outgoing {
                 buffer: [0; DATAGRAM_BUFFER_BYTES],
                 from: SocketAddr::from(([0; 4], 0)),
@@ -179,11 +204,22 @@ impl SimServer {
         self.allocations
     }
 
+    /// Sessions that a panic in a worker ended: always a defect.
+    #[must_use]
+    pub fn faults(&self) -> u64 {
+        self.stats
+            .iter()
+            .map(|stats| stats.core.sessions_faulted.get())
+            .sum()
+    }
+
     /// Runs one tick and lets the workers send what it published.
     pub(super) fn tick(&mut self, now: Duration) {
         self.clock.store(now.as_nanos() as u64, Relaxed);
         tick_once(&mut self.app, now);
-        self.each_worker(|core, outgoing| core.publish(now, outgoing));
+        self.each_worker(|core, outgoing| {
+            core.publish(now, outgoing);
+        });
     }
 
     /// The frame that the last tick published.

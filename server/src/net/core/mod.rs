@@ -27,16 +27,25 @@ use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX};
 use throng_shared::protocol::ids::SourceId;
 use throng_shared::protocol::registry::Protocol;
 
+use self::serve::FreshFrames;
 use self::serve::Serving;
 pub use self::serve::{ServeState, Served};
 use self::session::Session;
 use super::claims::SessionClaims;
 use super::directory::Directory;
-use super::link::{LeaveReason, PeerKind, SessionKey, ToSimulation, WorkerLink};
+use super::link::{LeaveReason, SessionKey, ToSimulation, WorkerLink};
+use super::pace::PaceLimit;
 use super::stats::WorkerStats;
+use super::takeover::Takeovers;
 use super::transmit::Transmit;
 use crate::frame::FrameHistory;
 use crate::replication::{ReplicationConfig, ReplicationScratch};
+
+/// A goodbye is not acknowledged; so many copies make it arrive.
+const GOODBYE_PACKETS: usize = 3;
+/// Packets a second of one session beside its inputs: hellos, reliable messages, acknowledgements. A stock
+/// renet client at 60 updates a second stays below it.
+const OTHER_PACKETS_PER_SECOND: u32 = 256;
 
 /// Settings of one worker's core.
 pub struct WorkerCoreConfig {
@@ -59,6 +68,8 @@ pub struct WorkerShared {
     pub directory: Arc<Directory>,
     /// Where the figures go.
     pub stats: Arc<WorkerStats>,
+    /// The newest session of each client; only when the workers share one port.
+    pub takeovers: Option<Arc<Takeovers>>,
 }
 
 /// One worker's sessions. Times are since the process's origin and never run backwards.
@@ -73,7 +84,10 @@ pub struct WorkerCore {
     histories: Vec<FrameHistory>,
     replication: ReplicationConfig,
     scratch: ReplicationScratch,
+    fresh: FreshFrames,
     serving: Option<Serving>,
+    input_pace: PaceLimit,
+    other_pace: PaceLimit,
     shared: WorkerShared,
 }
 
@@ -86,6 +100,8 @@ impl WorkerCore {
         links: Vec<WorkerLink>,
         shared: WorkerShared,
     ) -> Self {
+        let tick_rate = u32::from(config.replication.tick_rate.max(1));
+        let links_count = links.len();
         Self {
             worker: config.worker,
             unix_origin_s: config.unix_origin_s,
@@ -95,7 +111,11 @@ impl WorkerCore {
             links,
             scratch: ReplicationScratch::new(&config.replication, &shared.protocol),
             replication: config.replication,
+            fresh: FreshFrames::new(links_count, tick_rate),
             serving: None,
+            // Twice what a client needs, and what may have piled up on its way in a second.
+            input_pace: PaceLimit::new(2 * tick_rate, 2 * tick_rate),
+            other_pace: PaceLimit::new(OTHER_PACKETS_PER_SECOND, OTHER_PACKETS_PER_SECOND),
             shared,
         }
     }
@@ -137,6 +157,11 @@ impl WorkerCore {
         for session in gone {
             self.forget(session, LeaveReason::TimedOut);
         }
+        if let Some(takeovers) = &self.shared.takeovers {
+            for session in takeovers.take_evicted(self.worker) {
+                self.end(now, session, LeaveReason::Replaced, out);
+            }
+        }
         for link in &mut self.links {
             link.flush();
             link.measure();
@@ -147,6 +172,11 @@ impl WorkerCore {
     pub fn measure(&self) {
         self.shared.stats.show_netcode(self.netcode.counters());
         self.shared.stats.show_replication(&self.scratch.counters());
+    }
+
+    /// Follows a change of the system's time: seconds since 1970 at the origin.
+    pub fn set_unix_origin_s(&mut self, unix_origin_s: u64) {
+        self.unix_origin_s = unix_origin_s;
     }
 
     /// Tells every client that the server stops, and ends its session.
@@ -181,8 +211,13 @@ impl WorkerCore {
         let load = self.shared.stats.load();
         load.connected.fetch_add(1, Relaxed);
         load.sessions.fetch_add(1, Relaxed);
-        self.sessions[index] = Some(Box::new(Session::new(id, client_id, claims, &self.replication)));
-        if !self.links.iter().all(WorkerLink::admits) {
+        self.sessions[index] = Some(Box::new(Session::new(id, client_id, claims)));
+        let key = self.key(id);
+        let takeovers = self.shared.takeovers.as_ref();
+        let is_newest = takeovers.is_none_or(|all| all.claim(client_id, claims.session_number, key).is_ok());
+        if !is_newest {
+            self.end(now, id, LeaveReason::Replaced, out);
+        } else if !self.links.iter().all(WorkerLink::admits) {
             self.shared.stats.core.sessions_refused.add(1);
             self.end(now, id, LeaveReason::Overflow, out);
         }
@@ -195,12 +230,13 @@ impl WorkerCore {
             LeaveReason::Abuse => Some(Goodbye::Abuse),
             LeaveReason::Overflow => Some(Goodbye::Overflow),
             LeaveReason::Shutdown => Some(Goodbye::Shutdown),
-            _ => None,
+            LeaveReason::Kicked => Some(Goodbye::Kicked),
+            // It is gone, or may come back at once.
+            LeaveReason::Client | LeaveReason::TimedOut | LeaveReason::Fault => None,
         };
-        let speaks_ours = self
-            .session(id)
-            .is_some_and(|session| session.kind == Some(PeerKind::Throng));
-        if let Some(goodbye) = goodbye.filter(|_| speaks_ours) {
+        let Some(session) = self.session(id) else { return };
+        // A peer that sent nothing of ours is sent nothing of ours.
+        if let Some(goodbye) = goodbye.filter(|_| session.speaks_ours()) {
             self.say_goodbye(now, id, &goodbye, out);
         }
         self.netcode
@@ -211,7 +247,9 @@ impl WorkerCore {
     fn say_goodbye(&mut self, now: Duration, id: SessionId, goodbye: &Goodbye, out: &mut impl Transmit) {
         let mut packet = [0; HELLO_BYTES_MAX];
         let length = goodbye.write(&mut packet);
-        send(&mut self.netcode, id, now, &packet[..length], out);
+        for _ in 0..GOODBYE_PACKETS {
+            send(&mut self.netcode, id, now, &packet[..length], out);
+        }
     }
 
     /// Drops what is kept of a session that the transport no longer has, and tells the simulation.
@@ -230,8 +268,11 @@ impl WorkerCore {
             _ => {}
         }
         self.shared.stats.load().sessions.fetch_sub(1, Relaxed);
+        let key = self.key(id);
+        if let Some(takeovers) = &self.shared.takeovers {
+            takeovers.release(session.client_id, key);
+        }
         if session.kind.is_some() {
-            let key = self.key(id);
             if let Some(link) = self.link_of(key) {
                 link.announce(ToSimulation::Left { key, reason });
             }

@@ -10,9 +10,13 @@ use throng_shared::protocol::input::InputPacket;
 use throng_shared::tick::Tick;
 
 use super::WorkerCore;
-use crate::input::AHEAD_TICKS_MAX;
 use crate::net::link::{LeaveReason, PeerKind, ToSimulation};
 use crate::net::transmit::Transmit;
+use crate::replication::ClientReplication;
+
+/// A session that sends reliable packets and said no hello for so long is a stock renet client. Ours says
+/// hello first, but packets may overtake each other, and repeats it ten times in this time.
+const HELLO_GRACE: Duration = Duration::from_secs(1);
 
 /// Why a payload ends its session.
 enum Verdict {
@@ -37,13 +41,23 @@ impl WorkerCore {
     }
 
     fn take_payload(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> Result<(), Verdict> {
-        match PayloadKind::of(payload) {
-            Some(PayloadKind::Input) => self.take_input(now, id, payload),
+        let kind = PayloadKind::of(payload);
+        if kind == Some(PayloadKind::Input) {
+            self.take_input(now, id, payload);
+            return Ok(());
+        }
+        let other_pace = self.other_pace;
+        let Some(session) = self.session(id) else {
+            return Ok(());
+        };
+        if !session.other_pace.admits(now, &other_pace) {
+            self.shared.stats.core.other_packets_limited.add(1);
+            return Ok(());
+        }
+        match kind {
             Some(PayloadKind::Renet) => return self.take_renet(now, id, payload),
             Some(PayloadKind::Hello) => return self.take_hello(now, id, payload),
-            Some(PayloadKind::Snapshot | PayloadKind::Goodbye) | None => {
-                self.shared.stats.core.payloads_malformed.add(1);
-            }
+            _ => self.shared.stats.core.payloads_malformed.add(1),
         }
         Ok(())
     }
@@ -62,11 +76,23 @@ impl WorkerCore {
             }));
         }
         self.announce(now, id, PeerKind::Throng);
+        let config = self.replication;
+        let Some(session) = self.session(id) else {
+            return Ok(());
+        };
+        if !session.speaks_ours() {
+            // It was taken for a stock renet client, and the simulation was told so. It may come back.
+            return Err(Verdict::Abuse);
+        }
+        session
+            .replication
+            .get_or_insert_with(|| ClientReplication::new(&config));
+        session.welcome_due = true;
+        self.forward_messages(id);
         Ok(())
     }
 
     fn take_renet(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> Result<(), Verdict> {
-        self.announce(now, id, PeerKind::Renet);
         let Some(session) = self.session(id) else {
             return Ok(());
         };
@@ -74,8 +100,23 @@ impl WorkerCore {
             tracing::debug!(%error, ?id, "reliable packet refused");
             return Err(Verdict::Abuse);
         }
+        session.reliable_since.get_or_insert(now);
+        // Before it is announced, this leaves the messages where they are.
         self.forward_messages(id);
         Ok(())
+    }
+
+    /// Announces a session that has shown itself to be a stock renet client.
+    pub(super) fn recognize_stock_peer(&mut self, now: Duration, id: SessionId) {
+        let Some(session) = self.session(id) else { return };
+        let is_stock = session.kind.is_none()
+            && session
+                .reliable_since
+                .is_some_and(|since| now >= since + HELLO_GRACE);
+        if is_stock {
+            self.announce(now, id, PeerKind::Renet);
+            self.forward_messages(id);
+        }
     }
 
     /// Hands received messages over for as long as the queue has room; the rest stays where it is.
@@ -130,19 +171,21 @@ impl WorkerCore {
             self.shared.stats.core.payloads_malformed.add(1);
             return;
         };
-        let Some(session) = self
-            .session(id)
-            .filter(|session| session.kind == Some(PeerKind::Throng))
-        else {
+        let input_pace = self.input_pace;
+        let Some((pace, replication)) = self.session(id).and_then(|session| {
+            let replication = session.replication.as_mut()?;
+            Some((&mut session.input_pace, replication))
+        }) else {
+            // Inputs without a hello.
             self.shared.stats.core.payloads_malformed.add(1);
             return;
         };
-        if !session.admit_input() {
+        if !pace.admits(now, &input_pace) {
             self.shared.stats.core.input_packets_limited.add(1);
             return;
         }
         if let Some(ack) = packet.ack {
-            session.replication.acknowledge(ack);
+            replication.acknowledge(ack);
         }
         self.shared.stats.core.input_packets.add(1);
         self.forward_inputs(now, id, &packet);
@@ -153,19 +196,11 @@ impl WorkerCore {
         let key = self.key(id);
         let newest_frame = self.newest_tick().unwrap_or(Tick(0));
         let newest = Tick::unwrap_near(packet.newest_tick, newest_frame);
-        let view_tick_256 = packet.view.map(|view| {
-            let (tick, fraction) = view.unwrap_near(newest_frame);
-            tick.0 << 8 | u32::from(fraction)
-        });
         for (age, input) in packet.inputs.as_slice().iter().enumerate().rev() {
             let tick = newest - age as u32;
             let Some(session) = self.session(id) else { return };
-            if session.newest_input.is_some_and(|newest| !tick.is_after(newest)) {
+            if !session.inputs.admit(tick, newest_frame) {
                 continue;
-            }
-            // A clock that is wrong must not shut out the inputs that it sends once it is right.
-            if !tick.is_after(newest_frame + AHEAD_TICKS_MAX) {
-                session.newest_input = Some(tick);
             }
             if self.shared.protocol.validate_input(input.as_slice()).is_err() {
                 self.shared.stats.core.inputs_invalid.add(1);
@@ -174,7 +209,7 @@ impl WorkerCore {
             let value = ToSimulation::Input {
                 key,
                 tick,
-                view_tick_256,
+                view: packet.view,
                 arrived_at: now,
                 bytes: *input,
             };

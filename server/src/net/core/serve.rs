@@ -7,19 +7,60 @@ use throng_shared::limits::{NETCODE_OVERHEAD_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use throng_shared::netcode::{SEAL_HEAD_BYTES, ServerNetcode, SessionId};
 use throng_shared::protocol::hello::{HELLO_BYTES_MAX, Welcome};
 use throng_shared::protocol::ids::{Channel, ChannelId, PlayerId};
-use throng_shared::reliable::{Reliable, SendError};
+use throng_shared::reliable::{GuardError, SendError};
 use throng_shared::tick::Tick;
 
 use super::{WorkerCore, send};
-use crate::net::link::{LeaveReason, PeerKind, SessionKey, ToWorker};
+use crate::frame::FrameHistory;
+use crate::net::link::{LeaveReason, SessionKey, ToWorker};
 use crate::net::transmit::Transmit;
-use crate::replication::{PacketSink, ReplicationScratch, ReplicationView, Written};
+use crate::replication::{PacketSink, ReplicationScratch, ReplicationView};
 
 /// Commands of a simulation that are carried out before its frame is served; the rest waits for the next.
 const COMMANDS_MAX: usize = 65_536;
 /// Bytes of reliable messages to one client in one tick. With the default budget of 24 KB/s, a flood of
 /// messages halves the snapshots and never stops them.
 const RELIABLE_BYTES_PER_TICK: usize = 600;
+
+/// Part of a tick for which a frame waits for those of the other simulations.
+const WAIT_DIVISOR: u32 = 4;
+
+/// Which simulations brought a frame since the last fan-out.
+#[derive(Debug)]
+pub(super) struct FreshFrames {
+    /// Per link.
+    fresh: Vec<bool>,
+    /// When the first of them came.
+    since: Option<Duration>,
+    wait_max: Duration,
+}
+
+impl FreshFrames {
+    pub(super) fn new(links: usize, tick_rate: u32) -> Self {
+        Self {
+            fresh: vec![false; links],
+            since: None,
+            wait_max: Duration::from_secs(1) / tick_rate / WAIT_DIVISOR,
+        }
+    }
+
+    fn came(&mut self, link: usize, now: Duration) {
+        self.fresh[link] = true;
+        self.since.get_or_insert(now);
+    }
+
+    /// Whether to serve now: every simulation has brought a frame, or the first has waited long enough, so
+    /// that one simulation that is late does not make all clients late. Begins anew then.
+    fn take(&mut self, now: Duration) -> bool {
+        let Some(since) = self.since else { return false };
+        let is_due = self.fresh.iter().all(|&fresh| fresh) || now >= since + self.wait_max;
+        if is_due {
+            self.fresh.fill(false);
+            self.since = None;
+        }
+        is_due
+    }
+}
 
 /// A tick under way: which sessions have had theirs.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +110,7 @@ impl WorkerCore {
             Some(serving) => serving,
             None => {
                 self.carry_out_commands(now, out);
-                match self.take_frames() {
+                match self.take_frames(now) {
                     Some(serving) => serving,
                     None => return ServeState::Idle,
                 }
@@ -91,6 +132,12 @@ impl WorkerCore {
         })
     }
 
+    /// Whether a frame waits for those of other simulations, so that [`WorkerCore::serve`] is due soon.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.fresh.since.is_some()
+    }
+
     /// The newest tick of any simulation.
     pub(super) fn newest_tick(&self) -> Option<Tick> {
         let newest = |tick: Tick, other: Tick| if other.is_after(tick) { other } else { tick };
@@ -100,18 +147,22 @@ impl WorkerCore {
 
     /// Moves what the simulations published into the histories. Every frame is kept as a baseline; only the
     /// newest is served, so a worker that is behind skips ticks instead of falling back further.
-    fn take_frames(&mut self) -> Option<Serving> {
-        let mut taken = 0;
-        for (link, history) in self.links.iter_mut().zip(&mut self.histories) {
+    fn take_frames(&mut self, now: Duration) -> Option<Serving> {
+        for (index, (link, history)) in self.links.iter_mut().zip(&mut self.histories).enumerate() {
             let mut frames = 0u64;
             while let Some(frame) = link.frame() {
                 history.push(frame);
                 frames += 1;
             }
-            taken = taken.max(frames);
+            if frames > 0 {
+                self.fresh.came(index, now);
+                self.shared.stats.core.ticks_skipped.add(frames - 1);
+            }
         }
-        self.shared.stats.core.ticks_skipped.add(taken.saturating_sub(1));
-        let tick = self.newest_tick().filter(|_| taken > 0)?;
+        if !self.fresh.take(now) {
+            return None;
+        }
+        let tick = self.newest_tick()?;
         let newest = self.histories.iter().filter_map(|history| history.newest());
         let published_at = newest.map(|frame| frame.published_at).max().unwrap_or_default();
         Some(Serving {
@@ -159,21 +210,18 @@ impl WorkerCore {
         let Some(session) = self.sessions[index].as_deref_mut() else {
             return;
         };
-        session.renew_allowance();
-        let (id, kind, has_messages) = (session.id, session.kind, session.reliable.has_messages());
-        if has_messages {
+        let id = session.id;
+        if session.reliable.has_messages() {
+            self.recognize_stock_peer(now, id);
             self.forward_messages(id);
         }
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let refused = self.send_reliable(now, index, id, out);
-            if !refused && kind == Some(PeerKind::Throng) {
-                self.send_snapshot(now, index, id, out);
+        let served = catch_unwind(AssertUnwindSafe(|| self.send_to_session(now, index, out)));
+        match served {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(%error, ?id, "reliable messages cannot go on");
+                self.end(now, id, LeaveReason::Abuse, out);
             }
-            refused
-        }));
-        match outcome {
-            Ok(false) => {}
-            Ok(true) => self.end(now, id, LeaveReason::Abuse, out),
             Err(_) => {
                 self.scratch = ReplicationScratch::new(&self.replication, &self.shared.protocol);
                 self.end(now, id, LeaveReason::Fault, out);
@@ -181,95 +229,66 @@ impl WorkerCore {
         }
     }
 
-    /// Sends what is due of the reliable messages; `true` when the session must end.
-    fn send_reliable(&mut self, now: Duration, index: usize, id: SessionId, out: &mut impl Transmit) -> bool {
+    /// Sends a session what is due: reliable messages, the answer to its hello, its snapshot.
+    fn send_to_session(
+        &mut self,
+        now: Duration,
+        index: usize,
+        out: &mut impl Transmit,
+    ) -> Result<(), GuardError> {
+        let (netcode, histories) = (&mut self.netcode, &self.histories);
         let Some(session) = self.sessions[index].as_deref_mut() else {
-            return false;
+            return Ok(());
         };
-        let Self { netcode, .. } = self;
-        let used_bytes = &mut session.used_bytes;
-        let emit = |packet: &[u8]| {
-            *used_bytes += packet.len() + NETCODE_OVERHEAD_BYTES_MAX;
+        let id = session.id;
+        let mut used_bytes = 0;
+        session.reliable.poll(now, RELIABLE_BYTES_PER_TICK, |packet| {
+            used_bytes += packet.len() + NETCODE_OVERHEAD_BYTES_MAX;
             send(netcode, id, now, packet, out);
+        })?;
+        let Some(replication) = &mut session.replication else {
+            return Ok(());
         };
-        Reliable::poll(&mut session.reliable, now, RELIABLE_BYTES_PER_TICK, emit).is_err()
-    }
-
-    fn send_snapshot(&mut self, now: Duration, index: usize, id: SessionId, out: &mut impl Transmit) {
-        let worker = self.worker;
-        let player = self
-            .histories
-            .iter()
-            .find_map(|history| history.newest()?.players.get(worker, id));
-        let (Some(player), Some(session)) = (player, self.sessions[index].as_deref_mut()) else {
-            return;
-        };
-        if !session.replication.is_acknowledged() {
+        if session.welcome_due
+            && let Some((tick, player)) = find_player(histories, self.worker, id)
+        {
             let tick_rate_hz = self.replication.tick_rate;
-            session.used_bytes += welcome(
-                &mut self.netcode,
-                id,
-                now,
-                player.player,
-                &self.histories,
+            let mut packet = [0; HELLO_BYTES_MAX];
+            let length = Welcome {
+                tick,
                 tick_rate_hz,
-                out,
-            );
+                player,
+            }
+            .write(&mut packet);
+            send(netcode, id, now, &packet[..length], out);
+            used_bytes += length + NETCODE_OVERHEAD_BYTES_MAX;
+            // Until it arrives, the client repeats its hello.
+            session.welcome_due = false;
         }
         let view = ReplicationView {
             config: &self.replication,
             protocol: &self.shared.protocol,
-            histories: &self.histories,
-            worker,
+            histories,
+            worker: self.worker,
             session: id,
         };
         let mut sink = Sink {
-            netcode: &mut self.netcode,
+            netcode,
             out,
             session: id,
             now,
         };
-        let used_bytes = std::mem::take(&mut session.used_bytes);
-        let written = session
-            .replication
-            .write(&mut self.scratch, &view, used_bytes, &mut sink);
-        self.count(&written);
-    }
-
-    fn count(&self, written: &Written) {
-        let counts = &self.shared.stats.core;
-        counts.snapshot_packets.add(u64::from(written.packets));
-        counts.snapshot_bytes.add(written.bytes as u64);
-        counts
-            .entities_sent
-            .add(u64::from(written.updates + written.entered));
-        counts.entities_deferred.add(u64::from(written.deferred));
-        counts.absolutes.add(u64::from(written.absolutes));
+        replication.write(&mut self.scratch, &view, used_bytes, &mut sink);
+        Ok(())
     }
 }
 
-/// Answers a hello until the client acknowledges a snapshot; returns the bytes sent.
-fn welcome(
-    netcode: &mut ServerNetcode,
-    id: SessionId,
-    now: Duration,
-    player: PlayerId,
-    histories: &[crate::frame::FrameHistory],
-    tick_rate_hz: u16,
-    out: &mut impl Transmit,
-) -> usize {
-    let Some(frame) = histories.iter().find_map(|history| history.newest()) else {
-        return 0;
-    };
-    let welcome = Welcome {
-        tick: frame.tick,
-        tick_rate_hz,
-        player,
-    };
-    let mut packet = [0; HELLO_BYTES_MAX];
-    let length = welcome.write(&mut packet);
-    send(netcode, id, now, &packet[..length], out);
-    length + NETCODE_OVERHEAD_BYTES_MAX
+/// Who a session is in the newest frames, and the tick of the frame that knows it.
+fn find_player(histories: &[FrameHistory], worker: u8, id: SessionId) -> Option<(Tick, PlayerId)> {
+    histories.iter().find_map(|history| {
+        let frame = history.newest()?;
+        Some((frame.tick, frame.players.get(worker, id)?.player))
+    })
 }
 
 /// Seals snapshot packets in the buffers from which they are sent.

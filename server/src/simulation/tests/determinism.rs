@@ -46,7 +46,7 @@ fn run(seed: u64, threads: usize) -> (Vec<Checksum>, u32) {
                 harness.worker.input(ToSimulation::Input {
                     key,
                     tick,
-                    view_tick_256: None,
+                    view: None,
                     arrived_at,
                     bytes,
                 });

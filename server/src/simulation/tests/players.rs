@@ -31,7 +31,7 @@ fn steer(harness: &mut Harness, key: SessionKey, tick: Tick, turn: f32) {
     assert!(harness.worker.input(ToSimulation::Input {
         key,
         tick,
-        view_tick_256: None,
+        view: None,
         arrived_at,
         bytes
     }));

@@ -49,7 +49,11 @@ impl Presence {
     #[inline]
     #[must_use]
     pub fn bits(&self, id_bits: u32) -> usize {
-        let used: u32 = self.words().iter().map(|&word| used_groups(word).count_ones()).sum();
+        let used: u32 = self
+            .words()
+            .iter()
+            .map(|&word| used_groups(word).count_ones())
+            .sum();
         count_bits(id_bits) as usize + self.groups + used as usize * GROUP
     }
 

@@ -6,7 +6,7 @@ use super::{
     SECTION_AGE_MAX, SHORT_ID_BITS_MIN, SectionHead, ShortId, SnapshotHeader, global_class,
 };
 use crate::protocol::PayloadKind;
-use crate::protocol::bits::BitWriter;
+use crate::protocol::bits::{BitWriter, FIELD_BITS_MAX};
 use crate::protocol::delta::{DeltaBits, write_absolute};
 use crate::protocol::pose::Pose;
 
@@ -115,6 +115,23 @@ impl<'a> SnapshotWriter<'a> {
                 .write(u64::from(is_other) | u64::from(age) << 1, exception_bits);
         }
         self.bits.write(delta.bits, delta.len.into());
+    }
+
+    /// Writes updates that all have the section's baseline, in a section that has neither exceptions nor
+    /// components.
+    #[inline(always)]
+    pub fn differences(&mut self, deltas: impl Iterator<Item = DeltaBits>) {
+        // Several short differences make one field.
+        let mut field = DeltaBits::default();
+        for delta in deltas {
+            if u32::from(field.len + delta.len) > FIELD_BITS_MAX {
+                self.bits.write(field.bits, field.len.into());
+                field = DeltaBits::default();
+            }
+            field.bits |= delta.bits << field.len;
+            field.len += delta.len;
+        }
+        self.bits.write(field.bits, field.len.into());
     }
 
     /// Writes an update without a baseline. Allowed where the section has exceptions or its age is 0.

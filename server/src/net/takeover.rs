@@ -1,0 +1,141 @@
+//! Who is the newest session of a client when several workers share one port.
+//!
+//! With one port per worker a client's token names its worker, and netcode lets a newer session take over
+//! an older one there. With `--udp-shared` the kernel spreads clients by a hash of both addresses: datagrams
+//! of one client address always reach the same worker, but a client that comes back from another address may
+//! reach another one. This registry lets the newer session end the older one across workers.
+//!
+//! Guarantees one live session per client id, the newest. Touched only when sessions begin and end, never
+//! per packet. Refuses to exist (costs nothing) while every worker has its own port.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use throng_shared::netcode::SessionId;
+
+use super::link::SessionKey;
+
+/// The client has a session that is as new, on another worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the client has a session that is as new or newer")]
+pub struct Outdated;
+
+/// The newest session of each client, shared by all workers.
+#[derive(Debug)]
+pub struct Takeovers {
+    newest: Mutex<HashMap<u64, (u64, SessionKey)>>,
+    evicted: Vec<Evictions>,
+}
+
+/// What one worker has to end.
+#[derive(Debug, Default)]
+struct Evictions {
+    any: AtomicBool,
+    sessions: Mutex<Vec<SessionId>>,
+}
+
+impl Takeovers {
+    /// For `workers` workers.
+    #[must_use]
+    pub fn new(workers: usize) -> Self {
+        Self {
+            newest: Mutex::default(),
+            evicted: (0..workers).map(|_| Evictions::default()).collect(),
+        }
+    }
+
+    /// Makes `key` the session of `client_id`, unless it has one with the same or a higher number. An older
+    /// session on another worker is to be ended there.
+    ///
+    /// # Errors
+    /// [`Outdated`]; the caller ends `key` at once.
+    pub fn claim(&self, client_id: u64, number: u64, key: SessionKey) -> Result<(), Outdated> {
+        let mut newest = lock(&self.newest);
+        let older = newest.get(&client_id).copied();
+        if older.is_some_and(|(other, _)| other >= number) {
+            return Err(Outdated);
+        }
+        newest.insert(client_id, (number, key));
+        drop(newest);
+        if let Some((_, older)) = older.filter(|(_, older)| older.worker != key.worker)
+            && let Some(evictions) = self.evicted.get(usize::from(older.worker))
+        {
+            lock(&evictions.sessions).push(older.session);
+            evictions.any.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Forgets the session of `client_id` if it is still `key`.
+    pub fn release(&self, client_id: u64, key: SessionKey) {
+        let mut newest = lock(&self.newest);
+        if newest.get(&client_id).is_some_and(|&(_, current)| current == key) {
+            newest.remove(&client_id);
+        }
+    }
+
+    /// Sessions that `worker` has to end, each once.
+    pub fn take_evicted(&self, worker: u8) -> Vec<SessionId> {
+        match self.evicted.get(usize::from(worker)) {
+            Some(evictions) if evictions.any.swap(false, Ordering::AcqRel) => {
+                std::mem::take(&mut *lock(&evictions.sessions))
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Nothing under these locks can panic half-way, so a poisoned one still guards sound state.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(worker: u8, index: u32) -> SessionKey {
+        SessionKey {
+            worker,
+            session: SessionId { index, generation: 0 },
+        }
+    }
+
+    #[test]
+    fn a_newer_session_ends_the_older_one_on_its_worker_once() {
+        let takeovers = Takeovers::new(2);
+        takeovers.claim(7, 1, key(0, 4)).unwrap();
+        takeovers.claim(7, 2, key(1, 9)).unwrap();
+        assert_eq!(takeovers.take_evicted(0), [key(0, 4).session]);
+        assert!(takeovers.take_evicted(0).is_empty() && takeovers.take_evicted(1).is_empty());
+    }
+
+    #[test]
+    fn the_same_or_an_older_token_does_not_take_over() {
+        let takeovers = Takeovers::new(2);
+        takeovers.claim(7, 5, key(0, 4)).unwrap();
+        assert_eq!(takeovers.claim(7, 5, key(1, 1)), Err(Outdated));
+        assert_eq!(takeovers.claim(7, 4, key(1, 1)), Err(Outdated));
+        assert!(takeovers.take_evicted(0).is_empty());
+    }
+
+    #[test]
+    fn only_the_current_session_releases_its_client() {
+        let takeovers = Takeovers::new(2);
+        takeovers.claim(7, 1, key(0, 4)).unwrap();
+        takeovers.claim(7, 2, key(1, 9)).unwrap();
+        takeovers.release(7, key(0, 4));
+        assert_eq!(takeovers.claim(7, 2, key(0, 5)), Err(Outdated));
+        takeovers.release(7, key(1, 9));
+        takeovers.claim(7, 1, key(0, 5)).unwrap();
+    }
+
+    #[test]
+    fn on_its_own_worker_netcode_has_ended_the_older_session() {
+        let takeovers = Takeovers::new(1);
+        takeovers.claim(7, 1, key(0, 4)).unwrap();
+        takeovers.claim(7, 2, key(0, 5)).unwrap();
+        assert!(takeovers.take_evicted(0).is_empty());
+    }
+}
