@@ -179,7 +179,9 @@ impl Workers {
         let run = move || {
             pin(index, cpu);
             // Without an app, there is nothing to serve.
-            let Ok(Seated { worker, shutdown }) = worker.recv() else { return };
+            let Ok(Seated { worker, shutdown }) = worker.recv() else {
+                return;
+            };
             if catch_unwind(AssertUnwindSafe(|| worker.run(&stop))).is_err() {
                 // Its clients are lost; better a restart than a server that serves a part of its players.
                 tracing::error!(worker = index, "a net worker panicked: the server stops");

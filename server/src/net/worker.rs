@@ -215,7 +215,10 @@ impl Worker {
 
 /// Seconds since 1970 at the clock's origin, when `now` is the time since it: follows a system clock that is
 /// set anew, by which tokens are issued.
-#[expect(clippy::disallowed_methods, reason = "the edge at which the system's time comes in")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge at which the system's time comes in"
+)]
 fn unix_origin_s(now: Duration) -> u64 {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     unix.saturating_sub(now).as_secs()

@@ -121,6 +121,7 @@ impl SimServer {
             let shared = WorkerShared {
                 protocol: Arc::clone(&protocol),
                 directory: Arc::clone(&directory),
+                takeovers: None,
                 stats: Arc::clone(&stats[usize::from(worker)]),
             };
             let config = WorkerCoreConfig {
