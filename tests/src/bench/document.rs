@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use super::budgets;
 use super::chart::{Axis, Chart, Scale, Series, Weight};
 use super::peers;
 use super::results::{RowResult, Run, Spread, cpu};
@@ -34,6 +35,7 @@ decodes every snapshot. Cells show **min / median / max** of the runs.
 pub fn assemble(measured: &[Measured<'_>]) -> String {
     let mut text = INTRODUCTION.to_owned();
     provenance(&mut text, measured);
+    text.push_str(&budgets::table(measured));
     text.push_str(
         "\n## The crowd\n\nEvery client owns one entity; all of them move and turn every tick, 20 Hz.\n",
     );

@@ -12,7 +12,7 @@ use clap::Parser;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "bench", version)]
 pub struct BenchFlags {
-    /// Measure only rows whose name contains this; may be given several times.
+    /// Measure only the row of this name, or all whose names contain it; may be given several times.
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
 
@@ -57,9 +57,41 @@ impl BenchFlags {
         }
     }
 
-    /// Whether a row of this name is wanted.
+    /// Whether a row of this name, one of `names`, is wanted.
     #[must_use]
-    pub fn wants(&self, name: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|part| name.contains(part.as_str()))
+    pub fn wants(&self, name: &str, names: &[&str]) -> bool {
+        let matches = |part: &String| {
+            // A whole name means that row alone, though it may be the beginning of others.
+            if names.contains(&part.as_str()) {
+                name == part
+            } else {
+                name.contains(part.as_str())
+            }
+        };
+        self.only.is_empty() || self.only.iter().any(matches)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_name_selects_one_row_and_a_part_many() {
+        let names = ["crowd-60-20", "crowd-60-200", "static"];
+        let wanted = |only: &[&str]| {
+            let line = ["bench"]
+                .into_iter()
+                .chain(only.iter().flat_map(|part| ["--only", part]));
+            let flags = BenchFlags::parse_from(line);
+            names
+                .into_iter()
+                .filter(|name| flags.wants(name, &names))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(wanted(&["crowd-60-20"]), ["crowd-60-20"]);
+        assert_eq!(wanted(&["crowd"]), ["crowd-60-20", "crowd-60-200"]);
+        assert_eq!(wanted(&["static", "200"]), ["crowd-60-200", "static"]);
+        assert_eq!(wanted(&[]), names);
     }
 }

@@ -3,6 +3,7 @@
 //! Each run is a fresh server process and a fresh swarm process. A row's results replace only that row's
 //! file, and the document is assembled from all files, so that one row can be measured again alone.
 
+pub mod budgets;
 pub mod chart;
 pub mod document;
 pub mod flags;
@@ -28,7 +29,8 @@ use rows::Row;
 /// Does what the command line asks for.
 pub fn run(flags: &BenchFlags) -> Result<()> {
     let rows = rows::all();
-    let wanted: Vec<&Row> = rows.iter().filter(|row| flags.wants(&row.name)).collect();
+    let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    let wanted: Vec<&Row> = rows.iter().filter(|row| flags.wants(&row.name, &names)).collect();
     let mut out = io::stdout();
     if flags.list {
         for row in wanted {

@@ -145,6 +145,8 @@ fn field<const N: usize, T>(bytes: &[u8], at: usize, read: impl Fn([u8; N]) -> T
 /// What a comparison found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Findings {
+    /// Entities in the server's log of the tick.
+    pub logged: u64,
     /// Entities whose values were compared.
     pub compared: u64,
     /// Fields that differ, and current entities that the server does not know.
@@ -154,6 +156,7 @@ pub struct Findings {
 impl Findings {
     /// Adds another comparison's findings.
     pub fn add(&mut self, other: Self) {
+        self.logged = self.logged.max(other.logged);
         self.compared += other.compared;
         self.wrong += other.wrong;
     }
@@ -162,7 +165,10 @@ impl Findings {
 /// Compares a mirror at the audited tick with the server's rows.
 #[must_use]
 pub fn compare(audited: &AuditedTick, believed: &[Believed]) -> Findings {
-    let mut findings = Findings::default();
+    let mut findings = Findings {
+        logged: audited.rows.len() as u64,
+        ..Findings::default()
+    };
     for entity in believed {
         let Some((pose, changed)) = audited.rows.get(&entity.global.0) else {
             // An entity that is gone may linger until its leave arrives; one updated at this tick may not.
@@ -240,6 +246,7 @@ mod tests {
         assert_eq!(
             compare(&audited, &right),
             Findings {
+                logged: 3,
                 compared: 2,
                 wrong: 0
             }
@@ -248,6 +255,7 @@ mod tests {
         assert_eq!(
             compare(&audited, &at_rest_and_wrong),
             Findings {
+                logged: 3,
                 compared: 1,
                 wrong: 2
             },

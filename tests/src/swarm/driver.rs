@@ -26,6 +26,9 @@ use super::wheel::Wheel;
 const CONNECTING_MAX: u32 = 256;
 /// One bot in this many audits.
 const AUDIT_EVERY: u32 = 100;
+/// Entities of a log that the server encodes in passing. A larger one is asked for less often, in proportion:
+/// the audit must not become the load that is measured.
+const AUDIT_ENTITIES: u64 = 10_000;
 /// Ticks before the newest at which mirrors are audited: by then every part has arrived.
 const AUDIT_BEHIND: u32 = 2;
 const EVENTS: usize = 1_024;
@@ -74,6 +77,7 @@ pub struct Driver {
     origin: Instant,
     watch: Watch,
     asked_at: Duration,
+    audited_at: Duration,
     ask_every: Duration,
     stats: Option<Box<StatsReport>>,
     /// Where the bots write.
@@ -125,6 +129,7 @@ impl Driver {
             origin: start_clock(),
             watch: parts.watch,
             asked_at: Duration::ZERO,
+            audited_at: Duration::ZERO,
             ask_every: parts.ask_every,
             stats: None,
             shared: parts.shared,
@@ -328,6 +333,11 @@ impl Driver {
     }
 
     fn ask_audit(&mut self) {
+        let pause = self.ask_every * self.findings.logged.div_ceil(AUDIT_ENTITIES).saturating_sub(1) as u32;
+        if self.now() < self.audited_at + pause {
+            return;
+        }
+        self.audited_at = self.now();
         let auditors = || self.bots.iter().flatten().filter_map(Bot::audit);
         let Some(newest) = auditors().filter_map(|log| log.newest()).max() else {
             return;
