@@ -9,7 +9,7 @@ use throng_shared::protocol::ids::Slot;
 use throng_shared::tick::Tick;
 
 /// Baselines up to this many ticks old are cached.
-pub(super) const CACHED_AGE_MAX: u32 = 8;
+const CACHED_AGE_MAX: u32 = 8;
 
 /// What is to be said of an entity to those who have its state of a given tick.
 ///

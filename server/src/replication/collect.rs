@@ -8,7 +8,7 @@ use throng_shared::protocol::ids::Slot;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::snapshot::{EXCEPTION_BITS, Enter, Presence, ShortId, enter_bits};
 
-use super::cache::{CACHED_AGE_MAX, Change, EncodeCache};
+use super::cache::{Change, EncodeCache};
 use super::components::{Encoded, Viewer, Viewers};
 use super::known::{Known, KnownEntry};
 use crate::frame::{Frame, FrameHistory, Row};
@@ -184,13 +184,16 @@ impl Queue {
                 let change = if let Some(change) = cache.find(tick, age, slot) {
                     hits += 1;
                     change
-                } else if !known.confirmed.contains(id) {
-                    plan.has_components |= self.push_enter(id, entry, input, refused);
-                    continue;
-                } else if let Some(change) = input.change(entry, cache) {
-                    change
                 } else {
-                    continue;
+                    let row = input.frame.row(slot);
+                    let Some(row) = row.filter(|row| row.changed.is_after(entry.sent)) else {
+                        continue;
+                    };
+                    if !known.confirmed.contains(id) {
+                        plan.has_components |= self.push_enter(id, slot, row, input, refused);
+                        continue;
+                    }
+                    input.change(row, slot, age, cache)
                 };
                 let is_sent = change.unchanged() >= tick.since(entry.sent) as u32;
                 if is_sent || input.is_thinned(id, slot) {
@@ -229,17 +232,17 @@ impl Queue {
         self.plans.push(plan);
     }
 
-    /// Adds an enter, unless its newest state was sent; answers whether it has components.
+    /// Adds an enter; answers whether it has components.
     #[cold]
     #[inline(never)]
-    fn push_enter(&mut self, id: usize, entry: &KnownEntry, input: &Collect<'_>, refused: &mut u64) -> bool {
-        let slot = entry.key.slot();
-        let Some(row) = input.frame.row(slot) else {
-            return false;
-        };
-        if !row.changed.is_after(entry.sent) {
-            return false;
-        }
+    fn push_enter(
+        &mut self,
+        id: usize,
+        slot: Slot,
+        row: &Row,
+        input: &Collect<'_>,
+        refused: &mut u64,
+    ) -> bool {
         let identity = input.frame.identity(slot);
         let enter = Enter {
             id: ShortId(id as u16),
@@ -295,19 +298,12 @@ impl Collect<'_> {
         self.is_thinning && self.distances2[id] > self.far2 && (self.frame.tick.0 ^ slot.0) & 3 != 0
     }
 
-    /// The change since the state that the client confirmed, also put into the cache. None when the newest
-    /// state was sent.
+    /// The change of an entity within the last `age` ticks, also put into the cache.
     #[inline(never)]
-    fn change(&self, entry: &KnownEntry, cache: &mut EncodeCache) -> Option<Change> {
-        let (tick, slot) = (self.frame.tick, entry.key.slot());
-        let row = self.frame.row(slot)?;
-        let age = tick.since(entry.acked) as u32;
-        if age > CACHED_AGE_MAX && !row.changed.is_after(entry.sent) {
-            return None;
-        }
+    fn change(&self, row: &Row, slot: Slot, age: u32, cache: &mut EncodeCache) -> Change {
         let change = self.encode(row, slot, age);
-        cache.put(tick, age, slot, change);
-        Some(change)
+        cache.put(self.frame.tick, age, slot, change);
+        change
     }
 
     fn encode(&self, row: &Row, slot: Slot, age: u32) -> Change {

@@ -13,9 +13,9 @@
 //! Refuses to know sockets, encryption and other clients; what clients share (encodings, buffers)
 //! is in the worker's [`ReplicationScratch`].
 //!
-//! In the order of work: `interest` decides who is known, `collect` what has to be said of whom,
-//! `select` what fits the budget, `pack` writes packets, `sent` remembers them until their fate is
-//! known, `known` holds the result.
+//! In the order of work: `interest` decides who is known (by `marks` and `ranks`), `collect` what has
+//! to be said of whom (by the `cache`), `select` what fits the `budget`, `pack` writes packets, `sent`
+//! remembers them until their fate is known. `known` holds the result, `client` conducts.
 
 mod budget;
 mod cache;

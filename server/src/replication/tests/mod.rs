@@ -5,7 +5,8 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 
 use throng_client::mirror::{Mirror, MirrorConfig, Received};
-use throng_shared::protocol::ids::GlobalId;
+use throng_shared::limits::PAYLOAD_BYTES_MAX;
+use throng_shared::protocol::ids::{GlobalId, SourceId};
 use throng_shared::protocol::input::SnapshotAck;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
@@ -189,26 +190,20 @@ impl Session {
     }
 
     fn serve(&mut self, at: usize) {
+        let histories = [std::mem::take(&mut self.history[0])];
+        self.serve_with(at, &histories);
+        [self.history[0]] = histories;
+    }
+
+    fn serve_with(&mut self, at: usize, histories: &[FrameHistory]) {
         let client = &mut self.clients[at];
         for ack in client.up.receive(self.step) {
             client.replication.acknowledge(ack);
         }
-        let view = ReplicationView {
-            config: &self.config,
-            protocol: &self.protocol,
-            histories: &self.history,
-            worker: 0,
-            session: self.world.players[at].session,
-        };
-        let mut sink = Packets {
-            buffer: vec![0; 1_175],
-            packets: Vec::new(),
-        };
-        let written = client.replication.write(&mut self.scratch, &view, 0, &mut sink);
-        assert_eq!(written.packets as usize, sink.packets.len());
-        assert_eq!(written.bytes, sink.packets.iter().map(Vec::len).sum::<usize>());
-        client.bytes += written.bytes + sink.packets.len() * 25;
-        sink.packets
+        let packets = self.write(at, histories);
+        let client = &mut self.clients[at];
+        client.bytes += packets.iter().map(|packet| packet.len() + 25).sum::<usize>();
+        packets
             .iter()
             .for_each(|packet| client.down.send(self.step, packet, &mut self.random));
         for packet in client.down.receive(self.step) {
@@ -221,6 +216,26 @@ impl Session {
         if let Some(ack) = client.mirror.ack() {
             client.up.send(self.step, &ack, &mut self.random);
         }
+    }
+
+    fn write(&mut self, at: usize, histories: &[FrameHistory]) -> Vec<Vec<u8>> {
+        let view = ReplicationView {
+            config: &self.config,
+            protocol: &self.protocol,
+            histories,
+            worker: 0,
+            session: self.world.players[at].session,
+        };
+        let mut sink = Packets {
+            buffer: vec![0; PAYLOAD_BYTES_MAX],
+            packets: Vec::new(),
+        };
+        let written = self.clients[at]
+            .replication
+            .write(&mut self.scratch, &view, 0, &mut sink);
+        assert_eq!(written.packets as usize, sink.packets.len());
+        assert_eq!(written.bytes, sink.packets.iter().map(Vec::len).sum::<usize>());
+        sink.packets
     }
 
     fn compare(&mut self, at: usize) {
@@ -484,4 +499,84 @@ fn far_entities_are_thinned_out_when_asked() {
     };
     let (all, half) = (updated(1.0), updated(0.5));
     assert!(half * 10 < all * 7, "{half} of {all}");
+}
+
+#[test]
+fn a_lying_client_harms_only_itself() {
+    for seed in 0..4 {
+        let mut session = Session::new(Setting::new(seed));
+        for _ in 0..200 {
+            let lie = SnapshotAck {
+                newest: session.random.next() as u16 & 0xff,
+                bits: session.random.next(),
+            };
+            session.clients[0].replication.acknowledge(lie);
+            session.step += 1;
+            let frame = session.world.step();
+            session.history[0].push(frame);
+            let histories = [std::mem::take(&mut session.history[0])];
+            session.write(0, &histories);
+            [session.history[0]] = histories;
+            for at in 1..session.clients.len() {
+                session.serve(at);
+                session.compare(at);
+            }
+        }
+    }
+}
+
+/// Two simulations in one session, the second some ticks behind the first.
+#[test]
+fn frames_of_two_simulations_are_merged() {
+    let setting = Setting::new(7).lossy(0.1, 1, 2);
+    let mut session = Session::new(setting);
+    let mut second = World::neighbour(SourceId(5), &session.world, 60);
+    let mut second_history = FrameHistory::default();
+    let mut seen = [0, 0];
+    for step in 0..260 {
+        session.step += 1;
+        if step == 200 {
+            session.world.is_still = true;
+            second.is_still = true;
+            session
+                .clients
+                .iter_mut()
+                .for_each(|client| (client.down.loss, client.up.loss) = (0.0, 0.0));
+        }
+        let frame = session.world.step();
+        session.history[0].push(frame);
+        // It lags by a changing number of ticks.
+        while (session.world.tick - step / 8 % 5).is_after(second.tick) {
+            for (there, here) in second.players.iter_mut().zip(&session.world.players) {
+                (there.row.eye, there.row.team) = (here.row.eye, here.row.team);
+            }
+            second_history.push(second.step());
+        }
+        let histories = [
+            std::mem::take(&mut session.history[0]),
+            std::mem::take(&mut second_history),
+        ];
+        for at in 0..session.clients.len() {
+            session.serve_with(at, &histories);
+            for entity in session.clients[at].mirror.entities() {
+                let worlds = [&session.world, &second];
+                let found = worlds.map(|world| world.past.get(&entity.tick.0)?.entities.get(&entity.global));
+                let then = found[0].or(found[1]).unwrap();
+                assert_eq!(then.pose, entity.pose, "step {step}, {}", entity.global);
+                seen[usize::from(found[0].is_none())] += 1;
+            }
+        }
+        let [first, other] = histories;
+        (session.history[0], second_history) = (first, other);
+    }
+    assert!(seen[0] > 1_000 && seen[1] > 1_000, "{seen:?}");
+    for (at, client) in session.clients.iter().enumerate() {
+        let mirrored: BTreeSet<GlobalId> = client.mirror.entities().map(|entity| entity.global).collect();
+        for (world, player) in [(&session.world, at), (&second, at)] {
+            assert!(world.within(player, 1.0).is_subset(&mirrored));
+        }
+        let reach = crate::space::REACH_FACTOR;
+        let all: BTreeSet<GlobalId> = &session.world.within(at, reach) | &second.within(at, reach);
+        assert!(mirrored.is_subset(&all));
+    }
 }

@@ -128,31 +128,53 @@ pub(super) struct World {
     pub(super) past: BTreeMap<u32, Past>,
     next_global: u64,
     pub(super) is_still: bool,
+    /// Whether players act through an entity of this world.
+    is_home: bool,
 }
 
 impl World {
     pub(super) fn new(seed: u64, tick: Tick, side: f32, entities: usize, players: u32, radius: f32) -> Self {
-        let mut world = Self {
+        let mut world = Self::empty(seed, tick, side, SourceId(0));
+        for player in 1..=players {
+            world.add_player(player, radius);
+        }
+        world.populate(entities);
+        world
+    }
+
+    /// A simulation in which players only look, from where they are in another one.
+    pub(super) fn neighbour(source: SourceId, home: &Self, entities: usize) -> Self {
+        let mut world = Self::empty(u64::from(source.0), home.tick, home.side, source);
+        world.is_home = false;
+        world.players = home.players.clone();
+        world.players.iter_mut().for_each(|player| player.area = None);
+        world.populate(entities);
+        world
+    }
+
+    fn empty(seed: u64, tick: Tick, side: f32, source: SourceId) -> Self {
+        Self {
             random: Random(seed),
             tick,
             side,
             slots: SlotTable::default(),
-            writer: FrameWriter::new(SourceId(0)),
+            writer: FrameWriter::new(source),
             index: SpatialIndex::default(),
             areas: AreaTable::default(),
             entities: BTreeMap::new(),
             players: Vec::new(),
             past: BTreeMap::new(),
-            next_global: 1,
+            // Unique among worlds: the lowest bits of the number before it is shifted.
+            next_global: 1 + u64::from(source.0),
             is_still: false,
-        };
-        for player in 1..=players {
-            world.add_player(player, radius);
+            is_home: true,
         }
+    }
+
+    fn populate(&mut self, entities: usize) {
         for _ in 0..entities {
-            world.spawn(PlayerId::NOBODY);
+            self.spawn(PlayerId::NOBODY);
         }
-        world
     }
 
     fn add_player(&mut self, player: u32, radius: f32) {
@@ -255,7 +277,7 @@ impl World {
         self.index.freeze(&mut cells);
         let mut table = self.writer.spare_players();
         for player in &mut self.players {
-            let own = self.entities.get(&player.own);
+            let own = self.entities.get(&player.own).filter(|_| self.is_home);
             player.row.entity = own.map(|own| own.slot);
             player.row.eye = own.map_or(player.row.eye, |own| own.position);
             player.row.last_input = self.tick - 1;
@@ -328,7 +350,7 @@ impl World {
             .filter(|&at| !self.entities.contains_key(&self.players[at].own))
             .collect();
         for at in dead {
-            if self.random.chance(0.05) {
+            if self.is_home && self.random.chance(0.05) {
                 self.players[at].own = self.spawn(self.players[at].row.player);
             }
         }

@@ -1,0 +1,256 @@
+//! Replication's memory: nothing is allocated per client and tick, and a client takes 16 KiB at most.
+//!
+//! Measured with an allocator that counts, around the calls that a net worker and a client make.
+#![expect(unsafe_code, reason = "a global allocator cannot be written without it")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use glam::Vec2;
+use throng_client::mirror::{Mirror, MirrorConfig};
+use throng_server::frame::{Frame, FrameHistory, FrameWriter, Identity, PlayerRow};
+use throng_server::replication::{
+    ClientReplication, PacketSink, ReplicationConfig, ReplicationScratch, ReplicationView,
+};
+use throng_server::space::{AreaKey, AreaTable, SpatialIndex};
+use throng_shared::limits::PAYLOAD_BYTES_MAX;
+use throng_shared::netcode::SessionId;
+use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
+use throng_shared::protocol::pose::Pose;
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::tick::Tick;
+
+struct Counting;
+
+thread_local! {
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    // Without a thread-local (a thread that ends) there is nothing to be measured.
+    let _ = HELD.try_with(|held| held.set(held.get() + bytes));
+    if bytes > 0 {
+        let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
+    }
+}
+
+// SAFETY: every call goes to the system's allocator with unchanged arguments.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: the caller's guarantees are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: the caller's guarantees are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const RADIUS: f32 = 50.0;
+
+/// Entities that circle around places on a grid; the first of them have players.
+struct World {
+    tick: Tick,
+    places: Vec<Vec2>,
+    writer: FrameWriter,
+    index: SpatialIndex,
+    areas: AreaTable,
+    keys: Vec<Option<AreaKey>>,
+}
+
+impl World {
+    fn new(entities: usize, players: usize, spacing: f32) -> Self {
+        let columns = (entities as f32).sqrt().ceil() as usize;
+        let mut world = Self {
+            tick: Tick(1),
+            places: Vec::new(),
+            writer: FrameWriter::new(SourceId(0)),
+            index: SpatialIndex::default(),
+            areas: AreaTable::default(),
+            keys: vec![None; players],
+        };
+        for entity in 0..entities {
+            let place = Vec2::new((entity % columns) as f32, (entity / columns) as f32) * spacing;
+            let identity = Identity {
+                global: GlobalId(entity as u64 + 1),
+                importance: 1,
+                ..Identity::default()
+            };
+            world.places.push(place);
+            let pose = world.pose(entity);
+            world
+                .writer
+                .insert(Slot(entity as u32), identity, pose, world.tick);
+            world.index.insert(Slot(entity as u32), pose.x, pose.y);
+        }
+        world
+    }
+
+    fn eye(&self, entity: usize) -> Vec2 {
+        let angle = self.tick.0 as f32 * 0.05 + entity as f32;
+        self.places[entity] + Vec2::from_angle(angle) * 9.0
+    }
+
+    fn pose(&self, entity: usize) -> Pose {
+        let eye = self.eye(entity) * 100.0;
+        Pose {
+            x: eye.x as i32,
+            y: eye.y as i32,
+            yaw: (self.tick.0 % 1_024) as u16,
+            ..Pose::default()
+        }
+    }
+
+    fn step(&mut self) -> Arc<Frame> {
+        self.tick = self.tick.next();
+        for entity in 0..self.places.len() {
+            let (slot, pose) = (Slot(entity as u32), self.pose(entity));
+            self.writer.set_pose(slot, pose, self.tick);
+            self.index.place(slot, pose.x, pose.y, self.tick);
+        }
+        self.index.settle(self.tick);
+        let mut cells = self.writer.spare_index();
+        self.index.freeze(&mut cells);
+        for player in 0..self.keys.len() {
+            let key = AreaKey::follow(self.eye(player), RADIUS, self.keys[player]);
+            self.areas.exchange(self.keys[player], key);
+            self.keys[player] = key;
+        }
+        self.areas
+            .list_stale(&self.index)
+            .iter_mut()
+            .for_each(|stale| stale.build(&self.index));
+        self.areas.take_built();
+        let mut players = self.writer.spare_players();
+        for (player, &key) in self.keys.iter().enumerate() {
+            let row = PlayerRow {
+                generation: 0,
+                player: PlayerId(player as u32 + 1),
+                entity: Some(Slot(player as u32)),
+                eye: self.eye(player),
+                radius: RADIUS,
+                team: TeamId::NONE,
+                last_input: self.tick - 1,
+                margin_16: 0,
+                area: Arc::clone(self.areas.get(key)),
+            };
+            players.insert(0, session(player), row);
+        }
+        self.writer.publish(self.tick, Duration::ZERO, cells, players)
+    }
+}
+
+fn session(player: usize) -> SessionId {
+    SessionId {
+        index: player as u32,
+        generation: 0,
+    }
+}
+
+/// Decodes every packet where it is written.
+struct Direct<'a> {
+    buffer: [u8; PAYLOAD_BYTES_MAX],
+    mirror: &'a mut Mirror,
+}
+
+impl PacketSink for Direct<'_> {
+    fn begin(&mut self) -> Option<&mut [u8]> {
+        Some(&mut self.buffer)
+    }
+
+    fn commit(&mut self, len: usize) {
+        self.mirror.receive(&self.buffer[..len], &mut ()).unwrap();
+    }
+}
+
+struct Session {
+    world: World,
+    config: ReplicationConfig,
+    protocol: Protocol,
+    scratch: ReplicationScratch,
+    histories: [FrameHistory; 1],
+    clients: Vec<ClientReplication>,
+    mirrors: Vec<Mirror>,
+}
+
+impl Session {
+    fn new(world: World) -> Self {
+        let (config, protocol) = (ReplicationConfig::default(), Protocol::default());
+        let mirror = MirrorConfig {
+            tick_rate: 20,
+            components: 0,
+            tick: world.tick,
+        };
+        let players = world.keys.len();
+        Self {
+            scratch: ReplicationScratch::new(&config, &protocol),
+            histories: [FrameHistory::default()],
+            clients: (0..players).map(|_| ClientReplication::new(&config)).collect(),
+            mirrors: (0..players).map(|_| Mirror::new(&mirror)).collect(),
+            world,
+            config,
+            protocol,
+        }
+    }
+
+    /// A tick; answers how often serving the clients allocated.
+    fn step(&mut self) -> usize {
+        let frame = self.world.step();
+        self.histories[0].push(frame);
+        let before = CALLS.get();
+        for (player, (client, mirror)) in self.clients.iter_mut().zip(&mut self.mirrors).enumerate() {
+            let view = ReplicationView {
+                config: &self.config,
+                protocol: &self.protocol,
+                histories: &self.histories,
+                worker: 0,
+                session: session(player),
+            };
+            let ack = mirror.ack();
+            let mut sink = Direct {
+                buffer: [0; PAYLOAD_BYTES_MAX],
+                mirror,
+            };
+            ack.into_iter().for_each(|ack| client.acknowledge(ack));
+            client.write(&mut self.scratch, &view, 0, &mut sink);
+        }
+        CALLS.get() - before
+    }
+}
+
+#[test]
+fn the_steady_state_allocates_nothing() {
+    let mut session = Session::new(World::new(400, 100, 18.0));
+    let warm_up: usize = (0..150).map(|_| session.step()).sum();
+    assert!(warm_up > 0, "the counter counts");
+    let entered = session.scratch.counters().enters;
+    let steady: usize = (0..150).map(|_| session.step()).sum();
+    assert_eq!(steady, 0);
+    let counters = session.scratch.counters();
+    assert!(counters.enters > entered, "entities come and go");
+    assert!(session.clients.iter().all(|client| client.known_count() > 5));
+    assert_eq!(counters.deferred, 0);
+}
+
+#[test]
+fn a_client_takes_sixteen_kibibytes_at_most() {
+    let mut session = Session::new(World::new(400, 20, 1.0));
+    (0..40).for_each(|_| {
+        session.step();
+    });
+    assert!(session.clients.iter().all(|client| client.known_count() == 255));
+    let before = HELD.get();
+    let clients = session.clients.len();
+    session.clients.clear();
+    let bytes = (before - HELD.get()) as usize / clients + size_of::<ClientReplication>();
+    assert!((4_096..=16 * 1_024).contains(&bytes), "{bytes} bytes");
+}
