@@ -14,6 +14,8 @@
 mod payload;
 mod serve;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,0 +1,386 @@
+//! A worker's core between clients made of netcode alone and simulations made of links alone.
+
+mod greeting;
+mod inputs;
+mod serving;
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bevy_app::App;
+use glam::Vec2;
+use serde::{Deserialize, Serialize};
+use throng_shared::netcode::{
+    ClientNetcode, ClientReceived, ConnectToken, Entropy, PROTOCOL_ID, SEAL_HEAD_BYTES, ServerNetcodeConfig,
+    TokenRequest,
+};
+use throng_shared::protocol::PayloadKind;
+use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX, Hello};
+use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
+use throng_shared::protocol::input::{INPUT_PACKET_BYTES_MAX, InputBytes, InputPacket, PlayerInput};
+use throng_shared::protocol::pose::Pose;
+use throng_shared::protocol::registry::{Protocol, ProtocolAppExt};
+use throng_shared::tick::Tick;
+
+use super::{WorkerCore, WorkerCoreConfig, WorkerShared};
+use crate::frame::{FrameWriter, Identity, PlayerRow};
+use crate::net::assign::WorkerLoad;
+use crate::net::claims::{PlayerName, SessionClaims};
+use crate::net::directory::Directory;
+use crate::net::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, SimulationLink, ToSimulation, link};
+use crate::net::stats::WorkerStats;
+use crate::net::takeover::Takeovers;
+use crate::net::transmit::{DATAGRAM_BUFFER_BYTES, Transmit};
+use crate::observe::WorkerReport;
+use crate::replication::ReplicationConfig;
+
+const UNIX_S: u64 = 1_800_000_000;
+const TICK: Duration = Duration::from_millis(50);
+const KEY: [u8; 32] = [7; 32];
+
+/// An input whose validation can be made to refuse, and to panic: a defect of ours.
+#[derive(Serialize, Deserialize, Clone, Default)]
+struct Thrust(u8);
+
+const INVALID: u8 = 254;
+const FATAL: u8 = 255;
+
+impl PlayerInput for Thrust {
+    fn validate(&self) -> Result<(), &'static str> {
+        match self.0 {
+            INVALID => Err("invalid"),
+            FATAL => panic!("a defect in one session's processing"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn protocol() -> Protocol {
+    let mut app = App::empty();
+    app.input::<Thrust>();
+    app.world().resource::<Protocol>().clone()
+}
+
+/// Collects what is sent.
+struct Outgoing {
+    buffer: [u8; DATAGRAM_BUFFER_BYTES],
+    sent: Vec<(SocketAddr, Vec<u8>)>,
+}
+
+impl Transmit for Outgoing {
+    fn begin(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    fn commit(&mut self, to: SocketAddr, range: Range<usize>) {
+        self.sent.push((to, self.buffer[range].to_vec()));
+    }
+}
+
+/// A client below everything but netcode.
+struct Peer {
+    netcode: ClientNetcode,
+    address: SocketAddr,
+    /// Payloads received and not looked at.
+    inbox: Vec<Vec<u8>>,
+    is_ended: bool,
+}
+
+impl Peer {
+    /// First bytes of what was received.
+    fn kinds(&self) -> Vec<u8> {
+        self.inbox.iter().map(|payload| payload[0]).collect()
+    }
+
+    fn goodbye(&self) -> Option<Goodbye> {
+        self.inbox.iter().find_map(|payload| Goodbye::read(payload).ok())
+    }
+
+    fn count(&self, kind: u8) -> usize {
+        self.kinds().iter().filter(|&&other| other == kind).count()
+    }
+}
+
+/// A simulation's end of the link, and what it makes frames of.
+struct Simulation {
+    link: SimulationLink,
+    writer: FrameWriter,
+    tick: Tick,
+    /// Sessions in its frames, each with an entity of its own.
+    players: Vec<SessionKey>,
+}
+
+impl Simulation {
+    /// What it was told since the last time.
+    fn drain(&mut self) -> Vec<ToSimulation> {
+        let told: Vec<_> = self.link.drain().collect();
+        for value in &told {
+            match value {
+                ToSimulation::Joined {
+                    key,
+                    kind: PeerKind::Throng,
+                    ..
+                } => self.join(*key),
+                ToSimulation::Left { key, .. } => self.players.retain(|other| other != key),
+                _ => {}
+            }
+        }
+        told
+    }
+
+    fn join(&mut self, key: SessionKey) {
+        self.players.push(key);
+        let slot = Slot(key.session.index);
+        let identity = Identity {
+            global: GlobalId(u64::from(slot.0) + 1),
+            owner: PlayerId(slot.0 + 1),
+            team: TeamId::NONE,
+            importance: 1,
+        };
+        if self.writer.row(slot).is_none() {
+            self.writer
+                .insert(slot, identity, Pose::default(), self.tick.next());
+        }
+    }
+
+    fn publish(&mut self, now: Duration) {
+        self.tick = self.tick.next();
+        let mut table = self.writer.spare_players();
+        for key in &self.players {
+            let row = PlayerRow {
+                generation: 0,
+                player: PlayerId(key.session.index + 1),
+                entity: Some(Slot(key.session.index)),
+                eye: Vec2::ZERO,
+                radius: 10.0,
+                team: TeamId::NONE,
+                last_input: Tick(0),
+                margin_16: 0,
+                area: Arc::default(),
+            };
+            table.insert(key.worker, key.session, row);
+        }
+        let index = self.writer.spare_index();
+        let frame = self.writer.publish(self.tick, now, index, table);
+        self.link.publish(&frame);
+    }
+}
+
+struct Bench {
+    core: WorkerCore,
+    simulations: Vec<Simulation>,
+    shared: WorkerShared,
+    out: Outgoing,
+    entropy: Entropy,
+    now: Duration,
+    tokens: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(1, &LinkConfig::default())
+    }
+
+    fn with(simulations: u8, config: &LinkConfig) -> Self {
+        let wake = Arc::new(|| {});
+        let (ours, theirs): (Vec<_>, Vec<_>) = (0..simulations)
+            .map(|source| link(SourceId(source), 0, config, wake.clone()))
+            .unzip();
+        let load: Arc<[WorkerLoad]> = [WorkerLoad::default()].into_iter().collect();
+        let counters = ours.iter().map(|link| Arc::clone(link.counters())).collect();
+        let shared = WorkerShared {
+            protocol: Arc::new(protocol()),
+            directory: Arc::new(Directory::new(2, 64, 64)),
+            stats: Arc::new(WorkerStats::new(0, load, counters)),
+            takeovers: None,
+        };
+        let mut entropy = Entropy::from_seed([1; 32]);
+        let core = core(0, theirs, &shared, &mut entropy);
+        let simulations = ours
+            .into_iter()
+            .enumerate()
+            .map(|(source, link)| Simulation {
+                link,
+                writer: FrameWriter::new(SourceId(source as u8)),
+                tick: Tick(1_000),
+                players: Vec::new(),
+            })
+            .collect();
+        let out = Outgoing {
+            buffer: [0; DATAGRAM_BUFFER_BYTES],
+            sent: Vec::new(),
+        };
+        Self {
+            core,
+            simulations,
+            shared,
+            out,
+            entropy,
+            now: Duration::from_secs(10),
+            tokens: 0,
+        }
+    }
+
+    fn simulation(&mut self) -> &mut Simulation {
+        &mut self.simulations[0]
+    }
+
+    fn token(&mut self, client_id: u64) -> ConnectToken {
+        self.tokens += 1;
+        let name = PlayerName::new("tester").unwrap();
+        let request = TokenRequest {
+            protocol_id: PROTOCOL_ID,
+            client_id,
+            addresses: &[address(0)],
+            expire_s: 30,
+            timeout_s: 5,
+            user_data: &SessionClaims {
+                session_number: self.tokens,
+                name,
+            }
+            .to_user_data(),
+            private_key: &KEY,
+        };
+        ConnectToken::generate(UNIX_S + self.now.as_secs(), &request, &mut self.entropy).unwrap()
+    }
+
+    /// A client whose handshake is done.
+    fn connect(&mut self, client_id: u64) -> Peer {
+        let peer = self.attempt(client_id);
+        assert!(peer.netcode.is_connected());
+        peer
+    }
+
+    /// A client whose handshake is over, one way or the other.
+    fn attempt(&mut self, client_id: u64) -> Peer {
+        let token = self.token(client_id);
+        let mut peer = Peer {
+            netcode: ClientNetcode::new(self.now, &token),
+            address: address(1_000 + self.tokens as u16),
+            inbox: Vec::new(),
+            is_ended: false,
+        };
+        for _ in 0..4 {
+            self.settle(&mut peer);
+            self.now += Duration::from_millis(1);
+        }
+        peer
+    }
+
+    /// A client that was welcomed and is in the frames.
+    fn join(&mut self, client_id: u64) -> Peer {
+        let mut peer = self.connect(client_id);
+        self.hello(&mut peer);
+        self.simulation().drain();
+        self.tick();
+        self.settle(&mut peer);
+        assert_eq!(peer.kinds(), [PayloadKind::HELLO, PayloadKind::SNAPSHOT]);
+        peer.inbox.clear();
+        peer
+    }
+
+    /// Exchanges what both ends have to say without sending payloads.
+    fn settle(&mut self, peer: &mut Peer) {
+        let mut up = Vec::new();
+        let event = peer
+            .netcode
+            .update(self.now, &mut |_, datagram| up.push(datagram.to_vec()));
+        peer.is_ended |= event.is_some();
+        for mut datagram in up {
+            self.core
+                .receive(self.now, peer.address, &mut datagram, &mut self.out);
+        }
+        let mine = self.out.sent.extract_if(.., |(to, _)| *to == peer.address);
+        for (_, mut datagram) in mine.collect::<Vec<_>>() {
+            match peer.netcode.receive(self.now, &mut datagram) {
+                ClientReceived::Payload { payload, .. } => peer.inbox.push(payload.to_vec()),
+                ClientReceived::Disconnected(_) => peer.is_ended = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn send(&mut self, peer: &mut Peer, payload: &[u8]) {
+        let mut buffer = [0; DATAGRAM_BUFFER_BYTES];
+        let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + payload.len();
+        buffer[range.clone()].copy_from_slice(payload);
+        let sealed = peer.netcode.seal(self.now, &mut buffer, range).unwrap();
+        self.core
+            .receive(self.now, peer.address, &mut buffer[sealed], &mut self.out);
+    }
+
+    fn hello(&mut self, peer: &mut Peer) {
+        let mut packet = [0; HELLO_BYTES_MAX];
+        let length = Hello {
+            version: self.shared.protocol.version(),
+        }
+        .write(&mut packet);
+        self.send(peer, &packet[..length]);
+    }
+
+    /// Sends inputs for `newest` and the ticks before it.
+    fn inputs(&mut self, peer: &mut Peer, newest: u32, values: &[u8]) {
+        let mut packet = InputPacket {
+            newest_tick: Tick(newest).wire(),
+            ..InputPacket::default()
+        };
+        for &value in values {
+            packet.inputs.push_older(InputBytes::new(&[value]).unwrap());
+        }
+        let mut bytes = [0; INPUT_PACKET_BYTES_MAX];
+        let length = packet.write(&mut bytes);
+        self.send(peer, &bytes[..length]);
+    }
+
+    /// A tick of all simulations, fanned out.
+    fn tick(&mut self) {
+        self.now += TICK;
+        for simulation in &mut self.simulations {
+            simulation.publish(self.now);
+        }
+        self.core.publish(self.now, &mut self.out);
+        self.core.update(self.now, &mut self.out);
+    }
+
+    fn figure(&self, name: &str) -> u64 {
+        self.core.measure();
+        let figures = self.shared.stats.figures();
+        figures
+            .iter()
+            .find(|(other, _)| *other == name)
+            .map(|&(_, value)| value)
+            .unwrap()
+    }
+}
+
+fn core(
+    worker: u8,
+    links: Vec<crate::net::link::WorkerLink>,
+    shared: &WorkerShared,
+    entropy: &mut Entropy,
+) -> WorkerCore {
+    let config = WorkerCoreConfig {
+        worker,
+        netcode: ServerNetcodeConfig::new(KEY, vec![address(0)]),
+        replication: ReplicationConfig::default(),
+        unix_origin_s: UNIX_S,
+    };
+    WorkerCore::new(config, entropy, links, shared.clone())
+}
+
+fn address(port: u16) -> SocketAddr {
+    ([10, 0, 0, 1], 5_000 + port).into()
+}
+
+/// The kinds and reasons of what a simulation was told, in order.
+fn arrivals(told: &[ToSimulation]) -> Vec<Result<PeerKind, LeaveReason>> {
+    told.iter()
+        .filter_map(|value| match value {
+            ToSimulation::Joined { kind, .. } => Some(Ok(*kind)),
+            ToSimulation::Left { reason, .. } => Some(Err(*reason)),
+            _ => None,
+        })
+        .collect()
+}
