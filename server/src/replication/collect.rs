@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use throng_shared::limits::BASELINE_AGE_MAX;
+use throng_shared::limits::{BASELINE_AGE_MAX, HISTORY_TICKS};
 use throng_shared::protocol::delta::{DeltaBits, Motion, absolute_bits};
 use throng_shared::protocol::ids::Slot;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::snapshot::{EXCEPTION_BITS, Enter, Presence, ShortId, enter_bits};
+use throng_shared::tick::Tick;
 
 use super::cache::{Change, EncodeCache};
 use super::components::{Encoded, Viewer, Viewers};
@@ -279,8 +280,7 @@ impl Queue {
         };
         let identity = input.frame.identity(slot);
         // Who may see what may have changed with the identity; then all is told again.
-        let base = input.history.at(entry.acked);
-        let is_same = base.is_some_and(|base| base.row(slot).is_some() && base.identity(slot) == identity);
+        let is_same = input.is_same_since(entry.acked, slot);
         let (viewer, viewers, protocol) = (input.viewer, input.viewers, input.protocol);
         let since = is_same.then_some(entry.acked);
         let (place, bits) = self
@@ -315,14 +315,28 @@ impl Collect<'_> {
         } else {
             None
         };
-        let Some((base, base_row)) = base.and_then(|base| Some((base, base.row(slot)?))) else {
+        let Some(base_row) = base.and_then(|base| base.row(slot)) else {
             return Change::new(None, unchanged, cold.is_some());
         };
-        let has_components = cold.is_some_and(|cold| {
-            cold.changed.is_after(tick) || base.identity(slot) != self.frame.identity(slot)
-        });
+        let has_components =
+            cold.is_some_and(|cold| cold.changed.is_after(tick) || !self.is_same_since(tick, slot));
         let delta = self.motion.encode(&base_row.pose, &row.pose, age);
         Change::new(delta, unchanged, has_components)
+    }
+
+    /// Whether an entity had the same owner and team in all frames since that of `tick`, which must still be
+    /// there. Not only in that one: the client may have any state since then.
+    fn is_same_since(&self, tick: Tick, slot: Slot) -> bool {
+        let now = self.frame.identity(slot);
+        let age = self.frame.tick.since(tick) as u32;
+        age < HISTORY_TICKS as u32
+            && self.history.at(tick).is_some()
+            && (0..age).all(|later| {
+                self.history.at(tick + later).is_none_or(|frame| {
+                    let then = frame.identity(slot);
+                    (then.owner, then.team) == (now.owner, now.team)
+                })
+            })
     }
 
     #[cold]

@@ -335,7 +335,7 @@ impl World {
             let global = self.random_global();
             self.change_component(global);
         }
-        if self.random.chance(0.2) {
+        for _ in 0..self.random.below(6) {
             let global = self.random_global();
             let team = TeamId(self.random.below(4) as u8);
             let entity = self.entities.get_mut(&global).unwrap();
