@@ -6,8 +6,8 @@
 //! before their tick is simulated, jitter included, and no further. Corrections are slewed: the clocks run a
 //! little faster or slower for a while. They never run backward; only a large lag is jumped over, forward.
 //!
-//! Every reported margin is compared with the offset under which *that* input was sent. Corrections still
-//! on their way around the loop are therefore never applied twice, whatever the round trip.
+//! Every reported margin is compared with the moment at which *that* input was sent. Corrections still on
+//! their way around the loop are therefore never applied twice, whatever the round trip.
 
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ impl Default for ClockConfig {
 
 /// Speed at which small errors are corrected: 5 % faster or slower goes unnoticed.
 const SLEW_MIN: f64 = 0.05;
-/// Speed at which large errors are corrected: half or one and a half times real time.
-const SLEW_MAX: f64 = 0.5;
+/// Speed at which large errors are corrected: a clock that is far ahead stands still.
+const SLEW_MAX: f64 = 1.0;
 /// Weight of a new sample in the smoothed estimates.
 const SAMPLE_WEIGHT: f64 = 1.0 / 8.0;
 /// Weight of a new deviation in the smoothed jitter.
@@ -150,22 +150,19 @@ impl Clock {
             SAMPLE_WEIGHT
         };
         self.server.goal += error * weight;
-        // An input for a tick already simulated is useless, whatever was reported about older inputs.
-        let least = sample + 1.0 + self.config.margin_goal;
-        if self.input.goal < least {
-            self.input.goal = least;
-        }
+        self.bound_lead(sample);
     }
 
-    /// The server reported that our input for `tick` arrived `margin` ticks before it was needed (negative:
-    /// too late). Reports of inputs no longer remembered are ignored.
-    pub fn observe_margin(&mut self, now: Duration, tick: Tick, margin: f64) {
+    /// The frame of tick `frame` reported that the newest input it knew of had arrived `margin` ticks before
+    /// the start of its tick (negative: too late). Once a frame.
+    pub fn observe_margin(&mut self, now: Duration, frame: Tick, margin: f64) {
+        // It arrived within the tick before the frame, which together with the margin says which one it was.
+        // Off by one it says the same, as inputs leave a tick apart.
+        let tick = frame + margin.floor() as i32 as u32;
         let sent = self.sent[tick.0 as usize % SENT_INPUTS];
         if sent.tick != tick || sent.elapsed == f64::NEG_INFINITY {
             return;
         }
-        // One input gives one sample; a repeated report must not weigh again.
-        self.sent[tick.0 as usize % SENT_INPUTS].elapsed = f64::NEG_INFINITY;
         self.advance(now);
         let sample = f64::from(tick.since(self.origin_tick)) - sent.elapsed - margin;
         let previous = self.zero_margin.unwrap_or(sample);
@@ -179,8 +176,18 @@ impl Clock {
         self.zero_margin = Some(zero);
         self.jitter += (error.abs().min(self.config.jump_above) - self.jitter) * JITTER_WEIGHT;
         let allowance = (self.jitter * self.config.jitter_allowance).min(ALLOWANCE_MAX);
-        let lead_limit = self.server.goal + self.config.lead_max;
-        self.input.goal = (zero + self.config.margin_goal + allowance).min(lead_limit);
+        self.input.goal = zero + self.config.margin_goal + allowance;
+        self.bound_lead(f64::from(self.newest.since(self.origin_tick)) - self.slewed_at);
+    }
+
+    /// Keeps inputs between the tick that is simulated next and the furthest that the server keeps, whatever
+    /// was reported: `sample` is the offset of the newest snapshot.
+    fn bound_lead(&mut self, sample: f64) {
+        let least = sample + self.config.margin_goal;
+        self.input.goal = self
+            .input
+            .goal
+            .clamp(least, least.max(sample + self.config.lead_max));
     }
 
     /// The next input tick when it is due; call until `None`. Ticks come in order, each at most once; after
@@ -277,10 +284,13 @@ mod tests {
         delay: f64,
         jitter: f64,
         rate: f64,
+        /// Ticks of real time in which the server did not tick.
+        stalled: f64,
         inputs: VecDeque<(Tick, f64)>,
-        /// (arrival, tick, reported input and margin)
-        snapshots: VecDeque<(f64, Tick, Option<(Tick, f64)>)>,
+        /// Arrival, tick and the margin of the newest input so far.
+        snapshots: VecDeque<(f64, Tick, Option<f64>)>,
         server_tick: i32,
+        newest_input: Option<(Tick, f64)>,
         margins: Vec<f64>,
         input_ticks: Vec<Tick>,
         positions: Vec<f64>,
@@ -299,9 +309,11 @@ mod tests {
                 delay,
                 jitter,
                 rate: 1.0,
+                stalled: 0.0,
                 inputs: VecDeque::new(),
                 snapshots: VecDeque::new(),
                 server_tick: 0,
+                newest_input: None,
                 margins: Vec::new(),
                 input_ticks: Vec::new(),
                 positions: Vec::new(),
@@ -327,37 +339,41 @@ mod tests {
                 self.inputs.push_back((tick, at + delay));
                 self.input_ticks.push(tick);
             }
-            while f64::from(self.server_tick + 1) <= at * self.rate {
+            while self.time_of(self.server_tick + 1) <= at {
                 self.server_tick += 1;
                 self.publish();
             }
             while self.snapshots.front().is_some_and(|(arrival, ..)| *arrival <= at) {
-                let (_, tick, report) = self.snapshots.pop_front().expect("just seen");
+                let (_, tick, margin) = self.snapshots.pop_front().expect("just seen");
                 self.clock.observe_snapshot(self.now, tick);
-                if let Some((input, margin)) = report {
-                    self.clock.observe_margin(self.now, input, margin);
+                if let Some(margin) = margin {
+                    self.clock.observe_margin(self.now, tick, margin);
                 }
             }
             let position = self.clock.server_position(self.now);
             self.positions.push(position);
         }
 
-        /// Tick `n` is simulated at time `n`: the newest input that arrived by then is reported.
+        fn time_of(&self, server_tick: i32) -> f64 {
+            f64::from(server_tick) / self.rate + self.stalled
+        }
+
+        /// A tick is simulated: the newest input that arrived before it is reported, in 1/16 tick.
         fn publish(&mut self) {
-            let simulated_at = f64::from(self.server_tick) / self.rate;
-            let mut report = None;
-            while let Some((tick, arrival)) = self.inputs.front().copied() {
-                if arrival > simulated_at {
-                    break;
+            let simulated_at = self.time_of(self.server_tick);
+            while let Some((tick, arrival)) =
+                self.inputs.pop_front_if(|(_, arrival)| *arrival <= simulated_at)
+            {
+                let margin = self.time_of(tick.since(self.start_tick)) - arrival;
+                self.margins.push(margin);
+                if self.newest_input.is_none_or(|(newest, _)| tick.is_after(newest)) {
+                    self.newest_input = Some((tick, (margin * 16.0).floor() / 16.0));
                 }
-                self.inputs.pop_front();
-                let needed_at = f64::from(tick.since(self.start_tick)) / self.rate;
-                self.margins.push(needed_at - arrival);
-                report = Some((tick, needed_at - arrival));
             }
             let arrival = simulated_at + self.delay + self.jitter * self.random.unit();
             let tick = self.start_tick + self.server_tick as u32;
-            self.snapshots.push_back((arrival, tick, report));
+            self.snapshots
+                .push_back((arrival, tick, self.newest_input.map(|(_, margin)| margin)));
         }
     }
 
@@ -416,6 +432,27 @@ mod tests {
             link.margins.iter().all(|margin| *margin < 2.0),
             "{:?}",
             link.margins
+        );
+    }
+
+    #[test]
+    fn a_server_that_stood_still_is_found_again() {
+        let mut link = Loop::new(Tick(1_000), 2.0, 0.0, 3);
+        link.run(10.0);
+        let before = *link.input_ticks.last().unwrap();
+        // Four seconds: inputs are now 80 ticks ahead, more than the server keeps.
+        link.stalled = 80.0;
+        link.run(10.0);
+        link.margins.clear();
+        link.run(5.0);
+        assert!(
+            link.margins.iter().all(|margin| (0.0..2.5).contains(margin)),
+            "{:?}",
+            link.margins
+        );
+        assert!(
+            link.input_ticks.last().unwrap().since(before) < 15 * 20 - 70,
+            "it waited for the server"
         );
     }
 

@@ -382,11 +382,10 @@ fn receive_snapshot(
     if applied.is_newest {
         session.clock.observe_snapshot(now, applied.tick);
         let owner = session.mirror.owner();
-        // Only part 0 has an owner block; the clock ignores a report that it has seen.
-        if let Some(tick) = owner.last_input {
-            session
-                .clock
-                .observe_margin(now, tick, f64::from(owner.margin_16) / 16.0);
+        // Part 0 alone has an owner block; one without any input so far says a margin of 0.
+        if applied.part == 0 && (owner.last_input.is_some() || owner.margin_16 != 0) {
+            let margin = f64::from(owner.margin_16) / 16.0;
+            session.clock.observe_margin(now, applied.tick, margin);
         }
     }
     Some(ClientEvent::Snapshot(applied))

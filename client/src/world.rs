@@ -232,10 +232,7 @@ pub fn poll_connection(world: &mut World) {
                 let mut observer = mirror.observer(world, &protocol);
                 connection.0.poll(|_| input, &mut observer, &mut events);
                 drop(observer);
-                if events
-                    .iter()
-                    .any(|event| matches!(event, PlayerEvent::Session(ClientEvent::Ended(_))))
-                {
+                if connection.0.core().is_none() {
                     mirror.clear(world);
                 }
                 // One a packet would drown the others; what a snapshot changed is in the world.

@@ -250,18 +250,20 @@ fn snapshots_are_mirrored_acknowledged_and_set_the_clock() {
     assert_eq!(last.ack.unwrap().newest, 1);
     assert_eq!(last.view, Some(ViewTick::new(Tick(501), 0)));
 
-    // The last input is reported to have come six ticks too late: from now on inputs lead by that much more.
-    let sent = Tick::unwrap_near(last.newest_tick, Tick(500));
+    // A frame reports that its newest input came twelve ticks too late: from now on inputs lead by as much
+    // more.
+    pair.run(Duration::from_secs(1));
+    let sent = Tick::unwrap_near(pair.inputs.last().unwrap().newest_tick, Tick(500));
     let late = OwnerBlock {
-        last_input: Some(sent),
-        margin_16: -16 * 6,
+        last_input: Some(Tick(505)),
+        margin_16: -16 * 12,
         own: None,
     };
-    pair.snapshot(2, sent, 10, late);
+    pair.snapshot(2, sent + 4, 10, late);
     pair.run(Duration::from_millis(100));
     let next = Tick::unwrap_near(pair.inputs.last().unwrap().newest_tick, Tick(500));
     assert!(
-        (8..=9).contains(&next.since(sent)),
+        (14..=15).contains(&next.since(sent)),
         "two ticks later: from {sent} to {next}"
     );
 }

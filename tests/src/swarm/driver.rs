@@ -51,7 +51,7 @@ impl Census {
             return;
         }
         match before {
-            BotState::Connecting => self.connecting = self.connecting.saturating_sub(1),
+            BotState::Connecting => self.connecting -= 1,
             BotState::Playing => self.playing -= 1,
             BotState::Ended => {}
         }
@@ -151,8 +151,13 @@ impl Driver {
 
     /// Lets nobody else in; who is still connecting is lost.
     pub fn end_ramp(&mut self) {
-        self.census.lost = self.bots.len() as u32 - self.census.playing;
+        for place in &mut self.bots {
+            if let Some(bot) = place.take_if(|bot| bot.state() == BotState::Connecting).as_mut() {
+                bot.disconnect();
+            }
+        }
         self.census.connecting = 0;
+        self.census.lost = self.bots.len() as u32 - self.census.playing;
         self.outcomes = None;
     }
 

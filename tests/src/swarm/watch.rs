@@ -1,6 +1,6 @@
 //! Questions to the server while the bots play, asked from a thread of its own: its figures, and audits.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ impl Watch {
 
     /// Asks, without waiting.
     pub fn ask(&mut self, question: Question) {
-        // The thread lives as long as this end does; its panic shows as answers that never come.
+        // The thread lives as long as this end does; if it panicked, an answer says so.
         if self.questions.send(question).is_ok() {
             self.waiting += 1;
         }
@@ -85,9 +85,17 @@ impl Watch {
 
     /// An answer, if one has come.
     pub fn answer(&mut self) -> Option<Answer> {
-        let answer = self.answers.try_recv().ok()?;
-        self.waiting -= 1;
-        Some(answer)
+        match self.answers.try_recv() {
+            Ok(answer) => {
+                self.waiting -= 1;
+                Some(answer)
+            }
+            Err(TryRecvError::Disconnected) if self.waiting > 0 => {
+                self.waiting = 0;
+                Some(Answer::Failed("the asking thread ended".to_owned()))
+            }
+            Err(_) => None,
+        }
     }
 
     /// Questions not yet answered.
