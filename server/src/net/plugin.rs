@@ -258,7 +258,7 @@ impl Start {
         // A session that takes over has an index of its own before the old one gives up its.
         let sessions = config.sessions_max as usize + 1;
         let directory = Arc::new(Directory::new(seats.len(), sessions, config.entities_max));
-        let takeovers = config.udp_shared.then(|| Arc::new(Takeovers::new(seats.len())));
+        let takeovers = Arc::new(Takeovers::new(seats.len()));
         let mut simulation_links = Vec::new();
         let mut reports: Vec<Arc<dyn WorkerReport>> = Vec::new();
         for (worker, mut seat) in seats.into_iter().enumerate() {
@@ -275,7 +275,7 @@ impl Start {
                 protocol: Arc::clone(&protocol),
                 directory: Arc::clone(&directory),
                 stats: Arc::clone(&stats),
-                takeovers: takeovers.clone(),
+                takeovers: Arc::clone(&takeovers),
             };
             let core = self.core(worker, &config, theirs, shared);
             simulation_links.push(ours);

@@ -1,12 +1,11 @@
-//! Who is the newest session of a client when several workers share one port.
+//! Who is the newest session of a client, whichever worker has it.
 //!
-//! With one port per worker a client's token names its worker, and netcode lets a newer session take over
-//! an older one there. With `--udp-shared` the kernel spreads clients by a hash of both addresses: datagrams
-//! of one client address always reach the same worker, but a client that comes back from another address may
-//! reach another one. This registry lets the newer session end the older one across workers.
+//! A client that comes back (a crash, another address) may be given another worker than before: by the
+//! acceptor's strategy, or with `--udp-shared` by the kernel. Netcode lets a newer session take over an older
+//! one on its own worker only; this registry does it across workers.
 //!
 //! Guarantees one live session per client id, the newest. Touched only when sessions begin and end, never
-//! per packet. Refuses to exist (costs nothing) while every worker has its own port.
+//! per packet.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

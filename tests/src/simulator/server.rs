@@ -21,6 +21,7 @@ use throng_server::{
         directory::Directory,
         link::{LinkConfig, WorkerLinks, link},
         stats::WorkerStats,
+        takeover::Takeovers,
         transmit::{DATAGRAM_BUFFER_BYTES, Transmit},
     },
     replication::ReplicationConfig,
@@ -105,6 +106,7 @@ impl SimServer {
             SESSIONS_MAX,
             SESSIONS_MAX,
         ));
+        let takeovers = Arc::new(Takeovers::new(usize::from(config.workers)));
         let mut simulation_links = Vec::new();
         let mut workers = Vec::new();
         let mut stats = Vec::new();
@@ -121,7 +123,7 @@ impl SimServer {
             let shared = WorkerShared {
                 protocol: Arc::clone(&protocol),
                 directory: Arc::clone(&directory),
-                takeovers: None,
+                takeovers: Arc::clone(&takeovers),
                 stats: Arc::clone(&stats[usize::from(worker)]),
             };
             let config = WorkerCoreConfig {

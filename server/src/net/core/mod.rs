@@ -70,8 +70,8 @@ pub struct WorkerShared {
     pub directory: Arc<Directory>,
     /// Where the figures go.
     pub stats: Arc<WorkerStats>,
-    /// The newest session of each client; only when the workers share one port.
-    pub takeovers: Option<Arc<Takeovers>>,
+    /// The newest session of each client, whichever worker has it.
+    pub takeovers: Arc<Takeovers>,
 }
 
 /// One worker's sessions. Times are since the process's origin and never run backwards.
@@ -159,10 +159,8 @@ impl WorkerCore {
         for session in gone {
             self.forget(session, LeaveReason::TimedOut);
         }
-        if let Some(takeovers) = &self.shared.takeovers {
-            for session in takeovers.take_evicted(self.worker) {
-                self.end(now, session, LeaveReason::Replaced, out);
-            }
+        for session in self.shared.takeovers.take_evicted(self.worker) {
+            self.end(now, session, LeaveReason::Replaced, out);
         }
         for link in &mut self.links {
             link.flush();
@@ -215,9 +213,8 @@ impl WorkerCore {
         load.sessions.fetch_add(1, Relaxed);
         self.sessions[index] = Some(Box::new(Session::new(id, client_id, claims)));
         let key = self.key(id);
-        let takeovers = self.shared.takeovers.as_ref();
-        let is_newest = takeovers.is_none_or(|all| all.claim(client_id, claims.session_number, key).is_ok());
-        if !is_newest {
+        let takeovers = &self.shared.takeovers;
+        if takeovers.claim(client_id, claims.session_number, key).is_err() {
             self.end(now, id, LeaveReason::Replaced, out);
         } else if !self.links.iter().all(WorkerLink::admits) {
             self.shared.stats.core.sessions_refused.add(1);
@@ -271,9 +268,7 @@ impl WorkerCore {
         }
         self.shared.stats.load().sessions.fetch_sub(1, Relaxed);
         let key = self.key(id);
-        if let Some(takeovers) = &self.shared.takeovers {
-            takeovers.release(session.client_id, key);
-        }
+        self.shared.takeovers.release(session.client_id, key);
         if session.kind.is_some() {
             if let Some(link) = self.link_of(key) {
                 link.announce(ToSimulation::Left { key, reason });

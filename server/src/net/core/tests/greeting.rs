@@ -184,7 +184,7 @@ fn a_newer_session_of_a_client_replaces_the_older() {
 fn on_a_shared_port_it_does_so_on_another_worker() {
     let mut bench = Bench::new();
     let takeovers = Arc::new(Takeovers::new(2));
-    bench.shared.takeovers = Some(Arc::clone(&takeovers));
+    bench.shared.takeovers = Arc::clone(&takeovers);
     let (link, theirs) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
     bench.core = core(0, vec![theirs], &bench.shared, &mut bench.entropy);
     bench.simulation().link = link;

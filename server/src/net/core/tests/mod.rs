@@ -32,6 +32,7 @@ use crate::net::directory::Directory;
 use crate::net::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, SimulationLink, ToSimulation, link};
 use crate::net::stats::WorkerStats;
 use crate::net::takeover::Takeovers;
+use crate::net::takeover::Takeovers;
 use crate::net::transmit::{DATAGRAM_BUFFER_BYTES, Transmit};
 use crate::observe::WorkerReport;
 use crate::replication::ReplicationConfig;
@@ -194,7 +195,7 @@ impl Bench {
             protocol: Arc::new(protocol()),
             directory: Arc::new(Directory::new(2, 64, 64)),
             stats: Arc::new(WorkerStats::new(0, load, counters)),
-            takeovers: None,
+            takeovers: Arc::new(Takeovers::new(1)),
         };
         let mut entropy = Entropy::from_seed([1; 32]);
         let core = core(0, theirs, &shared, &mut entropy);
