@@ -6,6 +6,7 @@ mod hostile;
 mod inputs;
 mod interop;
 mod mirror;
+mod players;
 mod process;
 mod sessions;
 mod tidy;

@@ -1,0 +1,137 @@
+//! Real clients on real sockets: one player's world across a restart of the server, and a small swarm.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use clap::Parser;
+use throng_client::connection::{ClientEvent, EndReason};
+use throng_client::player::{ClientSettings, PlayerEvent};
+use throng_client::world::{ClientWorldPlugin, ConnectionEvent, Mirrored, Own};
+use throng_shared::protocol::hello::Goodbye;
+use throng_shared::protocol::pose::Position;
+use throng_shared::scenes::{BenchProtocol, VIEW_RADIUS};
+use throng_tests::process::{ServerProcess, free_ports};
+use throng_tests::swarm::{self, flags::SwarmFlags};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the player was told, in short.
+#[derive(Resource, Default)]
+struct Heard(Vec<&'static str>);
+
+fn listen(mut events: MessageReader<ConnectionEvent>, mut heard: ResMut<Heard>) {
+    for ConnectionEvent(event) in events.read() {
+        heard.0.push(match event {
+            PlayerEvent::Joined { .. } => "joined",
+            PlayerEvent::JoinFailed(_) => "join failed",
+            PlayerEvent::Session(ClientEvent::Welcomed(_)) => "welcomed",
+            PlayerEvent::Session(ClientEvent::Ended(EndReason::Goodbye(Goodbye::Shutdown))) => "shut down",
+            PlayerEvent::Retrying { .. } => "retrying",
+            _ => continue,
+        });
+    }
+}
+
+/// Updates the app until `done`.
+#[expect(clippy::disallowed_methods, reason = "real processes need real time")]
+fn run_until(app: &mut App, what: &str, mut done: impl FnMut(&mut World) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        app.update();
+        if done(app.world_mut()) {
+            return;
+        }
+        let heard = &app.world().resource::<Heard>().0;
+        assert!(Instant::now() < deadline, "never {what}; heard {heard:?}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn seen(world: &mut World) -> usize {
+    world.query::<&Mirrored>().iter(world).count()
+}
+
+fn plays(world: &mut World) -> bool {
+    let owned = world.query_filtered::<&Position, With<Own>>().iter(world).count();
+    owned == 1 && seen(world) == 50
+}
+
+#[test]
+fn a_players_world_comes_back_after_the_server_was_restarted() {
+    let (http, udp) = free_ports().unwrap();
+    let flags = ["--scene", "hotspot", "--entities", "50", "--workers", "1"];
+    let mut app = App::new();
+    let mut settings = ClientSettings::new(&http.to_string(), "Ada");
+    settings.reconnect.ceiling = Duration::from_millis(500);
+    // Nobody listens yet: the client tries again by itself.
+    app.add_plugins((BenchProtocol, ClientWorldPlugin { settings }))
+        .init_resource::<Heard>()
+        .add_systems(bevy_app::Update, listen);
+    run_until(&mut app, "refused", |world| {
+        world.resource::<Heard>().0.contains(&"retrying")
+    });
+
+    for round in 1..=2 {
+        let server = ServerProcess::spawn(http, udp, &flags).unwrap();
+        run_until(&mut app, "playing", plays);
+        let world = app.world_mut();
+        let far = world
+            .query::<(&Position, &Mirrored)>()
+            .iter(world)
+            .filter(|(position, _)| position.0.length() > VIEW_RADIUS)
+            .count();
+        assert_eq!(far, 0, "poses are those of the scene");
+        let before = world
+            .query_filtered::<&Mirrored, With<Own>>()
+            .single(world)
+            .unwrap()
+            .tick;
+        run_until(&mut app, "moving on", |world| {
+            let now = world
+                .query_filtered::<&Mirrored, With<Own>>()
+                .single(world)
+                .unwrap()
+                .tick;
+            now.since(before) > 20
+        });
+
+        let (status, output) = server.stop().unwrap();
+        assert!(status.success(), "{output}");
+        run_until(&mut app, "told", |world| {
+            let told = world
+                .resource::<Heard>()
+                .0
+                .iter()
+                .filter(|what| **what == "shut down")
+                .count();
+            told == round && seen(world) == 0
+        });
+    }
+    let heard = &app.world().resource::<Heard>().0;
+    assert_eq!(
+        heard.iter().filter(|what| **what == "welcomed").count(),
+        2,
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn a_small_swarm_on_a_bad_line_loses_nobody_and_believes_nothing_wrong() {
+    let server = ServerProcess::start(&["--entities", "100", "--visible", "40", "--workers", "2"]).unwrap();
+    let http = server.http().to_string();
+    let line = "--clients 60 --seconds 4 --loss 5% --latency 20 --jitter 10 --server";
+    let flags = SwarmFlags::parse_from(
+        ["swarm"]
+            .into_iter()
+            .chain(line.split(' '))
+            .chain([http.as_str()]),
+    );
+    let report = swarm::run(&flags).unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(report.clients_connected, 60);
+    assert!(report.updates_per_client_s > 400.0, "{report:?}");
+    assert!((15.0..60.0).contains(&report.snapshot_age_ms_p50), "{report:?}");
+    server.stop().unwrap();
+}
