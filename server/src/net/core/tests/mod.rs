@@ -32,7 +32,6 @@ use crate::net::directory::Directory;
 use crate::net::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, SimulationLink, ToSimulation, link};
 use crate::net::stats::WorkerStats;
 use crate::net::takeover::Takeovers;
-use crate::net::takeover::Takeovers;
 use crate::net::transmit::{DATAGRAM_BUFFER_BYTES, Transmit};
 use crate::observe::WorkerReport;
 use crate::replication::ReplicationConfig;
