@@ -9,3 +9,4 @@ mod mirror;
 mod process;
 mod sessions;
 mod tidy;
+mod workers;
