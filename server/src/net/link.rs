@@ -425,7 +425,9 @@ mod tests {
     fn pair(config: &LinkConfig) -> (SimulationLink, WorkerLink, Arc<AtomicU32>) {
         let woken = Arc::new(AtomicU32::new(0));
         let counter = Arc::clone(&woken);
-        let wake: Wake = Arc::new(move || drop(counter.fetch_add(1, Relaxed)));
+        let wake: Wake = Arc::new(move || {
+            counter.fetch_add(1, Relaxed);
+        });
         let (simulation, worker) = link(SourceId(0), 0, config, wake);
         (simulation, worker, woken)
     }
