@@ -50,7 +50,7 @@ impl BatchedReceiver {
     /// Reads the kernel's drop counter into the statistics, and lets the kernel note arrivals now and then;
     /// up to two system calls, for about twice a second.
     pub fn measure(&mut self) {
-        let is_noting = self.measured % NOTE_ONE_IN == 0;
+        let is_noting = self.measured.is_multiple_of(NOTE_ONE_IN);
         if is_noting || self.measured % NOTE_ONE_IN == 1 {
             // Without it, how long inputs wait is not metered; nothing else depends on it.
             let _ = syscalls::note_arrivals(descriptor(&self.socket), is_noting);
