@@ -168,10 +168,11 @@ fn play(flags: &[&str], workers: usize) {
     ] {
         assert_eq!(total(&stats, nothing), 0, "{flags:?}: {nothing}");
     }
-    assert!(
-        stats.fan_out.count > 20 && stats.input_queue.count > 20 * 20,
-        "{flags:?}"
-    );
+    assert!(stats.fan_out.count > 20, "{flags:?}");
+    // Batched I/O notes arrivals in some intervals only, which may all be before or after this play.
+    if flags.contains(&"portable") {
+        assert!(stats.input_queue.count > 20 * 20, "{flags:?}");
+    }
     let Door { server, origin, .. } = door;
     server.signal("TERM").unwrap();
     let mut server = server;

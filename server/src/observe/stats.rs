@@ -257,7 +257,7 @@ pub struct StatsReport {
     pub phases: BTreeMap<String, HistogramSnapshot>,
     /// Publish to the last datagram of the tick, slowest worker.
     pub fan_out: HistogramSnapshot,
-    /// Socket to simulation, one value per input datagram.
+    /// Socket to simulation, one value per datagram whose arrival was noted; batched I/O notes a sample.
     pub input_queue: HistogramSnapshot,
     /// The simulation's counters and gauges by name.
     pub simulation: BTreeMap<String, u64>,
