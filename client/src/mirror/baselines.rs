@@ -35,9 +35,9 @@ impl Plane {
 
     /// The pose of `id`, if it is published.
     #[inline(always)]
-    pub(super) fn get(&self, id: ShortId) -> Option<Pose> {
+    pub(super) fn get(&self, id: ShortId) -> Option<&Pose> {
         let word = *self.published.get(id.index() / 64)?;
-        let pose = *self.poses.get(id.index())?;
+        let pose = self.poses.get(id.index())?;
         (word >> (id.index() % 64) & 1 == 1).then_some(pose)
     }
 
@@ -77,11 +77,7 @@ impl Baselines {
     #[inline]
     pub(super) fn get(&self, tick: Tick, id: ShortId) -> Option<Pose> {
         let plane = &self.planes[place(tick)];
-        if plane.tick == Some(tick) {
-            plane.get(id)
-        } else {
-            None
-        }
+        plane.get(id).filter(|_| plane.tick == Some(tick)).copied()
     }
 
     /// The planes of two different ticks less than 32 apart: the first to be read, if it is still there, the

@@ -17,6 +17,7 @@ use throng_shared::limits::BASELINE_AGE_MAX;
 use throng_shared::protocol::delta::Motion;
 use throng_shared::protocol::ids::{ComponentId, GlobalId};
 use throng_shared::protocol::input::SnapshotAck;
+use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{
     ComponentsHead, Enter, OwnerBlock, Presence, SectionHead, ShortId, SnapshotError, SnapshotReader,
 };
@@ -97,6 +98,16 @@ pub struct Applied {
     /// Entities that left.
     pub left: u32,
 }
+
+/// What differences are decoded from that refer to nothing: only their length matters.
+static NOWHERE: Pose = Pose {
+    x: 0,
+    y: 0,
+    vx: 0,
+    vy: 0,
+    yaw: 0,
+    flags: 0,
+};
 
 /// The mirror of one session.
 #[derive(Debug)]
@@ -307,7 +318,7 @@ impl Mirror {
                 let id = ShortId((at * 64) as u16 + left.trailing_zeros() as u16);
                 left &= left - 1;
                 let base = bases.and_then(|bases| bases.get(id));
-                let pose = reader.difference(&self.motion, &base.unwrap_or_default(), head.age)?;
+                let pose = reader.difference(&self.motion, base.unwrap_or(&NOWHERE), head.age)?;
                 match self.entities.subject(id, sequence) {
                     Subject::Present if base.is_some() => poses.put(id, pose),
                     Subject::Present if is_gone => is_whole = false,

@@ -123,7 +123,7 @@ impl Motion {
     ///
     /// # Errors
     /// [`DeltaError`]; nothing is taken then.
-    #[inline]
+    #[inline(always)]
     pub fn decode(&self, base: &Pose, age: u32, reader: &mut BitReader<'_>) -> Result<Pose, DeltaError> {
         // No difference is longer than what can be looked at as one field.
         let mut code = Coded::new(reader.peek());
