@@ -19,12 +19,35 @@ pub(super) struct Baselines {
 
 /// One tick's poses.
 #[derive(Debug, Default)]
-struct Plane {
+pub(super) struct Plane {
     /// The tick; `None` before the first.
     tick: Option<Tick>,
     /// Which poses are published; the others are of packets that were not applied, or older.
     published: Vec<u64>,
     poses: Vec<Pose>,
+}
+
+impl Plane {
+    fn grow(&mut self, ids: usize) {
+        self.published.resize(ids / 64, 0);
+        self.poses.resize(ids, Pose::default());
+    }
+
+    /// The pose of `id`, if it is published.
+    #[inline(always)]
+    pub(super) fn get(&self, id: ShortId) -> Option<Pose> {
+        let word = *self.published.get(id.index() / 64)?;
+        let pose = *self.poses.get(id.index())?;
+        (word >> (id.index() % 64) & 1 == 1).then_some(pose)
+    }
+
+    /// Keeps a pose, not yet published; without room it is dropped.
+    #[inline(always)]
+    pub(super) fn put(&mut self, id: ShortId, pose: Pose) {
+        if let Some(place) = self.poses.get_mut(id.index()) {
+            *place = pose;
+        }
+    }
 }
 
 impl Default for Baselines {
@@ -54,8 +77,28 @@ impl Baselines {
     #[inline]
     pub(super) fn get(&self, tick: Tick, id: ShortId) -> Option<Pose> {
         let plane = &self.planes[place(tick)];
-        let word = *plane.published.get(id.index() / 64)?;
-        (plane.tick == Some(tick) && word >> (id.index() % 64) & 1 == 1).then(|| plane.poses[id.index()])
+        if plane.tick == Some(tick) {
+            plane.get(id)
+        } else {
+            None
+        }
+    }
+
+    /// The planes of two different ticks less than 32 apart: the first to be read, if it is still there, the
+    /// second, which is open, to be written, with room for all `ids`.
+    pub(super) fn pair(&mut self, base: Tick, tick: Tick, ids: &Presence) -> (Option<&Plane>, &mut Plane) {
+        let highest = ids.words().len() * 64;
+        let (from, to) = (place(base), place(tick));
+        let (low, high) = self.planes.split_at_mut(from.max(to));
+        let (from, to) = if from < to {
+            (&low[from], &mut high[0])
+        } else {
+            (&high[0], &mut low[to])
+        };
+        if highest > to.poses.len() {
+            to.grow(highest);
+        }
+        (Some(from).filter(|plane| plane.tick == Some(base)), to)
     }
 
     /// Whether the place of `tick` has been taken by a newer one.
@@ -70,9 +113,7 @@ impl Baselines {
     pub(super) fn put(&mut self, tick: Tick, id: ShortId, pose: Pose) {
         let plane = &mut self.planes[place(tick)];
         if id.index() >= plane.poses.len() {
-            let words = id.index() / 64 + 1;
-            plane.published.resize(words, 0);
-            plane.poses.resize(words * 64, Pose::default());
+            plane.grow((id.index() / 64 + 1) * 64);
         }
         plane.poses[id.index()] = pose;
     }

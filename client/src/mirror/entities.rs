@@ -31,6 +31,17 @@ pub struct ComponentBytes {
     pub bytes: Vec<u8>,
 }
 
+/// Whom an update is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// The entity in view.
+    Present,
+    /// The id's last tenant: the packet is older than what is known of the id.
+    Past,
+    /// An entity that never entered.
+    Nobody,
+}
+
 /// What is kept for a short id.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Entry {
@@ -75,9 +86,14 @@ impl Entities {
         self.entries.get(id.index()).map_or(0, |entry| entry.since)
     }
 
-    #[inline]
-    pub(super) fn contains(&self, id: ShortId) -> bool {
-        self.entries.get(id.index()).is_some_and(|entry| entry.is_in_view)
+    /// Whom an update of `id` in the packet with this number is about.
+    #[inline(always)]
+    pub(super) fn subject(&self, id: ShortId, sequence: u64) -> Subject {
+        match self.entries.get(id.index()) {
+            Some(entry) if entry.since > sequence => Subject::Past,
+            Some(entry) if entry.is_in_view => Subject::Present,
+            _ => Subject::Nobody,
+        }
     }
 
     #[inline]

@@ -24,8 +24,8 @@ use throng_shared::tick::Tick;
 
 use acks::{AckWindow, Arrival};
 use baselines::Baselines;
-use entities::Entities;
 pub use entities::{ComponentBytes, MirrorEntity};
+use entities::{Entities, Subject};
 
 /// What a mirror has to know about the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,24 +279,70 @@ impl Mirror {
             self.read_components(enter.id, head.tick, packet, reader)?;
         }
         let mut presence = reader.presence()?;
+        let is_plain = head.age > 0 && !head.has_exceptions && !head.has_components;
+        let is_whole = if is_plain {
+            self.read_differences(head, sequence, &mut presence, reader)?
+        } else {
+            self.read_updates(head, sequence, &mut presence, packet, reader)?
+        };
+        self.pending.updates.push((head.tick, presence));
+        Ok(is_whole)
+    }
+
+    /// Decodes updates that all have the section's baseline and no components: the usual case.
+    fn read_differences(
+        &mut self,
+        head: SectionHead,
+        sequence: u64,
+        presence: &mut Presence,
+        reader: &mut SnapshotReader<'_>,
+    ) -> Result<bool, SnapshotError> {
+        let base_tick = head.tick - u32::from(head.age);
+        let is_gone = self.baselines.is_gone(base_tick);
+        let (bases, poses) = self.baselines.pair(base_tick, head.tick, presence);
         let mut is_whole = true;
         for at in 0..presence.words().len() {
             let mut left = presence.words()[at];
             while left != 0 {
                 let id = ShortId((at * 64) as u16 + left.trailing_zeros() as u16);
                 left &= left - 1;
-                // What is older than the entity's enter or leave is about its id's last tenant.
-                let is_past = self.entities.since(id) > sequence;
-                if !is_past && !self.entities.contains(id) {
-                    return Err(SnapshotError::Entity);
+                let base = bases.and_then(|bases| bases.get(id));
+                let pose = reader.difference(&self.motion, &base.unwrap_or_default(), head.age)?;
+                match self.entities.subject(id, sequence) {
+                    Subject::Present if base.is_some() => poses.put(id, pose),
+                    Subject::Present if is_gone => is_whole = false,
+                    Subject::Present => return Err(SnapshotError::Baseline),
+                    Subject::Past => presence.remove(id),
+                    Subject::Nobody => return Err(SnapshotError::Entity),
                 }
+            }
+        }
+        Ok(is_whole)
+    }
+
+    /// Decodes updates of any kind.
+    fn read_updates(
+        &mut self,
+        head: SectionHead,
+        sequence: u64,
+        presence: &mut Presence,
+        packet: &[u8],
+        reader: &mut SnapshotReader<'_>,
+    ) -> Result<bool, SnapshotError> {
+        let mut is_whole = true;
+        for at in 0..presence.words().len() {
+            let mut left = presence.words()[at];
+            while left != 0 {
+                let id = ShortId((at * 64) as u16 + left.trailing_zeros() as u16);
+                left &= left - 1;
+                let subject = self.entities.subject(id, sequence);
                 let age = reader.age()?;
                 let pose = if age == 0 {
                     reader.absolute()?
                 } else {
                     let base_tick = head.tick - u32::from(age);
                     let base = self.baselines.get(base_tick, id);
-                    if base.is_none() && !is_past {
+                    if base.is_none() && subject == Subject::Present {
                         is_whole = false;
                         if !self.baselines.is_gone(base_tick) {
                             return Err(SnapshotError::Baseline);
@@ -305,14 +351,13 @@ impl Mirror {
                     reader.difference(&self.motion, &base.unwrap_or_default(), age)?
                 };
                 self.read_components(id, head.tick, packet, reader)?;
-                if is_past {
-                    presence.remove(id);
-                } else {
-                    self.baselines.put(head.tick, id, pose);
+                match subject {
+                    Subject::Present => self.baselines.put(head.tick, id, pose),
+                    Subject::Past => presence.remove(id),
+                    Subject::Nobody => return Err(SnapshotError::Entity),
                 }
             }
         }
-        self.pending.updates.push((head.tick, presence));
         Ok(is_whole)
     }
 

@@ -195,6 +195,36 @@ impl<'a> BitReader<'a> {
         Ok(value)
     }
 
+    /// The next [`FIELD_BITS_MAX`] bits at the bottom, without taking them; zeros beyond the end. For a code
+    /// whose parts say how long it is: look at it as one field, then [`BitReader::skip`] what it had.
+    #[inline(always)]
+    #[must_use]
+    pub fn peek(&self) -> u64 {
+        let byte = self.position >> 3;
+        let word = match self
+            .bytes
+            .get(byte..byte + 8)
+            .and_then(|word| word.first_chunk::<8>())
+        {
+            Some(word) => u64::from_le_bytes(*word),
+            None => read_at_end(self.bytes, self.position, 0).unwrap_or(0),
+        };
+        word >> (self.position & 7)
+    }
+
+    /// Takes `bits` bits that were [peeked](BitReader::peek) at.
+    ///
+    /// # Errors
+    /// [`BitError::Truncated`] when fewer are left; nothing is taken then.
+    #[inline(always)]
+    pub fn skip(&mut self, bits: u32) -> Result<(), BitError> {
+        if bits as usize > self.bits_left() {
+            return Err(BitError::Truncated);
+        }
+        self.position += bits as usize;
+        Ok(())
+    }
+
     /// Takes one bit.
     ///
     /// # Errors
@@ -345,9 +375,14 @@ mod tests {
             prop_assert_eq!(bytes, bits.div_ceil(8));
             let mut reader = BitReader::new(&buffer[..bytes]);
             for &(value, bits) in &fields {
+                let mut looking = reader.clone();
+                prop_assert_eq!(low(looking.peek(), bits), low(value, bits));
+                prop_assert_eq!(looking.skip(bits), Ok(()));
                 prop_assert_eq!(reader.read(bits), Ok(low(value, bits)));
+                prop_assert_eq!(looking.bits_read(), reader.bits_read());
             }
             prop_assert!(reader.bits_left() < 8);
+            prop_assert_eq!((reader.peek() >> reader.bits_left(), reader.skip(8)), (0, Err(BitError::Truncated)));
             prop_assert_eq!(reader.read(8), Err(BitError::Truncated));
         }
 

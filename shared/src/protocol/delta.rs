@@ -21,7 +21,7 @@
 //!
 //! What does not fit, a teleport for example, is sent as an absolute state.
 
-use super::bits::{BitError, BitReader, BitWriter};
+use super::bits::{BitError, BitReader, BitWriter, FIELD_BITS_MAX};
 use super::pose::{Pose, YAW_STEPS};
 
 /// Position quanta that one velocity quantum covers in a second.
@@ -46,6 +46,10 @@ const SPEED_WIDTHS: [u32; 4] = [0, 8, 12, 16];
 const SYMBOL_KEPT_JOINT: u64 = 9;
 const SYMBOL_TURNED: u64 = 9;
 const SYMBOL_KEPT: u64 = 12;
+
+/// Bits of the longest difference.
+const DIFFERENCE_BITS_MAX: u32 = 2 + YAW_BITS + 1 + 4 + 2 * 8 + 3 + 2 * 10;
+const _: () = assert!(DIFFERENCE_BITS_MAX <= FIELD_BITS_MAX);
 
 /// Bits of the longest absolute state.
 pub const ABSOLUTE_BITS_MAX: u32 = 2 + 2 * 32 + 2 + 2 * 16 + YAW_BITS + 1 + 16;
@@ -118,21 +122,24 @@ impl Motion {
     /// The pose that was encoded, given the same `base` and `age`.
     ///
     /// # Errors
-    /// [`DeltaError`]; the reader is then somewhere inside the difference.
+    /// [`DeltaError`]; nothing is taken then.
     #[inline]
     pub fn decode(&self, base: &Pose, age: u32, reader: &mut BitReader<'_>) -> Result<Pose, DeltaError> {
-        let turn = read_turn(reader)?;
-        let (velocity, drift) = if reader.read_bool()? {
-            (read_velocity(base, turn, reader)?, read_drift(reader)?)
-        } else {
-            let index = reader.read(7)?;
+        // No difference is longer than what can be looked at as one field.
+        let mut code = Coded::new(reader.peek());
+        let turn = code.take_turn();
+        let (velocity, drift) = if code.take(1) == 0 {
+            let index = code.take(7);
             if index >= 81 {
                 return Err(DeltaError::Symbol);
             }
             let (vx, vy) = turned(base, turn);
             let miss = split(index / 9);
             ([vx + miss[0], vy + miss[1]], split(index % 9))
+        } else {
+            (code.take_velocity(base, turn)?, code.take_drift())
         };
+        reader.skip(code.taken)?;
         // An encoder's values are in range; anybody else's wrap.
         let (vx, vy) = (velocity[0] as i16, velocity[1] as i16);
         let place = self.place(base, vx, vy, age);
@@ -279,49 +286,70 @@ impl Code {
     }
 }
 
-#[inline(always)]
-fn read_turn(reader: &mut BitReader<'_>) -> Result<i32, DeltaError> {
-    if !reader.read_bool()? {
-        let turn = reader.read(SMALL_TURN_BITS)? as i32;
-        return Ok(turn << (32 - SMALL_TURN_BITS) >> (32 - SMALL_TURN_BITS));
-    }
-    if !reader.read_bool()? {
-        return Ok(0);
-    }
-    Ok(signed_turn(reader.read(YAW_BITS)? as u16))
+/// Fields being taken out of one word.
+struct Coded {
+    bits: u64,
+    taken: u32,
 }
 
-fn read_velocity(base: &Pose, turn: i32, reader: &mut BitReader<'_>) -> Result<[i32; 2], DeltaError> {
-    let symbol = reader.read(4)?;
-    let is_kept = symbol == SYMBOL_KEPT_JOINT || symbol > SYMBOL_KEPT;
-    let miss = if symbol <= SYMBOL_KEPT_JOINT {
-        let index = if is_kept { reader.read(4)? } else { symbol };
-        if index >= 9 {
-            return Err(DeltaError::Symbol);
+impl Coded {
+    #[inline(always)]
+    fn new(bits: u64) -> Self {
+        Self { bits, taken: 0 }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, bits: u32) -> u64 {
+        let value = self.bits & ((1 << bits) - 1);
+        self.bits >>= bits;
+        self.taken += bits;
+        value
+    }
+
+    #[inline(always)]
+    fn take_turn(&mut self) -> i32 {
+        if self.take(1) == 0 {
+            let turn = self.take(SMALL_TURN_BITS) as i32;
+            return turn << (32 - SMALL_TURN_BITS) >> (32 - SMALL_TURN_BITS);
         }
-        split(index)
-    } else {
-        let class = symbol - if is_kept { SYMBOL_KEPT } else { SYMBOL_TURNED };
-        read_pair(VELOCITY_WIDTHS[class as usize], reader)?
-    };
-    let (vx, vy) = if is_kept {
-        (base.vx.into(), base.vy.into())
-    } else {
-        turned(base, turn)
-    };
-    Ok([vx + miss[0], vy + miss[1]])
-}
+        if self.take(1) == 0 {
+            return 0;
+        }
+        signed_turn(self.take(YAW_BITS) as u16)
+    }
 
-fn read_drift(reader: &mut BitReader<'_>) -> Result<[i32; 2], DeltaError> {
-    let class = reader.read(3)?;
-    read_pair(POSITION_WIDTHS[class as usize], reader)
-}
+    fn take_velocity(&mut self, base: &Pose, turn: i32) -> Result<[i32; 2], DeltaError> {
+        let symbol = self.take(4);
+        let is_kept = symbol == SYMBOL_KEPT_JOINT || symbol > SYMBOL_KEPT;
+        let miss = if symbol <= SYMBOL_KEPT_JOINT {
+            let index = if is_kept { self.take(4) } else { symbol };
+            if index >= 9 {
+                return Err(DeltaError::Symbol);
+            }
+            split(index)
+        } else {
+            let class = symbol - if is_kept { SYMBOL_KEPT } else { SYMBOL_TURNED };
+            self.take_pair(VELOCITY_WIDTHS[class as usize])
+        };
+        let (vx, vy) = if is_kept {
+            (base.vx.into(), base.vy.into())
+        } else {
+            turned(base, turn)
+        };
+        Ok([vx + miss[0], vy + miss[1]])
+    }
 
-fn read_pair(width: u32, reader: &mut BitReader<'_>) -> Result<[i32; 2], DeltaError> {
-    Ok([
-        unzigzag(reader.read(width)? as u32),
-        unzigzag(reader.read(width)? as u32),
-    ])
+    fn take_drift(&mut self) -> [i32; 2] {
+        let class = self.take(3);
+        self.take_pair(POSITION_WIDTHS[class as usize])
+    }
+
+    fn take_pair(&mut self, width: u32) -> [i32; 2] {
+        [
+            unzigzag(self.take(width) as u32),
+            unzigzag(self.take(width) as u32),
+        ]
+    }
 }
 
 /// The first class whose width holds `bits` (zigzag codes, or'ed).

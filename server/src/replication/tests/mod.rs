@@ -37,7 +37,7 @@ fn any_link_ends_in_the_same_world() {
         let mut session = Session::new(Setting::new(seed).lossy(loss, (seed % 5) as u32, seed % 7));
         session.run(250);
         session.settle();
-        assert!(session.clients.iter().all(|client| client.updated > 1_000));
+        assert!(session.clients.iter().map(|client| client.updated).sum::<u32>() > 1_500);
     }
 }
 
