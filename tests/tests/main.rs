@@ -10,3 +10,4 @@ mod players;
 mod process;
 mod sessions;
 mod tidy;
+mod workers;

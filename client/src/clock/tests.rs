@@ -188,6 +188,31 @@ fn a_server_that_stood_still_is_found_again() {
 }
 
 #[test]
+fn without_any_report_inputs_stay_where_the_server_may_use_them() {
+    let config = ClockConfig::default();
+    let mut clock = Clock::new(config, Duration::ZERO, Tick(100), RATE_HZ, Duration::ZERO);
+    let lead = |clock: &mut Clock, millis: u64, newest: u32| {
+        let now = Duration::from_millis(millis);
+        clock.observe_snapshot(now, Tick(newest));
+        let last = std::iter::from_fn(|| clock.due_input(now + STEP)).last();
+        last.map(|tick| tick.since(Tick(newest)))
+    };
+    let caught_up = lead(&mut clock, 50, 150);
+    assert!(
+        caught_up >= Some(0),
+        "the server is 50 ticks further than thought: {caught_up:?}"
+    );
+    // It then stands still for ten seconds and goes on: inputs wait for it.
+    let ahead = clock
+        .due_input(Duration::from_secs(10))
+        .map(|tick| tick.since(Tick(150)));
+    assert!(ahead > Some(190), "{ahead:?}");
+    let leads = (0..600_u64).map(|tick| lead(&mut clock, 10_050 + tick * 50, 151 + tick as u32));
+    let last = leads.flatten().last().expect("inputs go on");
+    assert!(last <= config.lead_max.ceil() as i32, "lead {last}");
+}
+
+#[test]
 fn a_slow_server_is_followed() {
     let mut link = Loop::new(Tick(1_000), 1.0, 0.0, 3);
     link.rate = 0.9;

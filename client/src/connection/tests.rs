@@ -300,7 +300,10 @@ fn every_end_has_its_reason() {
     pair.run(Duration::from_secs(25));
     let timed_out = EndReason::Transport(DisconnectReason::TimedOut);
     assert_eq!(pair.events.last(), Some(&ClientEvent::Ended(timed_out)));
-    assert_eq!(timed_out.retry(), Retry::Worthwhile);
+    assert_eq!(
+        (pair.core.ended(), timed_out.retry()),
+        (Some(timed_out), Retry::Worthwhile)
+    );
 }
 
 #[test]

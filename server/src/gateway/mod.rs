@@ -12,11 +12,6 @@
 //! up a tick: it shares with the simulation atomics, a watched status and a lock-free queue of frames.
 //! Refuses to know the world.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tokens expire and rates are limited by real time; nothing of it reaches the simulation"
-)]
-
 pub mod audit;
 mod error;
 mod figures;

@@ -1,6 +1,6 @@
 //! Sockets, sessions and workers: everything between a datagram and the simulation's queues.
 //!
-//! In the order of the data: [`socket`] opens, [`batched`] and [`portable`] move datagrams, [`worker`] loops,
+//! In the order of the data: [`socket`] opens, [`batched`] and [`portable`] move datagrams, `worker` loops,
 //! [`core`] keeps the sessions, [`link`] meets the simulation. [`assign`] chooses the worker of a new
 //! connection; [`directory`] knows who serves what; [`plugin`] puts it all into a Bevy app.
 

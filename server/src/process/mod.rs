@@ -11,11 +11,6 @@
 //! Owns the order of starting (everything that can fail first, ticks last) and of stopping: nobody joins any
 //! more, the last tick ends, the workers tell their clients, HTTP ends. Refuses to know what any part does.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the process takes the origin of its clocks here, once"
-)]
-
 mod banner;
 mod signals;
 mod summary;

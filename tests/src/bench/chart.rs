@@ -423,16 +423,13 @@ mod tests {
 
     #[test]
     fn names_do_not_cover_each_other_and_stay_inside() {
-        let mut names: Vec<_> = (0..8)
-            .map(|_| (BOTTOM - 3.0, "name", "#000", Weight::Peer))
-            .collect();
-        spread(&mut names);
-        assert!(
-            names
-                .windows(2)
-                .all(|pair| pair[1].0 - pair[0].0 >= LABEL_HEIGHT - 1e-9)
-        );
-        assert!(names.iter().all(|name| name.0 <= BOTTOM));
+        for at in [TOP, BOTTOM - 3.0] {
+            let mut names: Vec<_> = (0..8).map(|_| (at, "name", "#000", Weight::Peer)).collect();
+            spread(&mut names);
+            let apart = |pair: &[(f64, &str, &str, Weight)]| pair[1].0 - pair[0].0 >= LABEL_HEIGHT - 1e-9;
+            assert!(names.windows(2).all(apart));
+            assert!(names.iter().all(|name| (TOP..=BOTTOM).contains(&name.0)));
+        }
     }
 
     #[test]

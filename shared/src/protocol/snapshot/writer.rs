@@ -166,7 +166,7 @@ impl<'a> SnapshotWriter<'a> {
         }
     }
 
-    /// Writes the next included component's value, at most [`COMPONENT_BYTES_MAX`] bytes.
+    /// Writes the next included component's value, at most [`COMPONENT_BYTES_MAX`](crate::limits::COMPONENT_BYTES_MAX) bytes.
     #[inline]
     pub fn component(&mut self, value: &[u8]) {
         self.bits.write(value.len() as u64, COMPONENT_LENGTH_BITS);
