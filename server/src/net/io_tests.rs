@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::UdpSocket;
 
 use super::portable::{PortableReceiver, PortableSender};
 use super::socket;
-use super::transmit::{BATCH_DATAGRAMS, Flush, Receive, SocketCounters};
+use super::transmit::{Arrival, BATCH_DATAGRAMS, Flush, Receive, SocketCounters};
 
 const V4: &str = "127.0.0.1:0";
 const V6: &str = "[::1]:0";
@@ -54,7 +54,9 @@ impl<R: Receive, T: Flush> Port<R, T> {
         let mut seen = Vec::new();
         let deadline = Instant::now() + Duration::from_secs(2);
         while seen.len() < count && Instant::now() < deadline {
-            let each = &mut |from, bytes: &mut [u8]| seen.push((from, bytes.to_vec()));
+            let each = &mut |arrival: Arrival, bytes: &mut [u8]| {
+                seen.push((arrival.from, bytes.to_vec()));
+            };
             if self.receiver.receive(each).unwrap() == 0 {
                 std::thread::sleep(Duration::from_micros(200));
             }
@@ -233,6 +235,29 @@ fn a_datagram_that_cannot_be_sent_costs_no_other() {
         }
         assert_eq!(port.counters().send_failures.load(Relaxed), 1);
     });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_datagram_arrives_when_the_kernel_has_it_not_when_it_is_read() {
+    use super::batched::BatchedReceiver;
+    let socket = socket::open(V4.parse().unwrap(), false).unwrap();
+    let address = socket.local_addr().unwrap();
+    let mut receiver = BatchedReceiver::new(Arc::new(socket), Arc::default());
+    receiver.measure();
+    let client = StdSocket::bind(V4).unwrap();
+    let wait = Duration::from_millis(20);
+    for length in [1, 1_300] {
+        client.send_to(&vec![7; length], address).unwrap();
+        std::thread::sleep(wait);
+        let mut waited = None;
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        receiver
+            .receive(&mut |arrival: Arrival, _| waited = Some(unix - arrival.unix.unwrap()))
+            .unwrap();
+        let waited = waited.unwrap();
+        assert!((wait..wait * 50).contains(&waited), "{waited:?}");
+    }
 }
 
 #[cfg(target_os = "linux")]

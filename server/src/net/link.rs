@@ -404,6 +404,7 @@ impl WorkerLink {
 }
 
 #[cfg(test)]
+<<<<<<< HEAD
 mod tests {
     use super::*;
     use crate::frame::FrameWriter;
@@ -551,3 +552,6 @@ mod tests {
         sender.join().unwrap();
     }
 }
+=======
+mod tests;
+>>>>>>> net

@@ -7,13 +7,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mio::net::UdpSocket;
 use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
 
 use super::transmit::{
-    BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES, Flush, Receive, SocketCounters, Transmit, add,
+    Arrival, BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES, Flush, Receive, SocketCounters, Transmit, add,
 };
 
 /// Waits of a millisecond each for a full send buffer, per datagram; then it is dropped.
@@ -39,13 +39,18 @@ impl PortableReceiver {
 }
 
 impl Receive for PortableReceiver {
-    fn receive(&mut self, each: &mut impl FnMut(SocketAddr, &mut [u8])) -> io::Result<usize> {
+    fn receive(&mut self, each: &mut impl FnMut(Arrival, &mut [u8])) -> io::Result<usize> {
+        let unix = Some(unix_now());
         for count in 0..BATCH_DATAGRAMS {
             match self.socket.recv_from(&mut self.buffer[..]) {
                 Ok((bytes, _)) if bytes > DATAGRAM_RECEIVE_BYTES_MAX => add(&self.counters.oversized, 1),
                 Ok((bytes, from)) => {
                     self.counters.received(1, bytes);
-                    each(without_flow(from), &mut self.buffer[..bytes]);
+                    let arrival = Arrival {
+                        from: without_flow(from),
+                        unix,
+                    };
+                    each(arrival, &mut self.buffer[..bytes]);
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(count),
@@ -59,6 +64,15 @@ impl Receive for PortableReceiver {
         }
         Ok(BATCH_DATAGRAMS)
     }
+}
+
+/// Portably, a datagram is known to be there when it is read.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge at which the system's time comes in"
+)]
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The sending half.

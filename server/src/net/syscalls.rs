@@ -14,12 +14,13 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
+use std::time::Duration;
 
 use socket2::Socket;
 
-use super::transmit::{BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES};
+use super::transmit::{Arrival, BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES};
 
 /// Segments that the kernel takes in one message at most (`UDP_MAX_SEGMENTS` was 64 before Linux 6.9), and
 /// that keep a message below 65,507 bytes at 1,408 a segment.
@@ -36,7 +37,7 @@ const CONTROL_BYTES: usize = 24;
 /// forges "packet too big" messages.
 pub(super) fn forbid_fragments(socket: &Socket, ipv6: bool) -> io::Result<()> {
     set_option(
-        socket,
+        socket.as_fd(),
         libc::IPPROTO_IP,
         libc::IP_MTU_DISCOVER,
         libc::IP_PMTUDISC_PROBE,
@@ -47,7 +48,7 @@ pub(super) fn forbid_fragments(socket: &Socket, ipv6: bool) -> io::Result<()> {
     })?;
     if ipv6 {
         set_option(
-            socket,
+            socket.as_fd(),
             libc::IPPROTO_IPV6,
             libc::IPV6_MTU_DISCOVER,
             libc::IPV6_PMTUDISC_PROBE,
@@ -56,15 +57,30 @@ pub(super) fn forbid_fragments(socket: &Socket, ipv6: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes the kernel note when each datagram arrives, or no longer; see [`ReceiveRing::datagram`].
+pub(super) fn note_arrivals(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    set_option(
+        socket,
+        libc::SOL_SOCKET,
+        libc::SO_TIMESTAMPNS,
+        libc::c_int::from(on),
+    )
+}
+
 /// Asks for buffers above the system's limit, which only a privileged process is granted.
 pub(super) fn force_buffer_sizes(socket: &Socket, bytes: usize) {
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
     // Without the privilege the sizes granted before stay; the caller reads what holds.
-    let _ = set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes);
-    let _ = set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes);
+    let _ = set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes);
+    let _ = set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes);
 }
 
-fn set_option(socket: &Socket, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     // SAFETY: the descriptor is open for the call, and the pointer and length describe a live `c_int`.
     let result = unsafe {
         libc::setsockopt(
@@ -141,6 +157,14 @@ struct ReceiveSlot {
     bytes: [u8; DATAGRAM_BUFFER_BYTES],
     name: libc::sockaddr_in6,
     vector: libc::iovec,
+    arrival: ArrivalNote,
+}
+
+/// A control message with the time of a datagram's arrival, laid out as `CMSG_DATA` would find it.
+#[repr(C)]
+struct ArrivalNote {
+    header: libc::cmsghdr,
+    at: libc::timespec,
 }
 
 /// Everything one `recvmmsg` needs. Headers point into slots of the same allocation.
@@ -181,6 +205,7 @@ impl ReceiveRing {
                 (*header).msg_name = (&raw mut (*slot).name).cast();
                 (*header).msg_iov = &raw mut (*slot).vector;
                 (*header).msg_iovlen = 1;
+                (*header).msg_control = (&raw mut (*slot).arrival).cast();
             }
         }
         Self {
@@ -194,8 +219,9 @@ impl ReceiveRing {
         for index in 0..self.dirty {
             // SAFETY: in range, and no reference into the memory exists.
             unsafe {
-                (*self.memory.as_ptr()).headers[index].msg_hdr.msg_namelen =
-                    size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+                let header = &raw mut (*self.memory.as_ptr()).headers[index].msg_hdr;
+                (*header).msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+                (*header).msg_controllen = size_of::<ArrivalNote>();
             }
         }
         self.dirty = 0;
@@ -214,9 +240,9 @@ impl ReceiveRing {
         Ok(received)
     }
 
-    /// Datagram `index` of the last receive: its sender and bytes. `None` when it was cut, or when the
+    /// Datagram `index` of the last receive: its arrival and bytes. `None` when it was cut, or when the
     /// sender's address is of no known family.
-    pub(super) fn datagram(&mut self, index: usize) -> Option<(SocketAddr, &mut [u8])> {
+    pub(super) fn datagram(&mut self, index: usize) -> Option<(Arrival, &mut [u8])> {
         if index >= self.dirty {
             return None;
         }
@@ -230,10 +256,13 @@ impl ReceiveRing {
         if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
             return None;
         }
-        let from = read_address(&slot.name)?;
+        let arrival = Arrival {
+            from: read_address(&slot.name)?,
+            unix: read_arrival(&slot.arrival, header.msg_hdr.msg_controllen),
+        };
         slot.bytes
             .get_mut(..header.msg_len as usize)
-            .map(|bytes| (from, bytes))
+            .map(|bytes| (arrival, bytes))
     }
 }
 
@@ -242,6 +271,15 @@ impl Drop for ReceiveRing {
         // SAFETY: allocated in `new` with this layout, and freed once.
         unsafe { dealloc(self.memory.as_ptr().cast(), Layout::new::<RingMemory>()) };
     }
+}
+
+/// Reads when a datagram arrived, if the kernel noted it in `bytes` bytes.
+fn read_arrival(note: &ArrivalNote, bytes: usize) -> Option<Duration> {
+    let is_arrival = bytes >= size_of::<ArrivalNote>()
+        && note.header.cmsg_level == libc::SOL_SOCKET
+        && note.header.cmsg_type == libc::SCM_TIMESTAMPNS;
+    let seconds = u64::try_from(note.at.tv_sec).ok().filter(|_| is_arrival)?;
+    Some(Duration::new(seconds, u32::try_from(note.at.tv_nsec).ok()?))
 }
 
 /// Reads a peer's address. The storage has the size of the larger family.

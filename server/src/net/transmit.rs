@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
 
@@ -42,6 +43,15 @@ pub trait Flush: Transmit {
     fn flush(&mut self);
 }
 
+/// Where a datagram came from, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The sender, as the socket shows it.
+    pub from: SocketAddr,
+    /// When the system took it in, since 1970; `None` while that is not noted, for it has its price.
+    pub unix: Option<Duration>,
+}
+
 /// Where datagrams are read from.
 pub trait Receive {
     /// Reads up to [`BATCH_DATAGRAMS`] waiting datagrams without blocking and hands each to `each`, to be
@@ -50,7 +60,7 @@ pub trait Receive {
     ///
     /// # Errors
     /// What the system reports, transient errors aside.
-    fn receive(&mut self, each: &mut impl FnMut(SocketAddr, &mut [u8])) -> io::Result<usize>;
+    fn receive(&mut self, each: &mut impl FnMut(Arrival, &mut [u8])) -> io::Result<usize>;
 }
 
 /// What a socket did, readable from any thread. Each is a count since the start.

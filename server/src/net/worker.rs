@@ -21,12 +21,15 @@ use super::transmit::{BATCH_DATAGRAMS, Flush, Receive};
 use crate::observe::ServerStats;
 use crate::runner::{Clock, Pass};
 
-/// Clients served between two looks at the socket: one batch of sends.
-const SESSIONS_PER_SLICE: usize = BATCH_DATAGRAMS;
+/// Clients served between two looks at the socket: about a quarter of a millisecond.
+const SESSIONS_PER_SLICE: usize = BATCH_DATAGRAMS / 2;
 /// Batches received in a row before frames get their turn.
 const BATCHES_PER_TURN: usize = 32;
 /// Longest wait: what is due by time alone (keep-alives, time-outs) is late by this at most.
 const WAIT_MAX: Duration = Duration::from_millis(50);
+/// Between two reads of a socket that is not full: datagrams that come meanwhile share the wake-up and the
+/// system calls, which cost more than the datagrams themselves.
+const READ_EVERY: Duration = Duration::from_micros(250);
 /// Longest wait while one simulation's frame waits for another's.
 const WAIT_FOR_FRAMES: Duration = Duration::from_millis(1);
 /// epoll waits whole milliseconds, rounded up; less than this is slept.
@@ -73,11 +76,14 @@ pub(super) struct Worker {
     receiver: Receiver,
     sender: Sender,
     clock: Clock,
+    stats: Arc<WorkerStats>,
     server: Arc<ServerStats>,
     /// The socket had more than one turn takes.
     readable: bool,
-    /// When the socket was last known to be empty; whatever is read now came after it.
-    empty_at: Duration,
+    /// When the inputs of the batch at hand arrived, since 1970.
+    arrivals: Vec<Duration>,
+    /// When the socket was last read.
+    read_at: Duration,
     updated_at: Duration,
     measured_at: Duration,
 }
@@ -93,9 +99,11 @@ impl Worker {
             receiver,
             sender,
             clock: parts.clock,
+            stats: parts.stats,
             server: parts.server,
             readable: true,
-            empty_at: Duration::ZERO,
+            arrivals: Vec::with_capacity(BATCH_DATAGRAMS),
+            read_at: Duration::ZERO,
             updated_at: Duration::ZERO,
             measured_at: Duration::ZERO,
         }
@@ -134,10 +142,13 @@ impl Worker {
             self.readable = true;
         }
         let woken_at = self.clock.now();
-        if !self.readable {
-            self.empty_at = woken_at;
+        let is_announced = self.events.iter().any(|event| event.token() == SOCKET);
+        // A caller that would not have waited is not made to.
+        if is_announced && wait >= READ_EVERY {
+            let next_read = self.read_at + READ_EVERY;
+            std::thread::sleep(next_read.saturating_sub(woken_at));
         }
-        self.readable |= self.events.iter().any(|event| event.token() == SOCKET);
+        self.readable |= is_announced;
         if self.readable {
             self.read(BATCHES_PER_TURN);
         }
@@ -152,32 +163,38 @@ impl Worker {
             self.measured_at = now;
             self.core.measure();
             self.receiver.measure();
-            self.core.set_unix_origin_s(unix_origin_s(now));
+            // The system's clock may be set anew.
+            self.core
+                .set_unix_origin_s(unix_now().saturating_sub(now).as_secs());
         }
     }
 
     /// Reads up to `batches` batches; answers are sent with the next flush.
     fn read(&mut self, batches: usize) {
-        let Self {
-            core,
-            receiver,
-            sender,
-            server,
-            clock,
-            ..
-        } = self;
         for _ in 0..batches {
-            let now = clock.now();
-            let waited = now.saturating_sub(self.empty_at);
-            let received = receiver.receive(&mut |from, datagram| {
-                server.input_waited(waited);
-                core.receive(now, from, datagram, sender);
+            let now = self.clock.now();
+            let Self {
+                core,
+                receiver,
+                sender,
+                stats,
+                arrivals,
+                ..
+            } = self;
+            let inputs = &stats.core.input_packets;
+            let received = receiver.receive(&mut |arrival, datagram| {
+                let before = inputs.get();
+                core.receive(now, arrival.from, datagram, sender);
+                if inputs.get() != before {
+                    arrivals.extend(arrival.unix);
+                }
             });
+            self.meter_inputs();
             match received {
                 // Less than a batch: at that moment there was no more.
                 Ok(count) if count < BATCH_DATAGRAMS => {
                     self.readable = false;
-                    self.empty_at = now;
+                    self.read_at = now;
                     return;
                 }
                 Ok(_) => self.readable = true,
@@ -187,6 +204,17 @@ impl Worker {
                     return;
                 }
             }
+        }
+    }
+
+    /// Meters how long the batch's inputs took from the kernel to the simulation's queue.
+    fn meter_inputs(&mut self) {
+        if self.arrivals.is_empty() {
+            return;
+        }
+        let queued = unix_now();
+        for arrival in self.arrivals.drain(..) {
+            self.server.input_waited(queued.saturating_sub(arrival));
         }
     }
 
@@ -213,15 +241,13 @@ impl Worker {
     }
 }
 
-/// Seconds since 1970 at the clock's origin, when `now` is the time since it: follows a system clock that is
-/// set anew, by which tokens are issued.
+/// The system's time, by which tokens are issued and datagrams' arrivals noted.
 #[expect(
     clippy::disallowed_methods,
     reason = "the edge at which the system's time comes in"
 )]
-fn unix_origin_s(now: Duration) -> u64 {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    unix.saturating_sub(now).as_secs()
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// A worker on the simulation's own thread (`--workers 0`): it works between ticks and ends with the loop.

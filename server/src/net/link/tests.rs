@@ -1,0 +1,147 @@
+//! What arrives, in which order, and what happens when there is no room.
+
+use super::*;
+use crate::frame::FrameWriter;
+use crate::space::CellIndex;
+use std::sync::atomic::AtomicU32;
+
+fn key(index: u32) -> SessionKey {
+    let session = SessionId { index, generation: 0 };
+    SessionKey { worker: 0, session }
+}
+
+fn left(index: u32) -> ToSimulation {
+    ToSimulation::Left {
+        key: key(index),
+        reason: LeaveReason::Client,
+    }
+}
+
+fn pair(config: &LinkConfig) -> (SimulationLink, WorkerLink, Arc<AtomicU32>) {
+    let woken = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&woken);
+    let wake: Wake = Arc::new(move || {
+        counter.fetch_add(1, Relaxed);
+    });
+    let (simulation, worker) = link(SourceId(0), 0, config, wake);
+    (simulation, worker, woken)
+}
+
+fn indices(link: &mut SimulationLink) -> Vec<u32> {
+    link.drain()
+        .map(|value| match value {
+            ToSimulation::Left { key, .. } | ToSimulation::Message { key, .. } => key.session.index,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn departures_are_kept_and_nothing_overtakes_them() {
+    let (mut simulation, mut worker, _) = pair(&LinkConfig {
+        to_simulation: 2,
+        retained: 2,
+        ..LinkConfig::default()
+    });
+    (0..4).for_each(|index| worker.announce(left(index)));
+    assert!(!worker.admits(), "two are kept");
+    assert!(!worker.has_room() && !worker.message(key(9), ChannelId(0), Bytes::new()));
+    assert_eq!(indices(&mut simulation), [0, 1]);
+    assert!(
+        !worker.message(key(9), ChannelId(0), Bytes::new()),
+        "the kept ones come first"
+    );
+    assert_eq!(indices(&mut simulation), [2, 3]);
+    assert!(worker.admits() && worker.message(key(4), ChannelId(0), Bytes::new()));
+    assert_eq!(indices(&mut simulation), [4]);
+}
+
+#[test]
+fn a_drain_takes_what_waited_when_it_began() {
+    let (mut simulation, mut worker, _) = pair(&LinkConfig::default());
+    worker.announce(left(0));
+    let mut drain = simulation.drain();
+    worker.announce(left(1));
+    assert_eq!(drain.by_ref().count(), 1);
+    drop(drain);
+    assert_eq!(indices(&mut simulation), [1]);
+    assert_eq!(simulation.counters().to_simulation_depth.load(Relaxed), 1);
+}
+
+#[test]
+fn a_publish_wakes_once_and_a_full_queue_skips_the_frame() {
+    let (mut simulation, mut worker, woken) = pair(&LinkConfig {
+        frames: 2,
+        ..LinkConfig::default()
+    });
+    let mut writer = FrameWriter::new(SourceId(0));
+    let mut publish = |simulation: &mut SimulationLink, tick| {
+        let frame = writer.publish(
+            Tick(tick),
+            Duration::ZERO,
+            CellIndex::default(),
+            Default::default(),
+        );
+        simulation.publish(&frame)
+    };
+    simulation.send(key(0), ChannelId(0), Bytes::new());
+    assert_eq!(
+        [1, 2, 3].map(|tick| publish(&mut simulation, tick)),
+        [true, true, false]
+    );
+    assert_eq!(
+        (
+            woken.load(Relaxed),
+            simulation.counters().frames_skipped.load(Relaxed)
+        ),
+        (3, 1)
+    );
+    assert_eq!(worker.frame().map(|frame| frame.tick), Some(Tick(1)));
+    assert!(publish(&mut simulation, 4));
+}
+
+#[test]
+fn a_disconnection_without_room_is_not_lost() {
+    let (mut simulation, mut worker, _) = pair(&LinkConfig {
+        to_worker: 1,
+        ..LinkConfig::default()
+    });
+    assert!(simulation.send(key(0), ChannelId(0), Bytes::new()));
+    assert!(
+        !simulation.send(key(1), ChannelId(0), Bytes::new()),
+        "without room, its session ends"
+    );
+    assert!(!simulation.send(key(1), ChannelId(0), Bytes::new()));
+    simulation.disconnect(key(2), LeaveReason::Kicked);
+    assert!(matches!(worker.pop(), Some(ToWorker::Message { .. })));
+    let mut ended = Vec::new();
+    for _ in 0..2 {
+        simulation.flush_ended();
+        if let Some(ToWorker::Disconnect { key, reason }) = worker.pop() {
+            ended.push((key.session.index, reason));
+        }
+    }
+    assert_eq!(ended, [(1, LeaveReason::Overflow), (2, LeaveReason::Kicked)]);
+    assert_eq!(simulation.counters().sessions_overflowed.load(Relaxed), 1);
+}
+
+#[test]
+fn two_threads_pass_everything_in_order() {
+    let (mut simulation, mut worker, _) = pair(&LinkConfig {
+        to_simulation: 64,
+        ..LinkConfig::default()
+    });
+    let sender = std::thread::spawn(move || {
+        for index in 0..10_000 {
+            while !worker.message(key(index), ChannelId(0), Bytes::new()) {
+                std::thread::yield_now();
+            }
+        }
+    });
+    let mut received = Vec::new();
+    while received.len() < 10_000 {
+        received.extend(indices(&mut simulation));
+    }
+    assert_eq!(received, (0..10_000).collect::<Vec<_>>());
+    sender.join().unwrap();
+}
