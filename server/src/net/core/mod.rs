@@ -14,6 +14,7 @@
 mod payload;
 mod serve;
 mod session;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use self::serve::FreshFrames;
 use self::serve::Serving;
 pub use self::serve::{ServeState, Served};
 use self::session::Session;
+use self::table::SessionTable;
 use super::claims::SessionClaims;
 use super::directory::Directory;
 use super::link::{LeaveReason, SessionKey, ToSimulation, WorkerLink};
@@ -79,8 +81,7 @@ pub struct WorkerCore {
     worker: u8,
     unix_origin_s: u64,
     netcode: ServerNetcode,
-    /// By the index of the session's id.
-    sessions: Vec<Option<Box<Session>>>,
+    sessions: SessionTable,
     links: Vec<WorkerLink>,
     /// One for each link, in the same order.
     histories: Vec<FrameHistory>,
@@ -108,7 +109,7 @@ impl WorkerCore {
             worker: config.worker,
             unix_origin_s: config.unix_origin_s,
             netcode: ServerNetcode::new(config.netcode, entropy),
-            sessions: Vec::new(),
+            sessions: SessionTable::default(),
             histories: links.iter().map(|_| FrameHistory::default()).collect(),
             links,
             scratch: ReplicationScratch::new(&config.replication, &shared.protocol),
@@ -182,18 +183,16 @@ impl WorkerCore {
     /// Tells every client that the server stops, and ends its session.
     pub fn shutdown(&mut self, now: Duration, out: &mut impl Transmit) {
         self.serving = None;
-        for index in 0..self.sessions.len() {
-            if let Some(session) = &self.sessions[index] {
-                let id = session.id;
-                self.end(now, id, LeaveReason::Shutdown, out);
-            }
+        let all: Vec<SessionId> = self.sessions.ids().collect();
+        for id in all {
+            self.end(now, id, LeaveReason::Shutdown, out);
         }
     }
 
     /// Sessions connected now.
     #[must_use]
     pub fn connected(&self) -> usize {
-        self.sessions.iter().flatten().count()
+        self.sessions.len()
     }
 
     fn begin(
@@ -204,14 +203,10 @@ impl WorkerCore {
         claims: SessionClaims,
         out: &mut impl Transmit,
     ) {
-        let index = id.index as usize;
-        if self.sessions.len() <= index {
-            self.sessions.resize_with(index + 1, || None);
-        }
         let load = self.shared.stats.load();
         load.connected.fetch_add(1, Relaxed);
         load.sessions.fetch_add(1, Relaxed);
-        self.sessions[index] = Some(Box::new(Session::new(id, client_id, claims)));
+        self.sessions.insert(Session::new(id, client_id, claims));
         let key = self.key(id);
         let takeovers = &self.shared.takeovers;
         if takeovers.claim(client_id, claims.session_number, key).is_err() {
@@ -233,7 +228,9 @@ impl WorkerCore {
             // It is gone, or may come back at once.
             LeaveReason::Client | LeaveReason::TimedOut | LeaveReason::Fault => None,
         };
-        let Some(session) = self.session(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         // A peer that sent nothing of ours is sent nothing of ours.
         if let Some(goodbye) = goodbye.filter(|_| session.speaks_ours()) {
             self.say_goodbye(now, id, &goodbye, out);
@@ -253,10 +250,7 @@ impl WorkerCore {
 
     /// Drops what is kept of a session that the transport no longer has, and tells the simulation.
     fn forget(&mut self, id: SessionId, reason: LeaveReason) {
-        let Some(slot) = self.sessions.get_mut(id.index as usize) else {
-            return;
-        };
-        let Some(session) = slot.take_if(|session| session.id == id) else {
+        let Some(session) = self.sessions.remove(id) else {
             return;
         };
         let counts = &self.shared.stats.core;
@@ -282,11 +276,6 @@ impl WorkerCore {
             worker: self.worker,
             session,
         }
-    }
-
-    fn session(&mut self, id: SessionId) -> Option<&mut Session> {
-        let session = self.sessions.get_mut(id.index as usize)?.as_deref_mut()?;
-        (session.id == id).then_some(session)
     }
 
     /// The link to the simulation that serves a session.

@@ -41,13 +41,14 @@ impl WorkerCore {
     }
 
     fn take_payload(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> Result<(), Verdict> {
+        self.sessions.wake(id);
         let kind = PayloadKind::of(payload);
         if kind == Some(PayloadKind::Input) {
             self.take_input(now, id, payload);
             return Ok(());
         }
         let other_pace = self.other_pace;
-        let Some(session) = self.session(id) else {
+        let Some(session) = self.sessions.get_mut(id) else {
             return Ok(());
         };
         if !session.other_pace.admits(now, &other_pace) {
@@ -77,7 +78,7 @@ impl WorkerCore {
         }
         self.announce(now, id, PeerKind::Throng);
         let config = self.replication;
-        let Some(session) = self.session(id) else {
+        let Some(session) = self.sessions.get_mut(id) else {
             return Ok(());
         };
         if !session.speaks_ours() {
@@ -93,7 +94,7 @@ impl WorkerCore {
     }
 
     fn take_renet(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> Result<(), Verdict> {
-        let Some(session) = self.session(id) else {
+        let Some(session) = self.sessions.get_mut(id) else {
             return Ok(());
         };
         if let Err(error) = session.reliable.receive(payload) {
@@ -108,7 +109,9 @@ impl WorkerCore {
 
     /// Announces a session that has shown itself to be a stock renet client.
     pub(super) fn recognize_stock_peer(&mut self, now: Duration, id: SessionId) {
-        let Some(session) = self.session(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         let is_stock = session.kind.is_none()
             && session
                 .reliable_since
@@ -125,12 +128,9 @@ impl WorkerCore {
         let Some(source) = self.shared.directory.simulation_of(key) else {
             return;
         };
-        let session = self
-            .sessions
-            .get_mut(id.index as usize)
-            .and_then(Option::as_deref_mut);
+        let session = self.sessions.get_mut(id);
         let link = self.links.iter_mut().find(|link| link.source() == source);
-        let (Some(session), Some(link)) = (session.filter(|session| session.id == id), link) else {
+        let (Some(session), Some(link)) = (session, link) else {
             return;
         };
         while session.reliable.has_messages() && link.has_room() {
@@ -147,7 +147,7 @@ impl WorkerCore {
     fn announce(&mut self, now: Duration, id: SessionId, kind: PeerKind) {
         let key = self.key(id);
         let source = self.first_source();
-        let Some(session) = self.session(id).filter(|session| session.kind.is_none()) else {
+        let Some(session) = self.sessions.get_mut(id).filter(|session| session.kind.is_none()) else {
             return;
         };
         session.kind = Some(kind);
@@ -172,7 +172,7 @@ impl WorkerCore {
             return;
         };
         let input_pace = self.input_pace;
-        let Some((pace, replication)) = self.session(id).and_then(|session| {
+        let Some((pace, replication)) = self.sessions.get_mut(id).and_then(|session| {
             let replication = session.replication.as_mut()?;
             Some((&mut session.input_pace, replication))
         }) else {
@@ -198,7 +198,9 @@ impl WorkerCore {
         let newest = Tick::unwrap_near(packet.newest_tick, newest_frame);
         for (age, input) in packet.inputs.as_slice().iter().enumerate().rev() {
             let tick = newest - age as u32;
-            let Some(session) = self.session(id) else { return };
+            let Some(session) = self.sessions.get_mut(id) else {
+                return;
+            };
             if !session.inputs.admit(tick, newest_frame) {
                 continue;
             }

@@ -103,7 +103,8 @@ impl WorkerCore {
         }
     }
 
-    /// Serves up to `sessions_max` more sessions, so that the caller can read its socket in between. Takes
+    /// Serves up to `sessions_max` more sessions, so that the caller can read its socket in between; those
+    /// that never sent a payload have nothing to be served. Takes
     /// the newest frame of each simulation when the frame before it has been served to everybody.
     pub fn serve(&mut self, now: Duration, sessions_max: usize, out: &mut impl Transmit) -> ServeState {
         let serving = match self.serving {
@@ -116,12 +117,14 @@ impl WorkerCore {
                 }
             }
         };
-        let end = serving.next.saturating_add(sessions_max).min(self.sessions.len());
-        for index in serving.next..end {
+        let mut next = self.sessions.next_awake(serving.next);
+        for _ in 0..sessions_max {
+            let Some(index) = next else { break };
             self.serve_session(now, index, out);
+            next = self.sessions.next_awake(index + 1);
         }
-        if end < self.sessions.len() {
-            self.serving = Some(Serving { next: end, ..serving });
+        if let Some(next) = next {
+            self.serving = Some(Serving { next, ..serving });
             return ServeState::More;
         }
         self.serving = None;
@@ -194,7 +197,8 @@ impl WorkerCore {
         bytes: bytes::Bytes,
         out: &mut impl Transmit,
     ) {
-        let (Some(channel), Some(session)) = (Channel::from_id(channel), self.session(key.session)) else {
+        let (Some(channel), Some(session)) = (Channel::from_id(channel), self.sessions.get_mut(key.session))
+        else {
             return;
         };
         match session.reliable.send(channel, bytes) {
@@ -207,7 +211,7 @@ impl WorkerCore {
 
     /// One client-tick. A panic in here is a defect of ours and ends this session only.
     fn serve_session(&mut self, now: Duration, index: usize, out: &mut impl Transmit) {
-        let Some(session) = self.sessions[index].as_deref_mut() else {
+        let Some(session) = self.sessions.at_mut(index) else {
             return;
         };
         let id = session.id;
@@ -237,7 +241,7 @@ impl WorkerCore {
         out: &mut impl Transmit,
     ) -> Result<(), GuardError> {
         let (netcode, histories) = (&mut self.netcode, &self.histories);
-        let Some(session) = self.sessions[index].as_deref_mut() else {
+        let Some(session) = self.sessions.at_mut(index) else {
             return Ok(());
         };
         let id = session.id;

@@ -1,0 +1,138 @@
+//! The sessions by netcode's dense index, and which of them have anything to be served.
+//!
+//! A session that has not sent a payload is asleep: a fan-out passes over 64 of those by looking at one
+//! word, so that connections which only keep themselves alive cost a tick next to nothing.
+
+use throng_shared::netcode::SessionId;
+
+use super::session::Session;
+
+/// Sessions in one word of the set of those awake.
+const WORD: usize = u64::BITS as usize;
+
+#[derive(Default)]
+pub(super) struct SessionTable {
+    slots: Vec<Option<Box<Session>>>,
+    /// Bit `i % 64` of word `i / 64`: the session with the index `i` sent a payload.
+    awake: Vec<u64>,
+    len: usize,
+}
+
+impl SessionTable {
+    /// Sessions in the table.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds a session, asleep.
+    pub(super) fn insert(&mut self, session: Session) {
+        let index = session.id.index as usize;
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, || None);
+            self.awake.resize(self.slots.len().div_ceil(WORD), 0);
+        }
+        self.awake[index / WORD] &= !(1 << (index % WORD));
+        self.len += usize::from(self.slots[index].replace(Box::new(session)).is_none());
+    }
+
+    /// The session, unless its index has another one by now.
+    #[inline]
+    pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        let session = self.slots.get_mut(id.index as usize)?.as_deref_mut()?;
+        (session.id == id).then_some(session)
+    }
+
+    /// The session with this index.
+    #[inline]
+    pub(super) fn at_mut(&mut self, index: usize) -> Option<&mut Session> {
+        self.slots.get_mut(index)?.as_deref_mut()
+    }
+
+    /// The session sent a payload.
+    #[inline]
+    pub(super) fn wake(&mut self, id: SessionId) {
+        if let Some(word) = self.awake.get_mut(id.index as usize / WORD) {
+            *word |= 1 << (id.index as usize % WORD);
+        }
+    }
+
+    /// The lowest index, from `index` on, of a session that is awake.
+    #[inline]
+    pub(super) fn next_awake(&self, index: usize) -> Option<usize> {
+        let mut at = index / WORD;
+        let mut word = self.awake.get(at)? & (u64::MAX << (index % WORD));
+        while word == 0 {
+            at += 1;
+            word = *self.awake.get(at)?;
+        }
+        Some(at * WORD + word.trailing_zeros() as usize)
+    }
+
+    /// Takes a session out.
+    pub(super) fn remove(&mut self, id: SessionId) -> Option<Box<Session>> {
+        let index = id.index as usize;
+        let session = self.slots.get_mut(index)?.take_if(|session| session.id == id)?;
+        self.awake[index / WORD] &= !(1 << (index % WORD));
+        self.len -= 1;
+        Some(session)
+    }
+
+    /// All sessions, by index.
+    pub(super) fn ids(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.slots.iter().flatten().map(|session| session.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::claims::{PlayerName, SessionClaims};
+
+    fn id(index: u32, generation: u32) -> SessionId {
+        SessionId { index, generation }
+    }
+
+    fn insert(table: &mut SessionTable, id: SessionId) {
+        let claims = SessionClaims {
+            session_number: 1,
+            name: PlayerName::default(),
+        };
+        table.insert(Session::new(id, u64::from(id.index), claims));
+    }
+
+    #[test]
+    fn a_session_is_found_by_its_own_generation_only() {
+        let mut table = SessionTable::default();
+        insert(&mut table, id(3, 1));
+        assert!(table.get_mut(id(3, 0)).is_none() && table.remove(id(3, 2)).is_none());
+        assert!(table.get_mut(id(9, 1)).is_none() && table.remove(id(9, 1)).is_none());
+        assert_eq!(
+            (table.len(), table.ids().collect::<Vec<_>>()),
+            (1, vec![id(3, 1)])
+        );
+        assert_eq!(table.remove(id(3, 1)).map(|session| session.client_id), Some(3));
+        assert_eq!((table.len(), table.ids().count()), (0, 0));
+    }
+
+    #[test]
+    fn those_awake_are_found_in_order_and_nobody_else() {
+        let mut table = SessionTable::default();
+        (0..300).for_each(|index| insert(&mut table, id(index, 0)));
+        let awake = [0, 5, 63, 64, 200, 299];
+        awake.iter().for_each(|&index| table.wake(id(index, 0)));
+        let found = |table: &SessionTable| {
+            let mut next = 0;
+            std::iter::from_fn(|| {
+                let index = table.next_awake(next)?;
+                next = index + 1;
+                Some(index as u32)
+            })
+            .collect::<Vec<_>>()
+        };
+        assert_eq!(found(&table), awake);
+        table.remove(id(64, 0));
+        insert(&mut table, id(64, 1));
+        assert_eq!(found(&table), [0, 5, 63, 200, 299], "the next tenant is asleep");
+        assert_eq!(table.next_awake(10_000), None);
+    }
+}
