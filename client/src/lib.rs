@@ -9,6 +9,7 @@ pub mod inputs;
 pub mod join;
 pub mod mirror;
 pub mod player;
+pub mod prelude;
 pub mod reconnect;
 pub mod seeded;
 pub mod socket;

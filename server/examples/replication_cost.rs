@@ -197,6 +197,7 @@ impl Crowd {
                 eye: mover.position,
                 radius: RADIUS,
                 team: TeamId::NONE,
+                room: Default::default(),
                 last_input: self.tick - 1,
                 margin_16: 8,
                 area: Arc::clone(self.areas.get(*key)),

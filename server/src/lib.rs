@@ -4,9 +4,12 @@ pub mod config;
 pub mod frame;
 pub mod gateway;
 pub mod input;
+#[cfg(feature = "local")]
+pub mod local;
 pub mod net;
 pub mod observe;
 pub mod plugins;
+pub mod prelude;
 pub mod process;
 pub mod replication;
 pub mod runner;

@@ -139,6 +139,7 @@ impl World {
                 eye: self.eye(player),
                 radius: RADIUS,
                 team: TeamId::NONE,
+                room: Default::default(),
                 last_input: self.tick - 1,
                 margin_16: 0,
                 area: Arc::clone(self.areas.get(key)),

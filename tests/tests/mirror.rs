@@ -105,6 +105,25 @@ fn equals_the_frame_for_many_seeds() {
 }
 
 #[test]
+fn equals_the_frame_while_entities_and_players_change_rooms() {
+    let arena = ArenaConfig {
+        rooms: 3,
+        changes: 0.1,
+        ..ArenaConfig::default()
+    };
+    for seed in 700..708 {
+        let conditions = LinkConditions::lossy((seed % 4) as f64 / 10.0);
+        let config = SimulatorConfig {
+            seed,
+            conditions,
+            arena,
+            ..SimulatorConfig::default()
+        };
+        plays_and_settles(config, 3, 200);
+    }
+}
+
+#[test]
 fn crosses_every_wrap_around() {
     // Ticks wrap at 2^16 on the wire; packet numbers do after 65,536 packets, which one packet a tick reaches
     // together with the second wrap of the ticks.

@@ -12,6 +12,8 @@ use throng_shared::protocol::ids::{ComponentId, GlobalId, PlayerId, Slot, TeamId
 use throng_shared::protocol::pose::Pose;
 use throng_shared::tick::Tick;
 
+use crate::space::RoomId;
+
 /// One bit for each slot of a chunk; set while an entity lives there.
 pub type AliveBits = [u64; CHUNK_SLOTS / 64];
 
@@ -63,6 +65,8 @@ pub struct Identity {
     pub team: TeamId,
     /// Weight when a client's budget does not suffice for all; 1 is usual, 0 is sent last.
     pub importance: u8,
+    /// The room in which it is.
+    pub room: RoomId,
 }
 
 /// The identities of 256 consecutive slots.

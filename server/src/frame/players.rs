@@ -7,7 +7,7 @@ use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{PlayerId, Slot, TeamId};
 use throng_shared::tick::Tick;
 
-use crate::space::Area;
+use crate::space::{Area, RoomId};
 
 /// What a worker has to know about one session's player.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct PlayerRow {
     pub radius: f32,
     /// The player's team.
     pub team: TeamId,
+    /// The room into which the player looks.
+    pub room: RoomId,
     /// Newest tick in which an input that really arrived was applied; 0 before the first.
     pub last_input: Tick,
     /// How long before its tick the newest input arrived, in 1/16 tick; negative when it was late.
@@ -108,6 +110,7 @@ mod tests {
             eye: Vec2::ZERO,
             radius: 0.0,
             team: TeamId::NONE,
+            room: RoomId::default(),
             last_input: Tick(0),
             margin_16: 0,
             area: Arc::default(),

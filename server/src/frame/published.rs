@@ -9,7 +9,7 @@ use throng_shared::tick::Tick;
 
 use super::chunk::{ColdChunk, ColdRow, HotChunk, Identity, IdentityChunk, Row, locate};
 use super::players::PlayerTable;
-use crate::space::CellIndex;
+use crate::space::{CellIndex, RoomId};
 
 /// The replicated state of one simulation at the end of one tick. Immutable; shared by `Arc`.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ impl Frame {
             owner: throng_shared::protocol::ids::PlayerId::NOBODY,
             team: throng_shared::protocol::ids::TeamId::NONE,
             importance: 0,
+            room: RoomId(0),
         };
         let (chunk, index) = locate(slot);
         self.identities
@@ -94,7 +95,8 @@ impl Frame {
             let identity = self.identity(slot);
             sum.mix(identity.global.0);
             sum.mix(
-                u64::from(identity.owner.0) << 16
+                u64::from(identity.room.0) << 48
+                    | u64::from(identity.owner.0) << 16
                     | u64::from(identity.team.0) << 8
                     | u64::from(identity.importance),
             );

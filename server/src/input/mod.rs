@@ -20,6 +20,9 @@ use crate::simulation::Player;
 
 pub use apply::ActiveInput;
 pub use buffer::{AHEAD_TICKS_MAX, InputBuffer, Offer, REPEAT_TICKS_MAX, Taken};
+#[cfg(feature = "local")]
+pub(crate) use receive::deliver_message;
+pub(crate) use receive::drain_links;
 
 /// What happened to inputs since the start.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub struct InputCounters {
     pub repeated: u64,
     /// Ticks in which a player that had sent inputs got the neutral one.
     pub neutral: u64,
+    /// Messages that are of no registered type, or of one that players do not send.
+    pub messages_refused: u64,
 }
 
 /// Takes what the workers queued.
@@ -46,7 +51,7 @@ pub struct ReceivePlugin;
 impl Plugin for ReceivePlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<InputCounters>();
-        app.add_systems(FixedUpdate, receive::drain_links.in_set(ServerSystems::Receive));
+        app.add_systems(FixedUpdate, drain_links.in_set(ServerSystems::Receive));
     }
 }
 

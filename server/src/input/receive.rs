@@ -3,29 +3,40 @@
 use std::time::Duration;
 
 use bevy_ecs::prelude::*;
+use bytes::Bytes;
+use throng_shared::protocol::ids::{Channel, ChannelId};
+use throng_shared::protocol::registry::{Protocol, referenced};
 use throng_shared::tick::Tick;
 
 use super::InputCounters;
 use super::buffer::{InputBuffer, Offer};
 use crate::net::link::{ToSimulation, WorkerLinks};
 use crate::runner::TickTime;
-use crate::simulation::{MessageReceived, Players, join, leave};
+use crate::simulation::{MessageReceived, Players, Slots, join, leave};
 
 /// Takes everything that was waiting when the tick began. What arrives meanwhile waits for the next tick.
-pub(super) fn drain_links(world: &mut World) {
+pub(crate) fn drain_links(world: &mut World) {
     let time = *world.resource::<TickTime>();
     let mut counters = InputCounters::default();
     world.resource_scope(|world, mut links: Mut<WorkerLinks>| {
-        for link in links.links() {
-            for value in link.drain() {
-                take(world, &time, &mut counters, value);
+        world.resource_scope(|world, protocol: Mut<Protocol>| {
+            for link in links.links() {
+                for value in link.drain() {
+                    take(world, &protocol, &time, &mut counters, value);
+                }
             }
-        }
+        });
     });
     world.resource_mut::<InputCounters>().add(&counters);
 }
 
-fn take(world: &mut World, time: &TickTime, counters: &mut InputCounters, value: ToSimulation) {
+fn take(
+    world: &mut World,
+    protocol: &Protocol,
+    time: &TickTime,
+    counters: &mut InputCounters,
+    value: ToSimulation,
+) {
     match value {
         ToSimulation::Joined {
             key,
@@ -61,16 +72,42 @@ fn take(world: &mut World, time: &TickTime, counters: &mut InputCounters, value:
         }
         ToSimulation::Message { key, channel, bytes } => {
             if let Some(player) = world.resource::<Players>().get(key) {
-                world.write_message(MessageReceived {
-                    player,
-                    channel,
-                    bytes,
-                });
+                let is_taken = deliver_message(world, protocol, player, channel, bytes);
+                counters.messages_refused += u64::from(!is_taken);
             } else {
                 counters.stray += 1;
             }
         }
     }
+}
+
+/// Writes a player's message into the world, as its type and as it came. Answers whether it is of a type that
+/// players may send.
+pub(crate) fn deliver_message(
+    world: &mut World,
+    protocol: &Protocol,
+    player: Entity,
+    channel: ChannelId,
+    bytes: Bytes,
+) -> bool {
+    let find = |world: &World, entity| {
+        let slots = world.resource::<Slots>();
+        referenced(entity)
+            .and_then(|global| slots.find(global))
+            .unwrap_or(Entity::PLACEHOLDER)
+    };
+    let is_taken = Channel::from_id(channel).is_some_and(|channel| {
+        let delivered = protocol.deliver_from_player(world, player, channel, &bytes, &find);
+        delivered
+            .inspect_err(|error| tracing::debug!(%error, ?player, "a message refused"))
+            .is_ok()
+    });
+    world.write_message(MessageReceived {
+        player,
+        channel,
+        bytes,
+    });
+    is_taken
 }
 
 /// How long before the start of `tick` something arrived, in 1/16 tick; saturates.
@@ -92,6 +129,7 @@ impl InputCounters {
         self.stray += other.stray;
         self.repeated += other.repeated;
         self.neutral += other.neutral;
+        self.messages_refused += other.messages_refused;
     }
 }
 

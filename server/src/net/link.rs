@@ -4,7 +4,8 @@
 //! Owns the values that cross ([`ToSimulation`], [`ToWorker`], frames) and the rule at every full queue:
 //! inputs are dropped and counted, arrivals and departures are kept by the worker and retried, messages
 //! stay in the session's reliable channel, a simulation's message that finds no room ends that session,
-//! a frame that finds no room is skipped for that worker. Guarantees that neither side ever waits and
+//! a message for many that finds no room is dropped and counted, a frame that finds no room is skipped for
+//! that worker. Guarantees that neither side ever waits and
 //! that the values of one session arrive in the order in which they were sent. Refuses to know sockets.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,14 +15,16 @@ use std::time::Duration;
 
 use bevy_ecs::prelude::Resource;
 use bytes::Bytes;
+use glam::Vec2;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::{ChannelId, SourceId};
+use throng_shared::protocol::ids::{ChannelId, SourceId, TeamId};
 use throng_shared::protocol::input::{InputBytes, ViewTick};
 use throng_shared::tick::Tick;
 
 use super::claims::PlayerName;
-use crate::frame::Frame;
+use crate::frame::{Frame, PlayerRow};
+use crate::space::RoomId;
 
 /// Names a session across the whole process: the worker that serves it for its lifetime, and its place there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +113,37 @@ pub enum ToSimulation {
     },
 }
 
+/// Whom of its sessions a worker is to send a message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Audience {
+    /// Every player of the simulation.
+    All,
+    /// The players of a team.
+    Team(TeamId),
+    /// The players whose view reaches a place.
+    InSight {
+        /// The place, in units.
+        position: Vec2,
+        /// The room in which it is.
+        room: RoomId,
+    },
+}
+
+impl Audience {
+    /// Whether a player belongs to it.
+    #[must_use]
+    pub fn includes(&self, player: &PlayerRow) -> bool {
+        match *self {
+            Self::All => true,
+            Self::Team(team) => team.is_mate(player.team),
+            Self::InSight { position, room } => {
+                let reach2 = player.radius * player.radius;
+                player.radius > 0.0 && player.room == room && player.eye.distance_squared(position) <= reach2
+            }
+        }
+    }
+}
+
 /// From a simulation to a worker.
 #[derive(Clone, Debug)]
 pub enum ToWorker {
@@ -117,6 +151,15 @@ pub enum ToWorker {
     Message {
         /// The session.
         key: SessionKey,
+        /// The renet channel to send it by.
+        channel: ChannelId,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+    /// A typed message for many clients, encoded once.
+    Broadcast {
+        /// For whom, judged by the frame of the tick in which it was said.
+        audience: Audience,
         /// The renet channel to send it by.
         channel: ChannelId,
         /// Its bytes.
@@ -165,6 +208,8 @@ pub struct LinkCounters {
     pub frames_skipped: AtomicU64,
     /// Sessions ended because a message for them found the queue full.
     pub sessions_overflowed: AtomicU64,
+    /// Messages for many that found the queue full, and so were sent to nobody of this worker.
+    pub broadcasts_dropped: AtomicU64,
     /// Values waiting for the simulation when it last looked.
     pub to_simulation_depth: AtomicU64,
     /// Values waiting for the worker when it last looked.
@@ -272,6 +317,20 @@ impl SimulationLink {
                 false
             }
         }
+    }
+
+    /// Queues a message for many. Without room it is dropped and counted; `false` says so.
+    pub fn broadcast(&mut self, audience: Audience, channel: ChannelId, bytes: Bytes) -> bool {
+        let broadcast = ToWorker::Broadcast {
+            audience,
+            channel,
+            bytes,
+        };
+        let taken = self.to_worker.push(broadcast).is_ok();
+        if !taken {
+            self.counters.broadcasts_dropped.fetch_add(1, Relaxed);
+        }
+        taken
     }
 
     /// Ends a session. Never lost: without room it is retried at every publish.

@@ -21,7 +21,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bevy_app::App;
+use bevy_app::{App, PluginGroup, Plugins};
 use throng_shared::netcode::{Entropy, EntropyError, KEY_BYTES};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::ProtocolVersion;
@@ -39,6 +39,7 @@ use crate::observe::{ServerStats, ServerStatus, StatusSender, advance_status, st
 use crate::plugins::ServerPlugins;
 use crate::replication::ReplicationConfig;
 use crate::runner::{Clock, Shutdown};
+use crate::scenes::ScenePlugin;
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +88,15 @@ impl Server {
     /// # Errors
     /// See [`ServerError`]; whatever was started has ended then.
     pub fn start(config: &Config) -> Result<Self, ServerError> {
+        Self::start_with(config, ScenePlugin(config.scene))
+    }
+
+    /// Likewise with a game of your own in the place of the configured scene: its plugins are added after the
+    /// simulation's.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with<M>(config: &Config, game: impl Plugins<M>) -> Result<Self, ServerError> {
         let (origin, unix_origin) = origin();
         let transport = Transport::open(transport_config(config, unix_origin))?;
         let told: Vec<SocketAddr> = (0..)
@@ -106,18 +116,24 @@ impl Server {
         let shutdown = Shutdown::default();
         let mut app = App::new();
         let entropy = Entropy::from_os()?;
-        app.add_plugins((
-            ServerPlugins {
-                tick_rate_hz: NonZeroU32::new(u32::from(config.tick_rate)).unwrap_or(NonZeroU32::MIN),
-                clock: Clock::since(origin),
-                shutdown: shutdown.clone(),
-                scene: config.scene,
-                seed: config.seed,
-                threads: config.simulation_threads,
-                stats: Arc::clone(&stats),
-            },
-            transport.into_plugin(private_key, told.clone(), loads, Arc::clone(&stats), entropy),
-        ));
+        let simulation = ServerPlugins {
+            tick_rate_hz: NonZeroU32::new(u32::from(config.tick_rate)).unwrap_or(NonZeroU32::MIN),
+            clock: Clock::since(origin),
+            shutdown: shutdown.clone(),
+            scene: config.scene,
+            seed: config.seed,
+            threads: config.simulation_threads,
+            stats: Arc::clone(&stats),
+        };
+        app.add_plugins(simulation.build().disable::<ScenePlugin>())
+            .add_plugins(game)
+            .add_plugins(transport.into_plugin(
+                private_key,
+                told.clone(),
+                loads,
+                Arc::clone(&stats),
+                entropy,
+            ));
         let protocol = app.world().resource::<Protocol>().version();
         // Every scene that can be configured is a benchmark.
         let (sink, frames) = audit();
@@ -142,6 +158,18 @@ impl Server {
             protocol,
             origin,
         })
+    }
+
+    /// Where the HTTP API listens.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// Asks the server to stop; see [`Server::run`].
+    #[must_use]
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
     }
 
     /// What the terminal shows.

@@ -2,7 +2,7 @@
 
 use throng_shared::limits::COMPONENT_BYTES_MAX;
 use throng_shared::protocol::ids::{PlayerId, TeamId};
-use throng_shared::protocol::registry::{Protocol, Visibility};
+use throng_shared::protocol::registry::{Protocol, Visibility, Witness};
 use throng_shared::protocol::snapshot::{ComponentsHead, components_bits_max};
 use throng_shared::tick::Tick;
 
@@ -25,6 +25,8 @@ pub(super) struct Viewers {
     everyone: u64,
     team: u64,
     owner: u64,
+    /// Those with a rule of their own.
+    custom: u64,
     /// Registered components.
     pub(super) count: u32,
 }
@@ -40,19 +42,40 @@ impl Viewers {
                 Visibility::Everyone => &mut viewers.everyone,
                 Visibility::Team => &mut viewers.team,
                 Visibility::Owner => &mut viewers.owner,
+                Visibility::Custom => &mut viewers.custom,
             } |= entry.id.bit();
         }
         viewers
     }
 
-    /// Components of an entity that `viewer` may see, if the entity has them.
-    fn mask(&self, viewer: Viewer, identity: &Identity) -> u64 {
+    /// Components of the entity that `viewer` may see.
+    fn mask(&self, viewer: Viewer, identity: &Identity, row: &ColdRow, protocol: &Protocol) -> u64 {
         let mut mask = self.everyone;
         if viewer.team.is_mate(identity.team) {
             mask |= self.team;
         }
         if viewer.player.is_somebody() && viewer.player == identity.owner {
             mask |= self.owner;
+        }
+        mask &= row.mask;
+        if row.mask & self.custom != 0 {
+            let witness = Witness {
+                player: viewer.player,
+                player_team: viewer.team,
+                entity: identity.global,
+                owner: identity.owner,
+                team: identity.team,
+            };
+            let ruled = row
+                .components
+                .iter()
+                .filter(|cell| self.custom & cell.id.bit() != 0);
+            for cell in ruled {
+                let entry = protocol.component(cell.id);
+                if entry.is_some_and(|entry| entry.may_see(witness, &*cell.value)) {
+                    mask |= cell.id.bit();
+                }
+            }
         }
         mask
     }
@@ -73,6 +96,8 @@ struct EntityComponents {
     head: ComponentsHead,
     /// Its first value, among all values.
     first: usize,
+    /// Of the most important of its values.
+    importance: u8,
 }
 
 impl Encoded {
@@ -94,19 +119,18 @@ impl Encoded {
         since: Option<Tick>,
         refused: &mut u64,
     ) -> (usize, usize) {
-        let present = row.mask & viewers.mask(viewer, identity);
+        let present = viewers.mask(viewer, identity, row, protocol);
         let first = self.ends.len();
         let start = self.bytes.len();
-        let mut included = 0;
+        let (mut included, mut importance) = (0, 1);
         for cell in &row.components {
             let is_due = since.is_none_or(|since| cell.changed.is_after(since));
             if present & cell.id.bit() == 0 || !is_due {
                 continue;
             }
             let before = self.bytes.len();
-            let encoded = protocol
-                .component(cell.id)
-                .is_some_and(|entry| entry.encode(&*cell.value, &mut self.bytes).is_ok());
+            let entry = protocol.component(cell.id);
+            let encoded = entry.is_some_and(|entry| entry.encode(&*cell.value, &mut self.bytes).is_ok());
             let is_sendable = self.bytes.len() - before <= COMPONENT_BYTES_MAX
                 && self.bytes.len() - start <= ENTITY_BYTES_MAX;
             if !encoded || !is_sendable {
@@ -116,11 +140,21 @@ impl Encoded {
             }
             self.ends.push(self.bytes.len());
             included |= cell.id.bit();
+            importance = importance.max(entry.map_or(1, |entry| entry.importance));
         }
         let head = ComponentsHead { present, included };
-        self.entities.push(EntityComponents { head, first });
+        self.entities.push(EntityComponents {
+            head,
+            first,
+            importance,
+        });
         let bits = components_bits_max(self.ends.len() - first, self.bytes.len() - start, viewers.count);
         (self.entities.len() - 1, bits)
+    }
+
+    /// How much the components at a place hasten their entity; 1 is usual.
+    pub(super) fn importance(&self, place: usize) -> u8 {
+        self.entities[place].importance
     }
 
     /// The components at a place that [`Encoded::push`] answered, and their values.

@@ -49,11 +49,13 @@ impl Buckets {
         known.has_priorities = true;
         for plan in &queue.plans {
             for &item in &queue.enters[plan.enters.clone()] {
-                self.add(known, own, item, plan.enter_bits(item), &weight);
+                let hastened = hastened(queue, item);
+                self.add(known, own, item, plan.enter_bits(item), hastened, &weight);
             }
             for &item in &queue.updates[plan.updates.clone()] {
                 // A bit more for its presence.
-                self.add(known, own, item, plan.update_bits(item) + 1, &weight);
+                let hastened = hastened(queue, item);
+                self.add(known, own, item, plan.update_bits(item) + 1, hastened, &weight);
             }
         }
         let mut left = room;
@@ -73,6 +75,7 @@ impl Buckets {
         own: Option<usize>,
         item: Item,
         bits: usize,
+        hastened: u32,
         weight: impl Fn(usize, SlotKey) -> Weight,
     ) {
         let id = item.id();
@@ -80,7 +83,7 @@ impl Buckets {
         let gain = FAR_GAIN + NEAR_GAIN * nearness.clamp(0.0, 1.0);
         let gain = match importance {
             0 => 1,
-            _ => gain as u32 * u32::from(importance),
+            _ => gain as u32 * u32::from(importance) * hastened,
         };
         let priority = &mut known.priority[id];
         *priority = priority.saturating_add(u16::try_from(gain).unwrap_or(u16::MAX));
@@ -139,4 +142,10 @@ impl Buckets {
         *is_reduced = true;
         (before - enters.len() - updates.len()) as u64
     }
+}
+
+/// How much the most important component of an item hastens it.
+fn hastened(queue: &Queue, item: Item) -> u32 {
+    item.components()
+        .map_or(1, |place| u32::from(queue.encoded.importance(place)))
 }

@@ -10,7 +10,7 @@ use bevy_ecs::message::MessageCursor;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::FilteredEntityRef;
 use throng_shared::protocol::ids::{ComponentId, Slot};
-use throng_shared::protocol::registry::{ChangeScan, ComponentEntry, Protocol};
+use throng_shared::protocol::registry::{ChangeScan, ComponentEntry, Protocol, reference};
 
 use super::replicated::{Replicated, Slots};
 use super::rows::Rows;
@@ -59,6 +59,11 @@ pub(super) fn follow_components(world: &mut World) {
             return;
         }
         let slot_of = |entity| world.get::<Replicated>(entity).and_then(Replicated::slot);
+        // Who is not replicated is nobody to clients.
+        let mut travel = |entity| {
+            let replicated = world.get::<Replicated>(entity);
+            replicated.map_or(Entity::PLACEHOLDER, |replicated| reference(replicated.global()))
+        };
         for watch in watches.iter_mut() {
             let id = watch.entry.id;
             if let Some(removed) = world.removed_components().get(watch.component) {
@@ -71,7 +76,7 @@ pub(super) fn follow_components(world: &mut World) {
                     found.extend(slot_of(entity).map(|slot| (slot, id, None)));
                 }
             }
-            watch.scan.scan(world, *since, &mut |entity, value| {
+            watch.scan.scan(world, *since, &mut travel, &mut |entity, value| {
                 found.extend(slot_of(entity).map(|slot| (slot, id, Some(value))));
             });
         }
@@ -86,7 +91,7 @@ pub(super) fn follow_components(world: &mut World) {
             let entity = FilteredEntityRef::from(entity);
             let values = watches
                 .iter()
-                .filter_map(|watch| Some((watch.entry.id, watch.entry.read(&entity)?)));
+                .filter_map(|watch| Some((watch.entry.id, watch.entry.read(&entity, &mut travel)?)));
             found.extend(values.map(|(id, value)| (slot, id, Some(value))));
         }
         // Counted up, so that whatever runs next writes a newer tick than this one.

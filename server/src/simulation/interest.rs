@@ -9,9 +9,9 @@ use bevy_ecs::world::DeferredWorld;
 
 use super::parallel::Parallel;
 use super::players::{AreaOfInterest, Avatar, Eye, Viewer};
-use super::replicated::Replicated;
+use super::replicated::{Replicated, Room};
 use super::rows::Rows;
-use crate::space::{AreaKey, AreaTable, SpatialIndex};
+use crate::space::{AreaKey, AreaTable, RoomId, SpatialIndex};
 
 /// Areas that one task builds: some 50 us.
 const AREAS_PER_CHUNK: usize = 32;
@@ -36,17 +36,31 @@ pub(super) fn move_eyes(mut eyes: Query<(&Avatar, &mut Eye)>, avatars: Query<&Re
 
 /// Chooses the area of every viewer, by its eye and with hysteresis.
 pub(super) fn follow_borders(
-    mut viewers: Query<(&Eye, Option<&Viewer>, &mut AreaOfInterest)>,
+    mut viewers: Query<(
+        &Eye,
+        Option<&Viewer>,
+        Option<&Room>,
+        Option<&Avatar>,
+        &mut AreaOfInterest,
+    )>,
+    avatars: Query<&Room>,
     mut areas: ResMut<Areas>,
 ) {
-    for (eye, viewer, mut interest) in &mut viewers {
+    for (eye, viewer, room, avatar, mut interest) in &mut viewers {
         let radius = viewer.map_or(0.0, |viewer| viewer.radius);
-        let key = AreaKey::follow(eye.0, radius, interest.key);
+        let room = room_seen(room, avatar, &avatars);
+        let key = AreaKey::follow_in(room, eye.0, radius, interest.key);
         if key != interest.key {
             areas.0.exchange(interest.key, key);
             interest.key = key;
         }
     }
+}
+
+/// The room into which a player looks.
+pub(super) fn room_seen(own: Option<&Room>, avatar: Option<&Avatar>, avatars: &Query<&Room>) -> RoomId {
+    let avatars = avatar.and_then(|avatar| avatars.get(avatar.0).ok());
+    avatars.or(own).copied().unwrap_or_default().0
 }
 
 /// Builds the areas that are new or in which cells changed.

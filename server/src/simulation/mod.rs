@@ -7,11 +7,14 @@
 
 mod components;
 mod interest;
+mod nearby;
 mod parallel;
 mod players;
 mod publish;
 mod random;
 mod replicated;
+mod resources;
+mod rewind;
 mod rows;
 mod tell;
 #[cfg(test)]
@@ -29,14 +32,20 @@ use crate::runner::TickTime;
 use crate::schedule::{SchedulePlugin, ServerSystems};
 
 pub use interest::{Areas, Space};
+pub use nearby::{Nearby, Neighbour};
 pub use parallel::Parallel;
 pub use players::{AreaOfInterest, Avatar, Eye, Player, PlayerJoined, PlayerLeft, Players, Viewer};
 pub(crate) use players::{join, leave};
 pub use publish::Frames;
+pub(crate) use publish::hand_over;
 pub use random::{Random, Seed};
-pub use replicated::{Importance, Owner, Replicated, Slots, Team};
+pub use replicated::{Importance, Owner, Replicated, Room, Slots, Team};
+pub(crate) use resources::tell_resources;
+pub use rewind::Rewind;
 pub use rows::Rows;
-pub use tell::{MessageReceived, Outbox, Tell};
+#[cfg(feature = "local")]
+pub(crate) use tell::Letter;
+pub use tell::{MessageReceived, Outbox, Place, Tell};
 
 /// A simulation and its frames.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +92,7 @@ impl Plugin for SimulationPlugin {
             .init_resource::<Outbox>()
             .init_resource::<WorkerLinks>()
             .init_resource::<components::Watches>()
+            .init_resource::<resources::ResourceWatches>()
             .add_message::<PlayerJoined>()
             .add_message::<PlayerLeft>()
             .add_message::<MessageReceived>();
@@ -101,7 +111,7 @@ impl Plugin for SimulationPlugin {
                 )
                     .chain()
                     .in_set(ServerSystems::Index),
-                (publish::publish_frame, publish::hand_over)
+                (publish::publish_frame, tell_resources, hand_over)
                     .chain()
                     .in_set(ServerSystems::Publish),
             ),
@@ -111,5 +121,6 @@ impl Plugin for SimulationPlugin {
     fn finish(&self, app: &mut App) {
         replicated::learn_kinds(app.world_mut());
         components::watch_components(app.world_mut());
+        resources::watch_resources(app.world_mut());
     }
 }

@@ -7,7 +7,7 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use throng_shared::protocol::ids::PlayerId;
 
-use super::replicated::Team;
+use super::replicated::{Room, Team};
 use crate::input::InputBuffer;
 use crate::net::claims::PlayerName;
 use crate::net::link::{LeaveReason, PeerKind, SessionKey};
@@ -15,7 +15,7 @@ use crate::space::AreaKey;
 
 /// A player for as long as the session lasts.
 #[derive(Component, Clone, Copy, Debug)]
-#[require(Team, Eye, AreaOfInterest, InputBuffer)]
+#[require(Team, Room, Eye, AreaOfInterest, InputBuffer)]
 pub struct Player {
     /// Never reused.
     pub id: PlayerId,

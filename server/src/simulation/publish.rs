@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 
-use super::interest::{Areas, Space};
+use super::interest::{Areas, Space, room_seen};
 use super::players::{AreaOfInterest, Avatar, Eye, Player, Viewer};
-use super::replicated::{Replicated, Team};
+use super::replicated::{Replicated, Room, Team};
 use super::rows::Rows;
 use super::tell::Outbox;
 use crate::frame::{FrameHistory, PlayerRow};
@@ -22,6 +22,7 @@ type Published = (
     &'static Player,
     &'static Team,
     &'static Eye,
+    Option<&'static Room>,
     Option<&'static Viewer>,
     &'static AreaOfInterest,
     &'static InputBuffer,
@@ -36,13 +37,14 @@ pub(super) fn publish_frame(
     areas: Res<Areas>,
     players: Query<Published>,
     avatars: Query<&Replicated>,
+    rooms: Query<&Room>,
     time: Res<TickTime>,
     clock: Res<Clock>,
 ) {
     let mut index = rows.0.spare_index();
     space.0.freeze(&mut index);
     let mut table = rows.0.spare_players();
-    for (player, team, eye, viewer, interest, input, avatar) in &players {
+    for (player, team, eye, room, viewer, interest, input, avatar) in &players {
         let row = PlayerRow {
             generation: player.session.session.generation,
             player: player.id,
@@ -52,6 +54,7 @@ pub(super) fn publish_frame(
             eye: eye.0,
             radius: viewer.map_or(0.0, |viewer| viewer.radius),
             team: team.0,
+            room: room_seen(room, avatar, &rooms),
             last_input: input.last_applied(),
             margin_16: input.margin_16(),
             area: Arc::clone(areas.0.get(interest.key)),
@@ -65,7 +68,7 @@ pub(super) fn publish_frame(
 }
 
 /// Sends the tick's messages and its frame to the workers, and wakes them.
-pub(super) fn hand_over(mut links: ResMut<WorkerLinks>, mut outbox: ResMut<Outbox>, frames: Res<Frames>) {
+pub(crate) fn hand_over(mut links: ResMut<WorkerLinks>, mut outbox: ResMut<Outbox>, frames: Res<Frames>) {
     let links = links.links();
     outbox.send(links);
     if let Some(frame) = frames.0.newest() {

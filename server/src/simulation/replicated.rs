@@ -3,26 +3,28 @@
 //! Hooks give an entity its slot and its global id the moment it becomes replicated, in command order, so
 //! that both depend on what the simulation does and never on how Bevy numbers entities.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bevy_ecs::archetype::ArchetypeId;
 use bevy_ecs::component::ComponentId as WorldComponentId;
 use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::protocol::registry::Protocol;
 
 use crate::frame::{Identity, Kind, SlotTable};
 use crate::runner::TickTime;
+use crate::space::RoomId;
 
 /// Makes an entity visible to clients. Everything else that clients see of it follows from its components.
 ///
 /// Removing and inserting it again makes a new entity of it, as far as clients can tell.
 #[derive(Component, Clone, Copy, Debug)]
 #[component(on_insert = take_slot, on_discard = give_slot_back)]
-#[require(Position, Velocity, Heading, Owner, Team, Importance)]
+#[require(Position, Velocity, Heading, Owner, Team, Importance, Room)]
 pub struct Replicated {
     slot: Slot,
     global: GlobalId,
@@ -67,6 +69,12 @@ pub struct Owner(pub PlayerId);
 #[component(immutable, on_insert = note_identity)]
 pub struct Team(pub TeamId);
 
+/// The room of an entity or of a player: an instance, a dungeon, a match. A player sees the entities of its
+/// avatar's room only, or of its own without an avatar. Changed by inserting it anew.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[component(immutable, on_insert = note_identity)]
+pub struct Room(pub RoomId);
+
 /// Weight of an entity when a client's budget does not suffice for all. Changed by inserting it anew.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
 #[component(immutable, on_insert = note_identity)]
@@ -85,6 +93,8 @@ pub struct Slots {
     table: SlotTable,
     /// By slot.
     entities: Vec<Option<Entity>>,
+    /// Looked up, never walked: a hash map has no order to depend on.
+    by_global: HashMap<GlobalId, Entity>,
     globals_given: u64,
     refused: u64,
     kinds: Kinds,
@@ -117,6 +127,7 @@ impl Slots {
             source,
             table: SlotTable::default(),
             entities: Vec::new(),
+            by_global: HashMap::new(),
             globals_given: 0,
             refused: 0,
             kinds: Kinds::default(),
@@ -129,6 +140,12 @@ impl Slots {
     #[must_use]
     pub fn entity(&self, slot: Slot) -> Option<Entity> {
         self.entities.get(slot.index()).copied().flatten()
+    }
+
+    /// The entity with this global id, if it lives in this simulation.
+    #[must_use]
+    pub fn find(&self, global: GlobalId) -> Option<Entity> {
+        self.by_global.get(&global).copied()
     }
 
     /// Replicated entities.
@@ -164,6 +181,7 @@ impl Slots {
             self.entities.resize(slot.index() + 1, None);
         }
         self.entities[slot.index()] = Some(entity);
+        self.by_global.insert(global, entity);
         self.events.push(SlotEvent::Taken(slot, entity));
         Replicated { slot, global }
     }
@@ -203,12 +221,14 @@ pub(super) fn identity(
     owner: Option<&Owner>,
     team: Option<&Team>,
     importance: Option<&Importance>,
+    room: Option<&Room>,
 ) -> Identity {
     Identity {
         global: replicated.global,
         owner: owner.map_or(PlayerId::NOBODY, |owner| owner.0),
         team: team.map_or(TeamId::NONE, |team| team.0),
         importance: importance.copied().unwrap_or_default().0,
+        room: room.copied().unwrap_or_default().0,
     }
 }
 
@@ -231,7 +251,11 @@ fn take_slot(mut world: DeferredWorld, context: HookContext) {
 }
 
 fn give_slot_back(mut world: DeferredWorld, context: HookContext) {
-    let slot = world.get::<Replicated>(context.entity).and_then(Replicated::slot);
+    let replicated = world
+        .get::<Replicated>(context.entity)
+        .copied()
+        .unwrap_or_default();
+    let slot = replicated.slot();
     let Some(tick) = world.get_resource::<TickTime>().map(|time| time.tick) else {
         return;
     };
@@ -239,6 +263,7 @@ fn give_slot_back(mut world: DeferredWorld, context: HookContext) {
         return;
     };
     slots.entities[slot.index()] = None;
+    slots.by_global.remove(&replicated.global);
     slots.table.give_back(slot, tick);
     slots.events.push(SlotEvent::GivenBack(slot));
 }

@@ -10,7 +10,7 @@ use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::tick::Tick;
 
 use super::interest::Space;
-use super::replicated::{Importance, Owner, Replicated, SlotEvent, Slots, Team, identity};
+use super::replicated::{Importance, Owner, Replicated, Room, SlotEvent, Slots, Team, identity};
 use crate::frame::FrameWriter;
 use crate::runner::TickTime;
 
@@ -29,6 +29,7 @@ pub(super) fn follow_lives(
         Option<&Owner>,
         Option<&Team>,
         Option<&Importance>,
+        Option<&Room>,
     )>,
     time: Res<TickTime>,
 ) {
@@ -46,13 +47,14 @@ pub(super) fn follow_lives(
             }
             SlotEvent::Taken(slot, entity) | SlotEvent::Identified(slot, entity) => {
                 // It may be gone again, or have become another one; then an event of that follows.
-                let Ok((replicated, pose, owner, team, importance)) = entities.get(entity) else {
+                let Ok((replicated, pose, owner, team, importance, room)) = entities.get(entity) else {
                     continue;
                 };
                 if replicated.slot() != Some(slot) {
                     continue;
                 }
-                let identity = identity(replicated, owner, team, importance);
+                let identity = identity(replicated, owner, team, importance, room);
+                space.0.set_room(slot, identity.room);
                 if rows.0.row(slot).is_some() {
                     rows.0.set_identity(slot, identity, time.tick);
                 } else {

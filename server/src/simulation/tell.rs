@@ -5,35 +5,116 @@
 
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
+use glam::Vec2;
 use serde::Serialize;
-use throng_shared::protocol::ids::ChannelId;
-use throng_shared::protocol::registry::{Protocol, RegistryError};
+use throng_shared::protocol::ids::{Channel, ChannelId, TeamId};
+use throng_shared::protocol::registry::{Direction, Protocol, RegistryError, reference};
 
 use super::players::Player;
-use crate::net::link::{LeaveReason, SessionKey, SimulationLink};
+use super::replicated::Replicated;
+use crate::net::link::{Audience, LeaveReason, SessionKey, SimulationLink};
+use crate::space::RoomId;
 
-/// Sends to players what the protocol registered with `message::<M>()`.
+/// Sends to players what the protocol registered with `message::<M>()`: to one, to a team, to those who see a
+/// place, to all. A message for many is encoded once; who they are is judged on the net workers, by the frame
+/// of the tick in which it was said.
+///
+/// ```
+/// # use bevy_ecs::prelude::*;
+/// # use glam::Vec2;
+/// # use serde::{Deserialize, Serialize};
+/// # use throng_server::simulation::{Player, PlayerJoined, Tell};
+/// # use throng_shared::protocol::ids::TeamId;
+/// #[derive(Serialize, Deserialize)]
+/// struct Explosion {
+///     size: u8,
+/// }
+///
+/// fn celebrate(mut joined: MessageReader<PlayerJoined>, mut tell: Tell) -> Result {
+///     for joined in joined.read() {
+///         tell.player(&joined.player, &Explosion { size: 1 })?;
+///         tell.team(TeamId(2), &Explosion { size: 2 })?;
+///         tell.in_sight(Vec2::new(10.0, -4.0), &Explosion { size: 3 })?;
+///         tell.all(&Explosion { size: 4 })?;
+///     }
+///     Ok(())
+/// }
+/// # bevy_ecs::system::assert_is_system(celebrate);
+/// ```
 #[derive(bevy_ecs::system::SystemParam)]
-pub struct Tell<'w> {
+pub struct Tell<'w, 's> {
     outbox: ResMut<'w, Outbox>,
     protocol: Res<'w, Protocol>,
+    replicated: Query<'w, 's, &'static Replicated>,
 }
 
-impl Tell<'_> {
+/// A place of the world, for those who see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Place {
+    /// Where, in units.
+    pub position: Vec2,
+    /// In which room.
+    pub room: RoomId,
+}
+
+impl From<Vec2> for Place {
+    /// A place in room 0.
+    fn from(position: Vec2) -> Self {
+        Self {
+            position,
+            room: RoomId::default(),
+        }
+    }
+}
+
+impl Tell<'_, '_> {
     /// Sends `message` to a player.
     ///
     /// # Errors
-    /// When the type is not registered, or its value does not fit a message.
+    /// When the type is not registered for clients, or its value does not fit a message.
     pub fn player<M>(&mut self, player: &Player, message: &M) -> Result<(), RegistryError>
     where
         M: Serialize + Send + Sync + 'static,
     {
-        let mut bytes = Vec::new();
-        let channel = self.protocol.encode_message(message, &mut bytes)?;
+        let (channel, bytes) = self.encode(message)?;
         self.outbox
             .letters
-            .push(Letter::Message(player.session, channel.id(), bytes.into()));
+            .push(Letter::Message(player.session, channel, bytes));
         Ok(())
+    }
+
+    /// Sends `message` to every player of a team.
+    ///
+    /// # Errors
+    /// As [`Tell::player`].
+    pub fn team<M>(&mut self, team: TeamId, message: &M) -> Result<(), RegistryError>
+    where
+        M: Serialize + Send + Sync + 'static,
+    {
+        self.broadcast(Audience::Team(team), message)
+    }
+
+    /// Sends `message` to every player whose view reaches a place.
+    ///
+    /// # Errors
+    /// As [`Tell::player`].
+    pub fn in_sight<M>(&mut self, place: impl Into<Place>, message: &M) -> Result<(), RegistryError>
+    where
+        M: Serialize + Send + Sync + 'static,
+    {
+        let Place { position, room } = place.into();
+        self.broadcast(Audience::InSight { position, room }, message)
+    }
+
+    /// Sends `message` to every player.
+    ///
+    /// # Errors
+    /// As [`Tell::player`].
+    pub fn all<M>(&mut self, message: &M) -> Result<(), RegistryError>
+    where
+        M: Serialize + Send + Sync + 'static,
+    {
+        self.broadcast(Audience::All, message)
     }
 
     /// Ends a player's session. Its `PlayerLeft` comes in a later tick, from the worker.
@@ -41,6 +122,33 @@ impl Tell<'_> {
         self.outbox
             .letters
             .push(Letter::Disconnect(player.session, LeaveReason::Kicked));
+    }
+
+    fn broadcast<M>(&mut self, audience: Audience, message: &M) -> Result<(), RegistryError>
+    where
+        M: Serialize + Send + Sync + 'static,
+    {
+        let (channel, bytes) = self.encode(message)?;
+        self.outbox.broadcast(audience, channel, bytes);
+        Ok(())
+    }
+
+    fn encode<M>(&self, message: &M) -> Result<(ChannelId, Bytes), RegistryError>
+    where
+        M: Serialize + Send + Sync + 'static,
+    {
+        let mut travel = |entity| {
+            let replicated = self.replicated.get(entity);
+            replicated.map_or(Entity::PLACEHOLDER, |replicated| reference(replicated.global()))
+        };
+        let mut bytes = Vec::new();
+        let entry = self
+            .protocol
+            .encode_message_with(message, &mut travel, &mut bytes)?;
+        if entry.direction == Direction::ToServer {
+            return Err(RegistryError::WrongDirection(entry.name));
+        }
+        Ok((entry.channel.id(), bytes.into()))
     }
 }
 
@@ -62,23 +170,47 @@ pub struct Outbox {
 }
 
 #[derive(Debug)]
-enum Letter {
+pub(crate) enum Letter {
     Message(SessionKey, ChannelId, Bytes),
+    Broadcast(Audience, ChannelId, Bytes),
     Disconnect(SessionKey, LeaveReason),
 }
 
 impl Outbox {
+    /// Adds a message for a session.
+    pub(super) fn message(&mut self, key: SessionKey, channel: Channel, bytes: Bytes) {
+        self.letters.push(Letter::Message(key, channel.id(), bytes));
+    }
+
+    /// Adds a message for many.
+    pub(super) fn broadcast(&mut self, audience: Audience, channel: ChannelId, bytes: Bytes) {
+        self.letters.push(Letter::Broadcast(audience, channel, bytes));
+    }
+
+    /// What is to be sent, in order.
+    #[cfg(feature = "local")]
+    pub(crate) fn letters_mut(&mut self) -> &mut Vec<Letter> {
+        &mut self.letters
+    }
+
     /// Sends everything, in order. What is for a worker without a link is dropped.
     pub(super) fn send(&mut self, links: &mut [SimulationLink]) {
         for letter in self.letters.drain(..) {
-            let (Letter::Message(key, ..) | Letter::Disconnect(key, _)) = letter;
-            let Some(link) = links.iter_mut().find(|link| link.worker() == key.worker) else {
-                continue;
+            let key = match letter {
+                Letter::Message(key, ..) | Letter::Disconnect(key, _) => Some(key),
+                Letter::Broadcast(..) => None,
             };
-            match letter {
-                // A full queue ends the session, which the link counts.
-                Letter::Message(key, channel, bytes) => drop(link.send(key, channel, bytes)),
-                Letter::Disconnect(key, reason) => link.disconnect(key, reason),
+            let addressed = |link: &&mut SimulationLink| key.is_none_or(|key| key.worker == link.worker());
+            for link in links.iter_mut().filter(addressed) {
+                match &letter {
+                    // A full queue ends the session, which the link counts.
+                    Letter::Message(key, channel, bytes) => drop(link.send(*key, *channel, bytes.clone())),
+                    // A full queue drops it, which the link counts.
+                    Letter::Broadcast(audience, channel, bytes) => {
+                        link.broadcast(*audience, *channel, bytes.clone());
+                    }
+                    Letter::Disconnect(key, reason) => link.disconnect(*key, *reason),
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ use glam::Vec2;
 use throng_shared::protocol::pose::POSITION_QUANTUM;
 
 use super::index::SpatialIndex;
-use super::tree::{LeafId, ROOT_SHIFT, RootKey};
+use super::tree::{LeafId, ROOT_SHIFT, RoomId, RootKey};
 
 /// Side of the square of viewers that share an area, in units.
 const SQUARE: f32 = 8.0;
@@ -32,28 +32,36 @@ pub struct Area {
     pub nearest: Box<[f32]>,
 }
 
-/// Which area a viewer has: its square and the bits of its radius.
+/// Which area a viewer has: its room, its square and the bits of its radius.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AreaKey {
+    room: RoomId,
     x: i32,
     y: i32,
     radius: u32,
 }
 
 impl AreaKey {
+    /// The key for an eye in room 0; see [`AreaKey::follow_in`].
+    #[must_use]
+    pub fn follow(eye: Vec2, radius: f32, old: Option<Self>) -> Option<Self> {
+        Self::follow_in(RoomId::default(), eye, radius, old)
+    }
+
     /// The key for an eye, given the one it had. Keeps the old one within its margin. `None` for an eye
     /// that sees nothing: a radius that is not positive, or a place that is not a number.
     #[must_use]
-    pub fn follow(eye: Vec2, radius: f32, old: Option<Self>) -> Option<Self> {
+    pub fn follow_in(room: RoomId, eye: Vec2, radius: f32, old: Option<Self>) -> Option<Self> {
         if !(eye.is_finite() && radius > 0.0) {
             return None;
         }
         let old = old.filter(|old| {
             let beyond = (eye - old.centre()).abs() - Vec2::splat(SQUARE / 2.0 + MARGIN);
-            old.radius == radius.to_bits() && beyond.max_element() <= 0.0
+            old.room == room && old.radius == radius.to_bits() && beyond.max_element() <= 0.0
         });
         let corner = (eye / SQUARE).floor();
         old.or(Some(Self {
+            room,
             x: corner.x as i32,
             y: corner.y as i32,
             radius: radius.to_bits(),
@@ -86,12 +94,13 @@ impl AreaKey {
             at(f64::from(centre) - reach).saturating_sub(1)..=at(f64::from(centre) + reach).saturating_add(1)
         };
         let (xs, ys) = (range(centre.x), range(centre.y));
-        roots.iter().any(|(x, y)| xs.contains(x) && ys.contains(y))
+        let touches = |(x, y, room): &RootKey| *room == self.room && xs.contains(x) && ys.contains(y);
+        roots.iter().any(touches)
     }
 
     fn build(self, index: &SpatialIndex) -> Area {
         let mut leaves = Vec::new();
-        index.leaves_near(self.centre(), self.reach(), |leaf, distance2| {
+        index.leaves_near(self.room, self.centre(), self.reach(), |leaf, distance2| {
             leaves.push((distance2, leaf));
         });
         leaves.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));

@@ -6,7 +6,7 @@ use throng_shared::protocol::ids::Slot;
 use throng_shared::tick::Tick;
 
 use super::cells::{CellIndex, Layer, PAGE_LEAVES};
-use super::tree::{LeafId, RootKey, SpatialHash};
+use super::tree::{LeafId, RoomId, RootKey, SpatialHash};
 
 /// Ticks without a move after which an entity counts as resting. Long enough that one that pauses between
 /// steps does not make its page be sorted again and again.
@@ -64,6 +64,13 @@ impl SpatialIndex {
             self.stir_page_of(slot);
         }
         self.hash.place(slot, x, y);
+    }
+
+    /// Puts a slot into a room, where it is or will be inserted.
+    pub fn set_room(&mut self, slot: Slot, room: RoomId) {
+        self.stir_page_of(slot);
+        self.hash.set_room(slot, room);
+        self.stir_page_of(slot);
     }
 
     /// Takes a slot out.

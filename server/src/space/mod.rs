@@ -17,4 +17,6 @@ pub use area::{Area, AreaKey, AreaTable, REACH_FACTOR, StaleArea};
 pub use cells::{CellIndex, LeafRows};
 pub use index::SpatialIndex;
 pub use query::Found;
-pub use tree::{LEAF_SHIFT_MIN, LeafId, MERGE_BELOW, ROOT_SHIFT, SPLIT_ABOVE, SpaceCounters, SpatialHash};
+pub use tree::{
+    LEAF_SHIFT_MIN, LeafId, MERGE_BELOW, ROOT_SHIFT, RoomId, SPLIT_ABOVE, SpaceCounters, SpatialHash,
+};

@@ -11,7 +11,7 @@ use throng_shared::protocol::pose::POSITION_QUANTUM;
 
 use super::cells::CellIndex;
 use super::index::SpatialIndex;
-use super::tree::LeafId;
+use super::tree::{LeafId, RoomId};
 
 /// An entity that a query found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,16 +25,28 @@ pub struct Found {
 }
 
 impl SpatialIndex {
-    /// Fills `found` with everybody at most `radius` units from `centre`, nearest first, equal distances by
-    /// slot. `cells` is the index frozen last. Returns how many entities were examined. Nothing is within
-    /// a radius that is negative or not a number.
+    /// Fills `found` with everybody in room 0 at most `radius` units from `centre`, nearest first, equal
+    /// distances by slot. `cells` is the index frozen last. Returns how many entities were examined. Nothing
+    /// is within a radius that is negative or not a number.
     pub fn within(&self, cells: &CellIndex, centre: Vec2, radius: f32, found: &mut Vec<Found>) -> usize {
+        self.within_room(cells, RoomId::default(), centre, radius, found)
+    }
+
+    /// Likewise in any room.
+    pub fn within_room(
+        &self,
+        cells: &CellIndex,
+        room: RoomId,
+        centre: Vec2,
+        radius: f32,
+        found: &mut Vec<Found>,
+    ) -> usize {
         found.clear();
         let mut examined = 0;
         if !centre.is_finite() || radius.is_nan() || radius < 0.0 {
             return examined;
         }
-        self.leaves_near(centre, radius, |leaf, _| {
+        self.leaves_near(room, centre, radius, |leaf, _| {
             examined += examine(cells, leaf, centre, |candidate| {
                 if candidate.distance2 <= radius * radius {
                     found.push(candidate);
@@ -45,11 +57,25 @@ impl SpatialIndex {
         examined
     }
 
-    /// Fills `found` with the `count` entities nearest to `centre` among those at most `radius` units
-    /// (which may be infinite) away, nearest first, equal distances by slot. Returns how many were examined.
+    /// Fills `found` with the `count` entities of room 0 nearest to `centre` among those at most `radius`
+    /// units (which may be infinite) away, nearest first, equal distances by slot. Returns how many were
+    /// examined.
     pub fn nearest(
         &self,
         cells: &CellIndex,
+        centre: Vec2,
+        count: usize,
+        radius: f32,
+        found: &mut Vec<Found>,
+    ) -> usize {
+        self.nearest_in_room(cells, RoomId::default(), centre, count, radius, found)
+    }
+
+    /// Likewise in any room.
+    pub fn nearest_in_room(
+        &self,
+        cells: &CellIndex,
+        room: RoomId,
         centre: Vec2,
         count: usize,
         radius: f32,
@@ -66,7 +92,7 @@ impl SpatialIndex {
         loop {
             let mut touched = 0;
             ring.clear();
-            let outer2 = self.leaves_near(centre, reach, |leaf, distance2| {
+            let outer2 = self.leaves_near(room, centre, reach, |leaf, distance2| {
                 touched += 1;
                 if distance2 > inner2 {
                     ring.push((distance2, leaf));
@@ -89,7 +115,7 @@ impl SpatialIndex {
             }
             let worst = best.peek().map_or(f32::INFINITY, |worst| worst.0.distance2);
             let complete = best.len() == count && worst <= reach * reach;
-            if complete || reach >= radius || touched == self.hash.leaf_count() {
+            if complete || reach >= radius.min(WORLD_REACH) || touched == self.hash.leaf_count() {
                 break;
             }
             (inner2, reach) = (outer2, (reach * 2.0).min(radius));
@@ -99,23 +125,28 @@ impl SpatialIndex {
         examined
     }
 
-    /// Visits the leaves that can hold a position within `radius` units, with the square of their distance
+    /// Visits the leaves of a room that can hold a position within `radius` units, with the square of their distance
     /// in quanta. Returns the square of the reach that was used.
-    pub(super) fn leaves_near(&self, centre: Vec2, radius: f32, visit: impl FnMut(LeafId, f64)) -> f64 {
+    pub(super) fn leaves_near(
+        &self,
+        room: RoomId,
+        centre: Vec2,
+        radius: f32,
+        visit: impl FnMut(LeafId, f64),
+    ) -> f64 {
         let scale = 1.0 / f64::from(POSITION_QUANTUM);
         let reach = within_reach(centre, radius);
-        self.hash.leaves_within(
-            f64::from(centre.x) * scale,
-            f64::from(centre.y) * scale,
-            reach,
-            visit,
-        );
+        let centre = (f64::from(centre.x) * scale, f64::from(centre.y) * scale);
+        self.hash.leaves_within(room, centre, reach, visit);
         reach * reach
     }
 }
 
 /// Radius in which the search for the nearest begins, in units; doubled until it suffices.
 const NEAREST_REACH: f32 = 8.0;
+
+/// Farther than any two positions in quanta are from each other, in units.
+const WORLD_REACH: f32 = 1e8;
 
 /// The radius in quanta, widened by what positions lose as `f32`: the exact test follows per entity.
 fn within_reach(centre: Vec2, radius: f32) -> f64 {

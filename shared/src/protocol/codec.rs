@@ -29,6 +29,9 @@ pub enum CodecError {
     /// A value was decoded, but bytes are left after it.
     #[error("{0} bytes left after the value")]
     Trailing(usize),
+    /// A format of the game's own does not know these bytes.
+    #[error("the bytes are no value of this format")]
+    Invalid,
     /// The bytes end before the value begins.
     #[error("the bytes end before the value begins")]
     TooShort,

@@ -25,11 +25,14 @@ const _: () = assert!(INPUTS_PER_PACKET < 1 << COUNT_BITS && INPUT_BYTES_MAX < 1
 
 /// What a player's client sends for every tick. The default is the neutral input: hands off.
 pub trait PlayerInput: Serialize + DeserializeOwned + Clone + Default + Send + Sync + 'static {
-    /// Checks a decoded input before the simulation may see it: NaN, out of range, impossible.
+    /// Checks a decoded input before the simulation may see it: NaN, out of range, impossible. Refuses nothing
+    /// unless implemented, which suits types all of whose values make sense.
     ///
     /// # Errors
     /// What is wrong, for the log.
-    fn validate(&self) -> Result<(), &'static str>;
+    fn validate(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
 }
 
 /// One encoded input, at most [`INPUT_BYTES_MAX`] bytes.

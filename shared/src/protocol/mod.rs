@@ -18,7 +18,7 @@ pub mod snapshot;
 pub mod version;
 
 /// Version of every packet layout in this crate; counted up when one of them changes.
-pub const WIRE_VERSION: u32 = 1;
+pub const WIRE_VERSION: u32 = 2;
 
 /// What a netcode payload is, told by its first byte.
 ///

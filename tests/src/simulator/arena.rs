@@ -16,14 +16,16 @@ use throng_server::{
     runner::TickTime,
     schedule::ServerSystems,
     simulation::{
-        Avatar, Eye, MessageReceived, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Team, Tell, Viewer,
+        Avatar, Eye, MessageReceived, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Room, Team, Tell,
+        Viewer,
     },
+    space::RoomId,
 };
 use throng_shared::protocol::{
     ids::{Channel, PlayerId, TeamId},
     input::PlayerInput,
     pose::{Heading, Position, Velocity},
-    registry::{Protocol, ProtocolAppExt, Visibility},
+    registry::{Protocol, ProtocolAppExt, Visibility, Witness},
 };
 
 use throng_client::seeded::Seeded;
@@ -39,6 +41,14 @@ pub struct Orders(pub u32);
 /// Seen by the owner alone.
 #[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Purse(pub u64);
+
+/// Seen by everybody while it is even, and by the entity's team.
+#[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct Cloak(pub u8);
+
+/// Whom the entity follows.
+#[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct Leader(#[entities] pub Entity);
 
 /// Steers a player's entity.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -78,6 +88,10 @@ impl Plugin for ArenaProtocol {
         app.replicate::<Badge>();
         app.replicate::<Orders>().visible_to(Visibility::Team);
         app.replicate::<Purse>().visible_to(Visibility::Owner);
+        app.replicate::<Cloak>()
+            .visible_to(|who: Witness, cloak: &Cloak| cloak.0 % 2 == 0 || who.is_mate())
+            .important(2);
+        app.replicate::<Leader>();
         app.input::<Steer>();
         app.message::<Line>(Channel::ReliableOrdered);
     }
@@ -106,6 +120,8 @@ pub struct ArenaConfig {
     pub churn: f64,
     /// Probability that a component of an entity changes, per entity and tick.
     pub changes: f64,
+    /// Rooms; entities are spread over them and change them now and then.
+    pub rooms: u16,
     /// Teams; players and entities are spread over them.
     pub teams: u8,
 }
@@ -118,6 +134,7 @@ impl Default for ArenaConfig {
             radius: 40.0,
             churn: 0.005,
             changes: 0.03,
+            rooms: 1,
             teams: 2,
         }
     }
@@ -188,7 +205,13 @@ fn body(dice: &mut Seeded, config: &ArenaConfig, owner: PlayerId, team: TeamId) 
         Badge(format!("badge {}", dice.bits() % 1_000)),
         Orders(dice.bits() as u32),
         Purse(dice.bits()),
+        Cloak(dice.bits() as u8),
+        room(dice, config),
     )
+}
+
+fn room(dice: &mut Seeded, config: &ArenaConfig) -> Room {
+    Room(RoomId((dice.bits() % u64::from(config.rooms.max(1))) as u16))
 }
 
 fn team_of(number: u64, teams: u8) -> TeamId {
@@ -318,7 +341,7 @@ fn steer(
 }
 
 fn change_components(
-    mut bodies: Query<(Entity, &mut Badge, Option<&mut Orders>, &mut Purse)>,
+    mut bodies: Query<(Entity, &mut Badge, Option<&mut Orders>, &mut Purse, &mut Cloak)>,
     mut dice: ResMut<Dice>,
     config: Res<ArenaConfig>,
     frozen: Res<Frozen>,
@@ -327,9 +350,25 @@ fn change_components(
     if frozen.0 {
         return;
     }
-    for (entity, mut badge, orders, mut purse) in &mut bodies {
+    let mut last = None;
+    for (entity, mut badge, orders, mut purse, mut cloak) in &mut bodies {
+        let former = last.replace(entity);
         if dice.0.unit() >= config.changes {
             continue;
+        }
+        if config.rooms > 1 && dice.0.unit() < 0.2 {
+            commands.entity(entity).insert(room(&mut dice.0, &config));
+        }
+        match dice.0.bits() % 6 {
+            0 => cloak.0 = dice.0.bits() as u8,
+            1 => {
+                let mut entity = commands.entity(entity);
+                match former.filter(|_| dice.0.unit() < 0.8) {
+                    Some(former) => entity.insert(Leader(former)),
+                    None => entity.remove::<Leader>(),
+                };
+            }
+            _ => {}
         }
         match (dice.0.bits() % 4, orders) {
             (0, _) => badge.0 = "x".repeat(dice.0.bits() as usize % 40),

@@ -5,11 +5,11 @@
 use std::{collections::BTreeMap, fmt};
 
 use throng_client::mirror::{Mirror, MirrorEntity};
-use throng_server::frame::{Frame, PlayerRow, Row};
+use throng_server::frame::{ColdCell, Frame, PlayerRow, Row};
 use throng_shared::protocol::{
     ids::{ComponentId, GlobalId, PlayerId, Slot},
     pose::Pose,
-    registry::{Protocol, Visibility},
+    registry::{ComponentEntry, Protocol, Visibility, Witness},
 };
 
 /// A client lets go of an entity at this multiple of its radius, and takes one up within the radius.
@@ -46,22 +46,32 @@ pub struct Candidate {
     pub distance: f32,
 }
 
-/// Everything alive in `frame` by global id, as `player` ought to see it were it in view.
+/// Everything alive in `frame` in the player's room by global id, as `player` ought to see it were it in view.
 #[must_use]
 pub fn candidates(frame: &Frame, player: &PlayerRow, protocol: &Protocol) -> BTreeMap<GlobalId, Candidate> {
     let entry = |(slot, row): (Slot, &Row)| {
         let identity = frame.identity(slot);
-        let may_see = |visibility| match visibility {
+        let may_see = |registered: &ComponentEntry, cell: &ColdCell| match registered.visibility {
             Visibility::Everyone => true,
             Visibility::Team => identity.team.is_mate(player.team),
             Visibility::Owner => identity.owner.is_somebody() && identity.owner == player.player,
+            Visibility::Custom => {
+                let witness = Witness {
+                    player: player.player,
+                    player_team: player.team,
+                    entity: identity.global,
+                    owner: identity.owner,
+                    team: identity.team,
+                };
+                registered.may_see(witness, &*cell.value)
+            }
         };
         let mut components = BTreeMap::new();
         for cell in frame.cold(slot).map_or(&[][..], |row| &row.components) {
             let registered = protocol
                 .component(cell.id)
                 .expect("a frame holds registered components");
-            if may_see(registered.visibility) {
+            if may_see(registered, cell) {
                 let mut bytes = Vec::new();
                 registered
                     .encode(&*cell.value, &mut bytes)
@@ -81,7 +91,8 @@ pub fn candidates(frame: &Frame, player: &PlayerRow, protocol: &Protocol) -> BTr
             },
         )
     };
-    frame.rows().map(entry).collect()
+    let in_room = |(slot, _): &(Slot, &Row)| frame.identity(*slot).room == player.room;
+    frame.rows().filter(in_room).map(entry).collect()
 }
 
 /// A client's mirror in the oracle's terms.

@@ -37,7 +37,7 @@ use self::session::Session;
 use self::table::SessionTable;
 use super::claims::SessionClaims;
 use super::directory::Directory;
-use super::link::{LeaveReason, SessionKey, ToSimulation, WorkerLink};
+use super::link::{LeaveReason, SessionKey, ToSimulation, ToWorker, WorkerLink};
 use super::pace::PaceLimit;
 use super::stats::WorkerStats;
 use super::takeover::Takeovers;
@@ -89,6 +89,10 @@ pub struct WorkerCore {
     scratch: ReplicationScratch,
     fresh: FreshFrames,
     serving: Option<Serving>,
+    /// Commands taken with the newest frames, and the index of the link by which each came.
+    commands: Vec<(usize, ToWorker)>,
+    /// Whom the message at hand is for.
+    addressed: Vec<SessionId>,
     input_pace: PaceLimit,
     other_pace: PaceLimit,
     shared: WorkerShared,
@@ -116,6 +120,8 @@ impl WorkerCore {
             replication: config.replication,
             fresh: FreshFrames::new(links_count, tick_rate),
             serving: None,
+            commands: Vec::new(),
+            addressed: Vec::new(),
             // Twice what a client needs, and what may have piled up on its way in a second.
             input_pace: PaceLimit::new(2 * tick_rate, 2 * tick_rate),
             other_pace: PaceLimit::new(OTHER_PACKETS_PER_SECOND, OTHER_PACKETS_PER_SECOND),

@@ -12,7 +12,7 @@ use throng_shared::tick::Tick;
 
 use super::{WorkerCore, send};
 use crate::frame::FrameHistory;
-use crate::net::link::{LeaveReason, SessionKey, ToWorker};
+use crate::net::link::{Audience, LeaveReason, SessionKey, ToWorker};
 use crate::net::transmit::Transmit;
 use crate::replication::{PacketSink, ReplicationScratch, ReplicationView};
 
@@ -110,8 +110,10 @@ impl WorkerCore {
         let serving = match self.serving {
             Some(serving) => serving,
             None => {
+                self.take_commands();
+                let fresh = self.take_frames(now);
                 self.carry_out_commands(now, out);
-                match self.take_frames(now) {
+                match fresh {
                     Some(serving) => serving,
                     None => return ServeState::Idle,
                 }
@@ -175,18 +177,56 @@ impl WorkerCore {
         })
     }
 
-    fn carry_out_commands(&mut self, now: Duration, out: &mut impl Transmit) {
-        for link in 0..self.links.len() {
+    /// Takes the commands out of the queues, before the frames: each is about a frame that is there by then.
+    fn take_commands(&mut self) {
+        for (index, link) in self.links.iter_mut().enumerate() {
             for _ in 0..COMMANDS_MAX {
-                match self.links[link].pop() {
-                    Some(ToWorker::Message { key, channel, bytes }) => {
-                        self.queue_message(now, key, channel, bytes, out);
-                    }
-                    Some(ToWorker::Disconnect { key, reason }) => self.end(now, key.session, reason, out),
-                    None => break,
-                }
+                let Some(command) = link.pop() else { break };
+                self.commands.push((index, command));
             }
         }
+    }
+
+    fn carry_out_commands(&mut self, now: Duration, out: &mut impl Transmit) {
+        // Taken out and put back, so that its memory is kept.
+        let mut commands = std::mem::take(&mut self.commands);
+        for (link, command) in commands.drain(..) {
+            match command {
+                ToWorker::Message { key, channel, bytes } => {
+                    self.queue_message(now, key, channel, bytes, out);
+                }
+                ToWorker::Broadcast {
+                    audience,
+                    channel,
+                    bytes,
+                } => self.broadcast(now, link, audience, channel, &bytes, out),
+                ToWorker::Disconnect { key, reason } => self.end(now, key.session, reason, out),
+            }
+        }
+        self.commands = commands;
+    }
+
+    /// Queues a message for everybody of a simulation's players here who is addressed.
+    fn broadcast(
+        &mut self,
+        now: Duration,
+        link: usize,
+        audience: Audience,
+        channel: ChannelId,
+        bytes: &bytes::Bytes,
+        out: &mut impl Transmit,
+    ) {
+        let mut addressed = std::mem::take(&mut self.addressed);
+        let frame = self.histories[link].newest();
+        addressed.extend(self.sessions.ids().filter(|&id| {
+            let player = frame.and_then(|frame| frame.players.get(self.worker, id));
+            player.is_some_and(|player| audience.includes(player))
+        }));
+        for session in addressed.drain(..) {
+            let worker = self.worker;
+            self.queue_message(now, SessionKey { worker, session }, channel, bytes.clone(), out);
+        }
+        self.addressed = addressed;
     }
 
     fn queue_message(

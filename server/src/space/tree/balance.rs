@@ -34,6 +34,7 @@ impl SpatialHash {
             x,
             y,
             shift,
+            room,
             node,
             head,
             ..
@@ -54,7 +55,8 @@ impl SpatialHash {
         let mut fresh = [NONE; 4];
         for (quadrant, fresh) in (0..4).zip(&mut fresh) {
             let (right, up) = ((quadrant & 1) << half, (quadrant >> 1) << half);
-            *fresh = self.new_leaf(x + right, y + up, half, children + quadrant as u32, node);
+            let (x, y) = (x + right, y + up);
+            *fresh = self.new_leaf((x, y, room), half, children + quadrant as u32, node);
         }
         let mut slot = head;
         while slot != NONE {
@@ -78,7 +80,9 @@ impl SpatialHash {
         if total >= MERGE_BELOW {
             return;
         }
-        let Leaf { x, y, shift, .. } = self.leaves[leaves[0] as usize];
+        let Leaf {
+            x, y, shift, room, ..
+        } = self.leaves[leaves[0] as usize];
         let parent = self.nodes[node as usize].parent;
         let mut members = [NONE; MERGE_BELOW as usize];
         let mut found = 0;
@@ -96,7 +100,7 @@ impl SpatialHash {
             };
         }
         self.free_blocks.push(children);
-        let merged = self.new_leaf(x, y, shift + 1, node, parent);
+        let merged = self.new_leaf((x, y, room), shift + 1, node, parent);
         for &slot in &members[..found] {
             self.link(slot, merged);
         }
@@ -116,17 +120,17 @@ impl SpatialHash {
             });
             self.nodes.len() as u32 - 1
         });
-        let leaf = self.new_leaf(key.0 << ROOT_SHIFT, key.1 << ROOT_SHIFT, ROOT_SHIFT, node, NONE);
+        let corner = (key.0 << ROOT_SHIFT, key.1 << ROOT_SHIFT, key.2);
+        let leaf = self.new_leaf(corner, ROOT_SHIFT, node, NONE);
         self.roots.insert(key, node);
         self.counters.roots_opened += 1;
         leaf
     }
 
     fn note_empty_root(&mut self, leaf: u32, tick: Tick) {
-        let Leaf { x, y, count, .. } = self.leaves[leaf as usize];
-        if count == 0 {
-            self.emptied_roots
-                .push_back((tick, (x >> ROOT_SHIFT, y >> ROOT_SHIFT)));
+        let leaf = self.leaves[leaf as usize];
+        if leaf.count == 0 {
+            self.emptied_roots.push_back((tick, leaf.root()));
         }
     }
 
@@ -154,11 +158,12 @@ impl SpatialHash {
         }
     }
 
-    fn new_leaf(&mut self, x: i32, y: i32, shift: u8, node: u32, parent: u32) -> u32 {
+    fn new_leaf(&mut self, (x, y, room): RootKey, shift: u8, node: u32, parent: u32) -> u32 {
         let leaf = Leaf {
             x,
             y,
             shift,
+            room,
             node,
             count: 0,
             head: NONE,
@@ -186,8 +191,7 @@ impl SpatialHash {
     }
 
     fn note_change(&mut self, leaf: u32) {
-        let Leaf { x, y, .. } = self.leaves[leaf as usize];
         self.changed_leaves.push(LeafId(leaf));
-        self.changed_roots.push((x >> ROOT_SHIFT, y >> ROOT_SHIFT));
+        self.changed_roots.push(self.leaves[leaf as usize].root());
     }
 }

@@ -11,6 +11,7 @@ mod tests;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::Slot;
 use throng_shared::tick::Tick;
 
@@ -48,8 +49,13 @@ pub struct SpaceCounters {
     pub roots_closed: u64,
 }
 
-/// Coordinates of a root: its corner over 2^[`ROOT_SHIFT`].
-pub(super) type RootKey = (i32, i32);
+/// A part of the world whose cells have nothing to do with those of others: who is in one room sees nobody in
+/// another, wherever both are. 0 is where everybody is who was not put anywhere else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RoomId(pub u16);
+
+/// Coordinates of a root: its corner over 2^[`ROOT_SHIFT`], and its room.
+pub(super) type RootKey = (i32, i32, RoomId);
 
 /// Places slots in leaf cells.
 #[derive(Debug, Default)]
@@ -62,6 +68,8 @@ pub struct SpatialHash {
     leaves: Vec<Leaf>,
     free_leaves: Vec<u32>,
     entries: Vec<Entry>,
+    /// By slot, as far as anybody was put into a room.
+    rooms: Vec<RoomId>,
     /// Leaves that may have to split, and inner nodes whose children may have to merge.
     crowded: Vec<u32>,
     thinned: Vec<u32>,
@@ -90,6 +98,7 @@ struct Leaf {
     x: i32,
     y: i32,
     shift: u8,
+    room: RoomId,
     node: u32,
     count: u32,
     head: u32,
@@ -127,10 +136,30 @@ impl SpatialHash {
             return;
         }
         self.remove(slot);
-        let leaf = self.leaf_at(x, y);
+        let leaf = self.leaf_at(x, y, self.room_of(slot));
         let entry = &mut self.entries[slot.index()];
         (entry.x, entry.y) = (x, y);
         self.link(slot.0, leaf);
+    }
+
+    /// Puts a slot into a room, where it is or will be placed.
+    pub fn set_room(&mut self, slot: Slot, room: RoomId) {
+        if self.room_of(slot) == room {
+            return;
+        }
+        if slot.index() >= self.rooms.len() {
+            self.rooms.resize(slot.index() + 1, RoomId::default());
+        }
+        self.rooms[slot.index()] = room;
+        if let Some(Entry { x, y, .. }) = self.entry(slot) {
+            self.remove(slot);
+            let leaf = self.leaf_at(x, y, room);
+            self.link(slot.0, leaf);
+        }
+    }
+
+    fn room_of(&self, slot: Slot) -> RoomId {
+        self.rooms.get(slot.index()).copied().unwrap_or_default()
     }
 
     /// Takes a slot out; nothing happens when it is not placed.
@@ -228,9 +257,15 @@ impl SpatialHash {
             .filter(|entry| entry.leaf != NONE)
     }
 
-    /// Calls `visit` with every leaf that touches the rectangle-to-point distance `reach` around a point,
-    /// all in quanta, and with the square of the leaf's distance. The order is reproducible, not sorted.
-    pub(super) fn leaves_within(&self, x: f64, y: f64, reach: f64, mut visit: impl FnMut(LeafId, f64)) {
+    /// Calls `visit` with every leaf of a room that touches the rectangle-to-point distance `reach` around a
+    /// point, all in quanta, and with the square of the leaf's distance. The order is reproducible, not sorted.
+    pub(super) fn leaves_within(
+        &self,
+        room: RoomId,
+        (x, y): (f64, f64),
+        reach: f64,
+        mut visit: impl FnMut(LeafId, f64),
+    ) {
         let side = f64::from(1 << ROOT_SHIFT);
         // Saturating conversions: a reach beyond the world is the whole world.
         let key = |quanta: f64| (quanta / side).floor() as i32;
@@ -241,15 +276,15 @@ impl SpatialHash {
         if keys <= self.roots.len() as i64 {
             for root_y in y0..=y1 {
                 for root_x in x0..=x1 {
-                    if let Some(&node) = self.roots.get(&(root_x, root_y)) {
+                    if let Some(&node) = self.roots.get(&(root_x, root_y, room)) {
                         walk(node);
                     }
                 }
             }
         } else {
             // The hash is fixed, so that its order is the same in every run of the same calls.
-            for (&(root_x, root_y), &node) in &self.roots {
-                if (x0..=x1).contains(&root_x) && (y0..=y1).contains(&root_y) {
+            for (&(root_x, root_y, of), &node) in &self.roots {
+                if of == room && (x0..=x1).contains(&root_x) && (y0..=y1).contains(&root_y) {
                     walk(node);
                 }
             }
@@ -273,8 +308,8 @@ impl SpatialHash {
         }
     }
 
-    fn leaf_at(&mut self, x: i32, y: i32) -> u32 {
-        let key = (x >> ROOT_SHIFT, y >> ROOT_SHIFT);
+    fn leaf_at(&mut self, x: i32, y: i32, room: RoomId) -> u32 {
+        let key = (x >> ROOT_SHIFT, y >> ROOT_SHIFT, room);
         let Some(&root) = self.roots.get(&key) else {
             return self.open_root(key);
         };
@@ -313,6 +348,11 @@ impl Leaf {
         ((x ^ self.x) | (y ^ self.y)) >> self.shift == 0
     }
 
+    /// The root that it is a part of.
+    fn root(&self) -> RootKey {
+        (self.x >> ROOT_SHIFT, self.y >> ROOT_SHIFT, self.room)
+    }
+
     /// Square of the distance from a point to the positions that the leaf can hold, in quanta.
     #[inline]
     fn distance2(&self, (x, y): (f64, f64)) -> f64 {
@@ -342,6 +382,10 @@ impl Hasher for KeyHasher {
 
     fn write_i32(&mut self, value: i32) {
         self.write_u32(value as u32);
+    }
+
+    fn write_u16(&mut self, value: u16) {
+        self.write_u32(u32::from(value));
     }
 
     fn write_u32(&mut self, value: u32) {

@@ -87,7 +87,7 @@ fn the_edges_of_the_coordinates_are_places_too() {
     hash.settle(Tick(1));
     check(&hash, &model);
     let mut found = 0;
-    hash.leaves_within(0.0, 0.0, 1e300, |_, _| found += 1);
+    hash.leaves_within(RoomId::default(), (0.0, 0.0), 1e300, |_, _| found += 1);
     assert_eq!(found, 4);
 }
 

@@ -10,6 +10,7 @@ use bevy_ecs::prelude::{Component, DetectChanges, Entity, Ref, World};
 use bevy_ecs::query::QueryState;
 
 use super::AnyValue;
+use super::references::{MapReferences, References};
 
 /// Entities whose change ticks are tested together.
 const BLOCK: usize = 64;
@@ -18,8 +19,15 @@ const BLOCK: usize = 64;
 /// [`ComponentEntry::changes`](super::ComponentEntry::changes).
 pub trait ChangeScan: Send + Sync {
     /// Calls `visit` with a copy of the component of every entity in which it was added or changed after
-    /// `since`, a change tick of this world that is not older than Bevy keeps.
-    fn scan(&mut self, world: &World, since: Tick, visit: &mut dyn FnMut(Entity, Arc<AnyValue>));
+    /// `since`, a change tick of this world that is not older than Bevy keeps. References in the copies are
+    /// replaced as `map` says.
+    fn scan(
+        &mut self,
+        world: &World,
+        since: Tick,
+        map: &mut MapReferences<'_>,
+        visit: &mut dyn FnMut(Entity, Arc<AnyValue>),
+    );
 }
 
 /// The scan of `T`; made when it first sees the world.
@@ -32,7 +40,13 @@ impl<T: Component> Default for Scan<T> {
 }
 
 impl<T: Component + Clone> ChangeScan for Scan<T> {
-    fn scan(&mut self, world: &World, since: Tick, visit: &mut dyn FnMut(Entity, Arc<AnyValue>)) {
+    fn scan(
+        &mut self,
+        world: &World,
+        since: Tick,
+        map: &mut MapReferences<'_>,
+        visit: &mut dyn FnMut(Entity, Arc<AnyValue>),
+    ) {
         if self.0.is_none() {
             self.0 = QueryState::try_new(world);
         }
@@ -41,10 +55,15 @@ impl<T: Component + Clone> ChangeScan for Scan<T> {
         let now = world.read_change_tick().get();
         let age = now.wrapping_sub(since.get());
         let newer = |tick: &Tick| now.wrapping_sub(tick.get()) < age;
+        let mut copy = |component: &T| {
+            let mut copy = component.clone();
+            T::map_entities(&mut copy, &mut References(&mut *map));
+            Arc::new(copy)
+        };
         let Ok(tables) = query.contiguous_iter(world) else {
             for (entity, component) in query.iter(world) {
                 if newer(&component.last_changed()) {
-                    visit(entity, Arc::new(T::clone(&component)));
+                    visit(entity, copy(&component));
                 }
             }
             return;
@@ -58,7 +77,7 @@ impl<T: Component + Clone> ChangeScan for Scan<T> {
                 }
                 for (at, _) in ticks.iter().enumerate().filter(|(_, tick)| newer(tick)) {
                     let at = block * BLOCK + at;
-                    visit(entities[at], Arc::new(components[at].clone()));
+                    visit(entities[at], copy(&components[at]));
                 }
             }
         }
@@ -79,7 +98,7 @@ mod tests {
 
     fn changed<T: Component + Clone>(scan: &mut Scan<T>, world: &World, since: Tick) -> BTreeMap<Entity, T> {
         let mut found = BTreeMap::new();
-        scan.scan(world, since, &mut |entity, value| {
+        scan.scan(world, since, &mut |entity| entity, &mut |entity, value| {
             let value: &T = value.downcast_ref().unwrap();
             assert!(found.insert(entity, value.clone()).is_none());
         });

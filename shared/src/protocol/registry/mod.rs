@@ -7,129 +7,38 @@
 //! [`Pose`](super::pose::Pose), and are not registered.
 
 mod changes;
+mod codecs;
+mod components;
+mod messages;
+mod references;
 mod register;
 #[cfg(test)]
 mod tests;
+mod visibility;
 
 use std::any::{Any, TypeId, type_name};
-use std::sync::Arc;
 
-use bevy_ecs::prelude::{Component, Resource, World};
-use bevy_ecs::world::{EntityWorldMut, FilteredEntityRef};
+use bevy_ecs::prelude::{Component, Resource};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::WIRE_VERSION;
 use super::codec::{self, CodecError};
-use super::ids::{Channel, ComponentId, MessageId};
+use super::ids::{Channel, ComponentId};
 use super::input::{InputBytes, PlayerInput};
 use super::pose::{POSITION_QUANTUM, VELOCITY_QUANTUM, YAW_STEPS};
 use super::version::{ProtocolHash, ProtocolHasher, ProtocolVersion, Release};
-use crate::limits::{INPUT_BYTES_MAX, MESSAGE_BYTES_MAX};
+use crate::limits::INPUT_BYTES_MAX;
 
 pub use changes::ChangeScan;
+pub use codecs::{ComponentCodec, Custom, Delta, Serde};
+pub use components::{ComponentEntry, Inserted};
+pub use messages::{Direction, FromPlayer, FromServer, MessageEntry, ResourceEntry};
+pub use references::{MapInWorld, MapReferences, reference, referenced};
 pub use register::{ComponentRegistration, ProtocolAppExt};
+pub use visibility::{Visibility, VisibilityRule, Witness};
 
 /// A value whose type only the registry knows.
 pub type AnyValue = dyn Any + Send + Sync;
-
-/// Who is sent a component.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Visibility {
-    /// Every client that sees the entity.
-    #[default]
-    Everyone = 0,
-    /// Clients of the entity's team.
-    Team = 1,
-    /// The client that owns the entity.
-    Owner = 2,
-}
-
-/// A registered component.
-///
-/// The functions are those of the component's type; a value of another type is an error.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ComponentEntry {
-    /// Place in the order of registration.
-    pub id: ComponentId,
-    /// Path of the type.
-    pub name: &'static str,
-    /// Who is sent it.
-    pub visibility: Visibility,
-    type_id: TypeId,
-    register: fn(&mut World) -> bevy_ecs::component::ComponentId,
-    read: fn(&FilteredEntityRef<'_, '_>) -> Option<Arc<AnyValue>>,
-    changes: fn() -> Box<dyn ChangeScan>,
-    encode: fn(&dyn Any, &mut Vec<u8>) -> Result<usize, RegistryError>,
-    decode: fn(&[u8]) -> Result<Box<AnyValue>, RegistryError>,
-    insert: fn(&mut EntityWorldMut<'_>, &[u8]) -> Result<(), RegistryError>,
-    remove: fn(&mut EntityWorldMut<'_>),
-}
-
-impl ComponentEntry {
-    /// The component's id in this world, for queries built at run time.
-    pub fn register(&self, world: &mut World) -> bevy_ecs::component::ComponentId {
-        (self.register)(world)
-    }
-
-    /// A copy of the entity's component, if it has it.
-    #[must_use]
-    pub fn read(&self, entity: &FilteredEntityRef<'_, '_>) -> Option<Arc<AnyValue>> {
-        (self.read)(entity)
-    }
-
-    /// A new scan for changes of this component, for one world.
-    #[must_use]
-    pub fn changes(&self) -> Box<dyn ChangeScan> {
-        (self.changes)()
-    }
-
-    /// Appends the encoded value to `out` and answers how many bytes it has.
-    ///
-    /// # Errors
-    /// [`RegistryError::WrongType`], or [`RegistryError::Codec`] when it cannot be encoded in
-    /// [`COMPONENT_BYTES_MAX`](crate::limits::COMPONENT_BYTES_MAX); `out` is then as before.
-    pub fn encode(&self, value: &dyn Any, out: &mut Vec<u8>) -> Result<usize, RegistryError> {
-        (self.encode)(value, out)
-    }
-
-    /// Decodes a value that takes all of `bytes`.
-    ///
-    /// # Errors
-    /// [`RegistryError::Codec`].
-    pub fn decode(&self, bytes: &[u8]) -> Result<Box<AnyValue>, RegistryError> {
-        (self.decode)(bytes)
-    }
-
-    /// Decodes a value and inserts it into the entity.
-    ///
-    /// # Errors
-    /// [`RegistryError::Codec`]; the entity is then as before.
-    pub fn insert(&self, entity: &mut EntityWorldMut<'_>, bytes: &[u8]) -> Result<(), RegistryError> {
-        (self.insert)(entity, bytes)
-    }
-
-    /// Removes the component from the entity, if it has it.
-    pub fn remove(&self, entity: &mut EntityWorldMut<'_>) {
-        (self.remove)(entity);
-    }
-}
-
-/// A registered message.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct MessageEntry {
-    /// Place in the order of registration.
-    pub id: MessageId,
-    /// Path of the type.
-    pub name: &'static str,
-    /// The channel through which it travels.
-    pub channel: Channel,
-    type_id: TypeId,
-    decode: fn(&[u8]) -> Result<Box<AnyValue>, RegistryError>,
-}
 
 #[derive(Clone, Debug)]
 struct InputEntry {
@@ -165,6 +74,9 @@ pub enum RegistryError {
         /// The channel it is registered for.
         registered: Channel,
     },
+    /// The message goes the other way only.
+    #[error("{0} is not sent in this direction")]
+    WrongDirection(&'static str),
     /// The input decodes, but its type refuses the values.
     #[error("the input is not valid: {0}")]
     InvalidInput(&'static str),
@@ -175,6 +87,7 @@ pub enum RegistryError {
 pub struct Protocol {
     components: Vec<ComponentEntry>,
     messages: Vec<MessageEntry>,
+    resources: Vec<ResourceEntry>,
     input: Option<InputEntry>,
 }
 
@@ -199,61 +112,6 @@ impl Protocol {
         self.components
             .iter()
             .find(|entry| entry.type_id == TypeId::of::<T>())
-    }
-
-    /// Registered messages, by ascending id.
-    #[must_use]
-    pub fn messages(&self) -> &[MessageEntry] {
-        &self.messages
-    }
-
-    /// Appends the message, as it goes into its channel, and answers which channel that is.
-    ///
-    /// # Errors
-    /// [`RegistryError::Unregistered`], or [`RegistryError::Codec`] when it cannot be encoded in
-    /// [`MESSAGE_BYTES_MAX`]; `out` is then as before.
-    pub fn encode_message<M>(&self, message: &M, out: &mut Vec<u8>) -> Result<Channel, RegistryError>
-    where
-        M: Serialize + Send + Sync + 'static,
-    {
-        let entry = self
-            .messages
-            .iter()
-            .find(|entry| entry.type_id == TypeId::of::<M>());
-        let entry = entry.ok_or(RegistryError::Unregistered(type_name::<M>()))?;
-        let start = out.len();
-        out.extend(entry.id.0.to_le_bytes());
-        let encoded = encode_bounded(message, out, MESSAGE_BYTES_MAX - size_of::<u16>());
-        if encoded.is_err() {
-            out.truncate(start);
-        }
-        encoded.map(|_| entry.channel)
-    }
-
-    /// Decodes a message that came through `channel`, into a value of its registered type.
-    ///
-    /// # Errors
-    /// [`RegistryError::UnknownMessage`], [`RegistryError::WrongChannel`], [`RegistryError::Codec`].
-    pub fn decode_message(
-        &self,
-        channel: Channel,
-        bytes: &[u8],
-    ) -> Result<(&MessageEntry, Box<AnyValue>), RegistryError> {
-        let (id, value) = bytes.split_first_chunk().ok_or(CodecError::TooShort)?;
-        let id = u16::from_le_bytes(*id);
-        let entry = self
-            .messages
-            .get(usize::from(id))
-            .ok_or(RegistryError::UnknownMessage(id))?;
-        if entry.channel != channel {
-            let (name, registered) = (entry.name, entry.channel);
-            return Err(RegistryError::WrongChannel {
-                name,
-                came: channel,
-                registered,
-            });
-        }
-        Ok((entry, (entry.decode)(value)?))
     }
 
     /// The registered input type's default, encoded; empty without an input type.
@@ -295,7 +153,7 @@ impl Protocol {
         decode_input(input)
     }
 
-    /// Hash over names, their order, visibilities, channels, quanta and the wire version.
+    /// Hash over names, their order, visibilities, codecs, channels, directions, quanta and the wire version.
     #[must_use]
     pub fn hash(&self) -> ProtocolHash {
         let mut hasher = ProtocolHasher::new();
@@ -307,11 +165,12 @@ impl Protocol {
         for entry in &self.components {
             hasher.field(entry.name.as_bytes());
             hasher.field(&[entry.visibility as u8]);
+            hasher.field(entry.codec_name().as_bytes());
         }
         hasher.field(b"messages");
         for entry in &self.messages {
             hasher.field(entry.name.as_bytes());
-            hasher.field(&[entry.channel as u8]);
+            hasher.field(&[entry.channel as u8, entry.direction as u8]);
         }
         hasher.field(b"input");
         hasher.field(self.input.as_ref().map_or("", |entry| entry.name).as_bytes());
@@ -344,13 +203,6 @@ fn encode_bounded<T: Serialize>(value: &T, out: &mut Vec<u8>, max: usize) -> Res
         return Err(CodecError::TooLong { bytes, max }.into());
     }
     Ok(bytes)
-}
-
-fn decode_boxed<T>(bytes: &[u8]) -> Result<Box<AnyValue>, RegistryError>
-where
-    T: DeserializeOwned + Send + Sync + 'static,
-{
-    Ok(Box::new(codec::decode_exact::<T>(bytes)?))
 }
 
 fn encode_input<I: PlayerInput>(input: &I) -> Result<InputBytes, RegistryError> {

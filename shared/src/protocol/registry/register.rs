@@ -4,35 +4,93 @@
 //! made before anything runs, so it panics with the type's name instead of returning an error.
 
 use std::any::{TypeId, type_name};
-use std::sync::Arc;
+use std::marker::PhantomData;
 
 use bevy_app::App;
-use bevy_ecs::prelude::{Component, World};
+use bevy_ecs::entity::MapEntities;
+use bevy_ecs::prelude::{Component, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::changes::Scan;
-use super::{
-    ComponentEntry, InputEntry, MessageEntry, Protocol, RegistryError, Visibility, decode_boxed,
-    decode_input, encode_bounded, encode_input,
+use super::codecs::{ComponentCodec, Serde};
+use super::components::ComponentEntry;
+use super::messages::{
+    Direction, FromPlayer, FromServer, MessageEntry, encode_value, message_entry, resource_entries,
 };
-use crate::limits::{COMPONENT_BYTES_MAX, COMPONENTS_MAX, MESSAGES_MAX};
-use crate::protocol::codec::{self, CodecError};
+use super::references::References;
+use super::visibility::VisibilityRule;
+use super::{InputEntry, Protocol, RegistryError, decode_input, encode_input};
+use crate::limits::{COMPONENTS_MAX, MESSAGES_MAX};
+use crate::protocol::codec;
 use crate::protocol::ids::{Channel, ComponentId, MessageId};
 use crate::protocol::input::PlayerInput;
 
 /// Registers the protocol's types; implemented by [`App`] and by what registering answers, so that
 /// registrations chain.
 ///
+/// One plugin registers them all and is added on both ends:
+///
+/// ```
+/// # use bevy_app::{App, Plugin};
+/// # use bevy_ecs::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # use throng_shared::protocol::ids::Channel;
+/// # use throng_shared::protocol::input::PlayerInput;
+/// # use throng_shared::protocol::registry::{ProtocolAppExt, Visibility, Witness};
+/// #[derive(Component, Clone, Serialize, Deserialize)]
+/// struct Hull(u16);
+/// #[derive(Component, Clone, Serialize, Deserialize)]
+/// struct Cargo(Vec<u16>);
+/// #[derive(Component, Clone, Serialize, Deserialize)]
+/// struct Cloak(bool);
+/// #[derive(Clone, Default, Serialize, Deserialize)]
+/// struct Stick(i8);
+/// impl PlayerInput for Stick {}
+/// #[derive(Clone, Serialize, Deserialize)]
+/// struct Chat(String);
+/// #[derive(Resource, Serialize, Deserialize)]
+/// struct Weather(u8);
+///
+/// struct MyProtocol;
+///
+/// impl Plugin for MyProtocol {
+///     fn build(&self, app: &mut App) {
+///         app.replicate::<Hull>().important(4);
+///         app.replicate::<Cargo>().visible_to(Visibility::Owner);
+///         app.replicate::<Cloak>()
+///             .visible_to(|who: Witness, cloak: &Cloak| !cloak.0 || who.is_mate());
+///         app.replicate::<ChildOf>();
+///         app.replicate_resource::<Weather>();
+///         app.input::<Stick>();
+///         app.message::<Chat>(Channel::ReliableOrdered);
+///     }
+/// }
+/// # App::new().add_plugins(MyProtocol);
+/// ```
+///
 /// Every method panics when the app is built with too many types or registers one twice.
 pub trait ProtocolAppExt {
     /// The app in which the [`Protocol`] is.
     fn protocol_app(&mut self) -> &mut App;
 
-    /// Replicates the component: sent to those who see the entity when it changed.
-    fn replicate<T>(&mut self) -> ComponentRegistration<'_>
+    /// Replicates the component: sent to those who see the entity when it changed, and taken away there when
+    /// it is removed.
+    ///
+    /// References to entities in it (fields marked `#[entities]`) name the same entities at the other end, and
+    /// [`Entity::PLACEHOLDER`](bevy_ecs::entity::Entity::PLACEHOLDER) while those are not in view there. A
+    /// relationship such as [`ChildOf`](bevy_ecs::hierarchy::ChildOf) is there while both its ends are in view.
+    fn replicate<T>(&mut self) -> ComponentRegistration<'_, T>
     where
         T: Component + Serialize + DeserializeOwned + Clone,
+    {
+        self.replicate_with(Serde)
+    }
+
+    /// Replicates the component in a format of its own: [`Delta`](super::Delta) for numbers,
+    /// [`Custom`](super::Custom) for anything.
+    fn replicate_with<T>(&mut self, codec: impl ComponentCodec<T>) -> ComponentRegistration<'_, T>
+    where
+        T: Component + Clone,
     {
         let app = self.protocol_app();
         let mut protocol = app.world_mut().get_resource_or_init::<Protocol>();
@@ -46,8 +104,35 @@ pub trait ProtocolAppExt {
             "{name} is replicated twice"
         );
         let id = ComponentId(protocol.components.len() as u8);
-        protocol.components.push(component_entry::<T>(id));
-        ComponentRegistration { app, id }
+        protocol.components.push(ComponentEntry::new(id, codec));
+        ComponentRegistration {
+            app,
+            id,
+            component: PhantomData,
+        }
+    }
+
+    /// Replicates the resource to every player: when it joins, when the resource changed, when it was removed.
+    ///
+    /// For what changes now and then, such as the rules of a round: every change is a reliable message of at
+    /// most [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX) to everybody.
+    fn replicate_resource<R>(&mut self) -> &mut App
+    where
+        R: Resource + Serialize + DeserializeOwned,
+    {
+        let app = self.protocol_app();
+        let mut protocol = app.world_mut().get_resource_or_init::<Protocol>();
+        let type_id = TypeId::of::<R>();
+        assert!(
+            protocol.resources.iter().all(|entry| entry.type_id != type_id),
+            "{} is replicated twice",
+            type_name::<R>()
+        );
+        let id = next_message::<R>(&protocol);
+        let (message, resource) = resource_entries::<R>(id);
+        protocol.messages.push(message);
+        protocol.resources.push(resource);
+        app
     }
 
     /// Sets what clients send every tick.
@@ -65,32 +150,39 @@ pub trait ProtocolAppExt {
         app
     }
 
-    /// Lets messages of this type travel through `channel`, in both directions.
+    /// Lets messages of this type travel through `channel`, in both directions. They arrive as
+    /// [`FromPlayer`] on the server and as [`FromServer`] on a client.
     fn message<M>(&mut self, channel: Channel) -> &mut App
     where
         M: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let app = self.protocol_app();
-        let mut protocol = app.world_mut().get_resource_or_init::<Protocol>();
-        let name = type_name::<M>();
-        let type_id = TypeId::of::<M>();
-        assert!(
-            protocol.messages.len() < MESSAGES_MAX,
-            "more than {MESSAGES_MAX} messages, with {name}"
-        );
-        assert!(
-            protocol.messages.iter().all(|entry| entry.type_id != type_id),
-            "{name} is registered twice"
-        );
-        let id = MessageId(protocol.messages.len() as u16);
-        protocol.messages.push(MessageEntry {
-            id,
-            name,
-            channel,
-            type_id,
-            decode: decode_boxed::<M>,
-        });
-        app
+        add_message::<M>(self.protocol_app(), channel, Direction::Both, |_| {})
+    }
+
+    /// Likewise, from the server to clients only: what a client sends is refused.
+    fn message_to_clients<M>(&mut self, channel: Channel) -> &mut App
+    where
+        M: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        add_message::<M>(self.protocol_app(), channel, Direction::ToClients, |_| {})
+    }
+
+    /// Likewise, from clients to the server only.
+    fn message_to_server<M>(&mut self, channel: Channel) -> &mut App
+    where
+        M: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        add_message::<M>(self.protocol_app(), channel, Direction::ToServer, |_| {})
+    }
+
+    /// Likewise for messages that refer to entities, in both directions: each end sees its own entities in
+    /// them, and [`Entity::PLACEHOLDER`](bevy_ecs::entity::Entity::PLACEHOLDER) for one that it does not have.
+    /// A client may name any entity, in view or not: whether it may is for gameplay to judge.
+    fn message_with_entities<M>(&mut self, channel: Channel) -> &mut App
+    where
+        M: MapEntities + Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        add_message::<M>(self.protocol_app(), channel, Direction::Both, map_references::<M>)
     }
 }
 
@@ -101,16 +193,30 @@ impl ProtocolAppExt for App {
 }
 
 /// A component just registered, for the options it has.
-pub struct ComponentRegistration<'a> {
+pub struct ComponentRegistration<'a, T> {
     app: &'a mut App,
     id: ComponentId,
+    component: PhantomData<fn(T)>,
 }
 
-impl ComponentRegistration<'_> {
-    /// Sets who is sent the component; [`Visibility::Everyone`] unless it is set.
-    pub fn visible_to(&mut self, visibility: Visibility) -> &mut Self {
-        let mut protocol = self.app.world_mut().resource_mut::<Protocol>();
-        protocol.components[usize::from(self.id.0)].visibility = visibility;
+impl<T> ComponentRegistration<'_, T> {
+    /// Sets who is sent the component: a [`Visibility`](super::Visibility), or a rule
+    /// `|who: Witness, value: &T| -> bool`. Everyone unless it is set.
+    pub fn visible_to(&mut self, rule: impl VisibilityRule<T>) -> &mut Self {
+        let (visibility, may_see) = rule.into_parts();
+        let entry = self.entry();
+        (entry.visibility, entry.may_see) = (visibility, may_see);
+        self
+    }
+
+    /// Sets how much a change of the component hastens its entity where a client's budget does not suffice for
+    /// all: as if the entity were so many times as important. 1 unless it is set.
+    ///
+    /// # Panics
+    /// With 0: what must not be sent is not replicated.
+    pub fn important(&mut self, importance: u8) -> &mut Self {
+        assert!(importance > 0, "the importance of a component is at least 1");
+        self.entry().importance = importance;
         self
     }
 
@@ -119,50 +225,71 @@ impl ComponentRegistration<'_> {
     pub fn id(&self) -> ComponentId {
         self.id
     }
+
+    fn entry(&mut self) -> &mut ComponentEntry {
+        let protocol = self.app.world_mut().resource_mut::<Protocol>().into_inner();
+        &mut protocol.components[usize::from(self.id.0)]
+    }
 }
 
-impl ProtocolAppExt for ComponentRegistration<'_> {
+impl<T> ProtocolAppExt for ComponentRegistration<'_, T> {
     fn protocol_app(&mut self) -> &mut App {
         self.app
     }
 }
 
-fn component_entry<T>(id: ComponentId) -> ComponentEntry
-where
-    T: Component + Serialize + DeserializeOwned + Clone,
-{
-    ComponentEntry {
-        id,
-        name: type_name::<T>(),
-        visibility: Visibility::default(),
-        type_id: TypeId::of::<T>(),
-        register: World::register_component::<T>,
-        read: |entity| Some(Arc::new(entity.get::<T>()?.clone())),
-        changes: || Box::new(Scan::<T>::default()),
-        encode: |value, out| {
-            let value = value
-                .downcast_ref::<T>()
-                .ok_or(RegistryError::WrongType(type_name::<T>()))?;
-            encode_bounded(value, out, COMPONENT_BYTES_MAX)
-        },
-        decode: |bytes| Ok(Box::new(decode_component::<T>(bytes)?)),
-        insert: |entity, bytes| {
-            entity.insert(decode_component::<T>(bytes)?);
-            Ok(())
-        },
-        remove: |entity| {
-            entity.remove::<T>();
-        },
-    }
+fn next_message<M>(protocol: &Protocol) -> MessageId {
+    assert!(
+        protocol.messages.len() < MESSAGES_MAX,
+        "more than {MESSAGES_MAX} messages, with {}",
+        type_name::<M>()
+    );
+    MessageId(protocol.messages.len() as u16)
 }
 
-fn decode_component<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RegistryError> {
-    if bytes.len() > COMPONENT_BYTES_MAX {
-        return Err(CodecError::TooLong {
-            bytes: bytes.len(),
-            max: COMPONENT_BYTES_MAX,
-        }
-        .into());
-    }
-    Ok(codec::decode_exact(bytes)?)
+fn add_message<M>(
+    app: &mut App,
+    channel: Channel,
+    direction: Direction,
+    adapt: fn(&mut MessageEntry),
+) -> &mut App
+where
+    M: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let mut protocol = app.world_mut().get_resource_or_init::<Protocol>();
+    let type_id = TypeId::of::<M>();
+    assert!(
+        protocol.messages.iter().all(|entry| entry.type_id != type_id),
+        "{} is registered twice",
+        type_name::<M>()
+    );
+    let mut entry = message_entry::<M>(next_message::<M>(&protocol), channel, direction);
+    adapt(&mut entry);
+    protocol.messages.push(entry);
+    app.add_message::<FromPlayer<M>>().add_message::<FromServer<M>>()
+}
+
+/// Makes a message's references name the same entities at both ends.
+fn map_references<M>(entry: &mut MessageEntry)
+where
+    M: MapEntities + Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    entry.encode_mapped = Some(|message, map, out| {
+        let message = message.downcast_ref::<M>();
+        let mut message = message.ok_or(RegistryError::WrongType(type_name::<M>()))?.clone();
+        message.map_entities(&mut References(map));
+        encode_value(&message, out)
+    });
+    entry.from_player = |world, player, bytes, map| {
+        let mut message = codec::decode_exact::<M>(bytes)?;
+        message.map_entities(&mut References(&mut |entity| map(world, entity)));
+        world.write_message(FromPlayer { player, message });
+        Ok(())
+    };
+    entry.from_server = |world, bytes, map| {
+        let mut message = codec::decode_exact::<M>(bytes)?;
+        message.map_entities(&mut References(&mut |entity| map(world, entity)));
+        world.write_message(FromServer(message));
+        Ok(())
+    };
 }

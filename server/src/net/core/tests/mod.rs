@@ -138,6 +138,7 @@ impl Simulation {
             owner: PlayerId(slot.0 + 1),
             team: TeamId::NONE,
             importance: 1,
+            room: Default::default(),
         };
         if self.writer.row(slot).is_none() {
             self.writer
@@ -156,6 +157,7 @@ impl Simulation {
                 eye: Vec2::ZERO,
                 radius: 10.0,
                 team: TeamId::NONE,
+                room: Default::default(),
                 last_input: Tick(0),
                 margin_16: 0,
                 area: Arc::default(),

@@ -1,0 +1,239 @@
+//! The bridge from a session's mirror to a Bevy `World`.
+
+use std::collections::HashMap;
+
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::ids::{ComponentId, GlobalId};
+use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
+use throng_shared::protocol::registry::{Protocol, referenced};
+use throng_shared::protocol::snapshot::ShortId;
+use throng_shared::tick::Tick;
+
+use super::references::ReferenceTable;
+use crate::mirror::{MirrorEntity, MirrorObserver};
+
+/// An entity that lives on the server and is seen here.
+#[derive(Component, Debug, Clone, Copy, PartialEq, Eq)]
+#[require(Position, Velocity, Heading)]
+pub struct Mirrored {
+    /// The session's name for it.
+    pub id: ShortId,
+    /// Tick of the state in `Position`, `Velocity` and `Heading`.
+    pub tick: Tick,
+}
+
+/// The entity that the player acts through.
+#[derive(Component, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Own;
+
+/// Which entity of the world stands for which of the session's.
+#[derive(Resource, Debug, Default)]
+pub struct WorldMirror {
+    entities: Vec<Option<(Entity, GlobalId)>>,
+    by_global: HashMap<GlobalId, Entity>,
+    pub(super) references: ReferenceTable,
+    own: Option<Entity>,
+    undecodable: u64,
+}
+
+impl WorldMirror {
+    /// The entity with this short id, while it is in view.
+    pub fn entity(&self, id: ShortId) -> Option<Entity> {
+        self.entities
+            .get(id.index())
+            .copied()
+            .flatten()
+            .map(|(entity, _)| entity)
+    }
+
+    /// The player's own entity, while it is in view.
+    pub fn own(&self) -> Option<Entity> {
+        self.own
+    }
+
+    /// The entity with this global id, while it is in view.
+    pub fn find(&self, global: GlobalId) -> Option<Entity> {
+        self.by_global.get(&global).copied()
+    }
+
+    /// Components and messages skipped because their bytes are not a value of the registered type.
+    pub fn undecodable(&self) -> u64 {
+        self.undecodable
+    }
+
+    pub(super) fn count_undecodable(&mut self) {
+        self.undecodable += 1;
+    }
+
+    /// An observer that writes into `world`.
+    pub fn observer<'a>(
+        &'a mut self,
+        world: &'a mut World,
+        protocol: &'a Protocol,
+    ) -> impl MirrorObserver + 'a {
+        WorldObserver {
+            mirror: self,
+            world,
+            protocol,
+        }
+    }
+
+    /// Despawns everything, as when the session ends.
+    pub fn clear(&mut self, world: &mut World) {
+        self.own = None;
+        self.by_global.clear();
+        self.references.clear();
+        for (entity, _) in self.entities.drain(..).flatten() {
+            // A parent takes its children along.
+            if let Ok(entity) = world.get_entity_mut(entity) {
+                entity.despawn();
+            }
+        }
+    }
+}
+
+struct WorldObserver<'a> {
+    mirror: &'a mut WorldMirror,
+    world: &'a mut World,
+    protocol: &'a Protocol,
+}
+
+impl WorldObserver<'_> {
+    /// Writes a component, and notes whom it refers to.
+    fn write(&mut self, id: ShortId, component: ComponentId, bytes: &[u8]) {
+        let Some(entity) = self.mirror.entity(id) else {
+            return;
+        };
+        let Ok(mut target) = self.world.get_entity_mut(entity) else {
+            return;
+        };
+        let mut targets = Vec::new();
+        let by_global = &self.mirror.by_global;
+        let mut find = |travelled| {
+            let global = referenced(travelled);
+            targets.extend(global);
+            let found = global.and_then(|global| by_global.get(&global).copied());
+            found.unwrap_or(Entity::PLACEHOLDER)
+        };
+        let inserted = self
+            .protocol
+            .component(component)
+            .map(|entry| entry.insert(&mut target, bytes, &mut find));
+        if matches!(inserted, Some(Ok(_))) {
+            self.mirror.references.hold(id, component, bytes, targets);
+        } else {
+            self.mirror.undecodable += 1;
+        }
+    }
+
+    /// Writes the components that refer to somebody who came or is about to go once more.
+    fn refer_again(&mut self, global: GlobalId) {
+        for (id, component, bytes) in self.mirror.references.about(global) {
+            self.write(id, component, &bytes);
+        }
+    }
+
+    /// Takes out what a short id stood for.
+    fn forget(&mut self, id: ShortId, entity: Entity, global: GlobalId) {
+        if self.mirror.own == Some(entity) {
+            self.mirror.own = None;
+        }
+        self.mirror.references.forget_entity(id);
+        // It may be here under another short id by now.
+        if self.mirror.by_global.get(&global) == Some(&entity) {
+            self.mirror.by_global.remove(&global);
+            self.refer_again(global);
+        }
+        // Gameplay may have despawned it already, for effects that must not wait for the server.
+        if let Ok(target) = self.world.get_entity_mut(entity) {
+            target.despawn();
+        }
+    }
+
+    fn follow_own(&mut self, seen: &MirrorEntity, entity: Entity) {
+        if seen.is_own == (self.mirror.own == Some(entity)) {
+            return;
+        }
+        if let Some(former) = self.mirror.own.take()
+            && let Ok(mut former) = self.world.get_entity_mut(former)
+        {
+            former.remove::<Own>();
+        }
+        if seen.is_own {
+            self.mirror.own = Some(entity);
+            self.world.entity_mut(entity).insert(Own);
+        }
+    }
+}
+
+impl MirrorObserver for WorldObserver<'_> {
+    fn entered(&mut self, seen: &MirrorEntity) {
+        let mirrored = Mirrored {
+            id: seen.id,
+            tick: seen.tick,
+        };
+        let pose = unpack(&seen.pose);
+        let entity = self.world.spawn((mirrored, seen.global, pose)).id();
+        let index = seen.id.index();
+        if self.mirror.entities.len() <= index {
+            self.mirror.entities.resize(index + 1, None);
+        }
+        if let Some((former, global)) = self.mirror.entities[index].replace((entity, seen.global)) {
+            // The mirror says `left` before it gives a short id away; a second entry replaces the first.
+            self.forget(seen.id, former, global);
+        }
+        self.mirror.by_global.insert(seen.global, entity);
+        self.refer_again(seen.global);
+        self.follow_own(seen, entity);
+    }
+
+    fn updated(&mut self, seen: &MirrorEntity) {
+        let Some(entity) = self.mirror.entity(seen.id) else {
+            return;
+        };
+        let Ok(mut target) = self.world.get_entity_mut(entity) else {
+            return;
+        };
+        let (position, velocity, heading) = unpack(&seen.pose);
+        // Each field by itself: change detection then fires for what moved and not for what only turned.
+        if let Some(mut field) = target.get_mut::<Position>() {
+            field.set_if_neq(position);
+        }
+        if let Some(mut field) = target.get_mut::<Velocity>() {
+            field.set_if_neq(velocity);
+        }
+        if let Some(mut field) = target.get_mut::<Heading>() {
+            field.set_if_neq(heading);
+        }
+        if let Some(mut mirrored) = target.get_mut::<Mirrored>() {
+            mirrored.tick = seen.tick;
+        }
+        self.follow_own(seen, entity);
+    }
+
+    fn component(&mut self, id: ShortId, component: ComponentId, bytes: &[u8]) {
+        self.write(id, component, bytes);
+    }
+
+    fn component_removed(&mut self, id: ShortId, component: ComponentId) {
+        let Some(entity) = self.mirror.entity(id) else {
+            return;
+        };
+        self.mirror.references.forget(id, component);
+        if let Ok(mut target) = self.world.get_entity_mut(entity)
+            && let Some(entry) = self.protocol.component(component)
+        {
+            entry.remove(&mut target);
+        }
+    }
+
+    fn left(&mut self, id: ShortId, _: GlobalId) {
+        if let Some((entity, global)) = self.mirror.entities.get_mut(id.index()).and_then(Option::take) {
+            self.forget(id, entity, global);
+        }
+    }
+}
+
+fn unpack(pose: &Pose) -> (Position, Velocity, Heading) {
+    (pose.position(), pose.velocity(), pose.heading())
+}

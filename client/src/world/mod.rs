@@ -1,0 +1,120 @@
+//! The mirror in a Bevy `World`: entities come, change and go with what the player sees.
+//!
+//! [`WorldMirror`] is the bridge: it hears what each snapshot changed and spawns, writes or despawns just
+//! that, so that change detection tells systems exactly what is new. [`MirrorPlugin`] holds what every client
+//! world needs, whatever drives it: a socket, memory, or the server itself in single player.
+//! [`ClientWorldPlugin`] drives it by a [`Client`] once a frame. Poses are written as the server last sent
+//! them; interpolation and prediction are built on top. What does not decode is skipped and counted: a server
+//! of another build must not end the game.
+
+mod messages;
+mod mirror;
+mod references;
+#[cfg(test)]
+mod tests;
+
+use bevy_app::{App, Plugin, PreUpdate};
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::input::{InputBytes, PlayerInput};
+use throng_shared::protocol::registry::{Protocol, RegistryError};
+
+use crate::connection::ClientEvent;
+use crate::player::{Client, ClientSettings, PlayerEvent};
+
+pub use messages::{Mail, TellServer, exchange_messages};
+pub use mirror::{Mirrored, Own, WorldMirror};
+
+/// The input that is sent for every tick until it is replaced. Neutral to begin with.
+#[derive(Resource, Debug, Clone, Copy, Default)]
+pub struct NextInput(pub InputBytes);
+
+impl NextInput {
+    /// Replaces the input.
+    ///
+    /// ```
+    /// # use bevy_ecs::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use throng_client::world::NextInput;
+    /// # use throng_shared::protocol::input::PlayerInput;
+    /// # use throng_shared::protocol::registry::Protocol;
+    /// # #[derive(Clone, Default, Serialize, Deserialize)]
+    /// # struct Stick(i8);
+    /// # impl PlayerInput for Stick {}
+    /// fn steer(protocol: Res<Protocol>, mut next: ResMut<NextInput>) -> Result {
+    ///     next.set(&protocol, &Stick(1))?;
+    ///     Ok(())
+    /// }
+    /// # bevy_ecs::system::assert_is_system(steer);
+    /// ```
+    ///
+    /// # Errors
+    /// When it is not of the registered type, or does not fit an input.
+    pub fn set<I: PlayerInput>(&mut self, protocol: &Protocol, input: &I) -> Result<(), RegistryError> {
+        self.0 = protocol.encode_input(input)?;
+        Ok(())
+    }
+}
+
+/// What happened on the connection, as a message for systems.
+#[derive(Message, Debug)]
+pub struct ConnectionEvent(pub PlayerEvent);
+
+/// The connection; absent before [`ClientWorldPlugin`] is built.
+#[derive(Resource)]
+pub struct Connection(pub Client);
+
+/// What a client world is made of, without anything that drives it.
+///
+/// Add it after the plugins that register the protocol's types: both ends must register the same.
+pub struct MirrorPlugin;
+
+impl Plugin for MirrorPlugin {
+    fn build(&self, app: &mut App) {
+        let neutral = app.world_mut().get_resource_or_init::<Protocol>().neutral_input();
+        app.insert_resource(NextInput(neutral))
+            .init_resource::<WorldMirror>()
+            .init_resource::<Mail>();
+    }
+}
+
+/// Connects one player and mirrors what it sees into the app's world, in `PreUpdate`.
+///
+/// Add it after the plugins that register the protocol's types: both ends must register the same.
+pub struct ClientWorldPlugin {
+    /// Who plays where.
+    pub settings: ClientSettings,
+}
+
+impl Plugin for ClientWorldPlugin {
+    fn build(&self, app: &mut App) {
+        app.add_plugins(MirrorPlugin);
+        let protocol = app.world().resource::<Protocol>().clone();
+        app.insert_resource(Connection(Client::new(self.settings.clone(), &protocol)))
+            .add_message::<ConnectionEvent>()
+            .add_systems(PreUpdate, poll_connection);
+    }
+}
+
+/// Polls the connection and applies what it brings.
+pub fn poll_connection(world: &mut World) {
+    world.resource_scope(|world, mut connection: Mut<Connection>| {
+        world.resource_scope(|world, protocol: Mut<Protocol>| {
+            let mut events = Vec::new();
+            world.resource_scope(|world, mut mirror: Mut<WorldMirror>| {
+                let input = world.get_resource::<NextInput>().copied().unwrap_or_default().0;
+                let mut observer = mirror.observer(world, &protocol);
+                connection.0.poll(|_| input, &mut observer, &mut events);
+                drop(observer);
+                if connection.0.core().is_none() {
+                    mirror.clear(world);
+                }
+            });
+            if let Some(core) = connection.0.core_mut() {
+                exchange_messages(world, &protocol, core);
+            }
+            // One a packet would drown the others; what a snapshot changed is in the world.
+            events.retain(|event| !matches!(event, PlayerEvent::Session(ClientEvent::Snapshot(_))));
+            world.write_message_batch(events.into_iter().map(ConnectionEvent));
+        });
+    });
+}

@@ -1,0 +1,125 @@
+//! A complete game: players pick up coins. Run it as a server, or with `-- play Ada` as a client.
+
+use std::time::Duration;
+
+use bevy_app::{App, FixedUpdate, ScheduleRunnerPlugin, Startup, Update};
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use serde::{Deserialize, Serialize};
+use throng_client::prelude::*;
+use throng_server::{config::Config, prelude::*, process::Server};
+
+#[derive(Component, Clone, Serialize, Deserialize)]
+struct Coin;
+#[derive(Component, Clone, Default, Serialize, Deserialize)]
+struct Purse(u32);
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Stick(i8, i8);
+impl PlayerInput for Stick {}
+#[derive(Serialize, Deserialize)]
+struct Clink;
+
+fn protocol(app: &mut App) {
+    app.replicate::<Coin>();
+    app.replicate::<Purse>().visible_to(Visibility::Owner);
+    app.input::<Stick>();
+    app.message_to_clients::<Clink>(Channel::Unreliable);
+}
+
+fn server(app: &mut App) {
+    let rules = (welcome, clear_up, steer, collect)
+        .chain()
+        .in_set(ServerSystems::Simulate);
+    app.add_plugins((protocol, InputPlugin::<Stick>::default()))
+        .add_systems(Startup, scatter)
+        .add_systems(FixedUpdate, rules);
+}
+
+fn scatter(mut commands: Commands) {
+    for n in 0..100 {
+        let place = Vec2::new((n % 10) as f32, (n / 10) as f32) * 10.0 - 45.0;
+        commands.spawn((Replicated::default(), Coin, Position(place)));
+    }
+}
+
+fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
+    for joined in joined.read() {
+        let body = (Replicated::default(), Owner(joined.player.id), Purse::default());
+        let avatar = Avatar(commands.spawn(body).id());
+        commands
+            .entity(joined.entity)
+            .insert((avatar, Viewer { radius: 40.0 }));
+    }
+}
+
+fn clear_up(mut left: MessageReader<PlayerLeft>, mut commands: Commands) {
+    for avatar in left.read().filter_map(|left| left.avatar) {
+        commands.entity(avatar).despawn();
+    }
+}
+
+fn steer(players: Query<(&Avatar, &ActiveInput<Stick>)>, mut places: Query<&mut Position>) -> Result {
+    for (avatar, ActiveInput { input: stick, .. }) in &players {
+        let step = Vec2::new(stick.0.into(), stick.1.into()) * 0.05;
+        places.get_mut(avatar.0)?.0 += step.clamp_length_max(0.5);
+    }
+    Ok(())
+}
+
+fn collect(
+    coins: Query<(Entity, &Position), With<Coin>>,
+    mut purses: Query<&mut Purse>,
+    (mut nearby, mut tell, mut commands): (Nearby, Tell, Commands),
+) -> Result {
+    for (coin, place) in &coins {
+        if let Some(finder) = nearby
+            .within(place.0, 1.0)
+            .find(|near| purses.contains(near.entity))
+        {
+            purses.get_mut(finder.entity)?.0 += 1;
+            commands.entity(coin).despawn();
+            tell.in_sight(place.0, &Clink)?;
+        }
+    }
+    Ok(())
+}
+
+fn client(app: &mut App) {
+    app.add_plugins(protocol).add_systems(Update, (seek, listen));
+}
+
+fn seek(
+    own: Query<&Position, With<Own>>,
+    coins: Query<&Position, With<Coin>>,
+    (protocol, mut next): (Res<Protocol>, ResMut<NextInput>),
+) -> Result {
+    let Ok(own) = own.single() else { return Ok(()) };
+    let ways = coins.iter().map(|coin| coin.0 - own.0);
+    let westernmost = ways.min_by(|a, b| (a.x * 16.0 + a.y).total_cmp(&(b.x * 16.0 + b.y)));
+    let way = westernmost.unwrap_or_default().clamp_length_max(0.5) * 20.0;
+    Ok(next.set(&protocol, &Stick(way.x as i8, way.y as i8))?)
+}
+
+fn listen(mut clinks: MessageReader<FromServer<Clink>>, purse: Query<&Purse, Changed<Purse>>) {
+    clinks.read().for_each(|_| println!("clink!"));
+    purse.iter().for_each(|purse| println!("{} coins", purse.0));
+}
+
+fn main() -> Result {
+    if let Some(name) = std::env::args().skip_while(|word| word != "play").nth(1) {
+        let settings = ClientSettings::new("127.0.0.1:8080", &name);
+        let frames = ScheduleRunnerPlugin::run_loop(Duration::from_millis(16));
+        App::new()
+            .add_plugins((frames, client, ClientWorldPlugin { settings }))
+            .run();
+        return Ok(());
+    }
+    let server = Server::start_with(&Config::from_process()?, server)?;
+    server.stop_on_signal()?;
+    server.run();
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "../tests/games/tiny_game.rs"]
+mod tests;

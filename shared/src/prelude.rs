@@ -1,0 +1,9 @@
+//! What the plugin that both ends of a game add needs.
+
+pub use crate::protocol::ids::{Channel, GlobalId, PlayerId, TeamId};
+pub use crate::protocol::input::PlayerInput;
+pub use crate::protocol::pose::{Heading, Position, Velocity};
+pub use crate::protocol::registry::{
+    Custom, Delta, FromPlayer, FromServer, Protocol, ProtocolAppExt, Visibility, Witness,
+};
+pub use crate::tick::Tick;

@@ -1,0 +1,189 @@
+//! How a component becomes bytes: by serde, in quanta, or by a game's own functions.
+
+use crate::limits::COMPONENT_BYTES_MAX;
+use crate::protocol::codec::{self, CodecError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Encodes and decodes one component type.
+///
+/// Runs on net workers and on clients: the bytes may follow from the value alone. Bytes come from a peer, so
+/// decoding must end in a value or an error, without a panic and without allocating much more than they are.
+pub trait ComponentCodec<T>: Send + Sync + 'static {
+    /// Tells codecs apart in the protocol's hash: what changes the format must change the name.
+    fn name(&self) -> String;
+
+    /// Appends the value to `out`. What is longer than [`COMPONENT_BYTES_MAX`] is not sent.
+    ///
+    /// # Errors
+    /// [`CodecError`], when the value cannot be encoded; it is not sent then.
+    fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>;
+
+    /// Decodes a value that takes all of `bytes`.
+    ///
+    /// # Errors
+    /// [`CodecError`], when the bytes are no value.
+    fn decode(&self, bytes: &[u8]) -> Result<T, CodecError>;
+}
+
+/// serde and bincode: what [`replicate`](super::ProtocolAppExt::replicate) uses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Serde;
+
+impl<T: Serialize + DeserializeOwned> ComponentCodec<T> for Serde {
+    fn name(&self) -> String {
+        "serde".into()
+    }
+
+    fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        codec::encode_into(value, out).map(drop)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<T, CodecError> {
+        codec::decode_exact(bytes)
+    }
+}
+
+/// A game's own format.
+///
+/// ```
+/// # use bevy_app::App;
+/// # use bevy_ecs::prelude::Component;
+/// # use throng_shared::protocol::registry::{Custom, ProtocolAppExt};
+/// #[derive(Component, Clone)]
+/// struct Health(f32);
+///
+/// # let mut app = App::new();
+/// app.replicate_with(Custom {
+///     name: "percent",
+///     encode: |health: &Health, out| out.push((health.0.clamp(0.0, 1.0) * 100.0) as u8),
+///     decode: |bytes| match bytes {
+///         [percent @ 0..=100] => Some(Health(f32::from(*percent) / 100.0)),
+///         _ => None,
+///     },
+/// });
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Custom<T> {
+    /// Tells formats apart in the protocol's hash.
+    pub name: &'static str,
+    /// Appends the value to the bytes.
+    pub encode: fn(&T, &mut Vec<u8>),
+    /// Decodes a value that takes all the bytes; `None` when they are no value.
+    pub decode: fn(&[u8]) -> Option<T>,
+}
+
+impl<T: 'static> ComponentCodec<T> for Custom<T> {
+    fn name(&self) -> String {
+        format!("custom {}", self.name)
+    }
+
+    fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        (self.encode)(value, out);
+        Ok(())
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<T, CodecError> {
+        (self.decode)(bytes).ok_or(CodecError::Invalid)
+    }
+}
+
+/// Components that are a few numbers (`[f32; N]` into and out of them), in whole steps: a byte or two for each
+/// number that is within a few thousand steps of 0.
+///
+/// ```
+/// # use bevy_app::App;
+/// # use bevy_ecs::prelude::Component;
+/// # use throng_shared::protocol::registry::{Delta, ProtocolAppExt};
+/// #[derive(Component, Clone)]
+/// struct Turret {
+///     yaw: f32,
+///     pitch: f32,
+/// }
+/// impl From<&Turret> for [f32; 2] {
+///     fn from(turret: &Turret) -> Self {
+///         [turret.yaw, turret.pitch]
+///     }
+/// }
+/// impl From<[f32; 2]> for Turret {
+///     fn from([yaw, pitch]: [f32; 2]) -> Self {
+///         Self { yaw, pitch }
+///     }
+/// }
+///
+/// # let mut app = App::new();
+/// app.replicate_with::<Turret>(Delta::<2>::quantized(0.01));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Delta<const N: usize> {
+    step: f32,
+}
+
+impl<const N: usize> Delta<N> {
+    /// In steps of `step`, to the nearest. Values of more than 2^31 steps saturate; NaN becomes 0.
+    ///
+    /// # Panics
+    /// When `step` is not a positive number.
+    #[must_use]
+    pub fn quantized(step: f32) -> Self {
+        assert!(
+            step.is_finite() && step > 0.0,
+            "a step must be positive, not {step}"
+        );
+        Self { step }
+    }
+}
+
+impl<T, const N: usize> ComponentCodec<T> for Delta<N>
+where
+    T: From<[f32; N]>,
+    for<'a> [f32; N]: From<&'a T>,
+{
+    fn name(&self) -> String {
+        format!("{N} in {:08x}", self.step.to_bits())
+    }
+
+    fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        for number in <[f32; N]>::from(value) {
+            // Total: conversions saturate.
+            let steps = (f64::from(number) / f64::from(self.step)).round() as i32;
+            codec::encode_into(&steps, out)?;
+        }
+        Ok(())
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<T, CodecError> {
+        let (mut numbers, mut used) = ([0.0; N], 0);
+        for number in &mut numbers {
+            let (steps, length) = codec::decode::<i32>(&bytes[used..])?;
+            *number = (f64::from(steps) * f64::from(self.step)) as f32;
+            used += length;
+        }
+        match bytes.len() - used {
+            0 => Ok(numbers.into()),
+            left => Err(CodecError::Trailing(left)),
+        }
+    }
+}
+
+/// Encodes within the bytes that one component may have; `out` is as before after an error.
+pub(super) fn encode_bounded<T>(
+    codec: &impl ComponentCodec<T>,
+    value: &T,
+    out: &mut Vec<u8>,
+) -> Result<usize, CodecError> {
+    let start = out.len();
+    let encoded = codec.encode(value, out);
+    let bytes = out.len() - start;
+    let result = match encoded {
+        Ok(()) if bytes <= COMPONENT_BYTES_MAX => return Ok(bytes),
+        Ok(()) => CodecError::TooLong {
+            bytes,
+            max: COMPONENT_BYTES_MAX,
+        },
+        Err(error) => error,
+    };
+    out.truncate(start);
+    Err(result)
+}

@@ -1,0 +1,251 @@
+//! A registered component: what is done with it where only the registry knows its type.
+
+use std::any::{Any, TypeId, type_name};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bevy_ecs::entity::Entity;
+use bevy_ecs::prelude::{Component, World};
+use bevy_ecs::world::{EntityWorldMut, FilteredEntityRef};
+
+use super::changes::{ChangeScan, Scan};
+use super::codecs::{ComponentCodec, encode_bounded};
+use super::references::{MapReferences, References};
+use super::visibility::{MaySee, Visibility, Witness};
+use super::{AnyValue, RegistryError};
+use crate::limits::COMPONENT_BYTES_MAX;
+use crate::protocol::codec::CodecError;
+use crate::protocol::ids::ComponentId;
+
+/// A registered component.
+///
+/// Its functions are those of the component's type; a value of another type is an error.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ComponentEntry {
+    /// Place in the order of registration.
+    pub id: ComponentId,
+    /// Path of the type.
+    pub name: &'static str,
+    /// Who is sent it.
+    pub visibility: Visibility,
+    /// How much a change of it hastens its entity where a client's budget does not suffice for all: 1 is usual.
+    pub importance: u8,
+    pub(super) type_id: TypeId,
+    pub(super) may_see: Option<MaySee>,
+    ops: Arc<dyn ComponentOps>,
+}
+
+/// What became of a component's insertion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is there.
+    Whole,
+    /// It refers to somebody for whom there is no entity: there with [`Entity::PLACEHOLDER`] in the place, or,
+    /// if it is a relationship, not there.
+    Dangling,
+}
+
+impl ComponentEntry {
+    pub(super) fn new<T, C>(id: ComponentId, codec: C) -> Self
+    where
+        T: Component + Clone,
+        C: ComponentCodec<T>,
+    {
+        let ops = Arc::new(Typed::<T, C> {
+            codec,
+            component: PhantomData,
+        });
+        Self {
+            id,
+            name: type_name::<T>(),
+            visibility: Visibility::default(),
+            importance: 1,
+            type_id: TypeId::of::<T>(),
+            may_see: None,
+            ops,
+        }
+    }
+
+    /// What tells its format apart from others.
+    #[must_use]
+    pub fn codec_name(&self) -> String {
+        self.ops.codec_name()
+    }
+
+    /// Whether the client may see this value of the component.
+    #[must_use]
+    pub fn may_see(&self, witness: Witness, value: &AnyValue) -> bool {
+        match self.visibility {
+            Visibility::Everyone => true,
+            Visibility::Team => witness.is_mate(),
+            Visibility::Owner => witness.is_owner(),
+            Visibility::Custom => self.may_see.as_ref().is_some_and(|rule| rule.ask(witness, value)),
+        }
+    }
+
+    /// The component's id in this world, for queries built at run time.
+    pub fn register(&self, world: &mut World) -> bevy_ecs::component::ComponentId {
+        self.ops.register(world)
+    }
+
+    /// A copy of the entity's component, if it has it, with its references replaced as `map` says.
+    #[must_use]
+    pub fn read(
+        &self,
+        entity: &FilteredEntityRef<'_, '_>,
+        map: &mut MapReferences<'_>,
+    ) -> Option<Arc<AnyValue>> {
+        self.ops.read(entity, map)
+    }
+
+    /// A new scan for changes of this component, for one world.
+    #[must_use]
+    pub fn changes(&self) -> Box<dyn ChangeScan> {
+        self.ops.changes()
+    }
+
+    /// Appends the encoded value to `out` and answers how many bytes it has.
+    ///
+    /// # Errors
+    /// [`RegistryError::WrongType`], or [`RegistryError::Codec`] when it cannot be encoded in
+    /// [`COMPONENT_BYTES_MAX`]; `out` is then as before.
+    pub fn encode(&self, value: &dyn Any, out: &mut Vec<u8>) -> Result<usize, RegistryError> {
+        self.ops.encode(value, out)
+    }
+
+    /// Decodes a value that takes all of `bytes`. Its references are as they travelled.
+    ///
+    /// # Errors
+    /// [`RegistryError::Codec`].
+    pub fn decode(&self, bytes: &[u8]) -> Result<Box<AnyValue>, RegistryError> {
+        self.ops.decode(bytes)
+    }
+
+    /// Decodes a value, replaces its references as `map` says, by [`Entity::PLACEHOLDER`] where it knows
+    /// nobody, and inserts it into the entity.
+    ///
+    /// # Errors
+    /// [`RegistryError::Codec`]; the entity is then as before.
+    pub fn insert(
+        &self,
+        entity: &mut EntityWorldMut<'_>,
+        bytes: &[u8],
+        map: &mut MapReferences<'_>,
+    ) -> Result<Inserted, RegistryError> {
+        self.ops.insert(entity, bytes, map)
+    }
+
+    /// Removes the component from the entity, if it has it.
+    pub fn remove(&self, entity: &mut EntityWorldMut<'_>) {
+        self.ops.remove(entity);
+    }
+}
+
+impl fmt::Debug for ComponentEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ComponentEntry")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("visibility", &self.visibility)
+            .field("importance", &self.importance)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The functions of a component type.
+trait ComponentOps: Send + Sync {
+    fn codec_name(&self) -> String;
+    fn register(&self, world: &mut World) -> bevy_ecs::component::ComponentId;
+    fn read(&self, entity: &FilteredEntityRef<'_, '_>, map: &mut MapReferences<'_>) -> Option<Arc<AnyValue>>;
+    fn changes(&self) -> Box<dyn ChangeScan>;
+    fn encode(&self, value: &dyn Any, out: &mut Vec<u8>) -> Result<usize, RegistryError>;
+    fn decode(&self, bytes: &[u8]) -> Result<Box<AnyValue>, RegistryError>;
+    fn insert(
+        &self,
+        entity: &mut EntityWorldMut<'_>,
+        bytes: &[u8],
+        map: &mut MapReferences<'_>,
+    ) -> Result<Inserted, RegistryError>;
+    fn remove(&self, entity: &mut EntityWorldMut<'_>);
+}
+
+struct Typed<T, C> {
+    codec: C,
+    component: PhantomData<fn(T)>,
+}
+
+impl<T: Component + Clone, C: ComponentCodec<T>> Typed<T, C> {
+    fn decode_value(&self, bytes: &[u8]) -> Result<T, RegistryError> {
+        if bytes.len() > COMPONENT_BYTES_MAX {
+            return Err(CodecError::TooLong {
+                bytes: bytes.len(),
+                max: COMPONENT_BYTES_MAX,
+            }
+            .into());
+        }
+        Ok(self.codec.decode(bytes)?)
+    }
+}
+
+impl<T: Component + Clone, C: ComponentCodec<T>> ComponentOps for Typed<T, C> {
+    fn codec_name(&self) -> String {
+        self.codec.name()
+    }
+
+    fn register(&self, world: &mut World) -> bevy_ecs::component::ComponentId {
+        world.register_component::<T>()
+    }
+
+    fn read(&self, entity: &FilteredEntityRef<'_, '_>, map: &mut MapReferences<'_>) -> Option<Arc<AnyValue>> {
+        let mut value = entity.get::<T>()?.clone();
+        T::map_entities(&mut value, &mut References(map));
+        Some(Arc::new(value))
+    }
+
+    fn changes(&self) -> Box<dyn ChangeScan> {
+        Box::new(Scan::<T>::default())
+    }
+
+    fn encode(&self, value: &dyn Any, out: &mut Vec<u8>) -> Result<usize, RegistryError> {
+        let value = value
+            .downcast_ref::<T>()
+            .ok_or(RegistryError::WrongType(type_name::<T>()))?;
+        Ok(encode_bounded(&self.codec, value, out)?)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Box<AnyValue>, RegistryError> {
+        Ok(Box::new(self.decode_value(bytes)?))
+    }
+
+    fn insert(
+        &self,
+        entity: &mut EntityWorldMut<'_>,
+        bytes: &[u8],
+        map: &mut MapReferences<'_>,
+    ) -> Result<Inserted, RegistryError> {
+        let mut value = self.decode_value(bytes)?;
+        let mut inserted = Inserted::Whole;
+        let mut noted = |named| {
+            let mapped = map(named);
+            // Who says nobody means nobody.
+            if mapped == Entity::PLACEHOLDER && named != Entity::PLACEHOLDER {
+                inserted = Inserted::Dangling;
+            }
+            mapped
+        };
+        T::map_entities(&mut value, &mut References(&mut noted));
+        // Bevy would take a relationship to nobody out again, with a warning.
+        if inserted == Inserted::Dangling && T::relationship_accessor().is_some() {
+            entity.remove::<T>();
+        } else {
+            entity.insert(value);
+        }
+        Ok(inserted)
+    }
+
+    fn remove(&self, entity: &mut EntityWorldMut<'_>) {
+        entity.remove::<T>();
+    }
+}
