@@ -121,3 +121,20 @@ fn is_the_game_of_the_readme() {
     let readme = include_str!("../../../README.md");
     assert!(readme.contains(&format!("```rust\n{example}```")));
 }
+
+/// Whoever follows the tutorial ends up with this file.
+#[test]
+fn is_what_the_tutorial_builds() {
+    let example = include_str!("../../examples/tiny_game.rs");
+    let tutorial = include_str!("../../../docs/gameplay.md");
+    let blocks = tutorial
+        .split("```rust\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
+    let built: Vec<&str> = blocks.take_while(|block| !block.starts_with("#[test]")).collect();
+    let game = example.split_once("\n\n").map(|(_, game)| game);
+    let game = game
+        .and_then(|game| game.split_once("\n#[cfg(test)]"))
+        .map(|(game, _)| game);
+    assert_eq!(Some(built.join("\n").as_str()), game);
+}
