@@ -27,7 +27,7 @@ fn counted(simulator: &mut Simulator, ticks: u32) -> InputCounters {
         stray: after.stray - before.stray,
         repeated: after.repeated - before.repeated,
         neutral: after.neutral - before.neutral,
-        messages_refused: 0,
+        messages_refused: after.messages_refused - before.messages_refused,
     }
 }
 

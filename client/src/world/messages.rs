@@ -27,7 +27,7 @@ use crate::connection::ClientCore;
 ///     }
 ///     Ok(())
 /// }
-/// # bevy_ecs::system::assert_is_system(answer);
+/// # bevy_ecs::system::assert_is_system::<(), (), _>(answer);
 /// ```
 #[derive(bevy_ecs::system::SystemParam)]
 pub struct TellServer<'w, 's> {

@@ -44,7 +44,7 @@ impl NextInput {
     ///     next.set(&protocol, &Stick(1))?;
     ///     Ok(())
     /// }
-    /// # bevy_ecs::system::assert_is_system(steer);
+    /// # bevy_ecs::system::assert_is_system::<(), (), _>(steer);
     /// ```
     ///
     /// # Errors

@@ -30,7 +30,7 @@ use crate::space::Found;
 ///         let _three = nearby.nearest(position.0, 3, f32::INFINITY).filter(|near| near.entity != mine);
 ///     }
 /// }
-/// # bevy_ecs::system::assert_is_system(explode);
+/// # bevy_ecs::system::assert_is_system::<(), (), _>(explode);
 /// ```
 #[derive(bevy_ecs::system::SystemParam)]
 pub struct Nearby<'w, 's> {

@@ -29,7 +29,7 @@ use crate::frame::Frame;
 ///         }
 ///     }
 /// }
-/// # bevy_ecs::system::assert_is_system(hit);
+/// # bevy_ecs::system::assert_is_system::<(), (), _>(hit);
 /// ```
 #[derive(bevy_ecs::system::SystemParam)]
 pub struct Rewind<'w, 's> {

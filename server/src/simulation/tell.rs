@@ -39,7 +39,7 @@ use crate::space::RoomId;
 ///     }
 ///     Ok(())
 /// }
-/// # bevy_ecs::system::assert_is_system(celebrate);
+/// # bevy_ecs::system::assert_is_system::<(), (), _>(celebrate);
 /// ```
 #[derive(bevy_ecs::system::SystemParam)]
 pub struct Tell<'w, 's> {

@@ -89,7 +89,7 @@ impl Plugin for ArenaProtocol {
         app.replicate::<Orders>().visible_to(Visibility::Team);
         app.replicate::<Purse>().visible_to(Visibility::Owner);
         app.replicate::<Cloak>()
-            .visible_to(|who: Witness, cloak: &Cloak| cloak.0 % 2 == 0 || who.is_mate())
+            .visible_to(|who: Witness, cloak: &Cloak| cloak.0.is_multiple_of(2) || who.is_mate())
             .important(2);
         app.replicate::<Leader>();
         app.input::<Steer>();

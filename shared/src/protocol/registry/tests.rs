@@ -275,11 +275,7 @@ struct Hail {
 struct Weather(String);
 
 /// What a worker is handed of the one entity that has `T`.
-fn copy_of<T: Component>(
-    app: &mut App,
-    entry: &ComponentEntry,
-    map: &mut MapReferences<'_>,
-) -> std::sync::Arc<AnyValue> {
+fn copy_of(app: &mut App, entry: &ComponentEntry, map: &mut MapReferences<'_>) -> std::sync::Arc<AnyValue> {
     let world = app.world_mut();
     let component = entry.register(world);
     let mut query = QueryBuilder::<FilteredEntityRef>::new(world);
@@ -304,9 +300,9 @@ fn references_name_the_same_entity_at_the_other_end() {
         reference(GlobalId(77))
     };
     let (mut bytes, mut child_bytes) = (Vec::new(), Vec::new());
-    let value = copy_of::<Target>(&mut server, target, &mut travel);
+    let value = copy_of(&mut server, target, &mut travel);
     target.encode(&*value, &mut bytes).unwrap();
-    let value = copy_of::<ChildOf>(&mut server, child_of, &mut travel);
+    let value = copy_of(&mut server, child_of, &mut travel);
     child_of.encode(&*value, &mut child_bytes).unwrap();
 
     let theirs = client.world_mut().spawn_empty().id();
