@@ -72,6 +72,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct EncodeCache {
     ages: [Vec<Entry>; CACHED_AGE_MAX as usize],
+    /// Updates that were found in here, and changes that had to be encoded.
     pub(super) hits: u64,
     pub(super) misses: u64,
 }

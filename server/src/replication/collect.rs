@@ -11,7 +11,7 @@ use throng_shared::tick::Tick;
 
 use super::cache::{Change, EncodeCache};
 use super::components::{Encoded, Viewer, Viewers};
-use super::known::{Known, KnownEntry};
+use super::known::Known;
 use crate::frame::{Frame, FrameHistory, Row};
 
 /// Something to be said of one entity.
@@ -167,36 +167,41 @@ impl Queue {
             ..Plan::default()
         };
         let mut ages = Usual::default();
-        let (mut hits, mut bits) = (0, 0);
+        let mut bits = 0;
         let tick = input.frame.tick;
-        for at in 0..known.live.words().len() {
+        let misses = cache.misses;
+        for (at, group) in known.groups().iter().enumerate() {
             let mut updated = 0;
-            let mut left = known.live.word(at);
+            let mut left = group.live;
             while left != 0 {
                 let bit = left.trailing_zeros();
                 left &= left - 1;
                 let id = at * 64 + bit as usize;
-                let entry = &known.entries[id];
-                if usize::from(entry.key.source().0) != input.source {
+                let key = known.keys[id];
+                if usize::from(key.source().0) != input.source {
                     continue;
                 }
-                // Of one that is not confirmed, the age is beyond any that is cached.
-                let (slot, age) = (entry.key.slot(), tick.since(entry.acked) as u32);
-                let change = if let Some(change) = cache.find(tick, age, slot) {
-                    hits += 1;
-                    change
+                let (sent, acked) = if group.uniform >> bit & 1 == 1 {
+                    (group.sent, group.acked)
                 } else {
-                    let row = input.frame.row(slot);
-                    let Some(row) = row.filter(|row| row.changed.is_after(entry.sent)) else {
-                        continue;
-                    };
-                    if !known.confirmed.contains(id) {
-                        plan.has_components |= self.push_enter(id, slot, row, input, refused);
+                    known.single(id)
+                };
+                // Of one that is not confirmed, the age is beyond any that is cached.
+                let (slot, age) = (key.slot(), tick.since(acked) as u32);
+                let change = match cache.find(tick, age, slot) {
+                    Some(change) => change,
+                    None if group.confirmed >> bit & 1 == 1 => {
+                        let Some(change) = input.change(slot, sent, age, cache) else {
+                            continue;
+                        };
+                        change
+                    }
+                    None => {
+                        plan.has_components |= self.push_enter(id, slot, sent, input, refused);
                         continue;
                     }
-                    input.change(row, slot, age, cache)
                 };
-                let is_sent = change.unchanged() >= tick.since(entry.sent) as u32;
+                let is_sent = change.unchanged() >= tick.since(sent) as u32;
                 if is_sent || input.is_thinned(id, slot) {
                     continue;
                 }
@@ -207,7 +212,7 @@ impl Queue {
                 };
                 ages.count(item.age());
                 if change.has_components() {
-                    plan.has_components |= self.push_components(&mut item, entry, slot, input, refused);
+                    plan.has_components |= self.push_components(&mut item, acked, slot, input, refused);
                 }
                 bits += item.cost();
                 updated |= 1 << bit;
@@ -215,8 +220,8 @@ impl Queue {
             }
             plan.presence.insert_word(at, updated);
         }
-        cache.hits += hits;
         let updates = &self.updates[updates_start..];
+        cache.hits += (updates.len() as u64).saturating_sub(cache.misses - misses);
         plan.age = ages.age;
         plan.has_exceptions = ages.are_mixed;
         plan.bits = plan.presence.bits(input.id_bits)
@@ -233,17 +238,21 @@ impl Queue {
         self.plans.push(plan);
     }
 
-    /// Adds an enter; answers whether it has components.
+    /// Adds an enter if it is not under way; answers whether it has components.
     #[cold]
     #[inline(never)]
     fn push_enter(
         &mut self,
         id: usize,
         slot: Slot,
-        row: &Row,
+        sent: Tick,
         input: &Collect<'_>,
         refused: &mut u64,
     ) -> bool {
+        let row = input.frame.row(slot);
+        let Some(row) = row.filter(|row| row.changed.is_after(sent)) else {
+            return false;
+        };
         let identity = input.frame.identity(slot);
         let enter = Enter {
             id: ShortId(id as u16),
@@ -270,7 +279,7 @@ impl Queue {
     fn push_components(
         &mut self,
         item: &mut Item,
-        entry: &KnownEntry,
+        acked: Tick,
         slot: Slot,
         input: &Collect<'_>,
         refused: &mut u64,
@@ -280,9 +289,9 @@ impl Queue {
         };
         let identity = input.frame.identity(slot);
         // Who may see what may have changed with the identity; then all is told again.
-        let is_same = input.is_same_since(entry.acked, slot);
+        let is_same = input.is_same_since(acked, slot);
         let (viewer, viewers, protocol) = (input.viewer, input.viewers, input.protocol);
-        let since = is_same.then_some(entry.acked);
+        let since = is_same.then_some(acked);
         let (place, bits) = self
             .encoded
             .push(cold, identity, viewer, viewers, protocol, since, refused);
@@ -298,12 +307,17 @@ impl Collect<'_> {
         self.is_thinning && self.distances2[id] > self.far2 && (self.frame.tick.0 ^ slot.0) & 3 != 0
     }
 
-    /// The change of an entity within the last `age` ticks, also put into the cache.
+    /// The change of an entity within the last `age` ticks, also put into the cache; `None` if it has not
+    /// changed since it was `sent`.
     #[inline(never)]
-    fn change(&self, row: &Row, slot: Slot, age: u32, cache: &mut EncodeCache) -> Change {
+    fn change(&self, slot: Slot, sent: Tick, age: u32, cache: &mut EncodeCache) -> Option<Change> {
+        let row = self.frame.row(slot)?;
+        if !row.changed.is_after(sent) {
+            return None;
+        }
         let change = self.encode(row, slot, age);
         cache.put(self.frame.tick, age, slot, change);
-        change
+        Some(change)
     }
 
     fn encode(&self, row: &Row, slot: Slot, age: u32) -> Change {
