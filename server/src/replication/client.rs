@@ -189,7 +189,7 @@ impl ClientReplication {
         }
         for at in 0..self.known.groups().len() {
             let live = self.known.groups()[at].live;
-            each_id(at, live, |id| self.known.enter_as(id, self.known.keys[id], tick));
+            each_id(at, live, |id| self.known.enter_as(id, self.known.key(id), tick));
         }
     }
 
@@ -312,7 +312,7 @@ impl ClientReplication {
     ) -> u64 {
         let queue = &mut scratch.queue;
         let leaves = self.known.leaving_len() * (1 + self.id_bits as usize);
-        let ids = self.known.keys.len();
+        let ids = self.known.id_end();
         let sections = queue.plans.len() * SECTION_BITS_MAX + ids / 8 + self.id_bits as usize;
         let head = NETCODE_OVERHEAD_BYTES_MAX * 8 + PACKET_BITS_MAX;
         let bits = leaves + queue.plans.iter().map(|plan| plan.bits).sum::<usize>();

@@ -185,7 +185,7 @@ impl Interest {
 
     /// Notes the short ids of the client at the slots of its entities, and all of them as unseen.
     fn mark(&mut self, known: &Known, sights: &[Sight<'_>]) {
-        let ids = known.keys.len();
+        let ids = known.id_end();
         if self.known_distances2.len() < ids {
             self.known_distances2.resize(ids, UNSEEN);
         }
@@ -195,8 +195,8 @@ impl Interest {
             let slots = sight.frame.chunks().len() * CHUNK_SLOTS;
             let mut marks = self.marks.source_mut(sight.source, slots);
             for (at, group) in known.groups().iter().enumerate() {
-                each_id(at, group.live, |id| marks.set(known.keys[id], id, false));
-                each_id(at, group.leaving, |id| marks.set(known.keys[id], id, true));
+                each_id(at, group.live, |id| marks.set(known.key(id), id, false));
+                each_id(at, group.leaving, |id| marks.set(known.key(id), id, true));
             }
         }
     }
@@ -346,7 +346,7 @@ impl Interest {
                 return;
             };
             if self.known_distances2.len() <= id {
-                self.known_distances2.resize(known.keys.len(), UNSEEN);
+                self.known_distances2.resize(known.id_end(), UNSEEN);
             }
             self.known_distances2[id] = distance2;
             self.marks.set(key, id);

@@ -13,7 +13,7 @@ const LONG_AGO: u32 = 1 << 30;
 /// Priority with which an entity enters: that of one that has waited for a while.
 const ENTER_PRIORITY: u16 = 1 << 12;
 /// Short ids of a group.
-const IDS: usize = u64::BITS as usize;
+pub(super) const IDS: usize = u64::BITS as usize;
 
 /// What is known about one short id beside its entity.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,11 +57,11 @@ pub(super) fn each_id(at: usize, ids: u64, mut visit: impl FnMut(usize)) {
 #[derive(Debug)]
 pub(super) struct Known {
     ids_max: usize,
-    /// By short id: the entity, as simulation (by its place among the histories) and slot.
-    pub(super) keys: Vec<SlotKey>,
+    groups: Vec<Group>,
+    /// By group and short id: the entity, as simulation (by its place among the histories) and slot.
+    keys: Vec<[SlotKey; IDS]>,
     /// By short id; of those that are uniform, the group's counts instead.
     states: Vec<KnownState>,
-    groups: Vec<Group>,
     live_len: usize,
     leaving_len: usize,
     /// Grows while something waits to be sent.
@@ -74,9 +74,9 @@ impl Known {
     pub(super) fn new(ids_max: usize) -> Self {
         Self {
             ids_max,
+            groups: Vec::new(),
             keys: Vec::new(),
             states: Vec::new(),
-            groups: Vec::new(),
             live_len: 0,
             leaving_len: 0,
             priority: Vec::new(),
@@ -88,6 +88,24 @@ impl Known {
     #[inline]
     pub(super) fn groups(&self) -> &[Group] {
         &self.groups
+    }
+
+    /// Short ids that have memory: a multiple of 64, above all in use.
+    #[inline]
+    pub(super) fn id_end(&self) -> usize {
+        self.states.len()
+    }
+
+    /// The entities of a group's ids; those that are neither live nor leaving mean nothing.
+    #[inline(always)]
+    pub(super) fn keys(&self, at: usize) -> &[SlotKey; IDS] {
+        &self.keys[at]
+    }
+
+    /// The entity of a live or leaving id.
+    #[inline(always)]
+    pub(super) fn key(&self, id: usize) -> SlotKey {
+        self.keys[id / IDS][id % IDS]
     }
 
     /// Entities that the client is to have.
@@ -113,7 +131,7 @@ impl Known {
     }
 
     /// Tick of the newest state of a confirmed id that was acknowledged.
-    #[cfg(test)]
+    #[inline(always)]
     pub(super) fn acked(&self, id: usize) -> Tick {
         let (group, bit) = self.locate(id);
         match group.uniform & bit {
@@ -122,11 +140,11 @@ impl Known {
         }
     }
 
-    /// Likewise both of an id that is not uniform.
+    /// Whether the client has a live id.
     #[inline(always)]
-    pub(super) fn single(&self, id: usize) -> (Tick, Tick) {
-        let state = &self.states[id];
-        (state.sent, state.acked)
+    pub(super) fn is_confirmed(&self, id: usize) -> bool {
+        let (group, bit) = self.locate(id);
+        group.confirmed & bit != 0
     }
 
     #[inline(always)]
@@ -146,7 +164,7 @@ impl Known {
         }
         if at == self.groups.len() {
             self.groups.push(Group::default());
-            self.keys.resize((at + 1) * IDS, SlotKey::default());
+            self.keys.push([SlotKey::default(); IDS]);
             self.states.resize((at + 1) * IDS, KnownState::default());
             self.priority.resize((at + 1) * IDS, 0);
         }
@@ -163,7 +181,7 @@ impl Known {
         group.leaving &= !bit;
         group.confirmed &= !bit;
         group.uniform &= !bit;
-        self.keys[id] = key;
+        self.keys[id / IDS][id % IDS] = key;
         self.states[id] = KnownState {
             sent: tick - LONG_AGO,
             acked: tick - LONG_AGO,
@@ -238,7 +256,7 @@ impl Known {
                 return;
             }
             // What was resolved out of order does not turn back the baseline.
-            let state = state(self.keys[id]);
+            let state = state(self.keys[at][id % IDS]);
             if state.is_after(known.acked) {
                 known.acked = state;
             }
@@ -252,7 +270,7 @@ impl Known {
     /// later one was.
     #[inline]
     pub(super) fn lose(&mut self, id: usize, state: Tick) {
-        if id >= self.keys.len() || self.sent(id) != state {
+        if id >= self.id_end() || self.sent(id) != state {
             return;
         }
         self.expel(id / IDS, 1 << (id % IDS));

@@ -95,7 +95,7 @@ impl Packing<'_> {
         written: &mut Written,
     ) -> bool {
         let plan = &self.queue.plans[cursor.plan];
-        let has_leaves = cursor.leave < known.keys.len();
+        let has_leaves = cursor.leave < known.id_end();
         if !has_leaves && cursor.enter == plan.enters.end && cursor.update == plan.updates.end {
             cursor.plan += 1;
             return true;
@@ -142,7 +142,7 @@ impl Packing<'_> {
             items.iter().for_each(|item| known.priority[item.id()] = 0);
         }
         written.updates += (cursor.update - start) as u32;
-        let is_whole = cursor.leave >= known.keys.len()
+        let is_whole = cursor.leave >= known.id_end()
             && cursor.enter == plan.enters.end
             && cursor.update == plan.updates.end;
         cursor.plan += usize::from(is_whole);
@@ -162,7 +162,7 @@ impl Packing<'_> {
         for &item in items {
             if item.delta().len > 0 {
                 writer.difference(item.age(), item.delta());
-            } else if let Some(row) = frame.row(known.keys[item.id()].slot()) {
+            } else if let Some(row) = frame.row(known.key(item.id()).slot()) {
                 writer.absolute(&row.pose);
                 absolutes += 1;
             }
@@ -201,7 +201,7 @@ impl Packing<'_> {
         written: &mut Written,
     ) {
         let bits = 1 + self.id_bits as usize;
-        while cursor.leave < known.keys.len() && bits <= *room {
+        while cursor.leave < known.id_end() && bits <= *room {
             *room -= bits;
             writer.leave(ShortId(cursor.leave as u16));
             mark(sent, cursor.leave);
@@ -230,7 +230,7 @@ impl Packing<'_> {
             }
             *room -= bits;
             let id = item.id();
-            let slot = known.keys[id].slot();
+            let slot = known.key(id).slot();
             let global: GlobalId = frame.identity(slot).global;
             let pose = frame.row(slot).map(|row| row.pose).unwrap_or_default();
             writer.enter(&Enter {
@@ -265,7 +265,7 @@ impl Packing<'_> {
     fn is_done(&self, cursor: &Cursor, known: &Known) -> bool {
         cursor.enter == self.queue.enters.len()
             && cursor.update == self.queue.updates.len()
-            && cursor.leave >= known.keys.len()
+            && cursor.leave >= known.id_end()
     }
 
     /// Gives up what does not even fit a packet of its own; it stays dirty.

@@ -165,7 +165,7 @@ impl SentPackets {
         let (packet, words) = self.record(sequence);
         for (at, &ids) in words.iter().enumerate() {
             each_id(at, ids, |id| {
-                known.lose(id, packet.state_tick(known.keys[id]));
+                known.lose(id, packet.state_tick(known.key(id)));
             });
         }
     }

@@ -257,7 +257,7 @@ impl Session {
             );
         }
         let known = &client.replication.known;
-        assert!(known.keys.len() <= ids.next_multiple_of(64));
+        assert!(known.id_end() <= ids.next_multiple_of(64));
         assert!(known.live_len() <= self.config.known && known.live_len() + known.leaving_len() <= ids);
         // The rule of interest, applied to the whole frame.
         let kept = self.world.within(at, crate::space::REACH_FACTOR);
@@ -310,7 +310,7 @@ pub(super) fn known_globals(history: &FrameHistory, known: &known::Known) -> BTr
     let mut globals = BTreeSet::new();
     for (at, group) in known.groups().iter().enumerate() {
         each_id(at, group.live, |id| {
-            globals.insert(frame.identity(known.keys[id].slot()).global);
+            globals.insert(frame.identity(known.key(id).slot()).global);
         });
     }
     globals
