@@ -109,6 +109,13 @@ impl ClientReplication {
         self.budget.count_lost(fates.lost);
     }
 
+    /// A hint that the client will be written to, or acknowledge, soon.
+    #[inline]
+    pub fn foresee(&self) {
+        self.known.foresee();
+        self.sent.foresee();
+    }
+
     /// Entities that the client is to know at present.
     #[must_use]
     pub fn known_count(&self) -> usize {

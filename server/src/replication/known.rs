@@ -5,6 +5,7 @@
 //! change of state notes its tick, and packets from before it no longer count: so a short id can be used
 //! again while old packets are still on their way.
 
+use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::ids::SlotKey;
 use throng_shared::tick::Tick;
 
@@ -82,6 +83,13 @@ impl Known {
             priority: Vec::new(),
             has_priorities: false,
         }
+    }
+
+    /// A hint that the entities and the groups will be read soon.
+    #[inline]
+    pub(super) fn foresee(&self) {
+        prefetch(&*self.groups);
+        prefetch(&*self.keys);
     }
 
     /// The ids in use, by 64.
@@ -377,7 +385,10 @@ mod tests {
         assert!(!is_in(known.groups()[id / 64].leaving, id));
         assert_eq!(known.enter(key(2), Tick(20)), Some(id));
         acknowledge(&mut known, id, Tick(13));
-        assert!(!is_in(known.groups()[id / 64].confirmed, id), "that was about the last tenant");
+        assert!(
+            !is_in(known.groups()[id / 64].confirmed, id),
+            "that was about the last tenant"
+        );
         acknowledge(&mut known, id, Tick(21));
         acknowledge(&mut known, id, Tick(20));
         assert!(is_in(known.groups()[id / 64].confirmed, id));

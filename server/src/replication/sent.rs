@@ -3,6 +3,7 @@
 //! The last 64 packets are remembered with the short ids that they tell of. A packet is lost when three
 //! newer ones were acknowledged, or when 64 newer ones were sent. There are no timers.
 
+use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::ids::SlotKey;
 use throng_shared::protocol::input::SnapshotAck;
 use throng_shared::tick::Tick;
@@ -79,6 +80,18 @@ impl SentPackets {
         self.next = next;
     }
 
+    /// A hint that the records of the last packet and the next will be read or written soon.
+    #[inline]
+    pub(super) fn foresee(&self) {
+        for record in [self.next, self.next.wrapping_sub(1)] {
+            let record = usize::from(record) % PACKETS;
+            prefetch(&self.records[record]);
+            if let Some(words) = self.words.get(record * self.stride..(record + 1) * self.stride) {
+                prefetch(words);
+            }
+        }
+    }
+
     /// Number of the next packet.
     pub(super) fn next(&self) -> u16 {
         self.next
@@ -140,7 +153,9 @@ impl SentPackets {
             fates.acked += 1;
             let (packet, words) = self.record(newest.wrapping_sub(at as u16));
             for (at, &ids) in words.iter().enumerate() {
-                known.acknowledge(at, ids, packet.tick, packet.is_level(), |key| packet.state_tick(key));
+                known.acknowledge(at, ids, packet.tick, packet.is_level(), |key| {
+                    packet.state_tick(key)
+                });
             }
         }
         // All from before the third newest that arrived are given up.
@@ -261,10 +276,7 @@ mod tests {
         }
         send(&mut sent, &mut known, 2, 2);
         sent.acknowledge(SnapshotAck { newest: 1, bits: 1 }, &mut known);
-        assert_eq!(
-            (known.acked(0), known.acked(1)),
-            (Tick(1), Tick(2))
-        );
+        assert_eq!((known.acked(0), known.acked(1)), (Tick(1), Tick(2)));
         assert_eq!(known.groups()[0].confirmed.count_ones(), 2);
     }
 

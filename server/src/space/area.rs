@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use glam::Vec2;
+use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::pose::POSITION_QUANTUM;
 
 use super::index::SpatialIndex;
@@ -30,6 +31,15 @@ pub struct Area {
     /// For each leaf, a distance in units below which none of its entities is from any eye that has this
     /// area; ascending.
     pub nearest: Box<[f32]>,
+}
+
+impl Area {
+    /// A hint that the leaves will be read soon.
+    #[inline]
+    pub(crate) fn foresee(&self) {
+        prefetch(&*self.leaves);
+        prefetch(&*self.nearest);
+    }
 }
 
 /// Which area a viewer has: its square and the bits of its radius.

@@ -172,7 +172,12 @@ mod tests {
     fn everybody(index: &SpatialIndex, cells: &CellIndex) -> BTreeMap<Slot, (u32, i32, i32)> {
         let mut all = BTreeMap::new();
         for leaf in 0..index.hash().leaf_end() as u32 {
-            for (slot, at) in cells.leaf(LeafId(leaf)).into_iter().flatten().flat_map(Block::rows) {
+            for (slot, at) in cells
+                .leaf(LeafId(leaf))
+                .into_iter()
+                .flatten()
+                .flat_map(Block::rows)
+            {
                 let place = (leaf, (at.x * 100.0).round() as i32, (at.y * 100.0).round() as i32);
                 assert!(all.insert(slot, place).is_none(), "{slot:?} is in both layers");
             }
