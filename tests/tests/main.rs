@@ -8,6 +8,7 @@ mod interop;
 mod mirror;
 mod players;
 mod process;
+mod routes;
 mod sessions;
 mod tidy;
 mod workers;
