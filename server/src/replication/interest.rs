@@ -123,7 +123,7 @@ impl Interest {
         } else {
             self.join_ranked(sights, most, own);
         }
-        if self.met < known.live.len() {
+        if self.met < known.live_len() {
             self.let_leave(known, tick);
         }
         self.let_enter(known, most, tick);
@@ -185,7 +185,7 @@ impl Interest {
 
     /// Notes the short ids of the client at the slots of its entities, and all of them as unseen.
     fn mark(&mut self, known: &Known, sights: &[Sight<'_>]) {
-        let ids = known.entries.len();
+        let ids = known.id_end();
         if self.known_distances2.len() < ids {
             self.known_distances2.resize(ids, UNSEEN);
         }
@@ -194,10 +194,9 @@ impl Interest {
         for sight in sights {
             let slots = sight.frame.chunks().len() * CHUNK_SLOTS;
             let mut marks = self.marks.source_mut(sight.source, slots);
-            for (set, is_leaving) in [(&known.live, false), (&known.leaving, true)] {
-                for (at, &word) in set.words().iter().enumerate() {
-                    each_id(at, word, |id| marks.set(known.entries[id].key, id, is_leaving));
-                }
+            for (at, group) in known.groups().iter().enumerate() {
+                each_id(at, group.live, |id| marks.set(known.key(id), id, false));
+                each_id(at, group.leaving, |id| marks.set(known.key(id), id, true));
             }
         }
     }
@@ -311,8 +310,8 @@ impl Interest {
 
     /// Lets go of those that were not seen.
     fn let_leave(&mut self, known: &mut Known, tick: Tick) {
-        for at in 0..known.live.words().len() {
-            each_id(at, known.live.word(at), |id| {
+        for at in 0..known.groups().len() {
+            each_id(at, known.groups()[at].live, |id| {
                 if self.known_distances2[id] == UNSEEN {
                     known.leave(id, tick);
                 }
@@ -328,7 +327,7 @@ impl Interest {
                 distance2,
                 is_core,
             } = self.newcomers[at];
-            if known.live.len() >= most {
+            if known.live_len() >= most {
                 let farthest = if is_core { self.band.pop() } else { None };
                 let Some(farthest) = farthest else {
                     continue;
@@ -347,7 +346,7 @@ impl Interest {
                 return;
             };
             if self.known_distances2.len() <= id {
-                self.known_distances2.resize(known.entries.len(), UNSEEN);
+                self.known_distances2.resize(known.id_end(), UNSEEN);
             }
             self.known_distances2[id] = distance2;
             self.marks.set(key, id);
