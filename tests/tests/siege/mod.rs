@@ -52,15 +52,13 @@ struct Window {
     updates: u64,
 }
 
-/// Counters of the workers, the simulation and the gateway, by name.
+/// Counters of the workers, the simulation and the gateway, by name; one name of several is added up.
 fn counters(stats: &StatsReport) -> BTreeMap<String, u64> {
-    let mut all = stats.simulation.clone();
-    for worker in &stats.workers {
-        for (name, value) in worker {
-            *all.entry(name.clone()).or_default() += value;
-        }
+    let mut all = BTreeMap::new();
+    let parts = stats.workers.iter().chain([&stats.simulation, &stats.gateway]);
+    for (name, value) in parts.flatten() {
+        *all.entry(name.clone()).or_default() += value;
     }
-    all.extend(stats.gateway.clone());
     all
 }
 
