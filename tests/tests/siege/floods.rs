@@ -4,7 +4,7 @@ use throng_client::seeded::Seeded;
 use throng_shared::{netcode::ClientState, scenes::SteerInput, tick::Tick};
 
 use super::{
-    Siege, Window,
+    BOTS, Siege, Window,
     peers::{Peer, input_packet},
 };
 
@@ -55,7 +55,7 @@ fn a_thousand_inputs_a_second_are_cut_to_the_limit() {
     let (during, after) = siege.under(flood, |window| window.counted("input_packets_limited") > 1_000);
     // Beside the bots' one a tick: twice the tick rate, and a second's worth at once.
     let ticks = during.after.ticks - during.before.ticks;
-    let bots = ticks * u64::from(super::BOTS);
+    let bots = ticks * u64::from(BOTS);
     let taken = during.counted("input_packets");
     assert!(
         taken <= bots + bots / 10 + ticks * 2 + 40 + 20,
