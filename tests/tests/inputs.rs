@@ -7,7 +7,7 @@ use std::{
 };
 
 use throng_server::{
-    input::{InputBuffer, InputCounters, SeenAt},
+    input::{ActiveInput, InputBuffer, InputCounters, SeenAt},
     simulation::Player,
 };
 use throng_shared::{protocol::input::ViewTick, tick::Tick};
@@ -171,9 +171,10 @@ fn watch(simulator: &mut Simulator, id: ClientId, now: &Rc<Cell<SeenAt>>) -> Sho
 fn applied(simulator: &mut Simulator, id: ClientId) -> (Tick, Option<SeenAt>) {
     let player = simulator.client(id).player();
     let world = simulator.server().world();
-    let mut players = world.query::<(&Player, &InputBuffer)>();
-    let found = players.iter(world).find(|(own, _)| Some(own.id) == player);
-    let (_, buffer) = found.expect("the client plays");
+    let mut players = world.query::<(&Player, &InputBuffer, &ActiveInput<Steer>)>();
+    let found = players.iter(world).find(|(own, ..)| Some(own.id) == player);
+    let (_, buffer, active) = found.expect("the client plays");
+    assert_eq!(active.seen_at, buffer.seen_at());
     (buffer.last_applied(), buffer.seen_at())
 }
 

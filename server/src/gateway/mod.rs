@@ -8,8 +8,9 @@
 //! | `GET /v1/audit?tick=T` | all entities at one of the last 64 ticks, benchmark scenes only ([`audit`]) |
 //!
 //! Owns the listener and the issuing of tokens. Guarantees that requests, bodies, connections and joins per
-//! address are bounded, that every error is JSON with a code and a sentence and is counted by its code, and that nothing here can hold
-//! up a tick: it shares with the simulation atomics, a watched status and a lock-free queue of frames.
+//! address are bounded, that every error is JSON with a code and a sentence and is counted by its code, and
+//! that nothing here can hold up a tick: it shares with the simulation atomics, a watched status and a
+//! lock-free queue of frames.
 //! Refuses to know the world.
 
 mod answers;

@@ -3,7 +3,7 @@
 //! Owns the systems of `Receive` and `Input`. Guarantees that every player has exactly one input in every
 //! tick (the one meant for it, or the last one repeated for a few ticks, or the neutral one), that what is
 //! kept for a player is bounded whatever it sends, and that what was not used is counted. Refuses to
-//! interpret inputs: gameplay reads [`ActiveInput`], and [`InputBuffer::seen_at`] for what the player saw then.
+//! interpret inputs: gameplay reads [`ActiveInput`].
 
 mod apply;
 mod buffer;

@@ -1,18 +1,20 @@
 //! What a player saw when giving an input: the moment to which lag compensation goes back.
 //!
-//! Owns the judgement of what clients claim. Guarantees that a [`SeenAt`] is of a frame that was published
-//! when the input arrived, or less than a rewind before the tick in which it is applied; a claim beyond
-//! either is limited, not refused, for an honest client far away makes it too.
+//! Owns the judgement of what clients claim. Guarantees that every moment lies at most a rewind before the
+//! newest frame when the input is applied and, as far as that allows, not after the newest frame when it
+//! arrived. A claim beyond either is limited, not refused: an honest client far away makes it too.
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use throng_shared::limits::HISTORY_TICKS;
 use throng_shared::protocol::input::ViewTick;
 use throng_shared::tick::Tick;
 
 use crate::runner::TickTime;
 
-/// How far back lag compensation goes. Who saw something older is judged by the world as it was then.
+/// How far back lag compensation goes. Who saw something older is judged by what there was
+/// that long ago.
 pub const REWIND_MAX: Duration = Duration::from_millis(250);
 
 /// Parts of a tick.
@@ -22,7 +24,7 @@ const PARTS: u32 = 256;
 ///
 /// Every frame that it needs is in [`Frames`](crate::simulation::Frames): the one of `tick`, and, unless
 /// `fraction` is 0, the one after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenAt {
     /// The frame at or before the moment.
     pub tick: Tick,

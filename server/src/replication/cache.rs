@@ -98,9 +98,7 @@ impl EncodeCache {
     /// The changes within the last `age` ticks, by slot. Empty for ages that are not cached.
     #[inline(always)]
     pub(super) fn entries(&self, age: u32) -> &[Entry] {
-        self.ages
-            .get(age.wrapping_sub(1) as usize)
-            .map_or(&[], |entries| entries)
+        self.ages.get(age.wrapping_sub(1) as usize).map_or(&[], |entries| entries)
     }
 
     /// The change of `slot` from `age` ticks before `tick` until `tick`, if it was encoded before.

@@ -377,10 +377,7 @@ mod tests {
         assert!(!is_in(known.groups()[id / 64].leaving, id));
         assert_eq!(known.enter(key(2), Tick(20)), Some(id));
         acknowledge(&mut known, id, Tick(13));
-        assert!(
-            !is_in(known.groups()[id / 64].confirmed, id),
-            "that was about the last tenant"
-        );
+        assert!(!is_in(known.groups()[id / 64].confirmed, id), "that was about the last tenant");
         acknowledge(&mut known, id, Tick(21));
         acknowledge(&mut known, id, Tick(20));
         assert!(is_in(known.groups()[id / 64].confirmed, id));

@@ -140,9 +140,7 @@ impl SentPackets {
             fates.acked += 1;
             let (packet, words) = self.record(newest.wrapping_sub(at as u16));
             for (at, &ids) in words.iter().enumerate() {
-                known.acknowledge(at, ids, packet.tick, packet.is_level(), |key| {
-                    packet.state_tick(key)
-                });
+                known.acknowledge(at, ids, packet.tick, packet.is_level(), |key| packet.state_tick(key));
             }
         }
         // All from before the third newest that arrived are given up.
@@ -263,7 +261,10 @@ mod tests {
         }
         send(&mut sent, &mut known, 2, 2);
         sent.acknowledge(SnapshotAck { newest: 1, bits: 1 }, &mut known);
-        assert_eq!((known.acked(0), known.acked(1)), (Tick(1), Tick(2)));
+        assert_eq!(
+            (known.acked(0), known.acked(1)),
+            (Tick(1), Tick(2))
+        );
         assert_eq!(known.groups()[0].confirmed.count_ones(), 2);
     }
 

@@ -189,13 +189,14 @@ impl Siege {
         assert!(driver.findings.compared > 0, "{what}: nothing was audited");
         let ((snapshots, updates), (quiet_snapshots, quiet_updates)) =
             (during.per_bot_tick(), quiet.per_bot_tick());
-        // The two readings at a window's ends are a tick off at most; the rest is for a busy machine.
+        // The readings at a window's ends are a tick off at most; the rest is for a machine that is busy with
+        // other things in one window and not in the other. A worker that is held up loses nearly all.
         assert!(
-            snapshots >= quiet_snapshots * 0.9 && quiet_snapshots > 0.9,
+            snapshots >= quiet_snapshots * 0.8 && quiet_snapshots > 0.5,
             "{what}: {snapshots} snapshots a tick, {quiet_snapshots} before"
         );
         assert!(
-            updates >= quiet_updates * 0.85 && quiet_updates > 5.0,
+            updates >= quiet_updates * 0.8 && quiet_updates > 5.0,
             "{what}: {updates} updates a tick, {quiet_updates} before"
         );
     }
