@@ -219,6 +219,7 @@ impl StaleArea {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cells::Block;
     use super::*;
     use crate::space::CellIndex;
     use proptest::prelude::*;
@@ -306,11 +307,9 @@ mod tests {
                     let area = areas.get(key);
                     let mut seen = BTreeSet::new();
                     for (&leaf, &nearest) in area.leaves.iter().zip(&area.nearest) {
-                        for rows in cells.leaf(leaf) {
-                            for ((slot, &x), &y) in rows.slots.iter().zip(rows.xs).zip(rows.ys) {
-                                prop_assert!(eye.distance(Vec2::new(x, y)) >= nearest);
-                                prop_assert!(seen.insert(*slot));
-                            }
+                        for (slot, position) in cells.leaf(leaf).into_iter().flatten().flat_map(Block::rows) {
+                            prop_assert!(eye.distance(position) >= nearest);
+                            prop_assert!(seen.insert(slot));
                         }
                     }
                     let mut found = Vec::new();
