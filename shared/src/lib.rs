@@ -5,4 +5,6 @@ pub mod netcode;
 pub mod protocol;
 pub mod reliable;
 pub mod scenes;
+#[cfg(feature = "skirmish")]
+pub mod skirmish;
 pub mod tick;

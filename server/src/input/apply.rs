@@ -1,7 +1,7 @@
 //! Gives gameplay each player's input of the tick, decoded.
 
 use bevy_ecs::prelude::*;
-use throng_shared::protocol::input::{InputBytes, PlayerInput};
+use throng_shared::protocol::input::{InputBytes, PlayerInput, ViewTick};
 use throng_shared::protocol::registry::Protocol;
 
 use super::InputCounters;
@@ -13,6 +13,8 @@ use crate::runner::TickTime;
 pub struct ActiveInput<I: PlayerInput> {
     /// The input; its default while the player sends none.
     pub input: I,
+    /// What the player saw when giving it; none for a repeated input, and where the client does not say.
+    pub view: Option<ViewTick>,
     /// The bytes from which `input` was decoded, so that an unchanged input is not decoded again.
     decoded: Option<InputBytes>,
 }
@@ -43,9 +45,11 @@ pub(super) fn apply_inputs<I: PlayerInput>(
             let input = bytes.and_then(|bytes| protocol.decode_input(bytes.as_slice()).ok());
             *active = ActiveInput {
                 input: input.unwrap_or_default(),
+                view: None,
                 decoded: bytes,
             };
         }
+        active.view = buffer.view(time.tick);
     }
     counters.add(&tally);
 }

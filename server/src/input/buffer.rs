@@ -3,7 +3,7 @@
 //! A ring of fixed size: a client that sends much gains nothing but its own inputs' counters.
 
 use bevy_ecs::prelude::Component;
-use throng_shared::protocol::input::InputBytes;
+use throng_shared::protocol::input::{InputBytes, ViewTick};
 use throng_shared::tick::Tick;
 
 /// Inputs are kept for this many ticks ahead. A client needs a few; one further ahead is dropped.
@@ -15,6 +15,7 @@ pub const REPEAT_TICKS_MAX: u8 = 5;
 #[derive(Component, Clone, Debug)]
 pub struct InputBuffer {
     ring: [Option<(Tick, InputBytes)>; AHEAD_TICKS_MAX as usize],
+    views: [Option<(Tick, ViewTick)>; AHEAD_TICKS_MAX as usize],
     last: InputBytes,
     repeats: u8,
     started: bool,
@@ -51,6 +52,7 @@ impl Default for InputBuffer {
     fn default() -> Self {
         Self {
             ring: [None; AHEAD_TICKS_MAX as usize],
+            views: [None; AHEAD_TICKS_MAX as usize],
             last: InputBytes::default(),
             repeats: 0,
             started: false,
@@ -85,6 +87,18 @@ impl InputBuffer {
         }
         *place = Some((tick, input));
         Offer::Kept
+    }
+
+    /// Notes what the player saw when giving the input of `tick`, which was [`Offer::Kept`].
+    pub fn see(&mut self, tick: Tick, view: ViewTick) {
+        self.views[tick.0 as usize % AHEAD_TICKS_MAX as usize] = Some((tick, view));
+    }
+
+    /// What the player saw when giving the input of `tick`, if that came with it.
+    #[must_use]
+    pub fn view(&self, tick: Tick) -> Option<ViewTick> {
+        let seen = self.views[tick.0 as usize % AHEAD_TICKS_MAX as usize];
+        seen.filter(|&(kept, _)| kept == tick).map(|(_, view)| view)
     }
 
     /// Takes the input of `tick`, which begins now.

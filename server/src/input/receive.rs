@@ -42,9 +42,9 @@ fn take(world: &mut World, time: &TickTime, counters: &mut InputCounters, value:
         ToSimulation::Input {
             key,
             tick,
+            view,
             arrived_at,
             bytes,
-            ..
         } => {
             let player = world.resource::<Players>().get(key);
             let Some(mut buffer) = player.and_then(|player| world.get_mut::<InputBuffer>(player)) else {
@@ -52,7 +52,12 @@ fn take(world: &mut World, time: &TickTime, counters: &mut InputCounters, value:
                 return;
             };
             let counter = match buffer.offer(tick, bytes, time.tick, margin_16(time, tick, arrived_at)) {
-                Offer::Kept => &mut counters.kept,
+                Offer::Kept => {
+                    if let Some(view) = view {
+                        buffer.see(tick, view);
+                    }
+                    &mut counters.kept
+                }
                 Offer::Late => &mut counters.late,
                 Offer::Early => &mut counters.early,
                 Offer::Duplicate => &mut counters.duplicate,

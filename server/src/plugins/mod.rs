@@ -50,7 +50,7 @@ impl PluginGroup for ServerPlugins {
             threads,
             stats,
         } = self;
-        PluginGroupBuilder::start::<Self>()
+        let group = PluginGroupBuilder::start::<Self>()
             .add(SchedulePlugin)
             .add(RunnerPlugin {
                 tick_rate_hz,
@@ -63,8 +63,14 @@ impl PluginGroup for ServerPlugins {
                 seed,
                 threads,
                 start: Tick(0),
-            })
-            .add(ScenePlugin(scene))
-            .add(MeterPlugin(stats))
+            });
+        let group = match scene {
+            #[cfg(feature = "skirmish")]
+            Scene::Skirmish { drones, asteroids } => {
+                group.add(crate::skirmish::SkirmishPlugin::new(drones, asteroids))
+            }
+            scene => group.add(ScenePlugin(scene)),
+        };
+        group.add(MeterPlugin(stats))
     }
 }

@@ -1,0 +1,1 @@
+//! The game as its frames show it.
