@@ -222,6 +222,14 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row(
         WORLD,
+        "content",
+        "DIR",
+        Allowed::Text("a folder with the files of assets/skirmish"),
+        "built in",
+        "Content of the scene skirmish; reloaded whenever a file changes",
+    ),
+    row(
+        WORLD,
         "seed",
         "N",
         Allowed::Number(0..=u64::MAX),
@@ -370,6 +378,7 @@ mod tests {
     }
 
     /// The tables of the manual, made from the table above.
+    #[cfg(feature = "skirmish")]
     fn tables() -> String {
         let mut text = String::new();
         for (index, setting) in SETTINGS.iter().enumerate() {
@@ -391,6 +400,7 @@ mod tests {
         text
     }
 
+    #[cfg(feature = "skirmish")]
     #[test]
     fn the_manual_says_the_same() {
         let manual = include_str!("../../../docs/configuration.md");

@@ -77,6 +77,16 @@ impl Scene {
         }
     }
 
+    /// Whether this is a benchmark, whose clients may be told what they do not see, for auditing.
+    #[must_use]
+    pub const fn is_benchmark(self) -> bool {
+        match self {
+            Self::Crowd { .. } | Self::Static { .. } | Self::Hotspot { .. } | Self::Idle => true,
+            #[cfg(feature = "skirmish")]
+            Self::Skirmish { .. } => false,
+        }
+    }
+
     const fn moves(self) -> bool {
         matches!(self, Self::Crowd { .. } | Self::Hotspot { .. })
     }

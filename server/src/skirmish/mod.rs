@@ -33,6 +33,8 @@ pub mod stations;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
+
 use bevy_app::{App, FixedUpdate, Plugin, Startup};
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::registry::RegistryError;
@@ -49,10 +51,9 @@ pub struct SkirmishPlugin {
     pub drones: u32,
     /// Asteroids at the start; one that is mined out is replaced.
     pub asteroids: u32,
-    /// The content that holds at the start.
-    pub rules: Rules,
-    /// Files that may change it while the world runs.
-    pub watch: Option<std::sync::Mutex<Option<ContentWatch>>>,
+    /// The folder that content comes from, at the start and whenever its files change. Without one, and until
+    /// its files are good, it is what the binary carries.
+    pub content: Option<PathBuf>,
 }
 
 impl SkirmishPlugin {
@@ -62,21 +63,32 @@ impl SkirmishPlugin {
         Self {
             drones,
             asteroids,
-            rules: Rules::built_in(),
-            watch: None,
+            content: None,
         }
+    }
+
+    /// The rules at the start; what leaves them in `delivery` later.
+    fn load(&self, delivery: &Delivery) -> Rules {
+        let Some(folder) = &self.content else {
+            return Rules::built_in();
+        };
+        let (rules, watch) = ContentWatch::open(folder.clone());
+        if let Err(error) = watch.start(delivery) {
+            tracing::warn!(%error, "no thread; content is not watched");
+        }
+        rules.unwrap_or_else(|error| {
+            tracing::error!("{error}; the content that is built in holds");
+            Rules::built_in()
+        })
     }
 }
 
 impl Plugin for SkirmishPlugin {
     fn build(&self, app: &mut App) {
         let delivery = Delivery::default();
-        let watch = self.watch.as_ref().and_then(|watch| watch.lock().ok()?.take());
-        if let Some(Err(error)) = watch.map(|watch| watch.start(&delivery)) {
-            tracing::warn!(%error, "no thread; content is not watched");
-        }
+        let rules = self.load(&delivery);
         app.add_plugins((SkirmishProtocol, InputPlugin::<PilotInput>::default()))
-            .insert_resource(self.rules.clone())
+            .insert_resource(rules)
             .insert_resource(delivery)
             .insert_resource(populate::Population {
                 drones: self.drones,

@@ -4,8 +4,9 @@
 //! is left of the tick. Guarantees, for any velocities:
 //!
 //! - no tunnelling: a disc never passes through another, because its way is tested as a whole;
-//! - no energy gained and momentum kept: contacts of one disc share its mass, so each may be solved without
-//!   the others, and their mean never has more energy than they had (kinetic energy is convex);
+//! - no energy gained: contacts of one disc share its mass, so each may be solved without the others, and
+//!   their mean never has more energy than they had (kinetic energy is convex);
+//! - momentum kept, but for those wedged in a pile: who cannot move at all in a tick comes to rest;
 //! - no order: every step reads what the step before left, and sums go over pairs in the order of ids.
 //!
 //! Pure: knows no entities and nothing of the game. Speeds and damage are what others make of the contacts.
@@ -57,6 +58,8 @@ pub struct Contact {
 #[derive(Debug, Default)]
 pub struct Solver {
     ways: Vec<Vec2>,
+    /// Where those began the tick who set out at all.
+    starts: Vec<Option<Vec2>>,
     stops: Vec<f32>,
     next_stops: Vec<f32>,
     near: Vec<(u32, u32)>,
@@ -78,6 +81,9 @@ impl Solver {
         contacts.clear();
         self.ways.clear();
         self.ways.extend(discs.iter().map(|disc| disc.velocity * tick_s));
+        let set_out = |disc: &Disc| (disc.velocity != Vec2::ZERO).then_some(disc.position);
+        self.starts.clear();
+        self.starts.extend(discs.iter().map(set_out));
         for round in 0..ROUNDS {
             self.advance(discs, pairs);
             self.find_touches(discs);
@@ -87,6 +93,11 @@ impl Solver {
             contacts.extend(self.touching.iter().map(solve::Touch::contact));
             self.respond(discs);
             self.ways_left(discs, tick_s, round);
+        }
+        for (disc, start) in discs.iter_mut().zip(&self.starts) {
+            if disc.bumped && *start == Some(disc.position) {
+                disc.velocity = Vec2::ZERO;
+            }
         }
         self.part(discs, pairs);
         contacts.sort_unstable_by(|one, other| (one.a, one.b).cmp(&(other.a, other.b)));

@@ -149,11 +149,11 @@ fn a_pile_comes_to_rest_without_sinking_into_itself() {
         Disc {
             radius: 4.0,
             inverse_mass: 0.0,
-            ..disc(0.0, 60.0, 0.0, 0.0)
+            ..disc(0.0, 30.0, 0.0, 0.0)
         },
     );
-    let mut spread = Vec::new();
-    for n in 0..600 {
+    let mut settled = Vec::new();
+    for n in 0..1_200 {
         let centre = discs[0].position;
         for disc in &mut discs[1..] {
             // Pulled together, and slowed as asteroids are.
@@ -161,13 +161,8 @@ fn a_pile_comes_to_rest_without_sinking_into_itself() {
             disc.velocity = disc.velocity * 0.9 + pull * TICK_S;
         }
         tick(&mut discs);
-        if n >= 500 {
-            spread.push(
-                discs[1..]
-                    .iter()
-                    .map(|disc| f64::from(disc.position.distance(centre)))
-                    .sum::<f64>(),
-            );
+        if n == 1_000 {
+            settled.clone_from(&discs);
         }
     }
     for (a, b) in all_pairs(discs.len()) {
@@ -175,18 +170,15 @@ fn a_pile_comes_to_rest_without_sinking_into_itself() {
         let overlap = one.radius + two.radius - one.position.distance(two.position);
         assert!(overlap < 0.15, "{a} is {overlap} inside {b}");
     }
+    let moved = |(now, then): (&Disc, &Disc)| now.position.distance(then.position);
+    let farthest = discs.iter().zip(&settled).map(moved).fold(0.0, f32::max);
     let fastest = discs
         .iter()
         .map(|disc| disc.velocity.length())
         .fold(0.0, f32::max);
-    assert!(fastest < 1.5, "the pile boils at {fastest}");
-    let (low, high) = (
-        spread.iter().copied().fold(f64::MAX, f64::min),
-        spread.iter().copied().fold(0.0, f64::max),
-    );
     assert!(
-        (high - low) / low < 0.02,
-        "the pile breathes between {low} and {high}"
+        farthest < 0.3 && fastest < 1.5,
+        "the pile boils: {farthest} units in ten seconds, {fastest} a second"
     );
 }
 

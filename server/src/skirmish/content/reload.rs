@@ -44,14 +44,19 @@ pub struct ContentWatch {
 }
 
 impl ContentWatch {
-    /// Watches `folder`, whose content the caller has already read as `known`.
-    #[must_use]
-    pub fn new(folder: PathBuf, known: Option<Sources>) -> Self {
-        Self {
+    /// Reads `folder` and watches it from then on.
+    ///
+    /// # Errors
+    /// What is wrong with its files; the watch waits for them to become good.
+    pub fn open(folder: PathBuf) -> (Result<Rules, ContentError>, Self) {
+        let sources = Sources::read(&folder);
+        let known = sources.as_ref().ok().cloned();
+        let watch = Self {
             folder,
             known,
             complained: None,
-        }
+        };
+        (sources.and_then(|sources| sources.rules()), watch)
     }
 
     /// Looks once: the new rules, if the files changed and are good.

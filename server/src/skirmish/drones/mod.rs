@@ -53,6 +53,8 @@ pub struct Mind {
     pub region: u8,
     /// What it is up to.
     pub mode: Mode,
+    /// Whether it has fled before: it does so once, and then fights to the end.
+    pub has_fled: bool,
     /// Where its mates draw it: directions, weighted.
     pub herd: Vec2,
     /// Where obstacles push it: directions, weighted.

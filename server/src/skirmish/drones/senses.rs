@@ -56,11 +56,12 @@ impl Thinking<'_> {
         let reach = region[usize::from(mind.region) % region.len()].radius.get() + breed.leash.get();
         let strayed = disc.position.distance_squared(self.home(mind)) > reach * reach;
         let is_hurt = f32::from(hull.now) < breed.flees_below.get() * f32::from(hull.max);
+        if is_hurt && hunted.is_some() && !mind.has_fled {
+            mind.has_fled = true;
+            mind.mode = Mode::Flee(tick + ticks(FLIGHT_S, self.time));
+            return;
+        }
         mind.mode = match mind.mode {
-            // It flees once; then it fights to the end.
-            Mode::Patrol | Mode::Hunt(_) if is_hurt && seen.nearest.is_some() && hunted.is_some() => {
-                Mode::Flee(tick + ticks(FLIGHT_S, self.time))
-            }
             Mode::Flee(until) if tick.since(until) < 0 => mind.mode,
             _ if strayed => Mode::Patrol,
             Mode::Hunt(_) if seen.keeps => mind.mode,
