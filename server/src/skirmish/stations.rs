@@ -14,7 +14,7 @@ use super::death::{Wreck, Wrecks};
 use super::mining::OreLedger;
 use super::pilots::{Hangar, Pilot};
 use crate::runner::TickTime;
-use crate::simulation::{Avatar, MessageReceived, Player, Tell};
+use crate::simulation::{Avatar, MessageReceived, Player, Replicated, Tell};
 
 /// Whether the body of `row` is docked: near enough to a station, and slow.
 #[must_use]
@@ -48,6 +48,7 @@ pub(super) fn take_orders(
     protocol: Res<Protocol>,
     mut players: Query<(&Player, &Avatar, &mut Credits, &mut Hangar)>,
     mut ships: Query<Docked>,
+    replicated: Query<&Replicated>,
     bodies: Res<Bodies>,
     mut ledger: ResMut<OreLedger>,
     mut wrecks: ResMut<Wrecks>,
@@ -62,7 +63,10 @@ pub(super) fn take_orders(
         let Ok((player, avatar, mut credits, mut hangar)) = players.get_mut(message.player) else {
             continue;
         };
-        let row = bodies.rows.iter().position(|row| row.entity == avatar.0);
+        let row = replicated
+            .get(avatar.0)
+            .ok()
+            .and_then(|ship| bodies.find(ship.global()));
         let docked = row.is_some_and(|row| is_docked(&bodies, row, &rules, &mut found));
         let reply = match (ships.get_mut(avatar.0), docked) {
             (Ok(ship), true) => {

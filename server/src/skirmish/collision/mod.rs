@@ -4,9 +4,8 @@
 //! is left of the tick. Guarantees, for any velocities:
 //!
 //! - no tunnelling: a disc never passes through another, because its way is tested as a whole;
-//! - no energy gained: contacts of one disc share its mass, so each may be solved without the others, and
-//!   their mean never has more energy than they had (kinetic energy is convex);
-//! - momentum kept, but for those wedged in a pile: who cannot move at all in a tick comes to rest;
+//! - no energy gained and momentum kept: contacts of one disc share its mass, so each may be solved without
+//!   the others, and their mean never has more energy than they had (kinetic energy is convex);
 //! - no order: every step reads what the step before left, and sums go over pairs in the order of ids.
 //!
 //! Pure: knows no entities and nothing of the game. Speeds and damage are what others make of the contacts.
@@ -94,13 +93,8 @@ impl Solver {
             self.respond(discs);
             self.ways_left(discs, tick_s, round);
         }
-        for (disc, start) in discs.iter_mut().zip(&self.starts) {
-            if disc.bumped && *start == Some(disc.position) {
-                disc.velocity = Vec2::ZERO;
-            }
-        }
         self.part(discs, pairs);
-        contacts.sort_unstable_by(|one, other| (one.a, one.b).cmp(&(other.a, other.b)));
+        contacts.sort_unstable_by_key(|contact| (contact.a, contact.b));
         contacts.dedup_by(|later, first| {
             let same = (later.a, later.b) == (first.a, first.b);
             if same {

@@ -116,7 +116,8 @@ impl Solver {
             let reach = one.radius + two.radius;
             let between = one.position - two.position;
             let is_apart = between.length_squared() > reach * reach;
-            if is_apart || inverse == 0.0 || one.is_sensor || two.is_sensor {
+            let at_rest = self.starts[a].is_none() && self.starts[b].is_none();
+            if is_apart || at_rest || inverse == 0.0 || one.is_sensor || two.is_sensor {
                 continue;
             }
             let overlap = reach - between.length() - SLOP;

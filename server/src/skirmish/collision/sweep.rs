@@ -8,6 +8,9 @@ use crate::skirmish::grid::REACH;
 /// Passes in which stops are found. Each can only shorten ways; a chain longer than this stops as a whole.
 const PASSES: usize = 12;
 
+/// Approach in a tick below which two just fly on, in units: those who fly side by side do not stop each other.
+const APPROACH_MIN: f32 = 1e-3;
+
 impl Solver {
     /// Moves everybody along its way, as far as nobody is in it. Afterwards `stops` says which part of the
     /// way that was.
@@ -16,6 +19,10 @@ impl Solver {
         self.near.clear();
         self.near.extend(pairs.iter().filter(|&&(a, b)| {
             let (a, b) = (a as usize, b as usize);
+            // Two at rest meet in the next tick, if one of them has been pushed by then.
+            if self.starts[a].is_none() && self.starts[b].is_none() {
+                return false;
+            }
             let reach = discs[a].radius + discs[b].radius + SKIN + ways[a].length() + ways[b].length();
             discs[a].position.distance_squared(discs[b].position) <= reach * reach
         }));
@@ -93,7 +100,7 @@ pub(super) fn first_touch(
 /// The first time at which `from + way * t` is no longer than `distance`, if it gets shorter at all.
 fn root(from: Vec2, way: Vec2, distance: f32) -> Option<f32> {
     let approach = from.dot(way);
-    if approach >= 0.0 {
+    if approach >= -APPROACH_MIN * from.length() {
         return None;
     }
     let beyond = from.length_squared() - distance * distance;

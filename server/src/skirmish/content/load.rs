@@ -199,8 +199,7 @@ fn check_space(space: &Space, sources: &Sources) -> Result<(), ContentError> {
     }
     for region in &space.regions {
         let reach = region.at.0.abs().max(region.at.1.abs()) + region.radius.get();
-        // Written so that NaN is refused too.
-        if !(reach <= space.half.get()) {
+        if reach.is_nan() || reach > space.half.get() {
             let reason = format!("\"{}\" reaches to {reach}, beyond the bounds", region.name);
             return Err(sources.complain("space.ron", &region.name, reason));
         }
