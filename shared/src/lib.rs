@@ -2,6 +2,7 @@
 
 pub mod limits;
 pub mod netcode;
+pub mod prefetch;
 pub mod protocol;
 pub mod reliable;
 pub mod scenes;

@@ -8,6 +8,7 @@
 mod apply;
 mod buffer;
 mod receive;
+mod view;
 
 use std::marker::PhantomData;
 
@@ -20,6 +21,7 @@ use crate::simulation::Player;
 
 pub use apply::ActiveInput;
 pub use buffer::{AHEAD_TICKS_MAX, InputBuffer, Offer, REPEAT_TICKS_MAX, Taken};
+pub use view::{REWIND_MAX, SeenAt};
 
 /// What happened to inputs since the start.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct InputCounters {
     pub repeated: u64,
     /// Ticks in which a player that had sent inputs got the neutral one.
     pub neutral: u64,
+    /// Kept inputs whose player claimed to have seen the future, or something older than [`REWIND_MAX`].
+    pub views_limited: u64,
 }
 
 /// Takes what the workers queued.

@@ -7,6 +7,7 @@ use throng_shared::tick::Tick;
 
 use super::InputCounters;
 use super::buffer::{InputBuffer, Offer};
+use super::view::SeenAt;
 use crate::net::link::{ToSimulation, WorkerLinks};
 use crate::runner::TickTime;
 use crate::simulation::{MessageReceived, Players, join, leave};
@@ -51,11 +52,12 @@ fn take(world: &mut World, time: &TickTime, counters: &mut InputCounters, value:
                 counters.stray += 1;
                 return;
             };
-            let counter = match buffer.offer(tick, bytes, time.tick, margin_16(time, tick, arrived_at)) {
+            let judged = view.map(|view| SeenAt::judge(view, tick, time));
+            let (seen_at, is_limited) = judged.unzip();
+            let margin = margin_16(time, tick, arrived_at);
+            let counter = match buffer.offer(tick, bytes, seen_at, time.tick, margin) {
                 Offer::Kept => {
-                    if let Some(view) = view {
-                        buffer.see(tick, view);
-                    }
+                    counters.views_limited += u64::from(is_limited == Some(true));
                     &mut counters.kept
                 }
                 Offer::Late => &mut counters.late,
@@ -97,6 +99,7 @@ impl InputCounters {
         self.stray += other.stray;
         self.repeated += other.repeated;
         self.neutral += other.neutral;
+        self.views_limited += other.views_limited;
     }
 }
 

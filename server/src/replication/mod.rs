@@ -28,6 +28,7 @@ mod known;
 mod marks;
 mod pack;
 mod ranks;
+mod reach;
 mod scratch;
 mod select;
 mod sent;

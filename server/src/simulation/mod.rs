@@ -12,6 +12,7 @@ mod players;
 mod publish;
 mod random;
 mod replicated;
+mod routes;
 mod rows;
 mod tell;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub(crate) use players::{join, leave};
 pub use publish::Frames;
 pub use random::{Random, Seed};
 pub use replicated::{Importance, Owner, Replicated, Slots, Team};
+pub use routes::{RouteCounters, Routing};
 pub use rows::Rows;
 pub use tell::{MessageReceived, Outbox, Tell};
 
@@ -81,6 +83,7 @@ impl Plugin for SimulationPlugin {
             .init_resource::<Players>()
             .init_resource::<Frames>()
             .init_resource::<Outbox>()
+            .init_resource::<Routing>()
             .init_resource::<WorkerLinks>()
             .init_resource::<components::Watches>()
             .add_message::<PlayerJoined>()
@@ -96,6 +99,7 @@ impl Plugin for SimulationPlugin {
                     components::follow_components,
                     rows::settle_cells,
                     interest::move_eyes,
+                    routes::enter_avatars,
                     interest::follow_borders,
                     interest::build_areas,
                 )

@@ -8,6 +8,7 @@ use glam::Vec2;
 use throng_shared::protocol::ids::PlayerId;
 
 use super::replicated::Team;
+use super::routes::Routed;
 use crate::input::InputBuffer;
 use crate::net::claims::PlayerName;
 use crate::net::link::{LeaveReason, PeerKind, SessionKey};
@@ -15,7 +16,7 @@ use crate::space::AreaKey;
 
 /// A player for as long as the session lasts.
 #[derive(Component, Clone, Copy, Debug)]
-#[require(Team, Eye, AreaOfInterest, InputBuffer)]
+#[require(Team, Eye, AreaOfInterest, InputBuffer, Routed)]
 pub struct Player {
     /// Never reused.
     pub id: PlayerId,
@@ -29,8 +30,10 @@ pub struct Player {
     pub kind: PeerKind,
 }
 
-/// The entity through which a player acts and sees.
+/// The entity through which a player acts and sees. While it is replicated, the process's directory names the
+/// player's session for it.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+#[component(on_discard = super::routes::forget_route)]
 pub struct Avatar(pub Entity);
 
 /// Lets a player see what is around its [`Eye`]. Without it the player sees nothing.

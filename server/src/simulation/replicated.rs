@@ -125,6 +125,12 @@ impl Slots {
         }
     }
 
+    /// The simulation whose entities these are.
+    #[must_use]
+    pub fn source(&self) -> SourceId {
+        self.source
+    }
+
     /// The entity in a slot.
     #[must_use]
     pub fn entity(&self, slot: Slot) -> Option<Entity> {

@@ -11,7 +11,7 @@ use super::bodies::{Bodies, BodyKind};
 use super::content::{Model, Rules, ticks};
 use super::damage::{Blow, Blows};
 use super::pilots::{Condition, Guns, Helm, gun_direction};
-use super::rewind::{Moment, Past, RewindCounters};
+use super::rewind::Past;
 use crate::runner::TickTime;
 use crate::simulation::Frames;
 
@@ -45,7 +45,7 @@ pub struct Hit {
 }
 
 impl Ray {
-    /// The first body in its way, at the moment of `past`; of two equally far the lower row.
+    /// The first body in its way, at the moment that was seen; of two equally far the lower row.
     #[must_use]
     pub fn first_hit(
         &self,
@@ -54,7 +54,7 @@ impl Ray {
         found: &mut Vec<u32>,
         tick_s: f32,
     ) -> Option<Hit> {
-        let back = past.now.since(past.moment.tick).max(0) as f32 * tick_s * SPEED_MAX;
+        let back = past.age() as f32 * tick_s * SPEED_MAX;
         let middle = self.from + self.direction * (self.range * 0.5);
         bodies
             .grid
@@ -114,14 +114,12 @@ pub(super) fn fire_lasers(
     mut crafts: Query<Armed>,
     bodies: Res<Bodies>,
     mut blows: ResMut<Blows>,
-    mut counters: ResMut<RewindCounters>,
     frames: Res<Frames>,
     rules: Res<Rules>,
     time: Res<TickTime>,
     mut found: Local<Vec<u32>>,
 ) {
     let tick_s = time.length.as_secs_f32();
-    let back_max = ticks(rules.content.space.rewind_s.get(), &time);
     for (row, body) in bodies.rows.iter().enumerate() {
         if body.kind != BodyKind::Craft {
             continue;
@@ -148,7 +146,7 @@ pub(super) fn fire_lasers(
         let past = Past {
             frames: &frames.0,
             now: time.tick,
-            moment: Moment::seen(helm.view, time.tick, back_max, &mut counters),
+            seen_at: helm.seen_at,
         };
         let hit = ray.first_hit(&bodies, &past, &mut found, tick_s);
         if let Some(victim) = hit.filter(|hit| bodies.rows[hit.row].kind == BodyKind::Craft) {

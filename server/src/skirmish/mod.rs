@@ -100,7 +100,6 @@ impl Plugin for SkirmishPlugin {
             .init_resource::<death::Wrecks>()
             .init_resource::<drones::Nursery>()
             .init_resource::<mining::OreLedger>()
-            .init_resource::<rewind::RewindCounters>()
             .add_systems(Startup, populate::fill_space);
         let who_is_here = (
             content::adopt_content,

@@ -5,7 +5,6 @@ use std::f32::consts::{PI, TAU};
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use throng_shared::protocol::ids::TeamId;
-use throng_shared::protocol::input::ViewTick;
 use throng_shared::protocol::pose::{Heading, Position, YAW_STEPS};
 use throng_shared::skirmish::PILOT_TEAMS;
 use throng_shared::skirmish::components::{
@@ -18,7 +17,7 @@ use throng_shared::tick::Tick;
 use super::bodies::{Bodies, Mass};
 use super::content::{Model, Rules, ticks};
 use super::death::{Wreck, Wrecks};
-use crate::input::ActiveInput;
+use crate::input::{ActiveInput, SeenAt};
 use crate::net::link::PeerKind;
 use crate::runner::TickTime;
 use crate::simulation::{Avatar, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Team, Viewer};
@@ -49,8 +48,8 @@ pub struct Helm {
     pub launches: bool,
     /// Mine what is ahead.
     pub mines: bool,
-    /// What the pilot saw, if it says so; a drone sees the present.
-    pub view: Option<ViewTick>,
+    /// What the pilot saw, if its client says so; a drone sees the present.
+    pub seen_at: Option<SeenAt>,
 }
 
 /// When the guns of a craft are ready again.
@@ -265,7 +264,7 @@ pub(super) fn read_inputs(
                 fires: input.holds(PilotInput::FIRE),
                 launches: input.holds(PilotInput::LAUNCH),
                 mines: input.holds(PilotInput::MINE),
-                view: super::rewind::view_of(active),
+                seen_at: super::rewind::seen_at(active),
             };
         }
     }

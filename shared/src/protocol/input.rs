@@ -82,6 +82,13 @@ impl ViewTick {
         Self((tick.wire() as u32) << 8 | fraction as u32)
     }
 
+    /// The moment `ticks` ticks earlier.
+    #[inline]
+    #[must_use]
+    pub const fn before(self, ticks: u32) -> Self {
+        Self(self.0.wrapping_sub(ticks << 8) & 0xff_ffff)
+    }
+
     /// The tick nearest to `reference` that fits, and the 256ths after it.
     #[inline]
     #[must_use]
@@ -354,6 +361,7 @@ mod tests {
             let reference = Tick(tick.wrapping_add_signed(ahead));
             let view = ViewTick::new(Tick(tick), fraction);
             prop_assert_eq!(view.unwrap_near(reference), (Tick(tick), fraction));
+            prop_assert_eq!(view.before(3), ViewTick::new(Tick(tick) - 3, fraction));
         }
     }
 }

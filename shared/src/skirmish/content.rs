@@ -272,8 +272,6 @@ pub struct Space {
     pub respawn_s: UpTo<60>,
     /// Seconds in which a new ship takes no damage, unless it fires.
     pub protected_s: UpTo<60>,
-    /// Farthest into the past that a shot is judged, in seconds.
-    pub rewind_s: UpTo<1>,
 }
 
 /// All content of the game.

@@ -10,9 +10,9 @@ use throng_shared::skirmish::movement::heading_towards;
 
 use super::Game;
 use crate::frame::Frame;
+use crate::input::{InputCounters, REWIND_MAX};
 use crate::net::link::SessionKey;
 use crate::simulation::{Frames, Replicated, Seed};
-use crate::skirmish::rewind::RewindCounters;
 
 fn yaw(direction: Vec2) -> u16 {
     let heading = Heading(heading_towards(direction));
@@ -86,12 +86,11 @@ fn shots_at_the_displayed_position_hit_at_200_ms() {
 }
 
 #[test]
-fn nobody_shoots_at_what_was_longer_ago_than_the_rules_allow() {
-    // 0.5 s are ten ticks; the target is not there any more where it was 30 ticks ago.
-    let game = Game::empty();
-    assert_eq!(game.rules().content.space.rewind_s.get(), 0.5);
+fn nobody_shoots_at_what_was_longer_ago_than_the_rewind() {
     let shots = 50;
-    assert!(hits(shots, 10, Some(10)) * 100 >= shots * 95);
+    let farthest = REWIND_MAX.as_millis() as u32 / 50;
+    assert!(hits(shots, farthest, Some(farthest)) * 100 >= shots * 95);
+    // The target is not there any more where it was 1.5 s ago.
     assert_eq!(hits(shots, 30, Some(30)), 0);
 }
 
@@ -139,7 +138,7 @@ fn a_shot_through_cover_fails() {
 }
 
 #[test]
-fn views_of_the_future_are_the_present_and_counted() {
+fn views_of_the_future_and_of_long_ago_are_limited_and_counted() {
     let (mut game, key, target) = behind_cover();
     let now = game.next();
     let input = PilotInput {
@@ -150,12 +149,12 @@ fn views_of_the_future_are_the_present_and_counted() {
     let before = game.strength(target);
     game.tick();
     assert_eq!(game.strength(target), before);
-    let counters = *game.app.world().resource::<RewindCounters>();
-    assert_eq!((counters.future, counters.rewound, counters.too_old), (1, 0, 0));
+    let limited = |game: &Game| game.app.world().resource::<InputCounters>().views_limited;
+    assert_eq!(limited(&game), 1);
     let now = game.next() + 12;
     (0..12).for_each(|_| drop(game.tick()));
     game.send(key, now, Some(ViewTick::new(now - 60, 0)), &input);
     game.tick();
-    let counters = *game.app.world().resource::<RewindCounters>();
-    assert!(counters.rewound == 1 && counters.too_old == 1, "{counters:?}");
+    assert_eq!(limited(&game), 2);
+    assert_eq!(game.strength(target), before);
 }
