@@ -13,6 +13,8 @@ pub mod runner;
 pub mod scenes;
 pub mod schedule;
 pub mod simulation;
+#[cfg(feature = "skirmish")]
+pub mod skirmish;
 pub mod space;
 
 pub use plugins::ServerPlugins;

@@ -6,4 +6,6 @@ pub mod prefetch;
 pub mod protocol;
 pub mod reliable;
 pub mod scenes;
+#[cfg(feature = "skirmish")]
+pub mod skirmish;
 pub mod tick;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
+use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::thread::available_parallelism;
@@ -36,6 +37,9 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
         http_connections: layers.number("http_connections", 1_024)?,
         tick_rate: layers.number("tick_rate", 20)?,
         scene: scene(layers)?,
+        content: layers.text("content", |folder| {
+            Path::new(folder).is_dir().then(|| folder.into())
+        })?,
         seed: layers.number("seed", 1)?,
         bandwidth: layers.number("bandwidth", BYTES_PER_SECOND_DEFAULT)?,
         known_max: layers.number("known_max", throng_shared::limits::KNOWN_DEFAULT)?,
@@ -88,6 +92,15 @@ fn scene(layers: &Layers) -> Result<Scene, ConfigError> {
         Some("hotspot") => Scene::Hotspot {
             entities: entities(2_000)?,
         },
+        #[cfg(feature = "skirmish")]
+        Some("skirmish") => {
+            let entities: u32 = entities(7_000)?;
+            let drones = (u64::from(entities) * 2 / 7) as u32;
+            Scene::Skirmish {
+                drones,
+                asteroids: entities - drones,
+            }
+        }
         // A number that is given is checked, and there is nothing to count.
         Some("idle") => entities(0).map(|_| Scene::Idle)?,
         _ => Scene::Crowd {

@@ -6,6 +6,7 @@
 mod meter;
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bevy_app::{PluginGroup, PluginGroupBuilder};
@@ -31,6 +32,8 @@ pub struct ServerPlugins {
     pub shutdown: Shutdown,
     /// The world.
     pub scene: Scene,
+    /// Where the game's content is read from and watched; none is what the binary carries.
+    pub content: Option<PathBuf>,
     /// Seed of everything random in it.
     pub seed: u64,
     /// Threads for parallel systems; up to 1 means none besides the simulation's own.
@@ -46,11 +49,12 @@ impl PluginGroup for ServerPlugins {
             clock,
             shutdown,
             scene,
+            content,
             seed,
             threads,
             stats,
         } = self;
-        PluginGroupBuilder::start::<Self>()
+        let group = PluginGroupBuilder::start::<Self>()
             .add(SchedulePlugin)
             .add(RunnerPlugin {
                 tick_rate_hz,
@@ -63,8 +67,21 @@ impl PluginGroup for ServerPlugins {
                 seed,
                 threads,
                 start: Tick(0),
-            })
-            .add(ScenePlugin(scene))
-            .add(MeterPlugin(stats))
+            });
+        let group = match scene {
+            #[cfg(feature = "skirmish")]
+            Scene::Skirmish { drones, asteroids } => group.add(crate::skirmish::SkirmishPlugin {
+                drones,
+                asteroids,
+                content,
+            }),
+            scene => {
+                if let Some(folder) = content {
+                    tracing::warn!(?folder, "this scene has no content");
+                }
+                group.add(ScenePlugin(scene))
+            }
+        };
+        group.add(MeterPlugin(stats))
     }
 }

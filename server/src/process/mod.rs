@@ -112,6 +112,7 @@ impl Server {
                 clock: Clock::since(origin),
                 shutdown: shutdown.clone(),
                 scene: config.scene,
+                content: config.content.clone(),
                 seed: config.seed,
                 threads: config.simulation_threads,
                 stats: Arc::clone(&stats),
@@ -119,9 +120,11 @@ impl Server {
             transport.into_plugin(private_key, told.clone(), loads, Arc::clone(&stats), entropy),
         ));
         let protocol = app.world().resource::<Protocol>().version();
-        // Every scene that can be configured is a benchmark.
         let (sink, frames) = audit();
-        app.insert_resource(sink);
+        let frames = config.scene.is_benchmark().then_some(frames);
+        if frames.is_some() {
+            app.insert_resource(sink);
+        }
         let parts = GatewayParts {
             issuer,
             stats: Arc::clone(&stats),
@@ -129,7 +132,7 @@ impl Server {
             origin,
             unix_origin,
             protocol,
-            audit: Some(frames),
+            audit: frames,
         };
         let gateway = Gateway::start(&gateway_config(config), parts)?;
         Ok(Self {

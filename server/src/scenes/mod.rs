@@ -42,6 +42,14 @@ pub enum Scene {
     },
     /// Nothing is there, and clients get nothing: connections only.
     Idle,
+    /// The game that comes with Throng. It is a plugin of its own: [`ScenePlugin`] does not run it.
+    #[cfg(feature = "skirmish")]
+    Skirmish {
+        /// Drones at the start.
+        drones: u32,
+        /// Asteroids at the start.
+        asteroids: u32,
+    },
 }
 
 impl Scene {
@@ -51,6 +59,8 @@ impl Scene {
         match self {
             Self::Crowd { entities, .. } | Self::Static { entities } | Self::Hotspot { entities } => entities,
             Self::Idle => 0,
+            #[cfg(feature = "skirmish")]
+            Self::Skirmish { drones, asteroids } => drones + asteroids,
         }
     }
 
@@ -61,6 +71,19 @@ impl Scene {
             Self::Crowd { entities, visible } => crowd_side(entities, visible),
             Self::Static { entities } => crowd_side(entities, STATIC_VISIBLE),
             Self::Hotspot { .. } | Self::Idle => hotspot_side(),
+            // Its content says how large it is.
+            #[cfg(feature = "skirmish")]
+            Self::Skirmish { .. } => 0.0,
+        }
+    }
+
+    /// Whether this is a benchmark, whose clients may be told what they do not see, for auditing.
+    #[must_use]
+    pub const fn is_benchmark(self) -> bool {
+        match self {
+            Self::Crowd { .. } | Self::Static { .. } | Self::Hotspot { .. } | Self::Idle => true,
+            #[cfg(feature = "skirmish")]
+            Self::Skirmish { .. } => false,
         }
     }
 
