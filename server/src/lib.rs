@@ -6,6 +6,7 @@ pub mod gateway;
 pub mod input;
 pub mod net;
 pub mod observe;
+pub mod persist;
 pub mod plugins;
 pub mod process;
 pub mod replication;

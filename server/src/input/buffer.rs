@@ -3,6 +3,7 @@
 //! A ring of fixed size: a client that sends much gains nothing but its own inputs' counters.
 
 use bevy_ecs::prelude::Component;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::tick::Tick;
 
@@ -12,7 +13,7 @@ pub const AHEAD_TICKS_MAX: u32 = 32;
 pub const REPEAT_TICKS_MAX: u8 = 5;
 
 /// Inputs of one player that wait for their ticks, and how the player's clock is doing.
-#[derive(Component, Clone, Debug)]
+#[derive(Component, Clone, Debug, Serialize, Deserialize)]
 pub struct InputBuffer {
     ring: [Option<(Tick, InputBytes)>; AHEAD_TICKS_MAX as usize],
     last: InputBytes,

@@ -5,6 +5,8 @@
 
 mod movement;
 mod ownership;
+#[cfg(test)]
+pub(crate) mod rehearsal;
 mod size;
 
 use bevy_app::{App, FixedUpdate, Plugin, Startup};
@@ -12,6 +14,7 @@ use bevy_ecs::prelude::*;
 use throng_shared::scenes::{BenchProtocol, SteerInput};
 
 use crate::input::InputPlugin;
+use crate::persist::PersistAppExt;
 use crate::schedule::ServerSystems;
 
 pub use movement::Helm;
@@ -91,7 +94,9 @@ impl Plugin for ScenePlugin {
         if self.0 == Scene::Idle {
             return;
         }
-        app.init_resource::<ownership::Unowned>()
+        app.persist::<ownership::Unowned>()
+            .persist::<Helm>()
+            .init_resource::<ownership::Unowned>()
             .add_systems(Startup, ownership::fill_world);
         let joining = (ownership::release_avatars, ownership::give_avatars).chain();
         if self.0.moves() {

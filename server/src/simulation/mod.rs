@@ -12,6 +12,7 @@ mod players;
 mod publish;
 mod random;
 mod replicated;
+pub(crate) mod resume;
 mod rows;
 mod tell;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::PlayerId;
 
 use super::replicated::Team;
@@ -30,18 +31,18 @@ pub struct Player {
 }
 
 /// The entity through which a player acts and sees.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Avatar(pub Entity);
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Avatar(#[entities] pub Entity);
 
 /// Lets a player see what is around its [`Eye`]. Without it the player sees nothing.
-#[derive(Component, Clone, Copy, Debug, PartialEq)]
+#[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Viewer {
     /// How far, in units.
     pub radius: f32,
 }
 
 /// Where a player sees from, in units. Follows the avatar; where there is none, gameplay may set it.
-#[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Eye(pub Vec2);
 
 /// The leaf cells in a player's view: kept by the `Index` phase.
@@ -111,6 +112,19 @@ impl Players {
         self.len == 0
     }
 
+    /// Nobody, after this many player ids were given.
+    pub(super) fn after(ids_given: u32) -> Self {
+        Self {
+            ids_given,
+            ..Self::default()
+        }
+    }
+
+    /// The highest player id that was given.
+    pub(super) fn ids_given(&self) -> u32 {
+        self.ids_given
+    }
+
     fn sit_down(&mut self, key: SessionKey, entity: Entity) {
         let worker = usize::from(key.worker);
         if self.sessions.len() <= worker {
@@ -131,6 +145,17 @@ impl Players {
         self.len -= 1;
         Some(entity)
     }
+}
+
+/// Makes an existing entity the player of a session that goes on. `false` when the session has one already.
+pub(super) fn rejoin(world: &mut World, entity: Entity, player: Player) -> bool {
+    let mut players = world.resource_mut::<Players>();
+    if players.get(player.session).is_some() {
+        return false;
+    }
+    players.sit_down(player.session, entity);
+    world.entity_mut(entity).insert(player);
+    true
 }
 
 /// Spawns the player of a new session. A session that is announced twice is refused: `None`.

@@ -10,6 +10,7 @@ use bevy_ecs::component::ComponentId as WorldComponentId;
 use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::protocol::registry::Protocol;
@@ -58,17 +59,17 @@ impl Default for Replicated {
 }
 
 /// The player to whom an entity belongs. Changed by inserting it anew.
-#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity)]
 pub struct Owner(pub PlayerId);
 
 /// The team of an entity or of a player. Changed by inserting it anew.
-#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity)]
 pub struct Team(pub TeamId);
 
 /// Weight of an entity when a client's budget does not suffice for all. Changed by inserting it anew.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity)]
 pub struct Importance(pub u8);
 
@@ -81,13 +82,15 @@ impl Default for Importance {
 /// Which entity has which slot, and what happened to them since the last tick.
 #[derive(Resource, Debug)]
 pub struct Slots {
-    source: SourceId,
-    table: SlotTable,
+    pub(super) source: SourceId,
+    pub(super) table: SlotTable,
     /// By slot.
     entities: Vec<Option<Entity>>,
-    globals_given: u64,
-    refused: u64,
-    kinds: Kinds,
+    pub(super) globals_given: u64,
+    pub(super) refused: u64,
+    pub(super) kinds: Kinds,
+    /// What the next entity that becomes replicated was before: it is restored, not new.
+    pub(super) restoring: Option<(Slot, GlobalId)>,
     pub(super) events: Vec<SlotEvent>,
     /// Slots that got a row in this tick.
     pub(super) fresh: Vec<Slot>,
@@ -103,9 +106,9 @@ pub(super) enum SlotEvent {
 
 /// Kinds by the set of registered components that an entity has when it gets its slot.
 #[derive(Debug, Default)]
-struct Kinds {
+pub(super) struct Kinds {
     registered: Vec<WorldComponentId>,
-    by_set: BTreeMap<u64, Kind>,
+    pub(super) by_set: BTreeMap<u64, Kind>,
     by_archetype: BTreeMap<ArchetypeId, Kind>,
 }
 
@@ -120,9 +123,16 @@ impl Slots {
             globals_given: 0,
             refused: 0,
             kinds: Kinds::default(),
+            restoring: None,
             events: Vec::new(),
             fresh: Vec::new(),
         }
+    }
+
+    /// The simulation.
+    #[must_use]
+    pub fn source(&self) -> SourceId {
+        self.source
     }
 
     /// The entity in a slot.
@@ -154,12 +164,19 @@ impl Slots {
     }
 
     fn take(&mut self, kind: Kind, entity: Entity) -> Replicated {
-        let Some(slot) = self.table.take(kind) else {
-            self.refused += 1;
-            return Replicated::default();
+        let (slot, global) = if let Some(restored) = self.restoring.take() {
+            restored
+        } else {
+            let Some(slot) = self.table.take(kind) else {
+                self.refused += 1;
+                return Replicated::default();
+            };
+            self.globals_given += 1;
+            (
+                slot,
+                GlobalId(u64::from(self.source.0) << 56 | self.globals_given),
+            )
         };
-        self.globals_given += 1;
-        let global = GlobalId(u64::from(self.source.0) << 56 | self.globals_given);
         if self.entities.len() <= slot.index() {
             self.entities.resize(slot.index() + 1, None);
         }
@@ -170,6 +187,11 @@ impl Slots {
 }
 
 impl Kinds {
+    /// Forgets which archetype is of which kind; it is learnt again from the sets.
+    pub(super) fn forget_archetypes(&mut self) {
+        self.by_archetype.clear();
+    }
+
     fn learn(&mut self, archetype: ArchetypeId, components: &[WorldComponentId]) -> Kind {
         let bit = |(bit, id)| u64::from(components.contains(id)) << bit;
         let set = self.registered.iter().enumerate().map(bit).sum();
