@@ -9,6 +9,7 @@ pub mod observe;
 pub mod persist;
 pub mod plugins;
 pub mod process;
+pub mod record;
 pub mod replication;
 pub mod runner;
 pub mod scenes;

@@ -20,6 +20,7 @@ use crate::simulation::Player;
 
 pub use apply::ActiveInput;
 pub use buffer::{AHEAD_TICKS_MAX, InputBuffer, Offer, REPEAT_TICKS_MAX, Taken};
+pub use receive::{InputTap, Playback};
 
 /// What happened to inputs since the start.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -11,6 +11,7 @@ mod size;
 
 use bevy_app::{App, FixedUpdate, Plugin, Startup};
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 use throng_shared::scenes::{BenchProtocol, SteerInput};
 
 use crate::input::InputPlugin;
@@ -24,7 +25,7 @@ pub use size::{crowd_side, hotspot_side};
 const STATIC_VISIBLE: u32 = 50;
 
 /// What to fill the world with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scene {
     /// All move in every tick; a client sees `visible` others on average.
     Crowd {

@@ -86,7 +86,7 @@ pub struct SnapshotAck {
 }
 
 /// The moment that a client shows: a tick and 256ths of it, the low 24 bits of both together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewTick(u32);
 
 impl ViewTick {
