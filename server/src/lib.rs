@@ -16,5 +16,6 @@ pub mod scenes;
 pub mod schedule;
 pub mod simulation;
 pub mod space;
+pub mod worlds;
 
 pub use plugins::ServerPlugins;

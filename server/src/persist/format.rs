@@ -65,7 +65,7 @@ pub(super) struct WorldImage {
 }
 
 /// A value and the number of its type.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct ValueImage {
     pub(super) kind: u16,
     pub(super) bytes: Vec<u8>,

@@ -164,7 +164,7 @@ impl Checkpoint {
         let mut seen = Seen::default();
         let mut read = Vec::with_capacity(entities.len());
         for entity in &entities {
-            let identity = seen.check(&simulation, &entity.role)?;
+            let identity = seen.check(&entity.role)?;
             read.push((identity, decode_all(&entity.values, &|| identity.to_string())?));
         }
         let table = simulation
@@ -234,15 +234,15 @@ struct Seen {
 }
 
 impl Seen {
-    fn check(&mut self, simulation: &SimulationImage, role: &Role) -> Result<Identity, LoadError> {
+    fn check(&mut self, role: &Role) -> Result<Identity, LoadError> {
         let contradiction = |what| Err(LoadError::Contradiction(what));
         match *role {
             Role::Player(ref image) => {
                 let Some(player) = image.player() else {
                     return contradiction("a player has a name or a session that none can have");
                 };
-                if !simulation.has_given(player.id) || !self.players.insert(image.id) {
-                    return contradiction("a player has an id that was not given, or given twice");
+                if !player.id.is_somebody() || !self.players.insert(image.id) {
+                    return contradiction("a player has the id of nobody, or of another");
                 }
                 if !self.sessions.insert((image.worker, image.index)) {
                     return contradiction("two players have one session");
@@ -271,8 +271,26 @@ impl Seen {
     }
 }
 
+impl Persisted {
+    /// Decodes values whose numbers are the places of their types here.
+    pub(super) fn decode_all(&self, values: &[ValueImage]) -> Result<Vec<Box<dyn Decoded>>, LoadError> {
+        let decode = |value: &ValueImage| {
+            let entry = self
+                .entries()
+                .get(usize::from(value.kind))
+                .ok_or(LoadError::Contradiction("a value has no type"))?;
+            (entry.decode)(&value.bytes).map_err(|error| LoadError::Value {
+                name: entry.name,
+                whose: "an arriving entity".to_owned(),
+                error,
+            })
+        };
+        values.iter().map(decode).collect()
+    }
+}
+
 impl PlayerImage {
-    fn player(&self) -> Option<Player> {
+    pub(super) fn player(&self) -> Option<Player> {
         let index = Some(self.index).filter(|&index| index < SESSIONS_MAX)?;
         Some(Player {
             id: PlayerId(self.id),

@@ -44,6 +44,7 @@
 mod checksum;
 mod entities;
 mod format;
+mod group;
 mod load;
 mod registry;
 mod save;
@@ -52,6 +53,8 @@ mod tests;
 
 pub use checksum::digest;
 pub use format::{FORMAT_VERSION, FormatError};
+pub use group::Group;
+pub(crate) use group::Name;
 pub use load::{LoadError, end_sessions, load};
 pub use registry::{PersistAppExt, Persisted};
 pub use save::{SaveError, save};

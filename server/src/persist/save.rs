@@ -1,5 +1,6 @@
 //! A world as bytes.
 
+use bevy_ecs::entity::EntityMapper;
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::codec::CodecError;
 
@@ -39,7 +40,7 @@ pub fn save(world: &mut World) -> Result<Vec<u8>, SaveError> {
     for (kind, entry) in (0..).zip(persisted.entries()) {
         let id = (entry.register)(world);
         if let Some(entity) = world.resource_entities().get(id) {
-            resources.extend(value(world.entity(entity), &persisted, kind, &mut places)?);
+            resources.extend(value_of(world.entity(entity), &persisted, kind, &mut places)?);
         }
     }
     let mut entities = Vec::with_capacity(held.len());
@@ -47,7 +48,7 @@ pub fn save(world: &mut World) -> Result<Vec<u8>, SaveError> {
         let entity = world.entity(entity);
         let mut values = Vec::new();
         for kind in 0..persisted.entries().len() {
-            values.extend(value(entity, &persisted, kind as u16, &mut places)?);
+            values.extend(value_of(entity, &persisted, kind as u16, &mut places)?);
         }
         let role = role(world, entity);
         entities.push(EntityImage { role, values });
@@ -65,16 +66,18 @@ pub fn save(world: &mut World) -> Result<Vec<u8>, SaveError> {
     seal(&image).map_err(SaveError::Whole)
 }
 
-fn value(
+/// The value of the marked type number `kind`, if the entity has it.
+pub(super) fn value_of(
     entity: EntityRef<'_>,
     persisted: &Persisted,
     kind: u16,
-    places: &mut ToPlaces,
+    references: &mut dyn EntityMapper,
 ) -> Result<Option<ValueImage>, SaveError> {
     let entry = &persisted.entries()[usize::from(kind)];
     let mut bytes = Vec::new();
     let name = entry.name;
-    let has = (entry.encode)(entity, places, &mut bytes).map_err(|error| SaveError::Value { name, error })?;
+    let has =
+        (entry.encode)(entity, references, &mut bytes).map_err(|error| SaveError::Value { name, error })?;
     Ok(has.then_some(ValueImage { kind, bytes }))
 }
 

@@ -79,6 +79,8 @@ pub struct PlayerLeft {
 pub struct Players {
     sessions: Vec<Vec<Option<Seat>>>,
     ids_given: u32,
+    /// Which of how many simulations this is: each gives other ids.
+    simulation: (u32, u32),
     len: usize,
 }
 
@@ -112,15 +114,31 @@ impl Players {
         self.len == 0
     }
 
-    /// Nobody, after this many player ids were given.
-    pub(super) fn after(ids_given: u32) -> Self {
+    /// No players, of the simulation `simulation` of `simulations`, whose player ids are all different.
+    #[must_use]
+    pub fn of_simulation(simulation: u8, simulations: u8) -> Self {
         Self {
-            ids_given,
+            simulation: (u32::from(simulation), u32::from(simulations) - 1),
             ..Self::default()
         }
     }
 
-    /// The highest player id that was given.
+    /// Nobody, after this many player ids were given.
+    pub(super) fn begin_again(&self, ids_given: u32) -> Self {
+        Self {
+            ids_given,
+            simulation: self.simulation,
+            ..Self::default()
+        }
+    }
+
+    fn next_id(&mut self) -> PlayerId {
+        let (simulation, others) = self.simulation;
+        self.ids_given += 1;
+        PlayerId((self.ids_given - 1) * (others + 1) + simulation + 1)
+    }
+
+    /// How many player ids were given.
     pub(super) fn ids_given(&self) -> u32 {
         self.ids_given
     }
@@ -170,8 +188,7 @@ pub(crate) fn join(
     if players.get(session).is_some() {
         return None;
     }
-    players.ids_given += 1;
-    let id = PlayerId(players.ids_given);
+    let id = players.next_id();
     let player = Player {
         id,
         session,
@@ -183,6 +200,13 @@ pub(crate) fn join(
     world.resource_mut::<Players>().sit_down(session, entity);
     world.write_message(PlayerJoined { entity, player });
     Some(entity)
+}
+
+/// Takes the player of a session out of this world without telling gameplay: it goes on in another.
+pub(crate) fn depart(world: &mut World, session: SessionKey) {
+    if let Some(entity) = world.resource_mut::<Players>().stand_up(session) {
+        world.despawn(entity);
+    }
 }
 
 /// Despawns the player of a session that ended; one that is not here is ignored.

@@ -3,7 +3,7 @@
 //! Hooks give an entity its slot and its global id the moment it becomes replicated, in command order, so
 //! that both depend on what the simulation does and never on how Bevy numbers entities.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bevy_ecs::archetype::ArchetypeId;
 use bevy_ecs::component::ComponentId as WorldComponentId;
@@ -86,11 +86,13 @@ pub struct Slots {
     pub(super) table: SlotTable,
     /// By slot.
     entities: Vec<Option<Entity>>,
+    /// Looked up, never walked: a hash map has no order to depend on.
+    by_global: HashMap<GlobalId, Entity>,
     pub(super) globals_given: u64,
     pub(super) refused: u64,
     pub(super) kinds: Kinds,
-    /// What the next entity that becomes replicated was before: it is restored, not new.
-    pub(super) restoring: Option<(Slot, GlobalId)>,
+    /// What the next entity that becomes replicated was before, here (then with its slot) or elsewhere.
+    pub(super) restoring: Option<(Option<Slot>, GlobalId)>,
     pub(super) events: Vec<SlotEvent>,
     /// Slots that got a row in this tick.
     pub(super) fresh: Vec<Slot>,
@@ -120,6 +122,7 @@ impl Slots {
             source,
             table: SlotTable::default(),
             entities: Vec::new(),
+            by_global: HashMap::new(),
             globals_given: 0,
             refused: 0,
             kinds: Kinds::default(),
@@ -139,6 +142,12 @@ impl Slots {
     #[must_use]
     pub fn entity(&self, slot: Slot) -> Option<Entity> {
         self.entities.get(slot.index()).copied().flatten()
+    }
+
+    /// The entity with this global id, if it lives in this simulation.
+    #[must_use]
+    pub fn find(&self, global: GlobalId) -> Option<Entity> {
+        self.by_global.get(&global).copied()
     }
 
     /// Replicated entities.
@@ -164,23 +173,23 @@ impl Slots {
     }
 
     fn take(&mut self, kind: Kind, entity: Entity) -> Replicated {
-        let (slot, global) = if let Some(restored) = self.restoring.take() {
-            restored
-        } else {
-            let Some(slot) = self.table.take(kind) else {
-                self.refused += 1;
-                return Replicated::default();
-            };
-            self.globals_given += 1;
-            (
-                slot,
-                GlobalId(u64::from(self.source.0) << 56 | self.globals_given),
-            )
+        let (slot, global) = match self.restoring.take() {
+            Some((slot, global)) => (slot, Some(global)),
+            None => (None, None),
         };
+        let Some(slot) = slot.or_else(|| self.table.take(kind)) else {
+            self.refused += 1;
+            return Replicated::default();
+        };
+        let global = global.unwrap_or_else(|| {
+            self.globals_given += 1;
+            GlobalId(u64::from(self.source.0) << 56 | self.globals_given)
+        });
         if self.entities.len() <= slot.index() {
             self.entities.resize(slot.index() + 1, None);
         }
         self.entities[slot.index()] = Some(entity);
+        self.by_global.insert(global, entity);
         self.events.push(SlotEvent::Taken(slot, entity));
         Replicated { slot, global }
     }
@@ -253,7 +262,11 @@ fn take_slot(mut world: DeferredWorld, context: HookContext) {
 }
 
 fn give_slot_back(mut world: DeferredWorld, context: HookContext) {
-    let slot = world.get::<Replicated>(context.entity).and_then(Replicated::slot);
+    let replicated = world
+        .get::<Replicated>(context.entity)
+        .copied()
+        .unwrap_or_default();
+    let slot = replicated.slot();
     let Some(tick) = world.get_resource::<TickTime>().map(|time| time.tick) else {
         return;
     };
@@ -261,6 +274,7 @@ fn give_slot_back(mut world: DeferredWorld, context: HookContext) {
         return;
     };
     slots.entities[slot.index()] = None;
+    slots.by_global.remove(&replicated.global);
     slots.table.give_back(slot, tick);
     slots.events.push(SlotEvent::GivenBack(slot));
 }

@@ -12,7 +12,7 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::world::FilteredEntityRef;
 use bevy_time::{Fixed, Time};
 use serde::{Deserialize, Serialize};
-use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId};
+use throng_shared::protocol::ids::{GlobalId, Slot, SourceId};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::protocol::registry::{ComponentEntry, Protocol};
 use throng_shared::tick::Tick;
@@ -74,11 +74,6 @@ impl SimulationImage {
         SlotTable::from_image(&self.slots, taken)
     }
 
-    /// Whether this simulation has given the id.
-    pub(crate) fn has_given(&self, id: PlayerId) -> bool {
-        id.is_somebody() && id.0 <= self.players_given
-    }
-
     /// Empties a world whose entities are gone already, and sets the clock.
     pub(crate) fn begin(&self, world: &mut World, table: SlotTable) {
         world.insert_resource(Seed(self.seed));
@@ -87,7 +82,8 @@ impl SimulationImage {
         world.insert_resource(Areas::default());
         world.insert_resource(Frames::default());
         world.insert_resource(Outbox::default());
-        world.insert_resource(Players::after(self.players_given));
+        let players = world.resource::<Players>().begin_again(self.players_given);
+        world.insert_resource(players);
         world.resource_mut::<Messages<PlayerJoined>>().clear();
         world.resource_mut::<Messages<PlayerLeft>>().clear();
         world.resource_mut::<Messages<MessageReceived>>().clear();
@@ -111,7 +107,13 @@ impl SimulationImage {
 
 /// Makes `entity`, which has its components, the replicated entity that it was.
 pub(crate) fn replicate_again(world: &mut World, entity: Entity, slot: Slot, global: GlobalId) {
-    world.resource_mut::<Slots>().restoring = Some((slot, global));
+    world.resource_mut::<Slots>().restoring = Some((Some(slot), global));
+    world.entity_mut(entity).insert(Replicated::default());
+}
+
+/// Makes `entity`, which has its components, the replicated entity `global`, in a slot that is new to it.
+pub(crate) fn arrive(world: &mut World, entity: Entity, global: GlobalId) {
+    world.resource_mut::<Slots>().restoring = Some((None, global));
     world.entity_mut(entity).insert(Replicated::default());
 }
 
