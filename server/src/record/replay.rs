@@ -60,7 +60,6 @@ pub struct Replayed {
 }
 
 /// The app that a recording of the server is of, without sockets.
-#[must_use]
 pub fn app_of(header: &Header) -> App {
     let mut app = App::new();
     app.add_plugins(ServerPlugins {

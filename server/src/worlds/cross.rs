@@ -80,7 +80,7 @@ pub(super) fn collect(world: &mut World) {
             worlds.partition.assign(next.cell, next.to);
             worlds.counters.cells_moved += 1;
         }
-        let told = told_here(worlds, &posts);
+        let told = told_here(world, worlds, &posts);
         world.insert_resource(Playback(told));
     });
 }
@@ -180,7 +180,7 @@ fn settle(world: &mut World, worlds: &mut Worlds, persisted: &Persisted, posts: 
 }
 
 /// What the net workers said to whichever simulation, as far as it concerns players of this one.
-fn told_here(worlds: &mut Worlds, posts: &[Arc<Post>]) -> Vec<ToSimulation> {
+fn told_here(world: &mut World, worlds: &mut Worlds, posts: &[Arc<Post>]) -> Vec<ToSimulation> {
     let mut told = Vec::new();
     for post in posts {
         for value in &post.ingress {
@@ -189,7 +189,14 @@ fn told_here(worlds: &mut Worlds, posts: &[Arc<Post>]) -> Vec<ToSimulation> {
                     worlds.sessions.insert(*key, post.from);
                     Some(post.from)
                 }
-                ToSimulation::Left { key, .. } => worlds.sessions.remove(key),
+                ToSimulation::Left { key, .. } => {
+                    // At once: the next session may have the same place in the frame.
+                    let watcher = worlds.watchers.remove(key).map(|(entity, _)| entity);
+                    if let Some(watcher) = watcher.and_then(|entity| world.get_entity_mut(entity).ok()) {
+                        watcher.despawn();
+                    }
+                    worlds.sessions.remove(key)
+                }
                 ToSimulation::Input { key, .. } | ToSimulation::Message { key, .. } => {
                     worlds.sessions.get(key).copied()
                 }

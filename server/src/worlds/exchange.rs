@@ -118,27 +118,24 @@ impl Exchange {
     /// One for each of `simulations`, in their order, each to be given to a world of its own.
     #[must_use]
     pub fn mesh(simulations: u8) -> Vec<Self> {
-        let count = usize::from(simulations);
-        let mut ends: Vec<Vec<_>> = (0..count)
-            .map(|_| (0..count).map(|_| (None, None)).collect())
-            .collect();
-        for a in 0..count {
-            for b in 0..count {
-                if a != b {
+        let mut to_peers: Vec<_> = (0..simulations).map(|_| Vec::new()).collect();
+        let mut from_peers: Vec<_> = (0..simulations).map(|_| Vec::new()).collect();
+        for (from, to_peers) in to_peers.iter_mut().enumerate() {
+            for (to, from_peers) in from_peers.iter_mut().enumerate() {
+                if from != to {
                     let (send, receive) = sync_channel(POSTS_WAITING);
-                    ends[a][b].0 = Some(send);
-                    ends[b][a].1 = Some(receive);
+                    to_peers.push(send);
+                    from_peers.push(receive);
                 }
             }
         }
+        // Both lists of a simulation are in the order of its peers.
+        let ends = to_peers.into_iter().zip(from_peers);
         (0..simulations)
             .zip(ends)
-            .map(|(me, ends)| Self {
+            .map(|(me, (to_peers, from_peers))| Self {
                 me: SourceId(me),
-                peers: ends
-                    .into_iter()
-                    .filter_map(|(send, receive)| Some((send?, receive?)))
-                    .collect(),
+                peers: to_peers.into_iter().zip(from_peers).collect(),
                 own: None,
             })
             .collect()

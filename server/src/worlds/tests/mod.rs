@@ -105,6 +105,13 @@ impl Crowd {
                 at: now,
             });
         }
+        // Before the others speak: what is said in a session's last tick has nobody to hear it.
+        if self.sessions.len() > 10 && chance.bits().is_multiple_of(10) {
+            let key = *self.sessions.keys().nth(chance.bits() as usize % 10).unwrap();
+            self.sessions.remove(&key);
+            let reason = LeaveReason::Client;
+            worker.announce(ToSimulation::Left { key, reason });
+        }
         for (&key, (said, inputs)) in &mut self.sessions {
             let walk = Walk {
                 tick: tick.0,
@@ -124,12 +131,6 @@ impl Crowd {
                 assert!(worker.message(key, ChannelId(2), bytes));
                 *said += 1;
             }
-        }
-        if self.sessions.len() > 10 && chance.bits().is_multiple_of(10) {
-            let key = *self.sessions.keys().nth(chance.bits() as usize % 10).unwrap();
-            self.sessions.remove(&key);
-            let reason = LeaveReason::Client;
-            worker.announce(ToSimulation::Left { key, reason });
         }
     }
 }
@@ -285,7 +286,7 @@ fn nothing_is_lost_doubled_or_reordered_while_everything_changes_hands() {
     for (simulations, seeds) in [(2, 0..25), (4, 25..50)] {
         for seed in seeds {
             let mut process = Process::new(&chessboard(simulations), CONFIG, seed);
-            let ticks = 80;
+            let ticks = 40;
             for _ in 0..ticks {
                 let frames = process.tick();
                 process.check(&frames);
@@ -297,7 +298,7 @@ fn nothing_is_lost_doubled_or_reordered_while_everything_changes_hands() {
                 a_second > 1_000,
                 "seed {seed}: only {a_second} migrations a second"
             );
-            assert!(counters.players_came > 200, "seed {seed}: {counters:?}");
+            assert!(counters.players_came > 100, "seed {seed}: {counters:?}");
         }
     }
 }
@@ -424,7 +425,7 @@ fn cells_move_until_the_load_is_even_and_everybody_agrees() {
     };
     // All of the world in the first stripe.
     let mut process = Process::new(&Partition::stripes(4, 1.0, SIDE * 8.0), config, 5);
-    for _ in 0..400 {
+    for _ in 0..300 {
         let frames = process.tick();
         process.check(&frames);
         let partitions = process.each(|world| world.resource::<Worlds>().partition().clone());
