@@ -90,9 +90,11 @@ impl Crowd {
         let now = TICK * tick.0;
         let mut chance = Seed(self.seed).of(GlobalId(u64::MAX), tick);
         if self.sessions.len() < 25 && chance.bits().is_multiple_of(2) {
+            // The places of those who left are taken again at once.
+            let taken: BTreeSet<_> = self.sessions.keys().map(|key| key.session.index).collect();
             let session = SessionId {
-                index: self.joined % 40,
-                generation: self.joined / 40,
+                index: (0..).find(|index| !taken.contains(index)).unwrap(),
+                generation: self.joined,
             };
             let key = SessionKey { worker: 0, session };
             self.joined += 1;
