@@ -118,12 +118,16 @@ impl Rehearsal {
 }
 
 impl Script {
+    fn is_free(&self, index: u32) -> bool {
+        self.sessions.iter().all(|key| key.session.index != index)
+    }
+
     fn act(&mut self, tick: Tick, now: Duration, protocol: &Protocol, worker: &mut WorkerLink) {
         let mut chance = Seed(self.seed).of(GlobalId(u64::MAX), tick);
         if self.sessions.len() < PLAYERS && chance.within(0.0, 1.0) < 0.5 {
             let session = SessionId {
-                index: self.next_index % 64,
-                generation: self.next_index / 64,
+                index: (0..).find(|&index| self.is_free(index)).unwrap(),
+                generation: self.next_index,
             };
             let key = SessionKey { worker: 0, session };
             self.next_index += 1;

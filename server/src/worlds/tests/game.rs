@@ -47,6 +47,7 @@ pub(super) struct Turret(#[entities] pub(super) Entity);
 #[derive(Component, Serialize, Deserialize, Clone, Default)]
 pub(super) struct Heard {
     pub(super) inputs: u64,
+    pub(super) repeated: u64,
     newest: u32,
 }
 
@@ -81,6 +82,10 @@ pub(super) struct Bank {
     sent: BTreeMap<GlobalId, u64>,
 }
 
+/// Whether inputs come over lines that lose some.
+#[derive(Resource, Clone, Copy, Default, PartialEq)]
+pub(super) struct Lossy(pub(super) bool);
+
 /// Everything that went wrong.
 #[derive(Resource, Default)]
 pub(super) struct Complaints(pub(super) Vec<String>);
@@ -106,6 +111,7 @@ impl Plugin for Game {
             })
             .insert_resource(Simulations(self.simulations))
             .init_resource::<Complaints>()
+            .init_resource::<Lossy>()
             .add_systems(Startup, fill)
             .add_systems(
                 FixedUpdate,
@@ -199,6 +205,7 @@ fn obey(
     players: Query<(&Player, &Avatar, &ActiveInput<Walk>)>,
     mut avatars: Query<(&Owner, &mut Heard, &mut Position)>,
     time: Res<TickTime>,
+    lossy: Res<Lossy>,
     mut complaints: ResMut<Complaints>,
 ) {
     for (player, avatar, active) in &players {
@@ -217,7 +224,10 @@ fn obey(
         if walk.tick == 0 {
             continue;
         }
-        if walk.tick != time.tick.0 || (heard.newest != 0 && heard.newest + 1 != walk.tick) {
+        if *lossy == Lossy(true) && walk.tick <= time.tick.0 && walk.tick >= heard.newest {
+            // The last one again, where the one for this tick was lost or late.
+            heard.repeated += u64::from(walk.tick != time.tick.0);
+        } else if walk.tick != time.tick.0 || (heard.newest != 0 && heard.newest + 1 != walk.tick) {
             let PlayerId(id) = player.id;
             complaints
                 .0
