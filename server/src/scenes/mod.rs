@@ -6,6 +6,7 @@
 mod movement;
 mod ownership;
 #[cfg(test)]
+#[path = "tests/rehearsal.rs"]
 pub(crate) mod rehearsal;
 mod size;
 

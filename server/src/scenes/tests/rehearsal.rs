@@ -13,7 +13,6 @@ use throng_shared::protocol::registry::Protocol;
 use throng_shared::scenes::SteerInput;
 use throng_shared::tick::Tick;
 
-use super::Scene;
 use crate::frame::Frame;
 use crate::net::claims::PlayerName;
 use crate::net::link::{
@@ -22,6 +21,7 @@ use crate::net::link::{
 use crate::observe::ServerStats;
 use crate::plugins::ServerPlugins;
 use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
+use crate::scenes::Scene;
 use crate::simulation::{Frames, Seed};
 
 const TICK: Duration = Duration::from_millis(50);
