@@ -6,8 +6,10 @@ pub mod gateway;
 pub mod input;
 pub mod net;
 pub mod observe;
+pub mod persist;
 pub mod plugins;
 pub mod process;
+pub mod record;
 pub mod replication;
 pub mod runner;
 pub mod scenes;
@@ -16,5 +18,6 @@ pub mod simulation;
 #[cfg(feature = "skirmish")]
 pub mod skirmish;
 pub mod space;
+pub mod worlds;
 
 pub use plugins::ServerPlugins;

@@ -49,6 +49,8 @@ pub struct Config {
     pub content: Option<PathBuf>,
     /// Seed of everything random in the world.
     pub seed: u64,
+    /// Where to record to.
+    pub record: Option<PathBuf>,
     /// Bytes a second to one client, everything included.
     pub bandwidth: u32,
     /// Entities that a client holds at most.

@@ -41,6 +41,10 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
             Path::new(folder).is_dir().then(|| folder.into())
         })?,
         seed: layers.number("seed", 1)?,
+        record: layers.text("record", |text| {
+            let is_file = !text.is_empty() && !text.ends_with(['/', '\\']);
+            is_file.then(|| PathBuf::from(text))
+        })?,
         bandwidth: layers.number("bandwidth", BYTES_PER_SECOND_DEFAULT)?,
         known_max: layers.number("known_max", throng_shared::limits::KNOWN_DEFAULT)?,
         far_percent: layers.number("far_percent", 100)?,

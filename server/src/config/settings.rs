@@ -237,6 +237,14 @@ pub const SETTINGS: &[Setting] = &[
         "Seed of everything random in the world",
     ),
     row(
+        WORLD,
+        "record",
+        "FILE",
+        Allowed::Text("a file to write"),
+        "none",
+        "Record what players do and what comes of it, for throng-server replay FILE",
+    ),
+    row(
         CLIENTS,
         "bandwidth",
         "BYTES",

@@ -3,6 +3,7 @@
 //! A ring of fixed size: a client that sends much gains nothing but its own inputs' counters.
 
 use bevy_ecs::prelude::Component;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::tick::Tick;
 
@@ -14,7 +15,7 @@ pub const AHEAD_TICKS_MAX: u32 = 32;
 pub const REPEAT_TICKS_MAX: u8 = 5;
 
 /// Inputs of one player that wait for their ticks, and how the player's clock is doing.
-#[derive(Component, Clone, Debug)]
+#[derive(Component, Clone, Debug, Serialize, Deserialize)]
 pub struct InputBuffer {
     ring: [Option<Waiting>; AHEAD_TICKS_MAX as usize],
     last: InputBytes,
@@ -26,7 +27,7 @@ pub struct InputBuffer {
     margin_16: i16,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Waiting {
     tick: Tick,
     input: InputBytes,

@@ -21,6 +21,7 @@ use crate::simulation::Player;
 
 pub use apply::ActiveInput;
 pub use buffer::{AHEAD_TICKS_MAX, InputBuffer, Offer, REPEAT_TICKS_MAX, Taken};
+pub use receive::{InputTap, Playback};
 pub use view::{REWIND_MAX, SeenAt};
 
 /// What happened to inputs since the start.

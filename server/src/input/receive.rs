@@ -12,17 +12,35 @@ use crate::net::link::{ToSimulation, WorkerLinks};
 use crate::runner::TickTime;
 use crate::simulation::{MessageReceived, Players, join, leave};
 
+/// What this tick was told, kept for a recorder; without the resource nothing is kept. Its bound is that of the
+/// links' queues, as it is emptied in every tick.
+#[derive(Resource, Debug, Default)]
+pub struct InputTap(pub Vec<ToSimulation>);
+
+/// What the next tick is told instead of what waits in the links: a replay's, or a test's.
+#[derive(Resource, Debug, Default)]
+pub struct Playback(pub Vec<ToSimulation>);
+
 /// Takes everything that was waiting when the tick began. What arrives meanwhile waits for the next tick.
 pub(super) fn drain_links(world: &mut World) {
     let time = *world.resource::<TickTime>();
     let mut counters = InputCounters::default();
-    world.resource_scope(|world, mut links: Mut<WorkerLinks>| {
-        for link in links.links() {
-            for value in link.drain() {
-                take(world, &time, &mut counters, value);
-            }
+    if let Some(mut playback) = world.get_resource_mut::<Playback>() {
+        for value in std::mem::take(&mut playback.0) {
+            take(world, &time, &mut counters, value);
         }
-    });
+    } else {
+        world.resource_scope(|world, mut links: Mut<WorkerLinks>| {
+            for link in links.links() {
+                for value in link.drain() {
+                    if let Some(mut tap) = world.get_resource_mut::<InputTap>() {
+                        tap.0.push(value.clone());
+                    }
+                    take(world, &time, &mut counters, value);
+                }
+            }
+        });
+    }
     world.resource_mut::<InputCounters>().add(&counters);
 }
 

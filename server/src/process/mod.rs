@@ -12,12 +12,15 @@
 //! more, the last tick ends, the workers tell their clients, HTTP ends. Refuses to know what any part does.
 
 mod banner;
+mod replay;
 mod signals;
 mod summary;
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -28,6 +31,7 @@ use throng_shared::protocol::version::ProtocolVersion;
 
 use self::summary::SummaryLog;
 pub use banner::Banner;
+pub use replay::replay_file;
 
 use crate::config::Config;
 use crate::gateway::audit::audit;
@@ -37,6 +41,7 @@ use crate::net::link::LinkConfig;
 use crate::net::{Transport, TransportConfig, TransportError};
 use crate::observe::{ServerStats, ServerStatus, StatusSender, advance_status, status_channel};
 use crate::plugins::ServerPlugins;
+use crate::record::{Header, RecordPlugin};
 use crate::replication::ReplicationConfig;
 use crate::runner::{Clock, Shutdown};
 
@@ -53,6 +58,14 @@ pub enum ServerError {
     /// No random bytes for keys.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+    /// The file to record to.
+    #[error("--record {path}: {error}")]
+    Recording {
+        /// The file.
+        path: String,
+        /// Why it cannot be written.
+        error: io::Error,
+    },
     /// The system gives no thread, or lets us watch no signals.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
@@ -64,7 +77,7 @@ impl ServerError {
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Self::Gateway(_) | Self::Transport(TransportError::Socket(_))
+            Self::Gateway(_) | Self::Transport(TransportError::Socket(_)) | Self::Recording { .. }
         )
     }
 }
@@ -120,6 +133,9 @@ impl Server {
             transport.into_plugin(private_key, told.clone(), loads, Arc::clone(&stats), entropy),
         ));
         let protocol = app.world().resource::<Protocol>().version();
+        if let Some(path) = &config.record {
+            app.add_plugins(recording(path, config, protocol)?);
+        }
         let (sink, frames) = audit();
         let frames = config.scene.is_benchmark().then_some(frames);
         if frames.is_some() {
@@ -210,6 +226,22 @@ fn origin() -> (Instant, Duration) {
         Instant::now(),
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
     )
+}
+
+/// Opens the file, so that one which cannot be written is known before the first tick.
+fn recording(path: &Path, config: &Config, protocol: ProtocolVersion) -> Result<RecordPlugin, ServerError> {
+    let file = File::create(path).map_err(|error| ServerError::Recording {
+        path: path.display().to_string(),
+        error,
+    })?;
+    let header = Header {
+        release: protocol.release.to_string(),
+        protocol: protocol.hash,
+        scene: config.scene,
+        seed: config.seed,
+        tick_rate: config.tick_rate,
+    };
+    Ok(RecordPlugin::new(file, header))
 }
 
 /// Sessions that a worker is given tokens for.

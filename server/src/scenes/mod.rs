@@ -5,13 +5,18 @@
 
 mod movement;
 mod ownership;
+#[cfg(test)]
+#[path = "tests/rehearsal.rs"]
+pub(crate) mod rehearsal;
 mod size;
 
 use bevy_app::{App, FixedUpdate, Plugin, Startup};
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 use throng_shared::scenes::{BenchProtocol, SteerInput};
 
 use crate::input::InputPlugin;
+use crate::persist::PersistAppExt;
 use crate::schedule::ServerSystems;
 
 pub use movement::Helm;
@@ -21,7 +26,7 @@ pub use size::{crowd_side, hotspot_side};
 const STATIC_VISIBLE: u32 = 50;
 
 /// What to fill the world with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scene {
     /// All move in every tick; a client sees `visible` others on average.
     Crowd {
@@ -114,7 +119,9 @@ impl Plugin for ScenePlugin {
         if self.0 == Scene::Idle {
             return;
         }
-        app.init_resource::<ownership::Unowned>()
+        app.persist::<ownership::Unowned>()
+            .persist::<Helm>()
+            .init_resource::<ownership::Unowned>()
             .add_systems(Startup, ownership::fill_world);
         let joining = (ownership::release_avatars, ownership::give_avatars).chain();
         if self.0.moves() {

@@ -21,7 +21,7 @@ use crate::runner::TickTime;
 #[derive(Resource, Default)]
 pub(super) struct Watches {
     watches: Vec<Watch>,
-    since: ChangeTick,
+    pub(super) since: ChangeTick,
     found: Vec<(Slot, ComponentId, Option<ColdValue>)>,
 }
 

@@ -12,11 +12,13 @@ mod players;
 mod publish;
 mod random;
 mod replicated;
+pub(crate) mod resume;
 mod routes;
 mod rows;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod watchers;
 
 use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::prelude::*;
@@ -32,13 +34,14 @@ use crate::schedule::{SchedulePlugin, ServerSystems};
 pub use interest::{Areas, Space};
 pub use parallel::Parallel;
 pub use players::{AreaOfInterest, Avatar, Eye, Player, PlayerJoined, PlayerLeft, Players, Viewer};
-pub(crate) use players::{join, leave};
+pub(crate) use players::{depart, join, leave};
 pub use publish::Frames;
 pub use random::{Random, Seed};
 pub use replicated::{Importance, Owner, Replicated, Slots, Team};
 pub use routes::{RouteCounters, Routing};
 pub use rows::Rows;
 pub use tell::{MessageReceived, Outbox, Tell};
+pub use watchers::Watcher;
 
 /// A simulation and its frames.
 #[derive(Clone, Copy, Debug)]

@@ -3,13 +3,14 @@
 //! Hooks give an entity its slot and its global id the moment it becomes replicated, in command order, so
 //! that both depend on what the simulation does and never on how Bevy numbers entities.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bevy_ecs::archetype::ArchetypeId;
 use bevy_ecs::component::ComponentId as WorldComponentId;
 use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::protocol::registry::Protocol;
@@ -58,17 +59,17 @@ impl Default for Replicated {
 }
 
 /// The player to whom an entity belongs. Changed by inserting it anew.
-#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity)]
 pub struct Owner(pub PlayerId);
 
 /// The team of an entity or of a player. Changed by inserting it anew.
-#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity)]
 pub struct Team(pub TeamId);
 
 /// Weight of an entity when a client's budget does not suffice for all. Changed by inserting it anew.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity)]
 pub struct Importance(pub u8);
 
@@ -81,13 +82,17 @@ impl Default for Importance {
 /// Which entity has which slot, and what happened to them since the last tick.
 #[derive(Resource, Debug)]
 pub struct Slots {
-    source: SourceId,
-    table: SlotTable,
+    pub(super) source: SourceId,
+    pub(super) table: SlotTable,
     /// By slot.
     entities: Vec<Option<Entity>>,
-    globals_given: u64,
-    refused: u64,
-    kinds: Kinds,
+    /// Looked up, never walked: a hash map has no order to depend on.
+    by_global: HashMap<GlobalId, Entity>,
+    pub(super) globals_given: u64,
+    pub(super) refused: u64,
+    pub(super) kinds: Kinds,
+    /// What the next entity that becomes replicated was before, here (then with its slot) or elsewhere.
+    pub(super) restoring: Option<(Option<Slot>, GlobalId)>,
     pub(super) events: Vec<SlotEvent>,
     /// Slots that got a row in this tick.
     pub(super) fresh: Vec<Slot>,
@@ -103,9 +108,9 @@ pub(super) enum SlotEvent {
 
 /// Kinds by the set of registered components that an entity has when it gets its slot.
 #[derive(Debug, Default)]
-struct Kinds {
+pub(super) struct Kinds {
     registered: Vec<WorldComponentId>,
-    by_set: BTreeMap<u64, Kind>,
+    pub(super) by_set: BTreeMap<u64, Kind>,
     by_archetype: BTreeMap<ArchetypeId, Kind>,
 }
 
@@ -117,9 +122,11 @@ impl Slots {
             source,
             table: SlotTable::default(),
             entities: Vec::new(),
+            by_global: HashMap::new(),
             globals_given: 0,
             refused: 0,
             kinds: Kinds::default(),
+            restoring: None,
             events: Vec::new(),
             fresh: Vec::new(),
         }
@@ -135,6 +142,12 @@ impl Slots {
     #[must_use]
     pub fn entity(&self, slot: Slot) -> Option<Entity> {
         self.entities.get(slot.index()).copied().flatten()
+    }
+
+    /// The entity with this global id, if it lives in this simulation.
+    #[must_use]
+    pub fn find(&self, global: GlobalId) -> Option<Entity> {
+        self.by_global.get(&global).copied()
     }
 
     /// Replicated entities.
@@ -160,22 +173,34 @@ impl Slots {
     }
 
     fn take(&mut self, kind: Kind, entity: Entity) -> Replicated {
-        let Some(slot) = self.table.take(kind) else {
+        let (slot, global) = match self.restoring.take() {
+            Some((slot, global)) => (slot, Some(global)),
+            None => (None, None),
+        };
+        let Some(slot) = slot.or_else(|| self.table.take(kind)) else {
             self.refused += 1;
             return Replicated::default();
         };
-        self.globals_given += 1;
-        let global = GlobalId(u64::from(self.source.0) << 56 | self.globals_given);
+        let global = global.unwrap_or_else(|| {
+            self.globals_given += 1;
+            GlobalId(u64::from(self.source.0) << 56 | self.globals_given)
+        });
         if self.entities.len() <= slot.index() {
             self.entities.resize(slot.index() + 1, None);
         }
         self.entities[slot.index()] = Some(entity);
+        self.by_global.insert(global, entity);
         self.events.push(SlotEvent::Taken(slot, entity));
         Replicated { slot, global }
     }
 }
 
 impl Kinds {
+    /// Forgets which archetype is of which kind; it is learnt again from the sets.
+    pub(super) fn forget_archetypes(&mut self) {
+        self.by_archetype.clear();
+    }
+
     fn learn(&mut self, archetype: ArchetypeId, components: &[WorldComponentId]) -> Kind {
         let bit = |(bit, id)| u64::from(components.contains(id)) << bit;
         let set = self.registered.iter().enumerate().map(bit).sum();
@@ -237,7 +262,11 @@ fn take_slot(mut world: DeferredWorld, context: HookContext) {
 }
 
 fn give_slot_back(mut world: DeferredWorld, context: HookContext) {
-    let slot = world.get::<Replicated>(context.entity).and_then(Replicated::slot);
+    let replicated = world
+        .get::<Replicated>(context.entity)
+        .copied()
+        .unwrap_or_default();
+    let slot = replicated.slot();
     let Some(tick) = world.get_resource::<TickTime>().map(|time| time.tick) else {
         return;
     };
@@ -245,6 +274,7 @@ fn give_slot_back(mut world: DeferredWorld, context: HookContext) {
         return;
     };
     slots.entities[slot.index()] = None;
+    slots.by_global.remove(&replicated.global);
     slots.table.give_back(slot, tick);
     slots.events.push(SlotEvent::GivenBack(slot));
 }

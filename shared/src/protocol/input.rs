@@ -6,8 +6,8 @@
 //! are opaque here and on the net workers' way to the simulation, except for validation through the
 //! [registry](super::registry).
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::PayloadKind;
 use super::bits::{BitError, BitReader, BitWriter};
@@ -33,7 +33,8 @@ pub trait PlayerInput: Serialize + DeserializeOwned + Clone + Default + Send + S
 }
 
 /// One encoded input, at most [`INPUT_BYTES_MAX`] bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
 pub struct InputBytes {
     // Bytes behind the length are 0, so that equality may compare all of them.
     length: u8,
@@ -61,6 +62,20 @@ impl InputBytes {
     }
 }
 
+impl From<InputBytes> for Vec<u8> {
+    fn from(input: InputBytes) -> Self {
+        input.as_slice().to_vec()
+    }
+}
+
+impl TryFrom<Vec<u8>> for InputBytes {
+    type Error = &'static str;
+
+    fn try_from(bytes: Vec<u8>) -> Result<Self, Self::Error> {
+        Self::new(&bytes).ok_or("an input is longer than is allowed")
+    }
+}
+
 /// Which snapshot packets arrived, by their packet numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotAck {
@@ -71,7 +86,7 @@ pub struct SnapshotAck {
 }
 
 /// The moment that a client shows: a tick and 256ths of it, the low 24 bits of both together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewTick(u32);
 
 impl ViewTick {
