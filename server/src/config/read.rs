@@ -238,6 +238,14 @@ fn check(config: &Config, layers: &Layers) -> Result<(), ConfigError> {
     if config.udp_shared && config.udp.port() == 0 && config.workers > 1 {
         return Err(layers.conflict("udp", "", "--udp-shared with several workers needs a fixed port"));
     }
+    if config.record.is_some() && config.content.is_some() {
+        // What a replay reads from that folder may be other content by then.
+        return Err(layers.conflict(
+            "content",
+            "",
+            "a recording does not hold content; leave out --content",
+        ));
+    }
     Ok(())
 }
 

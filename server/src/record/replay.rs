@@ -69,6 +69,7 @@ pub fn app_of(header: &Header) -> App {
         scene: header.scene,
         seed: header.seed,
         threads: 1,
+        content: None,
         stats: Arc::new(ServerStats::new(0, header.tick_rate)),
     });
     app

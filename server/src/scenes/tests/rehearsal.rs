@@ -59,6 +59,7 @@ pub(crate) fn app(scene: Scene, seed: u64, extend: impl FnOnce(&mut App)) -> (Ap
         scene,
         seed,
         threads: 1,
+        content: None,
         stats: Arc::new(ServerStats::new(1, 20)),
     });
     let (near, worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
