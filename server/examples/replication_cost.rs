@@ -152,6 +152,7 @@ impl Crowd {
                 owner: PlayerId(client + 1),
                 team: TeamId::NONE,
                 importance: 1,
+                room: Default::default(),
             };
             let pose = mover.pose();
             crowd.writer.insert(Slot(client), identity, pose, crowd.tick);

@@ -101,8 +101,8 @@ fn seek(
 }
 
 fn listen(mut clinks: MessageReader<FromServer<Clink>>, purse: Query<&Purse, Changed<Purse>>) {
-    clinks.read().for_each(|_| println!("clink!"));
-    purse.iter().for_each(|purse| println!("{} coins", purse.0));
+    clinks.read().for_each(|_| eprintln!("clink!"));
+    purse.iter().for_each(|purse| eprintln!("{} coins", purse.0));
 }
 
 fn main() -> Result {

@@ -8,14 +8,19 @@ pub mod input;
 pub mod local;
 pub mod net;
 pub mod observe;
+pub mod persist;
 pub mod plugins;
 pub mod prelude;
 pub mod process;
+pub mod record;
 pub mod replication;
 pub mod runner;
 pub mod scenes;
 pub mod schedule;
 pub mod simulation;
+#[cfg(feature = "skirmish")]
+pub mod skirmish;
 pub mod space;
+pub mod worlds;
 
 pub use plugins::ServerPlugins;

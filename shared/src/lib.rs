@@ -2,8 +2,11 @@
 
 pub mod limits;
 pub mod netcode;
+pub mod prefetch;
 pub mod prelude;
 pub mod protocol;
 pub mod reliable;
 pub mod scenes;
+#[cfg(feature = "skirmish")]
+pub mod skirmish;
 pub mod tick;

@@ -1,7 +1,6 @@
 //! Every bound that both ends share, one constant each, with what happens when it is reached.
 //!
-//! A bound that only one module needs still lives here, so that the cost of a hostile peer can be
-//! added up on one page.
+//! Bounds of one end alone stand beside what they bound.
 
 // Datagrams.
 

@@ -1,6 +1,16 @@
 //! Inputs on their way from the client's clock to the tick for which they are meant.
 
-use throng_server::input::InputCounters;
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+use throng_server::{
+    input::{ActiveInput, InputBuffer, InputCounters, SeenAt},
+    simulation::Player,
+};
+use throng_shared::{protocol::input::ViewTick, tick::Tick};
 use throng_tests::simulator::{ClientId, Simulator, SimulatorConfig, arena::Steer, link::LinkConditions};
 
 fn playing(config: SimulatorConfig, clients: usize) -> (Simulator, Vec<ClientId>) {
@@ -28,6 +38,7 @@ fn counted(simulator: &mut Simulator, ticks: u32) -> InputCounters {
         repeated: after.repeated - before.repeated,
         neutral: after.neutral - before.neutral,
         messages_refused: after.messages_refused - before.messages_refused,
+        views_limited: after.views_limited - before.views_limited,
     }
 }
 
@@ -140,5 +151,140 @@ fn a_client_that_keeps_up_is_sent_every_tick() {
     simulator.run(300);
     for (&id, before) in ids.iter().zip(before) {
         assert_eq!(simulator.client(id).tally().snapshots - before, 300);
+    }
+}
+
+/// What a client was shown in the ticks for which it gave inputs.
+type Shown = Rc<RefCell<BTreeMap<Tick, SeenAt>>>;
+
+/// Logs what a client is shown, which is what `now` says, whenever it gives an input.
+fn watch(simulator: &mut Simulator, id: ClientId, now: &Rc<Cell<SeenAt>>) -> Shown {
+    let shown = Shown::default();
+    let neutral = simulator.protocol().neutral_input();
+    let (log, now) = (Rc::clone(&shown), Rc::clone(now));
+    simulator.client_mut(id).set_pilot(move |tick| {
+        log.borrow_mut().insert(tick, now.get());
+        neutral
+    });
+    shown
+}
+
+fn applied(simulator: &mut Simulator, id: ClientId) -> (Tick, Option<SeenAt>) {
+    let player = simulator.client(id).player();
+    let world = simulator.server().world();
+    let mut players = world.query::<(&Player, &InputBuffer, &ActiveInput<Steer>)>();
+    let found = players.iter(world).find(|(own, ..)| Some(own.id) == player);
+    let (_, buffer, active) = found.expect("the client plays");
+    assert_eq!(active.seen_at, buffer.seen_at());
+    (buffer.last_applied(), buffer.seen_at())
+}
+
+/// Runs a client that is shown the moment `behind` ticks and `fraction` before each tick, and calls `check` with
+/// every tick in which an input of it was applied, what the simulation kept and what it was shown.
+fn run_watching(
+    config: SimulatorConfig,
+    (behind, fraction): (i32, u8),
+    mut check: impl FnMut(Tick, SeenAt, SeenAt),
+) -> InputCounters {
+    let (mut simulator, ids) = playing(config, 2);
+    let at = |tick: Tick| SeenAt {
+        tick: Tick(tick.0.wrapping_add_signed(-behind)),
+        fraction,
+    };
+    let now = Rc::new(Cell::new(at(simulator.frames().newest().tick)));
+    let shown = watch(&mut simulator, ids[0], &now);
+    let read = |simulator: &mut Simulator| *simulator.server().world().resource::<InputCounters>();
+    let mut before = read(&mut simulator);
+    for round in 0..300 {
+        let tick = simulator.frames().newest().tick.next();
+        now.set(at(tick));
+        let view = ViewTick::new(now.get().tick, fraction);
+        simulator.client_mut(ids[0]).core_mut().set_view(view);
+        simulator.run(1);
+        // Inputs from before the first view was set are still under way.
+        if round == 30 {
+            before = read(&mut simulator);
+        }
+        let (last, kept) = applied(&mut simulator, ids[0]);
+        if let Some(&shown) = shown.borrow().get(&tick)
+            && round >= 30
+            && last == tick
+        {
+            check(tick, kept.expect("the client tells"), shown);
+        }
+    }
+    let after = read(&mut simulator);
+    InputCounters {
+        kept: after.kept - before.kept,
+        views_limited: after.views_limited - before.views_limited,
+        ..InputCounters::default()
+    }
+}
+
+#[test]
+fn what_a_player_saw_is_kept_with_the_input_that_it_gave() {
+    let mut checked = 0;
+    let counters = run_watching(SimulatorConfig::default(), (2, 77), |tick, kept, shown| {
+        assert_eq!(kept, shown, "{tick:?}");
+        checked += 1;
+    });
+    assert!(checked >= 260, "{checked} ticks");
+    assert_eq!(counters.views_limited, 0);
+}
+
+#[test]
+fn what_a_player_saw_survives_loss_and_the_wrap_of_the_ticks() {
+    for seed in 0..4 {
+        let config = SimulatorConfig {
+            seed,
+            start: Tick(u32::MAX - 400),
+            conditions: LinkConditions::lossy(0.2),
+            ..SimulatorConfig::default()
+        };
+        let mut checked = 0;
+        let mut exact = 0;
+        run_watching(config, (2, 3), |tick, kept, shown| {
+            // An input that only a repeat carried is given what was shown with the newest, less its age: exact
+            // unless the clock was just set, and the rewind's end at most.
+            let apart = kept.tick.since(shown.tick);
+            let is_limit = kept.fraction == 0 && tick.since(kept.tick) == 6;
+            assert!(
+                apart.abs() <= 1 || is_limit,
+                "seed {seed}: {tick:?}: {kept:?} {shown:?}"
+            );
+            checked += 1;
+            exact += u32::from(kept == shown);
+        });
+        assert!(
+            checked >= 200 && exact * 10 >= checked * 8,
+            "seed {seed}: {exact} of {checked}"
+        );
+    }
+}
+
+#[test]
+fn nobody_is_judged_by_the_future_or_by_what_is_long_gone() {
+    for behind in [-1, -100, -20_000] {
+        let counters = run_watching(SimulatorConfig::default(), (behind, 200), |tick, kept, _| {
+            // The newest frame when it arrived: the one before the tick, or a few before when it came early.
+            let age = tick.since(kept.tick);
+            assert!((1..=4).contains(&age) && kept.fraction == 0, "{tick:?}: {kept:?}");
+        });
+        assert_eq!(
+            counters.views_limited * 2,
+            counters.kept,
+            "one of two clients lies"
+        );
+    }
+    for behind in [30, 1_000, 20_000] {
+        let counters = run_watching(SimulatorConfig::default(), (behind, 200), |tick, kept, _| {
+            // 250 ms are five ticks before the newest frame.
+            let oldest = SeenAt {
+                tick: tick - 6,
+                fraction: 0,
+            };
+            assert_eq!(kept, oldest, "{tick:?}");
+        });
+        assert_eq!(counters.views_limited * 2, counters.kept);
     }
 }

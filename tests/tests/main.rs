@@ -1,6 +1,8 @@
 //! Throng's behaviour tests, one linked binary: a folder or file per feature.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod balance;
+mod door;
 mod fuzz_corpus;
 mod hostile;
 mod inputs;
@@ -8,6 +10,8 @@ mod interop;
 mod mirror;
 mod players;
 mod process;
+mod routes;
 mod sessions;
+mod siege;
 mod tidy;
 mod workers;

@@ -1,9 +1,14 @@
 //! The server as a process, on real sockets: it starts, serves both kinds of I/O, says what is wrong, and ends
 //! as it is told.
 
-use std::net::{TcpListener, UdpSocket};
+use std::{
+    fs,
+    net::{TcpListener, UdpSocket},
+    path::Path,
+    process::{Command, Output},
+};
 
-use throng_tests::process::{ServerProcess, free_ports};
+use throng_tests::process::{ServerProcess, free_ports, server_binary};
 
 /// The exit code for a configuration that cannot work.
 const REFUSED: i32 = 2;
@@ -90,4 +95,52 @@ fn plain_http_off_loopback_is_refused() {
         output.contains("tls") && output.contains("behind-tls-proxy"),
         "{output}"
     );
+}
+
+fn replay(file: &Path) -> Output {
+    let mut command = Command::new(server_binary().unwrap());
+    command.arg("replay").arg(file).output().unwrap()
+}
+
+#[test]
+fn what_was_played_is_replayed_by_another_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("played.throng");
+    let flags = ["--record", file.to_str().unwrap(), "--entities", "200"];
+    let server = ServerProcess::start(&flags).unwrap();
+    let bots = Command::new(env!("CARGO_BIN_EXE_swarm"))
+        .args([
+            "--server",
+            &server.http().to_string(),
+            "--clients",
+            "20",
+            "--seconds",
+            "2",
+        ])
+        .output()
+        .unwrap();
+    assert!(bots.status.success(), "{bots:?}");
+    let (status, output) = server.stop().unwrap();
+    assert_eq!(status.code(), Some(0), "{output}");
+    assert!(!output.contains("recording ends"), "{output}");
+
+    let whole = replay(&file);
+    let said = String::from_utf8_lossy(&whole.stdout);
+    assert!(whole.status.success(), "{whole:?}");
+    assert!(said.contains("came out as recorded"), "{said}");
+
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    let damaged = replay(&file);
+    let said = String::from_utf8_lossy(&damaged.stderr);
+    assert_eq!(damaged.status.code(), Some(1), "{said}");
+    assert!(said.contains("at byte") && said.contains("damaged"), "{said}");
+}
+
+#[test]
+fn a_file_that_cannot_be_recorded_to_is_named() {
+    let output = refusal_of(&["--record", "/nowhere/at/all"]);
+    assert!(output.contains("--record /nowhere/at/all"), "{output}");
 }

@@ -201,10 +201,10 @@ fn check_file(path: &str, text: &str) -> Vec<String> {
     complaints
 }
 
-/// One test or benchmark that a row of `docs/features.md` names: (row, path, name).
-fn named_tests(features: &str) -> Vec<(String, String, String)> {
+/// One test or benchmark that a row of a document's tables names in its third column: (row, path, name).
+fn named_tests(document: &str) -> Vec<(String, String, String)> {
     let mut found = Vec::new();
-    for line in features
+    for line in document
         .lines()
         .filter(|line| line.starts_with("| ") && !line.starts_with("| row"))
     {
@@ -286,20 +286,24 @@ fn top_level_holds_nothing_else() {
 }
 
 #[test]
-fn features_name_tests_that_exist() {
-    let features = document("docs/features.md");
-    let named = named_tests(&features);
-    assert!(named.len() > 20, "only {} tests are named", named.len());
+fn documents_name_tests_that_exist() {
     let mut complaints = Vec::new();
-    for (row, path, name) in named {
-        let exists = fs::read_to_string(root().join(&path)).is_ok_and(|text| match path.ends_with(".rs") {
-            true => has_test(&text, &name),
-            false => text.contains(&name),
-        });
-        if !exists {
-            complaints.push(format!(
-                "docs/features.md, row {row}: `{path}::{name}` does not exist"
-            ));
+    for (name, at_least) in [("docs/features.md", 60), ("docs/transport.md", 25)] {
+        let named = named_tests(&document(name));
+        assert!(
+            named.len() >= at_least,
+            "{name}: only {} tests are named",
+            named.len()
+        );
+        for (row, path, test) in named {
+            let text = fs::read_to_string(root().join(&path));
+            let exists = text.is_ok_and(|text| match path.ends_with(".rs") {
+                true => has_test(&text, &test),
+                false => text.contains(&test),
+            });
+            if !exists {
+                complaints.push(format!("{name}, row {row}: `{path}::{test}` does not exist"));
+            }
         }
     }
     assert_tidy(&complaints);
@@ -312,6 +316,7 @@ fn documents_link_to_files_that_exist() {
         "README.md",
         "docs/architecture.md",
         "docs/features.md",
+        "docs/skirmish.md",
         "docs/tuning.md",
         "docs/transport.md",
     ] {

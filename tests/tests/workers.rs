@@ -1,142 +1,11 @@
 //! Net workers on real sockets: every way to run them serves the same clients alike.
 
-use std::{
-    collections::BTreeMap,
-    thread,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
 
-use bevy_app::App;
-use throng_client::{
-    connection::{ClientConfig, ClientCore, ClientEvent, EndReason},
-    join::Joiner,
-    mirror::MirrorObserver,
-    socket::ClientSocket,
-};
-use throng_server::observe::StatsReport;
-use throng_shared::{
-    protocol::{hello::Goodbye, input::InputBytes, registry::Protocol, version::ProtocolVersion},
-    scenes::{BenchProtocol, SteerInput},
-};
-use throng_tests::process::ServerProcess;
+use throng_client::connection::{ClientEvent, EndReason};
+use throng_shared::protocol::hello::Goodbye;
 
-/// How long anything here may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Nobody;
-
-impl MirrorObserver for Nobody {}
-
-struct Player {
-    socket: ClientSocket,
-    core: ClientCore,
-    snapshots: u32,
-    ended: Option<EndReason>,
-}
-
-/// A test's way to one server.
-struct Door {
-    server: ServerProcess,
-    joiner: Joiner,
-    protocol: Protocol,
-    origin: Instant,
-}
-
-impl Door {
-    fn open(flags: &[&str]) -> Self {
-        let mut app = App::empty();
-        app.add_plugins(BenchProtocol);
-        let protocol = app.world().resource::<Protocol>().clone();
-        let server = ServerProcess::start(flags).unwrap();
-        let joiner = Joiner::new(&server.http().to_string(), PATIENCE);
-        Self {
-            server,
-            joiner,
-            protocol,
-            origin: now(),
-        }
-    }
-
-    fn version(&self) -> ProtocolVersion {
-        self.protocol.version()
-    }
-
-    /// Begins a session; returns it with the proof by which the client comes back.
-    fn join(&self, name: &str, resume: Option<&str>) -> (Player, String) {
-        let joined = self.joiner.join(name, &self.version(), resume).unwrap();
-        let core = ClientCore::new(
-            self.origin.elapsed(),
-            &joined.token,
-            ClientConfig::new(&self.protocol),
-        );
-        let socket = ClientSocket::connect(core.server_address()).unwrap();
-        (
-            Player {
-                socket,
-                core,
-                snapshots: 0,
-                ended: None,
-            },
-            joined.resume,
-        )
-    }
-
-    fn pump(&self, player: &mut Player) {
-        let now = self.origin.elapsed();
-        let steer = self
-            .protocol
-            .encode_input(&SteerInput {
-                turn: 0.5,
-                thrust: 1.0,
-            })
-            .unwrap();
-        while let Some(datagram) = player.socket.receive().unwrap() {
-            match player.core.receive(now, datagram, &mut Nobody) {
-                Some(ClientEvent::Snapshot(_)) => player.snapshots += 1,
-                Some(ClientEvent::Ended(reason)) => player.ended = Some(reason),
-                Some(event @ (ClientEvent::Undecodable(_) | ClientEvent::Unreadable(_))) => {
-                    panic!("{event:?}")
-                }
-                _ => {}
-            }
-        }
-        let Player {
-            socket, core, ended, ..
-        } = player;
-        let input = |_| -> InputBytes { steer };
-        let event = core.update(now, input, |datagram| socket.send(datagram).unwrap());
-        if let Some(ClientEvent::Ended(reason)) = event {
-            *ended = Some(reason);
-        }
-    }
-
-    fn pump_until(&self, players: &mut [Player], done: impl Fn(&[Player]) -> bool) {
-        let begun = now();
-        while !done(players) {
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "not done after {PATIENCE:?}:\n{}",
-                self.server.output().unwrap()
-            );
-            players.iter_mut().for_each(|player| self.pump(player));
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn stats(&self) -> StatsReport {
-        let url = format!("http://{}/v1/stats", self.server.http());
-        ureq::get(url).call().unwrap().body_mut().read_json().unwrap()
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "real sockets take real time")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-fn total(stats: &StatsReport, name: &str) -> u64 {
-    stats.workers.iter().map(|worker| worker[name]).sum()
-}
+use super::door::{Door, Nobody, Player, total};
 
 /// Twenty players play on a server with these flags until it stops.
 fn play(flags: &[&str], workers: usize) {
@@ -153,6 +22,8 @@ fn play(flags: &[&str], workers: usize) {
     }
     let stats = door.stats();
     assert_eq!((stats.clients, stats.workers.len()), (20, workers), "{flags:?}");
+    assert_eq!(stats.simulation["avatars_routed"], 20, "{flags:?}");
+    assert_eq!(stats.simulation["avatars_unrouted"], 0, "{flags:?}");
     // Every tick's input arrives once, though each packet repeats three.
     let (packets, inputs) = (total(&stats, "input_packets"), total(&stats, "inputs_forwarded"));
     assert!(

@@ -127,7 +127,8 @@ pub(super) fn command() -> Command {
         .about("A world for thousands of players: the Throng game server.")
         .after_help(
             "Every setting is also an environment variable (THRONG_TICK_RATE for --tick-rate) and a key of \
-             the file; a flag wins over a variable, a variable over the file.",
+             the file; a flag wins over a variable, a variable over the file.\n\n`throng-server replay FILE` \
+             runs what --record wrote again, and says whether the same comes of it.",
         )
         .arg(config);
     SETTINGS.iter().fold(command, |command, setting| {

@@ -45,8 +45,12 @@ pub struct Config {
     pub tick_rate: u16,
     /// The world and what is in it.
     pub scene: Scene,
+    /// Folder of the game's content.
+    pub content: Option<PathBuf>,
     /// Seed of everything random in the world.
     pub seed: u64,
+    /// Where to record to.
+    pub record: Option<PathBuf>,
     /// Bytes a second to one client, everything included.
     pub bandwidth: u32,
     /// Entities that a client holds at most.

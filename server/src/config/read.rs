@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
+use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::thread::available_parallelism;
@@ -36,7 +37,14 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
         http_connections: layers.number("http_connections", 1_024)?,
         tick_rate: layers.number("tick_rate", 20)?,
         scene: scene(layers)?,
+        content: layers.text("content", |folder| {
+            Path::new(folder).is_dir().then(|| folder.into())
+        })?,
         seed: layers.number("seed", 1)?,
+        record: layers.text("record", |text| {
+            let is_file = !text.is_empty() && !text.ends_with(['/', '\\']);
+            is_file.then(|| PathBuf::from(text))
+        })?,
         bandwidth: layers.number("bandwidth", BYTES_PER_SECOND_DEFAULT)?,
         known_max: layers.number("known_max", throng_shared::limits::KNOWN_DEFAULT)?,
         far_percent: layers.number("far_percent", 100)?,
@@ -88,6 +96,15 @@ fn scene(layers: &Layers) -> Result<Scene, ConfigError> {
         Some("hotspot") => Scene::Hotspot {
             entities: entities(2_000)?,
         },
+        #[cfg(feature = "skirmish")]
+        Some("skirmish") => {
+            let entities: u32 = entities(7_000)?;
+            let drones = (u64::from(entities) * 2 / 7) as u32;
+            Scene::Skirmish {
+                drones,
+                asteroids: entities - drones,
+            }
+        }
         // A number that is given is checked, and there is nothing to count.
         Some("idle") => entities(0).map(|_| Scene::Idle)?,
         _ => Scene::Crowd {
@@ -220,6 +237,14 @@ fn check(config: &Config, layers: &Layers) -> Result<(), ConfigError> {
     }
     if config.udp_shared && config.udp.port() == 0 && config.workers > 1 {
         return Err(layers.conflict("udp", "", "--udp-shared with several workers needs a fixed port"));
+    }
+    if config.record.is_some() && config.content.is_some() {
+        // What a replay reads from that folder may be other content by then.
+        return Err(layers.conflict(
+            "content",
+            "",
+            "a recording does not hold content; leave out --content",
+        ));
     }
     Ok(())
 }

@@ -70,7 +70,14 @@ pub(super) fn setting(key: &str) -> Option<&'static Setting> {
 }
 
 /// Names of the built-in worlds.
-pub(super) const SCENES: &[&str] = &["crowd", "static", "hotspot", "idle"];
+pub(super) const SCENES: &[&str] = &[
+    "crowd",
+    "static",
+    "hotspot",
+    "idle",
+    #[cfg(feature = "skirmish")]
+    "skirmish",
+];
 
 const ADDRESS: Allowed = Allowed::Text("an IP address and port, such as 127.0.0.1:8080 or [::1]:8080");
 
@@ -195,14 +202,14 @@ pub const SETTINGS: &[Setting] = &[
         "",
         Allowed::Word(SCENES),
         "crowd",
-        "The world: all move; none moves; all within one view; empty",
+        "The world: all move; none moves; all within one view; empty; the game",
     ),
     row(
         WORLD,
         "entities",
         "N",
         Allowed::Number(0..=1_000_000),
-        "1000 (static: 100000, hotspot: 2000, idle: 0)",
+        "1000 (static: 100000, hotspot: 2000, idle: 0, skirmish: 7000)",
         "Entities in the scene",
     ),
     row(
@@ -215,11 +222,27 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row(
         WORLD,
+        "content",
+        "DIR",
+        Allowed::Text("a folder with the files of assets/skirmish"),
+        "built in",
+        "Content of the scene skirmish; reloaded whenever a file changes",
+    ),
+    row(
+        WORLD,
         "seed",
         "N",
         Allowed::Number(0..=u64::MAX),
         "1",
         "Seed of everything random in the world",
+    ),
+    row(
+        WORLD,
+        "record",
+        "FILE",
+        Allowed::Text("a file to write"),
+        "none",
+        "Record what players do and what comes of it, for throng-server replay FILE",
     ),
     row(
         CLIENTS,
@@ -363,6 +386,7 @@ mod tests {
     }
 
     /// The tables of the manual, made from the table above.
+    #[cfg(feature = "skirmish")]
     fn tables() -> String {
         let mut text = String::new();
         for (index, setting) in SETTINGS.iter().enumerate() {
@@ -384,6 +408,7 @@ mod tests {
         text
     }
 
+    #[cfg(feature = "skirmish")]
     #[test]
     fn the_manual_says_the_same() {
         let manual = include_str!("../../../docs/configuration.md");

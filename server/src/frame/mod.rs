@@ -18,5 +18,5 @@ pub use chunk::{AliveBits, ColdCell, ColdChunk, ColdRow, ColdValue, HotChunk, Id
 pub use history::FrameHistory;
 pub use players::{PlayerRow, PlayerTable};
 pub use published::{Checksum, Frame};
-pub use slots::{Kind, SlotTable};
+pub use slots::{Kind, SlotTable, SlotTableImage};
 pub use writer::FrameWriter;

@@ -54,6 +54,12 @@ impl PlayerTable {
         (row.generation == session.generation).then_some(row)
     }
 
+    /// The row of an index, whosever it is; not read by this.
+    #[inline]
+    pub(crate) fn at(&self, worker: u8, index: usize) -> Option<&Option<PlayerRow>> {
+        self.workers.get(usize::from(worker))?.get(index)
+    }
+
     /// Players in the table.
     #[must_use]
     pub fn len(&self) -> usize {

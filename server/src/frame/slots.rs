@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use throng_shared::limits::{CHUNK_SLOTS, HISTORY_TICKS};
 use throng_shared::protocol::ids::Slot;
 use throng_shared::tick::Tick;
@@ -26,7 +27,65 @@ pub struct SlotTable {
     taken: usize,
 }
 
+/// What a checkpoint holds of a [`SlotTable`]; which slots are taken is known from the entities.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotTableImage {
+    /// Kind of every chunk.
+    chunks: Vec<u16>,
+    /// Tick and slot of those that rest, in the order in which they were given back.
+    resting: Vec<(Tick, u32)>,
+}
+
 impl SlotTable {
+    /// The table without its taken slots.
+    #[must_use]
+    pub fn image(&self) -> SlotTableImage {
+        SlotTableImage {
+            chunks: self.kind_of_chunk.iter().map(|kind| kind.0).collect(),
+            resting: self.resting.iter().map(|&(tick, slot)| (tick, slot.0)).collect(),
+        }
+    }
+
+    /// The table of which `image` was made while exactly `taken` were taken. `None` when the two contradict
+    /// each other.
+    #[must_use]
+    pub fn from_image(image: &SlotTableImage, taken: impl IntoIterator<Item = Slot>) -> Option<Self> {
+        let end = image.chunks.len() * CHUNK_SLOTS;
+        if end > Slot::MAX.index() + 1 {
+            return None;
+        }
+        let mut used = vec![false; end];
+        let mut table = Self::default();
+        let resting = image.resting.iter().map(|&(_, slot)| Slot(slot));
+        for (slot, rests) in taken
+            .into_iter()
+            .map(|slot| (slot, false))
+            .chain(resting.map(|slot| (slot, true)))
+        {
+            let place = used.get_mut(slot.index()).filter(|_| slot != Slot::MAX)?;
+            if std::mem::replace(place, true) {
+                return None;
+            }
+            table.taken += usize::from(!rests);
+        }
+        for (chunk, &kind) in image.chunks.iter().enumerate() {
+            let kind = usize::from(kind);
+            if table.free.len() <= kind {
+                table.free.resize_with(kind + 1, BinaryHeap::new);
+            }
+            let slots = chunk * CHUNK_SLOTS..(chunk + 1) * CHUNK_SLOTS;
+            let free = slots.filter(|&slot| !used[slot] && slot < Slot::MAX.index());
+            table.free[kind].extend(free.map(|slot| Reverse(Slot(slot as u32))));
+        }
+        table.kind_of_chunk = image.chunks.iter().map(|&kind| Kind(kind)).collect();
+        table.resting = image
+            .resting
+            .iter()
+            .map(|&(tick, slot)| (tick, Slot(slot)))
+            .collect();
+        Some(table)
+    }
+
     /// Takes the lowest free slot of `kind`, opening a chunk when none is free. `None` when all 2^24 - 1
     /// slots are taken or resting.
     pub fn take(&mut self, kind: Kind) -> Option<Slot> {
@@ -113,7 +172,52 @@ mod tests {
         assert_eq!(taken, (1 << 24) - 1);
     }
 
+    #[test]
+    fn an_image_that_contradicts_its_entities_is_refused() {
+        let mut table = SlotTable::default();
+        let slots: Vec<_> = (0..3).map(|_| table.take(Kind(1)).unwrap()).collect();
+        table.give_back(slots[1], Tick(7));
+        let image = table.image();
+        let accepted = |taken: &[u32]| SlotTable::from_image(&image, taken.iter().map(|&slot| Slot(slot)));
+        assert!(accepted(&[0, 2]).is_some());
+        assert!(accepted(&[0, 1]).is_none(), "rests");
+        assert!(accepted(&[2, 2]).is_none(), "twice");
+        assert!(accepted(&[256]).is_none(), "no such chunk");
+        assert!(accepted(&[u32::MAX]).is_none());
+    }
+
     proptest! {
+        #[test]
+        fn a_restored_table_goes_on_as_the_first(
+            before in prop::collection::vec((0u16..3, 0u8..4), 0..400),
+            after in prop::collection::vec((0u16..3, 0u8..4), 1..400),
+        ) {
+            let (mut table, mut alive) = (SlotTable::default(), Vec::new());
+            let step = |table: &mut SlotTable, alive: &mut Vec<Slot>, tick: usize, (kind, what): (u16, u8)| {
+                let tick = Tick(tick as u32);
+                table.wake_rested(tick);
+                if what == 0 && !alive.is_empty() {
+                    let slot = alive.remove(usize::from(kind) % alive.len());
+                    table.give_back(slot, tick);
+                    slot
+                } else {
+                    alive.push(table.take(Kind(kind)).unwrap());
+                    alive[alive.len() - 1]
+                }
+            };
+            for (tick, &what) in before.iter().enumerate() {
+                step(&mut table, &mut alive, tick, what);
+            }
+            let mut restored = SlotTable::from_image(&table.image(), alive.iter().copied()).unwrap();
+            let mut restored_alive = alive.clone();
+            for (tick, &what) in after.iter().enumerate() {
+                let tick = before.len() + tick;
+                let expected = step(&mut table, &mut alive, tick, what);
+                prop_assert_eq!(step(&mut restored, &mut restored_alive, tick, what), expected);
+                prop_assert_eq!((restored.taken(), restored.end()), (table.taken(), table.end()));
+            }
+        }
+
         #[test]
         fn a_slot_has_one_tenant_and_rests_64_ticks(steps in prop::collection::vec((0u16..3, 0u8..4), 1..400)) {
             let mut table = SlotTable::default();

@@ -56,6 +56,10 @@ pub(super) enum ApiError {
     Internal,
 }
 
+/// Marks an answer as a refusal with this code.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RefusedAs(pub(super) &'static str);
+
 impl ApiError {
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
@@ -96,6 +100,7 @@ impl IntoResponse for ApiError {
             versions: self.versions(),
         };
         let mut response = (status, Json(ErrorBody { error: detail })).into_response();
+        response.extensions_mut().insert(RefusedAs(code));
         if matches!(self, Self::RateLimited | Self::Full | Self::NotRunning(_)) {
             response
                 .headers_mut()

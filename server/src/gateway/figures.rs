@@ -54,7 +54,10 @@ pub(super) struct Health {
 }
 
 pub(super) async fn stats(State(shared): State<Shared>) -> Json<StatsReport> {
-    Json(shared.stats.report(shared.origin.elapsed()))
+    let mut report = shared.stats.report(shared.origin.elapsed());
+    let answers = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
+    report.gateway = answers.figures();
+    Json(report)
 }
 
 pub(super) async fn health(State(shared): State<Shared>) -> (StatusCode, Json<Health>) {

@@ -12,6 +12,7 @@ use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
 use throng_shared::protocol::guest::{GuestRequest, GuestResponse};
 use throng_shared::protocol::version::{ProtocolHash, Release};
 
+use super::answers::TOKENS_ISSUED;
 use super::error::ApiError;
 use super::tokens::IssueError;
 use super::{BODY_BYTES_MAX, Shared};
@@ -67,6 +68,9 @@ pub(super) async fn join(
             }
         })?;
     drop(issuer);
+    let mut answers = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
+    answers.count(TOKENS_ISSUED);
+    drop(answers);
     tracing::debug!(client = issued.client_id, %name, worker = %issued.address, resumed = resumed.is_some(), "token issued");
     Ok(Json(GuestResponse {
         token: issued.token,

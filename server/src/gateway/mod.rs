@@ -8,10 +8,12 @@
 //! | `GET /v1/audit?tick=T` | all entities at one of the last 64 ticks, benchmark scenes only ([`audit`]) |
 //!
 //! Owns the listener and the issuing of tokens. Guarantees that requests, bodies, connections and joins per
-//! address are bounded, that every error is JSON with a code and a sentence, and that nothing here can hold
-//! up a tick: it shares with the simulation atomics, a watched status and a lock-free queue of frames.
+//! address are bounded, that every error is JSON with a code and a sentence and is counted by its code, and
+//! that nothing here can hold up a tick: it shares with the simulation atomics, a watched status and a
+//! lock-free queue of frames.
 //! Refuses to know the world.
 
+mod answers;
 pub mod audit;
 mod error;
 mod figures;
@@ -32,6 +34,7 @@ use throng_shared::protocol::version::ProtocolVersion;
 
 pub use tokens::{IssuerConfig, TokenIssuer};
 
+use self::answers::AnswerCounts;
 use self::audit::AuditFrames;
 use self::figures::Pulse;
 use self::rate::{JoinLimiter, Rates};
@@ -112,6 +115,7 @@ struct SharedParts {
     issuer: Mutex<TokenIssuer>,
     limiter: Mutex<JoinLimiter>,
     pulse: Mutex<Pulse>,
+    answers: Mutex<AnswerCounts>,
     audit: Option<Mutex<AuditFrames>>,
     stats: Arc<ServerStats>,
     status: StatusReceiver,
@@ -155,6 +159,7 @@ impl Gateway {
             issuer: Mutex::new(parts.issuer),
             limiter: Mutex::new(JoinLimiter::new(rates)),
             pulse: Mutex::new(Pulse::new(parts.origin.elapsed())),
+            answers: Mutex::default(),
             audit: parts.audit.map(Mutex::new),
             stats: parts.stats,
             status: parts.status,

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::error::ApiError;
+use super::error::{ApiError, RefusedAs};
 use super::{BODY_BYTES_MAX, GatewayError, Shared, figures, guest};
 use crate::observe::ServerStatus;
 
@@ -105,6 +105,7 @@ fn router(shared: Shared) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(bounded))
+        .layer(middleware::from_fn_with_state(shared.clone(), counted))
         .with_state(shared)
 }
 
@@ -125,6 +126,16 @@ async fn bounded(request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_) => ApiError::TimedOut(REQUEST_TIMEOUT_S).into_response(),
     }
+}
+
+/// Counts refusals by their code, wherever they came from.
+async fn counted(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if let Some(&RefusedAs(code)) = response.extensions().get() {
+        let mut answers = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.count(code);
+    }
+    response
 }
 
 async fn stop_when_stopped(shared: Shared, handle: Handle<SocketAddr>) {

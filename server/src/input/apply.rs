@@ -6,6 +6,7 @@ use throng_shared::protocol::registry::Protocol;
 
 use super::InputCounters;
 use super::buffer::{InputBuffer, Taken};
+use super::view::SeenAt;
 use crate::runner::TickTime;
 
 /// What a player does in this tick. On the player's entity; set anew in every `Input` phase.
@@ -13,6 +14,8 @@ use crate::runner::TickTime;
 pub struct ActiveInput<I: PlayerInput> {
     /// The input; its default while the player sends none.
     pub input: I,
+    /// What the player saw when giving it, for lag compensation: see [`InputBuffer::seen_at`].
+    pub seen_at: Option<SeenAt>,
     /// The bytes from which `input` was decoded, so that an unchanged input is not decoded again.
     decoded: Option<InputBytes>,
 }
@@ -41,11 +44,10 @@ pub(super) fn apply_inputs<I: PlayerInput>(
         if bytes != active.decoded {
             // The worker let only valid inputs pass; were one not valid after all, it would be neutral.
             let input = bytes.and_then(|bytes| protocol.decode_input(bytes.as_slice()).ok());
-            *active = ActiveInput {
-                input: input.unwrap_or_default(),
-                decoded: bytes,
-            };
+            active.input = input.unwrap_or_default();
+            active.decoded = bytes;
         }
+        active.seen_at = buffer.seen_at();
     }
     counters.add(&tally);
 }

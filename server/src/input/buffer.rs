@@ -3,8 +3,11 @@
 //! A ring of fixed size: a client that sends much gains nothing but its own inputs' counters.
 
 use bevy_ecs::prelude::Component;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::tick::Tick;
+
+use super::view::SeenAt;
 
 /// Inputs are kept for this many ticks ahead. A client needs a few; one further ahead is dropped.
 pub const AHEAD_TICKS_MAX: u32 = 32;
@@ -12,15 +15,23 @@ pub const AHEAD_TICKS_MAX: u32 = 32;
 pub const REPEAT_TICKS_MAX: u8 = 5;
 
 /// Inputs of one player that wait for their ticks, and how the player's clock is doing.
-#[derive(Component, Clone, Debug)]
+#[derive(Component, Clone, Debug, Serialize, Deserialize)]
 pub struct InputBuffer {
-    ring: [Option<(Tick, InputBytes)>; AHEAD_TICKS_MAX as usize],
+    ring: [Option<Waiting>; AHEAD_TICKS_MAX as usize],
     last: InputBytes,
+    seen_at: Option<SeenAt>,
     repeats: u8,
     started: bool,
     last_applied: Tick,
     newest: Option<Tick>,
     margin_16: i16,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Waiting {
+    tick: Tick,
+    input: InputBytes,
+    seen_at: Option<SeenAt>,
 }
 
 /// What became of an input.
@@ -52,6 +63,7 @@ impl Default for InputBuffer {
         Self {
             ring: [None; AHEAD_TICKS_MAX as usize],
             last: InputBytes::default(),
+            seen_at: None,
             repeats: 0,
             started: false,
             last_applied: Tick(0),
@@ -62,9 +74,16 @@ impl Default for InputBuffer {
 }
 
 impl InputBuffer {
-    /// Offers an input for `tick` while `current` is the tick that is about to run. `margin_16` says how
-    /// long before its tick it arrived, in 1/16 tick.
-    pub fn offer(&mut self, tick: Tick, input: InputBytes, current: Tick, margin_16: i16) -> Offer {
+    /// Offers an input for `tick` while `current` is the tick that is about to run. `seen_at` is what its
+    /// player saw, judged; `margin_16` says how long before its tick it arrived, in 1/16 tick.
+    pub fn offer(
+        &mut self,
+        tick: Tick,
+        input: InputBytes,
+        seen_at: Option<SeenAt>,
+        current: Tick,
+        margin_16: i16,
+    ) -> Offer {
         let ahead = tick.since(current);
         if ahead >= AHEAD_TICKS_MAX as i32 {
             self.margin_16 = margin_16;
@@ -80,27 +99,30 @@ impl InputBuffer {
             return Offer::Late;
         }
         let place = &mut self.ring[tick.0 as usize % AHEAD_TICKS_MAX as usize];
-        if place.is_some_and(|(kept, _)| kept == tick) {
+        if place.is_some_and(|kept| kept.tick == tick) {
             return Offer::Duplicate;
         }
-        *place = Some((tick, input));
+        *place = Some(Waiting { tick, input, seen_at });
         Offer::Kept
     }
 
     /// Takes the input of `tick`, which begins now.
     pub fn take(&mut self, tick: Tick) -> Taken {
         let place = &mut self.ring[tick.0 as usize % AHEAD_TICKS_MAX as usize];
-        if let Some((_, input)) = place.take_if(|(kept, _)| *kept == tick) {
-            self.last = input;
+        if let Some(Waiting { input, seen_at, .. }) = place.take_if(|kept| kept.tick == tick) {
+            (self.last, self.seen_at) = (input, seen_at);
             self.repeats = 0;
             self.started = true;
             self.last_applied = tick;
             return Taken::Fresh(input);
         }
         if !self.started || self.repeats == REPEAT_TICKS_MAX {
+            self.seen_at = None;
             return Taken::Neutral;
         }
         self.repeats += 1;
+        // Its player has gone on watching, as far behind as before.
+        self.seen_at = self.seen_at.map(SeenAt::next);
         Taken::Repeated(self.last)
     }
 
@@ -108,6 +130,15 @@ impl InputBuffer {
     #[must_use]
     pub fn last_applied(&self) -> Tick {
         self.last_applied
+    }
+
+    /// The moment that the player saw when it gave the input of this tick: what lag compensation goes back to
+    /// before it decides whether a shot has hit. Never in the future of the frames, never further back than
+    /// [`REWIND_MAX`](super::REWIND_MAX), whatever the client says; goes on with an input that is repeated.
+    /// `None` without an input, and for a client that does not tell.
+    #[must_use]
+    pub fn seen_at(&self) -> Option<SeenAt> {
+        self.seen_at
     }
 
     /// How long before its tick the newest input arrived, in 1/16 tick; negative when it was late.
@@ -137,14 +168,14 @@ mod tests {
     fn a_missing_input_repeats_five_ticks_and_then_is_neutral() {
         let mut buffer = InputBuffer::default();
         assert_eq!(buffer.take(Tick(9)), Taken::Neutral);
-        assert_eq!(buffer.offer(Tick(10), input(1), Tick(10), 3), Offer::Kept);
+        assert_eq!(buffer.offer(Tick(10), input(1), None, Tick(10), 3), Offer::Kept);
         assert_eq!(buffer.take(Tick(10)), Taken::Fresh(input(1)));
         for tick in 11..16 {
             assert_eq!(buffer.take(Tick(tick)), Taken::Repeated(input(1)), "{tick}");
         }
         assert_eq!(buffer.take(Tick(16)), Taken::Neutral);
         assert_eq!(buffer.last_applied(), Tick(10));
-        assert_eq!(buffer.offer(Tick(17), input(2), Tick(17), 3), Offer::Kept);
+        assert_eq!(buffer.offer(Tick(17), input(2), None, Tick(17), 3), Offer::Kept);
         assert_eq!(buffer.take(Tick(17)), Taken::Fresh(input(2)));
         assert_eq!(buffer.take(Tick(18)), Taken::Repeated(input(2)));
     }
@@ -153,14 +184,17 @@ mod tests {
     fn past_future_and_repeated_inputs_are_told_apart() {
         let mut buffer = InputBuffer::default();
         let now = Tick(u32::MAX - 3);
-        assert_eq!(buffer.offer(now, input(1), now, 8), Offer::Kept);
-        assert_eq!(buffer.offer(now, input(2), now, 8), Offer::Duplicate);
-        assert_eq!(buffer.offer(now - 1, input(1), now, -20), Offer::Late);
+        assert_eq!(buffer.offer(now, input(1), None, now, 8), Offer::Kept);
+        assert_eq!(buffer.offer(now, input(2), None, now, 8), Offer::Duplicate);
+        assert_eq!(buffer.offer(now - 1, input(1), None, now, -20), Offer::Late);
         assert_eq!(buffer.margin_16(), 8, "an older one says nothing about the clock");
-        assert_eq!(buffer.offer(now + 31, input(3), now, 40), Offer::Kept);
-        assert_eq!(buffer.offer(now + 32, input(4), now, i16::MAX), Offer::Early);
+        assert_eq!(buffer.offer(now + 31, input(3), None, now, 40), Offer::Kept);
         assert_eq!(
-            buffer.offer(now - 0x7000_0000, input(4), now, i16::MIN),
+            buffer.offer(now + 32, input(4), None, now, i16::MAX),
+            Offer::Early
+        );
+        assert_eq!(
+            buffer.offer(now - 0x7000_0000, input(4), None, now, i16::MIN),
             Offer::Late
         );
         assert_eq!(buffer.take(now), Taken::Fresh(input(1)));
@@ -168,6 +202,41 @@ mod tests {
             assert!(!matches!(buffer.take(now + ahead), Taken::Fresh(_)));
         }
         assert_eq!(buffer.take(now + 31), Taken::Fresh(input(3)));
+    }
+
+    #[test]
+    fn what_the_player_saw_belongs_to_its_input_and_goes_on_while_it_is_repeated() {
+        let seen = |tick| {
+            Some(SeenAt {
+                tick: Tick(tick),
+                fraction: 9,
+            })
+        };
+        let mut buffer = InputBuffer::default();
+        for (tick, saw) in [(10, seen(7)), (11, None), (12, seen(9))] {
+            buffer.offer(Tick(tick), input(1), saw, Tick(10), 0);
+        }
+        assert_eq!(
+            buffer.offer(Tick(10), input(2), seen(8), Tick(10), 0),
+            Offer::Duplicate
+        );
+        let after = (10..20).map(|tick| {
+            buffer.take(Tick(tick));
+            buffer.seen_at()
+        });
+        let expected = [
+            seen(7),
+            None,
+            seen(9),
+            seen(10),
+            seen(11),
+            seen(12),
+            seen(13),
+            seen(14),
+            None,
+            None,
+        ];
+        assert_eq!(after.collect::<Vec<_>>(), expected);
     }
 
     proptest! {
@@ -190,7 +259,7 @@ mod tests {
                         _ if expected.contains_key(&tick) => Offer::Duplicate,
                         _ => Offer::Kept,
                     };
-                    prop_assert_eq!(buffer.offer(tick, input(value), now, 0), wanted);
+                    prop_assert_eq!(buffer.offer(tick, input(value), None, now, 0), wanted);
                     if wanted == Offer::Kept {
                         expected.insert(tick, value);
                     }

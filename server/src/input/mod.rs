@@ -8,6 +8,7 @@
 mod apply;
 mod buffer;
 mod receive;
+mod view;
 
 use std::marker::PhantomData;
 
@@ -23,6 +24,8 @@ pub use buffer::{AHEAD_TICKS_MAX, InputBuffer, Offer, REPEAT_TICKS_MAX, Taken};
 #[cfg(feature = "local")]
 pub(crate) use receive::deliver_message;
 pub(crate) use receive::drain_links;
+pub use receive::{InputTap, Playback};
+pub use view::{REWIND_MAX, SeenAt};
 
 /// What happened to inputs since the start.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct InputCounters {
     pub neutral: u64,
     /// Messages that are of no registered type, or of one that players do not send.
     pub messages_refused: u64,
+    /// Kept inputs whose player claimed to have seen the future, or something older than [`REWIND_MAX`].
+    pub views_limited: u64,
 }
 
 /// Takes what the workers queued.

@@ -10,18 +10,37 @@ use throng_shared::tick::Tick;
 
 use super::InputCounters;
 use super::buffer::{InputBuffer, Offer};
+use super::view::SeenAt;
 use crate::net::link::{ToSimulation, WorkerLinks};
 use crate::runner::TickTime;
 use crate::simulation::{MessageReceived, Players, Slots, join, leave};
+
+/// What this tick was told, kept for a recorder; without the resource nothing is kept. Its bound is that of the
+/// links' queues, as it is emptied in every tick.
+#[derive(Resource, Debug, Default)]
+pub struct InputTap(pub Vec<ToSimulation>);
+
+/// What the next tick is told instead of what waits in the links: a replay's, or a test's.
+#[derive(Resource, Debug, Default)]
+pub struct Playback(pub Vec<ToSimulation>);
 
 /// Takes everything that was waiting when the tick began. What arrives meanwhile waits for the next tick.
 pub(crate) fn drain_links(world: &mut World) {
     let time = *world.resource::<TickTime>();
     let mut counters = InputCounters::default();
-    world.resource_scope(|world, mut links: Mut<WorkerLinks>| {
-        world.resource_scope(|world, protocol: Mut<Protocol>| {
+    world.resource_scope(|world, protocol: Mut<Protocol>| {
+        if let Some(mut playback) = world.get_resource_mut::<Playback>() {
+            for value in std::mem::take(&mut playback.0) {
+                take(world, &protocol, &time, &mut counters, value);
+            }
+            return;
+        }
+        world.resource_scope(|world, mut links: Mut<WorkerLinks>| {
             for link in links.links() {
                 for value in link.drain() {
+                    if let Some(mut tap) = world.get_resource_mut::<InputTap>() {
+                        tap.0.push(value.clone());
+                    }
                     take(world, &protocol, &time, &mut counters, value);
                 }
             }
@@ -53,17 +72,23 @@ fn take(
         ToSimulation::Input {
             key,
             tick,
+            view,
             arrived_at,
             bytes,
-            ..
         } => {
             let player = world.resource::<Players>().get(key);
             let Some(mut buffer) = player.and_then(|player| world.get_mut::<InputBuffer>(player)) else {
                 counters.stray += 1;
                 return;
             };
-            let counter = match buffer.offer(tick, bytes, time.tick, margin_16(time, tick, arrived_at)) {
-                Offer::Kept => &mut counters.kept,
+            let judged = view.map(|view| SeenAt::judge(view, tick, time));
+            let (seen_at, is_limited) = judged.unzip();
+            let margin = margin_16(time, tick, arrived_at);
+            let counter = match buffer.offer(tick, bytes, seen_at, time.tick, margin) {
+                Offer::Kept => {
+                    counters.views_limited += u64::from(is_limited == Some(true));
+                    &mut counters.kept
+                }
                 Offer::Late => &mut counters.late,
                 Offer::Early => &mut counters.early,
                 Offer::Duplicate => &mut counters.duplicate,
@@ -130,6 +155,7 @@ impl InputCounters {
         self.repeated += other.repeated;
         self.neutral += other.neutral;
         self.messages_refused += other.messages_refused;
+        self.views_limited += other.views_limited;
     }
 }
 

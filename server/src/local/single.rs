@@ -133,7 +133,7 @@ fn take_input(
     time: Res<TickTime>,
 ) {
     if let Some(mut buffer) = players.get(ALONE).and_then(|player| buffers.get_mut(player).ok()) {
-        buffer.offer(time.tick, next.0, time.tick, 0);
+        buffer.offer(time.tick, next.0, None, time.tick, 0);
     }
 }
 

@@ -97,7 +97,8 @@ impl Directory {
         let _ = cell.compare_exchange(route, EMPTY, Ordering::AcqRel, Ordering::Relaxed);
     }
 
-    /// Enters an entity. An id is entered at most once in its life; only one thread enters a given id.
+    /// Enters an entity. An id that is entered is removed before it is entered again; only the simulation
+    /// that owns the entity does either.
     ///
     /// # Errors
     /// [`DirectoryFull`] when both of its buckets are full.

@@ -95,7 +95,7 @@ pub enum ToSimulation {
         key: SessionKey,
         /// The tick for which the client means it; not yet checked against any window.
         tick: Tick,
-        /// The moment that the player was looking at, in the client's words.
+        /// The moment that the player was looking at when giving this input, in the client's words.
         view: Option<ViewTick>,
         /// When its datagram was received, since the process's origin.
         arrived_at: Duration,

@@ -96,6 +96,8 @@ counts! {
         entities_deferred,
         /// Updates without a baseline.
         absolutes,
+        /// Components that were not sent, because they are too large or cannot be encoded.
+        components_refused,
         /// Encodings found in the cache.
         cache_hits,
         /// Encodings made.
@@ -162,6 +164,7 @@ impl WorkerStats {
         self.core.entities_sent.set(counters.updates + counters.enters);
         self.core.entities_deferred.set(counters.deferred);
         self.core.absolutes.set(counters.absolutes);
+        self.core.components_refused.set(counters.components_refused);
         self.core.cache_hits.set(counters.cache_hits);
         self.core.cache_misses.set(counters.cache_misses);
         self.core.entries_examined.set(counters.examined);

@@ -212,6 +212,8 @@ impl ServerStats {
                 .simulation
                 .get()
                 .map_or_else(BTreeMap::new, |source| named(source.figures())),
+            // Filled in by the gateway, which alone knows.
+            gateway: BTreeMap::new(),
             workers: workers.iter().map(|worker| named(worker.figures())).collect(),
             cpu_us: process::process_cpu()
                 .map_or(0, |cpu| u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX)),
@@ -261,6 +263,9 @@ pub struct StatsReport {
     pub input_queue: HistogramSnapshot,
     /// The simulation's counters and gauges by name.
     pub simulation: BTreeMap<String, u64>,
+    /// Answers of the HTTP API: `tokens_issued`, and requests that were refused, by the code of the refusal.
+    #[serde(default)]
+    pub gateway: BTreeMap<String, u64>,
     /// Each worker's counters and gauges by name.
     pub workers: Vec<BTreeMap<String, u64>>,
     /// CPU time of the whole process, user and system, microseconds; 0 where the system does not tell.

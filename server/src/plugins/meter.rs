@@ -11,7 +11,7 @@ use crate::input::InputCounters;
 use crate::observe::{Phase, ServerStats, SimulationReport};
 use crate::runner::{RunnerCounters, TickTime};
 use crate::schedule::TickTimings;
-use crate::simulation::{Areas, Frames, Players, Slots, Space};
+use crate::simulation::{Areas, Frames, Players, Routing, Slots, Space};
 
 /// Reports every tick to these figures, and every frame to the audit if there is one.
 pub struct MeterPlugin(pub Arc<ServerStats>);
@@ -62,7 +62,9 @@ fn report_world(
     areas: Res<Areas>,
     slots: Res<Slots>,
     players: Res<Players>,
+    routing: Res<Routing>,
 ) {
+    let routes = routing.counters();
     let cells = space.0.hash().counters();
     meter.figures.store([
         slots.len() as u64,
@@ -81,6 +83,9 @@ fn report_world(
         inputs.stray,
         inputs.repeated,
         inputs.neutral,
+        inputs.views_limited,
+        routes.entered - routes.removed,
+        routes.refused,
     ]);
 }
 
@@ -91,7 +96,7 @@ fn offer_frame(sink: Option<ResMut<AuditSink>>, frames: Res<Frames>) {
 }
 
 /// Names of the figures, in the order in which [`report_world`] stores them.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 19] = [
     "entities",
     "entities_refused",
     "players",
@@ -108,6 +113,9 @@ const NAMES: [&str; 16] = [
     "inputs_stray",
     "inputs_repeated",
     "inputs_neutral",
+    "views_limited",
+    "avatars_routed",
+    "avatars_unrouted",
 ];
 
 /// The world's counters and gauges as of the newest tick, readable from any thread.

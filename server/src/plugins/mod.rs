@@ -6,9 +6,10 @@
 mod meter;
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use bevy_app::{PluginGroup, PluginGroupBuilder};
+use bevy_app::{App, Plugin, PluginGroup, PluginGroupBuilder};
 use throng_shared::protocol::ids::SourceId;
 use throng_shared::tick::Tick;
 
@@ -31,6 +32,8 @@ pub struct ServerPlugins {
     pub shutdown: Shutdown,
     /// The world.
     pub scene: Scene,
+    /// Where the game's content is read from and watched; none is what the binary carries.
+    pub content: Option<PathBuf>,
     /// Seed of everything random in it.
     pub seed: u64,
     /// Threads for parallel systems; up to 1 means none besides the simulation's own.
@@ -46,6 +49,7 @@ impl PluginGroup for ServerPlugins {
             clock,
             shutdown,
             scene,
+            content,
             seed,
             threads,
             stats,
@@ -64,7 +68,36 @@ impl PluginGroup for ServerPlugins {
                 threads,
                 start: Tick(0),
             })
-            .add(ScenePlugin(scene))
+            .add(GamePlugin { scene, content })
             .add(MeterPlugin(stats))
+    }
+}
+
+/// The scene that is configured, as a plugin. A game of your own takes its place.
+pub struct GamePlugin {
+    /// Which scene.
+    pub scene: Scene,
+    /// Where its content is read from and watched; none is what the binary carries.
+    pub content: Option<PathBuf>,
+}
+
+impl Plugin for GamePlugin {
+    fn build(&self, app: &mut App) {
+        match self.scene {
+            #[cfg(feature = "skirmish")]
+            Scene::Skirmish { drones, asteroids } => {
+                app.add_plugins(crate::skirmish::SkirmishPlugin {
+                    drones,
+                    asteroids,
+                    content: self.content.clone(),
+                });
+            }
+            scene => {
+                if let Some(folder) = &self.content {
+                    tracing::warn!(?folder, "this scene has no content");
+                }
+                app.add_plugins(ScenePlugin(scene));
+            }
+        }
     }
 }

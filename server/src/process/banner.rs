@@ -75,6 +75,11 @@ impl Display for World<'_> {
             Scene::Static { .. } => write!(out, "static: {entities} resting entities"),
             Scene::Hotspot { .. } => write!(out, "hotspot: {entities} moving entities, all in one view"),
             Scene::Idle => write!(out, "idle: no entities"),
+            #[cfg(feature = "skirmish")]
+            Scene::Skirmish { drones, asteroids } => {
+                let (drones, asteroids) = (Thousands(u64::from(*drones)), Thousands(u64::from(*asteroids)));
+                write!(out, "skirmish: {drones} drones, {asteroids} asteroids")
+            }
         }?;
         write!(out, "; {tick_rate} Hz, seed {seed}")
     }

@@ -12,12 +12,15 @@
 //! more, the last tick ends, the workers tell their clients, HTTP ends. Refuses to know what any part does.
 
 mod banner;
+mod replay;
 mod signals;
 mod summary;
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -28,6 +31,7 @@ use throng_shared::protocol::version::ProtocolVersion;
 
 use self::summary::SummaryLog;
 pub use banner::Banner;
+pub use replay::replay_file;
 
 use crate::config::Config;
 use crate::gateway::audit::audit;
@@ -36,10 +40,10 @@ use crate::net::assign::{Assigner, WorkerLoad};
 use crate::net::link::LinkConfig;
 use crate::net::{Transport, TransportConfig, TransportError};
 use crate::observe::{ServerStats, ServerStatus, StatusSender, advance_status, status_channel};
-use crate::plugins::ServerPlugins;
+use crate::plugins::{GamePlugin, ServerPlugins};
+use crate::record::{Header, RecordPlugin};
 use crate::replication::ReplicationConfig;
 use crate::runner::{Clock, Shutdown};
-use crate::scenes::ScenePlugin;
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +58,14 @@ pub enum ServerError {
     /// No random bytes for keys.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+    /// The file to record to.
+    #[error("--record {path}: {error}")]
+    Recording {
+        /// The file.
+        path: String,
+        /// Why it cannot be written.
+        error: io::Error,
+    },
     /// The system gives no thread, or lets us watch no signals.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
@@ -65,7 +77,7 @@ impl ServerError {
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Self::Gateway(_) | Self::Transport(TransportError::Socket(_))
+            Self::Gateway(_) | Self::Transport(TransportError::Socket(_)) | Self::Recording { .. }
         )
     }
 }
@@ -88,7 +100,8 @@ impl Server {
     /// # Errors
     /// See [`ServerError`]; whatever was started has ended then.
     pub fn start(config: &Config) -> Result<Self, ServerError> {
-        Self::start_with(config, ScenePlugin(config.scene))
+        let (scene, content) = (config.scene, config.content.clone());
+        Self::start_with(config, GamePlugin { scene, content })
     }
 
     /// Likewise with a game of your own in the place of the configured scene: its plugins are added after the
@@ -121,11 +134,12 @@ impl Server {
             clock: Clock::since(origin),
             shutdown: shutdown.clone(),
             scene: config.scene,
+            content: config.content.clone(),
             seed: config.seed,
             threads: config.simulation_threads,
             stats: Arc::clone(&stats),
         };
-        app.add_plugins(simulation.build().disable::<ScenePlugin>())
+        app.add_plugins(simulation.build().disable::<GamePlugin>())
             .add_plugins(game)
             .add_plugins(transport.into_plugin(
                 private_key,
@@ -135,9 +149,14 @@ impl Server {
                 entropy,
             ));
         let protocol = app.world().resource::<Protocol>().version();
-        // Every scene that can be configured is a benchmark.
+        if let Some(path) = &config.record {
+            app.add_plugins(recording(path, config, protocol)?);
+        }
         let (sink, frames) = audit();
-        app.insert_resource(sink);
+        let frames = config.scene.is_benchmark().then_some(frames);
+        if frames.is_some() {
+            app.insert_resource(sink);
+        }
         let parts = GatewayParts {
             issuer,
             stats: Arc::clone(&stats),
@@ -145,7 +164,7 @@ impl Server {
             origin,
             unix_origin,
             protocol,
-            audit: Some(frames),
+            audit: frames,
         };
         let gateway = Gateway::start(&gateway_config(config), parts)?;
         Ok(Self {
@@ -235,6 +254,22 @@ fn origin() -> (Instant, Duration) {
         Instant::now(),
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
     )
+}
+
+/// Opens the file, so that one which cannot be written is known before the first tick.
+fn recording(path: &Path, config: &Config, protocol: ProtocolVersion) -> Result<RecordPlugin, ServerError> {
+    let file = File::create(path).map_err(|error| ServerError::Recording {
+        path: path.display().to_string(),
+        error,
+    })?;
+    let header = Header {
+        release: protocol.release.to_string(),
+        protocol: protocol.hash,
+        scene: config.scene,
+        seed: config.seed,
+        tick_rate: config.tick_rate,
+    };
+    Ok(RecordPlugin::new(file, header))
 }
 
 /// Sessions that a worker is given tokens for.

@@ -53,6 +53,12 @@ impl Change {
         self.rest >> 8 & 255
     }
 
+    /// Whether it is a difference and nothing else.
+    #[inline(always)]
+    pub(super) fn is_plain(self) -> bool {
+        self.rest as u8 > 0 && !self.has_components()
+    }
+
     #[inline(always)]
     pub(super) fn has_components(self) -> bool {
         self.rest & HAS_COMPONENTS != 0
@@ -61,31 +67,46 @@ impl Change {
 
 /// A change and the tick for which it was encoded.
 #[derive(Clone, Copy, Debug, Default)]
-struct Entry {
+pub(super) struct Entry {
     bits: u64,
     /// The change's, and [`IS_FILLED`].
     rest: u32,
     tick: Tick,
 }
 
+impl Entry {
+    /// Its change, if it is one of `tick`.
+    #[inline(always)]
+    pub(super) fn change(&self, tick: Tick) -> Option<Change> {
+        (self.tick == tick && self.rest & IS_FILLED != 0).then_some(Change {
+            bits: self.bits,
+            rest: self.rest,
+        })
+    }
+}
+
 /// The differences of one simulation's newest frame.
 #[derive(Debug, Default)]
 pub(super) struct EncodeCache {
     ages: [Vec<Entry>; CACHED_AGE_MAX as usize],
+    /// Updates that were found in here, and changes that had to be encoded.
     pub(super) hits: u64,
     pub(super) misses: u64,
 }
 
 impl EncodeCache {
-    /// The change of `slot` from `age` ticks before `tick` until `tick`, if it was encoded before. None for
-    /// ages that are not cached.
+    /// The changes within the last `age` ticks, by slot. Empty for ages that are not cached.
+    #[inline(always)]
+    pub(super) fn entries(&self, age: u32) -> &[Entry] {
+        self.ages
+            .get(age.wrapping_sub(1) as usize)
+            .map_or(&[], |entries| entries)
+    }
+
+    /// The change of `slot` from `age` ticks before `tick` until `tick`, if it was encoded before.
     #[inline(always)]
     pub(super) fn find(&self, tick: Tick, age: u32, slot: Slot) -> Option<Change> {
-        let entry = self.ages.get(age.wrapping_sub(1) as usize)?.get(slot.index())?;
-        (entry.tick == tick && entry.rest & IS_FILLED != 0).then_some(Change {
-            bits: entry.bits,
-            rest: entry.rest,
-        })
+        self.entries(age).get(slot.index())?.change(tick)
     }
 
     /// Keeps a change for the clients that come later, if its age is one that is cached.

@@ -109,10 +109,17 @@ impl ClientReplication {
         self.budget.count_lost(fates.lost);
     }
 
+    /// A hint that the client will be written to, or acknowledge, soon.
+    #[inline]
+    pub fn foresee(&self) {
+        self.known.foresee();
+        self.sent.foresee();
+    }
+
     /// Entities that the client is to know at present.
     #[must_use]
     pub fn known_count(&self) -> usize {
-        self.known.live.len()
+        self.known.live_len()
     }
 
     /// Whether the client acknowledged a packet.
@@ -187,12 +194,9 @@ impl ClientReplication {
         if is_same && (elapsed as usize) < HISTORY_TICKS {
             return;
         }
-        for at in 0..self.known.live.words().len() {
-            let word = self.known.live.word(at);
-            each_id(at, word, |id| {
-                let key = self.known.entries[id].key;
-                self.known.enter_as(id, key, tick);
-            });
+        for at in 0..self.known.groups().len() {
+            let live = self.known.groups()[at].live;
+            each_id(at, live, |id| self.known.enter_as(id, self.known.key(id), tick));
         }
     }
 
@@ -259,7 +263,7 @@ impl ClientReplication {
         let player = acting.or(sights.first()).map(|sight| sight.player);
         let last_input = player.map_or(self.last_input, |player| player.last_input);
         let is_due = !scratch.queue.is_empty()
-            || self.known.leaving.len() > 0
+            || self.known.leaving_len() > 0
             || last_input != self.last_input
             || self.is_silent_for_long(tick, tick_rate);
         let room = self.budget.bytes(tick_rate);
@@ -271,7 +275,7 @@ impl ClientReplication {
             };
         }
         let deferred = self.fit(scratch, sights, own, room);
-        let says_nothing = scratch.queue.is_empty() && self.known.leaving.len() == 0;
+        let says_nothing = scratch.queue.is_empty() && self.known.leaving_len() == 0;
         if deferred > 0 && says_nothing && !self.is_silent_for_long(tick, tick_rate) {
             // A packet without content would eat what has to be saved up for the next item, for ever.
             return Written {
@@ -314,8 +318,8 @@ impl ClientReplication {
         room: usize,
     ) -> u64 {
         let queue = &mut scratch.queue;
-        let leaves = self.known.leaving.len() * (1 + self.id_bits as usize);
-        let ids = self.known.entries.len();
+        let leaves = self.known.leaving_len() * (1 + self.id_bits as usize);
+        let ids = self.known.id_end();
         let sections = queue.plans.len() * SECTION_BITS_MAX + ids / 8 + self.id_bits as usize;
         let head = NETCODE_OVERHEAD_BYTES_MAX * 8 + PACKET_BITS_MAX;
         let bits = leaves + queue.plans.iter().map(|plan| plan.bits).sum::<usize>();
@@ -342,7 +346,7 @@ impl ClientReplication {
     }
 
     fn is_silent_for_long(&self, tick: Tick, tick_rate: u16) -> bool {
-        let ticks = match (self.sent.is_heard(), self.known.live.len()) {
+        let ticks = match (self.sent.is_heard(), self.known.live_len()) {
             (false, _) => UNHEARD_TICKS,
             (true, 0) => u32::from(tick_rate) * IDLE_SECONDS,
             (true, _) => u32::from(tick_rate),

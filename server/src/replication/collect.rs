@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use throng_shared::limits::{BASELINE_AGE_MAX, HISTORY_TICKS};
 use throng_shared::protocol::delta::{DeltaBits, Motion, absolute_bits};
-use throng_shared::protocol::ids::Slot;
+use throng_shared::protocol::ids::{Slot, SlotKey, SourceId};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::snapshot::{EXCEPTION_BITS, Enter, Presence, ShortId, enter_bits};
 use throng_shared::tick::Tick;
 
 use super::cache::{Change, EncodeCache};
 use super::components::{Encoded, Viewer, Viewers};
-use super::known::{Known, KnownEntry};
+use super::known::{IDS, Known};
 use crate::frame::{Frame, FrameHistory, Row};
 
 /// Something to be said of one entity.
@@ -166,59 +166,27 @@ impl Queue {
             source: input.source,
             ..Plan::default()
         };
-        let mut ages = Usual::default();
-        let (mut hits, mut bits) = (0, 0);
-        let tick = input.frame.tick;
-        for at in 0..known.live.words().len() {
-            let mut updated = 0;
-            let mut left = known.live.word(at);
+        let mut tally = Tally::default();
+        let misses = cache.misses;
+        for (at, group) in known.groups().iter().enumerate() {
+            tally.updated = 0;
+            let mut left = group.live;
             while left != 0 {
-                let bit = left.trailing_zeros();
-                left &= left - 1;
-                let id = at * 64 + bit as usize;
-                let entry = &known.entries[id];
-                if usize::from(entry.key.source().0) != input.source {
-                    continue;
+                let lowest_single = left & !group.uniform & (left & !group.uniform).wrapping_neg();
+                let run = left & lowest_single.wrapping_sub(1);
+                left &= !self.collect_run(known, at, run, cache, input, &mut tally);
+                if left != 0 {
+                    let id = at * IDS + left.trailing_zeros() as usize;
+                    left &= left - 1;
+                    plan.has_components |= self.collect_one(known, id, cache, input, &mut tally, refused);
                 }
-                // Of one that is not confirmed, the age is beyond any that is cached.
-                let (slot, age) = (entry.key.slot(), tick.since(entry.acked) as u32);
-                let change = if let Some(change) = cache.find(tick, age, slot) {
-                    hits += 1;
-                    change
-                } else {
-                    let row = input.frame.row(slot);
-                    let Some(row) = row.filter(|row| row.changed.is_after(entry.sent)) else {
-                        continue;
-                    };
-                    if !known.confirmed.contains(id) {
-                        plan.has_components |= self.push_enter(id, slot, row, input, refused);
-                        continue;
-                    }
-                    input.change(row, slot, age, cache)
-                };
-                let is_sent = change.unchanged() >= tick.since(entry.sent) as u32;
-                if is_sent || input.is_thinned(id, slot) {
-                    continue;
-                }
-                let mut item = if change.delta().len > 0 {
-                    Item::new(id, change.delta().len.into(), change.delta(), age)
-                } else {
-                    input.absolute(id, slot)
-                };
-                ages.count(item.age());
-                if change.has_components() {
-                    plan.has_components |= self.push_components(&mut item, entry, slot, input, refused);
-                }
-                bits += item.cost();
-                updated |= 1 << bit;
-                self.updates.push(item);
             }
-            plan.presence.insert_word(at, updated);
+            plan.presence.insert_word(at, tally.updated);
         }
-        cache.hits += hits;
         let updates = &self.updates[updates_start..];
-        plan.age = ages.age;
-        plan.has_exceptions = ages.are_mixed;
+        cache.hits += (updates.len() as u64).saturating_sub(cache.misses - misses);
+        plan.age = tally.ages.age;
+        plan.has_exceptions = tally.ages.are_mixed;
         plan.bits = plan.presence.bits(input.id_bits)
             + (self.enters[enters_start..].iter())
                 .map(|&item| plan.enter_bits(item))
@@ -226,24 +194,114 @@ impl Queue {
             + if plan.has_exceptions || plan.has_components {
                 updates.iter().map(|&item| plan.update_bits(item)).sum()
             } else {
-                bits
+                tally.bits
             };
         plan.enters = enters_start..self.enters.len();
         plan.updates = updates_start..self.updates.len();
         self.plans.push(plan);
     }
 
-    /// Adds an enter; answers whether it has components.
+    /// Adds the updates of the ids of a group that are set in `run`, all of them uniform, by what others had
+    /// encoded. Stops at the first for which there is more to do; answers those before it.
+    #[inline(never)]
+    fn collect_run(
+        &mut self,
+        known: &Known,
+        at: usize,
+        run: u64,
+        cache: &EncodeCache,
+        input: &Collect<'_>,
+        tally: &mut Tally,
+    ) -> u64 {
+        let (group, keys, tick) = (&known.groups()[at], known.keys(at), input.frame.tick);
+        let (unsent, age) = (tick.since(group.sent) as u32, tick.since(group.acked) as u32);
+        if input.is_thinning || run == 0 {
+            return 0;
+        }
+        let entries = cache.entries(age);
+        // Of another simulation's entity, this is beyond all slots.
+        let source = SlotKey::new(SourceId(input.source as u8), Slot(0)).0;
+        let (mut left, mut updated, mut bits) = (run, 0, 0);
+        while left != 0 {
+            let bit = left.trailing_zeros() as usize;
+            let slot = keys[bit % IDS].0 ^ source;
+            let Some(change) = entries.get(slot as usize).and_then(|entry| entry.change(tick)) else {
+                break;
+            };
+            if !change.is_plain() {
+                break;
+            }
+            if change.unchanged() < unsent {
+                let delta = change.delta();
+                bits += u64::from(delta.len);
+                updated |= 1 << bit;
+                self.updates
+                    .push(Item::new(at * IDS + bit, delta.len.into(), delta, age));
+            }
+            left &= left - 1;
+        }
+        tally.bits += bits as usize;
+        tally.updated |= updated;
+        tally.ages.count(age as u8, updated.count_ones());
+        run & !left
+    }
+
+    /// Adds the update or enter of a live id, if it is due; answers whether that has components.
+    fn collect_one(
+        &mut self,
+        known: &Known,
+        id: usize,
+        cache: &mut EncodeCache,
+        input: &Collect<'_>,
+        tally: &mut Tally,
+        refused: &mut u64,
+    ) -> bool {
+        let (key, tick) = (known.key(id), input.frame.tick);
+        if usize::from(key.source().0) != input.source {
+            return false;
+        }
+        let (slot, sent, acked) = (key.slot(), known.sent(id), known.acked(id));
+        if !known.is_confirmed(id) {
+            return self.push_enter(id, slot, sent, input, refused);
+        }
+        let age = tick.since(acked) as u32;
+        let change = cache.find(tick, age, slot);
+        let Some(change) = change.or_else(|| input.change(slot, sent, age, cache)) else {
+            return false;
+        };
+        let is_sent = change.unchanged() >= tick.since(sent) as u32;
+        if is_sent || input.is_thinned(id, slot) {
+            return false;
+        }
+        let mut item = if change.delta().len > 0 {
+            Item::new(id, change.delta().len.into(), change.delta(), age)
+        } else {
+            input.absolute(id, slot)
+        };
+        tally.ages.count(item.age(), 1);
+        let has_components =
+            change.has_components() && self.push_components(&mut item, acked, slot, input, refused);
+        tally.bits += item.cost();
+        tally.updated |= 1 << (id % IDS);
+        self.updates.push(item);
+        has_components
+    }
+
+    /// Adds an enter if it is not under way; answers whether it has components.
     #[cold]
     #[inline(never)]
     fn push_enter(
         &mut self,
         id: usize,
         slot: Slot,
-        row: &Row,
+        sent: Tick,
         input: &Collect<'_>,
         refused: &mut u64,
     ) -> bool {
+        let row = input.frame.row(slot);
+        let Some(row) = row.filter(|row| row.changed.is_after(sent)) else {
+            return false;
+        };
         let identity = input.frame.identity(slot);
         let enter = Enter {
             id: ShortId(id as u16),
@@ -270,7 +328,7 @@ impl Queue {
     fn push_components(
         &mut self,
         item: &mut Item,
-        entry: &KnownEntry,
+        acked: Tick,
         slot: Slot,
         input: &Collect<'_>,
         refused: &mut u64,
@@ -280,9 +338,9 @@ impl Queue {
         };
         let identity = input.frame.identity(slot);
         // Who may see what may have changed with the identity; then all is told again.
-        let is_same = input.is_same_since(entry.acked, slot);
+        let is_same = input.is_same_since(acked, slot);
         let (viewer, viewers, protocol) = (input.viewer, input.viewers, input.protocol);
-        let since = is_same.then_some(entry.acked);
+        let since = is_same.then_some(acked);
         let (place, bits) = self
             .encoded
             .push(cold, identity, viewer, viewers, protocol, since, refused);
@@ -298,12 +356,17 @@ impl Collect<'_> {
         self.is_thinning && self.distances2[id] > self.far2 && (self.frame.tick.0 ^ slot.0) & 3 != 0
     }
 
-    /// The change of an entity within the last `age` ticks, also put into the cache.
+    /// The change of an entity within the last `age` ticks, also put into the cache; `None` if it has not
+    /// changed since it was `sent`.
     #[inline(never)]
-    fn change(&self, row: &Row, slot: Slot, age: u32, cache: &mut EncodeCache) -> Change {
+    fn change(&self, slot: Slot, sent: Tick, age: u32, cache: &mut EncodeCache) -> Option<Change> {
+        let row = self.frame.row(slot)?;
+        if !row.changed.is_after(sent) {
+            return None;
+        }
         let change = self.encode(row, slot, age);
         cache.put(self.frame.tick, age, slot, change);
-        change
+        Some(change)
     }
 
     fn encode(&self, row: &Row, slot: Slot, age: u32) -> Change {
@@ -347,27 +410,42 @@ impl Collect<'_> {
     }
 }
 
+/// What is added up over a simulation's updates.
+#[derive(Default)]
+struct Tally {
+    ages: Usual,
+    /// Their bits, without what depends on the section.
+    bits: usize,
+    /// Of the group at hand: the ids that have one.
+    updated: u64,
+}
+
 /// The age that more than half of the updates have, if there is one; otherwise one of theirs. (Boyer and
 /// Moore's majority vote.)
 #[derive(Default)]
 struct Usual {
     age: u8,
     lead: u32,
+    has_voted: bool,
     are_mixed: bool,
 }
 
 impl Usual {
     #[inline(always)]
-    fn count(&mut self, age: u8) {
+    fn count(&mut self, age: u8, votes: u32) {
+        if votes == 0 {
+            return;
+        }
         if age == self.age {
-            self.lead += 1;
-        } else if self.lead == 0 {
-            // That is the first, unless others have outvoted each other.
-            self.are_mixed |= self.age != 0;
-            (self.age, self.lead) = (age, 1);
+            self.lead += votes;
+        } else if self.lead < votes {
+            // The first, unless others have been outvoted.
+            self.are_mixed |= self.has_voted;
+            (self.age, self.lead) = (age, votes - self.lead);
         } else {
             self.are_mixed = true;
-            self.lead -= 1;
+            self.lead -= votes;
         }
+        self.has_voted = true;
     }
 }

@@ -15,8 +15,9 @@ use super::SOURCES_MAX;
 use super::known::{Known, each_id};
 use super::marks::{Mark, Marks};
 use super::ranks::{NO_BUCKET, Ranks};
+use super::reach::{BLOCKS, Distances2};
 use crate::frame::{Frame, PlayerRow};
-use crate::space::REACH_FACTOR;
+use crate::space::{BLOCK, REACH_FACTOR};
 
 /// Squared distance up to which known entities are looked for, beyond that of the last that may be known: a
 /// little more than the part by which a rank may be exceeded.
@@ -79,11 +80,10 @@ impl Newcomer {
 #[derive(Debug, Default)]
 pub(super) struct Interest {
     marks: Marks,
-    /// The first `count` are the candidates, those of one simulation after those of another.
+    /// Those of one simulation after those of another.
     candidates: Vec<Candidate>,
-    count: usize,
     /// Of the cell at hand.
-    cell_distances2: Vec<f32>,
+    distances2: Distances2,
     /// Known entities that are among the candidates.
     met: usize,
     /// By candidate: its bucket in the ranking.
@@ -95,6 +95,7 @@ pub(super) struct Interest {
     band: Vec<u32>,
     /// By short id: squared distance of the entities in view, [`UNSEEN`] of others.
     pub(super) known_distances2: Vec<f32>,
+    /// Places of blocks that were looked at.
     pub(super) examined: u64,
 }
 
@@ -108,22 +109,22 @@ impl Interest {
         most: usize,
         tick: Tick,
     ) -> (usize, Option<usize>) {
-        (self.count, self.met, self.bound2) = (0, 0, 0.0);
-        self.newcomers.clear();
-        self.band.clear();
-        let mut ends = [0; SOURCES_MAX];
-        for (sight, end) in sights.iter().zip(&mut ends) {
-            self.gather(sight, most);
-            *end = self.count;
-        }
-        let own = sights.iter().find_map(Sight::own);
+        self.forget(known);
         self.mark(known, sights);
-        if self.count < most {
-            self.join_all(sights, &ends, own);
+        let own = sights.iter().find_map(Sight::own);
+        // Who knows all that it may is most likely in a crowd still.
+        let gathered = if known.live_len() < most {
+            self.join_all(sights, own, most)
         } else {
+            None
+        };
+        let gathered = gathered.unwrap_or_else(|| {
+            self.forget(known);
+            sights.iter().for_each(|sight| self.gather(sight, most));
             self.join_ranked(sights, most, own);
-        }
-        if self.met < known.live.len() {
+            self.candidates.len()
+        });
+        if self.met < known.live_len() {
             self.let_leave(known, tick);
         }
         self.let_enter(known, most, tick);
@@ -131,100 +132,71 @@ impl Interest {
             Mark::Live(id) => Some(id),
             Mark::Unknown | Mark::Leaving(_) => None,
         });
-        (self.count, own)
+        (gathered, own)
     }
 
-    /// Adds the entities of one simulation within reach.
-    fn gather(&mut self, sight: &Sight<'_>, most: usize) {
-        let (eye, player) = (sight.player.eye, sight.player);
-        let reach = player.radius * REACH_FACTOR;
-        let source = SourceId(sight.source as u8);
-        let (start, enough) = (self.count, most + most / 2 + 1);
-        let (mut bound, mut reach2) = (reach, reach * reach);
-        let mut is_bounded = false;
-        for (&leaf, &nearest) in player.area.leaves.iter().zip(&player.area.nearest) {
-            if nearest > bound {
+    /// Joins all entities in reach with those known, if fewer than `most` are in reach; answers how many.
+    fn join_all(&mut self, sights: &[Sight<'_>], own: Option<SlotKey>, most: usize) -> Option<usize> {
+        let mut gathered = 0;
+        for sight in sights {
+            gathered += self.join_near(sight);
+            if gathered >= most {
+                return None;
+            }
+        }
+        if let Some(own) = own {
+            self.join_own(own);
+        }
+        Some(gathered)
+    }
+
+    /// Joins the entities of one simulation in reach with those known; answers how many there are.
+    fn join_near(&mut self, sight: &Sight<'_>) -> usize {
+        let (eye, radius) = (sight.player.eye, sight.player.radius);
+        let (reach, source) = (radius * REACH_FACTOR, SourceId(sight.source as u8));
+        let (radius2, reach2) = (radius * radius, reach * reach);
+        let Self {
+            marks,
+            distances2,
+            known_distances2,
+            newcomers,
+            ..
+        } = self;
+        let marks = marks.source(sight.source);
+        let (mut examined, mut gathered, mut met) = (0, 0, 0);
+        for (&leaf, &nearest) in sight.player.area.leaves.iter().zip(&sight.player.area.nearest) {
+            if nearest > reach {
                 break;
             }
-            for rows in sight.frame.index.leaf(leaf) {
-                let room = self.count + rows.slots.len();
-                if self.candidates.len() < room {
-                    self.candidates.resize(room, Candidate::default());
+            let [resting, moving] = sight.frame.index.leaf(leaf);
+            for blocks in resting.chunks(BLOCKS).chain(moving.chunks(BLOCKS)) {
+                examined += blocks.len() * BLOCK;
+                let mut within = distances2.measure(blocks, eye, reach2);
+                gathered += within.count_ones();
+                while within != 0 {
+                    let place = within.trailing_zeros() as usize;
+                    within &= within - 1;
+                    let slot = blocks[place / BLOCK].slots[place % BLOCK];
+                    let distance2 = distances2.get(place);
+                    if let Some(id) = marks.live(slot.index()) {
+                        known_distances2[id] = distance2;
+                        met += 1;
+                    } else if distance2 <= radius2 {
+                        newcomers.push(Newcomer::of(Candidate {
+                            key: SlotKey::new(source, slot),
+                            distance2,
+                        }));
+                    }
                 }
-                self.cell_distances2.clear();
-                self.cell_distances2
-                    .extend(rows.xs.iter().zip(rows.ys).map(|(&x, &y)| {
-                        let (dx, dy) = (x - eye.x, y - eye.y);
-                        dx * dx + dy * dy
-                    }));
-                // Every one is written, and the place kept if it is in reach: no branch to mispredict.
-                let candidates = &mut self.candidates[..room];
-                let mut count = self.count;
-                for (&slot, &distance2) in rows.slots.iter().zip(&self.cell_distances2) {
-                    let key = SlotKey::new(source, slot);
-                    candidates[count] = Candidate { key, distance2 };
-                    count += usize::from(distance2 <= reach2);
-                }
-                self.count = count;
-                self.examined += rows.slots.len() as u64;
-            }
-            if self.count - start >= enough && !is_bounded {
-                // Nothing beyond the last of the nearest can be among the nearest.
-                is_bounded = true;
-                let gathered = &self.candidates[start..self.count];
-                let mut ranks = Ranks::new(reach * reach);
-                gathered
-                    .iter()
-                    .for_each(|candidate| ranks.count(ranks.bucket(candidate.distance2)));
-                bound = ranks.upper_edge(ranks.bucket_of_rank(most)).sqrt().min(reach);
-                reach2 = reach2.min(bound * bound * KEPT_FACTOR2);
             }
         }
-        self.bound2 = self.bound2.max(bound * bound);
+        self.examined += examined as u64;
+        self.met += met;
+        gathered as usize
     }
 
-    /// Notes the short ids of the client at the slots of its entities, and all of them as unseen.
-    fn mark(&mut self, known: &Known, sights: &[Sight<'_>]) {
-        let ids = known.entries.len();
-        if self.known_distances2.len() < ids {
-            self.known_distances2.resize(ids, UNSEEN);
-        }
-        self.known_distances2[..ids].fill(UNSEEN);
-        self.marks.begin();
-        for sight in sights {
-            let slots = sight.frame.chunks().len() * CHUNK_SLOTS;
-            let mut marks = self.marks.source_mut(sight.source, slots);
-            for (set, is_leaving) in [(&known.live, false), (&known.leaving, true)] {
-                for (at, &word) in set.words().iter().enumerate() {
-                    each_id(at, word, |id| marks.set(known.entries[id].key, id, is_leaving));
-                }
-            }
-        }
-    }
-
-    /// Joins candidates with known entities where all candidates may be known. `ends` of the candidates by
-    /// sight.
-    fn join_all(&mut self, sights: &[Sight<'_>], ends: &[usize; SOURCES_MAX], own: Option<SlotKey>) {
-        let mut start = 0;
-        for (sight, &end) in sights.iter().zip(ends) {
-            let marks = self.marks.source(sight.source);
-            let radius2 = sight.player.radius * sight.player.radius;
-            let known_distances2 = &mut self.known_distances2[..];
-            let mut met = 0;
-            for candidate in &self.candidates[start..end] {
-                if let Some(id) = marks.live(candidate.key.slot().index()) {
-                    known_distances2[id] = candidate.distance2;
-                    met += 1;
-                } else if candidate.distance2 <= radius2 {
-                    self.newcomers.push(Newcomer::of(*candidate));
-                }
-            }
-            self.met += met;
-            start = end;
-        }
-        let Some(own) = own else {
-            return;
-        };
+    /// Makes the player's own entity the nearest of those in view, wherever it is.
+    fn join_own(&mut self, own: SlotKey) {
         match self.marks.get(own) {
             Mark::Live(id) => {
                 self.met += usize::from(self.known_distances2[id] == UNSEEN);
@@ -238,9 +210,77 @@ impl Interest {
         }
     }
 
+    /// Begins a join: nobody is met, nobody new, all that are known unseen.
+    fn forget(&mut self, known: &Known) {
+        (self.met, self.bound2) = (0, 0.0);
+        self.candidates.clear();
+        self.newcomers.clear();
+        self.band.clear();
+        let ids = known.id_end();
+        if self.known_distances2.len() < ids {
+            self.known_distances2.resize(ids, UNSEEN);
+        }
+        self.known_distances2[..ids].fill(UNSEEN);
+    }
+
+    /// Adds the entities of one simulation within reach.
+    fn gather(&mut self, sight: &Sight<'_>, most: usize) {
+        let (eye, player) = (sight.player.eye, sight.player);
+        let reach = player.radius * REACH_FACTOR;
+        let source = SourceId(sight.source as u8);
+        let (start, enough) = (self.candidates.len(), most + most / 2 + 1);
+        let (mut bound, mut reach2) = (reach, reach * reach);
+        let mut is_bounded = false;
+        for (&leaf, &nearest) in player.area.leaves.iter().zip(&player.area.nearest) {
+            if nearest > bound {
+                break;
+            }
+            for blocks in sight.frame.index.leaf(leaf) {
+                self.examined += (blocks.len() * BLOCK) as u64;
+                for blocks in blocks.chunks(BLOCKS) {
+                    let mut within = self.distances2.measure(blocks, eye, reach2);
+                    while within != 0 {
+                        let place = within.trailing_zeros() as usize;
+                        within &= within - 1;
+                        let slot = blocks[place / BLOCK].slots[place % BLOCK];
+                        self.candidates.push(Candidate {
+                            key: SlotKey::new(source, slot),
+                            distance2: self.distances2.get(place),
+                        });
+                    }
+                }
+            }
+            if self.candidates.len() - start >= enough && !is_bounded {
+                // Nothing beyond the last of the nearest can be among the nearest.
+                is_bounded = true;
+                let gathered = &self.candidates[start..];
+                let mut ranks = Ranks::new(reach * reach);
+                gathered
+                    .iter()
+                    .for_each(|candidate| ranks.count(ranks.bucket(candidate.distance2)));
+                bound = ranks.upper_edge(ranks.bucket_of_rank(most)).sqrt().min(reach);
+                reach2 = reach2.min(bound * bound * KEPT_FACTOR2);
+            }
+        }
+        self.bound2 = self.bound2.max(bound * bound);
+    }
+
+    /// Notes the short ids of the client at the slots of its entities.
+    fn mark(&mut self, known: &Known, sights: &[Sight<'_>]) {
+        self.marks.begin();
+        for sight in sights {
+            let slots = sight.frame.chunks().len() * CHUNK_SLOTS;
+            let mut marks = self.marks.source_mut(sight.source, slots);
+            for (at, group) in known.groups().iter().enumerate() {
+                each_id(at, group.live, |id| marks.set(known.key(id), id, false));
+                each_id(at, group.leaving, |id| marks.set(known.key(id), id, true));
+            }
+        }
+    }
+
     /// Makes the player's own entity the nearest candidate, wherever it is.
     fn put_first(&mut self, own: SlotKey) {
-        let mut candidates = self.candidates[..self.count].iter_mut();
+        let mut candidates = self.candidates.iter_mut();
         let first = Candidate {
             key: own,
             distance2: 0.0,
@@ -249,9 +289,7 @@ impl Interest {
             *candidate = first;
             return;
         }
-        self.candidates.truncate(self.count);
         self.candidates.push(first);
-        self.count += 1;
     }
 
     /// Likewise where not all may be known. Ranks are as exact as their buckets, which is enough: who is in
@@ -267,7 +305,7 @@ impl Interest {
         // The last of the nearest is in the middle bucket, unless importance shifts it.
         let mut ranks = Ranks::new(2.0 * self.bound2);
         self.buckets.clear();
-        for candidate in &self.candidates[..self.count] {
+        for candidate in &self.candidates {
             let Some(sight) = by_source[usize::from(candidate.key.source().0) % SOURCES_MAX] else {
                 self.buckets.push(NO_BUCKET);
                 continue;
@@ -285,7 +323,7 @@ impl Interest {
         }
         let (core, last) = (ranks.bucket_of_rank(most - most / 4), ranks.bucket_of_rank(most));
         let keep = ranks.bucket_of_rank(most + most / 4);
-        for (candidate, &bucket) in self.candidates[..self.count].iter().zip(&self.buckets) {
+        for (candidate, &bucket) in self.candidates.iter().zip(&self.buckets) {
             if bucket > keep {
                 continue;
             }
@@ -311,8 +349,8 @@ impl Interest {
 
     /// Lets go of those that were not seen.
     fn let_leave(&mut self, known: &mut Known, tick: Tick) {
-        for at in 0..known.live.words().len() {
-            each_id(at, known.live.word(at), |id| {
+        for at in 0..known.groups().len() {
+            each_id(at, known.groups()[at].live, |id| {
                 if self.known_distances2[id] == UNSEEN {
                     known.leave(id, tick);
                 }
@@ -328,7 +366,7 @@ impl Interest {
                 distance2,
                 is_core,
             } = self.newcomers[at];
-            if known.live.len() >= most {
+            if known.live_len() >= most {
                 let farthest = if is_core { self.band.pop() } else { None };
                 let Some(farthest) = farthest else {
                     continue;
@@ -347,7 +385,7 @@ impl Interest {
                 return;
             };
             if self.known_distances2.len() <= id {
-                self.known_distances2.resize(known.entries.len(), UNSEEN);
+                self.known_distances2.resize(known.id_end(), UNSEEN);
             }
             self.known_distances2[id] = distance2;
             self.marks.set(key, id);

@@ -5,6 +5,7 @@
 //! change of state notes its tick, and packets from before it no longer count: so a short id can be used
 //! again while old packets are still on their way.
 
+use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::ids::SlotKey;
 use throng_shared::tick::Tick;
 
@@ -12,86 +13,43 @@ use throng_shared::tick::Tick;
 const LONG_AGO: u32 = 1 << 30;
 /// Priority with which an entity enters: that of one that has waited for a while.
 const ENTER_PRIORITY: u16 = 1 << 12;
-/// Arrays grow by this many short ids.
-const GROWTH: usize = 64;
+/// Short ids of a group.
+pub(super) const IDS: usize = u64::BITS as usize;
 
-/// What is known about one short id.
+/// What is known about one short id beside its entity.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct KnownEntry {
-    /// The entity: simulation (by its place among the histories) and slot.
-    pub(super) key: SlotKey,
+struct KnownState {
     /// Tick of the newest state that was sent and is not known to be lost.
-    pub(super) sent: Tick,
+    sent: Tick,
     /// Tick of the newest state that was acknowledged; means something for confirmed ids only.
-    pub(super) acked: Tick,
+    acked: Tick,
     /// Tick of the first packet that says that the id is live or leaving.
     since: Tick,
 }
 
-/// A set of short ids.
-#[derive(Debug, Default)]
-pub(super) struct IdSet {
-    words: Vec<u64>,
-    len: usize,
+/// 64 short ids: bit `i` of each set is the id `at * 64 + i` of the group's place `at`.
+///
+/// Most of a group's ids move in every tick, so they are sent and acknowledged together. These are *uniform*:
+/// their state is kept once, and a packet that tells of all of them costs as much as one that tells of one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Group {
+    pub(super) live: u64,
+    pub(super) confirmed: u64,
+    pub(super) leaving: u64,
+    /// Live and confirmed ids whose `sent` and `acked` are the two below, whatever their own states say.
+    pub(super) uniform: u64,
+    pub(super) sent: Tick,
+    pub(super) acked: Tick,
+    /// The latest `since` of those that are uniform.
+    since: Tick,
 }
 
-impl IdSet {
-    #[inline(always)]
-    pub(super) fn contains(&self, id: usize) -> bool {
-        self.words
-            .get(id / 64)
-            .is_some_and(|word| word >> (id % 64) & 1 == 1)
-    }
-
-    #[inline]
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
-    #[inline]
-    pub(super) fn words(&self) -> &[u64] {
-        &self.words
-    }
-
-    /// The ids, ascending, without borrowing the set: as of this call.
-    #[inline]
-    pub(super) fn word(&self, at: usize) -> u64 {
-        self.words.get(at).copied().unwrap_or(0)
-    }
-
-    #[inline]
-    pub(super) fn insert(&mut self, id: usize) {
-        self.insert_word(id / 64, 1 << (id % 64));
-    }
-
-    /// Adds the ids `at * 64 ..` that are set in `ids`.
-    #[inline]
-    pub(super) fn insert_word(&mut self, at: usize, ids: u64) {
-        if ids == 0 {
-            return;
-        }
-        if at >= self.words.len() {
-            self.words.resize(at + 1, 0);
-        }
-        self.len += (ids & !self.words[at]).count_ones() as usize;
-        self.words[at] |= ids;
-    }
-
-    #[inline]
-    pub(super) fn remove(&mut self, id: usize) {
-        if self.contains(id) {
-            self.words[id / 64] &= !(1 << (id % 64));
-            self.len -= 1;
-        }
-    }
-}
-
-/// Calls `visit` with each id in a word of an [`IdSet`].
+/// Calls `visit` with each id in a set of a group.
 #[inline(always)]
-pub(super) fn each_id(at: usize, word: u64, mut visit: impl FnMut(usize)) {
-    let mut left = word;
+pub(super) fn each_id(at: usize, ids: u64, mut visit: impl FnMut(usize)) {
+    let mut left = ids;
     while left != 0 {
-        visit(at * 64 + left.trailing_zeros() as usize);
+        visit(at * IDS + left.trailing_zeros() as usize);
         left &= left - 1;
     }
 }
@@ -100,57 +58,139 @@ pub(super) fn each_id(at: usize, word: u64, mut visit: impl FnMut(usize)) {
 #[derive(Debug)]
 pub(super) struct Known {
     ids_max: usize,
-    pub(super) entries: Vec<KnownEntry>,
+    groups: Vec<Group>,
+    /// By group and short id: the entity, as simulation (by its place among the histories) and slot.
+    keys: Vec<[SlotKey; IDS]>,
+    /// By short id; of those that are uniform, the group's counts instead.
+    states: Vec<KnownState>,
+    live_len: usize,
+    leaving_len: usize,
     /// Grows while something waits to be sent.
     pub(super) priority: Vec<u16>,
     /// Whether priorities are kept: from the first time that not everything fitted.
     pub(super) has_priorities: bool,
-    pub(super) live: IdSet,
-    pub(super) confirmed: IdSet,
-    pub(super) leaving: IdSet,
 }
 
 impl Known {
     pub(super) fn new(ids_max: usize) -> Self {
         Self {
             ids_max,
-            entries: Vec::new(),
+            groups: Vec::new(),
+            keys: Vec::new(),
+            states: Vec::new(),
+            live_len: 0,
+            leaving_len: 0,
             priority: Vec::new(),
             has_priorities: false,
-            live: IdSet::default(),
-            confirmed: IdSet::default(),
-            leaving: IdSet::default(),
         }
     }
 
-    /// Words of 64 ids that sets of ids in use take.
-    pub(super) fn word_count(&self) -> usize {
-        self.entries.len() / GROWTH
+    /// A hint that the entities and the groups will be read soon.
+    #[inline]
+    pub(super) fn foresee(&self) {
+        prefetch(&*self.groups);
+        prefetch(&*self.keys);
+    }
+
+    /// The ids in use, by 64.
+    #[inline]
+    pub(super) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Short ids that have memory: a multiple of 64, above all in use.
+    #[inline]
+    pub(super) fn id_end(&self) -> usize {
+        self.states.len()
+    }
+
+    /// The entities of a group's ids; those that are neither live nor leaving mean nothing.
+    #[inline(always)]
+    pub(super) fn keys(&self, at: usize) -> &[SlotKey; IDS] {
+        &self.keys[at]
+    }
+
+    /// The entity of a live or leaving id.
+    #[inline(always)]
+    pub(super) fn key(&self, id: usize) -> SlotKey {
+        self.keys[id / IDS][id % IDS]
+    }
+
+    /// Entities that the client is to have.
+    #[inline]
+    pub(super) fn live_len(&self) -> usize {
+        self.live_len
+    }
+
+    /// Entities that the client is to forget.
+    #[inline]
+    pub(super) fn leaving_len(&self) -> usize {
+        self.leaving_len
+    }
+
+    /// Tick of the newest state of a live id that was sent and is not known to be lost.
+    #[inline(always)]
+    pub(super) fn sent(&self, id: usize) -> Tick {
+        let (group, bit) = self.locate(id);
+        match group.uniform & bit {
+            0 => self.states[id].sent,
+            _ => group.sent,
+        }
+    }
+
+    /// Tick of the newest state of a confirmed id that was acknowledged.
+    #[inline(always)]
+    pub(super) fn acked(&self, id: usize) -> Tick {
+        let (group, bit) = self.locate(id);
+        match group.uniform & bit {
+            0 => self.states[id].acked,
+            _ => group.acked,
+        }
+    }
+
+    /// Whether the client has a live id.
+    #[inline(always)]
+    pub(super) fn is_confirmed(&self, id: usize) -> bool {
+        let (group, bit) = self.locate(id);
+        group.confirmed & bit != 0
+    }
+
+    #[inline(always)]
+    fn locate(&self, id: usize) -> (&Group, u64) {
+        (&self.groups[id / IDS], 1 << (id % IDS))
     }
 
     /// Gives an entity the lowest free id; `None` when all are live or leaving.
     pub(super) fn enter(&mut self, key: SlotKey, tick: Tick) -> Option<usize> {
-        let used = |at: usize| self.live.word(at) | self.leaving.word(at);
-        let at = (0..self.ids_max.div_ceil(64)).find(|&at| used(at) != u64::MAX)?;
-        let id = at * 64 + used(at).trailing_ones() as usize;
+        let used = |group: &Group| group.live | group.leaving;
+        let at = self.groups.iter().position(|group| used(group) != u64::MAX);
+        let at = at.unwrap_or(self.groups.len());
+        let taken = self.groups.get(at).map_or(0, used);
+        let id = at * IDS + taken.trailing_ones() as usize;
         if id >= self.ids_max {
             return None;
         }
-        if id >= self.entries.len() {
-            self.entries.resize((at + 1) * GROWTH, KnownEntry::default());
-            self.priority.resize((at + 1) * GROWTH, 0);
+        if at == self.groups.len() {
+            self.groups.push(Group::default());
+            self.keys.push([SlotKey::default(); IDS]);
+            self.states.resize((at + 1) * IDS, KnownState::default());
+            self.priority.resize((at + 1) * IDS, 0);
         }
         self.enter_as(id, key, tick);
         Some(id)
     }
 
-    /// Gives an entity a certain id that is leaving or live; the client is told absolutely.
+    /// Gives an entity a certain id that is leaving, live or free; the client is told absolutely.
     pub(super) fn enter_as(&mut self, id: usize, key: SlotKey, tick: Tick) {
-        self.leaving.remove(id);
-        self.confirmed.remove(id);
-        self.live.insert(id);
-        self.entries[id] = KnownEntry {
-            key,
+        let (group, bit) = (&mut self.groups[id / IDS], 1 << (id % IDS));
+        self.live_len += usize::from(group.live & bit == 0);
+        self.leaving_len -= usize::from(group.leaving & bit != 0);
+        group.live |= bit;
+        group.leaving &= !bit;
+        group.confirmed &= !bit;
+        group.uniform &= !bit;
+        self.keys[id / IDS][id % IDS] = key;
+        self.states[id] = KnownState {
             sent: tick - LONG_AGO,
             acked: tick - LONG_AGO,
             since: tick,
@@ -160,122 +200,142 @@ impl Known {
 
     /// Takes a live id's entity away from the client.
     pub(super) fn leave(&mut self, id: usize, tick: Tick) {
-        self.live.remove(id);
-        self.confirmed.remove(id);
-        self.leaving.insert(id);
-        self.entries[id].since = tick;
+        let (group, bit) = (&mut self.groups[id / IDS], 1 << (id % IDS));
+        self.live_len -= usize::from(group.live & bit != 0);
+        self.leaving_len += usize::from(group.leaving & bit == 0);
+        group.live &= !bit;
+        group.confirmed &= !bit;
+        group.uniform &= !bit;
+        group.leaving |= bit;
+        self.states[id].since = tick;
         self.priority[id] = 0;
     }
 
-    /// A packet of tick `packet` arrived that told of ids `at * 64 ..`, those set in `ids`; `state` answers
-    /// which state of an entity it holds.
-    #[inline]
-    pub(super) fn acknowledge(&mut self, at: usize, ids: u64, packet: Tick, state: impl Fn(SlotKey) -> Tick) {
-        let live = self.live.word(at);
-        let mut confirmed = 0;
-        let mut left = ids & live;
-        while left != 0 {
-            let bit = left.trailing_zeros();
-            left &= left - 1;
-            let Some(entry) = self.entries.get_mut(at * 64 + bit as usize) else {
-                return;
-            };
-            if entry.since.is_after(packet) {
-                continue;
-            }
-            // What was resolved out of order does not turn back the baseline.
-            let state = state(entry.key);
-            if state.is_after(entry.acked) {
-                entry.acked = state;
-            }
-            confirmed |= 1 << bit;
+    /// A packet tells of the live ids of a group that are set in `ids`, in their state of tick `state`.
+    pub(super) fn note_sent(&mut self, at: usize, ids: u64, state: Tick) {
+        let Some(group) = self.groups.get(at) else {
+            return;
+        };
+        let told = ids & group.uniform;
+        if self.keeps_uniform(at, told) {
+            self.groups[at].sent = state;
         }
-        self.confirmed.insert_word(at, confirmed);
-        each_id(at, ids & self.leaving.word(at), |id| {
-            if !self.entries[id].since.is_after(packet) {
-                self.leaving.remove(id);
+        let single = ids & !self.groups[at].uniform;
+        each_id(at, single, |id| self.states[id].sent = state);
+    }
+
+    /// A packet of tick `packet` arrived that told of the ids of a group that are set in `ids`; `state`
+    /// answers which state of an entity it holds, which is the packet's own tick for all if it `is_level`.
+    #[inline]
+    pub(super) fn acknowledge(
+        &mut self,
+        at: usize,
+        ids: u64,
+        packet: Tick,
+        is_level: bool,
+        state: impl Fn(SlotKey) -> Tick,
+    ) {
+        let Some(&group) = self.groups.get(at) else {
+            return;
+        };
+        let told = ids & group.uniform;
+        if !is_level || group.since.is_after(packet) {
+            self.expel(at, told);
+        } else if packet.is_after(group.acked) && self.keeps_uniform(at, told) {
+            self.groups[at].acked = packet;
+        }
+        let single = ids & group.live & !(told & self.groups[at].uniform);
+        if single != 0 {
+            self.acknowledge_singly(at, single, packet, state);
+        }
+        each_id(at, ids & group.leaving, |id| {
+            if !self.states[id].since.is_after(packet) {
+                self.groups[at].leaving &= !(1 << (id % IDS));
+                self.leaving_len -= 1;
             }
         });
     }
 
-    /// A packet with the state of `id` at `state` is lost: it is to be sent again, unless a later one was.
+    fn acknowledge_singly(&mut self, at: usize, ids: u64, packet: Tick, state: impl Fn(SlotKey) -> Tick) {
+        let mut confirmed = 0;
+        each_id(at, ids, |id| {
+            let known = &mut self.states[id];
+            if known.since.is_after(packet) {
+                return;
+            }
+            // What was resolved out of order does not turn back the baseline.
+            let state = state(self.keys[at][id % IDS]);
+            if state.is_after(known.acked) {
+                known.acked = state;
+            }
+            confirmed |= 1 << (id % IDS);
+        });
+        self.groups[at].confirmed |= confirmed;
+        self.join(at, confirmed);
+    }
+
+    /// The state that `id` had at tick `state` is lost with its packet: it is to be sent again, unless a
+    /// later one was.
     #[inline]
     pub(super) fn lose(&mut self, id: usize, state: Tick) {
-        if let Some(entry) = self.entries.get_mut(id)
-            && entry.sent == state
-        {
-            entry.sent = entry.acked;
+        if id >= self.id_end() || self.sent(id) != state {
+            return;
         }
+        self.expel(id / IDS, 1 << (id % IDS));
+        let known = &mut self.states[id];
+        known.sent = known.acked;
+    }
+
+    /// Makes `told`, some of those that are uniform, all of them, or leaves it to the caller to treat each
+    /// by itself: whichever takes fewer out. Answers whether they are uniform now.
+    #[inline]
+    fn keeps_uniform(&mut self, at: usize, told: u64) -> bool {
+        let others = self.groups[at].uniform & !told;
+        if others == 0 {
+            return told != 0;
+        }
+        let is_most = told.count_ones() > others.count_ones();
+        self.expel(at, if is_most { others } else { told });
+        is_most
+    }
+
+    /// Gives those of `ids` that are uniform states of their own.
+    fn expel(&mut self, at: usize, ids: u64) {
+        let group = &mut self.groups[at];
+        let (sent, acked) = (group.sent, group.acked);
+        let expelled = ids & group.uniform;
+        group.uniform &= !ids;
+        each_id(at, expelled, |id| {
+            let known = &mut self.states[id];
+            (known.sent, known.acked) = (sent, acked);
+        });
+    }
+
+    /// Makes those of `ids`, confirmed and not uniform, uniform whose state is the group's. If they are more
+    /// than those that are, one of theirs becomes the group's.
+    fn join(&mut self, at: usize, ids: u64) {
+        if ids == 0 {
+            return;
+        }
+        let group = self.groups[at];
+        if ids.count_ones() > group.uniform.count_ones() {
+            self.expel(at, group.uniform);
+            let first = self.states[at * IDS + ids.trailing_zeros() as usize];
+            let group = &mut self.groups[at];
+            (group.sent, group.acked, group.since) = (first.sent, first.acked, first.since);
+        }
+        let group = &mut self.groups[at];
+        each_id(at, ids, |id| {
+            let known = &self.states[id];
+            if (known.sent, known.acked) == (group.sent, group.acked) {
+                group.uniform |= 1 << (id % IDS);
+                if known.since.is_after(group.since) {
+                    group.since = known.since;
+                }
+            }
+        });
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(slot: u32) -> SlotKey {
-        SlotKey(slot)
-    }
-
-    fn acknowledge(known: &mut Known, id: usize, tick: Tick) {
-        known.acknowledge(id / 64, 1 << (id % 64), tick, |_| tick);
-    }
-
-    fn is_dirty(known: &Known, id: usize, changed: Tick) -> bool {
-        changed.is_after(known.entries[id].sent)
-    }
-
-    #[test]
-    fn the_lowest_free_id_is_taken_until_none_is_left() {
-        let mut known = Known::new(70);
-        for slot in 0..70 {
-            assert_eq!(known.enter(key(slot), Tick(1)), Some(slot as usize));
-        }
-        assert_eq!(known.enter(key(70), Tick(1)), None);
-        known.leave(3, Tick(2));
-        assert_eq!((known.enter(key(70), Tick(2)), known.live.len()), (None, 69));
-        acknowledge(&mut known, 3, Tick(2));
-        assert_eq!(known.enter(key(70), Tick(3)), Some(3));
-        assert_eq!(known.word_count(), 2);
-    }
-
-    #[test]
-    fn packets_from_before_a_change_do_not_count() {
-        let mut known = Known::new(8);
-        let id = known.enter(key(1), Tick(10)).unwrap();
-        known.leave(id, Tick(12));
-        acknowledge(&mut known, id, Tick(11));
-        assert!(
-            known.leaving.contains(id),
-            "an enter was acknowledged, not the leave"
-        );
-        acknowledge(&mut known, id, Tick(12));
-        assert!(!known.leaving.contains(id));
-        assert_eq!(known.enter(key(2), Tick(20)), Some(id));
-        acknowledge(&mut known, id, Tick(13));
-        assert!(!known.confirmed.contains(id), "that was about the last tenant");
-        acknowledge(&mut known, id, Tick(21));
-        acknowledge(&mut known, id, Tick(20));
-        assert!(known.confirmed.contains(id));
-        assert_eq!(known.entries[id].acked, Tick(21));
-    }
-
-    #[test]
-    fn what_was_lost_is_dirty_again_unless_sent_since() {
-        let mut known = Known::new(8);
-        for start in [100, u32::MAX - 1] {
-            let at = |ticks: u32| Tick(start) + ticks;
-            let id = known.enter(key(1), at(0)).unwrap();
-            assert!(is_dirty(&known, id, at(0)) && is_dirty(&known, id, at(0) - 100_000));
-            known.entries[id].sent = at(0);
-            known.lose(id, at(0));
-            assert!(is_dirty(&known, id, at(0)), "an enter is lost");
-            known.entries[id].sent = at(2);
-            acknowledge(&mut known, id, at(1));
-            known.lose(id, at(1));
-            assert!(!is_dirty(&known, id, at(2)));
-            known.lose(id, at(2));
-            assert!(is_dirty(&known, id, at(2)) && !is_dirty(&known, id, at(1)));
-        }
-    }
-}
+mod tests;

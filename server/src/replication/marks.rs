@@ -1,6 +1,6 @@
 //! Which short id an entity has in the client at hand: a join without a hash map.
 
-use throng_shared::protocol::ids::SlotKey;
+use throng_shared::protocol::ids::{Slot, SlotKey, SourceId};
 
 use super::SOURCES_MAX;
 
@@ -47,7 +47,8 @@ impl SourceMarks<'_> {
 /// The marks of one simulation in this turn, to be set.
 pub(super) struct SourceMarksMut<'a> {
     marks: &'a mut [u32],
-    source: u8,
+    /// The simulation's key of slot 0.
+    source: u32,
     turn: u32,
 }
 
@@ -55,9 +56,8 @@ impl SourceMarksMut<'_> {
     /// Notes the short id of an entity, if it is one of this simulation.
     #[inline(always)]
     pub(super) fn set(&mut self, key: SlotKey, id: usize, is_leaving: bool) {
-        if key.source().0 == self.source
-            && let Some(mark) = self.marks.get_mut(key.slot().index())
-        {
+        // Another simulation's entities are beyond all slots.
+        if let Some(mark) = self.marks.get_mut((key.0 ^ self.source) as usize) {
             let flag = if is_leaving { LEAVING } else { 0 };
             *mark = self.turn | flag | id as u32;
         }
@@ -89,7 +89,7 @@ impl Marks {
         }
         SourceMarksMut {
             marks,
-            source: source as u8,
+            source: SlotKey::new(SourceId(source as u8), Slot(0)).0,
             turn: u32::from(self.turn) << 16,
         }
     }
@@ -118,7 +118,6 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use throng_shared::protocol::ids::{Slot, SourceId};
 
     #[test]
     fn marks_last_for_one_turn_also_when_turns_wrap() {

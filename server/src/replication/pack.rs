@@ -95,7 +95,7 @@ impl Packing<'_> {
         written: &mut Written,
     ) -> bool {
         let plan = &self.queue.plans[cursor.plan];
-        let has_leaves = cursor.leave < known.entries.len();
+        let has_leaves = cursor.leave < known.id_end();
         if !has_leaves && cursor.enter == plan.enters.end && cursor.update == plan.updates.end {
             cursor.plan += 1;
             return true;
@@ -110,7 +110,7 @@ impl Packing<'_> {
             return false;
         }
         let is_begun = cursor.enter > plan.enters.start || cursor.update > plan.updates.start;
-        let leaves = known.leaving.len() * (1 + self.id_bits as usize);
+        let leaves = known.leaving_len() * (1 + self.id_bits as usize);
         let is_fitting = !is_begun && !self.queue.is_reduced && plan.bits + leaves <= room;
         room -= empty;
         writer.section(SectionHead {
@@ -127,10 +127,10 @@ impl Packing<'_> {
         let start = cursor.update;
         if is_fitting {
             cursor.update = plan.updates.end;
-            self.write_presence(writer, &plan.presence, sent);
+            write_presence(writer, &plan.presence, sight.frame.tick, known, sent);
         } else {
             let presence = self.choose(cursor, room);
-            self.write_presence(writer, &presence, sent);
+            write_presence(writer, &presence, sight.frame.tick, known, sent);
         }
         let items = &self.queue.updates[start..cursor.update];
         if plan.has_exceptions || plan.has_components || plan.age == 0 {
@@ -138,14 +138,11 @@ impl Packing<'_> {
         } else {
             writer.differences(items.iter().map(|item| item.delta()));
         }
-        for item in items {
-            known.entries[item.id()].sent = sight.frame.tick;
-        }
         if known.has_priorities {
             items.iter().for_each(|item| known.priority[item.id()] = 0);
         }
         written.updates += (cursor.update - start) as u32;
-        let is_whole = cursor.leave >= known.entries.len()
+        let is_whole = cursor.leave >= known.id_end()
             && cursor.enter == plan.enters.end
             && cursor.update == plan.updates.end;
         cursor.plan += usize::from(is_whole);
@@ -165,20 +162,13 @@ impl Packing<'_> {
         for &item in items {
             if item.delta().len > 0 {
                 writer.difference(item.age(), item.delta());
-            } else if let Some(row) = frame.row(known.entries[item.id()].key.slot()) {
+            } else if let Some(row) = frame.row(known.key(item.id()).slot()) {
                 writer.absolute(&row.pose);
                 absolutes += 1;
             }
             self.write_components(writer, plan, item);
         }
         absolutes
-    }
-
-    fn write_presence(&self, writer: &mut SnapshotWriter<'_>, presence: &Presence, sent: &mut SentPackets) {
-        writer.presence(presence);
-        for (ids, word) in sent.ids().iter_mut().zip(presence.words()) {
-            *ids |= word;
-        }
     }
 
     /// Moves the cursor over the updates that fit `room` bits beside an empty presence; answers their ids.
@@ -211,7 +201,7 @@ impl Packing<'_> {
         written: &mut Written,
     ) {
         let bits = 1 + self.id_bits as usize;
-        while cursor.leave < known.entries.len() && bits <= *room {
+        while cursor.leave < known.id_end() && bits <= *room {
             *room -= bits;
             writer.leave(ShortId(cursor.leave as u16));
             mark(sent, cursor.leave);
@@ -240,8 +230,7 @@ impl Packing<'_> {
             }
             *room -= bits;
             let id = item.id();
-            let entry = &mut known.entries[id];
-            let slot = entry.key.slot();
+            let slot = known.key(id).slot();
             let global: GlobalId = frame.identity(slot).global;
             let pose = frame.row(slot).map(|row| row.pose).unwrap_or_default();
             writer.enter(&Enter {
@@ -250,7 +239,7 @@ impl Packing<'_> {
                 pose,
             });
             self.write_components(writer, plan, item);
-            entry.sent = frame.tick;
+            known.note_sent(id / 64, 1 << (id % 64), frame.tick);
             known.priority[id] = 0;
             mark(sent, id);
             written.entered += 1;
@@ -276,7 +265,7 @@ impl Packing<'_> {
     fn is_done(&self, cursor: &Cursor, known: &Known) -> bool {
         cursor.enter == self.queue.enters.len()
             && cursor.update == self.queue.updates.len()
-            && cursor.leave >= known.entries.len()
+            && cursor.leave >= known.id_end()
     }
 
     /// Gives up what does not even fit a packet of its own; it stays dirty.
@@ -293,15 +282,34 @@ impl Packing<'_> {
 /// The first leaving short id from `from` on; beyond all ids when there is none.
 fn next_leave(known: &Known, from: usize) -> usize {
     let mut at = from / 64;
-    let mut word = known.leaving.word(at) & (u64::MAX << (from % 64));
+    let leaving = |at: usize| known.groups().get(at).map(|group| group.leaving);
+    let Some(first) = leaving(at) else {
+        return usize::MAX;
+    };
+    let mut word = first & (u64::MAX << (from % 64));
     while word == 0 {
         at += 1;
-        if at >= known.leaving.words().len() {
+        let Some(next) = leaving(at) else {
             return usize::MAX;
-        }
-        word = known.leaving.word(at);
+        };
+        word = next;
     }
     at * 64 + word.trailing_zeros() as usize
+}
+
+/// Writes which ids are updated, and notes them as sent in their state of tick `state`.
+fn write_presence(
+    writer: &mut SnapshotWriter<'_>,
+    presence: &Presence,
+    state: Tick,
+    known: &mut Known,
+    sent: &mut SentPackets,
+) {
+    writer.presence(presence);
+    for (at, (ids, &updated)) in sent.ids().iter_mut().zip(presence.words()).enumerate() {
+        *ids |= updated;
+        known.note_sent(at, updated, state);
+    }
 }
 
 fn mark(sent: &mut SentPackets, id: usize) {

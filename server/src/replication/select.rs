@@ -79,7 +79,7 @@ impl Buckets {
         weight: impl Fn(usize, SlotKey) -> Weight,
     ) {
         let id = item.id();
-        let Weight { importance, nearness } = weight(id, known.entries[id].key);
+        let Weight { importance, nearness } = weight(id, known.key(id));
         let gain = FAR_GAIN + NEAR_GAIN * nearness.clamp(0.0, 1.0);
         let gain = match importance {
             0 => 1,

@@ -3,6 +3,7 @@
 //! The last 64 packets are remembered with the short ids that they tell of. A packet is lost when three
 //! newer ones were acknowledged, or when 64 newer ones were sent. There are no timers.
 
+use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::ids::SlotKey;
 use throng_shared::protocol::input::SnapshotAck;
 use throng_shared::tick::Tick;
@@ -79,6 +80,18 @@ impl SentPackets {
         self.next = next;
     }
 
+    /// A hint that the records of the last packet and the next will be read or written soon.
+    #[inline]
+    pub(super) fn foresee(&self) {
+        for record in [self.next, self.next.wrapping_sub(1)] {
+            let record = usize::from(record) % PACKETS;
+            prefetch(&self.records[record]);
+            if let Some(words) = self.words.get(record * self.stride..(record + 1) * self.stride) {
+                prefetch(words);
+            }
+        }
+    }
+
     /// Number of the next packet.
     pub(super) fn next(&self) -> u16 {
         self.next
@@ -97,7 +110,7 @@ impl SentPackets {
             self.lose(self.next, known);
             fates.lost = 1;
         }
-        self.make_room(known.word_count());
+        self.make_room(known.groups().len());
         let record = usize::from(self.next) % PACKETS;
         self.records[record] = Record {
             tick,
@@ -140,11 +153,9 @@ impl SentPackets {
             fates.acked += 1;
             let (packet, words) = self.record(newest.wrapping_sub(at as u16));
             for (at, &ids) in words.iter().enumerate() {
-                if packet.is_level() {
-                    known.acknowledge(at, ids, packet.tick, |_| packet.tick);
-                } else {
-                    known.acknowledge(at, ids, packet.tick, |key| packet.state_tick(key));
-                }
+                known.acknowledge(at, ids, packet.tick, packet.is_level(), |key| {
+                    packet.state_tick(key)
+                });
             }
         }
         // All from before the third newest that arrived are given up.
@@ -169,7 +180,7 @@ impl SentPackets {
         let (packet, words) = self.record(sequence);
         for (at, &ids) in words.iter().enumerate() {
             each_id(at, ids, |id| {
-                known.lose(id, packet.state_tick(known.entries[id].key));
+                known.lose(id, packet.state_tick(known.key(id)));
             });
         }
     }
@@ -206,7 +217,7 @@ mod tests {
     fn send(sent: &mut SentPackets, known: &mut Known, tick: u32, ids: u64) -> Fates {
         let fates = sent.push(Tick(tick), known);
         sent.ids()[0] = ids;
-        each_id(0, ids, |id| known.entries[id].sent = Tick(tick));
+        known.note_sent(0, ids, Tick(tick));
         fates
     }
 
@@ -229,16 +240,16 @@ mod tests {
             sent.acknowledge(ack(3, 0b001), &mut known),
             Fates { acked: 2, lost: 0 }
         );
-        assert_eq!(known.entries[0].sent, Tick(2));
+        assert_eq!(known.sent(0), Tick(2));
         assert_eq!(
             sent.acknowledge(ack(4, 0b011), &mut known),
             Fates { acked: 1, lost: 2 }
         );
-        assert!(Tick(2).is_after(known.entries[0].sent), "dirty again");
-        assert_eq!(known.entries[2].acked, Tick(5));
+        assert!(Tick(2).is_after(known.sent(0)), "dirty again");
+        assert_eq!(known.acked(2), Tick(5));
         // Too late: it counts as lost.
         assert_eq!(sent.acknowledge(ack(4, 0b1111), &mut known), Fates::default());
-        assert!(!known.confirmed.contains(0) && known.confirmed.contains(2));
+        assert_eq!(known.groups()[0].confirmed & 0b101, 0b100);
     }
 
     #[test]
@@ -250,9 +261,9 @@ mod tests {
                 Fates::default()
             );
         }
-        assert_eq!(known.entries[0].sent, Tick(1));
+        assert_eq!(known.sent(0), Tick(1));
         assert_eq!(send(&mut sent, &mut known, 65, 0).lost, 1);
-        assert!(Tick(1).is_after(known.entries[0].sent));
+        assert!(Tick(1).is_after(known.sent(0)));
     }
 
     #[test]
@@ -265,11 +276,8 @@ mod tests {
         }
         send(&mut sent, &mut known, 2, 2);
         sent.acknowledge(SnapshotAck { newest: 1, bits: 1 }, &mut known);
-        assert_eq!(
-            (known.entries[0].acked, known.entries[1].acked),
-            (Tick(1), Tick(2))
-        );
-        assert_eq!(known.confirmed.len(), 2);
+        assert_eq!((known.acked(0), known.acked(1)), (Tick(1), Tick(2)));
+        assert_eq!(known.groups()[0].confirmed.count_ones(), 2);
     }
 
     proptest! {

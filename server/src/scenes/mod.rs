@@ -5,13 +5,18 @@
 
 mod movement;
 mod ownership;
+#[cfg(test)]
+#[path = "tests/rehearsal.rs"]
+pub(crate) mod rehearsal;
 mod size;
 
 use bevy_app::{App, FixedUpdate, Plugin, Startup};
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 use throng_shared::scenes::{BenchProtocol, SteerInput};
 
 use crate::input::InputPlugin;
+use crate::persist::PersistAppExt;
 use crate::schedule::ServerSystems;
 
 pub use movement::Helm;
@@ -21,7 +26,7 @@ pub use size::{crowd_side, hotspot_side};
 const STATIC_VISIBLE: u32 = 50;
 
 /// What to fill the world with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scene {
     /// All move in every tick; a client sees `visible` others on average.
     Crowd {
@@ -42,6 +47,14 @@ pub enum Scene {
     },
     /// Nothing is there, and clients get nothing: connections only.
     Idle,
+    /// The game that comes with Throng. It is a plugin of its own: [`ScenePlugin`] does not run it.
+    #[cfg(feature = "skirmish")]
+    Skirmish {
+        /// Drones at the start.
+        drones: u32,
+        /// Asteroids at the start.
+        asteroids: u32,
+    },
 }
 
 impl Scene {
@@ -51,6 +64,8 @@ impl Scene {
         match self {
             Self::Crowd { entities, .. } | Self::Static { entities } | Self::Hotspot { entities } => entities,
             Self::Idle => 0,
+            #[cfg(feature = "skirmish")]
+            Self::Skirmish { drones, asteroids } => drones + asteroids,
         }
     }
 
@@ -61,6 +76,19 @@ impl Scene {
             Self::Crowd { entities, visible } => crowd_side(entities, visible),
             Self::Static { entities } => crowd_side(entities, STATIC_VISIBLE),
             Self::Hotspot { .. } | Self::Idle => hotspot_side(),
+            // Its content says how large it is.
+            #[cfg(feature = "skirmish")]
+            Self::Skirmish { .. } => 0.0,
+        }
+    }
+
+    /// Whether this is a benchmark, whose clients may be told what they do not see, for auditing.
+    #[must_use]
+    pub const fn is_benchmark(self) -> bool {
+        match self {
+            Self::Crowd { .. } | Self::Static { .. } | Self::Hotspot { .. } | Self::Idle => true,
+            #[cfg(feature = "skirmish")]
+            Self::Skirmish { .. } => false,
         }
     }
 
@@ -91,7 +119,9 @@ impl Plugin for ScenePlugin {
         if self.0 == Scene::Idle {
             return;
         }
-        app.init_resource::<ownership::Unowned>()
+        app.persist::<ownership::Unowned>()
+            .persist::<Helm>()
+            .init_resource::<ownership::Unowned>()
             .add_systems(Startup, ownership::fill_world);
         let joining = (ownership::release_avatars, ownership::give_avatars).chain();
         if self.0.moves() {

@@ -1,6 +1,7 @@
 //! How the entities of a scene move.
 
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::scenes::{SteerInput, step};
 
@@ -13,7 +14,7 @@ use crate::simulation::{Avatar, Parallel, Replicated, Seed};
 const CHUNK: usize = 1_024;
 
 /// What steers an entity: its player's input, or chance where there is none.
-#[derive(Component, Clone, Copy, Debug, Default)]
+#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Helm {
     /// The input of the owner in this tick.
     pub input: Option<SteerInput>,

@@ -1,7 +1,9 @@
 //! Who owns which entity of a scene.
 
+use bevy_ecs::entity::MapEntities;
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::{GlobalId, PlayerId};
 use throng_shared::protocol::pose::{Heading, Position};
 use throng_shared::scenes::VIEW_RADIUS;
@@ -13,8 +15,9 @@ use crate::net::link::PeerKind;
 use crate::simulation::{Avatar, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Viewer};
 
 /// Entities that no client owns; the last one is given away next.
-#[derive(Resource, Debug, Default)]
+#[derive(Resource, MapEntities, Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Unowned {
+    #[entities]
     entities: Vec<Entity>,
     spawned: u64,
 }

@@ -21,7 +21,7 @@ use crate::runner::TickTime;
 #[derive(Resource, Default)]
 pub(super) struct Watches {
     watches: Vec<Watch>,
-    since: ChangeTick,
+    pub(super) since: ChangeTick,
     found: Vec<(Slot, ComponentId, Option<ColdValue>)>,
 }
 
@@ -59,11 +59,7 @@ pub(super) fn follow_components(world: &mut World) {
             return;
         }
         let slot_of = |entity| world.get::<Replicated>(entity).and_then(Replicated::slot);
-        // Who is not replicated is nobody to clients.
-        let mut travel = |entity| {
-            let replicated = world.get::<Replicated>(entity);
-            replicated.map_or(Entity::PLACEHOLDER, |replicated| reference(replicated.global()))
-        };
+        let mut travel = |entity| reference_of(world, entity);
         for watch in watches.iter_mut() {
             let id = watch.entry.id;
             if let Some(removed) = world.removed_components().get(watch.component) {
@@ -104,4 +100,10 @@ pub(super) fn follow_components(world: &mut World) {
             }
         }
     });
+}
+
+/// What stands for an entity in a value that travels. Who is not replicated is nobody to clients.
+pub(super) fn reference_of(world: &World, entity: Entity) -> Entity {
+    let replicated = world.get::<Replicated>(entity);
+    replicated.map_or(Entity::PLACEHOLDER, |replicated| reference(replicated.global()))
 }

@@ -10,6 +10,7 @@ use bevy_ecs::world::DeferredWorld;
 use super::parallel::Parallel;
 use super::players::{AreaOfInterest, Avatar, Eye, Viewer};
 use super::replicated::{Replicated, Room};
+use super::routes::{Routed, Routing};
 use super::rows::Rows;
 use crate::space::{AreaKey, AreaTable, RoomId, SpatialIndex};
 
@@ -24,10 +25,20 @@ pub struct Space(pub SpatialIndex);
 #[derive(Resource, Debug, Default)]
 pub struct Areas(pub AreaTable);
 
-/// Moves every eye to where its avatar's row is, so that players and clients agree on it to the bit.
-pub(super) fn move_eyes(mut eyes: Query<(&Avatar, &mut Eye)>, avatars: Query<&Replicated>, rows: Res<Rows>) {
-    for (avatar, mut eye) in &mut eyes {
-        let slot = avatars.get(avatar.0).ok().and_then(Replicated::slot);
+/// Moves every eye to where its avatar's row is, so that players and clients agree on it to the bit. Having
+/// looked the avatar up, notes whose route in the directory is out of date.
+pub(super) fn move_eyes(
+    mut eyes: Query<(Entity, &Avatar, &mut Eye, &Routed)>,
+    avatars: Query<&Replicated>,
+    rows: Res<Rows>,
+    mut routing: ResMut<Routing>,
+) {
+    for (player, avatar, mut eye, routed) in &mut eyes {
+        let avatar = avatars.get(avatar.0).ok();
+        if routed.is_stale(avatar) {
+            routing.stale.push(player);
+        }
+        let slot = avatar.and_then(Replicated::slot);
         if let Some(row) = slot.and_then(|slot| rows.0.row(slot)) {
             eye.0 = row.pose.position().0;
         }

@@ -14,11 +14,14 @@ mod publish;
 mod random;
 mod replicated;
 mod resources;
+pub(crate) mod resume;
 mod rewind;
+mod routes;
 mod rows;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod watchers;
 
 use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::prelude::*;
@@ -35,17 +38,19 @@ pub use interest::{Areas, Space};
 pub use nearby::{Nearby, Neighbour};
 pub use parallel::Parallel;
 pub use players::{AreaOfInterest, Avatar, Eye, Player, PlayerJoined, PlayerLeft, Players, Viewer};
-pub(crate) use players::{join, leave};
+pub(crate) use players::{depart, join, leave};
 pub use publish::Frames;
 pub(crate) use publish::hand_over;
 pub use random::{Random, Seed};
 pub use replicated::{Importance, Owner, Replicated, Room, Slots, Team};
 pub(crate) use resources::tell_resources;
 pub use rewind::Rewind;
+pub use routes::{RouteCounters, Routing};
 pub use rows::Rows;
 #[cfg(feature = "local")]
 pub(crate) use tell::Letter;
 pub use tell::{MessageReceived, Outbox, Place, Tell};
+pub use watchers::Watcher;
 
 /// A simulation and its frames.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +95,7 @@ impl Plugin for SimulationPlugin {
             .init_resource::<Players>()
             .init_resource::<Frames>()
             .init_resource::<Outbox>()
+            .init_resource::<Routing>()
             .init_resource::<WorkerLinks>()
             .init_resource::<components::Watches>()
             .init_resource::<resources::ResourceWatches>()
@@ -106,6 +112,7 @@ impl Plugin for SimulationPlugin {
                     components::follow_components,
                     rows::settle_cells,
                     interest::move_eyes,
+                    routes::enter_avatars,
                     interest::follow_borders,
                     interest::build_areas,
                 )

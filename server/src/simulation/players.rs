@@ -5,9 +5,11 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::PlayerId;
 
 use super::replicated::{Room, Team};
+use super::routes::Routed;
 use crate::input::InputBuffer;
 use crate::net::claims::PlayerName;
 use crate::net::link::{LeaveReason, PeerKind, SessionKey};
@@ -15,7 +17,7 @@ use crate::space::AreaKey;
 
 /// A player for as long as the session lasts.
 #[derive(Component, Clone, Copy, Debug)]
-#[require(Team, Room, Eye, AreaOfInterest, InputBuffer)]
+#[require(Team, Room, Eye, AreaOfInterest, InputBuffer, Routed)]
 pub struct Player {
     /// Never reused.
     pub id: PlayerId,
@@ -29,19 +31,21 @@ pub struct Player {
     pub kind: PeerKind,
 }
 
-/// The entity through which a player acts and sees.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Avatar(pub Entity);
+/// The entity through which a player acts and sees. While it is replicated, the process's directory names the
+/// player's session for it.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[component(on_discard = super::routes::forget_route)]
+pub struct Avatar(#[entities] pub Entity);
 
 /// Lets a player see what is around its [`Eye`]. Without it the player sees nothing.
-#[derive(Component, Clone, Copy, Debug, PartialEq)]
+#[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Viewer {
     /// How far, in units.
     pub radius: f32,
 }
 
 /// Where a player sees from, in units. Follows the avatar; where there is none, gameplay may set it.
-#[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Eye(pub Vec2);
 
 /// The leaf cells in a player's view: kept by the `Index` phase.
@@ -78,6 +82,8 @@ pub struct PlayerLeft {
 pub struct Players {
     sessions: Vec<Vec<Option<Seat>>>,
     ids_given: u32,
+    /// Which of how many simulations this is: each gives other ids.
+    simulation: (u32, u32),
     len: usize,
 }
 
@@ -111,6 +117,35 @@ impl Players {
         self.len == 0
     }
 
+    /// No players, of the simulation `simulation` of `simulations`, whose player ids are all different.
+    #[must_use]
+    pub fn of_simulation(simulation: u8, simulations: u8) -> Self {
+        Self {
+            simulation: (u32::from(simulation), u32::from(simulations) - 1),
+            ..Self::default()
+        }
+    }
+
+    /// Nobody, after this many player ids were given.
+    pub(super) fn begin_again(&self, ids_given: u32) -> Self {
+        Self {
+            ids_given,
+            simulation: self.simulation,
+            ..Self::default()
+        }
+    }
+
+    fn next_id(&mut self) -> PlayerId {
+        let (simulation, others) = self.simulation;
+        self.ids_given += 1;
+        PlayerId((self.ids_given - 1) * (others + 1) + simulation + 1)
+    }
+
+    /// How many player ids were given.
+    pub(super) fn ids_given(&self) -> u32 {
+        self.ids_given
+    }
+
     fn sit_down(&mut self, key: SessionKey, entity: Entity) {
         let worker = usize::from(key.worker);
         if self.sessions.len() <= worker {
@@ -133,6 +168,17 @@ impl Players {
     }
 }
 
+/// Makes an existing entity the player of a session that goes on. `false` when the session has one already.
+pub(super) fn rejoin(world: &mut World, entity: Entity, player: Player) -> bool {
+    let mut players = world.resource_mut::<Players>();
+    if players.get(player.session).is_some() {
+        return false;
+    }
+    players.sit_down(player.session, entity);
+    world.entity_mut(entity).insert(player);
+    true
+}
+
 /// Spawns the player of a new session. A session that is announced twice is refused: `None`.
 pub(crate) fn join(
     world: &mut World,
@@ -145,8 +191,7 @@ pub(crate) fn join(
     if players.get(session).is_some() {
         return None;
     }
-    players.ids_given += 1;
-    let id = PlayerId(players.ids_given);
+    let id = players.next_id();
     let player = Player {
         id,
         session,
@@ -158,6 +203,13 @@ pub(crate) fn join(
     world.resource_mut::<Players>().sit_down(session, entity);
     world.write_message(PlayerJoined { entity, player });
     Some(entity)
+}
+
+/// Takes the player of a session out of this world without telling gameplay: it goes on in another.
+pub(crate) fn depart(world: &mut World, session: SessionKey) {
+    if let Some(entity) = world.resource_mut::<Players>().stand_up(session) {
+        world.despawn(entity);
+    }
 }
 
 /// Despawns the player of a session that ended; one that is not here is ignored.

@@ -9,6 +9,7 @@ use super::players::{AreaOfInterest, Avatar, Eye, Player, Viewer};
 use super::replicated::{Replicated, Room, Team};
 use super::rows::Rows;
 use super::tell::Outbox;
+use super::watchers::Watcher;
 use crate::frame::{FrameHistory, PlayerRow};
 use crate::input::InputBuffer;
 use crate::net::link::WorkerLinks;
@@ -29,6 +30,15 @@ type Published = (
     Option<&'static Avatar>,
 );
 
+type Watching = (
+    &'static Watcher,
+    &'static Team,
+    &'static Room,
+    &'static Eye,
+    &'static Viewer,
+    &'static AreaOfInterest,
+);
+
 /// Builds the frame of this tick from rows, cells and players.
 pub(super) fn publish_frame(
     mut rows: ResMut<Rows>,
@@ -36,6 +46,7 @@ pub(super) fn publish_frame(
     mut frames: ResMut<Frames>,
     areas: Res<Areas>,
     players: Query<Published>,
+    watchers: Query<Watching>,
     avatars: Query<&Replicated>,
     rooms: Query<&Room>,
     time: Res<TickTime>,
@@ -60,6 +71,11 @@ pub(super) fn publish_frame(
             area: Arc::clone(areas.0.get(interest.key)),
         };
         table.insert(player.session.worker, player.session.session, row);
+    }
+    for (watcher, team, room, eye, viewer, interest) in &watchers {
+        let area = Arc::clone(areas.0.get(interest.key));
+        let row = watcher.row(team.0, room.0, eye.0, viewer.radius, area);
+        table.insert(watcher.session.worker, watcher.session.session, row);
     }
     let frame = rows.0.publish(time.tick, clock.now(), index, table);
     if let Some(old) = frames.0.push(frame) {

@@ -60,12 +60,12 @@ impl Default for Replicated {
 }
 
 /// The player to whom an entity belongs. Changed by inserting it anew.
-#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity)]
 pub struct Owner(pub PlayerId);
 
 /// The team of an entity or of a player. Changed by inserting it anew.
-#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity)]
 pub struct Team(pub TeamId);
 
@@ -76,7 +76,7 @@ pub struct Team(pub TeamId);
 pub struct Room(pub RoomId);
 
 /// Weight of an entity when a client's budget does not suffice for all. Changed by inserting it anew.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity)]
 pub struct Importance(pub u8);
 
@@ -89,15 +89,17 @@ impl Default for Importance {
 /// Which entity has which slot, and what happened to them since the last tick.
 #[derive(Resource, Debug)]
 pub struct Slots {
-    source: SourceId,
-    table: SlotTable,
+    pub(super) source: SourceId,
+    pub(super) table: SlotTable,
     /// By slot.
     entities: Vec<Option<Entity>>,
     /// Looked up, never walked: a hash map has no order to depend on.
     by_global: HashMap<GlobalId, Entity>,
-    globals_given: u64,
-    refused: u64,
-    kinds: Kinds,
+    pub(super) globals_given: u64,
+    pub(super) refused: u64,
+    pub(super) kinds: Kinds,
+    /// What the next entity that becomes replicated was before, here (then with its slot) or elsewhere.
+    pub(super) restoring: Option<(Option<Slot>, GlobalId)>,
     pub(super) events: Vec<SlotEvent>,
     /// Slots that got a row in this tick.
     pub(super) fresh: Vec<Slot>,
@@ -113,9 +115,9 @@ pub(super) enum SlotEvent {
 
 /// Kinds by the set of registered components that an entity has when it gets its slot.
 #[derive(Debug, Default)]
-struct Kinds {
+pub(super) struct Kinds {
     registered: Vec<WorldComponentId>,
-    by_set: BTreeMap<u64, Kind>,
+    pub(super) by_set: BTreeMap<u64, Kind>,
     by_archetype: BTreeMap<ArchetypeId, Kind>,
 }
 
@@ -131,9 +133,16 @@ impl Slots {
             globals_given: 0,
             refused: 0,
             kinds: Kinds::default(),
+            restoring: None,
             events: Vec::new(),
             fresh: Vec::new(),
         }
+    }
+
+    /// The simulation whose entities these are.
+    #[must_use]
+    pub fn source(&self) -> SourceId {
+        self.source
     }
 
     /// The entity in a slot.
@@ -171,12 +180,18 @@ impl Slots {
     }
 
     fn take(&mut self, kind: Kind, entity: Entity) -> Replicated {
-        let Some(slot) = self.table.take(kind) else {
+        let (slot, global) = match self.restoring.take() {
+            Some((slot, global)) => (slot, Some(global)),
+            None => (None, None),
+        };
+        let Some(slot) = slot.or_else(|| self.table.take(kind)) else {
             self.refused += 1;
             return Replicated::default();
         };
-        self.globals_given += 1;
-        let global = GlobalId(u64::from(self.source.0) << 56 | self.globals_given);
+        let global = global.unwrap_or_else(|| {
+            self.globals_given += 1;
+            GlobalId(u64::from(self.source.0) << 56 | self.globals_given)
+        });
         if self.entities.len() <= slot.index() {
             self.entities.resize(slot.index() + 1, None);
         }
@@ -188,6 +203,11 @@ impl Slots {
 }
 
 impl Kinds {
+    /// Forgets which archetype is of which kind; it is learnt again from the sets.
+    pub(super) fn forget_archetypes(&mut self) {
+        self.by_archetype.clear();
+    }
+
     fn learn(&mut self, archetype: ArchetypeId, components: &[WorldComponentId]) -> Kind {
         let bit = |(bit, id)| u64::from(components.contains(id)) << bit;
         let set = self.registered.iter().enumerate().map(bit).sum();

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use glam::Vec2;
+use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::pose::POSITION_QUANTUM;
 
 use super::index::SpatialIndex;
@@ -30,6 +31,15 @@ pub struct Area {
     /// For each leaf, a distance in units below which none of its entities is from any eye that has this
     /// area; ascending.
     pub nearest: Box<[f32]>,
+}
+
+impl Area {
+    /// A hint that the leaves will be read soon.
+    #[inline]
+    pub(crate) fn foresee(&self) {
+        prefetch(&*self.leaves);
+        prefetch(&*self.nearest);
+    }
 }
 
 /// Which area a viewer has: its room, its square and the bits of its radius.
@@ -228,6 +238,7 @@ impl StaleArea {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cells::Block;
     use super::*;
     use crate::space::CellIndex;
     use proptest::prelude::*;
@@ -315,11 +326,9 @@ mod tests {
                     let area = areas.get(key);
                     let mut seen = BTreeSet::new();
                     for (&leaf, &nearest) in area.leaves.iter().zip(&area.nearest) {
-                        for rows in cells.leaf(leaf) {
-                            for ((slot, &x), &y) in rows.slots.iter().zip(rows.xs).zip(rows.ys) {
-                                prop_assert!(eye.distance(Vec2::new(x, y)) >= nearest);
-                                prop_assert!(seen.insert(*slot));
-                            }
+                        for (slot, position) in cells.leaf(leaf).into_iter().flatten().flat_map(Block::rows) {
+                            prop_assert!(eye.distance(position) >= nearest);
+                            prop_assert!(seen.insert(slot));
                         }
                     }
                     let mut found = Vec::new();

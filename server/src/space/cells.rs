@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use glam::{Vec2, Vec4};
 use throng_shared::protocol::ids::Slot;
 use throng_shared::protocol::pose::Pose;
 
@@ -20,15 +21,41 @@ pub struct CellIndex {
     pub(super) movers: Layer,
 }
 
-/// One layer's entities of one leaf: three slices of equal length.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LeafRows<'a> {
+/// Places in a [`Block`].
+pub const BLOCK: usize = 4;
+
+/// Entities of one leaf that are looked at together: place `i` is the entity of `slots[i]`. The last block of
+/// a leaf has places without an entity, infinitely far away.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Block {
+    /// Positions along x, in units, exactly as in the frame's rows.
+    pub xs: Vec4,
+    /// Positions along y.
+    pub ys: Vec4,
     /// The slots.
-    pub slots: &'a [Slot],
-    /// Their positions along x, in units, exactly as in the frame's rows.
-    pub xs: &'a [f32],
-    /// Their positions along y.
-    pub ys: &'a [f32],
+    pub slots: [Slot; BLOCK],
+}
+
+impl Block {
+    const EMPTY: Self = Self {
+        xs: Vec4::INFINITY,
+        ys: Vec4::INFINITY,
+        slots: [Slot(0); BLOCK],
+    };
+
+    /// The entities with their positions.
+    pub fn rows(&self) -> impl Iterator<Item = (Slot, Vec2)> {
+        let Self { xs, ys, slots } = *self;
+        (0..BLOCK)
+            .map(move |at| (slots[at], Vec2::new(xs[at], ys[at])))
+            .filter(|(_, position)| position.is_finite())
+    }
+
+    #[inline]
+    fn set(&mut self, at: usize, slot: Slot, position: Vec2) {
+        (self.xs[at], self.ys[at]) = (position.x, position.y);
+        self.slots[at] = slot;
+    }
 }
 
 impl CellIndex {
@@ -36,13 +63,11 @@ impl CellIndex {
     /// index.
     #[inline]
     #[must_use]
-    pub fn leaf(&self, leaf: LeafId) -> [LeafRows<'_>; 2] {
+    pub fn leaf(&self, leaf: LeafId) -> [&[Block]; 2] {
         let leaf = leaf.0 as usize;
         let resting = self.resting.get(leaf / PAGE_LEAVES);
         [
-            resting
-                .map(|page| page.leaf(leaf % PAGE_LEAVES))
-                .unwrap_or_default(),
+            resting.map_or(&[], |page| page.leaf(leaf % PAGE_LEAVES)),
             self.movers.leaf(leaf),
         ]
     }
@@ -51,60 +76,53 @@ impl CellIndex {
 /// Entities sorted by leaf.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layer {
-    /// Leaf `n` has the rows `starts[n]..starts[n + 1]`.
+    /// Leaf `n` has the blocks `starts[n]..starts[n + 1]`.
     starts: Vec<u32>,
-    slots: Vec<Slot>,
-    xs: Vec<f32>,
-    ys: Vec<f32>,
+    blocks: Vec<Block>,
+    /// By leaf, while sorting: where its next entity goes.
+    places: Vec<u32>,
 }
 
 impl Layer {
     #[inline]
-    fn leaf(&self, leaf: usize) -> LeafRows<'_> {
+    fn leaf(&self, leaf: usize) -> &[Block] {
         let Some(&[start, end]) = self.starts.get(leaf..leaf + 2) else {
-            return LeafRows::default();
+            return &[];
         };
-        let rows = start as usize..end as usize;
-        LeafRows {
-            slots: &self.slots[rows.clone()],
-            xs: &self.xs[rows.clone()],
-            ys: &self.ys[rows],
-        }
+        self.blocks.get(start as usize..end as usize).unwrap_or_default()
     }
 
     /// Sorts the movers by leaf, by counting.
     pub(super) fn sort(&mut self, hash: &SpatialHash, movers: &[Slot]) {
         self.starts.clear();
-        self.slots.resize(movers.len(), Slot(0));
-        self.xs.resize(movers.len(), 0.0);
-        self.ys.resize(movers.len(), 0.0);
+        self.blocks.clear();
+        self.places.clear();
         if movers.is_empty() {
             return;
         }
-        // Counted two places ahead: after summing, place n + 1 is where leaf n's next row goes, and once
-        // all are placed it is where leaf n + 1 starts.
-        self.starts.resize(hash.leaf_end() + 2, 0);
+        self.places.resize(hash.leaf_end(), 0);
         for &slot in movers {
             if let Some(leaf) = hash.leaf_of(slot) {
-                self.starts[leaf.0 as usize + 2] += 1;
+                self.places[leaf.0 as usize] += 1;
             }
         }
-        let mut sum = 0;
-        for start in &mut self.starts {
-            sum += *start;
-            *start = sum;
+        let mut end = 0;
+        for place in &mut self.places {
+            self.starts.push(end);
+            let count = std::mem::replace(place, end * BLOCK as u32);
+            end += count.div_ceil(BLOCK as u32);
         }
+        self.starts.push(end);
+        self.blocks.resize(end as usize, Block::EMPTY);
         for &slot in movers {
             let (Some(entry), Some(leaf)) = (hash.entry(slot), hash.leaf_of(slot)) else {
                 continue;
             };
-            let cursor = &mut self.starts[leaf.0 as usize + 1];
-            let row = *cursor as usize;
-            *cursor += 1;
-            let (x, y) = units(entry);
-            (self.slots[row], self.xs[row], self.ys[row]) = (slot, x, y);
+            let place = &mut self.places[leaf.0 as usize];
+            let at = *place as usize;
+            *place += 1;
+            self.blocks[at / BLOCK].set(at % BLOCK, slot, units(entry));
         }
-        self.starts.pop();
     }
 
     /// The entities at rest in one page's leaves.
@@ -112,28 +130,29 @@ impl Layer {
         let mut layer = Self::default();
         layer.starts.reserve_exact(PAGE_LEAVES + 1);
         for leaf in page * PAGE_LEAVES..(page + 1) * PAGE_LEAVES {
-            layer.starts.push(layer.slots.len() as u32);
-            for (slot, entry) in hash.members(leaf).filter(|&(slot, _)| at_rest(slot)) {
-                let (x, y) = units(entry);
-                layer.slots.push(slot);
-                layer.xs.push(x);
-                layer.ys.push(y);
+            layer.starts.push(layer.blocks.len() as u32);
+            let members = hash.members(leaf).filter(|&(slot, _)| at_rest(slot));
+            for (at, (slot, entry)) in members.enumerate() {
+                if at % BLOCK == 0 {
+                    layer.blocks.push(Block::EMPTY);
+                }
+                if let Some(block) = layer.blocks.last_mut() {
+                    block.set(at % BLOCK, slot, units(entry));
+                }
             }
         }
-        layer.starts.push(layer.slots.len() as u32);
+        layer.starts.push(layer.blocks.len() as u32);
         layer
     }
 }
 
 /// The position in units as [`Pose::position`] reads it.
 #[inline]
-fn units(entry: Entry) -> (f32, f32) {
-    let position = Pose {
+fn units(entry: Entry) -> Vec2 {
+    let pose = Pose {
         x: entry.x,
         y: entry.y,
         ..Pose::default()
-    }
-    .position()
-    .0;
-    (position.x, position.y)
+    };
+    pose.position().0
 }

@@ -171,6 +171,7 @@ impl SpatialIndex {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cells::Block;
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -178,11 +179,14 @@ mod tests {
     fn everybody(index: &SpatialIndex, cells: &CellIndex) -> BTreeMap<Slot, (u32, i32, i32)> {
         let mut all = BTreeMap::new();
         for leaf in 0..index.hash().leaf_end() as u32 {
-            for rows in cells.leaf(LeafId(leaf)) {
-                for ((&slot, x), y) in rows.slots.iter().zip(rows.xs).zip(rows.ys) {
-                    let place = (leaf, (x * 100.0).round() as i32, (y * 100.0).round() as i32);
-                    assert!(all.insert(slot, place).is_none(), "{slot:?} is in both layers");
-                }
+            for (slot, at) in cells
+                .leaf(LeafId(leaf))
+                .into_iter()
+                .flatten()
+                .flat_map(Block::rows)
+            {
+                let place = (leaf, (at.x * 100.0).round() as i32, (at.y * 100.0).round() as i32);
+                assert!(all.insert(slot, place).is_none(), "{slot:?} is in both layers");
             }
         }
         all

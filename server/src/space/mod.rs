@@ -14,7 +14,7 @@ mod query;
 mod tree;
 
 pub use area::{Area, AreaKey, AreaTable, REACH_FACTOR, StaleArea};
-pub use cells::{CellIndex, LeafRows};
+pub use cells::{BLOCK, Block, CellIndex};
 pub use index::SpatialIndex;
 pub use query::Found;
 pub use tree::{

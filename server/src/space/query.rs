@@ -9,7 +9,7 @@ use glam::Vec2;
 use throng_shared::protocol::ids::Slot;
 use throng_shared::protocol::pose::POSITION_QUANTUM;
 
-use super::cells::CellIndex;
+use super::cells::{Block, CellIndex};
 use super::index::SpatialIndex;
 use super::tree::{LeafId, RoomId};
 
@@ -157,16 +157,13 @@ fn within_reach(centre: Vec2, radius: f32) -> f64 {
 
 fn examine(cells: &CellIndex, leaf: LeafId, centre: Vec2, mut visit: impl FnMut(Found)) -> usize {
     let mut examined = 0;
-    for rows in cells.leaf(leaf) {
-        examined += rows.slots.len();
-        for ((&slot, &x), &y) in rows.slots.iter().zip(rows.xs).zip(rows.ys) {
-            let position = Vec2::new(x, y);
-            visit(Found {
-                slot,
-                position,
-                distance2: position.distance_squared(centre),
-            });
-        }
+    for (slot, position) in cells.leaf(leaf).into_iter().flatten().flat_map(Block::rows) {
+        examined += 1;
+        visit(Found {
+            slot,
+            position,
+            distance2: position.distance_squared(centre),
+        });
     }
     examined
 }

@@ -16,6 +16,12 @@ pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 const CONFIG: Configuration<LittleEndian, Varint, Limit<VALUE_BYTES_MAX>> =
     standard().with_limit::<VALUE_BYTES_MAX>();
 
+/// Bytes of one encoded state at most: what never travels in a packet, such as a checkpoint.
+pub const STATE_BYTES_MAX: usize = 1 << 30;
+
+const STATE_CONFIG: Configuration<LittleEndian, Varint, Limit<STATE_BYTES_MAX>> =
+    standard().with_limit::<STATE_BYTES_MAX>();
+
 /// Why a value could not be encoded or decoded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -87,6 +93,38 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), CodecErro
 /// [`CodecError::Decode`] or [`CodecError::Trailing`].
 pub fn decode_exact<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (value, used) = decode(bytes)?;
+    match bytes.len() - used {
+        0 => Ok(value),
+        left => Err(CodecError::Trailing(left)),
+    }
+}
+
+/// Appends a state of up to [`STATE_BYTES_MAX`] to `out` and answers how many bytes it has.
+///
+/// # Errors
+/// [`CodecError::Encode`] or [`CodecError::TooLong`]; `out` is then as before.
+pub fn encode_state_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<usize, CodecError> {
+    let start = out.len();
+    let result = bincode::serde::encode_into_std_write(value, out, STATE_CONFIG);
+    let bytes = out.len() - start;
+    let error = match result {
+        Ok(_) if bytes <= STATE_BYTES_MAX => return Ok(bytes),
+        Ok(_) => CodecError::TooLong {
+            bytes,
+            max: STATE_BYTES_MAX,
+        },
+        Err(error) => CodecError::Encode(error),
+    };
+    out.truncate(start);
+    Err(error)
+}
+
+/// Decodes a state of up to [`STATE_BYTES_MAX`] that takes all of `bytes`.
+///
+/// # Errors
+/// [`CodecError::Decode`] or [`CodecError::Trailing`].
+pub fn decode_state_exact<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let (value, used) = bincode::serde::decode_from_slice(bytes, STATE_CONFIG).map_err(CodecError::Decode)?;
     match bytes.len() - used {
         0 => Ok(value),
         left => Err(CodecError::Trailing(left)),

@@ -6,8 +6,8 @@
 //! are opaque here and on the net workers' way to the simulation, except for validation through the
 //! [registry](super::registry).
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::PayloadKind;
 use super::bits::{BitError, BitReader, BitWriter};
@@ -36,7 +36,8 @@ pub trait PlayerInput: Serialize + DeserializeOwned + Clone + Default + Send + S
 }
 
 /// One encoded input, at most [`INPUT_BYTES_MAX`] bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
 pub struct InputBytes {
     // Bytes behind the length are 0, so that equality may compare all of them.
     length: u8,
@@ -64,6 +65,20 @@ impl InputBytes {
     }
 }
 
+impl From<InputBytes> for Vec<u8> {
+    fn from(input: InputBytes) -> Self {
+        input.as_slice().to_vec()
+    }
+}
+
+impl TryFrom<Vec<u8>> for InputBytes {
+    type Error = &'static str;
+
+    fn try_from(bytes: Vec<u8>) -> Result<Self, Self::Error> {
+        Self::new(&bytes).ok_or("an input is longer than is allowed")
+    }
+}
+
 /// Which snapshot packets arrived, by their packet numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotAck {
@@ -74,7 +89,7 @@ pub struct SnapshotAck {
 }
 
 /// The moment that a client shows: a tick and 256ths of it, the low 24 bits of both together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewTick(u32);
 
 impl ViewTick {
@@ -83,6 +98,13 @@ impl ViewTick {
     #[must_use]
     pub const fn new(tick: Tick, fraction: u8) -> Self {
         Self((tick.wire() as u32) << 8 | fraction as u32)
+    }
+
+    /// The moment `ticks` ticks earlier.
+    #[inline]
+    #[must_use]
+    pub const fn before(self, ticks: u32) -> Self {
+        Self(self.0.wrapping_sub(ticks << 8) & 0xff_ffff)
     }
 
     /// The tick nearest to `reference` that fits, and the 256ths after it.
@@ -357,6 +379,7 @@ mod tests {
             let reference = Tick(tick.wrapping_add_signed(ahead));
             let view = ViewTick::new(Tick(tick), fraction);
             prop_assert_eq!(view.unwrap_near(reference), (Tick(tick), fraction));
+            prop_assert_eq!(view.before(3), ViewTick::new(Tick(tick) - 3, fraction));
         }
     }
 }

@@ -15,6 +15,7 @@ use bevy_ecs::world::World;
 use throng_server::{
     frame::Frame,
     net::{
+        Routes,
         assign::WorkerLoad,
         claims::{PlayerName, SessionClaims},
         core::{WorkerCore, WorkerCoreConfig, WorkerShared},
@@ -137,7 +138,8 @@ impl SimServer {
                 WorkerCore::new(config, &mut entropy, vec![theirs], shared),
             ));
         }
-        app.insert_resource(WorkerLinks::new(simulation_links));
+        app.insert_resource(WorkerLinks::new(simulation_links))
+            .insert_resource(Routes(directory));
         Self {
             app,
             clock,

@@ -69,6 +69,28 @@ pub struct Readings {
 /// When the server cannot be reached, nobody gets in, or the system refuses files or sockets. Bots that were
 /// lost and values that were wrong are not errors but figures of the report.
 pub fn run(flags: &SwarmFlags) -> Result<Report> {
+    let mut driver = gather(flags)?;
+    let measured = measure(&mut driver, flags)?;
+    driver.disconnect();
+    let report = measured.report();
+    write_files(flags, &report, measured)?;
+    if let Some(reason) = &driver.shared.first_loss {
+        writeln!(io::stderr(), "the first bot that was lost: {reason}")?;
+    }
+    if driver.findings.compared == 0 && !flags.idle {
+        writeln!(
+            io::stderr(),
+            "no value was audited: the server keeps no log of its ticks in this scene"
+        )?;
+    }
+    Ok(report)
+}
+
+/// Lets the bots in and returns them with their loop, for somebody who turns it and does other things besides.
+///
+/// # Errors
+/// When the server cannot be reached, nobody gets in, or the system refuses files or sockets.
+pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
     allow_files(u64::from(flags.clients) + SPARE_FILES)?;
     let mut watch = Watch::new(&flags.server);
     let first = watch.stats_now().map_err(anyhow::Error::msg)?;
@@ -97,11 +119,13 @@ pub fn run(flags: &SwarmFlags) -> Result<Report> {
     .context("cannot watch sockets")?;
 
     ramp(&mut driver, flags)?;
-    let measured = measure(&mut driver, flags)?;
-    driver.disconnect();
-    let report = measured.report();
+    Ok(driver)
+}
+
+/// Writes what was asked for.
+fn write_files(flags: &SwarmFlags, report: &Report, measured: Measured) -> Result<()> {
     if let Some(path) = &flags.json {
-        let json = serde_json::to_string_pretty(&report)? + "\n";
+        let json = serde_json::to_string_pretty(report)? + "\n";
         std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(path) = &flags.readings {
@@ -112,16 +136,7 @@ pub fn run(flags: &SwarmFlags) -> Result<Report> {
         let json = serde_json::to_string(&readings)?;
         std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    if let Some(reason) = &driver.shared.first_loss {
-        writeln!(io::stderr(), "the first bot that was lost: {reason}")?;
-    }
-    if driver.findings.compared == 0 && !flags.idle {
-        writeln!(
-            io::stderr(),
-            "no value was audited: the server keeps no log of its ticks in this scene"
-        )?;
-    }
-    Ok(report)
+    Ok(())
 }
 
 /// Everything that the bots speak.

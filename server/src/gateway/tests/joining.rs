@@ -149,6 +149,7 @@ fn a_full_server_says_so() {
     let server = Running::with_sessions(2, |_| {});
     assert_eq!(server.post(&guest("Ada")).0, 200);
     assert_eq!(server.post(&guest("Bob")).0, 200);
+    assert_eq!(server.figures()["tokens_issued"], 2);
     let (status, code, _) = server.refusal(&guest("Eve"));
     assert_eq!((status, code.as_str()), (503, "server_full"));
 }

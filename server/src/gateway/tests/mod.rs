@@ -3,6 +3,8 @@
 mod joining;
 mod serving;
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use throng_shared::netcode::{ConnectToken, KEY_BYTES};
@@ -11,7 +13,7 @@ use throng_shared::protocol::version::{ProtocolHash, Release};
 
 use super::*;
 use crate::net::assign::{AssignStrategy, Assigner, WorkerLoad};
-use crate::observe::{ServerStatus, StatusSender, advance_status, status_channel};
+use crate::observe::{ServerStatus, StatsReport, StatusSender, advance_status, status_channel};
 
 const HASH: ProtocolHash = ProtocolHash(0x0123_4567_89ab_cdef);
 
@@ -115,12 +117,19 @@ impl Running {
         (answer.status().as_u16(), answer.body_mut().read_to_vec().unwrap())
     }
 
-    /// Status, code and message of a refused join.
+    /// How requests were answered so far.
+    fn figures(&self) -> BTreeMap<String, u64> {
+        let (_, body) = self.get("/v1/stats");
+        serde_json::from_slice::<StatsReport>(&body).unwrap().gateway
+    }
+
+    /// Status, code and message of a refused join, which is counted.
     fn refusal(&self, body: &str) -> (u16, String, String) {
         let (status, answer) = self.post(body);
         let error = serde_json::from_str::<ErrorBody>(&answer)
             .expect("errors are JSON")
             .error;
+        assert!(self.figures()[&error.code] > 0, "{} is not counted", error.code);
         (status, error.code, error.message)
     }
 }

@@ -9,7 +9,6 @@ use throng_shared::protocol::guest::{ErrorBody, GuestResponse};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::*;
-use crate::observe::StatsReport;
 
 #[test]
 fn unknown_paths_and_methods_are_json_errors() {
@@ -23,6 +22,8 @@ fn unknown_paths_and_methods_are_json_errors() {
         let error = serde_json::from_slice::<ErrorBody>(&body).unwrap().error;
         assert_eq!((got, error.code.as_str()), (status, code), "{path}");
     }
+    assert_eq!(server.figures()["not_found"], 2);
+    assert_eq!(server.figures()["method_not_allowed"], 1);
 }
 
 #[test]

@@ -211,7 +211,8 @@ impl WorkerCore {
             let value = ToSimulation::Input {
                 key,
                 tick,
-                view: packet.view,
+                // The client tells what it showed with the newest; it showed one tick less with each before.
+                view: packet.view.map(|view| view.before(age as u32)),
                 arrived_at: now,
                 bytes: *input,
             };

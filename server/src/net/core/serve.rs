@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use throng_shared::limits::{NETCODE_OVERHEAD_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use throng_shared::netcode::{SEAL_HEAD_BYTES, ServerNetcode, SessionId};
+use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::hello::{HELLO_BYTES_MAX, Welcome};
 use throng_shared::protocol::ids::{Channel, ChannelId, PlayerId};
 use throng_shared::reliable::{GuardError, SendError};
@@ -21,6 +22,9 @@ const COMMANDS_MAX: usize = 65_536;
 /// Bytes of reliable messages to one client in one tick. With the default budget of 24 KB/s, a flood of
 /// messages halves the snapshots and never stops them.
 const RELIABLE_BYTES_PER_TICK: usize = 600;
+
+/// Sessions that are made ready while one is served.
+const AHEAD: usize = 3;
 
 /// Part of a tick for which a frame waits for those of the other simulations.
 const WAIT_DIVISOR: u32 = 4;
@@ -119,13 +123,21 @@ impl WorkerCore {
                 }
             }
         };
-        let mut next = self.sessions.next_awake(serving.next);
-        for _ in 0..sessions_max {
-            let Some(index) = next else { break };
-            self.serve_session(now, index, out);
-            next = self.sessions.next_awake(index + 1);
+        let mut coming = [None; AHEAD];
+        let mut last = self.sessions.next_awake(serving.next);
+        for place in &mut coming {
+            *place = last;
+            last = last.and_then(|index| self.sessions.next_awake(index + 1));
         }
-        if let Some(next) = next {
+        for _ in 0..sessions_max {
+            let Some(index) = coming[0] else { break };
+            coming.rotate_left(1);
+            coming[AHEAD - 1] = last;
+            last = last.and_then(|index| self.sessions.next_awake(index + 1));
+            self.foresee(&coming);
+            self.serve_session(now, index, out);
+        }
+        if let Some(next) = coming[0] {
             self.serving = Some(Serving { next, ..serving });
             return ServeState::More;
         }
@@ -135,6 +147,32 @@ impl WorkerCore {
             tick: serving.tick,
             published_at: serving.published_at,
         })
+    }
+
+    /// Has what the next sessions need fetched from memory while another is served: of the farthest what is
+    /// found by its index, of the nearer ones what that leads to.
+    #[inline]
+    fn foresee(&self, [near, middle, far]: &[Option<usize>; AHEAD]) {
+        let players = |index: Option<usize>| {
+            let newest = self.histories.iter().filter_map(|history| history.newest());
+            newest.filter_map(move |frame| frame.players.at(self.worker, index?))
+        };
+        if let Some(index) = *far {
+            self.netcode.foresee(index as u32);
+            if let Some(session) = self.sessions.at(index) {
+                prefetch(session);
+            }
+            players(*far).for_each(prefetch);
+        }
+        if let Some(session) = middle.and_then(|index| self.sessions.at(index)) {
+            if let Some(replication) = &session.replication {
+                replication.foresee();
+            }
+            players(*middle)
+                .flatten()
+                .for_each(|player| prefetch(&*player.area));
+        }
+        players(*near).flatten().for_each(|player| player.area.foresee());
     }
 
     /// Whether a frame waits for those of other simulations, so that [`WorkerCore::serve`] is due soon.

@@ -48,6 +48,12 @@ impl SessionTable {
         self.slots.get_mut(index)?.as_deref_mut()
     }
 
+    /// The session with this index, to look at.
+    #[inline]
+    pub(super) fn at(&self, index: usize) -> Option<&Session> {
+        self.slots.get(index)?.as_deref()
+    }
+
     /// The session sent a payload.
     #[inline]
     pub(super) fn wake(&mut self, id: SessionId) {

@@ -1,5 +1,6 @@
 //! Frames, a lossy link and a mirror, compared entity by entity and field by field in every tick.
 
+mod components;
 mod session;
 mod world;
 

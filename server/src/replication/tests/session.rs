@@ -257,14 +257,14 @@ impl Session {
             );
         }
         let known = &client.replication.known;
-        assert!(known.entries.len() <= ids.next_multiple_of(64));
-        assert!(known.live.len() <= self.config.known && known.live.len() + known.leaving.len() <= ids);
+        assert!(known.id_end() <= ids.next_multiple_of(64));
+        assert!(known.live_len() <= self.config.known && known.live_len() + known.leaving_len() <= ids);
         // The rule of interest, applied to the whole frame.
         let kept = self.world.within(at, crate::space::REACH_FACTOR);
         let near = self.world.within(at, 1.0);
         client.expected.retain(|global| kept.contains(global));
         client.expected.extend(near);
-        if kept.len() <= self.config.known && known.live.len() + known.leaving.len() < ids {
+        if kept.len() <= self.config.known && known.live_len() + known.leaving_len() < ids {
             assert_eq!(
                 known_globals(&self.history[0], known),
                 client.expected,
@@ -294,7 +294,7 @@ impl Session {
                     (now.pose, Some(now.slot) == self.world.players[at].row.entity)
                 );
             }
-            assert_eq!(client.replication.known.leaving.len(), 0);
+            assert_eq!(client.replication.known.leaving_len(), 0);
             let late = client
                 .mirror
                 .owner()
@@ -308,9 +308,9 @@ impl Session {
 pub(super) fn known_globals(history: &FrameHistory, known: &known::Known) -> BTreeSet<GlobalId> {
     let frame = history.newest().unwrap();
     let mut globals = BTreeSet::new();
-    for (at, &word) in known.live.words().iter().enumerate() {
-        each_id(at, word, |id| {
-            globals.insert(frame.identity(known.entries[id].key.slot()).global);
+    for (at, group) in known.groups().iter().enumerate() {
+        each_id(at, group.live, |id| {
+            globals.insert(frame.identity(known.key(id).slot()).global);
         });
     }
     globals

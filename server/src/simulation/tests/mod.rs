@@ -3,6 +3,7 @@
 mod determinism;
 mod frames;
 mod players;
+mod routes;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use crate::input::InputCounters;
 use crate::net::link::{LeaveReason, PeerKind, SessionKey, ToSimulation};
 use crate::scenes::{Scene, ScenePlugin};
 use crate::simulation::{Areas, Players, Replicated, SimulationPlugin, Space};
-use crate::space::REACH_FACTOR;
+use crate::space::{Block, REACH_FACTOR};
 
 fn harness(scene: Scene) -> Harness {
     Harness::new(SimulationPlugin::default(), ScenePlugin(scene))
@@ -240,7 +240,8 @@ fn a_view_covers_exactly_what_can_be_seen_while_all_move() {
                 let row = frame.players.get(0, key.session).unwrap();
                 assert_eq!(row.radius, VIEW_RADIUS);
                 let leaves = row.area.leaves.iter().flat_map(|&leaf| frame.index.leaf(leaf));
-                let mut covered: Vec<_> = leaves.flat_map(|rows| rows.slots.iter().copied()).collect();
+                let rows = leaves.flatten().flat_map(Block::rows);
+                let mut covered: Vec<_> = rows.map(|(slot, _)| slot).collect();
                 covered.sort_unstable();
                 let seen = frame.rows().filter(|(_, other)| {
                     other.pose.position().0.distance(row.eye) <= VIEW_RADIUS * REACH_FACTOR

@@ -251,6 +251,12 @@ impl ServerNetcode {
         self.sessions.get(session).map(|session| session.address)
     }
 
+    /// A hint that the session with this index will be sealed to soon.
+    #[inline]
+    pub fn foresee(&self, index: u32) {
+        self.sessions.foresee(index);
+    }
+
     /// Ends a session: gives ten redundant disconnect packets to `out` and forgets it. Does nothing if
     /// it has ended already.
     pub fn disconnect(&mut self, session: SessionId, out: &mut impl FnMut(SocketAddr, &[u8])) {

@@ -14,6 +14,7 @@ use crate::netcode::aead::Cipher;
 use crate::netcode::replay::ReplayWindow;
 use crate::netcode::timer::TimerWheel;
 use crate::netcode::wire::{ControlPacket, PacketCipher, PacketKind};
+use crate::prefetch::prefetch;
 
 /// One connected client.
 pub(super) struct Session {
@@ -88,6 +89,13 @@ impl SessionTable {
     pub(super) fn get(&self, id: SessionId) -> Option<&Session> {
         let slot = self.slots.get(id.index as usize)?;
         slot.session.as_ref().filter(|_| slot.generation == id.generation)
+    }
+
+    /// The session with this index will be sealed to or received from.
+    pub(super) fn foresee(&self, index: u32) {
+        if let Some(slot) = self.slots.get(index as usize) {
+            prefetch(slot);
+        }
     }
 
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {

@@ -1,5 +1,7 @@
 //! What of the inputs reaches the simulation.
 
+use throng_shared::protocol::input::ViewTick;
+
 use super::*;
 
 fn ticks(told: &[ToSimulation]) -> Vec<u32> {
@@ -34,6 +36,28 @@ fn repeats_fill_gaps_and_arrive_once() {
         (bench.now, &[4][..]),
         "the oldest of the packet first"
     );
+}
+
+#[test]
+fn a_repeated_input_is_given_what_was_shown_in_its_tick() {
+    let mut bench = Bench::new();
+    let mut peer = bench.join(1);
+    let mut packet = InputPacket {
+        newest_tick: 1_002,
+        view: Some(ViewTick::new(Tick(995), 77)),
+        ..InputPacket::default()
+    };
+    (1..=3).for_each(|value| packet.inputs.push_older(InputBytes::new(&[value]).unwrap()));
+    let mut bytes = [0; INPUT_PACKET_BYTES_MAX];
+    let length = packet.write(&mut bytes);
+    bench.send(&mut peer, &bytes[..length]);
+    let told = bench.simulation().drain();
+    let shown = told.iter().filter_map(|value| match value {
+        ToSimulation::Input { tick, view, .. } => Some((tick.0, view.unwrap().unwrap_near(*tick))),
+        _ => None,
+    });
+    let expected = [993, 994, 995].map(|shown| (shown + 7, (Tick(shown), 77)));
+    assert_eq!(shown.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -1,0 +1,158 @@
+//! The bytes of a checkpoint.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0..8 | `THRONGCP` |
+//! | 8..12 | version of the format |
+//! | 12..20 | bytes of the body |
+//! | 20..28 | [digest](super::digest) of the body |
+//! | 28.. | the body: a [`WorldImage`] |
+//!
+//! Numbers of the header are little endian; the body is a serde value. A type is named by its path.
+
+use serde::{Deserialize, Serialize};
+use throng_shared::protocol::codec::{self, CodecError};
+use throng_shared::tick::Tick;
+
+use super::digest;
+use crate::simulation::resume::SimulationImage;
+
+/// Version of the format that is written, and the only one that is read.
+pub const FORMAT_VERSION: u32 = 1;
+
+const MAGIC: &[u8; 8] = b"THRONGCP";
+const HEADER_BYTES: usize = 28;
+
+/// Why bytes are not a checkpoint.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// They begin otherwise.
+    #[error("not a checkpoint: it does not begin with THRONGCP")]
+    Magic,
+    /// Another version of the format.
+    #[error("the checkpoint has format {0}, this server reads format {FORMAT_VERSION}")]
+    Version(u32),
+    /// Bytes are missing at the end, or too many.
+    #[error("the checkpoint has {found} bytes instead of {expected}")]
+    Length {
+        /// Bytes it should have.
+        expected: u64,
+        /// Bytes there are.
+        found: u64,
+    },
+    /// A byte has changed.
+    #[error("the checkpoint is damaged: its digest is {found:016x} instead of {expected:016x}")]
+    Digest {
+        /// The digest in the header.
+        expected: u64,
+        /// The digest of the body.
+        found: u64,
+    },
+    /// The body is not what the format says.
+    #[error("the checkpoint's body cannot be read: {0}")]
+    Body(CodecError),
+}
+
+/// A world.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct WorldImage {
+    pub(super) simulation: SimulationImage,
+    /// Names of the types that follow, which are numbered by their places here.
+    pub(super) types: Vec<String>,
+    pub(super) resources: Vec<ValueImage>,
+    pub(super) entities: Vec<EntityImage>,
+}
+
+/// A value and the number of its type.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct ValueImage {
+    pub(super) kind: u16,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// An entity.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct EntityImage {
+    pub(super) role: Role,
+    pub(super) values: Vec<ValueImage>,
+}
+
+/// What an entity is to the engine.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Role {
+    /// A player.
+    Player(PlayerImage),
+    /// An entity that clients can see.
+    Replicated {
+        global: u64,
+        slot: u32,
+        /// Tick of the row's last change; none before it has a row.
+        changed: Option<Tick>,
+    },
+    /// Neither.
+    Other,
+}
+
+/// A player and its session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PlayerImage {
+    pub(super) id: u32,
+    pub(super) worker: u8,
+    pub(super) index: u32,
+    pub(super) generation: u32,
+    pub(super) client_id: u64,
+    pub(super) name: String,
+    pub(super) speaks_renet: bool,
+}
+
+/// Writes a checkpoint.
+pub(super) fn seal(image: &WorldImage) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    codec::encode_state_into(image, &mut bytes)?;
+    write_header(&mut bytes);
+    Ok(bytes)
+}
+
+/// Writes the header of the body that is there.
+fn write_header(bytes: &mut [u8]) {
+    let (header, body) = bytes.split_at_mut(HEADER_BYTES);
+    header[..8].copy_from_slice(MAGIC);
+    header[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    header[12..20].copy_from_slice(&(body.len() as u64).to_le_bytes());
+    header[20..28].copy_from_slice(&digest(body).to_le_bytes());
+}
+
+/// Reads a checkpoint.
+pub(super) fn open(bytes: &[u8]) -> Result<WorldImage, FormatError> {
+    if !bytes.starts_with(MAGIC) && !MAGIC.starts_with(bytes) {
+        return Err(FormatError::Magic);
+    }
+    let found = bytes.len() as u64;
+    let Some((header, body)) = bytes.split_at_checked(HEADER_BYTES) else {
+        let expected = HEADER_BYTES as u64;
+        return Err(FormatError::Length { expected, found });
+    };
+    let field = |at: usize| header[at..].first_chunk().copied().unwrap_or_default();
+    let version = u32::from_le_bytes(header[8..].first_chunk().copied().unwrap_or_default());
+    if version != FORMAT_VERSION {
+        return Err(FormatError::Version(version));
+    }
+    let expected = u64::from_le_bytes(field(12)).saturating_add(HEADER_BYTES as u64);
+    if expected != found {
+        return Err(FormatError::Length { expected, found });
+    }
+    let (expected, found) = (u64::from_le_bytes(field(20)), digest(body));
+    if expected != found {
+        return Err(FormatError::Digest { expected, found });
+    }
+    codec::decode_state_exact(body).map_err(FormatError::Body)
+}
+
+/// Makes the digest of a damaged body right again, so that tests reach what is behind it.
+#[cfg(test)]
+pub(super) fn reseal(bytes: &mut [u8]) {
+    if bytes.len() >= HEADER_BYTES {
+        write_header(bytes);
+    }
+}

@@ -1,0 +1,178 @@
+//! A few entities on their way from one world to another: what a checkpoint would hold of them.
+
+use bevy_ecs::entity::{EntityHashMap, EntityMapper};
+use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
+use throng_shared::protocol::ids::{GlobalId, PlayerId};
+
+use super::entities::ToEntities;
+use super::format::{PlayerImage, ValueImage};
+use super::load::LoadError;
+use super::registry::Persisted;
+use super::save::{SaveError, value_of};
+use crate::net::link::SessionKey;
+use crate::simulation::resume::{arrive, seat_again};
+use crate::simulation::{Player, Replicated};
+
+/// Entities with all that is persisted of them. They may refer to each other, and to players and replicated
+/// entities that stay behind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Group {
+    members: Vec<Member>,
+    /// What they refer to outside the group; numbered after the members.
+    outside: Vec<Name>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Member {
+    role: Role,
+    values: Vec<ValueImage>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Role {
+    Player(PlayerImage),
+    Replicated(GlobalId),
+    Other,
+}
+
+/// An entity that every world knows by the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Name {
+    /// A player's.
+    Player(PlayerId),
+    /// A replicated entity.
+    Global(GlobalId),
+}
+
+impl Group {
+    /// Packs `entities`, which stay as they are.
+    pub(crate) fn pack(world: &World, persisted: &Persisted, entities: &[Entity]) -> Result<Self, SaveError> {
+        let mut references = ToNumbers {
+            world,
+            members: entities.iter().copied().zip(0..).collect(),
+            outside: Vec::new(),
+        };
+        let mut members = Vec::with_capacity(entities.len());
+        for &entity in entities {
+            let entity = world.entity(entity);
+            let mut values = Vec::new();
+            for kind in 0..persisted.entries().len() {
+                values.extend(value_of(entity, persisted, kind as u16, &mut references)?);
+            }
+            let role = match (entity.get::<Player>(), entity.get::<Replicated>()) {
+                (Some(player), _) => Role::Player(PlayerImage::of(player)),
+                (None, Some(replicated)) => Role::Replicated(replicated.global()),
+                (None, None) => Role::Other,
+            };
+            members.push(Member { role, values });
+        }
+        let outside = references.outside;
+        Ok(Self { members, outside })
+    }
+
+    /// Spawns the entities, empty, for [`Group::fill`]; answers with them what each is called.
+    pub(crate) fn spawn(&self, world: &mut World) -> Vec<(Entity, Option<Name>)> {
+        let spawn = |member: &Member| (world.spawn_empty().id(), member.name());
+        self.members.iter().map(spawn).collect()
+    }
+
+    /// Gives the spawned entities what they had. `find` answers who has a name here.
+    pub(crate) fn fill(
+        &self,
+        world: &mut World,
+        persisted: &Persisted,
+        spawned: &[(Entity, Option<Name>)],
+        find: impl Fn(&World, Name) -> Option<Entity>,
+    ) -> Result<(), LoadError> {
+        let mut decoded = Vec::with_capacity(self.members.len());
+        for member in &self.members {
+            decoded.push(persisted.decode_all(&member.values)?);
+        }
+        let mut entities: Vec<_> = spawned.iter().map(|&(entity, _)| entity).collect();
+        let outside = self.outside.iter().map(|&name| find(world, name));
+        entities.extend(outside.map(|entity| entity.unwrap_or(Entity::PLACEHOLDER)));
+        let mut references = ToEntities(entities);
+        for ((member, values), &(entity, _)) in self.members.iter().zip(decoded).zip(spawned) {
+            for value in values {
+                value.insert(&mut world.entity_mut(entity), &mut references);
+            }
+            match &member.role {
+                Role::Player(image) => {
+                    if let Some(player) = image.player() {
+                        seat_again(world, entity, player);
+                    }
+                }
+                Role::Replicated(global) => arrive(world, entity, *global),
+                Role::Other => {}
+            }
+        }
+        world.flush();
+        Ok(())
+    }
+
+    /// Sessions of the players among them.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = SessionKey> {
+        self.members.iter().filter_map(|member| match &member.role {
+            Role::Player(image) => image.player().map(|player| player.session),
+            _ => None,
+        })
+    }
+
+    /// Replicated entities among them.
+    pub(crate) fn globals(&self) -> impl Iterator<Item = GlobalId> {
+        self.members.iter().filter_map(|member| match member.role {
+            Role::Replicated(global) => Some(global),
+            _ => None,
+        })
+    }
+}
+
+impl Member {
+    fn name(&self) -> Option<Name> {
+        match &self.role {
+            Role::Player(image) => Some(Name::Player(PlayerId(image.id))),
+            Role::Replicated(global) => Some(Name::Global(*global)),
+            Role::Other => None,
+        }
+    }
+}
+
+/// References as numbers: members first, then what is outside.
+struct ToNumbers<'w> {
+    world: &'w World,
+    members: EntityHashMap<u32>,
+    outside: Vec<Name>,
+}
+
+impl ToNumbers<'_> {
+    fn name_of(&self, entity: Entity) -> Option<Name> {
+        let entity = self.world.get_entity(entity).ok()?;
+        if let Some(player) = entity.get::<Player>() {
+            return Some(Name::Player(player.id));
+        }
+        let replicated = entity.get::<Replicated>().map(Replicated::global);
+        replicated
+            .or_else(|| entity.get::<GlobalId>().copied())
+            .map(Name::Global)
+    }
+}
+
+impl EntityMapper for ToNumbers<'_> {
+    fn get_mapped(&mut self, source: Entity) -> Entity {
+        let number = self.members.get(&source).copied().or_else(|| {
+            let name = self.name_of(source)?;
+            let known = self.outside.iter().position(|&other| other == name);
+            let place = known.unwrap_or_else(|| {
+                self.outside.push(name);
+                self.outside.len() - 1
+            });
+            Some((self.members.len() + place) as u32)
+        });
+        number
+            .and_then(Entity::from_raw_u32)
+            .unwrap_or(Entity::PLACEHOLDER)
+    }
+
+    fn set_mapped(&mut self, _source: Entity, _target: Entity) {}
+}

@@ -1,0 +1,323 @@
+//! Bytes as a world.
+//!
+//! Everything is read and checked before the world is touched: it is either replaced or as before.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use bevy_time::TimeUpdateStrategy;
+use throng_shared::netcode::SessionId;
+use throng_shared::protocol::codec::CodecError;
+use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId};
+use throng_shared::tick::Tick;
+
+use super::entities::{ToEntities, held};
+use super::format::{FormatError, PlayerImage, Role, ValueImage, WorldImage, open};
+use super::registry::{Decoded, Persisted};
+use crate::frame::SlotTable;
+use crate::net::claims::PlayerName;
+use crate::net::link::{LeaveReason, PeerKind, SessionKey};
+use crate::simulation::resume::{SimulationImage, finish, replicate_again, seat_again};
+use crate::simulation::{Player, Slots, leave};
+
+/// Sessions of one worker that a checkpoint may name: more than any worker has, and few enough for a table.
+const SESSIONS_MAX: u32 = 1 << 24;
+
+/// Why a checkpoint is not loaded. The world is then as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The bytes are no checkpoint.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The checkpoint holds a type that this app did not mark.
+    #[error("the checkpoint holds {0}, which this app does not persist")]
+    UnknownType(String),
+    /// A value is not of its type, as when a field was added since.
+    #[error("the checkpoint's {name} of {whose} cannot be read: {error}")]
+    Value {
+        /// The type.
+        name: &'static str,
+        /// The entity, or that it is a resource.
+        whose: String,
+        /// Why.
+        error: CodecError,
+    },
+    /// Another simulation's.
+    #[error("the checkpoint is of simulation {}, this is simulation {}", found.0, expected.0)]
+    OtherSimulation {
+        /// The world's.
+        expected: SourceId,
+        /// The checkpoint's.
+        found: SourceId,
+    },
+    /// Its parts do not go together.
+    #[error("the checkpoint contradicts itself: {0}")]
+    Contradiction(&'static str),
+}
+
+/// A checkpoint that was read and checked, ready to become a world.
+pub(super) struct Checkpoint {
+    simulation: SimulationImage,
+    table: SlotTable,
+    resources: Vec<TypedValue>,
+    entities: Vec<(Identity, Vec<TypedValue>)>,
+}
+
+/// A value with the place of its type among the marked ones.
+type TypedValue = (usize, Box<dyn Decoded>);
+
+#[derive(Clone, Copy)]
+enum Identity {
+    Player(Player),
+    Replicated {
+        global: GlobalId,
+        slot: Slot,
+        changed: Option<Tick>,
+    },
+    Other,
+}
+
+/// Replaces the world of `app` by the one that was saved, and answers its newest tick. Plugins must be
+/// finished. What `Startup` fills the world with has no effect: it runs before, if it has not run yet.
+///
+/// Players come back with the sessions that they had. Where those are over, such as after a restart,
+/// [`end_sessions`] comes next.
+///
+/// # Errors
+/// [`LoadError`].
+pub fn load(app: &mut App, bytes: &[u8]) -> Result<Tick, LoadError> {
+    let persisted = app.world_mut().get_resource_or_init::<Persisted>().clone();
+    let checkpoint = Checkpoint::read(bytes, &persisted)?;
+    let (found, expected) = (
+        checkpoint.simulation.source,
+        app.world().resource::<Slots>().source(),
+    );
+    if found != expected {
+        return Err(LoadError::OtherSimulation { expected, found });
+    }
+    run_startup(app);
+    let tick = checkpoint.simulation.tick;
+    checkpoint.restore(app.world_mut(), &persisted);
+    Ok(tick)
+}
+
+/// Lets every player leave, as after a restart that its session did not survive. `PlayerLeft` is read in the
+/// next tick.
+pub fn end_sessions(world: &mut World) {
+    let mut players = world.query::<&Player>();
+    let mut players: Vec<_> = players
+        .iter(world)
+        .map(|player| (player.id, player.session))
+        .collect();
+    players.sort_unstable_by_key(|&(id, _)| id);
+    for (_, session) in players {
+        leave(world, session, LeaveReason::Shutdown);
+    }
+}
+
+/// One update in which no time passes: `Startup` runs if it has not, ticks do not.
+fn run_startup(app: &mut App) {
+    let strategy = app.world_mut().remove_resource::<TimeUpdateStrategy>();
+    app.insert_resource(TimeUpdateStrategy::ManualDuration(Duration::ZERO));
+    app.update();
+    app.world_mut().remove_resource::<TimeUpdateStrategy>();
+    if let Some(strategy) = strategy {
+        app.insert_resource(strategy);
+    }
+}
+
+impl Checkpoint {
+    /// Reads and checks everything.
+    pub(super) fn read(bytes: &[u8], persisted: &Persisted) -> Result<Self, LoadError> {
+        let WorldImage {
+            simulation,
+            types,
+            resources,
+            entities,
+        } = open(bytes)?;
+        let places = types
+            .into_iter()
+            .map(|name| persisted.place_of(&name).ok_or(LoadError::UnknownType(name)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let decode = |value: &ValueImage, whose: &dyn Fn() -> String| {
+            let place = *places
+                .get(usize::from(value.kind))
+                .ok_or(LoadError::Contradiction("a value has no type"))?;
+            let entry = &persisted.entries()[place];
+            let decoded = (entry.decode)(&value.bytes).map_err(|error| LoadError::Value {
+                name: entry.name,
+                whose: whose(),
+                error,
+            })?;
+            Ok::<_, LoadError>((place, decoded))
+        };
+        let decode_all = |values: &[ValueImage], whose: &dyn Fn() -> String| {
+            values
+                .iter()
+                .map(|value| decode(value, whose))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let resources = decode_all(&resources, &|| "the world".to_owned())?;
+        let mut seen = Seen::default();
+        let mut read = Vec::with_capacity(entities.len());
+        for entity in &entities {
+            let identity = seen.check(&entity.role)?;
+            read.push((identity, decode_all(&entity.values, &|| identity.to_string())?));
+        }
+        let table = simulation
+            .table(seen.slots.iter().copied())
+            .ok_or(LoadError::Contradiction("a slot is free and taken"))?;
+        Ok(Self {
+            simulation,
+            table,
+            resources,
+            entities: read,
+        })
+    }
+
+    /// Puts the world together.
+    fn restore(self, world: &mut World, persisted: &Persisted) {
+        for entity in held(world, persisted) {
+            // A child may have gone with its parent.
+            if let Ok(entity) = world.get_entity_mut(entity) {
+                entity.despawn();
+            }
+        }
+        world.flush();
+        self.simulation.begin(world, self.table);
+        let spawned: Vec<_> = self.entities.iter().map(|_| world.spawn_empty().id()).collect();
+        let mut references = ToEntities(spawned.clone());
+        for (place, value) in self.resources {
+            let id = (persisted.entries()[place].register)(world);
+            let entity = match world.resource_entities().get(id) {
+                Some(entity) => entity,
+                None => world.spawn_empty().id(),
+            };
+            value.insert(&mut world.entity_mut(entity), &mut references);
+        }
+        let mut rows = Vec::new();
+        for (&entity, (identity, values)) in spawned.iter().zip(self.entities) {
+            for (_, value) in values {
+                value.insert(&mut world.entity_mut(entity), &mut references);
+            }
+            match identity {
+                Identity::Player(player) => {
+                    seat_again(world, entity, player);
+                }
+                Identity::Replicated {
+                    global,
+                    slot,
+                    changed,
+                } => {
+                    replicate_again(world, entity, slot, global);
+                    rows.push((slot, entity, changed));
+                }
+                Identity::Other => {}
+            }
+        }
+        world.flush();
+        rows.sort_unstable_by_key(|&(slot, ..)| slot);
+        finish(world, &rows);
+    }
+}
+
+/// What must be there only once.
+#[derive(Default)]
+struct Seen {
+    players: BTreeSet<u32>,
+    sessions: BTreeSet<(u8, u32)>,
+    globals: BTreeSet<u64>,
+    slots: BTreeSet<Slot>,
+}
+
+impl Seen {
+    fn check(&mut self, role: &Role) -> Result<Identity, LoadError> {
+        let contradiction = |what| Err(LoadError::Contradiction(what));
+        match *role {
+            Role::Player(ref image) => {
+                let Some(player) = image.player() else {
+                    return contradiction("a player has a name or a session that none can have");
+                };
+                if !player.id.is_somebody() || !self.players.insert(image.id) {
+                    return contradiction("a player has the id of nobody, or of another");
+                }
+                if !self.sessions.insert((image.worker, image.index)) {
+                    return contradiction("two players have one session");
+                }
+                Ok(Identity::Player(player))
+            }
+            Role::Replicated {
+                global,
+                slot,
+                changed,
+            } => {
+                if !self.globals.insert(global) {
+                    return contradiction("two entities have one global id");
+                }
+                if !self.slots.insert(Slot(slot)) {
+                    return contradiction("two entities have one slot");
+                }
+                Ok(Identity::Replicated {
+                    global: GlobalId(global),
+                    slot: Slot(slot),
+                    changed,
+                })
+            }
+            Role::Other => Ok(Identity::Other),
+        }
+    }
+}
+
+impl Persisted {
+    /// Decodes values whose numbers are the places of their types here.
+    pub(super) fn decode_all(&self, values: &[ValueImage]) -> Result<Vec<Box<dyn Decoded>>, LoadError> {
+        let decode = |value: &ValueImage| {
+            let entry = self
+                .entries()
+                .get(usize::from(value.kind))
+                .ok_or(LoadError::Contradiction("a value has no type"))?;
+            (entry.decode)(&value.bytes).map_err(|error| LoadError::Value {
+                name: entry.name,
+                whose: "an arriving entity".to_owned(),
+                error,
+            })
+        };
+        values.iter().map(decode).collect()
+    }
+}
+
+impl PlayerImage {
+    pub(super) fn player(&self) -> Option<Player> {
+        let index = Some(self.index).filter(|&index| index < SESSIONS_MAX)?;
+        Some(Player {
+            id: PlayerId(self.id),
+            session: SessionKey {
+                worker: self.worker,
+                session: SessionId {
+                    index,
+                    generation: self.generation,
+                },
+            },
+            client_id: self.client_id,
+            name: PlayerName::new(&self.name)?,
+            kind: if self.speaks_renet {
+                PeerKind::Renet
+            } else {
+                PeerKind::Throng
+            },
+        })
+    }
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Player(player) => write!(out, "player {}", player.id.0),
+            Self::Replicated { global, .. } => write!(out, "entity {global}"),
+            Self::Other => out.write_str("an entity of the server"),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Checkpoints: a whole world as bytes, and back.
+//!
+//! Owns the list of what a checkpoint holds ([`PersistAppExt::persist`]), the [format](mod@format) and the order
+//! in which a world is put together again. Guarantees that a world that was [loaded](load) goes on exactly as
+//! the one that was [saved](save), and that bytes which are no checkpoint are an error and never a panic.
+//! Refuses to know where the bytes are kept.
+//!
+//! A checkpoint is taken between two ticks. It holds, with all marked components: replicated entities,
+//! players, and every other entity that has a component the app marked; of resources the marked ones.
+//! References between entities are kept. It does not hold what lives only within a tick or beside the world:
+//! `Local`s, buffered messages that wait for the next tick, past frames, the order in which queries iterate.
+//!
+//! ```
+//! use bevy_app::App;
+//! use bevy_ecs::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//! use throng_server::persist::{PersistAppExt, load, save};
+//! use throng_server::runner::finish_plugins;
+//! use throng_server::simulation::{Replicated, SimulationPlugin};
+//! use throng_shared::protocol::pose::Position;
+//!
+//! /// Never sent to clients.
+//! #[derive(Component, Serialize, Deserialize, Clone)]
+//! struct Cargo(u32);
+//!
+//! fn game() -> App {
+//!     let mut app = App::new();
+//!     app.add_plugins(SimulationPlugin::default()).persist::<Cargo>();
+//!     finish_plugins(&mut app);
+//!     app
+//! }
+//!
+//! let mut before = game();
+//! before.world_mut().spawn((Replicated::default(), Position::default(), Cargo(7)));
+//! let bytes = save(before.world_mut())?;
+//!
+//! let mut after = game();
+//! load(&mut after, &bytes)?;
+//! let world = after.world_mut();
+//! assert_eq!(world.query::<&Cargo>().single(world)?.0, 7);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod checksum;
+mod entities;
+mod format;
+mod group;
+mod load;
+mod registry;
+mod save;
+#[cfg(test)]
+mod tests;
+
+pub use checksum::digest;
+pub use format::{FORMAT_VERSION, FormatError};
+pub use group::Group;
+pub(crate) use group::Name;
+pub use load::{LoadError, end_sessions, load};
+pub use registry::{PersistAppExt, Persisted};
+pub use save::{SaveError, save};

@@ -1,0 +1,111 @@
+//! A world as bytes.
+
+use bevy_ecs::entity::EntityMapper;
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::codec::CodecError;
+
+use super::entities::{ToPlaces, held};
+use super::format::{EntityImage, PlayerImage, Role, ValueImage, WorldImage, seal};
+use super::registry::Persisted;
+use crate::net::link::PeerKind;
+use crate::simulation::resume::SimulationImage;
+use crate::simulation::{Player, Replicated, Rows};
+
+/// Why a world cannot be saved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SaveError {
+    /// A value refuses to be serialized.
+    #[error("a value of {name} cannot be saved: {error}")]
+    Value {
+        /// The type.
+        name: &'static str,
+        /// Why.
+        error: CodecError,
+    },
+    /// The whole is larger than a checkpoint can be.
+    #[error("the checkpoint cannot be written: {0}")]
+    Whole(CodecError),
+}
+
+/// A checkpoint of a simulation's world, taken between two ticks. The same world gives the same bytes.
+///
+/// # Errors
+/// [`SaveError`]; the world is never changed.
+pub fn save(world: &mut World) -> Result<Vec<u8>, SaveError> {
+    let persisted = world.get_resource_or_init::<Persisted>().clone();
+    let held = held(world, &persisted);
+    let mut places = ToPlaces::new(&held);
+    let mut resources = Vec::new();
+    for (kind, entry) in (0..).zip(persisted.entries()) {
+        let id = (entry.register)(world);
+        if let Some(entity) = world.resource_entities().get(id) {
+            resources.extend(value_of(world.entity(entity), &persisted, kind, &mut places)?);
+        }
+    }
+    let mut entities = Vec::with_capacity(held.len());
+    for &entity in &held {
+        let entity = world.entity(entity);
+        let mut values = Vec::new();
+        for kind in 0..persisted.entries().len() {
+            values.extend(value_of(entity, &persisted, kind as u16, &mut places)?);
+        }
+        let role = role(world, entity);
+        entities.push(EntityImage { role, values });
+    }
+    let image = WorldImage {
+        simulation: SimulationImage::of(world),
+        types: persisted
+            .entries()
+            .iter()
+            .map(|entry| entry.name.to_owned())
+            .collect(),
+        resources,
+        entities,
+    };
+    seal(&image).map_err(SaveError::Whole)
+}
+
+/// The value of the marked type number `kind`, if the entity has it.
+pub(super) fn value_of(
+    entity: EntityRef<'_>,
+    persisted: &Persisted,
+    kind: u16,
+    references: &mut dyn EntityMapper,
+) -> Result<Option<ValueImage>, SaveError> {
+    let entry = &persisted.entries()[usize::from(kind)];
+    let mut bytes = Vec::new();
+    let name = entry.name;
+    let has =
+        (entry.encode)(entity, references, &mut bytes).map_err(|error| SaveError::Value { name, error })?;
+    Ok(has.then_some(ValueImage { kind, bytes }))
+}
+
+fn role(world: &World, entity: EntityRef<'_>) -> Role {
+    if let Some(player) = entity.get::<Player>() {
+        return Role::Player(PlayerImage::of(player));
+    }
+    let replicated = entity.get::<Replicated>();
+    match replicated.and_then(|replicated| Some((replicated.global(), replicated.slot()?))) {
+        Some((global, slot)) => Role::Replicated {
+            global: global.0,
+            slot: slot.0,
+            changed: world.resource::<Rows>().0.row(slot).map(|row| row.changed),
+        },
+        None => Role::Other,
+    }
+}
+
+impl PlayerImage {
+    pub(super) fn of(player: &Player) -> Self {
+        Self {
+            id: player.id.0,
+            worker: player.session.worker,
+            index: player.session.session.index,
+            generation: player.session.session.generation,
+            client_id: player.client_id,
+            name: player.name.as_str().to_owned(),
+            speaks_renet: player.kind == PeerKind::Renet,
+        }
+    }
+}

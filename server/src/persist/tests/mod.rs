@@ -1,0 +1,90 @@
+//! A restored world goes on as the one that was saved; what is no checkpoint is refused.
+
+mod game;
+mod refusals;
+
+use super::{end_sessions, load, save};
+use crate::scenes::rehearsal::{CROWD, Rehearsal};
+use crate::simulation::{Frames, Players, Replicated};
+
+/// Ticks that both worlds run after the checkpoint.
+const AFTER: u32 = 200;
+
+/// A crowd with players after `ticks`, and its checkpoint.
+fn saved(seed: u64, ticks: u32) -> (Rehearsal, Vec<u8>) {
+    let mut rehearsal = Rehearsal::new(CROWD, seed, |_| {});
+    rehearsal.run(ticks);
+    let bytes = save(rehearsal.app.world_mut()).unwrap();
+    (rehearsal, bytes)
+}
+
+#[test]
+fn a_restored_crowd_goes_on_as_the_uninterrupted_one() {
+    for (seed, ticks) in (1..=10).zip([1, 30, 64, 65, 100, 127, 200, 3, 150, 77]) {
+        let (mut first, bytes) = saved(seed, ticks);
+        // Another seed in its configuration: a checkpoint brings its own.
+        let mut second = Rehearsal::with_script(CROWD, seed + 100, first.script(), |_| {});
+        assert_eq!(load(&mut second.app, &bytes).unwrap().0, ticks, "seed {seed}");
+        let newest = |rehearsal: &Rehearsal| {
+            let frames = &rehearsal.app.world().resource::<Frames>().0;
+            frames.newest().unwrap().checksum()
+        };
+        assert_eq!(newest(&first), newest(&second), "seed {seed} at the checkpoint");
+        for tick in 1..=AFTER {
+            let (expected, found) = (first.tick(), second.tick());
+            assert_eq!(expected.checksum(), found.checksum(), "seed {seed}, tick +{tick}");
+            assert_eq!(
+                expected.players.len(),
+                found.players.len(),
+                "seed {seed}, tick +{tick}"
+            );
+        }
+        let players = first.app.world().resource::<Players>().len();
+        assert!(players > 5, "seed {seed}: only {players} players");
+        let both = [&mut first, &mut second].map(|one| save(one.app.world_mut()).unwrap());
+        assert_eq!(both[0], both[1], "seed {seed}: checkpoints {AFTER} ticks later");
+    }
+}
+
+#[test]
+fn a_checkpoint_replaces_a_world_that_has_run() {
+    let (mut first, bytes) = saved(5, 90);
+    let script = first.script();
+    let mut other = Rehearsal::new(CROWD, 6, |_| {});
+    other.run(40);
+    load(&mut other.app, &bytes).unwrap();
+    other.set_script(script);
+    assert_eq!(save(other.app.world_mut()).unwrap(), bytes);
+    for tick in 1..=AFTER {
+        assert_eq!(first.tick().checksum(), other.tick().checksum(), "tick +{tick}");
+    }
+}
+
+#[test]
+fn saving_changes_nothing() {
+    let mut watched = Rehearsal::new(CROWD, 3, |_| {});
+    let mut alone = Rehearsal::new(CROWD, 3, |_| {});
+    for tick in 0..100 {
+        assert_eq!(watched.tick().checksum(), alone.tick().checksum(), "tick {tick}");
+        save(watched.app.world_mut()).unwrap();
+    }
+}
+
+#[test]
+fn players_whose_sessions_are_over_leave_in_the_next_tick() {
+    let (_, bytes) = saved(9, 120);
+    let mut restarted = Rehearsal::new(CROWD, 9, |_| {});
+    load(&mut restarted.app, &bytes).unwrap();
+    let before = restarted.app.world().resource::<Players>().len();
+    assert!(before > 5);
+    end_sessions(restarted.app.world_mut());
+    let frame = restarted.tick();
+    assert!(restarted.app.world().resource::<Players>().len() <= 1);
+    let owned = frame
+        .rows()
+        .filter(|&(slot, _)| frame.identity(slot).owner.is_somebody())
+        .count();
+    assert!(owned <= 1, "{owned} entities still have owners");
+    let world = restarted.app.world_mut();
+    assert_eq!(world.query::<&Replicated>().iter(world).count(), 300);
+}

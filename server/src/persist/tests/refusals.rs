@@ -1,0 +1,120 @@
+//! Bytes that are not a checkpoint of this app.
+
+use bevy_ecs::prelude::*;
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
+
+use super::saved;
+use crate::persist::format::reseal;
+use crate::persist::load::Checkpoint;
+use crate::persist::{FormatError, LoadError, PersistAppExt, Persisted, load, save};
+use crate::scenes::rehearsal::{CROWD, Rehearsal};
+
+#[derive(Component, Clone, Serialize, Deserialize)]
+struct Unknown(u8);
+
+/// A checkpoint and the types it holds, made once.
+fn sample() -> &'static (Vec<u8>, Persisted) {
+    static SAMPLE: OnceLock<(Vec<u8>, Persisted)> = OnceLock::new();
+    SAMPLE.get_or_init(|| {
+        let (rehearsal, bytes) = saved(1, 70);
+        (bytes, rehearsal.app.world().resource::<Persisted>().clone())
+    })
+}
+
+fn refusal(bytes: &[u8]) -> LoadError {
+    match Checkpoint::read(bytes, &sample().1) {
+        Err(error) => error,
+        Ok(_) => panic!("accepted"),
+    }
+}
+
+#[test]
+fn every_truncation_is_an_error() {
+    let bytes = &sample().0;
+    for end in (0..bytes.len()).step_by(97).chain(0..64) {
+        let error = refusal(&bytes[..end]);
+        assert!(
+            matches!(error, LoadError::Format(FormatError::Length { .. })),
+            "{end}: {error}"
+        );
+    }
+    let mut longer = bytes.clone();
+    longer.push(0);
+    assert!(matches!(
+        refusal(&longer),
+        LoadError::Format(FormatError::Length { .. })
+    ));
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let bytes = &sample().0;
+    assert!(refusal(b"GIF89a..").to_string().contains("THRONGCP"));
+    let mut newer = bytes.clone();
+    newer[8] = 9;
+    assert!(refusal(&newer).to_string().contains("format 9"));
+    let mut extended = Rehearsal::new(CROWD, 1, |app| {
+        app.persist::<Unknown>();
+    });
+    extended.run(2);
+    let theirs = save(extended.app.world_mut()).unwrap();
+    assert!(refusal(&theirs).to_string().contains("Unknown"));
+}
+
+#[test]
+fn a_refused_checkpoint_leaves_the_world_as_it_was() {
+    let mut first = Rehearsal::new(CROWD, 4, |_| {});
+    let mut second = Rehearsal::new(CROWD, 4, |_| {});
+    let mut damaged = sample().0.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    for tick in 0..50 {
+        assert_eq!(first.tick().checksum(), second.tick().checksum(), "tick {tick}");
+        assert!(matches!(
+            load(&mut second.app, &damaged),
+            Err(LoadError::Format(FormatError::Digest { .. }))
+        ));
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_changed_byte_is_found(at in any::<prop::sample::Index>(), with in 1u8..) {
+        let mut bytes = sample().0.clone();
+        let at = at.index(bytes.len());
+        bytes[at] ^= with;
+        prop_assert!(Checkpoint::read(&bytes, &sample().1).is_err());
+    }
+
+    #[test]
+    fn random_bytes_are_an_error(mut bytes in prop::collection::vec(any::<u8>(), 0..400), sealed: bool) {
+        if sealed {
+            reseal(&mut bytes);
+        }
+        prop_assert!(Checkpoint::read(&bytes, &sample().1).is_err());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// With a digest that is right again, damage ends in an error or in another world that runs, never in a panic.
+    #[test]
+    fn damage_behind_the_digest_does_not_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        near_the_start: bool,
+    ) {
+        let mut bytes = sample().0.clone();
+        for (at, with) in changes {
+            let within = if near_the_start { 1_000 } else { bytes.len() - 28 };
+            bytes[28 + at.index(within)] = with;
+        }
+        reseal(&mut bytes);
+        let mut rehearsal = Rehearsal::new(CROWD, 1, |_| {});
+        if load(&mut rehearsal.app, &bytes).is_ok() {
+            rehearsal.run(3);
+        }
+    }
+}

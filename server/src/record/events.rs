@@ -1,0 +1,248 @@
+//! What the simulation was told, as it stands in a recording.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use throng_shared::netcode::SessionId;
+use throng_shared::protocol::ids::ChannelId;
+use throng_shared::protocol::input::{InputBytes, ViewTick};
+use throng_shared::tick::Tick;
+
+use crate::net::claims::PlayerName;
+use crate::net::link::{LeaveReason, PeerKind, SessionKey, ToSimulation};
+use crate::runner::TickTime;
+
+/// Sessions of one worker that a recording may name: more than a server can be configured to have, and few
+/// enough for a table.
+const SESSIONS_MAX: u32 = 1 << 20;
+
+/// Times beyond, since the process's origin, are taken for this one: 73 years.
+pub(super) const NANOS_MAX: u64 = u64::MAX / 8;
+
+/// [`ToSimulation`], with times and ticks relative to the tick that took it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Event {
+    worker: u8,
+    index: u32,
+    generation: u32,
+    what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum What {
+    Joined {
+        client_id: u64,
+        name: String,
+        speaks_renet: bool,
+        age_ns: i64,
+    },
+    Left {
+        reason: u8,
+    },
+    Input {
+        ahead: i32,
+        view: Option<ViewTick>,
+        age_ns: i64,
+        bytes: InputBytes,
+    },
+    Message {
+        channel: u8,
+        bytes: Vec<u8>,
+    },
+}
+
+/// The reasons by their numbers in a recording.
+const REASONS: [LeaveReason; 8] = [
+    LeaveReason::Client,
+    LeaveReason::TimedOut,
+    LeaveReason::Replaced,
+    LeaveReason::Abuse,
+    LeaveReason::Overflow,
+    LeaveReason::Fault,
+    LeaveReason::Kicked,
+    LeaveReason::Shutdown,
+];
+
+impl Event {
+    pub(super) fn of(value: &ToSimulation, time: &TickTime) -> Self {
+        let (key, what) = match value {
+            ToSimulation::Joined {
+                key,
+                client_id,
+                name,
+                kind,
+                at,
+            } => {
+                let what = What::Joined {
+                    client_id: *client_id,
+                    name: name.as_str().to_owned(),
+                    speaks_renet: *kind == PeerKind::Renet,
+                    age_ns: age_ns(time, *at),
+                };
+                (key, what)
+            }
+            ToSimulation::Left { key, reason } => {
+                let place = REASONS.iter().position(|known| known == reason);
+                // A reason without a number is as good as any: the simulation goes by the departure alone.
+                let reason = place.unwrap_or_default() as u8;
+                (key, What::Left { reason })
+            }
+            ToSimulation::Input {
+                key,
+                tick,
+                view,
+                arrived_at,
+                bytes,
+            } => {
+                let what = What::Input {
+                    ahead: tick.since(time.tick),
+                    view: *view,
+                    age_ns: age_ns(time, *arrived_at),
+                    bytes: *bytes,
+                };
+                (key, what)
+            }
+            ToSimulation::Message { key, channel, bytes } => {
+                let (channel, bytes) = (channel.0, bytes.to_vec());
+                (key, What::Message { channel, bytes })
+            }
+        };
+        Self {
+            worker: key.worker,
+            index: key.session.index,
+            generation: key.session.generation,
+            what,
+        }
+    }
+
+    /// The value for the tick of `time`; `None` when no worker could have said it.
+    pub(super) fn value(&self, time: &TickTime) -> Option<ToSimulation> {
+        let index = Some(self.index).filter(|&index| index < SESSIONS_MAX)?;
+        let key = SessionKey {
+            worker: self.worker,
+            session: SessionId {
+                index,
+                generation: self.generation,
+            },
+        };
+        Some(match &self.what {
+            What::Joined {
+                client_id,
+                name,
+                speaks_renet,
+                age_ns,
+            } => ToSimulation::Joined {
+                key,
+                client_id: *client_id,
+                name: PlayerName::new(name)?,
+                kind: if *speaks_renet {
+                    PeerKind::Renet
+                } else {
+                    PeerKind::Throng
+                },
+                at: moment(time, *age_ns),
+            },
+            What::Left { reason } => ToSimulation::Left {
+                key,
+                reason: *REASONS.get(usize::from(*reason))?,
+            },
+            What::Input {
+                ahead,
+                view,
+                age_ns,
+                bytes,
+            } => ToSimulation::Input {
+                key,
+                tick: Tick(time.tick.0.wrapping_add_signed(*ahead)),
+                view: *view,
+                arrived_at: moment(time, *age_ns),
+                bytes: *bytes,
+            },
+            What::Message { channel, bytes } => ToSimulation::Message {
+                key,
+                channel: ChannelId(*channel),
+                bytes: Bytes::copy_from_slice(bytes),
+            },
+        })
+    }
+}
+
+/// How long before the tick began; negative for what arrived while it was about to.
+fn age_ns(time: &TickTime, at: Duration) -> i64 {
+    (time.started_at.as_nanos() as i128 - at.as_nanos() as i128) as i64
+}
+
+fn moment(time: &TickTime, age_ns: i64) -> Duration {
+    let nanos = i128::from(time.started_at.as_nanos() as u64) - i128::from(age_ns);
+    Duration::from_nanos(nanos.clamp(0, i128::from(NANOS_MAX)) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back_as_they_were() {
+        let time = TickTime {
+            tick: Tick(3),
+            started_at: Duration::from_millis(150),
+            ..TickTime::default()
+        };
+        let key = SessionKey {
+            worker: 3,
+            session: SessionId {
+                index: 70,
+                generation: 9,
+            },
+        };
+        let mut values = vec![
+            ToSimulation::Joined {
+                key,
+                client_id: u64::MAX,
+                name: PlayerName::new("Ann Ähm").unwrap(),
+                kind: PeerKind::Renet,
+                at: Duration::from_nanos(149_999_999),
+            },
+            ToSimulation::Message {
+                key,
+                channel: ChannelId(2),
+                bytes: Bytes::from_static(b"hello"),
+            },
+        ];
+        values.extend(REASONS.map(|reason| ToSimulation::Left { key, reason }));
+        for (tick, nanos) in [(0, 150_000_001), (4, 0), (u32::MAX, 150_000_000)] {
+            values.push(ToSimulation::Input {
+                key,
+                tick: Tick(tick),
+                view: Some(ViewTick::new(Tick(2), 17)),
+                arrived_at: Duration::from_nanos(nanos),
+                bytes: InputBytes::new(&[1, 2, 3]).unwrap(),
+            });
+        }
+        for value in values {
+            let back = Event::of(&value, &time).value(&time).unwrap();
+            assert_eq!(format!("{value:?}"), format!("{back:?}"));
+        }
+    }
+
+    #[test]
+    fn what_no_worker_says_is_refused() {
+        let time = TickTime::default();
+        let event = |index, what| Event {
+            worker: 0,
+            index,
+            generation: 0,
+            what,
+        };
+        assert!(event(u32::MAX, What::Left { reason: 0 }).value(&time).is_none());
+        assert!(event(0, What::Left { reason: 8 }).value(&time).is_none());
+        let joined = What::Joined {
+            client_id: 1,
+            name: "x".repeat(33),
+            speaks_renet: false,
+            age_ns: i64::MIN,
+        };
+        assert!(event(0, joined).value(&time).is_none());
+    }
+}

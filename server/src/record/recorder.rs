@@ -1,0 +1,186 @@
+//! Records a running simulation: a system that hands each tick to a thread, and the thread that writes it.
+
+use std::io::Write;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{io, mem};
+
+use bevy_app::{App, Last, Plugin};
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::tick::Tick;
+
+use super::digest::TickDigest;
+use super::events::Event;
+use super::format::{Block, End, Header, TickBlock, Writer};
+use crate::frame::Frame;
+use crate::input::InputTap;
+use crate::net::link::ToSimulation;
+use crate::runner::TickTime;
+use crate::simulation::Frames;
+
+/// Ticks that wait for the writer at most. One more ends the recording.
+pub const QUEUE_TICKS: usize = 64;
+
+/// How long the writer keeps what it has before the system gets it.
+const FLUSH_AFTER: Duration = Duration::from_millis(200);
+
+/// Records every tick of the app's simulation. Dropping the app ends the recording and waits for its last byte.
+pub struct RecordPlugin(Mutex<Option<(Box<dyn Write + Send>, Header)>>);
+
+impl RecordPlugin {
+    /// Records to `out`, which needs no buffer of its own.
+    #[must_use]
+    pub fn new(out: impl Write + Send + 'static, header: Header) -> Self {
+        Self(Mutex::new(Some((Box::new(out), header))))
+    }
+}
+
+impl Plugin for RecordPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<InputTap>()
+            .add_systems(Last, record_tick.run_if(resource_exists::<Recorder>));
+    }
+
+    /// Here and not in `build`, because the protocol is complete only when all plugins are built.
+    fn finish(&self, app: &mut App) {
+        let Some((out, header)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
+        let protocol = app.world().resource::<Protocol>().clone();
+        match Recorder::start(out, header, protocol) {
+            Ok(recorder) => drop(app.insert_resource(recorder)),
+            Err(error) => {
+                tracing::error!(%error, "nothing is recorded: no thread");
+                app.world_mut().remove_resource::<InputTap>();
+            }
+        }
+    }
+}
+
+/// What the writer is sent.
+struct Taken {
+    time: TickTime,
+    values: Vec<ToSimulation>,
+    frame: Arc<Frame>,
+}
+
+#[derive(Resource)]
+struct Recorder {
+    /// None once the recording has ended.
+    queue: Option<SyncSender<Taken>>,
+    lagged: Arc<OnceLock<Tick>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Recorder {
+    fn start(out: Box<dyn Write + Send>, header: Header, protocol: Protocol) -> io::Result<Self> {
+        let (queue, taken) = sync_channel(QUEUE_TICKS);
+        let lagged = Arc::new(OnceLock::new());
+        let reason = Arc::clone(&lagged);
+        let write = move || {
+            if let Err(error) = write_all(out, &header, &protocol, &taken, &reason) {
+                tracing::error!(%error, "the recording ends: it cannot be written");
+            }
+        };
+        let thread = thread::Builder::new().name("recorder".to_owned()).spawn(write)?;
+        Ok(Self {
+            queue: Some(queue),
+            lagged,
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands a tick over, or ends the recording.
+    fn take(&mut self, taken: Taken) {
+        let Some(queue) = &self.queue else { return };
+        let tick = taken.time.tick;
+        match queue.try_send(taken) {
+            Ok(()) => return,
+            Err(TrySendError::Full(_)) => {
+                let _ = self.lagged.set(tick);
+                tracing::error!(%tick, "the recording ends before this tick: the disk did not keep up");
+            }
+            // The writer has said why.
+            Err(TrySendError::Disconnected(_)) => {}
+        }
+        self.queue = None;
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the recorder panicked");
+        }
+    }
+}
+
+fn record_tick(
+    mut recorder: ResMut<Recorder>,
+    mut tap: ResMut<InputTap>,
+    frames: Res<Frames>,
+    time: Res<TickTime>,
+    mut last: Local<Tick>,
+) {
+    let values = mem::take(&mut tap.0);
+    let newest = frames.0.newest().filter(|frame| frame.tick == time.tick);
+    let Some(frame) = newest.filter(|frame| frame.tick != *last) else {
+        return;
+    };
+    *last = frame.tick;
+    recorder.take(Taken {
+        time: *time,
+        values,
+        frame: Arc::clone(frame),
+    });
+}
+
+/// The writer's thread.
+fn write_all(
+    out: Box<dyn Write + Send>,
+    header: &Header,
+    protocol: &Protocol,
+    queue: &Receiver<Taken>,
+    lagged: &OnceLock<Tick>,
+) -> io::Result<()> {
+    let mut writer = Writer::begin(io::BufWriter::with_capacity(1 << 18, out), header)?;
+    let mut before: Option<Arc<Frame>> = None;
+    loop {
+        let taken = match queue.recv_timeout(FLUSH_AFTER) {
+            Ok(taken) => taken,
+            Err(RecvTimeoutError::Timeout) => {
+                writer.flush()?;
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        let block = Block::Tick(TickBlock {
+            tick: taken.time.tick,
+            started_at_ns: taken.time.started_at.as_nanos() as u64,
+            events: taken
+                .values
+                .iter()
+                .map(|value| Event::of(value, &taken.time))
+                .collect(),
+            digest: TickDigest::of(&taken.frame, before.as_deref(), protocol),
+        });
+        match writer.write(&block) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                writer.write(&Block::End(End::TooLarge(taken.time.tick)))?;
+                writer.flush()?;
+                return Err(error);
+            }
+            written => written?,
+        }
+        before = Some(taken.frame);
+    }
+    let end = lagged.get().map_or(End::Stopped, |&tick| End::Lagged(tick));
+    writer.write(&Block::End(end))?;
+    writer.flush()
+}

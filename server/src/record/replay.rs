@@ -1,0 +1,131 @@
+//! Runs a recording again and compares.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bevy_app::App;
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::protocol::version::ProtocolHash;
+use throng_shared::tick::Tick;
+
+use super::digest::{Divergence, TickDigest};
+use super::events::NANOS_MAX;
+use super::format::{End, Header, Reader, RecordingError};
+use crate::frame::Frame;
+use crate::input::Playback;
+use crate::observe::ServerStats;
+use crate::plugins::ServerPlugins;
+use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
+use crate::simulation::Frames;
+
+/// Why a recording was not replayed to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The recording cannot be read on.
+    #[error("{error} ({ticks} ticks before it were equal)")]
+    Recording {
+        /// Where and why.
+        error: RecordingError,
+        /// Ticks that were replayed before, all of them as recorded.
+        ticks: u32,
+    },
+    /// Another protocol: this server replicates other components.
+    #[error("the recording is of protocol {recorded} (server {release}), this server has {ours}")]
+    Protocol {
+        /// The recording's.
+        recorded: ProtocolHash,
+        /// The release that wrote it.
+        release: String,
+        /// This server's.
+        ours: ProtocolHash,
+    },
+    /// The world went another way.
+    #[error("{0}")]
+    Diverged(Divergence),
+}
+
+/// A recording that was replayed whole, all of it as recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// Ticks.
+    pub ticks: u32,
+    /// What players did: joins, departures, inputs, messages.
+    pub events: u64,
+    /// Why the recording ended.
+    pub end: End,
+}
+
+/// The app that a recording of the server is of, without sockets.
+pub fn app_of(header: &Header) -> App {
+    let mut app = App::new();
+    app.add_plugins(ServerPlugins {
+        tick_rate_hz: NonZeroU32::new(header.tick_rate.into()).unwrap_or(NonZeroU32::MIN),
+        clock: Clock::default(),
+        shutdown: Shutdown::default(),
+        scene: header.scene,
+        seed: header.seed,
+        threads: 1,
+        content: None,
+        stats: Arc::new(ServerStats::new(0, header.tick_rate)),
+    });
+    app
+}
+
+/// Replays a recording on `app`, whose plugins are built but not finished, comparing every tick.
+///
+/// # Errors
+/// [`ReplayError`].
+pub fn replay<R: Read>(mut reader: Reader<R>, mut app: App) -> Result<Replayed, ReplayError> {
+    finish_plugins(&mut app);
+    let protocol = app.world().resource::<Protocol>().clone();
+    let header = reader.header();
+    if protocol.hash() != header.protocol {
+        return Err(ReplayError::Protocol {
+            recorded: header.protocol,
+            release: header.release.clone(),
+            ours: protocol.hash(),
+        });
+    }
+    let (mut ticks, mut events) = (0, 0);
+    let mut names = BTreeMap::new();
+    let mut before: Option<Arc<Frame>> = None;
+    loop {
+        let damaged = |error| ReplayError::Recording { error, ticks };
+        let block = match reader.next_tick().map_err(damaged)? {
+            Ok(block) => block,
+            Err(end) => return Ok(Replayed { ticks, events, end }),
+        };
+        let started_at = Duration::from_nanos(block.started_at_ns.min(NANOS_MAX));
+        let time = TickTime {
+            tick: block.tick,
+            started_at,
+            ..TickTime::default()
+        };
+        let values: Option<Vec<_>> = block.events.iter().map(|event| event.value(&time)).collect();
+        let values = values
+            .ok_or_else(|| reader.blame("an event that no client can cause"))
+            .map_err(damaged)?;
+        events += values.len() as u64;
+        app.insert_resource(Playback(values));
+        tick_once(&mut app, started_at);
+        let frame = newest(&app, block.tick)
+            .ok_or_else(|| reader.blame("this server starts at another tick"))
+            .map_err(damaged)?;
+        let found = TickDigest::of(&frame, before.as_deref(), &protocol);
+        block.digest.follow(&mut names);
+        if let Some(divergence) = block.digest.first_difference(&found, &frame, &names, &protocol) {
+            return Err(ReplayError::Diverged(divergence));
+        }
+        before = Some(frame);
+        ticks += 1;
+    }
+}
+
+fn newest(app: &App, tick: Tick) -> Option<Arc<Frame>> {
+    let frame = app.world().resource::<Frames>().0.newest()?;
+    (frame.tick == tick).then(|| Arc::clone(frame))
+}

@@ -1,0 +1,190 @@
+//! What was recorded is what happened; what differs is named; what is damaged is refused.
+
+mod damage;
+mod differences;
+
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use bevy_app::App;
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::tick::Tick;
+
+use super::recorder::QUEUE_TICKS;
+use super::{End, Header, ReadError, Reader, RecordPlugin, ReplayError, Replayed, app_of, replay};
+use crate::scenes::Scene;
+use crate::scenes::rehearsal::{CROWD, Rehearsal};
+
+/// A file in memory.
+#[derive(Clone, Default)]
+pub(super) struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink {
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+pub(super) fn header(scene: Scene, seed: u64, extend: fn(&mut App)) -> Header {
+    let mut header = Header {
+        release: "0.0.0".to_owned(),
+        protocol: throng_shared::protocol::version::ProtocolHash(0),
+        scene,
+        seed,
+        tick_rate: 20,
+    };
+    let mut app = app_of(&header);
+    extend(&mut app);
+    header.protocol = app.world().resource::<Protocol>().hash();
+    header
+}
+
+/// A rehearsal that records into `sink`.
+pub(super) fn recorded(
+    scene: Scene,
+    seed: u64,
+    extend: fn(&mut App),
+    sink: impl Write + Send + 'static,
+) -> Rehearsal {
+    let header = header(scene, seed, extend);
+    Rehearsal::new(scene, seed, |app| {
+        extend(app);
+        app.add_plugins(RecordPlugin::new(sink, header));
+    })
+}
+
+/// Replays on an app that `extend` adds to.
+pub(super) fn replayed(bytes: &[u8], extend: impl FnOnce(&mut App)) -> Result<Replayed, ReplayError> {
+    let ticks = 0;
+    let reader = Reader::open(bytes).map_err(|error| ReplayError::Recording { error, ticks })?;
+    let mut app = app_of(reader.header());
+    extend(&mut app);
+    replay(reader, app)
+}
+
+#[test]
+fn a_recorded_crowd_comes_out_the_same() {
+    for seed in 1..=5 {
+        let sink = Sink::default();
+        let mut rehearsal = recorded(CROWD, seed, |_| {}, sink.clone());
+        rehearsal.run(300);
+        drop(rehearsal);
+        let outcome = replayed(&sink.bytes(), |_| {}).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert_eq!((outcome.ticks, outcome.end), (300, End::Stopped), "seed {seed}");
+        assert!(outcome.events > 2_000, "seed {seed}: {} events", outcome.events);
+    }
+}
+
+#[test]
+fn another_seed_or_a_lost_input_diverges() {
+    let sink = Sink::default();
+    recorded(CROWD, 1, |_| {}, sink.clone()).run(50);
+    let outcome = replayed(&sink.bytes(), |app| {
+        app.insert_resource(crate::simulation::Seed(2));
+    });
+    assert!(
+        matches!(&outcome, Err(ReplayError::Diverged(divergence)) if divergence.tick == Tick(1)),
+        "{outcome:?}"
+    );
+}
+
+/// A disk that takes nothing until it is told to.
+struct Stalled {
+    resume: Receiver<()>,
+    sink: Sink,
+}
+
+fn stalled() -> (Stalled, Sender<()>, Sink) {
+    let (go_on, resume) = channel();
+    let sink = Sink::default();
+    let stalled = Stalled {
+        resume,
+        sink: sink.clone(),
+    };
+    (stalled, go_on, sink)
+}
+
+impl Write for Stalled {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // An error means that it may go on for ever.
+        let _ = self.resume.recv();
+        self.sink.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_disk_that_does_not_keep_up_ends_the_recording_and_not_the_ticks() {
+    let (disk, go_on, sink) = stalled();
+    let mut rehearsal = recorded(CROWD, 2, |_| {}, disk);
+    let mut alone = Rehearsal::new(CROWD, 2, |_| {});
+    // What is in the buffer before the disk, in the queue, and as many again.
+    let ticks = 2_000;
+    for tick in 0..ticks {
+        assert_eq!(
+            rehearsal.tick().checksum(),
+            alone.tick().checksum(),
+            "tick {tick}"
+        );
+    }
+    drop(go_on);
+    drop(rehearsal);
+    let outcome = replayed(&sink.bytes(), |_| {}).unwrap();
+    assert!(outcome.ticks as usize >= QUEUE_TICKS, "{outcome:?}");
+    assert_eq!(outcome.end, End::Lagged(Tick(outcome.ticks + 1)));
+}
+
+/// A disk that is full at some point.
+struct Full {
+    left: usize,
+    sink: Sink,
+}
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = self.left.min(bytes.len());
+        if room == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.left -= room;
+        self.sink.write(&bytes[..room])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_ends_the_recording_where_it_was_full() {
+    let sink = Sink::default();
+    let left = 100_000;
+    let disk = Full {
+        left,
+        sink: sink.clone(),
+    };
+    let mut rehearsal = recorded(CROWD, 2, |_| {}, disk);
+    rehearsal.run(400);
+    drop(rehearsal);
+    assert_eq!(sink.bytes().len(), left);
+    let Err(ReplayError::Recording { error, ticks }) = replayed(&sink.bytes(), |_| {}) else {
+        panic!("replayed to its end");
+    };
+    assert!(matches!(error.error, ReadError::Truncated), "{error}");
+    assert!(ticks > 5 && error.offset < left as u64, "{ticks} {error}");
+}

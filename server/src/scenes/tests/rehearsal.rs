@@ -1,0 +1,168 @@
+//! A scene with players, driven tick by tick, for tests of whatever must not change how it goes on.
+//!
+//! Players join, steer, fall silent and leave, all by one seed.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bevy_app::App;
+use throng_shared::netcode::SessionId;
+use throng_shared::protocol::ids::{GlobalId, SourceId};
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::scenes::SteerInput;
+use throng_shared::tick::Tick;
+
+use crate::frame::Frame;
+use crate::net::claims::PlayerName;
+use crate::net::link::{
+    LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, WorkerLinks, link,
+};
+use crate::observe::ServerStats;
+use crate::plugins::ServerPlugins;
+use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
+use crate::scenes::Scene;
+use crate::simulation::{Frames, Seed};
+
+const TICK: Duration = Duration::from_millis(50);
+/// Most players at a time.
+const PLAYERS: usize = 40;
+
+/// An app and those who play in it.
+pub(crate) struct Rehearsal {
+    pub(crate) app: App,
+    worker: WorkerLink,
+    script: Script,
+}
+
+/// Who plays, and what they do.
+#[derive(Clone)]
+pub(crate) struct Script {
+    seed: u64,
+    sessions: Vec<SessionKey>,
+    next_index: u32,
+}
+
+/// A crowd that is small, and dense enough for cells that split.
+pub(crate) const CROWD: Scene = Scene::Crowd {
+    entities: 300,
+    visible: 60,
+};
+
+/// The app of a scene, finished, with one worker's end of its link. `extend` adds to it.
+pub(crate) fn app(scene: Scene, seed: u64, extend: impl FnOnce(&mut App)) -> (App, WorkerLink) {
+    let mut app = App::new();
+    app.add_plugins(ServerPlugins {
+        tick_rate_hz: NonZeroU32::new(20).unwrap(),
+        clock: Clock::default(),
+        shutdown: Shutdown::default(),
+        scene,
+        seed,
+        threads: 1,
+        content: None,
+        stats: Arc::new(ServerStats::new(1, 20)),
+    });
+    let (near, worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
+    app.insert_resource(WorkerLinks::new(vec![near]));
+    extend(&mut app);
+    finish_plugins(&mut app);
+    (app, worker)
+}
+
+impl Rehearsal {
+    /// Before the first tick.
+    pub(crate) fn new(scene: Scene, seed: u64, extend: impl FnOnce(&mut App)) -> Self {
+        let script = Script {
+            seed,
+            sessions: Vec::new(),
+            next_index: 0,
+        };
+        Self::with_script(scene, seed, script, extend)
+    }
+
+    /// The same players in another app.
+    pub(crate) fn with_script(
+        scene: Scene,
+        seed: u64,
+        script: Script,
+        extend: impl FnOnce(&mut App),
+    ) -> Self {
+        let (app, worker) = app(scene, seed, extend);
+        Self { app, worker, script }
+    }
+
+    pub(crate) fn script(&self) -> Script {
+        self.script.clone()
+    }
+
+    pub(crate) fn set_script(&mut self, script: Script) {
+        self.script = script;
+    }
+
+    /// Runs the next tick with what the players do in it.
+    pub(crate) fn tick(&mut self) -> Arc<Frame> {
+        let tick = self.app.world().resource::<TickTime>().tick.next();
+        let now = TICK * tick.0;
+        let protocol = self.app.world().resource::<Protocol>().clone();
+        self.script.act(tick, now, &protocol, &mut self.worker);
+        tick_once(&mut self.app, now);
+        while self.worker.frame().is_some() {}
+        while self.worker.pop().is_some() {}
+        Arc::clone(self.app.world().resource::<Frames>().0.newest().unwrap())
+    }
+
+    /// Runs ticks and answers the newest frame.
+    pub(crate) fn run(&mut self, ticks: u32) -> Arc<Frame> {
+        (1..ticks).for_each(|_| drop(self.tick()));
+        self.tick()
+    }
+}
+
+impl Script {
+    fn is_free(&self, index: u32) -> bool {
+        self.sessions.iter().all(|key| key.session.index != index)
+    }
+
+    fn act(&mut self, tick: Tick, now: Duration, protocol: &Protocol, worker: &mut WorkerLink) {
+        let mut chance = Seed(self.seed).of(GlobalId(u64::MAX), tick);
+        if self.sessions.len() < PLAYERS && chance.within(0.0, 1.0) < 0.5 {
+            let session = SessionId {
+                index: (0..).find(|&index| self.is_free(index)).unwrap(),
+                generation: self.next_index,
+            };
+            let key = SessionKey { worker: 0, session };
+            self.next_index += 1;
+            self.sessions.push(key);
+            worker.announce(ToSimulation::Joined {
+                key,
+                client_id: u64::from(self.next_index),
+                name: PlayerName::new(&format!("player {}", self.next_index)).unwrap(),
+                kind: PeerKind::Throng,
+                at: now,
+            });
+        }
+        if !self.sessions.is_empty() && chance.within(0.0, 1.0) < 0.1 {
+            let place = chance.bits() as usize % self.sessions.len();
+            let key = self.sessions.remove(place);
+            let reason = LeaveReason::Client;
+            worker.announce(ToSimulation::Left { key, reason });
+        }
+        for (place, &key) in self.sessions.iter().enumerate() {
+            // Up to three ticks ahead, so that inputs wait in buffers; and sometimes nothing for a while.
+            if (tick.0 / 10 + place as u32).is_multiple_of(5) {
+                continue;
+            }
+            let turn = chance.within(-1.0, 1.0);
+            let thrust = chance.within(-1.0, 1.0);
+            let ahead = chance.bits() as u32 % 4;
+            let bytes = protocol.encode_input(&SteerInput { turn, thrust }).unwrap();
+            worker.input(ToSimulation::Input {
+                key,
+                tick: tick + ahead,
+                view: None,
+                arrived_at: now,
+                bytes,
+            });
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The engine's own state taken out of a world and put into another, which then goes on where the first one
+//! was: ticks, slots and global ids, players, rows and their ages.
+//!
+//! Owns the order in which a world is put back together. Guarantees that nothing that stayed as it was counts
+//! as changed afterwards. What gameplay keeps in components and resources is the business of checkpoints,
+//! which are built on this.
+
+use std::time::Duration;
+
+use bevy_ecs::message::Messages;
+use bevy_ecs::prelude::*;
+use bevy_ecs::world::FilteredEntityRef;
+use bevy_time::{Fixed, Time};
+use serde::{Deserialize, Serialize};
+use throng_shared::protocol::ids::{GlobalId, Slot, SourceId};
+use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
+use throng_shared::protocol::registry::{ComponentEntry, Protocol};
+use throng_shared::tick::Tick;
+
+use super::components::{Watches, reference_of};
+use super::interest::{Areas, Space, build_areas, follow_borders, move_eyes};
+use super::players::{Player, PlayerJoined, PlayerLeft, Players, rejoin};
+use super::publish::{Frames, publish_frame};
+use super::random::Seed;
+use super::replicated::{Importance, Owner, Replicated, Room, SlotEvent, Slots, Team, identity};
+use super::rows::Rows;
+use super::tell::{MessageReceived, Outbox};
+use crate::frame::{FrameWriter, Kind, SlotTable, SlotTableImage};
+use crate::runner::TickTime;
+
+/// What a simulation is besides its entities.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SimulationImage {
+    /// Which simulation of the process it is.
+    pub(crate) source: SourceId,
+    /// The newest tick.
+    pub(crate) tick: Tick,
+    /// Time that gameplay has seen pass.
+    pub(crate) elapsed: Duration,
+    /// Seed of everything random.
+    pub(crate) seed: u64,
+    players_given: u32,
+    globals_given: u64,
+    refused: u64,
+    kinds: Vec<(u64, u16)>,
+    slots: SlotTableImage,
+}
+
+impl SimulationImage {
+    /// Reads it from a world between two ticks.
+    pub(crate) fn of(world: &World) -> Self {
+        let slots = world.resource::<Slots>();
+        let elapsed = world.get_resource::<Time<Fixed>>();
+        Self {
+            source: slots.source,
+            tick: world.resource::<TickTime>().tick,
+            elapsed: elapsed.map_or(Duration::ZERO, Time::elapsed),
+            seed: world.resource::<Seed>().0,
+            players_given: world.resource::<Players>().ids_given(),
+            globals_given: slots.globals_given,
+            refused: slots.refused,
+            kinds: slots
+                .kinds
+                .by_set
+                .iter()
+                .map(|(&set, kind)| (set, kind.0))
+                .collect(),
+            slots: slots.table.image(),
+        }
+    }
+
+    /// The slots with exactly `taken` taken; `None` when that cannot be.
+    pub(crate) fn table(&self, taken: impl IntoIterator<Item = Slot>) -> Option<SlotTable> {
+        SlotTable::from_image(&self.slots, taken)
+    }
+
+    /// Empties a world whose entities are gone already, and sets the clock.
+    pub(crate) fn begin(&self, world: &mut World, table: SlotTable) {
+        world.insert_resource(Seed(self.seed));
+        world.insert_resource(Rows(FrameWriter::new(self.source)));
+        world.insert_resource(Space::default());
+        world.insert_resource(Areas::default());
+        world.insert_resource(Frames::default());
+        world.insert_resource(Outbox::default());
+        let players = world.resource::<Players>().begin_again(self.players_given);
+        world.insert_resource(players);
+        world.resource_mut::<Messages<PlayerJoined>>().clear();
+        world.resource_mut::<Messages<PlayerLeft>>().clear();
+        world.resource_mut::<Messages<MessageReceived>>().clear();
+        world.resource_mut::<TickTime>().tick = self.tick;
+        if let Some(mut time) = world.get_resource_mut::<Time<Fixed>>() {
+            let mut fresh = Time::<Fixed>::from_duration(time.timestep());
+            fresh.advance_to(self.elapsed);
+            *time = fresh;
+        }
+        let mut slots = world.resource_mut::<Slots>();
+        let kinds = std::mem::take(&mut slots.kinds);
+        *slots = Slots::new(self.source);
+        slots.kinds = kinds;
+        slots.kinds.by_set = self.kinds.iter().map(|&(set, kind)| (set, Kind(kind))).collect();
+        slots.kinds.forget_archetypes();
+        slots.globals_given = self.globals_given;
+        slots.refused = self.refused;
+        slots.table = table;
+    }
+}
+
+/// Makes `entity`, which has its components, the replicated entity that it was.
+pub(crate) fn replicate_again(world: &mut World, entity: Entity, slot: Slot, global: GlobalId) {
+    world.resource_mut::<Slots>().restoring = Some((Some(slot), global));
+    world.entity_mut(entity).insert(Replicated::default());
+}
+
+/// Makes `entity`, which has its components, the replicated entity `global`, in a slot that is new to it.
+pub(crate) fn arrive(world: &mut World, entity: Entity, global: GlobalId) {
+    world.resource_mut::<Slots>().restoring = Some((None, global));
+    world.entity_mut(entity).insert(Replicated::default());
+}
+
+/// Makes `entity`, which has its components, the player that it was. `false` when the session has another.
+pub(crate) fn seat_again(world: &mut World, entity: Entity, player: Player) -> bool {
+    rejoin(world, entity, player)
+}
+
+/// Fills rows, cells and views, and publishes the frame of the tick that was the newest. `rows` are the
+/// replicated entities in slot order, each with the tick of its last change; none for one that had no row yet.
+pub(crate) fn finish(world: &mut World, rows: &[(Slot, Entity, Option<Tick>)]) {
+    let protocol = world.resource::<Protocol>().clone();
+    for &(slot, entity, changed) in rows {
+        if let Some(changed) = changed {
+            fill_row(world, &protocol, slot, entity, changed);
+        }
+    }
+    let mut slots = world.resource_mut::<Slots>();
+    slots.events.clear();
+    slots.fresh.clear();
+    let new = rows.iter().filter(|(.., changed)| changed.is_none());
+    slots
+        .events
+        .extend(new.map(|&(slot, entity, _)| SlotEvent::Taken(slot, entity)));
+    let since = world.increment_change_tick();
+    world.resource_mut::<Watches>().since = since;
+    let tick = world.resource::<TickTime>().tick;
+    world.resource_mut::<Space>().0.settle(tick);
+    let ran = [
+        world.run_system_cached(move_eyes),
+        world.run_system_cached(follow_borders),
+        world.run_system_cached(build_areas),
+        world.run_system_cached(publish_frame),
+    ];
+    debug_assert!(ran.iter().all(Result::is_ok), "{ran:?}");
+}
+
+fn fill_row(world: &mut World, protocol: &Protocol, slot: Slot, entity: Entity, changed: Tick) {
+    let Ok(entity) = world.get_entity(entity) else {
+        return;
+    };
+    let Some(replicated) = entity.get::<Replicated>() else {
+        return;
+    };
+    let pose = match (
+        entity.get::<Position>(),
+        entity.get::<Velocity>(),
+        entity.get::<Heading>(),
+    ) {
+        (Some(position), Some(velocity), Some(heading)) => Pose::quantize(position, velocity, heading),
+        _ => Pose::default(),
+    };
+    let identity = identity(
+        replicated,
+        entity.get::<Owner>(),
+        entity.get::<Team>(),
+        entity.get::<Importance>(),
+        entity.get::<Room>(),
+    );
+    let filtered = FilteredEntityRef::from(entity);
+    let mut travel = |entity| reference_of(world, entity);
+    let mut read = |entry: &ComponentEntry| Some((entry.id, entry.read(&filtered, &mut travel)?));
+    let components: Vec<_> = protocol.components().iter().filter_map(&mut read).collect();
+    let mut rows = world.resource_mut::<Rows>();
+    rows.0.insert(slot, identity, pose, changed);
+    for (id, value) in components {
+        rows.0.set_component(slot, id, Some(value), changed);
+    }
+    world.resource_mut::<Space>().0.insert(slot, pose.x, pose.y);
+}

@@ -1,0 +1,171 @@
+//! The avatars' routes in the directory, in the cases that no game should bring about and some will.
+
+use std::sync::Arc;
+
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::ids::{GlobalId, SourceId};
+
+use super::Harness;
+use crate::net::Routes;
+use crate::net::directory::{Directory, EntityRoute};
+use crate::net::link::{LeaveReason, SessionKey, ToSimulation};
+use crate::scenes::{Scene, ScenePlugin};
+use crate::simulation::{Avatar, Player, Players, Replicated, RouteCounters, Routing, SimulationPlugin};
+
+/// A crowd without entities of its own, so that every player's avatar is spawned for it.
+fn harness(entities_max: usize) -> (Harness, Arc<Directory>) {
+    let source = SourceId(3);
+    let simulation = SimulationPlugin {
+        source,
+        ..SimulationPlugin::default()
+    };
+    let scene = Scene::Crowd {
+        entities: 1,
+        visible: 1,
+    };
+    let mut harness = Harness::new(simulation, ScenePlugin(scene));
+    let directory = Arc::new(Directory::new(1, 64, entities_max));
+    harness.app.insert_resource(Routes(Arc::clone(&directory)));
+    (harness, directory)
+}
+
+fn player(harness: &Harness, key: SessionKey) -> Entity {
+    harness.app.world().resource::<Players>().get(key).unwrap()
+}
+
+fn avatar(harness: &Harness, key: SessionKey) -> Entity {
+    harness.app.world().get::<Avatar>(player(harness, key)).unwrap().0
+}
+
+fn global(harness: &Harness, entity: Entity) -> GlobalId {
+    harness.app.world().get::<Replicated>(entity).unwrap().global()
+}
+
+fn counters(harness: &Harness) -> RouteCounters {
+    harness.app.world().resource::<Routing>().counters()
+}
+
+fn route(session_index: u32) -> EntityRoute {
+    EntityRoute {
+        simulation: SourceId(3),
+        worker: 0,
+        session_index,
+    }
+}
+
+fn leave(harness: &mut Harness, key: SessionKey) {
+    let reason = LeaveReason::Client;
+    harness.worker.announce(ToSimulation::Left { key, reason });
+}
+
+#[test]
+fn a_route_follows_every_change_of_the_avatar() {
+    let (mut harness, directory) = harness(64);
+    let keys = [harness.join(4), harness.join(9)];
+    harness.tick();
+    let entities = keys.map(|key| avatar(&harness, key));
+    let ids = entities.map(|entity| global(&harness, entity));
+    let routes = || ids.map(|id| directory.entity(id));
+    assert_eq!(routes(), [Some(route(4)), Some(route(9))]);
+
+    // Both change places within a tick.
+    for (key, entity) in keys.into_iter().zip([entities[1], entities[0]]) {
+        let player = player(&harness, key);
+        harness.app.world_mut().entity_mut(player).insert(Avatar(entity));
+    }
+    harness.tick();
+    assert_eq!(routes(), [Some(route(9)), Some(route(4))]);
+
+    // One gives its avatar up, and the other takes it while its own goes on without a player.
+    let [first, second] = keys.map(|key| player(&harness, key));
+    harness.app.world_mut().entity_mut(first).remove::<Avatar>();
+    assert_eq!(routes(), [Some(route(9)), None], "at once");
+    harness
+        .app
+        .world_mut()
+        .entity_mut(second)
+        .insert(Avatar(entities[1]));
+    harness.tick();
+    assert_eq!(routes(), [None, Some(route(9))]);
+
+    // It becomes another one as far as anybody outside can tell.
+    let mut entity = harness.app.world_mut().entity_mut(entities[1]);
+    entity.remove::<Replicated>().insert(Replicated::default());
+    harness.tick();
+    let renewed = global(&harness, entities[1]);
+    assert!(renewed != ids[1]);
+    assert_eq!(
+        (directory.entity(ids[1]), directory.entity(renewed)),
+        (None, Some(route(9)))
+    );
+
+    // It dies while its player stays.
+    harness.app.world_mut().despawn(entities[1]);
+    harness.tick();
+    assert_eq!(directory.entity(renewed), None);
+    let RouteCounters {
+        entered,
+        removed,
+        refused,
+    } = counters(&harness);
+    assert_eq!((entered - removed, refused), (0, 0));
+}
+
+#[test]
+fn of_two_players_with_one_avatar_the_second_has_the_route_when_the_first_goes() {
+    let (mut harness, directory) = harness(64);
+    let keys = [harness.join(0), harness.join(1)];
+    harness.tick();
+    let shared = avatar(&harness, keys[0]);
+    let id = global(&harness, shared);
+    let second = player(&harness, keys[1]);
+    harness.app.world_mut().entity_mut(second).insert(Avatar(shared));
+    (0..3).for_each(|_| drop(harness.tick()));
+    assert_eq!(directory.entity(id), Some(route(0)));
+    leave(&mut harness, keys[0]);
+    harness.tick();
+    assert_eq!(directory.entity(id), Some(route(1)));
+    leave(&mut harness, keys[1]);
+    harness.tick();
+    assert_eq!(directory.entity(id), None);
+    assert_eq!(counters(&harness).refused, 0);
+}
+
+#[test]
+fn a_full_directory_is_counted_once_an_avatar_and_its_room_used_when_there_is_some() {
+    // The smallest directory has room for 16.
+    let (mut harness, directory) = harness(1);
+    let keys: Vec<_> = (0..20).map(|index| harness.join(index)).collect();
+    (0..5).for_each(|_| drop(harness.tick()));
+    let routed = |harness: &mut Harness| {
+        let world = harness.app.world_mut();
+        let mut players = world.query::<(&Player, &Avatar)>();
+        let avatars: Vec<_> = players
+            .iter(world)
+            .map(|(player, avatar)| (player.session, avatar.0))
+            .collect();
+        let found = avatars.into_iter().filter_map(|(key, entity)| {
+            let found = directory.entity(global(harness, entity))?;
+            assert_eq!(found, route(key.session.index));
+            Some(key)
+        });
+        found.collect::<Vec<_>>()
+    };
+    let first = routed(&mut harness);
+    assert_eq!(first.len(), 16);
+    assert_eq!(
+        counters(&harness),
+        RouteCounters {
+            entered: 16,
+            removed: 0,
+            refused: 4
+        }
+    );
+    // Everybody plays on; and four get the places of four who go.
+    assert_eq!(harness.tick().players.len(), keys.len());
+    first[..4].iter().for_each(|&key| leave(&mut harness, key));
+    harness.tick();
+    let second = routed(&mut harness);
+    assert_eq!((second.len(), counters(&harness).refused), (16, 4));
+    assert!(first[..4].iter().all(|key| !second.contains(key)));
+}

@@ -1,0 +1,163 @@
+//! Damage: shields before hulls, and shields that come back.
+//!
+//! Blows are collected during the tick and taken together, in the order of victims and attackers, so that
+//! who is destroyed by whom does not depend on which system struck first.
+
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::ids::GlobalId;
+use throng_shared::skirmish::components::{Hull, Shield};
+
+use super::bodies::{Bodies, BodyKind};
+use super::content::{Model, Rules, pulse, ticks};
+use super::flight::Contacts;
+use super::pilots::Condition;
+use crate::runner::TickTime;
+use crate::simulation::Replicated;
+
+/// One blow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Blow {
+    /// Who is hit.
+    pub victim: GlobalId,
+    /// Who hit it; nobody in an accident.
+    pub by: Option<GlobalId>,
+    /// Points.
+    pub damage: u32,
+}
+
+/// The blows of this tick.
+#[derive(Resource, Debug, Default)]
+pub struct Blows(pub Vec<Blow>);
+
+/// Whose doing it was that a craft was destroyed. Gone with it at the end of the tick.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DestroyedBy(pub Option<GlobalId>);
+
+/// Impacts that are too fast hurt both.
+pub(super) fn feel_impacts(
+    contacts: Res<Contacts>,
+    bodies: Res<Bodies>,
+    mut blows: ResMut<Blows>,
+    rules: Res<Rules>,
+) {
+    let space = &rules.content.space;
+    for contact in &contacts.0 {
+        let rows = [contact.a, contact.b].map(|row| &bodies.rows[row as usize]);
+        let too_fast = contact.speed - space.impact_speed.get();
+        if too_fast <= 0.0 || rows.iter().any(|row| row.kind == BodyKind::Missile) {
+            continue;
+        }
+        let damage = (too_fast * space.impact_damage.get()) as u32;
+        for victim in rows.iter().filter(|row| row.kind == BodyKind::Craft) {
+            blows.0.push(Blow {
+                victim: victim.id,
+                by: None,
+                damage,
+            });
+        }
+    }
+}
+
+/// Takes the blows: from the shield first, then from the hull. A craft without hull is marked as destroyed.
+pub(super) fn take_damage(
+    mut commands: Commands,
+    mut blows: ResMut<Blows>,
+    bodies: Res<Bodies>,
+    mut crafts: Query<(&mut Hull, &mut Shield, &mut Condition)>,
+    time: Res<TickTime>,
+) {
+    blows.0.sort_unstable();
+    for blows in blows.0.chunk_by(|one, other| one.victim == other.victim) {
+        let Some(row) = bodies.find(blows[0].victim) else {
+            continue;
+        };
+        let entity = bodies.rows[row].entity;
+        let Ok((mut hull, mut shield, mut condition)) = crafts.get_mut(entity) else {
+            continue;
+        };
+        if hull.now == 0 || condition.protected_until.is_after(time.tick) {
+            continue;
+        }
+        let damage: u32 = blows.iter().map(|blow| blow.damage).sum();
+        if damage == 0 {
+            continue;
+        }
+        condition.hit_at = time.tick;
+        let absorbed = damage.min(u32::from(shield.now));
+        shield.set_if_neq(Shield {
+            now: shield.now - absorbed as u16,
+            ..*shield
+        });
+        let through = (damage - absorbed).min(u32::from(hull.now)) as u16;
+        hull.set_if_neq(Hull {
+            now: hull.now - through,
+            ..*hull
+        });
+        if hull.now == 0 {
+            commands.entity(entity).insert(DestroyedBy(hardest(blows)));
+        }
+    }
+    blows.0.clear();
+}
+
+/// Who dealt the most of these blows, which are sorted by attacker; of two the lower id. Accidents count only
+/// where nobody else had a part.
+fn hardest(blows: &[Blow]) -> Option<GlobalId> {
+    let mut best: Option<(u32, GlobalId)> = None;
+    for dealt in blows.chunk_by(|one, other| one.by == other.by) {
+        let Some(by) = dealt[0].by else {
+            continue;
+        };
+        let sum = dealt.iter().map(|blow| blow.damage).sum();
+        if best.is_none_or(|(most, _)| sum > most) {
+            best = Some((sum, by));
+        }
+    }
+    best.map(|(_, by)| by)
+}
+
+/// Brings shields back that were left alone for long enough. Crafts do not meet here.
+pub(super) fn recover_shields(
+    mut crafts: Query<(&Replicated, &Model, &mut Shield, &Condition)>,
+    rules: Res<Rules>,
+    time: Res<TickTime>,
+) {
+    for (replicated, model, mut shield, condition) in &mut crafts {
+        let body = rules.body(*model);
+        let wait = ticks(body.shield_wait_s.get(), &time);
+        if shield.now >= shield.max || time.tick.since(condition.hit_at) < wait as i32 {
+            continue;
+        }
+        if let Some(points) = pulse(body.shield_per_s.get(), replicated.global().0, &time) {
+            let now = u32::from(shield.now)
+                .saturating_add(points)
+                .min(u32::from(shield.max));
+            shield.now = now as u16;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kill_is_whose_part_was_the_largest() {
+        let blow = |by: Option<u64>, damage| Blow {
+            victim: GlobalId(1),
+            by: by.map(GlobalId),
+            damage,
+        };
+        let of = |mut blows: Vec<Blow>| {
+            blows.sort_unstable();
+            hardest(&blows)
+        };
+        assert_eq!(of(vec![blow(None, 90)]), None);
+        assert_eq!(of(vec![blow(None, 90), blow(Some(5), 1)]), Some(GlobalId(5)));
+        assert_eq!(
+            of(vec![blow(Some(5), 4), blow(Some(3), 6), blow(Some(5), 3)]),
+            Some(GlobalId(5))
+        );
+        assert_eq!(of(vec![blow(Some(5), 6), blow(Some(3), 6)]), Some(GlobalId(3)));
+    }
+}

@@ -1,0 +1,287 @@
+//! Pilots: who joins which team, which ship each flies, and what each wants of it.
+
+use std::f32::consts::{PI, TAU};
+
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use throng_shared::protocol::ids::TeamId;
+use throng_shared::protocol::pose::{Heading, Position, YAW_STEPS};
+use throng_shared::skirmish::PILOT_TEAMS;
+use throng_shared::skirmish::components::{
+    Beam, Boost, Callsign, Cargo, Credits, Hull, Magazine, Score, Shield, Ship,
+};
+use throng_shared::skirmish::input::PilotInput;
+use throng_shared::skirmish::movement::{Controls, heading_towards, wrap};
+use throng_shared::tick::Tick;
+
+use super::bodies::{Bodies, Mass};
+use super::content::{Model, Rules, ticks};
+use super::death::{Wreck, Wrecks};
+use crate::input::{ActiveInput, SeenAt};
+use crate::net::link::PeerKind;
+use crate::runner::TickTime;
+use crate::simulation::{Avatar, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Team, Viewer};
+
+/// What a player has besides a ship. On the player's entity, with its [`Score`] and [`Credits`].
+#[derive(Component, Clone, Copy, Debug)]
+pub struct Hangar {
+    /// Class of the next ship.
+    pub class: u8,
+    /// When there will be a ship; none while there is one.
+    pub next_ship: Option<Tick>,
+}
+
+/// The player who flies a ship.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pilot(pub Entity);
+
+/// What is wanted of a craft in this tick, by its pilot or by the drone itself.
+#[derive(Component, Clone, Copy, Debug, Default)]
+pub struct Helm {
+    /// What moves it.
+    pub controls: Controls,
+    /// Where the guns shall point, in radians.
+    pub aim: f32,
+    /// Fire the laser.
+    pub fires: bool,
+    /// Launch a missile.
+    pub launches: bool,
+    /// Mine what is ahead.
+    pub mines: bool,
+    /// What the pilot saw, if its client says so; a drone sees the present.
+    pub seen_at: Option<SeenAt>,
+}
+
+/// When the guns of a craft are ready again.
+#[derive(Component, Clone, Copy, Debug, Default)]
+pub struct Guns {
+    /// The laser.
+    pub laser: Tick,
+    /// The missiles.
+    pub missile: Tick,
+}
+
+/// What a craft has been through.
+#[derive(Component, Clone, Copy, Debug, Default)]
+pub struct Condition {
+    /// When it was last hit.
+    pub hit_at: Tick,
+    /// Until when nothing harms it.
+    pub protected_until: Tick,
+}
+
+/// Takes the ships of those who left; their ore stays.
+pub(super) fn release_pilots(
+    mut left: MessageReader<PlayerLeft>,
+    mut commands: Commands,
+    mut wrecks: ResMut<Wrecks>,
+    ships: Query<(&Position, &Cargo)>,
+) {
+    for ship in left.read().filter_map(|left| left.avatar) {
+        if let Ok((position, cargo)) = ships.get(ship) {
+            wrecks.0.push(Wreck {
+                at: position.0,
+                ore: cargo.0,
+            });
+            commands.entity(ship).despawn();
+        }
+    }
+}
+
+/// Gives those who joined a team, a view and, in this very tick, a ship.
+pub(super) fn seat_pilots(
+    mut joined: MessageReader<PlayerJoined>,
+    mut commands: Commands,
+    players: Query<&Player>,
+    seated: Query<&Team, With<Hangar>>,
+    rules: Res<Rules>,
+    time: Res<TickTime>,
+    mut tell: crate::simulation::Tell,
+) {
+    if joined.is_empty() {
+        return;
+    }
+    let mut strengths =
+        PILOT_TEAMS.map(|team| (seated.iter().filter(|seated| seated.0 == team).count(), team));
+    for joined in joined.read() {
+        // A session can end in the tick in which it began; and a stock renet peer does not play.
+        if joined.player.kind != PeerKind::Throng || !players.contains(joined.entity) {
+            continue;
+        }
+        let weakest = usize::from(strengths[1].0 < strengths[0].0);
+        strengths[weakest].0 += 1;
+        let radius = rules.content.space.view.get();
+        commands.entity(joined.entity).insert((
+            Team(strengths[weakest].1),
+            Viewer { radius },
+            Hangar {
+                class: 0,
+                next_ship: Some(time.tick),
+            },
+            Score::default(),
+            Credits::default(),
+        ));
+        rules.announce(&mut tell, &joined.player);
+    }
+}
+
+type Waiting = (
+    Entity,
+    &'static Player,
+    &'static Team,
+    &'static mut Hangar,
+    &'static Score,
+    &'static Credits,
+);
+
+/// Gives ships to those whose time has come, in the order of player ids.
+pub(super) fn give_ships(
+    mut commands: Commands,
+    mut players: Query<Waiting>,
+    bodies: Res<Bodies>,
+    rules: Res<Rules>,
+    seed: Res<Seed>,
+    time: Res<TickTime>,
+) {
+    let is_due = |hangar: &Hangar| hangar.next_ship.is_some_and(|tick| time.tick.since(tick) >= 0);
+    let mut waiting: Vec<_> = players
+        .iter_mut()
+        .filter(|(.., hangar, _, _)| is_due(hangar))
+        .collect();
+    waiting.sort_unstable_by_key(|(_, player, ..)| player.id);
+    for (entity, player, team, mut hangar, score, credits) in waiting {
+        hangar.next_ship = None;
+        let (place, heading) = launch_place(&bodies, &rules, *seed, team.0, player, &time);
+        let loadout = Loadout {
+            class: hangar.class,
+            place,
+            heading,
+            team: team.0,
+            protected_until: time.tick + ticks(rules.content.space.protected_s.get(), &time),
+        };
+        let ship = commands.spawn(loadout.ship(&rules)).id();
+        let name = Callsign(player.name.as_str().to_owned());
+        let owned = (Owner(player.id), Pilot(entity), name, *score, *credits);
+        commands.entity(ship).insert(owned);
+        commands.entity(entity).insert(Avatar(ship));
+    }
+}
+
+/// What a new ship starts with.
+#[derive(Clone, Copy, Debug)]
+pub struct Loadout {
+    /// Its class.
+    pub class: u8,
+    /// Where it starts, in units.
+    pub place: Vec2,
+    /// Where it looks, in radians.
+    pub heading: f32,
+    /// Its team.
+    pub team: TeamId,
+    /// Until when nothing harms it.
+    pub protected_until: Tick,
+}
+
+impl Loadout {
+    /// A whole ship without a pilot.
+    #[must_use]
+    pub fn ship(self, rules: &Rules) -> impl Bundle + use<> {
+        let class = rules.class(self.class);
+        let condition = Condition {
+            protected_until: self.protected_until,
+            ..Condition::default()
+        };
+        (
+            craft(rules, Model::Ship(self.class), self.place, self.heading),
+            (Team(self.team), Ship { class: self.class }, condition),
+            Boost((class.handling.boost_s.get() * 1_000.0) as u16),
+            (Magazine(class.missiles), Cargo(0)),
+        )
+    }
+}
+
+/// What all crafts have, [`Replicated`] last so that the others are known when it is given its slot.
+pub(super) fn craft(rules: &Rules, model: Model, place: Vec2, heading: f32) -> impl Bundle + use<> {
+    let body = rules.body(model);
+    let mass = Mass {
+        radius: body.radius.get(),
+        inverse: 1.0 / body.mass.get(),
+    };
+    (
+        (model, mass, Position(place), Heading(heading)),
+        (Helm::default(), Guns::default(), Beam::default()),
+        (
+            Hull::whole(body.hull.get() as u16),
+            Shield::whole(body.shield.get() as u16),
+        ),
+        Replicated::default(),
+    )
+}
+
+/// A free place at the station of the team's region, looking outwards.
+fn launch_place(
+    bodies: &Bodies,
+    rules: &Rules,
+    seed: Seed,
+    team: TeamId,
+    player: &Player,
+    time: &TickTime,
+) -> (Vec2, f32) {
+    let space = &rules.content.space;
+    let region = &space.regions[usize::from(team.0) % space.regions.len()];
+    let mut random = seed.of(
+        throng_shared::protocol::ids::GlobalId(u64::from(player.id.0) << 32),
+        time.tick,
+    );
+    let mut found = Vec::new();
+    let mut place = Vec2::ZERO;
+    let mut angle = 0.0;
+    for _ in 0..16 {
+        angle = random.within(-PI, PI);
+        let out = space.station_radius.get() + random.within(0.4, 1.0) * space.dock.get();
+        let (sine, cosine) = libm::sincosf(angle);
+        place = Vec2::new(region.at.0 + cosine * out, region.at.1 + sine * out);
+        bodies.near(place, 3.0, &mut found);
+        if found.is_empty() {
+            break;
+        }
+    }
+    (place, angle)
+}
+
+/// Passes the pilots' inputs to their ships. A player has one ship and a ship one player, so the order does
+/// not matter.
+pub(super) fn read_inputs(
+    players: Query<(&Avatar, &ActiveInput<PilotInput>)>,
+    mut ships: Query<&mut Helm, With<Pilot>>,
+) {
+    for (avatar, active) in &players {
+        if let Ok(mut helm) = ships.get_mut(avatar.0) {
+            let input = &active.input;
+            *helm = Helm {
+                controls: input.controls(),
+                aim: wrap(f32::from(input.aim) * (TAU / f32::from(YAW_STEPS))),
+                fires: input.holds(PilotInput::FIRE),
+                launches: input.holds(PilotInput::LAUNCH),
+                mines: input.holds(PilotInput::MINE),
+                seen_at: super::rewind::seen_at(active),
+            };
+        }
+    }
+}
+
+/// The direction of the guns: the aim, as far as it is within `arc` of the bow.
+#[must_use]
+pub fn gun_direction(heading: f32, aim: f32, arc: f32) -> f32 {
+    let off = wrap(aim - heading).clamp(-arc, arc);
+    wrap(heading + off)
+}
+
+/// The turn that brings a heading towards a direction within one tick, as far as `turn_per_tick` allows.
+#[must_use]
+pub fn turn_towards(heading: f32, direction: Vec2, turn_per_tick: f32) -> f32 {
+    if direction == Vec2::ZERO {
+        return 0.0;
+    }
+    (wrap(heading_towards(direction) - heading) / turn_per_tick).clamp(-1.0, 1.0)
+}

@@ -1,0 +1,126 @@
+//! Clients that do not play by the rules gain nothing by it.
+
+use glam::Vec2;
+use throng_shared::protocol::input::{InputBytes, ViewTick};
+use throng_shared::protocol::pose::Velocity;
+use throng_shared::skirmish::input::PilotInput;
+
+use super::{Game, pressing};
+use crate::net::link::{SessionKey, ToSimulation};
+
+/// Damage that a target takes in ten seconds while `play` sends inputs, several a tick if it likes.
+fn damage(play: impl Fn(&mut Game, SessionKey)) -> u32 {
+    let mut game = Game::empty();
+    let key = game.fly_in(0, Vec2::ZERO, 0.0);
+    let target = game.hulk(2, 4, Vec2::new(15.0, 0.0));
+    // Thick enough not to end, so that every hit counts.
+    game.set(target, throng_shared::skirmish::components::Hull::whole(60_000));
+    game.set(target, throng_shared::skirmish::components::Shield::default());
+    game.tick();
+    let before = game.strength(target);
+    for _ in 0..200 {
+        play(&mut game, key);
+        game.tick();
+    }
+    before - game.strength(target)
+}
+
+#[test]
+fn firing_more_often_hits_no_more_often() {
+    let honest = damage(|game, key| game.send(key, game.next(), None, &pressing(PilotInput::FIRE)));
+    assert_eq!(honest, 200 / 5 * 9);
+    let spamming = damage(|game, key| {
+        for n in 0..20 {
+            game.send(key, game.next() + n % 4, None, &pressing(PilotInput::FIRE));
+        }
+    });
+    assert_eq!(spamming, honest);
+    // Letting go and pressing again does not reset the gun.
+    let tapping = damage(|game, key| {
+        let held = u8::from(game.ticks.is_multiple_of(2)) * PilotInput::FIRE;
+        game.send(key, game.next(), None, &pressing(held));
+    });
+    assert!(tapping <= honest, "{tapping} > {honest}");
+}
+
+#[test]
+fn aiming_at_the_future_or_the_distant_past_hits_no_more_often() {
+    let honest = damage(|game, key| game.send(key, game.next(), None, &pressing(PilotInput::FIRE)));
+    for offset in [1, 40, 30_000, u32::MAX - 50, u32::MAX - 30_000] {
+        let claimed = damage(|game, key| {
+            let now = game.next();
+            game.send(
+                key,
+                now,
+                Some(ViewTick::new(now + offset, 255)),
+                &pressing(PilotInput::FIRE),
+            );
+        });
+        assert_eq!(claimed, honest, "offset {offset}");
+    }
+}
+
+/// The farthest that a ship gets in five seconds while `play` sends inputs.
+fn distance(play: impl Fn(&mut Game, SessionKey)) -> f32 {
+    let mut game = Game::empty();
+    let key = game.fly_in(0, Vec2::ZERO, 0.0);
+    let ship = game.ship(key);
+    for _ in 0..100 {
+        play(&mut game, key);
+        game.tick();
+        assert!(
+            game.get::<Velocity>(ship).0.length() <= 51.1,
+            "faster than any boost"
+        );
+    }
+    game.place(ship).length()
+}
+
+#[test]
+fn bytes_that_no_honest_client_sends_move_nobody_faster() {
+    let boosting = PilotInput {
+        thrust: 100,
+        buttons: PilotInput::BOOST,
+        ..PilotInput::default()
+    };
+    let honest = distance(|game, key| game.send(key, game.next(), None, &boosting));
+    let many = distance(|game, key| {
+        for _ in 0..30 {
+            game.send(key, game.next(), None, &boosting);
+        }
+    });
+    assert_eq!(many, honest);
+    // Past the worker's validation, as if that had a hole: every value of every byte.
+    let raw = distance(|game, key| {
+        for value in 0..=255u8 {
+            game.worker.input(ToSimulation::Input {
+                key,
+                tick: game.next(),
+                view: None,
+                arrived_at: std::time::Duration::ZERO,
+                bytes: InputBytes::new(&[127, 127, value, value, value]).unwrap(),
+            });
+        }
+    });
+    assert!(raw <= honest, "{raw} > {honest}");
+}
+
+#[test]
+fn orders_of_those_who_are_not_docked_and_noise_do_nothing() {
+    let mut game = Game::empty();
+    let key = game.fly_in(0, Vec2::ZERO, 0.0);
+    for noise in [&[][..], &[3, 0], &[3, 0, 200, 1, 2, 3], &[255; 40]] {
+        for channel in 0..4 {
+            game.worker.announce(ToSimulation::Message {
+                key,
+                channel: throng_shared::protocol::ids::ChannelId(channel),
+                bytes: noise.to_vec().into(),
+            });
+        }
+    }
+    let ship = game.ship(key);
+    let before = game.strength(ship);
+    game.tick();
+    assert_eq!(game.strength(ship), before);
+    assert_eq!(game.id(ship), game.id(game.ship(key)));
+}

@@ -1,0 +1,60 @@
+//! The same seed and inputs give the same world, on however many threads.
+
+use throng_shared::protocol::ids::GlobalId;
+use throng_shared::skirmish::input::PilotInput;
+
+use super::Game;
+use crate::frame::Checksum;
+use crate::simulation::{Parallel, Seed};
+use crate::skirmish::drones::Nursery;
+
+const TICKS: u32 = 300;
+
+/// A world in which drones fight and pilots fly, fire, launch and mine at random; its sums, threads used, and
+/// drones that were destroyed.
+fn run(seed: u64, threads: usize) -> (Vec<Checksum>, u32, usize) {
+    let mut game = Game::new(seed, threads, 600, 600);
+    let keys: Vec<_> = (0..12).map(|index| game.join(index)).collect();
+    let mut sums = Vec::new();
+    let mut destroyed = 0;
+    for _ in 0..TICKS {
+        let tick = game.next();
+        for (index, &key) in keys.iter().enumerate() {
+            let mut random = Seed(seed).of(GlobalId(u64::MAX - index as u64), tick);
+            let input = PilotInput {
+                turn: random.within(-100.0, 100.0) as i8,
+                thrust: random.within(-20.0, 100.0) as i8,
+                aim: random.within(0.0, 1_023.0) as u16,
+                buttons: random.bits() as u8 & 15,
+            };
+            if random.within(0.0, 1.0) < 0.9 {
+                game.send(key, tick, None, &input);
+            }
+        }
+        sums.push(game.tick().checksum());
+        destroyed = destroyed.max(game.app.world().resource::<Nursery>().0.len());
+    }
+    (
+        sums,
+        game.app.world().resource::<Parallel>().threads_used(),
+        destroyed,
+    )
+}
+
+#[test]
+fn one_and_four_threads_and_every_repetition_agree_in_every_tick() {
+    let mut all = Vec::new();
+    for seed in 0..4 {
+        let (alone, one, destroyed) = run(seed, 1);
+        let (together, several, _) = run(seed, 4);
+        assert_eq!(one, 1);
+        assert!(several > 1, "only {several} of 4 threads were used");
+        assert_eq!(alone, together, "seed {seed}");
+        assert!(alone == run(seed, 1).0, "seed {seed}: a repetition differs");
+        assert!(destroyed > 0, "seed {seed}: nobody fought");
+        all.push(alone);
+    }
+    all.sort_by_key(|sums| sums[0].0);
+    all.dedup();
+    assert_eq!(all.len(), 4, "seeds do not matter");
+}

@@ -1,0 +1,88 @@
+//! What neighbours see of each other: ghosts of entities near the border, watchers for players near it.
+
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::ids::SourceId;
+use throng_shared::tick::Tick;
+
+use super::Worlds;
+use super::exchange::{GhostImage, WatcherImage};
+use crate::simulation::{Eye, Owner, Room, Slots, Team, Viewer, Watcher};
+
+/// A copy of an entity of another simulation, near the border, as it was a tick ago. It has a
+/// [`GlobalId`](throng_shared::protocol::ids::GlobalId), position, velocity, heading, owner and team; gameplay
+/// reads it and changes it by [effects](super::TellEntity) only. Clients are not shown it: they are shown the
+/// entity itself.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ghost {
+    /// The simulation that has the entity.
+    pub source: SourceId,
+}
+
+/// Brings the ghosts of one neighbour up to date.
+pub(super) fn show_ghosts(
+    world: &mut World,
+    worlds: &mut Worlds,
+    source: SourceId,
+    ghosts: &[GhostImage],
+    tick: Tick,
+) {
+    for image in ghosts {
+        if world.resource::<Slots>().find(image.global).is_some() {
+            continue;
+        }
+        let known = worlds.ghosts.get(&image.global).map(|&(entity, _)| entity);
+        let entity = known
+            .filter(|&entity| world.entities().contains(entity))
+            .unwrap_or_else(|| {
+                world
+                    .spawn((image.global, Owner(image.owner), Team(image.team)))
+                    .id()
+            });
+        let mut ghost = world.entity_mut(entity);
+        ghost.insert((Ghost { source }, image.position, image.velocity, image.heading));
+        // Immutable, and with a cost at every change.
+        if ghost.get::<Owner>() != Some(&Owner(image.owner)) || ghost.get::<Team>() != Some(&Team(image.team))
+        {
+            ghost.insert((Owner(image.owner), Team(image.team)));
+        }
+        worlds.ghosts.insert(image.global, (entity, tick));
+    }
+}
+
+/// Brings the watchers from one neighbour up to date.
+pub(super) fn seat_watchers(world: &mut World, worlds: &mut Worlds, watchers: &[WatcherImage], tick: Tick) {
+    for image in watchers {
+        let known = worlds.watchers.get(&image.session).map(|&(entity, _)| entity);
+        let entity = known
+            .filter(|&entity| world.entities().contains(entity))
+            .unwrap_or_else(|| {
+                let (session, player) = (image.session, image.player);
+                world.spawn(Watcher { session, player }).id()
+            });
+        let mut watcher = world.entity_mut(entity);
+        watcher.insert((Eye(image.eye), Viewer { radius: image.radius }));
+        // Immutable, and with a cost at every change.
+        if (watcher.get(), watcher.get()) != (Some(&Team(image.team)), Some(&Room(image.room))) {
+            watcher.insert((Team(image.team), Room(image.room)));
+        }
+        worlds.watchers.insert(image.session, (entity, tick));
+    }
+}
+
+/// Lets go of ghosts and watchers that no neighbour mentioned in this tick.
+pub(super) fn retire_unmentioned(world: &mut World, worlds: &mut Worlds, tick: Tick) {
+    let mut gone = Vec::new();
+    worlds.ghosts.retain(|_, &mut (entity, heard)| {
+        gone.extend((heard != tick).then_some(entity));
+        heard == tick
+    });
+    worlds.watchers.retain(|_, &mut (entity, heard)| {
+        gone.extend((heard != tick).then_some(entity));
+        heard == tick
+    });
+    for entity in gone {
+        if let Ok(entity) = world.get_entity_mut(entity) {
+            entity.despawn();
+        }
+    }
+}

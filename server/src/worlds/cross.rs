@@ -1,0 +1,382 @@
+//! The two ends of every tick: what came is taken in before it, what goes is sent off after it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use bevy_ecs::entity::EntityHashMap;
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::ids::{GlobalId, SourceId};
+use throng_shared::protocol::pose::{Heading, Position, Velocity};
+use throng_shared::tick::Tick;
+
+use super::balance::next_move;
+use super::border::{retire_unmentioned, seat_watchers, show_ghosts};
+use super::effects::{Effects, apply};
+use super::exchange::{GhostImage, Letter, Post, WatcherImage};
+use super::partition::Cell;
+use super::{Worlds, WorldsCounters};
+use crate::input::Playback;
+use crate::net::link::{SessionKey, ToSimulation, WorkerLinks};
+use crate::persist::{Group, Name, Persisted};
+use crate::runner::{Shutdown, TickTime};
+use crate::simulation::{Avatar, Eye, Owner, Player, Replicated, Room, Slots, Team, Viewer, depart};
+
+/// Entities that leave one simulation in one tick at most; the others go in the next.
+const EMIGRANTS_MAX: usize = 4_096;
+/// Cells that change hands at one look at the loads, at most.
+const CELL_MOVES_MAX: usize = 8;
+
+/// Tells all simulations what the last tick led to and what the net workers said since. Threads leave this to
+/// the tick itself, which begins with it; who runs several simulations on one thread calls it on every one
+/// before any ticks.
+pub fn post(world: &mut World) {
+    world.resource_scope(|world, mut worlds: Mut<Worlds>| {
+        if worlds.is_posted {
+            return;
+        }
+        let links = world.get_resource_mut::<WorkerLinks>();
+        let ingress = links.map_or_else(Vec::new, |mut links| {
+            links.links().iter_mut().flat_map(|link| link.drain()).collect()
+        });
+        let post = Post {
+            from: worlds.me,
+            tick: world.resource::<TickTime>().tick.next(),
+            ingress,
+            letters: std::mem::take(&mut worlds.outgoing),
+        };
+        worlds.is_posted = true;
+        let exchange = worlds.exchange.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if exchange.send(post).is_err() {
+            stop(world);
+        }
+    });
+}
+
+/// Takes in everybody's post, before the tick begins.
+pub(super) fn collect(world: &mut World) {
+    post(world);
+    world.resource_scope(|world, mut worlds: Mut<Worlds>| {
+        let worlds = &mut *worlds;
+        let exchange = worlds.exchange.get_mut().unwrap_or_else(PoisonError::into_inner);
+        worlds.is_posted = false;
+        let Ok(posts) = exchange.receive() else {
+            return stop(world);
+        };
+        let tick = world.resource::<TickTime>().tick.next();
+        let_go(world, worlds);
+        let persisted = world.get_resource_or_init::<Persisted>().clone();
+        settle(world, worlds, &persisted, &posts);
+        let mut loads = BTreeMap::new();
+        for post in &posts {
+            for letter in &post.letters {
+                open(world, worlds, post.from, letter, tick, &mut loads);
+            }
+        }
+        retire_unmentioned(world, worlds, tick);
+        for _ in 0..CELL_MOVES_MAX {
+            let Some(next) = next_move(&worlds.partition, &loads) else {
+                break;
+            };
+            worlds.partition.assign(next.cell, next.to);
+            worlds.counters.cells_moved += 1;
+        }
+        let told = told_here(world, worlds, &posts);
+        world.insert_resource(Playback(told));
+    });
+}
+
+/// The other simulations are gone, and one alone is only a part of the world.
+fn stop(world: &mut World) {
+    tracing::info!("another simulation has ended: this one ends too");
+    if let Some(shutdown) = world.get_resource::<Shutdown>() {
+        shutdown.request();
+    }
+}
+
+/// Removes what belongs to others from now on. Gameplay is not told: nobody has died or left.
+fn let_go(world: &mut World, worlds: &mut Worlds) {
+    for entity in std::mem::take(&mut worlds.departing) {
+        let Ok(departing) = world.get_entity(entity) else {
+            continue;
+        };
+        match departing.get::<Player>().map(|player| player.session) {
+            Some(session) => depart(world, session),
+            None => drop(world.despawn(entity)),
+        }
+    }
+    world.flush();
+}
+
+/// Everything but entities that change hands: those have done so before.
+fn open(
+    world: &mut World,
+    worlds: &mut Worlds,
+    from: SourceId,
+    letter: &Letter,
+    tick: Tick,
+    loads: &mut BTreeMap<Cell, u64>,
+) {
+    let me = worlds.me;
+    match letter {
+        Letter::Effect { target, kind, bytes } => {
+            if let Some(entity) = world.resource::<Slots>().find(*target) {
+                let is_applied = apply(world, entity, from, *kind, bytes);
+                worlds.counters.effects_applied += u64::from(is_applied);
+            }
+        }
+        Letter::Ghosts { to, ghosts } if *to == me => show_ghosts(world, worlds, from, ghosts, tick),
+        Letter::Watchers { to, watchers } if *to == me => seat_watchers(world, worlds, watchers, tick),
+        Letter::Migrate { .. } | Letter::Ghosts { .. } | Letter::Watchers { .. } => {}
+        Letter::Loads(cells) => {
+            for &(cell, load) in cells {
+                *loads.entry(cell).or_default() += load;
+            }
+        }
+    }
+}
+
+/// Lets in all who belong here from now on. All are there before the first is filled, so that those who refer
+/// to each other find each other, and before any effect is applied.
+fn settle(world: &mut World, worlds: &mut Worlds, persisted: &Persisted, posts: &[Arc<Post>]) {
+    let mut arrivals = Vec::new();
+    let mut names = BTreeMap::new();
+    for letter in posts.iter().flat_map(|post| &post.letters) {
+        let Letter::Migrate { to, group } = letter else {
+            continue;
+        };
+        worlds
+            .sessions
+            .extend(group.sessions().map(|session| (session, *to)));
+        if *to == worlds.me {
+            let spawned = group.spawn(world);
+            names.extend(spawned.iter().filter_map(|&(entity, name)| Some((name?, entity))));
+            arrivals.push((group, spawned));
+        }
+    }
+    let (ghosts, counters) = (&worlds.ghosts, &mut worlds.counters);
+    let find = |world: &World, name| {
+        let known = names.get(&name).copied();
+        known.or_else(|| match name {
+            Name::Global(global) => {
+                let ghost = || ghosts.get(&global).map(|&(entity, _)| entity);
+                world.resource::<Slots>().find(global).or_else(ghost)
+            }
+            Name::Player(id) => {
+                let mut players = world.try_query::<(Entity, &Player)>()?;
+                let found = players.iter(world).find(|(_, player)| player.id == id);
+                found.map(|(entity, _)| entity)
+            }
+        })
+    };
+    for (group, spawned) in arrivals {
+        if let Err(error) = group.fill(world, persisted, &spawned, find) {
+            tracing::error!(%error, "an entity from another simulation is lost");
+            counters.failed += 1;
+            continue;
+        }
+        counters.immigrated += group.globals().count() as u64;
+        counters.players_came += group.sessions().count() as u64;
+    }
+}
+
+/// What the net workers said to whichever simulation, as far as it concerns players of this one.
+fn told_here(world: &mut World, worlds: &mut Worlds, posts: &[Arc<Post>]) -> Vec<ToSimulation> {
+    let mut told = Vec::new();
+    for post in posts {
+        for value in &post.ingress {
+            let owner = match value {
+                ToSimulation::Joined { key, .. } => {
+                    worlds.sessions.insert(*key, post.from);
+                    Some(post.from)
+                }
+                ToSimulation::Left { key, .. } => {
+                    // At once: the next session may have the same place in the frame.
+                    let watcher = worlds.watchers.remove(key).map(|(entity, _)| entity);
+                    if let Some(watcher) = watcher.and_then(|entity| world.get_entity_mut(entity).ok()) {
+                        watcher.despawn();
+                    }
+                    worlds.sessions.remove(key)
+                }
+                ToSimulation::Input { key, .. } | ToSimulation::Message { key, .. } => {
+                    worlds.sessions.get(key).copied()
+                }
+            };
+            // What is of no session is counted where it came in.
+            if owner.unwrap_or(post.from) == worlds.me {
+                told.push(value.clone());
+            }
+        }
+    }
+    told
+}
+
+type Located = (
+    Entity,
+    &'static Replicated,
+    (&'static Position, &'static Velocity, &'static Heading),
+    &'static Owner,
+    &'static Team,
+    Option<&'static ChildOf>,
+);
+
+/// Sends off what the tick led to.
+pub(super) fn dispatch(world: &mut World) {
+    world.resource_scope(|world, mut worlds: Mut<Worlds>| {
+        let worlds = &mut *worlds;
+        let effects = world.resource_mut::<Effects>().take();
+        worlds.outgoing.extend(effects);
+        if worlds.partition.simulations() == 1 {
+            return;
+        }
+        let Survey {
+            mut emigrants,
+            ghosts,
+            loads,
+        } = survey(world, worlds);
+        emigrants.sort_unstable();
+        emigrants.truncate(EMIGRANTS_MAX);
+        let leaving = emigrate(world, worlds, &emigrants);
+        for (to, mut ghosts) in ghosts {
+            ghosts.sort_unstable_by_key(|ghost| ghost.global);
+            worlds.outgoing.push(Letter::Ghosts { to, ghosts });
+        }
+        for (to, mut watchers) in watchers(world, worlds, &leaving) {
+            watchers.sort_unstable_by_key(|watcher| watcher.session);
+            worlds.outgoing.push(Letter::Watchers { to, watchers });
+        }
+        let every = worlds.config.balance_ticks;
+        if every > 0 && world.resource::<TickTime>().tick.0.is_multiple_of(every) {
+            worlds.outgoing.push(Letter::Loads(loads.into_iter().collect()));
+        }
+    });
+}
+
+/// What an end of a tick finds out about all entities.
+#[derive(Default)]
+struct Survey {
+    emigrants: Vec<(GlobalId, Entity, SourceId)>,
+    ghosts: BTreeMap<SourceId, Vec<GhostImage>>,
+    loads: BTreeMap<Cell, u64>,
+}
+
+fn survey(world: &mut World, worlds: &Worlds) -> Survey {
+    let mut survey = Survey::default();
+    let (me, partition) = (worlds.me, &worlds.partition);
+    let mut entities = world.query::<Located>();
+    for (entity, replicated, (position, velocity, heading), owner, team, parent) in entities.iter(world) {
+        if replicated.slot().is_none() {
+            continue;
+        }
+        *survey.loads.entry(partition.cell_of(position.0)).or_default() += 1;
+        // A child goes where its parent goes.
+        let is_child = parent.is_some_and(|parent| world.get::<Replicated>(parent.parent()).is_some());
+        let to = if is_child {
+            me
+        } else {
+            partition.owner_after(position.0, me, worlds.config.margin)
+        };
+        if to != me {
+            survey.emigrants.push((replicated.global(), entity, to));
+        }
+        let near = partition.touches(position.0, worlds.config.ghost_reach);
+        for neighbour in near.with(me).without(to).iter() {
+            survey.ghosts.entry(neighbour).or_default().push(GhostImage {
+                global: replicated.global(),
+                position: *position,
+                velocity: *velocity,
+                heading: *heading,
+                owner: owner.0,
+                team: team.0,
+            });
+        }
+    }
+    survey
+}
+
+/// Packs those who leave, with their children and the players whose avatars they are. Answers where which
+/// session goes.
+fn emigrate(
+    world: &mut World,
+    worlds: &mut Worlds,
+    emigrants: &[(GlobalId, Entity, SourceId)],
+) -> BTreeMap<SessionKey, SourceId> {
+    let mut leaving = BTreeMap::new();
+    if emigrants.is_empty() {
+        return leaving;
+    }
+    let persisted = world.get_resource_or_init::<Persisted>().clone();
+    let mut players = EntityHashMap::<Entity>::default();
+    let mut avatars = world.query::<(Entity, &Avatar, &Player)>();
+    players.extend(avatars.iter(world).map(|(player, avatar, _)| (avatar.0, player)));
+    for &(global, entity, to) in emigrants {
+        let mut members = vec![entity];
+        let mut next = 0;
+        while let Some(&member) = members.get(next) {
+            next += 1;
+            if let Some(children) = world.get::<Children>(member) {
+                members.extend(children.iter());
+            }
+            members.extend(players.get(&member));
+        }
+        match Group::pack(world, &persisted, &members) {
+            Ok(group) => {
+                leaving.extend(group.sessions().map(|session| (session, to)));
+                worlds.counters.emigrated += group.globals().count() as u64;
+                worlds.departing.extend(members);
+                worlds.outgoing.push(Letter::Migrate { to, group });
+            }
+            Err(error) => {
+                tracing::error!(%error, %global, "an entity cannot be packed and stays");
+                worlds.counters.failed += 1;
+            }
+        }
+    }
+    leaving
+}
+
+/// The players of this simulation who see places of others.
+fn watchers(
+    world: &mut World,
+    worlds: &Worlds,
+    leaving: &BTreeMap<SessionKey, SourceId>,
+) -> BTreeMap<SourceId, Vec<WatcherImage>> {
+    let mut seen: BTreeMap<SourceId, Vec<WatcherImage>> = BTreeMap::new();
+    let mut players = world.query::<(&Player, &Team, &Room, Option<&Avatar>, &Eye, &Viewer)>();
+    let mut rooms = world.query::<&Room>();
+    for (player, team, room, avatar, eye, viewer) in players.iter(world) {
+        let acting = avatar.and_then(|avatar| rooms.get(world, avatar.0).ok());
+        let home = leaving.get(&player.session).copied().unwrap_or(worlds.me);
+        // As far as entities stay in a view that they were in.
+        let reach = viewer.radius * VIEW_SLACK;
+        for to in worlds.partition.touches(eye.0, reach).without(home).iter() {
+            seen.entry(to).or_default().push(WatcherImage {
+                session: player.session,
+                player: player.id,
+                team: team.0,
+                room: acting.unwrap_or(room).0,
+                eye: eye.0,
+                radius: viewer.radius,
+            });
+        }
+    }
+    seen
+}
+
+/// Part of a view's radius within which its places count as seen: what was in view is let go of beyond it.
+const VIEW_SLACK: f32 = 1.25;
+
+impl WorldsCounters {
+    /// Adds another simulation's, for a sum over the process.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            emigrated: self.emigrated + other.emigrated,
+            immigrated: self.immigrated + other.immigrated,
+            players_came: self.players_came + other.players_came,
+            effects_applied: self.effects_applied + other.effects_applied,
+            failed: self.failed + other.failed,
+            // The same everywhere.
+            cells_moved: self.cells_moved.max(other.cells_moved),
+        }
+    }
+}

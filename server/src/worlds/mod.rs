@@ -1,0 +1,175 @@
+//! Several simulations in one process: each a world of its own that owns a part of the plane.
+//!
+//! Owns the [partition](Partition) of the plane, the [exchange](Exchange) between the worlds, and what crosses
+//! a border: entities and players that [migrate](crate::persist::Group) with everything that is persisted of
+//! them, [effects](TellEntity) on entities wherever they are, [ghosts](Ghost) of what is near the border, and
+//! watchers, through which a player is shown what it sees of its neighbours' parts.
+//!
+//! Guarantees: the worlds are in lockstep by tick number, and what is sent in tick t arrives before tick t + 1,
+//! applied in the order of the simulations and in each one's order of sending, whatever the threads do. Every
+//! entity is in exactly one frame of every tick: its old owner's of tick t, its new owner's of tick t + 1. A
+//! session stays on its net worker and goes on being heard through the link by which it came; every input
+//! and message reaches the world that has the player, in the tick in which it would have without the others.
+//! Refuses to migrate what has no place: entities of the server alone stay where they are.
+//!
+//! Gameplay that is to run on several simulations changes entities of its own world only, persists what is to
+//! travel, sends [effects](TellEntity) for the rest, and keeps no list of entities beside the ECS. What it keeps
+//! in resources is each simulation's own. Past frames, `Added` and `Changed` do not travel.
+//!
+//! What an entity refers to in another world is found there when it is replicated or a ghost, and is
+//! [`Entity::PLACEHOLDER`](bevy_ecs::entity::Entity::PLACEHOLDER) otherwise.
+
+mod balance;
+mod border;
+mod cross;
+mod effects;
+mod exchange;
+mod partition;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use bevy_app::{App, FixedFirst, FixedPostUpdate, Plugin};
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::ids::{GlobalId, SourceId};
+use throng_shared::tick::Tick;
+
+use crate::input::Playback;
+use crate::net::link::SessionKey;
+use crate::simulation::Players;
+
+pub use balance::{CellMove, next_move};
+pub use border::Ghost;
+pub use cross::post;
+pub use effects::{EFFECTS_MAX, EffectAppExt, EffectReceived, EffectRefused, Effects, TellEntity};
+pub use exchange::{Exchange, GhostImage, Letter, PeerGone, Post, WatcherImage};
+pub use partition::{CELLS_HALF, Cell, Partition, SIMULATIONS_MAX, SourceSet};
+
+/// How worlds share the plane.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WorldsConfig {
+    /// How far an entity goes beyond the border before it changes hands, in units.
+    pub margin: f32,
+    /// How far from a border entities are shown to the neighbour as ghosts, in units.
+    pub ghost_reach: f32,
+    /// Ticks between two looks at how even the load is; 0 never moves a cell.
+    pub balance_ticks: u32,
+}
+
+impl Default for WorldsConfig {
+    fn default() -> Self {
+        Self {
+            margin: 1.0,
+            ghost_reach: 10.0,
+            balance_ticks: 64,
+        }
+    }
+}
+
+/// Makes an app one of several simulations. Its `SimulationPlugin` has the same source as the exchange.
+pub struct WorldsPlugin {
+    exchange: Mutex<Option<Exchange>>,
+    partition: Partition,
+    config: WorldsConfig,
+}
+
+impl WorldsPlugin {
+    /// The simulation at this end of the exchange. All have the same partition and configuration.
+    #[must_use]
+    pub fn new(exchange: Exchange, partition: Partition, config: WorldsConfig) -> Self {
+        Self {
+            exchange: Mutex::new(Some(exchange)),
+            partition,
+            config,
+        }
+    }
+}
+
+impl Plugin for WorldsPlugin {
+    fn build(&self, app: &mut App) {
+        let exchange = self
+            .exchange
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(exchange) = exchange else { return };
+        let me = exchange.me();
+        app.insert_resource(Players::of_simulation(me.0, self.partition.simulations()))
+            .init_resource::<Playback>()
+            .init_resource::<Effects>()
+            .insert_resource(Worlds {
+                me,
+                partition: self.partition.clone(),
+                config: self.config,
+                exchange: Mutex::new(exchange),
+                sessions: BTreeMap::new(),
+                is_posted: false,
+                outgoing: Vec::new(),
+                departing: Vec::new(),
+                ghosts: BTreeMap::new(),
+                watchers: BTreeMap::new(),
+                counters: WorldsCounters::default(),
+            })
+            .add_systems(FixedFirst, cross::collect)
+            .add_systems(FixedPostUpdate, cross::dispatch);
+    }
+}
+
+/// One simulation's part in the whole.
+#[derive(Resource, Debug)]
+pub struct Worlds {
+    me: SourceId,
+    partition: Partition,
+    config: WorldsConfig,
+    /// Behind a lock because resources are shared; exclusive access takes none.
+    exchange: Mutex<Exchange>,
+    /// Where every session of the process is played.
+    sessions: BTreeMap<SessionKey, SourceId>,
+    is_posted: bool,
+    outgoing: Vec<Letter>,
+    /// Entities that belong to others as soon as the next tick begins.
+    departing: Vec<Entity>,
+    /// By the tick in which they were last heard of.
+    ghosts: BTreeMap<GlobalId, (Entity, Tick)>,
+    watchers: BTreeMap<SessionKey, (Entity, Tick)>,
+    counters: WorldsCounters,
+}
+
+/// What crossed this simulation's borders since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorldsCounters {
+    /// Replicated entities that left.
+    pub emigrated: u64,
+    /// Replicated entities that came.
+    pub immigrated: u64,
+    /// Players that came with them.
+    pub players_came: u64,
+    /// Effects that were applied here.
+    pub effects_applied: u64,
+    /// Entities that could not be packed or unpacked, which is logged.
+    pub failed: u64,
+    /// Cells that changed hands in the whole process.
+    pub cells_moved: u64,
+}
+
+impl Worlds {
+    /// This simulation.
+    #[must_use]
+    pub fn me(&self) -> SourceId {
+        self.me
+    }
+
+    /// Who owns what, the same in all simulations.
+    #[must_use]
+    pub fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    /// What crossed this simulation's borders.
+    #[must_use]
+    pub fn counters(&self) -> WorldsCounters {
+        self.counters
+    }
+}

@@ -1,0 +1,224 @@
+//! Which simulation owns which part of the plane. Pure: no ECS, no clock, no randomness.
+//!
+//! The plane is cut into square cells. Every cell has exactly one owner: the one it was moved to, or else the
+//! one whose stripe it is in. Every simulation holds a copy and moves the same cells in the same tick, so all
+//! copies are equal at every tick.
+
+use std::collections::BTreeMap;
+
+use glam::Vec2;
+use throng_shared::protocol::ids::SourceId;
+
+/// Simulations of one process at most: as many as one session can be sent frames of.
+pub const SIMULATIONS_MAX: u8 = 8;
+/// Cells on either side of the origin; what lies beyond belongs to the outermost.
+pub const CELLS_HALF: i32 = 512;
+
+/// A square of the plane, by its place in units of the cell's side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cell {
+    /// Column, -512..512.
+    pub x: i32,
+    /// Row, -512..512.
+    pub y: i32,
+}
+
+/// Simulations, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceSet(u8);
+
+impl SourceSet {
+    /// With `source` in it.
+    #[must_use]
+    pub const fn with(self, source: SourceId) -> Self {
+        Self(self.0 | 1 << (source.0 % SIMULATIONS_MAX))
+    }
+
+    /// Without `source`.
+    #[must_use]
+    pub const fn without(self, source: SourceId) -> Self {
+        Self(self.0 & !(1 << (source.0 % SIMULATIONS_MAX)))
+    }
+
+    /// The simulations, ascending.
+    pub fn iter(self) -> impl Iterator<Item = SourceId> {
+        (0..SIMULATIONS_MAX)
+            .filter(move |bit| self.0 >> bit & 1 == 1)
+            .map(SourceId)
+    }
+}
+
+/// The owners of all cells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Partition {
+    simulations: u8,
+    side: f32,
+    /// Columns from the origin to the edge of the world; the stripes divide what is between.
+    columns_half: i32,
+    moved: BTreeMap<Cell, SourceId>,
+    epoch: u64,
+}
+
+impl Partition {
+    /// Stripes of equal width from west to east for `simulations` (1 to [`SIMULATIONS_MAX`]), over a world of
+    /// `world_side` units around the origin, in cells of `cell_side` units.
+    #[must_use]
+    pub fn stripes(simulations: u8, cell_side: f32, world_side: f32) -> Self {
+        let side = if cell_side.is_finite() {
+            cell_side.max(0.01)
+        } else {
+            1.0
+        };
+        Self {
+            simulations: simulations.clamp(1, SIMULATIONS_MAX),
+            side,
+            columns_half: ((world_side * 0.5 / side).ceil() as i32).clamp(1, CELLS_HALF),
+            moved: BTreeMap::new(),
+            epoch: 0,
+        }
+    }
+
+    /// How many simulations there are.
+    #[must_use]
+    pub fn simulations(&self) -> u8 {
+        self.simulations
+    }
+
+    /// Moves of cells so far.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The cell of a place. What is not a number is at the origin.
+    #[must_use]
+    pub fn cell_of(&self, at: Vec2) -> Cell {
+        // The conversion saturates, and makes 0 of what is not a number.
+        let cell =
+            |coordinate: f32| ((coordinate / self.side).floor() as i32).clamp(-CELLS_HALF, CELLS_HALF - 1);
+        Cell {
+            x: cell(at.x),
+            y: cell(at.y),
+        }
+    }
+
+    /// Who owns a cell.
+    #[must_use]
+    pub fn owner_of(&self, cell: Cell) -> SourceId {
+        self.moved
+            .get(&cell)
+            .copied()
+            .unwrap_or_else(|| self.stripe_of(cell))
+    }
+
+    /// Who owns a place.
+    #[must_use]
+    pub fn owner(&self, at: Vec2) -> SourceId {
+        self.owner_of(self.cell_of(at))
+    }
+
+    /// Who is to own what is at `at` and belongs to `current`: it stays within `margin` units of a cell of
+    /// `current`, so that what moves along a border does not change hands in every tick.
+    #[must_use]
+    pub fn owner_after(&self, at: Vec2, current: SourceId, margin: f32) -> SourceId {
+        let owner = self.owner(at);
+        let stays = owner != current
+            && margin > 0.0
+            && self.touches(at, margin).without(current) != self.touches(at, margin);
+        if stays { current } else { owner }
+    }
+
+    /// Owners of the cells that a square of `reach` units in all four directions around `at` touches.
+    #[must_use]
+    pub fn touches(&self, at: Vec2, reach: f32) -> SourceSet {
+        let (low, high) = (self.cell_of(at - reach), self.cell_of(at + reach));
+        let mut found = SourceSet::default();
+        for x in low.x..=high.x {
+            for y in low.y..=high.y {
+                found = found.with(self.owner_of(Cell { x, y }));
+            }
+        }
+        found
+    }
+
+    /// Gives a cell to another simulation. One that does not exist is refused: `false`.
+    pub fn assign(&mut self, cell: Cell, to: SourceId) -> bool {
+        if to.0 >= self.simulations {
+            return false;
+        }
+        if to == self.stripe_of(cell) {
+            self.moved.remove(&cell);
+        } else {
+            self.moved.insert(cell, to);
+        }
+        self.epoch += 1;
+        true
+    }
+
+    fn stripe_of(&self, cell: Cell) -> SourceId {
+        let column = (cell.x + self.columns_half).clamp(0, self.columns_half * 2 - 1);
+        SourceId((column * i32::from(self.simulations) / (self.columns_half * 2)) as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn stripes_divide_the_world_evenly_and_what_is_outside_belongs_to_the_edge() {
+        let partition = Partition::stripes(4, 10.0, 400.0);
+        let owner = |x: f32| partition.owner(Vec2::new(x, 3.0)).0;
+        assert_eq!([-199.0, -101.0, -99.0, -1.0].map(owner), [0, 0, 1, 1]);
+        assert_eq!([1.0, 99.0, 101.0, 199.0].map(owner), [2, 2, 3, 3]);
+        assert_eq!([f32::MIN, f32::MAX, f32::NAN].map(owner), [0, 3, 2]);
+    }
+
+    #[test]
+    fn stays_within_the_margin_and_not_beyond() {
+        let partition = Partition::stripes(2, 10.0, 100.0);
+        let after = |x: f32| partition.owner_after(Vec2::new(x, 0.0), SourceId(0), 1.0).0;
+        assert_eq!([-5.0, -0.5, 0.5, 0.99, 1.01, 5.0].map(after), [0, 0, 0, 0, 1, 1]);
+        assert_eq!(
+            partition.owner_after(Vec2::new(0.5, 0.0), SourceId(0), 0.0),
+            SourceId(1)
+        );
+    }
+
+    #[test]
+    fn an_assigned_cell_has_its_new_owner_and_comes_back() {
+        let mut partition = Partition::stripes(2, 10.0, 100.0);
+        let cell = partition.cell_of(Vec2::new(5.0, 5.0));
+        let before = partition.clone();
+        assert!(!partition.assign(cell, SourceId(2)));
+        assert!(partition.assign(cell, SourceId(0)));
+        assert_eq!(partition.owner_of(cell), SourceId(0));
+        assert!(partition.assign(cell, SourceId(1)));
+        assert_eq!((partition.owner_of(cell), partition.epoch()), (SourceId(1), 2));
+        assert_eq!(partition.moved, before.moved);
+    }
+
+    proptest! {
+        #[test]
+        fn a_square_touches_the_owners_of_all_its_places(
+            moves in prop::collection::vec((-8i32..8, -8i32..8, 0u8..5), 0..60),
+            at in (-90.0f32..90.0, -90.0f32..90.0),
+            reach in 0.0f32..25.0,
+            offsets in prop::collection::vec((-1.0f32..=1.0, -1.0f32..=1.0), 1..40),
+        ) {
+            let mut partition = Partition::stripes(5, 10.0, 160.0);
+            for (x, y, to) in moves {
+                partition.assign(Cell { x, y }, SourceId(to));
+            }
+            let at = Vec2::new(at.0, at.1);
+            let touched = partition.touches(at, reach);
+            for (x, y) in offsets {
+                let owner = partition.owner(at + Vec2::new(x, y) * reach);
+                prop_assert_eq!(touched.with(owner), touched);
+            }
+            let reached: Vec<_> = touched.iter().collect();
+            prop_assert!(reached.iter().all(|owner| owner.0 < 5) && !reached.is_empty());
+        }
+    }
+}

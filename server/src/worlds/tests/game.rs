@@ -1,0 +1,302 @@
+//! A game that notices whatever goes wrong at a border: ore that must not be lost, effects and messages that
+//! are numbered, inputs of which each must be heard in its tick.
+
+use std::collections::BTreeMap;
+
+use bevy_app::{App, FixedUpdate, Plugin, Startup};
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use serde::{Deserialize, Serialize};
+use throng_shared::protocol::ids::{GlobalId, PlayerId};
+use throng_shared::protocol::input::PlayerInput;
+use throng_shared::protocol::pose::Position;
+use throng_shared::protocol::registry::ProtocolAppExt;
+use throng_shared::tick::Tick;
+
+use crate::input::{ActiveInput, InputPlugin};
+use crate::persist::PersistAppExt;
+use crate::runner::TickTime;
+use crate::schedule::ServerSystems;
+use crate::simulation::{
+    Avatar, MessageReceived, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Viewer,
+};
+use crate::worlds::{EffectAppExt, EffectReceived, TellEntity, Worlds};
+
+/// Side of the world, in units.
+pub(super) const SIDE: f32 = 24.0;
+/// Entities of all simulations together, players' aside.
+pub(super) const ROAMERS: u64 = 240;
+/// Gifts that each simulation sends in each tick.
+const GIFTS: u64 = 25;
+/// Ore that each simulation begins with.
+pub(super) const ORE: u64 = 1_000_000;
+
+/// Shown to clients.
+#[derive(Component, Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub(super) struct Ore(pub(super) u64);
+
+/// Never shown: how many gifts came from which simulation.
+#[derive(Component, Serialize, Deserialize, Clone, Default)]
+pub(super) struct Ledger(BTreeMap<u8, u64>);
+
+/// Rides on its parent, refers to it.
+#[derive(Component, Serialize, Deserialize, Clone)]
+pub(super) struct Turret(#[entities] pub(super) Entity);
+
+/// What a player's entity has heard of its player.
+#[derive(Component, Serialize, Deserialize, Clone, Default)]
+pub(super) struct Heard {
+    pub(super) inputs: u64,
+    pub(super) repeated: u64,
+    newest: u32,
+}
+
+/// On the player: how many messages came.
+#[derive(Component, Serialize, Deserialize, Clone, Default)]
+pub(super) struct Said(pub(super) u32);
+
+/// A numbered gift.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Gift {
+    number: u64,
+    ore: u64,
+}
+
+/// An input that says for which tick it is.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Walk {
+    pub(super) tick: u32,
+    pub(super) turn: i8,
+}
+
+impl PlayerInput for Walk {
+    fn validate(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+}
+
+/// What a simulation has left to give, and how many gifts it sent to whom.
+#[derive(Resource)]
+pub(super) struct Bank {
+    pub(super) ore: u64,
+    sent: BTreeMap<GlobalId, u64>,
+}
+
+/// Whether inputs come over lines that lose some.
+#[derive(Resource, Clone, Copy, Default, PartialEq)]
+pub(super) struct Lossy(pub(super) bool);
+
+/// Everything that went wrong.
+#[derive(Resource, Default)]
+pub(super) struct Complaints(pub(super) Vec<String>);
+
+pub(super) struct Game {
+    pub(super) simulations: u8,
+}
+
+impl Plugin for Game {
+    fn build(&self, app: &mut App) {
+        app.replicate::<Ore>();
+        app.add_plugins(InputPlugin::<Walk>::default());
+        app.input::<Walk>();
+        app.persist::<Ore>()
+            .persist::<Ledger>()
+            .persist::<Turret>()
+            .persist::<Heard>()
+            .persist::<Said>()
+            .effect::<Gift>()
+            .insert_resource(Bank {
+                ore: ORE,
+                sent: BTreeMap::new(),
+            })
+            .insert_resource(Simulations(self.simulations))
+            .init_resource::<Complaints>()
+            .init_resource::<Lossy>()
+            .add_systems(Startup, fill)
+            .add_systems(
+                FixedUpdate,
+                (welcome, farewell, listen, obey, receive_gifts, give, roam)
+                    .chain()
+                    .in_set(ServerSystems::Simulate),
+            );
+    }
+}
+
+#[derive(Resource, Clone, Copy)]
+struct Simulations(u8);
+
+/// Every simulation spawns as many, anywhere: what is not its own leaves in the first tick.
+fn fill(mut commands: Commands, worlds: Res<Worlds>, simulations: Res<Simulations>, seed: Res<Seed>) {
+    for n in 0..ROAMERS / u64::from(simulations.0) {
+        let mut chance = seed.of(GlobalId(n * 8 + u64::from(worlds.me().0)), Tick(0));
+        let at = Vec2::new(chance.within(-12.0, 12.0), chance.within(-12.0, 12.0));
+        let body = (Replicated::default(), Position(at), Ore(0), Ledger::default());
+        let entity = commands.spawn(body).id();
+        if n % 5 == 0 {
+            let turret = (Replicated::default(), Turret(entity), ChildOf(entity));
+            commands.spawn((turret, Ore(0), Ledger::default()));
+        }
+    }
+}
+
+fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
+    for joined in joined.read() {
+        let body = (
+            Replicated::default(),
+            Position(Vec2::splat(3.0)),
+            Heard::default(),
+        );
+        let owner = Owner(joined.player.id);
+        let avatar = commands.spawn((body, owner, Ore(0), Ledger::default())).id();
+        commands
+            .entity(joined.entity)
+            .insert((Avatar(avatar), Viewer { radius: 6.0 }, Said::default()));
+    }
+}
+
+/// The ore of those who leave goes back to the bank of the simulation in which they were.
+fn farewell(
+    mut left: MessageReader<PlayerLeft>,
+    ores: Query<&Ore>,
+    mut bank: ResMut<Bank>,
+    mut complaints: ResMut<Complaints>,
+    mut commands: Commands,
+) {
+    for left in left.read() {
+        let avatar = left
+            .avatar
+            .and_then(|avatar| Some((avatar, ores.get(avatar).ok()?)));
+        let Some((avatar, ore)) = avatar else {
+            complaints
+                .0
+                .push(format!("player {:?} left without its avatar", left.player.id));
+            continue;
+        };
+        bank.ore += ore.0;
+        commands.entity(avatar).despawn();
+    }
+}
+
+fn listen(
+    mut messages: MessageReader<MessageReceived>,
+    mut players: Query<(&Player, &mut Said)>,
+    mut complaints: ResMut<Complaints>,
+) {
+    for message in messages.read() {
+        let Ok((player, mut said)) = players.get_mut(message.player) else {
+            complaints.0.push("a message of nobody".to_owned());
+            continue;
+        };
+        let number = message
+            .bytes
+            .first_chunk()
+            .map(|bytes| u32::from_le_bytes(*bytes));
+        if number != Some(said.0) {
+            complaints.0.push(format!(
+                "player {:?} said {number:?} instead of {}",
+                player.id, said.0
+            ));
+        }
+        said.0 += 1;
+    }
+}
+
+fn obey(
+    players: Query<(&Player, &Avatar, &ActiveInput<Walk>)>,
+    mut avatars: Query<(&Owner, &mut Heard, &mut Position)>,
+    time: Res<TickTime>,
+    lossy: Res<Lossy>,
+    mut complaints: ResMut<Complaints>,
+) {
+    for (player, avatar, active) in &players {
+        let Ok((owner, mut heard, mut position)) = avatars.get_mut(avatar.0) else {
+            complaints
+                .0
+                .push(format!("player {:?} has lost its avatar", player.id));
+            continue;
+        };
+        if owner.0 != player.id {
+            complaints
+                .0
+                .push(format!("player {:?} steers another's", player.id));
+        }
+        let walk = active.input;
+        if walk.tick == 0 {
+            continue;
+        }
+        if *lossy == Lossy(true) && walk.tick <= time.tick.0 && walk.tick >= heard.newest {
+            // The last one again, where the one for this tick was lost or late.
+            heard.repeated += u64::from(walk.tick != time.tick.0);
+        } else if walk.tick != time.tick.0 || (heard.newest != 0 && heard.newest + 1 != walk.tick) {
+            let PlayerId(id) = player.id;
+            complaints
+                .0
+                .push(format!("player {id}: input {walk:?} in tick {}", time.tick));
+        }
+        heard.newest = walk.tick;
+        heard.inputs += 1;
+        let to = position.0 + Vec2::from_angle(f32::from(walk.turn)) * 0.9;
+        position.0 = to.clamp(Vec2::splat(-SIDE * 0.5), Vec2::splat(SIDE * 0.5));
+    }
+}
+
+fn receive_gifts(
+    mut received: MessageReader<EffectReceived<Gift>>,
+    mut entities: Query<(&Replicated, &mut Ore, &mut Ledger)>,
+    mut complaints: ResMut<Complaints>,
+) {
+    for gift in received.read() {
+        let Ok((replicated, mut ore, mut ledger)) = entities.get_mut(gift.entity) else {
+            complaints.0.push("a gift for nobody".to_owned());
+            continue;
+        };
+        let next = ledger.0.entry(gift.from.0).or_default();
+        if *next != gift.effect.number {
+            let number = gift.effect.number;
+            let global = replicated.global();
+            complaints.0.push(format!(
+                "{global}: gift {number} of {:?} instead of {next}",
+                gift.from
+            ));
+        }
+        *next += 1;
+        ore.0 += gift.effect.ore;
+    }
+}
+
+/// Two gifts each, so that order shows, to entities that are anywhere.
+fn give(
+    mut tell: TellEntity,
+    mut bank: ResMut<Bank>,
+    worlds: Res<Worlds>,
+    simulations: Res<Simulations>,
+    seed: Res<Seed>,
+    time: Res<TickTime>,
+) -> Result {
+    let mut chance = seed.of(GlobalId(u64::from(worlds.me().0) << 40), time.tick);
+    for _ in 0..GIFTS {
+        let source = chance.bits() % u64::from(simulations.0);
+        // The first ones are never players' entities, which come and go.
+        let target = GlobalId(source << 56 | (1 + chance.bits() % (ROAMERS / u64::from(simulations.0))));
+        for _ in 0..2 {
+            let sent = bank.sent.entry(target).or_default();
+            let (number, ore) = (*sent, 1 + chance.bits() % 3);
+            *sent += 1;
+            bank.ore -= ore;
+            tell.entity(target, &Gift { number, ore })?;
+        }
+    }
+    Ok(())
+}
+
+fn roam(
+    mut roamers: Query<(&Replicated, &mut Position), (Without<Heard>, Without<ChildOf>)>,
+    seed: Res<Seed>,
+    time: Res<TickTime>,
+) {
+    for (replicated, mut position) in &mut roamers {
+        let mut chance = seed.of(replicated.global(), time.tick);
+        let step = Vec2::new(chance.within(-0.9, 0.9), chance.within(-0.9, 0.9));
+        position.0 = (position.0 + step).clamp(Vec2::splat(-SIDE * 0.5), Vec2::splat(SIDE * 0.5));
+    }
+}

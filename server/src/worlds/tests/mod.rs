@@ -1,0 +1,443 @@
+//! Several worlds, driven on one thread and on many: nothing is lost, doubled or reordered at any border.
+
+mod game;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use bytes::Bytes;
+use throng_shared::netcode::SessionId;
+use throng_shared::protocol::ids::{ChannelId, GlobalId, SourceId};
+use throng_shared::protocol::pose::Position;
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::tick::Tick;
+
+use self::game::{Bank, Complaints, Game, Heard, ORE, Ore, ROAMERS, SIDE, Said, Turret, Walk};
+use super::{
+    Cell, Effects, Exchange, Ghost, Partition, Worlds, WorldsConfig, WorldsCounters, WorldsPlugin, post,
+};
+use crate::frame::{Checksum, Frame};
+use crate::input::{InputCounters, ReceivePlugin};
+use crate::net::claims::PlayerName;
+use crate::net::link::{
+    LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, WorkerLinks, link,
+};
+use crate::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
+use crate::simulation::{Frames, Replicated, Seed, SimulationPlugin};
+
+const TICK: Duration = Duration::from_millis(50);
+
+/// A chessboard: whatever moves changes hands.
+fn chessboard(simulations: u8) -> Partition {
+    let mut partition = Partition::stripes(simulations, 1.0, SIDE);
+    for x in -13..13i32 {
+        for y in -13..13i32 {
+            let owner = (x + y).rem_euclid(i32::from(simulations)) as u8;
+            partition.assign(Cell { x, y }, SourceId(owner));
+        }
+    }
+    partition
+}
+
+const CONFIG: WorldsConfig = WorldsConfig {
+    margin: 0.0,
+    ghost_reach: 1.5,
+    balance_ticks: 0,
+};
+
+fn app(exchange: Exchange, partition: Partition, config: WorldsConfig, seed: u64) -> (App, WorkerLink) {
+    let source = exchange.me();
+    let mut app = App::new();
+    let simulations = partition.simulations();
+    app.add_plugins((
+        RunnerPlugin {
+            tick_rate_hz: NonZeroU32::new(20).unwrap(),
+            clock: Clock::default(),
+            shutdown: Shutdown::default(),
+        },
+        ReceivePlugin,
+        SimulationPlugin {
+            source,
+            seed,
+            threads: 1,
+            start: Tick(0),
+        },
+        WorldsPlugin::new(exchange, partition, config),
+        Game { simulations },
+    ));
+    let (near, worker) = link(source, 0, &LinkConfig::default(), Arc::new(|| {}));
+    app.insert_resource(WorkerLinks::new(vec![near]));
+    finish_plugins(&mut app);
+    (app, worker)
+}
+
+/// Those who play, through the link of the first simulation.
+struct Crowd {
+    seed: u64,
+    protocol: Protocol,
+    /// Sessions with the messages and the inputs that each sent.
+    sessions: BTreeMap<SessionKey, (u32, u64)>,
+    joined: u32,
+}
+
+impl Crowd {
+    fn act(&mut self, tick: Tick, worker: &mut WorkerLink) {
+        let now = TICK * tick.0;
+        let mut chance = Seed(self.seed).of(GlobalId(u64::MAX), tick);
+        if self.sessions.len() < 25 && chance.bits().is_multiple_of(2) {
+            // The places of those who left are taken again at once.
+            let taken: BTreeSet<_> = self.sessions.keys().map(|key| key.session.index).collect();
+            let session = SessionId {
+                index: (0..).find(|index| !taken.contains(index)).unwrap(),
+                generation: self.joined,
+            };
+            let key = SessionKey { worker: 0, session };
+            self.joined += 1;
+            self.sessions.insert(key, (0, 0));
+            worker.announce(ToSimulation::Joined {
+                key,
+                client_id: u64::from(self.joined),
+                name: PlayerName::default(),
+                kind: PeerKind::Throng,
+                at: now,
+            });
+        }
+        // Before the others speak: what is said in a session's last tick has nobody to hear it.
+        if self.sessions.len() > 10 && chance.bits().is_multiple_of(10) {
+            let key = *self.sessions.keys().nth(chance.bits() as usize % 10).unwrap();
+            self.sessions.remove(&key);
+            let reason = LeaveReason::Client;
+            worker.announce(ToSimulation::Left { key, reason });
+        }
+        for (&key, (said, inputs)) in &mut self.sessions {
+            let walk = Walk {
+                tick: tick.0,
+                turn: chance.bits() as i8,
+            };
+            let bytes = self.protocol.encode_input(&walk).unwrap();
+            worker.input(ToSimulation::Input {
+                key,
+                tick,
+                view: None,
+                arrived_at: now,
+                bytes,
+            });
+            *inputs += 1;
+            for _ in 0..chance.bits() % 3 {
+                let bytes = Bytes::copy_from_slice(&said.to_le_bytes());
+                assert!(worker.message(key, ChannelId(2), bytes));
+                *said += 1;
+            }
+        }
+    }
+}
+
+/// All simulations of a process, on one thread.
+struct Process {
+    apps: Vec<(App, WorkerLink)>,
+    crowd: Crowd,
+    tick: Tick,
+    seed: u64,
+}
+
+impl Process {
+    fn new(partition: &Partition, config: WorldsConfig, seed: u64) -> Self {
+        let apps: Vec<_> = Exchange::mesh(partition.simulations())
+            .into_iter()
+            .map(|exchange| app(exchange, partition.clone(), config, seed))
+            .collect();
+        let protocol = apps[0].0.world().resource::<Protocol>().clone();
+        Self {
+            apps,
+            crowd: Crowd {
+                seed,
+                protocol,
+                sessions: BTreeMap::new(),
+                joined: 0,
+            },
+            tick: Tick(0),
+            seed,
+        }
+    }
+
+    fn tick(&mut self) -> Vec<Arc<Frame>> {
+        self.tick = self.tick.next();
+        self.crowd.act(self.tick, &mut self.apps[0].1);
+        for (app, _) in &mut self.apps {
+            post(app.world_mut());
+        }
+        for (app, worker) in &mut self.apps {
+            tick_once(app, TICK * self.tick.0);
+            while worker.frame().is_some() {}
+        }
+        let newest = |app: &App| Arc::clone(app.world().resource::<Frames>().0.newest().unwrap());
+        self.apps.iter().map(|(app, _)| newest(app)).collect()
+    }
+
+    fn each<T>(&mut self, read: impl FnMut(&mut World) -> T) -> Vec<T> {
+        let mut read = read;
+        self.apps
+            .iter_mut()
+            .map(|(app, _)| read(app.world_mut()))
+            .collect()
+    }
+
+    fn counters(&mut self) -> WorldsCounters {
+        let all = self.each(|world| world.resource::<Worlds>().counters());
+        all.into_iter()
+            .fold(WorldsCounters::default(), WorldsCounters::plus)
+    }
+
+    /// What must hold at the end of every tick.
+    fn check(&mut self, frames: &[Arc<Frame>]) {
+        let (seed, tick) = (self.seed, self.tick);
+        let complaints = self.each(|world| std::mem::take(&mut world.resource_mut::<Complaints>().0));
+        assert!(
+            complaints.iter().all(Vec::is_empty),
+            "seed {seed}, tick {tick}: {complaints:?}"
+        );
+        let mut owners = BTreeMap::new();
+        for frame in frames {
+            assert_eq!(frame.tick, tick, "seed {seed}");
+            for (slot, _) in frame.rows() {
+                let global = frame.identity(slot).global;
+                let twice = owners.insert(global, frame.source);
+                assert_eq!(twice, None, "seed {seed}, tick {tick}: {global} is in two frames");
+            }
+        }
+        let turrets = ROAMERS / 5;
+        let expected = ROAMERS + turrets + self.crowd.sessions.len() as u64;
+        assert_eq!(
+            owners.len() as u64,
+            expected,
+            "seed {seed}, tick {tick}: entities"
+        );
+        for &key in self.crowd.sessions.keys() {
+            let acting: Vec<_> = frames
+                .iter()
+                .filter_map(|frame| frame.players.get(key.worker, key.session))
+                .filter(|player| player.entity.is_some())
+                .collect();
+            assert_eq!(acting.len(), 1, "seed {seed}, tick {tick}: {key:?}");
+            assert_eq!(acting[0].last_input, tick, "seed {seed}: {key:?}");
+        }
+        let ore: u64 = self
+            .each(|world| {
+                let held: u64 = world.query::<&Ore>().iter(world).map(|ore| ore.0).sum();
+                held + world.resource::<Bank>().ore
+            })
+            .iter()
+            .sum();
+        let total = ORE * self.apps.len() as u64;
+        // Gifts of this tick are on their way: 50 of up to 3 from each.
+        let underway = total - ore;
+        assert!(
+            underway <= 150 * self.apps.len() as u64,
+            "seed {seed}, tick {tick}: {underway} ore is underway"
+        );
+    }
+
+    /// What must hold over all.
+    fn settle(&mut self) {
+        let seed = self.seed;
+        let sent: u64 = self.each(|world| world.resource::<Effects>().sent()).iter().sum();
+        let counters = self.counters();
+        // Those of the last tick arrive before the next.
+        let last = 50 * self.apps.len() as u64;
+        assert_eq!(counters.effects_applied + last, sent, "seed {seed}");
+        assert_eq!(counters.failed, 0, "seed {seed}");
+        let inputs = self.each(|world| *world.resource::<InputCounters>());
+        for counters in &inputs {
+            let lost = [counters.late, counters.early, counters.duplicate, counters.stray];
+            assert_eq!(lost, [0; 4], "seed {seed}");
+            assert_eq!((counters.repeated, counters.neutral), (0, 0), "seed {seed}");
+        }
+        let mut heard = 0;
+        let mut said = 0;
+        self.each(|world| {
+            heard += world
+                .query::<&Heard>()
+                .iter(world)
+                .map(|heard| heard.inputs)
+                .sum::<u64>();
+            said += world
+                .query::<&Said>()
+                .iter(world)
+                .map(|said| u64::from(said.0))
+                .sum::<u64>();
+        });
+        let sent = self.crowd.sessions.values();
+        let (messages, inputs) = sent.fold((0, 0), |(messages, inputs), sent| {
+            (messages + u64::from(sent.0), inputs + sent.1)
+        });
+        assert_eq!(
+            (said, heard),
+            (messages, inputs),
+            "seed {seed}: messages and inputs"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_reordered_while_everything_changes_hands() {
+    for (simulations, seeds) in [(2, 0..25), (4, 25..50)] {
+        for seed in seeds {
+            let mut process = Process::new(&chessboard(simulations), CONFIG, seed);
+            let ticks = 40;
+            for _ in 0..ticks {
+                let frames = process.tick();
+                process.check(&frames);
+            }
+            process.settle();
+            let counters = process.counters();
+            let a_second = counters.immigrated * 20 / ticks;
+            assert!(
+                a_second > 1_000,
+                "seed {seed}: only {a_second} migrations a second"
+            );
+            assert!(counters.players_came > 100, "seed {seed}: {counters:?}");
+        }
+    }
+}
+
+/// Everything that a run on any number of threads must agree in.
+fn outcome(process: &mut Process, ticks: u32) -> Vec<Vec<Checksum>> {
+    (0..ticks)
+        .map(|_| process.tick().iter().map(|frame| frame.checksum()).collect())
+        .collect()
+}
+
+#[test]
+fn threads_change_nothing() {
+    let ticks = 60;
+    for seed in 0..4 {
+        let partition = chessboard(4);
+        let mut alone = Process::new(&partition, CONFIG, seed);
+        let expected = outcome(&mut alone, ticks);
+        let threads: Vec<_> = Exchange::mesh(4)
+            .into_iter()
+            .map(|exchange| {
+                let partition = partition.clone();
+                thread::spawn(move || {
+                    let is_first = exchange.me() == SourceId(0);
+                    let (mut app, mut worker) = app(exchange, partition, CONFIG, seed);
+                    let protocol = app.world().resource::<Protocol>().clone();
+                    let mut crowd = Crowd {
+                        seed,
+                        protocol,
+                        sessions: BTreeMap::new(),
+                        joined: 0,
+                    };
+                    let mut sums = Vec::new();
+                    for tick in 1..=ticks {
+                        if is_first {
+                            crowd.act(Tick(tick), &mut worker);
+                        }
+                        tick_once(&mut app, TICK * tick);
+                        while worker.frame().is_some() {}
+                        sums.push(app.world().resource::<Frames>().0.newest().unwrap().checksum());
+                    }
+                    sums
+                })
+            })
+            .collect();
+        for (source, thread) in threads.into_iter().enumerate() {
+            let sums = thread.join().unwrap();
+            let expected: Vec<_> = expected.iter().map(|sums| sums[source]).collect();
+            assert_eq!(sums, expected, "seed {seed}, simulation {source}");
+        }
+    }
+}
+
+#[test]
+fn references_and_children_move_along_and_ghosts_stand_at_the_border() {
+    let mut process = Process::new(&chessboard(2), CONFIG, 3);
+    for _ in 0..40 {
+        process.tick();
+        let (mut real, mut ghosts) = (BTreeMap::new(), Vec::new());
+        process.each(|world| {
+            let me = world.resource::<Worlds>().me();
+            for (turret, parent) in world.query::<(&Turret, &ChildOf)>().iter(world) {
+                assert_eq!(turret.0, parent.parent());
+                assert!(world.get::<Replicated>(turret.0).is_some());
+            }
+            let mut all = world.query::<(&Replicated, &Position)>();
+            real.extend(all.iter(world).map(|(one, at)| (one.global(), (me, *at))));
+            let mut all = world.query::<(&Ghost, &GlobalId, &Position)>();
+            ghosts.extend(
+                all.iter(world)
+                    .map(|(ghost, global, at)| (me, ghost.source, *global, *at)),
+            );
+        });
+        let mut seen = BTreeSet::new();
+        for (me, source, global, at) in ghosts {
+            // A player's may be gone since.
+            let Some(&(owner, now)) = real.get(&global) else {
+                continue;
+            };
+            assert!(source != me || owner != me, "a ghost of one's own");
+            assert!(seen.insert((me, global)), "two ghosts of {global}");
+            // A tick old.
+            assert!((now.0 - at.0).abs().max_element() < 1.0, "{global}");
+        }
+        assert!(
+            process.tick < Tick(3) || seen.len() > 100,
+            "{} ghosts",
+            seen.len()
+        );
+    }
+}
+
+#[test]
+fn a_player_is_shown_both_sides_of_a_border() {
+    let mut process = Process::new(&Partition::stripes(2, 1.0, SIDE), CONFIG, 8);
+    for _ in 0..60 {
+        let frames = process.tick();
+        for &key in process.crowd.sessions.keys() {
+            let rows: Vec<_> = frames
+                .iter()
+                .filter_map(|frame| frame.players.get(key.worker, key.session))
+                .collect();
+            let acting = rows.iter().find(|row| row.entity.is_some()).unwrap();
+            // Every row is of the same player, and one that sees across the border is in both frames in all
+            // but the tick in which it joined.
+            assert!(
+                rows.iter()
+                    .all(|row| row.player == acting.player && row.radius == 6.0)
+            );
+            let age = process.crowd.sessions[&key].1;
+            if acting.eye.x.abs() < 4.0 && age > 2 {
+                assert_eq!(rows.len(), 2, "tick {}: {:?}", process.tick, acting.eye);
+            }
+        }
+    }
+}
+
+#[test]
+fn cells_move_until_the_load_is_even_and_everybody_agrees() {
+    let config = WorldsConfig {
+        balance_ticks: 4,
+        margin: 0.25,
+        ..CONFIG
+    };
+    // All of the world in the first stripe.
+    let mut process = Process::new(&Partition::stripes(4, 1.0, SIDE * 8.0), config, 5);
+    for _ in 0..300 {
+        let frames = process.tick();
+        process.check(&frames);
+        let partitions = process.each(|world| world.resource::<Worlds>().partition().clone());
+        assert!(partitions.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+    process.settle();
+    let counts = process.each(|world| world.query::<&Replicated>().iter(world).count());
+    let most = *counts.iter().max().unwrap();
+    let mean = counts.iter().sum::<usize>() / counts.len();
+    assert!(most * 100 < mean * 150, "{counts:?}");
+    assert!(process.counters().cells_moved > 10);
+}

@@ -1,0 +1,350 @@
+//! Real net workers and real clients on lossy lines, several simulations behind them: a session notices nothing.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bevy_app::App;
+use bytes::Bytes;
+use throng_client::connection::{ClientConfig, ClientCore};
+use throng_client::mirror::MirrorObserver;
+use throng_shared::netcode::{ConnectToken, Entropy, PROTOCOL_ID, ServerNetcodeConfig, TokenRequest};
+use throng_shared::protocol::ids::{Channel, GlobalId, PlayerId};
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::tick::Tick;
+
+use super::game::{Complaints, Heard, Lossy, Said, Walk};
+use super::{CONFIG, TICK, chessboard};
+use crate::net::assign::WorkerLoad;
+use crate::net::claims::{PlayerName, SessionClaims};
+use crate::net::core::{WorkerCore, WorkerCoreConfig, WorkerShared};
+use crate::net::directory::Directory;
+use crate::net::link::{LinkConfig, WorkerLinks, link};
+use crate::net::stats::WorkerStats;
+use crate::net::takeover::Takeovers;
+use crate::net::transmit::{DATAGRAM_BUFFER_BYTES, Transmit};
+use crate::replication::ReplicationConfig;
+use crate::runner::tick_once;
+use crate::simulation::{Frames, Random, Seed};
+use crate::worlds::{Exchange, Worlds, post};
+
+const WORKERS: u8 = 2;
+const CLIENTS: usize = 12;
+const STEPS: u32 = 10;
+const UNIX_S: u64 = 1_800_000_000;
+/// Part of all datagrams that is lost, either way.
+const LOSS: f32 = 0.1;
+
+struct Nobody;
+
+impl MirrorObserver for Nobody {}
+
+struct Outgoing {
+    from: SocketAddr,
+    buffer: [u8; DATAGRAM_BUFFER_BYTES],
+    sent: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+}
+
+impl Transmit for Outgoing {
+    fn begin(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    fn commit(&mut self, to: SocketAddr, range: Range<usize>) {
+        self.sent.push((self.from, to, self.buffer[range].to_vec()));
+    }
+}
+
+struct Client {
+    address: SocketAddr,
+    core: ClientCore,
+    said: u32,
+    player: Option<PlayerId>,
+    avatar: Option<GlobalId>,
+    ticks_with_avatar: u32,
+}
+
+struct Wired {
+    apps: Vec<App>,
+    workers: Vec<(SocketAddr, WorkerCore)>,
+    out: Outgoing,
+    clients: Vec<Client>,
+    protocol: Protocol,
+    /// What is on its way, by when it arrives.
+    air: BTreeMap<(Duration, u64), (SocketAddr, SocketAddr, Vec<u8>)>,
+    flights: u64,
+    chance: Random,
+    now: Duration,
+    tick: u32,
+    seed: u64,
+}
+
+impl Wired {
+    fn new(simulations: u8, seed: u64) -> Self {
+        let mut entropy = Entropy::from_seed([seed as u8 + 1; 32]);
+        let private_key = entropy.bytes();
+        let mut apps: Vec<App> = Exchange::mesh(simulations)
+            .into_iter()
+            .map(|exchange| super::app(exchange, chessboard(simulations), CONFIG, seed).0)
+            .collect();
+        for app in &mut apps {
+            app.insert_resource(Lossy(true));
+        }
+        let protocol = apps[0].world().resource::<Protocol>().clone();
+        let workers = workers(&mut apps, &protocol, private_key, &mut entropy);
+        let clients = (0..CLIENTS)
+            .map(|number| client(number, &workers, &private_key, &protocol, &mut entropy))
+            .collect();
+        Self {
+            apps,
+            out: Outgoing {
+                from: workers[0].0,
+                buffer: [0; DATAGRAM_BUFFER_BYTES],
+                sent: Vec::new(),
+            },
+            workers,
+            clients,
+            protocol,
+            air: BTreeMap::new(),
+            flights: 0,
+            chance: Seed(seed).of(GlobalId(u64::MAX - 1), Tick(0)),
+            now: Duration::ZERO,
+            tick: 0,
+            seed,
+        }
+    }
+
+    fn fly(&mut self) {
+        for datagram in self.out.sent.drain(..) {
+            if self.chance.within(0.0, 1.0) >= LOSS {
+                // 20 to 45 ms: datagrams overtake each other.
+                let delay = Duration::from_micros(20_000 + self.chance.bits() % 25_000);
+                self.flights += 1;
+                self.air.insert((self.now + delay, self.flights), datagram);
+            }
+        }
+    }
+
+    fn run_tick(&mut self, speaking: bool) {
+        self.tick += 1;
+        for app in &mut self.apps {
+            post(app.world_mut());
+        }
+        for app in &mut self.apps {
+            tick_once(app, self.now);
+        }
+        for (address, core) in &mut self.workers {
+            self.out.from = *address;
+            core.publish(self.now, &mut self.out);
+        }
+        self.fly();
+        for client in &mut self.clients {
+            if speaking && client.player.is_some() && (self.tick + client.said).is_multiple_of(3) {
+                let bytes = Bytes::copy_from_slice(&client.said.to_le_bytes());
+                client.core.send_message(Channel::ReliableOrdered, bytes).unwrap();
+                client.said += 1;
+            }
+        }
+        for _ in 0..STEPS {
+            self.step();
+        }
+        self.look();
+    }
+
+    fn step(&mut self) {
+        while let Some(first) = self.air.first_entry().filter(|first| first.key().0 <= self.now) {
+            let (from, to, mut datagram) = first.remove();
+            if let Some((address, core)) = self.workers.iter_mut().find(|(address, _)| *address == to) {
+                self.out.from = *address;
+                core.receive(self.now, from, &mut datagram, &mut self.out);
+            } else if let Some(client) = self.clients.iter_mut().find(|client| client.address == to) {
+                client.core.receive(self.now, &mut datagram, &mut Nobody);
+            }
+        }
+        for (address, core) in &mut self.workers {
+            self.out.from = *address;
+            core.update(self.now, &mut self.out);
+        }
+        let (protocol, sent) = (&self.protocol, &mut self.out.sent);
+        for client in &mut self.clients {
+            let (from, to) = (client.address, client.core.server_address());
+            let mut pilot = |tick: Tick| {
+                let turn = (tick.0 / 7 * 31 + u32::from(from.port())) as i8;
+                protocol.encode_input(&Walk { tick: tick.0, turn }).unwrap()
+            };
+            client.core.update(self.now, &mut pilot, |datagram| {
+                sent.push((from, to, datagram.to_vec()));
+            });
+        }
+        self.fly();
+        self.now += TICK / STEPS;
+    }
+
+    /// What every client must see at any time.
+    fn look(&mut self) {
+        let (seed, tick) = (self.seed, self.tick);
+        for (number, client) in self.clients.iter_mut().enumerate() {
+            assert_eq!(
+                client.core.ended(),
+                None,
+                "seed {seed}, tick {tick}: client {number}"
+            );
+            let Some(player) = client.core.player() else {
+                continue;
+            };
+            assert_eq!(
+                *client.player.get_or_insert(player),
+                player,
+                "seed {seed}, tick {tick}"
+            );
+            let own = client.core.mirror().and_then(throng_client::mirror::Mirror::own);
+            if let Some(own) = own {
+                let global = own.global;
+                assert_eq!(
+                    *client.avatar.get_or_insert(global),
+                    global,
+                    "seed {seed}, tick {tick}"
+                );
+                client.ticks_with_avatar += 1;
+            }
+        }
+        for app in &mut self.apps {
+            let complaints = &mut app.world_mut().resource_mut::<Complaints>().0;
+            assert!(complaints.is_empty(), "seed {seed}, tick {tick}: {complaints:?}");
+        }
+        // Every entity is in one frame.
+        let mut all = BTreeMap::new();
+        for app in &self.apps {
+            let frame = app.world().resource::<Frames>().0.newest().unwrap();
+            for (slot, _) in frame.rows() {
+                let twice = all.insert(frame.identity(slot).global, frame.source);
+                assert_eq!(twice, None, "seed {seed}, tick {tick}");
+            }
+        }
+    }
+}
+
+fn workers(
+    apps: &mut [App],
+    protocol: &Protocol,
+    private_key: [u8; 32],
+    entropy: &mut Entropy,
+) -> Vec<(SocketAddr, WorkerCore)> {
+    let loads: Arc<[WorkerLoad]> = (0..WORKERS).map(|_| WorkerLoad::default()).collect();
+    let directory = Arc::new(Directory::new(WORKERS.into(), 64, 64));
+    let takeovers = Arc::new(Takeovers::new(WORKERS.into()));
+    let mut near: Vec<Vec<_>> = apps.iter().map(|_| Vec::new()).collect();
+    let mut workers = Vec::new();
+    for worker in 0..WORKERS {
+        let address = SocketAddr::from(([10, 1, 0, 1], 5_000 + u16::from(worker)));
+        let mut far = Vec::new();
+        for (app, near) in apps.iter().zip(&mut near) {
+            let source = app.world().resource::<Worlds>().me();
+            let (ours, theirs) = link(source, worker, &LinkConfig::default(), Arc::new(|| {}));
+            near.push(ours);
+            far.push(theirs);
+        }
+        let counters = far.iter().map(|link| Arc::clone(link.counters())).collect();
+        let shared = WorkerShared {
+            protocol: Arc::new(protocol.clone()),
+            directory: Arc::clone(&directory),
+            stats: Arc::new(WorkerStats::new(worker, Arc::clone(&loads), counters)),
+            takeovers: Arc::clone(&takeovers),
+        };
+        let config = WorkerCoreConfig {
+            worker,
+            netcode: ServerNetcodeConfig {
+                sessions_max: 64,
+                ..ServerNetcodeConfig::new(private_key, vec![address])
+            },
+            replication: ReplicationConfig {
+                tick_rate: 20,
+                ..ReplicationConfig::default()
+            },
+            unix_origin_s: UNIX_S,
+        };
+        workers.push((address, WorkerCore::new(config, entropy, far, shared)));
+    }
+    for (app, near) in apps.iter_mut().zip(near) {
+        app.insert_resource(WorkerLinks::new(near));
+    }
+    workers
+}
+
+fn client(
+    number: usize,
+    workers: &[(SocketAddr, WorkerCore)],
+    private_key: &[u8; 32],
+    protocol: &Protocol,
+    entropy: &mut Entropy,
+) -> Client {
+    let name = PlayerName::new(&format!("player {number}")).unwrap();
+    let claims = SessionClaims {
+        session_number: 1,
+        name,
+    };
+    let request = TokenRequest {
+        protocol_id: PROTOCOL_ID,
+        client_id: number as u64 + 1,
+        addresses: &[workers[number % workers.len()].0],
+        expire_s: 30,
+        timeout_s: 20,
+        user_data: &claims.to_user_data(),
+        private_key,
+    };
+    let token = ConnectToken::generate(UNIX_S, &request, entropy).unwrap();
+    Client {
+        address: SocketAddr::from(([10, 0, 0, 1], 40_000 + number as u16)),
+        core: ClientCore::new(Duration::ZERO, &token, ClientConfig::new(protocol)),
+        said: 0,
+        player: None,
+        avatar: None,
+        ticks_with_avatar: 0,
+    }
+}
+
+#[test]
+fn sessions_notice_nothing_at_a_tenth_of_loss() {
+    // Alone first: how many inputs come too late on such lines, whatever is behind them.
+    let mut alone = f64::INFINITY;
+    for (simulations, seed) in [(1, 1), (2, 1), (2, 2), (4, 3), (4, 4)] {
+        let mut wired = Wired::new(simulations, seed);
+        let ticks = 300;
+        (0..ticks).for_each(|_| wired.run_tick(true));
+        // What is on its way arrives.
+        (0..60).for_each(|_| wired.run_tick(false));
+        let (mut said, mut inputs, mut repeated) = (0, 0, 0);
+        let mut players_came = 0;
+        for app in &mut wired.apps {
+            let world = app.world_mut();
+            said += world.query::<&Said>().iter(world).map(|said| said.0).sum::<u32>();
+            for heard in world.query::<&Heard>().iter(world) {
+                inputs += heard.inputs;
+                repeated += heard.repeated;
+            }
+            players_came += world.resource::<Worlds>().counters().players_came;
+        }
+        let expected: u32 = wired.clients.iter().map(|client| client.said).sum();
+        assert_eq!(said, expected, "seed {seed}: messages");
+        assert!(expected > 500, "seed {seed}: {expected} messages");
+        let share = repeated as f64 / inputs as f64;
+        if simulations == 1 {
+            alone = share;
+        } else {
+            assert!(players_came > 500, "seed {seed}: {players_came} moves of players");
+        }
+        assert!(
+            share < 0.1 && share <= alone + 0.02,
+            "seed {seed}: {share} late, {alone} alone"
+        );
+        for (number, client) in wired.clients.iter().enumerate() {
+            let with = client.ticks_with_avatar;
+            assert!(
+                with > ticks * 9 / 10,
+                "seed {seed}: client {number} had itself in {with} ticks"
+            );
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! The shape of the game's content: classes, weapons, breeds, and the space they live in.
+//!
+//! Numbers carry their bounds in their types, so that a value out of range is refused where it is read,
+//! and whoever holds a [`Content`] may use it without checking. Where content comes from is not known here.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::codec;
+use crate::protocol::version::ProtocolHasher;
+
+/// A number above 0 and at most `MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f32", into = "f32")]
+pub struct UpTo<const MAX: u32>(f32);
+
+/// Why a number is not an [`UpTo`] or a [`Share`].
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("{value} is not {wanted} {max}")]
+pub struct OutOfRange {
+    value: f32,
+    wanted: &'static str,
+    max: u32,
+}
+
+impl<const MAX: u32> UpTo<MAX> {
+    /// The number.
+    #[inline]
+    #[must_use]
+    pub const fn get(self) -> f32 {
+        self.0
+    }
+}
+
+impl<const MAX: u32> TryFrom<f32> for UpTo<MAX> {
+    type Error = OutOfRange;
+
+    fn try_from(value: f32) -> Result<Self, Self::Error> {
+        // Written so that NaN is refused too.
+        if value > 0.0 && value <= MAX as f32 {
+            return Ok(Self(value));
+        }
+        let wanted = "above 0 and at most";
+        Err(OutOfRange {
+            value,
+            wanted,
+            max: MAX,
+        })
+    }
+}
+
+impl<const MAX: u32> From<UpTo<MAX>> for f32 {
+    fn from(value: UpTo<MAX>) -> Self {
+        value.0
+    }
+}
+
+/// A number from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f32", into = "f32")]
+pub struct Share(f32);
+
+impl Share {
+    /// The number.
+    #[inline]
+    #[must_use]
+    pub const fn get(self) -> f32 {
+        self.0
+    }
+}
+
+impl TryFrom<f32> for Share {
+    type Error = OutOfRange;
+
+    fn try_from(value: f32) -> Result<Self, Self::Error> {
+        if (0.0..=1.0).contains(&value) {
+            return Ok(Self(value));
+        }
+        let wanted = "from 0 to";
+        Err(OutOfRange {
+            value,
+            wanted,
+            max: 1,
+        })
+    }
+}
+
+impl From<Share> for f32 {
+    fn from(value: Share) -> Self {
+        value.0
+    }
+}
+
+/// How a ship or drone answers its controls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handling {
+    /// Acceleration at full thrust, in units a second squared.
+    pub thrust: UpTo<100>,
+    /// Part of it that reverse thrust has.
+    pub reverse: Share,
+    /// Fastest turn, in radians a second.
+    pub turn: UpTo<12>,
+    /// Part of the speed that is lost in a second.
+    pub drag: UpTo<10>,
+    /// Highest speed without boost, in units a second.
+    pub speed: UpTo<60>,
+    /// What boost multiplies thrust and highest speed by.
+    pub boost: UpTo<2>,
+    /// How long boost burns, in seconds; it takes twice as long to come back.
+    pub boost_s: UpTo<60>,
+}
+
+/// The body of a ship or drone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Body {
+    /// Radius, in units.
+    pub radius: UpTo<5>,
+    /// Mass; an asteroid of radius 1 has 10.
+    pub mass: UpTo<1000>,
+    /// Hull points.
+    pub hull: UpTo<60000>,
+    /// Shield points.
+    pub shield: UpTo<60000>,
+    /// Shield points that come back in a second.
+    pub shield_per_s: UpTo<1000>,
+    /// Seconds without a hit before the shield comes back.
+    pub shield_wait_s: UpTo<60>,
+}
+
+/// A class of ships that pilots fly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShipClass {
+    /// Its name.
+    pub name: String,
+    /// Credits that it costs at a station; the first class is what everybody begins with.
+    pub price: u32,
+    /// How it flies.
+    pub handling: Handling,
+    /// What it is made of.
+    pub body: Body,
+    /// Name of its laser.
+    pub laser: String,
+    /// Name of its kind of missile.
+    pub missile: String,
+    /// Missiles it carries.
+    pub missiles: u8,
+    /// Ore it carries.
+    pub cargo: u32,
+    /// Ore it mines in a second.
+    pub mining_per_s: UpTo<1000>,
+}
+
+/// A laser: hits at once what is first in its way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Laser {
+    /// Its name.
+    pub name: String,
+    /// Points of a hit.
+    pub damage: UpTo<10000>,
+    /// Seconds between two shots.
+    pub cooldown_s: UpTo<60>,
+    /// How far it reaches, in units.
+    pub range: UpTo<100>,
+    /// Half the width of the beam, in units.
+    pub width: UpTo<3>,
+    /// How far from the bow it points, in radians.
+    pub arc: UpTo<4>,
+}
+
+/// A kind of missiles: each homes on what was nearest ahead when it was launched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MissileKind {
+    /// Its name.
+    pub name: String,
+    /// Points of a direct hit; half of it at the edge of the blast.
+    pub damage: UpTo<10000>,
+    /// Radius of the blast, in units.
+    pub blast: UpTo<20>,
+    /// Seconds between two launches.
+    pub cooldown_s: UpTo<60>,
+    /// Units a second.
+    pub speed: UpTo<120>,
+    /// Fastest turn, in radians a second.
+    pub turn: UpTo<12>,
+    /// Seconds until it goes off by itself.
+    pub life_s: UpTo<60>,
+    /// How far it sees a target when launched, in units.
+    pub seek: UpTo<100>,
+    /// Credits that one costs at a station.
+    pub price: u32,
+}
+
+/// A breed of drones and how it behaves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DroneBreed {
+    /// Its name.
+    pub name: String,
+    /// How many of the drones are of this breed, relative to the others.
+    pub weight: u8,
+    /// How it flies.
+    pub handling: Handling,
+    /// What it is made of.
+    pub body: Body,
+    /// Name of its laser.
+    pub laser: String,
+    /// Drones that fly together.
+    pub flock: u8,
+    /// How far it sees, in units.
+    pub sight: UpTo<80>,
+    /// Distance that it keeps from its mates, in units.
+    pub spacing: UpTo<30>,
+    /// How far from its patrol it hunts, in units.
+    pub leash: UpTo<1000>,
+    /// Part of the hull below which it flees.
+    pub flees_below: Share,
+    /// How badly it aims, in radians to either side.
+    pub spread: UpTo<1>,
+    /// Seconds until a destroyed one is replaced.
+    pub replaced_after_s: UpTo<3600>,
+}
+
+/// A part of space where drones, asteroids and pilots are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// Its name.
+    pub name: String,
+    /// Centre, in units.
+    pub at: (f32, f32),
+    /// Radius, in units. The station is in the middle.
+    pub radius: UpTo<2000>,
+}
+
+/// Bounds, regions, and the rules that all share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Space {
+    /// Half the side of the square around the origin that nobody leaves, in units.
+    pub half: UpTo<4000>,
+    /// How far pilots see, in units.
+    pub view: UpTo<200>,
+    /// Where things are.
+    pub regions: Vec<Region>,
+    /// Ore in an asteroid of radius 1; it grows with the square of the radius.
+    pub ore: UpTo<100000>,
+    /// Radius of the smallest and of the largest asteroid, in units.
+    pub asteroid_radius: (UpTo<10>, UpTo<10>),
+    /// Radius of a station, in units.
+    pub station_radius: UpTo<25>,
+    /// How near to its hull a ship is docked, in units.
+    pub dock: UpTo<50>,
+    /// Fastest speed of a docked ship, in units a second.
+    pub dock_speed: UpTo<60>,
+    /// Hull points that a station repairs in a second.
+    pub repair_per_s: UpTo<10000>,
+    /// Credits for one ore.
+    pub ore_price: u32,
+    /// How far a mining beam reaches, in units.
+    pub mining_range: UpTo<60>,
+    /// Speed of an impact without damage, in units a second.
+    pub impact_speed: UpTo<100>,
+    /// Points of damage for every unit a second above it.
+    pub impact_damage: UpTo<100>,
+    /// Seconds until a pilot has a new ship.
+    pub respawn_s: UpTo<60>,
+    /// Seconds in which a new ship takes no damage, unless it fires.
+    pub protected_s: UpTo<60>,
+}
+
+/// All content of the game.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Content {
+    /// Bounds, regions, rules.
+    pub space: Space,
+    /// Ship classes, at least one.
+    pub ships: Vec<ShipClass>,
+    /// Lasers.
+    pub lasers: Vec<Laser>,
+    /// Kinds of missiles.
+    pub missiles: Vec<MissileKind>,
+    /// Breeds of drones, at least one.
+    pub drones: Vec<DroneBreed>,
+}
+
+/// Digest of a [`Content`]; equal content has the same one on every machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ContentHash(pub u64);
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Content {
+    /// The digest.
+    #[must_use]
+    pub fn hash(&self) -> ContentHash {
+        let mut bytes = Vec::new();
+        // The only error is a content of more than 64 KiB, which the loader refuses by hashing it first.
+        let _ = codec::encode_into(self, &mut bytes);
+        let mut hasher = ProtocolHasher::new();
+        hasher.field(&bytes);
+        ContentHash(hasher.finish().0)
+    }
+
+    /// Place of the laser of this name.
+    #[must_use]
+    pub fn laser(&self, name: &str) -> Option<usize> {
+        self.lasers.iter().position(|laser| laser.name == name)
+    }
+
+    /// Place of the kind of missile of this name.
+    #[must_use]
+    pub fn missile(&self, name: &str) -> Option<usize> {
+        self.missiles.iter().position(|missile| missile.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_out_of_range_do_not_exist() {
+        assert!(UpTo::<5>::try_from(5.0).is_ok() && Share::try_from(0.0).is_ok());
+        for bad in [0.0, -1.0, 5.1, f32::NAN, f32::INFINITY] {
+            assert!(UpTo::<5>::try_from(bad).is_err(), "{bad}");
+        }
+        for bad in [-0.1, 1.1, f32::NAN] {
+            assert!(Share::try_from(bad).is_err(), "{bad}");
+        }
+        let error = UpTo::<5>::try_from(7.0).unwrap_err();
+        assert_eq!(error.to_string(), "7 is not above 0 and at most 5");
+    }
+}

@@ -1,0 +1,58 @@
+//! Skirmish: the space-combat game that comes with Throng, as far as both ends share it.
+//!
+//! Owns the game's components, messages, input, the shape of its content and the one [`movement`] step.
+//! Guarantees that a step gives the same quanta on every machine, so that a client predicts its ship to the
+//! bit. Refuses rules: who hits whom and what that costs is decided on the server alone.
+
+pub mod components;
+pub mod content;
+pub mod input;
+pub mod messages;
+pub mod movement;
+
+use bevy_app::{App, Plugin};
+
+use crate::protocol::ids::Channel;
+use crate::protocol::registry::{ProtocolAppExt, Visibility};
+use components::{
+    Asteroid, Beam, Boost, Callsign, Cargo, Credits, Drone, Hull, Magazine, Missile, Ore, Score, Shield,
+    Ship, Station,
+};
+use input::PilotInput;
+use messages::{ContentAnnounced, ContentTable, Destroyed, StationOrder, StationReply};
+
+/// Teams of pilots. A pilot joins the smaller one.
+pub const PILOT_TEAMS: [crate::protocol::ids::TeamId; 2] =
+    [crate::protocol::ids::TeamId(1), crate::protocol::ids::TeamId(2)];
+/// Teams of drones: enemies of all pilots and of each other.
+pub const DRONE_TEAMS: [crate::protocol::ids::TeamId; 2] =
+    [crate::protocol::ids::TeamId(3), crate::protocol::ids::TeamId(4)];
+
+/// The game's protocol, for both ends.
+pub struct SkirmishProtocol;
+
+impl Plugin for SkirmishProtocol {
+    fn build(&self, app: &mut App) {
+        app.replicate::<Ship>();
+        app.replicate::<Drone>();
+        app.replicate::<Asteroid>();
+        app.replicate::<Station>();
+        app.replicate::<Missile>();
+        app.replicate::<Hull>();
+        app.replicate::<Shield>();
+        app.replicate::<Beam>();
+        app.replicate::<Callsign>();
+        app.replicate::<Score>();
+        app.replicate::<Ore>();
+        app.replicate::<Boost>().visible_to(Visibility::Owner);
+        app.replicate::<Magazine>().visible_to(Visibility::Owner);
+        app.replicate::<Cargo>().visible_to(Visibility::Owner);
+        app.replicate::<Credits>().visible_to(Visibility::Owner);
+        app.input::<PilotInput>();
+        app.message::<ContentAnnounced>(Channel::ReliableOrdered);
+        app.message::<ContentTable>(Channel::ReliableOrdered);
+        app.message::<Destroyed>(Channel::ReliableOrdered);
+        app.message::<StationOrder>(Channel::ReliableOrdered);
+        app.message::<StationReply>(Channel::ReliableOrdered);
+    }
+}

@@ -1,0 +1,262 @@
+//! How a ship moves in one tick: the one step that the server runs and that clients predict with.
+//!
+//! Guarantees that a motion is in quanta before and after a step, so that what a client is sent is all that
+//! it needs to repeat the step to the bit: trigonometry comes from `libm`, the rest is arithmetic. Knows
+//! nothing of collisions; those happen between the two halves of a step, on the server.
+
+use std::f32::consts::{PI, TAU};
+
+use glam::Vec2;
+
+use super::content::Handling;
+use crate::protocol::pose::{Heading, Pose, Position, Velocity};
+
+/// Speed that every hull loses in a second besides its drag, in units a second: what lets one come to rest
+/// although speeds are in quanta.
+pub const FRICTION: f32 = 2.0;
+
+/// The moving state of a ship, in quanta.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Motion {
+    /// In units.
+    pub position: Vec2,
+    /// In units a second.
+    pub velocity: Vec2,
+    /// In radians.
+    pub heading: f32,
+    /// Boost that is left, in milliseconds of burning.
+    pub boost_ms: u16,
+}
+
+/// What is done with a ship in one tick.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Controls {
+    /// -1 (clockwise) to 1.
+    pub turn: f32,
+    /// -1 (reverse) to 1.
+    pub thrust: f32,
+    /// Burn boost, if there is some.
+    pub boost: bool,
+}
+
+impl Motion {
+    /// The motion of a pose.
+    #[must_use]
+    pub fn of(pose: &Pose, boost_ms: u16) -> Self {
+        Self {
+            position: pose.position().0,
+            velocity: pose.velocity().0,
+            heading: pose.heading().0,
+            boost_ms,
+        }
+    }
+
+    /// The motion as a pose, rounded to quanta.
+    #[must_use]
+    pub fn pose(&self) -> Pose {
+        Pose::quantize(
+            &Position(self.position),
+            &Velocity(self.velocity),
+            &Heading(self.heading),
+        )
+    }
+
+    /// The same motion in quanta.
+    #[must_use]
+    pub fn snapped(&self) -> Self {
+        Self::of(&self.pose(), self.boost_ms)
+    }
+}
+
+/// One whole step of `tick_s` seconds in the square of half side `half`: [`accelerate`], then [`advance`].
+pub fn step(motion: &mut Motion, handling: &Handling, controls: Controls, tick_s: f32, half: f32) {
+    accelerate(motion, handling, controls, tick_s);
+    advance(motion, tick_s, half);
+}
+
+/// The first half of a step: heading, velocity and boost.
+pub fn accelerate(motion: &mut Motion, handling: &Handling, controls: Controls, tick_s: f32) {
+    let boost = burn(&mut motion.boost_ms, handling, controls, tick_s);
+    motion.heading = wrap(motion.heading + controls.turn.clamp(-1.0, 1.0) * handling.turn.get() * tick_s);
+    let thrust = controls.thrust.clamp(-1.0, 1.0);
+    let power = if thrust < 0.0 {
+        handling.reverse.get()
+    } else {
+        boost
+    };
+    let push = heading_of(motion.heading) * (thrust * power * handling.thrust.get() * tick_s);
+    let coasting = slowed(motion.velocity, handling.drag.get(), tick_s);
+    // What a collision or an earlier boost has given is lost to drag; thrust does not hold it.
+    let limit = (handling.speed.get() * boost).max(coasting.length());
+    motion.velocity = (coasting + push).clamp_length_max(limit);
+    *motion = motion.snapped();
+}
+
+/// The second half of a step: the position. Whoever reaches the bounds stops there.
+pub fn advance(motion: &mut Motion, tick_s: f32, half: f32) {
+    motion.position += motion.velocity * tick_s;
+    (motion.position, motion.velocity) = bounded(motion.position, motion.velocity, half);
+    *motion = motion.snapped();
+}
+
+/// A position and velocity kept within the bounds: outside of them, nobody is, and nobody flies on.
+#[must_use]
+pub fn bounded(position: Vec2, velocity: Vec2, half: f32) -> (Vec2, Vec2) {
+    let inside = position.clamp(Vec2::splat(-half), Vec2::splat(half));
+    let stop = |at: f32, inside: f32, speed: f32| if at == inside { speed } else { 0.0 };
+    let velocity = Vec2::new(
+        stop(position.x, inside.x, velocity.x),
+        stop(position.y, inside.y, velocity.y),
+    );
+    (inside, velocity)
+}
+
+/// The velocity after a tick of drag and [`FRICTION`], never reversed.
+#[must_use]
+pub fn slowed(velocity: Vec2, drag: f32, tick_s: f32) -> Vec2 {
+    let speed = velocity.length();
+    let lost = (speed * drag + FRICTION) * tick_s;
+    if lost >= speed {
+        return Vec2::ZERO;
+    }
+    velocity * ((speed - lost) / speed)
+}
+
+/// The unit vector of a heading.
+#[inline]
+#[must_use]
+pub fn heading_of(radians: f32) -> Vec2 {
+    let (sine, cosine) = libm::sincosf(radians);
+    Vec2::new(cosine, sine)
+}
+
+/// The heading of a vector, in -pi..=pi; of none, 0.
+#[inline]
+#[must_use]
+pub fn heading_towards(vector: Vec2) -> f32 {
+    libm::atan2f(vector.y, vector.x)
+}
+
+/// Brings an angle of less than two turns into -pi..=pi.
+#[inline]
+#[must_use]
+pub fn wrap(angle: f32) -> f32 {
+    if angle > PI {
+        angle - TAU
+    } else if angle < -PI {
+        angle + TAU
+    } else {
+        angle
+    }
+}
+
+/// What boost multiplies by in this tick; takes it out of the store, or lets that fill up.
+fn burn(boost_ms: &mut u16, handling: &Handling, controls: Controls, tick_s: f32) -> f32 {
+    let tick_ms = (tick_s * 1_000.0) as u16;
+    if controls.boost && controls.thrust > 0.0 && *boost_ms >= tick_ms {
+        *boost_ms -= tick_ms;
+        return handling.boost.get().max(1.0);
+    }
+    let full = (handling.boost_s.get() * 1_000.0) as u16;
+    *boost_ms = boost_ms.saturating_add(tick_ms / 2).min(full);
+    1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::skirmish::content::{Share, UpTo};
+    use proptest::prelude::*;
+
+    const TICK_S: f32 = 0.05;
+
+    fn up_to<const MAX: u32>(value: f32) -> UpTo<MAX> {
+        UpTo::try_from(value).unwrap()
+    }
+
+    fn handling() -> Handling {
+        Handling {
+            thrust: up_to(30.0),
+            reverse: Share::try_from(0.5).unwrap(),
+            turn: up_to(3.0),
+            drag: up_to(0.6),
+            speed: up_to(30.0),
+            boost: up_to(1.6),
+            boost_s: up_to(2.0),
+        }
+    }
+
+    #[test]
+    fn thrust_reaches_the_highest_speed_and_hands_off_comes_to_rest() {
+        let mut motion = Motion::default();
+        let forward = Controls {
+            thrust: 1.0,
+            ..Controls::default()
+        };
+        (0..100).for_each(|_| step(&mut motion, &handling(), forward, TICK_S, 1_000.0));
+        assert!((29.0..=30.1).contains(&motion.velocity.x), "{motion:?}");
+        (0..200).for_each(|_| step(&mut motion, &handling(), Controls::default(), TICK_S, 1_000.0));
+        assert_eq!(motion.velocity, Vec2::ZERO);
+    }
+
+    #[test]
+    fn boost_burns_out_and_comes_back_in_twice_the_time() {
+        let mut motion = Motion {
+            boost_ms: 2_000,
+            ..Motion::default()
+        };
+        let boosting = Controls {
+            thrust: 1.0,
+            boost: true,
+            ..Controls::default()
+        };
+        (0..40).for_each(|_| step(&mut motion, &handling(), boosting, TICK_S, 1_000.0));
+        assert!(motion.velocity.x > 35.0 && motion.boost_ms == 0, "{motion:?}");
+        let forward = Controls {
+            thrust: 1.0,
+            ..Controls::default()
+        };
+        (0..80).for_each(|_| step(&mut motion, &handling(), forward, TICK_S, 1_000.0));
+        assert!(
+            motion.velocity.x < 30.1,
+            "thrust holds what boost gave: {motion:?}"
+        );
+        assert_eq!(motion.boost_ms, 2_000);
+    }
+
+    proptest! {
+        #[test]
+        fn a_client_that_knows_the_pose_repeats_the_step_to_the_bit(
+            start in (-900.0f32..900.0, -900.0f32..900.0, -40.0f32..40.0, -40.0f32..40.0, -3.0f32..3.0),
+            steps in prop::collection::vec((-1.0f32..1.0, -1.0f32..1.0, any::<bool>()), 1..60),
+        ) {
+            let mut server = Motion {
+                position: Vec2::new(start.0, start.1),
+                velocity: Vec2::new(start.2, start.3),
+                heading: start.4,
+                boost_ms: 1_500,
+            }.snapped();
+            let top = 30.0 * 1.6;
+            for (turn, thrust, boost) in steps {
+                let controls = Controls { turn, thrust, boost };
+                let mut client = Motion::of(&server.pose(), server.boost_ms);
+                let before = server.velocity.length();
+                step(&mut server, &handling(), controls, TICK_S, 1_000.0);
+                step(&mut client, &handling(), controls, TICK_S, 1_000.0);
+                prop_assert_eq!(server, client);
+                prop_assert!(server.position.abs().max_element() <= 1_000.0);
+                prop_assert!(server.velocity.length() <= before.max(top) + 0.05);
+            }
+        }
+
+        #[test]
+        fn controls_out_of_range_gain_nothing(turn in -1e9f32..1e9, thrust in -1e9f32..1e9) {
+            let (mut wild, mut tame) = (Motion::default(), Motion::default());
+            let controls = Controls { turn, thrust, boost: false };
+            let clamped = Controls { turn: turn.clamp(-1.0, 1.0), thrust: thrust.clamp(-1.0, 1.0), boost: false };
+            step(&mut wild, &handling(), controls, TICK_S, 1_000.0);
+            step(&mut tame, &handling(), clamped, TICK_S, 1_000.0);
+            prop_assert_eq!(wild, tame);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Floods of handshakes from addresses that have no session.
+
+use std::net::SocketAddr;
+
+use throng_client::seeded::Seeded;
+use throng_shared::netcode::{
+    ClientState, ConnectToken, Entropy, KEY_BYTES, PROTOCOL_ID, REQUEST_BYTES, TokenRequest, USER_DATA_BYTES,
+};
+
+use super::{
+    BOTS, Siege, Window,
+    peers::{Mob, Peer, request},
+};
+
+/// Where a connection request says when its token expires, and its nonce.
+const EXPIRY: std::ops::Range<usize> = 22..30;
+const NONCE: std::ops::Range<usize> = 30..54;
+
+/// Every reason for which a datagram of a stranger is dropped.
+const STRANGERS: [&str; 16] = [
+    "malformed",
+    "too_short",
+    "too_long",
+    "unknown_type",
+    "unknown_address",
+    "request_length",
+    "version",
+    "protocol_id",
+    "token_expired",
+    "token_elsewhere",
+    "token_spent",
+    "rate_limited",
+    "token_forged",
+    "wrong_server",
+    "unauthentic",
+    "unexpected",
+];
+
+/// A token for this server that somebody made who does not know its key.
+fn forged(server: SocketAddr, dice: &mut Seeded) -> ConnectToken {
+    let mut entropy = Entropy::from_seed([dice.bits() as u8; 32]);
+    let private_key: [u8; KEY_BYTES] = entropy.bytes();
+    let wanted = TokenRequest {
+        protocol_id: PROTOCOL_ID,
+        client_id: dice.bits(),
+        addresses: &[server],
+        expire_s: 3_600,
+        timeout_s: 20,
+        user_data: &[0; USER_DATA_BYTES],
+        private_key: &private_key,
+    };
+    // Made at a time when the server's clock already ran, and valid for an hour.
+    let made_at = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .unwrap_or_default()
+        .as_secs();
+    ConnectToken::generate(made_at, &wanted, &mut entropy).unwrap()
+}
+
+/// A client that plays, the request by which it began its session, which somebody has recorded, and where that
+/// went.
+fn recorded(siege: &Siege) -> (Peer, Vec<u8>, SocketAddr) {
+    let version = siege.protocol.version();
+    let joined = siege.joiner().join("recorded", &version, None).unwrap();
+    let mut peer = Peer::connect(&joined);
+    peer.greet(version);
+    (peer, request(&joined.token), joined.address)
+}
+
+/// What was dropped for these reasons; what the kernel had no room for was dropped, and counted, before it cost
+/// anything.
+fn dropped(window: &Window, reasons: &[&str]) -> u64 {
+    window.counted_of(reasons) + window.counted("datagrams_overflowed")
+}
+
+#[test]
+fn a_hundred_thousand_spoofed_handshakes_are_counted_unanswered_and_unnoticed() {
+    let mut siege = Siege::begin();
+    let (mut peer, recorded, server) = recorded(&siege);
+    let quiet = siege.watch(|_| true);
+
+    let mut dice = Seeded::new(1);
+    let forged: Vec<_> = (0..64).map(|_| request(&forged(server, &mut dice))).collect();
+    let mut expired = recorded.clone();
+    expired[EXPIRY].copy_from_slice(&1_000_u64.to_le_bytes());
+    let spoof = |number: u32| match number % 10 {
+        0..2 => recorded.clone(),
+        2..4 => expired.clone(),
+        4..7 => {
+            let mut request = forged[number as usize % forged.len()].clone();
+            request[NONCE].fill_with(|| dice.bits() as u8);
+            request
+        }
+        _ => {
+            let length = dice.bits() as usize % (REQUEST_BYTES + 100);
+            (0..length).map(|_| dice.bits() as u8).collect()
+        }
+    };
+    // 500 every 5 ms: as near to 100,000 in a second as the machine lets us.
+    let mob = Mob::new(server, 64);
+    let (during, exchange) = siege.under(|| mob.flood(200, 500, spoof), |_| true);
+    assert!(exchange.datagrams >= 99_000, "{exchange:?}");
+    assert_eq!(exchange.answered, 0, "a stranger was answered");
+    siege.assert_unnoticed("spoofed handshakes", &quiet, &during);
+
+    let counted = |window: &Window| dropped(window, &STRANGERS) >= exchange.datagrams;
+    let all = siege.watch_since(&quiet.after, counted);
+    for kind in [
+        "token_elsewhere",
+        "token_expired",
+        "unknown_type",
+        "unknown_address",
+    ] {
+        assert!(all.counted(kind) > 100, "{kind}: {}", all.counted(kind));
+    }
+    let opened = all.counted_of(&["token_forged", "rate_limited"]);
+    assert!(all.counted("token_forged") > 100 && opened > 1_000, "{opened}");
+    assert_eq!(all.counted("challenges"), 0);
+    peer.rest(100);
+    assert!(
+        matches!(peer.state(), ClientState::Connected),
+        "the recorded client lost its session"
+    );
+}
+
+#[test]
+fn a_spent_token_opens_nothing_even_from_its_own_address() {
+    let mut siege = Siege::begin();
+    let (mut peer, recorded, _) = recorded(&siege);
+    let quiet = siege.watch(|_| true);
+    peer.leave();
+    siege.watch(|window| window.after.clients == u64::from(BOTS));
+    peer.count_answers();
+    let before = peer.exchange;
+    let replay = || (0..1_000).for_each(|_| peer.send_raw(&recorded));
+    let counted = |window: &Window| dropped(window, &["token_spent"]) >= 1_000;
+    let (during, ()) = siege.under(replay, counted);
+    assert!(during.counted("token_spent") > 100);
+    peer.count_answers();
+    assert_eq!(peer.exchange.answered, before.answered, "a replay was answered");
+    siege.assert_unnoticed("a spent token", &quiet, &during);
+}
+
+#[test]
+fn a_valid_request_from_a_false_address_is_answered_with_less() {
+    let mut siege = Siege::begin();
+    let quiet = siege.watch(|_| true);
+    let joined = siege
+        .joiner()
+        .join("patient", &siege.protocol.version(), None)
+        .unwrap();
+    let valid = request(&joined.token);
+    // One address: the first that shows a token is the only one that may.
+    let mob = Mob::new(joined.address, 1);
+    let (during, exchange) = siege.under(|| mob.flood(100, 10, |_| valid.clone()), |_| true);
+    assert!(during.counted("challenges") > 100);
+    assert!(exchange.answered > 0, "{exchange:?}");
+    assert!(exchange.answered <= exchange.sent, "{exchange:?} amplifies");
+    siege.assert_unnoticed("a valid request, repeated", &quiet, &during);
+    assert_eq!(
+        siege.stats().clients,
+        u64::from(BOTS),
+        "a handshake that never ends is no session"
+    );
+}

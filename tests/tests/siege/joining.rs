@@ -1,0 +1,56 @@
+//! Joins that are refused: over HTTP, and by the worker when somebody gets past that.
+
+use throng_client::join::JoinError;
+use throng_shared::protocol::{
+    hello::Goodbye,
+    version::{ProtocolHash, ProtocolVersion},
+};
+
+use super::{Siege, peers::Peer};
+
+#[test]
+fn another_protocol_is_refused_at_both_doors_naming_both_versions() {
+    let mut siege = Siege::begin();
+    let quiet = siege.watch(|_| true);
+    let ours = siege.protocol.version();
+    let other = ProtocolVersion {
+        hash: ProtocolHash(ours.hash.0 ^ 1),
+        ..ours
+    };
+    let joiner = siege.joiner();
+    let knock = || {
+        for _ in 0..200 {
+            let error = joiner.join("stranger", &other, None).unwrap_err();
+            assert!(matches!(error, JoinError::WrongVersion { .. }), "{error}");
+            let sentence = error.to_string();
+            for version in [ours, other] {
+                assert!(sentence.contains(&version.to_string()), "{sentence}");
+            }
+        }
+        assert!(joiner.join("", &ours, None).is_err());
+        assert!(joiner.join(&"x".repeat(5_000), &ours, None).is_err());
+    };
+    let (during, ()) = siege.under(knock, |_| true);
+    assert_eq!(during.counted("protocol_mismatch"), 200);
+    assert_eq!(
+        during.counted_of(&["bad_name", "body_too_large", "tokens_issued"]),
+        2
+    );
+    siege.assert_unnoticed("joins with another protocol", &quiet, &during);
+
+    // A client whose program was exchanged after it had joined.
+    let joined = siege.joiner().join("changeling", &ours, None).unwrap();
+    let attack = || {
+        let mut peer = Peer::connect(&joined);
+        peer.greet(other);
+        Goodbye::read(&peer.heard[0])
+    };
+    let (during, goodbye) = siege.under(attack, |_| true);
+    let expected = Goodbye::ProtocolMismatch {
+        server: ours,
+        client: other,
+    };
+    assert_eq!(goodbye, Ok(expected));
+    assert_eq!(during.counted("protocol_mismatches"), 1);
+    siege.assert_unnoticed("a hello with another protocol", &quiet, &during);
+}

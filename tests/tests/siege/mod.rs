@@ -1,0 +1,203 @@
+//! A real server under attack, on real sockets, while bots play on it: every attack has its counter and its
+//! answer, and nobody but the attacker notices.
+//!
+//! What the bots notice is told by counts over the server's own ticks, never by times: a machine that is busy
+//! with other things makes ticks late and does not fail a test.
+
+mod floods;
+mod handshakes;
+mod joining;
+mod peers;
+
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use bevy_app::App;
+use clap::Parser;
+use throng_client::join::Joiner;
+use throng_server::observe::StatsReport;
+use throng_shared::{protocol::registry::Protocol, scenes::BenchProtocol};
+use throng_tests::{
+    process::ServerProcess,
+    swarm::{self, driver::Driver, flags::SwarmFlags},
+};
+
+/// How long anything here may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Bots that play.
+const BOTS: u32 = 50;
+/// Ticks over which the bots are watched at least.
+const TICKS_MIN: u64 = 50;
+
+#[expect(clippy::disallowed_methods, reason = "real sockets take real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// A server with bots that play on it.
+struct Siege {
+    server: ServerProcess,
+    driver: Driver,
+    protocol: Protocol,
+}
+
+/// What happened between two readings of the server's figures.
+struct Window {
+    before: StatsReport,
+    after: StatsReport,
+    snapshots: u64,
+    updates: u64,
+}
+
+/// Counters of the workers, the simulation and the gateway, by name; one name of several is added up.
+fn counters(stats: &StatsReport) -> BTreeMap<String, u64> {
+    let mut all = BTreeMap::new();
+    let parts = stats.workers.iter().chain([&stats.simulation, &stats.gateway]);
+    for (name, value) in parts.flatten() {
+        *all.entry(name.clone()).or_default() += value;
+    }
+    all
+}
+
+impl Window {
+    /// By how much a counter has grown.
+    fn counted(&self, name: &str) -> u64 {
+        let of = |stats| {
+            let all = counters(stats);
+            *all.get(name).unwrap_or_else(|| panic!("no counter {name}"))
+        };
+        of(&self.after) - of(&self.before)
+    }
+
+    /// By how much several have grown together.
+    fn counted_of(&self, names: &[&str]) -> u64 {
+        names.iter().map(|name| self.counted(name)).sum()
+    }
+
+    fn bot_ticks(&self) -> f64 {
+        ((self.after.ticks - self.before.ticks) * u64::from(BOTS)) as f64
+    }
+
+    /// Snapshots and updates that one bot decoded in one tick of the server.
+    fn per_bot_tick(&self) -> (f64, f64) {
+        (
+            self.snapshots as f64 / self.bot_ticks(),
+            self.updates as f64 / self.bot_ticks(),
+        )
+    }
+}
+
+impl Siege {
+    /// One worker, so that bots and attackers share a socket, with everybody in the bots' sight moving.
+    fn begin() -> Self {
+        let crowd = ["--workers", "1", "--entities", "200", "--visible", "40"];
+        let server = ServerProcess::start(&crowd).unwrap();
+        let (bots, http) = (BOTS.to_string(), server.http().to_string());
+        let flags = SwarmFlags::parse_from(["swarm", "--clients", &bots, "--server", &http]);
+        let driver = swarm::gather(&flags).unwrap();
+        assert_eq!(
+            (driver.census.playing, driver.census.lost),
+            (BOTS, 0),
+            "{:?}",
+            driver.shared.first_loss
+        );
+        let mut app = App::empty();
+        app.add_plugins(BenchProtocol);
+        let protocol = app.world().resource::<Protocol>().clone();
+        let mut siege = Self {
+            server,
+            driver,
+            protocol,
+        };
+        // Until clocks and views have settled.
+        siege.watch(|_| true);
+        siege
+    }
+
+    fn joiner(&self) -> Joiner {
+        Joiner::new(&self.server.http().to_string(), PATIENCE)
+    }
+
+    fn stats(&mut self) -> StatsReport {
+        *self.driver.read_stats().unwrap()
+    }
+
+    /// Lets the bots play for [`TICKS_MIN`] ticks at least, and until `done`.
+    fn watch(&mut self, done: impl Fn(&Window) -> bool) -> Window {
+        let before = self.stats();
+        self.watch_since(&before, done)
+    }
+
+    fn watch_since(&mut self, before: &StatsReport, done: impl Fn(&Window) -> bool) -> Window {
+        let begun = now();
+        let totals = self.driver.shared.totals;
+        loop {
+            let until = self.driver.now() + Duration::from_millis(100);
+            while self.driver.now() < until {
+                self.driver.turn().unwrap();
+            }
+            let after = self.stats();
+            let counted = self.driver.shared.totals.since(&totals);
+            let window = Window {
+                before: before.clone(),
+                after,
+                snapshots: counted.snapshots,
+                updates: counted.updates,
+            };
+            if window.after.ticks >= window.before.ticks + TICKS_MIN && done(&window) {
+                return window;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "not done after {PATIENCE:?}: {:?}",
+                counters(&window.after)
+            );
+        }
+    }
+
+    /// Lets the bots play while `attack` goes on in a thread of its own, and until everything `counted` that
+    /// has to be: figures that cost something are read twice a second.
+    fn under<R: Send>(
+        &mut self,
+        attack: impl FnOnce() -> R + Send,
+        counted: impl Fn(&Window) -> bool,
+    ) -> (Window, R) {
+        // Nothing of the attack is missing in the window.
+        let before = self.stats();
+        thread::scope(|scope| {
+            let attacker = scope.spawn(attack);
+            let window = self.watch_since(&before, |window| attacker.is_finished() && counted(window));
+            (window, attacker.join().unwrap())
+        })
+    }
+
+    /// Asserts that the bots were all served, decoded everything, saw nothing wrong, and got as many snapshots
+    /// and updates a tick as before.
+    fn assert_unnoticed(&self, what: &str, quiet: &Window, during: &Window) {
+        let driver = &self.driver;
+        assert_eq!(
+            (driver.census.playing, driver.census.lost),
+            (BOTS, 0),
+            "{what}: {:?}",
+            driver.shared.first_loss
+        );
+        assert_eq!(driver.shared.totals.decode_errors, 0, "{what}");
+        assert_eq!(driver.findings.wrong, 0, "{what}");
+        assert!(driver.findings.compared > 0, "{what}: nothing was audited");
+        let ((snapshots, updates), (quiet_snapshots, quiet_updates)) =
+            (during.per_bot_tick(), quiet.per_bot_tick());
+        // The readings at a window's ends are a tick off at most; the rest is for a machine that is busy with
+        // other things in one window and not in the other. A worker that is held up loses nearly all.
+        assert!(
+            snapshots >= quiet_snapshots * 0.8 && quiet_snapshots > 0.5,
+            "{what}: {snapshots} snapshots a tick, {quiet_snapshots} before"
+        );
+        assert!(
+            updates >= quiet_updates * 0.8 && quiet_updates > 5.0,
+            "{what}: {updates} updates a tick, {quiet_updates} before"
+        );
+    }
+}
