@@ -49,7 +49,8 @@ impl Display for Banner<'_> {
         )?;
         writeln!(out, "{}{}, {}", row("udp"), Addresses(self.udp), Workers(config))?;
         writeln!(out, "{}{}", row("protocol"), self.protocol)?;
-        if config.tls.is_none() {
+        // Bots speak the protocol of the benchmark scenes.
+        if config.tls.is_none() && config.scene.is_benchmark() {
             writeln!(out, "{}{bold}{}{plain}", row("bots"), Swarm(self.http))?;
         }
         writeln!(out, "{}ctrl-c\n", row("stop"))
@@ -214,6 +215,16 @@ Throng {0}
         let text = banner(&tls, "[::1]:9000", &["[::1]:7000"]);
         assert!(
             text.contains("https://[::1]:9000") && !text.contains("swarm"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    #[cfg(feature = "skirmish")]
+    fn no_bots_are_offered_that_cannot_play() {
+        let text = banner(&["--scene", "skirmish"], "127.0.0.1:8080", &["127.0.0.1:5000"]);
+        assert!(
+            text.contains("skirmish: 2,000 drones, 5,000 asteroids") && !text.contains("swarm"),
             "{text}"
         );
     }
