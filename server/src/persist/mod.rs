@@ -1,6 +1,6 @@
 //! Checkpoints: a whole world as bytes, and back.
 //!
-//! Owns the list of what a checkpoint holds ([`PersistAppExt::persist`]), the [format](mod@format) and the order
+//! Owns the list of what a checkpoint holds ([`PersistAppExt::persist`]), the format and the order
 //! in which a world is put together again. Guarantees that a world that was [loaded](load) goes on exactly as
 //! the one that was [saved](save), and that bytes which are no checkpoint are an error and never a panic.
 //! Refuses to know where the bytes are kept.

@@ -35,7 +35,7 @@ pub fn reference(global: GlobalId) -> Entity {
     Entity::try_from_bits(high << 32 | low).unwrap_or(Entity::PLACEHOLDER)
 }
 
-/// The global id in a value that [`reference`] made; `None` for [`Entity::PLACEHOLDER`] and for values that it
+/// The global id in a value that [`reference()`] made; `None` for [`Entity::PLACEHOLDER`] and for values that it
 /// did not make.
 #[must_use]
 pub fn referenced(entity: Entity) -> Option<GlobalId> {
