@@ -95,7 +95,7 @@ pub(super) fn launch_missiles(
         };
         let start = from + ahead * bodies.discs[row].radius;
         commands.spawn((
-            (Missile { kind: place }, warhead, Team(body.team)),
+            (Missile { kind: place }, warhead, Team(body.team), body.team),
             (
                 Position(start),
                 Velocity(ahead * kind.speed.get()),

@@ -27,6 +27,10 @@ use crate::net::link::PeerKind;
 use crate::runner::TickTime;
 use crate::simulation::{Avatar, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Team, Viewer};
 
+/// Pilots who join one after the other and start at the same station, of both teams: few pilots shall meet, and
+/// many find room.
+const HOME_CROWD: u32 = 32;
+
 /// What a player has besides a ship. On the player's entity, with its [`Callsign`],
 /// [`Score`] and [`Credits`].
 #[derive(Component, Clone, Copy, Debug)]
@@ -178,7 +182,7 @@ pub(super) fn give_ships(
     waiting.sort_unstable_by_key(|(_, player, ..)| player.id);
     for (entity, player, name, team, mut hangar, score, credits) in waiting {
         hangar.next_ship = None;
-        let (place, heading) = launch_place(&bodies, &rules, *seed, team.0, player, &time);
+        let (place, heading) = launch_place(&bodies, &rules, *seed, player, &time);
         let loadout = Loadout {
             class: hangar.class,
             place,
@@ -219,7 +223,7 @@ impl Loadout {
         };
         (
             craft(rules, Model::Ship(self.class), self.place, self.heading),
-            (Team(self.team), Ship { class: self.class }, condition),
+            (Team(self.team), self.team, Ship { class: self.class }, condition),
             Boost((class.handling.boost_s.get() * 1_000.0) as u16),
             (Magazine(class.missiles), Cargo(0)),
         )
@@ -244,17 +248,10 @@ pub(super) fn craft(rules: &Rules, model: Model, place: Vec2, heading: f32) -> i
     )
 }
 
-/// A free place at the station of the team's region, looking outwards.
-fn launch_place(
-    bodies: &Bodies,
-    rules: &Rules,
-    seed: Seed,
-    team: TeamId,
-    player: &Player,
-    time: &TickTime,
-) -> (Vec2, f32) {
+/// A free place at the station of the pilot's region, looking outwards.
+fn launch_place(bodies: &Bodies, rules: &Rules, seed: Seed, player: &Player, time: &TickTime) -> (Vec2, f32) {
     let space = &rules.content.space;
-    let region = &space.regions[usize::from(team.0) % space.regions.len()];
+    let region = &space.regions[(player.id.0 / HOME_CROWD) as usize % space.regions.len()];
     let mut random = seed.of(
         throng_shared::protocol::ids::GlobalId(u64::from(player.id.0) << 32),
         time.tick,

@@ -14,7 +14,7 @@ pub mod standings;
 
 use bevy_app::{App, Plugin};
 
-use crate::protocol::ids::Channel;
+use crate::protocol::ids::{Channel, TeamId};
 use crate::protocol::registry::{ProtocolAppExt, Visibility};
 use chat::{Heard, Notice, Say};
 use components::{
@@ -26,17 +26,17 @@ use messages::{ContentAnnounced, ContentTable, Destroyed, Explosion, Hit, Statio
 use standings::{OwnStanding, Standings};
 
 /// Teams of pilots. A pilot joins the smaller one.
-pub const PILOT_TEAMS: [crate::protocol::ids::TeamId; 2] =
-    [crate::protocol::ids::TeamId(1), crate::protocol::ids::TeamId(2)];
+pub const PILOT_TEAMS: [TeamId; 2] = [TeamId(1), TeamId(2)];
 /// Teams of drones: enemies of all pilots and of each other.
-pub const DRONE_TEAMS: [crate::protocol::ids::TeamId; 2] =
-    [crate::protocol::ids::TeamId(3), crate::protocol::ids::TeamId(4)];
+pub const DRONE_TEAMS: [TeamId; 2] = [TeamId(3), TeamId(4)];
 
 /// The game's protocol, for both ends.
 pub struct SkirmishProtocol;
 
 impl Plugin for SkirmishProtocol {
     fn build(&self, app: &mut App) {
+        // Whose side a ship, drone or missile is on.
+        app.replicate::<TeamId>();
         app.replicate::<Ship>();
         app.replicate::<Drone>();
         app.replicate::<Asteroid>();
