@@ -7,8 +7,8 @@
 //! | [`helm`] | flying: courses and speeds into an input |
 //!
 //! A pilot knows nothing but its own mirror and the messages it was sent, as a client does, so what it achieves
-//! shows what reaches clients. It looks around a few times a second and steers by what it saw in between: two
-//! thousand of them play on one core. Its decisions follow from its seed and from what it sees.
+//! shows what reaches clients. It looks around a few times a second and steers by what it saw in between, so that
+//! many play in one thread. Its decisions follow from its seed and from what it sees.
 
 pub mod helm;
 pub mod senses;
