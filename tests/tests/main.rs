@@ -8,6 +8,7 @@ mod hostile;
 mod inputs;
 mod interop;
 mod mirror;
+mod pilots;
 mod players;
 mod process;
 mod routes;

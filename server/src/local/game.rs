@@ -10,6 +10,7 @@ use std::time::Duration;
 use bevy_app::{App, Plugins};
 use bevy_ecs::prelude::*;
 use throng_client::connection::{ClientConfig, ClientCore, EndReason};
+use throng_client::mirror::Mirror;
 use throng_client::world::{MirrorPlugin, NextInput, WorldMirror, exchange_messages};
 use throng_shared::netcode::{ConnectToken, Entropy, PROTOCOL_ID, ServerNetcodeConfig, TokenRequest};
 use throng_shared::protocol::ids::{PlayerId, SourceId};
@@ -176,7 +177,7 @@ impl LocalGame {
             if let Some(reason) = client.core.ended() {
                 panic!("{name} is refused: {reason}");
             }
-            let is_seen = |mirror: &throng_client::mirror::Mirror| mirror.ack().is_some();
+            let is_seen = |mirror: &Mirror| mirror.ack().is_some();
             if client.core.mirror().is_some_and(is_seen) {
                 return LocalPlayer(number);
             }
@@ -297,6 +298,12 @@ impl LocalClient {
     #[must_use]
     pub fn player(&self) -> Option<PlayerId> {
         self.core.player()
+    }
+
+    /// What it sees, as it was decoded; `None` before it is welcomed.
+    #[must_use]
+    pub fn mirror(&self) -> Option<&Mirror> {
+        self.core.mirror()
     }
 
     /// Why its session ended; `None` while it lives.

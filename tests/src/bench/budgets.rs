@@ -321,6 +321,7 @@ mod tests {
         let run = Run {
             report,
             threads: Vec::new(),
+            phases: Vec::new(),
             server_cores: 0.5,
             overruns: 0,
             floor_us: None,

@@ -211,6 +211,13 @@ fn special(text: &mut String, row: &Row, result: &RowResult) {
     for (name, figure, digits) in figures {
         let _ = writeln!(text, "| {name} | {} |", cell(result, figure, digits));
     }
+    for phase in &run.phases {
+        let _ = writeln!(
+            text,
+            "| {}, ms: p50 / p99 / max of a run | {:.3} / {:.3} / {:.3} |",
+            phase.name, phase.p50, phase.p99, phase.max
+        );
+    }
     let _ = writeln!(text, "| threads, of a core | {} |", threads(run));
 }
 
@@ -335,6 +342,7 @@ mod tests {
                 ..Report::default()
             },
             threads: Vec::new(),
+            phases: Vec::new(),
             server_cores: 0.25,
             overruns: 0,
             floor_us: None,

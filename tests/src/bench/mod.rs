@@ -131,6 +131,7 @@ fn run_once(row: &Row, seconds: u32, swarm: &Path, placement: Placement) -> Resu
     Ok(Run {
         report,
         threads: results::thread_shares(&readings.before, &readings.after),
+        phases: results::phase_times(&readings.before, &readings.after),
         server_cores: readings.after.cpu_us.saturating_sub(readings.before.cpu_us) as f64 / elapsed_us as f64,
         overruns: readings.after.overruns.saturating_sub(readings.before.overruns),
         floor_us: floor_beside(row)?,
