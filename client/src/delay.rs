@@ -121,3 +121,67 @@ impl InterpolationDelay {
         needed.clamp(self.config.min, self.config.max)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seeded::Seeded;
+
+    /// Lets snapshots of every tick arrive up to `jitter` ticks late, loses some, and answers the delay at the end
+    /// and how often in the second half the moment shown had not arrived.
+    fn run(seed: u64, jitter: f64, loss: f64) -> (f32, u32) {
+        let mut dice = Seeded::new(seed);
+        let mut delay = InterpolationDelay::new(DelayConfig::default());
+        let mut arriving: Vec<(f64, u32)> = Vec::new();
+        let (mut newest, mut shown, mut starved) = (0, 0.0, 0);
+        for frame in 0..12_000 {
+            let position = f64::from(frame) / 6.0;
+            if frame % 6 == 0 && dice.unit() >= loss {
+                arriving.push((position + jitter * dice.unit(), frame / 6));
+            }
+            arriving.retain(|&(at, tick)| {
+                if at <= position {
+                    delay.observe(Tick(tick), f64::from(tick), position);
+                    newest = newest.max(tick);
+                }
+                at > position
+            });
+            let before = std::mem::replace(&mut shown, delay.advance(position));
+            assert!(shown >= before || frame == 0, "seed {seed}: it went back");
+            starved += u32::from(frame > 6_000 && shown > f64::from(newest));
+        }
+        (delay.ticks(), starved)
+    }
+
+    #[test]
+    fn it_is_as_long_as_the_line_needs() {
+        for seed in 1..=5 {
+            let (perfect, starved) = run(seed, 0.0, 0.0);
+            assert!((1.0..1.3).contains(&perfect), "seed {seed}: {perfect}");
+            assert_eq!(starved, 0, "seed {seed}");
+            let (jittery, starved) = run(seed, 2.0, 0.0);
+            assert!((2.0..3.5).contains(&jittery), "seed {seed}: {jittery}");
+            assert!(starved < 120, "seed {seed}: {starved} of 6,000 frames");
+            let (lossy, starved) = run(seed, 0.5, 0.05);
+            assert!((1.5..3.8).contains(&lossy), "seed {seed}: {lossy}");
+            assert!(starved < 120, "seed {seed}: {starved} of 6,000 frames");
+        }
+    }
+
+    #[test]
+    fn a_better_line_is_noticed_slowly() {
+        let mut delay = InterpolationDelay::new(DelayConfig::default());
+        for tick in 0..100_u32 {
+            let late = if tick < 20 { 3.0 } else { 0.0 };
+            delay.observe(Tick(tick), f64::from(tick), f64::from(tick) + late);
+            delay.advance(f64::from(tick) + late);
+        }
+        let worst = delay.ticks();
+        assert!(worst > 2.0, "{worst}");
+        (100..400_u32).for_each(|tick| {
+            delay.observe(Tick(tick), f64::from(tick), f64::from(tick));
+            delay.advance(f64::from(tick));
+        });
+        assert!(delay.ticks() < 1.3, "{}", delay.ticks());
+    }
+}

@@ -140,3 +140,114 @@ impl<T: Blend> Samples<T> {
 fn is_teleport<T: Blend>(a: &T, b: &T, gap: f32, interpolation: &Interpolation) -> bool {
     a.distance(b) > interpolation.smoothing.snap_above * gap
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interpolate::POSITION_INTERPOLATION;
+    use crate::seeded::Seeded;
+    use glam::Vec2;
+    use throng_shared::protocol::pose::Position;
+
+    fn place(x: f32) -> Position {
+        Position(Vec2::new(x, 0.0))
+    }
+
+    fn frame(moment: f64, newest: u32) -> Frame {
+        Frame {
+            moment: Moment::after(Tick(0), moment),
+            newest: Tick(newest),
+            elapsed: Duration::from_millis(10),
+        }
+    }
+
+    fn show(samples: &mut Samples<Position>, moment: f64, newest: u32) -> Option<f32> {
+        let shown = samples.show(&frame(moment, newest), &POSITION_INTERPOLATION);
+        shown.map(|position| position.0.x)
+    }
+
+    #[test]
+    fn steady_motion_is_never_shown_going_back_whatever_is_lost() {
+        for seed in 1..=20 {
+            let mut dice = Seeded::new(seed);
+            let mut samples = Samples::new(Tick(0), place(0.0), true);
+            let (mut newest, mut before) = (0, 0.0);
+            for frame in 0..3_000_u32 {
+                let moment = f64::from(frame) / 5.0;
+                // States come at the very moment they are due, or later, or never.
+                let tick = frame / 5;
+                if tick > newest && dice.unit() < 0.15 {
+                    newest = tick;
+                    samples.push(Tick(tick), place(tick as f32), false, true);
+                }
+                let shown = show(&mut samples, moment, newest).unwrap();
+                assert!(
+                    shown >= before - 1e-3,
+                    "seed {seed}: from {before} to {shown} at {moment}"
+                );
+                assert!((shown - moment as f32).abs() < 100.0, "seed {seed}");
+                before = shown;
+            }
+        }
+    }
+
+    #[test]
+    fn motion_goes_on_for_a_little_and_what_is_silent_rests() {
+        let start = |moves| {
+            let mut samples = Samples::new(Tick(0), place(0.0), moves);
+            samples.push(Tick(1), place(1.0), false, moves);
+            samples
+        };
+        let mut late = start(true);
+        assert_eq!(show(&mut late, 1.5, 1), Some(1.5));
+        assert_eq!(show(&mut late, 3.0, 1), Some(3.0));
+        assert_eq!(show(&mut late, 9.0, 1), Some(3.0), "two ticks at most");
+        let mut silent = start(false);
+        assert_eq!(show(&mut silent, 1.5, 2), Some(1.0));
+        let mut moving = start(true);
+        assert_eq!(
+            show(&mut moving, 1.5, 2),
+            Some(1.5),
+            "what has a velocity is only late"
+        );
+    }
+
+    #[test]
+    fn nothing_is_shown_before_its_time_or_between_the_ends_of_a_teleport() {
+        let mut samples = Samples::new(Tick(5), place(0.0), false);
+        assert_eq!(show(&mut samples, 4.5, 5), None);
+        assert_eq!(show(&mut samples, 5.0, 5), Some(0.0));
+        samples.push(Tick(6), place(500.0), false, false);
+        assert_eq!(show(&mut samples, 5.9, 6), Some(0.0));
+        assert_eq!(show(&mut samples, 6.0, 6), Some(500.0));
+    }
+
+    #[test]
+    fn what_rested_begins_to_move_when_it_did() {
+        let mut samples = Samples::new(Tick(0), place(0.0), false);
+        assert_eq!(show(&mut samples, 1.0, 20), Some(0.0));
+        samples.push(Tick(20), place(2.0), true, true);
+        assert_eq!(show(&mut samples, 19.0, 20), Some(0.0));
+        assert_eq!(show(&mut samples, 19.5, 20), Some(1.0));
+    }
+
+    #[test]
+    fn a_wrong_guess_is_led_to_the_truth() {
+        let mut samples = Samples::new(Tick(0), place(0.0), true);
+        samples.push(Tick(1), place(1.0), false, true);
+        assert_eq!(show(&mut samples, 3.0, 1), Some(3.0));
+        // It had stopped.
+        samples.push(Tick(2), place(1.0), false, false);
+        samples.push(Tick(4), place(1.0), false, false);
+        let mut before = 3.0;
+        for step in 1..100 {
+            let shown = show(&mut samples, 3.0 + f64::from(step) * 0.2, 40).unwrap();
+            assert!(
+                shown <= before && before - shown <= 0.6 + 1e-3,
+                "{before} to {shown}"
+            );
+            before = shown;
+        }
+        assert!((before - 1.0).abs() < 1e-3, "{before}");
+    }
+}

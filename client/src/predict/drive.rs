@@ -5,7 +5,7 @@ use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
 use super::kinds::{Kind, TRACK_TICKS};
-use super::{PredictTick, PredictTime, Predicted, PredictionErrors, Predictions};
+use super::{PredictTick, PredictTime, Predicted, PredictionErrors, Predictions, Tracked};
 use crate::world::{Arrivals, ClientClock, InputHistory, Mirrored, NextInput, Own};
 
 /// An entity that is predicted, and what the server said of it.
@@ -54,6 +54,7 @@ pub(super) fn predict(world: &mut World) {
             return;
         }
         let present = predictions.present.unwrap_or(newest);
+        begin_spawned(world, &predictions.kinds, &subjects, present);
         let from = compare(world, &predictions.kinds, &mut subjects);
         if let Some(from) = from {
             go_back(world, &predictions.kinds, &subjects, from);
@@ -67,6 +68,7 @@ pub(super) fn predict(world: &mut World) {
         while newest.is_after(tick) {
             tick = tick.next();
             step(world, &predictions, tick, tick.is_after(present));
+            welcome_spawned(world, &mut subjects);
             for subject in &subjects {
                 let is_told = subject.told.is_some_and(|told| told.since(tick) >= 0);
                 settle(
@@ -85,8 +87,6 @@ pub(super) fn predict(world: &mut World) {
 
 /// Takes what prediction added from entities that are not predicted any more.
 fn forget_others(world: &mut World, kinds: &[Kind]) {
-    #[derive(Component)]
-    struct Tracked;
     let mut former = world.query_filtered::<Entity, (With<Tracked>, Without<Predicted>)>();
     let former: Vec<Entity> = former.iter(world).collect();
     for entity in former {
@@ -94,10 +94,15 @@ fn forget_others(world: &mut World, kinds: &[Kind]) {
         kinds.iter().for_each(|kind| (kind.forget)(&mut entity));
         entity.remove::<Tracked>();
     }
-    let mut fresh = world.query_filtered::<Entity, (With<Predicted>, Without<Tracked>)>();
-    let fresh: Vec<Entity> = fresh.iter(world).collect();
-    for entity in fresh {
-        world.entity_mut(entity).insert(Tracked);
+}
+
+/// Lets what is drawn of `to` begin where `from` is drawn.
+pub(crate) fn hand_over(world: &mut World, from: Entity, to: Entity) {
+    let Some(predictions) = world.get_resource::<Predictions>() else {
+        return;
+    };
+    for kind in predictions.kinds.clone() {
+        (kind.hand_over)(world, from, to);
     }
 }
 
@@ -114,6 +119,28 @@ fn subjects(world: &mut World) -> Vec<Subject> {
         is_wrong: false,
     });
     all.collect()
+}
+
+/// Takes in what systems of the tick have spawned.
+fn welcome_spawned(world: &mut World, known: &mut Vec<Subject>) {
+    for subject in subjects(world) {
+        if subject.told.is_none() && known.iter().all(|known| known.entity != subject.entity) {
+            known.push(subject);
+        }
+    }
+}
+
+/// Remembers how what the client has spawned by itself began.
+fn begin_spawned(world: &mut World, kinds: &[Kind], subjects: &[Subject], present: Tick) {
+    let own_work = subjects.iter().filter(|subject| subject.told.is_none());
+    for subject in own_work {
+        let mut entity = world.entity_mut(subject.entity);
+        for kind in kinds {
+            if !(kind.is_tracked)(&entity) {
+                (kind.save)(&mut entity, present);
+            }
+        }
+    }
 }
 
 /// Compares what the server newly said with what was predicted; answers the oldest tick that was wrong.
@@ -150,7 +177,10 @@ fn compare(world: &mut World, kinds: &[Kind], subjects: &mut [Subject]) -> Optio
 /// Brings everybody to the state of `tick`.
 fn go_back(world: &mut World, kinds: &[Kind], subjects: &[Subject], tick: Tick) {
     for subject in subjects {
-        // What was not there yet begins with what the server says, or as it is.
+        if waits(world, kinds, subject, tick) {
+            continue;
+        }
+        // What was not there yet begins with what the server says.
         let is_told = subject.is_wrong || subject.told.is_some_and(|told| told.since(tick) >= 0);
         let mut entity = world.entity_mut(subject.entity);
         for kind in kinds {
@@ -164,8 +194,26 @@ fn go_back(world: &mut World, kinds: &[Kind], subjects: &[Subject], tick: Tick) 
     }
 }
 
+/// Keeps what the client has spawned by itself as it began, until the tick in which that was.
+fn waits(world: &mut World, kinds: &[Kind], subject: &Subject, tick: Tick) -> bool {
+    if subject.told.is_some() {
+        return false;
+    }
+    let Ok(mut entity) = world.get_entity_mut(subject.entity) else {
+        return true;
+    };
+    let mut waits = false;
+    for kind in kinds {
+        waits |= (kind.not_yet)(&mut entity, tick);
+    }
+    waits
+}
+
 /// Remembers what a tick brought, or takes over what the server says of it.
 fn settle(world: &mut World, kinds: &[Kind], subject: &Subject, tick: Tick, adopts: bool) {
+    if waits(world, kinds, subject, tick) {
+        return;
+    }
     // Systems of the tick may have despawned it.
     let Ok(mut entity) = world.get_entity_mut(subject.entity) else {
         return;

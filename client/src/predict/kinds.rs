@@ -7,7 +7,8 @@ use bevy_ecs::prelude::*;
 use throng_shared::tick::Tick;
 
 use super::Present;
-use crate::blend::Blend;
+use super::show::Course;
+use crate::blend::{Blend, Shown};
 
 /// Ticks that are remembered: more than a client ever leads by.
 pub(super) const TRACK_TICKS: usize = 128;
@@ -50,6 +51,12 @@ pub(super) struct Kind {
     pub(super) save: fn(&mut EntityWorldMut, Tick),
     /// Notes the present value as the next tick's.
     pub(super) look_ahead: fn(&mut EntityWorldMut),
+    /// Whether anything is remembered.
+    pub(super) is_tracked: fn(&EntityWorldMut) -> bool,
+    /// Goes back to the oldest tick that is remembered, if that is after this one.
+    pub(super) not_yet: fn(&mut EntityWorldMut, Tick) -> bool,
+    /// Lets another entity be drawn from where the first one is drawn.
+    pub(super) hand_over: fn(&mut World, Entity, Entity),
     /// Takes everything away that prediction added.
     pub(super) forget: fn(&mut EntityWorldMut),
     /// How far the server's value is from the one predicted for this tick; `None` where there are no distances.
@@ -88,6 +95,17 @@ impl Kind {
                 }
             },
             look_ahead: |_| {},
+            is_tracked: |entity| entity.contains::<Track<T>>(),
+            not_yet: |entity, tick| {
+                let first = entity.get::<Track<T>>().and_then(|track| track.0.front());
+                let Some((_, value)) = first.filter(|(first, _)| first.is_after(tick)) else {
+                    return false;
+                };
+                let value = value.clone();
+                put(entity, value);
+                true
+            },
+            hand_over: |_, _, _| {},
             forget: |entity| {
                 entity.remove::<(Present<T>, Track<T>, Ahead<T>)>();
             },
@@ -112,6 +130,18 @@ impl Kind {
             error: |entity, tick| {
                 let predicted = entity.get::<Track<T>>()?.at(tick)?.as_ref()?;
                 Some(predicted.distance(entity.get::<T>()?))
+            },
+            hand_over: |world, from, to| {
+                let Ok(mut from) = world.get_entity_mut(from) else {
+                    return;
+                };
+                let (course, shown) = (from.take::<Course<T>>(), from.take::<Shown<T>>());
+                if let (Some(course), Some(shown), Ok(mut to)) = (course, shown, world.get_entity_mut(to)) {
+                    to.insert((course, shown));
+                }
+            },
+            forget: |entity| {
+                entity.remove::<(Present<T>, Track<T>, Ahead<T>, Course<T>)>();
             },
             ..Self::hidden::<T>()
         }

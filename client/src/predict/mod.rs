@@ -27,6 +27,7 @@ use throng_shared::tick::Tick;
 
 use crate::blend::{Blend, Smoothing};
 use crate::schedule::ClientSystems;
+pub(crate) use drive::hand_over;
 use drive::{follow_own, predict};
 use kinds::Kind;
 use show::show_predicted;
@@ -38,10 +39,15 @@ pub struct PredictTick;
 /// An entity that is predicted. The library marks the player's [`Own`](crate::world::Own) entity; a game may mark
 /// others, whose components are then carried on and reconciled likewise.
 #[derive(Component, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[require(Tracked)]
 pub struct Predicted {
     /// The tick of the server's state that was compared last.
     reconciled: Option<Tick>,
 }
+
+/// Marks what prediction has added to.
+#[derive(Component, Debug, Default)]
+struct Tracked;
 
 /// The predicted value of `T` in the tick that [`PredictTime`] names; between frames, in the present one.
 #[derive(Component, Debug, Clone, Copy, PartialEq)]

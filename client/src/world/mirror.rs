@@ -61,6 +61,16 @@ impl WorldMirror {
         self.by_global.get(&global).copied()
     }
 
+    /// Entities in view.
+    pub fn len(&self) -> usize {
+        self.by_global.len()
+    }
+
+    /// Whether nothing is in view.
+    pub fn is_empty(&self) -> bool {
+        self.by_global.is_empty()
+    }
+
     /// Components and messages skipped because their bytes are not a value of the registered type.
     pub fn undecodable(&self) -> u64 {
         self.undecodable

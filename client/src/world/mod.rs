@@ -15,15 +15,17 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-use bevy_app::{App, Plugin, PreUpdate};
+use bevy_app::{App, AppExit, Last, Plugin, PreUpdate};
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::input::{InputBytes, PlayerInput};
 use throng_shared::protocol::registry::{Protocol, RegistryError};
 
 use crate::connection::ClientEvent;
+use crate::line::Traffic;
 use crate::player::{Client, ClientSettings, PlayerEvent};
 use crate::schedule::{self, ClientSystems};
 
+pub use crate::status::ConnectionStatus;
 pub use arrivals::Arrivals;
 pub use messages::{Mail, TellServer, exchange_messages};
 pub use mirror::{Mirrored, Own, Tap, WorldMirror};
@@ -67,7 +69,7 @@ impl NextInput {
 #[derive(Message, Debug)]
 pub struct ConnectionEvent(pub PlayerEvent);
 
-/// The connection; absent before [`ClientWorldPlugin`] is built.
+/// The connection; absent while the player is not on any server.
 #[derive(Resource)]
 pub struct Connection(pub Client);
 
@@ -85,10 +87,43 @@ impl Plugin for MirrorPlugin {
             .init_resource::<Mail>()
             .init_resource::<ClientClock>()
             .init_resource::<Arrivals>()
-            .init_resource::<SessionNotes>();
+            .init_resource::<SessionNotes>()
+            .init_resource::<Traffic>();
         schedule::configure(app);
         let begin = begin_frame.after(poll_connection);
         app.add_systems(PreUpdate, begin.in_set(ClientSystems::Receive));
+    }
+}
+
+/// Drives the [`Connection`] whenever there is one, and mirrors what it sees into the app's world, in `PreUpdate`:
+/// for games that connect and leave while they run. [`ConnectionStatus`] says where it stands.
+///
+/// Add it after the plugins that register the protocol's types: both ends must register the same.
+///
+/// ```
+/// # use bevy_ecs::prelude::*;
+/// # use throng_client::player::{Client, ClientSettings};
+/// # use throng_client::world::Connection;
+/// # use throng_shared::protocol::registry::Protocol;
+/// fn connect(mut commands: Commands, protocol: Res<Protocol>) {
+///     let client = Client::new(ClientSettings::new("localhost:8080", "Ada"), &protocol);
+///     commands.insert_resource(Connection(client));
+/// }
+/// fn leave(mut commands: Commands) {
+///     commands.remove_resource::<Connection>(); // It tells the server.
+/// }
+/// # bevy_ecs::system::assert_is_system::<(), (), _>(connect);
+/// # bevy_ecs::system::assert_is_system::<(), (), _>(leave);
+/// ```
+pub struct ClientPlugin;
+
+impl Plugin for ClientPlugin {
+    fn build(&self, app: &mut App) {
+        app.add_plugins(MirrorPlugin)
+            .init_resource::<ConnectionStatus>()
+            .add_message::<ConnectionEvent>()
+            .add_systems(PreUpdate, poll_connection.in_set(ClientSystems::Receive))
+            .add_systems(Last, leave_on_exit);
     }
 }
 
@@ -102,16 +137,23 @@ pub struct ClientWorldPlugin {
 
 impl Plugin for ClientWorldPlugin {
     fn build(&self, app: &mut App) {
-        app.add_plugins(MirrorPlugin);
+        app.add_plugins(ClientPlugin);
         let protocol = app.world().resource::<Protocol>().clone();
-        app.insert_resource(Connection(Client::new(self.settings.clone(), &protocol)))
-            .add_message::<ConnectionEvent>()
-            .add_systems(PreUpdate, poll_connection.in_set(ClientSystems::Receive));
+        app.insert_resource(Connection(Client::new(self.settings.clone(), &protocol)));
     }
 }
 
-/// Polls the connection and applies what it brings.
+/// Polls the connection, if there is one, and applies what it brings.
 pub fn poll_connection(world: &mut World) {
+    if !world.contains_resource::<Connection>() {
+        let had_session = world.resource::<ClientClock>().tick_length().is_some();
+        if had_session {
+            let now = world.resource::<ClientClock>().now();
+            follow_session(world, None, now, &mut SessionNotes::default());
+        }
+        world.insert_resource(ConnectionStatus::Idle);
+        return;
+    }
     world.resource_scope(|world, mut connection: Mut<Connection>| {
         let client = &mut connection.0;
         let mut events = Vec::new();
@@ -143,6 +185,17 @@ pub fn poll_connection(world: &mut World) {
         let now = client.now();
         follow_session(world, client.core_mut(), now, &mut notes);
         *world.resource_mut::<SessionNotes>() = notes;
+        *world.resource_mut::<Traffic>() = client.traffic();
+        world.insert_resource(client.status());
         world.write_message_batch(events.into_iter().map(ConnectionEvent));
     });
+}
+
+/// Tells the server when the program ends.
+fn leave_on_exit(mut exits: MessageReader<AppExit>, connection: Option<ResMut<Connection>>) {
+    if exits.read().next().is_some()
+        && let Some(mut connection) = connection
+    {
+        connection.0.disconnect();
+    }
 }

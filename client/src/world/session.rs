@@ -42,6 +42,7 @@ struct Running {
     shown: Moment,
     input: Moment,
     round_trip: Option<Duration>,
+    margin: f32,
 }
 
 impl ClientClock {
@@ -110,11 +111,21 @@ impl ClientClock {
         self.running.as_ref()?.round_trip
     }
 
+    /// How long before its tick the newest input arrived on the server that it told of, in ticks; negative when
+    /// too late.
+    #[must_use]
+    pub fn input_margin(&self) -> Option<f32> {
+        self.running.as_ref().map(|running| running.margin)
+    }
+
     fn advance(&mut self, now: Duration) {
         self.now = now;
     }
 
     fn follow(&mut self, core: &mut ClientCore, now: Duration, snapshots: &[Applied]) {
+        let margin = core
+            .owner()
+            .map_or(0.0, |owner| f32::from(owner.margin_16) / 16.0);
         let (tick_length, round_trip) = (
             core.tick_length(),
             core.clock().and_then(|clock| clock.round_trip()),
@@ -135,6 +146,7 @@ impl ClientClock {
             shown: Moment::default(),
             input: Moment::default(),
             round_trip: None,
+            margin,
         });
         for applied in snapshots {
             if applied.tick.is_after(running.newest) {
@@ -150,6 +162,7 @@ impl ClientClock {
             fraction,
         };
         running.round_trip = round_trip;
+        running.margin = margin;
     }
 }
 
