@@ -240,6 +240,16 @@ impl ReceiveRing {
         Ok(received)
     }
 
+    /// From whom datagram `index` of the last receive is; `None` for an address of no known family.
+    pub(super) fn sender(&self, index: usize) -> Option<SocketAddr> {
+        if index >= self.dirty {
+            return None;
+        }
+        // SAFETY: in range; the kernel is done, and no mutable reference into the memory exists.
+        let slot = unsafe { &(*self.memory.as_ptr()).slots[index] };
+        read_address(&slot.name)
+    }
+
     /// Datagram `index` of the last receive: its arrival and bytes. `None` when it was cut, or when the
     /// sender's address is of no known family.
     pub(super) fn datagram(&mut self, index: usize) -> Option<(Arrival, &mut [u8])> {

@@ -42,6 +42,10 @@ pub struct Run {
     pub server_cores: f64,
     /// Ticks that ended after the next one was due.
     pub overruns: u64,
+    /// CPU per client-tick of the [floor program](super::floor) with as many clients and as much in view, run
+    /// right after: the machine's pace at that time.
+    #[serde(default)]
+    pub floor_us: Option<f64>,
 }
 
 /// All runs of a row.
@@ -98,6 +102,11 @@ impl RowResult {
 /// CPU per client-tick of a run.
 pub fn cpu(run: &Run) -> f64 {
     run.report.server_cpu_us_per_client_tick
+}
+
+/// CPU per client-tick of a run over that of the floor program beside it; NaN where that was not run.
+pub fn over_floor(run: &Run) -> f64 {
+    run.floor_us.map_or(f64::NAN, |floor_us| cpu(run) / floor_us)
 }
 
 /// What the server's threads did between two readings, threads of one name together, the busiest first.
@@ -166,6 +175,7 @@ mod tests {
             threads: Vec::new(),
             server_cores: 0.0,
             overruns: 0,
+            floor_us: None,
         }
     }
 
