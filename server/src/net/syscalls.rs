@@ -242,12 +242,9 @@ impl ReceiveRing {
 
     /// From whom datagram `index` of the last receive is; `None` for an address of no known family.
     pub(super) fn sender(&self, index: usize) -> Option<SocketAddr> {
-        if index >= self.dirty {
-            return None;
-        }
         // SAFETY: in range; the kernel is done, and no mutable reference into the memory exists.
-        let slot = unsafe { &(*self.memory.as_ptr()).slots[index] };
-        read_address(&slot.name)
+        let name = (index < self.dirty).then(|| unsafe { &(*self.memory.as_ptr()).slots[index].name });
+        read_address(name?)
     }
 
     /// Datagram `index` of the last receive: its arrival and bytes. `None` when it was cut, or when the
