@@ -5,6 +5,8 @@
 
 pub mod clock;
 pub mod connection;
+#[cfg(feature = "game")]
+pub mod game;
 pub mod inputs;
 pub mod join;
 pub mod mirror;
