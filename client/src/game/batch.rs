@@ -104,11 +104,6 @@ impl SolidBatch {
         self.indices
             .extend(model.indices.iter().map(|index| first + index));
     }
-
-    /// Bodies' vertices so far.
-    pub fn vertices(&self) -> usize {
-        self.positions.len()
-    }
 }
 
 /// The light of this frame, in scene coordinates.
@@ -134,18 +129,32 @@ impl GlowBatch {
             [at - right - up, at + right - up, at + right + up, at - right + up],
             ROUND,
             color,
-            0.0,
         );
     }
 
     /// A soft disc that lies in the plane of the game.
     pub fn flat(&mut self, at: Vec3, radius: f32, color: Vec3) {
-        self.quad(lying(at, radius), ROUND, color, 0.0);
+        self.quad(lying(at, radius), ROUND, color);
     }
 
-    /// A ring that lies in the plane of the game.
-    pub fn ring(&mut self, at: Vec3, radius: f32, color: Vec3) {
-        self.quad(lying(at, radius), ROUND, color, 1.0);
+    /// A circle that lies in the plane of the game.
+    pub fn circle(&mut self, at: Vec3, radius: f32, half_width: f32, color: Vec3) {
+        let pieces = (radius * 4.0).clamp(16.0, 72.0) as usize;
+        let corner = |piece: usize, out: f32| {
+            let (sine, cosine) = (piece as f32 * std::f32::consts::TAU / pieces as f32).sin_cos();
+            at + Vec3::new(cosine, 0.0, sine) * (radius + out)
+        };
+        let uvs = [[-1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]];
+        for piece in 0..pieces {
+            let next = (piece + 1) % pieces;
+            let corners = [
+                corner(piece, -half_width),
+                corner(piece, half_width),
+                corner(next, half_width),
+                corner(next, -half_width),
+            ];
+            self.quad(corners, uvs, color);
+        }
     }
 
     /// A line of light that is bright in its middle; it fades out before `from`.
@@ -153,7 +162,7 @@ impl GlowBatch {
         let along = to - from;
         let side = along.cross(self.eye - to).normalize_or_zero() * half_width;
         let uvs = [[-1.0, -1.0], [1.0, -1.0], [1.0, 0.0], [-1.0, 0.0]];
-        self.quad([from - side, from + side, to + side, to - side], uvs, color, 0.0);
+        self.quad([from - side, from + side, to + side, to - side], uvs, color);
     }
 
     /// A line of light that is equally bright from end to end.
@@ -161,14 +170,14 @@ impl GlowBatch {
         let along = to - from;
         let side = along.cross(self.eye - to).normalize_or_zero() * half_width;
         let uvs = [[-1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]];
-        self.quad([from - side, from + side, to + side, to - side], uvs, color, 0.0);
+        self.quad([from - side, from + side, to + side, to - side], uvs, color);
     }
 
-    fn quad(&mut self, corners: [Vec3; 4], uvs: [[f32; 2]; 4], color: Vec3, ring: f32) {
+    fn quad(&mut self, corners: [Vec3; 4], uvs: [[f32; 2]; 4], color: Vec3) {
         let first = self.positions.len() as u32;
         self.positions.extend(corners.map(|corner| corner.to_array()));
         self.uvs.extend(uvs);
-        self.colors.extend([[color.x, color.y, color.z, ring]; 4]);
+        self.colors.extend([[color.x, color.y, color.z, 0.0]; 4]);
         self.indices
             .extend([0, 1, 2, 0, 2, 3].map(|corner| first + corner));
     }
@@ -260,7 +269,7 @@ fn solid_mesh(batch: &mut SolidBatch) -> Mesh {
 
 fn glow_mesh(batch: &mut GlowBatch) -> Mesh {
     if batch.indices.is_empty() {
-        batch.quad([Vec3::ZERO; 4], ROUND, Vec3::ZERO, 0.0);
+        batch.quad([Vec3::ZERO; 4], ROUND, Vec3::ZERO);
     }
     triangles(std::mem::take(&mut batch.indices))
         .with_inserted_attribute(Mesh::ATTRIBUTE_POSITION, std::mem::take(&mut batch.positions))

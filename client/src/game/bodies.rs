@@ -53,11 +53,7 @@ fn paint_ships(
         burn(&mut glow, &at, lanes, look.push, team);
         shield_glow(&mut glow, look, &focus, radius);
         if is_own {
-            glow.ring(
-                look.place(&focus, -0.6),
-                radius * 2.1,
-                team * 0.22 + Vec3::splat(0.02),
-            );
+            glow.circle(look.place(&focus, -0.4), radius * 2.0, 0.07, team * 0.35 + Vec3::splat(0.05));
         }
     }
 }
@@ -122,7 +118,7 @@ fn shield_glow(glow: &mut GlowBatch, look: &Look, focus: &Focus, radius: f32) {
     if look.shielded && look.flash > 0.0 {
         let place = look.place(focus, 0.0);
         glow.disc(place, radius * 1.9, colors::SHIELD * look.flash * 0.55);
-        glow.ring(place, radius * 1.75, colors::SHIELD * look.flash * 0.9);
+        glow.circle(place, radius * 1.6, 0.12, colors::SHIELD * look.flash);
     }
 }
 
@@ -182,12 +178,8 @@ fn paint_stations(
         glow.flat(
             look.place(&focus, -2.0),
             radius * 1.6,
-            colors::STATION_LIGHT * 0.07,
+            colors::STATION_LIGHT * 0.045,
         );
-        glow.ring(
-            look.place(&focus, -1.0),
-            radius + dock,
-            colors::STATION_LIGHT * 0.05,
-        );
+        glow.circle(look.place(&focus, -1.0), radius + dock, 0.16, colors::STATION_LIGHT * 0.22);
     }
 }

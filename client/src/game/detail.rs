@@ -29,7 +29,6 @@ pub struct DetailPlugin;
 impl Plugin for DetailPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Detail>()
-            .add_systems(PostStartup, choose_detail)
             .add_systems(Update, choose_detail.run_if(resource_changed::<Settings>));
     }
 }

@@ -11,6 +11,7 @@ pub mod colors;
 pub mod connect;
 pub mod content;
 pub mod detail;
+pub mod effects;
 pub mod keys;
 pub mod models;
 pub mod pilot;
@@ -78,6 +79,7 @@ pub fn run(options: GameOptions) -> AppExit {
         batch::BatchPlugin,
         bodies::BodiesPlugin,
         sky::SkyPlugin,
+        effects::EffectsPlugin,
         detail::DetailPlugin,
         theme::ThemePlugin,
         connect::ConnectPlugin { at_once: true },
