@@ -53,7 +53,12 @@ fn paint_ships(
         burn(&mut glow, &at, lanes, look.push, team);
         shield_glow(&mut glow, look, &focus, radius);
         if is_own {
-            glow.circle(look.place(&focus, -0.4), radius * 2.0, 0.07, team * 0.35 + Vec3::splat(0.05));
+            glow.circle(
+                look.place(&focus, -0.4),
+                radius * 2.0,
+                0.07,
+                team * 0.35 + Vec3::splat(0.05),
+            );
         }
     }
 }
@@ -180,6 +185,11 @@ fn paint_stations(
             radius * 1.6,
             colors::STATION_LIGHT * 0.045,
         );
-        glow.circle(look.place(&focus, -1.0), radius + dock, 0.16, colors::STATION_LIGHT * 0.22);
+        glow.circle(
+            look.place(&focus, -1.0),
+            radius + dock,
+            0.16,
+            colors::STATION_LIGHT * 0.22,
+        );
     }
 }

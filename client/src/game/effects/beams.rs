@@ -69,8 +69,12 @@ fn fire_own(
 ) {
     laser.cools_s -= time.delta_secs();
     laser.since_shot_s += time.delta_secs();
-    let Ok((shooter, ship, look)) = own.single() else { return };
-    let row = tables.ship(ship.class).and_then(|class| tables.laser(&class.laser));
+    let Ok((shooter, ship, look)) = own.single() else {
+        return;
+    };
+    let row = tables
+        .ship(ship.class)
+        .and_then(|class| tables.laser(&class.laser));
     let Some(row) = row.filter(|_| controls.pressed(Action::Fire) && laser.cools_s <= 0.0) else {
         return;
     };
@@ -93,15 +97,18 @@ fn fire_own(
     if first < row.range.get() {
         effects.sparks(look.at + toward * first, -toward, 5, Vec3::new(1.0, 0.8, 0.5));
     }
-    push(&mut shots, Shot {
-        shooter,
-        from: look.at,
-        toward,
-        reach: first,
-        half_width: row.width.get(),
-        age_s: 0.0,
-        color: teams.color(shooter),
-    });
+    push(
+        &mut shots,
+        Shot {
+            shooter,
+            from: look.at,
+            toward,
+            reach: first,
+            half_width: row.width.get(),
+            age_s: 0.0,
+            color: teams.color(shooter),
+        },
+    );
 }
 
 /// How far along `toward` from the origin a disc around `center` is touched, if it is.
@@ -127,15 +134,18 @@ fn see_beams(
         let toward = Vec2::from_angle(yaw_radians(beam.yaw));
         let reach = f32::from(beam.reach_10) / 10.0;
         effects.sparks(look.at + toward * reach, -toward, 2, teams.color(shooter));
-        push(&mut shots, Shot {
-            shooter,
-            from: look.at,
-            toward,
-            reach,
-            half_width: 0.25,
-            age_s: 0.0,
-            color: teams.color(shooter),
-        });
+        push(
+            &mut shots,
+            Shot {
+                shooter,
+                from: look.at,
+                toward,
+                reach,
+                half_width: 0.25,
+                age_s: 0.0,
+                color: teams.color(shooter),
+            },
+        );
     }
 }
 
@@ -162,7 +172,12 @@ fn paint_beams(shots: Res<Shots>, focus: Res<Focus>, mut glow: ResMut<GlowBatch>
         let to = focus.scene(shot.from + shot.toward * shot.reach, 0.05);
         let wide = shot.half_width * (0.8 + left);
         glow.beam(from, to, wide * 1.9, shot.color * left * 0.75);
-        glow.beam(from, to, wide * 0.42, (shot.color * 0.6 + Vec3::splat(0.9)) * left * 1.5);
+        glow.beam(
+            from,
+            to,
+            wide * 0.42,
+            (shot.color * 0.6 + Vec3::splat(0.9)) * left * 1.5,
+        );
         glow.disc(to, 0.9, (shot.color + Vec3::splat(0.25)) * left);
         glow.disc(from, 0.7, shot.color * left);
     }
@@ -178,7 +193,10 @@ fn paint_mining(
     let (Ok((_, look)), true) = (own.single(), controls.pressed(Action::Mine)) else {
         return;
     };
-    let range = tables.space.as_ref().map_or(14.0, |space| space.mining_range.get());
+    let range = tables
+        .space
+        .as_ref()
+        .map_or(14.0, |space| space.mining_range.get());
     let toward = Vec2::from_angle(look.heading);
     let reach = rocks
         .iter()
@@ -199,12 +217,7 @@ fn paint_mining(
 }
 
 /// A small mark where the mouse points.
-fn paint_sight(
-    rig: Res<Rig>,
-    focus: Res<Focus>,
-    phase: Res<State<Phase>>,
-    mut glow: ResMut<GlowBatch>,
-) {
+fn paint_sight(rig: Res<Rig>, focus: Res<Focus>, phase: Res<State<Phase>>, mut glow: ResMut<GlowBatch>) {
     if *phase.get() != Phase::Play || !focus.alive {
         return;
     }

@@ -41,7 +41,13 @@ impl Plugin for DeathsPlugin {
 /// Who goes near the edge of what is seen has flown out of it; who goes well inside was destroyed.
 fn note_departure(
     gone: On<Remove, Look>,
-    looks: Query<(&Look, Option<&Ship>, Option<&Drone>, Option<&Missile>, Option<&Asteroid>)>,
+    looks: Query<(
+        &Look,
+        Option<&Ship>,
+        Option<&Drone>,
+        Option<&Missile>,
+        Option<&Asteroid>,
+    )>,
     (teams, tables, focus): (Teams, Res<Tables>, Res<Focus>),
     mut deaths: ResMut<Deaths>,
 ) {

@@ -207,6 +207,11 @@ fn paint_effects(effects: Res<Effects>, focus: Res<Focus>, mut glow: ResMut<Glow
         let grown = 1.0 - (1.0 - part).powi(3);
         let faded = (1.0 - part) * (1.0 - part);
         let place = focus.scene(wave.at, 0.0);
-        glow.circle(place, wave.reach * grown, 0.08 + 0.25 * grown, wave.color * faded * 0.9);
+        glow.circle(
+            place,
+            wave.reach * grown,
+            0.08 + 0.25 * grown,
+            wave.color * faded * 0.9,
+        );
     }
 }

@@ -33,7 +33,14 @@ impl Plugin for TrailsPlugin {
 }
 
 fn begin_trails(
-    fresh: Query<Entity, (With<Look>, Or<(With<Ship>, With<Missile>, With<Drone>)>, Without<Trail>)>,
+    fresh: Query<
+        Entity,
+        (
+            With<Look>,
+            Or<(With<Ship>, With<Missile>, With<Drone>)>,
+            Without<Trail>,
+        ),
+    >,
     mut commands: Commands,
 ) {
     for entity in &fresh {
@@ -49,7 +56,11 @@ fn draw_on(time: Res<Time>, mut trails: Query<(&mut Trail, &Look)>) {
         }
         trail.since_s = 0.0;
         // A jump is no trail.
-        if trail.places.front().is_some_and(|last| last.distance(look.at) > 10.0) {
+        if trail
+            .places
+            .front()
+            .is_some_and(|last| last.distance(look.at) > 10.0)
+        {
             trail.places.clear();
         }
         let stern = look.at - Vec2::from_angle(look.heading) * 0.9;
@@ -67,14 +78,23 @@ fn paint_trails(
         if is_drone && *detail == Detail::Low {
             continue;
         }
-        let color = if is_missile { colors::FIRE * 0.8 } else { teams.color(entity) * 0.5 };
+        let color = if is_missile {
+            colors::FIRE * 0.8
+        } else {
+            teams.color(entity) * 0.5
+        };
         let (wide, bright) = if is_drone { (0.12, 0.4) } else { (0.2, 0.9) };
         let stern = look.at - Vec2::from_angle(look.heading) * 0.9;
         let mut newer = focus.scene(stern, -0.05);
         for (number, place) in trail.places.iter().enumerate() {
             let left = 1.0 - (number as f32 + 1.0) / PLACES as f32;
             let older = focus.scene(*place, -0.05);
-            glow.beam(older, newer, wide * (0.3 + 0.7 * left), color * left * left * bright);
+            glow.beam(
+                older,
+                newer,
+                wide * (0.3 + 0.7 * left),
+                color * left * left * bright,
+            );
             newer = older;
         }
     }
