@@ -122,6 +122,11 @@ impl Client {
         self.link.as_mut().map(|link| &mut link.core)
     }
 
+    /// Time since the client was made: what its session counts by.
+    pub fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
     /// Where the reconnection stands.
     pub fn state(&self) -> ReconnectState {
         self.reconnect.state()

@@ -3,6 +3,7 @@
 
 mod balance;
 mod door;
+mod feel;
 mod fuzz_corpus;
 mod hostile;
 mod inputs;

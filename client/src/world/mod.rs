@@ -7,9 +7,11 @@
 //! them; interpolation and prediction are built on top. What does not decode is skipped and counted: a server
 //! of another build must not end the game.
 
+mod arrivals;
 mod messages;
 mod mirror;
 mod references;
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -20,9 +22,15 @@ use throng_shared::protocol::registry::{Protocol, RegistryError};
 
 use crate::connection::ClientEvent;
 use crate::player::{Client, ClientSettings, PlayerEvent};
+use crate::schedule::{self, ClientSystems};
 
+pub use arrivals::Arrivals;
 pub use messages::{Mail, TellServer, exchange_messages};
-pub use mirror::{Mirrored, Own, WorldMirror};
+pub use mirror::{Mirrored, Own, Tap, WorldMirror};
+pub use session::{
+    ClientClock, InputHistory, SessionNotes, follow_session, receive_datagram, update_session,
+};
+use session::{begin_frame, tell_view};
 
 /// The input that is sent for every tick until it is replaced. Neutral to begin with.
 #[derive(Resource, Debug, Clone, Copy, Default)]
@@ -72,8 +80,15 @@ impl Plugin for MirrorPlugin {
     fn build(&self, app: &mut App) {
         let neutral = app.world_mut().get_resource_or_init::<Protocol>().neutral_input();
         app.insert_resource(NextInput(neutral))
+            .insert_resource(InputHistory::new(neutral))
             .init_resource::<WorldMirror>()
-            .init_resource::<Mail>();
+            .init_resource::<Mail>()
+            .init_resource::<ClientClock>()
+            .init_resource::<Arrivals>()
+            .init_resource::<SessionNotes>();
+        schedule::configure(app);
+        let begin = begin_frame.after(poll_connection);
+        app.add_systems(PreUpdate, begin.in_set(ClientSystems::Receive));
     }
 }
 
@@ -91,30 +106,43 @@ impl Plugin for ClientWorldPlugin {
         let protocol = app.world().resource::<Protocol>().clone();
         app.insert_resource(Connection(Client::new(self.settings.clone(), &protocol)))
             .add_message::<ConnectionEvent>()
-            .add_systems(PreUpdate, poll_connection);
+            .add_systems(PreUpdate, poll_connection.in_set(ClientSystems::Receive));
     }
 }
 
 /// Polls the connection and applies what it brings.
 pub fn poll_connection(world: &mut World) {
     world.resource_scope(|world, mut connection: Mut<Connection>| {
+        let client = &mut connection.0;
+        let mut events = Vec::new();
+        let mut notes = std::mem::take(&mut *world.resource_mut::<SessionNotes>());
+        if let Some(core) = client.core_mut() {
+            tell_view(world, core);
+        }
+        let input = world.resource::<NextInput>().0;
+        let note = |tick| {
+            notes.inputs.push((tick, input));
+            input
+        };
         world.resource_scope(|world, protocol: Mut<Protocol>| {
-            let mut events = Vec::new();
             world.resource_scope(|world, mut mirror: Mut<WorldMirror>| {
-                let input = world.get_resource::<NextInput>().copied().unwrap_or_default().0;
-                let mut observer = mirror.observer(world, &protocol);
-                connection.0.poll(|_| input, &mut observer, &mut events);
-                drop(observer);
-                if connection.0.core().is_none() {
-                    mirror.clear(world);
-                }
+                client.poll(note, &mut mirror.observer(world, &protocol), &mut events);
             });
-            if let Some(core) = connection.0.core_mut() {
+            if let Some(core) = client.core_mut() {
                 exchange_messages(world, &protocol, core);
             }
-            // One a packet would drown the others; what a snapshot changed is in the world.
-            events.retain(|event| !matches!(event, PlayerEvent::Session(ClientEvent::Snapshot(_))));
-            world.write_message_batch(events.into_iter().map(ConnectionEvent));
         });
+        // One a packet would drown the others; what a snapshot changed is in the world.
+        events.retain(|event| match event {
+            PlayerEvent::Session(ClientEvent::Snapshot(applied)) => {
+                notes.snapshots.push(*applied);
+                false
+            }
+            _ => true,
+        });
+        let now = client.now();
+        follow_session(world, client.core_mut(), now, &mut notes);
+        *world.resource_mut::<SessionNotes>() = notes;
+        world.write_message_batch(events.into_iter().map(ConnectionEvent));
     });
 }
