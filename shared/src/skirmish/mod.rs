@@ -4,22 +4,26 @@
 //! Guarantees that a step gives the same quanta on every machine, so that a client predicts its ship to the
 //! bit. Refuses rules: who hits whom and what that costs is decided on the server alone.
 
+pub mod chat;
 pub mod components;
 pub mod content;
 pub mod input;
 pub mod messages;
 pub mod movement;
+pub mod standings;
 
 use bevy_app::{App, Plugin};
 
 use crate::protocol::ids::Channel;
 use crate::protocol::registry::{ProtocolAppExt, Visibility};
+use chat::{Heard, Notice, Say};
 use components::{
     Asteroid, Beam, Boost, Callsign, Cargo, Credits, Drone, Hull, Magazine, Missile, Ore, Score, Shield,
     Ship, Station,
 };
 use input::PilotInput;
-use messages::{ContentAnnounced, ContentTable, Destroyed, StationOrder, StationReply};
+use messages::{ContentAnnounced, ContentTable, Destroyed, Explosion, Hit, StationOrder, StationReply};
+use standings::{OwnStanding, Standings};
 
 /// Teams of pilots. A pilot joins the smaller one.
 pub const PILOT_TEAMS: [crate::protocol::ids::TeamId; 2] =
@@ -49,10 +53,17 @@ impl Plugin for SkirmishProtocol {
         app.replicate::<Cargo>().visible_to(Visibility::Owner);
         app.replicate::<Credits>().visible_to(Visibility::Owner);
         app.input::<PilotInput>();
-        app.message::<ContentAnnounced>(Channel::ReliableOrdered);
-        app.message::<ContentTable>(Channel::ReliableOrdered);
-        app.message::<Destroyed>(Channel::ReliableOrdered);
-        app.message::<StationOrder>(Channel::ReliableOrdered);
-        app.message::<StationReply>(Channel::ReliableOrdered);
+        app.replicate_resource::<Standings>();
+        app.message_to_clients::<ContentAnnounced>(Channel::ReliableOrdered);
+        app.message_to_clients::<ContentTable>(Channel::ReliableOrdered);
+        app.message_to_clients::<Destroyed>(Channel::ReliableOrdered);
+        app.message_to_clients::<Explosion>(Channel::ReliableUnordered);
+        app.message_to_clients::<Hit>(Channel::Unreliable);
+        app.message_to_clients::<OwnStanding>(Channel::ReliableOrdered);
+        app.message_to_server::<StationOrder>(Channel::ReliableOrdered);
+        app.message_to_clients::<StationReply>(Channel::ReliableOrdered);
+        app.message_to_server::<Say>(Channel::ReliableOrdered);
+        app.message_to_clients::<Heard>(Channel::ReliableOrdered);
+        app.message_to_clients::<Notice>(Channel::ReliableOrdered);
     }
 }
