@@ -35,7 +35,7 @@ impl Plugin for BodiesPlugin {
 fn paint_ships(
     ships: Query<(Entity, &Ship, &Look, Has<Own>)>,
     teams: Teams,
-    (models, tables, focus): (Res<Models>, Res<Tables>, Res<Focus>),
+    (models, tables, focus): (Res<Models>, Tables, Res<Focus>),
     (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
 ) {
     for (entity, ship, look, is_own) in &ships {
@@ -65,7 +65,7 @@ fn paint_ships(
 
 fn paint_drones(
     drones: Query<(&Drone, &Look)>,
-    (models, tables, focus): (Res<Models>, Res<Tables>, Res<Focus>),
+    (models, tables, focus): (Res<Models>, Tables, Res<Focus>),
     (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
 ) {
     for (drone, look) in &drones {
@@ -164,10 +164,10 @@ fn paint_rocks(
 
 fn paint_stations(
     stations: Query<(&Station, &Look)>,
-    (models, tables, focus, time): (Res<Models>, Res<Tables>, Res<Focus>, Res<Time>),
+    (models, tables, focus, time): (Res<Models>, Tables, Res<Focus>, Res<Time>),
     (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
 ) {
-    let dock = tables.space.as_ref().map_or(0.0, |space| space.dock.get());
+    let dock = tables.space().map_or(0.0, |space| space.dock.get());
     for (station, look) in &stations {
         let radius = f32::from(station.radius_10) / 10.0;
         let mut at = look.transform(&focus, radius);

@@ -1,39 +1,41 @@
-//! The game's tables as the server announced them: what ships, weapons and drones are called and can do.
+//! The game's tables in the words of who draws: sizes, names, places.
 
+use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
-use throng_shared::protocol::registry::FromServer;
-use throng_shared::skirmish::content::{DroneBreed, Laser, MissileKind, ShipClass, Space};
-use throng_shared::skirmish::messages::ContentTable;
+use throng_shared::skirmish::content::{DroneBreed, Laser, ShipClass, Space};
 
-/// What the server announced; empty before.
-#[derive(Resource, Clone, Debug, Default)]
-pub struct Tables {
-    /// Bounds and rules.
-    pub space: Option<Space>,
-    /// Ship classes by place.
-    pub ships: Vec<Option<ShipClass>>,
-    /// Lasers by place.
-    pub lasers: Vec<Option<Laser>>,
-    /// Kinds of missiles by place.
-    pub missiles: Vec<Option<MissileKind>>,
-    /// Breeds of drones by place.
-    pub drones: Vec<Option<DroneBreed>>,
+use crate::skirmish::KnownContent;
+
+/// What the server announced. Before it has, sizes are about right and names are missing.
+#[derive(SystemParam)]
+pub struct Tables<'w> {
+    known: Res<'w, KnownContent>,
 }
 
-impl Tables {
+impl Tables<'_> {
+    /// Bounds and rules.
+    pub fn space(&self) -> Option<&Space> {
+        self.known.space()
+    }
+
     /// A ship class.
     pub fn ship(&self, class: u8) -> Option<&ShipClass> {
-        self.ships.get(usize::from(class))?.as_ref()
+        self.known.ship(class)
+    }
+
+    /// All ship classes, in order.
+    pub fn ships(&self) -> impl Iterator<Item = &ShipClass> {
+        self.known.ships()
     }
 
     /// A breed of drones.
     pub fn drone(&self, breed: u8) -> Option<&DroneBreed> {
-        self.drones.get(usize::from(breed))?.as_ref()
+        self.known.drone(breed)
     }
 
     /// The laser of this name.
     pub fn laser(&self, name: &str) -> Option<&Laser> {
-        self.lasers.iter().flatten().find(|laser| laser.name == name)
+        self.known.laser_named(name)
     }
 
     /// Radius of a class of ships, in units.
@@ -48,45 +50,16 @@ impl Tables {
 
     /// How far a pilot sees, in units.
     pub fn view(&self) -> f32 {
-        self.space.as_ref().map_or(60.0, |space| space.view.get())
+        self.space().map_or(60.0, |space| space.view.get())
     }
 
     /// Name of the region around a place, or of nowhere.
     pub fn region(&self, at: Vec2) -> &str {
-        let regions = self.space.iter().flat_map(|space| &space.regions);
+        let regions = self.space().into_iter().flat_map(|space| &space.regions);
         regions
             .filter(|region| at.distance(region.at.into()) <= region.radius.get())
             .map(|region| region.name.as_str())
             .next()
             .unwrap_or("Deep space")
     }
-}
-
-/// Keeps [`Tables`].
-pub struct ContentPlugin;
-
-impl Plugin for ContentPlugin {
-    fn build(&self, app: &mut App) {
-        app.init_resource::<Tables>().add_systems(Update, hear_tables);
-    }
-}
-
-fn hear_tables(mut heard: MessageReader<FromServer<ContentTable>>, mut tables: ResMut<Tables>) {
-    for FromServer(table) in heard.read() {
-        match table.clone() {
-            ContentTable::Space(space) => tables.space = Some(space),
-            ContentTable::Ship(place, row) => put(&mut tables.ships, place, row),
-            ContentTable::Laser(place, row) => put(&mut tables.lasers, place, row),
-            ContentTable::Missile(place, row) => put(&mut tables.missiles, place, row),
-            ContentTable::Drone(place, row) => put(&mut tables.drones, place, row),
-        }
-    }
-}
-
-fn put<T: Clone>(rows: &mut Vec<Option<T>>, place: u8, row: T) {
-    let place = usize::from(place);
-    if rows.len() <= place {
-        rows.resize(place + 1, None);
-    }
-    rows[place] = Some(row);
 }

@@ -14,10 +14,11 @@ pub struct HudPlugin;
 
 impl Plugin for HudPlugin {
     fn build(&self, app: &mut App) {
-        app.add_systems(OnEnter(Phase::Play), spawn_instruments).add_systems(
-            Update,
-            (show_bars, show_counts, show_place).run_if(in_state(Phase::Play)),
-        );
+        app.add_systems(OnEnter(Phase::Play), spawn_instruments)
+            .add_systems(
+                Update,
+                (show_bars, show_counts, show_place).run_if(in_state(Phase::Play)),
+            );
     }
 }
 
@@ -63,7 +64,12 @@ fn spawn_instruments(mut commands: Commands) {
             };
             bottom
                 .spawn((panel(Node::default()), Name::new("instruments")))
-                .insert(Node { padding: UiRect::all(Val::Px(12.0)), border: UiRect::all(Val::Px(1.0)), border_radius: BorderRadius::all(Val::Px(6.0)), ..node })
+                .insert(Node {
+                    padding: UiRect::all(Val::Px(12.0)),
+                    border: UiRect::all(Val::Px(1.0)),
+                    border_radius: BorderRadius::all(Val::Px(6.0)),
+                    ..node
+                })
                 .with_children(|panel| {
                     panel
                         .spawn(Node {
@@ -168,7 +174,7 @@ type Instruments = (
 
 fn show_bars(
     own: Query<Instruments, With<Own>>,
-    tables: Res<Tables>,
+    tables: Tables,
     mut fills: Query<(&Fill, &mut Node, &mut BackgroundColor)>,
 ) {
     let own = own.single().ok();
@@ -178,7 +184,9 @@ fn show_bars(
             Gauge::Shield => shield.map_or(0.0, |shield| part((shield.now, shield.max))),
             Gauge::Hull => hull.map_or(0.0, |hull| part((hull.now, hull.max))),
             Gauge::Boost => {
-                let full_s = tables.ship(ship.class).map_or(2.0, |class| class.handling.boost_s.get());
+                let full_s = tables
+                    .ship(ship.class)
+                    .map_or(2.0, |class| class.handling.boost_s.get());
                 boost.map_or(0.0, |boost| f32::from(boost.0) / (full_s * 1_000.0))
             }
             _ => 0.0,
@@ -207,7 +215,7 @@ type Aboard = (
 fn show_counts(
     own: Query<Aboard, With<Own>>,
     focus: Res<Focus>,
-    tables: Res<Tables>,
+    tables: Tables,
     mut figures: Query<(&Figure, &mut Text)>,
 ) {
     let own = own.single().ok();
@@ -230,7 +238,7 @@ fn show_counts(
 
 fn show_place(
     focus: Res<Focus>,
-    tables: Res<Tables>,
+    tables: Tables,
     own: Query<&Ship, With<Own>>,
     mut words: Single<&mut Text, With<PlaceName>>,
 ) {

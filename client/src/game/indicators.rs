@@ -85,8 +85,12 @@ fn point_arrows(
     mut arrows: Query<(&mut Node, &mut UiTransform, &mut ImageNode, &mut Visibility), With<Arrow>>,
 ) {
     let (camera, transform) = *camera;
-    let Some(size) = camera.logical_viewport_size() else { return };
-    let Some(here) = on_screen(camera, transform, Vec3::ZERO) else { return };
+    let Some(size) = camera.logical_viewport_size() else {
+        return;
+    };
+    let Some(here) = on_screen(camera, transform, Vec3::ZERO) else {
+        return;
+    };
     let margin = Rect::from_corners(Vec2::splat(26.0), size - Vec2::splat(26.0));
     let mut hidden: Vec<(f32, Vec2, Vec3)> = crafts
         .iter()

@@ -80,7 +80,7 @@ type Blip = (
 fn draw_map(
     blips: Query<Blip>,
     teams: Teams,
-    (tables, focus, map, time): (Res<Tables>, Res<Focus>, Res<MapImage>, Res<Time>),
+    (tables, focus, map, time): (Tables, Res<Focus>, Res<MapImage>, Res<Time>),
     mut images: ResMut<Assets<Image>>,
     mut since_s: Local<f32>,
 ) {
@@ -89,7 +89,9 @@ fn draw_map(
         return;
     }
     *since_s = 0.0;
-    let Some(mut image) = images.get_mut(&map.0) else { return };
+    let Some(mut image) = images.get_mut(&map.0) else {
+        return;
+    };
     let Some(data) = &mut image.data else { return };
     let mut raster = Raster::new(data, SIDE as i32, SIDE as i32);
     let half = SIDE as f32 / 2.0;
@@ -125,7 +127,7 @@ fn draw_map(
             raster.disc(at, 2.4, ink(teams.color(entity)));
         }
     }
-    for region in tables.space.iter().flat_map(|space| &space.regions) {
+    for region in tables.space().into_iter().flat_map(|space| &space.regions) {
         let from_here = Vec2::from(region.at) - focus.at;
         if from_here.length() > view {
             let toward = from_here.normalize() * Vec2::new(1.0, -1.0);
@@ -136,7 +138,11 @@ fn draw_map(
         let bow = Vec2::from_angle(focus.heading) * Vec2::new(1.0, -1.0);
         let side = bow.perp();
         raster.triangle(
-            [middle + bow * 6.0, middle - bow * 4.0 + side * 4.0, middle - bow * 4.0 - side * 4.0],
+            [
+                middle + bow * 6.0,
+                middle - bow * 4.0 + side * 4.0,
+                middle - bow * 4.0 - side * 4.0,
+            ],
             [255, 255, 255, 255],
         );
     }
@@ -144,7 +150,9 @@ fn draw_map(
 
 /// A linear colour as bytes of a picture.
 pub fn color_bytes(color: Vec3) -> [u8; 4] {
-    Color::linear_rgb(color.x, color.y, color.z).to_srgba().to_u8_array()
+    Color::linear_rgb(color.x, color.y, color.z)
+        .to_srgba()
+        .to_u8_array()
 }
 
 /// The lines of plots are drawn in it too.

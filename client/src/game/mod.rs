@@ -7,30 +7,41 @@
 pub mod batch;
 pub mod bodies;
 pub mod camera;
+pub mod chat;
+pub mod docking;
+pub mod menu;
+//NG pub mod netgraph;
+pub mod overlay;
+pub mod scores;
 pub mod colors;
 pub mod connect;
 pub mod content;
 pub mod detail;
 pub mod effects;
+pub mod hud;
+pub mod indicators;
 pub mod keys;
+pub mod minimap;
 pub mod models;
 pub mod pilot;
+pub mod raster;
 pub mod screenshot;
 pub mod session;
 pub mod settings_file;
 pub mod sky;
+pub mod tags;
 pub mod teams;
 pub mod theme;
 pub mod view;
 
 use std::path::PathBuf;
 
+use crate::skirmish::SkirmishClientPlugin;
 use bevy::app::MainScheduleOrder;
 use bevy::log::LogPlugin;
 use bevy::prelude::*;
 use bevy::window::PresentMode;
 use bevy::winit::WinitSettings;
-use throng_shared::skirmish::SkirmishProtocol;
 
 pub use settings_file::DetailChoice;
 use settings_file::SettingsFile;
@@ -60,7 +71,7 @@ pub fn run(options: GameOptions) -> AppExit {
     let screenshots = options.screenshots.unwrap_or_else(|| "screenshots".into());
 
     let mut app = App::new();
-    app.add_plugins((engine(), SkirmishProtocol));
+    app.add_plugins((engine(), SkirmishClientPlugin));
     app.insert_resource(WinitSettings::continuous())
         .insert_resource(settings.keys.clone())
         .insert_resource(settings)
@@ -72,7 +83,7 @@ pub fn run(options: GameOptions) -> AppExit {
         .insert_after(Update, batch::Paint);
     app.add_plugins((
         session::SessionPlugin,
-        content::ContentPlugin,
+        //NG crate::stats::NetStatsPlugin,
         pilot::PilotPlugin,
         view::ViewPlugin,
         camera::CameraPlugin,
@@ -82,6 +93,12 @@ pub fn run(options: GameOptions) -> AppExit {
         effects::EffectsPlugin,
         detail::DetailPlugin,
         theme::ThemePlugin,
+        (
+            hud::HudPlugin,
+            tags::TagsPlugin,
+            minimap::MinimapPlugin,
+            indicators::IndicatorsPlugin,
+        ),
         connect::ConnectPlugin { at_once: true },
         screenshot::ScreenshotPlugin { folder: screenshots },
     ));

@@ -2,6 +2,7 @@
 
 use std::f32::consts::TAU;
 
+use bevy::input::InputSystems;
 use bevy::prelude::*;
 use throng_shared::protocol::pose::YAW_STEPS;
 use throng_shared::protocol::registry::Protocol;
@@ -11,6 +12,7 @@ use super::camera::Rig;
 use super::keys::{Action, Controls};
 use super::session::Phase;
 use super::view::Focus;
+use crate::schedule::ClientSystems;
 use crate::world::NextInput;
 
 /// Steers the ship.
@@ -18,8 +20,14 @@ pub struct PilotPlugin;
 
 impl Plugin for PilotPlugin {
     fn build(&self, app: &mut App) {
-        app.add_systems(Update, steer.run_if(in_state(Phase::Play)))
-            .add_systems(OnExit(Phase::Play), hands_off);
+        app.add_systems(
+            PreUpdate,
+            steer
+                .after(InputSystems)
+                .in_set(ClientSystems::Input)
+                .run_if(in_state(Phase::Play)),
+        )
+        .add_systems(OnExit(Phase::Play), hands_off);
     }
 }
 

@@ -26,7 +26,9 @@ impl<'a> Raster<'a> {
             return;
         }
         let first = ((y * self.width + x) * 4) as usize;
-        let Some(pixel) = self.data.get_mut(first..first + 4) else { return };
+        let Some(pixel) = self.data.get_mut(first..first + 4) else {
+            return;
+        };
         let over = f32::from(color[3]) / 255.0 * cover.clamp(0.0, 1.0);
         let under = f32::from(pixel[3]) / 255.0 * (1.0 - over);
         let alpha = over + under;
@@ -113,7 +115,12 @@ mod tests {
             [Vec2::new(-40.0, -40.0), Vec2::new(2.0, 0.0), Vec2::new(0.0, 2.0)],
             [0, 255, 0, 255],
         );
-        raster.line(Vec2::new(15.5, -9.0), Vec2::new(15.5, 99.0), 1.0, [0, 0, 255, 255]);
+        raster.line(
+            Vec2::new(15.5, -9.0),
+            Vec2::new(15.5, 99.0),
+            1.0,
+            [0, 0, 255, 255],
+        );
         let pixel = |x: usize, y: usize| &data[(y * 16 + x) * 4..][..4];
         assert_eq!(pixel(8, 8), [255, 0, 0, 255]);
         assert_eq!(pixel(8, 12), [0; 4]);

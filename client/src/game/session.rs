@@ -11,6 +11,7 @@ use throng_shared::protocol::registry::Protocol;
 use super::settings_file::{Settings, SettingsFile};
 use crate::connection::ClientEvent;
 use crate::player::{Client, ClientSettings, PlayerEvent};
+use crate::schedule::ClientSystems;
 use crate::world::{Connection, ConnectionEvent, MirrorPlugin, Own, WorldMirror, poll_connection};
 
 /// Where the player is.
@@ -66,12 +67,14 @@ impl Plugin for SessionPlugin {
             .add_systems(
                 PreUpdate,
                 (
-                    obey,
-                    poll_connection.run_if(resource_exists::<Connection>),
-                    follow_connection,
-                    enter_world,
-                )
-                    .chain(),
+                    obey.before(ClientSystems::Receive),
+                    poll_connection
+                        .run_if(resource_exists::<Connection>)
+                        .in_set(ClientSystems::Receive),
+                    (follow_connection, enter_world)
+                        .chain()
+                        .after(ClientSystems::Measure),
+                ),
             )
             .add_systems(Last, leave_on_exit);
     }

@@ -25,10 +25,8 @@ pub struct TagsPlugin;
 
 impl Plugin for TagsPlugin {
     fn build(&self, app: &mut App) {
-        app.add_systems(OnEnter(Phase::Play), spawn_tags).add_systems(
-            Paint,
-            place_tags.after(PaintOrder).run_if(in_state(Phase::Play)),
-        );
+        app.add_systems(OnEnter(Phase::Play), spawn_tags)
+            .add_systems(Paint, place_tags.after(PaintOrder).run_if(in_state(Phase::Play)));
     }
 }
 
@@ -122,9 +120,9 @@ fn gather(
             let radius = ship.map_or(1.2, |ship| tables.ship_radius(ship.class));
             let name = match (callsign, drone) {
                 (Some(callsign), _) => callsign.0.clone(),
-                (None, Some(drone)) if is_aimed_at => {
-                    tables.drone(drone.breed).map_or_else(String::new, |breed| breed.name.clone())
-                }
+                (None, Some(drone)) if is_aimed_at => tables
+                    .drone(drone.breed)
+                    .map_or_else(String::new, |breed| breed.name.clone()),
                 _ => String::new(),
             };
             Some(Words {
@@ -143,7 +141,7 @@ fn gather(
 fn place_tags(
     crafts: Query<Tagged, Without<Own>>,
     teams: Teams,
-    (tables, focus, rig): (Res<Tables>, Res<Focus>, Res<Rig>),
+    (tables, focus, rig): (Tables, Res<Focus>, Res<Rig>),
     camera: Single<(&Camera, &Transform), With<Camera3d>>,
     mut tags: Query<(&mut Node, &mut Visibility, &Children), With<Tag>>,
     mut names: Query<(&mut Text, &mut TextColor), With<TagName>>,
@@ -158,7 +156,8 @@ fn place_tags(
     let mut taken: Vec<Vec2> = Vec::new();
     // The nearest first; who would cover another tag, or an instrument, has none.
     let mut free = found.into_iter().filter(|words| {
-        let inside = words.at.x > 0.0 && words.at.x < size.x && words.at.y > 40.0 && words.at.y < size.y - 120.0;
+        let inside =
+            words.at.x > 0.0 && words.at.x < size.x && words.at.y > 40.0 && words.at.y < size.y - 120.0;
         let is_clear = taken
             .iter()
             .all(|other| (other.x - words.at.x).abs() > 78.0 || (other.y - words.at.y).abs() > 26.0);

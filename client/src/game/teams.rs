@@ -2,7 +2,9 @@
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
-use throng_shared::skirmish::components::{Drone, Ship};
+use throng_shared::protocol::ids::TeamId;
+use throng_shared::skirmish::PILOT_TEAMS;
+use throng_shared::skirmish::components::{Allegiance, Drone};
 
 use super::colors;
 use crate::world::Own;
@@ -10,7 +12,7 @@ use crate::world::Own;
 /// The sides of ships and drones.
 #[derive(SystemParam)]
 pub struct Teams<'w, 's> {
-    ships: Query<'w, 's, &'static Ship>,
+    ships: Query<'w, 's, &'static Allegiance>,
     drones: Query<'w, 's, &'static Drone>,
     own: Query<'w, 's, Entity, With<Own>>,
 }
@@ -27,7 +29,14 @@ impl Teams<'_, '_> {
         if let Ok(drone) = self.drones.get(entity) {
             return colors::breed(drone.breed);
         }
-        let class = self.ships.get(entity).map_or(0, |ship| ship.class);
-        colors::TEAMS[usize::from(class) % 2]
+        self.ships
+            .get(entity)
+            .map_or(colors::HULL, |side| team_color(side.0))
     }
+}
+
+/// The colour of a pilots' team, linear.
+pub fn team_color(team: TeamId) -> Vec3 {
+    let place = PILOT_TEAMS.iter().position(|other| *other == team);
+    place.map_or(colors::HULL, |place| colors::TEAMS[place])
 }

@@ -9,14 +9,13 @@ use bevy::prelude::*;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::skirmish::components::{Hull, Missile, Shield};
 
-use crate::world::{Mirrored, Own};
+use crate::blend::Shown;
+use crate::world::Own;
 
 /// Seconds that somebody who comes into sight takes to grow to full size.
 const ARRIVAL_S: f32 = 0.35;
 /// Seconds that a hit shows.
 const FLASH_S: f32 = 0.22;
-/// Farther than this, in units, nothing is shown sliding to its place: it jumps.
-const JUMP: f32 = 12.0;
 
 /// How an entity looks in this frame.
 #[derive(Component, Clone, Copy, Debug, Default)]
@@ -93,13 +92,13 @@ impl Plugin for ViewPlugin {
 }
 
 fn begin_looks(
-    fresh: Query<(Entity, &Position, &Heading, &Velocity), (With<Mirrored>, Without<Look>)>,
+    fresh: Query<(Entity, &Shown<Position>, &Shown<Heading>, &Velocity), Without<Look>>,
     mut commands: Commands,
 ) {
     for (entity, position, heading, velocity) in &fresh {
         commands.entity(entity).insert(Look {
-            at: position.0,
-            heading: heading.0,
+            at: position.0.0,
+            heading: heading.0.0,
             velocity: velocity.0,
             ..default()
         });
@@ -108,32 +107,28 @@ fn begin_looks(
 
 fn follow_poses(
     time: Res<Time>,
-    mut looks: Query<(&mut Look, &Position, &Velocity, &Heading, Has<Missile>)>,
+    mut looks: Query<(
+        &mut Look,
+        &Shown<Position>,
+        &Shown<Heading>,
+        &Velocity,
+        Has<Missile>,
+    )>,
 ) {
     let delta_s = time.delta_secs();
-    let blend = 1.0 - (-delta_s * 14.0).exp();
-    for (mut look, position, velocity, heading, is_missile) in &mut looks {
+    let soft = |rate: f32| 1.0 - (-delta_s * rate).exp();
+    for (mut look, position, heading, velocity, is_missile) in &mut looks {
         look.age_s += delta_s;
         look.flash = (look.flash - delta_s / FLASH_S).max(0.0);
-        let ahead = look.at + velocity.0 * delta_s;
-        let off = position.0 - ahead;
-        look.at = if off.length() > JUMP {
-            position.0
-        } else {
-            ahead + off * blend
-        };
-        let turn = wrapped(heading.0 - look.heading) * blend;
-        look.heading = wrapped(look.heading + turn);
+        look.at = position.0.0;
+        let turn = wrapped(heading.0.0 - look.heading);
+        look.heading = heading.0.0;
         let rate = turn / delta_s.max(1e-3);
-        look.bank += ((rate * 0.22).clamp(-0.7, 0.7) - look.bank) * (1.0 - (-delta_s * 6.0).exp());
-        let (bow, speed) = (Vec2::from_angle(look.heading), velocity.0.length());
-        let gained = (velocity.0 - look.velocity).dot(bow);
-        let wanted = if is_missile {
-            1.0
-        } else {
-            (speed / 30.0 + gained * 0.2).clamp(0.0, 1.0)
-        };
-        look.push += (wanted - look.push) * (1.0 - (-delta_s * 8.0).exp());
+        look.bank += ((rate * 0.16).clamp(-0.7, 0.7) - look.bank) * soft(5.0);
+        let gained = (velocity.0 - look.velocity).dot(Vec2::from_angle(look.heading));
+        let wanted = (velocity.0.length() / 30.0 + gained * 0.2).clamp(0.0, 1.0);
+        let wanted = if is_missile { 1.0 } else { wanted };
+        look.push += (wanted - look.push) * soft(8.0);
         look.velocity = velocity.0;
     }
 }

@@ -11,7 +11,7 @@ use throng_shared::protocol::pose::{Heading, Position, YAW_STEPS};
 use throng_shared::skirmish::PILOT_TEAMS;
 use throng_shared::skirmish::chat::{Notice, clean};
 use throng_shared::skirmish::components::{
-    Beam, Boost, Callsign, Cargo, Credits, Hull, Magazine, Score, Shield, Ship,
+    Allegiance, Beam, Boost, Callsign, Cargo, Credits, Hull, Magazine, Score, Shield, Ship,
 };
 use throng_shared::skirmish::input::PilotInput;
 use throng_shared::skirmish::movement::{Controls, heading_towards, wrap};
@@ -219,7 +219,8 @@ impl Loadout {
         };
         (
             craft(rules, Model::Ship(self.class), self.place, self.heading),
-            (Team(self.team), Ship { class: self.class }, condition),
+            (Team(self.team), Allegiance(self.team)),
+            (Ship { class: self.class }, condition),
             Boost((class.handling.boost_s.get() * 1_000.0) as u16),
             (Magazine(class.missiles), Cargo(0)),
         )

@@ -5,12 +5,18 @@
 use bevy_ecs::prelude::Component;
 use serde::{Deserialize, Serialize};
 
+use crate::protocol::ids::TeamId;
+
 /// A pilot's ship.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ship {
     /// Place of its class in the content.
     pub class: u8,
 }
+
+/// The team of a ship's pilot.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allegiance(pub TeamId);
 
 /// A ship without a pilot.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

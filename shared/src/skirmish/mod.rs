@@ -18,8 +18,8 @@ use crate::protocol::ids::Channel;
 use crate::protocol::registry::{ProtocolAppExt, Visibility};
 use chat::{Heard, Notice, Say};
 use components::{
-    Asteroid, Beam, Boost, Callsign, Cargo, Credits, Drone, Hull, Magazine, Missile, Ore, Score, Shield,
-    Ship, Station,
+    Allegiance, Asteroid, Beam, Boost, Callsign, Cargo, Credits, Drone, Hull, Magazine, Missile, Ore, Score,
+    Shield, Ship, Station,
 };
 use input::PilotInput;
 use messages::{ContentAnnounced, ContentTable, Destroyed, Explosion, Hit, StationOrder, StationReply};
@@ -38,6 +38,7 @@ pub struct SkirmishProtocol;
 impl Plugin for SkirmishProtocol {
     fn build(&self, app: &mut App) {
         app.replicate::<Ship>();
+        app.replicate::<Allegiance>();
         app.replicate::<Drone>();
         app.replicate::<Asteroid>();
         app.replicate::<Station>();

@@ -64,7 +64,7 @@ impl Plugin for BeamsPlugin {
 fn fire_own(
     own: Query<(Entity, &Ship, &Look), With<Own>>,
     bodies: Query<(Entity, &Look, AnyOf<(&Ship, &Drone, &Asteroid, &Station)>)>,
-    (controls, rig, tables, teams, time): (Controls, Res<Rig>, Res<Tables>, Teams, Res<Time>),
+    (controls, rig, tables, teams, time): (Controls, Res<Rig>, Tables, Teams, Res<Time>),
     (mut laser, mut shots, mut effects): (ResMut<OwnLaser>, ResMut<Shots>, ResMut<Effects>),
 ) {
     laser.cools_s -= time.delta_secs();
@@ -187,15 +187,13 @@ fn paint_beams(shots: Res<Shots>, focus: Res<Focus>, mut glow: ResMut<GlowBatch>
 fn paint_mining(
     own: Query<(&Ship, &Look), With<Own>>,
     rocks: Query<(&Asteroid, &Look)>,
-    (controls, tables, focus, time): (Controls, Res<Tables>, Res<Focus>, Res<Time>),
+    (controls, tables, focus, time): (Controls, Tables, Res<Focus>, Res<Time>),
     (mut glow, mut effects): (ResMut<GlowBatch>, ResMut<Effects>),
 ) {
     let (Ok((_, look)), true) = (own.single(), controls.pressed(Action::Mine)) else {
         return;
     };
-    let range = tables
-        .space
-        .as_ref()
+    let range = tables.space()
         .map_or(14.0, |space| space.mining_range.get());
     let toward = Vec2::from_angle(look.heading);
     let reach = rocks
