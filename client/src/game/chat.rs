@@ -74,7 +74,12 @@ impl Plugin for ChatPlugin {
         app.init_resource::<ChatLog>()
             .add_systems(OnEnter(Phase::Play), spawn_box)
             .add_systems(OnExit(Phase::Play), close)
-            .add_systems(Update, (hear, write_line, show_lines).chain().run_if(in_state(Phase::Play)));
+            .add_systems(
+                Update,
+                (hear, write_line, show_lines)
+                    .chain()
+                    .run_if(in_state(Phase::Play)),
+            );
     }
 }
 
@@ -100,12 +105,24 @@ fn spawn_box(mut commands: Commands) {
         ..default()
     };
     commands
-        .spawn((DespawnOnExit(Phase::Play), ChatBox, node, BackgroundColor(Color::NONE)))
+        .spawn((
+            DespawnOnExit(Phase::Play),
+            ChatBox,
+            node,
+            BackgroundColor(Color::NONE),
+        ))
         .with_children(|chat| {
             for row in 0..ROWS {
                 chat.spawn((Row(row), text("", 14.0, theme::TEXT)));
             }
-            chat.spawn((Draft, text("", 15.0, theme::ACCENT), Node { min_height: Val::Px(20.0), ..default() }));
+            chat.spawn((
+                Draft,
+                text("", 15.0, theme::ACCENT),
+                Node {
+                    min_height: Val::Px(20.0),
+                    ..default()
+                },
+            ));
         });
 }
 
@@ -243,13 +260,25 @@ fn show_lines(
         let seen = line.filter(|line| log.is_open || line.age_s < FRESH_S);
         words.set_if_neq(Text(seen.map_or_else(String::new, |line| line.words.clone())));
         let faded = |line: &Line| {
-            let left = if log.is_open { 1.0 } else { ((FRESH_S - line.age_s) / 2.0).clamp(0.0, 1.0) };
+            let left = if log.is_open {
+                1.0
+            } else {
+                ((FRESH_S - line.age_s) / 2.0).clamp(0.0, 1.0)
+            };
             line.color.with_alpha(left)
         };
         color.set_if_neq(TextColor(seen.map_or(theme::TEXT, faded)));
     }
-    let caret = if time.elapsed_secs().fract() < 0.6 { "_" } else { " " };
-    let line = if log.is_open { format!("> {}{caret}", log.draft) } else { String::new() };
+    let caret = if time.elapsed_secs().fract() < 0.6 {
+        "_"
+    } else {
+        " "
+    };
+    let line = if log.is_open {
+        format!("> {}{caret}", log.draft)
+    } else {
+        String::new()
+    };
     draft.set_if_neq(Text(line));
     let color = if log.is_open { theme::PANEL } else { Color::NONE };
     back.set_if_neq(BackgroundColor(color));
@@ -264,7 +293,10 @@ mod tests {
         let say = |draft| addressed(draft).unwrap().map(|say| (say.channel, say.text));
         assert_eq!(say("hello"), Some((ChatChannel::Nearby, "hello".into())));
         assert_eq!(say("/team on me"), Some((ChatChannel::Team, "on me".into())));
-        assert_eq!(say("/tell Ada hi there"), Some((ChatChannel::Tell("Ada".into()), "hi there".into())));
+        assert_eq!(
+            say("/tell Ada hi there"),
+            Some((ChatChannel::Tell("Ada".into()), "hi there".into()))
+        );
         assert_eq!(say("/team"), None);
         assert_eq!(say(""), None);
         assert!(addressed("/fly").is_err());

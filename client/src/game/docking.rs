@@ -49,7 +49,12 @@ fn spawn_offers(mut commands: Commands) {
         ..default()
     };
     commands
-        .spawn((DespawnOnExit(Phase::Play), Offers, panel(left), Visibility::Hidden))
+        .spawn((
+            DespawnOnExit(Phase::Play),
+            Offers,
+            panel(left),
+            Visibility::Hidden,
+        ))
         .with_child((OfferWords, text("", 15.0, theme::TEXT)));
 }
 
@@ -68,17 +73,27 @@ fn offer(
     let is_near = stations.iter().any(|(station, look)| {
         look.at.distance(focus.at) <= f32::from(station.radius_10) / 10.0 + space.dock.get()
     });
-    let seen = if is_near { Visibility::Inherited } else { Visibility::Hidden };
+    let seen = if is_near {
+        Visibility::Inherited
+    } else {
+        Visibility::Hidden
+    };
     offers.set_if_neq(seen);
     if !is_near {
         return Ok(());
     }
     if focus.velocity.length() > space.dock_speed.get() {
-        words.set_if_neq(Text(format!("Station: slow down to {:.0} to dock", space.dock_speed.get())));
+        words.set_if_neq(Text(format!(
+            "Station: slow down to {:.0} to dock",
+            space.dock_speed.get()
+        )));
         return Ok(());
     }
     let mut orders = vec![
-        (format!("Sell all ore, {} credits each", space.ore_price), StationOrder::SellOre(u32::MAX)),
+        (
+            format!("Sell all ore, {} credits each", space.ore_price),
+            StationOrder::SellOre(u32::MAX),
+        ),
         ("Buy missiles".to_owned(), StationOrder::BuyMissiles(u8::MAX)),
     ];
     for (place, class) in tables.ships().enumerate() {
@@ -104,7 +119,10 @@ fn hear_replies(mut heard: MessageReader<FromServer<StationReply>>, mut log: Res
             StationReply::Sold(credits) => (format!("Station: sold for {credits} credits."), theme::GOOD),
             StationReply::Bought(credits) => (format!("Station: bought for {credits} credits."), theme::GOOD),
             StationReply::NotDocked => ("Station: you are not docked.".into(), theme::ALERT),
-            StationReply::Refused => ("Station: nothing to trade, or too few credits.".into(), theme::ALERT),
+            StationReply::Refused => (
+                "Station: nothing to trade, or too few credits.".into(),
+                theme::ALERT,
+            ),
         };
         log.note(words, color);
     }

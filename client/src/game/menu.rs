@@ -16,8 +16,15 @@ impl Plugin for MenuPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Menu>()
             .add_systems(OnEnter(Phase::Play), spawn_menu)
-            .add_systems(OnExit(Phase::Play), |mut menu: ResMut<Menu>| *menu = Menu::default())
-            .add_systems(Update, (bind_key, open, press, show).chain().run_if(in_state(Phase::Play)));
+            .add_systems(OnExit(Phase::Play), |mut menu: ResMut<Menu>| {
+                *menu = Menu::default()
+            })
+            .add_systems(
+                Update,
+                (bind_key, open, press, show)
+                    .chain()
+                    .run_if(in_state(Phase::Play)),
+            );
     }
 }
 
@@ -58,26 +65,47 @@ fn spawn_menu(mut commands: Commands) {
             Visibility::Hidden,
         ))
         .with_children(|screen| {
-            screen.spawn(panel(Node { width: Val::Px(700.0), ..default() })).with_children(|menu| {
-                menu.spawn(text("Settings", 24.0, theme::TEXT));
-                line(menu, &[Press::Resume, Press::Detail, Press::Shake, Press::UsualKeys]);
-                menu.spawn((
-                    text("Keys: click one, then press the key or mouse button it is to be.", 13.0, theme::MUTED),
-                    Node { margin: UiRect::top(Val::Px(6.0)), ..default() },
-                ));
-                menu.spawn(Node { column_gap: Val::Px(24.0), ..default() }).with_children(|columns| {
-                    for half in Action::ALL.chunks(Action::ALL.len() / 2) {
-                        columns
-                            .spawn(Node {
-                                flex_direction: FlexDirection::Column,
-                                row_gap: Val::Px(4.0),
-                                ..default()
-                            })
-                            .with_children(|column| half.iter().for_each(|action| key_row(column, *action)));
-                    }
+            screen
+                .spawn(panel(Node {
+                    width: Val::Px(700.0),
+                    ..default()
+                }))
+                .with_children(|menu| {
+                    menu.spawn(text("Settings", 24.0, theme::TEXT));
+                    line(
+                        menu,
+                        &[Press::Resume, Press::Detail, Press::Shake, Press::UsualKeys],
+                    );
+                    menu.spawn((
+                        text(
+                            "Keys: click one, then press the key or mouse button it is to be.",
+                            13.0,
+                            theme::MUTED,
+                        ),
+                        Node {
+                            margin: UiRect::top(Val::Px(6.0)),
+                            ..default()
+                        },
+                    ));
+                    menu.spawn(Node {
+                        column_gap: Val::Px(24.0),
+                        ..default()
+                    })
+                    .with_children(|columns| {
+                        for half in Action::ALL.chunks(Action::ALL.len() / 2) {
+                            columns
+                                .spawn(Node {
+                                    flex_direction: FlexDirection::Column,
+                                    row_gap: Val::Px(4.0),
+                                    ..default()
+                                })
+                                .with_children(|column| {
+                                    half.iter().for_each(|action| key_row(column, *action))
+                                });
+                        }
+                    });
+                    line(menu, &[Press::Leave, Press::Quit]);
                 });
-                line(menu, &[Press::Leave, Press::Quit]);
-            });
         });
 }
 
@@ -104,7 +132,10 @@ fn key_row(column: &mut ChildSpawnerCommands, action: Action) {
         .with_children(|row| {
             row.spawn((
                 text(action.name(), 14.0, theme::MUTED),
-                Node { width: Val::Px(150.0), ..default() },
+                Node {
+                    width: Val::Px(150.0),
+                    ..default()
+                },
             ));
             row.spawn((button(), Press::Rebind(action)))
                 .insert(Node {
@@ -129,13 +160,19 @@ fn bind_key(
     file: Res<SettingsFile>,
 ) {
     menu.just_bound = false;
-    let key = keys.read().filter(|key| key.state.is_pressed()).map(|key| Bind::Key(key.key_code)).last();
+    let key = keys
+        .read()
+        .filter(|key| key.state.is_pressed())
+        .map(|key| Bind::Key(key.key_code))
+        .last();
     let button = buttons
         .read()
         .filter(|button| button.state.is_pressed())
         .map(|button| Bind::Mouse(button.button))
         .last();
-    let (Some(action), Some(bind)) = (menu.binding, key.or(button)) else { return };
+    let (Some(action), Some(bind)) = (menu.binding, key.or(button)) else {
+        return;
+    };
     menu.binding = None;
     menu.just_bound = true;
     if bind.name().is_some() {
@@ -149,7 +186,11 @@ fn open(keys: Res<ButtonInput<KeyCode>>, mut menu: ResMut<Menu>, mut typing: Res
     let escaped = keys.just_pressed(KeyCode::Escape) && !menu.just_bound;
     if escaped && (menu.is_open || *typing == Typing::Nobody) {
         menu.is_open = !menu.is_open;
-        *typing = if menu.is_open { Typing::Menu } else { Typing::Nobody };
+        *typing = if menu.is_open {
+            Typing::Menu
+        } else {
+            Typing::Nobody
+        };
     }
 }
 
@@ -164,7 +205,10 @@ fn press(
     if !menu.is_open || menu.just_bound {
         return;
     }
-    for (_, press) in pressed.iter().filter(|(state, _)| **state == Interaction::Pressed) {
+    for (_, press) in pressed
+        .iter()
+        .filter(|(state, _)| **state == Interaction::Pressed)
+    {
         match press {
             Press::Resume => {
                 menu.is_open = false;
@@ -207,7 +251,11 @@ fn show(
     mut root: Single<&mut Visibility, With<MenuRoot>>,
     mut words: Query<(&PressWords, &mut Text)>,
 ) {
-    let seen = if menu.is_open { Visibility::Inherited } else { Visibility::Hidden };
+    let seen = if menu.is_open {
+        Visibility::Inherited
+    } else {
+        Visibility::Hidden
+    };
     root.set_if_neq(seen);
     for (PressWords(press), mut words) in &mut words {
         let said = match press {

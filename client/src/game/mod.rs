@@ -8,23 +8,23 @@ pub mod batch;
 pub mod bodies;
 pub mod camera;
 pub mod chat;
-pub mod docking;
-pub mod menu;
-//NG pub mod netgraph;
-pub mod overlay;
-pub mod scores;
 pub mod colors;
 pub mod connect;
 pub mod content;
 pub mod detail;
+pub mod docking;
 pub mod effects;
 pub mod hud;
 pub mod indicators;
 pub mod keys;
+pub mod menu;
 pub mod minimap;
 pub mod models;
+pub mod netgraph;
+pub mod overlay;
 pub mod pilot;
 pub mod raster;
+pub mod scores;
 pub mod screenshot;
 pub mod session;
 pub mod settings_file;
@@ -83,7 +83,6 @@ pub fn run(options: GameOptions) -> AppExit {
         .insert_after(Update, batch::Paint);
     app.add_plugins((
         session::SessionPlugin,
-        //NG crate::stats::NetStatsPlugin,
         pilot::PilotPlugin,
         view::ViewPlugin,
         camera::CameraPlugin,
@@ -98,6 +97,14 @@ pub fn run(options: GameOptions) -> AppExit {
             tags::TagsPlugin,
             minimap::MinimapPlugin,
             indicators::IndicatorsPlugin,
+        ),
+        (
+            chat::ChatPlugin,
+            docking::DockingPlugin,
+            menu::MenuPlugin,
+            netgraph::NetGraphPlugin,
+            overlay::OverlayPlugin,
+            scores::ScoresPlugin,
         ),
         connect::ConnectPlugin { at_once: true },
         screenshot::ScreenshotPlugin { folder: screenshots },

@@ -1,26 +1,26 @@
-//! The net graph: what the network does, with the last twelve seconds of each figure, and sliders that make
-//! the line worse.
+//! The net graph: what the network does, with the last twelve seconds of each figure.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bevy::prelude::*;
-use bevy::ui::RelativeCursorPosition;
 
 use super::keys::{Action, Controls};
 use super::minimap::{accent_bytes, blank};
 use super::raster::Raster;
 use super::session::Phase;
 use super::theme::{self, panel, text};
-use crate::link::LinkConditions;
-use crate::stats::{NetStats, Series};
-use crate::world::Connection;
+use crate::predict::PredictionErrors;
+use crate::schedule::ClientSystems;
+use crate::world::{ClientClock, Mirrored};
 
 /// Size of a plot, in pixels.
 const PLOT: (u32, u32) = (118, 20);
 /// Seconds between two pictures.
 const EVERY_S: f32 = 0.2;
-/// The worst line that can be simulated: lost each way, and one way's delay in milliseconds.
-const WORST: (f32, f32) = (0.3, 300.0);
+/// Seconds between two samples, and samples that are kept.
+const SAMPLE_S: f32 = 0.1;
+const SAMPLES: usize = 120;
 
 /// Shows the net graph.
 pub struct NetGraphPlugin;
@@ -28,11 +28,12 @@ pub struct NetGraphPlugin;
 impl Plugin for NetGraphPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Frames>()
-            .init_resource::<Simulated>()
+            .init_resource::<Figures>()
+            .add_systems(PreUpdate, sample.in_set(ClientSystems::Measure))
             .add_systems(OnEnter(Phase::Play), spawn_graph)
             .add_systems(
                 Update,
-                (count_frames, toggle, pull_sliders, simulate, draw).chain().run_if(in_state(Phase::Play)),
+                (count_frames, toggle, draw).chain().run_if(in_state(Phase::Play)),
             );
     }
 }
@@ -42,32 +43,28 @@ impl Plugin for NetGraphPlugin {
 struct Frames {
     counted: u32,
     since_s: f32,
-    fps: std::collections::VecDeque<f32>,
+    fps: History,
 }
 
-/// The line that is simulated.
-#[derive(Resource, Clone, Copy, Default, PartialEq)]
-struct Simulated {
-    /// Part that is lost, each way.
-    loss: f32,
-    /// Milliseconds that everything is delayed, each way.
-    delay_ms: f32,
-    /// Milliseconds more at most.
-    jitter_ms: f32,
+/// A figure's history, oldest first.
+type History = VecDeque<f32>;
+
+/// What the network did.
+#[derive(Resource, Default)]
+struct Figures {
+    tick: Option<u32>,
+    since_s: f32,
+    histories: [History; FIGURES.len()],
 }
 
-/// The rows of the graph: a name, how its newest value is written, and its history.
-type Figure = (&'static str, fn(f32) -> String, fn(&NetStats) -> &Series);
-const FIGURES: [Figure; 9] = [
-    ("Ping", ms, |stats| &stats.ping_ms),
-    ("Jitter", ms, |stats| &stats.jitter_ms),
-    ("Loss", percent, |stats| &stats.loss),
-    ("Snapshot age", ms, |stats| &stats.snapshot_age_ms),
-    ("Shown behind", ms, |stats| &stats.interpolation_delay_ms),
-    ("Prediction off", units, |stats| &stats.prediction_error),
-    ("In", bytes, |stats| &stats.bytes_in_s),
-    ("Out", bytes, |stats| &stats.bytes_out_s),
-    ("Entities", whole, |stats| &stats.entities),
+/// The figures: a name, and how a value is written.
+const FIGURES: [(&str, fn(f32) -> String); 6] = [
+    ("Ping", ms),
+    ("Jitter", ms),
+    ("Snapshot age", ms),
+    ("Shown behind", ms),
+    ("Prediction off", units),
+    ("Entities", whole),
 ];
 /// The rows, and that of the frame rate.
 const ROWS: usize = FIGURES.len() + 1;
@@ -76,16 +73,8 @@ fn ms(value: f32) -> String {
     format!("{value:.0} ms")
 }
 
-fn percent(value: f32) -> String {
-    format!("{:.1} %", value * 100.0)
-}
-
 fn units(value: f32) -> String {
     format!("{value:.2} u")
-}
-
-fn bytes(value: f32) -> String {
-    format!("{:.1} kB/s", value / 1_000.0)
 }
 
 fn whole(value: f32) -> String {
@@ -104,45 +93,6 @@ struct Value(usize);
 /// The server's tick, over the rows.
 #[derive(Component)]
 struct TickWords;
-
-/// What a slider changes.
-#[derive(Component, Clone, Copy, PartialEq, Eq)]
-enum Slider {
-    Loss,
-    Delay,
-    Jitter,
-}
-
-impl Slider {
-    const ALL: [(Self, &'static str); 3] = [
-        (Self::Delay, "Delay"),
-        (Self::Jitter, "Jitter"),
-        (Self::Loss, "Loss"),
-    ];
-
-    /// Where it stands, 0..=1, and what it says.
-    fn reads(self, line: Simulated) -> (f32, String) {
-        match self {
-            Self::Loss => (line.loss / WORST.0, percent(line.loss)),
-            Self::Delay => (line.delay_ms / WORST.1, ms(line.delay_ms)),
-            Self::Jitter => (line.jitter_ms / WORST.1, ms(line.jitter_ms)),
-        }
-    }
-
-    fn set(self, line: &mut Simulated, part: f32) {
-        match self {
-            Self::Loss => line.loss = (part * WORST.0 * 100.0).round() / 100.0,
-            Self::Delay => line.delay_ms = (part * WORST.1 / 10.0).round() * 10.0,
-            Self::Jitter => line.jitter_ms = (part * WORST.1 / 10.0).round() * 10.0,
-        }
-    }
-}
-
-#[derive(Component)]
-struct Knob(Slider);
-
-#[derive(Component)]
-struct SliderWords(Slider);
 
 fn row() -> Node {
     Node {
@@ -168,7 +118,12 @@ fn spawn_graph(mut images: ResMut<Assets<Image>>, mut commands: Commands) {
         ..default()
     };
     commands
-        .spawn((DespawnOnExit(Phase::Play), Graph, panel(corner), Visibility::Hidden))
+        .spawn((
+            DespawnOnExit(Phase::Play),
+            Graph,
+            panel(corner),
+            Visibility::Hidden,
+        ))
         .with_children(|graph| {
             graph.spawn((TickWords, text("", 14.0, theme::ACCENT)));
             for number in 0..ROWS {
@@ -187,41 +142,37 @@ fn spawn_graph(mut images: ResMut<Assets<Image>>, mut commands: Commands) {
                     ));
                 });
             }
-            graph.spawn((
-                text("Simulated line, each way", 13.0, theme::ACCENT),
-                Node {
-                    margin: UiRect::top(Val::Px(6.0)),
-                    ..default()
-                },
-            ));
-            for (slider, name) in Slider::ALL {
-                graph.spawn(row()).with_children(|row| {
-                    row.spawn((text(name, 13.0, theme::MUTED), column(104.0)));
-                    row.spawn((SliderWords(slider), text("", 13.0, theme::TEXT), column(82.0)));
-                    row.spawn((
-                        slider,
-                        Button,
-                        RelativeCursorPosition::default(),
-                        Node {
-                            height: Val::Px(16.0),
-                            border_radius: BorderRadius::all(Val::Px(3.0)),
-                            ..column(PLOT.0 as f32)
-                        },
-                        BackgroundColor(theme::FIELD),
-                    ))
-                    .with_child((
-                        Knob(slider),
-                        Node {
-                            height: Val::Percent(100.0),
-                            min_width: Val::Px(4.0),
-                            border_radius: BorderRadius::all(Val::Px(3.0)),
-                            ..default()
-                        },
-                        BackgroundColor(theme::WARM),
-                    ));
-                });
-            }
         });
+}
+
+fn sample(
+    clock: Res<ClientClock>,
+    errors: Option<Res<PredictionErrors>>,
+    seen: Query<(), With<Mirrored>>,
+    mut figures: ResMut<Figures>,
+) {
+    figures.since_s += clock.delta().as_secs_f32();
+    if figures.since_s < SAMPLE_S {
+        return;
+    }
+    figures.since_s = 0.0;
+    let ms = |time: Option<Duration>| time.unwrap_or_default().as_secs_f32() * 1_000.0;
+    let newest = clock.newest();
+    figures.tick = newest.map(|(tick, _)| tick.0);
+    let values = [
+        ms(clock.round_trip()),
+        ms(clock.jitter()),
+        ms(newest.map(|(_, age)| age)),
+        ms(clock.interpolation_delay()),
+        errors.and_then(|errors| errors.newest()).unwrap_or_default(),
+        seen.iter().count() as f32,
+    ];
+    for (history, value) in figures.histories.iter_mut().zip(values) {
+        if history.len() == SAMPLES {
+            history.pop_front();
+        }
+        history.push_back(value);
+    }
 }
 
 fn count_frames(time: Res<Time<Real>>, mut frames: ResMut<Frames>) {
@@ -247,47 +198,12 @@ fn toggle(controls: Controls, mut graph: Single<&mut Visibility, With<Graph>>) {
     }
 }
 
-fn pull_sliders(
-    sliders: Query<(&Slider, &Interaction, &RelativeCursorPosition)>,
-    graph: Single<&Visibility, With<Graph>>,
-    mut line: ResMut<Simulated>,
-) {
-    for (slider, interaction, cursor) in &sliders {
-        let held = *interaction == Interaction::Pressed && **graph != Visibility::Hidden;
-        if let (true, Some(at)) = (held, cursor.normalized) {
-            let mut pulled = *line;
-            slider.set(&mut pulled, (at.x + 0.5).clamp(0.0, 1.0));
-            line.set_if_neq(pulled);
-        }
-    }
-}
-
-/// A new session begins with a perfect line, so the wish is told again.
-fn simulate(line: Res<Simulated>, connection: Option<ResMut<Connection>>) {
-    let Some(mut connection) = connection else { return };
-    if !line.is_changed() && !connection.is_added() {
-        return;
-    }
-    let wait = |ms: f32| Duration::from_secs_f32(ms / 1_000.0);
-    connection.0.set_line(LinkConditions {
-        loss: f64::from(line.loss),
-        latency: wait(line.delay_ms),
-        jitter: wait(line.jitter_ms),
-        ..LinkConditions::PERFECT
-    });
-}
-
 fn draw(
-    (stats, frames, line, time): (Res<NetStats>, Res<Frames>, Res<Simulated>, Res<Time>),
+    (figures, frames, time): (Res<Figures>, Res<Frames>, Res<Time>),
     graph: Single<Ref<Visibility>, With<Graph>>,
     mut images: ResMut<Assets<Image>>,
     plots: Query<&Plot>,
-    mut words: ParamSet<(
-        Query<(&Value, &mut Text)>,
-        Query<(&SliderWords, &mut Text)>,
-        Single<&mut Text, With<TickWords>>,
-    )>,
-    mut knobs: Query<(&Knob, &mut Node)>,
+    mut words: ParamSet<(Query<(&Value, &mut Text)>, Single<&mut Text, With<TickWords>>)>,
     mut since_s: Local<f32>,
 ) {
     *since_s += time.delta_secs();
@@ -295,26 +211,18 @@ fn draw(
         return;
     }
     *since_s = 0.0;
-    let tick = stats.tick.map_or_else(|| "-".into(), |tick| tick.0.to_string());
-    words.p2().set_if_neq(Text(format!("Network   tick {tick}")));
+    let tick = figures.tick.map_or_else(|| "-".into(), |tick| tick.to_string());
+    words.p1().set_if_neq(Text(format!("Network   tick {tick}")));
     for (Value(number), mut words) in &mut words.p0() {
         let shown = match FIGURES.get(*number) {
-            Some((_, format, series)) => format(series(&stats).newest()),
+            Some((_, format)) => format(figures.histories[*number].back().copied().unwrap_or_default()),
             None => format!("{:.0} FPS", frames.fps.back().copied().unwrap_or_default()),
         };
         words.set_if_neq(Text(shown));
     }
-    for (SliderWords(slider), mut words) in &mut words.p1() {
-        words.set_if_neq(Text(slider.reads(*line).1));
-    }
-    for (Knob(slider), mut node) in &mut knobs {
-        node.width = Val::Percent(slider.reads(*line).0 * 100.0);
-    }
     for Plot(number, picture) in &plots {
-        let history: Vec<f32> = match FIGURES.get(*number) {
-            Some((_, _, series)) => series(&stats).iter().collect(),
-            None => frames.fps.iter().copied().collect(),
-        };
+        let history = figures.histories.get(*number).unwrap_or(&frames.fps);
+        let history: Vec<f32> = history.iter().copied().collect();
         if let Some(mut image) = images.get_mut(picture)
             && let Some(data) = &mut image.data
         {
@@ -331,7 +239,10 @@ fn plot(raster: &mut Raster<'_>, history: &[f32]) {
     let top = history.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
     let step = (width - 2) as f32 / (history.len().max(2) - 1) as f32;
     let at = |number: usize, value: f32| {
-        Vec2::new(1.0 + number as f32 * step, height as f32 - 2.0 - value / top * (height as f32 - 4.0))
+        Vec2::new(
+            1.0 + number as f32 * step,
+            height as f32 - 2.0 - value / top * (height as f32 - 4.0),
+        )
     };
     for (number, pair) in history.windows(2).enumerate() {
         raster.line(at(number, pair[0]), at(number + 1, pair[1]), 1.4, accent_bytes());
@@ -343,11 +254,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sliders_set_what_they_read() {
-        for (slider, _) in Slider::ALL {
-            let mut line = Simulated::default();
-            slider.set(&mut line, 0.5);
-            assert!((slider.reads(line).0 - 0.5).abs() < 0.02);
-        }
+    fn a_plot_is_drawn_from_left_to_right_and_its_top_is_the_largest_value() {
+        let mut data = vec![0; (PLOT.0 * PLOT.1 * 4) as usize];
+        let mut raster = Raster::new(&mut data, PLOT.0 as i32, PLOT.1 as i32);
+        plot(&mut raster, &[0.0, 0.0, 8.0]);
+        let blue = |x: u32, y: u32| data[((y * PLOT.0 + x) * 4 + 2) as usize];
+        assert!(blue(2, PLOT.1 - 2) > 150 && blue(2, 2) < 60);
+        assert!(blue(PLOT.0 - 2, 2) > 100 && blue(PLOT.0 - 2, PLOT.1 - 2) < 60);
     }
 }

@@ -21,7 +21,9 @@ impl Plugin for OverlayPlugin {
             .add_systems(OnEnter(Phase::Play), (spawn_help, spawn_banner))
             .add_systems(
                 Update,
-                (toggle_help, follow_fate, show_banner, show_pain).chain().run_if(in_state(Phase::Play)),
+                (toggle_help, follow_fate, show_banner, show_pain)
+                    .chain()
+                    .run_if(in_state(Phase::Play)),
             );
     }
 }
@@ -150,7 +152,10 @@ fn follow_fate(
     if focus.alive {
         fate.respawn_s = 0.0;
     }
-    for FromServer(event) in destroyed.read().filter(|FromServer(event)| Some(event.ship) == *last) {
+    for FromServer(event) in destroyed
+        .read()
+        .filter(|FromServer(event)| Some(event.ship) == *last)
+    {
         fate.respawn_s = event.respawn_ticks as f32 / 20.0;
     }
     for FromServer(hit) in hits.read().filter(|FromServer(hit)| Some(hit.victim) == own) {
@@ -166,15 +171,23 @@ fn show_banner(
     let (words, color) = match &*link {
         Link::Waiting { problem, until } => {
             let left = until.saturating_sub(time.elapsed()).as_secs_f32();
-            (format!("Connection lost. {} Back in {left:.1} s.", sentence(problem)), theme::WARM)
+            (
+                format!("Connection lost. {} Back in {left:.1} s.", sentence(problem)),
+                theme::WARM,
+            )
         }
         Link::Joining => ("Connection lost. Joining again ...".into(), theme::WARM),
-        _ if !focus.alive && fate.respawn_s > 0.0 => {
-            (format!("Destroyed. A new ship in {:.0} s.", fate.respawn_s.ceil()), theme::ALERT)
-        }
+        _ if !focus.alive && fate.respawn_s > 0.0 => (
+            format!("Destroyed. A new ship in {:.0} s.", fate.respawn_s.ceil()),
+            theme::ALERT,
+        ),
         _ => (String::new(), theme::TEXT),
     };
-    let seen = if words.is_empty() { Visibility::Hidden } else { Visibility::Inherited };
+    let seen = if words.is_empty() {
+        Visibility::Hidden
+    } else {
+        Visibility::Inherited
+    };
     around.set_if_neq(seen);
     banner.0.set_if_neq(Text(words));
     banner.1.set_if_neq(TextColor(color));

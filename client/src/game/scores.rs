@@ -1,8 +1,8 @@
 //! The score board, while its key is held.
 
 use bevy::prelude::*;
-use throng_shared::skirmish::standings::{OwnStanding, Standing, Standings};
 use throng_shared::protocol::registry::FromServer;
+use throng_shared::skirmish::standings::{OwnStanding, Standing, Standings};
 
 use super::colors;
 use super::keys::{Action, Controls};
@@ -30,7 +30,10 @@ impl Plugin for ScoresPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<OwnRow>()
             .add_systems(OnEnter(Phase::Play), spawn_board)
-            .add_systems(Update, (hear_own, show_board).chain().run_if(in_state(Phase::Play)));
+            .add_systems(
+                Update,
+                (hear_own, show_board).chain().run_if(in_state(Phase::Play)),
+            );
     }
 }
 
@@ -52,7 +55,13 @@ struct Title;
 
 fn spawn_board(mut commands: Commands) {
     commands
-        .spawn((DespawnOnExit(Phase::Play), Board, centred(), GlobalZIndex(6), Visibility::Hidden))
+        .spawn((
+            DespawnOnExit(Phase::Play),
+            Board,
+            centred(),
+            GlobalZIndex(6),
+            Visibility::Hidden,
+        ))
         .with_children(|screen| {
             screen.spawn(panel(Node::default())).with_children(|board| {
                 board.spawn((Title, text("", 22.0, theme::TEXT)));
@@ -63,7 +72,10 @@ fn spawn_board(mut commands: Commands) {
                             line.spawn((
                                 Cell { row, column },
                                 text("", 15.0, theme::TEXT),
-                                Node { width: Val::Px(*width), ..default() },
+                                Node {
+                                    width: Val::Px(*width),
+                                    ..default()
+                                },
                             ));
                         }
                     });
@@ -86,17 +98,26 @@ fn show_board(
     mut title: Single<&mut Text, (With<Title>, Without<Cell>)>,
     mut cells: Query<(&Cell, &mut Text, &mut TextColor)>,
 ) {
-    let seen = if controls.pressed(Action::Scores) { Visibility::Inherited } else { Visibility::Hidden };
+    let seen = if controls.pressed(Action::Scores) {
+        Visibility::Inherited
+    } else {
+        Visibility::Hidden
+    };
     board.set_if_neq(seen);
     if seen == Visibility::Hidden {
         return;
     }
-    let (pilots, best) = standings.as_ref().map_or((0, &[][..]), |board| (board.pilots, &board.best[..]));
+    let (pilots, best) = standings
+        .as_ref()
+        .map_or((0, &[][..]), |board| (board.pilots, &board.best[..]));
     title.set_if_neq(Text(format!("Pilots flying: {pilots}")));
     let own = &own.0;
     for (Cell { row, column }, mut words, mut color) in &mut cells {
         let (rank, standing) = match row.checked_sub(1) {
-            Some(ROWS) => (own.rank as usize, (own.rank as usize > ROWS).then_some(&own.standing)),
+            Some(ROWS) => (
+                own.rank as usize,
+                (own.rank as usize > ROWS).then_some(&own.standing),
+            ),
             Some(place) => (place + 1, best.get(place)),
             None => (0, None),
         };

@@ -58,7 +58,9 @@ impl Desk {
                 .stdout(log(folder.path(), "server.log"))
                 .stderr(log(folder.path(), "server.err")),
         );
-        until("the server listens", START, || TcpStream::connect(&http).is_ok().then_some(()));
+        until("the server listens", START, || {
+            TcpStream::connect(&http).is_ok().then_some(())
+        });
         let client = spawn(
             Command::new(client_program)
                 .args(["--server", &http, "--name", "Ada"])
@@ -90,7 +92,10 @@ impl Desk {
     }
 
     fn xdotool(&self, words: &[&str]) -> String {
-        let done = Command::new("xdotool").args(words).env("DISPLAY", &self.display).output();
+        let done = Command::new("xdotool")
+            .args(words)
+            .env("DISPLAY", &self.display)
+            .output();
         String::from_utf8(done.expect("xdotool is installed").stdout).unwrap()
     }
 
@@ -121,13 +126,18 @@ impl Desk {
 
     /// The pictures taken so far.
     pub fn pictures(&self) -> Vec<PathBuf> {
-        let shots = fs::read_dir(self.folder.path().join("shots")).into_iter().flatten();
+        let shots = fs::read_dir(self.folder.path().join("shots"))
+            .into_iter()
+            .flatten();
         shots.map(|shot| shot.unwrap().path()).collect()
     }
 
     /// Takes a picture with the client's own key. The world goes on between two of them.
     fn take(&mut self) -> Option<Picture> {
-        let path = self.folder.path().join(format!("shots/skirmish-{:03}.png", self.taken + 1));
+        let path = self
+            .folder
+            .path()
+            .join(format!("shots/skirmish-{:03}.png", self.taken + 1));
         self.press("F12");
         let asked = Instant::now();
         while asked.elapsed() < Duration::from_secs(10) {
@@ -157,8 +167,18 @@ impl Desk {
         }
         let kept = std::env::temp_dir().join("skirmish-failed.png");
         let copied = last.is_some()
-            && fs::copy(self.folder.path().join(format!("shots/skirmish-{:03}.png", self.taken)), &kept).is_ok();
-        let shown = if copied { format!("; {} shows the last picture", kept.display()) } else { String::new() };
+            && fs::copy(
+                self.folder
+                    .path()
+                    .join(format!("shots/skirmish-{:03}.png", self.taken)),
+                &kept,
+            )
+            .is_ok();
+        let shown = if copied {
+            format!("; {} shows the last picture", kept.display())
+        } else {
+            String::new()
+        };
         panic!("no picture shows {what} after {limit:?}{shown}\n{}", self.said());
     }
 
@@ -166,9 +186,14 @@ impl Desk {
         let tail = |name: &str| {
             let text = fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
-            format!("-- {name}\n{}\n", lines[lines.len().saturating_sub(25)..].join("\n"))
+            format!(
+                "-- {name}\n{}\n",
+                lines[lines.len().saturating_sub(25)..].join("\n")
+            )
         };
-        ["client.log", "client.err", "server.log", "server.err"].map(tail).concat()
+        ["client.log", "client.err", "server.log", "server.err"]
+            .map(tail)
+            .concat()
     }
 
     /// Closes the window, as its button would; the client must end by itself and well.
@@ -180,7 +205,12 @@ impl Desk {
 }
 
 fn spawn(command: &mut Command) -> Running {
-    Running(command.stdin(Stdio::null()).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    Running(
+        command
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}")),
+    )
 }
 
 fn log(folder: &Path, name: &str) -> fs::File {
@@ -191,7 +221,15 @@ fn log(folder: &Path, name: &str) -> fs::File {
 fn open_screen() -> (Running, String) {
     let mut screen = spawn(
         Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "1280x720x24", "-nolisten", "tcp"])
+            .args([
+                "-displayfd",
+                "1",
+                "-screen",
+                "0",
+                "1280x720x24",
+                "-nolisten",
+                "tcp",
+            ])
             .stdout(Stdio::piped())
             .stderr(Stdio::null()),
     );

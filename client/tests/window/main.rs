@@ -60,7 +60,10 @@ fn a_player_flies_fires_talks_and_looks_around() {
         spoken(picture) > spoken(&world) + 60
     });
 
-    assert!(world.count(NET_GRAPH, PLOT) < 2_000, "the net graph is open too early");
+    assert!(
+        world.count(NET_GRAPH, PLOT) < 2_000,
+        "the net graph is open too early"
+    );
     desk.press("F3");
     desk.picture_when("the net graph", Duration::from_secs(20), |picture| {
         picture.count(NET_GRAPH, PLOT) > 12_000
@@ -91,7 +94,9 @@ fn a_player_flies_fires_talks_and_looks_around() {
 
 /// Copies the pictures to where `WINDOW_PICTURES` says, for people to look at.
 fn keep_pictures(desk: &Desk) {
-    let Some(folder) = std::env::var_os("WINDOW_PICTURES") else { return };
+    let Some(folder) = std::env::var_os("WINDOW_PICTURES") else {
+        return;
+    };
     std::fs::create_dir_all(&folder).unwrap();
     for picture in desk.pictures() {
         let name = picture.file_name().unwrap();

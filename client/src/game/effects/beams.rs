@@ -193,8 +193,7 @@ fn paint_mining(
     let (Ok((_, look)), true) = (own.single(), controls.pressed(Action::Mine)) else {
         return;
     };
-    let range = tables.space()
-        .map_or(14.0, |space| space.mining_range.get());
+    let range = tables.space().map_or(14.0, |space| space.mining_range.get());
     let toward = Vec2::from_angle(look.heading);
     let reach = rocks
         .iter()

@@ -1,6 +1,6 @@
 //! Ships and drones.
 
-use super::builder::{ModelBuilder, section};
+use super::builder::{ModelBuilder, Section, section};
 use super::{Coat, Model};
 
 /// One shape for each class of the content that comes with the game, in its order.
@@ -12,6 +12,9 @@ pub(super) fn classes() -> Vec<Model> {
 pub(super) fn breeds() -> Vec<Model> {
     vec![gnat(), raider()]
 }
+
+/// An engine pod of the fighter.
+const POD: [Section; 2] = [section(-0.95, 0.12, 0.12, 0.12), section(-0.25, 0.14, 0.12, 0.12)];
 
 /// An all-round fighter: a long nose, swept wings with the team's colour at their tips.
 fn lancer() -> Model {
@@ -76,16 +79,8 @@ fn lancer() -> Model {
             ],
             0.06,
         )
-        .hull(
-            Coat::Dark,
-            0.4,
-            &[section(-0.95, 0.12, 0.12, 0.12), section(-0.25, 0.14, 0.12, 0.12)],
-        )
-        .hull(
-            Coat::Dark,
-            -0.4,
-            &[section(-0.95, 0.12, 0.12, 0.12), section(-0.25, 0.14, 0.12, 0.12)],
-        )
+        .hull(Coat::Dark, 0.4, &POD)
+        .hull(Coat::Dark, -0.4, &POD)
         .engine(-0.97, 0.0, 0.4, 0.13)
         .finish()
 }
