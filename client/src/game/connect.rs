@@ -37,6 +37,9 @@ impl Plugin for ConnectPlugin {
                 },
             )
             .add_systems(OnEnter(Phase::Connect), spawn_screen)
+            .add_systems(OnExit(Phase::Connect), |mut typing: ResMut<Typing>| {
+                *typing = Typing::Nobody;
+            })
             .add_systems(
                 Update,
                 (type_text, press_buttons, show_form)

@@ -3,7 +3,7 @@
 //! A model looks along +x, its top is +y, and it has a radius of about 1. Its vertices say which paint they
 //! carry; whoever draws one brings the colours.
 
-mod builder;
+pub mod builder;
 mod rocks;
 mod ships;
 mod structures;

@@ -22,8 +22,8 @@ const PLOT: [u8; 3] = [20, 31, 46];
 const TEAMS: [[u8; 3]; 2] = [[193, 220, 255], [255, 210, 193]];
 
 // Where things are in a window of 1280 x 720.
-const BOOST_BAR: Region = Region::new("boost bar", 405, 684, 200, 14);
-const MISSILES: Region = Region::new("missiles", 715, 632, 70, 36);
+const BOOST_BAR: Region = Region::new("boost bar", 370, 666, 215, 34);
+const MISSILES: Region = Region::new("missiles", 712, 626, 84, 48);
 const CHAT: Region = Region::new("chat", 14, 520, 370, 190);
 const NET_GRAPH: Region = Region::new("net graph", 930, 12, 340, 360);
 const CENTRE: Region = Region::new("centre", 290, 80, 700, 560);
