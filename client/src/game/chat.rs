@@ -17,7 +17,7 @@ use super::content::Tables;
 use super::keys::{Action, Controls, Typing};
 use super::session::Phase;
 use super::teams::team_color;
-use super::theme::{self, text};
+use super::theme::{self, paragraph};
 use crate::world::TellServer;
 
 /// Lines that are kept.
@@ -113,11 +113,11 @@ fn spawn_box(mut commands: Commands) {
         ))
         .with_children(|chat| {
             for row in 0..ROWS {
-                chat.spawn((Row(row), text("", 14.0, theme::TEXT)));
+                chat.spawn((Row(row), paragraph("", 14.0, theme::TEXT)));
             }
             chat.spawn((
                 Draft,
-                text("", 15.0, theme::ACCENT),
+                paragraph("", 15.0, theme::ACCENT),
                 Node {
                     min_height: Val::Px(20.0),
                     ..default()

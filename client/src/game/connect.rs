@@ -6,7 +6,7 @@ use bevy::prelude::*;
 use super::keys::Typing;
 use super::session::{Link, LinkOrder, Phase};
 use super::settings_file::Settings;
-use super::theme::{self, button, centred, panel, text};
+use super::theme::{self, button, centred, panel, paragraph, text};
 use crate::seeded::Seeded;
 
 /// Longest server address and name that can be typed, in characters.
@@ -135,7 +135,7 @@ fn spawn_screen(mut commands: Commands) {
                         });
                     panel.spawn((
                         Problem,
-                        text("", 15.0, theme::ALERT),
+                        paragraph("", 15.0, theme::ALERT),
                         Node {
                             max_width: Val::Px(430.0),
                             min_height: Val::Px(40.0),

@@ -91,7 +91,7 @@ fn point_arrows(
     let Some(here) = on_screen(camera, transform, Vec3::ZERO) else {
         return;
     };
-    let margin = Rect::from_corners(Vec2::splat(26.0), size - Vec2::splat(26.0));
+    let margin = Rect::from_corners(Vec2::new(26.0, 56.0), size - Vec2::new(26.0, 122.0));
     let mut hidden: Vec<(f32, Vec2, Vec3)> = crafts
         .iter()
         .filter(|(entity, _)| teams.is_enemy(*entity))

@@ -46,8 +46,9 @@ pub struct Palette([[f32; 4]; COATS]);
 impl Palette {
     /// For a team's colour and a body's colour, both linear; `flash` (0..=1) whitens all, for a hit.
     pub fn new(body: Vec3, team: Vec3, engine: f32, flash: f32) -> Self {
+        let flash = flash * 0.45;
         let coat = |color: Vec3, glow: f32| {
-            let color = color.lerp(Vec3::splat(1.6), flash);
+            let color = color.lerp(Vec3::ONE, flash);
             [color.x, color.y, color.z, glow.max(flash)]
         };
         Self([

@@ -8,7 +8,7 @@ use throng_shared::skirmish::messages::{Destroyed, Hit};
 use super::connect::sentence;
 use super::keys::{Action, Bindings, Controls};
 use super::session::{Link, Phase};
-use super::theme::{self, centred, panel, text};
+use super::theme::{self, centred, panel, paragraph, text};
 use super::view::Focus;
 use crate::world::Own;
 
@@ -58,7 +58,7 @@ fn spawn_help(mut commands: Commands) {
         .with_children(|screen| {
             screen.spawn(panel(Node { width: Val::Px(620.0), ..default() })).with_children(|help| {
                 help.spawn(text("How to fly", 24.0, theme::TEXT));
-                help.spawn(text(
+                help.spawn(paragraph(
                     "The mouse aims; guns reach only so far from the bow. Shoot drones and the other team, \
                      mine rocks with ore, and sell the ore inside a station's ring, slowly. Say something with \
                      the chat key; /team WORDS and /tell NAME WORDS choose who hears it. Esc opens the settings.",

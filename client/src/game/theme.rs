@@ -22,8 +22,16 @@ pub const FIELD: Color = Color::srgba(0.08, 0.12, 0.18, 0.95);
 /// Lines around panels.
 pub const LINE: Color = Color::srgba(0.36, 0.62, 0.85, 0.28);
 
-/// A line of text.
+/// A line of text, which is never broken.
 pub fn text(words: impl Into<String>, size: f32, color: Color) -> impl Bundle {
+    (
+        TextLayout::no_wrap(),
+        paragraph(words, size, color),
+    )
+}
+
+/// Text that is broken where there is no more room.
+pub fn paragraph(words: impl Into<String>, size: f32, color: Color) -> impl Bundle {
     (
         Text::new(words),
         TextFont {
