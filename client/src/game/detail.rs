@@ -45,10 +45,9 @@ fn choose_detail(
         .as_ref()
         .is_some_and(|adapter| format!("{:?}", adapter.device_type) == "Cpu");
     let chosen = match settings.detail {
-        DetailChoice::High => Detail::High,
         DetailChoice::Low => Detail::Low,
         DetailChoice::Auto if is_software => Detail::Low,
-        DetailChoice::Auto => Detail::High,
+        DetailChoice::High | DetailChoice::Auto => Detail::High,
     };
     if last.replace(chosen) == Some(chosen) {
         return;

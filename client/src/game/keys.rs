@@ -326,7 +326,8 @@ impl Controls<'_> {
         *self.typing != Typing::Field && self.strikes(action)
     }
 
-    fn strikes(&self, action: Action) -> bool {
+    /// Whether it was pressed in this frame, whoever has the keyboard: for what has no letter for a key.
+    pub fn strikes(&self, action: Action) -> bool {
         match self.bindings.of(action) {
             Bind::Key(key) => self.keys.just_pressed(key),
             Bind::Mouse(button) => self.buttons.just_pressed(button),

@@ -17,7 +17,7 @@ impl Plugin for MenuPlugin {
         app.init_resource::<Menu>()
             .add_systems(OnEnter(Phase::Play), spawn_menu)
             .add_systems(OnExit(Phase::Play), |mut menu: ResMut<Menu>| {
-                *menu = Menu::default()
+                *menu = Menu::default();
             })
             .add_systems(
                 Update,
@@ -100,7 +100,7 @@ fn spawn_menu(mut commands: Commands) {
                                     ..default()
                                 })
                                 .with_children(|column| {
-                                    half.iter().for_each(|action| key_row(column, *action))
+                                    half.iter().for_each(|action| key_row(column, *action));
                                 });
                         }
                     });

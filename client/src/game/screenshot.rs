@@ -24,7 +24,7 @@ impl Plugin for ScreenshotPlugin {
 }
 
 fn take_screenshot(controls: Controls, folder: Res<Folder>, mut number: Local<u32>, mut commands: Commands) {
-    if !controls.just_pressed_in_menus(Action::Screenshot) {
+    if !controls.strikes(Action::Screenshot) {
         return;
     }
     if let Err(error) = std::fs::create_dir_all(&folder.0) {

@@ -24,10 +24,7 @@ pub const LINE: Color = Color::srgba(0.36, 0.62, 0.85, 0.28);
 
 /// A line of text, which is never broken.
 pub fn text(words: impl Into<String>, size: f32, color: Color) -> impl Bundle {
-    (
-        TextLayout::no_wrap(),
-        paragraph(words, size, color),
-    )
+    (TextLayout::no_wrap(), paragraph(words, size, color))
 }
 
 /// Text that is broken where there is no more room.

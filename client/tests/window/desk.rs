@@ -27,7 +27,7 @@ impl Drop for Running {
     }
 }
 
-pub struct Desk {
+pub(crate) struct Desk {
     // Dropped in this order: the client leaves before its screen and its server do.
     client: Running,
     _server: Running,
@@ -40,7 +40,7 @@ pub struct Desk {
 
 impl Desk {
     /// A server, and a client that joins it.
-    pub fn set_up() -> Self {
+    pub(crate) fn set_up() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (screen, display) = open_screen();
         let client_program = Path::new(env!("CARGO_BIN_EXE_throng-client"));
@@ -100,32 +100,32 @@ impl Desk {
     }
 
     /// Strikes a key.
-    pub fn press(&self, key: &str) {
+    pub(crate) fn press(&self, key: &str) {
         // Held long enough for a slow frame to see it.
         self.hold(&[key], Duration::from_millis(150));
     }
 
     /// Holds keys down together.
-    pub fn hold(&self, keys: &[&str], time: Duration) {
+    pub(crate) fn hold(&self, keys: &[&str], time: Duration) {
         keys.iter().for_each(|key| drop(self.xdotool(&["keydown", key])));
         sleep(time);
         keys.iter().for_each(|key| drop(self.xdotool(&["keyup", key])));
     }
 
     /// Types words.
-    pub fn write(&self, words: &str) {
+    pub(crate) fn write(&self, words: &str) {
         self.xdotool(&["type", "--delay", "60", words]);
     }
 
     /// Clicks with the right button.
-    pub fn click_right(&self) {
+    pub(crate) fn click_right(&self) {
         self.xdotool(&["mousedown", "3"]);
         sleep(Duration::from_millis(300));
         self.xdotool(&["mouseup", "3"]);
     }
 
     /// The pictures taken so far.
-    pub fn pictures(&self) -> Vec<PathBuf> {
+    pub(crate) fn pictures(&self) -> Vec<PathBuf> {
         let shots = fs::read_dir(self.folder.path().join("shots"))
             .into_iter()
             .flatten();
@@ -152,7 +152,12 @@ impl Desk {
     }
 
     /// The first picture that shows it; panics when none has by then, with what the programs said.
-    pub fn picture_when(&mut self, what: &str, limit: Duration, shows: impl Fn(&Picture) -> bool) -> Picture {
+    pub(crate) fn picture_when(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        shows: impl Fn(&Picture) -> bool,
+    ) -> Picture {
         let begun = Instant::now();
         let mut last = None;
         while begun.elapsed() < limit {
@@ -197,7 +202,7 @@ impl Desk {
     }
 
     /// Closes the window, as its button would; the client must end by itself and well.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.xdotool(&["windowquit", &self.window]);
         let ended = until("the client ends", START, || self.client.0.try_wait().unwrap());
         assert!(ended.success(), "the client ended with {ended}\n{}", self.said());

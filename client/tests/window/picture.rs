@@ -9,7 +9,7 @@ const TOLERANCE: u8 = 10;
 
 /// A part of the window.
 #[derive(Clone, Copy, Debug)]
-pub struct Region {
+pub(crate) struct Region {
     name: &'static str,
     left: usize,
     top: usize,
@@ -18,7 +18,13 @@ pub struct Region {
 }
 
 impl Region {
-    pub const fn new(name: &'static str, left: usize, top: usize, width: usize, height: usize) -> Self {
+    pub(crate) const fn new(
+        name: &'static str,
+        left: usize,
+        top: usize,
+        width: usize,
+        height: usize,
+    ) -> Self {
         Self {
             name,
             left,
@@ -29,14 +35,14 @@ impl Region {
     }
 }
 
-pub struct Picture {
+pub(crate) struct Picture {
     width: usize,
     pixels: Vec<[u8; 3]>,
 }
 
 impl Picture {
     /// Reads a PNG file; `None` while it is not whole.
-    pub fn read(path: &Path) -> Option<Self> {
+    pub(crate) fn read(path: &Path) -> Option<Self> {
         let file = BufReader::new(File::open(path).ok()?);
         let mut reader = png::Decoder::new(file).read_info().ok()?;
         let mut bytes = vec![0; reader.output_buffer_size()?];
@@ -61,12 +67,12 @@ impl Picture {
     }
 
     /// How many pixels of a region have this colour.
-    pub fn count(&self, region: Region, color: [u8; 3]) -> usize {
+    pub(crate) fn count(&self, region: Region, color: [u8; 3]) -> usize {
         self.mask(region, color).filter(|is_there| *is_there).count()
     }
 
     /// How many pixels of a region have this colour in one of two pictures only.
-    pub fn difference(&self, other: &Self, region: Region, color: [u8; 3]) -> usize {
+    pub(crate) fn difference(&self, other: &Self, region: Region, color: [u8; 3]) -> usize {
         let pairs = self.mask(region, color).zip(other.mask(region, color));
         pairs.filter(|(here, there)| here != there).count()
     }
