@@ -8,6 +8,8 @@ pub mod blend;
 pub mod clock;
 pub mod connection;
 pub mod delay;
+#[cfg(feature = "game")]
+pub mod game;
 #[cfg(feature = "headless")]
 pub mod headless;
 pub mod inputs;

@@ -30,6 +30,18 @@ pub struct Flags {
     /// Writes the report as JSON; `-` is the standard output
     #[arg(long, value_name = "FILE", requires = "headless")]
     pub json: Option<PathBuf>,
+    /// How much is drawn; else what the settings say
+    #[cfg(feature = "game")]
+    #[arg(long, value_enum)]
+    pub detail: Option<crate::game::DetailChoice>,
+    /// File of the settings; else in the user's configuration folder
+    #[cfg(feature = "game")]
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// Folder for screenshots; else `screenshots` here
+    #[cfg(feature = "game")]
+    #[arg(long, value_name = "FOLDER")]
+    pub screenshots: Option<PathBuf>,
 }
 
 /// Where a server is looked for that nobody named.
@@ -57,6 +69,22 @@ pub fn main() -> ExitCode {
     }
 }
 
+#[cfg(feature = "game")]
+fn windowed(flags: Flags) -> ExitCode {
+    let exit = crate::game::run(crate::game::GameOptions {
+        server: flags.server,
+        name: flags.name,
+        detail: flags.detail,
+        settings: flags.settings,
+        screenshots: flags.screenshots,
+    });
+    match exit {
+        bevy::app::AppExit::Success => ExitCode::SUCCESS,
+        bevy::app::AppExit::Error(code) => ExitCode::from(code.get()),
+    }
+}
+
+#[cfg(not(feature = "game"))]
 fn windowed(_: Flags) -> ExitCode {
     let _ = writeln!(
         io::stderr(),
