@@ -35,6 +35,9 @@ const CHAT: Region = Region::new("chat", 14, 520, 370, 190);
 const NET_GRAPH: Region = Region::new("net graph", 930, 12, 340, 360);
 const CENTRE: Region = Region::new("centre", 290, 80, 700, 560);
 
+/// The middle of the button that quits.
+const QUIT: [&str; 2] = ["515", "540"];
+
 /// How long the world may take to appear: the client draws with the processor, and is not optimized.
 const ARRIVAL: Duration = Duration::from_secs(90);
 
@@ -93,7 +96,7 @@ fn a_player_flies_fires_talks_and_looks_around() {
         buttons(picture) < buttons(&world) + 10_000
     });
 
-    desk.close();
+    desk.quit(QUIT);
     keep_pictures(&desk);
 }
 
