@@ -42,6 +42,7 @@ fn spawn_arrows(mut images: ResMut<Assets<Image>>, mut commands: Commands) {
         commands.spawn((
             DespawnOnExit(Phase::Play),
             Arrow,
+            GlobalZIndex(-1),
             ImageNode::new(picture.clone()),
             Visibility::Hidden,
             UiTransform::default(),

@@ -130,7 +130,7 @@ fn spawn_graph(mut images: ResMut<Assets<Image>>, mut commands: Commands) {
                 let name = FIGURES.get(number).map_or("Frames", |figure| figure.0);
                 let picture = images.add(blank(PLOT.0, PLOT.1));
                 graph.spawn(row()).with_children(|row| {
-                    row.spawn((text(name, 13.0, theme::MUTED), column(104.0)));
+                    row.spawn((text(name, 13.0, theme::MUTED), column(120.0)));
                     row.spawn((Value(number), text("", 13.0, theme::TEXT), column(82.0)));
                     row.spawn((
                         Plot(number, picture.clone()),

@@ -53,7 +53,13 @@ fn spawn_tags(mut commands: Commands) {
             ..default()
         };
         commands
-            .spawn((DespawnOnExit(Phase::Play), Tag, node, Visibility::Hidden))
+            .spawn((
+                DespawnOnExit(Phase::Play),
+                Tag,
+                GlobalZIndex(-1),
+                node,
+                Visibility::Hidden,
+            ))
             .with_children(|tag| {
                 tag.spawn((TagName, text("", 13.0, theme::TEXT)));
                 for is_shield in [true, false] {

@@ -201,9 +201,14 @@ impl Desk {
             .concat()
     }
 
-    /// Closes the window, as its button would; the client must end by itself and well.
-    pub(crate) fn close(&mut self) {
-        self.xdotool(&["windowquit", &self.window]);
+    /// Quits by the button at this place of the settings; the client must end by itself and well.
+    pub(crate) fn quit(&mut self, [x, y]: [&str; 2]) {
+        self.press("Escape");
+        self.xdotool(&["mousemove", x, y]);
+        sleep(Duration::from_secs(1));
+        self.xdotool(&["mousedown", "1"]);
+        sleep(Duration::from_millis(300));
+        self.xdotool(&["mouseup", "1"]);
         let ended = until("the client ends", START, || self.client.0.try_wait().unwrap());
         assert!(ended.success(), "the client ended with {ended}\n{}", self.said());
     }

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-/// How far a colour may be off in each channel.
-const TOLERANCE: u8 = 10;
+/// A colour, and how far each of its channels may be off.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ink(pub(crate) [u8; 3], pub(crate) u8);
 
 /// A part of the window.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +55,7 @@ impl Picture {
         })
     }
 
-    fn mask(&self, region: Region, color: [u8; 3]) -> impl Iterator<Item = bool> + '_ {
+    fn mask(&self, region: Region, ink: Ink) -> impl Iterator<Item = bool> + '_ {
         let rows = region.top..region.top + region.height;
         rows.flat_map(move |row| {
             let first = row * self.width + region.left;
@@ -62,18 +63,18 @@ impl Picture {
             let pixels = pixels.unwrap_or_else(|| panic!("{} is not in the picture", region.name));
             pixels
                 .iter()
-                .map(move |pixel| (0..3).all(|part| pixel[part].abs_diff(color[part]) <= TOLERANCE))
+                .map(move |pixel| (0..3).all(|part| pixel[part].abs_diff(ink.0[part]) <= ink.1))
         })
     }
 
     /// How many pixels of a region have this colour.
-    pub(crate) fn count(&self, region: Region, color: [u8; 3]) -> usize {
-        self.mask(region, color).filter(|is_there| *is_there).count()
+    pub(crate) fn count(&self, region: Region, ink: Ink) -> usize {
+        self.mask(region, ink).filter(|is_there| *is_there).count()
     }
 
     /// How many pixels of a region have this colour in one of two pictures only.
-    pub(crate) fn difference(&self, other: &Self, region: Region, color: [u8; 3]) -> usize {
-        let pairs = self.mask(region, color).zip(other.mask(region, color));
+    pub(crate) fn difference(&self, other: &Self, region: Region, ink: Ink) -> usize {
+        let pairs = self.mask(region, ink).zip(other.mask(region, ink));
         pairs.filter(|(here, there)| here != there).count()
     }
 }
