@@ -1,0 +1,124 @@
+//! What importance does where a client's budget does not suffice for all.
+
+use bevy_app::{App, FixedUpdate, Startup, Update};
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use serde::{Deserialize, Serialize};
+use throng_client::prelude::*;
+
+use super::*;
+use crate::prelude::*;
+use crate::replication::ReplicationConfig;
+
+/// Entities of each kind: far more than 2 KiB a second are for.
+const EACH: usize = 100;
+
+/// Says of an entity how often it changed.
+#[derive(Component, Clone, Serialize, Deserialize)]
+struct Plain(u32);
+/// Likewise, in a component whose importance the tests choose.
+#[derive(Component, Clone, Serialize, Deserialize)]
+struct Weighty(u32);
+
+/// The order in which entities came into view, and how often each kind was updated.
+#[derive(Resource, Default)]
+struct Seen {
+    entered: Vec<bool>,
+    plain: usize,
+    weighty: usize,
+}
+
+/// A game in which all entities stand around the player's eye and change in every tick.
+fn game(entity: u8, component: u8) -> (LocalGame, LocalPlayer) {
+    let protocol = move |app: &mut App| {
+        app.replicate::<Plain>();
+        app.replicate::<Weighty>().important(component);
+    };
+    let config = LocalConfig {
+        replication: ReplicationConfig {
+            bytes_per_second: 2_048,
+            ..ReplicationConfig::default()
+        },
+        ..LocalConfig::default()
+    };
+    let mut game = LocalGame::with_config(config, move |app: &mut App| {
+        let place = |at: usize| Position(Vec2::from_angle(at as f32) * 10.0);
+        let scatter = move |mut commands: Commands| {
+            for at in 0..EACH {
+                commands.spawn((Replicated::default(), place(2 * at), Plain(0)));
+                let weight = Importance(entity);
+                commands.spawn((Replicated::default(), place(2 * at + 1), weight, Weighty(0)));
+            }
+        };
+        app.add_plugins(protocol)
+            .add_systems(Startup, scatter)
+            .add_systems(
+                FixedUpdate,
+                (watch, change).chain().in_set(ServerSystems::Simulate),
+            );
+    });
+    let ada = game.join("Ada", move |app: &mut App| {
+        app.add_plugins(protocol)
+            .init_resource::<Seen>()
+            .add_systems(Update, count);
+    });
+    (game, ada)
+}
+
+fn watch(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
+    for joined in joined.read() {
+        commands.entity(joined.entity).insert(Viewer { radius: 50.0 });
+    }
+}
+
+fn change(mut plain: Query<&mut Plain>, mut weighty: Query<&mut Weighty>) {
+    plain.iter_mut().for_each(|mut plain| plain.0 += 1);
+    weighty.iter_mut().for_each(|mut weighty| weighty.0 += 1);
+}
+
+fn count(
+    entered: Query<Has<Weighty>, Added<Mirrored>>,
+    plain: Query<(), Changed<Plain>>,
+    weighty: Query<(), Changed<Weighty>>,
+    mut seen: ResMut<Seen>,
+) {
+    seen.entered.extend(&entered);
+    seen.plain += plain.iter().count();
+    seen.weighty += weighty.iter().count();
+}
+
+/// How many of the first half that came into view were weighty, and how many times as often those were updated,
+/// from when all are in view.
+fn measure(entity: u8, component: u8) -> (usize, f64) {
+    let (mut game, ada) = game(entity, component);
+    game.run(400);
+    let mut seen = game.world(ada).resource_mut::<Seen>();
+    assert_eq!(seen.entered.len(), 2 * EACH);
+    let early = seen.entered[..EACH].iter().filter(|&&weighty| weighty).count();
+    (seen.plain, seen.weighty) = (0, 0);
+    game.run(400);
+    let seen = game.world(ada).resource::<Seen>();
+    assert!(seen.plain > 0, "nobody starves");
+    (early, seen.weighty as f64 / seen.plain as f64)
+}
+
+#[test]
+fn the_important_come_first_and_more_often() {
+    let (even, same) = measure(1, 1);
+    assert!(even < EACH * 7 / 10, "{even} of {EACH}");
+    assert!((0.8..1.25).contains(&same), "{same}");
+    for (entity, component) in [(4, 1), (1, 4)] {
+        let (early, often) = measure(entity, component);
+        assert!(early > EACH * 9 / 10, "{early} of {EACH}: {entity}, {component}");
+        assert!(often > 2.0, "{often} times as often: {entity}, {component}");
+    }
+}
+
+#[test]
+fn who_is_of_no_importance_comes_last() {
+    let (mut game, ada) = game(0, 1);
+    game.run(400);
+    let seen = game.world(ada).resource::<Seen>();
+    let early = seen.entered[..EACH].iter().filter(|&&weighty| weighty).count();
+    assert!(early < EACH / 5, "{early} of {EACH}");
+}
