@@ -29,7 +29,6 @@ pub struct Follows(#[entities] pub Entity);
 pub struct Round(pub Option<u32>);
 
 /// The game whose checkpoints are read.
-#[must_use]
 pub fn persistent_game() -> App {
     let mut app = App::new();
     app.add_plugins(SimulationPlugin::default())

@@ -30,7 +30,6 @@ fn bytes_per_update(by_differences: bool) -> f64 {
 #[test]
 fn a_turning_aim_is_told_in_little_more_than_half_of_the_bytes() {
     let (whole, differences) = (bytes_per_update(false), bytes_per_update(true));
-    println!("{whole:.2} bytes an update whole, {differences:.2} by differences");
     // Of which four are what every update of anything with components takes.
     assert!(
         differences * 1.8 < whole,
