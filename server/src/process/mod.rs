@@ -153,7 +153,7 @@ impl Server {
             app.add_plugins(recording(path, config, protocol)?);
         }
         let (sink, frames) = audit();
-        let frames = config.scene.is_benchmark().then_some(frames);
+        let frames = (config.scene.is_benchmark() || config.audit).then_some(frames);
         if frames.is_some() {
             app.insert_resource(sink);
         }

@@ -11,6 +11,7 @@
 //!
 //! Refuses to wait for anything: full queues have the rules that [`link`](super::link) states.
 
+mod expected;
 mod payload;
 mod serve;
 mod session;
@@ -30,6 +31,7 @@ use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX};
 use throng_shared::protocol::ids::SourceId;
 use throng_shared::protocol::registry::Protocol;
 
+use self::expected::Expected;
 use self::serve::FreshFrames;
 use self::serve::Serving;
 pub use self::serve::{ServeState, Served};
@@ -82,6 +84,7 @@ pub struct WorkerCore {
     unix_origin_s: u64,
     netcode: ServerNetcode,
     sessions: SessionTable,
+    expected: Expected,
     links: Vec<WorkerLink>,
     /// One for each link, in the same order.
     histories: Vec<FrameHistory>,
@@ -114,6 +117,7 @@ impl WorkerCore {
             unix_origin_s: config.unix_origin_s,
             netcode: ServerNetcode::new(config.netcode, entropy),
             sessions: SessionTable::default(),
+            expected: Expected::default(),
             histories: links.iter().map(|_| FrameHistory::default()).collect(),
             links,
             scratch: ReplicationScratch::new(&config.replication, &shared.protocol),
@@ -129,8 +133,14 @@ impl WorkerCore {
         }
     }
 
+    /// A hint: the next datagrams to be received are from these peers, in this order.
+    pub fn expect(&mut self, from: impl Iterator<Item = SocketAddr>) {
+        self.expected.fill(from, &self.netcode, &self.sessions);
+    }
+
     /// Takes in a datagram, decrypting it in place. Answers, if any, go to `out`.
     pub fn receive(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8], out: &mut impl Transmit) {
+        self.expected.advance(&self.netcode, &self.sessions);
         let mut reply = Reply::new();
         let unix_s = self.unix_origin_s + now.as_secs();
         match self.netcode.receive(now, unix_s, from, datagram, &mut reply) {
