@@ -21,6 +21,7 @@ use throng_shared::protocol::ids::{Channel, PlayerId};
 use throng_shared::protocol::input::{INPUT_PACKET_BYTES_MAX, InputBytes, InputPacket, ViewTick};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::snapshot::{OwnerBlock, SnapshotError};
+use throng_shared::protocol::steps::ComponentFormats;
 use throng_shared::protocol::version::ProtocolVersion;
 use throng_shared::reliable::{GuardError, Reliable, SendError};
 use throng_shared::tick::Tick;
@@ -43,7 +44,7 @@ pub struct ClientConfig {
     /// What this client speaks.
     pub version: ProtocolVersion,
     /// Components registered in the protocol.
-    pub components: u32,
+    pub components: ComponentFormats,
     /// Tuning of the clock.
     pub clock: ClockConfig,
 }
@@ -53,7 +54,7 @@ impl ClientConfig {
     pub fn new(protocol: &Protocol) -> Self {
         Self {
             version: protocol.version(),
-            components: protocol.components().len() as u32,
+            components: protocol.formats(),
             clock: ClockConfig::default(),
         }
     }

@@ -34,6 +34,7 @@ use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
 use throng_shared::protocol::input::SnapshotAck;
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::protocol::registry::Protocol;
+use throng_shared::protocol::steps::ComponentFormats;
 use throng_shared::tick::Tick;
 
 const RADIUS: f32 = 50.0;
@@ -276,7 +277,7 @@ fn main() -> anyhow::Result<()> {
     let mut history = [FrameHistory::default()];
     let mirror = MirrorConfig {
         tick_rate: config.tick_rate,
-        components: 0,
+        components: ComponentFormats::default(),
         tick: crowd.tick,
     };
     let client = |_| Client {

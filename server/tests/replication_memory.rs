@@ -20,6 +20,7 @@ use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::registry::Protocol;
+use throng_shared::protocol::steps::ComponentFormats;
 use throng_shared::tick::Tick;
 
 struct Counting;
@@ -189,7 +190,7 @@ impl Session {
         let (config, protocol) = (ReplicationConfig::default(), Protocol::default());
         let mirror = MirrorConfig {
             tick_rate: 20,
-            components: 0,
+            components: ComponentFormats::default(),
             tick: world.tick,
         };
         let players = world.keys.len();

@@ -56,6 +56,13 @@ pub const MESSAGES_MAX: usize = 1_024;
 /// Encoded bytes of one replicated component. A longer value is not sent, and refused on arrival.
 pub const COMPONENT_BYTES_MAX: usize = 512;
 
+/// Numbers of one component that is sent by its differences. One with more is sent as bytes.
+pub const COMPONENT_NUMBERS_MAX: usize = 8;
+
+/// Bytes of an entity's components that are sent by their differences, at most. The components registered when
+/// it is reached are sent as bytes.
+pub const STEPS_BYTES_MAX: usize = 300;
+
 /// Bytes of the release in a hello or goodbye. A longer one does not compile, and is refused on
 /// arrival.
 pub const VERSION_BYTES_MAX: usize = 32;

@@ -9,6 +9,7 @@ use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{
     Enter, OwnerBlock, Presence, SectionHead, ShortId, SnapshotHeader, SnapshotWriter,
 };
+use throng_shared::protocol::steps::ComponentFormats;
 use throng_shared::protocol::version::{ProtocolHash, Release};
 
 use super::*;
@@ -62,7 +63,7 @@ impl Pair {
         );
         let config = ClientConfig {
             version: VERSION,
-            components: 0,
+            components: ComponentFormats::default(),
             clock: ClockConfig::default(),
         };
         Self {

@@ -3,9 +3,11 @@
 use throng_shared::protocol::ids::{ComponentId, GlobalId};
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{ComponentsHead, Enter, ShortId};
+use throng_shared::protocol::steps::Steps;
 use throng_shared::tick::Tick;
 
 use super::MirrorObserver;
+use super::numbers::ToldNumbers;
 
 /// An entity as the client last heard of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,18 @@ pub(super) enum Subject {
     Nobody,
 }
 
+/// An entity's components in one packet, beside their values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ToldComponents {
+    pub(super) id: ShortId,
+    pub(super) tick: Tick,
+    /// Number of the packet.
+    pub(super) sequence: u64,
+    pub(super) head: ComponentsHead,
+    /// The oldest tick to whose state a packet can still refer.
+    pub(super) oldest: Tick,
+}
+
 /// What is kept for a short id.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Entry {
@@ -72,6 +86,8 @@ impl Entry {
 pub(super) struct Entities {
     entries: Vec<Entry>,
     components: Vec<Vec<ComponentBytes>>,
+    /// As long as `components`.
+    numbers: Vec<ToldNumbers>,
     in_view: usize,
 }
 
@@ -162,55 +178,65 @@ impl Entities {
         Some(entry)
     }
 
-    /// Takes over components that came with the entity's newest state.
+    /// The numbers of a component in the state of `tick`, or what they were when they were last told before it.
+    pub(super) fn told(&self, id: ShortId, component: ComponentId, tick: Tick) -> Option<&Steps> {
+        self.numbers.get(id.index())?.told(component, tick)
+    }
+
+    /// Takes over components that came with a state of the entity: their numbers, for later packets to differ
+    /// from, and the components themselves if no newer state is here.
     pub(super) fn set_components<'a>(
         &mut self,
-        id: ShortId,
-        tick: Tick,
-        sequence: u64,
-        head: ComponentsHead,
-        values: impl Iterator<Item = &'a [u8]>,
+        told: ToldComponents,
+        values: impl Iterator<Item = (&'a [u8], Option<Steps>)>,
         observer: &mut impl MirrorObserver,
     ) {
-        let is_newest = self
-            .entries
-            .get(id.index())
-            .is_some_and(|entry| entry.is_in_view && entry.since <= sequence && entry.tick == tick);
-        if !is_newest {
+        let ToldComponents { id, tick, head, .. } = told;
+        let entry = self.entries.get(id.index());
+        let Some(entry) = entry.filter(|entry| entry.is_in_view && entry.since <= told.sequence) else {
             return;
-        }
+        };
+        let is_newest = entry.tick == tick;
         if self.components.len() <= id.index() {
             self.components.resize_with(id.index() + 1, Vec::new);
+            self.numbers.resize_with(id.index() + 1, ToldNumbers::default);
         }
         let components = &mut self.components[id.index()];
         components.retain(|component| {
-            let stays = head.present & component.id.bit() != 0;
+            let stays = !is_newest || head.present & component.id.bit() != 0;
             if !stays {
                 observer.component_removed(id, component.id);
             }
             stays
         });
         let mut left = head.included;
-        for value in values {
+        for (bytes, steps) in values {
             let component = ComponentId(left.trailing_zeros() as u8);
             left &= left.wrapping_sub(1);
+            if let Some(steps) = steps {
+                self.numbers[id.index()].tell(component, tick, steps, told.oldest);
+            }
+            if !is_newest {
+                continue;
+            }
             match components.iter_mut().find(|known| known.id == component) {
                 Some(known) => {
                     known.bytes.clear();
-                    known.bytes.extend_from_slice(value);
+                    known.bytes.extend_from_slice(bytes);
                 }
                 None => components.push(ComponentBytes {
                     id: component,
-                    bytes: value.to_vec(),
+                    bytes: bytes.to_vec(),
                 }),
             }
-            observer.component(id, component, value);
+            observer.component(id, component, bytes);
         }
     }
 
     fn forget_components(&mut self, id: ShortId) {
         if let Some(components) = self.components.get_mut(id.index()) {
             components.clear();
+            self.numbers[id.index()].clear();
         }
     }
 

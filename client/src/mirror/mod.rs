@@ -9,7 +9,9 @@
 
 mod acks;
 mod baselines;
+mod decode;
 mod entities;
+mod numbers;
 #[cfg(test)]
 mod tests;
 
@@ -17,24 +19,23 @@ use throng_shared::limits::BASELINE_AGE_MAX;
 use throng_shared::protocol::delta::Motion;
 use throng_shared::protocol::ids::{ComponentId, GlobalId};
 use throng_shared::protocol::input::SnapshotAck;
-use throng_shared::protocol::pose::Pose;
-use throng_shared::protocol::snapshot::{
-    ComponentsHead, Enter, OwnerBlock, Presence, SectionHead, ShortId, SnapshotError, SnapshotReader,
-};
+use throng_shared::protocol::snapshot::{OwnerBlock, ShortId, SnapshotError, SnapshotReader};
+use throng_shared::protocol::steps::ComponentFormats;
 use throng_shared::tick::Tick;
 
 use acks::{AckWindow, Arrival};
 use baselines::Baselines;
+use decode::{Pending, PendingValue};
 pub use entities::{ComponentBytes, MirrorEntity};
-use entities::{Entities, Subject};
+use entities::{Entities, ToldComponents};
 
 /// What a mirror has to know about the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MirrorConfig {
     /// The server's ticks a second.
     pub tick_rate: u16,
-    /// Components registered in the protocol, at most 64.
-    pub components: u32,
+    /// How the components registered in the protocol are sent.
+    pub components: ComponentFormats,
     /// A recent tick, from the welcome: packets' 16-bit ticks are near it.
     pub tick: Tick,
 }
@@ -101,21 +102,11 @@ pub struct Applied {
     pub left: u32,
 }
 
-/// What differences are decoded from that refer to nothing: only their length matters.
-static NOWHERE: Pose = Pose {
-    x: 0,
-    y: 0,
-    vx: 0,
-    vy: 0,
-    yaw: 0,
-    flags: 0,
-};
-
 /// The mirror of one session.
 #[derive(Debug)]
 pub struct Mirror {
     motion: Motion,
-    components: u32,
+    components: ComponentFormats,
     newest_tick: Tick,
     acks: AckWindow,
     owner: OwnerBlock,
@@ -125,48 +116,13 @@ pub struct Mirror {
     pending: Pending,
 }
 
-/// A decoded packet that is not yet applied. Poses of updates wait in the baselines, unpublished.
-#[derive(Debug, Default)]
-struct Pending {
-    leaves: Vec<ShortId>,
-    enters: Vec<(Enter, Tick)>,
-    updates: Vec<(Tick, Presence)>,
-    heads: Vec<PendingComponents>,
-    values: Vec<PendingValue>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct PendingComponents {
-    id: ShortId,
-    tick: Tick,
-    head: ComponentsHead,
-    /// The first of its values.
-    values: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct PendingValue {
-    start: usize,
-    len: usize,
-}
-
-impl Pending {
-    fn clear(&mut self) {
-        self.leaves.clear();
-        self.enters.clear();
-        self.updates.clear();
-        self.heads.clear();
-        self.values.clear();
-    }
-}
-
 impl Mirror {
     /// A mirror that has received nothing.
     #[must_use]
     pub fn new(config: &MirrorConfig) -> Self {
         Self {
             motion: Motion::new(config.tick_rate),
-            components: config.components.min(64),
+            components: config.components,
             newest_tick: config.tick,
             acks: AckWindow::default(),
             owner: OwnerBlock::default(),
@@ -274,134 +230,6 @@ impl Mirror {
         self.entities.components(id)
     }
 
-    /// Decodes one section into what is pending. False when it refers to states that are gone.
-    fn read_section(
-        &mut self,
-        head: SectionHead,
-        sequence: u64,
-        packet: &[u8],
-        reader: &mut SnapshotReader<'_>,
-    ) -> Result<bool, SnapshotError> {
-        if self.newest_tick.since(head.tick) > BASELINE_AGE_MAX as i32 || !self.baselines.open(head.tick) {
-            return Ok(false);
-        }
-        while let Some(id) = reader.leave()? {
-            self.pending.leaves.push(id);
-        }
-        while let Some(enter) = reader.enter()? {
-            self.pending.enters.push((enter, head.tick));
-            self.read_components(enter.id, head.tick, packet, reader)?;
-        }
-        let mut presence = reader.presence()?;
-        let is_plain = head.age > 0 && !head.has_exceptions && !head.has_components;
-        let is_whole = if is_plain {
-            self.read_differences(head, sequence, &mut presence, reader)?
-        } else {
-            self.read_updates(head, sequence, &mut presence, packet, reader)?
-        };
-        self.pending.updates.push((head.tick, presence));
-        Ok(is_whole)
-    }
-
-    /// Decodes updates that all have the section's baseline and no components: the usual case.
-    fn read_differences(
-        &mut self,
-        head: SectionHead,
-        sequence: u64,
-        presence: &mut Presence,
-        reader: &mut SnapshotReader<'_>,
-    ) -> Result<bool, SnapshotError> {
-        let base_tick = head.tick - u32::from(head.age);
-        let is_gone = self.baselines.is_gone(base_tick);
-        let (bases, poses) = self.baselines.pair(base_tick, head.tick, presence);
-        let mut is_whole = true;
-        for at in 0..presence.words().len() {
-            let mut left = presence.words()[at];
-            while left != 0 {
-                let id = ShortId((at * 64) as u16 + left.trailing_zeros() as u16);
-                left &= left - 1;
-                let base = bases.and_then(|bases| bases.get(id));
-                let pose = reader.difference(&self.motion, base.unwrap_or(&NOWHERE), head.age)?;
-                match self.entities.subject(id, sequence) {
-                    Subject::Present if base.is_some() => poses.put(id, pose),
-                    Subject::Present if is_gone => is_whole = false,
-                    Subject::Present => return Err(SnapshotError::Baseline),
-                    Subject::Past => presence.remove(id),
-                    Subject::Nobody => return Err(SnapshotError::Entity),
-                }
-            }
-        }
-        Ok(is_whole)
-    }
-
-    /// Decodes updates of any kind.
-    fn read_updates(
-        &mut self,
-        head: SectionHead,
-        sequence: u64,
-        presence: &mut Presence,
-        packet: &[u8],
-        reader: &mut SnapshotReader<'_>,
-    ) -> Result<bool, SnapshotError> {
-        let mut is_whole = true;
-        for at in 0..presence.words().len() {
-            let mut left = presence.words()[at];
-            while left != 0 {
-                let id = ShortId((at * 64) as u16 + left.trailing_zeros() as u16);
-                left &= left - 1;
-                let subject = self.entities.subject(id, sequence);
-                let age = reader.age()?;
-                let pose = if age == 0 {
-                    reader.absolute()?
-                } else {
-                    let base_tick = head.tick - u32::from(age);
-                    let base = self.baselines.get(base_tick, id);
-                    if base.is_none() && subject == Subject::Present {
-                        is_whole = false;
-                        if !self.baselines.is_gone(base_tick) {
-                            return Err(SnapshotError::Baseline);
-                        }
-                    }
-                    reader.difference(&self.motion, &base.unwrap_or_default(), age)?
-                };
-                self.read_components(id, head.tick, packet, reader)?;
-                match subject {
-                    Subject::Present => self.baselines.put(head.tick, id, pose),
-                    Subject::Past => presence.remove(id),
-                    Subject::Nobody => return Err(SnapshotError::Entity),
-                }
-            }
-        }
-        Ok(is_whole)
-    }
-
-    fn read_components(
-        &mut self,
-        id: ShortId,
-        tick: Tick,
-        packet: &[u8],
-        reader: &mut SnapshotReader<'_>,
-    ) -> Result<(), SnapshotError> {
-        let Some(head) = reader.components(self.components)? else {
-            return Ok(());
-        };
-        let values = self.pending.values.len();
-        self.pending.heads.push(PendingComponents {
-            id,
-            tick,
-            head,
-            values,
-        });
-        for _ in 0..head.included.count_ones() {
-            let bytes = reader.component()?;
-            self.pending.values.push(PendingValue {
-                start: bytes.as_ptr().addr() - packet.as_ptr().addr(),
-                len: bytes.len(),
-            });
-        }
-        Ok(())
-    }
-
     fn apply(
         &mut self,
         packet: &[u8],
@@ -455,13 +283,25 @@ impl Mirror {
                 }
             }
         }
+        let oldest = self.newest_tick - BASELINE_AGE_MAX;
         for pending in &self.pending.heads {
             let count = pending.head.included.count_ones() as usize;
             let values = self.pending.values[pending.values..][..count]
                 .iter()
-                .map(|value| &packet[value.start..value.start + value.len]);
-            self.entities
-                .set_components(pending.id, pending.tick, sequence, pending.head, values, observer);
+                .map(|value| match value {
+                    PendingValue::Bytes { start, end } => (&packet[*start..*end], None),
+                    PendingValue::Steps { steps, start, end } => {
+                        (&self.pending.bytes[*start..*end], Some(*steps))
+                    }
+                });
+            let told = ToldComponents {
+                id: pending.id,
+                tick: pending.tick,
+                sequence,
+                head: pending.head,
+                oldest,
+            };
+            self.entities.set_components(told, values, observer);
         }
     }
 }

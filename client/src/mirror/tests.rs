@@ -1,9 +1,13 @@
 //! The mirror against hand-written packets: order of arrival, short ids used again, damage.
 
 use proptest::prelude::*;
+use throng_shared::protocol::codec;
 use throng_shared::protocol::ids::SourceId;
 use throng_shared::protocol::pose::Pose;
-use throng_shared::protocol::snapshot::{SnapshotHeader, SnapshotWriter};
+use throng_shared::protocol::snapshot::{
+    ComponentsHead, Enter, Presence, SectionHead, SnapshotHeader, SnapshotWriter,
+};
+use throng_shared::protocol::steps::{SentSteps, Steps};
 
 use super::*;
 
@@ -12,7 +16,7 @@ const MOTION: Motion = Motion::new(20);
 fn mirror() -> Mirror {
     Mirror::new(&MirrorConfig {
         tick_rate: 20,
-        components: 3,
+        components: ComponentFormats::new([0, 0, 0, 2]),
         tick: Tick(90),
     })
 }
@@ -33,6 +37,8 @@ struct Packet {
     updates: Vec<(u16, i32, i32)>,
     /// For the first enter or update.
     components: Option<(ComponentsHead, Vec<Vec<u8>>)>,
+    /// Instead, for the same: two numbers of component 3, by how much they differ or whole.
+    numbers: Option<([i32; 2], bool)>,
 }
 
 impl Packet {
@@ -55,14 +61,25 @@ impl Packet {
             tick: Tick(self.tick),
             age: self.age,
             has_exceptions: false,
-            has_components: self.components.is_some(),
+            has_components: self.components.is_some() || self.numbers.is_some(),
         });
         self.leaves.iter().for_each(|&id| writer.leave(ShortId(id)));
         writer.end_list();
         let mut components = self.components.clone();
+        let mut numbers = self.numbers;
         let mut write_components = |writer: &mut SnapshotWriter<'_>| match components.take() {
+            _ if self.numbers.is_some() => match numbers.take() {
+                Some((numbers, is_difference)) => {
+                    let (present, included) = (0b1000, 0b1000);
+                    writer.components(ComponentsHead { present, included }, 4);
+                    let steps = steps(numbers);
+                    let sent = SentSteps { steps, is_difference };
+                    writer.steps(&sent, self.age > 0);
+                }
+                None => writer.no_components(),
+            },
             Some((head, values)) => {
-                writer.components(head, 3);
+                writer.components(head, 4);
                 values.iter().for_each(|value| writer.component(value));
             }
             None if self.components.is_some() => writer.no_components(),
@@ -93,6 +110,15 @@ impl Packet {
         buffer.truncate(len);
         buffer
     }
+}
+
+fn steps(numbers: [i32; 2]) -> Steps {
+    let bytes = numbers.map(|number| {
+        let mut bytes = Vec::new();
+        codec::encode_into(&number, &mut bytes).unwrap();
+        bytes
+    });
+    Steps::decode(&bytes.concat(), 2).unwrap()
 }
 
 #[derive(Default)]
@@ -239,6 +265,49 @@ fn components_come_change_and_go() {
     assert_eq!(ids, [2, 1]);
     log(&mut mirror, &leave(4, 103, 1));
     assert!(mirror.components(ShortId(1)).is_empty());
+}
+
+#[test]
+fn numbers_differ_from_those_of_the_state_that_is_referred_to() {
+    let mut mirror = mirror();
+    let with = |packet: Packet, numbers, is_difference| Packet {
+        numbers: Some((numbers, is_difference)),
+        ..packet
+    };
+    let packet = with(enter(1, 100, 1, 7, 0), [5, 6], false);
+    assert_eq!(log(&mut mirror, &packet)[1..], ["1 has 3 [10, 12]"]);
+    let packet = with(update(3, 102, 2, 1, 0, 0), [1, 0], true);
+    assert_eq!(log(&mut mirror, &packet)[1..], ["1 has 3 [12, 12]"]);
+    let older = with(update(2, 101, 1, 1, 0, 0), [10, 0], true);
+    assert!(log(&mut mirror, &older).is_empty());
+    let packet = with(update(4, 103, 2, 1, 0, 0), [1, 0], true);
+    assert_eq!(
+        log(&mut mirror, &packet)[1..],
+        ["1 has 3 [32, 12]"],
+        "from that of 101"
+    );
+    log(&mut mirror, &update(5, 104, 1, 1, 0, 0));
+    let packet = with(update(6, 105, 1, 1, 0, 0), [0, -6], true);
+    assert_eq!(
+        log(&mut mirror, &packet)[1..],
+        ["1 has 3 [32, 0]"],
+        "unchanged at 104"
+    );
+
+    log(&mut mirror, &enter(7, 106, 2, 8, 0));
+    let unfounded = with(update(8, 107, 1, 2, 0, 0), [1, 1], true);
+    assert_eq!(
+        mirror.receive(&unfounded.bytes(), &mut ()),
+        Err(SnapshotError::Baseline)
+    );
+    log(&mut mirror, &leave(9, 108, 1));
+    log(&mut mirror, &enter(10, 109, 1, 9, 0));
+    let former = with(update(11, 110, 1, 1, 0, 0), [1, 1], true);
+    assert_eq!(
+        mirror.receive(&former.bytes(), &mut ()),
+        Err(SnapshotError::Baseline),
+        "those of the id's last tenant are forgotten"
+    );
 }
 
 #[test]

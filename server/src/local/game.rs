@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -25,7 +24,7 @@ use crate::net::directory::Directory;
 use crate::net::link::{LinkConfig, WorkerLinks, link};
 use crate::net::stats::WorkerStats;
 use crate::net::takeover::Takeovers;
-use crate::net::transmit::{DATAGRAM_BUFFER_BYTES, Transmit};
+use crate::net::transmit::Collected;
 use crate::replication::ReplicationConfig;
 use crate::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
 use crate::schedule::SchedulePlugin;
@@ -49,6 +48,9 @@ pub struct LocalConfig {
     pub seed: u64,
     /// Ticks a second.
     pub tick_rate_hz: NonZeroU32,
+    /// What the server sends: the budget of a client, and how many entities it knows. The tick rate in it is
+    /// replaced by the one above.
+    pub replication: ReplicationConfig,
     /// Times that every client's app is updated in the time of a tick.
     pub frames_per_tick: NonZeroU32,
 }
@@ -58,6 +60,7 @@ impl Default for LocalConfig {
         Self {
             seed: 1,
             tick_rate_hz: NonZeroU32::new(20).expect("20 is not 0"),
+            replication: ReplicationConfig::default(),
             frames_per_tick: NonZeroU32::MIN,
         }
     }
@@ -99,7 +102,7 @@ pub struct LocalPlayer(usize);
 pub struct LocalGame {
     server: App,
     core: WorkerCore,
-    outgoing: Outgoing,
+    outgoing: Collected,
     clients: Vec<LocalClient>,
     clock: Arc<AtomicU64>,
     now: Duration,
@@ -129,8 +132,11 @@ impl LocalGame {
     /// Likewise, with another seed or tick rate.
     ///
     /// # Panics
-    /// When a plugin does.
+    /// When a plugin does, and with settings that are out of their range.
     pub fn with_config<M>(config: LocalConfig, game: impl Plugins<M>) -> Self {
+        if let Err(error) = config.replication.validate() {
+            panic!("{error}");
+        }
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&config.seed.to_le_bytes());
         let mut entropy = Entropy::from_seed(seed);
@@ -141,10 +147,7 @@ impl LocalGame {
         Self {
             server,
             core,
-            outgoing: Outgoing {
-                buffer: [0; DATAGRAM_BUFFER_BYTES],
-                sent: Vec::new(),
-            },
+            outgoing: Collected::default(),
             clients: Vec::new(),
             clock,
             now: Duration::ZERO,
@@ -357,22 +360,6 @@ impl LocalClient {
     }
 }
 
-/// Keeps what the worker sends until the next step.
-struct Outgoing {
-    buffer: [u8; DATAGRAM_BUFFER_BYTES],
-    sent: Vec<(SocketAddr, Vec<u8>)>,
-}
-
-impl Transmit for Outgoing {
-    fn begin(&mut self) -> &mut [u8] {
-        &mut self.buffer
-    }
-
-    fn commit(&mut self, to: SocketAddr, range: Range<usize>) {
-        self.sent.push((to, self.buffer[range].to_vec()));
-    }
-}
-
 fn server_app<M>(config: &LocalConfig, clock: &Arc<AtomicU64>, game: impl Plugins<M>) -> App {
     let clock = Arc::clone(clock);
     let mut app = App::new();
@@ -416,7 +403,7 @@ fn worker(config: &LocalConfig, app: &mut App, private_key: [u8; 32], entropy: &
         netcode,
         replication: ReplicationConfig {
             tick_rate: u16::try_from(config.tick_rate_hz.get()).unwrap_or(u16::MAX),
-            ..ReplicationConfig::default()
+            ..config.replication
         },
         unix_origin_s: UNIX_S,
     };

@@ -6,6 +6,8 @@
 //! and the same plugins of the game. Behind the feature `local`, which brings the client core along.
 
 mod game;
+#[cfg(test)]
+mod importance;
 mod single;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,8 @@ use throng_client::world::{NextInput, Own, TellServer, WorldMirror};
 use throng_shared::prelude::*;
 
 use super::*;
+use crate::input::{InputCounters, Playback};
+use crate::net::link::ToSimulation;
 use crate::prelude::*;
 
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -326,6 +328,36 @@ fn rewind_answers_what_was_published() {
         assert!(rewind.pose(late, time.tick).is_some() && rewind.pose(late, time.tick - 1).is_none());
     };
     game.server().run_system_once(check).unwrap();
+}
+
+#[test]
+fn what_a_player_may_not_say_is_refused_and_counted() {
+    let mut game = LocalGame::new(server);
+    let ada = game.join("Ada", client);
+    let player = game.player(ada).unwrap();
+    let key = game.server().get::<Player>(player).unwrap().session;
+    let protocol = game.server().resource::<Protocol>().clone();
+    let mut chat = Vec::new();
+    protocol.encode_message(&Chat(7), &mut chat).unwrap();
+    let resource = protocol.resources()[0].id.0.to_le_bytes();
+    let (ordered, unreliable) = (Channel::ReliableOrdered, Channel::Unreliable);
+    let said = [
+        (ordered, chat.clone()),
+        (unreliable, chat.clone()),
+        (ordered, chat[..2].to_vec()),
+        (ordered, resource.to_vec()),
+        (ordered, vec![0xff, 0xff]),
+        (ordered, Vec::new()),
+    ];
+    let told = said.map(|(channel, bytes)| ToSimulation::Message {
+        key,
+        channel: channel.id(),
+        bytes: bytes.into(),
+    });
+    game.server().insert_resource(Playback(told.into()));
+    game.run(1);
+    assert_eq!(chats(game.server()), [7]);
+    assert_eq!(game.server().resource::<InputCounters>().messages_refused, 5);
 }
 
 #[test]

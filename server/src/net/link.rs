@@ -4,8 +4,9 @@
 //! Owns the values that cross ([`ToSimulation`], [`ToWorker`], frames) and the rule at every full queue:
 //! inputs are dropped and counted, arrivals and departures are kept by the worker and retried, messages
 //! stay in the session's reliable channel, a simulation's message that finds no room ends that session,
-//! a message for many that finds no room is dropped and counted, a frame that finds no room is skipped for
-//! that worker. Guarantees that neither side ever waits and
+//! a reliable message for many ends the sessions of all that it was for, an unreliable one for many is dropped
+//! and counted, a frame that finds no room is skipped for that worker. Guarantees that no session goes on with
+//! a hole in what it was told reliably, that neither side ever waits and
 //! that the values of one session arrive in the order in which they were sent. Refuses to know sockets.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,16 +16,20 @@ use std::time::Duration;
 
 use bevy_ecs::prelude::Resource;
 use bytes::Bytes;
-use glam::Vec2;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::{ChannelId, SourceId, TeamId};
+use throng_shared::protocol::ids::{Channel, ChannelId, SourceId};
 use throng_shared::protocol::input::{InputBytes, ViewTick};
 use throng_shared::tick::Tick;
 
 use super::claims::PlayerName;
-use crate::frame::{Frame, PlayerRow};
-use crate::space::RoomId;
+use crate::frame::Frame;
+
+mod audience;
+#[cfg(test)]
+mod tests;
+
+pub use audience::Audience;
 
 /// Names a session across the whole process: the worker that serves it for its lifetime, and its place there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,37 +118,6 @@ pub enum ToSimulation {
     },
 }
 
-/// Whom of its sessions a worker is to send a message.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Audience {
-    /// Every player of the simulation.
-    All,
-    /// The players of a team.
-    Team(TeamId),
-    /// The players whose view reaches a place.
-    InSight {
-        /// The place, in units.
-        position: Vec2,
-        /// The room in which it is.
-        room: RoomId,
-    },
-}
-
-impl Audience {
-    /// Whether a player belongs to it.
-    #[must_use]
-    pub fn includes(&self, player: &PlayerRow) -> bool {
-        match *self {
-            Self::All => true,
-            Self::Team(team) => team.is_mate(player.team),
-            Self::InSight { position, room } => {
-                let reach2 = player.radius * player.radius;
-                player.radius > 0.0 && player.room == room && player.eye.distance_squared(position) <= reach2
-            }
-        }
-    }
-}
-
 /// From a simulation to a worker.
 #[derive(Clone, Debug)]
 pub enum ToWorker {
@@ -170,6 +144,13 @@ pub enum ToWorker {
         /// The session.
         key: SessionKey,
         /// Why; the client is told.
+        reason: LeaveReason,
+    },
+    /// End the sessions of many.
+    DisconnectMany {
+        /// Whose, judged by the newest frame.
+        audience: Audience,
+        /// Why; the clients are told.
         reason: LeaveReason,
     },
 }
@@ -208,13 +189,18 @@ pub struct LinkCounters {
     pub frames_skipped: AtomicU64,
     /// Sessions ended because a message for them found the queue full.
     pub sessions_overflowed: AtomicU64,
-    /// Messages for many that found the queue full, and so were sent to nobody of this worker.
+    /// Unreliable messages for many that found the queue full, and so were sent to nobody of this worker.
     pub broadcasts_dropped: AtomicU64,
+    /// Reliable ones; the sessions of this worker that they were for were ended.
+    pub broadcasts_overflowed: AtomicU64,
     /// Values waiting for the simulation when it last looked.
     pub to_simulation_depth: AtomicU64,
     /// Values waiting for the worker when it last looked.
     pub to_worker_depth: AtomicU64,
 }
+
+/// Audiences that are kept apart of those that missed a reliable message; with one more, all players did.
+const MISSED_MAX: usize = 64;
 
 /// Makes a worker return from its wait. Called once per published frame.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -232,6 +218,7 @@ pub fn link(source: SourceId, worker: u8, config: &LinkConfig, wake: Wake) -> (S
         to_worker,
         frames: publish,
         ended: BTreeMap::new(),
+        missed: Vec::new(),
         wake,
         counters: Arc::clone(&counters),
     };
@@ -274,6 +261,8 @@ pub struct SimulationLink {
     frames: Producer<Arc<Frame>>,
     /// Sessions whose end found the queue full; bounded by the worker's sessions.
     ended: BTreeMap<SessionKey, LeaveReason>,
+    /// Who was to get a reliable message that found the queue full; at most [`MISSED_MAX`].
+    missed: Vec<Audience>,
     wake: Wake,
     counters: Arc<LinkCounters>,
 }
@@ -309,28 +298,42 @@ impl SimulationLink {
         if self.ended.contains_key(&key) {
             return false;
         }
-        match self.to_worker.push(ToWorker::Message { key, channel, bytes }) {
-            Ok(()) => true,
-            Err(PushError::Full(_)) => {
-                self.counters.sessions_overflowed.fetch_add(1, Relaxed);
-                self.ended.insert(key, LeaveReason::Overflow);
-                false
-            }
+        if self.missed.is_empty()
+            && self
+                .to_worker
+                .push(ToWorker::Message { key, channel, bytes })
+                .is_ok()
+        {
+            return true;
         }
+        self.counters.sessions_overflowed.fetch_add(1, Relaxed);
+        self.ended.insert(key, LeaveReason::Overflow);
+        false
     }
 
-    /// Queues a message for many. Without room it is dropped and counted; `false` says so.
+    /// Queues a message for many; `false` when there is no room. Then an unreliable one is dropped and counted;
+    /// for a reliable one the sessions of those whom it was for are ended with [`LeaveReason::Overflow`], as
+    /// soon as there is room to say so, and nothing is sent to anybody of this worker until then.
     pub fn broadcast(&mut self, audience: Audience, channel: ChannelId, bytes: Bytes) -> bool {
         let broadcast = ToWorker::Broadcast {
             audience,
             channel,
             bytes,
         };
-        let taken = self.to_worker.push(broadcast).is_ok();
-        if !taken {
-            self.counters.broadcasts_dropped.fetch_add(1, Relaxed);
+        if self.missed.is_empty() && self.to_worker.push(broadcast).is_ok() {
+            return true;
         }
-        taken
+        if channel == Channel::Unreliable.id() {
+            self.counters.broadcasts_dropped.fetch_add(1, Relaxed);
+            return false;
+        }
+        self.counters.broadcasts_overflowed.fetch_add(1, Relaxed);
+        if self.missed.len() == MISSED_MAX {
+            self.missed = vec![Audience::All];
+        } else if !self.missed.contains(&audience) {
+            self.missed.push(audience);
+        }
+        false
     }
 
     /// Ends a session. Never lost: without room it is retried at every publish.
@@ -357,6 +360,17 @@ impl SimulationLink {
                 return;
             }
             self.ended.pop_first();
+        }
+        while let Some(&audience) = self.missed.last() {
+            let reason = LeaveReason::Overflow;
+            if self
+                .to_worker
+                .push(ToWorker::DisconnectMany { audience, reason })
+                .is_err()
+            {
+                return;
+            }
+            self.missed.pop();
         }
     }
 }
@@ -461,6 +475,3 @@ impl WorkerLink {
         self.frames.is_abandoned()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -200,6 +200,8 @@ impl WorkerReport for WorkerStats {
             ("timed_out", self.timed_out.get()),
             ("inputs_dropped", links(|link| &link.inputs_dropped)),
             ("frames_skipped", links(|link| &link.frames_skipped)),
+            ("broadcasts_dropped", links(|link| &link.broadcasts_dropped)),
+            ("broadcasts_overflowed", links(|link| &link.broadcasts_overflowed)),
             ("to_simulation_depth", links(|link| &link.to_simulation_depth)),
             ("to_worker_depth", links(|link| &link.to_worker_depth)),
         ];

@@ -43,6 +43,33 @@ pub trait Flush: Transmit {
     fn flush(&mut self);
 }
 
+/// Keeps what is sent until it is taken: memory in the place of a socket.
+#[derive(Debug)]
+pub struct Collected {
+    buffer: [u8; DATAGRAM_BUFFER_BYTES],
+    /// To whom, and the datagram, in the order in which they were sent.
+    pub sent: Vec<(SocketAddr, Vec<u8>)>,
+}
+
+impl Default for Collected {
+    fn default() -> Self {
+        Self {
+            buffer: [0; DATAGRAM_BUFFER_BYTES],
+            sent: Vec::new(),
+        }
+    }
+}
+
+impl Transmit for Collected {
+    fn begin(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    fn commit(&mut self, to: SocketAddr, range: Range<usize>) {
+        self.sent.push((to, self.buffer[range].to_vec()));
+    }
+}
+
 /// Where a datagram came from, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {

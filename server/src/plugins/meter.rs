@@ -84,6 +84,7 @@ fn report_world(
         inputs.repeated,
         inputs.neutral,
         inputs.views_limited,
+        inputs.messages_refused,
         routes.entered - routes.removed,
         routes.refused,
     ]);
@@ -96,7 +97,7 @@ fn offer_frame(sink: Option<ResMut<AuditSink>>, frames: Res<Frames>) {
 }
 
 /// Names of the figures, in the order in which [`report_world`] stores them.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     "entities",
     "entities_refused",
     "players",
@@ -114,6 +115,7 @@ const NAMES: [&str; 19] = [
     "inputs_repeated",
     "inputs_neutral",
     "views_limited",
+    "messages_refused",
     "avatars_routed",
     "avatars_unrouted",
 ];

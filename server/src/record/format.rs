@@ -18,7 +18,7 @@ use crate::persist::digest;
 use crate::scenes::Scene;
 
 /// Version of the format that is written, and the only one that is read.
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 1;
 /// Bytes of one block at most. A tick with more ends the recording.
 pub(super) const BLOCK_BYTES_MAX: usize = 256 << 20;
 

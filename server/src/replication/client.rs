@@ -300,7 +300,7 @@ impl ClientReplication {
             },
             queue: &scratch.queue,
             sights,
-            components: scratch.viewers.count,
+            components: scratch.viewers.formats.count(),
         };
         let (mut written, fates) = packing.pack(&mut self.known, &mut self.sent, sink);
         self.budget.count_lost(fates.lost);

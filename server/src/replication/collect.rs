@@ -10,9 +10,9 @@ use throng_shared::protocol::snapshot::{EXCEPTION_BITS, Enter, Presence, ShortId
 use throng_shared::tick::Tick;
 
 use super::cache::{Change, EncodeCache};
-use super::components::{Encoded, Viewer, Viewers};
+use super::components::{Encoded, Telling, Viewer, Viewers};
 use super::known::{IDS, Known};
-use crate::frame::{Frame, FrameHistory, Row};
+use crate::frame::{ColdRow, Frame, FrameHistory, Identity, Row};
 
 /// Something to be said of one entity.
 ///
@@ -312,10 +312,8 @@ impl Queue {
         let mut item = Item::new(id, cost, DeltaBits::default(), 0);
         let cold = input.frame.cold(slot);
         if let Some(cold) = cold {
-            let (viewer, viewers, protocol) = (input.viewer, input.viewers, input.protocol);
-            let (place, bits) = self
-                .encoded
-                .push(cold, identity, viewer, viewers, protocol, None, refused);
+            let telling = input.telling(cold, identity, None);
+            let (place, bits) = self.encoded.push(&telling, refused);
             item.add_components(place, bits);
         }
         self.enters.push(item);
@@ -338,18 +336,35 @@ impl Queue {
         };
         let identity = input.frame.identity(slot);
         // Who may see what may have changed with the identity; then all is told again.
-        let is_same = input.is_same_since(acked, slot);
-        let (viewer, viewers, protocol) = (input.viewer, input.viewers, input.protocol);
-        let since = is_same.then_some(acked);
-        let (place, bits) = self
-            .encoded
-            .push(cold, identity, viewer, viewers, protocol, since, refused);
+        let since = input.is_same_since(acked, slot).then_some(acked);
+        let base = since.filter(|_| item.age() > 0).and_then(|acked| {
+            let base = input.history.at(acked)?;
+            Some((base.cold(slot)?, base.identity(slot)))
+        });
+        let telling = Telling {
+            base,
+            ..input.telling(cold, identity, since)
+        };
+        let (place, bits) = self.encoded.push(&telling, refused);
         item.add_components(place, bits);
         true
     }
 }
 
-impl Collect<'_> {
+impl<'a> Collect<'a> {
+    /// What of an entity's components is to be told, without a state to differ from.
+    fn telling(&self, row: &'a ColdRow, identity: &'a Identity, since: Option<Tick>) -> Telling<'a> {
+        Telling {
+            row,
+            identity,
+            viewer: self.viewer,
+            viewers: self.viewers,
+            protocol: self.protocol,
+            since,
+            base: None,
+        }
+    }
+
     /// Whether an update of the entity is not due in this tick, because it is far away.
     #[inline(always)]
     fn is_thinned(&self, id: usize, slot: Slot) -> bool {

@@ -2,11 +2,12 @@
 
 use throng_shared::limits::COMPONENT_BYTES_MAX;
 use throng_shared::protocol::ids::{PlayerId, TeamId};
-use throng_shared::protocol::registry::{Protocol, Visibility, Witness};
+use throng_shared::protocol::registry::{ComponentEntry, Protocol, Visibility, Witness};
 use throng_shared::protocol::snapshot::{ComponentsHead, components_bits_max};
+use throng_shared::protocol::steps::{ComponentFormats, SentSteps, Steps};
 use throng_shared::tick::Tick;
 
-use crate::frame::{ColdRow, Identity};
+use crate::frame::{ColdCell, ColdRow, Identity};
 
 /// Bytes of components that one entity can have in one packet; with an enter they still fit beside the
 /// packet's head.
@@ -27,14 +28,14 @@ pub(super) struct Viewers {
     owner: u64,
     /// Those with a rule of their own.
     custom: u64,
-    /// Registered components.
-    pub(super) count: u32,
+    /// How each is sent.
+    pub(super) formats: ComponentFormats,
 }
 
 impl Viewers {
     pub(super) fn new(protocol: &Protocol) -> Self {
         let mut viewers = Self {
-            count: protocol.components().len() as u32,
+            formats: protocol.formats(),
             ..Self::default()
         };
         for entry in protocol.components() {
@@ -81,12 +82,34 @@ impl Viewers {
     }
 }
 
+/// What is to be told of an entity's components, and to whom.
+#[derive(Clone, Copy)]
+pub(super) struct Telling<'a> {
+    pub(super) row: &'a ColdRow,
+    pub(super) identity: &'a Identity,
+    pub(super) viewer: Viewer,
+    pub(super) viewers: &'a Viewers,
+    pub(super) protocol: &'a Protocol,
+    /// Only what changed after it; all without.
+    pub(super) since: Option<Tick>,
+    /// The entity in the state to which the update refers, if it refers to one.
+    pub(super) base: Option<(&'a ColdRow, &'a Identity)>,
+}
+
+impl Telling<'_> {
+    /// The row of the base, and which of its components the client saw then.
+    fn held(&self) -> Option<(&ColdRow, u64)> {
+        let (row, identity) = self.base?;
+        let mask = self.viewers.mask(self.viewer, identity, row, self.protocol);
+        Some((row, mask))
+    }
+}
+
 /// Encoded components of the entities in one client's packets of one tick.
 #[derive(Debug, Default)]
 pub(super) struct Encoded {
     entities: Vec<EntityComponents>,
-    /// Ends of the values in `bytes`.
-    ends: Vec<usize>,
+    values: Vec<Value>,
     bytes: Vec<u8>,
 }
 
@@ -100,47 +123,72 @@ struct EntityComponents {
     importance: u8,
 }
 
+#[derive(Clone, Copy, Debug)]
+enum Value {
+    /// A part of all bytes.
+    Bytes {
+        start: usize,
+        end: usize,
+    },
+    Steps(SentSteps),
+}
+
+/// A component's value as it is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum SentValue<'a> {
+    Bytes(&'a [u8]),
+    Steps(&'a SentSteps),
+}
+
 impl Encoded {
     pub(super) fn clear(&mut self) {
         self.entities.clear();
-        self.ends.clear();
+        self.values.clear();
         self.bytes.clear();
     }
 
-    /// Encodes what `viewer` may see of `row`, if it changed after `since` or `since` is `None`. Answers its
-    /// place and the bits it takes at most, and counts values that cannot be sent into `refused`.
-    pub(super) fn push(
-        &mut self,
-        row: &ColdRow,
-        identity: &Identity,
-        viewer: Viewer,
-        viewers: &Viewers,
-        protocol: &Protocol,
-        since: Option<Tick>,
-        refused: &mut u64,
-    ) -> (usize, usize) {
-        let present = viewers.mask(viewer, identity, row, protocol);
-        let first = self.ends.len();
-        let start = self.bytes.len();
+    /// Encodes what the viewer may see and has to be told. Answers its place and the bits it takes at most, and
+    /// counts values that cannot be sent into `refused`.
+    pub(super) fn push(&mut self, telling: &Telling<'_>, refused: &mut u64) -> (usize, usize) {
+        let Telling {
+            row,
+            viewers,
+            protocol,
+            since,
+            ..
+        } = *telling;
+        let present = viewers.mask(telling.viewer, telling.identity, row, protocol);
+        let (first, start) = (self.values.len(), self.bytes.len());
+        let room = start + ENTITY_BYTES_MAX - viewers.formats.steps_bytes_max();
+        let mut held = None;
         let (mut included, mut importance) = (0, 1);
+        let (mut texts, mut step_bits) = (0, 0);
         for cell in &row.components {
             let is_due = since.is_none_or(|since| cell.changed.is_after(since));
             if present & cell.id.bit() == 0 || !is_due {
                 continue;
             }
-            let before = self.bytes.len();
-            let entry = protocol.component(cell.id);
-            let encoded = entry.is_some_and(|entry| entry.encode(&*cell.value, &mut self.bytes).is_ok());
-            let is_sendable = self.bytes.len() - before <= COMPONENT_BYTES_MAX
-                && self.bytes.len() - start <= ENTITY_BYTES_MAX;
-            if !encoded || !is_sendable {
-                self.bytes.truncate(before);
+            let Some(entry) = protocol.component(cell.id) else {
+                continue;
+            };
+            let value = match viewers.formats.numbers(cell.id) {
+                0 => self.bytes(entry, cell, room),
+                numbers => {
+                    let held = *held.get_or_insert_with(|| telling.held());
+                    self.steps(entry, cell, numbers, held)
+                }
+            };
+            let Some(value) = value else {
                 *refused += 1;
                 continue;
+            };
+            match value {
+                Value::Bytes { .. } => texts += 1,
+                Value::Steps(sent) => step_bits += 1 + sent.steps.bits() as usize,
             }
-            self.ends.push(self.bytes.len());
+            self.values.push(value);
             included |= cell.id.bit();
-            importance = importance.max(entry.map_or(1, |entry| entry.importance));
+            importance = importance.max(entry.importance);
         }
         let head = ComponentsHead { present, included };
         self.entities.push(EntityComponents {
@@ -148,8 +196,45 @@ impl Encoded {
             first,
             importance,
         });
-        let bits = components_bits_max(self.ends.len() - first, self.bytes.len() - start, viewers.count);
-        (self.entities.len() - 1, bits)
+        let bits = components_bits_max(texts, self.bytes.len() - start, viewers.formats.count());
+        (self.entities.len() - 1, bits + step_bits)
+    }
+
+    /// A value as bytes; `None` when there are too many, or they would go beyond `room` of all bytes.
+    fn bytes(&mut self, entry: &ComponentEntry, cell: &ColdCell, room: usize) -> Option<Value> {
+        let start = self.bytes.len();
+        let encoded = entry.encode(&*cell.value, &mut self.bytes);
+        let end = self.bytes.len();
+        if encoded.is_err() || end - start > COMPONENT_BYTES_MAX || end > room {
+            self.bytes.truncate(start);
+            return None;
+        }
+        Some(Value::Bytes { start, end })
+    }
+
+    /// A value as so many numbers, differing from that which the client held if it did.
+    fn steps(
+        &mut self,
+        entry: &ComponentEntry,
+        cell: &ColdCell,
+        numbers: usize,
+        held: Option<(&ColdRow, u64)>,
+    ) -> Option<Value> {
+        let start = self.bytes.len();
+        let mut quantize = |cell: &ColdCell| {
+            let encoded = entry.encode(&*cell.value, &mut self.bytes);
+            let steps = encoded
+                .is_ok()
+                .then(|| Steps::decode(&self.bytes[start..], numbers));
+            self.bytes.truncate(start);
+            steps?.ok()
+        };
+        let now = quantize(cell)?;
+        let base = held
+            .filter(|(_, mask)| mask & cell.id.bit() != 0)
+            .and_then(|(row, _)| row.cell(cell.id))
+            .and_then(quantize);
+        Some(Value::Steps(SentSteps::shortest(&now, base.as_ref())))
     }
 
     /// How much the components at a place hasten their entity; 1 is usual.
@@ -158,12 +243,12 @@ impl Encoded {
     }
 
     /// The components at a place that [`Encoded::push`] answered, and their values.
-    pub(super) fn get(&self, place: usize) -> (ComponentsHead, impl Iterator<Item = &[u8]>) {
+    pub(super) fn get(&self, place: usize) -> (ComponentsHead, impl Iterator<Item = SentValue<'_>>) {
         let entity = self.entities[place];
         let values = entity.first..entity.first + entity.head.included.count_ones() as usize;
-        let values = values.map(|value| {
-            let start = if value == 0 { 0 } else { self.ends[value - 1] };
-            &self.bytes[start..self.ends[value]]
+        let values = self.values[values].iter().map(|value| match value {
+            Value::Bytes { start, end } => SentValue::Bytes(&self.bytes[*start..*end]),
+            Value::Steps(sent) => SentValue::Steps(sent),
         });
         (entity.head, values)
     }

@@ -10,6 +10,7 @@ use throng_shared::tick::Tick;
 
 use super::client::{PacketSink, Written};
 use super::collect::{Item, Plan, Queue};
+use super::components::SentValue;
 use super::interest::Sight;
 use super::known::Known;
 use super::sent::{Fates, SentPackets};
@@ -259,7 +260,12 @@ impl Packing<'_> {
         };
         let (head, values) = self.queue.encoded.get(place);
         writer.components(head, self.components);
-        values.for_each(|value| writer.component(value));
+        for value in values {
+            match value {
+                SentValue::Bytes(bytes) => writer.component(bytes),
+                SentValue::Steps(sent) => writer.steps(sent, item.age() > 0),
+            }
+        }
     }
 
     fn is_done(&self, cursor: &Cursor, known: &Known) -> bool {

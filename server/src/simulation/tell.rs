@@ -205,7 +205,7 @@ impl Outbox {
                 match &letter {
                     // A full queue ends the session, which the link counts.
                     Letter::Message(key, channel, bytes) => drop(link.send(*key, *channel, bytes.clone())),
-                    // A full queue drops it, which the link counts.
+                    // A full queue drops it or, where it is reliable, ends the sessions that miss it.
                     Letter::Broadcast(audience, channel, bytes) => {
                         link.broadcast(*audience, *channel, bytes.clone());
                     }

@@ -15,10 +15,11 @@ pub mod input;
 pub mod pose;
 pub mod registry;
 pub mod snapshot;
+pub mod steps;
 pub mod version;
 
 /// Version of every packet layout in this crate; counted up when one of them changes.
-pub const WIRE_VERSION: u32 = 2;
+pub const WIRE_VERSION: u32 = 3;
 
 /// What a netcode payload is, told by its first byte.
 ///

@@ -1,13 +1,18 @@
-//! What the fuzz targets run: one function from bytes to a verdict for everything that reads a peer's bytes.
+//! What the fuzz targets run: one function from bytes to a verdict for everything that reads a peer's bytes, or
+//! a file.
 //!
 //! A function panics when what it tests breaks a promise, and returns otherwise. The targets in `tests/fuzz`
 //! only call these, so that an ordinary test replays the corpora without a fuzzer.
 
+pub mod files;
 mod handshake;
 mod payloads;
+pub mod values;
 
+pub use files::{checkpoints, recordings};
 pub use handshake::{datagrams, tokens};
 pub use payloads::payloads;
+pub use values::messages;
 
 use std::time::Duration;
 
@@ -19,6 +24,7 @@ use throng_shared::{
         hello::{Goodbye, HELLO_BYTES_MAX, Hello, Welcome},
         ids::Channel,
         input::{INPUT_PACKET_BYTES_MAX, InputPacket},
+        steps::ComponentFormats,
     },
     reliable::Reliable,
     tick::Tick,
@@ -28,13 +34,16 @@ use throng_shared::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 9] = [
     ("datagrams", datagrams),
     ("payloads", payloads),
     ("renet_guard", renet_guard),
     ("snapshots", snapshots),
     ("inputs", inputs),
     ("tokens", tokens),
+    ("messages", messages),
+    ("checkpoints", checkpoints),
+    ("recordings", recordings),
 ];
 
 /// Most packets that one run takes: enough for every state, few enough for speed.
@@ -89,7 +98,7 @@ pub fn snapshots(data: &[u8]) {
     let (config, data) = data.split_first_chunk::<4>().unwrap_or((&[0; 4], data));
     let mut mirror = Mirror::new(&MirrorConfig {
         tick_rate: u16::from(config[0] % 128) + 1,
-        components: u32::from(config[1] % 65),
+        components: formats(config[1]),
         tick: Tick(u32::from(u16::from_le_bytes([config[2], config[3]]))),
     });
     for packet in packets(data) {
@@ -98,6 +107,11 @@ pub fn snapshots(data: &[u8]) {
         assert!(mirror.len() <= KNOWN_MAX + 1, "{} entities", mirror.len());
         assert_eq!(mirror.entities().count(), mirror.len());
     }
+}
+
+/// Up to 64 components, every third of which is one number, or two, and so on.
+fn formats(byte: u8) -> ComponentFormats {
+    ComponentFormats::new((0..usize::from(byte % 65)).map(|at| if at % 3 == 2 { at / 3 % 9 } else { 0 }))
 }
 
 /// The packets that a client and a server read besides snapshots: what decodes, encodes to an equal value.

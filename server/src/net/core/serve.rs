@@ -239,6 +239,13 @@ impl WorkerCore {
                     bytes,
                 } => self.broadcast(now, link, audience, channel, &bytes, out),
                 ToWorker::Disconnect { key, reason } => self.end(now, key.session, reason, out),
+                ToWorker::DisconnectMany { audience, reason } => {
+                    let addressed = self.address(link, audience);
+                    addressed
+                        .iter()
+                        .for_each(|&session| self.end(now, session, reason, out));
+                    self.addressed = addressed;
+                }
             }
         }
         self.commands = commands;
@@ -254,17 +261,24 @@ impl WorkerCore {
         bytes: &bytes::Bytes,
         out: &mut impl Transmit,
     ) {
+        let addressed = self.address(link, audience);
+        for &session in &addressed {
+            let worker = self.worker;
+            self.queue_message(now, SessionKey { worker, session }, channel, bytes.clone(), out);
+        }
+        self.addressed = addressed;
+    }
+
+    /// The sessions here of a simulation's players who are addressed, in the list that is kept for them.
+    fn address(&mut self, link: usize, audience: Audience) -> Vec<SessionId> {
         let mut addressed = std::mem::take(&mut self.addressed);
+        addressed.clear();
         let frame = self.histories[link].newest();
         addressed.extend(self.sessions.ids().filter(|&id| {
             let player = frame.and_then(|frame| frame.players.get(self.worker, id));
             player.is_some_and(|player| audience.includes(player))
         }));
-        for session in addressed.drain(..) {
-            let worker = self.worker;
-            self.queue_message(now, SessionKey { worker, session }, channel, bytes.clone(), out);
-        }
-        self.addressed = addressed;
+        addressed
     }
 
     fn queue_message(

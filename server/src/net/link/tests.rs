@@ -4,6 +4,7 @@ use super::*;
 use crate::frame::FrameWriter;
 use crate::space::CellIndex;
 use std::sync::atomic::AtomicU32;
+use throng_shared::protocol::ids::TeamId;
 
 fn key(index: u32) -> SessionKey {
     let session = SessionId { index, generation: 0 };
@@ -123,6 +124,44 @@ fn a_disconnection_without_room_is_not_lost() {
     }
     assert_eq!(ended, [(1, LeaveReason::Overflow), (2, LeaveReason::Kicked)]);
     assert_eq!(simulation.counters().sessions_overflowed.load(Relaxed), 1);
+}
+
+#[test]
+fn a_reliable_message_for_many_without_room_ends_the_sessions_that_missed_it() {
+    let (mut simulation, mut worker, _) = pair(&LinkConfig {
+        to_worker: 1,
+        ..LinkConfig::default()
+    });
+    let [unreliable, ordered] = [Channel::Unreliable.id(), Channel::ReliableOrdered.id()];
+    let team = |team| Audience::Team(TeamId(team));
+    assert!(simulation.broadcast(Audience::All, ordered, Bytes::new()));
+    assert!(!simulation.broadcast(Audience::All, unreliable, Bytes::new()));
+    assert!(!simulation.broadcast(team(1), ordered, Bytes::new()));
+    assert!(!simulation.broadcast(team(1), ordered, Bytes::new()));
+    assert!(matches!(worker.pop(), Some(ToWorker::Broadcast { .. })));
+    // There is room, but nobody is told anything before those who missed something are gone.
+    assert!(!simulation.broadcast(team(2), ordered, Bytes::new()));
+    assert!(!simulation.send(key(5), ordered, Bytes::new()));
+    let mut ended = Vec::new();
+    for _ in 0..4 {
+        simulation.flush_ended();
+        ended.push(worker.pop());
+    }
+    let is_end = |value: &Option<ToWorker>, of: Audience| matches!(value, Some(ToWorker::DisconnectMany { audience, reason: LeaveReason::Overflow }) if *audience == of);
+    assert!(matches!(ended[0], Some(ToWorker::Disconnect { .. })), "{ended:?}");
+    assert!(
+        is_end(&ended[1], team(2)) && is_end(&ended[2], team(1)),
+        "{ended:?}"
+    );
+    assert!(ended[3].is_none() && simulation.send(key(6), ordered, Bytes::new()));
+    let counters = simulation.counters();
+    assert_eq!(counters.broadcasts_dropped.load(Relaxed), 1);
+    assert_eq!(counters.broadcasts_overflowed.load(Relaxed), 3);
+
+    for number in 0..200 {
+        simulation.broadcast(team(number), ordered, Bytes::new());
+    }
+    assert!(simulation.missed.len() <= MISSED_MAX && simulation.missed.contains(&Audience::All));
 }
 
 #[test]

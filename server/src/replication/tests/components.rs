@@ -10,7 +10,7 @@ use throng_shared::protocol::registry::{Protocol, ProtocolAppExt};
 use throng_shared::tick::Tick;
 
 use crate::frame::{ColdCell, ColdRow, Identity};
-use crate::replication::components::{Encoded, Viewer, Viewers};
+use crate::replication::components::{Encoded, SentValue, Telling, Viewer, Viewers};
 
 #[derive(Component, Serialize, Deserialize, Clone)]
 struct Bulk<const N: u8>(Vec<u8>);
@@ -39,17 +39,23 @@ fn push(sizes: [usize; 3]) -> (Vec<usize>, u64) {
     };
     let (mut encoded, mut refused) = (Encoded::default(), 0);
     let viewers = Viewers::new(&protocol);
-    let (place, _) = encoded.push(
-        &row,
-        &Identity::default(),
-        Viewer::default(),
-        &viewers,
-        &protocol,
-        None,
-        &mut refused,
-    );
+    let telling = Telling {
+        row: &row,
+        identity: &Identity::default(),
+        viewer: Viewer::default(),
+        viewers: &viewers,
+        protocol: &protocol,
+        since: None,
+        base: None,
+    };
+    let (place, _) = encoded.push(&telling, &mut refused);
     let (head, values) = encoded.get(place);
-    let lengths: Vec<_> = values.map(<[u8]>::len).collect();
+    let lengths: Vec<_> = values
+        .map(|value| match value {
+            SentValue::Bytes(bytes) => bytes.len(),
+            SentValue::Steps(_) => panic!("none of them is numbers"),
+        })
+        .collect();
     assert_eq!(head.included.count_ones() as usize, lengths.len());
     assert_eq!(head.present, 0b111, "the client knows that the entity has them");
     (lengths, refused)

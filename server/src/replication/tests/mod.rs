@@ -2,6 +2,7 @@
 
 mod components;
 mod session;
+mod steps;
 mod world;
 
 use std::collections::BTreeSet;

@@ -135,8 +135,11 @@ impl Setting {
 
 impl Session {
     pub(super) fn new(setting: Setting) -> Self {
+        Self::with_protocol(setting, world::protocol(true))
+    }
+
+    pub(super) fn with_protocol(setting: Setting, protocol: Protocol) -> Self {
         setting.config.validate().unwrap();
-        let protocol = world::protocol();
         let world = World::new(
             setting.seed,
             setting.start,
@@ -149,7 +152,7 @@ impl Session {
             replication: ClientReplication::new(&setting.config),
             mirror: Mirror::new(&MirrorConfig {
                 tick_rate: setting.config.tick_rate,
-                components: protocol.components().len() as u32,
+                components: protocol.formats(),
                 tick: setting.start,
             }),
             down: Pipe::new(setting.loss, 0.1, setting.delay, setting.jitter),

@@ -12,7 +12,9 @@ use throng_shared::netcode::SessionId;
 use throng_shared::protocol::codec;
 use throng_shared::protocol::ids::{ComponentId, GlobalId, PlayerId, Slot, SourceId, TeamId};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
-use throng_shared::protocol::registry::{Protocol, ProtocolAppExt, Visibility};
+use throng_shared::protocol::registry::{
+    ComponentCodec, Custom, Delta, Protocol, ProtocolAppExt, Visibility, Witness,
+};
 use throng_shared::tick::Tick;
 
 use crate::frame::{ColdValue, Frame, FrameWriter, Identity, Kind, PlayerRow, SlotTable};
@@ -47,15 +49,82 @@ struct Hull(u16);
 struct Order(Vec<u8>);
 #[derive(Component, Serialize, Deserialize, Clone)]
 struct Cargo(u64);
+/// Numbers in steps.
+#[derive(Component, Clone)]
+struct Aim([f32; 2]);
+/// A number that only the team sees while it is odd.
+#[derive(Component, Clone)]
+struct Depth(f32);
 
-const COMPONENTS: u8 = 3;
+impl From<&Aim> for [f32; 2] {
+    fn from(aim: &Aim) -> Self {
+        aim.0
+    }
+}
 
-pub(super) fn protocol() -> Protocol {
+impl From<[f32; 2]> for Aim {
+    fn from(numbers: [f32; 2]) -> Self {
+        Self(numbers)
+    }
+}
+
+impl From<&Depth> for [f32; 1] {
+    fn from(depth: &Depth) -> Self {
+        [depth.0]
+    }
+}
+
+impl From<[f32; 1]> for Depth {
+    fn from([depth]: [f32; 1]) -> Self {
+        Self(depth)
+    }
+}
+
+const COMPONENTS: u8 = 5;
+const AIM: u8 = 3;
+const DEPTH: u8 = 4;
+const AIM_STEP: f32 = 0.01;
+
+/// Of the test's components; `Aim` by its differences, or as the same bytes in a format of its own.
+pub(super) fn protocol(by_differences: bool) -> Protocol {
     let mut app = App::empty();
     app.replicate::<Hull>();
     app.replicate::<Order>().visible_to(Visibility::Team);
     app.replicate::<Cargo>().visible_to(Visibility::Owner);
+    if by_differences {
+        app.replicate_with::<Aim>(Delta::<2>::quantized(AIM_STEP));
+    } else {
+        app.replicate_with(Custom {
+            name: "whole",
+            encode: |aim: &Aim, out| Delta::<2>::quantized(AIM_STEP).encode(aim, out).unwrap(),
+            decode: |bytes| Delta::<2>::quantized(AIM_STEP).decode(bytes).ok(),
+        });
+    }
+    app.replicate_with::<Depth>(Delta::<1>::quantized(1.0))
+        .visible_to(|who: Witness, depth: &Depth| !is_odd(depth.0) || who.is_mate());
     app.world().resource::<Protocol>().clone()
+}
+
+fn is_odd(depth: f32) -> bool {
+    depth as i32 & 1 == 1
+}
+
+fn in_steps<T>(value: T, codec: &impl ComponentCodec<T>) -> (ColdValue, Vec<u8>)
+where
+    T: Send + Sync + 'static,
+{
+    let mut bytes = Vec::new();
+    codec.encode(&value, &mut bytes).unwrap();
+    (Arc::new(value), bytes)
+}
+
+/// A number of any size.
+fn number(random: &mut Random) -> f32 {
+    (random.next() as i32 >> random.below(32)) as f32
+}
+
+fn aim(numbers: [f32; 2]) -> (ColdValue, Vec<u8>) {
+    in_steps(Aim(numbers), &Delta::<2>::quantized(AIM_STEP))
 }
 
 fn value(id: u8, random: &mut Random) -> (ColdValue, Vec<u8>) {
@@ -69,7 +138,9 @@ fn value(id: u8, random: &mut Random) -> (ColdValue, Vec<u8>) {
         1 => both(Order(
             (0..random.below(30)).map(|_| random.next() as u8).collect(),
         )),
-        _ => both(Cargo(random.next() >> random.below(64))),
+        2 => both(Cargo(random.next() >> random.below(64))),
+        AIM => aim([number(random), 1.0]),
+        _ => in_steps(Depth(number(random)), &Delta::<1>::quantized(1.0)),
     }
 }
 
@@ -107,6 +178,9 @@ impl Past {
         let mut seen = entity.components.clone();
         if !player.team.is_mate(entity.identity.team) {
             seen.remove(&1);
+            seen.retain(|&id, bytes| {
+                id != DEPTH || !is_odd(codec::decode_exact::<i32>(bytes).unwrap() as f32)
+            });
         }
         if player.player != entity.identity.owner {
             seen.remove(&2);
@@ -262,6 +336,19 @@ impl World {
             .set_component(entity.slot, ComponentId(id), value, self.tick.next());
     }
 
+    /// Turns the aim of every entity a little.
+    pub(super) fn turn_aims(&mut self) {
+        let globals: Vec<_> = self.entities.keys().copied().collect();
+        for global in globals {
+            let turned = self.tick.0 as f32 * 0.03 + self.random.unit() * 0.05;
+            let (value, bytes) = aim([turned, 1.5]);
+            let entity = self.entities.get_mut(&global).unwrap();
+            entity.components.insert(AIM, bytes);
+            self.writer
+                .set_component(entity.slot, ComponentId(AIM), Some(value), self.tick.next());
+        }
+    }
+
     fn random_global(&mut self) -> GlobalId {
         let at = self.random.below(self.entities.len() as u64) as usize;
         *self.entities.keys().nth(at).unwrap()
@@ -333,7 +420,7 @@ impl World {
             let global = self.random_global();
             self.despawn(global);
         }
-        for _ in 0..self.random.below(8) {
+        for _ in 0..self.random.below(16) {
             let global = self.random_global();
             self.change_component(global);
         }

@@ -59,7 +59,7 @@ impl Client {
             histories: [FrameHistory::default()],
             mirror: Mirror::new(&MirrorConfig {
                 tick_rate: config.tick_rate,
-                components: protocol.components().len() as u32,
+                components: protocol.formats(),
                 tick: Tick(0),
             }),
             config,

@@ -25,6 +25,13 @@ pub trait ComponentCodec<T>: Send + Sync + 'static {
     /// # Errors
     /// [`CodecError`], when the bytes are no value.
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError>;
+
+    /// Of how many whole numbers every encoded value consists, each an `i32` in the format of
+    /// [`codec`](crate::protocol::codec), and nothing else. Such values are sent by their differences to those
+    /// that the client has. 0 unless it is implemented: any bytes.
+    fn numbers(&self) -> usize {
+        0
+    }
 }
 
 /// serde and bincode: what [`replicate`](super::ProtocolAppExt::replicate) uses.
@@ -89,8 +96,12 @@ impl<T: 'static> ComponentCodec<T> for Custom<T> {
     }
 }
 
-/// Components that are a few numbers (`[f32; N]` into and out of them), in whole steps: a byte or two for each
-/// number that is within a few thousand steps of 0.
+/// Components that are a few numbers (`[f32; N]` into and out of them), in whole steps.
+///
+/// An update says by how many steps each number differs from the value that the client acknowledged: a bit for
+/// one that does not, about two bits more than the difference has for the others. With an enter, and where it
+/// is shorter, they are sent whole. This is for up to
+/// [`COMPONENT_NUMBERS_MAX`](crate::limits::COMPONENT_NUMBERS_MAX) numbers; more are always sent whole.
 ///
 /// ```
 /// # use bevy_app::App;
@@ -164,6 +175,10 @@ where
             0 => Ok(numbers.into()),
             left => Err(CodecError::Trailing(left)),
         }
+    }
+
+    fn numbers(&self) -> usize {
+        N
     }
 }
 

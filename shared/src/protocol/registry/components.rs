@@ -32,6 +32,8 @@ pub struct ComponentEntry {
     pub visibility: Visibility,
     /// How much a change of it hastens its entity where a client's budget does not suffice for all: 1 is usual.
     pub importance: u8,
+    /// Of how many numbers its encoded values consist; 0 when they are any bytes.
+    pub numbers: usize,
     pub(super) type_id: TypeId,
     pub(super) may_see: Option<MaySee>,
     ops: Arc<dyn ComponentOps>,
@@ -53,6 +55,7 @@ impl ComponentEntry {
         T: Component + Clone,
         C: ComponentCodec<T>,
     {
+        let numbers = codec.numbers();
         let ops = Arc::new(Typed::<T, C> {
             codec,
             component: PhantomData,
@@ -62,6 +65,7 @@ impl ComponentEntry {
             name: type_name::<T>(),
             visibility: Visibility::default(),
             importance: 1,
+            numbers,
             type_id: TypeId::of::<T>(),
             may_see: None,
             ops,

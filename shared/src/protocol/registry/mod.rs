@@ -26,6 +26,7 @@ use super::codec::{self, CodecError};
 use super::ids::{Channel, ComponentId};
 use super::input::{InputBytes, PlayerInput};
 use super::pose::{POSITION_QUANTUM, VELOCITY_QUANTUM, YAW_STEPS};
+use super::steps::ComponentFormats;
 use super::version::{ProtocolHash, ProtocolHasher, ProtocolVersion, Release};
 use crate::limits::INPUT_BYTES_MAX;
 
@@ -114,6 +115,12 @@ impl Protocol {
             .find(|entry| entry.type_id == TypeId::of::<T>())
     }
 
+    /// How each of them is sent.
+    #[must_use]
+    pub fn formats(&self) -> ComponentFormats {
+        ComponentFormats::new(self.components.iter().map(|entry| entry.numbers))
+    }
+
     /// The registered input type's default, encoded; empty without an input type.
     #[must_use]
     pub fn neutral_input(&self) -> InputBytes {
@@ -166,6 +173,7 @@ impl Protocol {
             hasher.field(entry.name.as_bytes());
             hasher.field(&[entry.visibility as u8]);
             hasher.field(entry.codec_name().as_bytes());
+            hasher.field(&(entry.numbers as u32).to_le_bytes());
         }
         hasher.field(b"messages");
         for entry in &self.messages {

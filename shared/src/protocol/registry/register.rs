@@ -201,7 +201,7 @@ pub struct ComponentRegistration<'a, T> {
 
 impl<T> ComponentRegistration<'_, T> {
     /// Sets who is sent the component: a [`Visibility`](super::Visibility), or a rule
-    /// `|who: Witness, value: &T| -> bool`. Everyone unless it is set.
+    /// `|who: Witness, value: &T| -> bool`, whose answer follows from the two alone. Everyone unless it is set.
     pub fn visible_to(&mut self, rule: impl VisibilityRule<T>) -> &mut Self {
         let (visibility, may_see) = rule.into_parts();
         let entry = self.entry();

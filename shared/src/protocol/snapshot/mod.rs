@@ -17,7 +17,9 @@
 //!   enters, each after a 1, until a 0: id | global id: class 2, 16/24/40/64 | absolute pose | [components]
 //!   presence: groups of 8 ids | a bit for each group | 8 bits for each group that has one
 //!   updates by ascending id: [0, or 1: age 5, 0 for absolute] | difference or absolute pose | [components]
-//! components: 0, or 1: which there are | which follow | for each: bytes 10 | to the next byte | the bytes
+//! components: 0, or 1: which there are | which follow | for each that is
+//!   bytes: their number 10 | to the next byte | the bytes
+//!   numbers: [in an update with a baseline: difference 1] | their code, as `steps` has it
 //! ```
 
 use super::bits::BitError;

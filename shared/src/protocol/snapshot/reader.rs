@@ -11,6 +11,7 @@ use crate::protocol::bits::BitReader;
 use crate::protocol::delta::{Motion, read_absolute};
 use crate::protocol::ids::{GlobalId, SourceId};
 use crate::protocol::pose::Pose;
+use crate::protocol::steps::{SentSteps, Steps};
 use crate::tick::Tick;
 
 /// Reads one packet, part by part in the order of the layout.
@@ -188,7 +189,19 @@ impl<'a> SnapshotReader<'a> {
         Ok(Some(ComponentsHead { present, included }))
     }
 
-    /// The next included component's value.
+    /// The next included component's value, if it is `numbers` numbers; `has_baseline` says whether the entity is
+    /// in an update that refers to a baseline.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Bits`].
+    pub fn steps(&mut self, numbers: usize, has_baseline: bool) -> Result<SentSteps, SnapshotError> {
+        Ok(SentSteps {
+            is_difference: has_baseline && self.bits.read_bool()?,
+            steps: Steps::read(&mut self.bits, numbers)?,
+        })
+    }
+
+    /// The next included component's value, if it is bytes.
     ///
     /// # Errors
     /// [`SnapshotError::Bits`], [`SnapshotError::Components`].

@@ -9,6 +9,7 @@ use crate::protocol::PayloadKind;
 use crate::protocol::bits::{BitWriter, FIELD_BITS_MAX};
 use crate::protocol::delta::{DeltaBits, write_absolute};
 use crate::protocol::pose::Pose;
+use crate::protocol::steps::SentSteps;
 
 /// Writes one packet, part by part in the order of the layout.
 ///
@@ -166,7 +167,18 @@ impl<'a> SnapshotWriter<'a> {
         }
     }
 
-    /// Writes the next included component's value, at most [`COMPONENT_BYTES_MAX`](crate::limits::COMPONENT_BYTES_MAX) bytes.
+    /// Writes the next included component's value, if it is numbers; `has_baseline` says whether the entity is
+    /// in an update that refers to a baseline. Without one it cannot be a difference.
+    #[inline]
+    pub fn steps(&mut self, value: &SentSteps, has_baseline: bool) {
+        debug_assert!(has_baseline || !value.is_difference, "a difference to nothing");
+        if has_baseline {
+            self.bits.write_bool(value.is_difference);
+        }
+        value.steps.write(&mut self.bits);
+    }
+
+    /// Writes the next included component's value, if it is bytes, at most [`COMPONENT_BYTES_MAX`](crate::limits::COMPONENT_BYTES_MAX) bytes.
     #[inline]
     pub fn component(&mut self, value: &[u8]) {
         self.bits.write(value.len() as u64, COMPONENT_LENGTH_BITS);

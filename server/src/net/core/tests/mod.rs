@@ -5,7 +5,6 @@ mod inputs;
 mod serving;
 
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ use crate::net::directory::Directory;
 use crate::net::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, SimulationLink, ToSimulation, link};
 use crate::net::stats::WorkerStats;
 use crate::net::takeover::Takeovers;
-use crate::net::transmit::{DATAGRAM_BUFFER_BYTES, Transmit};
+use crate::net::transmit::{Collected, DATAGRAM_BUFFER_BYTES};
 use crate::observe::WorkerReport;
 use crate::replication::ReplicationConfig;
 
@@ -61,22 +60,6 @@ fn protocol() -> Protocol {
     let mut app = App::empty();
     app.input::<Thrust>();
     app.world().resource::<Protocol>().clone()
-}
-
-/// Collects what is sent.
-struct Outgoing {
-    buffer: [u8; DATAGRAM_BUFFER_BYTES],
-    sent: Vec<(SocketAddr, Vec<u8>)>,
-}
-
-impl Transmit for Outgoing {
-    fn begin(&mut self) -> &mut [u8] {
-        &mut self.buffer
-    }
-
-    fn commit(&mut self, to: SocketAddr, range: Range<usize>) {
-        self.sent.push((to, self.buffer[range].to_vec()));
-    }
 }
 
 /// A client below everything but netcode.
@@ -174,7 +157,7 @@ struct Bench {
     core: WorkerCore,
     simulations: Vec<Simulation>,
     shared: WorkerShared,
-    out: Outgoing,
+    out: Collected,
     entropy: Entropy,
     now: Duration,
     tokens: u64,
@@ -210,15 +193,11 @@ impl Bench {
                 players: Vec::new(),
             })
             .collect();
-        let out = Outgoing {
-            buffer: [0; DATAGRAM_BUFFER_BYTES],
-            sent: Vec::new(),
-        };
         Self {
             core,
             simulations,
             shared,
-            out,
+            out: Collected::default(),
             entropy,
             now: Duration::from_secs(10),
             tokens: 0,

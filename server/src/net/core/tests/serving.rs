@@ -7,6 +7,7 @@ use throng_shared::reliable::Reliable;
 
 use super::*;
 use crate::net::core::ServeState;
+use crate::net::link::Audience;
 
 #[test]
 fn slices_serve_everybody_once_in_order() {
@@ -168,4 +169,34 @@ fn a_flood_of_messages_that_finds_no_room_ends_its_receivers_session() {
             .load(std::sync::atomic::Ordering::Relaxed),
         1
     );
+}
+
+#[test]
+fn a_flood_of_reliable_messages_for_many_ends_the_sessions_of_those_they_were_for() {
+    let config = LinkConfig {
+        to_worker: 8,
+        ..LinkConfig::default()
+    };
+    let mut bench = Bench::with(1, &config);
+    let mut peers = [bench.join(1), bench.join(2)];
+    let flood = |bench: &mut Bench, audience, channel: Channel| {
+        let link = &mut bench.simulation().link;
+        let taken = (0..20).filter(|_| link.broadcast(audience, channel.id(), Bytes::from_static(b"x")));
+        assert_eq!(taken.count(), 8);
+        bench.tick();
+        bench.tick();
+    };
+    let is_gone = |bench: &mut Bench, peer: &mut Peer| {
+        bench.settle(peer);
+        peer.goodbye() == Some(Goodbye::Overflow)
+    };
+    flood(&mut bench, Audience::All, Channel::Unreliable);
+    assert!(peers.iter_mut().all(|peer| !is_gone(&mut bench, peer)));
+    // Nobody is of that team.
+    flood(&mut bench, Audience::Team(TeamId(3)), Channel::ReliableOrdered);
+    assert!(peers.iter_mut().all(|peer| !is_gone(&mut bench, peer)));
+    flood(&mut bench, Audience::All, Channel::ReliableOrdered);
+    assert!(peers.iter_mut().all(|peer| is_gone(&mut bench, peer)));
+    assert_eq!(bench.figure("broadcasts_dropped"), 12);
+    assert_eq!(bench.figure("broadcasts_overflowed"), 24);
 }

@@ -1,0 +1,38 @@
+//! Whom a message for many is for.
+
+use glam::Vec2;
+use throng_shared::protocol::ids::TeamId;
+
+use crate::frame::PlayerRow;
+use crate::space::RoomId;
+
+/// Whom of its sessions a worker is to send a message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Audience {
+    /// Every player of the simulation.
+    All,
+    /// The players of a team.
+    Team(TeamId),
+    /// The players whose view reaches a place.
+    InSight {
+        /// The place, in units.
+        position: Vec2,
+        /// The room in which it is.
+        room: RoomId,
+    },
+}
+
+impl Audience {
+    /// Whether a player belongs to it.
+    #[must_use]
+    pub fn includes(&self, player: &PlayerRow) -> bool {
+        match *self {
+            Self::All => true,
+            Self::Team(team) => team.is_mate(player.team),
+            Self::InSight { position, room } => {
+                let reach2 = player.radius * player.radius;
+                player.radius > 0.0 && player.room == room && player.eye.distance_squared(position) <= reach2
+            }
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Components that are a few whole numbers, as differences to values that both ends have.
+//!
+//! Owns the code of the numbers and which registered components are sent by it. Guarantees: a decoded value
+//! equals the encoded one in every bit, whatever both are, for differences wrap around; any bits end in a
+//! value or an error; nothing is allocated but where canonical bytes are asked for. Refuses to know where the
+//! values come from to which others differ.
+//!
+//! **Code**, least significant bit first: for each number a bit, set where it differs; if any does, a 3-bit
+//! class, then the differences of those that do, zigzag, each in 2, 4, 6, 8, 11, 15, 20 or 32 bits by the
+//! class. A value without another to differ from is the difference to zeros.
+
+use super::bits::{BitError, BitReader, BitWriter};
+use super::codec::{self, CodecError};
+use super::ids::ComponentId;
+use crate::limits::{COMPONENT_NUMBERS_MAX, COMPONENTS_MAX, STEPS_BYTES_MAX};
+
+/// Widths of differences, by class.
+const WIDTHS: [u32; 8] = [2, 4, 6, 8, 11, 15, 20, 32];
+const CLASS_BITS: u32 = 3;
+
+/// The numbers of one component.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Steps {
+    numbers: [i32; COMPONENT_NUMBERS_MAX],
+    len: u8,
+}
+
+impl Steps {
+    /// The `len` numbers, at most [`COMPONENT_NUMBERS_MAX`], that are all of a component's encoded value.
+    ///
+    /// # Errors
+    /// [`CodecError`] when the bytes are something else.
+    pub fn decode(bytes: &[u8], len: usize) -> Result<Self, CodecError> {
+        let mut steps = Self::zeros(len);
+        let mut used = 0;
+        for number in &mut steps.numbers[..len] {
+            let (value, bytes) = codec::decode(&bytes[used..])?;
+            *number = value;
+            used += bytes;
+        }
+        match bytes.len() - used {
+            0 => Ok(steps),
+            left => Err(CodecError::Trailing(left)),
+        }
+    }
+
+    /// Appends the component's encoded value to `out`.
+    ///
+    /// # Errors
+    /// None that is known of: whole numbers encode.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        self.numbers().iter().try_for_each(|number| {
+            codec::encode_into(number, out)?;
+            Ok(())
+        })
+    }
+
+    /// What is to be added to `base`, which has as many numbers, to get this.
+    #[must_use]
+    pub fn since(&self, base: &Self) -> Self {
+        self.zip(base, i32::wrapping_sub)
+    }
+
+    /// This and a difference to it.
+    #[must_use]
+    pub fn plus(&self, difference: &Self) -> Self {
+        self.zip(difference, i32::wrapping_add)
+    }
+
+    /// Bits that [`Steps::write`] takes.
+    #[must_use]
+    pub fn bits(&self) -> u32 {
+        let differing = self.numbers().iter().filter(|&&number| number != 0).count() as u32;
+        let code = if differing == 0 {
+            0
+        } else {
+            CLASS_BITS + differing * WIDTHS[self.class()]
+        };
+        u32::from(self.len) + code
+    }
+
+    /// Writes the code.
+    pub fn write(&self, writer: &mut BitWriter<'_>) {
+        let (mut mask, class) = (0, self.class());
+        for (place, &number) in self.numbers().iter().enumerate() {
+            mask |= u64::from(number != 0) << place;
+        }
+        writer.write(mask, self.len.into());
+        if mask == 0 {
+            return;
+        }
+        writer.write(class as u64, CLASS_BITS);
+        for &number in self.numbers().iter().filter(|&&number| number != 0) {
+            writer.write(zigzag(number).into(), WIDTHS[class]);
+        }
+    }
+
+    /// Reads the code of `len` numbers.
+    ///
+    /// # Errors
+    /// [`BitError`].
+    pub fn read(reader: &mut BitReader<'_>, len: usize) -> Result<Self, BitError> {
+        let mut steps = Self::zeros(len);
+        let mask = reader.read(steps.len.into())?;
+        if mask == 0 {
+            return Ok(steps);
+        }
+        let width = WIDTHS[reader.read(CLASS_BITS)? as usize];
+        for (place, number) in steps.numbers[..len].iter_mut().enumerate() {
+            if mask >> place & 1 == 1 {
+                *number = unzigzag(reader.read(width)? as u32);
+            }
+        }
+        Ok(steps)
+    }
+
+    fn zeros(len: usize) -> Self {
+        assert!(len <= COMPONENT_NUMBERS_MAX, "{len} numbers");
+        Self {
+            numbers: [0; COMPONENT_NUMBERS_MAX],
+            len: len as u8,
+        }
+    }
+
+    fn numbers(&self) -> &[i32] {
+        &self.numbers[..usize::from(self.len)]
+    }
+
+    fn zip(&self, other: &Self, join: impl Fn(i32, i32) -> i32) -> Self {
+        let mut joined = *self;
+        for (number, &other) in joined.numbers.iter_mut().zip(&other.numbers) {
+            *number = join(*number, other);
+        }
+        joined
+    }
+
+    /// The first class in which the widest number fits.
+    fn class(&self) -> usize {
+        let joined = self.numbers().iter().fold(0, |all, &number| all | zigzag(number));
+        let needed = 32 - joined.leading_zeros();
+        WIDTHS
+            .iter()
+            .position(|&width| width >= needed)
+            .unwrap_or(WIDTHS.len() - 1)
+    }
+}
+
+fn zigzag(value: i32) -> u32 {
+    (value << 1 ^ value >> 31) as u32
+}
+
+fn unzigzag(code: u32) -> i32 {
+    (code >> 1) as i32 ^ -((code & 1) as i32)
+}
+
+/// A component's numbers as they are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SentSteps {
+    /// The numbers, or by how much they differ.
+    pub steps: Steps,
+    /// Whether they are to be added to those in the state that the update refers to.
+    pub is_difference: bool,
+}
+
+impl SentSteps {
+    /// What is shorter of the numbers themselves and the difference to those of `base`.
+    #[must_use]
+    pub fn shortest(now: &Steps, base: Option<&Steps>) -> Self {
+        let difference = base.map(|base| now.since(base));
+        match difference.filter(|difference| difference.bits() <= now.bits()) {
+            Some(steps) => Self {
+                steps,
+                is_difference: true,
+            },
+            None => Self {
+                steps: *now,
+                is_difference: false,
+            },
+        }
+    }
+}
+
+/// How the registered components are sent: each as bytes or as numbers.
+///
+/// Numbers are always sent, whatever else an entity has: a client knows them in every state that it
+/// acknowledged. So all of them together take at most [`STEPS_BYTES_MAX`]; of more, the last registered are
+/// sent as bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ComponentFormats {
+    count: u8,
+    numbers: [u8; COMPONENTS_MAX],
+    bits_max: u16,
+}
+
+impl Default for ComponentFormats {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            numbers: [0; COMPONENTS_MAX],
+            bits_max: 0,
+        }
+    }
+}
+
+impl ComponentFormats {
+    /// Formats of components that are registered in this order, by how many numbers each is; 0 for bytes.
+    ///
+    /// # Panics
+    /// With more than [`COMPONENTS_MAX`].
+    #[must_use]
+    pub fn new(numbers: impl IntoIterator<Item = usize>) -> Self {
+        let mut formats = Self::default();
+        for numbers in numbers {
+            formats.push(numbers);
+        }
+        formats
+    }
+
+    fn push(&mut self, numbers: usize) {
+        // A bit says whether it is a difference.
+        let bits = 1 + numbers as u32 + CLASS_BITS + numbers as u32 * WIDTHS[WIDTHS.len() - 1];
+        let all = u32::from(self.bits_max) + bits;
+        if (1..=COMPONENT_NUMBERS_MAX).contains(&numbers) && all as usize <= STEPS_BYTES_MAX * 8 {
+            self.numbers[usize::from(self.count)] = numbers as u8;
+            self.bits_max = all as u16;
+        }
+        self.count += 1;
+    }
+
+    /// Registered components.
+    #[inline]
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count.into()
+    }
+
+    /// How many numbers a component is; 0 when it is sent as bytes, or not registered.
+    #[inline]
+    #[must_use]
+    pub fn numbers(&self, id: ComponentId) -> usize {
+        self.numbers.get(usize::from(id.0)).copied().unwrap_or(0).into()
+    }
+
+    /// Bytes that the numbers of one entity take at most.
+    #[must_use]
+    pub fn steps_bytes_max(&self) -> usize {
+        usize::from(self.bits_max).div_ceil(8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn steps(numbers: &[i32]) -> Steps {
+        let mut steps = Steps::zeros(numbers.len());
+        steps.numbers[..numbers.len()].copy_from_slice(numbers);
+        steps
+    }
+
+    /// Numbers of all sizes, the ends of their range among them.
+    fn number() -> impl Strategy<Value = i32> {
+        (any::<i32>(), 0u32..33).prop_map(|(number, bits)| match bits {
+            32 => [i32::MIN, i32::MAX, 0, -1][number as usize & 3],
+            _ => number >> bits,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_sent_is_what_was_meant(
+            pairs in prop::collection::vec((number(), number()), 1..=COMPONENT_NUMBERS_MAX), has_base: bool,
+        ) {
+            let (now, base): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+            let (now, base) = (steps(&now), steps(&base));
+            let sent = SentSteps::shortest(&now, has_base.then_some(&base));
+            prop_assert!(has_base || !sent.is_difference);
+            prop_assert!(sent.steps.bits() <= now.bits());
+            let mut buffer = [0; 64];
+            let mut writer = BitWriter::new(&mut buffer);
+            sent.steps.write(&mut writer);
+            prop_assert_eq!(writer.bits_written(), sent.steps.bits() as usize);
+            let bytes = writer.finish();
+            let read = Steps::read(&mut BitReader::new(&buffer[..bytes]), now.numbers().len()).unwrap();
+            prop_assert_eq!(read, sent.steps);
+            let meant = if sent.is_difference { base.plus(&read) } else { read };
+            prop_assert_eq!(meant, now);
+
+            let mut canonical = Vec::new();
+            now.encode(&mut canonical).unwrap();
+            prop_assert_eq!(Steps::decode(&canonical, now.numbers().len()).unwrap(), now);
+            prop_assert!(Steps::decode(&canonical[1..], now.numbers().len()).is_err());
+        }
+
+        #[test]
+        fn any_bits_are_numbers_or_an_error(bytes: Vec<u8>, len in 1..=COMPONENT_NUMBERS_MAX) {
+            if let Ok(read) = Steps::read(&mut BitReader::new(&bytes), len) {
+                prop_assert!(read.numbers().len() == len && read.bits() as usize <= bytes.len() * 8);
+            }
+        }
+    }
+
+    #[test]
+    fn small_differences_are_small() {
+        let (now, base) = (steps(&[100_003, -7]), steps(&[100_000, -7]));
+        let sent = SentSteps::shortest(&now, Some(&base));
+        // A bit for each, the class, four for the one that differs.
+        assert_eq!((sent.is_difference, sent.steps.bits()), (true, 2 + 3 + 4));
+        let back = SentSteps::shortest(&steps(&[0, 0]), Some(&base));
+        assert_eq!((back.is_difference, back.steps.bits()), (false, 2));
+    }
+
+    #[test]
+    fn what_would_take_too_much_room_is_sent_as_bytes() {
+        let formats = ComponentFormats::new([2, 0, COMPONENT_NUMBERS_MAX + 1, 1]);
+        let numbers = |formats: &ComponentFormats, id| formats.numbers(ComponentId(id));
+        assert_eq!([0, 1, 2, 3, 63].map(|id| numbers(&formats, id)), [2, 0, 0, 1, 0]);
+        assert_eq!(formats.count(), 4);
+        let many = ComponentFormats::new([COMPONENT_NUMBERS_MAX; COMPONENTS_MAX]);
+        assert!(many.steps_bytes_max() <= STEPS_BYTES_MAX && numbers(&many, 0) == COMPONENT_NUMBERS_MAX);
+        assert_eq!((numbers(&many, 63), many.count()), (0, 64));
+    }
+}

@@ -1,0 +1,114 @@
+//! Files that a server reads back: checkpoints and recordings.
+//!
+//! Digests keep a fuzzer from what is behind them, so an odd first byte has the target write those itself.
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
+use throng_server::{
+    persist::{self, PersistAppExt, digest, load, save},
+    record::{self, Header, Reader, app_of, replay},
+    runner::finish_plugins,
+    scenes::Scene,
+    simulation::SimulationPlugin,
+};
+use throng_shared::protocol::{codec, registry::Protocol, version::ProtocolHash};
+
+use super::packets;
+
+/// Server-only state.
+#[derive(Component, Serialize, Deserialize, Clone)]
+pub struct Hold(pub Vec<u16>);
+
+/// A reference to another entity.
+#[derive(Component, Serialize, Deserialize, Clone)]
+pub struct Follows(#[entities] pub Entity);
+
+/// A resource that checkpoints hold.
+#[derive(Resource, Serialize, Deserialize, Clone, Default)]
+pub struct Round(pub Option<u32>);
+
+/// The game whose checkpoints are read.
+pub fn persistent_game() -> App {
+    let mut app = App::new();
+    app.add_plugins(SimulationPlugin::default())
+        .init_resource::<Round>()
+        .persist::<Hold>()
+        .persist::<Follows>()
+        .persist::<Round>();
+    finish_plugins(&mut app);
+    app
+}
+
+/// A checkpoint, or the body of one: no panic; what is loaded is saved as a checkpoint that says the same.
+pub fn checkpoints(data: &[u8]) {
+    let Some((&first, data)) = data.split_first() else {
+        return;
+    };
+    let mut app = persistent_game();
+    let loaded = if first & 1 == 0 {
+        load(&mut app, data)
+    } else {
+        let mut bytes = b"THRONGCP".to_vec();
+        bytes.extend(persist::FORMAT_VERSION.to_le_bytes());
+        bytes.extend((data.len() as u64).to_le_bytes());
+        bytes.extend(digest(data).to_le_bytes());
+        bytes.extend(data);
+        load(&mut app, &bytes)
+    };
+    if loaded.is_err() {
+        return;
+    }
+    let saved = save(app.world_mut()).expect("what was loaded is saved");
+    let mut again = persistent_game();
+    load(&mut again, &saved).expect("what was saved is loaded");
+    let saved_again = save(again.world_mut()).expect("and saved");
+    assert!(saved == saved_again, "the same world gives the same bytes");
+}
+
+/// What the recordings of [`recordings`] are of: a world that is made in a moment.
+#[must_use]
+pub fn recorded_world() -> Header {
+    Header {
+        release: String::new(),
+        protocol: ProtocolHash(0),
+        scene: Scene::Crowd {
+            entities: 4,
+            visible: 2,
+        },
+        seed: 1,
+        tick_rate: 20,
+    }
+}
+
+/// A recording, or blocks after the header of one: no panic, whatever ticks and events it claims.
+pub fn recordings(data: &[u8]) {
+    let Some((&first, data)) = data.split_first() else {
+        return;
+    };
+    let header = recorded_world();
+    let app = app_of(&header);
+    let file = if first & 1 == 0 {
+        data.to_vec()
+    } else {
+        let mut file = b"THRONGRC".to_vec();
+        file.extend(record::FORMAT_VERSION.to_le_bytes());
+        // The header is the first kind of block.
+        let mut block = vec![0];
+        let header = Header {
+            protocol: app.world().resource::<Protocol>().hash(),
+            ..header
+        };
+        codec::encode_into(&header, &mut block).expect("a header encodes");
+        for block in std::iter::once(&block[..]).chain(packets(data)) {
+            file.extend((block.len() as u32).to_le_bytes());
+            file.extend(digest(block).to_le_bytes());
+            file.extend(block);
+        }
+        file
+    };
+    if let Ok(reader) = Reader::open(&file[..]) {
+        // Whatever it says: a divergence is an answer too.
+        let _ = replay(reader, app);
+    }
+}
