@@ -99,10 +99,10 @@ pub(super) async fn audit(
     let Some(frames) = &shared.audit else {
         return Err(ApiError::NotFound("only benchmark scenes are audited".to_owned()));
     };
-    let frame = {
+    let frames = {
         let mut frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
         frames.collect();
-        frames.at(tick).cloned().map_err(|kept| {
+        frames.at(tick).map_err(|kept| {
             ApiError::NotFound(match kept {
                 Some((oldest, newest)) => format!("tick {tick} is not kept: {oldest} to {newest} are"),
                 None => format!("tick {tick} is not kept: no tick is yet"),
@@ -111,7 +111,7 @@ pub(super) async fn audit(
     };
     Ok((
         [(header::CONTENT_TYPE, "application/octet-stream")],
-        audit::encode(&frame),
+        audit::encode(tick, &frames),
     ))
 }
 

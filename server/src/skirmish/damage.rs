@@ -8,6 +8,7 @@ use throng_shared::protocol::ids::GlobalId;
 use throng_shared::skirmish::components::{Hull, Shield};
 
 use super::bodies::{Bodies, BodyKind};
+use super::borders::{Beyond, Struck};
 use super::content::{Model, Rules, pulse, ticks};
 use super::flight::Contacts;
 use super::pilots::Condition;
@@ -48,7 +49,11 @@ pub(super) fn feel_impacts(
             continue;
         }
         let damage = (too_fast * space.impact_damage.get()) as u32;
-        for victim in rows.iter().filter(|row| row.kind == BodyKind::Craft) {
+        // What becomes of a ghost is found out where it comes from.
+        let crafts = rows
+            .iter()
+            .filter(|row| row.kind == BodyKind::Craft && row.ghost_of.is_none());
+        for victim in crafts {
             blows.0.push(Blow {
                 victim: victim.id,
                 by: None,
@@ -63,6 +68,7 @@ pub(super) fn take_damage(
     mut commands: Commands,
     mut blows: ResMut<Blows>,
     bodies: Res<Bodies>,
+    mut beyond: Beyond,
     mut crafts: Query<(&mut Hull, &mut Shield, &mut Condition)>,
     time: Res<TickTime>,
 ) {
@@ -71,6 +77,12 @@ pub(super) fn take_damage(
         let Some(row) = bodies.find(blows[0].victim) else {
             continue;
         };
+        if bodies.rows[row].ghost_of.is_some() {
+            for &Blow { victim, by, damage } in blows {
+                beyond.tell(victim, &Struck { by, damage });
+            }
+            continue;
+        }
         let entity = bodies.rows[row].entity;
         let Ok((mut hull, mut shield, mut condition)) = crafts.get_mut(entity) else {
             continue;

@@ -8,6 +8,7 @@ use throng_shared::skirmish::components::{Cargo, Credits, Drone, Score};
 use throng_shared::skirmish::messages::Destroyed;
 
 use super::bodies::Bodies;
+use super::borders::{Beyond, Victory};
 use super::content::{Rules, ticks};
 use super::damage::DestroyedBy;
 use super::drones::{Egg, Mind, Nursery};
@@ -36,6 +37,7 @@ pub(super) fn bury_drones(
     drones: Query<(&Drone, &Mind, &DestroyedBy)>,
     pilots: Query<&Pilot>,
     mut players: Query<&mut Score, With<Hangar>>,
+    mut beyond: Beyond,
     mut nursery: ResMut<Nursery>,
     rules: Res<Rules>,
     time: Res<TickTime>,
@@ -52,7 +54,9 @@ pub(super) fn bury_drones(
             team: body.team,
         });
         commands.entity(body.entity).despawn();
-        if let Some(mut score) =
+        if let Some(killer) = by.0.filter(|&by| is_elsewhere(by, &bodies)) {
+            beyond.tell(killer, &Victory::Drone);
+        } else if let Some(mut score) =
             pilot_of(by.0, &bodies, &pilots).and_then(|pilot| players.get_mut(pilot).ok())
         {
             score.drones += 1;
@@ -78,6 +82,7 @@ pub(super) fn bury_ships(
     mut shown: Query<(&Pilot, &mut Score, &mut Credits), Without<Hangar>>,
     mut wrecks: ResMut<Wrecks>,
     mut tell: Tell,
+    mut beyond: Beyond,
     rules: Res<Rules>,
     time: Res<TickTime>,
 ) {
@@ -104,6 +109,9 @@ pub(super) fn bury_ships(
             commands.entity(pilot.0).remove::<Avatar>();
             super::told(tell.player(player, &news));
         }
+        if let Some(killer) = by.0.filter(|&by| is_elsewhere(by, &bodies)) {
+            beyond.tell(killer, &Victory::Ship(news.clone()));
+        }
         let killer = pilot_of(by.0, &bodies, &pilots).filter(|killer| *killer != pilot.0);
         if let Some(Ok((player, _, mut score, _))) = killer.map(|killer| players.get_mut(killer)) {
             score.kills += 1;
@@ -123,6 +131,13 @@ pub(super) fn leave_wrecks(mut commands: Commands, mut wrecks: ResMut<Wrecks>) {
     for wreck in wrecks.0.drain(..).filter(|wreck| wreck.ore > 0) {
         commands.spawn(mining::rock(wreck.at, 0.6, wreck.ore));
     }
+}
+
+/// Whether a craft is not of this simulation, or not any more.
+fn is_elsewhere(craft: GlobalId, bodies: &Bodies) -> bool {
+    bodies
+        .find(craft)
+        .is_none_or(|row| bodies.rows[row].ghost_of.is_some())
 }
 
 /// The player who flew the craft of this id, as far as it is still there.

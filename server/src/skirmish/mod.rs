@@ -16,6 +16,7 @@
 //! | what comes of it | take damage, die, recover |
 
 pub mod bodies;
+pub mod borders;
 pub mod collision;
 pub mod content;
 pub mod damage;
@@ -87,8 +88,9 @@ impl Plugin for SkirmishPlugin {
     fn build(&self, app: &mut App) {
         let delivery = Delivery::default();
         let rules = self.load(&delivery);
-        app.add_plugins((SkirmishProtocol, InputPlugin::<PilotInput>::default()))
-            .insert_resource(rules)
+        app.add_plugins((SkirmishProtocol, InputPlugin::<PilotInput>::default()));
+        borders::cross_borders(app, &rules);
+        app.insert_resource(rules)
             .insert_resource(delivery)
             .insert_resource(populate::Population {
                 drones: self.drones,
@@ -127,6 +129,8 @@ impl Plugin for SkirmishPlugin {
             stations::repair_ships,
         );
         let what_comes_of_it = (
+            borders::feel_strikes,
+            borders::enjoy_victories,
             damage::take_damage,
             death::bury_drones,
             death::bury_ships,

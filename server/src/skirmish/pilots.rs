@@ -4,6 +4,7 @@ use std::f32::consts::{PI, TAU};
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::TeamId;
 use throng_shared::protocol::pose::{Heading, Position, YAW_STEPS};
 use throng_shared::skirmish::PILOT_TEAMS;
@@ -21,9 +22,10 @@ use crate::input::{ActiveInput, SeenAt};
 use crate::net::link::PeerKind;
 use crate::runner::TickTime;
 use crate::simulation::{Avatar, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Team, Viewer};
+use crate::worlds::Worlds;
 
 /// What a player has besides a ship. On the player's entity, with its [`Score`] and [`Credits`].
-#[derive(Component, Clone, Copy, Debug)]
+#[derive(Component, Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Hangar {
     /// Class of the next ship.
     pub class: u8,
@@ -32,13 +34,14 @@ pub struct Hangar {
 }
 
 /// The player who flies a ship.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pilot(pub Entity);
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pilot(#[entities] pub Entity);
 
 /// What is wanted of a craft in this tick, by its pilot or by the drone itself.
-#[derive(Component, Clone, Copy, Debug, Default)]
+#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Helm {
-    /// What moves it.
+    /// What moves it. Decided in every tick, before anything reads it.
+    #[serde(skip)]
     pub controls: Controls,
     /// Where the guns shall point, in radians.
     pub aim: f32,
@@ -53,7 +56,7 @@ pub struct Helm {
 }
 
 /// When the guns of a craft are ready again.
-#[derive(Component, Clone, Copy, Debug, Default)]
+#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Guns {
     /// The laser.
     pub laser: Tick,
@@ -62,7 +65,7 @@ pub struct Guns {
 }
 
 /// What a craft has been through.
-#[derive(Component, Clone, Copy, Debug, Default)]
+#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Condition {
     /// When it was last hit.
     pub hit_at: Tick,
@@ -96,6 +99,7 @@ pub(super) fn seat_pilots(
     seated: Query<&Team, With<Hangar>>,
     rules: Res<Rules>,
     time: Res<TickTime>,
+    worlds: Option<Res<Worlds>>,
     mut tell: crate::simulation::Tell,
 ) {
     if joined.is_empty() {
@@ -108,7 +112,14 @@ pub(super) fn seat_pilots(
         if joined.player.kind != PeerKind::Throng || !players.contains(joined.entity) {
             continue;
         }
-        let weakest = usize::from(strengths[1].0 < strengths[0].0);
+        // Of several simulations none knows all pilots: those who join take turns.
+        let weakest = worlds.as_ref().map_or_else(
+            || usize::from(strengths[1].0 < strengths[0].0),
+            |worlds| {
+                let nth = (joined.player.id.0 - 1) / u32::from(worlds.partition().simulations());
+                nth as usize % PILOT_TEAMS.len()
+            },
+        );
         strengths[weakest].0 += 1;
         let radius = rules.content.space.view.get();
         commands.entity(joined.entity).insert((

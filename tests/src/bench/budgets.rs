@@ -302,6 +302,7 @@ mod tests {
             threads: Vec::new(),
             server_cores: 0.5,
             overruns: 0,
+            migrations: crate::bench::results::Migrations::default(),
         };
         let result = RowResult {
             name: row.name.clone(),

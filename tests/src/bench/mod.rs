@@ -23,7 +23,7 @@ use crate::swarm::Readings;
 use crate::swarm::report::Report;
 use flags::BenchFlags;
 use processes::Placement;
-use results::{RowResult, Run};
+use results::{Migrations, RowResult, Run};
 use rows::Row;
 
 /// Does what the command line asks for.
@@ -125,6 +125,7 @@ fn run_once(row: &Row, seconds: u32, swarm: &Path, placement: Placement) -> Resu
         report,
         threads: results::thread_shares(&readings.before, &readings.after),
         server_cores: readings.after.cpu_us.saturating_sub(readings.before.cpu_us) as f64 / elapsed_us as f64,
+        migrations: Migrations::between(&readings.before, &readings.after),
         overruns: readings.after.overruns.saturating_sub(readings.before.overruns),
     })
 }

@@ -113,11 +113,11 @@ fn a_disconnection_without_room_is_not_lost() {
     );
     assert!(!simulation.send(key(1), ChannelId(0), Bytes::new()));
     simulation.disconnect(key(2), LeaveReason::Kicked);
-    assert!(matches!(worker.pop(), Some(ToWorker::Message { .. })));
+    assert!(matches!(worker.pop(), Some((_, ToWorker::Message { .. }))));
     let mut ended = Vec::new();
     for _ in 0..2 {
         simulation.flush_ended();
-        if let Some(ToWorker::Disconnect { key, reason }) = worker.pop() {
+        if let Some((_, ToWorker::Disconnect { key, reason })) = worker.pop() {
             ended.push((key.session.index, reason));
         }
     }
