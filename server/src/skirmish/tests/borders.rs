@@ -128,12 +128,19 @@ fn fly(
     }
 }
 
+/// Something to lose, before the third tick: after a tick, those who leave are packed already.
+fn pay(mut players: Query<&mut Credits, With<Player>>, time: Res<TickTime>) {
+    if time.tick == Tick(2) {
+        players.iter_mut().for_each(|mut credits| credits.0 = 100);
+    }
+}
+
 #[test]
 fn ore_credits_and_everybody_survive_all_borders() {
     for (simulations, seed) in [(2, 1), (4, 2), (2, 3), (4, 4)] {
         let mut process = Process::new(&chessboard(simulations, 20.0), 0.0, seed, 1_200, 300);
         for (app, _) in &mut process.apps {
-            app.add_systems(
+            app.add_systems(bevy_app::FixedPreUpdate, pay).add_systems(
                 bevy_app::FixedUpdate,
                 fly.after(crate::skirmish::drones::think)
                     .before(crate::skirmish::flight::steer_crafts)
@@ -145,13 +152,6 @@ fn ore_credits_and_everybody_survive_all_borders() {
         for _ in 0..ticks {
             let frames = process.tick();
             let tick = process.tick;
-            if tick == Tick(3) {
-                process.sum(|world| {
-                    let mut players = world.query_filtered::<&mut Credits, With<Player>>();
-                    players.iter_mut(world).for_each(|mut credits| credits.0 = 100);
-                    0
-                });
-            }
             let mut owners = BTreeMap::new();
             for frame in &frames {
                 for (slot, _) in frame.rows() {
