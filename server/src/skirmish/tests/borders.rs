@@ -138,7 +138,7 @@ fn pay(mut players: Query<&mut Credits, With<Player>>, time: Res<TickTime>) {
 #[test]
 fn ore_credits_and_everybody_survive_all_borders() {
     for (simulations, seed) in [(2, 1), (4, 2), (2, 3), (4, 4)] {
-        let mut process = Process::new(&chessboard(simulations, 20.0), 0.0, seed, 1_200, 300);
+        let mut process = Process::new(&chessboard(simulations, 12.0), 0.0, seed, 1_200, 300);
         for (app, _) in &mut process.apps {
             app.add_systems(bevy_app::FixedPreUpdate, pay).add_systems(
                 bevy_app::FixedUpdate,
