@@ -98,6 +98,8 @@ pub struct Clock {
     /// Input offset under which the margin would be zero: smoothed, and its mean deviation.
     zero_margin: Option<f64>,
     jitter: f64,
+    /// Smoothed, in ticks.
+    round_trip: Option<f64>,
     newest: Tick,
     next_input: Tick,
     sent: [SentInput; SENT_INPUTS],
@@ -128,6 +130,7 @@ impl Clock {
             input: Slewed::at(lead),
             zero_margin: None,
             jitter: 0.0,
+            round_trip: None,
             newest: tick,
             next_input: tick + lead.ceil() as u32,
             sent: [never; SENT_INPUTS],
@@ -164,6 +167,11 @@ impl Clock {
             return;
         }
         self.advance(now);
+        // From our sending to the frame's arrival, less what the input waited for its tick and the frame.
+        let waited = f64::from(frame.since(tick)) + margin;
+        let round_trip = (self.slewed_at - sent.elapsed - waited).max(0.0);
+        let smoothed = self.round_trip.get_or_insert(round_trip);
+        *smoothed += (round_trip - *smoothed) * SAMPLE_WEIGHT;
         let sample = f64::from(tick.since(self.origin_tick)) - sent.elapsed - margin;
         let previous = self.zero_margin.unwrap_or(sample);
         let error = sample - previous;
@@ -225,6 +233,22 @@ impl Clock {
     pub fn server_position(&mut self, now: Duration) -> f64 {
         self.advance(now);
         self.slewed_at + self.server.offset
+    }
+
+    /// The newest tick that [`Clock::due_input`] handed out, and how far the input clock is from it towards the
+    /// next one, 0 to 1.
+    pub fn input_progress(&mut self, now: Duration) -> (Tick, f32) {
+        self.advance(now);
+        let newest = self.next_input - 1;
+        let past = self.slewed_at + self.input.offset - f64::from(newest.since(self.origin_tick));
+        (newest, past.clamp(0.0, 1.0) as f32)
+    }
+
+    /// Time from an input's leaving to the arrival of a snapshot that could answer it at once, smoothed: the
+    /// network's round trip and one simulation of a tick. `None` before the first report.
+    pub fn round_trip(&self) -> Option<Duration> {
+        let seconds = self.round_trip? / self.tick_rate_hz;
+        Some(Duration::from_secs_f64(seconds))
     }
 
     /// The tick from which positions are counted.

@@ -20,7 +20,7 @@ use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX, Hello, HelloError
 use throng_shared::protocol::ids::{Channel, PlayerId};
 use throng_shared::protocol::input::{INPUT_PACKET_BYTES_MAX, InputBytes, InputPacket, ViewTick};
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::protocol::snapshot::SnapshotError;
+use throng_shared::protocol::snapshot::{OwnerBlock, SnapshotError};
 use throng_shared::protocol::version::ProtocolVersion;
 use throng_shared::reliable::{GuardError, Reliable, SendError};
 use throng_shared::tick::Tick;
@@ -167,6 +167,11 @@ impl ClientCore {
         self.session
             .as_ref()
             .map(|session| Duration::from_secs_f64(session.clock.tick_rate_hz().recip()))
+    }
+
+    /// What the server last said about the session itself, once welcomed.
+    pub fn owner(&self) -> Option<&OwnerBlock> {
+        self.session.as_ref().map(|session| session.mirror.owner())
     }
 
     /// The session's clock, once welcomed.

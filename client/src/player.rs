@@ -15,9 +15,11 @@ use throng_shared::tick::Tick;
 
 use crate::connection::{ClientConfig, ClientCore, ClientEvent};
 use crate::join::{JoinError, Joined, Joiner};
+use crate::line::{Line, Traffic};
+use crate::link::LinkConditions;
 use crate::mirror::MirrorObserver;
 use crate::reconnect::{Reconnect, ReconnectConfig, ReconnectState, Retry};
-use crate::socket::ClientSocket;
+use crate::status::ConnectionStatus;
 
 /// Datagrams taken in one poll at most; the others wait for the next.
 const DATAGRAMS_PER_POLL: usize = 64;
@@ -77,9 +79,9 @@ pub enum PlayerEvent {
     GivenUp,
 }
 
-/// A session and its socket.
-struct Link {
-    socket: ClientSocket,
+/// A session and its line.
+struct Wire {
+    line: Line,
     core: ClientCore,
 }
 
@@ -91,7 +93,13 @@ pub struct Client {
     reconnect: Reconnect,
     resume: Option<String>,
     joining: Option<JoinHandle<Result<Joined, JoinError>>>,
-    link: Option<Link>,
+    wire: Option<Wire>,
+    conditions: LinkConditions,
+    traffic: Traffic,
+    server_version: String,
+    /// What went wrong last, in words.
+    why: String,
+    has_left: bool,
     origin: Instant,
 }
 
@@ -105,7 +113,12 @@ impl Client {
             settings,
             resume: None,
             joining: None,
-            link: None,
+            wire: None,
+            conditions: LinkConditions::PERFECT,
+            traffic: Traffic::default(),
+            server_version: String::new(),
+            why: String::new(),
+            has_left: false,
             origin: start_clock(),
         };
         client.begin_join();
@@ -114,17 +127,62 @@ impl Client {
 
     /// The session, while there is one.
     pub fn core(&self) -> Option<&ClientCore> {
-        self.link.as_ref().map(|link| &link.core)
+        self.wire.as_ref().map(|wire| &wire.core)
     }
 
     /// The session, to send messages through.
     pub fn core_mut(&mut self) -> Option<&mut ClientCore> {
-        self.link.as_mut().map(|link| &mut link.core)
+        self.wire.as_mut().map(|wire| &mut wire.core)
+    }
+
+    /// Time since the client was made: what its session counts by.
+    pub fn now(&self) -> Duration {
+        self.origin.elapsed()
     }
 
     /// Where the reconnection stands.
     pub fn state(&self) -> ReconnectState {
         self.reconnect.state()
+    }
+
+    /// Where the connection stands, for people.
+    pub fn status(&self) -> ConnectionStatus {
+        if self.has_left {
+            return ConnectionStatus::Idle;
+        }
+        let failures = self.reconnect.failures();
+        let why = || self.why.clone();
+        match (self.reconnect.state(), &self.wire) {
+            (ReconnectState::GivenUp, _) => ConnectionStatus::Failed { why: why() },
+            (ReconnectState::Waiting { until }, _) => ConnectionStatus::Waiting {
+                failures,
+                remaining: until.saturating_sub(self.now()),
+                why: why(),
+            },
+            (_, None) => ConnectionStatus::Joining { failures },
+            (_, Some(wire)) if wire.core.player().is_some() => ConnectionStatus::Playing {
+                server_version: self.server_version.clone(),
+            },
+            (_, Some(_)) => ConnectionStatus::Connecting,
+        }
+    }
+
+    /// Makes the line as bad as this, each way, from now on: simulated between the session and its socket.
+    pub fn set_line(&mut self, conditions: LinkConditions) {
+        self.conditions = conditions;
+        if let Some(wire) = &mut self.wire {
+            wire.line.set_conditions(conditions);
+        }
+    }
+
+    /// How bad the line is made.
+    pub fn line(&self) -> LinkConditions {
+        self.conditions
+    }
+
+    /// What has gone through the client's sockets so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
     }
 
     /// Receives, decodes, sends what is due, and joins again when that is due. Never blocks.
@@ -147,31 +205,39 @@ impl Client {
                 Err(_) => self.lost(now, Retry::Worthwhile, events),
             }
         }
-        let Some(link) = &mut self.link else { return };
-        let pumped = link.pump(now, &mut input, observer, events);
-        let retry = match (pumped, link.core.ended()) {
+        let Some(wire) = &mut self.wire else { return };
+        let pumped = wire.pump(now, &mut input, observer, events);
+        self.traffic.add(wire.line.take_traffic());
+        let retry = match (pumped, wire.core.ended()) {
             (Ok(()), None) => {
-                if link.core.player().is_some() && self.reconnect.state() == ReconnectState::Joining {
+                if wire.core.player().is_some() && self.reconnect.state() == ReconnectState::Joining {
                     self.reconnect.connected(now);
                 }
                 return;
             }
-            (Ok(()), Some(reason)) => reason.retry(),
+            (Ok(()), Some(reason)) => {
+                self.why = format!("the connection to {} ended: {reason}", self.settings.server);
+                reason.retry()
+            }
             (Err(error), _) => {
+                self.why = format!("the network failed: {error}");
                 events.push(PlayerEvent::SocketFailed(error));
                 Retry::Worthwhile
             }
         };
-        self.link = None;
+        self.wire = None;
         self.lost(now, retry, events);
     }
 
     /// Ends the session for good and tells the server.
     pub fn disconnect(&mut self) {
-        if let Some(Link { socket, mut core }) = self.link.take() {
+        if let Some(Wire { mut line, mut core }) = self.wire.take() {
+            line.set_conditions(LinkConditions::PERFECT);
+            let now = self.origin.elapsed();
             // Redundant packets of a farewell: a lost one does no harm.
-            core.disconnect(|datagram| drop(socket.send(datagram)));
+            core.disconnect(|datagram| drop(line.send(now, datagram)));
         }
+        self.has_left = true;
         self.joining = None;
         self.reconnect.lost(self.origin.elapsed(), Retry::Pointless);
     }
@@ -196,20 +262,23 @@ impl Client {
                 // A restarted server refuses the proof of the one before it: then come as somebody new.
                 let stale = matches!(error, JoinError::Refused { .. }) && self.resume.take().is_some();
                 let retry = if stale { Retry::Worthwhile } else { error.retry() };
+                self.why = error.to_string();
                 events.push(PlayerEvent::JoinFailed(error));
                 return self.lost(now, retry, events);
             }
         };
         let core = ClientCore::new(now, &joined.token, self.config);
-        match ClientSocket::connect(core.server_address()) {
-            Ok(socket) => {
+        match Line::connect(core.server_address(), self.conditions, self.settings.seed) {
+            Ok(line) => {
                 self.resume = Some(joined.resume);
-                self.link = Some(Link { socket, core });
+                self.server_version.clone_from(&joined.server_version);
+                self.wire = Some(Wire { line, core });
                 events.push(PlayerEvent::Joined {
                     server_version: joined.server_version,
                 });
             }
             Err(error) => {
+                self.why = format!("no socket: {error}");
                 events.push(PlayerEvent::SocketFailed(error));
                 self.lost(now, Retry::Worthwhile, events);
             }
@@ -234,7 +303,14 @@ fn start_clock() -> Instant {
     Instant::now()
 }
 
-impl Link {
+impl Drop for Client {
+    /// Tells the server, so that the player does not stay behind.
+    fn drop(&mut self) {
+        self.disconnect();
+    }
+}
+
+impl Wire {
     fn pump(
         &mut self,
         now: Duration,
@@ -243,23 +319,23 @@ impl Link {
         events: &mut Vec<PlayerEvent>,
     ) -> io::Result<()> {
         for _ in 0..DATAGRAMS_PER_POLL {
-            let Some(datagram) = self.socket.receive()? else {
+            let Some(datagram) = self.line.receive(now)? else {
                 break;
             };
             let event = self.core.receive(now, datagram, observer);
             events.extend(event.map(PlayerEvent::Session));
         }
-        let Self { socket, core } = self;
+        let Self { line, core } = self;
         let mut sent = Ok(());
         let event = core.update(now, input, |datagram| {
             if sent.is_ok() {
-                sent = socket.send(datagram);
+                sent = line.send(now, datagram);
             }
         });
         events.extend(event.map(PlayerEvent::Session));
         // The token's next server, when the first one does not answer.
-        if core.ended().is_none() && core.server_address() != socket.server() {
-            *socket = ClientSocket::connect(core.server_address())?;
+        if core.ended().is_none() && core.server_address() != line.server() {
+            line.connect_to(core.server_address())?;
         }
         sent
     }

@@ -6,15 +6,25 @@
 
 #![expect(unsafe_code, reason = "the instruction has no safe wrapper")]
 
+use std::ops::Range;
+
 /// Bytes that the processor moves at a time.
 const LINE_BYTES: usize = 64;
 
 /// Hints that all of `value` will be read.
 #[inline(always)]
 pub fn prefetch<T: ?Sized>(value: &T) {
+    prefetch_part(value, 0..size_of_val(value));
+}
+
+/// Hints that these bytes of `value` will be read.
+#[inline(always)]
+pub fn prefetch_part<T: ?Sized>(value: &T, bytes: Range<usize>) {
     let start = std::ptr::from_ref(value).cast::<u8>();
-    for at in (0..size_of_val(value)).step_by(LINE_BYTES) {
-        prefetch_line(start.wrapping_add(at));
+    let first = start.wrapping_add(bytes.start);
+    let into_line = first.addr() % LINE_BYTES;
+    for at in (0..bytes.len() + into_line).step_by(LINE_BYTES) {
+        prefetch_line(first.wrapping_sub(into_line).wrapping_add(at));
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod allocations;
 pub mod bench;
 pub mod fuzzing;
+pub mod pilots;
 pub mod process;
 pub mod simulator;
 pub mod swarm;

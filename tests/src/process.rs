@@ -35,7 +35,27 @@ static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 /// When cargo fails; its output is in the error.
 pub fn server_binary() -> Result<&'static Path> {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    if let Some(path) = BINARY.get() {
+    binary(&BINARY, "throng-server", &[])
+}
+
+/// Builds the client once, without a window, with the profile of this test, and returns its path.
+///
+/// # Errors
+/// When cargo fails; its output is in the error.
+pub fn client_binary() -> Result<&'static Path> {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    let features = [
+        "--package",
+        "throng-client",
+        "--no-default-features",
+        "--features",
+        "headless",
+    ];
+    binary(&BINARY, "throng-client", &features)
+}
+
+fn binary(built: &'static OnceLock<PathBuf>, name: &str, flags: &[&str]) -> Result<&'static Path> {
+    if let Some(path) = built.get() {
         return Ok(path);
     }
     let own = std::env::current_exe().context("this program's path")?;
@@ -46,7 +66,9 @@ pub fn server_binary() -> Result<&'static Path> {
         .find(|folder| !folder.ends_with("deps"))
         .context("a target folder")?;
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args(["build", "--locked", "--quiet", "--bin", "throng-server"]);
+    build
+        .args(["build", "--locked", "--quiet", "--bin", name])
+        .args(flags);
     if folder.ends_with("release") {
         build.arg("--release");
     }
@@ -63,7 +85,7 @@ pub fn server_binary() -> Result<&'static Path> {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    Ok(BINARY.get_or_init(|| folder.join("throng-server")))
+    Ok(built.get_or_init(|| folder.join(name)))
 }
 
 /// A free TCP port and the first of [`UDP_PORTS`] free UDP ports in a row. Somebody else can take them before

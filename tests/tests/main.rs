@@ -3,11 +3,13 @@
 
 mod balance;
 mod door;
+mod feel;
 mod fuzz_corpus;
 mod hostile;
 mod inputs;
 mod interop;
 mod mirror;
+mod pilots;
 mod players;
 mod process;
 mod routes;

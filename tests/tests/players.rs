@@ -8,7 +8,7 @@ use bevy_ecs::prelude::*;
 use clap::Parser;
 use throng_client::connection::{ClientEvent, EndReason};
 use throng_client::player::{ClientSettings, PlayerEvent};
-use throng_client::world::{ClientWorldPlugin, ConnectionEvent, Mirrored, Own};
+use throng_client::world::{ClientWorldPlugin, ConnectionEvent, ConnectionStatus, Mirrored, Own};
 use throng_shared::protocol::hello::Goodbye;
 use throng_shared::protocol::pose::Position;
 use throng_shared::scenes::{BenchProtocol, VIEW_RADIUS};
@@ -72,6 +72,15 @@ fn a_players_world_comes_back_after_the_server_was_restarted() {
     run_until(&mut app, "refused", |world| {
         world.resource::<Heard>().0.contains(&"retrying")
     });
+    let waits_for = |world: &World, words: &str| match world.resource::<ConnectionStatus>() {
+        ConnectionStatus::Waiting { remaining, why, .. } => {
+            why.contains(words) && *remaining <= Duration::from_millis(500)
+        }
+        _ => false,
+    };
+    run_until(&mut app, "told why", |world| {
+        waits_for(world, "cannot reach http://")
+    });
 
     for round in 1..=2 {
         let server = ServerProcess::spawn(http, udp, &flags).unwrap();
@@ -107,6 +116,9 @@ fn a_players_world_comes_back_after_the_server_was_restarted() {
                 .filter(|what| **what == "shut down")
                 .count();
             told == round && seen(world) == 0
+        });
+        run_until(&mut app, "told that the server stops", |world| {
+            waits_for(world, "the server stops") || waits_for(world, "cannot reach")
         });
     }
     let heard = &app.world().resource::<Heard>().0;

@@ -85,6 +85,8 @@ pub enum Received {
 /// What an applied packet held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
+    /// Its number, unwrapped: one more than that of the packet sent before it.
+    pub sequence: u64,
     /// Its newest tick.
     pub tick: Tick,
     /// Its place among the packets of that tick.
@@ -209,6 +211,7 @@ impl Mirror {
             self.owner_sequence = sequence;
         }
         let mut applied = Applied {
+            sequence,
             tick: header.tick,
             part: header.part,
             is_newest,

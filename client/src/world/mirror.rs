@@ -34,7 +34,12 @@ pub struct WorldMirror {
     pub(super) references: ReferenceTable,
     own: Option<Entity>,
     undecodable: u64,
+    taps: Vec<Tap>,
 }
+
+/// Hears of every state of every entity as it arrives, before a later one in the same frame replaces it. Told
+/// the tick, and whether the entity rested since the state before, as far as its [`Velocity`] says.
+pub type Tap = fn(&mut EntityWorldMut, Tick, bool);
 
 impl WorldMirror {
     /// The entity with this short id, while it is in view.
@@ -56,9 +61,26 @@ impl WorldMirror {
         self.by_global.get(&global).copied()
     }
 
+    /// Entities in view.
+    pub fn len(&self) -> usize {
+        self.by_global.len()
+    }
+
+    /// Whether nothing is in view.
+    pub fn is_empty(&self) -> bool {
+        self.by_global.is_empty()
+    }
+
     /// Components and messages skipped because their bytes are not a value of the registered type.
     pub fn undecodable(&self) -> u64 {
         self.undecodable
+    }
+
+    /// Adds a listener; one that is there already is not added again.
+    pub fn tap(&mut self, tap: Tap) {
+        if !self.taps.iter().any(|&known| std::ptr::fn_addr_eq(known, tap)) {
+            self.taps.push(tap);
+        }
     }
 
     pub(super) fn count_undecodable(&mut self) {
@@ -120,6 +142,12 @@ impl WorldObserver<'_> {
             .component(component)
             .map(|entry| entry.insert(&mut target, bytes, &mut find));
         if matches!(inserted, Some(Ok(_))) {
+            if let Some(tick) = target.get::<Mirrored>().map(|mirrored| mirrored.tick) {
+                self.mirror
+                    .taps
+                    .iter()
+                    .for_each(|tap| tap(&mut target, tick, false));
+            }
             self.mirror.references.hold(id, component, bytes, targets);
         } else {
             self.mirror.undecodable += 1;
@@ -173,7 +201,12 @@ impl MirrorObserver for WorldObserver<'_> {
             tick: seen.tick,
         };
         let pose = unpack(&seen.pose);
-        let entity = self.world.spawn((mirrored, seen.global, pose)).id();
+        let mut spawned = self.world.spawn((mirrored, seen.global, pose));
+        self.mirror
+            .taps
+            .iter()
+            .for_each(|tap| tap(&mut spawned, seen.tick, false));
+        let entity = spawned.id();
         let index = seen.id.index();
         if self.mirror.entities.len() <= index {
             self.mirror.entities.resize(index + 1, None);
@@ -195,6 +228,7 @@ impl MirrorObserver for WorldObserver<'_> {
             return;
         };
         let (position, velocity, heading) = unpack(&seen.pose);
+        let rested = target.get::<Velocity>() == Some(&Velocity::default());
         // Each field by itself: change detection then fires for what moved and not for what only turned.
         if let Some(mut field) = target.get_mut::<Position>() {
             field.set_if_neq(position);
@@ -208,6 +242,10 @@ impl MirrorObserver for WorldObserver<'_> {
         if let Some(mut mirrored) = target.get_mut::<Mirrored>() {
             mirrored.tick = seen.tick;
         }
+        self.mirror
+            .taps
+            .iter()
+            .for_each(|tap| tap(&mut target, seen.tick, rested));
         self.follow_own(seen, entity);
     }
 

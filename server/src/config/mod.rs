@@ -47,6 +47,8 @@ pub struct Config {
     pub scene: Scene,
     /// Folder of the game's content.
     pub content: Option<PathBuf>,
+    /// Whether clients may be told what they do not see, for auditing; benchmark scenes always are.
+    pub audit: bool,
     /// Seed of everything random in the world.
     pub seed: u64,
     /// Where to record to.

@@ -58,6 +58,7 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
             "portable" => IoKind::Portable,
             _ => IoKind::Batched,
         })?,
+        audit: layers.switch("audit")?,
         udp_shared: layers.switch("udp_shared")?,
         assign: layers.word("assign", AssignStrategy::RoundRobin, |word| match word {
             "client-hash" => AssignStrategy::ClientHash,

@@ -230,6 +230,14 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row(
         WORLD,
+        "audit",
+        "",
+        Allowed::Switch,
+        "off; on in all scenes but skirmish",
+        "Let anybody read all entities at GET /v1/audit, to check what clients decode",
+    ),
+    row(
+        WORLD,
         "seed",
         "N",
         Allowed::Number(0..=u64::MAX),

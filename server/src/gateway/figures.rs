@@ -97,7 +97,9 @@ pub(super) async fn audit(
             expected: "a tick's number, as in /v1/audit?tick=1200",
         })?;
     let Some(frames) = &shared.audit else {
-        return Err(ApiError::NotFound("only benchmark scenes are audited".to_owned()));
+        return Err(ApiError::NotFound(
+            "this server was started without --audit".to_owned(),
+        ));
     };
     let frames = {
         let mut frames = frames.lock().unwrap_or_else(PoisonError::into_inner);

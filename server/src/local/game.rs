@@ -10,11 +10,12 @@ use std::time::Duration;
 use bevy_app::{App, Plugins};
 use bevy_ecs::prelude::*;
 use throng_client::connection::{ClientConfig, ClientCore, EndReason};
-use throng_client::world::{MirrorPlugin, NextInput, WorldMirror, exchange_messages};
+use throng_client::link::{Gate, Link, LinkConditions};
+use throng_client::mirror::Mirror;
+use throng_client::world::{MirrorPlugin, receive_datagram, update_session};
 use throng_shared::netcode::{ConnectToken, Entropy, PROTOCOL_ID, ServerNetcodeConfig, TokenRequest};
 use throng_shared::protocol::ids::{PlayerId, SourceId};
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::tick::Tick;
 
 use crate::input::ReceivePlugin;
 use crate::net::assign::WorkerLoad;
@@ -36,7 +37,7 @@ const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10
 const UNIX_S: u64 = 1_800_000_000;
 /// Players at most. One more panics.
 const PLAYERS_MAX: usize = 1_024;
-/// Steps in which the time between two ticks passes: clients send and receive in each.
+/// Steps in which the time of a frame passes at least: clients send and receive in each.
 const STEPS_PER_TICK: u32 = 5;
 /// Ticks within which a client that joins is welcomed.
 const WELCOME_TICKS: u32 = 40;
@@ -48,6 +49,8 @@ pub struct LocalConfig {
     pub seed: u64,
     /// Ticks a second.
     pub tick_rate_hz: NonZeroU32,
+    /// Times that every client's app is updated in the time of a tick.
+    pub frames_per_tick: NonZeroU32,
 }
 
 impl Default for LocalConfig {
@@ -55,6 +58,7 @@ impl Default for LocalConfig {
         Self {
             seed: 1,
             tick_rate_hz: NonZeroU32::new(20).expect("20 is not 0"),
+            frames_per_tick: NonZeroU32::MIN,
         }
     }
 }
@@ -100,6 +104,8 @@ pub struct LocalGame {
     clock: Arc<AtomicU64>,
     now: Duration,
     tick_length: Duration,
+    seed: u64,
+    frames_per_tick: u32,
     private_key: [u8; 32],
     entropy: Entropy,
     sessions_issued: u64,
@@ -110,7 +116,8 @@ pub struct LocalClient {
     app: App,
     core: ClientCore,
     address: SocketAddr,
-    is_cut_off: bool,
+    down: Link,
+    up: Link,
 }
 
 impl LocalGame {
@@ -142,6 +149,8 @@ impl LocalGame {
             clock,
             now: Duration::ZERO,
             tick_length: crate::runner::tick_length(config.tick_rate_hz),
+            seed: config.seed,
+            frames_per_tick: config.frames_per_tick.get(),
             private_key,
             entropy,
             sessions_issued: 0,
@@ -169,14 +178,15 @@ impl LocalGame {
             app,
             core: ClientCore::new(self.now, &token, config),
             address: SocketAddr::from(([10, 1, (number >> 8) as u8, number as u8], 40_000)),
-            is_cut_off: false,
+            down: Link::new(LinkConditions::PERFECT, self.seed ^ (number as u64) << 32),
+            up: Link::new(LinkConditions::PERFECT, self.seed ^ (number as u64) << 32 ^ 1),
         });
         for _ in 0..WELCOME_TICKS {
             let client = &self.clients[number];
             if let Some(reason) = client.core.ended() {
                 panic!("{name} is refused: {reason}");
             }
-            let is_seen = |mirror: &throng_client::mirror::Mirror| mirror.ack().is_some();
+            let is_seen = |mirror: &Mirror| mirror.ack().is_some();
             if client.core.mirror().is_some_and(is_seen) {
                 return LocalPlayer(number);
             }
@@ -185,20 +195,36 @@ impl LocalGame {
         panic!("{name} was not welcomed within {WELCOME_TICKS} ticks");
     }
 
-    /// Runs so many ticks. Every client's app is updated once a tick, after what the tick brought.
+    /// Runs so many ticks. Every client's app is updated once a tick, after what the tick brought, or as often as
+    /// the configuration says.
     pub fn run(&mut self, ticks: u32) {
+        self.run_with(ticks, |_| {});
+    }
+
+    /// Runs so many ticks and calls `after` when the clients' apps were updated.
+    pub fn run_with(&mut self, ticks: u32, mut after: impl FnMut(&mut Self)) {
+        let steps = STEPS_PER_TICK.div_ceil(self.frames_per_tick);
         for _ in 0..ticks {
             self.clock.store(self.now.as_nanos() as u64, Relaxed);
             tick_once(&mut self.server, self.now);
             self.core.publish(self.now, &mut self.outgoing);
-            for _ in 0..STEPS_PER_TICK {
-                self.step();
-                self.now += self.tick_length / STEPS_PER_TICK;
-            }
-            for client in &mut self.clients {
-                client.app.update();
+            for _ in 0..self.frames_per_tick {
+                for _ in 0..steps {
+                    self.step();
+                    self.now += self.tick_length / (steps * self.frames_per_tick);
+                }
+                for client in &mut self.clients {
+                    client.app.update();
+                }
+                after(self);
             }
         }
+    }
+
+    /// Virtual time since the server began.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.now
     }
 
     /// The server's world.
@@ -247,24 +273,32 @@ impl LocalGame {
 
     /// Loses everything that a client sends and is sent, until it is called with `false`.
     pub fn cut_off(&mut self, player: LocalPlayer, is_cut_off: bool) {
-        self.clients[player.0].is_cut_off = is_cut_off;
+        let gate = if is_cut_off { Gate::Closed } else { Gate::Open };
+        let client = &mut self.clients[player.0];
+        client.down.set_gate(self.now, gate);
+        client.up.set_gate(self.now, gate);
+    }
+
+    /// Makes a client's line as bad as this, in both directions.
+    pub fn set_line(&mut self, player: LocalPlayer, conditions: LinkConditions) {
+        let client = &mut self.clients[player.0];
+        client.down.set_conditions(conditions);
+        client.up.set_conditions(conditions);
     }
 
     fn step(&mut self) {
         self.core.update(self.now, &mut self.outgoing);
-        for client in &mut self.clients {
-            for (to, datagram) in &mut self.outgoing.sent {
-                if *to == client.address && !client.is_cut_off {
-                    client.receive(self.now, datagram);
-                }
+        for (to, datagram) in self.outgoing.sent.drain(..) {
+            if let Some(client) = self.clients.iter_mut().find(|client| client.address == to) {
+                client.down.send(self.now, &datagram);
             }
         }
-        self.outgoing.sent.clear();
         for client in &mut self.clients {
-            client.send(self.now, |address, datagram| {
+            client.exchange(self.now);
+            while let Some(mut datagram) = client.up.receive(self.now) {
                 self.core
-                    .receive(self.now, address, &mut datagram.to_vec(), &mut self.outgoing);
-            });
+                    .receive(self.now, client.address, &mut datagram, &mut self.outgoing);
+            }
         }
     }
 
@@ -299,40 +333,27 @@ impl LocalClient {
         self.core.player()
     }
 
+    /// What it sees, as it was decoded; `None` before it is welcomed.
+    #[must_use]
+    pub fn mirror(&self) -> Option<&Mirror> {
+        self.core.mirror()
+    }
+
     /// Why its session ended; `None` while it lives.
     #[must_use]
     pub fn ended(&self) -> Option<EndReason> {
         self.core.ended()
     }
 
-    fn receive(&mut self, now: Duration, datagram: &mut [u8]) {
-        let core = &mut self.core;
-        let world = self.app.world_mut();
-        world.resource_scope(|world, mut mirror: Mut<WorldMirror>| {
-            world.resource_scope(|world, protocol: Mut<Protocol>| {
-                core.receive(now, datagram, &mut mirror.observer(world, &protocol));
-            });
-        });
-    }
-
-    fn send(&mut self, now: Duration, mut out: impl FnMut(SocketAddr, &[u8])) {
-        let core = &mut self.core;
-        let world = self.app.world_mut();
-        world.resource_scope(|world, protocol: Mut<Protocol>| exchange_messages(world, &protocol, core));
-        let input = world.resource::<NextInput>().0;
-        let (address, is_cut_off) = (self.address, self.is_cut_off);
-        core.update(
-            now,
-            |_: Tick| input,
-            |datagram| {
-                if !is_cut_off {
-                    out(address, datagram);
-                }
-            },
-        );
-        if core.ended().is_some() {
-            world.resource_scope(|world, mut mirror: Mut<WorldMirror>| mirror.clear(world));
+    /// Takes what arrived, and sends what is due.
+    fn exchange(&mut self, now: Duration) {
+        let Self {
+            app, core, down, up, ..
+        } = self;
+        while let Some(mut datagram) = down.receive(now) {
+            receive_datagram(app.world_mut(), core, now, &mut datagram);
         }
+        update_session(app.world_mut(), core, now, |datagram| up.send(now, datagram));
     }
 }
 

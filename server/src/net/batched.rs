@@ -15,7 +15,7 @@ use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
 
 use super::syscalls::{self, Outgoing, ReceiveRing};
 use super::transmit::{
-    Arrival, BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES, Flush, Receive, SocketCounters, Transmit, add,
+    BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES, Flush, Receive, SocketCounters, Take, Transmit, add,
 };
 
 /// Waits of a millisecond each for a full send buffer, per batch. After them the rest is dropped: the next
@@ -67,18 +67,19 @@ impl BatchedReceiver {
 }
 
 impl Receive for BatchedReceiver {
-    fn receive(&mut self, each: &mut impl FnMut(Arrival, &mut [u8])) -> io::Result<usize> {
+    fn receive(&mut self, taker: &mut impl Take) -> io::Result<usize> {
         let count = match self.ring.receive(descriptor(&self.socket)) {
             Ok(count) => count,
             Err(error) if is_transient(&error) => return Ok(0),
             Err(error) => return Err(error),
         };
+        taker.expect((0..count).filter_map(|index| self.ring.sender(index)));
         let mut bytes_in = 0;
         for index in 0..count {
             match self.ring.datagram(index) {
                 Some((arrival, bytes)) if bytes.len() <= DATAGRAM_RECEIVE_BYTES_MAX => {
                     bytes_in += bytes.len();
-                    each(arrival, bytes);
+                    taker.take(arrival, bytes);
                 }
                 _ => add(&self.counters.oversized, 1),
             }

@@ -14,7 +14,7 @@ use mio::net::UdpSocket;
 use super::batched::{BatchedReceiver, BatchedSender};
 use super::portable::{PortableReceiver, PortableSender};
 use super::socket::IoKind;
-use super::transmit::{Arrival, Flush, Receive, SocketCounters, Transmit};
+use super::transmit::{Flush, Receive, SocketCounters, Take, Transmit};
 
 /// Reads datagrams in the chosen way.
 pub(super) enum Receiver {
@@ -63,11 +63,11 @@ impl Receiver {
 }
 
 impl Receive for Receiver {
-    fn receive(&mut self, each: &mut impl FnMut(Arrival, &mut [u8])) -> io::Result<usize> {
+    fn receive(&mut self, taker: &mut impl Take) -> io::Result<usize> {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Batched(receiver) => receiver.receive(each),
-            Self::Portable(receiver) => receiver.receive(each),
+            Self::Batched(receiver) => receiver.receive(taker),
+            Self::Portable(receiver) => receiver.receive(taker),
         }
     }
 }

@@ -277,7 +277,7 @@ fn datagrams_lost_in_the_kernel_are_counted() {
     for _ in 0..200 {
         client.send_to(&[0; 1_000], address).unwrap();
     }
-    while receiver.receive(&mut |_, _| {}).unwrap() > 0 {}
+    while receiver.receive(&mut |_: Arrival, _: &mut [u8]| {}).unwrap() > 0 {}
     let read = counters.datagrams_in.load(Relaxed);
     receiver.measure();
     assert_eq!(read + counters.overflowed.load(Relaxed), 200);

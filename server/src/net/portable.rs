@@ -13,7 +13,7 @@ use mio::net::UdpSocket;
 use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
 
 use super::transmit::{
-    Arrival, BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES, Flush, Receive, SocketCounters, Transmit, add,
+    Arrival, BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES, Flush, Receive, SocketCounters, Take, Transmit, add,
 };
 
 /// Waits of a millisecond each for a full send buffer, per datagram; then it is dropped.
@@ -39,7 +39,7 @@ impl PortableReceiver {
 }
 
 impl Receive for PortableReceiver {
-    fn receive(&mut self, each: &mut impl FnMut(Arrival, &mut [u8])) -> io::Result<usize> {
+    fn receive(&mut self, taker: &mut impl Take) -> io::Result<usize> {
         let unix = Some(unix_now());
         for count in 0..BATCH_DATAGRAMS {
             match self.socket.recv_from(&mut self.buffer[..]) {
@@ -50,7 +50,7 @@ impl Receive for PortableReceiver {
                         from: without_flow(from),
                         unix,
                     };
-                    each(arrival, &mut self.buffer[..bytes]);
+                    taker.take(arrival, &mut self.buffer[..bytes]);
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(count),

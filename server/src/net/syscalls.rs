@@ -240,6 +240,13 @@ impl ReceiveRing {
         Ok(received)
     }
 
+    /// From whom datagram `index` of the last receive is; `None` for an address of no known family.
+    pub(super) fn sender(&self, index: usize) -> Option<SocketAddr> {
+        // SAFETY: in range; the kernel is done, and no mutable reference into the memory exists.
+        let name = (index < self.dirty).then(|| unsafe { &(*self.memory.as_ptr()).slots[index].name });
+        read_address(name?)
+    }
+
     /// Datagram `index` of the last receive: its arrival and bytes. `None` when it was cut, or when the
     /// sender's address is of no known family.
     pub(super) fn datagram(&mut self, index: usize) -> Option<(Arrival, &mut [u8])> {

@@ -52,15 +52,32 @@ pub struct Arrival {
     pub unix: Option<Duration>,
 }
 
+/// Who is handed what was received. A closure that takes datagrams is one.
+pub trait Take {
+    /// A hint, where a batch is read at once: from whom the datagrams are that will be taken next, in order.
+    fn expect(&mut self, from: impl Iterator<Item = SocketAddr>) {
+        drop(from);
+    }
+
+    /// Takes in a datagram, which may be decrypted in place.
+    fn take(&mut self, arrival: Arrival, datagram: &mut [u8]);
+}
+
+impl<F: FnMut(Arrival, &mut [u8])> Take for F {
+    fn take(&mut self, arrival: Arrival, datagram: &mut [u8]) {
+        self(arrival, datagram);
+    }
+}
+
 /// Where datagrams are read from.
 pub trait Receive {
-    /// Reads up to [`BATCH_DATAGRAMS`] waiting datagrams without blocking and hands each to `each`, to be
-    /// decrypted in place. Datagrams above [`DATAGRAM_RECEIVE_BYTES_MAX`] are dropped and counted. Returns
-    /// how many were read: 0 when none waits.
+    /// Reads up to [`BATCH_DATAGRAMS`] waiting datagrams without blocking and hands each to `taker`.
+    /// Datagrams above [`DATAGRAM_RECEIVE_BYTES_MAX`] are dropped and counted. Returns how many were read: 0
+    /// when none waits.
     ///
     /// # Errors
     /// What the system reports, transient errors aside.
-    fn receive(&mut self, each: &mut impl FnMut(Arrival, &mut [u8])) -> io::Result<usize>;
+    fn receive(&mut self, taker: &mut impl Take) -> io::Result<usize>;
 }
 
 /// What a socket did, readable from any thread. Each is a count since the start.

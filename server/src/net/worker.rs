@@ -6,6 +6,7 @@
 //! every client. Refuses to wait for anything but its socket, its waker and the time.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,8 +17,8 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use super::core::{ServeState, WorkerCore};
 use super::io::{Receiver, Sender, halves};
 use super::socket::IoKind;
-use super::stats::WorkerStats;
-use super::transmit::{BATCH_DATAGRAMS, Flush, Receive};
+use super::stats::{Count, WorkerStats};
+use super::transmit::{Arrival, BATCH_DATAGRAMS, Flush, Receive, Take};
 use crate::observe::ServerStats;
 use crate::runner::{Clock, Pass};
 
@@ -181,13 +182,12 @@ impl Worker {
                 arrivals,
                 ..
             } = self;
-            let inputs = &stats.core.input_packets;
-            let received = receiver.receive(&mut |arrival, datagram| {
-                let before = inputs.get();
-                core.receive(now, arrival.from, datagram, sender);
-                if inputs.get() != before {
-                    arrivals.extend(arrival.unix);
-                }
+            let received = receiver.receive(&mut Reading {
+                core,
+                sender,
+                inputs: &stats.core.input_packets,
+                arrivals,
+                now,
             });
             self.meter_inputs();
             match received {
@@ -237,6 +237,30 @@ impl Worker {
                     return;
                 }
             }
+        }
+    }
+}
+
+/// Hands a batch to the core.
+struct Reading<'a> {
+    core: &'a mut WorkerCore,
+    sender: &'a mut Sender,
+    inputs: &'a Count,
+    /// When the batch's inputs arrived, where that was noted.
+    arrivals: &'a mut Vec<Duration>,
+    now: Duration,
+}
+
+impl Take for Reading<'_> {
+    fn expect(&mut self, from: impl Iterator<Item = SocketAddr>) {
+        self.core.expect(from);
+    }
+
+    fn take(&mut self, arrival: Arrival, datagram: &mut [u8]) {
+        let before = self.inputs.get();
+        self.core.receive(self.now, arrival.from, datagram, self.sender);
+        if self.inputs.get() != before {
+            self.arrivals.extend(arrival.unix);
         }
     }
 }

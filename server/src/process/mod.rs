@@ -148,7 +148,7 @@ impl Server {
             Entropy::from_os()?,
         );
         let (mut sinks, frames) = audit(config.simulations);
-        let frames = config.scene.is_benchmark().then_some(frames);
+        let frames = (config.scene.is_benchmark() || config.audit).then_some(frames);
         if frames.is_none() {
             sinks.clear();
         }

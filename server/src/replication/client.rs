@@ -116,6 +116,13 @@ impl ClientReplication {
         self.sent.foresee();
     }
 
+    /// A hint that the client will acknowledge the newest packets soon.
+    #[inline]
+    pub fn foresee_ack(&self) {
+        self.known.foresee_groups();
+        self.sent.foresee();
+    }
+
     /// Entities that the client is to know at present.
     #[must_use]
     pub fn known_count(&self) -> usize {

@@ -109,17 +109,17 @@ impl Interest {
         most: usize,
         tick: Tick,
     ) -> (usize, Option<usize>) {
-        self.forget(known);
         self.mark(known, sights);
         let own = sights.iter().find_map(Sight::own);
         // Who knows all that it may is most likely in a crowd still.
         let gathered = if known.live_len() < most {
+            self.begin(known);
             self.join_all(sights, own, most)
         } else {
             None
         };
         let gathered = gathered.unwrap_or_else(|| {
-            self.forget(known);
+            self.begin(known);
             sights.iter().for_each(|sight| self.gather(sight, most));
             self.join_ranked(sights, most, own);
             self.candidates.len()
@@ -211,7 +211,7 @@ impl Interest {
     }
 
     /// Begins a join: nobody is met, nobody new, all that are known unseen.
-    fn forget(&mut self, known: &Known) {
+    fn begin(&mut self, known: &Known) {
         (self.met, self.bound2) = (0, 0.0);
         self.candidates.clear();
         self.newcomers.clear();

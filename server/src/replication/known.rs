@@ -92,6 +92,12 @@ impl Known {
         prefetch(&*self.keys);
     }
 
+    /// A hint that the groups alone will be.
+    #[inline]
+    pub(super) fn foresee_groups(&self) {
+        prefetch(&*self.groups);
+    }
+
     /// The ids in use, by 64.
     #[inline]
     pub(super) fn groups(&self) -> &[Group] {

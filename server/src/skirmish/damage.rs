@@ -4,14 +4,17 @@
 //! who is destroyed by whom does not depend on which system struck first.
 
 use bevy_ecs::prelude::*;
+use glam::Vec2;
 use throng_shared::protocol::ids::GlobalId;
-use throng_shared::skirmish::components::{Hull, Shield};
+use throng_shared::skirmish::components::{Drone, Hull, Shield};
+use throng_shared::skirmish::messages::Hit;
 
 use super::bodies::{Bodies, BodyKind};
 use super::borders::{Beyond, Struck};
 use super::content::{Model, Rules, pulse, ticks};
 use super::flight::Contacts;
-use super::pilots::Condition;
+use super::pilots::{Condition, Pilot};
+use super::reports::Hits;
 use crate::runner::TickTime;
 use crate::simulation::Replicated;
 
@@ -32,7 +35,25 @@ pub struct Blows(pub Vec<Blow>);
 
 /// Whose doing it was that a craft was destroyed. Gone with it at the end of the tick.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DestroyedBy(pub Option<GlobalId>);
+pub struct DestroyedBy {
+    /// Who dealt the most of the last blows.
+    pub id: Option<GlobalId>,
+    /// What that was, as it may be destroyed in the same tick.
+    pub culprit: Culprit,
+}
+
+/// What destroyed a craft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Culprit {
+    /// An accident.
+    Nobody,
+    /// A drone of this breed.
+    Drone(u8),
+    /// The ship of this player.
+    Pilot(Entity),
+    /// Somebody who is not here: no more, as its missile came later, or of another simulation.
+    Gone,
+}
 
 /// Impacts that are too fast hurt both.
 pub(super) fn feel_impacts(
@@ -69,7 +90,9 @@ pub(super) fn take_damage(
     mut blows: ResMut<Blows>,
     bodies: Res<Bodies>,
     mut beyond: Beyond,
+    mut hits: ResMut<Hits>,
     mut crafts: Query<(&mut Hull, &mut Shield, &mut Condition)>,
+    attackers: Query<(Option<&Drone>, Option<&Pilot>)>,
     time: Res<TickTime>,
 ) {
     blows.0.sort_unstable();
@@ -95,6 +118,7 @@ pub(super) fn take_damage(
             continue;
         }
         condition.hit_at = time.tick;
+        note_hits(&mut hits, blows, bodies.discs[row].position, shield.now);
         let absorbed = damage.min(u32::from(shield.now));
         shield.set_if_neq(Shield {
             now: shield.now - absorbed as u16,
@@ -106,10 +130,46 @@ pub(super) fn take_damage(
             ..*hull
         });
         if hull.now == 0 {
-            commands.entity(entity).insert(DestroyedBy(hardest(blows)));
+            let id = hardest(blows);
+            let culprit = culprit(id, &bodies, &attackers);
+            commands.entity(entity).insert(DestroyedBy { id, culprit });
         }
     }
     blows.0.clear();
+}
+
+/// Notes what each attacker did to somebody at `at` with `shield` points left, which take the first blows.
+fn note_hits(hits: &mut Hits, blows: &[Blow], at: Vec2, shield: u16) {
+    let mut shield = u32::from(shield);
+    for dealt in blows.chunk_by(|one, other| one.by == other.by) {
+        let damage = dealt.iter().map(|blow| blow.damage).sum();
+        let absorbed = shield.min(damage);
+        shield -= absorbed;
+        let hit = Hit {
+            victim: dealt[0].victim,
+            by: dealt[0].by,
+            damage,
+            absorbed,
+        };
+        hits.0.push((at, hit));
+    }
+}
+
+fn culprit(
+    id: Option<GlobalId>,
+    bodies: &Bodies,
+    attackers: &Query<(Option<&Drone>, Option<&Pilot>)>,
+) -> Culprit {
+    let Some(id) = id else {
+        return Culprit::Nobody;
+    };
+    let here = |row: &usize| bodies.rows[*row].ghost_of.is_none();
+    let row = bodies.find(id).filter(here);
+    match row.and_then(|row| attackers.get(bodies.rows[row].entity).ok()) {
+        Some((Some(drone), _)) => Culprit::Drone(drone.breed),
+        Some((_, Some(pilot))) => Culprit::Pilot(pilot.0),
+        _ => Culprit::Gone,
+    }
 }
 
 /// Who dealt the most of these blows, which are sorted by attacker; of two the lower id. Accidents count only

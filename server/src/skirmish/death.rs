@@ -2,18 +2,19 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
-use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::Position;
-use throng_shared::skirmish::components::{Cargo, Credits, Drone, Score};
-use throng_shared::skirmish::messages::Destroyed;
+use throng_shared::skirmish::components::{Callsign, Cargo, Credits, Drone, Score, Ship};
+use throng_shared::skirmish::messages::{Destroyed, Exploded, Killer};
 
 use super::bodies::Bodies;
 use super::borders::{Beyond, Victory};
 use super::content::{Rules, ticks};
-use super::damage::DestroyedBy;
+use super::damage::{Culprit, DestroyedBy};
 use super::drones::{Egg, Mind, Nursery};
 use super::mining;
 use super::pilots::{Hangar, Pilot};
+use super::reports::report_explosion;
+use super::told;
 use crate::runner::TickTime;
 use crate::simulation::{Avatar, Player, Tell};
 
@@ -35,14 +36,14 @@ pub(super) fn bury_drones(
     mut commands: Commands,
     bodies: Res<Bodies>,
     drones: Query<(&Drone, &Mind, &DestroyedBy)>,
-    pilots: Query<&Pilot>,
     mut players: Query<&mut Score, With<Hangar>>,
     mut beyond: Beyond,
     mut nursery: ResMut<Nursery>,
+    mut tell: Tell,
     rules: Res<Rules>,
     time: Res<TickTime>,
 ) {
-    for body in &bodies.rows {
+    for (row, body) in bodies.rows.iter().enumerate() {
         let Ok((drone, mind, by)) = drones.get(body.entity) else {
             continue;
         };
@@ -54,10 +55,10 @@ pub(super) fn bury_drones(
             team: body.team,
         });
         commands.entity(body.entity).despawn();
-        if let Some(killer) = by.0.filter(|&by| is_elsewhere(by, &bodies)) {
-            beyond.tell(killer, &Victory::Drone);
-        } else if let Some(mut score) =
-            pilot_of(by.0, &bodies, &pilots).and_then(|pilot| players.get_mut(pilot).ok())
+        report_explosion(&mut tell, &bodies, row, Exploded::Drone(drone.breed), by.id);
+        credit_beyond(&mut beyond, by, &Victory::Drone);
+        if let Culprit::Pilot(killer) = by.culprit
+            && let Ok(mut score) = players.get_mut(killer)
         {
             score.drones += 1;
         }
@@ -66,9 +67,17 @@ pub(super) fn bury_drones(
 
 type Seated = (
     &'static Player,
+    &'static Callsign,
     &'static mut Hangar,
     &'static mut Score,
     &'static mut Credits,
+);
+type Sunk = (
+    &'static Pilot,
+    &'static Ship,
+    &'static Position,
+    &'static Cargo,
+    &'static DestroyedBy,
 );
 
 /// Takes destroyed ships out of the world; their pilots get new ones, their ore stays. Then shows pilots'
@@ -76,8 +85,7 @@ type Seated = (
 pub(super) fn bury_ships(
     mut commands: Commands,
     bodies: Res<Bodies>,
-    ships: Query<(&Pilot, &Position, &Cargo, Option<&DestroyedBy>)>,
-    pilots: Query<&Pilot>,
+    ships: Query<Sunk>,
     mut players: Query<Seated>,
     mut shown: Query<(&Pilot, &mut Score, &mut Credits), Without<Hangar>>,
     mut wrecks: ResMut<Wrecks>,
@@ -87,8 +95,8 @@ pub(super) fn bury_ships(
     time: Res<TickTime>,
 ) {
     let respawn_ticks = ticks(rules.content.space.respawn_s.get(), &time);
-    for body in &bodies.rows {
-        let Ok((pilot, position, cargo, Some(by))) = ships.get(body.entity) else {
+    for (row, body) in bodies.rows.iter().enumerate() {
+        let Ok((pilot, ship, position, cargo, by)) = ships.get(body.entity) else {
             continue;
         };
         wrecks.0.push(Wreck {
@@ -96,30 +104,39 @@ pub(super) fn bury_ships(
             ore: cargo.0,
         });
         commands.entity(body.entity).despawn();
+        report_explosion(&mut tell, &bodies, row, Exploded::Ship(ship.class), by.id);
+        let name_of = |player| players.get(player).ok().map(|(_, name, ..)| name.0.clone());
         let news = Destroyed {
             ship: body.id,
-            by: by.0,
+            victim: name_of(pilot.0).unwrap_or_default(),
+            by: by.id,
+            killer: match by.culprit {
+                Culprit::Nobody => Killer::Nobody,
+                Culprit::Drone(breed) => Killer::Drone(breed),
+                Culprit::Pilot(killer) => name_of(killer).map_or(Killer::Gone, Killer::Pilot),
+                Culprit::Gone => Killer::Gone,
+            },
             respawn_ticks,
         };
-        if let Ok((player, mut hangar, mut score, _)) = players.get_mut(pilot.0) {
+        if let Ok((player, _, mut hangar, mut score, _)) = players.get_mut(pilot.0) {
             score.deaths += 1;
             hangar.next_ship = Some(time.tick + respawn_ticks);
             // Who lost a dearer ship begins again with what everybody has.
             hangar.class = 0;
             commands.entity(pilot.0).remove::<Avatar>();
-            super::told(tell.player(player, &news));
+            told(tell.player(player, &news));
         }
-        if let Some(killer) = by.0.filter(|&by| is_elsewhere(by, &bodies)) {
-            beyond.tell(killer, &Victory::Ship(news.clone()));
-        }
-        let killer = pilot_of(by.0, &bodies, &pilots).filter(|killer| *killer != pilot.0);
-        if let Some(Ok((player, _, mut score, _))) = killer.map(|killer| players.get_mut(killer)) {
+        credit_beyond(&mut beyond, by, &Victory::Ship(news.clone()));
+        if let Culprit::Pilot(killer) = by.culprit
+            && killer != pilot.0
+            && let Ok((player, _, _, mut score, _)) = players.get_mut(killer)
+        {
             score.kills += 1;
-            super::told(tell.player(player, &news));
+            told(tell.player(player, &news));
         }
     }
     for (pilot, mut score, mut credits) in &mut shown {
-        if let Ok((_, _, kept, owned)) = players.get(pilot.0) {
+        if let Ok((_, _, _, kept, owned)) = players.get(pilot.0) {
             score.set_if_neq(*kept);
             credits.set_if_neq(*owned);
         }
@@ -133,15 +150,9 @@ pub(super) fn leave_wrecks(mut commands: Commands, mut wrecks: ResMut<Wrecks>) {
     }
 }
 
-/// Whether a craft is not of this simulation, or not any more.
-fn is_elsewhere(craft: GlobalId, bodies: &Bodies) -> bool {
-    bodies
-        .find(craft)
-        .is_none_or(|row| bodies.rows[row].ghost_of.is_some())
-}
-
-/// The player who flew the craft of this id, as far as it is still there.
-fn pilot_of(craft: Option<GlobalId>, bodies: &Bodies, pilots: &Query<&Pilot>) -> Option<Entity> {
-    let row = bodies.find(craft?)?;
-    Some(pilots.get(bodies.rows[row].entity).ok()?.0)
+/// Credits somebody of another simulation. One who is really gone has nobody to be credited.
+fn credit_beyond(beyond: &mut Beyond, by: &DestroyedBy, victory: &Victory) {
+    if let (Some(killer), Culprit::Gone) = (by.id, by.culprit) {
+        beyond.tell(killer, victory);
+    }
 }

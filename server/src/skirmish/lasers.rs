@@ -4,7 +4,7 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use throng_shared::protocol::ids::{GlobalId, TeamId};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
-use throng_shared::skirmish::components::Beam;
+use throng_shared::skirmish::components::{Beam, Struck};
 use throng_shared::skirmish::movement::heading_of;
 
 use super::bodies::{Bodies, BodyKind};
@@ -161,10 +161,22 @@ pub(super) fn fire_lasers(
             });
         }
         let reach = hit.map_or(ray.range, |hit| hit.distance);
+        let struck = hit.map_or(Struck::Nothing, |hit| struck(bodies.rows[hit.row].kind));
         *beam = Beam {
             tick: time.tick.wire(),
             yaw: Pose::quantize(&Position::default(), &Velocity::default(), &Heading(angle)).yaw,
             reach_10: (reach * 10.0) as u16,
+            struck,
         };
+    }
+}
+
+/// What a shot that ended at such a body is drawn with. Missiles are flown through.
+const fn struck(kind: BodyKind) -> Struck {
+    match kind {
+        BodyKind::Craft => Struck::Craft,
+        BodyKind::Asteroid => Struck::Asteroid,
+        BodyKind::Station => Struck::Station,
+        BodyKind::Missile => Struck::Nothing,
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::skirmish::components::{Magazine, Missile, Ship};
+use throng_shared::skirmish::messages::Exploded;
 use throng_shared::skirmish::movement::{Motion, heading_of, wrap};
 use throng_shared::tick::Tick;
 
@@ -13,8 +14,9 @@ use super::content::{Rules, ticks};
 use super::damage::{Blow, Blows};
 use super::flight::Contacts;
 use super::pilots::{Condition, Guns, Helm, turn_towards};
+use super::reports::report_explosion;
 use crate::runner::TickTime;
-use crate::simulation::{Replicated, Team};
+use crate::simulation::{Replicated, Team, Tell};
 
 /// Radius of a missile, in units.
 const RADIUS: f32 = 0.3;
@@ -94,7 +96,7 @@ pub(super) fn launch_missiles(
         };
         let start = from + ahead * bodies.discs[row].radius;
         commands.spawn((
-            (Missile { kind: place }, warhead, Team(body.team)),
+            (Missile { kind: place }, warhead, Team(body.team), body.team),
             (
                 Position(start),
                 Velocity(ahead * kind.speed.get()),
@@ -141,6 +143,7 @@ pub(super) fn detonate_missiles(
     mut blows: ResMut<Blows>,
     rules: Res<Rules>,
     time: Res<TickTime>,
+    mut tell: Tell,
     mut touched: Local<Vec<u32>>,
     mut found: Local<Vec<u32>>,
 ) {
@@ -175,6 +178,8 @@ pub(super) fn detonate_missiles(
                 damage: (kind.damage.get() * share) as u32,
             });
         }
+        let exploded = Exploded::Missile(missile.kind);
+        report_explosion(&mut tell, &bodies, row, exploded, Some(warhead.by));
         commands.entity(body.entity).despawn();
     }
 }

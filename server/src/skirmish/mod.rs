@@ -10,13 +10,14 @@
 //! | phase | systems |
 //! |---|---|
 //! | who is here | exchange content, gather the bodies, seat pilots, give new ships, replace drones |
-//! | what they want | read the pilots' inputs, let the drones think, take orders at stations |
+//! | what they want | read the pilots' inputs, let the drones think, take orders at stations, pass on the chat |
 //! | where they go | accelerate, collide, write back |
 //! | what they do | fire lasers, launch and detonate missiles, mine, repair |
-//! | what comes of it | take damage, die, recover |
+//! | what comes of it | take damage, die, recover, rank pilots |
 
 pub mod bodies;
 pub mod borders;
+pub mod chat;
 pub mod collision;
 pub mod content;
 pub mod damage;
@@ -29,7 +30,9 @@ pub mod mining;
 pub mod missiles;
 pub mod pilots;
 pub mod populate;
+pub mod reports;
 pub mod rewind;
+pub mod standings;
 pub mod stations;
 #[cfg(test)]
 mod tests;
@@ -41,6 +44,7 @@ use bevy_ecs::prelude::*;
 use throng_shared::protocol::registry::RegistryError;
 use throng_shared::skirmish::SkirmishProtocol;
 use throng_shared::skirmish::input::PilotInput;
+use throng_shared::skirmish::standings::Standings;
 
 use crate::input::InputPlugin;
 use crate::schedule::ServerSystems;
@@ -102,6 +106,8 @@ impl Plugin for SkirmishPlugin {
             .init_resource::<death::Wrecks>()
             .init_resource::<drones::Nursery>()
             .init_resource::<mining::OreLedger>()
+            .init_resource::<reports::Hits>()
+            .init_resource::<Standings>()
             .add_systems(Startup, populate::fill_space);
         let who_is_here = (
             content::adopt_content,
@@ -112,7 +118,12 @@ impl Plugin for SkirmishPlugin {
             drones::replace_drones,
             mining::replace_asteroids,
         );
-        let what_they_want = (pilots::read_inputs, drones::think, stations::take_orders);
+        let what_they_want = (
+            pilots::read_inputs,
+            drones::think,
+            stations::take_orders,
+            chat::pass_on_chat,
+        );
         let where_they_go = (
             flight::steer_crafts,
             missiles::steer_missiles,
@@ -132,10 +143,13 @@ impl Plugin for SkirmishPlugin {
             borders::feel_strikes,
             borders::enjoy_victories,
             damage::take_damage,
+            reports::report_hits,
             death::bury_drones,
             death::bury_ships,
             death::leave_wrecks,
             damage::recover_shields,
+            standings::rank_pilots,
+            standings::tell_own_standings,
         );
         app.add_systems(
             FixedUpdate,

@@ -1,13 +1,16 @@
-//! Pilots: who joins which team, which ship each flies, and what each wants of it.
+//! Pilots: who joins which team under which name, which ship each flies, and what each wants of it.
 
+use std::collections::BTreeSet;
 use std::f32::consts::{PI, TAU};
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
+use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
 use throng_shared::protocol::ids::TeamId;
 use throng_shared::protocol::pose::{Heading, Position, YAW_STEPS};
 use throng_shared::skirmish::PILOT_TEAMS;
+use throng_shared::skirmish::chat::{Notice, clean};
 use throng_shared::skirmish::components::{
     Beam, Boost, Callsign, Cargo, Credits, Hull, Magazine, Score, Shield, Ship,
 };
@@ -16,15 +19,22 @@ use throng_shared::skirmish::movement::{Controls, heading_towards, wrap};
 use throng_shared::tick::Tick;
 
 use super::bodies::{Bodies, Mass};
+use super::chat::{Voice, name_key};
 use super::content::{Model, Rules, ticks};
 use super::death::{Wreck, Wrecks};
+use super::standings::Placing;
 use crate::input::{ActiveInput, SeenAt};
 use crate::net::link::PeerKind;
 use crate::runner::TickTime;
 use crate::simulation::{Avatar, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Team, Viewer};
 use crate::worlds::Worlds;
 
-/// What a player has besides a ship. On the player's entity, with its [`Score`] and [`Credits`].
+/// Pilots who join one after the other and start at the same station, of both teams: few pilots shall meet, and
+/// many find room.
+const HOME_CROWD: u32 = 32;
+
+/// What a player has besides a ship. On the player's entity, with its [`Callsign`],
+/// [`Score`] and [`Credits`].
 #[derive(Component, Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Hangar {
     /// Class of the next ship.
@@ -91,12 +101,12 @@ pub(super) fn release_pilots(
     }
 }
 
-/// Gives those who joined a team, a view and, in this very tick, a ship.
+/// Gives those who joined a team, a name, a view and, in this very tick, a ship.
 pub(super) fn seat_pilots(
     mut joined: MessageReader<PlayerJoined>,
     mut commands: Commands,
     players: Query<&Player>,
-    seated: Query<&Team, With<Hangar>>,
+    seated: Query<(&Team, &Callsign), With<Hangar>>,
     rules: Res<Rules>,
     time: Res<TickTime>,
     worlds: Option<Res<Worlds>>,
@@ -106,7 +116,8 @@ pub(super) fn seat_pilots(
         return;
     }
     let mut strengths =
-        PILOT_TEAMS.map(|team| (seated.iter().filter(|seated| seated.0 == team).count(), team));
+        PILOT_TEAMS.map(|team| (seated.iter().filter(|seated| seated.0.0 == team).count(), team));
+    let mut taken: BTreeSet<String> = seated.iter().map(|(_, name)| name_key(&name.0)).collect();
     for joined in joined.read() {
         // A session can end in the tick in which it began; and a stock renet peer does not play.
         if joined.player.kind != PeerKind::Throng || !players.contains(joined.entity) {
@@ -121,24 +132,44 @@ pub(super) fn seat_pilots(
             },
         );
         strengths[weakest].0 += 1;
+        let team = strengths[weakest].1;
+        let name = callsign(joined.player.name.as_str(), &mut taken);
         let radius = rules.content.space.view.get();
+        let hangar = Hangar {
+            class: 0,
+            next_ship: Some(time.tick),
+        };
         commands.entity(joined.entity).insert((
-            Team(strengths[weakest].1),
-            Viewer { radius },
-            Hangar {
-                class: 0,
-                next_ship: Some(time.tick),
-            },
-            Score::default(),
-            Credits::default(),
+            (Team(team), Viewer { radius }, hangar, Callsign(name.clone())),
+            (Score::default(), Credits::default()),
+            (Voice::default(), Placing::default()),
         ));
         rules.announce(&mut tell, &joined.player);
+        super::told(tell.player(&joined.player, &Notice::Welcome { name, team }));
     }
+}
+
+/// A name after `wanted` that is not `taken`, entered there.
+fn callsign(wanted: &str, taken: &mut BTreeSet<String>) -> String {
+    let mut base = clean(wanted);
+    if base.is_empty() {
+        "Pilot".clone_into(&mut base);
+    }
+    let mut name = base.clone();
+    let mut number = 1;
+    while !taken.insert(name_key(&name)) {
+        number += 1;
+        let suffix = format!("-{number}");
+        let room = base.floor_char_boundary(PLAYER_NAME_BYTES_MAX - suffix.len());
+        name = format!("{}{suffix}", &base[..room]);
+    }
+    name
 }
 
 type Waiting = (
     Entity,
     &'static Player,
+    &'static Callsign,
     &'static Team,
     &'static mut Hangar,
     &'static Score,
@@ -160,9 +191,9 @@ pub(super) fn give_ships(
         .filter(|(.., hangar, _, _)| is_due(hangar))
         .collect();
     waiting.sort_unstable_by_key(|(_, player, ..)| player.id);
-    for (entity, player, team, mut hangar, score, credits) in waiting {
+    for (entity, player, name, team, mut hangar, score, credits) in waiting {
         hangar.next_ship = None;
-        let (place, heading) = launch_place(&bodies, &rules, *seed, team.0, player, &time);
+        let (place, heading) = launch_place(&bodies, &rules, *seed, player, &time);
         let loadout = Loadout {
             class: hangar.class,
             place,
@@ -171,8 +202,7 @@ pub(super) fn give_ships(
             protected_until: time.tick + ticks(rules.content.space.protected_s.get(), &time),
         };
         let ship = commands.spawn(loadout.ship(&rules)).id();
-        let name = Callsign(player.name.as_str().to_owned());
-        let owned = (Owner(player.id), Pilot(entity), name, *score, *credits);
+        let owned = (Owner(player.id), Pilot(entity), name.clone(), *score, *credits);
         commands.entity(ship).insert(owned);
         commands.entity(entity).insert(Avatar(ship));
     }
@@ -204,7 +234,7 @@ impl Loadout {
         };
         (
             craft(rules, Model::Ship(self.class), self.place, self.heading),
-            (Team(self.team), Ship { class: self.class }, condition),
+            (Team(self.team), self.team, Ship { class: self.class }, condition),
             Boost((class.handling.boost_s.get() * 1_000.0) as u16),
             (Magazine(class.missiles), Cargo(0)),
         )
@@ -229,17 +259,10 @@ pub(super) fn craft(rules: &Rules, model: Model, place: Vec2, heading: f32) -> i
     )
 }
 
-/// A free place at the station of the team's region, looking outwards.
-fn launch_place(
-    bodies: &Bodies,
-    rules: &Rules,
-    seed: Seed,
-    team: TeamId,
-    player: &Player,
-    time: &TickTime,
-) -> (Vec2, f32) {
+/// A free place at the station of the pilot's region, looking outwards.
+fn launch_place(bodies: &Bodies, rules: &Rules, seed: Seed, player: &Player, time: &TickTime) -> (Vec2, f32) {
     let space = &rules.content.space;
-    let region = &space.regions[usize::from(team.0) % space.regions.len()];
+    let region = &space.regions[(player.id.0 / HOME_CROWD) as usize % space.regions.len()];
     let mut random = seed.of(
         throng_shared::protocol::ids::GlobalId(u64::from(player.id.0) << 32),
         time.tick,

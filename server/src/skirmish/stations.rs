@@ -2,10 +2,9 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
-use throng_shared::protocol::ids::Channel;
 use throng_shared::protocol::pose::Position;
-use throng_shared::protocol::registry::Protocol;
-use throng_shared::skirmish::components::{Boost, Cargo, Credits, Hull, Magazine, Shield, Ship};
+use throng_shared::protocol::registry::FromPlayer;
+use throng_shared::skirmish::components::{Boost, Cargo, Credits, Hull, Magazine, Score, Shield, Ship};
 use throng_shared::skirmish::messages::{StationOrder, StationReply};
 
 use super::bodies::{Bodies, BodyKind, Mass};
@@ -14,7 +13,7 @@ use super::death::{Wreck, Wrecks};
 use super::mining::OreLedger;
 use super::pilots::{Hangar, Pilot};
 use crate::runner::TickTime;
-use crate::simulation::{Avatar, MessageReceived, Player, Replicated, Tell};
+use crate::simulation::{Avatar, Player, Replicated, Tell};
 
 /// Whether the body of `row` is docked: near enough to a station, and slow.
 #[must_use]
@@ -44,9 +43,8 @@ type Docked = (
 
 /// Carries out what docked pilots ask for, in the order in which it arrived.
 pub(super) fn take_orders(
-    mut received: MessageReader<MessageReceived>,
-    protocol: Res<Protocol>,
-    mut players: Query<(&Player, &Avatar, &mut Credits, &mut Hangar)>,
+    mut orders: MessageReader<FromPlayer<StationOrder>>,
+    mut players: Query<(&Player, &Avatar, &mut Credits, &mut Score, &mut Hangar)>,
     mut ships: Query<Docked>,
     replicated: Query<&Replicated>,
     bodies: Res<Bodies>,
@@ -56,11 +54,12 @@ pub(super) fn take_orders(
     mut tell: Tell,
     mut found: Local<Vec<u32>>,
 ) {
-    for message in received.read() {
-        let Some(order) = decode(&protocol, message) else {
-            continue;
-        };
-        let Ok((player, avatar, mut credits, mut hangar)) = players.get_mut(message.player) else {
+    for &FromPlayer {
+        player,
+        message: order,
+    } in orders.read()
+    {
+        let Ok((player, avatar, mut credits, mut score, mut hangar)) = players.get_mut(player) else {
             continue;
         };
         let row = replicated
@@ -73,6 +72,7 @@ pub(super) fn take_orders(
                 let mut counter = Counter {
                     rules: &rules,
                     credits: &mut credits,
+                    score: &mut score,
                     ledger: &mut ledger,
                     wrecks: &mut wrecks,
                 };
@@ -119,16 +119,11 @@ pub(super) fn take_orders(
     }
 }
 
-fn decode(protocol: &Protocol, message: &MessageReceived) -> Option<StationOrder> {
-    let channel = Channel::from_id(message.channel)?;
-    let (_, value) = protocol.decode_message(channel, &message.bytes).ok()?;
-    value.downcast::<StationOrder>().ok().map(|order| *order)
-}
-
 /// What a trade changes.
 struct Counter<'a> {
     rules: &'a Rules,
     credits: &'a mut Credits,
+    score: &'a mut Score,
     ledger: &'a mut OreLedger,
     wrecks: &'a mut Wrecks,
 }
@@ -141,6 +136,7 @@ impl Counter<'_> {
         }
         cargo.0 -= sold;
         self.ledger.sold += u64::from(sold);
+        self.score.ore = self.score.ore.saturating_add(sold);
         let paid = sold.saturating_mul(self.rules.content.space.ore_price);
         self.credits.0 = self.credits.0.saturating_add(paid);
         StationReply::Sold(paid)

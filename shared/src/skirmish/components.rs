@@ -58,7 +58,8 @@ pub struct Shield {
     pub max: u16,
 }
 
-/// The last laser shot of a ship, for whoever draws it.
+/// The last laser shot of a ship or drone, for whoever draws it: from where the ship is, along `yaw`, for
+/// `reach_10`.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beam {
     /// Wire form of the tick of the shot.
@@ -67,9 +68,25 @@ pub struct Beam {
     pub yaw: u16,
     /// How far it reached, in tenths of a unit.
     pub reach_10: u16,
+    /// What ended it there.
+    pub struck: Struck,
 }
 
-/// The pilot's name.
+/// What a laser shot ended at. Who was hit stands in [`Hit`](super::messages::Hit).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Struck {
+    /// Its range.
+    #[default]
+    Nothing,
+    /// A ship or a drone.
+    Craft,
+    /// A rock.
+    Asteroid,
+    /// A station.
+    Station,
+}
+
+/// The pilot's name: cleaned, and no two of those who play have the same, whatever its case.
 #[derive(Component, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Callsign(pub String);
 
@@ -82,6 +99,16 @@ pub struct Score {
     pub drones: u32,
     /// Times destroyed.
     pub deaths: u32,
+    /// Ore sold.
+    pub ore: u32,
+}
+
+impl Score {
+    /// What the pilot's place on the score board goes by: 10 for a pilot, 2 for a drone, 1 for 20 ore.
+    #[must_use]
+    pub const fn points(&self) -> u64 {
+        self.kills as u64 * 10 + self.drones as u64 * 2 + self.ore as u64 / 20
+    }
 }
 
 /// Ore in an asteroid.

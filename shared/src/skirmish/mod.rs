@@ -4,35 +4,39 @@
 //! Guarantees that a step gives the same quanta on every machine, so that a client predicts its ship to the
 //! bit. Refuses rules: who hits whom and what that costs is decided on the server alone.
 
+pub mod chat;
 pub mod components;
 pub mod content;
 pub mod input;
 pub mod messages;
 pub mod movement;
+pub mod standings;
 
 use bevy_app::{App, Plugin};
 
-use crate::protocol::ids::Channel;
+use crate::protocol::ids::{Channel, TeamId};
 use crate::protocol::registry::{ProtocolAppExt, Visibility};
+use chat::{Heard, Notice, Say};
 use components::{
     Asteroid, Beam, Boost, Callsign, Cargo, Credits, Drone, Hull, Magazine, Missile, Ore, Score, Shield,
     Ship, Station,
 };
 use input::PilotInput;
-use messages::{ContentAnnounced, ContentTable, Destroyed, StationOrder, StationReply};
+use messages::{ContentAnnounced, ContentTable, Destroyed, Explosion, Hit, StationOrder, StationReply};
+use standings::{OwnStanding, Standings};
 
 /// Teams of pilots. A pilot joins the smaller one.
-pub const PILOT_TEAMS: [crate::protocol::ids::TeamId; 2] =
-    [crate::protocol::ids::TeamId(1), crate::protocol::ids::TeamId(2)];
+pub const PILOT_TEAMS: [TeamId; 2] = [TeamId(1), TeamId(2)];
 /// Teams of drones: enemies of all pilots and of each other.
-pub const DRONE_TEAMS: [crate::protocol::ids::TeamId; 2] =
-    [crate::protocol::ids::TeamId(3), crate::protocol::ids::TeamId(4)];
+pub const DRONE_TEAMS: [TeamId; 2] = [TeamId(3), TeamId(4)];
 
 /// The game's protocol, for both ends.
 pub struct SkirmishProtocol;
 
 impl Plugin for SkirmishProtocol {
     fn build(&self, app: &mut App) {
+        // Whose side a ship, drone or missile is on.
+        app.replicate::<TeamId>();
         app.replicate::<Ship>();
         app.replicate::<Drone>();
         app.replicate::<Asteroid>();
@@ -49,10 +53,17 @@ impl Plugin for SkirmishProtocol {
         app.replicate::<Cargo>().visible_to(Visibility::Owner);
         app.replicate::<Credits>().visible_to(Visibility::Owner);
         app.input::<PilotInput>();
-        app.message::<ContentAnnounced>(Channel::ReliableOrdered);
-        app.message::<ContentTable>(Channel::ReliableOrdered);
-        app.message::<Destroyed>(Channel::ReliableOrdered);
-        app.message::<StationOrder>(Channel::ReliableOrdered);
-        app.message::<StationReply>(Channel::ReliableOrdered);
+        app.replicate_resource::<Standings>();
+        app.message_to_clients::<ContentAnnounced>(Channel::ReliableOrdered);
+        app.message_to_clients::<ContentTable>(Channel::ReliableOrdered);
+        app.message_to_clients::<Destroyed>(Channel::ReliableOrdered);
+        app.message_to_clients::<Explosion>(Channel::ReliableUnordered);
+        app.message_to_clients::<Hit>(Channel::Unreliable);
+        app.message_to_clients::<OwnStanding>(Channel::ReliableOrdered);
+        app.message_to_server::<StationOrder>(Channel::ReliableOrdered);
+        app.message_to_clients::<StationReply>(Channel::ReliableOrdered);
+        app.message_to_server::<Say>(Channel::ReliableOrdered);
+        app.message_to_clients::<Heard>(Channel::ReliableOrdered);
+        app.message_to_clients::<Notice>(Channel::ReliableOrdered);
     }
 }

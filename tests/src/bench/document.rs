@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::budgets;
 use super::chart::{Axis, Chart, Scale, Series, Weight};
 use super::peers;
-use super::results::{RowResult, Run, Spread, cpu};
+use super::results::{RowResult, Run, Spread, cpu, over_floor};
 use super::rows::{CROWD_VISIBLE, Row, Section, Workers};
 use crate::swarm::table::grouped;
 
@@ -23,6 +23,8 @@ decodes every snapshot. Cells show **min / median / max** of the runs.
 
 - **CPU** is the server process's own CPU time, all threads and the kernel's work for them included, over
   ticks x clients.
+- **x floor** is that over what the [floor program](../tests/src/bench/floor/mod.rs) needs for as many clients
+  right after the run: batched datagrams, a cipher and a grid, nothing else. The machine's pace cancels out.
 - **bytes per update** divides *all* UDP payload bytes received by the entities whose values changed.
 - **tick** runs from Receive to Publish, **fan-out** from Publish to the last datagram of that tick.
 - **snapshot age** runs from a tick's publishing to a bot's having read its snapshot from the socket; the
@@ -108,19 +110,20 @@ fn crowd_table(text: &mut String, measured: &[Measured<'_>], visible: u32, worke
     let _ = write!(
         text,
         "\n### {visible} visible, {}\n\n\
-         | clients | CPU us per client-tick | Hz | tick p99 ms | fan-out p99 ms | age p50 ms | age p99 ms \
+         | clients | CPU us per client-tick | x floor | Hz | tick p99 ms | fan-out p99 ms | age p50 ms | age p99 ms \
          | bytes per update | bytes/client/s | seen | RSS MiB | threads, of a core |\n\
-         |---:|---|---|---|---|---|---|---|---|---:|---:|---|\n",
+         |---:|---|---|---|---|---|---|---|---|---|---:|---:|---|\n",
         workers.title()
     );
     for (row, result) in in_crowd(measured, visible, workers) {
         let Some(run) = result.typical() else { continue };
         let _ = writeln!(
             text,
-            "| {}{} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {:.1} | {} |",
+            "| {}{} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {:.1} | {} |",
             grouped(u64::from(row.clients)),
             trouble(result),
             cell(result, cpu, 2),
+            cell(result, over_floor, 2),
             cell(result, |run| run.report.tick_hz, 2),
             cell(result, |run| run.report.tick_ms_p99, 2),
             cell(result, |run| run.report.fanout_ms_p99, 2),
@@ -213,6 +216,13 @@ fn special(text: &mut String, row: &Row, result: &RowResult) {
     for (name, figure, digits) in figures.into_iter().filter(|(name, ..)| shown(name)) {
         let _ = writeln!(text, "| {name} | {} |", cell(result, figure, digits));
     }
+    for phase in &run.phases {
+        let _ = writeln!(
+            text,
+            "| {}, ms: p50 / p99 / max of a run | {:.3} / {:.3} / {:.3} |",
+            phase.name, phase.p50, phase.p99, phase.max
+        );
+    }
     let _ = writeln!(text, "| threads, of a core | {} |", threads(run));
 }
 
@@ -221,6 +231,9 @@ fn cell(result: &RowResult, figure: impl Fn(&Run) -> f64, digits: usize) -> Stri
     let Some(Spread { min, median, max }) = result.spread(figure) else {
         return "-".to_owned();
     };
+    if median.is_nan() {
+        return "-".to_owned();
+    }
     let shown = [min, median, max].map(|value| format!("{value:.digits$}"));
     if shown[0] == shown[2] {
         return format!("**{}**", shown[1]);
@@ -334,9 +347,11 @@ mod tests {
                 ..Report::default()
             },
             threads: Vec::new(),
+            phases: Vec::new(),
             server_cores: 0.25,
             overruns: 0,
             migrations: crate::bench::results::Migrations::default(),
+            floor_us: None,
         };
         RowResult {
             name: row.name.clone(),

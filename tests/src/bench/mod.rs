@@ -7,6 +7,8 @@ pub mod budgets;
 pub mod chart;
 pub mod document;
 pub mod flags;
+#[cfg(target_os = "linux")]
+pub mod floor;
 pub mod machine;
 pub mod peers;
 pub mod processes;
@@ -25,6 +27,11 @@ use flags::BenchFlags;
 use processes::Placement;
 use results::{Migrations, RowResult, Run};
 use rows::Row;
+
+/// Clients from which on a run is compared with the floor program: below, what is counted is waking up.
+const FLOOR_CLIENTS_MIN: u32 = 500;
+/// Measured seconds of the floor program beside a run.
+const FLOOR_SECONDS: u32 = 3;
 
 /// Does what the command line asks for.
 pub fn run(flags: &BenchFlags) -> Result<()> {
@@ -124,10 +131,36 @@ fn run_once(row: &Row, seconds: u32, swarm: &Path, placement: Placement) -> Resu
     Ok(Run {
         report,
         threads: results::thread_shares(&readings.before, &readings.after),
+        phases: results::phase_times(&readings.before, &readings.after),
         server_cores: readings.after.cpu_us.saturating_sub(readings.before.cpu_us) as f64 / elapsed_us as f64,
         migrations: Migrations::between(&readings.before, &readings.after),
         overruns: readings.after.overruns.saturating_sub(readings.before.overruns),
+        floor_us: floor_beside(row)?,
     })
+}
+
+/// What the floor program needs now for as many clients as a row's, where the row is one that it can stand
+/// beside: a crowd that keeps one worker busy.
+#[cfg(target_os = "linux")]
+fn floor_beside(row: &Row) -> Result<Option<f64>> {
+    let rows::Section::Crowd { visible, workers } = row.section else {
+        return Ok(None);
+    };
+    if workers != rows::Workers::Threads(1) || row.clients < FLOOR_CLIENTS_MIN {
+        return Ok(None);
+    }
+    let report = floor::measure(&floor::FloorFlags {
+        clients: row.clients,
+        visible,
+        seconds: FLOOR_SECONDS,
+        json: false,
+    })?;
+    Ok(Some(report.cpu_us_per_client_tick))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn floor_beside(_: &Row) -> Result<Option<f64>> {
+    Ok(None)
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,19 @@ pub struct ThreadShare {
     pub cores: f64,
 }
 
+/// Times of one phase of the tick, milliseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PhaseTimes {
+    /// The phase.
+    pub name: String,
+    /// Median.
+    pub p50: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
+}
+
 /// One run of a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -38,6 +52,9 @@ pub struct Run {
     pub report: Report,
     /// The server's threads, the busiest first.
     pub threads: Vec<ThreadShare>,
+    /// The tick's phases, in the order in which they run.
+    #[serde(default)]
+    pub phases: Vec<PhaseTimes>,
     /// CPU of the whole server over the window, in cores.
     pub server_cores: f64,
     /// Ticks that ended after the next one was due.
@@ -45,6 +62,10 @@ pub struct Run {
     /// What crossed borders between simulations.
     #[serde(default)]
     pub migrations: Migrations,
+    /// CPU per client-tick of the [floor program](super::floor) with as many clients and as much in view, run
+    /// right after: the machine's pace at that time.
+    #[serde(default)]
+    pub floor_us: Option<f64>,
 }
 
 /// Entities that went from one simulation to another.
@@ -130,6 +151,29 @@ pub fn cpu(run: &Run) -> f64 {
     run.report.server_cpu_us_per_client_tick
 }
 
+/// CPU per client-tick of a run over that of the floor program beside it; NaN where that was not run.
+pub fn over_floor(run: &Run) -> f64 {
+    run.floor_us.map_or(f64::NAN, |floor_us| cpu(run) / floor_us)
+}
+
+/// The tick's phases between two readings.
+#[must_use]
+pub fn phase_times(before: &StatsReport, after: &StatsReport) -> Vec<PhaseTimes> {
+    let ms = |time: Duration| (time.as_secs_f64() * 1e7).round() / 1e4;
+    let phases = ["receive", "input", "simulate", "index", "publish"];
+    let measured = phases.into_iter().filter_map(|name| {
+        let earlier = before.phases.get(name).cloned().unwrap_or_default();
+        let times = after.phases.get(name)?.since(&earlier);
+        Some(PhaseTimes {
+            name: name.to_owned(),
+            p50: ms(times.quantile(0.5)),
+            p99: ms(times.quantile(0.99)),
+            max: ms(times.max()),
+        })
+    });
+    measured.collect()
+}
+
 /// What the server's threads did between two readings, threads of one name together, the busiest first.
 #[must_use]
 pub fn thread_shares(before: &StatsReport, after: &StatsReport) -> Vec<ThreadShare> {
@@ -194,9 +238,11 @@ mod tests {
         Run {
             report,
             threads: Vec::new(),
+            phases: Vec::new(),
             server_cores: 0.0,
             overruns: 0,
             migrations: Migrations::default(),
+            floor_us: None,
         }
     }
 

@@ -105,6 +105,9 @@ fn crowd(clients: u32, visible: u32, workers: Workers) -> Row {
     }
 }
 
+/// The default world, its values checked as everywhere.
+const SKIRMISH: &str = "--workers 1 --scene skirmish --audit";
+
 fn special() -> Vec<Row> {
     let crowd_60 = "--workers 1 --scene crowd --entities 1000 --visible 60";
     let row = |name: &str, title: &str, clients, server: &str, swarm: &str| Row {
@@ -151,6 +154,15 @@ fn special() -> Vec<Row> {
             "--workers 1 --scene idle",
             "--idle",
         ),
+        row(
+            "skirmish-idle",
+            "Skirmish: 2,000 drones and 5,000 asteroids, one pilot",
+            1,
+            SKIRMISH,
+            "",
+        ),
+        row("skirmish-1000", "Skirmish with 1,000 pilots", 1_000, SKIRMISH, ""),
+        row("skirmish-2000", "Skirmish with 2,000 pilots", 2_000, SKIRMISH, ""),
         row(
             "ping-150",
             "150 ms round trip (75 ms each way)",

@@ -8,7 +8,6 @@
 pub mod arena;
 pub mod audit;
 pub mod client;
-pub mod link;
 pub mod network;
 pub mod oracle;
 pub mod peer;
@@ -22,6 +21,7 @@ use std::{
 };
 
 use throng_client::connection::ClientConfig;
+pub use throng_client::link;
 use throng_server::replication::BYTES_PER_SECOND_MAX;
 use throng_shared::{
     netcode::ConnectToken,

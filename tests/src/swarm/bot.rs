@@ -1,4 +1,4 @@
-//! One bot: a socket, a client core, a hand that steers at random.
+//! One bot: a socket, a client core, and a hand: one that steers at random, or a pilot of Skirmish.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,6 +21,8 @@ use super::arrivals::Arrivals;
 use super::audit::AuditLog;
 use super::conditions::{Conditions, DelayQueue, Direction};
 use super::report::BotTotals;
+use crate::pilots::senses::Senses;
+use crate::pilots::{Deeds, Pilot};
 
 /// A silent session has nothing to do but a keep-alive every few seconds.
 const IDLE_UPDATE_EVERY: Duration = Duration::from_millis(250);
@@ -70,6 +72,8 @@ pub struct Shared {
     pub line: Option<Line>,
     /// What the bots speak.
     pub protocol: Arc<Protocol>,
+    /// What pilots see with, where the bots play Skirmish.
+    pub senses: Option<Senses>,
     /// Why the first bot was lost.
     pub first_loss: Option<String>,
 }
@@ -92,13 +96,21 @@ enum Session {
     Idle(Box<ClientNetcode>),
 }
 
+/// What gives a bot's inputs.
+enum Hand {
+    /// Turns at random.
+    Wheel(Seeded),
+    /// Plays Skirmish.
+    Pilot(Box<Pilot>),
+}
+
 /// One bot.
 pub struct Bot {
     index: u32,
     socket: UdpSocket,
     session: Session,
     state: BotState,
-    steering: Seeded,
+    hand: Hand,
     updates: u32,
     audit: Option<Box<AuditLog>>,
 }
@@ -110,6 +122,8 @@ pub struct BotKind {
     pub is_idle: bool,
     /// Notes its mirror for audits.
     pub audits: bool,
+    /// Plays Skirmish.
+    pub is_pilot: bool,
     /// What its steering follows from.
     pub seed: u64,
 }
@@ -141,12 +155,18 @@ impl Bot {
         };
         let socket = UdpSocket::bind(any)?;
         socket.connect(server)?;
+        let seed = kind.seed ^ u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hand = if kind.is_pilot {
+            Hand::Pilot(Box::new(Pilot::new(seed)))
+        } else {
+            Hand::Wheel(Seeded::new(seed))
+        };
         Ok(Self {
             index,
             socket,
             session,
             state: BotState::Connecting,
-            steering: Seeded::new(kind.seed ^ u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            hand,
             updates: 0,
             audit: kind.audits.then(Box::default),
         })
@@ -155,6 +175,14 @@ impl Bot {
     /// How far the bot is.
     pub fn state(&self) -> BotState {
         self.state
+    }
+
+    /// What the bot has done in Skirmish.
+    pub fn deeds(&self) -> Option<&Deeds> {
+        match &self.hand {
+            Hand::Wheel(_) => None,
+            Hand::Pilot(pilot) => Some(pilot.deeds()),
+        }
     }
 
     /// The bot's notes, if it audits.
@@ -208,9 +236,22 @@ impl Bot {
             Some(ClientEvent::Ended(reason)) => self.lost(shared, &reason.to_string()),
             _ => {}
         }
+        self.take_messages(shared);
         // The handshake and the greeting go on at once; afterwards the wheel sets the pace.
         if self.state == BotState::Connecting {
             self.update(now, shared);
+        }
+    }
+
+    /// Reads what the server has said; nobody's unread messages may pile up.
+    fn take_messages(&mut self, shared: &Shared) {
+        let Session::Playing(core) = &mut self.session else {
+            return;
+        };
+        while let Some((_, message)) = core.next_message() {
+            if let (Hand::Pilot(pilot), Some(senses)) = (&mut self.hand, &shared.senses) {
+                pilot.receive(senses, &message);
+            }
         }
     }
 
@@ -235,18 +276,29 @@ impl Bot {
             totals,
             line,
             protocol,
+            senses,
             ..
         } = shared;
-        let (index, socket, steering) = (self.index, &self.socket, &mut self.steering);
+        let (index, socket, hand) = (self.index, &self.socket, &mut self.hand);
         let out = |datagram: &[u8]| match line {
             Some(line) => line.send(now, index, Direction::Up, datagram),
             None => transmit(socket, totals, datagram),
         };
         let ended = match &mut self.session {
-            Session::Playing(core) => match core.update(now, |_| steer(protocol, steering), out) {
-                Some(ClientEvent::Ended(reason)) => Some(reason.to_string()),
-                _ => None,
-            },
+            Session::Playing(core) => {
+                let decided = match (&mut *hand, senses) {
+                    (Hand::Pilot(pilot), Some(senses)) => play(senses, pilot, core),
+                    _ => None,
+                };
+                let input = |_| match hand {
+                    Hand::Wheel(steering) => steer(protocol, steering),
+                    Hand::Pilot(_) => decided.unwrap_or_else(|| protocol.neutral_input()),
+                };
+                match core.update(now, input, out) {
+                    Some(ClientEvent::Ended(reason)) => Some(reason.to_string()),
+                    _ => None,
+                }
+            }
             Session::Idle(netcode) => {
                 let mut out = out;
                 let event = netcode.update(now, &mut |_, datagram| out(datagram));
@@ -326,6 +378,19 @@ fn steer(protocol: &Protocol, steering: &mut Seeded) -> InputBytes {
     protocol
         .encode_input(&input)
         .unwrap_or_else(|_| protocol.neutral_input())
+}
+
+/// Lets a pilot look, decide and give its orders; the input, once there is something to see.
+fn play(senses: &Senses, pilot: &mut Pilot, core: &mut ClientCore) -> Option<InputBytes> {
+    let input = pilot.decide(senses, core.mirror()?);
+    for order in pilot.take_orders() {
+        let mut bytes = Vec::new();
+        if let Ok(channel) = senses.protocol.encode_message(&order, &mut bytes) {
+            // Without room the order is not given; there will be another one.
+            let _ = core.send_message(channel, bytes.into());
+        }
+    }
+    senses.protocol.encode_input(&input).ok()
 }
 
 fn transmit(socket: &UdpSocket, totals: &mut BotTotals, datagram: &[u8]) {

@@ -21,6 +21,7 @@ use super::conditions::Direction;
 use super::joining::Outcome;
 use super::watch::{Answer, Question, Watch};
 use super::wheel::Wheel;
+use crate::pilots::Deeds;
 
 /// Handshakes under way at a time: a ramp, not a stampede.
 const CONNECTING_MAX: u32 = 256;
@@ -195,6 +196,16 @@ impl Driver {
         }
     }
 
+    /// What all pilots have done in Skirmish; `None` where nobody plays it.
+    #[must_use]
+    pub fn deeds(&self) -> Option<Deeds> {
+        let mut all: Option<Deeds> = None;
+        for deeds in self.bots.iter().flatten().filter_map(Bot::deeds) {
+            all.get_or_insert_default().add(deeds);
+        }
+        all
+    }
+
     /// Everybody says good-bye.
     pub fn disconnect(&mut self) {
         for bot in self.bots.iter_mut().flatten() {
@@ -293,6 +304,7 @@ impl Driver {
         let kind = BotKind {
             is_idle: self.is_idle,
             audits: !self.is_idle && index.is_multiple_of(AUDIT_EVERY),
+            is_pilot: self.shared.senses.is_some(),
             seed: self.seed,
         };
         let mut bot = Bot::new(index, now, &joined.token, config, kind)?;

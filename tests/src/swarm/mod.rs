@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`joining`] | the HTTP threads that fetch tokens |
 //! | [`driver`], [`wheel`] | the one loop over all sockets and times |
-//! | [`bot`] | one client: socket, core, steering |
+//! | [`bot`] | one client: socket, core, and a hand, which in Skirmish is a [pilot](crate::pilots) |
 //! | [`conditions`] | the emulated bad line |
 //! | [`watch`], [`audit`], [`arrivals`] | the server's figures, its log against the mirrors, snapshot ages |
 //! | [`report`], [`table`], [`progress`] | what is measured and how it is shown |
@@ -31,13 +31,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bevy_app::App;
+use bevy_app::{App, Plugin};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use throng_client::connection::ClientConfig;
+use throng_client::join::{JoinError, Joiner};
 use throng_server::observe::{Histogram, StatsReport};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::scenes::BenchProtocol;
+use throng_shared::skirmish::SkirmishProtocol;
 
 use arrivals::{Arrivals, PublishClock};
 use bot::{Line, Shared};
@@ -47,10 +49,14 @@ use progress::Progress;
 use report::{BotTotals, Measured, Report};
 use watch::Watch;
 
+use crate::pilots::senses::Senses;
+
 /// After the ramp, until clocks and budgets have found their level.
 const SETTLE: Duration = Duration::from_secs(2);
 /// How often the bar moves.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
+/// How long the server may take to say what it speaks.
+const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Files beside the bots' sockets.
 const SPARE_FILES: u64 = 64;
 
@@ -77,10 +83,13 @@ pub fn run(flags: &SwarmFlags) -> Result<Report> {
     if let Some(reason) = &driver.shared.first_loss {
         writeln!(io::stderr(), "the first bot that was lost: {reason}")?;
     }
+    if let Some(deeds) = driver.deeds() {
+        writeln!(io::stderr(), "since they joined, the pilots {deeds}")?;
+    }
     if driver.findings.compared == 0 && !flags.idle {
         writeln!(
             io::stderr(),
-            "no value was audited: the server keeps no log of its ticks in this scene"
+            "no value was audited: this server keeps no log of its ticks; Skirmish's does with --audit"
         )?;
     }
     Ok(report)
@@ -94,7 +103,7 @@ pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
     allow_files(u64::from(flags.clients) + SPARE_FILES)?;
     let mut watch = Watch::new(&flags.server);
     let first = watch.stats_now().map_err(anyhow::Error::msg)?;
-    let protocol = Arc::new(bench_protocol());
+    let protocol = Arc::new(spoken_protocol(&flags.server));
     let config = ClientConfig::new(&protocol);
     let outcomes = joining::join_all(&flags.server, config.version, flags.clients);
     let shared = Shared {
@@ -102,6 +111,7 @@ pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
         arrivals: Arrivals::new(publish_clock(&flags.server)),
         oldest: Histogram::new(),
         line: Line::new(flags.conditions(), flags.seed),
+        senses: Senses::new(&protocol),
         protocol,
         first_loss: None,
     };
@@ -139,10 +149,20 @@ fn write_files(flags: &SwarmFlags, report: &Report, measured: Measured) -> Resul
     Ok(())
 }
 
-/// Everything that the bots speak.
-fn bench_protocol() -> Protocol {
+/// What the server speaks: Skirmish's protocol, or that of the benchmark scenes. Where it is neither, joining
+/// will say so.
+fn spoken_protocol(server: &str) -> Protocol {
+    let (bench, skirmish) = (protocol_of(BenchProtocol), protocol_of(SkirmishProtocol));
+    let joined = Joiner::new(server, ASK_TIMEOUT).join("swarm", &bench.version(), None);
+    match joined {
+        Err(JoinError::WrongVersion { spoken, .. }) if spoken == skirmish.version().to_string() => skirmish,
+        _ => bench,
+    }
+}
+
+fn protocol_of(plugin: impl Plugin) -> Protocol {
     let mut app = App::new();
-    app.add_plugins(BenchProtocol);
+    app.add_plugins(plugin);
     app.world_mut().remove_resource().unwrap_or_default()
 }
 

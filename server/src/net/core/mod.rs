@@ -12,6 +12,7 @@
 //! Refuses to wait for anything: full queues have the rules that [`link`](super::link) states.
 
 mod commands;
+mod expected;
 mod payload;
 mod serve;
 mod session;
@@ -32,6 +33,7 @@ use throng_shared::protocol::ids::SourceId;
 use throng_shared::protocol::registry::Protocol;
 
 use self::commands::Commands;
+use self::expected::Expected;
 use self::serve::FreshFrames;
 use self::serve::Serving;
 pub use self::serve::{ServeState, Served};
@@ -84,6 +86,7 @@ pub struct WorkerCore {
     unix_origin_s: u64,
     netcode: ServerNetcode,
     sessions: SessionTable,
+    expected: Expected,
     links: Vec<WorkerLink>,
     /// One for each link, in the same order.
     histories: Vec<FrameHistory>,
@@ -115,6 +118,7 @@ impl WorkerCore {
             unix_origin_s: config.unix_origin_s,
             netcode: ServerNetcode::new(config.netcode, entropy),
             sessions: SessionTable::default(),
+            expected: Expected::default(),
             histories: links.iter().map(|_| FrameHistory::default()).collect(),
             links,
             scratch: ReplicationScratch::new(&config.replication, &shared.protocol),
@@ -130,8 +134,14 @@ impl WorkerCore {
         }
     }
 
+    /// A hint: the next datagrams to be received are from these peers, in this order.
+    pub fn expect(&mut self, from: impl Iterator<Item = SocketAddr>) {
+        self.expected.fill(from, &self.netcode, &self.sessions);
+    }
+
     /// Takes in a datagram, decrypting it in place. Answers, if any, go to `out`.
     pub fn receive(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8], out: &mut impl Transmit) {
+        self.expected.advance(&self.netcode, &self.sessions);
         let mut reply = Reply::new();
         let unix_s = self.unix_origin_s + now.as_secs();
         match self.netcode.receive(now, unix_s, from, datagram, &mut reply) {

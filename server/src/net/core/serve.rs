@@ -158,7 +158,7 @@ impl WorkerCore {
             newest.filter_map(move |frame| frame.players.at(self.worker, index?))
         };
         if let Some(index) = *far {
-            self.netcode.foresee(index as u32);
+            self.netcode.foresee_seal(index as u32);
             if let Some(session) = self.sessions.at(index) {
                 prefetch(session);
             }

@@ -16,6 +16,7 @@ use throng_shared::skirmish::content::{
 };
 use throng_shared::skirmish::messages::{ContentAnnounced, ContentTable};
 
+use super::told;
 use crate::runner::TickTime;
 use crate::simulation::{Player, Tell};
 
@@ -131,44 +132,37 @@ impl Rules {
 
     /// Tells a player the content that holds.
     pub(super) fn announce(&self, tell: &mut Tell, player: &Player) {
-        let Content {
-            space,
-            ships,
-            lasers,
-            missiles,
-            drones,
-        } = &self.content;
-        let numbered = |place: usize| place as u8;
-        let tables = std::iter::once(ContentTable::Space(space.clone()))
-            .chain(
-                ships
-                    .iter()
-                    .enumerate()
-                    .map(|(n, row)| ContentTable::Ship(numbered(n), row.clone())),
-            )
-            .chain(
-                lasers
-                    .iter()
-                    .enumerate()
-                    .map(|(n, row)| ContentTable::Laser(numbered(n), row.clone())),
-            )
-            .chain(
-                missiles
-                    .iter()
-                    .enumerate()
-                    .map(|(n, row)| ContentTable::Missile(numbered(n), row.clone())),
-            )
-            .chain(
-                drones
-                    .iter()
-                    .enumerate()
-                    .map(|(n, row)| ContentTable::Drone(numbered(n), row.clone())),
-            );
-        for table in tables {
-            super::told(tell.player(player, &table));
+        for table in self.tables() {
+            told(tell.player(player, &table));
         }
-        super::told(tell.player(player, &ContentAnnounced { hash: self.hash }));
+        told(tell.player(player, &ContentAnnounced { hash: self.hash }));
     }
+
+    /// Tells all players the content that holds.
+    fn announce_to_all(&self, tell: &mut Tell) {
+        for table in self.tables() {
+            told(tell.all(&table));
+        }
+        told(tell.all(&ContentAnnounced { hash: self.hash }));
+    }
+
+    /// The content, row by row.
+    pub(super) fn tables(&self) -> Vec<ContentTable> {
+        let content = &self.content;
+        let mut tables = vec![ContentTable::Space(content.space.clone())];
+        tables.extend(numbered(&content.ships, ContentTable::Ship));
+        tables.extend(numbered(&content.lasers, ContentTable::Laser));
+        tables.extend(numbered(&content.missiles, ContentTable::Missile));
+        tables.extend(numbered(&content.drones, ContentTable::Drone));
+        tables
+    }
+}
+
+fn numbered<T: Clone>(rows: &[T], table: fn(u8, T) -> ContentTable) -> impl Iterator<Item = ContentTable> {
+    let places = 0..=u8::MAX;
+    places
+        .zip(rows)
+        .map(move |(place, row)| table(place, row.clone()))
 }
 
 /// Whole ticks in `seconds`, at least one.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bevy_ecs::prelude::*;
 
 use super::{ContentError, Rules, Sources};
-use crate::simulation::{Player, Tell};
+use crate::simulation::Tell;
 
 /// Time between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -108,12 +108,7 @@ impl ContentWatch {
 }
 
 /// Exchanges the rules, if new ones wait and entities can go on living under them, and tells everybody.
-pub(in crate::skirmish) fn adopt_content(
-    delivery: Res<Delivery>,
-    mut rules: ResMut<Rules>,
-    players: Query<&Player>,
-    mut tell: Tell,
-) {
+pub(in crate::skirmish) fn adopt_content(delivery: Res<Delivery>, mut rules: ResMut<Rules>, mut tell: Tell) {
     let Some(new) = delivery.take() else {
         return;
     };
@@ -123,11 +118,7 @@ pub(in crate::skirmish) fn adopt_content(
     }
     tracing::info!(old = %rules.hash, new = %new.hash, "content exchanged");
     *rules = new;
-    let mut players: Vec<&Player> = players.iter().collect();
-    players.sort_unstable_by_key(|player| player.id);
-    for player in players {
-        rules.announce(&mut tell, player);
-    }
+    rules.announce_to_all(&mut tell);
 }
 
 impl Rules {

@@ -90,7 +90,7 @@ pub(super) fn drone(rules: &Rules, egg: &Egg, place: Vec2, heading: f32) -> impl
     };
     (
         (
-            Team(egg.team),
+            (Team(egg.team), egg.team),
             Drone { breed: egg.breed },
             mind,
             pilots::Condition::default(),

@@ -6,6 +6,7 @@ mod determinism;
 mod fights;
 mod lag;
 mod mirrored;
+mod told;
 mod trade;
 
 use std::num::NonZeroU32;

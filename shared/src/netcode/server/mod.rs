@@ -15,7 +15,7 @@ use core::ops::Range;
 use core::time::Duration;
 
 use self::pending::PendingTable;
-use self::sessions::SessionTable;
+use self::sessions::{Direction, SessionTable};
 use self::tokens::TokenTable;
 use super::aead::{Cipher, Key};
 use super::counters::{DropReason, NetcodeCounters};
@@ -251,10 +251,22 @@ impl ServerNetcode {
         self.sessions.get(session).map(|session| session.address)
     }
 
+    /// The index of the session whose datagrams come from `address`.
+    #[inline]
+    pub fn index_of(&self, address: SocketAddr) -> Option<u32> {
+        self.sessions.index_of(address)
+    }
+
     /// A hint that the session with this index will be sealed to soon.
     #[inline]
-    pub fn foresee(&self, index: u32) {
-        self.sessions.foresee(index);
+    pub fn foresee_seal(&self, index: u32) {
+        self.sessions.foresee(index, Direction::Send);
+    }
+
+    /// A hint that a datagram of the session with this index will be received soon.
+    #[inline]
+    pub fn foresee_receive(&self, index: u32) {
+        self.sessions.foresee(index, Direction::Receive);
     }
 
     /// Ends a session: gives ten redundant disconnect packets to `out` and forgets it. Does nothing if

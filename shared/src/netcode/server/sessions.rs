@@ -3,6 +3,7 @@
 //! Guarantees that an address and a client id belong to one session at most, and that a [`SessionId`]
 //! finds nothing after its session ended.
 
+use core::mem::offset_of;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::HashMap;
@@ -14,27 +15,28 @@ use crate::netcode::aead::Cipher;
 use crate::netcode::replay::ReplayWindow;
 use crate::netcode::timer::TimerWheel;
 use crate::netcode::wire::{ControlPacket, PacketCipher, PacketKind};
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_part;
 
-/// One connected client.
+/// One connected client. What every packet reads lies together, before the keys.
+#[repr(C)]
 pub(super) struct Session {
     pub(super) address: SocketAddr,
-    pub(super) client_id: u64,
-    /// The first eight bytes of the token's user data; a newer number takes over.
-    pub(super) number: u64,
-    pub(super) send_key: Cipher,
-    pub(super) receive_key: Cipher,
     pub(super) next_sequence: u64,
     pub(super) replay: ReplayWindow,
     pub(super) received_at: Duration,
     pub(super) sent_at: Duration,
-    /// `None` never times out.
-    pub(super) timeout: Option<Duration>,
-    pub(super) keep_alive: Duration,
     /// The client has sent a packet of this session, so it knows that it is connected.
     pub(super) confirmed: bool,
     /// A newer session of the client took over; this one only waits for its good-bye.
     pub(super) replaced: bool,
+    pub(super) client_id: u64,
+    /// The first eight bytes of the token's user data; a newer number takes over.
+    pub(super) number: u64,
+    /// `None` never times out.
+    pub(super) timeout: Option<Duration>,
+    pub(super) keep_alive: Duration,
+    pub(super) receive_key: Cipher,
+    pub(super) send_key: Cipher,
 }
 
 impl Session {
@@ -60,9 +62,17 @@ impl Session {
     }
 }
 
+#[repr(C)]
 struct Slot {
     generation: u32,
     session: Option<Session>,
+}
+
+/// Which way a packet goes, seen from the server.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Direction {
+    Receive,
+    Send,
 }
 
 /// All sessions of a server.
@@ -91,11 +101,27 @@ impl SessionTable {
         slot.session.as_ref().filter(|_| slot.generation == id.generation)
     }
 
-    /// The session with this index will be sealed to or received from.
-    pub(super) fn foresee(&self, index: u32) {
-        if let Some(slot) = self.slots.get(index as usize) {
-            prefetch(slot);
-        }
+    /// The index of the session whose datagrams come from `address`.
+    #[inline]
+    pub(super) fn index_of(&self, address: SocketAddr) -> Option<u32> {
+        self.by_address.get(&address.into()).copied()
+    }
+
+    /// A hint that the session with this index will be received from, or sealed to. Reads nothing of it: that
+    /// would be the wait which the hint is to spare.
+    #[inline]
+    pub(super) fn foresee(&self, index: u32, direction: Direction) {
+        let Some(slot) = self.slots.get(index as usize) else {
+            return;
+        };
+        let session = offset_of!(Slot, session);
+        let key = session
+            + match direction {
+                Direction::Receive => offset_of!(Session, receive_key),
+                Direction::Send => offset_of!(Session, send_key),
+            };
+        prefetch_part(slot, 0..session + offset_of!(Session, client_id));
+        Cipher::read_parts().for_each(|part| prefetch_part(slot, key + part.start..key + part.end));
     }
 
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {

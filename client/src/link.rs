@@ -4,9 +4,10 @@
 //! datagram never changes on the way, and that a perfect link delivers everything once, in order, at once.
 //! Refuses to read a clock: time is a parameter.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use throng_client::seeded::Seeded;
+use crate::seeded::Seeded;
 
 /// Most datagrams that a link holds; above it the link drops new ones, as a router's queue does.
 pub const IN_FLIGHT_MAX: usize = 4_096;

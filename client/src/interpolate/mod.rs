@@ -1,0 +1,125 @@
+//! Interpolation: everybody else is shown a moment ago, between states that have arrived.
+//!
+//! A game says which components are interpolated; their states are kept by tick as they arrive, and
+//! [`Shown<T>`] is written for the moment [`ClientClock::shown`]. Where the next state is late, motion goes on for
+//! a short while and is then led to what really happened. Guarantees that the shown moment never goes back, and
+//! that nothing jumps unless the server moved it further than is possible. Refuses to show what is not yet due: a
+//! new entity has no [`Shown<T>`] until the shown moment has reached its first state.
+
+mod samples;
+
+use std::time::Duration;
+
+use bevy_app::{App, PreUpdate};
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::pose::Velocity;
+use throng_shared::tick::Tick;
+
+use crate::blend::{Blend, Shown, Smoothing};
+use crate::predict::Predicted;
+use crate::schedule::{self, ClientSystems};
+use crate::world::{ClientClock, WorldMirror};
+pub use samples::Samples;
+
+/// How a component is interpolated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interpolation {
+    /// How a wrong guess is led to what really happened. Two states further apart than its `snap_above` for every
+    /// tick between them are a teleport.
+    pub smoothing: Smoothing,
+    /// Ticks for which a motion goes on beyond the newest state at most.
+    pub extrapolation_max: f32,
+}
+
+/// Suits positions of things that are a few units long and move a few of their lengths in a second.
+pub const POSITION_INTERPOLATION: Interpolation = Interpolation {
+    smoothing: Smoothing {
+        time: Duration::from_millis(100),
+        speed_max: 60.0,
+        snap_above: 10.0,
+    },
+    extrapolation_max: 2.0,
+};
+
+/// Suits headings.
+pub const HEADING_INTERPOLATION: Interpolation = Interpolation {
+    smoothing: Smoothing {
+        time: Duration::from_millis(80),
+        speed_max: 12.0,
+        snap_above: std::f32::consts::TAU,
+    },
+    extrapolation_max: 2.0,
+};
+
+/// Says what is interpolated.
+///
+/// ```
+/// use bevy_app::App;
+/// use throng_client::interpolate::{InterpolateAppExt, POSITION_INTERPOLATION};
+/// use throng_client::world::MirrorPlugin;
+/// use throng_shared::protocol::pose::Position;
+///
+/// let mut app = App::new();
+/// app.add_plugins(MirrorPlugin)
+///     .interpolate::<Position>(POSITION_INTERPOLATION);
+/// ```
+pub trait InterpolateAppExt {
+    /// Writes [`Shown<T>`](Shown) for every mirrored entity that has a `T` and is not predicted.
+    fn interpolate<T: Blend>(&mut self, interpolation: Interpolation) -> &mut Self;
+}
+
+impl InterpolateAppExt for App {
+    fn interpolate<T: Blend>(&mut self, interpolation: Interpolation) -> &mut Self {
+        schedule::configure(self);
+        self.world_mut()
+            .get_resource_or_init::<WorldMirror>()
+            .tap(note_sample::<T>);
+        let show = show_interpolated::<T>(interpolation);
+        self.add_systems(PreUpdate, show.in_set(ClientSystems::Show))
+    }
+}
+
+/// Keeps a state that has just arrived.
+fn note_sample<T: Blend>(entity: &mut EntityWorldMut, tick: Tick, rested: bool) {
+    let Some(value) = entity.get::<T>().cloned() else {
+        return;
+    };
+    let moves = entity
+        .get::<Velocity>()
+        .is_some_and(|velocity| *velocity != Velocity::default());
+    if let Some(mut samples) = entity.get_mut::<Samples<T>>() {
+        samples.push(tick, value, rested, moves);
+    } else {
+        entity.insert(Samples::new(tick, value, moves));
+    }
+}
+
+type Drawn<'a, T> = (Entity, &'a mut Samples<T>, Option<&'a mut Shown<T>>);
+
+fn show_interpolated<T: Blend>(
+    interpolation: Interpolation,
+) -> impl FnMut(Res<ClientClock>, Query<Drawn<T>, Without<Predicted>>, Commands) {
+    move |clock, mut drawn, mut commands| {
+        let (Some(moment), Some((newest, _))) = (clock.shown(), clock.newest()) else {
+            return;
+        };
+        for (entity, mut samples, shown) in &mut drawn {
+            let frame = samples::Frame {
+                moment,
+                newest,
+                elapsed: clock.delta(),
+            };
+            let Some(value) = samples.show(&frame, &interpolation) else {
+                continue;
+            };
+            match shown {
+                Some(mut shown) => {
+                    shown.set_if_neq(Shown(value));
+                }
+                None => {
+                    commands.entity(entity).insert(Shown(value));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What is drawn of what is predicted.
+
+use bevy_ecs::prelude::*;
+use throng_shared::tick::Tick;
+
+use super::kinds::{Ahead, Track};
+use super::{Predicted, Present};
+use crate::blend::{Blend, Offset, Shown, Smoothing};
+use crate::world::ClientClock;
+
+/// What was drawn last, and between what.
+#[derive(Component, Debug)]
+pub(super) struct Course<T> {
+    tick: Tick,
+    present: T,
+    ahead: T,
+    offset: Offset<T>,
+}
+
+type Drawn<'a, T> = (
+    Entity,
+    &'a Present<T>,
+    &'a Ahead<T>,
+    &'a Track<T>,
+    Option<&'a mut Course<T>>,
+    Option<&'a mut Shown<T>>,
+);
+
+/// A system that draws every predicted `T` between its present tick and the next. A correction changes where the
+/// course leads, never by itself what is drawn: the difference is led out as `smoothing` says.
+pub(super) fn show_predicted<T: Blend>(
+    smoothing: Smoothing,
+) -> impl FnMut(Res<ClientClock>, Query<Drawn<T>, With<Predicted>>, Commands) {
+    move |clock, mut drawn, mut commands| {
+        let Some(now) = clock.present() else { return };
+        for (entity, present, ahead, track, course, shown) in &mut drawn {
+            let (present, ahead) = (&present.0, &ahead.0);
+            let value = present.blended(ahead, now.fraction);
+            let Some(mut course) = course else {
+                let course = Course {
+                    tick: now.tick,
+                    present: present.clone(),
+                    ahead: ahead.clone(),
+                    offset: Offset::default(),
+                };
+                commands.entity(entity).insert((course, Shown(value)));
+                continue;
+            };
+            if now.tick.is_after(course.tick) {
+                // Where the course led, against what the tick then really brought.
+                let brought = track.at(course.tick.next()).and_then(Option::as_ref);
+                let (led, brought) = (course.ahead.clone(), brought.unwrap_or(present));
+                course.offset.correct(&led, brought, &smoothing);
+            } else {
+                let before = course.present.blended(&course.ahead, now.fraction);
+                course.offset.correct(&before, &value, &smoothing);
+            }
+            course.offset.decay(clock.delta(), &smoothing);
+            (course.tick, course.present, course.ahead) = (now.tick, present.clone(), ahead.clone());
+            let value = Shown(course.offset.apply(&value));
+            match shown {
+                Some(mut shown) => {
+                    shown.set_if_neq(value);
+                }
+                None => {
+                    commands.entity(entity).insert(value);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The program `throng-client`: its flags, and what they lead to.
+//!
+//! Exit codes: 0 when all went well, 1 when an expectation of the script was not met, 2 for flags or a script that
+//! cannot work, 3 when the server could not be reached or the connection was lost for good.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::headless::{self, HeadlessOptions};
+
+/// Flies Skirmish on a Throng server.
+#[derive(Parser, Debug, Clone)]
+#[command(name = "throng-client", version)]
+pub struct Flags {
+    /// Address of the server: HOST:PORT, or a URL
+    #[arg(long, value_name = "HOST:PORT")]
+    pub server: Option<String>,
+    /// Name of the player
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Opens no window; needs a script
+    #[arg(long, requires = "script")]
+    pub headless: bool,
+    /// Commands to fly by, one a line; docs/client.md lists them
+    #[arg(long, value_name = "FILE", requires = "headless")]
+    pub script: Option<PathBuf>,
+    /// Writes the report as JSON; `-` is the standard output
+    #[arg(long, value_name = "FILE", requires = "headless")]
+    pub json: Option<PathBuf>,
+    /// How much is drawn; else what the settings say
+    #[cfg(feature = "game")]
+    #[arg(long, value_enum)]
+    pub detail: Option<crate::game::DetailChoice>,
+    /// File of the settings; else in the user's configuration folder
+    #[cfg(feature = "game")]
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// Folder for screenshots; else `screenshots` here
+    #[cfg(feature = "game")]
+    #[arg(long, value_name = "FOLDER")]
+    pub screenshots: Option<PathBuf>,
+}
+
+/// Where a server is looked for that nobody named.
+const USUAL_SERVER: &str = "127.0.0.1:8080";
+
+/// Reads the flags and does what they say.
+pub fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let Some(script) = flags.script.clone() else {
+        return windowed(flags);
+    };
+    let options = HeadlessOptions {
+        server: flags.server.unwrap_or_else(|| USUAL_SERVER.to_owned()),
+        name: flags.name.unwrap_or_else(|| "pilot".to_owned()),
+        script,
+        json: flags.json,
+    };
+    match headless::run(&options, &mut io::stdout().lock()) {
+        Ok(outcome) => outcome.exit_code(),
+        Err(error) => {
+            // Nobody is left to tell when the error output is closed.
+            let _ = writeln!(io::stderr(), "throng-client: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+#[cfg(feature = "game")]
+fn windowed(flags: Flags) -> ExitCode {
+    let exit = crate::game::run(crate::game::GameOptions {
+        server: flags.server,
+        name: flags.name,
+        detail: flags.detail,
+        settings: flags.settings,
+        screenshots: flags.screenshots,
+    });
+    match exit {
+        bevy::app::AppExit::Success => ExitCode::SUCCESS,
+        bevy::app::AppExit::Error(code) => ExitCode::from(code.get()),
+    }
+}
+
+#[cfg(not(feature = "game"))]
+fn windowed(_: Flags) -> ExitCode {
+    let _ = writeln!(
+        io::stderr(),
+        "throng-client: built without a window; fly by a script with --headless --script FILE"
+    );
+    ExitCode::from(2)
+}

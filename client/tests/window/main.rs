@@ -1,0 +1,113 @@
+//! Skirmish in a real window: the server and the client as they are shipped, a player made of `xdotool`, and
+//! pictures taken by the client itself. Named parts of the picture must show what the keys should have done.
+//!
+//! Needs Xvfb, xdotool and a Vulkan driver, so it runs on request: `.ci/run client` installs them, or
+//! `cargo test -p throng-client --test window -- --ignored`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test, which waits for real programs"
+)]
+
+mod desk;
+mod picture;
+
+use std::path::Path;
+use std::time::Duration;
+
+use desk::Desk;
+use picture::{Ink, Picture, Region};
+
+// The colours that the interface is drawn in, as bytes, and how far a pixel may be off.
+const ACCENT: Ink = Ink([92, 199, 255], 10);
+const WARM: Ink = Ink([255, 194, 76], 10);
+const TEXT: Ink = Ink([219, 235, 250], 10);
+// The sky is almost as dark.
+const FIELD: Ink = Ink([20, 31, 46], 3);
+/// Chat lines of the two teams.
+const TEAMS: [Ink; 2] = [Ink([193, 220, 255], 12), Ink([255, 210, 193], 12)];
+
+// Where things are in a window of 1280 x 720.
+const BOOST_BAR: Region = Region::new("boost bar", 370, 666, 215, 34);
+const MISSILES: Region = Region::new("missiles", 712, 626, 84, 48);
+const CHAT: Region = Region::new("chat", 14, 520, 370, 190);
+const NET_GRAPH: Region = Region::new("net graph", 930, 12, 340, 360);
+const CENTRE: Region = Region::new("centre", 290, 80, 700, 560);
+
+/// The middle of the button that quits.
+const QUIT: [&str; 2] = ["515", "540"];
+
+/// How long the world may take to appear: the client draws with the processor, and is not optimized.
+const ARRIVAL: Duration = Duration::from_secs(90);
+
+#[test]
+#[ignore = "needs Xvfb, xdotool and Vulkan: .ci/run client"]
+fn a_player_flies_fires_talks_and_looks_around() {
+    let mut desk = Desk::set_up();
+    let world = desk.picture_when("the instruments", ARRIVAL, |picture| {
+        picture.count(BOOST_BAR, WARM) > 1_200
+    });
+
+    desk.hold(&["w", "Shift_L"], Duration::from_secs(2));
+    let burnt = desk.picture_when("burnt boost", Duration::from_secs(20), |picture| {
+        picture.count(BOOST_BAR, WARM) + 200 < world.count(BOOST_BAR, WARM)
+    });
+
+    desk.click_right();
+    desk.picture_when("one missile less", Duration::from_secs(20), |picture| {
+        picture.difference(&burnt, MISSILES, TEXT) > 12
+    });
+
+    desk.press("Return");
+    desk.write("hello from the window");
+    desk.picture_when("the line being written", Duration::from_secs(20), |picture| {
+        picture.count(CHAT, ACCENT) > world.count(CHAT, ACCENT) + 60
+    });
+    let spoken = |picture: &Picture| TEAMS.iter().map(|team| picture.count(CHAT, *team)).sum::<usize>();
+    desk.press("Return");
+    desk.picture_when("the line, from the server", Duration::from_secs(20), |picture| {
+        spoken(picture) > spoken(&world) + 60
+    });
+
+    let plots = |picture: &Picture| picture.count(NET_GRAPH, FIELD);
+    desk.press("F3");
+    desk.picture_when("the net graph", Duration::from_secs(20), |picture| {
+        plots(picture) > plots(&world) + 10_000
+    });
+    desk.press("F3");
+    desk.picture_when("no net graph", Duration::from_secs(20), |picture| {
+        plots(picture) < plots(&world) + 5_000
+    });
+
+    desk.press("F1");
+    desk.picture_when("help", Duration::from_secs(20), |picture| {
+        picture.count(CENTRE, ACCENT) > world.count(CENTRE, ACCENT) + 400
+    });
+    desk.press("F1");
+
+    let buttons = |picture: &Picture| picture.count(CENTRE, FIELD);
+    desk.press("Escape");
+    desk.picture_when("the settings", Duration::from_secs(20), |picture| {
+        buttons(picture) > buttons(&world) + 25_000
+    });
+    desk.press("Escape");
+    desk.picture_when("no settings", Duration::from_secs(20), |picture| {
+        buttons(picture) < buttons(&world) + 10_000
+    });
+
+    desk.quit(QUIT);
+    keep_pictures(&desk);
+}
+
+/// Copies the pictures to where `WINDOW_PICTURES` says, for people to look at.
+fn keep_pictures(desk: &Desk) {
+    let Some(folder) = std::env::var_os("WINDOW_PICTURES") else {
+        return;
+    };
+    std::fs::create_dir_all(&folder).unwrap();
+    for picture in desk.pictures() {
+        let name = picture.file_name().unwrap();
+        std::fs::copy(&picture, Path::new(&folder).join(name)).unwrap();
+    }
+}

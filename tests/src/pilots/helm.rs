@@ -1,0 +1,126 @@
+//! Flying: a course and a speed into an input.
+
+use std::f32::consts::TAU;
+
+use glam::Vec2;
+use throng_shared::protocol::pose::YAW_STEPS;
+use throng_shared::skirmish::input::{AXIS_MAX, PilotInput};
+use throng_shared::skirmish::movement::wrap;
+
+use super::view::Own;
+
+/// Seconds in which a turn is completed: some ticks, as the mirror's heading lags behind by as many.
+const TURN_S: f32 = 0.15;
+/// Units a second for every unit of distance, on the way to where one stops.
+const APPROACH_PER_S: f32 = 0.8;
+
+/// What a pilot's hands do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Helm {
+    /// Where the bow shall point.
+    pub course: Vec2,
+    /// -1 to 1.
+    pub thrust: f32,
+    /// Where the guns shall point, in radians.
+    pub aim: f32,
+    /// Fire the laser.
+    pub fires: bool,
+    /// Launch a missile.
+    pub launches: bool,
+    /// Mine.
+    pub mines: bool,
+    /// Burn boost.
+    pub boosts: bool,
+}
+
+impl Helm {
+    /// Straight on, slower and slower.
+    #[must_use]
+    pub fn drift(own: &Own) -> Self {
+        Self {
+            course: Vec2::from_angle(own.heading),
+            aim: own.heading,
+            ..Self::default()
+        }
+    }
+
+    /// The input of a ship that turns by `turn` radians a second at most.
+    #[must_use]
+    pub fn input(&self, own: &Own, turn: f32) -> PilotInput {
+        let off = if self.course == Vec2::ZERO {
+            0.0
+        } else {
+            wrap(self.course.to_angle() - own.heading)
+        };
+        let axis = |value: f32| (value.clamp(-1.0, 1.0) * f32::from(AXIS_MAX)) as i8;
+        let steps = self.aim.rem_euclid(TAU) / TAU * f32::from(YAW_STEPS);
+        let buttons = [
+            (self.boosts, PilotInput::BOOST),
+            (self.fires, PilotInput::FIRE),
+            (self.launches, PilotInput::LAUNCH),
+            (self.mines, PilotInput::MINE),
+        ];
+        PilotInput {
+            turn: axis(off / (turn * TURN_S)),
+            thrust: axis(self.thrust),
+            aim: steps.round() as u16 % YAW_STEPS,
+            buttons: buttons
+                .iter()
+                .filter(|(is_held, _)| *is_held)
+                .fold(0, |held, (_, button)| held | button),
+        }
+    }
+}
+
+/// Along `course`, as fast as `hurry` says, clear of what `shun` points away from.
+#[must_use]
+pub fn fly(own: &Own, course: Vec2, hurry: f32, shun: Vec2) -> Helm {
+    let course = course.normalize_or_zero() + shun;
+    let ahead = course.normalize_or_zero().dot(Vec2::from_angle(own.heading));
+    Helm {
+        course,
+        thrust: if ahead > 0.2 { hurry } else { 0.1 },
+        aim: own.heading,
+        ..Helm::default()
+    }
+}
+
+/// Towards what lies in the direction `to`, and to rest `gap` units before it, with the bow on it.
+#[must_use]
+pub fn hold_at(own: &Own, to: Vec2, gap: f32, shun: Vec2) -> Helm {
+    let left = to.length() - gap;
+    let towards = to.normalize_or_zero();
+    let wanted = (left * APPROACH_PER_S).clamp(-6.0, 40.0);
+    let speed = own.velocity.dot(towards);
+    // What it flies to pushes away as well, and must not near the end.
+    let clear = if left > 20.0 { shun } else { Vec2::ZERO };
+    let mut helm = fly(own, towards, 0.0, clear);
+    let faces = towards.dot(Vec2::from_angle(own.heading)) > 0.5;
+    helm.thrust = if faces { (wanted - speed) * 0.3 } else { 0.0 };
+    helm
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use throng_shared::protocol::input::PlayerInput;
+
+    #[test]
+    fn whatever_the_course_the_input_is_one_that_servers_take() {
+        for n in 0..400 {
+            let (angle, heading) = (n as f32 * 0.3 - 60.0, (n as f32 * 0.017) - 3.1);
+            let own = Own {
+                heading,
+                velocity: Vec2::from_angle(angle) * 20.0,
+                ..Own::default()
+            };
+            for helm in [
+                fly(&own, Vec2::from_angle(angle), 9.0, Vec2::X),
+                hold_at(&own, Vec2::from_angle(angle) * n as f32, 5.0, Vec2::ZERO),
+            ] {
+                let input = Helm { aim: angle, ..helm }.input(&own, 3.0);
+                assert_eq!(input.validate(), Ok(()), "{n}: {input:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Everybody else is where the server had them a moment ago.
+
+use std::collections::BTreeMap;
+
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use throng_client::{blend::Shown, moment::Moment, predict::Predicted, world::ClientClock};
+use throng_shared::{
+    protocol::{ids::GlobalId, pose::Position},
+    tick::Tick,
+};
+
+use super::flight::{FRAMES_PER_TICK, Flight, line};
+
+/// The fastest that anything in the game is, units a second.
+const SPEED_MAX: f32 = 120.0;
+/// The fastest correction, units a second.
+const CORRECTION_MAX: f32 = 60.0;
+const FRAME_S: f32 = 0.05 / FRAMES_PER_TICK as f32;
+
+/// One frame: the moment shown, and who was where.
+type Drawn = (Moment, BTreeMap<GlobalId, Vec2>);
+
+fn draw(world: &mut World) -> Option<Drawn> {
+    let moment = world.resource::<ClientClock>().shown()?;
+    let mut others = world.query_filtered::<(&GlobalId, &Shown<Position>), Without<Predicted>>();
+    let places = others.iter(world).map(|(id, shown)| (*id, shown.0.0));
+    Some((moment, places.collect()))
+}
+
+/// Where the server had somebody who was moving, at a moment.
+fn truth(flight: &Flight, id: GlobalId, moment: Moment) -> Option<Vec2> {
+    let at = |tick: Tick| {
+        let pose = flight.truths.get(&tick.0)?.poses.get(&id)?;
+        (pose.velocity().0 != Vec2::ZERO).then(|| pose.position().0)
+    };
+    let (from, to) = (at(moment.tick)?, at(moment.tick.next())?);
+    Some(from.lerp(to, moment.fraction))
+}
+
+/// Flies among drones and answers every frame and every error, sorted.
+fn watch(seed: u64, latency_ms: u64, loss: f64) -> (Vec<Drawn>, Vec<f32>) {
+    let mut flight = Flight::new(seed, 1_000, 100);
+    flight.game.set_line(flight.pilot, line(latency_ms, loss));
+    flight.fly(60, |_| {});
+    let mut frames = Vec::new();
+    flight.fly(200, |world| frames.extend(draw(world)));
+    let mut errors = Vec::new();
+    for (moment, places) in &frames {
+        for (&id, &place) in places {
+            errors.extend(truth(&flight, id, *moment).map(|truth| truth.distance(place)));
+        }
+    }
+    errors.sort_unstable_by(f32::total_cmp);
+    (frames, errors)
+}
+
+#[test]
+fn others_are_shown_where_they_were_on_any_line() {
+    // Beyond these lines the server itself sends less.
+    for (latency_ms, loss, p99_max, worst_max) in [
+        (0, 0.0, 0.02, 0.1),
+        (30, 0.0, 0.1, 1.0),
+        (75, 0.05, 0.2, 2.0),
+        (150, 0.05, 0.3, 3.0),
+    ] {
+        for seed in 1..=3 {
+            let case = format!("seed {seed}, {latency_ms} ms each way, loss {loss}");
+            let (_, errors) = watch(seed, latency_ms, loss);
+            assert!(errors.len() > 2_000, "{case}: {} places judged", errors.len());
+            let p99 = errors[errors.len() * 99 / 100];
+            let worst = errors[errors.len() - 1];
+            println!("{case}: p50 {} p99 {p99} worst {worst}", errors[errors.len() / 2]);
+            assert!(
+                p99 <= p99_max && worst <= worst_max,
+                "{case}: p99 {p99}, worst {worst}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_shown_moment_never_goes_back_and_nobody_jumps() {
+    for (latency_ms, loss) in [(0, 0.0), (75, 0.05), (150, 0.2)] {
+        for seed in 1..=3 {
+            let case = format!("seed {seed}, {latency_ms} ms each way, loss {loss}");
+            let (frames, _) = watch(seed, latency_ms, loss);
+            let mut followed = 0;
+            for pair in frames.windows(2) {
+                let [(before, was), (after, is)] = pair else {
+                    unreachable!()
+                };
+                let passed = after.since(*before);
+                assert!((0.0..1.0).contains(&passed), "{case}: {before:?} to {after:?}");
+                for (id, place) in is {
+                    let Some(former) = was.get(id) else { continue };
+                    followed += 1;
+                    let reach = SPEED_MAX * passed * 0.05 + CORRECTION_MAX * FRAME_S;
+                    let moved = place.distance(*former);
+                    assert!(moved <= reach, "{case}: {id:?} moved {moved} in {passed} ticks");
+                }
+            }
+            assert!(followed > 2_000, "{case}: {followed}");
+        }
+    }
+}
