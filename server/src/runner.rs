@@ -123,6 +123,11 @@ impl Shutdown {
     }
 }
 
+/// When the first tick is due, since the process's origin; without it, as soon as the loop begins. Simulations in
+/// lockstep have the same.
+#[derive(Resource, Clone, Copy, Debug)]
+pub struct FirstTick(pub Duration);
+
 /// Passes the time between two ticks. Without one as a resource, the loop sleeps.
 pub trait Pass: Send {
     /// Returns at `deadline`, or as little later as it can.
@@ -213,7 +218,8 @@ pub fn run(mut app: App) -> AppExit {
         Some(BetweenTicks(pass)) => pass.into_inner().unwrap_or_else(PoisonError::into_inner),
         None => Box::new(Sleep),
     };
-    let mut deadline = clock.now();
+    let first = app.world().get_resource::<FirstTick>();
+    let mut deadline = first.map_or_else(|| clock.now(), |first| first.0);
     while !shutdown.is_requested() {
         between.until(deadline, &clock);
         tick_once(&mut app, clock.now());

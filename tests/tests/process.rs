@@ -36,6 +36,11 @@ fn starts_and_stops_with_every_kind_of_io() {
         &["--workers", "2", "--udp-shared"],
         &["--scene", "static", "--entities", "5000", "--tick-rate", "60"],
         &["--scene", "hotspot", "--entities", "300"],
+        &["--simulations", "4"],
+        &["--simulations", "2", "--workers", "0"],
+        &["--simulations", "2", "--scene", "skirmish", "--entities", "700"],
+        &["--simulations", "3", "--scene", "static", "--entities", "5000"],
+        &["--simulations", "8", "--scene", "idle"],
     ] {
         let server = ServerProcess::start(flags).unwrap();
         let (status, output) = server.stop().unwrap();
@@ -69,6 +74,11 @@ fn a_port_in_use_is_named() {
 fn a_bad_value_is_named_with_its_range() {
     let cases = [
         (&["--tick-rate", "0"][..], &["--tick-rate", "1 to 128"][..]),
+        (&["--simulations", "9"], &["--simulations", "9", "1 to 8"]),
+        (
+            &["--simulations", "2", "--record", "played.throng"],
+            &["--simulations", "--record"],
+        ),
         (&["--workers", "many"], &["--workers", "many", "0 to 64"]),
         (&["--scene", "nowhere"], &["--scene", "nowhere", "crowd"]),
         (&["--known-max", "5000"], &["--known-max", "5000", "1023"]),

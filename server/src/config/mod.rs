@@ -61,6 +61,8 @@ pub struct Config {
     pub far_percent: u8,
     /// Net worker threads; 0 is inline.
     pub workers: usize,
+    /// Simulations that share the world, each on a thread of its own.
+    pub simulations: u8,
     /// Threads for the parallel systems of a tick; 1 is the simulation's own.
     pub simulation_threads: usize,
     /// How sockets are used.

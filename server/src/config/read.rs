@@ -52,6 +52,7 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
             "workers",
             workers_for(available_parallelism().map_or(1, NonZero::get)),
         )?,
+        simulations: layers.number("simulations", 1)?,
         simulation_threads: layers.number("simulation_threads", 1)?,
         io: layers.word("io", IoKind::native(), |word| match word {
             "portable" => IoKind::Portable,
@@ -238,6 +239,13 @@ fn check(config: &Config, layers: &Layers) -> Result<(), ConfigError> {
     }
     if config.udp_shared && config.udp.port() == 0 && config.workers > 1 {
         return Err(layers.conflict("udp", "", "--udp-shared with several workers needs a fixed port"));
+    }
+    if config.record.is_some() && config.simulations > 1 {
+        return Err(layers.conflict(
+            "simulations",
+            "1",
+            "a recording is of one simulation; leave out --record",
+        ));
     }
     if config.record.is_some() && config.content.is_some() {
         // What a replay reads from that folder may be other content by then.

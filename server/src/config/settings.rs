@@ -286,11 +286,19 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row(
         TUNING,
+        "simulations",
+        "N",
+        Allowed::Number(1..=8),
+        "1",
+        "Simulations that share the world, each on a thread of its own",
+    ),
+    row(
+        TUNING,
         "simulation_threads",
         "N",
         Allowed::Number(1..=64),
         "1",
-        "Threads that the parallel systems of a tick run on",
+        "Threads that the parallel systems of a tick run on, in each simulation",
     ),
     row(
         TUNING,

@@ -12,7 +12,7 @@
 //! | 4..8 | the tick, u32 |
 //! | 8..12 | how many entities follow, u32 |
 //! | 12..16 | bytes of each, u32: 28 |
-//! | then each, by slot | global id u64; x i32, y i32, vx i16, vy i16, yaw u16, flags u16 in the quanta of `Pose`; tick of the last change u32 |
+//! | then each, by simulation and slot | global id u64; x i32, y i32, vx i16, vy i16, yaw u16, flags u16 in the quanta of `Pose`; tick of the last change u32 |
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,22 +40,24 @@ pub const AUDIT_ROW_BYTES: usize = 28;
 pub struct AuditSink(Mutex<Producer<Arc<Frame>>>);
 
 /// The gateway's end.
-pub struct AuditFrames {
+pub struct AuditFrames(Vec<Kept>);
+
+/// What is kept of one simulation.
+struct Kept {
     incoming: Consumer<Arc<Frame>>,
-    kept: VecDeque<Arc<Frame>>,
+    frames: VecDeque<Arc<Frame>>,
 }
 
-/// Both ends.
+/// Both ends, for so many simulations.
 #[must_use]
-pub fn audit() -> (AuditSink, AuditFrames) {
-    let (producer, incoming) = RingBuffer::new(FRAMES_KEPT);
-    (
-        AuditSink(Mutex::new(producer)),
-        AuditFrames {
-            incoming,
-            kept: VecDeque::with_capacity(FRAMES_KEPT),
-        },
-    )
+pub fn audit(simulations: u8) -> (Vec<AuditSink>, AuditFrames) {
+    let ends = (0..simulations).map(|_| {
+        let (producer, incoming) = RingBuffer::new(FRAMES_KEPT);
+        let frames = VecDeque::with_capacity(FRAMES_KEPT);
+        (AuditSink(Mutex::new(producer)), Kept { incoming, frames })
+    });
+    let (sinks, kept) = ends.unzip();
+    (sinks, AuditFrames(kept))
 }
 
 impl AuditSink {
@@ -73,36 +75,51 @@ impl AuditSink {
 impl AuditFrames {
     /// Takes what was offered, dropping the oldest above [`FRAMES_KEPT`].
     pub(super) fn collect(&mut self) {
-        while let Ok(frame) = self.incoming.pop() {
-            if self.kept.len() == FRAMES_KEPT {
-                self.kept.pop_front();
+        for kept in &mut self.0 {
+            while let Ok(frame) = kept.incoming.pop() {
+                if kept.frames.len() == FRAMES_KEPT {
+                    kept.frames.pop_front();
+                }
+                kept.frames.push_back(frame);
             }
-            self.kept.push_back(frame);
         }
     }
 
-    /// The frame of `tick`.
+    /// The frames of `tick`, one of each simulation.
     ///
     /// # Errors
-    /// The oldest and newest tick that are kept, when `tick` is not; `None` when nothing is.
-    pub(super) fn at(&self, tick: u32) -> Result<&Arc<Frame>, Option<(u32, u32)>> {
-        let found = self.kept.iter().rev().find(|frame| frame.tick.0 == tick);
-        found.ok_or_else(|| Some((self.kept.front()?.tick.0, self.kept.back()?.tick.0)))
+    /// The oldest and newest tick that are kept of all, when `tick` is not; `None` when nothing is.
+    pub(super) fn at(&self, tick: u32) -> Result<Vec<Arc<Frame>>, Option<(u32, u32)>> {
+        let found = self.0.iter().map(|kept| {
+            let frame = kept.frames.iter().rev().find(|frame| frame.tick.0 == tick);
+            frame.map(Arc::clone)
+        });
+        found.collect::<Option<_>>().ok_or_else(|| {
+            let ends = |kept: &Kept| Some((kept.frames.front()?.tick.0, kept.frames.back()?.tick.0));
+            let ends: Option<Vec<_>> = self.0.iter().map(ends).collect();
+            let common = |one: (u32, u32), other: (u32, u32)| (one.0.max(other.0), one.1.min(other.1));
+            ends?.into_iter().reduce(common)
+        })
     }
 }
 
-/// A frame in the layout above.
-pub(super) fn encode(frame: &Frame) -> Bytes {
-    let mut bytes =
-        BytesMut::with_capacity(AUDIT_HEADER_BYTES + frame.chunks().len() * 256 * AUDIT_ROW_BYTES);
+/// The frames of one tick in the layout above.
+pub(super) fn encode(tick: u32, frames: &[Arc<Frame>]) -> Bytes {
+    let chunks: usize = frames.iter().map(|frame| frame.chunks().len()).sum();
+    let mut bytes = BytesMut::with_capacity(AUDIT_HEADER_BYTES + chunks * 256 * AUDIT_ROW_BYTES);
     bytes.put_slice(&AUDIT_MAGIC);
-    bytes.put_u32_le(frame.tick.0);
+    bytes.put_u32_le(tick);
     bytes.put_u32_le(0);
     bytes.put_u32_le(AUDIT_ROW_BYTES as u32);
     let mut count = 0_u32;
-    for (slot, row) in frame.rows() {
+    let rows = frames.iter().flat_map(|frame| {
+        frame
+            .rows()
+            .map(move |(slot, row)| (frame.identity(slot).global, row))
+    });
+    for (global, row) in rows {
         count += 1;
-        bytes.put_u64_le(frame.identity(slot).global.0);
+        bytes.put_u64_le(global.0);
         bytes.put_i32_le(row.pose.x);
         bytes.put_i32_le(row.pose.y);
         bytes.put_i16_le(row.pose.vx);
@@ -150,7 +167,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_layout_is_as_documented() {
-        let bytes = encode(&frame_of(0x0a0b_0c0d));
+        let bytes = encode(0x0a0b_0c0d, &[frame_of(0x0a0b_0c0d)]);
         assert_eq!(bytes.len(), AUDIT_HEADER_BYTES + 2 * AUDIT_ROW_BYTES);
         assert_eq!(bytes[..16], *b"THA1\x0d\x0c\x0b\x0a\x02\0\0\0\x1c\0\0\0");
         let first = [
@@ -169,7 +186,8 @@ pub(super) mod tests {
 
     #[test]
     fn the_newest_64_frames_are_kept() {
-        let (mut sink, mut frames) = audit();
+        let (mut sinks, mut frames) = audit(1);
+        let sink = &mut sinks[0];
         assert_eq!(frames.at(1).unwrap_err(), None);
         for tick in 1..=100 {
             sink.offer(&frame_of(tick));
@@ -178,13 +196,28 @@ pub(super) mod tests {
             }
         }
         assert_eq!(frames.at(36).unwrap_err(), Some((37, 100)));
-        assert!((37..=100).all(|tick| frames.at(tick).unwrap().tick.0 == tick));
+        assert!((37..=100).all(|tick| frames.at(tick).unwrap()[0].tick.0 == tick));
         assert_eq!(frames.at(101).unwrap_err(), Some((37, 100)));
     }
 
     #[test]
+    fn a_tick_is_there_when_every_simulation_has_brought_it() {
+        let (mut sinks, mut frames) = audit(2);
+        (1..=5).for_each(|tick| sinks[0].offer(&frame_of(tick)));
+        frames.collect();
+        assert_eq!(frames.at(3).unwrap_err(), None);
+        (2..=4).for_each(|tick| sinks[1].offer(&frame_of(tick)));
+        frames.collect();
+        assert_eq!(frames.at(5).unwrap_err(), Some((2, 4)));
+        let both = frames.at(4).unwrap();
+        assert_eq!(both.len(), 2);
+        assert_eq!(encode(4, &both).len(), AUDIT_HEADER_BYTES + 4 * AUDIT_ROW_BYTES);
+    }
+
+    #[test]
     fn a_gateway_that_sleeps_holds_a_bounded_number_of_frames() {
-        let (mut sink, mut frames) = audit();
+        let (mut sinks, mut frames) = audit(1);
+        let sink = &mut sinks[0];
         (1..=200).for_each(|tick| sink.offer(&frame_of(tick)));
         frames.collect();
         assert_eq!(frames.at(1_000).unwrap_err(), Some((1, 64)));

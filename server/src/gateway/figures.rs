@@ -101,10 +101,10 @@ pub(super) async fn audit(
             "this server was started without --audit".to_owned(),
         ));
     };
-    let frame = {
+    let frames = {
         let mut frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
         frames.collect();
-        frames.at(tick).cloned().map_err(|kept| {
+        frames.at(tick).map_err(|kept| {
             ApiError::NotFound(match kept {
                 Some((oldest, newest)) => format!("tick {tick} is not kept: {oldest} to {newest} are"),
                 None => format!("tick {tick} is not kept: no tick is yet"),
@@ -113,7 +113,7 @@ pub(super) async fn audit(
     };
     Ok((
         [(header::CONTENT_TYPE, "application/octet-stream")],
-        audit::encode(&frame),
+        audit::encode(tick, &frames),
     ))
 }
 

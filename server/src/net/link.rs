@@ -214,6 +214,7 @@ pub fn link(source: SourceId, worker: u8, config: &LinkConfig, wake: Wake) -> (S
     let counters = Arc::new(LinkCounters::default());
     let simulation = SimulationLink {
         worker,
+        tick: Tick(0),
         from_worker,
         to_worker,
         frames: publish,
@@ -256,8 +257,10 @@ impl WorkerLinks {
 /// A simulation's end.
 pub struct SimulationLink {
     worker: u8,
+    /// Of what is sent.
+    tick: Tick,
     from_worker: Consumer<ToSimulation>,
-    to_worker: Producer<ToWorker>,
+    to_worker: Producer<(Tick, ToWorker)>,
     frames: Producer<Arc<Frame>>,
     /// Sessions whose end found the queue full; bounded by the worker's sessions.
     ended: BTreeMap<SessionKey, LeaveReason>,
@@ -278,6 +281,12 @@ impl SimulationLink {
     #[must_use]
     pub fn counters(&self) -> &Arc<LinkCounters> {
         &self.counters
+    }
+
+    /// Everything that is sent from now on came of this tick. A worker with several simulations carries commands
+    /// out in the order of their ticks.
+    pub fn begin(&mut self, tick: Tick) {
+        self.tick = tick;
     }
 
     /// Takes what was waiting when the call was made, in order. What arrives meanwhile waits for the next
@@ -301,7 +310,7 @@ impl SimulationLink {
         if self.missed.is_empty()
             && self
                 .to_worker
-                .push(ToWorker::Message { key, channel, bytes })
+                .push((self.tick, ToWorker::Message { key, channel, bytes }))
                 .is_ok()
         {
             return true;
@@ -320,7 +329,7 @@ impl SimulationLink {
             channel,
             bytes,
         };
-        if self.missed.is_empty() && self.to_worker.push(broadcast).is_ok() {
+        if self.missed.is_empty() && self.to_worker.push((self.tick, broadcast)).is_ok() {
             return true;
         }
         if channel == Channel::Unreliable.id() {
@@ -356,7 +365,8 @@ impl SimulationLink {
 
     fn flush_ended(&mut self) {
         while let Some((&key, &reason)) = self.ended.first_key_value() {
-            if self.to_worker.push(ToWorker::Disconnect { key, reason }).is_err() {
+            let end = (self.tick, ToWorker::Disconnect { key, reason });
+            if self.to_worker.push(end).is_err() {
                 return;
             }
             self.ended.pop_first();
@@ -365,7 +375,7 @@ impl SimulationLink {
             let reason = LeaveReason::Overflow;
             if self
                 .to_worker
-                .push(ToWorker::DisconnectMany { audience, reason })
+                .push((self.tick, ToWorker::DisconnectMany { audience, reason }))
                 .is_err()
             {
                 return;
@@ -379,7 +389,7 @@ impl SimulationLink {
 pub struct WorkerLink {
     source: SourceId,
     to_simulation: Producer<ToSimulation>,
-    from_simulation: Consumer<ToWorker>,
+    from_simulation: Consumer<(Tick, ToWorker)>,
     frames: Consumer<Arc<Frame>>,
     retained: VecDeque<ToSimulation>,
     config: LinkConfig,
@@ -452,8 +462,8 @@ impl WorkerLink {
         true
     }
 
-    /// The next value from the simulation.
-    pub fn pop(&mut self) -> Option<ToWorker> {
+    /// The next value from the simulation, with the tick that it came of.
+    pub fn pop(&mut self) -> Option<(Tick, ToWorker)> {
         self.from_simulation.pop().ok()
     }
 

@@ -23,7 +23,7 @@ pub mod takeover;
 pub mod transmit;
 mod worker;
 
-pub use plugin::{Routes, ThrongRenetPlugin, Transport, TransportConfig, TransportError};
+pub use plugin::{NeighbourTransport, Routes, ThrongRenetPlugin, Transport, TransportConfig, TransportError};
 
 #[cfg(test)]
 mod io_tests;

@@ -1,5 +1,8 @@
 //! `ThrongRenetPlugin`: the net workers as a Bevy plugin.
 //!
+//! Several simulations of a process share the workers: one of them begins the transport, each of the others has a
+//! [`NeighbourTransport`], through which it is handed its links.
+//!
 //! Owns the order in which they come up: sockets first, for these can fail and are then reported with what
 //! to do; then threads; then, when all plugins are built and the protocol is complete, the cores. Guarantees
 //! that the workers have told every client and ended when the app is dropped. Gameplay sees none of it but
@@ -23,7 +26,7 @@ use throng_shared::protocol::registry::Protocol;
 use super::assign::WorkerLoad;
 use super::core::{WorkerCore, WorkerCoreConfig, WorkerShared};
 use super::directory::Directory;
-use super::link::{LinkConfig, Wake, WorkerLink, WorkerLinks, link};
+use super::link::{LinkConfig, SimulationLink, Wake, WorkerLink, WorkerLinks, link};
 use super::socket::{self, IoKind, SocketError};
 use super::stats::WorkerStats;
 use super::takeover::Takeovers;
@@ -135,6 +138,7 @@ impl Transport {
     ) -> ThrongRenetPlugin {
         ThrongRenetPlugin(Mutex::new(Some(Start {
             transport: self,
+            neighbours: Vec::new(),
             private_key,
             told,
             loads,
@@ -220,6 +224,24 @@ fn pin(worker: u8, cpu: Option<usize>) {
     }
 }
 
+/// What a simulation needs to be served by workers that another one began.
+type Handed = (WorkerLinks, Routes);
+
+/// Serves one more simulation of the process through the same workers. Made by [`ThrongRenetPlugin::neighbour`].
+pub struct NeighbourTransport(Mutex<Option<Receiver<Handed>>>);
+
+impl Plugin for NeighbourTransport {
+    fn build(&self, _app: &mut App) {}
+
+    /// Waits for the simulation that begins the transport. Without it there is nobody to serve.
+    fn finish(&self, app: &mut App) {
+        let handed = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((links, routes)) = handed.and_then(|handed| handed.recv().ok()) {
+            app.insert_resource(links).insert_resource(routes);
+        }
+    }
+}
+
 /// Routes of sessions and owned entities, for gameplay and for tools.
 #[derive(Resource, Clone)]
 pub struct Routes(pub Arc<Directory>);
@@ -229,11 +251,26 @@ pub struct ThrongRenetPlugin(Mutex<Option<Start>>);
 
 struct Start {
     transport: Transport,
+    /// The other simulations, in order, from the second on.
+    neighbours: Vec<Sender<Handed>>,
     private_key: [u8; KEY_BYTES],
     told: Vec<SocketAddr>,
     loads: Arc<[WorkerLoad]>,
     stats: Arc<ServerStats>,
     entropy: Entropy,
+}
+
+impl ThrongRenetPlugin {
+    /// The part of the next simulation of the process, from the second on. It goes to that simulation's app,
+    /// whose plugins are finished on another thread.
+    #[must_use]
+    pub fn neighbour(&self) -> NeighbourTransport {
+        let (hand, handed) = channel();
+        if let Some(start) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            start.neighbours.push(hand);
+        }
+        NeighbourTransport(Mutex::new(Some(handed)))
+    }
 }
 
 impl Plugin for ThrongRenetPlugin {
@@ -259,7 +296,8 @@ impl Start {
         let sessions = config.sessions_max as usize + 1;
         let directory = Arc::new(Directory::new(seats.len(), sessions, config.entities_max));
         let takeovers = Arc::new(Takeovers::new(seats.len()));
-        let mut simulation_links = Vec::new();
+        let mut simulation_links: Vec<Vec<SimulationLink>> = Vec::new();
+        simulation_links.resize_with(self.neighbours.len() + 1, Vec::new);
         let mut reports: Vec<Arc<dyn WorkerReport>> = Vec::new();
         for (worker, mut seat) in seats.into_iter().enumerate() {
             let worker = worker as u8;
@@ -268,8 +306,13 @@ impl Start {
                 // The worker looks for frames in every turn; a failed wake makes it late, not deaf.
                 let _ = waker.wake();
             });
-            let (ours, theirs) = link(SourceId(0), worker, &config.links, wake);
-            let counters = vec![Arc::clone(theirs.counters())];
+            let mut links = Vec::new();
+            for (source, ours) in (0..).map(SourceId).zip(&mut simulation_links) {
+                let (near, far) = link(source, worker, &config.links, Arc::clone(&wake));
+                ours.push(near);
+                links.push(far);
+            }
+            let counters = links.iter().map(|link| Arc::clone(link.counters())).collect();
             let stats = Arc::new(WorkerStats::new(worker, Arc::clone(&self.loads), counters));
             let shared = WorkerShared {
                 protocol: Arc::clone(&protocol),
@@ -277,8 +320,7 @@ impl Start {
                 stats: Arc::clone(&stats),
                 takeovers: Arc::clone(&takeovers),
             };
-            let core = self.core(worker, &config, theirs, shared);
-            simulation_links.push(ours);
+            let core = self.core(worker, &config, links, shared);
             reports.push(Arc::clone(&stats) as Arc<dyn WorkerReport>);
             let parts = WorkerParts {
                 io: config.io,
@@ -301,8 +343,15 @@ impl Start {
             }
         }
         self.stats.set_workers(reports);
-        app.insert_resource(WorkerLinks::new(simulation_links))
-            .insert_resource(Routes(directory))
+        let routes = Routes(directory);
+        let mut simulation_links = simulation_links.into_iter().map(WorkerLinks::new);
+        let own = simulation_links.next().unwrap_or_default();
+        for (neighbour, links) in self.neighbours.drain(..).zip(simulation_links) {
+            // One that is gone has been reported by its panic.
+            let _ = neighbour.send((links, routes.clone()));
+        }
+        app.insert_resource(own)
+            .insert_resource(routes)
             .insert_resource(std::mem::take(&mut self.transport.workers));
     }
 
@@ -310,7 +359,7 @@ impl Start {
         &mut self,
         worker: u8,
         config: &TransportConfig,
-        link: WorkerLink,
+        links: Vec<WorkerLink>,
         shared: WorkerShared,
     ) -> WorkerCore {
         let told = self.told[usize::from(worker)];
@@ -324,6 +373,6 @@ impl Start {
             replication: config.replication,
             unix_origin_s: config.unix_origin_s,
         };
-        WorkerCore::new(config, &mut self.entropy, vec![link], shared)
+        WorkerCore::new(config, &mut self.entropy, links, shared)
     }
 }

@@ -16,6 +16,9 @@ use super::histogram::{Histogram, HistogramSnapshot};
 use super::process::{self, ThreadCpu};
 use super::publish_times::PublishTimes;
 
+/// Simulations of one process at most.
+const SIMULATIONS_MAX: usize = 8;
+
 /// The parts of a tick, in the order in which they run; the same as `ServerSystems`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -90,8 +93,10 @@ pub struct ServerStats {
     input_queue: Histogram,
     fan_out: FanOut,
     workers: OnceLock<Vec<Arc<dyn WorkerReport>>>,
-    /// Figures of the simulation that are not times, such as entities or cells split.
-    simulation: OnceLock<Arc<dyn SimulationReport>>,
+    /// From an entity's leaving a simulation to its being another's.
+    migration: Histogram,
+    /// Figures of each simulation that are not times, such as entities or cells split.
+    simulations: [OnceLock<Arc<dyn SimulationReport>>; SIMULATIONS_MAX],
 }
 
 impl ServerStats {
@@ -111,7 +116,8 @@ impl ServerStats {
             input_queue: Histogram::new(),
             fan_out: FanOut::new(workers),
             workers: OnceLock::new(),
-            simulation: OnceLock::new(),
+            migration: Histogram::new(),
+            simulations: Default::default(),
         }
     }
 
@@ -121,6 +127,16 @@ impl ServerStats {
         self.tick_time.record(elapsed);
         self.tick.store(tick, Relaxed);
         self.ticks.fetch_add(1, Relaxed);
+    }
+
+    /// A tick of a simulation other than the first took `elapsed`.
+    pub fn neighbour_ticked(&self, elapsed: Duration) {
+        self.tick_time.record(elapsed);
+    }
+
+    /// An entity came from another simulation, which let it go so long ago.
+    pub fn migrated(&self, took: Duration) {
+        self.migration.record(took);
     }
 
     /// One phase of one tick took `elapsed`.
@@ -150,9 +166,11 @@ impl ServerStats {
         let _ = self.workers.set(workers);
     }
 
-    /// Hands over the simulation's figures, once. Later calls are ignored.
-    pub fn set_simulation(&self, simulation: Arc<dyn SimulationReport>) {
-        let _ = self.simulation.set(simulation);
+    /// Hands over the figures of one of up to eight simulations, once. Later calls are ignored.
+    pub fn set_simulation(&self, number: u8, simulation: Arc<dyn SimulationReport>) {
+        if let Some(place) = self.simulations.get(usize::from(number)) {
+            let _ = place.set(simulation);
+        }
     }
 
     /// Number of the newest published tick.
@@ -191,6 +209,11 @@ impl ServerStats {
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect()
         };
+        let simulations: Vec<BTreeMap<_, _>> = self
+            .simulations
+            .iter()
+            .filter_map(|simulation| Some(named(simulation.get()?.figures())))
+            .collect();
         let workers = self.workers.get().map_or(&[][..], Vec::as_slice);
         StatsReport {
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -208,10 +231,9 @@ impl ServerStats {
                 .into(),
             fan_out: self.fan_out.snapshot(),
             input_queue: self.input_queue.snapshot(),
-            simulation: self
-                .simulation
-                .get()
-                .map_or_else(BTreeMap::new, |source| named(source.figures())),
+            simulation: sum(&simulations),
+            simulations,
+            migration: self.migration.snapshot(),
             // Filled in by the gateway, which alone knows.
             gateway: BTreeMap::new(),
             workers: workers.iter().map(|worker| named(worker.figures())).collect(),
@@ -221,6 +243,15 @@ impl ServerStats {
             resident_bytes: process::resident_bytes().unwrap_or(0),
         }
     }
+}
+
+/// What all have together, by name.
+fn sum(figures: &[BTreeMap<String, u64>]) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for (name, value) in figures.iter().flatten() {
+        *sums.entry(name.clone()).or_default() += value;
+    }
+    sums
 }
 
 #[expect(
@@ -261,8 +292,14 @@ pub struct StatsReport {
     pub fan_out: HistogramSnapshot,
     /// Socket to simulation, one value per datagram whose arrival was noted; batched I/O notes a sample.
     pub input_queue: HistogramSnapshot,
-    /// The simulation's counters and gauges by name.
+    /// The counters and gauges of all simulations together, by name.
     pub simulation: BTreeMap<String, u64>,
+    /// Each simulation's own, in their order.
+    #[serde(default)]
+    pub simulations: Vec<BTreeMap<String, u64>>,
+    /// From an entity's leaving a simulation, at the end of a tick, to its being another's, before the next.
+    #[serde(default)]
+    pub migration: HistogramSnapshot,
     /// Answers of the HTTP API: `tokens_issued`, and requests that were refused, by the code of the refusal.
     #[serde(default)]
     pub gateway: BTreeMap<String, u64>,

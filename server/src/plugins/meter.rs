@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bevy_app::{App, Last, Plugin};
 use bevy_ecs::prelude::*;
+use throng_shared::protocol::ids::SourceId;
 
 use crate::gateway::audit::AuditSink;
 use crate::input::InputCounters;
@@ -12,22 +13,31 @@ use crate::observe::{Phase, ServerStats, SimulationReport};
 use crate::runner::{RunnerCounters, TickTime};
 use crate::schedule::TickTimings;
 use crate::simulation::{Areas, Frames, Players, Routing, Slots, Space};
+use crate::worlds::Worlds;
 
-/// Reports every tick to these figures, and every frame to the audit if there is one.
-pub struct MeterPlugin(pub Arc<ServerStats>);
+/// Reports every tick to these figures, and every frame to the audit if there is one. Of several simulations,
+/// the first one's ticks are the process's.
+pub struct MeterPlugin {
+    /// The figures.
+    pub stats: Arc<ServerStats>,
+    /// Which simulation of the process this is.
+    pub source: SourceId,
+}
 
 #[derive(Resource)]
 struct Meter {
     stats: Arc<ServerStats>,
+    is_first: bool,
     figures: Arc<SimulationFigures>,
 }
 
 impl Plugin for MeterPlugin {
     fn build(&self, app: &mut App) {
         let figures = Arc::new(SimulationFigures::default());
-        self.0.set_simulation(figures.clone());
+        self.stats.set_simulation(self.source.0, figures.clone());
         app.insert_resource(Meter {
-            stats: Arc::clone(&self.0),
+            stats: Arc::clone(&self.stats),
+            is_first: self.source == SourceId(0),
             figures,
         });
         app.add_systems(Last, (report_tick, report_world, offer_frame).chain());
@@ -50,6 +60,9 @@ fn report_tick(
     ] {
         stats.phase_ended(phase, elapsed);
     }
+    if !meter.is_first {
+        return stats.neighbour_ticked(timings.total());
+    }
     stats.tick_ended(time.tick.0, timings.total());
     // The runner counts a tick's own overrun after it, so these lag by one tick.
     stats.set_overruns(runner.overruns(), runner.skipped());
@@ -63,9 +76,25 @@ fn report_world(
     slots: Res<Slots>,
     players: Res<Players>,
     routing: Res<Routing>,
+    worlds: Option<Res<Worlds>>,
 ) {
     let routes = routing.counters();
     let cells = space.0.hash().counters();
+    let crossed = worlds
+        .as_ref()
+        .map(|worlds| worlds.counters())
+        .unwrap_or_default();
+    let beyond = worlds
+        .as_ref()
+        .map_or((0, 0), |worlds| (worlds.ghosts(), worlds.watchers()));
+    if let Some(worlds) = &worlds {
+        worlds
+            .underway()
+            .iter()
+            .for_each(|&took| meter.stats.migrated(took));
+    }
+    // The same in all simulations, whose figures are added up.
+    let cells_moved = if meter.is_first { crossed.cells_moved } else { 0 };
     meter.figures.store([
         slots.len() as u64,
         slots.refused(),
@@ -87,6 +116,14 @@ fn report_world(
         inputs.messages_refused,
         routes.entered - routes.removed,
         routes.refused,
+        crossed.emigrated,
+        crossed.immigrated,
+        crossed.players_came,
+        crossed.effects_applied,
+        crossed.failed,
+        cells_moved,
+        beyond.0 as u64,
+        beyond.1 as u64,
     ]);
 }
 
@@ -97,7 +134,7 @@ fn offer_frame(sink: Option<ResMut<AuditSink>>, frames: Res<Frames>) {
 }
 
 /// Names of the figures, in the order in which [`report_world`] stores them.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 28] = [
     "entities",
     "entities_refused",
     "players",
@@ -118,6 +155,14 @@ const NAMES: [&str; 20] = [
     "messages_refused",
     "avatars_routed",
     "avatars_unrouted",
+    "emigrated",
+    "immigrated",
+    "players_immigrated",
+    "effects_applied",
+    "migrations_failed",
+    "cells_moved",
+    "ghosts",
+    "watchers",
 ];
 
 /// The world's counters and gauges as of the newest tick, readable from any thread.

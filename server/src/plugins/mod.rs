@@ -38,6 +38,8 @@ pub struct ServerPlugins {
     pub seed: u64,
     /// Threads for parallel systems; up to 1 means none besides the simulation's own.
     pub threads: usize,
+    /// Which simulation of the process this is.
+    pub source: SourceId,
     /// Where the figures go.
     pub stats: Arc<ServerStats>,
 }
@@ -52,6 +54,7 @@ impl PluginGroup for ServerPlugins {
             content,
             seed,
             threads,
+            source,
             stats,
         } = self;
         PluginGroupBuilder::start::<Self>()
@@ -63,17 +66,18 @@ impl PluginGroup for ServerPlugins {
             })
             .add(ReceivePlugin)
             .add(SimulationPlugin {
-                source: SourceId(0),
+                source,
                 seed,
                 threads,
                 start: Tick(0),
             })
             .add(GamePlugin { scene, content })
-            .add(MeterPlugin(stats))
+            .add(MeterPlugin { stats, source })
     }
 }
 
-/// The scene that is configured, as a plugin. A game of your own takes its place.
+/// The scene that is configured, as a plugin; with several simulations, each has one. A game of your own takes its place.
+#[derive(Clone, Debug)]
 pub struct GamePlugin {
     /// Which scene.
     pub scene: Scene,

@@ -66,6 +66,7 @@ impl Display for World<'_> {
             scene,
             tick_rate,
             seed,
+            simulations,
             ..
         } = self.0;
         let entities = Thousands(u64::from(scene.entities()));
@@ -82,7 +83,11 @@ impl Display for World<'_> {
                 write!(out, "skirmish: {drones} drones, {asteroids} asteroids")
             }
         }?;
-        write!(out, "; {tick_rate} Hz, seed {seed}")
+        write!(out, "; {tick_rate} Hz, seed {seed}")?;
+        match simulations {
+            1 => Ok(()),
+            _ => write!(out, "; {simulations} simulations"),
+        }
     }
 }
 

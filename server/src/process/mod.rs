@@ -2,7 +2,8 @@
 //!
 //! | thread | does |
 //! |---|---|
-//! | main | the simulation, one tick after the other |
+//! | main | the simulation, one tick after the other; of several, the first |
+//! | `sim-N` | the other simulations, one each |
 //! | `net-N` | one net worker each; none when inline |
 //! | `http` | the gateway |
 //! | `signals` | waits for ctrl-c and SIGTERM |
@@ -12,6 +13,7 @@
 //! more, the last tick ends, the workers tell their clients, HTTP ends. Refuses to know what any part does.
 
 mod banner;
+mod neighbours;
 mod replay;
 mod signals;
 mod summary;
@@ -19,16 +21,16 @@ mod summary;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bevy_app::{App, PluginGroup, Plugins};
+use bevy_app::{App, Plugins};
 use throng_shared::netcode::{Entropy, EntropyError, KEY_BYTES};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::ProtocolVersion;
 
+use self::neighbours::{Neighbours, SimulationParts};
 use self::summary::SummaryLog;
 pub use banner::Banner;
 pub use replay::replay_file;
@@ -40,10 +42,10 @@ use crate::net::assign::{Assigner, WorkerLoad};
 use crate::net::link::LinkConfig;
 use crate::net::{Transport, TransportConfig, TransportError};
 use crate::observe::{ServerStats, ServerStatus, StatusSender, advance_status, status_channel};
-use crate::plugins::{GamePlugin, ServerPlugins};
+use crate::plugins::GamePlugin;
 use crate::record::{Header, RecordPlugin};
 use crate::replication::ReplicationConfig;
-use crate::runner::{Clock, Shutdown};
+use crate::runner::{Clock, FirstTick, Shutdown};
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +87,7 @@ impl ServerError {
 /// A server whose sockets are open and whose world is built. [`Server::run`] makes it tick.
 pub struct Server {
     app: App,
+    neighbours: Neighbours,
     gateway: Gateway,
     status: StatusSender,
     shutdown: Shutdown,
@@ -105,11 +108,14 @@ impl Server {
     }
 
     /// Likewise with a game of your own in the place of the configured scene: its plugins are added after the
-    /// simulation's.
+    /// simulation's, to each simulation where there are several.
     ///
     /// # Errors
     /// As [`Server::start`].
-    pub fn start_with<M>(config: &Config, game: impl Plugins<M>) -> Result<Self, ServerError> {
+    pub fn start_with<M: 'static>(
+        config: &Config,
+        game: impl Plugins<M> + Clone + Send + 'static,
+    ) -> Result<Self, ServerError> {
         let (origin, unix_origin) = origin();
         let transport = Transport::open(transport_config(config, unix_origin))?;
         let told: Vec<SocketAddr> = (0..)
@@ -127,35 +133,29 @@ impl Server {
 
         let (status, watched) = status_channel();
         let shutdown = Shutdown::default();
-        let mut app = App::new();
-        let entropy = Entropy::from_os()?;
-        let simulation = ServerPlugins {
-            tick_rate_hz: NonZeroU32::new(u32::from(config.tick_rate)).unwrap_or(NonZeroU32::MIN),
+        let parts = SimulationParts {
+            config: config.clone(),
             clock: Clock::since(origin),
             shutdown: shutdown.clone(),
-            scene: config.scene,
-            content: config.content.clone(),
-            seed: config.seed,
-            threads: config.simulation_threads,
             stats: Arc::clone(&stats),
+            game,
         };
-        app.add_plugins(simulation.build().disable::<GamePlugin>())
-            .add_plugins(game)
-            .add_plugins(transport.into_plugin(
-                private_key,
-                told.clone(),
-                loads,
-                Arc::clone(&stats),
-                entropy,
-            ));
+        let transport = transport.into_plugin(
+            private_key,
+            told.clone(),
+            loads,
+            Arc::clone(&stats),
+            Entropy::from_os()?,
+        );
+        let (mut sinks, frames) = audit(config.simulations);
+        let frames = (config.scene.is_benchmark() || config.audit).then_some(frames);
+        if frames.is_none() {
+            sinks.clear();
+        }
+        let (mut app, neighbours) = parts.build(transport, sinks);
         let protocol = app.world().resource::<Protocol>().version();
         if let Some(path) = &config.record {
             app.add_plugins(recording(path, config, protocol)?);
-        }
-        let (sink, frames) = audit();
-        let frames = (config.scene.is_benchmark() || config.audit).then_some(frames);
-        if frames.is_some() {
-            app.insert_resource(sink);
         }
         let parts = GatewayParts {
             issuer,
@@ -169,6 +169,7 @@ impl Server {
         let gateway = Gateway::start(&gateway_config(config), parts)?;
         Ok(Self {
             app,
+            neighbours,
             gateway,
             status,
             shutdown,
@@ -220,6 +221,7 @@ impl Server {
     pub fn run(self) {
         let Self {
             mut app,
+            neighbours,
             gateway,
             status,
             stats,
@@ -229,8 +231,12 @@ impl Server {
         let summary = SummaryLog::start(Arc::clone(&stats), origin)
             .inspect_err(|error| tracing::warn!(%error, "no summaries are logged"));
         advance_status(&status, ServerStatus::Running);
+        let first_tick = app.world().resource::<Clock>().now();
+        let neighbours = neighbours.start(first_tick);
+        app.insert_resource(FirstTick(first_tick));
         // Dropping the app ends the workers, which tell their clients first.
         app.run();
+        neighbours.join();
         advance_status(&status, ServerStatus::Stopping);
         advance_status(&status, ServerStatus::Stopped);
         gateway.join();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bevy_app::App;
+use throng_shared::protocol::ids::SourceId;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::ProtocolHash;
 use throng_shared::tick::Tick;
@@ -70,6 +71,7 @@ pub fn app_of(header: &Header) -> App {
         seed: header.seed,
         threads: 1,
         content: None,
+        source: SourceId(0),
         stats: Arc::new(ServerStats::new(0, header.tick_rate)),
     });
     app

@@ -18,6 +18,8 @@ use throng_shared::scenes::{BenchProtocol, SteerInput};
 use crate::input::InputPlugin;
 use crate::persist::PersistAppExt;
 use crate::schedule::ServerSystems;
+use crate::simulation::Seed;
+use crate::worlds::{JoinPlaces, WorldShape};
 
 pub use movement::Helm;
 pub use size::{crowd_side, hotspot_side};
@@ -119,9 +121,17 @@ impl Plugin for ScenePlugin {
         if self.0 == Scene::Idle {
             return;
         }
+        let (seed, side) = (app.world().get_resource::<Seed>().copied(), self.0.side());
+        let seed = seed.unwrap_or(Seed(0));
+        // In the order in which a single simulation gives its entities away.
+        let join = move |n: u64| ownership::birthplace(n + 1, side, seed);
         app.persist::<ownership::Unowned>()
+            .persist::<ownership::Births>()
             .persist::<Helm>()
-            .init_resource::<ownership::Unowned>()
+            .insert_resource(WorldShape { side, sight: 0.0 })
+            .insert_resource(JoinPlaces(Box::new(join)))
+            .init_resource::<ownership::Births>()
+            .init_resource::<ownership::Pool>()
             .add_systems(Startup, ownership::fill_world);
         let joining = (ownership::release_avatars, ownership::give_avatars).chain();
         if self.0.moves() {

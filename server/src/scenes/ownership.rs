@@ -1,7 +1,12 @@
 //! Who owns which entity of a scene.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use bevy_ecs::entity::MapEntities;
+use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
+use bevy_ecs::world::DeferredWorld;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::{GlobalId, PlayerId};
@@ -12,44 +17,103 @@ use throng_shared::tick::Tick;
 use super::SceneWorld;
 use super::movement::Helm;
 use crate::net::link::PeerKind;
-use crate::simulation::{Avatar, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Viewer};
+use crate::simulation::{Avatar, Owner, Player, PlayerJoined, PlayerLeft, Random, Replicated, Seed, Viewer};
+use crate::worlds::{Worlds, is_home};
 
-/// Entities that no client owns; the last one is given away next.
-#[derive(Resource, MapEntities, Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Unowned {
-    #[entities]
-    entities: Vec<Entity>,
-    spawned: u64,
+/// No client owns it: it can be given away. Travels with the entity.
+#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[component(storage = "SparseSet", on_add = enter_pool, on_remove = leave_pool)]
+pub(super) struct Unowned;
+
+/// Entities that this simulation has given birth to, or has left to others to.
+#[derive(Resource, MapEntities, Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Births(u64);
+
+/// The entities that can be given away, by global id. Follows from [`Unowned`]. It also holds some that no longer
+/// can, no more of them than of the others and [`STALE_MAX`].
+#[derive(Resource, Debug, Default)]
+pub(super) struct Pool {
+    unowned: usize,
+    fresh: Vec<Entity>,
+    ready: BinaryHeap<Reverse<(GlobalId, Entity)>>,
 }
 
-/// Spawns the scene's entities, strewn evenly.
+/// Entities in a pool that were given away or are gone, beside as many as can be given away.
+const STALE_MAX: usize = 1_024;
+
+fn enter_pool(mut world: DeferredWorld, context: HookContext) {
+    let Some(mut pool) = world.get_resource_mut::<Pool>() else {
+        return;
+    };
+    pool.unowned += 1;
+    pool.fresh.push(context.entity);
+    if pool.fresh.len() > pool.unowned * 2 + STALE_MAX {
+        let mut fresh = std::mem::take(&mut pool.fresh);
+        fresh.retain(|&entity| world.get::<Unowned>(entity).is_some());
+        if let Some(mut pool) = world.get_resource_mut::<Pool>() {
+            pool.fresh = fresh;
+        }
+    }
+}
+
+fn leave_pool(mut world: DeferredWorld, _: HookContext) {
+    if let Some(mut pool) = world.get_resource_mut::<Pool>() {
+        pool.unowned -= 1;
+    }
+}
+
+impl Pool {
+    /// The unowned entity with the lowest global id.
+    fn pop(&mut self, unowned: &Query<&Replicated, With<Unowned>>) -> Option<Entity> {
+        for entity in self.fresh.drain(..) {
+            if let Ok(replicated) = unowned.get(entity) {
+                self.ready.push(Reverse((replicated.global(), entity)));
+            }
+        }
+        if self.ready.len() > self.unowned * 2 + STALE_MAX {
+            self.ready
+                .retain(|Reverse((_, entity))| unowned.contains(*entity));
+        }
+        while let Some(Reverse((global, entity))) = self.ready.pop() {
+            // It may have been given away or have gone to another simulation since.
+            if unowned
+                .get(entity)
+                .is_ok_and(|replicated| replicated.global() == global)
+            {
+                return Some(entity);
+            }
+        }
+        None
+    }
+}
+
+/// Spawns the scene's entities, strewn evenly; of several simulations each its own.
 pub(super) fn fill_world(
     mut commands: Commands,
-    mut unowned: ResMut<Unowned>,
+    mut births: ResMut<Births>,
     world: Res<SceneWorld>,
     seed: Res<Seed>,
+    worlds: Option<Res<Worlds>>,
 ) {
     for _ in 0..world.scene.entities() {
-        let entity = spawn(&mut commands, &mut unowned, &world, *seed);
-        unowned.entities.push(entity);
+        births.0 += 1;
+        if is_home(worlds.as_deref(), birthplace(births.0, world.side, *seed)) {
+            spawn(&mut commands, births.0, &world, *seed).insert(Unowned);
+        }
     }
-    // The first ones are given away first.
-    unowned.entities.reverse();
 }
 
 /// Takes back the entities of players who left.
 pub(super) fn release_avatars(
     mut left: MessageReader<PlayerLeft>,
     mut commands: Commands,
-    mut unowned: ResMut<Unowned>,
     mut helms: Query<&mut Helm>,
 ) {
     for avatar in left.read().filter_map(|left| left.avatar) {
         if let Ok(mut helm) = helms.get_mut(avatar) {
             *helm = Helm::default();
         }
-        commands.entity(avatar).insert(Owner(PlayerId::NOBODY));
-        unowned.entities.push(avatar);
+        commands.entity(avatar).insert((Owner(PlayerId::NOBODY), Unowned));
     }
 }
 
@@ -57,7 +121,9 @@ pub(super) fn release_avatars(
 pub(super) fn give_avatars(
     mut joined: MessageReader<PlayerJoined>,
     mut commands: Commands,
-    mut unowned: ResMut<Unowned>,
+    mut births: ResMut<Births>,
+    mut pool: ResMut<Pool>,
+    unowned: Query<&Replicated, With<Unowned>>,
     players: Query<&Player>,
     world: Res<SceneWorld>,
     seed: Res<Seed>,
@@ -67,28 +133,43 @@ pub(super) fn give_avatars(
         if joined.player.kind != PeerKind::Throng || !players.contains(joined.entity) {
             continue;
         }
-        let avatar = unowned
-            .entities
-            .pop()
-            .unwrap_or_else(|| spawn(&mut commands, &mut unowned, &world, *seed));
-        commands.entity(avatar).insert(Owner(joined.player.id));
+        let avatar = pool.pop(&unowned).unwrap_or_else(|| {
+            births.0 += 1;
+            spawn(&mut commands, births.0, &world, *seed).id()
+        });
+        commands
+            .entity(avatar)
+            .remove::<Unowned>()
+            .insert(Owner(joined.player.id));
         commands
             .entity(joined.entity)
             .insert((Avatar(avatar), Viewer { radius: VIEW_RADIUS }));
     }
 }
 
-fn spawn(commands: &mut Commands, unowned: &mut Unowned, world: &SceneWorld, seed: Seed) -> Entity {
-    unowned.spawned += 1;
+/// Where the n-th entity is born, from 1.
+pub(super) fn birthplace(number: u64, side: f32, seed: Seed) -> Vec2 {
+    strew(&mut chance(number, seed), side)
+}
+
+fn chance(number: u64, seed: Seed) -> Random {
     // Tick 0 never runs, so these numbers are used for nothing else.
-    let mut random = seed.of(GlobalId(unowned.spawned), Tick(0));
-    let edge = world.side * 0.5;
-    let place = Vec2::new(random.within(-edge, edge), random.within(-edge, edge));
-    let heading = random.within(-std::f32::consts::PI, std::f32::consts::PI);
+    seed.of(GlobalId(number), Tick(0))
+}
+
+fn strew(chance: &mut Random, side: f32) -> Vec2 {
+    let edge = side * 0.5;
+    Vec2::new(chance.within(-edge, edge), chance.within(-edge, edge))
+}
+
+fn spawn<'a>(commands: &'a mut Commands, number: u64, world: &SceneWorld, seed: Seed) -> EntityCommands<'a> {
+    let mut chance = chance(number, seed);
+    let place = strew(&mut chance, world.side);
+    let heading = chance.within(-std::f32::consts::PI, std::f32::consts::PI);
     let still = (Replicated::default(), Position(place), Heading(heading));
     if world.scene.moves() {
-        commands.spawn((still, Helm::default())).id()
+        commands.spawn((still, Helm::default()))
     } else {
-        commands.spawn(still).id()
+        commands.spawn(still)
     }
 }

@@ -5,6 +5,7 @@
 //! thread decides, no order by Bevy's entity numbers. Refuses per-client output work: that is the net
 //! workers'. Its cost grows with what changed.
 
+mod abroad;
 mod components;
 mod interest;
 mod nearby;
@@ -34,6 +35,7 @@ use crate::net::link::WorkerLinks;
 use crate::runner::TickTime;
 use crate::schedule::{SchedulePlugin, ServerSystems};
 
+pub use abroad::{Abode, Abroad, Stranger};
 pub use interest::{Areas, Space};
 pub use nearby::{Nearby, Neighbour};
 pub use parallel::Parallel;

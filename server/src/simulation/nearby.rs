@@ -3,6 +3,7 @@
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 
+use super::abroad::Abroad;
 use super::interest::Space;
 use super::publish::Frames;
 use super::replicated::Slots;
@@ -12,7 +13,8 @@ use crate::space::Found;
 /// Finds replicated entities by place, as they were published last: at the end of the tick before this one.
 ///
 /// Costs about what it answers, however many entities there are elsewhere. An entity that came in this tick
-/// is found from the next one on; one that went in this tick is not found any more.
+/// is found from the next one on; one that went in this tick is not found any more. With several simulations,
+/// the [ghosts](crate::worlds::Ghost) of what is near the border are found too.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -37,6 +39,7 @@ pub struct Nearby<'w, 's> {
     space: Res<'w, Space>,
     frames: Res<'w, Frames>,
     slots: Res<'w, Slots>,
+    abroad: Option<Res<'w, Abroad>>,
     found: Local<'s, Vec<Found>>,
 }
 
@@ -60,6 +63,9 @@ impl Nearby<'_, '_> {
             let space = &self.space.0;
             space.within_room(&frame.index, room, position, radius, &mut self.found);
         }
+        if let Some(abroad) = &self.abroad {
+            abroad.find(room, position, radius, &mut self.found);
+        }
         self.neighbours()
     }
 
@@ -77,13 +83,18 @@ impl Nearby<'_, '_> {
             let space = &self.space.0;
             space.nearest_in_room(&frame.index, room, position, count, radius, &mut self.found);
         }
+        if let Some(abroad) = &self.abroad {
+            abroad.find(room, position, radius, &mut self.found);
+            self.found.truncate(count);
+        }
         self.neighbours()
     }
 
     fn neighbours(&self) -> impl Iterator<Item = Neighbour> + '_ {
         self.found.iter().filter_map(|found| {
+            let stranger = || self.abroad.as_ref()?.stranger(found.slot);
             Some(Neighbour {
-                entity: self.slots.entity(found.slot)?,
+                entity: self.slots.entity(found.slot).or_else(stranger)?,
                 position: found.position,
                 distance: found.distance2.sqrt(),
             })

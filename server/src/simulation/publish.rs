@@ -86,6 +86,9 @@ pub(super) fn publish_frame(
 /// Sends the tick's messages and its frame to the workers, and wakes them.
 pub(crate) fn hand_over(mut links: ResMut<WorkerLinks>, mut outbox: ResMut<Outbox>, frames: Res<Frames>) {
     let links = links.links();
+    if let Some(frame) = frames.0.newest() {
+        links.iter_mut().for_each(|link| link.begin(frame.tick));
+    }
     outbox.send(links);
     if let Some(frame) = frames.0.newest() {
         for link in links {

@@ -2,15 +2,18 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::{Heading, Pose};
 use throng_shared::tick::Tick;
 
+use super::abroad::{Abode, Abroad};
 use super::publish::Frames;
-use super::replicated::Replicated;
+use super::replicated::{Replicated, Slots};
 use crate::frame::Frame;
 
 /// Answers where an entity was at a tick of the last 64, exactly as clients were told. How far back gameplay
-/// goes is for gameplay to limit.
+/// goes is for gameplay to limit. With several simulations it also knows where [ghosts](crate::worlds::Ghost)
+/// were, and where somebody was who has come since.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -34,7 +37,10 @@ use crate::frame::Frame;
 #[derive(bevy_ecs::system::SystemParam)]
 pub struct Rewind<'w, 's> {
     frames: Res<'w, Frames>,
+    slots: Res<'w, Slots>,
+    abroad: Option<Res<'w, Abroad>>,
     replicated: Query<'w, 's, &'static Replicated>,
+    strangers: Query<'w, 's, (&'static GlobalId, &'static Abode)>,
 }
 
 impl Rewind<'_, '_> {
@@ -42,8 +48,22 @@ impl Rewind<'_, '_> {
     /// entity was not there yet.
     #[must_use]
     pub fn pose(&self, entity: Entity, tick: Tick) -> Option<Pose> {
-        let replicated = self.replicated.get(entity).ok()?;
-        pose_in(self.frames.0.at(tick)?, replicated)
+        let replicated = self.replicated.get(entity).ok();
+        let Some(abroad) = self.abroad.as_deref() else {
+            return pose_in(self.frames.0.at(tick)?, replicated?);
+        };
+        let (global, abode) = match replicated {
+            Some(replicated) => {
+                let (source, slot) = (self.slots.source(), replicated.slot()?);
+                (replicated.global(), Abode { source, slot })
+            }
+            None => self
+                .strangers
+                .get(entity)
+                .ok()
+                .map(|(&global, &abode)| (global, abode))?,
+        };
+        abroad.pose(global, abode, tick)
     }
 
     /// Where the entity was at `fraction` (0..=1) of the way from `tick` to the next one, on the straight line

@@ -7,7 +7,8 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
-use throng_shared::protocol::ids::{GlobalId, Slot, TeamId};
+use serde::{Deserialize, Serialize};
+use throng_shared::protocol::ids::{GlobalId, Slot, SourceId, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::skirmish::components::{Asteroid, Missile, Station};
 use throng_shared::skirmish::movement::Motion;
@@ -17,10 +18,10 @@ use super::content::Rules;
 use super::drones::Mind;
 use super::grid::Grid;
 use crate::runner::TickTime;
-use crate::simulation::{Replicated, Team};
+use crate::simulation::{Abode, Replicated, Team};
 
 /// Makes an entity a body.
-#[derive(Component, Clone, Copy, Debug, Default)]
+#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Mass {
     /// Radius, in units.
     pub radius: f32,
@@ -48,8 +49,10 @@ pub struct Body {
     pub id: GlobalId,
     /// Its entity.
     pub entity: Entity,
-    /// Its row in the frames.
+    /// Its row in the frames of its simulation.
     pub slot: Slot,
+    /// The simulation whose it is when it is not of this one: what happens to it is decided there.
+    pub ghost_of: Option<SourceId>,
     /// What it is.
     pub kind: BodyKind,
     /// Whose side it is on.
@@ -110,10 +113,45 @@ type Gathered = (
     Has<Missile>,
 );
 
-/// Fills the table with this tick's bodies.
+type Ghostly = (
+    Entity,
+    &'static GlobalId,
+    &'static Abode,
+    &'static Mass,
+    &'static Position,
+    &'static Velocity,
+    &'static Heading,
+    &'static Team,
+    Has<Asteroid>,
+    Has<Station>,
+    Has<Missile>,
+);
+
+fn kind_of(is_asteroid: bool, is_station: bool, is_missile: bool) -> BodyKind {
+    match (is_asteroid, is_station, is_missile) {
+        (true, ..) => BodyKind::Asteroid,
+        (_, true, _) => BodyKind::Station,
+        (.., true) => BodyKind::Missile,
+        _ => BodyKind::Craft,
+    }
+}
+
+fn disc(kind: BodyKind, mass: &Mass, position: &Position, velocity: &Velocity) -> Disc {
+    Disc {
+        position: position.0,
+        velocity: velocity.0,
+        radius: mass.radius,
+        inverse_mass: mass.inverse,
+        is_sensor: kind == BodyKind::Missile,
+        bumped: false,
+    }
+}
+
+/// Fills the table with this tick's bodies, and with the ghosts of those near the border.
 pub(super) fn gather_bodies(
     mut bodies: ResMut<Bodies>,
     entities: Query<Gathered>,
+    ghosts: Query<Ghostly>,
     rules: Res<Rules>,
     time: Res<TickTime>,
     mut order: Local<Vec<(Body, Disc)>>,
@@ -125,30 +163,32 @@ pub(super) fn gather_bodies(
         let Some(slot) = replicated.slot() else {
             continue;
         };
-        let kind = match (asteroid, station, missile) {
-            (true, ..) => BodyKind::Asteroid,
-            (_, true, _) => BodyKind::Station,
-            (.., true) => BodyKind::Missile,
-            _ => BodyKind::Craft,
-        };
+        let kind = kind_of(asteroid, station, missile);
         let body = Body {
             id: replicated.global(),
             entity,
             slot,
+            ghost_of: None,
             kind,
             team: team.0,
             flock: mind.map_or(0, |mind| mind.flock),
             heading: heading.0,
         };
-        let disc = Disc {
-            position: position.0,
-            velocity: velocity.0,
-            radius: mass.radius,
-            inverse_mass: mass.inverse,
-            is_sensor: kind == BodyKind::Missile,
-            bumped: false,
+        order.push((body, disc(kind, mass, position, velocity)));
+    }
+    for (entity, &id, abode, mass, position, velocity, heading, team, asteroid, station, missile) in &ghosts {
+        let kind = kind_of(asteroid, station, missile);
+        let body = Body {
+            id,
+            entity,
+            slot: abode.slot,
+            ghost_of: Some(abode.source),
+            kind,
+            team: team.0,
+            flock: 0,
+            heading: heading.0,
         };
-        order.push((body, disc));
+        order.push((body, disc(kind, mass, position, velocity)));
     }
     order.sort_unstable_by_key(|(body, _)| body.id);
     let Bodies { rows, discs, grid } = &mut *bodies;
@@ -166,6 +206,7 @@ pub(super) fn scatter_bodies(
 ) {
     for (row, disc) in bodies.rows.iter().zip(&bodies.discs) {
         if row.kind == BodyKind::Station
+            || row.ghost_of.is_some()
             || (disc.velocity == Vec2::ZERO && !disc.bumped && row.kind == BodyKind::Asteroid)
         {
             continue;

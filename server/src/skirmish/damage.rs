@@ -10,6 +10,7 @@ use throng_shared::skirmish::components::{Drone, Hull, Shield};
 use throng_shared::skirmish::messages::Hit;
 
 use super::bodies::{Bodies, BodyKind};
+use super::borders::{Beyond, Struck};
 use super::content::{Model, Rules, pulse, ticks};
 use super::flight::Contacts;
 use super::pilots::{Condition, Pilot};
@@ -50,7 +51,7 @@ pub enum Culprit {
     Drone(u8),
     /// The ship of this player.
     Pilot(Entity),
-    /// Somebody who is no more: its missile came later.
+    /// Somebody who is not here: no more, as its missile came later, or of another simulation.
     Gone,
 }
 
@@ -69,7 +70,11 @@ pub(super) fn feel_impacts(
             continue;
         }
         let damage = (too_fast * space.impact_damage.get()) as u32;
-        for victim in rows.iter().filter(|row| row.kind == BodyKind::Craft) {
+        // What becomes of a ghost is found out where it comes from.
+        let crafts = rows
+            .iter()
+            .filter(|row| row.kind == BodyKind::Craft && row.ghost_of.is_none());
+        for victim in crafts {
             blows.0.push(Blow {
                 victim: victim.id,
                 by: None,
@@ -84,6 +89,7 @@ pub(super) fn take_damage(
     mut commands: Commands,
     mut blows: ResMut<Blows>,
     bodies: Res<Bodies>,
+    mut beyond: Beyond,
     mut hits: ResMut<Hits>,
     mut crafts: Query<(&mut Hull, &mut Shield, &mut Condition)>,
     attackers: Query<(Option<&Drone>, Option<&Pilot>)>,
@@ -94,6 +100,12 @@ pub(super) fn take_damage(
         let Some(row) = bodies.find(blows[0].victim) else {
             continue;
         };
+        if bodies.rows[row].ghost_of.is_some() {
+            for &Blow { victim, by, damage } in blows {
+                beyond.tell(victim, &Struck { by, damage });
+            }
+            continue;
+        }
         let entity = bodies.rows[row].entity;
         let Ok((mut hull, mut shield, mut condition)) = crafts.get_mut(entity) else {
             continue;
@@ -151,7 +163,8 @@ fn culprit(
     let Some(id) = id else {
         return Culprit::Nobody;
     };
-    let row = bodies.find(id);
+    let here = |row: &usize| bodies.rows[*row].ghost_of.is_none();
+    let row = bodies.find(id).filter(here);
     match row.and_then(|row| attackers.get(bodies.rows[row].entity).ok()) {
         Some((Some(drone), _)) => Culprit::Drone(drone.breed),
         Some((_, Some(pilot))) => Culprit::Pilot(pilot.0),

@@ -7,6 +7,7 @@ use throng_shared::skirmish::components::{Callsign, Cargo, Credits, Drone, Score
 use throng_shared::skirmish::messages::{Destroyed, Exploded, Killer};
 
 use super::bodies::Bodies;
+use super::borders::{Beyond, Victory};
 use super::content::{Rules, ticks};
 use super::damage::{Culprit, DestroyedBy};
 use super::drones::{Egg, Mind, Nursery};
@@ -36,6 +37,7 @@ pub(super) fn bury_drones(
     bodies: Res<Bodies>,
     drones: Query<(&Drone, &Mind, &DestroyedBy)>,
     mut players: Query<&mut Score, With<Hangar>>,
+    mut beyond: Beyond,
     mut nursery: ResMut<Nursery>,
     mut tell: Tell,
     rules: Res<Rules>,
@@ -54,6 +56,7 @@ pub(super) fn bury_drones(
         });
         commands.entity(body.entity).despawn();
         report_explosion(&mut tell, &bodies, row, Exploded::Drone(drone.breed), by.id);
+        credit_beyond(&mut beyond, by, &Victory::Drone);
         if let Culprit::Pilot(killer) = by.culprit
             && let Ok(mut score) = players.get_mut(killer)
         {
@@ -87,6 +90,7 @@ pub(super) fn bury_ships(
     mut shown: Query<(&Pilot, &mut Score, &mut Credits), Without<Hangar>>,
     mut wrecks: ResMut<Wrecks>,
     mut tell: Tell,
+    mut beyond: Beyond,
     rules: Res<Rules>,
     time: Res<TickTime>,
 ) {
@@ -122,6 +126,7 @@ pub(super) fn bury_ships(
             commands.entity(pilot.0).remove::<Avatar>();
             told(tell.player(player, &news));
         }
+        credit_beyond(&mut beyond, by, &Victory::Ship(news.clone()));
         if let Culprit::Pilot(killer) = by.culprit
             && killer != pilot.0
             && let Ok((player, _, _, mut score, _)) = players.get_mut(killer)
@@ -142,5 +147,12 @@ pub(super) fn bury_ships(
 pub(super) fn leave_wrecks(mut commands: Commands, mut wrecks: ResMut<Wrecks>) {
     for wreck in wrecks.0.drain(..).filter(|wreck| wreck.ore > 0) {
         commands.spawn(mining::rock(wreck.at, 0.6, wreck.ore));
+    }
+}
+
+/// Credits somebody of another simulation. One who is really gone has nobody to be credited.
+fn credit_beyond(beyond: &mut Beyond, by: &DestroyedBy, victory: &Victory) {
+    if let (Some(killer), Culprit::Gone) = (by.id, by.culprit) {
+        beyond.tell(killer, victory);
     }
 }

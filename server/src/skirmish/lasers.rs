@@ -13,7 +13,7 @@ use super::damage::{Blow, Blows};
 use super::pilots::{Condition, Guns, Helm, gun_direction};
 use super::rewind::Past;
 use crate::runner::TickTime;
-use crate::simulation::Frames;
+use crate::simulation::{Abroad, Frames, Slots};
 
 /// Fastest anything flies, in units a second: how far rewinding can move somebody.
 const SPEED_MAX: f32 = 120.0;
@@ -70,7 +70,7 @@ impl Ray {
                 continue;
             }
             let width = if is_target { self.width } else { 0.0 };
-            let at = past.position(body.slot, body.id, disc.position);
+            let at = past.position(body, disc.position);
             let Some(distance) = self.meets(at, disc.radius + width) else {
                 continue;
             };
@@ -115,6 +115,8 @@ pub(super) fn fire_lasers(
     bodies: Res<Bodies>,
     mut blows: ResMut<Blows>,
     frames: Res<Frames>,
+    abroad: Option<Res<Abroad>>,
+    slots: Res<Slots>,
     rules: Res<Rules>,
     time: Res<TickTime>,
     mut found: Local<Vec<u32>>,
@@ -145,6 +147,8 @@ pub(super) fn fire_lasers(
         };
         let past = Past {
             frames: &frames.0,
+            abroad: abroad.as_deref(),
+            home: slots.source(),
             now: time.tick,
             seen_at: helm.seen_at,
         };

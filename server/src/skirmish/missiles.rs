@@ -1,6 +1,7 @@
 //! Missiles: launched at what is nearest ahead, homing until they touch something or burn out.
 
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::skirmish::components::{Magazine, Missile, Ship};
@@ -23,7 +24,7 @@ const RADIUS: f32 = 0.3;
 const SEEK_COSINE: f32 = 0.7;
 
 /// What a missile is about.
-#[derive(Component, Clone, Copy, Debug)]
+#[derive(Component, Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Warhead {
     /// Who launched it.
     pub by: GlobalId,

@@ -16,6 +16,7 @@
 //! | what comes of it | take damage, die, recover, rank pilots |
 
 pub mod bodies;
+pub mod borders;
 pub mod chat;
 pub mod collision;
 pub mod content;
@@ -91,8 +92,9 @@ impl Plugin for SkirmishPlugin {
     fn build(&self, app: &mut App) {
         let delivery = Delivery::default();
         let rules = self.load(&delivery);
-        app.add_plugins((SkirmishProtocol, InputPlugin::<PilotInput>::default()))
-            .insert_resource(rules)
+        app.add_plugins((SkirmishProtocol, InputPlugin::<PilotInput>::default()));
+        borders::cross_borders(app, &rules);
+        app.insert_resource(rules)
             .insert_resource(delivery)
             .insert_resource(populate::Population {
                 drones: self.drones,
@@ -138,6 +140,8 @@ impl Plugin for SkirmishPlugin {
             stations::repair_ships,
         );
         let what_comes_of_it = (
+            borders::feel_strikes,
+            borders::enjoy_victories,
             damage::take_damage,
             reports::report_hits,
             death::bury_drones,

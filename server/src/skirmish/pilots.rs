@@ -5,6 +5,7 @@ use std::f32::consts::{PI, TAU};
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use serde::{Deserialize, Serialize};
 use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
 use throng_shared::protocol::ids::TeamId;
 use throng_shared::protocol::pose::{Heading, Position, YAW_STEPS};
@@ -26,6 +27,7 @@ use crate::input::{ActiveInput, SeenAt};
 use crate::net::link::PeerKind;
 use crate::runner::TickTime;
 use crate::simulation::{Avatar, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Team, Viewer};
+use crate::worlds::Worlds;
 
 /// Pilots who join one after the other and start at the same station, of both teams: few pilots shall meet, and
 /// many find room.
@@ -33,7 +35,7 @@ const HOME_CROWD: u32 = 32;
 
 /// What a player has besides a ship. On the player's entity, with its [`Callsign`],
 /// [`Score`] and [`Credits`].
-#[derive(Component, Clone, Copy, Debug)]
+#[derive(Component, Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Hangar {
     /// Class of the next ship.
     pub class: u8,
@@ -42,13 +44,14 @@ pub struct Hangar {
 }
 
 /// The player who flies a ship.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pilot(pub Entity);
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pilot(#[entities] pub Entity);
 
 /// What is wanted of a craft in this tick, by its pilot or by the drone itself.
-#[derive(Component, Clone, Copy, Debug, Default)]
+#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Helm {
-    /// What moves it.
+    /// What moves it. Decided in every tick, before anything reads it.
+    #[serde(skip)]
     pub controls: Controls,
     /// Where the guns shall point, in radians.
     pub aim: f32,
@@ -63,7 +66,7 @@ pub struct Helm {
 }
 
 /// When the guns of a craft are ready again.
-#[derive(Component, Clone, Copy, Debug, Default)]
+#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Guns {
     /// The laser.
     pub laser: Tick,
@@ -72,7 +75,7 @@ pub struct Guns {
 }
 
 /// What a craft has been through.
-#[derive(Component, Clone, Copy, Debug, Default)]
+#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Condition {
     /// When it was last hit.
     pub hit_at: Tick,
@@ -106,6 +109,7 @@ pub(super) fn seat_pilots(
     seated: Query<(&Team, &Callsign), With<Hangar>>,
     rules: Res<Rules>,
     time: Res<TickTime>,
+    worlds: Option<Res<Worlds>>,
     mut tell: crate::simulation::Tell,
 ) {
     if joined.is_empty() {
@@ -119,7 +123,14 @@ pub(super) fn seat_pilots(
         if joined.player.kind != PeerKind::Throng || !players.contains(joined.entity) {
             continue;
         }
-        let weakest = usize::from(strengths[1].0 < strengths[0].0);
+        // Of several simulations none knows all pilots: those who join take turns.
+        let weakest = worlds.as_ref().map_or_else(
+            || usize::from(strengths[1].0 < strengths[0].0),
+            |worlds| {
+                let nth = (joined.player.id.0 - 1) / u32::from(worlds.partition().simulations());
+                nth as usize % PILOT_TEAMS.len()
+            },
+        );
         strengths[weakest].0 += 1;
         let team = strengths[weakest].1;
         let name = callsign(joined.player.name.as_str(), &mut taken);

@@ -16,6 +16,7 @@ use super::content::Rules;
 use super::drones::{self, Egg};
 use super::mining::{self, OreLedger};
 use crate::simulation::{Importance, Random, Replicated, Seed};
+use crate::worlds::{Worlds, is_home};
 
 /// What random numbers are for, beside those of entities: no global id of a simulation is so high.
 pub(super) const ROCKS: u64 = 1 << 40;
@@ -33,28 +34,38 @@ pub struct Population {
     pub asteroids: u32,
 }
 
-/// Spawns stations, asteroids and drones.
+/// Spawns stations, asteroids and drones; of several simulations each its own.
 pub(super) fn fill_space(
     mut commands: Commands,
     mut ledger: ResMut<OreLedger>,
     population: Res<Population>,
     rules: Res<Rules>,
     seed: Res<Seed>,
+    worlds: Option<Res<Worlds>>,
 ) {
-    let space = &rules.content.space;
+    let (space, worlds) = (&rules.content.space, worlds.as_deref());
+    // What other simulations spawn is in their ledgers.
+    let mut elsewhere = OreLedger::default();
     // Tick 0 never runs, so its numbers are used for nothing else.
     let mut random = seed.of(GlobalId(ROCKS), Tick(0));
     for region in &space.regions {
-        commands.spawn(station(space, Vec2::new(region.at.0, region.at.1)));
+        let place = Vec2::new(region.at.0, region.at.1);
+        if is_home(worlds, place) {
+            commands.spawn(station(space, place));
+        }
     }
     let mut taken: Vec<Vec<Vec2>> = vec![Vec::new(); space.regions.len()];
     for n in 0..population.asteroids as usize {
         let region = n % space.regions.len();
         let place = clear_place(space, region, &taken[region], &mut random);
         taken[region].push(place);
-        commands.spawn(mining::born(&mut ledger, space, place, &mut random));
+        if is_home(worlds, place) {
+            commands.spawn(mining::born(&mut ledger, space, place, &mut random));
+        } else {
+            let _ = mining::born(&mut elsewhere, space, place, &mut random);
+        }
     }
-    fill_flocks(&mut commands, population.drones, &rules, &mut random);
+    fill_flocks(&mut commands, population.drones, &rules, &mut random, worlds);
 }
 
 /// A station at `place`.
@@ -68,7 +79,13 @@ pub(super) fn station(space: &Space, place: Vec2) -> impl Bundle + use<> {
 }
 
 /// Flocks of both teams take turns in every region.
-fn fill_flocks(commands: &mut Commands, drones: u32, rules: &Rules, random: &mut Random) {
+fn fill_flocks(
+    commands: &mut Commands,
+    drones: u32,
+    rules: &Rules,
+    random: &mut Random,
+    worlds: Option<&Worlds>,
+) {
     let space = &rules.content.space;
     let (mut left, mut flock) = (drones, 0);
     while left > 0 {
@@ -94,7 +111,10 @@ fn fill_flocks(commands: &mut Commands, drones: u32, rules: &Rules, random: &mut
                 region: region as u8,
                 team,
             };
-            commands.spawn(drones::drone(rules, &egg, place, random.within(-PI, PI)));
+            let heading = random.within(-PI, PI);
+            if is_home(worlds, place) {
+                commands.spawn(drones::drone(rules, &egg, place, heading));
+            }
         }
     }
 }

@@ -5,17 +5,23 @@
 //! ago than [`REWIND_MAX`](crate::input::REWIND_MAX), and claims beyond are counted there.
 
 use glam::Vec2;
-use throng_shared::protocol::ids::{GlobalId, Slot};
+use throng_shared::protocol::ids::SourceId;
 use throng_shared::skirmish::input::PilotInput;
 use throng_shared::tick::Tick;
 
+use super::bodies::Body;
 use crate::frame::FrameHistory;
 use crate::input::{ActiveInput, SeenAt};
+use crate::simulation::{Abode, Abroad};
 
 /// Where everybody was at a moment.
 pub struct Past<'a> {
     /// The frames.
     pub frames: &'a FrameHistory,
+    /// Of other simulations, where there are any.
+    pub abroad: Option<&'a Abroad>,
+    /// This simulation.
+    pub home: SourceId,
     /// The tick that runs, of which there is no frame yet.
     pub now: Tick,
     /// The moment; none is the present.
@@ -32,7 +38,7 @@ impl Past<'_> {
 
     /// Where somebody was who is at `present` now. One who was not there yet counts as where it is.
     #[must_use]
-    pub fn position(&self, slot: Slot, id: GlobalId, present: Vec2) -> Vec2 {
+    pub fn position(&self, body: &Body, present: Vec2) -> Vec2 {
         let Some(seen) = self.seen_at else {
             return present;
         };
@@ -40,9 +46,16 @@ impl Past<'_> {
             if tick.since(self.now) >= 0 {
                 return Some(present);
             }
+            if let Some(abroad) = self.abroad {
+                let abode = Abode {
+                    source: body.ghost_of.unwrap_or(self.home),
+                    slot: body.slot,
+                };
+                return Some(abroad.pose(body.id, abode, tick)?.position().0);
+            }
             let frame = self.frames.at(tick)?;
-            let row = frame.row(slot)?;
-            (frame.identity(slot).global == id).then(|| row.pose.position().0)
+            let row = frame.row(body.slot)?;
+            (frame.identity(body.slot).global == body.id).then(|| row.pose.position().0)
         };
         let Some(before) = at(seen.tick) else {
             return present;

@@ -2,11 +2,13 @@
 
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::pose::Position;
 use throng_shared::tick::Tick;
 
-use super::Worlds;
 use super::exchange::{GhostImage, WatcherImage};
-use crate::simulation::{Eye, Owner, Room, Slots, Team, Viewer, Watcher};
+use super::shape::GhostKinds;
+use super::{KnownGhost, Worlds};
+use crate::simulation::{Abode, Abroad, Eye, Owner, Room, Slots, Stranger, Team, Viewer, Watcher};
 
 /// A copy of an entity of another simulation, near the border, as it was a tick ago. It has a
 /// [`GlobalId`](throng_shared::protocol::ids::GlobalId), position, velocity, heading, owner and team; gameplay
@@ -22,6 +24,7 @@ pub struct Ghost {
 pub(super) fn show_ghosts(
     world: &mut World,
     worlds: &mut Worlds,
+    kinds: &GhostKinds,
     source: SourceId,
     ghosts: &[GhostImage],
     tick: Tick,
@@ -30,23 +33,62 @@ pub(super) fn show_ghosts(
         if world.resource::<Slots>().find(image.global).is_some() {
             continue;
         }
-        let known = worlds.ghosts.get(&image.global).map(|&(entity, _)| entity);
-        let entity = known
-            .filter(|&entity| world.entities().contains(entity))
-            .unwrap_or_else(|| {
-                world
-                    .spawn((image.global, Owner(image.owner), Team(image.team)))
-                    .id()
-            });
-        let mut ghost = world.entity_mut(entity);
-        ghost.insert((Ghost { source }, image.position, image.velocity, image.heading));
+        let known = worlds.ghosts.get_mut(&image.global);
+        let known = known.filter(|known| world.entities().contains(known.entity));
+        let abode = Abode {
+            source,
+            slot: image.slot,
+        };
+        let pose = (abode, image.position, image.velocity, image.heading);
+        let Some(known) = known else {
+            let who = (
+                image.global,
+                Ghost { source },
+                Owner(image.owner),
+                Team(image.team),
+            );
+            let mut ghost = world.spawn((who, pose));
+            kinds.show(&mut ghost, &image.values);
+            let known = KnownGhost {
+                entity: ghost.id(),
+                heard: tick,
+                room: image.room,
+                values: image.values.clone(),
+            };
+            worlds.ghosts.insert(image.global, known);
+            continue;
+        };
+        (known.heard, known.room) = (tick, image.room);
+        let mut ghost = world.entity_mut(known.entity);
+        ghost.insert(pose);
+        if ghost.get::<Ghost>() != Some(&Ghost { source }) {
+            ghost.insert(Ghost { source });
+        }
+        if known.values != image.values {
+            kinds.show(&mut ghost, &image.values);
+            known.values.clone_from(&image.values);
+        }
         // Immutable, and with a cost at every change.
         if ghost.get::<Owner>() != Some(&Owner(image.owner)) || ghost.get::<Team>() != Some(&Team(image.team))
         {
             ghost.insert((Owner(image.owner), Team(image.team)));
         }
-        worlds.ghosts.insert(image.global, (entity, tick));
     }
+}
+
+/// Lets spatial queries find the ghosts where they are now.
+pub(super) fn place_ghosts(world: &mut World, worlds: &Worlds) {
+    world.try_resource_scope(|world, mut abroad: Mut<Abroad>| {
+        let strangers = worlds.ghosts.iter().filter_map(|(&global, known)| {
+            Some(Stranger {
+                entity: known.entity,
+                global,
+                position: world.get::<Position>(known.entity)?.0,
+                room: known.room,
+            })
+        });
+        abroad.meet(strangers);
+    });
 }
 
 /// Brings the watchers from one neighbour up to date.
@@ -72,9 +114,9 @@ pub(super) fn seat_watchers(world: &mut World, worlds: &mut Worlds, watchers: &[
 /// Lets go of ghosts and watchers that no neighbour mentioned in this tick.
 pub(super) fn retire_unmentioned(world: &mut World, worlds: &mut Worlds, tick: Tick) {
     let mut gone = Vec::new();
-    worlds.ghosts.retain(|_, &mut (entity, heard)| {
-        gone.extend((heard != tick).then_some(entity));
-        heard == tick
+    worlds.ghosts.retain(|_, known| {
+        gone.extend((known.heard != tick).then_some(known.entity));
+        known.heard == tick
     });
     worlds.watchers.retain(|_, &mut (entity, heard)| {
         gone.extend((heard != tick).then_some(entity));

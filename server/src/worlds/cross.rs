@@ -10,16 +10,19 @@ use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::tick::Tick;
 
 use super::balance::next_move;
-use super::border::{retire_unmentioned, seat_watchers, show_ghosts};
+use super::border::{place_ghosts, retire_unmentioned, seat_watchers, show_ghosts};
 use super::effects::{Effects, apply};
 use super::exchange::{GhostImage, Letter, Post, WatcherImage};
 use super::partition::Cell;
+use super::shape::{GhostKinds, JoinPlaces};
 use super::{Worlds, WorldsCounters};
 use crate::input::Playback;
 use crate::net::link::{SessionKey, ToSimulation, WorkerLinks};
 use crate::persist::{Group, Name, Persisted};
-use crate::runner::{Shutdown, TickTime};
-use crate::simulation::{Avatar, Eye, Owner, Player, Replicated, Room, Slots, Team, Viewer, depart};
+use crate::runner::{Clock, Shutdown, TickTime};
+use crate::simulation::{
+    Abode, Abroad, Avatar, Eye, Frames, Owner, Player, Replicated, Room, Slots, Team, Viewer, depart,
+};
 
 /// Entities that leave one simulation in one tick at most; the others go in the next.
 const EMIGRANTS_MAX: usize = 4_096;
@@ -38,11 +41,16 @@ pub fn post(world: &mut World) {
         let ingress = links.map_or_else(Vec::new, |mut links| {
             links.links().iter_mut().flat_map(|link| link.drain()).collect()
         });
+        let frame = world
+            .contains_resource::<Abroad>()
+            .then(|| world.resource::<Frames>().0.newest().map(Arc::clone))
+            .flatten();
         let post = Post {
             from: worlds.me,
             tick: world.resource::<TickTime>().tick.next(),
             ingress,
             letters: std::mem::take(&mut worlds.outgoing),
+            frame,
         };
         worlds.is_posted = true;
         let exchange = worlds.exchange.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -65,14 +73,17 @@ pub(super) fn collect(world: &mut World) {
         let tick = world.resource::<TickTime>().tick.next();
         let_go(world, worlds);
         let persisted = world.get_resource_or_init::<Persisted>().clone();
+        look_abroad(world, &posts, tick);
         settle(world, worlds, &persisted, &posts);
+        let kinds = world.resource::<GhostKinds>().clone();
         let mut loads = BTreeMap::new();
         for post in &posts {
             for letter in &post.letters {
-                open(world, worlds, post.from, letter, tick, &mut loads);
+                open(world, worlds, (post.from, letter), tick, &kinds, &mut loads);
             }
         }
         retire_unmentioned(world, worlds, tick);
+        place_ghosts(world, worlds);
         for _ in 0..CELL_MOVES_MAX {
             let Some(next) = next_move(&worlds.partition, &loads) else {
                 break;
@@ -87,8 +98,11 @@ pub(super) fn collect(world: &mut World) {
 
 /// The other simulations are gone, and one alone is only a part of the world.
 fn stop(world: &mut World) {
-    tracing::info!("another simulation has ended: this one ends too");
-    if let Some(shutdown) = world.get_resource::<Shutdown>() {
+    if let Some(shutdown) = world
+        .get_resource::<Shutdown>()
+        .filter(|shutdown| !shutdown.is_requested())
+    {
+        tracing::error!("another simulation has ended: this one ends too");
         shutdown.request();
     }
 }
@@ -111,9 +125,9 @@ fn let_go(world: &mut World, worlds: &mut Worlds) {
 fn open(
     world: &mut World,
     worlds: &mut Worlds,
-    from: SourceId,
-    letter: &Letter,
+    (from, letter): (SourceId, &Letter),
     tick: Tick,
+    kinds: &GhostKinds,
     loads: &mut BTreeMap<Cell, u64>,
 ) {
     let me = worlds.me;
@@ -124,7 +138,7 @@ fn open(
                 worlds.counters.effects_applied += u64::from(is_applied);
             }
         }
-        Letter::Ghosts { to, ghosts } if *to == me => show_ghosts(world, worlds, from, ghosts, tick),
+        Letter::Ghosts { to, ghosts } if *to == me => show_ghosts(world, worlds, kinds, from, ghosts, tick),
         Letter::Watchers { to, watchers } if *to == me => seat_watchers(world, worlds, watchers, tick),
         Letter::Migrate { .. } | Letter::Ghosts { .. } | Letter::Watchers { .. } => {}
         Letter::Loads(cells) => {
@@ -135,19 +149,45 @@ fn open(
     }
 }
 
+/// Takes in what everybody published, and notes who changes hands.
+fn look_abroad(world: &mut World, posts: &[Arc<Post>], tick: Tick) {
+    let Some(mut abroad) = world.get_resource_mut::<Abroad>() else {
+        return;
+    };
+    for post in posts {
+        post.frame.iter().for_each(|frame| abroad.show(frame));
+        for letter in &post.letters {
+            let Letter::Migrate { slots, .. } = letter else {
+                continue;
+            };
+            for &(global, slot) in slots {
+                let source = post.from;
+                abroad.moved(global, Abode { source, slot }, tick - 1);
+            }
+        }
+    }
+    abroad.forget_before(tick);
+}
+
 /// Lets in all who belong here from now on. All are there before the first is filled, so that those who refer
 /// to each other find each other, and before any effect is applied.
 fn settle(world: &mut World, worlds: &mut Worlds, persisted: &Persisted, posts: &[Arc<Post>]) {
     let mut arrivals = Vec::new();
     let mut names = BTreeMap::new();
+    let now = world.get_resource::<Clock>().map(Clock::now).unwrap_or_default();
+    worlds.underway.clear();
     for letter in posts.iter().flat_map(|post| &post.letters) {
-        let Letter::Migrate { to, group } = letter else {
+        let Letter::Migrate {
+            to, group, left_at, ..
+        } = letter
+        else {
             continue;
         };
         worlds
             .sessions
             .extend(group.sessions().map(|session| (session, *to)));
         if *to == worlds.me {
+            worlds.underway.push(now.saturating_sub(*left_at));
             let spawned = group.spawn(world);
             names.extend(spawned.iter().filter_map(|&(entity, name)| Some((name?, entity))));
             arrivals.push((group, spawned));
@@ -158,7 +198,7 @@ fn settle(world: &mut World, worlds: &mut Worlds, persisted: &Persisted, posts: 
         let known = names.get(&name).copied();
         known.or_else(|| match name {
             Name::Global(global) => {
-                let ghost = || ghosts.get(&global).map(|&(entity, _)| entity);
+                let ghost = || ghosts.get(&global).map(|known| known.entity);
                 world.resource::<Slots>().find(global).or_else(ghost)
             }
             Name::Player(id) => {
@@ -186,8 +226,12 @@ fn told_here(world: &mut World, worlds: &mut Worlds, posts: &[Arc<Post>]) -> Vec
         for value in &post.ingress {
             let owner = match value {
                 ToSimulation::Joined { key, .. } => {
-                    worlds.sessions.insert(*key, post.from);
-                    Some(post.from)
+                    let places = world.get_resource::<JoinPlaces>();
+                    let home = places.map(|places| worlds.partition.owner((places.0)(worlds.joined)));
+                    let home = home.unwrap_or(post.from);
+                    worlds.joined += 1;
+                    worlds.sessions.insert(*key, home);
+                    Some(home)
                 }
                 ToSimulation::Left { key, .. } => {
                     // At once: the next session may have the same place in the frame.
@@ -217,6 +261,7 @@ type Located = (
     &'static Owner,
     &'static Team,
     Option<&'static ChildOf>,
+    &'static Room,
 );
 
 /// Sends off what the tick led to.
@@ -244,8 +289,7 @@ pub(super) fn dispatch(world: &mut World) {
             watchers.sort_unstable_by_key(|watcher| watcher.session);
             worlds.outgoing.push(Letter::Watchers { to, watchers });
         }
-        let every = worlds.config.balance_ticks;
-        if every > 0 && world.resource::<TickTime>().tick.0.is_multiple_of(every) {
+        if worlds.looks_at_loads(world) {
             worlds.outgoing.push(Letter::Loads(loads.into_iter().collect()));
         }
     });
@@ -262,12 +306,17 @@ struct Survey {
 fn survey(world: &mut World, worlds: &Worlds) -> Survey {
     let mut survey = Survey::default();
     let (me, partition) = (worlds.me, &worlds.partition);
+    let (reach, is_due) = (worlds.config.ghost_reach, worlds.looks_at_loads(world));
+    let kinds = world.resource::<GhostKinds>().clone();
     let mut entities = world.query::<Located>();
-    for (entity, replicated, (position, velocity, heading), owner, team, parent) in entities.iter(world) {
-        if replicated.slot().is_none() {
+    for (entity, replicated, (position, velocity, heading), owner, team, parent, room) in entities.iter(world)
+    {
+        let Some(slot) = replicated.slot() else {
             continue;
+        };
+        if is_due {
+            *survey.loads.entry(partition.cell_of(position.0)).or_default() += 1;
         }
-        *survey.loads.entry(partition.cell_of(position.0)).or_default() += 1;
         // A child goes where its parent goes.
         let is_child = parent.is_some_and(|parent| world.get::<Replicated>(parent.parent()).is_some());
         let to = if is_child {
@@ -278,15 +327,21 @@ fn survey(world: &mut World, worlds: &Worlds) -> Survey {
         if to != me {
             survey.emigrants.push((replicated.global(), entity, to));
         }
-        let near = partition.touches(position.0, worlds.config.ghost_reach);
+        if reach <= 0.0 {
+            continue;
+        }
+        let near = partition.touches(position.0, reach);
         for neighbour in near.with(me).without(to).iter() {
             survey.ghosts.entry(neighbour).or_default().push(GhostImage {
                 global: replicated.global(),
+                slot,
+                room: room.0,
                 position: *position,
                 velocity: *velocity,
                 heading: *heading,
                 owner: owner.0,
                 team: team.0,
+                values: kinds.look(world.entity(entity)),
             });
         }
     }
@@ -305,6 +360,7 @@ fn emigrate(
         return leaving;
     }
     let persisted = world.get_resource_or_init::<Persisted>().clone();
+    let left_at = world.get_resource::<Clock>().map(Clock::now).unwrap_or_default();
     let mut players = EntityHashMap::<Entity>::default();
     let mut avatars = world.query::<(Entity, &Avatar, &Player)>();
     players.extend(avatars.iter(world).map(|(player, avatar, _)| (avatar.0, player)));
@@ -322,8 +378,18 @@ fn emigrate(
             Ok(group) => {
                 leaving.extend(group.sessions().map(|session| (session, to)));
                 worlds.counters.emigrated += group.globals().count() as u64;
+                let rows = members.iter().filter_map(|&member| {
+                    let replicated = world.get::<Replicated>(member)?;
+                    Some((replicated.global(), replicated.slot()?))
+                });
+                let slots = rows.collect();
                 worlds.departing.extend(members);
-                worlds.outgoing.push(Letter::Migrate { to, group });
+                worlds.outgoing.push(Letter::Migrate {
+                    to,
+                    group,
+                    slots,
+                    left_at,
+                });
             }
             Err(error) => {
                 tracing::error!(%error, %global, "an entity cannot be packed and stays");
@@ -364,6 +430,14 @@ fn watchers(
 
 /// Part of a view's radius within which its places count as seen: what was in view is let go of beyond it.
 const VIEW_SLACK: f32 = 1.25;
+
+impl Worlds {
+    /// Whether the simulations tell each other their loads after this tick.
+    fn looks_at_loads(&self, world: &World) -> bool {
+        let every = self.config.balance_ticks;
+        every > 0 && world.resource::<TickTime>().tick.0.is_multiple_of(every)
+    }
+}
 
 impl WorldsCounters {
     /// Adds another simulation's, for a sum over the process.

@@ -7,12 +7,14 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
-use throng_shared::protocol::ids::{GlobalId, PlayerId, SourceId, TeamId};
+use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::tick::Tick;
 
 use super::partition::Cell;
+use crate::frame::Frame;
 use crate::net::link::{SessionKey, ToSimulation};
 use crate::persist::Group;
 use crate::space::RoomId;
@@ -31,6 +33,8 @@ pub struct Post {
     pub ingress: Vec<ToSimulation>,
     /// What came of its last tick, in order.
     pub letters: Vec<Letter>,
+    /// The frame of its last tick, where others look into it.
+    pub frame: Option<Arc<Frame>>,
 }
 
 /// One thing that came of a tick.
@@ -42,6 +46,10 @@ pub enum Letter {
         to: SourceId,
         /// The entities, and the sessions of players among them.
         group: Group,
+        /// The rows that they had.
+        slots: Vec<(GlobalId, Slot)>,
+        /// When they were packed, since the process's origin.
+        left_at: Duration,
     },
     /// An effect on an entity, wherever it is.
     Effect {
@@ -71,10 +79,14 @@ pub enum Letter {
 }
 
 /// An entity as its neighbour sees it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct GhostImage {
     /// Who it is.
     pub global: GlobalId,
+    /// Its row.
+    pub slot: Slot,
+    /// The room in which it is.
+    pub room: RoomId,
     /// Where it is.
     pub position: Position,
     /// How it moves.
@@ -85,6 +97,8 @@ pub struct GhostImage {
     pub owner: PlayerId,
     /// Its team.
     pub team: TeamId,
+    /// What else ghosts [show](super::GhostAppExt): the place of each kind, and the encoded value.
+    pub values: Vec<(u8, Vec<u8>)>,
 }
 
 /// A player as a simulation knows it that only shows it something.
@@ -195,6 +209,7 @@ mod tests {
                 kind: from.0.into(),
                 bytes: Vec::new(),
             }],
+            frame: None,
         }
     }
 

@@ -3,7 +3,8 @@
 //! Owns the [partition](Partition) of the plane, the [exchange](Exchange) between the worlds, and what crosses
 //! a border: entities and players that [migrate](crate::persist::Group) with everything that is persisted of
 //! them, [effects](TellEntity) on entities wherever they are, [ghosts](Ghost) of what is near the border, and
-//! watchers, through which a player is shown what it sees of its neighbours' parts.
+//! watchers, through which a player is shown what it sees of its neighbours' parts. Spatial queries and looks into
+//! the past reach across a border as far as ghosts do.
 //!
 //! Guarantees: the worlds are in lockstep by tick number, and what is sent in tick t arrives before tick t + 1,
 //! applied in the order of the simulations and in each one's order of sending, whatever the threads do. Every
@@ -13,7 +14,7 @@
 //! Refuses to migrate what has no place: entities of the server alone stay where they are.
 //!
 //! Gameplay that is to run on several simulations changes entities of its own world only, persists what is to
-//! travel, sends [effects](TellEntity) for the rest, and keeps no list of entities beside the ECS. What it keeps
+//! travel, says how [large](WorldShape) its world is and what [ghosts](GhostAppExt) show, sends [effects](TellEntity) for the rest, and keeps no list of entities beside the ECS. What it keeps
 //! in resources is each simulation's own. Past frames, `Added` and `Changed` do not travel.
 //!
 //! What an entity refers to in another world is found there when it is replicated or a ghost, and is
@@ -25,11 +26,13 @@ mod cross;
 mod effects;
 mod exchange;
 mod partition;
+mod shape;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bevy_app::{App, FixedFirst, FixedPostUpdate, Plugin};
 use bevy_ecs::prelude::*;
@@ -38,7 +41,9 @@ use throng_shared::tick::Tick;
 
 use crate::input::Playback;
 use crate::net::link::SessionKey;
-use crate::simulation::Players;
+use crate::simulation::{Abroad, Players};
+use crate::space::RoomId;
+use shape::GhostKinds;
 
 pub use balance::{CellMove, next_move};
 pub use border::Ghost;
@@ -46,6 +51,7 @@ pub use cross::post;
 pub use effects::{EFFECTS_MAX, EffectAppExt, EffectReceived, EffectRefused, Effects, TellEntity};
 pub use exchange::{Exchange, GhostImage, Letter, PeerGone, Post, WatcherImage};
 pub use partition::{CELLS_HALF, Cell, Partition, SIMULATIONS_MAX, SourceSet};
+pub use shape::{GhostAppExt, JoinPlaces, WorldShape, is_home};
 
 /// How worlds share the plane.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,9 +102,13 @@ impl Plugin for WorldsPlugin {
             .take();
         let Some(exchange) = exchange else { return };
         let me = exchange.me();
+        if self.partition.simulations() > 1 && self.config.ghost_reach > 0.0 {
+            app.init_resource::<Abroad>();
+        }
         app.insert_resource(Players::of_simulation(me.0, self.partition.simulations()))
             .init_resource::<Playback>()
             .init_resource::<Effects>()
+            .init_resource::<GhostKinds>()
             .insert_resource(Worlds {
                 me,
                 partition: self.partition.clone(),
@@ -111,6 +121,8 @@ impl Plugin for WorldsPlugin {
                 ghosts: BTreeMap::new(),
                 watchers: BTreeMap::new(),
                 counters: WorldsCounters::default(),
+                joined: 0,
+                underway: Vec::new(),
             })
             .add_systems(FixedFirst, cross::collect)
             .add_systems(FixedPostUpdate, cross::dispatch);
@@ -131,10 +143,24 @@ pub struct Worlds {
     outgoing: Vec<Letter>,
     /// Entities that belong to others as soon as the next tick begins.
     departing: Vec<Entity>,
-    /// By the tick in which they were last heard of.
-    ghosts: BTreeMap<GlobalId, (Entity, Tick)>,
+    ghosts: BTreeMap<GlobalId, KnownGhost>,
+    /// With the tick in which each was last heard of.
     watchers: BTreeMap<SessionKey, (Entity, Tick)>,
     counters: WorldsCounters,
+    /// Sessions that joined the process, wherever.
+    joined: u64,
+    /// How long those were between two worlds who came before this tick.
+    underway: Vec<Duration>,
+}
+
+/// A ghost of this simulation.
+#[derive(Debug)]
+struct KnownGhost {
+    entity: Entity,
+    /// When it was last heard of.
+    heard: Tick,
+    room: RoomId,
+    values: Vec<(u8, Vec<u8>)>,
 }
 
 /// What crossed this simulation's borders since the start.
@@ -165,6 +191,24 @@ impl Worlds {
     #[must_use]
     pub fn partition(&self) -> &Partition {
         &self.partition
+    }
+
+    /// Copies of other simulations' entities that stand here.
+    #[must_use]
+    pub fn ghosts(&self) -> usize {
+        self.ghosts.len()
+    }
+
+    /// Players of other simulations who see places of this one.
+    #[must_use]
+    pub fn watchers(&self) -> usize {
+        self.watchers.len()
+    }
+
+    /// How long those were between two worlds who came before this tick.
+    #[must_use]
+    pub fn underway(&self) -> &[Duration] {
+        &self.underway
     }
 
     /// What crossed this simulation's borders.

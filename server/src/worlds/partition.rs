@@ -133,6 +133,9 @@ impl Partition {
     pub fn touches(&self, at: Vec2, reach: f32) -> SourceSet {
         let (low, high) = (self.cell_of(at - reach), self.cell_of(at + reach));
         let mut found = SourceSet::default();
+        if low == high {
+            return found.with(self.owner_of(low));
+        }
         for x in low.x..=high.x {
             for y in low.y..=high.y {
                 found = found.with(self.owner_of(Cell { x, y }));

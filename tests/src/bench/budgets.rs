@@ -324,6 +324,7 @@ mod tests {
             phases: Vec::new(),
             server_cores: 0.5,
             overruns: 0,
+            migrations: crate::bench::results::Migrations::default(),
             floor_us: None,
         };
         let result = RowResult {

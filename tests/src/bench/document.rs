@@ -170,7 +170,7 @@ fn special(text: &mut String, row: &Row, result: &RowResult) {
         result.swarm
     );
     type Figure = (&'static str, fn(&Run) -> f64, usize);
-    let figures: [Figure; 20] = [
+    let figures: [Figure; 23] = [
         ("clients connected", |run| run.report.clients_connected as f64, 0),
         ("clients lost", |run| run.report.clients_lost as f64, 0),
         ("CPU, us per client-tick", cpu, 2),
@@ -207,8 +207,13 @@ fn special(text: &mut String, row: &Row, result: &RowResult) {
             0,
         ),
         ("RSS, MiB", |run| run.report.server_rss_mib, 1),
+        ("migrations per second", |run| run.migrations.per_s, 0),
+        ("migration p50, ms", |run| run.migrations.ms_p50, 3),
+        ("migration p99, ms", |run| run.migrations.ms_p99, 3),
     ];
-    for (name, figure, digits) in figures {
+    let migrates = run.migrations.per_s > 0.0;
+    let shown = |name: &str| migrates || !name.starts_with("migration");
+    for (name, figure, digits) in figures.into_iter().filter(|(name, ..)| shown(name)) {
         let _ = writeln!(text, "| {name} | {} |", cell(result, figure, digits));
     }
     for phase in &run.phases {
@@ -345,6 +350,7 @@ mod tests {
             phases: Vec::new(),
             server_cores: 0.25,
             overruns: 0,
+            migrations: crate::bench::results::Migrations::default(),
             floor_us: None,
         };
         RowResult {

@@ -25,7 +25,7 @@ use crate::swarm::Readings;
 use crate::swarm::report::Report;
 use flags::BenchFlags;
 use processes::Placement;
-use results::{RowResult, Run};
+use results::{Migrations, RowResult, Run};
 use rows::Row;
 
 /// Clients from which on a run is compared with the floor program: below, what is counted is waking up.
@@ -133,6 +133,7 @@ fn run_once(row: &Row, seconds: u32, swarm: &Path, placement: Placement) -> Resu
         threads: results::thread_shares(&readings.before, &readings.after),
         phases: results::phase_times(&readings.before, &readings.after),
         server_cores: readings.after.cpu_us.saturating_sub(readings.before.cpu_us) as f64 / elapsed_us as f64,
+        migrations: Migrations::between(&readings.before, &readings.after),
         overruns: readings.after.overruns.saturating_sub(readings.before.overruns),
         floor_us: floor_beside(row)?,
     })

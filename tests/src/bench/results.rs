@@ -59,10 +59,40 @@ pub struct Run {
     pub server_cores: f64,
     /// Ticks that ended after the next one was due.
     pub overruns: u64,
+    /// What crossed borders between simulations.
+    #[serde(default)]
+    pub migrations: Migrations,
     /// CPU per client-tick of the [floor program](super::floor) with as many clients and as much in view, run
     /// right after: the machine's pace at that time.
     #[serde(default)]
     pub floor_us: Option<f64>,
+}
+
+/// Entities that went from one simulation to another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Migrations {
+    /// How many in a second.
+    pub per_s: f64,
+    /// From leaving one world at the end of a tick to being in the other before the next, median, in ms. The
+    /// frames of the two ticks show it on either side: one tick, always.
+    pub ms_p50: f64,
+    /// The same, 99th percentile.
+    pub ms_p99: f64,
+}
+
+impl Migrations {
+    /// Between two readings.
+    #[must_use]
+    pub fn between(before: &StatsReport, after: &StatsReport) -> Self {
+        let elapsed_us = after.uptime_us.saturating_sub(before.uptime_us).max(1) as f64;
+        let came = |report: &StatsReport| report.simulation.get("immigrated").copied().unwrap_or(0);
+        let times = after.migration.since(&before.migration);
+        Self {
+            per_s: came(after).saturating_sub(came(before)) as f64 * 1e6 / elapsed_us,
+            ms_p50: times.quantile(0.5).as_secs_f64() * 1e3,
+            ms_p99: times.quantile(0.99).as_secs_f64() * 1e3,
+        }
+    }
 }
 
 /// All runs of a row.
@@ -211,6 +241,7 @@ mod tests {
             phases: Vec::new(),
             server_cores: 0.0,
             overruns: 0,
+            migrations: Migrations::default(),
             floor_us: None,
         }
     }

@@ -86,6 +86,7 @@ pub fn all() -> Vec<Row> {
         }
     }
     rows.extend(special());
+    rows.extend([2, 4].map(simulations));
     rows
 }
 
@@ -180,6 +181,20 @@ fn special() -> Vec<Row> {
     ]
 }
 
+/// The row `entities-10000` on several simulations.
+fn simulations(count: u8) -> Row {
+    Row {
+        name: format!("simulations-{count}"),
+        title: format!("1,000 clients, 10,000 moving entities, 100 visible, {count} simulations"),
+        section: Section::Special,
+        clients: 1_000,
+        server: words(&format!(
+            "--workers 1 --simulations {count} --scene crowd --entities 10000 --visible 100"
+        )),
+        swarm: Vec::new(),
+    }
+}
+
 fn words(line: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
 }
@@ -199,6 +214,6 @@ mod tests {
                 .iter()
                 .all(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
         );
-        assert_eq!(rows.len(), 8 * 2 * 3 + special().len());
+        assert_eq!(rows.len(), 8 * 2 * 3 + special().len() + 2);
     }
 }

@@ -61,7 +61,8 @@ impl Running {
             private_key: [7; KEY_BYTES],
             assigner: Assigner::new(AssignStrategy::RoundRobin, loads, sessions_max),
         });
-        let (sink, frames) = audit::audit();
+        let (mut sinks, frames) = audit::audit(1);
+        let sink = sinks.remove(0);
         let parts = GatewayParts {
             issuer: issuer.unwrap(),
             stats: Arc::clone(&stats),

@@ -11,6 +11,7 @@
 //!
 //! Refuses to wait for anything: full queues have the rules that [`link`](super::link) states.
 
+mod commands;
 mod expected;
 mod payload;
 mod serve;
@@ -31,6 +32,7 @@ use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX};
 use throng_shared::protocol::ids::SourceId;
 use throng_shared::protocol::registry::Protocol;
 
+use self::commands::Commands;
 use self::expected::Expected;
 use self::serve::FreshFrames;
 use self::serve::Serving;
@@ -39,7 +41,7 @@ use self::session::Session;
 use self::table::SessionTable;
 use super::claims::SessionClaims;
 use super::directory::Directory;
-use super::link::{LeaveReason, SessionKey, ToSimulation, ToWorker, WorkerLink};
+use super::link::{LeaveReason, SessionKey, ToSimulation, WorkerLink};
 use super::pace::PaceLimit;
 use super::stats::WorkerStats;
 use super::takeover::Takeovers;
@@ -92,8 +94,7 @@ pub struct WorkerCore {
     scratch: ReplicationScratch,
     fresh: FreshFrames,
     serving: Option<Serving>,
-    /// Commands taken with the newest frames, and the index of the link by which each came.
-    commands: Vec<(usize, ToWorker)>,
+    commands: Commands,
     /// Whom the message at hand is for.
     addressed: Vec<SessionId>,
     input_pace: PaceLimit,
@@ -124,7 +125,7 @@ impl WorkerCore {
             replication: config.replication,
             fresh: FreshFrames::new(links_count, tick_rate),
             serving: None,
-            commands: Vec::new(),
+            commands: Commands::default(),
             addressed: Vec::new(),
             // Twice what a client needs, and what may have piled up on its way in a second.
             input_pace: PaceLimit::new(2 * tick_rate, 2 * tick_rate),

@@ -11,14 +11,13 @@ use throng_shared::protocol::ids::{Channel, ChannelId, PlayerId};
 use throng_shared::reliable::{GuardError, SendError};
 use throng_shared::tick::Tick;
 
+use super::commands::Command;
 use super::{WorkerCore, send};
 use crate::frame::FrameHistory;
 use crate::net::link::{Audience, LeaveReason, SessionKey, ToWorker};
 use crate::net::transmit::Transmit;
 use crate::replication::{PacketSink, ReplicationScratch, ReplicationView};
 
-/// Commands of a simulation that are carried out before its frame is served; the rest waits for the next.
-const COMMANDS_MAX: usize = 65_536;
 /// Bytes of reliable messages to one client in one tick. With the default budget of 24 KB/s, a flood of
 /// messages halves the snapshots and never stops them.
 const RELIABLE_BYTES_PER_TICK: usize = 600;
@@ -114,9 +113,10 @@ impl WorkerCore {
         let serving = match self.serving {
             Some(serving) => serving,
             None => {
-                self.take_commands();
+                // Before the frames: each is about a frame that is there by then.
+                let due = self.commands.take(&mut self.links);
                 let fresh = self.take_frames(now);
-                self.carry_out_commands(now, out);
+                self.carry_out_commands(now, due, out);
                 match fresh {
                     Some(serving) => serving,
                     None => return ServeState::Idle,
@@ -215,21 +215,11 @@ impl WorkerCore {
         })
     }
 
-    /// Takes the commands out of the queues, before the frames: each is about a frame that is there by then.
-    fn take_commands(&mut self) {
-        for (index, link) in self.links.iter_mut().enumerate() {
-            for _ in 0..COMMANDS_MAX {
-                let Some(command) = link.pop() else { break };
-                self.commands.push((index, command));
-            }
-        }
-    }
-
-    fn carry_out_commands(&mut self, now: Duration, out: &mut impl Transmit) {
+    fn carry_out_commands(&mut self, now: Duration, due: usize, out: &mut impl Transmit) {
         // Taken out and put back, so that its memory is kept.
         let mut commands = std::mem::take(&mut self.commands);
-        for (link, command) in commands.drain(..) {
-            match command {
+        for Command { link, value, .. } in commands.list().drain(..due) {
+            match value {
                 ToWorker::Message { key, channel, bytes } => {
                     self.queue_message(now, key, channel, bytes, out);
                 }

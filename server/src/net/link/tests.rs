@@ -114,11 +114,11 @@ fn a_disconnection_without_room_is_not_lost() {
     );
     assert!(!simulation.send(key(1), ChannelId(0), Bytes::new()));
     simulation.disconnect(key(2), LeaveReason::Kicked);
-    assert!(matches!(worker.pop(), Some(ToWorker::Message { .. })));
+    assert!(matches!(worker.pop(), Some((_, ToWorker::Message { .. }))));
     let mut ended = Vec::new();
     for _ in 0..2 {
         simulation.flush_ended();
-        if let Some(ToWorker::Disconnect { key, reason }) = worker.pop() {
+        if let Some((_, ToWorker::Disconnect { key, reason })) = worker.pop() {
             ended.push((key.session.index, reason));
         }
     }
@@ -138,14 +138,14 @@ fn a_reliable_message_for_many_without_room_ends_the_sessions_that_missed_it() {
     assert!(!simulation.broadcast(Audience::All, unreliable, Bytes::new()));
     assert!(!simulation.broadcast(team(1), ordered, Bytes::new()));
     assert!(!simulation.broadcast(team(1), ordered, Bytes::new()));
-    assert!(matches!(worker.pop(), Some(ToWorker::Broadcast { .. })));
+    assert!(matches!(worker.pop(), Some((_, ToWorker::Broadcast { .. }))));
     // There is room, but nobody is told anything before those who missed something are gone.
     assert!(!simulation.broadcast(team(2), ordered, Bytes::new()));
     assert!(!simulation.send(key(5), ordered, Bytes::new()));
     let mut ended = Vec::new();
     for _ in 0..4 {
         simulation.flush_ended();
-        ended.push(worker.pop());
+        ended.push(worker.pop().map(|(_, value)| value));
     }
     let is_end = |value: &Option<ToWorker>, of: Audience| matches!(value, Some(ToWorker::DisconnectMany { audience, reason: LeaveReason::Overflow }) if *audience == of);
     assert!(matches!(ended[0], Some(ToWorker::Disconnect { .. })), "{ended:?}");

@@ -60,6 +60,7 @@ pub(crate) fn app(scene: Scene, seed: u64, extend: impl FnOnce(&mut App)) -> (Ap
         seed,
         threads: 1,
         content: None,
+        source: SourceId(0),
         stats: Arc::new(ServerStats::new(1, 20)),
     });
     let (near, worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));

@@ -10,6 +10,7 @@ mod reload;
 mod tests;
 
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 use throng_shared::skirmish::content::{
     Body, Content, ContentHash, DroneBreed, Handling, Laser, MissileKind, ShipClass,
 };
@@ -24,7 +25,7 @@ pub(super) use reload::adopt_content;
 pub use reload::{ContentWatch, Delivery};
 
 /// What a craft is built after.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Model {
     /// A pilot's ship, by the place of its class.
     Ship(u8),

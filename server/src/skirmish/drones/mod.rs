@@ -8,6 +8,7 @@ mod senses;
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::{GlobalId, TeamId};
 use throng_shared::skirmish::components::{Drone, Hull};
 use throng_shared::skirmish::content::DroneBreed;
@@ -33,7 +34,7 @@ const FLIGHT_S: f32 = 8.0;
 const STAND_OFF: f32 = 9.0;
 
 /// What a drone is up to.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Mode {
     /// Flies with its flock from place to place.
     #[default]
@@ -45,7 +46,7 @@ pub enum Mode {
 }
 
 /// What a drone knows.
-#[derive(Component, Clone, Copy, Debug, Default)]
+#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Mind {
     /// Its flock; from 1.
     pub flock: u32,

@@ -1,5 +1,6 @@
 //! The game as its world and its frames show it, in virtual time.
 
+mod borders;
 mod cheats;
 mod determinism;
 mod fights;

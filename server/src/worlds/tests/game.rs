@@ -7,7 +7,7 @@ use bevy_app::{App, FixedUpdate, Plugin, Startup};
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
-use throng_shared::protocol::ids::{GlobalId, PlayerId};
+use throng_shared::protocol::ids::{Channel, GlobalId, PlayerId};
 use throng_shared::protocol::input::PlayerInput;
 use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::ProtocolAppExt;
@@ -18,7 +18,7 @@ use crate::persist::PersistAppExt;
 use crate::runner::TickTime;
 use crate::schedule::ServerSystems;
 use crate::simulation::{
-    Avatar, MessageReceived, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Viewer,
+    Avatar, MessageReceived, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Tell, Viewer,
 };
 use crate::worlds::{EffectAppExt, EffectReceived, TellEntity, Worlds};
 
@@ -86,6 +86,18 @@ pub(super) struct Bank {
 #[derive(Resource, Clone, Copy, Default, PartialEq)]
 pub(super) struct Lossy(pub(super) bool);
 
+/// Numbered, from whichever world has the player.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub(super) struct News(pub(super) u32);
+
+/// On the player: how much news it was sent.
+#[derive(Component, Serialize, Deserialize, Clone, Default)]
+pub(super) struct Told(pub(super) u32);
+
+/// Whether players are told news.
+#[derive(Resource, Clone, Copy, Default, PartialEq)]
+pub(super) struct Telling(pub(super) bool);
+
 /// Everything that went wrong.
 #[derive(Resource, Default)]
 pub(super) struct Complaints(pub(super) Vec<String>);
@@ -99,11 +111,13 @@ impl Plugin for Game {
         app.replicate::<Ore>();
         app.add_plugins(InputPlugin::<Walk>::default());
         app.input::<Walk>();
+        app.message::<News>(Channel::ReliableOrdered);
         app.persist::<Ore>()
             .persist::<Ledger>()
             .persist::<Turret>()
             .persist::<Heard>()
             .persist::<Said>()
+            .persist::<Told>()
             .effect::<Gift>()
             .insert_resource(Bank {
                 ore: ORE,
@@ -112,10 +126,20 @@ impl Plugin for Game {
             .insert_resource(Simulations(self.simulations))
             .init_resource::<Complaints>()
             .init_resource::<Lossy>()
+            .init_resource::<Telling>()
             .add_systems(Startup, fill)
             .add_systems(
                 FixedUpdate,
-                (welcome, farewell, listen, obey, receive_gifts, give, roam)
+                (
+                    welcome,
+                    farewell,
+                    listen,
+                    obey,
+                    receive_gifts,
+                    give,
+                    roam,
+                    tell_news,
+                )
                     .chain()
                     .in_set(ServerSystems::Simulate),
             );
@@ -148,9 +172,12 @@ fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
         );
         let owner = Owner(joined.player.id);
         let avatar = commands.spawn((body, owner, Ore(0), Ledger::default())).id();
-        commands
-            .entity(joined.entity)
-            .insert((Avatar(avatar), Viewer { radius: 6.0 }, Said::default()));
+        commands.entity(joined.entity).insert((
+            Avatar(avatar),
+            Viewer { radius: 6.0 },
+            Said::default(),
+            Told::default(),
+        ));
     }
 }
 
@@ -238,6 +265,14 @@ fn obey(
         let to = position.0 + Vec2::from_angle(f32::from(walk.turn)) * 0.9;
         position.0 = to.clamp(Vec2::splat(-SIDE * 0.5), Vec2::splat(SIDE * 0.5));
     }
+}
+
+fn tell_news(mut players: Query<(&Player, &mut Told)>, telling: Res<Telling>, mut tell: Tell) -> Result {
+    for (player, mut told) in players.iter_mut().filter(|_| telling.0) {
+        tell.player(player, &News(told.0))?;
+        told.0 += 1;
+    }
+    Ok(())
 }
 
 fn receive_gifts(

@@ -1,6 +1,7 @@
 //! Several worlds, driven on one thread and on many: nothing is lost, doubled or reordered at any border.
 
 mod game;
+mod sight;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,0 +1,174 @@
+//! The simulations of one process: how each is put together, and the threads of all but the first.
+//!
+//! An app cannot leave the thread on which it was built. So each neighbour of the first simulation is built on its
+//! own thread, when the server runs. Guarantees that a simulation which ends takes the others with it: one alone is
+//! only a part of the world.
+
+use std::any::Any;
+use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use bevy_app::{App, Plugin, PluginGroup, Plugins};
+use throng_shared::protocol::ids::SourceId;
+
+use crate::config::Config;
+use crate::gateway::audit::AuditSink;
+use crate::net::{NeighbourTransport, ThrongRenetPlugin};
+use crate::observe::ServerStats;
+use crate::plugins::{GamePlugin, ServerPlugins};
+use crate::runner::{Clock, FirstTick, Shutdown};
+use crate::worlds::{Exchange, WorldShape, WorldsPlugin};
+
+/// What every simulation of the process is made of.
+#[derive(Clone)]
+pub(super) struct SimulationParts<G> {
+    pub(super) config: Config,
+    pub(super) clock: Clock,
+    pub(super) shutdown: Shutdown,
+    pub(super) stats: Arc<ServerStats>,
+    /// The game's plugins, each simulation has its own.
+    pub(super) game: G,
+}
+
+impl<G> SimulationParts<G> {
+    /// The first simulation, and the others. Without sinks, as outside benchmarks, nothing is audited.
+    pub(super) fn build<M: 'static>(
+        self,
+        transport: ThrongRenetPlugin,
+        sinks: Vec<AuditSink>,
+    ) -> (App, Neighbours)
+    where
+        G: Plugins<M> + Clone + Send + 'static,
+    {
+        let simulations = self.config.simulations;
+        let mut sinks = sinks.into_iter();
+        let own_sink = sinks.next();
+        let mut mesh = Exchange::mesh(simulations).into_iter();
+        // One alone exchanges nothing, and runs as it would without this module.
+        let own_exchange = mesh.next().filter(|_| simulations > 1);
+        let mut neighbours = Neighbours::default();
+        for exchange in mesh {
+            neighbours.add(&self, exchange, transport.neighbour(), sinks.next());
+        }
+        (
+            self.app(SourceId(0), own_exchange, transport, own_sink),
+            neighbours,
+        )
+    }
+
+    /// The app of one simulation; without an exchange it is the only one.
+    fn app<M>(
+        self,
+        source: SourceId,
+        exchange: Option<Exchange>,
+        transport: impl Plugin,
+        sink: Option<AuditSink>,
+    ) -> App
+    where
+        G: Plugins<M>,
+    {
+        let config = &self.config;
+        let mut app = App::new();
+        let simulation = ServerPlugins {
+            tick_rate_hz: NonZeroU32::new(u32::from(config.tick_rate)).unwrap_or(NonZeroU32::MIN),
+            clock: self.clock,
+            shutdown: self.shutdown,
+            scene: config.scene,
+            content: config.content.clone(),
+            seed: config.seed,
+            threads: config.simulation_threads,
+            source,
+            stats: self.stats,
+        };
+        app.add_plugins(simulation.build().disable::<GamePlugin>())
+            .add_plugins(self.game)
+            .add_plugins(transport);
+        if let Some(exchange) = exchange {
+            let shape = app
+                .world()
+                .get_resource::<WorldShape>()
+                .copied()
+                .unwrap_or_default();
+            let (partition, settings) = shape.divide(config.simulations);
+            app.add_plugins(WorldsPlugin::new(exchange, partition, settings));
+        }
+        if let Some(sink) = sink {
+            app.insert_resource(sink);
+        }
+        app
+    }
+}
+
+/// A simulation that waits for its thread. It is given the time of the first tick.
+type Waiting = Box<dyn FnOnce(Duration) + Send>;
+
+/// All simulations but the first.
+#[derive(Default)]
+pub(super) struct Neighbours {
+    waiting: Vec<(SourceId, Shutdown, Waiting)>,
+}
+
+/// Their threads.
+pub(super) struct Running(Vec<JoinHandle<Result<(), Box<dyn Any + Send>>>>);
+
+impl Neighbours {
+    /// One more.
+    fn add<M: 'static, G>(
+        &mut self,
+        parts: &SimulationParts<G>,
+        exchange: Exchange,
+        transport: NeighbourTransport,
+        sink: Option<AuditSink>,
+    ) where
+        G: Plugins<M> + Clone + Send + 'static,
+    {
+        let (source, parts) = (exchange.me(), parts.clone());
+        let shutdown = parts.shutdown.clone();
+        let run = move |first_tick| {
+            let mut app = parts.app(source, Some(exchange), transport, sink);
+            app.insert_resource(FirstTick(first_tick));
+            app.run();
+        };
+        self.waiting.push((source, shutdown, Box::new(run)));
+    }
+
+    /// Starts them, each on its thread. One that gets none ends the server.
+    pub(super) fn start(self, first_tick: Duration) -> Running {
+        let threads = self.waiting.into_iter().filter_map(|(source, shutdown, run)| {
+            let stop = shutdown.clone();
+            let run = move || {
+                let ran = catch_unwind(AssertUnwindSafe(|| run(first_tick)));
+                if ran.is_err() {
+                    tracing::error!(simulation = source.0, "a simulation panicked: the server stops");
+                }
+                stop.request();
+                ran
+            };
+            let thread = thread::Builder::new()
+                .name(format!("sim-{}", source.0))
+                .spawn(run);
+            thread
+                .inspect_err(|error| {
+                    tracing::error!(%error, simulation = source.0, "no thread: the server stops");
+                    shutdown.request();
+                })
+                .ok()
+        });
+        Running(threads.collect())
+    }
+}
+
+impl Running {
+    /// Waits for their ends, and goes on with a panic if there was one.
+    pub(super) fn join(self) {
+        let ends: Vec<_> = self.0.into_iter().map(JoinHandle::join).collect();
+        for end in ends {
+            if let Err(panic) | Ok(Err(panic)) = end {
+                resume_unwind(panic);
+            }
+        }
+    }
+}

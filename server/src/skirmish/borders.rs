@@ -1,0 +1,150 @@
+//! The game on several simulations: what travels, what ghosts show, and what is done to those beyond a border.
+//!
+//! Guarantees that a craft, a rock or a missile is everything after a border that it was before, and that a blow
+//! and its credit cross it once. Rocks beyond a border are not mined: ore changes hands in one simulation only.
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemParam;
+use serde::{Deserialize, Serialize};
+use throng_shared::protocol::ids::GlobalId;
+use throng_shared::skirmish::components::{
+    Asteroid, Beam, Boost, Callsign, Cargo, Credits, Drone, Hull, Magazine, Missile, Ore, Score, Shield,
+    Ship, Station,
+};
+use throng_shared::skirmish::messages::Destroyed;
+
+use super::bodies::Mass;
+use super::content::{Model, Rules};
+use super::damage::{Blow, Blows};
+use super::drones::Mind;
+use super::missiles::Warhead;
+use super::pilots::{Condition, Guns, Hangar, Helm, Pilot};
+use crate::persist::PersistAppExt;
+use crate::simulation::{Player, Replicated, Tell};
+use crate::worlds::{EffectAppExt, EffectReceived, GhostAppExt, TellEntity, WorldShape, Worlds};
+
+/// Farther than rules look, in units: what both ends of a look may move in a tick or two.
+const SIGHT_SLACK: f32 = 12.0;
+
+/// A blow from another simulation.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Struck {
+    /// Who struck.
+    pub by: Option<GlobalId>,
+    /// Points.
+    pub damage: u32,
+}
+
+/// A craft destroyed somebody in another simulation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Victory {
+    /// A drone.
+    Drone,
+    /// A ship; what its killer is told.
+    Ship(Destroyed),
+}
+
+/// Reaches entities of other simulations; where there are none, does nothing.
+#[derive(SystemParam)]
+pub struct Beyond<'w> {
+    worlds: Option<Res<'w, Worlds>>,
+    tell: TellEntity<'w>,
+}
+
+impl Beyond<'_> {
+    /// Sends an effect to an entity that is not here.
+    pub fn tell<E: Serialize + Send + Sync + 'static>(&mut self, target: GlobalId, effect: &E) {
+        if self.worlds.is_some()
+            && let Err(error) = self.tell.entity(target, effect)
+        {
+            tracing::error!(%error, %target, "an effect was not sent");
+        }
+    }
+}
+
+/// Marks what travels and what ghosts show.
+pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
+    app.persist::<Model>()
+        .persist::<Mass>()
+        .persist::<Helm>()
+        .persist::<Guns>()
+        .persist::<Condition>()
+        .persist::<Warhead>()
+        .persist::<Mind>()
+        .persist::<Hangar>()
+        .persist::<Pilot>()
+        .persist::<Ship>()
+        .persist::<Drone>()
+        .persist::<Asteroid>()
+        .persist::<Station>()
+        .persist::<Missile>()
+        .persist::<Hull>()
+        .persist::<Shield>()
+        .persist::<Beam>()
+        .persist::<Callsign>()
+        .persist::<Score>()
+        .persist::<Ore>()
+        .persist::<Boost>()
+        .persist::<Magazine>()
+        .persist::<Cargo>()
+        .persist::<Credits>()
+        .ghost::<Mass>()
+        .ghost::<Asteroid>()
+        .ghost::<Station>()
+        .ghost::<Missile>()
+        .effect::<Struck>()
+        .effect::<Victory>()
+        .insert_resource(WorldShape {
+            side: rules.content.space.half.get() * 2.0,
+            sight: sight(rules),
+        });
+}
+
+/// How far the farthest-sighted rule looks.
+fn sight(rules: &Rules) -> f32 {
+    let content = &rules.content;
+    let lasers = content.lasers.iter().map(|laser| laser.range.get());
+    let missiles = content.missiles.iter().map(|missile| missile.seek.get());
+    let drones = content.drones.iter().map(|breed| breed.sight.get() * 1.4);
+    lasers.chain(missiles).chain(drones).fold(0.0, f32::max) + SIGHT_SLACK
+}
+
+/// Takes in the blows from beyond.
+pub(super) fn feel_strikes(
+    mut received: MessageReader<EffectReceived<Struck>>,
+    crafts: Query<&Replicated, With<Hull>>,
+    mut blows: ResMut<Blows>,
+) {
+    for EffectReceived { entity, effect, .. } in received.read() {
+        if let Ok(victim) = crafts.get(*entity) {
+            blows.0.push(Blow {
+                victim: victim.global(),
+                by: effect.by,
+                damage: effect.damage,
+            });
+        }
+    }
+}
+
+/// Credits pilots with what they destroyed beyond.
+pub(super) fn enjoy_victories(
+    mut received: MessageReader<EffectReceived<Victory>>,
+    ships: Query<&Pilot>,
+    mut players: Query<(&Player, &mut Score), With<Hangar>>,
+    mut tell: Tell,
+) {
+    for EffectReceived { entity, effect, .. } in received.read() {
+        let pilot = ships.get(*entity).and_then(|pilot| players.get_mut(pilot.0));
+        let Ok((player, mut score)) = pilot else {
+            continue;
+        };
+        match effect {
+            Victory::Drone => score.drones += 1,
+            Victory::Ship(news) => {
+                score.kills += 1;
+                super::told(tell.player(player, news));
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Across a border: where somebody was, and who is near.
+
+use std::collections::BTreeMap;
+
+use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemState;
+use glam::Vec2;
+use throng_shared::protocol::ids::GlobalId;
+use throng_shared::protocol::pose::Pose;
+use throng_shared::tick::Tick;
+
+use super::{CONFIG, Process, chessboard};
+use crate::simulation::{Nearby, Replicated, Rewind};
+use crate::worlds::Ghost;
+
+type Known = BTreeMap<(GlobalId, Tick), Pose>;
+
+/// Who is in a world, ghosts included.
+fn everybody(world: &mut World) -> Vec<(Entity, GlobalId)> {
+    let mut own = world.query::<(Entity, &Replicated)>();
+    let mut all: Vec<_> = own
+        .iter(world)
+        .map(|(entity, one)| (entity, one.global()))
+        .collect();
+    let mut ghosts = world.query_filtered::<(Entity, &GlobalId), With<Ghost>>();
+    all.extend(ghosts.iter(world).map(|(entity, &global)| (entity, global)));
+    all
+}
+
+#[test]
+fn everybody_was_where_the_frames_of_that_tick_have_it_whoever_owned_it() {
+    for (simulations, seed) in [(2, 11), (4, 12)] {
+        let mut process = Process::new(&chessboard(simulations), CONFIG, seed);
+        let (mut known, mut looks) = (Known::new(), 0);
+        for _ in 0..50 {
+            let frames = process.tick();
+            for frame in &frames {
+                known.extend(
+                    frame
+                        .rows()
+                        .map(|(slot, row)| ((frame.identity(slot).global, frame.tick), row.pose)),
+                );
+            }
+            let now = process.tick;
+            process.each(|world| {
+                let all = everybody(world);
+                let mut state = SystemState::<Rewind>::new(world);
+                let rewind = state.get(world).unwrap();
+                // What was published in this tick is shown to the others before the next.
+                for tick in (2..6).map(|age| now - age) {
+                    for &(entity, global) in &all {
+                        let then = known.get(&(global, tick)).copied();
+                        // A ghost can be of one who was there before the simulation of the ghost looked.
+                        assert_eq!(
+                            rewind.pose(entity, tick),
+                            then,
+                            "seed {seed}, tick {now}: {global} at {tick}"
+                        );
+                        looks += u32::from(then.is_some());
+                    }
+                }
+            });
+        }
+        assert!(looks > 40_000, "seed {seed}: {looks} looks");
+    }
+}
+
+#[test]
+fn who_is_near_is_found_on_both_sides_of_a_border() {
+    let radius = 1.0;
+    let mut process = Process::new(&chessboard(2), CONFIG, 13);
+    let mut crossings = 0;
+    let mut before = Vec::new();
+    for _ in 0..40 {
+        let frames = process.tick();
+        let places: Vec<(GlobalId, Vec2)> = frames
+            .iter()
+            .flat_map(|frame| {
+                let rows = frame.rows();
+                rows.map(|(slot, row)| (frame.identity(slot).global, row.pose.position().0))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        // Copies are as old as the tick before this one.
+        let (old, tick) = (std::mem::replace(&mut before, places), process.tick);
+        if old.is_empty() {
+            continue;
+        }
+        process.each(|world| {
+            let ghosts: BTreeMap<_, _> = {
+                let mut ghosts = world.query_filtered::<(Entity, &GlobalId), With<Ghost>>();
+                ghosts
+                    .iter(world)
+                    .map(|(entity, &global)| (global, entity))
+                    .collect()
+            };
+            let mut state = SystemState::<Nearby>::new(world);
+            let mut nearby = state.get_mut(world).unwrap();
+            for &(global, at) in old.iter().filter(|(global, _)| ghosts.contains_key(global)) {
+                let found: Vec<_> = nearby.within(at, radius).collect();
+                assert!(found.is_sorted_by(|one, other| one.distance <= other.distance));
+                let ghost = ghosts[&global];
+                assert!(
+                    found.iter().any(|near| near.entity == ghost),
+                    "tick {tick}: {global} at {at}"
+                );
+                crossings += found.len();
+                let nearest = nearby.nearest(at, 1, radius).next().unwrap();
+                assert!(nearest.distance <= 0.01, "tick {tick}: {nearest:?}");
+            }
+        });
+    }
+    assert!(crossings > 1_000, "{crossings}");
+}
