@@ -109,61 +109,66 @@ impl Plugin for SkirmishPlugin {
             .init_resource::<reports::Hits>()
             .init_resource::<Standings>()
             .add_systems(Startup, populate::fill_space);
-        let who_is_here = (
-            content::adopt_content,
-            bodies::gather_bodies,
-            pilots::release_pilots,
-            pilots::seat_pilots,
-            pilots::give_ships,
-            drones::replace_drones,
-            mining::replace_asteroids,
-        );
-        let what_they_want = (
-            pilots::read_inputs,
-            drones::think,
-            stations::take_orders,
-            chat::pass_on_chat,
-        );
-        let where_they_go = (
-            flight::steer_crafts,
-            missiles::steer_missiles,
-            flight::slow_asteroids,
-            flight::collide,
-            bodies::scatter_bodies,
-        );
-        let what_they_do = (
-            lasers::fire_lasers,
-            missiles::launch_missiles,
-            missiles::detonate_missiles,
-            damage::feel_impacts,
-            mining::mine_asteroids,
-            stations::repair_ships,
-        );
-        let what_comes_of_it = (
-            borders::feel_strikes,
-            borders::enjoy_victories,
-            damage::take_damage,
-            reports::report_hits,
-            death::bury_drones,
-            death::bury_ships,
-            death::leave_wrecks,
-            damage::recover_shields,
-            standings::rank_pilots,
-            standings::tell_own_standings,
-        );
-        app.add_systems(
-            FixedUpdate,
-            (
-                who_is_here.chain(),
-                what_they_want.chain(),
-                where_they_go.chain(),
-                what_they_do.chain(),
-                what_comes_of_it.chain(),
-            )
-                .chain()
-                .in_set(ServerSystems::Simulate),
-        );
+        order_systems(app);
     }
+}
+
+/// A tick of the game, one thing after another.
+fn order_systems(app: &mut App) {
+    let who_is_here = (
+        content::adopt_content,
+        bodies::gather_bodies,
+        pilots::release_pilots,
+        pilots::seat_pilots,
+        pilots::give_ships,
+        drones::replace_drones,
+        mining::replace_asteroids,
+    );
+    let what_they_want = (
+        pilots::read_inputs,
+        drones::think,
+        stations::take_orders,
+        chat::pass_on_chat,
+    );
+    let where_they_go = (
+        flight::steer_crafts,
+        missiles::steer_missiles,
+        flight::slow_asteroids,
+        flight::collide,
+        bodies::scatter_bodies,
+    );
+    let what_they_do = (
+        lasers::fire_lasers,
+        missiles::launch_missiles,
+        missiles::detonate_missiles,
+        damage::feel_impacts,
+        mining::mine_asteroids,
+        stations::repair_ships,
+    );
+    let what_comes_of_it = (
+        borders::feel_strikes,
+        borders::enjoy_victories,
+        damage::take_damage,
+        reports::report_hits,
+        death::bury_drones,
+        death::bury_ships,
+        death::leave_wrecks,
+        damage::recover_shields,
+        standings::rank_pilots,
+        standings::tell_own_standings,
+    );
+    app.add_systems(
+        FixedUpdate,
+        (
+            who_is_here.chain(),
+            what_they_want.chain(),
+            where_they_go.chain(),
+            what_they_do.chain(),
+            what_comes_of_it.chain(),
+        )
+            .chain()
+            .in_set(ServerSystems::Simulate),
+    );
 }
 
 /// Logs that a message did not go out: a pilot plays on without it.
