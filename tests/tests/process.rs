@@ -7,7 +7,7 @@ use std::{
     path::Path,
     process::{Command, Output},
     thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use throng_server::skirmish::content::Sources;
@@ -17,6 +17,7 @@ use throng_tests::process::{ServerProcess, free_ports, server_binary};
 const REFUSED: i32 = 2;
 /// How long a running server may take to see that a file changed.
 const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
 
 /// Starts a server that must refuse its configuration; returns what it printed.
 fn refusal(mut server: ServerProcess) -> String {
@@ -177,11 +178,14 @@ fn content_that_is_exchanged_while_it_is_recorded_is_replayed() {
     let faster = drones.text.replace("thrust: 26.0", "thrust: 40.0");
     assert_ne!(faster, drones.text);
     fs::write(folder.path().join("drones.ron"), faster).unwrap();
-    let origin = Instant::now();
-    while !server.output().unwrap().contains("content exchanged") {
-        assert!(origin.elapsed() < PATIENCE, "the content is not exchanged");
-        sleep(Duration::from_millis(50));
+    let is_exchanged = || server.output().unwrap().contains("content exchanged");
+    for _ in 0..PATIENCE.as_millis() / POLL.as_millis() {
+        if is_exchanged() {
+            break;
+        }
+        sleep(POLL);
     }
+    assert!(is_exchanged(), "the content is not exchanged");
     let (status, output) = server.stop().unwrap();
     assert_eq!(status.code(), Some(0), "{output}");
     // What the folder holds by now does not matter.

@@ -88,6 +88,7 @@ pub fn all() -> Vec<Row> {
         }
     }
     rows.extend(special());
+    rows.extend(skirmish());
     rows.extend([2, 4].map(simulations));
     rows
 }
@@ -111,9 +112,8 @@ fn crowd(clients: u32, visible: u32, workers: Workers) -> Row {
 /// The default world, its values checked as everywhere.
 const SKIRMISH: &str = "--workers 1 --scene skirmish --audit";
 
-fn special() -> Vec<Row> {
-    let crowd_60 = "--workers 1 --scene crowd --entities 1000 --visible 60";
-    let row = |name: &str, title: &str, clients, server: &str, swarm: &str| Row {
+fn row(name: &str, title: &str, clients: u32, server: &str, swarm: &str) -> Row {
+    Row {
         name: name.to_owned(),
         title: title.to_owned(),
         section: Section::Special,
@@ -121,7 +121,11 @@ fn special() -> Vec<Row> {
         server: words(server),
         swarm: words(swarm),
         exchanges: false,
-    };
+    }
+}
+
+fn special() -> Vec<Row> {
+    let crowd_60 = "--workers 1 --scene crowd --entities 1000 --visible 60";
     vec![
         row(
             "entities-10000",
@@ -159,6 +163,26 @@ fn special() -> Vec<Row> {
             "--idle",
         ),
         row(
+            "ping-150",
+            "150 ms round trip (75 ms each way)",
+            1_000,
+            crowd_60,
+            "--latency 75",
+        ),
+        row("latency-150", "150 ms each way", 1_000, crowd_60, "--latency 150"),
+        row(
+            "loss-5",
+            "5 % loss and 75 ms each way, 20 ms jitter",
+            1_000,
+            crowd_60,
+            "--loss 0.05 --latency 75 --jitter 20",
+        ),
+    ]
+}
+
+fn skirmish() -> Vec<Row> {
+    vec![
+        row(
             "skirmish-idle",
             "Skirmish: 2,000 drones and 5,000 asteroids, one pilot",
             1,
@@ -177,21 +201,6 @@ fn special() -> Vec<Row> {
                 "",
             )
         },
-        row(
-            "ping-150",
-            "150 ms round trip (75 ms each way)",
-            1_000,
-            crowd_60,
-            "--latency 75",
-        ),
-        row("latency-150", "150 ms each way", 1_000, crowd_60, "--latency 150"),
-        row(
-            "loss-5",
-            "5 % loss and 75 ms each way, 20 ms jitter",
-            1_000,
-            crowd_60,
-            "--loss 0.05 --latency 75 --jitter 20",
-        ),
     ]
 }
 
@@ -229,6 +238,6 @@ mod tests {
                 .iter()
                 .all(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
         );
-        assert_eq!(rows.len(), 8 * 2 * 3 + special().len() + 2);
+        assert_eq!(rows.len(), 8 * 2 * 3 + special().len() + skirmish().len() + 2);
     }
 }

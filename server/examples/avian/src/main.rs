@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use avian2d::prelude::{self as avian, AngularDamping, Collider, Gravity, LinearDamping, LinearVelocity};
-use avian2d::prelude::{PhysicsPlugins, RigidBody, Rotation};
+use avian2d::prelude::{PhysicsPlugins, RigidBody, Rotation, Sleeping};
 use bevy_app::{App, FixedUpdate, ScheduleRunnerPlugin, Startup, TaskPoolOptions, TaskPoolPlugin, Update};
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{ScheduleLabel, SingleThreadedExecutor};
@@ -108,16 +108,26 @@ fn move_bodies(world: &mut World) {
     world.run_schedule(MoveBodies);
 }
 
-/// A body at rest is not sent: what has not changed is not touched.
+/// A body at rest is not sent: what has not changed is not touched. Avian leaves a body that sleeps the last of its
+/// speed.
 fn show_bodies(
-    bodies: Query<(Entity, &avian::Position, &Rotation, &LinearVelocity), With<Replicated>>,
+    bodies: Query<
+        (
+            Entity,
+            &avian::Position,
+            &Rotation,
+            &LinearVelocity,
+            Has<Sleeping>,
+        ),
+        With<Replicated>,
+    >,
     mut shown: Query<(&mut Position, &mut Heading, &mut Velocity)>,
 ) -> Result {
-    for (entity, position, rotation, velocity) in &bodies {
+    for (entity, position, rotation, velocity, sleeps) in &bodies {
         let (mut place, mut heading, mut speed) = shown.get_mut(entity)?;
         place.set_if_neq(Position(position.0));
         heading.set_if_neq(Heading(rotation.as_radians()));
-        speed.set_if_neq(Velocity(velocity.0));
+        speed.set_if_neq(Velocity(if sleeps { Vec2::ZERO } else { velocity.0 }));
     }
     Ok(())
 }

@@ -39,15 +39,18 @@ fn checksum(game: &mut LocalGame) -> Checksum {
 #[test]
 fn crates_are_pushed_and_seen_and_stay_in_the_yard() {
     let mut game = LocalGame::new(server);
+    game.run(1);
     let before = places(game.server());
     let ada = game.join("Ada", client);
     game.join("Bob", client);
     game.run(400);
     let after = places(game.server());
+    assert_eq!((before.len(), after.len()), (100, 100));
     let moved = before
         .iter()
-        .filter(|(name, place)| after[name].distance(**place) > 1.0);
-    assert!(moved.count() > 10, "hardly anything was pushed");
+        .filter(|(name, place)| after[name].distance(**place) > 0.5);
+    let moved = moved.count();
+    assert!(moved > 5, "only {moved} crates were pushed");
     assert!(after.values().all(|place| place.abs().max_element() < YARD));
     let seen = seen(game.world(ada));
     assert_eq!(seen.len(), 100);
@@ -65,7 +68,7 @@ fn what_nobody_pushes_comes_to_rest() {
     assert!(speeds(game.server()) > 1.0);
     game.leave(ada);
     game.run(400);
-    assert!(speeds(game.server()) < 1.0, "{}", speeds(game.server()));
+    assert_eq!(speeds(game.server()), 0.0);
     let mut bodies = game.server().query::<&RigidBody>();
     assert_eq!(
         bodies.iter(game.server()).count(),
