@@ -7,7 +7,7 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use throng_client::prelude::*;
-use throng_server::{config::Config, prelude::*, process::Server};
+use throng_server::{prelude::*, process::serve};
 
 #[derive(Component, Clone, Serialize, Deserialize)]
 struct Coin;
@@ -27,12 +27,10 @@ fn protocol(app: &mut App) {
 }
 
 fn server(app: &mut App) {
-    let rules = (welcome, clear_up, steer, collect)
-        .chain()
-        .in_set(ServerSystems::Simulate);
-    app.add_plugins((protocol, InputPlugin::<Stick>::default()))
+    let rules = (welcome, steer, collect).chain();
+    app.add_plugins(protocol)
         .add_systems(Startup, scatter)
-        .add_systems(FixedUpdate, rules);
+        .add_systems(FixedUpdate, rules.in_set(ServerSystems::Simulate));
 }
 
 fn scatter(mut commands: Commands) {
@@ -43,18 +41,10 @@ fn scatter(mut commands: Commands) {
 }
 
 fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
-    for joined in joined.read() {
-        let body = (Replicated::default(), Owner(joined.player.id), Purse::default());
-        let avatar = Avatar(commands.spawn(body).id());
-        commands
-            .entity(joined.entity)
-            .insert((avatar, Viewer { radius: 40.0 }));
-    }
-}
-
-fn clear_up(mut left: MessageReader<PlayerLeft>, mut commands: Commands) {
-    for avatar in left.read().filter_map(|left| left.avatar) {
-        commands.entity(avatar).despawn();
+    for &PlayerJoined { entity, player } in joined.read() {
+        let body = (Replicated::default(), Owner(player.id), Purse::default());
+        let avatar = Avatar(commands.spawn((body, ChildOf(entity))).id());
+        commands.entity(entity).insert((avatar, Viewer { radius: 40.0 }));
     }
 }
 
@@ -72,10 +62,8 @@ fn collect(
     (mut nearby, mut tell, mut commands): (Nearby, Tell, Commands),
 ) -> Result {
     for (coin, place) in &coins {
-        if let Some(finder) = nearby
-            .within(place.0, 1.0)
-            .find(|near| purses.contains(near.entity))
-        {
+        let mut near = nearby.within(place.0, 1.0);
+        if let Some(finder) = near.find(|near| purses.contains(near.entity)) {
             purses.get_mut(finder.entity)?.0 += 1;
             commands.entity(coin).despawn();
             tell.in_sight(place.0, &Clink)?;
@@ -106,17 +94,14 @@ fn listen(mut clinks: MessageReader<FromServer<Clink>>, purse: Query<&Purse, Cha
 }
 
 fn main() -> Result {
-    if let Some(name) = std::env::args().skip_while(|word| word != "play").nth(1) {
-        let settings = ClientSettings::new("127.0.0.1:8080", &name);
-        let frames = ScheduleRunnerPlugin::run_loop(Duration::from_millis(16));
-        App::new()
-            .add_plugins((frames, client, ClientWorldPlugin { settings }))
-            .run();
-        return Ok(());
-    }
-    let server = Server::start_with(&Config::from_process()?, server)?;
-    server.stop_on_signal()?;
-    server.run();
+    let Some(name) = std::env::args().skip_while(|word| word != "play").nth(1) else {
+        return Ok(serve(server)?);
+    };
+    let settings = ClientSettings::new("127.0.0.1:8080", &name);
+    let frames = ScheduleRunnerPlugin::run_loop(Duration::from_millis(16));
+    App::new()
+        .add_plugins((frames, client, ClientWorldPlugin { settings }))
+        .run();
     Ok(())
 }
 

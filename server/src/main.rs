@@ -11,8 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use throng_server::config::{Config, ConfigError};
-use throng_server::process::{Server, ServerError, replay_file};
-use tracing_subscriber::EnvFilter;
+use throng_server::process::{Server, ServerError, log_to_stderr, replay_file};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
@@ -32,14 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn run(config: &Config) -> anyhow::Result<()> {
-    let terminal = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .compact()
-        .with_writer(io::stderr)
-        .with_ansi(terminal)
-        .with_target(false)
-        .with_env_filter(EnvFilter::try_new(&config.log).context("--log")?)
-        .init();
+    log_to_stderr(&config.log)?;
     let server = Server::start(config)?;
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     // Nobody may be reading, such as behind a pipe that was closed: the server runs all the same.

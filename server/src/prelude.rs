@@ -2,7 +2,6 @@
 
 pub use throng_shared::prelude::*;
 
-pub use crate::input::{ActiveInput, InputPlugin};
 pub use crate::runner::TickTime;
 pub use crate::schedule::ServerSystems;
 pub use crate::simulation::{

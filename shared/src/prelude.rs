@@ -1,5 +1,6 @@
 //! What the plugin that both ends of a game add needs.
 
+pub use crate::protocol::active::{ActiveInput, SeenAt};
 pub use crate::protocol::ids::{Channel, GlobalId, PlayerId, TeamId};
 pub use crate::protocol::input::PlayerInput;
 pub use crate::protocol::pose::{Heading, Position, Velocity};

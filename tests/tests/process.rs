@@ -6,12 +6,17 @@ use std::{
     net::{TcpListener, UdpSocket},
     path::Path,
     process::{Command, Output},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
+use throng_server::skirmish::content::Sources;
 use throng_tests::process::{ServerProcess, free_ports, server_binary};
 
 /// The exit code for a configuration that cannot work.
 const REFUSED: i32 = 2;
+/// How long a running server may take to see that a file changed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts a server that must refuse its configuration; returns what it printed.
 fn refusal(mut server: ServerProcess) -> String {
@@ -147,6 +152,44 @@ fn what_was_played_is_replayed_by_another_process() {
     let said = String::from_utf8_lossy(&damaged.stderr);
     assert_eq!(damaged.status.code(), Some(1), "{said}");
     assert!(said.contains("at byte") && said.contains("damaged"), "{said}");
+}
+
+#[test]
+fn content_that_is_exchanged_while_it_is_recorded_is_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Sources::built_in().files();
+    for file in &files {
+        fs::write(folder.path().join(&file.name), &file.text).unwrap();
+    }
+    let recording = folder.path().join("played.throng");
+    let server = ServerProcess::start(&[
+        "--scene",
+        "skirmish",
+        "--entities",
+        "300",
+        "--content",
+        folder.path().to_str().unwrap(),
+        "--record",
+        recording.to_str().unwrap(),
+    ])
+    .unwrap();
+    let drones = files.iter().find(|file| file.name == "drones.ron").unwrap();
+    let faster = drones.text.replace("thrust: 26.0", "thrust: 40.0");
+    assert_ne!(faster, drones.text);
+    fs::write(folder.path().join("drones.ron"), faster).unwrap();
+    let origin = Instant::now();
+    while !server.output().unwrap().contains("content exchanged") {
+        assert!(origin.elapsed() < PATIENCE, "the content is not exchanged");
+        sleep(Duration::from_millis(50));
+    }
+    let (status, output) = server.stop().unwrap();
+    assert_eq!(status.code(), Some(0), "{output}");
+    // What the folder holds by now does not matter.
+    fs::write(folder.path().join("drones.ron"), "nonsense").unwrap();
+    let whole = replay(&recording);
+    let said = String::from_utf8_lossy(&whole.stdout);
+    assert!(whole.status.success(), "{whole:?}");
+    assert!(said.contains("an exchange of content"), "{said}");
 }
 
 #[test]

@@ -247,14 +247,6 @@ fn check(config: &Config, layers: &Layers) -> Result<(), ConfigError> {
             "a recording is of one simulation; leave out --record",
         ));
     }
-    if config.record.is_some() && config.content.is_some() {
-        // What a replay reads from that folder may be other content by then.
-        return Err(layers.conflict(
-            "content",
-            "",
-            "a recording does not hold content; leave out --content",
-        ));
-    }
     Ok(())
 }
 

@@ -262,12 +262,6 @@ fn http_off_loopback_needs_tls() {
 }
 
 #[test]
-fn a_recording_with_content_of_its_own_is_refused() {
-    let refused = refusal(&["--record", "a.throng", "--content", "."], &[]);
-    assert!(refused.contains("a recording does not hold content"), "{refused}");
-}
-
-#[test]
 fn half_an_identity_is_refused() {
     assert!(refusal(&["--tls-cert", "a.pem"], &[]).contains("needs --tls-key"));
     assert!(refusal(&["--tls-key", "a.pem"], &[]).contains("needs --tls-cert"));

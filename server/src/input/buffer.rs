@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::tick::Tick;
 
-use super::view::SeenAt;
+use super::view;
+use throng_shared::protocol::active::SeenAt;
 
 /// Inputs are kept for this many ticks ahead. A client needs a few; one further ahead is dropped.
 pub const AHEAD_TICKS_MAX: u32 = 32;
@@ -122,7 +123,7 @@ impl InputBuffer {
         }
         self.repeats += 1;
         // Its player has gone on watching, as far behind as before.
-        self.seen_at = self.seen_at.map(SeenAt::next);
+        self.seen_at = self.seen_at.map(view::next);
         Taken::Repeated(self.last)
     }
 

@@ -10,22 +10,20 @@ mod buffer;
 mod receive;
 mod view;
 
-use std::marker::PhantomData;
-
 use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::prelude::*;
-use throng_shared::protocol::input::PlayerInput;
+use throng_shared::protocol::registry::Protocol;
 
 use crate::schedule::ServerSystems;
-use crate::simulation::Player;
+use apply::take_inputs;
 
-pub use apply::ActiveInput;
 pub use buffer::{AHEAD_TICKS_MAX, InputBuffer, Offer, REPEAT_TICKS_MAX, Taken};
 #[cfg(feature = "local")]
 pub(crate) use receive::deliver_message;
 pub(crate) use receive::drain_links;
 pub use receive::{InputTap, Playback};
-pub use view::{REWIND_MAX, SeenAt};
+pub use throng_shared::protocol::active::{ActiveInput, SeenAt, TakenInput};
+pub use view::REWIND_MAX;
 
 /// What happened to inputs since the start.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +48,8 @@ pub struct InputCounters {
     pub views_limited: u64,
 }
 
-/// Takes what the workers queued.
+/// Takes what the workers queued, and gives every player an [`ActiveInput`] of the type that the protocol
+/// registered, if it did.
 pub struct ReceivePlugin;
 
 impl Plugin for ReceivePlugin {
@@ -58,20 +57,17 @@ impl Plugin for ReceivePlugin {
         app.init_resource::<InputCounters>();
         app.add_systems(FixedUpdate, drain_links.in_set(ServerSystems::Receive));
     }
-}
 
-/// Gives every player an [`ActiveInput<I>`], for the input type that the protocol registered.
-pub struct InputPlugin<I>(PhantomData<I>);
-
-impl<I> Default for InputPlugin<I> {
-    fn default() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<I: PlayerInput> Plugin for InputPlugin<I> {
-    fn build(&self, app: &mut App) {
-        app.register_required_components::<Player, ActiveInput<I>>();
-        app.add_systems(FixedUpdate, apply::apply_inputs::<I>.in_set(ServerSystems::Input));
+    /// Here and not in `build`, because the protocol is complete only when all plugins are built.
+    fn finish(&self, app: &mut App) {
+        let take = take_inputs.in_set(ServerSystems::Input);
+        app.world_mut().init_resource::<Protocol>();
+        let decode = app
+            .world_mut()
+            .resource_scope(|world, protocol: Mut<Protocol>| protocol.add_input_decoder(world));
+        match decode {
+            Some(decode) => app.add_systems(FixedUpdate, (take, decode.in_set(ServerSystems::Input)).chain()),
+            None => app.add_systems(FixedUpdate, take),
+        };
     }
 }

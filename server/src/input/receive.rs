@@ -10,7 +10,7 @@ use throng_shared::tick::Tick;
 
 use super::InputCounters;
 use super::buffer::{InputBuffer, Offer};
-use super::view::SeenAt;
+use super::view;
 use crate::net::link::{ToSimulation, WorkerLinks};
 use crate::runner::TickTime;
 use crate::simulation::{MessageReceived, Players, Slots, join, leave};
@@ -81,7 +81,7 @@ fn take(
                 counters.stray += 1;
                 return;
             };
-            let judged = view.map(|view| SeenAt::judge(view, tick, time));
+            let judged = view.map(|view| view::judge(view, tick, time));
             let (seen_at, is_limited) = judged.unzip();
             let margin = margin_16(time, tick, arrived_at);
             let counter = match buffer.offer(tick, bytes, seen_at, time.tick, margin) {

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use throng_shared::limits::HISTORY_TICKS;
+use throng_shared::protocol::active::SeenAt;
 use throng_shared::protocol::input::ViewTick;
 use throng_shared::tick::Tick;
 
@@ -20,53 +20,40 @@ pub const REWIND_MAX: Duration = Duration::from_millis(250);
 /// Parts of a tick.
 const PARTS: u32 = 256;
 
-/// A moment between two frames.
-///
-/// Every frame that it needs is in [`Frames`](crate::simulation::Frames): the one of `tick`, and, unless
-/// `fraction` is 0, the one after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeenAt {
-    /// The frame at or before the moment.
-    pub tick: Tick,
-    /// How long after it, in 1/256 tick.
-    pub fraction: u8,
+/// What the player saw that claims `view` for its input for `tick`, which has arrived before the running tick;
+/// and whether the claim had to be limited. Every frame that the moment needs is in
+/// [`Frames`](crate::simulation::Frames): the one of its tick, and, unless its fraction is 0, the one after it.
+pub(super) fn judge(view: ViewTick, tick: Tick, time: &TickTime) -> (SeenAt, bool) {
+    let (seen, fraction) = view.unwrap_near(time.tick);
+    let claimed = age(SeenAt { tick: seen, fraction }, tick);
+    // The newest frame is that of the tick before. An input for a later tick is applied after it has
+    // aged, but never beyond the rewind.
+    let oldest = i64::from(PARTS) + i64::from(rewind_parts(time.length));
+    let newest = (i64::from(tick.since(time.tick).max(0)) + 1) * i64::from(PARTS);
+    let age = claimed.max(newest).min(oldest);
+    (before(tick, age as u32), age != claimed)
 }
 
-impl SeenAt {
-    /// The moment that lies `age` parts before the frame of `tick`.
-    fn before(tick: Tick, age: u32) -> Self {
-        let ticks = age.div_ceil(PARTS);
-        Self {
-            tick: tick - ticks,
-            fraction: (ticks * PARTS - age) as u8,
-        }
+/// The same moment of the next tick.
+pub(super) fn next(seen: SeenAt) -> SeenAt {
+    SeenAt {
+        tick: seen.tick.next(),
+        ..seen
     }
+}
 
-    /// Parts from this moment to the frame of `tick`; negative when the moment is after it.
-    fn age(self, tick: Tick) -> i64 {
-        i64::from(tick.since(self.tick)) * i64::from(PARTS) - i64::from(self.fraction)
+/// The moment that lies `age` parts before the frame of `tick`.
+fn before(tick: Tick, age: u32) -> SeenAt {
+    let ticks = age.div_ceil(PARTS);
+    SeenAt {
+        tick: tick - ticks,
+        fraction: (ticks * PARTS - age) as u8,
     }
+}
 
-    /// The same moment of the next tick.
-    pub(super) fn next(self) -> Self {
-        Self {
-            tick: self.tick.next(),
-            ..self
-        }
-    }
-
-    /// What the player saw that claims `view` for its input for `tick`, which has arrived before the running
-    /// tick; and whether the claim had to be limited.
-    pub(super) fn judge(view: ViewTick, tick: Tick, time: &TickTime) -> (Self, bool) {
-        let (seen, fraction) = view.unwrap_near(time.tick);
-        let claimed = Self { tick: seen, fraction }.age(tick);
-        // The newest frame is that of the tick before. An input for a later tick is applied after it has
-        // aged, but never beyond the rewind.
-        let oldest = i64::from(PARTS) + i64::from(rewind_parts(time.length));
-        let newest = (i64::from(tick.since(time.tick).max(0)) + 1) * i64::from(PARTS);
-        let age = claimed.max(newest).min(oldest);
-        (Self::before(tick, age as u32), age != claimed)
-    }
+/// Parts from a moment to the frame of `tick`; negative when the moment is after it.
+fn age(seen: SeenAt, tick: Tick) -> i64 {
+    i64::from(tick.since(seen.tick)) * i64::from(PARTS) - i64::from(seen.fraction)
 }
 
 /// The longest rewind at this tick length, as far as the history of frames reaches.
@@ -88,42 +75,42 @@ mod tests {
         }
     }
 
-    fn judge(seen: u32, fraction: u8, tick: u32, time: &TickTime) -> (u32, u8, bool) {
-        let (seen, limited) = SeenAt::judge(ViewTick::new(Tick(seen), fraction), Tick(tick), time);
+    fn judged(seen: u32, fraction: u8, tick: u32, time: &TickTime) -> (u32, u8, bool) {
+        let (seen, limited) = judge(ViewTick::new(Tick(seen), fraction), Tick(tick), time);
         (seen.tick.0, seen.fraction, limited)
     }
 
     #[test]
     fn what_was_published_and_is_not_too_old_is_believed() {
         let now = time(1_000, 50);
-        assert_eq!(judge(999, 0, 1_000, &now), (999, 0, false), "the newest frame");
-        assert_eq!(judge(997, 128, 1_000, &now), (997, 128, false));
-        assert_eq!(judge(994, 0, 1_000, &now), (994, 0, false), "250 ms before it");
-        assert_eq!(judge(996, 7, 1_002, &now), (996, 7, false), "for a later tick");
+        assert_eq!(judged(999, 0, 1_000, &now), (999, 0, false), "the newest frame");
+        assert_eq!(judged(997, 128, 1_000, &now), (997, 128, false));
+        assert_eq!(judged(994, 0, 1_000, &now), (994, 0, false), "250 ms before it");
+        assert_eq!(judged(996, 7, 1_002, &now), (996, 7, false), "for a later tick");
     }
 
     #[test]
     fn the_future_and_what_is_older_than_a_rewind_are_limited() {
         let now = time(1_000, 50);
         assert_eq!(
-            judge(999, 1, 1_000, &now),
+            judged(999, 1, 1_000, &now),
             (999, 0, true),
             "the next frame is not yet"
         );
         assert_eq!(
-            judge(1_000, 0, 1_003, &now),
+            judged(1_000, 0, 1_003, &now),
             (999, 0, true),
             "though it will be then"
         );
-        assert_eq!(judge(993, 255, 1_000, &now), (994, 0, true));
-        assert_eq!(judge(900, 0, 1_000, &now), (994, 0, true));
+        assert_eq!(judged(993, 255, 1_000, &now), (994, 0, true));
+        assert_eq!(judged(900, 0, 1_000, &now), (994, 0, true));
         // Its tick comes so late that everything published by now is too old then.
-        assert_eq!(judge(999, 0, 1_020, &now), (1_014, 0, true));
+        assert_eq!(judged(999, 0, 1_020, &now), (1_014, 0, true));
         // A fast simulation goes back more ticks, a slow one parts of a tick.
-        assert_eq!(judge(0, 0, 1_000, &time(1_000, 8)), (967, 192, true));
-        assert_eq!(judge(0, 0, 1_000, &time(1_000, 1_000)), (998, 192, true));
+        assert_eq!(judged(0, 0, 1_000, &time(1_000, 8)), (967, 192, true));
+        assert_eq!(judged(0, 0, 1_000, &time(1_000, 1_000)), (998, 192, true));
         assert_eq!(
-            judge(0, 0, 1_000, &time(1_000, 1)),
+            judged(0, 0, 1_000, &time(1_000, 1)),
             (937, 0, true),
             "the history's end"
         );
@@ -140,13 +127,13 @@ mod tests {
         ) {
             let time = time(now, ms);
             let tick = Tick(now.wrapping_add_signed(ahead));
-            let (judged, limited) = SeenAt::judge(ViewTick::new(Tick(seen), fraction), tick, &time);
+            let (judged, limited) = judge(ViewTick::new(Tick(seen), fraction), tick, &time);
             // Frames from the rewind's end to the newest at the start of the input's tick.
-            let age = judged.age(tick - 1);
-            prop_assert!((0..=i64::from(rewind_parts(time.length))).contains(&age), "{:?}", judged);
+            let parts = age(judged, tick - 1);
+            prop_assert!((0..=i64::from(rewind_parts(time.length))).contains(&parts), "{:?}", judged);
             prop_assert!(tick.since(judged.tick) <= HISTORY_TICKS as i32);
             if !limited && ahead >= 0 {
-                prop_assert!(judged.age(time.tick - 1) >= 0, "{:?} was not published", judged);
+                prop_assert!(age(judged, time.tick - 1) >= 0, "{:?} was not published", judged);
                 prop_assert_eq!((judged.tick.wire(), judged.fraction), (Tick(seen).wire(), fraction));
             }
         }

@@ -53,11 +53,10 @@ fn protocol(app: &mut App) {
 }
 
 fn server(app: &mut App) {
-    app.add_plugins((protocol, InputPlugin::<Stick>::default()))
-        .add_systems(
-            FixedUpdate,
-            (welcome, listen).chain().in_set(ServerSystems::Simulate),
-        );
+    app.add_plugins(protocol).add_systems(
+        FixedUpdate,
+        (welcome, listen).chain().in_set(ServerSystems::Simulate),
+    );
 }
 
 fn client(app: &mut App) {

@@ -6,7 +6,6 @@
 mod meter;
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bevy_app::{App, Plugin, PluginGroup, PluginGroupBuilder};
@@ -20,7 +19,7 @@ use crate::observe::ServerStats;
 use crate::runner::{Clock, RunnerPlugin, Shutdown};
 use crate::scenes::{Scene, ScenePlugin};
 use crate::schedule::SchedulePlugin;
-use crate::simulation::SimulationPlugin;
+use crate::simulation::{ContentSource, SimulationPlugin};
 
 /// One simulation of a benchmark scene. The net workers' links are a resource of their own.
 pub struct ServerPlugins {
@@ -32,8 +31,8 @@ pub struct ServerPlugins {
     pub shutdown: Shutdown,
     /// The world.
     pub scene: Scene,
-    /// Where the game's content is read from and watched; none is what the binary carries.
-    pub content: Option<PathBuf>,
+    /// Where the game's content comes from.
+    pub content: ContentSource,
     /// Seed of everything random in it.
     pub seed: u64,
     /// Threads for parallel systems; up to 1 means none besides the simulation's own.
@@ -81,8 +80,8 @@ impl PluginGroup for ServerPlugins {
 pub struct GamePlugin {
     /// Which scene.
     pub scene: Scene,
-    /// Where its content is read from and watched; none is what the binary carries.
-    pub content: Option<PathBuf>,
+    /// Where its content comes from.
+    pub content: ContentSource,
 }
 
 impl Plugin for GamePlugin {
@@ -97,8 +96,8 @@ impl Plugin for GamePlugin {
                 });
             }
             scene => {
-                if let Some(folder) = &self.content {
-                    tracing::warn!(?folder, "this scene has no content");
+                if self.content != ContentSource::BuiltIn {
+                    tracing::warn!("this scene has no content");
                 }
                 app.add_plugins(ScenePlugin(scene));
             }

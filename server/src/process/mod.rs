@@ -15,6 +15,7 @@
 mod banner;
 mod neighbours;
 mod replay;
+mod serve;
 mod signals;
 mod summary;
 
@@ -29,13 +30,15 @@ use bevy_app::{App, Plugins};
 use throng_shared::netcode::{Entropy, EntropyError, KEY_BYTES};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::ProtocolVersion;
+use tracing_subscriber::filter::ParseError;
 
 use self::neighbours::{Neighbours, SimulationParts};
 use self::summary::SummaryLog;
 pub use banner::Banner;
 pub use replay::replay_file;
+pub use serve::{log_to_stderr, serve};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::gateway::audit::audit;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, IssuerConfig, TokenIssuer};
 use crate::net::assign::{Assigner, WorkerLoad};
@@ -51,6 +54,12 @@ use crate::runner::{Clock, FirstTick, Shutdown};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// What is to be logged.
+    #[error("--log: {0}")]
+    Log(ParseError),
     /// The HTTP API.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
@@ -79,7 +88,11 @@ impl ServerError {
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Self::Gateway(_) | Self::Transport(TransportError::Socket(_)) | Self::Recording { .. }
+            Self::Config(_)
+                | Self::Log(_)
+                | Self::Gateway(_)
+                | Self::Transport(TransportError::Socket(_))
+                | Self::Recording { .. }
         )
     }
 }
@@ -103,7 +116,7 @@ impl Server {
     /// # Errors
     /// See [`ServerError`]; whatever was started has ended then.
     pub fn start(config: &Config) -> Result<Self, ServerError> {
-        let (scene, content) = (config.scene, config.content.clone());
+        let (scene, content) = (config.scene, config.content.clone().into());
         Self::start_with(config, GamePlugin { scene, content })
     }
 
@@ -274,6 +287,7 @@ fn recording(path: &Path, config: &Config, protocol: ProtocolVersion) -> Result<
         scene: config.scene,
         seed: config.seed,
         tick_rate: config.tick_rate,
+        content: None,
     };
     Ok(RecordPlugin::new(file, header))
 }

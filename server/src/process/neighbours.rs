@@ -77,7 +77,7 @@ impl<G> SimulationParts<G> {
             clock: self.clock,
             shutdown: self.shutdown,
             scene: config.scene,
-            content: config.content.clone(),
+            content: config.content.clone().into(),
             seed: config.seed,
             threads: config.simulation_threads,
             source,

@@ -31,6 +31,11 @@ pub fn replay_file(path: &Path) -> Result<String, ReplayError> {
     let recorded = Duration::from_secs(replayed.ticks.into()) / u32::from(tick_rate);
     let speed = recorded.as_secs_f64() / took.as_secs_f64().max(1e-9);
     let events = Thousands(replayed.events);
+    let exchanged = match replayed.exchanges {
+        0 => String::new(),
+        1 => " and an exchange of content".to_owned(),
+        times => format!(" and {times} exchanges of content"),
+    };
     let ended = match replayed.end {
         End::Stopped => String::new(),
         End::Lagged(tick) => {
@@ -39,6 +44,6 @@ pub fn replay_file(path: &Path) -> Result<String, ReplayError> {
         End::TooLarge(tick) => format!("; the recording ends before tick {tick}, which was too large"),
     };
     Ok(format!(
-        "{ticks} ticks with {events} events came out as recorded, at {speed:.0} times the speed{ended}"
+        "{ticks} ticks with {events} events{exchanged} came out as recorded, at {speed:.0} times the speed{ended}"
     ))
 }

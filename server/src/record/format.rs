@@ -16,9 +16,10 @@ use super::digest::TickDigest;
 use super::events::Event;
 use crate::persist::digest;
 use crate::scenes::Scene;
+use crate::simulation::ContentFile;
 
 /// Version of the format that is written, and the only one that is read.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// Bytes of one block at most. A tick with more ends the recording.
 pub(super) const BLOCK_BYTES_MAX: usize = 256 << 20;
 
@@ -38,6 +39,8 @@ pub struct Header {
     pub seed: u64,
     /// Ticks a second.
     pub tick_rate: u16,
+    /// The content at the start, of a game that has any. The recorder fills it in.
+    pub content: Option<Vec<ContentFile>>,
 }
 
 impl Header {
@@ -64,6 +67,8 @@ pub(super) struct TickBlock {
     pub(super) tick: Tick,
     /// When it began, since the process's origin.
     pub(super) started_at_ns: u64,
+    /// The content that holds from this tick on, if it was exchanged.
+    pub(super) content: Option<Vec<ContentFile>>,
     pub(super) events: Vec<Event>,
     pub(super) digest: TickDigest,
 }

@@ -19,7 +19,7 @@ use crate::frame::Frame;
 use crate::input::InputTap;
 use crate::net::link::ToSimulation;
 use crate::runner::TickTime;
-use crate::simulation::Frames;
+use crate::simulation::{ContentFiles, Frames};
 
 /// Ticks that wait for the writer at most. One more ends the recording.
 pub const QUEUE_TICKS: usize = 64;
@@ -46,11 +46,13 @@ impl Plugin for RecordPlugin {
 
     /// Here and not in `build`, because the protocol is complete only when all plugins are built.
     fn finish(&self, app: &mut App) {
-        let Some((out, header)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+        let Some((out, mut header)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return;
         };
         let protocol = app.world().resource::<Protocol>().clone();
-        match Recorder::start(out, header, protocol) {
+        let content = app.world().get_resource::<ContentFiles>().cloned();
+        header.content = content.as_ref().map(|files| files.0.to_vec());
+        match Recorder::start(out, header, protocol, content) {
             Ok(recorder) => drop(app.insert_resource(recorder)),
             Err(error) => {
                 tracing::error!(%error, "nothing is recorded: no thread");
@@ -64,6 +66,7 @@ impl Plugin for RecordPlugin {
 struct Taken {
     time: TickTime,
     values: Vec<ToSimulation>,
+    content: Option<ContentFiles>,
     frame: Arc<Frame>,
 }
 
@@ -72,11 +75,18 @@ struct Recorder {
     /// None once the recording has ended.
     queue: Option<SyncSender<Taken>>,
     lagged: Arc<OnceLock<Tick>>,
+    /// The content that the writer was last told.
+    content: Option<ContentFiles>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Recorder {
-    fn start(out: Box<dyn Write + Send>, header: Header, protocol: Protocol) -> io::Result<Self> {
+    fn start(
+        out: Box<dyn Write + Send>,
+        header: Header,
+        protocol: Protocol,
+        content: Option<ContentFiles>,
+    ) -> io::Result<Self> {
         let (queue, taken) = sync_channel(QUEUE_TICKS);
         let lagged = Arc::new(OnceLock::new());
         let reason = Arc::clone(&lagged);
@@ -89,8 +99,18 @@ impl Recorder {
         Ok(Self {
             queue: Some(queue),
             lagged,
+            content,
             thread: Some(thread),
         })
+    }
+
+    /// The content, if it is another than it was.
+    fn exchanged(&mut self, content: &ContentFiles) -> Option<ContentFiles> {
+        if self.content.as_ref() == Some(content) {
+            return None;
+        }
+        self.content = Some(content.clone());
+        self.content.clone()
     }
 
     /// Hands a tick over, or ends the recording.
@@ -124,8 +144,8 @@ impl Drop for Recorder {
 fn record_tick(
     mut recorder: ResMut<Recorder>,
     mut tap: ResMut<InputTap>,
-    frames: Res<Frames>,
-    time: Res<TickTime>,
+    (frames, time): (Res<Frames>, Res<TickTime>),
+    content: Option<Res<ContentFiles>>,
     mut last: Local<Tick>,
 ) {
     let values = mem::take(&mut tap.0);
@@ -134,9 +154,12 @@ fn record_tick(
         return;
     };
     *last = frame.tick;
+    let changed = content.filter(|content| content.is_changed());
+    let content = changed.and_then(|content| recorder.exchanged(&content));
     recorder.take(Taken {
         time: *time,
         values,
+        content,
         frame: Arc::clone(frame),
     });
 }
@@ -163,6 +186,7 @@ fn write_all(
         let block = Block::Tick(TickBlock {
             tick: taken.time.tick,
             started_at_ns: taken.time.started_at.as_nanos() as u64,
+            content: taken.content.map(|files| files.0.to_vec()),
             events: taken
                 .values
                 .iter()

@@ -20,7 +20,7 @@ use crate::input::Playback;
 use crate::observe::ServerStats;
 use crate::plugins::ServerPlugins;
 use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
-use crate::simulation::Frames;
+use crate::simulation::{ContentFile, ContentFiles, ContentPlayback, ContentSource, Frames};
 
 /// Why a recording was not replayed to its end.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,9 @@ pub enum ReplayError {
         /// This server's.
         ours: ProtocolHash,
     },
+    /// The content in it does not hold here: it is damaged, or of a game that has none. The log says more.
+    #[error("the content recorded for tick {0} does not hold")]
+    Content(Tick),
     /// The world went another way.
     #[error("{0}")]
     Diverged(Divergence),
@@ -56,6 +59,8 @@ pub struct Replayed {
     pub ticks: u32,
     /// What players did: joins, departures, inputs, messages.
     pub events: u64,
+    /// Times that content was exchanged.
+    pub exchanges: u32,
     /// Why the recording ended.
     pub end: End,
 }
@@ -70,7 +75,10 @@ pub fn app_of(header: &Header) -> App {
         scene: header.scene,
         seed: header.seed,
         threads: 1,
-        content: None,
+        content: header
+            .content
+            .clone()
+            .map_or(ContentSource::BuiltIn, ContentSource::Texts),
         source: SourceId(0),
         stats: Arc::new(ServerStats::new(0, header.tick_rate)),
     });
@@ -92,14 +100,22 @@ pub fn replay<R: Read>(mut reader: Reader<R>, mut app: App) -> Result<Replayed, 
             ours: protocol.hash(),
         });
     }
-    let (mut ticks, mut events) = (0, 0);
+    require_content(&app, header.content.as_deref(), Tick(0))?;
+    let (mut ticks, mut events, mut exchanges) = (0, 0, 0);
     let mut names = BTreeMap::new();
     let mut before: Option<Arc<Frame>> = None;
     loop {
         let damaged = |error| ReplayError::Recording { error, ticks };
         let block = match reader.next_tick().map_err(damaged)? {
             Ok(block) => block,
-            Err(end) => return Ok(Replayed { ticks, events, end }),
+            Err(end) => {
+                return Ok(Replayed {
+                    ticks,
+                    events,
+                    exchanges,
+                    end,
+                });
+            }
         };
         let started_at = Duration::from_nanos(block.started_at_ns.min(NANOS_MAX));
         let time = TickTime {
@@ -113,7 +129,12 @@ pub fn replay<R: Read>(mut reader: Reader<R>, mut app: App) -> Result<Replayed, 
             .map_err(damaged)?;
         events += values.len() as u64;
         app.insert_resource(Playback(values));
+        app.insert_resource(ContentPlayback(block.content.clone()));
         tick_once(&mut app, started_at);
+        if block.content.is_some() {
+            require_content(&app, block.content.as_deref(), block.tick)?;
+            exchanges += 1;
+        }
         let frame = newest(&app, block.tick)
             .ok_or_else(|| reader.blame("this server starts at another tick"))
             .map_err(damaged)?;
@@ -124,6 +145,17 @@ pub fn replay<R: Read>(mut reader: Reader<R>, mut app: App) -> Result<Replayed, 
         }
         before = Some(frame);
         ticks += 1;
+    }
+}
+
+/// Complains if the game has another content than was recorded.
+fn require_content(app: &App, recorded: Option<&[ContentFile]>, tick: Tick) -> Result<(), ReplayError> {
+    let held = app.world().get_resource::<ContentFiles>();
+    let held = held.map(|files| files.0.as_slice());
+    if held == recorded {
+        Ok(())
+    } else {
+        Err(ReplayError::Content(tick))
     }
 }
 

@@ -13,9 +13,8 @@ mod size;
 use bevy_app::{App, FixedUpdate, Plugin, Startup};
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
-use throng_shared::scenes::{BenchProtocol, SteerInput};
+use throng_shared::scenes::BenchProtocol;
 
-use crate::input::InputPlugin;
 use crate::persist::PersistAppExt;
 use crate::schedule::ServerSystems;
 use crate::simulation::Seed;
@@ -117,7 +116,7 @@ impl Plugin for ScenePlugin {
             scene: self.0,
             side: self.0.side(),
         })
-        .add_plugins((BenchProtocol, InputPlugin::<SteerInput>::default()));
+        .add_plugins(BenchProtocol);
         if self.0 == Scene::Idle {
             return;
         }

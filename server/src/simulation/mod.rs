@@ -7,6 +7,7 @@
 
 mod abroad;
 mod components;
+mod content;
 mod interest;
 mod nearby;
 mod parallel;
@@ -36,6 +37,7 @@ use crate::runner::TickTime;
 use crate::schedule::{SchedulePlugin, ServerSystems};
 
 pub use abroad::{Abode, Abroad, Stranger};
+pub use content::{ContentFile, ContentFiles, ContentPlayback, ContentSource};
 pub use interest::{Areas, Space};
 pub use nearby::{Nearby, Neighbour};
 pub use parallel::Parallel;

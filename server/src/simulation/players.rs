@@ -6,6 +6,7 @@
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
+use throng_shared::protocol::active::TakenInput;
 use throng_shared::protocol::ids::PlayerId;
 
 use super::replicated::{Room, Team};
@@ -17,7 +18,7 @@ use crate::space::AreaKey;
 
 /// A player for as long as the session lasts.
 #[derive(Component, Clone, Copy, Debug)]
-#[require(Team, Room, Eye, AreaOfInterest, InputBuffer, Routed)]
+#[require(Team, Room, Eye, AreaOfInterest, InputBuffer, TakenInput, Routed)]
 pub struct Player {
     /// Never reused.
     pub id: PlayerId,

@@ -38,18 +38,15 @@ pub mod stations;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
-
 use bevy_app::{App, FixedUpdate, Plugin, Startup};
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::registry::RegistryError;
 use throng_shared::skirmish::SkirmishProtocol;
-use throng_shared::skirmish::input::PilotInput;
 use throng_shared::skirmish::standings::Standings;
 
-use crate::input::InputPlugin;
 use crate::schedule::ServerSystems;
-use content::{ContentWatch, Delivery, Rules};
+use crate::simulation::ContentSource;
+use content::{ContentWatch, Delivery, Rules, Sources};
 
 /// Runs the game.
 pub struct SkirmishPlugin {
@@ -57,9 +54,8 @@ pub struct SkirmishPlugin {
     pub drones: u32,
     /// Asteroids at the start; one that is mined out is replaced.
     pub asteroids: u32,
-    /// The folder that content comes from, at the start and whenever its files change. Without one, and until
-    /// its files are good, it is what the binary carries.
-    pub content: Option<PathBuf>,
+    /// Where content comes from. Until its files are good, it is what the binary carries.
+    pub content: ContentSource,
 }
 
 impl SkirmishPlugin {
@@ -69,19 +65,23 @@ impl SkirmishPlugin {
         Self {
             drones,
             asteroids,
-            content: None,
+            content: ContentSource::BuiltIn,
         }
     }
 
     /// The rules at the start; what leaves them in `delivery` later.
     fn load(&self, delivery: &Delivery) -> Rules {
-        let Some(folder) = &self.content else {
-            return Rules::built_in();
+        let rules = match &self.content {
+            ContentSource::BuiltIn => return Rules::built_in(),
+            ContentSource::Texts(files) => Sources::from_files(files).and_then(|sources| sources.rules()),
+            ContentSource::Folder(folder) => {
+                let (rules, watch) = ContentWatch::open(folder.clone());
+                if let Err(error) = watch.start(delivery) {
+                    tracing::warn!(%error, "no thread; content is not watched");
+                }
+                rules
+            }
         };
-        let (rules, watch) = ContentWatch::open(folder.clone());
-        if let Err(error) = watch.start(delivery) {
-            tracing::warn!(%error, "no thread; content is not watched");
-        }
         rules.unwrap_or_else(|error| {
             tracing::error!("{error}; the content that is built in holds");
             Rules::built_in()
@@ -93,9 +93,10 @@ impl Plugin for SkirmishPlugin {
     fn build(&self, app: &mut App) {
         let delivery = Delivery::default();
         let rules = self.load(&delivery);
-        app.add_plugins((SkirmishProtocol, InputPlugin::<PilotInput>::default()));
+        app.add_plugins(SkirmishProtocol);
         borders::cross_borders(app, &rules);
-        app.insert_resource(rules)
+        app.insert_resource(rules.files.clone())
+            .insert_resource(rules)
             .insert_resource(delivery)
             .insert_resource(populate::Population {
                 drones: self.drones,

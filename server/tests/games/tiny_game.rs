@@ -5,7 +5,9 @@ use std::thread;
 use std::time::Instant;
 
 use bevy_time::TimeUpdateStrategy;
+use throng_server::config::Config;
 use throng_server::local::{LocalGame, SinglePlayerPlugin};
+use throng_server::process::Server;
 use throng_server::runner::Shutdown;
 
 use super::*;

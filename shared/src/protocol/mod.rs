@@ -5,6 +5,7 @@
 //! end in a typed error or a value, without a panic and without allocating beyond a stated bound.
 //! Refuses to know sockets, sessions or time: it is bytes in, values out.
 
+pub mod active;
 pub mod bits;
 pub mod codec;
 pub mod delta;

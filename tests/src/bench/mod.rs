@@ -5,6 +5,7 @@
 
 pub mod budgets;
 pub mod chart;
+pub mod content;
 pub mod document;
 pub mod flags;
 #[cfg(target_os = "linux")]
@@ -23,6 +24,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::swarm::Readings;
 use crate::swarm::report::Report;
+use content::ChangingContent;
 use flags::BenchFlags;
 use processes::Placement;
 use results::{Migrations, RowResult, Run};
@@ -107,7 +109,12 @@ fn swarm_arguments(row: &Row, seconds: u32) -> Vec<String> {
 
 /// One server, one swarm.
 fn run_once(row: &Row, seconds: u32, swarm: &Path, placement: Placement) -> Result<Run> {
-    let server = placement.start_server(&row.server)?;
+    let content = row.exchanges.then(ChangingContent::start).transpose()?;
+    let mut flags = row.server.clone();
+    if let Some(content) = &content {
+        flags.extend(["--content".to_owned(), content.folder().display().to_string()]);
+    }
+    let server = placement.start_server(&flags)?;
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let (report_file, readings_file) = (
         folder.path().join("report.json"),

@@ -67,6 +67,8 @@ pub struct Row {
     pub server: Vec<String>,
     /// Arguments of the swarm beside clients, seconds and addresses.
     pub swarm: Vec<String>,
+    /// Whether the server's content changes every second.
+    pub exchanges: bool,
 }
 
 /// Clients of the crowd's rows.
@@ -102,6 +104,7 @@ fn crowd(clients: u32, visible: u32, workers: Workers) -> Row {
         clients,
         server: words(&server),
         swarm: Vec::new(),
+        exchanges: false,
     }
 }
 
@@ -117,6 +120,7 @@ fn special() -> Vec<Row> {
         clients,
         server: words(server),
         swarm: words(swarm),
+        exchanges: false,
     };
     vec![
         row(
@@ -163,6 +167,16 @@ fn special() -> Vec<Row> {
         ),
         row("skirmish-1000", "Skirmish with 1,000 pilots", 1_000, SKIRMISH, ""),
         row("skirmish-2000", "Skirmish with 2,000 pilots", 2_000, SKIRMISH, ""),
+        Row {
+            exchanges: true,
+            ..row(
+                "skirmish-reload",
+                "Skirmish with 1,000 pilots, content exchanged every second",
+                1_000,
+                SKIRMISH,
+                "",
+            )
+        },
         row(
             "ping-150",
             "150 ms round trip (75 ms each way)",
@@ -192,6 +206,7 @@ fn simulations(count: u8) -> Row {
             "--workers 1 --simulations {count} --scene crowd --entities 10000 --visible 100"
         )),
         swarm: Vec::new(),
+        exchanges: false,
     }
 }
 

@@ -78,6 +78,7 @@ pub fn recorded_world() -> Header {
         },
         seed: 1,
         tick_rate: 20,
+        content: None,
     }
 }
 

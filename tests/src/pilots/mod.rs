@@ -5,12 +5,14 @@
 //! | [`senses`] | what a mirror and the server's messages mean in this game |
 //! | [`view`] | what is around a ship, as far as its pilot cares |
 //! | [`helm`] | flying: courses and speeds into an input |
+//! | [`matches`] | pilots with their server and clients, in memory |
 //!
 //! A pilot knows nothing but its own mirror and the messages it was sent, as a client does, so what it achieves
 //! shows what reaches clients. It looks around a few times a second and steers by what it saw in between, so that
 //! many play in one thread. Its decisions follow from its seed and from what it sees.
 
 pub mod helm;
+pub mod matches;
 pub mod senses;
 pub mod view;
 
@@ -150,6 +152,15 @@ impl Pilot {
             view: View::default(),
             orders: Vec::new(),
             deeds: Deeds::default(),
+        }
+    }
+
+    /// One that never mines.
+    #[must_use]
+    pub fn hunter(seed: u64) -> Self {
+        Self {
+            is_miner: false,
+            ..Self::new(seed)
         }
     }
 

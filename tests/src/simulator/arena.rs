@@ -11,7 +11,7 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use throng_server::{
-    input::{ActiveInput, InputPlugin, ReceivePlugin},
+    input::{ActiveInput, ReceivePlugin},
     net::link::PeerKind,
     runner::TickTime,
     schedule::ServerSystems,
@@ -167,7 +167,7 @@ pub struct ArenaPlugin {
 
 impl Plugin for ArenaPlugin {
     fn build(&self, app: &mut App) {
-        app.add_plugins((ArenaProtocol, ReceivePlugin, InputPlugin::<Steer>::default()))
+        app.add_plugins((ArenaProtocol, ReceivePlugin))
             .insert_resource(self.config)
             .insert_resource(Dice(Seeded::new(self.seed)))
             .init_resource::<Frozen>()

@@ -1,5 +1,7 @@
 //! What was recorded is what happened; what differs is named; what is damaged is refused.
 
+#[cfg(feature = "skirmish")]
+mod content;
 mod damage;
 mod differences;
 
@@ -44,6 +46,7 @@ pub(super) fn header(scene: Scene, seed: u64, extend: fn(&mut App)) -> Header {
         scene,
         seed,
         tick_rate: 20,
+        content: None,
     };
     let mut app = app_of(&header);
     extend(&mut app);

@@ -22,7 +22,7 @@ use crate::observe::ServerStats;
 use crate::plugins::ServerPlugins;
 use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
 use crate::scenes::Scene;
-use crate::simulation::{Frames, Seed};
+use crate::simulation::{ContentSource, Frames, Seed};
 
 const TICK: Duration = Duration::from_millis(50);
 /// Most players at a time.
@@ -51,6 +51,16 @@ pub(crate) const CROWD: Scene = Scene::Crowd {
 
 /// The app of a scene, finished, with one worker's end of its link. `extend` adds to it.
 pub(crate) fn app(scene: Scene, seed: u64, extend: impl FnOnce(&mut App)) -> (App, WorkerLink) {
+    app_with(scene, seed, ContentSource::BuiltIn, extend)
+}
+
+/// Likewise with content of its own.
+pub(crate) fn app_with(
+    scene: Scene,
+    seed: u64,
+    content: ContentSource,
+    extend: impl FnOnce(&mut App),
+) -> (App, WorkerLink) {
     let mut app = App::new();
     app.add_plugins(ServerPlugins {
         tick_rate_hz: NonZeroU32::new(20).unwrap(),
@@ -59,7 +69,7 @@ pub(crate) fn app(scene: Scene, seed: u64, extend: impl FnOnce(&mut App)) -> (Ap
         scene,
         seed,
         threads: 1,
-        content: None,
+        content,
         source: SourceId(0),
         stats: Arc::new(ServerStats::new(1, 20)),
     });

@@ -9,6 +9,7 @@ use throng_shared::protocol::codec;
 use throng_shared::skirmish::content::{Content, DroneBreed, Laser, MissileKind, ShipClass, Space};
 
 use super::Rules;
+use crate::simulation::ContentFile;
 
 /// The files of a content, by name.
 pub const FILES: [&str; 4] = ["space.ron", "ships.ron", "weapons.ron", "drones.ron"];
@@ -34,6 +35,12 @@ pub enum ContentError {
     TooLarge {
         /// The file.
         path: PathBuf,
+    },
+    /// A recording lacks a file.
+    #[error("{file}: not among the recorded files")]
+    Missing {
+        /// Name of the file.
+        file: &'static str,
     },
     /// What a file says is not content.
     #[error("{file}:{line}: {reason}")]
@@ -88,6 +95,32 @@ impl Sources {
         };
         let [space, ships, weapons, drones] = FILES;
         Ok(Self([read(space)?, read(ships)?, read(weapons)?, read(drones)?]))
+    }
+
+    /// The texts of [`FILES`] among others.
+    ///
+    /// # Errors
+    /// [`ContentError::Missing`].
+    pub fn from_files(files: &[ContentFile]) -> Result<Self, ContentError> {
+        let text = |file: &'static str| {
+            let found = files.iter().find(|found| found.name == file);
+            let found = found.ok_or(ContentError::Missing { file })?;
+            Ok(found.text.clone())
+        };
+        let [space, ships, weapons, drones] = FILES;
+        Ok(Self([text(space)?, text(ships)?, text(weapons)?, text(drones)?]))
+    }
+
+    /// The texts with their names.
+    #[must_use]
+    pub fn files(&self) -> Vec<ContentFile> {
+        let named = FILES.iter().zip(&self.0);
+        named
+            .map(|(&name, text)| ContentFile {
+                name: name.to_owned(),
+                text: text.clone(),
+            })
+            .collect()
     }
 
     /// The rules that the files describe.

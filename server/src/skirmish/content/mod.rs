@@ -9,6 +9,8 @@ mod reload;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 use throng_shared::skirmish::content::{
@@ -18,7 +20,7 @@ use throng_shared::skirmish::messages::{ContentAnnounced, ContentTable};
 
 use super::told;
 use crate::runner::TickTime;
-use crate::simulation::{Player, Tell};
+use crate::simulation::{ContentFiles, Player, Tell};
 
 pub use load::{ContentError, FILES, Sources};
 pub(super) use reload::adopt_content;
@@ -40,6 +42,8 @@ pub struct Rules {
     pub content: Content,
     /// Its digest.
     pub hash: ContentHash,
+    /// The texts that it came from.
+    pub files: ContentFiles,
     ship_lasers: Vec<usize>,
     ship_missiles: Vec<usize>,
     drone_lasers: Vec<usize>,
@@ -68,6 +72,7 @@ impl Rules {
             ship_missiles: ship_missiles.collect::<Result<_, _>>()?,
             drone_lasers: drone_lasers.collect::<Result<_, _>>()?,
             hash: content.hash(),
+            files: ContentFiles(Arc::new(sources.files())),
             content,
         })
     }

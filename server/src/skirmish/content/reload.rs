@@ -12,7 +12,7 @@ use std::time::Duration;
 use bevy_ecs::prelude::*;
 
 use super::{ContentError, Rules, Sources};
-use crate::simulation::Tell;
+use crate::simulation::{ContentFile, ContentFiles, ContentPlayback, Tell};
 
 /// Time between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -108,8 +108,17 @@ impl ContentWatch {
 }
 
 /// Exchanges the rules, if new ones wait and entities can go on living under them, and tells everybody.
-pub(in crate::skirmish) fn adopt_content(delivery: Res<Delivery>, mut rules: ResMut<Rules>, mut tell: Tell) {
-    let Some(new) = delivery.take() else {
+pub(in crate::skirmish) fn adopt_content(
+    delivery: Res<Delivery>,
+    playback: Option<ResMut<ContentPlayback>>,
+    (mut rules, mut files): (ResMut<Rules>, ResMut<ContentFiles>),
+    mut tell: Tell,
+) {
+    let waiting = match playback {
+        None => delivery.take(),
+        Some(mut playback) => playback.0.take().and_then(|files| recorded(&files)),
+    };
+    let Some(new) = waiting else {
         return;
     };
     if let Some(reason) = rules.cannot_become(&new) {
@@ -117,8 +126,17 @@ pub(in crate::skirmish) fn adopt_content(delivery: Res<Delivery>, mut rules: Res
         return;
     }
     tracing::info!(old = %rules.hash, new = %new.hash, "content exchanged");
+    *files = new.files.clone();
     *rules = new;
     rules.announce_to_all(&mut tell);
+}
+
+/// The rules of a recording.
+fn recorded(files: &[ContentFile]) -> Option<Rules> {
+    let rules = Sources::from_files(files).and_then(|sources| sources.rules());
+    rules
+        .inspect_err(|error| tracing::error!("{error}; the content stays as it was"))
+        .ok()
 }
 
 impl Rules {

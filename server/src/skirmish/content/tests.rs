@@ -116,7 +116,8 @@ impl Drop for Folder {
 
 fn app(rules: Rules) -> (App, Delivery) {
     let (mut app, delivery) = (App::new(), Delivery::default());
-    app.insert_resource(rules)
+    app.insert_resource(rules.files.clone())
+        .insert_resource(rules)
         .insert_resource(delivery.clone())
         .init_resource::<Outbox>()
         .init_resource::<Protocol>()

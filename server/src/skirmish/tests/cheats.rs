@@ -5,7 +5,9 @@ use throng_shared::protocol::input::{InputBytes, ViewTick};
 use throng_shared::protocol::pose::Velocity;
 use throng_shared::skirmish::input::PilotInput;
 
+use super::lag::yaw;
 use super::{Game, pressing};
+use crate::input::InputCounters;
 use crate::net::link::{SessionKey, ToSimulation};
 
 /// Damage that a target takes in ten seconds while `play` sends inputs, several a tick if it likes.
@@ -57,6 +59,72 @@ fn aiming_at_the_future_or_the_distant_past_hits_no_more_often() {
             );
         });
         assert_eq!(claimed, honest, "offset {offset}");
+    }
+}
+
+/// What counters say of ten seconds in which `play` sends inputs.
+fn counted(play: impl Fn(&mut Game, SessionKey)) -> InputCounters {
+    let mut game = Game::empty();
+    let key = game.fly_in(0, Vec2::ZERO, 0.0);
+    for _ in 0..200 {
+        play(&mut game, key);
+        game.tick();
+    }
+    *game.app.world().resource::<InputCounters>()
+}
+
+#[test]
+fn what_no_honest_client_sends_is_counted() {
+    let fire = pressing(PilotInput::FIRE);
+    let honest = counted(|game, key| game.send(key, game.next(), None, &fire));
+    assert_eq!(honest.kept, 200);
+    let cheats = |counters: InputCounters| {
+        counters.duplicate + counters.late + counters.early + counters.views_limited
+    };
+    assert_eq!(cheats(honest), 0);
+    let many = counted(|game, key| (0..3).for_each(|_| game.send(key, game.next(), None, &fire)));
+    assert_eq!((many.kept, many.duplicate), (200, 400));
+    let for_the_past = counted(|game, key| game.send(key, game.next() - 3, None, &fire));
+    assert_eq!((for_the_past.kept, for_the_past.late), (0, 200));
+    let for_later = counted(|game, key| game.send(key, game.next() + 500, None, &fire));
+    assert_eq!((for_later.kept, for_later.early), (0, 200));
+    let foreseen = counted(|game, key| {
+        let now = game.next();
+        game.send(key, now, Some(ViewTick::new(now + 5, 0)), &fire);
+    });
+    assert_eq!((foreseen.kept, foreseen.views_limited), (200, 200));
+}
+
+#[test]
+fn what_is_out_of_reach_or_behind_is_not_hit_however_the_shot_is_aimed() {
+    let rules = Game::empty().rules().content.clone();
+    let farthest = rules
+        .lasers
+        .iter()
+        .map(|laser| laser.range.get())
+        .fold(0.0, f32::max);
+    assert!(farthest < rules.space.view.get(), "a laser reaches out of view");
+    for (place, hits) in [
+        (Vec2::new(15.0, 0.0), true),
+        (Vec2::new(50.0, 0.0), false),
+        (Vec2::new(-15.0, 0.0), false),
+        (Vec2::new(0.0, 15.0), false),
+    ] {
+        let mut game = Game::empty();
+        let key = game.fly_in(0, Vec2::ZERO, 0.0);
+        let target = game.hulk(2, 4, place);
+        game.tick();
+        let before = game.strength(target);
+        for _ in 0..40 {
+            let aim = yaw(place);
+            let input = PilotInput {
+                aim,
+                ..pressing(PilotInput::FIRE)
+            };
+            game.send(key, game.next(), None, &input);
+            game.tick();
+        }
+        assert_eq!(game.strength(target) < before, hits, "a target at {place}");
     }
 }
 

@@ -14,7 +14,8 @@ use crate::input::{InputCounters, REWIND_MAX};
 use crate::net::link::SessionKey;
 use crate::simulation::{Frames, Replicated, Seed};
 
-fn yaw(direction: Vec2) -> u16 {
+/// A direction as inputs have it.
+pub(super) fn yaw(direction: Vec2) -> u16 {
     let heading = Heading(heading_towards(direction));
     Pose::quantize(&Position::default(), &Velocity::default(), &heading).yaw
 }

@@ -13,7 +13,7 @@ use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::ProtocolAppExt;
 use throng_shared::tick::Tick;
 
-use crate::input::{ActiveInput, InputPlugin};
+use crate::input::ActiveInput;
 use crate::persist::PersistAppExt;
 use crate::runner::TickTime;
 use crate::schedule::ServerSystems;
@@ -143,7 +143,6 @@ pub(super) struct Game {
 impl Plugin for Game {
     fn build(&self, app: &mut App) {
         app.replicate::<Ore>();
-        app.add_plugins(InputPlugin::<Walk>::default());
         app.input::<Walk>();
         app.message::<News>(Channel::ReliableOrdered);
         app.message::<Call>(Channel::ReliableOrdered);

@@ -18,7 +18,9 @@ mod visibility;
 
 use std::any::{Any, TypeId, type_name};
 
-use bevy_ecs::prelude::{Component, Resource};
+use bevy_ecs::prelude::{Component, Resource, World};
+use bevy_ecs::schedule::ScheduleConfigs;
+use bevy_ecs::system::ScheduleSystem;
 use serde::Serialize;
 
 use super::WIRE_VERSION;
@@ -47,6 +49,7 @@ struct InputEntry {
     type_id: TypeId,
     neutral: InputBytes,
     validate: fn(&[u8]) -> Result<(), RegistryError>,
+    add_decoder: fn(&mut World) -> ScheduleConfigs<ScheduleSystem>,
 }
 
 /// Why the registry refuses a value or bytes.
@@ -158,6 +161,13 @@ impl Protocol {
     pub fn decode_input<I: PlayerInput>(&self, input: &[u8]) -> Result<I, RegistryError> {
         self.input_entry::<I>()?;
         decode_input(input)
+    }
+
+    /// Gives everything with a [`TakenInput`](super::active::TakenInput) an
+    /// [`ActiveInput`](super::active::ActiveInput) of the registered type, and answers the system that decodes the
+    /// one into the other; none without an input type. For the server, once, before there are players.
+    pub fn add_input_decoder(&self, world: &mut World) -> Option<ScheduleConfigs<ScheduleSystem>> {
+        self.input.as_ref().map(|entry| (entry.add_decoder)(world))
     }
 
     /// Hash over names, their order, visibilities, codecs, channels, directions, quanta and the wire version.

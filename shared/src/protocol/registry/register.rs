@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use bevy_app::App;
 use bevy_ecs::entity::MapEntities;
-use bevy_ecs::prelude::{Component, Resource};
+use bevy_ecs::prelude::{Component, IntoScheduleConfigs, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,6 +21,7 @@ use super::references::References;
 use super::visibility::VisibilityRule;
 use super::{InputEntry, Protocol, RegistryError, decode_input, encode_input};
 use crate::limits::{COMPONENTS_MAX, MESSAGES_MAX};
+use crate::protocol::active::{ActiveInput, TakenInput, decode_inputs};
 use crate::protocol::codec;
 use crate::protocol::ids::{Channel, ComponentId, MessageId};
 use crate::protocol::input::PlayerInput;
@@ -135,7 +136,8 @@ pub trait ProtocolAppExt {
         app
     }
 
-    /// Sets what clients send every tick.
+    /// Sets what clients send every tick. Gameplay on the server reads it as an
+    /// [`ActiveInput<I>`](ActiveInput) of the player's entity.
     fn input<I: PlayerInput>(&mut self) -> &mut App {
         let app = self.protocol_app();
         let mut protocol = app.world_mut().get_resource_or_init::<Protocol>();
@@ -146,6 +148,10 @@ pub trait ProtocolAppExt {
             type_id: TypeId::of::<I>(),
             neutral: encode_input(&I::default()).expect("an input's default must encode in the bytes it has"),
             validate: |bytes| decode_input::<I>(bytes).map(drop),
+            add_decoder: |world| {
+                world.register_required_components::<TakenInput, ActiveInput<I>>();
+                decode_inputs::<I>.into_configs()
+            },
         });
         app
     }

@@ -1,0 +1,162 @@
+//! Physics by avian2d: players push crates about a walled yard. Run it as a server, or with `-- play Ada` as a
+//! client that shoves what is nearest.
+//!
+//! The engine moves its bodies inside `ServerSystems::Simulate`, in a schedule of its own; what it comes to is
+//! copied into the components that Throng replicates. Clients need no physics. The same inputs end in the same
+//! world: avian runs on one thread, with `enhanced-determinism`, and bodies are spawned in the order of ticks.
+
+use std::time::Duration;
+
+use avian2d::prelude::{self as avian, AngularDamping, Collider, Gravity, LinearDamping, LinearVelocity};
+use avian2d::prelude::{PhysicsPlugins, RigidBody, Rotation};
+use bevy_app::{App, FixedUpdate, ScheduleRunnerPlugin, Startup, TaskPoolOptions, TaskPoolPlugin, Update};
+use bevy_ecs::prelude::*;
+use bevy_ecs::schedule::{ScheduleLabel, SingleThreadedExecutor};
+use glam::Vec2;
+use serde::{Deserialize, Serialize};
+use throng_client::prelude::*;
+use throng_server::{prelude::*, process::serve};
+
+/// From the middle of the yard to a wall.
+const YARD: f32 = 40.0;
+/// How fast players run, units a second.
+const RUN: f32 = 12.0;
+
+#[derive(Component, Clone, Serialize, Deserialize)]
+struct Crate;
+/// Where a player runs, each from -127 to 127.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Stick(i8, i8);
+impl PlayerInput for Stick {}
+
+/// The bodies move once a tick.
+#[derive(ScheduleLabel, Clone, Debug, PartialEq, Eq, Hash)]
+struct MoveBodies;
+
+fn protocol(app: &mut App) {
+    app.replicate::<Crate>();
+    app.input::<Stick>();
+}
+
+fn server(app: &mut App) {
+    let rules = (welcome, clear_up, run, move_bodies, show_bodies).chain();
+    // Where avian looks for threads; it finds one.
+    let threads = TaskPoolPlugin {
+        task_pool_options: TaskPoolOptions::with_num_threads(1),
+    };
+    app.add_plugins((protocol, threads, PhysicsPlugins::new(MoveBodies)))
+        .insert_resource(Gravity(Vec2::ZERO))
+        .edit_schedule(MoveBodies, |schedule| {
+            schedule.set_executor(SingleThreadedExecutor::new());
+        })
+        .add_systems(Startup, build_yard)
+        .add_systems(FixedUpdate, rules.in_set(ServerSystems::Simulate));
+}
+
+fn build_yard(mut commands: Commands) {
+    for side in [Vec2::X, Vec2::NEG_X, Vec2::Y, Vec2::NEG_Y] {
+        let size = Vec2::splat(2.0) + side.perp().abs() * YARD * 2.0;
+        let wall = Collider::rectangle(size.x, size.y);
+        let place = avian::Position(side * (YARD + 1.0));
+        commands.spawn((RigidBody::Static, wall, place));
+    }
+    for n in 0..100 {
+        let place = Vec2::new((n % 10) as f32, (n / 10) as f32) * 3.0 - 13.5;
+        commands.spawn((Crate, body(place, Collider::rectangle(2.0, 2.0))));
+    }
+}
+
+/// What is pushed about, and seen.
+fn body(place: Vec2, shape: Collider) -> impl Bundle {
+    (
+        Replicated::default(),
+        Position(place),
+        avian::Position(place),
+        RigidBody::Dynamic,
+        shape,
+        LinearDamping(1.5),
+        AngularDamping(1.5),
+    )
+}
+
+fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
+    for &PlayerJoined { entity, player } in joined.read() {
+        let place = Vec2::new(-30.0, (player.id.0 % 20) as f32 * 3.0 - 30.0);
+        let body = (Owner(player.id), body(place, Collider::circle(1.0)));
+        let avatar = Avatar(commands.spawn(body).id());
+        commands.entity(entity).insert((avatar, Viewer { radius: 120.0 }));
+    }
+}
+
+fn clear_up(mut left: MessageReader<PlayerLeft>, mut commands: Commands) {
+    for avatar in left.read().filter_map(|left| left.avatar) {
+        commands.entity(avatar).despawn();
+    }
+}
+
+/// Players push off the ground: they get as fast as they like, within a moment.
+fn run(players: Query<(&Avatar, &ActiveInput<Stick>)>, mut bodies: Query<&mut LinearVelocity>) -> Result {
+    for (avatar, ActiveInput { input: stick, .. }) in &players {
+        let wish = (Vec2::new(stick.0.into(), stick.1.into()) / 127.0).clamp_length_max(1.0) * RUN;
+        let mut velocity = bodies.get_mut(avatar.0)?;
+        velocity.0 = velocity.0.lerp(wish, 0.5);
+    }
+    Ok(())
+}
+
+fn move_bodies(world: &mut World) {
+    world.run_schedule(MoveBodies);
+}
+
+/// A body at rest is not sent: what has not changed is not touched.
+fn show_bodies(
+    bodies: Query<(Entity, &avian::Position, &Rotation, &LinearVelocity), With<Replicated>>,
+    mut shown: Query<(&mut Position, &mut Heading, &mut Velocity)>,
+) -> Result {
+    for (entity, position, rotation, velocity) in &bodies {
+        let (mut place, mut heading, mut speed) = shown.get_mut(entity)?;
+        place.set_if_neq(Position(position.0));
+        heading.set_if_neq(Heading(rotation.as_radians()));
+        speed.set_if_neq(Velocity(velocity.0));
+    }
+    Ok(())
+}
+
+fn client(app: &mut App) {
+    app.add_plugins(protocol).add_systems(Update, (shove, report));
+}
+
+/// At the nearest crate, and on.
+fn shove(
+    own: Query<&Position, With<Own>>,
+    crates: Query<&Position, With<Crate>>,
+    (protocol, mut next): (Res<Protocol>, ResMut<NextInput>),
+) -> Result {
+    let Ok(own) = own.single() else { return Ok(()) };
+    let ways = crates.iter().map(|place| place.0 - own.0);
+    let nearest = ways.min_by(|a, b| a.length_squared().total_cmp(&b.length_squared()));
+    let way = nearest.unwrap_or_default().normalize_or_zero() * 127.0;
+    Ok(next.set(&protocol, &Stick(way.x as i8, way.y as i8))?)
+}
+
+fn report(crates: Query<&Velocity, With<Crate>>, mut moving: Local<usize>) {
+    let now = crates.iter().filter(|velocity| velocity.0.length() > 0.5).count();
+    if now != std::mem::replace(&mut *moving, now) {
+        eprintln!("{now} of {} crates move", crates.iter().count());
+    }
+}
+
+fn main() -> Result {
+    let Some(name) = std::env::args().skip_while(|word| word != "play").nth(1) else {
+        return Ok(serve(server)?);
+    };
+    let settings = ClientSettings::new("127.0.0.1:8080", &name);
+    let frames = ScheduleRunnerPlugin::run_loop(Duration::from_millis(16));
+    App::new()
+        .add_plugins((frames, client, ClientWorldPlugin { settings }))
+        .run();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Content of Skirmish that changes while it is played: what an exchange costs.
+
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use throng_server::skirmish::content::Sources;
+
+/// Time between two changes.
+const EVERY: Duration = Duration::from_secs(1);
+/// What changes, and into what; and back again.
+const BEFORE: &str = "thrust: 34.0";
+const AFTER: &str = "thrust: 34.5";
+
+/// A folder with the built-in content, in which one number changes every second. Dropping it ends that.
+pub struct ChangingContent {
+    folder: TempDir,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ChangingContent {
+    /// Writes the files and begins to change them.
+    ///
+    /// # Errors
+    /// When there is no folder or no thread.
+    pub fn start() -> Result<Self> {
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let files = Sources::built_in().files();
+        for file in &files {
+            fs::write(folder.path().join(&file.name), &file.text).context("cannot write content")?;
+        }
+        let ships = files.into_iter().find(|file| file.name == "ships.ron");
+        let ships = ships.context("no ships.ron")?.text;
+        let texts = [ships.replacen(BEFORE, AFTER, 1), ships];
+        let (stop, stopped) = channel();
+        let path = folder.path().to_owned();
+        let change = move || {
+            for text in texts.iter().cycle() {
+                if stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout)
+                    || exchange(&path, text).is_err()
+                {
+                    return;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("content".to_owned()).spawn(change)?;
+        Ok(Self {
+            folder,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// At once, so that nobody reads half a file.
+fn exchange(folder: &Path, ships: &str) -> std::io::Result<()> {
+    let next = folder.join("next");
+    fs::write(&next, ships)?;
+    fs::rename(next, folder.join("ships.ron"))
+}
+
+impl Drop for ChangingContent {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say but that the folder is gone.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_is_content_before_and_after() {
+        let mut sources = Sources::built_in();
+        let before = sources.rules().unwrap().hash;
+        sources.0[1] = sources.0[1].replacen(BEFORE, AFTER, 1);
+        assert_ne!(sources.rules().unwrap().hash, before);
+    }
+
+    #[test]
+    fn the_folder_is_whole_and_gone_in_the_end() {
+        let content = ChangingContent::start().unwrap();
+        let folder = content.folder().to_owned();
+        Sources::read(&folder).unwrap().rules().unwrap();
+        drop(content);
+        assert!(!folder.exists());
+    }
+}
