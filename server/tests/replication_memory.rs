@@ -136,6 +136,7 @@ impl World {
             let row = PlayerRow {
                 generation: 0,
                 player: PlayerId(player as u32 + 1),
+                is_home: true,
                 entity: Some(Slot(player as u32)),
                 eye: self.eye(player),
                 radius: RADIUS,

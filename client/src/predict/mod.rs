@@ -3,8 +3,8 @@
 //! A game says which components are predicted and adds to [`PredictTick`] the systems that carry them on by one
 //! tick; they work on [`Present<T>`] instead of `T`, which stays what the server last said. For every tick for
 //! which an input is given, the schedule runs once. When the server's state of a tick is not the one predicted
-//! for it, the state is taken over and all inputs since are applied again. What is drawn is [`Shown<T>`](crate::blend::Shown), between
-//! the present tick and the next, led to corrected values at a bounded speed.
+//! for it, the state is taken over and all inputs since are applied again. What is drawn is
+//! [`Shown<T>`](crate::blend::Shown), between the present tick and the next, led to corrected values at a bounded speed.
 //!
 //! Guarantees that after every frame [`Present<T>`] is what the server's newest known state and the inputs since
 //! give. Refuses to predict what others do, and to have more than one world: systems of [`PredictTick`] that do

@@ -16,6 +16,8 @@ pub struct PlayerRow {
     pub generation: u32,
     /// The player.
     pub player: PlayerId,
+    /// Whether the frame's simulation runs the player, and does not only show it what it sees of it.
+    pub is_home: bool,
     /// The entity that the player acts through, if any.
     pub entity: Option<Slot>,
     /// Where the player looks from, in units.
@@ -112,6 +114,7 @@ mod tests {
         PlayerRow {
             generation: 0,
             player: PlayerId(player),
+            is_home: true,
             entity: None,
             eye: Vec2::ZERO,
             radius: 0.0,

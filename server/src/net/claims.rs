@@ -12,7 +12,8 @@ use throng_shared::limits::PLAYER_NAME_BYTES_MAX as NAME_BYTES_MAX;
 /// Size of netcode's user data.
 pub const USER_DATA_BYTES: usize = 256;
 
-/// A player's name: at most [`PLAYER_NAME_BYTES_MAX`](throng_shared::limits::PLAYER_NAME_BYTES_MAX) bytes of UTF-8, copied by value through the links.
+/// A player's name: at most [`PLAYER_NAME_BYTES_MAX`](throng_shared::limits::PLAYER_NAME_BYTES_MAX) bytes of
+/// UTF-8, copied by value through the links.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct PlayerName {
     len: u8,
@@ -20,7 +21,8 @@ pub struct PlayerName {
 }
 
 impl PlayerName {
-    /// The name, or `None` when it is longer than [`PLAYER_NAME_BYTES_MAX`](throng_shared::limits::PLAYER_NAME_BYTES_MAX) bytes or holds a control character.
+    /// The name, or `None` when it is longer than
+    /// [`PLAYER_NAME_BYTES_MAX`](throng_shared::limits::PLAYER_NAME_BYTES_MAX) bytes or holds a control character.
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
         if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {

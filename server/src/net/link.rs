@@ -132,7 +132,7 @@ pub enum ToWorker {
     },
     /// A typed message for many clients, encoded once.
     Broadcast {
-        /// For whom, judged by the frame of the tick in which it was said.
+        /// For whom, judged by the frames of the tick in which it was said.
         audience: Audience,
         /// The renet channel to send it by.
         channel: ChannelId,
@@ -148,7 +148,7 @@ pub enum ToWorker {
     },
     /// End the sessions of many.
     DisconnectMany {
-        /// Whose, judged by the newest frame.
+        /// Whose, judged by the frames of the tick in which it was said.
         audience: Audience,
         /// Why; the clients are told.
         reason: LeaveReason,
@@ -462,6 +462,12 @@ impl WorkerLink {
         true
     }
 
+    /// Values from the simulation that wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.from_simulation.slots()
+    }
+
     /// The next value from the simulation, with the tick that it came of.
     pub fn pop(&mut self) -> Option<(Tick, ToWorker)> {
         self.from_simulation.pop().ok()
@@ -476,7 +482,7 @@ impl WorkerLink {
     pub fn measure(&self) {
         self.counters
             .to_worker_depth
-            .store(self.from_simulation.slots() as u64, Relaxed);
+            .store(self.waiting() as u64, Relaxed);
     }
 
     /// Whether the simulation is gone.

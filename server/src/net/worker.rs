@@ -31,6 +31,8 @@ const WAIT_MAX: Duration = Duration::from_millis(50);
 /// Between two reads of a socket that is not full: datagrams that come meanwhile share the wake-up and the
 /// system calls, which cost more than the datagrams themselves.
 const READ_EVERY: Duration = Duration::from_micros(250);
+/// The same while no inputs come: then only keep-alives wait, and 10,000 idle clients send 2,000 of them a second.
+const READ_EVERY_WITHOUT_INPUTS: Duration = Duration::from_millis(1);
 /// Longest wait while one simulation's frame waits for another's.
 const WAIT_FOR_FRAMES: Duration = Duration::from_millis(1);
 /// epoll waits whole milliseconds, rounded up; less than this is slept.
@@ -85,6 +87,8 @@ pub(super) struct Worker {
     arrivals: Vec<Duration>,
     /// When the socket was last read.
     read_at: Duration,
+    /// How long after it the next read is, at the earliest.
+    read_every: Duration,
     updated_at: Duration,
     measured_at: Duration,
 }
@@ -105,6 +109,7 @@ impl Worker {
             readable: true,
             arrivals: Vec::with_capacity(BATCH_DATAGRAMS),
             read_at: Duration::ZERO,
+            read_every: READ_EVERY,
             updated_at: Duration::ZERO,
             measured_at: Duration::ZERO,
         }
@@ -145,8 +150,8 @@ impl Worker {
         let woken_at = self.clock.now();
         let is_announced = self.events.iter().any(|event| event.token() == SOCKET);
         // A caller that would not have waited is not made to.
-        if is_announced && wait >= READ_EVERY {
-            let next_read = self.read_at + READ_EVERY;
+        if is_announced && wait >= self.read_every {
+            let next_read = self.read_at + self.read_every;
             std::thread::sleep(next_read.saturating_sub(woken_at));
         }
         self.readable |= is_announced;
@@ -172,6 +177,7 @@ impl Worker {
 
     /// Reads up to `batches` batches; answers are sent with the next flush.
     fn read(&mut self, batches: usize) {
+        let inputs_before = self.stats.core.input_packets.get();
         for _ in 0..batches {
             let now = self.clock.now();
             let Self {
@@ -195,6 +201,11 @@ impl Worker {
                 Ok(count) if count < BATCH_DATAGRAMS => {
                     self.readable = false;
                     self.read_at = now;
+                    let has_inputs = self.stats.core.input_packets.get() != inputs_before;
+                    self.read_every = match has_inputs {
+                        true => READ_EVERY,
+                        false => READ_EVERY_WITHOUT_INPUTS,
+                    };
                     return;
                 }
                 Ok(_) => self.readable = true,

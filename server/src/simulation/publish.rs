@@ -59,6 +59,7 @@ pub(super) fn publish_frame(
         let row = PlayerRow {
             generation: player.session.session.generation,
             player: player.id,
+            is_home: true,
             entity: avatar
                 .and_then(|avatar| avatars.get(avatar.0).ok())
                 .and_then(Replicated::slot),

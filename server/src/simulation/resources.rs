@@ -1,4 +1,7 @@
 //! Tells players the replicated resources: all of them to who joins, each to everybody when it changed.
+//!
+//! Of several simulations each tells its own players its own resources; a player who crosses a border is told
+//! nothing. So it is gameplay's to keep them the same in all.
 
 use bevy_ecs::change_detection::Tick as ChangeTick;
 use bevy_ecs::message::MessageCursor;
@@ -63,7 +66,7 @@ pub(crate) fn tell_resources(world: &mut World) {
             let mut outbox = world.resource_mut::<Outbox>();
             if is_new {
                 // Those who joined in this tick are among all.
-                outbox.broadcast(Audience::All, Channel::ReliableOrdered.id(), bytes);
+                outbox.broadcast(Audience::Own, Channel::ReliableOrdered.id(), bytes);
             } else {
                 for &session in &joined {
                     outbox.message(session, Channel::ReliableOrdered, bytes.clone());

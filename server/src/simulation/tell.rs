@@ -16,8 +16,9 @@ use crate::net::link::{Audience, LeaveReason, SessionKey, SimulationLink};
 use crate::space::RoomId;
 
 /// Sends to players what the protocol registered with `message::<M>()`: to one, to a team, to those who see a
-/// place, to all. A message for many is encoded once; who they are is judged on the net workers, by the frame
-/// of the tick in which it was said.
+/// place, to all. A message for many is encoded once; who they are is judged on the net workers, by the frames
+/// of the tick in which it was said. Each of them gets it once, whichever simulation of the process has the
+/// player; one for a single player is sent by the simulation that has it.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -115,6 +116,18 @@ impl Tell<'_, '_> {
         M: Serialize + Send + Sync + 'static,
     {
         self.broadcast(Audience::All, message)
+    }
+
+    /// Sends `message` to every player of this simulation, and to none of the process's others: for what is said
+    /// by all simulations alike.
+    ///
+    /// # Errors
+    /// As [`Tell::player`].
+    pub fn own<M>(&mut self, message: &M) -> Result<(), RegistryError>
+    where
+        M: Serialize + Send + Sync + 'static,
+    {
+        self.broadcast(Audience::Own, message)
     }
 
     /// Ends a player's session. Its `PlayerLeft` comes in a later tick, from the worker.

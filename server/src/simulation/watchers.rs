@@ -38,6 +38,7 @@ impl Watcher {
         PlayerRow {
             generation: self.session.session.generation,
             player: self.player,
+            is_home: false,
             entity: None,
             eye,
             radius,

@@ -1,11 +1,12 @@
 //! The game on several simulations: what travels, what ghosts show, and what is done to those beyond a border.
 //!
-//! Guarantees that a craft, a rock or a missile is everything after a border that it was before, and that a blow
-//! and its credit cross it once. Rocks beyond a border are not mined: ore changes hands in one simulation only.
+//! Guarantees that a craft, a rock or a missile is everything after a border that it was before, and that a blow,
+//! its credit and ore that is mined cross it once.
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
+use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::skirmish::components::{
@@ -15,11 +16,14 @@ use throng_shared::skirmish::components::{
 use throng_shared::skirmish::messages::Destroyed;
 
 use super::bodies::Mass;
+use super::chat::{Voice, Whisper};
 use super::content::{Model, Rules};
 use super::damage::{Blow, Blows};
 use super::drones::Mind;
 use super::missiles::Warhead;
 use super::pilots::{Condition, Guns, Hangar, Helm, Pilot};
+use super::roster::{Entry, Muster, Roster};
+use super::standings::Placing;
 use crate::persist::PersistAppExt;
 use crate::simulation::{Player, Replicated, Tell};
 use crate::worlds::{EffectAppExt, EffectReceived, GhostAppExt, TellEntity, WorldShape, Worlds};
@@ -45,6 +49,24 @@ pub enum Victory {
     Ship(Destroyed),
 }
 
+/// A ship mines a rock in another simulation.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Dig {
+    /// The ship.
+    pub by: GlobalId,
+    /// Ore that it mines, if there is so much.
+    pub amount: u32,
+}
+
+/// Ore from a rock in another simulation, for the ship that mined it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Dug {
+    /// How much.
+    pub ore: u32,
+    /// Where the rock was, in units.
+    pub at: Vec2,
+}
+
 /// Reaches entities of other simulations; where there are none, does nothing.
 #[derive(SystemParam)]
 pub struct Beyond<'w> {
@@ -61,6 +83,21 @@ impl Beyond<'_> {
             tracing::error!(%error, %target, "an effect was not sent");
         }
     }
+
+    /// Lets all simulations hear something.
+    pub fn tell_everybody<E: Serialize + Send + Sync + 'static>(&mut self, news: &E) {
+        if self.worlds.is_some()
+            && let Err(error) = self.tell.everybody(news)
+        {
+            tracing::error!(%error, "news were not sent");
+        }
+    }
+
+    /// A pilot of this name who may be in another simulation.
+    #[must_use]
+    pub fn find<'r>(&self, roster: &'r Roster, name: &str) -> Option<&'r Entry> {
+        self.worlds.as_ref().and_then(|_| roster.find(name))
+    }
 }
 
 /// Marks what travels and what ghosts show.
@@ -74,6 +111,8 @@ pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
         .persist::<Mind>()
         .persist::<Hangar>()
         .persist::<Pilot>()
+        .persist::<Voice>()
+        .persist::<Placing>()
         .persist::<Ship>()
         .persist::<Drone>()
         .persist::<Asteroid>()
@@ -93,8 +132,12 @@ pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
         .ghost::<Asteroid>()
         .ghost::<Station>()
         .ghost::<Missile>()
+        .effect::<Dig>()
+        .effect::<Dug>()
+        .effect::<Muster>()
         .effect::<Struck>()
         .effect::<Victory>()
+        .effect::<Whisper>()
         .insert_resource(WorldShape {
             side: rules.content.space.half.get() * 2.0,
             sight: sight(rules),

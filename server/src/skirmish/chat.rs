@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
+use throng_shared::protocol::ids::PlayerId;
 use throng_shared::protocol::registry::FromPlayer;
 use throng_shared::skirmish::chat::{
     BURST_LINES, ChatChannel, Heard, LINE_EVERY_S, Notice, Say, TEXT_BYTES_MAX, clean,
@@ -14,13 +16,16 @@ use throng_shared::skirmish::chat::{
 use throng_shared::skirmish::components::Callsign;
 use throng_shared::tick::Tick;
 
+use super::borders::Beyond;
 use super::content::ticks;
+use super::roster::Roster;
 use super::told;
 use crate::runner::TickTime;
 use crate::simulation::{Eye, Place, Player, Room, Team, Tell};
+use crate::worlds::NewsHeard;
 
 /// How much a pilot has said of late. On the player's entity.
-#[derive(Component, Clone, Copy, Debug, Default)]
+#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Voice {
     /// The tick to which the lines so far add up, if one may be said every [`LINE_EVERY_S`].
     paid_until: Tick,
@@ -44,6 +49,15 @@ impl Voice {
     }
 }
 
+/// A line for a pilot of another simulation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Whisper {
+    /// The pilot.
+    to: PlayerId,
+    /// What it hears.
+    heard: Heard,
+}
+
 type Speaker = (
     &'static Player,
     &'static Callsign,
@@ -58,7 +72,9 @@ pub(super) fn pass_on_chat(
     mut said: MessageReader<FromPlayer<Say>>,
     mut speakers: Query<Speaker>,
     pilots: Query<(&Player, &Callsign)>,
+    roster: Res<Roster>,
     time: Res<TickTime>,
+    mut beyond: Beyond,
     mut tell: Tell,
 ) {
     let every = ticks(LINE_EVERY_S, &time);
@@ -108,16 +124,34 @@ pub(super) fn pass_on_chat(
                         .collect()
                 });
                 let wanted = clean(wanted);
-                let Some((listener, name)) = by_name.get(&name_key(&wanted)) else {
-                    told(tell.player(speaker, &Notice::NotOnline(wanted)));
-                    continue;
-                };
-                heard.channel = ChatChannel::Tell(name.0.clone());
-                told(tell.player(listener, &heard));
-                if listener.id != speaker.id {
+                if let Some((listener, name)) = by_name.get(&name_key(&wanted)) {
+                    heard.channel = ChatChannel::Tell(name.0.clone());
+                    told(tell.player(listener, &heard));
+                    if listener.id != speaker.id {
+                        told(tell.player(speaker, &heard));
+                    }
+                } else if let Some(listener) = beyond.find(&roster, &wanted) {
+                    heard.channel = ChatChannel::Tell(listener.standing.name.clone());
                     told(tell.player(speaker, &heard));
+                    let to = listener.id;
+                    beyond.tell_everybody(&Whisper { to, heard });
+                } else {
+                    told(tell.player(speaker, &Notice::NotOnline(wanted)));
                 }
             }
+        }
+    }
+}
+
+/// Tells pilots of this simulation what those of others told them.
+pub(super) fn hear_whispers(
+    mut whispers: MessageReader<NewsHeard<Whisper>>,
+    pilots: Query<&Player, With<Callsign>>,
+    mut tell: Tell,
+) {
+    for NewsHeard { news, .. } in whispers.read() {
+        if let Some(listener) = pilots.iter().find(|pilot| pilot.id == news.to) {
+            told(tell.player(listener, &news.heard));
         }
     }
 }

@@ -10,24 +10,32 @@ use throng_shared::skirmish::movement::heading_of;
 use throng_shared::tick::Tick;
 
 use super::bodies::{Bodies, BodyKind, Mass};
+use super::borders::{Beyond, Dig, Dug};
 use super::content::{Rules, pulse, ticks};
+use super::death::{Wreck, Wrecks};
 use super::pilots::Helm;
 use super::populate;
 use crate::runner::TickTime;
 use crate::simulation::{Importance, Random, Replicated, Seed};
+use crate::worlds::{EffectReceived, EffectReturned};
 
 /// Seconds until an asteroid that was mined out is replaced by another one elsewhere.
 const REPLACED_AFTER_S: f32 = 20.0;
 /// Cosine of the half angle ahead of a ship in which it mines.
 const MINING_COSINE: f32 = 0.8;
 
-/// Where all ore came from and went, for ever: what was `seeded` is in asteroids, in holds, or `sold`.
+/// Where all ore came from and went, for ever: what was `seeded` is in asteroids, in holds, `sold`, or, with several
+/// simulations, for a tick or two on its way from one to another: what was `shipped` and has not `landed`.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub struct OreLedger {
     /// Ore that asteroids were born with.
     pub seeded: u64,
     /// Ore that stations bought.
     pub sold: u64,
+    /// Ore that ships of other simulations mined here.
+    pub shipped: u64,
+    /// Ore that came from other simulations, or came back from there.
+    pub landed: u64,
     /// Asteroids that are due, in the order in which they were mined out.
     pub due: Vec<Tick>,
     /// Asteroids that were ever born.
@@ -87,6 +95,7 @@ pub(super) fn mine_asteroids(
     mut ships: Query<(&Ship, &Helm, &mut Cargo)>,
     mut asteroids: Query<&mut Ore>,
     bodies: Res<Bodies>,
+    mut beyond: Beyond,
     mut ledger: ResMut<OreLedger>,
     rules: Res<Rules>,
     time: Res<TickTime>,
@@ -112,20 +121,90 @@ pub(super) fn mine_asteroids(
         ) else {
             continue;
         };
-        let entity = bodies.rows[rock].entity;
-        let Ok(mut ore) = asteroids.get_mut(entity) else {
+        let amount = amount.min(class.cargo.saturating_sub(cargo.0));
+        if amount == 0 {
+            continue;
+        }
+        let rock = &bodies.rows[rock];
+        if rock.ghost_of.is_some() {
+            beyond.tell(rock.id, &Dig { by: body.id, amount });
+        } else if let Ok(mut ore) = asteroids.get_mut(rock.entity) {
+            cargo.0 += dig(&mut commands, &mut ledger, &time, rock.entity, &mut ore, amount);
+        }
+    }
+}
+
+/// Takes up to `amount` out of an asteroid, and the asteroid out of the world when it has no more. Answers how much.
+fn dig(
+    commands: &mut Commands,
+    ledger: &mut OreLedger,
+    time: &TickTime,
+    asteroid: Entity,
+    ore: &mut Ore,
+    amount: u32,
+) -> u32 {
+    let mined = amount.min(ore.0);
+    ore.0 -= mined;
+    if mined > 0 && ore.0 == 0 {
+        commands.entity(asteroid).despawn();
+        ledger.due.push(time.tick + ticks(REPLACED_AFTER_S, time));
+    }
+    mined
+}
+
+/// Ships what those beyond a border mine here, after those who are here.
+pub(super) fn ship_ore(
+    mut received: MessageReader<EffectReceived<Dig>>,
+    mut commands: Commands,
+    mut asteroids: Query<(&mut Ore, &Position)>,
+    mut ledger: ResMut<OreLedger>,
+    mut beyond: Beyond,
+    time: Res<TickTime>,
+) {
+    for EffectReceived { entity, effect, .. } in received.read() {
+        let Ok((mut ore, at)) = asteroids.get_mut(*entity) else {
             continue;
         };
-        let mined = amount.min(ore.0).min(class.cargo.saturating_sub(cargo.0));
-        if mined == 0 {
-            continue;
+        let mined = dig(
+            &mut commands,
+            &mut ledger,
+            &time,
+            *entity,
+            &mut ore,
+            effect.amount,
+        );
+        if mined > 0 {
+            ledger.shipped += u64::from(mined);
+            beyond.tell(effect.by, &Dug { ore: mined, at: at.0 });
         }
-        ore.0 -= mined;
-        cargo.0 += mined;
-        if ore.0 == 0 {
-            commands.entity(entity).despawn();
-            ledger.due.push(time.tick + ticks(REPLACED_AFTER_S, &time));
+    }
+}
+
+/// Stows what was mined beyond a border. What a hold has no room for stays where the ship is; what a ship that is no
+/// more had mined, where it was mined.
+pub(super) fn stow_ore(
+    mut received: MessageReader<EffectReceived<Dug>>,
+    mut returned: MessageReader<EffectReturned<Dug>>,
+    mut ships: Query<(&Ship, &mut Cargo, &Position)>,
+    mut ledger: ResMut<OreLedger>,
+    mut wrecks: ResMut<Wrecks>,
+    rules: Res<Rules>,
+) {
+    for EffectReceived { entity, effect, .. } in received.read() {
+        let Dug { mut ore, mut at } = *effect;
+        ledger.landed += u64::from(ore);
+        if let Ok((ship, mut cargo, place)) = ships.get_mut(*entity) {
+            let room = rules.class(ship.class).cargo.saturating_sub(cargo.0);
+            let stowed = ore.min(room);
+            cargo.0 += stowed;
+            (ore, at) = (ore - stowed, place.0);
         }
+        wrecks.0.push(Wreck { at, ore });
+    }
+    for EffectReturned { effect, .. } in returned.read() {
+        let Dug { ore, at } = *effect;
+        ledger.landed += u64::from(ore);
+        wrecks.0.push(Wreck { at, ore });
     }
 }
 
@@ -144,10 +223,10 @@ fn rock_ahead(
     for &other in &*found {
         let other = other as usize;
         let to = bodies.discs[other].position - from;
+        // One beyond a border has some as long as it is there.
         let has_ore = || {
-            asteroids
-                .get(bodies.rows[other].entity)
-                .is_ok_and(|ore| ore.0 > 0)
+            let ore = asteroids.get(bodies.rows[other].entity);
+            bodies.rows[other].ghost_of.is_some() || ore.is_ok_and(|ore| ore.0 > 0)
         };
         if bodies.rows[other].kind != BodyKind::Asteroid
             || to.dot(ahead) < to.length() * MINING_COSINE

@@ -32,6 +32,7 @@ pub mod pilots;
 pub mod populate;
 pub mod reports;
 pub mod rewind;
+pub mod roster;
 pub mod standings;
 pub mod stations;
 #[cfg(test)]
@@ -108,6 +109,7 @@ impl Plugin for SkirmishPlugin {
             .init_resource::<drones::Nursery>()
             .init_resource::<mining::OreLedger>()
             .init_resource::<reports::Hits>()
+            .init_resource::<roster::Roster>()
             .init_resource::<Standings>()
             .add_systems(Startup, populate::fill_space);
         order_systems(app);
@@ -119,6 +121,7 @@ fn order_systems(app: &mut App) {
     let who_is_here = (
         content::adopt_content,
         bodies::gather_bodies,
+        roster::hear_musters,
         pilots::release_pilots,
         pilots::seat_pilots,
         pilots::give_ships,
@@ -130,6 +133,7 @@ fn order_systems(app: &mut App) {
         drones::think,
         stations::take_orders,
         chat::pass_on_chat,
+        chat::hear_whispers,
     );
     let where_they_go = (
         flight::steer_crafts,
@@ -144,6 +148,8 @@ fn order_systems(app: &mut App) {
         missiles::detonate_missiles,
         damage::feel_impacts,
         mining::mine_asteroids,
+        mining::ship_ore,
+        mining::stow_ore,
         stations::repair_ships,
     );
     let what_comes_of_it = (
@@ -157,6 +163,7 @@ fn order_systems(app: &mut App) {
         damage::recover_shields,
         standings::rank_pilots,
         standings::tell_own_standings,
+        roster::muster_pilots,
     );
     app.add_systems(
         FixedUpdate,

@@ -22,6 +22,7 @@ use super::bodies::{Bodies, Mass};
 use super::chat::{Voice, name_key};
 use super::content::{Model, Rules, ticks};
 use super::death::{Wreck, Wrecks};
+use super::roster::Roster;
 use super::standings::Placing;
 use crate::input::{ActiveInput, SeenAt};
 use crate::net::link::PeerKind;
@@ -110,6 +111,7 @@ pub(super) fn seat_pilots(
     rules: Res<Rules>,
     time: Res<TickTime>,
     worlds: Option<Res<Worlds>>,
+    roster: Res<Roster>,
     mut tell: crate::simulation::Tell,
 ) {
     if joined.is_empty() {
@@ -118,6 +120,10 @@ pub(super) fn seat_pilots(
     let mut strengths =
         PILOT_TEAMS.map(|team| (seated.iter().filter(|seated| seated.0.0 == team).count(), team));
     let mut taken: BTreeSet<String> = seated.iter().map(|(_, name)| name_key(&name.0)).collect();
+    if let Some(worlds) = &worlds {
+        let elsewhere = roster.elsewhere(worlds.me());
+        taken.extend(elsewhere.map(|entry| name_key(&entry.standing.name)));
+    }
     for joined in joined.read() {
         // A session can end in the tick in which it began; and a stock renet peer does not play.
         if joined.player.kind != PeerKind::Throng || !players.contains(joined.entity) {

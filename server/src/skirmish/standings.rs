@@ -4,14 +4,17 @@
 //! its message and that a board that did not change costs nobody a byte.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
 use throng_shared::limits::MESSAGE_BYTES_MAX;
 use throng_shared::protocol::codec;
 use throng_shared::skirmish::components::{Callsign, Credits, Score};
 use throng_shared::skirmish::standings::{BOARD_EVERY_S, BOARD_ROWS_MAX, OwnStanding, Standing, Standings};
 
 use super::content::ticks;
+use super::roster::{Entry, Roster};
 use super::told;
 use crate::runner::TickTime;
 use crate::simulation::{Player, Team, Tell};
@@ -20,7 +23,7 @@ use crate::simulation::{Player, Team, Tell};
 const BOARD_HEAD_BYTES: usize = 16;
 
 /// A pilot's place. On the player's entity.
-#[derive(Component, Clone, Debug, Default)]
+#[derive(Component, Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Placing {
     /// Place on the board, from 1; 0 before the first board.
     rank: u32,
@@ -28,43 +31,29 @@ pub struct Placing {
     told: OwnStanding,
 }
 
-type Ranked = (
-    Entity,
-    &'static Player,
-    &'static Callsign,
-    &'static Team,
-    &'static Score,
-    &'static Credits,
-);
-
-/// Draws up the board when it is due.
+/// Draws up the board when it is due, of the pilots of all simulations.
 pub(super) fn rank_pilots(
-    pilots: Query<Ranked>,
-    mut placings: Query<&mut Placing>,
+    roster: Res<Roster>,
+    mut pilots: Query<(&Player, &mut Placing)>,
     mut standings: ResMut<Standings>,
     time: Res<TickTime>,
 ) {
     if !time.tick.0.is_multiple_of(ticks(BOARD_EVERY_S, &time)) {
         return;
     }
-    let mut order: Vec<_> = pilots
-        .iter()
-        .map(|(entity, player, _, _, score, credits)| {
-            let rank_by = (Reverse((score.points(), credits.0)), score.deaths, player.id);
-            (rank_by, entity)
-        })
-        .collect();
-    order.sort_unstable_by_key(|(rank_by, _)| *rank_by);
-    for (place, (_, entity)) in order.iter().enumerate() {
-        if let Ok(mut placing) = placings.get_mut(*entity) {
-            placing.rank = place as u32 + 1;
+    let mut order: Vec<_> = roster.pilots().collect();
+    order.sort_unstable_by_key(|Entry { id, standing }| {
+        let score = &standing.score;
+        (Reverse((score.points(), standing.credits)), score.deaths, *id)
+    });
+    let ranks: BTreeMap<_, u32> = order.iter().map(|entry| entry.id).zip(1..).collect();
+    for (player, mut placing) in &mut pilots {
+        if let Some(&rank) = ranks.get(&player.id) {
+            placing.rank = rank;
         }
     }
     let best = order.iter().take(BOARD_ROWS_MAX);
-    let best = best.filter_map(|(_, entity)| {
-        let (_, _, name, team, score, credits) = pilots.get(*entity).ok()?;
-        Some(standing(name, *team, *score, *credits))
-    });
+    let best = best.map(|entry| entry.standing.clone());
     standings.set_if_neq(Standings {
         pilots: order.len() as u32,
         best: as_many_as_fit(best),
@@ -95,7 +84,7 @@ pub(super) fn tell_own_standings(
     }
 }
 
-fn standing(name: &Callsign, team: Team, score: Score, credits: Credits) -> Standing {
+pub(super) fn standing(name: &Callsign, team: Team, score: Score, credits: Credits) -> Standing {
     Standing {
         name: name.0.clone(),
         team: team.0,

@@ -1,6 +1,6 @@
 //! The two ends of every tick: what came is taken in before it, what goes is sent off after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use bevy_ecs::entity::EntityHashMap;
@@ -11,7 +11,7 @@ use throng_shared::tick::Tick;
 
 use super::balance::next_move;
 use super::border::{place_ghosts, retire_unmentioned, seat_watchers, show_ghosts};
-use super::effects::{Effects, apply};
+use super::effects::{Effects, apply_all, give_back_lost, hear_news};
 use super::exchange::{GhostImage, Letter, Post, WatcherImage};
 use super::partition::Cell;
 use super::shape::{GhostKinds, JoinPlaces};
@@ -77,7 +77,9 @@ pub(super) fn collect(world: &mut World) {
         settle(world, worlds, &persisted, &posts);
         let kinds = world.resource::<GhostKinds>().clone();
         let mut loads = BTreeMap::new();
+        take_back(world, worlds, &posts);
         for post in &posts {
+            apply_effects(world, worlds, post);
             for letter in &post.letters {
                 open(world, worlds, (post.from, letter), tick, &kinds, &mut loads);
             }
@@ -121,7 +123,34 @@ fn let_go(world: &mut World, worlds: &mut Worlds) {
     world.flush();
 }
 
-/// Everything but entities that change hands: those have done so before.
+/// Hands gameplay those of its effects that found nobody in the last tick.
+fn take_back(world: &mut World, worlds: &mut Worlds, posts: &[Arc<Post>]) {
+    let own = posts.get(usize::from(worlds.me.0)).map(Arc::clone);
+    let Some(last) = std::mem::replace(&mut worlds.last_post, own) else {
+        return;
+    };
+    let mut applied = BTreeSet::new();
+    for letter in posts.iter().flat_map(|post| &post.letters) {
+        if let Letter::Applied { from, places } = letter
+            && *from == worlds.me
+        {
+            applied.extend(places);
+        }
+    }
+    give_back_lost(world, &last.letters, &applied);
+}
+
+/// Applies a post's effects on entities of this world, and notes which to tell the sender.
+fn apply_effects(world: &mut World, worlds: &mut Worlds, post: &Post) {
+    let places = apply_all(world, post.from, &post.letters);
+    worlds.counters.effects_applied += places.len() as u64;
+    if !places.is_empty() {
+        let from = post.from;
+        worlds.outgoing.push(Letter::Applied { from, places });
+    }
+}
+
+/// Everything but effects, and entities that change hands: those have done so before.
 fn open(
     world: &mut World,
     worlds: &mut Worlds,
@@ -132,15 +161,14 @@ fn open(
 ) {
     let me = worlds.me;
     match letter {
-        Letter::Effect { target, kind, bytes } => {
-            if let Some(entity) = world.resource::<Slots>().find(*target) {
-                let is_applied = apply(world, entity, from, *kind, bytes);
-                worlds.counters.effects_applied += u64::from(is_applied);
-            }
-        }
+        Letter::News { kind, bytes } => hear_news(world, from, *kind, bytes),
         Letter::Ghosts { to, ghosts } if *to == me => show_ghosts(world, worlds, kinds, from, ghosts, tick),
         Letter::Watchers { to, watchers } if *to == me => seat_watchers(world, worlds, watchers, tick),
-        Letter::Migrate { .. } | Letter::Ghosts { .. } | Letter::Watchers { .. } => {}
+        Letter::Migrate { .. }
+        | Letter::Effect { .. }
+        | Letter::Applied { .. }
+        | Letter::Ghosts { .. }
+        | Letter::Watchers { .. } => {}
         Letter::Loads(cells) => {
             for &(cell, load) in cells {
                 *loads.entry(cell).or_default() += load;

@@ -1,13 +1,16 @@
 //! Effects on entities wherever they are: what gameplay sends instead of changing an entity that may belong to
-//! another simulation.
+//! another simulation. And news, of which all simulations hear.
 //!
 //! An effect that is sent in tick t is received in tick t + 1 by the world that has the entity then, also when
 //! it is this one, so that gameplay comes out the same however many simulations there are. Each arrives once,
-//! those of one simulation in the order of sending. One for an entity that is gone is dropped.
+//! those of one simulation in the order of sending. One for an entity that is in no world then comes back in tick
+//! t + 2 to the world that sent it, so that nothing of value is lost with it. News of tick t are heard in tick t + 1
+//! by every simulation, also by the one that sends them, in the same order by all.
 
 use std::any::{TypeId, type_name};
+use std::collections::BTreeSet;
 
-use bevy_app::App;
+use bevy_app::{App, FixedFirst};
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use serde::Serialize;
@@ -15,15 +18,18 @@ use serde::de::DeserializeOwned;
 use throng_shared::protocol::codec::{self, CodecError};
 use throng_shared::protocol::ids::{GlobalId, SourceId};
 
+use super::Worlds;
 use super::exchange::Letter;
+use crate::simulation::Slots;
 
-/// Effects that one simulation sends in one tick at most; one more is refused.
+/// Effects and news that one simulation sends in one tick at most; one more is refused.
 pub const EFFECTS_MAX: usize = 65_536;
 
 /// Registers effects; implemented by [`App`].
 pub trait EffectAppExt {
-    /// Lets `E` be sent with [`TellEntity`] and be received as [`EffectReceived<E>`]. Every simulation
-    /// registers the same effects in the same order.
+    /// Lets `E` be sent with [`TellEntity`], be received as [`EffectReceived<E>`], come back as
+    /// [`EffectReturned<E>`], and as news be heard as [`NewsHeard<E>`]. Every simulation registers the same effects in
+    /// the same order.
     fn effect<E>(&mut self) -> &mut Self
     where
         E: Serialize + DeserializeOwned + Send + Sync + 'static;
@@ -34,13 +40,21 @@ impl EffectAppExt for App {
     where
         E: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        self.add_message::<EffectReceived<E>>();
+        if !self.world().contains_resource::<Effects>() {
+            let alone = not(resource_exists::<Worlds>);
+            self.add_systems(FixedFirst, loop_back.run_if(alone).before(super::cross::collect));
+        }
+        self.add_message::<EffectReceived<E>>()
+            .add_message::<EffectReturned<E>>()
+            .add_message::<NewsHeard<E>>();
         let mut effects = self.world_mut().get_resource_or_init::<Effects>();
         let type_id = TypeId::of::<E>();
         if effects.kinds.iter().all(|kind| kind.type_id != type_id) {
             effects.kinds.push(EffectKind {
                 type_id,
                 receive: receive::<E>,
+                give_back: give_back::<E>,
+                hear: hear::<E>,
             });
         }
         self
@@ -58,6 +72,24 @@ pub struct EffectReceived<E: Send + Sync + 'static> {
     pub effect: E,
 }
 
+/// An effect of this world's that found no entity.
+#[derive(Message, Clone, Debug)]
+pub struct EffectReturned<E: Send + Sync + 'static> {
+    /// For whom it was.
+    pub target: GlobalId,
+    /// What was to happen to it.
+    pub effect: E,
+}
+
+/// News of a simulation of the process.
+#[derive(Message, Clone, Debug)]
+pub struct NewsHeard<E: Send + Sync + 'static> {
+    /// The simulation that sent them.
+    pub from: SourceId,
+    /// What they are.
+    pub news: E,
+}
+
 /// Why an effect is not sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -69,11 +101,11 @@ pub enum EffectRefused {
     #[error(transparent)]
     Codec(#[from] CodecError),
     /// As many as a tick may send are sent.
-    #[error("more than {EFFECTS_MAX} effects in one tick")]
+    #[error("more than {EFFECTS_MAX} effects and news in one tick")]
     Full,
 }
 
-/// Sends effects to entities.
+/// Sends effects to entities, and news to simulations.
 #[derive(SystemParam)]
 pub struct TellEntity<'w> {
     effects: ResMut<'w, Effects>,
@@ -88,20 +120,22 @@ impl TellEntity<'_> {
     where
         E: Serialize + Send + Sync + 'static,
     {
-        let effects = &mut *self.effects;
-        let kind = effects
-            .kinds
-            .iter()
-            .position(|kind| kind.type_id == TypeId::of::<E>());
-        let kind = kind.ok_or(EffectRefused::Unregistered(type_name::<E>()))? as u16;
-        if effects.outbox.len() >= EFFECTS_MAX {
-            effects.refused += 1;
-            return Err(EffectRefused::Full);
-        }
-        let mut bytes = Vec::new();
-        codec::encode_into(effect, &mut bytes)?;
-        effects.outbox.push(Letter::Effect { target, kind, bytes });
-        effects.sent += 1;
+        let (kind, bytes) = self.effects.encode(effect)?;
+        self.effects.outbox.push(Letter::Effect { target, kind, bytes });
+        self.effects.sent += 1;
+        Ok(())
+    }
+
+    /// Lets all simulations hear `news`, this one too.
+    ///
+    /// # Errors
+    /// [`EffectRefused`]; nobody hears them then.
+    pub fn everybody<E>(&mut self, news: &E) -> Result<(), EffectRefused>
+    where
+        E: Serialize + Send + Sync + 'static,
+    {
+        let (kind, bytes) = self.effects.encode(news)?;
+        self.effects.outbox.push(Letter::News { kind, bytes });
         Ok(())
     }
 }
@@ -111,6 +145,8 @@ impl TellEntity<'_> {
 pub struct Effects {
     kinds: Vec<EffectKind>,
     outbox: Vec<Letter>,
+    /// What a simulation without others sent in the last tick, and the places of the effects that were applied.
+    looped: (Vec<Letter>, BTreeSet<u32>),
     sent: u64,
     refused: u64,
 }
@@ -118,6 +154,8 @@ pub struct Effects {
 struct EffectKind {
     type_id: TypeId,
     receive: fn(&mut World, Entity, SourceId, &[u8]) -> Result<(), CodecError>,
+    give_back: fn(&mut World, GlobalId, &[u8]) -> Result<(), CodecError>,
+    hear: fn(&mut World, SourceId, &[u8]) -> Result<(), CodecError>,
 }
 
 impl Effects {
@@ -133,19 +171,116 @@ impl Effects {
         self.refused
     }
 
+    /// The place of a value's type, and its bytes.
+    fn encode<E>(&mut self, value: &E) -> Result<(u16, Vec<u8>), EffectRefused>
+    where
+        E: Serialize + Send + Sync + 'static,
+    {
+        let type_id = TypeId::of::<E>();
+        let kind = self.kinds.iter().position(|kind| kind.type_id == type_id);
+        let kind = kind.ok_or(EffectRefused::Unregistered(type_name::<E>()))? as u16;
+        if self.outbox.len() >= EFFECTS_MAX {
+            self.refused += 1;
+            return Err(EffectRefused::Full);
+        }
+        let mut bytes = Vec::new();
+        codec::encode_into(value, &mut bytes)?;
+        Ok((kind, bytes))
+    }
+
     /// Takes what this tick sent, in order.
     pub(super) fn take(&mut self) -> Vec<Letter> {
         std::mem::take(&mut self.outbox)
     }
 }
 
+/// Does for a simulation without others what the exchange does for several.
+fn loop_back(world: &mut World) {
+    let Some(source) = world.get_resource::<Slots>().map(Slots::source) else {
+        return;
+    };
+    let mut effects = world.resource_mut::<Effects>();
+    let (last, applied) = std::mem::take(&mut effects.looped);
+    let letters = effects.take();
+    give_back_lost(world, &last, &applied);
+    let applied = apply_all(world, source, &letters).into_iter().collect();
+    for letter in &letters {
+        if let Letter::News { kind, bytes } = letter {
+            hear_news(world, source, *kind, bytes);
+        }
+    }
+    world.resource_mut::<Effects>().looped = (letters, applied);
+}
+
+/// Applies a simulation's effects on entities of this world. Answers their places among all its effects.
+pub(super) fn apply_all(world: &mut World, from: SourceId, letters: &[Letter]) -> Vec<u32> {
+    let effects = letters.iter().filter_map(|letter| match letter {
+        Letter::Effect { target, kind, bytes } => Some((*target, *kind, bytes)),
+        _ => None,
+    });
+    let mut applied = Vec::new();
+    for (place, (target, kind, bytes)) in (0..).zip(effects) {
+        if let Some(entity) = world.resource::<Slots>().find(target)
+            && apply(world, entity, from, kind, bytes)
+        {
+            applied.push(place);
+        }
+    }
+    applied
+}
+
 /// Hands an effect to gameplay. `false` when it is of no type that this simulation knows.
-pub(super) fn apply(world: &mut World, entity: Entity, from: SourceId, kind: u16, bytes: &[u8]) -> bool {
+fn apply(world: &mut World, entity: Entity, from: SourceId, kind: u16, bytes: &[u8]) -> bool {
     let kinds = &world.resource::<Effects>().kinds;
     let Some(receive) = kinds.get(usize::from(kind)).map(|kind| kind.receive) else {
         return false;
     };
     receive(world, entity, from, bytes).is_ok()
+}
+
+/// Hands gameplay the news of a simulation.
+pub(super) fn hear_news(world: &mut World, from: SourceId, kind: u16, bytes: &[u8]) {
+    let kinds = &world.resource::<Effects>().kinds;
+    if let Some(hear) = kinds.get(usize::from(kind)).map(|kind| kind.hear)
+        && let Err(error) = hear(world, from, bytes)
+    {
+        tracing::error!(%error, simulation = from.0, "news cannot be read");
+    }
+}
+
+fn hear<E>(world: &mut World, from: SourceId, bytes: &[u8]) -> Result<(), CodecError>
+where
+    E: DeserializeOwned + Send + Sync + 'static,
+{
+    let news: E = codec::decode_exact(bytes)?;
+    world.write_message(NewsHeard { from, news });
+    Ok(())
+}
+
+/// Hands gameplay those effects of its world's last post that no world applied; `applied` has the places of the
+/// others among the post's effects.
+pub(super) fn give_back_lost(world: &mut World, sent: &[Letter], applied: &BTreeSet<u32>) {
+    let effects = sent.iter().filter_map(|letter| match letter {
+        Letter::Effect { target, kind, bytes } => Some((*target, *kind, bytes)),
+        _ => None,
+    });
+    for (place, (target, kind, bytes)) in (0..).zip(effects) {
+        let kinds = &world.resource::<Effects>().kinds;
+        if let Some(kind) = kinds.get(usize::from(kind)).filter(|_| !applied.contains(&place))
+            && let Err(error) = (kind.give_back)(world, target, bytes)
+        {
+            tracing::error!(%error, %target, "an effect that found nobody is lost");
+        }
+    }
+}
+
+fn give_back<E>(world: &mut World, target: GlobalId, bytes: &[u8]) -> Result<(), CodecError>
+where
+    E: DeserializeOwned + Send + Sync + 'static,
+{
+    let effect: E = codec::decode_exact(bytes)?;
+    world.write_message(EffectReturned { target, effect });
+    Ok(())
 }
 
 fn receive<E>(world: &mut World, entity: Entity, from: SourceId, bytes: &[u8]) -> Result<(), CodecError>

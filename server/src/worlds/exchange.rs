@@ -60,6 +60,20 @@ pub enum Letter {
         /// The encoded effect.
         bytes: Vec<u8>,
     },
+    /// Something that every simulation is to hear, the sender too.
+    News {
+        /// Place of the type in the order of registration.
+        kind: u16,
+        /// The encoded value.
+        bytes: Vec<u8>,
+    },
+    /// Effects of `from`'s last post that found their entity in the sender's world.
+    Applied {
+        /// Whose effects.
+        from: SourceId,
+        /// Their places among the effects of that post, ascending.
+        places: Vec<u32>,
+    },
     /// Entities of the sender that are near the border of `to`.
     Ghosts {
         /// Whose border it is.

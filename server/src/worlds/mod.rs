@@ -31,7 +31,7 @@ mod shape;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bevy_app::{App, FixedFirst, FixedPostUpdate, Plugin};
@@ -48,7 +48,9 @@ use shape::GhostKinds;
 pub use balance::{CellMove, next_move};
 pub use border::Ghost;
 pub use cross::post;
-pub use effects::{EFFECTS_MAX, EffectAppExt, EffectReceived, EffectRefused, Effects, TellEntity};
+pub use effects::{
+    EFFECTS_MAX, EffectAppExt, EffectReceived, EffectRefused, EffectReturned, Effects, NewsHeard, TellEntity,
+};
 pub use exchange::{Exchange, GhostImage, Letter, PeerGone, Post, WatcherImage};
 pub use partition::{CELLS_HALF, Cell, Partition, SIMULATIONS_MAX, SourceSet};
 pub use shape::{GhostAppExt, JoinPlaces, WorldShape, is_home};
@@ -117,6 +119,7 @@ impl Plugin for WorldsPlugin {
                 sessions: BTreeMap::new(),
                 is_posted: false,
                 outgoing: Vec::new(),
+                last_post: None,
                 departing: Vec::new(),
                 ghosts: BTreeMap::new(),
                 watchers: BTreeMap::new(),
@@ -141,6 +144,8 @@ pub struct Worlds {
     sessions: BTreeMap<SessionKey, SourceId>,
     is_posted: bool,
     outgoing: Vec<Letter>,
+    /// Its own post before this tick: what became of it is known before the next.
+    last_post: Option<Arc<Post>>,
     /// Entities that belong to others as soon as the next tick begins.
     departing: Vec<Entity>,
     ghosts: BTreeMap<GlobalId, KnownGhost>,

@@ -1,99 +1,76 @@
 //! Commands of the simulations, in the order in which a worker carries them out.
 //!
-//! Guarantees that the commands of one simulation stay in their order and that, of several simulations, those of
-//! an earlier tick come first: a player whose world changes is told what its old world said in a tick before
-//! what its new world says in the next. Refuses to wait for anybody.
-//!
-//! That holds because simulations are in lockstep: one begins a tick when all have sent everything of the tick
-//! before. So when a command of a tick has been seen, all of earlier ticks are in the queues, and a second look
-//! finds them.
+//! Guarantees that a command is carried out when the frame of its tick is there from every simulation, that the
+//! commands of one simulation stay in their order and that, of several simulations, those of an earlier tick come
+//! first: a player whose world changes is told what its old world said in a tick before what its new world says
+//! in the next. Refuses to wait for anybody: what is not due is carried out with a later frame.
 
 use throng_shared::tick::Tick;
 
 use crate::net::link::{ToWorker, WorkerLink};
 
-/// Commands that one look takes out of one queue at most; the rest waits for the next.
-const COMMANDS_MAX: usize = 65_536;
-
 /// One command.
 #[derive(Debug)]
 pub(super) struct Command {
     /// The tick that it came of.
-    tick: Tick,
+    pub(super) tick: Tick,
     /// Place of its simulation's link.
     pub(super) link: usize,
     /// What is to be done.
     pub(super) value: ToWorker,
 }
 
-/// What was taken out of the queues and not yet carried out.
+/// What was taken out of the queues and not yet carried out. Simulations are in lockstep, so that is what they
+/// say in two ticks at most.
 #[derive(Debug, Default)]
 pub(super) struct Commands {
     taken: Vec<Command>,
 }
 
 impl Commands {
-    /// Takes what waits in the queues; answers how many of the commands, from the first on, are due.
-    pub(super) fn take(&mut self, links: &mut [WorkerLink]) -> usize {
-        let first = self.look(links);
-        if links.len() == 1 {
-            return self.taken.len();
+    /// Takes what waits in the queues; answers how many of the commands, from the first on, are due. `complete`
+    /// is the newest tick of which every simulation's frame was taken before: a simulation sends its frame last,
+    /// so all commands up to then are in the queues.
+    pub(super) fn take(&mut self, links: &mut [WorkerLink], complete: Option<Tick>) -> usize {
+        for (link, queue) in links.iter_mut().enumerate() {
+            for _ in 0..queue.waiting() {
+                let Some((tick, value)) = queue.pop() else { break };
+                self.taken.push(Command { tick, link, value });
+            }
         }
-        let Some(newest) = self.taken.iter().map(|command| command.tick).reduce(later) else {
-            return 0;
-        };
-        let complete = earlier(first, self.look(links));
-        let due = earlier(Some(newest), complete).unwrap_or(newest);
-        self.taken.sort_by_key(|command| command.tick.since(due));
-        self.taken.partition_point(|command| !command.tick.is_after(due))
+        let Some(complete) = complete else { return 0 };
+        self.taken.sort_by_key(|command| command.tick.since(complete));
+        self.taken
+            .partition_point(|command| !command.tick.is_after(complete))
     }
 
     /// The commands; those that are due are first.
     pub(super) fn list(&mut self) -> &mut Vec<Command> {
         &mut self.taken
     }
-
-    /// One look into every queue. Where not all was taken: the tick up to which it was.
-    fn look(&mut self, links: &mut [WorkerLink]) -> Option<Tick> {
-        let mut complete = None;
-        for (link, queue) in links.iter_mut().enumerate() {
-            for taken in 1..=COMMANDS_MAX {
-                let Some((tick, value)) = queue.pop() else { break };
-                self.taken.push(Command { tick, link, value });
-                if taken == COMMANDS_MAX {
-                    complete = earlier(complete, Some(tick));
-                }
-            }
-        }
-        complete
-    }
-}
-
-fn later(one: Tick, other: Tick) -> Tick {
-    if other.is_after(one) { other } else { one }
-}
-
-/// The earlier of two ticks, of which either may be missing.
-fn earlier(one: Option<Tick>, other: Option<Tick>) -> Option<Tick> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(if one.is_after(other) { other } else { one }),
-        (one, other) => one.or(other),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use throng_shared::netcode::SessionId;
     use throng_shared::protocol::ids::{ChannelId, SourceId};
 
     use super::*;
+    use crate::frame::{FrameHistory, FrameWriter, PlayerTable};
     use crate::net::link::{LinkConfig, SessionKey, SimulationLink, link};
+    use crate::space::CellIndex;
 
     fn links() -> (Vec<SimulationLink>, Vec<WorkerLink>) {
+        // Room for all frames of a test.
+        let config = LinkConfig {
+            frames: 256,
+            ..LinkConfig::default()
+        };
         (0..2)
-            .map(|source| link(SourceId(source), 0, &LinkConfig::default(), Arc::new(|| {})))
+            .map(|source| link(SourceId(source), 0, &config, Arc::new(|| {})))
             .unzip()
     }
 
@@ -106,8 +83,8 @@ mod tests {
         assert!(link.send(SessionKey { worker: 0, session }, ChannelId(2), vec![word].into()));
     }
 
-    fn carried_out(commands: &mut Commands, links: &mut [WorkerLink]) -> Vec<u8> {
-        let due = commands.take(links);
+    fn carried_out(commands: &mut Commands, links: &mut [WorkerLink], complete: Option<Tick>) -> Vec<u8> {
+        let due = commands.take(links, complete);
         let words = commands.list().drain(..due).map(|command| match command.value {
             ToWorker::Message { bytes, .. } => bytes[0],
             other => panic!("{other:?}"),
@@ -125,35 +102,56 @@ mod tests {
         say(&mut simulations[0], 2, 4);
         say(&mut simulations[1], 3, 5);
         let mut commands = Commands::default();
-        assert_eq!(carried_out(&mut commands, &mut workers), [1, 2, 3, 4, 5]);
-        assert!(carried_out(&mut commands, &mut workers).is_empty());
+        let complete = Some(Tick(3));
+        assert_eq!(
+            carried_out(&mut commands, &mut workers, complete),
+            [1, 2, 3, 4, 5]
+        );
+        assert!(carried_out(&mut commands, &mut workers, complete).is_empty());
     }
 
     #[test]
-    fn of_one_simulation_all_is_due_at_once() {
+    fn what_is_said_in_a_tick_waits_for_the_frames_of_that_tick() {
         let (mut simulations, mut workers) = links();
-        (1..=9).for_each(|word| say(&mut simulations[0], u32::from(word), word));
-        workers.truncate(1);
+        say(&mut simulations[0], 1, 1);
+        say(&mut simulations[0], 2, 2);
         let mut commands = Commands::default();
-        assert_eq!(
-            carried_out(&mut commands, &mut workers),
-            (1..=9).collect::<Vec<u8>>()
-        );
+        assert!(carried_out(&mut commands, &mut workers, None).is_empty());
+        assert_eq!(carried_out(&mut commands, &mut workers, Some(Tick(1))), [1]);
+        say(&mut simulations[1], 1, 3);
+        assert_eq!(carried_out(&mut commands, &mut workers, Some(Tick(2))), [3, 2]);
     }
 
     #[test]
     fn threads_that_alternate_are_heard_in_turn() {
+        let publish = |writer: &mut FrameWriter, link: &mut SimulationLink, tick| {
+            let (index, players) = (CellIndex::default(), PlayerTable::default());
+            link.publish(&writer.publish(Tick(tick), Duration::ZERO, index, players));
+        };
         for _ in 0..20 {
             let (simulations, mut workers) = links();
             let speaker = std::thread::spawn(move || {
                 let mut simulations = simulations;
-                for word in 0..200 {
-                    say(&mut simulations[usize::from(word % 2)], u32::from(word) + 1, word);
+                let mut writers = [0, 1].map(|source| FrameWriter::new(SourceId(source)));
+                for word in 0..200u8 {
+                    let tick = u32::from(word) + 1;
+                    say(&mut simulations[usize::from(word % 2)], tick, word);
+                    for (writer, link) in writers.iter_mut().zip(&mut simulations) {
+                        publish(writer, link, tick);
+                    }
                 }
             });
             let (mut commands, mut heard) = (Commands::default(), Vec::new());
+            let mut histories = [FrameHistory::default(), FrameHistory::default()];
             while heard.len() < 200 {
-                heard.extend(carried_out(&mut commands, &mut workers));
+                for (link, history) in workers.iter_mut().zip(&mut histories) {
+                    while let Some(frame) = link.frame() {
+                        history.push(frame);
+                    }
+                }
+                let newest = histories.iter().map(|history| Some(history.newest()?.tick));
+                let complete = newest.min().flatten();
+                heard.extend(carried_out(&mut commands, &mut workers, complete));
             }
             speaker.join().unwrap();
             assert!(heard.iter().copied().eq(0..200), "{heard:?}");

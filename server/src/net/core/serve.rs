@@ -113,9 +113,10 @@ impl WorkerCore {
         let serving = match self.serving {
             Some(serving) => serving,
             None => {
-                // Before the frames: each is about a frame that is there by then.
-                let due = self.commands.take(&mut self.links);
                 let fresh = self.take_frames(now);
+                // After the frames, and before any is served: each command is about one that is there.
+                let complete = self.complete_tick();
+                let due = self.commands.take(&mut self.links, complete);
                 self.carry_out_commands(now, due, out);
                 match fresh {
                     Some(serving) => serving,
@@ -188,6 +189,15 @@ impl WorkerCore {
         frames.map(|frame| frame.tick).reduce(newest)
     }
 
+    /// The newest tick of which every simulation's frame, or a later one, is there.
+    fn complete_tick(&self) -> Option<Tick> {
+        let mut newest = self.histories.iter().map(|history| Some(history.newest()?.tick));
+        let first = newest.next()??;
+        newest.try_fold(first, |least, tick| {
+            tick.map(|tick| if least.is_after(tick) { tick } else { least })
+        })
+    }
+
     /// Moves what the simulations published into the histories. Every frame is kept as a baseline; only the
     /// newest is served, so a worker that is behind skips ticks instead of falling back further.
     fn take_frames(&mut self, now: Duration) -> Option<Serving> {
@@ -218,7 +228,7 @@ impl WorkerCore {
     fn carry_out_commands(&mut self, now: Duration, due: usize, out: &mut impl Transmit) {
         // Taken out and put back, so that its memory is kept.
         let mut commands = std::mem::take(&mut self.commands);
-        for Command { link, value, .. } in commands.list().drain(..due) {
+        for Command { tick, link, value } in commands.list().drain(..due) {
             match value {
                 ToWorker::Message { key, channel, bytes } => {
                     self.queue_message(now, key, channel, bytes, out);
@@ -227,10 +237,10 @@ impl WorkerCore {
                     audience,
                     channel,
                     bytes,
-                } => self.broadcast(now, link, audience, channel, &bytes, out),
+                } => self.broadcast(now, (tick, link, audience), channel, &bytes, out),
                 ToWorker::Disconnect { key, reason } => self.end(now, key.session, reason, out),
                 ToWorker::DisconnectMany { audience, reason } => {
-                    let addressed = self.address(link, audience);
+                    let addressed = self.address(tick, link, audience);
                     addressed
                         .iter()
                         .for_each(|&session| self.end(now, session, reason, out));
@@ -241,17 +251,16 @@ impl WorkerCore {
         self.commands = commands;
     }
 
-    /// Queues a message for everybody of a simulation's players here who is addressed.
+    /// Queues a message for everybody here who is addressed, by the simulation of a link in a tick.
     fn broadcast(
         &mut self,
         now: Duration,
-        link: usize,
-        audience: Audience,
+        (tick, link, audience): (Tick, usize, Audience),
         channel: ChannelId,
         bytes: &bytes::Bytes,
         out: &mut impl Transmit,
     ) {
-        let addressed = self.address(link, audience);
+        let addressed = self.address(tick, link, audience);
         for &session in &addressed {
             let worker = self.worker;
             self.queue_message(now, SessionKey { worker, session }, channel, bytes.clone(), out);
@@ -259,15 +268,23 @@ impl WorkerCore {
         self.addressed = addressed;
     }
 
-    /// The sessions here of a simulation's players who are addressed, in the list that is kept for them.
-    fn address(&mut self, link: usize, audience: Audience) -> Vec<SessionId> {
+    /// The sessions here whose players were addressed by the simulation of `link` in `tick`, each once, in the
+    /// list that is kept for them. Each player is at home in one simulation's frame of a tick; where that frame was
+    /// skipped, the newest counts.
+    fn address(&mut self, tick: Tick, link: usize, audience: Audience) -> Vec<SessionId> {
         let mut addressed = std::mem::take(&mut self.addressed);
         addressed.clear();
-        let frame = self.histories[link].newest();
-        addressed.extend(self.sessions.ids().filter(|&id| {
+        let heard = match audience {
+            Audience::Own => &self.histories[link..=link],
+            Audience::All | Audience::Team(_) | Audience::InSight { .. } => &self.histories[..],
+        };
+        let includes = |history: &FrameHistory, id| {
+            let frame = history.at(tick).or_else(|| history.newest());
             let player = frame.and_then(|frame| frame.players.get(self.worker, id));
-            player.is_some_and(|player| audience.includes(player))
-        }));
+            player.is_some_and(|player| player.is_home && audience.includes(player))
+        };
+        let sessions = self.sessions.ids();
+        addressed.extend(sessions.filter(|&id| heard.iter().any(|history| includes(history, id))));
         addressed
     }
 

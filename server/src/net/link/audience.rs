@@ -6,11 +6,13 @@ use throng_shared::protocol::ids::TeamId;
 use crate::frame::PlayerRow;
 use crate::space::RoomId;
 
-/// Whom of its sessions a worker is to send a message.
+/// Whom of its sessions a worker is to send a message, whichever simulation of the process has the player.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Audience {
-    /// Every player of the simulation.
+    /// Every player.
     All,
+    /// Every player of the simulation that speaks.
+    Own,
     /// The players of a team.
     Team(TeamId),
     /// The players whose view reaches a place.
@@ -23,11 +25,12 @@ pub enum Audience {
 }
 
 impl Audience {
-    /// Whether a player belongs to it.
+    /// Whether a player who is at home in a frame belongs to it, for [`Audience::Own`] in one of the simulation
+    /// that speaks.
     #[must_use]
     pub fn includes(&self, player: &PlayerRow) -> bool {
         match *self {
-            Self::All => true,
+            Self::All | Self::Own => true,
             Self::Team(team) => team.is_mate(player.team),
             Self::InSight { position, room } => {
                 let reach2 = player.radius * player.radius;

@@ -261,6 +261,7 @@ impl World {
             row: PlayerRow {
                 generation: 1,
                 player: PlayerId(player),
+                is_home: true,
                 entity: None,
                 eye: Vec2::ZERO,
                 radius,

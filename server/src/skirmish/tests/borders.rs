@@ -6,23 +6,29 @@ use std::sync::Arc;
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
+use bytes::Bytes;
 use glam::Vec2;
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::{SourceId, TeamId};
+use throng_shared::protocol::ids::{Channel, ChannelId, SourceId, TeamId};
 use throng_shared::protocol::pose::Position;
-use throng_shared::skirmish::components::{Cargo, Credits, Hull, Ore, Shield};
+use throng_shared::protocol::registry::{FromPlayer, Protocol};
+use throng_shared::skirmish::chat::{ChatChannel, Heard, Say};
+use throng_shared::skirmish::components::{Callsign, Cargo, Credits, Hull, Ore, Shield};
+use throng_shared::skirmish::standings::Standings;
 use throng_shared::tick::Tick;
 
 use super::TICK;
 use crate::frame::Frame;
 use crate::input::ReceivePlugin;
 use crate::net::claims::PlayerName;
-use crate::net::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, WorkerLinks, link};
+use crate::net::link::{
+    LinkConfig, PeerKind, SessionKey, ToSimulation, ToWorker, WorkerLink, WorkerLinks, link,
+};
 use crate::runner::{Clock, RunnerPlugin, Shutdown, TickTime, finish_plugins, tick_once};
-use crate::simulation::{Frames, Player, Replicated, SimulationPlugin};
+use crate::simulation::{Avatar, Frames, Player, Replicated, SimulationPlugin};
 use crate::skirmish::SkirmishPlugin;
 use crate::skirmish::content::Rules;
-use crate::skirmish::mining::OreLedger;
+use crate::skirmish::mining::{OreLedger, rock};
 use crate::skirmish::pilots::{Helm, Loadout};
 use crate::worlds::{
     Cell, Exchange, Ghost, Partition, WorldShape, Worlds, WorldsConfig, WorldsCounters, WorldsPlugin, post,
@@ -32,6 +38,8 @@ use crate::worlds::{
 struct Process {
     apps: Vec<(App, WorkerLink)>,
     tick: Tick,
+    /// What single players were told in the last tick, with the place of the simulation.
+    told: Vec<(usize, SessionKey, ChannelId, Bytes)>,
 }
 
 impl Process {
@@ -70,6 +78,7 @@ impl Process {
         Self {
             apps: apps.collect(),
             tick: Tick(0),
+            told: Vec::new(),
         }
     }
 
@@ -78,10 +87,15 @@ impl Process {
         for (app, _) in &mut self.apps {
             post(app.world_mut());
         }
-        for (app, worker) in &mut self.apps {
+        self.told.clear();
+        for (place, (app, worker)) in self.apps.iter_mut().enumerate() {
             tick_once(app, TICK * self.tick.0);
             while worker.frame().is_some() {}
-            while worker.pop().is_some() {}
+            while let Some((_, value)) = worker.pop() {
+                if let ToWorker::Message { key, channel, bytes } = value {
+                    self.told.push((place, key, channel, bytes));
+                }
+            }
         }
         let newest = |app: &App| Arc::clone(app.world().resource::<Frames>().0.newest().unwrap());
         self.apps.iter().map(|(app, _)| newest(app)).collect()
@@ -89,6 +103,28 @@ impl Process {
 
     fn sum(&mut self, mut read: impl FnMut(&mut World) -> u64) -> u64 {
         self.apps.iter_mut().map(|(app, _)| read(app.world_mut())).sum()
+    }
+
+    /// All ore there is, and all there should be.
+    fn ore(&mut self) -> (u64, u64) {
+        let there = self.sum(|world| {
+            let rocks: u32 = world.query::<&Ore>().iter(world).map(|ore| ore.0).sum();
+            let holds: u32 = world.query::<&Cargo>().iter(world).map(|cargo| cargo.0).sum();
+            u64::from(rocks) + u64::from(holds) + world.resource::<OreLedger>().sold
+        });
+        let mut ledgers = |read: fn(&OreLedger) -> u64| self.sum(|world| read(world.resource::<OreLedger>()));
+        let underway = ledgers(|ledger| ledger.shipped) - ledgers(|ledger| ledger.landed);
+        (there + underway, ledgers(|ledger| ledger.seeded))
+    }
+
+    /// The chat that pilots heard in the last tick, and from which simulation.
+    fn heard(&self) -> Vec<(usize, SessionKey, Heard)> {
+        let protocol = self.apps[0].0.world().resource::<Protocol>();
+        let heard = self.told.iter().filter_map(|&(place, key, channel, ref bytes)| {
+            let (_, value) = protocol.decode_message(Channel::from_id(channel)?, bytes).ok()?;
+            Some((place, key, value.downcast_ref::<Heard>()?.clone()))
+        });
+        heard.collect()
     }
 
     fn join(&mut self, index: u32) {
@@ -160,12 +196,7 @@ fn ore_credits_and_everybody_survive_all_borders() {
                     assert_eq!(twice, None, "seed {seed}, tick {tick}: {global} is in two frames");
                 }
             }
-            let ore = process.sum(|world| {
-                let rocks: u32 = world.query::<&Ore>().iter(world).map(|ore| ore.0).sum();
-                let holds: u32 = world.query::<&Cargo>().iter(world).map(|cargo| cargo.0).sum();
-                u64::from(rocks) + u64::from(holds) + world.resource::<OreLedger>().sold
-            });
-            let seeded = process.sum(|world| world.resource::<OreLedger>().seeded);
+            let (ore, seeded) = process.ore();
             assert_eq!(ore, seeded, "seed {seed}, tick {tick}: ore");
             let pilots = process.sum(|world| world.query::<&Player>().iter(world).count() as u64);
             assert_eq!(pilots, 20, "seed {seed}, tick {tick}: pilots");
@@ -188,27 +219,154 @@ fn ore_credits_and_everybody_survive_all_borders() {
             "seed {seed}: {counters:?}"
         );
         assert!(counters.players_came > 50, "seed {seed}: {counters:?}");
+        let shipped = process.sum(|world| world.resource::<OreLedger>().shipped);
+        assert!(shipped > 0, "seed {seed}: nobody mined across a border");
     }
+}
+
+#[test]
+fn pilots_of_all_simulations_are_on_one_board_and_talk_to_each_other() {
+    let mut process = Process::new(&chessboard(2, 12.0), 0.0, 5, 0, 0);
+    for (app, _) in &mut process.apps {
+        app.add_systems(
+            bevy_app::FixedUpdate,
+            fly.after(crate::skirmish::drones::think)
+                .before(crate::skirmish::flight::steer_crafts)
+                .in_set(crate::schedule::ServerSystems::Simulate),
+        );
+    }
+    (0..20).for_each(|index| process.join(index));
+    // Past the second board, all have crossed borders.
+    (0..90).for_each(|_| drop(process.tick()));
+    let boards: Vec<_> = process
+        .apps
+        .iter()
+        .map(|(app, _)| app.world().resource::<Standings>().clone())
+        .collect();
+    assert_eq!(boards[0].pilots, 20);
+    assert_eq!(boards[0], boards[1]);
+    let mut names: Vec<_> = boards[0].best.iter().map(|line| line.name.clone()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), 20, "every name is of one pilot");
+    // One of each simulation.
+    let [speaker, listener] = [0, 1].map(|place: usize| {
+        let world = process.apps[place].0.world_mut();
+        let worlds = world.resource::<Worlds>();
+        let (me, partition) = (worlds.me(), worlds.partition().clone());
+        let mut pilots = world.query::<(Entity, &Player, &Callsign, &Avatar)>();
+        let stays = |avatar: &Avatar| {
+            let at = world.get::<Position>(avatar.0).unwrap().0;
+            partition.owner(at) == me
+        };
+        let mut pilots = pilots.iter(world);
+        let (entity, player, name, _) = pilots.find(|(.., avatar)| stays(avatar)).unwrap();
+        (entity, player.session, name.0.clone())
+    });
+    let channel = ChatChannel::Tell(listener.2.to_lowercase());
+    let text = "over there".to_owned();
+    let message = Say { channel, text };
+    let player = speaker.0;
+    process.apps[0]
+        .0
+        .world_mut()
+        .write_message(FromPlayer { player, message });
+    let mut heard = Vec::new();
+    for _ in 0..4 {
+        process.tick();
+        heard.extend(process.heard());
+    }
+    let listeners: Vec<_> = heard.iter().map(|(_, key, _)| *key).collect();
+    assert_eq!(listeners, [speaker.1, listener.1], "{heard:?}");
+    for (_, _, line) in &heard {
+        assert_eq!((&line.from, &*line.text), (&speaker.2, "over there"));
+        assert_eq!(line.channel, ChatChannel::Tell(listener.2.clone()));
+    }
+}
+
+/// A ship that nobody flies, looking east.
+fn hulk(app: &mut App, place: Vec2, team: u8) -> Entity {
+    let world = app.world_mut();
+    let loadout = Loadout {
+        class: 0,
+        place,
+        heading: 0.0,
+        team: TeamId(team),
+        protected_until: Tick(0),
+    };
+    let ship = loadout.ship(world.resource::<Rules>());
+    world.spawn(ship).id()
+}
+
+/// A ship on the western side of a border that mines a rock on the eastern side.
+fn miner(ore: u32) -> (Process, Entity, Entity) {
+    let mut process = Process::new(&Partition::stripes(2, 100.0, 2_400.0), 1.0, 1, 0, 0);
+    process.tick();
+    let ship = hulk(&mut process.apps[0].0, Vec2::new(-4.0, 5.0), 1);
+    process.apps[0].0.world_mut().get_mut::<Helm>(ship).unwrap().mines = true;
+    let east = process.apps[1].0.world_mut();
+    east.resource_mut::<OreLedger>().seeded += u64::from(ore);
+    let rock = east.spawn(rock(Vec2::new(5.0, 5.0), 2.0, ore)).id();
+    (process, ship, rock)
+}
+
+#[test]
+fn a_rock_beyond_a_border_is_mined_and_its_ore_comes_once() {
+    for ore in [40, 1_000] {
+        let (mut process, ship, rock) = miner(ore);
+        for _ in 0..300 {
+            process.tick();
+            assert_eq!(process.ore().0, process.ore().1, "tick {}", process.tick);
+        }
+        let [west, east] = [0, 1].map(|place| process.apps[place].0.world());
+        let room = west.resource::<Rules>().class(0).cargo;
+        let mined = ore.min(room);
+        assert_eq!(west.get::<Cargo>(ship).unwrap().0, mined);
+        let left = east.get::<Ore>(rock).map_or(0, |ore| ore.0);
+        assert_eq!(left, ore - mined);
+        let due = east.resource::<OreLedger>().due.len();
+        assert_eq!(
+            due,
+            usize::from(left == 0),
+            "a rock that is mined out is replaced"
+        );
+        let landed = west.resource::<OreLedger>().landed;
+        assert_eq!(landed, u64::from(mined));
+    }
+}
+
+#[test]
+fn ore_for_a_ship_that_is_no_more_stays_where_it_was_mined() {
+    let (mut process, ship, rock) = miner(1_000);
+    let ledger = |process: &Process, place: usize| {
+        let world = process.apps[place].0.world();
+        world.resource::<OreLedger>().clone()
+    };
+    while ledger(&process, 1).shipped == 0 {
+        process.tick();
+    }
+    process.apps[0].0.world_mut().despawn(ship);
+    (0..5).for_each(|_| drop(process.tick()));
+    let shipped = ledger(&process, 1).shipped;
+    assert_eq!(
+        (ledger(&process, 0).landed, ledger(&process, 1).landed),
+        (0, shipped)
+    );
+    let (ore, seeded) = process.ore();
+    assert_eq!(ore, seeded);
+    let world = process.apps[1].0.world_mut();
+    let mut rocks = world.query::<(Entity, &Ore, &Position)>();
+    let wreck = rocks.iter(world).find(|(entity, ..)| *entity != rock).unwrap();
+    assert_eq!(u64::from(wreck.1.0), shipped);
+    assert!(wreck.2.0.distance(Vec2::new(5.0, 5.0)) < 3.0, "{:?}", wreck.2);
 }
 
 #[test]
 fn a_shot_hits_across_a_border_where_its_target_is_seen() {
     let mut process = Process::new(&Partition::stripes(2, 100.0, 2_400.0), 1.0, 1, 0, 0);
     process.tick();
-    let place = |app: &mut App, x: f32, team: u8, heading: f32| {
-        let world = app.world_mut();
-        let rules = world.resource::<Rules>().clone();
-        let loadout = Loadout {
-            class: 0,
-            place: Vec2::new(x, 5.0),
-            heading,
-            team: TeamId(team),
-            protected_until: Tick(0),
-        };
-        world.spawn(loadout.ship(&rules)).id()
-    };
-    let shooter = place(&mut process.apps[0].0, -10.0, 1, 0.0);
-    let target = place(&mut process.apps[1].0, 10.0, 2, 0.0);
+    let shooter = hulk(&mut process.apps[0].0, Vec2::new(-10.0, 5.0), 1);
+    let target = hulk(&mut process.apps[1].0, Vec2::new(10.0, 5.0), 2);
     (0..3).for_each(|_| drop(process.tick()));
     let ghosts = process.sum(|world| world.query::<&Ghost>().iter(world).count() as u64);
     assert_eq!(ghosts, 2, "each sees the other");

@@ -7,7 +7,7 @@ use bevy_app::{App, FixedUpdate, Plugin, Startup};
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
-use throng_shared::protocol::ids::{Channel, GlobalId, PlayerId};
+use throng_shared::protocol::ids::{Channel, GlobalId, PlayerId, TeamId};
 use throng_shared::protocol::input::PlayerInput;
 use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::ProtocolAppExt;
@@ -18,9 +18,9 @@ use crate::persist::PersistAppExt;
 use crate::runner::TickTime;
 use crate::schedule::ServerSystems;
 use crate::simulation::{
-    Avatar, MessageReceived, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Tell, Viewer,
+    Avatar, MessageReceived, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Team, Tell, Viewer,
 };
-use crate::worlds::{EffectAppExt, EffectReceived, TellEntity, Worlds};
+use crate::worlds::{EffectAppExt, EffectReceived, EffectReturned, NewsHeard, TellEntity, Worlds};
 
 /// Side of the world, in units.
 pub(super) const SIDE: f32 = 24.0;
@@ -28,6 +28,8 @@ pub(super) const SIDE: f32 = 24.0;
 pub(super) const ROAMERS: u64 = 240;
 /// Gifts that each simulation sends in each tick.
 const GIFTS: u64 = 25;
+/// No entity is ever called this. One gift in each tick is for it.
+const NOBODY: GlobalId = GlobalId(1 << 40);
 /// Ore that each simulation begins with.
 pub(super) const ORE: u64 = 1_000_000;
 
@@ -62,6 +64,12 @@ pub(super) struct Gift {
     ore: u64,
 }
 
+/// What every simulation says to all in every tick.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Bulletin {
+    tick: u32,
+}
+
 /// An input that says for which tick it is.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Walk {
@@ -79,6 +87,8 @@ impl PlayerInput for Walk {
 #[derive(Resource)]
 pub(super) struct Bank {
     pub(super) ore: u64,
+    /// Gifts to nobody that came back.
+    pub(super) returned: u64,
     sent: BTreeMap<GlobalId, u64>,
 }
 
@@ -93,6 +103,30 @@ pub(super) struct News(pub(super) u32);
 /// On the player: how much news it was sent.
 #[derive(Component, Serialize, Deserialize, Clone, Default)]
 pub(super) struct Told(pub(super) u32);
+
+/// What a simulation says to many in every tick.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+pub(super) struct Call {
+    pub(super) from: u8,
+    pub(super) tick: u32,
+    pub(super) to: CallTo,
+}
+
+/// For whom a call is.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum CallTo {
+    All,
+    Own,
+    /// In turns, one in each tick.
+    Team(u8),
+    /// Those who see the origin.
+    InSight,
+}
+
+/// The team of a player.
+pub(super) fn team_of(player: PlayerId) -> u8 {
+    1 + (player.0 % 2) as u8
+}
 
 /// Whether players are told news.
 #[derive(Resource, Clone, Copy, Default, PartialEq)]
@@ -111,6 +145,7 @@ impl Plugin for Game {
         app.replicate::<Ore>();
         app.input::<Walk>();
         app.message::<News>(Channel::ReliableOrdered);
+        app.message::<Call>(Channel::ReliableOrdered);
         app.persist::<Ore>()
             .persist::<Ledger>()
             .persist::<Turret>()
@@ -118,8 +153,10 @@ impl Plugin for Game {
             .persist::<Said>()
             .persist::<Told>()
             .effect::<Gift>()
+            .effect::<Bulletin>()
             .insert_resource(Bank {
                 ore: ORE,
+                returned: 0,
                 sent: BTreeMap::new(),
             })
             .insert_resource(Simulations(self.simulations))
@@ -135,9 +172,12 @@ impl Plugin for Game {
                     listen,
                     obey,
                     receive_gifts,
+                    take_back_gifts,
+                    read_bulletins,
                     give,
                     roam,
                     tell_news,
+                    call,
                 )
                     .chain()
                     .in_set(ServerSystems::Simulate),
@@ -173,6 +213,7 @@ fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
         let avatar = commands.spawn((body, owner, Ore(0), Ledger::default())).id();
         commands.entity(joined.entity).insert((
             Avatar(avatar),
+            Team(TeamId(team_of(joined.player.id))),
             Viewer { radius: 6.0 },
             Said::default(),
             Told::default(),
@@ -274,6 +315,24 @@ fn tell_news(mut players: Query<(&Player, &mut Told)>, telling: Res<Telling>, mu
     Ok(())
 }
 
+/// Says one thing to all, one to a team, one to those in sight, from every simulation.
+fn call(telling: Res<Telling>, worlds: Res<Worlds>, time: Res<TickTime>, mut tell: Tell) -> Result {
+    if !telling.0 {
+        return Ok(());
+    }
+    let call = |to| Call {
+        from: worlds.me().0,
+        tick: time.tick.0,
+        to,
+    };
+    let team = 1 + (time.tick.0 % 2) as u8;
+    tell.all(&call(CallTo::All))?;
+    tell.own(&call(CallTo::Own))?;
+    tell.team(TeamId(team), &call(CallTo::Team(team)))?;
+    tell.in_sight(Vec2::ZERO, &call(CallTo::InSight))?;
+    Ok(())
+}
+
 fn receive_gifts(
     mut received: MessageReader<EffectReceived<Gift>>,
     mut entities: Query<(&Replicated, &mut Ore, &mut Ledger)>,
@@ -295,6 +354,42 @@ fn receive_gifts(
         }
         *next += 1;
         ore.0 += gift.effect.ore;
+    }
+}
+
+/// What was for nobody is in the bank again; for all others there is somebody somewhere.
+fn take_back_gifts(
+    mut returned: MessageReader<EffectReturned<Gift>>,
+    mut bank: ResMut<Bank>,
+    mut complaints: ResMut<Complaints>,
+) {
+    for EffectReturned { target, effect } in returned.read() {
+        if *target != NOBODY || effect.number != bank.returned {
+            complaints
+                .0
+                .push(format!("{target}: gift {} came back", effect.number));
+        }
+        bank.returned += 1;
+        bank.ore += effect.ore;
+    }
+}
+
+/// One of the last tick from everybody, in order.
+fn read_bulletins(
+    mut heard: MessageReader<NewsHeard<Bulletin>>,
+    simulations: Res<Simulations>,
+    time: Res<TickTime>,
+    mut complaints: ResMut<Complaints>,
+) {
+    let heard: Vec<_> = heard
+        .read()
+        .map(|heard| (heard.from.0, heard.news.tick + 1))
+        .collect();
+    let expected = (0..simulations.0).map(|from| (from, time.tick.0));
+    if time.tick != Tick(1) && !expected.eq(heard.iter().copied()) {
+        complaints
+            .0
+            .push(format!("bulletins {heard:?} in tick {}", time.tick));
     }
 }
 
@@ -320,6 +415,12 @@ fn give(
             tell.entity(target, &Gift { number, ore })?;
         }
     }
+    let tick = time.tick.0;
+    tell.everybody(&Bulletin { tick })?;
+    let sent = bank.sent.entry(NOBODY).or_default();
+    let number = std::mem::replace(sent, *sent + 1);
+    bank.ore -= 1;
+    tell.entity(NOBODY, &Gift { number, ore: 1 })?;
     Ok(())
 }
 

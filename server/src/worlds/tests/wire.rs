@@ -15,7 +15,7 @@ use throng_shared::protocol::ids::{Channel, GlobalId, PlayerId};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
-use super::game::{Complaints, Heard, Lossy, News, Said, Telling, Told, Walk};
+use super::game::{Call, CallTo, Complaints, Heard, Lossy, News, Said, Telling, Told, Walk, team_of};
 use super::{CONFIG, TICK, chessboard};
 use crate::net::assign::WorkerLoad;
 use crate::net::claims::{PlayerName, SessionClaims};
@@ -66,6 +66,46 @@ struct Client {
     ticks_with_avatar: u32,
     /// News that came, in order.
     heard: u32,
+    /// The ticks of the calls that came, by whom they were for and from whom, in order.
+    calls: BTreeMap<(CallTo, u8), Vec<u32>>,
+}
+
+impl Client {
+    /// What was told to many came once, from the tick on in which the player joined, whoever has the player.
+    fn check_calls(&self, seed: u64, simulations: u8, ticks: u32) {
+        let team = CallTo::Team(team_of(self.player.unwrap()));
+        let empty = Vec::new();
+        let of = |to, from| self.calls.get(&(to, from)).unwrap_or(&empty);
+        let first = of(CallTo::All, 0)[0];
+        for from in 0..simulations {
+            assert!(
+                of(CallTo::All, from).iter().copied().eq(first..=ticks),
+                "seed {seed}: {self:?}"
+            );
+            assert!(
+                of(CallTo::InSight, from) == of(CallTo::InSight, 0),
+                "seed {seed}: {self:?}"
+            );
+            let turns = (first..=ticks).filter(|&tick| CallTo::Team(1 + (tick % 2) as u8) == team);
+            assert!(of(team, from).iter().copied().eq(turns), "seed {seed}: {self:?}");
+        }
+        let is_for_me = |to: CallTo| !matches!(to, CallTo::Team(_)) || to == team;
+        assert!(
+            self.calls.keys().all(|&(to, _)| is_for_me(to)),
+            "seed {seed}: {self:?}"
+        );
+        // Every tick the one simulation that has it spoke to its own.
+        let own = (0..simulations).flat_map(|from| of(CallTo::Own, from).iter().copied());
+        let mut own: Vec<u32> = own.collect();
+        own.sort_unstable();
+        assert!(own.into_iter().eq(first..=ticks), "seed {seed}: {self:?}");
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "player {:?} was called {:?}", self.player, self.calls)
+    }
 }
 
 struct Wired {
@@ -207,6 +247,10 @@ impl Wired {
             );
             while let Some((channel, bytes)) = client.core.next_message() {
                 let (_, news) = self.protocol.decode_message(channel, &bytes).unwrap();
+                if let Some(&Call { from, tick, to }) = news.downcast_ref() {
+                    client.calls.entry((to, from)).or_default().push(tick);
+                    continue;
+                }
                 let number = news.downcast_ref::<News>().map(|news| news.0);
                 assert_eq!(
                     number,
@@ -319,6 +363,7 @@ fn client(
         avatar: None,
         ticks_with_avatar: 0,
         heard: 0,
+        calls: BTreeMap::new(),
     }
 }
 
@@ -366,6 +411,7 @@ fn share_repeated(simulations: u8, seed: u64) -> f64 {
         assert!(players_came > 500, "seed {seed}: {players_came} moves of players");
     }
     for (number, client) in wired.clients.iter().enumerate() {
+        client.check_calls(seed, simulations, ticks as u32);
         let with = client.ticks_with_avatar;
         assert!(
             u64::from(with) > ticks * 9 / 10,

@@ -136,6 +136,7 @@ impl Simulation {
             let row = PlayerRow {
                 generation: 0,
                 player: PlayerId(key.session.index + 1),
+                is_home: true,
                 entity: Some(Slot(key.session.index)),
                 eye: Vec2::ZERO,
                 radius: 10.0,

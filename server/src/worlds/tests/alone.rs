@@ -1,0 +1,82 @@
+//! Effects and news in a simulation without others: they come as they would with some.
+
+use std::num::NonZeroU32;
+
+use bevy_app::{App, FixedUpdate};
+use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
+use throng_shared::protocol::ids::GlobalId;
+use throng_shared::tick::Tick;
+
+use super::TICK;
+use crate::input::ReceivePlugin;
+use crate::net::link::WorkerLinks;
+use crate::runner::{Clock, RunnerPlugin, Shutdown, TickTime, finish_plugins, tick_once};
+use crate::schedule::ServerSystems;
+use crate::simulation::{Replicated, SimulationPlugin};
+use crate::worlds::{EffectAppExt, EffectReceived, EffectReturned, NewsHeard, TellEntity};
+
+/// Says when it was sent.
+#[derive(Serialize, Deserialize)]
+struct Nudge(u32);
+
+#[derive(Resource, Default)]
+struct Heard(Vec<(&'static str, u32, u32)>);
+
+fn nudge(replicated: Query<&Replicated>, time: Res<TickTime>, mut tell: TellEntity) -> Result {
+    if time.tick <= Tick(3) {
+        let somebody = replicated.single()?.global();
+        tell.entity(somebody, &Nudge(time.tick.0))?;
+        tell.entity(GlobalId(77), &Nudge(time.tick.0))?;
+        tell.everybody(&Nudge(time.tick.0))?;
+    }
+    Ok(())
+}
+
+fn listen(
+    mut received: MessageReader<EffectReceived<Nudge>>,
+    mut returned: MessageReader<EffectReturned<Nudge>>,
+    mut news: MessageReader<NewsHeard<Nudge>>,
+    time: Res<TickTime>,
+    mut heard: ResMut<Heard>,
+) {
+    let now = time.tick.0;
+    let received = received.read().map(|nudge| ("received", nudge.effect.0, now));
+    let returned = returned.read().map(|nudge| ("returned", nudge.effect.0, now));
+    let news = news.read().map(|nudge| ("news", nudge.news.0, now));
+    heard.0.extend(received.chain(returned).chain(news));
+}
+
+#[test]
+fn what_is_sent_arrives_in_the_next_tick_and_what_finds_nobody_comes_back_after_it() {
+    let mut app = App::new();
+    app.add_plugins((
+        RunnerPlugin {
+            tick_rate_hz: NonZeroU32::new(20).unwrap(),
+            clock: Clock::default(),
+            shutdown: Shutdown::default(),
+        },
+        ReceivePlugin,
+        SimulationPlugin::default(),
+    ));
+    app.insert_resource(WorkerLinks::new(Vec::new()))
+        .init_resource::<Heard>()
+        .effect::<Nudge>()
+        .add_systems(
+            FixedUpdate,
+            (listen, nudge).chain().in_set(ServerSystems::Simulate),
+        );
+    finish_plugins(&mut app);
+    app.world_mut().spawn(Replicated::default());
+    (1..=6).for_each(|tick| tick_once(&mut app, TICK * tick));
+    let mut expected = Vec::new();
+    for tick in 1..=3 {
+        expected.push(("received", tick, tick + 1));
+        expected.push(("returned", tick, tick + 2));
+        expected.push(("news", tick, tick + 1));
+    }
+    let mut heard = app.world().resource::<Heard>().0.clone();
+    heard.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(heard, expected);
+}
