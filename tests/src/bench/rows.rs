@@ -111,20 +111,9 @@ fn crowd(clients: u32, visible: u32, workers: Workers) -> Row {
 /// The default world, its values checked as everywhere.
 const SKIRMISH: &str = "--workers 1 --scene skirmish --audit";
 
-/// Where everybody sees 60 others.
-const CROWD_60: &str = "--workers 1 --scene crowd --entities 1000 --visible 60";
-
-/// What is measured once each.
 fn special() -> Vec<Row> {
-    let mut rows = extremes();
-    rows.extend(skirmish());
-    rows.extend(bad_lines());
-    rows
-}
-
-/// A row of the section of its own kind.
-fn special_row(name: &str, title: &str, clients: u32, server: &str, swarm: &str) -> Row {
-    Row {
+    let crowd_60 = "--workers 1 --scene crowd --entities 1000 --visible 60";
+    let row = |name: &str, title: &str, clients, server: &str, swarm: &str| Row {
         name: name.to_owned(),
         title: title.to_owned(),
         section: Section::Special,
@@ -132,65 +121,55 @@ fn special_row(name: &str, title: &str, clients: u32, server: &str, swarm: &str)
         server: words(server),
         swarm: words(swarm),
         exchanges: false,
-    }
-}
-
-/// Many entities, many clients, or many ticks.
-fn extremes() -> Vec<Row> {
+    };
     vec![
-        special_row(
+        row(
             "entities-10000",
             "1,000 clients, 10,000 moving entities, 100 visible",
             1_000,
             "--workers 1 --scene crowd --entities 10000 --visible 100",
             "",
         ),
-        special_row(
+        row(
             "tick-60hz",
             "1,000 clients at 60 Hz, 60 visible",
             1_000,
-            &format!("{CROWD_60} --tick-rate 60"),
+            &format!("{crowd_60} --tick-rate 60"),
             "",
         ),
-        special_row(
+        row(
             "static-100000",
             "100,000 entities, nothing moves, 10 clients",
             10,
             "--workers 1 --scene static --entities 100000",
             "",
         ),
-        special_row(
+        row(
             "hotspot-2000",
             "2,000 clients in one view",
             2_000,
             "--workers 1 --scene hotspot --entities 2000 --bandwidth 65536",
             "",
         ),
-        special_row(
+        row(
             "idle-10000",
             "10,000 idle connections",
             10_000,
             "--workers 1 --scene idle",
             "--idle",
         ),
-    ]
-}
-
-/// The game itself.
-fn skirmish() -> Vec<Row> {
-    vec![
-        special_row(
+        row(
             "skirmish-idle",
             "Skirmish: 2,000 drones and 5,000 asteroids, one pilot",
             1,
             SKIRMISH,
             "",
         ),
-        special_row("skirmish-1000", "Skirmish with 1,000 pilots", 1_000, SKIRMISH, ""),
-        special_row("skirmish-2000", "Skirmish with 2,000 pilots", 2_000, SKIRMISH, ""),
+        row("skirmish-1000", "Skirmish with 1,000 pilots", 1_000, SKIRMISH, ""),
+        row("skirmish-2000", "Skirmish with 2,000 pilots", 2_000, SKIRMISH, ""),
         Row {
             exchanges: true,
-            ..special_row(
+            ..row(
                 "skirmish-reload",
                 "Skirmish with 1,000 pilots, content exchanged every second",
                 1_000,
@@ -198,25 +177,19 @@ fn skirmish() -> Vec<Row> {
                 "",
             )
         },
-    ]
-}
-
-/// Clients who are far away or lose much.
-fn bad_lines() -> Vec<Row> {
-    vec![
-        special_row(
+        row(
             "ping-150",
             "150 ms round trip (75 ms each way)",
             1_000,
-            CROWD_60,
+            crowd_60,
             "--latency 75",
         ),
-        special_row("latency-150", "150 ms each way", 1_000, CROWD_60, "--latency 150"),
-        special_row(
+        row("latency-150", "150 ms each way", 1_000, crowd_60, "--latency 150"),
+        row(
             "loss-5",
             "5 % loss and 75 ms each way, 20 ms jitter",
             1_000,
-            CROWD_60,
+            crowd_60,
             "--loss 0.05 --latency 75 --jitter 20",
         ),
     ]
