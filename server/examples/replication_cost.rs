@@ -195,6 +195,7 @@ impl Crowd {
             let row = PlayerRow {
                 generation: 0,
                 player: PlayerId(client as u32 + 1),
+                is_home: true,
                 entity: Some(Slot(client as u32)),
                 eye: mover.position,
                 radius: RADIUS,
