@@ -20,6 +20,8 @@ use super::flight::{FRAMES_PER_TICK, Flight, line};
 const MAGAZINE: usize = 4;
 /// The fastest that one flies, and then some for being led, in units a second.
 const SPEED_MAX: f32 = 120.0;
+/// Ticks in which clocks settle.
+const SETTLING: u32 = 160;
 /// As far from the middle of its ship as a missile may begin to be seen, in units.
 const BOW: f32 = 4.0;
 
@@ -48,7 +50,7 @@ fn missiles_leave_the_bow_at_once_and_become_the_servers_without_a_jump() {
             let case = format!("seed {seed}, {latency_ms} ms each way, loss {loss}");
             let mut flight = Flight::new(seed, 0, 0);
             flight.game.set_line(flight.pilot, line(latency_ms, loss));
-            flight.fly(60, |_| {});
+            flight.fly(SETTLING, |_| {});
             let mut frames = Vec::new();
             flight.fly(1, |world| frames.extend(draw(world)));
             flight.held = PilotInput::LAUNCH;
