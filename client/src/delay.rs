@@ -1,7 +1,8 @@
 //! How far behind the newest snapshots others are shown, so that the next state is there when it is needed.
 //!
 //! Every state's lateness is measured: how long after its regular time it, or a later one in its place, was
-//! here. That covers jitter and loss alike. The delay follows the second worst of the last few seconds, grows
+//! here. That covers jitter and loss alike, and not what the server left out because there was nothing to say: its
+//! packets are numbered. The delay follows the second worst of the last few seconds, grows
 //! quickly and shrinks slowly, by running the shown time a little slower or faster; that never runs backward.
 
 use throng_shared::tick::Tick;
@@ -31,8 +32,9 @@ impl Default for DelayConfig {
 const ARRIVALS: usize = 64;
 /// How much faster the delay grows than time passes.
 const GROWTH: f64 = 0.15;
-/// How much it shrinks.
-const SHRINKING: f64 = 0.02;
+/// How much it shrinks at least, and at most, and by which part of what it is too long.
+const SHRINKING: (f64, f64) = (0.02, 0.08);
+const SHRINKING_PART: f64 = 1.0 / 64.0;
 
 /// Measures arrivals and follows them.
 #[derive(Debug, Clone)]
@@ -40,7 +42,8 @@ pub struct InterpolationDelay {
     config: DelayConfig,
     lateness: [f32; ARRIVALS],
     count: usize,
-    newest: Option<Tick>,
+    /// The newest tick, and the highest number of a packet.
+    newest: Option<(Tick, u64)>,
     current: f64,
     /// Server position at the last call.
     position: Option<f64>,
@@ -62,14 +65,18 @@ impl InterpolationDelay {
         }
     }
 
-    /// A snapshot of `tick` arrived while the server clock said `position`, both counted in ticks from the same
-    /// origin, of which `tick` is `ticks` away. Older ones than the newest say nothing.
-    pub fn observe(&mut self, tick: Tick, ticks: f64, position: f64) {
-        let missed = self.newest.map_or(1, |newest| tick.since(newest));
-        if missed <= 0 {
+    /// The packet of number `sequence` arrived, of `tick`, while the server clock said `position`, both counted in
+    /// ticks from the same origin, of which `tick` is `ticks` away. Older ticks than the newest say nothing.
+    pub fn observe(&mut self, tick: Tick, sequence: u64, ticks: f64, position: f64) {
+        let (newest, last) = self.newest.unwrap_or((tick - 1, sequence.saturating_sub(1)));
+        let passed = tick.since(newest);
+        let newest = if passed > 0 { tick } else { newest };
+        self.newest = Some((newest, last.max(sequence)));
+        if passed <= 0 {
             return;
         }
-        self.newest = Some(tick);
+        // No more ticks than packets are missing: of the others there was nothing to say.
+        let missed = passed.min(sequence.saturating_sub(last).clamp(1, 1_000) as i32);
         // After a gap, the state that was waited for longest counts; a gap of seconds is no jitter.
         let oldest = ticks - f64::from(missed.min(self.config.max as i32) - 1);
         self.lateness[self.count % ARRIVALS] = (position - oldest) as f32;
@@ -81,7 +88,8 @@ impl InterpolationDelay {
         let elapsed = (position - self.position.unwrap_or(position)).max(0.0);
         self.position = Some(position);
         let missing = f64::from(self.goal()) - self.current;
-        self.current += missing.clamp(-SHRINKING * elapsed, GROWTH * elapsed);
+        let shrinking = (-missing * SHRINKING_PART).clamp(SHRINKING.0, SHRINKING.1);
+        self.current += missing.clamp(-shrinking * elapsed, GROWTH * elapsed);
         self.shown = self.shown.max(position - self.current);
         self.shown
     }
@@ -141,7 +149,7 @@ mod tests {
             }
             arriving.retain(|&(at, tick)| {
                 if at <= position {
-                    delay.observe(Tick(tick), f64::from(tick), position);
+                    delay.observe(Tick(tick), u64::from(tick), f64::from(tick), position);
                     newest = newest.max(tick);
                 }
                 at > position
@@ -169,17 +177,37 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_had_nothing_to_say_is_not_waited_for() {
+        let (mut silent, mut lossy) = [(); 2]
+            .map(|()| InterpolationDelay::new(DelayConfig::default()))
+            .into();
+        for second in 1..30_u32 {
+            let tick = second * 20;
+            silent.observe(Tick(tick), u64::from(second), f64::from(tick), f64::from(tick));
+            lossy.observe(Tick(tick), u64::from(tick), f64::from(tick), f64::from(tick));
+            (silent.advance(f64::from(tick)), lossy.advance(f64::from(tick)));
+        }
+        assert!(silent.ticks() < 1.3, "{}", silent.ticks());
+        assert!(lossy.ticks() > 9.0, "{}", lossy.ticks());
+    }
+
+    #[test]
     fn a_better_line_is_noticed_slowly() {
         let mut delay = InterpolationDelay::new(DelayConfig::default());
         for tick in 0..100_u32 {
             let late = if tick < 20 { 3.0 } else { 0.0 };
-            delay.observe(Tick(tick), f64::from(tick), f64::from(tick) + late);
+            delay.observe(
+                Tick(tick),
+                u64::from(tick),
+                f64::from(tick),
+                f64::from(tick) + late,
+            );
             delay.advance(f64::from(tick) + late);
         }
         let worst = delay.ticks();
         assert!(worst > 2.0, "{worst}");
         (100..400_u32).for_each(|tick| {
-            delay.observe(Tick(tick), f64::from(tick), f64::from(tick));
+            delay.observe(Tick(tick), u64::from(tick), f64::from(tick), f64::from(tick));
             delay.advance(f64::from(tick));
         });
         assert!(delay.ticks() < 1.3, "{}", delay.ticks());

@@ -3,9 +3,9 @@
 //! Blocking, for a thread of its own; connections are kept alive between calls. Every failure is a typed
 //! [`JoinError`] that also says whether trying again makes sense. Answers are bounded in size and time.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
+use std::{fmt, io};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -66,7 +66,7 @@ pub enum JoinError {
         timeout: Duration,
     },
     /// No connection, or it broke.
-    #[error("cannot reach {server}: {source}")]
+    #[error("cannot reach {server}: {}", plain(source))]
     Unreachable {
         /// The server.
         server: String,
@@ -92,6 +92,17 @@ impl JoinError {
             }
             Self::WrongVersion { .. } | Self::Refused { .. } | Self::BadAnswer { .. } => Retry::Pointless,
         }
+    }
+}
+
+/// What the network said, in words for players where there are some.
+fn plain(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            "no server listens there".to_owned()
+        }
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => "there is no such host".to_owned(),
+        error => error.to_string(),
     }
 }
 
@@ -211,8 +222,13 @@ impl Joiner {
         })
     }
 
+    /// The server as people write it.
+    fn named(&self) -> String {
+        self.server.trim_start_matches("http://").to_owned()
+    }
+
     fn refused(&self, status: u16, body: &[u8], version: &ProtocolVersion) -> JoinError {
-        let server = self.server.clone();
+        let server = self.named();
         let Ok(ErrorBody { error }) = serde_json::from_slice(body) else {
             return self.bad_answer(format!("status {status} without a reason"));
         };
@@ -241,7 +257,7 @@ impl Joiner {
     }
 
     fn unanswered(&self, error: ureq::Error) -> JoinError {
-        let server = self.server.clone();
+        let server = self.named();
         match error {
             ureq::Error::Timeout(_) => JoinError::TimedOut {
                 server,
@@ -258,7 +274,7 @@ impl Joiner {
 
     fn bad_answer(&self, problem: String) -> JoinError {
         JoinError::BadAnswer {
-            server: self.server.clone(),
+            server: self.named(),
             problem,
         }
     }
@@ -436,6 +452,10 @@ mod tests {
             .join("Ada", &VERSION, None)
             .unwrap_err();
         assert!(matches!(&error, JoinError::Unreachable { .. }), "{error:?}");
+        assert_eq!(
+            error.to_string(),
+            format!("cannot reach {address}: no server listens there")
+        );
         assert_eq!(error.retry(), Retry::Worthwhile);
     }
 }

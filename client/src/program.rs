@@ -38,6 +38,10 @@ pub struct Flags {
     #[cfg(feature = "game")]
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
+    /// Folder of the content, whose colors.ron is watched; else `assets/skirmish` here
+    #[cfg(feature = "game")]
+    #[arg(long, value_name = "FOLDER")]
+    pub content: Option<PathBuf>,
     /// Folder for screenshots; else `screenshots` here
     #[cfg(feature = "game")]
     #[arg(long, value_name = "FOLDER")]
@@ -76,6 +80,7 @@ fn windowed(flags: Flags) -> ExitCode {
         name: flags.name,
         detail: flags.detail,
         settings: flags.settings,
+        content: flags.content,
         screenshots: flags.screenshots,
     });
     match exit {

@@ -79,7 +79,7 @@ fn a_players_world_comes_back_after_the_server_was_restarted() {
         _ => false,
     };
     run_until(&mut app, "told why", |world| {
-        waits_for(world, "cannot reach http://")
+        waits_for(world, "no server listens there")
     });
 
     for round in 1..=2 {

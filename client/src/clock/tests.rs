@@ -16,6 +16,8 @@ struct Loop {
     random: Seeded,
     delay: f64,
     jitter: f64,
+    /// Part of the datagrams that are lost, each way.
+    loss: f64,
     rate: f64,
     /// Ticks of real time in which the server did not tick.
     stalled: f64,
@@ -41,6 +43,7 @@ impl Loop {
             random: Seeded::new(seed),
             delay,
             jitter,
+            loss: 0.0,
             rate: 1.0,
             stalled: 0.0,
             inputs: VecDeque::new(),
@@ -69,8 +72,10 @@ impl Loop {
         let at = self.ticks();
         while let Some(tick) = self.clock.due_input(self.now) {
             let delay = self.delay + self.jitter * self.random.unit();
-            self.inputs.push_back((tick, at + delay));
             self.input_ticks.push(tick);
+            if self.random.unit() >= self.loss {
+                self.inputs.push_back((tick, at + delay));
+            }
         }
         while self.time_of(self.server_tick + 1) <= at {
             self.server_tick += 1;
@@ -103,8 +108,10 @@ impl Loop {
         }
         let arrival = simulated_at + self.delay + self.jitter * self.random.unit();
         let tick = self.start_tick + self.server_tick as u32;
-        self.snapshots
-            .push_back((arrival, tick, self.newest_input.map(|(_, margin)| margin)));
+        if self.random.unit() >= self.loss {
+            self.snapshots
+                .push_back((arrival, tick, self.newest_input.map(|(_, margin)| margin)));
+        }
     }
 }
 
@@ -140,6 +147,39 @@ fn jitter_widens_the_margin_until_few_are_late() {
         link.margins.len()
     );
     assert!((0.7..3.5).contains(&mean), "mean margin {mean}");
+}
+
+#[test]
+fn both_clocks_converge_over_jitter_and_loss_and_stay() {
+    for (delay, jitter) in [(0.5, 0.2), (1.5, 0.5), (3.0, 1.0), (3.0, 3.0)] {
+        for loss in [0.0, 0.05, 0.2] {
+            for seed in 1..=5 {
+                let case = format!("seed {seed}, delay {delay}, jitter {jitter}, loss {loss}");
+                let mut link = Loop::new(Tick(1_000), delay, jitter, seed);
+                link.loss = loss;
+                link.run(10.0);
+                (link.margins.clear(), link.input_ticks.clear());
+                let mut far = 0.0_f64;
+                for _ in 0..4_000 {
+                    link.now += STEP;
+                    link.step();
+                    // What should have arrived is what the link brings on average.
+                    let expected = link.ticks() - delay - jitter / 2.0;
+                    let position = link.positions[link.positions.len() - 1];
+                    far = far.max((position - expected).abs());
+                }
+                assert!(far < 0.4 + jitter / 2.0, "{case}: {far} ticks off");
+                let late = link.margins.iter().filter(|margin| **margin < 0.0).count();
+                let mean = link.margins.iter().sum::<f64>() / link.margins.len() as f64;
+                assert!(late * 40 <= link.margins.len(), "{case}: {late} late");
+                assert!(mean < 1.5 + 1.5 * jitter, "{case}: inputs {mean} ticks early");
+                let in_order = |pair: &[Tick]| pair[1] == pair[0].next();
+                assert!(link.input_ticks.windows(2).all(in_order), "{case}");
+                let forward = |pair: &[f64]| pair[1] >= pair[0];
+                assert!(link.positions.windows(2).all(forward), "{case}");
+            }
+        }
+    }
 }
 
 #[test]

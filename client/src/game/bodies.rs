@@ -6,7 +6,7 @@ use throng_shared::skirmish::components::{Asteroid, Drone, Missile, Ore, Ship, S
 
 use super::batch::{GlowBatch, Paint, SolidBatch};
 use super::camera::PaintOrder;
-use super::colors;
+use super::colors::Colors;
 use super::content::Tables;
 use super::models::{Models, Palette};
 use super::teams::Teams;
@@ -35,14 +35,14 @@ impl Plugin for BodiesPlugin {
 fn paint_ships(
     ships: Query<(Entity, &Ship, &Look, Has<Own>)>,
     teams: Teams,
-    (models, tables, focus): (Res<Models>, Tables, Res<Focus>),
+    (models, tables, focus, colors): (Res<Models>, Tables, Res<Focus>, Res<Colors>),
     (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
 ) {
     for (entity, ship, look, is_own) in &ships {
         let radius = tables.ship_radius(ship.class);
         let team = teams.color(entity);
         let flash = if look.shielded { 0.0 } else { look.flash };
-        let palette = Palette::new(colors::HULL.lerp(team, 0.08), team, look.push, flash);
+        let palette = Palette::new(colors.hull.lerp(team, 0.08), team, look.push, flash);
         let at = look.transform(&focus, radius);
         solid.add(models.ship(ship.class), &at, &palette);
         let lanes: &[f32] = match ship.class % 4 {
@@ -51,7 +51,7 @@ fn paint_ships(
             _ => &[-0.42, 0.42],
         };
         burn(&mut glow, &at, lanes, look.push, team);
-        shield_glow(&mut glow, look, &focus, radius);
+        shield_glow(&mut glow, look, &focus, radius, colors.shield);
         if is_own {
             glow.circle(
                 look.place(&focus, -0.4),
@@ -65,38 +65,38 @@ fn paint_ships(
 
 fn paint_drones(
     drones: Query<(&Drone, &Look)>,
-    (models, tables, focus): (Res<Models>, Tables, Res<Focus>),
+    (models, tables, focus, colors): (Res<Models>, Tables, Res<Focus>, Res<Colors>),
     (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
 ) {
     for (drone, look) in &drones {
         let radius = tables.drone_radius(drone.breed) * 1.15;
-        let team = colors::breed(drone.breed);
+        let team = colors.breed(drone.breed);
         let flash = if look.shielded { 0.0 } else { look.flash };
         let at = look.transform(&focus, radius);
-        let palette = Palette::new(colors::DRONE_HULL, team, look.push, flash);
+        let palette = Palette::new(colors.drone_hull, team, look.push, flash);
         solid.add(models.drone(drone.breed), &at, &palette);
         burn(&mut glow, &at, &[0.0], look.push * 0.8, team);
-        shield_glow(&mut glow, look, &focus, radius);
+        shield_glow(&mut glow, look, &focus, radius, colors.shield);
     }
 }
 
 fn paint_missiles(
     missiles: Query<(&Missile, &Look)>,
-    (models, focus): (Res<Models>, Res<Focus>),
+    (models, focus, colors): (Res<Models>, Res<Focus>, Res<Colors>),
     (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
 ) {
     for (missile, look) in &missiles {
         let size = 0.45 + 0.2 * f32::from(missile.kind.min(3));
         let at = look.transform(&focus, size);
-        let palette = Palette::new(Vec3::splat(0.7), colors::FIRE, 1.0, 0.0);
+        let palette = Palette::new(Vec3::splat(0.7), colors.fire, 1.0, 0.0);
         solid.add(&models.missile, &at, &palette);
         let tail = at.transform_point(Vec3::NEG_X);
-        glow.disc(tail, size * 2.2, colors::FIRE * 0.9);
+        glow.disc(tail, size * 2.2, colors.fire * 0.9);
         glow.streak(
             at.transform_point(Vec3::NEG_X * 7.0),
             tail,
             size * 0.5,
-            colors::FIRE * 1.6,
+            colors.fire * 1.6,
         );
     }
 }
@@ -119,17 +119,17 @@ fn burn(glow: &mut GlowBatch, at: &Transform, lanes: &[f32], push: f32, team: Ve
 }
 
 /// A shield shows where it takes a hit.
-fn shield_glow(glow: &mut GlowBatch, look: &Look, focus: &Focus, radius: f32) {
+fn shield_glow(glow: &mut GlowBatch, look: &Look, focus: &Focus, radius: f32, color: Vec3) {
     if look.shielded && look.flash > 0.0 {
         let place = look.place(focus, 0.0);
-        glow.disc(place, radius * 1.9, colors::SHIELD * look.flash * 0.55);
-        glow.circle(place, radius * 1.6, 0.12, colors::SHIELD * look.flash);
+        glow.disc(place, radius * 1.9, color * look.flash * 0.55);
+        glow.circle(place, radius * 1.6, 0.12, color * look.flash);
     }
 }
 
 fn paint_rocks(
     rocks: Query<(&Asteroid, Option<&Ore>, &Look, &GlobalId)>,
-    (models, focus, time): (Res<Models>, Res<Focus>, Res<Time>),
+    (models, focus, colors, time): (Res<Models>, Res<Focus>, Res<Colors>, Res<Time>),
     (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
 ) {
     for (rock, ore, look, id) in &rocks {
@@ -147,8 +147,8 @@ fn paint_rocks(
             rotation: Quat::from_axis_angle(axis, spin),
             scale: Vec3::splat(radius * look.growth()),
         };
-        let dust = colors::ROCK * (0.75 + 0.5 * part(20));
-        let palette = Palette::new(dust.lerp(colors::ORE, rich * 0.45), colors::ORE_LIGHT, 0.0, 0.0);
+        let dust = colors.rock * (0.75 + 0.5 * part(20));
+        let palette = Palette::new(dust.lerp(colors.ore, rich * 0.45), colors.ore_light, 0.0, 0.0);
         solid.add(models.rock(number >> 3), &at, &palette);
         if rich > 0.0 {
             let glint = 0.55 + 0.45 * (time.elapsed_secs() * (0.7 + part(9)) + 6.0 * part(17)).sin();
@@ -156,7 +156,7 @@ fn paint_rocks(
             glow.disc(
                 side + Vec3::Y * radius * 0.3,
                 0.3 * radius,
-                colors::ORE_LIGHT * rich * glint * 0.5,
+                colors.ore_light * rich * glint * 0.5,
             );
         }
     }
@@ -164,7 +164,7 @@ fn paint_rocks(
 
 fn paint_stations(
     stations: Query<(&Station, &Look)>,
-    (models, tables, focus, time): (Res<Models>, Tables, Res<Focus>, Res<Time>),
+    (models, tables, focus, colors, time): (Res<Models>, Tables, Res<Focus>, Res<Colors>, Res<Time>),
     (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
 ) {
     let dock = tables.space().map_or(0.0, |space| space.dock.get());
@@ -172,24 +172,24 @@ fn paint_stations(
         let radius = f32::from(station.radius_10) / 10.0;
         let mut at = look.transform(&focus, radius);
         at.rotation = Quat::from_rotation_y(time.elapsed_secs() * 0.07);
-        let palette = Palette::new(colors::STATION, colors::STATION_LIGHT, 0.5, 0.0);
+        let palette = Palette::new(colors.station, colors.station_light, 0.5, 0.0);
         solid.add(&models.station, &at, &palette);
         let pulse = 0.7 + 0.3 * (time.elapsed_secs() * 2.0).sin();
         glow.disc(
             look.place(&focus, radius * 0.55),
             1.6,
-            colors::STATION_LIGHT * pulse,
+            colors.station_light * pulse,
         );
         glow.flat(
             look.place(&focus, -2.0),
             radius * 1.6,
-            colors::STATION_LIGHT * 0.045,
+            colors.station_light * 0.045,
         );
         glow.circle(
             look.place(&focus, -1.0),
             radius + dock,
             0.16,
-            colors::STATION_LIGHT * 0.22,
+            colors.station_light * 0.22,
         );
     }
 }

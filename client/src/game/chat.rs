@@ -9,15 +9,15 @@ use bevy::input::keyboard::{Key, KeyboardInput};
 use bevy::input::mouse::MouseWheel;
 use bevy::prelude::*;
 use throng_shared::protocol::registry::FromServer;
-use throng_shared::skirmish::chat::{ChatChannel, Heard, Notice, Say, TEXT_BYTES_MAX, clean};
+use throng_shared::skirmish::chat::{ChatChannel, Heard, Notice, TEXT_BYTES_MAX};
 use throng_shared::skirmish::messages::{Destroyed, Killer};
 
-use super::colors;
+use super::colors::{self, Colors};
 use super::content::Tables;
 use super::keys::{Action, Controls, Typing};
 use super::session::Phase;
-use super::teams::team_color;
 use super::theme::{self, paragraph};
+use crate::skirmish::addressed;
 use crate::world::TellServer;
 
 /// Lines that are kept.
@@ -130,11 +130,11 @@ fn hear(
     mut heard: MessageReader<FromServer<Heard>>,
     mut notices: MessageReader<FromServer<Notice>>,
     mut destroyed: MessageReader<FromServer<Destroyed>>,
-    tables: Tables,
+    (tables, shades): (Tables, Res<Colors>),
     mut log: ResMut<ChatLog>,
 ) {
     for FromServer(line) in heard.read() {
-        let color = colors::ui(team_color(line.team).lerp(Vec3::ONE, 0.5));
+        let color = colors::ui(shades.team(line.team).lerp(Vec3::ONE, 0.5));
         let (from, said) = (&line.from, &line.text);
         match &line.channel {
             ChatChannel::Nearby => log.note(format!("{from}: {said}"), color),
@@ -186,8 +186,7 @@ fn write_line(
     for key in pressed.read().filter(|key| key.state.is_pressed()) {
         match &key.logical_key {
             Key::Enter => {
-                let draft = clean(&std::mem::take(&mut log.draft));
-                match addressed(&draft) {
+                match addressed(&std::mem::take(&mut log.draft)) {
                     Ok(Some(say)) => tell.send(&say)?,
                     Ok(None) => {}
                     Err(problem) => log.note(problem.into(), theme::ALERT),
@@ -214,28 +213,6 @@ fn write_line(
         *closing = true;
     }
     Ok(())
-}
-
-/// Who is to hear a line and what; nothing for an empty one.
-fn addressed(draft: &str) -> Result<Option<Say>, &'static str> {
-    let say = |channel, text: &str| {
-        Ok((!text.is_empty()).then(|| Say {
-            channel,
-            text: text.to_owned(),
-        }))
-    };
-    let Some(command) = draft.strip_prefix('/') else {
-        return say(ChatChannel::Nearby, draft);
-    };
-    let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
-    match verb {
-        "team" | "t" => say(ChatChannel::Team, rest),
-        "tell" | "w" => {
-            let (name, words) = rest.split_once(' ').unwrap_or((rest, ""));
-            say(ChatChannel::Tell(name.to_owned()), words)
-        }
-        _ => Err("There are /team WORDS and /tell NAME WORDS."),
-    }
 }
 
 fn close(mut log: ResMut<ChatLog>, mut typing: ResMut<Typing>) {
@@ -287,20 +264,6 @@ fn show_lines(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_find_who_they_are_for() {
-        let say = |draft| addressed(draft).unwrap().map(|say| (say.channel, say.text));
-        assert_eq!(say("hello"), Some((ChatChannel::Nearby, "hello".into())));
-        assert_eq!(say("/team on me"), Some((ChatChannel::Team, "on me".into())));
-        assert_eq!(
-            say("/tell Ada hi there"),
-            Some((ChatChannel::Tell("Ada".into()), "hi there".into()))
-        );
-        assert_eq!(say("/team"), None);
-        assert_eq!(say(""), None);
-        assert!(addressed("/fly").is_err());
-    }
 
     #[test]
     fn the_log_is_bounded_and_scrolling_stays_where_it_is() {

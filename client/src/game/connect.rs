@@ -12,6 +12,9 @@ use crate::seeded::Seeded;
 /// Longest server address and name that can be typed, in characters.
 const ADDRESS_CHARS_MAX: usize = 120;
 const NAME_CHARS_MAX: usize = 24;
+/// Width of the panel, and room for the longest usual problem, in pixels.
+const PANEL_WIDTH: f32 = 560.0;
+const PROBLEM_HEIGHT: f32 = 76.0;
 
 /// Shows the connect screen.
 pub struct ConnectPlugin {
@@ -98,7 +101,7 @@ fn spawn_screen(mut commands: Commands) {
             screen.spawn((
                 text("a battle for thousands, on Throng", 17.0, theme::MUTED),
                 Node {
-                    margin: UiRect::bottom(Val::Px(300.0)),
+                    margin: UiRect::bottom(Val::Px(330.0)),
                     ..default()
                 },
             ));
@@ -108,14 +111,14 @@ fn spawn_screen(mut commands: Commands) {
             DespawnOnExit(Phase::Connect),
             Node {
                 justify_content: JustifyContent::FlexEnd,
-                padding: UiRect::bottom(Val::Px(70.0)),
+                padding: UiRect::bottom(Val::Px(52.0)),
                 ..centred()
             },
         ))
         .with_children(|screen| {
             screen
                 .spawn(panel(Node {
-                    width: Val::Px(460.0),
+                    width: Val::Px(PANEL_WIDTH),
                     ..default()
                 }))
                 .with_children(|panel| {
@@ -136,9 +139,11 @@ fn spawn_screen(mut commands: Commands) {
                     panel.spawn((
                         Problem,
                         paragraph("", 15.0, theme::ALERT),
+                        // A width of its own: the height of a text follows from where it is broken.
                         Node {
-                            max_width: Val::Px(430.0),
-                            min_height: Val::Px(40.0),
+                            width: Val::Px(PANEL_WIDTH - 2.0 * theme::PANEL_EDGE),
+                            min_height: Val::Px(PROBLEM_HEIGHT),
+                            margin: UiRect::top(Val::Px(4.0)),
                             ..default()
                         },
                     ));
@@ -270,7 +275,7 @@ fn show_form(
     let (words, color) = match &*link {
         Link::Idle => (String::new(), theme::MUTED),
         Link::Joining => (
-            format!("Joining {} ...  (Esc stops)", settings.server),
+            format!("Joining {} ...\nEsc stops.", settings.server),
             theme::ACCENT,
         ),
         Link::Up => ("The server answered; the ship is on its way.".into(), theme::GOOD),
@@ -278,7 +283,7 @@ fn show_form(
         Link::Waiting { problem, until } => {
             let left = until.saturating_sub(time.elapsed()).as_secs_f32().ceil();
             (
-                format!("{} Trying again in {left:.0} s.  (Esc stops)", sentence(problem)),
+                format!("{}\nTrying again in {left:.0} s. Esc stops.", sentence(problem)),
                 theme::WARM,
             )
         }

@@ -292,6 +292,10 @@ pub enum Typing {
     Menu,
 }
 
+/// Whether the pointer is over something that is dragged: then its buttons do not fire.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PointerTaken(pub bool);
+
 /// The player's hands, by action.
 #[derive(SystemParam)]
 pub struct Controls<'w> {
@@ -299,6 +303,7 @@ pub struct Controls<'w> {
     keys: Res<'w, ButtonInput<KeyCode>>,
     buttons: Res<'w, ButtonInput<MouseButton>>,
     typing: Res<'w, Typing>,
+    pointer: Res<'w, PointerTaken>,
 }
 
 impl Controls<'_> {
@@ -312,7 +317,7 @@ impl Controls<'_> {
         !self.typing()
             && match self.bindings.of(action) {
                 Bind::Key(key) => self.keys.pressed(key),
-                Bind::Mouse(button) => self.buttons.pressed(button),
+                Bind::Mouse(button) => !self.pointer.0 && self.buttons.pressed(button),
             }
     }
 
@@ -330,7 +335,7 @@ impl Controls<'_> {
     pub fn strikes(&self, action: Action) -> bool {
         match self.bindings.of(action) {
             Bind::Key(key) => self.keys.just_pressed(key),
-            Bind::Mouse(button) => self.buttons.just_pressed(button),
+            Bind::Mouse(button) => !self.pointer.0 && self.buttons.just_pressed(button),
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct GameOptions {
     pub detail: Option<DetailChoice>,
     /// Where settings are kept; else in the user's configuration folder.
     pub settings: Option<PathBuf>,
+    /// Folder of the content; else `assets/skirmish` here, where there is one.
+    pub content: Option<PathBuf>,
     /// Where screenshots go; else to the folder `screenshots` here.
     pub screenshots: Option<PathBuf>,
 }
@@ -68,6 +70,10 @@ pub fn run(options: GameOptions) -> AppExit {
     settings.server = options.server.unwrap_or(settings.server);
     settings.name = options.name.unwrap_or(settings.name);
     settings.detail = options.detail.unwrap_or(settings.detail);
+    let content = options.content.or_else(|| {
+        let usual = PathBuf::from("assets/skirmish");
+        usual.is_dir().then_some(usual)
+    });
     let screenshots = options.screenshots.unwrap_or_else(|| "screenshots".into());
 
     let mut app = App::new();
@@ -77,6 +83,7 @@ pub fn run(options: GameOptions) -> AppExit {
         .insert_resource(settings)
         .insert_resource(file)
         .init_resource::<keys::Typing>()
+        .init_resource::<keys::PointerTaken>()
         .init_schedule(batch::Paint);
     app.world_mut()
         .resource_mut::<MainScheduleOrder>()
@@ -91,6 +98,7 @@ pub fn run(options: GameOptions) -> AppExit {
         sky::SkyPlugin,
         effects::EffectsPlugin,
         detail::DetailPlugin,
+        colors::ColorsPlugin { content },
         theme::ThemePlugin,
         (
             hud::HudPlugin,

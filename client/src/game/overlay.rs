@@ -10,7 +10,10 @@ use super::keys::{Action, Bindings, Controls};
 use super::session::{Link, Phase};
 use super::theme::{self, centred, panel, paragraph, text};
 use super::view::Focus;
-use crate::world::Own;
+use crate::world::{ClientClock, Own};
+
+/// Seconds without a snapshot after which the player is told.
+const SILENCE_S: f32 = 1.5;
 
 /// Shows what comes over the world.
 pub struct OverlayPlugin;
@@ -163,8 +166,13 @@ fn follow_fate(
     }
 }
 
+/// Seconds since the newest snapshot.
+fn silence_s(clock: &ClientClock) -> f32 {
+    clock.newest().map_or(0.0, |(_, age)| age.as_secs_f32())
+}
+
 fn show_banner(
-    (fate, focus, link, time): (Res<Fate>, Res<Focus>, Res<Link>, Res<Time>),
+    (fate, focus, link, time, clock): (Res<Fate>, Res<Focus>, Res<Link>, Res<Time>, Res<ClientClock>),
     mut banner: Single<(&mut Text, &mut TextColor), With<Banner>>,
     mut around: Single<&mut Visibility, With<BannerBox>>,
 ) {
@@ -177,6 +185,10 @@ fn show_banner(
             )
         }
         Link::Joining => ("Connection lost. Joining again ...".into(), theme::WARM),
+        Link::Up if silence_s(&clock) >= SILENCE_S => (
+            format!("Nothing from the server for {:.0} s.", silence_s(&clock)),
+            theme::WARM,
+        ),
         _ if !focus.alive && fate.respawn_s > 0.0 => (
             format!("Destroyed. A new ship in {:.0} s.", fate.respawn_s.ceil()),
             theme::ALERT,

@@ -4,10 +4,9 @@ use bevy::prelude::*;
 use throng_shared::protocol::registry::FromServer;
 use throng_shared::skirmish::standings::{OwnStanding, Standing, Standings};
 
-use super::colors;
+use super::colors::{Colors, ui};
 use super::keys::{Action, Controls};
 use super::session::Phase;
-use super::teams::team_color;
 use super::theme::{self, centred, panel, text};
 
 /// Rows that are shown.
@@ -93,7 +92,7 @@ fn hear_own(mut heard: MessageReader<FromServer<OwnStanding>>, mut own: ResMut<O
 fn show_board(
     controls: Controls,
     standings: Option<Res<Standings>>,
-    own: Res<OwnRow>,
+    (own, colors): (Res<OwnRow>, Res<Colors>),
     mut board: Single<&mut Visibility, With<Board>>,
     mut title: Single<&mut Text, (With<Title>, Without<Cell>)>,
     mut cells: Query<(&Cell, &mut Text, &mut TextColor)>,
@@ -122,7 +121,10 @@ fn show_board(
             None => (0, None),
         };
         let (said, shade) = match standing {
-            Some(standing) => (cell(rank, standing, *column), shade(standing, own, *column)),
+            Some(standing) => (
+                cell(rank, standing, *column),
+                shade(standing, own, *column, &colors),
+            ),
             None if *row == 0 => (COLUMNS[*column].0.to_owned(), theme::MUTED),
             None => (String::new(), theme::TEXT),
         };
@@ -143,9 +145,9 @@ fn cell(rank: usize, standing: &Standing, column: usize) -> String {
     }
 }
 
-fn shade(standing: &Standing, own: &OwnStanding, column: usize) -> Color {
+fn shade(standing: &Standing, own: &OwnStanding, column: usize, colors: &Colors) -> Color {
     if column == 1 {
-        colors::ui(team_color(standing.team).lerp(Vec3::ONE, 0.35))
+        ui(colors.team(standing.team).lerp(Vec3::ONE, 0.35))
     } else if standing.name == own.standing.name {
         theme::WARM
     } else {

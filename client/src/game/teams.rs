@@ -3,10 +3,9 @@
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use throng_shared::protocol::ids::TeamId;
-use throng_shared::skirmish::PILOT_TEAMS;
 use throng_shared::skirmish::components::Drone;
 
-use super::colors;
+use super::colors::Colors;
 use crate::world::Own;
 
 /// The sides of ships and drones.
@@ -15,6 +14,7 @@ pub struct Teams<'w, 's> {
     sides: Query<'w, 's, &'static TeamId>,
     drones: Query<'w, 's, &'static Drone>,
     own: Query<'w, 's, Entity, With<Own>>,
+    colors: Res<'w, Colors>,
 }
 
 impl Teams<'_, '_> {
@@ -27,16 +27,10 @@ impl Teams<'_, '_> {
     /// The colour of its side, linear.
     pub fn color(&self, entity: Entity) -> Vec3 {
         if let Ok(drone) = self.drones.get(entity) {
-            return colors::breed(drone.breed);
+            return self.colors.breed(drone.breed);
         }
         self.sides
             .get(entity)
-            .map_or(colors::HULL, |side| team_color(*side))
+            .map_or(self.colors.hull, |side| self.colors.team(*side))
     }
-}
-
-/// The colour of a pilots' team, linear.
-pub fn team_color(team: TeamId) -> Vec3 {
-    let place = PILOT_TEAMS.iter().position(|other| *other == team);
-    place.map_or(colors::HULL, |place| colors::TEAMS[place])
 }

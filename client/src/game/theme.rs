@@ -39,12 +39,15 @@ pub fn paragraph(words: impl Into<String>, size: f32, color: Color) -> impl Bund
     )
 }
 
+/// Pixels from the outside of a panel to what is in it.
+pub const PANEL_EDGE: f32 = 15.0;
+
 /// A panel: a dark, bordered box whose contents are below each other.
 pub fn panel(node: Node) -> impl Bundle {
     (
         Node {
             flex_direction: FlexDirection::Column,
-            padding: UiRect::all(Val::Px(14.0)),
+            padding: UiRect::all(Val::Px(PANEL_EDGE - 1.0)),
             border: UiRect::all(Val::Px(1.0)),
             border_radius: BorderRadius::all(Val::Px(6.0)),
             row_gap: Val::Px(6.0),

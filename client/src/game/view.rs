@@ -92,14 +92,16 @@ impl Plugin for ViewPlugin {
 }
 
 fn begin_looks(
-    fresh: Query<(Entity, &Shown<Position>, &Shown<Heading>, &Velocity), Without<Look>>,
+    fresh: Query<(Entity, &Shown<Position>, &Shown<Heading>, &Velocity, Has<Missile>), Without<Look>>,
     mut commands: Commands,
 ) {
-    for (entity, position, heading, velocity) in &fresh {
+    for (entity, position, heading, velocity, is_missile) in &fresh {
         commands.entity(entity).insert(Look {
             at: position.0.0,
             heading: heading.0.0,
             velocity: velocity.0,
+            // Missiles leave a ship, they do not come into sight.
+            age_s: if is_missile { ARRIVAL_S } else { 0.0 },
             ..default()
         });
     }

@@ -10,7 +10,8 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use throng_shared::protocol::pose::Position;
-use throng_shared::protocol::registry::Protocol;
+use throng_shared::protocol::registry::{FromServer, Protocol, RegistryError};
+use throng_shared::skirmish::chat::{Heard, Say};
 use throng_shared::skirmish::components::Hull;
 use throng_shared::skirmish::input::PilotInput;
 
@@ -21,7 +22,7 @@ use crate::predict::{PredictionErrors, Present};
 use crate::skirmish::SkirmishClientPlugin;
 use crate::stats::{NetStats, NetStatsPlugin};
 use crate::world::{
-    ClientWorldPlugin, Connection, ConnectionEvent, ConnectionStatus, NextInput, Own, WorldMirror,
+    ClientWorldPlugin, Connection, ConnectionEvent, ConnectionStatus, NextInput, Own, TellServer, WorldMirror,
 };
 
 /// Time between two frames.
@@ -70,6 +71,7 @@ struct Log {
     losses: u32,
     server_version: String,
     began_at: Option<Vec2>,
+    heard: u32,
 }
 
 struct Flight {
@@ -105,9 +107,9 @@ impl Flight {
     }
 
     fn obey(&mut self, step: &Step) -> Result<(), HeadlessError> {
-        match step.command {
-            Command::Wait(time) => self.wait(time, |_| false).map(drop),
-            Command::WaitFlying(time) => {
+        match &step.command {
+            &Command::Wait(time) => self.wait(time, |_| false).map(drop),
+            &Command::WaitFlying(time) => {
                 let is_flying = self.wait(time, |world| world.resource::<Log>().flying.is_some())?;
                 let status = self.app.world().resource::<ConnectionStatus>().to_string();
                 self.judge(step.line, is_flying, || {
@@ -115,28 +117,36 @@ impl Flight {
                 });
                 Ok(())
             }
-            Command::Thrust(thrust) => self.control(|input| input.thrust = thrust),
-            Command::Turn(turn) => self.control(|input| input.turn = turn),
-            Command::Aim(aim) => self.control(|input| input.aim = aim),
-            Command::Button(button, held) => self.control(|input| {
+            &Command::Thrust(thrust) => self.control(|input| input.thrust = thrust),
+            &Command::Turn(turn) => self.control(|input| input.turn = turn),
+            &Command::Aim(aim) => self.control(|input| input.aim = aim),
+            &Command::Button(button, held) => self.control(|input| {
                 input.buttons = if held {
                     input.buttons | button
                 } else {
                     input.buttons & !button
                 };
             }),
-            Command::Line(conditions) => {
+            &Command::Line(conditions) => {
                 let mut connection = self.app.world_mut().resource_mut::<Connection>();
                 connection.0.set_line(conditions);
                 Ok(())
             }
-            Command::Expect(figure, comparison, bound) => {
+            &Command::Expect(figure, comparison, bound) => {
                 let value = self.figure(figure);
                 let holds = value.is_some_and(|value| comparison.holds(value, bound));
                 let was = value.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
                 self.judge(step.line, holds, || {
                     format!("{figure} {comparison} {bound}: it is {was}")
                 });
+                Ok(())
+            }
+            Command::Say(say) => {
+                let told = self.app.world_mut().run_system_cached_with(tell, say.clone());
+                // It is of a registered type and fits a message: the script was checked.
+                if let Ok(Err(error)) = told {
+                    tracing::error!(%error, "a line of our own");
+                }
                 Ok(())
             }
             Command::Quit => Ok(()),
@@ -213,6 +223,7 @@ impl Flight {
                 let mut own = world.query_filtered::<&Hull, With<Own>>();
                 own.iter(world).next().map(|hull| f32::from(hull.now))
             }
+            Figure::Heard => Some(world.resource::<Log>().heard as f32),
         }
     }
 
@@ -236,12 +247,18 @@ fn place(world: &mut World) -> Option<Vec2> {
     own.iter(world).next().map(|position| position.0.0)
 }
 
+fn tell(In(say): In<Say>, mut server: TellServer) -> Result<(), RegistryError> {
+    server.send(&say)
+}
+
 fn keep_log(
     mut log: ResMut<Log>,
     mut events: MessageReader<ConnectionEvent>,
     own: Query<&Position, Added<Own>>,
+    mut heard: MessageReader<FromServer<Heard>>,
     connection: Res<Connection>,
 ) {
+    log.heard += heard.read().count() as u32;
     let now = connection.0.now();
     for ConnectionEvent(event) in events.read() {
         match event {

@@ -6,9 +6,11 @@ use std::fmt;
 use std::time::Duration;
 
 use throng_shared::protocol::pose::YAW_STEPS;
+use throng_shared::skirmish::chat::{Say, TEXT_BYTES_MAX};
 use throng_shared::skirmish::input::{AXIS_MAX, PilotInput};
 
 use crate::link::LinkConditions;
+use crate::skirmish::addressed;
 
 /// A line's command.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +29,8 @@ pub enum Command {
     Button(u8, bool),
     /// Makes the line as bad as this, each way.
     Line(LinkConditions),
+    /// Says something; who hears it follows from the line, as in the game.
+    Say(Say),
     /// Fails unless a figure compares like this.
     Expect(Figure, Comparison, f32),
     /// Ends the run.
@@ -52,9 +56,11 @@ pub enum Figure {
     Moved,
     /// Hull points of the own ship.
     Hull,
+    /// Lines of chat that were heard, the own ones among them.
+    Heard,
 }
 
-const FIGURES: [(&str, Figure); 8] = [
+const FIGURES: [(&str, Figure); 9] = [
     ("ping", Figure::Ping),
     ("loss", Figure::Loss),
     ("delay", Figure::Delay),
@@ -63,6 +69,7 @@ const FIGURES: [(&str, Figure); 8] = [
     ("speed", Figure::Speed),
     ("moved", Figure::Moved),
     ("hull", Figure::Hull),
+    ("heard", Figure::Heard),
 ];
 
 const BUTTONS: [(&str, u8); 4] = [
@@ -149,6 +156,7 @@ fn command(words: &[&str]) -> Result<Command, String> {
         ["aim", degrees] => aim(degrees).map(Command::Aim),
         ["line", ref harms @ ..] => line(harms).map(Command::Line),
         ["expect", figure, comparison, value] => expect(figure, comparison, value),
+        ["say", ref said @ ..] => say(&said.join(" ")),
         ["quit"] => Ok(Command::Quit),
         [button, held] if find(&BUTTONS, button).is_some() => {
             let button = find(&BUTTONS, button).unwrap_or_default();
@@ -160,7 +168,7 @@ fn command(words: &[&str]) -> Result<Command, String> {
 
 fn commands() -> String {
     "there are: wait TIME, wait flying [TIME], thrust N, turn N, aim DEGREES, fire|launch|boost|mine on|off, \
-     line [latency TIME] [jitter TIME] [loss PERCENT%], expect FIGURE <|> NUMBER, quit"
+     line [latency TIME] [jitter TIME] [loss PERCENT%], say WORDS, expect FIGURE <|> NUMBER, quit"
         .to_owned()
 }
 
@@ -233,6 +241,15 @@ fn line(harms: &[&str]) -> Result<LinkConditions, String> {
         }
     }
     Ok(conditions)
+}
+
+fn say(words: &str) -> Result<Command, String> {
+    match addressed(words) {
+        Ok(Some(say)) if say.text.len() <= TEXT_BYTES_MAX => Ok(Command::Say(say)),
+        Ok(Some(_)) => Err(format!("`say` takes {TEXT_BYTES_MAX} bytes at most")),
+        Ok(None) => Err("`say` says nothing".to_owned()),
+        Err(problem) => Err(problem.to_owned()),
+    }
 }
 
 fn expect(figure: &str, comparison: &str, value: &str) -> Result<Command, String> {

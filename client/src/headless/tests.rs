@@ -4,11 +4,13 @@ use super::*;
 use std::time::Duration;
 
 use crate::link::LinkConditions;
+use throng_shared::skirmish::chat::{ChatChannel, Say};
 
 #[test]
 fn every_command_is_read_with_its_line() {
     let text = "# takes off\n\nwait flying\nwait flying 20s\nthrust 100 # full\nturn -50\naim 90\nfire on\nboost off\n\
-                wait 1.5s\nline latency 75ms jitter 10ms loss 5%\nline\nexpect error < 0.5\nexpect moved > 10\nquit\n";
+                wait 1.5s\nline latency 75ms jitter 10ms loss 5%\nline\nexpect error < 0.5\nexpect moved > 10\n\
+                say /team on me # now\nquit\n";
     let steps = Script::parse("fly.txt", text).unwrap().steps;
     let commands: Vec<_> = steps.iter().map(|step| step.command.clone()).collect();
     let bad = LinkConditions {
@@ -37,10 +39,14 @@ fn every_command_is_read_with_its_line() {
         Command::Line(LinkConditions::PERFECT),
         Command::Expect(Figure::Error, Comparison::Below, 0.5),
         Command::Expect(Figure::Moved, Comparison::Above, 10.0),
+        Command::Say(Say {
+            channel: ChatChannel::Team,
+            text: "on me".to_owned(),
+        }),
         Command::Quit,
     ];
     assert_eq!(commands, expected);
-    assert_eq!((steps[0].line, steps[12].line), (3, 15));
+    assert_eq!((steps[0].line, steps[13].line), (3, 16));
 }
 
 #[test]
@@ -56,6 +62,8 @@ fn what_is_wrong_is_said_with_file_and_line() {
         ("fire maybe", &["`maybe`", "`on`"]),
         ("line latency", &["`latency`"]),
         ("line loss 120%", &["`120%`"]),
+        ("say", &["`say` says nothing"]),
+        ("say /shout hello", &["/team WORDS"]),
         ("expect fun > 3", &["`fun`", "ping", "hull"]),
         ("expect ping = 3", &["`=`"]),
         ("expect ping < fast", &["`fast`"]),

@@ -1,20 +1,24 @@
 //! Skirmish as far as a client needs it and nothing is drawn: its protocol, its content as the server tells it,
-//! the own ship's prediction, and what is interpolated.
+//! the own ship's prediction and that of its missiles, and what is interpolated.
 
+mod chat;
 mod content;
 mod flight;
+mod missiles;
 
 use bevy_app::{App, Plugin, PreUpdate};
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::skirmish::SkirmishProtocol;
-use throng_shared::skirmish::components::Boost;
+use throng_shared::skirmish::components::{Boost, Missile};
 use throng_shared::skirmish::input::PilotInput;
 
 use crate::interpolate::{HEADING_INTERPOLATION, InterpolateAppExt, POSITION_INTERPOLATION};
 use crate::predict::{HEADING_SMOOTHING, POSITION_SMOOTHING, PredictAppExt, PredictTick};
 use crate::schedule::ClientSystems;
+use crate::spawns::PredictSpawnsAppExt;
 
+pub use chat::addressed;
 pub use content::KnownContent;
 
 /// The game on a client. Add it before what connects: [`ClientWorldPlugin`](crate::world::ClientWorldPlugin), or
@@ -33,14 +37,21 @@ impl Plugin for SkirmishClientPlugin {
             .predict_shown::<Heading>(HEADING_SMOOTHING)
             .predict::<Velocity>()
             .predict::<Boost>()
-            .add_systems(PredictTick, flight::fly)
+            .init_resource::<missiles::Launches>()
+            .add_systems(PredictTick, (flight::fly, missiles::launch).chain())
+            .predict_spawns::<Missile>(missiles::is_same)
             .interpolate::<Position>(POSITION_INTERPOLATION)
             .interpolate::<Heading>(HEADING_INTERPOLATION)
             .add_systems(
                 PreUpdate,
-                content::learn
-                    .after(ClientSystems::Receive)
-                    .before(ClientSystems::Predict),
+                (
+                    content::learn
+                        .after(ClientSystems::Receive)
+                        .before(ClientSystems::Predict),
+                    missiles::fall_back
+                        .after(ClientSystems::Show)
+                        .before(ClientSystems::Measure),
+                ),
             );
     }
 }

@@ -153,7 +153,8 @@ impl ClientClock {
                 (running.newest, running.newest_at) = (applied.tick, now);
             }
             let ticks = f64::from(applied.tick.since(origin));
-            running.delay.observe(applied.tick, ticks, position);
+            let sequence = applied.sequence;
+            running.delay.observe(applied.tick, sequence, ticks, position);
         }
         running.server = Moment::after(origin, position);
         running.shown = Moment::after(origin, running.delay.advance(position));

@@ -124,6 +124,16 @@ impl Desk {
         self.xdotool(&["mouseup", "3"]);
     }
 
+    /// Drags with the left button, at this place.
+    pub(crate) fn drag(&self, [x, y]: [&str; 2]) {
+        self.xdotool(&["mousemove", x, y]);
+        sleep(Duration::from_millis(700));
+        self.xdotool(&["mousedown", "1"]);
+        sleep(Duration::from_millis(700));
+        self.xdotool(&["mouseup", "1"]);
+        self.xdotool(&["mousemove", "900", "600"]);
+    }
+
     /// The pictures taken so far.
     pub(crate) fn pictures(&self) -> Vec<PathBuf> {
         let shots = fs::read_dir(self.folder.path().join("shots"))
@@ -204,11 +214,8 @@ impl Desk {
     /// Quits by the button at this place of the settings; the client must end by itself and well.
     pub(crate) fn quit(&mut self, [x, y]: [&str; 2]) {
         self.press("Escape");
-        self.xdotool(&["mousemove", x, y]);
-        sleep(Duration::from_secs(1));
-        self.xdotool(&["mousedown", "1"]);
         sleep(Duration::from_millis(300));
-        self.xdotool(&["mouseup", "1"]);
+        self.drag([x, y]);
         let ended = until("the client ends", START, || self.client.0.try_wait().unwrap());
         assert!(ended.success(), "the client ended with {ended}\n{}", self.said());
     }

@@ -32,8 +32,16 @@ const TEAMS: [Ink; 2] = [Ink([193, 220, 255], 12), Ink([255, 210, 193], 12)];
 const BOOST_BAR: Region = Region::new("boost bar", 370, 666, 215, 34);
 const MISSILES: Region = Region::new("missiles", 712, 626, 84, 48);
 const CHAT: Region = Region::new("chat", 14, 520, 370, 190);
-const NET_GRAPH: Region = Region::new("net graph", 930, 12, 340, 360);
+const NET_GRAPH: Region = Region::new("net graph", 890, 12, 376, 400);
+/// The upper halves of the plot of the ping: the older and the newer part of its time.
+const PING_BEFORE: Region = Region::new("ping before", 1_112, 51, 40, 7);
+const PING_NOW: Region = Region::new("ping now", 1_225, 51, 24, 9);
+const SLIDERS: Region = Region::new("sliders", 1_110, 315, 142, 75);
 const CENTRE: Region = Region::new("centre", 290, 80, 700, 560);
+
+/// The middle and the beginning of the slider of the delay.
+const DELAY_HALF: [&str; 2] = ["1180", "324"];
+const DELAY_NONE: [&str; 2] = ["1111", "324"];
 
 /// The middle of the button that quits.
 const QUIT: [&str; 2] = ["515", "540"];
@@ -73,11 +81,26 @@ fn a_player_flies_fires_talks_and_looks_around() {
     let plots = |picture: &Picture| picture.count(NET_GRAPH, FIELD);
     desk.press("F3");
     desk.picture_when("the net graph", Duration::from_secs(20), |picture| {
-        plots(picture) > plots(&world) + 10_000
+        plots(picture) > plots(&world) + 20_000
+    });
+    let good = desk.picture_when("a line without simulation", Duration::from_secs(20), |picture| {
+        picture.count(SLIDERS, WARM) < 400
+    });
+    desk.drag(DELAY_HALF);
+    desk.picture_when("the pulled slider", Duration::from_secs(20), |picture| {
+        picture.count(SLIDERS, WARM) > good.count(SLIDERS, WARM) + 600
+    });
+    // 150 ms each way: the plot rises as a step, and what was before falls below its middle.
+    desk.picture_when("the longer ping", Duration::from_secs(30), |picture| {
+        picture.count(PING_NOW, ACCENT) > 10 && picture.count(PING_BEFORE, ACCENT) == 0
+    });
+    desk.drag(DELAY_NONE);
+    desk.picture_when("the slider put back", Duration::from_secs(20), |picture| {
+        picture.count(SLIDERS, WARM) < good.count(SLIDERS, WARM) + 100
     });
     desk.press("F3");
     desk.picture_when("no net graph", Duration::from_secs(20), |picture| {
-        plots(picture) < plots(&world) + 5_000
+        plots(picture) < plots(&world) + 8_000
     });
 
     desk.press("F1");

@@ -65,6 +65,8 @@ pub(super) struct Flight {
     pub(super) pilot: LocalPlayer,
     pub(super) truths: BTreeMap<u32, Truth>,
     pub(super) guesses: BTreeMap<u32, Guess>,
+    /// Buttons that are held besides.
+    pub(super) held: u8,
     dice: Seeded,
     input: PilotInput,
 }
@@ -83,6 +85,7 @@ impl Flight {
             pilot,
             truths: BTreeMap::new(),
             guesses: BTreeMap::new(),
+            held: 0,
             dice: Seeded::new(seed),
             input: PilotInput::default(),
         }
@@ -99,7 +102,10 @@ impl Flight {
                     ..PilotInput::default()
                 };
             }
-            let input = self.input;
+            let input = PilotInput {
+                buttons: self.input.buttons | self.held,
+                ..self.input
+            };
             let world = self.game.world(self.pilot);
             world.resource_scope(|world, protocol: Mut<Protocol>| {
                 world.resource_mut::<NextInput>().set(&protocol, &input).unwrap();

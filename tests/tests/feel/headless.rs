@@ -15,10 +15,12 @@ fire on
 wait 2s
 expect moved > 5
 expect error < 0.5
+say hello out there
 line latency 75ms jitter 10ms loss 5%
 wait 3s
 expect ping > 100
 expect error < 2
+expect heard > 0
 quit
 ";
 
@@ -52,7 +54,7 @@ fn a_script_flies_and_reports() {
     let report: serde_json::Value = serde_json::from_str(report).unwrap();
     let (joined, flying) = (report["joined_ms"].as_f64(), report["flying_ms"].as_f64());
     assert!(joined.is_some() && joined <= flying, "{printed}");
-    assert_eq!(report["met"], 5, "{printed}");
+    assert_eq!(report["met"], 6, "{printed}");
     let compared = report["predictions"][0].as_u64().unwrap();
     assert!(compared > 40, "{printed}");
 

@@ -57,13 +57,15 @@ fn watch(seed: u64, latency_ms: u64, loss: f64) -> (Vec<Drawn>, Vec<f32>) {
 
 #[test]
 fn others_are_shown_where_they_were_on_any_line() {
-    // Beyond these lines the server itself sends less.
+    // On the last two lines the server itself sends less.
     for (latency_ms, loss, p99_max, worst_max) in [
         // Two quanta of the position, and what an `f32` loses a thousand units from the middle.
         (0, 0.0, 0.021, 0.1),
         (30, 0.0, 0.1, 1.0),
         (75, 0.05, 0.2, 2.0),
         (150, 0.05, 0.3, 3.0),
+        (75, 0.2, 2.5, 6.0),
+        (150, 0.2, 2.5, 6.0),
     ] {
         for seed in 1..=3 {
             let case = format!("seed {seed}, {latency_ms} ms each way, loss {loss}");

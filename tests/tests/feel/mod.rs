@@ -4,4 +4,5 @@
 mod flight;
 mod headless;
 mod interpolation;
+mod missiles;
 mod prediction;

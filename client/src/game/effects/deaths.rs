@@ -7,7 +7,7 @@ use throng_shared::skirmish::messages::{Exploded, Explosion};
 
 use super::Effects;
 use crate::game::camera::Rig;
-use crate::game::colors;
+use crate::game::colors::Colors;
 use crate::game::content::Tables;
 use crate::game::settings_file::Settings;
 use crate::game::view::{Focus, Look};
@@ -25,18 +25,18 @@ impl Plugin for DeathsPlugin {
 
 fn blow_up(
     mut heard: MessageReader<FromServer<Explosion>>,
-    (tables, focus, settings): (Tables, Res<Focus>, Res<Settings>),
+    (tables, focus, settings, colors): (Tables, Res<Focus>, Res<Settings>, Res<Colors>),
     mut effects: ResMut<Effects>,
     mut rig: ResMut<Rig>,
 ) {
     for FromServer(explosion) in heard.read().take(AT_ONCE_MAX) {
         let (size, color) = match explosion.kind {
-            Exploded::Ship(class) => (tables.ship_radius(class) * 1.4, colors::SHIELD),
-            Exploded::Drone(breed) => (tables.drone_radius(breed), colors::breed(breed)),
-            Exploded::Missile(_) => (0.9, colors::FIRE),
+            Exploded::Ship(class) => (tables.ship_radius(class) * 1.4, colors.shield),
+            Exploded::Drone(breed) => (tables.drone_radius(breed), colors.breed(breed)),
+            Exploded::Missile(_) => (0.9, colors.fire),
         };
         let at = Vec2::from(explosion.at);
-        effects.explode(at, Vec2::ZERO, size, color);
+        effects.explode(at, Vec2::ZERO, size, (color, colors.fire));
         let near = 1.0 - (at.distance(focus.at) / 30.0).min(1.0);
         if settings.shake {
             rig.shake(near * near * 0.35 * size);
@@ -45,12 +45,16 @@ fn blow_up(
 }
 
 /// Badly hit hulls leave sparks behind.
-fn smoke(time: Res<Time>, hulls: Query<(&Hull, &Look)>, mut effects: ResMut<Effects>) {
+fn smoke(
+    (time, colors): (Res<Time>, Res<Colors>),
+    hulls: Query<(&Hull, &Look)>,
+    mut effects: ResMut<Effects>,
+) {
     for (hull, look) in &hulls {
         let left = f32::from(hull.now) / f32::from(hull.max.max(1));
         if left < 0.45 && effects.unit() < time.delta_secs() * 14.0 * (0.6 - left) {
             let backwards = -Vec2::from_angle(look.heading);
-            effects.sparks(look.at + backwards * 0.5, backwards * 0.6, 1, colors::FIRE);
+            effects.sparks(look.at + backwards * 0.5, backwards * 0.6, 1, colors.fire);
         }
     }
 }

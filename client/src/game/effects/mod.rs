@@ -5,13 +5,13 @@
 
 mod beams;
 mod deaths;
+mod hits;
 mod trails;
 
 use bevy::prelude::*;
 
 use super::batch::{GlowBatch, Paint};
 use super::camera::PaintOrder;
-use super::colors;
 use super::session::Phase;
 use super::view::Focus;
 use crate::seeded::Seeded;
@@ -97,8 +97,8 @@ impl Effects {
         }
     }
 
-    /// An explosion of something `size` units large that flew with `velocity`.
-    pub fn explode(&mut self, at: Vec2, velocity: Vec2, size: f32, color: Vec3) {
+    /// An explosion of something `size` units large that flew with `velocity`: its own colour, and that of fire.
+    pub fn explode(&mut self, at: Vec2, velocity: Vec2, size: f32, (color, fire): (Vec3, Vec3)) {
         let drift = velocity * 0.4;
         self.push(Spark {
             at,
@@ -113,7 +113,7 @@ impl Effects {
         });
         for _ in 0..9 {
             let fling = Vec2::new(self.random.signed_unit(), self.random.signed_unit());
-            let fire = colors::FIRE.lerp(color, 0.3 * self.unit()) * (0.6 + self.unit() * 0.8);
+            let flame = fire.lerp(color, 0.3 * self.unit()) * (0.6 + self.unit() * 0.8);
             let spark = Spark {
                 at: at + fling * size * 0.5,
                 height: self.random.signed_unit() * size * 0.5,
@@ -122,7 +122,7 @@ impl Effects {
                 life_s: 0.45 + 0.6 * self.unit(),
                 age_s: 0.0,
                 size: size * (0.9 + 1.1 * self.unit()),
-                color: fire,
+                color: flame,
                 is_line: false,
             };
             self.push(spark);
@@ -137,7 +137,7 @@ impl Effects {
                 life_s: 0.35 + 0.75 * self.unit(),
                 age_s: 0.0,
                 size: 0.09,
-                color: colors::FIRE.lerp(color, 0.5) * 2.2,
+                color: fire.lerp(color, 0.5) * 2.2,
                 is_line: true,
             };
             self.push(spark);
@@ -159,7 +159,12 @@ pub struct EffectsPlugin;
 impl Plugin for EffectsPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Effects>()
-            .add_plugins((beams::BeamsPlugin, deaths::DeathsPlugin, trails::TrailsPlugin))
+            .add_plugins((
+                beams::BeamsPlugin,
+                deaths::DeathsPlugin,
+                hits::HitsPlugin,
+                trails::TrailsPlugin,
+            ))
             .add_systems(Update, burn_down)
             .add_systems(OnExit(Phase::Play), clear)
             .add_systems(Paint, paint_effects.in_set(PaintOrder));

@@ -7,7 +7,7 @@ use throng_shared::skirmish::components::{Drone, Missile, Ship};
 
 use crate::game::batch::{GlowBatch, Paint};
 use crate::game::camera::PaintOrder;
-use crate::game::colors;
+use crate::game::colors::Colors;
 use crate::game::detail::Detail;
 use crate::game::teams::Teams;
 use crate::game::view::{Focus, Look};
@@ -71,7 +71,7 @@ fn draw_on(time: Res<Time>, mut trails: Query<(&mut Trail, &Look)>) {
 
 fn paint_trails(
     trails: Query<(Entity, &Trail, &Look, Has<Missile>, Has<Drone>)>,
-    (teams, focus, detail): (Teams, Res<Focus>, Res<Detail>),
+    (teams, focus, detail, colors): (Teams, Res<Focus>, Res<Detail>, Res<Colors>),
     mut glow: ResMut<GlowBatch>,
 ) {
     for (entity, trail, look, is_missile, is_drone) in &trails {
@@ -79,7 +79,7 @@ fn paint_trails(
             continue;
         }
         let color = if is_missile {
-            colors::FIRE * 0.8
+            colors.fire * 0.8
         } else {
             teams.color(entity) * 0.5
         };
