@@ -14,8 +14,9 @@
 //! Refuses to migrate what has no place: entities of the server alone stay where they are.
 //!
 //! Gameplay that is to run on several simulations changes entities of its own world only, persists what is to
-//! travel, says how [large](WorldShape) its world is and what [ghosts](GhostAppExt) show, sends [effects](TellEntity) for the rest, and keeps no list of entities beside the ECS. What it keeps
-//! in resources is each simulation's own. Past frames, `Added` and `Changed` do not travel.
+//! travel, says how [large](WorldShape) its world is and what [ghosts](GhostAppExt) show, sends
+//! [effects](TellEntity) for the rest, and keeps no list of entities beside the ECS. What it keeps in resources is
+//! each simulation's own. Past frames, `Added` and `Changed` do not travel.
 //!
 //! What an entity refers to in another world is found there when it is replicated or a ghost, and is
 //! [`Entity::PLACEHOLDER`](bevy_ecs::entity::Entity::PLACEHOLDER) otherwise.
