@@ -158,7 +158,8 @@ fn both_clocks_converge_over_jitter_and_loss_and_stay() {
                 let mut link = Loop::new(Tick(1_000), delay, jitter, seed);
                 link.loss = loss;
                 link.run(10.0);
-                (link.margins.clear(), link.input_ticks.clear());
+                link.margins.clear();
+                link.input_ticks.clear();
                 let mut far = 0.0_f64;
                 for _ in 0..4_000 {
                     link.now += STEP;

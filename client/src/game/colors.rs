@@ -183,7 +183,7 @@ mod tests {
         let path = folder.path().join(FILE);
         let mut watch = Watch::new(path.clone());
         assert_eq!(watch.look(), Ok(None), "there is no file");
-        let mut time = SystemTime::now();
+        let mut time = SystemTime::UNIX_EPOCH;
         let mut write = |text: &str| {
             fs::write(&path, text).unwrap();
             // Clocks of file systems are coarse.

@@ -102,13 +102,18 @@ impl Desk {
     /// Strikes a key.
     pub(crate) fn press(&self, key: &str) {
         // Held long enough for a slow frame to see it.
-        self.hold(&[key], Duration::from_millis(150));
+        self.hold(&[key]);
+        sleep(Duration::from_millis(150));
+        self.release(&[key]);
     }
 
     /// Holds keys down together.
-    pub(crate) fn hold(&self, keys: &[&str], time: Duration) {
+    pub(crate) fn hold(&self, keys: &[&str]) {
         keys.iter().for_each(|key| drop(self.xdotool(&["keydown", key])));
-        sleep(time);
+    }
+
+    /// Lets keys go.
+    pub(crate) fn release(&self, keys: &[&str]) {
         keys.iter().for_each(|key| drop(self.xdotool(&["keyup", key])));
     }
 

@@ -32,16 +32,16 @@ const TEAMS: [Ink; 2] = [Ink([193, 220, 255], 12), Ink([255, 210, 193], 12)];
 const BOOST_BAR: Region = Region::new("boost bar", 370, 666, 215, 34);
 const MISSILES: Region = Region::new("missiles", 712, 626, 84, 48);
 const CHAT: Region = Region::new("chat", 14, 520, 370, 190);
-const NET_GRAPH: Region = Region::new("net graph", 890, 12, 376, 400);
+const NET_GRAPH: Region = Region::new("net graph", 890, 12, 376, 410);
 /// The upper halves of the plot of the ping: the older and the newer part of its time.
-const PING_BEFORE: Region = Region::new("ping before", 1_112, 51, 40, 7);
-const PING_NOW: Region = Region::new("ping now", 1_225, 51, 24, 9);
-const SLIDERS: Region = Region::new("sliders", 1_110, 315, 142, 75);
+const PING_BEFORE: Region = Region::new("ping before", 1_112, 50, 40, 6);
+const PING_NOW: Region = Region::new("ping now", 1_225, 50, 25, 9);
+const SLIDERS: Region = Region::new("sliders", 1_110, 342, 142, 62);
 const CENTRE: Region = Region::new("centre", 290, 80, 700, 560);
 
 /// The middle and the beginning of the slider of the delay.
-const DELAY_HALF: [&str; 2] = ["1180", "324"];
-const DELAY_NONE: [&str; 2] = ["1111", "324"];
+const DELAY_HALF: [&str; 2] = ["1181", "350"];
+const DELAY_NONE: [&str; 2] = ["1112", "350"];
 
 /// The middle of the button that quits.
 const QUIT: [&str; 2] = ["515", "540"];
@@ -57,10 +57,11 @@ fn a_player_flies_fires_talks_and_looks_around() {
         picture.count(BOOST_BAR, WARM) > 1_200
     });
 
-    desk.hold(&["w", "Shift_L"], Duration::from_secs(2));
+    desk.hold(&["w", "Shift_L"]);
     let burnt = desk.picture_when("burnt boost", Duration::from_secs(20), |picture| {
         picture.count(BOOST_BAR, WARM) + 200 < world.count(BOOST_BAR, WARM)
     });
+    desk.release(&["w", "Shift_L"]);
 
     desk.click_right();
     desk.picture_when("one missile less", Duration::from_secs(20), |picture| {

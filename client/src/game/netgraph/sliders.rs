@@ -49,7 +49,7 @@ struct Simulated {
 
 impl Simulated {
     fn conditions(self) -> LinkConditions {
-        let wait = |ms: f32| Duration::from_secs_f32(ms / 1_000.0);
+        let wait = |ms: f32| Duration::from_millis(ms.round() as u64);
         LinkConditions {
             loss: f64::from(self.loss),
             latency: wait(self.delay_ms),
