@@ -93,6 +93,8 @@ struct Simulation {
     tick: Tick,
     /// Sessions in its frames, each with an entity of its own.
     players: Vec<SessionKey>,
+    /// Sessions of other simulations' players who see something of this one.
+    watchers: Vec<SessionKey>,
 }
 
 impl Simulation {
@@ -132,12 +134,14 @@ impl Simulation {
     fn publish(&mut self, now: Duration) {
         self.tick = self.tick.next();
         let mut table = self.writer.spare_players();
-        for key in &self.players {
+        let players = self.players.iter().map(|key| (key, true));
+        let watchers = self.watchers.iter().map(|key| (key, false));
+        for (key, is_home) in players.chain(watchers) {
             let row = PlayerRow {
                 generation: 0,
                 player: PlayerId(key.session.index + 1),
-                is_home: true,
-                entity: Some(Slot(key.session.index)),
+                is_home,
+                entity: is_home.then_some(Slot(key.session.index)),
                 eye: Vec2::ZERO,
                 radius: 10.0,
                 team: TeamId::NONE,
@@ -192,6 +196,7 @@ impl Bench {
                 writer: FrameWriter::new(SourceId(source as u8)),
                 tick: Tick(1_000),
                 players: Vec::new(),
+                watchers: Vec::new(),
             })
             .collect();
         Self {

@@ -114,6 +114,43 @@ fn messages_reach_the_client_in_order() {
 }
 
 #[test]
+fn what_is_told_to_many_reaches_each_player_once_whichever_simulation_says_it() {
+    let mut bench = Bench::with(2, &LinkConfig::default());
+    let mut peers = [bench.join(1), bench.join(2)];
+    // The second player goes to the other simulation, which shows the first one something, too.
+    let [first, second] = bench.simulations[0].players[..] else {
+        panic!("two players");
+    };
+    bench.simulations[0].players.pop();
+    bench.simulations[1].join(second);
+    bench.simulations[1].watchers.push(first);
+    bench.tick();
+    for (source, simulation) in (0..).zip(&mut bench.simulations) {
+        let audiences = [Audience::All, Audience::Own, Audience::Team(TeamId(3))];
+        for (number, audience) in (0..).zip(audiences) {
+            let bytes = Bytes::from(vec![source * 10 + number]);
+            let channel = Channel::ReliableOrdered.id();
+            assert!(simulation.link.broadcast(audience, channel, bytes));
+        }
+    }
+    let mut received = [Vec::new(), Vec::new()];
+    let mut renets = [Reliable::new(), Reliable::new()];
+    for _ in 0..5 {
+        bench.tick();
+        for ((peer, renet), received) in peers.iter_mut().zip(&mut renets).zip(&mut received) {
+            bench.settle(peer);
+            for payload in peer.inbox.drain(..) {
+                if PayloadKind::of(&payload) == Some(PayloadKind::Renet) {
+                    renet.receive(&payload).unwrap();
+                }
+            }
+            received.extend(std::iter::from_fn(|| renet.pop()).map(|(_, bytes)| bytes[0]));
+        }
+    }
+    assert_eq!(received, [vec![0, 1, 10], vec![0, 10, 11]]);
+}
+
+#[test]
 fn a_client_that_acknowledges_no_messages_loses_its_session_at_the_bound() {
     let mut bench = Bench::new();
     let (mut good, mut deaf) = (bench.join(1), bench.join(2));
