@@ -28,13 +28,29 @@ pub const QUEUE_TICKS: usize = 64;
 const FLUSH_AFTER: Duration = Duration::from_millis(200);
 
 /// Records every tick of the app's simulation. Dropping the app ends the recording and waits for its last byte.
-pub struct RecordPlugin(Mutex<Option<(Box<dyn Write + Send>, Header)>>);
+pub struct RecordPlugin {
+    target: Mutex<Option<(Box<dyn Write + Send>, Header)>>,
+    queue_ticks: usize,
+}
 
 impl RecordPlugin {
     /// Records to `out`, which needs no buffer of its own.
     #[must_use]
     pub fn new(out: impl Write + Send + 'static, header: Header) -> Self {
-        Self(Mutex::new(Some((Box::new(out), header))))
+        Self {
+            target: Mutex::new(Some((Box::new(out), header))),
+            queue_ticks: QUEUE_TICKS,
+        }
+    }
+
+    /// Lets `ticks` wait for the writer: for ticks that are not paced by a clock and would run away from it.
+    #[cfg(test)]
+    #[must_use]
+    pub(super) fn with_queue(self, ticks: usize) -> Self {
+        Self {
+            queue_ticks: ticks,
+            ..self
+        }
     }
 }
 
@@ -46,13 +62,12 @@ impl Plugin for RecordPlugin {
 
     /// Here and not in `build`, because the protocol is complete only when all plugins are built.
     fn finish(&self, app: &mut App) {
-        let Some((out, mut header)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return;
-        };
+        let target = self.target.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((out, mut header)) = target else { return };
         let protocol = app.world().resource::<Protocol>().clone();
         let content = app.world().get_resource::<ContentFiles>().cloned();
         header.content = content.as_ref().map(|files| files.0.to_vec());
-        match Recorder::start(out, header, protocol, content) {
+        match Recorder::start(out, header, protocol, content, self.queue_ticks) {
             Ok(recorder) => drop(app.insert_resource(recorder)),
             Err(error) => {
                 tracing::error!(%error, "nothing is recorded: no thread");
@@ -86,8 +101,9 @@ impl Recorder {
         header: Header,
         protocol: Protocol,
         content: Option<ContentFiles>,
+        queue_ticks: usize,
     ) -> io::Result<Self> {
-        let (queue, taken) = sync_channel(QUEUE_TICKS);
+        let (queue, taken) = sync_channel(queue_ticks);
         let lagged = Arc::new(OnceLock::new());
         let reason = Arc::clone(&lagged);
         let write = move || {

@@ -13,7 +13,6 @@ use bevy_app::App;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
-use super::recorder::QUEUE_TICKS;
 use super::{End, Header, ReadError, Reader, RecordPlugin, ReplayError, Replayed, app_of, replay};
 use crate::scenes::Scene;
 use crate::scenes::rehearsal::{CROWD, Rehearsal};
@@ -54,6 +53,9 @@ pub(super) fn header(scene: Scene, seed: u64, extend: fn(&mut App)) -> Header {
     header
 }
 
+/// Ticks that may wait for the writer. A rehearsal ticks as fast as it can, however little the writer gets to run.
+const QUEUED: usize = 1_024;
+
 /// A rehearsal that records into `sink`.
 pub(super) fn recorded(
     scene: Scene,
@@ -64,7 +66,7 @@ pub(super) fn recorded(
     let header = header(scene, seed, extend);
     Rehearsal::new(scene, seed, |app| {
         extend(app);
-        app.add_plugins(RecordPlugin::new(sink, header));
+        app.add_plugins(RecordPlugin::new(sink, header).with_queue(QUEUED));
     })
 }
 
@@ -137,7 +139,7 @@ fn a_disk_that_does_not_keep_up_ends_the_recording_and_not_the_ticks() {
     let mut rehearsal = recorded(CROWD, 2, |_| {}, disk);
     let mut alone = Rehearsal::new(CROWD, 2, |_| {});
     // What is in the buffer before the disk, in the queue, and as many again.
-    let ticks = 2_000;
+    let ticks = 2 * QUEUED as u32;
     for tick in 0..ticks {
         assert_eq!(
             rehearsal.tick().checksum(),
@@ -148,7 +150,7 @@ fn a_disk_that_does_not_keep_up_ends_the_recording_and_not_the_ticks() {
     drop(go_on);
     drop(rehearsal);
     let outcome = replayed(&sink.bytes(), |_| {}).unwrap();
-    assert!(outcome.ticks as usize >= QUEUE_TICKS, "{outcome:?}");
+    assert!(outcome.ticks as usize >= QUEUED, "{outcome:?}");
     assert_eq!(outcome.end, End::Lagged(Tick(outcome.ticks + 1)));
 }
 
