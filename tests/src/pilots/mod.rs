@@ -5,7 +5,7 @@
 //! | [`senses`] | what a mirror and the server's messages mean in this game |
 //! | [`view`] | what is around a ship, as far as its pilot cares |
 //! | [`helm`] | flying: courses and speeds into an input |
-//! | [`matches`] | pilots with their server and clients, in memory |
+//! | [`matches`](mod@matches) | pilots with their server and clients, in memory |
 //!
 //! A pilot knows nothing but its own mirror and the messages it was sent, as a client does, so what it achieves
 //! shows what reaches clients. It looks around a few times a second and steers by what it saw in between, so that
