@@ -1,6 +1,6 @@
 //! One player's inputs, by tick.
 //!
-//! A ring of fixed size: a client that sends much gains nothing but its own inputs' counters.
+//! Bounded: a client that sends much gains nothing but its own inputs' counters.
 
 use bevy_ecs::prelude::Component;
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use throng_shared::protocol::input::InputBytes;
 use throng_shared::tick::Tick;
 
 use super::view;
+use super::waiting::{Waiting, Waitlist};
 use throng_shared::protocol::active::SeenAt;
 
 /// Inputs are kept for this many ticks ahead. A client needs a few; one further ahead is dropped.
@@ -18,7 +19,7 @@ pub const REPEAT_TICKS_MAX: u8 = 5;
 /// Inputs of one player that wait for their ticks, and how the player's clock is doing.
 #[derive(Component, Clone, Debug, Serialize, Deserialize)]
 pub struct InputBuffer {
-    ring: [Option<Waiting>; AHEAD_TICKS_MAX as usize],
+    waiting: Waitlist,
     last: InputBytes,
     seen_at: Option<SeenAt>,
     repeats: u8,
@@ -26,13 +27,6 @@ pub struct InputBuffer {
     last_applied: Tick,
     newest: Option<Tick>,
     margin_16: i16,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Waiting {
-    tick: Tick,
-    input: InputBytes,
-    seen_at: Option<SeenAt>,
 }
 
 /// What became of an input.
@@ -62,7 +56,7 @@ pub enum Taken {
 impl Default for InputBuffer {
     fn default() -> Self {
         Self {
-            ring: [None; AHEAD_TICKS_MAX as usize],
+            waiting: Waitlist::default(),
             last: InputBytes::default(),
             seen_at: None,
             repeats: 0,
@@ -99,18 +93,15 @@ impl InputBuffer {
         if ahead < 0 {
             return Offer::Late;
         }
-        let place = &mut self.ring[tick.0 as usize % AHEAD_TICKS_MAX as usize];
-        if place.is_some_and(|kept| kept.tick == tick) {
-            return Offer::Duplicate;
+        match self.waiting.insert(Waiting { tick, input, seen_at }, current) {
+            true => Offer::Kept,
+            false => Offer::Duplicate,
         }
-        *place = Some(Waiting { tick, input, seen_at });
-        Offer::Kept
     }
 
     /// Takes the input of `tick`, which begins now.
     pub fn take(&mut self, tick: Tick) -> Taken {
-        let place = &mut self.ring[tick.0 as usize % AHEAD_TICKS_MAX as usize];
-        if let Some(Waiting { input, seen_at, .. }) = place.take_if(|kept| kept.tick == tick) {
+        if let Some(Waiting { input, seen_at, .. }) = self.waiting.take(tick) {
             (self.last, self.seen_at) = (input, seen_at);
             self.repeats = 0;
             self.started = true;

@@ -9,6 +9,7 @@ mod apply;
 mod buffer;
 mod receive;
 mod view;
+mod waiting;
 
 use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::prelude::*;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use mio::net::UdpSocket;
 use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
+use throng_shared::prefetch::prefetch_part;
 
 use super::syscalls::{self, Outgoing, ReceiveRing};
 use super::transmit::{
@@ -21,6 +22,9 @@ use super::transmit::{
 /// Waits of a millisecond each for a full send buffer, per batch. After them the rest is dropped: the next
 /// snapshot is worth more than this one.
 pub const SEND_WAITS_MAX: u32 = 4;
+
+/// Bytes of the next buffer that are fetched while one is written: those of most snapshots.
+const USUAL_BYTES: usize = 256;
 
 /// The receiving half.
 pub struct BatchedReceiver {
@@ -157,7 +161,11 @@ impl Transmit for BatchedSender {
         if self.pending.len() == BATCH_DATAGRAMS {
             self.flush();
         }
-        &mut self.buffers[self.pending.len()]
+        let at = self.pending.len();
+        if let Some(next) = self.buffers.get(at + 1) {
+            prefetch_part(next, 0..USUAL_BYTES);
+        }
+        &mut self.buffers[at]
     }
 
     fn commit(&mut self, to: SocketAddr, range: Range<usize>) {

@@ -163,7 +163,8 @@ impl Interest {
             ..
         } = self;
         let marks = marks.source(sight.source);
-        let (mut examined, mut gathered, mut met) = (0, 0, 0);
+        // Nearly all are met, so those that are not are counted.
+        let (mut examined, mut gathered, mut unmet) = (0, 0, 0);
         for (&leaf, &nearest) in sight.player.area.leaves.iter().zip(&sight.player.area.nearest) {
             if nearest > reach {
                 break;
@@ -180,8 +181,10 @@ impl Interest {
                     let distance2 = distances2.get(place);
                     if let Some(id) = marks.live(slot.index()) {
                         known_distances2[id] = distance2;
-                        met += 1;
-                    } else if distance2 <= radius2 {
+                        continue;
+                    }
+                    unmet += 1;
+                    if distance2 <= radius2 {
                         newcomers.push(Newcomer::of(Candidate {
                             key: SlotKey::new(source, slot),
                             distance2,
@@ -191,7 +194,7 @@ impl Interest {
             }
         }
         self.examined += examined as u64;
-        self.met += met;
+        self.met += gathered as usize - unmet;
         gathered as usize
     }
 

@@ -121,6 +121,9 @@ impl SessionTable {
                 Direction::Send => offset_of!(Session, send_key),
             };
         prefetch_part(slot, 0..session + offset_of!(Session, client_id));
+        // Whether there is a session is told by a value that its first key cannot have.
+        let is_taken = session + offset_of!(Session, receive_key);
+        prefetch_part(slot, is_taken..is_taken + 1);
         Cipher::read_parts().for_each(|part| prefetch_part(slot, key + part.start..key + part.end));
     }
 
