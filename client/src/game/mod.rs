@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod bodies;
 pub mod camera;
+pub mod canvas;
 pub mod chat;
 pub mod colors;
 pub mod connect;
@@ -97,7 +98,7 @@ pub fn run(options: GameOptions) -> AppExit {
         bodies::BodiesPlugin,
         sky::SkyPlugin,
         effects::EffectsPlugin,
-        detail::DetailPlugin,
+        (detail::DetailPlugin, canvas::CanvasPlugin),
         colors::ColorsPlugin { content },
         theme::ThemePlugin,
         (
