@@ -1,6 +1,6 @@
 //! The camera: from above at a slant, or behind the ship; the wheel moves it nearer or farther.
 
-use bevy::camera::{CameraProjection, ClearColorConfig};
+use bevy::camera::ClearColorConfig;
 use bevy::core_pipeline::tonemapping::Tonemapping;
 use bevy::input::mouse::MouseWheel;
 use bevy::prelude::*;

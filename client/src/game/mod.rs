@@ -7,7 +7,6 @@
 pub mod batch;
 pub mod bodies;
 pub mod camera;
-pub mod canvas;
 pub mod chat;
 pub mod colors;
 pub mod connect;
@@ -98,7 +97,7 @@ pub fn run(options: GameOptions) -> AppExit {
         bodies::BodiesPlugin,
         sky::SkyPlugin,
         effects::EffectsPlugin,
-        (detail::DetailPlugin, canvas::CanvasPlugin),
+        detail::DetailPlugin,
         colors::ColorsPlugin { content },
         theme::ThemePlugin,
         (

@@ -191,7 +191,7 @@ fn what_is_no_host_and_what_is_no_address_is_said_in_words() {
         format!("cannot reach {unknown}: {NO_SUCH_HOST}")
     );
     assert_eq!(error.retry(), Retry::Worthwhile);
-    for address in ["", "two words:80", "host:port", "ftp://example.org"] {
+    for address in ["", "two words:80", "ftp://example.org"] {
         let error = Joiner::new(address, PATIENCE)
             .join("Ada", &VERSION, None)
             .unwrap_err();
