@@ -44,20 +44,16 @@ impl Painter {
 
     /// Who draws how much and why, for the player.
     pub fn words(&self, detail: Detail, choice: DetailChoice) -> String {
-        let kind = if self.is_software {
-            "which is software rendering"
-        } else {
-            "a graphics adapter"
-        };
-        let why = match choice {
-            DetailChoice::Auto => "that suits it",
-            DetailChoice::High | DetailChoice::Low => "you chose so",
-        };
+        let how = if self.is_software { ", in software" } else { "" };
         let much = match detail {
             Detail::High => "high",
             Detail::Low => "low",
         };
-        format!("Drawn by {}, {kind}. Detail is {much}: {why}.", self.name)
+        let why = match choice {
+            DetailChoice::Auto => "as suits it",
+            DetailChoice::High | DetailChoice::Low => "as you chose",
+        };
+        format!("Drawn by {}{how}: {much} detail, {why}.", self.name)
     }
 }
 
@@ -135,7 +131,7 @@ mod tests {
         }
         assert_eq!(
             painter(true).words(Detail::Low, DetailChoice::Auto),
-            "Drawn by a painter, which is software rendering. Detail is low: that suits it."
+            "Drawn by a painter, in software: low detail, as suits it."
         );
     }
 }

@@ -8,7 +8,7 @@ use super::detail::{Detail, Painter};
 use super::keys::{Action, Bind, Bindings, Typing};
 use super::session::{LinkOrder, Phase};
 use super::settings_file::{DetailChoice, Settings, SettingsFile};
-use super::theme::{self, button, centred, panel, text};
+use super::theme::{self, button, centred, panel, paragraph, text};
 
 /// Shows the menu.
 pub struct MenuPlugin;
@@ -81,7 +81,7 @@ fn spawn_menu(mut commands: Commands) {
                         menu,
                         &[Press::Resume, Press::Detail, Press::Shake, Press::UsualKeys],
                     );
-                    menu.spawn((DetailWords, text("", 13.0, theme::MUTED)));
+                    menu.spawn((DetailWords, paragraph("", 13.0, theme::MUTED)));
                     menu.spawn((
                         text(
                             "Keys: click one, then press the key or mouse button it is to be.",
