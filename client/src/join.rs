@@ -34,13 +34,13 @@ pub enum JoinError {
         spoken: String,
     },
     /// Every worker of the server is full.
-    #[error("{server} is full")]
+    #[error("the server {server} is full")]
     Full {
         /// The server.
         server: String,
     },
     /// The server is starting or stopping, or this address joins too often.
-    #[error("{server} does not take players now: {message}")]
+    #[error("the server {server} does not take players now: {message}")]
     Busy {
         /// The server.
         server: String,
@@ -48,7 +48,7 @@ pub enum JoinError {
         message: String,
     },
     /// The server refused the request, such as for the name.
-    #[error("{server} refused ({code}): {message}")]
+    #[error("the server {server} refused ({code}): {message}")]
     Refused {
         /// The server.
         server: String,
@@ -58,7 +58,7 @@ pub enum JoinError {
         message: String,
     },
     /// No answer in time.
-    #[error("{server} did not answer within {timeout:?}")]
+    #[error("no answer from {server} within {} s: is the address right, and does the server run?", timeout.as_secs_f32())]
     TimedOut {
         /// The server.
         server: String,
@@ -73,8 +73,14 @@ pub enum JoinError {
         /// What the network said.
         source: Box<ureq::Error>,
     },
+    /// What was given as the address is none.
+    #[error("`{server}` is no address: one is written like play.example.org:8080")]
+    BadAddress {
+        /// What was given.
+        server: String,
+    },
     /// What answered is not a Throng server, or one that this client does not understand.
-    #[error("{server} gave an answer that is not a Throng server's: {problem}")]
+    #[error("what answers at {server} is no Throng server: {problem}")]
     BadAnswer {
         /// The server.
         server: String,
@@ -90,7 +96,10 @@ impl JoinError {
             Self::Full { .. } | Self::Busy { .. } | Self::TimedOut { .. } | Self::Unreachable { .. } => {
                 Retry::Worthwhile
             }
-            Self::WrongVersion { .. } | Self::Refused { .. } | Self::BadAnswer { .. } => Retry::Pointless,
+            Self::WrongVersion { .. }
+            | Self::Refused { .. }
+            | Self::BadAddress { .. }
+            | Self::BadAnswer { .. } => Retry::Pointless,
         }
     }
 }
@@ -98,12 +107,31 @@ impl JoinError {
 /// What the network said, in words for players where there are some.
 fn plain(error: &ureq::Error) -> String {
     match error {
-        ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            "no server listens there".to_owned()
-        }
-        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => "there is no such host".to_owned(),
+        ureq::Error::Io(error) if is_unknown_host(error) => NO_SUCH_HOST.to_owned(),
+        ureq::Error::HostNotFound => NO_SUCH_HOST.to_owned(),
+        ureq::Error::Io(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused => "no server listens there".to_owned(),
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                "there is no way to it from here: is this machine online?".to_owned()
+            }
+            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
+                "the connection broke before there was an answer".to_owned()
+            }
+            _ => error.to_string(),
+        },
         error => error.to_string(),
     }
+}
+
+const NO_SUCH_HOST: &str = "no host of that name is known: is it spelled right, and is this machine online?";
+
+/// Whether a name could not be looked up. The standard library has no kind for that; what it writes on Unix is
+/// its own, on Windows it is the system's error.
+fn is_unknown_host(error: &io::Error) -> bool {
+    (cfg!(windows) && matches!(error.raw_os_error(), Some(11_001 | 11_004)))
+        || error
+            .to_string()
+            .starts_with("failed to lookup address information")
 }
 
 /// The way into a session.
@@ -265,6 +293,7 @@ impl Joiner {
             },
             ureq::Error::BodyExceedsLimit(limit) => self.bad_answer(format!("longer than {limit} bytes")),
             ureq::Error::Protocol(error) => self.bad_answer(error.to_string()),
+            ureq::Error::Http(_) | ureq::Error::BadUri(_) => JoinError::BadAddress { server },
             error => JoinError::Unreachable {
                 server,
                 source: Box::new(error),
@@ -281,181 +310,4 @@ impl Joiner {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-    use std::thread::JoinHandle;
-    use throng_shared::netcode::{Entropy, PROTOCOL_ID, TokenRequest};
-    use throng_shared::protocol::guest::{BothVersions, ErrorDetail};
-    use throng_shared::protocol::version::{ProtocolHash, Release};
-
-    const VERSION: ProtocolVersion = ProtocolVersion {
-        hash: ProtocolHash(0x1f2e),
-        release: Release::CURRENT,
-    };
-    const PATIENCE: Duration = Duration::from_secs(5);
-
-    /// A server that gives each connection one prepared answer and tells what it was asked.
-    fn serve(answer: Vec<u8>) -> (String, JoinHandle<String>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut asked = Vec::new();
-            let mut buffer = [0; 4_096];
-            // The body is one JSON object, so the request ends with its brace.
-            while !asked.ends_with(b"}") {
-                let read = stream.read(&mut buffer).unwrap();
-                asked.extend_from_slice(&buffer[..read]);
-            }
-            stream.write_all(&answer).unwrap();
-            String::from_utf8(asked).unwrap()
-        });
-        (address, server)
-    }
-
-    fn http(status: &str, body: &str) -> Vec<u8> {
-        let length = body.len();
-        format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-        )
-        .into_bytes()
-    }
-
-    fn failure(status: &str, code: &str, message: &str) -> Vec<u8> {
-        let versions = (code == "protocol_mismatch").then(|| BothVersions {
-            client: VERSION.to_string(),
-            server: "0.2.0 (hash 2)".to_owned(),
-        });
-        let error = ErrorDetail {
-            code: code.to_owned(),
-            message: message.to_owned(),
-            versions,
-        };
-        http(status, &serde_json::to_string(&ErrorBody { error }).unwrap())
-    }
-
-    fn join_answered(answer: Vec<u8>) -> Result<Joined, JoinError> {
-        let (address, server) = serve(answer);
-        let joined = Joiner::new(&address, PATIENCE).join("Ada", &VERSION, None);
-        server.join().unwrap();
-        joined
-    }
-
-    fn token() -> ConnectToken {
-        let request = TokenRequest {
-            protocol_id: PROTOCOL_ID,
-            client_id: 42,
-            addresses: &["127.0.0.1:5000".parse().unwrap()],
-            expire_s: 30,
-            timeout_s: 20,
-            user_data: &[0; 256],
-            private_key: &[7; 32],
-        };
-        ConnectToken::generate(1_000, &request, &mut Entropy::from_seed([1; 32])).unwrap()
-    }
-
-    #[test]
-    fn a_guest_joins_and_says_who_it_was() {
-        let response = GuestResponse {
-            token: BASE64.encode(token().to_bytes().as_slice()),
-            address: "127.0.0.1:5000".parse().unwrap(),
-            tick: 77,
-            tick_rate: 20,
-            client_id: 42,
-            server_version: "0.1.0".to_owned(),
-            resume: "proof".to_owned(),
-        };
-        let (address, server) = serve(http("200 OK", &serde_json::to_string(&response).unwrap()));
-        let joined = Joiner::new(&address, PATIENCE)
-            .join("Ada", &VERSION, Some("earlier"))
-            .unwrap();
-        assert_eq!(
-            (joined.tick, joined.tick_rate_hz, joined.client_id),
-            (Tick(77), 20, 42)
-        );
-        assert_eq!(joined.token.addresses(), ["127.0.0.1:5000".parse().unwrap()]);
-        assert_eq!(joined.resume, "proof");
-        let asked = server.join().unwrap();
-        assert!(asked.starts_with("POST /v1/guest HTTP/1.1\r\n"), "{asked}");
-        let body = &asked[asked.find("\r\n\r\n").unwrap()..];
-        let request: GuestRequest = serde_json::from_str(body.trim()).unwrap();
-        assert_eq!(
-            (request.name.as_str(), request.protocol_hash.as_str()),
-            ("Ada", "0000000000001f2e")
-        );
-        assert_eq!(request.resume.as_deref(), Some("earlier"));
-    }
-
-    #[test]
-    fn refusals_are_told_apart() {
-        let error = join_answered(failure("409 Conflict", "protocol_mismatch", "they differ")).unwrap_err();
-        let JoinError::WrongVersion { client, spoken, .. } = &error else {
-            panic!("{error:?}");
-        };
-        assert_eq!((*client, spoken.as_str()), (VERSION, "0.2.0 (hash 2)"));
-        let shown = error.to_string();
-        assert!(
-            shown.contains(&VERSION.to_string()) && shown.contains("0.2.0 (hash 2)"),
-            "{shown}"
-        );
-        assert_eq!(error.retry(), Retry::Pointless);
-
-        let error =
-            join_answered(failure("503 Unavailable", "server_full", "the server is full")).unwrap_err();
-        assert!(matches!(error, JoinError::Full { .. }));
-        assert_eq!(error.retry(), Retry::Worthwhile);
-
-        let error = join_answered(failure("429 Too Many", "rate_limited", "slowly")).unwrap_err();
-        assert!(matches!(&error, JoinError::Busy { message, .. } if message == "slowly"));
-
-        let error = join_answered(failure("400 Bad Request", "bad_name", "`name` is empty")).unwrap_err();
-        assert!(matches!(&error, JoinError::Refused { code, .. } if code == "bad_name"));
-        assert!(error.to_string().contains("`name` is empty"));
-        assert_eq!(error.retry(), Retry::Pointless);
-    }
-
-    #[test]
-    fn other_servers_are_recognized() {
-        let long = http("200 OK", &" ".repeat(ANSWER_BYTES_MAX as usize + 1));
-        for answer in [
-            http("200 OK", "<html>"),
-            http("200 OK", "{}"),
-            http("404 Not Found", "nothing here"),
-            b"SSH-2.0-OpenSSH\r\n\r\n".to_vec(),
-            long,
-        ] {
-            let error = join_answered(answer.clone()).unwrap_err();
-            let shown = String::from_utf8_lossy(&answer[..answer.len().min(80)]).into_owned();
-            assert!(
-                matches!(error, JoinError::BadAnswer { .. }),
-                "{shown:?}: {error:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn silence_times_out_and_a_closed_port_is_unreachable() {
-        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = silent.local_addr().unwrap().to_string();
-        let patience = Duration::from_millis(100);
-        let error = Joiner::new(&address, patience)
-            .join("Ada", &VERSION, None)
-            .unwrap_err();
-        assert!(
-            matches!(error, JoinError::TimedOut { timeout, .. } if timeout == patience),
-            "{error:?}"
-        );
-        drop(silent);
-        let error = Joiner::new(&address, PATIENCE)
-            .join("Ada", &VERSION, None)
-            .unwrap_err();
-        assert!(matches!(&error, JoinError::Unreachable { .. }), "{error:?}");
-        assert_eq!(
-            error.to_string(),
-            format!("cannot reach {address}: no server listens there")
-        );
-        assert_eq!(error.retry(), Retry::Worthwhile);
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@
 //! draws: the plugins of ships, rocks and effects fill it in [`Paint`].
 
 use bevy::asset::{RenderAssetUsages, load_internal_asset, uuid_handle};
+use bevy::camera::primitives::{Frustum, Sphere};
 use bevy::camera::visibility::NoFrustumCulling;
 use bevy::ecs::schedule::ScheduleLabel;
 use bevy::mesh::{Indices, MeshVertexBufferLayoutRef, PrimitiveTopology};
@@ -84,9 +85,33 @@ impl Material for GlowMaterial {
     }
 }
 
+/// What the camera sees of the scene. The player sees as much on every side of the ship; what is out of the
+/// picture would cost as many vertices.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sight(Option<Frustum>);
+
+impl Sight {
+    /// That of a camera.
+    pub fn new(frustum: Frustum) -> Self {
+        Self(Some(frustum))
+    }
+
+    /// Whether something of a ball can be in the picture; all can before there is a camera.
+    fn has(&self, at: Vec3, radius: f32) -> bool {
+        let ball = Sphere {
+            center: at.into(),
+            radius,
+        };
+        self.0
+            .is_none_or(|frustum| frustum.intersects_sphere(&ball, false))
+    }
+}
+
 /// The solid bodies of this frame, in scene coordinates.
 #[derive(Resource, Default)]
 pub struct SolidBatch {
+    /// What is out of it is left out.
+    pub sight: Sight,
     positions: Vec<[f32; 3]>,
     colors: Vec<[f32; 4]>,
     indices: Vec<u32>,
@@ -95,6 +120,12 @@ pub struct SolidBatch {
 impl SolidBatch {
     /// Adds a model, moved by `at` and painted from `palette`.
     pub fn add(&mut self, model: &Model, at: &Transform, palette: &Palette) {
+        if !self
+            .sight
+            .has(at.translation, model.reach * at.scale.max_element())
+        {
+            return;
+        }
         let first = self.positions.len() as u32;
         let at = at.compute_affine();
         for (place, paint) in &model.vertices {
@@ -119,6 +150,8 @@ pub struct GlowBatch {
     pub right: Vec3,
     /// Upwards in the picture.
     pub up: Vec3,
+    /// What is out of it is left out.
+    pub sight: Sight,
 }
 
 impl GlowBatch {
@@ -139,7 +172,10 @@ impl GlowBatch {
 
     /// A circle that lies in the plane of the game.
     pub fn circle(&mut self, at: Vec3, radius: f32, half_width: f32, color: Vec3) {
-        let pieces = (radius * 4.0).clamp(16.0, 72.0) as usize;
+        if !self.sight.has(at, radius + half_width) {
+            return;
+        }
+        let pieces = (radius * 4.0).clamp(32.0, 72.0) as usize;
         let corner = |piece: usize, out: f32| {
             let (sine, cosine) = (piece as f32 * std::f32::consts::TAU / pieces as f32).sin_cos();
             at + Vec3::new(cosine, 0.0, sine) * (radius + out)
@@ -174,6 +210,13 @@ impl GlowBatch {
     }
 
     fn quad(&mut self, corners: [Vec3; 4], uvs: [[f32; 2]; 4], color: Vec3) {
+        let middle = (corners[0] + corners[2]) / 2.0;
+        if self.sight.has(middle, corners[0].distance(middle)) {
+            self.push(corners, uvs, color);
+        }
+    }
+
+    fn push(&mut self, corners: [Vec3; 4], uvs: [[f32; 2]; 4], color: Vec3) {
         let first = self.positions.len() as u32;
         self.positions.extend(corners.map(|corner| corner.to_array()));
         self.uvs.extend(uvs);
@@ -269,7 +312,7 @@ fn solid_mesh(batch: &mut SolidBatch) -> Mesh {
 
 fn glow_mesh(batch: &mut GlowBatch) -> Mesh {
     if batch.indices.is_empty() {
-        batch.quad([Vec3::ZERO; 4], ROUND, Vec3::ZERO);
+        batch.push([Vec3::ZERO; 4], ROUND, Vec3::ZERO);
     }
     triangles(std::mem::take(&mut batch.indices))
         .with_inserted_attribute(Mesh::ATTRIBUTE_POSITION, std::mem::take(&mut batch.positions))
@@ -280,4 +323,47 @@ fn glow_mesh(batch: &mut GlowBatch) -> Mesh {
 fn triangles(indices: Vec<u32>) -> Mesh {
     Mesh::new(PrimitiveTopology::TriangleList, RenderAssetUsages::RENDER_WORLD)
         .with_inserted_indices(Indices::U32(indices))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::game::models::Models;
+    use bevy::camera::CameraProjection;
+
+    #[test]
+    fn what_is_out_of_the_picture_is_left_out() {
+        let projection = PerspectiveProjection::default();
+        let sight = Sight::new(projection.compute_frustum(&GlobalTransform::IDENTITY));
+        let mut solid = SolidBatch { sight, ..default() };
+        let models = Models::default();
+        let palette = Palette::new(Vec3::ONE, Vec3::ONE, 0.0, 0.0);
+        let mut added = |z: f32| {
+            let before = solid.positions.len();
+            solid.add(models.ship(0), &Transform::from_xyz(0.0, 0.0, z), &palette);
+            solid.positions.len() - before
+        };
+        // The camera looks along -z.
+        assert_eq!(added(-20.0), models.ship(0).vertices.len());
+        assert_eq!(added(20.0), 0);
+        // Its middle is behind, its bow is not.
+        assert_eq!(added(0.5), models.ship(0).vertices.len());
+
+        let mut glow = GlowBatch { sight, ..default() };
+        glow.beam(
+            Vec3::new(0.0, 1.0, 20.0),
+            Vec3::new(0.0, 1.0, 30.0),
+            0.1,
+            Vec3::ONE,
+        );
+        glow.circle(Vec3::Z * 20.0, 2.0, 0.1, Vec3::ONE);
+        assert!(glow.indices.is_empty());
+        glow.beam(
+            Vec3::new(0.0, 1.0, 20.0),
+            Vec3::new(0.0, 1.0, -90.0),
+            0.1,
+            Vec3::ONE,
+        );
+        assert!(!glow.indices.is_empty());
+    }
 }

@@ -6,7 +6,7 @@ use bevy::input::mouse::MouseWheel;
 use bevy::prelude::*;
 use bevy::window::PrimaryWindow;
 
-use super::batch::{GlowBatch, Paint};
+use super::batch::{GlowBatch, Paint, Sight, SolidBatch};
 use super::keys::{Action, Controls};
 use super::view::{Focus, Look, wrapped};
 
@@ -118,9 +118,10 @@ fn place_camera(
     time: Res<Time>,
     focus: Res<Focus>,
     mut rig: ResMut<Rig>,
-    mut glow: ResMut<GlowBatch>,
-    mut camera: Single<&mut Transform, With<Camera3d>>,
+    (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
+    camera: Single<(&mut Transform, &Projection), With<Camera3d>>,
 ) {
+    let (mut camera, projection) = camera.into_inner();
     let delta_s = time.delta_secs();
     let soft = |rate: f32| 1.0 - (-delta_s * rate).exp();
     rig.distance += (rig.wanted - rig.distance) * soft(6.0);
@@ -146,10 +147,13 @@ fn place_camera(
         (seconds * 47.0).sin(),
         (seconds * 53.0).cos(),
     ) * trembling;
-    **camera = Transform::from_translation(eye).looking_at(target, Vec3::Y);
+    *camera = Transform::from_translation(eye).looking_at(target, Vec3::Y);
     glow.eye = eye;
     glow.right = camera.right().into();
     glow.up = camera.up().into();
+    let sight = Sight::new(projection.compute_frustum(&GlobalTransform::from(*camera)));
+    solid.sight = sight;
+    glow.sight = sight;
 }
 
 fn point_aim(

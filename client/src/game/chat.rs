@@ -17,7 +17,7 @@ use super::content::Tables;
 use super::keys::{Action, Controls, Typing};
 use super::session::Phase;
 use super::theme::{self, paragraph};
-use crate::skirmish::addressed;
+use crate::skirmish::{addressed, spoken};
 use crate::world::TellServer;
 
 /// Lines that are kept.
@@ -96,7 +96,8 @@ fn spawn_box(mut commands: Commands) {
     let node = Node {
         position_type: PositionType::Absolute,
         left: Val::Px(14.0),
-        bottom: Val::Px(14.0),
+        // Above the instruments, which are as wide as a small window has room for.
+        bottom: Val::Px(112.0),
         width: Val::Px(370.0),
         flex_direction: FlexDirection::Column,
         row_gap: Val::Px(2.0),
@@ -135,12 +136,8 @@ fn hear(
 ) {
     for FromServer(line) in heard.read() {
         let color = colors::ui(shades.team(line.team).lerp(Vec3::ONE, 0.5));
-        let (from, said) = (&line.from, &line.text);
-        match &line.channel {
-            ChatChannel::Nearby => log.note(format!("{from}: {said}"), color),
-            ChatChannel::Team => log.note(format!("[team] {from}: {said}"), color),
-            ChatChannel::Tell(to) => log.note(format!("[{from} to {to}] {said}"), theme::WARM),
-        }
+        let is_for_one = matches!(line.channel, ChatChannel::Tell(_));
+        log.note(spoken(line), if is_for_one { theme::WARM } else { color });
     }
     for FromServer(notice) in notices.read() {
         log.note(notice.to_string(), theme::MUTED);

@@ -23,12 +23,47 @@ pub enum Detail {
     Low,
 }
 
+/// What draws.
+#[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Painter {
+    /// The graphics adapter's name.
+    name: String,
+    /// Whether it is the processor.
+    is_software: bool,
+}
+
+impl Painter {
+    /// The detail for what the player wants.
+    fn detail(&self, choice: DetailChoice) -> Detail {
+        match choice {
+            DetailChoice::Low => Detail::Low,
+            DetailChoice::Auto if self.is_software => Detail::Low,
+            DetailChoice::High | DetailChoice::Auto => Detail::High,
+        }
+    }
+
+    /// Who draws how much and why, for the player.
+    pub fn words(&self, detail: Detail, choice: DetailChoice) -> String {
+        let how = if self.is_software { ", in software" } else { "" };
+        let much = match detail {
+            Detail::High => "high",
+            Detail::Low => "low",
+        };
+        let why = match choice {
+            DetailChoice::Auto => "as suits it",
+            DetailChoice::High | DetailChoice::Low => "as you chose",
+        };
+        format!("Drawn by {}{how}: {much} detail, {why}.", self.name)
+    }
+}
+
 /// Chooses the detail.
 pub struct DetailPlugin;
 
 impl Plugin for DetailPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Detail>()
+            .init_resource::<Painter>()
             .add_systems(Update, choose_detail.run_if(resource_changed::<Settings>));
     }
 }
@@ -37,25 +72,22 @@ fn choose_detail(
     settings: Res<Settings>,
     adapter: Option<Res<RenderAdapterInfo>>,
     camera: Single<Entity, With<Camera3d>>,
-    mut detail: ResMut<Detail>,
+    (mut detail, mut painter): (ResMut<Detail>, ResMut<Painter>),
     mut last: Local<Option<Detail>>,
     mut commands: Commands,
 ) {
-    let is_software = adapter
-        .as_ref()
-        .is_some_and(|adapter| format!("{:?}", adapter.device_type) == "Cpu");
-    let chosen = match settings.detail {
-        DetailChoice::Low => Detail::Low,
-        DetailChoice::Auto if is_software => Detail::Low,
-        DetailChoice::High | DetailChoice::Auto => Detail::High,
-    };
+    if let Some(adapter) = adapter {
+        *painter = Painter {
+            name: adapter.name.clone(),
+            is_software: format!("{:?}", adapter.device_type) == "Cpu",
+        };
+    }
+    let chosen = painter.detail(settings.detail);
     if last.replace(chosen) == Some(chosen) {
         return;
     }
-    if let Some(adapter) = adapter {
-        info!("drawing with {} in {chosen:?} detail", adapter.name);
-    }
     *detail = chosen;
+    info!("{}", painter.words(chosen, settings.detail));
     let mut camera = commands.entity(*camera);
     match chosen {
         Detail::High => camera
@@ -73,4 +105,33 @@ fn choose_detail(
             .insert((Tonemapping::None, Msaa::Off, NoIndirectDrawing))
             .remove::<(Hdr, Bloom)>(),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn software_rendering_has_low_detail_unless_the_player_wants_more() {
+        let painter = |is_software| Painter {
+            name: "a painter".into(),
+            is_software,
+        };
+        for (is_software, choice, detail) in [
+            (true, DetailChoice::Auto, Detail::Low),
+            (true, DetailChoice::High, Detail::High),
+            (false, DetailChoice::Auto, Detail::High),
+            (false, DetailChoice::Low, Detail::Low),
+        ] {
+            assert_eq!(
+                painter(is_software).detail(choice),
+                detail,
+                "{is_software} {choice:?}"
+            );
+        }
+        assert_eq!(
+            painter(true).words(Detail::Low, DetailChoice::Auto),
+            "Drawn by a painter, in software: low detail, as suits it."
+        );
+    }
 }

@@ -102,7 +102,7 @@ fn offer(
             orders.push((format!("Fly a {} for {} credits", class.name, class.price), order));
         }
     }
-    let mut lines = vec!["Docked: repairs for nothing".to_owned()];
+    let mut lines = vec!["Docked. Repairs are free.".to_owned()];
     for (number, ((line, order), key)) in orders.iter().zip(KEYS).enumerate() {
         lines.push(format!("{}  {line}", number + 1));
         if *typing == Typing::Nobody && keys.just_pressed(key) {

@@ -4,10 +4,11 @@ use bevy::input::keyboard::KeyboardInput;
 use bevy::input::mouse::MouseButtonInput;
 use bevy::prelude::*;
 
+use super::detail::{Detail, Painter};
 use super::keys::{Action, Bind, Bindings, Typing};
 use super::session::{LinkOrder, Phase};
 use super::settings_file::{DetailChoice, Settings, SettingsFile};
-use super::theme::{self, button, centred, panel, text};
+use super::theme::{self, button, centred, panel, paragraph, text};
 
 /// Shows the menu.
 pub struct MenuPlugin;
@@ -54,6 +55,10 @@ enum Press {
 #[derive(Component)]
 struct PressWords(Press);
 
+/// What draws, and how much of it.
+#[derive(Component)]
+struct DetailWords;
+
 fn spawn_menu(mut commands: Commands) {
     commands
         .spawn((
@@ -76,6 +81,7 @@ fn spawn_menu(mut commands: Commands) {
                         menu,
                         &[Press::Resume, Press::Detail, Press::Shake, Press::UsualKeys],
                     );
+                    menu.spawn((DetailWords, paragraph("", 13.0, theme::MUTED)));
                     menu.spawn((
                         text(
                             "Keys: click one, then press the key or mouse button it is to be.",
@@ -248,9 +254,12 @@ fn show(
     menu: Res<Menu>,
     bindings: Res<Bindings>,
     settings: Res<Settings>,
+    (detail, painter): (Res<Detail>, Res<Painter>),
     mut root: Single<&mut Visibility, With<MenuRoot>>,
     mut words: Query<(&PressWords, &mut Text)>,
+    mut drawn: Single<&mut Text, (With<DetailWords>, Without<PressWords>)>,
 ) {
+    drawn.set_if_neq(Text(painter.words(*detail, settings.detail)));
     let seen = if menu.is_open {
         Visibility::Inherited
     } else {

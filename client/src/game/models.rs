@@ -37,6 +37,8 @@ pub struct Model {
     pub vertices: Vec<(Vec3, Coat)>,
     /// Three for each triangle.
     pub indices: Vec<u32>,
+    /// How far its farthest vertex is from its middle.
+    pub reach: f32,
 }
 
 /// The colours of one drawn model: linear, with an alpha that says how much of it is its own light.

@@ -9,7 +9,7 @@ use bevy::prelude::*;
 use throng_shared::protocol::registry::Protocol;
 
 use super::settings_file::{Settings, SettingsFile};
-use crate::connection::ClientEvent;
+use crate::connection::{ClientCore, ClientEvent};
 use crate::player::{Client, ClientSettings, PlayerEvent};
 use crate::schedule::ClientSystems;
 use crate::world::{Connection, ConnectionEvent, MirrorPlugin, Own, WorldMirror, poll_connection};
@@ -71,7 +71,7 @@ impl Plugin for SessionPlugin {
                     poll_connection
                         .run_if(resource_exists::<Connection>)
                         .in_set(ClientSystems::Receive),
-                    (follow_connection, enter_world)
+                    (follow_connection, enter_world, note_takeoff)
                         .chain()
                         .after(ClientSystems::Measure),
                 ),
@@ -157,6 +157,23 @@ fn enter_world(
     link.set_if_neq(Link::Up);
     if *phase.get() == Phase::Connect {
         next.set(Phase::Play);
+    }
+}
+
+/// Notes once when the server has taken an input for the player's ship: the player flies.
+fn note_takeoff(
+    own: Query<(), With<Own>>,
+    connection: Option<Res<Connection>>,
+    time: Res<Time<Real>>,
+    mut is_noted: Local<bool>,
+) {
+    let core = connection.as_ref().and_then(|connection| connection.0.core());
+    let is_heard = core
+        .and_then(ClientCore::owner)
+        .is_some_and(|owner| owner.last_input.is_some());
+    if !*is_noted && is_heard && !own.is_empty() {
+        *is_noted = true;
+        info!("flying, {:.1} s after the start", time.elapsed_secs());
     }
 }
 

@@ -16,7 +16,7 @@ pub const WARM: Color = Color::srgb(1.0, 0.76, 0.3);
 /// What is well.
 pub const GOOD: Color = Color::srgb(0.45, 0.9, 0.55);
 /// Behind text.
-pub const PANEL: Color = Color::srgba(0.02, 0.035, 0.06, 0.82);
+pub const PANEL: Color = Color::srgba(0.02, 0.035, 0.06, 0.93);
 /// Behind fields and buttons.
 pub const FIELD: Color = Color::srgba(0.08, 0.12, 0.18, 0.95);
 /// Lines around panels.

@@ -57,6 +57,8 @@ pub struct Report {
     pub entities: (f32, f32),
     /// Bytes a second, in and out.
     pub bytes_s: (f32, f32),
+    /// What was heard and what the server said to the pilot, as players read it: the newest 100 lines.
+    pub chat: Vec<String>,
     /// Expectations that were met.
     pub met: u32,
     /// Those that were not, as `FILE:LINE: what was expected and what was`.
@@ -124,6 +126,9 @@ impl fmt::Display for Report {
         writeln!(f, "entities in view      {mean:.0}, at most {max:.0}")?;
         let (into, out) = self.bytes_s;
         writeln!(f, "bytes a second        {into:.0} in, {out:.0} out")?;
+        for line in &self.chat {
+            writeln!(f, "chat                  {line}")?;
+        }
         writeln!(
             f,
             "expectations          {} met, {} not",

@@ -1,5 +1,6 @@
 //! Flying by a script.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +12,7 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::{FromServer, Protocol, RegistryError};
-use throng_shared::skirmish::chat::{Heard, Say};
+use throng_shared::skirmish::chat::{Heard, Notice, Say};
 use throng_shared::skirmish::components::Hull;
 use throng_shared::skirmish::input::PilotInput;
 
@@ -19,7 +20,7 @@ use super::report::ms;
 use super::{Command, Figure, HeadlessError, HeadlessOptions, Outcome, Report, Script, Step};
 use crate::player::{ClientSettings, PlayerEvent};
 use crate::predict::{PredictionErrors, Present};
-use crate::skirmish::SkirmishClientPlugin;
+use crate::skirmish::{SkirmishClientPlugin, spoken};
 use crate::stats::{NetStats, NetStatsPlugin};
 use crate::world::{
     ClientWorldPlugin, Connection, ConnectionEvent, ConnectionStatus, NextInput, Own, TellServer, WorldMirror,
@@ -27,6 +28,8 @@ use crate::world::{
 
 /// Time between two frames.
 const FRAME: Duration = Duration::from_millis(10);
+/// Lines of chat that a report has at most: the newest.
+const CHAT_LINES_MAX: usize = 100;
 
 /// Flies by the script, writes the report to `out` and where the options say.
 ///
@@ -72,6 +75,16 @@ struct Log {
     server_version: String,
     began_at: Option<Vec2>,
     heard: u32,
+    chat: VecDeque<String>,
+}
+
+impl Log {
+    fn note(&mut self, line: String) {
+        if self.chat.len() == CHAT_LINES_MAX {
+            self.chat.pop_front();
+        }
+        self.chat.push_back(line);
+    }
 }
 
 struct Flight {
@@ -114,6 +127,14 @@ impl Flight {
                 let status = self.app.world().resource::<ConnectionStatus>().to_string();
                 self.judge(step.line, is_flying, || {
                     format!("flying within {time:?}: {status}")
+                });
+                Ok(())
+            }
+            &Command::WaitHeard(lines, time) => {
+                let is_heard = self.wait(time, |world| world.resource::<Log>().heard >= lines)?;
+                let heard = self.app.world().resource::<Log>().heard;
+                self.judge(step.line, is_heard, || {
+                    format!("{lines} lines of chat within {time:?}: it heard {heard}")
                 });
                 Ok(())
             }
@@ -235,6 +256,7 @@ impl Flight {
         self.report.flying_ms = log.flying.map(ms);
         self.report.losses = log.losses;
         self.report.server_version.clone_from(&log.server_version);
+        self.report.chat = log.chat.iter().cloned().collect();
         // Says good-bye.
         world.remove_resource::<Connection>();
         self.report
@@ -256,9 +278,16 @@ fn keep_log(
     mut events: MessageReader<ConnectionEvent>,
     own: Query<&Position, Added<Own>>,
     mut heard: MessageReader<FromServer<Heard>>,
+    mut notices: MessageReader<FromServer<Notice>>,
     connection: Res<Connection>,
 ) {
-    log.heard += heard.read().count() as u32;
+    for FromServer(line) in heard.read() {
+        log.heard += 1;
+        log.note(spoken(line));
+    }
+    for FromServer(notice) in notices.read() {
+        log.note(notice.to_string());
+    }
     let now = connection.0.now();
     for ConnectionEvent(event) in events.read() {
         match event {

@@ -19,6 +19,8 @@ pub enum Command {
     Wait(Duration),
     /// Waits until the pilot has a ship, for so long at most.
     WaitFlying(Duration),
+    /// Waits until so many lines of chat were heard, for so long at most.
+    WaitHeard(u32, Duration),
     /// Sets thrust, in hundredths.
     Thrust(i8),
     /// Sets the turn, in hundredths.
@@ -79,8 +81,8 @@ const BUTTONS: [(&str, u8); 4] = [
     ("mine", PilotInput::MINE),
 ];
 
-/// How long `wait flying` waits.
-const FLYING_WITHIN: Duration = Duration::from_secs(10);
+/// How long `wait flying` and `wait heard` wait.
+const USUAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a figure must compare with a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,8 +150,10 @@ impl Script {
 
 fn command(words: &[&str]) -> Result<Command, String> {
     match *words {
-        ["wait", "flying"] => Ok(Command::WaitFlying(FLYING_WITHIN)),
+        ["wait", "flying"] => Ok(Command::WaitFlying(USUAL_PATIENCE)),
         ["wait", "flying", within] => duration(within).map(Command::WaitFlying),
+        ["wait", "heard", lines] => count(lines).map(|lines| Command::WaitHeard(lines, USUAL_PATIENCE)),
+        ["wait", "heard", lines, within] => Ok(Command::WaitHeard(count(lines)?, duration(within)?)),
         ["wait", time] => duration(time).map(Command::Wait),
         ["thrust", value] => axis(value).map(Command::Thrust),
         ["turn", value] => axis(value).map(Command::Turn),
@@ -167,8 +171,8 @@ fn command(words: &[&str]) -> Result<Command, String> {
 }
 
 fn commands() -> String {
-    "there are: wait TIME, wait flying [TIME], thrust N, turn N, aim DEGREES, fire|launch|boost|mine on|off, \
-     line [latency TIME] [jitter TIME] [loss PERCENT%], say WORDS, expect FIGURE <|> NUMBER, quit"
+    "there are: wait TIME, wait flying [TIME], wait heard N [TIME], thrust N, turn N, aim DEGREES, \
+     fire|launch|boost|mine on|off, line [latency TIME] [jitter TIME] [loss PERCENT%], say WORDS, expect FIGURE <|> NUMBER, quit"
         .to_owned()
 }
 
@@ -205,6 +209,11 @@ fn number(word: &str) -> Result<f32, String> {
     value
         .filter(|value| value.is_finite())
         .ok_or_else(|| format!("`{word}` is not a number"))
+}
+
+fn count(word: &str) -> Result<u32, String> {
+    word.parse()
+        .map_err(|_| format!("`{word}` is not a whole number from 0"))
 }
 
 fn duration(word: &str) -> Result<Duration, String> {

@@ -10,7 +10,7 @@ use throng_shared::skirmish::chat::{ChatChannel, Say};
 fn every_command_is_read_with_its_line() {
     let text = "# takes off\n\nwait flying\nwait flying 20s\nthrust 100 # full\nturn -50\naim 90\nfire on\nboost off\n\
                 wait 1.5s\nline latency 75ms jitter 10ms loss 5%\nline\nexpect error < 0.5\nexpect moved > 10\n\
-                say /team on me # now\nquit\n";
+                say /team on me # now\nwait heard 2\nwait heard 3 1s\nquit\n";
     let steps = Script::parse("fly.txt", text).unwrap().steps;
     let commands: Vec<_> = steps.iter().map(|step| step.command.clone()).collect();
     let bad = LinkConditions {
@@ -43,10 +43,12 @@ fn every_command_is_read_with_its_line() {
             channel: ChatChannel::Team,
             text: "on me".to_owned(),
         }),
+        Command::WaitHeard(2, Duration::from_secs(10)),
+        Command::WaitHeard(3, Duration::from_secs(1)),
         Command::Quit,
     ];
     assert_eq!(commands, expected);
-    assert_eq!((steps[0].line, steps[13].line), (3, 16));
+    assert_eq!((steps[0].line, steps[15].line), (3, 18));
 }
 
 #[test]
@@ -59,6 +61,7 @@ fn what_is_wrong_is_said_with_file_and_line() {
         ("wait 2", &["`2`", "500ms"]),
         ("wait -1s", &["`-1s`"]),
         ("wait NaNs", &["`NaNs`"]),
+        ("wait heard some", &["`some`", "whole number"]),
         ("fire maybe", &["`maybe`", "`on`"]),
         ("line latency", &["`latency`"]),
         ("line loss 120%", &["`120%`"]),

@@ -1,6 +1,6 @@
-//! What a player writes, as what the server is told.
+//! What a player writes, as what the server is told; and what is heard, as a line.
 
-use throng_shared::skirmish::chat::{ChatChannel, Say, clean};
+use throng_shared::skirmish::chat::{ChatChannel, Heard, Say, clean};
 
 /// Who is to hear a line and what; nothing for an empty one.
 ///
@@ -25,6 +25,16 @@ pub fn addressed(line: &str) -> Result<Option<Say>, &'static str> {
             say(ChatChannel::Tell(name.to_owned()), words)
         }
         _ => Err("There are /team WORDS and /tell NAME WORDS."),
+    }
+}
+
+/// What was heard as the line that a player reads: who said it, to whom, and what.
+pub fn spoken(heard: &Heard) -> String {
+    let (from, said) = (&heard.from, &heard.text);
+    match &heard.channel {
+        ChatChannel::Nearby => format!("{from}: {said}"),
+        ChatChannel::Team => format!("[team] {from}: {said}"),
+        ChatChannel::Tell(to) => format!("[{from} to {to}] {said}"),
     }
 }
 

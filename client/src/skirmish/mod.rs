@@ -18,7 +18,7 @@ use crate::predict::{HEADING_SMOOTHING, POSITION_SMOOTHING, PredictAppExt, Predi
 use crate::schedule::ClientSystems;
 use crate::spawns::PredictSpawnsAppExt;
 
-pub use chat::addressed;
+pub use chat::{addressed, spoken};
 pub use content::KnownContent;
 
 /// The game on a client. Add it before what connects: [`ClientWorldPlugin`](crate::world::ClientWorldPlugin), or

@@ -31,8 +31,8 @@ const TEAMS: [Ink; 2] = [Ink([193, 220, 255], 12), Ink([255, 210, 193], 12)];
 // Where things are in a window of 1280 x 720.
 const BOOST_BAR: Region = Region::new("boost bar", 370, 666, 215, 34);
 const MISSILES: Region = Region::new("missiles", 712, 626, 84, 48);
-const CHAT: Region = Region::new("chat", 14, 520, 370, 190);
-const NET_GRAPH: Region = Region::new("net graph", 890, 12, 376, 410);
+const CHAT: Region = Region::new("chat", 14, 422, 370, 190);
+const NET_GRAPH: Region = Region::new("net graph", 880, 12, 386, 410);
 /// The upper halves of the plot of the ping: the older and the newer part of its time.
 const PING_BEFORE: Region = Region::new("ping before", 1_112, 50, 40, 6);
 const PING_NOW: Region = Region::new("ping now", 1_225, 50, 25, 9);
@@ -44,7 +44,7 @@ const DELAY_HALF: [&str; 2] = ["1181", "350"];
 const DELAY_NONE: [&str; 2] = ["1112", "350"];
 
 /// The middle of the button that quits.
-const QUIT: [&str; 2] = ["515", "540"];
+const QUIT: [&str; 2] = ["515", "551"];
 
 /// How long the world may take to appear: the client draws with the processor, and is not optimized.
 const ARRIVAL: Duration = Duration::from_secs(90);

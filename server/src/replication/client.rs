@@ -83,6 +83,7 @@ pub struct ClientReplication {
     last_tick: Option<Tick>,
     last_packet: Tick,
     last_input: Tick,
+    last_margin_16: i16,
 }
 
 impl ClientReplication {
@@ -99,6 +100,7 @@ impl ClientReplication {
             last_tick: None,
             last_packet: Tick(0),
             last_input: Tick(0),
+            last_margin_16: 0,
         }
     }
 
@@ -269,9 +271,11 @@ impl ClientReplication {
         let acting = sights.iter().find(|sight| sight.player.entity.is_some());
         let player = acting.or(sights.first()).map(|sight| sight.player);
         let last_input = player.map_or(self.last_input, |player| player.last_input);
+        let margin_16 = player.map_or(0, |player| player.margin_16);
+        // Inputs that are late are not taken: without the margin, a client in a quiet place would hear of it late.
         let is_due = !scratch.queue.is_empty()
             || self.known.leaving_len() > 0
-            || last_input != self.last_input
+            || (last_input, margin_16) != (self.last_input, self.last_margin_16)
             || self.is_silent_for_long(tick, tick_rate);
         let room = self.budget.bytes(tick_rate);
         let waiting = scratch.queue.enters.len() + scratch.queue.updates.len();
@@ -295,7 +299,7 @@ impl ClientReplication {
             id_bits: self.id_bits,
             owner: OwnerBlock {
                 last_input: (last_input != Tick(0)).then_some(last_input),
-                margin_16: player.map_or(0, |player| player.margin_16),
+                margin_16,
                 own: own.map(|id| ShortId(id as u16)),
             },
             queue: &scratch.queue,
@@ -310,7 +314,7 @@ impl ClientReplication {
         );
         if written.packets > 0 {
             self.last_packet = tick;
-            self.last_input = last_input;
+            (self.last_input, self.last_margin_16) = (last_input, margin_16);
         }
         written.deferred = deferred as u32;
         written

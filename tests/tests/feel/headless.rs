@@ -2,9 +2,13 @@
 
 use std::{
     fs,
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::Duration,
 };
 
+use tempfile::TempDir;
+use throng_server::observe::StatsReport;
 use throng_tests::process::{ServerProcess, client_binary};
 
 const FLIGHT: &str = "\
@@ -24,23 +28,46 @@ expect heard > 0
 quit
 ";
 
+/// A client that flies by a script under a name. It ends by itself, at the latest when its patience does.
+struct Pilot {
+    child: Child,
+    _folder: TempDir,
+}
+
+impl Pilot {
+    fn start(server: &ServerProcess, name: &str, script: &str, more: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("flight.txt");
+        fs::write(&file, script).unwrap();
+        let mut command = Command::new(client_binary().unwrap());
+        command
+            .args(["--server", &server.http().to_string(), "--name", name])
+            .args(["--headless", "--script"])
+            .arg(&file)
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Self {
+            child: command.spawn().unwrap(),
+            _folder: folder,
+        }
+    }
+
+    fn end(self) -> Output {
+        self.child.wait_with_output().unwrap()
+    }
+}
+
 fn fly(server: &ServerProcess, script: &str, more: &[&str]) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("flight.txt");
-    fs::write(&file, script).unwrap();
-    let mut command = Command::new(client_binary().unwrap());
-    command
-        .args([
-            "--server",
-            &server.http().to_string(),
-            "--name",
-            "Ada",
-            "--headless",
-            "--script",
-        ])
-        .arg(&file)
-        .args(more);
-    command.output().unwrap()
+    Pilot::start(server, "Ada", script, more).end()
+}
+
+/// The report at the end of what a client printed.
+fn report(printed: &str) -> serde_json::Value {
+    let json = printed
+        .find('{')
+        .unwrap_or_else(|| panic!("no report: {printed}"));
+    serde_json::from_str(&printed[json..]).unwrap()
 }
 
 #[test]
@@ -50,8 +77,7 @@ fn a_script_flies_and_reports() {
     let output = fly(&server, FLIGHT, &["--json", "-"]);
     let printed = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{printed}");
-    let report = &printed[printed.find('{').unwrap()..];
-    let report: serde_json::Value = serde_json::from_str(report).unwrap();
+    let report = report(&printed);
     let (joined, flying) = (report["joined_ms"].as_f64(), report["flying_ms"].as_f64());
     assert!(joined.is_some() && joined <= flying, "{printed}");
     assert_eq!(report["met"], 6, "{printed}");
@@ -65,6 +91,79 @@ fn a_script_flies_and_reports() {
         printed.contains("flight.txt:2: expected moved > 1000: it is "),
         "{printed}"
     );
+    server.stop().unwrap();
+}
+
+/// Answers whoever speaks to it first.
+const LISTENER: &str = "\
+wait flying 60s
+wait heard 1 60s
+say /tell Bob I hear you
+wait heard 2 60s
+expect heard > 1
+";
+
+const SPEAKER: &str = "\
+wait flying 60s
+say /tell Nobody are you there?
+say /tell ada are you there?
+wait heard 2 60s
+say /team on me
+wait heard 3 60s
+expect heard > 2
+expect heard < 4
+";
+
+#[test]
+fn scripts_talk_to_each_other_by_name() {
+    let server = ServerProcess::start(&["--scene", "skirmish", "--entities", "7"]).unwrap();
+    let ada = Pilot::start(&server, "Ada", LISTENER, &["--json", "-"]);
+    let url = format!("http://{}/v1/stats", server.http());
+    let players = || -> u64 {
+        let stats: StatsReport = ureq::get(&url).call().unwrap().body_mut().read_json().unwrap();
+        stats.clients
+    };
+    let mut looks = 0;
+    while players() == 0 {
+        looks += 1;
+        assert!(looks < 600, "Ada does not join:\n{}", server.output().unwrap());
+        thread::sleep(Duration::from_millis(50));
+    }
+    let bob = Pilot::start(&server, "Bob", SPEAKER, &["--json", "-"]).end();
+    let ada = ada.end();
+    for (name, output, answers) in [
+        (
+            "Ada",
+            ada,
+            ["[Bob to Ada] are you there?", "[Ada to Bob] I hear you"],
+        ),
+        (
+            "Bob",
+            bob,
+            ["[Bob to Ada] are you there?", "[Ada to Bob] I hear you"],
+        ),
+    ] {
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{name}: {printed}");
+        let report = report(&printed);
+        let chat: Vec<&str> = report["chat"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| line.as_str().unwrap())
+            .collect();
+        assert!(chat[0].starts_with(&format!("You fly as {name}")), "{chat:?}");
+        let heard: Vec<&str> = chat
+            .iter()
+            .copied()
+            .filter(|line| line.starts_with('['))
+            .collect();
+        assert_eq!(heard[..2], answers, "{name}: {chat:?}");
+        if name == "Bob" {
+            assert_eq!(heard[2..], ["[team] Bob: on me"], "{chat:?}");
+            assert!(chat.contains(&"Nobody is not online."), "{chat:?}");
+        }
+    }
     server.stop().unwrap();
 }
 

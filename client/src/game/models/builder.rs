@@ -31,7 +31,11 @@ pub struct ModelBuilder {
 impl ModelBuilder {
     /// The model.
     pub fn finish(self) -> Model {
-        self.model
+        let far = self.model.vertices.iter().map(|(place, _)| place.length());
+        Model {
+            reach: far.fold(0.0, f32::max),
+            ..self.model
+        }
     }
 
     fn vertex(&mut self, place: Vec3, coat: Coat) -> u32 {

@@ -15,7 +15,7 @@ use super::theme::{self, panel, text};
 use crate::stats::NetStatsPlugin;
 
 /// Width of the columns with names, values and pictures, in pixels.
-const COLUMNS: [f32; 3] = [108.0, 78.0, 140.0];
+const COLUMNS: [f32; 3] = [118.0, 78.0, 140.0];
 
 /// Shows the net graph.
 pub struct NetGraphPlugin;

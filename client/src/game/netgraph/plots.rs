@@ -99,7 +99,7 @@ pub(super) fn spawn(graph: &mut ChildSpawnerCommands, images: &mut Assets<Image>
     }
 }
 
-fn count_frames(time: Res<Time<Real>>, mut frames: ResMut<Frames>) {
+fn count_frames(time: Res<Time<Real>>, stats: Res<NetStats>, mut frames: ResMut<Frames>) {
     frames.counted += 1;
     frames.since_s += time.delta_secs();
     if frames.since_s >= COUNTED_S {
@@ -109,7 +109,7 @@ fn count_frames(time: Res<Time<Real>>, mut frames: ResMut<Frames>) {
             frames.fps.pop_front();
         }
         frames.fps.push_back(fps);
-        debug!("{fps:.1} frames a second");
+        debug!("{fps:.1} frames a second, {} entities", stats.entities.newest());
     }
 }
 

@@ -200,6 +200,36 @@ fn far_entities_are_thinned_out_when_asked() {
 }
 
 #[test]
+fn a_client_in_a_quiet_place_hears_at_once_that_its_inputs_are_late() {
+    for seed in 0..4 {
+        let mut session = Session::new(Setting {
+            entities: 0,
+            clients: 1,
+            ..Setting::new(seed)
+        });
+        session.settle();
+        session.world.takes_inputs = false;
+        session.run(2);
+        let sent = |session: &mut Session| {
+            let before = session.clients[0].bytes;
+            session.step();
+            session.clients[0].bytes > before
+        };
+        assert!(!sent(&mut session), "seed {seed}: nothing is to be said");
+        for late_16 in [-40, -24, -8] {
+            session.world.players[0].row.margin_16 = late_16;
+            assert!(sent(&mut session), "seed {seed}: {late_16}");
+            assert_eq!(
+                session.clients[0].mirror.owner().margin_16,
+                late_16,
+                "seed {seed}"
+            );
+            assert!(!sent(&mut session), "seed {seed}: {late_16} was said already");
+        }
+    }
+}
+
+#[test]
 fn a_lying_client_harms_only_itself() {
     for seed in 0..4 {
         let mut session = Session::new(Setting::new(seed));

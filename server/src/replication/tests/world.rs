@@ -202,6 +202,8 @@ pub(super) struct World {
     pub(super) past: BTreeMap<u32, Past>,
     next_global: u64,
     pub(super) is_still: bool,
+    /// Whether inputs come in time, so that every tick takes one.
+    pub(super) takes_inputs: bool,
     /// Whether players act through an entity of this world.
     is_home: bool,
 }
@@ -241,6 +243,7 @@ impl World {
             // Unique among worlds: the lowest bits of the number before it is shifted.
             next_global: 1 + u64::from(source.0),
             is_still: false,
+            takes_inputs: true,
             is_home: true,
         }
     }
@@ -370,7 +373,9 @@ impl World {
             let own = self.entities.get(&player.own).filter(|_| self.is_home);
             player.row.entity = own.map(|own| own.slot);
             player.row.eye = own.map_or(player.row.eye, |own| own.position);
-            player.row.last_input = self.tick - 1;
+            if self.takes_inputs {
+                player.row.last_input = self.tick - 1;
+            }
             let area = AreaKey::follow(player.row.eye, player.row.radius, player.area);
             self.areas.exchange(player.area, area);
             player.area = area;
