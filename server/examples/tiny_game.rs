@@ -88,9 +88,15 @@ fn seek(
     Ok(next.set(&protocol, &Stick(way.x as i8, way.y as i8))?)
 }
 
-fn listen(mut clinks: MessageReader<FromServer<Clink>>, purse: Query<&Purse, Changed<Purse>>) {
+fn listen(
+    purse: Query<&Purse, Changed<Purse>>,
+    mut clinks: MessageReader<FromServer<Clink>>,
+    mut events: MessageReader<ConnectionEvent>,
+) {
     clinks.read().for_each(|_| eprintln!("clink!"));
     purse.iter().for_each(|purse| eprintln!("{} coins", purse.0));
+    let words = events.read().filter_map(ConnectionEvent::in_words);
+    words.for_each(|words| eprintln!("{words}"));
 }
 
 fn main() -> Result {

@@ -1,33 +1,249 @@
 //! Replays what the fuzzers found interesting, and what once failed, without a fuzzer.
 
-use std::{fs, path::Path};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use std::{fs, io};
 
+use throng_client::seeded::Seeded;
+use throng_server::net::claims::PlayerName;
+use throng_server::net::link::{
+    LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLinks, link,
+};
+use throng_server::persist::digest;
+use throng_server::record::{Reader, RecordPlugin, app_of};
+use throng_server::runner::{finish_plugins, tick_once};
+use throng_shared::netcode::SessionId;
+use throng_shared::protocol::ids::{ChannelId, SourceId};
+use throng_shared::protocol::input::ViewTick;
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::scenes::SteerInput;
+use throng_shared::tick::Tick;
 use throng_tests::fuzzing::TARGETS;
+use throng_tests::fuzzing::files::{recorded_world, replay_of};
+
+const TICK: Duration = Duration::from_millis(50);
+/// Ticks of a recording among the seeds.
+const TICKS: u32 = 12;
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(target)
+}
+
+/// The inputs of a target, in the order of their names.
+fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = corpus(target);
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let read = |file: PathBuf| {
+        let bytes = fs::read(&file).unwrap();
+        (file, bytes)
+    };
+    files.into_iter().map(read).collect()
+}
 
 #[test]
 fn every_corpus_passes() {
-    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let targets = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
     for (name, run) in TARGETS {
-        let folder = fuzz.join("corpus").join(name);
-        let mut files: Vec<_> = fs::read_dir(&folder)
-            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        files.sort();
-        assert!(
-            files.len() >= 10,
-            "{} has only {} inputs",
-            folder.display(),
-            files.len()
-        );
-        assert!(
-            fuzz.join("fuzz_targets").join(format!("{name}.rs")).exists(),
-            "no target {name}"
-        );
-        for file in files {
-            let input = fs::read(&file).unwrap();
+        let inputs = inputs(name);
+        assert!(inputs.len() >= 10, "{name} has only {} inputs", inputs.len());
+        assert!(targets.join(format!("{name}.rs")).exists(), "no target {name}");
+        for (file, input) in inputs {
             let outcome = std::panic::catch_unwind(|| run(&input));
             assert!(outcome.is_ok(), "{} fails", file.display());
         }
+    }
+}
+
+/// How many mutants of each corpus are run: `THRONG_MUTANTS`, or as many as take a second or two.
+fn mutants() -> u64 {
+    let asked = std::env::var("THRONG_MUTANTS").ok();
+    asked.and_then(|asked| asked.parse().ok()).unwrap_or(400)
+}
+
+/// A number below `bound`, or 0.
+fn below(random: &mut Seeded, bound: usize) -> usize {
+    random.bits() as usize % bound.max(1)
+}
+
+/// One to eight changes of `input`, of the kinds that fuzzers make.
+fn mutate(random: &mut Seeded, input: &mut Vec<u8>, other: &[u8]) {
+    const ODD: [u8; 8] = [0, 1, 0x7F, 0x80, 0xFB, 0xFC, 0xFD, 0xFF];
+    for _ in 0..=below(random, 8) {
+        let at = below(random, input.len());
+        let end = input.len().min(at + 1 + below(random, 16));
+        match below(random, 7) {
+            _ if input.is_empty() => input.push(random.bits() as u8),
+            0 => input[at] ^= 1 << below(random, 8),
+            1 => input[at] = ODD[below(random, ODD.len())],
+            2 => input[at..end].fill(ODD[below(random, ODD.len())]),
+            3 => drop(input.drain(at..end)),
+            4 => {
+                let copy = input[at..end].to_vec();
+                input.splice(at..at, copy);
+            }
+            5 => input.truncate(at),
+            _ => {
+                let from = below(random, other.len());
+                input.truncate(at);
+                input.extend(&other[from..]);
+            }
+        }
+    }
+}
+
+/// What the corpora are one step away from: no coverage leads there, but every run of the tests goes.
+#[test]
+fn mutants_of_every_corpus_pass() {
+    let mutants = mutants();
+    for (name, run) in TARGETS {
+        let inputs = inputs(name);
+        for seed in 0..mutants {
+            let mut random = Seeded::new(seed);
+            let [one, other] = [(); 2].map(|()| &inputs[below(&mut random, inputs.len())].1);
+            let mut mutant = one.clone();
+            mutate(&mut random, &mut mutant, other);
+            let outcome = std::panic::catch_unwind(|| run(&mutant));
+            assert!(outcome.is_ok(), "{name} fails with seed {seed}: {mutant:02x?}");
+        }
+    }
+}
+
+/// Inputs of an older format are refused at their first bytes, and test nothing behind them.
+#[test]
+fn the_recordings_of_the_corpus_are_of_the_format_that_is_read() {
+    let (mut opened, mut replayed) = (0, 0);
+    for (_, input) in inputs("recordings") {
+        let is_whole_file = input[0] & 1 == 0;
+        opened += u32::from(is_whole_file && Reader::open(&input[1..]).is_ok());
+        let outcome = replay_of(&input);
+        replayed += u32::from(!is_whole_file && matches!(outcome, Some(Ok(played)) if played.ticks > 0));
+    }
+    assert!(opened >= 2, "only {opened} files are opened");
+    assert!(
+        replayed >= 2,
+        "only {replayed} recordings are replayed to their ends"
+    );
+}
+
+/// A file in memory.
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What the session `index` does in a tick: it joins, steers, talks nonsense and leaves.
+fn deeds(index: u32, tick: u32, protocol: &Protocol) -> Option<ToSimulation> {
+    let session = SessionId { index, generation: 0 };
+    let key = SessionKey { worker: 0, session };
+    let at = TICK * tick;
+    match tick.checked_sub(index + 1)? {
+        0 => Some(ToSimulation::Joined {
+            key,
+            client_id: u64::from(index),
+            name: PlayerName::new("Ann").unwrap(),
+            kind: [PeerKind::Throng, PeerKind::Renet][index as usize % 2],
+            at,
+        }),
+        1 => Some(ToSimulation::Message {
+            key,
+            channel: ChannelId(0),
+            bytes: bytes::Bytes::from_static(b"\x01hello"),
+        }),
+        ago if ago == 8 - index => Some(ToSimulation::Left {
+            key,
+            reason: LeaveReason::TimedOut,
+        }),
+        ago => Some(ToSimulation::Input {
+            key,
+            tick: Tick(tick + ago % 3),
+            view: (ago % 2 == 0).then(|| ViewTick::new(Tick(tick - 1), 100)),
+            arrived_at: at,
+            bytes: protocol
+                .encode_input(&SteerInput {
+                    turn: 0.25 * (ago % 5) as f32 - 0.5,
+                    thrust: 1.0,
+                })
+                .unwrap(),
+        }),
+    }
+}
+
+/// A recording of a small world in which so many play.
+fn recording(players: u32) -> Vec<u8> {
+    let sink = Sink::default();
+    let mut header = recorded_world();
+    let mut app = app_of(&header);
+    let protocol = app.world().resource::<Protocol>().clone();
+    header.protocol = protocol.hash();
+    let (near, mut worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
+    app.insert_resource(WorkerLinks::new(vec![near]))
+        .add_plugins(RecordPlugin::new(sink.clone(), header));
+    finish_plugins(&mut app);
+    for tick in 1..=TICKS {
+        for deed in (0..players).filter_map(|index| deeds(index, tick, &protocol)) {
+            match deed {
+                input @ ToSimulation::Input { .. } => assert!(worker.input(input)),
+                ToSimulation::Message { key, channel, bytes } => assert!(worker.message(key, channel, bytes)),
+                other => worker.announce(other),
+            }
+        }
+        tick_once(&mut app, TICK * tick);
+        while worker.frame().is_some() {}
+    }
+    drop(app);
+    sink.0.lock().unwrap().clone()
+}
+
+/// The blocks behind the header of a recording, as the target takes them: two bytes of length, and the value.
+fn blocks(file: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = &file[12..];
+    let mut blocks = Vec::new();
+    while let Some((head, tail)) = rest.split_first_chunk::<12>() {
+        let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let mut block = u16::try_from(length).unwrap().to_le_bytes().to_vec();
+        block.extend(&tail[..length]);
+        blocks.push(block);
+        rest = &tail[length..];
+    }
+    blocks.split_off(1)
+}
+
+#[test]
+#[ignore = "writes the seeds in tests/fuzz/corpus/recordings: run it after a change of the format"]
+fn write_the_seeds_of_recordings() {
+    let folder = corpus("recordings");
+    let keep = |first: u8, bytes: &[u8]| {
+        let seed = [&[first], bytes].concat();
+        fs::write(folder.join(format!("{:016x}", digest(&seed))), seed).unwrap();
+    };
+    for (file, _) in inputs("recordings") {
+        fs::remove_file(file).unwrap();
+    }
+    for players in 0..3 {
+        let file = recording(players);
+        let blocks = blocks(&file);
+        keep(0, &file);
+        keep(1, &blocks.concat());
+        // Cut off, with a tick twice, and with one missing.
+        keep(0, &file[..file.len() * 2 / 3]);
+        keep(1, &blocks[..5].concat());
+        keep(1, &[&blocks[..3], &blocks[2..]].concat().concat());
+        keep(1, &[&blocks[..3], &blocks[4..]].concat().concat());
     }
 }

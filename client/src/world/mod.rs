@@ -69,6 +69,24 @@ impl NextInput {
 #[derive(Message, Debug)]
 pub struct ConnectionEvent(pub PlayerEvent);
 
+impl ConnectionEvent {
+    /// The event as a line for people; none of what goes on all the time.
+    #[must_use]
+    pub fn in_words(&self) -> Option<String> {
+        match &self.0 {
+            PlayerEvent::Joined { server_version } => {
+                Some(format!("joined a server of version {server_version}"))
+            }
+            PlayerEvent::Session(ClientEvent::Ended(reason)) => Some(reason.to_string()),
+            PlayerEvent::Session(_) => None,
+            PlayerEvent::JoinFailed(error) => Some(error.to_string()),
+            PlayerEvent::SocketFailed(error) => Some(format!("the network failed: {error}")),
+            PlayerEvent::Retrying { after } => Some(format!("trying again in {:.1} s", after.as_secs_f32())),
+            PlayerEvent::GivenUp => Some("given up".to_owned()),
+        }
+    }
+}
+
 /// The connection; absent while the player is not on any server.
 #[derive(Resource)]
 pub struct Connection(pub Client);
@@ -88,7 +106,9 @@ impl Plugin for MirrorPlugin {
             .init_resource::<ClientClock>()
             .init_resource::<Arrivals>()
             .init_resource::<SessionNotes>()
-            .init_resource::<Traffic>();
+            .init_resource::<Traffic>()
+            // Who is driven by something else than a connection hears of none.
+            .add_message::<ConnectionEvent>();
         schedule::configure(app);
         let begin = begin_frame.after(poll_connection);
         app.add_systems(PreUpdate, begin.in_set(ClientSystems::Receive));
@@ -121,7 +141,6 @@ impl Plugin for ClientPlugin {
     fn build(&self, app: &mut App) {
         app.add_plugins(MirrorPlugin)
             .init_resource::<ConnectionStatus>()
-            .add_message::<ConnectionEvent>()
             .add_systems(PreUpdate, poll_connection.in_set(ClientSystems::Receive))
             .add_systems(Last, leave_on_exit);
     }

@@ -19,6 +19,7 @@ use super::bodies::Mass;
 use super::chat::{Voice, Whisper};
 use super::content::{Model, Rules};
 use super::damage::{Blow, Blows};
+use super::death::{Fallen, reward};
 use super::drones::Mind;
 use super::missiles::Warhead;
 use super::pilots::{Condition, Guns, Hangar, Helm, Pilot};
@@ -26,7 +27,9 @@ use super::roster::{Entry, Muster, Roster};
 use super::standings::Placing;
 use crate::persist::PersistAppExt;
 use crate::simulation::{Player, Replicated, Tell};
-use crate::worlds::{EffectAppExt, EffectReceived, GhostAppExt, TellEntity, WorldShape, Worlds};
+use crate::worlds::{
+    EffectAppExt, EffectReceived, EffectReturned, GhostAppExt, NewsHeard, TellEntity, WorldShape, Worlds,
+};
 
 /// Farther than rules look, in units: what both ends of a look may move in a tick or two.
 const SIGHT_SLACK: f32 = 12.0;
@@ -40,13 +43,31 @@ pub struct Struck {
     pub damage: u32,
 }
 
-/// A craft destroyed somebody in another simulation.
+/// A pilot or a drone destroyed somebody.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Victory {
     /// A drone.
     Drone,
     /// A ship; what its killer is told.
     Ship(Destroyed),
+}
+
+impl Victory {
+    /// Tells the victor whom it destroyed, if that was a pilot.
+    pub(super) fn tell(&self, tell: &mut Tell, victor: &Player) {
+        if let Self::Ship(news) = self {
+            super::told(tell.player(victor, news));
+        }
+    }
+}
+
+/// A ship destroyed somebody in another simulation, and is no more itself: whoever knows its pilot credits it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LastVictory {
+    /// The ship.
+    pub by: GlobalId,
+    /// What it did.
+    pub victory: Victory,
 }
 
 /// A ship mines a rock in another simulation.
@@ -137,6 +158,7 @@ pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
         .effect::<Muster>()
         .effect::<Struck>()
         .effect::<Victory>()
+        .effect::<LastVictory>()
         .effect::<Whisper>()
         .insert_resource(WorldShape {
             side: rules.content.space.half.get() * 2.0,
@@ -170,24 +192,37 @@ pub(super) fn feel_strikes(
     }
 }
 
-/// Credits pilots with what they destroyed beyond.
+/// Credits pilots with what they destroyed beyond, also those whose ships were destroyed meanwhile. A drone's
+/// victory that finds no drone is nobody's.
 pub(super) fn enjoy_victories(
     mut received: MessageReader<EffectReceived<Victory>>,
+    mut returned: MessageReader<EffectReturned<Victory>>,
+    mut last: MessageReader<NewsHeard<LastVictory>>,
     ships: Query<&Pilot>,
-    mut players: Query<(&Player, &mut Score), With<Hangar>>,
+    mut players: Query<(&Player, &mut Score, &mut Credits), With<Hangar>>,
+    fallen: Res<Fallen>,
+    mut beyond: Beyond,
     mut tell: Tell,
+    rules: Res<Rules>,
 ) {
-    for EffectReceived { entity, effect, .. } in received.read() {
-        let pilot = ships.get(*entity).and_then(|pilot| players.get_mut(pilot.0));
-        let Ok((player, mut score)) = pilot else {
-            continue;
-        };
-        match effect {
-            Victory::Drone => score.drones += 1,
-            Victory::Ship(news) => {
-                score.kills += 1;
-                super::told(tell.player(player, news));
-            }
+    for EffectReturned { target, effect } in returned.read() {
+        let (by, victory) = (*target, effect.clone());
+        beyond.tell_everybody(&LastVictory { by, victory });
+    }
+    let of_ships = received
+        .read()
+        .filter_map(|EffectReceived { entity, effect, .. }| {
+            let pilot = ships.get(*entity).ok()?;
+            Some((pilot.0, effect))
+        });
+    let of_fallen = last.read().filter_map(|NewsHeard { news, .. }| {
+        let pilot = fallen.pilot(news.by)?;
+        Some((pilot, &news.victory))
+    });
+    for (pilot, victory) in of_ships.chain(of_fallen) {
+        if let Ok((player, mut score, mut credits)) = players.get_mut(pilot) {
+            reward(victory, &mut score, &mut credits, &rules);
+            victory.tell(&mut tell, player);
         }
     }
 }

@@ -12,6 +12,7 @@ use throng_shared::skirmish::messages::Hit;
 use super::bodies::{Bodies, BodyKind};
 use super::borders::{Beyond, Struck};
 use super::content::{Model, Rules, pulse, ticks};
+use super::death::Fallen;
 use super::flight::Contacts;
 use super::pilots::{Condition, Pilot};
 use super::reports::Hits;
@@ -49,9 +50,9 @@ pub enum Culprit {
     Nobody,
     /// A drone of this breed.
     Drone(u8),
-    /// The ship of this player.
+    /// The ship of this player, which may be destroyed itself by now.
     Pilot(Entity),
-    /// Somebody who is not here: no more, as its missile came later, or of another simulation.
+    /// Somebody who is not here: a drone that is no more, as its blow came later, or somebody of another simulation.
     Gone,
 }
 
@@ -93,6 +94,7 @@ pub(super) fn take_damage(
     mut hits: ResMut<Hits>,
     mut crafts: Query<(&mut Hull, &mut Shield, &mut Condition)>,
     attackers: Query<(Option<&Drone>, Option<&Pilot>)>,
+    fallen: Res<Fallen>,
     time: Res<TickTime>,
 ) {
     blows.0.sort_unstable();
@@ -131,7 +133,7 @@ pub(super) fn take_damage(
         });
         if hull.now == 0 {
             let id = hardest(blows);
-            let culprit = culprit(id, &bodies, &attackers);
+            let culprit = culprit(id, &bodies, &attackers, &fallen);
             commands.entity(entity).insert(DestroyedBy { id, culprit });
         }
     }
@@ -159,6 +161,7 @@ fn culprit(
     id: Option<GlobalId>,
     bodies: &Bodies,
     attackers: &Query<(Option<&Drone>, Option<&Pilot>)>,
+    fallen: &Fallen,
 ) -> Culprit {
     let Some(id) = id else {
         return Culprit::Nobody;
@@ -168,7 +171,7 @@ fn culprit(
     match row.and_then(|row| attackers.get(bodies.rows[row].entity).ok()) {
         Some((Some(drone), _)) => Culprit::Drone(drone.breed),
         Some((_, Some(pilot))) => Culprit::Pilot(pilot.0),
-        _ => Culprit::Gone,
+        _ => fallen.pilot(id).map_or(Culprit::Gone, Culprit::Pilot),
     }
 }
 

@@ -1,10 +1,14 @@
 //! What happens to those who are destroyed, and to what they carried.
 
+use std::collections::BTreeMap;
+
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::Position;
 use throng_shared::skirmish::components::{Callsign, Cargo, Credits, Drone, Score, Ship};
 use throng_shared::skirmish::messages::{Destroyed, Exploded, Killer};
+use throng_shared::tick::Tick;
 
 use super::bodies::Bodies;
 use super::borders::{Beyond, Victory};
@@ -31,12 +35,28 @@ pub struct Wreck {
 #[derive(Resource, Debug, Default)]
 pub struct Wrecks(pub Vec<Wreck>);
 
+/// For how long a destroyed ship's deeds still count: longer than any missile of it flies.
+const FALLEN_S: f32 = 16.0;
+
+/// Ships that were lately destroyed here, when, and who flew them: what they launched or hit before goes to their
+/// pilots' credit.
+#[derive(Resource, Debug, Default)]
+pub struct Fallen(BTreeMap<GlobalId, (Tick, Entity)>);
+
+impl Fallen {
+    /// The player who flew a ship.
+    #[must_use]
+    pub fn pilot(&self, ship: GlobalId) -> Option<Entity> {
+        self.0.get(&ship).map(|(_, player)| *player)
+    }
+}
+
 /// Takes destroyed drones out of the world and orders their replacement.
 pub(super) fn bury_drones(
     mut commands: Commands,
     bodies: Res<Bodies>,
     drones: Query<(&Drone, &Mind, &DestroyedBy)>,
-    mut players: Query<&mut Score, With<Hangar>>,
+    mut players: Query<(&mut Score, &mut Credits), With<Hangar>>,
     mut beyond: Beyond,
     mut nursery: ResMut<Nursery>,
     mut tell: Tell,
@@ -58,9 +78,9 @@ pub(super) fn bury_drones(
         report_explosion(&mut tell, &bodies, row, Exploded::Drone(drone.breed), by.id);
         credit_beyond(&mut beyond, by, &Victory::Drone);
         if let Culprit::Pilot(killer) = by.culprit
-            && let Ok(mut score) = players.get_mut(killer)
+            && let Ok((mut score, mut credits)) = players.get_mut(killer)
         {
-            score.drones += 1;
+            reward(&Victory::Drone, &mut score, &mut credits, &rules);
         }
     }
 }
@@ -89,11 +109,14 @@ pub(super) fn bury_ships(
     mut players: Query<Seated>,
     mut shown: Query<(&Pilot, &mut Score, &mut Credits), Without<Hangar>>,
     mut wrecks: ResMut<Wrecks>,
+    mut fallen: ResMut<Fallen>,
     mut tell: Tell,
     mut beyond: Beyond,
     rules: Res<Rules>,
     time: Res<TickTime>,
 ) {
+    let kept = ticks(FALLEN_S, &time) as i32;
+    fallen.0.retain(|_, (since, _)| time.tick.since(*since) < kept);
     let respawn_ticks = ticks(rules.content.space.respawn_s.get(), &time);
     for (row, body) in bodies.rows.iter().enumerate() {
         let Ok((pilot, ship, position, cargo, by)) = ships.get(body.entity) else {
@@ -103,6 +126,7 @@ pub(super) fn bury_ships(
             at: position.0,
             ore: cargo.0,
         });
+        fallen.0.insert(body.id, (time.tick, pilot.0));
         commands.entity(body.entity).despawn();
         report_explosion(&mut tell, &bodies, row, Exploded::Ship(ship.class), by.id);
         let name_of = |player| players.get(player).ok().map(|(_, name, ..)| name.0.clone());
@@ -126,13 +150,14 @@ pub(super) fn bury_ships(
             commands.entity(pilot.0).remove::<Avatar>();
             told(tell.player(player, &news));
         }
-        credit_beyond(&mut beyond, by, &Victory::Ship(news.clone()));
+        let victory = Victory::Ship(news);
+        credit_beyond(&mut beyond, by, &victory);
         if let Culprit::Pilot(killer) = by.culprit
             && killer != pilot.0
-            && let Ok((player, _, _, mut score, _)) = players.get_mut(killer)
+            && let Ok((player, _, _, mut score, mut credits)) = players.get_mut(killer)
         {
-            score.kills += 1;
-            told(tell.player(player, &news));
+            reward(&victory, &mut score, &mut credits, &rules);
+            victory.tell(&mut tell, player);
         }
     }
     for (pilot, mut score, mut credits) in &mut shown {
@@ -143,6 +168,22 @@ pub(super) fn bury_ships(
     }
 }
 
+/// Enters a victory into its pilot's score, and pays for it.
+pub(super) fn reward(victory: &Victory, score: &mut Score, credits: &mut Credits, rules: &Rules) {
+    let space = &rules.content.space;
+    let bounty = match victory {
+        Victory::Drone => {
+            score.drones += 1;
+            space.drone_bounty
+        }
+        Victory::Ship(_) => {
+            score.kills += 1;
+            space.ship_bounty
+        }
+    };
+    credits.0 = credits.0.saturating_add(bounty);
+}
+
 /// Turns ore that was left behind into rocks.
 pub(super) fn leave_wrecks(mut commands: Commands, mut wrecks: ResMut<Wrecks>) {
     for wreck in wrecks.0.drain(..).filter(|wreck| wreck.ore > 0) {
@@ -150,7 +191,7 @@ pub(super) fn leave_wrecks(mut commands: Commands, mut wrecks: ResMut<Wrecks>) {
     }
 }
 
-/// Credits somebody of another simulation. One who is really gone has nobody to be credited.
+/// Credits somebody of another simulation. Of a drone that is gone there is nobody to be credited.
 fn credit_beyond(beyond: &mut Beyond, by: &DestroyedBy, victory: &Victory) {
     if let (Some(killer), Culprit::Gone) = (by.id, by.culprit) {
         beyond.tell(killer, victory);

@@ -105,6 +105,7 @@ impl Plugin for SkirmishPlugin {
             .init_resource::<bodies::Bodies>()
             .init_resource::<flight::Contacts>()
             .init_resource::<damage::Blows>()
+            .init_resource::<death::Fallen>()
             .init_resource::<death::Wrecks>()
             .init_resource::<drones::Nursery>()
             .init_resource::<mining::OreLedger>()

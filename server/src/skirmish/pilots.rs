@@ -7,7 +7,7 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
-use throng_shared::protocol::ids::TeamId;
+use throng_shared::protocol::ids::{GlobalId, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, YAW_STEPS};
 use throng_shared::skirmish::PILOT_TEAMS;
 use throng_shared::skirmish::chat::{Notice, clean};
@@ -18,7 +18,7 @@ use throng_shared::skirmish::input::PilotInput;
 use throng_shared::skirmish::movement::{Controls, heading_towards, wrap};
 use throng_shared::tick::Tick;
 
-use super::bodies::{Bodies, Mass};
+use super::bodies::{Bodies, BodyKind, Mass};
 use super::chat::{Voice, name_key};
 use super::content::{Model, Rules, ticks};
 use super::death::{Wreck, Wrecks};
@@ -33,6 +33,13 @@ use crate::worlds::Worlds;
 /// Pilots who join one after the other and start at the same station, of both teams: few pilots shall meet, and
 /// many find room.
 const HOME_CROWD: u32 = 32;
+
+/// Places that are tried for a new ship, each a little farther out than the one before.
+const LAUNCH_ATTEMPTS: u32 = 24;
+/// Part of a region's radius beyond which no ship starts.
+const LAUNCH_SHARE: f32 = 0.75;
+/// Between a new ship and the next craft, in units, as long as there is such a place.
+const LAUNCH_GAP: f32 = 12.0;
 
 /// What a player has besides a ship. On the player's entity, with its [`Callsign`],
 /// [`Score`] and [`Credits`].
@@ -197,9 +204,12 @@ pub(super) fn give_ships(
         .filter(|(.., hangar, _, _)| is_due(hangar))
         .collect();
     waiting.sort_unstable_by_key(|(_, player, ..)| player.id);
+    // Ships of this tick are not among the bodies yet.
+    let mut launched = Vec::new();
     for (entity, player, name, team, mut hangar, score, credits) in waiting {
         hangar.next_ship = None;
-        let (place, heading) = launch_place(&bodies, &rules, *seed, player, &time);
+        let (place, heading) = launch_place(&bodies, &launched, &rules, *seed, player, &time);
+        launched.push(place);
         let loadout = Loadout {
             class: hangar.class,
             place,
@@ -265,24 +275,38 @@ pub(super) fn craft(rules: &Rules, model: Model, place: Vec2, heading: f32) -> i
     )
 }
 
-/// A free place at the station of the pilot's region, looking outwards.
-fn launch_place(bodies: &Bodies, rules: &Rules, seed: Seed, player: &Player, time: &TickTime) -> (Vec2, f32) {
+/// A place at the station of the pilot's region, looking outwards. Where many start, the later ones start farther
+/// out: what all see at once costs everybody's bandwidth, and nobody finds a fight of one's own there.
+fn launch_place(
+    bodies: &Bodies,
+    launched: &[Vec2],
+    rules: &Rules,
+    seed: Seed,
+    player: &Player,
+    time: &TickTime,
+) -> (Vec2, f32) {
     let space = &rules.content.space;
     let region = &space.regions[(player.id.0 / HOME_CROWD) as usize % space.regions.len()];
-    let mut random = seed.of(
-        throng_shared::protocol::ids::GlobalId(u64::from(player.id.0) << 32),
-        time.tick,
-    );
+    let mut random = seed.of(GlobalId(u64::from(player.id.0) << 32), time.tick);
+    let (station, berth) = (space.station_radius.get(), space.dock.get());
+    let outskirts = (region.radius.get() * LAUNCH_SHARE - station - berth).max(0.0);
     let mut found = Vec::new();
-    let mut place = Vec2::ZERO;
-    let mut angle = 0.0;
-    for _ in 0..16 {
+    let (mut place, mut angle) = (Vec2::ZERO, 0.0);
+    for attempt in 0..LAUNCH_ATTEMPTS {
         angle = random.within(-PI, PI);
-        let out = space.station_radius.get() + random.within(0.4, 1.0) * space.dock.get();
+        let out = station + random.within(0.4, 1.0) * berth;
+        let out = out + outskirts * attempt as f32 / LAUNCH_ATTEMPTS as f32;
         let (sine, cosine) = libm::sincosf(angle);
         place = Vec2::new(region.at.0 + cosine * out, region.at.1 + sine * out);
-        bodies.near(place, 3.0, &mut found);
-        if found.is_empty() {
+        bodies.near(place, LAUNCH_GAP, &mut found);
+        let is_in_the_way = |&row: &u32| {
+            let row = row as usize;
+            let gap = bodies.discs[row].position.distance(place) - bodies.discs[row].radius;
+            bodies.rows[row].kind == BodyKind::Craft || gap < 3.0
+        };
+        let is_crowded = found.iter().any(is_in_the_way)
+            || launched.iter().any(|other| other.distance(place) < LAUNCH_GAP);
+        if !is_crowded {
             break;
         }
     }

@@ -262,6 +262,10 @@ pub struct Space {
     pub repair_per_s: UpTo<10000>,
     /// Credits for one ore.
     pub ore_price: u32,
+    /// Credits for the destruction of a pilot's ship.
+    pub ship_bounty: u32,
+    /// Credits for the destruction of a drone.
+    pub drone_bounty: u32,
     /// How far a mining beam reaches, in units.
     pub mining_range: UpTo<60>,
     /// Speed of an impact without damage, in units a second.

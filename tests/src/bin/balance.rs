@@ -1,16 +1,21 @@
 //! How Skirmish plays: duels of all classes and a match in the default world, flown by pilots in memory. Prints
-//! the tables of `docs/skirmish.md`. The same seeds print the same tables.
+//! the tables of `docs/skirmish.md`. The same seeds and the same content print the same tables.
 //!
-//! Run with `cargo run --release -p throng-tests --bin balance`.
+//! Run with `cargo run --release -p throng-tests --bin balance`; see `--help`.
 
 #![expect(clippy::print_stdout, reason = "this program's output is its result")]
 
+use std::path::PathBuf;
+
+use anyhow::Context;
 use bevy_ecs::prelude::*;
+use clap::Parser;
 use glam::Vec2;
 use throng_server::local::LocalPlayer;
 use throng_server::runner::TickTime;
-use throng_server::simulation::{Avatar, Player};
-use throng_server::skirmish::content::Rules;
+use throng_server::simulation::{Avatar, ContentSource};
+use throng_server::skirmish::SkirmishPlugin;
+use throng_server::skirmish::content::{Rules, Sources};
 use throng_server::skirmish::pilots::Hangar;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::skirmish::components::{Hull, Score, Shield};
@@ -19,53 +24,86 @@ use throng_tests::pilots::{Mode, Pilot};
 
 /// Ticks a second.
 const HZ: u32 = 20;
-/// Duels of each pair of classes.
-const DUELS: u64 = 12;
 /// The longest that a duel lasts, in seconds.
-const DUEL_S: u32 = 60;
+const DUEL_S: u32 = 90;
 /// Between the two at the start, in units.
 const APART: f32 = 45.0;
-/// Pilots of the match, and how long it lasts, in seconds.
-const PILOTS: u64 = 64;
-const MATCH_S: u32 = 180;
+/// Seed of the match.
+const SEED: u64 = 7;
 
-fn main() {
-    let rules = Rules::built_in();
-    let names: Vec<&str> = rules
-        .content
-        .ships
-        .iter()
-        .map(|class| class.name.as_str())
-        .collect();
+/// Lets pilots duel in every pair of classes and play a match, in memory, and prints how it went.
+#[derive(Debug, Parser)]
+struct Flags {
+    /// Folder with the content; by default the content that is built in.
+    #[arg(long, value_name = "FOLDER")]
+    content: Option<PathBuf>,
+    /// Duels of each pair of classes.
+    #[arg(long, default_value_t = 50)]
+    duels: u64,
+    /// Pilots of the match; with 0 there is none.
+    #[arg(long, default_value_t = 64)]
+    pilots: u64,
+    /// How long the match lasts.
+    #[arg(long, value_name = "SECONDS", default_value_t = 180)]
+    seconds: u32,
+}
+
+fn main() -> anyhow::Result<()> {
+    let flags = Flags::parse();
+    let sources = match &flags.content {
+        Some(folder) => Sources::read(folder)?,
+        None => Sources::built_in(),
+    };
+    let rules = sources.rules().context("the content is not good")?;
+    print_duels(&rules, flags.duels);
+    if flags.pilots > 0 {
+        println!();
+        play_match(&rules, flags.pilots, flags.seconds);
+    }
+    Ok(())
+}
+
+/// The game with a content.
+fn game(rules: &Rules, drones: u32, asteroids: u32) -> SkirmishPlugin {
+    SkirmishPlugin {
+        content: ContentSource::Texts(rules.files.0.to_vec()),
+        ..SkirmishPlugin::new(drones, asteroids)
+    }
+}
+
+fn print_duels(rules: &Rules, duels: u64) {
     println!(
         "| duel | won by the first | seconds from the first hit to the end | undecided |\n|---|---|---|---|"
     );
-    for (a, first) in names.iter().enumerate() {
-        for (b, second) in names.iter().enumerate().skip(a) {
-            let ends: Vec<_> = (0..DUELS).map(|seed| duel(seed, [a as u8, b as u8])).collect();
+    let classes = &rules.content.ships;
+    for (a, first) in classes.iter().enumerate() {
+        for (b, second) in classes.iter().enumerate().skip(a) {
+            let ends: Vec<_> = (0..duels)
+                .map(|seed| duel(rules, seed, [a as u8, b as u8]))
+                .collect();
             let decided: Vec<_> = ends.iter().flatten().collect();
             let won = decided.iter().filter(|(winner, _)| *winner == 0).count();
             let mut seconds: Vec<f32> = decided.iter().map(|(_, seconds)| *seconds).collect();
             seconds.sort_by(f32::total_cmp);
             let at = |share: usize| seconds.get((seconds.len().max(1) - 1) * share / 100).copied();
             println!(
-                "| {first} - {second} | {won} of {} | {:.1} ({:.1} to {:.1}) | {} |",
+                "| {} - {} | {won} of {} | {:.0} ({:.0} to {:.0}) | {} |",
+                first.name,
+                second.name,
                 decided.len(),
                 at(50).unwrap_or(f32::NAN),
-                at(0).unwrap_or(f32::NAN),
-                at(100).unwrap_or(f32::NAN),
+                at(10).unwrap_or(f32::NAN),
+                at(90).unwrap_or(f32::NAN),
                 ends.len() - decided.len(),
             );
         }
     }
-    println!();
-    play_match();
 }
 
 /// Who won, and how long it took from the first hit; none when nobody was destroyed.
-fn duel(seed: u64, classes: [u8; 2]) -> Option<(usize, f32)> {
-    let hunters = (0..2).map(|n| Pilot::hunter(seed * 2 + n)).collect();
-    let mut played = Match::new(seed, hunters, 0, 0);
+fn duel(rules: &Rules, seed: u64, classes: [u8; 2]) -> Option<(usize, f32)> {
+    let duellists = (0..2).map(|n| Pilot::duellist(seed * 2 + n)).collect();
+    let mut played = Match::of(seed, duellists, game(rules, 0, 0));
     let players = [played.pilots[0].0, played.pilots[1].0];
     for (n, (&player, class)) in players.iter().zip(classes).enumerate() {
         change_ship(&mut played, player, class);
@@ -124,13 +162,52 @@ fn strength(played: &mut Match, player: LocalPlayer) -> Option<u32> {
     (hull > 0).then_some(u32::from(hull) + u32::from(shield))
 }
 
-/// The default world with pilots of all kinds.
-fn play_match() {
-    let pilots = (0..PILOTS).map(|n| Pilot::new(7 ^ (n << 32))).collect();
-    let mut played = Match::new(7, pilots, 2_000, 5_000);
+/// What the pilots of one kind made of the match, a pilot and minute.
+#[derive(Default)]
+struct Earned {
+    pilots: u64,
+    points: u64,
+    credits: u64,
+    kills: u64,
+    drones: u64,
+    deaths: u64,
+    ore: u64,
+}
+
+impl Earned {
+    fn add(&mut self, score: &Score, credits: u64) {
+        self.pilots += 1;
+        self.points += score.points();
+        self.credits += credits;
+        self.kills += u64::from(score.kills);
+        self.drones += u64::from(score.drones);
+        self.deaths += u64::from(score.deaths);
+        self.ore += u64::from(score.ore);
+    }
+
+    fn row(&self, what: &str, seconds: u32) {
+        let minutes = (self.pilots * u64::from(seconds)) as f64 / 60.0;
+        let rate = |count: u64| count as f64 / minutes;
+        println!(
+            "| {what} | {} | {:.1} | {:.0} | {:.2} | {:.1} | {:.2} | {:.0} |",
+            self.pilots,
+            rate(self.points),
+            rate(self.credits),
+            rate(self.kills),
+            rate(self.drones),
+            rate(self.deaths),
+            rate(self.ore)
+        );
+    }
+}
+
+/// The default world with pilots of both kinds.
+fn play_match(rules: &Rules, count: u64, seconds: u32) {
+    let pilots = (0..count).map(|n| Pilot::new(SEED ^ (n << 32))).collect();
+    let mut played = Match::of(SEED, pilots, game(rules, 2_000, 5_000));
     let mut modes = [0_u64; 5];
-    let mut first_fight = vec![None; PILOTS as usize];
-    for tick in 0..MATCH_S * HZ {
+    let mut first_fight = vec![None; count as usize];
+    for tick in 0..seconds * HZ {
         played.tick();
         for (first, (_, pilot)) in first_fight.iter_mut().zip(&played.pilots) {
             modes[match pilot.mode() {
@@ -146,43 +223,35 @@ fn play_match() {
             }
         }
     }
-    let deeds = played.deeds();
-    let world = played.game.server();
-    let mut scores = world.query_filtered::<&Score, With<Player>>();
-    let (mut drones, mut ore) = (0, 0);
-    for score in scores.iter(world) {
-        drones += u64::from(score.drones);
-        ore += u64::from(score.ore);
-    }
-    let minutes = (PILOTS * u64::from(MATCH_S)) as f64 / 60.0;
-    let rate = |count: u64| count as f64 / minutes;
-    let shares = modes.map(|ticks| 100.0 * ticks as f64 / (PILOTS * u64::from(MATCH_S * HZ)) as f64);
-    let mut first: Vec<f32> = first_fight
-        .iter()
-        .flatten()
-        .map(|&tick| tick as f32 / HZ as f32)
-        .collect();
-    first.sort_by(f32::total_cmp);
-    println!("| {PILOTS} pilots, {MATCH_S} s, the default world | |\n|---|---|");
+    let ticks: u64 = modes.iter().sum();
+    let shares = modes.map(|mode| format!("{:.0} %", 100.0 * mode as f64 / ticks.max(1) as f64));
+    let mut first: Vec<_> = first_fight.iter().flatten().map(|tick| tick / HZ).collect();
+    first.sort_unstable();
+    let median = first
+        .get(first.len() / 2)
+        .map_or("never".to_owned(), |first| format!("after {first} s"));
     println!(
-        "| seconds to the first shot that hits, median | {:.0} |",
-        first.get(first.len() / 2).unwrap_or(&f32::NAN)
-    );
-    println!("| fights begun, a pilot and minute | {:.1} |", rate(deeds.fights));
-    println!(
-        "| hits dealt and taken | {:.1}, {:.1} |",
-        rate(deeds.hits),
-        rate(deeds.wounds)
-    );
-    println!(
-        "| pilots and drones destroyed | {:.2}, {:.1} |",
-        rate(deeds.kills),
-        rate(drones)
-    );
-    println!("| lives lost | {:.2} |", rate(deeds.deaths));
-    println!("| ore sold | {:.0} |", rate(ore));
-    println!(
-        "| time spent roaming, mining, fighting, fleeing, selling | {:.0} %, {:.0} %, {:.0} %, {:.0} %, {:.0} % |",
+        "{count} pilots, {seconds} s, the default world. Half of them had hit or been hit {median}. They spent {} of \
+         their time roaming, {} mining, {} fighting, {} fleeing, {} selling. A pilot and minute:\n",
         shares[0], shares[1], shares[2], shares[3], shares[4]
     );
+    let mut kinds = [Earned::default(), Earned::default()];
+    for index in 0..played.pilots.len() {
+        let (player, pilot) = &played.pilots[index];
+        let (kind, credits) = (usize::from(pilot.is_miner()), pilot.deeds().earned);
+        let Some(entity) = played.game.player(*player) else {
+            continue;
+        };
+        if let Some(score) = played.game.server().get::<Score>(entity) {
+            let space = &rules.content.space;
+            let bounties = score.kills * space.ship_bounty + score.drones * space.drone_bounty;
+            kinds[kind].add(score, credits + u64::from(bounties));
+        }
+    }
+    println!(
+        "| who | pilots | points | credits | pilots destroyed | drones destroyed | lives lost | ore sold |\n\
+         |---|---|---|---|---|---|---|---|"
+    );
+    kinds[0].row("hunters", seconds);
+    kinds[1].row("miners", seconds);
 }

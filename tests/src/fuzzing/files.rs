@@ -7,7 +7,7 @@ use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 use throng_server::{
     persist::{self, PersistAppExt, digest, load, save},
-    record::{self, Header, Reader, app_of, replay},
+    record::{self, Header, Reader, ReplayError, Replayed, app_of, replay},
     runner::finish_plugins,
     scenes::Scene,
     simulation::SimulationPlugin,
@@ -84,9 +84,14 @@ pub fn recorded_world() -> Header {
 
 /// A recording, or blocks after the header of one: no panic, whatever ticks and events it claims.
 pub fn recordings(data: &[u8]) {
-    let Some((&first, data)) = data.split_first() else {
-        return;
-    };
+    // Whatever it says: a divergence is an answer too.
+    let _ = replay_of(data);
+}
+
+/// What becomes of the recording that [`recordings`] makes of its input; none when it has no readable header.
+#[must_use]
+pub fn replay_of(data: &[u8]) -> Option<Result<Replayed, ReplayError>> {
+    let (&first, data) = data.split_first()?;
     let header = recorded_world();
     let app = app_of(&header);
     let file = if first & 1 == 0 {
@@ -108,8 +113,6 @@ pub fn recordings(data: &[u8]) {
         }
         file
     };
-    if let Ok(reader) = Reader::open(&file[..]) {
-        // Whatever it says: a divergence is an answer too.
-        let _ = replay(reader, app);
-    }
+    let reader = Reader::open(&file[..]).ok()?;
+    Some(replay(reader, app))
 }

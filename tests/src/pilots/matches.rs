@@ -36,11 +36,20 @@ impl Match {
     /// When a pilot is not let in.
     #[must_use]
     pub fn new(seed: u64, pilots: Vec<Pilot>, drones: u32, asteroids: u32) -> Self {
+        Self::of(seed, pilots, SkirmishPlugin::new(drones, asteroids))
+    }
+
+    /// Pilots in a game of its own content and population.
+    ///
+    /// # Panics
+    /// When a pilot is not let in.
+    #[must_use]
+    pub fn of(seed: u64, pilots: Vec<Pilot>, skirmish: SkirmishPlugin) -> Self {
         let config = LocalConfig {
             seed,
             ..LocalConfig::default()
         };
-        let mut game = LocalGame::with_config(config, SkirmishPlugin::new(drones, asteroids));
+        let mut game = LocalGame::with_config(config, skirmish);
         let pilots = pilots.into_iter().enumerate();
         let pilots = pilots
             .map(|(n, pilot)| (game.join(&format!("P{n}"), client), pilot))

@@ -128,6 +128,8 @@ struct Handbook {
 pub struct Pilot {
     random: Seeded,
     is_miner: bool,
+    /// Part of the hull below which it flees.
+    flees_below: f32,
     handbook: Handbook,
     mode: Mode,
     view: View,
@@ -147,6 +149,7 @@ impl Pilot {
             inputs: random.bits() as u32 % LOOK_EVERY,
             random,
             is_miner,
+            flees_below: FLEE_BELOW,
             handbook: Handbook::default(),
             mode: Mode::Roam(Vec2::ZERO),
             view: View::default(),
@@ -162,6 +165,21 @@ impl Pilot {
             is_miner: false,
             ..Self::new(seed)
         }
+    }
+
+    /// A hunter that fights to the end.
+    #[must_use]
+    pub fn duellist(seed: u64) -> Self {
+        Self {
+            flees_below: 0.0,
+            ..Self::hunter(seed)
+        }
+    }
+
+    /// Whether it would rather mine than fight.
+    #[must_use]
+    pub fn is_miner(&self) -> bool {
+        self.is_miner
     }
 
     /// What it has done.
@@ -241,7 +259,7 @@ impl Pilot {
             // Until the hull is whole; or the flight has become a long one, with nobody near.
             Mode::Flee if own.hull < 0.95 => Mode::Flee,
             Mode::Sell if own.cargo > 0 => Mode::Sell,
-            _ if own.hull < FLEE_BELOW => Mode::Flee,
+            _ if own.hull < self.flees_below => Mode::Flee,
             _ if own.cargo * 10 >= capacity * 9 => Mode::Sell,
             _ => self.find_work(space),
         };
@@ -321,12 +339,13 @@ impl Pilot {
         let to = seen.pose.position().0 - own.ahead();
         let distance = to.length();
         let towards = to.normalize_or_zero();
-        // A little aside on the way there, and slowly around it then.
-        let (aside, hurry) = if distance > 14.0 { (0.2, 1.0) } else { (0.5, 0.2) };
-        let mut helm = fly(&own, towards + towards.perp() * aside, hurry, self.view.shun);
         let (range, arc) = self
             .laser()
             .map_or((30.0, 0.4), |laser| (laser.range.get(), laser.arc.get()));
+        // A little aside on the way there, and slowly around it then, as far as the guns still bear.
+        let (aside, hurry): (f32, f32) = if distance > 14.0 { (0.2, 1.0) } else { (0.5, 0.2) };
+        let aside = towards.perp() * aside.min(arc * 0.7);
+        let mut helm = fly(&own, towards + aside, hurry, self.view.shun);
         helm.aim = to.to_angle() + AIM_SPREAD * self.random.signed_unit();
         let off = Vec2::from_angle(own.heading).angle_to(towards).abs();
         helm.fires = off < arc && distance < range;

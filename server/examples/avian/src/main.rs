@@ -149,7 +149,13 @@ fn shove(
     Ok(next.set(&protocol, &Stick(way.x as i8, way.y as i8))?)
 }
 
-fn report(crates: Query<&Velocity, With<Crate>>, mut moving: Local<usize>) {
+fn report(
+    crates: Query<&Velocity, With<Crate>>,
+    mut events: MessageReader<ConnectionEvent>,
+    mut moving: Local<usize>,
+) {
+    let words = events.read().filter_map(ConnectionEvent::in_words);
+    words.for_each(|words| eprintln!("{words}"));
     let now = crates.iter().filter(|velocity| velocity.0.length() > 0.5).count();
     if now != std::mem::replace(&mut *moving, now) {
         eprintln!("{now} of {} crates move", crates.iter().count());

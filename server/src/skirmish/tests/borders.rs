@@ -13,7 +13,7 @@ use throng_shared::protocol::ids::{Channel, ChannelId, SourceId, TeamId};
 use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::{FromPlayer, Protocol};
 use throng_shared::skirmish::chat::{ChatChannel, Heard, Say};
-use throng_shared::skirmish::components::{Callsign, Cargo, Credits, Hull, Ore, Shield};
+use throng_shared::skirmish::components::{Callsign, Cargo, Credits, Hull, Ore, Score, Shield};
 use throng_shared::skirmish::standings::Standings;
 use throng_shared::tick::Tick;
 
@@ -35,15 +35,15 @@ use crate::worlds::{
 };
 
 /// Simulations of one process, on one thread.
-struct Process {
-    apps: Vec<(App, WorkerLink)>,
-    tick: Tick,
+pub(super) struct Process {
+    pub(super) apps: Vec<(App, WorkerLink)>,
+    pub(super) tick: Tick,
     /// What single players were told in the last tick, with the place of the simulation.
     told: Vec<(usize, SessionKey, ChannelId, Bytes)>,
 }
 
 impl Process {
-    fn new(partition: &Partition, margin: f32, seed: u64, drones: u32, asteroids: u32) -> Self {
+    pub(super) fn new(partition: &Partition, margin: f32, seed: u64, drones: u32, asteroids: u32) -> Self {
         let apps = Exchange::mesh(partition.simulations())
             .into_iter()
             .map(|exchange| {
@@ -82,7 +82,7 @@ impl Process {
         }
     }
 
-    fn tick(&mut self) -> Vec<Arc<Frame>> {
+    pub(super) fn tick(&mut self) -> Vec<Arc<Frame>> {
         self.tick = self.tick.next();
         for (app, _) in &mut self.apps {
             post(app.world_mut());
@@ -101,7 +101,7 @@ impl Process {
         self.apps.iter().map(|(app, _)| newest(app)).collect()
     }
 
-    fn sum(&mut self, mut read: impl FnMut(&mut World) -> u64) -> u64 {
+    pub(super) fn sum(&mut self, mut read: impl FnMut(&mut World) -> u64) -> u64 {
         self.apps.iter_mut().map(|(app, _)| read(app.world_mut())).sum()
     }
 
@@ -117,6 +117,24 @@ impl Process {
         (there + underway, ledgers(|ledger| ledger.seeded))
     }
 
+    /// The credits that all pilots have, and what they were paid for what they destroyed.
+    fn credits(&mut self) -> (u64, u64) {
+        let mut earned = 0;
+        let credits = self.sum(|world| {
+            let mut players = world.query_filtered::<(&Credits, &Score), With<Player>>();
+            let space = &world.resource::<Rules>().content.space;
+            let (ship, drone) = (space.ship_bounty, space.drone_bounty);
+            let paid = |score: &Score| score.kills * ship + score.drones * drone;
+            let all = players.iter(world);
+            all.map(|(credits, score)| {
+                earned += u64::from(paid(score));
+                u64::from(credits.0)
+            })
+            .sum()
+        });
+        (credits, earned)
+    }
+
     /// The chat that pilots heard in the last tick, and from which simulation.
     fn heard(&self) -> Vec<(usize, SessionKey, Heard)> {
         let protocol = self.apps[0].0.world().resource::<Protocol>();
@@ -127,7 +145,7 @@ impl Process {
         heard.collect()
     }
 
-    fn join(&mut self, index: u32) {
+    pub(super) fn join(&mut self, index: u32) {
         let session = SessionId { index, generation: 0 };
         self.apps[0].1.announce(ToSimulation::Joined {
             key: SessionKey { worker: 0, session },
@@ -140,7 +158,7 @@ impl Process {
 }
 
 /// A chessboard of `side` units: whatever moves changes hands.
-fn chessboard(simulations: u8, side: f32) -> Partition {
+pub(super) fn chessboard(simulations: u8, side: f32) -> Partition {
     let mut partition = Partition::stripes(simulations, side, 2_400.0);
     let half = (1_200.0 / side) as i32 + 1;
     for x in -half..half {
@@ -201,11 +219,9 @@ fn ore_credits_and_everybody_survive_all_borders() {
             let pilots = process.sum(|world| world.query::<&Player>().iter(world).count() as u64);
             assert_eq!(pilots, 20, "seed {seed}, tick {tick}: pilots");
             if tick.0 >= 3 {
-                let credits = process.sum(|world| {
-                    let mut players = world.query_filtered::<&Credits, With<Player>>();
-                    players.iter(world).map(|credits| u64::from(credits.0)).sum()
-                });
-                assert_eq!(credits, 2_000, "seed {seed}, tick {tick}: credits");
+                // What each was given at the start, and the bounties of what it destroyed since.
+                let (credits, earned) = process.credits();
+                assert_eq!(credits, 2_000 + earned, "seed {seed}, tick {tick}: credits");
             }
         }
         let mut counters = WorldsCounters::default();

@@ -6,6 +6,7 @@ mod determinism;
 mod fights;
 mod lag;
 mod mirrored;
+mod scores;
 mod told;
 mod trade;
 

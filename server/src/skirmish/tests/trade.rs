@@ -136,7 +136,7 @@ fn a_station_repairs_sells_missiles_and_exchanges_ships() {
     game.tick();
     assert_eq!(
         (game.get::<Ship>(ship).class, game.get::<Hull>(ship).max),
-        (1, 65)
+        (1, game.rules().class(1).body.hull.get() as u16)
     );
     assert_eq!(
         (game.get::<Credits>(player).0, game.get::<Cargo>(ship).0),

@@ -230,9 +230,10 @@ impl<T: Component + Clone, C: ComponentCodec<T>> ComponentOps for Typed<T, C> {
         map: &mut MapReferences<'_>,
     ) -> Result<Inserted, RegistryError> {
         let mut value = self.decode_value(bytes)?;
-        let mut inserted = Inserted::Whole;
+        let (mut inserted, mut names_nobody) = (Inserted::Whole, false);
         let mut noted = |named| {
             let mapped = map(named);
+            names_nobody |= mapped == Entity::PLACEHOLDER;
             // Who says nobody means nobody.
             if mapped == Entity::PLACEHOLDER && named != Entity::PLACEHOLDER {
                 inserted = Inserted::Dangling;
@@ -240,8 +241,8 @@ impl<T: Component + Clone, C: ComponentCodec<T>> ComponentOps for Typed<T, C> {
             mapped
         };
         T::map_entities(&mut value, &mut References(&mut noted));
-        // Bevy would take a relationship to nobody out again, with a warning.
-        if inserted == Inserted::Dangling && T::relationship_accessor().is_some() {
+        // Bevy would take a relationship to nobody out again, with a warning or a panic.
+        if names_nobody && T::relationship_accessor().is_some() {
             entity.remove::<T>();
         } else {
             entity.insert(value);

@@ -328,6 +328,19 @@ fn references_name_the_same_entity_at_the_other_end() {
     let inserted = child_of.insert(&mut mirrored, &child_bytes, &mut unknown);
     assert_eq!(inserted.unwrap(), Inserted::Dangling);
     assert_eq!(mirrored.get::<ChildOf>(), None);
+    // A peer can say so of a relationship, too.
+    child_bytes.clear();
+    child_of
+        .encode(&ChildOf(Entity::PLACEHOLDER), &mut child_bytes)
+        .unwrap();
+    let mut nobody = |_| Entity::PLACEHOLDER;
+    let inserted = child_of.insert(&mut mirrored, &child_bytes, &mut nobody);
+    assert_eq!(inserted.unwrap(), Inserted::Whole);
+    assert_eq!(
+        mirrored.get::<ChildOf>(),
+        None,
+        "a relationship to nobody is none"
+    );
 }
 
 #[test]
