@@ -12,7 +12,7 @@ use super::view::Own;
 /// Seconds in which a turn is completed: some ticks, as the mirror's heading lags behind by as many.
 const TURN_S: f32 = 0.15;
 /// Units a second for every unit of distance, on the way to where one stops.
-const APPROACH_PER_S: f32 = 0.8;
+pub const APPROACH_PER_S: f32 = 0.8;
 
 /// What a pilot's hands do.
 #[derive(Debug, Clone, Copy, Default)]

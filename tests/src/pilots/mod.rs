@@ -29,7 +29,7 @@ use throng_shared::skirmish::content::{Laser, ShipClass, Space};
 use throng_shared::skirmish::input::PilotInput;
 use throng_shared::skirmish::messages::{ContentTable, StationOrder};
 
-use helm::{Helm, fly, hold_at};
+use helm::{APPROACH_PER_S, Helm, fly, hold_at};
 use senses::{Senses, ToldPilot};
 use view::{Kind, View};
 
@@ -39,8 +39,8 @@ const LOOK_EVERY: u32 = 4;
 const FLEE_BELOW: f32 = 0.4;
 /// How near an enemy may come before a miner turns on it, in units.
 const MINER_PATIENCE: f32 = 20.0;
-/// How badly a pilot aims, in radians to either side.
-const AIM_SPREAD: f32 = 0.06;
+/// How badly the best and the worst pilot aim, in radians to either side.
+const AIM_SPREAD: (f32, f32) = (0.05, 0.17);
 /// How far from the station's hull a pilot comes to rest for trade and repair, in units.
 const BERTH: f32 = 6.0;
 /// How far from a rock's hull a pilot mines, in units.
@@ -128,6 +128,8 @@ struct Handbook {
 pub struct Pilot {
     random: Seeded,
     is_miner: bool,
+    /// In radians to either side.
+    aim_spread: f32,
     /// Part of the hull below which it flees.
     flees_below: f32,
     handbook: Handbook,
@@ -144,7 +146,9 @@ impl Pilot {
     pub fn new(seed: u64) -> Self {
         let mut random = Seeded::new(seed);
         let is_miner = random.unit() < 0.5;
+        let clumsiness = random.unit() as f32;
         Self {
+            aim_spread: AIM_SPREAD.0 + (AIM_SPREAD.1 - AIM_SPREAD.0) * clumsiness,
             // Not all look around in the same tick.
             inputs: random.bits() as u32 % LOOK_EVERY,
             random,
@@ -342,15 +346,21 @@ impl Pilot {
         let (range, arc) = self
             .laser()
             .map_or((30.0, 0.4), |laser| (laser.range.get(), laser.arc.get()));
-        // A little aside on the way there, and slowly around it then, as far as the guns still bear.
-        let (aside, hurry): (f32, f32) = if distance > 14.0 { (0.2, 1.0) } else { (0.5, 0.2) };
-        let aside = towards.perp() * aside.min(arc * 0.7);
-        let mut helm = fly(&own, towards + aside, hurry, self.view.shun);
-        helm.aim = to.to_angle() + AIM_SPREAD * self.random.signed_unit();
+        // A little aside on the way there, and slowly around it then, as far as the guns still bear; backwards from
+        // one that comes too near. What it fights does not turn its bow away.
+        let aside = towards.perp() * (arc * if distance > range * 0.6 { 0.3 } else { 0.6 });
+        let shun = self.view.shun_beside(enemy);
+        let mut helm = fly(&own, towards + aside, 1.0, shun);
+        let closing = own.velocity.dot(towards);
+        let wanted = (distance - range * 0.4) * APPROACH_PER_S;
+        if shun.length() < 0.01 && helm.thrust > 0.5 {
+            helm.thrust = (wanted - closing) * 0.3;
+        }
+        helm.aim = to.to_angle() + self.aim_spread * self.random.signed_unit();
         let off = Vec2::from_angle(own.heading).angle_to(towards).abs();
         helm.fires = off < arc && distance < range;
         helm.launches = off < 0.5 && distance > 12.0 && self.random.unit() < 0.02;
-        helm.boosts = distance > 30.0;
+        helm.boosts = distance > range;
         helm
     }
 

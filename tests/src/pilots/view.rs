@@ -64,6 +64,8 @@ pub struct Contact {
     pub radius: f32,
     /// Distance of its hull from the own ship's middle, in units.
     pub gap: f32,
+    /// Where it pushes the ship, if it is too near: a direction, weighted.
+    pub push: Vec2,
 }
 
 /// What a pilot saw when it last looked around.
@@ -119,16 +121,22 @@ impl View {
             };
             let away = self.own.place - entity.pose.position().0;
             let gap = away.length() - radius;
-            if gap < ROOM {
-                self.shun += away.normalize_or_zero() * ((ROOM - gap.max(0.0)) / ROOM);
-            }
+            let push = away.normalize_or_zero() * ((ROOM - gap.max(0.0)) / ROOM).max(0.0);
+            self.shun += push;
             self.contacts.push(Contact {
                 id: entity.id,
                 kind,
                 radius,
                 gap,
+                push,
             });
         }
+    }
+
+    /// Where all that are too near push the ship, but one.
+    #[must_use]
+    pub fn shun_beside(&self, id: ShortId) -> Vec2 {
+        self.shun - self.find(id).map_or(Vec2::ZERO, |contact| contact.push)
     }
 
     /// The nearest of a kind.

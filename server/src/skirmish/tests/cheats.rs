@@ -6,7 +6,7 @@ use throng_shared::protocol::pose::Velocity;
 use throng_shared::skirmish::input::PilotInput;
 
 use super::lag::yaw;
-use super::{Game, pressing};
+use super::{Game, pressing, shot};
 use crate::input::InputCounters;
 use crate::net::link::{SessionKey, ToSimulation};
 
@@ -30,7 +30,7 @@ fn damage(play: impl Fn(&mut Game, SessionKey)) -> u32 {
 #[test]
 fn firing_more_often_hits_no_more_often() {
     let honest = damage(|game, key| game.send(key, game.next(), None, &pressing(PilotInput::FIRE)));
-    assert_eq!(honest, 200 / 5 * 9);
+    assert_eq!(honest, 200 / 5 * shot());
     let spamming = damage(|game, key| {
         for n in 0..20 {
             game.send(key, game.next() + n % 4, None, &pressing(PilotInput::FIRE));

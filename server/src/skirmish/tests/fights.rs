@@ -6,7 +6,7 @@ use throng_shared::protocol::pose::Velocity;
 use throng_shared::skirmish::components::{Drone, Hull, Magazine, Missile, Score, Shield};
 use throng_shared::skirmish::input::PilotInput;
 
-use super::{Game, pressing};
+use super::{Game, pressing, shot};
 use crate::simulation::{Avatar, Team};
 use crate::skirmish::drones::{Mind, Mode, Nursery};
 
@@ -113,7 +113,7 @@ fn a_destroyed_pilot_comes_back_protected_and_whole() {
         assert!(ticks < 600, "never destroyed");
     }
     // All of its points, a shot every fifth tick.
-    let shots = whole.div_ceil(9);
+    let shots = whole.div_ceil(shot());
     assert!(
         (5 * shots - 5..5 * shots + 10).contains(&ticks),
         "{ticks} ticks for {shots} shots"
@@ -149,7 +149,8 @@ fn shields_take_the_first_blows_and_come_back_when_left_alone() {
     let shield = |game: &Game| game.get::<Shield>(target).now;
     let body = &game.rules().class(0).body;
     let (whole, hull) = (body.shield.get() as u16, body.hull.get() as u16);
-    assert_eq!((shield(&game), game.get::<Hull>(target).now), (whole - 9, hull));
+    let left = whole - shot() as u16;
+    assert_eq!((shield(&game), game.get::<Hull>(target).now), (left, hull));
     // The input repeats for five ticks more, so a second shot may follow.
     (0..8).for_each(|_| drop(game.tick()));
     let low = shield(&game);

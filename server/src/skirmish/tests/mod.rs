@@ -26,7 +26,7 @@ use throng_shared::skirmish::components::{Hull, Shield};
 use throng_shared::skirmish::input::PilotInput;
 use throng_shared::tick::Tick;
 
-use super::content::Rules;
+use super::content::{Model, Rules};
 use super::pilots::{self, Condition, Loadout};
 use super::{SkirmishPlugin, drones, mining, populate};
 use crate::frame::Frame;
@@ -37,6 +37,11 @@ use crate::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
 use crate::simulation::{Avatar, Frames, Players, Replicated, SimulationPlugin};
 
 const TICK: Duration = Duration::from_millis(50);
+
+/// Points that a shot of the first class takes.
+fn shot() -> u32 {
+    Rules::built_in().laser(Model::Ship(0)).damage.get() as u32
+}
 
 /// A game with one worker's end of its link, ticking by hand at 20 Hz.
 struct Game {
