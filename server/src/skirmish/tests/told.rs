@@ -255,7 +255,11 @@ fn shots_hits_and_deaths_are_seen_by_those_in_sight() {
             .first()
             .expect("nobody told of the hit");
         assert_eq!((hit.victim, hit.by), (target, Some(gunship)));
-        assert_eq!((hit.damage, hit.absorbed), (shot(), shot()), "the shield takes it");
+        assert_eq!(
+            (hit.damage, hit.absorbed),
+            (shot(), shot()),
+            "the shield takes it"
+        );
     }
     // The victim sees whose beam it was, and that it ended at a ship.
     let seen = game
