@@ -9,7 +9,7 @@ const PACKETS_MIN: u32 = 8;
 /// Part of the configured rate that comes back in a second without such loss: 5 %.
 const RECOVERY_DIVISOR: u32 = 20;
 /// The rate never falls below this part of the configured one.
-const FLOOR_DIVISOR: u32 = 8;
+const FLOOR_DIVISOR: u32 = 4;
 /// Part of a second's bytes that may be saved up: a quarter.
 const BURST_DIVISOR: i64 = 4;
 

@@ -275,7 +275,8 @@ impl ClientReplication {
         // Inputs that are late are not taken: without the margin, a client in a quiet place would hear of it late.
         let is_due = !scratch.queue.is_empty()
             || self.known.leaving_len() > 0
-            || (last_input, margin_16) != (self.last_input, self.last_margin_16)
+            || last_input != self.last_input
+            || (margin_16 < 0 && margin_16 != self.last_margin_16)
             || self.is_silent_for_long(tick, tick_rate);
         let room = self.budget.bytes(tick_rate);
         let waiting = scratch.queue.enters.len() + scratch.queue.updates.len();

@@ -64,8 +64,8 @@ fn others_are_shown_where_they_were_on_any_line() {
         (30, 0.0, 0.1, 1.0),
         (75, 0.05, 0.2, 2.0),
         (150, 0.05, 0.3, 3.0),
-        (75, 0.2, 2.5, 6.0),
-        (150, 0.2, 2.5, 6.0),
+        (75, 0.2, 0.3, 2.0),
+        (150, 0.2, 2.5, 7.0),
     ] {
         for seed in 1..=3 {
             let case = format!("seed {seed}, {latency_ms} ms each way, loss {loss}");
