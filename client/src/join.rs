@@ -134,6 +134,18 @@ fn is_unknown_host(error: &io::Error) -> bool {
             .starts_with("failed to lookup address information")
 }
 
+/// Whether the port in this URL is a number that a port can have, or left out. Whoever looks the host up would
+/// tell of another port as of an unknown host. What is no URL at all is left for the request to refuse.
+fn has_usable_port(url: &str) -> bool {
+    let uri = url.parse::<ureq::http::Uri>().ok();
+    let Some(authority) = uri.as_ref().and_then(|uri| uri.authority()) else {
+        return true;
+    };
+    let user_ends = authority.as_str().rfind('@').map_or(0, |at| at + 1);
+    let after_host = &authority.as_str()[user_ends + authority.host().len()..];
+    after_host.is_empty() || authority.port_u16().is_some_and(|port| port > 0)
+}
+
 /// The way into a session.
 pub struct Joined {
     /// Opens one session; see [`ClientCore::new`](crate::connection::ClientCore::new).
@@ -213,6 +225,9 @@ impl Joiner {
             resume: resume.map(str::to_owned),
         };
         let url = format!("{}/v1/guest", self.server);
+        if !has_usable_port(&url) {
+            return Err(JoinError::BadAddress { server: self.named() });
+        }
         let mut answer = self
             .agent
             .post(&url)

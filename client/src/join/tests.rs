@@ -191,7 +191,17 @@ fn what_is_no_host_and_what_is_no_address_is_said_in_words() {
         format!("cannot reach {unknown}: {NO_SUCH_HOST}")
     );
     assert_eq!(error.retry(), Retry::Worthwhile);
-    for address in ["", "two words:80", "ftp://example.org"] {
+    for address in [
+        "",
+        "two words:80",
+        "ftp://example.org",
+        "localhost:http",
+        "localhost:99999",
+        "localhost:0",
+        "localhost:",
+        ":99999",
+        "http://ada@[::1]:99999",
+    ] {
         let error = Joiner::new(address, PATIENCE)
             .join("Ada", &VERSION, None)
             .unwrap_err();
@@ -200,5 +210,26 @@ fn what_is_no_host_and_what_is_no_address_is_said_in_words() {
             "{address:?}: {error:?}"
         );
         assert_eq!(error.retry(), Retry::Pointless, "{address:?}");
+    }
+}
+
+#[test]
+fn ports_are_checked_wherever_they_stand() {
+    for url in [
+        "http://localhost",
+        "http://localhost:8080/v1/guest",
+        "https://ada:secret@play.example.org/v1",
+        "http://[::1]/v1",
+        "http://ada@[::1]:65535/v1",
+        "no url",
+    ] {
+        assert!(has_usable_port(url), "{url}");
+    }
+    for url in [
+        "http://localhost:65536/v1",
+        "http://[::1]:http",
+        "http://ada@host:-1/",
+    ] {
+        assert!(!has_usable_port(url), "{url}");
     }
 }
