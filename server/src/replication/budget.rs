@@ -136,9 +136,9 @@ mod tests {
         for _ in 0..9 {
             second(&mut budget, 0, 20);
         }
-        assert_eq!(budget.rate, 3_000);
+        assert_eq!(budget.rate, 6_000);
         second(&mut budget, 0, 7);
-        assert_eq!(budget.rate, 4_200, "seven packets say nothing");
+        assert_eq!(budget.rate, 7_200, "seven packets say nothing");
         for _ in 0..17 {
             second(&mut budget, 20, 0);
         }
