@@ -173,12 +173,24 @@ impl Desk {
         limit: Duration,
         shows: impl Fn(&Picture) -> bool,
     ) -> Picture {
+        self.picture_while(what, limit, |_| (), shows)
+    }
+
+    /// The same, and does this before each picture: on a busy machine a server misses what is short.
+    pub(crate) fn picture_while(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        tries: impl Fn(&Self),
+        shows: impl Fn(&Picture) -> bool,
+    ) -> Picture {
         let begun = Instant::now();
         let mut last = None;
         while begun.elapsed() < limit {
             if let Some(ended) = self.client.0.try_wait().unwrap() {
                 panic!("the client ended with {ended}, before {what}:\n{}", self.said());
             }
+            tries(self);
             let Some(picture) = self.take() else { continue };
             if shows(&picture) {
                 return picture;
