@@ -88,10 +88,18 @@ fn provenance(text: &mut String, measured: &[Measured<'_>]) {
         })
         .collect();
     text.push_str("\nMeasured on:\n");
-    for line in all {
+    for line in &all {
         let _ = writeln!(text, "- {line}");
     }
+    if all.len() > 1 {
+        text.push_str(HOURS);
+    }
 }
+
+/// What a reader of rows that were not measured in one go must know.
+const HOURS: &str = "\nRows of different commits were measured at different hours, and the pace of a shared machine \
+    changes between them. Compare a row with what the floor program needed beside it, where that was run, and with rows \
+    of the same commit.\n";
 
 fn in_crowd<'a>(
     measured: &'a [Measured<'a>],
