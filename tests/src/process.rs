@@ -18,6 +18,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use throng_server::observe::StatsReport;
 
 /// UDP ports that [`free_ports`] reserves in a row: enough for every worker that a test asks for.
 pub const UDP_PORTS: u16 = 4;
@@ -178,6 +179,15 @@ impl ServerProcess {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its figures, those of `GET /v1/stats`.
+    ///
+    /// # Errors
+    /// When it does not answer with them.
+    pub fn stats(&self) -> Result<StatsReport> {
+        let url = format!("http://{}/v1/stats", self.http);
+        Ok(ureq::get(url).call()?.body_mut().read_json()?)
     }
 
     /// What it printed so far.

@@ -137,8 +137,7 @@ impl Door {
 
     /// The server's figures.
     pub(super) fn stats(&self) -> StatsReport {
-        let url = format!("http://{}/v1/stats", self.server.http());
-        ureq::get(url).call().unwrap().body_mut().read_json().unwrap()
+        self.server.stats().unwrap()
     }
 }
 

@@ -224,26 +224,40 @@ fn blocks(file: &[u8]) -> Vec<Vec<u8>> {
     blocks.split_off(1)
 }
 
+/// What the corpus of recordings begins with, of a world in which so many play: as a whole file and as its blocks,
+/// then cut off, with a tick twice, and with one missing.
+fn seeds(players: u32) -> [Vec<u8>; 6] {
+    let file = recording(players);
+    let blocks = blocks(&file);
+    let seed = |first: u8, bytes: &[u8]| [&[first], bytes].concat();
+    [
+        seed(0, &file),
+        seed(1, &blocks.concat()),
+        seed(0, &file[..file.len() * 2 / 3]),
+        seed(1, &blocks[..5].concat()),
+        seed(1, &[&blocks[..3], &blocks[2..]].concat().concat()),
+        seed(1, &[&blocks[..3], &blocks[4..]].concat().concat()),
+    ]
+}
+
+/// With `THRONG_WRITE_SEEDS` set they become the corpus, which is due after a change of the format.
 #[test]
-#[ignore = "writes the seeds in tests/fuzz/corpus/recordings: run it after a change of the format"]
-fn write_the_seeds_of_recordings() {
-    let folder = corpus("recordings");
-    let keep = |first: u8, bytes: &[u8]| {
-        let seed = [&[first], bytes].concat();
-        fs::write(folder.join(format!("{:016x}", digest(&seed))), seed).unwrap();
-    };
+fn recordings_that_are_made_now_are_replayed() {
+    let all = [0, 1, 2].map(seeds);
+    for (players, [file, blocks, ..]) in all.iter().enumerate() {
+        for input in [file, blocks] {
+            let outcome = replay_of(input);
+            let ticks = matches!(&outcome, Some(Ok(played)) if played.ticks == TICKS);
+            assert!(ticks, "{players} players, kind {}: {outcome:?}", input[0]);
+        }
+    }
+    if std::env::var_os("THRONG_WRITE_SEEDS").is_none() {
+        return;
+    }
     for (file, _) in inputs("recordings") {
         fs::remove_file(file).unwrap();
     }
-    for players in 0..3 {
-        let file = recording(players);
-        let blocks = blocks(&file);
-        keep(0, &file);
-        keep(1, &blocks.concat());
-        // Cut off, with a tick twice, and with one missing.
-        keep(0, &file[..file.len() * 2 / 3]);
-        keep(1, &blocks[..5].concat());
-        keep(1, &[&blocks[..3], &blocks[2..]].concat().concat());
-        keep(1, &[&blocks[..3], &blocks[4..]].concat().concat());
+    for seed in all.as_flattened() {
+        fs::write(corpus("recordings").join(format!("{:016x}", digest(seed))), seed).unwrap();
     }
 }

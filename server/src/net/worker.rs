@@ -31,9 +31,6 @@ const WAIT_MAX: Duration = Duration::from_millis(50);
 /// Between two reads of a socket that is not full: datagrams that come meanwhile share the wake-up and the
 /// system calls, which cost more than the datagrams themselves.
 const READ_EVERY: Duration = Duration::from_micros(250);
-/// Inputs in the last read from which on more are expected before the next: then the socket is read without
-/// being announced, as waiting for that would be one more sleep and wake-up for each read.
-const STEADY_INPUTS: u64 = 3;
 /// The same while few inputs come, among the keep-alives of clients that do nothing.
 const READ_EVERY_WITHOUT_INPUTS: Duration = Duration::from_millis(1);
 /// The same when nobody plays: then only keep-alives wait, and 10,000 idle clients send 2,000 of them a second.
@@ -98,8 +95,6 @@ pub(super) struct Worker {
     read_every: Duration,
     /// When a read last brought inputs.
     input_at: Duration,
-    /// So many inputs came that the next read waits for nothing but its time.
-    is_steady: bool,
     updated_at: Duration,
     measured_at: Duration,
 }
@@ -122,7 +117,6 @@ impl Worker {
             read_at: Duration::ZERO,
             read_every: READ_EVERY,
             input_at: Duration::ZERO,
-            is_steady: false,
             updated_at: Duration::ZERO,
             measured_at: Duration::ZERO,
         }
@@ -146,14 +140,28 @@ impl Worker {
 
     /// Waits up to `wait` for something to do, and does it.
     fn turn(&mut self, wait: Duration) {
-        if self.is_steady && wait >= self.read_every {
-            if !self.readable {
-                self.sleep_until_read();
-            }
+        let wait = match self.readable {
+            true => Duration::ZERO,
+            // No wake announces that the wait for another simulation's frame is over.
+            false if self.core.is_waiting() => wait.min(WAIT_FOR_FRAMES),
+            false => wait,
+        };
+        if let Err(error) = self.poll.poll(&mut self.events, Some(wait))
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            tracing::error!(%error, "a net worker cannot wait for its socket");
+            // Rather late for every datagram than spinning on an error.
+            std::thread::sleep(Duration::from_millis(1));
             self.readable = true;
-        } else {
-            self.poll(wait);
         }
+        let woken_at = self.clock.now();
+        let is_announced = self.events.iter().any(|event| event.token() == SOCKET);
+        // A caller that would not have waited is not made to.
+        if is_announced && wait >= self.read_every {
+            let next_read = self.read_at + self.read_every;
+            std::thread::sleep(next_read.saturating_sub(woken_at));
+        }
+        self.readable |= is_announced;
         if self.readable {
             self.read(BATCHES_PER_TURN);
         }
@@ -172,35 +180,6 @@ impl Worker {
             self.core
                 .set_unix_origin_s(unix_now().saturating_sub(now).as_secs());
         }
-    }
-
-    /// Waits up to `wait` for the socket or the waker; once there is something to read, until it may be read.
-    fn poll(&mut self, wait: Duration) {
-        let wait = match self.readable {
-            true => Duration::ZERO,
-            // No wake announces that the wait for another simulation's frame is over.
-            false if self.core.is_waiting() => wait.min(WAIT_FOR_FRAMES),
-            false => wait,
-        };
-        if let Err(error) = self.poll.poll(&mut self.events, Some(wait))
-            && error.kind() != io::ErrorKind::Interrupted
-        {
-            tracing::error!(%error, "a net worker cannot wait for its socket");
-            // Rather late for every datagram than spinning on an error.
-            std::thread::sleep(Duration::from_millis(1));
-            self.readable = true;
-        }
-        let is_announced = self.events.iter().any(|event| event.token() == SOCKET);
-        // A caller that would not have waited is not made to.
-        if is_announced && wait >= self.read_every {
-            self.sleep_until_read();
-        }
-        self.readable |= is_announced;
-    }
-
-    fn sleep_until_read(&self) {
-        let next_read = self.read_at + self.read_every;
-        std::thread::sleep(next_read.saturating_sub(self.clock.now()));
     }
 
     /// Reads up to `batches` batches; answers are sent with the next flush.
@@ -229,9 +208,7 @@ impl Worker {
                 Ok(count) if count < BATCH_DATAGRAMS => {
                     self.readable = false;
                     self.read_at = now;
-                    let inputs = self.stats.core.input_packets.get() - inputs_before;
-                    self.is_steady = inputs >= STEADY_INPUTS;
-                    if inputs > 0 {
+                    if self.stats.core.input_packets.get() != inputs_before {
                         self.input_at = now;
                     }
                     self.read_every = match now.saturating_sub(self.input_at) {

@@ -35,8 +35,9 @@ pub struct Wreck {
 #[derive(Resource, Debug, Default)]
 pub struct Wrecks(pub Vec<Wreck>);
 
-/// For how long a destroyed ship's deeds still count: longer than any missile of it flies.
-const FALLEN_S: f32 = 16.0;
+/// Seconds for which a destroyed ship's deeds still count, beyond those that any missile of it flies: news of them
+/// may come from beyond borders.
+const NEWS_S: f32 = 2.0;
 
 /// Ships that were lately destroyed here, when, and who flew them: what they launched or hit before goes to their
 /// pilots' credit.
@@ -115,7 +116,8 @@ pub(super) fn bury_ships(
     rules: Res<Rules>,
     time: Res<TickTime>,
 ) {
-    let kept = ticks(FALLEN_S, &time) as i32;
+    let missiles = rules.content.missiles.iter().map(|kind| kind.life_s.get());
+    let kept = ticks(missiles.fold(0.0, f32::max) + NEWS_S, &time) as i32;
     fallen.0.retain(|_, (since, _)| time.tick.since(*since) < kept);
     let respawn_ticks = ticks(rules.content.space.respawn_s.get(), &time);
     for (row, body) in bodies.rows.iter().enumerate() {

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::components::Score;
 use crate::protocol::codec;
 use crate::protocol::version::ProtocolHasher;
 
@@ -276,6 +277,16 @@ pub struct Space {
     pub respawn_s: UpTo<60>,
     /// Seconds in which a new ship takes no damage, unless it fires.
     pub protected_s: UpTo<60>,
+}
+
+impl Space {
+    /// Credits that a pilot of this score was paid for what it destroyed.
+    #[must_use]
+    pub fn bounties(&self, score: &Score) -> u64 {
+        let [kills, drones] = [(score.kills, self.ship_bounty), (score.drones, self.drone_bounty)]
+            .map(|(count, bounty)| u64::from(count) * u64::from(bounty));
+        kills + drones
+    }
 }
 
 /// All content of the game.

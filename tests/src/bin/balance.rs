@@ -243,9 +243,7 @@ fn play_match(rules: &Rules, count: u64, seconds: u32) {
             continue;
         };
         if let Some(score) = played.game.server().get::<Score>(entity) {
-            let space = &rules.content.space;
-            let bounties = score.kills * space.ship_bounty + score.drones * space.drone_bounty;
-            kinds[kind].add(score, credits + u64::from(bounties));
+            kinds[kind].add(score, credits + rules.content.space.bounties(score));
         }
     }
     println!(

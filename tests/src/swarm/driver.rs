@@ -6,7 +6,6 @@
 
 use std::io;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::{Events, Interest, Poll, Token};
@@ -34,11 +33,6 @@ const AUDIT_ENTITIES: u64 = 10_000;
 /// Ticks before the newest at which mirrors are audited: by then every part has arrived.
 const AUDIT_BEHIND: u32 = 2;
 const EVENTS: usize = 1_024;
-/// While snapshots come, sockets are looked at this often instead of waking up for each: a wake-up is paid by
-/// whoever sends, here the server, which would not pay it for clients on other machines.
-const GATHER: Duration = Duration::from_micros(250);
-/// Sockets with something to read from which on the next look does not wait.
-const GATHERED: usize = 64;
 
 /// How many bots are how far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,8 +68,6 @@ impl Census {
 pub struct Driver {
     poll: Poll,
     events: Events,
-    /// Snapshots came in the last turn, and not too many.
-    is_fed: bool,
     buffer: Box<Buffer>,
     bots: Vec<Option<Bot>>,
     wheel: Wheel,
@@ -128,7 +120,6 @@ impl Driver {
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),
-            is_fed: false,
             buffer: Box::new([0; DATAGRAM_RECEIVE_BYTES_MAX]),
             bots: (0..parts.clients).map(|_| None).collect(),
             wheel: Wheel::default(),
@@ -232,15 +223,10 @@ impl Driver {
         if self.outcomes.is_some() {
             timeout = timeout.min(Duration::from_millis(1));
         }
-        if self.is_fed {
-            thread::sleep(GATHER.min(timeout));
-            timeout = Duration::ZERO;
-        }
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
         }
-        self.is_fed = (1..GATHERED).contains(&self.events.iter().count());
         let origin = self.origin;
         for event in &self.events {
             let Some(bot) = self.bots.get_mut(event.token().0).and_then(Option::as_mut) else {

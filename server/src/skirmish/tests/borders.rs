@@ -123,11 +123,9 @@ impl Process {
         let credits = self.sum(|world| {
             let mut players = world.query_filtered::<(&Credits, &Score), With<Player>>();
             let space = &world.resource::<Rules>().content.space;
-            let (ship, drone) = (space.ship_bounty, space.drone_bounty);
-            let paid = |score: &Score| score.kills * ship + score.drones * drone;
             let all = players.iter(world);
             all.map(|(credits, score)| {
-                earned += u64::from(paid(score));
+                earned += space.bounties(score);
                 u64::from(credits.0)
             })
             .sum()

@@ -127,10 +127,14 @@ fn scores(process: &mut Process) -> BTreeMap<PlayerId, Score> {
     process.sum(|world| {
         let mut players = world.query_filtered::<(&Player, &Score, &Credits), With<Hangar>>();
         let space = &world.resource::<Rules>().content.space;
-        let (ship, drone) = (space.ship_bounty, space.drone_bounty);
         for (player, score, credits) in players.iter(world) {
-            let bounties = score.kills * ship + score.drones * drone;
-            assert_eq!(credits.0, bounties, "player {}: {score:?}", player.id.0);
+            let bounties = space.bounties(score);
+            assert_eq!(
+                u64::from(credits.0),
+                bounties,
+                "player {}: {score:?}",
+                player.id.0
+            );
             assert!(
                 all.insert(player.id, *score).is_none(),
                 "{} is twice",
