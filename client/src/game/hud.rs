@@ -95,11 +95,15 @@ fn spawn_instruments(mut commands: Commands) {
     commands.spawn((
         DespawnOnExit(Phase::Play),
         PlaceName,
-        text("", 15.0, theme::MUTED),
+        text("", 15.0, theme::TEXT),
+        // It may be over a bright hull.
+        BackgroundColor(theme::PANEL),
         Node {
             position_type: PositionType::Absolute,
             top: Val::Px(12.0),
-            left: Val::Px(16.0),
+            left: Val::Px(14.0),
+            padding: UiRect::axes(Val::Px(10.0), Val::Px(5.0)),
+            border_radius: BorderRadius::all(Val::Px(6.0)),
             ..default()
         },
     ));

@@ -6,6 +6,7 @@ use throng_shared::skirmish::standings::{OwnStanding, Standing, Standings};
 
 use super::colors::{Colors, ui};
 use super::keys::{Action, Controls};
+use super::netgraph::{self, Graph};
 use super::session::Phase;
 use super::theme::{self, centred, panel, text};
 
@@ -31,7 +32,9 @@ impl Plugin for ScoresPlugin {
             .add_systems(OnEnter(Phase::Play), spawn_board)
             .add_systems(
                 Update,
-                (hear_own, show_board).chain().run_if(in_state(Phase::Play)),
+                (hear_own, make_room, show_board)
+                    .chain()
+                    .run_if(in_state(Phase::Play)),
             );
     }
 }
@@ -87,6 +90,19 @@ fn hear_own(mut heard: MessageReader<FromServer<OwnStanding>>, mut own: ResMut<O
     if let Some(FromServer(standing)) = heard.read().last() {
         own.0 = standing.clone();
     }
+}
+
+/// Centres the board in what the net graph leaves of the window.
+fn make_room(
+    graph: Single<&Visibility, (With<Graph>, Changed<Visibility>)>,
+    mut board: Single<&mut Node, With<Board>>,
+) {
+    let taken = if **graph == Visibility::Hidden {
+        0.0
+    } else {
+        netgraph::TAKEN
+    };
+    board.padding = UiRect::right(Val::Px(taken));
 }
 
 fn show_board(

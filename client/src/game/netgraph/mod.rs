@@ -16,6 +16,12 @@ use crate::stats::NetStatsPlugin;
 
 /// Width of the columns with names, values and pictures, in pixels.
 const COLUMNS: [f32; 3] = [118.0, 78.0, 140.0];
+const COLUMN_GAP: f32 = 8.0;
+/// Pixels between the panel and the right side of the window.
+const RIGHT: f32 = 14.0;
+/// Pixels at the right side of the window that the panel takes.
+pub(super) const TAKEN: f32 =
+    RIGHT + 2.0 * (theme::PANEL_EDGE + COLUMN_GAP) + COLUMNS[0] + COLUMNS[1] + COLUMNS[2];
 
 /// Shows the net graph.
 pub struct NetGraphPlugin;
@@ -30,13 +36,13 @@ impl Plugin for NetGraphPlugin {
 
 /// The panel.
 #[derive(Component)]
-struct Graph;
+pub(super) struct Graph;
 
 fn spawn_graph(mut images: ResMut<Assets<Image>>, mut commands: Commands) {
     let corner = Node {
         position_type: PositionType::Absolute,
         top: Val::Px(12.0),
-        right: Val::Px(14.0),
+        right: Val::Px(RIGHT),
         row_gap: Val::Px(3.0),
         ..default()
     };
@@ -71,7 +77,7 @@ fn row(
 ) {
     let node = Node {
         align_items: AlignItems::Center,
-        column_gap: Val::Px(8.0),
+        column_gap: Val::Px(COLUMN_GAP),
         ..default()
     };
     graph.spawn(node).with_children(|row| {
