@@ -179,12 +179,13 @@ impl Slots {
         &mut self.table
     }
 
-    fn take(&mut self, kind: Kind, entity: Entity) -> Replicated {
+    /// Gives `entity` the slot that is restored, or one of its kind.
+    fn take(&mut self, kind: Option<Kind>, entity: Entity) -> Replicated {
         let (slot, global) = match self.restoring.take() {
             Some((slot, global)) => (slot, Some(global)),
             None => (None, None),
         };
-        let Some(slot) = slot.or_else(|| self.table.take(kind)) else {
+        let Some(slot) = slot.or_else(|| self.table.take(kind?)) else {
             self.refused += 1;
             return Replicated::default();
         };
@@ -253,21 +254,28 @@ pub(super) fn identity(
 }
 
 fn take_slot(mut world: DeferredWorld, context: HookContext) {
-    let archetype = world.entity(context.entity).archetype().id();
     let Some(slots) = world.get_resource::<Slots>() else {
         return;
     };
-    let known = slots.kinds.by_archetype.get(&archetype).copied();
-    let components = match known {
-        Some(_) => Vec::new(),
-        None => world.entity(context.entity).archetype().components().to_vec(),
+    // A slot that is restored has a kind already, from what the entity had when it got it first.
+    let kind = match slots.restoring {
+        Some((Some(_), _)) => None,
+        _ => Some(kind_of(&mut world, context.entity)),
     };
-    let mut slots = world.resource_mut::<Slots>();
-    let kind = known.unwrap_or_else(|| slots.kinds.learn(archetype, &components));
-    let taken = slots.take(kind, context.entity);
+    let taken = world.resource_mut::<Slots>().take(kind, context.entity);
     if let Some(mut replicated) = world.get_mut::<Replicated>(context.entity) {
         *replicated = taken;
     }
+}
+
+fn kind_of(world: &mut DeferredWorld, entity: Entity) -> Kind {
+    let archetype = world.entity(entity).archetype().id();
+    let known = world.resource::<Slots>().kinds.by_archetype.get(&archetype);
+    if let Some(&kind) = known {
+        return kind;
+    }
+    let components = world.entity(entity).archetype().components().to_vec();
+    world.resource_mut::<Slots>().kinds.learn(archetype, &components)
 }
 
 fn give_slot_back(mut world: DeferredWorld, context: HookContext) {

@@ -20,7 +20,8 @@ use super::chat::{Voice, Whisper};
 use super::content::{Model, Rules};
 use super::damage::{Blow, Blows};
 use super::death::{Fallen, reward};
-use super::drones::Mind;
+use super::drones::{Mind, Nursery};
+use super::mining::OreLedger;
 use super::missiles::Warhead;
 use super::pilots::{Condition, Guns, Hangar, Helm, Pilot};
 use super::roster::{Entry, Muster, Roster};
@@ -121,7 +122,7 @@ impl Beyond<'_> {
     }
 }
 
-/// Marks what travels and what ghosts show.
+/// Marks what travels, what ghosts show, and what else a checkpoint holds.
 pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
     app.persist::<Model>()
         .persist::<Mass>()
@@ -149,6 +150,9 @@ pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
         .persist::<Magazine>()
         .persist::<Cargo>()
         .persist::<Credits>()
+        .persist::<Fallen>()
+        .persist::<Nursery>()
+        .persist::<OreLedger>()
         .ghost::<Mass>()
         .ghost::<Asteroid>()
         .ghost::<Station>()

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use bevy_ecs::entity::{EntityMapper, MapEntities};
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::Position;
 use throng_shared::skirmish::components::{Callsign, Cargo, Credits, Drone, Score, Ship};
@@ -41,8 +43,17 @@ const NEWS_S: f32 = 2.0;
 
 /// Ships that were lately destroyed here, when, and who flew them: what they launched or hit before goes to their
 /// pilots' credit.
-#[derive(Resource, Debug, Default)]
+#[derive(Resource, Clone, Debug, Default, Serialize, Deserialize)]
+#[component(map_entities)]
 pub struct Fallen(BTreeMap<GlobalId, (Tick, Entity)>);
+
+impl MapEntities for Fallen {
+    fn map_entities<M: EntityMapper>(&mut self, mapper: &mut M) {
+        for (_, player) in self.0.values_mut() {
+            player.map_entities(mapper);
+        }
+    }
+}
 
 impl Fallen {
     /// The player who flew a ship.

@@ -2,6 +2,7 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::Position;
 use throng_shared::skirmish::components::{Asteroid, Cargo, Ore, Ship};
@@ -26,7 +27,7 @@ const MINING_COSINE: f32 = 0.8;
 
 /// Where all ore came from and went, for ever: what was `seeded` is in asteroids, in holds, `sold`, or, with several
 /// simulations, for a tick or two on its way from one to another: what was `shipped` and has not `landed`.
-#[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Resource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OreLedger {
     /// Ore that asteroids were born with.
     pub seeded: u64,

@@ -63,7 +63,7 @@ pub struct Mind {
 }
 
 /// A drone that is to come.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Egg {
     /// When.
     pub hatches: Tick,
@@ -78,7 +78,7 @@ pub struct Egg {
 }
 
 /// Drones that are to come, in the order in which those before them were destroyed.
-#[derive(Resource, Debug, Default)]
+#[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Nursery(pub Vec<Egg>);
 
 /// A whole drone.

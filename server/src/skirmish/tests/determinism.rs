@@ -1,11 +1,8 @@
 //! The same seed and inputs give the same world, on however many threads.
 
-use throng_shared::protocol::ids::GlobalId;
-use throng_shared::skirmish::input::PilotInput;
-
 use super::Game;
 use crate::frame::Checksum;
-use crate::simulation::{Parallel, Seed};
+use crate::simulation::Parallel;
 use crate::skirmish::drones::Nursery;
 
 /// A world in which drones fight and pilots fly, fire, launch and mine at random; its sums, threads used, and
@@ -16,19 +13,7 @@ fn run(seed: u64, threads: usize, ticks: u32) -> (Vec<Checksum>, u32, usize) {
     let mut sums = Vec::new();
     let mut destroyed = 0;
     for _ in 0..ticks {
-        let tick = game.next();
-        for (index, &key) in keys.iter().enumerate() {
-            let mut random = Seed(seed).of(GlobalId(u64::MAX - index as u64), tick);
-            let input = PilotInput {
-                turn: random.within(-100.0, 100.0) as i8,
-                thrust: random.within(-20.0, 100.0) as i8,
-                aim: random.within(0.0, 1_023.0) as u16,
-                buttons: random.bits() as u8 & 15,
-            };
-            if random.within(0.0, 1.0) < 0.9 {
-                game.send(key, tick, None, &input);
-            }
-        }
+        game.send_at_random(seed, &keys);
         sums.push(game.tick().checksum());
         destroyed = destroyed.max(game.app.world().resource::<Nursery>().0.len());
     }

@@ -2,6 +2,7 @@
 
 mod borders;
 mod cheats;
+mod checkpoints;
 mod determinism;
 mod fights;
 mod lag;
@@ -34,7 +35,7 @@ use crate::input::ReceivePlugin;
 use crate::net::claims::PlayerName;
 use crate::net::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, WorkerLinks, link};
 use crate::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
-use crate::simulation::{Avatar, Frames, Players, Replicated, SimulationPlugin};
+use crate::simulation::{Avatar, Frames, Players, Replicated, Seed, SimulationPlugin};
 
 const TICK: Duration = Duration::from_millis(50);
 
@@ -122,6 +123,23 @@ impl Game {
             arrived_at,
             bytes
         }));
+    }
+
+    /// Lets nearly all of these pilots fly, fire, launch and mine at random in the next tick.
+    fn send_at_random(&mut self, seed: u64, keys: &[SessionKey]) {
+        let tick = self.next();
+        for (index, &key) in keys.iter().enumerate() {
+            let mut random = Seed(seed).of(GlobalId(u64::MAX - index as u64), tick);
+            let input = PilotInput {
+                turn: random.within(-100.0, 100.0) as i8,
+                thrust: random.within(-20.0, 100.0) as i8,
+                aim: random.within(0.0, 1_023.0) as u16,
+                buttons: random.bits() as u8 & 15,
+            };
+            if random.within(0.0, 1.0) < 0.9 {
+                self.send(key, tick, None, &input);
+            }
+        }
     }
 
     fn player(&self, key: SessionKey) -> Entity {
