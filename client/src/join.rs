@@ -24,7 +24,10 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 #[non_exhaustive]
 pub enum JoinError {
     /// The two ends speak different protocols.
-    #[error("this client speaks {client}, {server} speaks {spoken}: one of them has to be updated")]
+    #[error(
+        "this client speaks {client}, {server} speaks {spoken}: one of them has to be updated, or \
+             registers other types, or in another order"
+    )]
     WrongVersion {
         /// What this client speaks.
         client: ProtocolVersion,

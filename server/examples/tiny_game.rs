@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bevy_app::{App, FixedUpdate, ScheduleRunnerPlugin, Startup, Update};
+use bevy_app::{ScheduleRunnerPlugin, TerminalCtrlCHandlerPlugin, prelude::*};
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
@@ -42,18 +42,26 @@ fn scatter(mut commands: Commands) {
 
 fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
     for &PlayerJoined { entity, player } in joined.read() {
-        let body = (Replicated::default(), Owner(player.id), Purse::default());
-        let avatar = Avatar(commands.spawn((body, ChildOf(entity))).id());
+        let body = (Replicated::default(), Position(Vec2::splat(-40.0)));
+        let avatar = commands.spawn((body, Purse::default(), Owner(player.id), ChildOf(entity)));
+        let avatar = Avatar(avatar.id());
         commands.entity(entity).insert((avatar, Viewer { radius: 40.0 }));
     }
 }
 
-fn steer(players: Query<(&Avatar, &ActiveInput<Stick>)>, mut places: Query<&mut Position>) -> Result {
+fn steer(
+    players: Query<(&Avatar, &ActiveInput<Stick>)>,
+    mut places: Query<&mut Position>,
+    time: Res<TickTime>,
+) {
+    let reach = 10.0 * time.length.as_secs_f32();
     for (avatar, ActiveInput { input: stick, .. }) in &players {
+        let Ok(mut place) = places.get_mut(avatar.0) else {
+            continue;
+        };
         let step = Vec2::new(stick.0.into(), stick.1.into()) * 0.05;
-        places.get_mut(avatar.0)?.0 += step.clamp_length_max(0.5);
+        place.0 += step.clamp_length_max(reach);
     }
-    Ok(())
 }
 
 fn collect(
@@ -92,23 +100,28 @@ fn listen(
     purse: Query<&Purse, Changed<Purse>>,
     mut clinks: MessageReader<FromServer<Clink>>,
     mut events: MessageReader<ConnectionEvent>,
+    mut exit: MessageWriter<AppExit>,
 ) {
     clinks.read().for_each(|_| eprintln!("clink!"));
     purse.iter().for_each(|purse| eprintln!("{} coins", purse.0));
-    let words = events.read().filter_map(ConnectionEvent::in_words);
-    words.for_each(|words| eprintln!("{words}"));
+    for event in events.read() {
+        event.in_words().inspect(|words| eprintln!("{words}"));
+        if event.is_given_up() {
+            exit.write(AppExit::error());
+        }
+    }
 }
 
-fn main() -> Result {
+fn main() -> AppExit {
     let Some(name) = std::env::args().skip_while(|word| word != "play").nth(1) else {
-        return Ok(serve(server)?);
+        return serve(server);
     };
     let settings = ClientSettings::new("127.0.0.1:8080", &name);
     let frames = ScheduleRunnerPlugin::run_loop(Duration::from_millis(16));
     App::new()
-        .add_plugins((frames, client, ClientWorldPlugin { settings }))
-        .run();
-    Ok(())
+        .add_plugins((frames, TerminalCtrlCHandlerPlugin))
+        .add_plugins((client, ClientWorldPlugin { settings }))
+        .run()
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! set that conflict without being ordered are an error when the schedule is built. Nothing else in the
 //! crate configures sets.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bevy_app::{App, FixedUpdate, Plugin};
@@ -117,9 +119,28 @@ fn end_publish(mut timings: ResMut<TickTimings>, clock: Res<Clock>) {
     timings.publish = timings.lap(&clock);
 }
 
-/// A server outlives a failed system or command: it says so and goes on.
+/// Of the failures of one system the first is logged, the second, the fourth, the eighth and so on, and from this
+/// number on each time that they are so many more.
+const FAILURES_BETWEEN_LINES: u64 = 1_024;
+
+/// How often what has failed, by its kind and name: as many as there are systems, commands and observers.
+static FAILURES: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+/// A server outlives a failed system or command: it says so and goes on. What fails in every tick does not fill the
+/// log.
 fn log_error(error: BevyError, context: ErrorContext) {
-    tracing::error!(kind = context.kind(), name = %context.name(), "{error}");
+    let (kind, name) = (context.kind(), context.name());
+    let mut failures = FAILURES.lock().unwrap_or_else(PoisonError::into_inner);
+    let times = failures.entry(format!("{kind} {name}")).or_default();
+    *times += 1;
+    if is_logged(*times) {
+        let before = *times - 1;
+        tracing::error!(before, "the {kind} {name} failed: {error}");
+    }
+}
+
+fn is_logged(times: u64) -> bool {
+    times.is_power_of_two() || times.is_multiple_of(FAILURES_BETWEEN_LINES)
 }
 
 #[cfg(test)]
@@ -175,6 +196,13 @@ mod tests {
         let world = app.world_mut();
         let built = world.schedule_scope(FixedUpdate, |world, schedule| schedule.initialize(world).is_err());
         assert!(built, "{:?}", FixedUpdate.intern());
+    }
+
+    #[test]
+    fn what_fails_in_every_tick_is_logged_less_and_less() {
+        let logged = |until| (1..=until).filter(|&times| is_logged(times)).count();
+        assert_eq!((logged(1), logged(20), logged(1_200)), (1, 5, 11));
+        assert_eq!(logged(72_000), 70 + 10, "an hour at 20 Hz");
     }
 
     #[test]

@@ -70,6 +70,12 @@ impl NextInput {
 pub struct ConnectionEvent(pub PlayerEvent);
 
 impl ConnectionEvent {
+    /// Whether there will be no further attempt: the server refuses this client.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        matches!(self.0, PlayerEvent::GivenUp)
+    }
+
     /// The event as a line for people; none of what goes on all the time.
     #[must_use]
     pub fn in_words(&self) -> Option<String> {

@@ -12,7 +12,7 @@ use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Error as FigmentError, Figment, Metadata, Profile, Provider};
 
-use super::settings::{Allowed, SETTINGS, VARIABLE_PREFIX, setting};
+use super::settings::{Allowed, Program, VARIABLE_PREFIX};
 use super::{ConfigError, Origin};
 
 /// The one variable and flag that is not a setting: it says where the settings are.
@@ -38,6 +38,7 @@ impl Provider for Layer {
 pub(super) struct Layers {
     figment: Figment,
     file: Option<PathBuf>,
+    pub(super) program: Program,
 }
 
 const FLAG: &str = "flag";
@@ -45,16 +46,17 @@ const VARIABLE: &str = "variable";
 const FILE: &str = "file";
 
 impl Layers {
-    /// Reads `arguments` (the program's name first), `variables` and the file that they name.
+    /// Reads a program's `arguments` (its name first), `variables` and the file that they name.
     ///
     /// # Errors
     /// A flag that clap refuses (this includes `--help` and `--version`), an unknown key anywhere, a file
     /// that cannot be read or is not TOML.
     pub(super) fn read(
+        program: Program,
         arguments: impl IntoIterator<Item = OsString>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let mut flags = flag_values(arguments)?;
+        let mut flags = flag_values(program, arguments)?;
         let mut variables = variable_values(variables)?;
         let named_by_flag = flags.remove(CONFIG_KEY);
         let file = named_by_flag
@@ -65,13 +67,13 @@ impl Layers {
         let mut figment = Figment::new();
         if let Some(path) = &file {
             let values = file_values(path)?;
-            check_known(values.keys(), &Origin::File(path.clone()))?;
+            check_known(program, values.keys(), &Origin::File(path.clone()))?;
             figment = figment.merge(Layer {
                 metadata: Metadata::named(FILE),
                 values,
             });
         }
-        check_known(variables.keys(), &Origin::Variable)?;
+        check_known(program, variables.keys(), &Origin::Variable)?;
         for (name, values) in [(VARIABLE, variables), (FLAG, flags)] {
             let values = values
                 .into_iter()
@@ -82,7 +84,11 @@ impl Layers {
                 values,
             });
         }
-        Ok(Self { figment, file })
+        Ok(Self {
+            figment,
+            file,
+            program,
+        })
     }
 
     /// The value of `key` from the strongest source that has it, as text, and that source.
@@ -116,22 +122,29 @@ fn text_of(value: &Value) -> String {
     })
 }
 
-/// The command line as clap sees it: one optional text flag for each row of the table.
-pub(super) fn command() -> Command {
+/// The command line as clap sees it: one optional text flag for each of the program's settings.
+pub(super) fn command(program: Program) -> Command {
     let config = Arg::new(CONFIG_KEY)
         .long("config")
         .value_name("FILE")
         .help("Read settings from this TOML file (its keys are the flags, tick_rate for --tick-rate)");
-    let command = Command::new("throng-server")
+    let (name, about) = match program {
+        Program::Server => (
+            "throng-server",
+            "A world for thousands of players: the Throng game server.",
+        ),
+        Program::Game => ("Throng", "A game on Throng, served to thousands of players."),
+    };
+    let command = Command::new(name)
         .version(env!("CARGO_PKG_VERSION"))
-        .about("A world for thousands of players: the Throng game server.")
+        .about(about)
         .after_help(
             "Every setting is also an environment variable (THRONG_TICK_RATE for --tick-rate) and a key of \
-             the file; a flag wins over a variable, a variable over the file.\n\n`throng-server replay FILE` \
-             runs what --record wrote again, and says whether the same comes of it.",
+             the file; a flag wins over a variable, a variable over the file.\n\nWith `replay FILE` in the \
+             place of flags it runs what --record wrote again, and says whether the same comes of it.",
         )
         .arg(config);
-    SETTINGS.iter().fold(command, |command, setting| {
+    program.settings().fold(command, |command, setting| {
         let arg = Arg::new(setting.key)
             .long(setting.key.replace('_', "-"))
             .help_heading(setting.group)
@@ -151,12 +164,13 @@ pub(super) fn command() -> Command {
 }
 
 fn flag_values(
+    program: Program,
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<BTreeMap<String, String>, ConfigError> {
-    let matches = command()
+    let matches = command(program)
         .try_get_matches_from(arguments)
         .map_err(ConfigError::Usage)?;
-    let keys = SETTINGS.iter().map(|setting| setting.key).chain([CONFIG_KEY]);
+    let keys = program.settings().map(|setting| setting.key).chain([CONFIG_KEY]);
     Ok(keys
         .filter_map(|key| Some((key.to_owned(), matches.get_one::<String>(key)?.clone())))
         .collect())
@@ -201,11 +215,15 @@ fn file_values(path: &Path) -> Result<Dict, ConfigError> {
     Ok(profiles.remove(&Profile::Default).unwrap_or_default())
 }
 
-fn check_known<'a>(keys: impl Iterator<Item = &'a String>, origin: &Origin) -> Result<(), ConfigError> {
+fn check_known<'a>(
+    program: Program,
+    keys: impl Iterator<Item = &'a String>,
+    origin: &Origin,
+) -> Result<(), ConfigError> {
     for key in keys {
-        if setting(key).is_none() {
-            let nearest = SETTINGS
-                .iter()
+        if program.setting(key).is_none() {
+            let nearest = program
+                .settings()
                 .min_by_key(|setting| edit_distance(setting.key, key));
             let suggestion = nearest.filter(|setting| edit_distance(setting.key, key) <= 3);
             let suggestion = suggestion.map(|setting| origin.spell(setting.key));
@@ -245,6 +263,7 @@ mod tests {
 
     #[test]
     fn clap_accepts_the_table() {
-        command().debug_assert();
+        command(Program::Server).debug_assert();
+        command(Program::Game).debug_assert();
     }
 }

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 pub use error::{ConfigError, Origin};
 pub use settings::{Allowed, SETTINGS, Setting};
 
+use self::settings::Program;
 use crate::net::assign::AssignStrategy;
 use crate::net::socket::IoKind;
 use crate::scenes::Scene;
@@ -43,11 +44,11 @@ pub struct Config {
     pub http_connections: usize,
     /// Ticks a second, 1 to 128.
     pub tick_rate: u16,
-    /// The world and what is in it.
+    /// The world and what is in it; [`Scene::Idle`] for a game of your own.
     pub scene: Scene,
     /// Folder of the game's content.
     pub content: Option<PathBuf>,
-    /// Whether clients may be told what they do not see, for auditing; benchmark scenes always are.
+    /// Whether clients may be told what they do not see, for auditing.
     pub audit: bool,
     /// Seed of everything random in the world.
     pub seed: u64,
@@ -125,7 +126,26 @@ impl Config {
         arguments: impl IntoIterator<Item = OsString>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        read::config(&layers::Layers::read(arguments, variables)?)
+        read::config(&layers::Layers::read(Program::Server, arguments, variables)?)
+    }
+
+    /// As [`Config::from_process`] for a program with a game of its own, which has no scenes to choose from.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn of_game_from_process() -> Result<Self, ConfigError> {
+        Self::of_game_from_sources(std::env::args_os(), std::env::vars_os())
+    }
+
+    /// The same from given flags (the program's name first) and variables.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn of_game_from_sources(
+        arguments: impl IntoIterator<Item = OsString>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        read::config(&layers::Layers::read(Program::Game, arguments, variables)?)
     }
 
     /// The address that clients of worker `index` are told, when it listens on `bound`.

@@ -10,7 +10,7 @@ use std::thread::available_parallelism;
 use tracing_subscriber::EnvFilter;
 
 use super::layers::Layers;
-use super::settings::{Allowed, SCENES, setting};
+use super::settings::{Allowed, Program, SCENES, setting};
 use super::{Advertise, Config, ConfigError, Origin, Queues, TlsFiles};
 use crate::net::assign::AssignStrategy;
 use crate::net::socket::IoKind;
@@ -88,6 +88,9 @@ fn workers_for(cpus: usize) -> usize {
 
 /// The scene that is named, with its entities; their number depends on it where none is given.
 fn scene(layers: &Layers) -> Result<Scene, ConfigError> {
+    if layers.program == Program::Game {
+        return Ok(Scene::Idle);
+    }
     let visible = layers.number("visible", 60)?;
     let name = layers.text("scene", |word| SCENES.contains(&word).then(|| word.to_owned()))?;
     let entities = |default| layers.number("entities", default);

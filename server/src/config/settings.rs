@@ -69,6 +69,29 @@ pub(super) fn setting(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
+/// Whose settings they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    /// `throng-server`, with the worlds that are built in.
+    Server,
+    /// A program with a game of its own.
+    Game,
+}
+
+impl Program {
+    /// The settings that it has, in the order of `--help`.
+    pub(super) fn settings(self) -> impl Iterator<Item = &'static Setting> {
+        let is_of_scenes = |key| matches!(key, "scene" | "entities" | "visible" | "content");
+        let settings = SETTINGS.iter();
+        settings.filter(move |setting| self == Self::Server || !is_of_scenes(setting.key))
+    }
+
+    /// The setting of this key, if it has it.
+    pub(super) fn setting(self, key: &str) -> Option<&'static Setting> {
+        self.settings().find(|setting| setting.key == key)
+    }
+}
+
 /// Names of the built-in worlds.
 pub(super) const SCENES: &[&str] = &[
     "crowd",
@@ -233,7 +256,7 @@ pub const SETTINGS: &[Setting] = &[
         "audit",
         "",
         Allowed::Switch,
-        "off; on in all scenes but skirmish",
+        "off; on in benchmark scenes",
         "Let anybody read all entities at GET /v1/audit, to check what clients decode",
     ),
     row(

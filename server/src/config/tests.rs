@@ -105,6 +105,34 @@ fn every_scene_has_its_number_of_entities() {
 }
 
 #[test]
+fn a_game_of_its_own_has_no_scenes_to_choose_from() {
+    let read = |flags: &[&str], variables: &[(&str, &str)]| {
+        let flags = ["coins"].iter().chain(flags).map(OsString::from);
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+        Config::of_game_from_sources(flags, variables)
+    };
+    let config = read(&["--tick-rate", "60"], &[]).unwrap();
+    assert_eq!(
+        (config.tick_rate, config.scene, config.audit),
+        (60, Scene::Idle, false)
+    );
+    for flag in ["--scene", "--entities", "--visible", "--content"] {
+        let error = read(&[flag, "5"], &[]).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("unexpected argument '{flag}'")),
+            "{error}"
+        );
+    }
+    let error = read(&[], &[("THRONG_SCENE", "crowd")]).unwrap_err().to_string();
+    assert!(error.contains("THRONG_SCENE"), "{error}");
+    let help = read(&["--help"], &[]).unwrap_err().to_string();
+    assert!(
+        help.contains("--tick-rate") && !help.contains("--visible"),
+        "{help}"
+    );
+}
+
+#[test]
 fn every_numeric_setting_refuses_both_sides_of_its_range_and_words() {
     for setting in SETTINGS {
         let Allowed::Number(range) = &setting.allowed else {

@@ -26,7 +26,10 @@ pub(super) enum ApiError {
     #[error("the body is longer than {0} bytes")]
     TooLarge(usize),
     /// The client's protocol differs.
-    #[error("the client speaks {client}, the server {server}: one of them has to be updated")]
+    #[error(
+        "the client speaks {client}, the server {server}: one of them has to be updated, or \
+             registers other types, or in another order"
+    )]
     ProtocolMismatch {
         /// The client's version and hash.
         client: String,

@@ -19,14 +19,16 @@ mod serve;
 mod signals;
 mod summary;
 
+use std::error::Error;
+use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bevy_app::{App, Plugins};
+use bevy_app::{App, AppExit, Plugins};
 use throng_shared::netcode::{Entropy, EntropyError, KEY_BYTES};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::ProtocolVersion;
@@ -35,7 +37,7 @@ use tracing_subscriber::filter::ParseError;
 use self::neighbours::{Neighbours, SimulationParts};
 use self::summary::SummaryLog;
 pub use banner::Banner;
-pub use replay::replay_file;
+pub use replay::{replay_command, replay_file, replay_game};
 pub use serve::{log_to_stderr, serve};
 
 use crate::config::{Config, ConfigError};
@@ -83,6 +85,16 @@ pub enum ServerError {
 }
 
 impl ServerError {
+    /// Says it in a line on standard error. Answers the exit code: 2 when another configuration would help, else 1.
+    /// `--help` and flags that are unknown end the process here.
+    pub fn report(&self) -> AppExit {
+        if let Self::Config(ConfigError::Usage(usage)) = self {
+            usage.exit();
+        }
+        let _ = writeln!(io::stderr().lock(), "error: {}", Causes(self));
+        AppExit::from_code(if self.is_configuration() { 2 } else { 1 })
+    }
+
     /// Whether another configuration would help: an address, a port, a certificate.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
@@ -94,6 +106,18 @@ impl ServerError {
                 | Self::Transport(TransportError::Socket(_))
                 | Self::Recording { .. }
         )
+    }
+}
+
+/// An error and what it came from, in a line.
+struct Causes<'a>(&'a dyn Error);
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.0)?;
+        self.0
+            .source()
+            .map_or(Ok(()), |source| write!(out, ": {}", Causes(source)))
     }
 }
 
@@ -117,7 +141,11 @@ impl Server {
     /// See [`ServerError`]; whatever was started has ended then.
     pub fn start(config: &Config) -> Result<Self, ServerError> {
         let (scene, content) = (config.scene, config.content.clone().into());
-        Self::start_with(config, GamePlugin { scene, content })
+        let config = Config {
+            audit: config.audit || scene.is_benchmark(),
+            ..config.clone()
+        };
+        Self::start_with(&config, GamePlugin { scene, content })
     }
 
     /// Likewise with a game of your own in the place of the configured scene: its plugins are added after the
@@ -161,7 +189,7 @@ impl Server {
             Entropy::from_os()?,
         );
         let (mut sinks, frames) = audit(config.simulations);
-        let frames = (config.scene.is_benchmark() || config.audit).then_some(frames);
+        let frames = config.audit.then_some(frames);
         if frames.is_none() {
             sinks.clear();
         }

@@ -1,20 +1,65 @@
-//! `throng-server replay FILE`.
+//! `replay FILE`, of `throng-server` and of games of your own.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use super::banner::Thousands;
-use super::origin;
-use crate::record::{End, ReadError, Reader, RecordingError, ReplayError, app_of, replay};
+use bevy_app::{App, AppExit, Plugins};
 
-/// Replays a recording of the server at full speed and says in one line what was compared.
+use super::banner::Thousands;
+use super::{Causes, origin};
+use crate::record::{
+    End, Header, ReadError, Reader, RecordingError, ReplayError, app_of, app_of_game, replay,
+};
+
+/// What to do when the process's first argument is `replay`: says what `replay` answers for the file that is named.
+/// `None` when the process is to do something else. The exit code is 0 when everything came out as recorded, 1 when
+/// not, 2 without a file.
+pub fn replay_command(replay: impl FnOnce(&Path) -> Result<String, ReplayError>) -> Option<AppExit> {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    arguments.next().filter(|first| first == "replay")?;
+    let (Some(file), None) = (arguments.next(), arguments.next()) else {
+        let _ = writeln!(io::stderr().lock(), "usage: {} replay FILE", program.display());
+        return Some(AppExit::from_code(2));
+    };
+    let file = Path::new(&file);
+    Some(match replay(file) {
+        Ok(summary) => {
+            let _ = writeln!(io::stdout().lock(), "{summary}");
+            AppExit::Success
+        }
+        Err(error) => {
+            let _ = writeln!(
+                io::stderr().lock(),
+                "error: {}: {}",
+                file.display(),
+                Causes(&error)
+            );
+            AppExit::error()
+        }
+    })
+}
+
+/// Replays a recording of `throng-server` at full speed and says in one line what was compared.
 ///
 /// # Errors
 /// When the file is damaged or cut off, is of another protocol, or the world goes another way: the first
 /// tick, entity and component that differ.
 pub fn replay_file(path: &Path) -> Result<String, ReplayError> {
+    replay_with(path, app_of)
+}
+
+/// Likewise a recording of a game of your own, whose plugins are those of the server that wrote it.
+///
+/// # Errors
+/// As [`replay_file`].
+pub fn replay_game<M>(path: &Path, game: impl Plugins<M>) -> Result<String, ReplayError> {
+    replay_with(path, |header| app_of_game(header, game))
+}
+
+fn replay_with(path: &Path, app_of: impl FnOnce(&Header) -> App) -> Result<String, ReplayError> {
     let unreadable = |error| ReplayError::Recording { error, ticks: 0 };
     let file = File::open(path).map_err(|error| {
         unreadable(RecordingError {

@@ -74,8 +74,9 @@ impl Display for Summary<'_> {
         let fan_out = later.fan_out.since(&earlier.fan_out);
         write!(
             out,
-            "{} clients, {:.1} Hz, tick p99 {:.1} ms, fan-out p99 {:.1} ms, CPU {:.0} %, {} MiB",
+            "{} client{}, {:.1} Hz, tick p99 {:.1} ms, fan-out p99 {:.1} ms, CPU {:.0} %, {} MiB",
             Thousands(later.clients),
+            if later.clients == 1 { "" } else { "s" },
             (later.ticks - earlier.ticks) as f64 / seconds,
             ms(tick.quantile(0.99)),
             ms(fan_out.quantile(0.99)),

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bevy_app::App;
+use bevy_app::{App, PluginGroup, Plugins};
 use throng_shared::protocol::ids::SourceId;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::ProtocolHash;
@@ -18,7 +18,7 @@ use super::format::{End, Header, Reader, RecordingError};
 use crate::frame::Frame;
 use crate::input::Playback;
 use crate::observe::ServerStats;
-use crate::plugins::ServerPlugins;
+use crate::plugins::{GamePlugin, ServerPlugins};
 use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
 use crate::simulation::{ContentFile, ContentFiles, ContentPlayback, ContentSource, Frames};
 
@@ -65,10 +65,23 @@ pub struct Replayed {
     pub end: End,
 }
 
-/// The app that a recording of the server is of, without sockets.
+/// The app that a recording of `throng-server` is of, without sockets.
 pub fn app_of(header: &Header) -> App {
     let mut app = App::new();
-    app.add_plugins(ServerPlugins {
+    app.add_plugins(parts_of(header));
+    app
+}
+
+/// The app that a recording of a game of your own is of, without sockets.
+pub fn app_of_game<M>(header: &Header, game: impl Plugins<M>) -> App {
+    let mut app = App::new();
+    app.add_plugins(parts_of(header).build().disable::<GamePlugin>())
+        .add_plugins(game);
+    app
+}
+
+fn parts_of(header: &Header) -> ServerPlugins {
+    ServerPlugins {
         tick_rate_hz: NonZeroU32::new(header.tick_rate.into()).unwrap_or(NonZeroU32::MIN),
         clock: Clock::default(),
         shutdown: Shutdown::default(),
@@ -81,8 +94,7 @@ pub fn app_of(header: &Header) -> App {
             .map_or(ContentSource::BuiltIn, ContentSource::Texts),
         source: SourceId(0),
         stats: Arc::new(ServerStats::new(0, header.tick_rate)),
-    });
-    app
+    }
 }
 
 /// Replays a recording on `app`, whose plugins are built but not finished, comparing every tick.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bevy_time::TimeUpdateStrategy;
 use throng_server::config::Config;
 use throng_server::local::{LocalGame, SinglePlayerPlugin};
-use throng_server::process::Server;
+use throng_server::process::{Server, replay_game};
 use throng_server::runner::Shutdown;
 
 use super::*;
@@ -25,7 +25,7 @@ fn hear(mut clinks: MessageReader<FromServer<Clink>>, mut heard: ResMut<Heard>) 
 fn listening_client(app: &mut App) {
     app.add_plugins(client)
         .init_resource::<Heard>()
-        .add_systems(bevy_app::Last, hear);
+        .add_systems(Last, hear);
 }
 
 /// Coins in the purse of the world's own player, if it is there.
@@ -73,10 +73,10 @@ fn is_played_alone() {
 /// The client without the protocol, which the server has registered already.
 struct Listening;
 
-impl bevy_app::Plugin for Listening {
+impl Plugin for Listening {
     fn build(&self, app: &mut App) {
         app.init_resource::<Heard>()
-            .add_systems(bevy_app::Last, hear)
+            .add_systems(Last, hear)
             .add_systems(Update, seek);
     }
 }
@@ -84,6 +84,8 @@ impl bevy_app::Plugin for Listening {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "real sockets need real time")]
 fn is_played_over_udp() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = folder.path().join("tiny.throng");
     let flags = [
         "tiny",
         "--http",
@@ -92,8 +94,10 @@ fn is_played_over_udp() {
         "127.0.0.1:0",
         "--workers",
         "1",
+        "--record",
+        recording.to_str().unwrap(),
     ];
-    let config = Config::from_sources(flags.map(OsString::from), []).unwrap();
+    let config = Config::of_game_from_sources(flags.map(OsString::from), []).unwrap();
     let (say, hear) = std::sync::mpsc::channel();
     let running = thread::spawn(move || {
         let server = Server::start_with(&config, server).unwrap();
@@ -112,8 +116,12 @@ fn is_played_over_udp() {
         thread::sleep(Duration::from_millis(5));
     }
     assert!(app.world().resource::<Heard>().0 > 0);
+    let audit = ureq::get(format!("http://{http}/v1/audit?tick=1")).call();
+    assert!(matches!(audit, Err(ureq::Error::StatusCode(404))), "{audit:?}");
     shutdown.request();
     running.join().unwrap();
+    let replayed = replay_game(&recording, server).unwrap();
+    assert!(replayed.contains("came out as recorded"), "{replayed}");
 }
 
 /// What the documentation shows is what is tested here.

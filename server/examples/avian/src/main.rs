@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use avian2d::prelude::{self as avian, AngularDamping, Collider, Gravity, LinearDamping, LinearVelocity};
 use avian2d::prelude::{PhysicsPlugins, RigidBody, Rotation, Sleeping};
-use bevy_app::{App, FixedUpdate, ScheduleRunnerPlugin, Startup, TaskPoolOptions, TaskPoolPlugin, Update};
+use bevy_app::{ScheduleRunnerPlugin, TerminalCtrlCHandlerPlugin, prelude::*};
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{ScheduleLabel, SingleThreadedExecutor};
 use glam::Vec2;
@@ -153,25 +153,30 @@ fn report(
     crates: Query<&Velocity, With<Crate>>,
     mut events: MessageReader<ConnectionEvent>,
     mut moving: Local<usize>,
+    mut exit: MessageWriter<AppExit>,
 ) {
-    let words = events.read().filter_map(ConnectionEvent::in_words);
-    words.for_each(|words| eprintln!("{words}"));
+    for event in events.read() {
+        event.in_words().inspect(|words| eprintln!("{words}"));
+        if event.is_given_up() {
+            exit.write(AppExit::error());
+        }
+    }
     let now = crates.iter().filter(|velocity| velocity.0.length() > 0.5).count();
     if now != std::mem::replace(&mut *moving, now) {
         eprintln!("{now} of {} crates move", crates.iter().count());
     }
 }
 
-fn main() -> Result {
+fn main() -> AppExit {
     let Some(name) = std::env::args().skip_while(|word| word != "play").nth(1) else {
-        return Ok(serve(server)?);
+        return serve(server);
     };
     let settings = ClientSettings::new("127.0.0.1:8080", &name);
     let frames = ScheduleRunnerPlugin::run_loop(Duration::from_millis(16));
     App::new()
-        .add_plugins((frames, client, ClientWorldPlugin { settings }))
-        .run();
-    Ok(())
+        .add_plugins((frames, TerminalCtrlCHandlerPlugin))
+        .add_plugins((client, ClientWorldPlugin { settings }))
+        .run()
 }
 
 #[cfg(test)]
