@@ -220,6 +220,8 @@ impl Entities {
                 continue;
             }
             match components.iter_mut().find(|known| known.id == component) {
+                // Sent again before it was acknowledged: nothing new.
+                Some(known) if known.bytes == bytes => continue,
                 Some(known) => {
                     known.bytes.clear();
                     known.bytes.extend_from_slice(bytes);

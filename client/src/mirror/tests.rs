@@ -257,13 +257,19 @@ fn components_come_change_and_go() {
     );
     let older = with(update(2, 101, 1, 1, 0, 0), 0b001, 0b001, &[&[5]]);
     assert!(log(&mut mirror, &older).is_empty());
+    let again = with(update(4, 103, 3, 1, 0, 0), 0b110, 0b110, &[&[9], &[8]]);
+    assert_eq!(
+        log(&mut mirror, &again),
+        ["#7 moved to 0", "1 has 2 [8]"],
+        "1 is as it was"
+    );
     let ids: Vec<u8> = mirror
         .components(ShortId(1))
         .iter()
         .map(|component| component.id.0)
         .collect();
     assert_eq!(ids, [2, 1]);
-    log(&mut mirror, &leave(4, 103, 1));
+    log(&mut mirror, &leave(5, 104, 1));
     assert!(mirror.components(ShortId(1)).is_empty());
 }
 
