@@ -20,8 +20,8 @@ use super::flight::{FRAMES_PER_TICK, Flight, line};
 const MAGAZINE: usize = 4;
 /// The fastest that one flies, and then some for being led, in units a second.
 const SPEED_MAX: f32 = 120.0;
-/// As much of a wrong prediction as one frame may put right, in units: a missile homes on what is seen late, and
-/// later still when packets are lost.
+/// As much of a wrong prediction as one frame may put right where packets are lost, in units: what a missile homes on
+/// is seen late then.
 const CORRECTION: f32 = 1.25;
 /// Ticks in which clocks settle.
 const SETTLING: u32 = 160;
@@ -77,7 +77,8 @@ fn missiles_leave_the_bow_at_once_and_become_the_servers_without_a_jump() {
             let waiting = world.query::<&PredictedSpawn>().iter(world).count();
             assert_eq!(waiting, 0, "{case}: all have become the server's");
 
-            let reach = SPEED_MAX / 20.0 / FRAMES_PER_TICK as f32 + CORRECTION;
+            let correction = if loss > 0.0 { CORRECTION } else { 0.0 };
+            let reach = SPEED_MAX / 20.0 / FRAMES_PER_TICK as f32 + correction;
             let mut launched = 0;
             for pair in frames.windows(2) {
                 let [before, now] = pair else { unreachable!() };
