@@ -12,6 +12,7 @@ mod players;
 mod pool;
 mod published;
 mod slots;
+mod stir;
 mod writer;
 
 pub use chunk::{AliveBits, ColdCell, ColdChunk, ColdRow, ColdValue, HotChunk, Identity, IdentityChunk, Row};
@@ -19,4 +20,5 @@ pub use history::FrameHistory;
 pub use players::{PlayerRow, PlayerTable};
 pub use published::{Checksum, Frame};
 pub use slots::{Kind, SlotTable, SlotTableImage};
+pub use stir::Stir;
 pub use writer::FrameWriter;

@@ -9,6 +9,7 @@ use throng_shared::tick::Tick;
 
 use super::chunk::{ColdChunk, ColdRow, HotChunk, Identity, IdentityChunk, Row, locate};
 use super::players::PlayerTable;
+use super::stir::Stir;
 use crate::space::{CellIndex, RoomId};
 
 /// The replicated state of one simulation at the end of one tick. Immutable; shared by `Arc`.
@@ -20,6 +21,8 @@ pub struct Frame {
     pub tick: Tick,
     /// When it was published, since the process's origin. For metering; nothing is decided by it.
     pub published_at: Duration,
+    /// By how much it differs from earlier ones in who is where.
+    pub stir: Stir,
     /// Slots by leaf cell, in two layers.
     pub index: CellIndex,
     /// Whom to serve.

@@ -17,6 +17,7 @@ use super::chunk::{
 use super::players::PlayerTable;
 use super::pool::FramePool;
 use super::published::Frame;
+use super::stir::Stir;
 use crate::space::CellIndex;
 
 /// Builds the frames of one simulation.
@@ -34,6 +35,7 @@ pub struct FrameWriter {
     identity_chunks: Arc<Vec<Arc<IdentityChunk>>>,
     cold_chunks: Arc<Vec<Arc<ColdChunk>>>,
     pool: FramePool,
+    stir: Stir,
 }
 
 impl FrameWriter {
@@ -53,6 +55,7 @@ impl FrameWriter {
             identity_chunks: Arc::default(),
             cold_chunks: Arc::default(),
             pool: FramePool::default(),
+            stir: Stir::default(),
         }
     }
 
@@ -109,7 +112,11 @@ impl FrameWriter {
 
     /// Sets who is at a living slot.
     pub fn set_identity(&mut self, slot: Slot, identity: Identity, tick: Tick) {
-        if self.identities[slot.index()] != identity {
+        let old = self.identities[slot.index()];
+        if old != identity {
+            if old.room != identity.room {
+                self.stir.jump();
+            }
             self.identities[slot.index()] = identity;
             self.dirty_identities.mark(slot.index() / CHUNK_SLOTS);
             self.touch(slot, tick);
@@ -172,6 +179,7 @@ impl FrameWriter {
             source: self.source,
             tick,
             published_at,
+            stir: self.stir.clone(),
             index,
             players,
             hot,
@@ -205,15 +213,22 @@ impl FrameWriter {
     fn freeze_hot(&mut self) {
         self.pool.reclaim();
         self.hot.resize_with(self.alive.len(), Arc::default);
+        self.stir.begin();
+        let mut longest2 = 0.0f32;
         for chunk in self.dirty_hot.drain() {
             let mut fresh = self.pool.chunk();
             // A pooled chunk has no other owner; were it shared after all, this would copy it.
             let to: &mut HotChunk = Arc::make_mut(&mut fresh);
-            let slots = chunk * CHUNK_SLOTS..(chunk + 1) * CHUNK_SLOTS;
-            to.rows.copy_from_slice(&self.rows[slots]);
+            let rows = &self.rows[chunk * CHUNK_SLOTS..(chunk + 1) * CHUNK_SLOTS];
+            to.rows.copy_from_slice(rows);
             to.alive = self.alive[chunk];
+            let step2 = self
+                .stir
+                .compare(chunk, &self.hot[chunk], rows, &self.alive[chunk]);
+            longest2 = longest2.max(step2);
             self.hot[chunk] = fresh;
         }
+        self.stir.travel(longest2);
     }
 
     fn freeze_identities(&mut self) {

@@ -18,6 +18,7 @@ use super::components::Viewer;
 use super::config::ReplicationConfig;
 use super::interest::Sight;
 use super::known::{Known, each_id};
+use super::neighbours::Neighbours;
 use super::pack::Packing;
 use super::scratch::ReplicationScratch;
 use super::select::Weight;
@@ -77,6 +78,7 @@ pub struct Written {
 pub struct ClientReplication {
     pub(super) known: Known,
     pub(super) sent: SentPackets,
+    neighbours: Neighbours,
     budget: Budget,
     id_bits: u32,
     viewer: Viewer,
@@ -94,6 +96,7 @@ impl ClientReplication {
         Self {
             known: Known::new(ids),
             sent: SentPackets::default(),
+            neighbours: Neighbours::default(),
             budget: Budget::new(config.bytes_per_second, config.tick_rate.max(1)),
             id_bits: short_id_bits(ids).expect("a validated configuration has a width for its short ids"),
             viewer: Viewer::default(),
@@ -179,7 +182,7 @@ impl ClientReplication {
         let sights = &sights[..count];
         self.follow_viewer(&first, elapsed, tick);
         let own = self.attend(scratch, config, sights, tick);
-        self.collect(scratch, view, sights, tick);
+        self.collect(scratch, view, sights, own, tick);
         let written = self.send(scratch, sights, own, tick, tick_rate, sink);
         let counters = &mut scratch.counters;
         counters.packets += u64::from(written.packets);
@@ -203,6 +206,7 @@ impl ClientReplication {
         if is_same && (elapsed as usize) < HISTORY_TICKS {
             return;
         }
+        self.neighbours.forget();
         for at in 0..self.known.groups().len() {
             let live = self.known.groups()[at].live;
             each_id(at, live, |id| self.known.enter_as(id, self.known.key(id), tick));
@@ -217,9 +221,9 @@ impl ClientReplication {
         sights: &[Sight<'_>],
         tick: Tick,
     ) -> Option<usize> {
-        let (gathered, own) = scratch
-            .interest
-            .update(&mut self.known, sights, config.known, tick);
+        let Self { known, neighbours, .. } = self;
+        let interest = &mut scratch.interest;
+        let (gathered, own) = interest.update(known, neighbours, sights, config.known, tick);
         scratch.counters.gathered += gathered as u64;
         own
     }
@@ -229,8 +233,14 @@ impl ClientReplication {
         scratch: &mut ReplicationScratch,
         view: &ReplicationView<'_>,
         sights: &[Sight<'_>],
+        own: Option<usize>,
         tick: Tick,
     ) {
+        let is_thinning = view.config.far_fraction < 1.0;
+        let distances2 = match is_thinning {
+            true => scratch.interest.distances2(&self.known, sights, own),
+            false => &[],
+        };
         let queue = &mut scratch.queue;
         queue.clear();
         for sight in sights {
@@ -241,9 +251,9 @@ impl ClientReplication {
                 history: &view.histories[sight.source],
                 older: tick.since(sight.frame.tick) as u32,
                 id_bits: self.id_bits,
-                is_thinning: view.config.far_fraction < 1.0,
+                is_thinning,
                 far2: far * far,
-                distances2: &scratch.interest.known_distances2,
+                distances2,
                 motion: &scratch.motion,
                 viewer: self.viewer,
                 viewers: &scratch.viewers,
@@ -345,7 +355,7 @@ impl ClientReplication {
         for sight in sights {
             sources[sight.source] = Some(sight);
         }
-        let distances2 = &scratch.interest.known_distances2;
+        let distances2 = scratch.interest.distances2(&self.known, sights, own);
         scratch
             .buckets
             .select(queue, &mut self.known, own, room, |id, key| {

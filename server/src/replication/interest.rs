@@ -8,12 +8,13 @@
 //! the number, and takes the place of one ranked beyond it if its rank is within three quarters.
 
 use throng_shared::limits::CHUNK_SLOTS;
-use throng_shared::protocol::ids::{SlotKey, SourceId};
+use throng_shared::protocol::ids::{Slot, SlotKey, SourceId};
 use throng_shared::tick::Tick;
 
 use super::SOURCES_MAX;
 use super::known::{Known, each_id};
 use super::marks::{Mark, Marks};
+use super::neighbours::Neighbours;
 use super::ranks::{NO_BUCKET, Ranks};
 use super::reach::{BLOCKS, Distances2};
 use crate::frame::{Frame, PlayerRow};
@@ -35,10 +36,22 @@ pub(super) struct Sight<'a> {
 }
 
 impl Sight<'_> {
-    fn own(&self) -> Option<SlotKey> {
+    pub(super) fn key(&self, slot: Slot) -> SlotKey {
+        SlotKey::new(SourceId(self.source as u8), slot)
+    }
+
+    /// The square of an entity's distance from the eye, in units, exactly as it is measured block by block.
+    #[inline(always)]
+    pub(super) fn distance2(&self, slot: Slot) -> Option<f32> {
+        let offset = self.frame.row(slot)?.pose.position().0 - self.player.eye;
+        Some(offset.x * offset.x + offset.y * offset.y)
+    }
+
+    /// The player's entity, if it is there.
+    pub(super) fn own(&self) -> Option<SlotKey> {
         let slot = self.player.entity?;
         self.frame.row(slot)?;
-        Some(SlotKey::new(SourceId(self.source as u8), slot))
+        Some(self.key(slot))
     }
 }
 
@@ -51,26 +64,18 @@ struct Candidate {
 
 /// An entity that is to enter if there is room.
 #[derive(Clone, Copy, Debug)]
-struct Newcomer {
-    key: SlotKey,
-    distance2: f32,
+pub(super) struct Newcomer {
+    pub(super) key: SlotKey,
+    pub(super) distance2: f32,
     /// Whether its rank suffices to take the place of one that is ranked beyond what may be known.
     is_core: bool,
 }
 
 impl Newcomer {
-    fn of(candidate: Candidate) -> Self {
-        Self {
-            key: candidate.key,
-            distance2: candidate.distance2,
-            is_core: true,
-        }
-    }
-
-    fn own(key: SlotKey) -> Self {
+    pub(super) fn new(key: SlotKey, distance2: f32) -> Self {
         Self {
             key,
-            distance2: 0.0,
+            distance2,
             is_core: true,
         }
     }
@@ -91,12 +96,18 @@ pub(super) struct Interest {
     /// Squared distance below which nobody in reach is missing among the candidates.
     bound2: f32,
     newcomers: Vec<Newcomer>,
+    /// Those that are neither known nor to enter, and might enter soon.
+    near: Vec<Newcomer>,
     /// Known entities ranked about or beyond the last that may be known: bucket above, short id below.
     band: Vec<u32>,
     /// By short id: squared distance of the entities in view, [`UNSEEN`] of others.
-    pub(super) known_distances2: Vec<f32>,
+    known_distances2: Vec<f32>,
+    /// Whether these are of the client at hand.
+    are_measured: bool,
     /// Places of blocks that were looked at.
     pub(super) examined: u64,
+    /// Times that this was done.
+    pub(super) looks: u64,
 }
 
 impl Interest {
@@ -105,20 +116,48 @@ impl Interest {
     pub(super) fn update(
         &mut self,
         known: &mut Known,
+        neighbours: &mut Neighbours,
         sights: &[Sight<'_>],
         most: usize,
         tick: Tick,
     ) -> (usize, Option<usize>) {
+        if let [sight] = sights {
+            self.newcomers.clear();
+            if neighbours.follow(known, sight, tick, &mut self.newcomers) {
+                self.are_measured = false;
+                if !self.newcomers.is_empty() {
+                    self.band.clear();
+                    self.mark(known, sights);
+                    if !self.let_enter(known, most, tick) {
+                        neighbours.forget();
+                    }
+                }
+                return (known.live_len(), neighbours.own_id());
+            }
+        }
+        self.look(known, neighbours, sights, most, tick)
+    }
+
+    /// Likewise, by a look at everybody.
+    fn look(
+        &mut self,
+        known: &mut Known,
+        neighbours: &mut Neighbours,
+        sights: &[Sight<'_>],
+        most: usize,
+        tick: Tick,
+    ) -> (usize, Option<usize>) {
+        self.looks += 1;
         self.mark(known, sights);
         let own = sights.iter().find_map(Sight::own);
         // Who knows all that it may is most likely in a crowd still.
-        let gathered = if known.live_len() < most {
+        let all = if known.live_len() < most {
             self.begin(known);
             self.join_all(sights, own, most)
         } else {
             None
         };
-        let gathered = gathered.unwrap_or_else(|| {
+        let gathered = all.unwrap_or_else(|| {
             self.begin(known);
             sights.iter().for_each(|sight| self.gather(sight, most));
             self.join_ranked(sights, most, own);
@@ -127,11 +166,17 @@ impl Interest {
         if self.met < known.live_len() {
             self.let_leave(known, tick);
         }
-        self.let_enter(known, most, tick);
+        let have_entered = self.let_enter(known, most, tick);
         let own = own.and_then(|own| match self.marks.get(own) {
             Mark::Live(id) => Some(id),
             Mark::Unknown | Mark::Leaving(_) => None,
         });
+        match sights {
+            [sight] if all.is_some() && have_entered => {
+                neighbours.note(sight, &self.near, known, &self.known_distances2, own);
+            }
+            _ => neighbours.forget(),
+        }
         (gathered, own)
     }
 
@@ -153,13 +198,14 @@ impl Interest {
     /// Joins the entities of one simulation in reach with those known; answers how many there are.
     fn join_near(&mut self, sight: &Sight<'_>) -> usize {
         let (eye, radius) = (sight.player.eye, sight.player.radius);
-        let (reach, source) = (radius * REACH_FACTOR, SourceId(sight.source as u8));
-        let (radius2, reach2) = (radius * radius, reach * reach);
+        let reach = radius * REACH_FACTOR;
+        let (radius2, reach2, near2) = (radius * radius, reach * reach, Neighbours::near2(radius));
         let Self {
             marks,
             distances2,
             known_distances2,
             newcomers,
+            near,
             ..
         } = self;
         let marks = marks.source(sight.source);
@@ -185,10 +231,9 @@ impl Interest {
                     }
                     unmet += 1;
                     if distance2 <= radius2 {
-                        newcomers.push(Newcomer::of(Candidate {
-                            key: SlotKey::new(source, slot),
-                            distance2,
-                        }));
+                        newcomers.push(Newcomer::new(sight.key(slot), distance2));
+                    } else if distance2 <= near2 {
+                        near.push(Newcomer::new(sight.key(slot), distance2));
                     }
                 }
             }
@@ -207,7 +252,7 @@ impl Interest {
             }
             Mark::Unknown | Mark::Leaving(_) => {
                 if self.newcomers.iter().all(|newcomer| newcomer.key != own) {
-                    self.newcomers.push(Newcomer::own(own));
+                    self.newcomers.push(Newcomer::new(own, 0.0));
                 }
             }
         }
@@ -218,7 +263,9 @@ impl Interest {
         (self.met, self.bound2) = (0, 0.0);
         self.candidates.clear();
         self.newcomers.clear();
+        self.near.clear();
         self.band.clear();
+        self.are_measured = true;
         let ids = known.id_end();
         if self.known_distances2.len() < ids {
             self.known_distances2.resize(ids, UNSEEN);
@@ -339,7 +386,7 @@ impl Interest {
             } else if bucket <= last {
                 self.newcomers.push(Newcomer {
                     is_core: bucket < core,
-                    ..Newcomer::of(*candidate)
+                    ..Newcomer::new(candidate.key, candidate.distance2)
                 });
             }
         }
@@ -361,8 +408,9 @@ impl Interest {
         }
     }
 
-    /// Lets newcomers in, for as long as there is room for them.
-    fn let_enter(&mut self, known: &mut Known, most: usize, tick: Tick) {
+    /// Lets newcomers in, for as long as there is room for them; answers whether all have entered.
+    fn let_enter(&mut self, known: &mut Known, most: usize, tick: Tick) -> bool {
+        let mut have_entered = true;
         for at in 0..self.newcomers.len() {
             let Newcomer {
                 key,
@@ -372,6 +420,7 @@ impl Interest {
             if known.live_len() >= most {
                 let farthest = if is_core { self.band.pop() } else { None };
                 let Some(farthest) = farthest else {
+                    have_entered = false;
                     continue;
                 };
                 known.leave((farthest & 0xffff) as usize, tick);
@@ -385,13 +434,37 @@ impl Interest {
             };
             let Some(id) = id else {
                 // All short ids are taken until the client has confirmed some leaves.
-                return;
+                return false;
             };
             if self.known_distances2.len() <= id {
                 self.known_distances2.resize(known.id_end(), UNSEEN);
             }
             self.known_distances2[id] = distance2;
             self.marks.set(key, id);
+        }
+        have_entered
+    }
+
+    /// By short id: squared distances of the live entities of `known`, which was updated last.
+    pub(super) fn distances2(&mut self, known: &Known, sights: &[Sight<'_>], own: Option<usize>) -> &[f32] {
+        if !std::mem::replace(&mut self.are_measured, true) {
+            self.measure(known, sights, own);
+        }
+        &self.known_distances2
+    }
+
+    fn measure(&mut self, known: &Known, sights: &[Sight<'_>], own: Option<usize>) {
+        self.known_distances2.resize(known.id_end().max(self.known_distances2.len()), UNSEEN);
+        for (at, group) in known.groups().iter().enumerate() {
+            each_id(at, group.live, |id| {
+                let key = known.key(id);
+                let sight = sights.iter().find(|sight| sight.source == usize::from(key.source().0));
+                let distance2 = sight.and_then(|sight| sight.distance2(key.slot()));
+                self.known_distances2[id] = distance2.unwrap_or(UNSEEN);
+            });
+        }
+        if let Some(own) = own {
+            self.known_distances2[own] = 0.0;
         }
     }
 }

@@ -13,7 +13,7 @@
 //! Refuses to know sockets, encryption and other clients; what clients share (encodings, buffers)
 //! is in the worker's [`ReplicationScratch`].
 //!
-//! In the order of work: `interest` decides who is known (by `reach`, `marks` and `ranks`), `collect` what has
+//! In the order of work: `interest` decides who is known (by `neighbours`, `reach`, `marks` and `ranks`), `collect` what has
 //! to be said of whom (by the `cache`), `select` what fits the `budget`, `pack` writes packets, `sent`
 //! remembers them until their fate is known. `known` holds the result, `client` conducts.
 
@@ -26,6 +26,7 @@ mod config;
 mod interest;
 mod known;
 mod marks;
+mod neighbours;
 mod pack;
 mod ranks;
 mod reach;

@@ -44,6 +44,8 @@ pub struct ReplicationCounters {
     pub cache_hits: u64,
     /// Differences that had to be encoded.
     pub cache_misses: u64,
+    /// Times that everybody in reach of a client was looked at; otherwise only those who might cross a border.
+    pub looks: u64,
     /// Entities that interest looked at.
     pub examined: u64,
     /// Entities of them that were within reach.
@@ -72,6 +74,7 @@ impl ReplicationScratch {
     pub fn counters(&self) -> ReplicationCounters {
         ReplicationCounters {
             cache_hits: self.caches.iter().map(|cache| cache.hits).sum(),
+            looks: self.interest.looks,
             examined: self.interest.examined,
             cache_misses: self.caches.iter().map(|cache| cache.misses).sum(),
             ..self.counters

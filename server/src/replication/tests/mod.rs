@@ -32,6 +32,25 @@ fn without_loss_the_mirror_is_the_frame() {
     }
 }
 
+/// Where little moves, who enters and leaves follows from a few; it is the same as by a look at everybody.
+#[test]
+fn those_who_may_cross_a_border_tell_who_does() {
+    for seed in 0..12 {
+        let setting = Setting::new(seed).lossy([0.0, 0.2][seed as usize % 2], 1, 3);
+        let mut session = Session::new(Setting {
+            entities: 60,
+            ..setting
+        });
+        session.world.pace = [0.05, 0.1, 0.3][seed as usize % 3];
+        session.run(400);
+        let counters = session.scratch.counters();
+        let served = 400 * session.clients.len() as u64;
+        assert!(counters.looks * 2 < served, "seed {seed}: {} of {served}", counters.looks);
+        assert!(counters.enters > 100 && counters.leaves > 50, "seed {seed}: {counters:?}");
+        session.settle();
+    }
+}
+
 #[test]
 fn any_link_ends_in_the_same_world() {
     for seed in 0..24 {

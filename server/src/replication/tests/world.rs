@@ -202,6 +202,8 @@ pub(super) struct World {
     pub(super) past: BTreeMap<u32, Past>,
     next_global: u64,
     pub(super) is_still: bool,
+    /// Factor on all speeds; where it is not 1, nobody jumps.
+    pub(super) pace: f32,
     /// Whether inputs come in time, so that every tick takes one.
     pub(super) takes_inputs: bool,
     /// Whether players act through an entity of this world.
@@ -243,6 +245,7 @@ impl World {
             // Unique among worlds: the lowest bits of the number before it is shifted.
             next_global: 1 + u64::from(source.0),
             is_still: false,
+            pace: 1.0,
             takes_inputs: true,
             is_home: true,
         }
@@ -409,12 +412,12 @@ impl World {
             }
             entity.heading += self.random.unit() * 0.6 - 0.3;
             let velocity = Vec2::from_angle(entity.heading) * entity.speed;
-            entity.position += velocity * 0.05;
+            entity.position += velocity * (0.05 * self.pace);
             if entity.position.abs().max_element() > half {
                 entity.position = entity.position.clamp(Vec2::splat(-half), Vec2::splat(half));
                 entity.heading += 3.0;
             }
-            if self.random.chance(0.002) {
+            if self.random.chance(0.002) && self.pace == 1.0 {
                 entity.position = -entity.position;
             }
             entity.pose = quantize(entity);

@@ -1,0 +1,232 @@
+//! Who may come into view or go out of it before everybody in reach has to be looked at again: a Verlet list.
+//!
+//! Molecular dynamics' *skin* is here a part of the margin between the radius in which an entity enters and the
+//! reach beyond which it leaves. Until somebody, the eye included, can have moved farther than the skin, only
+//! those who were within it of one of the two borders, and those who are new, can have crossed one. Each of them
+//! is measured again when it can have come to its border, not before. (L. Verlet, Physical Review 159, 98, 1967.)
+
+use glam::Vec2;
+use throng_shared::protocol::ids::{Slot, SlotKey};
+use throng_shared::tick::Tick;
+
+use super::interest::{Newcomer, Sight};
+use super::known::{Known, each_id};
+use crate::space::{REACH_FACTOR, RoomId};
+
+/// The skin, as a part of the radius. It is less than the margin between radius and reach, so that whoever has
+/// entered does not leave, and whoever has left does not enter, before the next look.
+const SKIN: f32 = 0.9 * (REACH_FACTOR - 1.0);
+/// Entities near a border, at most. Where there are more, everybody is looked at in every tick.
+const LISTED_MAX: usize = 64;
+/// New entities in one tick, at most, among which those in view are looked for one by one.
+const ARRIVALS_MAX: usize = 16;
+/// What places and distances lose as `f32`, as a part of them; more than twice of it.
+const ROUNDING: f32 = 1e-6;
+/// No short id: the entity is not known.
+const UNKNOWN: u16 = u16::MAX;
+
+/// An entity near a border: of the radius if it is unknown, of the reach if it is known.
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    slot: Slot,
+    id: u16,
+}
+
+/// One client's list, and what it is true of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Neighbours {
+    is_valid: bool,
+    source: usize,
+    /// Where the player looked from last, and how long a way the eye has come there since the last look.
+    eye: Vec2,
+    strayed: f32,
+    radius: f32,
+    room: RoomId,
+    own: Option<SlotKey>,
+    own_id: Option<usize>,
+    /// [`Stir::travelled`](crate::frame::Stir::travelled) when everybody was looked at.
+    travelled: u64,
+    /// What the frame that was followed last says of who appeared and disappeared.
+    arrived: u64,
+    departed: u64,
+    /// By place in the list: how far everybody can move, from the last look on, before this one can be beyond
+    /// its border. Apart from the rest, as most of it is only compared.
+    due: Vec<f32>,
+    listed: Vec<Listed>,
+}
+
+impl Neighbours {
+    /// Up to which square of its distance an unknown entity has to be listed.
+    pub(super) fn near2(radius: f32) -> f32 {
+        let near = radius * (1.0 + SKIN);
+        near * near
+    }
+
+    /// The short id of the player's own entity.
+    pub(super) fn own_id(&self) -> Option<usize> {
+        self.own_id
+    }
+
+    /// The list means nothing: everybody has to be looked at next time.
+    pub(super) fn forget(&mut self) {
+        self.is_valid = false;
+    }
+
+    /// Begins a list: everybody in `sight` was looked at, `near` are those who do not enter but are within
+    /// [`Neighbours::near2`], and `distances2` the squared distances of those who are known now.
+    pub(super) fn note(
+        &mut self,
+        sight: &Sight<'_>,
+        near: &[Newcomer],
+        known: &Known,
+        distances2: &[f32],
+        own_id: Option<usize>,
+    ) {
+        let (player, stir) = (sight.player, &sight.frame.stir);
+        self.due.clear();
+        self.listed.clear();
+        let reach = player.radius * REACH_FACTOR;
+        let edge = player.radius * (REACH_FACTOR - SKIN);
+        for (at, group) in known.groups().iter().enumerate() {
+            each_id(at, group.live, |id| {
+                if distances2[id] > edge * edge {
+                    self.list(known.key(id).slot(), id as u16, reach - distances2[id].sqrt());
+                }
+            });
+        }
+        for unknown in near {
+            let due = unknown.distance2.sqrt() - player.radius;
+            self.list(unknown.key.slot(), UNKNOWN, due);
+        }
+        self.is_valid = self.listed.len() <= LISTED_MAX;
+        self.source = sight.source;
+        (self.eye, self.radius, self.room) = (player.eye, player.radius, player.room);
+        self.strayed = player.eye.abs().max_element() * ROUNDING;
+        (self.own, self.own_id) = (sight.own(), own_id);
+        (self.travelled, self.arrived, self.departed) = (stir.travelled, stir.arrived, stir.departed);
+    }
+
+    fn list(&mut self, slot: Slot, id: u16, due: f32) {
+        self.due.push(due);
+        self.listed.push(Listed { slot, id });
+    }
+
+    /// Lets those leave who crossed their border, and lists those who are to enter; answers whether the list was
+    /// good for that. If not, everybody has to be looked at.
+    pub(super) fn follow(
+        &mut self,
+        known: &mut Known,
+        sight: &Sight<'_>,
+        tick: Tick,
+        newcomers: &mut Vec<Newcomer>,
+    ) -> bool {
+        if !self.is_of(sight) {
+            return false;
+        }
+        let moved = self.moved(sight);
+        // Not so if it is not a number.
+        let is_in_skin = moved <= SKIN * self.radius;
+        if !is_in_skin || !self.take_arrivals(sight, moved) {
+            return false;
+        }
+        self.take_departures(known, sight, tick);
+        let mut at = 0;
+        while let Some(&due) = self.due.get(at) {
+            if due > moved {
+                at += 1;
+            } else if let Some(left) = self.cross(known, sight, tick, self.listed[at], newcomers) {
+                self.due[at] = moved + left;
+                at += 1;
+            } else {
+                self.due.swap_remove(at);
+                self.listed.swap_remove(at);
+            }
+        }
+        true
+    }
+
+    fn is_of(&self, sight: &Sight<'_>) -> bool {
+        let player = sight.player;
+        self.is_valid
+            && (self.source, self.room, self.radius) == (sight.source, player.room, player.radius)
+            && self.own == sight.own()
+    }
+
+    /// Units that anybody and the eye can have moved together since the last look. It never gets less, so that
+    /// it also tells how much they can have moved since any moment between.
+    fn moved(&mut self, sight: &Sight<'_>) -> f32 {
+        let eye = sight.player.eye;
+        self.strayed += eye.distance(self.eye);
+        self.eye = eye;
+        sight.frame.stir.units_since(self.travelled) + self.strayed
+    }
+
+    /// Lists those who appeared since the last frame and are near enough to enter now or later; answers whether
+    /// they are all told of and few enough.
+    fn take_arrivals(&mut self, sight: &Sight<'_>, moved: f32) -> bool {
+        let stir = &sight.frame.stir;
+        let missed = stir.arrived.wrapping_sub(self.arrived);
+        if missed == 0 {
+            return true;
+        }
+        self.arrived = stir.arrived;
+        if missed != stir.arrivals.len() as u64 || stir.arrivals.len() > ARRIVALS_MAX {
+            return false;
+        }
+        let near2 = Self::near2(self.radius);
+        for &slot in &stir.arrivals {
+            let is_near = sight.distance2(slot).is_some_and(|distance2| distance2 <= near2);
+            if is_near && sight.frame.identity(slot).room == self.room {
+                self.list(slot, UNKNOWN, moved);
+            }
+        }
+        self.listed.len() <= LISTED_MAX
+    }
+
+    /// Lets those leave who are gone. Their slots may soon be somebody else's, so they are not listed any more.
+    fn take_departures(&mut self, known: &mut Known, sight: &Sight<'_>, tick: Tick) {
+        let stir = &sight.frame.stir;
+        if std::mem::replace(&mut self.departed, stir.departed) == stir.departed {
+            return;
+        }
+        let is_gone = |slot| sight.frame.row(slot).is_none();
+        for at in 0..known.groups().len() {
+            each_id(at, known.groups()[at].live, |id| {
+                if is_gone(known.key(id).slot()) {
+                    known.leave(id, tick);
+                }
+            });
+        }
+        for at in (0..self.listed.len()).rev() {
+            if is_gone(self.listed[at].slot) {
+                self.due.swap_remove(at);
+                self.listed.swap_remove(at);
+            }
+        }
+    }
+
+    /// How far one who is listed is from its border; `None` if it has crossed it, and leaves or is to enter.
+    fn cross(
+        &self,
+        known: &mut Known,
+        sight: &Sight<'_>,
+        tick: Tick,
+        Listed { slot, id }: Listed,
+        newcomers: &mut Vec<Newcomer>,
+    ) -> Option<f32> {
+        let distance2 = sight.distance2(slot)?;
+        let (radius, reach) = (self.radius, self.radius * REACH_FACTOR);
+        if id == UNKNOWN {
+            if distance2 > radius * radius {
+                return Some(distance2.sqrt() - radius);
+            }
+            newcomers.push(Newcomer::new(sight.key(slot), distance2));
+        } else {
+            if distance2 <= reach * reach {
+                return Some(reach - distance2.sqrt());
+            }
+            known.leave(usize::from(id), tick);
+        }
+        None
+    }
+}
