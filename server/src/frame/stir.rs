@@ -43,13 +43,20 @@ impl Stir {
 
     /// Takes in that a chunk became what `rows` and `alive` are; answers the square of the longest step, in
     /// quanta.
-    pub(super) fn compare(&mut self, chunk: usize, before: &HotChunk, rows: &[Row], alive: &AliveBits) -> f32 {
+    pub(super) fn compare(
+        &mut self,
+        chunk: usize,
+        before: &HotChunk,
+        rows: &[Row],
+        alive: &AliveBits,
+    ) -> f32 {
         let mut longest2 = 0.0f32;
         for (word, (&then, &now)) in before.alive.iter().zip(alive).enumerate() {
             self.departed = self.departed.wrapping_add(u64::from((then & !now).count_ones()));
             self.arrived = self.arrived.wrapping_add(u64::from((now & !then).count_ones()));
             each_bit(now & !then, |bit| {
-                self.arrivals.push(Slot((chunk * CHUNK_SLOTS + word * 64 + bit) as u32));
+                self.arrivals
+                    .push(Slot((chunk * CHUNK_SLOTS + word * 64 + bit) as u32));
             });
             let (old, new) = (&before.rows[word * 64..][..64], &rows[word * 64..][..64]);
             each_bit(then & now, |bit| {

@@ -21,6 +21,7 @@ pub mod stats;
 mod syscalls;
 pub mod takeover;
 pub mod transmit;
+mod wait;
 mod worker;
 
 pub use plugin::{NeighbourTransport, Routes, ThrongRenetPlugin, Transport, TransportConfig, TransportError};

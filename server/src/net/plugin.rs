@@ -18,7 +18,6 @@ use std::thread::{self, JoinHandle};
 
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::Resource;
-use mio::Waker;
 use throng_shared::netcode::{Entropy, KEY_BYTES, ServerNetcodeConfig};
 use throng_shared::protocol::ids::SourceId;
 use throng_shared::protocol::registry::Protocol;
@@ -30,6 +29,7 @@ use super::link::{LinkConfig, SimulationLink, Wake, WorkerLink, WorkerLinks, lin
 use super::socket::{self, IoKind, SocketError};
 use super::stats::WorkerStats;
 use super::takeover::Takeovers;
+use super::wait::Waker;
 use super::worker::{InlineWorker, Opened, Worker, WorkerParts};
 use crate::observe::{ServerStats, WorkerReport};
 use crate::replication::ReplicationConfig;
@@ -157,7 +157,7 @@ impl Transport {
         let address = socket::worker_address(base, worker, config.udp_shared)?;
         let socket = socket::open(address, config.udp_shared)?;
         self.addresses.push(socket.local_addr()?);
-        let opened = Opened::new(socket)?;
+        let opened = Opened::new(socket, config.io)?;
         let waker = Arc::clone(&opened.waker);
         let start = if config.workers == 0 {
             None
@@ -323,7 +323,6 @@ impl Start {
             let core = self.core(worker, &config, links, shared);
             reports.push(Arc::clone(&stats) as Arc<dyn WorkerReport>);
             let parts = WorkerParts {
-                io: config.io,
                 clock: clock.clone(),
                 stats,
                 server: Arc::clone(&self.stats),

@@ -1,4 +1,4 @@
-//! A net worker: one core, one socket, one epoll loop, on a thread of its own or between ticks.
+//! A net worker: one core, one socket, one loop, on a thread of its own or between ticks.
 //!
 //! Owns the loop. Guarantees that the socket is read at least after every [`SESSIONS_PER_SLICE`] clients
 //! served, so that a fan-out never makes the kernel's buffer overflow and inputs do not wait for it; that
@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mio::net::UdpSocket;
-use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::core::{ServeState, WorkerCore};
 use super::io::{Receiver, Sender, halves};
 use super::socket::IoKind;
 use super::stats::{Count, WorkerStats};
 use super::transmit::{Arrival, BATCH_DATAGRAMS, Flush, Receive, Take};
+use super::wait::{Waiting, Waker};
 use crate::observe::ServerStats;
 use crate::runner::{Clock, Pass};
 
@@ -39,37 +39,36 @@ const READ_EVERY_WITHOUT_PLAYERS: Duration = Duration::from_millis(4);
 const PLAYERS_GONE_AFTER: Duration = Duration::from_secs(1);
 /// Longest wait while one simulation's frame waits for another's.
 const WAIT_FOR_FRAMES: Duration = Duration::from_millis(1);
-/// epoll waits whole milliseconds, rounded up; less than this is slept.
+/// mio waits whole milliseconds, rounded up; less than this is slept.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 /// Between two updates of what is due by time.
 const UPDATE_EVERY: Duration = Duration::from_millis(25);
 /// Between two updates of the figures that cost something to read.
 const MEASURE_EVERY: Duration = Duration::from_millis(500);
 
-const SOCKET: Token = Token(0);
-const WAKE: Token = Token(1);
-
-/// A socket with its poll, before there is a core to serve it.
+/// A socket with how it is waited for, before there is a core to serve it.
 pub(super) struct Opened {
     pub(super) socket: UdpSocket,
-    pub(super) poll: Poll,
+    io: IoKind,
+    waiting: Waiting,
     pub(super) waker: Arc<Waker>,
 }
 
 impl Opened {
-    /// Watches `socket`.
-    pub(super) fn new(mut socket: UdpSocket) -> io::Result<Self> {
-        let poll = Poll::new()?;
-        poll.registry()
-            .register(&mut socket, SOCKET, Interest::READABLE)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        Ok(Self { socket, poll, waker })
+    /// Watches `socket`, on which datagrams pass in the given way.
+    pub(super) fn new(mut socket: UdpSocket, io: IoKind) -> io::Result<Self> {
+        let (waiting, waker) = Waiting::new(&mut socket, io)?;
+        Ok(Self {
+            socket,
+            io,
+            waiting,
+            waker: Arc::new(waker),
+        })
     }
 }
 
 /// What a worker needs beside its core and its socket.
 pub(super) struct WorkerParts {
-    pub(super) io: IoKind,
     pub(super) clock: Clock,
     pub(super) stats: Arc<WorkerStats>,
     pub(super) server: Arc<ServerStats>,
@@ -78,8 +77,8 @@ pub(super) struct WorkerParts {
 /// One running worker.
 pub(super) struct Worker {
     core: WorkerCore,
-    poll: Poll,
-    events: Events,
+    socket: Arc<UdpSocket>,
+    waiting: Waiting,
     receiver: Receiver,
     sender: Sender,
     clock: Clock,
@@ -102,11 +101,11 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(core: WorkerCore, opened: Opened, parts: WorkerParts) -> Self {
         let socket = Arc::new(opened.socket);
-        let (receiver, sender) = halves(parts.io, &socket, &parts.stats.socket);
+        let (receiver, sender) = halves(opened.io, &socket, &parts.stats.socket);
         Self {
             core,
-            poll: opened.poll,
-            events: Events::with_capacity(4),
+            socket,
+            waiting: opened.waiting,
             receiver,
             sender,
             clock: parts.clock,
@@ -146,16 +145,13 @@ impl Worker {
             false if self.core.is_waiting() => wait.min(WAIT_FOR_FRAMES),
             false => wait,
         };
-        if let Err(error) = self.poll.poll(&mut self.events, Some(wait))
-            && error.kind() != io::ErrorKind::Interrupted
-        {
+        let is_announced = self.waiting.wait(&self.socket, wait).unwrap_or_else(|error| {
             tracing::error!(%error, "a net worker cannot wait for its socket");
             // Rather late for every datagram than spinning on an error.
             std::thread::sleep(Duration::from_millis(1));
-            self.readable = true;
-        }
+            true
+        });
         let woken_at = self.clock.now();
-        let is_announced = self.events.iter().any(|event| event.token() == SOCKET);
         // A caller that would not have waited is not made to.
         if is_announced && wait >= self.read_every {
             let next_read = self.read_at + self.read_every;
@@ -248,7 +244,7 @@ impl Worker {
                 ServeState::More => {
                     self.sender.flush();
                     self.read(1);
-                    // Edge-triggered: what came meanwhile may never be announced.
+                    // Where readiness is told once, what came meanwhile may never be announced.
                     self.readable = true;
                 }
                 ServeState::Done(served) => {

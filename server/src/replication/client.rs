@@ -114,9 +114,10 @@ impl ClientReplication {
         self.budget.count_lost(fates.lost);
     }
 
-    /// A hint that the client will be written to, or acknowledge, soon.
+    /// A hint that the client will be written to soon.
     #[inline]
     pub fn foresee(&self) {
+        self.neighbours.foresee();
         self.known.foresee();
         self.sent.foresee();
     }
@@ -221,7 +222,9 @@ impl ClientReplication {
         sights: &[Sight<'_>],
         tick: Tick,
     ) -> Option<usize> {
-        let Self { known, neighbours, .. } = self;
+        let Self {
+            known, neighbours, ..
+        } = self;
         let interest = &mut scratch.interest;
         let (gathered, own) = interest.update(known, neighbours, sights, config.known, tick);
         scratch.counters.gathered += gathered as u64;

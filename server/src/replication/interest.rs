@@ -454,11 +454,14 @@ impl Interest {
     }
 
     fn measure(&mut self, known: &Known, sights: &[Sight<'_>], own: Option<usize>) {
-        self.known_distances2.resize(known.id_end().max(self.known_distances2.len()), UNSEEN);
+        self.known_distances2
+            .resize(known.id_end().max(self.known_distances2.len()), UNSEEN);
         for (at, group) in known.groups().iter().enumerate() {
             each_id(at, group.live, |id| {
                 let key = known.key(id);
-                let sight = sights.iter().find(|sight| sight.source == usize::from(key.source().0));
+                let sight = sights
+                    .iter()
+                    .find(|sight| sight.source == usize::from(key.source().0));
                 let distance2 = sight.and_then(|sight| sight.distance2(key.slot()));
                 self.known_distances2[id] = distance2.unwrap_or(UNSEEN);
             });

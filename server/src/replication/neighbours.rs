@@ -6,6 +6,7 @@
 //! is measured again when it can have come to its border, not before. (L. Verlet, Physical Review 159, 98, 1967.)
 
 use glam::Vec2;
+use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::ids::{Slot, SlotKey};
 use throng_shared::tick::Tick;
 
@@ -41,6 +42,8 @@ pub(super) struct Neighbours {
     eye: Vec2,
     strayed: f32,
     radius: f32,
+    /// How far everybody may move before the list means nothing.
+    skin: f32,
     room: RoomId,
     own: Option<SlotKey>,
     own_id: Option<usize>,
@@ -65,6 +68,12 @@ impl Neighbours {
     /// The short id of the player's own entity.
     pub(super) fn own_id(&self) -> Option<usize> {
         self.own_id
+    }
+
+    /// A hint that the list will be read soon.
+    #[inline]
+    pub(super) fn foresee(&self) {
+        prefetch(&*self.due);
     }
 
     /// The list means nothing: everybody has to be looked at next time.
@@ -99,6 +108,7 @@ impl Neighbours {
             self.list(unknown.key.slot(), UNKNOWN, due);
         }
         self.is_valid = self.listed.len() <= LISTED_MAX;
+        self.skin = player.radius * SKIN * part_of_skin(player.eye);
         self.source = sight.source;
         (self.eye, self.radius, self.room) = (player.eye, player.radius, player.room);
         self.strayed = player.eye.abs().max_element() * ROUNDING;
@@ -125,7 +135,7 @@ impl Neighbours {
         }
         let moved = self.moved(sight);
         // Not so if it is not a number.
-        let is_in_skin = moved <= SKIN * self.radius;
+        let is_in_skin = moved <= self.skin;
         if !is_in_skin || !self.take_arrivals(sight, moved) {
             return false;
         }
@@ -145,6 +155,7 @@ impl Neighbours {
         true
     }
 
+    /// Whether the list was made for such a look.
     fn is_of(&self, sight: &Sight<'_>) -> bool {
         let player = sight.player;
         self.is_valid
@@ -229,4 +240,11 @@ impl Neighbours {
         }
         None
     }
+}
+
+/// What part of the skin is used before the next look, 3/4 to 1: clients that looked in the same tick, because
+/// somebody had moved far, should not do so for ever.
+fn part_of_skin(eye: Vec2) -> f32 {
+    let mixed = (eye.x.to_bits() ^ eye.y.to_bits().rotate_left(16)).wrapping_mul(0x9e37_79b9);
+    1.0 - (mixed >> 8) as f32 / (1 << 26) as f32
 }

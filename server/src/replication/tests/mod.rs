@@ -45,8 +45,15 @@ fn those_who_may_cross_a_border_tell_who_does() {
         session.run(400);
         let counters = session.scratch.counters();
         let served = 400 * session.clients.len() as u64;
-        assert!(counters.looks * 2 < served, "seed {seed}: {} of {served}", counters.looks);
-        assert!(counters.enters > 100 && counters.leaves > 50, "seed {seed}: {counters:?}");
+        assert!(
+            counters.looks * 2 < served,
+            "seed {seed}: {} of {served}",
+            counters.looks
+        );
+        assert!(
+            counters.enters > 100 && counters.leaves > 50,
+            "seed {seed}: {counters:?}"
+        );
         session.settle();
     }
 }

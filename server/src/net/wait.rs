@@ -1,0 +1,109 @@
+//! Waiting for what a worker has to do: its socket, its waker, or the time.
+//!
+//! Whoever is in an epoll set waits at every moment, and the kernel goes to wake it at every datagram that it
+//! sends or receives, however busy it is. So on Linux a worker calls `ppoll`, and waits only while it does. The
+//! portable way is mio's.
+
+use std::io;
+#[cfg(target_os = "linux")]
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token};
+
+use super::socket::IoKind;
+
+const SOCKET: Token = Token(0);
+const WAKE: Token = Token(1);
+
+/// Ends a worker's wait from another thread.
+#[derive(Debug)]
+pub(super) enum Waker {
+    Portable(mio::Waker),
+    #[cfg(target_os = "linux")]
+    Event(Arc<OwnedFd>),
+}
+
+impl Waker {
+    /// Ends the wait at hand, or else the next one at once.
+    pub(super) fn wake(&self) -> io::Result<()> {
+        match self {
+            Self::Portable(waker) => waker.wake(),
+            // Whether it was counted already makes no difference.
+            #[cfg(target_os = "linux")]
+            Self::Event(event) => match rustix::io::write(event, &1u64.to_ne_bytes()) {
+                Err(rustix::io::Errno::AGAIN) => Ok(()),
+                other => Ok(other.map(drop)?),
+            },
+        }
+    }
+}
+
+/// Waits for one socket and one waker.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    Portable {
+        poll: Poll,
+        events: Events,
+    },
+    #[cfg(target_os = "linux")]
+    Event(Arc<OwnedFd>),
+}
+
+impl Waiting {
+    /// Will wait for `socket`, which is always the same, and the waker that this answers.
+    pub(super) fn new(socket: &mut UdpSocket, io: IoKind) -> io::Result<(Self, Waker)> {
+        #[cfg(target_os = "linux")]
+        if io == IoKind::Batched {
+            use rustix::event::{EventfdFlags, eventfd};
+            let event = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+            return Ok((Self::Event(Arc::clone(&event)), Waker::Event(event)));
+        }
+        let _ = io;
+        let poll = Poll::new()?;
+        poll.registry().register(socket, SOCKET, Interest::READABLE)?;
+        let waker = Waker::Portable(mio::Waker::new(poll.registry(), WAKE)?);
+        let events = Events::with_capacity(4);
+        Ok((Self::Portable { poll, events }, waker))
+    }
+
+    /// Waits up to `timeout`; answers whether there is something to be read. It may be said only once, so all of
+    /// it should be read.
+    pub(super) fn wait(&mut self, socket: &UdpSocket, timeout: Duration) -> io::Result<bool> {
+        match self {
+            Self::Portable { poll, events } => match poll.poll(events, Some(timeout)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+                Err(error) => Err(error),
+                Ok(()) => Ok(events.iter().any(|event| event.token() == SOCKET)),
+            },
+            #[cfg(target_os = "linux")]
+            Self::Event(event) => wait_for(socket, event, timeout),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn wait_for(socket: &UdpSocket, event: &OwnedFd, timeout: Duration) -> io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let timeout = Timespec {
+        tv_sec: timeout.as_secs() as i64,
+        tv_nsec: timeout.subsec_nanos().into(),
+    };
+    let mut watched = [
+        PollFd::new(socket, PollFlags::IN),
+        PollFd::new(event, PollFlags::IN),
+    ];
+    match poll(&mut watched, Some(&timeout)) {
+        Err(rustix::io::Errno::INTR) => return Ok(false),
+        other => other?,
+    };
+    let [has_datagrams, is_woken] = watched.map(|watched| !watched.revents().is_empty());
+    if is_woken {
+        // Nothing there any more is as good.
+        let _ = rustix::io::read(event, &mut [0; 8]);
+    }
+    Ok(has_datagrams)
+}
