@@ -122,6 +122,13 @@ impl ClientReplication {
         self.sent.foresee();
     }
 
+    /// Whether it is likely that the next write looks at everybody in reach, and so reads the player's area.
+    #[inline]
+    #[must_use]
+    pub fn may_look(&self) -> bool {
+        self.neighbours.has_looked()
+    }
+
     /// A hint that the client will acknowledge the newest packets soon.
     #[inline]
     pub fn foresee_ack(&self) {

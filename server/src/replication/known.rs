@@ -15,6 +15,9 @@ const LONG_AGO: u32 = 1 << 30;
 const ENTER_PRIORITY: u16 = 1 << 12;
 /// Short ids of a group.
 pub(super) const IDS: usize = u64::BITS as usize;
+/// Groups for which memory is taken from the start, so that all of a client's lies together: what is spread over
+/// as many pages as there are lists costs the worker a walk through the page tables for each of them.
+pub(super) const GROUPS_USUAL: usize = 2;
 
 /// What is known about one short id beside its entity.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,14 +76,15 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn new(ids_max: usize) -> Self {
+        let groups = ids_max.div_ceil(IDS).min(GROUPS_USUAL);
         Self {
             ids_max,
-            groups: Vec::new(),
-            keys: Vec::new(),
-            states: Vec::new(),
+            groups: Vec::with_capacity(groups),
+            keys: Vec::with_capacity(groups),
+            states: Vec::with_capacity(groups * IDS),
             live_len: 0,
             leaving_len: 0,
-            priority: Vec::new(),
+            priority: Vec::with_capacity(groups * IDS),
             has_priorities: false,
         }
     }

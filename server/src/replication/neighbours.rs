@@ -37,6 +37,8 @@ struct Listed {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Neighbours {
     is_valid: bool,
+    /// Whether it was good for the last tick.
+    is_followed: bool,
     source: usize,
     /// Where the player looked from last, and how long a way the eye has come there since the last look.
     eye: Vec2,
@@ -70,10 +72,17 @@ impl Neighbours {
         self.own_id
     }
 
+    /// Whether everybody was looked at in the last tick.
+    #[inline]
+    pub(super) fn has_looked(&self) -> bool {
+        !self.is_followed
+    }
+
     /// A hint that the list will be read soon.
     #[inline]
     pub(super) fn foresee(&self) {
         prefetch(&*self.due);
+        prefetch(&*self.listed);
     }
 
     /// The list means nothing: everybody has to be looked at next time.
@@ -130,6 +139,7 @@ impl Neighbours {
         tick: Tick,
         newcomers: &mut Vec<Newcomer>,
     ) -> bool {
+        self.is_followed = false;
         if !self.is_of(sight) {
             return false;
         }
@@ -152,6 +162,7 @@ impl Neighbours {
                 self.listed.swap_remove(at);
             }
         }
+        self.is_followed = true;
         true
     }
 

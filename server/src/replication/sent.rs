@@ -9,7 +9,7 @@ use throng_shared::protocol::input::SnapshotAck;
 use throng_shared::tick::Tick;
 
 use super::SOURCES_MAX;
-use super::known::{Known, each_id};
+use super::known::{GROUPS_USUAL, Known, each_id};
 
 /// Packets that are remembered.
 const PACKETS: usize = 64;
@@ -66,8 +66,8 @@ impl Default for SentPackets {
             open: 0,
             acked: 0,
             records: Box::new([Record::default(); PACKETS]),
-            words: Vec::new(),
-            stride: 0,
+            words: vec![0; GROUPS_USUAL * PACKETS],
+            stride: GROUPS_USUAL,
             is_heard: false,
         }
     }

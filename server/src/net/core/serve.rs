@@ -16,7 +16,7 @@ use super::{WorkerCore, send};
 use crate::frame::FrameHistory;
 use crate::net::link::{Audience, LeaveReason, SessionKey, ToWorker};
 use crate::net::transmit::Transmit;
-use crate::replication::{PacketSink, ReplicationScratch, ReplicationView};
+use crate::replication::{ClientReplication, PacketSink, ReplicationScratch, ReplicationView};
 
 /// Bytes of reliable messages to one client in one tick. With the default budget of 24 KB/s, a flood of
 /// messages halves the snapshots and never stops them.
@@ -154,26 +154,32 @@ impl WorkerCore {
     /// found by its index, of the nearer ones what that leads to.
     #[inline]
     fn foresee(&self, [near, middle, far]: &[Option<usize>; AHEAD]) {
-        let players = |index: Option<usize>| {
+        let players = |index: usize| {
             let newest = self.histories.iter().filter_map(|history| history.newest());
-            newest.filter_map(move |frame| frame.players.at(self.worker, index?))
+            newest.filter_map(move |frame| frame.players.at(self.worker, index))
         };
+        let replication = |index: usize| self.sessions.at(index)?.replication.as_ref();
         if let Some(index) = *far {
             self.netcode.foresee_seal(index as u32);
             if let Some(session) = self.sessions.at(index) {
                 prefetch(session);
             }
-            players(*far).for_each(prefetch);
+            players(index).for_each(prefetch);
         }
-        if let Some(session) = middle.and_then(|index| self.sessions.at(index)) {
-            if let Some(replication) = &session.replication {
-                replication.foresee();
+        if let Some(index) = *middle
+            && let Some(replication) = replication(index)
+        {
+            replication.foresee();
+            if replication.may_look() {
+                let players = players(index).flatten();
+                players.for_each(|player| prefetch(&*player.area));
             }
-            players(*middle)
-                .flatten()
-                .for_each(|player| prefetch(&*player.area));
         }
-        players(*near).flatten().for_each(|player| player.area.foresee());
+        if let Some(index) = *near
+            && replication(index).is_some_and(ClientReplication::may_look)
+        {
+            players(index).flatten().for_each(|player| player.area.foresee());
+        }
     }
 
     /// Whether a frame waits for those of other simulations, so that [`WorkerCore::serve`] is due soon.
