@@ -96,6 +96,15 @@ enum Session {
     Idle(Box<ClientNetcode>),
 }
 
+impl Session {
+    fn server(&self) -> SocketAddr {
+        match self {
+            Self::Playing(core) => core.server_address(),
+            Self::Idle(netcode) => netcode.server_address(),
+        }
+    }
+}
+
 /// What gives a bot's inputs.
 enum Hand {
     /// Turns at random.
@@ -145,10 +154,7 @@ impl Bot {
         } else {
             Session::Playing(Box::new(ClientCore::new(now, token, config)))
         };
-        let server = match &session {
-            Session::Playing(core) => core.server_address(),
-            Session::Idle(netcode) => netcode.server_address(),
-        };
+        let server = session.server();
         let any: SocketAddr = match server {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -195,19 +201,45 @@ impl Bot {
         &mut self.socket
     }
 
-    /// Takes everything that has arrived. `now` is asked for every datagram: its age is measured.
-    pub fn drain(&mut self, now: impl Fn() -> Duration, shared: &mut Shared, buffer: &mut Buffer) {
+    /// Where the bot's datagrams come from.
+    pub fn server(&self) -> SocketAddr {
+        self.session.server()
+    }
+
+    /// Time between two snapshots; `None` for a bot that is not sent any (yet).
+    pub fn tick_length(&self) -> Option<Duration> {
+        match &self.session {
+            Session::Playing(core) if self.state == BotState::Playing => core.tick_length(),
+            _ => None,
+        }
+    }
+
+    /// Takes everything that has arrived; returns when the last datagram was read, if there was any. `now` is
+    /// asked for every datagram: its age is measured.
+    ///
+    /// One call more than there are datagrams: the kernel's batched receive costs as much as two plain ones.
+    pub fn drain(
+        &mut self,
+        now: impl Fn() -> Duration,
+        shared: &mut Shared,
+        buffer: &mut Buffer,
+    ) -> Option<Duration> {
+        let mut heard_at = None;
         loop {
             let length = match self.socket.recv(buffer) {
                 Ok(length) => length,
                 // Nobody listens there at the moment: the session's time-out decides.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
-                Err(error) if is_passing(&error) => return,
-                Err(error) => return self.lost(shared, &error.to_string()),
+                Err(error) if is_passing(&error) => return heard_at,
+                Err(error) => {
+                    self.lost(shared, &error.to_string());
+                    return heard_at;
+                }
             };
             shared.totals.down_bytes += length as u64;
             shared.totals.down_datagrams += 1;
             let now = now();
+            heard_at = Some(now);
             match &mut shared.line {
                 Some(line) => line.send(now, self.index, Direction::Down, &buffer[..length]),
                 None => self.receive(now, &mut buffer[..length], shared),

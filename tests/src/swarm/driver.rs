@@ -1,11 +1,14 @@
 //! One thread, one epoll loop, all bots.
 //!
-//! Every turn waits for sockets until somebody is due, drains those that have something, delivers what the
-//! emulated line has carried, updates the bots whose time has come, and lets joined bots in. Nothing is
-//! allocated per datagram.
+//! Every turn waits until somebody is due, drains the sockets that have something, delivers what the emulated
+//! line has carried, updates the bots whose time has come, and lets joined bots in. Nothing is allocated per
+//! datagram. Epoll watches the bots that are connecting, silent or heard now and then; those that are heard in
+//! every tick [take turns](super::heard) instead, and while there are any, a turn comes every half millisecond.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::{Events, Interest, Poll, Token};
@@ -18,6 +21,7 @@ use throng_shared::tick::Tick;
 use super::audit::Findings;
 use super::bot::{Bot, BotKind, BotState, Buffer, Shared};
 use super::conditions::Direction;
+use super::heard::{Heard, Look};
 use super::joining::Outcome;
 use super::watch::{Answer, Question, Watch};
 use super::wheel::Wheel;
@@ -32,7 +36,15 @@ const AUDIT_EVERY: u32 = 100;
 const AUDIT_ENTITIES: u64 = 10_000;
 /// Ticks before the newest at which mirrors are audited: by then every part has arrived.
 const AUDIT_BEHIND: u32 = 2;
+/// Updates in a turn; the rest are first in the next one. As many as looks: where the processor is full, neither
+/// hearing nor sending waits for all of the other. A bot that is updated late sends its inputs together.
+const UPDATES_MAX: usize = 256;
 const EVENTS: usize = 1_024;
+/// Time between two looks at who has joined.
+const JOINED_EVERY: Duration = Duration::from_millis(1);
+/// Time between two looks at the bots that take turns, while there is nothing else to do; a part of the ages
+/// that are measured.
+const SWEEP_EVERY: Duration = Duration::from_micros(500);
 
 /// How many bots are how far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,6 +83,12 @@ pub struct Driver {
     buffer: Box<Buffer>,
     bots: Vec<Option<Bot>>,
     wheel: Wheel,
+    /// Taken from the wheel and not updated yet.
+    due: VecDeque<u32>,
+    heard: Heard,
+    swept_at: Duration,
+    /// The last sweep was cut short: somebody may wait.
+    is_behind: bool,
     outcomes: Option<Receiver<Outcome>>,
     config: ClientConfig,
     is_idle: bool,
@@ -123,6 +141,10 @@ impl Driver {
             buffer: Box::new([0; DATAGRAM_RECEIVE_BYTES_MAX]),
             bots: (0..parts.clients).map(|_| None).collect(),
             wheel: Wheel::default(),
+            due: VecDeque::new(),
+            heard: Heard::new(parts.clients as usize),
+            swept_at: Duration::ZERO,
+            is_behind: false,
             outcomes: Some(parts.outcomes),
             config: parts.config,
             is_idle: parts.is_idle,
@@ -168,6 +190,8 @@ impl Driver {
     /// When epoll fails or there is no file left for a socket.
     pub fn turn(&mut self) -> io::Result<()> {
         self.wait()?;
+        self.hear_watched()?;
+        self.sweep()?;
         self.deliver_line();
         self.update_due();
         self.admit()?;
@@ -215,26 +239,92 @@ impl Driver {
         }
     }
 
+    /// Waits until somebody is due. Nobody announces those who take turns, so they keep the wait short.
     fn wait(&mut self) -> io::Result<()> {
         let now = self.now();
-        let line_due = self.shared.line.as_ref().and_then(|line| line.queue.next_due());
-        let until_line = line_due.map_or(Duration::MAX, |due| due.saturating_sub(now));
-        let mut timeout = self.wheel.until_next(now).min(until_line);
-        if self.outcomes.is_some() {
-            timeout = timeout.min(Duration::from_millis(1));
-        }
+        let until_update = if self.due.is_empty() {
+            self.wheel.until_next(now)
+        } else {
+            Duration::ZERO
+        };
+        let timeout = if self.heard.is_empty() {
+            let line_due = self.shared.line.as_ref().and_then(|line| line.queue.next_due());
+            let until_line = line_due.map_or(Duration::MAX, |due| due.saturating_sub(now));
+            let until_joined = self.outcomes.as_ref().map_or(Duration::MAX, |_| JOINED_EVERY);
+            until_update.min(until_line).min(until_joined)
+        } else {
+            // Epoll counts in milliseconds. What the emulated line carries comes a sweep late at most: to wake
+            // for each datagram of it would wake the server for each, too.
+            let until_sweep = (self.swept_at + SWEEP_EVERY).saturating_sub(now);
+            let pause = until_sweep.min(until_update);
+            if !self.is_behind && !pause.is_zero() {
+                thread::sleep(pause);
+            }
+            Duration::ZERO
+        };
         match self.poll.poll(&mut self.events, Some(timeout)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            other => other?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            other => other,
         }
-        let origin = self.origin;
+    }
+
+    /// Drains the sockets that epoll announced. Who has become steady is watched no longer.
+    fn hear_watched(&mut self) -> io::Result<()> {
         for event in &self.events {
-            let Some(bot) = self.bots.get_mut(event.token().0).and_then(Option::as_mut) else {
+            let Token(index) = event.token();
+            let Some(bot) = self.bots.get_mut(index).and_then(Option::as_mut) else {
                 continue;
             };
-            let before = bot.state();
-            bot.drain(|| origin.elapsed(), &mut self.shared, &mut self.buffer);
-            self.census.note(before, bot.state());
+            let heard_at = hear(
+                bot,
+                self.origin,
+                &mut self.shared,
+                &mut self.buffer,
+                &mut self.census,
+            );
+            let (Some(at), Some(tick)) = (heard_at, bot.tick_length()) else {
+                continue;
+            };
+            if self.heard.note(index as u32, bot.server(), at, tick) {
+                self.poll.registry().deregister(bot.socket())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drains those whose turn it is. Who has fallen silent is watched again.
+    fn sweep(&mut self) -> io::Result<()> {
+        if self.heard.is_empty() {
+            self.is_behind = false;
+            return Ok(());
+        }
+        let now = self.now();
+        self.swept_at = now;
+        let Self {
+            heard,
+            bots,
+            shared,
+            buffer,
+            census,
+            origin,
+            ..
+        } = self;
+        self.is_behind = heard.sweep(now, |index| {
+            let bot = bots[index as usize].as_mut();
+            let Some(bot) = bot.filter(|bot| bot.state() != BotState::Ended) else {
+                return Look::Gone;
+            };
+            hear(bot, *origin, shared, buffer, census).map_or(Look::Missed, Look::Heard)
+        });
+        while let Some(index) = heard.pop_leaving() {
+            let Some(bot) = bots[index as usize].as_mut() else {
+                continue;
+            };
+            self.poll
+                .registry()
+                .register(bot.socket(), Token(index as usize), Interest::READABLE)?;
+            // What came before is not announced.
+            hear(bot, *origin, shared, buffer, census);
         }
         Ok(())
     }
@@ -260,7 +350,12 @@ impl Driver {
     fn update_due(&mut self) {
         let now = self.now();
         let due = self.wheel.take_due(now);
-        for &index in &due {
+        self.due.extend(&due);
+        self.wheel.recycle(due);
+        for _ in 0..UPDATES_MAX {
+            let Some(index) = self.due.pop_front() else {
+                break;
+            };
             let Some(bot) = self.bots[index as usize].as_mut() else {
                 continue;
             };
@@ -272,7 +367,6 @@ impl Driver {
             self.wheel.insert(now + bot.until_update(now), index);
             self.census.note(before, bot.state());
         }
-        self.wheel.recycle(due);
     }
 
     fn admit(&mut self) -> io::Result<()> {
@@ -368,6 +462,20 @@ impl Driver {
             self.watch.ask(Question::Audit { tick, mirrors });
         }
     }
+}
+
+/// Drains a bot's socket; when its last datagram was read, if there was any.
+fn hear(
+    bot: &mut Bot,
+    origin: Instant,
+    shared: &mut Shared,
+    buffer: &mut Buffer,
+    census: &mut Census,
+) -> Option<Duration> {
+    let before = bot.state();
+    let heard_at = bot.drain(|| origin.elapsed(), shared, buffer);
+    census.note(before, bot.state());
+    heard_at
 }
 
 #[expect(

@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`joining`] | the HTTP threads that fetch tokens |
-//! | [`driver`], [`wheel`] | the one loop over all sockets and times |
+//! | [`driver`], [`wheel`], [`heard`] | the one loop over all sockets and times |
 //! | [`bot`] | one client: socket, core, and a hand, which in Skirmish is a [pilot](crate::pilots) |
 //! | [`conditions`] | the emulated bad line |
 //! | [`watch`], [`audit`], [`arrivals`] | the server's figures, its log against the mirrors, snapshot ages |
@@ -18,6 +18,7 @@ pub mod bot;
 pub mod conditions;
 pub mod driver;
 pub mod flags;
+pub mod heard;
 pub mod joining;
 pub mod progress;
 pub mod report;
