@@ -87,3 +87,93 @@ fn each_bit(bits: u64, mut visit: impl FnMut(usize)) {
         left &= left - 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use throng_shared::protocol::ids::SourceId;
+    use throng_shared::protocol::pose::Pose;
+    use throng_shared::tick::Tick;
+
+    use super::super::{Frame, FrameWriter, Identity};
+    use super::*;
+    use crate::space::RoomId;
+
+    fn pose(x: i32, y: i32) -> Pose {
+        Pose {
+            x,
+            y,
+            ..Pose::default()
+        }
+    }
+
+    fn publish(writer: &mut FrameWriter, tick: u32) -> Arc<Frame> {
+        let (index, players) = (writer.spare_index(), writer.spare_players());
+        writer.publish(Tick(tick), Duration::ZERO, index, players)
+    }
+
+    #[test]
+    fn comings_goings_and_the_longest_step_are_counted() {
+        let mut writer = FrameWriter::new(SourceId(0));
+        for slot in [3, 300, 301] {
+            writer.insert(Slot(slot), Identity::default(), pose(0, 0), Tick(1));
+        }
+        let first = publish(&mut writer, 1).stir.clone();
+        assert_eq!((first.arrived, first.departed, first.travelled), (3, 0, 0));
+        assert_eq!(first.arrivals, [3, 300, 301].map(Slot));
+        writer.set_pose(Slot(3), pose(30, 40), Tick(2));
+        writer.set_pose(Slot(300), pose(-5, 5), Tick(2));
+        writer.remove(Slot(301));
+        let second = publish(&mut writer, 2).stir.clone();
+        assert_eq!((second.arrived, second.departed), (3, 1));
+        assert!(second.arrivals.is_empty() && (50..=52).contains(&second.travelled));
+        assert_eq!(publish(&mut writer, 3).stir, second, "nothing moved");
+    }
+
+    #[test]
+    fn a_change_of_room_is_farther_than_any_view() {
+        let mut writer = FrameWriter::new(SourceId(0));
+        writer.insert(Slot(0), Identity::default(), pose(0, 0), Tick(1));
+        let before = publish(&mut writer, 1).stir.travelled;
+        let moved = Identity {
+            room: RoomId(1),
+            ..Identity::default()
+        };
+        writer.set_identity(Slot(0), moved, Tick(2));
+        assert!(publish(&mut writer, 2).stir.units_since(before) > 1e9);
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_has_moved_farther_than_is_told(
+            steps in prop::collection::vec((0u32..20, any::<i32>(), any::<i32>(), 0u32..32), 1..100),
+            per_tick in 1usize..8,
+        ) {
+            let mut writer = FrameWriter::new(SourceId(0));
+            for slot in 0..20 {
+                writer.insert(Slot(slot), Identity::default(), pose(0, 0), Tick(0));
+            }
+            let mut frames = vec![publish(&mut writer, 0)];
+            for (tick, steps) in steps.chunks(per_tick).enumerate() {
+                let tick = tick as u32 + 1;
+                for &(slot, x, y, shift) in steps {
+                    writer.set_pose(Slot(slot), pose(x >> shift, y >> shift), Tick(tick));
+                }
+                frames.push(publish(&mut writer, tick));
+            }
+            let newest = &frames[frames.len() - 1];
+            for frame in &frames {
+                let bound = newest.stir.units_since(frame.stir.travelled);
+                for (slot, row) in frame.rows() {
+                    let now = newest.row(slot).unwrap().pose;
+                    let offset = |a: i32, b: i32| (f64::from(a) - f64::from(b)) * f64::from(POSITION_QUANTUM);
+                    let moved = offset(row.pose.x, now.x).hypot(offset(row.pose.y, now.y));
+                    prop_assert!(moved <= f64::from(bound), "{} moved {}, bound {}", slot.0, moved, bound);
+                }
+            }
+        }
+    }
+}

@@ -67,7 +67,7 @@ pub enum TransportError {
     /// A socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// No thread, or no epoll instance.
+    /// No thread, or nothing to wait by.
     #[error("cannot start a net worker: {0}")]
     Thread(#[from] io::Error),
 }

@@ -72,8 +72,8 @@ pub struct Written {
     pub absolutes: u32,
 }
 
-/// Everything kept for one client's snapshot stream: about 2 KiB for an idle client, 6 KiB with a hundred
-/// entities in view, 11 KiB with the default known set full.
+/// Everything kept for one client's snapshot stream: about 5 KiB with up to a hundred entities in view, 11 KiB
+/// with the default known set full.
 #[derive(Debug)]
 pub struct ClientReplication {
     pub(super) known: Known,
