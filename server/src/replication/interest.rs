@@ -111,8 +111,8 @@ pub(super) struct Interest {
 }
 
 impl Interest {
-    /// Lets entities leave and enter `known` so that it is what the client is to know, at most `most`.
-    /// Answers how many candidates there were, and the short id of the player's own entity.
+    /// Lets entities leave and enter `known` so that it is what the client is to know, at most `most`. Answers how
+    /// many candidates there were, none if nobody had to be looked for, and the short id of the player's own entity.
     pub(super) fn update(
         &mut self,
         known: &mut Known,
@@ -132,7 +132,7 @@ impl Interest {
                         neighbours.forget();
                     }
                 }
-                return (known.live_len(), neighbours.own_id());
+                return (0, neighbours.own_id());
             }
         }
         self.look(known, neighbours, sights, most, tick)

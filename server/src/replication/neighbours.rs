@@ -18,7 +18,7 @@ use crate::space::{REACH_FACTOR, RoomId};
 /// entered does not leave, and whoever has left does not enter, before the next look.
 const SKIN: f32 = 0.9 * (REACH_FACTOR - 1.0);
 /// Entities near a border, at most. Where there are more, everybody is looked at in every tick.
-const LISTED_MAX: usize = 64;
+const LISTED_MAX: usize = 47;
 /// New entities in one tick, at most, among which those in view are looked for one by one.
 const ARRIVALS_MAX: usize = 16;
 /// What places and distances lose as `f32`, as a part of them; more than twice of it.
@@ -34,7 +34,7 @@ struct Listed {
 }
 
 /// One client's list, and what it is true of.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Neighbours {
     is_valid: bool,
     /// Whether it was good for the last tick.
@@ -55,9 +55,32 @@ pub(super) struct Neighbours {
     arrived: u64,
     departed: u64,
     /// By place in the list: how far everybody can move, from the last look on, before this one can be beyond
-    /// its border. Apart from the rest, as most of it is only compared.
+    /// its border. Apart from the rest, as most of it is only compared. At most one more than [`LISTED_MAX`].
     due: Vec<f32>,
     listed: Vec<Listed>,
+}
+
+impl Default for Neighbours {
+    /// Nobody was looked at.
+    fn default() -> Self {
+        Self {
+            is_valid: false,
+            is_followed: false,
+            source: 0,
+            eye: Vec2::ZERO,
+            strayed: 0.0,
+            radius: 0.0,
+            skin: 0.0,
+            room: RoomId::default(),
+            own: None,
+            own_id: None,
+            travelled: 0,
+            arrived: 0,
+            departed: 0,
+            due: Vec::with_capacity(LISTED_MAX + 1),
+            listed: Vec::with_capacity(LISTED_MAX + 1),
+        }
+    }
 }
 
 impl Neighbours {
@@ -125,9 +148,12 @@ impl Neighbours {
         (self.travelled, self.arrived, self.departed) = (stir.travelled, stir.arrived, stir.departed);
     }
 
+    /// Lists one more, up to the one that is too many.
     fn list(&mut self, slot: Slot, id: u16, due: f32) {
-        self.due.push(due);
-        self.listed.push(Listed { slot, id });
+        if self.listed.len() <= LISTED_MAX {
+            self.due.push(due);
+            self.listed.push(Listed { slot, id });
+        }
     }
 
     /// Lets those leave who crossed their border, and lists those who are to enter; answers whether the list was

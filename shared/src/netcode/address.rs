@@ -11,9 +11,11 @@ use super::Entropy;
 
 /// Where a peer is, reduced to what identifies it. An IPv4 address equals its IPv6-mapped form, since a
 /// socket for both sees the mapped one; the scope tells link-local peers of two interfaces apart.
+///
+/// Three words and not a `u128`, whose alignment would make a table's entries half as long again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AddressKey {
-    ip: u128,
+    ip: [u64; 2],
     port_scope: u64,
 }
 
@@ -23,8 +25,9 @@ impl From<SocketAddr> for AddressKey {
             SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), 0),
             SocketAddr::V6(v6) => (*v6.ip(), v6.scope_id()),
         };
+        let ip = u128::from(ip);
         Self {
-            ip: u128::from(ip),
+            ip: [ip as u64, (ip >> 64) as u64],
             port_scope: u64::from(scope) << 16 | u64::from(address.port()),
         }
     }
@@ -32,8 +35,8 @@ impl From<SocketAddr> for AddressKey {
 
 impl Hash for AddressKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.ip as u64);
-        state.write_u64((self.ip >> 64) as u64);
+        state.write_u64(self.ip[0]);
+        state.write_u64(self.ip[1]);
         state.write_u64(self.port_scope);
     }
 }
