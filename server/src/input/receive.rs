@@ -1,9 +1,11 @@
 //! Takes what the net workers queued, in worker order and in the order of arrival.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
+use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::ids::{Channel, ChannelId};
 use throng_shared::protocol::registry::{Protocol, referenced};
 use throng_shared::tick::Tick;
@@ -14,6 +16,9 @@ use super::view;
 use crate::net::link::{ToSimulation, WorkerLinks};
 use crate::runner::TickTime;
 use crate::simulation::{MessageReceived, Players, Slots, join, leave};
+
+/// What is told while the memory for the first of it comes.
+const AHEAD: usize = 6;
 
 /// What this tick was told, kept for a recorder; without the resource nothing is kept. Its bound is that of the
 /// links' queues, as it is emptied in every tick.
@@ -36,17 +41,37 @@ pub(crate) fn drain_links(world: &mut World) {
             return;
         }
         world.resource_scope(|world, mut links: Mut<WorkerLinks>| {
+            let mut coming = VecDeque::with_capacity(AHEAD + 1);
             for link in links.links() {
                 for value in link.drain() {
                     if let Some(mut tap) = world.get_resource_mut::<InputTap>() {
                         tap.0.push(value.clone());
                     }
-                    take(world, &protocol, &time, &mut counters, value);
+                    foresee(world, &value);
+                    coming.push_back(value);
+                    if coming.len() > AHEAD
+                        && let Some(value) = coming.pop_front()
+                    {
+                        take(world, &protocol, &time, &mut counters, value);
+                    }
                 }
+            }
+            for value in coming {
+                take(world, &protocol, &time, &mut counters, value);
             }
         });
     });
     world.resource_mut::<InputCounters>().add(&counters);
+}
+
+/// Has the memory fetched that an input goes to, while others are taken.
+fn foresee(world: &World, value: &ToSimulation) {
+    if let ToSimulation::Input { key, .. } = value
+        && let Some(player) = world.resource::<Players>().get(*key)
+        && let Some(buffer) = world.get::<InputBuffer>(player)
+    {
+        prefetch(buffer);
+    }
 }
 
 fn take(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
+use throng_shared::prefetch::prefetch;
 
 use super::interest::{Areas, Space, room_seen};
 use super::players::{AreaOfInterest, Avatar, Eye, Player, Viewer};
@@ -55,7 +56,12 @@ pub(super) fn publish_frame(
     let mut index = rows.0.spare_index();
     space.0.freeze(&mut index);
     let mut table = rows.0.spare_players();
-    for (player, team, eye, room, viewer, interest, input, avatar) in &players {
+    // Each is shared by counting, and lies somewhere else: they are fetched together.
+    let seen = players
+        .iter()
+        .map(|(_, _, _, _, _, interest, ..)| areas.0.get(interest.key));
+    let seen: Vec<_> = seen.inspect(|area| prefetch(&***area)).collect();
+    for ((player, team, eye, room, viewer, _, input, avatar), area) in players.iter().zip(seen) {
         let row = PlayerRow {
             generation: player.session.session.generation,
             player: player.id,
@@ -69,7 +75,7 @@ pub(super) fn publish_frame(
             room: room_seen(room, avatar, &rooms),
             last_input: input.last_applied(),
             margin_16: input.margin_16(),
-            area: Arc::clone(areas.0.get(interest.key)),
+            area: Arc::clone(area),
         };
         table.insert(player.session.worker, player.session.session, row);
     }
