@@ -34,7 +34,7 @@ const READ_EVERY: Duration = Duration::from_micros(250);
 /// The same while few inputs come, among the keep-alives of clients that do nothing.
 const READ_EVERY_WITHOUT_INPUTS: Duration = Duration::from_millis(1);
 /// The same when nobody plays: then only keep-alives wait, and 10,000 idle clients send 2,000 of them a second.
-const READ_EVERY_WITHOUT_PLAYERS: Duration = Duration::from_millis(4);
+const READ_EVERY_WITHOUT_PLAYERS: Duration = Duration::from_millis(10);
 /// Without an input for so long, nobody plays.
 const PLAYERS_GONE_AFTER: Duration = Duration::from_secs(1);
 /// Longest wait while one simulation's frame waits for another's.
