@@ -172,6 +172,16 @@ impl Default for ColdChunk {
     }
 }
 
+/// Calls `visit` with the place of each bit that is set, from the lowest.
+#[inline(always)]
+pub(crate) fn each_bit(bits: u64, mut visit: impl FnMut(usize)) {
+    let mut left = bits;
+    while left != 0 {
+        visit(left.trailing_zeros() as usize);
+        left &= left - 1;
+    }
+}
+
 /// Splits a slot into its chunk and its place there.
 #[inline]
 pub(super) const fn locate(slot: Slot) -> (usize, usize) {

@@ -15,6 +15,7 @@ mod slots;
 mod stir;
 mod writer;
 
+pub(crate) use chunk::each_bit;
 pub use chunk::{AliveBits, ColdCell, ColdChunk, ColdRow, ColdValue, HotChunk, Identity, IdentityChunk, Row};
 pub use history::FrameHistory;
 pub use players::{PlayerRow, PlayerTable};

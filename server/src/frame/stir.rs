@@ -4,7 +4,7 @@ use throng_shared::limits::CHUNK_SLOTS;
 use throng_shared::protocol::ids::Slot;
 use throng_shared::protocol::pose::POSITION_QUANTUM;
 
-use super::chunk::{AliveBits, HotChunk, Row};
+use super::chunk::{AliveBits, HotChunk, Row, each_bit};
 
 /// What a change of room counts as, in quanta: farther than any view reaches.
 const JUMP: u64 = 1 << 40;
@@ -76,15 +76,6 @@ impl Stir {
             let step = (f64::from(longest2).sqrt() * (1.0 + 1e-6)).ceil() as u64;
             self.travelled = self.travelled.wrapping_add(step);
         }
-    }
-}
-
-#[inline(always)]
-fn each_bit(bits: u64, mut visit: impl FnMut(usize)) {
-    let mut left = bits;
-    while left != 0 {
-        visit(left.trailing_zeros() as usize);
-        left &= left - 1;
     }
 }
 

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::net::UdpSocket;
 use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
@@ -18,7 +19,10 @@ use super::syscalls::{self, Outgoing, ReceiveRing};
 use super::transmit::{
     BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES, Flush, Receive, SocketCounters, Take, Transmit, add,
 };
+use super::wait::wait_writable;
 
+/// Longest wait for a full send buffer to have room.
+const SEND_WAIT: Duration = Duration::from_millis(1);
 /// Waits of a millisecond each for a full send buffer, per batch. After them the rest is dropped: the next
 /// snapshot is worth more than this one.
 pub const SEND_WAITS_MAX: u32 = 4;
@@ -191,7 +195,7 @@ impl Flush for BatchedSender {
                 }
                 Err(error) if is_full(&error) && waits < SEND_WAITS_MAX => {
                     add(&self.counters.send_retries, 1);
-                    syscalls::wait_writable(descriptor(&self.socket), 1);
+                    wait_writable(descriptor(&self.socket), SEND_WAIT);
                     waits += 1;
                 }
                 Err(error) if is_full(&error) => {

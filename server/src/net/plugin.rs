@@ -83,7 +83,7 @@ pub struct Transport {
 /// One worker's place: its socket, and where its core is sent. Without a thread, there is no such place.
 struct Seat {
     opened: Option<Opened>,
-    waker: Arc<Waker>,
+    waker: Waker,
     start: Option<Sender<Seated>>,
 }
 
@@ -98,7 +98,7 @@ struct Seated {
 #[derive(Resource, Default)]
 struct Workers {
     stop: Arc<AtomicBool>,
-    threads: Vec<(JoinHandle<()>, Arc<Waker>)>,
+    threads: Vec<(JoinHandle<()>, Waker)>,
 }
 
 impl Transport {
@@ -158,7 +158,7 @@ impl Transport {
         let socket = socket::open(address, config.udp_shared)?;
         self.addresses.push(socket.local_addr()?);
         let opened = Opened::new(socket, config.io)?;
-        let waker = Arc::clone(&opened.waker);
+        let waker = opened.waker.clone();
         let start = if config.workers == 0 {
             None
         } else {
@@ -177,7 +177,7 @@ impl Transport {
 
 impl Workers {
     /// Starts a thread that waits for its worker and then runs it.
-    fn spawn(&mut self, index: u8, cpu: Option<usize>, waker: &Arc<Waker>) -> io::Result<Sender<Seated>> {
+    fn spawn(&mut self, index: u8, cpu: Option<usize>, waker: &Waker) -> io::Result<Sender<Seated>> {
         let (start, worker): (_, Receiver<Seated>) = channel();
         let stop = Arc::clone(&self.stop);
         let run = move || {
@@ -193,7 +193,7 @@ impl Workers {
             }
         };
         let thread = thread::Builder::new().name(format!("net-{index}")).spawn(run)?;
-        self.threads.push((thread, Arc::clone(waker)));
+        self.threads.push((thread, waker.clone()));
         Ok(start)
     }
 }
@@ -301,7 +301,7 @@ impl Start {
         let mut reports: Vec<Arc<dyn WorkerReport>> = Vec::new();
         for (worker, mut seat) in seats.into_iter().enumerate() {
             let worker = worker as u8;
-            let waker = Arc::clone(&seat.waker);
+            let waker = seat.waker.clone();
             let wake: Wake = Arc::new(move || {
                 // The worker looks for frames in every turn; a failed wake makes it late, not deaf.
                 let _ = waker.wake();

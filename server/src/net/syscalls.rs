@@ -140,17 +140,6 @@ pub(super) fn pin_thread(cpu: usize) -> io::Result<()> {
     }
 }
 
-/// Waits until the socket can be written, or for `timeout_ms`.
-pub(super) fn wait_writable(socket: BorrowedFd<'_>, timeout_ms: u16) {
-    let mut poll = libc::pollfd {
-        fd: socket.as_raw_fd(),
-        events: libc::POLLOUT,
-        revents: 0,
-    };
-    // SAFETY: one live `pollfd`. Whatever it returns, the caller tries again a bounded number of times.
-    unsafe { libc::poll(&raw mut poll, 1, libc::c_int::from(timeout_ms)) };
-}
-
 /// One datagram's place in a [`ReceiveRing`]: what the kernel writes.
 #[repr(C)]
 struct ReceiveSlot {

@@ -6,12 +6,16 @@
 
 use std::io;
 #[cfg(target_os = "linux")]
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
+#[cfg(target_os = "linux")]
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+#[cfg(target_os = "linux")]
+use rustix::io::Errno;
 
 use super::socket::IoKind;
 
@@ -19,9 +23,9 @@ const SOCKET: Token = Token(0);
 const WAKE: Token = Token(1);
 
 /// Ends a worker's wait from another thread.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Waker {
-    Portable(mio::Waker),
+    Portable(Arc<mio::Waker>),
     #[cfg(target_os = "linux")]
     Event(Arc<OwnedFd>),
 }
@@ -34,7 +38,7 @@ impl Waker {
             // Whether it was counted already makes no difference.
             #[cfg(target_os = "linux")]
             Self::Event(event) => match rustix::io::write(event, &1u64.to_ne_bytes()) {
-                Err(rustix::io::Errno::AGAIN) => Ok(()),
+                Err(Errno::AGAIN) => Ok(()),
                 other => Ok(other.map(drop)?),
             },
         }
@@ -57,14 +61,13 @@ impl Waiting {
     pub(super) fn new(socket: &mut UdpSocket, io: IoKind) -> io::Result<(Self, Waker)> {
         #[cfg(target_os = "linux")]
         if io == IoKind::Batched {
-            use rustix::event::{EventfdFlags, eventfd};
             let event = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
             return Ok((Self::Event(Arc::clone(&event)), Waker::Event(event)));
         }
         let _ = io;
         let poll = Poll::new()?;
         poll.registry().register(socket, SOCKET, Interest::READABLE)?;
-        let waker = Waker::Portable(mio::Waker::new(poll.registry(), WAKE)?);
+        let waker = Waker::Portable(Arc::new(mio::Waker::new(poll.registry(), WAKE)?));
         let events = Events::with_capacity(4);
         Ok((Self::Portable { poll, events }, waker))
     }
@@ -86,18 +89,12 @@ impl Waiting {
 
 #[cfg(target_os = "linux")]
 fn wait_for(socket: &UdpSocket, event: &OwnedFd, timeout: Duration) -> io::Result<bool> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-    let timeout = Timespec {
-        tv_sec: timeout.as_secs() as i64,
-        tv_nsec: timeout.subsec_nanos().into(),
-    };
     let mut watched = [
         PollFd::new(socket, PollFlags::IN),
         PollFd::new(event, PollFlags::IN),
     ];
-    match poll(&mut watched, Some(&timeout)) {
-        Err(rustix::io::Errno::INTR) => return Ok(false),
+    match ppoll(&mut watched, timeout) {
+        Err(Errno::INTR) => return Ok(false),
         other => other?,
     };
     let [has_datagrams, is_woken] = watched.map(|watched| !watched.revents().is_empty());
@@ -106,4 +103,20 @@ fn wait_for(socket: &UdpSocket, event: &OwnedFd, timeout: Duration) -> io::Resul
         let _ = rustix::io::read(event, &mut [0; 8]);
     }
     Ok(has_datagrams)
+}
+
+/// Waits until a socket can be written, or for `timeout`. Whichever it was, the caller tries again a bounded
+/// number of times.
+#[cfg(target_os = "linux")]
+pub(super) fn wait_writable(socket: BorrowedFd<'_>, timeout: Duration) {
+    let _ = ppoll(&mut [PollFd::from_borrowed_fd(socket, PollFlags::OUT)], timeout);
+}
+
+#[cfg(target_os = "linux")]
+fn ppoll(watched: &mut [PollFd<'_>], timeout: Duration) -> Result<usize, Errno> {
+    let timeout = Timespec {
+        tv_sec: timeout.as_secs() as i64,
+        tv_nsec: timeout.subsec_nanos().into(),
+    };
+    poll(watched, Some(&timeout))
 }

@@ -51,7 +51,7 @@ pub(super) struct Opened {
     pub(super) socket: UdpSocket,
     io: IoKind,
     waiting: Waiting,
-    pub(super) waker: Arc<Waker>,
+    pub(super) waker: Waker,
 }
 
 impl Opened {
@@ -62,7 +62,7 @@ impl Opened {
             socket,
             io,
             waiting,
-            waker: Arc::new(waker),
+            waker,
         })
     }
 }

@@ -96,7 +96,7 @@ impl ClientReplication {
         Self {
             known: Known::new(ids),
             sent: SentPackets::default(),
-            neighbours: Neighbours::default(),
+            neighbours: Neighbours::new(),
             budget: Budget::new(config.bytes_per_second, config.tick_rate.max(1)),
             id_bits: short_id_bits(ids).expect("a validated configuration has a width for its short ids"),
             viewer: Viewer::default(),

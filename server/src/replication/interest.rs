@@ -164,7 +164,7 @@ impl Interest {
             self.candidates.len()
         });
         if self.met < known.live_len() {
-            self.let_leave(known, tick);
+            known.leave_where(tick, |id, _| self.known_distances2[id] == UNSEEN);
         }
         let have_entered = self.let_enter(known, most, tick);
         let own = own.and_then(|own| match self.marks.get(own) {
@@ -394,17 +394,6 @@ impl Interest {
             .sort_unstable_by(|a, b| (b.is_core.cmp(&a.is_core)).then(a.distance2.total_cmp(&b.distance2)));
         if !self.newcomers.is_empty() {
             self.band.sort_unstable();
-        }
-    }
-
-    /// Lets go of those that were not seen.
-    fn let_leave(&mut self, known: &mut Known, tick: Tick) {
-        for at in 0..known.groups().len() {
-            each_id(at, known.groups()[at].live, |id| {
-                if self.known_distances2[id] == UNSEEN {
-                    known.leave(id, tick);
-                }
-            });
         }
     }
 

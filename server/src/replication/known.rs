@@ -9,6 +9,8 @@ use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::ids::SlotKey;
 use throng_shared::tick::Tick;
 
+use crate::frame::each_bit;
+
 /// Ticks by which an entity that was never sent, or whose packet was lost, counts as older than any change.
 const LONG_AGO: u32 = 1 << 30;
 /// Priority with which an entity enters: that of one that has waited for a while.
@@ -50,11 +52,7 @@ pub(super) struct Group {
 /// Calls `visit` with each id in a set of a group.
 #[inline(always)]
 pub(super) fn each_id(at: usize, ids: u64, mut visit: impl FnMut(usize)) {
-    let mut left = ids;
-    while left != 0 {
-        visit(at * IDS + left.trailing_zeros() as usize);
-        left &= left - 1;
-    }
+    each_bit(ids, |bit| visit(at * IDS + bit));
 }
 
 /// The known set of one client.
@@ -219,6 +217,17 @@ impl Known {
         group.leaving |= bit;
         self.states[id].since = tick;
         self.priority[id] = 0;
+    }
+
+    /// Takes those of the live ids away from the client of which `is_gone`, by id and entity.
+    pub(super) fn leave_where(&mut self, tick: Tick, is_gone: impl Fn(usize, SlotKey) -> bool) {
+        for at in 0..self.groups.len() {
+            each_id(at, self.groups[at].live, |id| {
+                if is_gone(id, self.key(id)) {
+                    self.leave(id, tick);
+                }
+            });
+        }
     }
 
     /// A packet tells of the live ids of a group that are set in `ids`, in their state of tick `state`.

@@ -34,7 +34,7 @@ struct Listed {
 }
 
 /// One client's list, and what it is true of.
-#[derive(Clone, Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Neighbours {
     is_valid: bool,
     /// Whether it was good for the last tick.
@@ -60,30 +60,16 @@ pub(super) struct Neighbours {
     listed: Vec<Listed>,
 }
 
-impl Default for Neighbours {
-    /// Nobody was looked at.
-    fn default() -> Self {
+impl Neighbours {
+    /// Nobody was looked at; the memory is there.
+    pub(super) fn new() -> Self {
         Self {
-            is_valid: false,
-            is_followed: false,
-            source: 0,
-            eye: Vec2::ZERO,
-            strayed: 0.0,
-            radius: 0.0,
-            skin: 0.0,
-            room: RoomId::default(),
-            own: None,
-            own_id: None,
-            travelled: 0,
-            arrived: 0,
-            departed: 0,
             due: Vec::with_capacity(LISTED_MAX + 1),
             listed: Vec::with_capacity(LISTED_MAX + 1),
+            ..Self::default()
         }
     }
-}
 
-impl Neighbours {
     /// Up to which square of its distance an unknown entity has to be listed.
     pub(super) fn near2(radius: f32) -> f32 {
         let near = radius * (1.0 + SKIN);
@@ -156,6 +142,12 @@ impl Neighbours {
         }
     }
 
+    /// Takes one off the list; the last takes its place.
+    fn strike(&mut self, at: usize) {
+        self.due.swap_remove(at);
+        self.listed.swap_remove(at);
+    }
+
     /// Lets those leave who crossed their border, and lists those who are to enter; answers whether the list was
     /// good for that. If not, everybody has to be looked at.
     pub(super) fn follow(
@@ -184,8 +176,7 @@ impl Neighbours {
                 self.due[at] = moved + left;
                 at += 1;
             } else {
-                self.due.swap_remove(at);
-                self.listed.swap_remove(at);
+                self.strike(at);
             }
         }
         self.is_followed = true;
@@ -238,17 +229,10 @@ impl Neighbours {
             return;
         }
         let is_gone = |slot| sight.frame.row(slot).is_none();
-        for at in 0..known.groups().len() {
-            each_id(at, known.groups()[at].live, |id| {
-                if is_gone(known.key(id).slot()) {
-                    known.leave(id, tick);
-                }
-            });
-        }
+        known.leave_where(tick, |_, key| is_gone(key.slot()));
         for at in (0..self.listed.len()).rev() {
             if is_gone(self.listed[at].slot) {
-                self.due.swap_remove(at);
-                self.listed.swap_remove(at);
+                self.strike(at);
             }
         }
     }

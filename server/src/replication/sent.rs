@@ -83,12 +83,10 @@ impl SentPackets {
     /// A hint that the records of the last packet and the next will be read or written soon.
     #[inline]
     pub(super) fn foresee(&self) {
-        for record in [self.next, self.next.wrapping_sub(1)] {
-            let record = usize::from(record) % PACKETS;
-            prefetch(&self.records[record]);
-            if let Some(words) = self.words.get(record * self.stride..(record + 1) * self.stride) {
-                prefetch(words);
-            }
+        for sequence in [self.next, self.next.wrapping_sub(1)] {
+            let (record, words) = self.record(sequence);
+            prefetch(record);
+            prefetch(words);
         }
     }
 
@@ -194,7 +192,6 @@ impl SentPackets {
 
     /// Widens the records when the known set has grown.
     fn make_room(&mut self, stride: usize) {
-        let stride = stride.max(1);
         if stride <= self.stride {
             return;
         }

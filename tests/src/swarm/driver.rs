@@ -349,9 +349,7 @@ impl Driver {
 
     fn update_due(&mut self) {
         let now = self.now();
-        let due = self.wheel.take_due(now);
-        self.due.extend(&due);
-        self.wheel.recycle(due);
+        self.wheel.take_due(now, &mut self.due);
         for _ in 0..UPDATES_MAX {
             let Some(index) = self.due.pop_front() else {
                 break;

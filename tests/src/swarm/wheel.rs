@@ -3,6 +3,7 @@
 //! Every bot is in the wheel once. Putting one in and taking one out costs the same for five bots and for
 //! five thousand, and nothing is allocated once every slot has seen its busiest turn.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Slots of one millisecond; who is due later than a turn is asked again after one.
@@ -14,7 +15,6 @@ pub struct Wheel {
     slots: Vec<Vec<u32>>,
     /// Everything before this millisecond has been handed out.
     next_ms: u64,
-    due: Vec<u32>,
 }
 
 impl Default for Wheel {
@@ -22,7 +22,6 @@ impl Default for Wheel {
         Self {
             slots: vec![Vec::new(); SLOTS as usize],
             next_ms: 0,
-            due: Vec::new(),
         }
     }
 }
@@ -36,23 +35,15 @@ impl Wheel {
         self.slots[(slot % SLOTS) as usize].push(bot);
     }
 
-    /// Takes out everybody due by `now`; hand the vector back with [`Wheel::recycle`].
-    pub fn take_due(&mut self, now: Duration) -> Vec<u32> {
-        let mut due = std::mem::take(&mut self.due);
+    /// Takes out everybody due by `now`, to the end of `due`.
+    pub fn take_due(&mut self, now: Duration, due: &mut VecDeque<u32>) {
         let now_ms = now.as_millis() as u64;
         // After a long pause one turn finds everybody.
         let from = self.next_ms.max(now_ms.saturating_sub(SLOTS - 1));
         for at_ms in from..=now_ms {
-            due.append(&mut self.slots[(at_ms % SLOTS) as usize]);
+            due.extend(self.slots[(at_ms % SLOTS) as usize].drain(..));
         }
         self.next_ms = self.next_ms.max(now_ms + 1);
-        due
-    }
-
-    /// Takes back an emptied vector of [`Wheel::take_due`].
-    pub fn recycle(&mut self, mut due: Vec<u32>) {
-        due.clear();
-        self.due = due;
     }
 
     /// How long until somebody may be due, at most a turn.
@@ -71,19 +62,25 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
+    fn due_by(wheel: &mut Wheel, now: Duration) -> Vec<u32> {
+        let mut due = VecDeque::new();
+        wheel.take_due(now, &mut due);
+        due.into()
+    }
+
     #[test]
     fn who_is_due_beyond_a_turn_is_asked_after_one() {
         let mut wheel = Wheel::default();
         wheel.insert(1_000 * MS, 7);
-        assert!(wheel.take_due(100 * MS).is_empty());
-        assert_eq!(wheel.take_due(300 * MS), [7]);
+        assert!(due_by(&mut wheel, 100 * MS).is_empty());
+        assert_eq!(due_by(&mut wheel, 300 * MS), [7]);
     }
 
     #[test]
     fn a_pause_loses_nobody() {
         let mut wheel = Wheel::default();
         (0..200).for_each(|bot| wheel.insert(bot * MS, bot));
-        let mut due = wheel.take_due(10_000 * MS);
+        let mut due = due_by(&mut wheel, 10_000 * MS);
         due.sort_unstable();
         assert_eq!(due, (0..200).collect::<Vec<_>>());
     }
@@ -100,13 +97,11 @@ mod tests {
             let mut seen = vec![0; wanted.len()];
             let mut now = Duration::ZERO;
             while now < 400 * MS {
-                let due = wheel.take_due(now);
-                for bot in &due {
-                    let at = wanted[*bot as usize] * MS;
+                for bot in due_by(&mut wheel, now) {
+                    let at = wanted[bot as usize] * MS;
                     prop_assert!(now >= at && now <= at + (step + 1) * MS, "{at:?} at {now:?}");
-                    seen[*bot as usize] += 1;
+                    seen[bot as usize] += 1;
                 }
-                wheel.recycle(due);
                 now += step * MS;
             }
             prop_assert!(seen.iter().all(|count| *count == 1));
