@@ -26,7 +26,7 @@ use throng_server::frame::{Frame, FrameHistory, FrameWriter, Identity, PlayerRow
 use throng_server::replication::{
     ClientReplication, PacketSink, ReplicationConfig, ReplicationScratch, ReplicationView, Written,
 };
-use throng_server::space::{AreaKey, AreaTable, SpatialIndex};
+use throng_server::space::{AreaHold, AreaTable, RoomId, SpatialIndex};
 use throng_shared::limits::{NETCODE_OVERHEAD_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::delta::Motion;
@@ -124,7 +124,7 @@ struct Crowd {
     writer: FrameWriter,
     index: SpatialIndex,
     areas: AreaTable,
-    keys: Vec<Option<AreaKey>>,
+    holds: Vec<Option<AreaHold>>,
     random: Random,
 }
 
@@ -139,7 +139,7 @@ impl Crowd {
             writer: FrameWriter::new(SourceId(0)),
             index: SpatialIndex::default(),
             areas: AreaTable::default(),
-            keys: vec![None; clients as usize],
+            holds: vec![None; clients as usize],
             random: Random(0x2545_f491_4f6c_dd1d),
         };
         for client in 0..clients {
@@ -181,17 +181,17 @@ impl Crowd {
         self.index.settle(self.tick);
         let mut cells = self.writer.spare_index();
         self.index.freeze(&mut cells);
-        for (key, mover) in self.keys.iter_mut().zip(&self.movers) {
-            let new = AreaKey::follow(mover.position, RADIUS, *key);
-            self.areas.exchange(*key, new);
-            *key = new;
+        for (hold, mover) in self.holds.iter_mut().zip(&self.movers) {
+            *hold = self
+                .areas
+                .follow(RoomId::default(), mover.position, RADIUS, *hold);
         }
         for stale in self.areas.list_stale(&self.index) {
             stale.build(&self.index);
         }
         self.areas.take_built();
         let mut players = self.writer.spare_players();
-        for (client, (key, mover)) in self.keys.iter().zip(&self.movers).enumerate() {
+        for (client, (hold, mover)) in self.holds.iter().zip(&self.movers).enumerate() {
             let row = PlayerRow {
                 generation: 0,
                 player: PlayerId(client as u32 + 1),
@@ -203,7 +203,7 @@ impl Crowd {
                 room: Default::default(),
                 last_input: self.tick - 1,
                 margin_16: 8,
-                area: Arc::clone(self.areas.get(*key)),
+                area: Arc::clone(self.areas.get(*hold)),
             };
             players.insert(0, session(client), row);
         }

@@ -14,7 +14,7 @@ use throng_server::frame::{Frame, FrameHistory, FrameWriter, Identity, PlayerRow
 use throng_server::replication::{
     ClientReplication, PacketSink, ReplicationConfig, ReplicationScratch, ReplicationView,
 };
-use throng_server::space::{AreaKey, AreaTable, SpatialIndex};
+use throng_server::space::{AreaHold, AreaTable, RoomId, SpatialIndex};
 use throng_shared::limits::PAYLOAD_BYTES_MAX;
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
@@ -65,7 +65,7 @@ struct World {
     writer: FrameWriter,
     index: SpatialIndex,
     areas: AreaTable,
-    keys: Vec<Option<AreaKey>>,
+    holds: Vec<Option<AreaHold>>,
 }
 
 impl World {
@@ -77,7 +77,7 @@ impl World {
             writer: FrameWriter::new(SourceId(0)),
             index: SpatialIndex::default(),
             areas: AreaTable::default(),
-            keys: vec![None; players],
+            holds: vec![None; players],
         };
         for entity in 0..entities {
             let place = Vec2::new((entity % columns) as f32, (entity / columns) as f32) * spacing;
@@ -121,10 +121,11 @@ impl World {
         self.index.settle(self.tick);
         let mut cells = self.writer.spare_index();
         self.index.freeze(&mut cells);
-        for player in 0..self.keys.len() {
-            let key = AreaKey::follow(self.eye(player), RADIUS, self.keys[player]);
-            self.areas.exchange(self.keys[player], key);
-            self.keys[player] = key;
+        for player in 0..self.holds.len() {
+            let eye = self.eye(player);
+            self.holds[player] = self
+                .areas
+                .follow(RoomId::default(), eye, RADIUS, self.holds[player]);
         }
         self.areas
             .list_stale(&self.index)
@@ -132,7 +133,7 @@ impl World {
             .for_each(|stale| stale.build(&self.index));
         self.areas.take_built();
         let mut players = self.writer.spare_players();
-        for (player, &key) in self.keys.iter().enumerate() {
+        for (player, &hold) in self.holds.iter().enumerate() {
             let row = PlayerRow {
                 generation: 0,
                 player: PlayerId(player as u32 + 1),
@@ -144,7 +145,7 @@ impl World {
                 room: Default::default(),
                 last_input: self.tick - 1,
                 margin_16: 0,
-                area: Arc::clone(self.areas.get(key)),
+                area: Arc::clone(self.areas.get(hold)),
             };
             players.insert(0, session(player), row);
         }
@@ -194,7 +195,7 @@ impl Session {
             components: ComponentFormats::default(),
             tick: world.tick,
         };
-        let players = world.keys.len();
+        let players = world.holds.len();
         Self {
             scratch: ReplicationScratch::new(&config, &protocol),
             histories: [FrameHistory::default()],

@@ -2,7 +2,8 @@
 //! as it is told.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Read,
     net::{TcpListener, UdpSocket},
     path::Path,
     process::{Command, Output},
@@ -88,6 +89,7 @@ fn a_bad_value_is_named_with_its_range() {
         (&["--workers", "many"], &["--workers", "many", "0 to 64"]),
         (&["--scene", "nowhere"], &["--scene", "nowhere", "crowd"]),
         (&["--known-max", "5000"], &["--known-max", "5000", "1023"]),
+        (&["--wake-within", "soon"], &["--wake-within", "soon", "0 to 1000000"]),
         (&["--tick-rats", "20"], &["--tick-rats"]),
         (&["--config", "/nowhere/throng.toml"], &["/nowhere/throng.toml"]),
     ];
@@ -100,6 +102,36 @@ fn a_bad_value_is_named_with_its_range() {
             );
         }
     }
+}
+
+/// The strictest standing request for processors that wake up, in microseconds; `None` where none can be made.
+fn asked_to_wake_within() -> Option<i32> {
+    let mut device = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/cpu_dma_latency")
+        .ok()?;
+    let mut asked = [0; 4];
+    device.read_exact(&mut asked).unwrap();
+    Some(i32::from_ne_bytes(asked))
+}
+
+#[test]
+fn processors_are_kept_awake_while_it_runs_or_it_says_why_not() {
+    let flags = ["--wake-within", "7"];
+    let Some(before) = asked_to_wake_within() else {
+        let output = refusal_of(&flags);
+        assert!(
+            output.contains("--wake-within") && output.contains("/dev/cpu_dma_latency"),
+            "{output}"
+        );
+        return;
+    };
+    let server = ServerProcess::start(&flags).unwrap();
+    assert_eq!(asked_to_wake_within(), Some(before.min(7)));
+    let (status, output) = server.stop().unwrap();
+    assert_eq!(status.code(), Some(0), "{output}");
+    assert_eq!(asked_to_wake_within(), Some(before));
 }
 
 #[test]

@@ -74,6 +74,8 @@ pub struct Config {
     pub assign: AssignStrategy,
     /// CPUs that workers are pinned to, in turn; empty does not pin.
     pub affinity: Vec<usize>,
+    /// Microseconds that a processor may take to wake up; `None` leaves it to the system.
+    pub wake_within: Option<u32>,
     /// Capacities of the queues between each worker and the simulation.
     pub queues: Queues,
     /// Directives of what to log.

@@ -66,6 +66,7 @@ pub(super) fn config(layers: &Layers) -> Result<Config, ConfigError> {
             _ => AssignStrategy::RoundRobin,
         })?,
         affinity: layers.text("affinity", cpu_list)?.unwrap_or_default(),
+        wake_within: layers.number_given("wake_within")?,
         queues: Queues {
             to_simulation: layers.number("queue_to_simulation", 65_536)?,
             to_worker: layers.number("queue_to_worker", 16_384)?,
@@ -136,14 +137,18 @@ impl Layers {
         self.text(key, |text| text.parse().ok())
     }
 
-    /// A number within the table's range, which fits `T`.
     fn number<T: TryFrom<u64>>(&self, key: &str, default: T) -> Result<T, ConfigError> {
+        Ok(self.number_given(key)?.unwrap_or(default))
+    }
+
+    /// A number within the table's range, which fits `T`.
+    fn number_given<T: TryFrom<u64>>(&self, key: &str) -> Result<Option<T>, ConfigError> {
         let within = |number: &u64| match setting(key).map(|setting| &setting.allowed) {
             Some(Allowed::Number(range)) => range.contains(number),
             _ => false,
         };
         let number = |text: &str| text.replace('_', "").parse().ok().filter(within)?.try_into().ok();
-        Ok(self.text(key, number)?.unwrap_or(default))
+        self.text(key, number)
     }
 
     /// One of the table's words.

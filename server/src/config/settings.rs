@@ -357,6 +357,14 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row(
         TUNING,
+        "wake_within",
+        "US",
+        Allowed::Number(0..=1_000_000),
+        "the system's choice",
+        "Microseconds a processor may take to wake up, by Linux's /dev/cpu_dma_latency: needs root",
+    ),
+    row(
+        TUNING,
         "queue_to_simulation",
         "N",
         Allowed::Number(64..=1_048_576),

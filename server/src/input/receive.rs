@@ -36,7 +36,7 @@ pub(crate) fn drain_links(world: &mut World) {
     world.resource_scope(|world, protocol: Mut<Protocol>| {
         if let Some(mut playback) = world.get_resource_mut::<Playback>() {
             for value in std::mem::take(&mut playback.0) {
-                take(world, &protocol, &time, &mut counters, value);
+                take(world, &protocol, &time, &mut counters, (None, value));
             }
             return;
         }
@@ -47,8 +47,7 @@ pub(crate) fn drain_links(world: &mut World) {
                     if let Some(mut tap) = world.get_resource_mut::<InputTap>() {
                         tap.0.push(value.clone());
                     }
-                    foresee(world, &value);
-                    coming.push_back(value);
+                    coming.push_back((foresee(world, &value), value));
                     if coming.len() > AHEAD
                         && let Some(value) = coming.pop_front()
                     {
@@ -64,14 +63,14 @@ pub(crate) fn drain_links(world: &mut World) {
     world.resource_mut::<InputCounters>().add(&counters);
 }
 
-/// Has the memory fetched that an input goes to, while others are taken.
-fn foresee(world: &World, value: &ToSimulation) {
-    if let ToSimulation::Input { key, .. } = value
-        && let Some(player) = world.resource::<Players>().get(*key)
-        && let Some(buffer) = world.get::<InputBuffer>(player)
-    {
-        prefetch(buffer);
-    }
+/// Has the memory fetched that an input goes to, while others are taken; answers whose it is.
+fn foresee(world: &World, value: &ToSimulation) -> Option<Entity> {
+    let ToSimulation::Input { key, .. } = value else {
+        return None;
+    };
+    let player = world.resource::<Players>().get(*key)?;
+    prefetch(world.get::<InputBuffer>(player)?);
+    Some(player)
 }
 
 fn take(
@@ -79,7 +78,7 @@ fn take(
     protocol: &Protocol,
     time: &TickTime,
     counters: &mut InputCounters,
-    value: ToSimulation,
+    (player, value): (Option<Entity>, ToSimulation),
 ) {
     match value {
         ToSimulation::Joined {
@@ -101,7 +100,8 @@ fn take(
             arrived_at,
             bytes,
         } => {
-            let player = world.resource::<Players>().get(key);
+            // Who joined just before was not there yet; who left has no buffer any more.
+            let player = player.or_else(|| world.resource::<Players>().get(key));
             let Some(mut buffer) = player.and_then(|player| world.get_mut::<InputBuffer>(player)) else {
                 counters.stray += 1;
                 return;

@@ -18,6 +18,7 @@ mod replay;
 mod serve;
 mod signals;
 mod summary;
+mod wakefulness;
 
 use std::error::Error;
 use std::fmt;
@@ -39,6 +40,7 @@ use self::summary::SummaryLog;
 pub use banner::Banner;
 pub use replay::{replay_command, replay_file, replay_game};
 pub use serve::{log_to_stderr, serve};
+pub use wakefulness::Wakefulness;
 
 use crate::config::{Config, ConfigError};
 use crate::gateway::audit::audit;
@@ -79,6 +81,9 @@ pub enum ServerError {
         /// Why it cannot be written.
         error: io::Error,
     },
+    /// The request for processors that wake up quickly.
+    #[error("--wake-within: cannot write {device}: {0}", device = wakefulness::DEVICE)]
+    Wakefulness(io::Error),
     /// The system gives no thread, or lets us watch no signals.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
@@ -105,6 +110,7 @@ impl ServerError {
                 | Self::Gateway(_)
                 | Self::Transport(TransportError::Socket(_))
                 | Self::Recording { .. }
+                | Self::Wakefulness(_)
         )
     }
 }
@@ -132,6 +138,8 @@ pub struct Server {
     udp: Vec<SocketAddr>,
     protocol: ProtocolVersion,
     origin: Instant,
+    /// Stands as long as the server runs.
+    wakefulness: Option<Wakefulness>,
 }
 
 impl Server {
@@ -158,6 +166,11 @@ impl Server {
         game: impl Plugins<M> + Clone + Send + 'static,
     ) -> Result<Self, ServerError> {
         let (origin, unix_origin) = origin();
+        let wakefulness = config
+            .wake_within
+            .map(Wakefulness::request)
+            .transpose()
+            .map_err(ServerError::Wakefulness)?;
         let transport = Transport::open(transport_config(config, unix_origin))?;
         let told: Vec<SocketAddr> = (0..)
             .zip(transport.addresses())
@@ -218,6 +231,7 @@ impl Server {
             udp: told,
             protocol,
             origin,
+            wakefulness,
         })
     }
 
@@ -267,6 +281,7 @@ impl Server {
             status,
             stats,
             origin,
+            wakefulness,
             ..
         } = self;
         let summary = SummaryLog::start(Arc::clone(&stats), origin)
@@ -284,6 +299,7 @@ impl Server {
         if let Ok(summary) = summary {
             summary.end();
         }
+        drop(wakefulness);
         let ran = Duration::from_secs(origin.elapsed().as_secs());
         tracing::info!("stopped after {ran:?}: {} ticks", stats.ticks());
     }

@@ -12,7 +12,7 @@ use super::players::{AreaOfInterest, Avatar, Eye, Viewer};
 use super::replicated::{Replicated, Room};
 use super::routes::{Routed, Routing};
 use super::rows::Rows;
-use crate::space::{AreaKey, AreaTable, RoomId, SpatialIndex};
+use crate::space::{AreaTable, RoomId, SpatialIndex};
 
 /// Areas that one task builds: some 50 us.
 const AREAS_PER_CHUNK: usize = 32;
@@ -60,10 +60,9 @@ pub(super) fn follow_borders(
     for (eye, viewer, room, avatar, mut interest) in &mut viewers {
         let radius = viewer.map_or(0.0, |viewer| viewer.radius);
         let room = room_seen(room, avatar, &avatars);
-        let key = AreaKey::follow_in(room, eye.0, radius, interest.key);
-        if key != interest.key {
-            areas.0.exchange(interest.key, key);
-            interest.key = key;
+        let hold = areas.0.follow(room, eye.0, radius, interest.hold);
+        if hold != interest.hold {
+            interest.hold = hold;
         }
     }
 }
@@ -88,10 +87,10 @@ pub(super) fn build_areas(mut areas: ResMut<Areas>, space: Res<Space>, parallel:
 
 /// Counts a viewer out when its player goes.
 pub(super) fn forget_area(mut world: DeferredWorld, context: HookContext) {
-    let key = world
+    let hold = world
         .get::<AreaOfInterest>(context.entity)
-        .and_then(|interest| interest.key);
-    if let (Some(key), Some(mut areas)) = (key, world.get_resource_mut::<Areas>()) {
-        areas.0.exchange(Some(key), None);
+        .and_then(|interest| interest.hold);
+    if let (Some(hold), Some(mut areas)) = (hold, world.get_resource_mut::<Areas>()) {
+        areas.0.release(hold);
     }
 }

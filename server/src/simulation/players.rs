@@ -14,7 +14,7 @@ use super::routes::Routed;
 use crate::input::InputBuffer;
 use crate::net::claims::PlayerName;
 use crate::net::link::{LeaveReason, PeerKind, SessionKey};
-use crate::space::AreaKey;
+use crate::space::AreaHold;
 
 /// A player for as long as the session lasts.
 #[derive(Component, Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ pub struct Eye(pub Vec2);
 #[derive(Component, Clone, Copy, Debug, Default)]
 #[component(on_discard = super::interest::forget_area)]
 pub struct AreaOfInterest {
-    pub(super) key: Option<AreaKey>,
+    pub(super) hold: Option<AreaHold>,
 }
 
 /// A session began; its player entity exists.

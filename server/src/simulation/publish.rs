@@ -59,7 +59,7 @@ pub(super) fn publish_frame(
     // Each is shared by counting, and lies somewhere else: they are fetched together.
     let seen = players
         .iter()
-        .map(|(_, _, _, _, _, interest, ..)| areas.0.get(interest.key));
+        .map(|(_, _, _, _, _, interest, ..)| areas.0.get(interest.hold));
     let seen: Vec<_> = seen.inspect(|area| prefetch(&***area)).collect();
     for ((player, team, eye, room, viewer, _, input, avatar), area) in players.iter().zip(seen) {
         let row = PlayerRow {
@@ -80,7 +80,7 @@ pub(super) fn publish_frame(
         table.insert(player.session.worker, player.session.session, row);
     }
     for (watcher, team, room, eye, viewer, interest) in &watchers {
-        let area = Arc::clone(areas.0.get(interest.key));
+        let area = Arc::clone(areas.0.get(interest.hold));
         let row = watcher.row(team.0, room.0, eye.0, viewer.radius, area);
         table.insert(watcher.session.worker, watcher.session.session, row);
     }

@@ -44,7 +44,7 @@ impl Area {
 
 /// Which area a viewer has: its room, its square and the bits of its radius.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AreaKey {
+struct AreaKey {
     room: RoomId,
     x: i32,
     y: i32,
@@ -52,16 +52,9 @@ pub struct AreaKey {
 }
 
 impl AreaKey {
-    /// The key for an eye in room 0; see [`AreaKey::follow_in`].
-    #[must_use]
-    pub fn follow(eye: Vec2, radius: f32, old: Option<Self>) -> Option<Self> {
-        Self::follow_in(RoomId::default(), eye, radius, old)
-    }
-
     /// The key for an eye, given the one it had. Keeps the old one within its margin. `None` for an eye
     /// that sees nothing: a radius that is not positive, or a place that is not a number.
-    #[must_use]
-    pub fn follow_in(room: RoomId, eye: Vec2, radius: f32, old: Option<Self>) -> Option<Self> {
+    fn follow(room: RoomId, eye: Vec2, radius: f32, old: Option<Self>) -> Option<Self> {
         if !(eye.is_finite() && radius > 0.0) {
             return None;
         }
@@ -126,10 +119,20 @@ impl AreaKey {
     }
 }
 
+/// A viewer's hold on its area: which one it is, and its place in the table that counts the viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AreaHold {
+    key: AreaKey,
+    place: u32,
+}
+
 /// The areas in use.
 #[derive(Debug, Default)]
 pub struct AreaTable {
-    areas: BTreeMap<AreaKey, Shared>,
+    places: BTreeMap<AreaKey, u32>,
+    /// By place. One without viewers is free.
+    areas: Vec<Shared>,
+    free: Vec<u32>,
     stale: Vec<StaleArea>,
     nothing: Arc<Area>,
     /// Whether an area was counted in that has never been built.
@@ -137,8 +140,9 @@ pub struct AreaTable {
     built: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    key: AreaKey,
     area: Arc<Area>,
     viewers: u32,
     /// Whether it has to be built.
@@ -146,26 +150,63 @@ struct Shared {
 }
 
 impl AreaTable {
-    /// Counts a viewer in or out. An area without viewers is dropped.
-    pub fn exchange(&mut self, old: Option<AreaKey>, new: Option<AreaKey>) {
-        if old == new {
-            return;
+    /// Counts a viewer, which had the hold `old`, in at what it sees now. Its area stays the same while the eye is
+    /// within the margin of its square. `None` for an eye that sees nothing: a radius that is not positive, or a
+    /// place that is not a number.
+    pub fn follow(
+        &mut self,
+        room: RoomId,
+        eye: Vec2,
+        radius: f32,
+        old: Option<AreaHold>,
+    ) -> Option<AreaHold> {
+        let key = AreaKey::follow(room, eye, radius, old.map(|old| old.key));
+        if key == old.map(|old| old.key) {
+            return old;
         }
-        if let Some(key) = new {
-            let shared = self.areas.entry(key).or_insert_with(|| Shared {
+        let hold = key.map(|key| self.enter(key));
+        if let Some(old) = old {
+            self.release(old);
+        }
+        hold
+    }
+
+    fn enter(&mut self, key: AreaKey) -> AreaHold {
+        let place = *self.places.entry(key).or_insert_with(|| {
+            let new = Shared {
+                key,
+                area: Arc::clone(&self.nothing),
+                viewers: 0,
                 stale: true,
-                ..Shared::default()
-            });
-            shared.viewers += 1;
-            self.any_new |= shared.stale;
-        }
-        if let Some(key) = old
-            && let Some(shared) = self.areas.get_mut(&key)
-        {
-            shared.viewers -= 1;
-            if shared.viewers == 0 {
-                self.areas.remove(&key);
+            };
+            match self.free.pop() {
+                Some(place) => {
+                    self.areas[place as usize] = new;
+                    place
+                }
+                None => {
+                    self.areas.push(new);
+                    (self.areas.len() - 1) as u32
+                }
             }
+        });
+        let shared = &mut self.areas[place as usize];
+        shared.viewers += 1;
+        self.any_new |= shared.stale;
+        AreaHold { key, place }
+    }
+
+    /// Counts a viewer out. An area without viewers is dropped.
+    pub fn release(&mut self, hold: AreaHold) {
+        let shared = self.areas.get_mut(hold.place as usize);
+        let Some(shared) = shared.filter(|shared| shared.key == hold.key && shared.viewers > 0) else {
+            return;
+        };
+        shared.viewers -= 1;
+        if shared.viewers == 0 {
+            shared.area = Arc::clone(&self.nothing);
+            self.places.remove(&hold.key);
+            self.free.push(hold.place);
         }
     }
 
@@ -178,9 +219,13 @@ impl AreaTable {
             return &mut self.stale;
         }
         self.any_new = false;
-        for (&key, shared) in &mut self.areas {
-            if std::mem::take(&mut shared.stale) || key.touches(changed) {
-                self.stale.push(StaleArea { key, area: None });
+        for (place, shared) in self.areas.iter_mut().enumerate() {
+            if shared.viewers > 0 && (std::mem::take(&mut shared.stale) || shared.key.touches(changed)) {
+                self.stale.push(StaleArea {
+                    key: shared.key,
+                    place,
+                    area: None,
+                });
             }
         }
         &mut self.stale
@@ -189,30 +234,35 @@ impl AreaTable {
     /// Takes over what was built since [`AreaTable::list_stale`].
     pub fn take_built(&mut self) {
         for stale in self.stale.drain(..) {
-            if let (Some(area), Some(shared)) = (stale.area, self.areas.get_mut(&stale.key)) {
+            let shared = self.areas.get_mut(stale.place);
+            let shared = shared.filter(|shared| shared.key == stale.key && shared.viewers > 0);
+            if let (Some(area), Some(shared)) = (stale.area, shared) {
                 shared.area = area;
                 self.built += 1;
             }
         }
     }
 
-    /// The area of a key that was counted in and refreshed; an empty one for `None`.
+    /// The area of a viewer that was followed and refreshed; an empty one for `None`.
     #[must_use]
-    pub fn get(&self, key: Option<AreaKey>) -> &Arc<Area> {
-        key.and_then(|key| self.areas.get(&key))
-            .map_or(&self.nothing, |shared| &shared.area)
+    pub fn get(&self, hold: Option<AreaHold>) -> &Arc<Area> {
+        let shared = hold.and_then(|hold| {
+            let shared = self.areas.get(hold.place as usize)?;
+            (shared.key == hold.key).then_some(shared)
+        });
+        shared.map_or(&self.nothing, |shared| &shared.area)
     }
 
     /// Areas in use.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.areas.len()
+        self.places.len()
     }
 
     /// Whether nobody sees anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.areas.is_empty()
+        self.places.is_empty()
     }
 
     /// Areas built since the start.
@@ -226,6 +276,7 @@ impl AreaTable {
 #[derive(Debug)]
 pub struct StaleArea {
     key: AreaKey,
+    place: usize,
     area: Option<Arc<Area>>,
 }
 
@@ -254,39 +305,60 @@ mod tests {
         areas.take_built();
     }
 
+    fn follow(areas: &mut AreaTable, eye: Vec2, radius: f32, old: Option<AreaHold>) -> Option<AreaHold> {
+        areas.follow(RoomId::default(), eye, radius, old)
+    }
+
     #[test]
     fn an_eye_keeps_its_square_within_the_margin() {
         let at = |x: f32| Vec2::new(x, 4.0);
-        let key = AreaKey::follow(at(4.0), 50.0, None);
+        let follow = |eye, radius, old| AreaKey::follow(RoomId::default(), eye, radius, old);
+        let key = follow(at(4.0), 50.0, None);
         assert!(key.is_some());
         for x in [0.0, 8.5, 9.9, -1.9, 4.0] {
-            assert_eq!(AreaKey::follow(at(x), 50.0, key), key, "{x}");
+            assert_eq!(follow(at(x), 50.0, key), key, "{x}");
         }
-        assert_ne!(AreaKey::follow(at(10.1), 50.0, key), key);
-        assert_ne!(AreaKey::follow(at(4.0), 51.0, key), key);
-        assert_eq!(AreaKey::follow(at(4.0), 0.0, key), None);
-        assert_eq!(AreaKey::follow(at(f32::NAN), 50.0, key), None);
-        assert_eq!(AreaKey::follow(at(4.0), f32::NAN, key), None);
+        assert_ne!(follow(at(10.1), 50.0, key), key);
+        assert_ne!(follow(at(4.0), 51.0, key), key);
+        assert_eq!(follow(at(4.0), 0.0, key), None);
+        assert_eq!(follow(at(f32::NAN), 50.0, key), None);
+        assert_eq!(follow(at(4.0), f32::NAN, key), None);
     }
 
     #[test]
     fn areas_are_shared_and_dropped_with_their_last_viewer() {
         let mut areas = AreaTable::default();
-        let a = AreaKey::follow(Vec2::splat(1.0), 50.0, None);
-        let b = AreaKey::follow(Vec2::splat(2.0), 50.0, None);
-        let c = AreaKey::follow(Vec2::splat(20.0), 50.0, None);
-        areas.exchange(None, a);
-        areas.exchange(None, b);
-        areas.exchange(None, c);
+        let a = follow(&mut areas, Vec2::splat(1.0), 50.0, None);
+        let b = follow(&mut areas, Vec2::splat(2.0), 50.0, None);
+        let c = follow(&mut areas, Vec2::splat(20.0), 50.0, None);
         assert_eq!((a == b, areas.len()), (true, 2));
         refresh(&mut areas, &SpatialIndex::default());
         assert_eq!(areas.built(), 2);
         refresh(&mut areas, &SpatialIndex::default());
         assert_eq!(areas.built(), 2, "nothing changed");
-        areas.exchange(a, c);
+        assert_eq!(follow(&mut areas, Vec2::splat(20.0), 50.0, a), c);
         assert_eq!(areas.len(), 2);
-        areas.exchange(b, None);
+        assert_eq!(follow(&mut areas, Vec2::splat(2.0), 0.0, b), None);
         assert_eq!(areas.len(), 1);
+    }
+
+    #[test]
+    fn a_place_is_given_again_and_an_old_hold_on_it_finds_nothing() {
+        let mut areas = AreaTable::default();
+        let mut index = SpatialIndex::default();
+        index.insert(Slot(0), 0, 0);
+        index.settle(Tick(1));
+        let old = follow(&mut areas, Vec2::splat(1.0), 50.0, None).expect("it sees");
+        refresh(&mut areas, &index);
+        assert_eq!(areas.get(Some(old)).leaves.len(), 1);
+        areas.release(old);
+        assert!(areas.is_empty() && areas.get(Some(old)).leaves.is_empty());
+        let new = follow(&mut areas, Vec2::splat(20.0), 50.0, None).expect("it sees");
+        refresh(&mut areas, &index);
+        assert_eq!((new.place, new == old, areas.areas.len()), (old.place, false, 1));
+        assert!(areas.get(Some(old)).leaves.is_empty());
+        areas.release(old);
+        assert_eq!((areas.len(), areas.get(Some(new)).leaves.len()), (1, 1));
     }
 
     proptest! {
@@ -299,7 +371,7 @@ mod tests {
         ) {
             let mut index = SpatialIndex::default();
             let mut areas = AreaTable::default();
-            let mut keys = vec![None; eyes.len()];
+            let mut holds = vec![None; eyes.len()];
             let mut known = BTreeSet::new();
             for (tick, steps) in steps.chunks(40).enumerate() {
                 let tick = Tick(tick as u32 * 100);
@@ -315,15 +387,13 @@ mod tests {
                 let mut cells = CellIndex::default();
                 index.freeze(&mut cells);
                 let drift = tick.0 as f32 * 0.01;
-                for (key, &(x, y)) in keys.iter_mut().zip(&eyes) {
-                    let next = AreaKey::follow(Vec2::new(x + drift, y), radius, *key);
-                    areas.exchange(*key, next);
-                    *key = next;
+                for (hold, &(x, y)) in holds.iter_mut().zip(&eyes) {
+                    *hold = follow(&mut areas, Vec2::new(x + drift, y), radius, *hold);
                 }
                 refresh(&mut areas, &index);
-                for (&key, &(x, y)) in keys.iter().zip(&eyes) {
+                for (&hold, &(x, y)) in holds.iter().zip(&eyes) {
                     let eye = Vec2::new(x + drift, y);
-                    let area = areas.get(key);
+                    let area = areas.get(hold);
                     let mut seen = BTreeSet::new();
                     for (&leaf, &nearest) in area.leaves.iter().zip(&area.nearest) {
                         for (slot, position) in cells.leaf(leaf).into_iter().flatten().flat_map(Block::rows) {

@@ -13,7 +13,7 @@ mod index;
 mod query;
 mod tree;
 
-pub use area::{Area, AreaKey, AreaTable, REACH_FACTOR, StaleArea};
+pub use area::{Area, AreaHold, AreaTable, REACH_FACTOR, StaleArea};
 pub use cells::{BLOCK, Block, CellIndex};
 pub use index::SpatialIndex;
 pub use query::Found;

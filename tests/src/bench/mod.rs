@@ -29,9 +29,9 @@ use flags::BenchFlags;
 use processes::Placement;
 use results::{Migrations, RowResult, Run};
 use rows::Row;
+#[cfg(target_os = "linux")]
+use throng_server::process::Wakefulness;
 
-/// Clients from which on a run is compared with the floor program: below, what is counted is waking up.
-const FLOOR_CLIENTS_MIN: u32 = 500;
 /// Measured seconds of the floor program beside a run.
 const FLOOR_SECONDS: u32 = 3;
 
@@ -146,16 +146,16 @@ fn run_once(row: &Row, seconds: u32, swarm: &Path, placement: Placement) -> Resu
     })
 }
 
-/// What the floor program needs now for as many clients as a row's, where the row is one that it can stand
-/// beside: a crowd that keeps one worker busy.
+/// What the floor program needs now for as many clients as a row's, where the row is one that it stands beside.
 #[cfg(target_os = "linux")]
 fn floor_beside(row: &Row) -> Result<Option<f64>> {
-    let rows::Section::Crowd { visible, workers } = row.section else {
+    let Some(rows::FloorBeside { visible, wake_within }) = row.floor else {
         return Ok(None);
     };
-    if workers != rows::Workers::Threads(1) || row.clients < FLOOR_CLIENTS_MIN {
-        return Ok(None);
-    }
+    let _awake = wake_within
+        .map(Wakefulness::request)
+        .transpose()
+        .context("cannot keep the processors awake")?;
     let report = floor::measure(&floor::FloorFlags {
         clients: row.clients,
         visible,

@@ -69,7 +69,21 @@ pub struct Row {
     pub swarm: Vec<String>,
     /// Whether the server's content changes every second.
     pub exchanges: bool,
+    /// The floor program that each run is compared with.
+    pub floor: Option<FloorBeside>,
 }
+
+/// The floor program beside a row: a crowd that keeps one worker busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FloorBeside {
+    /// Entities a client sees, on average.
+    pub visible: u32,
+    /// Microseconds that a processor may take to wake up meanwhile, as the server asks for.
+    pub wake_within: Option<u32>,
+}
+
+/// Clients from which on a run is compared with the floor program: below, what is counted is waking up.
+const FLOOR_CLIENTS_MIN: u32 = 500;
 
 /// Clients of the crowd's rows.
 pub const CROWD_CLIENTS: [u32; 8] = [10, 50, 100, 200, 500, 1_000, 2_000, 5_000];
@@ -97,6 +111,7 @@ fn crowd(clients: u32, visible: u32, workers: Workers) -> Row {
     // A few clients alone are too few to see that many: the others move by themselves.
     let entities = clients.max(visible + 1);
     let workers_flag = workers.count();
+    let is_comparable = workers == Workers::Threads(1) && clients >= FLOOR_CLIENTS_MIN;
     let server = format!("--workers {workers_flag} --scene crowd --entities {entities} --visible {visible}");
     Row {
         name: format!("crowd-{visible}-{}-{clients}", workers.slug()),
@@ -106,6 +121,10 @@ fn crowd(clients: u32, visible: u32, workers: Workers) -> Row {
         server: words(&server),
         swarm: Vec::new(),
         exchanges: false,
+        floor: is_comparable.then_some(FloorBeside {
+            visible,
+            wake_within: None,
+        }),
     }
 }
 
@@ -121,12 +140,26 @@ fn row(name: &str, title: &str, clients: u32, server: &str, swarm: &str) -> Row 
         server: words(server),
         swarm: words(swarm),
         exchanges: false,
+        floor: None,
     }
 }
 
 fn special() -> Vec<Row> {
     let crowd_60 = "--workers 1 --scene crowd --entities 1000 --visible 60";
     vec![
+        Row {
+            floor: Some(FloorBeside {
+                visible: 60,
+                wake_within: Some(0),
+            }),
+            ..row(
+                "awake-1000",
+                "1,000 clients, 60 visible, on processors that are kept awake",
+                1_000,
+                &format!("{crowd_60} --wake-within 0"),
+                "",
+            )
+        },
         row(
             "entities-10000",
             "1,000 clients, 10,000 moving entities, 100 visible",
@@ -216,6 +249,7 @@ fn simulations(count: u8) -> Row {
         )),
         swarm: Vec::new(),
         exchanges: false,
+        floor: None,
     }
 }
 

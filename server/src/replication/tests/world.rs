@@ -18,7 +18,7 @@ use throng_shared::protocol::registry::{
 use throng_shared::tick::Tick;
 
 use crate::frame::{ColdValue, Frame, FrameWriter, Identity, Kind, PlayerRow, SlotTable};
-use crate::space::{AreaKey, AreaTable, CellIndex, SpatialIndex};
+use crate::space::{AreaHold, AreaTable, CellIndex, RoomId, SpatialIndex};
 
 pub(super) struct Random(pub(super) u64);
 
@@ -161,7 +161,7 @@ pub(super) struct Entity {
 pub(super) struct Player {
     pub(super) session: SessionId,
     pub(super) row: PlayerRow,
-    area: Option<AreaKey>,
+    area: Option<AreaHold>,
     own: GlobalId,
 }
 
@@ -379,9 +379,9 @@ impl World {
             if self.takes_inputs {
                 player.row.last_input = self.tick - 1;
             }
-            let area = AreaKey::follow(player.row.eye, player.row.radius, player.area);
-            self.areas.exchange(player.area, area);
-            player.area = area;
+            player.area =
+                self.areas
+                    .follow(RoomId::default(), player.row.eye, player.row.radius, player.area);
         }
         self.areas
             .list_stale(&self.index)

@@ -23,7 +23,8 @@ pub struct SnapshotWriter<'a> {
 
 impl<'a> SnapshotWriter<'a> {
     /// Starts a packet in `buffer`. `header.id_bits` and `header.part` must be in range.
-    #[inline]
+    // Called, it would read the header's small fields as one before they have left the store buffer: 0.1 us.
+    #[inline(always)]
     #[must_use]
     pub fn new(buffer: &'a mut [u8], header: SnapshotHeader, owner: Option<&OwnerBlock>) -> Self {
         let mut bits = BitWriter::new(buffer);
