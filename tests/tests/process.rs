@@ -89,7 +89,10 @@ fn a_bad_value_is_named_with_its_range() {
         (&["--workers", "many"], &["--workers", "many", "0 to 64"]),
         (&["--scene", "nowhere"], &["--scene", "nowhere", "crowd"]),
         (&["--known-max", "5000"], &["--known-max", "5000", "1023"]),
-        (&["--wake-within", "soon"], &["--wake-within", "soon", "0 to 1000000"]),
+        (
+            &["--wake-within", "soon"],
+            &["--wake-within", "soon", "0 to 1000000"],
+        ),
         (&["--tick-rats", "20"], &["--tick-rats"]),
         (&["--config", "/nowhere/throng.toml"], &["/nowhere/throng.toml"]),
     ];
