@@ -63,11 +63,10 @@ const fn at_least(
 }
 
 const CROWD_1000: &str = "crowd-60-workers1-1000";
-const AWAKE_1000: &str = "awake-1000";
 const CROWD_5000: &str = "crowd-60-workers1-5000";
 const HOTSPOT: &str = "hotspot-2000";
 
-const BUDGETS: [Budget; 24] = [
+const BUDGETS: [Budget; 22] = [
     at_most(
         "CPU per client-tick, 1,000 clients, 60 visible",
         CROWD_1000,
@@ -98,22 +97,6 @@ const BUDGETS: [Budget; 24] = [
         CROWD_5000,
         over_floor,
         1.4,
-        "x",
-        "",
-    ),
-    at_most(
-        "CPU per client-tick, 1,000 clients, `--wake-within 0`",
-        AWAKE_1000,
-        cpu,
-        7.0,
-        "us",
-        "",
-    ),
-    at_most(
-        "the same over the floor program's, likewise awake",
-        AWAKE_1000,
-        over_floor,
-        1.35,
         "x",
         "",
     ),
