@@ -15,6 +15,7 @@ use throng_shared::netcode::{
     ClientEvent as NetcodeEvent, ClientNetcode, ClientReceived, ConnectToken, DisconnectReason,
     SEAL_HEAD_BYTES, SEAL_TAIL_BYTES,
 };
+use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::PayloadKind;
 use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX, Hello, HelloError, Welcome};
 use throng_shared::protocol::ids::{Channel, PlayerId};
@@ -125,7 +126,7 @@ pub struct ClientCore {
     netcode: ClientNetcode,
     /// When the first and the last hello left.
     greeted: Option<(Duration, Duration)>,
-    session: Option<Box<Session>>,
+    session: Option<Session>,
     reliable: Reliable,
     ended: Option<EndReason>,
 }
@@ -185,6 +186,20 @@ impl ClientCore {
     pub fn set_view(&mut self, view: ViewTick) {
         if let Some(session) = &mut self.session {
             session.view = Some(view);
+        }
+    }
+
+    /// Has what every datagram needs fetched from memory.
+    #[inline]
+    pub fn foresee(&self) {
+        prefetch(self);
+    }
+
+    /// Has what the next snapshot will need fetched from memory.
+    #[inline]
+    pub fn foresee_snapshot(&self) {
+        if let Some(session) = &self.session {
+            session.mirror.foresee();
         }
     }
 
@@ -287,7 +302,7 @@ impl ClientCore {
             .greeted
             .map_or(Duration::ZERO, |(first, _)| now.saturating_sub(first));
         let rate = f64::from(welcome.tick_rate_hz);
-        self.session = Some(Box::new(Session {
+        self.session = Some(Session {
             player: welcome.player,
             clock: Clock::new(self.config.clock, now, welcome.tick, rate, round_trip),
             mirror: Mirror::new(&MirrorConfig {
@@ -297,7 +312,7 @@ impl ClientCore {
             }),
             inputs: SentInputs::default(),
             view: None,
-        }));
+        });
         Some(ClientEvent::Welcomed(welcome))
     }
 

@@ -3,7 +3,10 @@
 //! One plane of poses for each tick, because a packet refers to many entities of one tick and adds many of
 //! another: both are sequential. At most 1 MiB for the widest short ids, 64 KiB for a hundred entities.
 
+use std::ops::Range;
+
 use throng_shared::limits::BASELINE_AGE_MAX;
+use throng_shared::prefetch::prefetch_part;
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{Presence, ShortId};
 use throng_shared::tick::Tick;
@@ -11,63 +14,71 @@ use throng_shared::tick::Tick;
 const PLANES: usize = BASELINE_AGE_MAX as usize + 1;
 const _: () = assert!(PLANES.is_power_of_two(), "planes stay in place when ticks wrap");
 
-/// Poses by tick and short id.
-#[derive(Debug)]
-pub(super) struct Baselines {
-    planes: Box<[Plane; PLANES]>,
+/// The poses of 64 ids at one tick.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct Group {
+    /// Bits of the ids whose poses are published; the others are of packets that were not applied, or older.
+    published: u64,
+    pub(super) poses: [Pose; 64],
 }
 
-/// One tick's poses.
-#[derive(Debug, Default)]
-pub(super) struct Plane {
-    /// The tick; `None` before the first.
-    tick: Option<Tick>,
-    /// Which poses are published; the others are of packets that were not applied, or older.
-    published: Vec<u64>,
-    poses: Vec<Pose>,
-}
-
-impl Plane {
-    fn grow(&mut self, ids: usize) {
-        self.published.resize(ids / 64, 0);
-        self.poses.resize(ids, Pose::default());
-    }
-
-    /// The pose of `id`, if it is published.
-    #[inline(always)]
-    pub(super) fn get(&self, id: ShortId) -> Option<&Pose> {
-        let word = *self.published.get(id.index() / 64)?;
-        let pose = self.poses.get(id.index())?;
-        (word >> (id.index() % 64) & 1 == 1).then_some(pose)
-    }
-
-    /// Keeps a pose, not yet published; without room it is dropped.
-    #[inline(always)]
-    pub(super) fn put(&mut self, id: ShortId, pose: Pose) {
-        if let Some(place) = self.poses.get_mut(id.index()) {
-            *place = pose;
-        }
-    }
-}
-
-impl Default for Baselines {
+impl Default for Group {
     fn default() -> Self {
         Self {
-            planes: Box::new(std::array::from_fn(|_| Plane::default())),
+            published: 0,
+            poses: [Pose::default(); 64],
         }
     }
+}
+
+impl Group {
+    /// The pose with this number, if it is published.
+    #[inline(always)]
+    pub(super) fn get(&self, bit: usize) -> Option<&Pose> {
+        (self.published >> bit & 1 == 1).then(|| &self.poses[bit])
+    }
+
+    /// The poses, if all are published of which `ids` are the bits.
+    #[inline(always)]
+    pub(super) fn all(&self, ids: u64) -> Option<&[Pose; 64]> {
+        (ids & !self.published == 0).then_some(&self.poses)
+    }
+}
+
+/// Poses by tick and short id.
+#[derive(Debug, Default)]
+pub(super) struct Baselines {
+    /// Each plane's tick; `None` before the first.
+    ticks: [Option<Tick>; PLANES],
+    /// Plane after plane.
+    groups: Vec<Group>,
+    /// Groups in a plane.
+    width: usize,
 }
 
 impl Baselines {
+    /// Hints that `tick` will be opened and differ from `base`.
+    pub(super) fn foresee(&self, base: Tick, tick: Tick) {
+        for tick in [base, tick] {
+            if let Some(group) = self.groups.get(place(tick) * self.width) {
+                prefetch_part(group, 0..128);
+            }
+        }
+    }
+
     /// Makes room for `tick`; false when its place belongs to a newer one.
     pub(super) fn open(&mut self, tick: Tick) -> bool {
-        let plane = &mut self.planes[place(tick)];
-        match plane.tick {
+        let place = place(tick);
+        match self.ticks[place] {
             Some(old) if old == tick => true,
             Some(old) if old.is_after(tick) => false,
             _ => {
-                plane.tick = Some(tick);
-                plane.published.fill(0);
+                self.ticks[place] = Some(tick);
+                let plane = self.plane(tick);
+                self.groups[plane]
+                    .iter_mut()
+                    .for_each(|group| group.published = 0);
                 true
             }
         }
@@ -76,67 +87,98 @@ impl Baselines {
     /// The published pose of `id` at `tick`, if there is one.
     #[inline]
     pub(super) fn get(&self, tick: Tick, id: ShortId) -> Option<Pose> {
-        let plane = &self.planes[place(tick)];
-        plane.get(id).filter(|_| plane.tick == Some(tick)).copied()
+        let (at, bit) = split(id);
+        let group = self.groups[self.plane(tick)].get(at);
+        group.filter(|_| self.is_here(tick))?.get(bit).copied()
     }
 
-    /// The planes of two different ticks less than 32 apart: the first to be read, if it is still there, the
-    /// second, which is open, to be written, with room for all `ids`.
-    pub(super) fn pair(&mut self, base: Tick, tick: Tick, ids: &Presence) -> (Option<&Plane>, &mut Plane) {
-        let highest = ids.words().len() * 64;
-        let (from, to) = (place(base), place(tick));
-        let (low, high) = self.planes.split_at_mut(from.max(to));
-        let (from, to) = if from < to {
-            (&low[from], &mut high[0])
+    /// The groups of two different ticks less than 32 apart: those of the first to be read, none if they are gone,
+    /// those of the second, which is open, to be written, with room for all `ids`.
+    pub(super) fn pair(&mut self, base: Tick, tick: Tick, ids: &Presence) -> (&[Group], &mut [Group]) {
+        self.widen(ids.words().len());
+        let is_here = self.is_here(base);
+        let (from, to) = (self.plane(base), self.plane(tick));
+        let (low, high) = self.groups.split_at_mut(from.start.max(to.start));
+        let (bases, room) = if from.start < to.start {
+            (&low[from], &mut high[..self.width])
         } else {
-            (&high[0], &mut low[to])
+            (&high[..self.width], &mut low[to])
         };
-        if highest > to.poses.len() {
-            to.grow(highest);
-        }
-        (Some(from).filter(|plane| plane.tick == Some(base)), to)
+        (if is_here { bases } else { &[] }, room)
     }
 
     /// Whether the place of `tick` has been taken by a newer one.
     pub(super) fn is_gone(&self, tick: Tick) -> bool {
-        self.planes[place(tick)]
-            .tick
-            .is_some_and(|newer| newer.is_after(tick))
+        self.ticks[place(tick)].is_some_and(|newer| newer.is_after(tick))
     }
 
     /// Keeps a pose of an opened tick, not yet published.
     #[inline]
     pub(super) fn put(&mut self, tick: Tick, id: ShortId, pose: Pose) {
-        let plane = &mut self.planes[place(tick)];
-        if id.index() >= plane.poses.len() {
-            plane.grow((id.index() / 64 + 1) * 64);
-        }
-        plane.poses[id.index()] = pose;
+        let (at, bit) = split(id);
+        self.widen(at + 1);
+        self.groups[place(tick) * self.width + at].poses[bit] = pose;
     }
 
     /// Publishes a pose of an opened tick.
     pub(super) fn publish(&mut self, tick: Tick, id: ShortId, pose: Pose) {
         self.put(tick, id, pose);
-        self.planes[place(tick)].published[id.index() / 64] |= 1 << (id.index() % 64);
+        let (at, bit) = split(id);
+        self.groups[place(tick) * self.width + at].published |= 1 << bit;
     }
 
-    /// Publishes what was put for `ids` and answers the tick's poses by short id. Empty when the tick is
-    /// not open any more, which is so only where one packet holds ticks that share a place.
-    pub(super) fn publish_all(&mut self, tick: Tick, ids: &Presence) -> &[Pose] {
-        let plane = &mut self.planes[place(tick)];
-        if plane.tick != Some(tick) {
+    /// Publishes what was put for `ids` and answers the tick's groups. Empty when the tick is not open any more,
+    /// which is so only where one packet holds ticks that share a place.
+    pub(super) fn publish_all(&mut self, tick: Tick, ids: &Presence) -> &[Group] {
+        if !self.is_here(tick) {
             return &[];
         }
-        for (published, ids) in plane.published.iter_mut().zip(ids.words()) {
-            *published |= ids;
+        let plane = self.plane(tick);
+        let groups = &mut self.groups[plane];
+        for (group, ids) in groups.iter_mut().zip(ids.words()) {
+            group.published |= ids;
         }
-        &plane.poses
+        groups
+    }
+
+    #[inline]
+    fn is_here(&self, tick: Tick) -> bool {
+        self.ticks[place(tick)] == Some(tick)
+    }
+
+    /// Where a tick's groups are.
+    #[inline]
+    fn plane(&self, tick: Tick) -> Range<usize> {
+        let start = place(tick) * self.width;
+        start..start + self.width
+    }
+
+    /// Makes every plane at least `width` groups wide.
+    #[inline]
+    fn widen(&mut self, width: usize) {
+        if width <= self.width {
+            return;
+        }
+        let mut wide = vec![Group::default(); PLANES * width];
+        if self.width > 0 {
+            let planes = self.groups.chunks_exact(self.width);
+            for (wide, plane) in wide.chunks_exact_mut(width).zip(planes) {
+                wide[..plane.len()].copy_from_slice(plane);
+            }
+        }
+        (self.groups, self.width) = (wide, width);
     }
 }
 
 #[inline]
 fn place(tick: Tick) -> usize {
     tick.0 as usize % PLANES
+}
+
+/// The word of an id, and its bit.
+#[inline(always)]
+fn split(id: ShortId) -> (usize, usize) {
+    (id.index() / 64, id.index() % 64)
 }
 
 #[cfg(test)]
@@ -168,5 +210,21 @@ mod tests {
         assert!(!baselines.open(tick) && baselines.is_gone(tick));
         assert!(!baselines.is_gone(tick + 2 * PLANES as u32));
         assert!(baselines.publish_all(tick, &ids).is_empty());
+    }
+
+    #[test]
+    fn poses_stay_when_the_planes_grow() {
+        let mut baselines = Baselines::default();
+        let pose = |x| Pose { x, ..Pose::default() };
+        for tick in 0..PLANES as u32 {
+            assert!(baselines.open(Tick(tick)));
+            let id = ShortId(tick as u16 * 7);
+            baselines.publish(Tick(tick), id, pose(tick as i32));
+        }
+        for tick in 0..PLANES as u32 {
+            let id = ShortId(tick as u16 * 7);
+            assert_eq!(baselines.get(Tick(tick), id), Some(pose(tick as i32)));
+            assert_eq!(baselines.get(Tick(tick), ShortId(id.0 + 1)), None);
+        }
     }
 }

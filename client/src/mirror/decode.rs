@@ -117,19 +117,31 @@ impl Mirror {
         presence: &mut Presence,
         reader: &mut SnapshotReader<'_>,
     ) -> Result<bool, SnapshotError> {
+        self.base_age = head.age;
         let base_tick = head.tick - u32::from(head.age);
         let is_gone = self.baselines.is_gone(base_tick);
-        let (bases, poses) = self.baselines.pair(base_tick, head.tick, presence);
+        let (bases, room) = self.baselines.pair(base_tick, head.tick, presence);
         let mut is_whole = true;
-        for at in 0..presence.words().len() {
+        for (at, room) in room.iter_mut().enumerate().take(presence.words().len()) {
             let mut left = presence.words()[at];
+            if self.entities.are_present(at, left, sequence)
+                && let Some(bases) = bases.get(at).and_then(|bases| bases.all(left))
+            {
+                while left != 0 {
+                    let bit = left.trailing_zeros() as usize;
+                    left &= left - 1;
+                    room.poses[bit] = reader.difference(&self.motion, &bases[bit], head.age)?;
+                }
+                continue;
+            }
+            // Somebody has left since, or never was there.
             while left != 0 {
                 let id = ShortId((at * 64) as u16 + left.trailing_zeros() as u16);
                 left &= left - 1;
-                let base = bases.and_then(|bases| bases.get(id));
+                let base = bases.get(at).and_then(|bases| bases.get(id.index() % 64));
                 let pose = reader.difference(&self.motion, base.unwrap_or(&NOWHERE), head.age)?;
                 match self.entities.subject(id, sequence) {
-                    Subject::Present if base.is_some() => poses.put(id, pose),
+                    Subject::Present if base.is_some() => room.poses[id.index() % 64] = pose,
                     Subject::Present if is_gone => is_whole = false,
                     Subject::Present => return Err(SnapshotError::Baseline),
                     Subject::Past => presence.remove(id),

@@ -1,5 +1,6 @@
 //! The entities in view, by short id.
 
+use throng_shared::prefetch::prefetch_part;
 use throng_shared::protocol::ids::{ComponentId, GlobalId};
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{ComponentsHead, Enter, ShortId};
@@ -56,72 +57,120 @@ pub(super) struct ToldComponents {
     pub(super) oldest: Tick,
 }
 
-/// What is kept for a short id.
+/// What is kept of an entity's state.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Entry {
-    global: GlobalId,
-    /// Number of the packet that said last whether the entity is in view; older packets are about the
-    /// id's last tenant.
-    since: u64,
+struct State {
     pose: Pose,
     tick: Tick,
-    is_in_view: bool,
 }
 
-impl Entry {
-    #[inline]
-    pub(super) fn seen(&self, id: ShortId, own: Option<ShortId>) -> MirrorEntity {
-        MirrorEntity {
-            id,
-            global: self.global,
-            pose: self.pose,
-            tick: self.tick,
-            is_own: own == Some(id),
+/// What is kept of the states of 64 ids. Most packets update most entities, and that takes these alone.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct States {
+    /// Bits of the ids in view.
+    in_view: u64,
+    list: [State; 64],
+}
+
+impl Default for States {
+    fn default() -> Self {
+        Self {
+            in_view: 0,
+            list: [State::default(); 64],
         }
     }
 }
 
-/// Entries by short id. Grows to the highest id heard of, which the packets' id width bounds.
+/// Whom a short id belongs to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tenant {
+    global: GlobalId,
+    /// Number of the packet that said last whether the entity is in view; older packets are about the
+    /// id's last tenant.
+    since: u64,
+}
+
+/// Entities by short id. Grows to the highest id heard of, which the packets' id width bounds.
 #[derive(Debug, Default)]
 pub(super) struct Entities {
-    entries: Vec<Entry>,
+    states: Vec<States>,
+    /// 64 for each of `states`.
+    tenants: Vec<Tenant>,
+    /// As many as the highest id with components needs.
     components: Vec<Vec<ComponentBytes>>,
     /// As long as `components`.
     numbers: Vec<ToldNumbers>,
-    in_view: usize,
+    /// The newest of all `since`s: a packet that is not older is about present tenants.
+    newest_since: u64,
+    len: usize,
 }
 
 impl Entities {
     pub(super) fn len(&self) -> usize {
-        self.in_view
+        self.len
+    }
+
+    /// Hints that most states will be updated.
+    #[inline]
+    pub(super) fn foresee(&self) {
+        if let Some(states) = self.states.first() {
+            prefetch_part(states, 0..128);
+        }
+    }
+
+    #[inline]
+    fn is_in_view(&self, id: ShortId) -> bool {
+        let states = self.states.get(id.index() / 64);
+        states.is_some_and(|states| states.in_view >> (id.index() % 64) & 1 == 1)
     }
 
     /// Number of the packet that said last whether `id` is in view; 0 when none did.
     #[inline]
     pub(super) fn since(&self, id: ShortId) -> u64 {
-        self.entries.get(id.index()).map_or(0, |entry| entry.since)
+        self.tenants.get(id.index()).map_or(0, |tenant| tenant.since)
     }
 
     /// Whom an update of `id` in the packet with this number is about.
     #[inline(always)]
     pub(super) fn subject(&self, id: ShortId, sequence: u64) -> Subject {
-        match self.entries.get(id.index()) {
-            Some(entry) if entry.since > sequence => Subject::Past,
-            Some(entry) if entry.is_in_view => Subject::Present,
-            _ => Subject::Nobody,
+        if self.since(id) > sequence {
+            Subject::Past
+        } else if self.is_in_view(id) {
+            Subject::Present
+        } else {
+            Subject::Nobody
         }
+    }
+
+    /// Whether updates of 64 ids, of which `ids` are the bits, are all about entities in view.
+    #[inline(always)]
+    pub(super) fn are_present(&self, at: usize, ids: u64, sequence: u64) -> bool {
+        let in_view = self.states.get(at).map_or(0, |states| states.in_view);
+        sequence >= self.newest_since && ids & !in_view == 0
     }
 
     #[inline]
     pub(super) fn get(&self, id: ShortId, own: Option<ShortId>) -> Option<MirrorEntity> {
-        let entry = self.entries.get(id.index()).filter(|entry| entry.is_in_view)?;
-        Some(entry.seen(id, own))
+        self.is_in_view(id).then(|| self.seen(id, own))
     }
 
     pub(super) fn iter(&self, own: Option<ShortId>) -> impl Iterator<Item = MirrorEntity> + '_ {
-        let entries = self.entries.iter().enumerate();
-        let in_view = entries.filter(|(_, entry)| entry.is_in_view);
-        in_view.map(move |(id, entry)| entry.seen(ShortId(id as u16), own))
+        let ids = (0..self.tenants.len()).map(|id| ShortId(id as u16));
+        ids.filter_map(move |id| self.get(id, own))
+    }
+
+    /// An entity in view, as it is shown.
+    #[inline]
+    fn seen(&self, id: ShortId, own: Option<ShortId>) -> MirrorEntity {
+        let State { pose, tick } = self.states[id.index() / 64].list[id.index() % 64];
+        MirrorEntity {
+            id,
+            global: self.tenants[id.index()].global,
+            pose,
+            tick,
+            is_own: own == Some(id),
+        }
     }
 
     pub(super) fn components(&self, id: ShortId) -> &[ComponentBytes] {
@@ -131,16 +180,18 @@ impl Entities {
     /// Takes `id` out of view; answers who that was, unless a newer packet has said otherwise already.
     pub(super) fn leave(&mut self, id: ShortId, sequence: u64) -> Option<GlobalId> {
         self.grow(id);
-        let entry = &mut self.entries[id.index()];
-        if entry.since > sequence {
+        let tenant = &mut self.tenants[id.index()];
+        if tenant.since > sequence {
             return None;
         }
-        entry.since = sequence;
-        if !std::mem::take(&mut entry.is_in_view) {
+        tenant.since = sequence;
+        let global = tenant.global;
+        self.newest_since = self.newest_since.max(sequence);
+        if !self.is_in_view(id) {
             return None;
         }
-        self.in_view -= 1;
-        let global = entry.global;
+        self.states[id.index() / 64].in_view &= !(1 << (id.index() % 64));
+        self.len -= 1;
         self.forget_components(id);
         Some(global)
     }
@@ -148,34 +199,56 @@ impl Entities {
     /// Takes an entity into view, in a packet that is not older than what is known of the id. Answers who
     /// had the id until now, if that was another entity, and whether this one is new.
     pub(super) fn enter(&mut self, enter: &Enter, tick: Tick, sequence: u64) -> (Option<GlobalId>, bool) {
-        self.grow(enter.id);
-        let entry = &mut self.entries[enter.id.index()];
-        let replaced = (entry.is_in_view && entry.global != enter.global).then_some(entry.global);
-        let is_new = !entry.is_in_view || replaced.is_some();
-        self.in_view += usize::from(!entry.is_in_view);
-        if is_new || !entry.tick.is_after(tick) {
-            entry.pose = enter.pose;
-            entry.tick = tick;
+        let id = enter.id;
+        self.grow(id);
+        let was_in_view = self.is_in_view(id);
+        let (states, tenant) = (&mut self.states[id.index() / 64], &mut self.tenants[id.index()]);
+        let state = &mut states.list[id.index() % 64];
+        let replaced = (was_in_view && tenant.global != enter.global).then_some(tenant.global);
+        let is_new = !was_in_view || replaced.is_some();
+        if is_new || !state.tick.is_after(tick) {
+            *state = State {
+                pose: enter.pose,
+                tick,
+            };
         }
-        entry.global = enter.global;
-        entry.since = sequence;
-        entry.is_in_view = true;
+        *tenant = Tenant {
+            global: enter.global,
+            since: sequence,
+        };
+        self.newest_since = self.newest_since.max(sequence);
+        states.in_view |= 1 << (id.index() % 64);
+        self.len += usize::from(!was_in_view);
         if replaced.is_some() {
-            self.forget_components(enter.id);
+            self.forget_components(id);
         }
         (replaced, is_new)
     }
 
-    /// Takes over a state that is newer than the one here; answers the entity then.
+    /// Takes over states of `tick`: of 64 ids those of which `ids` are the bits, where they are newer than what is
+    /// here. `updated` hears of each.
     #[inline]
-    pub(super) fn update(&mut self, id: ShortId, pose: Pose, tick: Tick) -> Option<&Entry> {
-        let entry = self.entries.get_mut(id.index())?;
-        if !entry.is_in_view || !tick.is_after(entry.tick) {
-            return None;
+    pub(super) fn update(
+        &mut self,
+        at: usize,
+        ids: u64,
+        poses: &[Pose; 64],
+        tick: Tick,
+        mut updated: impl FnMut(&Self, ShortId),
+    ) {
+        let mut left = ids & self.states.get(at).map_or(0, |states| states.in_view);
+        while left != 0 {
+            let bit = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let state = &mut self.states[at].list[bit];
+            if tick.is_after(state.tick) {
+                *state = State {
+                    pose: poses[bit],
+                    tick,
+                };
+                updated(self, ShortId((at * 64 + bit) as u16));
+            }
         }
-        entry.pose = pose;
-        entry.tick = tick;
-        Some(entry)
     }
 
     /// The numbers of a component in the state of `tick`, or what they were when they were last told before it.
@@ -192,11 +265,10 @@ impl Entities {
         observer: &mut impl MirrorObserver,
     ) {
         let ToldComponents { id, tick, head, .. } = told;
-        let entry = self.entries.get(id.index());
-        let Some(entry) = entry.filter(|entry| entry.is_in_view && entry.since <= told.sequence) else {
+        if self.subject(id, told.sequence) != Subject::Present {
             return;
-        };
-        let is_newest = entry.tick == tick;
+        }
+        let is_newest = self.states[id.index() / 64].list[id.index() % 64].tick == tick;
         if self.components.len() <= id.index() {
             self.components.resize_with(id.index() + 1, Vec::new);
             self.numbers.resize_with(id.index() + 1, ToldNumbers::default);
@@ -243,8 +315,10 @@ impl Entities {
     }
 
     fn grow(&mut self, id: ShortId) {
-        if id.index() >= self.entries.len() {
-            self.entries.resize((id.index() / 64 + 1) * 64, Entry::default());
+        let groups = id.index() / 64 + 1;
+        if groups > self.states.len() {
+            self.states.resize(groups, States::default());
+            self.tenants.resize(groups * 64, Tenant::default());
         }
     }
 }

@@ -114,6 +114,8 @@ pub struct Mirror {
     entities: Entities,
     baselines: Baselines,
     pending: Pending,
+    /// Ticks from the newest packet back to what it differed from.
+    base_age: u8,
 }
 
 impl Mirror {
@@ -130,7 +132,16 @@ impl Mirror {
             entities: Entities::default(),
             baselines: Baselines::default(),
             pending: Pending::default(),
+            base_age: 1,
         }
+    }
+
+    /// Has what the next packet will need fetched from memory, if that packet is like the last one.
+    #[inline]
+    pub fn foresee(&self) {
+        let next = self.newest_tick.next();
+        self.baselines.foresee(next - u32::from(self.base_age), next);
+        self.entities.foresee();
     }
 
     /// Decodes a snapshot packet and applies it.
@@ -266,21 +277,15 @@ impl Mirror {
             }
         }
         for (tick, presence) in &self.pending.updates {
-            let poses = self.baselines.publish_all(*tick, presence);
-            for (at, &word) in presence.words().iter().enumerate() {
-                let mut left = word;
-                while left != 0 {
-                    let id = ShortId((at * 64) as u16 + left.trailing_zeros() as u16);
-                    left &= left - 1;
-                    let Some(entity) = poses
-                        .get(id.index())
-                        .and_then(|&pose| self.entities.update(id, pose, *tick))
-                    else {
-                        continue;
-                    };
-                    applied.updated += 1;
-                    observer.updated(&entity.seen(id, own));
-                }
+            let groups = self.baselines.publish_all(*tick, presence);
+            for (at, (&ids, group)) in presence.words().iter().zip(groups).enumerate() {
+                self.entities
+                    .update(at, ids, &group.poses, *tick, |entities, id| {
+                        applied.updated += 1;
+                        if let Some(entity) = entities.get(id, own) {
+                            observer.updated(&entity);
+                        }
+                    });
             }
         }
         let oldest = self.newest_tick - BASELINE_AGE_MAX;

@@ -61,9 +61,7 @@ pub(super) fn follow_borders(
         let radius = viewer.map_or(0.0, |viewer| viewer.radius);
         let room = room_seen(room, avatar, &avatars);
         let hold = areas.0.follow(room, eye.0, radius, interest.hold);
-        if hold != interest.hold {
-            interest.hold = hold;
-        }
+        interest.set_if_neq(AreaOfInterest { hold });
     }
 }
 

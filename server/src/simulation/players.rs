@@ -50,7 +50,7 @@ pub struct Viewer {
 pub struct Eye(pub Vec2);
 
 /// The leaf cells in a player's view: kept by the `Index` phase.
-#[derive(Component, Clone, Copy, Debug, Default)]
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
 #[component(on_discard = super::interest::forget_area)]
 pub struct AreaOfInterest {
     pub(super) hold: Option<AreaHold>,

@@ -198,8 +198,7 @@ impl AreaTable {
 
     /// Counts a viewer out. An area without viewers is dropped.
     pub fn release(&mut self, hold: AreaHold) {
-        let shared = self.areas.get_mut(hold.place as usize);
-        let Some(shared) = shared.filter(|shared| shared.key == hold.key && shared.viewers > 0) else {
+        let Some(shared) = held(&mut self.areas, hold) else {
             return;
         };
         shared.viewers -= 1;
@@ -221,11 +220,11 @@ impl AreaTable {
         self.any_new = false;
         for (place, shared) in self.areas.iter_mut().enumerate() {
             if shared.viewers > 0 && (std::mem::take(&mut shared.stale) || shared.key.touches(changed)) {
-                self.stale.push(StaleArea {
+                let hold = AreaHold {
                     key: shared.key,
-                    place,
-                    area: None,
-                });
+                    place: place as u32,
+                };
+                self.stale.push(StaleArea { hold, area: None });
             }
         }
         &mut self.stale
@@ -234,9 +233,7 @@ impl AreaTable {
     /// Takes over what was built since [`AreaTable::list_stale`].
     pub fn take_built(&mut self) {
         for stale in self.stale.drain(..) {
-            let shared = self.areas.get_mut(stale.place);
-            let shared = shared.filter(|shared| shared.key == stale.key && shared.viewers > 0);
-            if let (Some(area), Some(shared)) = (stale.area, shared) {
+            if let (Some(area), Some(shared)) = (stale.area, held(&mut self.areas, stale.hold)) {
                 shared.area = area;
                 self.built += 1;
             }
@@ -272,18 +269,23 @@ impl AreaTable {
     }
 }
 
+/// The area that a hold is on, unless its last viewer has gone.
+fn held(areas: &mut [Shared], hold: AreaHold) -> Option<&mut Shared> {
+    let shared = areas.get_mut(hold.place as usize)?;
+    (shared.key == hold.key && shared.viewers > 0).then_some(shared)
+}
+
 /// An area that has to be built.
 #[derive(Debug)]
 pub struct StaleArea {
-    key: AreaKey,
-    place: usize,
+    hold: AreaHold,
     area: Option<Arc<Area>>,
 }
 
 impl StaleArea {
     /// Finds the leaves in reach: about 1.5 us.
     pub fn build(&mut self, index: &SpatialIndex) {
-        self.area = Some(Arc::new(self.key.build(index)));
+        self.area = Some(Arc::new(self.hold.key.build(index)));
     }
 }
 

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use mio::net::UdpSocket;
 use throng_client::connection::{ClientConfig, ClientCore, ClientEvent};
-use throng_client::mirror::Applied;
+use throng_client::mirror::{Applied, Mirror};
 use throng_client::seeded::Seeded;
 use throng_client::socket::is_passing;
 use throng_server::observe::Histogram;
-use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
+use throng_shared::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_RECEIVE_BYTES_MAX};
 use throng_shared::netcode::{ClientEvent as NetcodeEvent, ClientNetcode, ClientReceived, ConnectToken};
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::scenes::SteerInput;
+use throng_shared::tick::Tick;
 
 use super::arrivals::Arrivals;
 use super::audit::AuditLog;
@@ -26,6 +27,11 @@ use crate::pilots::{Deeds, Pilot};
 
 /// A silent session has nothing to do but a keep-alive every few seconds.
 const IDLE_UPDATE_EVERY: Duration = Duration::from_millis(250);
+/// A bot that stops reading with the newest snapshot reads to the end once in this many of its updates, so that
+/// it is noticed when all are a tick behind.
+const READ_ALL_EVERY: u32 = 16;
+/// A snapshot datagram shorter than this is the last of its tick: one that has a successor is full.
+const FULL_DATAGRAM_BYTES: usize = DATAGRAM_BYTES_MAX / 2;
 /// Each bot looks for its oldest visible value once in this many of its updates.
 const OLDEST_EVERY: u32 = 20;
 
@@ -68,6 +74,8 @@ pub struct Shared {
     pub arrivals: Arrivals,
     /// Ages of the oldest visible values.
     pub oldest: Histogram,
+    /// The newest tick of which any bot has a snapshot.
+    pub newest_tick: Option<Tick>,
     /// The emulated line, if it is not perfect.
     pub line: Option<Line>,
     /// What the bots speak.
@@ -87,6 +95,15 @@ pub enum BotState {
     Playing,
     /// Lost.
     Ended,
+}
+
+/// How much of a socket is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All that is there.
+    Everything,
+    /// Up to the newest tick's last snapshot.
+    NewestTick,
 }
 
 /// What a bot's session does.
@@ -196,6 +213,22 @@ impl Bot {
         self.audit.as_deref()
     }
 
+    /// Has what every datagram needs fetched from memory.
+    #[inline]
+    pub fn foresee(&self) {
+        if let Session::Playing(core) = &self.session {
+            core.foresee();
+        }
+    }
+
+    /// Has what the next snapshot will need fetched from memory, once what every datagram needs is there.
+    #[inline]
+    pub fn foresee_snapshot(&self) {
+        if let Session::Playing(core) = &self.session {
+            core.foresee_snapshot();
+        }
+    }
+
     /// The socket, to be watched.
     pub fn socket(&mut self) -> &mut UdpSocket {
         &mut self.socket
@@ -214,12 +247,14 @@ impl Bot {
         }
     }
 
-    /// Takes everything that has arrived; returns when the last datagram was read, if there was any. `now` is
-    /// asked for every datagram: its age is measured.
+    /// Takes what has arrived; returns when the last datagram was read, if there was any. `now` is asked for every
+    /// datagram: its age is measured.
     ///
-    /// One call more than there are datagrams: the kernel's batched receive costs as much as two plain ones.
+    /// Reading everything takes one call more than there are datagrams: the kernel's batched receive costs as much
+    /// as two plain ones.
     pub fn drain(
         &mut self,
+        extent: Extent,
         now: impl Fn() -> Duration,
         shared: &mut Shared,
         buffer: &mut Buffer,
@@ -236,6 +271,7 @@ impl Bot {
                     return heard_at;
                 }
             };
+            let snapshots = shared.totals.snapshots;
             shared.totals.down_bytes += length as u64;
             shared.totals.down_datagrams += 1;
             let now = now();
@@ -244,7 +280,26 @@ impl Bot {
                 Some(line) => line.send(now, self.index, Direction::Down, &buffer[..length]),
                 None => self.receive(now, &mut buffer[..length], shared),
             }
+            // What else a tick brings comes before its snapshot.
+            let is_last = length < FULL_DATAGRAM_BYTES && shared.totals.snapshots > snapshots;
+            if extent == Extent::NewestTick && is_last && self.is_up_to_date(shared) {
+                return heard_at;
+            }
         }
+    }
+
+    /// Whether nobody has a newer snapshot; now and then the socket is asked instead.
+    fn is_up_to_date(&self, shared: &Shared) -> bool {
+        let Session::Playing(core) = &self.session else {
+            return false;
+        };
+        let newest = core.mirror().map(Mirror::newest_tick);
+        newest == shared.newest_tick && !self.is_turn(READ_ALL_EVERY)
+    }
+
+    /// Whether what happens in one of so many updates does in this one; each bot has its own turn.
+    fn is_turn(&self, every: u32) -> bool {
+        self.updates % every == self.index % every
     }
 
     /// Takes one datagram.
@@ -296,6 +351,12 @@ impl Bot {
         shared.totals.snapshots += 1;
         shared.totals.visible += mirror.len() as u64;
         shared.totals.updates += u64::from(applied.updated);
+        if shared
+            .newest_tick
+            .is_none_or(|newest| applied.tick.is_after(newest))
+        {
+            shared.newest_tick = Some(applied.tick);
+        }
         shared.arrivals.arrived(applied.tick.0, now.as_nanos() as u64);
         if let Some(log) = &mut self.audit {
             log.record(applied.tick, mirror);
@@ -341,7 +402,7 @@ impl Bot {
             return self.lost(shared, &reason);
         }
         self.updates += 1;
-        if self.updates % OLDEST_EVERY == self.index % OLDEST_EVERY {
+        if self.is_turn(OLDEST_EVERY) {
             self.measure_oldest(shared);
         }
     }

@@ -5,25 +5,27 @@
 //! datagram. Epoll watches the bots that are connecting, silent or heard now and then; those that are heard in
 //! every tick [take turns](super::heard) instead, and while there are any, a turn comes every half millisecond.
 
+mod asking;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 use throng_client::connection::ClientConfig;
 use throng_client::join::Joined;
 use throng_server::observe::StatsReport;
 use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
-use throng_shared::tick::Tick;
+use throng_shared::prefetch::prefetch;
 
 use super::audit::Findings;
-use super::bot::{Bot, BotKind, BotState, Buffer, Shared};
+use super::bot::{Bot, BotKind, BotState, Buffer, Extent, Shared};
 use super::conditions::Direction;
 use super::heard::{Heard, Look};
 use super::joining::Outcome;
-use super::watch::{Answer, Question, Watch};
+use super::watch::Watch;
 use super::wheel::Wheel;
 use crate::pilots::Deeds;
 
@@ -31,11 +33,6 @@ use crate::pilots::Deeds;
 const CONNECTING_MAX: u32 = 256;
 /// One bot in this many audits.
 const AUDIT_EVERY: u32 = 100;
-/// Entities of a log that the server encodes in passing. A larger one is asked for less often, in proportion:
-/// the audit must not become the load that is measured.
-const AUDIT_ENTITIES: u64 = 10_000;
-/// Ticks before the newest at which mirrors are audited: by then every part has arrived.
-const AUDIT_BEHIND: u32 = 2;
 /// Updates in a turn; the rest are first in the next one. As many as looks: where the processor is full, neither
 /// hearing nor sending waits for all of the other. A bot that is updated late sends its inputs together.
 const UPDATES_MAX: usize = 256;
@@ -199,27 +196,6 @@ impl Driver {
         Ok(())
     }
 
-    /// The server's figures as of now; the bots go on meanwhile.
-    ///
-    /// # Errors
-    /// When the server does not answer, or a turn fails.
-    pub fn read_stats(&mut self) -> io::Result<Box<StatsReport>> {
-        while self.watch.waiting() > 0 {
-            self.turn()?;
-        }
-        (self.stats, self.problem) = (None, None);
-        self.watch.ask(Question::Stats);
-        loop {
-            self.turn()?;
-            if let Some(stats) = self.stats.take() {
-                return Ok(stats);
-            }
-            if let Some(problem) = self.problem.take() {
-                return Err(io::Error::other(problem));
-            }
-        }
-    }
-
     /// What all pilots have done in Skirmish; `None` where nobody plays it.
     #[must_use]
     pub fn deeds(&self) -> Option<Deeds> {
@@ -277,6 +253,7 @@ impl Driver {
             };
             let heard_at = hear(
                 bot,
+                Extent::Everything,
                 self.origin,
                 &mut self.shared,
                 &mut self.buffer,
@@ -309,12 +286,17 @@ impl Driver {
             origin,
             ..
         } = self;
-        self.is_behind = heard.sweep(now, |index| {
+        self.is_behind = heard.sweep(now, |index, coming| {
+            let [next, _, near, far] = coming;
+            foresee(bots, far, near);
+            if let Some(bot) = next.and_then(|next| bots[next as usize].as_ref()) {
+                bot.foresee_snapshot();
+            }
             let bot = bots[index as usize].as_mut();
             let Some(bot) = bot.filter(|bot| bot.state() != BotState::Ended) else {
                 return Look::Gone;
             };
-            hear(bot, *origin, shared, buffer, census).map_or(Look::Missed, Look::Heard)
+            hear(bot, Extent::NewestTick, *origin, shared, buffer, census).map_or(Look::Missed, Look::Heard)
         });
         while let Some(index) = heard.pop_leaving() {
             let Some(bot) = bots[index as usize].as_mut() else {
@@ -324,7 +306,7 @@ impl Driver {
                 .registry()
                 .register(bot.socket(), Token(index as usize), Interest::READABLE)?;
             // What came before is not announced.
-            hear(bot, *origin, shared, buffer, census);
+            hear(bot, Extent::Everything, *origin, shared, buffer, census);
         }
         Ok(())
     }
@@ -354,6 +336,7 @@ impl Driver {
             let Some(index) = self.due.pop_front() else {
                 break;
             };
+            foresee(&self.bots, self.due.get(2).copied(), self.due.get(1).copied());
             let Some(bot) = self.bots[index as usize].as_mut() else {
                 continue;
             };
@@ -409,69 +392,32 @@ impl Driver {
         self.wheel.insert(now, index);
         Ok(())
     }
+}
 
-    /// Reads the server's figures every so often and has one tick audited each time.
-    fn ask(&mut self) {
-        while let Some(answer) = self.watch.answer() {
-            match answer {
-                Answer::Stats(stats) => {
-                    self.fold_publish_times(&stats);
-                    self.ask_audit();
-                    self.stats = Some(stats);
-                }
-                Answer::Audited(findings) => self.findings.add(findings.unwrap_or_default()),
-                Answer::Failed(problem) => self.problem = Some(problem),
-            }
-        }
-        let now = self.now();
-        if self.watch.waiting() == 0 && now >= self.asked_at + self.ask_every {
-            self.asked_at = now;
-            self.watch.ask(Question::Stats);
-        }
+/// Has what the next bots need fetched from memory while another is busy: the farthest bot itself, then what it
+/// leads to.
+#[inline]
+fn foresee(bots: &[Option<Bot>], far: Option<u32>, near: Option<u32>) {
+    let place = |index: Option<u32>| bots.get(index? as usize);
+    if let Some(place) = place(far) {
+        prefetch(place);
     }
-
-    /// Publish times come on the clock since 1970; both clocks are read anew each time, as one is adjusted.
-    fn fold_publish_times(&mut self, stats: &StatsReport) {
-        let since_1970 = since_1970();
-        let origin_ns = (since_1970.as_nanos() as u64).wrapping_sub(self.now().as_nanos() as u64);
-        for &(tick, at_us) in &stats.published {
-            self.shared
-                .arrivals
-                .published(tick, (at_us * 1_000).wrapping_sub(origin_ns));
-        }
-    }
-
-    fn ask_audit(&mut self) {
-        let pause = self.ask_every * self.findings.logged.div_ceil(AUDIT_ENTITIES).saturating_sub(1) as u32;
-        if self.now() < self.audited_at + pause {
-            return;
-        }
-        self.audited_at = self.now();
-        let auditors = || self.bots.iter().flatten().filter_map(Bot::audit);
-        let Some(newest) = auditors().filter_map(|log| log.newest()).max() else {
-            return;
-        };
-        let tick: Tick = newest - AUDIT_BEHIND;
-        let mirrors: Vec<_> = auditors()
-            .map(|log| log.at(tick).to_vec())
-            .filter(|mirror| !mirror.is_empty())
-            .collect();
-        if !mirrors.is_empty() {
-            self.watch.ask(Question::Audit { tick, mirrors });
-        }
+    if let Some(Some(bot)) = place(near) {
+        bot.foresee();
     }
 }
 
 /// Drains a bot's socket; when its last datagram was read, if there was any.
 fn hear(
     bot: &mut Bot,
+    extent: Extent,
     origin: Instant,
     shared: &mut Shared,
     buffer: &mut Buffer,
     census: &mut Census,
 ) -> Option<Duration> {
     let before = bot.state();
-    let heard_at = bot.drain(|| origin.elapsed(), shared, buffer);
+    let heard_at = bot.drain(extent, || origin.elapsed(), shared, buffer);
     census.note(before, bot.state());
     heard_at
 }
@@ -482,12 +428,4 @@ fn hear(
 )]
 fn start_clock() -> Instant {
     Instant::now()
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "publish times come on this clock, shared by all processes here"
-)]
-fn since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -30,6 +30,8 @@ pub const PATIENCE_TICKS: f64 = 2.5;
 pub const MISSES_MAX: usize = 8;
 /// Bots looked at in one sweep of all queues: a millisecond or two of decoding, so that updates stay on time.
 pub const SWEEP_LOOKS_MAX: usize = 256;
+/// Bots whose coming is told.
+pub const AHEAD: usize = 4;
 /// 2^32 over the golden ratio: multiples of it fall evenly over the range, however few they are.
 const GOLDEN_STRIDE: u32 = 2_654_435_769;
 
@@ -43,6 +45,9 @@ pub enum Look {
     /// The bot is no more.
     Gone,
 }
+
+/// Who is looked at after this one, the nearest first.
+pub type Coming = [Option<u32>; AHEAD];
 
 /// What is known of a bot that is watched.
 #[derive(Debug, Clone, Copy, Default)]
@@ -134,7 +139,7 @@ impl Heard {
     /// Looks at those who are due. True when the sweep was cut short and somebody may wait.
     ///
     /// Afterwards take everybody out with [`Heard::pop_leaving`].
-    pub fn sweep(&mut self, now: Duration, mut look: impl FnMut(u32) -> Look) -> bool {
+    pub fn sweep(&mut self, now: Duration, mut look: impl FnMut(u32, Coming) -> Look) -> bool {
         let looks_max = SWEEP_LOOKS_MAX / self.queues.len().max(1);
         let mut is_cut = false;
         for queue in &mut self.queues {
@@ -168,13 +173,17 @@ impl Heard {
 
 impl Queue {
     /// Whoever was heard last may have been sent but a part of its tick by then.
-    fn look_at_last(&mut self, look: &mut impl FnMut(u32) -> Look) {
+    fn look_at_last(&mut self, look: &mut impl FnMut(u32, Coming) -> Look) {
         let Some(last) = self.turns.pop_back() else { return };
-        match look(last.bot) {
+        match look(last.bot, self.coming()) {
             Look::Heard(at) => self.turns.push_back(last.heard(at)),
             Look::Missed => self.turns.push_back(last),
             Look::Gone => {}
         }
+    }
+
+    fn coming(&self) -> Coming {
+        std::array::from_fn(|index| self.turns.get(index).map(|turn| turn.bot))
     }
 
     fn sweep(
@@ -183,7 +192,7 @@ impl Queue {
         looks_max: usize,
         missed: &mut Vec<Turn>,
         leaving: &mut Vec<u32>,
-        look: &mut impl FnMut(u32) -> Look,
+        look: &mut impl FnMut(u32, Coming) -> Look,
     ) -> bool {
         let mut looks = 0;
         while looks < looks_max {
@@ -200,7 +209,7 @@ impl Queue {
                 break;
             };
             looks += 1;
-            match look(turn.bot) {
+            match look(turn.bot, self.coming()) {
                 Look::Heard(at) => self.turns.push_back(turn.heard(at)),
                 Look::Missed if turn.leaves_at <= now => leaving.push(turn.bot),
                 Look::Missed => missed.push(turn),
@@ -214,13 +223,13 @@ impl Queue {
     }
 
     /// Looks at one more bot, in another part of the queue each time; whether it was heard.
-    fn look_elsewhere(&mut self, look: &mut impl FnMut(u32) -> Look) -> bool {
+    fn look_elsewhere(&mut self, look: &mut impl FnMut(u32, Coming) -> Look) -> bool {
         self.elsewhere = self.elsewhere.wrapping_add(GOLDEN_STRIDE);
         let place = (u64::from(self.elsewhere) * self.turns.len() as u64) >> u32::BITS;
         let Some(&turn) = self.turns.get(place as usize) else {
             return false;
         };
-        let found = look(turn.bot);
+        let found = look(turn.bot, self.coming());
         if found == Look::Missed {
             return false;
         }
@@ -283,7 +292,7 @@ mod tests {
         /// One sweep; who was heard in it, and whether it was cut short.
         fn sweep(&mut self, heard: &mut Heard, now: Duration) -> (Vec<u32>, bool) {
             self.looks.clear();
-            let is_cut = heard.sweep(now, |bot| self.look(bot, now));
+            let is_cut = heard.sweep(now, |bot, _| self.look(bot, now));
             (std::mem::take(&mut self.heard), is_cut)
         }
     }
@@ -334,6 +343,20 @@ mod tests {
         assert_eq!(sockets.sweep(&mut heard, now + 2 * MS).0, [2]);
         assert_eq!(order(&heard, 0)[16..], [1, 3, 4, 2]);
         assert!(leaving(&mut heard).is_empty());
+    }
+
+    #[test]
+    fn a_look_is_told_who_comes_next() {
+        let (mut heard, now) = (Heard::new(20), TICK * 20);
+        steady(&mut heard, 0..20, 1, now - TICK);
+        let mut told = Vec::new();
+        heard.sweep(now, |bot, coming| {
+            told.push((bot, coming));
+            Look::Missed
+        });
+        // The first look is at the one heard last.
+        assert_eq!(told[0], (19, [0, 1, 2, 3].map(Some)));
+        assert_eq!(told[1], (0, [1, 2, 3, 4].map(Some)));
     }
 
     #[test]
@@ -418,7 +441,7 @@ mod tests {
     fn the_gone_are_forgotten() {
         let (mut heard, now) = (Heard::new(30), TICK * 20);
         steady(&mut heard, 0..30, 1, now);
-        assert!(!heard.sweep(now, |_| Look::Gone));
+        assert!(!heard.sweep(now, |_, _| Look::Gone));
         assert!(heard.is_empty());
         assert!(leaving(&mut heard).is_empty());
     }

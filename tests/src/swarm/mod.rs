@@ -114,6 +114,7 @@ pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
         line: Line::new(flags.conditions(), flags.seed),
         senses: Senses::new(&protocol),
         protocol,
+        newest_tick: None,
         first_loss: None,
     };
     let mut driver = Driver::new(DriverParts {

@@ -1,0 +1,98 @@
+//! What the driver asks the server while the bots play: its figures, and audits.
+
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use throng_server::observe::StatsReport;
+use throng_shared::tick::Tick;
+
+use super::super::watch::{Answer, Question};
+use super::{Bot, Driver};
+
+/// Entities of a log that the server encodes in passing. A larger one is asked for less often, in proportion:
+/// the audit must not become the load that is measured.
+const AUDIT_ENTITIES: u64 = 10_000;
+/// Ticks before the newest at which mirrors are audited: by then every part has arrived.
+const AUDIT_BEHIND: u32 = 2;
+
+impl Driver {
+    /// The server's figures as of now; the bots go on meanwhile.
+    ///
+    /// # Errors
+    /// When the server does not answer, or a turn fails.
+    pub fn read_stats(&mut self) -> io::Result<Box<StatsReport>> {
+        while self.watch.waiting() > 0 {
+            self.turn()?;
+        }
+        (self.stats, self.problem) = (None, None);
+        self.watch.ask(Question::Stats);
+        loop {
+            self.turn()?;
+            if let Some(stats) = self.stats.take() {
+                return Ok(stats);
+            }
+            if let Some(problem) = self.problem.take() {
+                return Err(io::Error::other(problem));
+            }
+        }
+    }
+
+    /// Reads the server's figures every so often and has one tick audited each time.
+    pub(super) fn ask(&mut self) {
+        while let Some(answer) = self.watch.answer() {
+            match answer {
+                Answer::Stats(stats) => {
+                    self.fold_publish_times(&stats);
+                    self.ask_audit();
+                    self.stats = Some(stats);
+                }
+                Answer::Audited(findings) => self.findings.add(findings.unwrap_or_default()),
+                Answer::Failed(problem) => self.problem = Some(problem),
+            }
+        }
+        let now = self.now();
+        if self.watch.waiting() == 0 && now >= self.asked_at + self.ask_every {
+            self.asked_at = now;
+            self.watch.ask(Question::Stats);
+        }
+    }
+
+    /// Publish times come on the clock since 1970; both clocks are read anew each time, as one is adjusted.
+    fn fold_publish_times(&mut self, stats: &StatsReport) {
+        let since_1970 = since_1970();
+        let origin_ns = (since_1970.as_nanos() as u64).wrapping_sub(self.now().as_nanos() as u64);
+        for &(tick, at_us) in &stats.published {
+            self.shared
+                .arrivals
+                .published(tick, (at_us * 1_000).wrapping_sub(origin_ns));
+        }
+    }
+
+    fn ask_audit(&mut self) {
+        let pause = self.ask_every * self.findings.logged.div_ceil(AUDIT_ENTITIES).saturating_sub(1) as u32;
+        if self.now() < self.audited_at + pause {
+            return;
+        }
+        self.audited_at = self.now();
+        let auditors = || self.bots.iter().flatten().filter_map(Bot::audit);
+        let Some(newest) = auditors().filter_map(|log| log.newest()).max() else {
+            return;
+        };
+        let tick: Tick = newest - AUDIT_BEHIND;
+        let mirrors: Vec<_> = auditors()
+            .map(|log| log.at(tick).to_vec())
+            .filter(|mirror| !mirror.is_empty())
+            .collect();
+        if !mirrors.is_empty() {
+            self.watch.ask(Question::Audit { tick, mirrors });
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "publish times come on this clock, shared by all processes here"
+)]
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
