@@ -189,13 +189,13 @@ impl ClientCore {
         }
     }
 
-    /// Has what every datagram needs fetched from memory.
+    /// A hint that a datagram comes or goes soon. Reads nothing.
     #[inline]
     pub fn foresee(&self) {
         prefetch(self);
     }
 
-    /// Has what the next snapshot will need fetched from memory.
+    /// A hint that a snapshot like the last one comes next, after [`ClientCore::foresee`].
     #[inline]
     pub fn foresee_snapshot(&self) {
         if let Some(session) = &self.session {

@@ -17,6 +17,12 @@ pub fn prefetch<T: ?Sized>(value: &T) {
     prefetch_part(value, 0..size_of_val(value));
 }
 
+/// Hints that `value` will be read from its beginning on; what follows there the processor foresees itself.
+#[inline(always)]
+pub fn prefetch_start<T>(value: &T) {
+    prefetch_part(value, 0..size_of::<T>().min(2 * LINE_BYTES));
+}
+
 /// Hints that these bytes of `value` will be read.
 #[inline(always)]
 pub fn prefetch_part<T: ?Sized>(value: &T, bytes: Range<usize>) {

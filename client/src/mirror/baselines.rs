@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use throng_shared::limits::BASELINE_AGE_MAX;
-use throng_shared::prefetch::prefetch_part;
+use throng_shared::prefetch::prefetch_start;
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{Presence, ShortId};
 use throng_shared::tick::Tick;
@@ -15,6 +15,7 @@ const PLANES: usize = BASELINE_AGE_MAX as usize + 1;
 const _: () = assert!(PLANES.is_power_of_two(), "planes stay in place when ticks wrap");
 
 /// The poses of 64 ids at one tick.
+// In this order: it is read from its beginning on.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(super) struct Group {
@@ -58,11 +59,11 @@ pub(super) struct Baselines {
 }
 
 impl Baselines {
-    /// Hints that `tick` will be opened and differ from `base`.
+    /// A hint that `tick` will be opened soon and differ from `base`.
     pub(super) fn foresee(&self, base: Tick, tick: Tick) {
         for tick in [base, tick] {
             if let Some(group) = self.groups.get(place(tick) * self.width) {
-                prefetch_part(group, 0..128);
+                prefetch_start(group);
             }
         }
     }

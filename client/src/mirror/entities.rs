@@ -1,6 +1,6 @@
 //! The entities in view, by short id.
 
-use throng_shared::prefetch::prefetch_part;
+use throng_shared::prefetch::prefetch_start;
 use throng_shared::protocol::ids::{ComponentId, GlobalId};
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{ComponentsHead, Enter, ShortId};
@@ -65,6 +65,7 @@ struct State {
 }
 
 /// What is kept of the states of 64 ids. Most packets update most entities, and that takes these alone.
+// In this order: it is read from its beginning on.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 struct States {
@@ -111,12 +112,10 @@ impl Entities {
         self.len
     }
 
-    /// Hints that most states will be updated.
+    /// A hint that most states will be updated soon.
     #[inline]
     pub(super) fn foresee(&self) {
-        if let Some(states) = self.states.first() {
-            prefetch_part(states, 0..128);
-        }
+        self.states.first().into_iter().for_each(prefetch_start);
     }
 
     #[inline]

@@ -136,7 +136,7 @@ impl Mirror {
         }
     }
 
-    /// Has what the next packet will need fetched from memory, if that packet is like the last one.
+    /// A hint that a packet like the last one comes next.
     #[inline]
     pub fn foresee(&self) {
         let next = self.newest_tick.next();

@@ -213,7 +213,7 @@ impl Bot {
         self.audit.as_deref()
     }
 
-    /// Has what every datagram needs fetched from memory.
+    /// A hint that the bot reads or sends soon.
     #[inline]
     pub fn foresee(&self) {
         if let Session::Playing(core) = &self.session {
@@ -221,7 +221,7 @@ impl Bot {
         }
     }
 
-    /// Has what the next snapshot will need fetched from memory, once what every datagram needs is there.
+    /// A hint that the bot reads a snapshot next.
     #[inline]
     pub fn foresee_snapshot(&self) {
         if let Session::Playing(core) = &self.session {

@@ -394,8 +394,8 @@ impl Driver {
     }
 }
 
-/// Has what the next bots need fetched from memory while another is busy: the farthest bot itself, then what it
-/// leads to.
+/// Has what the next bots need fetched from memory while another is busy: of the farther one its place, of the
+/// nearer one what that leads to.
 #[inline]
 fn foresee(bots: &[Option<Bot>], far: Option<u32>, near: Option<u32>) {
     let place = |index: Option<u32>| bots.get(index? as usize);

@@ -14,6 +14,7 @@
 //! - A second datagram of a tick is read with the first, or in the next sweep where it was not there yet: only
 //!   the bot heard last can be in the middle of being sent to. One sent out of turn waits for the bot's turn,
 //!   a tick at most.
+//! - A look is told who comes next, so that what they need can be fetched ahead.
 //! - A sweep ends after [`SWEEP_LOOKS_MAX`] bots, or [`MISSES_MAX`] in a queue that had nothing.
 
 use std::collections::VecDeque;
