@@ -1,7 +1,7 @@
 //! The states that the server may refer to: for the last 32 ticks, by short id.
 //!
 //! One plane of poses for each tick, because a packet refers to many entities of one tick and adds many of
-//! another: both are sequential. At most 1 MiB for the widest short ids, 64 KiB for a hundred entities.
+//! another: both are sequential. About 1 MiB for the widest short ids, 65 KiB for a hundred entities.
 
 use std::ops::Range;
 
@@ -10,6 +10,8 @@ use throng_shared::prefetch::prefetch_start;
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{Presence, ShortId};
 use throng_shared::tick::Tick;
+
+use super::locate;
 
 const PLANES: usize = BASELINE_AGE_MAX as usize + 1;
 const _: () = assert!(PLANES.is_power_of_two(), "planes stay in place when ticks wrap");
@@ -62,9 +64,8 @@ impl Baselines {
     /// A hint that `tick` will be opened soon and differ from `base`.
     pub(super) fn foresee(&self, base: Tick, tick: Tick) {
         for tick in [base, tick] {
-            if let Some(group) = self.groups.get(place(tick) * self.width) {
-                prefetch_start(group);
-            }
+            let first = self.groups[self.plane(tick)].first();
+            first.into_iter().for_each(prefetch_start);
         }
     }
 
@@ -88,7 +89,7 @@ impl Baselines {
     /// The published pose of `id` at `tick`, if there is one.
     #[inline]
     pub(super) fn get(&self, tick: Tick, id: ShortId) -> Option<Pose> {
-        let (at, bit) = split(id);
+        let (at, bit) = locate(id);
         let group = self.groups[self.plane(tick)].get(at);
         group.filter(|_| self.is_here(tick))?.get(bit).copied()
     }
@@ -116,16 +117,16 @@ impl Baselines {
     /// Keeps a pose of an opened tick, not yet published.
     #[inline]
     pub(super) fn put(&mut self, tick: Tick, id: ShortId, pose: Pose) {
-        let (at, bit) = split(id);
-        self.widen(at + 1);
-        self.groups[place(tick) * self.width + at].poses[bit] = pose;
+        let (at, bit) = locate(id);
+        self.group(tick, at).poses[bit] = pose;
     }
 
     /// Publishes a pose of an opened tick.
     pub(super) fn publish(&mut self, tick: Tick, id: ShortId, pose: Pose) {
-        self.put(tick, id, pose);
-        let (at, bit) = split(id);
-        self.groups[place(tick) * self.width + at].published |= 1 << bit;
+        let (at, bit) = locate(id);
+        let group = self.group(tick, at);
+        group.poses[bit] = pose;
+        group.published |= 1 << bit;
     }
 
     /// Publishes what was put for `ids` and answers the tick's groups. Empty when the tick is not open any more,
@@ -154,6 +155,14 @@ impl Baselines {
         start..start + self.width
     }
 
+    /// The group with this number at an opened tick; room is made for it.
+    #[inline]
+    fn group(&mut self, tick: Tick, at: usize) -> &mut Group {
+        self.widen(at + 1);
+        let plane = self.plane(tick);
+        &mut self.groups[plane][at]
+    }
+
     /// Makes every plane at least `width` groups wide.
     #[inline]
     fn widen(&mut self, width: usize) {
@@ -161,11 +170,8 @@ impl Baselines {
             return;
         }
         let mut wide = vec![Group::default(); PLANES * width];
-        if self.width > 0 {
-            let planes = self.groups.chunks_exact(self.width);
-            for (wide, plane) in wide.chunks_exact_mut(width).zip(planes) {
-                wide[..plane.len()].copy_from_slice(plane);
-            }
+        for (place, wide) in wide.chunks_exact_mut(width).enumerate() {
+            wide[..self.width].copy_from_slice(&self.groups[place * self.width..][..self.width]);
         }
         (self.groups, self.width) = (wide, width);
     }
@@ -174,12 +180,6 @@ impl Baselines {
 #[inline]
 fn place(tick: Tick) -> usize {
     tick.0 as usize % PLANES
-}
-
-/// The word of an id, and its bit.
-#[inline(always)]
-fn split(id: ShortId) -> (usize, usize) {
-    (id.index() / 64, id.index() % 64)
 }
 
 #[cfg(test)]

@@ -124,8 +124,9 @@ impl Mirror {
         let mut is_whole = true;
         for (at, room) in room.iter_mut().enumerate().take(presence.words().len()) {
             let mut left = presence.words()[at];
+            let bases = bases.get(at);
             if self.entities.are_present(at, left, sequence)
-                && let Some(bases) = bases.get(at).and_then(|bases| bases.all(left))
+                && let Some(bases) = bases.and_then(|bases| bases.all(left))
             {
                 while left != 0 {
                     let bit = left.trailing_zeros() as usize;
@@ -136,12 +137,13 @@ impl Mirror {
             }
             // Somebody has left since, or never was there.
             while left != 0 {
-                let id = ShortId((at * 64) as u16 + left.trailing_zeros() as u16);
+                let bit = left.trailing_zeros() as usize;
                 left &= left - 1;
-                let base = bases.get(at).and_then(|bases| bases.get(id.index() % 64));
+                let id = ShortId((at * 64 + bit) as u16);
+                let base = bases.and_then(|bases| bases.get(bit));
                 let pose = reader.difference(&self.motion, base.unwrap_or(&NOWHERE), head.age)?;
                 match self.entities.subject(id, sequence) {
-                    Subject::Present if base.is_some() => room.poses[id.index() % 64] = pose,
+                    Subject::Present if base.is_some() => room.poses[bit] = pose,
                     Subject::Present if is_gone => is_whole = false,
                     Subject::Present => return Err(SnapshotError::Baseline),
                     Subject::Past => presence.remove(id),

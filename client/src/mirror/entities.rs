@@ -7,8 +7,8 @@ use throng_shared::protocol::snapshot::{ComponentsHead, Enter, ShortId};
 use throng_shared::protocol::steps::Steps;
 use throng_shared::tick::Tick;
 
-use super::MirrorObserver;
 use super::numbers::ToldNumbers;
+use super::{MirrorObserver, locate};
 
 /// An entity as the client last heard of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,12 +104,12 @@ pub(super) struct Entities {
     numbers: Vec<ToldNumbers>,
     /// The newest of all `since`s: a packet that is not older is about present tenants.
     newest_since: u64,
-    len: usize,
 }
 
 impl Entities {
     pub(super) fn len(&self) -> usize {
-        self.len
+        let in_view = self.states.iter().map(|states| states.in_view.count_ones());
+        in_view.sum::<u32>() as usize
     }
 
     /// A hint that most states will be updated soon.
@@ -120,8 +120,9 @@ impl Entities {
 
     #[inline]
     fn is_in_view(&self, id: ShortId) -> bool {
-        let states = self.states.get(id.index() / 64);
-        states.is_some_and(|states| states.in_view >> (id.index() % 64) & 1 == 1)
+        let (at, bit) = locate(id);
+        let states = self.states.get(at);
+        states.is_some_and(|states| states.in_view >> bit & 1 == 1)
     }
 
     /// Number of the packet that said last whether `id` is in view; 0 when none did.
@@ -159,10 +160,17 @@ impl Entities {
         ids.filter_map(move |id| self.get(id, own))
     }
 
+    /// The state of an id that has been in view.
+    #[inline]
+    fn state(&self, id: ShortId) -> &State {
+        let (at, bit) = locate(id);
+        &self.states[at].list[bit]
+    }
+
     /// An entity in view, as it is shown.
     #[inline]
     fn seen(&self, id: ShortId, own: Option<ShortId>) -> MirrorEntity {
-        let State { pose, tick } = self.states[id.index() / 64].list[id.index() % 64];
+        let State { pose, tick } = *self.state(id);
         MirrorEntity {
             id,
             global: self.tenants[id.index()].global,
@@ -189,8 +197,8 @@ impl Entities {
         if !self.is_in_view(id) {
             return None;
         }
-        self.states[id.index() / 64].in_view &= !(1 << (id.index() % 64));
-        self.len -= 1;
+        let (at, bit) = locate(id);
+        self.states[at].in_view &= !(1 << bit);
         self.forget_components(id);
         Some(global)
     }
@@ -201,8 +209,9 @@ impl Entities {
         let id = enter.id;
         self.grow(id);
         let was_in_view = self.is_in_view(id);
-        let (states, tenant) = (&mut self.states[id.index() / 64], &mut self.tenants[id.index()]);
-        let state = &mut states.list[id.index() % 64];
+        let (at, bit) = locate(id);
+        let (states, tenant) = (&mut self.states[at], &mut self.tenants[id.index()]);
+        let state = &mut states.list[bit];
         let replaced = (was_in_view && tenant.global != enter.global).then_some(tenant.global);
         let is_new = !was_in_view || replaced.is_some();
         if is_new || !state.tick.is_after(tick) {
@@ -216,8 +225,7 @@ impl Entities {
             since: sequence,
         };
         self.newest_since = self.newest_since.max(sequence);
-        states.in_view |= 1 << (id.index() % 64);
-        self.len += usize::from(!was_in_view);
+        states.in_view |= 1 << bit;
         if replaced.is_some() {
             self.forget_components(id);
         }
@@ -267,7 +275,7 @@ impl Entities {
         if self.subject(id, told.sequence) != Subject::Present {
             return;
         }
-        let is_newest = self.states[id.index() / 64].list[id.index() % 64].tick == tick;
+        let is_newest = self.state(id).tick == tick;
         if self.components.len() <= id.index() {
             self.components.resize_with(id.index() + 1, Vec::new);
             self.numbers.resize_with(id.index() + 1, ToldNumbers::default);
@@ -314,7 +322,7 @@ impl Entities {
     }
 
     fn grow(&mut self, id: ShortId) {
-        let groups = id.index() / 64 + 1;
+        let groups = locate(id).0 + 1;
         if groups > self.states.len() {
             self.states.resize(groups, States::default());
             self.tenants.resize(groups * 64, Tenant::default());

@@ -72,6 +72,12 @@ pub trait MirrorObserver {
 
 impl MirrorObserver for () {}
 
+/// The group of 64 that an id is in, and its place there.
+#[inline(always)]
+fn locate(id: ShortId) -> (usize, usize) {
+    (id.index() / 64, id.index() % 64)
+}
+
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use throng_server::observe::StatsReport;
 use throng_shared::tick::Tick;
 
-use super::super::watch::{Answer, Question};
 use super::{Bot, Driver};
+use crate::swarm::watch::{Answer, Question};
 
 /// Entities of a log that the server encodes in passing. A larger one is asked for less often, in proportion:
 /// the audit must not become the load that is measured.
