@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bevy_app::App;
+use skirmish_shared::input::PilotInput;
 use throng_server::input::ReceivePlugin;
 use throng_server::net::claims::PlayerName;
 use throng_server::net::link::{
@@ -22,7 +23,6 @@ use throng_server::skirmish::SkirmishPlugin;
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{GlobalId, SourceId};
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::skirmish::input::PilotInput;
 use throng_shared::tick::Tick;
 
 const TICK: Duration = Duration::from_millis(50);

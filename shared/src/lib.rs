@@ -7,6 +7,4 @@ pub mod prelude;
 pub mod protocol;
 pub mod reliable;
 pub mod scenes;
-#[cfg(feature = "skirmish")]
-pub mod skirmish;
 pub mod tick;

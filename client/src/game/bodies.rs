@@ -1,8 +1,8 @@
 //! Draws the bodies: ships, drones, missiles, rocks, stations, and the light of their engines.
 
 use bevy::prelude::*;
+use skirmish_shared::components::{Asteroid, Drone, Missile, Ore, Ship, Station};
 use throng_shared::protocol::ids::GlobalId;
-use throng_shared::skirmish::components::{Asteroid, Drone, Missile, Ore, Ship, Station};
 
 use super::batch::{GlowBatch, Paint, SolidBatch};
 use super::camera::PaintOrder;

@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use bevy::input::keyboard::{Key, KeyboardInput};
 use bevy::input::mouse::MouseWheel;
 use bevy::prelude::*;
+use skirmish_shared::chat::{ChatChannel, Heard, Notice, TEXT_BYTES_MAX};
+use skirmish_shared::messages::{Destroyed, Killer};
 use throng_shared::protocol::registry::FromServer;
-use throng_shared::skirmish::chat::{ChatChannel, Heard, Notice, TEXT_BYTES_MAX};
-use throng_shared::skirmish::messages::{Destroyed, Killer};
 
 use super::colors::{self, Colors};
 use super::content::Tables;

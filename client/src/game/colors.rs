@@ -10,8 +10,8 @@ use std::{fs, io};
 use bevy::prelude::*;
 use bevy::time::common_conditions::on_timer;
 use serde::Deserialize;
+use skirmish_shared::PILOT_TEAMS;
 use throng_shared::protocol::ids::TeamId;
-use throng_shared::skirmish::PILOT_TEAMS;
 
 /// Name of the file in the content folder.
 const FILE: &str = "colors.ron";

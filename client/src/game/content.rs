@@ -2,7 +2,7 @@
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
-use throng_shared::skirmish::content::{DroneBreed, Laser, ShipClass, Space};
+use skirmish_shared::content::{DroneBreed, Laser, ShipClass, Space};
 
 use crate::skirmish::KnownContent;
 

@@ -1,9 +1,9 @@
 //! Trading with a station: what can be done appears inside its ring, with the key that does it.
 
 use bevy::prelude::*;
+use skirmish_shared::components::{Ship, Station};
+use skirmish_shared::messages::{StationOrder, StationReply};
 use throng_shared::protocol::registry::FromServer;
-use throng_shared::skirmish::components::{Ship, Station};
-use throng_shared::skirmish::messages::{StationOrder, StationReply};
 
 use super::chat::ChatLog;
 use super::content::Tables;

@@ -1,7 +1,7 @@
 //! The instruments: shield, hull and boost, what is aboard, how fast it goes, and where.
 
 use bevy::prelude::*;
-use throng_shared::skirmish::components::{Boost, Cargo, Credits, Hull, Magazine, Shield, Ship};
+use skirmish_shared::components::{Boost, Cargo, Credits, Hull, Magazine, Shield, Ship};
 
 use super::content::Tables;
 use super::session::Phase;

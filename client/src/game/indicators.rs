@@ -3,7 +3,7 @@
 use bevy::asset::RenderAssetUsages;
 use bevy::prelude::*;
 use bevy::render::render_resource::{Extent3d, TextureDimension, TextureFormat};
-use throng_shared::skirmish::components::{Drone, Ship};
+use skirmish_shared::components::{Drone, Ship};
 
 use super::batch::Paint;
 use super::camera::{PaintOrder, on_screen};

@@ -3,7 +3,7 @@
 use bevy::asset::RenderAssetUsages;
 use bevy::prelude::*;
 use bevy::render::render_resource::{Extent3d, TextureDimension, TextureFormat};
-use throng_shared::skirmish::components::{Asteroid, Drone, Missile, Ship, Station};
+use skirmish_shared::components::{Asteroid, Drone, Missile, Ship, Station};
 
 use super::content::Tables;
 use super::raster::Raster;

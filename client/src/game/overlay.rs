@@ -1,9 +1,9 @@
 //! What comes over the world: help, the score board, being hit, being destroyed, and a lost connection.
 
 use bevy::prelude::*;
+use skirmish_shared::messages::{Destroyed, Hit};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::registry::FromServer;
-use throng_shared::skirmish::messages::{Destroyed, Hit};
 
 use super::connect::sentence;
 use super::keys::{Action, Bindings, Controls};

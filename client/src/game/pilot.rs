@@ -4,9 +4,9 @@ use std::f32::consts::TAU;
 
 use bevy::input::InputSystems;
 use bevy::prelude::*;
+use skirmish_shared::input::{AXIS_MAX, PilotInput};
 use throng_shared::protocol::pose::YAW_STEPS;
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::skirmish::input::{AXIS_MAX, PilotInput};
 
 use super::camera::Rig;
 use super::keys::{Action, Controls};

@@ -1,8 +1,8 @@
 //! The score board, while its key is held.
 
 use bevy::prelude::*;
+use skirmish_shared::standings::{OwnStanding, Standing, Standings};
 use throng_shared::protocol::registry::FromServer;
-use throng_shared::skirmish::standings::{OwnStanding, Standing, Standings};
 
 use super::colors::{Colors, ui};
 use super::keys::{Action, Controls};

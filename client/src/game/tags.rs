@@ -1,7 +1,7 @@
 //! Names over ships, and bars over whoever can be hurt: of the nearest ones, where there is room.
 
 use bevy::prelude::*;
-use throng_shared::skirmish::components::{Callsign, Drone, Hull, Shield, Ship};
+use skirmish_shared::components::{Callsign, Drone, Hull, Shield, Ship};
 
 use super::batch::Paint;
 use super::camera::{PaintOrder, Rig, on_screen};

@@ -2,8 +2,8 @@
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
+use skirmish_shared::components::Drone;
 use throng_shared::protocol::ids::TeamId;
-use throng_shared::skirmish::components::Drone;
 
 use super::colors::Colors;
 use crate::world::Own;

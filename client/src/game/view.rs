@@ -6,8 +6,8 @@
 use std::f32::consts::{PI, TAU};
 
 use bevy::prelude::*;
+use skirmish_shared::components::{Hull, Missile, Shield};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
-use throng_shared::skirmish::components::{Hull, Missile, Shield};
 
 use crate::blend::Shown;
 use crate::world::Own;

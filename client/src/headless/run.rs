@@ -10,11 +10,11 @@ use std::time::Duration;
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use skirmish_shared::chat::{Heard, Notice, Say};
+use skirmish_shared::components::Hull;
+use skirmish_shared::input::PilotInput;
 use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::{FromServer, Protocol, RegistryError};
-use throng_shared::skirmish::chat::{Heard, Notice, Say};
-use throng_shared::skirmish::components::Hull;
-use throng_shared::skirmish::input::PilotInput;
 
 use super::report::ms;
 use super::{Command, Figure, HeadlessError, HeadlessOptions, Outcome, Report, Script, Step};

@@ -5,9 +5,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use skirmish_shared::chat::{Say, TEXT_BYTES_MAX};
+use skirmish_shared::input::{AXIS_MAX, PilotInput};
 use throng_shared::protocol::pose::YAW_STEPS;
-use throng_shared::skirmish::chat::{Say, TEXT_BYTES_MAX};
-use throng_shared::skirmish::input::{AXIS_MAX, PilotInput};
 
 use crate::link::LinkConditions;
 use crate::skirmish::addressed;

@@ -4,7 +4,7 @@ use super::*;
 use std::time::Duration;
 
 use crate::link::LinkConditions;
-use throng_shared::skirmish::chat::{ChatChannel, Say};
+use skirmish_shared::chat::{ChatChannel, Say};
 
 #[test]
 fn every_command_is_read_with_its_line() {

@@ -1,6 +1,6 @@
 //! What a player writes, as what the server is told; and what is heard, as a line.
 
-use throng_shared::skirmish::chat::{ChatChannel, Heard, Say, clean};
+use skirmish_shared::chat::{ChatChannel, Heard, Say, clean};
 
 /// Who is to hear a line and what; nothing for an empty one.
 ///

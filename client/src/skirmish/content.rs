@@ -1,9 +1,9 @@
 //! The game's content, as the server tells it.
 
 use bevy_ecs::prelude::*;
+use skirmish_shared::content::{ContentHash, DroneBreed, Laser, MissileKind, ShipClass, Space};
+use skirmish_shared::messages::{ContentAnnounced, ContentTable};
 use throng_shared::protocol::registry::FromServer;
-use throng_shared::skirmish::content::{ContentHash, DroneBreed, Laser, MissileKind, ShipClass, Space};
-use throng_shared::skirmish::messages::{ContentAnnounced, ContentTable};
 
 /// The content that holds on the server. Empty before the player has joined; replaced whole, when all of it is
 /// there.

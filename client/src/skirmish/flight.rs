@@ -1,10 +1,10 @@
 //! The own ship's flight, by the step that the server runs.
 
 use bevy_ecs::prelude::*;
+use skirmish_shared::components::{Boost, Ship};
+use skirmish_shared::input::PilotInput;
+use skirmish_shared::movement::{Motion, step};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
-use throng_shared::skirmish::components::{Boost, Ship};
-use throng_shared::skirmish::input::PilotInput;
-use throng_shared::skirmish::movement::{Motion, step};
 
 use super::KnownContent;
 use crate::predict::{PredictTime, PredictedInput, Present};

@@ -8,10 +8,10 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use skirmish_shared::components::{Magazine, Missile, Ship};
+use skirmish_shared::input::PilotInput;
 use throng_shared::protocol::ids::TeamId;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
-use throng_shared::skirmish::components::{Magazine, Missile, Ship};
-use throng_shared::skirmish::input::PilotInput;
 use throng_shared::tick::Tick;
 
 use super::KnownContent;

@@ -8,10 +8,10 @@ mod missiles;
 
 use bevy_app::{App, Plugin, PreUpdate};
 use bevy_ecs::prelude::*;
+use skirmish_shared::SkirmishProtocol;
+use skirmish_shared::components::{Boost, Missile};
+use skirmish_shared::input::PilotInput;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
-use throng_shared::skirmish::SkirmishProtocol;
-use throng_shared::skirmish::components::{Boost, Missile};
-use throng_shared::skirmish::input::PilotInput;
 
 use crate::interpolate::{HEADING_INTERPOLATION, InterpolateAppExt, POSITION_INTERPOLATION};
 use crate::predict::{HEADING_SMOOTHING, POSITION_SMOOTHING, PredictAppExt, PredictTick};

@@ -8,10 +8,10 @@
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
+use skirmish_shared::components::{Asteroid, Missile, Station};
+use skirmish_shared::movement::Motion;
 use throng_shared::protocol::ids::{GlobalId, Slot, SourceId, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
-use throng_shared::skirmish::components::{Asteroid, Missile, Station};
-use throng_shared::skirmish::movement::Motion;
 
 use super::collision::Disc;
 use super::content::Rules;

@@ -8,12 +8,12 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
-use throng_shared::protocol::ids::GlobalId;
-use throng_shared::skirmish::components::{
+use skirmish_shared::components::{
     Asteroid, Beam, Boost, Callsign, Cargo, Credits, Drone, Hull, Magazine, Missile, Ore, Score, Shield,
     Ship, Station,
 };
-use throng_shared::skirmish::messages::Destroyed;
+use skirmish_shared::messages::Destroyed;
+use throng_shared::protocol::ids::GlobalId;
 
 use super::bodies::Mass;
 use super::chat::{Voice, Whisper};

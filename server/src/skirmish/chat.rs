@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
-use throng_shared::protocol::ids::PlayerId;
-use throng_shared::protocol::registry::FromPlayer;
-use throng_shared::skirmish::chat::{
+use skirmish_shared::chat::{
     BURST_LINES, ChatChannel, Heard, LINE_EVERY_S, Notice, Say, TEXT_BYTES_MAX, clean,
 };
-use throng_shared::skirmish::components::Callsign;
+use skirmish_shared::components::Callsign;
+use throng_shared::protocol::ids::PlayerId;
+use throng_shared::protocol::registry::FromPlayer;
 use throng_shared::tick::Tick;
 
 use super::borders::Beyond;

@@ -5,9 +5,9 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use skirmish_shared::components::{Drone, Hull, Shield};
+use skirmish_shared::messages::Hit;
 use throng_shared::protocol::ids::GlobalId;
-use throng_shared::skirmish::components::{Drone, Hull, Shield};
-use throng_shared::skirmish::messages::Hit;
 
 use super::bodies::{Bodies, BodyKind};
 use super::borders::{Beyond, Struck};

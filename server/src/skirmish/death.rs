@@ -6,10 +6,10 @@ use bevy_ecs::entity::{EntityMapper, MapEntities};
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
+use skirmish_shared::components::{Callsign, Cargo, Credits, Drone, Score, Ship};
+use skirmish_shared::messages::{Destroyed, Exploded, Killer};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::Position;
-use throng_shared::skirmish::components::{Callsign, Cargo, Credits, Drone, Score, Ship};
-use throng_shared::skirmish::messages::{Destroyed, Exploded, Killer};
 use throng_shared::tick::Tick;
 
 use super::bodies::Bodies;

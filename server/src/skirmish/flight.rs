@@ -2,9 +2,9 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use skirmish_shared::components::Boost;
+use skirmish_shared::movement::{Motion, accelerate, bounded, slowed};
 use throng_shared::protocol::pose::{Heading, POSITION_QUANTUM, Pose, Position, VELOCITY_QUANTUM, Velocity};
-use throng_shared::skirmish::components::Boost;
-use throng_shared::skirmish::movement::{Motion, accelerate, bounded, slowed};
 
 use super::bodies::{Bodies, BodyKind};
 use super::collision::{Contact, Disc, Solver};

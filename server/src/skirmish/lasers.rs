@@ -2,10 +2,10 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use skirmish_shared::components::{Beam, Struck};
+use skirmish_shared::movement::heading_of;
 use throng_shared::protocol::ids::{GlobalId, TeamId};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
-use throng_shared::skirmish::components::{Beam, Struck};
-use throng_shared::skirmish::movement::heading_of;
 
 use super::bodies::{Bodies, BodyKind};
 use super::content::{Model, Rules, ticks};

@@ -3,11 +3,11 @@
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
+use skirmish_shared::components::{Asteroid, Cargo, Ore, Ship};
+use skirmish_shared::content::Space;
+use skirmish_shared::movement::heading_of;
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::Position;
-use throng_shared::skirmish::components::{Asteroid, Cargo, Ore, Ship};
-use throng_shared::skirmish::content::Space;
-use throng_shared::skirmish::movement::heading_of;
 use throng_shared::tick::Tick;
 
 use super::bodies::{Bodies, BodyKind, Mass};

@@ -2,11 +2,11 @@
 
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
+use skirmish_shared::components::{Magazine, Missile, Ship};
+use skirmish_shared::messages::Exploded;
+use skirmish_shared::movement::{Motion, heading_of, wrap};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
-use throng_shared::skirmish::components::{Magazine, Missile, Ship};
-use throng_shared::skirmish::messages::Exploded;
-use throng_shared::skirmish::movement::{Motion, heading_of, wrap};
 use throng_shared::tick::Tick;
 
 use super::bodies::{Bodies, BodyKind, Mass};
@@ -184,7 +184,7 @@ pub(super) fn detonate_missiles(
     }
 }
 
-fn kind<'a>(rules: &'a Rules, missile: &Missile) -> &'a throng_shared::skirmish::content::MissileKind {
+fn kind<'a>(rules: &'a Rules, missile: &Missile) -> &'a skirmish_shared::content::MissileKind {
     let kinds = &rules.content.missiles;
     kinds.get(usize::from(missile.kind)).unwrap_or(&kinds[0])
 }

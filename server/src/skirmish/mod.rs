@@ -40,9 +40,9 @@ mod tests;
 
 use bevy_app::{App, FixedUpdate, Plugin, Startup};
 use bevy_ecs::prelude::*;
+use skirmish_shared::SkirmishProtocol;
+use skirmish_shared::standings::Standings;
 use throng_shared::protocol::registry::RegistryError;
-use throng_shared::skirmish::SkirmishProtocol;
-use throng_shared::skirmish::standings::Standings;
 
 use crate::schedule::ServerSystems;
 use crate::simulation::ContentSource;

@@ -6,16 +6,16 @@ use std::f32::consts::{PI, TAU};
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
+use skirmish_shared::PILOT_TEAMS;
+use skirmish_shared::chat::{Notice, clean};
+use skirmish_shared::components::{
+    Beam, Boost, Callsign, Cargo, Credits, Hull, Magazine, Score, Shield, Ship,
+};
+use skirmish_shared::input::PilotInput;
+use skirmish_shared::movement::{Controls, heading_towards, wrap};
 use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
 use throng_shared::protocol::ids::{GlobalId, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, YAW_STEPS};
-use throng_shared::skirmish::PILOT_TEAMS;
-use throng_shared::skirmish::chat::{Notice, clean};
-use throng_shared::skirmish::components::{
-    Beam, Boost, Callsign, Cargo, Credits, Hull, Magazine, Score, Shield, Ship,
-};
-use throng_shared::skirmish::input::PilotInput;
-use throng_shared::skirmish::movement::{Controls, heading_towards, wrap};
 use throng_shared::tick::Tick;
 
 use super::bodies::{Bodies, BodyKind, Mass};

@@ -4,11 +4,11 @@ use std::f32::consts::PI;
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use skirmish_shared::DRONE_TEAMS;
+use skirmish_shared::components::Station;
+use skirmish_shared::content::Space;
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::Position;
-use throng_shared::skirmish::DRONE_TEAMS;
-use throng_shared::skirmish::components::Station;
-use throng_shared::skirmish::content::Space;
 use throng_shared::tick::Tick;
 
 use super::bodies::{Bodies, Mass};

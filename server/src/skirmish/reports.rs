@@ -5,8 +5,8 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use skirmish_shared::messages::{Exploded, Explosion, Hit};
 use throng_shared::protocol::ids::GlobalId;
-use throng_shared::skirmish::messages::{Exploded, Explosion, Hit};
 
 use super::bodies::Bodies;
 use super::pilots::Pilot;

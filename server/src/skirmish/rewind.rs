@@ -5,8 +5,8 @@
 //! ago than [`REWIND_MAX`](crate::input::REWIND_MAX), and claims beyond are counted there.
 
 use glam::Vec2;
+use skirmish_shared::input::PilotInput;
 use throng_shared::protocol::ids::SourceId;
-use throng_shared::skirmish::input::PilotInput;
 use throng_shared::tick::Tick;
 
 use super::bodies::Body;

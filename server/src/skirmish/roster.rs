@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
+use skirmish_shared::components::{Callsign, Credits, Score};
+use skirmish_shared::standings::{BOARD_EVERY_S, Standing};
 use throng_shared::protocol::ids::{PlayerId, SourceId};
-use throng_shared::skirmish::components::{Callsign, Credits, Score};
-use throng_shared::skirmish::standings::{BOARD_EVERY_S, Standing};
 
 use super::borders::Beyond;
 use super::chat::name_key;

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
+use skirmish_shared::components::{Callsign, Credits, Score};
+use skirmish_shared::standings::{BOARD_EVERY_S, BOARD_ROWS_MAX, OwnStanding, Standing, Standings};
 use throng_shared::limits::MESSAGE_BYTES_MAX;
 use throng_shared::protocol::codec;
-use throng_shared::skirmish::components::{Callsign, Credits, Score};
-use throng_shared::skirmish::standings::{BOARD_EVERY_S, BOARD_ROWS_MAX, OwnStanding, Standing, Standings};
 
 use super::content::ticks;
 use super::roster::{Entry, Roster};

@@ -2,10 +2,10 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use skirmish_shared::components::{Boost, Cargo, Credits, Hull, Magazine, Score, Shield, Ship};
+use skirmish_shared::messages::{StationOrder, StationReply};
 use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::FromPlayer;
-use throng_shared::skirmish::components::{Boost, Cargo, Credits, Hull, Magazine, Score, Shield, Ship};
-use throng_shared::skirmish::messages::{StationOrder, StationReply};
 
 use super::bodies::{Bodies, BodyKind, Mass};
 use super::content::{Model, Rules, pulse};

@@ -129,20 +129,29 @@ impl fmt::Display for ProtocolVersion {
 /// FNV-1a, 64 bits: the same everywhere, and quick enough for a few hundred names.
 ///
 /// Every field is closed by its length, so that `"ab", "c"` and `"a", "bc"` differ.
-pub(crate) struct ProtocolHasher(u64);
+pub struct ProtocolHasher(u64);
 
 impl ProtocolHasher {
-    pub(crate) fn new() -> Self {
+    /// Starts an empty hash.
+    #[must_use]
+    #[expect(
+        clippy::new_without_default,
+        reason = "a hash begins by name, never by accident"
+    )]
+    pub fn new() -> Self {
         Self(0xcbf2_9ce4_8422_2325)
     }
 
-    pub(crate) fn field(&mut self, bytes: &[u8]) {
+    /// Adds a field: its bytes, then their number.
+    pub fn field(&mut self, bytes: &[u8]) {
         for &byte in bytes.iter().chain(&(bytes.len() as u64).to_le_bytes()) {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
 
-    pub(crate) fn finish(self) -> ProtocolHash {
+    /// Returns the hash of all fields.
+    #[must_use]
+    pub fn finish(self) -> ProtocolHash {
         ProtocolHash(self.0)
     }
 }

@@ -11,6 +11,7 @@ use anyhow::Context;
 use bevy_ecs::prelude::*;
 use clap::Parser;
 use glam::Vec2;
+use skirmish_shared::components::{Hull, Score, Shield};
 use throng_server::local::LocalPlayer;
 use throng_server::runner::TickTime;
 use throng_server::simulation::{Avatar, ContentSource};
@@ -18,7 +19,6 @@ use throng_server::skirmish::SkirmishPlugin;
 use throng_server::skirmish::content::{Rules, Sources};
 use throng_server::skirmish::pilots::Hangar;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
-use throng_shared::skirmish::components::{Hull, Score, Shield};
 use throng_tests::pilots::matches::Match;
 use throng_tests::pilots::{Mode, Pilot};
 

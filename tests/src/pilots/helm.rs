@@ -3,9 +3,9 @@
 use std::f32::consts::TAU;
 
 use glam::Vec2;
+use skirmish_shared::input::{AXIS_MAX, PilotInput};
+use skirmish_shared::movement::wrap;
 use throng_shared::protocol::pose::YAW_STEPS;
-use throng_shared::skirmish::input::{AXIS_MAX, PilotInput};
-use throng_shared::skirmish::movement::wrap;
 
 use super::view::Own;
 

@@ -22,12 +22,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use glam::Vec2;
+use skirmish_shared::content::{Laser, ShipClass, Space};
+use skirmish_shared::input::PilotInput;
+use skirmish_shared::messages::{ContentTable, StationOrder};
 use throng_client::mirror::Mirror;
 use throng_client::seeded::Seeded;
 use throng_shared::protocol::snapshot::ShortId;
-use throng_shared::skirmish::content::{Laser, ShipClass, Space};
-use throng_shared::skirmish::input::PilotInput;
-use throng_shared::skirmish::messages::{ContentTable, StationOrder};
 
 use helm::{APPROACH_PER_S, Helm, fly, hold_at};
 use senses::{Senses, ToldPilot};

@@ -9,14 +9,12 @@ use std::sync::Arc;
 use bevy_ecs::component::Component;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use skirmish_shared::components::{Asteroid, Cargo, Credits, Drone, Hull, Magazine, Missile, Ship, Station};
+use skirmish_shared::messages::{ContentTable, Destroyed, Hit, StationReply};
 use throng_client::mirror::ComponentBytes;
 use throng_shared::protocol::codec;
 use throng_shared::protocol::ids::{ComponentId, TeamId};
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::skirmish::components::{
-    Asteroid, Cargo, Credits, Drone, Hull, Magazine, Missile, Ship, Station,
-};
-use throng_shared::skirmish::messages::{ContentTable, Destroyed, Hit, StationReply};
 
 /// What a pilot was told that it does something about.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! What is around a ship, as far as its pilot cares.
 
 use glam::Vec2;
+use skirmish_shared::components::{Asteroid, Cargo, Credits, Hull, Magazine, Ship, Station};
 use throng_client::mirror::{ComponentBytes, Mirror, MirrorEntity};
 use throng_shared::protocol::ids::{GlobalId, TeamId};
 use throng_shared::protocol::snapshot::ShortId;
-use throng_shared::skirmish::components::{Asteroid, Cargo, Credits, Hull, Magazine, Ship, Station};
 
 use super::senses::{Senses, value};
 

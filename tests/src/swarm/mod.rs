@@ -35,12 +35,12 @@ use anyhow::{Context, Result, bail};
 use bevy_app::{App, Plugin};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
+use skirmish_shared::SkirmishProtocol;
 use throng_client::connection::ClientConfig;
 use throng_client::join::{JoinError, Joiner};
 use throng_server::observe::{Histogram, StatsReport};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::scenes::BenchProtocol;
-use throng_shared::skirmish::SkirmishProtocol;
 
 use arrivals::{Arrivals, PublishClock};
 use bot::{Line, Shared};

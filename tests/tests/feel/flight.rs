@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use bevy_ecs::prelude::*;
+use skirmish_shared::input::PilotInput;
 use throng_client::{
     link::LinkConditions,
     predict::Present,
@@ -22,7 +23,6 @@ use throng_shared::{
         pose::{Heading, Pose, Position, Velocity, YAW_STEPS},
         registry::Protocol,
     },
-    skirmish::input::PilotInput,
     tick::Tick,
 };
 

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use skirmish_shared::{components::Missile, input::PilotInput};
 use throng_client::{
     blend::Shown,
     spawns::{PredictedSpawn, SpawnOutcome},
     world::{Mirrored, Own},
 };
-use throng_shared::{
-    protocol::pose::Position,
-    skirmish::{components::Missile, input::PilotInput},
-};
+use throng_shared::protocol::pose::Position;
 
 use super::flight::{FRAMES_PER_TICK, Flight, line};
 

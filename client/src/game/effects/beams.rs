@@ -4,7 +4,7 @@
 //! told by the server, whose beam for the same shot is then not drawn a second time.
 
 use bevy::prelude::*;
-use throng_shared::skirmish::components::{Asteroid, Beam, Drone, Ship, Station};
+use skirmish_shared::components::{Asteroid, Beam, Drone, Ship, Station};
 
 use super::Effects;
 use crate::game::batch::{GlowBatch, Paint};

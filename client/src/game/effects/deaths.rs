@@ -1,9 +1,9 @@
 //! Explosions, as the server tells them, and the sparks of those who are about to.
 
 use bevy::prelude::*;
+use skirmish_shared::components::Hull;
+use skirmish_shared::messages::{Exploded, Explosion};
 use throng_shared::protocol::registry::FromServer;
-use throng_shared::skirmish::components::Hull;
-use throng_shared::skirmish::messages::{Exploded, Explosion};
 
 use super::Effects;
 use crate::game::camera::Rig;

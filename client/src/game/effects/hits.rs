@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 
 use bevy::prelude::*;
+use skirmish_shared::messages::Hit;
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::registry::FromServer;
-use throng_shared::skirmish::messages::Hit;
 
 use crate::game::batch::{GlowBatch, Paint};
 use crate::game::camera::PaintOrder;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bevy::prelude::*;
-use throng_shared::skirmish::components::{Drone, Missile, Ship};
+use skirmish_shared::components::{Drone, Missile, Ship};
 
 use crate::game::batch::{GlowBatch, Paint};
 use crate::game::camera::PaintOrder;

@@ -1,9 +1,9 @@
 //! A recording holds the game's content and its exchanges.
 
 use bevy_app::App;
+use skirmish_shared::input::PilotInput;
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::skirmish::input::PilotInput;
 use throng_shared::tick::Tick;
 
 use std::time::Duration;

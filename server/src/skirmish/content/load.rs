@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use skirmish_shared::content::{Content, DroneBreed, Laser, MissileKind, ShipClass, Space};
 use throng_shared::limits::MESSAGE_BYTES_MAX;
 use throng_shared::protocol::codec;
-use throng_shared::skirmish::content::{Content, DroneBreed, Laser, MissileKind, ShipClass, Space};
 
 use super::Rules;
 use crate::simulation::ContentFile;

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
-use throng_shared::skirmish::content::{
+use skirmish_shared::content::{
     Body, Content, ContentHash, DroneBreed, Handling, Laser, MissileKind, ShipClass,
 };
-use throng_shared::skirmish::messages::{ContentAnnounced, ContentTable};
+use skirmish_shared::messages::{ContentAnnounced, ContentTable};
 
 use super::told;
 use crate::runner::TickTime;

@@ -2,8 +2,8 @@
 
 use super::*;
 use bevy_app::{App, Update};
+use skirmish_shared::content::UpTo;
 use std::path::PathBuf;
-use throng_shared::skirmish::content::UpTo;
 
 use crate::simulation::Outbox;
 use throng_shared::protocol::registry::Protocol;

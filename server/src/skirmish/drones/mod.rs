@@ -9,10 +9,10 @@ mod senses;
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
+use skirmish_shared::components::{Drone, Hull};
+use skirmish_shared::content::DroneBreed;
+use skirmish_shared::movement::{Controls, heading_of, heading_towards, wrap};
 use throng_shared::protocol::ids::{GlobalId, TeamId};
-use throng_shared::skirmish::components::{Drone, Hull};
-use throng_shared::skirmish::content::DroneBreed;
-use throng_shared::skirmish::movement::{Controls, heading_of, heading_towards, wrap};
 use throng_shared::tick::Tick;
 
 use super::bodies::Bodies;

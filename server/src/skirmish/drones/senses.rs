@@ -1,9 +1,9 @@
 //! What a drone sees when it looks around: mates, enemies, obstacles.
 
 use glam::Vec2;
+use skirmish_shared::components::Hull;
+use skirmish_shared::content::DroneBreed;
 use throng_shared::protocol::ids::GlobalId;
-use throng_shared::skirmish::components::Hull;
-use throng_shared::skirmish::content::DroneBreed;
 
 use super::{FLIGHT_S, Mind, Mode, Thinking};
 use crate::skirmish::bodies::BodyKind;

@@ -8,13 +8,13 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
 use glam::Vec2;
+use skirmish_shared::chat::{ChatChannel, Heard, Say};
+use skirmish_shared::components::{Callsign, Cargo, Credits, Hull, Ore, Score, Shield};
+use skirmish_shared::standings::Standings;
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{Channel, ChannelId, SourceId, TeamId};
 use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::{FromPlayer, Protocol};
-use throng_shared::skirmish::chat::{ChatChannel, Heard, Say};
-use throng_shared::skirmish::components::{Callsign, Cargo, Credits, Hull, Ore, Score, Shield};
-use throng_shared::skirmish::standings::Standings;
 use throng_shared::tick::Tick;
 
 use super::TICK;

@@ -1,9 +1,9 @@
 //! Clients that do not play by the rules gain nothing by it.
 
 use glam::Vec2;
+use skirmish_shared::input::PilotInput;
 use throng_shared::protocol::input::{InputBytes, ViewTick};
 use throng_shared::protocol::pose::Velocity;
-use throng_shared::skirmish::input::PilotInput;
 
 use super::lag::yaw;
 use super::{Game, pressing, shot};
@@ -16,8 +16,8 @@ fn damage(play: impl Fn(&mut Game, SessionKey)) -> u32 {
     let key = game.fly_in(0, Vec2::ZERO, 0.0);
     let target = game.hulk(2, 4, Vec2::new(15.0, 0.0));
     // Thick enough not to end, so that every hit counts.
-    game.set(target, throng_shared::skirmish::components::Hull::whole(60_000));
-    game.set(target, throng_shared::skirmish::components::Shield::default());
+    game.set(target, skirmish_shared::components::Hull::whole(60_000));
+    game.set(target, skirmish_shared::components::Shield::default());
     game.tick();
     let before = game.strength(target);
     for _ in 0..200 {

@@ -1,7 +1,7 @@
 //! A restored world goes on as the one that was saved.
 
+use skirmish_shared::components::Score;
 use throng_shared::protocol::ids::GlobalId;
-use throng_shared::skirmish::components::Score;
 
 use super::Game;
 use crate::net::link::SessionKey;

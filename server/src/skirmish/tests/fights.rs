@@ -1,10 +1,10 @@
 //! Who fights whom, what it costs, and who comes back.
 
 use glam::Vec2;
+use skirmish_shared::components::{Drone, Hull, Magazine, Missile, Score, Shield};
+use skirmish_shared::input::PilotInput;
 use throng_shared::protocol::ids::TeamId;
 use throng_shared::protocol::pose::Velocity;
-use throng_shared::skirmish::components::{Drone, Hull, Magazine, Missile, Score, Shield};
-use throng_shared::skirmish::input::PilotInput;
 
 use super::{Game, pressing, shot};
 use crate::simulation::{Avatar, Team};

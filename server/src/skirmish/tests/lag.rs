@@ -1,12 +1,12 @@
 //! Lag compensation: shots at the displayed position.
 
 use glam::Vec2;
+use skirmish_shared::components::Hull;
+use skirmish_shared::input::PilotInput;
+use skirmish_shared::movement::heading_towards;
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::input::ViewTick;
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
-use throng_shared::skirmish::components::Hull;
-use throng_shared::skirmish::input::PilotInput;
-use throng_shared::skirmish::movement::heading_towards;
 
 use super::Game;
 use crate::frame::Frame;

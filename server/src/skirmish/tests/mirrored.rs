@@ -1,13 +1,13 @@
 //! The game as a client's mirror shows it.
 
 use glam::Vec2;
+use skirmish_shared::components::{Boost, Callsign, Cargo, Drone, Hull, Ship};
+use skirmish_shared::input::PilotInput;
 use throng_client::mirror::{Mirror, MirrorConfig};
 use throng_shared::limits::PAYLOAD_BYTES_MAX;
 use throng_shared::protocol::codec;
 use throng_shared::protocol::ids::ComponentId;
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::skirmish::components::{Boost, Callsign, Cargo, Drone, Hull, Ship};
-use throng_shared::skirmish::input::PilotInput;
 use throng_shared::tick::Tick;
 
 use super::Game;

@@ -18,13 +18,13 @@ use std::time::Duration;
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use skirmish_shared::components::{Hull, Shield};
+use skirmish_shared::input::PilotInput;
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{GlobalId, SourceId, TeamId};
 use throng_shared::protocol::input::ViewTick;
 use throng_shared::protocol::pose::{Heading, Position};
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::skirmish::components::{Hull, Shield};
-use throng_shared::skirmish::input::PilotInput;
 use throng_shared::tick::Tick;
 
 use super::content::{Model, Rules};
@@ -235,8 +235,8 @@ fn pressing(buttons: u8) -> PilotInput {
 
 #[test]
 fn a_ship_flies_as_its_pilot_steers_and_as_a_client_predicts() {
-    use throng_shared::skirmish::components::Boost;
-    use throng_shared::skirmish::movement::{Motion, step};
+    use skirmish_shared::components::Boost;
+    use skirmish_shared::movement::{Motion, step};
     let mut game = Game::empty();
     let key = game.fly_in(0, Vec2::new(100.0, 100.0), 0.5);
     let ship = game.ship(key);

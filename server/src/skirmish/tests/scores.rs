@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use bevy_app::FixedUpdate;
 use bevy_ecs::prelude::*;
 use glam::Vec2;
+use skirmish_shared::DRONE_TEAMS;
+use skirmish_shared::components::{Credits, Hull, Score, Shield, Ship};
+use skirmish_shared::movement::heading_towards;
 use throng_shared::protocol::ids::{GlobalId, PlayerId};
 use throng_shared::protocol::pose::Heading;
-use throng_shared::skirmish::DRONE_TEAMS;
-use throng_shared::skirmish::components::{Credits, Hull, Score, Shield, Ship};
-use throng_shared::skirmish::movement::heading_towards;
 use throng_shared::tick::Tick;
 
 use super::borders::{Process, chessboard};

@@ -4,19 +4,19 @@ use bevy_app::{App, Last};
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::RunSystemOnce;
 use glam::Vec2;
+use skirmish_shared::SkirmishProtocol;
+use skirmish_shared::chat::{BURST_LINES, ChatChannel, Heard, Notice, Say, TEXT_BYTES_MAX};
+use skirmish_shared::components::{Beam, Callsign, Hull, Score, Shield, Struck};
+use skirmish_shared::content::ContentHash;
+use skirmish_shared::input::PilotInput;
+use skirmish_shared::messages::{
+    ContentAnnounced, ContentTable, Destroyed, Exploded, Explosion, Hit, Killer,
+};
+use skirmish_shared::standings::{OwnStanding, Standings};
 use throng_client::world::{NextInput, Own, TellServer};
 use throng_shared::protocol::ids::TeamId;
 use throng_shared::protocol::pose::{Heading, Position};
 use throng_shared::protocol::registry::{FromServer, Protocol};
-use throng_shared::skirmish::SkirmishProtocol;
-use throng_shared::skirmish::chat::{BURST_LINES, ChatChannel, Heard, Notice, Say, TEXT_BYTES_MAX};
-use throng_shared::skirmish::components::{Beam, Callsign, Hull, Score, Shield, Struck};
-use throng_shared::skirmish::content::ContentHash;
-use throng_shared::skirmish::input::PilotInput;
-use throng_shared::skirmish::messages::{
-    ContentAnnounced, ContentTable, Destroyed, Exploded, Explosion, Hit, Killer,
-};
-use throng_shared::skirmish::standings::{OwnStanding, Standings};
 
 use super::shot;
 use crate::local::{LocalGame, LocalPlayer};

@@ -1,11 +1,11 @@
 //! Ore out of asteroids, into holds, to stations: none from nowhere, none lost.
 
 use glam::Vec2;
+use skirmish_shared::components::{Asteroid, Cargo, Credits, Hull, Magazine, Ore, Ship};
+use skirmish_shared::input::PilotInput;
+use skirmish_shared::messages::StationOrder;
 use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::skirmish::components::{Asteroid, Cargo, Credits, Hull, Magazine, Ore, Ship};
-use throng_shared::skirmish::input::PilotInput;
-use throng_shared::skirmish::messages::StationOrder;
 
 use super::{Game, pressing};
 use crate::net::link::{LeaveReason, SessionKey, ToSimulation};
@@ -160,7 +160,7 @@ fn cargo_of_who_dies_or_leaves_stays() {
         game.set(ship, Condition::default());
         if dies {
             game.set(ship, Hull { now: 1, max: 100 });
-            game.set(ship, throng_shared::skirmish::components::Shield::default());
+            game.set(ship, skirmish_shared::components::Shield::default());
             let shooter = game.drone(3, 0, Vec2::new(-515.0, -500.0), 0.0);
             let gone = (0..400).any(|_| {
                 game.tick();

@@ -4,7 +4,7 @@ use bevy_ecs::prelude::Resource;
 use serde::{Deserialize, Serialize};
 
 use super::components::Score;
-use crate::protocol::ids::TeamId;
+use throng_shared::protocol::ids::TeamId;
 
 /// Pilots on the board at most: as many of the first ones as one message holds, which is all of these unless
 /// their names are long.

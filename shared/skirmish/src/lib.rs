@@ -14,8 +14,6 @@ pub mod standings;
 
 use bevy_app::{App, Plugin};
 
-use crate::protocol::ids::{Channel, TeamId};
-use crate::protocol::registry::{ProtocolAppExt, Visibility};
 use chat::{Heard, Notice, Say};
 use components::{
     Asteroid, Beam, Boost, Callsign, Cargo, Credits, Drone, Hull, Magazine, Missile, Ore, Score, Shield,
@@ -24,6 +22,8 @@ use components::{
 use input::PilotInput;
 use messages::{ContentAnnounced, ContentTable, Destroyed, Explosion, Hit, StationOrder, StationReply};
 use standings::{OwnStanding, Standings};
+use throng_shared::protocol::ids::{Channel, TeamId};
+use throng_shared::protocol::registry::{ProtocolAppExt, Visibility};
 
 /// Teams of pilots. A pilot joins the smaller one.
 pub const PILOT_TEAMS: [TeamId; 2] = [TeamId(1), TeamId(2)];

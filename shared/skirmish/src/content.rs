@@ -8,8 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::components::Score;
-use crate::protocol::codec;
-use crate::protocol::version::ProtocolHasher;
+use throng_shared::protocol::codec;
+use throng_shared::protocol::version::ProtocolHasher;
 
 /// A number above 0 and at most `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]

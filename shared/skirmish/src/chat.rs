@@ -7,8 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::ids::TeamId;
-use crate::tick::Tick;
+use throng_shared::protocol::ids::TeamId;
+use throng_shared::tick::Tick;
 
 /// Bytes of one line in UTF-8. A longer one is refused.
 pub const TEXT_BYTES_MAX: usize = 240;
@@ -89,7 +89,7 @@ impl fmt::Display for Notice {
 /// characters and invisible ones go. Never longer than `text`; may be empty.
 ///
 /// ```
-/// # use throng_shared::skirmish::chat::clean;
+/// # use skirmish_shared::chat::clean;
 /// assert_eq!(clean("  on\tmy\r\nwing \u{1b}[31m\u{202e}! "), "on my wing [31m!");
 /// ```
 #[must_use]

@@ -9,7 +9,7 @@ use std::f32::consts::{PI, TAU};
 use glam::Vec2;
 
 use super::content::Handling;
-use crate::protocol::pose::{Heading, Pose, Position, Velocity};
+use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 
 /// Speed that every hull loses in a second besides its drag, in units a second: what lets one come to rest
 /// although speeds are in quanta.
@@ -165,7 +165,7 @@ fn burn(boost_ms: &mut u16, handling: &Handling, controls: Controls, tick_s: f32
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::skirmish::content::{Share, UpTo};
+    use crate::content::{Share, UpTo};
     use proptest::prelude::*;
 
     const TICK_S: f32 = 0.05;

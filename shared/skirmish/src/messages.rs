@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::content::{ContentHash, DroneBreed, Laser, MissileKind, ShipClass, Space};
-use crate::protocol::ids::GlobalId;
+use throng_shared::protocol::ids::GlobalId;
 
 /// Server to client, on joining and whenever the content was exchanged: the content that holds from now on.
 /// Its [`ContentTable`]s came just before.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::movement::Controls;
-use crate::protocol::input::PlayerInput;
-use crate::protocol::pose::YAW_STEPS;
+use throng_shared::protocol::input::PlayerInput;
+use throng_shared::protocol::pose::YAW_STEPS;
 
 /// Full deflection of an axis.
 pub const AXIS_MAX: i8 = 100;
