@@ -78,7 +78,7 @@ pub struct Smoothing {
 
 /// The part of a correction that is not yet shown.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Offset<T> {
+pub(crate) struct Offset<T> {
     /// The way from the true value to the shown one, how long it is, and the share that is left of it.
     way: Option<(T, T, f32)>,
     share: f32,
@@ -95,7 +95,7 @@ impl<T> Default for Offset<T> {
 
 impl<T: Blend> Offset<T> {
     /// The true value turned out to be `now` where it was shown as `before`.
-    pub fn correct(&mut self, before: &T, now: &T, smoothing: &Smoothing) {
+    pub(crate) fn correct(&mut self, before: &T, now: &T, smoothing: &Smoothing) {
         if before == now {
             return;
         }
@@ -106,7 +106,7 @@ impl<T: Blend> Offset<T> {
     }
 
     /// Lets `elapsed` pass.
-    pub fn decay(&mut self, elapsed: Duration, smoothing: &Smoothing) {
+    pub(crate) fn decay(&mut self, elapsed: Duration, smoothing: &Smoothing) {
         let Some((.., length)) = &self.way else { return };
         let elapsed = elapsed.as_secs_f32();
         let left = self.share * length;
@@ -118,20 +118,10 @@ impl<T: Blend> Offset<T> {
     }
 
     /// What is shown for the true value `value`.
-    pub fn apply(&self, value: &T) -> T {
+    pub(crate) fn apply(&self, value: &T) -> T {
         match &self.way {
             Some((from, to, _)) => value.shifted(from, to, self.share),
             None => value.clone(),
         }
-    }
-
-    /// How far what is shown is from what is true, in the component's unit.
-    pub fn length(&self) -> f32 {
-        self.way.as_ref().map_or(0.0, |(.., length)| length * self.share)
-    }
-
-    /// Shows the truth at once.
-    pub fn clear(&mut self) {
-        self.way = None;
     }
 }

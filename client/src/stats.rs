@@ -7,19 +7,19 @@ use bevy_app::{App, Plugin, PreUpdate};
 use bevy_ecs::prelude::*;
 use throng_shared::tick::Tick;
 
-use crate::line::Traffic;
+use crate::link::Traffic;
 use crate::predict::PredictionErrors;
 use crate::schedule::{self, ClientSystems};
 use crate::world::{Arrivals, ClientClock, WorldMirror};
 
 /// Time between two values of a [`Series`].
-pub const SAMPLE_EVERY: Duration = Duration::from_millis(100);
+const SAMPLE_EVERY: Duration = Duration::from_millis(100);
 /// Values that a [`Series`] keeps: twelve seconds.
-pub const SERIES_VALUES: usize = 120;
+const SERIES_VALUES: usize = 120;
 /// Packets over which loss is counted.
 const LOSS_PACKETS: usize = 120;
 
-/// The last values of a figure, [`SAMPLE_EVERY`] apart, [`SERIES_VALUES`] at most.
+/// The last values of a figure: ten a second, of twelve seconds at most.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Series(VecDeque<f32>);
 

@@ -386,7 +386,9 @@ fn decode(clients: &mut [Client], sink: &Packets, totals: &mut Totals) {
     let start = cpu_time(origin);
     let mut from = 0;
     for &(client, end) in &sink.packets {
-        let received = clients[client].mirror.receive(&sink.bytes[from..end], &mut ());
+        let received = clients[client]
+            .mirror
+            .receive_snapshot(&sink.bytes[from..end], &mut ());
         totals.decoded += u64::from(received.is_ok());
         from = end;
     }

@@ -172,7 +172,7 @@ impl PacketSink for Direct<'_> {
     }
 
     fn commit(&mut self, len: usize) {
-        let received = self.mirror.receive(&self.buffer[..len], &mut ());
+        let received = self.mirror.receive_snapshot(&self.buffer[..len], &mut ());
         received.expect("the mirror understands every packet");
     }
 }

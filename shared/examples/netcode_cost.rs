@@ -1,11 +1,11 @@
-//! What netcode costs, in nanoseconds per packet on one core.
+//! Measures what netcode costs, in nanoseconds per packet on one core.
 //!
 //! `cargo run --release -p throng-shared --example netcode_cost`
 //!
 //! No sockets: sealing and receiving in both directions with 1,000 and with 5,000 sessions taken in turn
 //! (so that the keys of each are as cold as a server's), connection requests with forged tokens, copies of
-//! a valid one, whole handshakes, and a second of keep-alives for 10,000 idle sessions. Compare ratios:
-//! other machines differ, and neighbours on this one disturb; the least of five runs is printed.
+//! a valid one, whole handshakes, and a second of keep-alives for 10,000 idle sessions. Compare ratios only:
+//! machines differ, and other programs on this one disturb. The least of five runs is printed.
 
 use std::hint::black_box;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use throng_shared::netcode::{
 
 const KEY: [u8; 32] = [7; 32];
 const UNIX_S: u64 = 1_800_000_000;
-/// Payload of a client's input and of a server's snapshot.
+/// Payload bytes of a client's input and of a server's snapshot.
 const UP_BYTES: usize = 40;
 const DOWN_BYTES: usize = 330;
 
@@ -35,20 +35,20 @@ fn main() {
     );
 }
 
-/// One peer of the server.
+/// A connected client of the server.
 struct Peer {
     client: ClientNetcode,
     session: SessionId,
     address: SocketAddr,
 }
 
-struct World {
+struct Bench {
     server: ServerNetcode,
     entropy: Entropy,
     now: Duration,
 }
 
-impl World {
+impl Bench {
     fn new() -> Self {
         let mut entropy = Entropy::from_seed([1; 32]);
         let config = ServerNetcodeConfig::new(KEY, vec![server_address()]);
@@ -102,7 +102,7 @@ fn server_address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 5_000))
 }
 
-/// Nanoseconds per item of the fastest of five runs of `run`, which handles `items`.
+/// Returns nanoseconds per item of the fastest of five runs of `run`, which handles `items`.
 fn least(items: usize, mut run: impl FnMut()) -> f64 {
     (0..5)
         .map(|_| {
@@ -128,9 +128,9 @@ fn report(what: &str, value: f64, unit: &str) {
 
 /// Seals and receives a payload for each of `count` sessions, both ways.
 fn payloads(count: u32) {
-    let mut world = World::new();
-    let mut peers: Vec<Peer> = (0..count).map(|number| world.connect(number)).collect();
-    let now = world.now;
+    let mut bench = Bench::new();
+    let mut peers: Vec<Peer> = (0..count).map(|number| bench.connect(number)).collect();
+    let now = bench.now;
     let items = peers.len();
     let mut down = vec![[0; SEAL_HEAD_BYTES + DOWN_BYTES + SEAL_TAIL_BYTES]; items];
     let mut up = vec![[0; SEAL_HEAD_BYTES + UP_BYTES + SEAL_TAIL_BYTES]; items];
@@ -141,7 +141,7 @@ fn payloads(count: u32) {
         let start = clock();
         for ((peer, buf), range) in peers.iter().zip(&mut down).zip(&mut ranges) {
             let payload = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + DOWN_BYTES;
-            *range = world
+            *range = bench
                 .server
                 .seal(peer.session, now, buf, payload)
                 .expect("the session lives");
@@ -165,7 +165,7 @@ fn payloads(count: u32) {
         let start = clock();
         for ((peer, buf), range) in peers.iter().zip(&mut up).zip(&ranges) {
             let datagram = &mut buf[range.clone()];
-            let received = world
+            let received = bench
                 .server
                 .receive(now, UNIX_S, peer.address, datagram, &mut reply);
             assert!(matches!(received, ServerReceived::Payload { .. }), "{received:?}");
@@ -195,15 +195,15 @@ fn payloads(count: u32) {
     );
 }
 
-/// Connection requests that open nothing, and handshakes that do.
+/// Measures connection requests that open nothing, and handshakes that open a session.
 fn spoofs() {
-    let mut world = World::new();
-    let forged = request(&world.token(1, &[8; 32]));
-    let valid = request(&world.token(2, &KEY));
+    let mut bench = Bench::new();
+    let forged = request(&bench.token(1, &[8; 32]));
+    let valid = request(&bench.token(2, &KEY));
     let mut reply = Reply::new();
     let mut first = valid.clone();
-    world.server.receive(
-        world.now,
+    bench.server.receive(
+        bench.now,
         UNIX_S,
         SocketAddr::from(([10, 0, 0, 1], 1)),
         &mut first,
@@ -219,19 +219,19 @@ fn spoofs() {
         let cost = least(ITEMS, || {
             for _ in 0..ITEMS {
                 port += 1;
-                world.now += Duration::from_micros(10);
+                bench.now += Duration::from_micros(10);
                 buf.copy_from_slice(&datagram);
                 let from = SocketAddr::from(([10, 1, 0, (port >> 16) as u8], port as u16));
-                let received = world
+                let received = bench
                     .server
-                    .receive(world.now, UNIX_S, from, &mut buf, &mut reply);
+                    .receive(bench.now, UNIX_S, from, &mut buf, &mut reply);
                 assert!(matches!(received, ServerReceived::Dropped(_)));
             }
         });
         report(name, cost, "ns");
     }
     assert_eq!(
-        world
+        bench
             .server
             .counters()
             .dropped(throng_shared::netcode::DropReason::RateLimited),
@@ -241,13 +241,13 @@ fn spoofs() {
     let cost = least(1_000, || {
         for _ in 0..1_000 {
             number += 1;
-            world.connect(number);
+            bench.connect(number);
         }
     });
     report("handshake, both halves and its token", cost, "ns");
 }
 
-/// The first packet of a client with this token.
+/// Returns the first packet of a client with this token.
 fn request(token: &ConnectToken) -> Vec<u8> {
     let mut request = Vec::new();
     ClientNetcode::new(Duration::ZERO, token).update(Duration::ZERO, &mut |_, datagram| {
@@ -256,18 +256,18 @@ fn request(token: &ConnectToken) -> Vec<u8> {
     request
 }
 
-/// A second of 10,000 idle sessions: a fifth of them is due for a keep-alive.
+/// Measures a second of 10,000 idle sessions, a fifth of which are due for a keep-alive.
 fn idle() {
-    let mut world = World::new();
+    let mut bench = Bench::new();
     for number in 0..10_000 {
-        world.connect(number);
-        world.now += Duration::from_micros(480);
+        bench.connect(number);
+        bench.now += Duration::from_micros(480);
     }
     let mut sent = 0;
     let cost = least(1, || {
         for _ in 0..1_000 {
-            world.now += Duration::from_millis(1);
-            world.server.update(world.now, &mut |_, _| sent += 1, &mut |_| {});
+            bench.now += Duration::from_millis(1);
+            bench.server.update(bench.now, &mut |_, _| sent += 1, &mut |_| {});
         }
     });
     report("a second of updates, 10,000 idle sessions", cost / 1_000.0, "us");

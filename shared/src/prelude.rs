@@ -1,4 +1,4 @@
-//! What the plugin that both ends of a game add needs.
+//! Imports for the protocol plugin that both ends of a game add.
 
 pub use crate::protocol::active::{ActiveInput, SeenAt};
 pub use crate::protocol::ids::{Channel, GlobalId, PlayerId, TeamId};

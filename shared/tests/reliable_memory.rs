@@ -1,6 +1,6 @@
-//! A hostile peer's memory: whatever it sends, one session holds no more than the limits say.
+//! Memory of a session with a hostile peer: it never exceeds the limits, whatever the peer sends.
 //!
-//! Measured with an allocator that counts, so that what renet holds is counted too.
+//! Measured with an allocator that counts, so that renet's memory is included.
 #![expect(unsafe_code, reason = "a global allocator cannot be written without it")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -18,7 +18,7 @@ thread_local! {
 }
 
 fn count(bytes: isize) {
-    // Without a thread-local (a thread that ends) there is nothing to be measured.
+    // A thread that is ending has no thread-local any more, and is not measured.
     let _ = HELD.try_with(|held| held.set(held.get() + bytes));
 }
 
@@ -40,7 +40,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Two reliable channels' received bytes, and the books that are kept about them.
+/// Received bytes of two reliable channels, and what their data structures take.
 const BYTES_MAX: isize = 2 * RELIABLE_RECEIVE_BYTES_MAX as isize + 16 * 1024;
 
 const PACKETS: u64 = 50_000;
@@ -74,7 +74,7 @@ fn slice(kind: u8, sequence: u64, channel: u8, [id, index, count]: [u64; 3]) -> 
     packet
 }
 
-/// The most bytes held while `packet` makes the peer's packets, until the session is refused.
+/// Returns the most bytes that a session holds while it receives what `packet` makes, until it refuses one.
 fn held_at_most(poll_every: u64, packet: impl Fn(u64) -> Vec<u8>) -> isize {
     let before = HELD.get();
     let mut end = Reliable::new();
@@ -103,7 +103,7 @@ fn held_at_most(poll_every: u64, packet: impl Fn(u64) -> Vec<u8>) -> isize {
 }
 
 #[test]
-fn no_packets_make_a_session_hold_more_than_the_limits() {
+fn a_session_holds_no_more_than_the_limits_whatever_it_receives() {
     let floods: [(&str, fn(u64) -> Vec<u8>); 9] = [
         ("empty ordered messages", |n| {
             let mut packet = small(n, ORDERED, [n]);
@@ -144,7 +144,7 @@ fn no_packets_make_a_session_hold_more_than_the_limits() {
 }
 
 #[test]
-fn a_peer_that_never_acknowledges_makes_us_hold_no_more_than_the_limits() {
+fn a_session_holds_no_more_than_the_limits_if_its_peer_never_acknowledges() {
     let before = HELD.get();
     let mut end = Reliable::new();
     let mut most = 0;

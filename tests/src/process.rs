@@ -45,14 +45,8 @@ pub fn server_binary() -> Result<&'static Path> {
 /// When cargo fails; its output is in the error.
 pub fn client_binary() -> Result<&'static Path> {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    let features = [
-        "--package",
-        "throng-client",
-        "--no-default-features",
-        "--features",
-        "headless",
-    ];
-    binary(&BINARY, "throng-client", &features)
+    let windowless = ["--package", "skirmish-client", "--no-default-features"];
+    binary(&BINARY, "skirmish", &windowless)
 }
 
 fn binary(built: &'static OnceLock<PathBuf>, name: &str, flags: &[&str]) -> Result<&'static Path> {

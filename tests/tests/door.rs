@@ -9,8 +9,8 @@ use bevy_app::App;
 use throng_client::{
     connection::{ClientConfig, ClientCore, ClientEvent, EndReason},
     join::Joiner,
+    link::ClientSocket,
     mirror::MirrorObserver,
-    socket::ClientSocket,
 };
 use throng_server::observe::StatsReport;
 use throng_shared::{
@@ -101,8 +101,8 @@ impl Door {
                 thrust: 1.0,
             })
             .unwrap();
-        while let Some(datagram) = player.socket.receive().unwrap() {
-            match player.core.receive(now, datagram, &mut Nobody) {
+        while let Some(datagram) = player.socket.receive_datagram().unwrap() {
+            match player.core.receive_datagram(now, datagram, &mut Nobody) {
                 Some(ClientEvent::Snapshot(_)) => player.snapshots += 1,
                 Some(ClientEvent::Ended(reason)) => player.ended = Some(reason),
                 Some(event @ (ClientEvent::Undecodable(_) | ClientEvent::Unreadable(_))) => {

@@ -269,7 +269,7 @@ fn our_client_exchanges_messages_with_a_stock_server() {
             .for_each(|datagram| server.receive(client_address, datagram));
         server.update();
         for mut datagram in std::mem::take(&mut server.outgoing) {
-            connected |= client.receive(now, &mut datagram, &mut ()) == Some(ClientEvent::Connected);
+            connected |= client.receive_datagram(now, &mut datagram, &mut ()) == Some(ClientEvent::Connected);
         }
         while let Some((_, message)) = client.next_message() {
             answers.push(String::from_utf8(message.to_vec()).unwrap());

@@ -54,9 +54,11 @@ fn play(flags: &[&str], workers: usize) {
         server.output().unwrap()
     );
     for player in &mut players {
-        while let Some(datagram) = player.socket.receive().unwrap() {
+        while let Some(datagram) = player.socket.receive_datagram().unwrap() {
             if let Some(ClientEvent::Ended(reason)) =
-                player.core.receive(origin.elapsed(), datagram, &mut Nobody)
+                player
+                    .core
+                    .receive_datagram(origin.elapsed(), datagram, &mut Nobody)
             {
                 player.ended.get_or_insert(reason);
             }

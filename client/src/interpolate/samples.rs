@@ -6,9 +6,9 @@ use std::time::Duration;
 use bevy_ecs::prelude::Component;
 use throng_shared::tick::Tick;
 
-use super::Interpolation;
+use super::interpolation::Interpolation;
 use crate::blend::{Blend, Offset, Smoothing};
-use crate::moment::Moment;
+use crate::time::FractionalTick;
 
 /// States that are kept; the oldest gives way.
 const SAMPLES_MAX: usize = 64;
@@ -19,20 +19,20 @@ const LONG_GAP_TICKS: f32 = 5.0;
 
 /// The last states of a component.
 #[derive(Component, Debug)]
-pub struct Samples<T> {
+pub(crate) struct Samples<T> {
     states: VecDeque<(Tick, T)>,
     offset: Offset<T>,
     /// Whether the newest state has a velocity: nothing new of such a thing does not mean that it rests.
     moves: bool,
     /// What was last shown beyond the newest state, less the offset, and when.
-    guess: Option<(Moment, T)>,
+    guess: Option<(FractionalTick, T)>,
 }
 
 /// The frame that is drawn.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     /// The moment to show.
-    pub(super) moment: Moment,
+    pub(super) moment: FractionalTick,
     /// The newest tick of which a snapshot arrived.
     pub(super) newest: Tick,
     /// Time since the frame before.
@@ -85,7 +85,7 @@ impl<T: Blend> Samples<T> {
             };
             self.offset.correct(&guessed, &really, &smoothing);
         }
-        while self.states.len() > 2 && Moment::from(self.states[1].0).since(frame.moment) <= 0.0 {
+        while self.states.len() > 2 && FractionalTick::from(self.states[1].0).since(frame.moment) <= 0.0 {
             self.states.pop_front();
         }
         let (value, is_guess) = self.at(frame.moment, frame.newest, interpolation)?;
@@ -96,11 +96,11 @@ impl<T: Blend> Samples<T> {
     }
 
     /// The value at a moment, and whether it is a guess that later states may contradict.
-    fn at(&self, moment: Moment, newest: Tick, interpolation: &Interpolation) -> Option<(T, bool)> {
+    fn at(&self, moment: FractionalTick, newest: Tick, interpolation: &Interpolation) -> Option<(T, bool)> {
         let after = self
             .states
             .iter()
-            .position(|(tick, _)| Moment::from(*tick).since(moment) > 0.0);
+            .position(|(tick, _)| FractionalTick::from(*tick).since(moment) > 0.0);
         match after {
             Some(0) => None,
             Some(after) => Some((self.between(after, moment, interpolation), false)),
@@ -108,7 +108,7 @@ impl<T: Blend> Samples<T> {
         }
     }
 
-    fn between(&self, after: usize, moment: Moment, interpolation: &Interpolation) -> T {
+    fn between(&self, after: usize, moment: FractionalTick, interpolation: &Interpolation) -> T {
         let (from, a) = &self.states[after - 1];
         let (to, b) = &self.states[after];
         let gap = to.since(*from) as f32;
@@ -118,7 +118,12 @@ impl<T: Blend> Samples<T> {
         a.blended(b, moment.since((*from).into()) / gap)
     }
 
-    fn beyond(&self, moment: Moment, newest: Tick, interpolation: &Interpolation) -> Option<(T, bool)> {
+    fn beyond(
+        &self,
+        moment: FractionalTick,
+        newest: Tick,
+        interpolation: &Interpolation,
+    ) -> Option<(T, bool)> {
         let (to, b) = self.states.back()?;
         let Some((from, a)) = self.states.len().checked_sub(2).map(|last| &self.states[last]) else {
             return Some((b.clone(), true));
@@ -155,7 +160,7 @@ mod tests {
 
     fn frame(moment: f64, newest: u32) -> Frame {
         Frame {
-            moment: Moment::after(Tick(0), moment),
+            moment: FractionalTick::after(Tick(0), moment),
             newest: Tick(newest),
             elapsed: Duration::from_millis(10),
         }

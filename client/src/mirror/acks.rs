@@ -45,7 +45,7 @@ impl AckWindow {
     }
 
     /// Notes a number that was looked up as new.
-    pub(super) fn receive(&mut self, sequence: u64) {
+    pub(super) fn insert(&mut self, sequence: u64) {
         if sequence <= self.newest {
             self.bits |= 1 << (self.newest - sequence - 1).min(WINDOW - 1);
             return;
@@ -74,10 +74,10 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn receive(window: &mut AckWindow, wire: u16) -> bool {
+    fn insert_wire(window: &mut AckWindow, wire: u16) -> bool {
         match window.look_up(wire) {
             Arrival::New(sequence) => {
-                window.receive(sequence);
+                window.insert(sequence);
                 true
             }
             Arrival::Duplicate | Arrival::Stale => false,
@@ -88,9 +88,9 @@ mod tests {
     fn nothing_received_is_nothing_to_acknowledge() {
         let mut window = AckWindow::default();
         assert_eq!(window.ack(), None);
-        assert!(receive(&mut window, 0));
+        assert!(insert_wire(&mut window, 0));
         assert_eq!(window.ack(), Some(SnapshotAck { newest: 0, bits: 0 }));
-        assert!(receive(&mut window, u16::MAX), "one before the first");
+        assert!(insert_wire(&mut window, u16::MAX), "one before the first");
         assert_eq!(window.ack(), Some(SnapshotAck { newest: 0, bits: 1 }));
     }
 
@@ -105,7 +105,7 @@ mod tests {
                 let number = newest + if is_jump { step * 100 } else { step.min(5) };
                 let behind = newest - number;
                 let is_fresh = model.is_empty() || (behind <= 64 && !model.contains(&number));
-                prop_assert_eq!(receive(&mut window, number as u16), is_fresh);
+                prop_assert_eq!(insert_wire(&mut window, number as u16), is_fresh);
                 if is_fresh {
                     model.insert(number);
                     newest = if model.len() == 1 { number } else { newest.max(number) };

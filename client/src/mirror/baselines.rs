@@ -6,12 +6,11 @@
 use std::ops::Range;
 
 use throng_shared::limits::BASELINE_AGE_MAX;
-use throng_shared::prefetch::prefetch_start;
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{Presence, ShortId};
 use throng_shared::tick::Tick;
 
-use super::locate;
+use super::groups::locate;
 
 const PLANES: usize = BASELINE_AGE_MAX as usize + 1;
 const _: () = assert!(PLANES.is_power_of_two(), "planes stay in place when ticks wrap");
@@ -61,14 +60,6 @@ pub(super) struct Baselines {
 }
 
 impl Baselines {
-    /// A hint that `tick` will be opened soon and differ from `base`.
-    pub(super) fn foresee(&self, base: Tick, tick: Tick) {
-        for tick in [base, tick] {
-            let first = self.groups[self.plane(tick)].first();
-            first.into_iter().for_each(prefetch_start);
-        }
-    }
-
     /// Makes room for `tick`; false when its place belongs to a newer one.
     pub(super) fn open(&mut self, tick: Tick) -> bool {
         let place = place(tick);

@@ -3,14 +3,13 @@
 use throng_shared::limits::BASELINE_AGE_MAX;
 use throng_shared::protocol::ids::ComponentId;
 use throng_shared::protocol::pose::Pose;
-use throng_shared::protocol::snapshot::{
-    ComponentsHead, Enter, Presence, SectionHead, ShortId, SnapshotError, SnapshotReader,
-};
+use throng_shared::protocol::snapshot::{Presence, SectionHead, ShortId, SnapshotError, SnapshotReader};
 use throng_shared::protocol::steps::{SentSteps, Steps};
 use throng_shared::tick::Tick;
 
 use super::Mirror;
 use super::entities::Subject;
+use super::pending::{PendingComponents, PendingValue};
 
 /// What differences are decoded from that refer to nothing: only their length matters.
 static NOWHERE: Pose = Pose {
@@ -22,35 +21,6 @@ static NOWHERE: Pose = Pose {
     flags: 0,
 };
 
-/// A decoded packet that is not yet applied. Poses of updates wait in the baselines, unpublished.
-#[derive(Debug, Default)]
-pub(super) struct Pending {
-    pub(super) leaves: Vec<ShortId>,
-    pub(super) enters: Vec<(Enter, Tick)>,
-    pub(super) updates: Vec<(Tick, Presence)>,
-    pub(super) heads: Vec<PendingComponents>,
-    pub(super) values: Vec<PendingValue>,
-    /// Encoded values of components that are numbers.
-    pub(super) bytes: Vec<u8>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PendingComponents {
-    pub(super) id: ShortId,
-    pub(super) tick: Tick,
-    pub(super) head: ComponentsHead,
-    /// The first of its values.
-    pub(super) values: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum PendingValue {
-    /// A part of the packet.
-    Bytes { start: usize, end: usize },
-    /// Numbers, and a part of the pending bytes.
-    Steps { steps: Steps, start: usize, end: usize },
-}
-
 /// What an entity's components are read for.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
@@ -60,17 +30,6 @@ struct Reading {
     base: Option<Tick>,
     /// Whether what is read is of use: the entity is there.
     is_present: bool,
-}
-
-impl Pending {
-    pub(super) fn clear(&mut self) {
-        self.leaves.clear();
-        self.enters.clear();
-        self.updates.clear();
-        self.heads.clear();
-        self.values.clear();
-        self.bytes.clear();
-    }
 }
 
 impl Mirror {
@@ -117,7 +76,6 @@ impl Mirror {
         presence: &mut Presence,
         reader: &mut SnapshotReader<'_>,
     ) -> Result<bool, SnapshotError> {
-        self.base_age = head.age;
         let base_tick = head.tick - u32::from(head.age);
         let is_gone = self.baselines.is_gone(base_tick);
         let (bases, room) = self.baselines.pair(base_tick, head.tick, presence);

@@ -1,38 +1,14 @@
 //! The entities in view, by short id.
 
-use throng_shared::prefetch::prefetch_start;
 use throng_shared::protocol::ids::{ComponentId, GlobalId};
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{ComponentsHead, Enter, ShortId};
 use throng_shared::protocol::steps::Steps;
 use throng_shared::tick::Tick;
 
+use super::groups::locate;
 use super::numbers::ToldNumbers;
-use super::{MirrorObserver, locate};
-
-/// An entity as the client last heard of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MirrorEntity {
-    /// Its name in this session; given to another entity some time after it left.
-    pub id: ShortId,
-    /// Its identity.
-    pub global: GlobalId,
-    /// Its state at `tick`.
-    pub pose: Pose,
-    /// The newest tick whose state is here. The state has not changed since, or the change is on its way.
-    pub tick: Tick,
-    /// Whether the player acts through it.
-    pub is_own: bool,
-}
-
-/// A component's encoded value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ComponentBytes {
-    /// Which component.
-    pub id: ComponentId,
-    /// What the registry decodes.
-    pub bytes: Vec<u8>,
-}
+use super::observer::{ComponentBytes, MirrorEntity, MirrorObserver};
 
 /// Whom an update is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,12 +86,6 @@ impl Entities {
     pub(super) fn len(&self) -> usize {
         let in_view = self.states.iter().map(|states| states.in_view.count_ones());
         in_view.sum::<u32>() as usize
-    }
-
-    /// A hint that most states will be updated soon.
-    #[inline]
-    pub(super) fn foresee(&self) {
-        self.states.first().into_iter().for_each(prefetch_start);
     }
 
     #[inline]

@@ -11,13 +11,15 @@ mod acks;
 mod baselines;
 mod decode;
 mod entities;
+mod groups;
 mod numbers;
+mod observer;
+mod pending;
 #[cfg(test)]
 mod tests;
 
 use throng_shared::limits::BASELINE_AGE_MAX;
 use throng_shared::protocol::delta::Motion;
-use throng_shared::protocol::ids::{ComponentId, GlobalId};
 use throng_shared::protocol::input::SnapshotAck;
 use throng_shared::protocol::snapshot::{OwnerBlock, ShortId, SnapshotError, SnapshotReader};
 use throng_shared::protocol::steps::ComponentFormats;
@@ -25,9 +27,9 @@ use throng_shared::tick::Tick;
 
 use acks::{AckWindow, Arrival};
 use baselines::Baselines;
-use decode::{Pending, PendingValue};
-pub use entities::{ComponentBytes, MirrorEntity};
 use entities::{Entities, ToldComponents};
+pub use observer::{ComponentBytes, MirrorEntity, MirrorObserver};
+use pending::{Pending, PendingValue};
 
 /// What a mirror has to know about the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,44 +40,6 @@ pub struct MirrorConfig {
     pub components: ComponentFormats,
     /// A recent tick, from the welcome: packets' 16-bit ticks are near it.
     pub tick: Tick,
-}
-
-/// Hears what a packet changed, after it was decoded whole. Ignores everything unless implemented.
-///
-/// Within a packet: entities that left first, then those that entered, then updates.
-pub trait MirrorObserver {
-    /// An entity came into view. Its components follow.
-    fn entered(&mut self, entity: &MirrorEntity) {
-        let _ = entity;
-    }
-
-    /// An entity's state is a newer one.
-    fn updated(&mut self, entity: &MirrorEntity) {
-        let _ = entity;
-    }
-
-    /// A component of an entity in view was added or changed.
-    fn component(&mut self, id: ShortId, component: ComponentId, bytes: &[u8]) {
-        let _ = (id, component, bytes);
-    }
-
-    /// A component of an entity in view is gone, or must not be seen any more.
-    fn component_removed(&mut self, id: ShortId, component: ComponentId) {
-        let _ = (id, component);
-    }
-
-    /// An entity is out of view or no more.
-    fn left(&mut self, id: ShortId, global: GlobalId) {
-        let _ = (id, global);
-    }
-}
-
-impl MirrorObserver for () {}
-
-/// The group of 64 that an id is in, and its place there.
-#[inline(always)]
-fn locate(id: ShortId) -> (usize, usize) {
-    (id.index() / 64, id.index() % 64)
 }
 
 /// What became of a packet.
@@ -120,8 +84,6 @@ pub struct Mirror {
     entities: Entities,
     baselines: Baselines,
     pending: Pending,
-    /// Ticks from the newest packet back to what it differed from.
-    base_age: u8,
 }
 
 impl Mirror {
@@ -138,16 +100,7 @@ impl Mirror {
             entities: Entities::default(),
             baselines: Baselines::default(),
             pending: Pending::default(),
-            base_age: 1,
         }
-    }
-
-    /// A hint that a packet like the last one comes next.
-    #[inline]
-    pub fn foresee(&self) {
-        let next = self.newest_tick.next();
-        self.baselines.foresee(next - u32::from(self.base_age), next);
-        self.entities.foresee();
     }
 
     /// Decodes a snapshot packet and applies it.
@@ -155,7 +108,7 @@ impl Mirror {
     /// # Errors
     /// [`SnapshotError`] when the bytes are not a packet that the server of this session would send;
     /// nothing but forgotten baselines changes then.
-    pub fn receive(
+    pub fn receive_snapshot(
         &mut self,
         packet: &[u8],
         observer: &mut impl MirrorObserver,
@@ -173,7 +126,7 @@ impl Mirror {
             }
         }
         let is_newest = self.acks.is_newest(sequence);
-        self.acks.receive(sequence);
+        self.acks.insert(sequence);
         if header.tick.is_after(self.newest_tick) {
             self.newest_tick = header.tick;
         }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use throng_shared::protocol::codec;
-use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::ids::{ComponentId, GlobalId, SourceId};
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{
     ComponentsHead, Enter, Presence, SectionHead, SnapshotHeader, SnapshotWriter,
@@ -146,7 +146,7 @@ impl MirrorObserver for Log {
 
 fn log(mirror: &mut Mirror, packet: &Packet) -> Vec<String> {
     let mut log = Log::default();
-    let received = mirror.receive(&packet.bytes(), &mut log).unwrap();
+    let received = mirror.receive_snapshot(&packet.bytes(), &mut log).unwrap();
     assert!(matches!(received, Received::Applied(_)), "{received:?}");
     log.0
 }
@@ -303,14 +303,14 @@ fn numbers_differ_from_those_of_the_state_that_is_referred_to() {
     log(&mut mirror, &enter(7, 106, 2, 8, 0));
     let unfounded = with(update(8, 107, 1, 2, 0, 0), [1, 1], true);
     assert_eq!(
-        mirror.receive(&unfounded.bytes(), &mut ()),
+        mirror.receive_snapshot(&unfounded.bytes(), &mut ()),
         Err(SnapshotError::Baseline)
     );
     log(&mut mirror, &leave(9, 108, 1));
     log(&mut mirror, &enter(10, 109, 1, 9, 0));
     let former = with(update(11, 110, 1, 1, 0, 0), [1, 1], true);
     assert_eq!(
-        mirror.receive(&former.bytes(), &mut ()),
+        mirror.receive_snapshot(&former.bytes(), &mut ()),
         Err(SnapshotError::Baseline),
         "those of the id's last tenant are forgotten"
     );
@@ -321,18 +321,21 @@ fn duplicates_and_late_packets_are_told_apart() {
     let mut mirror = mirror();
     let first = enter(1, 100, 1, 7, 50).bytes();
     assert!(matches!(
-        mirror.receive(&first, &mut ()),
+        mirror.receive_snapshot(&first, &mut ()),
         Ok(Received::Applied(_))
     ));
-    assert_eq!(mirror.receive(&first, &mut ()), Ok(Received::Duplicate));
+    assert_eq!(mirror.receive_snapshot(&first, &mut ()), Ok(Received::Duplicate));
     log(&mut mirror, &update(3, 131, 31, 1, 50, 51));
     log(&mut mirror, &update(4, 132, 1, 1, 51, 52));
     log(&mut mirror, &update(5, 140, 8, 1, 52, 52));
     // Its baseline, 100, was given up when 132 came.
     let late = update(2, 131, 31, 1, 0, 10);
-    assert_eq!(mirror.receive(&late.bytes(), &mut ()), Ok(Received::Stale));
     assert_eq!(
-        mirror.receive(&update(0, 100, 0, 1, 0, 1).bytes(), &mut ()),
+        mirror.receive_snapshot(&late.bytes(), &mut ()),
+        Ok(Received::Stale)
+    );
+    assert_eq!(
+        mirror.receive_snapshot(&update(0, 100, 0, 1, 0, 1).bytes(), &mut ()),
         Ok(Received::Stale)
     );
     assert_eq!(
@@ -353,7 +356,7 @@ fn what_the_server_never_sends_is_an_error_and_changes_nothing() {
         ..update(2, 101, 0, 5, 0, 0)
     };
     assert_eq!(
-        mirror.receive(&unknown.bytes(), &mut ()),
+        mirror.receive_snapshot(&unknown.bytes(), &mut ()),
         Err(SnapshotError::Entity)
     );
     let unfounded = Packet {
@@ -361,7 +364,7 @@ fn what_the_server_never_sends_is_an_error_and_changes_nothing() {
         ..update(2, 101, 2, 1, 0, 0)
     };
     assert_eq!(
-        mirror.receive(&unfounded.bytes(), &mut ()),
+        mirror.receive_snapshot(&unfounded.bytes(), &mut ()),
         Err(SnapshotError::Baseline)
     );
     assert_eq!((mirror.len(), mirror.ack().unwrap().newest), (1, 1));
@@ -378,7 +381,7 @@ proptest! {
             if let Some(kind) = packet.first_mut() {
                 *kind = 0x80;
             }
-            if let Ok(Received::Applied(applied)) = mirror.receive(&packet, &mut ()) {
+            if let Ok(Received::Applied(applied)) = mirror.receive_snapshot(&packet, &mut ()) {
                 entered += applied.entered as usize;
                 entered -= applied.left as usize;
             }

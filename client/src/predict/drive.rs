@@ -4,8 +4,10 @@ use bevy_ecs::prelude::*;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
-use super::kinds::{Kind, TRACK_TICKS};
-use super::{PredictTick, PredictTime, Predicted, PredictionErrors, Predictions, Tracked};
+use super::errors::PredictionErrors;
+use super::kinds::{Kind, Predictions};
+use super::predicted::{PredictTick, PredictTime, Predicted, Tracked};
+use super::track::TRACK_TICKS;
 use crate::world::{Arrivals, ClientClock, InputHistory, Mirrored, NextInput, Own};
 
 /// An entity that is predicted, and what the server said of it.
@@ -97,7 +99,7 @@ fn forget_others(world: &mut World, kinds: &[Kind]) {
 }
 
 /// Lets what is drawn of `to` begin where `from` is drawn.
-pub(crate) fn hand_over(world: &mut World, from: Entity, to: Entity) {
+pub(super) fn hand_over(world: &mut World, from: Entity, to: Entity) {
     let Some(predictions) = world.get_resource::<Predictions>() else {
         return;
     };

@@ -1,41 +1,23 @@
 //! What is done with a predicted component of any type.
 
-use std::collections::VecDeque;
-
 use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
+use throng_shared::protocol::input::InputBytes;
+use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
-use super::Present;
+use super::predicted::Present;
 use super::show::Course;
+use super::track::{Ahead, Track};
 use crate::blend::{Blend, Shown};
 
-/// Ticks that are remembered: more than a client ever leads by.
-pub(super) const TRACK_TICKS: usize = 128;
-
-/// What was predicted of a component for the last ticks; `None` where the entity had none.
-#[derive(Component, Debug)]
-pub(super) struct Track<T>(VecDeque<(Tick, Option<T>)>);
-
-/// What the tick after the present one will bring if nothing changes.
-#[derive(Component, Debug)]
-pub(super) struct Ahead<T>(pub(super) T);
-
-impl<T> Track<T> {
-    pub(super) fn at(&self, tick: Tick) -> Option<&Option<T>> {
-        let found = self.0.iter().rev().find(|(at, _)| *at == tick);
-        found.map(|(_, value)| value)
-    }
-
-    fn push(&mut self, tick: Tick, value: Option<T>) {
-        while self.0.back().is_some_and(|(at, _)| at.since(tick) >= 0) {
-            self.0.pop_back();
-        }
-        if self.0.len() == TRACK_TICKS {
-            self.0.pop_front();
-        }
-        self.0.push_back((tick, value));
-    }
+/// What is predicted, and how far.
+#[derive(Resource, Default)]
+pub(super) struct Predictions {
+    pub(super) kinds: Vec<Kind>,
+    pub(super) load_input: Option<fn(&mut World, &Protocol, InputBytes)>,
+    /// The tick of all [`Present`] values.
+    pub(super) present: Option<Tick>,
 }
 
 /// The functions for one type.
@@ -90,14 +72,14 @@ impl Kind {
                 match entity.get_mut::<Track<T>>() {
                     Some(mut track) => track.push(tick, value),
                     None => {
-                        entity.insert(Track(VecDeque::from([(tick, value)])));
+                        entity.insert(Track::new(tick, value));
                     }
                 }
             },
             look_ahead: |_| {},
             is_tracked: |entity| entity.contains::<Track<T>>(),
             not_yet: |entity, tick| {
-                let first = entity.get::<Track<T>>().and_then(|track| track.0.front());
+                let first = entity.get::<Track<T>>().and_then(Track::first);
                 let Some((_, value)) = first.filter(|(first, _)| first.is_after(tick)) else {
                     return false;
                 };

@@ -11,134 +11,29 @@
 //! more than change predicted components must ask [`PredictTime::is_new`].
 
 mod drive;
+mod errors;
 mod kinds;
+mod predicted;
 mod show;
+mod spawns;
+mod track;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use bevy_app::{App, PreUpdate};
 use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
-use bevy_ecs::schedule::{ScheduleLabel, SingleThreadedExecutor};
-use throng_shared::protocol::input::{InputBytes, PlayerInput};
-use throng_shared::protocol::registry::Protocol;
-use throng_shared::tick::Tick;
+use bevy_ecs::schedule::SingleThreadedExecutor;
+use throng_shared::protocol::input::PlayerInput;
 
 use crate::blend::{Blend, Smoothing};
-use crate::schedule::ClientSystems;
-pub(crate) use drive::hand_over;
+use crate::schedule::{self, ClientSystems};
 use drive::{follow_own, predict};
-use kinds::Kind;
+pub use errors::PredictionErrors;
+use kinds::{Kind, Predictions};
+pub use predicted::{PredictTick, PredictTime, Predicted, PredictedInput, Present};
 use show::show_predicted;
-
-/// One tick of what is predicted; see the [module](self).
-#[derive(ScheduleLabel, Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PredictTick;
-
-/// An entity that is predicted. The library marks the player's [`Own`](crate::world::Own) entity; a game may mark
-/// others, whose components are then carried on and reconciled likewise.
-#[derive(Component, Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[require(Tracked)]
-pub struct Predicted {
-    /// The tick of the server's state that was compared last.
-    reconciled: Option<Tick>,
-}
-
-/// Marks what prediction has added to.
-#[derive(Component, Debug, Default)]
-struct Tracked;
-
-/// The predicted value of `T` in the tick that [`PredictTime`] names; between frames, in the present one.
-#[derive(Component, Debug, Clone, Copy, PartialEq)]
-pub struct Present<T>(pub T);
-
-/// The player's input in the tick that is predicted, for systems of [`PredictTick`].
-#[derive(Resource, Debug, Clone, Default, PartialEq)]
-pub struct PredictedInput<I>(pub I);
-
-/// Which tick is predicted, for systems of [`PredictTick`].
-#[derive(Resource, Debug, Clone, Copy, Default)]
-pub struct PredictTime {
-    /// The tick.
-    pub tick: Tick,
-    /// Its length.
-    pub length: Duration,
-    /// Whether this tick is predicted for the first time: not again after a correction, and not tentatively for
-    /// what is shown between two ticks.
-    pub is_new: bool,
-}
-
-/// How good predictions are.
-#[derive(Resource, Debug, Clone, Default)]
-pub struct PredictionErrors {
-    errors: VecDeque<f32>,
-    compared: u64,
-    corrected: u64,
-    steps: u64,
-}
-
-/// Errors that are remembered.
-const ERRORS_MAX: usize = 1_024;
-
-impl PredictionErrors {
-    /// Distances between what was predicted for a tick and the server's state of it, of the own entity and the
-    /// first shown component that was registered, oldest first; at most 1,024.
-    pub fn errors(&self) -> impl Iterator<Item = f32> + '_ {
-        self.errors.iter().copied()
-    }
-
-    /// The newest of them.
-    #[must_use]
-    pub fn newest(&self) -> Option<f32> {
-        self.errors.back().copied()
-    }
-
-    /// The error that the share `rank` of the remembered ones does not exceed, 0 to 1; `None` without any.
-    #[must_use]
-    pub fn quantile(&self, rank: f32) -> Option<f32> {
-        let mut sorted: Vec<f32> = self.errors.iter().copied().collect();
-        sorted.sort_unstable_by(f32::total_cmp);
-        let last = sorted.len().checked_sub(1)?;
-        sorted
-            .get((last as f32 * rank.clamp(0.0, 1.0)).ceil() as usize)
-            .copied()
-    }
-
-    /// States of the server that were compared with predictions.
-    #[must_use]
-    pub fn compared(&self) -> u64 {
-        self.compared
-    }
-
-    /// Of these, how many differed.
-    #[must_use]
-    pub fn corrected(&self) -> u64 {
-        self.corrected
-    }
-
-    /// Ticks predicted, again or for the first time.
-    #[must_use]
-    pub fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    fn note(&mut self, error: f32) {
-        if self.errors.len() == ERRORS_MAX {
-            self.errors.pop_front();
-        }
-        self.errors.push_back(error);
-    }
-}
-
-/// What is predicted, and how far.
-#[derive(Resource, Default)]
-struct Predictions {
-    kinds: Vec<Kind>,
-    load_input: Option<fn(&mut World, &Protocol, InputBytes)>,
-    /// The tick of all [`Present`] values.
-    present: Option<Tick>,
-}
+pub use spawns::{PredictSpawnsAppExt, PredictedSpawn, SpawnMatch, SpawnOutcome};
 
 /// Says what is predicted.
 ///
@@ -229,7 +124,7 @@ fn prepare(app: &mut App) {
     if app.world().contains_resource::<Predictions>() {
         return;
     }
-    crate::schedule::configure(app);
+    schedule::configure(app);
     app.init_resource::<Predictions>()
         .init_resource::<PredictionErrors>()
         .init_resource::<PredictTime>()

@@ -3,8 +3,8 @@
 use bevy_ecs::prelude::*;
 use throng_shared::tick::Tick;
 
-use super::kinds::{Ahead, Track};
-use super::{Predicted, Present};
+use super::predicted::{Predicted, Present};
+use super::track::{Ahead, Track};
 use crate::blend::{Blend, Offset, Shown, Smoothing};
 use crate::world::ClientClock;
 

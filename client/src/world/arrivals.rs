@@ -49,7 +49,7 @@ impl Arrivals {
     /// Packets that are missing among the last `count`, and how many of these there are. The newest ones may
     /// still be on their way, so they are left out.
     #[must_use]
-    pub fn missing(&self, count: usize) -> (u32, u32) {
+    pub(crate) fn missing(&self, count: usize) -> (u32, u32) {
         const ON_THEIR_WAY: usize = 4;
         let settled = self.packets.len().saturating_sub(ON_THEIR_WAY);
         let first = settled.saturating_sub(count);

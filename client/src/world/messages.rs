@@ -79,7 +79,7 @@ impl Mail {
 /// Messages that do not decode are skipped and counted in [`WorldMirror::undecodable`]. A message for which
 /// there is no room is dropped; on a reliable channel the server has then been silent for so long that the
 /// session is about to time out.
-pub fn exchange_messages(world: &mut World, protocol: &Protocol, core: &mut ClientCore) {
+pub(super) fn exchange_messages(world: &mut World, protocol: &Protocol, core: &mut ClientCore) {
     let find = |world: &World, entity| {
         let mirror = world.resource::<WorldMirror>();
         referenced(entity)

@@ -39,7 +39,7 @@ pub struct WorldMirror {
 
 /// Hears of every state of every entity as it arrives, before a later one in the same frame replaces it. Told
 /// the tick, and whether the entity rested since the state before, as far as its [`Velocity`] says.
-pub type Tap = fn(&mut EntityWorldMut, Tick, bool);
+pub(super) type Tap = fn(&mut EntityWorldMut, Tick, bool);
 
 impl WorldMirror {
     /// The entity with this short id, while it is in view.
@@ -77,7 +77,7 @@ impl WorldMirror {
     }
 
     /// Adds a listener; one that is there already is not added again.
-    pub fn tap(&mut self, tap: Tap) {
+    pub(crate) fn tap(&mut self, tap: Tap) {
         if !self.taps.iter().any(|&known| std::ptr::fn_addr_eq(known, tap)) {
             self.taps.push(tap);
         }
@@ -88,7 +88,7 @@ impl WorldMirror {
     }
 
     /// An observer that writes into `world`.
-    pub fn observer<'a>(
+    pub(crate) fn observer<'a>(
         &'a mut self,
         world: &'a mut World,
         protocol: &'a Protocol,

@@ -8,6 +8,9 @@
 //! of another build must not end the game.
 
 mod arrivals;
+mod clock;
+mod connection;
+mod inputs;
 mod messages;
 mod mirror;
 mod references;
@@ -15,87 +18,24 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-use bevy_app::{App, AppExit, Last, Plugin, PreUpdate};
+use bevy_app::{App, Last, Plugin, PreUpdate};
 use bevy_ecs::prelude::*;
-use throng_shared::protocol::input::{InputBytes, PlayerInput};
-use throng_shared::protocol::registry::{Protocol, RegistryError};
+use throng_shared::protocol::registry::Protocol;
 
-use crate::connection::ClientEvent;
-use crate::line::Traffic;
-use crate::player::{Client, ClientSettings, PlayerEvent};
+use crate::link::Traffic;
+use crate::player::{Client, ClientSettings, ConnectionStatus};
 use crate::schedule::{self, ClientSystems};
 
-pub use crate::status::ConnectionStatus;
 pub use arrivals::Arrivals;
-pub use messages::{Mail, TellServer, exchange_messages};
-pub use mirror::{Mirrored, Own, Tap, WorldMirror};
-pub use session::{
-    ClientClock, InputHistory, SessionNotes, follow_session, receive_datagram, update_session,
-};
-use session::{begin_frame, tell_view};
-
-/// The input that is sent for every tick until it is replaced. Neutral to begin with.
-#[derive(Resource, Debug, Clone, Copy, Default)]
-pub struct NextInput(pub InputBytes);
-
-impl NextInput {
-    /// Replaces the input.
-    ///
-    /// ```
-    /// # use bevy_ecs::prelude::*;
-    /// # use serde::{Deserialize, Serialize};
-    /// # use throng_client::world::NextInput;
-    /// # use throng_shared::protocol::input::PlayerInput;
-    /// # use throng_shared::protocol::registry::Protocol;
-    /// # #[derive(Clone, Default, Serialize, Deserialize)]
-    /// # struct Stick(i8);
-    /// # impl PlayerInput for Stick {}
-    /// fn steer(protocol: Res<Protocol>, mut next: ResMut<NextInput>) -> Result {
-    ///     next.set(&protocol, &Stick(1))?;
-    ///     Ok(())
-    /// }
-    /// # bevy_ecs::system::assert_is_system::<(), (), _>(steer);
-    /// ```
-    ///
-    /// # Errors
-    /// When it is not of the registered type, or does not fit an input.
-    pub fn set<I: PlayerInput>(&mut self, protocol: &Protocol, input: &I) -> Result<(), RegistryError> {
-        self.0 = protocol.encode_input(input)?;
-        Ok(())
-    }
-}
-
-/// What happened on the connection, as a message for systems.
-#[derive(Message, Debug)]
-pub struct ConnectionEvent(pub PlayerEvent);
-
-impl ConnectionEvent {
-    /// Whether there will be no further attempt: the server refuses this client.
-    #[must_use]
-    pub fn is_given_up(&self) -> bool {
-        matches!(self.0, PlayerEvent::GivenUp)
-    }
-
-    /// The event as a line for people; none of what goes on all the time.
-    #[must_use]
-    pub fn in_words(&self) -> Option<String> {
-        match &self.0 {
-            PlayerEvent::Joined { server_version } => {
-                Some(format!("joined a server of version {server_version}"))
-            }
-            PlayerEvent::Session(ClientEvent::Ended(reason)) => Some(reason.to_string()),
-            PlayerEvent::Session(_) => None,
-            PlayerEvent::JoinFailed(error) => Some(error.to_string()),
-            PlayerEvent::SocketFailed(error) => Some(format!("the network failed: {error}")),
-            PlayerEvent::Retrying { after } => Some(format!("trying again in {:.1} s", after.as_secs_f32())),
-            PlayerEvent::GivenUp => Some("given up".to_owned()),
-        }
-    }
-}
-
-/// The connection; absent while the player is not on any server.
-#[derive(Resource)]
-pub struct Connection(pub Client);
+pub use clock::ClientClock;
+use clock::begin_frame;
+use connection::leave_on_exit;
+pub use connection::{Connection, ConnectionEvent, poll_connection};
+pub use inputs::{InputHistory, NextInput};
+pub use messages::{Mail, TellServer};
+pub use mirror::{Mirrored, Own, WorldMirror};
+use session::SessionNotes;
+pub use session::{receive_datagram, update_session};
 
 /// What a client world is made of, without anything that drives it.
 ///
@@ -165,62 +105,5 @@ impl Plugin for ClientWorldPlugin {
         app.add_plugins(ClientPlugin);
         let protocol = app.world().resource::<Protocol>().clone();
         app.insert_resource(Connection(Client::new(self.settings.clone(), &protocol)));
-    }
-}
-
-/// Polls the connection, if there is one, and applies what it brings.
-pub fn poll_connection(world: &mut World) {
-    if !world.contains_resource::<Connection>() {
-        let had_session = world.resource::<ClientClock>().tick_length().is_some();
-        if had_session {
-            let now = world.resource::<ClientClock>().now();
-            follow_session(world, None, now, &mut SessionNotes::default());
-        }
-        world.insert_resource(ConnectionStatus::Idle);
-        return;
-    }
-    world.resource_scope(|world, mut connection: Mut<Connection>| {
-        let client = &mut connection.0;
-        let mut events = Vec::new();
-        let mut notes = std::mem::take(&mut *world.resource_mut::<SessionNotes>());
-        if let Some(core) = client.core_mut() {
-            tell_view(world, core);
-        }
-        let input = world.resource::<NextInput>().0;
-        let note = |tick| {
-            notes.inputs.push((tick, input));
-            input
-        };
-        world.resource_scope(|world, protocol: Mut<Protocol>| {
-            world.resource_scope(|world, mut mirror: Mut<WorldMirror>| {
-                client.poll(note, &mut mirror.observer(world, &protocol), &mut events);
-            });
-            if let Some(core) = client.core_mut() {
-                exchange_messages(world, &protocol, core);
-            }
-        });
-        // One a packet would drown the others; what a snapshot changed is in the world.
-        events.retain(|event| match event {
-            PlayerEvent::Session(ClientEvent::Snapshot(applied)) => {
-                notes.snapshots.push(*applied);
-                false
-            }
-            _ => true,
-        });
-        let now = client.now();
-        follow_session(world, client.core_mut(), now, &mut notes);
-        *world.resource_mut::<SessionNotes>() = notes;
-        *world.resource_mut::<Traffic>() = client.traffic();
-        world.insert_resource(client.status());
-        world.write_message_batch(events.into_iter().map(ConnectionEvent));
-    });
-}
-
-/// Tells the server when the program ends.
-fn leave_on_exit(mut exits: MessageReader<AppExit>, connection: Option<ResMut<Connection>>) {
-    if exits.read().next().is_some()
-        && let Some(mut connection) = connection
-    {
-        connection.0.disconnect();
     }
 }

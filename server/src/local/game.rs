@@ -298,7 +298,7 @@ impl LocalGame {
         }
         for client in &mut self.clients {
             client.exchange(self.now);
-            while let Some(mut datagram) = client.up.receive(self.now) {
+            while let Some(mut datagram) = client.up.receive_datagram(self.now) {
                 self.core
                     .receive(self.now, client.address, &mut datagram, &mut self.outgoing);
             }
@@ -353,7 +353,7 @@ impl LocalClient {
         let Self {
             app, core, down, up, ..
         } = self;
-        while let Some(mut datagram) = down.receive(now) {
+        while let Some(mut datagram) = down.receive_datagram(now) {
             receive_datagram(app.world_mut(), core, now, &mut datagram);
         }
         update_session(app.world_mut(), core, now, |datagram| up.send(now, datagram));

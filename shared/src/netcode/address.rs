@@ -1,18 +1,18 @@
-//! Addresses as keys of hash tables that strangers cannot steer.
+//! Addresses as hash-table keys whose collisions a remote peer cannot choose.
 //!
-//! Peers choose their own ports, and with IPv6 most of their address. So every table is keyed by secret
-//! numbers of this process: a folded multiplication over three words, which costs a few nanoseconds
-//! (the standard library's hasher over a whole socket address takes several times as long).
+//! A peer chooses its own port, and with IPv6 most of its address. So every table hashes with random
+//! secrets of this process. The hash is a folded multiplication over three words and costs a few
+//! nanoseconds; the standard library's hasher over a whole socket address takes several times as long.
 
 use core::hash::{BuildHasher, Hash, Hasher};
 use core::net::SocketAddr;
 
 use super::Entropy;
 
-/// Where a peer is, reduced to what identifies it. An IPv4 address equals its IPv6-mapped form, since a
-/// socket for both sees the mapped one; the scope tells link-local peers of two interfaces apart.
+/// A peer's address, reduced to the parts that identify it. An IPv4 address equals its IPv6-mapped form,
+/// since a socket for both sees the mapped one; the scope distinguishes link-local peers of two interfaces.
 ///
-/// Three words and not a `u128`, whose alignment would make a table's entries half as long again.
+/// The address is two `u64`s: a `u128`'s alignment would make a table's entries half as long again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AddressKey {
     ip: [u64; 2],
@@ -41,7 +41,7 @@ impl Hash for AddressKey {
     }
 }
 
-/// Makes the hashers of one table: [`KeyedHasher`] with that table's secret.
+/// Builds the hashers of one table: each is a [`KeyedHasher`] with that table's secrets.
 #[derive(Clone)]
 pub(crate) struct KeyedState {
     seed: u64,
@@ -51,7 +51,7 @@ pub(crate) struct KeyedState {
 impl KeyedState {
     pub(crate) fn new(entropy: &mut Entropy) -> Self {
         let multiplier = u64::from_le_bytes(entropy.bytes());
-        // Odd, so that multiplication loses nothing of the word.
+        // Odd, so that multiplication modulo 2^64 is reversible and loses nothing of the word.
         Self {
             seed: u64::from_le_bytes(entropy.bytes()),
             multiplier: multiplier | 1,
@@ -71,6 +71,8 @@ impl BuildHasher for KeyedState {
 }
 
 /// Folds each word into the state by a 64 x 64 -> 128 bit multiplication.
+///
+/// The xor of the product's halves makes every bit of the word affect high and low bits alike.
 pub(crate) struct KeyedHasher {
     state: u64,
     multiplier: u64,
@@ -91,7 +93,7 @@ impl Hasher for KeyedHasher {
     }
 
     fn finish(&self) -> u64 {
-        // Another secret product, so that the last word reaches the high bits, which tables look at.
+        // A second secret product, so that the last word reaches the high bits, which hash tables compare.
         let product = u128::from(self.state) * u128::from(self.multiplier);
         (product as u64) ^ (product >> 64) as u64
     }
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_of_one_address_are_one_and_others_are_not() {
+    fn an_ipv4_address_equals_its_mapped_form_and_no_other_address() {
         let state = KeyedState::new(&mut Entropy::from_seed([1; 32]));
         assert_eq!(
             hash(&state, "10.0.0.1:5000"),
@@ -121,13 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn structured_addresses_spread_and_the_secret_matters() {
+    fn structured_addresses_spread_evenly_under_each_secret() {
         let mut entropy = Entropy::from_seed([2; 32]);
         let (one, other) = (KeyedState::new(&mut entropy), KeyedState::new(&mut entropy));
         let mut low = HashSet::new();
         let mut high = [0u32; 128];
         for n in 0..65_536u32 {
-            // A peer's choice: 256 prefixes times 256 ports, the rest equal.
+            // What a peer can choose: 256 prefixes times 256 ports, the rest equal.
             let text = format!("[2001:db8:{:x}::1]:{}", n >> 8, n & 255);
             let value = hash(&one, &text);
             assert_ne!(value, hash(&other, &text));

@@ -1,7 +1,7 @@
 //! ChaCha20-Poly1305 by `ring`, and its form with a 24-byte nonce for connect tokens.
 //!
-//! Guarantees that nothing is read from a body before its tag was checked. Does not choose nonces:
-//! that no number is used twice under one key is the state machines' promise.
+//! Guarantees that nothing is read from a body before its tag was checked. Does not choose nonces: the
+//! callers' state machines guarantee that no number is used twice under one key.
 
 use core::ops::Range;
 
@@ -13,12 +13,12 @@ use super::wire::KEY_BYTES;
 
 /// Length of an authentication tag.
 pub(crate) const TAG_BYTES: usize = 16;
-/// Where `ring` keeps a key of this cipher within its form for all ciphers (measured with version 0.17).
+/// Bytes at the start of `ring`'s form of a key that hold a key of this cipher (measured with version 0.17).
 const KEY_HEAD_BYTES: usize = KEY_BYTES + 16;
 
-/// A 32-byte key at rest. `ring`'s own form is 544 bytes long, since it has room for every cipher, and
-/// costs 30 ns to make (measured with `netcode_cost`): a server keeps that form for its sessions, a
-/// process full of clients keeps this one.
+/// A 32-byte key. `ring`'s form of it ([`Cipher`]) is 544 bytes long, since it has room for every cipher,
+/// and takes 30 ns to make (measured with `netcode_cost`). A server keeps that form for its sessions; a
+/// client keeps the short one, since thousands of clients share a process.
 #[derive(Clone)]
 pub(crate) struct Key([u8; KEY_BYTES]);
 
@@ -27,13 +27,14 @@ impl Key {
         Self(*bytes)
     }
 
-    /// The key ready for use.
+    /// Returns the key in `ring`'s form.
     pub(crate) fn cipher(&self) -> Cipher {
         let key = UnboundKey::new(&CHACHA20_POLY1305, &self.0).expect("the key has the cipher's length");
         Cipher(LessSafeKey::new(key))
     }
 
-    /// The key and the nonce under which `XChaCha20` works for a nonce of 24 bytes.
+    /// Returns the cipher and the short nonce that `XChaCha20` derives from a nonce of 24 bytes: `HChaCha20`
+    /// of the first 16 bytes gives the cipher's key, and the last 8 bytes follow 4 zeros in the short nonce.
     fn extend(&self, nonce: &[u8; 24]) -> (Cipher, Nonce) {
         let (for_key, tail) = nonce.split_at(16);
         let mut short = [0; 12];
@@ -42,20 +43,20 @@ impl Key {
         (Self(key.into()).cipher(), Nonce::assume_unique_for_key(short))
     }
 
-    /// [`Cipher::seal`] with a random nonce of 24 bytes.
+    /// Encrypts as [`Cipher::seal`] does, with a random nonce of 24 bytes.
     pub(crate) fn seal_extended(&self, nonce: &[u8; 24], aad: &[u8], body: &mut [u8]) -> [u8; TAG_BYTES] {
         let (cipher, nonce) = self.extend(nonce);
         cipher.seal_with(nonce, aad, body)
     }
 
-    /// [`Cipher::open`] with a nonce of 24 bytes.
+    /// Decrypts as [`Cipher::open`] does, with a nonce of 24 bytes.
     pub(crate) fn open_extended(&self, nonce: &[u8; 24], aad: &[u8], sealed: &mut [u8]) -> Option<usize> {
         let (cipher, nonce) = self.extend(nonce);
         cipher.open_with(nonce, aad, sealed)
     }
 }
 
-/// A key ready for use.
+/// A key in `ring`'s form, ready for use.
 pub(crate) struct Cipher(LessSafeKey);
 
 impl Cipher {
@@ -64,12 +65,12 @@ impl Cipher {
         self.seal_with(nonce(number), aad, body)
     }
 
-    /// Decrypts `sealed` (body and tag) in place; the length of the body, or `None` if it is not authentic.
+    /// Decrypts `sealed` (body and tag) in place. Returns the body's length, or `None` if not authentic.
     pub(crate) fn open(&self, number: u64, aad: &[u8], sealed: &mut [u8]) -> Option<usize> {
         self.open_with(nonce(number), aad, sealed)
     }
 
-    /// The bytes of a cipher that its use reads: `ring` leaves most of its room to larger keys.
+    /// Returns the byte ranges of a cipher that its use reads: `ring` leaves most of its room to larger keys.
     #[inline]
     pub(crate) fn read_parts() -> impl Iterator<Item = Range<usize>> {
         let end = size_of::<Self>();
@@ -92,6 +93,7 @@ impl Cipher {
     }
 }
 
+/// Returns the nonce of a packet: four zeros, then its number in little endian.
 fn nonce(number: u64) -> Nonce {
     let mut bytes = [0; 12];
     bytes[4..].copy_from_slice(&number.to_le_bytes());

@@ -1,8 +1,8 @@
 //! The challenge: proof that a client receives what is sent to its address.
 //!
 //! Sealed under a key that only this server has, and opaque to the client. It carries the tag of the
-//! connect token for which it was made, so that a challenge received at one's own address opens no
-//! session for a token shown from somebody else's.
+//! connect token for which it was made, so that a challenge received at one address opens no session
+//! for a token that was sent from another address.
 
 use super::USER_DATA_BYTES;
 use super::aead::{Cipher, TAG_BYTES};
@@ -13,7 +13,7 @@ pub(crate) const CHALLENGE_BYTES: usize = 300;
 /// The tag of a connect token's private section, which identifies the token.
 pub(crate) type TokenTag = [u8; TAG_BYTES];
 
-/// What a challenge says.
+/// The contents of a challenge.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Challenge<'a> {
     pub(crate) client_id: u64,
@@ -22,7 +22,7 @@ pub(crate) struct Challenge<'a> {
 }
 
 impl<'a> Challenge<'a> {
-    /// Seals it under `sequence`, which must be new for `key`.
+    /// Seals the challenge under `sequence`, which must be new for `key`.
     pub(crate) fn seal(&self, sequence: u64, key: &Cipher) -> [u8; CHALLENGE_BYTES] {
         let mut bytes = [0; CHALLENGE_BYTES];
         let (body, tag) = bytes.split_at_mut(CHALLENGE_BYTES - TAG_BYTES);
@@ -34,7 +34,7 @@ impl<'a> Challenge<'a> {
         bytes
     }
 
-    /// Opens it in place; `None` if it was not made with `key` under `sequence`.
+    /// Opens a challenge in place. Returns `None` if it was not sealed with `key` under `sequence`.
     pub(crate) fn open(sequence: u64, key: &Cipher, sealed: &'a mut [u8]) -> Option<Self> {
         let body_bytes = key.open(sequence, &[], sealed)?;
         let mut reader = Reader::new(&sealed[..body_bytes]);
@@ -52,7 +52,7 @@ mod tests {
     use crate::netcode::aead::Key;
 
     #[test]
-    fn it_opens_under_its_key_and_number_only() {
+    fn a_challenge_opens_only_under_its_key_and_sequence() {
         let key = Key::new(&[1; 32]).cipher();
         let challenge = Challenge {
             client_id: 9,

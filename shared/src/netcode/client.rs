@@ -1,8 +1,8 @@
 //! The client half: one session, from a connect token.
 //!
-//! Owns the handshake with one server after the other, as the token lists them, and the session. Small:
-//! about 250 bytes once it is connected, since thousands of bots live in one process. Does not reconnect:
-//! a token opens one session, and a new one comes over HTTPS.
+//! Owns the session, and the handshake with one of the token's servers after the other. Small: about 250
+//! bytes once it is connected, since thousands of bots share a process. Does not reconnect: a token opens
+//! one session, and a new token comes over HTTPS.
 
 use core::net::SocketAddr;
 use core::ops::Range;
@@ -15,26 +15,26 @@ use super::token::ConnectToken;
 use super::wire::{CHALLENGE_BODY_BYTES, Header, KEEP_ALIVE_BYTES, PacketCipher, PacketKind, REQUEST_BYTES};
 use super::{DISCONNECT_PACKETS, SealError};
 
-/// How often a request or a response is repeated.
+/// Interval at which a request or a response is repeated.
 const REPEAT: Duration = Duration::from_millis(250);
-/// A server to which nothing was sent for so long is sent a keep-alive.
+/// Time without a sent packet after which a keep-alive is sent.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// Why a client is not connected any more.
+/// Why a client is no longer connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DisconnectReason {
-    /// The token expired before a server answered.
+    /// The token expired before a server replied.
     TokenExpired,
-    /// No server answered the request.
+    /// No server replied to the request.
     RequestTimedOut,
-    /// A server answered the request, and none the response.
+    /// A server replied to the request, but not to the response.
     ResponseTimedOut,
     /// The server is full.
     Denied,
-    /// Nothing was heard of the server for the token's time-out.
+    /// Nothing was received from the server for the token's time-out.
     TimedOut,
-    /// The server said good-bye.
+    /// The server ended the session.
     ByServer,
     /// [`ClientNetcode::disconnect`] was called.
     ByClient,
@@ -43,69 +43,69 @@ pub enum DisconnectReason {
 impl core::fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::TokenExpired => "the connect token expired before a server answered",
-            Self::RequestTimedOut => "no server answered the connection request",
+            Self::TokenExpired => "the connect token expired before a server replied",
+            Self::RequestTimedOut => "no server replied to the connection request",
             Self::ResponseTimedOut => "the server did not finish the handshake",
             Self::Denied => "the server is full",
-            Self::TimedOut => "nothing was heard of the server",
+            Self::TimedOut => "nothing was received from the server",
             Self::ByServer => "the server ended the session",
             Self::ByClient => "the client ended the session",
         })
     }
 }
 
-/// How far a client is.
+/// The state of a client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClientState {
-    /// Shows its token.
+    /// The client repeats its connection request.
     Requesting,
-    /// Answers the server's challenge.
+    /// The client repeats its response to the server's challenge.
     Responding,
-    /// Payloads flow.
+    /// Payloads can be sent and received.
     Connected,
-    /// For good.
+    /// The session has ended, and no other will follow.
     Disconnected(DisconnectReason),
 }
 
-/// What a datagram meant.
+/// The meaning of a received datagram.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ClientReceived<'a> {
-    /// A payload of the server, decrypted in place.
+    /// A payload from the server, decrypted in place.
     Payload {
-        /// The packet's number; each passes once, in any order.
+        /// The packet's number. Each is received at most once, in any order.
         sequence: u64,
-        /// One byte at least.
+        /// The decrypted bytes, at least one.
         payload: &'a [u8],
     },
-    /// The handshake is done.
+    /// The handshake is complete: the client is connected.
     Connected,
-    /// A step of the handshake: call [`ClientNetcode::update`] to answer at once.
+    /// A step of the handshake: call [`ClientNetcode::update`] to respond at once.
     Handshake,
-    /// The server is alive and has nothing to say.
+    /// A keep-alive: the server has no payload to send.
     KeepAlive,
     /// The server ended or denied the session.
     Disconnected(DisconnectReason),
-    /// Not for us, not authentic or not now.
+    /// The datagram was dropped for this reason.
     Dropped(DropReason),
 }
 
-/// What happened because time passed.
+/// An event that is caused by the passing of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientEvent {
-    /// The client gave up.
+    /// The client gave up for this reason.
     Disconnected(DisconnectReason),
 }
 
-/// What is needed until the client is connected, and not after it.
+/// State that is needed only until the client is connected.
 struct Handshake {
     request: [u8; REQUEST_BYTES],
     response: [u8; CHALLENGE_BODY_BYTES],
-    /// The servers yet to try, the next one last.
-    later: Vec<SocketAddr>,
+    /// The servers that were not tried yet, the next one last.
+    remaining: Vec<SocketAddr>,
     expires_at: Duration,
 }
 
-/// The client half of netcode.
+/// The client half of netcode: one session.
 pub struct ClientNetcode {
     state: ClientState,
     server: SocketAddr,
@@ -115,7 +115,7 @@ pub struct ClientNetcode {
     receive_key: Key,
     next_sequence: u64,
     replay: ReplayWindow,
-    /// `None` never times out.
+    /// Time without a packet after which the session ends; `None` never ends it.
     timeout: Option<Duration>,
     received_at: Duration,
     /// `None` before the first packet of this state.
@@ -125,12 +125,12 @@ pub struct ClientNetcode {
 
 impl ClientNetcode {
     /// Begins to connect to the first server of `token`. `now` counts from any fixed origin. The first
-    /// packet leaves with [`Self::update`].
+    /// packet is sent by [`Self::update`].
     pub fn new(now: Duration, token: &ConnectToken) -> Self {
         let lifetime = Duration::from_secs(token.expire_unix_s.saturating_sub(token.create_unix_s));
-        let mut later = token.addresses.clone();
-        later.reverse();
-        let server = later.pop().expect("a token names at least one server");
+        let mut remaining = token.addresses.clone();
+        remaining.reverse();
+        let server = remaining.pop().expect("a token names at least one server");
         let timeout = u64::try_from(token.timeout_s).ok().filter(|&seconds| seconds > 0);
         Self {
             state: ClientState::Requesting,
@@ -147,38 +147,33 @@ impl ClientNetcode {
             handshake: Some(Box::new(Handshake {
                 request: token.request(),
                 response: [0; CHALLENGE_BODY_BYTES],
-                later,
+                remaining,
                 expires_at: now.saturating_add(lifetime),
             })),
         }
     }
 
-    /// How far the client is.
+    /// Returns the state of the connection.
     pub fn state(&self) -> ClientState {
         self.state
     }
 
-    /// Whether payloads flow.
+    /// Returns whether payloads can be sent and received.
     pub fn is_connected(&self) -> bool {
         self.state == ClientState::Connected
     }
 
-    /// The server that is being tried or used: where all datagrams go.
+    /// Returns the server that is being tried or used: the destination of all datagrams.
     pub fn server_address(&self) -> SocketAddr {
         self.server
     }
 
-    /// Who the token says that we are.
+    /// Returns the client id that the token contains.
     pub fn client_id(&self) -> u64 {
         self.client_id
     }
 
-    /// When the last authentic packet came; when the attempt began before the first.
-    pub fn received_at(&self) -> Duration {
-        self.received_at
-    }
-
-    /// Takes one datagram from [`Self::server_address`]; one from elsewhere is dropped as not authentic.
+    /// Processes one datagram from [`Self::server_address`]; one from another address fails authentication.
     pub fn receive<'a>(&mut self, now: Duration, datagram: &'a mut [u8]) -> ClientReceived<'a> {
         self.open(now, datagram).unwrap_or_else(ClientReceived::Dropped)
     }
@@ -202,7 +197,7 @@ impl ClientNetcode {
                 sequence: header.sequence,
                 payload: body,
             }),
-            PacketKind::KeepAlive if body.len() == KEEP_ALIVE_BYTES => Ok(self.kept_alive()),
+            PacketKind::KeepAlive if body.len() == KEEP_ALIVE_BYTES => Ok(self.receive_keep_alive()),
             PacketKind::Challenge if body.len() == CHALLENGE_BODY_BYTES => {
                 if let Some(handshake) = &mut self.handshake {
                     handshake.response.copy_from_slice(body);
@@ -210,14 +205,14 @@ impl ClientNetcode {
                 self.enter(ClientState::Responding);
                 Ok(ClientReceived::Handshake)
             }
-            PacketKind::Denied if body.is_empty() => Ok(self.ended(DisconnectReason::Denied)),
-            PacketKind::Disconnect if body.is_empty() => Ok(self.ended(DisconnectReason::ByServer)),
+            PacketKind::Denied if body.is_empty() => Ok(self.disconnected(DisconnectReason::Denied)),
+            PacketKind::Disconnect if body.is_empty() => Ok(self.disconnected(DisconnectReason::ByServer)),
             _ => Err(DropReason::Malformed),
         }
     }
 
-    /// Whether a packet of this kind makes sense now. Asked before it is opened, so that nothing that is
-    /// refused here uses up a number of the replay window.
+    /// Returns whether a packet of this kind is valid now. Called before the packet is opened, so that a
+    /// packet that is refused here does not use up a number of the replay window.
     fn expects(&self, kind: PacketKind) -> bool {
         match self.state {
             ClientState::Requesting => matches!(kind, PacketKind::Challenge | PacketKind::Denied),
@@ -232,7 +227,7 @@ impl ClientNetcode {
         }
     }
 
-    fn kept_alive<'a>(&mut self) -> ClientReceived<'a> {
+    fn receive_keep_alive<'a>(&mut self) -> ClientReceived<'a> {
         if self.state == ClientState::Connected {
             return ClientReceived::KeepAlive;
         }
@@ -241,7 +236,7 @@ impl ClientNetcode {
         ClientReceived::Connected
     }
 
-    fn ended<'a>(&mut self, reason: DisconnectReason) -> ClientReceived<'a> {
+    fn disconnected<'a>(&mut self, reason: DisconnectReason) -> ClientReceived<'a> {
         self.end(reason);
         ClientReceived::Disconnected(reason)
     }
@@ -256,8 +251,8 @@ impl ClientNetcode {
         self.sent_at = None;
     }
 
-    /// Gives the packet that is due to `out`: a request, a response or a keep-alive. Gives up on a silent
-    /// server, and tells when there is no other.
+    /// Passes the packet that is due to `out`: a request, a response or a keep-alive. Gives up on a silent
+    /// server, and returns an event when the token lists no other.
     pub fn update(&mut self, now: Duration, out: &mut impl FnMut(SocketAddr, &[u8])) -> Option<ClientEvent> {
         if let Some(reason) = self.overdue(now) {
             self.end(reason);
@@ -298,7 +293,7 @@ impl ClientNetcode {
         None
     }
 
-    /// Why the client gives up now, if it does. Moves on to the token's next server before that.
+    /// Returns the reason when the client gives up. Moves on to the token's next server before that.
     fn overdue(&mut self, now: Duration) -> Option<DisconnectReason> {
         let silent = self
             .timeout
@@ -316,10 +311,10 @@ impl ClientNetcode {
         if !silent {
             return None;
         }
-        let Some(server) = handshake.later.pop() else {
+        let Some(server) = handshake.remaining.pop() else {
             return Some(reason);
         };
-        // Our own numbers go on, since the keys stay; the next server begins its own.
+        // Our own numbers continue, since the keys stay the same; the next server begins at its own.
         self.server = server;
         self.replay = ReplayWindow::default();
         self.received_at = now;
@@ -358,12 +353,12 @@ impl ClientNetcode {
         Ok(range)
     }
 
-    /// Ends the session and tells the server, ten times over, since nothing is acknowledged.
+    /// Ends the session, and passes ten disconnect packets to `out`, since none is acknowledged.
     pub fn disconnect(&mut self, out: &mut impl FnMut(SocketAddr, &[u8])) {
         if matches!(self.state, ClientState::Disconnected(_)) {
             return;
         }
-        // A server in the middle of the handshake drops these and forgets us by itself.
+        // During the handshake a server drops these, and the handshake times out.
         for _ in 0..DISCONNECT_PACKETS {
             let packet = self.cipher.control(
                 PacketKind::Disconnect,

@@ -1,15 +1,15 @@
 //! Why a datagram was dropped, and how often.
 //!
-//! Owns the list of reasons and one counter for each. Guarantees that every datagram which is given to
-//! [`ServerNetcode::receive`](super::ServerNetcode::receive) and leads to nothing is counted exactly
-//! once. Never logs: a flood of bad datagrams must not become a flood of log lines.
+//! Owns the list of reasons and one counter for each. Guarantees that every datagram that
+//! [`ServerNetcode::receive`](super::ServerNetcode::receive) drops is counted exactly once. Never logs: a
+//! flood of bad datagrams must not become a flood of log lines.
 
 use core::fmt;
 
-/// Declares the reasons once, so that their number and their list cannot fall out of step.
+/// Declares the reasons once, so that their number and their list always agree.
 macro_rules! drop_reasons {
     ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
-        /// Why a datagram led to nothing.
+        /// Why a datagram was dropped.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         #[repr(u8)]
@@ -19,7 +19,7 @@ macro_rules! drop_reasons {
             /// Every reason, in the order of their counters.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// A short name in `snake_case`, for metrics and for people.
+            /// Returns a short name in `snake_case`, for metrics and logs.
             pub const fn label(self) -> &'static str {
                 match self { $(Self::$name => $label,)* }
             }
@@ -34,7 +34,7 @@ drop_reasons! {
     TooLong = "too_long",
     /// No such packet type, a sequence number wider than eight bytes, or one in a connection request.
     UnknownType = "unknown_type",
-    /// Neither a session nor a handshake belongs to this address, and it is no connection request.
+    /// The address has no session and no handshake, and the packet is not a connection request.
     UnknownAddress = "unknown_address",
     /// A connection request that is not exactly [`REQUEST_BYTES`](super::REQUEST_BYTES) long.
     RequestLength = "request_length",
@@ -48,11 +48,11 @@ drop_reasons! {
     TokenElsewhere = "token_elsewhere",
     /// The connect token has already opened a session; each opens one only.
     TokenSpent = "token_spent",
-    /// More connection requests this second than the server is willing to open.
+    /// More connection requests arrived this second than the server opens.
     RateLimited = "rate_limited",
-    /// The connect token was not made with our private key, or was changed on its way.
+    /// The connect token was not made with this server's private key, or was changed on its way.
     TokenForged = "token_forged",
-    /// The connect token is authentic and does not parse.
+    /// The connect token is authentic but does not parse.
     TokenMalformed = "token_malformed",
     /// The connect token does not name this server's address.
     WrongServer = "wrong_server",
@@ -64,19 +64,19 @@ drop_reasons! {
     RequestOutdated = "request_outdated",
     /// Every session is taken. The client was sent a denial.
     ServerFull = "server_full",
-    /// As many handshakes as the server holds are under way.
+    /// The server holds as many handshakes as it may.
     PendingFull = "pending_full",
-    /// As many connect tokens as the server remembers are in use.
+    /// The server records as many unexpired connect tokens as it may.
     TokensFull = "tokens_full",
-    /// The challenge in a response is not ours, or was given to another token.
+    /// The challenge in a response was not made by this server, or was made for another token.
     ChallengeForged = "challenge_forged",
     /// The sequence number was received before, or is older than the replay window.
     Replayed = "replayed",
     /// The packet is not authentic: another key, or changed on its way.
     Unauthentic = "unauthentic",
-    /// The packet is authentic, and its body has a wrong length.
+    /// The packet is authentic, but its body has a wrong length.
     Malformed = "malformed",
-    /// The packet is well-formed and makes no sense in this state or from this side.
+    /// The packet is well-formed but not valid in this state or from this side.
     Unexpected = "unexpected",
 }
 
@@ -86,7 +86,7 @@ impl fmt::Display for DropReason {
     }
 }
 
-/// What a server has seen since it began. All counts only ever grow.
+/// What a server has counted since it was created. No count ever decreases.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetcodeCounters {
     dropped: [u64; DropReason::ALL.len()],
@@ -100,24 +100,24 @@ pub struct NetcodeCounters {
     pub replaced: u64,
     /// Sessions ended by their clients.
     pub disconnected: u64,
-    /// Sessions ended because nothing was heard of them.
+    /// Sessions ended because nothing was received from their clients.
     pub timed_out: u64,
     /// Keep-alive packets sent.
     pub keep_alives: u64,
 }
 
 impl NetcodeCounters {
-    /// Datagrams dropped for `reason`.
+    /// Returns the number of datagrams dropped for `reason`.
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped[reason as usize]
     }
 
-    /// Datagrams dropped for any reason.
+    /// Returns the number of datagrams dropped for any reason.
     pub fn dropped_total(&self) -> u64 {
         self.dropped.iter().sum()
     }
 
-    /// Every reason with its count.
+    /// Returns every reason with its count.
     pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
         DropReason::ALL
             .iter()

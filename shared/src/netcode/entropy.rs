@@ -1,8 +1,8 @@
 //! A source of secret bytes: from the operating system in production, from a seed in the simulator.
 //!
-//! Guarantees that output already given cannot be computed from the present state (fast key erasure:
-//! each request replaces the key by keystream that is never given out). Never blocks and never fails
-//! after it was made.
+//! Guarantees that earlier output cannot be computed from the present state (fast key erasure: each request
+//! replaces the key by keystream that is never output). Never blocks, and never fails once it has been
+//! created.
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
@@ -19,23 +19,24 @@ pub struct Entropy {
 }
 
 impl Entropy {
-    /// Seeded by the operating system.
+    /// Creates a generator that is seeded by the operating system.
     ///
     /// # Errors
-    /// [`EntropyError`] if the operating system has no random bytes to give.
+    /// [`EntropyError`] if the operating system provides no random bytes.
     pub fn from_os() -> Result<Self, EntropyError> {
         let mut key = [0; 32];
         SystemRandom::new().fill(&mut key).map_err(|_| EntropyError)?;
         Ok(Self { key })
     }
 
-    /// The same bytes again for the same seed, for simulations. As secret as `seed` is.
+    /// Creates a generator for simulations: the same seed gives the same bytes. As secret as `seed` is.
     pub fn from_seed(seed: [u8; 32]) -> Self {
         Self { key: seed }
     }
 
     /// Overwrites `out` with random bytes.
     pub fn fill(&mut self, out: &mut [u8]) {
+        // The first 32 bytes of keystream become the next key, and only later ones are output.
         let mut stream = ChaCha20::new(&self.key.into(), &[0; 12].into());
         let mut next_key = [0; 32];
         stream.apply_keystream(&mut next_key);
@@ -44,7 +45,7 @@ impl Entropy {
         self.key = next_key;
     }
 
-    /// `N` random bytes.
+    /// Returns `N` random bytes.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut out = [0; N];
         self.fill(&mut out);
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_repeats_and_the_system_does_not() {
+    fn seeded_entropy_repeats_and_system_entropy_does_not() {
         let mut first = Entropy::from_seed([7; 32]);
         let mut second = Entropy::from_seed([7; 32]);
         let once: [u8; 40] = first.bytes();

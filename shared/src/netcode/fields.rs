@@ -1,9 +1,9 @@
 //! Reading and writing the fields of fixed layouts, little endian.
 //!
-//! Guarantees that reading past the end is `None`. Writing past it is a mistake in this module's own
-//! layouts, and panics.
+//! Guarantees that reading past the end returns `None`. Writing past the end is a mistake in this
+//! module's own layouts, and panics.
 
-/// Takes values off the front of a byte slice; `None` when they are not there.
+/// Reads values from the front of a byte slice; returns `None` where the slice is too short.
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
@@ -36,7 +36,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Puts values at the front of a byte slice that is known to be long enough.
+/// Writes values to the front of a byte slice that is known to be long enough.
 pub(crate) struct Writer<'a> {
     rest: &'a mut [u8],
 }
@@ -46,7 +46,7 @@ impl<'a> Writer<'a> {
         Self { rest: bytes }
     }
 
-    /// Panics if `bytes` does not fit: every layout here has a fixed bound.
+    /// Writes `bytes`. Panics if they do not fit: every layout here has a fixed bound.
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         let (head, rest) = core::mem::take(&mut self.rest).split_at_mut(bytes.len());
         head.copy_from_slice(bytes);

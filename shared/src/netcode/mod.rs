@@ -5,12 +5,12 @@
 //! 2.0.0, which is the peer in this module's interoperability tests.
 //!
 //! Guarantees:
-//! - nothing of a packet is used before it is authenticated; no nonce is used twice under one key;
+//! - no content of a packet is used before the packet is authenticated; no nonce is used twice under one key;
 //! - bytes from the network never panic, and allocate only for a valid connect token, within
 //!   [`ServerNetcodeConfig`]'s bounds; opening and sealing a packet allocates nothing;
-//! - an answer is never larger than the datagram it answers, and goes where that came from;
-//! - a session is found in constant time, and [`ServerNetcode::update`] looks only at sessions that may
-//!   be due; nothing depends on how many there are.
+//! - a reply is never larger than the datagram that caused it, and goes to that datagram's sender;
+//! - a session is found in constant time, and [`ServerNetcode::update`] visits only sessions that may be
+//!   due; neither cost depends on the number of sessions.
 //!
 //! Refuses to log, to open sockets, to read a clock, and to run without encryption.
 
@@ -39,21 +39,21 @@ pub use server::{Reply, ServerNetcode, ServerNetcodeConfig, ServerReceived, Sess
 pub use token::{ConnectToken, TOKEN_BYTES, TokenError, TokenRequest};
 pub use wire::{KEY_BYTES, REQUEST_BYTES};
 
-/// Throng's protocol id. It never changes: what the two ends must agree on is compared after the
-/// handshake, where a mismatch can be explained; netcode drops another protocol id in silence.
+/// Throng's protocol id. It never changes: netcode drops packets of another protocol id silently, so the two
+/// ends compare what they must agree on after the handshake, where a mismatch can be explained.
 pub const PROTOCOL_ID: u64 = u64::from_le_bytes(*b"throng/1");
-/// Length of the data that a token carries to the server.
+/// Bytes of user data that a token carries to the server.
 pub const USER_DATA_BYTES: usize = 256;
-/// Room that a caller leaves before a payload: prefix and sequence number.
+/// Bytes that a caller leaves free before a payload, for the prefix and the sequence number.
 pub const SEAL_HEAD_BYTES: usize = 9;
-/// Room that a caller leaves behind a payload: the authentication tag.
+/// Bytes that a caller leaves free behind a payload, for the authentication tag.
 pub const SEAL_TAIL_BYTES: usize = aead::TAG_BYTES;
-/// The longest payload that is sealed, the same as `renetcode`'s.
+/// Bytes of the longest payload that can be sealed, as in `renetcode`.
 pub const PAYLOAD_BYTES_MAX: usize = 1_300;
-/// The longest datagram that is looked at, the same as `renetcode`'s; longer ones are dropped.
+/// Bytes of the longest datagram that is read, as in `renetcode`. Longer ones are dropped.
 pub const PACKET_BYTES_MAX: usize = 1_400;
 
-/// Redundant disconnect packets, since none is acknowledged.
+/// Disconnect packets sent at the end of a session. None is acknowledged, so copies make up for loss.
 const DISCONNECT_PACKETS: usize = 10;
 
 /// Why a payload was not sealed.

@@ -19,7 +19,7 @@ const ADDRESSES_MAX: usize = 32;
 const TYPE_IPV4: u8 = 1;
 const TYPE_IPV6: u8 = 2;
 
-/// What the issuer tells the server about a client.
+/// What a token's issuer declares to the server about a client.
 pub(crate) struct PrivateToken<'a> {
     pub(crate) client_id: u64,
     pub(crate) timeout_s: i32,
@@ -54,7 +54,7 @@ impl<'a> PrivateToken<'a> {
         Ok(section)
     }
 
-    /// Opens a section in place and reports every server that it names to `each_address`.
+    /// Opens a section in place and passes every server address in it to `each_address`.
     pub(crate) fn open(
         section: &'a mut [u8],
         protocol_id: u64,
@@ -95,7 +95,7 @@ fn additional_data(protocol_id: u64, expire_unix_s: u64) -> [u8; 29] {
     bytes
 }
 
-/// Writes a count and the addresses.
+/// Writes the number of addresses, then each address.
 pub(crate) fn write_addresses(writer: &mut Writer<'_>, addresses: &[SocketAddr]) {
     writer.put(&(addresses.len() as u32).to_le_bytes());
     for address in addresses {
@@ -113,7 +113,7 @@ pub(crate) fn write_addresses(writer: &mut Writer<'_>, addresses: &[SocketAddr])
     }
 }
 
-/// Reads what [`write_addresses`] wrote and gives each address to `each`.
+/// Reads addresses that [`write_addresses`] wrote and passes each one to `each`.
 pub(crate) fn read_addresses(
     reader: &mut Reader<'_>,
     mut each: impl FnMut(SocketAddr),

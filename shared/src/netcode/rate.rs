@@ -1,4 +1,4 @@
-//! A token bucket: so many a second, with a burst.
+//! A token bucket: a number of events per second, with a burst.
 
 use core::time::Duration;
 
@@ -7,7 +7,7 @@ use core::time::Duration;
 pub(crate) struct RateLimit {
     per_s: u64,
     burst: u64,
-    /// Billionths of an event, so that slow rates and short intervals lose nothing.
+    /// Billionths of an event, so that rounding loses nothing at slow rates and short intervals.
     stock_nano: u128,
     filled_at: Option<Duration>,
 }
@@ -15,7 +15,7 @@ pub(crate) struct RateLimit {
 const NANO: u128 = 1_000_000_000;
 
 impl RateLimit {
-    /// `burst` is a tenth of a second's worth, at least one.
+    /// Creates a full bucket. `burst` is a tenth of a second's events, at least one.
     pub(crate) fn new(per_s: u32) -> Self {
         Self {
             per_s: per_s.into(),
@@ -25,7 +25,7 @@ impl RateLimit {
         }
     }
 
-    /// Takes one if there is one. Time that runs backwards adds nothing.
+    /// Takes one event, and returns whether there was one. Time that runs backwards adds nothing.
     pub(crate) fn take(&mut self, now: Duration) -> bool {
         let full = u128::from(self.burst) * NANO;
         self.stock_nano = match self.filled_at {
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_then_the_rate() {
+    fn the_rate_limit_allows_a_burst_and_then_the_rate() {
         let mut limit = RateLimit::new(100);
         let start = Duration::from_secs(1_000);
         assert_eq!((0..50).filter(|_| limit.take(start)).count(), 10);
@@ -60,12 +60,12 @@ mod tests {
         assert!(!limit.take(start), "time that runs backwards adds nothing");
         assert!(
             !limit.take(start + Duration::from_micros(999_900)),
-            "nor does its return"
+            "time that returns adds nothing"
         );
     }
 
     #[test]
-    fn one_every_ten_seconds_is_not_lost_to_rounding() {
+    fn the_rate_limit_loses_nothing_to_rounding() {
         let mut limit = RateLimit::new(1);
         assert!(limit.take(Duration::ZERO));
         let passed = (1..=10_000u64)

@@ -14,21 +14,22 @@ pub(crate) struct ReplayWindow {
 }
 
 impl ReplayWindow {
-    /// Whether a packet of this number must be refused. Ask before opening it: the answer is cheap.
+    /// Returns whether a packet of this number must be refused. Cheap: called before the packet is opened.
     pub(crate) fn refuses(&self, sequence: u64) -> bool {
         if sequence >= self.next {
-            // The last number of all has no successor, and would otherwise pass for ever.
+            // `u64::MAX` has no successor for `next`, so it would be accepted again and again.
             return sequence == u64::MAX;
         }
         self.next - sequence > WINDOW || self.received[word(sequence)] & bit(sequence) != 0
     }
 
-    /// Notes a number that was not refused and whose packet proved authentic.
+    /// Records a number that was not refused and whose packet proved authentic.
     pub(crate) fn accept(&mut self, sequence: u64) {
         if sequence >= self.next {
             if sequence - self.next >= WINDOW {
                 self.received = [0; 4];
             } else {
+                // Their bits still stand for numbers that are 256 lower.
                 for skipped in self.next..sequence {
                     self.received[word(skipped)] &= !bit(skipped);
                 }
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn each_number_passes_once_and_old_ones_never() {
+    fn the_replay_window_accepts_each_number_once_and_no_old_one() {
         let mut window = ReplayWindow::default();
         for sequence in 0..1_000 {
             assert!(offer(&mut window, sequence));
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_numbers_do_not_overflow() {
+    fn the_replay_window_does_not_overflow_at_the_last_numbers() {
         let mut window = ReplayWindow::default();
         assert!(offer(&mut window, u64::MAX - 1));
         assert!(!offer(&mut window, u64::MAX - 1));
@@ -87,7 +88,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_equals_a_set_of_all_numbers(
+        fn the_replay_window_accepts_what_a_set_of_all_numbers_accepts(
             start in prop_oneof![Just(0u64), Just(u64::MAX - 5_000), any::<u64>().prop_map(|n| n / 2)],
             steps in proptest::collection::vec(0u64..600, 1..400),
         ) {

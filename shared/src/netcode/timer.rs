@@ -1,8 +1,9 @@
 //! A timer wheel over dense indices: set, clear and expire in constant time.
 //!
-//! One turn of the wheel is 8 s. A deadline further away comes up after one turn, and its owner sets it
-//! again: what comes up is *maybe* due, never late by more than one step. Owners use that: a session's
-//! deadline moves with every packet, and the wheel is not told until the old one comes up.
+//! One turn of the wheel is 8 s. A deadline further away comes up after one turn, and the caller sets it
+//! again. So an index that comes up *may* be due; it is never late by more than one step. Callers rely on
+//! this: a session's deadline moves with every packet, and its timer is set again only when the old one
+//! comes up.
 
 use core::time::Duration;
 
@@ -10,7 +11,7 @@ use core::time::Duration;
 const STEPS_PER_S: u64 = 64;
 /// Length of a turn, in steps.
 const STEPS: u64 = 512;
-/// No index.
+/// The end of a list, or no list.
 const NONE: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy)]
@@ -27,11 +28,11 @@ const UNLINKED: Link = Link {
     list: NONE,
 };
 
-/// At most one timer for each index.
+/// A wheel of timers, at most one for each index.
 pub(crate) struct TimerWheel {
     heads: Box<[u32; STEPS as usize]>,
     links: Vec<Link>,
-    /// The step whose list is being emptied; every list ahead is in the future.
+    /// The step whose list is being emptied; every later list is in the future.
     cursor: u64,
     len: usize,
 }
@@ -54,14 +55,15 @@ impl TimerWheel {
         }
         // The first step that begins at or after the deadline: never early.
         let due = step_before(deadline.saturating_sub(Duration::from_nanos(1))) + 1;
+        // A deadline beyond one turn comes up at the turn's last step, too early; the caller sets it again.
         let step = due.clamp(self.cursor + 1, self.cursor + STEPS - 1);
         let list = (step % STEPS) as u32;
-        let at = index as usize;
-        if at >= self.links.len() {
-            self.links.resize(at + 1, UNLINKED);
+        let position = index as usize;
+        if position >= self.links.len() {
+            self.links.resize(position + 1, UNLINKED);
         }
         let next = self.heads[list as usize];
-        self.links[at] = Link {
+        self.links[position] = Link {
             next,
             previous: NONE,
             list,
@@ -93,10 +95,10 @@ impl TimerWheel {
         self.len -= 1;
     }
 
-    /// Takes out one index whose deadline may have passed by `now`. Call until `None`.
+    /// Removes and returns one index whose deadline may have passed by `now`. Call until `None`.
     pub(crate) fn pop(&mut self, now: Duration) -> Option<u32> {
         let target = step_before(now);
-        // After a long silence one turn visits every list; more would visit them again.
+        // After a long pause one turn visits every list; further turns would visit them again.
         self.cursor = self.cursor.max(target.saturating_sub(STEPS));
         while self.len > 0 {
             let head = self.heads[(self.cursor % STEPS) as usize];
@@ -113,7 +115,7 @@ impl TimerWheel {
     }
 }
 
-/// The last step that began at or before `time`.
+/// Returns the last step that began at or before `time`, capped so that adding steps cannot overflow.
 fn step_before(time: Duration) -> u64 {
     time.as_secs().saturating_mul(STEPS_PER_S).min(u64::MAX >> 1)
         + u64::from(time.subsec_nanos()) * STEPS_PER_S / 1_000_000_000
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_silence_costs_one_turn_and_loses_nothing() {
+    fn a_long_pause_costs_one_turn_and_loses_no_timer() {
         let mut wheel = TimerWheel::new();
         for index in 0..1_000 {
             wheel.set(index, ms(0), ms(u64::from(index) * 13));
@@ -172,24 +174,24 @@ mod tests {
     }
 
     #[test]
-    fn owners_that_ask_again_are_asked_about_once_a_turn_and_not_for_every_turn_missed() {
+    fn a_timer_set_again_does_not_come_up_for_every_turn_missed() {
         let mut wheel = TimerWheel::new();
-        // Two, so that the wheel is never empty and never starts afresh.
+        // Two timers, so that the wheel is never empty and its cursor is never reset.
         wheel.set(0, ms(0), ms(5_000));
         wheel.set(1, ms(0), ms(6_000));
         let now = Duration::from_secs(1_000_000);
-        let mut asked = 0;
+        let mut popped = 0;
         while let Some(index) = wheel.pop(now) {
             wheel.set(index, now, now + ms(5_000));
-            asked += 1;
+            popped += 1;
         }
-        assert!((2..=6).contains(&asked), "{asked} times");
+        assert!((2..=6).contains(&popped), "{popped} times");
     }
 
     proptest! {
-        /// Owners set an index again when it comes up too early, and then nothing is missed.
+        /// The caller sets an index again when it comes up too early; no deadline is missed then.
         #[test]
-        fn with_owners_that_ask_again_it_equals_a_list(
+        fn a_timer_wheel_expires_the_same_indices_as_a_list(
             steps in proptest::collection::vec((0u32..40, 0u64..20_000, 0u64..3_000, any::<bool>()), 1..200),
         ) {
             let mut wheel = TimerWheel::new();

@@ -1,8 +1,9 @@
-//! Connect tokens: what a client is given over HTTPS and shows to open one session.
+//! Connect tokens: a client receives one over HTTPS and sends it to a server to open one session.
 //!
 //! Owns the public form, in the layout of `renetcode` 2.0.0 (which puts the client id before the
-//! standard's fields), padded with zeroes to 2,048 bytes. Guarantees that reading refuses anything it
-//! would not write, except the missing padding of stock tokens. Does not decide who may have a token.
+//! standard's fields), padded with zeroes to 2,048 bytes. Guarantees that reading refuses anything that
+//! writing does not produce, except the missing padding of stock tokens. Does not decide which client
+//! may have a token.
 
 use core::net::SocketAddr;
 
@@ -16,19 +17,19 @@ pub const TOKEN_BYTES: usize = 2_048;
 /// Length of the nonce of a token's private section.
 pub(crate) const TOKEN_NONCE_BYTES: usize = 24;
 
-/// What a new token shall contain.
+/// The contents of a new token.
 pub struct TokenRequest<'a> {
-    /// Both ends must agree on it; see [`PROTOCOL_ID`](super::PROTOCOL_ID).
+    /// The protocol id of both ends; see [`PROTOCOL_ID`](super::PROTOCOL_ID).
     pub protocol_id: u64,
-    /// Who the client is. Two sessions of one id never live side by side.
+    /// Identifies the client. Two sessions of one id never exist at the same time.
     pub client_id: u64,
     /// Servers to try in this order, 1 to 32.
     pub addresses: &'a [SocketAddr],
-    /// Seconds from now in which the handshake must be done.
+    /// Seconds from now until which the handshake must be completed.
     pub expire_s: u64,
     /// Seconds without a packet after which either end gives up; 0 or less means never.
     pub timeout_s: i32,
-    /// Handed to the server when the client connects; the first eight bytes are the session number.
+    /// Passed to the server when the client connects; the first eight bytes are the session number.
     pub user_data: &'a [u8; USER_DATA_BYTES],
     /// The secret that the issuer of tokens shares with the server.
     pub private_key: &'a [u8; KEY_BYTES],
@@ -56,12 +57,9 @@ pub enum TokenError {
     /// The token expires before it was made.
     #[error("the connect token expires before it was made")]
     Lifetime,
-    /// The private section could not be sealed, or was not made with this key.
-    #[error("the connect token's private section does not fit the key")]
-    Crypto,
 }
 
-/// A connect token as the client holds it. It contains the session's keys: keep it off the open network.
+/// A connect token as the client holds it. It contains the session's keys: never send it unencrypted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConnectToken {
     pub(crate) client_id: u64,
@@ -116,7 +114,7 @@ impl ConnectToken {
         })
     }
 
-    /// The token as `renetcode::ConnectToken::read` takes it, padded with zeroes.
+    /// Returns the token in the form that `renetcode::ConnectToken::read` reads, padded with zeroes.
     pub fn to_bytes(&self) -> Box<[u8; TOKEN_BYTES]> {
         let mut bytes = Box::new([0; TOKEN_BYTES]);
         let mut writer = Writer::new(&mut bytes[..]);
@@ -134,8 +132,8 @@ impl ConnectToken {
         bytes
     }
 
-    /// Reads what [`Self::to_bytes`] or `renetcode::ConnectToken::write` wrote. Bytes after the token
-    /// are not looked at.
+    /// Reads a token that [`Self::to_bytes`] or `renetcode::ConnectToken::write` wrote. Bytes after the
+    /// token are ignored.
     ///
     /// # Errors
     /// A [`TokenError`] that says what is wrong with the bytes.
@@ -170,22 +168,22 @@ impl ConnectToken {
         Ok(token)
     }
 
-    /// Who the client is.
+    /// Returns the id of the client.
     pub fn client_id(&self) -> u64 {
         self.client_id
     }
 
-    /// The servers to try, in this order; never empty.
+    /// Returns the servers to try, in this order; never empty.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// When the token stops opening sessions, seconds since 1970.
+    /// Returns the time from which on the token opens no session, in seconds since 1970.
     pub fn expire_unix_s(&self) -> u64 {
         self.expire_unix_s
     }
 
-    /// The connection request that shows this token to a server.
+    /// Returns the connection request that presents this token to a server.
     pub(crate) fn request(&self) -> [u8; REQUEST_BYTES] {
         let mut bytes = [0; REQUEST_BYTES];
         let mut writer = Writer::new(&mut bytes[1..]);
@@ -258,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_what_was_asked_for() {
+    fn a_token_contains_what_was_requested() {
         let token = token();
         assert_eq!(
             open(&token, &KEY),
@@ -269,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_32_servers_fits_and_of_none_or_33_is_refused() {
+    fn a_token_names_one_to_32_servers() {
         let many: Vec<SocketAddr> = (0..33)
             .map(|port| SocketAddr::new([0xFFFF; 8].into(), port))
             .collect();
@@ -285,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_cut_short_anywhere_is_refused() {
+    fn a_token_is_refused_when_truncated_at_any_byte() {
         let token = token();
         let bytes = token.to_bytes();
         let used = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
@@ -303,11 +301,11 @@ mod tests {
     }
 
     #[test]
-    fn bad_fields_are_named() {
+    fn each_invalid_token_field_has_its_own_error() {
         let good = token().to_bytes();
-        let with = |at: usize, byte: u8| {
+        let with = |index: usize, byte: u8| {
             let mut bytes = good.clone();
-            bytes[at] = byte;
+            bytes[index] = byte;
             ConnectToken::from_bytes(&bytes[..]).err()
         };
         assert_eq!(with(8 + 11, b'3'), Some(TokenError::Version));
@@ -320,7 +318,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_token_survives_its_bytes(
+        fn tokens_round_trip(
             client_id in any::<u64>(),
             timeout_s in any::<i32>(),
             expire_s in any::<u64>(),
@@ -346,21 +344,21 @@ mod tests {
         }
 
         #[test]
-        fn no_bit_of_the_private_section_can_be_changed(at in any::<proptest::sample::Index>()) {
+        fn a_flipped_bit_in_the_private_section_is_refused(index in any::<proptest::sample::Index>()) {
             let mut token = token();
-            let bit = at.index(PRIVATE_TOKEN_BYTES * 8);
+            let bit = index.index(PRIVATE_TOKEN_BYTES * 8);
             token.private[bit / 8] ^= 1 << (bit % 8);
             prop_assert_eq!(open(&token, &KEY).err(), Some(DropReason::TokenForged));
         }
 
         #[test]
-        fn bytes_that_read_are_written_again(
+        fn damaged_tokens_that_still_read_round_trip(
             noise in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..8),
             length in 0..=TOKEN_BYTES,
         ) {
             let mut bytes = token().to_bytes();
-            for (at, byte) in noise {
-                bytes[at.index(TOKEN_BYTES)] = byte;
+            for (index, byte) in noise {
+                bytes[index.index(TOKEN_BYTES)] = byte;
             }
             if let Ok(token) = ConnectToken::from_bytes(&bytes[..length]) {
                 let again = ConnectToken::from_bytes(&token.to_bytes()[..]).unwrap();
@@ -369,7 +367,7 @@ mod tests {
         }
 
         #[test]
-        fn noise_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2_100)) {
+        fn random_bytes_are_not_a_token(bytes in proptest::collection::vec(any::<u8>(), 0..2_100)) {
             prop_assert!(ConnectToken::from_bytes(&bytes).is_err());
         }
     }

@@ -3,7 +3,7 @@
 //! Owns sizes, packet kinds, and the sealing and opening of packets in place. A packet is
 //! `type | width << 4`, then the sequence number in `width` bytes (little endian), then the body and its
 //! 16-byte tag; the version, the protocol id and the prefix are authenticated with it. Knows nothing of
-//! sessions: who may send what is decided by the state machines.
+//! sessions: the state machines decide which packets are valid when.
 
 use core::ops::Range;
 
@@ -12,24 +12,24 @@ use super::challenge::CHALLENGE_BYTES;
 use super::counters::DropReason;
 use super::{PAYLOAD_BYTES_MAX, SEAL_HEAD_BYTES, SEAL_TAIL_BYTES, SealError};
 
-/// What every connection request and every authenticated header begins with.
+/// Text at the start of every connection request and of the data that is authenticated with a packet.
 pub(crate) const VERSION: &[u8; 13] = b"NETCODE 1.02\0";
-/// Length of every key.
+/// Bytes of every key: ChaCha20-Poly1305 takes 32.
 pub const KEY_BYTES: usize = 32;
-/// Length of a connection request, exactly: prefix, version, protocol id, expiry, nonce, private section.
+/// Bytes of a connection request, exactly: prefix, version, protocol id, expiry, nonce, private section.
 pub const REQUEST_BYTES: usize = 1 + 13 + 8 + 8 + 24 + 1024;
-/// The shortest packet: a prefix, sequence 0 in no bytes (as `renetcode` writes it), an empty body, a tag.
+/// Bytes of the shortest packet: prefix, sequence 0 in no bytes (as `renetcode` writes it), empty body, tag.
 pub(crate) const PACKET_BYTES_MIN: usize = 1 + TAG_BYTES;
-/// Body of a keep-alive: the client's index and the server's capacity.
+/// Bytes of a keep-alive's body: the client's index and the server's capacity.
 pub(crate) const KEEP_ALIVE_BYTES: usize = 8;
-/// Body of a challenge and of its response: the challenge's sequence number and the sealed challenge.
+/// Bytes of the body of a challenge and of its response: a sequence number and the sealed challenge.
 pub(crate) const CHALLENGE_BODY_BYTES: usize = 8 + CHALLENGE_BYTES;
-/// The longest packet of the handshake that is sealed.
+/// Bytes of the longest sealed packet of the handshake.
 pub(crate) const CONTROL_BYTES_MAX: usize = SEAL_HEAD_BYTES + CHALLENGE_BODY_BYTES + SEAL_TAIL_BYTES;
 
 const AAD_BYTES: usize = VERSION.len() + 8 + 1;
 
-/// The kinds of packet, with their number on the wire.
+/// The kinds of packets, with their numbers on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum PacketKind {
@@ -53,7 +53,8 @@ impl PacketKind {
         Self::Disconnect,
     ];
 
-    /// Whether the kind belongs to a session, and so passes its replay window. The handshake repeats.
+    /// Returns whether packets of this kind belong to a session and pass its replay window. Those of the
+    /// handshake are repeated, and do not.
     pub(crate) fn in_session(self) -> bool {
         self as u8 >= Self::KeepAlive as u8
     }
@@ -63,9 +64,9 @@ impl PacketKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) kind: PacketKind,
-    /// 0 for requests, which have none.
+    /// The packet's number; 0 for requests, which have none.
     pub(crate) sequence: u64,
-    /// Where the sealed body begins.
+    /// Index of the sealed body's first byte.
     pub(crate) body_start: usize,
     prefix: u8,
 }
@@ -101,7 +102,8 @@ impl Header {
         if datagram.len() < PACKET_BYTES_MIN + width {
             return Err(DropReason::TooShort);
         }
-        // The shortest packet is longer than prefix and sequence, so eight bytes are always there.
+        // Reads eight bytes and masks off those beyond the width: cheaper than a loop over a variable width.
+        // Even the shortest packet has eight bytes after its prefix.
         let mut raw = [0; 8];
         raw.copy_from_slice(&datagram[1..9]);
         let sequence = if width == 0 {
@@ -138,7 +140,7 @@ impl PacketCipher {
         aad
     }
 
-    /// Opens the body in place and returns where its plain text lies. After a failure the datagram's
+    /// Opens the body in place and returns the range of its plain text. After a failure the datagram's
     /// bytes are undefined.
     pub(crate) fn open(
         &self,
@@ -172,7 +174,7 @@ impl PacketCipher {
         if body.len() > PAYLOAD_BYTES_MAX {
             return Err(SealError::TooLong(body.len()));
         }
-        // At least one byte, as the standard says; `renetcode` takes a packet of 17 bytes for cut short.
+        // At least one byte, as the standard says; `renetcode` refuses a packet of 17 bytes as too short.
         let width = (8 - sequence.leading_zeros() as usize / 8).max(1);
         let prefix = kind as u8 | (width as u8) << 4;
         let start = body.start - width - 1;
@@ -240,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn every_width_of_the_sequence_opens() {
+    fn packets_of_every_sequence_width_open() {
         for width in 0..8 {
             for sequence in [
                 1u64 << (8 * width),
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_in_no_bytes_opens_as_renetcode_writes_it() {
+    fn a_sequence_in_zero_bytes_opens_as_renetcode_writes_it() {
         let cipher = PacketCipher::new(7);
         let mut datagram = vec![PacketKind::Denied as u8];
         datagram.extend(Key::new(&KEY).cipher().seal(0, &cipher.aad(datagram[0]), &mut []));
@@ -267,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_prefixes_out_of_bounds_are_named() {
+    fn each_invalid_size_or_prefix_has_its_own_drop_reason() {
         assert_eq!(opened(&[]), Err(DropReason::TooShort));
         assert_eq!(opened(&[0x05; PACKET_BYTES_MIN - 1]), Err(DropReason::TooShort));
         assert_eq!(opened(&[0x85; PACKET_BYTES_MIN + 7]), Err(DropReason::TooShort));
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_without_room_is_refused_and_the_buffer_is_unchanged() {
+    fn sealing_without_room_is_refused_and_changes_nothing() {
         let seal = |buf: &mut [u8], body: Range<usize>| {
             PacketCipher::new(7).seal(PacketKind::Payload, 1, &Key::new(&KEY).cipher(), buf, body)
         };
@@ -314,7 +316,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_sealed_opens(
+        fn sealed_packets_open(
             kind in any_kind(),
             sequence in any::<u64>(),
             body in proptest::collection::vec(any::<u8>(), 0..PAYLOAD_BYTES_MAX),
@@ -323,20 +325,20 @@ mod tests {
         }
 
         #[test]
-        fn no_bit_can_be_changed(
+        fn a_packet_with_a_flipped_bit_is_refused(
             kind in any_kind(),
             sequence in any::<u64>(),
             body in proptest::collection::vec(any::<u8>(), 0..80),
-            at in any::<proptest::sample::Index>(),
+            index in any::<proptest::sample::Index>(),
         ) {
             let mut datagram = sealed(kind, sequence, &body);
-            let bit = at.index(datagram.len() * 8);
+            let bit = index.index(datagram.len() * 8);
             datagram[bit / 8] ^= 1 << (bit % 8);
             prop_assert!(opened(&datagram).is_err());
         }
 
         #[test]
-        fn no_byte_can_be_missing(
+        fn a_truncated_packet_is_refused(
             kind in any_kind(),
             sequence in any::<u64>(),
             body in proptest::collection::vec(any::<u8>(), 0..80),
@@ -348,7 +350,7 @@ mod tests {
         }
 
         #[test]
-        fn noise_is_refused(datagram in proptest::collection::vec(any::<u8>(), 0..1_500)) {
+        fn random_bytes_are_refused(datagram in proptest::collection::vec(any::<u8>(), 0..1_500)) {
             // Connection requests have no sealed body of this kind.
             prop_assume!(datagram.first().is_none_or(|prefix| prefix & 0xF != 0));
             prop_assert!(opened(&datagram).is_err());

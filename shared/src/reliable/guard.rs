@@ -1,23 +1,23 @@
-//! What renet may be shown: the state of what a peer sent so far, and the checks that need it.
+//! The guard in front of renet: decides by what a peer has sent so far which packets renet may process.
 //!
 //! Owns a window of packet sequences and, per reliable channel, a window of message ids and the
-//! sliced messages in the making. Guarantees that what passes cannot make renet panic, nor hold
-//! more than the limits say. Refuses by error what no renet peer sends; ignores, as if it had been
-//! lost, what a renet peer may send but we need not take.
+//! incomplete sliced messages. Guarantees that packets that pass neither make renet panic nor make it hold
+//! more than the limits say. Returns an error for packets that no renet peer sends. Ignores packets that a
+//! renet peer may send but that need not be processed, as if they had been lost.
 
 use super::GuardError;
 use super::packet::{Body, Packet, Slice};
 use crate::limits::{ACK_RANGES_MAX, RELIABLE_WINDOW_MESSAGES};
 use crate::protocol::ids::{Channel, ChannelId};
 
-/// What is to be done with a packet that passed.
+/// How to handle a packet that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// renet processes it.
+    /// renet processes the packet.
     Process,
-    /// renet acknowledges its sequence: a repeat of something complete.
+    /// renet only acknowledges the packet, in this channel: it repeats a message that is complete.
     AcknowledgeOnly(u8),
-    /// Nothing: it counts as lost.
+    /// Nothing is done: the packet counts as lost.
     Ignore,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Checks a packet and notes it. An error means that the session must end.
+    /// Checks a packet and records it. An error means that the session must end.
     pub(super) fn admit(&mut self, packet: &Packet<'_>, next_sequence: u64) -> Result<Verdict, GuardError> {
         let verdict = match &packet.body {
             Body::SmallReliable { channel, messages } => {
@@ -60,8 +60,8 @@ impl Guard {
                 }
             }
             Body::UnreliableSlice { channel } => {
-                // The channel may lose messages, and a message that needs slices is not worth the
-                // state: renet's own may hold what it assembles for longer than we could tell.
+                // The channel may lose messages, and sliced ones are not worth the state: renet may hold an
+                // incomplete message for longer than the guard can know.
                 unreliable(*channel)?;
                 return Ok(Verdict::Ignore);
             }
@@ -80,7 +80,7 @@ impl Guard {
         Ok(verdict)
     }
 
-    /// Tells how many ranges renet would acknowledge now.
+    /// Records how many ranges renet would acknowledge now.
     pub(super) fn note_ack_ranges(&mut self, ranges: usize) {
         self.sequences.ranges = ranges;
         self.sequences.late = 0;
@@ -114,13 +114,13 @@ fn unreliable(id: u8) -> Result<(), GuardError> {
     }
 }
 
-/// Packet sequences seen: drops repeats, and bounds how many separate ranges renet has to remember.
+/// Packet sequences received: refuses repeats, and bounds how many separate ranges renet has to record.
 #[derive(Debug, Default)]
 struct SequenceWindow {
-    /// Highest sequence seen plus one.
+    /// Highest sequence received plus one.
     end: u64,
-    /// Bit `i` says whether `end - 1 - i` was seen.
-    seen: u128,
+    /// Bit `i` says whether `end - 1 - i` was received.
+    received: u128,
     /// Ranges that renet had to acknowledge when it was last asked.
     ranges: usize,
     /// Packets below the highest since then: each may have added a range.
@@ -128,37 +128,38 @@ struct SequenceWindow {
 }
 
 impl SequenceWindow {
-    /// Ranges up to which renet itself forgets the oldest; above it, late packets still add some.
+    /// Number of ranges above which renet discards the oldest. Late packets can still add ranges beyond it.
     const RANGES_KEPT: usize = 64;
 
-    /// Whether the packet counts: not a repeat, not too late.
+    /// Records a sequence, and returns whether its packet counts: it is neither a repeat nor too late.
     fn insert(&mut self, sequence: u64) -> bool {
         if sequence >= self.end {
+            // Bit 0 stands for the newest sequence, so the older bits move up; those moved past the top are lost.
             let ahead = sequence - self.end + 1;
             let shift = u32::try_from(ahead).unwrap_or(u32::MAX);
-            self.seen = self.seen.checked_shl(shift).unwrap_or(0) | 1;
+            self.received = self.received.checked_shl(shift).unwrap_or(0) | 1;
             self.end = sequence + 1;
             return true;
         }
         let bit = u32::try_from(self.end - 1 - sequence)
             .ok()
             .and_then(|age| 1u128.checked_shl(age));
-        let Some(bit) = bit.filter(|bit| self.seen & bit == 0) else {
+        let Some(bit) = bit.filter(|bit| self.received & bit == 0) else {
             return false;
         };
         if self.ranges.max(Self::RANGES_KEPT) + self.late >= ACK_RANGES_MAX {
             return false;
         }
-        self.seen |= bit;
+        self.received |= bit;
         self.late += 1;
         true
     }
 }
 
-/// What was received through one reliable channel.
+/// The messages that were received through one reliable channel.
 #[derive(Debug, Default)]
 struct ChannelGuard {
-    /// All messages below were received.
+    /// All messages with lower ids were received.
     base: u64,
     /// Bit `id % 256` says whether message `id` of the window was received.
     bits: [u64; WINDOW_WORDS],
@@ -190,6 +191,7 @@ impl ChannelGuard {
             return;
         }
         self.bits[word(id)] |= bit(id);
+        // Clears each bit below the new base: it stands for an id that is 256 higher from now on.
         while self.bits[word(self.base)] & bit(self.base) != 0 {
             self.bits[word(self.base)] &= !bit(self.base);
             self.base += 1;
@@ -218,7 +220,7 @@ impl ChannelGuard {
             .partials
             .iter()
             .position(|partial| partial.message == slice.message);
-        let at = found.unwrap_or_else(|| {
+        let index = found.unwrap_or_else(|| {
             self.partials.push(Partial {
                 message: slice.message,
                 count: slice.count,
@@ -226,10 +228,10 @@ impl ChannelGuard {
             });
             self.partials.len() - 1
         });
-        let partial = &mut self.partials[at];
+        let partial = &mut self.partials[index];
         partial.slices |= 1 << slice.index;
         if partial.slices.count_ones() == u32::from(partial.count) {
-            self.partials.swap_remove(at);
+            self.partials.swap_remove(index);
             self.note(slice.message);
         }
     }

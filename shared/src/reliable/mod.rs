@@ -4,12 +4,12 @@
 //! bound, and its packets may be larger than our datagram. [`Reliable`] owns one renet connection
 //! and everything that makes it safe. It guarantees:
 //!
-//! - Bytes of a peer end in messages or a [`GuardError`], without a panic; after an error the session
-//!   must be ended, and only that session.
-//! - Memory per session is bounded by the `RELIABLE_*` limits. A session that never sends nor
+//! - Bytes of a peer result in messages or a [`GuardError`], without a panic. After an error its session
+//!   must be ended; other sessions are not affected.
+//! - Memory per session is bounded by the `RELIABLE_*` limits. A session that neither sends nor
 //!   receives a message has no renet connection at all.
-//! - A packet handed out has at most [`PAYLOAD_BYTES_MAX`] bytes.
-//! - The bytes are renet's: a stock `RenetClient` or `RenetServer` with its default channels is a
+//! - A packet to send has at most [`PAYLOAD_BYTES_MAX`] bytes.
+//! - The wire format is renet's: a stock `RenetClient` or `RenetServer` with its default channels is a
 //!   valid peer, as long as it stays within the limits: messages of at most 9,600 bytes, 16 KiB and
 //!   256 messages ahead of the oldest that is missing. Its unreliable messages above 1,200 bytes are dropped.
 //! - Time and bytes come in as parameters; nothing here reads a clock or a socket.
@@ -36,15 +36,15 @@ use packet::{Body, Packet, SMALL_HEAD_BYTES_MAX};
 use sender::Sender;
 
 /// Time after which messages without acknowledgement are sent again: renet's default.
-pub const RESEND_AFTER: Duration = Duration::from_millis(300);
+const RESEND_AFTER: Duration = Duration::from_millis(300);
 
-/// Time between two acknowledgements at least.
-pub const ACK_INTERVAL: Duration = Duration::from_millis(100);
+/// Shortest time between two packets of acknowledgements.
+const ACK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Acknowledgements of the peer that are worth one of ours.
+/// Acknowledgement packets of the peer after which we send one.
 ///
-/// renet acknowledges acknowledgements, so that two idle peers would do so for ever. Answering only
-/// every fourth lets the exchange die out, and still lets the peer forget what it acknowledged.
+/// renet acknowledges acknowledgements, so that two idle peers would do so for ever. Acknowledging only
+/// every fourth lets the exchange die out, and still lets the peer discard what it has acknowledged.
 const ACKS_PER_ACK: u32 = 4;
 
 /// Why a message cannot be sent.
@@ -57,8 +57,8 @@ pub enum SendError {
     /// The message has more bytes than [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX).
     #[error("a message of {0} bytes is too long")]
     TooLong(usize),
-    /// The peer does not keep up: end the session, or lose the message if its channel may.
-    #[error("channel {0:?} holds as much as it may")]
+    /// The peer does not keep up: end the session, or drop the message if its channel may lose messages.
+    #[error("the send queue of channel {0:?} is full")]
     Full(Channel),
 }
 
@@ -75,10 +75,10 @@ pub enum GuardError {
     /// The first byte is none of renet's kinds.
     #[error("unknown packet kind {0}")]
     UnknownKind(u8),
-    /// No channel of this id and guarantee.
+    /// No channel has this id and the guarantee of this kind of packet.
     #[error("unknown channel {0} for this kind of packet")]
     UnknownChannel(u8),
-    /// A message without bytes: memory for nothing.
+    /// The message has no bytes: renet would hold any number of such messages.
     #[error("an empty message")]
     EmptyMessage,
     /// The message's id is too far ahead of the oldest message that is missing.
@@ -87,10 +87,10 @@ pub enum GuardError {
     /// One id is used for a small and a sliced message.
     #[error("a message both small and sliced")]
     MixedMessage,
-    /// No slices, or more than a message may have.
+    /// The message has no slices, or more than [`MESSAGE_SLICES_MAX`](crate::limits::MESSAGE_SLICES_MAX).
     #[error("a message of {0} slices")]
     SliceCount(u64),
-    /// The slice is not one of its message's.
+    /// The slice's index is not below the number of its message's slices.
     #[error("slice {index} of {count}")]
     SliceIndex {
         /// The slice's index.
@@ -101,10 +101,10 @@ pub enum GuardError {
     /// Slices of one message disagree about their number.
     #[error("slices of one message disagree about their number")]
     SliceCountChanged,
-    /// The slice's length is not the one that its place demands.
+    /// The slice's length does not fit its index: all but the last have 1,200 bytes.
     #[error("a slice of {0} bytes")]
     SliceBytes(usize),
-    /// More acknowledged ranges than any peer has to name.
+    /// The packet has more ranges than [`ACK_RANGES_MAX`](crate::limits::ACK_RANGES_MAX).
     #[error("{0} ranges of acknowledgements")]
     AckRanges(u64),
     /// A range of acknowledgements begins below 0.
@@ -116,10 +116,10 @@ pub enum GuardError {
     /// Received messages were not taken in time.
     #[error("received messages were not taken")]
     NotTaken,
-    /// A packet that does not fit our datagram: only acknowledgements of a hostile peer's make one.
+    /// A packet to send does not fit our datagram. Only acknowledging a hostile peer's packets makes one.
     #[error("a packet of {0} bytes to send")]
     Oversized(usize),
-    /// renet itself refuses the peer.
+    /// renet itself disconnected the peer.
     #[error("renet: {0}")]
     Renet(DisconnectReason),
 }
@@ -131,13 +131,13 @@ pub struct Reliable {
 }
 
 impl Reliable {
-    /// Without a connection until a message is sent or received.
+    /// Creates an end without a renet connection, until a message is sent or received.
     #[must_use]
     pub const fn new() -> Self {
         Self { connection: None }
     }
 
-    /// Takes a packet of the peer. Take the messages it brought with [`Self::pop`].
+    /// Processes a packet of the peer. [`Self::pop`] then returns the messages that it completed.
     ///
     /// # Errors
     /// A [`GuardError`]; the session must be ended then.
@@ -146,7 +146,7 @@ impl Reliable {
         self.connection().receive(&parsed, packet)
     }
 
-    /// Whether [`Self::pop`] has something.
+    /// Returns whether [`Self::pop`] has a message to return.
     #[inline]
     #[must_use]
     pub fn has_messages(&self) -> bool {
@@ -155,7 +155,7 @@ impl Reliable {
             .is_some_and(|connection| !connection.received.is_empty())
     }
 
-    /// Takes the next received message, in the order of its channel.
+    /// Removes and returns the next received message, in the order of its channel.
     pub fn pop(&mut self) -> Option<(Channel, Bytes)> {
         let connection = self.connection.as_mut()?;
         let (channel, message) = connection.received.pop_front()?;
@@ -171,7 +171,7 @@ impl Reliable {
         self.connection().sender.push(channel, message)
     }
 
-    /// Hands the packets that are due at `now` to `emit`, until they have `bytes_max` bytes; the last
+    /// Passes the packets that are due at `now` to `emit`, until they have `bytes_max` bytes; the last
     /// one may exceed it. `now` must not run backwards. Costs nothing when nothing is due.
     ///
     /// # Errors
@@ -188,7 +188,7 @@ impl Reliable {
         }
     }
 
-    /// Whether there is nothing to send, resend or acknowledge: [`Self::poll`] would do nothing,
+    /// Returns whether there is nothing to send, resend or acknowledge: [`Self::poll`] would do nothing,
     /// now and until something is sent or received.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -210,7 +210,7 @@ impl fmt::Debug for Reliable {
     }
 }
 
-/// What a session has from its first message on.
+/// State that a session has from its first message on.
 struct Connection {
     renet: RenetClient,
     guard: Guard,
@@ -218,7 +218,7 @@ struct Connection {
     acks: Acks,
     received: VecDeque<(Channel, Bytes)>,
     received_bytes: usize,
-    /// What renet takes for the present.
+    /// The present in renet's time.
     clock: Duration,
     /// How far renet's time is behind ours.
     behind: Duration,
@@ -231,7 +231,7 @@ impl Connection {
         let channels: Vec<_> = Channel::ALL.into_iter().map(channel_config).collect();
         Self {
             renet: RenetClient::new(ConnectionConfig {
-                // What fits is the sender's business; renet would skip messages for ever.
+                // The sender keeps to the budget; renet would skip messages beyond it again and again.
                 available_bytes_per_tick: u64::MAX,
                 server_channels_config: channels.clone(),
                 client_channels_config: channels,
@@ -272,7 +272,8 @@ impl Connection {
         self.check_renet()
     }
 
-    /// Moves messages out of renet at once, so that what it holds is what it waits for.
+    /// Moves messages out of renet at once, so that renet holds only messages that are not complete or
+    /// that wait for an earlier one.
     fn take_messages(&mut self) {
         for channel in Channel::ALL {
             while let Some(message) = self.renet.receive_message(channel.id().0) {
@@ -289,8 +290,8 @@ impl Connection {
         emit: &mut dyn FnMut(&[u8]),
     ) -> Result<(), GuardError> {
         let acks_are_due = self.acks.are_due(now);
-        // After a pause, renet's time goes on where it was: else all that would have been resent
-        // meanwhile would be resent now.
+        // After a pause, renet's time continues where it stopped: otherwise every resend of the pause
+        // would be sent now.
         self.behind = self.behind.max(now.saturating_sub(self.clock + RESEND_AFTER));
         let renet_now = now.saturating_sub(self.behind);
         let mut output = Output {
@@ -306,7 +307,7 @@ impl Connection {
             self.flush(due, &mut output)?;
         }
         while output.left > 0 {
-            // Every batch has an instant of its own, before that of the next resend.
+            // Every batch has its own instant, before that of the next resend.
             let instant = renet_now.max(self.clock + Duration::from_nanos(1));
             if self.sender.next_resend().is_some_and(|due| due <= instant) {
                 break;
@@ -347,7 +348,7 @@ impl Connection {
                 }
                 Body::Ack { ranges } => {
                     self.guard.note_ack_ranges(ranges.count());
-                    // renet adds acknowledgements to whatever it sends; one in a while is enough.
+                    // renet adds acknowledgements to everything that it sends; one per interval is enough.
                     if !output.acks_are_due {
                         continue;
                     }
@@ -369,7 +370,7 @@ impl Connection {
     }
 }
 
-/// Where one poll's packets go.
+/// The budget and the receiver of one poll's packets.
 struct Output<'a> {
     left: usize,
     acks_are_due: bool,
@@ -379,9 +380,9 @@ struct Output<'a> {
 /// Whether the peer waits for acknowledgements.
 #[derive(Debug, Default)]
 struct Acks {
-    /// It sent messages since our last.
+    /// The peer has sent messages since our last acknowledgement.
     peer_messages: bool,
-    /// Acknowledgements it sent since our last.
+    /// Acknowledgement packets that the peer has sent since our last one.
     peer_acks: u32,
     sent_at: Option<Duration>,
 }
@@ -396,7 +397,7 @@ impl Acks {
     }
 }
 
-/// Bytes of memory that a queued message holds.
+/// Returns the bytes of memory that a queued message holds.
 fn held_bytes(message: &Bytes) -> usize {
     message.len() + size_of::<Bytes>()
 }
@@ -404,7 +405,7 @@ fn held_bytes(message: &Bytes) -> usize {
 fn channel_config(channel: Channel) -> ChannelConfig {
     let resend_time = RESEND_AFTER;
     let (send_type, max_memory_usage_bytes) = match channel {
-        // Sending and receiving share the number; the sender's own limit comes first.
+        // renet has one limit for sending and receiving; the sender's own limit is reached first.
         Channel::Unreliable => (SendType::Unreliable, RELIABLE_SEND_BYTES_MAX),
         Channel::ReliableUnordered => (
             SendType::ReliableUnordered { resend_time },

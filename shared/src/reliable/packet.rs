@@ -1,9 +1,9 @@
 //! renet's packet format, read without renet: every length and count is checked before renet sees it.
 //!
 //! The format is that of renet 2.0: a kind, a sequence, and messages, a slice or acknowledgements;
-//! integers are QUIC's variable-length ones. Guarantees that a packet that parses is one that renet
-//! parses to the same, that parsing takes time linear in the bytes, and that nothing is allocated.
-//! What depends on earlier packets is the [guard](super::guard)'s to check.
+//! integers are QUIC's variable-length ones. Guarantees that renet parses every packet that is accepted
+//! here to the same contents, that parsing takes time linear in the bytes, and that nothing is allocated.
+//! The [guard](super::guard) makes the checks that depend on earlier packets.
 
 use std::ops::RangeInclusive;
 
@@ -19,10 +19,10 @@ pub(super) const SMALL_HEAD_BYTES_MAX: usize = 1 + 8 + 1 + 2;
 /// A packet, checked but not copied.
 #[derive(Clone, Debug)]
 pub(super) struct Packet<'a> {
-    /// Counts the sender's packets.
+    /// The packet's number, counted by its sender.
     pub(super) sequence: u64,
     pub(super) body: Body<'a>,
-    /// The kind and the sequence, as they were.
+    /// The bytes of the kind and the sequence.
     head: &'a [u8],
 }
 
@@ -35,7 +35,7 @@ pub(super) enum Body<'a> {
     Ack { ranges: AckRanges<'a> },
 }
 
-/// Place of a slice: `index` is below `count`, which is at most [`MESSAGE_SLICES_MAX`].
+/// Position of a slice in its message: `index` is below `count`, which is at most [`MESSAGE_SLICES_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slice {
     pub(super) message: u64,
@@ -90,7 +90,8 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// A packet with the same sequence, but without messages: renet acknowledges it, and that is all.
+    /// Writes a packet with the same sequence but without messages, which renet only acknowledges. Returns
+    /// its length.
     pub(super) fn emptied(&self, channel: u8, out: &mut [u8; SMALL_HEAD_BYTES_MAX]) -> usize {
         let head = self.head.len();
         out[..head].copy_from_slice(self.head);
@@ -100,7 +101,7 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// Ids of a packet's reliable messages, as they come.
+/// Ids of a packet's reliable messages, in the order of the packet.
 #[derive(Clone, Debug)]
 pub(super) struct Messages<'a> {
     rest: Cursor<'a>,
@@ -112,7 +113,7 @@ impl Iterator for Messages<'_> {
 
     fn next(&mut self) -> Option<u64> {
         self.left = self.left.checked_sub(1)?;
-        // Parsing went through the same bytes, so there is no error to be lost.
+        // Parsing has read the same bytes without an error, so none is discarded here.
         let id = self.rest.varint().ok()?;
         self.rest.message().ok()?;
         Some(id)
@@ -124,7 +125,7 @@ impl Iterator for Messages<'_> {
 pub(super) struct AckRanges<'a> {
     rest: Cursor<'a>,
     left: usize,
-    /// First packet of the range before; none at the start.
+    /// First packet of the previous range; `None` before the first range.
     previous: Option<u64>,
 }
 
@@ -138,7 +139,7 @@ impl AckRanges<'_> {
             }
         };
         let size = self.rest.varint()?;
-        // The number of ranges stands between the first one and the others.
+        // The number of further ranges comes after the first range.
         if self.previous.is_none() {
             self.rest.varint()?;
         }
@@ -153,12 +154,12 @@ impl Iterator for AckRanges<'_> {
 
     fn next(&mut self) -> Option<RangeInclusive<u64>> {
         self.left = self.left.checked_sub(1)?;
-        // Parsing went through the same bytes, so there is no error to be lost.
+        // Parsing has read the same bytes without an error, so none is discarded here.
         self.parse_next().ok()
     }
 }
 
-/// Bytes that [`Cursor::varint`] reads for this value, as renet writes it.
+/// Returns the bytes that [`Cursor::varint`] reads for this value, as renet writes it.
 pub(super) fn varint_bytes(value: u64) -> usize {
     match value {
         0..0x40 => 1,
@@ -188,7 +189,8 @@ impl Cursor<'_> {
         self.array().map(u16::from_be_bytes)
     }
 
-    /// At most 2^62 - 1, so that sums of two do not overflow.
+    /// Reads a big-endian integer of 1, 2, 4 or 8 bytes, whose top two bits give its length. It is at most
+    /// 2^62 - 1, so that the sum of two does not overflow.
     fn varint(&mut self) -> Result<u64, GuardError> {
         let first = *self.bytes.first().ok_or(GuardError::Truncated)?;
         match first >> 6 {
@@ -203,7 +205,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Skips a message with its length and answers how many bytes it has.
+    /// Skips a message and the length before it, and returns how many bytes the message has.
     fn message(&mut self) -> Result<usize, GuardError> {
         let length = usize::try_from(self.varint()?).map_err(|_| GuardError::Truncated)?;
         if length == 0 {

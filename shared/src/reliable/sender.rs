@@ -1,10 +1,10 @@
-//! What waits to be sent and what is under way, so that every packet renet makes fits our datagram.
+//! Messages that wait to be sent or to be acknowledged, so that every packet of renet fits our datagram.
 //!
-//! renet fills packets up to 1,200 bytes and more, and packs whatever is due into as few as it can.
-//! So it is given one *batch* of messages at a time, that fits; and because it resends by its clock,
-//! the clock is stepped so that only one batch is due at any instant: a packet is then always a
-//! batch, or what is left of it. The window keeps a Throng peer's limits: no message is given to
-//! renet that the peer's guard would refuse.
+//! renet fills packets up to 1,200 bytes and more, and packs everything that is due into as few as it can.
+//! So it is given one *batch* of messages at a time, which fits a packet. Because renet resends by its
+//! clock, the clock is stepped so that only one batch is due at any instant. A packet is then always a
+//! batch, or the part of it that is not acknowledged. The window keeps to a Throng peer's limits: renet is
+//! given no message that the peer's guard would refuse.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,13 +22,13 @@ use crate::protocol::ids::Channel;
 /// Bytes of the messages in a batch, with the ids and lengths that renet puts before them.
 const BATCH_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - SMALL_HEAD_BYTES_MAX;
 
-/// Queues of one session, and what it has under way.
+/// The send queues of one session, and its batches under way.
 #[derive(Debug, Default)]
 pub(super) struct Sender {
     queues: [Queue; Channel::ALL.len()],
-    /// Batches not known to be acknowledged, by ascending time of sending.
+    /// Batches without an acknowledgement, by ascending time of sending.
     under_way: VecDeque<Batch>,
-    /// Per channel, where the batch begins that renet is about to make a packet of.
+    /// For each channel, where the batch begins of which renet makes the next packet.
     starting: [Option<Start>; Channel::ALL.len()],
 }
 
@@ -36,11 +36,11 @@ pub(super) struct Sender {
 struct Queue {
     waiting: VecDeque<Bytes>,
     waiting_bytes: usize,
-    /// What the next message given to renet starts at.
+    /// Where the next message that is given to renet begins.
     next: Start,
 }
 
-/// A place in a reliable channel's stream.
+/// A position in a reliable channel's stream, in messages and in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Start {
     message: u64,
@@ -51,13 +51,13 @@ struct Start {
 struct Batch {
     channel: Channel,
     start: Start,
-    /// renet's sequence of the packet that last carried it.
+    /// renet's sequence of the last packet that carried the batch.
     sequence: u64,
     sent_at: Duration,
 }
 
 impl Sender {
-    /// Puts a message into its channel's queue.
+    /// Appends a message to its channel's queue.
     pub(super) fn push(&mut self, channel: Channel, message: Bytes) -> Result<(), SendError> {
         if message.is_empty() {
             return Err(SendError::Empty);
@@ -75,17 +75,17 @@ impl Sender {
         Ok(())
     }
 
-    /// Whether nothing waits and nothing is under way.
+    /// Returns whether nothing waits and nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
         self.under_way.is_empty() && self.queues.iter().all(|queue| queue.waiting.is_empty())
     }
 
-    /// When renet resends next.
+    /// Returns when renet resends next.
     pub(super) fn next_resend(&self) -> Option<Duration> {
         self.under_way.front().map(|batch| batch.sent_at + RESEND_AFTER)
     }
 
-    /// Readies the batches that renet resends at [`Self::next_resend`]: at most one per channel.
+    /// Prepares the batches that renet resends at [`Self::next_resend`]: at most one per channel.
     pub(super) fn start_resend(&mut self) {
         let sent_at = self.under_way.front().map(|batch| batch.sent_at);
         while let Some(batch) = self
@@ -96,7 +96,7 @@ impl Sender {
         }
     }
 
-    /// Gives `send` the next batch of every channel, and answers whether there was any.
+    /// Passes the next batch of every channel to `send`, and returns whether there was any.
     pub(super) fn start_batches(&mut self, mut send: impl FnMut(Channel, Bytes)) -> bool {
         let mut any = false;
         for channel in Channel::ALL {
@@ -113,7 +113,7 @@ impl Sender {
         any
     }
 
-    /// Notes that renet made a packet of the batch that was readied for this channel.
+    /// Records that renet made a packet of the batch that was prepared for this channel.
     pub(super) fn note_sent(&mut self, channel: Channel, sequence: u64, sent_at: Duration) {
         if let Some(start) = self.starting[channel as usize].take() {
             self.under_way.push_back(Batch {
@@ -125,12 +125,12 @@ impl Sender {
         }
     }
 
-    /// Forgets batches that were readied but of which renet made no packet: all was acknowledged.
+    /// Drops the prepared batches of which renet made no packet, since all of it was acknowledged.
     pub(super) fn finish(&mut self) {
         self.starting = Default::default();
     }
 
-    /// Notes acknowledged packets.
+    /// Removes the batches whose packets were acknowledged.
     pub(super) fn acknowledge(&mut self, is_acknowledged: impl Fn(u64) -> bool) {
         self.under_way.retain(|batch| !is_acknowledged(batch.sequence));
     }
@@ -143,7 +143,7 @@ impl Sender {
 }
 
 impl Queue {
-    /// Takes the next message if it fits the batch, and the peer takes it while `oldest` is missing.
+    /// Removes and returns the next message if it fits the batch, and the peer's window from `oldest` on.
     fn pop_if(&mut self, channel: Channel, room: &mut usize, oldest: Start) -> Option<Bytes> {
         let bytes = self.waiting.front()?.len();
         let id_bytes = if channel.is_reliable() {

@@ -103,7 +103,7 @@ pub fn snapshots(data: &[u8]) {
     });
     for packet in packets(data) {
         // A refused packet ends nothing: a client that keeps listening must survive it too.
-        let _ = mirror.receive(packet, &mut ());
+        let _ = mirror.receive_snapshot(packet, &mut ());
         assert!(mirror.len() <= KNOWN_MAX + 1, "{} entities", mirror.len());
         assert_eq!(mirror.entities().count(), mirror.len());
     }

@@ -191,7 +191,7 @@ impl SimClient {
         frames: &FrameLog,
         protocol: &Protocol,
     ) {
-        let Some(event) = self.core.receive(now, &mut datagram, &mut self.audit) else {
+        let Some(event) = self.core.receive_datagram(now, &mut datagram, &mut self.audit) else {
             return;
         };
         match event {

@@ -45,7 +45,7 @@ impl Network {
     /// Hands over everything due at `now` as (from, to, datagram).
     pub fn deliver(&mut self, now: Duration, mut receive: impl FnMut(SocketAddr, SocketAddr, Vec<u8>)) {
         for (&(from, to), link) in &mut self.links {
-            while let Some(datagram) = link.receive(now) {
+            while let Some(datagram) = link.receive_datagram(now) {
                 receive(from, to, datagram);
             }
         }

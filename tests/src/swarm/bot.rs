@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use mio::net::UdpSocket;
 use throng_client::connection::{ClientConfig, ClientCore, ClientEvent};
+use throng_client::link::is_passing;
 use throng_client::mirror::{Applied, Mirror};
 use throng_client::seeded::Seeded;
-use throng_client::socket::is_passing;
 use throng_server::observe::Histogram;
 use throng_shared::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_RECEIVE_BYTES_MAX};
 use throng_shared::netcode::{ClientEvent as NetcodeEvent, ClientNetcode, ClientReceived, ConnectToken};
+use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::scenes::SteerInput;
@@ -213,19 +214,11 @@ impl Bot {
         self.audit.as_deref()
     }
 
-    /// A hint that the bot reads or sends soon.
+    /// Prefetches the session for a bot that reads or sends soon.
     #[inline]
-    pub fn foresee(&self) {
+    pub fn prefetch_session(&self) {
         if let Session::Playing(core) = &self.session {
-            core.foresee();
-        }
-    }
-
-    /// A hint that the bot reads a snapshot next.
-    #[inline]
-    pub fn foresee_snapshot(&self) {
-        if let Session::Playing(core) = &self.session {
-            core.foresee_snapshot();
+            prefetch(&**core);
         }
     }
 
@@ -305,7 +298,7 @@ impl Bot {
     /// Takes one datagram.
     pub fn receive(&mut self, now: Duration, datagram: &mut [u8], shared: &mut Shared) {
         let event = match &mut self.session {
-            Session::Playing(core) => core.receive(now, datagram, &mut ()),
+            Session::Playing(core) => core.receive_datagram(now, datagram, &mut ()),
             Session::Idle(netcode) => match netcode.receive(now, datagram) {
                 ClientReceived::Connected => {
                     self.state = BotState::Playing;

@@ -287,11 +287,8 @@ impl Driver {
             ..
         } = self;
         self.is_behind = heard.sweep(now, |index, coming| {
-            let [next, _, near, far] = coming;
-            foresee(bots, far, near);
-            if let Some(bot) = next.and_then(|next| bots[next as usize].as_ref()) {
-                bot.foresee_snapshot();
-            }
+            let [_, _, near, far] = coming;
+            prefetch_bots(bots, far, near);
             let bot = bots[index as usize].as_mut();
             let Some(bot) = bot.filter(|bot| bot.state() != BotState::Ended) else {
                 return Look::Gone;
@@ -336,7 +333,7 @@ impl Driver {
             let Some(index) = self.due.pop_front() else {
                 break;
             };
-            foresee(&self.bots, self.due.get(2).copied(), self.due.get(1).copied());
+            prefetch_bots(&self.bots, self.due.get(2).copied(), self.due.get(1).copied());
             let Some(bot) = self.bots[index as usize].as_mut() else {
                 continue;
             };
@@ -394,16 +391,16 @@ impl Driver {
     }
 }
 
-/// Has what the next bots need fetched from memory while another is busy: of the farther one its place, of the
-/// nearer one what that leads to.
+/// Prefetches two of the next bots while another is busy: the bot itself for the farther one, its session for the
+/// nearer one.
 #[inline]
-fn foresee(bots: &[Option<Bot>], far: Option<u32>, near: Option<u32>) {
+fn prefetch_bots(bots: &[Option<Bot>], far: Option<u32>, near: Option<u32>) {
     let place = |index: Option<u32>| bots.get(index? as usize);
     if let Some(place) = place(far) {
         prefetch(place);
     }
     if let Some(Some(bot)) = place(near) {
-        bot.foresee();
+        bot.prefetch_session();
     }
 }
 

@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use throng_client::join::Retry;
 use throng_client::join::{JoinError, Joined, Joiner};
-use throng_client::reconnect::Retry;
 use throng_shared::protocol::version::ProtocolVersion;
 
 const THREADS: u32 = 4;

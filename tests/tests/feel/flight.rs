@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use bevy_ecs::prelude::*;
+use skirmish_client::SkirmishClientPlugin;
 use skirmish_shared::input::PilotInput;
 use throng_client::{
     link::LinkConditions,
     predict::Present,
     seeded::Seeded,
-    skirmish::SkirmishClientPlugin,
     world::{Arrivals, ClientClock, NextInput, Own},
 };
 use throng_server::{

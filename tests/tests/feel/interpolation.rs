@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
-use throng_client::{blend::Shown, moment::Moment, predict::Predicted, world::ClientClock};
+use throng_client::{blend::Shown, predict::Predicted, time::FractionalTick, world::ClientClock};
 use throng_shared::{
     protocol::{ids::GlobalId, pose::Position},
     tick::Tick,
@@ -19,7 +19,7 @@ const CORRECTION_MAX: f32 = 60.0;
 const FRAME_S: f32 = 0.05 / FRAMES_PER_TICK as f32;
 
 /// One frame: the moment shown, and who was where.
-type Drawn = (Moment, BTreeMap<GlobalId, Vec2>);
+type Drawn = (FractionalTick, BTreeMap<GlobalId, Vec2>);
 
 fn draw(world: &mut World) -> Option<Drawn> {
     let moment = world.resource::<ClientClock>().shown()?;
@@ -29,7 +29,7 @@ fn draw(world: &mut World) -> Option<Drawn> {
 }
 
 /// Where the server had somebody who was moving, at a moment.
-fn truth(flight: &Flight, id: GlobalId, moment: Moment) -> Option<Vec2> {
+fn truth(flight: &Flight, id: GlobalId, moment: FractionalTick) -> Option<Vec2> {
     let at = |tick: Tick| {
         let pose = flight.truths.get(&tick.0)?.poses.get(&id)?;
         (pose.velocity().0 != Vec2::ZERO).then(|| pose.position().0)

@@ -7,7 +7,7 @@ use glam::Vec2;
 use skirmish_shared::{components::Missile, input::PilotInput};
 use throng_client::{
     blend::Shown,
-    spawns::{PredictedSpawn, SpawnOutcome},
+    predict::{PredictedSpawn, SpawnOutcome},
     world::{Mirrored, Own},
 };
 use throng_shared::protocol::pose::Position;

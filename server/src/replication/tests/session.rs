@@ -208,7 +208,7 @@ impl Session {
             .iter()
             .for_each(|packet| client.down.send(self.step, packet, &mut self.random));
         for packet in client.down.receive(self.step) {
-            match client.mirror.receive(&packet, &mut ()) {
+            match client.mirror.receive_snapshot(&packet, &mut ()) {
                 Ok(Received::Applied(applied)) => client.updated += applied.updated + applied.entered,
                 Ok(Received::Duplicate | Received::Stale) => {}
                 Err(error) => panic!("step {}, client {at}: {error}", self.step),

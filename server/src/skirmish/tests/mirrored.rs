@@ -79,7 +79,7 @@ impl Client {
         let mut packets = Packets::default();
         self.replication.write(&mut self.scratch, &view, 0, &mut packets);
         for packet in &packets.written {
-            self.mirror.receive(packet, &mut ()).unwrap();
+            self.mirror.receive_snapshot(packet, &mut ()).unwrap();
         }
         if let Some(ack) = self.mirror.ack() {
             self.replication.acknowledge(ack);

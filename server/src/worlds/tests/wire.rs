@@ -206,7 +206,7 @@ impl Wired {
                 self.out.from = *address;
                 core.receive(self.now, from, &mut datagram, &mut self.out);
             } else if let Some(client) = self.clients.iter_mut().find(|client| client.address == to) {
-                client.core.receive(self.now, &mut datagram, &mut Nobody);
+                client.core.receive_datagram(self.now, &mut datagram, &mut Nobody);
             }
         }
         for (address, core) in &mut self.workers {

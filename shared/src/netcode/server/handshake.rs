@@ -1,7 +1,7 @@
 //! From a connection request to a session: request, challenge, response.
 //!
-//! The order of the checks is their cost: length and fields in the clear, then tokens known to be
-//! refused, then the rate limit, and only then cryptography; state comes last, for a valid token.
+//! The checks are ordered by cost: first length and unencrypted fields, then tokens known to be refused,
+//! then the rate limit, and only then cryptography. State is created last, for a valid token.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -19,7 +19,7 @@ use crate::netcode::token::TOKEN_NONCE_BYTES;
 use crate::netcode::wire::{CHALLENGE_BODY_BYTES, Header, PacketKind, REQUEST_BYTES, VERSION};
 
 impl ServerNetcode {
-    /// A connection request of [`REQUEST_BYTES`]: answered with a challenge if its token is valid.
+    /// Handles a connection request of [`REQUEST_BYTES`]: replies with a challenge if its token is valid.
     pub(super) fn request<'a>(
         &mut self,
         now: Duration,
@@ -32,16 +32,16 @@ impl ServerNetcode {
         let fields = RequestFields::read(&clear[1..]).ok_or(DropReason::RequestLength)?;
         let token = self.admit(now, unix_s, from, &fields, section)?;
         let addresses = &self.config.addresses;
-        let mut names_us = false;
+        let mut names_this_server = false;
         let private = PrivateToken::open(
             section,
             self.config.protocol_id,
             fields.expire_unix_s,
             fields.nonce,
             &self.private_key,
-            |address| names_us |= addresses.contains(&address),
+            |address| names_this_server |= addresses.contains(&address),
         )?;
-        if !names_us {
+        if !names_this_server {
             return Err(DropReason::WrongServer);
         }
         let number = session_number(private.user_data);
@@ -62,7 +62,7 @@ impl ServerNetcode {
         }
         let tokens_max = self.config.tokens_max;
         self.tokens
-            .remember(token, from, fields.expire_unix_s, unix_s, tokens_max)?;
+            .record(token, from, fields.expire_unix_s, unix_s, tokens_max)?;
         let challenge = Challenge {
             client_id: private.client_id,
             user_data: private.user_data,
@@ -83,7 +83,7 @@ impl ServerNetcode {
         Ok(ServerReceived::Handshake)
     }
 
-    /// Everything that is known of a request without opening its token.
+    /// Makes all checks of a request that need not open its token. Returns the token's tag.
     fn admit(
         &mut self,
         now: Duration,
@@ -111,7 +111,7 @@ impl ServerNetcode {
         }
     }
 
-    /// The session that a client at `from` would take over, or why it may have none.
+    /// Returns the session that a client at `from` would take over, or the reason why it may open none.
     fn check_conflicts(
         &mut self,
         client_id: u64,
@@ -154,7 +154,7 @@ impl ServerNetcode {
         sequence
     }
 
-    /// A response to a challenge: opens the session. Repeated until the client hears of it.
+    /// Handles a response to a challenge: opens the session. A client repeats it until it is confirmed.
     pub(super) fn response<'a>(
         &mut self,
         now: Duration,
@@ -163,7 +163,7 @@ impl ServerNetcode {
         datagram: &'a mut [u8],
         reply: &mut Reply,
     ) -> Result<ServerReceived<'a>, DropReason> {
-        // Exactly as long as a challenge is answered: nothing shorter may earn a keep-alive either.
+        // Every response has this length. A shorter one must not cause a keep-alive longer than itself.
         if datagram.len() != header.body_start + CHALLENGE_BODY_BYTES + TAG_BYTES {
             return Err(DropReason::Malformed);
         }
@@ -223,7 +223,7 @@ impl ServerNetcode {
         self.sessions.insert(session, now)
     }
 
-    /// Tells a client that it is connected: the first keep-alive.
+    /// Replies with the first keep-alive, which confirms to a client that it is connected.
     fn confirm(&mut self, id: SessionId, now: Duration, reply: &mut Reply) {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
@@ -234,7 +234,7 @@ impl ServerNetcode {
         self.counters.keep_alives += 1;
     }
 
-    /// A response of a client that is connected and may not know it, because the answer was lost.
+    /// Handles a response of a client that is connected but may not know it, since the reply can be lost.
     fn repeated_response<'a>(
         &mut self,
         now: Duration,
@@ -247,14 +247,14 @@ impl ServerNetcode {
         if session.confirmed {
             return Err(DropReason::Unexpected);
         }
-        // It says nothing about the session's life: a response is not in the replay window.
+        // It does not count as received: no replay window covers responses, so it may be a copy.
         self.cipher.open(header, &session.receive_key, datagram)?;
         self.confirm(id, now, reply);
         Ok(ServerReceived::Handshake)
     }
 }
 
-/// What a connection request says in the clear.
+/// The unencrypted fields of a connection request.
 struct RequestFields<'a> {
     version: &'a [u8; VERSION.len()],
     protocol_id: u64,
@@ -274,13 +274,13 @@ impl<'a> RequestFields<'a> {
     }
 }
 
-/// The number and the sealed challenge of a response.
+/// Returns the number and the sealed challenge of a response.
 fn read_response(body: &mut [u8]) -> Option<(u64, &mut [u8])> {
     let (sequence, sealed) = body.split_first_chunk_mut::<8>()?;
     (sealed.len() == CHALLENGE_BYTES).then_some((u64::from_le_bytes(*sequence), sealed))
 }
 
-/// The session number that a token carries: the first eight bytes of its user data.
+/// Returns the session number of a token: the first eight bytes of its user data.
 fn session_number(user_data: &[u8]) -> u64 {
     user_data
         .first_chunk()

@@ -1,9 +1,8 @@
 //! The server half: many sessions behind one socket.
 //!
-//! Owns its sessions, the handshakes under way and the tokens in use. A datagram from a session's
-//! address costs one look-up and one opening; connection requests are opened at a bounded rate, and
-//! leave state only if their token is valid. Refuses addresses, not people: who may play is decided
-//! where tokens are made.
+//! Owns its sessions, the pending handshakes and the tokens in use. A datagram from a session's address
+//! costs one look-up and one opening. Connection requests are opened at a bounded rate, and leave state
+//! only if their token is valid. Does not decide which player may join: the issuer of tokens does.
 
 mod handshake;
 mod pending;
@@ -23,43 +22,43 @@ use super::rate::RateLimit;
 use super::wire::{ControlPacket, Header, KEEP_ALIVE_BYTES, KEY_BYTES, PacketCipher, PacketKind};
 use super::{DISCONNECT_PACKETS, Entropy, PROTOCOL_ID, SealError, USER_DATA_BYTES};
 
-/// Names one session for its lifetime. `index` is dense and reused; `generation` tells its users apart.
+/// Identifies one session. `index` is dense and reused; `generation` differs at each use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId {
-    /// Small numbers first, so that callers keep their state in a `Vec`. Stays below
+    /// The lowest free indices are used, so that callers can keep their state in a `Vec`. Stays below
     /// [`ServerNetcodeConfig::sessions_max`] plus the replaced sessions that were not disconnected yet.
     pub index: u32,
-    /// Differs between the sessions that had this index.
+    /// Differs between the sessions that have had this index.
     pub generation: u32,
 }
 
-/// What a server is told when it begins.
+/// Configuration of a [`ServerNetcode`].
 #[derive(Clone)]
 pub struct ServerNetcodeConfig {
     /// Tokens for another protocol id are refused.
     pub protocol_id: u64,
-    /// The secret shared with the issuer of tokens. Random for each process: a token of an earlier one
-    /// must not open a session with used-up nonces.
+    /// The secret shared with the issuer of tokens. Random for each process: a token of an earlier process
+    /// must not open a session whose nonces were used before.
     pub private_key: [u8; KEY_BYTES],
-    /// Our addresses as tokens name them; a token that names none of them is refused.
+    /// The server's addresses as tokens name them; a token that names none of them is refused.
     pub addresses: Vec<SocketAddr>,
     /// Sessions at one time; further clients are denied.
     pub sessions_max: u32,
-    /// Handshakes under way at one time; further ones are dropped until some end.
+    /// Pending handshakes at one time; further ones are dropped until some end.
     pub pending_max: u32,
-    /// Unexpired tokens remembered; further ones are dropped until some expire.
+    /// Unexpired tokens that are recorded; further ones are dropped until some expire.
     pub tokens_max: u32,
     /// Connection requests opened a second (about 1 us each), a tenth of them at once; further ones are dropped.
     pub requests_per_s_max: u32,
-    /// A session to which nothing was sent for so long is sent a keep-alive; or a third of its
-    /// token's time-out, where that is shorter.
+    /// Time without a sent packet after which a session is sent a keep-alive; or a third of its token's
+    /// time-out, where that is shorter.
     pub keep_alive: Duration,
-    /// A handshake ends when its client was silent for so long.
+    /// Time without a request after which a pending handshake ends.
     pub pending_timeout: Duration,
 }
 
 impl ServerNetcodeConfig {
-    /// Throng's protocol id and defaults for one net worker.
+    /// Returns a configuration with Throng's protocol id and defaults for one net worker.
     pub fn new(private_key: [u8; KEY_BYTES], addresses: Vec<SocketAddr>) -> Self {
         Self {
             protocol_id: PROTOCOL_ID,
@@ -75,62 +74,62 @@ impl ServerNetcodeConfig {
     }
 }
 
-/// The answer to one datagram, on the caller's stack. It goes to where the datagram came from.
+/// The reply to one datagram, on the caller's stack. Send it to the datagram's sender.
 #[derive(Default)]
 pub struct Reply(Option<ControlPacket>);
 
 impl Reply {
-    /// No answer yet.
+    /// Returns an empty reply, to pass to [`ServerNetcode::receive`].
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The bytes to send; empty if there is nothing to send.
+    /// Returns the bytes to send; empty if there is nothing to send.
     pub fn as_slice(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], ControlPacket::as_slice)
     }
 
-    /// Whether there is nothing to send.
+    /// Returns whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 }
 
-/// What a datagram meant.
+/// The meaning of a received datagram.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ServerReceived<'a> {
-    /// A payload of a session, decrypted in place.
+    /// A payload from a session's client, decrypted in place.
     Payload {
-        /// Whose it is.
+        /// The session that it belongs to.
         session: SessionId,
-        /// The packet's number; each passes once, in any order.
+        /// The packet's number. Each is received at most once, in any order.
         sequence: u64,
-        /// One byte at least.
+        /// The decrypted bytes, at least one.
         payload: &'a [u8],
     },
     /// A client finished its handshake.
     Connected {
-        /// Its session, which can be sealed to at once.
+        /// The new session. Payloads can be sealed for it at once.
         session: SessionId,
-        /// Who it is.
+        /// The client id from the token.
         client_id: u64,
-        /// What its token carried.
+        /// The user data from the token.
         user_data: &'a [u8; USER_DATA_BYTES],
-        /// An older session of this client, whose datagrams are no longer accepted. It can be sealed
-        /// to (for a good-bye) until [`ServerNetcode::disconnect`] ends it, which the caller owes;
-        /// [`ServerNetcode::update`] does it after one keep-alive interval otherwise.
+        /// An older session of this client, whose datagrams are no longer accepted. Payloads can be sealed
+        /// for it until the caller ends it by [`ServerNetcode::disconnect`]. If the caller does not,
+        /// [`ServerNetcode::update`] ends it after one keep-alive interval.
         replaced: Option<SessionId>,
     },
-    /// The client said good-bye. Its session has ended.
+    /// The client ended its session.
     Disconnected {
-        /// Its former session.
+        /// The session that has ended.
         session: SessionId,
     },
-    /// A step of a handshake; there may be a reply.
+    /// A step of a handshake. There may be a reply.
     Handshake,
-    /// A session is alive and has nothing to say.
+    /// A keep-alive: a session's client has no payload to send.
     KeepAlive,
-    /// Dropped, and counted. A denied client has a reply.
+    /// The datagram was dropped and counted. There is a reply if the client was denied.
     Dropped(DropReason),
 }
 
@@ -140,7 +139,7 @@ pub struct ServerNetcode {
     cipher: PacketCipher,
     private_key: Key,
     challenge_key: Cipher,
-    /// Numbers challenges and denials, above all numbers of payloads, which share their keys.
+    /// Numbers challenges and denials. Above every number of a payload, since both share their keys.
     handshake_sequence: u64,
     sessions: SessionTable,
     pending: PendingTable,
@@ -150,7 +149,7 @@ pub struct ServerNetcode {
 }
 
 impl ServerNetcode {
-    /// Begins without sessions. `entropy` gives the challenge key and the keys of the hash tables.
+    /// Creates a server without sessions. `entropy` gives the keys of challenges and of hash tables.
     pub fn new(config: ServerNetcodeConfig, entropy: &mut Entropy) -> Self {
         Self {
             cipher: PacketCipher::new(config.protocol_id),
@@ -166,9 +165,9 @@ impl ServerNetcode {
         }
     }
 
-    /// Takes one datagram. `now` counts from any fixed origin, `unix_s` from 1970 and is compared with
-    /// the expiry of tokens. `reply` is overwritten: it holds at most one answer, to `from`, which is never
-    /// larger than `datagram`. Only handshakes with a valid token allocate.
+    /// Processes one datagram. `now` counts from any fixed origin. `unix_s` counts from 1970 and is compared
+    /// with the expiry of tokens. `reply` is overwritten: it holds at most one packet, for `from`, which is
+    /// never larger than `datagram`. Only handshakes with a valid token allocate.
     pub fn receive<'a>(
         &mut self,
         now: Duration,
@@ -246,12 +245,12 @@ impl ServerNetcode {
         Ok(range)
     }
 
-    /// Where a session's datagrams go; `None` if it has ended.
+    /// Returns the address of a session's client; `None` if the session has ended.
     pub fn address(&self, session: SessionId) -> Option<SocketAddr> {
         self.sessions.get(session).map(|session| session.address)
     }
 
-    /// The index of the session whose datagrams come from `address`.
+    /// Returns the index of the session whose datagrams come from `address`.
     #[inline]
     pub fn index_of(&self, address: SocketAddr) -> Option<u32> {
         self.sessions.index_of(address)
@@ -269,8 +268,8 @@ impl ServerNetcode {
         self.sessions.foresee(index, Direction::Receive);
     }
 
-    /// Ends a session: gives ten redundant disconnect packets to `out` and forgets it. Does nothing if
-    /// it has ended already.
+    /// Ends a session: passes ten redundant disconnect packets to `out` and frees its index. Does nothing
+    /// if it has ended already.
     pub fn disconnect(&mut self, session: SessionId, out: &mut impl FnMut(SocketAddr, &[u8])) {
         let Some(mut ended) = self.sessions.remove(session) else {
             return;
@@ -281,8 +280,8 @@ impl ServerNetcode {
         }
     }
 
-    /// Sends the keep-alives that are due to `out`, ends silent sessions and tells `events`. Looks only at
-    /// sessions that may be due; call it every few milliseconds.
+    /// Passes the keep-alives that are due to `out`. Ends silent sessions and passes them to `events`. Visits
+    /// only sessions that may be due; call it every few milliseconds.
     pub fn update(
         &mut self,
         now: Duration,
@@ -312,17 +311,17 @@ impl ServerNetcode {
         self.pending.expire(now);
     }
 
-    /// Every session that has not ended, in the order of their indices.
+    /// Returns every session that has not ended, in the order of their indices.
     pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
         self.sessions.ids()
     }
 
-    /// Sessions connected now, replaced ones not counted.
+    /// Returns the number of connected sessions, replaced ones not counted.
     pub fn connected(&self) -> usize {
         self.sessions.connected()
     }
 
-    /// Everything that could grow: sessions, handshakes, tokens, and the room reserved for them.
+    /// Returns everything that could grow: sessions, handshakes, tokens, and the room reserved for them.
     #[cfg(test)]
     pub(crate) fn footprint(&self) -> [usize; 6] {
         let ([sessions, session_room], [pending, pending_room], [tokens, token_room]) = (
@@ -333,13 +332,13 @@ impl ServerNetcode {
         [sessions, session_room, pending, pending_room, tokens, token_room]
     }
 
-    /// What was dropped, and what happened.
+    /// Returns the counts of drops and other events.
     pub fn counters(&self) -> &NetcodeCounters {
         &self.counters
     }
 }
 
-/// What a keep-alive says: the client's index and the server's capacity.
+/// Returns the body of a keep-alive: the client's index and the server's capacity.
 fn keep_alive_body(session: SessionId, sessions_max: u32) -> [u8; KEEP_ALIVE_BYTES] {
     let mut body = [0; KEEP_ALIVE_BYTES];
     body[..4].copy_from_slice(&session.index.to_le_bytes());

@@ -1,6 +1,6 @@
-//! Handshakes under way: tokens that were valid and whose clients have yet to answer the challenge.
+//! Pending handshakes: their tokens were valid, and their clients have not responded to the challenge yet.
 //!
-//! Bounded by the caller. One for each address, ended by success, by a newer one or by silence.
+//! Bounded by the caller. At most one for each address; it ends by success, a newer one or silence.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -12,7 +12,7 @@ use crate::netcode::aead::Cipher;
 use crate::netcode::challenge::TokenTag;
 use crate::netcode::timer::TimerWheel;
 
-/// What the token of a handshake said.
+/// A pending handshake, with the contents of its token.
 pub(super) struct Pending {
     pub(super) address: SocketAddr,
     pub(super) client_id: u64,
@@ -21,11 +21,11 @@ pub(super) struct Pending {
     pub(super) timeout_s: i32,
     pub(super) send_key: Cipher,
     pub(super) receive_key: Cipher,
-    /// When the handshake ends unless its client asks again.
+    /// Time at which the handshake ends unless its client repeats the request.
     pub(super) ends_at: Duration,
 }
 
-/// All handshakes of a server.
+/// All pending handshakes of a server.
 pub(super) struct PendingTable {
     slots: Vec<Option<Pending>>,
     free: Vec<u32>,
@@ -52,7 +52,7 @@ impl PendingTable {
         self.slots[index as usize].as_ref()
     }
 
-    /// Adds a handshake, in place of the one at its address.
+    /// Adds a handshake; it replaces the one at its address.
     pub(super) fn insert(&mut self, pending: Pending, now: Duration) {
         let (key, ends_at) = (AddressKey::from(pending.address), pending.ends_at);
         let index = self
@@ -76,7 +76,7 @@ impl PendingTable {
         self.slots[index as usize].take()
     }
 
-    /// Ends the handshakes whose time is over.
+    /// Removes the handshakes that have timed out.
     pub(super) fn expire(&mut self, now: Duration) {
         while let Some(index) = self.timers.pop(now) {
             let Some(pending) = &self.slots[index as usize] else {

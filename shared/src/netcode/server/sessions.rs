@@ -1,7 +1,7 @@
 //! The sessions: dense slots, found by address or by client id in constant time.
 //!
 //! Guarantees that an address and a client id belong to one session at most, and that a [`SessionId`]
-//! finds nothing after its session ended.
+//! refers to nothing once its session has ended.
 
 use core::mem::offset_of;
 use core::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::netcode::timer::TimerWheel;
 use crate::netcode::wire::{ControlPacket, PacketCipher, PacketKind};
 use crate::prefetch::prefetch_part;
 
-/// One connected client. What every packet reads lies together, before the keys.
+/// One connected client. The fields that every packet reads lie together, before the keys.
 #[repr(C)]
 pub(super) struct Session {
     pub(super) address: SocketAddr,
@@ -27,12 +27,12 @@ pub(super) struct Session {
     pub(super) sent_at: Duration,
     /// The client has sent a packet of this session, so it knows that it is connected.
     pub(super) confirmed: bool,
-    /// A newer session of the client took over; this one only waits for its good-bye.
+    /// A newer session of the client took over; this one can only send until it is disconnected.
     pub(super) replaced: bool,
     pub(super) client_id: u64,
     /// The first eight bytes of the token's user data; a newer number takes over.
     pub(super) number: u64,
-    /// `None` never times out.
+    /// Time without a packet after which the session ends; `None` never ends it.
     pub(super) timeout: Option<Duration>,
     pub(super) keep_alive: Duration,
     pub(super) receive_key: Cipher,
@@ -47,7 +47,7 @@ impl Session {
         packet
     }
 
-    /// When the session ends unless something is received.
+    /// Returns when the session ends unless something is received.
     pub(super) fn ends_at(&self) -> Option<Duration> {
         if self.replaced {
             Some(self.received_at)
@@ -56,7 +56,7 @@ impl Session {
         }
     }
 
-    /// When a keep-alive is due unless something is sent.
+    /// Returns when a keep-alive is due unless something is sent.
     pub(super) fn keep_alive_at(&self) -> Duration {
         self.sent_at.saturating_add(self.keep_alive)
     }
@@ -68,7 +68,7 @@ struct Slot {
     session: Option<Session>,
 }
 
-/// Which way a packet goes, seen from the server.
+/// The direction of a packet, seen from the server.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Direction {
     Receive,
@@ -78,7 +78,7 @@ pub(super) enum Direction {
 /// All sessions of a server.
 pub(super) struct SessionTable {
     slots: Vec<Slot>,
-    /// Indices of empty slots, the last emptied last: it is warm in the cache.
+    /// Indices of empty slots. The last one emptied is used first, since it is warm in the cache.
     free: Vec<u32>,
     by_address: HashMap<AddressKey, u32, KeyedState>,
     by_client: HashMap<u64, u32, KeyedState>,
@@ -101,14 +101,14 @@ impl SessionTable {
         slot.session.as_ref().filter(|_| slot.generation == id.generation)
     }
 
-    /// The index of the session whose datagrams come from `address`.
+    /// Returns the index of the session whose datagrams come from `address`.
     #[inline]
     pub(super) fn index_of(&self, address: SocketAddr) -> Option<u32> {
         self.by_address.get(&address.into()).copied()
     }
 
-    /// A hint that the session with this index will be received from, or sealed to. Reads nothing of it: that
-    /// would be the wait which the hint is to spare.
+    /// Prefetches what receiving from, or sealing for, the session with this index reads. Does not read the
+    /// session itself: that would be the wait that prefetching avoids.
     #[inline]
     pub(super) fn foresee(&self, index: u32, direction: Direction) {
         let Some(slot) = self.slots.get(index as usize) else {
@@ -121,7 +121,7 @@ impl SessionTable {
                 Direction::Send => offset_of!(Session, send_key),
             };
         prefetch_part(slot, 0..session + offset_of!(Session, client_id));
-        // Whether there is a session is told by a value that its first key cannot have.
+        // `Option` needs no byte of its own: it stores `None` as a value that the first key cannot have.
         let is_taken = session + offset_of!(Session, receive_key);
         prefetch_part(slot, is_taken..is_taken + 1);
         Cipher::read_parts().for_each(|part| prefetch_part(slot, key + part.start..key + part.end));
@@ -141,13 +141,13 @@ impl SessionTable {
         slot.session.as_mut().map(|session| (id, session))
     }
 
-    /// The session whose datagrams come from `address`.
+    /// Returns the session whose datagrams come from `address`.
     pub(super) fn at_address(&mut self, address: SocketAddr) -> Option<(SessionId, &mut Session)> {
         let index = *self.by_address.get(&address.into())?;
         self.at_index(index)
     }
 
-    /// The session of `client_id`.
+    /// Returns the session of `client_id`.
     pub(super) fn of_client(&mut self, client_id: u64) -> Option<(SessionId, &mut Session)> {
         let index = *self.by_client.get(&client_id)?;
         self.at_index(index)
@@ -174,8 +174,8 @@ impl SessionTable {
         id
     }
 
-    /// Frees a session's address and client id for the one that takes over. It stays until it is removed,
-    /// for one keep-alive interval at most.
+    /// Frees a session's address and client id for the session that takes over. The old session stays until
+    /// it is removed, for one keep-alive interval at most.
     pub(super) fn replace(&mut self, id: SessionId, now: Duration) {
         let Some(session) = self.get_mut(id) else { return };
         session.replaced = true;
@@ -210,7 +210,7 @@ impl SessionTable {
         self.timers.set(id.index, now, deadline);
     }
 
-    /// A session with a deadline that may have passed; the caller removes it or watches it again.
+    /// Returns a session whose deadline may have passed. The caller removes it or watches it again.
     pub(super) fn pop_due(&mut self, now: Duration) -> Option<(SessionId, &mut Session)> {
         let index = self.timers.pop(now)?;
         self.at_index(index)

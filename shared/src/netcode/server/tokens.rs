@@ -1,7 +1,7 @@
 //! The connect tokens in use, until they expire.
 //!
-//! Guarantees that a token belongs to the first address that shows it, and opens one session: a second
-//! one would repeat the nonces of the first. Holds valid tokens only, and is bounded by its caller.
+//! Guarantees that a token belongs to the first address that presents it, and opens one session: a second
+//! session would repeat the nonces of the first. Holds valid tokens only, and is bounded by its caller.
 
 use core::cmp::Reverse;
 use core::net::SocketAddr;
@@ -17,7 +17,7 @@ struct TokenUse {
     spent: bool,
 }
 
-/// All tokens that a server has seen and that could be shown again.
+/// All valid tokens that a server has received and that have not expired.
 pub(super) struct TokenTable {
     uses: HashMap<TokenTag, TokenUse, KeyedState>,
     /// The same tokens by their expiry, seconds since 1970.
@@ -32,8 +32,8 @@ impl TokenTable {
         }
     }
 
-    /// Whether the token may be shown by `from`. Its tag need not be authentic yet: no token with a
-    /// refused tag is acceptable.
+    /// Returns an error if `from` may not use the token. The tag need not be authentic yet: a tag that is
+    /// refused here belongs to a valid token that is in use.
     pub(super) fn check(&self, token: &TokenTag, from: SocketAddr) -> Result<(), DropReason> {
         match self.uses.get(token) {
             Some(used) if used.address != from.into() => Err(DropReason::TokenElsewhere),
@@ -42,8 +42,8 @@ impl TokenTable {
         }
     }
 
-    /// Remembers a valid token that passed [`Self::check`], unless `tokens_max` are remembered already.
-    pub(super) fn remember(
+    /// Records a valid token that passed [`Self::check`], unless `tokens_max` are recorded already.
+    pub(super) fn record(
         &mut self,
         token: TokenTag,
         from: SocketAddr,
@@ -77,7 +77,7 @@ impl TokenTable {
         Ok(())
     }
 
-    /// Notes that the token has opened its session.
+    /// Records that the token has opened its session.
     pub(super) fn spend(&mut self, token: &TokenTag) {
         if let Some(used) = self.uses.get_mut(token) {
             used.spent = true;

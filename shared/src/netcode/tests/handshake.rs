@@ -1,4 +1,4 @@
-//! From a token to a session, and from a session to its successor.
+//! Handshakes from a token to a session, and sessions that a newer one takes over.
 
 use std::collections::HashSet;
 
@@ -45,7 +45,7 @@ fn a_client_connects_and_payloads_flow_both_ways() {
 }
 
 #[test]
-fn a_lost_challenge_and_a_lost_answer_are_repeated() {
+fn a_lost_challenge_and_a_lost_confirmation_are_repeated() {
     let mut host = Host::new();
     let mut client = host.client(7, 1);
     let request = due(&mut client, host.now);
@@ -62,12 +62,12 @@ fn a_lost_challenge_and_a_lost_answer_are_repeated() {
         host.give(address(1), &response[0]).0,
         Seen::Connected { .. }
     ));
-    assert_eq!(client.state(), ClientState::Responding, "the answer was lost");
+    assert_eq!(client.state(), ClientState::Responding, "the reply was lost");
     host.pass(Duration::from_millis(250));
     assert_eq!(host.exchange(&mut client, address(1)), [Seen::Handshake]);
     assert!(client.is_connected());
 
-    // Once the client has shown that it knows, a copy of its response gets no answer.
+    // Once the client has sent a packet of its session, a copy of its response gets no reply.
     let keep_alive = due(&mut client, host.now);
     assert_eq!(host.give(address(1), &keep_alive[0]).0, Seen::KeepAlive);
     assert_eq!(
@@ -113,7 +113,7 @@ fn a_newer_session_of_a_client_takes_over() {
     assert_ne!(session.index, old.index);
     assert_eq!(host.server.connected(), 1);
 
-    // The old session hears a good-bye and is not heard any more.
+    // The old session can still be sent a goodbye, but its packets are dropped.
     let stale = seal(&mut old_client, host.now, b"still here");
     assert_eq!(
         host.give(address(1), &stale).0,
@@ -153,7 +153,7 @@ fn a_session_can_be_taken_over_from_its_own_address() {
 }
 
 #[test]
-fn a_replaced_session_that_is_forgotten_ends_by_itself() {
+fn a_replaced_session_that_is_not_disconnected_times_out() {
     let mut host = Host::new();
     let (_old_client, old) = host.connected(7, 1, address(1));
     let (_client, session) = host.connected(7, 2, address(2));
@@ -168,7 +168,7 @@ fn a_replaced_session_that_is_forgotten_ends_by_itself() {
 }
 
 #[test]
-fn an_equal_or_older_session_is_refused_while_the_newer_one_lives() {
+fn an_equal_or_older_session_is_refused_while_a_newer_one_is_connected() {
     let mut host = Host::new();
     let (mut first, session) = host.connected(7, 5, address(1));
     for number in [5, 4, 0] {
@@ -184,7 +184,7 @@ fn an_equal_or_older_session_is_refused_while_the_newer_one_lives() {
 }
 
 #[test]
-fn of_two_handshakes_of_one_client_the_newer_wins() {
+fn the_newer_of_two_handshakes_of_one_client_wins() {
     let mut host = Host::new();
     let (mut older, mut newer) = (host.client(7, 1), host.client(7, 2));
     let stale = due(&mut older, host.now);
@@ -223,7 +223,7 @@ fn a_client_tries_the_next_server_of_its_token() {
 }
 
 #[test]
-fn no_number_is_used_twice_under_one_key() {
+fn no_sequence_number_is_used_twice_under_one_key() {
     let mut host = Host::new();
     let mut client = host.client(7, 1);
     let mut numbers = HashSet::new();

@@ -1,4 +1,4 @@
-//! Bytes of strangers, and of clients that hold valid keys and mean harm: no panic, no state, a reason.
+//! Hostile bytes, from unknown addresses and from clients with valid keys: no panic, no state, a reason.
 
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn noise_from_anywhere_changes_nothing(
+    fn random_datagrams_are_dropped_and_change_nothing(
         datagrams in proptest::collection::vec(
             (0u32..4, proptest::collection::vec(any::<u8>(), 0..1_500)), 1..8),
     ) {
@@ -48,14 +48,14 @@ proptest! {
     }
 
     #[test]
-    fn a_request_with_any_bit_changed_or_missing_is_dropped(
-        at in any::<proptest::sample::Index>(),
+    fn a_damaged_or_truncated_request_is_dropped(
+        index in any::<proptest::sample::Index>(),
         cut in any::<proptest::sample::Index>(),
     ) {
         let mut host = Host::new();
         let request = host.token(1, 1).request();
         let mut changed = request;
-        let bit = at.index(changed.len() * 8);
+        let bit = index.index(changed.len() * 8);
         changed[bit / 8] ^= 1 << (bit % 8);
         prop_assert!(matches!(host.give(address(1), &changed).0, Seen::Dropped(_)));
         let shorter = &request[..cut.index(request.len())];
@@ -63,9 +63,9 @@ proptest! {
         prop_assert_eq!(host.give(address(1), &request).0, Seen::Handshake);
     }
 
-    /// A client may seal whatever it likes: any kind, any number, any body.
+    /// A client can seal any body as any kind and under any number.
     #[test]
-    fn authentic_nonsense_costs_only_its_own_session(
+    fn invalid_authentic_packets_affect_only_their_own_session(
         packets in proptest::collection::vec(
             (any::<bool>(), 0..KINDS.len(), any::<u64>(), 0usize..CHALLENGE_BODY_BYTES + 40, any::<u8>()), 1..12),
     ) {
@@ -86,9 +86,9 @@ proptest! {
         prop_assert!(matches!(host.give(address(3), &datagram).0, Seen::Payload(..)));
     }
 
-    /// So may a server towards its clients.
+    /// So can a server.
     #[test]
-    fn authentic_nonsense_of_a_server_does_not_panic(
+    fn invalid_authentic_packets_of_a_server_do_not_panic(
         connect in any::<bool>(),
         packets in proptest::collection::vec(
             (0..KINDS.len(), any::<u64>(), 0usize..CHALLENGE_BODY_BYTES + 40, any::<u8>()), 1..12),

@@ -1,4 +1,4 @@
-//! Against stock `renetcode`, in both directions and in memory.
+//! Interoperation with stock `renetcode`, in both directions and in memory.
 
 use renetcode::{
     ClientAuthentication, ConnectToken as StockToken, NetcodeClient, NetcodeServer, ServerAuthentication,
@@ -38,7 +38,8 @@ fn stock_server() -> NetcodeServer {
     })
 }
 
-/// Passes 50 ms: the stock client sends what is due, and hears what our server has to say.
+/// Advances by 50 ms: the stock client sends what is due and receives what our server sends. Returns
+/// what our server received.
 fn stock_step(host: &mut Host, client: &mut NetcodeClient, from: SocketAddr) -> Vec<Seen> {
     let (sent, _) = host.pass(Duration::from_millis(50));
     for (_, mut datagram) in sent {
@@ -112,7 +113,7 @@ fn an_idle_stock_client_stays_connected_by_its_own_keep_alives_and_ours() {
 }
 
 #[test]
-fn a_stock_client_hears_our_good_bye() {
+fn a_stock_client_reads_our_disconnect_packet() {
     let mut host = Host::new();
     let token = stock_token(&host, 7, &[0; USER_DATA_BYTES]);
     let mut client = stock_client(&host, token);
@@ -128,7 +129,7 @@ fn a_stock_client_hears_our_good_bye() {
 }
 
 #[test]
-fn a_stock_client_hears_our_denial() {
+fn a_stock_client_reads_our_denial() {
     let mut host = Host::with(|config| config.sessions_max = 0);
     let token = stock_token(&host, 7, &[0; USER_DATA_BYTES]);
     let mut client = stock_client(&host, token);
@@ -143,7 +144,7 @@ fn a_stock_client_hears_our_denial() {
 }
 
 #[test]
-fn stock_clients_of_one_id_do_not_push_each_other_out() {
+fn a_second_stock_client_of_one_id_is_refused() {
     let mut host = Host::new();
     let token = stock_token(&host, 7, &[0; USER_DATA_BYTES]);
     let mut first = stock_client(&host, token);
@@ -168,7 +169,7 @@ fn a_stock_client_reads_our_token() {
     connect_stock(&mut host, &mut client, address(1));
 }
 
-/// Lets our client send what is due and the stock server answer; payloads that either end received.
+/// Lets our client send what is due and the stock server reply. Returns the payloads that were received.
 fn our_step(server: &mut NetcodeServer, client: &mut ClientNetcode, now: Duration) -> Vec<Vec<u8>> {
     let mut received = Vec::new();
     for mut datagram in due(client, now) {
@@ -230,7 +231,7 @@ fn our_client_plays_on_a_stock_server() {
 }
 
 #[test]
-fn our_client_reads_a_stock_token_and_hears_a_stock_good_bye() {
+fn our_client_reads_a_stock_token_and_a_stock_disconnect_packet() {
     let host = Host::new();
     let mut bytes = Vec::new();
     stock_token(&host, 7, &[1; USER_DATA_BYTES])
@@ -257,7 +258,7 @@ fn our_client_reads_a_stock_token_and_hears_a_stock_good_bye() {
 }
 
 #[test]
-fn our_client_hears_a_stock_denial() {
+fn our_client_reads_a_stock_denial() {
     let host = Host::new();
     let mut server = stock_server();
     server.set_max_clients(0);
@@ -267,7 +268,7 @@ fn our_client_hears_a_stock_denial() {
         .unwrap();
     let mut client = ClientNetcode::new(host.now, &ConnectToken::from_bytes(&bytes).unwrap());
     our_step(&mut server, &mut client, host.now);
-    // The stock denial is numbered 0 in no bytes: 17 bytes in all.
+    // The stock denial has its number 0 in no bytes, so it is 17 bytes long.
     assert_eq!(
         client.state(),
         ClientState::Disconnected(DisconnectReason::Denied)

@@ -16,13 +16,13 @@ const KEY: [u8; KEY_BYTES] = [11; KEY_BYTES];
 const EPOCH_UNIX_S: u64 = 1_800_000_000;
 const SERVER: &str = "192.0.2.1:5000";
 
-/// The `n`th client's address.
+/// Returns the `n`th client's address.
 fn address(n: u32) -> SocketAddr {
     let [_, a, b, c] = n.to_be_bytes();
     SocketAddr::from(([10, a, b, c], 40_000))
 }
 
-/// What [`ServerReceived`] said, owned.
+/// A copy of a [`ServerReceived`] that borrows nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
     Payload(SessionId, u64, Vec<u8>),
@@ -96,7 +96,7 @@ impl Host {
         EPOCH_UNIX_S + self.now.as_secs()
     }
 
-    /// A token for our server with a time-out of 20 s and a minute to use it.
+    /// Returns a token for our server with a time-out of 20 s that expires in a minute.
     fn token(&mut self, client_id: u64, number: u64) -> ConnectToken {
         self.token_with(client_id, number, &[SERVER.parse().unwrap()], |_| {})
     }
@@ -128,7 +128,7 @@ impl Host {
         ClientNetcode::new(self.now, &token)
     }
 
-    /// Gives one datagram to the server; what it saw and answered. No answer is ever larger.
+    /// Passes one datagram to the server. Returns what it received and its reply, which is never larger.
     fn give(&mut self, from: SocketAddr, datagram: &[u8]) -> (Seen, Vec<u8>) {
         let mut reply = Reply::new();
         let drops = self.server.counters().dropped_total();
@@ -137,7 +137,10 @@ impl Host {
             .server
             .receive(self.now, unix_s, from, &mut datagram.to_vec(), &mut reply)
             .into();
-        assert!(reply.as_slice().len() <= datagram.len(), "an answer amplifies");
+        assert!(
+            reply.as_slice().len() <= datagram.len(),
+            "a reply is larger than its datagram"
+        );
         let dropped = u64::from(matches!(seen, Seen::Dropped(_)));
         assert_eq!(
             self.server.counters().dropped_total(),
@@ -147,7 +150,7 @@ impl Host {
         (seen, reply.as_slice().to_vec())
     }
 
-    /// Lets the client send what is due and receive the answers; what the server saw.
+    /// Lets the client send what is due and receive the replies. Returns what the server received.
     fn exchange(&mut self, client: &mut ClientNetcode, from: SocketAddr) -> Vec<Seen> {
         let mut seen = Vec::new();
         for datagram in due(client, self.now) {
@@ -160,7 +163,7 @@ impl Host {
         seen
     }
 
-    /// Brings the client through its handshake.
+    /// Completes the client's handshake.
     fn connect(&mut self, client: &mut ClientNetcode, from: SocketAddr) -> SessionId {
         assert_eq!(self.exchange(client, from), [Seen::Handshake]);
         let seen = self.exchange(client, from);
@@ -177,13 +180,13 @@ impl Host {
         (client, session)
     }
 
-    /// A payload of the server for a session, as a datagram.
+    /// Returns a payload of the server for a session, as a datagram.
     fn seal(&mut self, session: SessionId, payload: &[u8]) -> Result<Vec<u8>, SealError> {
         let now = self.now;
         framed(payload, |buf, range| self.server.seal(session, now, buf, range))
     }
 
-    /// Passes time; the datagrams sent and the sessions that ended.
+    /// Advances time. Returns the datagrams that were sent and the sessions that ended.
     fn pass(&mut self, time: Duration) -> (Vec<(SocketAddr, Vec<u8>)>, Vec<SessionId>) {
         self.now += time;
         let (mut sent, mut ended) = (Vec::new(), Vec::new());
@@ -200,14 +203,14 @@ impl Host {
     }
 }
 
-/// What the client sends now.
+/// Returns the datagrams that the client sends now.
 fn due(client: &mut ClientNetcode, now: Duration) -> Vec<Vec<u8>> {
     let mut datagrams = Vec::new();
     client.update(now, &mut |_, datagram| datagrams.push(datagram.to_vec()));
     datagrams
 }
 
-/// A payload of the client, as a datagram.
+/// Returns a payload of the client, as a datagram.
 fn seal(client: &mut ClientNetcode, now: Duration, payload: &[u8]) -> Vec<u8> {
     framed(payload, |buf, range| client.seal(now, buf, range)).unwrap()
 }

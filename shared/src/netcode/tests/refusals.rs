@@ -1,4 +1,4 @@
-//! Tokens that open nothing, tables that are full, and floods: each has a reason and a counter.
+//! Refused tokens, full tables and floods: each has a drop reason and a counter.
 
 use super::*;
 
@@ -105,7 +105,7 @@ fn a_token_shown_from_another_address_is_refused() {
         show(&mut host, &token, address(2)).0,
         Seen::Dropped(DropReason::TokenElsewhere)
     );
-    // Also when its owner has long connected and left.
+    // Also after its owner has connected and left.
     let mut client = ClientNetcode::new(host.now, &token);
     let session = host.connect(&mut client, address(1));
     host.server.disconnect(session, &mut |_, _| {});
@@ -118,7 +118,7 @@ fn a_token_shown_from_another_address_is_refused() {
 #[test]
 fn a_challenge_opens_no_session_for_another_token() {
     let mut host = Host::new();
-    // An attacker with two tokens shows one from a victim's address and hears only its own challenge.
+    // An attacker with two tokens sends one from a victim's address and receives only its own challenge.
     let theirs = host.token(8, 1);
     assert_eq!(show(&mut host, &theirs, address(2)).0, Seen::Handshake);
     let cipher = wire::PacketCipher::new(PROTOCOL_ID);
@@ -147,7 +147,7 @@ fn a_challenge_opens_no_session_for_another_token() {
     );
 }
 
-/// The body of the challenge that a client with a new token hears at `from`.
+/// Returns the body of the challenge that a client with a new token receives at `from`.
 fn challenge_body(host: &mut Host, client_id: u64, from: SocketAddr) -> Vec<u8> {
     let token = host.token(client_id, 1);
     let (seen, mut reply) = show(host, &token, from);
@@ -161,7 +161,7 @@ fn challenge_body(host: &mut Host, client_id: u64, from: SocketAddr) -> Vec<u8> 
 }
 
 #[test]
-fn a_short_response_of_a_client_that_may_not_know_of_its_session_earns_no_answer() {
+fn a_short_response_for_an_unconfirmed_session_gets_no_reply() {
     let mut host = Host::new();
     let token = host.token(7, 1);
     let mut client = ClientNetcode::new(host.now, &token);
@@ -173,7 +173,7 @@ fn a_short_response_of_a_client_that_may_not_know_of_its_session_earns_no_answer
 }
 
 #[test]
-fn an_address_with_a_session_gets_no_session_of_another_client() {
+fn an_address_with_a_session_cannot_open_one_for_another_client() {
     let mut host = Host::new();
     let (_client, _) = host.connected(7, 1, address(1));
     let token = host.token(8, 1);
@@ -184,7 +184,7 @@ fn an_address_with_a_session_gets_no_session_of_another_client() {
 }
 
 #[test]
-fn a_full_server_denies_and_still_lets_a_client_take_over() {
+fn a_full_server_denies_clients_but_allows_a_take_over() {
     let mut host = Host::with(|config| config.sessions_max = 2);
     let (_first, first) = host.connected(1, 1, address(1));
     let mut late = host.client(3, 1);
@@ -210,7 +210,7 @@ fn a_full_server_denies_and_still_lets_a_client_take_over() {
 }
 
 #[test]
-fn handshakes_under_way_are_bounded_and_end() {
+fn pending_handshakes_are_bounded_and_time_out() {
     let mut host = Host::with(|config| config.pending_max = 10);
     for n in 0..10 {
         let token = host.token(n.into(), 1);
@@ -254,7 +254,7 @@ fn tokens_in_use_are_bounded_and_expire() {
 }
 
 #[test]
-fn requests_beyond_the_rate_are_dropped_unopened_and_sessions_do_not_notice() {
+fn requests_beyond_the_rate_limit_are_dropped_unopened_and_sessions_continue() {
     let mut host = Host::with(|config| config.requests_per_s_max = 100);
     let (mut client, session) = host.connected(1, 1, address(1));
     let forged = host
@@ -275,7 +275,7 @@ fn requests_beyond_the_rate_are_dropped_unopened_and_sessions_do_not_notice() {
 }
 
 #[test]
-fn a_hundred_thousand_spoofed_requests_leave_nothing_behind() {
+fn a_hundred_thousand_spoofed_requests_leave_no_state() {
     let mut host = Host::new();
     let (mut client, session) = host.connected(1, 1, address(1));
     let forged = host.token_with(7, 1, &ours(), |request| request.private_key = &[12; KEY_BYTES]);

@@ -1,4 +1,4 @@
-//! Sessions: life signs, time-outs, replay, good-byes, many of them.
+//! Sessions: keep-alives, time-outs, replayed packets, disconnecting, and many sessions at once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -48,7 +48,7 @@ fn busy_sessions_send_no_keep_alives() {
 }
 
 #[test]
-fn ended_sessions_leave_no_timer_between_those_of_the_others() {
+fn ended_sessions_leave_no_timer() {
     let mut host = Host::new();
     let clients: Vec<_> = (0..10).map(|n| host.connected(n.into(), 1, address(n))).collect();
     for (_, session) in clients.iter().step_by(2) {
@@ -59,7 +59,7 @@ fn ended_sessions_leave_no_timer_between_those_of_the_others() {
 }
 
 #[test]
-fn a_short_time_out_is_kept_alive_more_often() {
+fn a_session_with_a_short_time_out_gets_keep_alives_more_often() {
     let mut host = Host::new();
     let token = host.token_with(7, 1, &[SERVER.parse().unwrap()], |request| request.timeout_s = 3);
     let mut client = ClientNetcode::new(host.now, &token);
@@ -74,7 +74,7 @@ fn a_short_time_out_is_kept_alive_more_often() {
 }
 
 #[test]
-fn silence_ends_a_session_on_both_ends_and_frees_its_address() {
+fn a_silent_session_times_out_on_both_ends_and_frees_its_address() {
     let mut host = Host::new();
     let (mut client, session) = host.connected(7, 1, address(1));
     host.now += Duration::from_secs(2);
@@ -86,7 +86,7 @@ fn silence_ends_a_session_on_both_ends_and_frees_its_address() {
     assert_eq!(
         sent.len(),
         1,
-        "one disconnect packet, in case only the way to us is cut"
+        "one disconnect packet, in case only the direction to the server is cut"
     );
     assert_eq!(host.seal(session, b"x"), Err(SealError::NotConnected));
     assert_eq!(
@@ -97,12 +97,12 @@ fn silence_ends_a_session_on_both_ends_and_frees_its_address() {
     let mut sent = Vec::new();
     let event = client.update(host.now, &mut |_, datagram: &[u8]| sent.push(datagram.to_vec()));
     assert_eq!(event, Some(ClientEvent::Disconnected(DisconnectReason::TimedOut)));
-    assert_eq!(client.update(host.now, &mut |_, _| {}), None, "told once");
+    assert_eq!(client.update(host.now, &mut |_, _| {}), None, "reported once");
     host.connected(7, 1, address(1));
 }
 
 #[test]
-fn a_token_without_time_out_keeps_its_session() {
+fn a_session_without_time_out_never_times_out() {
     let mut host = Host::new();
     let token = host.token_with(7, 1, &[SERVER.parse().unwrap()], |request| request.timeout_s = 0);
     let mut client = ClientNetcode::new(host.now, &token);
@@ -146,7 +146,7 @@ fn a_client_gives_up_on_a_silent_server_and_on_an_expired_token() {
 }
 
 #[test]
-fn a_replayed_packet_and_a_forged_one_are_dropped_and_are_no_sign_of_life() {
+fn replayed_and_forged_packets_are_dropped_and_do_not_prevent_a_time_out() {
     let mut host = Host::new();
     let (mut client, session) = host.connected(7, 1, address(1));
     let datagram = seal(&mut client, host.now, b"once");
@@ -181,7 +181,7 @@ fn a_replayed_packet_and_a_forged_one_are_dropped_and_are_no_sign_of_life() {
 }
 
 #[test]
-fn packets_of_one_session_are_nothing_from_another_address() {
+fn packets_of_a_session_from_another_address_are_dropped() {
     let mut host = Host::new();
     let (mut client, _) = host.connected(7, 1, address(1));
     let (mut other, _) = host.connected(8, 1, address(2));
@@ -199,18 +199,18 @@ fn packets_of_one_session_are_nothing_from_another_address() {
 }
 
 #[test]
-fn either_end_can_say_good_bye() {
+fn either_end_can_disconnect() {
     let mut host = Host::new();
     let (mut client, session) = host.connected(7, 1, address(1));
     let mut sent = Vec::new();
     client.disconnect(&mut |_, datagram| sent.push(datagram.to_vec()));
-    client.disconnect(&mut |_, _| panic!("said twice"));
+    client.disconnect(&mut |_, _| panic!("disconnected twice"));
     assert_eq!(
         client.state(),
         ClientState::Disconnected(DisconnectReason::ByClient)
     );
     assert_eq!(sent.len(), 10);
-    // Any one of the ten does; the rest find nobody.
+    // Any one of the ten ends the session; the rest are dropped.
     assert_eq!(host.give(address(1), &sent[4]).0, Seen::Disconnected(session));
     assert_eq!(
         host.give(address(1), &sent[5]).0,
@@ -236,7 +236,7 @@ fn either_end_can_say_good_bye() {
 }
 
 #[test]
-fn thousands_of_sessions_live_side_by_side_and_their_indices_are_reused() {
+fn thousands_of_sessions_work_at_once_and_reuse_indices() {
     let mut host = Host::new();
     let mut clients: HashMap<u32, (ClientNetcode, SessionId)> = (0..3_000)
         .map(|n| (n, host.connected(n.into(), 1, address(n))))
@@ -289,7 +289,7 @@ fn sequence_numbers_widen_during_a_session() {
 }
 
 #[test]
-fn a_client_is_small_once_it_is_connected() {
+fn a_connected_client_has_at_most_320_bytes() {
     assert!(
         size_of::<ClientNetcode>() <= 320,
         "{} bytes",
@@ -300,15 +300,15 @@ fn a_client_is_small_once_it_is_connected() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Over a link that drops, doubles and delays: the handshake ends, and each payload arrives once at most.
+    /// If a link drops, duplicates and delays, the handshake ends, and each payload arrives at most once.
     #[test]
-    fn a_lossy_link_delays_the_handshake_and_repeats_nothing(seed in any::<[u8; 32]>(), loss in 0u32..40) {
+    fn a_lossy_link_delays_the_handshake_and_repeats_no_payload(seed in any::<[u8; 32]>(), loss in 0u32..40) {
         let mut dice = Entropy::from_seed(seed);
         let mut roll = |bound: u32| u32::from_le_bytes(dice.bytes()) % bound;
         let mut host = Host::new();
         let mut client = host.client(7, 1);
         let mut session = None;
-        // (step of arrival, to the server?, datagram)
+        // (Step of arrival, whether to the server, datagram.)
         let mut wire: Vec<(u32, bool, Vec<u8>)> = Vec::new();
         let (mut up, mut down) = (HashSet::new(), HashSet::new());
         for step in 0..600u32 {
@@ -328,8 +328,8 @@ proptest! {
                     }
                 }
             }
-            while let Some(at) = wire.iter().position(|(arrival, ..)| *arrival <= step) {
-                let (_, to_server, mut datagram) = wire.swap_remove(at);
+            while let Some(index) = wire.iter().position(|(arrival, ..)| *arrival <= step) {
+                let (_, to_server, mut datagram) = wire.swap_remove(index);
                 if !to_server {
                     if let ClientReceived::Payload { payload, .. } = client.receive(host.now, &mut datagram) {
                         prop_assert!(down.insert(payload.to_vec()));

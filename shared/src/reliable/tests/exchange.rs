@@ -1,4 +1,4 @@
-//! Both ends against each other and against stock renet, over bad links.
+//! Both ends with each other and with stock renet, over lossy links.
 
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ fn exchange<'a>(
     let mut sent = 0;
     for step in 0..8_000u64 {
         let now = Duration::from_secs(1_000) + Duration::from_millis(step * 16);
-        // As much as stock renet's peer may have under way, in bursts.
+        // In bursts, as much as a peer with stock renet may have under way.
         while sent < count && sent <= step as u32 / 4 {
             for channel in reliable {
                 a.send(channel, message(sent, bytes_max));
@@ -65,20 +65,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn all_arrives_between_our_ends(seed: u64, loss in 0u64..40, jitter in 0u64..120) {
+    fn all_messages_arrive_between_our_ends(seed: u64, loss in 0u64..40, jitter in 0u64..120) {
         let (mut a, mut b) = (Reliable::new(), Reliable::new());
         exchange(&mut a, &mut b, &mut links(seed, loss, jitter), 400, MESSAGE_BYTES_MAX);
         prop_assert!(a.is_idle() && b.is_idle());
     }
 
     #[test]
-    fn all_arrives_between_us_and_a_stock_client(seed: u64, loss in 0u64..20, jitter in 0u64..60) {
+    fn all_messages_arrive_between_us_and_a_stock_client(seed: u64, loss in 0u64..20, jitter in 0u64..60) {
         let (mut ours, mut stock) = (Reliable::new(), StockClient::new());
         exchange(&mut ours, &mut stock, &mut links(seed, loss, jitter), 400, 60);
     }
 
     #[test]
-    fn all_arrives_between_us_and_a_stock_server(seed: u64, loss in 0u64..20, jitter in 0u64..60) {
+    fn all_messages_arrive_between_us_and_a_stock_server(seed: u64, loss in 0u64..20, jitter in 0u64..60) {
         let (mut ours, mut stock) = (Reliable::new(), StockServer::new());
         exchange(&mut ours, &mut stock, &mut links(seed, loss, jitter), 400, 60);
     }
@@ -119,7 +119,7 @@ fn acknowledgements_die_out() {
 }
 
 #[test]
-fn acknowledgements_are_at_most_every_interval() {
+fn acknowledgements_are_sent_at_most_once_an_interval() {
     let mut end = Reliable::new();
     let mut acks = 0;
     for step in 0..1_000u64 {
@@ -132,7 +132,7 @@ fn acknowledgements_are_at_most_every_interval() {
 }
 
 #[test]
-fn a_pause_does_not_repeat_what_it_missed() {
+fn a_pause_does_not_make_up_for_missed_resends() {
     let mut end = Reliable::new();
     let send = |end: &mut Reliable, count| {
         for number in 0..count {
@@ -146,7 +146,7 @@ fn a_pause_does_not_repeat_what_it_missed() {
 }
 
 #[test]
-fn what_is_resent_fits_the_datagram_whatever_was_lost() {
+fn resent_packets_fit_the_datagram_when_all_were_lost() {
     let mut end = Reliable::new();
     let send = |end: &mut Reliable, bytes: usize| {
         Reliable::send(end, Channel::ReliableOrdered, vec![1; bytes].into()).unwrap();
@@ -161,7 +161,7 @@ fn what_is_resent_fits_the_datagram_whatever_was_lost() {
 }
 
 #[test]
-fn a_new_batch_never_meets_a_resend() {
+fn a_new_batch_is_not_sent_at_the_instant_of_a_resend() {
     let mut end = Reliable::new();
     let send = |end: &mut Reliable, bytes: usize| {
         Reliable::send(end, Channel::ReliableOrdered, vec![1; bytes].into()).unwrap();
@@ -169,7 +169,7 @@ fn a_new_batch_never_meets_a_resend() {
     let start = Duration::from_secs(1);
     send(&mut end, 590);
     assert_eq!(Peer::poll(&mut end, start).len(), 1);
-    // The second of these would be sent at the very instant at which the first message is resent.
+    // The second batch would be sent at the instant at which the first message is resent.
     let before = start + RESEND_AFTER - Duration::from_nanos(1);
     send(&mut end, 900);
     send(&mut end, 590);
@@ -178,7 +178,7 @@ fn a_new_batch_never_meets_a_resend() {
 }
 
 #[test]
-fn one_lost_packet_does_not_let_us_run_out_of_the_peers_window() {
+fn a_lost_packet_does_not_make_the_sender_exceed_the_peers_window() {
     let (mut a, mut b) = (Reliable::new(), Reliable::new());
     let mut lost = 0;
     let mut taken = 0;
@@ -211,7 +211,7 @@ fn one_lost_packet_does_not_let_us_run_out_of_the_peers_window() {
 }
 
 #[test]
-fn a_budget_ends_a_poll_and_loses_nothing() {
+fn a_byte_budget_ends_a_poll_and_loses_no_message() {
     let (mut a, mut b) = (Reliable::new(), Reliable::new());
     for number in 0..40 {
         Reliable::send(
@@ -240,7 +240,7 @@ fn a_budget_ends_a_poll_and_loses_nothing() {
 }
 
 #[test]
-fn sending_is_bounded() {
+fn the_send_queue_is_bounded() {
     let mut end = Reliable::new();
     let mut send = |channel, bytes| Reliable::send(&mut end, channel, vec![1; bytes].into());
     assert_eq!(send(Channel::ReliableOrdered, 0), Err(SendError::Empty));
@@ -255,7 +255,7 @@ fn sending_is_bounded() {
 }
 
 #[test]
-fn nothing_is_created_before_the_first_message() {
+fn no_connection_is_created_before_the_first_message() {
     let mut end = Reliable::new();
     end.poll(Duration::from_secs(1), usize::MAX, |_| panic!("nothing to send"))
         .unwrap();

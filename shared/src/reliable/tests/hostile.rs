@@ -1,4 +1,4 @@
-//! What a hostile peer sends, byte by byte.
+//! Packets of a hostile peer, byte by byte.
 
 use proptest::prelude::*;
 
@@ -26,15 +26,15 @@ proptest! {
     }
 
     #[test]
-    fn damaged_packets_never_panic(seed: u64, at in any::<prop::sample::Index>(), value: u8, cut in any::<prop::sample::Index>()) {
+    fn damaged_packets_never_panic(seed: u64, index in any::<prop::sample::Index>(), value: u8, cut in any::<prop::sample::Index>()) {
         let (mut stock, mut end) = (StockClient::new(), Reliable::new());
         let mut link = Link::new(seed, 0, 0);
         for step in 0..20u64 {
             stock.send(Channel::ALL[link.below(3) as usize], message(step as u32, 4_000));
             for mut packet in stock.poll(Duration::from_millis(step * 400)) {
                 if link.below(8) == 0 {
-                    let at = at.index(packet.len());
-                    packet[at] = value;
+                    let index = index.index(packet.len());
+                    packet[index] = value;
                     packet.truncate(1 + cut.index(packet.len()));
                 }
                 if end.receive(&packet).is_err() {
@@ -67,7 +67,7 @@ fn truncated_packets_are_refused_at_every_length() {
 }
 
 #[test]
-fn what_no_renet_peer_sends_is_refused() {
+fn packets_that_no_renet_peer_sends_are_refused() {
     use GuardError::*;
     let far = RELIABLE_WINDOW_MESSAGES;
     let cases: [(GuardError, Vec<Vec<u8>>); 19] = [
@@ -128,7 +128,7 @@ fn what_no_renet_peer_sends_is_refused() {
 }
 
 #[test]
-fn messages_ahead_are_held_only_up_to_the_limit() {
+fn messages_ahead_of_a_missing_one_are_held_up_to_the_limit() {
     let mut end = Reliable::new();
     let error = (1..).find_map(|id| end.receive(&small(id, ORDERED, &[(id, 1_100)])).err());
     assert!(matches!(error, Some(GuardError::Renet(_))), "{error:?}");
@@ -141,8 +141,8 @@ fn messages_ahead_are_held_only_up_to_the_limit() {
 fn repeated_slices_of_complete_messages_are_only_acknowledged() {
     let mut end = Reliable::new();
     let mut sequence = 0..;
-    let mut receive = |end: &mut Reliable, place, bytes| {
-        end.receive(&slice(2, sequence.next().unwrap(), UNORDERED, place, bytes))
+    let mut receive = |end: &mut Reliable, slice_of, bytes| {
+        end.receive(&slice(2, sequence.next().unwrap(), UNORDERED, slice_of, bytes))
             .unwrap();
     };
     // Message 0 is missing, so that the complete ones stay in the window.
@@ -151,7 +151,7 @@ fn repeated_slices_of_complete_messages_are_only_acknowledged() {
         receive(&mut end, [id, 1, 2], 3);
         assert_eq!(end.pop().unwrap().1.len(), 1_203);
     }
-    // To renet each would be a new message, and take memory for ever.
+    // renet would take each of these for a new message, and hold its memory for ever.
     for id in 1..=40 {
         receive(&mut end, [id, 0, 2], 1_200);
     }

@@ -108,7 +108,7 @@ impl Peer for StockServer {
     }
 }
 
-/// A one-way link that loses, doubles and delays, from a seed.
+/// A one-way link that loses, duplicates and delays packets, from a seed.
 struct Link {
     random: u64,
     loss_percent: u64,
@@ -141,9 +141,9 @@ impl Link {
             let copies = 1 + u64::from(self.below(20) == 0);
             for copy in 0..copies {
                 if self.below(100) >= self.loss_percent {
-                    let at = now + Duration::from_millis(20 + self.below(self.jitter_ms + 1));
+                    let arrival = now + Duration::from_millis(20 + self.below(self.jitter_ms + 1));
                     self.under_way
-                        .insert((at, self.packets * 2 + copy), packet.clone());
+                        .insert((arrival, self.packets * 2 + copy), packet.clone());
                 }
             }
         }
@@ -153,7 +153,7 @@ impl Link {
     }
 }
 
-/// Message `number`, of a length that depends on it.
+/// Returns message `number`, whose length depends on the number.
 fn message(number: u32, bytes_max: usize) -> Bytes {
     let length = 4 + number as usize * 7_919 % (bytes_max - 3);
     number
@@ -186,11 +186,11 @@ fn small(sequence: u64, channel: u8, messages: &[(u64, usize)]) -> Vec<u8> {
 }
 
 fn slice(kind: u8, sequence: u64, channel: u8, [id, index, count]: [u64; 3], bytes: usize) -> Vec<u8> {
-    let place = [varint(id), varint(index), varint(count), varint(bytes as u64)].concat();
-    [vec![kind], varint(sequence), vec![channel], place, vec![1; bytes]].concat()
+    let head = [varint(id), varint(index), varint(count), varint(bytes as u64)].concat();
+    [vec![kind], varint(sequence), vec![channel], head, vec![1; bytes]].concat()
 }
 
-/// An acknowledgement of ranges of (last, size), descending, with gaps between them.
+/// Returns an acknowledgement of ranges of (last, size), descending, with gaps between them.
 fn ack(sequence: u64, ranges: &[(u64, u64)]) -> Vec<u8> {
     let (last, size) = ranges[0];
     let mut packet = [

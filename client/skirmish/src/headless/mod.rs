@@ -1,0 +1,13 @@
+//! Skirmish without a window: a real client on a real server, flown by a script.
+//!
+//! Owns the script's language (`Script`), the run, and the `Report`. Uses the library as the game does: the same
+//! connection, prediction and interpolation. Refuses to draw and to decide anything by itself.
+
+mod error;
+mod report;
+mod run;
+mod script;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use run::{HeadlessOptions, run};

@@ -1,0 +1,318 @@
+//! Flying by a script.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use bevy_app::App;
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use skirmish_shared::chat::{Heard, Notice, Say};
+use skirmish_shared::components::Hull;
+use skirmish_shared::input::PilotInput;
+use throng_client::player::{ClientSettings, ConnectionStatus, PlayerEvent};
+use throng_client::predict::{PredictionErrors, Present};
+use throng_client::stats::{NetStats, NetStatsPlugin};
+use throng_client::world::{
+    ClientWorldPlugin, Connection, ConnectionEvent, NextInput, Own, TellServer, WorldMirror,
+};
+use throng_shared::protocol::pose::Position;
+use throng_shared::protocol::registry::{FromServer, Protocol, RegistryError};
+
+use super::error::HeadlessError;
+use super::report::{Outcome, Report, ms};
+use super::script::{Command, Figure, Script, Step};
+use crate::chat::spoken;
+use crate::plugin::SkirmishClientPlugin;
+
+const FRAME: Duration = Duration::from_millis(10);
+/// Lines of chat that a report has at most: the newest.
+const CHAT_LINES_MAX: usize = 100;
+
+/// What to fly, and where.
+#[derive(Debug, Clone)]
+pub(crate) struct HeadlessOptions {
+    /// The server's HTTP address: `HOST:PORT` or a URL.
+    pub(crate) server: String,
+    pub(crate) name: String,
+    pub(crate) script: PathBuf,
+    /// Where to write the report as JSON; `-` is the standard output.
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// Flies by the script, writes the report to `out` and where the options say.
+///
+/// # Errors
+/// A [`HeadlessError`] when the script cannot be read or the connection cannot be had.
+pub(crate) fn run(options: &HeadlessOptions, out: &mut impl Write) -> Result<Outcome, HeadlessError> {
+    let file = options.script.display().to_string();
+    let text = fs::read_to_string(&options.script).map_err(|source| HeadlessError::Unreadable {
+        file: options.script.clone(),
+        source,
+    })?;
+    let script = Script::parse(&file, &text)?;
+    let mut flight = Flight::new(options, file);
+    for step in &script.steps {
+        if step.command == Command::Quit {
+            break;
+        }
+        flight.obey(step)?;
+    }
+    let report = flight.finish();
+    write!(out, "{report}").map_err(HeadlessError::Report)?;
+    if let Some(json) = &options.json {
+        write_json(json, &report, out)?;
+    }
+    Ok(Outcome { report })
+}
+
+fn write_json(path: &Path, report: &Report, out: &mut impl Write) -> Result<(), HeadlessError> {
+    let json = serde_json::to_string_pretty(report).map_err(|error| HeadlessError::Report(error.into()))?;
+    let written = match path.to_str() {
+        Some("-") => writeln!(out, "{json}"),
+        _ => fs::write(path, json + "\n"),
+    };
+    written.map_err(HeadlessError::Report)
+}
+
+/// What happened on the connection, for the report.
+#[derive(Resource, Default)]
+struct Log {
+    joined: Option<Duration>,
+    flying: Option<Duration>,
+    losses: u32,
+    server_version: String,
+    began_at: Option<Vec2>,
+    heard: u32,
+    chat: VecDeque<String>,
+}
+
+impl Log {
+    fn note(&mut self, line: String) {
+        if self.chat.len() == CHAT_LINES_MAX {
+            self.chat.pop_front();
+        }
+        self.chat.push_back(line);
+    }
+}
+
+struct Flight {
+    app: App,
+    file: String,
+    input: PilotInput,
+    report: Report,
+}
+
+impl Flight {
+    fn new(options: &HeadlessOptions, file: String) -> Self {
+        let settings = ClientSettings::new(&options.server, &options.name);
+        let mut app = App::new();
+        app.add_plugins((
+            SkirmishClientPlugin,
+            ClientWorldPlugin { settings },
+            NetStatsPlugin,
+        ))
+        .init_resource::<Log>()
+        .add_systems(bevy_app::Update, keep_log);
+        app.finish();
+        app.cleanup();
+        let report = Report {
+            server: options.server.clone(),
+            ..Report::default()
+        };
+        Self {
+            app,
+            file,
+            input: PilotInput::default(),
+            report,
+        }
+    }
+
+    fn obey(&mut self, step: &Step) -> Result<(), HeadlessError> {
+        match &step.command {
+            &Command::Wait(time) => self.wait(time, |_| false).map(drop),
+            &Command::WaitFlying(time) => {
+                let is_flying = self.wait(time, |world| world.resource::<Log>().flying.is_some())?;
+                let status = self.app.world().resource::<ConnectionStatus>().to_string();
+                self.judge(step.line, is_flying, || {
+                    format!("flying within {time:?}: {status}")
+                });
+                Ok(())
+            }
+            &Command::WaitHeard(lines, time) => {
+                let is_heard = self.wait(time, |world| world.resource::<Log>().heard >= lines)?;
+                let heard = self.app.world().resource::<Log>().heard;
+                self.judge(step.line, is_heard, || {
+                    format!("{lines} lines of chat within {time:?}: it heard {heard}")
+                });
+                Ok(())
+            }
+            &Command::Thrust(thrust) => self.control(|input| input.thrust = thrust),
+            &Command::Turn(turn) => self.control(|input| input.turn = turn),
+            &Command::Aim(aim) => self.control(|input| input.aim = aim),
+            &Command::Button(button, held) => self.control(|input| {
+                input.buttons = if held {
+                    input.buttons | button
+                } else {
+                    input.buttons & !button
+                };
+            }),
+            &Command::Line(conditions) => {
+                let mut connection = self.app.world_mut().resource_mut::<Connection>();
+                connection.0.set_line(conditions);
+                Ok(())
+            }
+            &Command::Expect(figure, comparison, bound) => {
+                let value = self.figure(figure);
+                let holds = value.is_some_and(|value| comparison.holds(value, bound));
+                let was = value.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
+                self.judge(step.line, holds, || {
+                    format!("{figure} {comparison} {bound}: it is {was}")
+                });
+                Ok(())
+            }
+            Command::Say(say) => {
+                let told = self.app.world_mut().run_system_cached_with(tell, say.clone());
+                // It is of a registered type and fits a message: the script was checked.
+                if let Ok(Err(error)) = told {
+                    tracing::error!(%error, "a line of our own");
+                }
+                Ok(())
+            }
+            Command::Quit => Ok(()),
+        }
+    }
+
+    /// Lets time pass until `is_done`; says whether it was.
+    fn wait(&mut self, time: Duration, is_done: impl Fn(&World) -> bool) -> Result<bool, HeadlessError> {
+        let until = self.now() + time;
+        loop {
+            self.app.update();
+            let world = self.app.world();
+            if let ConnectionStatus::Failed { why } = world.resource::<ConnectionStatus>() {
+                return Err(HeadlessError::Disconnected(why.clone()));
+            }
+            if is_done(world) {
+                return Ok(true);
+            }
+            let left = until.saturating_sub(self.now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            thread::sleep(FRAME.min(left));
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.app.world().resource::<Connection>().0.now()
+    }
+
+    fn control(&mut self, change: impl FnOnce(&mut PilotInput)) -> Result<(), HeadlessError> {
+        change(&mut self.input);
+        let input = self.input;
+        self.app
+            .world_mut()
+            .resource_scope(|world, protocol: Mut<Protocol>| {
+                // It is of the registered type and in range.
+                if let Err(error) = world.resource_mut::<NextInput>().set(&protocol, &input) {
+                    tracing::error!(%error, "an input of our own");
+                }
+            });
+        Ok(())
+    }
+
+    fn judge(&mut self, line: usize, holds: bool, what: impl FnOnce() -> String) {
+        if holds {
+            self.report.met += 1;
+        } else {
+            self.report
+                .unmet
+                .push(format!("{}:{line}: expected {}", self.file, what()));
+        }
+    }
+
+    fn figure(&mut self, figure: Figure) -> Option<f32> {
+        let world = self.app.world_mut();
+        let stats = world.resource::<NetStats>();
+        match figure {
+            Figure::Ping => Some(stats.ping_ms.newest()),
+            Figure::Loss => Some(stats.loss.newest() * 100.0),
+            Figure::Delay => Some(stats.interpolation_delay_ms.newest()),
+            Figure::Error => world.resource::<PredictionErrors>().quantile(0.99),
+            Figure::Entities => Some(world.resource::<WorldMirror>().len() as f32),
+            Figure::Speed => {
+                let mut own =
+                    world.query_filtered::<&Present<throng_shared::protocol::pose::Velocity>, With<Own>>();
+                own.iter(world).next().map(|velocity| velocity.0.0.length())
+            }
+            Figure::Moved => {
+                let began_at = world.resource::<Log>().began_at?;
+                place(world).map(|place| place.distance(began_at))
+            }
+            Figure::Hull => {
+                let mut own = world.query_filtered::<&Hull, With<Own>>();
+                own.iter(world).next().map(|hull| f32::from(hull.now))
+            }
+            Figure::Heard => Some(world.resource::<Log>().heard as f32),
+        }
+    }
+
+    fn finish(mut self) -> Report {
+        let world = self.app.world_mut();
+        self.report.measure(world);
+        let log = world.resource::<Log>();
+        self.report.joined_ms = log.joined.map(ms);
+        self.report.flying_ms = log.flying.map(ms);
+        self.report.losses = log.losses;
+        self.report.server_version.clone_from(&log.server_version);
+        self.report.chat = log.chat.iter().cloned().collect();
+        // Says good-bye.
+        world.remove_resource::<Connection>();
+        self.report
+    }
+}
+
+/// Where the own ship is.
+fn place(world: &mut World) -> Option<Vec2> {
+    let mut own = world.query_filtered::<&Present<Position>, With<Own>>();
+    own.iter(world).next().map(|position| position.0.0)
+}
+
+fn tell(In(say): In<Say>, mut server: TellServer) -> Result<(), RegistryError> {
+    server.send(&say)
+}
+
+fn keep_log(
+    mut log: ResMut<Log>,
+    mut events: MessageReader<ConnectionEvent>,
+    own: Query<&Position, Added<Own>>,
+    mut heard: MessageReader<FromServer<Heard>>,
+    mut notices: MessageReader<FromServer<Notice>>,
+    connection: Res<Connection>,
+) {
+    for FromServer(line) in heard.read() {
+        log.heard += 1;
+        log.note(spoken(line));
+    }
+    for FromServer(notice) in notices.read() {
+        log.note(notice.to_string());
+    }
+    let now = connection.0.now();
+    for ConnectionEvent(event) in events.read() {
+        match event {
+            PlayerEvent::Joined { server_version } => {
+                log.joined.get_or_insert(now);
+                log.server_version.clone_from(server_version);
+            }
+            PlayerEvent::Retrying { .. } | PlayerEvent::GivenUp => log.losses += 1,
+            _ => {}
+        }
+    }
+    if let Some(position) = own.iter().next() {
+        log.flying.get_or_insert(now);
+        log.began_at.get_or_insert(position.0);
+    }
+}

@@ -1,0 +1,5 @@
+//! The game client: Skirmish in a window, or flown by a script without one.
+
+fn main() -> std::process::ExitCode {
+    skirmish_client::program::main()
+}

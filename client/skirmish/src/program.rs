@@ -1,0 +1,99 @@
+//! The program `skirmish`: its flags, and what they lead to.
+//!
+//! Exit codes: 0 when all went well, 1 when an expectation of the script was not met, 2 for flags or a script that
+//! cannot work, 3 when the server could not be reached or the connection was lost for good.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::headless::{self, HeadlessOptions};
+
+/// Flies Skirmish on a Throng server.
+#[derive(Parser, Debug, Clone)]
+#[command(name = "skirmish", version)]
+struct Flags {
+    /// Address of the server: HOST:PORT, or a URL
+    #[arg(long, value_name = "HOST:PORT")]
+    server: Option<String>,
+    /// Name of the player
+    #[arg(long)]
+    name: Option<String>,
+    /// Opens no window; needs a script
+    #[arg(long, requires = "script")]
+    headless: bool,
+    /// Commands to fly by, one a line; docs/client.md lists them
+    #[arg(long, value_name = "FILE", requires = "headless")]
+    script: Option<PathBuf>,
+    /// Writes the report as JSON; `-` is the standard output
+    #[arg(long, value_name = "FILE", requires = "headless")]
+    json: Option<PathBuf>,
+    /// How much is drawn; else what the settings say
+    #[cfg(feature = "window")]
+    #[arg(long, value_enum)]
+    detail: Option<crate::window::DetailChoice>,
+    /// File of the settings; else in the user's configuration folder
+    #[cfg(feature = "window")]
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Folder of the content, whose colors.ron is watched; else `assets/skirmish` here
+    #[cfg(feature = "window")]
+    #[arg(long, value_name = "FOLDER")]
+    content: Option<PathBuf>,
+    /// Folder for screenshots; else `screenshots` here
+    #[cfg(feature = "window")]
+    #[arg(long, value_name = "FOLDER")]
+    screenshots: Option<PathBuf>,
+}
+
+/// Where a server is looked for that nobody named.
+const USUAL_SERVER: &str = "127.0.0.1:8080";
+
+/// Reads the flags and does what they say.
+pub fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let Some(script) = flags.script.clone() else {
+        return windowed(flags);
+    };
+    let options = HeadlessOptions {
+        server: flags.server.unwrap_or_else(|| USUAL_SERVER.to_owned()),
+        name: flags.name.unwrap_or_else(|| "pilot".to_owned()),
+        script,
+        json: flags.json,
+    };
+    match headless::run(&options, &mut io::stdout().lock()) {
+        Ok(outcome) => outcome.exit_code(),
+        Err(error) => {
+            // Nobody is left to tell when the error output is closed.
+            let _ = writeln!(io::stderr(), "skirmish: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+#[cfg(feature = "window")]
+fn windowed(flags: Flags) -> ExitCode {
+    let exit = crate::window::run(crate::window::WindowOptions {
+        server: flags.server,
+        name: flags.name,
+        detail: flags.detail,
+        settings: flags.settings,
+        content: flags.content,
+        screenshots: flags.screenshots,
+    });
+    match exit {
+        bevy::app::AppExit::Success => ExitCode::SUCCESS,
+        bevy::app::AppExit::Error(code) => ExitCode::from(code.get()),
+    }
+}
+
+#[cfg(not(feature = "window"))]
+fn windowed(_: Flags) -> ExitCode {
+    let _ = writeln!(
+        io::stderr(),
+        "skirmish: built without a window; fly by a script with --headless --script FILE"
+    );
+    ExitCode::from(2)
+}

@@ -1,0 +1,191 @@
+//! The camera: from above at a slant, or behind the ship; the wheel moves it nearer or farther.
+
+use bevy::camera::ClearColorConfig;
+use bevy::core_pipeline::tonemapping::Tonemapping;
+use bevy::input::mouse::MouseWheel;
+use bevy::prelude::*;
+use bevy::window::PrimaryWindow;
+
+use super::batch::{GlowBatch, Paint, Sight, SolidBatch};
+use super::keys::{Action, Controls};
+use super::view::{Focus, Look, wrapped};
+
+/// Nearest and farthest, in units.
+const DISTANCE: (f32, f32) = (14.0, 78.0);
+
+/// How the camera looks at the ship.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// From above; north is up.
+    #[default]
+    Above,
+    /// From behind; the bow is up.
+    Behind,
+}
+
+/// Where the camera is and what it is pointed at.
+#[derive(Resource, Clone, Copy, Debug)]
+pub(crate) struct Rig {
+    /// How it looks.
+    pub(crate) seat: Seat,
+    /// How far away it is, in units.
+    pub(crate) distance: f32,
+    wanted: f32,
+    /// Radians that its picture is turned by, as a heading.
+    yaw: f32,
+    lead: Vec2,
+    shake: f32,
+    /// The place in the plane of the game that the mouse points at.
+    pub(crate) aim: Vec2,
+}
+
+impl Default for Rig {
+    fn default() -> Self {
+        Self {
+            seat: Seat::Above,
+            distance: 30.0,
+            wanted: 42.0,
+            yaw: std::f32::consts::FRAC_PI_2,
+            lead: Vec2::ZERO,
+            shake: 0.0,
+            aim: Vec2::ZERO,
+        }
+    }
+}
+
+impl Rig {
+    /// Shakes the picture, for an explosion nearby.
+    pub(crate) fn shake(&mut self, strength: f32) {
+        self.shake = (self.shake + strength).min(1.0);
+    }
+}
+
+pub(crate) struct CameraPlugin;
+
+impl Plugin for CameraPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<Rig>()
+            .add_systems(Startup, spawn_camera)
+            .add_systems(Update, steer_camera)
+            .add_systems(Paint, (place_camera, point_aim).chain().before(PaintOrder));
+    }
+}
+
+/// What paints the scene comes after the camera is in its place.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PaintOrder;
+
+fn spawn_camera(mut commands: Commands) {
+    commands.spawn((
+        Camera3d::default(),
+        Camera {
+            clear_color: ClearColorConfig::Custom(Color::srgb(0.006, 0.009, 0.02)),
+            ..default()
+        },
+        Projection::Perspective(PerspectiveProjection {
+            fov: 50f32.to_radians(),
+            near: 0.5,
+            ..default()
+        }),
+        Tonemapping::None,
+        IsDefaultUiCamera,
+        Transform::from_xyz(0.0, 30.0, 20.0).looking_at(Vec3::ZERO, Vec3::Y),
+    ));
+}
+
+fn steer_camera(controls: Controls, mut wheel: MessageReader<MouseWheel>, mut rig: ResMut<Rig>) {
+    let mut steps: f32 = wheel.read().map(|turned| turned.y.clamp(-3.0, 3.0)).sum();
+    if controls.typing() {
+        return;
+    }
+    if controls.pressed(Action::ZoomIn) {
+        steps += 0.15;
+    }
+    if controls.pressed(Action::ZoomOut) {
+        steps -= 0.15;
+    }
+    rig.wanted = (rig.wanted * 0.88f32.powf(steps)).clamp(DISTANCE.0, DISTANCE.1);
+    if controls.just_pressed(Action::Camera) {
+        rig.seat = match rig.seat {
+            Seat::Above => Seat::Behind,
+            Seat::Behind => Seat::Above,
+        };
+    }
+}
+
+fn place_camera(
+    time: Res<Time>,
+    focus: Res<Focus>,
+    mut rig: ResMut<Rig>,
+    (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
+    camera: Single<(&mut Transform, &Projection), With<Camera3d>>,
+) {
+    let (mut camera, projection) = camera.into_inner();
+    let delta_s = time.delta_secs();
+    let soft = |rate: f32| 1.0 - (-delta_s * rate).exp();
+    rig.distance += (rig.wanted - rig.distance) * soft(6.0);
+    let (yaw, pitch, reach) = match rig.seat {
+        Seat::Above => (std::f32::consts::FRAC_PI_2, 62f32.to_radians(), 1.0),
+        Seat::Behind => (focus.heading, 30f32.to_radians(), 0.62),
+    };
+    rig.yaw = wrapped(rig.yaw + wrapped(yaw - rig.yaw) * soft(5.0));
+    let lead = match rig.seat {
+        Seat::Above => focus.velocity * 0.22,
+        Seat::Behind => Vec2::from_angle(focus.heading) * rig.distance * 0.16,
+    };
+    rig.lead = rig.lead + (lead - rig.lead) * soft(2.5);
+    rig.shake = (rig.shake - delta_s * 1.8).max(0.0);
+
+    let target = Vec3::new(rig.lead.x, 0.0, -rig.lead.y);
+    let back = Vec2::from_angle(rig.yaw) * -(rig.distance * reach * pitch.cos());
+    let mut eye = target + Vec3::new(back.x, rig.distance * reach * pitch.sin(), -back.y);
+    let trembling = rig.shake * rig.shake * 0.5;
+    let seconds = time.elapsed_secs();
+    eye += Vec3::new(
+        (seconds * 61.0).sin(),
+        (seconds * 47.0).sin(),
+        (seconds * 53.0).cos(),
+    ) * trembling;
+    *camera = Transform::from_translation(eye).looking_at(target, Vec3::Y);
+    glow.eye = eye;
+    glow.right = camera.right().into();
+    glow.up = camera.up().into();
+    let sight = Sight::new(projection.compute_frustum(&GlobalTransform::from(*camera)));
+    solid.sight = sight;
+    glow.sight = sight;
+}
+
+fn point_aim(
+    window: Query<&Window, With<PrimaryWindow>>,
+    camera: Single<(&Camera, &Transform), With<Camera3d>>,
+    focus: Res<Focus>,
+    mut rig: ResMut<Rig>,
+) {
+    let (camera, transform) = *camera;
+    let cursor = window.single().ok().and_then(Window::cursor_position);
+    let ray = cursor.and_then(|cursor| {
+        camera
+            .viewport_to_world(&GlobalTransform::from(*transform), cursor)
+            .ok()
+    });
+    let hit = ray.and_then(|ray| {
+        let distance = ray.intersect_plane(Vec3::ZERO, InfinitePlane3d::new(Vec3::Y))?;
+        Some(ray.get_point(distance))
+    });
+    rig.aim = match hit {
+        Some(place) => focus.at + Vec2::new(place.x, -place.z),
+        None => focus.at + Vec2::from_angle(focus.heading) * 20.0,
+    };
+}
+
+/// Where a place of the scene is in the window, in logical pixels, if it is before the camera.
+pub(crate) fn on_screen(camera: &Camera, transform: &Transform, place: Vec3) -> Option<Vec2> {
+    camera
+        .world_to_viewport(&GlobalTransform::from(*transform), place)
+        .ok()
+}
+
+/// How far from the focus something is, in units.
+pub(crate) fn range(focus: &Focus, look: &Look) -> f32 {
+    look.at.distance(focus.at)
+}

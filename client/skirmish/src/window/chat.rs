@@ -1,0 +1,274 @@
+//! The chat box: what others say, what the server says, and what happens to those in sight.
+//!
+//! Enter opens the line; `/team WORDS` and `/tell NAME WORDS` choose who hears it, everybody nearby does else.
+//! The wheel, Page Up and Page Down scroll back while the line is open.
+
+use std::collections::VecDeque;
+
+use bevy::input::keyboard::{Key, KeyboardInput};
+use bevy::input::mouse::MouseWheel;
+use bevy::prelude::*;
+use skirmish_shared::chat::{ChatChannel, Heard, Notice, TEXT_BYTES_MAX};
+use skirmish_shared::messages::{Destroyed, Killer};
+use throng_client::world::TellServer;
+use throng_shared::protocol::registry::FromServer;
+
+use super::colors::{self, Colors};
+use super::content::Tables;
+use super::keys::{Action, Controls, Typing};
+use super::session::Phase;
+use super::theme::{self, paragraph};
+use crate::chat::{addressed, spoken};
+
+/// Lines that are kept.
+const LINES_MAX: usize = 200;
+/// Lines that are seen at once.
+const ROWS: usize = 8;
+/// Seconds that a line is seen while the box is closed.
+const FRESH_S: f32 = 14.0;
+
+/// What was said, oldest first.
+#[derive(Resource, Default)]
+pub(crate) struct ChatLog {
+    lines: VecDeque<Line>,
+    /// Lines between the newest one and the lowest that is seen.
+    scrolled: usize,
+    /// What is being written.
+    draft: String,
+    is_open: bool,
+}
+
+struct Line {
+    words: String,
+    color: Color,
+    age_s: f32,
+}
+
+impl ChatLog {
+    pub(crate) fn note(&mut self, words: String, color: Color) {
+        if self.lines.len() == LINES_MAX {
+            self.lines.pop_front();
+        }
+        if self.scrolled > 0 {
+            self.scrolled = (self.scrolled + 1).min(LINES_MAX - ROWS);
+        }
+        self.lines.push_back(Line {
+            words,
+            color,
+            age_s: 0.0,
+        });
+    }
+
+    fn scroll(&mut self, lines: isize) {
+        let most = self.lines.len().saturating_sub(ROWS);
+        self.scrolled = self.scrolled.saturating_add_signed(lines).min(most);
+    }
+}
+
+pub(crate) struct ChatPlugin;
+
+impl Plugin for ChatPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<ChatLog>()
+            .add_systems(OnEnter(Phase::Play), spawn_box)
+            .add_systems(OnExit(Phase::Play), close)
+            .add_systems(
+                Update,
+                (hear, write_line, show_lines)
+                    .chain()
+                    .run_if(in_state(Phase::Play)),
+            );
+    }
+}
+
+#[derive(Component)]
+struct Row(usize);
+
+#[derive(Component)]
+struct Draft;
+
+#[derive(Component)]
+struct ChatBox;
+
+fn spawn_box(mut commands: Commands) {
+    let node = Node {
+        position_type: PositionType::Absolute,
+        left: Val::Px(14.0),
+        // Above the instruments, which are as wide as a small window has room for.
+        bottom: Val::Px(112.0),
+        width: Val::Px(370.0),
+        flex_direction: FlexDirection::Column,
+        row_gap: Val::Px(2.0),
+        padding: UiRect::all(Val::Px(8.0)),
+        border_radius: BorderRadius::all(Val::Px(6.0)),
+        ..default()
+    };
+    commands
+        .spawn((
+            DespawnOnExit(Phase::Play),
+            ChatBox,
+            node,
+            BackgroundColor(Color::NONE),
+        ))
+        .with_children(|chat| {
+            for row in 0..ROWS {
+                chat.spawn((Row(row), paragraph("", 14.0, theme::TEXT)));
+            }
+            chat.spawn((
+                Draft,
+                paragraph("", 15.0, theme::ACCENT),
+                Node {
+                    min_height: Val::Px(20.0),
+                    ..default()
+                },
+            ));
+        });
+}
+
+fn hear(
+    mut heard: MessageReader<FromServer<Heard>>,
+    mut notices: MessageReader<FromServer<Notice>>,
+    mut destroyed: MessageReader<FromServer<Destroyed>>,
+    (tables, shades): (Tables, Res<Colors>),
+    mut log: ResMut<ChatLog>,
+) {
+    for FromServer(line) in heard.read() {
+        let color = colors::ui(shades.team(line.team).lerp(Vec3::ONE, 0.5));
+        let is_for_one = matches!(line.channel, ChatChannel::Tell(_));
+        log.note(spoken(line), if is_for_one { theme::WARM } else { color });
+    }
+    for FromServer(notice) in notices.read() {
+        log.note(notice.to_string(), theme::MUTED);
+    }
+    for FromServer(event) in destroyed.read() {
+        let victim = &event.victim;
+        let words = match &event.killer {
+            Killer::Pilot(name) => format!("{name} destroyed {victim}"),
+            Killer::Drone(breed) => {
+                let breed = tables.drone(*breed).map_or("drone", |breed| breed.name.as_str());
+                format!("A {breed} destroyed {victim}")
+            }
+            Killer::Nobody | Killer::Gone => format!("{victim} was destroyed"),
+        };
+        log.note(words, theme::ALERT);
+    }
+}
+
+fn write_line(
+    mut pressed: MessageReader<KeyboardInput>,
+    mut wheel: MessageReader<MouseWheel>,
+    controls: Controls,
+    mut log: ResMut<ChatLog>,
+    mut tell: TellServer,
+    mut closing: Local<bool>,
+    mut commands: Commands,
+) -> Result {
+    if !log.is_open {
+        // The key that closed the box must not open it again, nor turn the ship in the same frame.
+        if std::mem::take(&mut *closing) {
+            commands.insert_resource(Typing::Nobody);
+        } else if controls.just_pressed(Action::Chat) {
+            log.is_open = true;
+            commands.insert_resource(Typing::Field);
+        }
+        pressed.clear();
+        wheel.clear();
+        return Ok(());
+    }
+    for turned in wheel.read() {
+        log.scroll(if turned.y > 0.0 { 1 } else { -1 });
+    }
+    for key in pressed.read().filter(|key| key.state.is_pressed()) {
+        match &key.logical_key {
+            Key::Enter => {
+                match addressed(&std::mem::take(&mut log.draft)) {
+                    Ok(Some(say)) => tell.send(&say)?,
+                    Ok(None) => {}
+                    Err(problem) => log.note(problem.into(), theme::ALERT),
+                }
+                log.is_open = false;
+            }
+            Key::Escape => log.is_open = false,
+            Key::Backspace => {
+                log.draft.pop();
+            }
+            Key::PageUp => log.scroll(ROWS as isize),
+            Key::PageDown => log.scroll(-(ROWS as isize)),
+            _ => {
+                for letter in key.text.iter().flat_map(|text| text.chars()) {
+                    if !letter.is_control() && log.draft.len() + letter.len_utf8() <= TEXT_BYTES_MAX {
+                        log.draft.push(letter);
+                    }
+                }
+            }
+        }
+    }
+    if !log.is_open {
+        log.scrolled = 0;
+        *closing = true;
+    }
+    Ok(())
+}
+
+fn close(mut log: ResMut<ChatLog>, mut typing: ResMut<Typing>) {
+    log.is_open = false;
+    *typing = Typing::Nobody;
+}
+
+fn show_lines(
+    mut log: ResMut<ChatLog>,
+    time: Res<Time>,
+    mut rows: Query<(&Row, &mut Text, &mut TextColor), Without<Draft>>,
+    mut draft: Single<&mut Text, With<Draft>>,
+    mut back: Single<&mut BackgroundColor, With<ChatBox>>,
+) {
+    for line in &mut log.bypass_change_detection().lines {
+        line.age_s += time.delta_secs();
+    }
+    let lowest = log.lines.len().saturating_sub(log.scrolled);
+    for (Row(row), mut words, mut color) in &mut rows {
+        let place = (lowest + *row).checked_sub(ROWS);
+        let line = place.and_then(|place| log.lines.get(place));
+        let seen = line.filter(|line| log.is_open || line.age_s < FRESH_S);
+        words.set_if_neq(Text(seen.map_or_else(String::new, |line| line.words.clone())));
+        let faded = |line: &Line| {
+            let left = if log.is_open {
+                1.0
+            } else {
+                ((FRESH_S - line.age_s) / 2.0).clamp(0.0, 1.0)
+            };
+            line.color.with_alpha(left)
+        };
+        color.set_if_neq(TextColor(seen.map_or(theme::TEXT, faded)));
+    }
+    let caret = if time.elapsed_secs().fract() < 0.6 {
+        "_"
+    } else {
+        " "
+    };
+    let line = if log.is_open {
+        format!("> {}{caret}", log.draft)
+    } else {
+        String::new()
+    };
+    draft.set_if_neq(Text(line));
+    let color = if log.is_open { theme::PANEL } else { Color::NONE };
+    back.set_if_neq(BackgroundColor(color));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_bounded_and_scrolling_stays_where_it_is() {
+        let mut log = ChatLog::default();
+        (0..LINES_MAX + 50).for_each(|number| log.note(number.to_string(), theme::TEXT));
+        assert_eq!(log.lines.len(), LINES_MAX);
+        log.scroll(5);
+        log.note("new".into(), theme::TEXT);
+        assert_eq!(log.scrolled, 6);
+        log.scroll(isize::MAX);
+        assert_eq!(log.scrolled, LINES_MAX - ROWS);
+    }
+}

@@ -1,0 +1,210 @@
+//! The colours of the world: teams, hulls, rocks, light. Linear, unless a name says otherwise.
+//!
+//! Owns [`Colors`], which are built in and, where there is a content folder with a `colors.ron`, are those of that
+//! file, from the moment it changes. Refuses files that say less, more, or what is no colour: what holds stays.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use std::{fs, io};
+
+use bevy::prelude::*;
+use bevy::time::common_conditions::on_timer;
+use serde::Deserialize;
+use skirmish_shared::PILOT_TEAMS;
+use throng_shared::protocol::ids::TeamId;
+
+/// Name of the file in the content folder.
+const FILE: &str = "colors.ron";
+/// The longest file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Time between two looks at the file.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The brightest that a channel may be.
+const CHANNEL_MAX: f32 = 8.0;
+
+/// What everything is painted with.
+#[derive(Resource, Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Colors {
+    /// The two pilots' teams.
+    pub(crate) teams: [Vec3; 2],
+    /// The breeds of drones; never empty.
+    pub(crate) breeds: Vec<Vec3>,
+    /// Hulls of ships.
+    pub(crate) hull: Vec3,
+    /// Hulls of drones.
+    pub(crate) drone_hull: Vec3,
+    /// A rock without ore.
+    pub(crate) rock: Vec3,
+    /// A rock with much ore.
+    pub(crate) ore: Vec3,
+    /// What ore shines like.
+    pub(crate) ore_light: Vec3,
+    /// A station.
+    pub(crate) station: Vec3,
+    /// A station's lights.
+    pub(crate) station_light: Vec3,
+    /// Fire.
+    pub(crate) fire: Vec3,
+    /// A shield that is hit.
+    pub(crate) shield: Vec3,
+}
+
+impl Default for Colors {
+    fn default() -> Self {
+        const BUILT_IN: &str = include_str!("../../../assets/skirmish/colors.ron");
+        Self::parse(BUILT_IN).expect("a test reads the colours that are built in")
+    }
+}
+
+impl Colors {
+    /// Reads what a file says.
+    ///
+    /// # Errors
+    /// In words, when it is not a set of colours.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let colors: Self = ron::from_str(text).map_err(|error| error.to_string())?;
+        if colors.breeds.is_empty() {
+            return Err("`breeds` is empty".to_owned());
+        }
+        let is_color = |color: &Vec3| {
+            let channels = color.to_array();
+            channels.iter().all(|part| (0.0..=CHANNEL_MAX).contains(part))
+        };
+        let wrong = colors.all().find(|color| !is_color(color));
+        match wrong {
+            Some(color) => Err(format!("{color} is not within 0 and {CHANNEL_MAX}")),
+            None => Ok(colors),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = Vec3> + '_ {
+        let bodies = [self.hull, self.drone_hull, self.rock, self.ore, self.station];
+        let lights = [self.ore_light, self.station_light, self.fire, self.shield];
+        self.teams
+            .into_iter()
+            .chain(self.breeds.iter().copied())
+            .chain(bodies)
+            .chain(lights)
+    }
+
+    /// The colour of a breed of drones.
+    pub(crate) fn breed(&self, breed: u8) -> Vec3 {
+        self.breeds[usize::from(breed) % self.breeds.len()]
+    }
+
+    /// The colour of a pilots' team; of nobody's, that of hulls.
+    pub(crate) fn team(&self, team: TeamId) -> Vec3 {
+        let place = PILOT_TEAMS.iter().position(|other| *other == team);
+        place.map_or(self.hull, |place| self.teams[place])
+    }
+}
+
+/// A linear colour for text and panels.
+pub(crate) fn ui(color: Vec3) -> Color {
+    Color::linear_rgb(color.x, color.y, color.z)
+}
+
+pub(crate) struct ColorsPlugin {
+    /// The content folder, if any.
+    pub(crate) content: Option<PathBuf>,
+}
+
+impl Plugin for ColorsPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<Colors>();
+        if let Some(folder) = &self.content {
+            let mut watch = Watch::new(folder.join(FILE));
+            let repaint = move |mut colors: ResMut<Colors>| match watch.look() {
+                Ok(Some(new)) => {
+                    info!("repainted after {}", watch.path.display());
+                    *colors = new;
+                }
+                Ok(None) => {}
+                Err(problem) => warn!("{}: {problem}; colours stay as they are", watch.path.display()),
+            };
+            app.add_systems(PreUpdate, repaint.run_if(on_timer(LOOK_EVERY)));
+        }
+    }
+}
+
+/// A file of colours that may change.
+#[derive(Debug)]
+struct Watch {
+    path: PathBuf,
+    seen: Option<SystemTime>,
+}
+
+impl Watch {
+    fn new(path: PathBuf) -> Self {
+        Self { path, seen: None }
+    }
+
+    /// The colours of the file, once after every change; a file that is missing is none.
+    fn look(&mut self) -> Result<Option<Colors>, String> {
+        let (changed, bytes) = match status(&self.path) {
+            Ok(status) => status,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        if self.seen.replace(changed) == Some(changed) {
+            return Ok(None);
+        }
+        if bytes > FILE_BYTES_MAX {
+            return Err(format!("it has more than {FILE_BYTES_MAX} bytes"));
+        }
+        let text = fs::read_to_string(&self.path).map_err(|error| error.to_string())?;
+        Colors::parse(&text).map(Some)
+    }
+}
+
+fn status(path: &Path) -> io::Result<(SystemTime, u64)> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.modified()?, metadata.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUILT_IN: &str = include_str!("../../../assets/skirmish/colors.ron");
+
+    #[test]
+    fn the_colours_that_are_built_in_are_colours() {
+        let colors = Colors::default();
+        assert_eq!(colors.teams[0], Vec3::new(0.06, 0.42, 1.0));
+        assert_eq!(colors.breed(0), colors.breed(2));
+    }
+
+    #[test]
+    fn a_changed_file_repaints_and_a_wrong_one_is_said_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let mut watch = Watch::new(path.clone());
+        assert_eq!(watch.look(), Ok(None), "there is no file");
+        let mut time = SystemTime::UNIX_EPOCH;
+        let mut write = |text: &str| {
+            fs::write(&path, text).unwrap();
+            // Clocks of file systems are coarse.
+            time += Duration::from_secs(2);
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(time).unwrap();
+        };
+        write(BUILT_IN);
+        assert_eq!(watch.look(), Ok(Some(Colors::default())));
+        assert_eq!(watch.look(), Ok(None), "nothing has changed");
+        write(&BUILT_IN.replace("fire: (1.0,", "fire: (0.5,"));
+        assert_eq!(watch.look().unwrap().unwrap().fire.x, 0.5);
+        for (wrong, word) in [
+            (BUILT_IN.replace("fire: (1.0,", "fire: (-1.0,"), "-1"),
+            (BUILT_IN.replace("fire: (1.0,", "fire: (inf,"), "inf"),
+            (BUILT_IN.replace("fire:", "smoke:"), "smoke"),
+            ("(".to_owned(), "1:"),
+        ] {
+            write(&wrong);
+            let problem = watch.look().unwrap_err();
+            assert!(problem.contains(word), "{word}: {problem}");
+            assert_eq!(watch.look(), Ok(None), "said once");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The connect screen: which server, under which name, and what went wrong the last time.
+
+use bevy::input::keyboard::{Key, KeyboardInput};
+use bevy::prelude::*;
+use throng_client::seeded::Seeded;
+
+use super::keys::Typing;
+use super::session::{Link, LinkOrder, Phase};
+use super::settings_file::Settings;
+use super::theme::{self, button, centred, panel, paragraph, text};
+
+/// Longest server address and name that can be typed, in characters.
+const ADDRESS_CHARS_MAX: usize = 120;
+const NAME_CHARS_MAX: usize = 24;
+/// Width of the panel, and room for the longest usual problem, in pixels.
+const PANEL_WIDTH: f32 = 560.0;
+const PROBLEM_HEIGHT: f32 = 76.0;
+
+pub(crate) struct ConnectPlugin {
+    /// Join at once, without waiting for the player.
+    pub(crate) at_once: bool,
+}
+
+impl Plugin for ConnectPlugin {
+    fn build(&self, app: &mut App) {
+        let at_once = self.at_once;
+        app.init_resource::<Form>()
+            .add_systems(
+                Startup,
+                move |mut settings: ResMut<Settings>,
+                      mut orders: MessageWriter<LinkOrder>,
+                      time: Res<Time<Real>>| {
+                    if settings.name.trim().is_empty() {
+                        settings.name = random_name(time.startup().elapsed().subsec_nanos());
+                    }
+                    if at_once {
+                        orders.write(LinkOrder::Join);
+                    }
+                },
+            )
+            .add_systems(OnEnter(Phase::Connect), spawn_screen)
+            .add_systems(OnExit(Phase::Connect), |mut typing: ResMut<Typing>| {
+                *typing = Typing::Nobody;
+            })
+            .add_systems(
+                Update,
+                (type_text, press_buttons, show_form)
+                    .chain()
+                    .run_if(in_state(Phase::Connect)),
+            );
+    }
+}
+
+/// A name for whoever has not chosen one.
+fn random_name(seed: u32) -> String {
+    let mut random = Seeded::new(u64::from(seed) ^ u64::from(std::process::id()) << 32);
+    format!("Pilot-{:03}", (random.unit() * 1_000.0) as u32)
+}
+
+/// The fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Component)]
+enum Field {
+    #[default]
+    Server,
+    Name,
+}
+
+/// Which field is typed into.
+#[derive(Resource, Default)]
+struct Form {
+    focus: Field,
+}
+
+#[derive(Component)]
+struct FieldText(Field);
+
+#[derive(Component)]
+enum Press {
+    Fly,
+    Quit,
+}
+
+#[derive(Component)]
+struct FlyWords;
+
+#[derive(Component)]
+struct Problem;
+
+fn spawn_screen(mut commands: Commands) {
+    commands
+        .spawn((DespawnOnExit(Phase::Connect), centred()))
+        .with_children(|screen| {
+            screen.spawn((
+                text("S K I R M I S H", 58.0, theme::TEXT),
+                Node {
+                    margin: UiRect::bottom(Val::Px(2.0)),
+                    ..default()
+                },
+            ));
+            screen.spawn((
+                text("a battle for thousands, on Throng", 17.0, theme::MUTED),
+                Node {
+                    margin: UiRect::bottom(Val::Px(330.0)),
+                    ..default()
+                },
+            ));
+        });
+    commands
+        .spawn((
+            DespawnOnExit(Phase::Connect),
+            Node {
+                justify_content: JustifyContent::FlexEnd,
+                padding: UiRect::bottom(Val::Px(52.0)),
+                ..centred()
+            },
+        ))
+        .with_children(|screen| {
+            screen
+                .spawn(panel(Node {
+                    width: Val::Px(PANEL_WIDTH),
+                    ..default()
+                }))
+                .with_children(|panel| {
+                    field(panel, "Server", Field::Server);
+                    field(panel, "Your name", Field::Name);
+                    panel
+                        .spawn(Node {
+                            column_gap: Val::Px(10.0),
+                            margin: UiRect::top(Val::Px(8.0)),
+                            ..default()
+                        })
+                        .with_children(|row| {
+                            row.spawn((button(), Press::Fly))
+                                .with_child((FlyWords, text("Fly  (Enter)", 18.0, theme::ACCENT)));
+                            row.spawn((button(), Press::Quit))
+                                .with_child(text("Quit", 18.0, theme::MUTED));
+                        });
+                    panel.spawn((
+                        Problem,
+                        paragraph("", 15.0, theme::ALERT),
+                        // A width of its own: the height of a text follows from where it is broken.
+                        Node {
+                            width: Val::Px(PANEL_WIDTH - 2.0 * theme::PANEL_EDGE),
+                            min_height: Val::Px(PROBLEM_HEIGHT),
+                            margin: UiRect::top(Val::Px(4.0)),
+                            ..default()
+                        },
+                    ));
+                });
+        });
+}
+
+fn field(panel: &mut ChildSpawnerCommands, label: &str, field: Field) {
+    panel.spawn(text(label, 14.0, theme::MUTED));
+    panel
+        .spawn((
+            Button,
+            field,
+            Node {
+                padding: UiRect::axes(Val::Px(10.0), Val::Px(7.0)),
+                border: UiRect::all(Val::Px(1.0)),
+                border_radius: BorderRadius::all(Val::Px(4.0)),
+                ..default()
+            },
+            BackgroundColor(theme::FIELD),
+            BorderColor::all(theme::LINE),
+        ))
+        .with_child((FieldText(field), text("", 18.0, theme::TEXT)));
+}
+
+fn type_text(
+    mut pressed: MessageReader<KeyboardInput>,
+    mut form: ResMut<Form>,
+    mut settings: ResMut<Settings>,
+    mut typing: ResMut<Typing>,
+    link: Res<Link>,
+    mut orders: MessageWriter<LinkOrder>,
+    mut exit: MessageWriter<AppExit>,
+) {
+    typing.set_if_neq(Typing::Field);
+    for key in pressed.read().filter(|key| key.state.is_pressed()) {
+        let (value, longest) = match form.focus {
+            Field::Server => (&settings.server, ADDRESS_CHARS_MAX),
+            Field::Name => (&settings.name, NAME_CHARS_MAX),
+        };
+        let mut value = value.clone();
+        match &key.logical_key {
+            Key::Tab | Key::ArrowDown | Key::ArrowUp => {
+                form.focus = match form.focus {
+                    Field::Server => Field::Name,
+                    Field::Name => Field::Server,
+                };
+                continue;
+            }
+            Key::Enter => {
+                orders.write(LinkOrder::Join);
+                continue;
+            }
+            Key::Escape if *link == Link::Joining || matches!(*link, Link::Waiting { .. }) => {
+                orders.write(LinkOrder::Leave);
+                continue;
+            }
+            Key::Escape => {
+                exit.write(AppExit::Success);
+                continue;
+            }
+            Key::Backspace => {
+                value.pop();
+            }
+            _ => {
+                let typed = key.text.iter().flat_map(|text| text.chars());
+                let room = longest.saturating_sub(value.chars().count());
+                value.extend(typed.filter(|letter| !letter.is_control()).take(room));
+            }
+        }
+        match form.focus {
+            Field::Server => settings.server = value,
+            Field::Name => settings.name = value,
+        }
+    }
+}
+
+fn press_buttons(
+    pressed: Query<(&Interaction, Option<&Press>, Option<&Field>), Changed<Interaction>>,
+    mut form: ResMut<Form>,
+    mut orders: MessageWriter<LinkOrder>,
+    mut exit: MessageWriter<AppExit>,
+) {
+    for (_, press, field) in pressed
+        .iter()
+        .filter(|(state, ..)| **state == Interaction::Pressed)
+    {
+        match press {
+            Some(Press::Fly) => {
+                orders.write(LinkOrder::Join);
+            }
+            Some(Press::Quit) => {
+                exit.write(AppExit::Success);
+            }
+            None => {}
+        }
+        if let Some(field) = field {
+            form.focus = *field;
+        }
+    }
+}
+
+fn show_form(
+    form: Res<Form>,
+    settings: Res<Settings>,
+    link: Res<Link>,
+    time: Res<Time>,
+    mut fields: Query<(&FieldText, &mut Text)>,
+    mut boxes: Query<(&Field, &mut BorderColor)>,
+    mut problem: Single<(&mut Text, &mut TextColor), (With<Problem>, Without<FieldText>)>,
+) {
+    let blink = time.elapsed_secs().fract() < 0.6;
+    for (FieldText(field), mut words) in &mut fields {
+        let value = match field {
+            Field::Server => &settings.server,
+            Field::Name => &settings.name,
+        };
+        let caret = if *field == form.focus && blink { "_" } else { " " };
+        words.set_if_neq(Text(format!("{value}{caret}")));
+    }
+    for (field, mut border) in &mut boxes {
+        let color = if *field == form.focus {
+            theme::ACCENT
+        } else {
+            theme::LINE
+        };
+        border.set_if_neq(BorderColor::all(color));
+    }
+    let (words, color) = match &*link {
+        Link::Idle => (String::new(), theme::MUTED),
+        Link::Joining => (
+            format!("Joining {} ...\nEsc stops.", settings.server),
+            theme::ACCENT,
+        ),
+        Link::Up => ("The server answered; the ship is on its way.".into(), theme::GOOD),
+        Link::Failed(reason) => (sentence(reason), theme::ALERT),
+        Link::Waiting { problem, until } => {
+            let left = until.saturating_sub(time.elapsed()).as_secs_f32().ceil();
+            (
+                format!("{}\nTrying again in {left:.0} s. Esc stops.", sentence(problem)),
+                theme::WARM,
+            )
+        }
+    };
+    problem.0.set_if_neq(Text(words));
+    problem.1.set_if_neq(TextColor(color));
+}
+
+/// A problem as a sentence.
+pub(crate) fn sentence(problem: &str) -> String {
+    let mut letters = problem.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    let rest = letters.as_str().trim_end_matches('.');
+    first.map_or_else(String::new, |first| format!("{first}{rest}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_become_sentences() {
+        assert_eq!(sentence("the server is full"), "The server is full.");
+        assert_eq!(sentence("Gone."), "Gone.");
+        assert_eq!(sentence(""), "");
+    }
+}

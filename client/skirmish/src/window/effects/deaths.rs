@@ -1,0 +1,60 @@
+//! Explosions, as the server tells them, and the sparks of those who are about to.
+
+use bevy::prelude::*;
+use skirmish_shared::components::Hull;
+use skirmish_shared::messages::{Exploded, Explosion};
+use throng_shared::protocol::registry::FromServer;
+
+use super::Effects;
+use crate::window::camera::Rig;
+use crate::window::colors::Colors;
+use crate::window::content::Tables;
+use crate::window::settings_file::Settings;
+use crate::window::view::{Focus, Look};
+
+/// Explosions shown for one frame at most.
+const AT_ONCE_MAX: usize = 16;
+
+pub(super) struct DeathsPlugin;
+
+impl Plugin for DeathsPlugin {
+    fn build(&self, app: &mut App) {
+        app.add_systems(Update, (blow_up, smoke));
+    }
+}
+
+fn blow_up(
+    mut heard: MessageReader<FromServer<Explosion>>,
+    (tables, focus, settings, colors): (Tables, Res<Focus>, Res<Settings>, Res<Colors>),
+    mut effects: ResMut<Effects>,
+    mut rig: ResMut<Rig>,
+) {
+    for FromServer(explosion) in heard.read().take(AT_ONCE_MAX) {
+        let (size, color) = match explosion.kind {
+            Exploded::Ship(class) => (tables.ship_radius(class) * 1.4, colors.shield),
+            Exploded::Drone(breed) => (tables.drone_radius(breed), colors.breed(breed)),
+            Exploded::Missile(_) => (0.9, colors.fire),
+        };
+        let at = Vec2::from(explosion.at);
+        effects.explode(at, Vec2::ZERO, size, (color, colors.fire));
+        let near = 1.0 - (at.distance(focus.at) / 30.0).min(1.0);
+        if settings.shake {
+            rig.shake(near * near * 0.35 * size);
+        }
+    }
+}
+
+/// Badly hit hulls leave sparks behind.
+fn smoke(
+    (time, colors): (Res<Time>, Res<Colors>),
+    hulls: Query<(&Hull, &Look)>,
+    mut effects: ResMut<Effects>,
+) {
+    for (hull, look) in &hulls {
+        let left = f32::from(hull.now) / f32::from(hull.max.max(1));
+        if left < 0.45 && effects.unit() < time.delta_secs() * 14.0 * (0.6 - left) {
+            let backwards = -Vec2::from_angle(look.heading);
+            effects.sparks(look.at + backwards * 0.5, backwards * 0.6, 1, colors.fire);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Screenshots, on a key.
+
+use std::path::PathBuf;
+
+use bevy::prelude::*;
+use bevy::render::view::screenshot::{Screenshot, save_to_disk};
+
+use super::keys::{Action, Controls};
+
+pub(crate) struct ScreenshotPlugin {
+    /// The folder that they go to; their names count from 1.
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Resource)]
+struct Folder(PathBuf);
+
+impl Plugin for ScreenshotPlugin {
+    fn build(&self, app: &mut App) {
+        app.insert_resource(Folder(self.folder.clone()))
+            .add_systems(Update, take_screenshot);
+    }
+}
+
+fn take_screenshot(controls: Controls, folder: Res<Folder>, mut number: Local<u32>, mut commands: Commands) {
+    if !controls.strikes(Action::Screenshot) {
+        return;
+    }
+    if let Err(error) = std::fs::create_dir_all(&folder.0) {
+        warn!("no screenshot: {}: {error}", folder.0.display());
+        return;
+    }
+    // Never over an older one.
+    let path = loop {
+        *number += 1;
+        let path = folder.0.join(format!("skirmish-{:03}.png", *number));
+        if !path.exists() {
+            break path;
+        }
+    };
+    commands
+        .spawn(Screenshot::primary_window())
+        .observe(save_to_disk(path));
+}

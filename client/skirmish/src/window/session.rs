@@ -1,0 +1,186 @@
+//! The way into a server and out of it: joins when asked, follows what becomes of it, leaves.
+//!
+//! Owns [`Phase`], the state of the whole game: the connect screen or the world, and [`Link`], the words for
+//! where the connection stands. Between sessions there is no [`Connection`].
+
+use std::time::Duration;
+
+use bevy::prelude::*;
+use throng_client::connection::{ClientCore, ClientEvent};
+use throng_client::player::{Client, ClientSettings, PlayerEvent};
+use throng_client::schedule::ClientSystems;
+use throng_client::world::{Connection, ConnectionEvent, MirrorPlugin, Own, WorldMirror, poll_connection};
+use throng_shared::protocol::registry::Protocol;
+
+use super::settings_file::{Settings, SettingsFile};
+
+/// Where the player is.
+#[derive(States, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Phase {
+    /// Choosing a server, or waiting for it.
+    #[default]
+    Connect,
+    /// In the world, also while the connection is being restored.
+    Play,
+}
+
+/// Where the connection stands.
+#[derive(Resource, Clone, Debug, Default, PartialEq)]
+pub(crate) enum Link {
+    /// There is none, and nobody wants one. What went wrong with the last one, in words.
+    #[default]
+    Idle,
+    /// The last attempt failed for this reason, in words.
+    Failed(String),
+    /// The server was asked.
+    Joining,
+    /// A session runs.
+    Up,
+    /// It was lost; the next attempt begins at this time since the start of the game.
+    Waiting {
+        /// Why, in words.
+        problem: String,
+        /// When it goes on.
+        until: Duration,
+    },
+}
+
+/// What the player wants of the connection.
+#[derive(Message, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LinkOrder {
+    /// Join with the server and name of the settings.
+    Join,
+    /// Leave for the connect screen.
+    Leave,
+}
+
+pub(crate) struct SessionPlugin;
+
+impl Plugin for SessionPlugin {
+    fn build(&self, app: &mut App) {
+        app.add_plugins(MirrorPlugin)
+            .init_state::<Phase>()
+            .init_resource::<Link>()
+            .add_message::<ConnectionEvent>()
+            .add_message::<LinkOrder>()
+            .add_systems(
+                PreUpdate,
+                (
+                    obey.before(ClientSystems::Receive),
+                    poll_connection
+                        .run_if(resource_exists::<Connection>)
+                        .in_set(ClientSystems::Receive),
+                    (follow_connection, enter_world, note_takeoff)
+                        .chain()
+                        .after(ClientSystems::Measure),
+                ),
+            )
+            .add_systems(Last, leave_on_exit);
+    }
+}
+
+/// Begins and ends sessions.
+fn obey(world: &mut World) {
+    let orders: Vec<LinkOrder> = world.resource_mut::<Messages<LinkOrder>>().drain().collect();
+    for order in orders {
+        leave(world);
+        if order == LinkOrder::Leave {
+            world.insert_resource(Link::Idle);
+            world.resource_mut::<NextState<Phase>>().set(Phase::Connect);
+            continue;
+        }
+        let settings = world.resource::<Settings>().clone();
+        world.resource::<SettingsFile>().save(&settings);
+        let client = Client::new(
+            ClientSettings::new(&settings.server, &settings.name),
+            world.resource::<Protocol>(),
+        );
+        world.insert_resource(Connection(client));
+        world.insert_resource(Link::Joining);
+    }
+}
+
+fn leave(world: &mut World) {
+    if let Some(mut connection) = world.remove_resource::<Connection>() {
+        connection.0.disconnect();
+        world.resource_scope(|world, mut mirror: Mut<WorldMirror>| mirror.clear(world));
+    }
+}
+
+/// Puts into words what happens on the connection.
+fn follow_connection(
+    mut events: MessageReader<ConnectionEvent>,
+    time: Res<Time>,
+    mut link: ResMut<Link>,
+    mut problem: Local<String>,
+    mut next: ResMut<NextState<Phase>>,
+    mut commands: Commands,
+) {
+    for ConnectionEvent(event) in events.read() {
+        match event {
+            PlayerEvent::Joined { server_version } => info!("joined a server of version {server_version}"),
+            PlayerEvent::Session(ClientEvent::Ended(reason)) => *problem = reason.to_string(),
+            PlayerEvent::JoinFailed(error) => *problem = error.to_string(),
+            PlayerEvent::SocketFailed(error) => *problem = format!("the network failed: {error}"),
+            PlayerEvent::Retrying { after } => {
+                warn!("{} Trying again in {after:?}.", *problem);
+                *link = Link::Waiting {
+                    problem: problem.clone(),
+                    until: time.elapsed() + *after,
+                };
+            }
+            PlayerEvent::GivenUp => {
+                *link = Link::Failed(std::mem::take(&mut problem));
+                commands.remove_resource::<Connection>();
+                next.set(Phase::Connect);
+            }
+            PlayerEvent::Session(_) => {}
+        }
+    }
+    let now = time.elapsed();
+    if matches!(*link, Link::Waiting { until, .. } if until <= now) {
+        *link = Link::Joining;
+    }
+}
+
+/// The world begins when the player's ship is in it.
+fn enter_world(
+    arrived: Query<(), Added<Own>>,
+    mut link: ResMut<Link>,
+    phase: Res<State<Phase>>,
+    mut next: ResMut<NextState<Phase>>,
+) {
+    if arrived.is_empty() {
+        return;
+    }
+    link.set_if_neq(Link::Up);
+    if *phase.get() == Phase::Connect {
+        next.set(Phase::Play);
+    }
+}
+
+/// Notes once when the server has taken an input for the player's ship: the player flies.
+fn note_takeoff(
+    own: Query<(), With<Own>>,
+    connection: Option<Res<Connection>>,
+    time: Res<Time<Real>>,
+    mut is_noted: Local<bool>,
+) {
+    let core = connection.as_ref().and_then(|connection| connection.0.core());
+    let is_heard = core
+        .and_then(ClientCore::owner)
+        .is_some_and(|owner| owner.last_input.is_some());
+    if !*is_noted && is_heard && !own.is_empty() {
+        *is_noted = true;
+        info!("flying, {:.1} s after the start", time.elapsed_secs());
+    }
+}
+
+/// Tells the server, so that the ship does not stay behind.
+fn leave_on_exit(mut exits: MessageReader<AppExit>, connection: Option<ResMut<Connection>>) {
+    if exits.read().count() > 0
+        && let Some(mut connection) = connection
+    {
+        connection.0.disconnect();
+    }
+}

@@ -1,0 +1,141 @@
+//! What is remembered between runs: the server, the name, keys, and how much detail is drawn.
+//!
+//! A RON file in the user's configuration folder. One that cannot be read is left alone and the usual settings
+//! hold; it is written only when the player changes something.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use bevy::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::keys::Bindings;
+
+/// How much is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+pub(crate) enum DetailChoice {
+    /// As the graphics adapter suggests.
+    #[default]
+    Auto,
+    /// Everything.
+    High,
+    /// What software rendering can draw.
+    Low,
+}
+
+/// What is remembered.
+#[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Settings {
+    /// The server's address, `HOST:PORT`.
+    pub(crate) server: String,
+    /// The player's name.
+    pub(crate) name: String,
+    /// How much is drawn.
+    pub(crate) detail: DetailChoice,
+    /// Whether explosions nearby shake the picture.
+    pub(crate) shake: bool,
+    /// Which key does what.
+    pub(crate) keys: Bindings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            server: "127.0.0.1:8080".into(),
+            name: String::new(),
+            detail: DetailChoice::Auto,
+            shake: true,
+            keys: Bindings::default(),
+        }
+    }
+}
+
+/// Where the settings are kept.
+#[derive(Resource, Clone, Debug)]
+pub(crate) struct SettingsFile(pub PathBuf);
+
+impl SettingsFile {
+    /// `client.ron` in the folder `throng` of the user's configuration folder.
+    pub(crate) fn usual() -> Self {
+        let set = |name| {
+            env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let folder = if cfg!(windows) {
+            set("APPDATA")
+        } else if cfg!(target_os = "macos") {
+            set("HOME").map(|home| home.join("Library/Application Support"))
+        } else {
+            set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")))
+        };
+        Self(folder.unwrap_or_default().join("throng").join("client.ron"))
+    }
+
+    /// What the file says; the usual settings where there is none, or none that can be read.
+    pub(crate) fn load(&self) -> Settings {
+        match read(&self.0) {
+            Ok(settings) => settings,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Settings::default(),
+            Err(error) => {
+                warn!("{} is not used: {error}", self.0.display());
+                Settings::default()
+            }
+        }
+    }
+
+    /// Writes the file; a failure is logged, for the game goes on without.
+    pub(crate) fn save(&self, settings: &Settings) {
+        if let Err(error) = write(&self.0, settings) {
+            warn!("{} is not written: {error}", self.0.display());
+        }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Settings> {
+    let text = fs::read_to_string(path)?;
+    ron::from_str(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+fn write(path: &Path, settings: &Settings) -> io::Result<()> {
+    let text = ron::ser::to_string_pretty(settings, ron::ser::PrettyConfig::default())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    // Whole or not at all: a file that is half written would be lost settings.
+    let partial = path.with_extension("ron.part");
+    fs::write(&partial, text + "\n")?;
+    fs::rename(partial, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_survive_and_a_broken_file_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = SettingsFile(folder.path().join("throng/client.ron"));
+        assert_eq!(file.load(), Settings::default());
+        let settings = Settings {
+            server: "example.org:9".into(),
+            name: "Ada".into(),
+            detail: DetailChoice::Low,
+            ..Settings::default()
+        };
+        file.save(&settings);
+        assert_eq!(file.load(), settings);
+        fs::write(&file.0, "(name: 7").unwrap();
+        assert_eq!(file.load(), Settings::default());
+        assert_eq!(fs::read_to_string(&file.0).unwrap(), "(name: 7");
+    }
+
+    #[test]
+    fn a_file_of_an_older_build_keeps_what_it_says() {
+        let settings: Settings = ron::from_str("(name: \"Ada\")").unwrap();
+        assert_eq!(settings.name, "Ada");
+        assert_eq!(settings.keys, Bindings::default());
+    }
+}

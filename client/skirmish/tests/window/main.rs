@@ -1,0 +1,138 @@
+//! Skirmish in a real window: the server and the client as they are shipped, a player made of `xdotool`, and
+//! pictures taken by the client itself. Named parts of the picture must show what the keys should have done.
+//!
+//! Needs Xvfb, xdotool and a Vulkan driver, so it runs on request: `.ci/run client` installs them, or
+//! `cargo test -p skirmish-client --test window -- --ignored`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test, which waits for real programs"
+)]
+
+mod desk;
+mod picture;
+
+use std::path::Path;
+use std::time::Duration;
+
+use desk::Desk;
+use picture::{Ink, Picture, Region};
+
+// The colours that the interface is drawn in, as bytes, and how far a pixel may be off.
+const ACCENT: Ink = Ink([92, 199, 255], 10);
+const WARM: Ink = Ink([255, 194, 76], 10);
+const TEXT: Ink = Ink([219, 235, 250], 10);
+// The sky is almost as dark.
+const FIELD: Ink = Ink([20, 31, 46], 3);
+/// Chat lines of the two teams.
+const TEAMS: [Ink; 2] = [Ink([193, 220, 255], 12), Ink([255, 210, 193], 12)];
+
+// Where things are in a window of 1280 x 720.
+const BOOST_BAR: Region = Region::new("boost bar", 370, 666, 215, 34);
+const MISSILES: Region = Region::new("missiles", 712, 626, 84, 48);
+const CHAT: Region = Region::new("chat", 14, 422, 370, 190);
+const NET_GRAPH: Region = Region::new("net graph", 880, 12, 386, 410);
+/// The upper halves of the plot of the ping: the older and the newer part of its time.
+const PING_BEFORE: Region = Region::new("ping before", 1_112, 50, 40, 6);
+const PING_NOW: Region = Region::new("ping now", 1_225, 50, 25, 9);
+const SLIDERS: Region = Region::new("sliders", 1_110, 342, 142, 62);
+const CENTRE: Region = Region::new("centre", 290, 80, 700, 560);
+
+/// The middle and the beginning of the slider of the delay.
+const DELAY_HALF: [&str; 2] = ["1181", "350"];
+const DELAY_NONE: [&str; 2] = ["1112", "350"];
+
+/// The middle of the button that quits.
+const QUIT: [&str; 2] = ["515", "551"];
+
+/// How long the world may take to appear: the client draws with the processor, and is not optimized.
+const ARRIVAL: Duration = Duration::from_secs(90);
+/// How long what a key does may take to be seen: on a busy machine a frame takes up to a second.
+const SOON: Duration = Duration::from_secs(40);
+
+#[test]
+#[ignore = "needs Xvfb, xdotool and Vulkan: .ci/run client"]
+fn a_player_flies_fires_talks_and_looks_around() {
+    let mut desk = Desk::set_up();
+    let world = desk.picture_when("the instruments", ARRIVAL, |picture| {
+        picture.count(BOOST_BAR, WARM) > 1_200
+    });
+
+    desk.hold(&["w", "Shift_L"]);
+    let burnt = desk.picture_when("burnt boost", SOON, |picture| {
+        picture.count(BOOST_BAR, WARM) + 200 < world.count(BOOST_BAR, WARM)
+    });
+    desk.release(&["w", "Shift_L"]);
+
+    desk.picture_while("one missile less", SOON, Desk::click_right, |picture| {
+        picture.difference(&burnt, MISSILES, TEXT) > 12
+    });
+
+    desk.press("Return");
+    desk.write("hello from the window");
+    desk.picture_when("the line being written", SOON, |picture| {
+        picture.count(CHAT, ACCENT) > world.count(CHAT, ACCENT) + 60
+    });
+    let spoken = |picture: &Picture| TEAMS.iter().map(|team| picture.count(CHAT, *team)).sum::<usize>();
+    desk.press("Return");
+    desk.picture_when("the line, from the server", SOON, |picture| {
+        spoken(picture) > spoken(&world) + 60
+    });
+
+    let plots = |picture: &Picture| picture.count(NET_GRAPH, FIELD);
+    desk.press("F3");
+    desk.picture_when("the net graph", SOON, |picture| {
+        plots(picture) > plots(&world) + 20_000
+    });
+    let good = desk.picture_when("a line without simulation", SOON, |picture| {
+        picture.count(SLIDERS, WARM) < 400
+    });
+    desk.drag(DELAY_HALF);
+    desk.picture_when("the pulled slider", SOON, |picture| {
+        picture.count(SLIDERS, WARM) > good.count(SLIDERS, WARM) + 600
+    });
+    // 150 ms each way: the plot rises as a step, and what was before falls below its middle.
+    desk.picture_when("the longer ping", SOON, |picture| {
+        picture.count(PING_NOW, ACCENT) > 10 && picture.count(PING_BEFORE, ACCENT) == 0
+    });
+    desk.drag(DELAY_NONE);
+    desk.picture_when("the slider put back", SOON, |picture| {
+        picture.count(SLIDERS, WARM) < good.count(SLIDERS, WARM) + 100
+    });
+    desk.press("F3");
+    desk.picture_when("no net graph", SOON, |picture| {
+        plots(picture) < plots(&world) + 8_000
+    });
+
+    desk.press("F1");
+    desk.picture_when("help", SOON, |picture| {
+        picture.count(CENTRE, ACCENT) > world.count(CENTRE, ACCENT) + 400
+    });
+    desk.press("F1");
+
+    let buttons = |picture: &Picture| picture.count(CENTRE, FIELD);
+    desk.press("Escape");
+    desk.picture_when("the settings", SOON, |picture| {
+        buttons(picture) > buttons(&world) + 25_000
+    });
+    desk.press("Escape");
+    desk.picture_when("no settings", SOON, |picture| {
+        buttons(picture) < buttons(&world) + 10_000
+    });
+
+    desk.quit(QUIT);
+    keep_pictures(&desk);
+}
+
+/// Copies the pictures to where `WINDOW_PICTURES` says, for people to look at.
+fn keep_pictures(desk: &Desk) {
+    let Some(folder) = std::env::var_os("WINDOW_PICTURES") else {
+        return;
+    };
+    std::fs::create_dir_all(&folder).unwrap();
+    for picture in desk.pictures() {
+        let name = picture.file_name().unwrap();
+        std::fs::copy(&picture, Path::new(&folder).join(name)).unwrap();
+    }
+}

@@ -1,0 +1,346 @@
+//! The state machine of a session.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use throng_shared::limits::DATAGRAM_BYTES_MAX;
+use throng_shared::netcode::{
+    ClientEvent as NetcodeEvent, ClientNetcode, ClientReceived, ConnectToken, DisconnectReason,
+    SEAL_HEAD_BYTES, SEAL_TAIL_BYTES,
+};
+use throng_shared::protocol::PayloadKind;
+use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX, Hello, HelloError, Welcome};
+use throng_shared::protocol::ids::{Channel, PlayerId};
+use throng_shared::protocol::input::{INPUT_PACKET_BYTES_MAX, InputBytes, InputPacket, ViewTick};
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::protocol::snapshot::OwnerBlock;
+use throng_shared::protocol::steps::ComponentFormats;
+use throng_shared::protocol::version::ProtocolVersion;
+use throng_shared::reliable::{GuardError, Reliable, SendError};
+use throng_shared::tick::Tick;
+
+use super::events::{ClientEvent, EndReason};
+use super::inputs::SentInputs;
+use crate::mirror::{Mirror, MirrorConfig, MirrorObserver, Received};
+use crate::time::{Clock, ClockConfig};
+
+/// How often a hello is repeated until the welcome arrives.
+const HELLO_EVERY: Duration = Duration::from_millis(100);
+
+/// Bytes of reliable messages that leave in one update; the rest waits for the next. At 20 updates a second
+/// this stays below the 24 KB/s that the server grants in the other direction.
+const RELIABLE_BYTES_PER_UPDATE: usize = 1_200;
+
+/// What a core has to know beside its token; the same for every session of a process.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClientConfig {
+    /// What this client speaks.
+    pub version: ProtocolVersion,
+    /// Components registered in the protocol.
+    pub components: ComponentFormats,
+    /// Tuning of the clock.
+    pub clock: ClockConfig,
+}
+
+impl ClientConfig {
+    /// For clients that speak `protocol`.
+    pub fn new(protocol: &Protocol) -> Self {
+        Self {
+            version: protocol.version(),
+            components: protocol.formats(),
+            clock: ClockConfig::default(),
+        }
+    }
+}
+
+/// What exists once the server knows us.
+#[derive(Debug)]
+struct Session {
+    player: PlayerId,
+    clock: Clock,
+    mirror: Mirror,
+    inputs: SentInputs,
+    view: Option<ViewTick>,
+}
+
+/// The session's state machine. Times are `Duration`s since any fixed origin.
+pub struct ClientCore {
+    config: ClientConfig,
+    netcode: ClientNetcode,
+    /// When the first and the last hello left.
+    greeted: Option<(Duration, Duration)>,
+    session: Option<Session>,
+    reliable: Reliable,
+    ended: Option<EndReason>,
+}
+
+impl ClientCore {
+    /// Begins the session that `token` opens. The first datagram leaves with [`ClientCore::update`].
+    pub fn new(now: Duration, token: &ConnectToken, config: ClientConfig) -> Self {
+        Self {
+            config,
+            netcode: ClientNetcode::new(now, token),
+            greeted: None,
+            session: None,
+            reliable: Reliable::new(),
+            ended: None,
+        }
+    }
+
+    /// Where all datagrams go, and the only address whose datagrams may be handed in.
+    pub fn server_address(&self) -> SocketAddr {
+        self.netcode.server_address()
+    }
+
+    /// Why the session ended; `None` while it lives.
+    pub fn ended(&self) -> Option<EndReason> {
+        self.ended
+    }
+
+    /// Who we are, once welcomed.
+    pub fn player(&self) -> Option<PlayerId> {
+        self.session.as_ref().map(|session| session.player)
+    }
+
+    /// The world as far as it is in sight, once welcomed.
+    pub fn mirror(&self) -> Option<&Mirror> {
+        self.session.as_ref().map(|session| &session.mirror)
+    }
+
+    /// Time between two of the server's ticks, once welcomed.
+    pub fn tick_length(&self) -> Option<Duration> {
+        self.session
+            .as_ref()
+            .map(|session| Duration::from_secs_f64(session.clock.tick_rate_hz().recip()))
+    }
+
+    /// What the server last said about the session itself, once welcomed.
+    pub fn owner(&self) -> Option<&OwnerBlock> {
+        self.session.as_ref().map(|session| session.mirror.owner())
+    }
+
+    /// The session's clock, once welcomed.
+    pub(crate) fn clock(&mut self) -> Option<&mut Clock> {
+        self.session.as_mut().map(|session| &mut session.clock)
+    }
+
+    /// Tells the server which moment the player is shown, for lag compensation. Without it the newest
+    /// snapshot's tick is told.
+    pub fn set_view(&mut self, view: ViewTick) {
+        if let Some(session) = &mut self.session {
+            session.view = Some(view);
+        }
+    }
+
+    /// Queues a message; it leaves with the next [`ClientCore::update`]. The registry encodes typed ones.
+    ///
+    /// # Errors
+    /// A [`SendError`]. After [`SendError::Full`] of a reliable channel the server has not acknowledged for
+    /// too long: end the session.
+    pub fn send_message(&mut self, channel: Channel, message: Bytes) -> Result<(), SendError> {
+        self.reliable.send(channel, message)
+    }
+
+    /// The next message of the server, in the order of its channel. The registry decodes typed ones.
+    pub fn next_message(&mut self) -> Option<(Channel, Bytes)> {
+        self.reliable.pop()
+    }
+
+    /// Takes one datagram, which is decrypted in place. `observer` hears what a snapshot changes.
+    pub fn receive_datagram(
+        &mut self,
+        now: Duration,
+        datagram: &mut [u8],
+        observer: &mut impl MirrorObserver,
+    ) -> Option<ClientEvent> {
+        if self.ended.is_some() {
+            return None;
+        }
+        match self.netcode.receive(now, datagram) {
+            ClientReceived::Payload { payload, .. } => match PayloadKind::of(payload)? {
+                PayloadKind::Snapshot => receive_snapshot(self.session.as_mut()?, now, payload, observer),
+                PayloadKind::Hello => {
+                    let welcome = Welcome::read(payload);
+                    self.welcomed(now, welcome)
+                }
+                PayloadKind::Goodbye => match Goodbye::read(payload) {
+                    Ok(goodbye) => Some(self.end(EndReason::Goodbye(goodbye))),
+                    Err(error) => Some(ClientEvent::Unreadable(error)),
+                },
+                PayloadKind::Renet => match self.reliable.receive(payload) {
+                    Ok(()) => Some(ClientEvent::Messages),
+                    Err(error) => Some(self.end(EndReason::Refused(error))),
+                },
+                PayloadKind::Input => None,
+            },
+            ClientReceived::Connected => Some(ClientEvent::Connected),
+            ClientReceived::Disconnected(reason) => Some(self.end(EndReason::Transport(reason))),
+            ClientReceived::Handshake | ClientReceived::KeepAlive | ClientReceived::Dropped(_) => None,
+        }
+    }
+
+    /// Sends what is due: the handshake, the greeting, the inputs. `input` is asked for the input of each
+    /// tick once; `out` is handed each datagram. Call it when [`ClientCore::until_update`] says so, and
+    /// after every datagram received before the welcome.
+    pub fn update(
+        &mut self,
+        now: Duration,
+        mut input: impl FnMut(Tick) -> InputBytes,
+        mut out: impl FnMut(&[u8]),
+    ) -> Option<ClientEvent> {
+        if self.ended.is_some() {
+            return None;
+        }
+        if self.netcode.is_connected() {
+            self.send_inputs(now, &mut input, &mut out);
+            self.send_hello(now, &mut out);
+            if let Err(error) = self.send_messages(now, &mut out) {
+                return Some(self.end(EndReason::Refused(error)));
+            }
+        }
+        // Last, so that a keep-alive is sent only when nothing else was.
+        let NetcodeEvent::Disconnected(reason) =
+            self.netcode.update(now, &mut |_, datagram| out(datagram))?;
+        Some(self.end(EndReason::Transport(reason)))
+    }
+
+    /// How long after `now` the next [`ClientCore::update`] is due, at most.
+    pub fn until_update(&self, now: Duration) -> Duration {
+        match &self.session {
+            Some(session) => session.clock.until_input(now),
+            None => HELLO_EVERY,
+        }
+    }
+
+    /// Ends the session and tells the server.
+    pub fn disconnect(&mut self, mut out: impl FnMut(&[u8])) {
+        self.netcode.disconnect(&mut |_, datagram| out(datagram));
+        self.end(EndReason::Transport(DisconnectReason::ByClient));
+    }
+
+    fn welcomed(&mut self, now: Duration, welcome: Result<Welcome, HelloError>) -> Option<ClientEvent> {
+        let welcome = match welcome {
+            Ok(welcome) => welcome,
+            Err(error) => return Some(ClientEvent::Unreadable(error)),
+        };
+        // The server repeats its welcome until we acknowledge a snapshot; one is enough.
+        if self.session.is_some() {
+            return None;
+        }
+        let round_trip = self
+            .greeted
+            .map_or(Duration::ZERO, |(first, _)| now.saturating_sub(first));
+        let rate = f64::from(welcome.tick_rate_hz);
+        self.session = Some(Session {
+            player: welcome.player,
+            clock: Clock::new(self.config.clock, now, welcome.tick, rate, round_trip),
+            mirror: Mirror::new(&MirrorConfig {
+                tick_rate: welcome.tick_rate_hz,
+                components: self.config.components,
+                tick: welcome.tick,
+            }),
+            inputs: SentInputs::default(),
+            view: None,
+        });
+        Some(ClientEvent::Welcomed(welcome))
+    }
+
+    fn end(&mut self, reason: EndReason) -> ClientEvent {
+        let reason = *self.ended.get_or_insert(reason);
+        ClientEvent::Ended(reason)
+    }
+
+    fn send_hello(&mut self, now: Duration, out: &mut impl FnMut(&[u8])) {
+        let due = self.greeted.is_none_or(|(_, last)| now >= last + HELLO_EVERY);
+        if self.session.is_some() || !due {
+            return;
+        }
+        self.greeted = Some((self.greeted.map_or(now, |(first, _)| first), now));
+        let hello = Hello {
+            version: self.config.version,
+        };
+        let mut packet = [0; HELLO_BYTES_MAX];
+        let length = hello.write(&mut packet);
+        send(&mut self.netcode, now, &packet[..length], out);
+    }
+
+    fn send_inputs(
+        &mut self,
+        now: Duration,
+        input: &mut impl FnMut(Tick) -> InputBytes,
+        out: &mut impl FnMut(&[u8]),
+    ) {
+        let Some(session) = &mut self.session else { return };
+        let mut due = false;
+        while let Some(tick) = session.clock.due_input(now) {
+            session.inputs.push(tick, input(tick));
+            due = true;
+        }
+        if !due {
+            return;
+        }
+        // Several inputs due at once share the packet: each repeats the ones before it anyway.
+        let shown = session
+            .view
+            .unwrap_or_else(|| ViewTick::new(session.mirror.newest_tick(), 0));
+        let packet = InputPacket {
+            ack: session.mirror.ack(),
+            newest_tick: session.inputs.newest_tick().wire(),
+            view: Some(shown),
+            inputs: session.inputs.list(),
+        };
+        let mut buffer = [0; INPUT_PACKET_BYTES_MAX];
+        let length = packet.write(&mut buffer);
+        send(&mut self.netcode, now, &buffer[..length], out);
+    }
+
+    fn send_messages(&mut self, now: Duration, out: &mut impl FnMut(&[u8])) -> Result<(), GuardError> {
+        let Self {
+            reliable, netcode, ..
+        } = self;
+        reliable.poll(now, RELIABLE_BYTES_PER_UPDATE, |packet| {
+            send(netcode, now, packet, out);
+        })
+    }
+}
+
+/// Seals one payload and hands it out.
+fn send(netcode: &mut ClientNetcode, now: Duration, payload: &[u8], out: &mut impl FnMut(&[u8])) {
+    let mut datagram = [0; DATAGRAM_BYTES_MAX];
+    let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + payload.len();
+    debug_assert!(
+        range.end + SEAL_TAIL_BYTES <= datagram.len(),
+        "every payload of ours fits a datagram"
+    );
+    datagram[range.clone()].copy_from_slice(payload);
+    if let Ok(sealed) = netcode.seal(now, &mut datagram, range) {
+        out(&datagram[sealed]);
+    }
+}
+
+fn receive_snapshot(
+    session: &mut Session,
+    now: Duration,
+    payload: &[u8],
+    observer: &mut impl MirrorObserver,
+) -> Option<ClientEvent> {
+    let applied = match session.mirror.receive_snapshot(payload, observer) {
+        Ok(Received::Applied(applied)) => applied,
+        Ok(Received::Duplicate | Received::Stale) => return None,
+        Err(error) => return Some(ClientEvent::Undecodable(error)),
+    };
+    if applied.is_newest {
+        session.clock.observe_snapshot(now, applied.tick);
+        let owner = session.mirror.owner();
+        // Part 0 alone has an owner block; one without any input so far says a margin of 0.
+        if applied.part == 0 && (owner.last_input.is_some() || owner.margin_16 != 0) {
+            let margin = f64::from(owner.margin_16) / 16.0;
+            session.clock.observe_margin(now, applied.tick, margin);
+        }
+    }
+    Some(ClientEvent::Snapshot(applied))
+}
+
+#[cfg(test)]
+mod tests;

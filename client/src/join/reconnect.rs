@@ -1,0 +1,238 @@
+//! When to try again: the backoff of automatic reconnection, as a sans-IO state machine.
+//!
+//! Owns the decision whether a lost connection is worth another join and when that join is due. Delays grow
+//! geometrically to a ceiling and are spread by seeded jitter, so that the players of a restarted server do
+//! not come back in one wave. The machine never sleeps and never joins by itself: the driver asks
+//! [`Reconnect::poll`] and reports what came of it. Each join obtains a token with a newer session number,
+//! by which the server lets the new session take over whatever it still holds of the old one.
+
+use std::time::Duration;
+
+use crate::seeded::Seeded;
+
+/// Bounds of the backoff. The defaults suit a player at a screen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReconnectConfig {
+    /// Delay before the first attempt, before jitter.
+    pub first: Duration,
+    /// Longest delay between attempts, before jitter.
+    pub ceiling: Duration,
+    /// Growth of the delay from attempt to attempt, at least 1.
+    pub growth: f64,
+    /// Share of a delay that jitter may take away, 0..=1.
+    pub jitter: f64,
+    /// Attempts in a row before giving up.
+    pub attempts_max: u32,
+    /// A connection this old forgives the failures before it.
+    pub stable_after: Duration,
+}
+
+impl Default for ReconnectConfig {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(250),
+            ceiling: Duration::from_secs(10),
+            growth: 2.0,
+            jitter: 0.5,
+            attempts_max: 20,
+            stable_after: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Whether another attempt can succeed where the last one did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The cause may pass: a time-out, a restart, a full server.
+    Worthwhile,
+    /// The answer will be the same: a wrong protocol version, a refused name, another session of ours.
+    Pointless,
+}
+
+/// Where the machine stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum ReconnectState {
+    /// A join is under way; its outcome is awaited.
+    Joining,
+    /// Connected since the given time.
+    Connected {
+        /// When the connection was established.
+        since: Duration,
+    },
+    /// Waiting for the next attempt.
+    Waiting {
+        /// When the next attempt is due.
+        until: Duration,
+    },
+    /// No further attempt will be made.
+    GivenUp,
+}
+
+/// The reconnection machine of one client. Times are `Duration`s since any fixed origin.
+#[derive(Debug, Clone)]
+pub(crate) struct Reconnect {
+    config: ReconnectConfig,
+    state: ReconnectState,
+    /// Failures since the last stable connection.
+    failures: u32,
+    random: Seeded,
+}
+
+impl Reconnect {
+    /// A machine whose first join is already under way. Equal seeds give equal delays.
+    pub(crate) fn new(config: ReconnectConfig, seed: u64) -> Self {
+        Self {
+            config,
+            state: ReconnectState::Joining,
+            failures: 0,
+            random: Seeded::new(seed),
+        }
+    }
+
+    /// Where the machine stands.
+    pub(crate) fn state(&self) -> ReconnectState {
+        self.state
+    }
+
+    /// Failures in a row so far.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The join under way led to a connection.
+    pub(crate) fn connected(&mut self, now: Duration) {
+        self.state = ReconnectState::Connected { since: now };
+    }
+
+    /// The connection was lost, or the join under way failed. Answers when the next attempt is due;
+    /// `None` when there will be none. A repeated report of the same loss changes nothing.
+    pub(crate) fn lost(&mut self, now: Duration, retry: Retry) -> Option<Duration> {
+        match self.state {
+            ReconnectState::Waiting { until } => return Some(until),
+            ReconnectState::GivenUp => return None,
+            ReconnectState::Connected { since } if now.saturating_sub(since) >= self.config.stable_after => {
+                self.failures = 0;
+            }
+            ReconnectState::Connected { .. } | ReconnectState::Joining => {}
+        }
+        if retry == Retry::Pointless || self.failures >= self.config.attempts_max {
+            self.state = ReconnectState::GivenUp;
+            return None;
+        }
+        let until = now + self.delay();
+        self.failures += 1;
+        self.state = ReconnectState::Waiting { until };
+        Some(until)
+    }
+
+    /// True exactly once per attempt, when it is due: the driver then joins.
+    pub(crate) fn poll(&mut self, now: Duration) -> bool {
+        match self.state {
+            ReconnectState::Waiting { until } if now >= until => {
+                self.state = ReconnectState::Joining;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn delay(&mut self) -> Duration {
+        // Beyond 64 doublings every ceiling is reached; the bound keeps the power finite.
+        let growth = self.config.growth.max(1.0).powi(self.failures.min(64) as i32);
+        let full = (self.config.first.as_secs_f64() * growth).min(self.config.ceiling.as_secs_f64());
+        let kept = 1.0 - self.config.jitter.clamp(0.0, 1.0) * self.random.unit();
+        Duration::from_secs_f64(full * kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn delays_grow_to_the_ceiling_and_then_attempts_end() {
+        let config = ReconnectConfig {
+            jitter: 0.0,
+            attempts_max: 8,
+            ..ReconnectConfig::default()
+        };
+        let mut machine = Reconnect::new(config, 1);
+        let mut now = Duration::ZERO;
+        let mut delays = Vec::new();
+        while let Some(until) = machine.lost(now, Retry::Worthwhile) {
+            delays.push((until - now).as_millis());
+            assert!(
+                !machine.poll(until - Duration::from_nanos(1)),
+                "not before its time"
+            );
+            assert!(machine.poll(until), "due");
+            assert!(!machine.poll(until), "only once");
+            now = until;
+        }
+        assert_eq!(delays, [250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
+        assert_eq!(machine.state(), ReconnectState::GivenUp);
+        assert!(!machine.poll(now + 100 * SECOND), "given up for good");
+    }
+
+    #[test]
+    fn a_stable_connection_forgives_and_a_flapping_one_does_not() {
+        let config = ReconnectConfig {
+            jitter: 0.0,
+            ..ReconnectConfig::default()
+        };
+        let mut machine = Reconnect::new(config, 1);
+        for expected in [250, 500] {
+            machine.connected(Duration::ZERO);
+            let until = machine.lost(SECOND, Retry::Worthwhile).unwrap();
+            assert_eq!((until - SECOND).as_millis(), expected, "flapping keeps growing");
+            assert!(machine.poll(until));
+        }
+        machine.connected(2 * SECOND);
+        let until = machine.lost(20 * SECOND, Retry::Worthwhile).unwrap();
+        assert_eq!((until - 20 * SECOND).as_millis(), 250);
+    }
+
+    #[test]
+    fn pointless_retries_are_not_made() {
+        let mut machine = Reconnect::new(ReconnectConfig::default(), 1);
+        assert_eq!(machine.lost(SECOND, Retry::Pointless), None);
+        assert_eq!(
+            machine.lost(SECOND, Retry::Worthwhile),
+            None,
+            "given up stays given up"
+        );
+    }
+
+    #[test]
+    fn a_loss_reported_twice_counts_once() {
+        let mut machine = Reconnect::new(ReconnectConfig::default(), 1);
+        let first = machine.lost(SECOND, Retry::Worthwhile);
+        assert_eq!(machine.lost(2 * SECOND, Retry::Worthwhile), first);
+        assert_eq!(machine.failures(), 1);
+    }
+
+    #[test]
+    fn seeds_spread_the_players() {
+        let delay = |seed| Reconnect::new(ReconnectConfig::default(), seed).lost(SECOND, Retry::Worthwhile);
+        assert_eq!(delay(7), delay(7));
+        let distinct: std::collections::BTreeSet<_> = (0..100).map(delay).collect();
+        assert!(distinct.len() > 90, "{} distinct delays of 100", distinct.len());
+    }
+
+    proptest! {
+        #[test]
+        fn delays_stay_within_their_bounds(seed: u64, jitter in 0.0..=1.0, growth in 0.0..100.0) {
+            let config = ReconnectConfig { jitter, growth, attempts_max: 50, ..ReconnectConfig::default() };
+            let ceiling = config.ceiling;
+            let mut machine = Reconnect::new(config, seed);
+            while let Some(until) = machine.lost(SECOND, Retry::Worthwhile) {
+                prop_assert!(until >= SECOND && until <= SECOND + ceiling);
+                prop_assert!(machine.poll(until));
+            }
+            prop_assert_eq!(machine.failures(), 50);
+        }
+    }
+}

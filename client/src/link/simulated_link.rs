@@ -1,0 +1,274 @@
+//! One direction of a bad network: drops, duplicates, reorders, delays and stalls datagrams.
+//!
+//! Owns the datagrams in flight. Guarantees that equal seeds and equal calls give equal deliveries, that a
+//! datagram never changes on the way, and that a perfect link delivers everything once, in order, at once.
+//! Refuses to read a clock: time is a parameter.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::seeded::Seeded;
+
+/// Most datagrams that a link holds; above it the link drops new ones, as a router's queue does.
+pub const IN_FLIGHT_MAX: usize = 4_096;
+
+/// How bad a link is. Probabilities are per datagram, in 0..=1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LinkConditions {
+    /// Probability of never arriving.
+    pub loss: f64,
+    /// Probability of arriving twice.
+    pub duplicate: f64,
+    /// Probability of being overtaken: delayed by up to `reorder_span` more.
+    pub reorder: f64,
+    /// Longest extra delay of an overtaken datagram.
+    pub reorder_span: Duration,
+    /// Delay of every datagram.
+    pub latency: Duration,
+    /// Uniform extra delay. Above the time between two datagrams it reorders by itself.
+    pub jitter: Duration,
+}
+
+impl LinkConditions {
+    /// Everything arrives once, in order, at once.
+    pub const PERFECT: Self = Self {
+        loss: 0.0,
+        duplicate: 0.0,
+        reorder: 0.0,
+        reorder_span: Duration::ZERO,
+        latency: Duration::ZERO,
+        jitter: Duration::ZERO,
+    };
+
+    /// A wide-area link with `loss` of its datagrams missing and everything else that can happen to them:
+    /// 40 ms each way, 30 ms of jitter, 5 % twice, 10 % overtaken by up to 150 ms.
+    #[must_use]
+    pub fn lossy(loss: f64) -> Self {
+        Self {
+            loss,
+            duplicate: 0.05,
+            reorder: 0.10,
+            reorder_span: Duration::from_millis(150),
+            latency: Duration::from_millis(40),
+            jitter: Duration::from_millis(30),
+        }
+    }
+}
+
+/// What a link does with everything that is sent while it is not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Gate {
+    /// Delivers by its conditions.
+    #[default]
+    Open,
+    /// Loses everything: a pulled cable.
+    Closed,
+    /// Keeps everything and delivers it in one burst when it opens: a buffering radio link.
+    Held,
+}
+
+/// What happened on a link so far, in datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LinkTally {
+    /// Handed to the link.
+    pub sent: u64,
+    /// Came out of it, copies included.
+    pub delivered: u64,
+    /// Lost by chance, by a closed gate or by a full queue.
+    pub lost: u64,
+    /// Extra copies made.
+    pub duplicated: u64,
+    /// Bytes handed to the link.
+    pub sent_bytes: u64,
+}
+
+/// One direction between two endpoints.
+#[derive(Debug)]
+pub struct Link {
+    conditions: LinkConditions,
+    gate: Gate,
+    random: Seeded,
+    /// By due time, then by order of sending, so that equal due times keep their order.
+    in_flight: BTreeMap<(Duration, u64), Vec<u8>>,
+    held: Vec<Vec<u8>>,
+    sequence: u64,
+    tally: LinkTally,
+}
+
+impl Link {
+    /// An open link whose every decision follows from `seed`.
+    #[must_use]
+    pub fn new(conditions: LinkConditions, seed: u64) -> Self {
+        Self {
+            conditions,
+            gate: Gate::Open,
+            random: Seeded::new(seed),
+            in_flight: BTreeMap::new(),
+            held: Vec::new(),
+            sequence: 0,
+            tally: LinkTally::default(),
+        }
+    }
+
+    /// Changes what happens to datagrams sent from now on.
+    pub fn set_conditions(&mut self, conditions: LinkConditions) {
+        self.conditions = conditions;
+    }
+
+    /// Opens, closes or holds the link. What is already in flight still arrives.
+    pub fn set_gate(&mut self, now: Duration, gate: Gate) {
+        self.gate = gate;
+        if gate == Gate::Open {
+            for datagram in std::mem::take(&mut self.held) {
+                self.travel(now, datagram);
+            }
+        }
+    }
+
+    /// Figures since the link was made.
+    #[must_use]
+    pub fn tally(&self) -> LinkTally {
+        self.tally
+    }
+
+    /// Datagrams on the way or held.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len() + self.held.len()
+    }
+
+    /// Sends one datagram at `now`.
+    pub fn send(&mut self, now: Duration, datagram: &[u8]) {
+        self.tally.sent += 1;
+        self.tally.sent_bytes += datagram.len() as u64;
+        if self.gate == Gate::Closed || self.in_flight() >= IN_FLIGHT_MAX || self.chance(self.conditions.loss)
+        {
+            self.tally.lost += 1;
+            return;
+        }
+        if self.chance(self.conditions.duplicate) {
+            self.tally.duplicated += 1;
+            self.route(now, datagram.to_vec());
+        }
+        self.route(now, datagram.to_vec());
+    }
+
+    /// The next datagram due at or before `now`.
+    pub fn receive_datagram(&mut self, now: Duration) -> Option<Vec<u8>> {
+        let entry = self.in_flight.first_entry()?;
+        if entry.key().0 > now {
+            return None;
+        }
+        self.tally.delivered += 1;
+        Some(entry.remove())
+    }
+
+    fn route(&mut self, now: Duration, datagram: Vec<u8>) {
+        if self.gate == Gate::Held {
+            self.held.push(datagram);
+        } else {
+            self.travel(now, datagram);
+        }
+    }
+
+    fn travel(&mut self, now: Duration, datagram: Vec<u8>) {
+        let mut delay = self.conditions.latency + self.conditions.jitter.mul_f64(self.random.unit());
+        if self.chance(self.conditions.reorder) {
+            delay += self.conditions.reorder_span.mul_f64(self.random.unit());
+        }
+        self.sequence += 1;
+        self.in_flight.insert((now + delay, self.sequence), datagram);
+    }
+
+    fn chance(&mut self, probability: f64) -> bool {
+        // Always drawn, so that changing one probability leaves the other decisions of a seed alone.
+        self.random.unit() < probability
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: Duration = Duration::from_millis(5);
+
+    /// Sends numbered datagrams one step apart and returns the numbers in order of arrival.
+    fn arrivals(conditions: LinkConditions, seed: u64, count: u32) -> Vec<u32> {
+        let mut link = Link::new(conditions, seed);
+        let mut arrived = Vec::new();
+        for number in 0..count + 200 {
+            let now = STEP * number;
+            if number < count {
+                link.send(now, &number.to_le_bytes());
+            }
+            while let Some(datagram) = link.receive_datagram(now) {
+                arrived.push(u32::from_le_bytes(datagram.try_into().unwrap()));
+            }
+        }
+        assert_eq!(link.in_flight(), 0);
+        arrived
+    }
+
+    #[test]
+    fn perfect_link_is_exact() {
+        assert_eq!(
+            arrivals(LinkConditions::PERFECT, 1, 500),
+            (0..500).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn bad_link_does_each_of_its_harms_at_the_stated_rate() {
+        let arrived = arrivals(LinkConditions::lossy(0.4), 7, 10_000);
+        let mut unique = arrived.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert!(
+            (5_700..6_300).contains(&unique.len()),
+            "{} of 10,000 arrived",
+            unique.len()
+        );
+        let copies = arrived.len() - unique.len();
+        assert!((200..400).contains(&copies), "{copies} copies of 6,000");
+        assert!(
+            arrived.windows(2).any(|pair| pair[0] > pair[1]),
+            "nothing was overtaken"
+        );
+    }
+
+    #[test]
+    fn equal_seeds_give_equal_deliveries() {
+        let run = |seed| arrivals(LinkConditions::lossy(0.2), seed, 300);
+        assert_eq!(run(3), run(3));
+        assert_ne!(run(3), run(4));
+    }
+
+    #[test]
+    fn gates_lose_or_hold() {
+        let mut link = Link::new(LinkConditions::PERFECT, 1);
+        link.set_gate(STEP, Gate::Closed);
+        link.send(STEP, b"lost");
+        link.set_gate(STEP, Gate::Held);
+        link.send(STEP, b"held");
+        assert_eq!(link.receive_datagram(STEP * 9), None);
+        link.set_gate(STEP * 9, Gate::Open);
+        assert_eq!(link.receive_datagram(STEP * 9), Some(b"held".to_vec()));
+        assert_eq!(link.receive_datagram(STEP * 9), None);
+        assert_eq!(link.tally().lost, 1);
+    }
+
+    #[test]
+    fn queue_is_bounded() {
+        let mut link = Link::new(
+            LinkConditions {
+                latency: STEP,
+                ..LinkConditions::PERFECT
+            },
+            1,
+        );
+        for _ in 0..2 * IN_FLIGHT_MAX {
+            link.send(Duration::ZERO, b"x");
+        }
+        assert_eq!(link.in_flight(), IN_FLIGHT_MAX);
+    }
+}

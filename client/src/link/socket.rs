@@ -1,0 +1,133 @@
+//! The plain UDP socket of one client: connected, non-blocking, one datagram per call.
+//!
+//! Being connected, it is handed datagrams of the server alone. Errors that a datagram network shows in
+//! passing (nobody listens *now*, no buffer *now*) count as loss, which the protocol above is made for.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
+
+/// A socket towards one server.
+#[derive(Debug)]
+pub struct ClientSocket {
+    socket: UdpSocket,
+    server: SocketAddr,
+    buffer: Box<[u8; DATAGRAM_RECEIVE_BYTES_MAX]>,
+}
+
+impl ClientSocket {
+    /// Opens a socket on a port of the system's choice.
+    ///
+    /// # Errors
+    /// When the system has no port left or no route to the server.
+    pub fn connect(server: SocketAddr) -> io::Result<Self> {
+        let any: SocketAddr = match server {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = UdpSocket::bind(any)?;
+        socket.connect(server)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket,
+            server,
+            buffer: Box::new([0; DATAGRAM_RECEIVE_BYTES_MAX]),
+        })
+    }
+
+    /// The server.
+    pub fn server(&self) -> SocketAddr {
+        self.server
+    }
+
+    /// The next datagram, if one has arrived. One that is longer than any of ours is cut and will not
+    /// authenticate.
+    ///
+    /// # Errors
+    /// When the socket itself is broken.
+    pub fn receive_datagram(&mut self) -> io::Result<Option<&mut [u8]>> {
+        match self.socket.recv(self.buffer.as_mut_slice()) {
+            Ok(length) => Ok(Some(&mut self.buffer[..length])),
+            Err(error) if is_passing(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends one datagram, or loses it.
+    ///
+    /// # Errors
+    /// When the socket itself is broken.
+    pub fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        match self.socket.send(datagram) {
+            Ok(_) => Ok(()),
+            Err(error) if is_passing(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether a later call may succeed: what a lossy network makes of it is a lost datagram.
+pub fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable,
+        WouldBlock,
+    };
+    matches!(
+        error.kind(),
+        WouldBlock
+            | Interrupted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkUnreachable
+            | NetworkDown
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn datagrams_go_both_ways_and_strangers_are_not_heard() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        server.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut client = ClientSocket::connect(server.local_addr().unwrap()).unwrap();
+        assert!(client.receive_datagram().unwrap().is_none());
+        client.send(b"hello").unwrap();
+        let mut buffer = [0; 16];
+        let (length, from) = server.recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"hello");
+
+        UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .send_to(b"stranger", from)
+            .unwrap();
+        server.send_to(b"welcome", from).unwrap();
+        let mut heard = None;
+        for _ in 0..500 {
+            heard = client
+                .receive_datagram()
+                .unwrap()
+                .map(|datagram| datagram.to_vec());
+            if heard.is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(heard.as_deref(), Some(&b"welcome"[..]));
+    }
+
+    #[test]
+    fn a_server_that_is_gone_is_a_lossy_line() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut client = ClientSocket::connect(server.local_addr().unwrap()).unwrap();
+        drop(server);
+        for _ in 0..3 {
+            client.send(b"anybody there?").unwrap();
+            assert!(client.receive_datagram().unwrap().is_none());
+        }
+    }
+}

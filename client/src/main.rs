@@ -1,5 +1,0 @@
-//! The game client: Skirmish in a window, or flown by a script without one.
-
-fn main() -> std::process::ExitCode {
-    throng_client::program::main()
-}

@@ -1,0 +1,45 @@
+//! A decoded packet that is not yet applied.
+
+use throng_shared::protocol::snapshot::{ComponentsHead, Enter, Presence, ShortId};
+use throng_shared::protocol::steps::Steps;
+use throng_shared::tick::Tick;
+
+/// A decoded packet that is not yet applied. Poses of updates wait in the baselines, unpublished.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) leaves: Vec<ShortId>,
+    pub(super) enters: Vec<(Enter, Tick)>,
+    pub(super) updates: Vec<(Tick, Presence)>,
+    pub(super) heads: Vec<PendingComponents>,
+    pub(super) values: Vec<PendingValue>,
+    /// Encoded values of components that are numbers.
+    pub(super) bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PendingComponents {
+    pub(super) id: ShortId,
+    pub(super) tick: Tick,
+    pub(super) head: ComponentsHead,
+    /// The first of its values.
+    pub(super) values: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PendingValue {
+    /// A part of the packet.
+    Bytes { start: usize, end: usize },
+    /// Numbers, and a part of the pending bytes.
+    Steps { steps: Steps, start: usize, end: usize },
+}
+
+impl Pending {
+    pub(super) fn clear(&mut self) {
+        self.leaves.clear();
+        self.enters.clear();
+        self.updates.clear();
+        self.heads.clear();
+        self.values.clear();
+        self.bytes.clear();
+    }
+}

@@ -1,0 +1,10 @@
+//! Time in ticks: the clocks of a session, the delay of interpolation, and times between ticks.
+
+mod clock;
+mod delay;
+mod fractional_tick;
+
+pub(crate) use clock::Clock;
+pub use clock::ClockConfig;
+pub(crate) use delay::{DelayConfig, InterpolationDelay};
+pub use fractional_tick::FractionalTick;

@@ -1,0 +1,165 @@
+//! The client's time, as its systems read it.
+
+use std::time::Duration;
+
+use bevy_ecs::prelude::*;
+use throng_shared::tick::Tick;
+
+use crate::connection::ClientCore;
+use crate::mirror::Applied;
+use crate::time::{DelayConfig, FractionalTick, InterpolationDelay};
+
+/// The client's time. Everything but [`ClientClock::now`] and [`ClientClock::delta`] is `None` without a session.
+#[derive(Resource, Debug, Clone, Default)]
+pub struct ClientClock {
+    now: Duration,
+    framed_at: Duration,
+    delta: Duration,
+    running: Option<Running>,
+}
+
+#[derive(Debug, Clone)]
+struct Running {
+    tick_length: Duration,
+    delay: InterpolationDelay,
+    newest: Tick,
+    newest_at: Duration,
+    server: FractionalTick,
+    shown: FractionalTick,
+    input: FractionalTick,
+    round_trip: Option<Duration>,
+    margin: f32,
+}
+
+impl ClientClock {
+    /// Time since the client began, at this frame.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// Time since the frame before.
+    #[must_use]
+    pub fn delta(&self) -> Duration {
+        self.delta
+    }
+
+    /// Time between two of the server's ticks.
+    #[must_use]
+    pub fn tick_length(&self) -> Option<Duration> {
+        self.running.as_ref().map(|running| running.tick_length)
+    }
+
+    /// The tick for which an input was given last, and how far it is to the next: the present of what is
+    /// predicted.
+    #[must_use]
+    pub fn present(&self) -> Option<FractionalTick> {
+        self.running.as_ref().map(|running| running.input)
+    }
+
+    /// The moment at which others are shown. Never goes back within a session.
+    #[must_use]
+    pub fn shown(&self) -> Option<FractionalTick> {
+        self.running.as_ref().map(|running| running.shown)
+    }
+
+    /// The moment that should have arrived from the server by now.
+    #[must_use]
+    pub fn server(&self) -> Option<FractionalTick> {
+        self.running.as_ref().map(|running| running.server)
+    }
+
+    /// The newest tick of which a snapshot arrived, and how long ago.
+    #[must_use]
+    pub fn newest(&self) -> Option<(Tick, Duration)> {
+        let running = self.running.as_ref()?;
+        Some((running.newest, self.now.saturating_sub(running.newest_at)))
+    }
+
+    /// How far others are shown behind what should have arrived.
+    #[must_use]
+    pub fn interpolation_delay(&self) -> Option<Duration> {
+        let running = self.running.as_ref()?;
+        Some(running.tick_length.mul_f32(running.delay.ticks()))
+    }
+
+    /// Mean deviation of when snapshots arrive.
+    #[must_use]
+    pub fn jitter(&self) -> Option<Duration> {
+        let running = self.running.as_ref()?;
+        Some(running.tick_length.mul_f32(running.delay.jitter()))
+    }
+
+    /// The network's round trip, smoothed, with one simulation of a tick in it. `None` also before the first
+    /// input was answered.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.running.as_ref()?.round_trip
+    }
+
+    /// How long before its tick the newest input arrived on the server that it told of, in ticks; negative when
+    /// too late.
+    #[must_use]
+    pub fn input_margin(&self) -> Option<f32> {
+        self.running.as_ref().map(|running| running.margin)
+    }
+
+    pub(super) fn advance(&mut self, now: Duration) {
+        self.now = now;
+    }
+
+    pub(super) fn end_session(&mut self) {
+        self.running = None;
+    }
+
+    pub(super) fn follow(&mut self, core: &mut ClientCore, now: Duration, snapshots: &[Applied]) {
+        let margin = core
+            .owner()
+            .map_or(0.0, |owner| f32::from(owner.margin_16) / 16.0);
+        let (tick_length, round_trip) = (
+            core.tick_length(),
+            core.clock().and_then(|clock| clock.round_trip()),
+        );
+        let (Some(tick_length), Some(clock)) = (tick_length, core.clock()) else {
+            self.running = None;
+            return;
+        };
+        let origin = clock.origin_tick();
+        let position = clock.server_position(now);
+        let (input_tick, fraction) = clock.input_progress(now);
+        let running = self.running.get_or_insert_with(|| Running {
+            tick_length,
+            delay: InterpolationDelay::new(DelayConfig::default()),
+            newest: origin,
+            newest_at: now,
+            server: FractionalTick::default(),
+            shown: FractionalTick::default(),
+            input: FractionalTick::default(),
+            round_trip: None,
+            margin,
+        });
+        for applied in snapshots {
+            if applied.tick.is_after(running.newest) {
+                (running.newest, running.newest_at) = (applied.tick, now);
+            }
+            let ticks = f64::from(applied.tick.since(origin));
+            let sequence = applied.sequence;
+            running.delay.observe(applied.tick, sequence, ticks, position);
+        }
+        running.server = FractionalTick::after(origin, position);
+        running.shown = FractionalTick::after(origin, running.delay.advance(position));
+        running.input = FractionalTick {
+            tick: input_tick,
+            fraction,
+        };
+        running.round_trip = round_trip;
+        running.margin = margin;
+    }
+}
+
+/// Begins a frame: a session may have been driven several times since the last one.
+pub(super) fn begin_frame(mut clock: ResMut<ClientClock>) {
+    let clock = &mut *clock;
+    clock.delta = clock.now.saturating_sub(clock.framed_at);
+    clock.framed_at = clock.now;
+}

@@ -1,0 +1,103 @@
+//! The connection that drives a world over UDP.
+
+use bevy_app::AppExit;
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::registry::Protocol;
+
+use super::clock::ClientClock;
+use super::inputs::NextInput;
+use super::messages::exchange_messages;
+use super::mirror::WorldMirror;
+use super::session::{SessionNotes, follow_session, tell_view};
+use crate::connection::ClientEvent;
+use crate::link::Traffic;
+use crate::player::{Client, ConnectionStatus, PlayerEvent};
+
+/// What happened on the connection, as a message for systems.
+#[derive(Message, Debug)]
+pub struct ConnectionEvent(pub PlayerEvent);
+
+impl ConnectionEvent {
+    /// Whether there will be no further attempt: the server refuses this client.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        matches!(self.0, PlayerEvent::GivenUp)
+    }
+
+    /// The event as a line for people; none of what goes on all the time.
+    #[must_use]
+    pub fn in_words(&self) -> Option<String> {
+        match &self.0 {
+            PlayerEvent::Joined { server_version } => {
+                Some(format!("joined a server of version {server_version}"))
+            }
+            PlayerEvent::Session(ClientEvent::Ended(reason)) => Some(reason.to_string()),
+            PlayerEvent::Session(_) => None,
+            PlayerEvent::JoinFailed(error) => Some(error.to_string()),
+            PlayerEvent::SocketFailed(error) => Some(format!("the network failed: {error}")),
+            PlayerEvent::Retrying { after } => Some(format!("trying again in {:.1} s", after.as_secs_f32())),
+            PlayerEvent::GivenUp => Some("given up".to_owned()),
+        }
+    }
+}
+
+/// The connection; absent while the player is not on any server.
+#[derive(Resource)]
+pub struct Connection(pub Client);
+
+/// Polls the connection, if there is one, and applies what it brings.
+pub fn poll_connection(world: &mut World) {
+    if !world.contains_resource::<Connection>() {
+        let had_session = world.resource::<ClientClock>().tick_length().is_some();
+        if had_session {
+            let now = world.resource::<ClientClock>().now();
+            follow_session(world, None, now, &mut SessionNotes::default());
+        }
+        world.insert_resource(ConnectionStatus::Idle);
+        return;
+    }
+    world.resource_scope(|world, mut connection: Mut<Connection>| {
+        let client = &mut connection.0;
+        let mut events = Vec::new();
+        let mut notes = std::mem::take(&mut *world.resource_mut::<SessionNotes>());
+        if let Some(core) = client.core_mut() {
+            tell_view(world, core);
+        }
+        let input = world.resource::<NextInput>().0;
+        let note = |tick| {
+            notes.inputs.push((tick, input));
+            input
+        };
+        world.resource_scope(|world, protocol: Mut<Protocol>| {
+            world.resource_scope(|world, mut mirror: Mut<WorldMirror>| {
+                client.poll(note, &mut mirror.observer(world, &protocol), &mut events);
+            });
+            if let Some(core) = client.core_mut() {
+                exchange_messages(world, &protocol, core);
+            }
+        });
+        // One a packet would drown the others; what a snapshot changed is in the world.
+        events.retain(|event| match event {
+            PlayerEvent::Session(ClientEvent::Snapshot(applied)) => {
+                notes.snapshots.push(*applied);
+                false
+            }
+            _ => true,
+        });
+        let now = client.now();
+        follow_session(world, client.core_mut(), now, &mut notes);
+        *world.resource_mut::<SessionNotes>() = notes;
+        *world.resource_mut::<Traffic>() = client.traffic();
+        world.insert_resource(client.status());
+        world.write_message_batch(events.into_iter().map(ConnectionEvent));
+    });
+}
+
+/// Tells the server when the program ends.
+pub(super) fn leave_on_exit(mut exits: MessageReader<AppExit>, connection: Option<ResMut<Connection>>) {
+    if exits.read().next().is_some()
+        && let Some(mut connection) = connection
+    {
+        connection.0.disconnect();
+    }
+}

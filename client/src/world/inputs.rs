@@ -1,0 +1,88 @@
+//! The inputs of the player: the next one, and those given for the last ticks.
+
+use std::collections::VecDeque;
+
+use bevy_ecs::prelude::*;
+use throng_shared::protocol::input::{InputBytes, PlayerInput};
+use throng_shared::protocol::registry::{Protocol, RegistryError};
+use throng_shared::tick::Tick;
+
+/// Ticks whose inputs are kept: more than a client ever leads by.
+const INPUTS_MAX: usize = 128;
+/// Ticks for which the server replaces a missing input by the last one.
+const REPEAT_TICKS_MAX: i32 = 5;
+
+/// The input that is sent for every tick until it is replaced. Neutral to begin with.
+#[derive(Resource, Debug, Clone, Copy, Default)]
+pub struct NextInput(pub InputBytes);
+
+impl NextInput {
+    /// Replaces the input.
+    ///
+    /// ```
+    /// # use bevy_ecs::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use throng_client::world::NextInput;
+    /// # use throng_shared::protocol::input::PlayerInput;
+    /// # use throng_shared::protocol::registry::Protocol;
+    /// # #[derive(Clone, Default, Serialize, Deserialize)]
+    /// # struct Stick(i8);
+    /// # impl PlayerInput for Stick {}
+    /// fn steer(protocol: Res<Protocol>, mut next: ResMut<NextInput>) -> Result {
+    ///     next.set(&protocol, &Stick(1))?;
+    ///     Ok(())
+    /// }
+    /// # bevy_ecs::system::assert_is_system::<(), (), _>(steer);
+    /// ```
+    ///
+    /// # Errors
+    /// When it is not of the registered type, or does not fit an input.
+    pub fn set<I: PlayerInput>(&mut self, protocol: &Protocol, input: &I) -> Result<(), RegistryError> {
+        self.0 = protocol.encode_input(input)?;
+        Ok(())
+    }
+}
+
+/// The inputs given for the last ticks, as the server takes them.
+#[derive(Resource, Debug, Clone, Default)]
+pub struct InputHistory {
+    neutral: InputBytes,
+    inputs: VecDeque<(Tick, InputBytes)>,
+}
+
+impl InputHistory {
+    /// What the server acts on in `tick`: the input for it; where none was given the last before it, for a few
+    /// ticks, and then the neutral one.
+    #[must_use]
+    pub fn at(&self, tick: Tick) -> InputBytes {
+        let before = self.inputs.iter().rev().find(|(given, _)| !given.is_after(tick));
+        match before {
+            Some((given, input)) if tick.since(*given) <= REPEAT_TICKS_MAX => *input,
+            _ => self.neutral,
+        }
+    }
+
+    /// The newest tick for which an input was given.
+    #[must_use]
+    pub fn newest(&self) -> Option<Tick> {
+        self.inputs.back().map(|(tick, _)| *tick)
+    }
+
+    pub(super) fn new(neutral: InputBytes) -> Self {
+        Self {
+            neutral,
+            inputs: VecDeque::with_capacity(INPUTS_MAX),
+        }
+    }
+
+    pub(super) fn push(&mut self, tick: Tick, input: InputBytes) {
+        if self.inputs.len() == INPUTS_MAX {
+            self.inputs.pop_front();
+        }
+        self.inputs.push_back((tick, input));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.inputs.clear();
+    }
+}
