@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use glam::Vec2;
 use throng_client::mirror::{Mirror, MirrorConfig};
-use throng_server::frame::{Frame, FrameHistory, FrameWriter, Identity, PlayerRow};
+use throng_server::boundary::frame::{Frame, FrameHistory, FrameWriter, Identity, PlayerRow};
 use throng_server::replication::{
     ClientReplication, PacketSink, ReplicationConfig, ReplicationScratch, ReplicationView, Written,
 };

@@ -11,14 +11,12 @@ use std::time::{Duration, Instant};
 
 use bevy_app::App;
 use skirmish_shared::input::PilotInput;
+use throng_server::boundary::claims::PlayerName;
+use throng_server::boundary::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, link};
 use throng_server::input::ReceivePlugin;
-use throng_server::net::claims::PlayerName;
-use throng_server::net::link::{
-    LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, WorkerLinks, link,
-};
 use throng_server::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
 use throng_server::schedule::TickTimings;
-use throng_server::simulation::{Seed, SimulationPlugin, Slots};
+use throng_server::simulation::{Seed, SimulationPlugin, Slots, WorkerLinks};
 use throng_server::skirmish::SkirmishPlugin;
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{GlobalId, SourceId};

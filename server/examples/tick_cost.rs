@@ -17,13 +17,13 @@ use std::time::{Duration, Instant};
 
 use bevy_app::App;
 use clap::Parser;
+use throng_server::boundary::claims::PlayerName;
+use throng_server::boundary::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, link};
 use throng_server::input::ReceivePlugin;
-use throng_server::net::claims::PlayerName;
-use throng_server::net::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLinks, link};
 use throng_server::runner::{Clock, RunnerPlugin, Shutdown, TickTime, finish_plugins, tick_once};
 use throng_server::scenes::{Scene, ScenePlugin};
 use throng_server::schedule::TickTimings;
-use throng_server::simulation::SimulationPlugin;
+use throng_server::simulation::{SimulationPlugin, WorkerLinks};
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::SourceId;
 use throng_shared::protocol::registry::Protocol;
@@ -140,7 +140,7 @@ fn measure(scene: Scene, options: &Options) -> [Vec<Duration>; 6] {
     }
     let mut phases: [Vec<Duration>; 6] = Default::default();
     // A reader that keeps frames as long as a net worker does.
-    let mut history = throng_server::frame::FrameHistory::default();
+    let mut history = throng_server::boundary::frame::FrameHistory::default();
     for n in 0..WARM_UP + options.ticks {
         let tick = app.world().resource::<TickTime>().tick.next();
         for &key in &keys {

@@ -1,7 +1,7 @@
 //! Throng's headless, server-authoritative game server as a library.
 
+pub mod boundary;
 pub mod config;
-pub mod frame;
 pub mod gateway;
 pub mod input;
 #[cfg(feature = "local")]
@@ -21,6 +21,7 @@ pub mod simulation;
 #[cfg(feature = "skirmish")]
 pub mod skirmish;
 pub mod space;
+pub mod transport;
 pub mod worlds;
 
 pub use plugins::ServerPlugins;

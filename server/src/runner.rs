@@ -34,6 +34,11 @@ impl Clock {
         Self::new(move || origin.elapsed())
     }
 
+    /// The function that reads it, for what knows no resources.
+    pub(crate) fn reader(&self) -> Arc<dyn Fn() -> Duration + Send + Sync> {
+        Arc::clone(&self.0)
+    }
+
     /// Time since the origin.
     #[must_use]
     pub fn now(&self) -> Duration {

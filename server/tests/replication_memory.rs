@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use glam::Vec2;
 use throng_client::mirror::{Mirror, MirrorConfig};
-use throng_server::frame::{Frame, FrameHistory, FrameWriter, Identity, PlayerRow};
+use throng_server::boundary::frame::{Frame, FrameHistory, FrameWriter, Identity, PlayerRow};
 use throng_server::replication::{
     ClientReplication, PacketSink, ReplicationConfig, ReplicationScratch, ReplicationView,
 };

@@ -6,13 +6,12 @@ use std::time::Duration;
 use std::{fs, io};
 
 use throng_client::seeded::Seeded;
-use throng_server::net::claims::PlayerName;
-use throng_server::net::link::{
-    LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLinks, link,
-};
+use throng_server::boundary::claims::PlayerName;
+use throng_server::boundary::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, link};
 use throng_server::persist::digest;
 use throng_server::record::{Reader, RecordPlugin, app_of};
 use throng_server::runner::{finish_plugins, tick_once};
+use throng_server::simulation::WorkerLinks;
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{ChannelId, SourceId};
 use throng_shared::protocol::input::ViewTick;

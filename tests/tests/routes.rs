@@ -5,11 +5,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use throng_client::connection::ClientConfig;
 use throng_server::{
-    net::{
-        Routes,
-        directory::{Directory, EntityRoute},
-    },
-    simulation::{Player, Routing},
+    boundary::directory::{Directory, EntityRoute},
+    simulation::{Player, Routes, Routing},
 };
 use throng_shared::protocol::ids::{GlobalId, PlayerId, SourceId};
 use throng_tests::simulator::{ClientId, Simulator, SimulatorConfig, link::LinkConditions};

@@ -21,7 +21,7 @@ use bevy_ecs::prelude::Resource;
 use bytes::{BufMut, Bytes, BytesMut};
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use crate::frame::Frame;
+use crate::boundary::frame::Frame;
 
 /// Frames that can be asked for.
 pub const FRAMES_KEPT: usize = 64;
@@ -141,7 +141,7 @@ pub(super) mod tests {
     use throng_shared::tick::Tick;
 
     use super::*;
-    use crate::frame::{FrameWriter, Identity};
+    use crate::boundary::frame::{FrameWriter, Identity};
 
     /// A frame of two entities.
     pub(crate) fn frame_of(tick: u32) -> Arc<Frame> {

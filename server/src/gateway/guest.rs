@@ -16,7 +16,7 @@ use super::answers::TOKENS_ISSUED;
 use super::error::ApiError;
 use super::tokens::IssueError;
 use super::{BODY_BYTES_MAX, Shared};
-use crate::net::claims::PlayerName;
+use crate::boundary::claims::PlayerName;
 use crate::observe::ServerStatus;
 
 pub(super) async fn join(

@@ -15,8 +15,8 @@ use throng_shared::netcode::{
     ConnectToken, Entropy, EntropyError, KEY_BYTES, PROTOCOL_ID, TokenError, TokenRequest,
 };
 
+use crate::boundary::claims::{PlayerName, SessionClaims};
 use crate::net::assign::{Assigner, ServerFull};
-use crate::net::claims::{PlayerName, SessionClaims};
 
 /// Seconds in which a client has to begin its session.
 const TOKEN_EXPIRE_S: u64 = 30;

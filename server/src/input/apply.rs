@@ -4,8 +4,8 @@ use bevy_ecs::prelude::*;
 use throng_shared::protocol::active::TakenInput;
 
 use super::InputCounters;
-use super::buffer::{InputBuffer, Taken};
 use crate::runner::TickTime;
+use crate::simulation::{InputBuffer, Taken};
 
 /// Takes every player's input of the tick. Players do not meet here, so their order does not matter; each
 /// one's inputs come in the order of ticks.

@@ -6,10 +6,7 @@
 //! interpret inputs: gameplay reads [`ActiveInput`].
 
 mod apply;
-mod buffer;
 mod receive;
-mod view;
-mod waiting;
 
 use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::prelude::*;
@@ -18,13 +15,11 @@ use throng_shared::protocol::registry::Protocol;
 use crate::schedule::ServerSystems;
 use apply::take_inputs;
 
-pub use buffer::{AHEAD_TICKS_MAX, InputBuffer, Offer, REPEAT_TICKS_MAX, Taken};
 #[cfg(feature = "local")]
 pub(crate) use receive::deliver_message;
 pub(crate) use receive::drain_links;
 pub use receive::{InputTap, Playback};
 pub use throng_shared::protocol::active::{ActiveInput, SeenAt, TakenInput};
-pub use view::REWIND_MAX;
 
 /// What happened to inputs since the start.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +40,7 @@ pub struct InputCounters {
     pub neutral: u64,
     /// Messages that are of no registered type, or of one that players do not send.
     pub messages_refused: u64,
-    /// Kept inputs whose player claimed to have seen the future, or something older than [`REWIND_MAX`].
+    /// Kept inputs whose player claimed to have seen the future, or something older than [`REWIND_MAX`](crate::simulation::REWIND_MAX).
     pub views_limited: u64,
 }
 

@@ -11,11 +11,11 @@ use throng_shared::protocol::registry::{Protocol, referenced};
 use throng_shared::tick::Tick;
 
 use super::InputCounters;
-use super::buffer::{InputBuffer, Offer};
-use super::view;
-use crate::net::link::{ToSimulation, WorkerLinks};
+use crate::boundary::link::ToSimulation;
 use crate::runner::TickTime;
-use crate::simulation::{MessageReceived, Players, Slots, join, leave};
+use crate::simulation::{
+    InputBuffer, MessageReceived, Offer, Players, Slots, WorkerLinks, join, judge_view, leave,
+};
 
 /// What is told while the memory for the first of it comes.
 const AHEAD: usize = 6;
@@ -106,7 +106,7 @@ fn take(
                 counters.stray += 1;
                 return;
             };
-            let judged = view.map(|view| view::judge(view, tick, time));
+            let judged = view.map(|view| judge_view(view, tick, time));
             let (seen_at, is_limited) = judged.unzip();
             let margin = margin_16(time, tick, arrived_at);
             let counter = match buffer.offer(tick, bytes, seen_at, time.tick, margin) {

@@ -16,19 +16,19 @@ use throng_shared::netcode::{ConnectToken, Entropy, PROTOCOL_ID, ServerNetcodeCo
 use throng_shared::protocol::ids::{PlayerId, SourceId};
 use throng_shared::protocol::registry::Protocol;
 
+use crate::boundary::claims::{PlayerName, SessionClaims};
+use crate::boundary::directory::Directory;
+use crate::boundary::link::{LinkConfig, link};
 use crate::input::ReceivePlugin;
 use crate::net::assign::WorkerLoad;
-use crate::net::claims::{PlayerName, SessionClaims};
 use crate::net::core::{WorkerCore, WorkerCoreConfig, WorkerShared};
-use crate::net::directory::Directory;
-use crate::net::link::{LinkConfig, WorkerLinks, link};
 use crate::net::stats::WorkerStats;
 use crate::net::takeover::Takeovers;
 use crate::net::transmit::Collected;
 use crate::replication::ReplicationConfig;
 use crate::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
 use crate::schedule::SchedulePlugin;
-use crate::simulation::{Player, SimulationPlugin};
+use crate::simulation::{Player, SimulationPlugin, WorkerLinks};
 
 /// Where the server is; nothing is sent there.
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 5_000);

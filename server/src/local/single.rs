@@ -10,14 +10,14 @@ use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{Channel, ChannelId, GlobalId, MessageId};
 use throng_shared::protocol::registry::{Protocol, referenced};
 
-use crate::input::{InputBuffer, ReceivePlugin, deliver_message, drain_links};
-use crate::net::claims::PlayerName;
-use crate::net::link::{Audience, PeerKind, SessionKey};
+use crate::boundary::claims::PlayerName;
+use crate::boundary::link::{Audience, PeerKind, SessionKey};
+use crate::input::{ReceivePlugin, deliver_message, drain_links};
 use crate::runner::{TickTime, tick_length};
 use crate::schedule::{SchedulePlugin, ServerSystems};
 use crate::simulation::{
-    Avatar, Frames, Letter, Outbox, Player, Players, Replicated, SimulationPlugin, Slots, hand_over, join,
-    leave, tell_resources,
+    Avatar, Frames, InputBuffer, Letter, Outbox, Player, Players, Replicated, SimulationPlugin, Slots,
+    hand_over, join, leave, tell_resources,
 };
 
 /// The session that is none: no worker has this index.

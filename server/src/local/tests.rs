@@ -9,8 +9,8 @@ use throng_client::world::{NextInput, Own, TellServer, WorldMirror};
 use throng_shared::prelude::*;
 
 use super::*;
+use crate::boundary::link::ToSimulation;
 use crate::input::{InputCounters, Playback};
-use crate::net::link::ToSimulation;
 use crate::prelude::*;
 
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,19 +1,16 @@
 //! Sockets, sessions and workers: everything between a datagram and the simulation's queues.
 //!
 //! In the order of the data: [`socket`] opens, [`batched`] and [`portable`] move datagrams, `worker` loops,
-//! [`core`] keeps the sessions, [`link`] meets the simulation. [`assign`] chooses the worker of a new
-//! connection; [`directory`] knows who serves what; [`plugin`] puts it all into a Bevy app.
+//! [`core`] keeps the sessions. [`assign`] chooses the worker of a new connection, and [`takeover`] ends an older
+//! session of the same client. Refuses to know the ECS: a worker meets the simulation at the
+//! [link](crate::boundary::link), and [`transport`](crate::transport) puts the workers into a Bevy app.
 
 pub mod assign;
 #[cfg(target_os = "linux")]
 pub mod batched;
-pub mod claims;
 pub mod core;
-pub mod directory;
 mod io;
-pub mod link;
 mod pace;
-pub mod plugin;
 pub mod portable;
 pub mod socket;
 pub mod stats;
@@ -21,10 +18,8 @@ pub mod stats;
 mod syscalls;
 pub mod takeover;
 pub mod transmit;
-mod wait;
-mod worker;
-
-pub use plugin::{NeighbourTransport, Routes, ThrongRenetPlugin, Transport, TransportConfig, TransportError};
+pub(crate) mod wait;
+pub(crate) mod worker;
 
 #[cfg(test)]
 mod io_tests;

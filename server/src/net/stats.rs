@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use throng_shared::netcode::{DropReason, NetcodeCounters};
 
 use super::assign::WorkerLoad;
-use super::link::LinkCounters;
 use super::transmit::SocketCounters;
+use crate::boundary::link::LinkCounters;
 use crate::observe::WorkerReport;
 use crate::replication::ReplicationCounters;
 

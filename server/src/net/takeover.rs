@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use throng_shared::netcode::SessionId;
 
-use super::link::SessionKey;
+use crate::boundary::link::SessionKey;
 
 /// The client has a session that is as new, on another worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

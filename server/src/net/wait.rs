@@ -24,7 +24,7 @@ const WAKE: Token = Token(1);
 
 /// Ends a worker's wait from another thread.
 #[derive(Clone, Debug)]
-pub(super) enum Waker {
+pub(crate) enum Waker {
     Portable(Arc<mio::Waker>),
     #[cfg(target_os = "linux")]
     Event(Arc<OwnedFd>),
@@ -32,7 +32,7 @@ pub(super) enum Waker {
 
 impl Waker {
     /// Ends the wait at hand, or else the next one at once.
-    pub(super) fn wake(&self) -> io::Result<()> {
+    pub(crate) fn wake(&self) -> io::Result<()> {
         match self {
             Self::Portable(waker) => waker.wake(),
             // Whether it was counted already makes no difference.

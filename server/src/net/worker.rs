@@ -20,7 +20,6 @@ use super::stats::{Count, WorkerStats};
 use super::transmit::{Arrival, BATCH_DATAGRAMS, Flush, Receive, Take};
 use super::wait::{Waiting, Waker};
 use crate::observe::ServerStats;
-use crate::runner::{Clock, Pass};
 
 /// Clients served between two looks at the socket: about a quarter of a millisecond.
 const SESSIONS_PER_SLICE: usize = BATCH_DATAGRAMS / 2;
@@ -47,16 +46,16 @@ const UPDATE_EVERY: Duration = Duration::from_millis(25);
 const MEASURE_EVERY: Duration = Duration::from_millis(500);
 
 /// A socket with how it is waited for, before there is a core to serve it.
-pub(super) struct Opened {
-    pub(super) socket: UdpSocket,
+pub(crate) struct Opened {
+    pub(crate) socket: UdpSocket,
     io: IoKind,
     waiting: Waiting,
-    pub(super) waker: Waker,
+    pub(crate) waker: Waker,
 }
 
 impl Opened {
     /// Watches `socket`, on which datagrams pass in the given way.
-    pub(super) fn new(mut socket: UdpSocket, io: IoKind) -> io::Result<Self> {
+    pub(crate) fn new(mut socket: UdpSocket, io: IoKind) -> io::Result<Self> {
         let (waiting, waker) = Waiting::new(&mut socket, io)?;
         Ok(Self {
             socket,
@@ -67,21 +66,24 @@ impl Opened {
     }
 }
 
+/// Reads the time since the process's origin. Injected, so that a worker knows no resource.
+type ReadClock = Arc<dyn Fn() -> Duration + Send + Sync>;
+
 /// What a worker needs beside its core and its socket.
-pub(super) struct WorkerParts {
-    pub(super) clock: Clock,
-    pub(super) stats: Arc<WorkerStats>,
-    pub(super) server: Arc<ServerStats>,
+pub(crate) struct WorkerParts {
+    pub(crate) clock: ReadClock,
+    pub(crate) stats: Arc<WorkerStats>,
+    pub(crate) server: Arc<ServerStats>,
 }
 
 /// One running worker.
-pub(super) struct Worker {
+pub(crate) struct Worker {
     core: WorkerCore,
     socket: Arc<UdpSocket>,
     waiting: Waiting,
     receiver: Receiver,
     sender: Sender,
-    clock: Clock,
+    clock: ReadClock,
     stats: Arc<WorkerStats>,
     server: Arc<ServerStats>,
     /// The socket had more than one turn takes.
@@ -99,7 +101,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(core: WorkerCore, opened: Opened, parts: WorkerParts) -> Self {
+    pub(crate) fn new(core: WorkerCore, opened: Opened, parts: WorkerParts) -> Self {
         let socket = Arc::new(opened.socket);
         let (receiver, sender) = halves(opened.io, &socket, &parts.stats.socket);
         Self {
@@ -122,16 +124,30 @@ impl Worker {
     }
 
     /// Runs until `stop` is set and the waker woken, then tells every client.
-    pub(super) fn run(mut self, stop: &AtomicBool) {
+    pub(crate) fn run(mut self, stop: &AtomicBool) {
         while !stop.load(Relaxed) {
             self.turn(WAIT_MAX);
         }
         self.end();
     }
 
+    /// Works until `deadline`, or as little longer as it can, on the simulation's own thread.
+    pub(crate) fn run_until(&mut self, deadline: Duration) {
+        // What the tick published is served first, however late it is.
+        self.turn(Duration::ZERO);
+        loop {
+            let left = deadline.saturating_sub((self.clock)());
+            if left < WAIT_MIN {
+                std::thread::sleep(left);
+                return self.turn(Duration::ZERO);
+            }
+            self.turn((left - WAIT_MIN).min(WAIT_MAX));
+        }
+    }
+
     /// Tells every client that the server stops.
-    pub(super) fn end(&mut self) {
-        let now = self.clock.now();
+    pub(crate) fn end(&mut self) {
+        let now = (self.clock)();
         self.core.shutdown(now, &mut self.sender);
         self.sender.flush();
         self.core.measure();
@@ -151,7 +167,7 @@ impl Worker {
             std::thread::sleep(Duration::from_millis(1));
             true
         });
-        let woken_at = self.clock.now();
+        let woken_at = (self.clock)();
         // A caller that would not have waited is not made to.
         if is_announced && wait >= self.read_every {
             let next_read = self.read_at + self.read_every;
@@ -162,7 +178,7 @@ impl Worker {
             self.read(BATCHES_PER_TURN);
         }
         self.serve();
-        let now = self.clock.now();
+        let now = (self.clock)();
         if now >= self.updated_at + UPDATE_EVERY {
             self.updated_at = now;
             self.core.update(now, &mut self.sender);
@@ -182,7 +198,7 @@ impl Worker {
     fn read(&mut self, batches: usize) {
         let inputs_before = self.stats.core.input_packets.get();
         for _ in 0..batches {
-            let now = self.clock.now();
+            let now = (self.clock)();
             let Self {
                 core,
                 receiver,
@@ -238,7 +254,7 @@ impl Worker {
     /// Serves a new frame to everybody, reading the socket in between.
     fn serve(&mut self) {
         loop {
-            let now = self.clock.now();
+            let now = (self.clock)();
             match self.core.serve(now, SESSIONS_PER_SLICE, &mut self.sender) {
                 ServeState::Idle => return,
                 ServeState::More => {
@@ -249,7 +265,7 @@ impl Worker {
                 }
                 ServeState::Done(served) => {
                     self.sender.flush();
-                    let elapsed = self.clock.now().saturating_sub(served.published_at);
+                    let elapsed = (self.clock)().saturating_sub(served.published_at);
                     self.server.fanned_out(served.tick.0, elapsed);
                     return;
                 }
@@ -282,6 +298,18 @@ impl Take for Reading<'_> {
     }
 }
 
+/// Keeps the calling thread on one CPU.
+pub(crate) fn pin_thread(cpu: usize) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    let pinned = super::syscalls::pin_thread(cpu);
+    #[cfg(not(target_os = "linux"))]
+    let pinned = Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("no pinning to CPU {cpu}"),
+    ));
+    pinned
+}
+
 /// The system's time, by which tokens are issued and datagrams' arrivals noted.
 #[expect(
     clippy::disallowed_methods,
@@ -289,28 +317,4 @@ impl Take for Reading<'_> {
 )]
 fn unix_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-/// A worker on the simulation's own thread (`--workers 0`): it works between ticks and ends with the loop.
-pub(super) struct InlineWorker(pub(super) Worker);
-
-impl Pass for InlineWorker {
-    fn until(&mut self, deadline: Duration, clock: &Clock) {
-        // What the tick published is served first, however late it is.
-        self.0.turn(Duration::ZERO);
-        loop {
-            let left = deadline.saturating_sub(clock.now());
-            if left < WAIT_MIN {
-                std::thread::sleep(left);
-                return self.0.turn(Duration::ZERO);
-            }
-            self.0.turn((left - WAIT_MIN).min(WAIT_MAX));
-        }
-    }
-}
-
-impl Drop for InlineWorker {
-    fn drop(&mut self) {
-        self.0.end();
-    }
 }

@@ -10,7 +10,7 @@ use super::format::{PlayerImage, ValueImage};
 use super::load::LoadError;
 use super::registry::Persisted;
 use super::save::{SaveError, value_of};
-use crate::net::link::SessionKey;
+use crate::boundary::link::SessionKey;
 use crate::simulation::resume::{arrive, seat_again};
 use crate::simulation::{Player, Replicated};
 

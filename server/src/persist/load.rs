@@ -16,9 +16,9 @@ use throng_shared::tick::Tick;
 use super::entities::{ToEntities, held};
 use super::format::{FormatError, PlayerImage, Role, ValueImage, WorldImage, open};
 use super::registry::{Decoded, Persisted};
-use crate::frame::SlotTable;
-use crate::net::claims::PlayerName;
-use crate::net::link::{LeaveReason, PeerKind, SessionKey};
+use crate::boundary::claims::PlayerName;
+use crate::boundary::frame::SlotTable;
+use crate::boundary::link::{LeaveReason, PeerKind, SessionKey};
 use crate::simulation::resume::{SimulationImage, finish, replicate_again, seat_again};
 use crate::simulation::{Player, Slots, leave};
 

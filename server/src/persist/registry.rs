@@ -11,8 +11,7 @@ use serde::de::DeserializeOwned;
 use throng_shared::protocol::codec::{self, CodecError};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 
-use crate::input::InputBuffer;
-use crate::simulation::{Avatar, Eye, Importance, Owner, Room, Team, Viewer};
+use crate::simulation::{Avatar, Eye, Importance, InputBuffer, Owner, Room, Team, Viewer};
 
 /// Marks what a checkpoint holds; implemented by [`App`].
 pub trait PersistAppExt {

@@ -7,7 +7,7 @@ use throng_shared::protocol::codec::CodecError;
 use super::entities::{ToPlaces, held};
 use super::format::{EntityImage, PlayerImage, Role, ValueImage, WorldImage, seal};
 use super::registry::Persisted;
-use crate::net::link::PeerKind;
+use crate::boundary::link::PeerKind;
 use crate::simulation::resume::SimulationImage;
 use crate::simulation::{Player, Replicated, Rows};
 

@@ -42,17 +42,17 @@ pub use replay::{replay_command, replay_file, replay_game};
 pub use serve::{log_to_stderr, serve};
 pub use wakefulness::Wakefulness;
 
+use crate::boundary::link::LinkConfig;
 use crate::config::{Config, ConfigError};
 use crate::gateway::audit::audit;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, IssuerConfig, TokenIssuer};
 use crate::net::assign::{Assigner, WorkerLoad};
-use crate::net::link::LinkConfig;
-use crate::net::{Transport, TransportConfig, TransportError};
 use crate::observe::{ServerStats, ServerStatus, StatusSender, advance_status, status_channel};
 use crate::plugins::GamePlugin;
 use crate::record::{Header, RecordPlugin};
 use crate::replication::ReplicationConfig;
 use crate::runner::{Clock, FirstTick, Shutdown};
+use crate::transport::{Transport, TransportConfig, TransportError};
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]

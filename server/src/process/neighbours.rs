@@ -16,10 +16,10 @@ use throng_shared::protocol::ids::SourceId;
 
 use crate::config::Config;
 use crate::gateway::audit::AuditSink;
-use crate::net::{NeighbourTransport, ThrongRenetPlugin};
 use crate::observe::ServerStats;
 use crate::plugins::{GamePlugin, ServerPlugins};
 use crate::runner::{Clock, FirstTick, Shutdown};
+use crate::transport::{NeighbourTransport, ThrongRenetPlugin};
 use crate::worlds::{Exchange, WorldShape, WorldsPlugin};
 
 /// What every simulation of the process is made of.

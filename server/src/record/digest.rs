@@ -11,7 +11,7 @@ use throng_shared::protocol::ids::{ComponentId, GlobalId, Slot};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
-use crate::frame::Frame;
+use crate::boundary::frame::Frame;
 use crate::persist::digest;
 
 /// The outcome of one tick.

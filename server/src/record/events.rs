@@ -9,8 +9,8 @@ use throng_shared::protocol::ids::ChannelId;
 use throng_shared::protocol::input::{InputBytes, ViewTick};
 use throng_shared::tick::Tick;
 
-use crate::net::claims::PlayerName;
-use crate::net::link::{LeaveReason, PeerKind, SessionKey, ToSimulation};
+use crate::boundary::claims::PlayerName;
+use crate::boundary::link::{LeaveReason, PeerKind, SessionKey, ToSimulation};
 use crate::runner::TickTime;
 
 /// Sessions of one worker that a recording may name: more than a server can be configured to have, and few

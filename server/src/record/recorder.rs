@@ -15,9 +15,9 @@ use throng_shared::tick::Tick;
 use super::digest::TickDigest;
 use super::events::Event;
 use super::format::{Block, End, Header, TickBlock, Writer};
-use crate::frame::Frame;
+use crate::boundary::frame::Frame;
+use crate::boundary::link::ToSimulation;
 use crate::input::InputTap;
-use crate::net::link::ToSimulation;
 use crate::runner::TickTime;
 use crate::simulation::{ContentFiles, Frames};
 

@@ -15,7 +15,7 @@ use throng_shared::tick::Tick;
 use super::digest::{Divergence, TickDigest};
 use super::events::NANOS_MAX;
 use super::format::{End, Header, Reader, RecordingError};
-use crate::frame::Frame;
+use crate::boundary::frame::Frame;
 use crate::input::Playback;
 use crate::observe::ServerStats;
 use crate::plugins::{GamePlugin, ServerPlugins};

@@ -23,7 +23,7 @@ use super::pack::Packing;
 use super::scratch::ReplicationScratch;
 use super::select::Weight;
 use super::sent::SentPackets;
-use crate::frame::FrameHistory;
+use crate::boundary::frame::FrameHistory;
 
 /// Without anything to say, a client that knows no entity hears from us every so many seconds.
 const IDLE_SECONDS: u32 = 5;

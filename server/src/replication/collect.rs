@@ -12,7 +12,7 @@ use throng_shared::tick::Tick;
 use super::cache::{Change, EncodeCache};
 use super::components::{Encoded, Telling, Viewer, Viewers};
 use super::known::{IDS, Known};
-use crate::frame::{ColdRow, Frame, FrameHistory, Identity, Row};
+use crate::boundary::frame::{ColdRow, Frame, FrameHistory, Identity, Row};
 
 /// Something to be said of one entity.
 ///

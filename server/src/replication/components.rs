@@ -7,7 +7,7 @@ use throng_shared::protocol::snapshot::{ComponentsHead, components_bits_max};
 use throng_shared::protocol::steps::{ComponentFormats, SentSteps, Steps};
 use throng_shared::tick::Tick;
 
-use crate::frame::{ColdCell, ColdRow, Identity};
+use crate::boundary::frame::{ColdCell, ColdRow, Identity};
 
 /// Bytes of components that one entity can have in one packet; with an enter they still fit beside the
 /// packet's head.

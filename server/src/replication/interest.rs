@@ -17,7 +17,7 @@ use super::marks::{Mark, Marks};
 use super::neighbours::Neighbours;
 use super::ranks::{NO_BUCKET, Ranks};
 use super::reach::{BLOCKS, Distances2};
-use crate::frame::{Frame, PlayerRow};
+use crate::boundary::frame::{Frame, PlayerRow};
 use crate::space::{BLOCK, REACH_FACTOR};
 
 /// Squared distance up to which known entities are looked for, beyond that of the last that may be known: a

@@ -9,7 +9,7 @@ use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::ids::SlotKey;
 use throng_shared::tick::Tick;
 
-use crate::frame::each_bit;
+use crate::boundary::frame::each_bit;
 
 /// Ticks by which an entity that was never sent, or whose packet was lost, counts as older than any change.
 const LONG_AGO: u32 = 1 << 30;

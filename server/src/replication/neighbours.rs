@@ -49,7 +49,7 @@ pub(super) struct Neighbours {
     room: RoomId,
     own: Option<SlotKey>,
     own_id: Option<usize>,
-    /// [`Stir::travelled`](crate::frame::Stir::travelled) when everybody was looked at.
+    /// [`Stir::travelled`](crate::boundary::frame::Stir::travelled) when everybody was looked at.
     travelled: u64,
     /// What the frame that was followed last says of who appeared and disappeared.
     arrived: u64,

@@ -16,7 +16,7 @@ use throng_shared::tick::Tick;
 
 use super::SceneWorld;
 use super::movement::Helm;
-use crate::net::link::PeerKind;
+use crate::boundary::link::PeerKind;
 use crate::simulation::{Avatar, Owner, Player, PlayerJoined, PlayerLeft, Random, Replicated, Seed, Viewer};
 use crate::worlds::{Worlds, is_home};
 

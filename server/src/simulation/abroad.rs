@@ -14,7 +14,7 @@ use throng_shared::protocol::ids::{GlobalId, Slot, SourceId};
 use throng_shared::protocol::pose::Pose;
 use throng_shared::tick::Tick;
 
-use crate::frame::{Frame, FrameHistory};
+use crate::boundary::frame::{Frame, FrameHistory};
 use crate::space::{Found, RoomId};
 
 /// Where a copy of another simulation's entity has its row.

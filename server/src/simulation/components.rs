@@ -14,7 +14,7 @@ use throng_shared::protocol::registry::{ChangeScan, ComponentEntry, Protocol, re
 
 use super::replicated::{Replicated, Slots};
 use super::rows::Rows;
-use crate::frame::ColdValue;
+use crate::boundary::frame::ColdValue;
 use crate::runner::TickTime;
 
 /// One watch for every registered component.

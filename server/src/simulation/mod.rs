@@ -8,7 +8,9 @@
 mod abroad;
 mod components;
 mod content;
+mod inputs;
 mod interest;
+mod links;
 mod nearby;
 mod parallel;
 mod players;
@@ -31,14 +33,16 @@ use throng_shared::protocol::ids::SourceId;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
-use crate::frame::FrameWriter;
-use crate::net::link::WorkerLinks;
+use crate::boundary::frame::FrameWriter;
 use crate::runner::TickTime;
 use crate::schedule::{SchedulePlugin, ServerSystems};
 
 pub use abroad::{Abode, Abroad, Stranger};
 pub use content::{ContentFile, ContentFiles, ContentPlayback, ContentSource};
+pub(crate) use inputs::judge_view;
+pub use inputs::{AHEAD_TICKS_MAX, InputBuffer, Offer, REPEAT_TICKS_MAX, REWIND_MAX, Taken};
 pub use interest::{Areas, Space};
+pub use links::WorkerLinks;
 pub use nearby::{Nearby, Neighbour};
 pub use parallel::Parallel;
 pub use players::{AreaOfInterest, Avatar, Eye, Player, PlayerJoined, PlayerLeft, Players, Viewer};
@@ -49,7 +53,7 @@ pub use random::{Random, Seed};
 pub use replicated::{Importance, Owner, Replicated, Room, Slots, Team};
 pub(crate) use resources::tell_resources;
 pub use rewind::Rewind;
-pub use routes::{RouteCounters, Routing};
+pub use routes::{RouteCounters, Routes, Routing};
 pub use rows::Rows;
 #[cfg(feature = "local")]
 pub(crate) use tell::Letter;

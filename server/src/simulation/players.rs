@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use throng_shared::protocol::active::TakenInput;
 use throng_shared::protocol::ids::PlayerId;
 
+use super::inputs::InputBuffer;
 use super::replicated::{Room, Team};
 use super::routes::Routed;
-use crate::input::InputBuffer;
-use crate::net::claims::PlayerName;
-use crate::net::link::{LeaveReason, PeerKind, SessionKey};
+use crate::boundary::claims::PlayerName;
+use crate::boundary::link::{LeaveReason, PeerKind, SessionKey};
 use crate::space::AreaHold;
 
 /// A player for as long as the session lasts.

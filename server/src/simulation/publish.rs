@@ -5,15 +5,15 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use throng_shared::prefetch::prefetch;
 
+use super::inputs::InputBuffer;
 use super::interest::{Areas, Space, room_seen};
+use super::links::WorkerLinks;
 use super::players::{AreaOfInterest, Avatar, Eye, Player, Viewer};
 use super::replicated::{Replicated, Room, Team};
 use super::rows::Rows;
 use super::tell::Outbox;
 use super::watchers::Watcher;
-use crate::frame::{FrameHistory, PlayerRow};
-use crate::input::InputBuffer;
-use crate::net::link::WorkerLinks;
+use crate::boundary::frame::{FrameHistory, PlayerRow};
 use crate::runner::{Clock, TickTime};
 
 /// The simulation's own history of frames.

@@ -15,7 +15,7 @@ use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::protocol::registry::Protocol;
 
-use crate::frame::{Identity, Kind, SlotTable};
+use crate::boundary::frame::{Identity, Kind, SlotTable};
 use crate::runner::TickTime;
 use crate::space::RoomId;
 

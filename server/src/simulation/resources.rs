@@ -11,7 +11,7 @@ use throng_shared::protocol::registry::{Protocol, ResourceEntry};
 
 use super::players::PlayerJoined;
 use super::tell::Outbox;
-use crate::net::link::Audience;
+use crate::boundary::link::Audience;
 
 /// What players were last told.
 #[derive(Resource, Default)]

@@ -25,7 +25,7 @@ use super::random::Seed;
 use super::replicated::{Importance, Owner, Replicated, Room, SlotEvent, Slots, Team, identity};
 use super::rows::Rows;
 use super::tell::{MessageReceived, Outbox};
-use crate::frame::{FrameWriter, Kind, SlotTable, SlotTableImage};
+use crate::boundary::frame::{FrameWriter, Kind, SlotTable, SlotTableImage};
 use crate::runner::TickTime;
 
 /// What a simulation is besides its entities.

@@ -9,7 +9,7 @@ use throng_shared::tick::Tick;
 use super::abroad::{Abode, Abroad};
 use super::publish::Frames;
 use super::replicated::{Replicated, Slots};
-use crate::frame::Frame;
+use crate::boundary::frame::Frame;
 
 /// Answers where an entity was at a tick of the last 64, exactly as clients were told. How far back gameplay
 /// goes is for gameplay to limit. With several simulations it also knows where [ghosts](crate::worlds::Ghost)

@@ -7,6 +7,8 @@
 //! avatar is counted, played and shown like any other, tried again in every tick, and not found there until
 //! then.
 
+use std::sync::Arc;
+
 use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
@@ -14,8 +16,11 @@ use throng_shared::protocol::ids::GlobalId;
 
 use super::players::{Avatar, Player};
 use super::replicated::{Replicated, Slots};
-use crate::net::Routes;
-use crate::net::directory::EntityRoute;
+use crate::boundary::directory::{Directory, EntityRoute};
+
+/// Routes of sessions and owned entities, for gameplay and for tools.
+#[derive(Resource, Clone)]
+pub struct Routes(pub Arc<Directory>);
 
 /// What became of the avatars' routes since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use throng_shared::tick::Tick;
 
 use super::interest::Space;
 use super::replicated::{Importance, Owner, Replicated, Room, SlotEvent, Slots, Team, identity};
-use crate::frame::FrameWriter;
+use crate::boundary::frame::FrameWriter;
 use crate::runner::TickTime;
 
 /// The rows as they will be published.

@@ -12,7 +12,7 @@ use throng_shared::protocol::registry::{Direction, Protocol, RegistryError, refe
 
 use super::players::Player;
 use super::replicated::Replicated;
-use crate::net::link::{Audience, LeaveReason, SessionKey, SimulationLink};
+use crate::boundary::link::{Audience, LeaveReason, SessionKey, SimulationLink};
 use crate::space::RoomId;
 
 /// Sends to players what the protocol registered with `message::<M>()`: to one, to a team, to those who see a

@@ -9,8 +9,8 @@ use throng_shared::tick::Tick;
 
 use super::players::{AreaOfInterest, Eye, Viewer};
 use super::replicated::{Room, Team};
-use crate::frame::PlayerRow;
-use crate::net::link::SessionKey;
+use crate::boundary::frame::PlayerRow;
+use crate::boundary::link::SessionKey;
 use crate::space::{Area, RoomId};
 
 /// A player who plays in another simulation and is shown what of this one is in its view. Its entity has an

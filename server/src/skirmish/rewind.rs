@@ -2,7 +2,7 @@
 //!
 //! The one place that knows where the game's view of the past comes from: the simulation's frames, and the
 //! moment that came with an input. That moment is judged by the engine: it is never of the future, nor longer
-//! ago than [`REWIND_MAX`](crate::input::REWIND_MAX), and claims beyond are counted there.
+//! ago than [`REWIND_MAX`](crate::simulation::REWIND_MAX), and claims beyond are counted there.
 
 use glam::Vec2;
 use skirmish_shared::input::PilotInput;
@@ -10,7 +10,7 @@ use throng_shared::protocol::ids::SourceId;
 use throng_shared::tick::Tick;
 
 use super::bodies::Body;
-use crate::frame::FrameHistory;
+use crate::boundary::frame::FrameHistory;
 use crate::input::{ActiveInput, SeenAt};
 use crate::simulation::{Abode, Abroad};
 

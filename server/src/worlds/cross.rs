@@ -16,12 +16,13 @@ use super::exchange::{GhostImage, Letter, Post, WatcherImage};
 use super::partition::Cell;
 use super::shape::{GhostKinds, JoinPlaces};
 use super::{Worlds, WorldsCounters};
+use crate::boundary::link::{SessionKey, ToSimulation};
 use crate::input::Playback;
-use crate::net::link::{SessionKey, ToSimulation, WorkerLinks};
 use crate::persist::{Group, Name, Persisted};
 use crate::runner::{Clock, Shutdown, TickTime};
 use crate::simulation::{
-    Abode, Abroad, Avatar, Eye, Frames, Owner, Player, Replicated, Room, Slots, Team, Viewer, depart,
+    Abode, Abroad, Avatar, Eye, Frames, Owner, Player, Replicated, Room, Slots, Team, Viewer, WorkerLinks,
+    depart,
 };
 
 /// Entities that leave one simulation in one tick at most; the others go in the next.

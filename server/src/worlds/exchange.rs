@@ -14,8 +14,8 @@ use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::tick::Tick;
 
 use super::partition::Cell;
-use crate::frame::Frame;
-use crate::net::link::{SessionKey, ToSimulation};
+use crate::boundary::frame::Frame;
+use crate::boundary::link::{SessionKey, ToSimulation};
 use crate::persist::Group;
 use crate::space::RoomId;
 

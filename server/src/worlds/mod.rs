@@ -40,8 +40,8 @@ use bevy_ecs::prelude::*;
 use throng_shared::protocol::ids::{GlobalId, SourceId};
 use throng_shared::tick::Tick;
 
+use crate::boundary::link::SessionKey;
 use crate::input::Playback;
-use crate::net::link::SessionKey;
 use crate::simulation::{Abroad, Players};
 use crate::space::RoomId;
 use shape::GhostKinds;

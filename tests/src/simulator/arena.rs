@@ -11,8 +11,8 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use throng_server::{
+    boundary::link::PeerKind,
     input::{ActiveInput, ReceivePlugin},
-    net::link::PeerKind,
     runner::TickTime,
     schedule::ServerSystems,
     simulation::{

@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use throng_client::mirror::{Applied, Mirror, MirrorEntity, MirrorObserver};
-use throng_server::frame::Frame;
+use throng_server::boundary::frame::Frame;
 use throng_shared::{
     protocol::{
         ids::{ComponentId, GlobalId, PlayerId},

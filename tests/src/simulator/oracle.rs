@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use throng_client::mirror::{Mirror, MirrorEntity};
-use throng_server::frame::{ColdCell, Frame, PlayerRow, Row};
+use throng_server::boundary::frame::{ColdCell, Frame, PlayerRow, Row};
 use throng_shared::protocol::{
     ids::{ComponentId, GlobalId, PlayerId, Slot},
     pose::Pose,

@@ -13,21 +13,22 @@ use std::{
 use bevy_app::App;
 use bevy_ecs::world::World;
 use throng_server::{
-    frame::Frame,
-    net::{
-        Routes,
-        assign::WorkerLoad,
+    boundary::{
         claims::{PlayerName, SessionClaims},
-        core::{WorkerCore, WorkerCoreConfig, WorkerShared},
         directory::Directory,
-        link::{LinkConfig, WorkerLinks, link},
+        frame::Frame,
+        link::{LinkConfig, link},
+    },
+    net::{
+        assign::WorkerLoad,
+        core::{WorkerCore, WorkerCoreConfig, WorkerShared},
         stats::WorkerStats,
         takeover::Takeovers,
         transmit::{DATAGRAM_BUFFER_BYTES, Transmit},
     },
     replication::ReplicationConfig,
     runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once},
-    simulation::{Frames, SimulationPlugin},
+    simulation::{Frames, Routes, SimulationPlugin, WorkerLinks},
 };
 use throng_shared::{
     limits::DATAGRAM_BYTES_MAX,

@@ -12,9 +12,8 @@ use throng_client::{
     world::{Arrivals, ClientClock, NextInput, Own},
 };
 use throng_server::{
-    input::InputBuffer,
     local::{LocalConfig, LocalGame, LocalPlayer},
-    simulation::Frames,
+    simulation::{Frames, InputBuffer},
     skirmish::{SkirmishPlugin, flight::Contacts},
 };
 use throng_shared::{

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use throng_client::world::Mirrored;
-use throng_server::frame::Checksum;
+use throng_server::boundary::frame::Checksum;
 use throng_server::local::LocalGame;
 use throng_server::simulation::Frames;
 

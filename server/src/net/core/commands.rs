@@ -7,7 +7,7 @@
 
 use throng_shared::tick::Tick;
 
-use crate::net::link::{ToWorker, WorkerLink};
+use crate::boundary::link::{ToWorker, WorkerLink};
 
 /// One command.
 #[derive(Debug)]
@@ -59,8 +59,8 @@ mod tests {
     use throng_shared::protocol::ids::{ChannelId, SourceId};
 
     use super::*;
-    use crate::frame::{FrameHistory, FrameWriter, PlayerTable};
-    use crate::net::link::{LinkConfig, SessionKey, SimulationLink, link};
+    use crate::boundary::frame::{FrameHistory, FrameWriter, PlayerTable};
+    use crate::boundary::link::{LinkConfig, SessionKey, SimulationLink, link};
     use crate::space::CellIndex;
 
     fn links() -> (Vec<SimulationLink>, Vec<WorkerLink>) {

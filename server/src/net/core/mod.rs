@@ -9,7 +9,7 @@
 //! - a peer that speaks plain renet is sent renet's packets only;
 //! - in the steady state a client-tick allocates nothing.
 //!
-//! Refuses to wait for anything: full queues have the rules that [`link`](super::link) states.
+//! Refuses to wait for anything: full queues have the rules that [`link`](crate::boundary::link) states.
 
 mod commands;
 mod expected;
@@ -39,14 +39,14 @@ use self::serve::Serving;
 pub use self::serve::{ServeState, Served};
 use self::session::Session;
 use self::table::SessionTable;
-use super::claims::SessionClaims;
-use super::directory::Directory;
-use super::link::{LeaveReason, SessionKey, ToSimulation, WorkerLink};
 use super::pace::PaceLimit;
 use super::stats::WorkerStats;
 use super::takeover::Takeovers;
 use super::transmit::Transmit;
-use crate::frame::FrameHistory;
+use crate::boundary::claims::SessionClaims;
+use crate::boundary::directory::Directory;
+use crate::boundary::frame::FrameHistory;
+use crate::boundary::link::{LeaveReason, SessionKey, ToSimulation, WorkerLink};
 use crate::replication::{ReplicationConfig, ReplicationScratch};
 
 /// A goodbye is not acknowledged; so many copies make it arrive.

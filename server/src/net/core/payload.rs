@@ -10,7 +10,7 @@ use throng_shared::protocol::input::InputPacket;
 use throng_shared::tick::Tick;
 
 use super::WorkerCore;
-use crate::net::link::{LeaveReason, PeerKind, ToSimulation};
+use crate::boundary::link::{LeaveReason, PeerKind, ToSimulation};
 use crate::net::transmit::Transmit;
 use crate::replication::ClientReplication;
 

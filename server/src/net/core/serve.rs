@@ -13,8 +13,8 @@ use throng_shared::tick::Tick;
 
 use super::commands::Command;
 use super::{WorkerCore, send};
-use crate::frame::FrameHistory;
-use crate::net::link::{Audience, LeaveReason, SessionKey, ToWorker};
+use crate::boundary::frame::FrameHistory;
+use crate::boundary::link::{Audience, LeaveReason, SessionKey, ToWorker};
 use crate::net::transmit::Transmit;
 use crate::replication::{ClientReplication, PacketSink, ReplicationScratch, ReplicationView};
 

@@ -6,8 +6,8 @@ use throng_shared::netcode::SessionId;
 use throng_shared::reliable::Reliable;
 use throng_shared::tick::Tick;
 
-use crate::net::claims::SessionClaims;
-use crate::net::link::PeerKind;
+use crate::boundary::claims::SessionClaims;
+use crate::boundary::link::PeerKind;
 use crate::net::pace::Pace;
 use crate::replication::ClientReplication;
 

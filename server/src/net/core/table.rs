@@ -92,7 +92,7 @@ impl SessionTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::claims::{PlayerName, SessionClaims};
+    use crate::boundary::claims::{PlayerName, SessionClaims};
 
     fn id(index: u32, generation: u32) -> SessionId {
         SessionId { index, generation }

@@ -167,7 +167,7 @@ fn references_hierarchies_and_server_only_state_go_on() {
         for tick in 1..=200 {
             let (expected, found) = (first.tick(), second.tick());
             assert_eq!(expected.checksum(), found.checksum(), "seed {seed}, tick +{tick}");
-            let moods = |frame: &crate::frame::Frame| {
+            let moods = |frame: &crate::boundary::frame::Frame| {
                 let slots = frame.rows().map(|(slot, _)| slot);
                 slots
                     .map(|slot| frame.cold(slot).map_or(0, |row| row.mask))

@@ -9,9 +9,9 @@ use throng_shared::tick::Tick;
 use std::time::Duration;
 
 use super::{Sink, header, replayed};
-use crate::frame::Checksum;
-use crate::net::claims::PlayerName;
-use crate::net::link::{PeerKind, SessionKey, ToSimulation, WorkerLink};
+use crate::boundary::claims::PlayerName;
+use crate::boundary::frame::Checksum;
+use crate::boundary::link::{PeerKind, SessionKey, ToSimulation, WorkerLink};
 use crate::record::{RecordPlugin, ReplayError};
 use crate::runner::tick_once;
 use crate::scenes::Scene;

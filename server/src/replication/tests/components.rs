@@ -9,7 +9,7 @@ use throng_shared::protocol::ids::ComponentId;
 use throng_shared::protocol::registry::{Protocol, ProtocolAppExt};
 use throng_shared::tick::Tick;
 
-use crate::frame::{ColdCell, ColdRow, Identity};
+use crate::boundary::frame::{ColdCell, ColdRow, Identity};
 use crate::replication::components::{Encoded, SentValue, Telling, Viewer, Viewers};
 
 #[derive(Component, Serialize, Deserialize, Clone)]

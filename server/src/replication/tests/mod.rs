@@ -12,7 +12,7 @@ use throng_shared::protocol::input::SnapshotAck;
 use throng_shared::tick::Tick;
 
 use super::*;
-use crate::frame::FrameHistory;
+use crate::boundary::frame::FrameHistory;
 use session::{Session, Setting};
 use world::World;
 

@@ -12,7 +12,7 @@ use throng_shared::tick::Tick;
 use super::super::known::{self, each_id};
 use super::super::*;
 use super::world::{self, Random, World};
-use crate::frame::FrameHistory;
+use crate::boundary::frame::FrameHistory;
 
 /// One direction of a link: packets by the step in which they arrive.
 pub(super) struct Pipe<T> {

@@ -17,7 +17,7 @@ use throng_shared::protocol::registry::{
 };
 use throng_shared::tick::Tick;
 
-use crate::frame::{ColdValue, Frame, FrameWriter, Identity, Kind, PlayerRow, SlotTable};
+use crate::boundary::frame::{ColdValue, Frame, FrameWriter, Identity, Kind, PlayerRow, SlotTable};
 use crate::space::{AreaHold, AreaTable, CellIndex, RoomId, SpatialIndex};
 
 pub(super) struct Random(pub(super) u64);

@@ -13,16 +13,14 @@ use throng_shared::protocol::registry::Protocol;
 use throng_shared::scenes::SteerInput;
 use throng_shared::tick::Tick;
 
-use crate::frame::Frame;
-use crate::net::claims::PlayerName;
-use crate::net::link::{
-    LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, WorkerLinks, link,
-};
+use crate::boundary::claims::PlayerName;
+use crate::boundary::frame::Frame;
+use crate::boundary::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, link};
 use crate::observe::ServerStats;
 use crate::plugins::ServerPlugins;
 use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
 use crate::scenes::Scene;
-use crate::simulation::{ContentSource, Frames, Seed};
+use crate::simulation::{ContentSource, Frames, Seed, WorkerLinks};
 
 const TICK: Duration = Duration::from_millis(50);
 /// Most players at a time.

@@ -4,8 +4,8 @@ use throng_shared::protocol::registry::Protocol;
 use throng_shared::scenes::SteerInput;
 
 use super::Harness;
-use crate::frame::Checksum;
-use crate::net::link::{LeaveReason, ToSimulation};
+use crate::boundary::frame::Checksum;
+use crate::boundary::link::{LeaveReason, ToSimulation};
 use crate::scenes::{Scene, ScenePlugin};
 use crate::simulation::{Parallel, Seed, SimulationPlugin};
 use throng_shared::protocol::ids::GlobalId;

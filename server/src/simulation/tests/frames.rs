@@ -10,7 +10,7 @@ use throng_shared::protocol::registry::ProtocolAppExt;
 use throng_shared::tick::Tick;
 
 use super::Harness;
-use crate::frame::Frame;
+use crate::boundary::frame::Frame;
 use crate::schedule::ServerSystems;
 use crate::simulation::{Owner, Replicated, Seed, SimulationPlugin, Slots};
 

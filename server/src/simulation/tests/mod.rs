@@ -15,11 +15,12 @@ use throng_shared::protocol::ids::SourceId;
 use throng_shared::tick::Tick;
 
 use super::{Frames, SimulationPlugin};
-use crate::frame::Frame;
+use crate::boundary::claims::PlayerName;
+use crate::boundary::frame::Frame;
+use crate::boundary::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, link};
 use crate::input::ReceivePlugin;
-use crate::net::claims::PlayerName;
-use crate::net::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, WorkerLinks, link};
 use crate::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
+use crate::simulation::WorkerLinks;
 
 /// A simulation with one worker's end of its link, ticking by hand at 20 Hz.
 struct Harness {

@@ -9,9 +9,9 @@ use throng_shared::scenes::{SteerInput, VIEW_RADIUS};
 use throng_shared::tick::Tick;
 
 use super::{Harness, TICK};
-use crate::frame::Frame;
+use crate::boundary::frame::Frame;
+use crate::boundary::link::{LeaveReason, PeerKind, SessionKey, ToSimulation};
 use crate::input::InputCounters;
-use crate::net::link::{LeaveReason, PeerKind, SessionKey, ToSimulation};
 use crate::scenes::{Scene, ScenePlugin};
 use crate::simulation::{Areas, Players, Replicated, SimulationPlugin, Space};
 use crate::space::{Block, REACH_FACTOR};

@@ -6,11 +6,12 @@ use bevy_ecs::prelude::*;
 use throng_shared::protocol::ids::{GlobalId, SourceId};
 
 use super::Harness;
-use crate::net::Routes;
-use crate::net::directory::{Directory, EntityRoute};
-use crate::net::link::{LeaveReason, SessionKey, ToSimulation};
+use crate::boundary::directory::{Directory, EntityRoute};
+use crate::boundary::link::{LeaveReason, SessionKey, ToSimulation};
 use crate::scenes::{Scene, ScenePlugin};
-use crate::simulation::{Avatar, Player, Players, Replicated, RouteCounters, Routing, SimulationPlugin};
+use crate::simulation::{
+    Avatar, Player, Players, Replicated, RouteCounters, Routes, Routing, SimulationPlugin,
+};
 
 /// A crowd without entities of its own, so that every player's avatar is spawned for it.
 fn harness(entities_max: usize) -> (Harness, Arc<Directory>) {

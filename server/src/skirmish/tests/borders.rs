@@ -18,14 +18,12 @@ use throng_shared::protocol::registry::{FromPlayer, Protocol};
 use throng_shared::tick::Tick;
 
 use super::TICK;
-use crate::frame::Frame;
+use crate::boundary::claims::PlayerName;
+use crate::boundary::frame::Frame;
+use crate::boundary::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, ToWorker, WorkerLink, link};
 use crate::input::ReceivePlugin;
-use crate::net::claims::PlayerName;
-use crate::net::link::{
-    LinkConfig, PeerKind, SessionKey, ToSimulation, ToWorker, WorkerLink, WorkerLinks, link,
-};
 use crate::runner::{Clock, RunnerPlugin, Shutdown, TickTime, finish_plugins, tick_once};
-use crate::simulation::{Avatar, Frames, Player, Replicated, SimulationPlugin};
+use crate::simulation::{Avatar, Frames, Player, Replicated, SimulationPlugin, WorkerLinks};
 use crate::skirmish::SkirmishPlugin;
 use crate::skirmish::content::Rules;
 use crate::skirmish::mining::{OreLedger, rock};

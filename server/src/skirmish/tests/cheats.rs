@@ -7,8 +7,8 @@ use throng_shared::protocol::pose::Velocity;
 
 use super::lag::yaw;
 use super::{Game, pressing, shot};
+use crate::boundary::link::{SessionKey, ToSimulation};
 use crate::input::InputCounters;
-use crate::net::link::{SessionKey, ToSimulation};
 
 /// Damage that a target takes in ten seconds while `play` sends inputs, several a tick if it likes.
 fn damage(play: impl Fn(&mut Game, SessionKey)) -> u32 {

@@ -4,7 +4,7 @@ use skirmish_shared::components::Score;
 use throng_shared::protocol::ids::GlobalId;
 
 use super::Game;
-use crate::net::link::SessionKey;
+use crate::boundary::link::SessionKey;
 use crate::persist::{load, save};
 use crate::skirmish::damage::{Blow, Blows};
 use crate::skirmish::drones::Nursery;

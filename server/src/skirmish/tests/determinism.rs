@@ -1,7 +1,7 @@
 //! The same seed and inputs give the same world, on however many threads.
 
 use super::Game;
-use crate::frame::Checksum;
+use crate::boundary::frame::Checksum;
 use crate::simulation::Parallel;
 use crate::skirmish::drones::Nursery;
 

@@ -9,10 +9,10 @@ use throng_shared::protocol::input::ViewTick;
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 
 use super::Game;
-use crate::frame::Frame;
-use crate::input::{InputCounters, REWIND_MAX};
-use crate::net::link::SessionKey;
-use crate::simulation::{Frames, Replicated, Seed};
+use crate::boundary::frame::Frame;
+use crate::boundary::link::SessionKey;
+use crate::input::InputCounters;
+use crate::simulation::{Frames, REWIND_MAX, Replicated, Seed};
 
 /// A direction as inputs have it.
 pub(super) fn yaw(direction: Vec2) -> u16 {

@@ -11,8 +11,8 @@ use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
 use super::Game;
-use crate::frame::FrameHistory;
-use crate::net::link::SessionKey;
+use crate::boundary::frame::FrameHistory;
+use crate::boundary::link::SessionKey;
 use crate::replication::{
     ClientReplication, PacketSink, ReplicationConfig, ReplicationScratch, ReplicationView,
 };

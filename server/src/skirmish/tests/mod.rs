@@ -30,12 +30,12 @@ use throng_shared::tick::Tick;
 use super::content::{Model, Rules};
 use super::pilots::{self, Condition, Loadout};
 use super::{SkirmishPlugin, drones, mining, populate};
-use crate::frame::Frame;
+use crate::boundary::claims::PlayerName;
+use crate::boundary::frame::Frame;
+use crate::boundary::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, link};
 use crate::input::ReceivePlugin;
-use crate::net::claims::PlayerName;
-use crate::net::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, WorkerLinks, link};
 use crate::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
-use crate::simulation::{Avatar, Frames, Players, Replicated, Seed, SimulationPlugin};
+use crate::simulation::{Avatar, Frames, Players, Replicated, Seed, SimulationPlugin, WorkerLinks};
 
 const TICK: Duration = Duration::from_millis(50);
 
@@ -263,7 +263,7 @@ fn a_ship_flies_as_its_pilot_steers_and_as_a_client_predicts() {
 
 #[test]
 fn pilots_fill_the_smaller_team_and_their_ships_go_with_them() {
-    use crate::net::link::LeaveReason;
+    use crate::boundary::link::LeaveReason;
     use crate::simulation::Team;
     let mut game = Game::empty();
     let keys: Vec<_> = (0..7).map(|index| game.join(index)).collect();

@@ -8,7 +8,7 @@ use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::Protocol;
 
 use super::{Game, pressing};
-use crate::net::link::{LeaveReason, SessionKey, ToSimulation};
+use crate::boundary::link::{LeaveReason, SessionKey, ToSimulation};
 use crate::skirmish::mining::OreLedger;
 use crate::skirmish::pilots::Condition;
 

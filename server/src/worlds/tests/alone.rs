@@ -10,10 +10,9 @@ use throng_shared::tick::Tick;
 
 use super::TICK;
 use crate::input::ReceivePlugin;
-use crate::net::link::WorkerLinks;
 use crate::runner::{Clock, RunnerPlugin, Shutdown, TickTime, finish_plugins, tick_once};
 use crate::schedule::ServerSystems;
-use crate::simulation::{Replicated, SimulationPlugin};
+use crate::simulation::{Replicated, SimulationPlugin, WorkerLinks};
 use crate::worlds::{EffectAppExt, EffectReceived, EffectReturned, NewsHeard, TellEntity};
 
 /// Says when it was sent.

@@ -24,14 +24,12 @@ use self::game::{Bank, Complaints, Game, Heard, ORE, Ore, ROAMERS, SIDE, Said, T
 use super::{
     Cell, Effects, Exchange, Ghost, Partition, Worlds, WorldsConfig, WorldsCounters, WorldsPlugin, post,
 };
-use crate::frame::{Checksum, Frame};
+use crate::boundary::claims::PlayerName;
+use crate::boundary::frame::{Checksum, Frame};
+use crate::boundary::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, link};
 use crate::input::{InputCounters, ReceivePlugin};
-use crate::net::claims::PlayerName;
-use crate::net::link::{
-    LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, WorkerLinks, link,
-};
 use crate::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
-use crate::simulation::{Frames, Replicated, Seed, SimulationPlugin};
+use crate::simulation::{Frames, Replicated, Seed, SimulationPlugin, WorkerLinks};
 
 const TICK: Duration = Duration::from_millis(50);
 

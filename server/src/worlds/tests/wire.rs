@@ -17,17 +17,17 @@ use throng_shared::tick::Tick;
 
 use super::game::{Call, CallTo, Complaints, Heard, Lossy, News, Said, Telling, Told, Walk, team_of};
 use super::{CONFIG, TICK, chessboard};
+use crate::boundary::claims::{PlayerName, SessionClaims};
+use crate::boundary::directory::Directory;
+use crate::boundary::link::{LinkConfig, link};
 use crate::net::assign::WorkerLoad;
-use crate::net::claims::{PlayerName, SessionClaims};
 use crate::net::core::{WorkerCore, WorkerCoreConfig, WorkerShared};
-use crate::net::directory::Directory;
-use crate::net::link::{LinkConfig, WorkerLinks, link};
 use crate::net::stats::WorkerStats;
 use crate::net::takeover::Takeovers;
 use crate::net::transmit::{DATAGRAM_BUFFER_BYTES, Transmit};
 use crate::replication::ReplicationConfig;
 use crate::runner::tick_once;
-use crate::simulation::{Frames, Random, Seed};
+use crate::simulation::{Frames, Random, Seed, WorkerLinks};
 use crate::worlds::{Exchange, Worlds, post};
 
 const WORKERS: u8 = 2;

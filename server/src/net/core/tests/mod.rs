@@ -24,11 +24,13 @@ use throng_shared::protocol::registry::{Protocol, ProtocolAppExt};
 use throng_shared::tick::Tick;
 
 use super::{WorkerCore, WorkerCoreConfig, WorkerShared};
-use crate::frame::{FrameWriter, Identity, PlayerRow};
+use crate::boundary::claims::{PlayerName, SessionClaims};
+use crate::boundary::directory::Directory;
+use crate::boundary::frame::{FrameWriter, Identity, PlayerRow};
+use crate::boundary::link::{
+    LeaveReason, LinkConfig, PeerKind, SessionKey, SimulationLink, ToSimulation, link,
+};
 use crate::net::assign::WorkerLoad;
-use crate::net::claims::{PlayerName, SessionClaims};
-use crate::net::directory::Directory;
-use crate::net::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, SimulationLink, ToSimulation, link};
 use crate::net::stats::WorkerStats;
 use crate::net::takeover::Takeovers;
 use crate::net::transmit::{Collected, DATAGRAM_BUFFER_BYTES};
@@ -344,7 +346,7 @@ impl Bench {
 
 fn core(
     worker: u8,
-    links: Vec<crate::net::link::WorkerLink>,
+    links: Vec<crate::boundary::link::WorkerLink>,
     shared: &WorkerShared,
     entropy: &mut Entropy,
 ) -> WorkerCore {

@@ -6,8 +6,8 @@ use throng_shared::protocol::ids::Channel;
 use throng_shared::reliable::Reliable;
 
 use super::*;
+use crate::boundary::link::Audience;
 use crate::net::core::ServeState;
-use crate::net::link::Audience;
 
 #[test]
 fn slices_serve_everybody_once_in_order() {

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use bevy_ecs::prelude::Resource;
 use bytes::Bytes;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use throng_shared::netcode::SessionId;
@@ -23,7 +22,7 @@ use throng_shared::protocol::input::{InputBytes, ViewTick};
 use throng_shared::tick::Tick;
 
 use super::claims::PlayerName;
-use crate::frame::Frame;
+use super::frame::Frame;
 
 mod audience;
 #[cfg(test)]
@@ -234,24 +233,6 @@ pub fn link(source: SourceId, worker: u8, config: &LinkConfig, wake: Wake) -> (S
         counters,
     };
     (simulation, worker)
-}
-
-/// The simulation's ends of its links, one for each worker in worker order.
-#[derive(Resource, Default)]
-pub struct WorkerLinks(std::sync::Mutex<Vec<SimulationLink>>);
-
-impl WorkerLinks {
-    /// The links, in worker order.
-    pub fn new(links: Vec<SimulationLink>) -> Self {
-        Self(std::sync::Mutex::new(links))
-    }
-
-    /// The links, in worker order. Exclusive access takes no lock.
-    pub fn links(&mut self) -> &mut Vec<SimulationLink> {
-        self.0
-            .get_mut()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
 /// A simulation's end.

@@ -9,8 +9,8 @@ use throng_shared::protocol::active::SeenAt;
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::tick::Tick;
 
-use super::AHEAD_TICKS_MAX;
-
+/// Inputs are kept for this many ticks ahead. A client needs a few; one further ahead is dropped.
+pub const AHEAD_TICKS_MAX: u32 = 32;
 /// Inputs that a player's own memory has room for.
 const NEAR: usize = 4;
 

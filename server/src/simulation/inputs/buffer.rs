@@ -4,15 +4,13 @@
 
 use bevy_ecs::prelude::Component;
 use serde::{Deserialize, Serialize};
+use throng_shared::protocol::active::SeenAt;
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::tick::Tick;
 
 use super::view;
-use super::waiting::{Waiting, Waitlist};
-use throng_shared::protocol::active::SeenAt;
+use super::waiting::{AHEAD_TICKS_MAX, Waiting, Waitlist};
 
-/// Inputs are kept for this many ticks ahead. A client needs a few; one further ahead is dropped.
-pub const AHEAD_TICKS_MAX: u32 = 32;
 /// Ticks for which a missing input is replaced by the last one. Then the player stands still.
 pub const REPEAT_TICKS_MAX: u8 = 5;
 

@@ -3,7 +3,7 @@
 use glam::Vec2;
 use throng_shared::protocol::ids::TeamId;
 
-use crate::frame::PlayerRow;
+use crate::boundary::frame::PlayerRow;
 use crate::space::RoomId;
 
 /// Whom of its sessions a worker is to send a message, whichever simulation of the process has the player.

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::Resource;
@@ -22,18 +23,19 @@ use throng_shared::netcode::{Entropy, KEY_BYTES, ServerNetcodeConfig};
 use throng_shared::protocol::ids::SourceId;
 use throng_shared::protocol::registry::Protocol;
 
-use super::assign::WorkerLoad;
-use super::core::{WorkerCore, WorkerCoreConfig, WorkerShared};
-use super::directory::Directory;
-use super::link::{LinkConfig, SimulationLink, Wake, WorkerLink, WorkerLinks, link};
-use super::socket::{self, IoKind, SocketError};
-use super::stats::WorkerStats;
-use super::takeover::Takeovers;
-use super::wait::Waker;
-use super::worker::{InlineWorker, Opened, Worker, WorkerParts};
+use crate::boundary::directory::Directory;
+use crate::boundary::link::{LinkConfig, SimulationLink, Wake, WorkerLink, link};
+use crate::net::assign::WorkerLoad;
+use crate::net::core::{WorkerCore, WorkerCoreConfig, WorkerShared};
+use crate::net::socket::{self, IoKind, SocketError};
+use crate::net::stats::WorkerStats;
+use crate::net::takeover::Takeovers;
+use crate::net::wait::Waker;
+use crate::net::worker::{Opened, Worker, WorkerParts, pin_thread};
 use crate::observe::{ServerStats, WorkerReport};
 use crate::replication::ReplicationConfig;
-use crate::runner::{BetweenTicks, Clock, Shutdown};
+use crate::runner::{BetweenTicks, Clock, Pass, Shutdown};
+use crate::simulation::{Routes, WorkerLinks};
 
 /// Settings of the transport.
 #[derive(Clone)]
@@ -215,12 +217,23 @@ impl Drop for Workers {
 
 fn pin(worker: u8, cpu: Option<usize>) {
     let Some(cpu) = cpu else { return };
-    #[cfg(target_os = "linux")]
-    let pinned = super::syscalls::pin_thread(cpu);
-    #[cfg(not(target_os = "linux"))]
-    let pinned: io::Result<()> = Err(io::ErrorKind::Unsupported.into());
-    if let Err(error) = pinned {
+    if let Err(error) = pin_thread(cpu) {
         tracing::warn!(worker, cpu, %error, "a net worker is not pinned: see --affinity");
+    }
+}
+
+/// A worker on the simulation's own thread (`--workers 0`): it works between ticks and ends with the loop.
+struct InlineWorker(Worker);
+
+impl Pass for InlineWorker {
+    fn until(&mut self, deadline: Duration, _clock: &Clock) {
+        self.0.run_until(deadline);
+    }
+}
+
+impl Drop for InlineWorker {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
@@ -241,10 +254,6 @@ impl Plugin for NeighbourTransport {
         }
     }
 }
-
-/// Routes of sessions and owned entities, for gameplay and for tools.
-#[derive(Resource, Clone)]
-pub struct Routes(pub Arc<Directory>);
 
 /// Serves the app's simulation on real sockets. Made by [`Transport::into_plugin`].
 pub struct ThrongRenetPlugin(Mutex<Option<Start>>);
@@ -289,7 +298,7 @@ impl Start {
     fn begin(mut self, app: &mut App) {
         let config = self.transport.config.clone();
         let protocol = Arc::new(app.world().resource::<Protocol>().clone());
-        let clock = app.world().resource::<Clock>().clone();
+        let clock = app.world().resource::<Clock>().reader();
         let shutdown = app.world().resource::<Shutdown>().clone();
         let seats = std::mem::take(&mut self.transport.seats);
         // A session that takes over has an index of its own before the old one gives up its.
@@ -323,7 +332,7 @@ impl Start {
             let core = self.core(worker, &config, links, shared);
             reports.push(Arc::clone(&stats) as Arc<dyn WorkerReport>);
             let parts = WorkerParts {
-                clock: clock.clone(),
+                clock: Arc::clone(&clock),
                 stats,
                 server: Arc::clone(&self.stats),
             };

@@ -1,7 +1,7 @@
 //! What arrives, in which order, and what happens when there is no room.
 
 use super::*;
-use crate::frame::FrameWriter;
+use crate::boundary::frame::FrameWriter;
 use crate::space::CellIndex;
 use std::sync::atomic::AtomicU32;
 use throng_shared::protocol::ids::TeamId;

@@ -23,7 +23,7 @@ const PARTS: u32 = 256;
 /// What the player saw that claims `view` for its input for `tick`, which has arrived before the running tick;
 /// and whether the claim had to be limited. Every frame that the moment needs is in
 /// [`Frames`](crate::simulation::Frames): the one of its tick, and, unless its fraction is 0, the one after it.
-pub(super) fn judge(view: ViewTick, tick: Tick, time: &TickTime) -> (SeenAt, bool) {
+pub(crate) fn judge_view(view: ViewTick, tick: Tick, time: &TickTime) -> (SeenAt, bool) {
     let (seen, fraction) = view.unwrap_near(time.tick);
     let claimed = age(SeenAt { tick: seen, fraction }, tick);
     // The newest frame is that of the tick before. An input for a later tick is applied after it has
@@ -76,7 +76,7 @@ mod tests {
     }
 
     fn judged(seen: u32, fraction: u8, tick: u32, time: &TickTime) -> (u32, u8, bool) {
-        let (seen, limited) = judge(ViewTick::new(Tick(seen), fraction), Tick(tick), time);
+        let (seen, limited) = judge_view(ViewTick::new(Tick(seen), fraction), Tick(tick), time);
         (seen.tick.0, seen.fraction, limited)
     }
 
@@ -127,7 +127,7 @@ mod tests {
         ) {
             let time = time(now, ms);
             let tick = Tick(now.wrapping_add_signed(ahead));
-            let (judged, limited) = judge(ViewTick::new(Tick(seen), fraction), tick, &time);
+            let (judged, limited) = judge_view(ViewTick::new(Tick(seen), fraction), tick, &time);
             // Frames from the rewind's end to the newest at the start of the input's tick.
             let parts = age(judged, tick - 1);
             prop_assert!((0..=i64::from(rewind_parts(time.length))).contains(&parts), "{:?}", judged);

@@ -64,7 +64,7 @@ fn place(tick: Tick) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::FrameWriter;
+    use crate::boundary::frame::FrameWriter;
     use crate::space::CellIndex;
     use std::time::Duration;
     use throng_shared::protocol::ids::SourceId;

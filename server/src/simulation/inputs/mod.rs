@@ -1,0 +1,14 @@
+//! Each player's inputs, by tick, and what the player saw when giving them.
+//!
+//! Owns the [`InputBuffer`] of a player. Guarantees that what is kept for a player is bounded whatever it sends,
+//! and that a claim of what it saw is limited to the window of lag compensation. `Receive` fills the buffers,
+//! `Input` takes from them.
+
+mod buffer;
+mod view;
+mod waiting;
+
+pub use buffer::{InputBuffer, Offer, REPEAT_TICKS_MAX, Taken};
+pub use view::REWIND_MAX;
+pub(crate) use view::judge_view;
+pub use waiting::AHEAD_TICKS_MAX;
