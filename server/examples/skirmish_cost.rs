@@ -15,6 +15,7 @@ use throng_server::boundary::claims::PlayerName;
 use throng_server::boundary::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, link};
 use throng_server::input::ReceivePlugin;
 use throng_server::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
+use throng_server::schedule::ServerSystems::{Index, Publish, Simulate};
 use throng_server::schedule::TickTimings;
 use throng_server::simulation::{Seed, SimulationPlugin, Slots, WorkerLinks};
 use throng_server::skirmish::SkirmishPlugin;
@@ -42,7 +43,12 @@ fn main() {
         while worker.frame().is_some() {}
         while worker.pop().is_some() {}
         let timings = app.world().resource::<TickTimings>();
-        let took = [timings.simulate, timings.index, timings.publish, timings.total()];
+        let took = [
+            timings[Simulate],
+            timings[Index],
+            timings[Publish],
+            timings.total(),
+        ];
         phases
             .iter_mut()
             .zip(took)

@@ -22,7 +22,7 @@ use throng_server::boundary::link::{LinkConfig, PeerKind, SessionKey, ToSimulati
 use throng_server::input::ReceivePlugin;
 use throng_server::runner::{Clock, RunnerPlugin, Shutdown, TickTime, finish_plugins, tick_once};
 use throng_server::scenes::{Scene, ScenePlugin};
-use throng_server::schedule::TickTimings;
+use throng_server::schedule::{ServerSystems, TickTimings};
 use throng_server::simulation::{SimulationPlugin, WorkerLinks};
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::SourceId;
@@ -46,6 +46,9 @@ struct Options {
 }
 
 const WARM_UP: u32 = 100;
+
+/// Every phase, and the whole tick.
+const COLUMNS: usize = ServerSystems::ORDER.len() + 1;
 
 fn main() -> io::Result<()> {
     let options = Options::parse();
@@ -75,11 +78,11 @@ fn main() -> io::Result<()> {
         ("static 100,000", Scene::Static { entities: 100_000 }),
     ];
     let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "median/p99 in us   {:>13}{:>13}{:>13}{:>13}{:>13}{:>13}",
-        "receive", "input", "simulate", "index", "publish", "tick"
-    )?;
+    write!(out, "median/p99 in us   ")?;
+    for phase in ServerSystems::ORDER {
+        write!(out, "{:>13}", phase.name())?;
+    }
+    writeln!(out, "{:>13}", "tick")?;
     for (name, scene) in scenes
         .into_iter()
         .filter(|(name, _)| name.contains(&options.only))
@@ -97,7 +100,7 @@ fn main() -> io::Result<()> {
 }
 
 /// The durations of all phases and of the whole tick.
-fn measure(scene: Scene, options: &Options) -> [Vec<Duration>; 6] {
+fn measure(scene: Scene, options: &Options) -> [Vec<Duration>; COLUMNS] {
     let mut app = App::new();
     let origin = Instant::now();
     app.add_plugins((
@@ -138,7 +141,7 @@ fn measure(scene: Scene, options: &Options) -> [Vec<Duration>; 6] {
             at,
         });
     }
-    let mut phases: [Vec<Duration>; 6] = Default::default();
+    let mut phases: [Vec<Duration>; COLUMNS] = Default::default();
     // A reader that keeps frames as long as a net worker does.
     let mut history = throng_server::boundary::frame::FrameHistory::default();
     for n in 0..WARM_UP + options.ticks {
@@ -160,10 +163,10 @@ fn measure(scene: Scene, options: &Options) -> [Vec<Duration>; 6] {
         worker.flush();
         if n >= WARM_UP {
             let t = *app.world().resource::<TickTimings>();
-            let all = [t.receive, t.input, t.simulate, t.index, t.publish, t.total()];
+            let all = ServerSystems::ORDER.map(|phase| t[phase]);
             phases
                 .iter_mut()
-                .zip(all)
+                .zip(all.into_iter().chain([t.total()]))
                 .for_each(|(phase, duration)| phase.push(duration));
         }
     }

@@ -1,11 +1,13 @@
 //! The one schedule: what runs in a tick, in which order.
 //!
-//! Owns the order of the [`ServerSystems`] and the rules under which systems run. Guarantees that every
-//! system of a tick runs on the simulation's thread in an order that the code fixes: two systems of one
-//! set that conflict without being ordered are an error when the schedule is built. Nothing else in the
-//! crate configures sets.
+//! Owns the order of the [`ServerSystems`], the meter of each phase and the rules under which systems run.
+//! Guarantees that every system of a tick runs on the simulation's thread in an order that the code fixes: two
+//! systems of one set that conflict without being ordered are an error when the schedule is built. Nothing else
+//! in the crate configures sets. A new phase is a variant and its place in [`ServerSystems::ORDER`]: its order,
+//! its time and its name in the statistics follow.
 
 use std::collections::BTreeMap;
+use std::ops::Index;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +21,10 @@ use crate::runner::{Clock, TickTime};
 /// The phases of a tick, in `FixedUpdate`.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ServerSystems {
-    /// Takes what the net workers queued: players who came and left, inputs, messages.
+    /// Takes in what the other simulations sent in their last tick: entities, effects, ghosts. Waits for them.
+    /// [`TickTime`] has the number of the last tick until this phase ends.
+    Exchange,
+    /// Fills the [`Inbox`](crate::input::Inbox) and applies it: sessions that joined and left, inputs, messages.
     Receive,
     /// Gives every player the input of this tick.
     Input,
@@ -29,34 +34,66 @@ pub enum ServerSystems {
     Index,
     /// Freezes the frame and hands it to its readers. Changes nothing that is replicated.
     Publish,
+    /// Packs what the tick led to for the other simulations.
+    Dispatch,
+    /// Hands the inbox and the frame to the recorder, and empties the inbox.
+    Record,
+    /// Reports the tick's figures. Its own time in a report is that of the tick before.
+    Meter,
 }
 
-/// How long each phase of the newest tick took. Zero under a clock that stands still.
+impl ServerSystems {
+    /// Every phase, in the order in which they run.
+    pub const ORDER: [Self; 9] = [
+        Self::Exchange,
+        Self::Receive,
+        Self::Input,
+        Self::Simulate,
+        Self::Index,
+        Self::Publish,
+        Self::Dispatch,
+        Self::Record,
+        Self::Meter,
+    ];
+
+    /// Its name in a report.
+    #[must_use]
+    pub fn name(self) -> String {
+        format!("{self:?}").to_ascii_lowercase()
+    }
+}
+
+/// How long each phase took when it last ran. Zero under a clock that stands still.
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub struct TickTimings {
-    /// [`ServerSystems::Receive`].
-    pub receive: Duration,
-    /// [`ServerSystems::Input`].
-    pub input: Duration,
-    /// [`ServerSystems::Simulate`].
-    pub simulate: Duration,
-    /// [`ServerSystems::Index`].
-    pub index: Duration,
-    /// [`ServerSystems::Publish`].
-    pub publish: Duration,
+    phases: [Duration; ServerSystems::ORDER.len()],
     mark: Duration,
 }
 
 impl TickTimings {
-    /// From the start of `Receive` to the end of `Publish`.
+    /// From the start of `Receive` to the end of `Publish`: what the simulation itself costs.
     #[must_use]
     pub fn total(&self) -> Duration {
-        self.receive + self.input + self.simulate + self.index + self.publish
+        let own = ServerSystems::Receive as usize..=ServerSystems::Publish as usize;
+        self.phases[own].iter().sum()
     }
 
-    fn lap(&mut self, clock: &Clock) -> Duration {
+    fn begin(&mut self, clock: &Clock) {
+        self.mark = clock.now();
+    }
+
+    fn end(&mut self, phase: ServerSystems, clock: &Clock) {
         let now = clock.now();
-        now.saturating_sub(std::mem::replace(&mut self.mark, now))
+        self.phases[phase as usize] = now.saturating_sub(self.mark);
+        self.mark = now;
+    }
+}
+
+impl Index<ServerSystems> for TickTimings {
+    type Output = Duration;
+
+    fn index(&self, phase: ServerSystems) -> &Duration {
+        &self.phases[phase as usize]
     }
 }
 
@@ -65,11 +102,12 @@ pub struct SchedulePlugin;
 
 impl Plugin for SchedulePlugin {
     fn build(&self, app: &mut App) {
-        use ServerSystems::{Index, Input, Publish, Receive, Simulate};
         app.init_resource::<TickTimings>()
             .init_resource::<Clock>()
             .init_resource::<TickTime>();
-        app.configure_sets(FixedUpdate, (Receive, Input, Simulate, Index, Publish).chain());
+        for pair in ServerSystems::ORDER.windows(2) {
+            app.configure_sets(FixedUpdate, (pair[0], pair[1]).chain());
+        }
         app.edit_schedule(FixedUpdate, |schedule| {
             schedule.set_executor(SingleThreadedExecutor::new());
             schedule.set_build_settings(ScheduleBuildSettings {
@@ -80,43 +118,32 @@ impl Plugin for SchedulePlugin {
         app.add_systems(
             FixedUpdate,
             (
-                begin_tick.before(Receive),
-                end_receive.after(Receive).before(Input),
-                end_input.after(Input).before(Simulate),
-                end_simulate.after(Simulate).before(Index),
-                end_index.after(Index).before(Publish),
-                end_publish.after(Publish),
+                begin_laps.before(ServerSystems::ORDER[0]),
+                begin_tick
+                    .after(ServerSystems::Exchange)
+                    .before(ServerSystems::Receive),
             ),
         );
+        for (index, phase) in ServerSystems::ORDER.into_iter().enumerate() {
+            let lap = move |mut timings: ResMut<TickTimings>, clock: Res<Clock>| timings.end(phase, &clock);
+            let lap = lap.after(phase);
+            match ServerSystems::ORDER.get(index + 1) {
+                Some(&next) => app.add_systems(FixedUpdate, lap.before(next)),
+                None => app.add_systems(FixedUpdate, lap),
+            };
+        }
         if app.get_error_handler().is_none() {
             app.set_error_handler(log_error);
         }
     }
 }
 
-fn begin_tick(mut time: ResMut<TickTime>, mut timings: ResMut<TickTimings>, clock: Res<Clock>) {
+fn begin_laps(mut timings: ResMut<TickTimings>, clock: Res<Clock>) {
+    timings.begin(&clock);
+}
+
+fn begin_tick(mut time: ResMut<TickTime>) {
     time.tick = time.tick.next();
-    timings.lap(&clock);
-}
-
-fn end_receive(mut timings: ResMut<TickTimings>, clock: Res<Clock>) {
-    timings.receive = timings.lap(&clock);
-}
-
-fn end_input(mut timings: ResMut<TickTimings>, clock: Res<Clock>) {
-    timings.input = timings.lap(&clock);
-}
-
-fn end_simulate(mut timings: ResMut<TickTimings>, clock: Res<Clock>) {
-    timings.simulate = timings.lap(&clock);
-}
-
-fn end_index(mut timings: ResMut<TickTimings>, clock: Res<Clock>) {
-    timings.index = timings.lap(&clock);
-}
-
-fn end_publish(mut timings: ResMut<TickTimings>, clock: Res<Clock>) {
-    timings.publish = timings.lap(&clock);
 }
 
 /// Of the failures of one system the first is logged, the second, the fourth, the eighth and so on, and from this
@@ -147,6 +174,8 @@ fn is_logged(times: u64) -> bool {
 mod tests {
     use super::*;
     use bevy_ecs::schedule::ScheduleLabel;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
     #[derive(Resource, Default)]
     struct Order(Vec<&'static str>);
@@ -169,16 +198,53 @@ mod tests {
             FixedUpdate,
             (
                 note("publish").in_set(ServerSystems::Publish),
+                note("meter").in_set(ServerSystems::Meter),
                 note("simulate").in_set(ServerSystems::Simulate),
+                note("dispatch").in_set(ServerSystems::Dispatch),
                 note("input").in_set(ServerSystems::Input),
                 note("index").in_set(ServerSystems::Index),
+                note("record").in_set(ServerSystems::Record),
                 note("receive").in_set(ServerSystems::Receive),
+                note("exchange").in_set(ServerSystems::Exchange),
             ),
         );
         run(&mut app);
         let order = &app.world().resource::<Order>().0;
-        assert_eq!(order, &["receive", "input", "simulate", "index", "publish"]);
+        let expected = [
+            "exchange", "receive", "input", "simulate", "index", "publish", "dispatch", "record", "meter",
+        ];
+        assert_eq!(order, &expected);
+        assert_eq!(ServerSystems::ORDER.map(ServerSystems::name), expected);
         assert_eq!(app.world().resource::<TickTime>().tick.0, 1);
+    }
+
+    #[test]
+    fn phases_index_their_own_time() {
+        for (index, phase) in ServerSystems::ORDER.into_iter().enumerate() {
+            assert_eq!(phase as usize, index);
+        }
+        assert_eq!(ServerSystems::Meter as usize + 1, ServerSystems::ORDER.len());
+    }
+
+    #[test]
+    fn every_phase_is_timed_and_the_total_runs_from_receive_to_publish() {
+        let clock = Arc::new(AtomicU64::new(0));
+        let mut app = app();
+        let read = Arc::clone(&clock);
+        app.insert_resource(Clock::new(move || Duration::from_millis(read.load(Relaxed))));
+        for (index, phase) in ServerSystems::ORDER.into_iter().enumerate() {
+            let clock = Arc::clone(&clock);
+            let work = move || {
+                clock.fetch_add(1 << index, Relaxed);
+            };
+            app.add_systems(FixedUpdate, work.in_set(phase));
+        }
+        run(&mut app);
+        let timings = app.world().resource::<TickTimings>();
+        for (index, phase) in ServerSystems::ORDER.into_iter().enumerate() {
+            assert_eq!(timings[phase], Duration::from_millis(1 << index), "{phase:?}");
+        }
+        assert_eq!(timings.total(), Duration::from_millis(0b11_1110));
     }
 
     #[test]

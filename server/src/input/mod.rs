@@ -1,4 +1,4 @@
-//! What players want: from the workers' queues to the input that gameplay sees in its tick.
+//! What players want: from the [`Inbox`] to the input that gameplay sees in its tick.
 //!
 //! Owns the systems of `Receive` and `Input`. Guarantees that every player has exactly one input in every
 //! tick (the one meant for it, or the last one repeated for a few ticks, or the neutral one), that what is
@@ -6,6 +6,7 @@
 //! interpret inputs: gameplay reads [`ActiveInput`].
 
 mod apply;
+mod inbox;
 mod receive;
 
 use bevy_app::{App, FixedUpdate, Plugin};
@@ -14,11 +15,10 @@ use throng_shared::protocol::registry::Protocol;
 
 use crate::schedule::ServerSystems;
 use apply::take_inputs;
+use receive::apply_inbox;
 
-#[cfg(feature = "local")]
-pub(crate) use receive::deliver_message;
-pub(crate) use receive::drain_links;
-pub use receive::{InputTap, Playback};
+pub(crate) use inbox::empty_inbox;
+pub use inbox::{Inbox, drain_links};
 pub use throng_shared::protocol::active::{ActiveInput, SeenAt, TakenInput};
 
 /// What happened to inputs since the start.
@@ -44,14 +44,20 @@ pub struct InputCounters {
     pub views_limited: u64,
 }
 
-/// Takes what the workers queued, and gives every player an [`ActiveInput`] of the type that the protocol
+/// Applies what is put into the [`Inbox`], and gives every player an [`ActiveInput`] of the type that the protocol
 /// registered, if it did.
 pub struct ReceivePlugin;
 
 impl Plugin for ReceivePlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<InputCounters>();
-        app.add_systems(FixedUpdate, drain_links.in_set(ServerSystems::Receive));
+        app.init_resource::<Inbox>().init_resource::<InputCounters>();
+        app.add_systems(
+            FixedUpdate,
+            (
+                (drain_links, apply_inbox).chain().in_set(ServerSystems::Receive),
+                empty_inbox.in_set(ServerSystems::Record),
+            ),
+        );
     }
 
     /// Here and not in `build`, because the protocol is complete only when all plugins are built.

@@ -1,6 +1,5 @@
-//! Takes what the net workers queued, in worker order and in the order of arrival.
+//! Applies the inbox: sessions join and leave, inputs go to the players' buffers, messages to gameplay.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use bevy_ecs::prelude::*;
@@ -10,61 +9,39 @@ use throng_shared::protocol::ids::{Channel, ChannelId};
 use throng_shared::protocol::registry::{Protocol, referenced};
 use throng_shared::tick::Tick;
 
-use super::InputCounters;
+use super::{Inbox, InputCounters};
 use crate::boundary::link::ToSimulation;
 use crate::runner::TickTime;
-use crate::simulation::{
-    InputBuffer, MessageReceived, Offer, Players, Slots, WorkerLinks, join, judge_view, leave,
-};
+use crate::simulation::{InputBuffer, MessageReceived, Offer, Players, Slots, join, judge_view, leave};
 
-/// What is told while the memory for the first of it comes.
+/// Values that are applied while the memory for the first of them comes.
 const AHEAD: usize = 6;
 
-/// What this tick was told, kept for a recorder; without the resource nothing is kept. Its bound is that of the
-/// links' queues, as it is emptied in every tick.
-#[derive(Resource, Debug, Default)]
-pub struct InputTap(pub Vec<ToSimulation>);
-
-/// What the next tick is told instead of what waits in the links: a replay's, or a test's.
-#[derive(Resource, Debug, Default)]
-pub struct Playback(pub Vec<ToSimulation>);
-
-/// Takes everything that was waiting when the tick began. What arrives meanwhile waits for the next tick.
-pub(crate) fn drain_links(world: &mut World) {
+/// Applies what is in the inbox, in order.
+pub(super) fn apply_inbox(world: &mut World) {
     let time = *world.resource::<TickTime>();
     let mut counters = InputCounters::default();
     world.resource_scope(|world, protocol: Mut<Protocol>| {
-        if let Some(mut playback) = world.get_resource_mut::<Playback>() {
-            for value in std::mem::take(&mut playback.0) {
-                take(world, &protocol, &time, &mut counters, (None, value));
+        world.resource_scope(|world, inbox: Mut<Inbox>| {
+            let values = inbox.values();
+            let mut players = [None; AHEAD];
+            for (player, value) in players.iter_mut().zip(values) {
+                *player = prefetch_buffer(world, value);
             }
-            return;
-        }
-        world.resource_scope(|world, mut links: Mut<WorkerLinks>| {
-            let mut coming = VecDeque::with_capacity(AHEAD + 1);
-            for link in links.links() {
-                for value in link.drain() {
-                    if let Some(mut tap) = world.get_resource_mut::<InputTap>() {
-                        tap.0.push(value.clone());
-                    }
-                    coming.push_back((foresee(world, &value), value));
-                    if coming.len() > AHEAD
-                        && let Some(value) = coming.pop_front()
-                    {
-                        take(world, &protocol, &time, &mut counters, value);
-                    }
+            for (index, value) in values.iter().enumerate() {
+                let player = players[index % AHEAD];
+                if let Some(coming) = values.get(index + AHEAD) {
+                    players[index % AHEAD] = prefetch_buffer(world, coming);
                 }
-            }
-            for value in coming {
-                take(world, &protocol, &time, &mut counters, value);
+                apply(world, &protocol, &time, &mut counters, (player, value));
             }
         });
     });
     world.resource_mut::<InputCounters>().add(&counters);
 }
 
-/// Has the memory fetched that an input goes to, while others are taken; answers whose it is.
-fn foresee(world: &World, value: &ToSimulation) -> Option<Entity> {
+/// Has the buffer fetched that an input goes to, while other values are applied. Returns the input's player.
+fn prefetch_buffer(world: &World, value: &ToSimulation) -> Option<Entity> {
     let ToSimulation::Input { key, .. } = value else {
         return None;
     };
@@ -73,14 +50,14 @@ fn foresee(world: &World, value: &ToSimulation) -> Option<Entity> {
     Some(player)
 }
 
-fn take(
+fn apply(
     world: &mut World,
     protocol: &Protocol,
     time: &TickTime,
     counters: &mut InputCounters,
-    (player, value): (Option<Entity>, ToSimulation),
+    (player, value): (Option<Entity>, &ToSimulation),
 ) {
-    match value {
+    match *value {
         ToSimulation::Joined {
             key,
             client_id,
@@ -100,7 +77,7 @@ fn take(
             arrived_at,
             bytes,
         } => {
-            // Who joined just before was not there yet; who left has no buffer any more.
+            // A player that joined just before was not there yet; one that left has no buffer any more.
             let player = player.or_else(|| world.resource::<Players>().get(key));
             let Some(mut buffer) = player.and_then(|player| world.get_mut::<InputBuffer>(player)) else {
                 counters.stray += 1;
@@ -120,9 +97,13 @@ fn take(
             };
             *counter += 1;
         }
-        ToSimulation::Message { key, channel, bytes } => {
+        ToSimulation::Message {
+            key,
+            channel,
+            ref bytes,
+        } => {
             if let Some(player) = world.resource::<Players>().get(key) {
-                let is_taken = deliver_message(world, protocol, player, channel, bytes);
+                let is_taken = deliver_message(world, protocol, player, channel, bytes.clone());
                 counters.messages_refused += u64::from(!is_taken);
             } else {
                 counters.stray += 1;
@@ -131,9 +112,9 @@ fn take(
     }
 }
 
-/// Writes a player's message into the world, as its type and as it came. Answers whether it is of a type that
+/// Writes a player's message into the world, as its type and as it came. Returns whether it is of a type that
 /// players may send.
-pub(crate) fn deliver_message(
+fn deliver_message(
     world: &mut World,
     protocol: &Protocol,
     player: Entity,

@@ -270,7 +270,7 @@ impl LocalGame {
             ..
         } = &mut clients[player.0];
         client.disconnect(|datagram| {
-            core.receive(*now, *address, &mut datagram.to_vec(), outgoing);
+            core.receive_datagram(*now, *address, &mut datagram.to_vec(), outgoing);
         });
     }
 
@@ -300,7 +300,7 @@ impl LocalGame {
             client.exchange(self.now);
             while let Some(mut datagram) = client.up.receive_datagram(self.now) {
                 self.core
-                    .receive(self.now, client.address, &mut datagram, &mut self.outgoing);
+                    .receive_datagram(self.now, client.address, &mut datagram, &mut self.outgoing);
             }
         }
     }

@@ -11,13 +11,13 @@ use throng_shared::protocol::ids::{Channel, ChannelId, GlobalId, MessageId};
 use throng_shared::protocol::registry::{Protocol, referenced};
 
 use crate::boundary::claims::PlayerName;
-use crate::boundary::link::{Audience, PeerKind, SessionKey};
-use crate::input::{ReceivePlugin, deliver_message, drain_links};
+use crate::boundary::link::{Audience, PeerKind, SessionKey, ToSimulation};
+use crate::input::{Inbox, ReceivePlugin, drain_links};
 use crate::runner::{TickTime, tick_length};
 use crate::schedule::{SchedulePlugin, ServerSystems};
 use crate::simulation::{
-    Avatar, Frames, InputBuffer, Letter, Outbox, Player, Players, Replicated, SimulationPlugin, Slots,
-    hand_over, join, leave, tell_resources,
+    Avatar, Frames, Letter, Outbox, Player, Players, Replicated, SimulationPlugin, Slots, hand_over, leave,
+    tell_resources,
 };
 
 /// The session that is none: no worker has this index.
@@ -100,13 +100,11 @@ impl Plugin for SinglePlayerPlugin {
         app.world_mut().resource_mut::<TickTime>().length = length;
         let name =
             PlayerName::new(&self.name).unwrap_or_else(|| panic!("{:?} is too long for a name", self.name));
-        let seat = move |world: &mut World| seat_player(world, name);
         app.add_systems(
             FixedUpdate,
             (
-                (seat, take_input, take_mail)
-                    .chain()
-                    .after(drain_links)
+                fill_inbox(name)
+                    .before(drain_links)
                     .in_set(ServerSystems::Receive),
                 (name_entities, mark_own, deliver_letters)
                     .chain()
@@ -118,36 +116,44 @@ impl Plugin for SinglePlayerPlugin {
     }
 }
 
-/// Lets the player join in the first tick; once it has left, it stays away.
-fn seat_player(world: &mut World, name: PlayerName) {
-    let is_first = world.resource::<Frames>().0.newest().is_none();
-    if is_first {
-        join(world, ALONE, 0, name, PeerKind::Throng);
-    }
-}
-
-fn take_input(
-    next: Res<NextInput>,
-    players: Res<Players>,
-    mut buffers: Query<&mut InputBuffer>,
-    time: Res<TickTime>,
-) {
-    if let Some(mut buffer) = players.get(ALONE).and_then(|player| buffers.get_mut(player).ok()) {
-        buffer.offer(time.tick, next.0, None, time.tick, 0);
-    }
-}
-
-/// Hands the client's messages to the server.
-fn take_mail(world: &mut World) {
-    let mail: Vec<_> = world.resource_mut::<Mail>().take().collect();
-    let Some(player) = world.resource::<Players>().get(ALONE) else {
-        return;
-    };
-    world.resource_scope(|world, protocol: Mut<Protocol>| {
-        for (channel, bytes) in mail {
-            deliver_message(world, &protocol, player, channel.id(), bytes);
+/// Fills the inbox with the player's input and messages. Lets the player join in the first tick; once it has left,
+/// it stays away.
+fn fill_inbox(name: PlayerName) -> impl System<In = (), Out = ()> {
+    let fill = move |mut inbox: ResMut<Inbox>,
+                     next: Res<NextInput>,
+                     mut mail: ResMut<Mail>,
+                     players: Res<Players>,
+                     frames: Res<Frames>,
+                     time: Res<TickTime>| {
+        let is_first = frames.0.newest().is_none();
+        let key = ALONE;
+        if is_first {
+            inbox.push(ToSimulation::Joined {
+                key,
+                client_id: 0,
+                name,
+                kind: PeerKind::Throng,
+                at: time.started_at,
+            });
         }
-    });
+        let messages = mail.take();
+        if !is_first && players.get(key).is_none() {
+            return;
+        }
+        inbox.push(ToSimulation::Input {
+            key,
+            tick: time.tick,
+            view: None,
+            arrived_at: time.started_at,
+            bytes: next.0,
+        });
+        inbox.extend(messages.map(|(channel, bytes)| ToSimulation::Message {
+            key,
+            channel: channel.id(),
+            bytes,
+        }));
+    };
+    IntoSystem::into_system(fill)
 }
 
 /// Gives entities the name by which a client's messages refer to them.

@@ -10,7 +10,7 @@ use throng_shared::prelude::*;
 
 use super::*;
 use crate::boundary::link::ToSimulation;
-use crate::input::{InputCounters, Playback};
+use crate::input::{Inbox, InputCounters};
 use crate::prelude::*;
 
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -353,7 +353,7 @@ fn what_a_player_may_not_say_is_refused_and_counted() {
         channel: channel.id(),
         bytes: bytes.into(),
     });
-    game.server().insert_resource(Playback(told.into()));
+    game.server().resource_mut::<Inbox>().extend(told);
     game.run(1);
     assert_eq!(chats(game.server()), [7]);
     assert_eq!(game.server().resource::<InputCounters>().messages_refused, 5);

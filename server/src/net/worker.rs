@@ -13,10 +13,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mio::net::UdpSocket;
 
-use super::core::{ServeState, WorkerCore};
+use super::core::{Received, ServeState, WorkerCore};
 use super::io::{Receiver, Sender, halves};
 use super::socket::IoKind;
-use super::stats::{Count, WorkerStats};
+use super::stats::WorkerStats;
 use super::transmit::{Arrival, BATCH_DATAGRAMS, Flush, Receive, Take};
 use super::wait::{Waiting, Waker};
 use crate::observe::ServerStats;
@@ -84,7 +84,6 @@ pub(crate) struct Worker {
     receiver: Receiver,
     sender: Sender,
     clock: ReadClock,
-    stats: Arc<WorkerStats>,
     server: Arc<ServerStats>,
     /// The socket had more than one turn takes.
     readable: bool,
@@ -111,7 +110,6 @@ impl Worker {
             receiver,
             sender,
             clock: parts.clock,
-            stats: parts.stats,
             server: parts.server,
             readable: true,
             arrivals: Vec::with_capacity(BATCH_DATAGRAMS),
@@ -196,21 +194,20 @@ impl Worker {
 
     /// Reads up to `batches` batches; answers are sent with the next flush.
     fn read(&mut self, batches: usize) {
-        let inputs_before = self.stats.core.input_packets.get();
+        let mut has_inputs = false;
         for _ in 0..batches {
             let now = (self.clock)();
             let Self {
                 core,
                 receiver,
                 sender,
-                stats,
                 arrivals,
                 ..
             } = self;
             let received = receiver.receive(&mut Reading {
                 core,
                 sender,
-                inputs: &stats.core.input_packets,
+                has_inputs: &mut has_inputs,
                 arrivals,
                 now,
             });
@@ -220,7 +217,7 @@ impl Worker {
                 Ok(count) if count < BATCH_DATAGRAMS => {
                     self.readable = false;
                     self.read_at = now;
-                    if self.stats.core.input_packets.get() != inputs_before {
+                    if has_inputs {
                         self.input_at = now;
                     }
                     self.read_every = match now.saturating_sub(self.input_at) {
@@ -278,7 +275,8 @@ impl Worker {
 struct Reading<'a> {
     core: &'a mut WorkerCore,
     sender: &'a mut Sender,
-    inputs: &'a Count,
+    /// Whether any datagram brought inputs.
+    has_inputs: &'a mut bool,
     /// When the batch's inputs arrived, where that was noted.
     arrivals: &'a mut Vec<Duration>,
     now: Duration,
@@ -290,9 +288,11 @@ impl Take for Reading<'_> {
     }
 
     fn take(&mut self, arrival: Arrival, datagram: &mut [u8]) {
-        let before = self.inputs.get();
-        self.core.receive(self.now, arrival.from, datagram, self.sender);
-        if self.inputs.get() != before {
+        let received = self
+            .core
+            .receive_datagram(self.now, arrival.from, datagram, self.sender);
+        if received == Received::Inputs {
+            *self.has_inputs = true;
             self.arrivals.extend(arrival.unix);
         }
     }

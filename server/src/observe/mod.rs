@@ -13,5 +13,5 @@ mod status;
 pub use fan_out::FanOut;
 pub use histogram::{HISTOGRAM_MAX, Histogram, HistogramSnapshot, RELATIVE_ERROR_MAX, bucket_edges_ns};
 pub use process::{ThreadCpu, process_cpu, resident_bytes, thread_cpu};
-pub use stats::{Phase, ServerStats, SimulationReport, StatsReport, WorkerReport};
+pub use stats::{ServerStats, SimulationReport, StatsReport, WorkerReport};
 pub use status::{ServerStatus, StatusReceiver, StatusSender, advance_status, status_channel};

@@ -15,47 +15,10 @@ use super::fan_out::FanOut;
 use super::histogram::{Histogram, HistogramSnapshot};
 use super::process::{self, ThreadCpu};
 use super::publish_times::PublishTimes;
+use crate::schedule::ServerSystems;
 
 /// Simulations of one process at most.
 const SIMULATIONS_MAX: usize = 8;
-
-/// The parts of a tick, in the order in which they run; the same as `ServerSystems`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Draining the workers' queues.
-    Receive,
-    /// Choosing every player's input of this tick.
-    Input,
-    /// Game play.
-    Simulate,
-    /// Spatial index and areas of interest.
-    Index,
-    /// Freezing the frame and handing it over.
-    Publish,
-}
-
-impl Phase {
-    /// Every phase, in order.
-    pub const ALL: [Self; 5] = [
-        Self::Receive,
-        Self::Input,
-        Self::Simulate,
-        Self::Index,
-        Self::Publish,
-    ];
-
-    /// Its name in a report.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Receive => "receive",
-            Self::Input => "input",
-            Self::Simulate => "simulate",
-            Self::Index => "index",
-            Self::Publish => "publish",
-        }
-    }
-}
 
 /// What a net worker shows of itself. Implemented by the worker's own atomics.
 pub trait WorkerReport: Send + Sync {
@@ -88,7 +51,7 @@ pub struct ServerStats {
     skipped: AtomicU64,
     /// Receive to Publish.
     tick_time: Histogram,
-    phases: [Histogram; Phase::ALL.len()],
+    phases: [Histogram; ServerSystems::ORDER.len()],
     /// From a datagram's arrival at its worker to the simulation's taking the input from the queue.
     input_queue: Histogram,
     fan_out: FanOut,
@@ -140,7 +103,7 @@ impl ServerStats {
     }
 
     /// One phase of one tick took `elapsed`.
-    pub fn phase_ended(&self, phase: Phase, elapsed: Duration) {
+    pub fn phase_ended(&self, phase: ServerSystems, elapsed: Duration) {
         self.phases[phase as usize].record(elapsed);
     }
 
@@ -226,8 +189,8 @@ impl ServerStats {
             ticks_skipped: self.skipped.load(Relaxed),
             clients: self.clients_per_worker().sum(),
             tick_time: self.tick_time.snapshot(),
-            phases: Phase::ALL
-                .map(|phase| (phase.name().to_owned(), self.phases[phase as usize].snapshot()))
+            phases: ServerSystems::ORDER
+                .map(|phase| (phase.name(), self.phases[phase as usize].snapshot()))
                 .into(),
             fan_out: self.fan_out.snapshot(),
             input_queue: self.input_queue.snapshot(),
@@ -286,7 +249,7 @@ pub struct StatsReport {
     pub clients: u64,
     /// Receive to Publish.
     pub tick_time: HistogramSnapshot,
-    /// The tick's phases by name: receive, input, simulate, index, publish.
+    /// The tick's phases by name: those of [`ServerSystems`], in lower case.
     pub phases: BTreeMap<String, HistogramSnapshot>,
     /// Publish to the last datagram of the tick, slowest worker.
     pub fan_out: HistogramSnapshot,
@@ -333,7 +296,7 @@ mod tests {
         let stats = ServerStats::new(2, 20);
         stats.set_workers(vec![Arc::new(Fixed(3)), Arc::new(Fixed(4))]);
         stats.tick_ended(9, Duration::from_millis(2));
-        stats.phase_ended(Phase::Index, Duration::from_millis(1));
+        stats.phase_ended(ServerSystems::Index, Duration::from_millis(1));
         stats.set_overruns(1, 2);
         stats.input_waited(Duration::from_micros(80));
         stats.fanned_out(9, Duration::from_millis(5));
@@ -355,12 +318,5 @@ mod tests {
 
         let json = serde_json::to_string(&report).unwrap();
         assert_eq!(serde_json::from_str::<StatsReport>(&json).unwrap(), report);
-    }
-
-    #[test]
-    fn phases_index_their_own_histogram() {
-        for (index, phase) in Phase::ALL.into_iter().enumerate() {
-            assert_eq!(phase as usize, index);
-        }
     }
 }

@@ -1,17 +1,17 @@
-//! Carries the simulation's figures to where other threads read them, once a tick, after it.
+//! The systems of `Meter`: they carry the simulation's figures to where other threads read them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use bevy_app::{App, Last, Plugin};
+use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::ids::SourceId;
 
 use crate::gateway::audit::AuditSink;
 use crate::input::InputCounters;
-use crate::observe::{Phase, ServerStats, SimulationReport};
+use crate::observe::{ServerStats, SimulationReport};
 use crate::runner::{RunnerCounters, TickTime};
-use crate::schedule::TickTimings;
+use crate::schedule::{ServerSystems, TickTimings};
 use crate::simulation::{Areas, Frames, Players, Routing, Slots, Space};
 use crate::worlds::Worlds;
 
@@ -40,7 +40,12 @@ impl Plugin for MeterPlugin {
             is_first: self.source == SourceId(0),
             figures,
         });
-        app.add_systems(Last, (report_tick, report_world, offer_frame).chain());
+        app.add_systems(
+            FixedUpdate,
+            (report_tick, report_world, offer_frame)
+                .chain()
+                .in_set(ServerSystems::Meter),
+        );
     }
 }
 
@@ -51,14 +56,8 @@ fn report_tick(
     runner: Res<RunnerCounters>,
 ) {
     let stats = &meter.stats;
-    for (phase, elapsed) in [
-        (Phase::Receive, timings.receive),
-        (Phase::Input, timings.input),
-        (Phase::Simulate, timings.simulate),
-        (Phase::Index, timings.index),
-        (Phase::Publish, timings.publish),
-    ] {
-        stats.phase_ended(phase, elapsed);
+    for phase in ServerSystems::ORDER {
+        stats.phase_ended(phase, timings[phase]);
     }
     if !meter.is_first {
         return stats.neighbour_ticked(timings.total());

@@ -1,13 +1,12 @@
 //! Records a running simulation: a system that hands each tick to a thread, and the thread that writes it.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use std::{io, mem};
 
-use bevy_app::{App, Last, Plugin};
+use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
@@ -17,8 +16,9 @@ use super::events::Event;
 use super::format::{Block, End, Header, TickBlock, Writer};
 use crate::boundary::frame::Frame;
 use crate::boundary::link::ToSimulation;
-use crate::input::InputTap;
+use crate::input::{Inbox, empty_inbox};
 use crate::runner::TickTime;
+use crate::schedule::ServerSystems;
 use crate::simulation::{ContentFiles, Frames};
 
 /// Ticks that wait for the writer at most. One more ends the recording.
@@ -56,8 +56,11 @@ impl RecordPlugin {
 
 impl Plugin for RecordPlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<InputTap>()
-            .add_systems(Last, record_tick.run_if(resource_exists::<Recorder>));
+        let record = record_tick.run_if(resource_exists::<Recorder>);
+        app.add_systems(
+            FixedUpdate,
+            record.before(empty_inbox).in_set(ServerSystems::Record),
+        );
     }
 
     /// Here and not in `build`, because the protocol is complete only when all plugins are built.
@@ -69,10 +72,7 @@ impl Plugin for RecordPlugin {
         header.content = content.as_ref().map(|files| files.0.to_vec());
         match Recorder::start(out, header, protocol, content, self.queue_ticks) {
             Ok(recorder) => drop(app.insert_resource(recorder)),
-            Err(error) => {
-                tracing::error!(%error, "nothing is recorded: no thread");
-                app.world_mut().remove_resource::<InputTap>();
-            }
+            Err(error) => tracing::error!(%error, "nothing is recorded: no thread"),
         }
     }
 }
@@ -159,22 +159,18 @@ impl Drop for Recorder {
 
 fn record_tick(
     mut recorder: ResMut<Recorder>,
-    mut tap: ResMut<InputTap>,
+    mut inbox: ResMut<Inbox>,
     (frames, time): (Res<Frames>, Res<TickTime>),
     content: Option<Res<ContentFiles>>,
-    mut last: Local<Tick>,
 ) {
-    let values = mem::take(&mut tap.0);
-    let newest = frames.0.newest().filter(|frame| frame.tick == time.tick);
-    let Some(frame) = newest.filter(|frame| frame.tick != *last) else {
+    let Some(frame) = frames.0.newest().filter(|_| recorder.queue.is_some()) else {
         return;
     };
-    *last = frame.tick;
     let changed = content.filter(|content| content.is_changed());
     let content = changed.and_then(|content| recorder.exchanged(&content));
     recorder.take(Taken {
         time: *time,
-        values,
+        values: inbox.take(),
         content,
         frame: Arc::clone(frame),
     });

@@ -16,7 +16,7 @@ use super::digest::{Divergence, TickDigest};
 use super::events::NANOS_MAX;
 use super::format::{End, Header, Reader, RecordingError};
 use crate::boundary::frame::Frame;
-use crate::input::Playback;
+use crate::input::Inbox;
 use crate::observe::ServerStats;
 use crate::plugins::{GamePlugin, ServerPlugins};
 use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
@@ -140,7 +140,7 @@ pub fn replay<R: Read>(mut reader: Reader<R>, mut app: App) -> Result<Replayed, 
             .ok_or_else(|| reader.blame("an event that no client can cause"))
             .map_err(damaged)?;
         events += values.len() as u64;
-        app.insert_resource(Playback(values));
+        app.world_mut().get_resource_or_init::<Inbox>().extend(values);
         app.insert_resource(ContentPlayback(block.content.clone()));
         tick_once(&mut app, started_at);
         if block.content.is_some() {

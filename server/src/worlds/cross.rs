@@ -1,4 +1,4 @@
-//! The two ends of every tick: what came is taken in before it, what goes is sent off after it.
+//! The two ends of every tick: what came is taken in at its beginning, what goes is packed at its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
@@ -17,7 +17,7 @@ use super::partition::Cell;
 use super::shape::{GhostKinds, JoinPlaces};
 use super::{Worlds, WorldsCounters};
 use crate::boundary::link::{SessionKey, ToSimulation};
-use crate::input::Playback;
+use crate::input::Inbox;
 use crate::persist::{Group, Name, Persisted};
 use crate::runner::{Clock, Shutdown, TickTime};
 use crate::simulation::{
@@ -30,9 +30,9 @@ const EMIGRANTS_MAX: usize = 4_096;
 /// Cells that change hands at one look at the loads, at most.
 const CELL_MOVES_MAX: usize = 8;
 
-/// Tells all simulations what the last tick led to and what the net workers said since. Threads leave this to
-/// the tick itself, which begins with it; who runs several simulations on one thread calls it on every one
-/// before any ticks.
+/// Sends all simulations what the last tick led to and what the net workers received since. With a thread for
+/// each simulation the tick itself begins with this; a program that runs several on one thread calls it on every
+/// one before any ticks.
 pub fn post(world: &mut World) {
     world.resource_scope(|world, mut worlds: Mut<Worlds>| {
         if worlds.is_posted {
@@ -61,14 +61,14 @@ pub fn post(world: &mut World) {
     });
 }
 
-/// Takes in everybody's post, before the tick begins.
+/// Takes in the posts of all simulations, before the tick has its number.
 pub(super) fn collect(world: &mut World) {
     post(world);
     world.resource_scope(|world, mut worlds: Mut<Worlds>| {
         let worlds = &mut *worlds;
         let exchange = worlds.exchange.get_mut().unwrap_or_else(PoisonError::into_inner);
         worlds.is_posted = false;
-        let Ok(posts) = exchange.receive() else {
+        let Ok(posts) = exchange.receive_posts() else {
             return stop(world);
         };
         let tick = world.resource::<TickTime>().tick.next();
@@ -94,8 +94,7 @@ pub(super) fn collect(world: &mut World) {
             worlds.partition.assign(next.cell, next.to);
             worlds.counters.cells_moved += 1;
         }
-        let told = told_here(world, worlds, &posts);
-        world.insert_resource(Playback(told));
+        worlds.received = posts;
     });
 }
 
@@ -248,39 +247,51 @@ fn settle(world: &mut World, worlds: &mut Worlds, persisted: &Persisted, posts: 
     }
 }
 
-/// What the net workers said to whichever simulation, as far as it concerns players of this one.
-fn told_here(world: &mut World, worlds: &mut Worlds, posts: &[Arc<Post>]) -> Vec<ToSimulation> {
-    let mut told = Vec::new();
-    for post in posts {
-        for value in &post.ingress {
-            let owner = match value {
-                ToSimulation::Joined { key, .. } => {
-                    let places = world.get_resource::<JoinPlaces>();
-                    let home = places.map(|places| worlds.partition.owner((places.0)(worlds.joined)));
-                    let home = home.unwrap_or(post.from);
-                    worlds.joined += 1;
-                    worlds.sessions.insert(*key, home);
-                    Some(home)
-                }
-                ToSimulation::Left { key, .. } => {
-                    // At once: the next session may have the same place in the frame.
-                    let watcher = worlds.watchers.remove(key).map(|(entity, _)| entity);
-                    if let Some(watcher) = watcher.and_then(|entity| world.get_entity_mut(entity).ok()) {
-                        watcher.despawn();
+/// Fills the inbox with what the net workers of all simulations received for players of this one.
+pub(super) fn fill_inbox(world: &mut World) {
+    world.resource_scope(|world, mut worlds: Mut<Worlds>| {
+        world.resource_scope(|world, mut inbox: Mut<Inbox>| {
+            for post in std::mem::take(&mut worlds.received) {
+                for value in &post.ingress {
+                    // A value of no session is counted where it came in.
+                    let owner = owner_of(world, &mut worlds, post.from, value).unwrap_or(post.from);
+                    if owner == worlds.me {
+                        inbox.push(value.clone());
                     }
-                    worlds.sessions.remove(key)
                 }
-                ToSimulation::Input { key, .. } | ToSimulation::Message { key, .. } => {
-                    worlds.sessions.get(key).copied()
-                }
-            };
-            // What is of no session is counted where it came in.
-            if owner.unwrap_or(post.from) == worlds.me {
-                told.push(value.clone());
             }
+        });
+    });
+}
+
+/// The simulation in which a value's session is played. Follows sessions that join and leave.
+fn owner_of(
+    world: &mut World,
+    worlds: &mut Worlds,
+    from: SourceId,
+    value: &ToSimulation,
+) -> Option<SourceId> {
+    match value {
+        ToSimulation::Joined { key, .. } => {
+            let places = world.get_resource::<JoinPlaces>();
+            let home = places.map(|places| worlds.partition.owner((places.0)(worlds.joined)));
+            let home = home.unwrap_or(from);
+            worlds.joined += 1;
+            worlds.sessions.insert(*key, home);
+            Some(home)
+        }
+        ToSimulation::Left { key, .. } => {
+            // At once: the next session may have the same place in the frame.
+            let watcher = worlds.watchers.remove(key).map(|(entity, _)| entity);
+            if let Some(watcher) = watcher.and_then(|entity| world.get_entity_mut(entity).ok()) {
+                watcher.despawn();
+            }
+            worlds.sessions.remove(key)
+        }
+        ToSimulation::Input { key, .. } | ToSimulation::Message { key, .. } => {
+            worlds.sessions.get(key).copied()
         }
     }
-    told
 }
 
 type Located = (

@@ -10,7 +10,7 @@
 use std::any::{TypeId, type_name};
 use std::collections::BTreeSet;
 
-use bevy_app::{App, FixedFirst};
+use bevy_app::{App, FixedUpdate};
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use serde::Serialize;
@@ -20,6 +20,7 @@ use throng_shared::protocol::ids::{GlobalId, SourceId};
 
 use super::Worlds;
 use super::exchange::Letter;
+use crate::schedule::ServerSystems;
 use crate::simulation::Slots;
 
 /// Effects and news that one simulation sends in one tick at most; one more is refused.
@@ -42,7 +43,8 @@ impl EffectAppExt for App {
     {
         if !self.world().contains_resource::<Effects>() {
             let alone = not(resource_exists::<Worlds>);
-            self.add_systems(FixedFirst, loop_back.run_if(alone).before(super::cross::collect));
+            let loop_back = loop_back.run_if(alone).before(super::cross::collect);
+            self.add_systems(FixedUpdate, loop_back.in_set(ServerSystems::Exchange));
         }
         self.add_message::<EffectReceived<E>>()
             .add_message::<EffectReturned<E>>()
@@ -52,7 +54,7 @@ impl EffectAppExt for App {
         if effects.kinds.iter().all(|kind| kind.type_id != type_id) {
             effects.kinds.push(EffectKind {
                 type_id,
-                receive: receive::<E>,
+                receive: receive_effect::<E>,
                 give_back: give_back::<E>,
                 hear: hear::<E>,
             });
@@ -283,7 +285,12 @@ where
     Ok(())
 }
 
-fn receive<E>(world: &mut World, entity: Entity, from: SourceId, bytes: &[u8]) -> Result<(), CodecError>
+fn receive_effect<E>(
+    world: &mut World,
+    entity: Entity,
+    from: SourceId,
+    bytes: &[u8],
+) -> Result<(), CodecError>
 where
     E: DeserializeOwned + Send + Sync + 'static,
 {

@@ -195,7 +195,7 @@ impl Exchange {
     ///
     /// # Errors
     /// [`PeerGone`].
-    pub fn receive(&mut self) -> Result<Vec<Arc<Post>>, PeerGone> {
+    pub fn receive_posts(&mut self) -> Result<Vec<Arc<Post>>, PeerGone> {
         let own = self.own.take().ok_or(PeerGone)?;
         let mut posts = Vec::with_capacity(self.peers.len() + 1);
         for (_, peer) in &self.peers {
@@ -238,7 +238,7 @@ mod tests {
                             thread::yield_now();
                         }
                         exchange.send(post(exchange.me(), tick)).unwrap();
-                        let posts = exchange.receive().unwrap();
+                        let posts = exchange.receive_posts().unwrap();
                         let read: Vec<_> = posts.iter().map(|post| (post.from.0, post.tick.0)).collect();
                         assert_eq!(read, [(0, tick), (1, tick), (2, tick), (3, tick)]);
                     }
@@ -260,6 +260,6 @@ mod tests {
     fn alone_there_is_nothing_to_wait_for() {
         let mut alone = Exchange::mesh(1).pop().unwrap();
         alone.send(post(SourceId(0), 1)).unwrap();
-        assert_eq!(alone.receive().unwrap().len(), 1);
+        assert_eq!(alone.receive_posts().unwrap().len(), 1);
     }
 }

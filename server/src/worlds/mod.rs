@@ -35,13 +35,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bevy_app::{App, FixedFirst, FixedPostUpdate, Plugin};
+use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::ids::{GlobalId, SourceId};
 use throng_shared::tick::Tick;
 
 use crate::boundary::link::SessionKey;
-use crate::input::Playback;
+use crate::input::{Inbox, drain_links};
+use crate::schedule::ServerSystems;
 use crate::simulation::{Abroad, Players};
 use crate::space::RoomId;
 use shape::GhostKinds;
@@ -109,7 +110,7 @@ impl Plugin for WorldsPlugin {
             app.init_resource::<Abroad>();
         }
         app.insert_resource(Players::of_simulation(me.0, self.partition.simulations()))
-            .init_resource::<Playback>()
+            .insert_resource(Inbox::routed())
             .init_resource::<Effects>()
             .init_resource::<GhostKinds>()
             .insert_resource(Worlds {
@@ -120,6 +121,7 @@ impl Plugin for WorldsPlugin {
                 sessions: BTreeMap::new(),
                 is_posted: false,
                 outgoing: Vec::new(),
+                received: Vec::new(),
                 last_post: None,
                 departing: Vec::new(),
                 ghosts: BTreeMap::new(),
@@ -128,8 +130,16 @@ impl Plugin for WorldsPlugin {
                 joined: 0,
                 underway: Vec::new(),
             })
-            .add_systems(FixedFirst, cross::collect)
-            .add_systems(FixedPostUpdate, cross::dispatch);
+            .add_systems(
+                FixedUpdate,
+                (
+                    cross::collect.in_set(ServerSystems::Exchange),
+                    cross::fill_inbox
+                        .before(drain_links)
+                        .in_set(ServerSystems::Receive),
+                    cross::dispatch.in_set(ServerSystems::Dispatch),
+                ),
+            );
     }
 }
 
@@ -145,6 +155,8 @@ pub struct Worlds {
     sessions: BTreeMap<SessionKey, SourceId>,
     is_posted: bool,
     outgoing: Vec<Letter>,
+    /// The posts of this tick, until the inbox is filled from them.
+    received: Vec<Arc<Post>>,
     /// Its own post before this tick: what became of it is known before the next.
     last_post: Option<Arc<Post>>,
     /// Entities that belong to others as soon as the next tick begins.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use throng_server::observe::StatsReport;
+use throng_server::schedule::ServerSystems;
 
 use crate::swarm::report::Report;
 
@@ -160,12 +161,12 @@ pub fn over_floor(run: &Run) -> f64 {
 #[must_use]
 pub fn phase_times(before: &StatsReport, after: &StatsReport) -> Vec<PhaseTimes> {
     let ms = |time: Duration| (time.as_secs_f64() * 1e7).round() / 1e4;
-    let phases = ["receive", "input", "simulate", "index", "publish"];
-    let measured = phases.into_iter().filter_map(|name| {
-        let earlier = before.phases.get(name).cloned().unwrap_or_default();
-        let times = after.phases.get(name)?.since(&earlier);
+    let measured = ServerSystems::ORDER.into_iter().filter_map(|phase| {
+        let name = phase.name();
+        let earlier = before.phases.get(&name).cloned().unwrap_or_default();
+        let times = after.phases.get(&name)?.since(&earlier);
         Some(PhaseTimes {
-            name: name.to_owned(),
+            name,
             p50: ms(times.quantile(0.5)),
             p99: ms(times.quantile(0.99)),
             max: ms(times.max()),

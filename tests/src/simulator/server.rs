@@ -238,7 +238,8 @@ impl SimServer {
         let worker = self.workers.iter_mut().find(|(address, _)| *address == to);
         let Some((address, core)) = worker else { return };
         self.outgoing.from = *address;
-        let ((), allocations) = counted(|| core.receive(now, from, &mut datagram, &mut self.outgoing));
+        let (_, allocations) =
+            counted(|| core.receive_datagram(now, from, &mut datagram, &mut self.outgoing));
         self.allocations += allocations;
     }
 

@@ -80,6 +80,17 @@ pub struct WorkerShared {
     pub takeovers: Arc<Takeovers>,
 }
 
+/// What a datagram brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A packet of inputs that was taken in: its session is within its limit.
+    Inputs,
+    /// Another payload of a session, or one that was refused.
+    Payload,
+    /// Nothing for a session: a packet of the transport itself, or one that was dropped.
+    Transport,
+}
+
 /// One worker's sessions. Times are since the process's origin and never run backwards.
 pub struct WorkerCore {
     worker: u8,
@@ -139,13 +150,22 @@ impl WorkerCore {
         self.expected.fill(from, &self.netcode, &self.sessions);
     }
 
-    /// Takes in a datagram, decrypting it in place. Answers, if any, go to `out`.
-    pub fn receive(&mut self, now: Duration, from: SocketAddr, datagram: &mut [u8], out: &mut impl Transmit) {
+    /// Takes in a datagram, decrypting it in place. Replies, if any, go to `out`.
+    pub fn receive_datagram(
+        &mut self,
+        now: Duration,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        out: &mut impl Transmit,
+    ) -> Received {
         self.expected.advance(&self.netcode, &self.sessions);
         let mut reply = Reply::new();
         let unix_s = self.unix_origin_s + now.as_secs();
+        let mut received = Received::Transport;
         match self.netcode.receive(now, unix_s, from, datagram, &mut reply) {
-            ServerReceived::Payload { session, payload, .. } => self.payload(now, session, payload, out),
+            ServerReceived::Payload { session, payload, .. } => {
+                received = self.receive_payload(now, session, payload, out);
+            }
             ServerReceived::Connected {
                 session,
                 client_id,
@@ -164,6 +184,7 @@ impl WorkerCore {
         if !reply.is_empty() {
             out.copy(from, reply.as_slice());
         }
+        received
     }
 
     /// Does what time makes due: keep-alives, time-outs, retries of what found a full queue.

@@ -9,7 +9,7 @@ use throng_shared::protocol::hello::{Goodbye, Hello};
 use throng_shared::protocol::input::InputPacket;
 use throng_shared::tick::Tick;
 
-use super::WorkerCore;
+use super::{Received, WorkerCore};
 use crate::boundary::link::{LeaveReason, PeerKind, ToSimulation};
 use crate::net::transmit::Transmit;
 use crate::replication::ClientReplication;
@@ -26,10 +26,16 @@ enum Verdict {
 
 impl WorkerCore {
     /// Takes in one decrypted payload. A panic in here is a defect of ours and ends this session only.
-    pub(super) fn payload(&mut self, now: Duration, id: SessionId, payload: &[u8], out: &mut impl Transmit) {
+    pub(super) fn receive_payload(
+        &mut self,
+        now: Duration,
+        id: SessionId,
+        payload: &[u8],
+        out: &mut impl Transmit,
+    ) -> Received {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.take_payload(now, id, payload)));
         match outcome {
-            Ok(Ok(())) => {}
+            Ok(Ok(received)) => return received,
             Ok(Err(Verdict::Abuse)) => self.end(now, id, LeaveReason::Abuse, out),
             Ok(Err(Verdict::ProtocolMismatch(goodbye))) => {
                 self.shared.stats.core.protocol_mismatches.add(1);
@@ -38,29 +44,29 @@ impl WorkerCore {
             }
             Err(_) => self.end(now, id, LeaveReason::Fault, out),
         }
+        Received::Payload
     }
 
-    fn take_payload(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> Result<(), Verdict> {
+    fn take_payload(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> Result<Received, Verdict> {
         self.sessions.wake(id);
         let kind = PayloadKind::of(payload);
         if kind == Some(PayloadKind::Input) {
-            self.take_input(now, id, payload);
-            return Ok(());
+            return Ok(self.take_input(now, id, payload));
         }
         let other_pace = self.other_pace;
         let Some(session) = self.sessions.get_mut(id) else {
-            return Ok(());
+            return Ok(Received::Payload);
         };
         if !session.other_pace.admits(now, &other_pace) {
             self.shared.stats.core.other_packets_limited.add(1);
-            return Ok(());
+            return Ok(Received::Payload);
         }
         match kind {
-            Some(PayloadKind::Renet) => return self.take_renet(now, id, payload),
-            Some(PayloadKind::Hello) => return self.take_hello(now, id, payload),
+            Some(PayloadKind::Renet) => self.take_renet(now, id, payload)?,
+            Some(PayloadKind::Hello) => self.take_hello(now, id, payload)?,
             _ => self.shared.stats.core.payloads_malformed.add(1),
         }
-        Ok(())
+        Ok(Received::Payload)
     }
 
     fn take_hello(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> Result<(), Verdict> {
@@ -166,10 +172,10 @@ impl WorkerCore {
         }
     }
 
-    fn take_input(&mut self, now: Duration, id: SessionId, payload: &[u8]) {
+    fn take_input(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> Received {
         let Ok(packet) = InputPacket::read(payload) else {
             self.shared.stats.core.payloads_malformed.add(1);
-            return;
+            return Received::Payload;
         };
         let input_pace = self.input_pace;
         let Some((pace, replication)) = self.sessions.get_mut(id).and_then(|session| {
@@ -178,17 +184,18 @@ impl WorkerCore {
         }) else {
             // Inputs without a hello.
             self.shared.stats.core.payloads_malformed.add(1);
-            return;
+            return Received::Payload;
         };
         if !pace.admits(now, &input_pace) {
             self.shared.stats.core.input_packets_limited.add(1);
-            return;
+            return Received::Payload;
         }
         if let Some(ack) = packet.ack {
             replication.acknowledge(ack);
         }
         self.shared.stats.core.input_packets.add(1);
         self.forward_inputs(now, id, &packet);
+        Received::Inputs
     }
 
     /// Hands over each tick's input once, oldest first, however often the client repeats it.

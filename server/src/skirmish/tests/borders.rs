@@ -178,9 +178,9 @@ fn fly(
     }
 }
 
-/// Something to lose, before the third tick: after a tick, those who leave are packed already.
+/// Something to lose, early in the third tick: after a tick, those who leave are packed already.
 fn pay(mut players: Query<&mut Credits, With<Player>>, time: Res<TickTime>) {
-    if time.tick == Tick(2) {
+    if time.tick == Tick(3) {
         players.iter_mut().for_each(|mut credits| credits.0 = 100);
     }
 }
@@ -190,11 +190,14 @@ fn ore_credits_and_everybody_survive_all_borders() {
     for (simulations, seed) in [(2, 1), (4, 2), (2, 3), (4, 4)] {
         let mut process = Process::new(&chessboard(simulations, 12.0), 0.0, seed, 1_200, 300);
         for (app, _) in &mut process.apps {
-            app.add_systems(bevy_app::FixedPreUpdate, pay).add_systems(
+            app.add_systems(
                 bevy_app::FixedUpdate,
-                fly.after(crate::skirmish::drones::think)
-                    .before(crate::skirmish::flight::steer_crafts)
-                    .in_set(crate::schedule::ServerSystems::Simulate),
+                (
+                    pay.in_set(crate::schedule::ServerSystems::Input),
+                    fly.after(crate::skirmish::drones::think)
+                        .before(crate::skirmish::flight::steer_crafts)
+                        .in_set(crate::schedule::ServerSystems::Simulate),
+                ),
             );
         }
         (0..20).for_each(|index| process.join(index));

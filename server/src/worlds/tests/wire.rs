@@ -204,7 +204,7 @@ impl Wired {
             let (from, to, mut datagram) = first.remove();
             if let Some((address, core)) = self.workers.iter_mut().find(|(address, _)| *address == to) {
                 self.out.from = *address;
-                core.receive(self.now, from, &mut datagram, &mut self.out);
+                core.receive_datagram(self.now, from, &mut datagram, &mut self.out);
             } else if let Some(client) = self.clients.iter_mut().find(|client| client.address == to) {
                 client.core.receive_datagram(self.now, &mut datagram, &mut Nobody);
             }

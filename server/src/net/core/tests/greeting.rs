@@ -215,7 +215,7 @@ fn every_end_is_announced_once_and_explained() {
     leaver.netcode.disconnect(&mut |_, datagram| {
         bench
             .core
-            .receive(bench.now, leaver.address, &mut datagram.to_vec(), &mut bench.out);
+            .receive_datagram(bench.now, leaver.address, &mut datagram.to_vec(), &mut bench.out);
     });
     assert_eq!(arrivals(&bench.simulation().drain()), [Err(LeaveReason::Client)]);
     bench

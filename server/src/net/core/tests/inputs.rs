@@ -90,14 +90,17 @@ fn invalid_inputs_are_counted_and_cost_nothing_else() {
 fn a_thousand_input_packets_a_second_are_cut_to_the_limit_and_others_do_not_notice() {
     let mut bench = Bench::new();
     let (mut good, mut flood) = (bench.join(1), bench.join(2));
+    let mut received = 0;
     for second in 0..5 {
         for tick in 0..20 {
             for packet in 0..50 {
                 let newest = 1_000 + second * 1_000 + tick * 50 + packet;
-                bench.inputs(&mut flood, newest, &[1, 1, 1, 1]);
+                let flooded = bench.inputs(&mut flood, newest, &[1, 1, 1, 1]);
+                received += u64::from(flooded == Received::Inputs);
                 bench.now += Duration::from_millis(1);
             }
-            bench.inputs(&mut good, 2_000 + second * 20 + tick, &[1]);
+            let one = bench.inputs(&mut good, 2_000 + second * 20 + tick, &[1]);
+            received += u64::from(one == Received::Inputs);
         }
     }
     let (taken, limited) = (
@@ -105,6 +108,7 @@ fn a_thousand_input_packets_a_second_are_cut_to_the_limit_and_others_do_not_noti
         bench.figure("input_packets_limited"),
     );
     assert_eq!(taken + limited, 5_100);
+    assert_eq!(received, taken, "datagrams that were returned as inputs");
     assert!(
         (100 + 200..=100 + 245).contains(&taken),
         "{taken} of 5,100 packets taken"

@@ -23,7 +23,7 @@ use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::registry::{Protocol, ProtocolAppExt};
 use throng_shared::tick::Tick;
 
-use super::{WorkerCore, WorkerCoreConfig, WorkerShared};
+use super::{Received, WorkerCore, WorkerCoreConfig, WorkerShared};
 use crate::boundary::claims::{PlayerName, SessionClaims};
 use crate::boundary::directory::Directory;
 use crate::boundary::frame::{FrameWriter, Identity, PlayerRow};
@@ -279,7 +279,7 @@ impl Bench {
         peer.is_ended |= event.is_some();
         for mut datagram in up {
             self.core
-                .receive(self.now, peer.address, &mut datagram, &mut self.out);
+                .receive_datagram(self.now, peer.address, &mut datagram, &mut self.out);
         }
         let mine = self.out.sent.extract_if(.., |(to, _)| *to == peer.address);
         for (_, mut datagram) in mine.collect::<Vec<_>>() {
@@ -291,13 +291,13 @@ impl Bench {
         }
     }
 
-    fn send(&mut self, peer: &mut Peer, payload: &[u8]) {
+    fn send(&mut self, peer: &mut Peer, payload: &[u8]) -> Received {
         let mut buffer = [0; DATAGRAM_BUFFER_BYTES];
         let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + payload.len();
         buffer[range.clone()].copy_from_slice(payload);
         let sealed = peer.netcode.seal(self.now, &mut buffer, range).unwrap();
         self.core
-            .receive(self.now, peer.address, &mut buffer[sealed], &mut self.out);
+            .receive_datagram(self.now, peer.address, &mut buffer[sealed], &mut self.out)
     }
 
     fn hello(&mut self, peer: &mut Peer) {
@@ -310,7 +310,7 @@ impl Bench {
     }
 
     /// Sends inputs for `newest` and the ticks before it.
-    fn inputs(&mut self, peer: &mut Peer, newest: u32, values: &[u8]) {
+    fn inputs(&mut self, peer: &mut Peer, newest: u32, values: &[u8]) -> Received {
         let mut packet = InputPacket {
             newest_tick: Tick(newest).wire(),
             ..InputPacket::default()
@@ -320,7 +320,7 @@ impl Bench {
         }
         let mut bytes = [0; INPUT_PACKET_BYTES_MAX];
         let length = packet.write(&mut bytes);
-        self.send(peer, &bytes[..length]);
+        self.send(peer, &bytes[..length])
     }
 
     /// A tick of all simulations, fanned out.

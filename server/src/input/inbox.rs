@@ -1,0 +1,135 @@
+//! What players sent, on its way to the tick that applies it.
+//!
+//! Owns the one list by which players reach the simulation: sessions that joined and left, inputs, messages. The
+//! net workers' links, the exchange between simulations, single player and a replay fill it. Guarantees that each
+//! value is applied once, in the order in which it was put in, and can be read until the end of `Record`.
+
+use bevy_ecs::prelude::*;
+
+use crate::boundary::link::ToSimulation;
+use crate::simulation::WorkerLinks;
+
+/// What the next tick applies, or what the running one has applied. What fills it in the tick runs in `Receive`
+/// before [`drain_links`].
+///
+/// It is emptied in every tick, so its bound is that of the links' queues. Its memory is kept.
+#[derive(Resource, Debug, Default)]
+pub struct Inbox {
+    values: Vec<ToSimulation>,
+    /// Whether an exchange drains the links.
+    is_routed: bool,
+}
+
+impl Inbox {
+    /// An inbox that the exchange between simulations fills: [`drain_links`] leaves the links to it.
+    pub(crate) fn routed() -> Self {
+        Self {
+            values: Vec::new(),
+            is_routed: true,
+        }
+    }
+
+    /// Adds a value behind the others.
+    pub fn push(&mut self, value: ToSimulation) {
+        self.values.push(value);
+    }
+
+    /// The values, in the order in which they are applied.
+    #[must_use]
+    pub fn values(&self) -> &[ToSimulation] {
+        &self.values
+    }
+
+    /// Takes all values out, with their memory.
+    pub(crate) fn take(&mut self) -> Vec<ToSimulation> {
+        std::mem::take(&mut self.values)
+    }
+}
+
+impl Extend<ToSimulation> for Inbox {
+    fn extend<I: IntoIterator<Item = ToSimulation>>(&mut self, values: I) {
+        self.values.extend(values);
+    }
+}
+
+/// Adds everything that waits in the links, in worker order and in the order of arrival. What arrives meanwhile
+/// waits for the next tick.
+pub fn drain_links(mut inbox: ResMut<Inbox>, mut links: ResMut<WorkerLinks>) {
+    if inbox.is_routed {
+        return;
+    }
+    for link in links.links() {
+        inbox.extend(link.drain());
+    }
+}
+
+/// Drops what the tick has applied.
+pub(crate) fn empty_inbox(mut inbox: ResMut<Inbox>) {
+    inbox.values.clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bevy_ecs::system::RunSystemOnce;
+    use throng_shared::netcode::SessionId;
+    use throng_shared::protocol::ids::SourceId;
+
+    use super::*;
+    use crate::boundary::link::{LeaveReason, LinkConfig, SessionKey, WorkerLink, link};
+
+    fn left(worker: u8, index: u32) -> ToSimulation {
+        ToSimulation::Left {
+            key: SessionKey {
+                worker,
+                session: SessionId { index, generation: 0 },
+            },
+            reason: LeaveReason::Client,
+        }
+    }
+
+    /// A world with two workers, each of which has queued two values.
+    fn world(inbox: Inbox) -> (World, Vec<WorkerLink>) {
+        let config = LinkConfig::default();
+        let links = (0..2).map(|worker| link(SourceId(0), worker, &config, Arc::new(|| {})));
+        let (near, mut workers): (Vec<_>, Vec<_>) = links.unzip();
+        for index in 0..2 {
+            for worker in [1, 0] {
+                workers[usize::from(worker)].announce(left(worker, index));
+            }
+        }
+        let mut world = World::new();
+        world.insert_resource(WorkerLinks::new(near));
+        world.insert_resource(inbox);
+        (world, workers)
+    }
+
+    fn drained(world: &mut World) -> Vec<(u8, u32)> {
+        world.run_system_once(drain_links).unwrap();
+        let values = world.resource::<Inbox>().values().iter();
+        let keys = values.map(|value| match value {
+            ToSimulation::Left { key, .. } => (key.worker, key.session.index),
+            other => panic!("{other:?}"),
+        });
+        keys.collect()
+    }
+
+    #[test]
+    fn the_inbox_takes_links_in_worker_order_behind_what_it_has_and_keeps_its_memory() {
+        let (mut world, _workers) = world(Inbox::default());
+        world.resource_mut::<Inbox>().push(left(9, 9));
+        assert_eq!(drained(&mut world), [(9, 9), (0, 0), (0, 1), (1, 0), (1, 1)]);
+        world.run_system_once(empty_inbox).unwrap();
+        assert!(world.resource::<Inbox>().values().is_empty());
+        assert!(world.resource::<Inbox>().values.capacity() >= 5);
+    }
+
+    #[test]
+    fn a_routed_inbox_leaves_the_links_to_the_exchange() {
+        let (mut world, _workers) = world(Inbox::routed());
+        assert_eq!(drained(&mut world), []);
+        let mut links = world.resource_mut::<WorkerLinks>();
+        assert_eq!(links.links()[0].drain().count(), 2);
+    }
+}
