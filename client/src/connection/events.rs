@@ -51,7 +51,7 @@ pub enum ClientEvent {
     Undecodable(SnapshotError),
     /// A greeting was authentic and yet not readable.
     Unreadable(HelloError),
-    /// A reliable packet arrived: [`ClientCore::next_message`] may have something.
+    /// A reliable packet arrived: [`ClientCore::next_message`](super::ClientCore::next_message) may have something.
     Messages,
     /// The session is over.
     Ended(EndReason),

@@ -1,4 +1,4 @@
-//! A client's socket with a line of any quality in front of it, and a count of what passes.
+//! A client's socket behind a simulated network, and a count of what passes.
 //!
 //! Owns the [`ClientSocket`] and, while they are wanted, two [`Link`]s that lose and delay what goes through:
 //! settable while a session runs, so that a player can feel a bad line. A perfect line costs nothing.
@@ -37,7 +37,7 @@ impl Traffic {
     }
 }
 
-/// A socket behind a line.
+/// A socket behind a simulated network, perfect or bad.
 #[derive(Debug)]
 pub(crate) struct SimulatedSocket {
     socket: ClientSocket,
@@ -49,7 +49,7 @@ pub(crate) struct SimulatedSocket {
 }
 
 impl SimulatedSocket {
-    /// A line of this quality to `server`; its decisions follow from `seed`.
+    /// A socket to `server` behind a network of these conditions, whose decisions follow from `seed`.
     ///
     /// # Errors
     /// When the socket cannot be opened.
@@ -78,7 +78,7 @@ impl SimulatedSocket {
         self.socket.server()
     }
 
-    /// Changes the line, each way.
+    /// Changes the conditions, each way.
     pub(crate) fn set_conditions(&mut self, conditions: LinkConditions) {
         self.conditions = conditions;
         self.down.set_conditions(conditions);

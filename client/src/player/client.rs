@@ -19,7 +19,7 @@ use crate::mirror::MirrorObserver;
 /// Datagrams taken in one poll at most; the others wait for the next.
 const DATAGRAMS_PER_POLL: usize = 64;
 
-/// A session and its line.
+/// A session and its socket.
 struct ActiveSession {
     socket: SimulatedSocket,
     core: ClientCore,

@@ -1,7 +1,7 @@
-//! What a session tells its world besides entities: the time, which inputs were given, what has arrived.
+//! Drives a session and its world together: datagrams, inputs and messages go in, time and arrivals come out.
 //!
-//! Owns the resources that prediction and interpolation run on. Whoever drives a session calls
-//! [`receive_datagram`] and [`update_session`], or `follow_session` with what it noted by itself.
+//! The driver of a session calls [`receive_datagram`] and [`update_session`], or `follow_session` with the notes that
+//! it took itself.
 
 use std::time::Duration;
 

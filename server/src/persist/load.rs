@@ -241,7 +241,7 @@ impl Seen {
                 let Some(player) = image.player() else {
                     return contradiction("a player has a name or a session that none can have");
                 };
-                if !player.id.is_somebody() || !self.players.insert(image.id) {
+                if !player.id.is_some() || !self.players.insert(image.id) {
                     return contradiction("a player has the id of nobody, or of another");
                 }
                 if !self.sessions.insert((image.worker, image.index)) {

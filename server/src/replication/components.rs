@@ -55,7 +55,7 @@ impl Viewers {
         if viewer.team.is_mate(identity.team) {
             mask |= self.team;
         }
-        if viewer.player.is_somebody() && viewer.player == identity.owner {
+        if viewer.player.is_some() && viewer.player == identity.owner {
             mask |= self.owner;
         }
         mask &= row.mask;

@@ -113,7 +113,7 @@ pub(super) fn release_avatars(
         if let Ok(mut helm) = helms.get_mut(avatar) {
             *helm = Helm::default();
         }
-        commands.entity(avatar).insert((Owner(PlayerId::NOBODY), Unowned));
+        commands.entity(avatar).insert((Owner(PlayerId::NONE), Unowned));
     }
 }
 

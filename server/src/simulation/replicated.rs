@@ -246,7 +246,7 @@ pub(super) fn identity(
 ) -> Identity {
     Identity {
         global: replicated.global,
-        owner: owner.map_or(PlayerId::NOBODY, |owner| owner.0),
+        owner: owner.map_or(PlayerId::NONE, |owner| owner.0),
         team: team.map_or(TeamId::NONE, |team| team.0),
         importance: importance.copied().unwrap_or_default().0,
         room: room.copied().unwrap_or_default().0,

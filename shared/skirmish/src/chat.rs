@@ -1,7 +1,7 @@
-//! Chat: what pilots say to each other, and what both ends hold a line to.
+//! Chat between pilots: its messages, and the rules for a line that both ends apply.
 //!
-//! Owns the messages of the chat and [`clean`], which client and server apply alike. The server refuses what
-//! is longer than [`TEXT_BYTES_MAX`] or comes too fast, and says so to the speaker.
+//! Owns the messages and [`clean`], which client and server apply alike. The server refuses a line that is
+//! longer than [`TEXT_BYTES_MAX`] or comes too soon, and sends the speaker a [`Notice`].
 
 use std::fmt;
 
@@ -12,15 +12,15 @@ use throng_shared::tick::Tick;
 
 /// Bytes of one line in UTF-8. A longer one is refused.
 pub const TEXT_BYTES_MAX: usize = 240;
-/// Lines that a pilot may say at once after a silence.
+/// Lines that a pilot may say in a row after a pause.
 pub const BURST_LINES: u32 = 5;
 /// Seconds after which a pilot who has used up [`BURST_LINES`] may say another one.
 pub const LINE_EVERY_S: f32 = 1.0;
 
-/// Who is to hear a line.
+/// The pilots to whom a line is addressed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChatChannel {
-    /// Everybody whose view reaches the speaker.
+    /// Every pilot whose view reaches the speaker.
     Nearby,
     /// The speaker's team.
     Team,
@@ -28,49 +28,49 @@ pub enum ChatChannel {
     Tell(String),
 }
 
-/// Client to server: a pilot says something.
+/// Client to server: a line that a pilot says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Say {
-    /// To whom.
+    /// The pilots to whom the line is addressed.
     pub channel: ChatChannel,
-    /// What; at most [`TEXT_BYTES_MAX`].
+    /// The line, at most [`TEXT_BYTES_MAX`].
     pub text: String,
 }
 
-/// Server to client: somebody said something. The speaker hears it too, which is how a client knows that it
-/// was passed on.
+/// Server to client: a line that a pilot said. The speaker receives it too, so that its client knows that the
+/// line was delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
-    /// To whom it was said; a [`ChatChannel::Tell`] names the one who was told.
+    /// The pilots to whom it was said; a [`ChatChannel::Tell`] holds the recipient's name.
     pub channel: ChatChannel,
     /// Name of the speaker.
     pub from: String,
     /// Team of the speaker.
     pub team: TeamId,
-    /// What, cleaned.
+    /// The line, cleaned by [`clean`].
     pub text: String,
-    /// When.
+    /// Tick in which the line was said.
     pub tick: Tick,
 }
 
-/// Server to client: something that the server itself has to say to a pilot.
+/// Server to client: a notice from the server itself to a pilot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
-    /// The pilot has joined, under this name: its own, unless somebody else has it.
+    /// The pilot has joined under this name: its own, unless another pilot has it.
     Welcome {
-        /// The name.
+        /// The pilot's name in this game.
         name: String,
-        /// The team.
+        /// The pilot's team in this game.
         team: TeamId,
     },
-    /// A line was not passed on: nobody of this name is online.
+    /// A line was not delivered: no pilot of this name is online.
     NotOnline(String),
-    /// A line was not passed on: the pilot speaks too fast. Told once, until a line is passed on again.
+    /// A line was not delivered: the pilot speaks too fast. Sent once, until a line is delivered again.
     TooFast {
-        /// Ticks until it may say something.
+        /// Ticks until the pilot may say another line.
         wait_ticks: u32,
     },
-    /// A line was not passed on: it has more than [`TEXT_BYTES_MAX`].
+    /// A line was not delivered: it has more than [`TEXT_BYTES_MAX`].
     TooLong,
 }
 
@@ -79,14 +79,14 @@ impl fmt::Display for Notice {
         match self {
             Self::Welcome { name, team } => write!(f, "You fly as {name}, for team {}.", team.0),
             Self::NotOnline(name) => write!(f, "{name} is not online."),
-            Self::TooFast { .. } => f.write_str("You speak too fast; that was not passed on."),
+            Self::TooFast { .. } => f.write_str("You speak too fast; that line was not delivered."),
             Self::TooLong => write!(f, "A line has at most {TEXT_BYTES_MAX} bytes."),
         }
     }
 }
 
-/// The text without what does not show or turns text around: white space becomes single spaces, control
-/// characters and invisible ones go. Never longer than `text`; may be empty.
+/// Returns the text without invisible and control characters, and with all white space as single spaces.
+/// Never longer than `text`; may be empty.
 ///
 /// ```
 /// # use skirmish_shared::chat::clean;
@@ -108,7 +108,7 @@ pub fn clean(text: &str) -> String {
     cleaned
 }
 
-/// Zero-width characters, and those that change the direction of what follows.
+/// Returns whether a character has no width or changes the direction of the text that follows.
 const fn is_invisible(character: char) -> bool {
     matches!(
         character,
@@ -123,7 +123,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_clean_text_is_no_longer_shows_and_stays_as_it_is(text in any::<String>()) {
+        fn cleaning_removes_invisible_characters_and_is_idempotent(text in any::<String>()) {
             let cleaned = clean(&text);
             prop_assert!(cleaned.len() <= text.len());
             prop_assert!(!cleaned.chars().any(|c| c.is_control() || is_invisible(c)), "{cleaned:?}");

@@ -1,4 +1,4 @@
-//! What clients see of the game's entities, besides their poses.
+//! The components of the game's entities that clients see, besides their poses.
 //!
 //! Every value is a whole number, so that it is the same wherever it is computed and small on the wire.
 
@@ -8,25 +8,25 @@ use serde::{Deserialize, Serialize};
 /// A pilot's ship.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ship {
-    /// Place of its class in the content.
+    /// Index of its class in the content.
     pub class: u8,
 }
 
 /// A ship without a pilot.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drone {
-    /// Place of its breed in the content.
+    /// Index of its breed in the content.
     pub breed: u8,
 }
 
-/// A rock, with or without [`Ore`]. Also what is left of a ship that had cargo.
+/// A rock, with or without [`Ore`]. Also the wreck of a ship that had cargo.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asteroid {
     /// Radius, in tenths of a unit.
     pub radius_10: u8,
 }
 
-/// Where ships are repaired and ore is sold.
+/// A station, where ships are repaired and ore is sold.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Station {
     /// Radius, in tenths of a unit.
@@ -36,46 +36,46 @@ pub struct Station {
 /// A missile on its way.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missile {
-    /// Place of its kind in the content.
+    /// Index of its kind in the content.
     pub kind: u8,
 }
 
-/// What keeps a ship together.
+/// The hull points of a ship or drone.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hull {
-    /// Points left; at 0 the ship is destroyed.
+    /// Points left; at 0 it is destroyed.
     pub now: u16,
-    /// Points of a whole one.
+    /// Points when undamaged.
     pub max: u16,
 }
 
-/// What takes damage before the hull does, and comes back by itself.
+/// The shield points of a ship or drone: they take damage before the hull does, and recover by themselves.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shield {
-    /// Points left.
+    /// Points left; at 0 the hull takes the damage.
     pub now: u16,
-    /// Points of a whole one.
+    /// Points when undamaged.
     pub max: u16,
 }
 
-/// The last laser shot of a ship or drone, for whoever draws it: from where the ship is, along `yaw`, for
-/// `reach_10`.
+/// The last laser shot of a ship or drone, for clients that draw it: from the ship's position along `yaw`,
+/// over `reach_10`.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beam {
     /// Wire form of the tick of the shot.
     pub tick: u16,
-    /// Its direction, in steps of the pose's yaw.
+    /// Direction of the shot, in steps of the pose's yaw.
     pub yaw: u16,
-    /// How far it reached, in tenths of a unit.
+    /// Length of the beam, in tenths of a unit.
     pub reach_10: u16,
-    /// What ended it there.
+    /// The kind of thing that the beam ended at.
     pub struck: Struck,
 }
 
-/// What a laser shot ended at. Who was hit stands in [`Hit`](super::messages::Hit).
+/// The kind of thing that a laser shot ended at. [`Hit`](super::messages::Hit) names the entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Struck {
-    /// Its range.
+    /// Nothing: the beam ended at its range.
     #[default]
     Nothing,
     /// A ship or a drone.
@@ -86,7 +86,7 @@ pub enum Struck {
     Station,
 }
 
-/// The pilot's name: cleaned, and no two of those who play have the same, whatever its case.
+/// The pilot's name, cleaned. No two pilots in the game have the same, whatever its case.
 #[derive(Component, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Callsign(pub String);
 
@@ -97,21 +97,21 @@ pub struct Score {
     pub kills: u32,
     /// Drones destroyed.
     pub drones: u32,
-    /// Times destroyed.
+    /// Times that the pilot's ship was destroyed.
     pub deaths: u32,
-    /// Ore sold.
+    /// Ore that the pilot has sold.
     pub ore: u32,
 }
 
 impl Score {
-    /// What the pilot's place on the score board goes by: 10 for a pilot, 2 for a drone, 1 for 20 ore.
+    /// Returns the points that the score board is sorted by: 10 for a pilot, 2 for a drone, 1 for 20 ore.
     #[must_use]
     pub const fn points(&self) -> u64 {
         self.kills as u64 * 10 + self.drones as u64 * 2 + self.ore as u64 / 20
     }
 }
 
-/// Ore in an asteroid.
+/// Ore that is left in an asteroid.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ore(pub u32);
 
@@ -119,20 +119,20 @@ pub struct Ore(pub u32);
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boost(pub u16);
 
-/// Missiles aboard.
+/// Missiles that a ship has aboard.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Magazine(pub u8);
 
-/// Ore aboard.
+/// Ore that a ship has aboard.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cargo(pub u32);
 
-/// Money.
+/// Credits that a pilot has.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credits(pub u32);
 
 impl Hull {
-    /// A whole one.
+    /// Creates an undamaged one with `max` points.
     #[must_use]
     pub const fn whole(max: u16) -> Self {
         Self { now: max, max }
@@ -140,7 +140,7 @@ impl Hull {
 }
 
 impl Shield {
-    /// A whole one.
+    /// Creates an undamaged one with `max` points.
     #[must_use]
     pub const fn whole(max: u16) -> Self {
         Self { now: max, max }

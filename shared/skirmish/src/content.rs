@@ -1,7 +1,7 @@
-//! The shape of the game's content: classes, weapons, breeds, and the space they live in.
+//! The shape of the game's content: ship classes, weapons, breeds of drones, and space with its rules.
 //!
-//! Numbers carry their bounds in their types, so that a value out of range is refused where it is read,
-//! and whoever holds a [`Content`] may use it without checking. Where content comes from is not known here.
+//! Numbers carry their bounds in their types: a value out of range is refused where it is read, and a
+//! [`Content`] may be used without further checks. Does not know where content comes from.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub struct OutOfRange {
 }
 
 impl<const MAX: u32> UpTo<MAX> {
-    /// The number.
+    /// Returns the number.
     #[inline]
     #[must_use]
     pub const fn get(self) -> f32 {
@@ -63,7 +63,7 @@ impl<const MAX: u32> From<UpTo<MAX>> for f32 {
 pub struct Share(f32);
 
 impl Share {
-    /// The number.
+    /// Returns the number.
     #[inline]
     #[must_use]
     pub const fn get(self) -> f32 {
@@ -93,13 +93,13 @@ impl From<Share> for f32 {
     }
 }
 
-/// How a ship or drone answers its controls.
+/// How a ship or drone responds to its controls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Handling {
     /// Acceleration at full thrust, in units a second squared.
     pub thrust: UpTo<100>,
-    /// Part of it that reverse thrust has.
+    /// Part of that acceleration that reverse thrust has.
     pub reverse: Share,
     /// Fastest turn, in radians a second.
     pub turn: UpTo<12>,
@@ -107,9 +107,9 @@ pub struct Handling {
     pub drag: UpTo<10>,
     /// Highest speed without boost, in units a second.
     pub speed: UpTo<60>,
-    /// What boost multiplies thrust and highest speed by.
+    /// Factor by which boost multiplies thrust and highest speed.
     pub boost: UpTo<2>,
-    /// How long boost burns, in seconds; it takes twice as long to come back.
+    /// How long boost burns, in seconds; it takes twice as long to recover.
     pub boost_s: UpTo<60>,
 }
 
@@ -121,13 +121,13 @@ pub struct Body {
     pub radius: UpTo<5>,
     /// Mass; an asteroid of radius 1 has 10.
     pub mass: UpTo<1000>,
-    /// Hull points.
+    /// Hull points when undamaged.
     pub hull: UpTo<60000>,
-    /// Shield points.
+    /// Shield points when undamaged.
     pub shield: UpTo<60000>,
-    /// Shield points that come back in a second.
+    /// Shield points that recover in a second.
     pub shield_per_s: UpTo<1000>,
-    /// Seconds without a hit before the shield comes back.
+    /// Seconds without a hit before the shield recovers.
     pub shield_wait_s: UpTo<60>,
 }
 
@@ -137,11 +137,11 @@ pub struct Body {
 pub struct ShipClass {
     /// Its name.
     pub name: String,
-    /// Credits that it costs at a station; the first class is what everybody begins with.
+    /// Credits that it costs at a station. Every pilot begins with the first class.
     pub price: u32,
     /// How it flies.
     pub handling: Handling,
-    /// What it is made of.
+    /// Its radius, mass, hull and shield.
     pub body: Body,
     /// Name of its laser.
     pub laser: String,
@@ -155,13 +155,13 @@ pub struct ShipClass {
     pub mining_per_s: UpTo<1000>,
 }
 
-/// A laser: hits at once what is first in its way.
+/// A laser: hits the first thing in its way at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Laser {
     /// Its name.
     pub name: String,
-    /// Points of a hit.
+    /// Points of damage of a hit.
     pub damage: UpTo<10000>,
     /// Seconds between two shots.
     pub cooldown_s: UpTo<60>,
@@ -169,29 +169,29 @@ pub struct Laser {
     pub range: UpTo<100>,
     /// Half the width of the beam, in units.
     pub width: UpTo<3>,
-    /// How far from the bow it points, in radians.
+    /// How far from the bow it can point, in radians.
     pub arc: UpTo<4>,
 }
 
-/// A kind of missiles: each homes on what was nearest ahead when it was launched.
+/// A kind of missile. Each missile homes on the target that was nearest ahead when it was launched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MissileKind {
     /// Its name.
     pub name: String,
-    /// Points of a direct hit; half of it at the edge of the blast.
+    /// Points of damage of a direct hit; half of it at the edge of the blast.
     pub damage: UpTo<10000>,
     /// Radius of the blast, in units.
     pub blast: UpTo<20>,
     /// Seconds between two launches.
     pub cooldown_s: UpTo<60>,
-    /// Units a second.
+    /// Speed, in units a second.
     pub speed: UpTo<120>,
     /// Fastest turn, in radians a second.
     pub turn: UpTo<12>,
-    /// Seconds until it goes off by itself.
+    /// Seconds until it explodes by itself.
     pub life_s: UpTo<60>,
-    /// How far it sees a target when launched, in units.
+    /// How far away its target can be at the launch, in units.
     pub seek: UpTo<100>,
     /// Credits that one costs at a station.
     pub price: u32,
@@ -207,27 +207,27 @@ pub struct DroneBreed {
     pub weight: u8,
     /// How it flies.
     pub handling: Handling,
-    /// What it is made of.
+    /// Its radius, mass, hull and shield.
     pub body: Body,
     /// Name of its laser.
     pub laser: String,
-    /// Drones that fly together.
+    /// Number of drones that fly together.
     pub flock: u8,
     /// How far it sees, in units.
     pub sight: UpTo<80>,
-    /// Distance that it keeps from its mates, in units.
+    /// Distance that it keeps from others of its flock, in units.
     pub spacing: UpTo<30>,
     /// How far from its patrol it hunts, in units.
     pub leash: UpTo<1000>,
     /// Part of the hull below which it flees.
     pub flees_below: Share,
-    /// How badly it aims, in radians to either side.
+    /// Largest error of its aim, in radians to either side.
     pub spread: UpTo<1>,
-    /// Seconds until a destroyed one is replaced.
+    /// Seconds until a destroyed drone is replaced.
     pub replaced_after_s: UpTo<3600>,
 }
 
-/// A part of space where drones, asteroids and pilots are.
+/// A part of space that contains drones, asteroids and pilots.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Region {
@@ -239,15 +239,15 @@ pub struct Region {
     pub radius: UpTo<2000>,
 }
 
-/// Bounds, regions, and the rules that all share.
+/// Bounds, regions, and the rules that apply to all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Space {
-    /// Half the side of the square around the origin that nobody leaves, in units.
+    /// Half the side of the square around the origin that contains all entities, in units.
     pub half: UpTo<4000>,
     /// How far pilots see, in units.
     pub view: UpTo<200>,
-    /// Where things are.
+    /// The parts of space that contain drones, asteroids and pilots.
     pub regions: Vec<Region>,
     /// Ore in an asteroid of radius 1; it grows with the square of the radius.
     pub ore: UpTo<100000>,
@@ -255,9 +255,9 @@ pub struct Space {
     pub asteroid_radius: (UpTo<10>, UpTo<10>),
     /// Radius of a station, in units.
     pub station_radius: UpTo<25>,
-    /// How near to its hull a ship is docked, in units.
+    /// Distance from a station's hull within which a ship is docked, in units.
     pub dock: UpTo<50>,
-    /// Fastest speed of a docked ship, in units a second.
+    /// Highest speed of a docked ship, in units a second.
     pub dock_speed: UpTo<60>,
     /// Hull points that a station repairs in a second.
     pub repair_per_s: UpTo<10000>,
@@ -269,18 +269,18 @@ pub struct Space {
     pub drone_bounty: u32,
     /// How far a mining beam reaches, in units.
     pub mining_range: UpTo<60>,
-    /// Speed of an impact without damage, in units a second.
+    /// Highest speed of an impact without damage, in units a second.
     pub impact_speed: UpTo<100>,
-    /// Points of damage for every unit a second above it.
+    /// Points of damage for every unit a second above that speed.
     pub impact_damage: UpTo<100>,
-    /// Seconds until a pilot has a new ship.
+    /// Seconds until a destroyed pilot has a new ship.
     pub respawn_s: UpTo<60>,
     /// Seconds in which a new ship takes no damage, unless it fires.
     pub protected_s: UpTo<60>,
 }
 
 impl Space {
-    /// Credits that a pilot of this score was paid for what it destroyed.
+    /// Returns the credits that a pilot of this score was paid for what it destroyed.
     #[must_use]
     pub fn bounties(&self, score: &Score) -> u64 {
         let [kills, drones] = [(score.kills, self.ship_bounty), (score.drones, self.drone_bounty)]
@@ -292,13 +292,13 @@ impl Space {
 /// All content of the game.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Content {
-    /// Bounds, regions, rules.
+    /// Bounds and regions of space, and its rules.
     pub space: Space,
     /// Ship classes, at least one.
     pub ships: Vec<ShipClass>,
-    /// Lasers.
+    /// Lasers that ships and drones refer to.
     pub lasers: Vec<Laser>,
-    /// Kinds of missiles.
+    /// Kinds of missiles that ships refer to.
     pub missiles: Vec<MissileKind>,
     /// Breeds of drones, at least one.
     pub drones: Vec<DroneBreed>,
@@ -315,24 +315,24 @@ impl fmt::Display for ContentHash {
 }
 
 impl Content {
-    /// The digest.
+    /// Returns the digest of all content.
     #[must_use]
     pub fn hash(&self) -> ContentHash {
         let mut bytes = Vec::new();
-        // The only error is a content of more than 64 KiB, which the loader refuses by hashing it first.
+        // The only error is content of more than 64 KiB, which the loader refuses by hashing it first.
         let _ = codec::encode_into(self, &mut bytes);
         let mut hasher = ProtocolHasher::new();
         hasher.field(&bytes);
         ContentHash(hasher.finish().0)
     }
 
-    /// Place of the laser of this name.
+    /// Returns the index of the laser of this name.
     #[must_use]
     pub fn laser(&self, name: &str) -> Option<usize> {
         self.lasers.iter().position(|laser| laser.name == name)
     }
 
-    /// Place of the kind of missile of this name.
+    /// Returns the index of the kind of missile of this name.
     #[must_use]
     pub fn missile(&self, name: &str) -> Option<usize> {
         self.missiles.iter().position(|missile| missile.name == name)
@@ -344,7 +344,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_out_of_range_do_not_exist() {
+    fn numbers_out_of_range_are_refused() {
         assert!(UpTo::<5>::try_from(5.0).is_ok() && Share::try_from(0.0).is_ok());
         for bad in [0.0, -1.0, 5.1, f32::NAN, f32::INFINITY] {
             assert!(UpTo::<5>::try_from(bad).is_err(), "{bad}");

@@ -1,4 +1,4 @@
-//! What a pilot's client sends every tick: six bytes.
+//! The input that a pilot's client sends every tick: six bytes.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,19 +6,19 @@ use super::movement::Controls;
 use throng_shared::protocol::input::PlayerInput;
 use throng_shared::protocol::pose::YAW_STEPS;
 
-/// Full deflection of an axis.
+/// Value of an axis at full deflection.
 pub const AXIS_MAX: i8 = 100;
 
-/// A pilot's hands. The default is hands off.
+/// A pilot's controls. The default is neutral.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PilotInput {
     /// Turn, in hundredths of the class's turn rate; positive is counter-clockwise.
     pub turn: i8,
-    /// Thrust, in hundredths of the class's; negative brakes and reverses.
+    /// Thrust, in hundredths of the class's thrust; negative brakes and reverses.
     pub thrust: i8,
-    /// Where the guns point, in steps of the pose's yaw. They reach only so far from the bow.
+    /// Direction of the guns, in steps of the pose's yaw. They reach only so far from the bow.
     pub aim: u16,
-    /// Which of the bits below are held.
+    /// The buttons that are held, as the bits below.
     pub buttons: u8,
 }
 
@@ -34,13 +34,13 @@ impl PilotInput {
 
     const BUTTONS: u8 = Self::BOOST | Self::FIRE | Self::LAUNCH | Self::MINE;
 
-    /// Whether `button` is held.
+    /// Returns whether `button` is held.
     #[must_use]
     pub const fn holds(&self, button: u8) -> bool {
         self.buttons & button != 0
     }
 
-    /// What of it moves the ship.
+    /// Returns the part of the input that moves the ship.
     #[must_use]
     pub fn controls(&self) -> Controls {
         let axis = |value: i8| f32::from(value) / f32::from(AXIS_MAX);
@@ -65,7 +65,7 @@ impl PlayerInput for PilotInput {
             return Err("aim must be below the yaw steps of a full turn");
         }
         if self.buttons & !Self::BUTTONS != 0 {
-            return Err("a button that there is not");
+            return Err("unknown button");
         }
         Ok(())
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_honest_client_sends_is_refused() {
+    fn an_input_out_of_range_is_refused() {
         let ok = PilotInput {
             turn: 100,
             thrust: -100,

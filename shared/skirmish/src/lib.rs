@@ -1,8 +1,8 @@
-//! Skirmish: the space-combat game that comes with Throng, as far as both ends share it.
+//! Skirmish, the space-combat game that comes with Throng: the part that both ends share.
 //!
 //! Owns the game's components, messages, input, the shape of its content and the one [`movement`] step.
 //! Guarantees that a step gives the same quanta on every machine, so that a client predicts its ship to the
-//! bit. Refuses rules: who hits whom and what that costs is decided on the server alone.
+//! bit. Contains no rules: the server alone decides on hits and their effects.
 
 pub mod chat;
 pub mod components;
@@ -35,7 +35,7 @@ pub struct SkirmishProtocol;
 
 impl Plugin for SkirmishProtocol {
     fn build(&self, app: &mut App) {
-        // Whose side a ship, drone or missile is on.
+        // The side of a ship, drone or missile.
         app.replicate::<TeamId>();
         app.replicate::<Ship>();
         app.replicate::<Drone>();

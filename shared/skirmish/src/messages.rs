@@ -1,119 +1,119 @@
-//! What the game's ends tell each other besides state.
+//! The game's messages between server and clients, besides its replicated state.
 
 use serde::{Deserialize, Serialize};
 
 use super::content::{ContentHash, DroneBreed, Laser, MissileKind, ShipClass, Space};
 use throng_shared::protocol::ids::GlobalId;
 
-/// Server to client, on joining and whenever the content was exchanged: the content that holds from now on.
-/// Its [`ContentTable`]s came just before.
+/// Server to client, on joining and whenever the content is replaced: the content that applies from now on.
+/// Its [`ContentTable`]s arrived just before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentAnnounced {
-    /// Of all tables together.
+    /// Digest of all tables together.
     pub hash: ContentHash,
 }
 
-/// Server to client: one row of the content, what a client predicts and draws with.
+/// Server to client: one row of the content, which a client needs to predict and to draw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ContentTable {
-    /// Bounds and docking.
+    /// Bounds and rules of space.
     Space(Space),
-    /// A ship class and its place.
+    /// A ship class with its index.
     Ship(u8, ShipClass),
-    /// A laser and its place.
+    /// A laser with its index.
     Laser(u8, Laser),
-    /// A kind of missile and its place.
+    /// A kind of missile with its index.
     Missile(u8, MissileKind),
-    /// A breed of drones and its place.
+    /// A breed of drones with its index.
     Drone(u8, DroneBreed),
 }
 
-/// Server to client, to who was destroyed and to the pilot whose doing it was: a pilot's ship is gone.
+/// Server to client: a pilot's ship was destroyed. Sent to its pilot and to the pilot who destroyed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destroyed {
     /// The ship.
     pub ship: GlobalId,
     /// Name of its pilot.
     pub victim: String,
-    /// Who dealt the last blows, where anybody did.
+    /// The entity that dealt the last damage, if any did.
     pub by: Option<GlobalId>,
-    /// What that was.
+    /// What the attacker was.
     pub killer: Killer,
     /// Ticks until the pilot has a new ship.
     pub respawn_ticks: u32,
 }
 
-/// Whose doing it was that a ship was destroyed.
+/// The attacker that destroyed a ship.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Killer {
-    /// An accident.
+    /// None: the ship was destroyed by an accident.
     Nobody,
     /// A drone of this breed.
     Drone(u8),
     /// The pilot of this name.
     Pilot(String),
-    /// Somebody who is no more.
+    /// An attacker that no longer exists.
     Gone,
 }
 
-/// Server to clients in sight: a pilot's ship was hit, or hit somebody. May be lost on the way. What drones do
-/// to each other is not told: their hulls, shields and beams show it.
+/// Server to clients in sight: a pilot's ship was hit, or hit another entity. May be lost on the way. Hits
+/// between drones are not sent: their hulls, shields and beams show them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hit {
-    /// Who was hit.
+    /// The entity that was hit.
     pub victim: GlobalId,
-    /// Who hit it; nobody in an accident.
+    /// The entity that hit it; `None` in an accident.
     pub by: Option<GlobalId>,
-    /// Points of damage, all blows of a tick by the same attacker together.
+    /// Points of damage, all hits of a tick by the same attacker together.
     pub damage: u32,
-    /// How many of them the shield took.
+    /// The part of the damage that the shield took.
     pub absorbed: u32,
 }
 
-/// Server to clients in sight: something blew up. It is gone from the world in the same tick.
+/// Server to clients in sight: an entity exploded. It is removed from the world in the same tick.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explosion {
-    /// What it was.
+    /// The entity that exploded.
     pub of: GlobalId,
-    /// Of which kind.
+    /// The kind of the entity.
     pub kind: Exploded,
-    /// Where, in units.
+    /// Position of the explosion, in units.
     pub at: (f32, f32),
-    /// Whose doing it was: the last attacker's, or who launched the missile.
+    /// The last attacker, or the ship that launched the missile.
     pub by: Option<GlobalId>,
 }
 
-/// What can blow up.
+/// The kinds of entities that can explode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exploded {
-    /// A pilot's ship, of the class in this place.
+    /// A pilot's ship, with the index of its class.
     Ship(u8),
-    /// A drone, of the breed in this place.
+    /// A drone, with the index of its breed.
     Drone(u8),
-    /// A missile, of the kind in this place.
+    /// A missile, with the index of its kind.
     Missile(u8),
 }
 
-/// Client to server: what a docked pilot wants of the station.
+/// Client to server: an order of a docked pilot to the station.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StationOrder {
-    /// Sell so much ore, or what there is.
+    /// Sell this much ore, or all that is aboard if that is less.
     SellOre(u32),
-    /// Buy so many missiles, or as many as there is room and money for.
+    /// Buy this many missiles, or as many as there is room and money for.
     BuyMissiles(u8),
-    /// Exchange the ship for a whole one of this class. What is aboard and does not fit stays behind.
+    /// Replace the ship by an undamaged one of this class. Cargo and missiles that do not fit are lost.
     BuyShip(u8),
 }
 
-/// Server to client: what became of a [`StationOrder`].
+/// Server to client: the result of a [`StationOrder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StationReply {
-    /// Sold, for so many credits.
+    /// The goods were sold for this many credits.
     Sold(u32),
-    /// Bought, for so many credits.
+    /// The goods were bought for this many credits.
     Bought(u32),
     /// No station is near enough, or the ship is too fast.
     NotDocked,
-    /// The credits do not suffice, or nothing is left to trade.
+    /// The credits do not suffice, or there is nothing to trade.
     Refused,
 }

@@ -1,8 +1,8 @@
-//! How a ship moves in one tick: the one step that the server runs and that clients predict with.
+//! The movement of a ship in one tick: one step, which the server runs and clients predict with.
 //!
-//! Guarantees that a motion is in quanta before and after a step, so that what a client is sent is all that
-//! it needs to repeat the step to the bit: trigonometry comes from `libm`, the rest is arithmetic. Knows
-//! nothing of collisions; those happen between the two halves of a step, on the server.
+//! Guarantees that a motion is in quanta before and after a step. So the values that a client is sent are all
+//! that it needs to repeat the step to the bit: trigonometry comes from `libm`, the rest is arithmetic. Knows
+//! nothing of collisions: the server handles them between the two halves of a step.
 
 use std::f32::consts::{PI, TAU};
 
@@ -11,36 +11,36 @@ use glam::Vec2;
 use super::content::Handling;
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 
-/// Speed that every hull loses in a second besides its drag, in units a second: what lets one come to rest
+/// Speed that every hull loses in a second besides its drag, in units a second. It lets a hull come to rest
 /// although speeds are in quanta.
 pub const FRICTION: f32 = 2.0;
 
 /// The moving state of a ship, in quanta.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Motion {
-    /// In units.
+    /// Position, in units.
     pub position: Vec2,
-    /// In units a second.
+    /// Velocity, in units a second.
     pub velocity: Vec2,
-    /// In radians.
+    /// Heading, in radians, counter-clockwise from +x.
     pub heading: f32,
     /// Boost that is left, in milliseconds of burning.
     pub boost_ms: u16,
 }
 
-/// What is done with a ship in one tick.
+/// The controls of a ship in one tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Controls {
-    /// -1 (clockwise) to 1.
+    /// Turn, from -1 (clockwise) to 1.
     pub turn: f32,
-    /// -1 (reverse) to 1.
+    /// Thrust, from -1 (reverse) to 1.
     pub thrust: f32,
-    /// Burn boost, if there is some.
+    /// Whether to burn boost while there is some.
     pub boost: bool,
 }
 
 impl Motion {
-    /// The motion of a pose.
+    /// Returns the motion of a pose.
     #[must_use]
     pub fn of(pose: &Pose, boost_ms: u16) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Motion {
         }
     }
 
-    /// The motion as a pose, rounded to quanta.
+    /// Returns the motion as a pose, rounded to quanta.
     #[must_use]
     pub fn pose(&self) -> Pose {
         Pose::quantize(
@@ -61,20 +61,20 @@ impl Motion {
         )
     }
 
-    /// The same motion in quanta.
+    /// Returns the same motion, rounded to quanta.
     #[must_use]
     pub fn snapped(&self) -> Self {
         Self::of(&self.pose(), self.boost_ms)
     }
 }
 
-/// One whole step of `tick_s` seconds in the square of half side `half`: [`accelerate`], then [`advance`].
+/// Moves by one step of `tick_s` seconds in the square of half side `half`: [`accelerate`], then [`advance`].
 pub fn step(motion: &mut Motion, handling: &Handling, controls: Controls, tick_s: f32, half: f32) {
     accelerate(motion, handling, controls, tick_s);
     advance(motion, tick_s, half);
 }
 
-/// The first half of a step: heading, velocity and boost.
+/// Makes the first half of a step: heading, velocity and boost.
 pub fn accelerate(motion: &mut Motion, handling: &Handling, controls: Controls, tick_s: f32) {
     let boost = burn(&mut motion.boost_ms, handling, controls, tick_s);
     motion.heading = wrap(motion.heading + controls.turn.clamp(-1.0, 1.0) * handling.turn.get() * tick_s);
@@ -86,24 +86,25 @@ pub fn accelerate(motion: &mut Motion, handling: &Handling, controls: Controls, 
     };
     let push = heading_of(motion.heading) * (thrust * power * handling.thrust.get() * tick_s);
     let coasting = slowed(motion.velocity, handling.drag.get(), tick_s);
-    // What a collision or an earlier boost has given is lost to drag; thrust does not hold it.
+    // A speed beyond the limit, from a collision or an earlier boost, is lost to drag; thrust does not hold
+    // it.
     let limit = (handling.speed.get() * boost).max(coasting.length());
     motion.velocity = (coasting + push).clamp_length_max(limit);
     *motion = motion.snapped();
 }
 
-/// The second half of a step: the position. Whoever reaches the bounds stops there.
+/// Makes the second half of a step: the position. A ship that reaches the bounds stops there.
 pub fn advance(motion: &mut Motion, tick_s: f32, half: f32) {
     motion.position += motion.velocity * tick_s;
     (motion.position, motion.velocity) = bounded(motion.position, motion.velocity, half);
     *motion = motion.snapped();
 }
 
-/// A position and velocity kept within the bounds: outside of them, nobody is, and nobody flies on.
+/// Returns the position clamped to the bounds, and a velocity that is 0 along each axis that was clamped.
 #[must_use]
 pub fn bounded(position: Vec2, velocity: Vec2, half: f32) -> (Vec2, Vec2) {
     let inside = position.clamp(Vec2::splat(-half), Vec2::splat(half));
-    let stop = |at: f32, inside: f32, speed: f32| if at == inside { speed } else { 0.0 };
+    let stop = |position: f32, inside: f32, speed: f32| if position == inside { speed } else { 0.0 };
     let velocity = Vec2::new(
         stop(position.x, inside.x, velocity.x),
         stop(position.y, inside.y, velocity.y),
@@ -111,7 +112,7 @@ pub fn bounded(position: Vec2, velocity: Vec2, half: f32) -> (Vec2, Vec2) {
     (inside, velocity)
 }
 
-/// The velocity after a tick of drag and [`FRICTION`], never reversed.
+/// Returns the velocity after a tick of drag and [`FRICTION`], never reversed.
 #[must_use]
 pub fn slowed(velocity: Vec2, drag: f32, tick_s: f32) -> Vec2 {
     let speed = velocity.length();
@@ -122,7 +123,7 @@ pub fn slowed(velocity: Vec2, drag: f32, tick_s: f32) -> Vec2 {
     velocity * ((speed - lost) / speed)
 }
 
-/// The unit vector of a heading.
+/// Returns the unit vector of a heading.
 #[inline]
 #[must_use]
 pub fn heading_of(radians: f32) -> Vec2 {
@@ -130,14 +131,14 @@ pub fn heading_of(radians: f32) -> Vec2 {
     Vec2::new(cosine, sine)
 }
 
-/// The heading of a vector, in -pi..=pi; of none, 0.
+/// Returns the heading of a vector, in -pi..=pi; 0 for the zero vector.
 #[inline]
 #[must_use]
 pub fn heading_towards(vector: Vec2) -> f32 {
     libm::atan2f(vector.y, vector.x)
 }
 
-/// Brings an angle of less than two turns into -pi..=pi.
+/// Returns an angle of less than two turns in -pi..=pi.
 #[inline]
 #[must_use]
 pub fn wrap(angle: f32) -> f32 {
@@ -150,7 +151,7 @@ pub fn wrap(angle: f32) -> f32 {
     }
 }
 
-/// What boost multiplies by in this tick; takes it out of the store, or lets that fill up.
+/// Returns the factor of boost in this tick. Takes the boost from the store, or lets the store recover.
 fn burn(boost_ms: &mut u16, handling: &Handling, controls: Controls, tick_s: f32) -> f32 {
     let tick_ms = (tick_s * 1_000.0) as u16;
     if controls.boost && controls.thrust > 0.0 && *boost_ms >= tick_ms {
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn thrust_reaches_the_highest_speed_and_hands_off_comes_to_rest() {
+    fn thrust_reaches_the_highest_speed_and_drag_stops_a_ship() {
         let mut motion = Motion::default();
         let forward = Controls {
             thrust: 1.0,
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn boost_burns_out_and_comes_back_in_twice_the_time() {
+    fn boost_burns_out_and_recovers_in_twice_the_time() {
         let mut motion = Motion {
             boost_ms: 2_000,
             ..Motion::default()
@@ -219,14 +220,14 @@ mod tests {
         (0..80).for_each(|_| step(&mut motion, &handling(), forward, TICK_S, 1_000.0));
         assert!(
             motion.velocity.x < 30.1,
-            "thrust holds what boost gave: {motion:?}"
+            "thrust holds the speed that boost gave: {motion:?}"
         );
         assert_eq!(motion.boost_ms, 2_000);
     }
 
     proptest! {
         #[test]
-        fn a_client_that_knows_the_pose_repeats_the_step_to_the_bit(
+        fn a_client_repeats_a_step_from_the_pose_to_the_bit(
             start in (-900.0f32..900.0, -900.0f32..900.0, -40.0f32..40.0, -40.0f32..40.0, -3.0f32..3.0),
             steps in prop::collection::vec((-1.0f32..1.0, -1.0f32..1.0, any::<bool>()), 1..60),
         ) {
@@ -250,7 +251,7 @@ mod tests {
         }
 
         #[test]
-        fn controls_out_of_range_gain_nothing(turn in -1e9f32..1e9, thrust in -1e9f32..1e9) {
+        fn controls_out_of_range_are_clamped(turn in -1e9f32..1e9, thrust in -1e9f32..1e9) {
             let (mut wild, mut tame) = (Motion::default(), Motion::default());
             let controls = Controls { turn, thrust, boost: false };
             let clamped = Controls { turn: turn.clamp(-1.0, 1.0), thrust: thrust.clamp(-1.0, 1.0), boost: false };

@@ -1,4 +1,4 @@
-//! The score board: who has achieved what, for every client, wherever it flies.
+//! The score board: the scores of all pilots, replicated to every client wherever it flies.
 
 use bevy_ecs::prelude::Resource;
 use serde::{Deserialize, Serialize};
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::components::Score;
 use throng_shared::protocol::ids::TeamId;
 
-/// Pilots on the board at most: as many of the first ones as one message holds, which is all of these unless
-/// their names are long.
+/// Most pilots on the board. It holds as many of the best as fit one message: all of these unless their names
+/// are long.
 pub const BOARD_ROWS_MAX: usize = 32;
 /// Seconds between two states of the board.
 pub const BOARD_EVERY_S: f32 = 2.0;
 
-/// A pilot's line on the board.
+/// A pilot's row on the board.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The pilot's name.
@@ -21,24 +21,24 @@ pub struct Standing {
     pub team: TeamId,
     /// What the pilot has achieved.
     pub score: Score,
-    /// Money.
+    /// Credits that the pilot has.
     pub credits: u32,
 }
 
-/// The board, replicated to everybody: a new state every [`BOARD_EVERY_S`], if anything changed.
+/// The board, replicated to every client: a new state every [`BOARD_EVERY_S`], if it has changed.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standings {
-    /// Pilots who play.
+    /// Number of pilots in the game.
     pub pilots: u32,
     /// The best of them, best first.
     pub best: Vec<Standing>,
 }
 
-/// Server to client: the pilot's own line, where it changed. As often as the board at most.
+/// Server to client: the pilot's own row when it has changed, at most as often as the board.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnStanding {
-    /// Place on the board, from 1.
+    /// Rank on the board, from 1.
     pub rank: u32,
-    /// The line.
+    /// The pilot's row.
     pub standing: Standing,
 }

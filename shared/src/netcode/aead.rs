@@ -9,8 +9,8 @@ use chacha20::cipher::consts::U10;
 use chacha20::hchacha;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
-use super::wire::KEY_BYTES;
-
+/// Length of every key.
+pub const KEY_BYTES: usize = 32;
 /// Length of an authentication tag.
 pub(crate) const TAG_BYTES: usize = 16;
 /// Bytes at the start of `ring`'s form of a key that hold a key of this cipher (measured with version 0.17).

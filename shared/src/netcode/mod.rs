@@ -27,21 +27,26 @@ mod replay;
 mod server;
 mod timer;
 mod token;
+mod token_error;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
+pub use aead::KEY_BYTES;
 pub use client::{ClientEvent, ClientNetcode, ClientReceived, ClientState, DisconnectReason};
 pub use counters::{DropReason, NetcodeCounters};
 pub use entropy::{Entropy, EntropyError};
 pub use server::{Reply, ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId};
-pub use token::{ConnectToken, TOKEN_BYTES, TokenError, TokenRequest};
-pub use wire::{KEY_BYTES, REQUEST_BYTES};
+pub use token::{ConnectToken, TokenRequest};
+pub use token_error::TokenError;
+pub use wire::REQUEST_BYTES;
 
 /// Throng's protocol id. It never changes: netcode drops packets of another protocol id silently, so the two
 /// ends compare what they must agree on after the handshake, where a mismatch can be explained.
 pub const PROTOCOL_ID: u64 = u64::from_le_bytes(*b"throng/1");
+/// Bytes of a token written by [`ConnectToken::to_bytes`].
+pub const TOKEN_BYTES: usize = 2_048;
 /// Bytes of user data that a token carries to the server.
 pub const USER_DATA_BYTES: usize = 256;
 /// Bytes that a caller leaves free before a payload, for the prefix and the sequence number.

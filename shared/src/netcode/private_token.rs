@@ -6,12 +6,14 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::USER_DATA_BYTES;
-use super::aead::{Key, TAG_BYTES};
+use super::aead::{KEY_BYTES, Key, TAG_BYTES};
 use super::counters::DropReason;
 use super::fields::{Reader, Writer};
-use super::token::{TOKEN_NONCE_BYTES, TokenError};
-use super::wire::{KEY_BYTES, VERSION};
+use super::token_error::TokenError;
+use super::wire::VERSION;
 
+/// Length of the section's nonce.
+pub(crate) const TOKEN_NONCE_BYTES: usize = 24;
 /// Length of the sealed section, tag included.
 pub(crate) const PRIVATE_TOKEN_BYTES: usize = 1_024;
 /// A token names at most this many servers.

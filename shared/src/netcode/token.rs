@@ -7,15 +7,14 @@
 
 use core::net::SocketAddr;
 
+use super::aead::KEY_BYTES;
 use super::fields::{Reader, Writer};
-use super::private_token::{PRIVATE_TOKEN_BYTES, PrivateToken, read_addresses, write_addresses};
-use super::wire::{KEY_BYTES, REQUEST_BYTES, VERSION};
-use super::{Entropy, USER_DATA_BYTES};
-
-/// Length of a token written by [`ConnectToken::to_bytes`].
-pub const TOKEN_BYTES: usize = 2_048;
-/// Length of the nonce of a token's private section.
-pub(crate) const TOKEN_NONCE_BYTES: usize = 24;
+use super::private_token::{
+    PRIVATE_TOKEN_BYTES, PrivateToken, TOKEN_NONCE_BYTES, read_addresses, write_addresses,
+};
+use super::token_error::TokenError;
+use super::wire::{REQUEST_BYTES, VERSION};
+use super::{Entropy, TOKEN_BYTES, USER_DATA_BYTES};
 
 /// The contents of a new token.
 pub struct TokenRequest<'a> {
@@ -33,30 +32,6 @@ pub struct TokenRequest<'a> {
     pub user_data: &'a [u8; USER_DATA_BYTES],
     /// The secret that the issuer of tokens shares with the server.
     pub private_key: &'a [u8; KEY_BYTES],
-}
-
-/// Why a token could not be made or read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TokenError {
-    /// A token names 1 to 32 servers.
-    #[error("a connect token names 1 to 32 servers, not {0}")]
-    AddressCount(usize),
-    /// An address that is neither IPv4 nor IPv6.
-    #[error("a server's address in the connect token is of unknown type {0}")]
-    AddressType(u8),
-    /// The bytes end before the token does.
-    #[error("the connect token is cut short")]
-    Truncated,
-    /// More bytes than any token has.
-    #[error("the connect token is {0} bytes long, more than {TOKEN_BYTES}")]
-    TooLong(usize),
-    /// The token is for another version of netcode.
-    #[error("the connect token is not of netcode 1.02")]
-    Version,
-    /// The token expires before it was made.
-    #[error("the connect token expires before it was made")]
-    Lifetime,
 }
 
 /// A connect token as the client holds it. It contains the session's keys: never send it unencrypted.

@@ -14,8 +14,6 @@ use super::{PAYLOAD_BYTES_MAX, SEAL_HEAD_BYTES, SEAL_TAIL_BYTES, SealError};
 
 /// Text at the start of every connection request and of the data that is authenticated with a packet.
 pub(crate) const VERSION: &[u8; 13] = b"NETCODE 1.02\0";
-/// Bytes of every key: ChaCha20-Poly1305 takes 32.
-pub const KEY_BYTES: usize = 32;
 /// Bytes of a connection request, exactly: prefix, version, protocol id, expiry, nonce, private section.
 pub const REQUEST_BYTES: usize = 1 + 13 + 8 + 8 + 24 + 1024;
 /// Bytes of the shortest packet: prefix, sequence 0 in no bytes (as `renetcode` writes it), empty body, tag.
@@ -220,7 +218,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::netcode::aead::Key;
+    use crate::netcode::aead::{KEY_BYTES, Key};
 
     const KEY: [u8; KEY_BYTES] = *b"an example very very secret key.";
 

@@ -1,22 +1,21 @@
-//! serde values as bytes: the only user of bincode, so that a format-compatible crate can replace it.
+//! Converts serde values to bytes. The only user of bincode, so that a compatible crate can replace it.
 //!
 //! The format is bincode 2's standard one: little endian, integers of variable length. Guarantees
-//! that decoding neither panics nor allocates more than serde's own cautious 1 MiB ahead of the
-//! bytes that are there. Refuses nothing about the values themselves: validating is the caller's.
-//! A replicated type must not contain sequences of zero-sized elements: their length alone would
-//! make a loop of any size.
+//! that decoding neither panics nor allocates more than 1 MiB (serde's own caution) beyond the size of the
+//! input. Accepts any value of a type: the caller validates. A replicated type must not contain sequences of
+//! zero-sized elements: their length alone would make a loop of any size.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Bytes of one encoded value at most; larger is refused both ways.
+/// Most bytes of one encoded value; a larger one is neither encoded nor decoded.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<VALUE_BYTES_MAX>> =
     standard().with_limit::<VALUE_BYTES_MAX>();
 
-/// Bytes of one encoded state at most: what never travels in a packet, such as a checkpoint.
+/// Most bytes of one encoded state: data that never travels in a packet, such as a checkpoint.
 pub const STATE_BYTES_MAX: usize = 1 << 30;
 
 const STATE_CONFIG: Configuration<LittleEndian, Varint, Limit<STATE_BYTES_MAX>> =
@@ -26,7 +25,7 @@ const STATE_CONFIG: Configuration<LittleEndian, Varint, Limit<STATE_BYTES_MAX>> 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodecError {
-    /// The value refuses to be serialized, or does not fit the room.
+    /// The value cannot be serialized, or does not fit the room.
     #[error("cannot encode: {0}")]
     Encode(bincode::error::EncodeError),
     /// The bytes are not a value of this type.
@@ -35,26 +34,26 @@ pub enum CodecError {
     /// A value was decoded, but bytes are left after it.
     #[error("{0} bytes left after the value")]
     Trailing(usize),
-    /// A format of the game's own does not know these bytes.
-    #[error("the bytes are no value of this format")]
+    /// The bytes are not valid in a format of the game's own.
+    #[error("the bytes are not a value of this format")]
     Invalid,
     /// The bytes end before the value begins.
     #[error("the bytes end before the value begins")]
     TooShort,
-    /// The encoded value is longer than is allowed where it goes.
+    /// The encoded value is longer than its destination allows.
     #[error("{bytes} bytes are more than the {max} allowed")]
     TooLong {
-        /// Bytes it has.
+        /// Bytes of the encoded value.
         bytes: usize,
-        /// Bytes it may have.
+        /// Bytes that are allowed.
         max: usize,
     },
 }
 
-/// Appends the encoded value to `out` and answers how many bytes it has.
+/// Appends the encoded value to `out` and returns its number of bytes.
 ///
 /// # Errors
-/// [`CodecError::Encode`] or [`CodecError::TooLong`] (over [`VALUE_BYTES_MAX`]); `out` is then as before.
+/// [`CodecError::Encode`] or [`CodecError::TooLong`] (over [`VALUE_BYTES_MAX`]); `out` is then unchanged.
 pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<usize, CodecError> {
     let start = out.len();
     let result = bincode::serde::encode_into_std_write(value, out, CONFIG);
@@ -71,18 +70,18 @@ pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Resul
     Err(error)
 }
 
-/// Encodes into the front of `out` and answers how many bytes it took. Does not allocate.
+/// Encodes a value into the front of `out` and returns its number of bytes. Does not allocate.
 ///
 /// # Errors
 /// [`CodecError::Encode`], also when `out` is too short.
-pub fn encode_slice<T: Serialize + ?Sized>(value: &T, out: &mut [u8]) -> Result<usize, CodecError> {
+pub(crate) fn encode_slice<T: Serialize + ?Sized>(value: &T, out: &mut [u8]) -> Result<usize, CodecError> {
     bincode::serde::encode_into_slice(value, out, CONFIG).map_err(CodecError::Encode)
 }
 
-/// Decodes the value at the front of `bytes` and answers it with the number of bytes it took.
+/// Decodes the value at the front of `bytes`. Returns it and its number of bytes.
 ///
 /// # Errors
-/// [`CodecError::Decode`].
+/// [`CodecError::Decode`] when the bytes do not begin with such a value.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), CodecError> {
     bincode::serde::decode_from_slice(bytes, CONFIG).map_err(CodecError::Decode)
 }
@@ -99,10 +98,10 @@ pub fn decode_exact<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> 
     }
 }
 
-/// Appends a state of up to [`STATE_BYTES_MAX`] to `out` and answers how many bytes it has.
+/// Appends a state of up to [`STATE_BYTES_MAX`] to `out` and returns its number of bytes.
 ///
 /// # Errors
-/// [`CodecError::Encode`] or [`CodecError::TooLong`]; `out` is then as before.
+/// [`CodecError::Encode`] or [`CodecError::TooLong`]; `out` is then unchanged.
 pub fn encode_state_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<usize, CodecError> {
     let start = out.len();
     let result = bincode::serde::encode_into_std_write(value, out, STATE_CONFIG);
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn too_large_a_value_leaves_the_buffer_alone() {
+    fn a_value_that_is_too_large_leaves_the_buffer_unchanged() {
         let mut out = vec![7];
         let large = vec![0u8; VALUE_BYTES_MAX];
         assert!(matches!(
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn claimed_lengths_are_refused() {
+    fn lengths_beyond_the_bytes_are_refused() {
         let mut bytes = vec![253];
         bytes.extend(u64::MAX.to_le_bytes());
         assert!(decode::<String>(&bytes).is_err());
@@ -176,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn round_trips(value in cargo()) {
+        fn values_round_trip(value in cargo()) {
             let mut bytes = vec![9, 9];
             let length = encode_into(&value, &mut bytes).unwrap();
             prop_assert_eq!(length, bytes.len() - 2);
@@ -191,7 +190,7 @@ mod tests {
         }
 
         #[test]
-        fn random_bytes_end_in_a_value_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn random_bytes_decode_to_a_value_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             if let Ok((_, used)) = decode::<Cargo>(&bytes) {
                 prop_assert!(used <= bytes.len());
             }

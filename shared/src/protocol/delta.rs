@@ -1,9 +1,9 @@
-//! Poses as differences to a baseline that both ends have.
+//! Encodes poses as differences to a baseline that both ends have.
 //!
-//! Owns the prediction of a pose from an older one and the code of what the prediction misses.
-//! Guarantees: integer arithmetic only, so that both ends compute the same on every machine; a
-//! decoded pose equals the encoded one in every bit; any input bits end in a pose or an error.
-//! Refuses to know where baselines come from.
+//! Owns the prediction of a pose from an older one and the code of the residuals: the real pose less the
+//! prediction. Guarantees: integer arithmetic only, so that both ends compute the same on every machine; a
+//! decoded pose equals the encoded one in every bit; any input bits result in a pose or an error.
+//! Knows nothing of where baselines come from.
 //!
 //! **Prediction.** The yaw comes first, as a difference. The velocity is the baseline's, turned by
 //! the same angle (what steering does) or kept (what drifting does). The position moves by
@@ -19,7 +19,7 @@
 //! | velocity | `1` + 4-bit symbol: 0..=8 both in -1..=1; 9 the same for a kept velocity, 4 bits follow; 10..=12 turned, 13..=15 kept, two zigzag residuals of 3, 5 or 8 bits |
 //! | position | 3-bit class, two zigzag residuals of 0, 2, 3, 4, 5, 6, 8 or 10 bits |
 //!
-//! What does not fit, a teleport for example, is sent as an absolute state.
+//! A pose whose residuals do not fit, after a teleport for example, is sent as an absolute state.
 
 use super::bits::{BitError, BitReader, BitWriter, FIELD_BITS_MAX};
 use super::pose::{Pose, YAW_STEPS};
@@ -34,15 +34,15 @@ const YAW_MASK: u16 = YAW_STEPS - 1;
 const YAW_BITS: u32 = YAW_STEPS.trailing_zeros();
 const SMALL_TURN_BITS: u32 = 7;
 
-/// Residual widths that follow a velocity symbol, by class; class 0 is the joint code of 9.
+/// Widths of the residuals that follow a velocity symbol, by class; class 0 is the joint code of 9.
 const VELOCITY_WIDTHS: [u32; 4] = [0, 3, 5, 8];
-/// Residual widths by position class.
+/// Widths of the position residuals, by class.
 const POSITION_WIDTHS: [u32; 8] = [0, 2, 3, 4, 5, 6, 8, 10];
 /// Widths of an absolute state's coordinates and velocity, by their 2-bit class.
-const PLACE_WIDTHS: [u32; 4] = [14, 18, 24, 32];
+const COORDINATE_WIDTHS: [u32; 4] = [14, 18, 24, 32];
 const SPEED_WIDTHS: [u32; 4] = [0, 8, 12, 16];
 
-/// Velocity symbols: residuals in -1..=1 take 0..9, these follow.
+/// Velocity symbols: two residuals in -1..=1 take 0..9, and these follow.
 const SYMBOL_KEPT_JOINT: u64 = 9;
 const SYMBOL_TURNED: u64 = 9;
 const SYMBOL_KEPT: u64 = 12;
@@ -51,15 +51,12 @@ const SYMBOL_KEPT: u64 = 12;
 const DIFFERENCE_BITS_MAX: u32 = 2 + YAW_BITS + 1 + 4 + 2 * 8 + 3 + 2 * 10;
 const _: () = assert!(DIFFERENCE_BITS_MAX <= FIELD_BITS_MAX);
 
-/// Bits of the longest absolute state.
-pub const ABSOLUTE_BITS_MAX: u32 = 2 + 2 * 32 + 2 + 2 * 16 + YAW_BITS + 1 + 16;
-
 /// An encoded difference, ready to be written as one field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeltaBits {
     /// The bits, least significant first; those above `len` are 0.
     pub bits: u64,
-    /// How many there are, 9..=56.
+    /// The number of bits, 9..=56.
     pub len: u8,
 }
 
@@ -67,7 +64,7 @@ pub struct DeltaBits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeltaError {
-    /// The input ends too early.
+    /// The input ends in the middle of a pose.
     #[error(transparent)]
     Bits(#[from] BitError),
     /// A code that no encoder writes.
@@ -75,7 +72,7 @@ pub enum DeltaError {
     Symbol,
 }
 
-/// How things move between ticks: all that predicting needs beside the baseline.
+/// The motion of entities between ticks: all that a prediction needs besides the baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Motion {
     /// Position quanta per velocity quantum and tick, in 2^-16.
@@ -83,7 +80,7 @@ pub struct Motion {
 }
 
 impl Motion {
-    /// For a simulation of `tick_rate` ticks a second; 0 counts as 1.
+    /// Creates the motion of a simulation with `tick_rate` ticks a second; 0 counts as 1.
     #[must_use]
     pub const fn new(tick_rate: u16) -> Self {
         let rate = if tick_rate == 0 { 1 } else { tick_rate as u32 };
@@ -92,7 +89,7 @@ impl Motion {
         }
     }
 
-    /// What changes from `base` to `now`, `age` ticks later; `None` where only an absolute state will do.
+    /// Returns the difference from `base` to `now`, `age` ticks later; `None` where it does not fit.
     #[inline]
     #[must_use]
     pub fn encode(&self, base: &Pose, now: &Pose, age: u32) -> Option<DeltaBits> {
@@ -100,18 +97,18 @@ impl Motion {
             return None;
         }
         let turn = signed_turn(now.yaw.wrapping_sub(base.yaw));
-        let mut code = Code::default();
+        let mut code = CodeWriter::default();
         code.push_turn(turn);
         let (vx, vy) = turned(base, turn);
-        let miss = [i32::from(now.vx) - vx, i32::from(now.vy) - vy];
-        let place = self.place(base, now.vx, now.vy, age);
-        let drift = [now.x.wrapping_sub(place[0]), now.y.wrapping_sub(place[1])];
-        if is_tiny(miss) && is_tiny(drift) {
-            code.push((joint(miss) * 9 + joint(drift)) << 1, 8);
+        let velocity_residual = [i32::from(now.vx) - vx, i32::from(now.vy) - vy];
+        let predicted = self.predict_position(base, now.vx, now.vy, age);
+        let position_residual = [now.x.wrapping_sub(predicted[0]), now.y.wrapping_sub(predicted[1])];
+        if is_tiny(velocity_residual) && is_tiny(position_residual) {
+            code.push((joint(velocity_residual) * 9 + joint(position_residual)) << 1, 8);
         } else {
             code.push(1, 1);
-            code.push_velocity(base, now, miss)?;
-            code.push_drift(drift)?;
+            code.push_velocity(base, now, velocity_residual)?;
+            code.push_position(position_residual)?;
         }
         Some(DeltaBits {
             bits: code.bits,
@@ -119,33 +116,41 @@ impl Motion {
         })
     }
 
-    /// The pose that was encoded, given the same `base` and `age`.
+    /// Decodes the pose that was encoded with the same `base` and `age`.
     ///
     /// # Errors
-    /// [`DeltaError`]; nothing is taken then.
+    /// [`DeltaError`]; nothing is read then.
     #[inline(always)]
-    pub fn decode(&self, base: &Pose, age: u32, reader: &mut BitReader<'_>) -> Result<Pose, DeltaError> {
-        // No difference is longer than what can be looked at as one field.
-        let mut code = Coded::new(reader.peek());
+    pub(crate) fn decode(
+        &self,
+        base: &Pose,
+        age: u32,
+        reader: &mut BitReader<'_>,
+    ) -> Result<Pose, DeltaError> {
+        // No difference is longer than one field, so a single look at the bits contains all of it.
+        let mut code = CodeReader::new(reader.peek());
         let turn = code.take_turn();
-        let (velocity, drift) = if code.take(1) == 0 {
+        let (velocity, position_residual) = if code.take(1) == 0 {
             let index = code.take(7);
             if index >= 81 {
                 return Err(DeltaError::Symbol);
             }
             let (vx, vy) = turned(base, turn);
-            let miss = split(index / 9);
-            ([vx + miss[0], vy + miss[1]], split(index % 9))
+            let velocity_residual = split(index / 9);
+            (
+                [vx + velocity_residual[0], vy + velocity_residual[1]],
+                split(index % 9),
+            )
         } else {
-            (code.take_velocity(base, turn)?, code.take_drift())
+            (code.take_velocity(base, turn)?, code.take_position())
         };
         reader.skip(code.taken)?;
-        // An encoder's values are in range; anybody else's wrap.
+        // An encoder's values are in range; those of a hostile peer wrap.
         let (vx, vy) = (velocity[0] as i16, velocity[1] as i16);
-        let place = self.place(base, vx, vy, age);
+        let predicted = self.predict_position(base, vx, vy, age);
         Ok(Pose {
-            x: place[0].wrapping_add(drift[0]),
-            y: place[1].wrapping_add(drift[1]),
+            x: predicted[0].wrapping_add(position_residual[0]),
+            y: predicted[1].wrapping_add(position_residual[1]),
             vx,
             vy,
             yaw: base.yaw.wrapping_add(turn as u16) & YAW_MASK,
@@ -153,11 +158,12 @@ impl Motion {
         })
     }
 
-    /// Where `base` is expected after `age` ticks, at the end of which its velocity is (`vx`, `vy`).
+    /// Predicts the position of `base` after `age` ticks, at the end of which its velocity is (`vx`, `vy`).
     #[inline]
-    fn place(&self, base: &Pose, vx: i16, vy: i16, age: u32) -> [i32; 2] {
+    fn predict_position(&self, base: &Pose, vx: i16, vy: i16, age: u32) -> [i32; 2] {
         let age = i64::from(age);
         let moved = |v0: i16, vn: i16| {
+            // Twice the sum of the velocities, so that the half is applied once, in the rounding shift.
             let twice = i64::from(v0) * (age - 1) + i64::from(vn) * (age + 1);
             ((twice * self.step + (1 << STEP_BITS)) >> (STEP_BITS + 1)) as i32
         };
@@ -168,22 +174,22 @@ impl Motion {
     }
 }
 
-/// Bits that [`write_absolute`] takes for `pose`.
+/// Returns the number of bits that `pose` takes without a baseline.
 #[inline]
 #[must_use]
 pub fn absolute_bits(pose: &Pose) -> u32 {
-    let place = PLACE_WIDTHS[place_class(pose)];
+    let coordinate = COORDINATE_WIDTHS[coordinate_class(pose)];
     let speed = SPEED_WIDTHS[speed_class(pose)];
-    2 + 2 * place + 2 + 2 * speed + YAW_BITS + 1 + if pose.flags == 0 { 0 } else { 16 }
+    2 + 2 * coordinate + 2 + 2 * speed + YAW_BITS + 1 + if pose.flags == 0 { 0 } else { 16 }
 }
 
 /// Writes `pose` without a baseline. The yaw is taken modulo [`YAW_STEPS`].
 #[inline]
-pub fn write_absolute(pose: &Pose, writer: &mut BitWriter<'_>) {
-    let (place, speed) = (place_class(pose), speed_class(pose));
-    writer.write(place as u64 | (speed as u64) << 2, 4);
-    writer.write(u64::from(zigzag(pose.x)), PLACE_WIDTHS[place]);
-    writer.write(u64::from(zigzag(pose.y)), PLACE_WIDTHS[place]);
+pub(crate) fn write_absolute(pose: &Pose, writer: &mut BitWriter<'_>) {
+    let (coordinate, speed) = (coordinate_class(pose), speed_class(pose));
+    writer.write(coordinate as u64 | (speed as u64) << 2, 4);
+    writer.write(u64::from(zigzag(pose.x)), COORDINATE_WIDTHS[coordinate]);
+    writer.write(u64::from(zigzag(pose.y)), COORDINATE_WIDTHS[coordinate]);
     writer.write(u64::from(zigzag(pose.vx.into())), SPEED_WIDTHS[speed]);
     writer.write(u64::from(zigzag(pose.vy.into())), SPEED_WIDTHS[speed]);
     writer.write(u64::from(pose.yaw & YAW_MASK), YAW_BITS);
@@ -196,14 +202,14 @@ pub fn write_absolute(pose: &Pose, writer: &mut BitWriter<'_>) {
 /// Reads a pose that was written without a baseline.
 ///
 /// # Errors
-/// [`DeltaError::Bits`].
+/// [`DeltaError::Bits`] when the bits end before the pose does.
 #[inline]
-pub fn read_absolute(reader: &mut BitReader<'_>) -> Result<Pose, DeltaError> {
-    let place = PLACE_WIDTHS[reader.read(2)? as usize];
+pub(crate) fn read_absolute(reader: &mut BitReader<'_>) -> Result<Pose, DeltaError> {
+    let coordinate = COORDINATE_WIDTHS[reader.read(2)? as usize];
     let speed = SPEED_WIDTHS[reader.read(2)? as usize];
     Ok(Pose {
-        x: unzigzag(reader.read(place)? as u32),
-        y: unzigzag(reader.read(place)? as u32),
+        x: unzigzag(reader.read(coordinate)? as u32),
+        y: unzigzag(reader.read(coordinate)? as u32),
         vx: unzigzag(reader.read(speed)? as u32) as i16,
         vy: unzigzag(reader.read(speed)? as u32) as i16,
         yaw: reader.read(YAW_BITS)? as u16,
@@ -215,22 +221,22 @@ pub fn read_absolute(reader: &mut BitReader<'_>) -> Result<Pose, DeltaError> {
     })
 }
 
-fn place_class(pose: &Pose) -> usize {
-    class(&PLACE_WIDTHS, zigzag(pose.x) | zigzag(pose.y)).unwrap_or(PLACE_WIDTHS.len() - 1)
+fn coordinate_class(pose: &Pose) -> usize {
+    class(&COORDINATE_WIDTHS, zigzag(pose.x) | zigzag(pose.y)).unwrap_or(COORDINATE_WIDTHS.len() - 1)
 }
 
 fn speed_class(pose: &Pose) -> usize {
     class(&SPEED_WIDTHS, zigzag(pose.vx.into()) | zigzag(pose.vy.into())).unwrap_or(SPEED_WIDTHS.len() - 1)
 }
 
-/// Fields being joined into one word.
+/// Joins fields into one word.
 #[derive(Default)]
-struct Code {
+struct CodeWriter {
     bits: u64,
     len: u32,
 }
 
-impl Code {
+impl CodeWriter {
     #[inline(always)]
     fn push(&mut self, value: u64, bits: u32) {
         self.bits |= value << self.len;
@@ -248,35 +254,38 @@ impl Code {
         }
     }
 
-    /// The velocity's symbol and residuals; `miss` is what the turned baseline misses.
-    fn push_velocity(&mut self, base: &Pose, now: &Pose, miss: [i32; 2]) -> Option<()> {
-        let kept_miss = [
+    /// Appends the velocity's symbol and residuals. `velocity_residual` is that of the turned baseline.
+    fn push_velocity(&mut self, base: &Pose, now: &Pose, velocity_residual: [i32; 2]) -> Option<()> {
+        let kept_residual = [
             i32::from(now.vx) - i32::from(base.vx),
             i32::from(now.vy) - i32::from(base.vy),
         ];
-        let (turned, kept) = (velocity_class(miss), velocity_class(kept_miss));
+        let (turned, kept) = (velocity_class(velocity_residual), velocity_class(kept_residual));
         let is_kept = kept.unwrap_or(usize::MAX) < turned.unwrap_or(usize::MAX);
-        let (class, miss) = if is_kept {
-            (kept?, kept_miss)
+        let (class, velocity_residual) = if is_kept {
+            (kept?, kept_residual)
         } else {
-            (turned?, miss)
+            (turned?, velocity_residual)
         };
         match (class, is_kept) {
-            (0, false) => self.push(joint(miss), 4),
-            (0, true) => self.push(SYMBOL_KEPT_JOINT | joint(miss) << 4, 8),
+            (0, false) => self.push(joint(velocity_residual), 4),
+            (0, true) => self.push(SYMBOL_KEPT_JOINT | joint(velocity_residual) << 4, 8),
             (_, false) => self.push(SYMBOL_TURNED + class as u64, 4),
             (_, true) => self.push(SYMBOL_KEPT + class as u64, 4),
         }
         if class > 0 {
-            self.push_pair(miss, VELOCITY_WIDTHS[class]);
+            self.push_pair(velocity_residual, VELOCITY_WIDTHS[class]);
         }
         Some(())
     }
 
-    fn push_drift(&mut self, drift: [i32; 2]) -> Option<()> {
-        let class = class(&POSITION_WIDTHS, zigzag(drift[0]) | zigzag(drift[1]))?;
+    fn push_position(&mut self, position_residual: [i32; 2]) -> Option<()> {
+        let class = class(
+            &POSITION_WIDTHS,
+            zigzag(position_residual[0]) | zigzag(position_residual[1]),
+        )?;
         self.push(class as u64, 3);
-        self.push_pair(drift, POSITION_WIDTHS[class]);
+        self.push_pair(position_residual, POSITION_WIDTHS[class]);
         Some(())
     }
 
@@ -286,13 +295,13 @@ impl Code {
     }
 }
 
-/// Fields being taken out of one word.
-struct Coded {
+/// Takes fields out of one word.
+struct CodeReader {
     bits: u64,
     taken: u32,
 }
 
-impl Coded {
+impl CodeReader {
     #[inline(always)]
     fn new(bits: u64) -> Self {
         Self { bits, taken: 0 }
@@ -309,6 +318,7 @@ impl Coded {
     #[inline(always)]
     fn take_turn(&mut self) -> i32 {
         if self.take(1) == 0 {
+            // Shifting up and back down copies the top bit of the 7 into the bits above: sign extension.
             let turn = self.take(SMALL_TURN_BITS) as i32;
             return turn << (32 - SMALL_TURN_BITS) >> (32 - SMALL_TURN_BITS);
         }
@@ -321,7 +331,7 @@ impl Coded {
     fn take_velocity(&mut self, base: &Pose, turn: i32) -> Result<[i32; 2], DeltaError> {
         let symbol = self.take(4);
         let is_kept = symbol == SYMBOL_KEPT_JOINT || symbol > SYMBOL_KEPT;
-        let miss = if symbol <= SYMBOL_KEPT_JOINT {
+        let velocity_residual = if symbol <= SYMBOL_KEPT_JOINT {
             let index = if is_kept { self.take(4) } else { symbol };
             if index >= 9 {
                 return Err(DeltaError::Symbol);
@@ -336,10 +346,10 @@ impl Coded {
         } else {
             turned(base, turn)
         };
-        Ok([vx + miss[0], vy + miss[1]])
+        Ok([vx + velocity_residual[0], vy + velocity_residual[1]])
     }
 
-    fn take_drift(&mut self) -> [i32; 2] {
+    fn take_position(&mut self) -> [i32; 2] {
         let class = self.take(3);
         self.take_pair(POSITION_WIDTHS[class as usize])
     }
@@ -352,7 +362,7 @@ impl Coded {
     }
 }
 
-/// The first class whose width holds `bits` (zigzag codes, or'ed).
+/// Returns the first class whose width holds `bits`, the or of zigzag codes.
 #[inline]
 fn class(widths: &[u32], bits: u32) -> Option<usize> {
     let needed = 32 - bits.leading_zeros();
@@ -360,11 +370,14 @@ fn class(widths: &[u32], bits: u32) -> Option<usize> {
 }
 
 #[inline]
-fn velocity_class(miss: [i32; 2]) -> Option<usize> {
-    if is_tiny(miss) {
+fn velocity_class(velocity_residual: [i32; 2]) -> Option<usize> {
+    if is_tiny(velocity_residual) {
         return Some(0);
     }
-    class(&VELOCITY_WIDTHS, zigzag(miss[0]) | zigzag(miss[1]))
+    class(
+        &VELOCITY_WIDTHS,
+        zigzag(velocity_residual[0]) | zigzag(velocity_residual[1]),
+    )
 }
 
 #[inline(always)]
@@ -372,7 +385,7 @@ fn is_tiny(pair: [i32; 2]) -> bool {
     (-1..=1).contains(&pair[0]) && (-1..=1).contains(&pair[1])
 }
 
-/// Two values in -1..=1 as one in 0..9.
+/// Joins two values in -1..=1 into one in 0..9; [`split`] is the inverse.
 #[inline(always)]
 fn joint(pair: [i32; 2]) -> u64 {
     ((pair[0] + 1) * 3 + pair[1] + 1) as u64
@@ -384,23 +397,27 @@ fn split(index: u64) -> [i32; 2] {
     [index / 3 - 1, index % 3 - 1]
 }
 
+/// Maps 0, -1, 1, -2, ... to 0, 1, 2, 3, ...: small numbers of either sign get small codes.
+///
+/// `value >> 31` is all ones for a negative number, so the xor inverts its bits, and 0 for others.
 #[inline(always)]
 fn zigzag(value: i32) -> u32 {
     (value << 1 ^ value >> 31) as u32
 }
 
+/// Inverts [`zigzag`]: the lowest bit, negated, is all ones for a negative number.
 #[inline(always)]
 fn unzigzag(code: u32) -> i32 {
     (code >> 1) as i32 ^ -((code & 1) as i32)
 }
 
-/// A difference of yaws as the shorter way, -512..512.
+/// Returns a difference of yaws as the shorter way, -512..512, by sign extension of its low 10 bits.
 #[inline(always)]
 fn signed_turn(difference: u16) -> i32 {
     i32::from((difference << (16 - YAW_BITS)) as i16 >> (16 - YAW_BITS))
 }
 
-/// The baseline's velocity, turned.
+/// Returns the baseline's velocity turned by `turn` yaw steps, rounded to the nearest quantum.
 #[inline(always)]
 fn turned(base: &Pose, turn: i32) -> (i32, i32) {
     let index = turn as usize & usize::from(YAW_MASK);
@@ -414,7 +431,7 @@ fn turned(base: &Pose, turn: i32) -> (i32, i32) {
     )
 }
 
-/// Cosines of all yaws, in 2^-14.
+/// Cosines of all yaws, in 2^-14. The sine is the cosine a quarter turn before.
 static COSINE: [i16; YAW_STEPS as usize] = cosines();
 
 const fn cosines() -> [i16; YAW_STEPS as usize] {
@@ -434,7 +451,7 @@ const fn cosines() -> [i16; YAW_STEPS as usize] {
     table
 }
 
-/// Sine of `step` yaw steps in the first quarter turn, in 2^-14: Taylor's series in 2^-40.
+/// Returns the sine of `step` yaw steps in the first quarter turn, in 2^-14: Taylor's series in 2^-40.
 const fn sine(step: usize) -> i16 {
     const PI: i128 = 3_454_217_652_358;
     let x = step as i128 * PI / (YAW_STEPS as i128 / 2);

@@ -2,8 +2,8 @@
 //!
 //! The client repeats its hello with every packet until a welcome arrives; the server repeats the
 //! welcome until an input packet acknowledges a snapshot, and sends its goodbye before it ends the
-//! session. All of them are small, byte-aligned and little endian. Guarantees that reading is
-//! total: a [`HelloError`] or the value, without allocating.
+//! session. All of them are small, byte-aligned and little endian. Guarantees that reading any bytes
+//! returns a [`HelloError`] or the value, without allocating.
 
 use std::fmt;
 
@@ -35,26 +35,26 @@ pub enum HelloError {
     /// The tick rate is 0.
     #[error("the tick rate is 0")]
     TickRate,
-    /// The reason is not one of ours.
+    /// The goodbye has an unknown reason.
     #[error("unknown reason {0} for a goodbye")]
     Reason(u8),
 }
 
-/// A client's first packet: what it speaks.
+/// A client's first packet: its protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// The client's protocol; the server refuses another one than its own.
+    /// The client's protocol. The server refuses any other than its own.
     pub version: ProtocolVersion,
 }
 
-/// The server's answer to a [`Hello`].
+/// The server's reply to a [`Hello`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Welcome {
     /// The newest tick when the welcome was sent.
     pub tick: Tick,
     /// Ticks a second, at least 1.
     pub tick_rate_hz: u16,
-    /// Who the client is.
+    /// The player that the client controls.
     pub player: PlayerId,
 }
 
@@ -64,20 +64,20 @@ pub struct Welcome {
 pub enum Goodbye {
     /// The two ends speak different protocols.
     ProtocolMismatch {
-        /// What the server speaks.
+        /// The protocol of the server.
         server: ProtocolVersion,
-        /// What the client said it speaks.
+        /// The protocol that the client sent.
         client: ProtocolVersion,
     },
-    /// The server stops.
+    /// The server shuts down.
     Shutdown,
-    /// The same client connected anew.
+    /// The same client connected again.
     Replaced,
-    /// The client did not keep up, or sent more than it may.
+    /// The client did not keep up, or sent more than is allowed.
     Overflow,
     /// The client broke the protocol.
     Abuse,
-    /// There is no room for another player.
+    /// The server has no room for another player.
     ServerFull,
     /// Gameplay ended the session.
     Kicked,
@@ -100,7 +100,7 @@ impl fmt::Display for Goodbye {
 }
 
 impl Hello {
-    /// Writes the packet and answers its length.
+    /// Writes the packet and returns its length.
     #[must_use]
     pub fn write(&self, out: &mut [u8; HELLO_BYTES_MAX]) -> usize {
         let mut writer = Writer::new(out, PayloadKind::HELLO);
@@ -120,7 +120,7 @@ impl Hello {
 }
 
 impl Welcome {
-    /// Writes the packet and answers its length.
+    /// Writes the packet and returns its length.
     #[must_use]
     pub fn write(&self, out: &mut [u8; HELLO_BYTES_MAX]) -> usize {
         let mut writer = Writer::new(out, PayloadKind::HELLO);
@@ -151,7 +151,7 @@ impl Welcome {
 }
 
 impl Goodbye {
-    /// Writes the packet and answers its length.
+    /// Writes the packet and returns its length.
     #[must_use]
     pub fn write(&self, out: &mut [u8; HELLO_BYTES_MAX]) -> usize {
         let mut writer = Writer::new(out, PayloadKind::GOODBYE);
@@ -283,7 +283,7 @@ mod tests {
         ]
     }
 
-    /// The packet reads back as itself, and neither shorter nor longer.
+    /// Checks that the packet reads back as itself, and does not read when shorter or longer.
     fn check<T: PartialEq + fmt::Debug>(
         packet: T,
         write: impl Fn(&T, &mut [u8; HELLO_BYTES_MAX]) -> usize,
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mismatch_names_both_versions() {
+    fn a_protocol_mismatch_names_both_versions() {
         let version = |hash, release: &str| ProtocolVersion {
             hash: ProtocolHash(hash),
             release: Release::new(release.as_bytes()).unwrap(),

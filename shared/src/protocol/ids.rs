@@ -1,14 +1,14 @@
 //! Identifiers that travel between simulation, workers and clients.
 //!
-//! All of them are plain numbers without meaning beyond identity, ordered by their number, so that
-//! nothing has to order by a Bevy `Entity`.
+//! All of them are plain numbers that only identify, ordered by their number, so that nothing has
+//! to be ordered by a Bevy `Entity`.
 
 use std::fmt;
 
 use bevy_ecs::prelude::Component;
 use serde::{Deserialize, Serialize};
 
-/// An entity's identity everywhere and for ever: in all simulations, on disk, on the wire.
+/// Identifies an entity everywhere and for ever: in all simulations, on disk, on the wire.
 ///
 /// Assigned in command order by the simulation; never reused.
 #[derive(
@@ -16,15 +16,15 @@ use serde::{Deserialize, Serialize};
 )]
 pub struct GlobalId(pub u64);
 
-/// Row of an entity in the frames of one simulation. 24 bits are used; reused after a rest.
+/// Row of an entity in the frames of one simulation. Uses 24 bits; reused some time after it is freed.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub u32);
 
 impl Slot {
-    /// The highest slot: 24 bits, so that a [`SlotKey`] fits 32.
+    /// The highest slot: 24 bits, so that a [`SlotKey`] fits into 32.
     pub const MAX: Self = Self(0x00ff_ffff);
 
-    /// Position in a slot-indexed array.
+    /// Returns the index of the slot in an array by slot.
     #[inline]
     #[must_use]
     pub const fn index(self) -> usize {
@@ -36,7 +36,7 @@ impl Slot {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SourceId(pub u8);
 
-/// A slot together with its simulation: unique among everything a session can see.
+/// A slot together with its simulation: unique among all entities that a session can see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotKey(pub u32);
 
@@ -55,7 +55,7 @@ impl SlotKey {
         SourceId((self.0 >> 24) as u8)
     }
 
-    /// The slot within the simulation.
+    /// Returns the slot within the simulation.
     #[inline]
     #[must_use]
     pub const fn slot(self) -> Slot {
@@ -63,35 +63,35 @@ impl SlotKey {
     }
 }
 
-/// A player, as gameplay and visibility know one. 0 is nobody.
+/// A player, as gameplay and visibility know one. 0 is no player.
 #[derive(
     Component, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct PlayerId(pub u32);
 
 impl PlayerId {
-    /// No player: what an unowned entity has as its owner.
-    pub const NOBODY: Self = Self(0);
+    /// No player: the owner of an unowned entity.
+    pub const NONE: Self = Self(0);
 
-    /// Whether this is a player at all.
+    /// Returns whether this is a player, not [`PlayerId::NONE`].
     #[inline]
     #[must_use]
-    pub const fn is_somebody(self) -> bool {
+    pub const fn is_some(self) -> bool {
         self.0 != 0
     }
 }
 
-/// A team, for components that only team mates may see. 0 is no team, and has no mates.
+/// A team, for components that only team mates may see. 0 is no team, whose members are not mates.
 #[derive(
     Component, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct TeamId(pub u8);
 
 impl TeamId {
-    /// No team.
+    /// No team: two entities without a team are not mates.
     pub const NONE: Self = Self(0);
 
-    /// Whether both are of the same team; nobody is in team [`TeamId::NONE`].
+    /// Returns whether both are the same team; false for two of [`TeamId::NONE`].
     #[inline]
     #[must_use]
     pub const fn is_mate(self, other: Self) -> bool {
@@ -99,12 +99,12 @@ impl TeamId {
     }
 }
 
-/// A registered component: its place in the order of registration, 0..64.
+/// A registered component: its index in the order of registration, 0..64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ComponentId(pub u8);
 
 impl ComponentId {
-    /// The component's bit in a 64-bit mask.
+    /// Returns the component's bit in a 64-bit mask.
     #[inline]
     #[must_use]
     pub const fn bit(self) -> u64 {
@@ -112,7 +112,7 @@ impl ComponentId {
     }
 }
 
-/// A registered message type: its place in the order of registration.
+/// A registered message type: its index in the order of registration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub u16);
 
@@ -120,11 +120,11 @@ pub struct MessageId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Channel {
-    /// May be lost, doubled or reordered; never sent again.
+    /// Messages may be lost, duplicated or reordered; none is sent again.
     Unreliable = 0,
-    /// Arrives once, in any order.
+    /// Each message arrives once, in any order.
     ReliableUnordered = 1,
-    /// Arrives once, in the order of sending.
+    /// Each message arrives once, in the order of sending.
     ReliableOrdered = 2,
 }
 
@@ -136,14 +136,14 @@ impl Channel {
     /// All channels, by ascending id.
     pub const ALL: [Self; 3] = [Self::Unreliable, Self::ReliableUnordered, Self::ReliableOrdered];
 
-    /// The number on the wire.
+    /// Returns the channel's number on the wire.
     #[inline]
     #[must_use]
     pub const fn id(self) -> ChannelId {
         ChannelId(self as u8)
     }
 
-    /// The channel with this number, if there is one.
+    /// Returns the channel with this number, if there is one.
     #[inline]
     #[must_use]
     pub const fn from_id(id: ChannelId) -> Option<Self> {
@@ -155,7 +155,7 @@ impl Channel {
         }
     }
 
-    /// Whether what is sent arrives exactly once.
+    /// Returns whether each message arrives exactly once.
     #[inline]
     #[must_use]
     pub const fn is_reliable(self) -> bool {
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slot_key_keeps_both_halves() {
+    fn a_slot_key_round_trips_simulation_and_slot() {
         for source in [0, 1, 255] {
             for slot in [0, 1, 0x00ff_ffff] {
                 let key = SlotKey::new(SourceId(source), Slot(slot));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_know_their_ids() {
+    fn channels_round_trip_through_their_ids() {
         for channel in Channel::ALL {
             assert_eq!(Channel::from_id(channel.id()), Some(channel));
         }
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn no_team_has_no_mates() {
+    fn entities_without_a_team_are_not_mates() {
         assert!(!TeamId::NONE.is_mate(TeamId::NONE));
         assert!(TeamId(3).is_mate(TeamId(3)));
         assert!(!TeamId(3).is_mate(TeamId(4)));

@@ -1,10 +1,10 @@
-//! A player's input, and the packet in which a client sends it: every tick, with three repeats and
-//! the acknowledgement of what arrived.
+//! A player's input, and the packet in which a client sends it.
 //!
-//! Owns the layout of the input packet. Guarantees that reading is total and never allocates; the
-//! largest packet has [`INPUT_PACKET_BYTES_MAX`] bytes. Refuses to look into an input: its bytes
-//! are opaque here and on the net workers' way to the simulation, except for validation through the
-//! [registry](super::registry).
+//! A client sends the packet every tick, with the newest input, three repeats, and the acknowledgement of
+//! the snapshots that arrived. Owns the layout of the packet. Guarantees that reading any bytes returns a
+//! packet or an error and never allocates; the largest packet has [`INPUT_PACKET_BYTES_MAX`] bytes. An
+//! input's bytes are opaque here and on the net workers' way to the simulation, except for validation
+//! through the [registry](super::registry).
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use super::bits::{BitError, BitReader, BitWriter};
 use crate::limits::{INPUT_BYTES_MAX, INPUTS_PER_PACKET};
 use crate::tick::Tick;
 
-/// Bytes of the largest input packet.
+/// Bytes of the largest input packet: all optional fields, and the most and longest inputs.
 pub const INPUT_PACKET_BYTES_MAX: usize =
     (8 + (1 + 16 + 1 + 64) + 16 + (1 + 24) + 3 + INPUTS_PER_PACKET * (1 + 5 + INPUT_BYTES_MAX * 8))
         .div_ceil(8);
@@ -23,13 +23,13 @@ const COUNT_BITS: u32 = 3;
 const LENGTH_BITS: u32 = 5;
 const _: () = assert!(INPUTS_PER_PACKET < 1 << COUNT_BITS && INPUT_BYTES_MAX < 1 << LENGTH_BITS);
 
-/// What a player's client sends for every tick. The default is the neutral input: hands off.
+/// The input that a player's client sends for every tick. The default is the neutral input.
 pub trait PlayerInput: Serialize + DeserializeOwned + Clone + Default + Send + Sync + 'static {
-    /// Checks a decoded input before the simulation may see it: NaN, out of range, impossible. Refuses nothing
-    /// unless implemented, which suits types all of whose values make sense.
+    /// Checks a decoded input before the simulation reads it: NaN, out of range, impossible. Unless
+    /// implemented it accepts all values, which suits types whose values are all valid.
     ///
     /// # Errors
-    /// What is wrong, for the log.
+    /// A description of what is wrong, for the log.
     fn validate(&self) -> Result<(), &'static str> {
         Ok(())
     }
@@ -39,13 +39,13 @@ pub trait PlayerInput: Serialize + DeserializeOwned + Clone + Default + Send + S
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
 pub struct InputBytes {
-    // Bytes behind the length are 0, so that equality may compare all of them.
+    // Bytes behind the length are 0, so that the derived equality may compare all of them.
     length: u8,
     bytes: [u8; INPUT_BYTES_MAX],
 }
 
 impl InputBytes {
-    /// Takes a copy; none when it is too long.
+    /// Copies an encoded input; `None` when it is too long.
     #[inline]
     #[must_use]
     pub fn new(encoded: &[u8]) -> Option<Self> {
@@ -57,7 +57,7 @@ impl InputBytes {
         Some(input)
     }
 
-    /// The encoded input.
+    /// Returns the encoded input.
     #[inline]
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
@@ -79,7 +79,7 @@ impl TryFrom<Vec<u8>> for InputBytes {
     }
 }
 
-/// Which snapshot packets arrived, by their packet numbers.
+/// The snapshot packets that arrived, by their packet numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotAck {
     /// Number of the newest packet that arrived.
@@ -88,26 +88,26 @@ pub struct SnapshotAck {
     pub bits: u64,
 }
 
-/// The moment that a client shows: a tick and 256ths of it, the low 24 bits of both together.
+/// The time that a client shows: a tick and 256ths of it, the low 24 bits of both together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewTick(u32);
 
 impl ViewTick {
-    /// `fraction` 256ths after `tick`.
+    /// Returns the time `fraction` 256ths of a tick after `tick`.
     #[inline]
     #[must_use]
     pub const fn new(tick: Tick, fraction: u8) -> Self {
         Self((tick.wire() as u32) << 8 | fraction as u32)
     }
 
-    /// The moment `ticks` ticks earlier.
+    /// Returns the time `ticks` ticks earlier.
     #[inline]
     #[must_use]
     pub const fn before(self, ticks: u32) -> Self {
         Self(self.0.wrapping_sub(ticks << 8) & 0xff_ffff)
     }
 
-    /// The tick nearest to `reference` that fits, and the 256ths after it.
+    /// Returns the nearest tick to `reference` that has these low 16 bits, and the 256ths after it.
     #[inline]
     #[must_use]
     pub const fn unwrap_near(self, reference: Tick) -> (Tick, u8) {
@@ -123,16 +123,16 @@ pub struct InputList {
 }
 
 impl InputList {
-    /// Adds the input of the tick before the last one added; without room it is not added.
+    /// Adds the input of the tick before the last one added. Does nothing when the list is full.
     #[inline]
     pub fn push_older(&mut self, input: InputBytes) {
-        if let Some(place) = self.inputs.get_mut(usize::from(self.count)) {
-            *place = input;
+        if let Some(slot) = self.inputs.get_mut(usize::from(self.count)) {
+            *slot = input;
             self.count += 1;
         }
     }
 
-    /// The inputs, newest first.
+    /// Returns the inputs, newest first.
     #[inline]
     #[must_use]
     pub fn as_slice(&self) -> &[InputBytes] {
@@ -140,14 +140,14 @@ impl InputList {
     }
 }
 
-/// What a client sends every tick.
+/// The packet that a client sends every tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InputPacket {
-    /// Snapshots that arrived; none before the first.
+    /// Snapshots that arrived; `None` before the first.
     pub ack: Option<SnapshotAck>,
-    /// Wire form of the tick for which the newest input is.
+    /// Wire form of the tick of the newest input.
     pub newest_tick: u16,
-    /// What the player saw when giving the newest input, for lag compensation.
+    /// The time of the states that the player saw when giving the newest input, for lag compensation.
     pub view: Option<ViewTick>,
     /// Inputs for `newest_tick`, `newest_tick - 1`, ...
     pub inputs: InputList,
@@ -166,10 +166,10 @@ pub enum InputPacketError {
     /// Bytes are left after the last field.
     #[error("bytes left after the packet")]
     Trailing,
-    /// More inputs than a packet may hold.
+    /// The packet has more than [`INPUTS_PER_PACKET`] inputs.
     #[error("{0} inputs in one packet")]
     TooManyInputs(u8),
-    /// An input longer than any may be.
+    /// An input has more than [`INPUT_BYTES_MAX`] bytes.
     #[error("an input of {0} bytes")]
     InputTooLong(u8),
 }
@@ -181,7 +181,7 @@ impl From<BitError> for InputPacketError {
 }
 
 impl InputPacket {
-    /// Writes the packet and answers its length.
+    /// Writes the packet and returns its length.
     #[must_use]
     pub fn write(&self, out: &mut [u8; INPUT_PACKET_BYTES_MAX]) -> usize {
         let mut bits = BitWriter::new(out);
@@ -189,7 +189,7 @@ impl InputPacket {
         bits.write_bool(self.ack.is_some());
         if let Some(ack) = self.ack {
             bits.write(ack.newest.into(), 16);
-            // Without loss every bit is set; that is worth one bit instead of 64.
+            // Without loss every bit is set. That case costs one bit instead of 64.
             bits.write_bool(ack.bits == u64::MAX);
             if ack.bits != u64::MAX {
                 bits.write(ack.bits, 32);
@@ -205,6 +205,7 @@ impl InputPacket {
         let mut newer: Option<&InputBytes> = None;
         for input in self.inputs.as_slice() {
             if newer.is_some() {
+                // An input that equals the newer one before it costs one bit.
                 bits.write_bool(newer == Some(input));
             }
             if newer != Some(input) {
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn repeats_of_a_held_stick_cost_one_bit() {
+    fn three_repeats_of_an_unchanged_input_cost_at_most_a_byte() {
         let input = InputBytes::new(&[7; 8]).unwrap();
         let mut packet = InputPacket::default();
         let mut buffer = [0; INPUT_PACKET_BYTES_MAX];
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_is_too_long_is_refused() {
+    fn an_input_that_is_too_long_and_too_many_inputs_are_refused() {
         assert!(InputBytes::new(&[0; INPUT_BYTES_MAX + 1]).is_none());
         let mut packet = [0u8; 64];
         let mut bits = BitWriter::new(&mut packet);
@@ -352,7 +353,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn round_trips(packet in packet()) {
+        fn input_packets_round_trip(packet in packet()) {
             let mut buffer = [0xa5; INPUT_PACKET_BYTES_MAX];
             let length = packet.write(&mut buffer);
             let mut bytes = buffer[..length].to_vec();
@@ -375,7 +376,7 @@ mod tests {
         }
 
         #[test]
-        fn view_ticks_unwrap(tick: u32, fraction: u8, ahead in -30_000i32..30_000) {
+        fn view_ticks_unwrap_near_a_reference(tick: u32, fraction: u8, ahead in -30_000i32..30_000) {
             let reference = Tick(tick.wrapping_add_signed(ahead));
             let view = ViewTick::new(Tick(tick), fraction);
             prop_assert_eq!(view.unwrap_near(reference), (Tick(tick), fraction));

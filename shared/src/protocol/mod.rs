@@ -1,9 +1,9 @@
 //! The protocol: what is replicated, how it is packed, and the packets that carry it.
 //!
-//! Owns identifiers, quantization, bit packing, the one use of bincode, the registry of
-//! replicated types and the packets that travel beside renet's. Guarantees that bytes from a peer
-//! end in a typed error or a value, without a panic and without allocating beyond a stated bound.
-//! Refuses to know sockets, sessions or time: it is bytes in, values out.
+//! Owns identifiers, quantization, bit packing, the one use of bincode, the registry of replicated types
+//! and the packets that travel beside renet's. Guarantees that bytes from a peer result in a value or a
+//! typed error, without a panic and without allocating beyond a stated bound. Knows nothing of sockets,
+//! sessions or time: bytes come in, values go out.
 
 pub mod active;
 pub mod bits;
@@ -19,24 +19,24 @@ pub mod snapshot;
 pub mod steps;
 pub mod version;
 
-/// Version of every packet layout in this crate; counted up when one of them changes.
+/// Version of all packet layouts in this crate together; incremented when one of them changes.
 pub const WIRE_VERSION: u32 = 3;
 
-/// What a netcode payload is, told by its first byte.
+/// The kind of a netcode payload, given by its first byte.
 ///
-/// A session is sent kinds other than [`PayloadKind::Renet`] only after it sent one itself, so that
-/// a stock renet peer, which would disconnect on them, never sees any.
+/// A session is sent kinds other than [`PayloadKind::Renet`] only after it has sent one itself. So a stock
+/// renet peer, which would disconnect on them, never receives one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PayloadKind {
     /// One of renet's packets: first byte 0 to 4.
     Renet,
-    /// Snapshot, server to client.
+    /// A snapshot, server to client.
     Snapshot,
-    /// Inputs and acknowledgement, client to server.
+    /// Inputs and an acknowledgement of snapshots, client to server.
     Input,
-    /// Hello, client to server; welcome, server to client.
+    /// A hello, client to server; a welcome, server to client.
     Hello,
-    /// Why the server ends the session.
+    /// A goodbye: the reason why the server ends the session.
     Goodbye,
 }
 
@@ -50,7 +50,7 @@ impl PayloadKind {
     /// First byte of a goodbye packet.
     pub const GOODBYE: u8 = 0x83;
 
-    /// The kind of `payload`; none for an empty payload or an unknown first byte.
+    /// Returns the kind of `payload`; `None` for an empty payload or an unknown first byte.
     #[inline]
     #[must_use]
     pub fn of(payload: &[u8]) -> Option<Self> {

@@ -1,8 +1,8 @@
-//! The hot state that every moving entity has, and its quantized form.
+//! The state that every moving entity has and that changes every tick, and its quantized form.
 //!
-//! Owns the quanta. Guarantees that quantizing is the same on every machine (additions,
-//! multiplications and conversions only), within half a quantum, and total: out of range
-//! saturates, NaN becomes 0.
+//! Owns the quanta. Guarantees that quantizing gives the same on every machine (additions,
+//! multiplications and conversions only), is within half a quantum, and accepts any value: values out of
+//! range saturate, NaN becomes 0.
 
 use std::f64::consts::TAU;
 
@@ -17,23 +17,24 @@ pub const VELOCITY_QUANTUM: f32 = 0.05;
 /// Steps of [`Pose::yaw`] in a full turn; a power of two.
 pub const YAW_STEPS: u16 = 1_024;
 
-// The inverses are exact in f64, the quanta are not: so quantizing multiplies and reading divides.
+// The inverses of the quanta are exact in f64, the quanta are not: so quantizing multiplies by them, and
+// reading divides.
 const POSITION_STEPS_PER_UNIT: f64 = 100.0;
 const VELOCITY_STEPS_PER_UNIT: f64 = 20.0;
 
-/// Place in the world, in units.
+/// Position of an entity, in units.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position(pub Vec2);
 
-/// Movement, in units a second.
+/// Velocity of an entity, in units a second.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Velocity(pub Vec2);
 
-/// Direction in which an entity looks, in radians, counter-clockwise from +x.
+/// Direction in which an entity faces, in radians, counter-clockwise from +x.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Heading(pub f32);
 
-/// Position, velocity and heading in quanta: what frames hold and snapshots carry.
+/// Position, velocity and heading in quanta, as frames hold and snapshots carry them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Pose {
@@ -47,14 +48,14 @@ pub struct Pose {
     pub vy: i16,
     /// Heading, 0..[`YAW_STEPS`].
     pub yaw: u16,
-    /// Reserved, 0.
+    /// Reserved for later use; 0.
     pub flags: u16,
 }
 
 impl Pose {
-    /// Rounds to the nearest quantum, ties away from zero; saturates; NaN becomes 0.
+    /// Rounds to the nearest quantum, ties away from zero. Values out of range saturate; NaN becomes 0.
     ///
-    /// A heading of any finite size is taken modulo a full turn, an infinite one becomes 0.
+    /// A finite heading of any size is taken modulo a full turn; an infinite one becomes 0.
     #[inline]
     #[must_use]
     pub fn quantize(position: &Position, velocity: &Velocity, heading: &Heading) -> Self {
@@ -68,7 +69,7 @@ impl Pose {
         }
     }
 
-    /// The position in units.
+    /// Returns the position in units.
     #[inline]
     #[must_use]
     pub fn position(&self) -> Position {
@@ -76,7 +77,7 @@ impl Pose {
         Position(Vec2::new(unit(self.x), unit(self.y)))
     }
 
-    /// The velocity in units a second.
+    /// Returns the velocity in units a second.
     #[inline]
     #[must_use]
     pub fn velocity(&self) -> Velocity {
@@ -84,7 +85,7 @@ impl Pose {
         Velocity(Vec2::new(unit(self.vx), unit(self.vy)))
     }
 
-    /// The heading in radians, in -pi..pi.
+    /// Returns the heading in radians, in -pi..pi.
     #[inline]
     #[must_use]
     pub fn heading(&self) -> Heading {
@@ -94,7 +95,7 @@ impl Pose {
     }
 }
 
-/// Ties away from zero for what the integer conversion then truncates; `f64::round` is a call.
+/// Rounds ties away from zero, once the caller truncates to an integer; `f64::round` is a function call.
 #[inline]
 fn round(value: f64) -> f64 {
     value + 0.5f64.copysign(value)
@@ -106,6 +107,7 @@ fn quantize_yaw(radians: f32) -> u16 {
         return 0;
     }
     let steps = round(f64::from(radians) * (f64::from(YAW_STEPS) / TAU)) as i64;
+    // `YAW_STEPS` is a power of two, so the mask is the remainder, also of a negative number of steps.
     (steps & i64::from(YAW_STEPS - 1)) as u16
 }
 
@@ -123,12 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn is_sixteen_bytes() {
+    fn a_pose_has_16_bytes() {
         assert_eq!(size_of::<Pose>(), 16);
     }
 
     #[test]
-    fn saturates_and_has_no_nan() {
+    fn quantizing_saturates_and_turns_nan_into_0() {
         assert_eq!(pose(f32::NAN, f32::NAN, f32::NAN), Pose::default());
         let infinite = pose(f32::INFINITY, f32::INFINITY, f32::INFINITY);
         let expected = Pose {
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn negative_and_repeated_turns_are_one_heading() {
+    fn headings_are_taken_modulo_a_full_turn() {
         let quarter = std::f32::consts::FRAC_PI_2;
         assert_eq!(pose(0.0, 0.0, -quarter).yaw, 768);
         assert_eq!(pose(0.0, 0.0, 3.0 * quarter).yaw, 768);
@@ -154,13 +156,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn round_trips_within_half_a_quantum(
+        fn poses_round_trip_within_half_a_quantum(
             x in -80_000.0f32..80_000.0,
             v in -1_600.0f32..1_600.0,
             yaw in -50.0f32..50.0,
         ) {
             let pose = pose(x, v, yaw);
-            // Half a quantum, and what f32 itself loses at this size.
+            // Half a quantum, and the rounding of f32 at this size.
             let near = |a: f32, b: f32, quantum: f32| (a - b).abs() <= quantum * 0.5 + a.abs() * f32::EPSILON;
             let (position, velocity) = (pose.position().0, pose.velocity().0);
             prop_assert!(near(position.x, x, POSITION_QUANTUM) && near(position.y, -x, POSITION_QUANTUM));
@@ -173,7 +175,7 @@ mod tests {
         }
 
         #[test]
-        fn reading_and_quantizing_again_changes_nothing(
+        fn quantizing_a_read_pose_changes_nothing(
             // f32 holds every quantum up to here.
             x in -8_000_000i32..8_000_000, vx: i16, yaw in 0u16..YAW_STEPS,
         ) {
@@ -183,7 +185,7 @@ mod tests {
         }
 
         #[test]
-        fn any_float_is_accepted(x: u32, v: u32, yaw: u32) {
+        fn any_float_quantizes(x: u32, v: u32, yaw: u32) {
             let pose = pose(f32::from_bits(x), f32::from_bits(v), f32::from_bits(yaw));
             prop_assert!(pose.yaw < YAW_STEPS);
         }

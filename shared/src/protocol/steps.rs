@@ -1,13 +1,13 @@
 //! Components that are a few whole numbers, as differences to values that both ends have.
 //!
-//! Owns the code of the numbers and which registered components are sent by it. Guarantees: a decoded value
-//! equals the encoded one in every bit, whatever both are, for differences wrap around; any bits end in a
-//! value or an error; nothing is allocated but where canonical bytes are asked for. Refuses to know where the
-//! values come from to which others differ.
+//! Owns the code of the numbers, and which registered components are sent by it. Guarantees that a decoded
+//! value equals the encoded one in every bit, whatever both are, since differences wrap around; that any
+//! bits result in a value or an error; that nothing is allocated except where canonical bytes are asked
+//! for. Does not know where the values come from to which others differ.
 //!
-//! **Code**, least significant bit first: for each number a bit, set where it differs; if any does, a 3-bit
-//! class, then the differences of those that do, zigzag, each in 2, 4, 6, 8, 11, 15, 20 or 32 bits by the
-//! class. A value without another to differ from is the difference to zeros.
+//! **Code**, least significant bit first: for each number one bit, set where it differs. If any differs: a
+//! 3-bit class, then the differences of those that do, zigzag, each in 2, 4, 6, 8, 11, 15, 20 or 32 bits
+//! by the class. A value without a base is encoded as its difference to zeros.
 
 use super::bits::{BitError, BitReader, BitWriter};
 use super::codec::{self, CodecError};
@@ -18,7 +18,7 @@ use crate::limits::{COMPONENT_NUMBERS_MAX, COMPONENTS_MAX, STEPS_BYTES_MAX};
 const WIDTHS: [u32; 8] = [2, 4, 6, 8, 11, 15, 20, 32];
 const CLASS_BITS: u32 = 3;
 
-/// The numbers of one component.
+/// The numbers of one component, or differences between them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Steps {
     numbers: [i32; COMPONENT_NUMBERS_MAX],
@@ -26,10 +26,10 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// The `len` numbers, at most [`COMPONENT_NUMBERS_MAX`], that are all of a component's encoded value.
+    /// Decodes a component's encoded value that consists of `len` numbers, at most [`COMPONENT_NUMBERS_MAX`].
     ///
     /// # Errors
-    /// [`CodecError`] when the bytes are something else.
+    /// [`CodecError`] when the bytes are not `len` numbers.
     pub fn decode(bytes: &[u8], len: usize) -> Result<Self, CodecError> {
         let mut steps = Self::zeros(len);
         let mut used = 0;
@@ -47,7 +47,7 @@ impl Steps {
     /// Appends the component's encoded value to `out`.
     ///
     /// # Errors
-    /// None that is known of: whole numbers encode.
+    /// None is known: whole numbers can always be encoded.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
         self.numbers().iter().try_for_each(|number| {
             codec::encode_into(number, out)?;
@@ -55,19 +55,19 @@ impl Steps {
         })
     }
 
-    /// What is to be added to `base`, which has as many numbers, to get this.
+    /// Returns the difference that leads from `base`, which has as many numbers, to `self`.
     #[must_use]
     pub fn since(&self, base: &Self) -> Self {
         self.zip(base, i32::wrapping_sub)
     }
 
-    /// This and a difference to it.
+    /// Returns the sum of `self` and a difference.
     #[must_use]
     pub fn plus(&self, difference: &Self) -> Self {
         self.zip(difference, i32::wrapping_add)
     }
 
-    /// Bits that [`Steps::write`] takes.
+    /// Returns the number of bits that the code of the numbers takes.
     #[must_use]
     pub fn bits(&self) -> u32 {
         let differing = self.numbers().iter().filter(|&&number| number != 0).count() as u32;
@@ -79,11 +79,11 @@ impl Steps {
         u32::from(self.len) + code
     }
 
-    /// Writes the code.
-    pub fn write(&self, writer: &mut BitWriter<'_>) {
+    /// Writes the code of the numbers.
+    pub(crate) fn write(&self, writer: &mut BitWriter<'_>) {
         let (mut mask, class) = (0, self.class());
-        for (place, &number) in self.numbers().iter().enumerate() {
-            mask |= u64::from(number != 0) << place;
+        for (index, &number) in self.numbers().iter().enumerate() {
+            mask |= u64::from(number != 0) << index;
         }
         writer.write(mask, self.len.into());
         if mask == 0 {
@@ -98,16 +98,16 @@ impl Steps {
     /// Reads the code of `len` numbers.
     ///
     /// # Errors
-    /// [`BitError`].
-    pub fn read(reader: &mut BitReader<'_>, len: usize) -> Result<Self, BitError> {
+    /// [`BitError`] when the bits end too early.
+    pub(crate) fn read(reader: &mut BitReader<'_>, len: usize) -> Result<Self, BitError> {
         let mut steps = Self::zeros(len);
         let mask = reader.read(steps.len.into())?;
         if mask == 0 {
             return Ok(steps);
         }
         let width = WIDTHS[reader.read(CLASS_BITS)? as usize];
-        for (place, number) in steps.numbers[..len].iter_mut().enumerate() {
-            if mask >> place & 1 == 1 {
+        for (index, number) in steps.numbers[..len].iter_mut().enumerate() {
+            if mask >> index & 1 == 1 {
                 *number = unzigzag(reader.read(width)? as u32);
             }
         }
@@ -134,7 +134,7 @@ impl Steps {
         joined
     }
 
-    /// The first class in which the widest number fits.
+    /// Returns the first class whose width holds every number. The or of all codes is as wide as the widest.
     fn class(&self) -> usize {
         let joined = self.numbers().iter().fold(0, |all, &number| all | zigzag(number));
         let needed = 32 - joined.leading_zeros();
@@ -145,25 +145,27 @@ impl Steps {
     }
 }
 
+/// Maps 0, -1, 1, -2, ... to 0, 1, 2, 3, ...: `value >> 31` is all ones for a negative number.
 fn zigzag(value: i32) -> u32 {
     (value << 1 ^ value >> 31) as u32
 }
 
+/// Inverts [`zigzag`]: the lowest bit, negated, is all ones for a negative number.
 fn unzigzag(code: u32) -> i32 {
     (code >> 1) as i32 ^ -((code & 1) as i32)
 }
 
-/// A component's numbers as they are sent.
+/// The numbers of one component as they are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SentSteps {
-    /// The numbers, or by how much they differ.
+    /// The numbers, or their differences to those of a base.
     pub steps: Steps,
-    /// Whether they are to be added to those in the state that the update refers to.
+    /// Whether the reader must add them to the numbers in the state that the update refers to.
     pub is_difference: bool,
 }
 
 impl SentSteps {
-    /// What is shorter of the numbers themselves and the difference to those of `base`.
+    /// Returns the shorter of the numbers themselves and their difference to those of `base`.
     #[must_use]
     pub fn shortest(now: &Steps, base: Option<&Steps>) -> Self {
         let difference = base.map(|base| now.since(base));
@@ -180,11 +182,11 @@ impl SentSteps {
     }
 }
 
-/// How the registered components are sent: each as bytes or as numbers.
+/// The formats of the registered components: each is sent as bytes or as numbers.
 ///
-/// Numbers are always sent, whatever else an entity has: a client knows them in every state that it
-/// acknowledged. So all of them together take at most [`STEPS_BYTES_MAX`]; of more, the last registered are
-/// sent as bytes.
+/// Numbers are always sent, whatever else an entity has: a client has them in every state that it
+/// acknowledged. So the numbers of all components together take at most [`STEPS_BYTES_MAX`]. Components that
+/// would exceed it, in the order of registration, are sent as bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ComponentFormats {
     count: u8,
@@ -203,10 +205,10 @@ impl Default for ComponentFormats {
 }
 
 impl ComponentFormats {
-    /// Formats of components that are registered in this order, by how many numbers each is; 0 for bytes.
+    /// Returns the formats of components registered in this order, by how many numbers each has; 0 for bytes.
     ///
     /// # Panics
-    /// With more than [`COMPONENTS_MAX`].
+    /// Panics with more than [`COMPONENTS_MAX`] components.
     #[must_use]
     pub fn new(numbers: impl IntoIterator<Item = usize>) -> Self {
         let mut formats = Self::default();
@@ -217,7 +219,7 @@ impl ComponentFormats {
     }
 
     fn push(&mut self, numbers: usize) {
-        // A bit says whether it is a difference.
+        // One bit says whether the numbers are a difference.
         let bits = 1 + numbers as u32 + CLASS_BITS + numbers as u32 * WIDTHS[WIDTHS.len() - 1];
         let all = u32::from(self.bits_max) + bits;
         if (1..=COMPONENT_NUMBERS_MAX).contains(&numbers) && all as usize <= STEPS_BYTES_MAX * 8 {
@@ -227,21 +229,21 @@ impl ComponentFormats {
         self.count += 1;
     }
 
-    /// Registered components.
+    /// Returns the number of registered components.
     #[inline]
     #[must_use]
     pub fn count(&self) -> u32 {
         self.count.into()
     }
 
-    /// How many numbers a component is; 0 when it is sent as bytes, or not registered.
+    /// Returns how many numbers a component has; 0 when it is sent as bytes or not registered.
     #[inline]
     #[must_use]
     pub fn numbers(&self, id: ComponentId) -> usize {
         self.numbers.get(usize::from(id.0)).copied().unwrap_or(0).into()
     }
 
-    /// Bytes that the numbers of one entity take at most.
+    /// Returns the most bytes that the numbers of one entity take.
     #[must_use]
     pub fn steps_bytes_max(&self) -> usize {
         usize::from(self.bits_max).div_ceil(8)
@@ -259,7 +261,7 @@ mod tests {
         steps
     }
 
-    /// Numbers of all sizes, the ends of their range among them.
+    /// Numbers of all sizes, including the ends of their range.
     fn number() -> impl Strategy<Value = i32> {
         (any::<i32>(), 0u32..33).prop_map(|(number, bits)| match bits {
             32 => [i32::MIN, i32::MAX, 0, -1][number as usize & 3],
@@ -269,7 +271,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_sent_is_what_was_meant(
+        fn sent_numbers_decode_to_the_encoded_value(
             pairs in prop::collection::vec((number(), number()), 1..=COMPONENT_NUMBERS_MAX), has_base: bool,
         ) {
             let (now, base): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
@@ -284,8 +286,8 @@ mod tests {
             let bytes = writer.finish();
             let read = Steps::read(&mut BitReader::new(&buffer[..bytes]), now.numbers().len()).unwrap();
             prop_assert_eq!(read, sent.steps);
-            let meant = if sent.is_difference { base.plus(&read) } else { read };
-            prop_assert_eq!(meant, now);
+            let decoded = if sent.is_difference { base.plus(&read) } else { read };
+            prop_assert_eq!(decoded, now);
 
             let mut canonical = Vec::new();
             now.encode(&mut canonical).unwrap();
@@ -294,7 +296,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bits_are_numbers_or_an_error(bytes: Vec<u8>, len in 1..=COMPONENT_NUMBERS_MAX) {
+        fn any_bits_decode_to_numbers_or_an_error(bytes: Vec<u8>, len in 1..=COMPONENT_NUMBERS_MAX) {
             if let Ok(read) = Steps::read(&mut BitReader::new(&bytes), len) {
                 prop_assert!(read.numbers().len() == len && read.bits() as usize <= bytes.len() * 8);
             }
@@ -302,17 +304,17 @@ mod tests {
     }
 
     #[test]
-    fn small_differences_are_small() {
+    fn a_small_difference_takes_few_bits() {
         let (now, base) = (steps(&[100_003, -7]), steps(&[100_000, -7]));
         let sent = SentSteps::shortest(&now, Some(&base));
-        // A bit for each, the class, four for the one that differs.
+        // A bit for each number, the class, four bits for the one that differs.
         assert_eq!((sent.is_difference, sent.steps.bits()), (true, 2 + 3 + 4));
         let back = SentSteps::shortest(&steps(&[0, 0]), Some(&base));
         assert_eq!((back.is_difference, back.steps.bits()), (false, 2));
     }
 
     #[test]
-    fn what_would_take_too_much_room_is_sent_as_bytes() {
+    fn components_beyond_the_limits_are_sent_as_bytes() {
         let formats = ComponentFormats::new([2, 0, COMPONENT_NUMBERS_MAX + 1, 1]);
         let numbers = |formats: &ComponentFormats, id| formats.numbers(ComponentId(id));
         assert_eq!([0, 1, 2, 3, 63].map(|id| numbers(&formats, id)), [2, 0, 0, 1, 0]);

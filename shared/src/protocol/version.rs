@@ -1,9 +1,9 @@
-//! Which protocol an end speaks: a hash over everything that both must agree on, and a version that
-//! a person can read.
+//! The protocol of an end: a hash over everything that both ends must agree on, and a version that a
+//! person can read.
 //!
-//! Guarantees that the hash is the same in every build that registers the same names in the same
-//! order: it knows no addresses, no `TypeId`s and no layout. It therefore does not see a field that
-//! was added to a type: rename the type, or count [`super::WIRE_VERSION`] up.
+//! Guarantees that the hash is the same in every build that registers the same names in the same order: it
+//! contains no addresses, no `TypeId`s and no layout. So it does not change when a field is added to a
+//! type: rename the type, or increment [`super::WIRE_VERSION`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::VERSION_BYTES_MAX;
 
-/// Hash of a protocol; ends with different hashes do not talk. In text 16 hexadecimal digits.
+/// Hash of a protocol; ends with different hashes refuse each other. In text 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ProtocolHash(pub u64);
@@ -63,13 +63,13 @@ pub struct Release {
 }
 
 impl Release {
-    /// The release of this crate.
+    /// The release of this crate, from its manifest.
     pub const CURRENT: Self = match Self::new(env!("CARGO_PKG_VERSION").as_bytes()) {
         Some(release) => release,
         None => panic!("the crate's version fits"),
     };
 
-    /// Takes the text; none when it is too long or has bytes that a terminal should not be shown.
+    /// Copies the text; `None` when it is too long or has bytes that a terminal should not show.
     #[must_use]
     pub const fn new(text: &[u8]) -> Option<Self> {
         if text.len() > VERSION_BYTES_MAX {
@@ -90,7 +90,7 @@ impl Release {
         })
     }
 
-    /// The text.
+    /// Returns the text of the release.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
@@ -111,12 +111,12 @@ impl fmt::Debug for Release {
     }
 }
 
-/// What an end tells about itself: shown as `0.1.0 (hash 1f2e3d4c5b6a7988)`.
+/// The protocol and release of an end, shown as `0.1.0 (hash 1f2e3d4c5b6a7988)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProtocolVersion {
-    /// What must be equal.
+    /// The hash, which must be equal at both ends.
     pub hash: ProtocolHash,
-    /// What tells a person which end is the older one.
+    /// The release, which shows a person which end is the older one.
     pub release: Release,
 }
 
@@ -126,9 +126,9 @@ impl fmt::Display for ProtocolVersion {
     }
 }
 
-/// FNV-1a, 64 bits: the same everywhere, and quick enough for a few hundred names.
+/// FNV-1a, 64 bits: the same on every machine, and quick enough for a few hundred names.
 ///
-/// Every field is closed by its length, so that `"ab", "c"` and `"a", "bc"` differ.
+/// Every field is followed by its length, so that `"ab", "c"` and `"a", "bc"` differ.
 pub struct ProtocolHasher(u64);
 
 impl ProtocolHasher {
@@ -162,7 +162,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn hash_is_fnv_1a() {
+    fn the_protocol_hash_is_fnv_1a() {
         let mut hasher = ProtocolHasher::new();
         hasher.field(b"");
         // FNV-1a of eight zero bytes.
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_do_not_run_together() {
+    fn hashed_fields_do_not_run_together() {
         let hash = |fields: &[&str]| {
             let mut hasher = ProtocolHasher::new();
             fields.iter().for_each(|field| hasher.field(field.as_bytes()));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn version_reads_well() {
+    fn a_version_is_shown_as_release_and_hash() {
         let version = ProtocolVersion {
             hash: ProtocolHash(0x1f2e),
             release: Release::new(b"0.1.0").unwrap(),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn release_refuses_what_a_terminal_should_not_see() {
+    fn a_release_refuses_control_characters_and_long_texts() {
         assert!(Release::new(b"\x1b[2J").is_none());
         assert!(Release::new(&[b'1'; VERSION_BYTES_MAX + 1]).is_none());
         assert!(Release::new(&[b'1'; VERSION_BYTES_MAX]).is_some());
@@ -199,14 +199,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hash_text_round_trips(hash: u64) {
+        fn a_hash_round_trips_through_text(hash: u64) {
             let text = ProtocolHash(hash).to_string();
             prop_assert_eq!(text.parse(), Ok(ProtocolHash(hash)));
             prop_assert!(text[1..].parse::<ProtocolHash>().is_err());
         }
 
         #[test]
-        fn any_text_is_a_hash_or_an_error(text in ".{0,20}") {
+        fn any_text_parses_to_a_hash_or_an_error(text in ".{0,20}") {
             let _ = text.parse::<ProtocolHash>();
         }
     }

@@ -5,7 +5,7 @@
 //! more than the limits say. Returns an error for packets that no renet peer sends. Ignores packets that a
 //! renet peer may send but that need not be processed, as if they had been lost.
 
-use super::GuardError;
+use super::error::GuardError;
 use super::packet::{Body, Packet, Slice};
 use crate::limits::{ACK_RANGES_MAX, RELIABLE_WINDOW_MESSAGES};
 use crate::protocol::ids::{Channel, ChannelId};

@@ -14,6 +14,7 @@
 //!   256 messages ahead of the oldest that is missing. Its unreliable messages above 1,200 bytes are dropped.
 //! - Time and bytes come in as parameters; nothing here reads a clock or a socket.
 
+mod error;
 mod guard;
 mod packet;
 mod sender;
@@ -25,7 +26,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use renet::{ChannelConfig, ConnectionConfig, DisconnectReason, RenetClient, SendType};
+use renet::{ChannelConfig, ConnectionConfig, RenetClient, SendType};
 
 use crate::limits::{
     PAYLOAD_BYTES_MAX, RELIABLE_RECEIVE_BYTES_MAX, RELIABLE_SEND_BYTES_MAX, RELIABLE_UNTAKEN_BYTES_MAX,
@@ -33,10 +34,10 @@ use crate::limits::{
 use crate::protocol::ids::{Channel, ChannelId};
 use guard::{Guard, Verdict};
 use packet::{Body, Packet, SMALL_HEAD_BYTES_MAX};
-use sender::Sender;
+use sender::{Sender, held_bytes};
 
-/// Time after which messages without acknowledgement are sent again: renet's default.
-const RESEND_AFTER: Duration = Duration::from_millis(300);
+pub use error::{GuardError, SendError};
+pub use sender::RESEND_AFTER;
 
 /// Shortest time between two packets of acknowledgements.
 const ACK_INTERVAL: Duration = Duration::from_millis(100);
@@ -46,83 +47,6 @@ const ACK_INTERVAL: Duration = Duration::from_millis(100);
 /// renet acknowledges acknowledgements, so that two idle peers would do so for ever. Acknowledging only
 /// every fourth lets the exchange die out, and still lets the peer discard what it has acknowledged.
 const ACKS_PER_ACK: u32 = 4;
-
-/// Why a message cannot be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The message has no bytes.
-    #[error("a message must not be empty")]
-    Empty,
-    /// The message has more bytes than [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX).
-    #[error("a message of {0} bytes is too long")]
-    TooLong(usize),
-    /// The peer does not keep up: end the session, or drop the message if its channel may lose messages.
-    #[error("the send queue of channel {0:?} is full")]
-    Full(Channel),
-}
-
-/// Why a session must be ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum GuardError {
-    /// The packet ends in the middle of a field.
-    #[error("the packet ends in the middle of a field")]
-    Truncated,
-    /// Bytes are left after the packet.
-    #[error("{0} bytes left after the packet")]
-    Trailing(usize),
-    /// The first byte is none of renet's kinds.
-    #[error("unknown packet kind {0}")]
-    UnknownKind(u8),
-    /// No channel has this id and the guarantee of this kind of packet.
-    #[error("unknown channel {0} for this kind of packet")]
-    UnknownChannel(u8),
-    /// The message has no bytes: renet would hold any number of such messages.
-    #[error("an empty message")]
-    EmptyMessage,
-    /// The message's id is too far ahead of the oldest message that is missing.
-    #[error("a message too far ahead")]
-    MessageTooFar,
-    /// One id is used for a small and a sliced message.
-    #[error("a message both small and sliced")]
-    MixedMessage,
-    /// The message has no slices, or more than [`MESSAGE_SLICES_MAX`](crate::limits::MESSAGE_SLICES_MAX).
-    #[error("a message of {0} slices")]
-    SliceCount(u64),
-    /// The slice's index is not below the number of its message's slices.
-    #[error("slice {index} of {count}")]
-    SliceIndex {
-        /// The slice's index.
-        index: u64,
-        /// Slices of the message.
-        count: u64,
-    },
-    /// Slices of one message disagree about their number.
-    #[error("slices of one message disagree about their number")]
-    SliceCountChanged,
-    /// The slice's length does not fit its index: all but the last have 1,200 bytes.
-    #[error("a slice of {0} bytes")]
-    SliceBytes(usize),
-    /// The packet has more ranges than [`ACK_RANGES_MAX`](crate::limits::ACK_RANGES_MAX).
-    #[error("{0} ranges of acknowledgements")]
-    AckRanges(u64),
-    /// A range of acknowledgements begins below 0.
-    #[error("a range of acknowledgements begins below 0")]
-    AckRange,
-    /// An acknowledgement of a packet that was never sent.
-    #[error("an acknowledgement of packet {0}, which was never sent")]
-    AckOfUnsent(u64),
-    /// Received messages were not taken in time.
-    #[error("received messages were not taken")]
-    NotTaken,
-    /// A packet to send does not fit our datagram. Only acknowledging a hostile peer's packets makes one.
-    #[error("a packet of {0} bytes to send")]
-    Oversized(usize),
-    /// renet itself disconnected the peer.
-    #[error("renet: {0}")]
-    Renet(DisconnectReason),
-}
 
 /// One end of a session's messages.
 #[derive(Default)]
@@ -395,11 +319,6 @@ impl Acks {
     fn are_due(&self, now: Duration) -> bool {
         self.are_wanted() && self.sent_at.is_none_or(|sent_at| now >= sent_at + ACK_INTERVAL)
     }
-}
-
-/// Returns the bytes of memory that a queued message holds.
-fn held_bytes(message: &Bytes) -> usize {
-    message.len() + size_of::<Bytes>()
 }
 
 fn channel_config(channel: Channel) -> ChannelConfig {

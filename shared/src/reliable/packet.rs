@@ -7,7 +7,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::GuardError;
+use super::error::GuardError;
 use crate::limits::{ACK_RANGES_MAX, MESSAGE_SLICES_MAX};
 
 /// Message bytes in every slice of a message but its last.

@@ -11,13 +11,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::error::SendError;
 use super::packet::{SMALL_HEAD_BYTES_MAX, varint_bytes};
-use super::{RESEND_AFTER, SendError, held_bytes};
 use crate::limits::{
     MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX, RELIABLE_RECEIVE_BYTES_MAX, RELIABLE_SEND_BYTES_MAX,
     RELIABLE_WINDOW_MESSAGES,
 };
 use crate::protocol::ids::Channel;
+
+/// Time after which messages without acknowledgement are sent again: renet's default.
+pub const RESEND_AFTER: Duration = Duration::from_millis(300);
 
 /// Bytes of the messages in a batch, with the ids and lengths that renet puts before them.
 const BATCH_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - SMALL_HEAD_BYTES_MAX;
@@ -169,4 +172,9 @@ impl Queue {
         self.waiting_bytes -= held_bytes(&message);
         Some(message)
     }
+}
+
+/// Bytes of memory that a queued message holds.
+pub(super) fn held_bytes(message: &Bytes) -> usize {
+    message.len() + size_of::<Bytes>()
 }

@@ -263,7 +263,7 @@ fn populate(
     }
     for _ in count..config.entities {
         let team = team_of(dice.0.bits() >> 8, config.teams);
-        let body = body(&mut dice.0, &config, PlayerId::NOBODY, team);
+        let body = body(&mut dice.0, &config, PlayerId::NONE, team);
         commands.spawn((Wanderer, body));
     }
 }

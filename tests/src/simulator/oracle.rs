@@ -54,7 +54,7 @@ pub fn candidates(frame: &Frame, player: &PlayerRow, protocol: &Protocol) -> BTr
         let may_see = |registered: &ComponentEntry, cell: &ColdCell| match registered.visibility {
             Visibility::Everyone => true,
             Visibility::Team => identity.team.is_mate(player.team),
-            Visibility::Owner => identity.owner.is_somebody() && identity.owner == player.player,
+            Visibility::Owner => identity.owner.is_some() && identity.owner == player.player,
             Visibility::Custom => {
                 let witness = Witness {
                     player: player.player,

@@ -47,7 +47,7 @@ impl Frame {
     pub fn identity(&self, slot: Slot) -> &Identity {
         const NOBODY: Identity = Identity {
             global: throng_shared::protocol::ids::GlobalId(0),
-            owner: throng_shared::protocol::ids::PlayerId::NOBODY,
+            owner: throng_shared::protocol::ids::PlayerId::NONE,
             team: throng_shared::protocol::ids::TeamId::NONE,
             importance: 0,
             room: RoomId(0),

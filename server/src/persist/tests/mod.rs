@@ -82,7 +82,7 @@ fn players_whose_sessions_are_over_leave_in_the_next_tick() {
     assert!(restarted.app.world().resource::<Players>().len() <= 1);
     let owned = frame
         .rows()
-        .filter(|&(slot, _)| frame.identity(slot).owner.is_somebody())
+        .filter(|&(slot, _)| frame.identity(slot).owner.is_some())
         .count();
     assert!(owned <= 1, "{owned} entities still have owners");
     let world = restarted.app.world_mut();

@@ -253,7 +253,7 @@ impl World {
 
     fn populate(&mut self, entities: usize) {
         for _ in 0..entities {
-            self.spawn(PlayerId::NOBODY);
+            self.spawn(PlayerId::NONE);
         }
     }
 
@@ -425,7 +425,7 @@ impl World {
             self.index.place(entity.slot, entity.pose.x, entity.pose.y, next);
         }
         for _ in 0..self.random.below(3) {
-            self.spawn(PlayerId::NOBODY);
+            self.spawn(PlayerId::NONE);
             let global = self.random_global();
             self.despawn(global);
         }

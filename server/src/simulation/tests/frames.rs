@@ -83,7 +83,7 @@ fn an_entity_appears_changes_and_goes() {
     assert_eq!(cold::<Hull>(&third, slot, 0), Some((Hull(8), 3)));
     assert_eq!(cold::<Burning>(&third, slot, 1), Some((Burning(1), 3)));
     assert_eq!(third.identity(slot).owner, PlayerId(5));
-    assert_eq!(second.identity(slot).owner, PlayerId::NOBODY);
+    assert_eq!(second.identity(slot).owner, PlayerId::NONE);
 
     harness.app.world_mut().entity_mut(entity).remove::<Hull>();
     let fourth = harness.tick();

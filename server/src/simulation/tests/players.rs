@@ -105,7 +105,7 @@ fn its_entity_is_free_again_when_it_leaves() {
     assert!(frame.players.get(0, first.session).is_none());
     assert_eq!(
         (frame.identity(slot).owner, frame.players.len()),
-        (PlayerId::NOBODY, 1)
+        (PlayerId::NONE, 1)
     );
     let third = SessionKey {
         worker: 0,

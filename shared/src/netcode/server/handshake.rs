@@ -13,9 +13,8 @@ use crate::netcode::aead::{Cipher, Key, TAG_BYTES};
 use crate::netcode::challenge::{CHALLENGE_BYTES, Challenge, TokenTag};
 use crate::netcode::counters::DropReason;
 use crate::netcode::fields::Reader;
-use crate::netcode::private_token::{PRIVATE_TOKEN_BYTES, PrivateToken};
+use crate::netcode::private_token::{PRIVATE_TOKEN_BYTES, PrivateToken, TOKEN_NONCE_BYTES};
 use crate::netcode::replay::ReplayWindow;
-use crate::netcode::token::TOKEN_NONCE_BYTES;
 use crate::netcode::wire::{CHALLENGE_BODY_BYTES, Header, PacketKind, REQUEST_BYTES, VERSION};
 
 impl ServerNetcode {

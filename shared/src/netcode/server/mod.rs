@@ -14,23 +14,14 @@ use core::ops::Range;
 use core::time::Duration;
 
 use self::pending::PendingTable;
+pub use self::sessions::SessionId;
 use self::sessions::{Direction, SessionTable};
 use self::tokens::TokenTable;
-use super::aead::{Cipher, Key};
+use super::aead::{Cipher, KEY_BYTES, Key};
 use super::counters::{DropReason, NetcodeCounters};
 use super::rate::RateLimit;
-use super::wire::{ControlPacket, Header, KEEP_ALIVE_BYTES, KEY_BYTES, PacketCipher, PacketKind};
+use super::wire::{ControlPacket, Header, KEEP_ALIVE_BYTES, PacketCipher, PacketKind};
 use super::{DISCONNECT_PACKETS, Entropy, PROTOCOL_ID, SealError, USER_DATA_BYTES};
-
-/// Identifies one session. `index` is dense and reused; `generation` differs at each use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId {
-    /// The lowest free indices are used, so that callers can keep their state in a `Vec`. Stays below
-    /// [`ServerNetcodeConfig::sessions_max`] plus the replaced sessions that were not disconnected yet.
-    pub index: u32,
-    /// Differs between the sessions that have had this index.
-    pub generation: u32,
-}
 
 /// Configuration of a [`ServerNetcode`].
 #[derive(Clone)]

@@ -8,7 +8,6 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::HashMap;
 
-use super::SessionId;
 use crate::netcode::Entropy;
 use crate::netcode::address::{AddressKey, KeyedState};
 use crate::netcode::aead::Cipher;
@@ -16,6 +15,16 @@ use crate::netcode::replay::ReplayWindow;
 use crate::netcode::timer::TimerWheel;
 use crate::netcode::wire::{ControlPacket, PacketCipher, PacketKind};
 use crate::prefetch::prefetch_part;
+
+/// Identifies one session. `index` is dense and reused; `generation` differs at each use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId {
+    /// The lowest free indices are used, so that callers can keep their state in a `Vec`. Stays below
+    /// [`sessions_max`](super::ServerNetcodeConfig::sessions_max) plus the replaced sessions that were not disconnected yet.
+    pub index: u32,
+    /// Differs between the sessions that have had this index.
+    pub generation: u32,
+}
 
 /// One connected client. The fields that every packet reads lie together, before the keys.
 #[repr(C)]

@@ -4,6 +4,9 @@ use super::super::pose::{POSITION_QUANTUM, VELOCITY_QUANTUM};
 use super::*;
 use proptest::prelude::*;
 
+/// Bits of the longest absolute state.
+const ABSOLUTE_BITS_MAX: u32 = 2 + 2 * 32 + 2 + 2 * 16 + YAW_BITS + 1 + 16;
+
 fn pose() -> impl Strategy<Value = Pose> {
     (
         any::<i32>(),
@@ -44,7 +47,7 @@ fn written(delta: DeltaBits) -> Vec<u8> {
 }
 
 #[test]
-fn quanta_fit_the_step() {
+fn position_and_velocity_quanta_fit_the_step() {
     assert_eq!(
         (VELOCITY_QUANTUM / POSITION_QUANTUM).round() as u32,
         POSITION_PER_VELOCITY
@@ -52,7 +55,7 @@ fn quanta_fit_the_step() {
 }
 
 #[test]
-fn cosines_are_right_to_half_a_step() {
+fn cosines_are_within_half_a_step() {
     for (step, &cosine) in COSINE.iter().enumerate() {
         let exact = (step as f64 * std::f64::consts::TAU / f64::from(YAW_STEPS)).cos() * 16_384.0;
         assert!(
@@ -63,7 +66,7 @@ fn cosines_are_right_to_half_a_step() {
 }
 
 #[test]
-fn steady_movement_costs_ten_bits_and_turning_sixteen() {
+fn a_steady_pose_takes_10_bits_and_a_turning_one_16() {
     let motion = Motion::new(20);
     let base = Pose {
         x: 100,
@@ -92,7 +95,7 @@ fn steady_movement_costs_ten_bits_and_turning_sixteen() {
 }
 
 #[test]
-fn a_teleport_and_a_flag_are_absolute() {
+fn a_teleport_and_a_changed_flag_have_no_difference() {
     let motion = Motion::new(20);
     let base = Pose::default();
     assert_eq!(motion.encode(&base, &Pose { x: 5_000, ..base }, 1), None);
@@ -112,9 +115,9 @@ proptest! {
         let by = if is_small { (small.0, small.1, small.2, small.3, small.4 as u16) } else { by };
         // Around the prediction, where differences are written, as well as around the baseline.
         let (vx, vy) = turned(&base, signed_turn(by.4));
-        let place = motion.place(&base, vx as i16, vy as i16, age);
-        let predicted = Pose { x: place[0], y: place[1], vx: vx as i16, vy: vy as i16, ..base };
-        for now in [near(base, by), near(predicted, by), near(Pose { vx: base.vx, vy: base.vy, ..predicted }, by)] {
+        let predicted = motion.predict_position(&base, vx as i16, vy as i16, age);
+        let expected = Pose { x: predicted[0], y: predicted[1], vx: vx as i16, vy: vy as i16, ..base };
+        for now in [near(base, by), near(expected, by), near(Pose { vx: base.vx, vy: base.vy, ..expected }, by)] {
             let Some(delta) = motion.encode(&base, &now, age) else { continue };
             prop_assert!(delta.len <= 56 && delta.bits >> delta.len == 0);
             let bytes = written(delta);
@@ -128,15 +131,15 @@ proptest! {
     }
 
     #[test]
-    fn small_residuals_are_always_encoded(
+    fn small_residuals_always_have_a_difference(
         base in pose(), by in (-250i32..250, -250i32..250, -60i16..60, -60i16..60, -500i16..500), age in 1u32..32,
     ) {
         let base = Pose { vx: base.vx % 500, vy: base.vy % 500, ..base };
         let motion = Motion::new(20);
         let (vx, vy) = turned(&base, by.4.into());
         let now = near(Pose { vx: vx as i16, vy: vy as i16, ..base }, (0, 0, by.2, by.3, by.4 as u16));
-        let place = motion.place(&base, now.vx, now.vy, age);
-        let now = Pose { x: place[0].wrapping_add(by.0), y: place[1].wrapping_add(by.1), ..now };
+        let predicted = motion.predict_position(&base, now.vx, now.vy, age);
+        let now = Pose { x: predicted[0].wrapping_add(by.0), y: predicted[1].wrapping_add(by.1), ..now };
         prop_assert!(motion.encode(&base, &now, age).is_some());
     }
 
@@ -154,7 +157,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bits_end_in_a_pose_or_an_error(
+    fn random_bits_decode_to_a_pose_or_an_error(
         base in pose(), bytes in prop::collection::vec(any::<u8>(), 0..12), age in 0u32..64, rate: u16,
     ) {
         let motion = Motion::new(rate);

@@ -1,7 +1,7 @@
-//! Finding the entities whose component changed, for component types that only the registry knows.
+//! Finds the entities whose component changed, for component types that only the registry knows.
 //!
 //! Reads change ticks column by column, so that an entity that did not change costs a fraction of a
-//! nanosecond; looks at sparse components one by one.
+//! nanosecond. Reads components in sparse storage one by one.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use bevy_ecs::change_detection::Tick;
 use bevy_ecs::prelude::{Component, DetectChanges, Entity, Ref, World};
 use bevy_ecs::query::QueryState;
 
-use super::AnyValue;
 use super::references::{MapReferences, References};
+use super::value::AnyValue;
 
 /// Entities whose change ticks are tested together.
 const BLOCK: usize = 64;
 
-/// Finds what changed in one component of one world. Made by
+/// Finds the changes of one component in one world. Made by
 /// [`ComponentEntry::changes`](super::ComponentEntry::changes).
 pub trait ChangeScan: Send + Sync {
     /// Calls `visit` with a copy of the component of every entity in which it was added or changed after
@@ -30,7 +30,7 @@ pub trait ChangeScan: Send + Sync {
     );
 }
 
-/// The scan of `T`; made when it first sees the world.
+/// The scan of `T`; its query is made when it first sees the world.
 pub(super) struct Scan<T: Component>(Option<QueryState<(Entity, Ref<'static, T>)>>);
 
 impl<T: Component> Default for Scan<T> {
@@ -50,10 +50,11 @@ impl<T: Component + Clone> ChangeScan for Scan<T> {
         if self.0.is_none() {
             self.0 = QueryState::try_new(world);
         }
-        // No entity has ever had a component that the world does not know.
+        // Without a query the world does not know the component, so no entity has ever had it.
         let Some(query) = &mut self.0 else { return };
         let now = world.read_change_tick().get();
         let age = now.wrapping_sub(since.get());
+        // Compares ages, not ticks: wrapping differences stay right when the counter wraps around.
         let newer = |tick: &Tick| now.wrapping_sub(tick.get()) < age;
         let mut copy = |component: &T| {
             let mut copy = component.clone();
@@ -72,12 +73,13 @@ impl<T: Component + Clone> ChangeScan for Scan<T> {
             let ticks = components.changed_ticks_slice();
             let components = components.into_inner();
             for (block, ticks) in ticks.chunks(BLOCK).enumerate() {
+                // Without an early exit the compiler tests several ticks with one instruction.
                 if !ticks.iter().fold(false, |any, tick| any | newer(tick)) {
                     continue;
                 }
-                for (at, _) in ticks.iter().enumerate().filter(|(_, tick)| newer(tick)) {
-                    let at = block * BLOCK + at;
-                    visit(entities[at], copy(&components[at]));
+                for (index, _) in ticks.iter().enumerate().filter(|(_, tick)| newer(tick)) {
+                    let index = block * BLOCK + index;
+                    visit(entities[index], copy(&components[index]));
                 }
             }
         }
@@ -106,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_exactly_what_was_added_or_changed() {
+    fn a_scan_finds_exactly_the_added_and_changed_components() {
         let mut world = World::new();
         let (mut table, mut sparse) = (Scan::<Table>::default(), Scan::<Sparse>::default());
         let start = world.increment_change_tick();
@@ -118,9 +120,9 @@ mod tests {
         assert_eq!(changed(&mut sparse, &world, start).len(), 300);
 
         let since = world.increment_change_tick();
-        for &at in &[0usize, 63, 64, 299] {
-            world.get_mut::<Table>(entities[at]).unwrap().0 = 1_000;
-            world.get_mut::<Sparse>(entities[at]).unwrap().0 = 1_000;
+        for &index in &[0usize, 63, 64, 299] {
+            world.get_mut::<Table>(entities[index]).unwrap().0 = 1_000;
+            world.get_mut::<Sparse>(entities[index]).unwrap().0 = 1_000;
         }
         let late = world.spawn(Table(7)).id();
         let found = changed(&mut table, &world, since);

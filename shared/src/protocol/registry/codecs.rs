@@ -8,13 +8,14 @@ use serde::de::DeserializeOwned;
 
 /// Encodes and decodes one component type.
 ///
-/// Runs on net workers and on clients: the bytes may follow from the value alone. Bytes come from a peer, so
-/// decoding must end in a value or an error, without a panic and without allocating much more than they are.
+/// Runs on net workers and on clients: the bytes may depend on the value alone. Bytes come from a peer, so
+/// decoding must return a value or an error, without a panic and without allocating much more than their
+/// size.
 pub trait ComponentCodec<T>: Send + Sync + 'static {
-    /// Tells codecs apart in the protocol's hash: what changes the format must change the name.
+    /// Returns a name that is part of the protocol's hash: whatever changes the format must change the name.
     fn name(&self) -> String;
 
-    /// Appends the value to `out`. What is longer than [`COMPONENT_BYTES_MAX`] is not sent.
+    /// Appends the value to `out`. A value longer than [`COMPONENT_BYTES_MAX`] is not sent.
     ///
     /// # Errors
     /// [`CodecError`], when the value cannot be encoded; it is not sent then.
@@ -23,18 +24,18 @@ pub trait ComponentCodec<T>: Send + Sync + 'static {
     /// Decodes a value that takes all of `bytes`.
     ///
     /// # Errors
-    /// [`CodecError`], when the bytes are no value.
+    /// [`CodecError`], when the bytes are not a value.
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError>;
 
-    /// Of how many whole numbers every encoded value consists, each an `i32` in the format of
-    /// [`codec`](crate::protocol::codec), and nothing else. Such values are sent by their differences to those
-    /// that the client has. 0 unless it is implemented: any bytes.
+    /// Returns the number of whole numbers of which every encoded value consists, each an `i32` in the format
+    /// of [`codec`](crate::protocol::codec), and nothing else. Such values are sent as differences to those
+    /// that the client has. 0 unless implemented: the encoded value is any bytes.
     fn numbers(&self) -> usize {
         0
     }
 }
 
-/// serde and bincode: what [`replicate`](super::ProtocolAppExt::replicate) uses.
+/// serde and bincode: the codec that [`replicate`](super::ProtocolAppExt::replicate) uses.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Serde;
 
@@ -52,7 +53,7 @@ impl<T: Serialize + DeserializeOwned> ComponentCodec<T> for Serde {
     }
 }
 
-/// A game's own format.
+/// A format of the game's own, given by two functions.
 ///
 /// ```
 /// # use bevy_app::App;
@@ -73,11 +74,11 @@ impl<T: Serialize + DeserializeOwned> ComponentCodec<T> for Serde {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Custom<T> {
-    /// Tells formats apart in the protocol's hash.
+    /// Name of the format in the protocol's hash: it must change when the format does.
     pub name: &'static str,
     /// Appends the value to the bytes.
     pub encode: fn(&T, &mut Vec<u8>),
-    /// Decodes a value that takes all the bytes; `None` when they are no value.
+    /// Decodes a value that takes all the bytes; `None` when they are not a value.
     pub decode: fn(&[u8]) -> Option<T>,
 }
 
@@ -96,12 +97,12 @@ impl<T: 'static> ComponentCodec<T> for Custom<T> {
     }
 }
 
-/// Components that are a few numbers (`[f32; N]` into and out of them), in whole steps.
+/// The codec of components that are a few numbers (`[f32; N]` into and out of them), in whole steps.
 ///
-/// An update says by how many steps each number differs from the value that the client acknowledged: a bit for
-/// one that does not, about two bits more than the difference has for the others. With an enter, and where it
-/// is shorter, they are sent whole. This is for up to
-/// [`COMPONENT_NUMBERS_MAX`](crate::limits::COMPONENT_NUMBERS_MAX) numbers; more are always sent whole.
+/// An update contains for each number by how many steps it differs from the value that the client
+/// acknowledged: one bit if it does not differ, about two bits more than the difference has if it does. With
+/// an enter, and where that is shorter, the numbers themselves are sent. With more than
+/// [`COMPONENT_NUMBERS_MAX`](crate::limits::COMPONENT_NUMBERS_MAX) numbers that is always so.
 ///
 /// ```
 /// # use bevy_app::App;
@@ -132,10 +133,11 @@ pub struct Delta<const N: usize> {
 }
 
 impl<const N: usize> Delta<N> {
-    /// In steps of `step`, to the nearest. Values of more than 2^31 steps saturate; NaN becomes 0.
+    /// Creates a codec in steps of `step`, rounded to nearest. Values beyond 2^31 steps saturate; NaN becomes
+    /// 0.
     ///
     /// # Panics
-    /// When `step` is not a positive number.
+    /// Panics when `step` is not a positive finite number.
     #[must_use]
     pub fn quantized(step: f32) -> Self {
         assert!(
@@ -157,7 +159,7 @@ where
 
     fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
         for number in <[f32; N]>::from(value) {
-            // Total: conversions saturate.
+            // Accepts any float: the conversion saturates, and turns NaN into 0.
             let steps = (f64::from(number) / f64::from(self.step)).round() as i32;
             codec::encode_into(&steps, out)?;
         }
@@ -182,7 +184,7 @@ where
     }
 }
 
-/// Encodes within the bytes that one component may have; `out` is as before after an error.
+/// Encodes within the bytes that one component may have; `out` is unchanged after an error.
 pub(super) fn encode_bounded<T>(
     codec: &impl ComponentCodec<T>,
     value: &T,

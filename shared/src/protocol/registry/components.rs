@@ -1,4 +1,4 @@
-//! A registered component: what is done with it where only the registry knows its type.
+//! A registered component: the operations on it where only the registry knows its type.
 
 use std::any::{Any, TypeId, type_name};
 use std::fmt;
@@ -12,40 +12,40 @@ use bevy_ecs::world::{EntityWorldMut, FilteredEntityRef};
 use super::changes::{ChangeScan, Scan};
 use super::codecs::{ComponentCodec, encode_bounded};
 use super::references::{MapReferences, References};
+use super::value::{AnyValue, RegistryError};
 use super::visibility::{MaySee, Visibility, Witness};
-use super::{AnyValue, RegistryError};
 use crate::limits::COMPONENT_BYTES_MAX;
 use crate::protocol::codec::CodecError;
 use crate::protocol::ids::ComponentId;
 
-/// A registered component.
+/// A registered component and its operations.
 ///
-/// Its functions are those of the component's type; a value of another type is an error.
+/// The operations are those of the component's type; a value of another type is an error.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ComponentEntry {
-    /// Place in the order of registration.
+    /// Index in the order of registration.
     pub id: ComponentId,
-    /// Path of the type.
+    /// Path of the component's type.
     pub name: &'static str,
-    /// Who is sent it.
+    /// The clients that are sent the component.
     pub visibility: Visibility,
-    /// How much a change of it hastens its entity where a client's budget does not suffice for all: 1 is usual.
+    /// How much sooner a change of it is sent where a client's budget does not suffice for all: 1 is usual.
     pub importance: u8,
-    /// Of how many numbers its encoded values consist; 0 when they are any bytes.
+    /// Whole numbers of which each encoded value consists; 0 when it is any bytes.
     pub numbers: usize,
     pub(super) type_id: TypeId,
     pub(super) may_see: Option<MaySee>,
     ops: Arc<dyn ComponentOps>,
 }
 
-/// What became of a component's insertion.
+/// The result of inserting a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
-    /// It is there.
-    Whole,
-    /// It refers to somebody for whom there is no entity: there with [`Entity::PLACEHOLDER`] in the place, or,
-    /// if it is a relationship, not there.
+    /// The component was inserted, with all its references.
+    Complete,
+    /// The component refers to an entity that the world does not have. It was inserted with
+    /// [`Entity::PLACEHOLDER`] instead, or removed if it is a relationship.
     Dangling,
 }
 
@@ -72,13 +72,13 @@ impl ComponentEntry {
         }
     }
 
-    /// What tells its format apart from others.
+    /// Returns the name of the component's codec.
     #[must_use]
-    pub fn codec_name(&self) -> String {
+    pub(super) fn codec_name(&self) -> String {
         self.ops.codec_name()
     }
 
-    /// Whether the client may see this value of the component.
+    /// Returns whether the client may see this value of the component.
     #[must_use]
     pub fn may_see(&self, witness: Witness, value: &AnyValue) -> bool {
         match self.visibility {
@@ -89,12 +89,12 @@ impl ComponentEntry {
         }
     }
 
-    /// The component's id in this world, for queries built at run time.
+    /// Returns the component's id in this world, for queries built at run time.
     pub fn register(&self, world: &mut World) -> bevy_ecs::component::ComponentId {
         self.ops.register(world)
     }
 
-    /// A copy of the entity's component, if it has it, with its references replaced as `map` says.
+    /// Returns a copy of the entity's component, if it has it, with its references replaced by `map`.
     #[must_use]
     pub fn read(
         &self,
@@ -104,34 +104,34 @@ impl ComponentEntry {
         self.ops.read(entity, map)
     }
 
-    /// A new scan for changes of this component, for one world.
+    /// Returns a new scan for changes of this component, for one world.
     #[must_use]
     pub fn changes(&self) -> Box<dyn ChangeScan> {
         self.ops.changes()
     }
 
-    /// Appends the encoded value to `out` and answers how many bytes it has.
+    /// Appends the encoded value to `out` and returns its number of bytes.
     ///
     /// # Errors
     /// [`RegistryError::WrongType`], or [`RegistryError::Codec`] when it cannot be encoded in
-    /// [`COMPONENT_BYTES_MAX`]; `out` is then as before.
+    /// [`COMPONENT_BYTES_MAX`]; `out` is then unchanged.
     pub fn encode(&self, value: &dyn Any, out: &mut Vec<u8>) -> Result<usize, RegistryError> {
         self.ops.encode(value, out)
     }
 
-    /// Decodes a value that takes all of `bytes`. Its references are as they travelled.
+    /// Decodes a value that takes all of `bytes`. Its references stay in the form in which they travel.
     ///
     /// # Errors
-    /// [`RegistryError::Codec`].
+    /// [`RegistryError::Codec`] when the bytes are not a value.
     pub fn decode(&self, bytes: &[u8]) -> Result<Box<AnyValue>, RegistryError> {
         self.ops.decode(bytes)
     }
 
-    /// Decodes a value, replaces its references as `map` says, by [`Entity::PLACEHOLDER`] where it knows
-    /// nobody, and inserts it into the entity.
+    /// Decodes a value, replaces its references by `map` and inserts it into the entity. `map` returns
+    /// [`Entity::PLACEHOLDER`] for an entity that it does not know.
     ///
     /// # Errors
-    /// [`RegistryError::Codec`]; the entity is then as before.
+    /// [`RegistryError::Codec`]; the entity is then unchanged.
     pub fn insert(
         &self,
         entity: &mut EntityWorldMut<'_>,
@@ -158,7 +158,7 @@ impl fmt::Debug for ComponentEntry {
     }
 }
 
-/// The functions of a component type.
+/// The operations on a component, without its type.
 trait ComponentOps: Send + Sync {
     fn codec_name(&self) -> String;
     fn register(&self, world: &mut World) -> bevy_ecs::component::ComponentId;
@@ -230,19 +230,19 @@ impl<T: Component + Clone, C: ComponentCodec<T>> ComponentOps for Typed<T, C> {
         map: &mut MapReferences<'_>,
     ) -> Result<Inserted, RegistryError> {
         let mut value = self.decode_value(bytes)?;
-        let (mut inserted, mut names_nobody) = (Inserted::Whole, false);
-        let mut noted = |named| {
-            let mapped = map(named);
-            names_nobody |= mapped == Entity::PLACEHOLDER;
-            // Who says nobody means nobody.
-            if mapped == Entity::PLACEHOLDER && named != Entity::PLACEHOLDER {
+        let (mut inserted, mut has_placeholder) = (Inserted::Complete, false);
+        let mut replace = |reference| {
+            let mapped = map(reference);
+            has_placeholder |= mapped == Entity::PLACEHOLDER;
+            // A reference that was sent as the placeholder refers to no entity on purpose.
+            if mapped == Entity::PLACEHOLDER && reference != Entity::PLACEHOLDER {
                 inserted = Inserted::Dangling;
             }
             mapped
         };
-        T::map_entities(&mut value, &mut References(&mut noted));
-        // Bevy would take a relationship to nobody out again, with a warning or a panic.
-        if names_nobody && T::relationship_accessor().is_some() {
+        T::map_entities(&mut value, &mut References(&mut replace));
+        // Bevy would remove a relationship to the placeholder again, with a warning or a panic.
+        if has_placeholder && T::relationship_accessor().is_some() {
             entity.remove::<T>();
         } else {
             entity.insert(value);

@@ -1,7 +1,7 @@
-//! Registered messages and resources: what travels by renet's channels.
+//! Registered messages and resources: what is done with each where only the registry knows its type.
 //!
-//! A message is two bytes of its id and its value. A typed one ends up as a Bevy `Message` in the world that it
-//! was sent to: [`FromPlayer`] on the server, [`FromServer`] on a client.
+//! A typed message becomes a Bevy `Message` in the world that it was sent to: [`FromPlayer`] on the server,
+//! [`FromServer`] on a client.
 
 use std::any::{Any, TypeId, type_name};
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::references::{MapInWorld, MapReferences};
-use super::{AnyValue, Protocol, RegistryError, encode_bounded};
+use super::value::{AnyValue, RegistryError};
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::protocol::codec::{self, CodecError};
 use crate::protocol::ids::{Channel, MessageId};
@@ -20,9 +20,9 @@ use crate::protocol::ids::{Channel, MessageId};
 /// A message that a player sent, on the server.
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FromPlayer<M: Send + Sync + 'static> {
-    /// The player entity. It may be gone by the time that this is read.
+    /// The player's entity. It may not exist any more when this is read.
     pub player: Entity,
-    /// What it says. Decoded, and not checked in any other way.
+    /// The decoded message, not checked in any other way.
     pub message: M,
 }
 
@@ -30,7 +30,7 @@ pub struct FromPlayer<M: Send + Sync + 'static> {
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FromServer<M: Send + Sync + 'static>(pub M);
 
-/// Which way a message goes.
+/// The direction in which a message may be sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Direction {
@@ -43,17 +43,17 @@ pub enum Direction {
     ToServer = 2,
 }
 
-/// A registered message.
+/// A registered message type and its functions.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MessageEntry {
-    /// Place in the order of registration.
+    /// Index in the order of registration.
     pub id: MessageId,
     /// Path of the type.
     pub name: &'static str,
     /// The channel through which it travels.
     pub channel: Channel,
-    /// Which way it goes.
+    /// The direction in which it may be sent.
     pub direction: Direction,
     pub(super) type_id: TypeId,
     pub(super) decode: fn(&[u8]) -> Result<Box<AnyValue>, RegistryError>,
@@ -65,11 +65,11 @@ pub struct MessageEntry {
 pub(super) type EncodeMapped =
     fn(&dyn Any, &mut MapReferences<'_>, &mut Vec<u8>) -> Result<(), RegistryError>;
 
-/// A replicated resource, to be asked about on the server.
+/// A replicated resource and its functions, for the server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ResourceEntry {
-    /// The message that carries it.
+    /// The id of the message that carries it.
     pub id: MessageId,
     /// Path of the type.
     pub name: &'static str,
@@ -79,155 +79,22 @@ pub struct ResourceEntry {
 }
 
 impl ResourceEntry {
-    /// When the resource was added or changed last; `None` while it is not there.
+    /// Returns when the resource was added or changed last; `None` while it does not exist.
     #[must_use]
     pub fn changed(&self, world: &World) -> Option<ChangeTick> {
         (self.changed)(world)
     }
 
-    /// Appends the message that brings a client the resource, or takes it away where it is not there.
+    /// Appends the message that gives a client the resource, or that removes it there if it does not exist.
     ///
     /// # Errors
-    /// [`RegistryError::Codec`] when it does not fit a message; `out` is then as before.
+    /// [`RegistryError::Codec`] when it does not fit a message; `out` is then unchanged.
     pub fn encode(&self, world: &World, out: &mut Vec<u8>) -> Result<(), RegistryError> {
         (self.encode)(world, self.id, out)
     }
 }
 
-impl Protocol {
-    /// Registered messages, by ascending id.
-    #[must_use]
-    pub fn messages(&self) -> &[MessageEntry] {
-        &self.messages
-    }
-
-    /// Replicated resources, in the order of registration.
-    #[must_use]
-    pub fn resources(&self) -> &[ResourceEntry] {
-        &self.resources
-    }
-
-    /// Appends the message, as it goes into its channel, and answers which channel that is. References in it
-    /// stay as they are.
-    ///
-    /// # Errors
-    /// [`RegistryError::Unregistered`], or [`RegistryError::Codec`] when it cannot be encoded in
-    /// [`MESSAGE_BYTES_MAX`]; `out` is then as before.
-    pub fn encode_message<M>(&self, message: &M, out: &mut Vec<u8>) -> Result<Channel, RegistryError>
-    where
-        M: Serialize + Send + Sync + 'static,
-    {
-        self.encode_message_with(message, &mut |entity| entity, out)
-            .map(|entry| entry.channel)
-    }
-
-    /// Likewise, with the message's references replaced as `map` says; answers the message's entry.
-    ///
-    /// # Errors
-    /// As [`Protocol::encode_message`].
-    pub fn encode_message_with<M>(
-        &self,
-        message: &M,
-        map: &mut MapReferences<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<&MessageEntry, RegistryError>
-    where
-        M: Serialize + Send + Sync + 'static,
-    {
-        let entry = self.message_of::<M>()?;
-        let start = out.len();
-        out.extend(entry.id.0.to_le_bytes());
-        let encoded = match entry.encode_mapped {
-            Some(encode) => encode(message, map, out),
-            None => encode_value(message, out),
-        };
-        if encoded.is_err() {
-            out.truncate(start);
-        }
-        encoded.map(|()| entry)
-    }
-
-    /// Decodes a message that came through `channel`, into a value of its registered type.
-    ///
-    /// # Errors
-    /// [`RegistryError::UnknownMessage`], [`RegistryError::WrongChannel`], [`RegistryError::Codec`].
-    pub fn decode_message(
-        &self,
-        channel: Channel,
-        bytes: &[u8],
-    ) -> Result<(&MessageEntry, Box<AnyValue>), RegistryError> {
-        let (entry, value) = self.open_message(channel, bytes)?;
-        Ok((entry, (entry.decode)(value)?))
-    }
-
-    /// Writes a player's message as a [`FromPlayer`] into the world.
-    ///
-    /// # Errors
-    /// As [`Protocol::decode_message`], and [`RegistryError::WrongDirection`] when players do not send it.
-    pub fn deliver_from_player(
-        &self,
-        world: &mut World,
-        player: Entity,
-        channel: Channel,
-        bytes: &[u8],
-        map: &MapInWorld<'_>,
-    ) -> Result<(), RegistryError> {
-        let (entry, value) = self.open_message(channel, bytes)?;
-        if entry.direction == Direction::ToClients {
-            return Err(RegistryError::WrongDirection(entry.name));
-        }
-        (entry.from_player)(world, player, value, map)
-    }
-
-    /// Writes the server's message as a [`FromServer`] into the world, or brings the resource in it in step.
-    ///
-    /// # Errors
-    /// As [`Protocol::decode_message`], and [`RegistryError::WrongDirection`] when the server does not send it.
-    pub fn deliver_from_server(
-        &self,
-        world: &mut World,
-        channel: Channel,
-        bytes: &[u8],
-        map: &MapInWorld<'_>,
-    ) -> Result<(), RegistryError> {
-        let (entry, value) = self.open_message(channel, bytes)?;
-        if entry.direction == Direction::ToServer {
-            return Err(RegistryError::WrongDirection(entry.name));
-        }
-        (entry.from_server)(world, value, map)
-    }
-
-    fn message_of<M: 'static>(&self) -> Result<&MessageEntry, RegistryError> {
-        self.messages
-            .iter()
-            .find(|entry| entry.type_id == TypeId::of::<M>())
-            .ok_or(RegistryError::Unregistered(type_name::<M>()))
-    }
-
-    fn open_message<'a>(
-        &self,
-        channel: Channel,
-        bytes: &'a [u8],
-    ) -> Result<(&MessageEntry, &'a [u8]), RegistryError> {
-        let (id, value) = bytes.split_first_chunk().ok_or(CodecError::TooShort)?;
-        let id = u16::from_le_bytes(*id);
-        let entry = self
-            .messages
-            .get(usize::from(id))
-            .ok_or(RegistryError::UnknownMessage(id))?;
-        if entry.channel != channel {
-            let (name, registered) = (entry.name, entry.channel);
-            return Err(RegistryError::WrongChannel {
-                name,
-                came: channel,
-                registered,
-            });
-        }
-        Ok((entry, value))
-    }
-}
-
-/// The message type that carries the resource `R`; never constructed.
+/// The message type that carries the resource `R`; it has no values.
 pub(super) struct Carries<R>(std::marker::PhantomData<fn(R)>);
 
 pub(super) fn message_entry<M>(id: MessageId, channel: Channel, direction: Direction) -> MessageEntry
@@ -297,6 +164,16 @@ where
 /// Encodes a message's value in the bytes that are left beside its id.
 pub(super) fn encode_value<M: Serialize>(message: &M, out: &mut Vec<u8>) -> Result<(), RegistryError> {
     encode_bounded(message, out, MESSAGE_BYTES_MAX - size_of::<u16>()).map(drop)
+}
+
+fn encode_bounded<T: Serialize>(value: &T, out: &mut Vec<u8>, max: usize) -> Result<usize, RegistryError> {
+    let start = out.len();
+    let bytes = codec::encode_into(value, out)?;
+    if bytes > max {
+        out.truncate(start);
+        return Err(CodecError::TooLong { bytes, max }.into());
+    }
+    Ok(bytes)
 }
 
 fn decode_boxed<T>(bytes: &[u8]) -> Result<Box<AnyValue>, RegistryError>

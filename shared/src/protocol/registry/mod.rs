@@ -1,31 +1,32 @@
 //! The registry: which components, inputs and messages the two ends exchange.
 //!
-//! Filled while the app is built, by the same plugin on both ends; read-only afterwards, when net
-//! workers share a copy. Ids are the order of registration, so both ends must register in the same
-//! order; the [protocol hash](Protocol::hash) tells when they did not. Knows nothing about who is
-//! connected or what was sent. `Position`, `Velocity` and `Heading` are built in as the
-//! [`Pose`](super::pose::Pose), and are not registered.
+//! Filled while the app is built, by the same plugin on both ends. Read-only afterwards, when net workers
+//! share a copy. Ids are the order of registration, so both ends must register in the same order; the
+//! [protocol hash](Protocol::hash) differs when they did not. Knows nothing of clients or of what was sent.
+//! `Position`, `Velocity` and `Heading` are built in as the [`Pose`](super::pose::Pose), and are not
+//! registered.
 
 mod changes;
 mod codecs;
 mod components;
+mod delivery;
 mod messages;
 mod references;
 mod register;
 #[cfg(test)]
 mod tests;
+mod value;
 mod visibility;
 
-use std::any::{Any, TypeId, type_name};
+use std::any::{TypeId, type_name};
 
 use bevy_ecs::prelude::{Component, Resource, World};
 use bevy_ecs::schedule::ScheduleConfigs;
 use bevy_ecs::system::ScheduleSystem;
-use serde::Serialize;
 
 use super::WIRE_VERSION;
 use super::codec::{self, CodecError};
-use super::ids::{Channel, ComponentId};
+use super::ids::ComponentId;
 use super::input::{InputBytes, PlayerInput};
 use super::pose::{POSITION_QUANTUM, VELOCITY_QUANTUM, YAW_STEPS};
 use super::steps::ComponentFormats;
@@ -38,10 +39,8 @@ pub use components::{ComponentEntry, Inserted};
 pub use messages::{Direction, FromPlayer, FromServer, MessageEntry, ResourceEntry};
 pub use references::{MapInWorld, MapReferences, reference, referenced};
 pub use register::{ComponentRegistration, ProtocolAppExt};
+pub use value::{AnyValue, RegistryError};
 pub use visibility::{Visibility, VisibilityRule, Witness};
-
-/// A value whose type only the registry knows.
-pub type AnyValue = dyn Any + Send + Sync;
 
 #[derive(Clone, Debug)]
 struct InputEntry {
@@ -50,40 +49,6 @@ struct InputEntry {
     neutral: InputBytes,
     validate: fn(&[u8]) -> Result<(), RegistryError>,
     add_decoder: fn(&mut World) -> ScheduleConfigs<ScheduleSystem>,
-}
-
-/// Why the registry refuses a value or bytes.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RegistryError {
-    /// The bytes are not a value of the type, or the value cannot be encoded in the room it has.
-    #[error(transparent)]
-    Codec(#[from] CodecError),
-    /// The value is not of the registered type.
-    #[error("the value is not a {0}")]
-    WrongType(&'static str),
-    /// The type was not registered.
-    #[error("{0} is not registered in the protocol")]
-    Unregistered(&'static str),
-    /// No message has this id.
-    #[error("no message has the id {0}")]
-    UnknownMessage(u16),
-    /// The message came through another channel than it is registered for.
-    #[error("{name} came through channel {came:?}, not {registered:?}")]
-    WrongChannel {
-        /// The message.
-        name: &'static str,
-        /// The channel it came through.
-        came: Channel,
-        /// The channel it is registered for.
-        registered: Channel,
-    },
-    /// The message goes the other way only.
-    #[error("{0} is not sent in this direction")]
-    WrongDirection(&'static str),
-    /// The input decodes, but its type refuses the values.
-    #[error("the input is not valid: {0}")]
-    InvalidInput(&'static str),
 }
 
 /// The registry, a resource of the app; net workers hold it in an `Arc`.
@@ -96,21 +61,21 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// Registered components, by ascending id.
+    /// Returns the registered components, by ascending id.
     #[inline]
     #[must_use]
     pub fn components(&self) -> &[ComponentEntry] {
         &self.components
     }
 
-    /// The component with this id.
+    /// Returns the component with this id.
     #[inline]
     #[must_use]
     pub fn component(&self, id: ComponentId) -> Option<&ComponentEntry> {
         self.components.get(usize::from(id.0))
     }
 
-    /// The component of this type.
+    /// Returns the component of this type.
     #[must_use]
     pub fn component_of<T: Component>(&self) -> Option<&ComponentEntry> {
         self.components
@@ -118,13 +83,13 @@ impl Protocol {
             .find(|entry| entry.type_id == TypeId::of::<T>())
     }
 
-    /// How each of them is sent.
+    /// Returns the formats in which the components are sent.
     #[must_use]
     pub fn formats(&self) -> ComponentFormats {
         ComponentFormats::new(self.components.iter().map(|entry| entry.numbers))
     }
 
-    /// The registered input type's default, encoded; empty without an input type.
+    /// Returns the registered input type's default, encoded; empty without an input type.
     #[must_use]
     pub fn neutral_input(&self) -> InputBytes {
         self.input
@@ -132,7 +97,7 @@ impl Protocol {
             .map_or_else(InputBytes::default, |entry| entry.neutral)
     }
 
-    /// Checks an encoded input of a client: it decodes, takes all bytes, and its type accepts it.
+    /// Checks an encoded input of a client: it must decode, take all bytes, and be accepted by its type.
     ///
     /// # Errors
     /// [`RegistryError::Codec`], [`RegistryError::InvalidInput`], and
@@ -164,13 +129,14 @@ impl Protocol {
     }
 
     /// Gives everything with a [`TakenInput`](super::active::TakenInput) an
-    /// [`ActiveInput`](super::active::ActiveInput) of the registered type, and answers the system that decodes the
-    /// one into the other; none without an input type. For the server, once, before there are players.
+    /// [`ActiveInput`](super::active::ActiveInput) of the registered type. Returns the system that decodes
+    /// the one into the other; `None` without an input type. For the server, once, before there are players.
     pub fn add_input_decoder(&self, world: &mut World) -> Option<ScheduleConfigs<ScheduleSystem>> {
         self.input.as_ref().map(|entry| (entry.add_decoder)(world))
     }
 
-    /// Hash over names, their order, visibilities, codecs, channels, directions, quanta and the wire version.
+    /// Returns a hash over names, their order, visibilities, codecs, channels, directions, quanta and the
+    /// wire version.
     #[must_use]
     pub fn hash(&self) -> ProtocolHash {
         let mut hasher = ProtocolHasher::new();
@@ -195,7 +161,7 @@ impl Protocol {
         hasher.finish()
     }
 
-    /// The hash together with this crate's release.
+    /// Returns the hash together with this crate's release.
     #[must_use]
     pub fn version(&self) -> ProtocolVersion {
         ProtocolVersion {
@@ -211,16 +177,6 @@ impl Protocol {
             .filter(|entry| entry.type_id == TypeId::of::<I>());
         entry.ok_or(RegistryError::Unregistered(type_name::<I>()))
     }
-}
-
-fn encode_bounded<T: Serialize>(value: &T, out: &mut Vec<u8>, max: usize) -> Result<usize, RegistryError> {
-    let start = out.len();
-    let bytes = codec::encode_into(value, out)?;
-    if bytes > max {
-        out.truncate(start);
-        return Err(CodecError::TooLong { bytes, max }.into());
-    }
-    Ok(bytes)
 }
 
 fn encode_input<I: PlayerInput>(input: &I) -> Result<InputBytes, RegistryError> {

@@ -1,7 +1,7 @@
-//! Filling the registry while the app is built.
+//! Fills the registry while the app is built.
 //!
-//! Guarantees that ids are given in the order of the calls. Every mistake here is the developer's,
-//! made before anything runs, so it panics with the type's name instead of returning an error.
+//! Guarantees that ids are given in the order of the calls. Every mistake here is the developer's, made
+//! before anything runs: it panics with the type's name instead of returning an error.
 
 use std::any::{TypeId, type_name};
 use std::marker::PhantomData;
@@ -26,7 +26,7 @@ use crate::protocol::codec;
 use crate::protocol::ids::{Channel, ComponentId, MessageId};
 use crate::protocol::input::PlayerInput;
 
-/// Registers the protocol's types; implemented by [`App`] and by what registering answers, so that
+/// Registers the protocol's types. Implemented by [`App`] and by the values that registering returns, so that
 /// registrations chain.
 ///
 /// One plugin registers them all and is added on both ends:
@@ -59,7 +59,7 @@ use crate::protocol::input::PlayerInput;
 ///         app.replicate::<Hull>().important(4);
 ///         app.replicate::<Cargo>().visible_to(Visibility::Owner);
 ///         app.replicate::<Cloak>()
-///             .visible_to(|who: Witness, cloak: &Cloak| !cloak.0 || who.is_mate());
+///             .visible_to(|witness: Witness, cloak: &Cloak| !cloak.0 || witness.is_mate());
 ///         app.replicate::<ChildOf>();
 ///         app.replicate_resource::<Weather>();
 ///         app.input::<Stick>();
@@ -69,17 +69,18 @@ use crate::protocol::input::PlayerInput;
 /// # App::new().add_plugins(MyProtocol);
 /// ```
 ///
-/// Every method panics when the app is built with too many types or registers one twice.
+/// Every method panics if there are too many types or if it registers a type twice.
 pub trait ProtocolAppExt {
-    /// The app in which the [`Protocol`] is.
+    /// Returns the app that contains the [`Protocol`].
     fn protocol_app(&mut self) -> &mut App;
 
-    /// Replicates the component: sent to those who see the entity when it changed, and taken away there when
-    /// it is removed.
+    /// Replicates the component: every client that sees the entity is sent each change, and removes the
+    /// component when it is removed on the server.
     ///
-    /// References to entities in it (fields marked `#[entities]`) name the same entities at the other end, and
-    /// [`Entity::PLACEHOLDER`](bevy_ecs::entity::Entity::PLACEHOLDER) while those are not in view there. A
-    /// relationship such as [`ChildOf`](bevy_ecs::hierarchy::ChildOf) is there while both its ends are in view.
+    /// References to entities in it (fields marked `#[entities]`) name the same entities at the other end,
+    /// and [`Entity::PLACEHOLDER`](bevy_ecs::entity::Entity::PLACEHOLDER) while those are not in view there.
+    /// A relationship such as [`ChildOf`](bevy_ecs::hierarchy::ChildOf) exists there while both its ends are
+    /// in view.
     fn replicate<T>(&mut self) -> ComponentRegistration<'_, T>
     where
         T: Component + Serialize + DeserializeOwned + Clone,
@@ -87,7 +88,7 @@ pub trait ProtocolAppExt {
         self.replicate_with(Serde)
     }
 
-    /// Replicates the component in a format of its own: [`Delta`](super::Delta) for numbers,
+    /// Replicates the component with its own codec: [`Delta`](super::Delta) for numbers,
     /// [`Custom`](super::Custom) for anything.
     fn replicate_with<T>(&mut self, codec: impl ComponentCodec<T>) -> ComponentRegistration<'_, T>
     where
@@ -113,10 +114,11 @@ pub trait ProtocolAppExt {
         }
     }
 
-    /// Replicates the resource to every player: when it joins, when the resource changed, when it was removed.
+    /// Replicates the resource to every player: when the player joins, and when the resource is changed or
+    /// removed.
     ///
-    /// For what changes now and then, such as the rules of a round: every change is a reliable message of at
-    /// most [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX) to everybody.
+    /// For data that seldom changes, such as the rules of a round: every change is a reliable message of at
+    /// most [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX) to every player.
     fn replicate_resource<R>(&mut self) -> &mut App
     where
         R: Resource + Serialize + DeserializeOwned,
@@ -136,7 +138,7 @@ pub trait ProtocolAppExt {
         app
     }
 
-    /// Sets what clients send every tick. Gameplay on the server reads it as an
+    /// Sets the input type that clients send every tick. Gameplay on the server reads it as an
     /// [`ActiveInput<I>`](ActiveInput) of the player's entity.
     fn input<I: PlayerInput>(&mut self) -> &mut App {
         let app = self.protocol_app();
@@ -165,7 +167,7 @@ pub trait ProtocolAppExt {
         add_message::<M>(self.protocol_app(), channel, Direction::Both, |_| {})
     }
 
-    /// Likewise, from the server to clients only: what a client sends is refused.
+    /// Does the same for messages from the server to clients only: what a client sends is refused.
     fn message_to_clients<M>(&mut self, channel: Channel) -> &mut App
     where
         M: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -173,7 +175,7 @@ pub trait ProtocolAppExt {
         add_message::<M>(self.protocol_app(), channel, Direction::ToClients, |_| {})
     }
 
-    /// Likewise, from clients to the server only.
+    /// Does the same for messages from clients to the server only.
     fn message_to_server<M>(&mut self, channel: Channel) -> &mut App
     where
         M: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -181,9 +183,9 @@ pub trait ProtocolAppExt {
         add_message::<M>(self.protocol_app(), channel, Direction::ToServer, |_| {})
     }
 
-    /// Likewise for messages that refer to entities, in both directions: each end sees its own entities in
-    /// them, and [`Entity::PLACEHOLDER`](bevy_ecs::entity::Entity::PLACEHOLDER) for one that it does not have.
-    /// A client may name any entity, in view or not: whether it may is for gameplay to judge.
+    /// Does the same for messages that refer to entities, in both directions. Each end sees its own entities
+    /// in them, and [`Entity::PLACEHOLDER`](bevy_ecs::entity::Entity::PLACEHOLDER) for one that it does not
+    /// have. A client can name any entity, in view or not: gameplay decides whether to accept that.
     fn message_with_entities<M>(&mut self, channel: Channel) -> &mut App
     where
         M: MapEntities + Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -198,7 +200,7 @@ impl ProtocolAppExt for App {
     }
 }
 
-/// A component just registered, for the options it has.
+/// A component that was just registered, to set its options.
 pub struct ComponentRegistration<'a, T> {
     app: &'a mut App,
     id: ComponentId,
@@ -206,8 +208,8 @@ pub struct ComponentRegistration<'a, T> {
 }
 
 impl<T> ComponentRegistration<'_, T> {
-    /// Sets who is sent the component: a [`Visibility`](super::Visibility), or a rule
-    /// `|who: Witness, value: &T| -> bool`, whose answer follows from the two alone. Everyone unless it is set.
+    /// Sets which clients are sent the component: a [`Visibility`](super::Visibility), or a rule
+    /// `|witness: Witness, value: &T| -> bool` that depends on these two alone. All clients unless set.
     pub fn visible_to(&mut self, rule: impl VisibilityRule<T>) -> &mut Self {
         let (visibility, may_see) = rule.into_parts();
         let entry = self.entry();
@@ -215,18 +217,18 @@ impl<T> ComponentRegistration<'_, T> {
         self
     }
 
-    /// Sets how much a change of the component hastens its entity where a client's budget does not suffice for
-    /// all: as if the entity were so many times as important. 1 unless it is set.
+    /// Sets how much sooner a change of the component is sent where a client's budget does not suffice for
+    /// all: as if the entity were so many times as important. 1 unless set.
     ///
     /// # Panics
-    /// With 0: what must not be sent is not replicated.
+    /// Panics with 0: do not replicate a component that must not be sent.
     pub fn important(&mut self, importance: u8) -> &mut Self {
         assert!(importance > 0, "the importance of a component is at least 1");
         self.entry().importance = importance;
         self
     }
 
-    /// The component's id.
+    /// Returns the id of the component.
     #[must_use]
     pub fn id(&self) -> ComponentId {
         self.id
@@ -275,7 +277,7 @@ where
     app.add_message::<FromPlayer<M>>().add_message::<FromServer<M>>()
 }
 
-/// Makes a message's references name the same entities at both ends.
+/// Lets a message's references name the same entities at both ends.
 fn map_references<M>(entry: &mut MessageEntry)
 where
     M: MapEntities + Clone + Serialize + DeserializeOwned + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! The registry as its users see it: a game's plugin, a server worker, a client's world.
+//! The registry as a game's plugin, a server's worker and a client's world use it.
 
 use bevy_app::App;
 use bevy_ecs::entity::MapEntities;
@@ -6,11 +6,11 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::query::QueryBuilder;
 use bevy_ecs::world::FilteredEntityRef;
 use proptest::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::limits::{COMPONENT_BYTES_MAX, MESSAGE_BYTES_MAX};
-use crate::protocol::ids::{GlobalId, MessageId, PlayerId, TeamId};
+use crate::protocol::ids::{Channel, GlobalId, MessageId, PlayerId, TeamId};
 
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Hull {
@@ -70,14 +70,14 @@ fn ids_follow_the_order_of_registration() {
     assert_eq!(protocol.messages()[1].channel, Channel::Unreliable);
 }
 
-/// Fixed, so that a build in which it changes by accident is noticed: update it with the wire version.
+/// A fixed value, so that a build that changes it by accident fails. Update it with the wire version.
 #[test]
-fn an_empty_protocol_has_the_same_hash_in_every_build() {
+fn the_hash_of_an_empty_protocol_is_the_same_in_every_build() {
     assert_eq!(Protocol::default().hash().to_string(), "3f8c837cf352805d");
 }
 
 #[test]
-fn hash_sees_order_visibility_channel_and_input() {
+fn the_hash_depends_on_order_visibility_channel_and_input() {
     let hash = |build: fn(&mut App)| {
         let mut app = App::empty();
         build(&mut app);
@@ -120,7 +120,7 @@ fn hash_sees_order_visibility_channel_and_input() {
 
 #[test]
 #[should_panic(expected = "replicated twice")]
-fn registering_twice_panics() {
+fn registering_a_component_twice_panics() {
     game().replicate::<Hull>();
 }
 
@@ -188,7 +188,7 @@ fn a_component_too_large_or_of_another_type_is_refused() {
 }
 
 #[test]
-fn inputs_are_validated() {
+fn inputs_that_are_invalid_are_refused() {
     let app = game();
     let protocol = protocol(&app);
     assert_eq!(
@@ -218,7 +218,7 @@ fn inputs_are_validated() {
 }
 
 #[test]
-fn messages_keep_their_channel() {
+fn messages_are_refused_in_another_channel() {
     let app = game();
     let protocol = protocol(&app);
     let mut bytes = Vec::new();
@@ -246,7 +246,7 @@ fn messages_keep_their_channel() {
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Target {
     #[entities]
-    who: Option<Entity>,
+    entity: Option<Entity>,
     range: u8,
 }
 
@@ -268,13 +268,13 @@ impl From<[f32; 2]> for Turret {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, MapEntities)]
 struct Hail {
     #[entities]
-    whom: Entity,
+    other: Entity,
 }
 
 #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Weather(String);
 
-/// What a worker is handed of the one entity that has `T`.
+/// Returns the copy that a worker is given of the one entity that has `T`.
 fn copy_of(app: &mut App, entry: &ComponentEntry, map: &mut MapReferences<'_>) -> std::sync::Arc<AnyValue> {
     let world = app.world_mut();
     let component = entry.register(world);
@@ -290,13 +290,13 @@ fn references_name_the_same_entity_at_the_other_end() {
     let protocol = protocol(&server).clone();
     let target = protocol.component_of::<Target>().unwrap();
     let child_of = protocol.component_of::<ChildOf>().unwrap();
-    let whom = server.world_mut().spawn_empty().id();
-    let who = Some(whom);
+    let other = server.world_mut().spawn_empty().id();
+    let entity = Some(other);
     server
         .world_mut()
-        .spawn((Target { who, range: 3 }, ChildOf(whom)));
+        .spawn((Target { entity, range: 3 }, ChildOf(other)));
     let mut travel = |entity| {
-        assert_eq!(entity, whom);
+        assert_eq!(entity, other);
         reference(GlobalId(77))
     };
     let (mut bytes, mut child_bytes) = (Vec::new(), Vec::new());
@@ -314,11 +314,14 @@ fn references_name_the_same_entity_at_the_other_end() {
     let mut mirrored = client.world_mut().spawn_empty();
     let inserted = target.insert(&mut mirrored, &bytes, &mut unknown).unwrap();
     assert_eq!(inserted, Inserted::Dangling);
-    assert_eq!(mirrored.get::<Target>().unwrap().who, Some(Entity::PLACEHOLDER));
+    assert_eq!(
+        mirrored.get::<Target>().unwrap().entity,
+        Some(Entity::PLACEHOLDER)
+    );
     let inserted = target.insert(&mut mirrored, &bytes, &mut known).unwrap();
-    assert_eq!(inserted, Inserted::Whole);
+    assert_eq!(inserted, Inserted::Complete);
     let expected = Target {
-        who: Some(theirs),
+        entity: Some(theirs),
         range: 3,
     };
     assert_eq!(mirrored.get::<Target>(), Some(&expected));
@@ -328,26 +331,26 @@ fn references_name_the_same_entity_at_the_other_end() {
     let inserted = child_of.insert(&mut mirrored, &child_bytes, &mut unknown);
     assert_eq!(inserted.unwrap(), Inserted::Dangling);
     assert_eq!(mirrored.get::<ChildOf>(), None);
-    // A peer can say so of a relationship, too.
+    // A peer can also send a relationship that refers to the placeholder.
     child_bytes.clear();
     child_of
         .encode(&ChildOf(Entity::PLACEHOLDER), &mut child_bytes)
         .unwrap();
-    let mut nobody = |_| Entity::PLACEHOLDER;
-    let inserted = child_of.insert(&mut mirrored, &child_bytes, &mut nobody);
-    assert_eq!(inserted.unwrap(), Inserted::Whole);
+    let mut placeholder = |_| Entity::PLACEHOLDER;
+    let inserted = child_of.insert(&mut mirrored, &child_bytes, &mut placeholder);
+    assert_eq!(inserted.unwrap(), Inserted::Complete);
     assert_eq!(
         mirrored.get::<ChildOf>(),
         None,
-        "a relationship to nobody is none"
+        "a relationship to the placeholder is removed"
     );
 }
 
 #[test]
-fn a_rule_of_the_games_own_decides_who_sees_a_component() {
+fn a_custom_rule_decides_which_clients_see_a_component() {
     let mut app = App::empty();
     app.replicate::<Hull>()
-        .visible_to(|who: Witness, hull: &Hull| hull.now > 5 || who.is_mate());
+        .visible_to(|witness: Witness, hull: &Hull| hull.now > 5 || witness.is_mate());
     let entry = protocol(&app).component_of::<Hull>().unwrap();
     assert_eq!(entry.visibility, Visibility::Custom);
     let witness = |player_team| Witness {
@@ -356,13 +359,13 @@ fn a_rule_of_the_games_own_decides_who_sees_a_component() {
         team: TeamId(2),
         ..Witness::default()
     };
-    let asked = |team, now| entry.may_see(witness(team), &Hull { now, max: 9 });
-    assert_eq!([asked(1, 6), asked(1, 5), asked(2, 5)], [true, false, true]);
+    let may_see = |team, now| entry.may_see(witness(team), &Hull { now, max: 9 });
+    assert_eq!([may_see(1, 6), may_see(1, 5), may_see(2, 5)], [true, false, true]);
     assert!(!entry.may_see(witness(2), &Cargo(String::new())), "another type");
 }
 
 #[test]
-fn numbers_travel_in_steps_and_formats_have_their_own_hash() {
+fn numbers_are_sent_in_steps_and_each_step_size_has_its_own_hash() {
     let hash = |step| {
         let mut app = App::empty();
         app.replicate_with::<Turret>(Delta::<2>::quantized(step));
@@ -405,7 +408,7 @@ fn messages_are_delivered_in_their_direction_only() {
     protocol.encode_message(&Blink(1), &mut blink).unwrap();
     let world = app.world_mut();
     let (player, seen) = (world.spawn_empty().id(), world.spawn_empty().id());
-    encode(&mut hail, &Hail { whom: seen }).unwrap();
+    encode(&mut hail, &Hail { other: seen }).unwrap();
     let map = |_: &World, entity| {
         assert_eq!(referenced(entity), Some(GlobalId(5)));
         seen
@@ -422,22 +425,25 @@ fn messages_are_delivered_in_their_direction_only() {
     protocol
         .deliver_from_player(world, player, ordered, &hail, &map)
         .unwrap();
-    assert_eq!(heard::<FromServer<Say>>(world), [FromServer(Say("x".into()))]);
+    assert_eq!(received::<FromServer<Say>>(world), [FromServer(Say("x".into()))]);
     let message = Blink(1);
     assert_eq!(
-        heard::<FromPlayer<Blink>>(world),
+        received::<FromPlayer<Blink>>(world),
         [FromPlayer { player, message }]
     );
-    let message = Hail { whom: seen };
-    assert_eq!(heard::<FromPlayer<Hail>>(world), [FromPlayer { player, message }]);
+    let message = Hail { other: seen };
+    assert_eq!(
+        received::<FromPlayer<Hail>>(world),
+        [FromPlayer { player, message }]
+    );
 }
 
-fn heard<M: Message + Clone>(world: &mut World) -> Vec<M> {
+fn received<M: Message + Clone>(world: &mut World) -> Vec<M> {
     world.resource_mut::<Messages<M>>().drain().collect()
 }
 
 #[test]
-fn resources_travel_whole_and_go() {
+fn resources_are_replicated_and_removed() {
     let (mut server, mut client) = (App::empty(), App::empty());
     server.replicate_resource::<Weather>();
     let protocol = protocol(&server).clone();

@@ -1,4 +1,4 @@
-//! Who is sent a component.
+//! Which clients are sent a component.
 
 use std::any::Any;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::protocol::ids::{GlobalId, PlayerId, TeamId};
 
-/// Who is sent a component.
+/// The clients that are sent a component.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Visibility {
@@ -17,19 +17,19 @@ pub enum Visibility {
     Team = 1,
     /// The client that owns the entity.
     Owner = 2,
-    /// Those of whom the component's own rule says so. Set by handing the rule to
+    /// Clients for which the component's own rule returns true. Set by passing the rule to
     /// [`visible_to`](super::ComponentRegistration::visible_to).
     Custom = 3,
 }
 
-/// A client that sees an entity, and who both are.
+/// A client that sees an entity, with the owner and team of both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Witness {
     /// The client's player.
     pub player: PlayerId,
     /// The player's team.
     pub player_team: TeamId,
-    /// The entity.
+    /// The entity that is seen.
     pub entity: GlobalId,
     /// The entity's owner.
     pub owner: PlayerId,
@@ -38,13 +38,13 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Whether the player owns the entity.
+    /// Returns whether the player owns the entity.
     #[must_use]
     pub const fn is_owner(&self) -> bool {
-        self.player.is_somebody() && self.player.0 == self.owner.0
+        self.player.is_some() && self.player.0 == self.owner.0
     }
 
-    /// Whether the player is of the entity's team.
+    /// Returns whether the player is of the entity's team.
     #[must_use]
     pub const fn is_mate(&self) -> bool {
         self.player_team.is_mate(self.team)
@@ -54,10 +54,10 @@ impl Witness {
 /// What [`visible_to`](super::ComponentRegistration::visible_to) takes: a [`Visibility`], or a rule
 /// `Fn(Witness, &T) -> bool`.
 ///
-/// A rule is asked again when the component, the entity's owner or team, or the player's team changed, and
-/// must follow from what it is given alone: it runs on the net workers.
+/// A rule is called again when the component, the entity's owner or team, or the player's team changed. Its
+/// result must depend on its arguments alone: it runs on the net workers.
 pub trait VisibilityRule<T> {
-    /// The rule, taken apart.
+    /// Returns the visibility and the custom rule.
     #[doc(hidden)]
     fn into_parts(self) -> (Visibility, Option<MaySee>);
 }
@@ -77,7 +77,7 @@ impl<T: 'static, F: Fn(Witness, &T) -> bool + Send + Sync + 'static> VisibilityR
     }
 }
 
-/// A custom rule whose component type only it knows.
+/// A custom rule without the type of its component.
 #[derive(Clone)]
 pub struct MaySee(Arc<dyn Fn(Witness, &dyn Any) -> bool + Send + Sync>);
 

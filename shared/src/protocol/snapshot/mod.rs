@@ -1,9 +1,9 @@
-//! The snapshot packet: what one client is sent of one or several frames.
+//! The snapshot packet: what one client is sent of one or several simulations' frames.
 //!
-//! Owns the layout and both directions of it. Guarantees that a packet can be read without any
-//! other packet, that reading allocates nothing, touches each bit once and ends in a value or a
-//! [`SnapshotError`] on any bytes. Refuses to know which baselines a reader has: the caller hands
-//! them in and decides what to do with what it reads.
+//! Owns its layout and both directions of it. Guarantees that a packet can be read without any other
+//! packet, and that reading allocates nothing, touches each bit once and returns a value or a
+//! [`SnapshotError`] for any bytes. Does not know which baselines a reader has: the caller passes them in
+//! and decides what to do with the values that it reads.
 //!
 //! **Layout** (bits, least significant first; `id` is a short id of 8 to 11 bits):
 //!
@@ -38,11 +38,11 @@ pub use presence::{Presence, PresenceSize};
 pub use reader::SnapshotReader;
 pub use writer::SnapshotWriter;
 
-/// Packets that one tick's snapshot can have at most.
+/// Most packets of one tick's snapshot.
 pub const SNAPSHOT_PARTS_MAX: usize = 32;
-/// Short ids that a session can have at most.
+/// Most short ids of one session.
 pub const SHORT_IDS_MAX: usize = 1 << SHORT_ID_BITS_MAX;
-/// How much older than its packet a section can be, in ticks.
+/// Most ticks by which a section can be older than its packet.
 pub const SECTION_AGE_MAX: u32 = 31;
 
 const SHORT_ID_BITS_MIN: u32 = 8;
@@ -57,19 +57,19 @@ const BASELINE_AGE_BITS: u32 = 5;
 const GLOBAL_WIDTHS: [u32; 4] = [16, 24, 40, 64];
 const COMPONENT_LENGTH_BITS: u32 = 10;
 
-/// Bits of a packet without sections: header, owner block and end.
+/// Most bits of a packet without sections: header, owner block and end.
 pub const PACKET_BITS_MAX: usize = 8 + 16 + 16 + 5 + 2 + 1 + 8 + 12 + 1 + SHORT_ID_BITS_MAX as usize + 1;
-/// Bits of a section's head and the ends of its leaves and enters, without its presence.
+/// Most bits of a section's head and the ends of its leaves and enters, without its presence.
 pub const SECTION_BITS_MAX: usize = 1 + 9 + 6 + 5 + 2 + 2;
 /// Bits in front of an update whose baseline is not the section's.
 pub const EXCEPTION_BITS: usize = 1 + BASELINE_AGE_BITS as usize;
 
-/// A session's name for an entity: small, and given to another entity once the first has left.
+/// A session's number for an entity: small, and reused for another entity once the first has left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShortId(pub u16);
 
 impl ShortId {
-    /// Position in an array by short id.
+    /// Returns the index of the id in an array by short id.
     #[inline]
     #[must_use]
     pub const fn index(self) -> usize {
@@ -77,7 +77,7 @@ impl ShortId {
     }
 }
 
-/// Width of short ids when there are `ids` of them; `None` above [`SHORT_IDS_MAX`].
+/// Returns the width of short ids when there are `ids` of them; `None` above [`SHORT_IDS_MAX`].
 #[must_use]
 pub const fn short_id_bits(ids: usize) -> Option<u32> {
     let mut bits = SHORT_ID_BITS_MIN;
@@ -97,93 +97,93 @@ pub enum SnapshotError {
     /// The first byte is that of another kind of payload.
     #[error("not a snapshot packet")]
     Kind,
-    /// The packet ends too early.
+    /// The packet ends in the middle of a field.
     #[error(transparent)]
     Bits(#[from] BitError),
-    /// A pose is not one.
+    /// The bits of a pose are invalid.
     #[error(transparent)]
     Delta(#[from] DeltaError),
-    /// Components follow that the entity is said not to have, or one is too long.
+    /// The packet includes components that its entity does not have, or one that is too long.
     #[error("malformed components")]
     Components,
-    /// Short ids beyond those that the packet's width allows.
+    /// The packet has short ids beyond those that its width allows.
     #[error("more short ids than their width allows")]
     Presence,
     /// An update or leave names an entity that never entered.
-    #[error("an entity that is not there")]
+    #[error("an update or leave of an unknown entity")]
     Entity,
     /// An update refers to a state that was never sent.
-    #[error("a baseline that was never there")]
+    #[error("a baseline that was never sent")]
     Baseline,
 }
 
-/// What every packet starts with.
+/// The fields at the start of every packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotHeader {
     /// Number of the packet within its session: what the client acknowledges.
     pub sequence: u16,
     /// The newest tick in the packet.
     pub tick: Tick,
-    /// Place among the packets of this tick, 0..[`SNAPSHOT_PARTS_MAX`].
+    /// Index among the packets of this tick, 0..[`SNAPSHOT_PARTS_MAX`].
     pub part: u8,
-    /// Bits of a short id in this packet, as [`short_id_bits`] answers.
+    /// Bits of a short id in this packet, as [`short_id_bits`] returns.
     pub id_bits: u32,
 }
 
-/// What a client learns about itself, in part 0.
+/// The state of a client's own player, in part 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnerBlock {
-    /// Newest tick whose input was applied; `None` before the first and when it is 255 ticks or more ago.
+    /// Newest tick whose input was applied; `None` before the first, and when it was 255 ticks ago or more.
     pub last_input: Option<Tick>,
     /// How long before its tick the newest input arrived, in 1/16 tick; saturates at 127 ticks.
     pub margin_16: i16,
-    /// The entity that the player acts through, if it has entered.
+    /// The entity that the player controls, if it has entered.
     pub own: Option<ShortId>,
 }
 
-/// What every section starts with.
+/// The fields at the start of every section.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SectionHead {
-    /// The simulation.
+    /// The simulation that the section is of.
     pub source: SourceId,
     /// Tick of the section's states, up to [`SECTION_AGE_MAX`] older than the packet's.
     pub tick: Tick,
-    /// Ticks between the usual baseline and `tick`, 0..=31; 0 where all updates are absolute.
+    /// Ticks between the common baseline and `tick`, 0..=31; 0 where all updates are absolute.
     pub age: u8,
-    /// Whether updates say which of them have another baseline.
+    /// Whether each update says whether it has another baseline.
     pub has_exceptions: bool,
-    /// Whether entities say which of them have components in this packet.
+    /// Whether each entity says whether it has components in this packet.
     pub has_components: bool,
 }
 
 /// An entity that comes into view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Enter {
-    /// The session's name for it from now on.
+    /// The session's number for it from now on.
     pub id: ShortId,
-    /// Its identity.
+    /// The entity's id in all simulations.
     pub global: GlobalId,
-    /// Its state.
+    /// The entity's state in the section's tick.
     pub pose: Pose,
 }
 
-/// Which components an entity has, of those that the client may see, and which of them follow.
+/// The components that an entity has, of those that the client may see, and which of them are included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ComponentsHead {
-    /// Bits of all that it has. Those that a client holds beyond these are gone.
+    /// Bits of all that it has. A client removes those that it holds beyond these.
     pub present: u64,
-    /// Bits of those whose values follow by ascending id; a subset.
+    /// Bits of those whose values follow, by ascending id; a subset of `present`.
     pub included: u64,
 }
 
-/// Bits of an enter, without components.
+/// Returns the number of bits of an enter without components.
 #[inline]
 #[must_use]
 pub fn enter_bits(enter: &Enter, id_bits: u32) -> usize {
     (1 + id_bits + 2 + GLOBAL_WIDTHS[global_class(enter.global)] + absolute_bits(&enter.pose)) as usize
 }
 
-/// Bits of [`SnapshotWriter::components`] and the values after it at most, whatever bit they start at.
+/// Returns the most bits of [`SnapshotWriter::components`] and the values after it, from any bit position.
 #[inline]
 #[must_use]
 pub fn components_bits_max(values: usize, bytes: usize, count: u32) -> usize {

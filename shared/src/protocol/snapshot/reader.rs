@@ -1,4 +1,4 @@
-//! Reading a snapshot packet.
+//! Reads a snapshot packet, part by part.
 
 use super::{
     BASELINE_AGE_BITS, COMPONENT_LENGTH_BITS, ComponentsHead, Enter, GLOBAL_WIDTHS, INPUT_AGE_NONE,
@@ -14,7 +14,7 @@ use crate::protocol::pose::Pose;
 use crate::protocol::steps::{SentSteps, Steps};
 use crate::tick::Tick;
 
-/// Reads one packet, part by part in the order of the layout.
+/// A reader of one packet. Its functions are called in the order of the layout.
 #[derive(Clone, Debug)]
 pub struct SnapshotReader<'a> {
     bits: BitReader<'a>,
@@ -27,7 +27,7 @@ impl<'a> SnapshotReader<'a> {
     /// Reads the header and the owner block. `reference` is a recent tick, to unwrap the packet's.
     ///
     /// # Errors
-    /// [`SnapshotError::Kind`], [`SnapshotError::Bits`].
+    /// [`SnapshotError::Kind`], or [`SnapshotError::Bits`] when the packet ends too early.
     #[inline]
     pub fn new(
         bytes: &'a [u8],
@@ -49,6 +49,7 @@ impl<'a> SnapshotReader<'a> {
             let margin = bits.read(MARGIN_BITS)? as i16;
             Some(OwnerBlock {
                 last_input: (age != INPUT_AGE_NONE).then(|| header.tick - age as u32),
+                // Sign extension of the 12 bits.
                 margin_16: margin << (16 - MARGIN_BITS) >> (16 - MARGIN_BITS),
                 own: if bits.read_bool()? {
                     Some(ShortId(bits.read(header.id_bits)? as u16))
@@ -68,10 +69,10 @@ impl<'a> SnapshotReader<'a> {
         Ok((reader, header, owner))
     }
 
-    /// The next section, or the end of the packet.
+    /// Reads the head of the next section; `None` at the end of the packet.
     ///
     /// # Errors
-    /// [`SnapshotError::Bits`].
+    /// [`SnapshotError::Bits`] when the packet ends too early.
     #[inline]
     pub fn section(&mut self) -> Result<Option<SectionHead>, SnapshotError> {
         if !self.bits.read_bool()? {
@@ -98,10 +99,10 @@ impl<'a> SnapshotReader<'a> {
         Ok(Some(self.head))
     }
 
-    /// The next id that left, or the end of the leaves.
+    /// Reads the next id that left; `None` at the end of the leaves.
     ///
     /// # Errors
-    /// [`SnapshotError::Bits`].
+    /// [`SnapshotError::Bits`] when the packet ends too early.
     #[inline]
     pub fn leave(&mut self) -> Result<Option<ShortId>, SnapshotError> {
         if !self.bits.read_bool()? {
@@ -110,10 +111,10 @@ impl<'a> SnapshotReader<'a> {
         Ok(Some(ShortId(self.bits.read(self.id_bits)? as u16)))
     }
 
-    /// The next entity that entered, or the end of the enters.
+    /// Reads the next entity that entered; `None` at the end of the enters.
     ///
     /// # Errors
-    /// [`SnapshotError::Bits`].
+    /// [`SnapshotError::Bits`] when the packet ends too early.
     #[inline]
     pub fn enter(&mut self) -> Result<Option<Enter>, SnapshotError> {
         let Some(id) = self.leave()? else {
@@ -129,19 +130,19 @@ impl<'a> SnapshotReader<'a> {
         }))
     }
 
-    /// Which ids have an update in this section.
+    /// Reads which ids have an update in this section.
     ///
     /// # Errors
-    /// [`SnapshotError::Bits`], [`SnapshotError::Presence`].
+    /// [`SnapshotError::Bits`] when the packet ends too early, [`SnapshotError::Presence`].
     #[inline]
     pub fn presence(&mut self) -> Result<Presence, SnapshotError> {
         Presence::read(&mut self.bits, self.id_bits)
     }
 
-    /// Age of the next update's baseline in ticks, 0..=31; 0 means that there is none.
+    /// Reads the age of the next update's baseline in ticks, 0..=31; 0 means that there is none.
     ///
     /// # Errors
-    /// [`SnapshotError::Bits`].
+    /// [`SnapshotError::Bits`] when the packet ends too early.
     #[inline(always)]
     pub fn age(&mut self) -> Result<u8, SnapshotError> {
         if self.head.has_exceptions && self.bits.read_bool()? {
@@ -150,28 +151,28 @@ impl<'a> SnapshotReader<'a> {
         Ok(self.head.age)
     }
 
-    /// The next update's pose from its baseline.
+    /// Reads the next update's pose as a difference to its baseline.
     ///
     /// # Errors
-    /// [`SnapshotError::Delta`].
+    /// [`SnapshotError::Delta`] when the bits are not a pose.
     #[inline(always)]
     pub fn difference(&mut self, motion: &Motion, base: &Pose, age: u8) -> Result<Pose, SnapshotError> {
         Ok(motion.decode(base, age.into(), &mut self.bits)?)
     }
 
-    /// The next update's pose where it has no baseline.
+    /// Reads the next update's pose where it has no baseline.
     ///
     /// # Errors
-    /// [`SnapshotError::Delta`].
+    /// [`SnapshotError::Delta`] when the bits are not a pose.
     #[inline]
     pub fn absolute(&mut self) -> Result<Pose, SnapshotError> {
         Ok(read_absolute(&mut self.bits)?)
     }
 
-    /// The last entity's components, if it has any here; `count` are registered.
+    /// Reads which components the last entity has, if it has any here; `count` are registered.
     ///
     /// # Errors
-    /// [`SnapshotError::Bits`], [`SnapshotError::Components`].
+    /// [`SnapshotError::Bits`] when the packet ends too early, [`SnapshotError::Components`].
     #[inline(always)]
     pub fn components(&mut self, count: u32) -> Result<Option<ComponentsHead>, SnapshotError> {
         if !self.head.has_components || !self.bits.read_bool()? {
@@ -189,11 +190,11 @@ impl<'a> SnapshotReader<'a> {
         Ok(Some(ComponentsHead { present, included }))
     }
 
-    /// The next included component's value, if it is `numbers` numbers; `has_baseline` says whether the entity is
-    /// in an update that refers to a baseline.
+    /// Reads the next included component's value, if it is `numbers` numbers; `has_baseline` says whether the
+    /// entity is in an update that refers to a baseline.
     ///
     /// # Errors
-    /// [`SnapshotError::Bits`].
+    /// [`SnapshotError::Bits`] when the packet ends too early.
     pub fn steps(&mut self, numbers: usize, has_baseline: bool) -> Result<SentSteps, SnapshotError> {
         Ok(SentSteps {
             is_difference: has_baseline && self.bits.read_bool()?,
@@ -201,10 +202,10 @@ impl<'a> SnapshotReader<'a> {
         })
     }
 
-    /// The next included component's value, if it is bytes.
+    /// Reads the next included component's value, if it is bytes.
     ///
     /// # Errors
-    /// [`SnapshotError::Bits`], [`SnapshotError::Components`].
+    /// [`SnapshotError::Bits`] when the packet ends too early, [`SnapshotError::Components`].
     pub fn component(&mut self) -> Result<&'a [u8], SnapshotError> {
         let bytes = self.bits.read(COMPONENT_LENGTH_BITS)? as usize;
         if bytes > COMPONENT_BYTES_MAX {

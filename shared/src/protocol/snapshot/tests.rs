@@ -1,4 +1,4 @@
-//! Whole packets: what is written is read, truncation and noise end in errors.
+//! Whole packets round trip; truncated, damaged and random ones result in errors.
 
 use proptest::prelude::*;
 
@@ -282,7 +282,7 @@ fn packet() -> impl Strategy<Value = Packet> {
 }
 
 #[test]
-fn extremes_saturate() {
+fn fields_of_the_owner_block_saturate() {
     let header = SnapshotHeader {
         sequence: 0,
         tick: Tick(70_000),
@@ -315,7 +315,7 @@ fn extremes_saturate() {
 }
 
 #[test]
-fn widths_of_short_ids() {
+fn short_ids_have_8_to_11_bits() {
     let widths = [1, 256, 257, 512, 1_024, 1_025, 2_048, 2_049].map(short_id_bits);
     assert_eq!(
         widths,
@@ -333,7 +333,7 @@ fn widths_of_short_ids() {
 }
 
 #[test]
-fn too_long_a_component_is_refused() {
+fn a_component_that_is_too_long_is_refused() {
     let header = SnapshotHeader {
         sequence: 0,
         tick: Tick(0),
@@ -357,7 +357,7 @@ proptest! {
         let len = write(&packet, &mut buffer).unwrap();
         let reference = Tick(packet.header.tick.0.wrapping_add_signed(ahead));
         prop_assert_eq!(read(&buffer[..len], reference, packet.components), Ok(packet.clone()));
-        // A packet cut short is never taken for a whole one.
+        // A truncated packet is never read as a whole one.
         for end in [0, 1, len / 3, len / 2, len - 1] {
             prop_assert!(read(&buffer[..end.min(len - 1)], reference, packet.components).is_err());
         }
@@ -365,7 +365,7 @@ proptest! {
     }
 
     #[test]
-    fn noise_ends_in_a_packet_or_an_error(mut bytes in prop::collection::vec(any::<u8>(), 0..300), components in 0u32..=64) {
+    fn random_bytes_read_as_a_packet_or_an_error(mut bytes in prop::collection::vec(any::<u8>(), 0..300), components in 0u32..=64) {
         let _ = read(&bytes, Tick(5), components);
         if let Some(kind) = bytes.first_mut() {
             *kind = PayloadKind::SNAPSHOT;
@@ -374,10 +374,10 @@ proptest! {
     }
 
     #[test]
-    fn damaged_packets_end_in_a_packet_or_an_error(packet in packet(), at: prop::sample::Index, flip in 1u8..) {
+    fn damaged_packets_read_as_a_packet_or_an_error(packet in packet(), index: prop::sample::Index, flip in 1u8..) {
         let mut buffer = vec![0; 60_000];
         let len = write(&packet, &mut buffer).unwrap();
-        buffer[at.index(len)] ^= flip;
+        buffer[index.index(len)] ^= flip;
         let _ = read(&buffer[..len], packet.header.tick, packet.components);
     }
 }

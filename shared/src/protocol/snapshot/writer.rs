@@ -1,4 +1,4 @@
-//! Writing a snapshot packet.
+//! Writes a snapshot packet, part by part.
 
 use super::{
     BASELINE_AGE_BITS, COMPONENT_LENGTH_BITS, ComponentsHead, EXCEPTION_BITS, Enter, GLOBAL_WIDTHS,
@@ -11,9 +11,10 @@ use crate::protocol::delta::{DeltaBits, write_absolute};
 use crate::protocol::pose::Pose;
 use crate::protocol::steps::SentSteps;
 
-/// Writes one packet, part by part in the order of the layout.
+/// A writer of one packet. Its functions are called in the order of the layout.
 ///
-/// Running out of room is remembered as in [`BitWriter`]; whoever packs checks sizes beforehand.
+/// A packet that runs out of room is recorded as such, and [`Self::finish`] returns `None`. The caller checks
+/// sizes beforehand.
 #[derive(Debug)]
 pub struct SnapshotWriter<'a> {
     bits: BitWriter<'a>,
@@ -23,7 +24,7 @@ pub struct SnapshotWriter<'a> {
 
 impl<'a> SnapshotWriter<'a> {
     /// Starts a packet in `buffer`. `header.id_bits` and `header.part` must be in range.
-    // Called, it would read the header's small fields as one before they have left the store buffer: 0.1 us.
+    // Inlined: a call would read the header's small fields as one word before their stores complete: 0.1 us.
     #[inline(always)]
     #[must_use]
     pub fn new(buffer: &'a mut [u8], header: SnapshotHeader, owner: Option<&OwnerBlock>) -> Self {
@@ -107,7 +108,7 @@ impl<'a> SnapshotWriter<'a> {
 
     /// Writes an update as the difference to the state `age` ticks ago.
     ///
-    /// Another age than the section's is allowed only where the section has exceptions.
+    /// An age that is not the section's is allowed only where the section has exceptions.
     #[inline(always)]
     pub fn difference(&mut self, age: u8, delta: DeltaBits) {
         if self.head.has_exceptions {
@@ -123,7 +124,7 @@ impl<'a> SnapshotWriter<'a> {
     /// components.
     #[inline(always)]
     pub fn differences(&mut self, deltas: impl Iterator<Item = DeltaBits>) {
-        // Several short differences make one field.
+        // Joins several short differences into one field, for one write.
         let mut field = DeltaBits::default();
         for delta in deltas {
             if u32::from(field.len + delta.len) > FIELD_BITS_MAX {
@@ -168,11 +169,14 @@ impl<'a> SnapshotWriter<'a> {
         }
     }
 
-    /// Writes the next included component's value, if it is numbers; `has_baseline` says whether the entity is
-    /// in an update that refers to a baseline. Without one it cannot be a difference.
+    /// Writes the next included component's value, if it is numbers; `has_baseline` says whether the entity
+    /// is in an update that refers to a baseline. Without a baseline the value must not be a difference.
     #[inline]
     pub fn steps(&mut self, value: &SentSteps, has_baseline: bool) {
-        debug_assert!(has_baseline || !value.is_difference, "a difference to nothing");
+        debug_assert!(
+            has_baseline || !value.is_difference,
+            "a difference without a baseline"
+        );
         if has_baseline {
             self.bits.write_bool(value.is_difference);
         }
@@ -187,20 +191,20 @@ impl<'a> SnapshotWriter<'a> {
         self.bits.write_bytes(value);
     }
 
-    /// Bits that can still be written.
+    /// Returns the number of bits that can still be written.
     #[inline]
     #[must_use]
     pub fn bits_left(&self) -> usize {
         self.bits.bits_left()
     }
 
-    /// Ends the packet and answers its bytes; `None` when something did not fit.
+    /// Ends the packet and returns its number of bytes; `None` when something did not fit.
     #[inline]
     #[must_use]
     pub fn finish(mut self) -> Option<usize> {
         self.bits.write_bool(false);
-        let is_whole = !self.bits.overflowed();
+        let is_complete = !self.bits.overflowed();
         let bytes = self.bits.finish();
-        is_whole.then_some(bytes)
+        is_complete.then_some(bytes)
     }
 }

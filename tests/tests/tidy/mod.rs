@@ -1,8 +1,13 @@
-//! The rules about the code itself that no compiler checks: stage order, module headers, sizes, where
-//! schedules are configured, which modules stay free of the ECS, and that docs name tests that exist.
+//! The rules about the code itself that no compiler checks: stage order and modules that stay free of the ECS
+//! ([`stages`]), import circles ([`circles`]), module headers, sizes, where schedules are configured, and that
+//! docs name tests that exist.
 //!
 //! Each rule is a function from text to complaints with a test that sees it complain; the tests that walk
 //! the repository print every complaint at once.
+
+mod circles;
+mod code;
+mod stages;
 
 use std::{
     collections::HashSet,
@@ -13,17 +18,6 @@ use std::{
 
 /// Longest source file, lines.
 const FILE_LINES_MAX: usize = 500;
-
-/// Modules that are pure state machines: bytes and time in, bytes and events out, no ECS.
-const PURE: [&str; 7] = [
-    "shared/src/netcode/",
-    "shared/src/reliable/",
-    "shared/src/protocol/bits.rs",
-    "shared/src/protocol/delta",
-    "shared/src/protocol/snapshot",
-    "server/src/replication/",
-    "server/src/net/core",
-];
 
 /// Packages that may not be in the server's dependency tree: a renderer, a window, or what brings them.
 const NOT_ON_SERVER: [&str; 4] = ["bevy", "bevy_render", "wgpu", "winit"];
@@ -77,98 +71,10 @@ fn is_unit_tests(path: &str) -> bool {
     path.contains("/src/") && (path.contains("/tests/") || path.ends_with("tests.rs"))
 }
 
-/// The text above a file's own unit tests: those may use whatever is handy.
-fn without_tests(text: &str) -> &str {
-    text.split("\n#[cfg(test)]\nmod ").next().unwrap_or(text)
-}
-
 /// The lines that are code, with their numbers from 1.
 fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
     lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
-}
-
-/// The stages of `package`, first to last, from its line under "Stage order". Stages of one place, with a
-/// comma between them, may know each other.
-fn stage_order(architecture: &str, package: &str) -> Vec<Vec<String>> {
-    let section = architecture
-        .split("## Stage order")
-        .nth(1)
-        .expect("architecture.md has a stage order");
-    let line = section
-        .lines()
-        .find_map(|line| line.strip_prefix(&format!("{package}: ")))
-        .unwrap_or_else(|| panic!("no stage order for {package}"));
-    let place = |place: &str| place.split(',').map(|stage| stage.trim().to_owned()).collect();
-    line.split(" < ").map(place).collect()
-}
-
-/// First path segments of every `crate::` path in a line, groups in braces included.
-fn crate_paths(line: &str) -> Vec<&str> {
-    let ident = |text: &str| {
-        text.len()
-            - text
-                .trim_start_matches(|c: char| c.is_alphanumeric() || c == '_')
-                .len()
-    };
-    let mut found = Vec::new();
-    for rest in line.split("crate::").skip(1) {
-        if let Some(group) = rest.strip_prefix('{') {
-            let mut depth = 0;
-            let mut expects_name = true;
-            for (at, character) in group.char_indices() {
-                match character {
-                    '{' => depth += 1,
-                    '}' if depth == 0 => break,
-                    '}' => depth -= 1,
-                    ',' if depth == 0 => expects_name = true,
-                    _ if expects_name && character.is_alphanumeric() => {
-                        found.push(&group[at..at + ident(&group[at..])]);
-                        expects_name = false;
-                    }
-                    _ => {}
-                }
-            }
-        } else {
-            found.push(&rest[..ident(rest)]);
-        }
-    }
-    found
-}
-
-/// Complaints about `path` (inside `package/src/`) importing a stage that comes after its own.
-fn check_stage(order: &[Vec<String>], package: &str, path: &str, text: &str) -> Vec<String> {
-    let inside = path
-        .strip_prefix(&format!("{package}/src/"))
-        .expect("a file of this package");
-    let own = inside.split(['/', '.']).next().unwrap_or_default();
-    if matches!(own, "lib" | "bin") {
-        return Vec::new();
-    }
-    let rank_of = |stage: &str| {
-        order
-            .iter()
-            .position(|place| place.iter().any(|other| other == stage))
-    };
-    let Some(own_rank) = rank_of(own) else {
-        return vec![format!(
-            "{path}: stage `{own}` has no place in docs/architecture.md's stage order"
-        )];
-    };
-    // Groups may span lines: joined, they are one line to `crate_paths`.
-    let joined: String = code_lines(without_tests(text))
-        .map(|(_, line)| line.trim())
-        .collect::<Vec<_>>()
-        .join(" ");
-    let mut named: Vec<&str> = crate_paths(&joined);
-    named.sort_unstable();
-    named.dedup();
-    let later = |stage: &&str| rank_of(stage).is_some_and(|rank| rank > own_rank);
-    named
-        .into_iter()
-        .filter(later)
-        .map(|stage| format!("{path}: `{own}` imports the later stage `{stage}`"))
-        .collect()
 }
 
 /// Complaints about headers, sizes, leftovers and schedules in one file.
@@ -181,14 +87,10 @@ fn check_file(path: &str, text: &str) -> Vec<String> {
     if lines > FILE_LINES_MAX {
         complaints.push(format!("{path}: {lines} lines, at most {FILE_LINES_MAX}"));
     }
-    let rules: [(&str, bool); 5] = [
+    let rules: [(&str, bool); 4] = [
         (concat!("todo", "!("), false),
         (concat!("unimplemented", "!("), false),
         (concat!("configure", "_sets("), path.ends_with("/src/schedule.rs")),
-        (
-            concat!("use bevy", "_ecs"),
-            is_unit_tests(path) || !PURE.iter().any(|pure| path.starts_with(pure)),
-        ),
         (concat!("bincode", "::"), path == "shared/src/protocol/codec.rs"),
     ];
     for (number, line) in code_lines(text) {
@@ -231,23 +133,6 @@ fn has_test(text: &str, name: &str) -> bool {
         }
     }
     false
-}
-
-#[test]
-fn stages_import_only_earlier_stages() {
-    let architecture = document("docs/architecture.md");
-    let mut complaints = Vec::new();
-    for package in ["shared", "server", "client"] {
-        let order = stage_order(&architecture, package);
-        let prefix = format!("{package}/src/");
-        for (path, text) in sources()
-            .iter()
-            .filter(|(path, _)| path.starts_with(&prefix) && !is_unit_tests(path))
-        {
-            complaints.extend(check_stage(&order, package, path, text));
-        }
-    }
-    assert_tidy(&complaints);
 }
 
 #[test]
@@ -374,41 +259,12 @@ fn server_tree_has_no_renderer() {
 
 #[test]
 fn rules_complain() {
-    let order: Vec<Vec<String>> = ["space", "frame", "net"]
-        .map(|stage| vec![stage.to_owned()])
-        .into();
-    let check = |path, text| check_stage(&order, "server", path, text).len();
-    assert_eq!(check("server/src/space/grid.rs", "use crate::frame::Frame;"), 1);
-    assert_eq!(
-        check(
-            "server/src/space/grid.rs",
-            "use crate::{\n    frame::{Frame, Row},\n    net,\n};"
-        ),
-        2
-    );
-    assert_eq!(
-        check("server/src/net/core.rs", "use crate::{frame::Frame, space};"),
-        0
-    );
-    assert_eq!(check("server/src/space/grid.rs", "// See crate::net.\n"), 0);
-    assert_eq!(
-        check(
-            "server/src/space/grid.rs",
-            "\n#[cfg(test)]\nmod tests { use crate::net; }"
-        ),
-        0
-    );
-    assert_eq!(check("server/src/odd.rs", ""), 1);
-
     let long = format!("//! Long.\n{}", "fn f() {}\n".repeat(FILE_LINES_MAX));
     assert_eq!(check_file("server/src/a.rs", &long).len(), 1);
     assert_eq!(check_file("server/src/a.rs", "fn f() {}").len(), 1);
     let configures = concat!("//! A.\nfn f(app: &mut App) { app.configure", "_sets(U, S); }\n");
     assert_eq!(check_file("server/src/a.rs", configures).len(), 1);
     assert_eq!(check_file("server/src/schedule.rs", configures).len(), 0);
-    let uses_ecs = concat!("//! A.\nuse bevy", "_ecs::prelude::*;\n");
-    assert_eq!(check_file("shared/src/netcode/a.rs", uses_ecs).len(), 1);
-    assert_eq!(check_file("server/src/frame/a.rs", uses_ecs).len(), 0);
 
     assert!(has_test("#[test]\nfn there() {", "there"));
     assert!(!has_test("fn there() {", "there"));

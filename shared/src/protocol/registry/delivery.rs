@@ -1,0 +1,152 @@
+//! Messages between a value and the bytes that travel by renet's channels.
+//!
+//! A message is two bytes of its id and its value.
+
+use std::any::{TypeId, type_name};
+
+use bevy_ecs::entity::Entity;
+use bevy_ecs::prelude::World;
+use serde::Serialize;
+
+use super::Protocol;
+use super::messages::{Direction, MessageEntry, ResourceEntry, encode_value};
+use super::references::{MapInWorld, MapReferences};
+use super::value::{AnyValue, RegistryError};
+use crate::protocol::codec::CodecError;
+use crate::protocol::ids::Channel;
+
+impl Protocol {
+    /// Returns the registered messages, by ascending id.
+    #[must_use]
+    pub fn messages(&self) -> &[MessageEntry] {
+        &self.messages
+    }
+
+    /// Returns the replicated resources, in the order of registration.
+    #[must_use]
+    pub fn resources(&self) -> &[ResourceEntry] {
+        &self.resources
+    }
+
+    /// Appends the message in its wire form and returns its channel. References in it are not replaced.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unregistered`], or [`RegistryError::Codec`] when it cannot be encoded in
+    /// [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX); `out` is then unchanged.
+    pub fn encode_message<M>(&self, message: &M, out: &mut Vec<u8>) -> Result<Channel, RegistryError>
+    where
+        M: Serialize + Send + Sync + 'static,
+    {
+        self.encode_message_with(message, &mut |entity| entity, out)
+            .map(|entry| entry.channel)
+    }
+
+    /// Does the same, with the message's references replaced by `map`, and returns the message's entry.
+    ///
+    /// # Errors
+    /// The same as of [`Protocol::encode_message`].
+    pub fn encode_message_with<M>(
+        &self,
+        message: &M,
+        map: &mut MapReferences<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<&MessageEntry, RegistryError>
+    where
+        M: Serialize + Send + Sync + 'static,
+    {
+        let entry = self.message_of::<M>()?;
+        let start = out.len();
+        out.extend(entry.id.0.to_le_bytes());
+        let encoded = match entry.encode_mapped {
+            Some(encode) => encode(message, map, out),
+            None => encode_value(message, out),
+        };
+        if encoded.is_err() {
+            out.truncate(start);
+        }
+        encoded.map(|()| entry)
+    }
+
+    /// Decodes a message that came through `channel`, into a value of its registered type.
+    ///
+    /// # Errors
+    /// [`RegistryError::UnknownMessage`], [`RegistryError::WrongChannel`], or [`RegistryError::Codec`] when
+    /// the bytes are not a value of that type.
+    pub fn decode_message(
+        &self,
+        channel: Channel,
+        bytes: &[u8],
+    ) -> Result<(&MessageEntry, Box<AnyValue>), RegistryError> {
+        let (entry, value) = self.open_message(channel, bytes)?;
+        Ok((entry, (entry.decode)(value)?))
+    }
+
+    /// Writes a player's message into the world as a [`FromPlayer`].
+    ///
+    /// # Errors
+    /// Those of [`Protocol::decode_message`], and [`RegistryError::WrongDirection`] when players may not send
+    /// it.
+    pub fn deliver_from_player(
+        &self,
+        world: &mut World,
+        player: Entity,
+        channel: Channel,
+        bytes: &[u8],
+        map: &MapInWorld<'_>,
+    ) -> Result<(), RegistryError> {
+        let (entry, value) = self.open_message(channel, bytes)?;
+        if entry.direction == Direction::ToClients {
+            return Err(RegistryError::WrongDirection(entry.name));
+        }
+        (entry.from_player)(world, player, value, map)
+    }
+
+    /// Writes the server's message into the world as a [`FromServer`], or updates the resource that it
+    /// carries.
+    ///
+    /// # Errors
+    /// Those of [`Protocol::decode_message`], and [`RegistryError::WrongDirection`] when the server may not
+    /// send it.
+    pub fn deliver_from_server(
+        &self,
+        world: &mut World,
+        channel: Channel,
+        bytes: &[u8],
+        map: &MapInWorld<'_>,
+    ) -> Result<(), RegistryError> {
+        let (entry, value) = self.open_message(channel, bytes)?;
+        if entry.direction == Direction::ToServer {
+            return Err(RegistryError::WrongDirection(entry.name));
+        }
+        (entry.from_server)(world, value, map)
+    }
+
+    fn message_of<M: 'static>(&self) -> Result<&MessageEntry, RegistryError> {
+        self.messages
+            .iter()
+            .find(|entry| entry.type_id == TypeId::of::<M>())
+            .ok_or(RegistryError::Unregistered(type_name::<M>()))
+    }
+
+    fn open_message<'a>(
+        &self,
+        channel: Channel,
+        bytes: &'a [u8],
+    ) -> Result<(&MessageEntry, &'a [u8]), RegistryError> {
+        let (id, value) = bytes.split_first_chunk().ok_or(CodecError::TooShort)?;
+        let id = u16::from_le_bytes(*id);
+        let entry = self
+            .messages
+            .get(usize::from(id))
+            .ok_or(RegistryError::UnknownMessage(id))?;
+        if entry.channel != channel {
+            let (name, registered) = (entry.name, entry.channel);
+            return Err(RegistryError::WrongChannel {
+                name,
+                received: channel,
+                registered,
+            });
+        }
+        Ok((entry, value))
+    }
+}

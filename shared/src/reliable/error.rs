@@ -1,0 +1,82 @@
+//! Why a message is not sent, and why a session must end.
+
+use renet::DisconnectReason;
+
+use crate::protocol::ids::Channel;
+
+/// Why a message cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The message has no bytes.
+    #[error("a message must not be empty")]
+    Empty,
+    /// The message has more bytes than [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX).
+    #[error("a message of {0} bytes is too long")]
+    TooLong(usize),
+    /// The peer does not keep up: end the session, or drop the message if its channel may lose messages.
+    #[error("the send queue of channel {0:?} is full")]
+    Full(Channel),
+}
+
+/// Why a session must be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GuardError {
+    /// The packet ends in the middle of a field.
+    #[error("the packet ends in the middle of a field")]
+    Truncated,
+    /// Bytes are left after the packet.
+    #[error("{0} bytes left after the packet")]
+    Trailing(usize),
+    /// The first byte is none of renet's kinds.
+    #[error("unknown packet kind {0}")]
+    UnknownKind(u8),
+    /// No channel has this id and the guarantee of this kind of packet.
+    #[error("unknown channel {0} for this kind of packet")]
+    UnknownChannel(u8),
+    /// The message has no bytes: renet would hold any number of such messages.
+    #[error("an empty message")]
+    EmptyMessage,
+    /// The message's id is too far ahead of the oldest message that is missing.
+    #[error("a message too far ahead")]
+    MessageTooFar,
+    /// One id is used for a small and a sliced message.
+    #[error("a message both small and sliced")]
+    MixedMessage,
+    /// The message has no slices, or more than [`MESSAGE_SLICES_MAX`](crate::limits::MESSAGE_SLICES_MAX).
+    #[error("a message of {0} slices")]
+    SliceCount(u64),
+    /// The slice's index is not below the number of its message's slices.
+    #[error("slice {index} of {count}")]
+    SliceIndex {
+        /// The slice's index.
+        index: u64,
+        /// Slices of the message.
+        count: u64,
+    },
+    /// Slices of one message disagree about their number.
+    #[error("slices of one message disagree about their number")]
+    SliceCountChanged,
+    /// The slice's length does not fit its index: all but the last have 1,200 bytes.
+    #[error("a slice of {0} bytes")]
+    SliceBytes(usize),
+    /// The packet has more ranges than [`ACK_RANGES_MAX`](crate::limits::ACK_RANGES_MAX).
+    #[error("{0} ranges of acknowledgements")]
+    AckRanges(u64),
+    /// A range of acknowledgements begins below 0.
+    #[error("a range of acknowledgements begins below 0")]
+    AckRange,
+    /// An acknowledgement of a packet that was never sent.
+    #[error("an acknowledgement of packet {0}, which was never sent")]
+    AckOfUnsent(u64),
+    /// Received messages were not taken in time.
+    #[error("received messages were not taken")]
+    NotTaken,
+    /// A packet to send does not fit our datagram. Only acknowledging a hostile peer's packets makes one.
+    #[error("a packet of {0} bytes to send")]
+    Oversized(usize),
+    /// renet itself disconnected the peer.
+    #[error("renet: {0}")]
+    Renet(DisconnectReason),
+}
