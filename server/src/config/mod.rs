@@ -100,7 +100,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// Values that each worker's queues hold; what happens at the bound is said in `net::link`.
+/// Values that each worker's queues hold; what happens at the bound is said in `boundary::link`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Queues {
     /// Inputs, joins and messages towards the simulation.

@@ -1,7 +1,6 @@
 //! `GET /v1/stats`, `GET /v1/health` and `GET /v1/audit`.
 
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -9,39 +8,10 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Serialize;
 
+use super::audit;
 use super::error::ApiError;
-use super::{Shared, audit};
+use super::shared::Shared;
 use crate::observe::{ServerStatus, StatsReport};
-
-/// A simulation that has not ticked for so long is reported as stalled; a slow tick rate gets ten ticks.
-const STALLED_AFTER: Duration = Duration::from_secs(2);
-
-/// When the simulation was last seen to have ticked.
-pub(super) struct Pulse {
-    ticks: u64,
-    /// Since the process's origin, as all times here.
-    seen_at: Duration,
-}
-
-impl Pulse {
-    pub(super) fn new(now: Duration) -> Self {
-        Self {
-            ticks: 0,
-            seen_at: now,
-        }
-    }
-
-    pub(super) fn observe(&mut self, ticks: u64, now: Duration) {
-        if self.ticks != ticks {
-            *self = Self { ticks, seen_at: now };
-        }
-    }
-
-    fn is_stalled(&self, tick_rate: u16, now: Duration) -> bool {
-        let ten_ticks = Duration::from_secs(10) / u32::from(tick_rate.max(1));
-        now.saturating_sub(self.seen_at) > STALLED_AFTER.max(ten_ticks)
-    }
-}
 
 /// The body of `GET /v1/health`.
 #[derive(Debug, Serialize)]
@@ -115,21 +85,4 @@ pub(super) async fn audit(
         [(header::CONTENT_TYPE, "application/octet-stream")],
         audit::encode(tick, &frames),
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_simulation_that_stands_still_is_stalled() {
-        let start = Duration::from_secs(100);
-        let mut pulse = Pulse::new(start);
-        pulse.observe(1, start + Duration::from_secs(1));
-        pulse.observe(1, start + Duration::from_secs(2));
-        assert!(!pulse.is_stalled(20, start + Duration::from_secs(3)));
-        assert!(pulse.is_stalled(20, start + Duration::from_millis(3_001)));
-        assert!(!pulse.is_stalled(1, start + Duration::from_secs(11)));
-        assert!(pulse.is_stalled(1, start + Duration::from_millis(11_001)));
-    }
 }

@@ -14,8 +14,8 @@ use throng_shared::protocol::version::{ProtocolHash, Release};
 
 use super::answers::TOKENS_ISSUED;
 use super::error::ApiError;
+use super::shared::{BODY_BYTES_MAX, Shared};
 use super::tokens::IssueError;
-use super::{BODY_BYTES_MAX, Shared};
 use crate::boundary::claims::PlayerName;
 use crate::observe::ServerStatus;
 

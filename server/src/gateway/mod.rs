@@ -18,12 +18,14 @@ pub mod audit;
 mod error;
 mod figures;
 mod guest;
+mod pulse;
 mod rate;
 mod serve;
+mod shared;
+mod start_error;
 mod tls;
 mod tokens;
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -32,16 +34,14 @@ use std::time::{Duration, Instant};
 
 use throng_shared::protocol::version::ProtocolVersion;
 
+pub use start_error::GatewayError;
 pub use tokens::{IssuerConfig, TokenIssuer};
 
-use self::answers::AnswerCounts;
 use self::audit::AuditFrames;
-use self::figures::Pulse;
+use self::pulse::Pulse;
 use self::rate::{JoinLimiter, Rates};
+use self::shared::SharedParts;
 use crate::observe::{ServerStats, StatusReceiver};
-
-/// Bytes of a request's body at most; more answers 413.
-const BODY_BYTES_MAX: usize = 4_096;
 
 /// How the gateway serves.
 #[derive(Debug, Clone)]
@@ -78,55 +78,6 @@ pub struct GatewayParts {
     /// Frames to audit, in benchmark scenes.
     pub audit: Option<AuditFrames>,
 }
-
-/// Why the gateway does not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum GatewayError {
-    /// Somebody else listens there.
-    #[error("HTTP port {} at {} is in use: stop the other program or choose another --http", address.port(), address.ip())]
-    PortInUse {
-        /// The address asked for.
-        address: SocketAddr,
-    },
-    /// The system does not let us listen there.
-    #[error("cannot listen for HTTP on {address}: {error}")]
-    Listen {
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// The TLS identity cannot be used.
-    #[error("cannot use {} for TLS: {reason}", path.display())]
-    Tls {
-        /// The file at fault.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The system gives no thread.
-    #[error("cannot start the HTTP thread: {0}")]
-    Thread(io::Error),
-}
-
-/// Everything that a request may use.
-struct SharedParts {
-    issuer: Mutex<TokenIssuer>,
-    limiter: Mutex<JoinLimiter>,
-    pulse: Mutex<Pulse>,
-    answers: Mutex<AnswerCounts>,
-    audit: Option<Mutex<AuditFrames>>,
-    stats: Arc<ServerStats>,
-    status: StatusReceiver,
-    origin: Instant,
-    unix_origin: Duration,
-    protocol: ProtocolVersion,
-    behind_tls_proxy: bool,
-}
-
-/// Its locks are taken on the gateway's thread only and never across an await.
-type Shared = Arc<SharedParts>;
 
 /// A running gateway.
 #[derive(Debug)]

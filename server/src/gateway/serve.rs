@@ -23,7 +23,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::{ApiError, RefusedAs};
-use super::{BODY_BYTES_MAX, GatewayError, Shared, figures, guest};
+use super::shared::{BODY_BYTES_MAX, Shared};
+use super::start_error::GatewayError;
+use super::{figures, guest};
 use crate::observe::ServerStatus;
 
 /// Connections that the system queues before we accept them.

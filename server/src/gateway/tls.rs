@@ -9,7 +9,7 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::GatewayError;
+use super::start_error::GatewayError;
 
 /// Loads a certificate chain and its key from PEM files; TLS 1.2 and 1.3, cryptography by ring.
 ///

@@ -3,7 +3,7 @@
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::active::TakenInput;
 
-use super::InputCounters;
+use super::counters::InputCounters;
 use crate::runner::TickTime;
 use crate::simulation::{InputBuffer, Taken};
 

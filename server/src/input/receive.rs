@@ -9,7 +9,8 @@ use throng_shared::protocol::ids::{Channel, ChannelId};
 use throng_shared::protocol::registry::{Protocol, referenced};
 use throng_shared::tick::Tick;
 
-use super::{Inbox, InputCounters};
+use super::counters::InputCounters;
+use super::inbox::Inbox;
 use crate::boundary::link::ToSimulation;
 use crate::runner::TickTime;
 use crate::simulation::{InputBuffer, MessageReceived, Offer, Players, Slots, join, judge_view, leave};

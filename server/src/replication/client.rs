@@ -16,27 +16,19 @@ use super::budget::Budget;
 use super::collect::Collect;
 use super::components::Viewer;
 use super::config::ReplicationConfig;
-use super::interest::Sight;
 use super::known::{Known, each_id};
 use super::neighbours::Neighbours;
-use super::pack::Packing;
+use super::pack::{PacketSink, Packing, Written};
 use super::scratch::ReplicationScratch;
 use super::select::Weight;
 use super::sent::SentPackets;
+use super::sight::Sight;
 use crate::boundary::frame::FrameHistory;
 
 /// Without anything to say, a client that knows no entity hears from us every so many seconds.
 const IDLE_SECONDS: u32 = 5;
 /// Before the first acknowledgement, a packet is sent at least every so many ticks.
 const UNHEARD_TICKS: u32 = 4;
-
-/// Where packets go. A packet is written into the buffer that was begun last.
-pub trait PacketSink {
-    /// Room for the next packet's payload, at best `PAYLOAD_BYTES_MAX` bytes; `None` when there is none.
-    fn begin(&mut self) -> Option<&mut [u8]>;
-    /// The first `len` bytes of what was begun last are a packet to be sent.
-    fn commit(&mut self, len: usize);
-}
 
 /// What a client's packets are written from.
 #[derive(Clone, Copy, Debug)]
@@ -51,25 +43,6 @@ pub struct ReplicationView<'a> {
     pub worker: u8,
     /// The session.
     pub session: SessionId,
-}
-
-/// What one call wrote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Packets.
-    pub packets: u32,
-    /// Their bytes, without the transport's.
-    pub bytes: usize,
-    /// Enters, repeats included.
-    pub entered: u32,
-    /// Updates.
-    pub updates: u32,
-    /// Leaves, repeats included.
-    pub left: u32,
-    /// Enters and updates that have to wait for budget.
-    pub deferred: u32,
-    /// Updates without a baseline.
-    pub absolutes: u32,
 }
 
 /// Everything kept for one client's snapshot stream: about 5 KiB with up to a hundred entities in view, 11 KiB

@@ -8,7 +8,7 @@
 //! the number, and takes the place of one ranked beyond it if its rank is within three quarters.
 
 use throng_shared::limits::CHUNK_SLOTS;
-use throng_shared::protocol::ids::{Slot, SlotKey, SourceId};
+use throng_shared::protocol::ids::{SlotKey, SourceId};
 use throng_shared::tick::Tick;
 
 use super::SOURCES_MAX;
@@ -17,7 +17,7 @@ use super::marks::{Mark, Marks};
 use super::neighbours::Neighbours;
 use super::ranks::{NO_BUCKET, Ranks};
 use super::reach::{BLOCKS, Distances2};
-use crate::boundary::frame::{Frame, PlayerRow};
+use super::sight::{Newcomer, Sight};
 use crate::space::{BLOCK, REACH_FACTOR};
 
 /// Squared distance up to which known entities are looked for, beyond that of the last that may be known: a
@@ -26,59 +26,11 @@ const KEPT_FACTOR2: f32 = 1.5;
 /// The squared distance of a known entity that is not among the candidates.
 const UNSEEN: f32 = -1.0;
 
-/// A simulation's newest frame and the client's player in it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sight<'a> {
-    /// Place among the histories.
-    pub(super) source: usize,
-    pub(super) frame: &'a Frame,
-    pub(super) player: &'a PlayerRow,
-}
-
-impl Sight<'_> {
-    pub(super) fn key(&self, slot: Slot) -> SlotKey {
-        SlotKey::new(SourceId(self.source as u8), slot)
-    }
-
-    /// The square of an entity's distance from the eye, in units, exactly as it is measured block by block.
-    #[inline(always)]
-    pub(super) fn distance2(&self, slot: Slot) -> Option<f32> {
-        let offset = self.frame.row(slot)?.pose.position().0 - self.player.eye;
-        Some(offset.x * offset.x + offset.y * offset.y)
-    }
-
-    /// The player's entity, if it is there.
-    pub(super) fn own(&self) -> Option<SlotKey> {
-        let slot = self.player.entity?;
-        self.frame.row(slot)?;
-        Some(self.key(slot))
-    }
-}
-
 /// An entity within reach.
 #[derive(Clone, Copy, Debug, Default)]
 struct Candidate {
     key: SlotKey,
     distance2: f32,
-}
-
-/// An entity that is to enter if there is room.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Newcomer {
-    pub(super) key: SlotKey,
-    pub(super) distance2: f32,
-    /// Whether its rank suffices to take the place of one that is ranked beyond what may be known.
-    is_core: bool,
-}
-
-impl Newcomer {
-    pub(super) fn new(key: SlotKey, distance2: f32) -> Self {
-        Self {
-            key,
-            distance2,
-            is_core: true,
-        }
-    }
 }
 
 /// Buffers of a worker's interest management.

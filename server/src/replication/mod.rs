@@ -33,11 +33,13 @@ mod reach;
 mod scratch;
 mod select;
 mod sent;
+mod sight;
 #[cfg(test)]
 mod tests;
 
-pub use client::{ClientReplication, PacketSink, ReplicationView, Written};
+pub use client::{ClientReplication, ReplicationView};
 pub use config::{BYTES_PER_SECOND_DEFAULT, BYTES_PER_SECOND_MAX, ReplicationConfig, ReplicationConfigError};
+pub use pack::{PacketSink, Written};
 pub use scratch::{ReplicationCounters, ReplicationScratch};
 
 /// Simulations whose frames one session can be sent. More histories than this are not looked at.

@@ -10,8 +10,8 @@ use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::ids::{Slot, SlotKey};
 use throng_shared::tick::Tick;
 
-use super::interest::{Newcomer, Sight};
 use super::known::{Known, each_id};
+use super::sight::{Newcomer, Sight};
 use crate::space::{REACH_FACTOR, RoomId};
 
 /// The skin, as a part of the radius. It is less than the margin between radius and reach, so that whoever has

@@ -8,12 +8,38 @@ use throng_shared::protocol::snapshot::{
 };
 use throng_shared::tick::Tick;
 
-use super::client::{PacketSink, Written};
 use super::collect::{Item, Plan, Queue};
 use super::components::SentValue;
-use super::interest::Sight;
 use super::known::Known;
 use super::sent::{Fates, SentPackets};
+use super::sight::Sight;
+
+/// Where packets go. A packet is written into the buffer that was begun last.
+pub trait PacketSink {
+    /// Room for the next packet's payload, at best `PAYLOAD_BYTES_MAX` bytes; `None` when there is none.
+    fn begin(&mut self) -> Option<&mut [u8]>;
+    /// The first `len` bytes of what was begun last are a packet to be sent.
+    fn commit(&mut self, len: usize);
+}
+
+/// What one call wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Packets.
+    pub packets: u32,
+    /// Their bytes, without the transport's.
+    pub bytes: usize,
+    /// Enters, repeats included.
+    pub entered: u32,
+    /// Updates.
+    pub updates: u32,
+    /// Leaves, repeats included.
+    pub left: u32,
+    /// Enters and updates that have to wait for budget.
+    pub deferred: u32,
+    /// Updates without a baseline.
+    pub absolutes: u32,
+}
 
 /// What packing reads.
 pub(super) struct Packing<'a> {

@@ -3,27 +3,18 @@
 //! Cost grows with viewers that cross borders and with cells that split or merge in somebody's sight, not
 //! with entities.
 
-use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
-use bevy_ecs::world::DeferredWorld;
 
 use super::parallel::Parallel;
 use super::players::{AreaOfInterest, Avatar, Eye, Viewer};
 use super::replicated::{Replicated, Room};
 use super::routes::{Routed, Routing};
 use super::rows::Rows;
-use crate::space::{AreaTable, RoomId, SpatialIndex};
+use super::space::{Areas, Space};
+use crate::space::RoomId;
 
 /// Areas that one task builds: some 50 us.
 const AREAS_PER_CHUNK: usize = 32;
-
-/// Where everybody is. Follows the rows in `Index`; queries during `Simulate` see the last tick.
-#[derive(Resource, Debug, Default)]
-pub struct Space(pub SpatialIndex);
-
-/// The areas in somebody's sight.
-#[derive(Resource, Debug, Default)]
-pub struct Areas(pub AreaTable);
 
 /// Moves every eye to where its avatar's row is, so that players and clients agree on it to the bit. Having
 /// looked the avatar up, notes whose route in the directory is out of date.
@@ -81,14 +72,4 @@ pub(super) fn build_areas(mut areas: ResMut<Areas>, space: Res<Space>, parallel:
         chunk.iter_mut().for_each(|stale| stale.build(&space.0));
     });
     areas.0.take_built();
-}
-
-/// Counts a viewer out when its player goes.
-pub(super) fn forget_area(mut world: DeferredWorld, context: HookContext) {
-    let hold = world
-        .get::<AreaOfInterest>(context.entity)
-        .and_then(|interest| interest.hold);
-    if let (Some(hold), Some(mut areas)) = (hold, world.get_resource_mut::<Areas>()) {
-        areas.0.release(hold);
-    }
 }

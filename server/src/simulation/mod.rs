@@ -20,8 +20,10 @@ mod replicated;
 mod resources;
 pub(crate) mod resume;
 mod rewind;
+mod route_avatars;
 mod routes;
 mod rows;
+mod space;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -41,7 +43,6 @@ pub use abroad::{Abode, Abroad, Stranger};
 pub use content::{ContentFile, ContentFiles, ContentPlayback, ContentSource};
 pub(crate) use inputs::judge_view;
 pub use inputs::{AHEAD_TICKS_MAX, InputBuffer, Offer, REPEAT_TICKS_MAX, REWIND_MAX, Taken};
-pub use interest::{Areas, Space};
 pub use links::WorkerLinks;
 pub use nearby::{Nearby, Neighbour};
 pub use parallel::Parallel;
@@ -55,6 +56,7 @@ pub(crate) use resources::tell_resources;
 pub use rewind::Rewind;
 pub use routes::{RouteCounters, Routes, Routing};
 pub use rows::Rows;
+pub use space::{Areas, Space};
 #[cfg(feature = "local")]
 pub(crate) use tell::Letter;
 pub use tell::{MessageReceived, Outbox, Place, Tell};
@@ -120,7 +122,7 @@ impl Plugin for SimulationPlugin {
                     components::follow_components,
                     rows::settle_cells,
                     interest::move_eyes,
-                    routes::enter_avatars,
+                    route_avatars::enter_avatars,
                     interest::follow_borders,
                     interest::build_areas,
                 )

@@ -4,9 +4,9 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 
 use super::abroad::Abroad;
-use super::interest::Space;
 use super::publish::Frames;
 use super::replicated::Slots;
+use super::space::Space;
 use super::tell::Place;
 use crate::space::Found;
 

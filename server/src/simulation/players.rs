@@ -3,7 +3,9 @@
 //! Owns the table from sessions to player entities. Guarantees that player ids are given in the order of
 //! arrival and never reused, and that `PlayerJoined` and `PlayerLeft` come once each, in this order.
 
+use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
+use bevy_ecs::world::DeferredWorld;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use throng_shared::protocol::active::TakenInput;
@@ -11,7 +13,8 @@ use throng_shared::protocol::ids::PlayerId;
 
 use super::inputs::InputBuffer;
 use super::replicated::{Room, Team};
-use super::routes::Routed;
+use super::routes::{Routed, forget_route};
+use super::space::Areas;
 use crate::boundary::claims::PlayerName;
 use crate::boundary::link::{LeaveReason, PeerKind, SessionKey};
 use crate::space::AreaHold;
@@ -35,7 +38,7 @@ pub struct Player {
 /// The entity through which a player acts and sees. While it is replicated, the process's directory names the
 /// player's session for it.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[component(on_discard = super::routes::forget_route)]
+#[component(on_discard = forget_route)]
 pub struct Avatar(#[entities] pub Entity);
 
 /// Lets a player see what is around its [`Eye`]. Without it the player sees nothing.
@@ -51,7 +54,7 @@ pub struct Eye(pub Vec2);
 
 /// The leaf cells in a player's view: kept by the `Index` phase.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
-#[component(on_discard = super::interest::forget_area)]
+#[component(on_discard = forget_area)]
 pub struct AreaOfInterest {
     pub(super) hold: Option<AreaHold>,
 }
@@ -227,5 +230,15 @@ pub(crate) fn leave(world: &mut World, session: SessionKey, reason: LeaveReason)
             avatar,
             reason,
         });
+    }
+}
+
+/// Counts a viewer out when its player goes.
+fn forget_area(mut world: DeferredWorld, context: HookContext) {
+    let hold = world
+        .get::<AreaOfInterest>(context.entity)
+        .and_then(|interest| interest.hold);
+    if let (Some(hold), Some(mut areas)) = (hold, world.get_resource_mut::<Areas>()) {
+        areas.0.release(hold);
     }
 }

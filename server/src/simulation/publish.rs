@@ -6,11 +6,12 @@ use bevy_ecs::prelude::*;
 use throng_shared::prefetch::prefetch;
 
 use super::inputs::InputBuffer;
-use super::interest::{Areas, Space, room_seen};
+use super::interest::room_seen;
 use super::links::WorkerLinks;
 use super::players::{AreaOfInterest, Avatar, Eye, Player, Viewer};
 use super::replicated::{Replicated, Room, Team};
 use super::rows::Rows;
+use super::space::{Areas, Space};
 use super::tell::Outbox;
 use super::watchers::Watcher;
 use crate::boundary::frame::{FrameHistory, PlayerRow};

@@ -18,12 +18,13 @@ use throng_shared::protocol::registry::{ComponentEntry, Protocol};
 use throng_shared::tick::Tick;
 
 use super::components::{Watches, reference_of};
-use super::interest::{Areas, Space, build_areas, follow_borders, move_eyes};
+use super::interest::{build_areas, follow_borders, move_eyes};
 use super::players::{Player, PlayerJoined, PlayerLeft, Players, rejoin};
 use super::publish::{Frames, publish_frame};
 use super::random::Seed;
 use super::replicated::{Importance, Owner, Replicated, Room, SlotEvent, Slots, Team, identity};
 use super::rows::Rows;
+use super::space::{Areas, Space};
 use super::tell::{MessageReceived, Outbox};
 use crate::boundary::frame::{FrameWriter, Kind, SlotTable, SlotTableImage};
 use crate::runner::TickTime;

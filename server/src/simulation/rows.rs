@@ -9,8 +9,8 @@ use throng_shared::protocol::ids::Slot;
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::tick::Tick;
 
-use super::interest::Space;
 use super::replicated::{Importance, Owner, Replicated, Room, SlotEvent, Slots, Team, identity};
+use super::space::Space;
 use crate::boundary::frame::FrameWriter;
 use crate::runner::TickTime;
 

@@ -7,7 +7,7 @@ use throng_shared::tick::Tick;
 
 use super::exchange::{GhostImage, WatcherImage};
 use super::shape::GhostKinds;
-use super::{KnownGhost, Worlds};
+use super::state::{KnownGhost, Worlds};
 use crate::simulation::{Abode, Abroad, Eye, Owner, Room, Slots, Stranger, Team, Viewer, Watcher};
 
 /// A copy of an entity of another simulation, near the border, as it was a tick ago. It has a

@@ -15,7 +15,7 @@ use super::effects::{Effects, apply_all, give_back_lost, hear_news};
 use super::exchange::{GhostImage, Letter, Post, WatcherImage};
 use super::partition::Cell;
 use super::shape::{GhostKinds, JoinPlaces};
-use super::{Worlds, WorldsCounters};
+use super::state::{Worlds, WorldsCounters};
 use crate::boundary::link::{SessionKey, ToSimulation};
 use crate::input::Inbox;
 use crate::persist::{Group, Name, Persisted};

@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 use throng_shared::protocol::codec::{self, CodecError};
 use throng_shared::protocol::ids::{GlobalId, SourceId};
 
-use super::Worlds;
 use super::exchange::Letter;
+use super::state::Worlds;
 use crate::schedule::ServerSystems;
 use crate::simulation::Slots;
 
@@ -43,8 +43,7 @@ impl EffectAppExt for App {
     {
         if !self.world().contains_resource::<Effects>() {
             let alone = not(resource_exists::<Worlds>);
-            let loop_back = loop_back.run_if(alone).before(super::cross::collect);
-            self.add_systems(FixedUpdate, loop_back.in_set(ServerSystems::Exchange));
+            self.add_systems(FixedUpdate, loop_back.run_if(alone).in_set(ServerSystems::Exchange));
         }
         self.add_message::<EffectReceived<E>>()
             .add_message::<EffectReturned<E>>()
@@ -197,7 +196,7 @@ impl Effects {
 }
 
 /// Does for a simulation without others what the exchange does for several.
-fn loop_back(world: &mut World) {
+pub(super) fn loop_back(world: &mut World) {
     let Some(source) = world.get_resource::<Slots>().map(Slots::source) else {
         return;
     };

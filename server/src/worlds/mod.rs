@@ -28,23 +28,19 @@ mod effects;
 mod exchange;
 mod partition;
 mod shape;
+mod state;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::prelude::*;
-use throng_shared::protocol::ids::{GlobalId, SourceId};
-use throng_shared::tick::Tick;
 
-use crate::boundary::link::SessionKey;
 use crate::input::{Inbox, drain_links};
 use crate::schedule::ServerSystems;
 use crate::simulation::{Abroad, Players};
-use crate::space::RoomId;
 use shape::GhostKinds;
 
 pub use balance::{CellMove, next_move};
@@ -56,27 +52,7 @@ pub use effects::{
 pub use exchange::{Exchange, GhostImage, Letter, PeerGone, Post, WatcherImage};
 pub use partition::{CELLS_HALF, Cell, Partition, SIMULATIONS_MAX, SourceSet};
 pub use shape::{GhostAppExt, JoinPlaces, WorldShape, is_home};
-
-/// How worlds share the plane.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct WorldsConfig {
-    /// How far an entity goes beyond the border before it changes hands, in units.
-    pub margin: f32,
-    /// How far from a border entities are shown to the neighbour as ghosts, in units.
-    pub ghost_reach: f32,
-    /// Ticks between two looks at how even the load is; 0 never moves a cell.
-    pub balance_ticks: u32,
-}
-
-impl Default for WorldsConfig {
-    fn default() -> Self {
-        Self {
-            margin: 1.0,
-            ghost_reach: 10.0,
-            balance_ticks: 64,
-        }
-    }
-}
+pub use state::{Worlds, WorldsConfig, WorldsCounters};
 
 /// Makes an app one of several simulations. Its `SimulationPlugin` has the same source as the exchange.
 pub struct WorldsPlugin {
@@ -133,105 +109,14 @@ impl Plugin for WorldsPlugin {
             .add_systems(
                 FixedUpdate,
                 (
-                    cross::collect.in_set(ServerSystems::Exchange),
+                    cross::collect
+                        .after(effects::loop_back)
+                        .in_set(ServerSystems::Exchange),
                     cross::fill_inbox
                         .before(drain_links)
                         .in_set(ServerSystems::Receive),
                     cross::dispatch.in_set(ServerSystems::Dispatch),
                 ),
             );
-    }
-}
-
-/// One simulation's part in the whole.
-#[derive(Resource, Debug)]
-pub struct Worlds {
-    me: SourceId,
-    partition: Partition,
-    config: WorldsConfig,
-    /// Behind a lock because resources are shared; exclusive access takes none.
-    exchange: Mutex<Exchange>,
-    /// Where every session of the process is played.
-    sessions: BTreeMap<SessionKey, SourceId>,
-    is_posted: bool,
-    outgoing: Vec<Letter>,
-    /// The posts of this tick, until the inbox is filled from them.
-    received: Vec<Arc<Post>>,
-    /// Its own post before this tick: what became of it is known before the next.
-    last_post: Option<Arc<Post>>,
-    /// Entities that belong to others as soon as the next tick begins.
-    departing: Vec<Entity>,
-    ghosts: BTreeMap<GlobalId, KnownGhost>,
-    /// With the tick in which each was last heard of.
-    watchers: BTreeMap<SessionKey, (Entity, Tick)>,
-    counters: WorldsCounters,
-    /// Sessions that joined the process, wherever.
-    joined: u64,
-    /// How long those were between two worlds who came before this tick.
-    underway: Vec<Duration>,
-}
-
-/// A ghost of this simulation.
-#[derive(Debug)]
-struct KnownGhost {
-    entity: Entity,
-    /// When it was last heard of.
-    heard: Tick,
-    room: RoomId,
-    values: Vec<(u8, Vec<u8>)>,
-}
-
-/// What crossed this simulation's borders since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WorldsCounters {
-    /// Replicated entities that left.
-    pub emigrated: u64,
-    /// Replicated entities that came.
-    pub immigrated: u64,
-    /// Players that came with them.
-    pub players_came: u64,
-    /// Effects that were applied here.
-    pub effects_applied: u64,
-    /// Entities that could not be packed or unpacked, which is logged.
-    pub failed: u64,
-    /// Cells that changed hands in the whole process.
-    pub cells_moved: u64,
-}
-
-impl Worlds {
-    /// This simulation.
-    #[must_use]
-    pub fn me(&self) -> SourceId {
-        self.me
-    }
-
-    /// Who owns what, the same in all simulations.
-    #[must_use]
-    pub fn partition(&self) -> &Partition {
-        &self.partition
-    }
-
-    /// Copies of other simulations' entities that stand here.
-    #[must_use]
-    pub fn ghosts(&self) -> usize {
-        self.ghosts.len()
-    }
-
-    /// Players of other simulations who see places of this one.
-    #[must_use]
-    pub fn watchers(&self) -> usize {
-        self.watchers.len()
-    }
-
-    /// How long those were between two worlds who came before this tick.
-    #[must_use]
-    pub fn underway(&self) -> &[Duration] {
-        &self.underway
-    }
-
-    /// What crossed this simulation's borders.
-    #[must_use]
-    pub fn counters(&self) -> WorldsCounters {
-        self.counters
     }
 }

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use throng_shared::protocol::codec;
 
 use super::partition::{Partition, SIMULATIONS_MAX};
-use super::{Worlds, WorldsConfig};
+use super::state::{Worlds, WorldsConfig};
 
 /// Cells from one side of the world to the other.
 const CELLS_ACROSS: f32 = 16.0;

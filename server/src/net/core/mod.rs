@@ -13,6 +13,7 @@
 
 mod commands;
 mod expected;
+mod fan_out;
 mod payload;
 mod serve;
 mod session;
@@ -34,9 +35,9 @@ use throng_shared::protocol::registry::Protocol;
 
 use self::commands::Commands;
 use self::expected::Expected;
-use self::serve::FreshFrames;
-use self::serve::Serving;
-pub use self::serve::{ServeState, Served};
+use self::fan_out::FreshFrames;
+use self::fan_out::Serving;
+pub use self::fan_out::{ServeState, Served};
 use self::session::Session;
 use self::table::SessionTable;
 use super::pace::PaceLimit;

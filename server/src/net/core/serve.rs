@@ -12,6 +12,7 @@ use throng_shared::reliable::{GuardError, SendError};
 use throng_shared::tick::Tick;
 
 use super::commands::Command;
+use super::fan_out::{ServeState, Served, Serving};
 use super::{WorkerCore, send};
 use crate::boundary::frame::FrameHistory;
 use crate::boundary::link::{Audience, LeaveReason, SessionKey, ToWorker};
@@ -24,75 +25,6 @@ const RELIABLE_BYTES_PER_TICK: usize = 600;
 
 /// Sessions that are made ready while one is served.
 const AHEAD: usize = 3;
-
-/// Part of a tick for which a frame waits for those of the other simulations.
-const WAIT_DIVISOR: u32 = 4;
-
-/// Which simulations brought a frame since the last fan-out.
-#[derive(Debug)]
-pub(super) struct FreshFrames {
-    /// Per link.
-    fresh: Vec<bool>,
-    /// When the first of them came.
-    since: Option<Duration>,
-    wait_max: Duration,
-}
-
-impl FreshFrames {
-    pub(super) fn new(links: usize, tick_rate: u32) -> Self {
-        Self {
-            fresh: vec![false; links],
-            since: None,
-            wait_max: Duration::from_secs(1) / tick_rate / WAIT_DIVISOR,
-        }
-    }
-
-    fn came(&mut self, link: usize, now: Duration) {
-        self.fresh[link] = true;
-        self.since.get_or_insert(now);
-    }
-
-    /// Whether to serve now: every simulation has brought a frame, or the first has waited long enough, so
-    /// that one simulation that is late does not make all clients late. Begins anew then.
-    fn take(&mut self, now: Duration) -> bool {
-        let Some(since) = self.since else { return false };
-        let is_due = self.fresh.iter().all(|&fresh| fresh) || now >= since + self.wait_max;
-        if is_due {
-            self.fresh.fill(false);
-            self.since = None;
-        }
-        is_due
-    }
-}
-
-/// A tick under way: which sessions have had theirs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Serving {
-    /// Index of the next session.
-    next: usize,
-    tick: Tick,
-    published_at: Duration,
-}
-
-/// A tick that every session has been served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Served {
-    /// The tick.
-    pub tick: Tick,
-    /// When its frame was published, since the process's origin.
-    pub published_at: Duration,
-}
-
-/// How far [`WorkerCore::serve`] came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServeState {
-    /// There is no new frame.
-    Idle,
-    /// Sessions are left; call again.
-    More,
-    /// The last session has just been served.
-    Done(Served),
-}
 
 impl WorkerCore {
     /// Serves a new frame to all sessions: [`WorkerCore::serve`] until it is done.
@@ -185,7 +117,7 @@ impl WorkerCore {
     /// Whether a frame waits for those of other simulations, so that [`WorkerCore::serve`] is due soon.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        self.fresh.since.is_some()
+        self.fresh.is_waiting()
     }
 
     /// The newest tick of any simulation.

@@ -1,0 +1,50 @@
+//! Whether ticks go on.
+
+use std::time::Duration;
+
+/// A simulation that has not ticked for so long is reported as stalled; a slow tick rate gets ten ticks.
+const STALLED_AFTER: Duration = Duration::from_secs(2);
+
+/// When the simulation was last seen to have ticked.
+pub(super) struct Pulse {
+    ticks: u64,
+    /// Since the process's origin, as all times here.
+    seen_at: Duration,
+}
+
+impl Pulse {
+    pub(super) fn new(now: Duration) -> Self {
+        Self {
+            ticks: 0,
+            seen_at: now,
+        }
+    }
+
+    pub(super) fn observe(&mut self, ticks: u64, now: Duration) {
+        if self.ticks != ticks {
+            *self = Self { ticks, seen_at: now };
+        }
+    }
+
+    pub(super) fn is_stalled(&self, tick_rate: u16, now: Duration) -> bool {
+        let ten_ticks = Duration::from_secs(10) / u32::from(tick_rate.max(1));
+        now.saturating_sub(self.seen_at) > STALLED_AFTER.max(ten_ticks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_simulation_that_stands_still_is_stalled() {
+        let start = Duration::from_secs(100);
+        let mut pulse = Pulse::new(start);
+        pulse.observe(1, start + Duration::from_secs(1));
+        pulse.observe(1, start + Duration::from_secs(2));
+        assert!(!pulse.is_stalled(20, start + Duration::from_secs(3)));
+        assert!(pulse.is_stalled(20, start + Duration::from_millis(3_001)));
+        assert!(!pulse.is_stalled(1, start + Duration::from_secs(11)));
+        assert!(pulse.is_stalled(1, start + Duration::from_millis(11_001)));
+    }
+}

@@ -1,0 +1,34 @@
+//! What the handlers of requests share.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use throng_shared::protocol::version::ProtocolVersion;
+
+use super::answers::AnswerCounts;
+use super::audit::AuditFrames;
+use super::pulse::Pulse;
+use super::rate::JoinLimiter;
+use super::tokens::TokenIssuer;
+use crate::observe::{ServerStats, StatusReceiver};
+
+/// Bytes of a request's body at most; more answers 413.
+pub(super) const BODY_BYTES_MAX: usize = 4_096;
+
+/// Everything that a request may use.
+pub(super) struct SharedParts {
+    pub(super) issuer: Mutex<TokenIssuer>,
+    pub(super) limiter: Mutex<JoinLimiter>,
+    pub(super) pulse: Mutex<Pulse>,
+    pub(super) answers: Mutex<AnswerCounts>,
+    pub(super) audit: Option<Mutex<AuditFrames>>,
+    pub(super) stats: Arc<ServerStats>,
+    pub(super) status: StatusReceiver,
+    pub(super) origin: Instant,
+    pub(super) unix_origin: Duration,
+    pub(super) protocol: ProtocolVersion,
+    pub(super) behind_tls_proxy: bool,
+}
+
+/// Its locks are taken on the gateway's thread only and never across an await.
+pub(super) type Shared = Arc<SharedParts>;

@@ -1,0 +1,53 @@
+//! What interest management looks at: a client's view of one simulation, and the entities that may enter it.
+
+use throng_shared::protocol::ids::{Slot, SlotKey, SourceId};
+
+use crate::boundary::frame::{Frame, PlayerRow};
+
+/// A simulation's newest frame and the client's player in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sight<'a> {
+    /// Place among the histories.
+    pub(super) source: usize,
+    pub(super) frame: &'a Frame,
+    pub(super) player: &'a PlayerRow,
+}
+
+impl Sight<'_> {
+    pub(super) fn key(&self, slot: Slot) -> SlotKey {
+        SlotKey::new(SourceId(self.source as u8), slot)
+    }
+
+    /// The square of an entity's distance from the eye, in units, exactly as it is measured block by block.
+    #[inline(always)]
+    pub(super) fn distance2(&self, slot: Slot) -> Option<f32> {
+        let offset = self.frame.row(slot)?.pose.position().0 - self.player.eye;
+        Some(offset.x * offset.x + offset.y * offset.y)
+    }
+
+    /// The player's entity, if it is there.
+    pub(super) fn own(&self) -> Option<SlotKey> {
+        let slot = self.player.entity?;
+        self.frame.row(slot)?;
+        Some(self.key(slot))
+    }
+}
+
+/// An entity that is to enter if there is room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newcomer {
+    pub(super) key: SlotKey,
+    pub(super) distance2: f32,
+    /// Whether its rank suffices to take the place of one that is ranked beyond what may be known.
+    pub(super) is_core: bool,
+}
+
+impl Newcomer {
+    pub(super) fn new(key: SlotKey, distance2: f32) -> Self {
+        Self {
+            key,
+            distance2,
+            is_core: true,
+        }
+    }
+}

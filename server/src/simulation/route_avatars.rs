@@ -1,0 +1,57 @@
+//! Enters the players' avatars into the process's directory.
+//!
+//! Guarantees that after `Index` the directory holds the avatar of every player that has one. Writes atomics and
+//! never waits; nothing here is read back into the state, so the simulation stays deterministic. Refuses to make
+//! room: at the directory's bound an avatar is counted, played and shown like any other, tried again in every tick,
+//! and not found there until then.
+
+use bevy_ecs::prelude::*;
+
+use super::players::{Avatar, Player};
+use super::replicated::{Replicated, Slots};
+use super::routes::{Routed, Routes, Routing, routable};
+use crate::boundary::directory::EntityRoute;
+
+/// Removes and enters routes, for the players that were found to need it.
+pub(super) fn enter_avatars(
+    mut routing: ResMut<Routing>,
+    mut players: Query<(&Player, &Avatar, &mut Routed)>,
+    avatars: Query<&Replicated>,
+    slots: Res<Slots>,
+    routes: Option<Res<Routes>>,
+) {
+    let Routing { stale, counters } = &mut *routing;
+    if let Some(Routes(directory)) = routes.as_deref() {
+        // All removals come first: an entity may pass from one player to another within a tick.
+        for &player in stale.iter() {
+            if let Ok((.., mut routed)) = players.get_mut(player)
+                && let Some(old) = routed.entered.take()
+            {
+                directory.remove_entity(old);
+                counters.removed += 1;
+            }
+        }
+        for &player in stale.iter() {
+            let Ok((player, avatar, mut routed)) = players.get_mut(player) else {
+                continue;
+            };
+            let id = avatars.get(avatar.0).ok().and_then(routable);
+            // Of several players with one avatar, one has the route; when it goes, the next gets it.
+            let Some(id) = id.filter(|&id| directory.entity(id).is_none()) else {
+                continue;
+            };
+            let route = EntityRoute {
+                simulation: slots.source(),
+                worker: player.session.worker,
+                session_index: player.session.session.index,
+            };
+            if directory.place_entity(id, route).is_ok() {
+                routed.entered = Some(id);
+                counters.entered += 1;
+            } else if routed.refused.replace(id) != Some(id) {
+                counters.refused += 1;
+            }
+        }
+    }
+    stale.clear();
+}
