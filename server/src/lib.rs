@@ -4,8 +4,6 @@ pub mod boundary;
 pub mod config;
 pub mod gateway;
 pub mod input;
-#[cfg(feature = "local")]
-pub mod local;
 pub mod net;
 pub mod observe;
 pub mod persist;
@@ -18,8 +16,6 @@ pub mod runner;
 pub mod scenes;
 pub mod schedule;
 pub mod simulation;
-#[cfg(feature = "skirmish")]
-pub mod skirmish;
 pub mod space;
 pub mod transport;
 pub mod worlds;

@@ -2,10 +2,17 @@
 
 pub use throng_shared::prelude::*;
 
+pub use crate::boundary::link::{LeaveReason, PeerKind};
+pub use crate::persist::PersistAppExt;
 pub use crate::runner::TickTime;
 pub use crate::schedule::ServerSystems;
 pub use crate::simulation::{
-    Avatar, Eye, Importance, Nearby, Owner, Place, Player, PlayerJoined, PlayerLeft, Replicated, Rewind,
-    Room, Seed, Team, Tell, Viewer,
+    Avatar, ContentFile, ContentFiles, ContentPlayback, ContentSource, Eye, Ghost, Importance, Nearby, Owner,
+    Parallel, Place, Player, PlayerJoined, PlayerLeft, Random, Replicated, Rewind, Room, Seed, Team, Tell,
+    Viewer,
 };
 pub use crate::space::RoomId;
+pub use crate::worlds::{
+    EffectAppExt, EffectReceived, EffectReturned, GhostAppExt, JoinPlaces, NewsHeard, TellEntity, WorldShape,
+    Worlds, is_home,
+};

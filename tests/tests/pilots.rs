@@ -1,10 +1,10 @@
 //! Pilots of Skirmish, in memory and in virtual time: what they do by what they see reaches the world.
 
 use bevy_ecs::prelude::*;
+use skirmish_server::mining::OreLedger;
 use skirmish_shared::components::{Cargo, Ore, Score};
-use throng_server::local::LocalPlayer;
+use throng_local::LocalPlayer;
 use throng_server::simulation::Player;
-use throng_server::skirmish::mining::OreLedger;
 use throng_tests::pilots::matches::Match;
 use throng_tests::pilots::{Mode, Pilot};
 

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use throng_server::skirmish::content::Sources;
+use skirmish_server::content::Sources;
 use throng_tests::process::{ServerProcess, free_ports, server_binary};
 
 /// The exit code for a configuration that cannot work.

@@ -102,15 +102,6 @@ fn scene(layers: &Layers) -> Result<Scene, ConfigError> {
         Some("hotspot") => Scene::Hotspot {
             entities: entities(2_000)?,
         },
-        #[cfg(feature = "skirmish")]
-        Some("skirmish") => {
-            let entities: u32 = entities(7_000)?;
-            let drones = (u64::from(entities) * 2 / 7) as u32;
-            Scene::Skirmish {
-                drones,
-                asteroids: entities - drones,
-            }
-        }
         // A number that is given is checked, and there is nothing to count.
         Some("idle") => entities(0).map(|_| Scene::Idle)?,
         _ => Scene::Crowd {

@@ -93,14 +93,7 @@ impl Program {
 }
 
 /// Names of the built-in worlds.
-pub(super) const SCENES: &[&str] = &[
-    "crowd",
-    "static",
-    "hotspot",
-    "idle",
-    #[cfg(feature = "skirmish")]
-    "skirmish",
-];
+pub(super) const SCENES: &[&str] = &["crowd", "static", "hotspot", "idle"];
 
 const ADDRESS: Allowed = Allowed::Text("an IP address and port, such as 127.0.0.1:8080 or [::1]:8080");
 
@@ -225,14 +218,14 @@ pub const SETTINGS: &[Setting] = &[
         "",
         Allowed::Word(SCENES),
         "crowd",
-        "The world: all move; none moves; all within one view; empty; the game",
+        "The world: all move; none moves; all within one view; empty",
     ),
     row(
         WORLD,
         "entities",
         "N",
         Allowed::Number(0..=1_000_000),
-        "1000 (static: 100000, hotspot: 2000, idle: 0, skirmish: 7000)",
+        "1000 (static: 100000, hotspot: 2000, idle: 0)",
         "Entities in the scene",
     ),
     row(
@@ -433,7 +426,6 @@ mod tests {
     }
 
     /// The tables of the manual, made from the table above.
-    #[cfg(feature = "skirmish")]
     fn tables() -> String {
         let mut text = String::new();
         for (index, setting) in SETTINGS.iter().enumerate() {
@@ -455,7 +447,6 @@ mod tests {
         text
     }
 
-    #[cfg(feature = "skirmish")]
     #[test]
     fn the_manual_says_the_same() {
         let manual = include_str!("../../../docs/configuration.md");

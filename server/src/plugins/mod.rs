@@ -86,21 +86,9 @@ pub struct GamePlugin {
 
 impl Plugin for GamePlugin {
     fn build(&self, app: &mut App) {
-        match self.scene {
-            #[cfg(feature = "skirmish")]
-            Scene::Skirmish { drones, asteroids } => {
-                app.add_plugins(crate::skirmish::SkirmishPlugin {
-                    drones,
-                    asteroids,
-                    content: self.content.clone(),
-                });
-            }
-            scene => {
-                if self.content != ContentSource::BuiltIn {
-                    tracing::warn!("this scene has no content");
-                }
-                app.add_plugins(ScenePlugin(scene));
-            }
+        if self.content != ContentSource::BuiltIn {
+            tracing::warn!("this scene has no content");
         }
+        app.add_plugins(ScenePlugin(self.scene));
     }
 }

@@ -77,11 +77,6 @@ impl Display for World<'_> {
             Scene::Static { .. } => write!(out, "static: {entities} resting entities"),
             Scene::Hotspot { .. } => write!(out, "hotspot: {entities} moving entities, all in one view"),
             Scene::Idle => write!(out, "idle: no entities"),
-            #[cfg(feature = "skirmish")]
-            Scene::Skirmish { drones, asteroids } => {
-                let (drones, asteroids) = (Thousands(u64::from(*drones)), Thousands(u64::from(*asteroids)));
-                write!(out, "skirmish: {drones} drones, {asteroids} asteroids")
-            }
         }?;
         write!(out, "; {tick_rate} Hz, seed {seed}")?;
         match simulations {
@@ -220,16 +215,6 @@ Throng {0}
         let text = banner(&tls, "[::1]:9000", &["[::1]:7000"]);
         assert!(
             text.contains("https://[::1]:9000") && !text.contains("swarm"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    #[cfg(feature = "skirmish")]
-    fn no_bots_are_offered_that_cannot_play() {
-        let text = banner(&["--scene", "skirmish"], "127.0.0.1:8080", &["127.0.0.1:5000"]);
-        assert!(
-            text.contains("skirmish: 2,000 drones, 5,000 asteroids") && !text.contains("swarm"),
             "{text}"
         );
     }

@@ -48,14 +48,6 @@ pub enum Scene {
     },
     /// Nothing is there, and clients get nothing: connections only.
     Idle,
-    /// The game that comes with Throng. It is a plugin of its own: [`ScenePlugin`] does not run it.
-    #[cfg(feature = "skirmish")]
-    Skirmish {
-        /// Drones at the start.
-        drones: u32,
-        /// Asteroids at the start.
-        asteroids: u32,
-    },
 }
 
 impl Scene {
@@ -65,8 +57,6 @@ impl Scene {
         match self {
             Self::Crowd { entities, .. } | Self::Static { entities } | Self::Hotspot { entities } => entities,
             Self::Idle => 0,
-            #[cfg(feature = "skirmish")]
-            Self::Skirmish { drones, asteroids } => drones + asteroids,
         }
     }
 
@@ -77,9 +67,6 @@ impl Scene {
             Self::Crowd { entities, visible } => crowd_side(entities, visible),
             Self::Static { entities } => crowd_side(entities, STATIC_VISIBLE),
             Self::Hotspot { .. } | Self::Idle => hotspot_side(),
-            // Its content says how large it is.
-            #[cfg(feature = "skirmish")]
-            Self::Skirmish { .. } => 0.0,
         }
     }
 
@@ -88,8 +75,6 @@ impl Scene {
     pub const fn is_benchmark(self) -> bool {
         match self {
             Self::Crowd { .. } | Self::Static { .. } | Self::Hotspot { .. } | Self::Idle => true,
-            #[cfg(feature = "skirmish")]
-            Self::Skirmish { .. } => false,
         }
     }
 

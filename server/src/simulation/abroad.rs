@@ -17,8 +17,18 @@ use throng_shared::tick::Tick;
 use crate::boundary::frame::{Frame, FrameHistory};
 use crate::space::{Found, RoomId};
 
-/// Where a copy of another simulation's entity has its row.
+/// A copy of an entity of another simulation, near the border, as it was a tick ago; says where the entity is. It has
+/// a [`GlobalId`], position, velocity, heading, owner and team; gameplay reads it and changes it by
+/// [effects](crate::worlds::TellEntity) only. Clients are not shown it: they are shown the entity itself.
+///
+/// A query skips ghosts unless it names this component: `With<Ghost>` gives the ghosts alone, `Has<Ghost>` or
+/// [`Allow<Ghost>`](bevy_ecs::query::Allow) everything. So gameplay that knows of no ghosts never changes one.
+/// [`Nearby`](super::Nearby) and [`Rewind`](super::Rewind) find them.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ghost(pub Abode);
+
+/// Where an entity has its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abode {
     /// The simulation that has the entity.
     pub source: SourceId,

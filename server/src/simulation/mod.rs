@@ -39,7 +39,7 @@ use crate::boundary::frame::FrameWriter;
 use crate::runner::TickTime;
 use crate::schedule::{SchedulePlugin, ServerSystems};
 
-pub use abroad::{Abode, Abroad, Stranger};
+pub use abroad::{Abode, Abroad, Ghost, Stranger};
 pub use content::{ContentFile, ContentFiles, ContentPlayback, ContentSource};
 pub(crate) use inputs::judge_view;
 pub use inputs::{AHEAD_TICKS_MAX, InputBuffer, Offer, REPEAT_TICKS_MAX, REWIND_MAX, Taken};
@@ -49,16 +49,12 @@ pub use parallel::Parallel;
 pub use players::{AreaOfInterest, Avatar, Eye, Player, PlayerJoined, PlayerLeft, Players, Viewer};
 pub(crate) use players::{depart, join, leave};
 pub use publish::Frames;
-pub(crate) use publish::hand_over;
 pub use random::{Random, Seed};
 pub use replicated::{Importance, Owner, Replicated, Room, Slots, Team};
-pub(crate) use resources::tell_resources;
 pub use rewind::Rewind;
 pub use routes::{RouteCounters, Routes, Routing};
 pub use rows::Rows;
 pub use space::{Areas, Space};
-#[cfg(feature = "local")]
-pub(crate) use tell::Letter;
 pub use tell::{MessageReceived, Outbox, Place, Tell};
 pub use watchers::Watcher;
 
@@ -128,7 +124,11 @@ impl Plugin for SimulationPlugin {
                 )
                     .chain()
                     .in_set(ServerSystems::Index),
-                (publish::publish_frame, tell_resources, hand_over)
+                (
+                    publish::publish_frame,
+                    resources::tell_resources,
+                    publish::hand_over,
+                )
                     .chain()
                     .in_set(ServerSystems::Publish),
             ),

@@ -14,7 +14,7 @@ use crate::space::Found;
 ///
 /// Costs about what it answers, however many entities there are elsewhere. An entity that came in this tick
 /// is found from the next one on; one that went in this tick is not found any more. With several simulations,
-/// the [ghosts](crate::worlds::Ghost) of what is near the border are found too.
+/// the [ghosts](super::Ghost) of what is near the border are found too.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;

@@ -92,7 +92,7 @@ pub(super) fn publish_frame(
 }
 
 /// Sends the tick's messages and its frame to the workers, and wakes them.
-pub(crate) fn hand_over(mut links: ResMut<WorkerLinks>, mut outbox: ResMut<Outbox>, frames: Res<Frames>) {
+pub(super) fn hand_over(mut links: ResMut<WorkerLinks>, mut outbox: ResMut<Outbox>, frames: Res<Frames>) {
     let links = links.links();
     if let Some(frame) = frames.0.newest() {
         links.iter_mut().for_each(|link| link.begin(frame.tick));

@@ -40,7 +40,7 @@ pub(super) fn watch_resources(world: &mut World) {
 }
 
 /// Adds to the tick's messages what players have to be told of the resources.
-pub(crate) fn tell_resources(world: &mut World) {
+pub(super) fn tell_resources(world: &mut World) {
     world.resource_scope(|world, mut watches: Mut<ResourceWatches>| {
         let ResourceWatches { watches, joined } = &mut *watches;
         if watches.is_empty() {

@@ -2,17 +2,16 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
-use throng_shared::protocol::ids::GlobalId;
+use throng_shared::protocol::ids::{GlobalId, Slot, SourceId};
 use throng_shared::protocol::pose::{Heading, Pose};
 use throng_shared::tick::Tick;
 
-use super::abroad::{Abode, Abroad};
+use super::abroad::{Abode, Abroad, Ghost};
 use super::publish::Frames;
 use super::replicated::{Replicated, Slots};
-use crate::boundary::frame::Frame;
 
 /// Answers where an entity was at a tick of the last 64, exactly as clients were told. How far back gameplay
-/// goes is for gameplay to limit. With several simulations it also knows where [ghosts](crate::worlds::Ghost)
+/// goes is for gameplay to limit. With several simulations it also knows where [ghosts](super::Ghost)
 /// were, and where somebody was who has come since.
 ///
 /// ```
@@ -40,7 +39,7 @@ pub struct Rewind<'w, 's> {
     slots: Res<'w, Slots>,
     abroad: Option<Res<'w, Abroad>>,
     replicated: Query<'w, 's, &'static Replicated>,
-    strangers: Query<'w, 's, (&'static GlobalId, &'static Abode)>,
+    ghosts: Query<'w, 's, (&'static GlobalId, &'static Ghost)>,
 }
 
 impl Rewind<'_, '_> {
@@ -48,22 +47,32 @@ impl Rewind<'_, '_> {
     /// entity was not there yet.
     #[must_use]
     pub fn pose(&self, entity: Entity, tick: Tick) -> Option<Pose> {
-        let replicated = self.replicated.get(entity).ok();
-        let Some(abroad) = self.abroad.as_deref() else {
-            return pose_in(self.frames.0.at(tick)?, replicated?);
-        };
-        let (global, abode) = match replicated {
-            Some(replicated) => {
-                let (source, slot) = (self.slots.source(), replicated.slot()?);
-                (replicated.global(), Abode { source, slot })
-            }
-            None => self
-                .strangers
-                .get(entity)
-                .ok()
-                .map(|(&global, &abode)| (global, abode))?,
-        };
-        abroad.pose(global, abode, tick)
+        if let Ok(replicated) = self.replicated.get(entity) {
+            return self.pose_of(replicated.global(), replicated.slot()?, None, tick);
+        }
+        let (&global, &Ghost(abode)) = self.ghosts.get(entity).ok()?;
+        self.pose_of(global, abode.slot, Some(abode.source), tick)
+    }
+
+    /// Likewise for gameplay that keeps entities in a table of its own and saves the look-up: the entity is called
+    /// `global` everywhere, `slot` is its row in the newest frame, and `ghost_of` is the simulation that has it,
+    /// `None` for this one. The entity need not live any more.
+    #[must_use]
+    pub fn pose_of(
+        &self,
+        global: GlobalId,
+        slot: Slot,
+        ghost_of: Option<SourceId>,
+        tick: Tick,
+    ) -> Option<Pose> {
+        if let Some(abroad) = self.abroad.as_deref() {
+            let source = ghost_of.unwrap_or_else(|| self.slots.source());
+            return abroad.pose(global, Abode { source, slot }, tick);
+        }
+        let frame = self.frames.0.at(tick)?;
+        let row = frame.row(slot)?;
+        // A slot may have had another tenant then.
+        (frame.identity(slot).global == global).then_some(row.pose)
     }
 
     /// Where the entity was at `fraction` (0..=1) of the way from `tick` to the next one, on the straight line
@@ -93,11 +102,4 @@ impl Rewind<'_, '_> {
             .last()?;
         Some((newest - held, newest))
     }
-}
-
-/// A slot may have had another tenant then.
-fn pose_in(frame: &Frame, replicated: &Replicated) -> Option<Pose> {
-    let slot = replicated.slot()?;
-    let row = frame.row(slot)?;
-    (frame.identity(slot).global == replicated.global()).then_some(row.pose)
 }

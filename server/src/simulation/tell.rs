@@ -183,7 +183,7 @@ pub struct Outbox {
 }
 
 #[derive(Debug)]
-pub(crate) enum Letter {
+enum Letter {
     Message(SessionKey, ChannelId, Bytes),
     Broadcast(Audience, ChannelId, Bytes),
     Disconnect(SessionKey, LeaveReason),
@@ -198,12 +198,6 @@ impl Outbox {
     /// Adds a message for many.
     pub(super) fn broadcast(&mut self, audience: Audience, channel: ChannelId, bytes: Bytes) {
         self.letters.push(Letter::Broadcast(audience, channel, bytes));
-    }
-
-    /// What is to be sent, in order.
-    #[cfg(feature = "local")]
-    pub(crate) fn letters_mut(&mut self) -> &mut Vec<Letter> {
-        &mut self.letters
     }
 
     /// Sends everything, in order. What is for a worker without a link is dropped.

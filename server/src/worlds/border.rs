@@ -8,17 +8,7 @@ use throng_shared::tick::Tick;
 use super::exchange::{GhostImage, WatcherImage};
 use super::shape::GhostKinds;
 use super::state::{KnownGhost, Worlds};
-use crate::simulation::{Abode, Abroad, Eye, Owner, Room, Slots, Stranger, Team, Viewer, Watcher};
-
-/// A copy of an entity of another simulation, near the border, as it was a tick ago. It has a
-/// [`GlobalId`](throng_shared::protocol::ids::GlobalId), position, velocity, heading, owner and team; gameplay
-/// reads it and changes it by [effects](super::TellEntity) only. Clients are not shown it: they are shown the
-/// entity itself.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ghost {
-    /// The simulation that has the entity.
-    pub source: SourceId,
-}
+use crate::simulation::{Abode, Abroad, Eye, Ghost, Owner, Room, Slots, Stranger, Team, Viewer, Watcher};
 
 /// Brings the ghosts of one neighbour up to date.
 pub(super) fn show_ghosts(
@@ -35,18 +25,13 @@ pub(super) fn show_ghosts(
         }
         let known = worlds.ghosts.get_mut(&image.global);
         let known = known.filter(|known| world.entities().contains(known.entity));
-        let abode = Abode {
+        let ghost = Ghost(Abode {
             source,
             slot: image.slot,
-        };
-        let pose = (abode, image.position, image.velocity, image.heading);
+        });
+        let pose = (ghost, image.position, image.velocity, image.heading);
         let Some(known) = known else {
-            let who = (
-                image.global,
-                Ghost { source },
-                Owner(image.owner),
-                Team(image.team),
-            );
+            let who = (image.global, Owner(image.owner), Team(image.team));
             let mut ghost = world.spawn((who, pose));
             kinds.show(&mut ghost, &image.values);
             let known = KnownGhost {
@@ -61,9 +46,6 @@ pub(super) fn show_ghosts(
         (known.heard, known.room) = (tick, image.room);
         let mut ghost = world.entity_mut(known.entity);
         ghost.insert(pose);
-        if ghost.get::<Ghost>() != Some(&Ghost { source }) {
-            ghost.insert(Ghost { source });
-        }
         if known.values != image.values {
             kinds.show(&mut ghost, &image.values);
             known.values.clone_from(&image.values);

@@ -43,7 +43,10 @@ impl EffectAppExt for App {
     {
         if !self.world().contains_resource::<Effects>() {
             let alone = not(resource_exists::<Worlds>);
-            self.add_systems(FixedUpdate, loop_back.run_if(alone).in_set(ServerSystems::Exchange));
+            self.add_systems(
+                FixedUpdate,
+                loop_back.run_if(alone).in_set(ServerSystems::Exchange),
+            );
         }
         self.add_message::<EffectReceived<E>>()
             .add_message::<EffectReturned<E>>()

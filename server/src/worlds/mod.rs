@@ -40,11 +40,10 @@ use bevy_ecs::prelude::*;
 
 use crate::input::{Inbox, drain_links};
 use crate::schedule::ServerSystems;
-use crate::simulation::{Abroad, Players};
+use crate::simulation::{Abroad, Ghost, Players};
 use shape::GhostKinds;
 
 pub use balance::{CellMove, next_move};
-pub use border::Ghost;
 pub use cross::post;
 pub use effects::{
     EFFECTS_MAX, EffectAppExt, EffectReceived, EffectRefused, EffectReturned, Effects, NewsHeard, TellEntity,
@@ -85,6 +84,7 @@ impl Plugin for WorldsPlugin {
         if self.partition.simulations() > 1 && self.config.ghost_reach > 0.0 {
             app.init_resource::<Abroad>();
         }
+        app.world_mut().register_disabling_component::<Ghost>();
         app.insert_resource(Players::of_simulation(me.0, self.partition.simulations()))
             .insert_resource(Inbox::routed())
             .init_resource::<Effects>()

@@ -70,7 +70,7 @@ pub fn is_home(worlds: Option<&Worlds>, place: Vec2) -> bool {
 
 /// Chooses what ghosts show; implemented by [`App`].
 pub trait GhostAppExt {
-    /// Gives [ghosts](super::Ghost) this component when their entity has it. Every simulation chooses the same
+    /// Gives [ghosts](crate::simulation::Ghost) this component when their entity has it. Every simulation chooses the same
     /// ones in the same order, at most 256.
     fn ghost<T>(&mut self) -> &mut Self
     where

@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Instant;
 
 use bevy_time::TimeUpdateStrategy;
+use throng_local::{LocalGame, SinglePlayerPlugin};
 use throng_server::config::Config;
-use throng_server::local::{LocalGame, SinglePlayerPlugin};
 use throng_server::process::{Server, replay_game};
 use throng_server::runner::Shutdown;
 

@@ -14,7 +14,7 @@ use throng_shared::tick::Tick;
 pub const TEXT_BYTES_MAX: usize = 240;
 /// Lines that a pilot may say in a row after a pause.
 pub const BURST_LINES: u32 = 5;
-/// Seconds after which a pilot who has used up [`BURST_LINES`] may say another one.
+/// Seconds after which a pilot that has used up [`BURST_LINES`] may say another one.
 pub const LINE_EVERY_S: f32 = 1.0;
 
 /// The pilots to whom a line is addressed.
@@ -22,7 +22,7 @@ pub const LINE_EVERY_S: f32 = 1.0;
 pub enum ChatChannel {
     /// Every pilot whose view reaches the speaker.
     Nearby,
-    /// The speaker's team.
+    /// All pilots of the speaker's team.
     Team,
     /// The pilot of this name, whatever its case.
     Tell(String),

@@ -5,7 +5,7 @@
 use bevy_ecs::prelude::Component;
 use serde::{Deserialize, Serialize};
 
-/// A pilot's ship.
+/// A ship that a pilot controls.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ship {
     /// Index of its class in the content.
@@ -80,9 +80,9 @@ pub enum Struck {
     Nothing,
     /// A ship or a drone.
     Craft,
-    /// A rock.
+    /// An asteroid, with or without ore.
     Asteroid,
-    /// A station.
+    /// A station, at which ships dock.
     Station,
 }
 

@@ -26,7 +26,7 @@ pub struct OutOfRange {
 }
 
 impl<const MAX: u32> UpTo<MAX> {
-    /// Returns the number.
+    /// Returns the number as an `f32`.
     #[inline]
     #[must_use]
     pub const fn get(self) -> f32 {
@@ -63,7 +63,7 @@ impl<const MAX: u32> From<UpTo<MAX>> for f32 {
 pub struct Share(f32);
 
 impl Share {
-    /// Returns the number.
+    /// Returns the number as an `f32`.
     #[inline]
     #[must_use]
     pub const fn get(self) -> f32 {

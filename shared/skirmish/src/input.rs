@@ -29,7 +29,7 @@ impl PilotInput {
     pub const FIRE: u8 = 1 << 1;
     /// Launches missiles as often as it can.
     pub const LAUNCH: u8 = 1 << 2;
-    /// Mines the asteroid ahead.
+    /// Mines the asteroid ahead, while it is in range.
     pub const MINE: u8 = 1 << 3;
 
     const BUTTONS: u8 = Self::BOOST | Self::FIRE | Self::LAUNCH | Self::MINE;

@@ -28,7 +28,7 @@ pub enum ContentTable {
     Drone(u8, DroneBreed),
 }
 
-/// Server to client: a pilot's ship was destroyed. Sent to its pilot and to the pilot who destroyed it.
+/// Server to client: a pilot's ship was destroyed. Sent to its pilot and to the pilot that destroyed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destroyed {
     /// The ship.
@@ -101,7 +101,7 @@ pub enum StationOrder {
     SellOre(u32),
     /// Buy this many missiles, or as many as there is room and money for.
     BuyMissiles(u8),
-    /// Replace the ship by an undamaged one of this class. Cargo and missiles that do not fit are lost.
+    /// Replace the ship by an undamaged one of this class. Cargo that does not fit is left behind.
     BuyShip(u8),
 }
 

@@ -30,13 +30,13 @@ pub enum DisconnectReason {
     RequestTimedOut,
     /// A server replied to the request, but not to the response.
     ResponseTimedOut,
-    /// The server is full.
+    /// The server denied the session, since it is full.
     Denied,
     /// Nothing was received from the server for the token's time-out.
     TimedOut,
     /// The server ended the session.
     ByServer,
-    /// [`ClientNetcode::disconnect`] was called.
+    /// The client ended the session by [`ClientNetcode::disconnect`].
     ByClient,
 }
 

@@ -30,7 +30,7 @@ macro_rules! drop_reasons {
 drop_reasons! {
     /// Shorter than the shortest packet (17 bytes).
     TooShort = "too_short",
-    /// Longer than [`PACKET_BYTES_MAX`](super::PACKET_BYTES_MAX).
+    /// Longer than the longest packet, [`PACKET_BYTES_MAX`](super::PACKET_BYTES_MAX).
     TooLong = "too_long",
     /// No such packet type, a sequence number wider than eight bytes, or one in a connection request.
     UnknownType = "unknown_type",

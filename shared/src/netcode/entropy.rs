@@ -45,7 +45,7 @@ impl Entropy {
         self.key = next_key;
     }
 
-    /// Returns `N` random bytes.
+    /// Returns an array of random bytes.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut out = [0; N];
         self.fill(&mut out);

@@ -12,7 +12,7 @@
 //! - a session is found in constant time, and [`ServerNetcode::update`] visits only sessions that may be
 //!   due; neither cost depends on the number of sessions.
 //!
-//! Refuses to log, to open sockets, to read a clock, and to run without encryption.
+//! Does not log, open sockets or read a clock, and never runs without encryption.
 
 mod address;
 mod aead;

@@ -76,7 +76,7 @@ impl<'a> BitWriter<'a> {
         self.position.pending_bits = joined_bits & 7;
     }
 
-    /// Appends one bit.
+    /// Appends one bit: 1 for true.
     #[inline(always)]
     pub(crate) fn write_bool(&mut self, value: bool) {
         self.write(u64::from(value), 1);

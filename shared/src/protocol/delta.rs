@@ -26,9 +26,9 @@ use super::pose::{Pose, YAW_STEPS};
 
 /// Position quanta that one velocity quantum covers in a second.
 const POSITION_PER_VELOCITY: u32 = 5;
-/// Fractional bits of [`Motion::step`].
+/// Fractional bits of the fixed-point [`Motion::step`].
 const STEP_BITS: u32 = 16;
-/// Fractional bits of [`COSINE`].
+/// Fractional bits of the fixed-point [`COSINE`].
 const COSINE_BITS: u32 = 14;
 const YAW_MASK: u16 = YAW_STEPS - 1;
 const YAW_BITS: u32 = YAW_STEPS.trailing_zeros();

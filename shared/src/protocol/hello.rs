@@ -69,7 +69,7 @@ pub enum Goodbye {
         /// The protocol that the client sent.
         client: ProtocolVersion,
     },
-    /// The server shuts down.
+    /// The server is shutting down.
     Shutdown,
     /// The same client connected again.
     Replaced,
@@ -79,7 +79,7 @@ pub enum Goodbye {
     Abuse,
     /// The server has no room for another player.
     ServerFull,
-    /// Gameplay ended the session.
+    /// The game's code ended the session.
     Kicked,
 }
 

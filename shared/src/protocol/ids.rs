@@ -8,7 +8,7 @@ use std::fmt;
 use bevy_ecs::prelude::Component;
 use serde::{Deserialize, Serialize};
 
-/// Identifies an entity everywhere and for ever: in all simulations, on disk, on the wire.
+/// Identifies an entity everywhere and forever: in all simulations, on disk, on the wire.
 ///
 /// Assigned in command order by the simulation; never reused.
 #[derive(
@@ -48,7 +48,7 @@ impl SlotKey {
         Self((source.0 as u32) << 24 | (slot.0 & Slot::MAX.0))
     }
 
-    /// The simulation.
+    /// Returns the simulation that the slot is of.
     #[inline]
     #[must_use]
     pub const fn source(self) -> SourceId {

@@ -57,7 +57,7 @@ impl InputBytes {
         Some(input)
     }
 
-    /// Returns the encoded input.
+    /// Returns the bytes of the encoded input.
     #[inline]
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {

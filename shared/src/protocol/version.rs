@@ -132,7 +132,7 @@ impl fmt::Display for ProtocolVersion {
 pub struct ProtocolHasher(u64);
 
 impl ProtocolHasher {
-    /// Starts an empty hash.
+    /// Starts a hash without fields.
     #[must_use]
     #[expect(
         clippy::new_without_default,

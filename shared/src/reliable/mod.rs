@@ -44,7 +44,7 @@ const ACK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Acknowledgement packets of the peer after which we send one.
 ///
-/// renet acknowledges acknowledgements, so that two idle peers would do so for ever. Acknowledging only
+/// renet acknowledges acknowledgements, so that two idle peers would do so forever. Acknowledging only
 /// every fourth lets the exchange die out, and still lets the peer discard what it has acknowledged.
 const ACKS_PER_ACK: u32 = 4;
 

@@ -7,8 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use skirmish_server::content::Sources;
 use tempfile::TempDir;
-use throng_server::skirmish::content::Sources;
 
 /// Time between two changes.
 const EVERY: Duration = Duration::from_secs(1);

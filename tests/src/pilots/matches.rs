@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bevy_app::{App, Last};
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::RunSystemOnce;
+use skirmish_server::SkirmishPlugin;
 use skirmish_shared::SkirmishProtocol;
 use skirmish_shared::messages::{ContentTable, Destroyed, Hit, StationReply};
 use throng_client::world::{NextInput, TellServer};
-use throng_server::local::{LocalConfig, LocalGame, LocalPlayer};
-use throng_server::skirmish::SkirmishPlugin;
+use throng_local::{LocalConfig, LocalGame, LocalPlayer};
 use throng_shared::protocol::registry::{FromServer, Protocol};
 
 use super::senses::{Senses, ToldPilot};

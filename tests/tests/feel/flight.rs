@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use bevy_ecs::prelude::*;
 use skirmish_client::SkirmishClientPlugin;
+use skirmish_server::{SkirmishPlugin, flight::Contacts};
 use skirmish_shared::input::PilotInput;
 use throng_client::{
     link::LinkConditions,
@@ -11,11 +12,8 @@ use throng_client::{
     seeded::Seeded,
     world::{Arrivals, ClientClock, NextInput, Own},
 };
-use throng_server::{
-    local::{LocalConfig, LocalGame, LocalPlayer},
-    simulation::{Frames, InputBuffer},
-    skirmish::{SkirmishPlugin, flight::Contacts},
-};
+use throng_local::{LocalConfig, LocalGame, LocalPlayer};
+use throng_server::simulation::{Frames, InputBuffer};
 use throng_shared::{
     protocol::{
         ids::GlobalId,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use throng_client::world::Mirrored;
+use throng_local::LocalGame;
 use throng_server::boundary::frame::Checksum;
-use throng_server::local::LocalGame;
 use throng_server::simulation::Frames;
 
 use super::*;

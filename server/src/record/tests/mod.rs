@@ -1,7 +1,5 @@
 //! What was recorded is what happened; what differs is named; what is damaged is refused.
 
-#[cfg(feature = "skirmish")]
-mod content;
 mod damage;
 mod differences;
 

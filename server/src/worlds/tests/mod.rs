@@ -21,15 +21,13 @@ use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
 use self::game::{Bank, Complaints, Game, Heard, ORE, Ore, ROAMERS, SIDE, Said, Turret, Walk};
-use super::{
-    Cell, Effects, Exchange, Ghost, Partition, Worlds, WorldsConfig, WorldsCounters, WorldsPlugin, post,
-};
+use super::{Cell, Effects, Exchange, Partition, Worlds, WorldsConfig, WorldsCounters, WorldsPlugin, post};
 use crate::boundary::claims::PlayerName;
 use crate::boundary::frame::{Checksum, Frame};
 use crate::boundary::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, link};
 use crate::input::{InputCounters, ReceivePlugin};
 use crate::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
-use crate::simulation::{Frames, Replicated, Seed, SimulationPlugin, WorkerLinks};
+use crate::simulation::{Frames, Ghost, Replicated, Seed, SimulationPlugin, WorkerLinks};
 
 const TICK: Duration = Duration::from_millis(50);
 
@@ -374,7 +372,7 @@ fn references_and_children_move_along_and_ghosts_stand_at_the_border() {
             let mut all = world.query::<(&Ghost, &GlobalId, &Position)>();
             ghosts.extend(
                 all.iter(world)
-                    .map(|(ghost, global, at)| (me, ghost.source, *global, *at)),
+                    .map(|(ghost, global, at)| (me, ghost.0.source, *global, *at)),
             );
         });
         let mut seen = BTreeSet::new();

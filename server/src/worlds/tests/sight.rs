@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use bevy_ecs::prelude::*;
+use bevy_ecs::query::Allow;
 use bevy_ecs::system::SystemState;
 use glam::Vec2;
 use throng_shared::protocol::ids::GlobalId;
-use throng_shared::protocol::pose::Pose;
+use throng_shared::protocol::pose::{Pose, Position};
 use throng_shared::tick::Tick;
 
 use super::{CONFIG, Process, chessboard};
-use crate::simulation::{Nearby, Replicated, Rewind};
-use crate::worlds::Ghost;
+use crate::simulation::{Ghost, Nearby, Replicated, Rewind};
+use crate::worlds::Worlds;
 
 type Known = BTreeMap<(GlobalId, Tick), Pose>;
 
@@ -111,4 +112,24 @@ fn who_is_near_is_found_on_both_sides_of_a_border() {
         });
     }
     assert!(crossings > 1_000, "{crossings}");
+}
+
+#[test]
+fn queries_skip_ghosts_unless_they_name_them() {
+    let mut process = Process::new(&chessboard(2), CONFIG, 14);
+    (0..10).for_each(|_| drop(process.tick()));
+    let mut seen = 0;
+    process.each(|world| {
+        let ghosts = world.resource::<Worlds>().ghosts();
+        let own = world.query_filtered::<(), With<Replicated>>().iter(world).count();
+        let plain = world.query::<&Position>().iter(world).count();
+        let named = world.query::<(&Position, &Ghost)>().iter(world).count();
+        let all = world
+            .query_filtered::<&Position, Allow<Ghost>>()
+            .iter(world)
+            .count();
+        assert_eq!((plain, named, all), (own, ghosts, own + ghosts));
+        seen += ghosts;
+    });
+    assert!(seen > 20, "{seen} ghosts");
 }

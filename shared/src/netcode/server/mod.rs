@@ -23,7 +23,7 @@ use super::rate::RateLimit;
 use super::wire::{ControlPacket, Header, KEEP_ALIVE_BYTES, PacketCipher, PacketKind};
 use super::{DISCONNECT_PACKETS, Entropy, PROTOCOL_ID, SealError, USER_DATA_BYTES};
 
-/// Configuration of a [`ServerNetcode`].
+/// Configuration and limits of a [`ServerNetcode`].
 #[derive(Clone)]
 pub struct ServerNetcodeConfig {
     /// Tokens for another protocol id are refused.

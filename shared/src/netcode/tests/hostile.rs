@@ -86,7 +86,7 @@ proptest! {
         prop_assert!(matches!(host.give(address(3), &datagram).0, Seen::Payload(..)));
     }
 
-    /// So can a server.
+    /// A server can seal any body as any kind and under any number, too.
     #[test]
     fn invalid_authentic_packets_of_a_server_do_not_panic(
         connect in any::<bool>(),

@@ -151,7 +151,7 @@ fn repeated_slices_of_complete_messages_are_only_acknowledged() {
         receive(&mut end, [id, 1, 2], 3);
         assert_eq!(end.pop().unwrap().1.len(), 1_203);
     }
-    // renet would take each of these for a new message, and hold its memory for ever.
+    // renet would take each of these for a new message, and hold its memory forever.
     for id in 1..=40 {
         receive(&mut end, [id, 0, 2], 1_200);
     }

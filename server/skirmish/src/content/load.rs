@@ -1,0 +1,245 @@
+//! From RON files to content. Says of everything that is wrong which file, which line and why.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use skirmish_shared::content::{Content, DroneBreed, Laser, MissileKind, ShipClass, Space};
+use throng_server::prelude::ContentFile;
+use throng_shared::limits::MESSAGE_BYTES_MAX;
+use throng_shared::protocol::codec;
+
+use super::Rules;
+
+/// The files of a content, by name.
+pub const FILES: [&str; 4] = ["space.ron", "ships.ron", "weapons.ron", "drones.ron"];
+/// Bytes of one file at most.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Rows of one table at most: their places are bytes.
+const ROWS_MAX: usize = 64;
+
+/// Why content was not accepted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContentError {
+    /// A file could not be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file is larger than any content.
+    #[error("{}: larger than {FILE_BYTES_MAX} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A recording lacks a file.
+    #[error("{file}: not among the recorded files")]
+    Missing {
+        /// Name of the file.
+        file: &'static str,
+    },
+    /// What a file says is not content.
+    #[error("{file}:{line}: {reason}")]
+    Invalid {
+        /// Name of the file.
+        file: &'static str,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// The texts of the files, in the order of [`FILES`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sources(pub [String; FILES.len()]);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Weapons {
+    lasers: Vec<Laser>,
+    missiles: Vec<MissileKind>,
+}
+
+impl Sources {
+    /// The files that the binary carries.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self([
+            include_str!("../../../../assets/skirmish/space.ron").to_owned(),
+            include_str!("../../../../assets/skirmish/ships.ron").to_owned(),
+            include_str!("../../../../assets/skirmish/weapons.ron").to_owned(),
+            include_str!("../../../../assets/skirmish/drones.ron").to_owned(),
+        ])
+    }
+
+    /// Reads the files of a folder.
+    ///
+    /// # Errors
+    /// [`ContentError::Read`], [`ContentError::TooLarge`].
+    pub fn read(folder: &Path) -> Result<Self, ContentError> {
+        let read = |name: &str| {
+            let path = folder.join(name);
+            let failed = |source| ContentError::Read {
+                path: path.clone(),
+                source,
+            };
+            if std::fs::metadata(&path).map_err(failed)?.len() > FILE_BYTES_MAX {
+                return Err(ContentError::TooLarge { path });
+            }
+            std::fs::read_to_string(&path).map_err(failed)
+        };
+        let [space, ships, weapons, drones] = FILES;
+        Ok(Self([read(space)?, read(ships)?, read(weapons)?, read(drones)?]))
+    }
+
+    /// The texts of [`FILES`] among others.
+    ///
+    /// # Errors
+    /// [`ContentError::Missing`].
+    pub fn from_files(files: &[ContentFile]) -> Result<Self, ContentError> {
+        let text = |file: &'static str| {
+            let found = files.iter().find(|found| found.name == file);
+            let found = found.ok_or(ContentError::Missing { file })?;
+            Ok(found.text.clone())
+        };
+        let [space, ships, weapons, drones] = FILES;
+        Ok(Self([text(space)?, text(ships)?, text(weapons)?, text(drones)?]))
+    }
+
+    /// The texts with their names.
+    #[must_use]
+    pub fn files(&self) -> Vec<ContentFile> {
+        let named = FILES.iter().zip(&self.0);
+        named
+            .map(|(&name, text)| ContentFile {
+                name: name.to_owned(),
+                text: text.clone(),
+            })
+            .collect()
+    }
+
+    /// The rules that the files describe.
+    ///
+    /// # Errors
+    /// [`ContentError::Invalid`].
+    pub fn rules(&self) -> Result<Rules, ContentError> {
+        let weapons: Weapons = self.parse("weapons.ron")?;
+        let content = Content {
+            space: self.parse::<Space>("space.ron")?,
+            ships: self.parse::<Vec<ShipClass>>("ships.ron")?,
+            lasers: weapons.lasers,
+            missiles: weapons.missiles,
+            drones: self.parse::<Vec<DroneBreed>>("drones.ron")?,
+        };
+        Rules::new(content, self)
+    }
+
+    /// A complaint about the first line of `file` on which `word` stands in quotes, or else about its first.
+    pub(super) fn complain(&self, file: &'static str, word: &str, reason: String) -> ContentError {
+        let quoted = format!("\"{word}\"");
+        let line = self.text(file).lines().position(|line| line.contains(&quoted));
+        ContentError::Invalid {
+            file,
+            line: line.map_or(1, |line| line + 1),
+            reason,
+        }
+    }
+
+    fn parse<T: DeserializeOwned>(&self, file: &'static str) -> Result<T, ContentError> {
+        ron::from_str(self.text(file)).map_err(|error| ContentError::Invalid {
+            file,
+            line: error.span.start.line,
+            reason: error.code.to_string(),
+        })
+    }
+
+    fn text(&self, file: &str) -> &str {
+        let place = FILES.iter().position(|name| *name == file);
+        place.map_or("", |place| &self.0[place])
+    }
+}
+
+/// What no single number shows.
+pub(super) fn check(content: &Content, sources: &Sources) -> Result<(), ContentError> {
+    let Content {
+        space,
+        ships,
+        lasers,
+        missiles,
+        drones,
+    } = content;
+    for (file, what, rows) in [
+        ("ships.ron", "ship classes", ships.len()),
+        ("weapons.ron", "lasers", lasers.len()),
+        ("weapons.ron", "missiles", missiles.len()),
+        ("drones.ron", "drones", drones.len()),
+        ("space.ron", "regions", space.regions.len()),
+    ] {
+        if rows == 0 || rows > ROWS_MAX {
+            let reason = format!("{rows} {what}, not 1 to {ROWS_MAX}");
+            return Err(sources.complain(file, "", reason));
+        }
+    }
+    let names = [
+        ("ships.ron", ships.iter().map(|row| &row.name).collect::<Vec<_>>()),
+        ("weapons.ron", lasers.iter().map(|row| &row.name).collect()),
+        ("weapons.ron", missiles.iter().map(|row| &row.name).collect()),
+        ("drones.ron", drones.iter().map(|row| &row.name).collect()),
+        ("space.ron", space.regions.iter().map(|row| &row.name).collect()),
+    ];
+    for (file, names) in names {
+        for (place, name) in names.iter().enumerate() {
+            if names[..place].contains(name) {
+                return Err(sources.complain(file, name, format!("\"{name}\" is there twice")));
+            }
+        }
+    }
+    check_space(space, sources)?;
+    let heaviest = drones.iter().map(|breed| u32::from(breed.weight)).sum::<u32>();
+    if heaviest == 0 {
+        return Err(sources.complain("drones.ron", "", "no breed has a weight above 0".to_owned()));
+    }
+    let rows = ships.iter().map(|row| ("ships.ron", &row.name, codec_bytes(row)));
+    let rows = rows.chain(
+        drones
+            .iter()
+            .map(|row| ("drones.ron", &row.name, codec_bytes(row))),
+    );
+    for (file, name, bytes) in rows {
+        // With what the message adds to it.
+        if bytes + 8 > MESSAGE_BYTES_MAX {
+            let reason = format!("{bytes} bytes do not fit the message that tells clients");
+            return Err(sources.complain(file, name, reason));
+        }
+    }
+    Ok(())
+}
+
+fn check_space(space: &Space, sources: &Sources) -> Result<(), ContentError> {
+    let (small, large) = space.asteroid_radius;
+    if small > large {
+        let reason = "the smallest asteroid is larger than the largest".to_owned();
+        return Err(sources.complain("space.ron", "", reason));
+    }
+    if codec_bytes(space) + 8 > MESSAGE_BYTES_MAX {
+        let reason = "more regions than fit the message that tells clients".to_owned();
+        return Err(sources.complain("space.ron", "", reason));
+    }
+    for region in &space.regions {
+        let reach = region.at.0.abs().max(region.at.1.abs()) + region.radius.get();
+        if reach.is_nan() || reach > space.half.get() {
+            let reason = format!("\"{}\" reaches to {reach}, beyond the bounds", region.name);
+            return Err(sources.complain("space.ron", &region.name, reason));
+        }
+    }
+    Ok(())
+}
+
+fn codec_bytes<T: serde::Serialize>(row: &T) -> usize {
+    codec::encode_into(row, &mut Vec::new()).unwrap_or(usize::MAX / 2)
+}

@@ -1,0 +1,237 @@
+//! Damage: shields before hulls, and shields that come back.
+//!
+//! Blows are collected during the tick and taken together, in the order of victims and attackers, so that
+//! who is destroyed by whom does not depend on which system struck first.
+
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use skirmish_shared::components::{Drone, Hull, Shield};
+use skirmish_shared::messages::Hit;
+use throng_server::prelude::{Replicated, TickTime};
+use throng_shared::protocol::ids::GlobalId;
+
+use super::bodies::{Bodies, BodyKind};
+use super::borders::{Beyond, Struck};
+use super::content::{Model, Rules, pulse, ticks};
+use super::death::Fallen;
+use super::flight::Contacts;
+use super::pilots::{Condition, Pilot};
+use super::reports::Hits;
+
+/// One blow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Blow {
+    /// Who is hit.
+    pub victim: GlobalId,
+    /// Who hit it; nobody in an accident.
+    pub by: Option<GlobalId>,
+    /// Points.
+    pub damage: u32,
+}
+
+/// The blows of this tick.
+#[derive(Resource, Debug, Default)]
+pub struct Blows(pub Vec<Blow>);
+
+/// Whose doing it was that a craft was destroyed. Gone with it at the end of the tick.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DestroyedBy {
+    /// Who dealt the most of the last blows.
+    pub id: Option<GlobalId>,
+    /// What that was, as it may be destroyed in the same tick.
+    pub culprit: Culprit,
+}
+
+/// What destroyed a craft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Culprit {
+    /// An accident.
+    Nobody,
+    /// A drone of this breed.
+    Drone(u8),
+    /// The ship of this player, which may be destroyed itself by now.
+    Pilot(Entity),
+    /// Somebody who is not here: a drone that is no more, as its blow came later, or somebody of another simulation.
+    Gone,
+}
+
+/// Impacts that are too fast hurt both.
+pub(super) fn feel_impacts(
+    contacts: Res<Contacts>,
+    bodies: Res<Bodies>,
+    mut blows: ResMut<Blows>,
+    rules: Res<Rules>,
+) {
+    let space = &rules.content.space;
+    for contact in &contacts.0 {
+        let rows = [contact.a, contact.b].map(|row| &bodies.rows[row as usize]);
+        let too_fast = contact.speed - space.impact_speed.get();
+        if too_fast <= 0.0 || rows.iter().any(|row| row.kind == BodyKind::Missile) {
+            continue;
+        }
+        let damage = (too_fast * space.impact_damage.get()) as u32;
+        // What becomes of a ghost is found out where it comes from.
+        let crafts = rows
+            .iter()
+            .filter(|row| row.kind == BodyKind::Craft && row.ghost_of.is_none());
+        for victim in crafts {
+            blows.0.push(Blow {
+                victim: victim.id,
+                by: None,
+                damage,
+            });
+        }
+    }
+}
+
+/// Takes the blows: from the shield first, then from the hull. A craft without hull is marked as destroyed.
+pub(super) fn take_damage(
+    mut commands: Commands,
+    mut blows: ResMut<Blows>,
+    bodies: Res<Bodies>,
+    mut beyond: Beyond,
+    mut hits: ResMut<Hits>,
+    mut crafts: Query<(&mut Hull, &mut Shield, &mut Condition)>,
+    attackers: Query<(Option<&Drone>, Option<&Pilot>)>,
+    fallen: Res<Fallen>,
+    time: Res<TickTime>,
+) {
+    blows.0.sort_unstable();
+    for blows in blows.0.chunk_by(|one, other| one.victim == other.victim) {
+        let Some(row) = bodies.find(blows[0].victim) else {
+            continue;
+        };
+        if bodies.rows[row].ghost_of.is_some() {
+            for &Blow { victim, by, damage } in blows {
+                beyond.tell(victim, &Struck { by, damage });
+            }
+            continue;
+        }
+        let entity = bodies.rows[row].entity;
+        let Ok((mut hull, mut shield, mut condition)) = crafts.get_mut(entity) else {
+            continue;
+        };
+        if hull.now == 0 || condition.protected_until.is_after(time.tick) {
+            continue;
+        }
+        let damage: u32 = blows.iter().map(|blow| blow.damage).sum();
+        if damage == 0 {
+            continue;
+        }
+        condition.hit_at = time.tick;
+        note_hits(&mut hits, blows, bodies.discs[row].position, shield.now);
+        let absorbed = damage.min(u32::from(shield.now));
+        shield.set_if_neq(Shield {
+            now: shield.now - absorbed as u16,
+            ..*shield
+        });
+        let through = (damage - absorbed).min(u32::from(hull.now)) as u16;
+        hull.set_if_neq(Hull {
+            now: hull.now - through,
+            ..*hull
+        });
+        if hull.now == 0 {
+            let id = hardest(blows);
+            let culprit = culprit(id, &bodies, &attackers, &fallen);
+            commands.entity(entity).insert(DestroyedBy { id, culprit });
+        }
+    }
+    blows.0.clear();
+}
+
+/// Notes what each attacker did to somebody at `at` with `shield` points left, which take the first blows.
+fn note_hits(hits: &mut Hits, blows: &[Blow], at: Vec2, shield: u16) {
+    let mut shield = u32::from(shield);
+    for dealt in blows.chunk_by(|one, other| one.by == other.by) {
+        let damage = dealt.iter().map(|blow| blow.damage).sum();
+        let absorbed = shield.min(damage);
+        shield -= absorbed;
+        let hit = Hit {
+            victim: dealt[0].victim,
+            by: dealt[0].by,
+            damage,
+            absorbed,
+        };
+        hits.0.push((at, hit));
+    }
+}
+
+fn culprit(
+    id: Option<GlobalId>,
+    bodies: &Bodies,
+    attackers: &Query<(Option<&Drone>, Option<&Pilot>)>,
+    fallen: &Fallen,
+) -> Culprit {
+    let Some(id) = id else {
+        return Culprit::Nobody;
+    };
+    let here = |row: &usize| bodies.rows[*row].ghost_of.is_none();
+    let row = bodies.find(id).filter(here);
+    match row.and_then(|row| attackers.get(bodies.rows[row].entity).ok()) {
+        Some((Some(drone), _)) => Culprit::Drone(drone.breed),
+        Some((_, Some(pilot))) => Culprit::Pilot(pilot.0),
+        _ => fallen.pilot(id).map_or(Culprit::Gone, Culprit::Pilot),
+    }
+}
+
+/// Who dealt the most of these blows, which are sorted by attacker; of two the lower id. Accidents count only
+/// where nobody else had a part.
+fn hardest(blows: &[Blow]) -> Option<GlobalId> {
+    let mut best: Option<(u32, GlobalId)> = None;
+    for dealt in blows.chunk_by(|one, other| one.by == other.by) {
+        let Some(by) = dealt[0].by else {
+            continue;
+        };
+        let sum = dealt.iter().map(|blow| blow.damage).sum();
+        if best.is_none_or(|(most, _)| sum > most) {
+            best = Some((sum, by));
+        }
+    }
+    best.map(|(_, by)| by)
+}
+
+/// Brings shields back that were left alone for long enough. Crafts do not meet here.
+pub(super) fn recover_shields(
+    mut crafts: Query<(&Replicated, &Model, &mut Shield, &Condition)>,
+    rules: Res<Rules>,
+    time: Res<TickTime>,
+) {
+    for (replicated, model, mut shield, condition) in &mut crafts {
+        let body = rules.body(*model);
+        let wait = ticks(body.shield_wait_s.get(), &time);
+        if shield.now >= shield.max || time.tick.since(condition.hit_at) < wait as i32 {
+            continue;
+        }
+        if let Some(points) = pulse(body.shield_per_s.get(), replicated.global().0, &time) {
+            let now = u32::from(shield.now)
+                .saturating_add(points)
+                .min(u32::from(shield.max));
+            shield.now = now as u16;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kill_is_whose_part_was_the_largest() {
+        let blow = |by: Option<u64>, damage| Blow {
+            victim: GlobalId(1),
+            by: by.map(GlobalId),
+            damage,
+        };
+        let of = |mut blows: Vec<Blow>| {
+            blows.sort_unstable();
+            hardest(&blows)
+        };
+        assert_eq!(of(vec![blow(None, 90)]), None);
+        assert_eq!(of(vec![blow(None, 90), blow(Some(5), 1)]), Some(GlobalId(5)));
+        assert_eq!(
+            of(vec![blow(Some(5), 4), blow(Some(3), 6), blow(Some(5), 3)]),
+            Some(GlobalId(5))
+        );
+        assert_eq!(of(vec![blow(Some(5), 6), blow(Some(3), 6)]), Some(GlobalId(3)));
+    }
+}

@@ -1,0 +1,177 @@
+//! Lasers: a ray from the bow that hits at once what is first in its way, where its pilot saw it.
+
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use skirmish_shared::components::{Beam, Struck};
+use skirmish_shared::movement::heading_of;
+use throng_server::prelude::{Rewind, TickTime};
+use throng_shared::protocol::ids::{GlobalId, TeamId};
+use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
+
+use super::bodies::{Bodies, BodyKind};
+use super::content::{Model, Rules, ticks};
+use super::damage::{Blow, Blows};
+use super::pilots::{Condition, Guns, Helm, gun_direction};
+use super::rewind::Past;
+
+/// Fastest anything flies, in units a second: how far rewinding can move somebody.
+const SPEED_MAX: f32 = 120.0;
+
+/// A shot.
+#[derive(Clone, Copy, Debug)]
+pub struct Ray {
+    /// Whose; never hit by it.
+    pub shooter: GlobalId,
+    /// Whose side it is on; flown through.
+    pub team: TeamId,
+    /// Where it begins.
+    pub from: Vec2,
+    /// Where it goes; of length 1.
+    pub direction: Vec2,
+    /// How far it goes, in units.
+    pub range: f32,
+    /// Half its width, in units. Cover is narrower: it stops only the middle of the beam.
+    pub width: f32,
+}
+
+/// What a ray hit first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hit {
+    /// Its row.
+    pub row: usize,
+    /// After how many units.
+    pub distance: f32,
+}
+
+impl Ray {
+    /// The first body in its way, at the moment that was seen; of two equally far the lower row.
+    #[must_use]
+    pub fn first_hit(
+        &self,
+        bodies: &Bodies,
+        past: &Past<'_>,
+        found: &mut Vec<u32>,
+        tick_s: f32,
+    ) -> Option<Hit> {
+        let back = past.age() as f32 * tick_s * SPEED_MAX;
+        let middle = self.from + self.direction * (self.range * 0.5);
+        bodies
+            .grid
+            .candidates(middle, self.range * 0.5 + self.width + back, found);
+        let mut first: Option<Hit> = None;
+        for &row in &*found {
+            let (body, disc) = (&bodies.rows[row as usize], &bodies.discs[row as usize]);
+            let is_target = body.kind == BodyKind::Craft;
+            if body.id == self.shooter
+                || body.kind == BodyKind::Missile
+                || (is_target && body.team.is_mate(self.team))
+            {
+                continue;
+            }
+            let width = if is_target { self.width } else { 0.0 };
+            let at = past.position(body, disc.position);
+            let Some(distance) = self.meets(at, disc.radius + width) else {
+                continue;
+            };
+            let row = row as usize;
+            let is_first = first.is_none_or(|first| (distance, row) < (first.distance, first.row));
+            if is_first {
+                first = Some(Hit { row, distance });
+            }
+        }
+        first
+    }
+
+    /// After how many units it meets a disc; 0 where it begins inside.
+    fn meets(&self, centre: Vec2, radius: f32) -> Option<f32> {
+        let to = centre - self.from;
+        let along = to.dot(self.direction);
+        let across2 = to.length_squared() - along * along;
+        let depth2 = radius * radius - across2;
+        if depth2 < 0.0 {
+            return None;
+        }
+        let half = depth2.sqrt();
+        if along + half < 0.0 {
+            return None;
+        }
+        let distance = (along - half).max(0.0);
+        (distance <= self.range).then_some(distance)
+    }
+}
+
+type Armed = (
+    &'static Model,
+    &'static Helm,
+    &'static mut Guns,
+    &'static mut Beam,
+    &'static mut Condition,
+);
+
+/// Fires the lasers that are ready.
+pub(super) fn fire_lasers(
+    mut crafts: Query<Armed>,
+    bodies: Res<Bodies>,
+    mut blows: ResMut<Blows>,
+    rewind: Rewind,
+    rules: Res<Rules>,
+    time: Res<TickTime>,
+    mut found: Local<Vec<u32>>,
+) {
+    let tick_s = time.length.as_secs_f32();
+    for (row, body) in bodies.rows.iter().enumerate() {
+        if body.kind != BodyKind::Craft {
+            continue;
+        }
+        let Ok((model, helm, mut guns, mut beam, mut condition)) = crafts.get_mut(body.entity) else {
+            continue;
+        };
+        if !helm.fires || time.tick.since(guns.laser) < 0 {
+            continue;
+        }
+        let laser = rules.laser(*model);
+        guns.laser = time.tick + ticks(laser.cooldown_s.get(), &time);
+        // Who shoots can be shot.
+        condition.protected_until = time.tick;
+        let angle = gun_direction(body.heading, helm.aim, laser.arc.get());
+        let ray = Ray {
+            shooter: body.id,
+            team: body.team,
+            from: bodies.discs[row].position,
+            direction: heading_of(angle),
+            range: laser.range.get(),
+            width: laser.width.get(),
+        };
+        let past = Past {
+            rewind: &rewind,
+            now: time.tick,
+            seen_at: helm.seen_at,
+        };
+        let hit = ray.first_hit(&bodies, &past, &mut found, tick_s);
+        if let Some(victim) = hit.filter(|hit| bodies.rows[hit.row].kind == BodyKind::Craft) {
+            blows.0.push(Blow {
+                victim: bodies.rows[victim.row].id,
+                by: Some(body.id),
+                damage: laser.damage.get() as u32,
+            });
+        }
+        let reach = hit.map_or(ray.range, |hit| hit.distance);
+        let struck = hit.map_or(Struck::Nothing, |hit| struck(bodies.rows[hit.row].kind));
+        *beam = Beam {
+            tick: time.tick.wire(),
+            yaw: Pose::quantize(&Position::default(), &Velocity::default(), &Heading(angle)).yaw,
+            reach_10: (reach * 10.0) as u16,
+            struck,
+        };
+    }
+}
+
+/// What a shot that ended at such a body is drawn with. Missiles are flown through.
+const fn struck(kind: BodyKind) -> Struck {
+    match kind {
+        BodyKind::Craft => Struck::Craft,
+        BodyKind::Asteroid => Struck::Asteroid,
+        BodyKind::Station => Struck::Station,
+        BodyKind::Missile => Struck::Nothing,
+    }
+}

@@ -1,0 +1,244 @@
+//! Ore: out of asteroids, into holds, to stations. None comes from nowhere, none gets lost.
+
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use serde::{Deserialize, Serialize};
+use skirmish_shared::components::{Asteroid, Cargo, Ore, Ship};
+use skirmish_shared::content::Space;
+use skirmish_shared::movement::heading_of;
+use throng_server::prelude::{
+    EffectReceived, EffectReturned, Importance, Random, Replicated, Seed, TickTime,
+};
+use throng_shared::protocol::ids::GlobalId;
+use throng_shared::protocol::pose::Position;
+use throng_shared::tick::Tick;
+
+use super::bodies::{Bodies, BodyKind, Mass};
+use super::borders::{Beyond, Dig, Dug};
+use super::content::{Rules, pulse, ticks};
+use super::death::{Wreck, Wrecks};
+use super::pilots::Helm;
+use super::populate;
+
+/// Seconds until an asteroid that was mined out is replaced by another one elsewhere.
+const REPLACED_AFTER_S: f32 = 20.0;
+/// Cosine of the half angle ahead of a ship in which it mines.
+const MINING_COSINE: f32 = 0.8;
+
+/// Where all ore came from and went, for ever: what was `seeded` is in asteroids, in holds, `sold`, or, with several
+/// simulations, for a tick or two on its way from one to another: what was `shipped` and has not `landed`.
+#[derive(Resource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OreLedger {
+    /// Ore that asteroids were born with.
+    pub seeded: u64,
+    /// Ore that stations bought.
+    pub sold: u64,
+    /// Ore that ships of other simulations mined here.
+    pub shipped: u64,
+    /// Ore that came from other simulations, or came back from there.
+    pub landed: u64,
+    /// Asteroids that are due, in the order in which they were mined out.
+    pub due: Vec<Tick>,
+    /// Asteroids that were ever born.
+    pub born: u64,
+}
+
+/// An asteroid of `radius` units with so much ore.
+pub(super) fn rock(place: Vec2, radius: f32, ore: u32) -> impl Bundle {
+    let radius_10 = (radius * 10.0).round().clamp(1.0, 255.0) as u8;
+    let radius = f32::from(radius_10) * 0.1;
+    let mass = Mass {
+        radius,
+        inverse: 1.0 / (10.0 * radius * radius),
+    };
+    let seen = (Asteroid { radius_10 }, Ore(ore), Importance(1));
+    (mass, seen, Position(place), Replicated::default())
+}
+
+/// A new asteroid at `place`, entered into the ledger.
+pub(super) fn born(
+    ledger: &mut OreLedger,
+    space: &Space,
+    place: Vec2,
+    random: &mut Random,
+) -> impl Bundle + use<> {
+    let (small, large) = space.asteroid_radius;
+    // Most are small.
+    let share = random.within(0.0, 1.0);
+    let radius = small.get() + (large.get() - small.get()) * share * share;
+    let ore = (space.ore.get() * radius * radius).round().max(1.0) as u32;
+    ledger.seeded += u64::from(ore);
+    rock(place, radius, ore)
+}
+
+/// Lets new asteroids drift in for those that were mined out.
+pub(super) fn replace_asteroids(
+    mut commands: Commands,
+    mut ledger: ResMut<OreLedger>,
+    bodies: Res<Bodies>,
+    rules: Res<Rules>,
+    seed: Res<Seed>,
+    time: Res<TickTime>,
+) {
+    while ledger.due.first().is_some_and(|due| time.tick.since(*due) >= 0) {
+        ledger.due.remove(0);
+        ledger.born += 1;
+        let mut random = seed.of(GlobalId(populate::ROCKS | ledger.born), time.tick);
+        let region = random.bits() as usize % rules.content.space.regions.len();
+        let place = populate::free_place(&bodies, &rules.content.space, region, 5.0, &mut random);
+        commands.spawn(born(&mut ledger, &rules.content.space, place, &mut random));
+    }
+}
+
+/// Mines what is ahead of those who want to, in the order of their ids, as far as there is ore and room.
+pub(super) fn mine_asteroids(
+    mut commands: Commands,
+    mut ships: Query<(&Ship, &Helm, &mut Cargo)>,
+    mut asteroids: Query<&mut Ore>,
+    bodies: Res<Bodies>,
+    mut beyond: Beyond,
+    mut ledger: ResMut<OreLedger>,
+    rules: Res<Rules>,
+    time: Res<TickTime>,
+    mut found: Local<Vec<u32>>,
+) {
+    for (row, body) in bodies.rows.iter().enumerate() {
+        if body.kind != BodyKind::Craft {
+            continue;
+        }
+        let Ok((ship, helm, mut cargo)) = ships.get_mut(body.entity) else {
+            continue;
+        };
+        let class = rules.class(ship.class);
+        let Some(amount) = pulse(class.mining_per_s.get(), body.id.0, &time).filter(|_| helm.mines) else {
+            continue;
+        };
+        let Some(rock) = rock_ahead(
+            &bodies,
+            row,
+            rules.content.space.mining_range.get(),
+            &asteroids,
+            &mut found,
+        ) else {
+            continue;
+        };
+        let amount = amount.min(class.cargo.saturating_sub(cargo.0));
+        if amount == 0 {
+            continue;
+        }
+        let rock = &bodies.rows[rock];
+        if rock.ghost_of.is_some() {
+            beyond.tell(rock.id, &Dig { by: body.id, amount });
+        } else if let Ok(mut ore) = asteroids.get_mut(rock.entity) {
+            cargo.0 += dig(&mut commands, &mut ledger, &time, rock.entity, &mut ore, amount);
+        }
+    }
+}
+
+/// Takes up to `amount` out of an asteroid, and the asteroid out of the world when it has no more. Answers how much.
+fn dig(
+    commands: &mut Commands,
+    ledger: &mut OreLedger,
+    time: &TickTime,
+    asteroid: Entity,
+    ore: &mut Ore,
+    amount: u32,
+) -> u32 {
+    let mined = amount.min(ore.0);
+    ore.0 -= mined;
+    if mined > 0 && ore.0 == 0 {
+        commands.entity(asteroid).despawn();
+        ledger.due.push(time.tick + ticks(REPLACED_AFTER_S, time));
+    }
+    mined
+}
+
+/// Ships what those beyond a border mine here, after those who are here.
+pub(super) fn ship_ore(
+    mut received: MessageReader<EffectReceived<Dig>>,
+    mut commands: Commands,
+    mut asteroids: Query<(&mut Ore, &Position)>,
+    mut ledger: ResMut<OreLedger>,
+    mut beyond: Beyond,
+    time: Res<TickTime>,
+) {
+    for EffectReceived { entity, effect, .. } in received.read() {
+        let Ok((mut ore, at)) = asteroids.get_mut(*entity) else {
+            continue;
+        };
+        let mined = dig(
+            &mut commands,
+            &mut ledger,
+            &time,
+            *entity,
+            &mut ore,
+            effect.amount,
+        );
+        if mined > 0 {
+            ledger.shipped += u64::from(mined);
+            beyond.tell(effect.by, &Dug { ore: mined, at: at.0 });
+        }
+    }
+}
+
+/// Stows what was mined beyond a border. What a hold has no room for stays where the ship is; what a ship that is no
+/// more had mined, where it was mined.
+pub(super) fn stow_ore(
+    mut received: MessageReader<EffectReceived<Dug>>,
+    mut returned: MessageReader<EffectReturned<Dug>>,
+    mut ships: Query<(&Ship, &mut Cargo, &Position)>,
+    mut ledger: ResMut<OreLedger>,
+    mut wrecks: ResMut<Wrecks>,
+    rules: Res<Rules>,
+) {
+    for EffectReceived { entity, effect, .. } in received.read() {
+        let Dug { mut ore, mut at } = *effect;
+        ledger.landed += u64::from(ore);
+        if let Ok((ship, mut cargo, place)) = ships.get_mut(*entity) {
+            let room = rules.class(ship.class).cargo.saturating_sub(cargo.0);
+            let stowed = ore.min(room);
+            cargo.0 += stowed;
+            (ore, at) = (ore - stowed, place.0);
+        }
+        wrecks.0.push(Wreck { at, ore });
+    }
+    for EffectReturned { effect, .. } in returned.read() {
+        let Dug { ore, at } = *effect;
+        ledger.landed += u64::from(ore);
+        wrecks.0.push(Wreck { at, ore });
+    }
+}
+
+/// The asteroid with ore whose hull is nearest ahead; of two equally far the lower row.
+fn rock_ahead(
+    bodies: &Bodies,
+    row: usize,
+    range: f32,
+    asteroids: &Query<&mut Ore>,
+    found: &mut Vec<u32>,
+) -> Option<usize> {
+    let from = bodies.discs[row].position;
+    let ahead = heading_of(bodies.rows[row].heading);
+    bodies.near(from, range, found);
+    let mut nearest: Option<(f32, usize)> = None;
+    for &other in &*found {
+        let other = other as usize;
+        let to = bodies.discs[other].position - from;
+        // One beyond a border has some as long as it is there.
+        let has_ore = || {
+            let ore = asteroids.get(bodies.rows[other].entity);
+            bodies.rows[other].ghost_of.is_some() || ore.is_ok_and(|ore| ore.0 > 0)
+        };
+        if bodies.rows[other].kind != BodyKind::Asteroid
+            || to.dot(ahead) < to.length() * MINING_COSINE
+            || !has_ore()
+        {
+            continue;
+        }
+        let distance = to.length() - bodies.discs[other].radius;
+        if nearest.is_none_or(|(best, _)| distance < best) {
+            nearest = Some((distance, other));
+        }
+    }
+    nearest.map(|(_, rock)| rock)
+}

@@ -1,0 +1,189 @@
+//! Missiles: launched at what is nearest ahead, homing until they touch something or burn out.
+
+use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
+use skirmish_shared::components::{Magazine, Missile, Ship};
+use skirmish_shared::messages::Exploded;
+use skirmish_shared::movement::{Motion, heading_of, wrap};
+use throng_server::prelude::{Replicated, Team, Tell, TickTime};
+use throng_shared::protocol::ids::GlobalId;
+use throng_shared::protocol::pose::{Heading, Position, Velocity};
+use throng_shared::tick::Tick;
+
+use super::bodies::{Bodies, BodyKind, Mass};
+use super::content::{Rules, ticks};
+use super::damage::{Blow, Blows};
+use super::flight::Contacts;
+use super::pilots::{Condition, Guns, Helm, turn_towards};
+use super::reports::report_explosion;
+
+/// Radius of a missile, in units.
+const RADIUS: f32 = 0.3;
+/// Cosine of the half angle ahead of a ship in which its missile looks for a target.
+const SEEK_COSINE: f32 = 0.7;
+
+/// What a missile is about.
+#[derive(Component, Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Warhead {
+    /// Who launched it.
+    pub by: GlobalId,
+    /// What it homes on.
+    pub target: Option<GlobalId>,
+    /// When it goes off by itself.
+    pub until: Tick,
+}
+
+/// Turns missiles to their targets. One whose target is gone flies straight on.
+pub(super) fn steer_missiles(
+    missiles: Query<(&Missile, &Warhead)>,
+    mut bodies: ResMut<Bodies>,
+    rules: Res<Rules>,
+    time: Res<TickTime>,
+) {
+    let tick_s = time.length.as_secs_f32();
+    for row in 0..bodies.rows.len() {
+        let body = bodies.rows[row];
+        let Ok((missile, warhead)) = missiles.get(body.entity) else {
+            continue;
+        };
+        let kind = kind(&rules, missile);
+        let position = bodies.discs[row].position;
+        let target = warhead.target.and_then(|target| bodies.find(target));
+        let per_tick = kind.turn.get() * tick_s;
+        let turn = target.map_or(0.0, |target| {
+            turn_towards(body.heading, bodies.discs[target].position - position, per_tick)
+        });
+        let heading = wrap(body.heading + turn * per_tick);
+        let motion = Motion {
+            position,
+            velocity: heading_of(heading) * kind.speed.get(),
+            heading,
+            boost_ms: 0,
+        };
+        bodies.set_motion(row, &motion.snapped());
+    }
+}
+
+/// Launches missiles, in the order of those who launch them.
+pub(super) fn launch_missiles(
+    mut commands: Commands,
+    mut ships: Query<(&Ship, &Helm, &mut Guns, &mut Magazine, &mut Condition)>,
+    bodies: Res<Bodies>,
+    rules: Res<Rules>,
+    time: Res<TickTime>,
+    mut found: Local<Vec<u32>>,
+) {
+    for (row, body) in bodies.rows.iter().enumerate() {
+        if body.kind != BodyKind::Craft {
+            continue;
+        }
+        let Ok((ship, helm, mut guns, mut magazine, mut condition)) = ships.get_mut(body.entity) else {
+            continue;
+        };
+        if !helm.launches || magazine.0 == 0 || time.tick.since(guns.missile) < 0 {
+            continue;
+        }
+        let (place, kind) = rules.missile(ship.class);
+        magazine.0 -= 1;
+        guns.missile = time.tick + ticks(kind.cooldown_s.get(), &time);
+        condition.protected_until = time.tick;
+        let (ahead, from) = (heading_of(body.heading), bodies.discs[row].position);
+        let warhead = Warhead {
+            by: body.id,
+            target: seek(&bodies, row, kind.seek.get(), &mut found),
+            until: time.tick + ticks(kind.life_s.get(), &time),
+        };
+        let start = from + ahead * bodies.discs[row].radius;
+        commands.spawn((
+            (Missile { kind: place }, warhead, Team(body.team), body.team),
+            (
+                Position(start),
+                Velocity(ahead * kind.speed.get()),
+                Heading(body.heading),
+            ),
+            Mass {
+                radius: RADIUS,
+                inverse: 0.0,
+            },
+            Replicated::default(),
+        ));
+    }
+}
+
+/// The enemy nearest to the ship of `row` that is ahead of it; of two equally far the lower row.
+fn seek(bodies: &Bodies, row: usize, range: f32, found: &mut Vec<u32>) -> Option<GlobalId> {
+    let (body, from) = (&bodies.rows[row], bodies.discs[row].position);
+    let ahead = heading_of(body.heading);
+    bodies.near(from, range, found);
+    let mut nearest: Option<(f32, GlobalId)> = None;
+    for &other in &*found {
+        let other = other as usize;
+        let is_enemy =
+            bodies.rows[other].kind == BodyKind::Craft && !bodies.rows[other].team.is_mate(body.team);
+        let to = bodies.discs[other].position - from;
+        let distance = to.length();
+        if other == row || !is_enemy || to.dot(ahead) < distance * SEEK_COSINE {
+            continue;
+        }
+        if nearest.is_none_or(|(best, _)| distance < best) {
+            nearest = Some((distance, bodies.rows[other].id));
+        }
+    }
+    nearest.map(|(_, id)| id)
+}
+
+/// Sets off missiles that touched something or burnt out. All in the blast but their own team are hit: whole
+/// at the touch, half at the edge.
+pub(super) fn detonate_missiles(
+    mut commands: Commands,
+    missiles: Query<(&Missile, &Warhead)>,
+    bodies: Res<Bodies>,
+    contacts: Res<Contacts>,
+    mut blows: ResMut<Blows>,
+    rules: Res<Rules>,
+    time: Res<TickTime>,
+    mut tell: Tell,
+    mut touched: Local<Vec<u32>>,
+    mut found: Local<Vec<u32>>,
+) {
+    touched.clear();
+    let ends = contacts.0.iter().flat_map(|contact| [contact.a, contact.b]);
+    touched.extend(ends.filter(|&row| bodies.rows[row as usize].kind == BodyKind::Missile));
+    touched.sort_unstable();
+    for (row, body) in bodies.rows.iter().enumerate() {
+        if body.kind != BodyKind::Missile {
+            continue;
+        }
+        let Ok((missile, warhead)) = missiles.get(body.entity) else {
+            continue;
+        };
+        let is_spent = time.tick.since(warhead.until) >= 0;
+        if !is_spent && touched.binary_search(&(row as u32)).is_err() {
+            continue;
+        }
+        let kind = kind(&rules, missile);
+        let at = bodies.discs[row].position;
+        bodies.near(at, kind.blast.get(), &mut found);
+        for &other in &*found {
+            let (victim, disc) = (&bodies.rows[other as usize], &bodies.discs[other as usize]);
+            if victim.kind != BodyKind::Craft || victim.team.is_mate(body.team) {
+                continue;
+            }
+            let gap = (disc.position.distance(at) - disc.radius).max(0.0);
+            let share = 1.0 - 0.5 * (gap / kind.blast.get()).min(1.0);
+            blows.0.push(Blow {
+                victim: victim.id,
+                by: Some(warhead.by),
+                damage: (kind.damage.get() * share) as u32,
+            });
+        }
+        let exploded = Exploded::Missile(missile.kind);
+        report_explosion(&mut tell, &bodies, row, exploded, Some(warhead.by));
+        commands.entity(body.entity).despawn();
+    }
+}
+
+fn kind<'a>(rules: &'a Rules, missile: &Missile) -> &'a skirmish_shared::content::MissileKind {
+    let kinds = &rules.content.missiles;
+    kinds.get(usize::from(missile.kind)).unwrap_or(&kinds[0])
+}

@@ -1,0 +1,350 @@
+//! Pilots: who joins which team under which name, which ship each flies, and what each wants of it.
+
+use std::collections::BTreeSet;
+use std::f32::consts::{PI, TAU};
+
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use serde::{Deserialize, Serialize};
+use skirmish_shared::PILOT_TEAMS;
+use skirmish_shared::chat::{Notice, clean};
+use skirmish_shared::components::{
+    Beam, Boost, Callsign, Cargo, Credits, Hull, Magazine, Score, Shield, Ship,
+};
+use skirmish_shared::input::PilotInput;
+use skirmish_shared::movement::{Controls, heading_towards, wrap};
+use throng_server::prelude::{
+    ActiveInput, Avatar, Owner, PeerKind, Player, PlayerJoined, PlayerLeft, Replicated, Seed, SeenAt, Team,
+    Tell, TickTime, Viewer, Worlds,
+};
+use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
+use throng_shared::protocol::ids::{GlobalId, TeamId};
+use throng_shared::protocol::pose::{Heading, Position, YAW_STEPS};
+use throng_shared::tick::Tick;
+
+use super::bodies::{Bodies, BodyKind, Mass};
+use super::chat::{Voice, name_key};
+use super::content::{Model, Rules, ticks};
+use super::death::{Wreck, Wrecks};
+use super::roster::Roster;
+use super::standings::Placing;
+
+/// Pilots who join one after the other and start at the same station, of both teams: few pilots shall meet, and
+/// many find room.
+const HOME_CROWD: u32 = 32;
+
+/// Places that are tried for a new ship, each a little farther out than the one before.
+const LAUNCH_ATTEMPTS: u32 = 24;
+/// Part of a region's radius beyond which no ship starts.
+const LAUNCH_SHARE: f32 = 0.75;
+/// Between a new ship and the next craft, in units, as long as there is such a place.
+const LAUNCH_GAP: f32 = 12.0;
+
+/// What a player has besides a ship. On the player's entity, with its [`Callsign`],
+/// [`Score`] and [`Credits`].
+#[derive(Component, Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Hangar {
+    /// Class of the next ship.
+    pub class: u8,
+    /// When there will be a ship; none while there is one.
+    pub next_ship: Option<Tick>,
+}
+
+/// The player who flies a ship.
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pilot(#[entities] pub Entity);
+
+/// What is wanted of a craft in this tick, by its pilot or by the drone itself.
+#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Helm {
+    /// What moves it. Decided in every tick, before anything reads it.
+    #[serde(skip)]
+    pub controls: Controls,
+    /// Where the guns shall point, in radians.
+    pub aim: f32,
+    /// Fire the laser.
+    pub fires: bool,
+    /// Launch a missile.
+    pub launches: bool,
+    /// Mine what is ahead.
+    pub mines: bool,
+    /// What the pilot saw, if its client says so; a drone sees the present.
+    pub seen_at: Option<SeenAt>,
+}
+
+/// When the guns of a craft are ready again.
+#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Guns {
+    /// The laser.
+    pub laser: Tick,
+    /// The missiles.
+    pub missile: Tick,
+}
+
+/// What a craft has been through.
+#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Condition {
+    /// When it was last hit.
+    pub hit_at: Tick,
+    /// Until when nothing harms it.
+    pub protected_until: Tick,
+}
+
+/// Takes the ships of those who left; their ore stays.
+pub(super) fn release_pilots(
+    mut left: MessageReader<PlayerLeft>,
+    mut commands: Commands,
+    mut wrecks: ResMut<Wrecks>,
+    ships: Query<(&Position, &Cargo)>,
+) {
+    for ship in left.read().filter_map(|left| left.avatar) {
+        if let Ok((position, cargo)) = ships.get(ship) {
+            wrecks.0.push(Wreck {
+                at: position.0,
+                ore: cargo.0,
+            });
+            commands.entity(ship).despawn();
+        }
+    }
+}
+
+/// Gives those who joined a team, a name, a view and, in this very tick, a ship.
+pub(super) fn seat_pilots(
+    mut joined: MessageReader<PlayerJoined>,
+    mut commands: Commands,
+    players: Query<&Player>,
+    seated: Query<(&Team, &Callsign), With<Hangar>>,
+    rules: Res<Rules>,
+    time: Res<TickTime>,
+    worlds: Option<Res<Worlds>>,
+    roster: Res<Roster>,
+    mut tell: Tell,
+) {
+    if joined.is_empty() {
+        return;
+    }
+    let mut strengths =
+        PILOT_TEAMS.map(|team| (seated.iter().filter(|seated| seated.0.0 == team).count(), team));
+    let mut taken: BTreeSet<String> = seated.iter().map(|(_, name)| name_key(&name.0)).collect();
+    if let Some(worlds) = &worlds {
+        let elsewhere = roster.elsewhere(worlds.me());
+        taken.extend(elsewhere.map(|entry| name_key(&entry.standing.name)));
+    }
+    for joined in joined.read() {
+        // A session can end in the tick in which it began; and a stock renet peer does not play.
+        if joined.player.kind != PeerKind::Throng || !players.contains(joined.entity) {
+            continue;
+        }
+        // Of several simulations none knows all pilots: those who join take turns.
+        let weakest = worlds.as_ref().map_or_else(
+            || usize::from(strengths[1].0 < strengths[0].0),
+            |worlds| {
+                let nth = (joined.player.id.0 - 1) / u32::from(worlds.partition().simulations());
+                nth as usize % PILOT_TEAMS.len()
+            },
+        );
+        strengths[weakest].0 += 1;
+        let team = strengths[weakest].1;
+        let name = callsign(joined.player.name.as_str(), &mut taken);
+        let radius = rules.content.space.view.get();
+        let hangar = Hangar {
+            class: 0,
+            next_ship: Some(time.tick),
+        };
+        commands.entity(joined.entity).insert((
+            (Team(team), Viewer { radius }, hangar, Callsign(name.clone())),
+            (Score::default(), Credits::default()),
+            (Voice::default(), Placing::default()),
+        ));
+        rules.announce(&mut tell, &joined.player);
+        super::told(tell.player(&joined.player, &Notice::Welcome { name, team }));
+    }
+}
+
+/// A name after `wanted` that is not `taken`, entered there.
+fn callsign(wanted: &str, taken: &mut BTreeSet<String>) -> String {
+    let mut base = clean(wanted);
+    if base.is_empty() {
+        "Pilot".clone_into(&mut base);
+    }
+    let mut name = base.clone();
+    let mut number = 1;
+    while !taken.insert(name_key(&name)) {
+        number += 1;
+        let suffix = format!("-{number}");
+        let room = base.floor_char_boundary(PLAYER_NAME_BYTES_MAX - suffix.len());
+        name = format!("{}{suffix}", &base[..room]);
+    }
+    name
+}
+
+type Waiting = (
+    Entity,
+    &'static Player,
+    &'static Callsign,
+    &'static Team,
+    &'static mut Hangar,
+    &'static Score,
+    &'static Credits,
+);
+
+/// Gives ships to those whose time has come, in the order of player ids.
+pub(super) fn give_ships(
+    mut commands: Commands,
+    mut players: Query<Waiting>,
+    bodies: Res<Bodies>,
+    rules: Res<Rules>,
+    seed: Res<Seed>,
+    time: Res<TickTime>,
+) {
+    let is_due = |hangar: &Hangar| hangar.next_ship.is_some_and(|tick| time.tick.since(tick) >= 0);
+    let mut waiting: Vec<_> = players
+        .iter_mut()
+        .filter(|(.., hangar, _, _)| is_due(hangar))
+        .collect();
+    waiting.sort_unstable_by_key(|(_, player, ..)| player.id);
+    // Ships of this tick are not among the bodies yet.
+    let mut launched = Vec::new();
+    for (entity, player, name, team, mut hangar, score, credits) in waiting {
+        hangar.next_ship = None;
+        let (place, heading) = launch_place(&bodies, &launched, &rules, *seed, player, &time);
+        launched.push(place);
+        let loadout = Loadout {
+            class: hangar.class,
+            place,
+            heading,
+            team: team.0,
+            protected_until: time.tick + ticks(rules.content.space.protected_s.get(), &time),
+        };
+        let ship = commands.spawn(loadout.ship(&rules)).id();
+        let owned = (Owner(player.id), Pilot(entity), name.clone(), *score, *credits);
+        commands.entity(ship).insert(owned);
+        commands.entity(entity).insert(Avatar(ship));
+    }
+}
+
+/// What a new ship starts with.
+#[derive(Clone, Copy, Debug)]
+pub struct Loadout {
+    /// Its class.
+    pub class: u8,
+    /// Where it starts, in units.
+    pub place: Vec2,
+    /// Where it looks, in radians.
+    pub heading: f32,
+    /// Its team.
+    pub team: TeamId,
+    /// Until when nothing harms it.
+    pub protected_until: Tick,
+}
+
+impl Loadout {
+    /// A whole ship without a pilot.
+    #[must_use]
+    pub fn ship(self, rules: &Rules) -> impl Bundle + use<> {
+        let class = rules.class(self.class);
+        let condition = Condition {
+            protected_until: self.protected_until,
+            ..Condition::default()
+        };
+        (
+            craft(rules, Model::Ship(self.class), self.place, self.heading),
+            (Team(self.team), self.team, Ship { class: self.class }, condition),
+            Boost((class.handling.boost_s.get() * 1_000.0) as u16),
+            (Magazine(class.missiles), Cargo(0)),
+        )
+    }
+}
+
+/// What all crafts have, [`Replicated`] last so that the others are known when it is given its slot.
+pub(super) fn craft(rules: &Rules, model: Model, place: Vec2, heading: f32) -> impl Bundle + use<> {
+    let body = rules.body(model);
+    let mass = Mass {
+        radius: body.radius.get(),
+        inverse: 1.0 / body.mass.get(),
+    };
+    (
+        (model, mass, Position(place), Heading(heading)),
+        (Helm::default(), Guns::default(), Beam::default()),
+        (
+            Hull::whole(body.hull.get() as u16),
+            Shield::whole(body.shield.get() as u16),
+        ),
+        Replicated::default(),
+    )
+}
+
+/// A place at the station of the pilot's region, looking outwards. Where many start, the later ones start farther
+/// out: what all see at once costs everybody's bandwidth, and nobody finds a fight of one's own there.
+fn launch_place(
+    bodies: &Bodies,
+    launched: &[Vec2],
+    rules: &Rules,
+    seed: Seed,
+    player: &Player,
+    time: &TickTime,
+) -> (Vec2, f32) {
+    let space = &rules.content.space;
+    let region = &space.regions[(player.id.0 / HOME_CROWD) as usize % space.regions.len()];
+    let mut random = seed.of(GlobalId(u64::from(player.id.0) << 32), time.tick);
+    let (station, berth) = (space.station_radius.get(), space.dock.get());
+    let outskirts = (region.radius.get() * LAUNCH_SHARE - station - berth).max(0.0);
+    let mut found = Vec::new();
+    let (mut place, mut angle) = (Vec2::ZERO, 0.0);
+    for attempt in 0..LAUNCH_ATTEMPTS {
+        angle = random.within(-PI, PI);
+        let out = station + random.within(0.4, 1.0) * berth;
+        let out = out + outskirts * attempt as f32 / LAUNCH_ATTEMPTS as f32;
+        let (sine, cosine) = libm::sincosf(angle);
+        place = Vec2::new(region.at.0 + cosine * out, region.at.1 + sine * out);
+        bodies.near(place, LAUNCH_GAP, &mut found);
+        let is_in_the_way = |&row: &u32| {
+            let row = row as usize;
+            let gap = bodies.discs[row].position.distance(place) - bodies.discs[row].radius;
+            bodies.rows[row].kind == BodyKind::Craft || gap < 3.0
+        };
+        let is_crowded = found.iter().any(is_in_the_way)
+            || launched.iter().any(|other| other.distance(place) < LAUNCH_GAP);
+        if !is_crowded {
+            break;
+        }
+    }
+    (place, angle)
+}
+
+/// Passes the pilots' inputs to their ships. A player has one ship and a ship one player, so the order does
+/// not matter.
+pub(super) fn read_inputs(
+    players: Query<(&Avatar, &ActiveInput<PilotInput>)>,
+    mut ships: Query<&mut Helm, With<Pilot>>,
+) {
+    for (avatar, active) in &players {
+        if let Ok(mut helm) = ships.get_mut(avatar.0) {
+            let input = &active.input;
+            *helm = Helm {
+                controls: input.controls(),
+                aim: wrap(f32::from(input.aim) * (TAU / f32::from(YAW_STEPS))),
+                fires: input.holds(PilotInput::FIRE),
+                launches: input.holds(PilotInput::LAUNCH),
+                mines: input.holds(PilotInput::MINE),
+                seen_at: super::rewind::seen_at(active),
+            };
+        }
+    }
+}
+
+/// The direction of the guns: the aim, as far as it is within `arc` of the bow.
+#[must_use]
+pub fn gun_direction(heading: f32, aim: f32, arc: f32) -> f32 {
+    let off = wrap(aim - heading).clamp(-arc, arc);
+    wrap(heading + off)
+}
+
+/// The turn that brings a heading towards a direction within one tick, as far as `turn_per_tick` allows.
+#[must_use]
+pub fn turn_towards(heading: f32, direction: Vec2, turn_per_tick: f32) -> f32 {
+    if direction == Vec2::ZERO {
+        return 0.0;
+    }
+    (wrap(heading_towards(direction) - heading) / turn_per_tick).clamp(-1.0, 1.0)
+}

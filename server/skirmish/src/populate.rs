@@ -1,0 +1,187 @@
+//! The world at the start, and where newcomers find room.
+
+use std::f32::consts::PI;
+
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use skirmish_shared::DRONE_TEAMS;
+use skirmish_shared::components::Station;
+use skirmish_shared::content::Space;
+use throng_server::prelude::{Importance, Random, Replicated, Seed, Worlds, is_home};
+use throng_shared::protocol::ids::GlobalId;
+use throng_shared::protocol::pose::Position;
+use throng_shared::tick::Tick;
+
+use super::bodies::{Bodies, Mass};
+use super::content::Rules;
+use super::drones::{self, Egg};
+use super::mining::{self, OreLedger};
+
+/// What random numbers are for, beside those of entities: no global id of a simulation is so high.
+pub(super) const ROCKS: u64 = 1 << 40;
+/// Replaced drones.
+pub(super) const DRONES: u64 = 2 << 40;
+/// Where flocks fly.
+pub(super) const FLOCKS: u64 = 3 << 40;
+
+/// How many are there.
+#[derive(Resource, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Population {
+    /// Drones.
+    pub drones: u32,
+    /// Asteroids.
+    pub asteroids: u32,
+}
+
+/// Spawns stations, asteroids and drones; of several simulations each its own.
+pub(super) fn fill_space(
+    mut commands: Commands,
+    mut ledger: ResMut<OreLedger>,
+    population: Res<Population>,
+    rules: Res<Rules>,
+    seed: Res<Seed>,
+    worlds: Option<Res<Worlds>>,
+) {
+    let (space, worlds) = (&rules.content.space, worlds.as_deref());
+    // What other simulations spawn is in their ledgers.
+    let mut elsewhere = OreLedger::default();
+    // Tick 0 never runs, so its numbers are used for nothing else.
+    let mut random = seed.of(GlobalId(ROCKS), Tick(0));
+    for region in &space.regions {
+        let place = Vec2::new(region.at.0, region.at.1);
+        if is_home(worlds, place) {
+            commands.spawn(station(space, place));
+        }
+    }
+    let mut taken: Vec<Vec<Vec2>> = vec![Vec::new(); space.regions.len()];
+    for n in 0..population.asteroids as usize {
+        let region = n % space.regions.len();
+        let place = clear_place(space, region, &taken[region], &mut random);
+        taken[region].push(place);
+        if is_home(worlds, place) {
+            commands.spawn(mining::born(&mut ledger, space, place, &mut random));
+        } else {
+            let _ = mining::born(&mut elsewhere, space, place, &mut random);
+        }
+    }
+    fill_flocks(&mut commands, population.drones, &rules, &mut random, worlds);
+}
+
+/// A station at `place`.
+pub(super) fn station(space: &Space, place: Vec2) -> impl Bundle + use<> {
+    let radius = space.station_radius.get();
+    let mass = Mass { radius, inverse: 0.0 };
+    let seen = Station {
+        radius_10: (radius * 10.0) as u8,
+    };
+    (mass, seen, Position(place), Importance(4), Replicated::default())
+}
+
+/// Flocks of both teams take turns in every region.
+fn fill_flocks(
+    commands: &mut Commands,
+    drones: u32,
+    rules: &Rules,
+    random: &mut Random,
+    worlds: Option<&Worlds>,
+) {
+    let space = &rules.content.space;
+    let (mut left, mut flock) = (drones, 0);
+    while left > 0 {
+        let region = flock as usize % space.regions.len();
+        let team = DRONE_TEAMS[flock as usize / space.regions.len() % DRONE_TEAMS.len()];
+        let breed = pick_breed(rules, random);
+        let row = rules.breed(breed);
+        flock += 1;
+        let at = &space.regions[region];
+        let middle = within(
+            Vec2::new(at.at.0, at.at.1),
+            at.radius.get() * 0.25,
+            at.radius.get(),
+            random,
+        );
+        for _ in 0..u32::from(row.flock.max(1)).min(left) {
+            left -= 1;
+            let place = within(middle, 0.0, row.spacing.get() * 2.0, random);
+            let egg = Egg {
+                hatches: Tick(0),
+                breed,
+                flock,
+                region: region as u8,
+                team,
+            };
+            let heading = random.within(-PI, PI);
+            if is_home(worlds, place) {
+                commands.spawn(drones::drone(rules, &egg, place, heading));
+            }
+        }
+    }
+}
+
+fn pick_breed(rules: &Rules, random: &mut Random) -> u8 {
+    let breeds = &rules.content.drones;
+    let all: u64 = breeds.iter().map(|breed| u64::from(breed.weight)).sum();
+    let mut at = random.bits() % all;
+    for (place, breed) in breeds.iter().enumerate() {
+        let weight = u64::from(breed.weight);
+        if at < weight {
+            return place as u8;
+        }
+        at -= weight;
+    }
+    0
+}
+
+/// Somewhere between two radii around `centre`, evenly over the area.
+pub(super) fn within(centre: Vec2, inner: f32, outer: f32, random: &mut Random) -> Vec2 {
+    let (sine, cosine) = libm::sincosf(random.within(-PI, PI));
+    let share = random.within(0.0, 1.0).max(random.within(0.0, 1.0));
+    centre + Vec2::new(cosine, sine) * (inner + (outer - inner) * share)
+}
+
+/// A place in a region that is `radius` units clear of all bodies, or, after a few attempts, any place.
+pub(super) fn free_place(
+    bodies: &Bodies,
+    space: &Space,
+    region: usize,
+    radius: f32,
+    random: &mut Random,
+) -> Vec2 {
+    let mut found = Vec::new();
+    let mut place = Vec2::ZERO;
+    for _ in 0..16 {
+        place = in_region(space, region, random);
+        bodies.near(place, radius, &mut found);
+        if found.is_empty() {
+            break;
+        }
+    }
+    place
+}
+
+/// The same for the start, when there is no table of bodies yet.
+fn clear_place(space: &Space, region: usize, taken: &[Vec2], random: &mut Random) -> Vec2 {
+    let gap = space.asteroid_radius.1.get() * 2.0;
+    let mut place = Vec2::ZERO;
+    for _ in 0..16 {
+        place = in_region(space, region, random);
+        if taken
+            .iter()
+            .all(|other| other.distance_squared(place) > gap * gap)
+        {
+            break;
+        }
+    }
+    place
+}
+
+fn in_region(space: &Space, region: usize, random: &mut Random) -> Vec2 {
+    let region = &space.regions[region % space.regions.len()];
+    let inner = (space.station_radius.get() + space.dock.get() + 6.0).min(region.radius.get());
+    within(
+        Vec2::new(region.at.0, region.at.1),
+        inner,
+        region.radius.get(),
+        random,
+    )
+}

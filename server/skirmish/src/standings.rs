@@ -1,0 +1,132 @@
+//! The score board: who is best, told to everybody, and to every pilot its own place.
+//!
+//! Follows from the scores; nothing is kept here that could not be found again. Guarantees that the board fits
+//! its message and that a board that did not change costs nobody a byte.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
+use skirmish_shared::components::{Callsign, Credits, Score};
+use skirmish_shared::standings::{BOARD_EVERY_S, BOARD_ROWS_MAX, OwnStanding, Standing, Standings};
+use throng_server::prelude::{Player, Team, Tell, TickTime};
+use throng_shared::limits::MESSAGE_BYTES_MAX;
+use throng_shared::protocol::codec;
+
+use super::content::ticks;
+use super::roster::{Entry, Roster};
+use super::told;
+
+/// Bytes of the board besides its rows: the message's id, and counts.
+const BOARD_HEAD_BYTES: usize = 16;
+
+/// A pilot's place. On the player's entity.
+#[derive(Component, Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Placing {
+    /// Place on the board, from 1; 0 before the first board.
+    rank: u32,
+    /// What the pilot's client was told.
+    told: OwnStanding,
+}
+
+/// Draws up the board when it is due, of the pilots of all simulations.
+pub(super) fn rank_pilots(
+    roster: Res<Roster>,
+    mut pilots: Query<(&Player, &mut Placing)>,
+    mut standings: ResMut<Standings>,
+    time: Res<TickTime>,
+) {
+    if !time.tick.0.is_multiple_of(ticks(BOARD_EVERY_S, &time)) {
+        return;
+    }
+    let mut order: Vec<_> = roster.pilots().collect();
+    order.sort_unstable_by_key(|Entry { id, standing }| {
+        let score = &standing.score;
+        (Reverse((score.points(), standing.credits)), score.deaths, *id)
+    });
+    let ranks: BTreeMap<_, u32> = order.iter().map(|entry| entry.id).zip(1..).collect();
+    for (player, mut placing) in &mut pilots {
+        if let Some(&rank) = ranks.get(&player.id) {
+            placing.rank = rank;
+        }
+    }
+    let best = order.iter().take(BOARD_ROWS_MAX);
+    let best = best.map(|entry| entry.standing.clone());
+    standings.set_if_neq(Standings {
+        pilots: order.len() as u32,
+        best: as_many_as_fit(best),
+    });
+}
+
+/// Tells pilots their own lines that changed: each in one tick of the board's interval, so that not all are told
+/// at once.
+pub(super) fn tell_own_standings(
+    mut pilots: Query<(&Player, &Callsign, &Team, &Score, &Credits, &mut Placing)>,
+    time: Res<TickTime>,
+    mut tell: Tell,
+) {
+    let every = ticks(BOARD_EVERY_S, &time);
+    for (player, name, team, score, credits, mut placing) in &mut pilots {
+        let is_due = (time.tick.0.wrapping_add(player.id.0)).is_multiple_of(every);
+        let shown = &placing.told.standing;
+        let is_news = placing.told.rank != placing.rank
+            || (shown.score, shown.credits, shown.team) != (*score, credits.0, team.0);
+        if is_due && is_news {
+            let own = OwnStanding {
+                rank: placing.rank,
+                standing: standing(name, *team, *score, *credits),
+            };
+            told(tell.player(player, &own));
+            placing.told = own;
+        }
+    }
+}
+
+pub(super) fn standing(name: &Callsign, team: Team, score: Score, credits: Credits) -> Standing {
+    Standing {
+        name: name.0.clone(),
+        team: team.0,
+        score,
+        credits: credits.0,
+    }
+}
+
+/// The first rows that one message holds.
+fn as_many_as_fit(rows: impl Iterator<Item = Standing>) -> Vec<Standing> {
+    let mut bytes = Vec::new();
+    rows.take_while(|row| {
+        codec::encode_into(row, &mut bytes).is_ok() && bytes.len() + BOARD_HEAD_BYTES <= MESSAGE_BYTES_MAX
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
+    use throng_shared::protocol::ids::TeamId;
+
+    #[test]
+    fn the_board_fits_its_message_with_the_longest_names_and_largest_numbers() {
+        let most = u32::MAX;
+        let row = |name_bytes: usize| Standing {
+            name: "x".repeat(name_bytes),
+            team: TeamId(u8::MAX),
+            score: Score {
+                kills: most,
+                drones: most,
+                deaths: most,
+                ore: most,
+            },
+            credits: most,
+        };
+        for (name_bytes, expected) in [(PLAYER_NAME_BYTES_MAX, 15..25), (4, 31..33)] {
+            let best = as_many_as_fit(std::iter::repeat_n(row(name_bytes), BOARD_ROWS_MAX));
+            assert!(expected.contains(&best.len()), "{} rows", best.len());
+            let mut bytes = Vec::new();
+            codec::encode_into(&Some(Standings { pilots: most, best }), &mut bytes).unwrap();
+            assert!(bytes.len() + size_of::<u16>() <= MESSAGE_BYTES_MAX);
+        }
+    }
+}

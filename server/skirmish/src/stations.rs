@@ -1,0 +1,196 @@
+//! Stations: they repair whoever is docked and trade with whoever asks.
+
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use skirmish_shared::components::{Boost, Cargo, Credits, Hull, Magazine, Score, Shield, Ship};
+use skirmish_shared::messages::{StationOrder, StationReply};
+use throng_server::prelude::{Avatar, Player, Replicated, Tell, TickTime};
+use throng_shared::protocol::pose::Position;
+use throng_shared::protocol::registry::FromPlayer;
+
+use super::bodies::{Bodies, BodyKind, Mass};
+use super::content::{Model, Rules, pulse};
+use super::death::{Wreck, Wrecks};
+use super::mining::OreLedger;
+use super::pilots::{Hangar, Pilot};
+
+/// Whether the body of `row` is docked: near enough to a station, and slow.
+#[must_use]
+pub fn is_docked(bodies: &Bodies, row: usize, rules: &Rules, found: &mut Vec<u32>) -> bool {
+    let (space, disc) = (&rules.content.space, &bodies.discs[row]);
+    if disc.velocity.length() > space.dock_speed.get() {
+        return false;
+    }
+    bodies.near(disc.position, space.dock.get() + disc.radius, found);
+    found
+        .iter()
+        .any(|&row| bodies.rows[row as usize].kind == BodyKind::Station)
+}
+
+type Docked = (
+    &'static Pilot,
+    &'static mut Ship,
+    &'static mut Model,
+    &'static mut Mass,
+    &'static mut Hull,
+    &'static mut Shield,
+    &'static mut Boost,
+    &'static mut Magazine,
+    &'static mut Cargo,
+    &'static Position,
+);
+
+/// Carries out what docked pilots ask for, in the order in which it arrived.
+pub(super) fn take_orders(
+    mut orders: MessageReader<FromPlayer<StationOrder>>,
+    mut players: Query<(&Player, &Avatar, &mut Credits, &mut Score, &mut Hangar)>,
+    mut ships: Query<Docked>,
+    replicated: Query<&Replicated>,
+    bodies: Res<Bodies>,
+    mut ledger: ResMut<OreLedger>,
+    mut wrecks: ResMut<Wrecks>,
+    rules: Res<Rules>,
+    mut tell: Tell,
+    mut found: Local<Vec<u32>>,
+) {
+    for &FromPlayer {
+        player,
+        message: order,
+    } in orders.read()
+    {
+        let Ok((player, avatar, mut credits, mut score, mut hangar)) = players.get_mut(player) else {
+            continue;
+        };
+        let row = replicated
+            .get(avatar.0)
+            .ok()
+            .and_then(|ship| bodies.find(ship.global()));
+        let docked = row.is_some_and(|row| is_docked(&bodies, row, &rules, &mut found));
+        let reply = match (ships.get_mut(avatar.0), docked) {
+            (Ok(ship), true) => {
+                let mut counter = Counter {
+                    rules: &rules,
+                    credits: &mut credits,
+                    score: &mut score,
+                    ledger: &mut ledger,
+                    wrecks: &mut wrecks,
+                };
+                let (
+                    _,
+                    mut class,
+                    mut model,
+                    mut mass,
+                    mut hull,
+                    mut shield,
+                    mut boost,
+                    mut magazine,
+                    mut cargo,
+                    at,
+                ) = ship;
+                match order {
+                    StationOrder::SellOre(amount) => counter.sell(amount, &mut cargo),
+                    StationOrder::BuyMissiles(count) => {
+                        counter.buy_missiles(count, class.class, &mut magazine)
+                    }
+                    StationOrder::BuyShip(wanted) => {
+                        let reply = counter.buy_ship(wanted, at.0, &mut cargo);
+                        if matches!(reply, StationReply::Bought(_)) {
+                            let row = rules.class(wanted);
+                            hangar.class = wanted;
+                            class.class = wanted;
+                            *model = Model::Ship(wanted);
+                            *mass = Mass {
+                                radius: row.body.radius.get(),
+                                inverse: 1.0 / row.body.mass.get(),
+                            };
+                            *hull = Hull::whole(row.body.hull.get() as u16);
+                            *shield = Shield::whole(row.body.shield.get() as u16);
+                            *boost = Boost((row.handling.boost_s.get() * 1_000.0) as u16);
+                            *magazine = Magazine(row.missiles);
+                        }
+                        reply
+                    }
+                }
+            }
+            _ => StationReply::NotDocked,
+        };
+        super::told(tell.player(player, &reply));
+    }
+}
+
+/// What a trade changes.
+struct Counter<'a> {
+    rules: &'a Rules,
+    credits: &'a mut Credits,
+    score: &'a mut Score,
+    ledger: &'a mut OreLedger,
+    wrecks: &'a mut Wrecks,
+}
+
+impl Counter<'_> {
+    fn sell(&mut self, amount: u32, cargo: &mut Cargo) -> StationReply {
+        let sold = amount.min(cargo.0);
+        if sold == 0 {
+            return StationReply::Refused;
+        }
+        cargo.0 -= sold;
+        self.ledger.sold += u64::from(sold);
+        self.score.ore = self.score.ore.saturating_add(sold);
+        let paid = sold.saturating_mul(self.rules.content.space.ore_price);
+        self.credits.0 = self.credits.0.saturating_add(paid);
+        StationReply::Sold(paid)
+    }
+
+    fn buy_missiles(&mut self, count: u8, class: u8, magazine: &mut Magazine) -> StationReply {
+        let price = self.rules.missile(class).1.price;
+        let room = self.rules.class(class).missiles.saturating_sub(magazine.0);
+        let affordable = self.credits.0.checked_div(price).unwrap_or(u32::MAX);
+        let bought = u32::from(count.min(room)).min(affordable);
+        if bought == 0 {
+            return StationReply::Refused;
+        }
+        magazine.0 += bought as u8;
+        self.credits.0 -= bought * price;
+        StationReply::Bought(bought * price)
+    }
+
+    fn buy_ship(&mut self, wanted: u8, at: Vec2, cargo: &mut Cargo) -> StationReply {
+        let Some(class) = self.rules.content.ships.get(usize::from(wanted)) else {
+            return StationReply::Refused;
+        };
+        if self.credits.0 < class.price {
+            return StationReply::Refused;
+        }
+        self.credits.0 -= class.price;
+        let left = cargo.0.saturating_sub(class.cargo);
+        cargo.0 -= left;
+        self.wrecks.0.push(Wreck { at, ore: left });
+        StationReply::Bought(class.price)
+    }
+}
+
+/// Repairs the hulls of docked ships.
+pub(super) fn repair_ships(
+    mut ships: Query<&mut Hull, With<Pilot>>,
+    bodies: Res<Bodies>,
+    rules: Res<Rules>,
+    time: Res<TickTime>,
+    mut found: Local<Vec<u32>>,
+) {
+    for (row, body) in bodies.rows.iter().enumerate() {
+        if body.kind != BodyKind::Craft {
+            continue;
+        }
+        let Ok(mut hull) = ships.get_mut(body.entity) else {
+            continue;
+        };
+        let points = pulse(rules.content.space.repair_per_s.get(), body.id.0, &time);
+        if let Some(points) =
+            points.filter(|_| hull.now < hull.max && is_docked(&bodies, row, &rules, &mut found))
+        {
+            hull.now = u32::from(hull.now)
+                .saturating_add(points)
+                .min(u32::from(hull.max)) as u16;
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A restored world goes on as the one that was saved.
+
+use skirmish_shared::components::Score;
+use throng_server::boundary::link::SessionKey;
+use throng_server::persist::{load, save};
+use throng_shared::protocol::ids::GlobalId;
+
+use super::Game;
+use crate::damage::{Blow, Blows};
+use crate::drones::Nursery;
+use crate::mining::OreLedger;
+use crate::pilots::Condition;
+
+/// Ticks that both worlds run after the checkpoint.
+const AFTER: u32 = 200;
+
+/// Destroys a pilot's ship in the next tick, to the credit of whoever flies or flew `by`.
+fn strike(game: &mut Game, victim: SessionKey, by: GlobalId) {
+    let ship = game.ship(victim);
+    game.set(ship, Condition::default());
+    let blow = Blow {
+        victim: game.id(ship),
+        by: Some(by),
+        damage: u32::from(u16::MAX),
+    };
+    game.app.world_mut().resource_mut::<Blows>().0.push(blow);
+}
+
+#[test]
+fn a_restored_world_goes_on_as_the_uninterrupted_one() {
+    for (seed, ticks) in [(1, 5), (2, 160), (3, 333), (4, 480)] {
+        let mut first = Game::new(seed, 1, 600, 600);
+        let keys: Vec<_> = (0..12).map(|index| first.join(index)).collect();
+        for _ in 1..ticks {
+            first.send_at_random(seed, &keys);
+            first.tick();
+        }
+        let fallen = first.id(first.ship(keys[0]));
+        strike(&mut first, keys[0], GlobalId(0));
+        first.tick();
+        let bytes = save(first.app.world_mut()).unwrap();
+        // Another seed and population in its configuration: a checkpoint brings its own.
+        let mut second = Game::new(seed + 100, 1, 40, 90);
+        assert_eq!(load(&mut second.app, &bytes).unwrap().0, ticks, "seed {seed}");
+        second.ticks = ticks;
+        for tick in 1..=AFTER {
+            let [expected, found] = [&mut first, &mut second].map(|game| {
+                game.send_at_random(seed, &keys);
+                if tick == 2 {
+                    strike(game, keys[1], fallen);
+                }
+                game.tick().checksum()
+            });
+            assert_eq!(expected, found, "seed {seed}, tick +{tick}");
+        }
+        for game in [&first, &second] {
+            let score = game.get::<Score>(game.player(keys[0]));
+            assert_eq!((score.kills, score.deaths), (1, 1), "seed {seed}: {score:?}");
+        }
+        let [one, other] = [&first, &second].map(|game| game.app.world());
+        assert_eq!(
+            one.resource::<Nursery>(),
+            other.resource::<Nursery>(),
+            "seed {seed}"
+        );
+        assert_eq!(
+            one.resource::<OreLedger>(),
+            other.resource::<OreLedger>(),
+            "seed {seed}"
+        );
+        let again = [&mut first, &mut second].map(|game| save(game.app.world_mut()).unwrap());
+        assert!(
+            again[0] == again[1],
+            "seed {seed}: checkpoints {AFTER} ticks later"
+        );
+    }
+}

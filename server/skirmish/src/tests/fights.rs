@@ -1,0 +1,205 @@
+//! Who fights whom, what it costs, and who comes back.
+
+use glam::Vec2;
+use skirmish_shared::components::{Drone, Hull, Magazine, Missile, Score, Shield};
+use skirmish_shared::input::PilotInput;
+use throng_server::simulation::{Avatar, Team};
+use throng_shared::protocol::ids::TeamId;
+use throng_shared::protocol::pose::Velocity;
+
+use super::{Game, pressing, shot};
+use crate::drones::{Mind, Mode, Nursery};
+
+/// The drones that live.
+fn drones(game: &mut Game) -> usize {
+    let world = game.app.world_mut();
+    world.query::<&Drone>().iter(world).count()
+}
+
+#[test]
+fn a_fight_between_two_drones_ends() {
+    let mut won = 0;
+    for (seed, breed) in (0..10).flat_map(|seed| [(seed, 0), (seed, 1)]) {
+        let mut game = Game::new(seed, 1, 0, 0);
+        let middle = Vec2::new(-500.0, -500.0);
+        let one = game.drone(3, breed, middle, 0.3);
+        let other = game.drone(4, breed, middle + Vec2::new(25.0, 10.0), 2.0);
+        let (limit, mut peaceful) = (20 * 120, 0);
+        let ended = (0..limit).find(|_| {
+            game.tick();
+            if !game.lives(one) || !game.lives(other) {
+                won += 1;
+                return true;
+            }
+            let fights = [one, other]
+                .iter()
+                .any(|&drone| game.get::<Mind>(drone).mode != Mode::Patrol);
+            // Or they have lost each other, for longer than anybody flees.
+            peaceful = if fights { 0 } else { peaceful + 1 };
+            peaceful > 20 * 10
+        });
+        assert!(
+            ended.is_some(),
+            "seed {seed}, breed {breed}: still fighting after {limit} ticks"
+        );
+    }
+    assert!(won >= 14, "only {won} of 20 fights were won");
+}
+
+#[test]
+fn mates_do_not_fight_and_fly_together() {
+    let mut game = Game::empty();
+    let flock: Vec<_> = (0..6)
+        .map(|n| game.drone(3, 0, Vec2::new(-500.0 + 12.0 * n as f32, -500.0), n as f32))
+        .collect();
+    for _ in 0..600 {
+        game.tick();
+    }
+    let whole = game.get::<Hull>(flock[0]).max;
+    let centre = flock.iter().map(|&drone| game.place(drone)).sum::<Vec2>() / 6.0;
+    for &drone in &flock {
+        assert_eq!(game.get::<Hull>(drone).now, whole, "mates hurt each other");
+        assert!(game.place(drone).distance(centre) < 30.0, "the flock broke up");
+        assert_eq!(game.get::<Mind>(drone).mode, Mode::Patrol);
+    }
+    assert!(
+        centre.distance(Vec2::new(-470.0, -500.0)) > 10.0,
+        "they go nowhere"
+    );
+}
+
+#[test]
+fn a_destroyed_drone_is_replaced_and_its_pilot_scores() {
+    let mut game = Game::empty();
+    let key = game.fly_in(0, Vec2::new(0.0, 0.0), 0.0);
+    let drone = game.drone(3, 0, Vec2::new(12.0, 0.0), 0.0);
+    game.set(drone, Hull { now: 1, max: 30 });
+    game.set(drone, Shield::default());
+    game.tick();
+    game.send(key, game.next(), None, &pressing(PilotInput::FIRE));
+    game.tick();
+    assert!(!game.lives(drone));
+    let player = game.player(key);
+    assert_eq!(game.get::<Score>(player).drones, 1);
+    assert_eq!(game.get::<Score>(game.ship(key)).drones, 1, "shown on the ship");
+    assert_eq!(
+        (drones(&mut game), game.app.world().resource::<Nursery>().0.len()),
+        (0, 1)
+    );
+    for _ in 0..12 * 20 + 1 {
+        game.tick();
+    }
+    assert_eq!(drones(&mut game), 1);
+}
+
+/// Points of hull and shield that a new ship has.
+fn points(game: &Game) -> u32 {
+    let body = &game.rules().class(0).body;
+    body.hull.get() as u32 + body.shield.get() as u32
+}
+
+#[test]
+fn a_destroyed_pilot_comes_back_protected_and_whole() {
+    let mut game = Game::empty();
+    let shooter = game.fly_in(0, Vec2::new(0.0, 0.0), 0.0);
+    let victim = game.fly_in(1, Vec2::new(15.0, 0.0), 0.0);
+    let first = game.ship(victim);
+    let whole = points(&game);
+    let mut ticks = 0;
+    while game.lives(first) {
+        game.send(shooter, game.next(), None, &pressing(PilotInput::FIRE));
+        game.tick();
+        ticks += 1;
+        assert!(ticks < 600, "never destroyed");
+    }
+    // All of its points, a shot every fifth tick.
+    let shots = whole.div_ceil(shot());
+    assert!(
+        (5 * shots - 5..5 * shots + 10).contains(&ticks),
+        "{ticks} ticks for {shots} shots"
+    );
+    assert_eq!(game.get::<Score>(game.player(shooter)).kills, 1);
+    assert_eq!(game.get::<Score>(game.player(victim)).deaths, 1);
+    let player = game.player(victim);
+    for _ in 0..79 {
+        game.tick();
+        assert!(game.app.world().get::<Avatar>(player).is_none(), "back too early");
+    }
+    game.tick();
+    let second = game.ship(victim);
+    assert!(second != first && game.strength(second) == whole);
+    // Protected: a direct hit right after does nothing.
+    let place = game.place(second) - Vec2::X * 10.0;
+    let ship = game.ship(shooter);
+    game.set(ship, throng_shared::protocol::pose::Position(place));
+    game.tick();
+    game.send(shooter, game.next(), None, &pressing(PilotInput::FIRE));
+    game.tick();
+    assert_eq!(game.strength(second), whole);
+}
+
+#[test]
+fn shields_take_the_first_blows_and_come_back_when_left_alone() {
+    let mut game = Game::empty();
+    let shooter = game.fly_in(0, Vec2::ZERO, 0.0);
+    let target = game.hulk(0, 2, Vec2::new(15.0, 0.0));
+    game.tick();
+    game.send(shooter, game.next(), None, &pressing(PilotInput::FIRE));
+    game.tick();
+    let shield = |game: &Game| game.get::<Shield>(target).now;
+    let body = &game.rules().class(0).body;
+    let (whole, hull) = (body.shield.get() as u16, body.hull.get() as u16);
+    let left = whole - shot() as u16;
+    assert_eq!((shield(&game), game.get::<Hull>(target).now), (left, hull));
+    // The input repeats for five ticks more, so a second shot may follow.
+    (0..8).for_each(|_| drop(game.tick()));
+    let low = shield(&game);
+    (0..70).for_each(|_| drop(game.tick()));
+    assert_eq!(shield(&game), low, "too early");
+    (0..120).for_each(|_| drop(game.tick()));
+    assert_eq!(shield(&game), whole);
+}
+
+#[test]
+fn a_missile_homes_on_what_was_ahead_and_spares_its_own_team() {
+    let mut game = Game::empty();
+    let key = game.fly_in(0, Vec2::ZERO, 0.0);
+    let team = game.get::<Team>(game.player(key)).0;
+    let mate = game.hulk(0, team.0, Vec2::new(20.0, 0.0));
+    let enemy = game.hulk(0, 4, Vec2::new(40.0, 9.0));
+    assert_ne!(team, TeamId(4));
+    game.set(enemy, Velocity(Vec2::new(0.0, 8.0)));
+    game.tick();
+    game.send(key, game.next(), None, &pressing(PilotInput::LAUNCH));
+    let (before, spared) = (game.strength(enemy), game.strength(mate));
+    game.tick();
+    assert_eq!(game.get::<Magazine>(game.ship(key)).0, 3);
+    let mut flights = 0;
+    loop {
+        game.tick();
+        let world = game.app.world_mut();
+        if world.query::<&Missile>().iter(world).count() == 0 {
+            break;
+        }
+        flights += 1;
+        assert!(flights < 80, "it flies on and on");
+    }
+    assert!(
+        game.strength(enemy) <= before - 30,
+        "{} of {before}",
+        game.strength(enemy)
+    );
+    assert_eq!(game.strength(mate), spared);
+}
+
+#[test]
+fn fast_impacts_hurt_and_slow_ones_do_not() {
+    for (speed, hurts) in [(10.0, false), (30.0, true)] {
+        let mut game = Game::empty();
+        game.rock(Vec2::new(8.0, 0.0), 3.0, 10);
+        let ship = game.hulk(0, 1, Vec2::ZERO);
+        game.set(ship, Velocity(Vec2::new(speed, 0.0)));
+        (0..20).for_each(|_| drop(game.tick()));
+        assert_eq!(game.strength(ship) < points(&game), hurts, "at {speed}");
+    }
+}

@@ -1,0 +1,334 @@
+//! What clients are told besides the state: chat, the score board, hits, explosions, content.
+
+use bevy_app::{App, Last};
+use bevy_ecs::prelude::*;
+use bevy_ecs::system::RunSystemOnce;
+use glam::Vec2;
+use skirmish_shared::SkirmishProtocol;
+use skirmish_shared::chat::{BURST_LINES, ChatChannel, Heard, Notice, Say, TEXT_BYTES_MAX};
+use skirmish_shared::components::{Beam, Callsign, Hull, Score, Shield, Struck};
+use skirmish_shared::content::ContentHash;
+use skirmish_shared::input::PilotInput;
+use skirmish_shared::messages::{
+    ContentAnnounced, ContentTable, Destroyed, Exploded, Explosion, Hit, Killer,
+};
+use skirmish_shared::standings::{OwnStanding, Standings};
+use throng_client::world::{NextInput, Own, TellServer};
+use throng_local::{LocalGame, LocalPlayer};
+use throng_server::simulation::{Avatar, Replicated};
+use throng_shared::protocol::ids::TeamId;
+use throng_shared::protocol::pose::{Heading, Position};
+use throng_shared::protocol::registry::{FromServer, Protocol};
+
+use super::shot;
+use crate::SkirmishPlugin;
+use crate::content::{Delivery, Rules, Sources};
+use crate::pilots::Condition;
+
+/// All that a client was told, in order.
+#[derive(Resource, Default)]
+struct Told {
+    heard: Vec<Heard>,
+    notices: Vec<Notice>,
+    hits: Vec<Hit>,
+    explosions: Vec<Explosion>,
+    destroyed: Vec<Destroyed>,
+    own: Vec<OwnStanding>,
+    tables: Vec<ContentTable>,
+    hashes: Vec<ContentHash>,
+}
+
+fn client(app: &mut App) {
+    app.add_plugins(SkirmishProtocol)
+        .init_resource::<Told>()
+        .add_systems(Last, (listen, learn).chain());
+}
+
+fn listen(
+    mut heard: MessageReader<FromServer<Heard>>,
+    mut notices: MessageReader<FromServer<Notice>>,
+    mut hits: MessageReader<FromServer<Hit>>,
+    mut explosions: MessageReader<FromServer<Explosion>>,
+    mut destroyed: MessageReader<FromServer<Destroyed>>,
+    mut told: ResMut<Told>,
+) {
+    told.heard.extend(heard.read().map(|message| message.0.clone()));
+    told.notices
+        .extend(notices.read().map(|message| message.0.clone()));
+    told.hits.extend(hits.read().map(|message| message.0));
+    told.explosions.extend(explosions.read().map(|message| message.0));
+    told.destroyed
+        .extend(destroyed.read().map(|message| message.0.clone()));
+}
+
+fn learn(
+    mut own: MessageReader<FromServer<OwnStanding>>,
+    mut tables: MessageReader<FromServer<ContentTable>>,
+    mut hashes: MessageReader<FromServer<ContentAnnounced>>,
+    mut told: ResMut<Told>,
+) {
+    told.own.extend(own.read().map(|message| message.0.clone()));
+    told.tables.extend(tables.read().map(|message| message.0.clone()));
+    told.hashes.extend(hashes.read().map(|message| message.0.hash));
+}
+
+/// Space with pilots of these names, each 10 units from the one before, along x, looking along it.
+fn space_with<const N: usize>(names: [&str; N]) -> (LocalGame, [LocalPlayer; N]) {
+    let mut game = LocalGame::new(SkirmishPlugin::new(0, 0));
+    let pilots = names.map(|name| game.join(name, client));
+    for (n, &pilot) in pilots.iter().enumerate() {
+        place(&mut game, pilot, Vec2::new(10.0 * n as f32, 0.0));
+    }
+    game.run(4);
+    (game, pilots)
+}
+
+fn ship(game: &mut LocalGame, pilot: LocalPlayer) -> Entity {
+    let player = game.player(pilot).unwrap();
+    game.server().get::<Avatar>(player).unwrap().0
+}
+
+fn place(game: &mut LocalGame, pilot: LocalPlayer, at: Vec2) {
+    let ship = ship(game, pilot);
+    let unprotected = (Position(at), Heading(0.0), Condition::default());
+    game.server().entity_mut(ship).insert(unprotected);
+}
+
+fn told(game: &mut LocalGame, pilot: LocalPlayer) -> Mut<'_, Told> {
+    game.world(pilot).resource_mut::<Told>()
+}
+
+fn say(game: &mut LocalGame, pilot: LocalPlayer, channel: ChatChannel, text: &str) {
+    let line = Say {
+        channel,
+        text: text.to_owned(),
+    };
+    let speak = move |mut tell: TellServer| tell.send(&line).unwrap();
+    game.world(pilot).run_system_once(speak).unwrap();
+    game.run(4);
+}
+
+/// Who has heard what since the last call, by name of the listener.
+fn heard<const N: usize>(game: &mut LocalGame, pilots: [LocalPlayer; N]) -> [Vec<String>; N] {
+    pilots.map(|pilot| {
+        let heard = std::mem::take(&mut told(game, pilot).heard);
+        heard
+            .into_iter()
+            .map(|heard| format!("{}: {}", heard.from, heard.text))
+            .collect()
+    })
+}
+
+fn hold(game: &mut LocalGame, pilot: LocalPlayer, buttons: u8) {
+    let input = PilotInput {
+        buttons,
+        ..PilotInput::default()
+    };
+    let world = game.world(pilot);
+    let bytes = world.resource::<Protocol>().encode_input(&input).unwrap();
+    world.insert_resource(NextInput(bytes));
+}
+
+#[test]
+fn a_line_is_heard_nearby_by_the_team_or_by_one() {
+    // Teams 1, 2, 1, 2.
+    let (mut game, pilots) = space_with(["Ada", "Bob", "Cyd", "Dan"]);
+    place(&mut game, pilots[2], Vec2::new(0.0, 500.0));
+    place(&mut game, pilots[3], Vec2::new(0.0, 500.0));
+    game.run(2);
+    say(&mut game, pilots[0], ChatChannel::Nearby, "hello\u{7}  there\n");
+    let line = || vec!["Ada: hello there".to_owned()];
+    assert_eq!(heard(&mut game, pilots), [line(), line(), vec![], vec![]]);
+    say(&mut game, pilots[0], ChatChannel::Team, "hello there");
+    assert_eq!(heard(&mut game, pilots), [line(), vec![], line(), vec![]]);
+    say(
+        &mut game,
+        pilots[0],
+        ChatChannel::Tell("dAN".to_owned()),
+        "hello there",
+    );
+    let last = told(&mut game, pilots[3]).heard.last().unwrap().clone();
+    assert_eq!(last.channel, ChatChannel::Tell("Dan".to_owned()));
+    assert_eq!((last.team, last.from.as_str()), (TeamId(1), "Ada"));
+    assert_eq!(heard(&mut game, pilots), [line(), vec![], vec![], line()]);
+    game.leave(pilots[3]);
+    game.run(4);
+    say(&mut game, pilots[0], ChatChannel::Tell("Dan".to_owned()), "gone?");
+    assert_eq!(heard(&mut game, pilots).concat(), [""; 0]);
+    let notices = &told(&mut game, pilots[0]).notices;
+    assert_eq!(notices.last(), Some(&Notice::NotOnline("Dan".to_owned())));
+    assert_eq!(notices.last().unwrap().to_string(), "Dan is not online.");
+}
+
+#[test]
+fn who_speaks_too_fast_or_too_long_is_told_once_and_not_heard() {
+    let (mut game, pilots) = space_with(["Ada", "Bob"]);
+    let long = "x".repeat(TEXT_BYTES_MAX + 1);
+    say(&mut game, pilots[0], ChatChannel::Nearby, &long);
+    assert_eq!(told(&mut game, pilots[0]).notices.last(), Some(&Notice::TooLong));
+    game.run(20);
+    for n in 0..20 {
+        let line = Say {
+            channel: ChatChannel::Nearby,
+            text: n.to_string(),
+        };
+        let speak = move |mut tell: TellServer| tell.send(&line).unwrap();
+        game.world(pilots[0]).run_system_once(speak).unwrap();
+    }
+    game.run(6);
+    assert_eq!(told(&mut game, pilots[1]).heard.len(), BURST_LINES as usize);
+    let warnings = |game: &mut LocalGame| {
+        let notices = &told(game, pilots[0]).notices;
+        let is_warning = |notice: &&Notice| matches!(notice, Notice::TooFast { .. });
+        notices.iter().filter(is_warning).count()
+    };
+    assert_eq!(warnings(&mut game), 1, "one answer to many lines");
+    game.run(20);
+    say(&mut game, pilots[0], ChatChannel::Nearby, "again");
+    assert_eq!(heard(&mut game, [pilots[1]])[0].last().unwrap(), "Ada: again");
+    assert_eq!(warnings(&mut game), 1);
+}
+
+#[test]
+fn names_are_clean_and_nobody_has_anothers() {
+    let (mut game, pilots) = space_with(["Ada", "aDA", "\u{202e}Ada ", " "]);
+    let names: Vec<String> = pilots
+        .iter()
+        .map(|&pilot| match told(&mut game, pilot).notices.first() {
+            Some(Notice::Welcome { name, .. }) => name.clone(),
+            other => panic!("no welcome but {other:?}"),
+        })
+        .collect();
+    assert_eq!(names, ["Ada", "aDA-2", "Ada-3", "Pilot"]);
+    let world = game.world(pilots[3]);
+    let mut seen: Vec<String> = world
+        .query::<&Callsign>()
+        .iter(world)
+        .map(|name| name.0.clone())
+        .collect();
+    seen.sort();
+    assert_eq!(seen, ["Ada", "Ada-3", "Pilot", "aDA-2"]);
+}
+
+#[test]
+fn the_board_names_the_best_and_every_pilot_its_own_place() {
+    let mut game = LocalGame::new(SkirmishPlugin::new(0, 0));
+    let pilots: Vec<_> = (0..36).map(|n| game.join(&format!("P{n}"), client)).collect();
+    for (n, &pilot) in pilots.iter().enumerate() {
+        let player = game.player(pilot).unwrap();
+        game.server().get_mut::<Score>(player).unwrap().kills = n as u32;
+    }
+    game.run(90);
+    let (first, last) = (pilots[0], pilots[35]);
+    for pilot in [first, last] {
+        let board = game.world(pilot).resource::<Standings>();
+        assert_eq!((board.pilots, board.best.len()), (36, 32));
+        assert_eq!(
+            (board.best[0].name.as_str(), board.best[0].score.kills),
+            ("P35", 35)
+        );
+        assert_eq!(board.best[31].name, "P4");
+        assert!(board.best[0].team != board.best[1].team);
+    }
+    let own = |game: &mut LocalGame, pilot| told(game, pilot).own.last().unwrap().clone();
+    assert_eq!((own(&mut game, last).rank, own(&mut game, first).rank), (1, 36));
+    assert_eq!(own(&mut game, first).standing.name, "P0");
+    // Nothing new is told of what stays the same.
+    let told_before = told(&mut game, first).own.len();
+    game.run(90);
+    assert_eq!(told(&mut game, first).own.len(), told_before);
+}
+
+#[test]
+fn shots_hits_and_deaths_are_seen_by_those_in_sight() {
+    let (mut game, [shooter, victim, far]) = space_with(["Ada", "Bob", "Cyd"]);
+    place(&mut game, far, Vec2::new(0.0, 500.0));
+    let [gunship, target] = [shooter, victim].map(|pilot| {
+        let ship = ship(&mut game, pilot);
+        game.server().get::<Replicated>(ship).unwrap().global()
+    });
+    hold(&mut game, shooter, PilotInput::FIRE);
+    game.run(12);
+    for pilot in [shooter, victim] {
+        let hit = *told(&mut game, pilot)
+            .hits
+            .first()
+            .expect("nobody told of the hit");
+        assert_eq!((hit.victim, hit.by), (target, Some(gunship)));
+        assert_eq!(
+            (hit.damage, hit.absorbed),
+            (shot(), shot()),
+            "the shield takes it"
+        );
+    }
+    // The victim sees whose beam it was, and that it ended at a ship.
+    let seen = game
+        .world(victim)
+        .resource::<throng_client::world::WorldMirror>()
+        .find(gunship)
+        .unwrap();
+    let beam = *game.world(victim).get::<Beam>(seen).unwrap();
+    assert_eq!(beam.struck, Struck::Craft);
+    assert!((85..92).contains(&beam.reach_10) && beam.yaw == 0, "{beam:?}");
+    // The last blow.
+    let weak = ship(&mut game, victim);
+    game.server()
+        .entity_mut(weak)
+        .insert((Hull { now: 1, max: 100 }, Shield::default()));
+    game.run(12);
+    for pilot in [shooter, victim] {
+        let told = told(&mut game, pilot);
+        let [explosion] = told.explosions[..] else {
+            panic!("{:?}", told.explosions);
+        };
+        assert_eq!((explosion.of, explosion.by), (target, Some(gunship)));
+        assert_eq!(explosion.kind, Exploded::Ship(0));
+        assert!((explosion.at.0 - 10.0).abs() < 1.0);
+        let [destroyed] = &told.destroyed[..] else {
+            panic!("{:?}", told.destroyed);
+        };
+        assert_eq!((destroyed.ship, destroyed.victim.as_str()), (target, "Bob"));
+        assert_eq!(destroyed.killer, Killer::Pilot("Ada".to_owned()));
+    }
+    let distant = told(&mut game, far);
+    assert!(distant.hits.is_empty() && distant.explosions.is_empty() && distant.destroyed.is_empty());
+    let own = game
+        .world(shooter)
+        .query_filtered::<&Score, With<Own>>()
+        .single(game.world(shooter))
+        .copied();
+    assert_eq!(own.unwrap().kills, 1);
+}
+
+#[test]
+fn content_is_sent_on_joining_and_after_every_exchange_with_its_hash() {
+    let (mut game, [early]) = space_with(["Ada"]);
+    let old = Rules::built_in();
+    let content = |told: &Told| {
+        let mut lines: Vec<String> = told.tables.iter().map(|table| format!("{table:?}")).collect();
+        lines.sort();
+        (lines, told.hashes.clone())
+    };
+    let expected = |rules: &Rules| {
+        let mut lines: Vec<String> = rules.tables().iter().map(|table| format!("{table:?}")).collect();
+        lines.sort();
+        (lines, vec![rules.hash])
+    };
+    assert_eq!(content(&told(&mut game, early)), expected(&old));
+    *told(&mut game, early) = Told::default();
+
+    let mut sources = Sources::built_in();
+    sources
+        .0
+        .iter_mut()
+        .for_each(|text| *text = text.replace("speed: 36.0", "speed: 40.0"));
+    let new = sources.rules().unwrap();
+    assert!(new.hash != old.hash);
+    game.server().resource::<Delivery>().leave(new.clone());
+    game.run(6);
+    assert_eq!(content(&told(&mut game, early)), expected(&new));
+    let late = game.join("Bob", client);
+    game.run(4);
+    assert_eq!(content(&told(&mut game, late)), expected(&new));
+    assert_eq!(told(&mut game, early).hashes, [new.hash], "nobody is told twice");
+}

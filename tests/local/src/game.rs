@@ -1,0 +1,409 @@
+//! A server and its clients in memory.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use bevy_app::{App, Plugins};
+use bevy_ecs::prelude::*;
+use throng_client::connection::{ClientConfig, ClientCore, EndReason};
+use throng_client::link::{Gate, Link, LinkConditions};
+use throng_client::mirror::Mirror;
+use throng_client::world::{MirrorPlugin, receive_datagram, update_session};
+use throng_shared::netcode::{ConnectToken, Entropy, PROTOCOL_ID, ServerNetcodeConfig, TokenRequest};
+use throng_shared::protocol::ids::{PlayerId, SourceId};
+use throng_shared::protocol::registry::Protocol;
+
+use throng_server::boundary::claims::{PlayerName, SessionClaims};
+use throng_server::boundary::directory::Directory;
+use throng_server::boundary::link::{LinkConfig, link};
+use throng_server::input::ReceivePlugin;
+use throng_server::net::assign::WorkerLoad;
+use throng_server::net::core::{WorkerCore, WorkerCoreConfig, WorkerShared};
+use throng_server::net::stats::WorkerStats;
+use throng_server::net::takeover::Takeovers;
+use throng_server::net::transmit::Collected;
+use throng_server::replication::ReplicationConfig;
+use throng_server::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_length, tick_once};
+use throng_server::schedule::SchedulePlugin;
+use throng_server::simulation::{Player, SimulationPlugin, WorkerLinks};
+
+/// Where the server is; nothing is sent there.
+const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 5_000);
+/// Virtual time 0, seconds since 1970.
+const UNIX_S: u64 = 1_800_000_000;
+/// Players at most. One more panics.
+const PLAYERS_MAX: usize = 1_024;
+/// Steps in which the time of a frame passes at least: clients send and receive in each.
+const STEPS_PER_TICK: u32 = 5;
+/// Ticks within which a client that joins is welcomed.
+const WELCOME_TICKS: u32 = 40;
+
+/// What a [`LocalGame`] follows from, besides its plugins and the calls.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalConfig {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Ticks a second.
+    pub tick_rate_hz: NonZeroU32,
+    /// What the server sends: the budget of a client, and how many entities it knows. The tick rate in it is
+    /// replaced by the one above.
+    pub replication: ReplicationConfig,
+    /// Times that every client's app is updated in the time of a tick.
+    pub frames_per_tick: NonZeroU32,
+}
+
+impl Default for LocalConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            tick_rate_hz: NonZeroU32::new(20).expect("20 is not 0"),
+            replication: ReplicationConfig::default(),
+            frames_per_tick: NonZeroU32::MIN,
+        }
+    }
+}
+
+/// Names a client of one [`LocalGame`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LocalPlayer(usize);
+
+/// A server and its clients in one thread and in virtual time: what a game's tests are written with.
+///
+/// ```
+/// use bevy_app::{App, FixedUpdate};
+/// use bevy_ecs::prelude::*;
+/// use throng_client::world::Own;
+/// use throng_local::LocalGame;
+/// use throng_server::prelude::*;
+///
+/// fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
+///     for joined in joined.read() {
+///         let avatar = commands.spawn((Replicated::default(), Owner(joined.player.id))).id();
+///         commands.entity(joined.entity).insert((Avatar(avatar), Viewer { radius: 50.0 }));
+///     }
+/// }
+/// fn drift(mut positions: Query<&mut Position>) {
+///     positions.iter_mut().for_each(|mut position| position.0.x += 1.0);
+/// }
+///
+/// let mut game = LocalGame::new(|app: &mut App| {
+///     app.add_systems(FixedUpdate, (welcome, drift).chain().in_set(ServerSystems::Simulate));
+/// });
+/// let ada = game.join("Ada", |_: &mut App| {});
+/// game.run(10);
+/// let mut own = game.world(ada).query_filtered::<&Position, With<Own>>();
+/// assert!(own.single(game.world(ada)).unwrap().0.x >= 10.0);
+/// ```
+pub struct LocalGame {
+    server: App,
+    core: WorkerCore,
+    outgoing: Collected,
+    clients: Vec<LocalClient>,
+    clock: Arc<AtomicU64>,
+    now: Duration,
+    tick_length: Duration,
+    seed: u64,
+    frames_per_tick: u32,
+    private_key: [u8; 32],
+    entropy: Entropy,
+    sessions_issued: u64,
+}
+
+/// One client: an app with the mirrored world, and the session that fills it.
+pub struct LocalClient {
+    app: App,
+    core: ClientCore,
+    address: SocketAddr,
+    down: Link,
+    up: Link,
+}
+
+impl LocalGame {
+    /// A server with these plugins of the game, before its first tick.
+    pub fn new<M>(game: impl Plugins<M>) -> Self {
+        Self::with_config(LocalConfig::default(), game)
+    }
+
+    /// Likewise, with another seed or tick rate.
+    ///
+    /// # Panics
+    /// When a plugin does, and with settings that are out of their range.
+    pub fn with_config<M>(config: LocalConfig, game: impl Plugins<M>) -> Self {
+        if let Err(error) = config.replication.validate() {
+            panic!("{error}");
+        }
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&config.seed.to_le_bytes());
+        let mut entropy = Entropy::from_seed(seed);
+        let private_key = entropy.bytes();
+        let clock = Arc::new(AtomicU64::new(0));
+        let mut server = server_app(&config, &clock, game);
+        let core = worker(&config, &mut server, private_key, &mut entropy);
+        Self {
+            server,
+            core,
+            outgoing: Collected::default(),
+            clients: Vec::new(),
+            clock,
+            now: Duration::ZERO,
+            tick_length: tick_length(config.tick_rate_hz),
+            seed: config.seed,
+            frames_per_tick: config.frames_per_tick.get(),
+            private_key,
+            entropy,
+            sessions_issued: 0,
+        }
+    }
+
+    /// A new client with these plugins of the game, which register the same protocol as the server's. Runs the
+    /// few ticks in which it connects.
+    ///
+    /// # Panics
+    /// When the server refuses it, saying why: a protocol that is not the server's, or a name that is too long.
+    pub fn join<M>(&mut self, name: &str, game: impl Plugins<M>) -> LocalPlayer {
+        assert!(
+            self.clients.len() < PLAYERS_MAX,
+            "more than {PLAYERS_MAX} players"
+        );
+        let number = self.clients.len();
+        let mut app = App::new();
+        app.add_plugins(game).add_plugins(MirrorPlugin);
+        finish_plugins(&mut app);
+        let protocol = app.world().resource::<Protocol>();
+        let config = ClientConfig::new(protocol);
+        let token = self.issue_token(name);
+        self.clients.push(LocalClient {
+            app,
+            core: ClientCore::new(self.now, &token, config),
+            address: SocketAddr::from(([10, 1, (number >> 8) as u8, number as u8], 40_000)),
+            down: Link::new(LinkConditions::PERFECT, self.seed ^ (number as u64) << 32),
+            up: Link::new(LinkConditions::PERFECT, self.seed ^ (number as u64) << 32 ^ 1),
+        });
+        for _ in 0..WELCOME_TICKS {
+            let client = &self.clients[number];
+            if let Some(reason) = client.core.ended() {
+                panic!("{name} is refused: {reason}");
+            }
+            let is_seen = |mirror: &Mirror| mirror.ack().is_some();
+            if client.core.mirror().is_some_and(is_seen) {
+                return LocalPlayer(number);
+            }
+            self.run(1);
+        }
+        panic!("{name} was not welcomed within {WELCOME_TICKS} ticks");
+    }
+
+    /// Runs so many ticks. Every client's app is updated once a tick, after what the tick brought, or as often as
+    /// the configuration says.
+    pub fn run(&mut self, ticks: u32) {
+        self.run_with(ticks, |_| {});
+    }
+
+    /// Runs so many ticks and calls `after` when the clients' apps were updated.
+    pub fn run_with(&mut self, ticks: u32, mut after: impl FnMut(&mut Self)) {
+        let steps = STEPS_PER_TICK.div_ceil(self.frames_per_tick);
+        for _ in 0..ticks {
+            self.clock.store(self.now.as_nanos() as u64, Relaxed);
+            tick_once(&mut self.server, self.now);
+            self.core.publish(self.now, &mut self.outgoing);
+            for _ in 0..self.frames_per_tick {
+                for _ in 0..steps {
+                    self.step();
+                    self.now += self.tick_length / (steps * self.frames_per_tick);
+                }
+                for client in &mut self.clients {
+                    client.app.update();
+                }
+                after(self);
+            }
+        }
+    }
+
+    /// Virtual time since the server began.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// The server's world.
+    pub fn server(&mut self) -> &mut World {
+        self.server.world_mut()
+    }
+
+    /// A client.
+    #[must_use]
+    pub fn client(&self, player: LocalPlayer) -> &LocalClient {
+        &self.clients[player.0]
+    }
+
+    /// A client's world.
+    pub fn world(&mut self, player: LocalPlayer) -> &mut World {
+        self.clients[player.0].app.world_mut()
+    }
+
+    /// A client's player entity in the server's world, while its session lives.
+    pub fn player(&mut self, player: LocalPlayer) -> Option<Entity> {
+        let id = self.clients[player.0].core.player()?;
+        let world = self.server.world_mut();
+        let mut players = world.query::<(Entity, &Player)>();
+        let found = players.iter(world).find(|(_, player)| player.id == id);
+        found.map(|(entity, _)| entity)
+    }
+
+    /// Lets a client say good-bye.
+    pub fn leave(&mut self, player: LocalPlayer) {
+        let Self {
+            clients,
+            core,
+            outgoing,
+            now,
+            ..
+        } = self;
+        let LocalClient {
+            core: client,
+            address,
+            ..
+        } = &mut clients[player.0];
+        client.disconnect(|datagram| {
+            core.receive_datagram(*now, *address, &mut datagram.to_vec(), outgoing);
+        });
+    }
+
+    /// Loses everything that a client sends and is sent, until it is called with `false`.
+    pub fn cut_off(&mut self, player: LocalPlayer, is_cut_off: bool) {
+        let gate = if is_cut_off { Gate::Closed } else { Gate::Open };
+        let client = &mut self.clients[player.0];
+        client.down.set_gate(self.now, gate);
+        client.up.set_gate(self.now, gate);
+    }
+
+    /// Makes a client's line as bad as this, in both directions.
+    pub fn set_line(&mut self, player: LocalPlayer, conditions: LinkConditions) {
+        let client = &mut self.clients[player.0];
+        client.down.set_conditions(conditions);
+        client.up.set_conditions(conditions);
+    }
+
+    fn step(&mut self) {
+        self.core.update(self.now, &mut self.outgoing);
+        for (to, datagram) in self.outgoing.sent.drain(..) {
+            if let Some(client) = self.clients.iter_mut().find(|client| client.address == to) {
+                client.down.send(self.now, &datagram);
+            }
+        }
+        for client in &mut self.clients {
+            client.exchange(self.now);
+            while let Some(mut datagram) = client.up.receive_datagram(self.now) {
+                self.core
+                    .receive_datagram(self.now, client.address, &mut datagram, &mut self.outgoing);
+            }
+        }
+    }
+
+    fn issue_token(&mut self, name: &str) -> ConnectToken {
+        self.sessions_issued += 1;
+        let name = PlayerName::new(name).unwrap_or_else(|| panic!("{name:?} is too long for a name"));
+        let session_number = self.sessions_issued;
+        let request = TokenRequest {
+            protocol_id: PROTOCOL_ID,
+            client_id: session_number,
+            addresses: &[SERVER],
+            expire_s: 30,
+            timeout_s: 10,
+            user_data: &SessionClaims { session_number, name }.to_user_data(),
+            private_key: &self.private_key,
+        };
+        ConnectToken::generate(UNIX_S + self.now.as_secs(), &request, &mut self.entropy)
+            .expect("one address is a token")
+    }
+}
+
+impl LocalClient {
+    /// Its world.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        self.app.world()
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn player(&self) -> Option<PlayerId> {
+        self.core.player()
+    }
+
+    /// What it sees, as it was decoded; `None` before it is welcomed.
+    #[must_use]
+    pub fn mirror(&self) -> Option<&Mirror> {
+        self.core.mirror()
+    }
+
+    /// Why its session ended; `None` while it lives.
+    #[must_use]
+    pub fn ended(&self) -> Option<EndReason> {
+        self.core.ended()
+    }
+
+    /// Takes what arrived, and sends what is due.
+    fn exchange(&mut self, now: Duration) {
+        let Self {
+            app, core, down, up, ..
+        } = self;
+        while let Some(mut datagram) = down.receive_datagram(now) {
+            receive_datagram(app.world_mut(), core, now, &mut datagram);
+        }
+        update_session(app.world_mut(), core, now, |datagram| up.send(now, datagram));
+    }
+}
+
+fn server_app<M>(config: &LocalConfig, clock: &Arc<AtomicU64>, game: impl Plugins<M>) -> App {
+    let clock = Arc::clone(clock);
+    let mut app = App::new();
+    app.add_plugins((
+        SchedulePlugin,
+        RunnerPlugin {
+            tick_rate_hz: config.tick_rate_hz,
+            clock: Clock::new(move || Duration::from_nanos(clock.load(Relaxed))),
+            shutdown: Shutdown::default(),
+        },
+        ReceivePlugin,
+        SimulationPlugin {
+            seed: config.seed,
+            ..SimulationPlugin::default()
+        },
+    ))
+    .add_plugins(game);
+    finish_plugins(&mut app);
+    app
+}
+
+/// The one worker, linked to the app.
+fn worker(config: &LocalConfig, app: &mut App, private_key: [u8; 32], entropy: &mut Entropy) -> WorkerCore {
+    let protocol = Arc::new(app.world().resource::<Protocol>().clone());
+    let loads: Arc<[WorkerLoad]> = Arc::new([WorkerLoad::default()]);
+    let (ours, theirs) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
+    let counters = vec![Arc::clone(theirs.counters())];
+    app.insert_resource(WorkerLinks::new(vec![ours]));
+    let netcode = ServerNetcodeConfig {
+        sessions_max: PLAYERS_MAX as u32,
+        ..ServerNetcodeConfig::new(private_key, vec![SERVER])
+    };
+    let shared = WorkerShared {
+        protocol,
+        directory: Arc::new(Directory::new(1, PLAYERS_MAX, PLAYERS_MAX)),
+        takeovers: Arc::new(Takeovers::new(1)),
+        stats: Arc::new(WorkerStats::new(0, loads, counters)),
+    };
+    let worker = WorkerCoreConfig {
+        worker: 0,
+        netcode,
+        replication: ReplicationConfig {
+            tick_rate: u16::try_from(config.tick_rate_hz.get()).unwrap_or(u16::MAX),
+            ..config.replication
+        },
+        unix_origin_s: UNIX_S,
+    };
+    WorkerCore::new(worker, entropy, vec![theirs], shared)
+}

@@ -1,0 +1,157 @@
+//! What importance does where a client's budget does not suffice for all.
+
+use bevy_app::{App, FixedUpdate, Startup, Update};
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use serde::{Deserialize, Serialize};
+use throng_client::prelude::*;
+use throng_server::prelude::*;
+use throng_server::replication::ReplicationConfig;
+
+use super::*;
+
+/// Entities of each kind: far more than 2 KiB a second are for.
+const EACH: usize = 100;
+
+/// Says of an entity how often it changed.
+#[derive(Component, Clone, Serialize, Deserialize)]
+struct Plain(u32);
+/// Likewise, in a component whose importance the tests choose.
+#[derive(Component, Clone, Serialize, Deserialize)]
+struct Weighty(u32);
+
+/// Makes entities so large that the first snapshot has room for few.
+#[derive(Component, Clone, Serialize, Deserialize)]
+struct Ballast(Vec<u8>);
+
+/// Who came into view first, and how often each kind was updated.
+#[derive(Resource, Default)]
+struct Seen {
+    /// How many the first snapshot brought, and how many of them are weighty.
+    first: Option<(usize, usize)>,
+    entered: usize,
+    plain: usize,
+    weighty: usize,
+}
+
+/// A game in which all entities stand around the player's eye and change in every tick, with the importance of
+/// plain and weighty entities, and of the component that makes them weighty.
+fn game(plain: u8, weighty: u8, component: u8) -> (LocalGame, LocalPlayer) {
+    let protocol = move |app: &mut App| {
+        app.replicate::<Plain>();
+        app.replicate::<Ballast>();
+        app.replicate::<Weighty>().important(component);
+    };
+    let config = LocalConfig {
+        replication: ReplicationConfig {
+            bytes_per_second: 2_048,
+            ..ReplicationConfig::default()
+        },
+        ..LocalConfig::default()
+    };
+    let mut game = LocalGame::with_config(config, move |app: &mut App| {
+        let place = |at: usize| Position(Vec2::from_angle(at as f32) * 10.0);
+        let ballast = || Ballast(vec![7; 60]);
+        let scatter = move |mut commands: Commands| {
+            for at in 0..EACH {
+                let [even, odd] = [place(2 * at), place(2 * at + 1)];
+                commands.spawn((
+                    Replicated::default(),
+                    even,
+                    ballast(),
+                    Importance(plain),
+                    Plain(0),
+                ));
+                commands.spawn((
+                    Replicated::default(),
+                    odd,
+                    ballast(),
+                    Importance(weighty),
+                    Weighty(0),
+                ));
+            }
+        };
+        app.add_plugins(protocol)
+            .add_systems(Startup, scatter)
+            .add_systems(
+                FixedUpdate,
+                (watch, change).chain().in_set(ServerSystems::Simulate),
+            );
+    });
+    let ada = game.join("Ada", move |app: &mut App| {
+        app.add_plugins(protocol)
+            .init_resource::<Seen>()
+            .add_systems(Update, count);
+    });
+    (game, ada)
+}
+
+fn watch(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
+    for joined in joined.read() {
+        commands.entity(joined.entity).insert(Viewer { radius: 50.0 });
+    }
+}
+
+fn change(mut plain: Query<&mut Plain>, mut weighty: Query<&mut Weighty>) {
+    plain.iter_mut().for_each(|mut plain| plain.0 += 1);
+    weighty.iter_mut().for_each(|mut weighty| weighty.0 += 1);
+}
+
+fn count(
+    entered: Query<Has<Weighty>, Added<Mirrored>>,
+    plain: Query<(), Changed<Plain>>,
+    weighty: Query<(), Changed<Weighty>>,
+    mut seen: ResMut<Seen>,
+) {
+    let (all, weighty_ones) = (entered.iter().count(), entered.iter().filter(|&is| is).count());
+    if all > 0 {
+        seen.first.get_or_insert((all, weighty_ones));
+    }
+    seen.entered += all;
+    seen.plain += plain.iter().count();
+    seen.weighty += weighty.iter().count();
+}
+
+/// Which part of the weighty ones that it has room for the first snapshot brought, and how many times as often as
+/// the plain ones they were updated once all were in view.
+fn measure(plain: u8, weighty: u8, component: u8) -> (f64, f64) {
+    let (mut game, ada) = game(plain, weighty, component);
+    game.run(800);
+    let mut seen = game.world(ada).resource_mut::<Seen>();
+    assert_eq!(seen.entered, 2 * EACH);
+    let (all, early) = seen.first.unwrap();
+    (seen.plain, seen.weighty) = (0, 0);
+    game.run(400);
+    let seen = game.world(ada).resource::<Seen>();
+    assert!(seen.plain > 0, "nobody starves");
+    let early = early as f64 / all.min(EACH) as f64;
+    (early, seen.weighty as f64 / seen.plain as f64)
+}
+
+#[test]
+fn the_important_come_first_and_more_often() {
+    let (_, often) = measure(1, 1, 1);
+    assert!((0.8..1.25).contains(&often), "{often}");
+    for (weighty, component) in [(4, 1), (1, 4)] {
+        let (early, often) = measure(1, weighty, component);
+        assert!(
+            early > 0.9 && often > 2.0,
+            "{early}, {often}: {weighty}, {component}"
+        );
+    }
+    let (early, often) = measure(4, 1, 1);
+    assert!(early < 0.5 && often < 0.5, "{early}, {often}");
+}
+
+#[test]
+fn who_is_of_no_importance_comes_last() {
+    let (mut game, ada) = game(1, 0, 1);
+    game.run(600);
+    let seen = game.world(ada).resource::<Seen>();
+    assert!(
+        seen.weighty * 4 < seen.plain,
+        "{} and {}",
+        seen.weighty,
+        seen.plain
+    );
+}

@@ -1,0 +1,427 @@
+//! The gameplay API from end to end: what game code says on one side, and what it finds on the other.
+
+use bevy_app::{App, FixedMain, FixedUpdate, Last, Update};
+use bevy_ecs::entity::MapEntities;
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use serde::{Deserialize, Serialize};
+use throng_client::world::{NextInput, Own, TellServer, WorldMirror};
+use throng_server::boundary::link::ToSimulation;
+use throng_server::input::{Inbox, InputCounters};
+use throng_server::prelude::*;
+
+use super::*;
+
+#[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Target(#[entities] Entity);
+
+#[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Cloak(bool);
+
+#[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Weather(u8);
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Stick(i8);
+impl PlayerInput for Stick {}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Chat(u32);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, MapEntities)]
+struct Point(#[entities] Entity);
+
+/// Messages that arrived, in order.
+#[derive(Resource, Default)]
+struct Heard {
+    chats: Vec<u32>,
+    points: Vec<Entity>,
+}
+
+fn protocol(app: &mut App) {
+    app.replicate::<Target>();
+    app.replicate::<ChildOf>();
+    app.replicate::<Cloak>()
+        .visible_to(|who: Witness, cloak: &Cloak| !cloak.0 || who.is_mate())
+        .important(3);
+    app.replicate_resource::<Weather>();
+    app.input::<Stick>();
+    app.message::<Chat>(Channel::ReliableOrdered);
+    app.message_with_entities::<Point>(Channel::ReliableOrdered);
+    app.init_resource::<Heard>();
+}
+
+fn server(app: &mut App) {
+    app.add_plugins(protocol).add_systems(
+        FixedUpdate,
+        (welcome, listen).chain().in_set(ServerSystems::Simulate),
+    );
+}
+
+fn client(app: &mut App) {
+    app.add_plugins(protocol).add_systems(Last, hear);
+}
+
+fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
+    for joined in joined.read() {
+        let avatar = commands
+            .spawn((Replicated::default(), Owner(joined.player.id)))
+            .id();
+        commands
+            .entity(joined.entity)
+            .insert((Avatar(avatar), Viewer { radius: 50.0 }));
+    }
+}
+
+fn listen(
+    mut chats: MessageReader<FromPlayer<Chat>>,
+    mut points: MessageReader<FromPlayer<Point>>,
+    mut heard: ResMut<Heard>,
+) {
+    heard.chats.extend(chats.read().map(|from| from.message.0));
+    heard.points.extend(points.read().map(|from| from.message.0));
+}
+
+fn hear(
+    mut chats: MessageReader<FromServer<Chat>>,
+    mut points: MessageReader<FromServer<Point>>,
+    mut heard: ResMut<Heard>,
+) {
+    heard.chats.extend(chats.read().map(|chat| chat.0.0));
+    heard.points.extend(points.read().map(|point| point.0.0));
+}
+
+fn chats(world: &mut World) -> Vec<u32> {
+    std::mem::take(&mut world.resource_mut::<Heard>().chats)
+}
+
+/// Runs a system once on the server and lets what it said arrive.
+fn say<M>(game: &mut LocalGame, system: impl IntoSystem<(), (), M> + 'static) {
+    game.server().run_system_once(system).unwrap();
+    game.run(4);
+}
+
+fn own(game: &mut LocalGame, player: LocalPlayer) -> Entity {
+    let player = game.player(player).unwrap();
+    game.server().get::<Avatar>(player).unwrap().0
+}
+
+/// The client's entity for a server's.
+fn seen(game: &mut LocalGame, player: LocalPlayer, entity: Entity) -> Option<Entity> {
+    let global = game.server().get::<Replicated>(entity)?.global();
+    game.world(player).resource::<WorldMirror>().find(global)
+}
+
+use bevy_ecs::system::RunSystemOnce;
+
+#[test]
+fn messages_reach_one_a_team_those_in_sight_and_all() {
+    let mut game = LocalGame::new(server);
+    let players = ["Ada", "Bob", "Cyd"].map(|name| game.join(name, client));
+    for (n, &player) in players.iter().enumerate() {
+        let (entity, avatar) = (game.player(player).unwrap(), own(&mut game, player));
+        let team = Team(TeamId(1 + n as u8 / 2));
+        game.server().entity_mut(entity).insert(team);
+        game.server().get_mut::<Position>(avatar).unwrap().0.x = n as f32 * 40.0;
+    }
+    game.run(2);
+    say(&mut game, |players: Query<&Player>, mut tell: Tell| {
+        let first = players
+            .iter()
+            .find(|player| player.name.as_str() == "Bob")
+            .unwrap();
+        tell.player(first, &Chat(1)).unwrap();
+        tell.team(TeamId(1), &Chat(2)).unwrap();
+        // Of 50 units of sight: Bob at 40 and Cyd at 80 see 85, Ada at 0 does not.
+        tell.in_sight(Vec2::new(85.0, 0.0), &Chat(3)).unwrap();
+        tell.in_sight(
+            Place {
+                position: Vec2::ZERO,
+                room: RoomId(1),
+            },
+            &Chat(9),
+        )
+        .unwrap();
+        tell.all(&Chat(4)).unwrap();
+        assert!(tell.all(&Stick(0)).is_err(), "not registered");
+    });
+    let heard = players.map(|player| chats(game.world(player)));
+    assert_eq!(heard, [vec![2, 4], vec![1, 2, 3, 4], vec![3, 4]]);
+    game.world(players[2])
+        .run_system_once(|mut tell: TellServer| tell.send(&Chat(7)).unwrap())
+        .unwrap();
+    game.run(3);
+    assert_eq!(chats(game.server()), [7]);
+}
+
+#[test]
+fn references_and_relationships_arrive_in_the_other_world() {
+    let mut game = LocalGame::new(server);
+    let ada = game.join("Ada", client);
+    let world = game.server();
+    let parent = world
+        .spawn((Replicated::default(), Position(Vec2::new(10.0, 0.0))))
+        .id();
+    let child = world
+        .spawn((Replicated::default(), Target(parent), ChildOf(parent)))
+        .id();
+    game.run(3);
+    let (theirs, their_child) = (seen(&mut game, ada, parent), seen(&mut game, ada, child).unwrap());
+    let world = game.world(ada);
+    assert_eq!(world.get::<Target>(their_child).map(|target| target.0), theirs);
+    assert_eq!(world.get::<ChildOf>(their_child).map(ChildOf::parent), theirs);
+
+    // Each end finds its own entity in a message.
+    let to_server = move |mut tell: TellServer| tell.send(&Point(their_child)).unwrap();
+    game.world(ada).run_system_once(to_server).unwrap();
+    say(&mut game, move |mut tell: Tell| tell.all(&Point(parent)).unwrap());
+    assert_eq!(game.server().resource::<Heard>().points, [child]);
+    assert_eq!(game.world(ada).resource::<Heard>().points, [theirs.unwrap()]);
+
+    // The parent goes out of sight and the child stays; then the component goes.
+    game.server().get_mut::<Position>(parent).unwrap().0.x = 500.0;
+    game.run(4);
+    assert_eq!(seen(&mut game, ada, parent), None);
+    assert_eq!(seen(&mut game, ada, child), Some(their_child));
+    let world = game.world(ada);
+    assert_eq!(world.get::<ChildOf>(their_child), None);
+    assert_eq!(
+        world.get::<Target>(their_child),
+        Some(&Target(Entity::PLACEHOLDER))
+    );
+    game.server().entity_mut(child).remove::<Target>();
+    game.run(3);
+    assert_eq!(game.world(ada).get::<Target>(their_child), None);
+}
+
+#[test]
+fn a_rule_of_the_games_own_hides_and_shows_a_component() {
+    let mut game = LocalGame::new(server);
+    let players = ["Ada", "Bob"].map(|name| game.join(name, client));
+    let bob = game.player(players[1]).unwrap();
+    game.server().entity_mut(bob).insert(Team(TeamId(2)));
+    let spy = game
+        .server()
+        .spawn((Replicated::default(), Team(TeamId(2)), Cloak(false)))
+        .id();
+    let seen_by = |game: &mut LocalGame| {
+        game.run(3);
+        players.map(|player| {
+            let spy = seen(game, player, spy).unwrap();
+            game.world(player).get::<Cloak>(spy).map(|cloak| cloak.0)
+        })
+    };
+    assert_eq!(seen_by(&mut game), [Some(false), Some(false)]);
+    game.server().get_mut::<Cloak>(spy).unwrap().0 = true;
+    assert_eq!(seen_by(&mut game), [None, Some(true)]);
+    game.server().entity_mut(bob).insert(Team(TeamId(1)));
+    assert_eq!(seen_by(&mut game), [None, None]);
+    game.server().entity_mut(spy).insert(Team(TeamId(1)));
+    assert_eq!(seen_by(&mut game), [None, Some(true)]);
+}
+
+#[test]
+fn resources_arrive_with_the_player_and_with_every_change() {
+    let mut game = LocalGame::new(server);
+    let ada = game.join("Ada", client);
+    assert!(game.world(ada).get_resource::<Weather>().is_none());
+    game.server().insert_resource(Weather(1));
+    game.run(3);
+    let bob = game.join("Bob", client);
+    game.run(3);
+    for player in [ada, bob] {
+        assert_eq!(game.world(player).get_resource(), Some(&Weather(1)));
+    }
+    game.server().resource_mut::<Weather>().0 = 2;
+    game.run(3);
+    assert_eq!(game.world(ada).get_resource(), Some(&Weather(2)));
+    game.server().remove_resource::<Weather>();
+    game.run(3);
+    assert!(
+        [ada, bob]
+            .iter()
+            .all(|&player| game.world(player).get_resource::<Weather>().is_none())
+    );
+}
+
+#[test]
+fn rooms_do_not_see_each_other() {
+    let mut game = LocalGame::new(server);
+    let [ada, bob] = ["Ada", "Bob"].map(|name| game.join(name, client));
+    let (hers, his) = (own(&mut game, ada), own(&mut game, bob));
+    let things: Vec<_> = (0..100u16)
+        .map(|n| {
+            game.server()
+                .spawn((Replicated::default(), Room(RoomId(n % 2))))
+                .id()
+        })
+        .collect();
+    game.run(5);
+    let count = |game: &mut LocalGame, player| {
+        things
+            .iter()
+            .filter(|&&thing| seen(game, player, thing).is_some())
+            .count()
+    };
+    assert_eq!(count(&mut game, ada), 50);
+    assert!(seen(&mut game, ada, his).is_some());
+    game.server().entity_mut(his).insert(Room(RoomId(1)));
+    game.run(5);
+    assert_eq!((count(&mut game, ada), count(&mut game, bob)), (50, 50));
+    assert!(seen(&mut game, ada, his).is_none() && seen(&mut game, bob, hers).is_none());
+    assert!(seen(&mut game, bob, things[1]).is_some() && seen(&mut game, bob, things[0]).is_none());
+    for &thing in &things {
+        game.server().entity_mut(thing).insert(Room(RoomId(1)));
+    }
+    game.run(5);
+    assert_eq!((count(&mut game, ada), count(&mut game, bob)), (0, 100));
+    let near = |mut nearby: Nearby| {
+        let room = RoomId(1);
+        let place = |room| Place {
+            position: Vec2::ZERO,
+            room,
+        };
+        assert_eq!(nearby.within(Vec2::ZERO, 1.0).count(), 1);
+        assert_eq!(nearby.within(place(room), 1.0).count(), 101);
+        assert_eq!(nearby.nearest(place(room), 7, f32::INFINITY).count(), 7);
+        assert_eq!(nearby.nearest(place(RoomId(2)), 7, f32::INFINITY).count(), 0);
+        assert_eq!(nearby.nearest(Vec2::ZERO, 7, f32::INFINITY).count(), 1);
+    };
+    game.server().run_system_once(near).unwrap();
+}
+
+#[test]
+fn rewind_answers_what_was_published() {
+    let mut game = LocalGame::new(|app: &mut App| {
+        let drift = |mut positions: Query<&mut Position>, time: Res<TickTime>| {
+            positions
+                .iter_mut()
+                .for_each(|mut place| place.0.x = time.tick.0 as f32);
+        };
+        app.add_systems(FixedUpdate, drift.in_set(ServerSystems::Simulate));
+    });
+    let entity = game.server().spawn(Replicated::default()).id();
+    game.run(100);
+    let check = move |rewind: Rewind, time: Res<TickTime>| {
+        let newest = time.tick;
+        assert_eq!(rewind.ticks(), Some((newest - 63, newest)));
+        for age in 0..64 {
+            let tick = newest - age;
+            assert_eq!(
+                rewind.position(entity, tick, 0.0),
+                Some(Vec2::new(tick.0 as f32, 0.0))
+            );
+        }
+        let between = rewind.position(entity, newest - 10, 0.25).unwrap();
+        assert!((between.x - ((newest - 10).0 as f32 + 0.25)).abs() < 0.01);
+        assert_eq!(rewind.pose(entity, newest - 64), None);
+        assert_eq!(rewind.pose(entity, newest.next()), None);
+        assert_eq!(rewind.pose(Entity::PLACEHOLDER, newest), None);
+    };
+    game.server().run_system_once(check).unwrap();
+    // Its slot had nobody then.
+    let late = game.server().spawn(Replicated::default()).id();
+    game.run(1);
+    let check = move |rewind: Rewind, time: Res<TickTime>| {
+        assert!(rewind.pose(late, time.tick).is_some() && rewind.pose(late, time.tick - 1).is_none());
+    };
+    game.server().run_system_once(check).unwrap();
+}
+
+#[test]
+fn what_a_player_may_not_say_is_refused_and_counted() {
+    let mut game = LocalGame::new(server);
+    let ada = game.join("Ada", client);
+    let player = game.player(ada).unwrap();
+    let key = game.server().get::<Player>(player).unwrap().session;
+    let protocol = game.server().resource::<Protocol>().clone();
+    let mut chat = Vec::new();
+    protocol.encode_message(&Chat(7), &mut chat).unwrap();
+    let resource = protocol.resources()[0].id.0.to_le_bytes();
+    let (ordered, unreliable) = (Channel::ReliableOrdered, Channel::Unreliable);
+    let said = [
+        (ordered, chat.clone()),
+        (unreliable, chat.clone()),
+        (ordered, chat[..2].to_vec()),
+        (ordered, resource.to_vec()),
+        (ordered, vec![0xff, 0xff]),
+        (ordered, Vec::new()),
+    ];
+    let told = said.map(|(channel, bytes)| ToSimulation::Message {
+        key,
+        channel: channel.id(),
+        bytes: bytes.into(),
+    });
+    game.server().resource_mut::<Inbox>().extend(told);
+    game.run(1);
+    assert_eq!(chats(game.server()), [7]);
+    assert_eq!(game.server().resource::<InputCounters>().messages_refused, 5);
+}
+
+#[test]
+fn inputs_arrive_and_a_cut_line_ends_in_a_time_out() {
+    let mut game = LocalGame::new(server);
+    let ada = game.join("Ada", client);
+    let steer =
+        |protocol: Res<Protocol>, mut next: ResMut<NextInput>| next.set(&protocol, &Stick(5)).unwrap();
+    game.world(ada).run_system_once(steer).unwrap();
+    game.run(10);
+    let player = game.player(ada).unwrap();
+    assert_eq!(
+        game.server().get::<ActiveInput<Stick>>(player).unwrap().input,
+        Stick(5)
+    );
+    game.cut_off(ada, true);
+    game.run(20 * 12);
+    assert!(game.player(ada).is_none() && game.client(ada).ended().is_some());
+    let mut own = game.world(ada).query::<&Own>();
+    assert_eq!(own.iter(game.world(ada)).count(), 0);
+}
+
+#[test]
+#[should_panic(expected = "Eve is refused")]
+fn a_client_with_another_protocol_is_refused() {
+    LocalGame::new(server).join("Eve", |_: &mut App| {});
+}
+
+#[test]
+fn alone_the_same_systems_run_in_one_world() {
+    let mut app = App::new();
+    app.add_plugins((server, SinglePlayerPlugin::default()))
+        .add_systems(Update, |own: Query<&Own>, mut tell: TellServer| {
+            own.iter().for_each(|_| tell.send(&Chat(1)).unwrap());
+        })
+        .add_systems(Last, hear);
+    app.insert_resource(Weather(3));
+    app.finish();
+    let frame = |app: &mut App| {
+        app.world_mut().run_schedule(FixedMain);
+        app.world_mut().run_schedule(Update);
+        app.world_mut().run_schedule(Last);
+    };
+    let steer =
+        |protocol: Res<Protocol>, mut next: ResMut<NextInput>| next.set(&protocol, &Stick(5)).unwrap();
+    app.world_mut().run_system_once(steer).unwrap();
+    (0..3).for_each(|_| frame(&mut app));
+    assert_eq!(chats(app.world_mut()), [1, 1], "to the server");
+    let mut own = app.world_mut().query_filtered::<(Entity, &GlobalId), With<Own>>();
+    let (avatar, &global) = own.single(app.world()).unwrap();
+    assert_ne!(global, GlobalId(0));
+    let say = move |mut tell: Tell| {
+        tell.all(&Chat(2)).unwrap();
+        tell.in_sight(Vec2::new(900.0, 0.0), &Chat(3)).unwrap();
+        tell.all(&Point(avatar)).unwrap();
+    };
+    app.world_mut().run_system_once(say).unwrap();
+    frame(&mut app);
+    let heard = app.world().resource::<Heard>();
+    assert!(heard.chats.contains(&2) && !heard.chats.contains(&3));
+    assert_eq!(heard.points, [avatar]);
+    assert_eq!(app.world().resource::<Weather>(), &Weather(3));
+    let mut inputs = app.world_mut().query::<&ActiveInput<Stick>>();
+    assert_eq!(inputs.single(app.world()).unwrap().input, Stick(5));
+    let kick = |players: Query<&Player>, mut tell: Tell| players.iter().for_each(|player| tell.kick(player));
+    app.world_mut().run_system_once(kick).unwrap();
+    (0..3).for_each(|_| frame(&mut app));
+    assert_eq!(app.world_mut().query::<&Player>().iter(app.world()).count(), 0);
+}
