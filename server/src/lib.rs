@@ -13,10 +13,11 @@ pub mod process;
 pub mod record;
 pub mod replication;
 pub mod runner;
-pub mod scenes;
 pub mod schedule;
 pub mod simulation;
 pub mod space;
+#[cfg(test)]
+mod tests;
 pub mod transport;
 pub mod worlds;
 

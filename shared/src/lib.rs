@@ -6,5 +6,4 @@ pub mod prefetch;
 pub mod prelude;
 pub mod protocol;
 pub mod reliable;
-pub mod scenes;
 pub mod tick;

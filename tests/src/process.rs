@@ -36,7 +36,7 @@ static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 /// When cargo fails; its output is in the error.
 pub fn server_binary() -> Result<&'static Path> {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    binary(&BINARY, "throng-server", &[])
+    binary(&BINARY, "throng-server", &["--package", "throng-program"])
 }
 
 /// Builds the client once, without a window, with the profile of this test, and returns its path.

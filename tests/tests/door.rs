@@ -12,11 +12,9 @@ use throng_client::{
     link::ClientSocket,
     mirror::MirrorObserver,
 };
+use throng_scenes::protocol::{BenchProtocol, SteerInput};
 use throng_server::observe::StatsReport;
-use throng_shared::{
-    protocol::{input::InputBytes, registry::Protocol, version::ProtocolVersion},
-    scenes::{BenchProtocol, SteerInput},
-};
+use throng_shared::protocol::{input::InputBytes, registry::Protocol, version::ProtocolVersion};
 use throng_tests::process::ServerProcess;
 
 /// How long anything here may take.
@@ -52,12 +50,12 @@ impl Player {
 }
 
 impl Door {
-    /// Starts a server with these flags.
+    /// Starts a server of the crowd with these flags.
     pub(super) fn open(flags: &[&str]) -> Self {
         let mut app = App::empty();
         app.add_plugins(BenchProtocol);
         let protocol = app.world().resource::<Protocol>().clone();
-        let server = ServerProcess::start(flags).unwrap();
+        let server = ServerProcess::start(&[&["--scene", "crowd"], flags].concat()).unwrap();
         let joiner = Joiner::new(&server.http().to_string(), PATIENCE);
         Self {
             server,

@@ -6,6 +6,8 @@ use std::time::Duration;
 use std::{fs, io};
 
 use throng_client::seeded::Seeded;
+use throng_scenes::ScenePlugin;
+use throng_scenes::protocol::SteerInput;
 use throng_server::boundary::claims::PlayerName;
 use throng_server::boundary::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, link};
 use throng_server::persist::digest;
@@ -16,10 +18,9 @@ use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{ChannelId, SourceId};
 use throng_shared::protocol::input::ViewTick;
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::scenes::SteerInput;
 use throng_shared::tick::Tick;
 use throng_tests::fuzzing::TARGETS;
-use throng_tests::fuzzing::files::{recorded_world, replay_of};
+use throng_tests::fuzzing::files::{RECORDED, recorded_world, replay_of};
 
 const TICK: Duration = Duration::from_millis(50);
 /// Ticks of a recording among the seeds.
@@ -187,7 +188,7 @@ fn deeds(index: u32, tick: u32, protocol: &Protocol) -> Option<ToSimulation> {
 fn recording(players: u32) -> Vec<u8> {
     let sink = Sink::default();
     let mut header = recorded_world();
-    let mut app = app_of(&header);
+    let mut app = app_of(&header, ScenePlugin(RECORDED));
     let protocol = app.world().resource::<Protocol>().clone();
     header.protocol = protocol.hash();
     let (near, mut worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));

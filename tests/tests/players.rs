@@ -9,9 +9,9 @@ use clap::Parser;
 use throng_client::connection::{ClientEvent, EndReason};
 use throng_client::player::{ClientSettings, ConnectionStatus, PlayerEvent};
 use throng_client::world::{ClientWorldPlugin, ConnectionEvent, Mirrored, Own};
+use throng_scenes::protocol::{BenchProtocol, VIEW_RADIUS};
 use throng_shared::protocol::hello::Goodbye;
 use throng_shared::protocol::pose::Position;
-use throng_shared::scenes::{BenchProtocol, VIEW_RADIUS};
 use throng_tests::process::{ServerProcess, free_ports};
 use throng_tests::swarm::{self, flags::SwarmFlags};
 
@@ -131,7 +131,17 @@ fn a_players_world_comes_back_after_the_server_was_restarted() {
 
 #[test]
 fn a_small_swarm_on_a_bad_line_loses_nobody_and_believes_nothing_wrong() {
-    let server = ServerProcess::start(&["--entities", "100", "--visible", "40", "--workers", "2"]).unwrap();
+    let flags = [
+        "--scene",
+        "crowd",
+        "--entities",
+        "100",
+        "--visible",
+        "40",
+        "--workers",
+        "2",
+    ];
+    let server = ServerProcess::start(&flags).unwrap();
     let http = server.http().to_string();
     let line = "--clients 60 --seconds 4 --loss 5% --latency 20 --jitter 10 --server";
     let flags = SwarmFlags::parse_from(

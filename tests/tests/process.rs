@@ -2,8 +2,7 @@
 //! as it is told.
 
 use std::{
-    fs::{self, File},
-    io::Read,
+    fs,
     net::{TcpListener, UdpSocket},
     path::Path,
     process::{Command, Output},
@@ -37,14 +36,14 @@ fn refusal_of(flags: &[&str]) -> String {
 #[test]
 fn starts_and_stops_with_every_kind_of_io() {
     for flags in [
-        &["--io", "batched", "--workers", "2"][..],
-        &["--io", "portable", "--workers", "2"],
-        &["--workers", "0"],
-        &["--workers", "2", "--udp-shared"],
+        &["--scene", "crowd", "--io", "batched", "--workers", "2"][..],
+        &["--scene", "crowd", "--io", "portable", "--workers", "2"],
+        &["--scene", "crowd", "--workers", "0"],
+        &["--scene", "crowd", "--workers", "2", "--udp-shared"],
         &["--scene", "static", "--entities", "5000", "--tick-rate", "60"],
         &["--scene", "hotspot", "--entities", "300"],
-        &["--simulations", "4"],
-        &["--simulations", "2", "--workers", "0"],
+        &["--scene", "crowd", "--simulations", "4"],
+        &["--scene", "crowd", "--simulations", "2", "--workers", "0"],
         &["--simulations", "2", "--scene", "skirmish", "--entities", "700"],
         &["--simulations", "3", "--scene", "static", "--entities", "5000"],
         &["--simulations", "8", "--scene", "idle"],
@@ -89,10 +88,6 @@ fn a_bad_value_is_named_with_its_range() {
         (&["--workers", "many"], &["--workers", "many", "0 to 64"]),
         (&["--scene", "nowhere"], &["--scene", "nowhere", "crowd"]),
         (&["--known-max", "5000"], &["--known-max", "5000", "1023"]),
-        (
-            &["--wake-within", "soon"],
-            &["--wake-within", "soon", "0 to 1000000"],
-        ),
         (&["--tick-rats", "20"], &["--tick-rats"]),
         (&["--config", "/nowhere/throng.toml"], &["/nowhere/throng.toml"]),
     ];
@@ -105,36 +100,6 @@ fn a_bad_value_is_named_with_its_range() {
             );
         }
     }
-}
-
-/// The strictest standing request for processors that wake up, in microseconds; `None` where none can be made.
-fn asked_to_wake_within() -> Option<i32> {
-    let mut device = File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/cpu_dma_latency")
-        .ok()?;
-    let mut asked = [0; 4];
-    device.read_exact(&mut asked).unwrap();
-    Some(i32::from_ne_bytes(asked))
-}
-
-#[test]
-fn processors_are_kept_awake_while_it_runs_or_it_says_why_not() {
-    let flags = ["--wake-within", "7"];
-    let Some(before) = asked_to_wake_within() else {
-        let output = refusal_of(&flags);
-        assert!(
-            output.contains("--wake-within") && output.contains("/dev/cpu_dma_latency"),
-            "{output}"
-        );
-        return;
-    };
-    let server = ServerProcess::start(&flags).unwrap();
-    assert_eq!(asked_to_wake_within(), Some(before.min(7)));
-    let (status, output) = server.stop().unwrap();
-    assert_eq!(status.code(), Some(0), "{output}");
-    assert_eq!(asked_to_wake_within(), Some(before));
 }
 
 #[test]
@@ -157,7 +122,14 @@ fn replay(file: &Path) -> Output {
 fn what_was_played_is_replayed_by_another_process() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("played.throng");
-    let flags = ["--record", file.to_str().unwrap(), "--entities", "200"];
+    let flags = [
+        "--scene",
+        "crowd",
+        "--record",
+        file.to_str().unwrap(),
+        "--entities",
+        "200",
+    ];
     let server = ServerProcess::start(&flags).unwrap();
     let bots = Command::new(env!("CARGO_BIN_EXE_swarm"))
         .args([

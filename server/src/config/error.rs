@@ -1,43 +1,31 @@
-//! Why a configuration is refused, in words for the person who wrote it.
+//! Why a configuration is refused, in words for its author.
 
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 
-use super::settings::setting;
+/// Prefix of every environment variable of the server.
+pub(super) const VARIABLE_PREFIX: &str = "THRONG_";
 
 /// Where a value was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// A command-line flag.
+pub(super) enum Origin {
     Flag,
-    /// An environment variable.
     Variable,
-    /// This file.
     File(PathBuf),
-    /// Nowhere: the default.
     Default,
 }
 
 impl Origin {
-    /// A key as it is spelled at this origin.
+    /// Returns a key as it is spelled at this origin.
     pub(super) fn spell(&self, key: &str) -> String {
-        match (self, setting(key)) {
-            (Self::Flag, Some(setting)) => setting.flag(),
-            (Self::Variable, Some(setting)) => setting.variable(),
-            (Self::Variable, None) => {
-                format!("{}{}", super::settings::VARIABLE_PREFIX, key.to_ascii_uppercase())
-            }
-            _ => key.to_owned(),
+        match self {
+            Self::Flag => format!("--{}", key.replace('_', "-")),
+            Self::Variable => format!("{VARIABLE_PREFIX}{}", key.to_ascii_uppercase()),
+            Self::File(_) | Self::Default => key.to_owned(),
         }
     }
 
-    /// A key as it is spelled here, with the place.
-    pub(super) fn name_of(&self, key: &str) -> String {
-        format!("`{}`{self}", self.spell(key))
-    }
-
-    /// A key and its value as they stand here, with the place.
+    /// Returns a key and its value as they stand here, with the place.
     pub(super) fn quote(&self, key: &str, value: &str) -> String {
         let equals = match self {
             Self::Flag => " ",
@@ -60,58 +48,22 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Why a configuration is refused. Each message names the setting as it was written, in one line (the TOML
-/// parser adds the place in the file).
+/// Why a configuration is refused. Each message names the setting or the file in one line (the TOML parser adds the
+/// place in the file).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// Clap refused the flags, or answered `--help` or `--version`.
+    /// Clap refuses the flags, or prints what `--help` or `--version` asks for.
     #[error(transparent)]
     Usage(clap::Error),
-    /// A key that is in no row of the table.
-    #[error("{name} is not a setting{}; --help lists them", suggestion.as_ref().map_or_else(String::new, |name| format!(" (did you mean `{name}`?)")))]
-    UnknownKey {
-        /// The key as written, and where.
-        name: String,
-        /// The nearest key, when one is near.
-        suggestion: Option<String>,
-    },
-    /// A value that its setting does not accept.
-    #[error("{quote}: must be {allowed}")]
-    Value {
-        /// Key and value as written, and where.
-        quote: String,
-        /// What is accepted.
-        allowed: String,
-    },
-    /// Settings that do not go together.
-    #[error("{quote}: {reason}")]
-    Conflict {
-        /// The setting to change, and where it is.
-        quote: String,
-        /// Why, and what would do.
-        reason: String,
-    },
-    /// An environment variable that is not Unicode.
-    #[error("`{name}` in the environment: must be Unicode text")]
-    NotUnicode {
-        /// The variable.
-        name: String,
-    },
-    /// The file cannot be read.
-    #[error("cannot read the configuration file {}: {error}", path.display())]
-    FileUnreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// The file is not TOML.
-    #[error("the configuration file {} is not valid TOML: {message}", path.display())]
-    FileMalformed {
-        /// The file.
-        path: PathBuf,
-        /// The parser's words: the line and what it expected.
-        message: String,
-    },
+    /// A key that is no setting: how it is spelled and where, and a setting that is spelled nearly so.
+    #[error("{0} is not a setting{1}; --help lists them")]
+    UnknownKey(String, String),
+    /// A value that its setting does not accept, or that does not go with the other settings: key and value as written
+    /// and where, then what would do.
+    #[error("{0}: {1}")]
+    Value(String, String),
+    /// A file that cannot be read or is not TOML.
+    #[error("{0}")]
+    File(String),
 }

@@ -1,199 +1,143 @@
-//! Where values come from: flags over environment over file, each value with its origin.
+//! Where values come from: flags over environment over file over defaults.
 //!
-//! Values stay text until the reader knows what they mean, so `--udp [::1]:5000` is never mistaken for a
-//! list, and one parser decides for all three sources.
+//! Clap parses twice. The first time it sees the flags alone: whatever it refuses was a flag, and the file's name is
+//! known then. The second time each value of the environment and of the file stands as its setting's default, so that
+//! one parser decides for all sources.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgAction, Command};
-use figment::providers::{Format, Toml};
-use figment::value::{Dict, Map, Value};
-use figment::{Error as FigmentError, Figment, Metadata, Profile, Provider};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
 
-use super::settings::{Allowed, Program, VARIABLE_PREFIX};
-use super::{ConfigError, Origin};
+use super::ConfigError;
+use super::error::{Origin, VARIABLE_PREFIX};
 
-/// The one variable and flag that is not a setting: it says where the settings are.
-const CONFIG_KEY: &str = "config";
+/// The flag and variable that name the file. It is no setting.
+pub(super) const CONFIG_KEY: &str = "config";
 
-/// One source of settings.
+/// A value from the environment or the file.
 struct Layer {
-    metadata: Metadata,
-    values: Dict,
+    /// As it was written, for messages.
+    shown: String,
+    /// As clap parses it.
+    text: String,
+    origin: Origin,
 }
 
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        self.metadata.clone()
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, FigmentError> {
-        Ok(Profile::Default.collect(self.values.clone()))
-    }
-}
-
-/// All sources merged. What is left to do is to give each value its type.
+/// All values of a program's settings, and where each one comes from.
 pub(super) struct Layers {
-    figment: Figment,
-    file: Option<PathBuf>,
-    pub(super) program: Program,
+    pub(super) matches: ArgMatches,
+    layers: BTreeMap<String, Layer>,
 }
-
-const FLAG: &str = "flag";
-const VARIABLE: &str = "variable";
-const FILE: &str = "file";
 
 impl Layers {
-    /// Reads a program's `arguments` (its name first), `variables` and the file that they name.
+    /// Reads `arguments` (the program's name first), `variables` and the file that they name.
     ///
     /// # Errors
-    /// A flag that clap refuses (this includes `--help` and `--version`), an unknown key anywhere, a file
-    /// that cannot be read or is not TOML.
+    /// A value or key that is refused, `--help` and `--version`, a file that cannot be read or is not TOML.
     pub(super) fn read(
-        program: Program,
+        command: Command,
         arguments: impl IntoIterator<Item = OsString>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let mut flags = flag_values(program, arguments)?;
-        let mut variables = variable_values(variables)?;
-        let named_by_flag = flags.remove(CONFIG_KEY);
-        let file = named_by_flag
-            .or_else(|| variables.remove(CONFIG_KEY))
-            .map(PathBuf::from);
-        variables.remove(CONFIG_KEY);
-
-        let mut figment = Figment::new();
-        if let Some(path) = &file {
-            let values = file_values(path)?;
-            check_known(program, values.keys(), &Origin::File(path.clone()))?;
-            figment = figment.merge(Layer {
-                metadata: Metadata::named(FILE),
-                values,
-            });
-        }
-        check_known(program, variables.keys(), &Origin::Variable)?;
-        for (name, values) in [(VARIABLE, variables), (FLAG, flags)] {
-            let values = values
-                .into_iter()
-                .map(|(key, value)| (key, Value::from(value)))
-                .collect();
-            figment = figment.merge(Layer {
-                metadata: Metadata::named(name),
-                values,
-            });
-        }
-        Ok(Self {
-            figment,
-            file,
-            program,
-        })
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        let flags = command.clone().mut_args(|arg| arg.required(false));
+        let flags = flags
+            .try_get_matches_from(&arguments)
+            .map_err(|error| refusal(error, &BTreeMap::new()))?;
+        let mut variables = variables_by_key(variables)?;
+        let named_by_variable = variables.remove(CONFIG_KEY).map(|layer| layer.text.into());
+        let file: Option<PathBuf> = flags.get_one(CONFIG_KEY).cloned().or(named_by_variable);
+        let mut layers = file.map_or(Ok(BTreeMap::new()), |path| file_by_key(&path))?;
+        layers.extend(variables);
+        check_known(&command, &layers)?;
+        let command = command.mut_args(|arg| match key_of(&arg).and_then(|key| layers.get(&key)) {
+            Some(layer) => arg.required(false).default_value(layer.text.clone()),
+            None => arg,
+        });
+        let matches = command.try_get_matches_from(&arguments);
+        let matches = matches.map_err(|error| refusal(error, &layers))?;
+        Ok(Self { matches, layers })
     }
 
-    /// The value of `key` from the strongest source that has it, as text, and that source.
-    pub(super) fn find(&self, key: &str) -> Option<(String, Origin)> {
-        let value = self.figment.find_value(key).ok()?;
-        let origin = match self.figment.find_metadata(key)?.name.as_ref() {
-            FLAG => Origin::Flag,
-            VARIABLE => Origin::Variable,
-            _ => Origin::File(self.file.clone().unwrap_or_default()),
-        };
-        Some((text_of(&value), origin))
+    /// Returns a setting as it was written and where, for an error about how settings go together.
+    pub(super) fn quote(&self, key: &str) -> String {
+        let text = self.text(key).unwrap_or_default();
+        match (self.matches.value_source(key), self.layers.get(key)) {
+            (Some(ValueSource::CommandLine), _) => Origin::Flag.quote(key, &text),
+            (_, Some(layer)) => layer.origin.quote(key, &layer.shown),
+            (_, None) => Origin::Default.quote(key, &text),
+        }
+    }
+
+    /// Returns the value of an argument as clap was given it.
+    pub(super) fn text(&self, id: &str) -> Option<String> {
+        let mut values = self.matches.get_raw(id)?;
+        values.next().map(|value| value.to_string_lossy().into_owned())
     }
 }
 
-fn text_of(value: &Value) -> String {
-    if let Some(text) = value.as_str() {
-        return text.to_owned();
-    }
-    let number = value.to_u128().map(|number| number.to_string());
-    let number = number.or_else(|| value.to_i128().map(|number| number.to_string()));
-    let scalar = number
-        .or_else(|| value.to_num()?.to_f64().map(|number| number.to_string()))
-        .or_else(|| value.to_bool().map(|switch| switch.to_string()));
-    scalar.unwrap_or_else(|| {
-        if value.as_dict().is_some() {
-            "a table"
-        } else {
-            "a list"
-        }
-        .to_owned()
-    })
+/// Returns the key of an argument: `tick_rate` of `--tick-rate`. One without a long flag is no setting.
+pub(super) fn key_of(arg: &Arg) -> Option<String> {
+    arg.get_long().map(|flag| flag.replace('-', "_"))
 }
 
-/// The command line as clap sees it: one optional text flag for each of the program's settings.
-pub(super) fn command(program: Program) -> Command {
-    let config = Arg::new(CONFIG_KEY)
-        .long("config")
-        .value_name("FILE")
-        .help("Read settings from this TOML file (its keys are the flags, tick_rate for --tick-rate)");
-    let (name, about) = match program {
-        Program::Server => (
-            "throng-server",
-            "A world for thousands of players: the Throng game server.",
-        ),
-        Program::Game => ("Throng", "A game on Throng, served to thousands of players."),
+/// Puts clap's refusal of a value into our words; the flag is to blame where there is no layer.
+fn refusal(error: clap::Error, layers: &BTreeMap<String, Layer>) -> ConfigError {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
     };
-    let command = Command::new(name)
-        .version(env!("CARGO_PKG_VERSION"))
-        .about(about)
-        .after_help(
-            "Every setting is also an environment variable (THRONG_TICK_RATE for --tick-rate) and a key of \
-             the file; a flag wins over a variable, a variable over the file.\n\nWith `replay FILE` in the \
-             place of flags it runs what --record wrote again, and says whether the same comes of it.",
-        )
-        .arg(config);
-    program.settings().fold(command, |command, setting| {
-        let arg = Arg::new(setting.key)
-            .long(setting.key.replace('_', "-"))
-            .help_heading(setting.group)
-            .help(format!("{} [default: {}]", setting.help, setting.default))
-            .action(ArgAction::Set)
-            .allow_hyphen_values(true);
-        command.arg(match &setting.allowed {
-            Allowed::Switch => arg
-                .num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value("true")
-                .value_name("BOOL"),
-            Allowed::Word(words) => arg.value_name(words.join("|")),
-            Allowed::Number(_) | Allowed::Text(_) => arg.value_name(setting.placeholder),
-        })
-    })
+    let (Some(argument), Some(value)) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue))
+    else {
+        return ConfigError::Usage(error);
+    };
+    let reason = match (error.kind(), error.get(ContextKind::ValidValue)) {
+        (ErrorKind::ValueValidation, _) => error.source().map(ToString::to_string),
+        (ErrorKind::InvalidValue, Some(ContextValue::Strings(words))) => match words.as_slice() {
+            [] => None,
+            [one, other] => Some(format!("must be {one} or {other}")),
+            words => Some(format!("must be one of {}", words.join(", "))),
+        },
+        _ => None,
+    };
+    let Some(reason) = reason else {
+        return ConfigError::Usage(error);
+    };
+    // Clap names it as in its usage: `--tick-rate <HZ>`, `--audit[=<BOOL>]`.
+    let flag = argument.trim_start_matches('-');
+    let end = flag.find(|c: char| !c.is_alphanumeric() && c != '-');
+    let key = flag[..end.unwrap_or(flag.len())].replace('-', "_");
+    let quote = match layers.get(&key) {
+        Some(layer) => layer.origin.quote(&key, &layer.shown),
+        None => Origin::Flag.quote(&key, value),
+    };
+    ConfigError::Value(quote, reason)
 }
 
-fn flag_values(
-    program: Program,
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Result<BTreeMap<String, String>, ConfigError> {
-    let matches = command(program)
-        .try_get_matches_from(arguments)
-        .map_err(ConfigError::Usage)?;
-    let keys = program.settings().map(|setting| setting.key).chain([CONFIG_KEY]);
-    Ok(keys
-        .filter_map(|key| Some((key.to_owned(), matches.get_one::<String>(key)?.clone())))
-        .collect())
-}
-
-fn variable_values(
+fn variables_by_key(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<BTreeMap<String, String>, ConfigError> {
-    let mut values = BTreeMap::new();
+) -> Result<BTreeMap<String, Layer>, ConfigError> {
+    let mut layers = BTreeMap::new();
     for (name, value) in variables {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(VARIABLE_PREFIX)) else {
+        let Some(key) = name.to_str().and_then(|name| name.strip_prefix(VARIABLE_PREFIX)) else {
             continue;
         };
-        let key = name[VARIABLE_PREFIX.len()..].to_ascii_lowercase();
+        let key = key.to_ascii_lowercase();
         if is_set_by_kubernetes(&key) {
             continue;
         }
-        let value = value.into_string().map_err(|_| ConfigError::NotUnicode {
-            name: name.to_owned(),
-        })?;
-        values.insert(key, value);
+        let quote = format!("`{}`{}", Origin::Variable.spell(&key), Origin::Variable);
+        let not_unicode = |_| ConfigError::Value(quote, "must be Unicode text".to_owned());
+        let shown = value.into_string().map_err(not_unicode)?;
+        let (text, origin) = (shown.trim().to_owned(), Origin::Variable);
+        layers.insert(key, Layer { shown, text, origin });
     }
-    Ok(values)
+    Ok(layers)
 }
 
 /// Kubernetes sets such variables in every pod beside a service that is called `throng`: no typing errors.
@@ -201,69 +145,47 @@ fn is_set_by_kubernetes(key: &str) -> bool {
     key == "port" || key.starts_with("port_") || key == "service_host" || key.starts_with("service_port")
 }
 
-fn file_values(path: &Path) -> Result<Dict, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::FileUnreadable {
-        path: path.to_owned(),
-        error,
+fn file_by_key(path: &Path) -> Result<BTreeMap<String, Layer>, ConfigError> {
+    let (name, origin) = (path.display(), Origin::File(path.to_owned()));
+    let text = std::fs::read_to_string(path);
+    let text = text
+        .map_err(|error| ConfigError::File(format!("cannot read the configuration file {name}: {error}")))?;
+    let table: Result<toml::Table, _> = text.parse();
+    let table = table.map_err(|error| {
+        ConfigError::File(format!(
+            "the configuration file {name} is not valid TOML: {error}"
+        ))
     })?;
-    let mut profiles = Toml::string(&text)
-        .data()
-        .map_err(|error| ConfigError::FileMalformed {
-            path: path.to_owned(),
-            message: error.kind.to_string(),
-        })?;
-    Ok(profiles.remove(&Profile::Default).unwrap_or_default())
+    let layer = |value| {
+        let (shown, text) = match value {
+            toml::Value::String(text) => (text.clone(), text.trim().to_owned()),
+            // No setting is a list or a table, and each that needs a value refuses the empty text.
+            toml::Value::Array(_) => ("a list".to_owned(), String::new()),
+            toml::Value::Table(_) => ("a table".to_owned(), String::new()),
+            scalar => (scalar.to_string(), scalar.to_string()),
+        };
+        let origin = origin.clone();
+        Layer { shown, text, origin }
+    };
+    Ok(table
+        .into_iter()
+        .map(|(key, value)| (key, layer(value)))
+        .collect())
 }
 
-fn check_known<'a>(
-    program: Program,
-    keys: impl Iterator<Item = &'a String>,
-    origin: &Origin,
-) -> Result<(), ConfigError> {
-    for key in keys {
-        if program.setting(key).is_none() {
-            let nearest = program
-                .settings()
-                .min_by_key(|setting| edit_distance(setting.key, key));
-            let suggestion = nearest.filter(|setting| edit_distance(setting.key, key) <= 3);
-            let suggestion = suggestion.map(|setting| origin.spell(setting.key));
-            return Err(ConfigError::UnknownKey {
-                name: origin.name_of(key),
-                suggestion,
-            });
-        }
+fn check_known(command: &Command, layers: &BTreeMap<String, Layer>) -> Result<(), ConfigError> {
+    let keys = command.get_arguments().filter_map(key_of);
+    let known: Vec<String> = keys.filter(|key| key != CONFIG_KEY).collect();
+    for (key, layer) in layers.iter().filter(|(key, _)| !known.contains(key)) {
+        let nearest = known
+            .iter()
+            .map(|other| (strsim::levenshtein(other, key), other))
+            .min();
+        let nearest = nearest.filter(|&(distance, _)| distance <= 3);
+        let suggestion =
+            nearest.map(|(_, other)| format!(" (did you mean `{}`?)", layer.origin.spell(other)));
+        let name = format!("`{}`{}", layer.origin.spell(key), layer.origin);
+        return Err(ConfigError::UnknownKey(name, suggestion.unwrap_or_default()));
     }
     Ok(())
-}
-
-/// Levenshtein's: insertions, deletions and replacements of one byte.
-fn edit_distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (at, byte) in left.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
-        for (column, other) in right.bytes().enumerate() {
-            let replaced = diagonal + usize::from(byte != other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances() {
-        assert_eq!(edit_distance("tick_rate", "tick_rat"), 1);
-        assert_eq!(edit_distance("kitten", "sitting"), 3);
-        assert_eq!(edit_distance("", "abc"), 3);
-    }
-
-    #[test]
-    fn clap_accepts_the_table() {
-        command(Program::Server).debug_assert();
-        command(Program::Game).debug_assert();
-    }
 }

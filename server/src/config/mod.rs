@@ -1,166 +1,125 @@
-//! The server's settings: from flags, else environment variables, else a TOML file, else defaults.
+//! Settings: from flags, else environment variables, else a TOML file, else defaults.
 //!
-//! Owns the table of settings and their meaning. Guarantees that every value in a [`Config`] is usable as it
-//! is and that every refusal names the setting, its value, what is accepted and where the value came from.
-//! Refuses unknown keys in all three places: a setting that is misspelled would else be silently ignored.
+//! Owns the server's settings; a game's own stand beside them, in a `clap::Args` of the game. Guarantees that every
+//! value is usable as it is, and that every refusal names the setting, its value, what is accepted and where the value
+//! came from. Refuses unknown keys in all three places: a misspelled setting would else be silently ignored.
 
 mod error;
 mod layers;
-mod read;
+mod parse;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-pub use error::{ConfigError, Origin};
-pub use settings::{Allowed, SETTINGS, Setting};
+use clap::{Arg, ArgAction, Args, Command, FromArgMatches, ValueHint, value_parser};
 
-use self::settings::Program;
-use crate::net::assign::AssignStrategy;
-use crate::net::socket::IoKind;
-use crate::scenes::Scene;
+pub use error::ConfigError;
+pub use parse::{Advertise, number};
+pub use settings::ServerSettings;
 
-/// Everything that can be set. `docs/configuration.md` describes each value for users.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// Where the HTTP API listens.
-    pub http: SocketAddr,
-    /// Where the first net worker listens. Port 0 lets the system choose, for every worker.
-    pub udp: SocketAddr,
-    /// The UDP address that clients are told instead.
-    pub advertise: Option<Advertise>,
-    /// Sessions over all workers at most.
-    pub max_clients: u32,
-    /// Certificate chain and private key, PEM files.
-    pub tls: Option<TlsFiles>,
-    /// A proxy ends TLS: its `X-Forwarded-For` names the client.
-    pub behind_tls_proxy: bool,
-    /// Joins a second from one remote address.
-    pub join_rate: u32,
-    /// Joins a second from a loopback address.
-    pub join_rate_loopback: u32,
-    /// Open HTTP connections at most.
-    pub http_connections: usize,
-    /// Ticks a second, 1 to 128.
-    pub tick_rate: u16,
-    /// The world and what is in it; [`Scene::Idle`] for a game of your own.
-    pub scene: Scene,
-    /// Folder of the game's content.
-    pub content: Option<PathBuf>,
-    /// Whether clients may be told what they do not see, for auditing.
-    pub audit: bool,
-    /// Seed of everything random in the world.
-    pub seed: u64,
-    /// Where to record to.
-    pub record: Option<PathBuf>,
-    /// Bytes a second to one client, everything included.
-    pub bandwidth: u32,
-    /// Entities that a client holds at most.
-    pub known_max: usize,
-    /// Part of the view radius beyond which an entity is sent only every fourth tick, percent.
-    pub far_percent: u8,
-    /// Net worker threads; 0 is inline.
-    pub workers: usize,
-    /// Simulations that share the world, each on a thread of its own.
-    pub simulations: u8,
-    /// Threads for the parallel systems of a tick; 1 is the simulation's own.
-    pub simulation_threads: usize,
-    /// How sockets are used.
-    pub io: IoKind,
-    /// Whether all workers share one port.
-    pub udp_shared: bool,
-    /// How connections get their worker.
-    pub assign: AssignStrategy,
-    /// CPUs that workers are pinned to, in turn; empty does not pin.
-    pub affinity: Vec<usize>,
-    /// Microseconds that a processor may take to wake up; `None` leaves it to the system.
-    pub wake_within: Option<u32>,
-    /// Capacities of the queues between each worker and the simulation.
-    pub queues: Queues,
-    /// Directives of what to log.
-    pub log: String,
+use layers::{CONFIG_KEY, Layers, key_of};
+
+/// What a program was told: the server's settings and its game's.
+#[derive(Clone, Debug)]
+pub struct Settings<G> {
+    /// The server's.
+    pub server: ServerSettings,
+    /// The game's.
+    pub game: G,
+    /// The game's as text, by key: a recording holds them.
+    pub(crate) recorded: Vec<(String, String)>,
 }
 
-/// The UDP address that clients are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Advertise {
-    /// Where clients send to.
-    pub ip: IpAddr,
-    /// Of the first worker; `None` is the port that it listens on.
-    pub port: Option<u16>,
-}
-
-/// The files of a TLS identity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Certificate chain, PEM.
-    pub cert: PathBuf,
-    /// Private key, PEM.
-    pub key: PathBuf,
-}
-
-/// Values that each worker's queues hold; what happens at the bound is said in `boundary::link`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Queues {
-    /// Inputs, joins and messages towards the simulation.
-    pub to_simulation: usize,
-    /// Messages towards the worker.
-    pub to_worker: usize,
-    /// Frames towards the worker.
-    pub frames: usize,
-}
-
-impl Config {
-    /// Reads the process's flags and environment, and the file that they name.
+impl<G: Args> Settings<G> {
+    /// Reads the settings of the program `name` from its arguments (its own name first), environment variables, and
+    /// the file that they name. `about` is its first line in `--help`.
     ///
     /// # Errors
-    /// See [`ConfigError`]. `--help` and `--version` come as [`ConfigError::Usage`].
-    pub fn from_process() -> Result<Self, ConfigError> {
-        Self::from_sources(std::env::args_os(), std::env::vars_os())
-    }
-
-    /// The same from given flags (the program's name first) and variables.
-    ///
-    /// # Errors
-    /// See [`ConfigError`].
-    pub fn from_sources(
+    /// [`ConfigError`]. `--help` and `--version` come as [`ConfigError::Usage`].
+    pub fn read(
+        (name, about): (&'static str, &'static str),
         arguments: impl IntoIterator<Item = OsString>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        read::config(&layers::Layers::read(Program::Server, arguments, variables)?)
+        let layers = Layers::read(command::<G>(name, about), arguments, variables)?;
+        let server = ServerSettings::from_arg_matches(&layers.matches).map_err(ConfigError::Usage)?;
+        server
+            .check()
+            .map_err(|(key, reason)| ConfigError::Value(layers.quote(key), reason))?;
+        let own = game_command::<G>(name);
+        // A path is of the machine that records.
+        let recorded = own.get_arguments().filter(|arg| !is_path(arg)).filter_map(|arg| {
+            let text = layers.text(arg.get_id().as_str())?;
+            Some((key_of(arg)?, text))
+        });
+        Ok(Self {
+            recorded: recorded.collect(),
+            game: G::from_arg_matches(&layers.matches).map_err(ConfigError::Usage)?,
+            server,
+        })
     }
+}
 
-    /// As [`Config::from_process`] for a program with a game of its own, which has no scenes to choose from.
-    ///
-    /// # Errors
-    /// See [`ConfigError`].
-    pub fn of_game_from_process() -> Result<Self, ConfigError> {
-        Self::of_game_from_sources(std::env::args_os(), std::env::vars_os())
-    }
+/// Returns the game of a recording from its settings.
+///
+/// # Errors
+/// What clap says of a setting or value that this program does not accept.
+pub(crate) fn recorded_game<G: Args>(
+    name: &'static str,
+    recorded: &[(String, String)],
+) -> Result<G, clap::Error> {
+    let flags = recorded
+        .iter()
+        .map(|(key, text)| format!("--{}={text}", key.replace('_', "-")));
+    let command = game_command::<G>(name).no_binary_name(true);
+    G::from_arg_matches(&command.try_get_matches_from(flags)?)
+}
 
-    /// The same from given flags (the program's name first) and variables.
-    ///
-    /// # Errors
-    /// See [`ConfigError`].
-    pub fn of_game_from_sources(
-        arguments: impl IntoIterator<Item = OsString>,
-        variables: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Self, ConfigError> {
-        read::config(&layers::Layers::read(Program::Game, arguments, variables)?)
-    }
+fn is_path(arg: &Arg) -> bool {
+    matches!(
+        arg.get_value_hint(),
+        ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath
+    )
+}
 
-    /// The address that clients of worker `index` are told, when it listens on `bound`.
-    #[must_use]
-    pub fn advertised(&self, index: usize, bound: SocketAddr) -> SocketAddr {
-        let Some(advertise) = self.advertise else {
-            return bound;
-        };
-        // Checked on reading: the last worker's port is a port.
-        let step = if self.udp_shared { 0 } else { index as u16 };
-        let port = advertise
-            .port
-            .map_or(bound.port(), |first| first.saturating_add(step));
-        SocketAddr::new(advertise.ip, port)
+/// Returns the command line of a program with the game `G`: the game's flags, then the server's.
+pub fn command<G: Args>(name: &'static str, about: &'static str) -> Command {
+    let file = Arg::new(CONFIG_KEY)
+        .long(CONFIG_KEY)
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("Read settings from this TOML file (its keys are the flags, tick_rate for --tick-rate)");
+    ServerSettings::augment_args(game_command::<G>(name))
+        .mut_args(plain)
+        .arg(file)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(about)
+        .after_help(
+            "Every setting is also an environment variable (THRONG_TICK_RATE for --tick-rate) and a key of \
+             the file; a flag wins over a variable, a variable over the file.\n\nWith `replay FILE` in the \
+             place of flags it runs what --record wrote again, and says whether the same comes of it.",
+        )
+}
+
+fn game_command<G: Args>(name: &'static str) -> Command {
+    G::augment_args(Command::new(name)).mut_args(plain)
+}
+
+/// Makes an argument one that all sources can give: a switch takes a value, and no value is mistaken for a flag.
+fn plain(arg: Arg) -> Arg {
+    match arg.get_action() {
+        ArgAction::SetTrue => arg
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .default_value("false")
+            .value_name("BOOL")
+            .value_parser(value_parser!(bool)),
+        ArgAction::Set => arg.allow_hyphen_values(true),
+        _ => arg,
     }
 }

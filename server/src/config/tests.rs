@@ -3,12 +3,31 @@
 use std::ffi::OsString;
 use std::io::Write;
 
-use super::super::settings::{Allowed, SETTINGS};
+use super::error::Origin;
+use super::settings::workers_for;
 use super::*;
+use crate::net::socket::IoKind;
 
-fn read(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    let flags = ["throng-server"].iter().chain(flags).map(OsString::from);
-    Config::from_sources(
+/// The settings of a game.
+#[derive(Args, Clone, Debug, PartialEq)]
+struct Dungeon {
+    /// Monsters at the start.
+    #[arg(long, value_name = "N", default_value = "100", value_parser = number::<u32>(0..=5_000))]
+    monsters: u32,
+    /// Whether players can hurt each other.
+    #[arg(long)]
+    duels: bool,
+    /// The map.
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
+}
+
+const DUNGEON: (&str, &str) = ("dungeon", "A dungeon.");
+
+fn read(flags: &[&str], variables: &[(&str, &str)]) -> Result<Settings<Dungeon>, ConfigError> {
+    let flags = ["dungeon"].iter().chain(flags).map(OsString::from);
+    Settings::read(
+        DUNGEON,
         flags,
         variables.iter().map(|&(name, value)| (name.into(), value.into())),
     )
@@ -16,6 +35,28 @@ fn read(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigErro
 
 fn refusal(flags: &[&str], variables: &[(&str, &str)]) -> String {
     read(flags, variables).expect_err("must be refused").to_string()
+}
+
+/// Keys of all settings, and the words for what each accepts.
+fn accepted() -> Vec<(String, String)> {
+    let command = command::<Dungeon>(DUNGEON.0, DUNGEON.1);
+    let keys = command.get_arguments().filter_map(key_of);
+    // Clap itself says what a path must be.
+    let keys = keys.filter(|key| key != CONFIG_KEY && key != "map");
+    keys.map(|key| {
+        let variable = Origin::Variable.spell(&key);
+        let refused = ["", "=nonsense/"].map(|bad| read(&[], &[(&variable, bad)]));
+        let error = refused
+            .into_iter()
+            .find_map(Result::err)
+            .expect("something is refused");
+        let message = error.to_string();
+        let (_, accepted) = message
+            .split_once(": must be ")
+            .unwrap_or_else(|| panic!("{message}"));
+        (key, accepted.to_owned())
+    })
+    .collect()
 }
 
 /// A configuration file that lives as long as the guard.
@@ -44,21 +85,13 @@ impl Drop for File {
 
 #[test]
 fn without_anything_the_defaults() {
-    let config = read(&[], &[]).unwrap();
-    assert_eq!(config.http, "127.0.0.1:8080".parse().unwrap());
-    assert_eq!(config.udp, "127.0.0.1:5000".parse().unwrap());
-    assert_eq!(
-        (config.tick_rate, config.scene),
-        (
-            20,
-            Scene::Crowd {
-                entities: 1_000,
-                visible: 60
-            }
-        )
-    );
-    assert_eq!(config.known_max, 255);
-    assert!(config.workers >= 1);
+    let Settings { server, game, .. } = read(&[], &[]).unwrap();
+    assert_eq!(server.http, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(server.udp, "127.0.0.1:5000".parse().unwrap());
+    assert_eq!((server.tick_rate, game.monsters, game.duels), (20, 100, false));
+    assert_eq!((server.known_max, server.bandwidth), (255, 24_576));
+    assert_eq!((server.io, server.affinity.clone()), (IoKind::native(), None));
+    assert!(server.workers >= 1);
     assert_eq!(
         (workers_for(1), workers_for(2), workers_for(3), workers_for(16)),
         (1, 1, 1, 14)
@@ -69,54 +102,35 @@ fn without_anything_the_defaults() {
 fn flags_win_over_variables_over_the_file() {
     let file = File::new(
         "order",
-        "tick_rate = 30\nseed = 3\nscene = \"static\"\nudp_shared = true\n",
+        "tick_rate = 30\nseed = 3\nmonsters = 7\nudp_shared = true\nduels = true\n",
     );
     let variables = [
         ("THRONG_TICK_RATE", "40"),
         ("THRONG_SEED", "4"),
         ("THRONG_CONFIG", file.path()),
     ];
-    let config = read(&["--tick-rate", "50"], &variables).unwrap();
-    assert_eq!((config.tick_rate, config.seed), (50, 4));
+    let Settings { server, game, .. } = read(&["--tick-rate", "50"], &variables).unwrap();
+    assert_eq!((server.tick_rate, server.seed), (50, 4));
+    assert_eq!((game.monsters, game.duels, server.udp_shared), (7, true, true));
+    let flags = ["--udp-shared=false", "--duels", "--config", file.path()];
+    let Settings { server, game, .. } = read(&flags, &[]).unwrap();
     assert_eq!(
-        (config.scene, config.udp_shared),
-        (Scene::Static { entities: 100_000 }, true)
-    );
-    let config = read(&["--udp-shared=false", "--config", file.path()], &[]).unwrap();
-    assert_eq!((config.tick_rate, config.udp_shared), (30, false));
-}
-
-#[test]
-fn every_scene_has_its_number_of_entities() {
-    let scene = |flags: &[&str]| read(flags, &[]).unwrap().scene;
-    assert_eq!(scene(&["--scene", "hotspot"]), Scene::Hotspot { entities: 2_000 });
-    assert_eq!(
-        scene(&["--scene", "hotspot", "--entities", "5"]),
-        Scene::Hotspot { entities: 5 }
-    );
-    assert_eq!(scene(&["--scene", "idle", "--entities", "5"]), Scene::Idle);
-    assert_eq!(
-        scene(&["--entities", "0", "--visible", "9"]),
-        Scene::Crowd {
-            entities: 0,
-            visible: 9
-        }
+        (server.tick_rate, server.udp_shared, game.duels),
+        (30, false, true)
     );
 }
 
 #[test]
-fn a_game_of_its_own_has_no_scenes_to_choose_from() {
+fn a_game_without_settings_has_the_servers_alone() {
     let read = |flags: &[&str], variables: &[(&str, &str)]| {
         let flags = ["coins"].iter().chain(flags).map(OsString::from);
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
-        Config::of_game_from_sources(flags, variables)
+        Settings::<()>::read(("coins", "Coins."), flags, variables)
     };
-    let config = read(&["--tick-rate", "60"], &[]).unwrap();
-    assert_eq!(
-        (config.tick_rate, config.scene, config.audit),
-        (60, Scene::Idle, false)
-    );
-    for flag in ["--scene", "--entities", "--visible", "--content"] {
+    let settings = read(&["--tick-rate", "60"], &[]).unwrap();
+    assert_eq!((settings.server.tick_rate, settings.server.audit), (60, false));
+    assert_eq!(settings.recorded, []);
+    for flag in ["--scene", "--entities", "--visible", "--content", "--monsters"] {
         let error = read(&[flag, "5"], &[]).unwrap_err().to_string();
         assert!(
             error.contains(&format!("unexpected argument '{flag}'")),
@@ -127,58 +141,123 @@ fn a_game_of_its_own_has_no_scenes_to_choose_from() {
     assert!(error.contains("THRONG_SCENE"), "{error}");
     let help = read(&["--help"], &[]).unwrap_err().to_string();
     assert!(
-        help.contains("--tick-rate") && !help.contains("--visible"),
+        help.contains("--tick-rate") && help.contains("Coins.") && !help.contains("--monsters"),
         "{help}"
     );
 }
 
 #[test]
-fn every_numeric_setting_refuses_both_sides_of_its_range_and_words() {
-    for setting in SETTINGS {
-        let Allowed::Number(range) = &setting.allowed else {
-            continue;
-        };
-        let below = range
-            .start()
-            .checked_sub(1)
-            .map_or("-1".to_owned(), |number| number.to_string());
-        let above = (u128::from(*range.end()) + 1).to_string();
-        for bad in [below.as_str(), above.as_str(), "many", "", "1.5"] {
-            let from_flag = refusal(&[&setting.flag(), bad], &[]);
-            let expected = format!("`{} {bad}`: must be {}", setting.flag(), setting.allowed);
-            assert_eq!(from_flag, expected);
-            let from_variable = refusal(&[], &[(&setting.variable(), bad)]);
-            let name = setting.variable();
-            assert_eq!(
-                from_variable,
-                format!("`{name}={bad}` in the environment: must be {}", setting.allowed)
-            );
+fn a_recording_holds_the_games_settings_but_for_paths() {
+    let settings = read(
+        &["--monsters", "1_0", "--map", "a.map"],
+        &[("THRONG_DUELS", "true")],
+    )
+    .unwrap();
+    assert_eq!(settings.game.map.as_deref(), Some(std::path::Path::new("a.map")));
+    let expected =
+        [("monsters", "1_0"), ("duels", "true")].map(|(key, text)| (key.to_owned(), text.to_owned()));
+    assert_eq!(settings.recorded, expected);
+    let again: Dungeon = recorded_game("dungeon", &settings.recorded).unwrap();
+    assert_eq!(
+        again,
+        Dungeon {
+            map: None,
+            ..settings.game
         }
-        for good in [range.start(), range.end()] {
-            // Some extremes do not go with the defaults of others, but none is refused for its range.
-            if let Err(error) = read(&[&setting.flag(), &good.to_string()], &[]) {
-                assert!(matches!(error, ConfigError::Conflict { .. }), "{error}");
-            }
-        }
+    );
+    let too_many = [("monsters".to_owned(), "5001".to_owned())];
+    let error = recorded_game::<Dungeon>("dungeon", &too_many).unwrap_err();
+    assert!(error.to_string().contains("0 to 5000"), "{error}");
+}
+
+#[test]
+fn settings_are_well_formed() {
+    let command = command::<Dungeon>(DUNGEON.0, DUNGEON.1);
+    command.clone().debug_assert();
+    assert_eq!(command.get_about().unwrap().to_string(), DUNGEON.1);
+    for arg in command.get_arguments() {
+        let key = key_of(arg).unwrap();
+        assert!(
+            key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+            "{key}"
+        );
+        let help = arg.get_help().unwrap().to_string();
+        assert!(
+            !help.ends_with('.') && arg.get_long_help().is_none(),
+            "{key}: {help}"
+        );
     }
 }
 
 #[test]
-fn every_other_setting_refuses_nonsense_by_name() {
-    for setting in SETTINGS {
-        let bad = match setting.allowed {
-            Allowed::Number(_) => continue,
-            Allowed::Text("a PEM file") => "",
-            Allowed::Text(_) | Allowed::Word(_) | Allowed::Switch => "=nonsense/",
+fn the_three_spellings() {
+    assert_eq!(Origin::Flag.spell("tick_rate"), "--tick-rate");
+    assert_eq!(Origin::Variable.spell("tick_rate"), "THRONG_TICK_RATE");
+    assert_eq!(Origin::Default.spell("tick_rate"), "tick_rate");
+}
+
+#[test]
+fn every_numeric_setting_refuses_both_sides_of_its_range_and_words() {
+    let mut numbers = 0;
+    for (key, accepted) in accepted() {
+        let Some((start, end)) = accepted
+            .strip_prefix("a number from ")
+            .and_then(|range| range.split_once(" to "))
+        else {
+            continue;
         };
-        let message = refusal(&[], &[(&setting.variable(), bad)]);
-        let expected = format!(
-            "`{}={bad}` in the environment: must be {}",
-            setting.variable(),
-            setting.allowed
-        );
-        assert_eq!(message, expected);
+        numbers += 1;
+        let (start, end): (u64, u64) = (start.parse().unwrap(), end.parse().unwrap());
+        let below = start
+            .checked_sub(1)
+            .map_or("-1".to_owned(), |number| number.to_string());
+        let above = (u128::from(end) + 1).to_string();
+        let (flag, name) = (Origin::Flag.spell(&key), Origin::Variable.spell(&key));
+        for bad in [below.as_str(), above.as_str(), "many", "", "1.5"] {
+            let from_flag = refusal(&[&flag, bad], &[]);
+            assert_eq!(from_flag, format!("`{flag} {bad}`: must be {accepted}"));
+            let from_variable = refusal(&[], &[(&name, bad)]);
+            assert_eq!(
+                from_variable,
+                format!("`{name}={bad}` in the environment: must be {accepted}")
+            );
+        }
+        for good in [start, end] {
+            // Some extremes do not go with the defaults of others, but none is refused for its range.
+            if let Err(error) = read(&[&flag, &good.to_string()], &[]) {
+                assert!(matches!(error, ConfigError::Value(..)), "{error}");
+                assert!(!error.to_string().contains("must be a number"), "{error}");
+            }
+        }
     }
+    assert_eq!(numbers, 16);
+}
+
+#[test]
+fn every_other_setting_refuses_nonsense_by_name() {
+    let mut others = 0;
+    for (key, accepted) in accepted() {
+        let bad = match accepted.as_str() {
+            number if number.starts_with("a number") => continue,
+            "a PEM file" => "",
+            _ => "=nonsense/",
+        };
+        others += 1;
+        let name = Origin::Variable.spell(&key);
+        assert_eq!(
+            refusal(&[], &[(&name, bad)]),
+            format!("`{name}={bad}` in the environment: must be {accepted}")
+        );
+    }
+    assert_eq!(others, 14);
+}
+
+#[test]
+fn a_bad_flag_is_to_blame_whatever_else_there_is() {
+    let message = refusal(&["--tick-rate", "300"], &[("THRONG_TICK_RATE", "300")]);
+    assert_eq!(message, "`--tick-rate 300`: must be a number from 1 to 128");
+    // A flag that is good hides what is not.
+    assert!(read(&["--tick-rate", "30"], &[("THRONG_TICK_RATE", "300")]).is_ok());
 }
 
 #[test]
@@ -251,7 +330,8 @@ fn a_file_that_is_missing_or_not_toml_is_named() {
 fn a_variable_that_is_not_unicode_is_named() {
     use std::os::unix::ffi::OsStringExt;
     let variable = ("THRONG_SEED".into(), OsString::from_vec(vec![0xff]));
-    let error = Config::from_sources(["throng-server".into()], [variable]).expect_err("must be refused");
+    let error =
+        Settings::<Dungeon>::read(DUNGEON, ["dungeon".into()], [variable]).expect_err("must be refused");
     assert_eq!(
         error.to_string(),
         "`THRONG_SEED` in the environment: must be Unicode text"
@@ -334,7 +414,7 @@ fn clients_are_told_the_advertised_address_of_their_worker() {
     let bound = "[::]:6001".parse().unwrap();
     let told = |flags: &[&str]| {
         let flags: Vec<&str> = flags.iter().chain(&["--udp", "[::]:6000"]).copied().collect();
-        read(&flags, &[]).unwrap().advertised(1, bound).to_string()
+        read(&flags, &[]).unwrap().server.advertised(1, bound).to_string()
     };
     assert_eq!(told(&["--advertise", "2001:db8::7"]), "[2001:db8::7]:6001");
     assert_eq!(told(&["--advertise", "[2001:db8::7]"]), "[2001:db8::7]:6001");
@@ -343,14 +423,5 @@ fn clients_are_told_the_advertised_address_of_their_worker() {
         told(&["--advertise", "203.0.113.7:7000", "--udp-shared"]),
         "203.0.113.7:7000"
     );
-    assert_eq!(read(&[], &[]).unwrap().advertised(1, bound), bound);
-}
-
-#[test]
-fn cpu_lists() {
-    assert_eq!(cpu_list("2,3"), Some(vec![2, 3]));
-    assert_eq!(cpu_list("0, 4-6"), Some(vec![0, 4, 5, 6]));
-    for bad in ["", "a", "3-2", "1-", "-1", "0-9999999999", "1024"] {
-        assert_eq!(cpu_list(bad), None, "{bad}");
-    }
+    assert_eq!(read(&[], &[]).unwrap().server.advertised(1, bound), bound);
 }

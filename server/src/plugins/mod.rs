@@ -8,7 +8,7 @@ mod meter;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use bevy_app::{App, Plugin, PluginGroup, PluginGroupBuilder};
+use bevy_app::{PluginGroup, PluginGroupBuilder};
 use throng_shared::protocol::ids::SourceId;
 use throng_shared::tick::Tick;
 
@@ -17,11 +17,10 @@ pub use meter::{MeterPlugin, SimulationFigures};
 use crate::input::ReceivePlugin;
 use crate::observe::ServerStats;
 use crate::runner::{Clock, RunnerPlugin, Shutdown};
-use crate::scenes::{Scene, ScenePlugin};
 use crate::schedule::SchedulePlugin;
-use crate::simulation::{ContentSource, SimulationPlugin};
+use crate::simulation::SimulationPlugin;
 
-/// One simulation of a benchmark scene. The net workers' links are a resource of their own.
+/// One simulation, to which a game adds its plugins. The net workers' links are a resource of their own.
 pub struct ServerPlugins {
     /// Ticks a second.
     pub tick_rate_hz: NonZeroU32,
@@ -29,10 +28,6 @@ pub struct ServerPlugins {
     pub clock: Clock,
     /// Ends the loop.
     pub shutdown: Shutdown,
-    /// The world.
-    pub scene: Scene,
-    /// Where the game's content comes from.
-    pub content: ContentSource,
     /// Seed of everything random in it.
     pub seed: u64,
     /// Threads for parallel systems; up to 1 means none besides the simulation's own.
@@ -49,8 +44,6 @@ impl PluginGroup for ServerPlugins {
             tick_rate_hz,
             clock,
             shutdown,
-            scene,
-            content,
             seed,
             threads,
             source,
@@ -70,25 +63,6 @@ impl PluginGroup for ServerPlugins {
                 threads,
                 start: Tick(0),
             })
-            .add(GamePlugin { scene, content })
             .add(MeterPlugin { stats, source })
-    }
-}
-
-/// The scene that is configured, as a plugin; with several simulations, each has one. A game of your own takes its place.
-#[derive(Clone, Debug)]
-pub struct GamePlugin {
-    /// Which scene.
-    pub scene: Scene,
-    /// Where its content comes from.
-    pub content: ContentSource,
-}
-
-impl Plugin for GamePlugin {
-    fn build(&self, app: &mut App) {
-        if self.content != ContentSource::BuiltIn {
-            tracing::warn!("this scene has no content");
-        }
-        app.add_plugins(ScenePlugin(self.scene));
     }
 }

@@ -5,18 +5,18 @@ use std::net::SocketAddr;
 
 use throng_shared::protocol::version::ProtocolVersion;
 
-use crate::config::Config;
+use super::Game;
+use crate::config::{ServerSettings, Settings};
 use crate::net::socket::IoKind;
-use crate::scenes::Scene;
 
 /// The start banner. Its `Display` ends with a newline.
 #[derive(Debug)]
-pub struct Banner<'a> {
+pub struct Banner<'a, G> {
     /// What was asked for.
-    pub config: &'a Config,
+    pub settings: &'a Settings<G>,
     /// Where HTTP listens.
     pub http: SocketAddr,
-    /// What clients of each worker are told.
+    /// The addresses that clients of each worker are given.
     pub udp: &'a [SocketAddr],
     /// What clients must speak.
     pub protocol: ProtocolVersion,
@@ -24,65 +24,39 @@ pub struct Banner<'a> {
     pub colour: bool,
 }
 
-impl Display for Banner<'_> {
+impl<G: Game> Display for Banner<'_, G> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bold, dim, plain) = if self.colour {
             ("\x1b[1m", "\x1b[2m", "\x1b[0m")
         } else {
             ("", "", "")
         };
-        let config = self.config;
-        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        let Settings { server, game, .. } = self.settings;
+        let scheme = if server.tls_cert.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let row = |label: &str| format!("  {dim}{label:<9}{plain}");
         writeln!(out, "\n{bold}Throng {}{plain}", self.protocol.release)?;
-        writeln!(out, "{}{}", row("world"), World(config))?;
-        writeln!(
-            out,
-            "{}{scheme}://{}{}",
-            row("http"),
-            self.http,
-            if config.behind_tls_proxy {
-                ", behind a proxy"
-            } else {
-                ""
-            }
-        )?;
-        writeln!(out, "{}{}, {}", row("udp"), Addresses(self.udp), Workers(config))?;
+        write!(out, "{}{}; ", row("world"), game.describe())?;
+        write!(out, "{} Hz, seed {}", server.tick_rate, server.seed)?;
+        match server.simulations {
+            1 => writeln!(out)?,
+            several => writeln!(out, "; {several} simulations")?,
+        }
+        let proxy = if server.behind_tls_proxy {
+            ", behind a proxy"
+        } else {
+            ""
+        };
+        writeln!(out, "{}{scheme}://{}{proxy}", row("http"), self.http)?;
+        writeln!(out, "{}{}, {}", row("udp"), Addresses(self.udp), Workers(server))?;
         writeln!(out, "{}{}", row("protocol"), self.protocol)?;
-        // Bots speak the protocol of the benchmark scenes.
-        if config.tls.is_none() && config.scene.is_benchmark() {
-            writeln!(out, "{}{bold}{}{plain}", row("bots"), Swarm(self.http))?;
+        for (label, text) in game.banner_rows(server, self.http) {
+            writeln!(out, "{}{bold}{text}{plain}", row(label))?;
         }
         writeln!(out, "{}ctrl-c\n", row("stop"))
-    }
-}
-
-/// `crowd, 1,000 entities, 60 seen by each client, 20 Hz, seed 1`.
-struct World<'a>(&'a Config);
-
-impl Display for World<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config {
-            scene,
-            tick_rate,
-            seed,
-            simulations,
-            ..
-        } = self.0;
-        let entities = Thousands(u64::from(scene.entities()));
-        match scene {
-            Scene::Crowd { visible, .. } => {
-                write!(out, "crowd: {entities} moving entities, a client sees {visible}")
-            }
-            Scene::Static { .. } => write!(out, "static: {entities} resting entities"),
-            Scene::Hotspot { .. } => write!(out, "hotspot: {entities} moving entities, all in one view"),
-            Scene::Idle => write!(out, "idle: no entities"),
-        }?;
-        write!(out, "; {tick_rate} Hz, seed {seed}")?;
-        match simulations {
-            1 => Ok(()),
-            _ => write!(out, "; {simulations} simulations"),
-        }
     }
 }
 
@@ -109,7 +83,7 @@ impl Display for Addresses<'_> {
 }
 
 /// `2 workers, batched I/O`.
-struct Workers<'a>(&'a Config);
+struct Workers<'a>(&'a ServerSettings);
 
 impl Display for Workers<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,21 +99,9 @@ impl Display for Workers<'_> {
     }
 }
 
-/// The command that fills the world.
-struct Swarm(SocketAddr);
-
-impl Display for Swarm {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("cargo swarm --clients 1000 --seconds 30")?;
-        if self.0 != SocketAddr::from(([127, 0, 0, 1], 8080)) {
-            write!(out, " --server {}", self.0)?;
-        }
-        Ok(())
-    }
-}
-
-/// `1,234,567`.
-pub(super) struct Thousands(pub(super) u64);
+/// A number with its thousands set apart: `1,234,567`.
+#[derive(Clone, Copy, Debug)]
+pub struct Thousands(pub u64);
 
 impl Display for Thousands {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,68 +118,7 @@ impl Display for Thousands {
 
 #[cfg(test)]
 mod tests {
-    use throng_shared::protocol::version::{ProtocolHash, Release};
-
     use super::*;
-
-    fn banner(flags: &[&str], http: &str, udp: &[&str]) -> String {
-        let flags = ["throng-server"]
-            .iter()
-            .chain(flags)
-            .map(std::ffi::OsString::from);
-        let config = Config::from_sources(flags, []).unwrap();
-        let udp: Vec<SocketAddr> = udp.iter().map(|address| address.parse().unwrap()).collect();
-        Banner {
-            config: &config,
-            http: http.parse().unwrap(),
-            udp: &udp,
-            protocol: ProtocolVersion {
-                hash: ProtocolHash(255),
-                release: Release::CURRENT,
-            },
-            colour: false,
-        }
-        .to_string()
-    }
-
-    #[test]
-    fn it_says_where_and_what_and_how_to_join() {
-        let text = banner(
-            &["--workers", "2", "--io", "portable"],
-            "127.0.0.1:8080",
-            &["127.0.0.1:5000", "127.0.0.1:5001"],
-        );
-        let expected = format!(
-            "
-Throng {0}
-  world    crowd: 1,000 moving entities, a client sees 60; 20 Hz, seed 1
-  http     http://127.0.0.1:8080
-  udp      127.0.0.1:5000-5001, 2 workers, portable I/O
-  protocol {0} (hash 00000000000000ff)
-  bots     cargo swarm --clients 1000 --seconds 30
-  stop     ctrl-c
-
-",
-            env!("CARGO_PKG_VERSION")
-        );
-        assert_eq!(text, expected);
-    }
-
-    #[test]
-    fn the_swarm_is_sent_to_the_server_where_it_is() {
-        let text = banner(&["--workers", "0"], "[::1]:9000", &["[::1]:7000"]);
-        assert!(
-            text.contains("cargo swarm --clients 1000 --seconds 30 --server [::1]:9000\n"),
-            "{text}"
-        );
-        assert!(text.contains("[::1]:7000, inline"), "{text}");
-        let tls = ["--tls-cert", "a", "--tls-key", "b"];
-        let text = banner(&tls, "[::1]:9000", &["[::1]:7000"]);
-        assert!(
-            text.contains("https://[::1]:9000") && !text.contains("swarm"),
-            "{text}"
-        );
-    }
 
     #[test]
     fn ports_in_a_row_are_a_range() {

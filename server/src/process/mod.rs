@@ -13,12 +13,12 @@
 //! more, the last tick ends, the workers tell their clients, HTTP ends. Refuses to know what any part does.
 
 mod banner;
+mod game;
 mod neighbours;
 mod replay;
 mod serve;
 mod signals;
 mod summary;
-mod wakefulness;
 
 use std::error::Error;
 use std::fmt;
@@ -37,18 +37,17 @@ use tracing_subscriber::filter::ParseError;
 
 use self::neighbours::{Neighbours, SimulationParts};
 use self::summary::SummaryLog;
-pub use banner::Banner;
-pub use replay::{replay_command, replay_file, replay_game};
-pub use serve::{log_to_stderr, serve};
-pub use wakefulness::Wakefulness;
+pub use banner::{Banner, Thousands};
+pub use game::{Game, NoSettings};
+pub use replay::{replay_file, replay_game};
+pub use serve::{log_to_stderr, serve, serve_game};
 
 use crate::boundary::link::LinkConfig;
-use crate::config::{Config, ConfigError};
+use crate::config::{ConfigError, ServerSettings, Settings};
 use crate::gateway::audit::audit;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, IssuerConfig, TokenIssuer};
 use crate::net::assign::{Assigner, WorkerLoad};
 use crate::observe::{ServerStats, ServerStatus, StatusSender, advance_status, status_channel};
-use crate::plugins::GamePlugin;
 use crate::record::{Header, RecordPlugin};
 use crate::replication::ReplicationConfig;
 use crate::runner::{Clock, FirstTick, Shutdown};
@@ -81,9 +80,6 @@ pub enum ServerError {
         /// Why it cannot be written.
         error: io::Error,
     },
-    /// The request for processors that wake up quickly.
-    #[error("--wake-within: cannot write {device}: {0}", device = wakefulness::DEVICE)]
-    Wakefulness(io::Error),
     /// The system gives no thread, or lets us watch no signals.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
@@ -110,7 +106,6 @@ impl ServerError {
                 | Self::Gateway(_)
                 | Self::Transport(TransportError::Socket(_))
                 | Self::Recording { .. }
-                | Self::Wakefulness(_)
         )
     }
 }
@@ -138,39 +133,20 @@ pub struct Server {
     udp: Vec<SocketAddr>,
     protocol: ProtocolVersion,
     origin: Instant,
-    /// Stands as long as the server runs.
-    wakefulness: Option<Wakefulness>,
 }
 
 impl Server {
-    /// Opens the sockets, builds the world and starts every thread but the simulation's.
+    /// Opens the sockets, builds the world and starts every thread but the simulation's. The plugins of `game` are
+    /// added after the simulation's, to each simulation where there are several.
     ///
     /// # Errors
     /// See [`ServerError`]; whatever was started has ended then.
-    pub fn start(config: &Config) -> Result<Self, ServerError> {
-        let (scene, content) = (config.scene, config.content.clone().into());
-        let config = Config {
-            audit: config.audit || scene.is_benchmark(),
-            ..config.clone()
-        };
-        Self::start_with(&config, GamePlugin { scene, content })
-    }
-
-    /// Likewise with a game of your own in the place of the configured scene: its plugins are added after the
-    /// simulation's, to each simulation where there are several.
-    ///
-    /// # Errors
-    /// As [`Server::start`].
-    pub fn start_with<M: 'static>(
-        config: &Config,
+    pub fn start<G: Game, M: 'static>(
+        settings: &Settings<G>,
         game: impl Plugins<M> + Clone + Send + 'static,
     ) -> Result<Self, ServerError> {
+        let config = &settings.server;
         let (origin, unix_origin) = origin();
-        let wakefulness = config
-            .wake_within
-            .map(Wakefulness::request)
-            .transpose()
-            .map_err(ServerError::Wakefulness)?;
         let transport = Transport::open(transport_config(config, unix_origin))?;
         let told: Vec<SocketAddr> = (0..)
             .zip(transport.addresses())
@@ -209,7 +185,7 @@ impl Server {
         let (mut app, neighbours) = parts.build(transport, sinks);
         let protocol = app.world().resource::<Protocol>().version();
         if let Some(path) = &config.record {
-            app.add_plugins(recording(path, config, protocol)?);
+            app.add_plugins(recording(path, settings, protocol)?);
         }
         let parts = GatewayParts {
             issuer,
@@ -231,7 +207,6 @@ impl Server {
             udp: told,
             protocol,
             origin,
-            wakefulness,
         })
     }
 
@@ -249,9 +224,9 @@ impl Server {
 
     /// What the terminal shows.
     #[must_use]
-    pub fn banner<'a>(&'a self, config: &'a Config, colour: bool) -> Banner<'a> {
+    pub fn banner<'a, G: Game>(&'a self, settings: &'a Settings<G>, colour: bool) -> Banner<'a, G> {
         Banner {
-            config,
+            settings,
             http: self.gateway.address(),
             udp: &self.udp,
             protocol: self.protocol,
@@ -281,7 +256,6 @@ impl Server {
             status,
             stats,
             origin,
-            wakefulness,
             ..
         } = self;
         let summary = SummaryLog::start(Arc::clone(&stats), origin)
@@ -299,7 +273,6 @@ impl Server {
         if let Ok(summary) = summary {
             summary.end();
         }
-        drop(wakefulness);
         let ran = Duration::from_secs(origin.elapsed().as_secs());
         tracing::info!("stopped after {ran:?}: {} ticks", stats.ticks());
     }
@@ -320,7 +293,11 @@ fn origin() -> (Instant, Duration) {
 }
 
 /// Opens the file, so that one which cannot be written is known before the first tick.
-fn recording(path: &Path, config: &Config, protocol: ProtocolVersion) -> Result<RecordPlugin, ServerError> {
+fn recording<G: Game>(
+    path: &Path,
+    settings: &Settings<G>,
+    protocol: ProtocolVersion,
+) -> Result<RecordPlugin, ServerError> {
     let file = File::create(path).map_err(|error| ServerError::Recording {
         path: path.display().to_string(),
         error,
@@ -328,20 +305,21 @@ fn recording(path: &Path, config: &Config, protocol: ProtocolVersion) -> Result<
     let header = Header {
         release: protocol.release.to_string(),
         protocol: protocol.hash,
-        scene: config.scene,
-        seed: config.seed,
-        tick_rate: config.tick_rate,
+        game: G::NAME.to_owned(),
+        settings: settings.recorded.clone(),
+        seed: settings.server.seed,
+        tick_rate: settings.server.tick_rate,
         content: None,
     };
     Ok(RecordPlugin::new(file, header))
 }
 
 /// Sessions that a worker is given tokens for.
-fn sessions_per_worker(config: &Config) -> u32 {
+fn sessions_per_worker(config: &ServerSettings) -> u32 {
     config.max_clients.div_ceil(config.workers.max(1) as u32)
 }
 
-fn transport_config(config: &Config, unix_origin: Duration) -> TransportConfig {
+fn transport_config(config: &ServerSettings, unix_origin: Duration) -> TransportConfig {
     // The kernel may send all clients of a shared port to one worker.
     let sessions_max = if config.udp_shared {
         config.max_clients
@@ -353,11 +331,11 @@ fn transport_config(config: &Config, unix_origin: Duration) -> TransportConfig {
         workers: config.workers,
         io: config.io,
         udp_shared: config.udp_shared,
-        affinity: config.affinity.clone(),
+        affinity: config.affinity.clone().unwrap_or_default(),
         links: LinkConfig {
-            to_simulation: config.queues.to_simulation,
-            to_worker: config.queues.to_worker,
-            frames: config.queues.frames,
+            to_simulation: config.queue_to_simulation,
+            to_worker: config.queue_to_worker,
+            frames: config.queue_frames,
             ..LinkConfig::default()
         },
         sessions_max,
@@ -372,13 +350,10 @@ fn transport_config(config: &Config, unix_origin: Duration) -> TransportConfig {
     }
 }
 
-fn gateway_config(config: &Config) -> GatewayConfig {
+fn gateway_config(config: &ServerSettings) -> GatewayConfig {
     GatewayConfig {
         http: config.http,
-        tls: config
-            .tls
-            .as_ref()
-            .map(|files| (files.cert.clone(), files.key.clone())),
+        tls: config.tls(),
         behind_tls_proxy: config.behind_tls_proxy,
         join_rate: config.join_rate,
         join_rate_loopback: config.join_rate_loopback,

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use bevy_app::{App, Plugin, PluginGroup, Plugins};
+use bevy_app::{App, Plugin, Plugins};
 use throng_shared::protocol::ids::SourceId;
 
-use crate::config::Config;
+use crate::config::ServerSettings;
 use crate::gateway::audit::AuditSink;
 use crate::observe::ServerStats;
-use crate::plugins::{GamePlugin, ServerPlugins};
+use crate::plugins::ServerPlugins;
 use crate::runner::{Clock, FirstTick, Shutdown};
 use crate::transport::{NeighbourTransport, ThrongRenetPlugin};
 use crate::worlds::{Exchange, WorldShape, WorldsPlugin};
@@ -25,7 +25,7 @@ use crate::worlds::{Exchange, WorldShape, WorldsPlugin};
 /// What every simulation of the process is made of.
 #[derive(Clone)]
 pub(super) struct SimulationParts<G> {
-    pub(super) config: Config,
+    pub(super) config: ServerSettings,
     pub(super) clock: Clock,
     pub(super) shutdown: Shutdown,
     pub(super) stats: Arc<ServerStats>,
@@ -76,14 +76,12 @@ impl<G> SimulationParts<G> {
             tick_rate_hz: NonZeroU32::new(u32::from(config.tick_rate)).unwrap_or(NonZeroU32::MIN),
             clock: self.clock,
             shutdown: self.shutdown,
-            scene: config.scene,
-            content: config.content.clone().into(),
             seed: config.seed,
             threads: config.simulation_threads,
             source,
             stats: self.stats,
         };
-        app.add_plugins(simulation.build().disable::<GamePlugin>())
+        app.add_plugins(simulation)
             .add_plugins(self.game)
             .add_plugins(transport);
         if let Some(exchange) = exchange {

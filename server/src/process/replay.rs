@@ -1,22 +1,20 @@
-//! `replay FILE`, of `throng-server` and of games of your own.
+//! `replay FILE`.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use bevy_app::{App, AppExit, Plugins};
+use bevy_app::{AppExit, Plugins};
 
-use super::banner::Thousands;
-use super::{Causes, origin};
-use crate::record::{
-    End, Header, ReadError, Reader, RecordingError, ReplayError, app_of, app_of_game, replay,
-};
+use super::{Causes, Game, NoSettings, Thousands, origin};
+use crate::config::recorded_game;
+use crate::record::{End, ReadError, Reader, RecordingError, ReplayError, app_of, replay};
 
-/// What to do when the process's first argument is `replay`: says what `replay` answers for the file that is named.
-/// `None` when the process is to do something else. The exit code is 0 when everything came out as recorded, 1 when
-/// not, 2 without a file.
-pub fn replay_command(replay: impl FnOnce(&Path) -> Result<String, ReplayError>) -> Option<AppExit> {
+/// Runs `replay` on the file that is named when the process's first argument is `replay`, and says what came of it.
+/// Returns `None` when the process is to do something else. The exit code is 0 when everything came out as recorded,
+/// 1 when not, 2 without a file.
+pub(super) fn replay_command(replay: impl FnOnce(&Path) -> Result<String, ReplayError>) -> Option<AppExit> {
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();
     arguments.next().filter(|first| first == "replay")?;
@@ -42,24 +40,27 @@ pub fn replay_command(replay: impl FnOnce(&Path) -> Result<String, ReplayError>)
     })
 }
 
-/// Replays a recording of `throng-server` at full speed and says in one line what was compared.
+/// Replays a recording of a game with settings of its own at full speed and returns in one line what was compared.
 ///
 /// # Errors
-/// When the file is damaged or cut off, is of another protocol, or the world goes another way: the first
+/// When the file is damaged or cut off, is of another game or protocol, or the world goes another way: the first
 /// tick, entity and component that differ.
-pub fn replay_file(path: &Path) -> Result<String, ReplayError> {
-    replay_with(path, app_of)
+pub fn replay_file<G: Game>(path: &Path) -> Result<String, ReplayError> {
+    replay_with(path, G::clone)
 }
 
-/// Likewise a recording of a game of your own, whose plugins are those of the server that wrote it.
+/// Likewise a recording of a game without settings, whose plugins are those of the server that wrote it.
 ///
 /// # Errors
 /// As [`replay_file`].
 pub fn replay_game<M>(path: &Path, game: impl Plugins<M>) -> Result<String, ReplayError> {
-    replay_with(path, |header| app_of_game(header, game))
+    replay_with(path, |_: &NoSettings| game)
 }
 
-fn replay_with(path: &Path, app_of: impl FnOnce(&Header) -> App) -> Result<String, ReplayError> {
+pub(super) fn replay_with<G: Game, M, P: Plugins<M>>(
+    path: &Path,
+    plugins: impl FnOnce(&G) -> P,
+) -> Result<String, ReplayError> {
     let unreadable = |error| ReplayError::Recording { error, ticks: 0 };
     let file = File::open(path).map_err(|error| {
         unreadable(RecordingError {
@@ -68,8 +69,17 @@ fn replay_with(path: &Path, app_of: impl FnOnce(&Header) -> App) -> Result<Strin
         })
     })?;
     let reader = Reader::open(BufReader::new(file)).map_err(unreadable)?;
+    let header = reader.header();
+    if header.game != G::NAME {
+        return Err(ReplayError::Game {
+            recorded: header.game.clone(),
+            ours: G::NAME,
+        });
+    }
+    let game = recorded_game(G::NAME, &header.settings);
+    let game = game.map_err(|error| ReplayError::Settings(error.to_string()))?;
+    let app = app_of(header, plugins(&game));
     let tick_rate = reader.header().tick_rate.max(1);
-    let app = app_of(reader.header());
     let (began, _) = origin();
     let replayed = replay(reader, app)?;
     let (took, ticks) = (began.elapsed(), Thousands(replayed.ticks.into()));

@@ -1,19 +1,21 @@
-//! A game's whole `main`: configured as `throng-server` is, logged, served until it is told to stop.
+//! A program's whole `main`: configured, logged, served until it is told to stop; or a recording replayed.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use bevy_app::{AppExit, Plugins};
 use tracing_subscriber::EnvFilter;
 
-use super::{Server, ServerError, replay_command, replay_game};
-use crate::config::Config;
+use super::replay::{replay_command, replay_with};
+use super::{Game, NoSettings, Server, ServerError};
 
-/// Serves a game of your own until ctrl-c or SIGTERM, with the flags, environment variables and files of
-/// `throng-server` but for those of its scenes. With `replay FILE` it replays a recording of the game instead.
+/// Serves a game without settings of its own until ctrl-c or SIGTERM, with the server's flags, environment variables
+/// and file. With `replay FILE` it replays a recording of the game instead. [`serve_game`] is for a game with
+/// settings.
 ///
-/// What goes wrong is said in a line on standard error. The exit code is 0, 1 when the server fails, 2 for a
-/// configuration that cannot work. For `--help`, and for flags that it does not know, it prints what there is and
-/// ends the process. [`Server::start_with`] is for programs that do more than this.
+/// What goes wrong is said in a line on standard error. The exit code is 0 after a graceful stop, 1 when the server
+/// fails, 2 for a configuration that cannot work (a bad value, a port in use, an unusable certificate), 130 when it
+/// is told twice to stop. For `--help`, and for flags that it does not know, it prints what there is and ends the
+/// process. [`Server::start`] is for programs that do more than this.
 ///
 /// ```no_run
 /// use bevy_app::{App, AppExit};
@@ -28,21 +30,36 @@ use crate::config::Config;
 /// }
 /// ```
 pub fn serve<M: 'static>(game: impl Plugins<M> + Clone + Send + 'static) -> AppExit {
-    let replayed = replay_command(|file| replay_game(file, game.clone()));
-    replayed.unwrap_or_else(|| match serve_as_configured(game) {
+    run(|_: &NoSettings| game.clone())
+}
+
+/// Serves a game with settings of its own, or replays a recording of it, as [`serve`] does.
+pub fn serve_game<G: Game>() -> AppExit {
+    run(G::clone)
+}
+
+fn run<G: Game, M: 'static, P>(plugins: impl Fn(&G) -> P) -> AppExit
+where
+    P: Plugins<M> + Clone + Send + 'static,
+{
+    let replayed = replay_command(|file| replay_with(file, &plugins));
+    replayed.unwrap_or_else(|| match serve_as_configured(plugins) {
         Ok(()) => AppExit::Success,
         Err(error) => error.report(),
     })
 }
 
-fn serve_as_configured<M: 'static>(
-    game: impl Plugins<M> + Clone + Send + 'static,
-) -> Result<(), ServerError> {
-    let config = Config::of_game_from_process()?;
-    log_to_stderr(&config.log)?;
-    let server = Server::start_with(&config, game)?;
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    tracing::info!("players join at {scheme}://{}; ctrl-c stops", server.http());
+fn serve_as_configured<G: Game, M: 'static, P>(plugins: impl Fn(&G) -> P) -> Result<(), ServerError>
+where
+    P: Plugins<M> + Clone + Send + 'static,
+{
+    let mut settings = G::settings_from(std::env::args_os(), std::env::vars_os())?;
+    settings.server.audit |= settings.game.opens_audit();
+    log_to_stderr(&settings.server.log)?;
+    let server = Server::start(&settings, plugins(&settings.game))?;
+    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    // The pipe behind it may be closed: the server runs all the same.
+    let _ = write!(io::stdout().lock(), "{}", server.banner(&settings, colour));
     server.stop_on_signal()?;
     server.run();
     Ok(())

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::banner::Thousands;
+use super::Thousands;
 use crate::observe::{ServerStats, StatsReport};
 
 /// Time between two lines.

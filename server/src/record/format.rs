@@ -15,11 +15,10 @@ use throng_shared::tick::Tick;
 use super::digest::TickDigest;
 use super::events::Event;
 use crate::persist::digest;
-use crate::scenes::Scene;
 use crate::simulation::ContentFile;
 
 /// Version of the format that is written, and the only one that is read.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 /// Bytes of one block at most. A tick with more ends the recording.
 pub(super) const BLOCK_BYTES_MAX: usize = 256 << 20;
 
@@ -33,8 +32,10 @@ pub struct Header {
     pub release: String,
     /// What was replicated.
     pub protocol: ProtocolHash,
-    /// The world.
-    pub scene: Scene,
+    /// Name of the game.
+    pub game: String,
+    /// The game's own settings, as the pairs of key and text that its file of settings would have. Paths are left out.
+    pub settings: Vec<(String, String)>,
     /// Seed of everything random in it.
     pub seed: u64,
     /// Ticks a second.
@@ -46,7 +47,7 @@ pub struct Header {
 impl Header {
     /// Whether a server can be configured so.
     fn is_usable(&self) -> bool {
-        (1..=128).contains(&self.tick_rate) && self.scene.entities() <= 1_000_000
+        (1..=128).contains(&self.tick_rate)
     }
 }
 

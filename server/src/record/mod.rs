@@ -17,4 +17,4 @@ mod tests;
 pub use digest::{Divergence, Doubt};
 pub use format::{End, FORMAT_VERSION, Header, ReadError, Reader, RecordingError};
 pub use recorder::{QUEUE_TICKS, RecordPlugin};
-pub use replay::{ReplayError, Replayed, app_of, app_of_game, replay};
+pub use replay::{ReplayError, Replayed, app_of, replay};

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bevy_app::{App, PluginGroup, Plugins};
+use bevy_app::{App, Plugins};
 use throng_shared::protocol::ids::SourceId;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::ProtocolHash;
@@ -18,9 +18,9 @@ use super::format::{End, Header, Reader, RecordingError};
 use crate::boundary::frame::Frame;
 use crate::input::Inbox;
 use crate::observe::ServerStats;
-use crate::plugins::{GamePlugin, ServerPlugins};
+use crate::plugins::ServerPlugins;
 use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
-use crate::simulation::{ContentFile, ContentFiles, ContentPlayback, ContentSource, Frames};
+use crate::simulation::{ContentFile, ContentFiles, ContentPlayback, Frames};
 
 /// Why a recording was not replayed to its end.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,17 @@ pub enum ReplayError {
         /// Ticks that were replayed before, all of them as recorded.
         ticks: u32,
     },
+    /// Another game.
+    #[error("the recording is of the game {recorded}, this program serves {ours}")]
+    Game {
+        /// The recording's.
+        recorded: String,
+        /// This program's.
+        ours: &'static str,
+    },
+    /// This program's game does not accept the settings in it.
+    #[error("the game's settings in the recording: {0}")]
+    Settings(String),
     /// Another protocol: this server replicates other components.
     #[error("the recording is of protocol {recorded} (server {release}), this server has {ours}")]
     Protocol {
@@ -65,36 +76,21 @@ pub struct Replayed {
     pub end: End,
 }
 
-/// The app that a recording of `throng-server` is of, without sockets.
-pub fn app_of(header: &Header) -> App {
+/// Returns the app that a recording is of, without sockets. `game` is built with the content of the recording.
+pub fn app_of<M>(header: &Header, game: impl Plugins<M>) -> App {
     let mut app = App::new();
-    app.add_plugins(parts_of(header));
-    app
-}
-
-/// The app that a recording of a game of your own is of, without sockets.
-pub fn app_of_game<M>(header: &Header, game: impl Plugins<M>) -> App {
-    let mut app = App::new();
-    app.add_plugins(parts_of(header).build().disable::<GamePlugin>())
-        .add_plugins(game);
-    app
-}
-
-fn parts_of(header: &Header) -> ServerPlugins {
-    ServerPlugins {
+    app.add_plugins(ServerPlugins {
         tick_rate_hz: NonZeroU32::new(header.tick_rate.into()).unwrap_or(NonZeroU32::MIN),
         clock: Clock::default(),
         shutdown: Shutdown::default(),
-        scene: header.scene,
         seed: header.seed,
         threads: 1,
-        content: header
-            .content
-            .clone()
-            .map_or(ContentSource::BuiltIn, ContentSource::Texts),
         source: SourceId(0),
         stats: Arc::new(ServerStats::new(0, header.tick_rate)),
-    }
+    })
+    .insert_resource(ContentPlayback(header.content.clone()))
+    .add_plugins(game);
+    app
 }
 
 /// Replays a recording on `app`, whose plugins are built but not finished, comparing every tick.

@@ -1,22 +1,22 @@
-//! How many bytes a client may be sent: a rate that yields to loss, and an account that it fills.
+//! The byte budget of one client: a rate that is reduced by packet loss, and an account that the rate fills.
 
 use throng_shared::limits::DATAGRAM_BYTES_MAX;
 
-/// Lost packets of a second's, in percent, above which the rate is halved.
+/// Percentage of a second's packets lost above which the rate is halved.
 const LOSS_PERCENT_MAX: u32 = 10;
-/// Fewer packets than this say nothing about loss.
+/// With fewer packets in a second, loss is not judged.
 const PACKETS_MIN: u32 = 8;
-/// Part of the configured rate that comes back in a second without such loss: 5 %.
+/// Part of the configured rate that is regained in a second without such loss: 5 %.
 const RECOVERY_DIVISOR: u32 = 20;
 /// The rate never falls below this part of the configured one.
 const FLOOR_DIVISOR: u32 = 4;
 /// Part of a second's bytes that may be saved up: a quarter.
 const BURST_DIVISOR: i64 = 4;
 
-/// One client's account.
+/// The account of one client.
 #[derive(Debug)]
 pub(super) struct Budget {
-    /// Bytes a second at present.
+    /// Current rate, in bytes a second.
     rate: u32,
     /// Bytes that may be spent now, times the tick rate; negative after reliable messages took more.
     account: i64,
@@ -36,7 +36,7 @@ impl Budget {
         }
     }
 
-    /// Adds what `ticks` ticks bring, and once a second adapts the rate to loss.
+    /// Adds the bytes of `ticks` ticks, and adapts the rate to loss once a second.
     pub(super) fn refill(&mut self, ticks: u32, bytes_per_second: u32, tick_rate: u16) {
         self.account =
             (self.account + i64::from(self.rate) * i64::from(ticks)).min(burst(self.rate, tick_rate));
@@ -47,12 +47,12 @@ impl Budget {
         }
     }
 
-    /// Takes bytes out, also more than there are.
+    /// Subtracts bytes from the account, which may become negative.
     pub(super) fn spend(&mut self, bytes: usize, tick_rate: u16) {
         self.account -= bytes as i64 * i64::from(tick_rate);
     }
 
-    /// Bytes that may be spent now.
+    /// Returns the bytes that may be spent now.
     pub(super) fn bytes(&self, tick_rate: u16) -> usize {
         (self.account / i64::from(tick_rate)).max(0) as usize
     }
@@ -77,7 +77,7 @@ impl Budget {
     }
 }
 
-/// What may be saved up: a quarter of a second, at least two datagrams.
+/// Returns the most that can be saved up: a quarter of a second's bytes, at least two datagrams.
 fn burst(rate: u32, tick_rate: u16) -> i64 {
     let bytes = (i64::from(rate) / BURST_DIVISOR).max(2 * DATAGRAM_BYTES_MAX as i64);
     bytes * i64::from(tick_rate)
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_brings_the_rate_and_silence_no_more_than_a_burst() {
+    fn the_budget_grows_by_the_rate_and_saves_at_most_a_burst() {
         let mut budget = Budget::new(RATE, 20);
         assert_eq!(budget.bytes(20), 6_000);
         assert_eq!(second(&mut budget, 20, 0), 24_000);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_rates_lose_nothing_to_rounding() {
+    fn a_budget_at_an_odd_rate_loses_nothing_to_rounding() {
         let mut budget = Budget::new(2_048, 60);
         budget.spend(budget.bytes(60), 60);
         let spent: usize = (0..600)
@@ -127,10 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn loss_halves_the_rate_and_it_comes_back_by_a_twentieth() {
+    fn loss_halves_the_budgets_rate_and_a_twentieth_returns_each_second() {
         let mut budget = Budget::new(RATE, 20);
         second(&mut budget, 18, 2);
-        assert_eq!(budget.rate, RATE, "ten percent are borne");
+        assert_eq!(budget.rate, RATE, "ten percent of loss is tolerated");
         second(&mut budget, 17, 3);
         assert_eq!(budget.rate, 12_000);
         for _ in 0..9 {
@@ -138,7 +138,7 @@ mod tests {
         }
         assert_eq!(budget.rate, 6_000);
         second(&mut budget, 0, 7);
-        assert_eq!(budget.rate, 7_200, "seven packets say nothing");
+        assert_eq!(budget.rate, 7_200, "seven packets are too few to judge");
         for _ in 0..17 {
             second(&mut budget, 20, 0);
         }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn overspending_is_paid_back() {
+    fn an_overspent_budget_is_paid_back() {
         let mut budget = Budget::new(RATE, 20);
         budget.spend(6_000 + 1_200, 20);
         budget.refill(1, RATE, 20);

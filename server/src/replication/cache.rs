@@ -1,8 +1,8 @@
 //! Encoded differences, shared by all clients of a worker.
 //!
 //! Most clients that see an entity have acknowledged the same recent tick of it, so most differences are
-//! asked for many times. Direct-mapped by age and slot, filled when first asked for in a tick: 16 bytes for
-//! each slot and each age in use.
+//! needed many times. The cache is direct-mapped by age and slot, and filled at the first use in a tick: 16
+//! bytes for each slot and each age in use.
 
 use throng_shared::protocol::delta::DeltaBits;
 use throng_shared::protocol::ids::Slot;
@@ -11,9 +11,9 @@ use throng_shared::tick::Tick;
 /// Baselines up to this many ticks old are cached.
 const CACHED_AGE_MAX: u32 = 8;
 
-/// What is to be said of an entity to those who have its state of a given tick.
+/// The change of an entity since a given tick, for all clients that have its state of that tick.
 ///
-/// In two words, so that it is handed on in registers.
+/// Two words, so that it is passed in registers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
     bits: u64,
@@ -22,13 +22,13 @@ pub(super) struct Change {
 }
 
 const HAS_COMPONENTS: u32 = 1 << 16;
-/// In the cache only.
+/// Used in the cache only.
 const IS_FILLED: u32 = 1 << 17;
 
 impl Change {
-    /// `delta` is `None` where only an absolute state will do; `unchanged` counts the ticks since the row
-    /// changed, 255 for all more; `has_components` says whether components, or who may see them, may have
-    /// changed as well.
+    /// `delta` is `None` where the difference does not fit and the state has to be absolute. `unchanged` is
+    /// the number of ticks since the row changed, 255 for all more. `has_components` is whether components,
+    /// or the rule of who may see them, may have changed as well.
     pub(super) fn new(delta: Option<DeltaBits>, unchanged: u32, has_components: bool) -> Self {
         let delta = delta.unwrap_or_default();
         let flags = if has_components { HAS_COMPONENTS } else { 0 };
@@ -38,7 +38,7 @@ impl Change {
         }
     }
 
-    /// The difference; `len` is 0 where only an absolute state will do.
+    /// Returns the difference; its `len` is 0 where the state has to be absolute.
     #[inline(always)]
     pub(super) fn delta(self) -> DeltaBits {
         DeltaBits {
@@ -47,13 +47,13 @@ impl Change {
         }
     }
 
-    /// Ticks since the row changed, at most 255.
+    /// Returns the ticks since the row changed, at most 255.
     #[inline(always)]
     pub(super) fn unchanged(self) -> u32 {
         self.rest >> 8 & 255
     }
 
-    /// Whether it is a difference and nothing else.
+    /// Returns whether it is a difference without components.
     #[inline(always)]
     pub(super) fn is_plain(self) -> bool {
         self.rest as u8 > 0 && !self.has_components()
@@ -69,13 +69,13 @@ impl Change {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Entry {
     bits: u64,
-    /// The change's, and [`IS_FILLED`].
+    /// The rest of the change, and [`IS_FILLED`].
     rest: u32,
     tick: Tick,
 }
 
 impl Entry {
-    /// Its change, if it is one of `tick`.
+    /// Returns the change, if it is one of `tick`.
     #[inline(always)]
     pub(super) fn change(&self, tick: Tick) -> Option<Change> {
         (self.tick == tick && self.rest & IS_FILLED != 0).then_some(Change {
@@ -89,13 +89,13 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct EncodeCache {
     ages: [Vec<Entry>; CACHED_AGE_MAX as usize],
-    /// Updates that were found in here, and changes that had to be encoded.
+    /// Updates found in the cache, and changes that had to be encoded.
     pub(super) hits: u64,
     pub(super) misses: u64,
 }
 
 impl EncodeCache {
-    /// The changes within the last `age` ticks, by slot. Empty for ages that are not cached.
+    /// Returns the changes within the last `age` ticks, by slot. Empty for ages that are not cached.
     #[inline(always)]
     pub(super) fn entries(&self, age: u32) -> &[Entry] {
         self.ages
@@ -103,13 +103,13 @@ impl EncodeCache {
             .map_or(&[], |entries| entries)
     }
 
-    /// The change of `slot` from `age` ticks before `tick` until `tick`, if it was encoded before.
+    /// Returns the change of `slot` from `age` ticks before `tick` until `tick`, if it is cached.
     #[inline(always)]
     pub(super) fn find(&self, tick: Tick, age: u32, slot: Slot) -> Option<Change> {
         self.entries(age).get(slot.index())?.change(tick)
     }
 
-    /// Keeps a change for the clients that come later, if its age is one that is cached.
+    /// Stores a change for the worker's next clients, if its age is one that is cached.
     pub(super) fn put(&mut self, tick: Tick, age: u32, slot: Slot, change: Change) {
         self.misses += 1;
         let Some(entries) = self.ages.get_mut(age.wrapping_sub(1) as usize) else {
@@ -131,10 +131,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_serves_its_slot_age_and_tick_only() {
+    fn a_cached_change_is_found_only_by_its_slot_age_and_tick() {
         assert_eq!(size_of::<Entry>(), 16);
         let mut cache = EncodeCache::default();
-        // Tick 0 is a tick like others, not an empty entry's.
+        // Tick 0 is an ordinary tick, and does not mark an empty entry.
         for (tick, age, slot, bits) in [(0, 1, 300, 1), (0, 8, 300, 2), (0, 1, 299, 3), (1, 1, 300, 4)] {
             let (tick, slot) = (Tick(tick), Slot(slot));
             assert_eq!(cache.find(tick, age, slot), None);

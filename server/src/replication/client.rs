@@ -25,28 +25,28 @@ use super::sent::SentPackets;
 use super::sight::Sight;
 use crate::boundary::frame::FrameHistory;
 
-/// Without anything to say, a client that knows no entity hears from us every so many seconds.
+/// Seconds after which a client that knows no entity is sent a packet although nothing has changed.
 const IDLE_SECONDS: u32 = 5;
-/// Before the first acknowledgement, a packet is sent at least every so many ticks.
+/// Ticks after which a packet is sent although nothing has changed, before the first acknowledgement.
 const UNHEARD_TICKS: u32 = 4;
 
-/// What a client's packets are written from.
+/// The data from which a client's packets are written.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplicationView<'a> {
-    /// The same for every call with the same client and scratch.
+    /// The configuration; the same for every call with the same client and scratch.
     pub config: &'a ReplicationConfig,
-    /// Likewise.
+    /// The protocol; the same for every call with the same client and scratch.
     pub protocol: &'a Protocol,
-    /// One for each simulation, always in the same order; the first [`SOURCES_MAX`] are looked at.
+    /// The frames of each simulation, always in the same order; only the first [`SOURCES_MAX`] are read.
     pub histories: &'a [FrameHistory],
-    /// The worker, as frames' players name it.
+    /// The worker's number, as the players in frames have it.
     pub worker: u8,
-    /// The session.
+    /// The session of the client.
     pub session: SessionId,
 }
 
-/// Everything kept for one client's snapshot stream: about 5 KiB with up to a hundred entities in view, 11 KiB
-/// with the default known set full.
+/// The state of one client's snapshot stream: about 5 KiB with up to a hundred entities in view, 11 KiB with
+/// the default known set full.
 #[derive(Debug)]
 pub struct ClientReplication {
     pub(super) known: Known,
@@ -62,7 +62,7 @@ pub struct ClientReplication {
 }
 
 impl ClientReplication {
-    /// A client that was told nothing yet.
+    /// Creates the state of a client that was sent nothing yet.
     #[must_use]
     pub fn new(config: &ReplicationConfig) -> Self {
         let ids = config.short_ids();
@@ -80,7 +80,7 @@ impl ClientReplication {
         }
     }
 
-    /// Takes in which packets the client says have arrived. Nonsense is ignored.
+    /// Processes a client's acknowledgement of packets. An invalid one is ignored.
     pub fn acknowledge(&mut self, ack: SnapshotAck) {
         let fates = self.sent.acknowledge(ack, &mut self.known);
         self.budget.count_acked(fates.acked);
@@ -95,7 +95,8 @@ impl ClientReplication {
         self.sent.foresee();
     }
 
-    /// Whether it is likely that the next write looks at everybody in reach, and so reads the player's area.
+    /// Returns whether the next write is likely to examine all entities in reach, and so to read the player's
+    /// area.
     #[inline]
     #[must_use]
     pub fn may_look(&self) -> bool {
@@ -109,22 +110,22 @@ impl ClientReplication {
         self.sent.foresee();
     }
 
-    /// Entities that the client is to know at present.
+    /// Returns the number of entities that the client is to have at present.
     #[must_use]
     pub fn known_count(&self) -> usize {
         self.known.live_len()
     }
 
-    /// Whether the client acknowledged a packet.
+    /// Returns whether the client has acknowledged any packet.
     #[must_use]
     pub fn is_acknowledged(&self) -> bool {
         self.sent.is_heard()
     }
 
-    /// Writes what the client is to learn from the newest frames; to be called once after every new one.
+    /// Writes the client's packets of the newest frames. Call once after every new frame.
     ///
-    /// `used_bytes` is what the session was sent otherwise since the last call: it comes out of the same
-    /// budget. Nothing is written while no frame has a player for the session.
+    /// `used_bytes` is the number of bytes that the session was sent otherwise since the last call; they are
+    /// charged to the same budget. Nothing is written while no frame has a player for the session.
     pub fn write(
         &mut self,
         scratch: &mut ReplicationScratch,
@@ -176,8 +177,8 @@ impl ClientReplication {
         written
     }
 
-    /// Tells everything anew when who the player is has changed (and with it what may be seen), or when so
-    /// many ticks were missed that slots may have new tenants.
+    /// Sends all entities again when the player or its team has changed (which changes what may be seen), or
+    /// when so many ticks were missed that slots may have been reused.
     fn follow_viewer(&mut self, sight: &Sight<'_>, elapsed: u32, tick: Tick) {
         let viewer = Viewer {
             player: sight.player.player,
@@ -194,7 +195,7 @@ impl ClientReplication {
         }
     }
 
-    /// Updates the known set; answers the short id of the player's entity.
+    /// Updates the known set; returns the short id of the player's entity.
     fn attend(
         &mut self,
         scratch: &mut ReplicationScratch,
@@ -265,7 +266,8 @@ impl ClientReplication {
         let player = acting.or(sights.first()).map(|sight| sight.player);
         let last_input = player.map_or(self.last_input, |player| player.last_input);
         let margin_16 = player.map_or(0, |player| player.margin_16);
-        // Inputs that are late are not taken: without the margin, a client in a quiet place would hear of it late.
+        // Late inputs are not used: without this, a client with nothing to be sent would learn late that its
+        // inputs are late.
         let is_due = !scratch.queue.is_empty()
             || self.known.leaving_len() > 0
             || last_input != self.last_input
@@ -282,7 +284,8 @@ impl ClientReplication {
         let deferred = self.fit(scratch, sights, own, room);
         let says_nothing = scratch.queue.is_empty() && self.known.leaving_len() == 0;
         if deferred > 0 && says_nothing && !self.is_silent_for_long(tick, tick_rate) {
-            // A packet without content would eat what has to be saved up for the next item, for ever.
+            // A packet without content would use up the budget that has to be saved for the next item, again
+            // and again.
             return Written {
                 deferred: deferred as u32,
                 ..Written::default()
@@ -314,7 +317,7 @@ impl ClientReplication {
         written
     }
 
-    /// Makes the queue fit `room` bytes.
+    /// Reduces the queue to what fits `room` bytes. Returns the number of items that wait.
     fn fit(
         &mut self,
         scratch: &mut ReplicationScratch,
@@ -360,7 +363,7 @@ impl ClientReplication {
     }
 }
 
-/// The newest frames that have a player for the session and are not too far behind `tick`.
+/// Returns the newest frames that have a player for the session and are not too far behind `tick`.
 fn look<'a>(view: &ReplicationView<'a>, tick: Tick) -> impl Iterator<Item = Sight<'a>> {
     let (worker, session) = (view.worker, view.session);
     let histories = view.histories.iter().take(SOURCES_MAX).enumerate();

@@ -1,4 +1,4 @@
-//! What has to be said of the known entities, and in how many bits.
+//! Collects the changes of the known entities that have to be sent, and their sizes in bits.
 
 use std::ops::Range;
 
@@ -14,9 +14,9 @@ use super::components::{Encoded, Telling, Viewer, Viewers};
 use super::known::{IDS, Known};
 use crate::boundary::frame::{ColdRow, Frame, FrameHistory, Identity, Row};
 
-/// Something to be said of one entity.
+/// An enter or an update of one entity.
 ///
-/// In two words, because a struct of small fields is put together in memory and then stalls being read.
+/// Packed into two words: a struct of small fields is assembled in memory, and reading it then stalls.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item {
     /// The difference of an update that has a baseline.
@@ -40,13 +40,13 @@ impl Item {
         usize::from(self.rest as u16)
     }
 
-    /// Bits of pose and components, without what depends on the section.
+    /// Returns the bits of pose and components, without those that depend on the section.
     #[inline(always)]
     fn cost(self) -> usize {
         usize::from((self.rest >> 16) as u16)
     }
 
-    /// The difference; `len` is 0 for enters and absolute updates.
+    /// Returns the difference; its `len` is 0 for enters and absolute updates.
     #[inline(always)]
     pub(super) fn delta(self) -> DeltaBits {
         DeltaBits {
@@ -55,13 +55,13 @@ impl Item {
         }
     }
 
-    /// Ticks since the baseline; 0 without one.
+    /// Returns the ticks since the baseline; 0 without one.
     #[inline(always)]
     pub(super) fn age(self) -> u8 {
         (self.rest >> 40) as u8
     }
 
-    /// Place among the encoded components.
+    /// Returns the index among the encoded components, if the item has some.
     #[inline(always)]
     pub(super) fn components(self) -> Option<usize> {
         usize::from((self.rest >> 48) as u16).checked_sub(1)
@@ -72,15 +72,15 @@ impl Item {
     }
 }
 
-/// One simulation's part of what has to be said.
+/// One simulation's part of the queue.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
-    /// Place of the simulation among the histories.
+    /// Index of the simulation among the histories.
     pub(super) source: usize,
-    /// Its enters and updates among all in the queue.
+    /// Its enters and updates, as ranges of those of the queue.
     pub(super) enters: Range<usize>,
     pub(super) updates: Range<usize>,
-    /// The most frequent age.
+    /// The most frequent age of its updates.
     pub(super) age: u8,
     pub(super) has_exceptions: bool,
     pub(super) has_components: bool,
@@ -91,13 +91,13 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Bits of an enter in this section.
+    /// Returns the bits of an enter in this section.
     #[inline(always)]
     pub(super) fn enter_bits(&self, item: Item) -> usize {
         item.cost() + usize::from(self.has_components)
     }
 
-    /// Bits of an update in this section, without its presence.
+    /// Returns the bits of an update in this section, without its presence.
     #[inline(always)]
     pub(super) fn update_bits(&self, item: Item) -> usize {
         let exception = match (self.has_exceptions, item.age() == self.age) {
@@ -109,7 +109,7 @@ impl Plan {
     }
 }
 
-/// What has to be said to one client in one tick.
+/// The enters and updates that have to be sent to one client in one tick.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) enters: Vec<Item>,
@@ -117,20 +117,20 @@ pub(super) struct Queue {
     pub(super) updates: Vec<Item>,
     pub(super) plans: Vec<Plan>,
     pub(super) encoded: Encoded,
-    /// Whether some of it was taken out again, to wait.
+    /// Whether some items were removed again, to wait.
     pub(super) is_reduced: bool,
 }
 
-/// What collecting reads.
+/// The inputs of collecting the changes of one simulation.
 #[derive(Clone, Copy)]
 pub(super) struct Collect<'a> {
     pub(super) source: usize,
     pub(super) frame: &'a Frame,
     pub(super) history: &'a FrameHistory,
-    /// How much older the frame is than the packet.
+    /// How many ticks the frame is older than the packet.
     pub(super) older: u32,
     pub(super) id_bits: u32,
-    /// Whether entities farther than `far2`, squared, are updated in every fourth tick only.
+    /// Whether entities whose squared distance exceeds `far2` are updated in every fourth tick only.
     pub(super) is_thinning: bool,
     pub(super) far2: f32,
     pub(super) distances2: &'a [f32],
@@ -153,7 +153,7 @@ impl Queue {
         self.enters.is_empty() && self.updates.is_empty()
     }
 
-    /// Adds one simulation's enters and updates: of live entities whose row changed after it was sent.
+    /// Adds one simulation's enters and updates: those of live entities whose row changed after it was sent.
     pub(super) fn collect(
         &mut self,
         known: &Known,
@@ -172,6 +172,8 @@ impl Queue {
             tally.updated = 0;
             let mut left = group.live;
             while left != 0 {
+                // The lowest bit of an id that is not uniform, and below it the run of uniform ids. `x & -x` is
+                // the lowest bit of `x`; where there is none, 0 - 1 makes the run all that is left.
                 let lowest_single = left & !group.uniform & (left & !group.uniform).wrapping_neg();
                 let run = left & lowest_single.wrapping_sub(1);
                 left &= !self.collect_run(known, at, run, cache, input, &mut tally);
@@ -201,8 +203,8 @@ impl Queue {
         self.plans.push(plan);
     }
 
-    /// Adds the updates of the ids of a group that are set in `run`, all of them uniform, by what others had
-    /// encoded. Stops at the first for which there is more to do; answers those before it.
+    /// Adds the updates of the ids of a group that are set in `run`, all of them uniform, from the cache.
+    /// Stops at the first id that needs more work; returns the ids before it.
     #[inline(never)]
     fn collect_run(
         &mut self,
@@ -219,7 +221,8 @@ impl Queue {
             return 0;
         }
         let entries = cache.entries(age);
-        // Of another simulation's entity, this is beyond all slots.
+        // The xor clears the simulation's bits of a key. A key of another simulation gives an index beyond
+        // all slots.
         let source = SlotKey::new(SourceId(input.source as u8), Slot(0)).0;
         let (mut left, mut updated, mut bits) = (run, 0, 0);
         while left != 0 {
@@ -246,7 +249,7 @@ impl Queue {
         run & !left
     }
 
-    /// Adds the update or enter of a live id, if it is due; answers whether that has components.
+    /// Adds the update or enter of a live id, if it is due; returns whether that has components.
     fn collect_one(
         &mut self,
         known: &Known,
@@ -287,7 +290,7 @@ impl Queue {
         has_components
     }
 
-    /// Adds an enter if it is not under way; answers whether it has components.
+    /// Adds an enter if it is not under way; returns whether it has components.
     #[cold]
     #[inline(never)]
     fn push_enter(
@@ -320,7 +323,7 @@ impl Queue {
         cold.is_some()
     }
 
-    /// Adds the components of an update; answers whether there are any.
+    /// Adds the components of an update; returns whether there are any.
     #[cold]
     #[inline(never)]
     fn push_components(
@@ -335,7 +338,7 @@ impl Queue {
             return false;
         };
         let identity = input.frame.identity(slot);
-        // Who may see what may have changed with the identity; then all is told again.
+        // When the owner or team has changed, other components may be visible: then all are sent again.
         let since = input.is_same_since(acked, slot).then_some(acked);
         let base = since.filter(|_| item.age() > 0).and_then(|acked| {
             let base = input.history.at(acked)?;
@@ -352,7 +355,7 @@ impl Queue {
 }
 
 impl<'a> Collect<'a> {
-    /// What of an entity's components is to be told, without a state to differ from.
+    /// Returns the description of the components to send, without a base state.
     fn telling(&self, row: &'a ColdRow, identity: &'a Identity, since: Option<Tick>) -> Telling<'a> {
         Telling {
             row,
@@ -365,14 +368,14 @@ impl<'a> Collect<'a> {
         }
     }
 
-    /// Whether an update of the entity is not due in this tick, because it is far away.
+    /// Returns whether an update of the entity is not due in this tick, because it is far away.
     #[inline(always)]
     fn is_thinned(&self, id: usize, slot: Slot) -> bool {
         self.is_thinning && self.distances2[id] > self.far2 && (self.frame.tick.0 ^ slot.0) & 3 != 0
     }
 
-    /// The change of an entity within the last `age` ticks, also put into the cache; `None` if it has not
-    /// changed since it was `sent`.
+    /// Returns the change of an entity within the last `age` ticks, and puts it into the cache; `None` if the
+    /// entity has not changed since it was `sent`.
     #[inline(never)]
     fn change(&self, slot: Slot, sent: Tick, age: u32, cache: &mut EncodeCache) -> Option<Change> {
         let row = self.frame.row(slot)?;
@@ -402,8 +405,8 @@ impl<'a> Collect<'a> {
         Change::new(delta, unchanged, has_components)
     }
 
-    /// Whether an entity had the same owner and team in all frames since that of `tick`, which must still be
-    /// there. Not only in that one: the client may have any state since then.
+    /// Returns whether an entity had the same owner and team in all frames since that of `tick`, which must
+    /// still exist. All frames are compared, since the client may have its state of any of them.
     fn is_same_since(&self, tick: Tick, slot: Slot) -> bool {
         let now = self.frame.identity(slot);
         let age = self.frame.tick.since(tick) as u32;
@@ -425,18 +428,18 @@ impl<'a> Collect<'a> {
     }
 }
 
-/// What is added up over a simulation's updates.
+/// Sums over a simulation's updates.
 #[derive(Default)]
 struct Tally {
     ages: Usual,
-    /// Their bits, without what depends on the section.
+    /// Bits of the updates, without those that depend on the section.
     bits: usize,
-    /// Of the group at hand: the ids that have one.
+    /// The ids of the current group that have an update.
     updated: u64,
 }
 
-/// The age that more than half of the updates have, if there is one; otherwise one of theirs. (Boyer and
-/// Moore's majority vote.)
+/// Finds the age that more than half of the updates have, if there is one, and otherwise any age among them.
+/// (Boyer and Moore's majority vote.)
 #[derive(Default)]
 struct Usual {
     age: u8,
@@ -454,7 +457,7 @@ impl Usual {
         if age == self.age {
             self.lead += votes;
         } else if self.lead < votes {
-            // The first, unless others have been outvoted.
+            // The first age counted, unless other ages were outvoted.
             self.are_mixed |= self.has_voted;
             (self.age, self.lead) = (age, votes - self.lead);
         } else {

@@ -1,4 +1,4 @@
-//! Registered components: which of them a client may see, and their encoding.
+//! The registered components: which of them a client may see, and their encoding.
 
 use throng_shared::limits::COMPONENT_BYTES_MAX;
 use throng_shared::protocol::ids::{PlayerId, TeamId};
@@ -9,26 +9,26 @@ use throng_shared::tick::Tick;
 
 use crate::boundary::frame::{ColdCell, ColdRow, Identity};
 
-/// Bytes of components that one entity can have in one packet; with an enter they still fit beside the
-/// packet's head.
+/// Most bytes of components of one entity in one packet; with an enter they still fit beside the packet's
+/// head.
 const ENTITY_BYTES_MAX: usize = 900;
 
-/// Who a client is when it comes to seeing components.
+/// The properties of a client that decide which components it may see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Viewer {
     pub(super) player: PlayerId,
     pub(super) team: TeamId,
 }
 
-/// Components by those who may see them.
+/// The registered components by their visibility, as masks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Viewers {
     everyone: u64,
     team: u64,
     owner: u64,
-    /// Those with a rule of their own.
+    /// Components with a rule of their own.
     custom: u64,
-    /// How each is sent.
+    /// The format in which each is sent.
     pub(super) formats: ComponentFormats,
 }
 
@@ -49,7 +49,7 @@ impl Viewers {
         viewers
     }
 
-    /// Components of the entity that `viewer` may see.
+    /// Returns the components of the entity that `viewer` may see.
     fn mask(&self, viewer: Viewer, identity: &Identity, row: &ColdRow, protocol: &Protocol) -> u64 {
         let mut mask = self.everyone;
         if viewer.team.is_mate(identity.team) {
@@ -82,7 +82,7 @@ impl Viewers {
     }
 }
 
-/// What is to be told of an entity's components, and to whom.
+/// The components of an entity that have to be sent, and the client that they are for.
 #[derive(Clone, Copy)]
 pub(super) struct Telling<'a> {
     pub(super) row: &'a ColdRow,
@@ -90,14 +90,14 @@ pub(super) struct Telling<'a> {
     pub(super) viewer: Viewer,
     pub(super) viewers: &'a Viewers,
     pub(super) protocol: &'a Protocol,
-    /// Only what changed after it; all without.
+    /// Only components that changed after this tick are sent; all without it.
     pub(super) since: Option<Tick>,
     /// The entity in the state to which the update refers, if it refers to one.
     pub(super) base: Option<(&'a ColdRow, &'a Identity)>,
 }
 
 impl Telling<'_> {
-    /// The row of the base, and which of its components the client saw then.
+    /// Returns the row of the base, and which of its components the client saw then.
     fn held(&self) -> Option<(&ColdRow, u64)> {
         let (row, identity) = self.base?;
         let mask = self.viewers.mask(self.viewer, identity, row, self.protocol);
@@ -113,19 +113,19 @@ pub(super) struct Encoded {
     bytes: Vec<u8>,
 }
 
-/// Components of one entity.
+/// The encoded components of one entity.
 #[derive(Clone, Copy, Debug)]
 struct EntityComponents {
     head: ComponentsHead,
-    /// Its first value, among all values.
+    /// Index of its first value among all values.
     first: usize,
-    /// Of the most important of its values.
+    /// The highest importance of its values.
     importance: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Value {
-    /// A part of all bytes.
+    /// A range of all bytes.
     Bytes {
         start: usize,
         end: usize,
@@ -147,8 +147,8 @@ impl Encoded {
         self.bytes.clear();
     }
 
-    /// Encodes what the viewer may see and has to be told. Answers its place and the bits it takes at most, and
-    /// counts values that cannot be sent into `refused`.
+    /// Encodes the components that the viewer may see and that have to be sent. Returns their index and the
+    /// most bits they take. Counts values that cannot be sent in `refused`.
     pub(super) fn push(&mut self, telling: &Telling<'_>, refused: &mut u64) -> (usize, usize) {
         let Telling {
             row,
@@ -200,7 +200,7 @@ impl Encoded {
         (self.entities.len() - 1, bits + step_bits)
     }
 
-    /// A value as bytes; `None` when there are too many, or they would go beyond `room` of all bytes.
+    /// Encodes a value as bytes; `None` when there are too many, or they would exceed `room` of all bytes.
     fn bytes(&mut self, entry: &ComponentEntry, cell: &ColdCell, room: usize) -> Option<Value> {
         let start = self.bytes.len();
         let encoded = entry.encode(&*cell.value, &mut self.bytes);
@@ -212,7 +212,8 @@ impl Encoded {
         Some(Value::Bytes { start, end })
     }
 
-    /// A value as so many numbers, differing from that which the client held if it did.
+    /// Encodes a value as this many numbers, as a difference to the value that the client held, if it held
+    /// one.
     fn steps(
         &mut self,
         entry: &ComponentEntry,
@@ -237,12 +238,12 @@ impl Encoded {
         Some(Value::Steps(SentSteps::shortest(&now, base.as_ref())))
     }
 
-    /// How much the components at a place hasten their entity; 1 is usual.
+    /// Returns how much the components at an index raise their entity's priority; 1 is usual.
     pub(super) fn importance(&self, place: usize) -> u8 {
         self.entities[place].importance
     }
 
-    /// The components at a place that [`Encoded::push`] answered, and their values.
+    /// Returns the components at an index that [`Encoded::push`] returned, and their values.
     pub(super) fn get(&self, place: usize) -> (ComponentsHead, impl Iterator<Item = SentValue<'_>>) {
         let entity = self.entities[place];
         let values = entity.first..entity.first + entity.head.included.count_ones() as usize;

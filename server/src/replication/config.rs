@@ -1,12 +1,12 @@
-//! What can be tuned, and its ranges.
+//! The settings of replication and their ranges.
 
 use throng_shared::limits::{KNOWN_DEFAULT, KNOWN_MAX};
 
-/// Bytes a second that one client is sent unless configured otherwise, everything in the UDP payload.
+/// Bytes a second that one client is sent unless configured otherwise; the whole UDP payload counts.
 pub const BYTES_PER_SECOND_DEFAULT: u32 = 24 * 1_024;
-/// Bytes a second that one client can be configured to be sent at most.
+/// Most bytes a second that one client can be configured to be sent.
 pub const BYTES_PER_SECOND_MAX: u32 = 64 * 1_024;
-/// Least bytes a second: below it not even the packets' overhead fits.
+/// Least bytes a second: with fewer, not even the packets' overhead fits.
 const BYTES_PER_SECOND_MIN: u32 = 2 * 1_024;
 
 /// Settings of all sessions of a server.
@@ -14,7 +14,7 @@ const BYTES_PER_SECOND_MIN: u32 = 2 * 1_024;
 pub struct ReplicationConfig {
     /// Ticks a second, at least 1.
     pub tick_rate: u16,
-    /// Entities that a client holds at most, 1..=[`KNOWN_MAX`].
+    /// Most entities that a client holds, 1..=[`KNOWN_MAX`].
     pub known: usize,
     /// Bytes a second to one client, 2,048..=[`BYTES_PER_SECOND_MAX`].
     pub bytes_per_second: u32,
@@ -38,22 +38,22 @@ impl Default for ReplicationConfig {
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplicationConfigError {
-    /// No ticks a second.
+    /// The tick rate is 0.
     #[error("tick_rate is 0, must be at least 1")]
     TickRate,
-    /// A known set of a size that is not supported.
+    /// The size of the known set is out of range.
     #[error("known is {0}, must be 1..={KNOWN_MAX}")]
     Known(usize),
-    /// A budget that is not supported.
+    /// The bytes a second are out of range.
     #[error("bytes_per_second is {0}, must be {BYTES_PER_SECOND_MIN}..={BYTES_PER_SECOND_MAX}")]
     BytesPerSecond(u32),
-    /// Not a part of the radius.
+    /// The fraction of the radius is not within 0..=1.
     #[error("far_fraction is {0}, must be 0..=1")]
     FarFraction(f32),
 }
 
 impl ReplicationConfig {
-    /// Checks the ranges.
+    /// Checks the ranges of all settings.
     ///
     /// # Errors
     /// The first setting that is out of its range.
@@ -73,7 +73,8 @@ impl ReplicationConfig {
         Ok(())
     }
 
-    /// Short ids of a session: a quarter more than entities, for those whose leaving is not yet confirmed.
+    /// Returns the number of short ids of a session: a quarter more than entities, for those whose leave is
+    /// not acknowledged yet.
     pub(super) fn short_ids(&self) -> usize {
         self.known + self.known / 4 + 8
     }
@@ -85,7 +86,7 @@ mod tests {
     use throng_shared::protocol::snapshot::short_id_bits;
 
     #[test]
-    fn ranges_are_checked() {
+    fn settings_out_of_range_are_refused() {
         let good = ReplicationConfig::default();
         assert_eq!(good.validate(), Ok(()));
         assert!(ReplicationConfig { tick_rate: 0, ..good }.validate().is_err());
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn short_ids_have_a_width() {
+    fn short_ids_of_every_known_set_have_a_width() {
         let widths = [1, KNOWN_DEFAULT, KNOWN_MAX].map(|known| {
             let config = ReplicationConfig {
                 known,

@@ -1,11 +1,12 @@
-//! Which entities a client is to know: those in reach, ranked by distance, joined with those it knows.
+//! Interest management: selects the entities that a client is to know, those in reach ranked by distance, and
+//! compares them with those it knows.
 //!
-//! The cells in view are walked from near to far until enough entities for the ranking are gathered, so a
+//! The cells in view are visited from near to far until enough entities for the ranking are gathered, so a
 //! crowd costs no more than its nearest part. Everything within 1.1 times the view radius is a candidate: a
-//! known entity leaves beyond that, a new one enters only within the radius. Where there are more
-//! candidates than a client may know, rank decides, with a margin as well: an entity that is known stays
-//! until it is beyond 1.25 times the number; a new one takes a place that is free if its rank is within
-//! the number, and takes the place of one ranked beyond it if its rank is within three quarters.
+//! known entity leaves beyond that, a new one enters only within the radius. Where there are more candidates
+//! than a client may know, rank decides, also with a margin. A known entity stays until its rank exceeds 1.25
+//! times the number. A new one takes a free place if its rank is within the number, and replaces one ranked
+//! beyond the number if its own rank is within three quarters of it.
 
 use throng_shared::limits::CHUNK_SLOTS;
 use throng_shared::protocol::ids::{SlotKey, SourceId};
@@ -20,13 +21,13 @@ use super::reach::{BLOCKS, Distances2};
 use super::sight::{Newcomer, Sight};
 use crate::space::{BLOCK, REACH_FACTOR};
 
-/// Squared distance up to which known entities are looked for, beyond that of the last that may be known: a
-/// little more than the part by which a rank may be exceeded.
+/// Factor on the squared distance of the last entity that may be known, up to which known entities are
+/// searched: a little more than the part by which a rank may be exceeded.
 const KEPT_FACTOR2: f32 = 1.5;
-/// The squared distance of a known entity that is not among the candidates.
+/// Squared distance that stands for a known entity that is not among the candidates.
 const UNSEEN: f32 = -1.0;
 
-/// An entity within reach.
+/// An entity within reach of a player.
 #[derive(Clone, Copy, Debug, Default)]
 struct Candidate {
     key: SlotKey,
@@ -37,34 +38,36 @@ struct Candidate {
 #[derive(Debug, Default)]
 pub(super) struct Interest {
     marks: Marks,
-    /// Those of one simulation after those of another.
+    /// Entities in reach, one simulation after the other.
     candidates: Vec<Candidate>,
-    /// Of the cell at hand.
+    /// Distances of the entities of the current cell.
     distances2: Distances2,
-    /// Known entities that are among the candidates.
+    /// Number of known entities that are among the candidates.
     met: usize,
     /// By candidate: its bucket in the ranking.
     buckets: Vec<u16>,
-    /// Squared distance below which nobody in reach is missing among the candidates.
+    /// Squared distance below which all entities in reach are among the candidates.
     bound2: f32,
     newcomers: Vec<Newcomer>,
-    /// Those that are neither known nor to enter, and might enter soon.
+    /// Entities that are not known and do not enter, but might enter soon.
     near: Vec<Newcomer>,
-    /// Known entities ranked about or beyond the last that may be known: bucket above, short id below.
+    /// Known entities ranked at or beyond the last that may be known: the bucket in the high bits, the short
+    /// id in the low 16.
     band: Vec<u32>,
     /// By short id: squared distance of the entities in view, [`UNSEEN`] of others.
     known_distances2: Vec<f32>,
-    /// Whether these are of the client at hand.
+    /// Whether these distances are of the current client.
     are_measured: bool,
-    /// Places of blocks that were looked at.
+    /// Entities that were examined, with the empty indices of their blocks.
     pub(super) examined: u64,
-    /// Times that this was done.
+    /// Number of times that all entities in reach of a client were examined.
     pub(super) looks: u64,
 }
 
 impl Interest {
-    /// Lets entities leave and enter `known` so that it is what the client is to know, at most `most`. Answers how
-    /// many candidates there were, none if nobody had to be looked for, and the short id of the player's own entity.
+    /// Makes entities leave and enter `known` so that it holds those that the client is to know, at most
+    /// `most`. Returns the number of candidates, 0 if no search was needed, and the short id of the player's
+    /// own entity.
     pub(super) fn update(
         &mut self,
         known: &mut Known,
@@ -90,7 +93,7 @@ impl Interest {
         self.look(known, neighbours, sights, most, tick)
     }
 
-    /// Likewise, by a look at everybody.
+    /// Does the same by examining all entities in reach.
     fn look(
         &mut self,
         known: &mut Known,
@@ -102,7 +105,7 @@ impl Interest {
         self.looks += 1;
         self.mark(known, sights);
         let own = sights.iter().find_map(Sight::own);
-        // Who knows all that it may is most likely in a crowd still.
+        // A client that knows as many entities as it may is most likely still in a crowd.
         let all = if known.live_len() < most {
             self.begin(known);
             self.join_all(sights, own, most)
@@ -132,7 +135,8 @@ impl Interest {
         (gathered, own)
     }
 
-    /// Joins all entities in reach with those known, if fewer than `most` are in reach; answers how many.
+    /// Compares all entities in reach with the known ones, if fewer than `most` are in reach; returns how
+    /// many.
     fn join_all(&mut self, sights: &[Sight<'_>], own: Option<SlotKey>, most: usize) -> Option<usize> {
         let mut gathered = 0;
         for sight in sights {
@@ -147,7 +151,7 @@ impl Interest {
         Some(gathered)
     }
 
-    /// Joins the entities of one simulation in reach with those known; answers how many there are.
+    /// Compares the entities of one simulation in reach with the known ones; returns how many there are.
     fn join_near(&mut self, sight: &Sight<'_>) -> usize {
         let (eye, radius) = (sight.player.eye, sight.player.radius);
         let reach = radius * REACH_FACTOR;
@@ -161,7 +165,7 @@ impl Interest {
             ..
         } = self;
         let marks = marks.source(sight.source);
-        // Nearly all are met, so those that are not are counted.
+        // Nearly all of them are known, so those that are not known are counted.
         let (mut examined, mut gathered, mut unmet) = (0, 0, 0);
         for (&leaf, &nearest) in sight.player.area.leaves.iter().zip(&sight.player.area.nearest) {
             if nearest > reach {
@@ -173,6 +177,7 @@ impl Interest {
                 let mut within = distances2.measure(blocks, eye, reach2);
                 gathered += within.count_ones();
                 while within != 0 {
+                    // Takes the lowest bit, which is the next entity within reach, and clears it.
                     let place = within.trailing_zeros() as usize;
                     within &= within - 1;
                     let slot = blocks[place / BLOCK].slots[place % BLOCK];
@@ -210,7 +215,7 @@ impl Interest {
         }
     }
 
-    /// Begins a join: nobody is met, nobody new, all that are known unseen.
+    /// Resets the buffers: no entity is a candidate or new, and all known ones are unseen.
     fn begin(&mut self, known: &Known) {
         (self.met, self.bound2) = (0, 0.0);
         self.candidates.clear();
@@ -253,7 +258,7 @@ impl Interest {
                 }
             }
             if self.candidates.len() - start >= enough && !is_bounded {
-                // Nothing beyond the last of the nearest can be among the nearest.
+                // An entity farther than the `most` nearest of these cannot be among the nearest.
                 is_bounded = true;
                 let gathered = &self.candidates[start..];
                 let mut ranks = Ranks::new(reach * reach);
@@ -267,7 +272,7 @@ impl Interest {
         self.bound2 = self.bound2.max(bound * bound);
     }
 
-    /// Notes the short ids of the client at the slots of its entities.
+    /// Marks the slots of the client's entities with their short ids.
     fn mark(&mut self, known: &Known, sights: &[Sight<'_>]) {
         self.marks.begin();
         for sight in sights {
@@ -294,8 +299,8 @@ impl Interest {
         self.candidates.push(first);
     }
 
-    /// Likewise where not all may be known. Ranks are as exact as their buckets, which is enough: who is in
-    /// the bucket of the last that may be known can be known, and can be replaced.
+    /// Compares where not all entities may be known. Ranks are as exact as their buckets, which is enough: an
+    /// entity in the bucket of the last that may be known can be known, and can be replaced.
     fn join_ranked(&mut self, sights: &[Sight<'_>], most: usize, own: Option<SlotKey>) {
         if let Some(own) = own {
             self.put_first(own);
@@ -313,7 +318,7 @@ impl Interest {
                 continue;
             };
             let radius2 = sight.player.radius * sight.player.radius;
-            // Who is neither known nor near enough to enter takes nobody's rank.
+            // An entity that is not known and not near enough to enter takes no rank.
             if candidate.distance2 > radius2 && !matches!(self.marks.get(candidate.key), Mark::Live(_)) {
                 self.buckets.push(NO_BUCKET);
                 continue;
@@ -349,7 +354,7 @@ impl Interest {
         }
     }
 
-    /// Lets newcomers in, for as long as there is room for them; answers whether all have entered.
+    /// Makes newcomers enter for as long as there is room; returns whether all of them have entered.
     fn let_enter(&mut self, known: &mut Known, most: usize, tick: Tick) -> bool {
         let mut have_entered = true;
         for at in 0..self.newcomers.len() {
@@ -374,7 +379,7 @@ impl Interest {
                 }
             };
             let Some(id) = id else {
-                // All short ids are taken until the client has confirmed some leaves.
+                // All short ids are in use until the client has acknowledged some leaves.
                 return false;
             };
             if self.known_distances2.len() <= id {
@@ -386,7 +391,7 @@ impl Interest {
         have_entered
     }
 
-    /// By short id: squared distances of the live entities of `known`, which was updated last.
+    /// Returns, by short id, the squared distances of the live entities of `known`, which was updated last.
     pub(super) fn distances2(&mut self, known: &Known, sights: &[Sight<'_>], own: Option<usize>) -> &[f32] {
         if !std::mem::replace(&mut self.are_measured, true) {
             self.measure(known, sights, own);
@@ -413,8 +418,8 @@ impl Interest {
     }
 }
 
-/// Factor on the squared distance in ranking: an entity of importance `n` counts as `n` times as near, one
-/// of importance 0 as twice as far.
+/// Returns the factor on the squared distance in the ranking: an entity of importance `n` counts as `n` times
+/// as near, one of importance 0 as twice as far.
 fn nearness2(importance: u8) -> f32 {
     match importance {
         0 => 4.0,

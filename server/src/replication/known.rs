@@ -1,9 +1,9 @@
-//! The entities that one client has been told of, by short id.
+//! The known set: the entities that one client has been sent, by short id.
 //!
-//! A short id is free, *live* (the client is to have the entity) or *leaving* (the client is to forget it);
-//! a live one is *confirmed* once an enter was acknowledged. It becomes free again when a leave was. Every
-//! change of state notes its tick, and packets from before it no longer count: so a short id can be used
-//! again while old packets are still on their way.
+//! A short id is free, *live* (the client is to have the entity) or *leaving* (the client is to remove it). A
+//! live one is *confirmed* once an enter was acknowledged. A leaving one becomes free when a leave was. Every
+//! change of state records its tick, and packets from before it no longer count: so a short id can be reused
+//! while old packets are still on their way.
 
 use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::ids::SlotKey;
@@ -11,41 +11,42 @@ use throng_shared::tick::Tick;
 
 use crate::boundary::frame::each_bit;
 
-/// Ticks by which an entity that was never sent, or whose packet was lost, counts as older than any change.
+/// Ticks by which an entity that was never sent, or whose packet was lost, is older than any change.
 const LONG_AGO: u32 = 1 << 30;
 /// Priority with which an entity enters: that of one that has waited for a while.
 const ENTER_PRIORITY: u16 = 1 << 12;
 /// Short ids of a group.
 pub(super) const IDS: usize = u64::BITS as usize;
-/// Groups for which memory is taken from the start, so that all of a client's lies together: what is spread over
-/// as many pages as there are lists costs the worker a walk through the page tables for each of them.
+/// Groups whose memory is allocated from the start, so that all of a client's memory lies together. If every
+/// list were in a page of its own, the worker would walk the page tables for each of them.
 pub(super) const GROUPS_USUAL: usize = 2;
 
-/// What is known about one short id beside its entity.
+/// The state of one short id besides its entity.
 #[derive(Clone, Copy, Debug, Default)]
 struct KnownState {
     /// Tick of the newest state that was sent and is not known to be lost.
     sent: Tick,
-    /// Tick of the newest state that was acknowledged; means something for confirmed ids only.
+    /// Tick of the newest state that was acknowledged; valid for confirmed ids only.
     acked: Tick,
     /// Tick of the first packet that says that the id is live or leaving.
     since: Tick,
 }
 
-/// 64 short ids: bit `i` of each set is the id `at * 64 + i` of the group's place `at`.
+/// 64 short ids: bit `i` of each set is the id `at * 64 + i`, where `at` is the group's index.
 ///
 /// Most of a group's ids move in every tick, so they are sent and acknowledged together. These are *uniform*:
-/// their state is kept once, and a packet that tells of all of them costs as much as one that tells of one.
+/// their state is stored once, and a packet with all of them costs as much to record as a packet with one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Group {
     pub(super) live: u64,
     pub(super) confirmed: u64,
     pub(super) leaving: u64,
-    /// Live and confirmed ids whose `sent` and `acked` are the two below, whatever their own states say.
+    /// Live and confirmed ids whose `sent` and `acked` are the two fields below, whatever their own states
+    /// are.
     pub(super) uniform: u64,
     pub(super) sent: Tick,
     pub(super) acked: Tick,
-    /// The latest `since` of those that are uniform.
+    /// The latest `since` of the uniform ids.
     since: Tick,
 }
 
@@ -60,15 +61,15 @@ pub(super) fn each_id(at: usize, ids: u64, mut visit: impl FnMut(usize)) {
 pub(super) struct Known {
     ids_max: usize,
     groups: Vec<Group>,
-    /// By group and short id: the entity, as simulation (by its place among the histories) and slot.
+    /// By group and short id: the entity, as simulation (its index among the histories) and slot.
     keys: Vec<[SlotKey; IDS]>,
-    /// By short id; of those that are uniform, the group's counts instead.
+    /// By short id; for the uniform ids, the group's fields are used instead.
     states: Vec<KnownState>,
     live_len: usize,
     leaving_len: usize,
-    /// Grows while something waits to be sent.
+    /// By short id: grows while a change waits to be sent.
     pub(super) priority: Vec<u16>,
-    /// Whether priorities are kept: from the first time that not everything fitted.
+    /// Whether priorities are updated: from the first time that not everything fitted.
     pub(super) has_priorities: bool,
 }
 
@@ -100,43 +101,43 @@ impl Known {
         prefetch(&*self.groups);
     }
 
-    /// The ids in use, by 64.
+    /// Returns the groups of 64 ids.
     #[inline]
     pub(super) fn groups(&self) -> &[Group] {
         &self.groups
     }
 
-    /// Short ids that have memory: a multiple of 64, above all in use.
+    /// Returns the number of short ids with memory: a multiple of 64, above all ids in use.
     #[inline]
     pub(super) fn id_end(&self) -> usize {
         self.states.len()
     }
 
-    /// The entities of a group's ids; those that are neither live nor leaving mean nothing.
+    /// Returns the entities of a group's ids; those of ids that are neither live nor leaving are invalid.
     #[inline(always)]
     pub(super) fn keys(&self, at: usize) -> &[SlotKey; IDS] {
         &self.keys[at]
     }
 
-    /// The entity of a live or leaving id.
+    /// Returns the entity of a live or leaving id.
     #[inline(always)]
     pub(super) fn key(&self, id: usize) -> SlotKey {
         self.keys[id / IDS][id % IDS]
     }
 
-    /// Entities that the client is to have.
+    /// Returns the number of entities that the client is to have.
     #[inline]
     pub(super) fn live_len(&self) -> usize {
         self.live_len
     }
 
-    /// Entities that the client is to forget.
+    /// Returns the number of entities that the client is to remove.
     #[inline]
     pub(super) fn leaving_len(&self) -> usize {
         self.leaving_len
     }
 
-    /// Tick of the newest state of a live id that was sent and is not known to be lost.
+    /// Returns the tick of the newest state of a live id that was sent and is not known to be lost.
     #[inline(always)]
     pub(super) fn sent(&self, id: usize) -> Tick {
         let (group, bit) = self.locate(id);
@@ -146,7 +147,7 @@ impl Known {
         }
     }
 
-    /// Tick of the newest state of a confirmed id that was acknowledged.
+    /// Returns the tick of the newest state of a confirmed id that was acknowledged.
     #[inline(always)]
     pub(super) fn acked(&self, id: usize) -> Tick {
         let (group, bit) = self.locate(id);
@@ -156,7 +157,7 @@ impl Known {
         }
     }
 
-    /// Whether the client has a live id.
+    /// Returns whether the client has the entity of a live id.
     #[inline(always)]
     pub(super) fn is_confirmed(&self, id: usize) -> bool {
         let (group, bit) = self.locate(id);
@@ -188,7 +189,7 @@ impl Known {
         Some(id)
     }
 
-    /// Gives an entity a certain id that is leaving, live or free; the client is told absolutely.
+    /// Gives an entity this id, which is leaving, live or free. The entity will be sent as an absolute state.
     pub(super) fn enter_as(&mut self, id: usize, key: SlotKey, tick: Tick) {
         let (group, bit) = (&mut self.groups[id / IDS], 1 << (id % IDS));
         self.live_len += usize::from(group.live & bit == 0);
@@ -206,7 +207,7 @@ impl Known {
         self.priority[id] = ENTER_PRIORITY;
     }
 
-    /// Takes a live id's entity away from the client.
+    /// Makes a live id's entity leave the client.
     pub(super) fn leave(&mut self, id: usize, tick: Tick) {
         let (group, bit) = (&mut self.groups[id / IDS], 1 << (id % IDS));
         self.live_len -= usize::from(group.live & bit != 0);
@@ -219,7 +220,7 @@ impl Known {
         self.priority[id] = 0;
     }
 
-    /// Takes those of the live ids away from the client of which `is_gone`, by id and entity.
+    /// Makes the entities of all live ids leave for which `is_gone`, by id and entity, returns true.
     pub(super) fn leave_where(&mut self, tick: Tick, is_gone: impl Fn(usize, SlotKey) -> bool) {
         for at in 0..self.groups.len() {
             each_id(at, self.groups[at].live, |id| {
@@ -230,7 +231,8 @@ impl Known {
         }
     }
 
-    /// A packet tells of the live ids of a group that are set in `ids`, in their state of tick `state`.
+    /// Records that a packet contains the live ids of a group that are set in `ids`, in their state of tick
+    /// `state`.
     pub(super) fn note_sent(&mut self, at: usize, ids: u64, state: Tick) {
         let Some(group) = self.groups.get(at) else {
             return;
@@ -243,8 +245,9 @@ impl Known {
         each_id(at, single, |id| self.states[id].sent = state);
     }
 
-    /// A packet of tick `packet` arrived that told of the ids of a group that are set in `ids`; `state`
-    /// answers which state of an entity it holds, which is the packet's own tick for all if it `is_level`.
+    /// Records that a packet of tick `packet` arrived that contained the ids of a group that are set in
+    /// `ids`. `state` returns which state of an entity the packet has; if `is_level`, that is the packet's
+    /// own tick for all.
     #[inline]
     pub(super) fn acknowledge(
         &mut self,
@@ -282,7 +285,7 @@ impl Known {
             if known.since.is_after(packet) {
                 return;
             }
-            // What was resolved out of order does not turn back the baseline.
+            // Acknowledgements out of order do not move the baseline back.
             let state = state(self.keys[at][id % IDS]);
             if state.is_after(known.acked) {
                 known.acked = state;
@@ -293,8 +296,8 @@ impl Known {
         self.join(at, confirmed);
     }
 
-    /// The state that `id` had at tick `state` is lost with its packet: it is to be sent again, unless a
-    /// later one was.
+    /// Records that the state that `id` had at tick `state` was lost with its packet: it is sent again,
+    /// unless a later one was sent.
     #[inline]
     pub(super) fn lose(&mut self, id: usize, state: Tick) {
         if id >= self.id_end() || self.sent(id) != state {
@@ -305,8 +308,9 @@ impl Known {
         known.sent = known.acked;
     }
 
-    /// Makes `told`, some of those that are uniform, all of them, or leaves it to the caller to treat each
-    /// by itself: whichever takes fewer out. Answers whether they are uniform now.
+    /// Makes `told`, which is a part of the uniform ids, all of the uniform ids, or leaves it to the caller
+    /// to treat each by itself: whichever removes fewer from the set. Returns whether the ids in `told` are
+    /// uniform now.
     #[inline]
     fn keeps_uniform(&mut self, at: usize, told: u64) -> bool {
         let others = self.groups[at].uniform & !told;
@@ -318,7 +322,7 @@ impl Known {
         is_most
     }
 
-    /// Gives those of `ids` that are uniform states of their own.
+    /// Gives the uniform ids among `ids` states of their own.
     fn expel(&mut self, at: usize, ids: u64) {
         let group = &mut self.groups[at];
         let (sent, acked) = (group.sent, group.acked);
@@ -330,8 +334,8 @@ impl Known {
         });
     }
 
-    /// Makes those of `ids`, confirmed and not uniform, uniform whose state is the group's. If they are more
-    /// than those that are, one of theirs becomes the group's.
+    /// Makes the ids uniform whose state equals the group's; `ids` are confirmed and not uniform. If they are
+    /// more than the uniform ids, the state of one of them first becomes the group's.
     fn join(&mut self, at: usize, ids: u64) {
         if ids == 0 {
             return;

@@ -1,26 +1,27 @@
-//! Which short id an entity has in the client at hand: a join without a hash map.
+//! Maps the current client's entities to their short ids without a hash map: by slot, in one array per
+//! simulation.
 
 use throng_shared::protocol::ids::{Slot, SlotKey, SourceId};
 
 use super::SOURCES_MAX;
 
-/// Bit of a mark that says that the short id is leaving; the id is below.
+/// Bit of a mark that is set if the short id is leaving; the id is in the bits below.
 const LEAVING: u32 = 1 << 15;
 
-/// What a client knows an entity as.
+/// The short id of an entity in the current client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// Nothing.
+    /// None: the client does not know the entity.
     Unknown,
-    /// A short id that is live.
+    /// A short id, which is live.
     Live(usize),
-    /// A short id that is leaving.
+    /// A short id, which is leaving.
     Leaving(usize),
 }
 
 /// Short ids by simulation and slot, for one client at a time.
 ///
-/// A mark carries the number of the client's turn in its upper half, so that nothing has to be unmarked.
+/// A mark has the number of the client's turn in its upper half, so that no mark has to be cleared.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     sources: [Vec<u32>; SOURCES_MAX],
@@ -31,12 +32,12 @@ pub(super) struct Marks {
 #[derive(Clone, Copy)]
 pub(super) struct SourceMarks<'a> {
     marks: &'a [u32],
-    /// What the bits from [`LEAVING`] on are for a live id.
+    /// The value of the bits from [`LEAVING`] up for a live id: the turn, and the bit of leaving as 0.
     live: u32,
 }
 
 impl SourceMarks<'_> {
-    /// The short id at a slot, if it is live.
+    /// Returns the short id at a slot, if it is live.
     #[inline(always)]
     pub(super) fn live(self, slot: usize) -> Option<usize> {
         let mark = self.marks.get(slot).copied().unwrap_or(0);
@@ -53,10 +54,10 @@ pub(super) struct SourceMarksMut<'a> {
 }
 
 impl SourceMarksMut<'_> {
-    /// Notes the short id of an entity, if it is one of this simulation.
+    /// Marks an entity with its short id, if it is one of this simulation.
     #[inline(always)]
     pub(super) fn set(&mut self, key: SlotKey, id: usize, is_leaving: bool) {
-        // Another simulation's entities are beyond all slots.
+        // The xor leaves the slot. For an entity of another simulation it is beyond all slots.
         if let Some(mark) = self.marks.get_mut((key.0 ^ self.source) as usize) {
             let flag = if is_leaving { LEAVING } else { 0 };
             *mark = self.turn | flag | id as u32;
@@ -65,7 +66,7 @@ impl SourceMarksMut<'_> {
 }
 
 impl Marks {
-    /// Forgets all marks: the next client's turn begins.
+    /// Invalidates all marks: the next client's turn begins.
     pub(super) fn begin(&mut self) {
         self.turn = self.turn.wrapping_add(1);
         if self.turn == 0 {
@@ -74,14 +75,14 @@ impl Marks {
         }
     }
 
-    /// Notes the live short id of one more entity.
+    /// Marks one more entity with its live short id.
     pub(super) fn set(&mut self, key: SlotKey, id: usize) {
         let source = usize::from(key.source().0) % SOURCES_MAX;
         self.source_mut(source, key.slot().index() + 1)
             .set(key, id, false);
     }
 
-    /// The marks of one simulation with up to `slots` slots, to be set.
+    /// Returns the marks of one simulation with up to `slots` slots, to be set.
     pub(super) fn source_mut(&mut self, source: usize, slots: usize) -> SourceMarksMut<'_> {
         let marks = &mut self.sources[source];
         if marks.len() < slots {
@@ -94,7 +95,7 @@ impl Marks {
         }
     }
 
-    /// What the client knows an entity as.
+    /// Returns the short id of an entity and whether it is live.
     pub(super) fn get(&self, key: SlotKey) -> Mark {
         let marks = &self.sources[usize::from(key.source().0) % SOURCES_MAX];
         let mark = marks.get(key.slot().index()).copied().unwrap_or(0);
@@ -106,7 +107,7 @@ impl Marks {
         }
     }
 
-    /// The marks of one simulation, for many look-ups.
+    /// Returns the marks of one simulation, for many look-ups.
     pub(super) fn source(&self, source: usize) -> SourceMarks<'_> {
         SourceMarks {
             marks: &self.sources[source],
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_last_for_one_turn_also_when_turns_wrap() {
+    fn marks_are_valid_for_one_turn_also_when_turns_wrap() {
         let mut marks = Marks::default();
         let key = |source, slot| SlotKey::new(SourceId(source), Slot(slot));
         for turn in 0..140_000u32 {

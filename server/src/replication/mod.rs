@@ -1,21 +1,22 @@
-//! What one client is sent: interest, known set, baselines, priority, budget and packing.
+//! Replication to one client: interest, known set, baselines, priority, budget and packing.
 //!
 //! Owns everything that a net worker keeps about a session's snapshot stream. Guarantees, per call
 //! of [`ClientReplication::write`] with the newest frames:
-//! - the client is told of what its player's view and the components' visibility allow, nothing else;
-//! - the nearest entities in view are known to it, up to the configured number, its own one always;
-//!   at the edges of range and rank an entity neither comes and goes in every tick nor waits for ever;
-//! - every difference refers to a state that the client acknowledged; a lost packet costs only what
-//!   was in it, and that is sent again once it is known to be lost, in its newest state;
+//! - the client is sent only what its player's view and the components' visibility allow;
+//! - it knows the nearest entities in view, up to the configured number, and always its own one;
+//!   at the edges of range and rank an entity does not come and go in every tick, nor wait forever;
+//! - every difference refers to a state that the client acknowledged; a lost packet costs only its
+//!   content, which is sent again in its newest state once the packet is known to be lost;
 //! - the bytes stay in a budget, spent by importance, distance and waiting time;
 //! - in the steady state nothing is allocated.
 //!
-//! Refuses to know sockets, encryption and other clients; what clients share (encodings, buffers)
-//! is in the worker's [`ReplicationScratch`].
+//! Knows nothing of sockets, encryption and other clients; encodings and buffers that clients share
+//! are in the worker's [`ReplicationScratch`].
 //!
-//! In the order of work: `interest` decides who is known (by `neighbours`, `reach`, `marks` and `ranks`), `collect` what has
-//! to be said of whom (by the `cache`), `select` what fits the `budget`, `pack` writes packets, `sent`
-//! remembers them until their fate is known. `known` holds the result, `client` conducts.
+//! In the order of work: `interest` decides which entities are known (with `neighbours`, `reach`, `marks` and
+//! `ranks`), `collect` finds the changes to be sent (with the `cache`), `select` chooses those that fit the
+//! `budget`, `pack` writes packets, and `sent` records them until they are acknowledged or lost. `known`
+//! holds the result, `client` calls them all.
 
 mod budget;
 mod cache;
@@ -42,5 +43,5 @@ pub use config::{BYTES_PER_SECOND_DEFAULT, BYTES_PER_SECOND_MAX, ReplicationConf
 pub use pack::{PacketSink, Written};
 pub use scratch::{ReplicationCounters, ReplicationScratch};
 
-/// Simulations whose frames one session can be sent. More histories than this are not looked at.
+/// Most simulations whose frames one session can be sent. Further histories are not read.
 pub const SOURCES_MAX: usize = 8;

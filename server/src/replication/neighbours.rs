@@ -1,9 +1,11 @@
-//! Who may come into view or go out of it before everybody in reach has to be looked at again: a Verlet list.
+//! Lists the entities that may enter or leave the view before all entities in reach have to be examined
+//! again: a Verlet list.
 //!
-//! Molecular dynamics' *skin* is here a part of the margin between the radius in which an entity enters and the
-//! reach beyond which it leaves. Until somebody, the eye included, can have moved farther than the skin, only
-//! those who were within it of one of the two borders, and those who are new, can have crossed one. Each of them
-//! is measured again when it can have come to its border, not before. (L. Verlet, Physical Review 159, 98, 1967.)
+//! The *skin* of molecular dynamics is here a part of the margin between the radius within which an entity
+//! enters and the reach beyond which it leaves. Until some entity, or the eye, can have moved farther than
+//! the skin, only entities that were within the skin of one of the two borders, and new entities, can have
+//! crossed a border. Each of them is measured again when it can have reached its border, not before. (L.
+//! Verlet, Physical Review 159, 98, 1967.)
 
 use glam::Vec2;
 use throng_shared::prefetch::prefetch;
@@ -14,16 +16,16 @@ use super::known::{Known, each_id};
 use super::sight::{Newcomer, Sight};
 use crate::space::{REACH_FACTOR, RoomId};
 
-/// The skin, as a part of the radius. It is less than the margin between radius and reach, so that whoever has
-/// entered does not leave, and whoever has left does not enter, before the next look.
+/// The skin, as a part of the radius. It is less than the margin between radius and reach, so that an entity
+/// that has entered does not leave, and one that has left does not enter, before all are examined again.
 const SKIN: f32 = 0.9 * (REACH_FACTOR - 1.0);
-/// Entities near a border, at most. Where there are more, everybody is looked at in every tick.
+/// Most entities near a border. Where there are more, all entities are examined in every tick.
 const LISTED_MAX: usize = 47;
-/// New entities in one tick, at most, among which those in view are looked for one by one.
+/// Most new entities in one tick that are tested one by one. With more, all entities are examined.
 const ARRIVALS_MAX: usize = 16;
-/// What places and distances lose as `f32`, as a part of them; more than twice of it.
+/// Relative rounding error of positions and distances in `f32`; more than twice of it.
 const ROUNDING: f32 = 1e-6;
-/// No short id: the entity is not known.
+/// Stands for no short id: the entity is not known.
 const UNKNOWN: u16 = u16::MAX;
 
 /// An entity near a border: of the radius if it is unknown, of the reach if it is known.
@@ -33,35 +35,36 @@ struct Listed {
     id: u16,
 }
 
-/// One client's list, and what it is true of.
+/// One client's list, and the conditions under which it is valid.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
     is_valid: bool,
-    /// Whether it was good for the last tick.
+    /// Whether the list was sufficient in the last tick.
     is_followed: bool,
     source: usize,
-    /// Where the player looked from last, and how long a way the eye has come there since the last look.
+    /// The last position of the eye, and the length of its path since all entities were examined.
     eye: Vec2,
     strayed: f32,
     radius: f32,
-    /// How far everybody may move before the list means nothing.
+    /// How far entities may move before the list becomes invalid.
     skin: f32,
     room: RoomId,
     own: Option<SlotKey>,
     own_id: Option<usize>,
     /// [`Stir::travelled`](crate::boundary::frame::Stir::travelled) when everybody was looked at.
     travelled: u64,
-    /// What the frame that was followed last says of who appeared and disappeared.
+    /// The counters of new and removed entities in the frame that was followed last.
     arrived: u64,
     departed: u64,
-    /// By place in the list: how far everybody can move, from the last look on, before this one can be beyond
-    /// its border. Apart from the rest, as most of it is only compared. At most one more than [`LISTED_MAX`].
+    /// By index in the list: how far entities can move, from the last full examination on, before this one
+    /// can be beyond its border. Separate from the rest, as most of it is only compared. At most one more
+    /// than [`LISTED_MAX`].
     due: Vec<f32>,
     listed: Vec<Listed>,
 }
 
 impl Neighbours {
-    /// Nobody was looked at; the memory is there.
+    /// Creates an invalid list with its memory allocated.
     pub(super) fn new() -> Self {
         Self {
             due: Vec::with_capacity(LISTED_MAX + 1),
@@ -70,18 +73,18 @@ impl Neighbours {
         }
     }
 
-    /// Up to which square of its distance an unknown entity has to be listed.
+    /// Returns the square of the distance up to which an unknown entity has to be listed.
     pub(super) fn near2(radius: f32) -> f32 {
         let near = radius * (1.0 + SKIN);
         near * near
     }
 
-    /// The short id of the player's own entity.
+    /// Returns the short id of the player's own entity.
     pub(super) fn own_id(&self) -> Option<usize> {
         self.own_id
     }
 
-    /// Whether everybody was looked at in the last tick.
+    /// Returns whether all entities in reach were examined in the last tick.
     #[inline]
     pub(super) fn has_looked(&self) -> bool {
         !self.is_followed
@@ -94,13 +97,13 @@ impl Neighbours {
         prefetch(&*self.listed);
     }
 
-    /// The list means nothing: everybody has to be looked at next time.
+    /// Invalidates the list: all entities have to be examined next time.
     pub(super) fn forget(&mut self) {
         self.is_valid = false;
     }
 
-    /// Begins a list: everybody in `sight` was looked at, `near` are those who do not enter but are within
-    /// [`Neighbours::near2`], and `distances2` the squared distances of those who are known now.
+    /// Makes a list after all entities in `sight` were examined. `near` are those that do not enter but are
+    /// within [`Neighbours::near2`], and `distances2` the squared distances of those that are known now.
     pub(super) fn note(
         &mut self,
         sight: &Sight<'_>,
@@ -134,7 +137,7 @@ impl Neighbours {
         (self.travelled, self.arrived, self.departed) = (stir.travelled, stir.arrived, stir.departed);
     }
 
-    /// Lists one more, up to the one that is too many.
+    /// Adds one entity to the list, up to one more than the list may have.
     fn list(&mut self, slot: Slot, id: u16, due: f32) {
         if self.listed.len() <= LISTED_MAX {
             self.due.push(due);
@@ -142,14 +145,14 @@ impl Neighbours {
         }
     }
 
-    /// Takes one off the list; the last takes its place.
+    /// Removes one entity from the list; the last takes its index.
     fn strike(&mut self, at: usize) {
         self.due.swap_remove(at);
         self.listed.swap_remove(at);
     }
 
-    /// Lets those leave who crossed their border, and lists those who are to enter; answers whether the list was
-    /// good for that. If not, everybody has to be looked at.
+    /// Makes the entities leave that crossed their border, and collects those that are to enter. Returns
+    /// whether the list was sufficient for that; if not, all entities have to be examined.
     pub(super) fn follow(
         &mut self,
         known: &mut Known,
@@ -162,7 +165,7 @@ impl Neighbours {
             return false;
         }
         let moved = self.moved(sight);
-        // Not so if it is not a number.
+        // False if it is not a number.
         let is_in_skin = moved <= self.skin;
         if !is_in_skin || !self.take_arrivals(sight, moved) {
             return false;
@@ -183,7 +186,7 @@ impl Neighbours {
         true
     }
 
-    /// Whether the list was made for such a look.
+    /// Returns whether the list was made for this simulation, room, radius and own entity.
     fn is_of(&self, sight: &Sight<'_>) -> bool {
         let player = sight.player;
         self.is_valid
@@ -191,8 +194,8 @@ impl Neighbours {
             && self.own == sight.own()
     }
 
-    /// Units that anybody and the eye can have moved together since the last look. It never gets less, so that
-    /// it also tells how much they can have moved since any moment between.
+    /// Returns the most units that an entity and the eye can have moved together since all were examined. It
+    /// never decreases, so a difference of two results bounds the movement between them.
     fn moved(&mut self, sight: &Sight<'_>) -> f32 {
         let eye = sight.player.eye;
         self.strayed += eye.distance(self.eye);
@@ -200,8 +203,8 @@ impl Neighbours {
         sight.frame.stir.units_since(self.travelled) + self.strayed
     }
 
-    /// Lists those who appeared since the last frame and are near enough to enter now or later; answers whether
-    /// they are all told of and few enough.
+    /// Lists the entities that appeared since the last frame and are near enough to enter now or later.
+    /// Returns whether the frame names all of them and they are few enough.
     fn take_arrivals(&mut self, sight: &Sight<'_>, moved: f32) -> bool {
         let stir = &sight.frame.stir;
         let missed = stir.arrived.wrapping_sub(self.arrived);
@@ -222,7 +225,7 @@ impl Neighbours {
         self.listed.len() <= LISTED_MAX
     }
 
-    /// Lets those leave who are gone. Their slots may soon be somebody else's, so they are not listed any more.
+    /// Makes removed entities leave. Their slots may soon be reused, so they are removed from the list.
     fn take_departures(&mut self, known: &mut Known, sight: &Sight<'_>, tick: Tick) {
         let stir = &sight.frame.stir;
         if std::mem::replace(&mut self.departed, stir.departed) == stir.departed {
@@ -237,7 +240,8 @@ impl Neighbours {
         }
     }
 
-    /// How far one who is listed is from its border; `None` if it has crossed it, and leaves or is to enter.
+    /// Returns how far a listed entity is from its border; `None` if it has crossed it, and leaves or is to
+    /// enter.
     fn cross(
         &self,
         known: &mut Known,
@@ -263,8 +267,9 @@ impl Neighbours {
     }
 }
 
-/// What part of the skin is used before the next look, 3/4 to 1: clients that looked in the same tick, because
-/// somebody had moved far, should not do so for ever.
+/// Returns the part of the skin that is used before the next full examination, 3/4 to 1, by a hash of the
+/// eye's position: clients whose lists became invalid in the same tick, because one entity moved far, should
+/// not all be examined in the same ticks from then on.
 fn part_of_skin(eye: Vec2) -> f32 {
     let mixed = (eye.x.to_bits() ^ eye.y.to_bits().rotate_left(16)).wrapping_mul(0x9e37_79b9);
     1.0 - (mixed >> 8) as f32 / (1 << 26) as f32

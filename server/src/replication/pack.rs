@@ -1,4 +1,4 @@
-//! Writing the queue into packets.
+//! Writes the queue into packets of one client.
 
 use throng_shared::limits::PAYLOAD_BYTES_MAX;
 use throng_shared::protocol::ids::GlobalId;
@@ -41,19 +41,19 @@ pub struct Written {
     pub absolutes: u32,
 }
 
-/// What packing reads.
+/// The inputs of packing one client's packets.
 pub(super) struct Packing<'a> {
     pub(super) tick: Tick,
     pub(super) id_bits: u32,
     pub(super) owner: OwnerBlock,
     pub(super) queue: &'a Queue,
-    /// By the plans' order.
+    /// In the order of the plans.
     pub(super) sights: &'a [Sight<'a>],
-    /// Registered components.
+    /// Number of registered components.
     pub(super) components: u32,
 }
 
-/// How far packing has come in the queue.
+/// The position of packing in the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Cursor {
     plan: usize,
@@ -64,7 +64,7 @@ struct Cursor {
 }
 
 impl Packing<'_> {
-    /// Writes everything, and notes it as sent. Stops early when the sink has no room for more packets.
+    /// Writes everything and records it as sent. Stops early when the sink has no room for more packets.
     pub(super) fn pack(
         &self,
         known: &mut Known,
@@ -101,7 +101,7 @@ impl Packing<'_> {
             if part > 0 && cursor == before {
                 self.skip(&mut cursor);
             }
-            // Sizes were checked as it was written; an oversized packet is never sent.
+            // Sizes were checked while writing; an oversized packet is never sent.
             let Some(bytes) = writer.finish() else {
                 break;
             };
@@ -112,7 +112,7 @@ impl Packing<'_> {
         (written, fates)
     }
 
-    /// Writes what fits of the plan at the cursor; answers whether all of it did.
+    /// Writes the part of the plan at the cursor that fits; returns whether all of it did.
     fn write_section(
         &self,
         writer: &mut SnapshotWriter<'_>,
@@ -128,7 +128,7 @@ impl Packing<'_> {
             return true;
         }
         let sight = &self.sights[cursor.plan];
-        // One bit ends the packet.
+        // One bit is needed to end the packet.
         let Some(mut room) = writer.bits_left().checked_sub(1 + SECTION_BITS_MAX) else {
             return false;
         };
@@ -176,7 +176,7 @@ impl Packing<'_> {
         is_whole
     }
 
-    /// Writes updates of any kind; answers how many were absolute.
+    /// Writes updates of any kind; returns how many were absolute.
     fn write_updates(
         &self,
         writer: &mut SnapshotWriter<'_>,
@@ -198,7 +198,7 @@ impl Packing<'_> {
         absolutes
     }
 
-    /// Moves the cursor over the updates that fit `room` bits beside an empty presence; answers their ids.
+    /// Moves the cursor over the updates that fit `room` bits beside an empty presence; returns their ids.
     fn choose(&self, cursor: &mut Cursor, mut room: usize) -> Presence {
         let plan = &self.queue.plans[cursor.plan];
         let mut presence = Presence::default();
@@ -300,7 +300,7 @@ impl Packing<'_> {
             && cursor.leave >= known.id_end()
     }
 
-    /// Gives up what does not even fit a packet of its own; it stays dirty.
+    /// Skips an item that does not even fit a packet of its own; it stays to be sent later.
     fn skip(&self, cursor: &mut Cursor) {
         let plan = &self.queue.plans[cursor.plan.min(self.queue.plans.len() - 1)];
         if cursor.enter < plan.enters.end {
@@ -311,7 +311,7 @@ impl Packing<'_> {
     }
 }
 
-/// The first leaving short id from `from` on; beyond all ids when there is none.
+/// Returns the first leaving short id from `from` on; beyond all ids when there is none.
 fn next_leave(known: &Known, from: usize) -> usize {
     let mut at = from / 64;
     let leaving = |at: usize| known.groups().get(at).map(|group| group.leaving);
@@ -329,7 +329,7 @@ fn next_leave(known: &Known, from: usize) -> usize {
     at * 64 + word.trailing_zeros() as usize
 }
 
-/// Writes which ids are updated, and notes them as sent in their state of tick `state`.
+/// Writes which ids are updated, and records them as sent in their state of tick `state`.
 fn write_presence(
     writer: &mut SnapshotWriter<'_>,
     presence: &Presence,

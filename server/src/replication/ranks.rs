@@ -1,11 +1,11 @@
-//! Ranks of candidates by squared distance, without sorting: as exact as a bucket.
+//! Ranks of candidates by squared distance, without sorting: as exact as one bucket.
 
 /// Buckets by which candidates are ranked.
 const BUCKETS: usize = 256;
-/// Of a candidate that takes no part in the ranking.
+/// Bucket of a candidate that takes no part in the ranking.
 pub(super) const NO_BUCKET: u16 = u16::MAX;
 
-/// How many candidates there are by squared distance, in 255 buckets of equal width and one for the rest.
+/// The number of candidates by squared distance, in 255 buckets of equal width and one for the rest.
 pub(super) struct Ranks {
     counts: [u16; BUCKETS],
     /// Buckets per squared unit.
@@ -31,8 +31,8 @@ impl Ranks {
         *count = count.saturating_add(1);
     }
 
-    /// The bucket in which the candidate of this rank is, counted from 0; the last bucket if there are not
-    /// that many.
+    /// Returns the bucket that contains the candidate of this rank, counted from 0; the last bucket if there
+    /// are not that many.
     pub(super) fn bucket_of_rank(&self, rank: usize) -> u16 {
         let mut before = 0;
         for (bucket, &count) in self.counts.iter().enumerate() {
@@ -44,7 +44,7 @@ impl Ranks {
         BUCKETS as u16 - 1
     }
 
-    /// Squared distance at which a bucket ends; infinite for the last.
+    /// Returns the squared distance at which a bucket ends; infinite for the last.
     pub(super) fn upper_edge(&self, bucket: u16) -> f32 {
         if usize::from(bucket) + 1 == BUCKETS {
             return f32::INFINITY;
@@ -59,7 +59,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn everybody_in_one_place_shares_a_bucket() {
+    fn candidates_at_one_distance_share_a_bucket() {
         let mut ranks = Ranks::new(0.0);
         (0..300).for_each(|_| ranks.count(ranks.bucket(0.0)));
         assert_eq!(
@@ -78,7 +78,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_rank_is_in_its_bucket(mut distances2 in prop::collection::vec(0.0f32..150.0, 1..500), rank: prop::sample::Index) {
+        fn a_rank_is_in_the_bucket_of_its_distance(mut distances2 in prop::collection::vec(0.0f32..150.0, 1..500), rank: prop::sample::Index) {
             let mut ranks = Ranks::new(100.0);
             distances2.iter().for_each(|&distance2| ranks.count(ranks.bucket(distance2)));
             let rank = rank.index(distances2.len());

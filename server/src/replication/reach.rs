@@ -1,10 +1,10 @@
-//! Who is within reach, up to 64 at a time and without a branch for each.
+//! Tests which entities are within reach, up to 64 at a time and without a branch for each.
 
 use glam::{Vec2, Vec4};
 
 use crate::space::{BLOCK, Block};
 
-/// Blocks that are looked at together.
+/// Blocks that are measured together.
 pub(super) const BLOCKS: usize = u64::BITS as usize / BLOCK;
 
 /// Squares of distances, in units, from one eye.
@@ -12,8 +12,8 @@ pub(super) const BLOCKS: usize = u64::BITS as usize / BLOCK;
 pub(super) struct Distances2([[f32; BLOCK]; BLOCKS]);
 
 impl Distances2 {
-    /// Measures the first [`BLOCKS`] blocks from `eye`. Bit `i` of the answer: the square of the distance of
-    /// place `i`, counted through all blocks, is at most `reach2`, which is finite.
+    /// Measures the first [`BLOCKS`] blocks from `eye`. Bit `i` of the result is set if the squared distance
+    /// of index `i`, counted through all blocks, is at most `reach2`, which is finite.
     #[inline(always)]
     pub(super) fn measure(&mut self, blocks: &[Block], eye: Vec2, reach2: f32) -> u64 {
         let (xs, ys, reach2) = (Vec4::splat(eye.x), Vec4::splat(eye.y), Vec4::splat(reach2));
@@ -28,7 +28,7 @@ impl Distances2 {
         within
     }
 
-    /// The square of the distance of a place.
+    /// Returns the squared distance of an index.
     #[inline(always)]
     pub(super) fn get(&self, place: usize) -> f32 {
         self.0.as_flattened()[place % (BLOCKS * BLOCK)]
@@ -55,13 +55,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_the_comparison_of_each(
+        fn measuring_blocks_equals_comparing_each_entity(
             runs in prop::collection::vec(prop::collection::vec((-90.0f32..90.0, -90.0f32..90.0), 0..80), 2),
             eye in (-20.0f32..20.0, -20.0f32..20.0), reach2 in 0.0f32..9_000.0,
         ) {
             let eye = Vec2::from(eye);
             let mut distances2 = Distances2::default();
-            // What the first run leaves behind must not show in the second.
+            // Values that the first run leaves behind must not affect the second.
             for positions in runs {
                 let within = distances2.measure(&blocks(&positions), eye, reach2);
                 for place in 0..64 {

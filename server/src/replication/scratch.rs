@@ -1,4 +1,4 @@
-//! What a net worker lends to its clients while it writes their packets.
+//! Buffers and encodings of a net worker that its clients share while it writes their packets.
 
 use throng_shared::protocol::delta::Motion;
 use throng_shared::protocol::registry::Protocol;
@@ -23,12 +23,12 @@ pub struct ReplicationScratch {
     pub(super) counters: ReplicationCounters,
 }
 
-/// What a worker's replication did since it started.
+/// Counts of what a worker's replication did since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplicationCounters {
     /// Packets written.
     pub packets: u64,
-    /// Their bytes, without the transport's.
+    /// Bytes of these packets, without the transport's.
     pub bytes: u64,
     /// Updates written.
     pub updates: u64,
@@ -44,18 +44,19 @@ pub struct ReplicationCounters {
     pub cache_hits: u64,
     /// Differences that had to be encoded.
     pub cache_misses: u64,
-    /// Times that everybody in reach of a client was looked at; otherwise only those who might cross a border.
+    /// Times that all entities in reach of a client were examined; otherwise only those that might cross a
+    /// border.
     pub looks: u64,
-    /// Entities that interest looked at.
+    /// Entities that interest management examined.
     pub examined: u64,
-    /// Entities of them that were within reach.
+    /// Examined entities that were within reach.
     pub gathered: u64,
     /// Components not sent, because they cannot be encoded or because an entity's do not fit one packet.
     pub components_refused: u64,
 }
 
 impl ReplicationScratch {
-    /// Buffers for a worker whose sessions share `config` and `protocol`.
+    /// Creates the buffers of a worker whose sessions share `config` and `protocol`.
     #[must_use]
     pub fn new(config: &ReplicationConfig, protocol: &Protocol) -> Self {
         Self {
@@ -69,7 +70,7 @@ impl ReplicationScratch {
         }
     }
 
-    /// What was done so far.
+    /// Returns the counts so far.
     #[must_use]
     pub fn counters(&self) -> ReplicationCounters {
         ReplicationCounters {

@@ -1,7 +1,8 @@
-//! What of the queue a client is sent now, where not all of it fits the budget.
+//! Selects the part of the queue that a client is sent now, where not all of it fits the budget.
 //!
-//! Priority grows with every tick that a change waits, faster for what is near and important. It is not
-//! sorted by: its upper half is one of 256 buckets, whose bits are added up from the highest.
+//! Priority grows with every tick that a change waits, faster for near and important entities. The changes
+//! are not sorted: the upper half of a priority is one of 256 buckets, whose bits are added up from the
+//! highest.
 
 use throng_shared::protocol::ids::SlotKey;
 
@@ -9,7 +10,7 @@ use super::collect::{Item, Queue};
 use super::known::Known;
 
 const BUCKETS: usize = 256;
-/// Priority that a change gains in a tick at the edge of the view, and how much more right at the eye.
+/// Priority that a change gains in a tick at the edge of the view, and how much more at the eye.
 const FAR_GAIN: f32 = 64.0;
 const NEAR_GAIN: f32 = 192.0;
 
@@ -25,7 +26,7 @@ impl Default for Buckets {
     }
 }
 
-/// What selecting reads about an entity.
+/// The properties of an entity that its priority depends on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Weight {
     /// 1 is usual, 0 comes last.
@@ -35,8 +36,8 @@ pub(super) struct Weight {
 }
 
 impl Buckets {
-    /// Takes out of `queue` what has to wait, so that the rest takes at most `room` bits. Answers how many
-    /// had to.
+    /// Removes the items from `queue` that have to wait, so that the rest takes at most `room` bits. Returns
+    /// the number of removed items.
     pub(super) fn select(
         &mut self,
         queue: &mut Queue,
@@ -53,7 +54,7 @@ impl Buckets {
                 self.add(known, own, item, plan.enter_bits(item), hastened, &weight);
             }
             for &item in &queue.updates[plan.updates.clone()] {
-                // A bit more for its presence.
+                // One more bit, for its presence.
                 let hastened = hastened(queue, item);
                 self.add(known, own, item, plan.update_bits(item) + 1, hastened, &weight);
             }
@@ -93,7 +94,7 @@ impl Buckets {
         self.bits[usize::from(*priority >> 8)] += bits as u32;
     }
 
-    /// Keeps the buckets from `lowest` on, and of the next lower one what fits `left` bits.
+    /// Keeps the buckets from `lowest` on, and the items of the next lower bucket that fit `left` bits.
     fn keep(
         &self,
         queue: &mut Queue,
@@ -144,7 +145,7 @@ impl Buckets {
     }
 }
 
-/// How much the most important component of an item hastens it.
+/// Returns the factor by which the most important component of an item raises its priority.
 fn hastened(queue: &Queue, item: Item) -> u32 {
     item.components()
         .map_or(1, |place| u32::from(queue.encoded.importance(place)))

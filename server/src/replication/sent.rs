@@ -1,7 +1,7 @@
-//! Packets on their way, and what becomes of them.
+//! The packets on their way to a client, and whether they arrived.
 //!
-//! The last 64 packets are remembered with the short ids that they tell of. A packet is lost when three
-//! newer ones were acknowledged, or when 64 newer ones were sent. There are no timers.
+//! The last 64 packets are recorded with the short ids that they contain. A packet is lost when three newer
+//! ones were acknowledged, or when 64 newer ones were sent. There are no timers.
 
 use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::ids::SlotKey;
@@ -11,7 +11,7 @@ use throng_shared::tick::Tick;
 use super::SOURCES_MAX;
 use super::known::{GROUPS_USUAL, Known, each_id};
 
-/// Packets that are remembered.
+/// Number of packets that are recorded.
 const PACKETS: usize = 64;
 
 /// The packets of one client that were sent last.
@@ -19,15 +19,15 @@ const PACKETS: usize = 64;
 pub(super) struct SentPackets {
     /// Number of the next packet.
     next: u16,
-    /// Bit `i`: the fate of packet `next - 1 - i` is open.
+    /// Bit `i`: packet `next - 1 - i` is neither acknowledged nor lost.
     open: u64,
     /// Bit `i`: packet `next - 1 - i` was acknowledged.
     acked: u64,
     records: Box<[Record; PACKETS]>,
-    /// By record: the short ids told of, in `stride` words.
+    /// By record: the short ids in the packet, in `stride` words.
     words: Vec<u64>,
     stride: usize,
-    /// Whether anything was ever acknowledged.
+    /// Whether any packet was ever acknowledged.
     is_heard: bool,
 }
 
@@ -39,20 +39,20 @@ struct Record {
 }
 
 impl Record {
-    /// Whether all its sections are of its own tick.
+    /// Returns whether all its sections are of its own tick.
     #[inline]
     fn is_level(&self) -> bool {
         u64::from_ne_bytes(self.older) == 0
     }
 
-    /// Tick of the state that the packet holds of an entity of a simulation.
+    /// Returns the tick of the state that the packet has of an entity of a simulation.
     #[inline]
     fn state_tick(&self, key: SlotKey) -> Tick {
         self.tick - u32::from(self.older[usize::from(key.source().0) % SOURCES_MAX])
     }
 }
 
-/// Packets whose fate became known.
+/// Numbers of packets that were acknowledged or lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fates {
     pub(super) acked: u32,
@@ -74,7 +74,7 @@ impl Default for SentPackets {
 }
 
 impl SentPackets {
-    /// Makes `next` the number of the first packet.
+    /// Sets the number of the first packet.
     #[cfg(test)]
     pub(super) fn start_at(&mut self, next: u16) {
         self.next = next;
@@ -90,7 +90,7 @@ impl SentPackets {
         }
     }
 
-    /// Number of the next packet.
+    /// Returns the number of the next packet.
     pub(super) fn next(&self) -> u16 {
         self.next
     }
@@ -100,8 +100,8 @@ impl SentPackets {
         self.is_heard
     }
 
-    /// Starts the record of the next packet; the one that falls out of the window is lost unless its fate
-    /// is known.
+    /// Starts the record of the next packet. The packet that falls out of the window is lost unless it was
+    /// acknowledged or lost before.
     pub(super) fn push(&mut self, tick: Tick, known: &mut Known) -> Fates {
         let mut fates = Fates::default();
         if self.open >> (PACKETS - 1) == 1 {
@@ -121,18 +121,18 @@ impl SentPackets {
         fates
     }
 
-    /// The newest packet's section of `source` is `older` ticks older than the packet.
+    /// Records that the newest packet's section of `source` is `older` ticks older than the packet.
     pub(super) fn set_older(&mut self, source: usize, older: u8) {
         self.records[usize::from(self.next.wrapping_sub(1)) % PACKETS].older[source] = older;
     }
 
-    /// The short ids of the newest packet, to be added to.
+    /// Returns the short ids of the newest packet, to be added to.
     pub(super) fn ids(&mut self) -> &mut [u64] {
         let record = usize::from(self.next.wrapping_sub(1)) % PACKETS;
         &mut self.words[record * self.stride..(record + 1) * self.stride]
     }
 
-    /// Takes in what the client says has arrived. What it cannot know is ignored.
+    /// Processes an acknowledgement. Packets that were never sent or are no longer recorded are ignored.
     pub(super) fn acknowledge(&mut self, ack: SnapshotAck, known: &mut Known) -> Fates {
         let newest = self.next.wrapping_sub(1);
         let behind = u32::from(newest.wrapping_sub(ack.newest));
@@ -156,7 +156,8 @@ impl SentPackets {
                 });
             }
         }
-        // All from before the third newest that arrived are given up.
+        // Packets older than the third newest that arrived are lost. `x & (x - 1)` clears the lowest bit,
+        // which is the newest packet: after two of them the lowest bit is the third newest.
         let two_less = self.acked & self.acked.wrapping_sub(1);
         let third = two_less & two_less.wrapping_sub(1);
         let mut lost = if third == 0 {
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn three_newer_acknowledgements_make_a_packet_lost() {
+    fn a_packet_is_lost_when_three_newer_ones_are_acknowledged() {
         let (mut sent, mut known) = (SentPackets::default(), three_known());
         for tick in 1..=5 {
             send(&mut sent, &mut known, tick, if tick == 2 { 0b011 } else { 0b100 });
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_client_loses_what_falls_out_of_the_window() {
+    fn packets_that_fall_out_of_the_window_are_lost() {
         let (mut sent, mut known) = (SentPackets::default(), three_known());
         for tick in 1..=64 {
             assert_eq!(
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn records_keep_their_ids_when_they_are_widened() {
+    fn sent_records_keep_their_ids_when_they_are_widened() {
         let (mut sent, mut known) = (SentPackets::default(), Known::new(200));
         known.enter(SlotKey(0), Tick(1));
         send(&mut sent, &mut known, 1, 1);
@@ -279,7 +280,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_packet_has_one_fate_across_the_wrap(
+        fn every_packet_is_acknowledged_or_lost_once_across_the_wrap(
             start: u16, steps in prop::collection::vec((1usize..4, 0u16..80, any::<u64>(), any::<u64>()), 1..200),
         ) {
             let (mut sent, mut known) = (SentPackets { next: start, ..SentPackets::default() }, three_known());

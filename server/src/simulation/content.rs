@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bevy_app::App;
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -30,9 +31,15 @@ pub enum ContentSource {
     Texts(Vec<ContentFile>),
 }
 
-impl From<Option<PathBuf>> for ContentSource {
-    fn from(folder: Option<PathBuf>) -> Self {
-        folder.map_or(Self::BuiltIn, Self::Folder)
+impl ContentSource {
+    /// Returns where the content comes from with which a game is built into `app`: in a replay from the recording,
+    /// else from `folder`, else from the binary.
+    #[must_use]
+    pub fn choose(app: &App, folder: Option<PathBuf>) -> Self {
+        match app.world().get_resource::<ContentPlayback>() {
+            Some(ContentPlayback(recorded)) => recorded.clone().map_or(Self::BuiltIn, Self::Texts),
+            None => folder.map_or(Self::BuiltIn, Self::Folder),
+        }
     }
 }
 
@@ -41,7 +48,7 @@ impl From<Option<PathBuf>> for ContentSource {
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContentFiles(pub Arc<Vec<ContentFile>>);
 
-/// In a replay: the content that the game exchanges in the next tick, if any. Where the resource is, the game
-/// takes nothing from elsewhere.
+/// In a replay: the content that the game is built with, and then what it exchanges in the next tick, if any. Where
+/// the resource is, the game takes nothing from elsewhere.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct ContentPlayback(pub Option<Vec<ContentFile>>);

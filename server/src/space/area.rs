@@ -1,8 +1,8 @@
-//! What players see of the cells: for every place from which somebody looks, the leaves in reach.
+//! The cells that players see: for every square with viewers in it, the leaves in reach.
 //!
-//! Viewers in the same small square with the same radius share one [`Area`], so a crowd of thousands in
-//! one place costs a few dozen. A viewer keeps its square until it has left it by a margin, and an area is
-//! built anew only when cells in its reach split, merge, come or go.
+//! Viewers in the same small square with the same radius share one [`Area`], so a crowd of thousands in one
+//! place costs a few dozen areas. A viewer keeps its square until it has left it by a margin. An area is
+//! built again only when cells in its reach split, merge, open or close.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use super::tree::{LeafId, ROOT_SHIFT, RoomId, RootKey};
 
 /// Side of the square of viewers that share an area, in units.
 const SQUARE: f32 = 8.0;
-/// How far a viewer goes beyond its square before it takes another, in units.
+/// How far a viewer moves beyond its square before it takes another, in units.
 const MARGIN: f32 = 2.0;
-/// A viewer's area reaches this far beyond its radius, so that a known entity is let go of only when it is
+/// Factor by which a viewer's area reaches beyond its radius, so that a known entity leaves only when it is
 /// clearly out of sight.
 pub const REACH_FACTOR: f32 = 1.1;
 
@@ -28,8 +28,8 @@ pub struct Area {
     /// The leaves, nearest first. Every entity within [`REACH_FACTOR`] times the radius of the viewer's eye
     /// is in one of them.
     pub leaves: Box<[LeafId]>,
-    /// For each leaf, a distance in units below which none of its entities is from any eye that has this
-    /// area; ascending.
+    /// For each leaf, a lower bound in units of the distance of its entities from any eye that has this area;
+    /// ascending.
     pub nearest: Box<[f32]>,
 }
 
@@ -52,8 +52,8 @@ struct AreaKey {
 }
 
 impl AreaKey {
-    /// The key for an eye, given the one it had. Keeps the old one within its margin. `None` for an eye
-    /// that sees nothing: a radius that is not positive, or a place that is not a number.
+    /// Returns the key for an eye, given its old one, which it keeps within the margin. `None` for an eye
+    /// that sees nothing: its radius is not positive, or its position is not finite.
     fn follow(room: RoomId, eye: Vec2, radius: f32, old: Option<Self>) -> Option<Self> {
         if !(eye.is_finite() && radius > 0.0) {
             return None;
@@ -79,7 +79,7 @@ impl AreaKey {
         f32::from_bits(self.radius)
     }
 
-    /// Farthest that an eye with this key is from the centre.
+    /// Returns the farthest distance of an eye with this key from the centre.
     fn stray() -> f32 {
         (SQUARE / 2.0 + MARGIN) * std::f32::consts::SQRT_2
     }
@@ -93,7 +93,7 @@ impl AreaKey {
         let side = f64::from(POSITION_QUANTUM) * f64::from(1 << ROOT_SHIFT);
         let range = |centre: f32| {
             let at = |place: f64| (place / side).floor() as i32;
-            // One root wider than the reach, so that no rounding decides.
+            // One root wider than the reach, so that rounding cannot exclude a root.
             at(f64::from(centre) - reach).saturating_sub(1)..=at(f64::from(centre) + reach).saturating_add(1)
         };
         let (xs, ys) = (range(centre.x), range(centre.y));
@@ -109,7 +109,7 @@ impl AreaKey {
         leaves.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let near = |distance2: f64| {
             let units = distance2.sqrt() * f64::from(POSITION_QUANTUM);
-            // Shortened, never lengthened, by what positions lose as `f32`.
+            // Reduced, never increased, by the rounding of positions to `f32`: it stays a lower bound.
             (units * (1.0 - 1e-5) - f64::from(Self::stray()) - f64::from(POSITION_QUANTUM)).max(0.0) as f32
         };
         Area {
@@ -119,7 +119,7 @@ impl AreaKey {
     }
 }
 
-/// A viewer's hold on its area: which one it is, and its place in the table that counts the viewer.
+/// A viewer's reference to its area: the area's key, and its index in the table that counts the viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AreaHold {
     key: AreaKey,
@@ -130,12 +130,12 @@ pub struct AreaHold {
 #[derive(Debug, Default)]
 pub struct AreaTable {
     places: BTreeMap<AreaKey, u32>,
-    /// By place. One without viewers is free.
+    /// By index. One without viewers is free.
     areas: Vec<Shared>,
     free: Vec<u32>,
     stale: Vec<StaleArea>,
     nothing: Arc<Area>,
-    /// Whether an area was counted in that has never been built.
+    /// Whether an area has a viewer but was never built.
     any_new: bool,
     built: u64,
 }
@@ -145,14 +145,14 @@ struct Shared {
     key: AreaKey,
     area: Arc<Area>,
     viewers: u32,
-    /// Whether it has to be built.
+    /// Whether the area has to be built.
     stale: bool,
 }
 
 impl AreaTable {
-    /// Counts a viewer, which had the hold `old`, in at what it sees now. Its area stays the same while the eye is
-    /// within the margin of its square. `None` for an eye that sees nothing: a radius that is not positive, or a
-    /// place that is not a number.
+    /// Counts a viewer, which had the hold `old`, into the area that it sees now. Its area stays the same
+    /// while the eye is within the margin of its square. Returns `None` for an eye that sees nothing: its
+    /// radius is not positive, or its position is not finite.
     pub fn follow(
         &mut self,
         room: RoomId,
@@ -196,7 +196,7 @@ impl AreaTable {
         AreaHold { key, place }
     }
 
-    /// Counts a viewer out. An area without viewers is dropped.
+    /// Removes a viewer from its area. An area without viewers is dropped.
     pub fn release(&mut self, hold: AreaHold) {
         let Some(shared) = held(&mut self.areas, hold) else {
             return;
@@ -209,7 +209,7 @@ impl AreaTable {
         }
     }
 
-    /// Lists the areas that are new or lost touch with the cells in this tick's settling. Each has to be
+    /// Lists the areas that are new or whose cells changed in this tick. Each has to be
     /// [built](StaleArea::build), in any order and on any thread, before [`AreaTable::take_built`].
     pub fn list_stale(&mut self, index: &SpatialIndex) -> &mut [StaleArea] {
         let changed = index.changed_roots();
@@ -230,7 +230,7 @@ impl AreaTable {
         &mut self.stale
     }
 
-    /// Takes over what was built since [`AreaTable::list_stale`].
+    /// Takes over the areas that were built since [`AreaTable::list_stale`].
     pub fn take_built(&mut self) {
         for stale in self.stale.drain(..) {
             if let (Some(area), Some(shared)) = (stale.area, held(&mut self.areas, stale.hold)) {
@@ -240,7 +240,7 @@ impl AreaTable {
         }
     }
 
-    /// The area of a viewer that was followed and refreshed; an empty one for `None`.
+    /// Returns the area of a viewer that was followed and refreshed; an empty one for `None`.
     #[must_use]
     pub fn get(&self, hold: Option<AreaHold>) -> &Arc<Area> {
         let shared = hold.and_then(|hold| {
@@ -250,26 +250,26 @@ impl AreaTable {
         shared.map_or(&self.nothing, |shared| &shared.area)
     }
 
-    /// Areas in use.
+    /// Returns the number of areas in use.
     #[must_use]
     pub fn len(&self) -> usize {
         self.places.len()
     }
 
-    /// Whether nobody sees anything.
+    /// Returns whether no area is in use.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
-    /// Areas built since the start.
+    /// Returns the number of areas built since the start.
     #[must_use]
     pub fn built(&self) -> u64 {
         self.built
     }
 }
 
-/// The area that a hold is on, unless its last viewer has gone.
+/// Returns the area that a hold refers to, unless its last viewer was removed.
 fn held(areas: &mut [Shared], hold: AreaHold) -> Option<&mut Shared> {
     let shared = areas.get_mut(hold.place as usize)?;
     (shared.key == hold.key && shared.viewers > 0).then_some(shared)
@@ -283,7 +283,7 @@ pub struct StaleArea {
 }
 
 impl StaleArea {
-    /// Finds the leaves in reach: about 1.5 us.
+    /// Finds the leaves in reach, which takes about 1.5 us.
     pub fn build(&mut self, index: &SpatialIndex) {
         self.area = Some(Arc::new(self.hold.key.build(index)));
     }
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_given_again_and_an_old_hold_on_it_finds_nothing() {
+    fn an_index_is_reused_and_an_old_hold_on_it_refers_to_an_empty_area() {
         let mut areas = AreaTable::default();
         let mut index = SpatialIndex::default();
         index.insert(Slot(0), 0, 0);
@@ -366,7 +366,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
         #[test]
-        fn every_eye_finds_all_it_can_see_after_any_moves(
+        fn an_area_contains_all_entities_in_reach_after_any_moves(
             steps in prop::collection::vec((0u32..300, -8_000i32..8_000, -8_000i32..8_000, any::<bool>()), 1..600),
             eyes in prop::collection::vec((-90.0f32..90.0, -90.0f32..90.0), 1..8),
             radius in 1.0f32..60.0,

@@ -1,7 +1,7 @@
 //! The index of slots by leaf cell that every frame carries.
 //!
-//! Two layers: entities at rest, in pages that frames share for as long as nobody in them stirs, and
-//! movers, sorted anew every tick. A reader looks into both.
+//! It has two layers: entities at rest, in pages that frames share while no entity in them changes, and
+//! moving entities, sorted again every tick. A reader reads both.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use throng_shared::protocol::pose::Pose;
 
 use super::tree::{Entry, LeafId, SpatialHash};
 
-/// Leaves in one page of the resting layer: small enough to sort again when one entity stirs.
+/// Leaves in one page of the resting layer: few enough to sort the page again when one entity changes.
 pub(super) const PAGE_LEAVES: usize = 64;
 
 /// Slots and positions by leaf.
@@ -21,18 +21,18 @@ pub struct CellIndex {
     pub(super) movers: Layer,
 }
 
-/// Places in a [`Block`].
+/// Entities that one [`Block`] has room for.
 pub const BLOCK: usize = 4;
 
-/// Entities of one leaf that are looked at together: place `i` is the entity of `slots[i]`. The last block of
-/// a leaf has places without an entity, infinitely far away.
+/// Entities of one leaf that are processed together: index `i` is the entity of `slots[i]`. The last block of
+/// a leaf has indices without an entity, at an infinite position.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Block {
     /// Positions along x, in units, exactly as in the frame's rows.
     pub xs: Vec4,
-    /// Positions along y.
+    /// Positions along y, in the same units.
     pub ys: Vec4,
-    /// The slots.
+    /// The entities' slots in the frame.
     pub slots: [Slot; BLOCK],
 }
 
@@ -43,7 +43,7 @@ impl Block {
         slots: [Slot(0); BLOCK],
     };
 
-    /// The entities with their positions.
+    /// Returns the entities with their positions.
     pub fn rows(&self) -> impl Iterator<Item = (Slot, Vec2)> {
         let Self { xs, ys, slots } = *self;
         (0..BLOCK)
@@ -59,8 +59,8 @@ impl Block {
 }
 
 impl CellIndex {
-    /// The entities of a leaf: those at rest, and those that move. Empty for a leaf that is not in this
-    /// index.
+    /// Returns the entities of a leaf: those at rest, and those that move. Empty for a leaf that is not in
+    /// this index.
     #[inline]
     #[must_use]
     pub fn leaf(&self, leaf: LeafId) -> [&[Block]; 2] {
@@ -79,7 +79,7 @@ pub(super) struct Layer {
     /// Leaf `n` has the blocks `starts[n]..starts[n + 1]`.
     starts: Vec<u32>,
     blocks: Vec<Block>,
-    /// By leaf, while sorting: where its next entity goes.
+    /// By leaf, while sorting: the index of its next entity.
     places: Vec<u32>,
 }
 
@@ -92,7 +92,7 @@ impl Layer {
         self.blocks.get(start as usize..end as usize).unwrap_or_default()
     }
 
-    /// Sorts the movers by leaf, by counting.
+    /// Sorts the moving entities by leaf, with a counting sort.
     pub(super) fn sort(&mut self, hash: &SpatialHash, movers: &[Slot]) {
         self.starts.clear();
         self.blocks.clear();
@@ -125,7 +125,7 @@ impl Layer {
         }
     }
 
-    /// The entities at rest in one page's leaves.
+    /// Returns the entities at rest in one page's leaves.
     pub(super) fn page(hash: &SpatialHash, page: usize, at_rest: impl Fn(Slot) -> bool) -> Self {
         let mut layer = Self::default();
         layer.starts.reserve_exact(PAGE_LEAVES + 1);
@@ -146,7 +146,7 @@ impl Layer {
     }
 }
 
-/// The position in units as [`Pose::position`] reads it.
+/// Returns the position in units as [`Pose::position`] reads it.
 #[inline]
 fn units(entry: Entry) -> Vec2 {
     let pose = Pose {

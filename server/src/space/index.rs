@@ -1,4 +1,4 @@
-//! The spatial hash kept in step with positions, and the index frozen from it every tick.
+//! The spatial hash, updated with every position, and the index that is frozen from it every tick.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use throng_shared::tick::Tick;
 use super::cells::{CellIndex, Layer, PAGE_LEAVES};
 use super::tree::{LeafId, RoomId, RootKey, SpatialHash};
 
-/// Ticks without a move after which an entity counts as resting. Long enough that one that pauses between
-/// steps does not make its page be sorted again and again.
+/// Ticks without a move after which an entity counts as resting. Long enough that an entity that pauses
+/// between steps does not cause its page to be sorted again and again.
 const REST_TICKS: i32 = 16;
 
 const NOT_MOVING: u32 = u32::MAX;
 
-/// Where every slot is, for queries during the tick and for the frame at its end.
+/// The positions of all slots, for queries during the tick and for the frame at its end.
 ///
 /// Once per tick: [`SpatialIndex::place`] and [`SpatialIndex::remove`] what changed, then
 /// [`SpatialIndex::settle`], then [`SpatialIndex::freeze`].
@@ -23,7 +23,7 @@ pub struct SpatialIndex {
     pub(super) hash: SpatialHash,
     resting: Arc<Vec<Arc<Layer>>>,
     movers: Vec<Slot>,
-    /// By slot: its place among the movers, and the tick of its last move.
+    /// By slot: its index among the movers, and the tick of its last move.
     motion: Vec<Motion>,
     stirred_pages: Vec<bool>,
     any_stirred: bool,
@@ -73,14 +73,14 @@ impl SpatialIndex {
         self.stir_page_of(slot);
     }
 
-    /// Takes a slot out.
+    /// Removes a slot from the index.
     pub fn remove(&mut self, slot: Slot) {
         self.stir_page_of(slot);
         self.hash.remove(slot);
         self.stop(slot);
     }
 
-    /// Splits and merges cells, and lets those that have not moved for a while rest.
+    /// Splits and merges cells, and marks as resting the entities that have not moved for a while.
     pub fn settle(&mut self, tick: Tick) {
         self.hash.settle(tick);
         self.hash
@@ -101,27 +101,27 @@ impl SpatialIndex {
         }
     }
 
-    /// Writes the index of this tick into `into`, whose content does not matter. Sorts the movers and the
-    /// pages in which somebody at rest came, went or stirred.
+    /// Writes the index of this tick into `into`, whose old content is discarded. Sorts the movers, and the
+    /// pages in which an entity at rest came, left or began to move.
     pub fn freeze(&mut self, into: &mut CellIndex) {
         self.sort_stirred_pages();
         into.resting = Arc::clone(&self.resting);
         into.movers.sort(&self.hash, &self.movers);
     }
 
-    /// The cells.
+    /// Returns the hash of the cells.
     #[must_use]
     pub fn hash(&self) -> &SpatialHash {
         &self.hash
     }
 
-    /// Entities that have moved in the last ticks.
+    /// Returns the number of entities that have moved in the last ticks.
     #[must_use]
     pub fn mover_count(&self) -> usize {
         self.movers.len()
     }
 
-    /// Roots in which cells came or went in this tick's [`SpatialIndex::settle`], sorted.
+    /// Returns the roots in which this tick's [`SpatialIndex::settle`] changed cells, sorted.
     pub(super) fn changed_roots(&self) -> &[RootKey] {
         &self.changed_roots
     }
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn those_at_rest_are_shared_between_frames() {
+    fn pages_of_resting_entities_are_shared_between_frames() {
         let mut index = SpatialIndex::default();
         for slot in 0..5_000 {
             index.insert(Slot(slot), slot as i32 * 500, 0);
@@ -224,7 +224,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
         #[test]
-        fn every_frozen_index_holds_everybody_once(
+        fn a_frozen_index_holds_every_entity_once(
             steps in prop::collection::vec((0u32..400, prop::option::weighted(0.9, (0i32..64, 0i32..64))), 1..1200),
             per_tick in 1usize..60,
         ) {

@@ -1,8 +1,8 @@
-//! Who is where: cells that follow the density of the crowd, and the index of slots by cell.
+//! The positions of entities: cells that follow the density of the crowd, and the index of slots by cell.
 //!
 //! Owns the [`SpatialHash`] (a hash of square roots, each a quadtree whose leaves split and merge), the
-//! [`CellIndex`] that frames carry, the [`Area`]s that players see, and queries. Guarantees that placing
-//! an entity costs constant time, that queries equal brute force over the quantized positions, and that
+//! [`CellIndex`] that frames carry, the [`Area`]s that players see, and queries. Guarantees that placing an
+//! entity costs constant time, that queries equal brute force over the quantized positions, and that
 //! the same calls give the same cells. Pure: knows slots and positions, neither Bevy nor players.
 //!
 //! All cell arithmetic is on integer quanta, so that a position is in exactly one leaf.

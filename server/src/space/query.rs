@@ -1,7 +1,7 @@
-//! Spatial queries: who is within a radius, who are the nearest.
+//! Spatial queries: the entities within a radius, and the nearest entities.
 //!
-//! They read the index of the last tick and equal brute force over its positions, bit by bit; they look at
-//! little more than they return, which they count.
+//! They read the index of the last tick and equal brute force over its positions, bit by bit. They examine
+//! few more entities than they return, and count those that they examine.
 
 use std::collections::BinaryHeap;
 
@@ -16,23 +16,23 @@ use super::tree::{LeafId, RoomId};
 /// An entity that a query found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
-    /// Its slot.
+    /// The entity's slot.
     pub slot: Slot,
-    /// Its position, in units.
+    /// The entity's position, in units.
     pub position: Vec2,
     /// Square of its distance from the query's centre.
     pub distance2: f32,
 }
 
 impl SpatialIndex {
-    /// Fills `found` with everybody in room 0 at most `radius` units from `centre`, nearest first, equal
-    /// distances by slot. `cells` is the index frozen last. Returns how many entities were examined. Nothing
-    /// is within a radius that is negative or not a number.
+    /// Fills `found` with all entities of room 0 at most `radius` units from `centre`, nearest first, equal
+    /// distances by slot. `cells` is the index frozen last. Returns how many entities were examined. No
+    /// entity is within a radius that is negative or not a number.
     pub fn within(&self, cells: &CellIndex, centre: Vec2, radius: f32, found: &mut Vec<Found>) -> usize {
         self.within_room(cells, RoomId::default(), centre, radius, found)
     }
 
-    /// Likewise in any room.
+    /// Does the same in any room.
     pub fn within_room(
         &self,
         cells: &CellIndex,
@@ -71,7 +71,7 @@ impl SpatialIndex {
         self.nearest_in_room(cells, RoomId::default(), centre, count, radius, found)
     }
 
-    /// Likewise in any room.
+    /// Does the same in any room.
     pub fn nearest_in_room(
         &self,
         cells: &CellIndex,
@@ -142,13 +142,14 @@ impl SpatialIndex {
     }
 }
 
-/// Radius in which the search for the nearest begins, in units; doubled until it suffices.
+/// Radius at which the search for the nearest begins, in units; doubled until it suffices.
 const NEAREST_REACH: f32 = 8.0;
 
 /// Farther than any two positions in quanta are from each other, in units.
 const WORLD_REACH: f32 = 1e8;
 
-/// The radius in quanta, widened by what positions lose as `f32`: the exact test follows per entity.
+/// Returns the radius in quanta, widened by the rounding of positions to `f32`: each entity is tested
+/// exactly.
 fn within_reach(centre: Vec2, radius: f32) -> f64 {
     let scale = 1.0 / f64::from(POSITION_QUANTUM);
     let size = f64::from(centre.x.abs().max(centre.y.abs())) + f64::from(radius);
@@ -213,7 +214,7 @@ mod tests {
         for (slot, &(x, y)) in places.iter().enumerate() {
             let slot = Slot(slot as u32);
             index.insert(slot, 0, 0);
-            // A third of them has never moved from where it is, so both layers are full.
+            // A third of them has never moved, so both layers contain entities.
             index.remove(slot);
             index.insert(slot, x, y);
             if !slot.0.is_multiple_of(3) {
@@ -250,7 +251,7 @@ mod tests {
         all
     }
 
-    /// A square of `side` units with `count` entities strewn evenly.
+    /// Returns a square of `side` units with `count` entities spread evenly.
     fn strewn(count: usize, side: f32) -> World {
         let mut seed = 1u64;
         let mut uniform = |limit: f32| {
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sparse_crowd_is_examined_at_most_four_times() {
+    fn queries_in_a_sparse_crowd_examine_at_most_four_times_their_results() {
         let side = 50.0 * (std::f32::consts::PI * 5_000.0 / 50.0).sqrt();
         let world = strewn(5_000, side);
         let (within, nearest) = examined_over_returned(&world, side, 50.0);
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hotspot_is_examined_at_most_four_times() {
+    fn queries_in_a_hotspot_examine_at_most_four_times_their_results() {
         let world = strewn(2_000, 35.0);
         assert!(world.index.hash().counters().splits > 10);
         for radius in [10.0, 50.0] {
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_finds_nobody() {
+    fn invalid_queries_find_no_entity() {
         let world = strewn(100, 10.0);
         let mut found = Vec::new();
         for (centre, radius) in [

@@ -6,8 +6,7 @@ use std::time::Instant;
 
 use bevy_time::TimeUpdateStrategy;
 use throng_local::{LocalGame, SinglePlayerPlugin};
-use throng_server::config::Config;
-use throng_server::process::{Server, replay_game};
+use throng_server::process::{Game, NoSettings, Server, replay_game};
 use throng_server::runner::Shutdown;
 
 use super::*;
@@ -97,10 +96,10 @@ fn is_played_over_udp() {
         "--record",
         recording.to_str().unwrap(),
     ];
-    let config = Config::of_game_from_sources(flags.map(OsString::from), []).unwrap();
+    let settings = NoSettings::settings_from(flags.map(OsString::from), []).unwrap();
     let (say, hear) = std::sync::mpsc::channel();
     let running = thread::spawn(move || {
-        let server = Server::start_with(&config, server).unwrap();
+        let server = Server::start(&settings, server).unwrap();
         say.send((server.http(), server.shutdown())).unwrap();
         server.run();
     });

@@ -167,8 +167,6 @@ fn peers_table(text: &mut String) {
     }
 }
 
-const OVER_FLOOR: &str = "CPU over the floor program's";
-
 fn special(text: &mut String, row: &Row, result: &RowResult) {
     let Some(run) = result.typical() else { return };
     let _ = write!(
@@ -180,11 +178,10 @@ fn special(text: &mut String, row: &Row, result: &RowResult) {
         result.swarm
     );
     type Figure = (&'static str, fn(&Run) -> f64, usize);
-    let figures: [Figure; 24] = [
+    let figures: [Figure; 23] = [
         ("clients connected", |run| run.report.clients_connected as f64, 0),
         ("clients lost", |run| run.report.clients_lost as f64, 0),
         ("CPU, us per client-tick", cpu, 2),
-        (OVER_FLOOR, over_floor, 2),
         (
             "CPU, ms per tick, whole server",
             |run| run.server_cores * 1e3 / run.report.tick_hz.max(1e-9),
@@ -223,10 +220,7 @@ fn special(text: &mut String, row: &Row, result: &RowResult) {
         ("migration p99, ms", |run| run.migrations.ms_p99, 3),
     ];
     let migrates = run.migrations.per_s > 0.0;
-    let shown = |name: &str| match name {
-        OVER_FLOOR => row.floor.is_some(),
-        _ => migrates || !name.starts_with("migration"),
-    };
+    let shown = |name: &str| migrates || !name.starts_with("migration");
     for (name, figure, digits) in figures.into_iter().filter(|(name, ..)| shown(name)) {
         let _ = writeln!(text, "| {name} | {} |", cell(result, figure, digits));
     }

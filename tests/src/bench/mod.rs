@@ -29,8 +29,6 @@ use flags::BenchFlags;
 use processes::Placement;
 use results::{Migrations, RowResult, Run};
 use rows::Row;
-#[cfg(target_os = "linux")]
-use throng_server::process::Wakefulness;
 
 /// Measured seconds of the floor program beside a run.
 const FLOOR_SECONDS: u32 = 3;
@@ -149,13 +147,9 @@ fn run_once(row: &Row, seconds: u32, swarm: &Path, placement: Placement) -> Resu
 /// What the floor program needs now for as many clients as a row's, where the row is one that it stands beside.
 #[cfg(target_os = "linux")]
 fn floor_beside(row: &Row) -> Result<Option<f64>> {
-    let Some(rows::FloorBeside { visible, wake_within }) = row.floor else {
+    let Some(visible) = row.floor_visible else {
         return Ok(None);
     };
-    let _awake = wake_within
-        .map(Wakefulness::request)
-        .transpose()
-        .context("cannot keep the processors awake")?;
     let report = floor::measure(&floor::FloorFlags {
         clients: row.clients,
         visible,

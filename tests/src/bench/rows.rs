@@ -69,17 +69,9 @@ pub struct Row {
     pub swarm: Vec<String>,
     /// Whether the server's content changes every second.
     pub exchanges: bool,
-    /// The floor program that each run is compared with.
-    pub floor: Option<FloorBeside>,
-}
-
-/// The floor program beside a row: a crowd that keeps one worker busy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FloorBeside {
-    /// Entities a client sees, on average.
-    pub visible: u32,
-    /// Microseconds that a processor may take to wake up meanwhile, as the server asks for.
-    pub wake_within: Option<u32>,
+    /// Entities a client sees, on average, in the floor program that each run is compared with: a crowd that keeps
+    /// one worker busy.
+    pub floor_visible: Option<u32>,
 }
 
 /// Clients from which on a run is compared with the floor program: below, what is counted is waking up.
@@ -121,14 +113,11 @@ fn crowd(clients: u32, visible: u32, workers: Workers) -> Row {
         server: words(&server),
         swarm: Vec::new(),
         exchanges: false,
-        floor: is_comparable.then_some(FloorBeside {
-            visible,
-            wake_within: None,
-        }),
+        floor_visible: is_comparable.then_some(visible),
     }
 }
 
-/// The default world, its values checked as everywhere.
+/// The default world, its values checked as in every other row.
 const SKIRMISH: &str = "--workers 1 --scene skirmish --audit";
 
 fn row(name: &str, title: &str, clients: u32, server: &str, swarm: &str) -> Row {
@@ -140,26 +129,13 @@ fn row(name: &str, title: &str, clients: u32, server: &str, swarm: &str) -> Row 
         server: words(server),
         swarm: words(swarm),
         exchanges: false,
-        floor: None,
+        floor_visible: None,
     }
 }
 
 fn special() -> Vec<Row> {
     let crowd_60 = "--workers 1 --scene crowd --entities 1000 --visible 60";
     vec![
-        Row {
-            floor: Some(FloorBeside {
-                visible: 60,
-                wake_within: Some(0),
-            }),
-            ..row(
-                "awake-1000",
-                "1,000 clients, 60 visible, on processors that are kept awake",
-                1_000,
-                &format!("{crowd_60} --wake-within 0"),
-                "",
-            )
-        },
         row(
             "entities-10000",
             "1,000 clients, 10,000 moving entities, 100 visible",
@@ -249,7 +225,7 @@ fn simulations(count: u8) -> Row {
         )),
         swarm: Vec::new(),
         exchanges: false,
-        floor: None,
+        floor_visible: None,
     }
 }
 

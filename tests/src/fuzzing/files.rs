@@ -5,11 +5,11 @@
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
+use throng_scenes::{Scene, ScenePlugin};
 use throng_server::{
     persist::{self, PersistAppExt, digest, load, save},
     record::{self, Header, Reader, ReplayError, Replayed, app_of, replay},
     runner::finish_plugins,
-    scenes::Scene,
     simulation::SimulationPlugin,
 };
 use throng_shared::protocol::{codec, registry::Protocol, version::ProtocolHash};
@@ -66,16 +66,20 @@ pub fn checkpoints(data: &[u8]) {
     assert!(saved == saved_again, "the same world gives the same bytes");
 }
 
-/// What the recordings of [`recordings`] are of: a world that is made in a moment.
+/// The world of the recordings of [`recordings`]: it is made in a moment.
+pub const RECORDED: Scene = Scene::Crowd {
+    entities: 4,
+    visible: 2,
+};
+
+/// What the recordings of [`recordings`] are of.
 #[must_use]
 pub fn recorded_world() -> Header {
     Header {
         release: String::new(),
         protocol: ProtocolHash(0),
-        scene: Scene::Crowd {
-            entities: 4,
-            visible: 2,
-        },
+        game: "crowd".to_owned(),
+        settings: vec![("entities".to_owned(), "4".to_owned())],
         seed: 1,
         tick_rate: 20,
         content: None,
@@ -93,7 +97,7 @@ pub fn recordings(data: &[u8]) {
 pub fn replay_of(data: &[u8]) -> Option<Result<Replayed, ReplayError>> {
     let (&first, data) = data.split_first()?;
     let header = recorded_world();
-    let app = app_of(&header);
+    let app = app_of(&header, ScenePlugin(RECORDED));
     let file = if first & 1 == 0 {
         data.to_vec()
     } else {

@@ -10,13 +10,13 @@ use throng_client::connection::{ClientConfig, ClientCore, ClientEvent};
 use throng_client::link::is_passing;
 use throng_client::mirror::{Applied, Mirror};
 use throng_client::seeded::Seeded;
+use throng_scenes::protocol::SteerInput;
 use throng_server::observe::Histogram;
 use throng_shared::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_RECEIVE_BYTES_MAX};
 use throng_shared::netcode::{ClientEvent as NetcodeEvent, ClientNetcode, ClientReceived, ConnectToken};
 use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::scenes::SteerInput;
 use throng_shared::tick::Tick;
 
 use super::arrivals::Arrivals;

@@ -38,9 +38,9 @@ use serde::{Deserialize, Serialize};
 use skirmish_shared::SkirmishProtocol;
 use throng_client::connection::ClientConfig;
 use throng_client::join::{JoinError, Joiner};
+use throng_scenes::protocol::BenchProtocol;
 use throng_server::observe::{Histogram, StatsReport};
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::scenes::BenchProtocol;
 
 use arrivals::{Arrivals, PublishClock};
 use bot::{Line, Shared};

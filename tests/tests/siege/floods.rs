@@ -1,7 +1,8 @@
 //! One client with a session of its own that sends what no client does.
 
 use throng_client::seeded::Seeded;
-use throng_shared::{netcode::ClientState, scenes::SteerInput, tick::Tick};
+use throng_scenes::protocol::SteerInput;
+use throng_shared::{netcode::ClientState, tick::Tick};
 
 use super::{
     BOTS, Siege, Window,

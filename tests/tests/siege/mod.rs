@@ -18,8 +18,9 @@ use std::{
 use bevy_app::App;
 use clap::Parser;
 use throng_client::join::Joiner;
+use throng_scenes::protocol::BenchProtocol;
 use throng_server::observe::StatsReport;
-use throng_shared::{protocol::registry::Protocol, scenes::BenchProtocol};
+use throng_shared::protocol::registry::Protocol;
 use throng_tests::{
     process::ServerProcess,
     swarm::{self, driver::Driver, flags::SwarmFlags},
@@ -93,7 +94,16 @@ impl Window {
 impl Siege {
     /// One worker, so that bots and attackers share a socket, with everybody in the bots' sight moving.
     fn begin() -> Self {
-        let crowd = ["--workers", "1", "--entities", "200", "--visible", "40"];
+        let crowd = [
+            "--scene",
+            "crowd",
+            "--workers",
+            "1",
+            "--entities",
+            "200",
+            "--visible",
+            "40",
+        ];
         let server = ServerProcess::start(&crowd).unwrap();
         let (bots, http) = (BOTS.to_string(), server.http().to_string());
         let flags = SwarmFlags::parse_from(["swarm", "--clients", &bots, "--server", &http]);

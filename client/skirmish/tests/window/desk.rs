@@ -47,7 +47,7 @@ impl Desk {
         let server_program = client_program.with_file_name("throng-server");
         assert!(
             server_program.exists(),
-            "{} is missing: cargo build -p throng-server",
+            "{} is missing: cargo build -p throng-program",
             server_program.display()
         );
         let port = free_port();

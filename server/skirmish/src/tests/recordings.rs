@@ -9,9 +9,8 @@ use skirmish_shared::input::PilotInput;
 use throng_server::boundary::claims::PlayerName;
 use throng_server::boundary::frame::Checksum;
 use throng_server::boundary::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, link};
-use throng_server::record::{Header, Reader, RecordPlugin, ReplayError, Replayed, app_of_game, replay};
+use throng_server::record::{Header, Reader, RecordPlugin, ReplayError, Replayed, app_of, replay};
 use throng_server::runner::{finish_plugins, tick_once};
-use throng_server::scenes::Scene;
 use throng_server::simulation::{ContentFiles, ContentSource, Frames, SimulationPlugin, WorkerLinks};
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::SourceId;
@@ -61,12 +60,13 @@ fn header() -> Header {
     let mut header = Header {
         release: "0.0.0".to_owned(),
         protocol: ProtocolHash(0),
-        scene: Scene::Idle,
+        game: "skirmish".to_owned(),
+        settings: Vec::new(),
         seed: 3,
         tick_rate: 20,
         content: None,
     };
-    let app = app_of_game(&header, game(ContentSource::BuiltIn));
+    let app = app_of(&header, game(ContentSource::BuiltIn));
     header.protocol = app.world().resource::<Protocol>().hash();
     header
 }
@@ -76,7 +76,7 @@ fn replayed(bytes: &[u8], extend: impl FnOnce(&mut App)) -> Result<Replayed, Rep
     let reader = Reader::open(bytes).unwrap();
     let content = reader.header().content.clone();
     let content = content.map_or(ContentSource::BuiltIn, ContentSource::Texts);
-    let mut app = app_of_game(reader.header(), game(content));
+    let mut app = app_of(reader.header(), game(content));
     extend(&mut app);
     replay(reader, app)
 }
@@ -86,7 +86,7 @@ fn replayed(bytes: &[u8], extend: impl FnOnce(&mut App)) -> Result<Replayed, Rep
 fn played(start: ContentSource, exchange: Option<Rules>) -> (Vec<u8>, Checksum) {
     let sink = Sink::default();
     let header = header();
-    let mut app = app_of_game(&header, game(start));
+    let mut app = app_of(&header, game(start));
     app.add_plugins(RecordPlugin::new(sink.clone(), header));
     let (near, mut worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
     app.insert_resource(WorkerLinks::new(vec![near]));

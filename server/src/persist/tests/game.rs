@@ -12,10 +12,10 @@ use throng_shared::protocol::registry::ProtocolAppExt;
 
 use crate::persist::{PersistAppExt, load, save};
 use crate::runner::TickTime;
-use crate::scenes::Scene;
-use crate::scenes::rehearsal::Rehearsal;
 use crate::schedule::ServerSystems;
 use crate::simulation::{Replicated, Seed};
+use crate::tests::rehearsal::Rehearsal;
+use crate::tests::walkers::IDLE;
 
 /// Seen by clients; lost and regained.
 #[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -154,10 +154,10 @@ fn kills(rehearsal: &Rehearsal) -> u64 {
 #[test]
 fn references_hierarchies_and_server_only_state_go_on() {
     for (seed, ticks) in (1..=8).zip([2, 40, 99, 150, 163, 200, 301, 77]) {
-        let mut first = Rehearsal::new(Scene::Idle, seed, extend);
+        let mut first = Rehearsal::new(IDLE, seed, extend);
         first.run(ticks);
         let bytes = save(first.app.world_mut()).unwrap();
-        let mut second = Rehearsal::with_script(Scene::Idle, seed, first.script(), extend);
+        let mut second = Rehearsal::with_script(IDLE, seed, first.script(), extend);
         // Entities that are in the way, so that none gets the number that it had.
         second.run(17);
         second.set_script(first.script());

@@ -4,8 +4,9 @@ mod game;
 mod refusals;
 
 use super::{end_sessions, load, save};
-use crate::scenes::rehearsal::{CROWD, Rehearsal};
 use crate::simulation::{Frames, Players, Replicated};
+use crate::tests::rehearsal::Rehearsal;
+use crate::tests::walkers::CROWD;
 
 /// Ticks that both worlds run after the checkpoint.
 const AFTER: u32 = 200;

@@ -9,7 +9,8 @@ use super::saved;
 use crate::persist::format::reseal;
 use crate::persist::load::Checkpoint;
 use crate::persist::{FormatError, LoadError, PersistAppExt, Persisted, load, save};
-use crate::scenes::rehearsal::{CROWD, Rehearsal};
+use crate::tests::rehearsal::Rehearsal;
+use crate::tests::walkers::CROWD;
 
 #[derive(Component, Clone, Serialize, Deserialize)]
 struct Unknown(u8);

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{Sink, recorded, replayed};
 use crate::persist::digest;
 use crate::record::{ReadError, ReplayError};
-use crate::scenes::rehearsal::CROWD;
+use crate::tests::walkers::CROWD;
 
 /// Ticks of the sample.
 const TICKS: u32 = 40;

@@ -12,9 +12,9 @@ use throng_shared::tick::Tick;
 use super::{Sink, recorded, replayed};
 use crate::record::{Divergence, Doubt, ReplayError};
 use crate::runner::TickTime;
-use crate::scenes::Scene;
 use crate::schedule::ServerSystems;
 use crate::simulation::{Owner, Replicated};
+use crate::tests::walkers::IDLE;
 
 #[derive(Component, Serialize, Deserialize, Clone)]
 struct Ore(u32);
@@ -84,7 +84,7 @@ type Case = (fn(&mut World), GlobalId, Doubt);
 /// Replays a recording of the game once for every case.
 fn assert_named(cases: impl IntoIterator<Item = Case>) {
     let sink = Sink::default();
-    recorded(Scene::Idle, 1, game, sink.clone()).run(100);
+    recorded(IDLE, 1, game, sink.clone()).run(100);
     let bytes = sink.bytes();
     assert_eq!(replayed(&bytes, game).unwrap().ticks, 100);
     for (number, (slip, entity, what)) in cases.into_iter().enumerate() {
@@ -214,7 +214,7 @@ fn what_only_the_recording_has_is_named() {
     ];
     for (number, (recording, entity, what)) in cases.into_iter().enumerate() {
         let sink = Sink::default();
-        recorded(Scene::Idle, 1, recording, sink.clone()).run(60);
+        recorded(IDLE, 1, recording, sink.clone()).run(60);
         let expected = Divergence {
             tick: WHEN,
             entity: Some(entity),
@@ -233,7 +233,7 @@ fn what_only_the_recording_has_is_named() {
 #[test]
 fn another_protocol_is_refused() {
     let sink = Sink::default();
-    recorded(Scene::Idle, 1, game, sink.clone()).run(3);
+    recorded(IDLE, 1, game, sink.clone()).run(3);
     assert!(matches!(
         replayed(&sink.bytes(), |_| {}),
         Err(ReplayError::Protocol { .. })

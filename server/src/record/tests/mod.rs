@@ -12,8 +12,8 @@ use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
 use super::{End, Header, ReadError, Reader, RecordPlugin, ReplayError, Replayed, app_of, replay};
-use crate::scenes::Scene;
-use crate::scenes::rehearsal::{CROWD, Rehearsal};
+use crate::tests::rehearsal::Rehearsal;
+use crate::tests::walkers::{CROWD, Walkers};
 
 /// A file in memory.
 #[derive(Clone, Default)]
@@ -36,16 +36,17 @@ impl Sink {
     }
 }
 
-pub(super) fn header(scene: Scene, seed: u64, extend: fn(&mut App)) -> Header {
+pub(super) fn header(world: Walkers, seed: u64, extend: fn(&mut App)) -> Header {
     let mut header = Header {
         release: "0.0.0".to_owned(),
         protocol: throng_shared::protocol::version::ProtocolHash(0),
-        scene,
+        game: "walkers".to_owned(),
+        settings: vec![("count".to_owned(), world.count.to_string())],
         seed,
         tick_rate: 20,
         content: None,
     };
-    let mut app = app_of(&header);
+    let mut app = app_of(&header, world);
     extend(&mut app);
     header.protocol = app.world().resource::<Protocol>().hash();
     header
@@ -56,13 +57,13 @@ const QUEUED: usize = 1_024;
 
 /// A rehearsal that records into `sink`.
 pub(super) fn recorded(
-    scene: Scene,
+    world: Walkers,
     seed: u64,
     extend: fn(&mut App),
     sink: impl Write + Send + 'static,
 ) -> Rehearsal {
-    let header = header(scene, seed, extend);
-    Rehearsal::new(scene, seed, |app| {
+    let header = header(world, seed, extend);
+    Rehearsal::new(world, seed, |app| {
         extend(app);
         app.add_plugins(RecordPlugin::new(sink, header).with_queue(QUEUED));
     })
@@ -72,7 +73,9 @@ pub(super) fn recorded(
 pub(super) fn replayed(bytes: &[u8], extend: impl FnOnce(&mut App)) -> Result<Replayed, ReplayError> {
     let ticks = 0;
     let reader = Reader::open(bytes).map_err(|error| ReplayError::Recording { error, ticks })?;
-    let mut app = app_of(reader.header());
+    let (_, count) = &reader.header().settings[0];
+    let count = count.parse().unwrap();
+    let mut app = app_of(reader.header(), Walkers { count, ..CROWD });
     extend(&mut app);
     replay(reader, app)
 }

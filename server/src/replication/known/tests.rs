@@ -1,4 +1,4 @@
-//! Short ids across their lives, by themselves and in groups.
+//! Short ids across all their states, alone and in groups.
 
 use super::*;
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ fn is_dirty(known: &Known, id: usize, changed: Tick) -> bool {
 }
 
 #[test]
-fn the_lowest_free_id_is_taken_until_none_is_left() {
+fn an_entity_gets_the_lowest_free_short_id() {
     let mut known = Known::new(70);
     for slot in 0..70 {
         assert_eq!(known.enter(key(slot), Tick(1)), Some(slot as usize));
@@ -49,7 +49,7 @@ fn packets_from_before_a_change_do_not_count() {
     acknowledge(&mut known, id, Tick(13));
     assert!(
         !is_in(known.groups()[id / 64].confirmed, id),
-        "that was about the last tenant"
+        "that packet was about the previous entity"
     );
     acknowledge(&mut known, id, Tick(21));
     acknowledge(&mut known, id, Tick(20));
@@ -58,7 +58,7 @@ fn packets_from_before_a_change_do_not_count() {
 }
 
 #[test]
-fn what_was_lost_is_dirty_again_unless_sent_since() {
+fn a_lost_state_is_sent_again_unless_a_later_one_was_sent() {
     let mut known = Known::new(8);
     for start in [100, u32::MAX - 1] {
         let at = |ticks: u32| Tick(start) + ticks;
@@ -112,7 +112,7 @@ proptest! {
         let (mut known, mut singles) = (Known::new(64), Vec::<Single>::new());
         for (n, (step, ids, back, older)) in steps.into_iter().enumerate() {
             let tick = Tick(100 + n as u32);
-            // Most packets tell of most ids.
+            // Most packets contain most ids.
             let ids = if step % 2 == 0 { ids | ids.rotate_left(7) | ids.rotate_left(23) } else { ids };
             let id = (ids % singles.len().max(1) as u64) as usize;
             match step {

@@ -1,4 +1,4 @@
-//! Components that are too large.
+//! Components that are too large for one packet.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use crate::replication::components::{Encoded, SentValue, Telling, Viewer, Viewer
 #[derive(Component, Serialize, Deserialize, Clone)]
 struct Bulk<const N: u8>(Vec<u8>);
 
-/// Bytes sent of an entity with components of these sizes, and how many of its components were refused.
+/// Returns the bytes sent of an entity with components of these sizes, and how many of its components were
+/// refused.
 fn push(sizes: [usize; 3]) -> (Vec<usize>, u64) {
     let mut app = App::empty();
     app.replicate::<Bulk<0>>();
@@ -63,7 +64,7 @@ fn push(sizes: [usize; 3]) -> (Vec<usize>, u64) {
 
 #[test]
 fn components_that_do_not_fit_a_packet_are_refused_and_counted() {
-    // Beside their bytes, vectors have a length of one byte, or of three above 250.
+    // Besides their bytes, vectors have a length of one byte, or of three above 250.
     assert_eq!(push([100, 200, 1]), (vec![101, 201, 2], 0));
     assert_eq!(push([400, 400, 90]), (vec![403, 403, 91], 0));
     assert_eq!(

@@ -17,7 +17,7 @@ use session::{Session, Setting};
 use world::World;
 
 #[test]
-fn without_loss_the_mirror_is_the_frame() {
+fn without_loss_the_mirror_equals_the_frame() {
     for seed in 0..6 {
         let mut session = Session::new(Setting::new(seed));
         session.run(100);
@@ -32,9 +32,10 @@ fn without_loss_the_mirror_is_the_frame() {
     }
 }
 
-/// Where little moves, who enters and leaves follows from a few; it is the same as by a look at everybody.
+/// Where little moves, the Verlet list decides which entities enter and leave, with the same result as
+/// examining all.
 #[test]
-fn those_who_may_cross_a_border_tell_who_does() {
+fn the_verlet_list_gives_the_same_known_set_as_examining_all() {
     for seed in 0..12 {
         let setting = Setting::new(seed).lossy([0.0, 0.2][seed as usize % 2], 1, 3);
         let mut session = Session::new(Setting {
@@ -59,7 +60,7 @@ fn those_who_may_cross_a_border_tell_who_does() {
 }
 
 #[test]
-fn any_link_ends_in_the_same_world() {
+fn any_link_results_in_the_same_world() {
     for seed in 0..24 {
         let loss = [0.0, 0.05, 0.2, 0.4][seed as usize % 4];
         let mut session = Session::new(Setting::new(seed).lossy(loss, (seed % 5) as u32, seed % 7));
@@ -70,7 +71,7 @@ fn any_link_ends_in_the_same_world() {
 }
 
 #[test]
-fn wraps_of_ticks_and_packet_numbers_are_crossed() {
+fn replication_continues_across_wraps_of_ticks_and_packet_numbers() {
     for (seed, start) in [65_536 - 60, u32::MAX - 60, 0x7fff_ffff - 60]
         .into_iter()
         .enumerate()
@@ -95,7 +96,7 @@ fn wraps_of_ticks_and_packet_numbers_are_crossed() {
 }
 
 #[test]
-fn a_stalled_link_recovers() {
+fn replication_recovers_after_a_stalled_link() {
     for seed in 0..6 {
         let mut session = Session::new(Setting::new(seed).lossy(0.02, 1, 1));
         session.run(60);
@@ -113,7 +114,7 @@ fn a_stalled_link_recovers() {
 }
 
 #[test]
-fn a_server_that_hears_no_acknowledgements_recovers() {
+fn replication_recovers_after_a_time_without_acknowledgements() {
     let mut session = Session::new(Setting::new(5));
     session.run(50);
     session
@@ -129,7 +130,7 @@ fn a_server_that_hears_no_acknowledgements_recovers() {
 }
 
 #[test]
-fn a_crowd_is_cut_to_the_nearest() {
+fn the_known_set_of_a_crowd_is_its_nearest_part() {
     for (seed, known) in [(1, 1), (2, 2), (3, 8), (4, 30), (5, 100)] {
         let setting = Setting::new(seed);
         let config = ReplicationConfig {
@@ -164,7 +165,7 @@ fn a_crowd_is_cut_to_the_nearest() {
             );
             let mut ranked: Vec<GlobalId> = near.into_iter().collect();
             ranked.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
-            // The weighted nearest that were gathered; a margin for what the cells' order left out.
+            // The weighted nearest that were gathered; a margin for those that the order of cells left out.
             let core = (known - known / 4).min(ranked.len()) / 2;
             assert!(
                 ranked[..core].iter().all(|global| held.contains(global)),
@@ -175,7 +176,7 @@ fn a_crowd_is_cut_to_the_nearest() {
 }
 
 #[test]
-fn a_small_budget_is_kept_and_everybody_gets_a_turn() {
+fn a_small_budget_is_kept_and_every_entity_is_sent() {
     for seed in 0..4 {
         let setting = Setting {
             radius: 80.0,
@@ -197,7 +198,7 @@ fn a_small_budget_is_kept_and_everybody_gets_a_turn() {
                 .entities()
                 .filter(|entity| {
                     let now = session.world.entities.get(&entity.global);
-                    // Those of importance 0 wait for as long as there is anything else to say.
+                    // Entities of importance 0 wait for as long as any other change waits.
                     now.is_some_and(|now| now.pose != entity.pose && now.identity.importance > 0)
                 })
                 .map(|entity| session.world.tick.since(entity.tick))
@@ -209,7 +210,7 @@ fn a_small_budget_is_kept_and_everybody_gets_a_turn() {
 }
 
 #[test]
-fn far_entities_are_thinned_out_when_asked() {
+fn far_entities_are_sent_every_fourth_tick_if_configured() {
     let setting = Setting::new(3);
     let updated = |far_fraction| {
         let config = ReplicationConfig {
@@ -226,7 +227,7 @@ fn far_entities_are_thinned_out_when_asked() {
 }
 
 #[test]
-fn a_client_in_a_quiet_place_hears_at_once_that_its_inputs_are_late() {
+fn a_client_without_changes_is_sent_a_negative_input_margin_at_once() {
     for seed in 0..4 {
         let mut session = Session::new(Setting {
             entities: 0,
@@ -241,7 +242,7 @@ fn a_client_in_a_quiet_place_hears_at_once_that_its_inputs_are_late() {
             session.step();
             session.clients[0].bytes > before
         };
-        assert!(!sent(&mut session), "seed {seed}: nothing is to be said");
+        assert!(!sent(&mut session), "seed {seed}: there is nothing to send");
         for late_16 in [-40, -24, -8] {
             session.world.players[0].row.margin_16 = late_16;
             assert!(sent(&mut session), "seed {seed}: {late_16}");
@@ -250,13 +251,13 @@ fn a_client_in_a_quiet_place_hears_at_once_that_its_inputs_are_late() {
                 late_16,
                 "seed {seed}"
             );
-            assert!(!sent(&mut session), "seed {seed}: {late_16} was said already");
+            assert!(!sent(&mut session), "seed {seed}: {late_16} was sent already");
         }
     }
 }
 
 #[test]
-fn a_lying_client_harms_only_itself() {
+fn false_acknowledgements_harm_only_their_own_client() {
     for seed in 0..4 {
         let mut session = Session::new(Setting::new(seed));
         for _ in 0..200 {
@@ -281,7 +282,7 @@ fn a_lying_client_harms_only_itself() {
 
 /// Two simulations in one session, the second some ticks behind the first.
 #[test]
-fn frames_of_two_simulations_are_merged() {
+fn frames_of_two_simulations_are_merged_in_one_session() {
     let setting = Setting::new(7).lossy(0.1, 1, 2);
     let mut session = Session::new(setting);
     let mut second = World::neighbour(SourceId(5), &session.world, 60);

@@ -1,4 +1,4 @@
-//! A server's frames, lossy links and mirrors in one loop, checked in every step.
+//! A server's frames, lossy links and mirrors in one loop, compared in every step.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +73,7 @@ pub(super) struct Client {
     pub(super) mirror: Mirror,
     pub(super) down: Pipe<Vec<u8>>,
     pub(super) up: Pipe<SnapshotAck>,
-    /// Whom the client is to know, by the rule applied to whole frames.
+    /// Returns the entities that the client is to know, by the rule of interest applied to whole frames.
     pub(super) expected: BTreeSet<GlobalId>,
     pub(super) bytes: usize,
     pub(super) updated: u32,
@@ -179,7 +179,7 @@ impl Session {
         }
     }
 
-    /// A tick of everybody, with all comparisons that hold at any time.
+    /// Advances server, links and clients by a tick, and makes all comparisons that hold at any time.
     pub(super) fn step(&mut self) {
         self.step += 1;
         let frame = self.world.step();
@@ -245,7 +245,7 @@ impl Session {
         for entity in client.mirror.entities() {
             let past = &self.world.past[&entity.tick.0];
             let then = past.entities.get(&entity.global);
-            let then = then.unwrap_or_else(|| panic!("{} was not there at {}", entity.global, entity.tick));
+            let then = then.unwrap_or_else(|| panic!("{} did not exist at {}", entity.global, entity.tick));
             assert_eq!(entity.pose, then.pose, "{} at {}", entity.global, entity.tick);
             let components = client.mirror.components(entity.id).iter();
             let components: BTreeMap<u8, Vec<u8>> = components
@@ -279,7 +279,7 @@ impl Session {
         }
     }
 
-    /// Stops world and loss until everything must have arrived, then compares for equality.
+    /// Stops the world and the loss until everything must have arrived, then compares for equality.
     pub(super) fn settle(&mut self) {
         self.world.is_still = true;
         for client in &mut self.clients {

@@ -1,9 +1,9 @@
-//! Components that are numbers, sent by their differences.
+//! Components that are numbers, sent as differences.
 
 use super::session::{Session, Setting};
 use super::world;
 
-/// Bytes that clients are sent while every entity's aim turns in every tick, for each update.
+/// Returns the bytes per update that clients are sent while every entity's aim turns in every tick.
 fn bytes_per_update(by_differences: bool) -> f64 {
     let setting = Setting::new(11).lossy(0.0, 1, 0);
     let mut session = Session::with_protocol(setting, world::protocol(by_differences));
@@ -28,9 +28,9 @@ fn bytes_per_update(by_differences: bool) -> f64 {
 }
 
 #[test]
-fn a_turning_aim_is_told_in_little_more_than_half_of_the_bytes() {
+fn a_turning_aim_takes_little_more_than_half_of_the_bytes_as_differences() {
     let (whole, differences) = (bytes_per_update(false), bytes_per_update(true));
-    // Of which four are what every update of anything with components takes.
+    // Four of these bytes are what every update of an entity with components takes.
     assert!(
         differences * 1.8 < whole,
         "{differences:.2} of {whole:.2} bytes an update"
@@ -38,7 +38,7 @@ fn a_turning_aim_is_told_in_little_more_than_half_of_the_bytes() {
 }
 
 #[test]
-fn differences_end_in_the_same_world_on_any_link() {
+fn differences_result_in_the_same_world_on_any_link() {
     for seed in 0..10 {
         let loss = [0.0, 0.1, 0.2, 0.3, 0.4][seed as usize % 5];
         let mut session = Session::new(Setting::new(seed).lossy(loss, (seed % 4) as u32, seed % 6));

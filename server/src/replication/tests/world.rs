@@ -1,4 +1,4 @@
-//! A small world that publishes frames, and remembers every one of them to be compared with.
+//! A small world that publishes frames and records every one of them for comparison.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -49,10 +49,10 @@ struct Hull(u16);
 struct Order(Vec<u8>);
 #[derive(Component, Serialize, Deserialize, Clone)]
 struct Cargo(u64);
-/// Numbers in steps.
+/// A component that is numbers in steps.
 #[derive(Component, Clone)]
 struct Aim([f32; 2]);
-/// A number that only the team sees while it is odd.
+/// A component with a number that only the team sees while it is odd.
 #[derive(Component, Clone)]
 struct Depth(f32);
 
@@ -85,7 +85,7 @@ const AIM: u8 = 3;
 const DEPTH: u8 = 4;
 const AIM_STEP: f32 = 0.01;
 
-/// Of the test's components; `Aim` by its differences, or as the same bytes in a format of its own.
+/// Registers the test's components; `Aim` as differences, or as the same bytes in a format of its own.
 pub(super) fn protocol(by_differences: bool) -> Protocol {
     let mut app = App::empty();
     app.replicate::<Hull>();
@@ -118,7 +118,7 @@ where
     (Arc::new(value), bytes)
 }
 
-/// A number of any size.
+/// A random number of any size.
 fn number(random: &mut Random) -> f32 {
     (random.next() as i32 >> random.below(32)) as f32
 }
@@ -165,7 +165,7 @@ pub(super) struct Player {
     own: GlobalId,
 }
 
-/// A tick as it was.
+/// The state of a tick, recorded for comparison.
 #[derive(Clone)]
 pub(super) struct Past {
     pub(super) entities: BTreeMap<GlobalId, Entity>,
@@ -173,7 +173,7 @@ pub(super) struct Past {
 }
 
 impl Past {
-    /// The components of an entity that a player may see, encoded.
+    /// Returns the encoded components of an entity that a player may see.
     pub(super) fn visible(&self, entity: &Entity, player: &PlayerRow) -> BTreeMap<u8, Vec<u8>> {
         let mut seen = entity.components.clone();
         if !player.team.is_mate(entity.identity.team) {
@@ -202,11 +202,11 @@ pub(super) struct World {
     pub(super) past: BTreeMap<u32, Past>,
     next_global: u64,
     pub(super) is_still: bool,
-    /// Factor on all speeds; where it is not 1, nobody jumps.
+    /// Factor on all speeds; unless it is 1, no entity jumps.
     pub(super) pace: f32,
-    /// Whether inputs come in time, so that every tick takes one.
+    /// Whether inputs arrive in time, so that every tick uses one.
     pub(super) takes_inputs: bool,
-    /// Whether players act through an entity of this world.
+    /// Whether players control an entity of this simulation.
     is_home: bool,
 }
 
@@ -220,7 +220,7 @@ impl World {
         world
     }
 
-    /// A simulation in which players only look, from where they are in another one.
+    /// Creates a simulation that players only see, from their positions in another one.
     pub(super) fn neighbour(source: SourceId, home: &Self, entities: usize) -> Self {
         let mut world = Self::empty(u64::from(source.0), home.tick, home.side, source);
         world.is_home = false;
@@ -242,7 +242,7 @@ impl World {
             entities: BTreeMap::new(),
             players: Vec::new(),
             past: BTreeMap::new(),
-            // Unique among worlds: the lowest bits of the number before it is shifted.
+            // Unique among simulations: the lowest bits of the number before it is shifted.
             next_global: 1 + u64::from(source.0),
             is_still: false,
             pace: 1.0,
@@ -343,7 +343,7 @@ impl World {
             .set_component(entity.slot, ComponentId(id), value, self.tick.next());
     }
 
-    /// Turns the aim of every entity a little.
+    /// Turns the aim of every entity by a little.
     pub(super) fn turn_aims(&mut self) {
         let globals: Vec<_> = self.entities.keys().copied().collect();
         for global in globals {
@@ -361,7 +361,7 @@ impl World {
         *self.entities.keys().nth(at).unwrap()
     }
 
-    /// Simulates a tick and publishes it.
+    /// Simulates one tick and publishes its frame.
     pub(super) fn step(&mut self) -> Arc<Frame> {
         if !self.is_still {
             self.live();
@@ -454,7 +454,7 @@ impl World {
         }
     }
 
-    /// Entities within a factor of a player's radius, as the newest frame has them.
+    /// Returns the entities within a factor of a player's radius, as the newest frame has them.
     pub(super) fn within(&self, player: usize, factor: f32) -> BTreeSet<GlobalId> {
         let row = &self.players[player].row;
         let is_near = |entity: &&Entity| {

@@ -1,6 +1,5 @@
 //! Behaviour of the simulation as its frames show it, in virtual time.
 
-mod determinism;
 mod frames;
 mod players;
 mod routes;

@@ -5,19 +5,27 @@ use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{PlayerId, Slot};
 use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::scenes::{SteerInput, VIEW_RADIUS};
 use throng_shared::tick::Tick;
 
 use super::{Harness, TICK};
 use crate::boundary::frame::Frame;
 use crate::boundary::link::{LeaveReason, PeerKind, SessionKey, ToSimulation};
 use crate::input::InputCounters;
-use crate::scenes::{Scene, ScenePlugin};
 use crate::simulation::{Areas, Players, Replicated, SimulationPlugin, Space};
 use crate::space::{Block, REACH_FACTOR};
+use crate::tests::walkers::{IDLE, Steer, VIEW_RADIUS, Walkers};
 
-fn harness(scene: Scene) -> Harness {
-    Harness::new(SimulationPlugin::default(), ScenePlugin(scene))
+fn harness(world: Walkers) -> Harness {
+    Harness::new(SimulationPlugin::default(), world)
+}
+
+/// A world of `count` walkers in a square of `side` units.
+fn walkers(count: u32, side: f32) -> Walkers {
+    Walkers {
+        count,
+        side,
+        moves: true,
+    }
 }
 
 fn steer(harness: &mut Harness, key: SessionKey, tick: Tick, turn: f32) {
@@ -25,7 +33,7 @@ fn steer(harness: &mut Harness, key: SessionKey, tick: Tick, turn: f32) {
         .app
         .world()
         .resource::<Protocol>()
-        .encode_input(&SteerInput { turn, thrust: 0.0 })
+        .encode_input(&Steer { turn, thrust: 0.0 })
         .unwrap();
     let arrived_at = harness.now().saturating_sub(TICK / 2);
     assert!(harness.worker.input(ToSimulation::Input {
@@ -48,10 +56,7 @@ fn avatar(frame: &Frame, key: SessionKey) -> Slot {
 
 #[test]
 fn a_player_owns_an_entity_that_its_input_turns() {
-    let mut harness = harness(Scene::Crowd {
-        entities: 50,
-        visible: 10,
-    });
+    let mut harness = harness(walkers(50, 178.0));
     let key = harness.join(7);
     let first = harness.tick();
     let slot = avatar(&first, key);
@@ -86,10 +91,7 @@ fn a_player_owns_an_entity_that_its_input_turns() {
 
 #[test]
 fn its_entity_is_free_again_when_it_leaves() {
-    let mut harness = harness(Scene::Crowd {
-        entities: 1,
-        visible: 1,
-    });
+    let mut harness = harness(walkers(1, 35.0));
     let first = harness.join(0);
     let frame = harness.tick();
     let slot = avatar(&frame, first);
@@ -132,10 +134,7 @@ fn its_entity_is_free_again_when_it_leaves() {
 
 #[test]
 fn who_comes_and_goes_within_a_tick_takes_nothing_along() {
-    let mut harness = harness(Scene::Crowd {
-        entities: 1,
-        visible: 1,
-    });
+    let mut harness = harness(walkers(1, 35.0));
     for n in 0..10 {
         let key = harness.join(n);
         harness.worker.announce(ToSimulation::Left {
@@ -154,16 +153,13 @@ fn who_comes_and_goes_within_a_tick_takes_nothing_along() {
 
 #[test]
 fn renet_peers_and_idle_clients_own_nothing_and_see_nothing() {
-    let mut harness = harness(Scene::Idle);
+    let mut harness = harness(IDLE);
     let key = harness.join(0);
     let frame = harness.tick();
     let row = frame.players.get(0, key.session).unwrap();
     assert_eq!((row.entity, row.radius, row.area.leaves.len()), (None, 0.0, 0));
 
-    let mut harness = self::harness(Scene::Crowd {
-        entities: 5,
-        visible: 2,
-    });
+    let mut harness = self::harness(walkers(5, 95.0));
     let key = SessionKey {
         worker: 0,
         session: SessionId {
@@ -189,10 +185,7 @@ fn renet_peers_and_idle_clients_own_nothing_and_see_nothing() {
 
 #[test]
 fn inputs_of_strangers_and_of_other_times_are_counted_and_do_nothing() {
-    let mut harness = harness(Scene::Crowd {
-        entities: 5,
-        visible: 2,
-    });
+    let mut harness = harness(walkers(5, 95.0));
     let key = harness.join(0);
     harness.tick();
     let next = harness.next();
@@ -224,14 +217,8 @@ fn inputs_of_strangers_and_of_other_times_are_counted_and_do_nothing() {
 
 #[test]
 fn a_view_covers_exactly_what_can_be_seen_while_all_move() {
-    for scene in [
-        Scene::Crowd {
-            entities: 2_000,
-            visible: 40,
-        },
-        Scene::Hotspot { entities: 1_500 },
-    ] {
-        let mut harness = harness(scene);
+    for world in [walkers(2_000, 605.0), walkers(1_500, 35.0)] {
+        let mut harness = harness(world);
         let keys: Vec<_> = (0..60).map(|index| harness.join(index)).collect();
         for _ in 0..60 {
             let frame = harness.tick();
@@ -265,7 +252,7 @@ fn a_view_covers_exactly_what_can_be_seen_while_all_move() {
             }
         }
         let counters = harness.app.world().resource::<Space>().0.hash().counters();
-        if matches!(scene, Scene::Hotspot { .. }) {
+        if world.side < VIEW_RADIUS {
             assert!(counters.splits > 10, "{counters:?}");
         }
     }
@@ -273,7 +260,10 @@ fn a_view_covers_exactly_what_can_be_seen_while_all_move() {
 
 #[test]
 fn cells_split_and_merge_as_a_crowd_gathers_and_disperses() {
-    let mut harness = harness(Scene::Static { entities: 1_000 });
+    let mut harness = harness(Walkers {
+        moves: false,
+        ..walkers(1_000, 378.0)
+    });
     harness.join(0);
     harness.tick();
     let gather = |harness: &mut Harness, scale: f32| {

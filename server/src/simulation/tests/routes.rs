@@ -8,23 +8,19 @@ use throng_shared::protocol::ids::{GlobalId, SourceId};
 use super::Harness;
 use crate::boundary::directory::{Directory, EntityRoute};
 use crate::boundary::link::{LeaveReason, SessionKey, ToSimulation};
-use crate::scenes::{Scene, ScenePlugin};
 use crate::simulation::{
     Avatar, Player, Players, Replicated, RouteCounters, Routes, Routing, SimulationPlugin,
 };
+use crate::tests::walkers::{CROWD, Walkers};
 
-/// A crowd without entities of its own, so that every player's avatar is spawned for it.
+/// A world with a single entity of its own, so that nearly every player's avatar is spawned for it.
 fn harness(entities_max: usize) -> (Harness, Arc<Directory>) {
     let source = SourceId(3);
     let simulation = SimulationPlugin {
         source,
         ..SimulationPlugin::default()
     };
-    let scene = Scene::Crowd {
-        entities: 1,
-        visible: 1,
-    };
-    let mut harness = Harness::new(simulation, ScenePlugin(scene));
+    let mut harness = Harness::new(simulation, Walkers { count: 1, ..CROWD });
     let directory = Arc::new(Directory::new(1, 64, entities_max));
     harness.app.insert_resource(Routes(Arc::clone(&directory)));
     (harness, directory)

@@ -1,4 +1,4 @@
-//! How cells come, split, merge and go.
+//! Opening, splitting, merging and closing of cells.
 
 use throng_shared::tick::Tick;
 
@@ -8,8 +8,8 @@ use super::{
 };
 
 impl SpatialHash {
-    /// Splits and merges what this tick's moves made too full or too empty, and forgets roots that have
-    /// been empty for long.
+    /// Splits and merges the cells that this tick's moves made too full or too empty, and closes roots that
+    /// have been empty for long.
     pub fn settle(&mut self, tick: Tick) {
         while let Some(leaf) = self.crowded.pop() {
             let Leaf {
@@ -134,8 +134,8 @@ impl SpatialHash {
         }
     }
 
-    /// Closes the roots noted long ago that are empty. One that was entered and left in between is noted
-    /// again, so it may be closed a little early, which costs nothing but opening it again.
+    /// Closes the roots that are empty and were recorded as empty long ago. A root that was entered and left
+    /// in between is recorded again, so it may close a little early; the only cost is to open it again.
     fn close_roots(&mut self, tick: Tick) {
         while let Some(&(since, key)) = self.emptied_roots.front() {
             if tick.since(since) < EMPTY_ROOT_TICKS {

@@ -1,8 +1,8 @@
 //! The spatial hash: square roots found by hash, each a quadtree of leaves.
 //!
-//! A leaf splits above [`SPLIT_ABOVE`] entities and four sibling leaves merge below [`MERGE_BELOW`]; both
-//! wait for [`SpatialHash::settle`], so that a tick's moves count only by their net effect. Leaf ids are
-//! dense and reused.
+//! A leaf splits above [`SPLIT_ABOVE`] entities, and four sibling leaves merge below [`MERGE_BELOW`]. Both
+//! wait for [`SpatialHash::settle`], so that only the net effect of a tick's moves counts. Leaf ids are dense
+//! and reused.
 
 mod balance;
 #[cfg(test)]
@@ -15,19 +15,19 @@ use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::Slot;
 use throng_shared::tick::Tick;
 
-/// A leaf with more entities splits, unless it is as small as leaves get.
+/// A leaf with more entities splits, unless it has the smallest size.
 pub const SPLIT_ABOVE: u32 = 64;
-/// Four sibling leaves with fewer entities together become one. Far below the split, so that entities
-/// crossing a border to and fro do not make cells flicker.
+/// Four sibling leaves with fewer entities together merge into one. Far below the split, so that entities
+/// that cross a border back and forth do not split and merge cells all the time.
 pub const MERGE_BELOW: u32 = 24;
 /// A root's side is 2^12 quanta, 40.96 units: about a view's radius, so that a sparse view covers few
 /// cells and a query around it looks at about twice what it returns.
 pub const ROOT_SHIFT: u8 = 12;
-/// The smallest leaf's side is 2^4 quanta, 0.16 units. Entities in one such place share a leaf, however
+/// The smallest leaf's side is 2^4 quanta, 0.16 units. All entities in one such square share a leaf, however
 /// many they are.
 pub const LEAF_SHIFT_MIN: u8 = 4;
-/// An empty root is forgotten after this many ticks: soon enough to bound memory by where entities are,
-/// late enough that one passing through does not rebuild the views around it.
+/// An empty root is closed after this many ticks: soon enough that entities' positions bound the memory, late
+/// enough that an entity passing through does not rebuild the views around it.
 const EMPTY_ROOT_TICKS: i32 = 256;
 
 const NONE: u32 = u32::MAX;
@@ -36,21 +36,21 @@ const NONE: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeafId(pub u32);
 
-/// What happened to the cells since the start.
+/// Counts of the changes of cells since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpaceCounters {
-    /// Leaves that became four.
+    /// Leaves that were split into four.
     pub splits: u64,
-    /// Times that four leaves became one.
+    /// Times that four leaves were merged into one.
     pub merges: u64,
-    /// Roots that an entity entered first.
+    /// Roots that were opened because an entity entered.
     pub roots_opened: u64,
-    /// Roots that were forgotten because nobody had been there for long.
+    /// Roots that were closed because they had been empty for long.
     pub roots_closed: u64,
 }
 
-/// A part of the world whose cells have nothing to do with those of others: who is in one room sees nobody in
-/// another, wherever both are. 0 is where everybody is who was not put anywhere else.
+/// A part of the world with its own cells: entities in one room do not see those in another, wherever they
+/// are. 0 is the room of all entities that were not put into another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RoomId(pub u16);
 
@@ -68,7 +68,7 @@ pub struct SpatialHash {
     leaves: Vec<Leaf>,
     free_leaves: Vec<u32>,
     entries: Vec<Entry>,
-    /// By slot, as far as anybody was put into a room.
+    /// By slot, up to the highest slot that was put into a room.
     rooms: Vec<RoomId>,
     /// Leaves that may have to split, and inner nodes whose children may have to merge.
     crowded: Vec<u32>,
@@ -104,7 +104,7 @@ struct Leaf {
     head: u32,
 }
 
-/// Where a slot is: its position and its place in the leaf's doubly linked list.
+/// A slot's position, and its links in the leaf's doubly linked list.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) x: i32,
@@ -162,7 +162,7 @@ impl SpatialHash {
         self.rooms.get(slot.index()).copied().unwrap_or_default()
     }
 
-    /// Takes a slot out; nothing happens when it is not placed.
+    /// Removes a slot; does nothing when it is not placed.
     pub fn remove(&mut self, slot: Slot) {
         let Some(&Entry {
             leaf, next, previous, ..
@@ -187,7 +187,7 @@ impl SpatialHash {
         left.count -= 1;
         if left.count < MERGE_BELOW {
             let parent = self.nodes[left.node as usize].parent;
-            // An emptied root is marked by itself: it has no siblings to merge with.
+            // An emptied root is recorded itself: it has no siblings to merge with.
             if parent != NONE {
                 self.thinned.push(parent);
             } else if left.count == 0 {
@@ -196,8 +196,8 @@ impl SpatialHash {
         }
     }
 
-    /// Moves out the leaves and roots whose cells changed since the last call: roots by coordinates, every
-    /// id of a leaf that came or went. Neither sorted nor free of repeats.
+    /// Moves out the leaves and roots whose cells changed since the last call: roots by coordinates, and the
+    /// id of every leaf that was added or removed. Neither is sorted or free of repeats.
     pub(super) fn take_changes(&mut self, leaves: &mut Vec<LeafId>, roots: &mut Vec<RootKey>) {
         leaves.clear();
         roots.clear();
@@ -205,7 +205,7 @@ impl SpatialHash {
         std::mem::swap(roots, &mut self.changed_roots);
     }
 
-    /// The leaf in which a slot is placed.
+    /// Returns the leaf in which a slot is placed.
     #[inline]
     #[must_use]
     pub fn leaf_of(&self, slot: Slot) -> Option<LeafId> {
@@ -213,31 +213,31 @@ impl SpatialHash {
         (entry.leaf != NONE).then_some(LeafId(entry.leaf))
     }
 
-    /// One past the highest leaf id in use.
+    /// Returns one more than the highest leaf id in use.
     #[must_use]
     pub fn leaf_end(&self) -> usize {
         self.leaves.len()
     }
 
-    /// Leaves in use.
+    /// Returns the number of leaves in use.
     #[must_use]
     pub fn leaf_count(&self) -> usize {
         self.leaves.len() - self.free_leaves.len()
     }
 
-    /// What happened to the cells since the start.
+    /// Counts of the changes of cells since the start.
     #[must_use]
     pub fn counters(&self) -> SpaceCounters {
         self.counters
     }
 
-    /// Entities in a leaf; 0 for an id that is not in use.
+    /// Returns the number of entities in a leaf; 0 for an id that is not in use.
     #[must_use]
     pub fn count(&self, leaf: LeafId) -> u32 {
         self.leaves.get(leaf.0 as usize).map_or(0, |leaf| leaf.count)
     }
 
-    /// Entities in a leaf, in no particular but a reproducible order.
+    /// Returns the entities of a leaf, in an order that is not specified but reproducible.
     pub(super) fn members(&self, leaf: usize) -> impl Iterator<Item = (Slot, Entry)> + '_ {
         let mut slot = self.leaves.get(leaf).map_or(NONE, |leaf| leaf.head);
         std::iter::from_fn(move || {
@@ -248,7 +248,7 @@ impl SpatialHash {
         })
     }
 
-    /// A placed slot's position, in quanta.
+    /// Returns a placed slot's position, in quanta.
     #[inline]
     pub(super) fn entry(&self, slot: Slot) -> Option<Entry> {
         self.entries
@@ -267,7 +267,7 @@ impl SpatialHash {
         mut visit: impl FnMut(LeafId, f64),
     ) {
         let side = f64::from(1 << ROOT_SHIFT);
-        // Saturating conversions: a reach beyond the world is the whole world.
+        // The conversions saturate: a reach beyond the world covers the whole world.
         let key = |quanta: f64| (quanta / side).floor() as i32;
         let (x0, x1) = (key(x - reach), key(x + reach));
         let (y0, y1) = (key(y - reach), key(y + reach));
@@ -282,7 +282,7 @@ impl SpatialHash {
                 }
             }
         } else {
-            // The hash is fixed, so that its order is the same in every run of the same calls.
+            // The hasher has a fixed seed, so that this order is the same in every run of the same calls.
             for (&(root_x, root_y, of), &node) in &self.roots {
                 if of == room && (x0..=x1).contains(&root_x) && (y0..=y1).contains(&root_y) {
                     walk(node);
@@ -342,18 +342,19 @@ impl SpatialHash {
 }
 
 impl Leaf {
-    /// Corners are multiples of the side, so equal high bits are the same cell.
+    /// Returns whether the leaf contains a position. Corners are multiples of the side, a power of two, so a
+    /// position is inside if all bits from `shift` on equal the corner's.
     #[inline]
     fn contains(&self, x: i32, y: i32) -> bool {
         ((x ^ self.x) | (y ^ self.y)) >> self.shift == 0
     }
 
-    /// The root that it is a part of.
+    /// Returns the root that the leaf is a part of.
     fn root(&self) -> RootKey {
         (self.x >> ROOT_SHIFT, self.y >> ROOT_SHIFT, self.room)
     }
 
-    /// Square of the distance from a point to the positions that the leaf can hold, in quanta.
+    /// Returns the square of the distance from a point to the positions that the leaf can hold, in quanta.
     #[inline]
     fn distance2(&self, (x, y): (f64, f64)) -> f64 {
         let last = f64::from((1 << self.shift) - 1);
@@ -368,8 +369,8 @@ fn quadrant(x: i32, y: i32, shift: u8) -> u32 {
     ((x >> shift & 1) | (y >> shift & 1) << 1) as u32
 }
 
-/// Hashes root keys the same way in every process. Positions come from the simulation, which bounds them;
-/// it is the movement rules, not the hash, that keep players from choosing colliding roots.
+/// Hashes root keys the same way in every process. It does not resist chosen keys: positions come from the
+/// simulation, whose movement rules keep players from choosing colliding roots.
 #[derive(Clone, Copy, Debug, Default)]
 struct KeyHasher(u64);
 

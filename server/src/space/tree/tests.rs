@@ -1,10 +1,11 @@
-//! Placing, splitting and merging against a model.
+//! Placing, splitting and merging, compared with a model.
 
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-/// Every slot is in the one leaf that contains it, lists and counts agree, limits hold.
+/// Checks that every slot is in the one leaf that contains it, that lists and counts agree, and that limits
+/// hold.
 fn check(hash: &SpatialHash, model: &BTreeMap<Slot, (i32, i32)>) {
     let mut seen = BTreeMap::new();
     for (id, leaf) in hash
@@ -38,7 +39,7 @@ fn check(hash: &SpatialHash, model: &BTreeMap<Slot, (i32, i32)>) {
 }
 
 #[test]
-fn splits_above_64_and_merges_below_24() {
+fn leaves_split_above_64_entities_and_merge_below_24() {
     let mut hash = SpatialHash::default();
     for slot in 0..64 {
         hash.place(Slot(slot), slot as i32 * 60, slot as i32 * 60);
@@ -57,7 +58,7 @@ fn splits_above_64_and_merges_below_24() {
 }
 
 #[test]
-fn a_pile_in_one_place_ends_in_the_smallest_leaf_and_comes_back() {
+fn entities_at_one_position_split_to_the_smallest_leaf_and_merge_when_they_leave() {
     let mut hash = SpatialHash::default();
     (0..1_000).for_each(|slot| hash.place(Slot(slot), -7, -7));
     hash.settle(Tick(1));
@@ -74,7 +75,7 @@ fn a_pile_in_one_place_ends_in_the_smallest_leaf_and_comes_back() {
 }
 
 #[test]
-fn the_edges_of_the_coordinates_are_places_too() {
+fn positions_at_the_limits_of_the_coordinates_are_placed() {
     let mut hash = SpatialHash::default();
     let mut model = BTreeMap::new();
     for (slot, (x, y)) in [(i32::MIN, i32::MAX), (i32::MAX, i32::MIN), (-1, 0), (0, -1)]

@@ -4,8 +4,8 @@
 //! the 99th percentile of every phase in microseconds.
 //!
 //! ```sh
-//! cargo run --release -p throng-server --example tick_cost
-//! cargo run --release -p throng-server --example tick_cost -- --players 1000 --ticks 1000 --threads 1
+//! cargo run --release -p throng-scenes --example tick_cost
+//! cargo run --release -p throng-scenes --example tick_cost -- --players 1000 --ticks 1000 --threads 1
 //! ```
 
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
@@ -17,17 +17,17 @@ use std::time::{Duration, Instant};
 
 use bevy_app::App;
 use clap::Parser;
+use throng_scenes::protocol::SteerInput;
+use throng_scenes::{Scene, ScenePlugin};
 use throng_server::boundary::claims::PlayerName;
 use throng_server::boundary::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, link};
 use throng_server::input::ReceivePlugin;
 use throng_server::runner::{Clock, RunnerPlugin, Shutdown, TickTime, finish_plugins, tick_once};
-use throng_server::scenes::{Scene, ScenePlugin};
 use throng_server::schedule::{ServerSystems, TickTimings};
 use throng_server::simulation::{SimulationPlugin, WorkerLinks};
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::SourceId;
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::scenes::SteerInput;
 
 #[derive(Parser)]
 struct Options {

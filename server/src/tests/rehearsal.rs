@@ -1,4 +1,4 @@
-//! A scene with players, driven tick by tick, for tests of whatever must not change how it goes on.
+//! A world with players, driven tick by tick, for tests of what must not change how it goes on.
 //!
 //! Players join, steer, fall silent and leave, all by one seed.
 
@@ -10,7 +10,6 @@ use bevy_app::App;
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{GlobalId, SourceId};
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::scenes::SteerInput;
 use throng_shared::tick::Tick;
 
 use crate::boundary::claims::PlayerName;
@@ -19,8 +18,8 @@ use crate::boundary::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, ToSim
 use crate::observe::ServerStats;
 use crate::plugins::ServerPlugins;
 use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
-use crate::scenes::Scene;
-use crate::simulation::{ContentSource, Frames, Seed, WorkerLinks};
+use crate::simulation::{Frames, Seed, WorkerLinks};
+use crate::tests::walkers::{Steer, Walkers};
 
 const TICK: Duration = Duration::from_millis(50);
 /// Most players at a time.
@@ -41,36 +40,19 @@ pub(crate) struct Script {
     next_index: u32,
 }
 
-/// A crowd that is small, and dense enough for cells that split.
-pub(crate) const CROWD: Scene = Scene::Crowd {
-    entities: 300,
-    visible: 60,
-};
-
-/// The app of a scene, finished, with one worker's end of its link. `extend` adds to it.
-pub(crate) fn app(scene: Scene, seed: u64, extend: impl FnOnce(&mut App)) -> (App, WorkerLink) {
-    app_with(scene, seed, ContentSource::BuiltIn, extend)
-}
-
-/// Likewise with content of its own.
-pub(crate) fn app_with(
-    scene: Scene,
-    seed: u64,
-    content: ContentSource,
-    extend: impl FnOnce(&mut App),
-) -> (App, WorkerLink) {
+/// The app of a world, finished, with one worker's end of its link. `extend` adds to it.
+fn app(world: Walkers, seed: u64, extend: impl FnOnce(&mut App)) -> (App, WorkerLink) {
     let mut app = App::new();
     app.add_plugins(ServerPlugins {
         tick_rate_hz: NonZeroU32::new(20).unwrap(),
         clock: Clock::default(),
         shutdown: Shutdown::default(),
-        scene,
         seed,
         threads: 1,
-        content,
         source: SourceId(0),
         stats: Arc::new(ServerStats::new(1, 20)),
-    });
+    })
+    .add_plugins(world);
     let (near, worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
     app.insert_resource(WorkerLinks::new(vec![near]));
     extend(&mut app);
@@ -80,23 +62,23 @@ pub(crate) fn app_with(
 
 impl Rehearsal {
     /// Before the first tick.
-    pub(crate) fn new(scene: Scene, seed: u64, extend: impl FnOnce(&mut App)) -> Self {
+    pub(crate) fn new(world: Walkers, seed: u64, extend: impl FnOnce(&mut App)) -> Self {
         let script = Script {
             seed,
             sessions: Vec::new(),
             next_index: 0,
         };
-        Self::with_script(scene, seed, script, extend)
+        Self::with_script(world, seed, script, extend)
     }
 
     /// The same players in another app.
     pub(crate) fn with_script(
-        scene: Scene,
+        world: Walkers,
         seed: u64,
         script: Script,
         extend: impl FnOnce(&mut App),
     ) -> Self {
-        let (app, worker) = app(scene, seed, extend);
+        let (app, worker) = app(world, seed, extend);
         Self { app, worker, script }
     }
 
@@ -164,7 +146,7 @@ impl Script {
             let turn = chance.within(-1.0, 1.0);
             let thrust = chance.within(-1.0, 1.0);
             let ahead = chance.bits() as u32 % 4;
-            let bytes = protocol.encode_input(&SteerInput { turn, thrust }).unwrap();
+            let bytes = protocol.encode_input(&Steer { turn, thrust }).unwrap();
             worker.input(ToSimulation::Input {
                 key,
                 tick: tick + ahead,

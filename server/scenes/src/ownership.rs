@@ -9,16 +9,18 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
+use throng_server::boundary::link::PeerKind;
+use throng_server::simulation::{
+    Avatar, Owner, Player, PlayerJoined, PlayerLeft, Random, Replicated, Seed, Viewer,
+};
+use throng_server::worlds::{Worlds, is_home};
 use throng_shared::protocol::ids::{GlobalId, PlayerId};
 use throng_shared::protocol::pose::{Heading, Position};
-use throng_shared::scenes::VIEW_RADIUS;
 use throng_shared::tick::Tick;
 
 use super::SceneWorld;
 use super::movement::Helm;
-use crate::boundary::link::PeerKind;
-use crate::simulation::{Avatar, Owner, Player, PlayerJoined, PlayerLeft, Random, Replicated, Seed, Viewer};
-use crate::worlds::{Worlds, is_home};
+use crate::protocol::VIEW_RADIUS;
 
 /// No client owns it: it can be given away. Travels with the entity.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! How large a scene's world must be.
 
-use throng_shared::scenes::VIEW_RADIUS;
+use crate::protocol::VIEW_RADIUS;
 
 /// Side of the square in which an entity has `visible` of the `entities - 1` others within its view on
 /// average, those near the edges included. A square within one view when nearly all are to be seen.
@@ -37,8 +37,8 @@ pub fn hotspot_side() -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulation::Seed;
     use glam::Vec2;
+    use throng_server::simulation::Seed;
     use throng_shared::protocol::ids::GlobalId;
     use throng_shared::tick::Tick;
 

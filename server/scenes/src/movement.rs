@@ -2,13 +2,13 @@
 
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
+use throng_server::input::ActiveInput;
+use throng_server::runner::TickTime;
+use throng_server::simulation::{Avatar, Parallel, Replicated, Seed};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
-use throng_shared::scenes::{SteerInput, step};
 
 use super::SceneWorld;
-use crate::input::ActiveInput;
-use crate::runner::TickTime;
-use crate::simulation::{Avatar, Parallel, Replicated, Seed};
+use crate::protocol::{SteerInput, step};
 
 /// Entities that one task moves: some 40 us.
 const CHUNK: usize = 1_024;

@@ -1,33 +1,35 @@
-//! The benchmark scenes: worlds in which bots play, with nothing in them that a benchmark does not need.
+//! Throng's benchmark scenes: worlds in which bots play, with nothing in them that a benchmark does not need.
 //!
-//! An ordinary plugin on the simulation. Owns who moves how and which entity a joining client gets; the
-//! movement itself is shared with the clients, in `throng_shared::scenes`.
+//! An ordinary plugin on the server's public API. Owns how entities move and which entity a joining client gets.
+//! [`protocol`] is what bots share with it.
 
 mod movement;
 mod ownership;
-#[cfg(test)]
-#[path = "tests/rehearsal.rs"]
-pub(crate) mod rehearsal;
+pub mod protocol;
 mod size;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 
 use bevy_app::{App, FixedUpdate, Plugin, Startup};
 use bevy_ecs::prelude::*;
-use serde::{Deserialize, Serialize};
-use throng_shared::scenes::BenchProtocol;
-
-use crate::persist::PersistAppExt;
-use crate::schedule::ServerSystems;
-use crate::simulation::Seed;
-use crate::worlds::{JoinPlaces, WorldShape};
+use throng_server::persist::PersistAppExt;
+use throng_server::process::Thousands;
+use throng_server::schedule::ServerSystems;
+use throng_server::simulation::Seed;
+use throng_server::worlds::{JoinPlaces, WorldShape};
 
 pub use movement::Helm;
 pub use size::{crowd_side, hotspot_side};
+
+use protocol::BenchProtocol;
 
 /// Neighbours in a client's view in the static scene, about.
 const STATIC_VISIBLE: u32 = 50;
 
 /// What to fill the world with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scene {
     /// All move in every tick; a client sees `visible` others on average.
     Crowd {
@@ -70,16 +72,23 @@ impl Scene {
         }
     }
 
-    /// Whether this is a benchmark, whose clients may be told what they do not see, for auditing.
-    #[must_use]
-    pub const fn is_benchmark(self) -> bool {
-        match self {
-            Self::Crowd { .. } | Self::Static { .. } | Self::Hotspot { .. } | Self::Idle => true,
-        }
-    }
-
     const fn moves(self) -> bool {
         matches!(self, Self::Crowd { .. } | Self::Hotspot { .. })
+    }
+}
+
+/// Names the scene and its size, for the start banner.
+impl fmt::Display for Scene {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entities = Thousands(u64::from(self.entities()));
+        match self {
+            Self::Crowd { visible, .. } => {
+                write!(out, "crowd: {entities} moving entities, a client sees {visible}")
+            }
+            Self::Static { .. } => write!(out, "static: {entities} resting entities"),
+            Self::Hotspot { .. } => write!(out, "hotspot: {entities} moving entities, all in one view"),
+            Self::Idle => out.write_str("idle: no entities"),
+        }
     }
 }
 
@@ -93,6 +102,7 @@ pub struct SceneWorld {
 }
 
 /// Runs a scene.
+#[derive(Clone, Copy, Debug)]
 pub struct ScenePlugin(pub Scene);
 
 impl Plugin for ScenePlugin {

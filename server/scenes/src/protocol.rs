@@ -8,10 +8,9 @@ use std::f32::consts::{PI, TAU};
 use bevy_app::{App, Plugin};
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
-
-use crate::protocol::input::PlayerInput;
-use crate::protocol::pose::{Heading, Position, Velocity};
-use crate::protocol::registry::ProtocolAppExt;
+use throng_shared::protocol::input::PlayerInput;
+use throng_shared::protocol::pose::{Heading, Position, Velocity};
+use throng_shared::protocol::registry::ProtocolAppExt;
 
 /// Radius of a client's view in all scenes, in units.
 pub const VIEW_RADIUS: f32 = 50.0;

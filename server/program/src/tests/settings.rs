@@ -1,0 +1,122 @@
+//! The settings of the program's worlds, and the manual.
+
+use throng_scenes::Scene;
+use throng_server::config::{ConfigError, command};
+use throng_server::process::Game;
+
+use super::read;
+use crate::world::World;
+
+fn scene(flags: &[&str]) -> Option<Scene> {
+    read(flags, &[]).unwrap().game.scene()
+}
+
+#[test]
+fn every_scene_has_its_number_of_entities() {
+    let skirmish = |flags: &[&str]| {
+        let world = read(flags, &[]).unwrap().game;
+        assert_eq!(world.scene(), None);
+        world.drones_and_asteroids()
+    };
+    assert_eq!(skirmish(&[]), (2_000, 5_000));
+    assert_eq!(skirmish(&["--scene", "skirmish", "--entities", "7"]), (2, 5));
+    let crowd = |entities, visible| Some(Scene::Crowd { entities, visible });
+    assert_eq!(scene(&["--scene", "crowd"]), crowd(1_000, 60));
+    assert_eq!(
+        scene(&["--scene", "crowd", "--entities", "0", "--visible", "9"]),
+        crowd(0, 9)
+    );
+    assert_eq!(
+        scene(&["--scene", "static"]),
+        Some(Scene::Static { entities: 100_000 })
+    );
+    assert_eq!(
+        scene(&["--scene", "hotspot"]),
+        Some(Scene::Hotspot { entities: 2_000 })
+    );
+    assert_eq!(
+        scene(&["--scene", "hotspot", "--entities", "5"]),
+        Some(Scene::Hotspot { entities: 5 })
+    );
+    assert_eq!(scene(&["--scene", "idle", "--entities", "5"]), Some(Scene::Idle));
+}
+
+#[test]
+fn benchmark_scenes_and_they_alone_open_the_audit() {
+    for scene in ["crowd", "static", "hotspot", "idle"] {
+        assert!(
+            read(&["--scene", scene], &[]).unwrap().game.opens_audit(),
+            "{scene}"
+        );
+    }
+    assert!(!read(&[], &[]).unwrap().game.opens_audit());
+}
+
+#[test]
+fn a_world_that_is_not_there_is_refused_by_name() {
+    let refusal =
+        |flags: &[&str], variables: &[(&str, &str)]| read(flags, variables).unwrap_err().to_string();
+    let worlds = "must be one of skirmish, crowd, static, hotspot, idle";
+    assert_eq!(
+        refusal(&["--scene", "croud"], &[]),
+        format!("`--scene croud`: {worlds}")
+    );
+    assert_eq!(
+        refusal(&[], &[("THRONG_SCENE", "croud")]),
+        format!("`THRONG_SCENE=croud` in the environment: {worlds}")
+    );
+    assert_eq!(
+        refusal(&["--content", "nonsense/"], &[]),
+        "`--content nonsense/`: must be a folder with the files of assets/skirmish"
+    );
+    let unknown = read(&["--wake-within", "0"], &[]);
+    assert!(matches!(unknown, Err(ConfigError::Usage(_))), "{unknown:?}");
+}
+
+/// What a setting accepts, as the refusal of nonsense says.
+fn accepted(flag: &str) -> String {
+    let refused = ["", "=nonsense/"].map(|bad| read(&[&format!("--{flag}={bad}")], &[]));
+    let error = refused.into_iter().find_map(Result::err).unwrap().to_string();
+    let (_, accepted) = error
+        .split_once(": must be ")
+        .unwrap_or_else(|| panic!("{error}"));
+    accepted.to_owned()
+}
+
+/// The tables of the manual, made from the command line: one for each heading of `--help`.
+fn tables() -> String {
+    let command = command::<World>(World::NAME, World::ABOUT);
+    let mut tables: Vec<(&str, String)> = Vec::new();
+    for arg in command.get_arguments() {
+        let Some(heading) = arg.get_help_heading() else {
+            continue;
+        };
+        let flag = arg.get_long().unwrap();
+        let help = arg.get_help().unwrap().to_string();
+        let own_default = help
+            .strip_suffix(')')
+            .and_then(|help| help.split_once(" (default: "));
+        let default = arg.get_default_values().first();
+        let default = default.map_or("none".into(), |value| value.to_string_lossy().into_owned());
+        let (help, default) = own_default.unwrap_or((&help, &default));
+        let (key, accepted) = (flag.replace('-', "_"), accepted(flag));
+        let row = format!("| `{key}` | {accepted} | {default} | {help} |\n");
+        match tables.iter_mut().find(|(other, _)| *other == heading) {
+            Some((_, rows)) => *rows += &row,
+            None => tables.push((heading, row)),
+        }
+    }
+    let head = "| key | accepts | default | what it does |\n|---|---|---|---|";
+    let table = |(heading, rows): &(&str, String)| format!("\n### {heading}\n\n{head}\n{rows}");
+    tables.iter().map(table).collect()
+}
+
+#[test]
+fn the_manual_says_the_same() {
+    let manual = include_str!("../../../../docs/configuration.md");
+    let tables = tables();
+    assert!(
+        manual.contains(&tables),
+        "docs/configuration.md must hold these tables:\n{tables}"
+    );
+}

@@ -1,0 +1,142 @@
+//! Parsers of single values, for the server's settings and for a game's own.
+//!
+//! A refusal says what is accepted, as "must be ...": the reader of the settings puts the setting, the value and
+//! its origin in front.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use tracing_subscriber::EnvFilter;
+
+use crate::net::assign::AssignStrategy;
+use crate::net::socket::IoKind;
+
+/// The CPU with the highest number that an affinity list may name.
+const CPU_MAX: usize = 1_023;
+
+/// Returns a parser of whole numbers in `range`, whose digits `_` may separate.
+///
+/// ```
+/// #[derive(clap::Args)]
+/// struct Dungeon {
+///     /// How many monsters wait at the start
+///     #[arg(long, default_value = "100", value_parser = throng_server::config::number::<u32>(0..=5_000))]
+///     monsters: u32,
+/// }
+/// ```
+pub fn number<T: TryFrom<u64>>(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number: Option<u64> = text.trim().replace('_', "").parse().ok();
+        let number = number.filter(|number| range.contains(number));
+        let number = number.and_then(|number| number.try_into().ok());
+        number.ok_or_else(|| format!("must be a number from {} to {}", range.start(), range.end()))
+    }
+}
+
+/// Returns a parser of paths to files; `accepted` describes the file.
+pub(super) fn file(
+    accepted: &'static str,
+) -> impl Fn(&str) -> Result<PathBuf, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let is_file = !text.is_empty() && !text.ends_with(['/', '\\']);
+        is_file
+            .then(|| PathBuf::from(text))
+            .ok_or_else(|| format!("must be {accepted}"))
+    }
+}
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let accepted = "must be an IP address and port, such as 127.0.0.1:8080 or [::1]:8080";
+    text.trim().parse().map_err(|_| accepted)
+}
+
+pub(super) fn log_filter(text: &str) -> Result<String, &'static str> {
+    let accepted = "must be a level (error, warn, info, debug, trace) or directives such as \
+                    info,throng_server::net=debug";
+    EnvFilter::try_new(text).map_or(Err(accepted), |_| Ok(text.to_owned()))
+}
+
+pub(super) const IO: &[(&str, IoKind)] = &[("batched", IoKind::Batched), ("portable", IoKind::Portable)];
+
+pub(super) const ASSIGN: &[(&str, AssignStrategy)] = &[
+    ("round-robin", AssignStrategy::RoundRobin),
+    ("client-hash", AssignStrategy::ClientHash),
+    ("least-loaded", AssignStrategy::LeastLoaded),
+];
+
+/// Returns a parser of `words` with their meanings.
+pub(super) fn word<T>(words: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words.iter().map(|&(word, _)| word)).try_map(|given| {
+        let found = words.iter().find(|(word, _)| *word == given);
+        found.map(|&(_, meaning)| meaning).ok_or("must be one of these")
+    })
+}
+
+pub(super) fn io_default() -> &'static str {
+    let native = IO.iter().find(|(_, kind)| *kind == IoKind::native());
+    native.map_or("", |(word, _)| word)
+}
+
+/// The UDP address that clients are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advertise {
+    /// Where clients send to.
+    pub ip: IpAddr,
+    /// Port of the first worker; `None` is the port that it listens on.
+    pub port: Option<u16>,
+}
+
+pub(super) fn advertise(text: &str) -> Result<Advertise, &'static str> {
+    let text = text.trim();
+    let with_port = text
+        .parse()
+        .map(|address: SocketAddr| (address.ip(), Some(address.port())));
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let parsed = with_port.or_else(|_| bare.parse().map(|ip: IpAddr| (ip, None)));
+    parsed
+        .ok()
+        .filter(|(ip, port)| !ip.is_unspecified() && !ip.is_multicast() && *port != Some(0))
+        .map(|(ip, port)| Advertise { ip, port })
+        .ok_or("must be an IP address, with or without a port, such as 203.0.113.7 or [2001:db8::7]:5000")
+}
+
+/// Numbers of CPUs. Clap's derive takes a field of this type for one value, where it takes a `Vec` for many.
+pub(super) type CpuList = Vec<usize>;
+
+pub(super) fn cpus(text: &str) -> Result<CpuList, &'static str> {
+    cpu_list(text).ok_or("must be a list of CPU numbers such as 2,3 or 2-5")
+}
+
+fn cpu_list(text: &str) -> Option<Vec<usize>> {
+    let mut cpus = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if first > last || last > CPU_MAX {
+            return None;
+        }
+        cpus.extend(first..=last);
+    }
+    Some(cpus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_lists() {
+        assert_eq!(cpu_list("2,3"), Some(vec![2, 3]));
+        assert_eq!(cpu_list("0, 4-6"), Some(vec![0, 4, 5, 6]));
+        for bad in ["", "a", "3-2", "1-", "-1", "0-9999999999", "1024"] {
+            assert_eq!(cpu_list(bad), None, "{bad}");
+        }
+    }
+}
