@@ -10,7 +10,7 @@ use throng_shared::tick::Tick;
 use crate::link::Traffic;
 use crate::predict::PredictionErrors;
 use crate::schedule::{self, ClientSystems};
-use crate::world::{Arrivals, ClientClock, WorldMirror};
+use crate::world::{ClientClock, RecentPackets, WorldMirror};
 
 /// Time between two values of a [`Series`].
 const SAMPLE_EVERY: Duration = Duration::from_millis(100);
@@ -104,7 +104,7 @@ impl Plugin for NetStatsPlugin {
 fn measure(
     mut stats: ResMut<NetStats>,
     clock: Res<ClientClock>,
-    arrivals: Res<Arrivals>,
+    arrivals: Res<RecentPackets>,
     mirror: Res<WorldMirror>,
     traffic: Res<Traffic>,
     errors: Option<Res<PredictionErrors>>,

@@ -29,8 +29,8 @@ use throng_server::replication::{
 use throng_server::space::{AreaHold, AreaTable, RoomId, SpatialIndex};
 use throng_shared::limits::{NETCODE_OVERHEAD_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::delta::Motion;
-use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
+use throng_shared::protocol::delta::MotionModel;
+use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId, Slot, TeamId};
 use throng_shared::protocol::input::SnapshotAck;
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::protocol::registry::Protocol;
@@ -88,9 +88,9 @@ impl Arguments {
     }
 }
 
-struct Random(u64);
+struct ExampleRandom(u64);
 
-impl Random {
+impl ExampleRandom {
     fn unit(&mut self) -> f32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -125,7 +125,7 @@ struct Crowd {
     index: SpatialIndex,
     areas: AreaTable,
     holds: Vec<Option<AreaHold>>,
-    random: Random,
+    random: ExampleRandom,
 }
 
 impl Crowd {
@@ -136,11 +136,11 @@ impl Crowd {
             half: area.sqrt() / 2.0,
             step: 1.0 / f32::from(tick_rate),
             movers: Vec::new(),
-            writer: FrameWriter::new(SourceId(0)),
+            writer: FrameWriter::new(SimulationId(0)),
             index: SpatialIndex::default(),
             areas: AreaTable::default(),
             holds: vec![None; clients as usize],
-            random: Random(0x2545_f491_4f6c_dd1d),
+            random: ExampleRandom(0x2545_f491_4f6c_dd1d),
         };
         for client in 0..clients {
             let place = Vec2::new(crowd.random.unit(), crowd.random.unit()) * 2.0 - 1.0;
@@ -178,13 +178,13 @@ impl Crowd {
             self.writer.set_pose(slot, pose, self.tick);
             self.index.place(slot, pose.x, pose.y, self.tick);
         }
-        self.index.settle(self.tick);
+        self.index.rebalance(self.tick);
         let mut cells = self.writer.spare_index();
         self.index.freeze(&mut cells);
         for (hold, mover) in self.holds.iter_mut().zip(&self.movers) {
             *hold = self
                 .areas
-                .follow(RoomId::default(), mover.position, RADIUS, *hold);
+                .update(RoomId::default(), mover.position, RADIUS, *hold);
         }
         for stale in self.areas.list_stale(&self.index) {
             stale.build(&self.index);
@@ -195,7 +195,7 @@ impl Crowd {
             let row = PlayerRow {
                 generation: 0,
                 player: PlayerId(client as u32 + 1),
-                is_home: true,
+                is_local: true,
                 entity: Some(Slot(client as u32)),
                 eye: mover.position,
                 radius: RADIUS,
@@ -241,7 +241,7 @@ impl PacketSink for Packets {
     }
 }
 
-struct Client {
+struct MeasuredClient {
     replication: ClientReplication,
     mirror: Mirror,
     /// Packets sent so far, and by tick how many there were.
@@ -281,14 +281,14 @@ fn main() -> anyhow::Result<()> {
         components: ComponentFormats::default(),
         tick: crowd.tick,
     };
-    let client = |_| Client {
+    let client = |_| MeasuredClient {
         replication: ClientReplication::new(&config),
         mirror: Mirror::new(&mirror),
         sent: 0,
         counts: Vec::new(),
         arrived: 0,
     };
-    let mut clients: Vec<Client> = (0..arguments.clients).map(client).collect();
+    let mut clients: Vec<MeasuredClient> = (0..arguments.clients).map(client).collect();
     let mut sink = Packets {
         buffer: [0; PAYLOAD_BYTES_MAX],
         bytes: Vec::new(),
@@ -328,8 +328,8 @@ fn serve(
     protocol: &Protocol,
     histories: &[FrameHistory],
     scratch: &mut ReplicationScratch,
-    clients: &mut [Client],
-    random: &mut Random,
+    clients: &mut [MeasuredClient],
+    random: &mut ExampleRandom,
     sink: &mut Packets,
     totals: &mut Totals,
 ) {
@@ -381,7 +381,7 @@ fn serve(
 }
 
 /// Decodes the packets of one tick.
-fn decode(clients: &mut [Client], sink: &Packets, totals: &mut Totals) {
+fn decode(clients: &mut [MeasuredClient], sink: &Packets, totals: &mut Totals) {
     let origin = Instant::now();
     let start = cpu_time(origin);
     let mut from = 0;
@@ -474,7 +474,7 @@ fn report_bits(history: &FrameHistory, tick_rate: u16) {
     let Some(now) = history.newest() else {
         return;
     };
-    let motion = Motion::new(tick_rate);
+    let motion = MotionModel::new(tick_rate);
     println!("bits per entity by age of the baseline");
     for age in [1, 2, 3, 4, 6, 8, 12, 16, 24, 31] {
         let Some(base) = history.at(now.tick - age) else {

@@ -2,7 +2,7 @@
 
 pub mod boundary;
 pub mod config;
-pub mod gateway;
+pub mod http;
 pub mod input;
 pub mod net;
 pub mod observe;
@@ -15,10 +15,10 @@ pub mod replication;
 pub mod runner;
 pub mod schedule;
 pub mod simulation;
+pub mod simulations;
 pub mod space;
 #[cfg(test)]
 mod tests;
 pub mod transport;
-pub mod worlds;
 
 pub use plugins::ServerPlugins;

@@ -11,8 +11,8 @@ pub use crate::simulation::{
     Parallel, Place, Player, PlayerJoined, PlayerLeft, Random, Replicated, Rewind, Room, Seed, Team, Tell,
     Viewer,
 };
-pub use crate::space::RoomId;
-pub use crate::worlds::{
-    EffectAppExt, EffectReceived, EffectReturned, GhostAppExt, JoinPlaces, NewsHeard, TellEntity, WorldShape,
-    Worlds, is_home,
+pub use crate::simulations::{
+    BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, GhostAppExt, JoinPlaces, MapShape,
+    Simulations, TellEntity, owns_position,
 };
+pub use crate::space::RoomId;

@@ -1,7 +1,7 @@
 //! `ThrongRenetPlugin`: the net workers as a Bevy plugin.
 //!
 //! Several simulations of a process share the workers: one of them begins the transport, each of the others has a
-//! [`NeighbourTransport`], through which it is handed its links.
+//! [`SimulationTransport`], through which it is handed its links.
 //!
 //! Owns the order in which they come up: sockets first, for these can fail and are then reported with what
 //! to do; then threads; then, when all plugins are built and the protocol is complete, the cores. Guarantees
@@ -20,7 +20,7 @@ use std::time::Duration;
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::Resource;
 use throng_shared::netcode::{Entropy, KEY_BYTES, ServerNetcodeConfig};
-use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::ids::SimulationId;
 use throng_shared::protocol::registry::Protocol;
 
 use crate::boundary::directory::Directory;
@@ -78,19 +78,19 @@ pub enum TransportError {
 pub struct Transport {
     config: TransportConfig,
     addresses: Vec<SocketAddr>,
-    seats: Vec<Seat>,
-    workers: Workers,
+    slots: Vec<WorkerSlot>,
+    workers: WorkerThreads,
 }
 
 /// One worker's place: its socket, and where its core is sent. Without a thread, there is no such place.
-struct Seat {
+struct WorkerSlot {
     opened: Option<Opened>,
     waker: Waker,
-    start: Option<Sender<Seated>>,
+    start: Option<Sender<WorkerStart>>,
 }
 
 /// What a thread waits for.
-struct Seated {
+struct WorkerStart {
     worker: Worker,
     /// Stops the server when the worker fails.
     shutdown: Shutdown,
@@ -98,7 +98,7 @@ struct Seated {
 
 /// The running threads. Dropping it stops them, after they told their clients.
 #[derive(Resource, Default)]
-struct Workers {
+struct WorkerThreads {
     stop: Arc<AtomicBool>,
     threads: Vec<(JoinHandle<()>, Waker)>,
 }
@@ -111,8 +111,8 @@ impl Transport {
     pub fn open(config: TransportConfig) -> Result<Self, TransportError> {
         let mut transport = Self {
             addresses: Vec::new(),
-            seats: Vec::new(),
-            workers: Workers::default(),
+            slots: Vec::new(),
+            workers: WorkerThreads::default(),
             config,
         };
         for worker in 0..transport.config.workers.max(1) {
@@ -128,21 +128,21 @@ impl Transport {
     }
 
     /// The plugin that serves the app's simulation on these sockets. `private_key` opens the connect tokens,
-    /// which must name `told`, the address that clients use for each worker.
+    /// which must name `advertised`, the address that clients use for each worker.
     #[must_use]
     pub fn into_plugin(
         self,
         private_key: [u8; KEY_BYTES],
-        told: Vec<SocketAddr>,
+        advertised: Vec<SocketAddr>,
         loads: Arc<[WorkerLoad]>,
         stats: Arc<ServerStats>,
         entropy: Entropy,
     ) -> ThrongRenetPlugin {
-        ThrongRenetPlugin(Mutex::new(Some(Start {
+        ThrongRenetPlugin(Mutex::new(Some(TransportStart {
             transport: self,
-            neighbours: Vec::new(),
+            other_simulations: Vec::new(),
             private_key,
-            told,
+            advertised,
             loads,
             stats,
             entropy,
@@ -168,7 +168,7 @@ impl Transport {
                 .then(|| config.affinity[usize::from(worker) % config.affinity.len()]);
             Some(self.workers.spawn(worker, cpu, &waker)?)
         };
-        self.seats.push(Seat {
+        self.slots.push(WorkerSlot {
             opened: Some(opened),
             waker,
             start,
@@ -177,15 +177,15 @@ impl Transport {
     }
 }
 
-impl Workers {
+impl WorkerThreads {
     /// Starts a thread that waits for its worker and then runs it.
-    fn spawn(&mut self, index: u8, cpu: Option<usize>, waker: &Waker) -> io::Result<Sender<Seated>> {
-        let (start, worker): (_, Receiver<Seated>) = channel();
+    fn spawn(&mut self, index: u8, cpu: Option<usize>, waker: &Waker) -> io::Result<Sender<WorkerStart>> {
+        let (start, worker): (_, Receiver<WorkerStart>) = channel();
         let stop = Arc::clone(&self.stop);
         let run = move || {
             pin(index, cpu);
             // Without an app, there is nothing to serve.
-            let Ok(Seated { worker, shutdown }) = worker.recv() else {
+            let Ok(WorkerStart { worker, shutdown }) = worker.recv() else {
                 return;
             };
             if catch_unwind(AssertUnwindSafe(|| worker.run(&stop))).is_err() {
@@ -200,7 +200,7 @@ impl Workers {
     }
 }
 
-impl Drop for Workers {
+impl Drop for WorkerThreads {
     fn drop(&mut self) {
         self.stop.store(true, Relaxed);
         for (_, waker) in &self.threads {
@@ -238,32 +238,32 @@ impl Drop for InlineWorker {
 }
 
 /// What a simulation needs to be served by workers that another one began.
-type Handed = (WorkerLinks, Routes);
+type TransportHandover = (WorkerLinks, Routes);
 
-/// Serves one more simulation of the process through the same workers. Made by [`ThrongRenetPlugin::neighbour`].
-pub struct NeighbourTransport(Mutex<Option<Receiver<Handed>>>);
+/// Serves one more simulation of the process through the same workers. Made by [`ThrongRenetPlugin::add_simulation`].
+pub struct SimulationTransport(Mutex<Option<Receiver<TransportHandover>>>);
 
-impl Plugin for NeighbourTransport {
+impl Plugin for SimulationTransport {
     fn build(&self, _app: &mut App) {}
 
     /// Waits for the simulation that begins the transport. Without it there is nobody to serve.
     fn finish(&self, app: &mut App) {
-        let handed = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((links, routes)) = handed.and_then(|handed| handed.recv().ok()) {
+        let receiver = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((links, routes)) = receiver.and_then(|receiver| receiver.recv().ok()) {
             app.insert_resource(links).insert_resource(routes);
         }
     }
 }
 
 /// Serves the app's simulation on real sockets. Made by [`Transport::into_plugin`].
-pub struct ThrongRenetPlugin(Mutex<Option<Start>>);
+pub struct ThrongRenetPlugin(Mutex<Option<TransportStart>>);
 
-struct Start {
+struct TransportStart {
     transport: Transport,
     /// The other simulations, in order, from the second on.
-    neighbours: Vec<Sender<Handed>>,
+    other_simulations: Vec<Sender<TransportHandover>>,
     private_key: [u8; KEY_BYTES],
-    told: Vec<SocketAddr>,
+    advertised: Vec<SocketAddr>,
     loads: Arc<[WorkerLoad]>,
     stats: Arc<ServerStats>,
     entropy: Entropy,
@@ -273,12 +273,12 @@ impl ThrongRenetPlugin {
     /// The part of the next simulation of the process, from the second on. It goes to that simulation's app,
     /// whose plugins are finished on another thread.
     #[must_use]
-    pub fn neighbour(&self) -> NeighbourTransport {
-        let (hand, handed) = channel();
+    pub fn add_simulation(&self) -> SimulationTransport {
+        let (sender, receiver) = channel();
         if let Some(start) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            start.neighbours.push(hand);
+            start.other_simulations.push(sender);
         }
-        NeighbourTransport(Mutex::new(Some(handed)))
+        SimulationTransport(Mutex::new(Some(receiver)))
     }
 }
 
@@ -294,30 +294,30 @@ impl Plugin for ThrongRenetPlugin {
     }
 }
 
-impl Start {
+impl TransportStart {
     fn begin(mut self, app: &mut App) {
         let config = self.transport.config.clone();
         let protocol = Arc::new(app.world().resource::<Protocol>().clone());
         let clock = app.world().resource::<Clock>().reader();
         let shutdown = app.world().resource::<Shutdown>().clone();
-        let seats = std::mem::take(&mut self.transport.seats);
+        let slots = std::mem::take(&mut self.transport.slots);
         // A session that takes over has an index of its own before the old one gives up its.
         let sessions = config.sessions_max as usize + 1;
-        let directory = Arc::new(Directory::new(seats.len(), sessions, config.entities_max));
-        let takeovers = Arc::new(Takeovers::new(seats.len()));
+        let directory = Arc::new(Directory::new(slots.len(), sessions, config.entities_max));
+        let takeovers = Arc::new(Takeovers::new(slots.len()));
         let mut simulation_links: Vec<Vec<SimulationLink>> = Vec::new();
-        simulation_links.resize_with(self.neighbours.len() + 1, Vec::new);
+        simulation_links.resize_with(self.other_simulations.len() + 1, Vec::new);
         let mut reports: Vec<Arc<dyn WorkerReport>> = Vec::new();
-        for (worker, mut seat) in seats.into_iter().enumerate() {
+        for (worker, mut slot) in slots.into_iter().enumerate() {
             let worker = worker as u8;
-            let waker = seat.waker.clone();
+            let waker = slot.waker.clone();
             let wake: Wake = Arc::new(move || {
                 // The worker looks for frames in every turn; a failed wake makes it late, not deaf.
                 let _ = waker.wake();
             });
             let mut links = Vec::new();
-            for (source, ours) in (0..).map(SourceId).zip(&mut simulation_links) {
-                let (near, far) = link(source, worker, &config.links, Arc::clone(&wake));
+            for (simulation, ours) in (0..).map(SimulationId).zip(&mut simulation_links) {
+                let (near, far) = link(simulation, worker, &config.links, Arc::clone(&wake));
                 ours.push(near);
                 links.push(far);
             }
@@ -336,11 +336,11 @@ impl Start {
                 stats,
                 server: Arc::clone(&self.stats),
             };
-            if let Some(opened) = seat.opened.take() {
+            if let Some(opened) = slot.opened.take() {
                 let worker = Worker::new(core, opened, parts);
-                match seat.start {
+                match slot.start {
                     // A thread that is gone has been reported by its panic.
-                    Some(start) => drop(start.send(Seated {
+                    Some(start) => drop(start.send(WorkerStart {
                         worker,
                         shutdown: shutdown.clone(),
                     })),
@@ -354,9 +354,9 @@ impl Start {
         let routes = Routes(directory);
         let mut simulation_links = simulation_links.into_iter().map(WorkerLinks::new);
         let own = simulation_links.next().unwrap_or_default();
-        for (neighbour, links) in self.neighbours.drain(..).zip(simulation_links) {
+        for (simulation, links) in self.other_simulations.drain(..).zip(simulation_links) {
             // One that is gone has been reported by its panic.
-            let _ = neighbour.send((links, routes.clone()));
+            let _ = simulation.send((links, routes.clone()));
         }
         app.insert_resource(own)
             .insert_resource(routes)
@@ -370,10 +370,10 @@ impl Start {
         links: Vec<WorkerLink>,
         shared: WorkerShared,
     ) -> WorkerCore {
-        let told = self.told[usize::from(worker)];
+        let advertised = self.advertised[usize::from(worker)];
         let netcode = ServerNetcodeConfig {
             sessions_max: config.sessions_max,
-            ..ServerNetcodeConfig::new(self.private_key, vec![told])
+            ..ServerNetcodeConfig::new(self.private_key, vec![advertised])
         };
         let config = WorkerCoreConfig {
             worker,

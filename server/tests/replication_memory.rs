@@ -17,7 +17,7 @@ use throng_server::replication::{
 use throng_server::space::{AreaHold, AreaTable, RoomId, SpatialIndex};
 use throng_shared::limits::PAYLOAD_BYTES_MAX;
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
+use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId, Slot, TeamId};
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::steps::ComponentFormats;
@@ -74,7 +74,7 @@ impl World {
         let mut world = Self {
             tick: Tick(1),
             places: Vec::new(),
-            writer: FrameWriter::new(SourceId(0)),
+            writer: FrameWriter::new(SimulationId(0)),
             index: SpatialIndex::default(),
             areas: AreaTable::default(),
             holds: vec![None; players],
@@ -118,14 +118,14 @@ impl World {
             self.writer.set_pose(slot, pose, self.tick);
             self.index.place(slot, pose.x, pose.y, self.tick);
         }
-        self.index.settle(self.tick);
+        self.index.rebalance(self.tick);
         let mut cells = self.writer.spare_index();
         self.index.freeze(&mut cells);
         for player in 0..self.holds.len() {
             let eye = self.eye(player);
             self.holds[player] = self
                 .areas
-                .follow(RoomId::default(), eye, RADIUS, self.holds[player]);
+                .update(RoomId::default(), eye, RADIUS, self.holds[player]);
         }
         self.areas
             .list_stale(&self.index)
@@ -137,7 +137,7 @@ impl World {
             let row = PlayerRow {
                 generation: 0,
                 player: PlayerId(player as u32 + 1),
-                is_home: true,
+                is_local: true,
                 entity: Some(Slot(player as u32)),
                 eye: self.eye(player),
                 radius: RADIUS,

@@ -36,7 +36,7 @@ fn main() {
 }
 
 /// A connected client of the server.
-struct Peer {
+struct CostPeer {
     client: ClientNetcode,
     session: SessionId,
     address: SocketAddr,
@@ -72,7 +72,7 @@ impl Bench {
         ConnectToken::generate(UNIX_S, &request, &mut self.entropy).expect("one address is a valid number")
     }
 
-    fn connect(&mut self, number: u32) -> Peer {
+    fn connect(&mut self, number: u32) -> CostPeer {
         let token = self.token(number.into(), &KEY);
         let mut client = ClientNetcode::new(self.now, &token);
         let address = SocketAddr::from((number.to_be_bytes(), 4_000));
@@ -90,7 +90,7 @@ impl Bench {
             });
             client.receive(now, &mut reply.as_slice().to_vec());
         }
-        Peer {
+        CostPeer {
             client,
             session: session.expect("a connected client has a session"),
             address,
@@ -129,7 +129,7 @@ fn report(what: &str, value: f64, unit: &str) {
 /// Seals and receives a payload for each of `count` sessions, both ways.
 fn payloads(count: u32) {
     let mut bench = Bench::new();
-    let mut peers: Vec<Peer> = (0..count).map(|number| bench.connect(number)).collect();
+    let mut peers: Vec<CostPeer> = (0..count).map(|number| bench.connect(number)).collect();
     let now = bench.now;
     let items = peers.len();
     let mut down = vec![[0; SEAL_HEAD_BYTES + DOWN_BYTES + SEAL_TAIL_BYTES]; items];

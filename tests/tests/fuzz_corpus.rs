@@ -11,11 +11,11 @@ use throng_scenes::protocol::SteerInput;
 use throng_server::boundary::claims::PlayerName;
 use throng_server::boundary::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, link};
 use throng_server::persist::digest;
-use throng_server::record::{Reader, RecordPlugin, app_of};
+use throng_server::record::{RecordPlugin, RecordingReader, app_of};
 use throng_server::runner::{finish_plugins, tick_once};
 use throng_server::simulation::WorkerLinks;
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::{ChannelId, SourceId};
+use throng_shared::protocol::ids::{ChannelId, SimulationId};
 use throng_shared::protocol::input::ViewTick;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
@@ -121,7 +121,7 @@ fn the_recordings_of_the_corpus_are_of_the_format_that_is_read() {
     let (mut opened, mut replayed) = (0, 0);
     for (_, input) in inputs("recordings") {
         let is_whole_file = input[0] & 1 == 0;
-        opened += u32::from(is_whole_file && Reader::open(&input[1..]).is_ok());
+        opened += u32::from(is_whole_file && RecordingReader::open(&input[1..]).is_ok());
         let outcome = replay_of(&input);
         replayed += u32::from(!is_whole_file && matches!(outcome, Some(Ok(played)) if played.ticks > 0));
     }
@@ -191,7 +191,7 @@ fn recording(players: u32) -> Vec<u8> {
     let mut app = app_of(&header, ScenePlugin(RECORDED));
     let protocol = app.world().resource::<Protocol>().clone();
     header.protocol = protocol.hash();
-    let (near, mut worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
+    let (near, mut worker) = link(SimulationId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
     app.insert_resource(WorkerLinks::new(vec![near]))
         .add_plugins(RecordPlugin::new(sink.clone(), header));
     finish_plugins(&mut app);

@@ -15,7 +15,7 @@ use throng_shared::{
 };
 use throng_tests::simulator::{
     Simulator, SimulatorConfig,
-    arena::{ArenaProtocol, Line, LinesHeard},
+    arena::{ArenaProtocol, LinesHeard, TextLine},
     link::LinkConditions,
     server::UNIX_S,
 };
@@ -76,7 +76,7 @@ fn line(simulator: &Simulator, text: &str) -> Bytes {
     let mut bytes = Vec::new();
     simulator
         .protocol()
-        .encode_message(&Line(text.to_owned()), &mut bytes)
+        .encode_message(&TextLine(text.to_owned()), &mut bytes)
         .unwrap();
     bytes.into()
 }
@@ -112,7 +112,7 @@ fn a_stock_client_exchanges_messages_and_gets_no_payload_of_ours() {
                     .protocol()
                     .decode_message(Channel::ReliableOrdered, &message)
                     .unwrap();
-                answers.push(value.downcast::<Line>().unwrap().0);
+                answers.push(value.downcast::<TextLine>().unwrap().0);
             }
             simulator.run(1);
         }
@@ -151,7 +151,7 @@ fn our_clients_exchange_messages_with_our_server_on_bad_links() {
                 }
                 while let Some((channel, message)) = simulator.client_mut(id).core_mut().next_message() {
                     let (_, value) = simulator.protocol().decode_message(channel, &message).unwrap();
-                    answers.push(value.downcast::<Line>().unwrap().0);
+                    answers.push(value.downcast::<TextLine>().unwrap().0);
                 }
             }
             simulator.run(1);

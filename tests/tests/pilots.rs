@@ -6,10 +6,10 @@ use skirmish_shared::components::{Cargo, Ore, Score};
 use throng_local::LocalPlayer;
 use throng_server::simulation::Player;
 use throng_tests::pilots::matches::Match;
-use throng_tests::pilots::{Mode, Pilot};
+use throng_tests::pilots::{BotPilot, PilotMode};
 
-fn pilots(seed: u64, count: u64) -> Vec<Pilot> {
-    (0..count).map(|n| Pilot::new(seed ^ (n << 32))).collect()
+fn pilots(seed: u64, count: u64) -> Vec<BotPilot> {
+    (0..count).map(|n| BotPilot::new(seed ^ (n << 32))).collect()
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn pilots_mine_sell_fight_flee_and_die() {
     let mut at_work = 0;
     for _ in 0..20 * 90 {
         played.tick();
-        let is_mining = |(_, pilot): &&(LocalPlayer, Pilot)| matches!(pilot.mode(), Mode::Mine(_));
+        let is_mining = |(_, pilot): &&(LocalPlayer, BotPilot)| matches!(pilot.mode(), PilotMode::Mine(_));
         at_work += played.pilots.iter().filter(is_mining).count();
     }
     let deeds = played.deeds();

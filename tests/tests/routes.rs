@@ -8,7 +8,7 @@ use throng_server::{
     boundary::directory::{Directory, EntityRoute},
     simulation::{Player, Routes, Routing},
 };
-use throng_shared::protocol::ids::{GlobalId, PlayerId, SourceId};
+use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId};
 use throng_tests::simulator::{ClientId, Simulator, SimulatorConfig, link::LinkConditions};
 
 fn simulator(config: SimulatorConfig) -> Simulator {
@@ -33,7 +33,7 @@ fn expected(simulator: &mut Simulator) -> BTreeMap<GlobalId, EntityRoute> {
         let worker = workers.iter().position(|&own| own == address).unwrap() as u8;
         assert_eq!(player.session.worker, worker);
         let route = EntityRoute {
-            simulation: SourceId(0),
+            simulation: SimulationId(0),
             worker,
             session_index: player.session.session.index,
         };

@@ -1,6 +1,6 @@
 //! What a player writes, as what the server is told; and what is heard, as a line.
 
-use skirmish_shared::chat::{ChatChannel, Heard, Say, clean};
+use skirmish_shared::chat::{ChatChannel, ChatLine, Say, clean};
 
 /// Who is to hear a line and what; nothing for an empty one.
 ///
@@ -29,7 +29,7 @@ pub(crate) fn addressed(line: &str) -> Result<Option<Say>, &'static str> {
 }
 
 /// What was heard as the line that a player reads: who said it, to whom, and what.
-pub(crate) fn spoken(heard: &Heard) -> String {
+pub(crate) fn spoken(heard: &ChatLine) -> String {
     let (from, said) = (&heard.from, &heard.text);
     match &heard.channel {
         ChatChannel::Nearby => format!("{from}: {said}"),

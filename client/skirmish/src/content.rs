@@ -1,7 +1,7 @@
 //! The game's content, as the server tells it.
 
 use bevy_ecs::prelude::*;
-use skirmish_shared::content::{ContentHash, DroneBreed, Laser, MissileKind, ShipClass, Space};
+use skirmish_shared::content::{ContentHash, DroneBreed, Laser, MissileKind, ShipClass, SpaceContent};
 use skirmish_shared::messages::{ContentAnnounced, ContentTable};
 use throng_shared::protocol::registry::FromServer;
 
@@ -10,14 +10,14 @@ use throng_shared::protocol::registry::FromServer;
 #[derive(Resource, Debug, Clone, Default)]
 pub struct KnownContent {
     hash: Option<ContentHash>,
-    tables: Tables,
+    tables: PartialTables,
     /// What was told since the last announcement.
-    coming: Tables,
+    coming: PartialTables,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Tables {
-    space: Option<Space>,
+struct PartialTables {
+    space: Option<SpaceContent>,
     ships: Vec<Option<ShipClass>>,
     lasers: Vec<Option<Laser>>,
     missiles: Vec<Option<MissileKind>>,
@@ -33,7 +33,7 @@ impl KnownContent {
 
     /// Bounds, regions, rules.
     #[must_use]
-    pub fn space(&self) -> Option<&Space> {
+    pub fn space(&self) -> Option<&SpaceContent> {
         self.tables.space.as_ref()
     }
 

@@ -14,7 +14,7 @@ use crate::headless::{self, HeadlessOptions};
 /// Flies Skirmish on a Throng server.
 #[derive(Parser, Debug, Clone)]
 #[command(name = "skirmish", version)]
-struct Flags {
+struct ClientFlags {
     /// Address of the server: HOST:PORT, or a URL
     #[arg(long, value_name = "HOST:PORT")]
     server: Option<String>,
@@ -53,7 +53,7 @@ const USUAL_SERVER: &str = "127.0.0.1:8080";
 
 /// Reads the flags and does what they say.
 pub fn main() -> ExitCode {
-    let flags = Flags::parse();
+    let flags = ClientFlags::parse();
     let Some(script) = flags.script.clone() else {
         return windowed(flags);
     };
@@ -74,7 +74,7 @@ pub fn main() -> ExitCode {
 }
 
 #[cfg(feature = "window")]
-fn windowed(flags: Flags) -> ExitCode {
+fn windowed(flags: ClientFlags) -> ExitCode {
     let exit = crate::window::run(crate::window::WindowOptions {
         server: flags.server,
         name: flags.name,
@@ -90,7 +90,7 @@ fn windowed(flags: Flags) -> ExitCode {
 }
 
 #[cfg(not(feature = "window"))]
-fn windowed(_: Flags) -> ExitCode {
+fn windowed(_: ClientFlags) -> ExitCode {
     let _ = writeln!(
         io::stderr(),
         "skirmish: built without a window; fly by a script with --headless --script FILE"

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use throng_shared::limits::DATAGRAM_BYTES_MAX;
 use throng_shared::netcode::{
-    ClientEvent as NetcodeEvent, ClientNetcode, ClientReceived, ConnectToken, DisconnectReason,
-    SEAL_HEAD_BYTES, SEAL_TAIL_BYTES,
+    ClientNetcode, ClientReceived, ConnectToken, DisconnectReason, NetcodeEvent, SEAL_HEAD_BYTES,
+    SEAL_TAIL_BYTES,
 };
 use throng_shared::protocol::PayloadKind;
 use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX, Hello, HelloError, Welcome};
@@ -23,7 +23,7 @@ use throng_shared::tick::Tick;
 use super::events::{ClientEvent, EndReason};
 use super::inputs::SentInputs;
 use crate::mirror::{Mirror, MirrorConfig, MirrorObserver, Received};
-use crate::time::{Clock, ClockConfig};
+use crate::time::{ClockConfig, ConnectionClock};
 
 /// How often a hello is repeated until the welcome arrives.
 const HELLO_EVERY: Duration = Duration::from_millis(100);
@@ -56,9 +56,9 @@ impl ClientConfig {
 
 /// What exists once the server knows us.
 #[derive(Debug)]
-struct Session {
+struct ClientSession {
     player: PlayerId,
-    clock: Clock,
+    clock: ConnectionClock,
     mirror: Mirror,
     inputs: SentInputs,
     view: Option<ViewTick>,
@@ -70,7 +70,7 @@ pub struct ClientCore {
     netcode: ClientNetcode,
     /// When the first and the last hello left.
     greeted: Option<(Duration, Duration)>,
-    session: Option<Session>,
+    session: Option<ClientSession>,
     reliable: Reliable,
     ended: Option<EndReason>,
 }
@@ -121,7 +121,7 @@ impl ClientCore {
     }
 
     /// The session's clock, once welcomed.
-    pub(crate) fn clock(&mut self) -> Option<&mut Clock> {
+    pub(crate) fn clock(&mut self) -> Option<&mut ConnectionClock> {
         self.session.as_mut().map(|session| &mut session.clock)
     }
 
@@ -232,9 +232,9 @@ impl ClientCore {
             .greeted
             .map_or(Duration::ZERO, |(first, _)| now.saturating_sub(first));
         let rate = f64::from(welcome.tick_rate_hz);
-        self.session = Some(Session {
+        self.session = Some(ClientSession {
             player: welcome.player,
-            clock: Clock::new(self.config.clock, now, welcome.tick, rate, round_trip),
+            clock: ConnectionClock::new(self.config.clock, now, welcome.tick, rate, round_trip),
             mirror: Mirror::new(&MirrorConfig {
                 tick_rate: welcome.tick_rate_hz,
                 components: self.config.components,
@@ -320,7 +320,7 @@ fn send(netcode: &mut ClientNetcode, now: Duration, payload: &[u8], out: &mut im
 }
 
 fn receive_snapshot(
-    session: &mut Session,
+    session: &mut ClientSession,
     now: Duration,
     payload: &[u8],
     observer: &mut impl MirrorObserver,

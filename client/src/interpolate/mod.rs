@@ -64,17 +64,17 @@ fn note_sample<T: Blend>(entity: &mut EntityWorldMut, tick: Tick, rested: bool) 
     }
 }
 
-type Drawn<'a, T> = (Entity, &'a mut Samples<T>, Option<&'a mut Shown<T>>);
+type InterpolatedData<'a, T> = (Entity, &'a mut Samples<T>, Option<&'a mut Shown<T>>);
 
 fn show_interpolated<T: Blend>(
     interpolation: Interpolation,
-) -> impl FnMut(Res<ClientClock>, Query<Drawn<T>, Without<Predicted>>, Commands) {
+) -> impl FnMut(Res<ClientClock>, Query<InterpolatedData<T>, Without<Predicted>>, Commands) {
     move |clock, mut drawn, mut commands| {
         let (Some(moment), Some((newest, _))) = (clock.shown(), clock.newest()) else {
             return;
         };
         for (entity, mut samples, shown) in &mut drawn {
-            let frame = samples::Frame {
+            let frame = samples::RenderFrame {
                 moment,
                 newest,
                 elapsed: clock.delta(),

@@ -30,7 +30,7 @@ pub(crate) struct Samples<T> {
 
 /// The frame that is drawn.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Frame {
+pub(super) struct RenderFrame {
     /// The moment to show.
     pub(super) moment: FractionalTick,
     /// The newest tick of which a snapshot arrived.
@@ -74,7 +74,7 @@ impl<T: Blend> Samples<T> {
     }
 
     /// What to show in this frame; `None` while the first state is not yet due.
-    pub(super) fn show(&mut self, frame: &Frame, interpolation: &Interpolation) -> Option<T> {
+    pub(super) fn show(&mut self, frame: &RenderFrame, interpolation: &Interpolation) -> Option<T> {
         if let Some((when, guessed)) = self.guess.take()
             && let Some((really, _)) = self.at(when, frame.newest, interpolation)
         {
@@ -158,8 +158,8 @@ mod tests {
         Position(Vec2::new(x, 0.0))
     }
 
-    fn frame(moment: f64, newest: u32) -> Frame {
-        Frame {
+    fn frame(moment: f64, newest: u32) -> RenderFrame {
+        RenderFrame {
             moment: FractionalTick::after(Tick(0), moment),
             newest: Tick(newest),
             elapsed: Duration::from_millis(10),

@@ -17,7 +17,7 @@ pub(super) struct AckWindow {
 
 /// What a packet number says about its packet.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
+pub(super) enum PacketFreshness {
     /// Not seen before; its unwrapped number.
     New(u64),
     Duplicate,
@@ -26,17 +26,17 @@ pub(super) enum Arrival {
 }
 
 impl AckWindow {
-    pub(super) fn look_up(&self, wire: u16) -> Arrival {
+    pub(super) fn look_up(&self, wire: u16) -> PacketFreshness {
         if self.newest == 0 {
-            return Arrival::New(ORIGIN + u64::from(wire));
+            return PacketFreshness::New(ORIGIN + u64::from(wire));
         }
         let ahead = wire.wrapping_sub(self.newest as u16) as i16;
         let sequence = self.newest.wrapping_add_signed(ahead.into());
         match self.newest.checked_sub(sequence) {
-            Some(0) => Arrival::Duplicate,
-            Some(behind) if behind > WINDOW => Arrival::Stale,
-            Some(behind) if self.bits >> (behind - 1) & 1 == 1 => Arrival::Duplicate,
-            None | Some(_) => Arrival::New(sequence),
+            Some(0) => PacketFreshness::Duplicate,
+            Some(behind) if behind > WINDOW => PacketFreshness::Stale,
+            Some(behind) if self.bits >> (behind - 1) & 1 == 1 => PacketFreshness::Duplicate,
+            None | Some(_) => PacketFreshness::New(sequence),
         }
     }
 
@@ -76,11 +76,11 @@ mod tests {
 
     fn insert_wire(window: &mut AckWindow, wire: u16) -> bool {
         match window.look_up(wire) {
-            Arrival::New(sequence) => {
+            PacketFreshness::New(sequence) => {
                 window.insert(sequence);
                 true
             }
-            Arrival::Duplicate | Arrival::Stale => false,
+            PacketFreshness::Duplicate | PacketFreshness::Stale => false,
         }
     }
 

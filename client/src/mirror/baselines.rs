@@ -19,13 +19,13 @@ const _: () = assert!(PLANES.is_power_of_two(), "planes stay in place when ticks
 // In this order: it is read from its beginning on.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub(super) struct Group {
+pub(super) struct BaselineGroup {
     /// Bits of the ids whose poses are published; the others are of packets that were not applied, or older.
     published: u64,
     pub(super) poses: [Pose; 64],
 }
 
-impl Default for Group {
+impl Default for BaselineGroup {
     fn default() -> Self {
         Self {
             published: 0,
@@ -34,7 +34,7 @@ impl Default for Group {
     }
 }
 
-impl Group {
+impl BaselineGroup {
     /// The pose with this number, if it is published.
     #[inline(always)]
     pub(super) fn get(&self, bit: usize) -> Option<&Pose> {
@@ -54,7 +54,7 @@ pub(super) struct Baselines {
     /// Each plane's tick; `None` before the first.
     ticks: [Option<Tick>; PLANES],
     /// Plane after plane.
-    groups: Vec<Group>,
+    groups: Vec<BaselineGroup>,
     /// Groups in a plane.
     width: usize,
 }
@@ -87,7 +87,12 @@ impl Baselines {
 
     /// The groups of two different ticks less than 32 apart: those of the first to be read, none if they are gone,
     /// those of the second, which is open, to be written, with room for all `ids`.
-    pub(super) fn pair(&mut self, base: Tick, tick: Tick, ids: &Presence) -> (&[Group], &mut [Group]) {
+    pub(super) fn pair(
+        &mut self,
+        base: Tick,
+        tick: Tick,
+        ids: &Presence,
+    ) -> (&[BaselineGroup], &mut [BaselineGroup]) {
         self.widen(ids.words().len());
         let is_here = self.is_here(base);
         let (from, to) = (self.plane(base), self.plane(tick));
@@ -122,7 +127,7 @@ impl Baselines {
 
     /// Publishes what was put for `ids` and answers the tick's groups. Empty when the tick is not open any more,
     /// which is so only where one packet holds ticks that share a place.
-    pub(super) fn publish_all(&mut self, tick: Tick, ids: &Presence) -> &[Group] {
+    pub(super) fn publish_all(&mut self, tick: Tick, ids: &Presence) -> &[BaselineGroup] {
         if !self.is_here(tick) {
             return &[];
         }
@@ -148,7 +153,7 @@ impl Baselines {
 
     /// The group with this number at an opened tick; room is made for it.
     #[inline]
-    fn group(&mut self, tick: Tick, at: usize) -> &mut Group {
+    fn group(&mut self, tick: Tick, at: usize) -> &mut BaselineGroup {
         self.widen(at + 1);
         let plane = self.plane(tick);
         &mut self.groups[plane][at]
@@ -160,7 +165,7 @@ impl Baselines {
         if width <= self.width {
             return;
         }
-        let mut wide = vec![Group::default(); PLANES * width];
+        let mut wide = vec![BaselineGroup::default(); PLANES * width];
         for (place, wide) in wide.chunks_exact_mut(width).enumerate() {
             wide[..self.width].copy_from_slice(&self.groups[place * self.width..][..self.width]);
         }

@@ -8,7 +8,7 @@ use throng_shared::protocol::steps::{SentSteps, Steps};
 use throng_shared::tick::Tick;
 
 use super::Mirror;
-use super::entities::Subject;
+use super::entities::UpdateTarget;
 use super::pending::{PendingComponents, PendingValue};
 
 /// What differences are decoded from that refer to nothing: only their length matters.
@@ -23,7 +23,7 @@ static NOWHERE: Pose = Pose {
 
 /// What an entity's components are read for.
 #[derive(Clone, Copy, Debug)]
-struct Reading {
+struct ComponentReading {
     id: ShortId,
     tick: Tick,
     /// The state to which its update refers; `None` without one.
@@ -49,7 +49,7 @@ impl Mirror {
         }
         while let Some(enter) = reader.enter()? {
             self.pending.enters.push((enter, head.tick));
-            let reading = Reading {
+            let reading = ComponentReading {
                 id: enter.id,
                 tick: head.tick,
                 base: None,
@@ -101,11 +101,11 @@ impl Mirror {
                 let base = bases.and_then(|bases| bases.get(bit));
                 let pose = reader.difference(&self.motion, base.unwrap_or(&NOWHERE), head.age)?;
                 match self.entities.subject(id, sequence) {
-                    Subject::Present if base.is_some() => room.poses[bit] = pose,
-                    Subject::Present if is_gone => is_whole = false,
-                    Subject::Present => return Err(SnapshotError::Baseline),
-                    Subject::Past => presence.remove(id),
-                    Subject::Nobody => return Err(SnapshotError::Entity),
+                    UpdateTarget::Present if base.is_some() => room.poses[bit] = pose,
+                    UpdateTarget::Present if is_gone => is_whole = false,
+                    UpdateTarget::Present => return Err(SnapshotError::Baseline),
+                    UpdateTarget::Past => presence.remove(id),
+                    UpdateTarget::Nobody => return Err(SnapshotError::Entity),
                 }
             }
         }
@@ -134,7 +134,7 @@ impl Mirror {
                 } else {
                     let base_tick = head.tick - u32::from(age);
                     let base = self.baselines.get(base_tick, id);
-                    if base.is_none() && subject == Subject::Present {
+                    if base.is_none() && subject == UpdateTarget::Present {
                         is_whole = false;
                         if !self.baselines.is_gone(base_tick) {
                             return Err(SnapshotError::Baseline);
@@ -142,17 +142,17 @@ impl Mirror {
                     }
                     reader.difference(&self.motion, &base.unwrap_or_default(), age)?
                 };
-                let reading = Reading {
+                let reading = ComponentReading {
                     id,
                     tick: head.tick,
                     base: (age > 0).then(|| head.tick - u32::from(age)),
-                    is_present: subject == Subject::Present,
+                    is_present: subject == UpdateTarget::Present,
                 };
                 is_whole &= self.read_components(reading, packet, reader)?;
                 match subject {
-                    Subject::Present => self.baselines.put(head.tick, id, pose),
-                    Subject::Past => presence.remove(id),
-                    Subject::Nobody => return Err(SnapshotError::Entity),
+                    UpdateTarget::Present => self.baselines.put(head.tick, id, pose),
+                    UpdateTarget::Past => presence.remove(id),
+                    UpdateTarget::Nobody => return Err(SnapshotError::Entity),
                 }
             }
         }
@@ -162,7 +162,7 @@ impl Mirror {
     /// Decodes an entity's components, if it has any here. False when one differs from a value that is gone.
     fn read_components(
         &mut self,
-        reading: Reading,
+        reading: ComponentReading,
         packet: &[u8],
         reader: &mut SnapshotReader<'_>,
     ) -> Result<bool, SnapshotError> {
@@ -204,7 +204,7 @@ impl Mirror {
     /// The numbers that were meant; `None` when those from which they differ are gone.
     fn resolve(
         &self,
-        reading: Reading,
+        reading: ComponentReading,
         component: ComponentId,
         sent: &SentSteps,
     ) -> Result<Option<Steps>, SnapshotError> {

@@ -7,12 +7,12 @@ use throng_shared::protocol::steps::Steps;
 use throng_shared::tick::Tick;
 
 use super::groups::locate;
-use super::numbers::ToldNumbers;
+use super::numbers::NumberBaselines;
 use super::observer::{ComponentBytes, MirrorEntity, MirrorObserver};
 
 /// Whom an update is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
+pub(super) enum UpdateTarget {
     /// The entity in view.
     Present,
     /// The id's last tenant: the packet is older than what is known of the id.
@@ -23,7 +23,7 @@ pub(super) enum Subject {
 
 /// An entity's components in one packet, beside their values.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ToldComponents {
+pub(super) struct PacketComponents {
     pub(super) id: ShortId,
     pub(super) tick: Tick,
     /// Number of the packet.
@@ -77,7 +77,7 @@ pub(super) struct Entities {
     /// As many as the highest id with components needs.
     components: Vec<Vec<ComponentBytes>>,
     /// As long as `components`.
-    numbers: Vec<ToldNumbers>,
+    numbers: Vec<NumberBaselines>,
     /// The newest of all `since`s: a packet that is not older is about present tenants.
     newest_since: u64,
 }
@@ -103,13 +103,13 @@ impl Entities {
 
     /// Whom an update of `id` in the packet with this number is about.
     #[inline(always)]
-    pub(super) fn subject(&self, id: ShortId, sequence: u64) -> Subject {
+    pub(super) fn subject(&self, id: ShortId, sequence: u64) -> UpdateTarget {
         if self.since(id) > sequence {
-            Subject::Past
+            UpdateTarget::Past
         } else if self.is_in_view(id) {
-            Subject::Present
+            UpdateTarget::Present
         } else {
-            Subject::Nobody
+            UpdateTarget::Nobody
         }
     }
 
@@ -237,18 +237,18 @@ impl Entities {
     /// from, and the components themselves if no newer state is here.
     pub(super) fn set_components<'a>(
         &mut self,
-        told: ToldComponents,
+        told: PacketComponents,
         values: impl Iterator<Item = (&'a [u8], Option<Steps>)>,
         observer: &mut impl MirrorObserver,
     ) {
-        let ToldComponents { id, tick, head, .. } = told;
-        if self.subject(id, told.sequence) != Subject::Present {
+        let PacketComponents { id, tick, head, .. } = told;
+        if self.subject(id, told.sequence) != UpdateTarget::Present {
             return;
         }
         let is_newest = self.state(id).tick == tick;
         if self.components.len() <= id.index() {
             self.components.resize_with(id.index() + 1, Vec::new);
-            self.numbers.resize_with(id.index() + 1, ToldNumbers::default);
+            self.numbers.resize_with(id.index() + 1, NumberBaselines::default);
         }
         let components = &mut self.components[id.index()];
         components.retain(|component| {

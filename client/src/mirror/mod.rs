@@ -19,17 +19,17 @@ mod pending;
 mod tests;
 
 use throng_shared::limits::BASELINE_AGE_MAX;
-use throng_shared::protocol::delta::Motion;
+use throng_shared::protocol::delta::MotionModel;
 use throng_shared::protocol::input::SnapshotAck;
 use throng_shared::protocol::snapshot::{OwnerBlock, ShortId, SnapshotError, SnapshotReader};
 use throng_shared::protocol::steps::ComponentFormats;
 use throng_shared::tick::Tick;
 
-use acks::{AckWindow, Arrival};
+use acks::{AckWindow, PacketFreshness};
 use baselines::Baselines;
-use entities::{Entities, ToldComponents};
+use entities::{Entities, PacketComponents};
 pub use observer::{ComponentBytes, MirrorEntity, MirrorObserver};
-use pending::{Pending, PendingValue};
+use pending::{PendingPacket, PendingValue};
 
 /// What a mirror has to know about the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub struct Applied {
 /// The mirror of one session.
 #[derive(Debug)]
 pub struct Mirror {
-    motion: Motion,
+    motion: MotionModel,
     components: ComponentFormats,
     newest_tick: Tick,
     acks: AckWindow,
@@ -83,7 +83,7 @@ pub struct Mirror {
     owner_sequence: u64,
     entities: Entities,
     baselines: Baselines,
-    pending: Pending,
+    pending: PendingPacket,
 }
 
 impl Mirror {
@@ -91,7 +91,7 @@ impl Mirror {
     #[must_use]
     pub fn new(config: &MirrorConfig) -> Self {
         Self {
-            motion: Motion::new(config.tick_rate),
+            motion: MotionModel::new(config.tick_rate),
             components: config.components,
             newest_tick: config.tick,
             acks: AckWindow::default(),
@@ -99,7 +99,7 @@ impl Mirror {
             owner_sequence: 0,
             entities: Entities::default(),
             baselines: Baselines::default(),
-            pending: Pending::default(),
+            pending: PendingPacket::default(),
         }
     }
 
@@ -115,9 +115,9 @@ impl Mirror {
     ) -> Result<Received, SnapshotError> {
         let (mut reader, header, owner) = SnapshotReader::new(packet, self.newest_tick)?;
         let sequence = match self.acks.look_up(header.sequence) {
-            Arrival::New(sequence) => sequence,
-            Arrival::Duplicate => return Ok(Received::Duplicate),
-            Arrival::Stale => return Ok(Received::Stale),
+            PacketFreshness::New(sequence) => sequence,
+            PacketFreshness::Duplicate => return Ok(Received::Duplicate),
+            PacketFreshness::Stale => return Ok(Received::Stale),
         };
         self.pending.clear();
         while let Some(head) = reader.section()? {
@@ -258,7 +258,7 @@ impl Mirror {
                         (&self.pending.bytes[*start..*end], Some(*steps))
                     }
                 });
-            let told = ToldComponents {
+            let told = PacketComponents {
                 id: pending.id,
                 tick: pending.tick,
                 sequence,

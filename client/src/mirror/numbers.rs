@@ -10,16 +10,16 @@ use throng_shared::tick::Tick;
 
 /// By ascending tick.
 #[derive(Debug, Default)]
-pub(super) struct ToldNumbers(Vec<Told>);
+pub(super) struct NumberBaselines(Vec<NumberBaseline>);
 
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct NumberBaseline {
     component: ComponentId,
     tick: Tick,
     steps: Steps,
 }
 
-impl ToldNumbers {
+impl NumberBaselines {
     /// The newest numbers of a component that were told at `tick` or before.
     pub(super) fn told(&self, component: ComponentId, tick: Tick) -> Option<&Steps> {
         let mut newest_first = self.0.iter().rev();
@@ -31,7 +31,7 @@ impl ToldNumbers {
     /// Keeps what was told of a component at `tick`, and forgets what nobody can refer to any more: all that
     /// was told before its value at `oldest`.
     pub(super) fn tell(&mut self, component: ComponentId, tick: Tick, steps: Steps, oldest: Tick) {
-        let told = Told {
+        let told = NumberBaseline {
             component,
             tick,
             steps,
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn what_a_packet_can_refer_to_is_kept_whatever_comes_in_whatever_order() {
-        let (mut told, start) = (ToldNumbers::default(), Tick(u32::MAX - 40));
+        let (mut told, start) = (NumberBaselines::default(), Tick(u32::MAX - 40));
         let (one, other) = (ComponentId(1), ComponentId(2));
         told.tell(other, start, steps(-1), start - 31);
         for n in 0..100 {

@@ -6,7 +6,7 @@ use throng_shared::tick::Tick;
 
 /// A decoded packet that is not yet applied. Poses of updates wait in the baselines, unpublished.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
+pub(super) struct PendingPacket {
     pub(super) leaves: Vec<ShortId>,
     pub(super) enters: Vec<(Enter, Tick)>,
     pub(super) updates: Vec<(Tick, Presence)>,
@@ -33,7 +33,7 @@ pub(super) enum PendingValue {
     Steps { steps: Steps, start: usize, end: usize },
 }
 
-impl Pending {
+impl PendingPacket {
     pub(super) fn clear(&mut self) {
         self.leaves.clear();
         self.enters.clear();

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use throng_shared::protocol::codec;
-use throng_shared::protocol::ids::{ComponentId, GlobalId, SourceId};
+use throng_shared::protocol::ids::{ComponentId, GlobalId, SimulationId};
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{
     ComponentsHead, Enter, Presence, SectionHead, SnapshotHeader, SnapshotWriter,
@@ -11,7 +11,7 @@ use throng_shared::protocol::steps::{SentSteps, Steps};
 
 use super::*;
 
-const MOTION: Motion = Motion::new(20);
+const MOTION: MotionModel = MotionModel::new(20);
 
 fn mirror() -> Mirror {
     Mirror::new(&MirrorConfig {
@@ -57,7 +57,7 @@ impl Packet {
         };
         let mut writer = SnapshotWriter::new(&mut buffer, header, Some(&owner));
         writer.section(SectionHead {
-            source: SourceId(0),
+            simulation: SimulationId(0),
             tick: Tick(self.tick),
             age: self.age,
             has_exceptions: false,

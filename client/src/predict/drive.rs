@@ -5,13 +5,13 @@ use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
 use super::errors::PredictionErrors;
-use super::kinds::{Kind, Predictions};
+use super::kinds::{PredictedKind, Predictions};
 use super::predicted::{PredictTick, PredictTime, Predicted, Tracked};
 use super::track::TRACK_TICKS;
-use crate::world::{Arrivals, ClientClock, InputHistory, Mirrored, NextInput, Own};
+use crate::world::{ClientClock, InputHistory, Mirrored, NextInput, Own, RecentPackets};
 
 /// An entity that is predicted, and what the server said of it.
-struct Subject {
+struct PredictedEntity {
     entity: Entity,
     /// The newest tick of which the server's state is known; `None` for what the server does not know.
     told: Option<Tick>,
@@ -20,7 +20,7 @@ struct Subject {
 }
 
 /// Marks what the player controls.
-pub(super) fn follow_own(
+pub(super) fn update_own(
     mut commands: Commands,
     fresh: Query<Entity, (With<Own>, Without<Predicted>)>,
     mut former: RemovedComponents<Own>,
@@ -88,7 +88,7 @@ pub(super) fn predict(world: &mut World) {
 }
 
 /// Takes what prediction added from entities that are not predicted any more.
-fn forget_others(world: &mut World, kinds: &[Kind]) {
+fn forget_others(world: &mut World, kinds: &[PredictedKind]) {
     let mut former = world.query_filtered::<Entity, (With<Tracked>, Without<Predicted>)>();
     let former: Vec<Entity> = former.iter(world).collect();
     for entity in former {
@@ -109,22 +109,24 @@ pub(super) fn hand_over(world: &mut World, from: Entity, to: Entity) {
 }
 
 /// All that is predicted, in the order of entities: systems of a tick see them together, whatever that is.
-fn subjects(world: &mut World) -> Vec<Subject> {
-    let own_known_at = world.resource::<Arrivals>().own_known_at();
+fn subjects(world: &mut World) -> Vec<PredictedEntity> {
+    let own_known_at = world.resource::<RecentPackets>().own_known_at();
     let mut query = world.query_filtered::<(Entity, Option<&Mirrored>, Has<Own>), With<Predicted>>();
-    let all = query.iter(world).map(|(entity, mirrored, is_own)| Subject {
-        entity,
-        told: mirrored.map(|mirrored| match own_known_at {
-            Some(known) if is_own && known.is_after(mirrored.tick) => known,
-            _ => mirrored.tick,
-        }),
-        is_wrong: false,
-    });
+    let all = query
+        .iter(world)
+        .map(|(entity, mirrored, is_own)| PredictedEntity {
+            entity,
+            told: mirrored.map(|mirrored| match own_known_at {
+                Some(known) if is_own && known.is_after(mirrored.tick) => known,
+                _ => mirrored.tick,
+            }),
+            is_wrong: false,
+        });
     all.collect()
 }
 
 /// Takes in what systems of the tick have spawned.
-fn welcome_spawned(world: &mut World, known: &mut Vec<Subject>) {
+fn welcome_spawned(world: &mut World, known: &mut Vec<PredictedEntity>) {
     for subject in subjects(world) {
         if subject.told.is_none() && known.iter().all(|known| known.entity != subject.entity) {
             known.push(subject);
@@ -133,7 +135,7 @@ fn welcome_spawned(world: &mut World, known: &mut Vec<Subject>) {
 }
 
 /// Remembers how what the client has spawned by itself began.
-fn begin_spawned(world: &mut World, kinds: &[Kind], subjects: &[Subject], present: Tick) {
+fn begin_spawned(world: &mut World, kinds: &[PredictedKind], subjects: &[PredictedEntity], present: Tick) {
     let own_work = subjects.iter().filter(|subject| subject.told.is_none());
     for subject in own_work {
         let mut entity = world.entity_mut(subject.entity);
@@ -146,7 +148,7 @@ fn begin_spawned(world: &mut World, kinds: &[Kind], subjects: &[Subject], presen
 }
 
 /// Compares what the server newly said with what was predicted; answers the oldest tick that was wrong.
-fn compare(world: &mut World, kinds: &[Kind], subjects: &mut [Subject]) -> Option<Tick> {
+fn compare(world: &mut World, kinds: &[PredictedKind], subjects: &mut [PredictedEntity]) -> Option<Tick> {
     let mut oldest: Option<Tick> = None;
     for subject in subjects {
         let Some(told) = subject.told else { continue };
@@ -177,7 +179,7 @@ fn compare(world: &mut World, kinds: &[Kind], subjects: &mut [Subject]) -> Optio
 }
 
 /// Brings everybody to the state of `tick`.
-fn go_back(world: &mut World, kinds: &[Kind], subjects: &[Subject], tick: Tick) {
+fn go_back(world: &mut World, kinds: &[PredictedKind], subjects: &[PredictedEntity], tick: Tick) {
     for subject in subjects {
         if waits(world, kinds, subject, tick) {
             continue;
@@ -197,7 +199,7 @@ fn go_back(world: &mut World, kinds: &[Kind], subjects: &[Subject], tick: Tick) 
 }
 
 /// Keeps what the client has spawned by itself as it began, until the tick in which that was.
-fn waits(world: &mut World, kinds: &[Kind], subject: &Subject, tick: Tick) -> bool {
+fn waits(world: &mut World, kinds: &[PredictedKind], subject: &PredictedEntity, tick: Tick) -> bool {
     if subject.told.is_some() {
         return false;
     }
@@ -212,7 +214,7 @@ fn waits(world: &mut World, kinds: &[Kind], subject: &Subject, tick: Tick) -> bo
 }
 
 /// Remembers what a tick brought, or takes over what the server says of it.
-fn settle(world: &mut World, kinds: &[Kind], subject: &Subject, tick: Tick, adopts: bool) {
+fn settle(world: &mut World, kinds: &[PredictedKind], subject: &PredictedEntity, tick: Tick, adopts: bool) {
     if waits(world, kinds, subject, tick) {
         return;
     }
@@ -229,7 +231,7 @@ fn settle(world: &mut World, kinds: &[Kind], subject: &Subject, tick: Tick, adop
 }
 
 /// Notes what the next tick will bring with the controls as they are, and returns to the present.
-fn look_ahead(world: &mut World, predictions: &Predictions, subjects: &[Subject], newest: Tick) {
+fn look_ahead(world: &mut World, predictions: &Predictions, subjects: &[PredictedEntity], newest: Tick) {
     let next = world.resource::<NextInput>().0;
     run(world, predictions, newest.next(), next, false);
     for subject in subjects {

@@ -14,7 +14,7 @@ use crate::blend::{Blend, Shown};
 /// What is predicted, and how far.
 #[derive(Resource, Default)]
 pub(super) struct Predictions {
-    pub(super) kinds: Vec<Kind>,
+    pub(super) kinds: Vec<PredictedKind>,
     pub(super) load_input: Option<fn(&mut World, &Protocol, InputBytes)>,
     /// The tick of all [`Present`] values.
     pub(super) present: Option<Tick>,
@@ -22,7 +22,7 @@ pub(super) struct Predictions {
 
 /// The functions for one type.
 #[derive(Clone, Copy)]
-pub(super) struct Kind {
+pub(super) struct PredictedKind {
     /// Takes over the server's value.
     pub(super) adopt: fn(&mut EntityWorldMut),
     /// Whether the server's value is not the one predicted for this tick, or none was.
@@ -45,7 +45,7 @@ pub(super) struct Kind {
     pub(super) error: fn(&EntityWorldMut, Tick) -> Option<f32>,
 }
 
-impl Kind {
+impl PredictedKind {
     pub(super) fn hidden<T>() -> Self
     where
         T: Component<Mutability = Mutable> + Clone + PartialEq,

@@ -28,9 +28,9 @@ use throng_shared::protocol::input::PlayerInput;
 
 use crate::blend::{Blend, Smoothing};
 use crate::schedule::{self, ClientSystems};
-use drive::{follow_own, predict};
+use drive::{predict, update_own};
 pub use errors::PredictionErrors;
-use kinds::{Kind, Predictions};
+use kinds::{PredictedKind, Predictions};
 pub use predicted::{PredictTick, PredictTime, Predicted, PredictedInput, Present};
 use show::show_predicted;
 pub use spawns::{PredictSpawnsAppExt, PredictedSpawn, SpawnMatch, SpawnOutcome};
@@ -106,14 +106,14 @@ impl PredictAppExt for App {
     {
         prepare(self);
         let mut predictions = self.world_mut().resource_mut::<Predictions>();
-        predictions.kinds.push(Kind::hidden::<T>());
+        predictions.kinds.push(PredictedKind::hidden::<T>());
         self
     }
 
     fn predict_shown<T: Blend>(&mut self, smoothing: Smoothing) -> &mut Self {
         prepare(self);
         let mut predictions = self.world_mut().resource_mut::<Predictions>();
-        predictions.kinds.push(Kind::shown::<T>());
+        predictions.kinds.push(PredictedKind::shown::<T>());
         let show = show_predicted::<T>(smoothing);
         self.add_systems(PreUpdate, show.in_set(ClientSystems::Show))
     }
@@ -133,6 +133,6 @@ fn prepare(app: &mut App) {
         })
         .add_systems(
             PreUpdate,
-            (follow_own, predict).chain().in_set(ClientSystems::Predict),
+            (update_own, predict).chain().in_set(ClientSystems::Predict),
         );
 }

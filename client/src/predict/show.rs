@@ -17,7 +17,7 @@ pub(super) struct Course<T> {
     offset: Offset<T>,
 }
 
-type Drawn<'a, T> = (
+type PredictedData<'a, T> = (
     Entity,
     &'a Present<T>,
     &'a Ahead<T>,
@@ -30,7 +30,7 @@ type Drawn<'a, T> = (
 /// course leads, never by itself what is drawn: the difference is led out as `smoothing` says.
 pub(super) fn show_predicted<T: Blend>(
     smoothing: Smoothing,
-) -> impl FnMut(Res<ClientClock>, Query<Drawn<T>, With<Predicted>>, Commands) {
+) -> impl FnMut(Res<ClientClock>, Query<PredictedData<T>, With<Predicted>>, Commands) {
     move |clock, mut drawn, mut commands| {
         let Some(now) = clock.present() else { return };
         for (entity, present, ahead, track, course, shown) in &mut drawn {

@@ -86,7 +86,7 @@ struct SentInput {
 
 /// The clock of one connection. Times are `Duration`s since any fixed origin and never decrease.
 #[derive(Debug, Clone)]
-pub(crate) struct Clock {
+pub(crate) struct ConnectionClock {
     config: ClockConfig,
     tick_rate_hz: f64,
     origin: Duration,
@@ -105,7 +105,7 @@ pub(crate) struct Clock {
     sent: [SentInput; SENT_INPUTS],
 }
 
-impl Clock {
+impl ConnectionClock {
     /// A clock started by the server's welcome: `tick` was the server's newest tick when it answered, and
     /// that took `round_trip` from our asking to now. `tick_rate_hz` is positive.
     pub(crate) fn new(
@@ -229,13 +229,13 @@ impl Clock {
     }
 
     /// The server tick, with its fraction, that should have reached us by `now`, as ticks past
-    /// [`Clock::origin_tick`]. Never decreases from call to call.
+    /// [`ConnectionClock::origin_tick`]. Never decreases from call to call.
     pub(crate) fn server_position(&mut self, now: Duration) -> f64 {
         self.advance(now);
         self.slewed_at + self.server.offset
     }
 
-    /// The newest tick that [`Clock::due_input`] handed out, and how far the input clock is from it towards the
+    /// The newest tick that [`ConnectionClock::due_input`] handed out, and how far the input clock is from it towards the
     /// next one, 0 to 1.
     pub(crate) fn input_progress(&mut self, now: Duration) -> (Tick, f32) {
         self.advance(now);

@@ -4,7 +4,7 @@ mod clock;
 mod delay;
 mod fractional_tick;
 
-pub(crate) use clock::Clock;
 pub use clock::ClockConfig;
+pub(crate) use clock::ConnectionClock;
 pub(crate) use delay::{DelayConfig, InterpolationDelay};
 pub use fractional_tick::FractionalTick;

@@ -19,13 +19,13 @@ const FORGIVEN_AFTER: u64 = 40;
 
 /// The last packets, by number.
 #[derive(Resource, Debug, Clone, Default)]
-pub struct Arrivals {
-    packets: VecDeque<Packet>,
+pub struct RecentPackets {
+    packets: VecDeque<RecentPacket>,
     own: Option<OwnState>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Packet {
+struct RecentPacket {
     sequence: u64,
     tick: Tick,
 }
@@ -36,10 +36,10 @@ struct OwnState {
     /// The tick of its state.
     told: Tick,
     /// The packet and tick through which it is unchanged.
-    through: Packet,
+    through: RecentPacket,
 }
 
-impl Arrivals {
+impl RecentPackets {
     /// The newest tick of which the own entity's state is known; `None` before it is seen.
     #[must_use]
     pub fn own_known_at(&self) -> Option<Tick> {
@@ -66,8 +66,10 @@ impl Arrivals {
     pub(super) fn note(&mut self, applied: &[Applied]) {
         for &Applied { sequence, tick, .. } in applied {
             let place = self.packets.iter().rposition(|packet| packet.sequence < sequence);
-            self.packets
-                .insert(place.map_or(0, |place| place + 1), Packet { sequence, tick });
+            self.packets.insert(
+                place.map_or(0, |place| place + 1),
+                RecentPacket { sequence, tick },
+            );
             if self.packets.len() > PACKETS_MAX {
                 self.packets.pop_front();
             }
@@ -75,7 +77,7 @@ impl Arrivals {
     }
 
     /// `told` is the tick of the own entity's state, if it is in view.
-    pub(super) fn follow_own(&mut self, told: Option<Tick>) {
+    pub(super) fn update_own(&mut self, told: Option<Tick>) {
         let Some(told) = told else {
             self.own = None;
             return;
@@ -83,7 +85,7 @@ impl Arrivals {
         if self.own.is_none_or(|own| own.told != told) {
             let by = self.packets.iter().find(|packet| packet.tick == told);
             let sequence = by.map_or(0, |packet| packet.sequence);
-            let through = Packet { sequence, tick: told };
+            let through = RecentPacket { sequence, tick: told };
             self.own = Some(OwnState { told, through });
         }
         let (Some(own), Some(newest)) = (&mut self.own, self.packets.back()) else {
@@ -128,38 +130,38 @@ mod tests {
 
     #[test]
     fn silence_means_unchanged_until_a_packet_is_missing() {
-        let mut arrivals = Arrivals::default();
+        let mut arrivals = RecentPackets::default();
         arrivals.note(&packets(&[(1, 10), (2, 11), (3, 12)]));
-        arrivals.follow_own(Some(Tick(10)));
+        arrivals.update_own(Some(Tick(10)));
         assert_eq!(arrivals.own_known_at(), Some(Tick(12)));
         arrivals.note(&packets(&[(5, 14)]));
-        arrivals.follow_own(Some(Tick(10)));
+        arrivals.update_own(Some(Tick(10)));
         assert_eq!(arrivals.own_known_at(), Some(Tick(12)), "13 is missing");
         arrivals.note(&packets(&[(4, 13)]));
-        arrivals.follow_own(Some(Tick(10)));
+        arrivals.update_own(Some(Tick(10)));
         assert_eq!(arrivals.own_known_at(), Some(Tick(14)), "it was only late");
-        arrivals.follow_own(Some(Tick(11)));
+        arrivals.update_own(Some(Tick(11)));
         assert_eq!(arrivals.own_known_at(), Some(Tick(14)));
-        arrivals.follow_own(None);
+        arrivals.update_own(None);
         assert_eq!(arrivals.own_known_at(), None);
     }
 
     #[test]
     fn a_loss_of_long_ago_is_forgiven() {
-        let mut arrivals = Arrivals::default();
+        let mut arrivals = RecentPackets::default();
         let later: Vec<_> = (5..60).map(|number| (number, number as u32)).collect();
         arrivals.note(&packets(&[(3, 3)]));
         arrivals.note(&packets(&later[..20]));
-        arrivals.follow_own(Some(Tick(3)));
+        arrivals.update_own(Some(Tick(3)));
         assert_eq!(arrivals.own_known_at(), Some(Tick(3)));
         arrivals.note(&packets(&later[20..]));
-        arrivals.follow_own(Some(Tick(3)));
+        arrivals.update_own(Some(Tick(3)));
         assert_eq!(arrivals.own_known_at(), Some(Tick(59)));
     }
 
     #[test]
     fn what_is_missing_is_counted_without_what_may_be_on_its_way() {
-        let mut arrivals = Arrivals::default();
+        let mut arrivals = RecentPackets::default();
         assert_eq!(arrivals.missing(100), (0, 0));
         let odd: Vec<_> = (0..60).map(|number| (1 + number * 2, number as u32)).collect();
         arrivals.note(&packets(&odd));

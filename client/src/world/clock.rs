@@ -15,11 +15,11 @@ pub struct ClientClock {
     now: Duration,
     framed_at: Duration,
     delta: Duration,
-    running: Option<Running>,
+    running: Option<RunningSession>,
 }
 
 #[derive(Debug, Clone)]
-struct Running {
+struct RunningSession {
     tick_length: Duration,
     delay: InterpolationDelay,
     newest: Tick,
@@ -127,7 +127,7 @@ impl ClientClock {
         let origin = clock.origin_tick();
         let position = clock.server_position(now);
         let (input_tick, fraction) = clock.input_progress(now);
-        let running = self.running.get_or_insert_with(|| Running {
+        let running = self.running.get_or_insert_with(|| RunningSession {
             tick_length,
             delay: InterpolationDelay::new(DelayConfig::default()),
             newest: origin,

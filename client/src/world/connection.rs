@@ -8,7 +8,7 @@ use super::clock::ClientClock;
 use super::inputs::NextInput;
 use super::messages::exchange_messages;
 use super::mirror::WorldMirror;
-use super::session::{SessionNotes, follow_session, tell_view};
+use super::session::{SessionNotes, sync_session, tell_view};
 use crate::connection::ClientEvent;
 use crate::link::Traffic;
 use crate::player::{Client, ConnectionStatus, PlayerEvent};
@@ -51,7 +51,7 @@ pub fn poll_connection(world: &mut World) {
         let had_session = world.resource::<ClientClock>().tick_length().is_some();
         if had_session {
             let now = world.resource::<ClientClock>().now();
-            follow_session(world, None, now, &mut SessionNotes::default());
+            sync_session(world, None, now, &mut SessionNotes::default());
         }
         world.insert_resource(ConnectionStatus::Idle);
         return;
@@ -85,7 +85,7 @@ pub fn poll_connection(world: &mut World) {
             _ => true,
         });
         let now = client.now();
-        follow_session(world, client.core_mut(), now, &mut notes);
+        sync_session(world, client.core_mut(), now, &mut notes);
         *world.resource_mut::<SessionNotes>() = notes;
         *world.resource_mut::<Traffic>() = client.traffic();
         world.insert_resource(client.status());

@@ -31,7 +31,7 @@ use crate::connection::ClientCore;
 /// ```
 #[derive(bevy_ecs::system::SystemParam)]
 pub struct TellServer<'w, 's> {
-    mail: ResMut<'w, Mail>,
+    outgoing: ResMut<'w, OutgoingMessages>,
     protocol: Res<'w, Protocol>,
     globals: Query<'w, 's, &'static GlobalId>,
 }
@@ -57,7 +57,7 @@ impl TellServer<'_, '_> {
         if entry.direction == Direction::ToClients {
             return Err(RegistryError::WrongDirection(entry.name));
         }
-        self.mail.0.push((entry.channel, bytes.into()));
+        self.outgoing.0.push((entry.channel, bytes.into()));
         Ok(())
     }
 }
@@ -65,9 +65,9 @@ impl TellServer<'_, '_> {
 /// Messages for the server that wait for the session to be driven. Their bound is what gameplay sends in one
 /// frame.
 #[derive(Resource, Debug, Default)]
-pub struct Mail(Vec<(Channel, Bytes)>);
+pub struct OutgoingMessages(Vec<(Channel, Bytes)>);
 
-impl Mail {
+impl OutgoingMessages {
     /// Takes what waits, in order.
     pub fn take(&mut self) -> impl Iterator<Item = (Channel, Bytes)> + '_ {
         self.0.drain(..)
@@ -92,7 +92,7 @@ pub(super) fn exchange_messages(world: &mut World, protocol: &Protocol, core: &m
             world.resource_mut::<WorldMirror>().count_undecodable();
         }
     }
-    for (channel, bytes) in world.resource_mut::<Mail>().take() {
+    for (channel, bytes) in world.resource_mut::<OutgoingMessages>().take() {
         match core.send_message(channel, bytes) {
             Ok(()) | Err(SendError::Full(Channel::Unreliable)) => {}
             Err(error) => tracing::warn!(%error, "a message for the server dropped"),

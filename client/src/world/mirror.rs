@@ -178,7 +178,7 @@ impl WorldObserver<'_> {
         }
     }
 
-    fn follow_own(&mut self, seen: &MirrorEntity, entity: Entity) {
+    fn update_own(&mut self, seen: &MirrorEntity, entity: Entity) {
         if seen.is_own == (self.mirror.own == Some(entity)) {
             return;
         }
@@ -217,7 +217,7 @@ impl MirrorObserver for WorldObserver<'_> {
         }
         self.mirror.by_global.insert(seen.global, entity);
         self.refer_again(seen.global);
-        self.follow_own(seen, entity);
+        self.update_own(seen, entity);
     }
 
     fn updated(&mut self, seen: &MirrorEntity) {
@@ -246,7 +246,7 @@ impl MirrorObserver for WorldObserver<'_> {
             .taps
             .iter()
             .for_each(|tap| tap(&mut target, seen.tick, rested));
-        self.follow_own(seen, entity);
+        self.update_own(seen, entity);
     }
 
     fn component(&mut self, id: ShortId, component: ComponentId, bytes: &[u8]) {

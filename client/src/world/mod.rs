@@ -26,13 +26,13 @@ use crate::link::Traffic;
 use crate::player::{Client, ClientSettings, ConnectionStatus};
 use crate::schedule::{self, ClientSystems};
 
-pub use arrivals::Arrivals;
+pub use arrivals::RecentPackets;
 pub use clock::ClientClock;
 use clock::begin_frame;
 use connection::leave_on_exit;
 pub use connection::{Connection, ConnectionEvent, poll_connection};
 pub use inputs::{InputHistory, NextInput};
-pub use messages::{Mail, TellServer};
+pub use messages::{OutgoingMessages, TellServer};
 pub use mirror::{Mirrored, Own, WorldMirror};
 use session::SessionNotes;
 pub use session::{receive_datagram, update_session};
@@ -48,9 +48,9 @@ impl Plugin for MirrorPlugin {
         app.insert_resource(NextInput(neutral))
             .insert_resource(InputHistory::new(neutral))
             .init_resource::<WorldMirror>()
-            .init_resource::<Mail>()
+            .init_resource::<OutgoingMessages>()
             .init_resource::<ClientClock>()
-            .init_resource::<Arrivals>()
+            .init_resource::<RecentPackets>()
             .init_resource::<SessionNotes>()
             .init_resource::<Traffic>()
             // Who is driven by something else than a connection hears of none.

@@ -1,6 +1,6 @@
 //! Drives a session and its world together: datagrams, inputs and messages go in, time and arrivals come out.
 //!
-//! The driver of a session calls [`receive_datagram`] and [`update_session`], or `follow_session` with the notes that
+//! The driver of a session calls [`receive_datagram`] and [`update_session`], or `sync_session` with the notes that
 //! it took itself.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use throng_shared::protocol::input::InputBytes;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
-use super::arrivals::Arrivals;
+use super::arrivals::RecentPackets;
 use super::clock::ClientClock;
 use super::inputs::{InputHistory, NextInput};
 use super::messages::exchange_messages;
@@ -61,7 +61,7 @@ pub fn update_session(
         next
     };
     let event = core.update(now, note, out);
-    follow_session(
+    sync_session(
         world,
         Some(core).filter(|core| core.ended().is_none()),
         now,
@@ -79,7 +79,7 @@ pub(super) fn tell_view(world: &World, core: &mut ClientCore) {
 }
 
 /// Follows a session to `now`, and takes its `notes`; without a session the world is emptied.
-pub(super) fn follow_session(
+pub(super) fn sync_session(
     world: &mut World,
     core: Option<&mut ClientCore>,
     now: Duration,
@@ -100,15 +100,15 @@ pub(super) fn follow_session(
         .follow(core, now, &notes.snapshots);
     let own = world.resource::<WorldMirror>().own();
     let own_tick = own.and_then(|own| world.get::<Mirrored>(own)).map(|own| own.tick);
-    let mut arrivals = world.resource_mut::<Arrivals>();
+    let mut arrivals = world.resource_mut::<RecentPackets>();
     arrivals.note(&notes.snapshots);
-    arrivals.follow_own(own_tick);
+    arrivals.update_own(own_tick);
     notes.snapshots.clear();
 }
 
 fn end_session(world: &mut World) {
     world.resource_mut::<ClientClock>().end_session();
     world.resource_mut::<InputHistory>().clear();
-    world.resource_mut::<Arrivals>().clear();
+    world.resource_mut::<RecentPackets>().clear();
     world.resource_scope(|world, mut mirror: Mut<WorldMirror>| mirror.clear(world));
 }

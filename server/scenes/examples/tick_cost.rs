@@ -26,7 +26,7 @@ use throng_server::runner::{Clock, RunnerPlugin, Shutdown, TickTime, finish_plug
 use throng_server::schedule::{ServerSystems, TickTimings};
 use throng_server::simulation::{SimulationPlugin, WorkerLinks};
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::ids::SimulationId;
 use throng_shared::protocol::registry::Protocol;
 
 #[derive(Parser)]
@@ -117,7 +117,7 @@ fn measure(scene: Scene, options: &Options) -> [Vec<Duration>; COLUMNS] {
         ReceivePlugin,
         ScenePlugin(scene),
     ));
-    let (near, mut worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
+    let (near, mut worker) = link(SimulationId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
     app.insert_resource(WorkerLinks::new(vec![near]));
     finish_plugins(&mut app);
     let neutral = app

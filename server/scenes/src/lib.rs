@@ -18,9 +18,9 @@ use throng_server::persist::PersistAppExt;
 use throng_server::process::Thousands;
 use throng_server::schedule::ServerSystems;
 use throng_server::simulation::Seed;
-use throng_server::worlds::{JoinPlaces, WorldShape};
+use throng_server::simulations::{JoinPlaces, MapShape};
 
-pub use movement::Helm;
+pub use movement::Steering;
 pub use size::{crowd_side, hotspot_side};
 
 use protocol::BenchProtocol;
@@ -94,7 +94,7 @@ impl fmt::Display for Scene {
 
 /// The running scene and the size of its world.
 #[derive(Resource, Clone, Copy, Debug)]
-pub struct SceneWorld {
+pub struct RunningScene {
     /// The scene.
     pub scene: Scene,
     /// Side of the square world around the origin, in units.
@@ -107,7 +107,7 @@ pub struct ScenePlugin(pub Scene);
 
 impl Plugin for ScenePlugin {
     fn build(&self, app: &mut App) {
-        app.insert_resource(SceneWorld {
+        app.insert_resource(RunningScene {
             scene: self.0,
             side: self.0.side(),
         })
@@ -118,15 +118,15 @@ impl Plugin for ScenePlugin {
         let (seed, side) = (app.world().get_resource::<Seed>().copied(), self.0.side());
         let seed = seed.unwrap_or(Seed(0));
         // In the order in which a single simulation gives its entities away.
-        let join = move |n: u64| ownership::birthplace(n + 1, side, seed);
+        let join = move |n: u64| ownership::spawn_place(n + 1, side, seed);
         app.persist::<ownership::Unowned>()
-            .persist::<ownership::Births>()
-            .persist::<Helm>()
-            .insert_resource(WorldShape { side, sight: 0.0 })
+            .persist::<ownership::SpawnCount>()
+            .persist::<Steering>()
+            .insert_resource(MapShape { side, sight: 0.0 })
             .insert_resource(JoinPlaces(Box::new(join)))
-            .init_resource::<ownership::Births>()
+            .init_resource::<ownership::SpawnCount>()
             .init_resource::<ownership::Pool>()
-            .add_systems(Startup, ownership::fill_world);
+            .add_systems(Startup, ownership::spawn_entities);
         let joining = (ownership::release_avatars, ownership::give_avatars).chain();
         if self.0.moves() {
             let moving = (joining, movement::steer_avatars, movement::roam).chain();

@@ -7,7 +7,7 @@ use throng_server::runner::TickTime;
 use throng_server::simulation::{Avatar, Parallel, Replicated, Seed};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 
-use super::SceneWorld;
+use super::RunningScene;
 use crate::protocol::{SteerInput, step};
 
 /// Entities that one task moves: some 40 us.
@@ -15,7 +15,7 @@ const CHUNK: usize = 1_024;
 
 /// What steers an entity: its player's input, or chance where there is none.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Helm {
+pub struct Steering {
     /// The input of the owner in this tick.
     pub input: Option<SteerInput>,
 }
@@ -24,7 +24,7 @@ pub struct Helm {
 /// order does not matter.
 pub(super) fn steer_avatars(
     players: Query<(&Avatar, &ActiveInput<SteerInput>)>,
-    mut helms: Query<&mut Helm>,
+    mut helms: Query<&mut Steering>,
 ) {
     for (avatar, active) in &players {
         if let Ok(mut helm) = helms.get_mut(avatar.0) {
@@ -35,9 +35,9 @@ pub(super) fn steer_avatars(
 
 /// Moves everybody by one tick.
 pub(super) fn roam(
-    mut entities: Query<(&Replicated, &Helm, &mut Position, &mut Velocity, &mut Heading)>,
+    mut entities: Query<(&Replicated, &Steering, &mut Position, &mut Velocity, &mut Heading)>,
     parallel: Res<Parallel>,
-    world: Res<SceneWorld>,
+    world: Res<RunningScene>,
     seed: Res<Seed>,
     time: Res<TickTime>,
 ) -> Result {

@@ -13,13 +13,13 @@ use throng_server::boundary::link::PeerKind;
 use throng_server::simulation::{
     Avatar, Owner, Player, PlayerJoined, PlayerLeft, Random, Replicated, Seed, Viewer,
 };
-use throng_server::worlds::{Worlds, is_home};
+use throng_server::simulations::{Simulations, owns_position};
 use throng_shared::protocol::ids::{GlobalId, PlayerId};
 use throng_shared::protocol::pose::{Heading, Position};
 use throng_shared::tick::Tick;
 
-use super::SceneWorld;
-use super::movement::Helm;
+use super::RunningScene;
+use super::movement::Steering;
 use crate::protocol::VIEW_RADIUS;
 
 /// No client owns it: it can be given away. Travels with the entity.
@@ -29,7 +29,7 @@ pub(super) struct Unowned;
 
 /// Entities that this simulation has given birth to, or has left to others to.
 #[derive(Resource, MapEntities, Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Births(u64);
+pub(super) struct SpawnCount(u64);
 
 /// The entities that can be given away, by global id. Follows from [`Unowned`]. It also holds some that no longer
 /// can, no more of them than of the others and [`STALE_MAX`].
@@ -90,17 +90,20 @@ impl Pool {
 }
 
 /// Spawns the scene's entities, strewn evenly; of several simulations each its own.
-pub(super) fn fill_world(
+pub(super) fn spawn_entities(
     mut commands: Commands,
-    mut births: ResMut<Births>,
-    world: Res<SceneWorld>,
+    mut spawn_count: ResMut<SpawnCount>,
+    world: Res<RunningScene>,
     seed: Res<Seed>,
-    worlds: Option<Res<Worlds>>,
+    simulations: Option<Res<Simulations>>,
 ) {
     for _ in 0..world.scene.entities() {
-        births.0 += 1;
-        if is_home(worlds.as_deref(), birthplace(births.0, world.side, *seed)) {
-            spawn(&mut commands, births.0, &world, *seed).insert(Unowned);
+        spawn_count.0 += 1;
+        if owns_position(
+            simulations.as_deref(),
+            spawn_place(spawn_count.0, world.side, *seed),
+        ) {
+            spawn(&mut commands, spawn_count.0, &world, *seed).insert(Unowned);
         }
     }
 }
@@ -109,11 +112,11 @@ pub(super) fn fill_world(
 pub(super) fn release_avatars(
     mut left: MessageReader<PlayerLeft>,
     mut commands: Commands,
-    mut helms: Query<&mut Helm>,
+    mut helms: Query<&mut Steering>,
 ) {
     for avatar in left.read().filter_map(|left| left.avatar) {
         if let Ok(mut helm) = helms.get_mut(avatar) {
-            *helm = Helm::default();
+            *helm = Steering::default();
         }
         commands.entity(avatar).insert((Owner(PlayerId::NONE), Unowned));
     }
@@ -123,11 +126,11 @@ pub(super) fn release_avatars(
 pub(super) fn give_avatars(
     mut joined: MessageReader<PlayerJoined>,
     mut commands: Commands,
-    mut births: ResMut<Births>,
+    mut spawn_count: ResMut<SpawnCount>,
     mut pool: ResMut<Pool>,
     unowned: Query<&Replicated, With<Unowned>>,
     players: Query<&Player>,
-    world: Res<SceneWorld>,
+    world: Res<RunningScene>,
     seed: Res<Seed>,
 ) {
     for joined in joined.read() {
@@ -136,8 +139,8 @@ pub(super) fn give_avatars(
             continue;
         }
         let avatar = pool.pop(&unowned).unwrap_or_else(|| {
-            births.0 += 1;
-            spawn(&mut commands, births.0, &world, *seed).id()
+            spawn_count.0 += 1;
+            spawn(&mut commands, spawn_count.0, &world, *seed).id()
         });
         commands
             .entity(avatar)
@@ -150,8 +153,8 @@ pub(super) fn give_avatars(
 }
 
 /// Where the n-th entity is born, from 1.
-pub(super) fn birthplace(number: u64, side: f32, seed: Seed) -> Vec2 {
-    strew(&mut chance(number, seed), side)
+pub(super) fn spawn_place(number: u64, side: f32, seed: Seed) -> Vec2 {
+    scatter(&mut chance(number, seed), side)
 }
 
 fn chance(number: u64, seed: Seed) -> Random {
@@ -159,18 +162,23 @@ fn chance(number: u64, seed: Seed) -> Random {
     seed.of(GlobalId(number), Tick(0))
 }
 
-fn strew(chance: &mut Random, side: f32) -> Vec2 {
+fn scatter(chance: &mut Random, side: f32) -> Vec2 {
     let edge = side * 0.5;
     Vec2::new(chance.within(-edge, edge), chance.within(-edge, edge))
 }
 
-fn spawn<'a>(commands: &'a mut Commands, number: u64, world: &SceneWorld, seed: Seed) -> EntityCommands<'a> {
+fn spawn<'a>(
+    commands: &'a mut Commands,
+    number: u64,
+    world: &RunningScene,
+    seed: Seed,
+) -> EntityCommands<'a> {
     let mut chance = chance(number, seed);
-    let place = strew(&mut chance, world.side);
+    let place = scatter(&mut chance, world.side);
     let heading = chance.within(-std::f32::consts::PI, std::f32::consts::PI);
     let still = (Replicated::default(), Position(place), Heading(heading));
     if world.scene.moves() {
-        commands.spawn((still, Helm::default()))
+        commands.spawn((still, Steering::default()))
     } else {
         commands.spawn(still)
     }

@@ -20,7 +20,7 @@ use throng_server::schedule::ServerSystems::{Index, Publish, Simulate};
 use throng_server::schedule::TickTimings;
 use throng_server::simulation::{Seed, SimulationPlugin, Slots, WorkerLinks};
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::{GlobalId, SourceId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
@@ -29,7 +29,7 @@ const TICK: Duration = Duration::from_millis(50);
 fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|text| text.parse().ok());
     let (ticks, pilots): (u32, u32) = (numbers.next().unwrap_or(1_000), numbers.next().unwrap_or(0));
-    let (near, mut worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
+    let (near, mut worker) = link(SimulationId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
     let mut app = world();
     app.insert_resource(WorkerLinks::new(vec![near]));
     finish_plugins(&mut app);

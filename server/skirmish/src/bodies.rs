@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use skirmish_shared::components::{Asteroid, Missile, Station};
 use skirmish_shared::movement::Motion;
 use throng_server::prelude::{Ghost, Replicated, Team, TickTime};
-use throng_shared::protocol::ids::{GlobalId, Slot, SourceId, TeamId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId, Slot, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 
 use super::collision::Disc;
 use super::content::Rules;
-use super::drones::Mind;
+use super::drones::DroneAi;
 use super::grid::Grid;
 
 /// Makes an entity a body.
@@ -43,7 +43,7 @@ pub enum BodyKind {
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Body {
+pub struct BodyRow {
     /// Who it is.
     pub id: GlobalId,
     /// Its entity.
@@ -51,7 +51,7 @@ pub struct Body {
     /// Its row in the frames of its simulation.
     pub slot: Slot,
     /// The simulation whose it is when it is not of this one: what happens to it is decided there.
-    pub ghost_of: Option<SourceId>,
+    pub ghost_of: Option<SimulationId>,
     /// What it is.
     pub kind: BodyKind,
     /// Whose side it is on.
@@ -66,7 +66,7 @@ pub struct Body {
 #[derive(Resource, Debug, Default)]
 pub struct Bodies {
     /// In the order of their ids.
-    pub rows: Vec<Body>,
+    pub rows: Vec<BodyRow>,
     /// Position, velocity and size of each row.
     pub discs: Vec<Disc>,
     /// Where they are: as of the start of the tick, each within the reach of its box.
@@ -106,7 +106,7 @@ type Gathered = (
     &'static Velocity,
     &'static Heading,
     &'static Team,
-    Option<&'static Mind>,
+    Option<&'static DroneAi>,
     Has<Asteroid>,
     Has<Station>,
     Has<Missile>,
@@ -153,37 +153,48 @@ pub(super) fn gather_bodies(
     ghosts: Query<Ghostly>,
     rules: Res<Rules>,
     time: Res<TickTime>,
-    mut order: Local<Vec<(Body, Disc)>>,
+    mut order: Local<Vec<(BodyRow, Disc)>>,
 ) {
     order.clear();
-    for (entity, replicated, mass, position, velocity, heading, team, mind, asteroid, station, missile) in
+    for (entity, replicated, mass, position, velocity, heading, team, ai, asteroid, station, missile) in
         &entities
     {
         let Some(slot) = replicated.slot() else {
             continue;
         };
         let kind = kind_of(asteroid, station, missile);
-        let body = Body {
+        let body = BodyRow {
             id: replicated.global(),
             entity,
             slot,
             ghost_of: None,
             kind,
             team: team.0,
-            flock: mind.map_or(0, |mind| mind.flock),
+            flock: ai.map_or(0, |ai| ai.flock),
             heading: heading.0,
         };
         order.push((body, disc(kind, mass, position, velocity)));
     }
-    for (entity, &id, &Ghost(abode), mass, position, velocity, heading, team, asteroid, station, missile) in
-        &ghosts
+    for (
+        entity,
+        &id,
+        &Ghost(location),
+        mass,
+        position,
+        velocity,
+        heading,
+        team,
+        asteroid,
+        station,
+        missile,
+    ) in &ghosts
     {
         let kind = kind_of(asteroid, station, missile);
-        let body = Body {
+        let body = BodyRow {
             id,
             entity,
-            slot: abode.slot,
-            ghost_of: Some(abode.source),
+            slot: location.slot,
+            ghost_of: Some(location.simulation),
             kind,
             team: team.0,
             flock: 0,

@@ -14,29 +14,29 @@ use skirmish_shared::components::{
 };
 use skirmish_shared::messages::Destroyed;
 use throng_server::prelude::{
-    EffectAppExt, EffectReceived, EffectReturned, GhostAppExt, NewsHeard, PersistAppExt, Player, Replicated,
-    Tell, TellEntity, WorldShape, Worlds,
+    BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, GhostAppExt, MapShape, PersistAppExt,
+    Player, Replicated, Simulations, Tell, TellEntity,
 };
-use throng_shared::protocol::ids::{GlobalId, SourceId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId};
 
 use super::bodies::Mass;
-use super::chat::{Voice, Whisper};
-use super::content::{Model, Rules};
-use super::damage::{Blow, Blows};
-use super::death::{Fallen, reward};
-use super::drones::{Mind, Nursery};
+use super::chat::{ChatLimiter, DirectMessage};
+use super::content::{CraftModel, Rules};
+use super::damage::{DamageEvent, DamageEvents};
+use super::death::{DestroyedShips, reward};
+use super::drones::{DroneAi, DroneRespawnQueue};
 use super::mining::OreLedger;
 use super::missiles::Warhead;
 use super::pilots::{Condition, Guns, Hangar, Helm, Pilot};
-use super::roster::{Entry, Muster, Roster};
-use super::standings::Placing;
+use super::roster::{Roster, RosterEntry, RosterUpdate};
+use super::standings::Rank;
 
 /// Farther than rules look, in units: what both ends of a look may move in a tick or two.
 const SIGHT_SLACK: f32 = 12.0;
 
 /// A blow from another simulation.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Struck {
+pub struct RemoteDamage {
     /// Who struck.
     pub by: Option<GlobalId>,
     /// Points.
@@ -45,29 +45,29 @@ pub struct Struck {
 
 /// A pilot or a drone destroyed somebody.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Victory {
+pub enum KillCredit {
     /// A drone.
     Drone,
     /// A ship; what its killer is told.
     Ship(Destroyed),
 }
 
-impl Victory {
+impl KillCredit {
     /// Tells the victor whom it destroyed, if that was a pilot.
-    pub(super) fn tell(&self, tell: &mut Tell, victor: &Player) {
-        if let Self::Ship(news) = self {
-            super::told(tell.player(victor, news));
+    pub(super) fn report_to(&self, tell: &mut Tell, killer: &Player) {
+        if let Self::Ship(message) = self {
+            super::log_unsent(tell.player(killer, message));
         }
     }
 }
 
 /// A ship destroyed somebody in another simulation, and is no more itself: whoever knows its pilot credits it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LastVictory {
+pub struct UnclaimedKill {
     /// The ship.
     pub by: GlobalId,
     /// What it did.
-    pub victory: Victory,
+    pub kill: KillCredit,
 }
 
 /// A ship mines a rock in another simulation.
@@ -90,21 +90,23 @@ pub struct Dug {
 
 /// Reaches entities of other simulations; where there are none, does nothing.
 #[derive(SystemParam)]
-pub struct Beyond<'w> {
-    worlds: Option<Res<'w, Worlds>>,
+pub struct RemoteEffects<'w> {
+    simulations: Option<Res<'w, Simulations>>,
     tell: TellEntity<'w>,
 }
 
-impl Beyond<'_> {
+impl RemoteEffects<'_> {
     /// This simulation.
     #[must_use]
-    pub fn home(&self) -> SourceId {
-        self.worlds.as_ref().map_or(SourceId(0), |worlds| worlds.me())
+    pub fn home(&self) -> SimulationId {
+        self.simulations
+            .as_ref()
+            .map_or(SimulationId(0), |simulations| simulations.me())
     }
 
     /// Sends an effect to an entity that is not here.
     pub fn tell<E: Serialize + Send + Sync + 'static>(&mut self, target: GlobalId, effect: &E) {
-        if self.worlds.is_some()
+        if self.simulations.is_some()
             && let Err(error) = self.tell.entity(target, effect)
         {
             tracing::error!(%error, %target, "an effect was not sent");
@@ -112,9 +114,9 @@ impl Beyond<'_> {
     }
 
     /// Lets all simulations hear something.
-    pub fn tell_everybody<E: Serialize + Send + Sync + 'static>(&mut self, news: &E) {
-        if self.worlds.is_some()
-            && let Err(error) = self.tell.everybody(news)
+    pub fn broadcast<E: Serialize + Send + Sync + 'static>(&mut self, message: &E) {
+        if self.simulations.is_some()
+            && let Err(error) = self.tell.all_simulations(message)
         {
             tracing::error!(%error, "news were not sent");
         }
@@ -122,24 +124,24 @@ impl Beyond<'_> {
 
     /// A pilot of this name who may be in another simulation.
     #[must_use]
-    pub fn find<'r>(&self, roster: &'r Roster, name: &str) -> Option<&'r Entry> {
-        self.worlds.as_ref().and_then(|_| roster.find(name))
+    pub fn find<'r>(&self, roster: &'r Roster, name: &str) -> Option<&'r RosterEntry> {
+        self.simulations.as_ref().and_then(|_| roster.find(name))
     }
 }
 
 /// Marks what travels, what ghosts show, and what else a checkpoint holds.
 pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
-    app.persist::<Model>()
+    app.persist::<CraftModel>()
         .persist::<Mass>()
         .persist::<Helm>()
         .persist::<Guns>()
         .persist::<Condition>()
         .persist::<Warhead>()
-        .persist::<Mind>()
+        .persist::<DroneAi>()
         .persist::<Hangar>()
         .persist::<Pilot>()
-        .persist::<Voice>()
-        .persist::<Placing>()
+        .persist::<ChatLimiter>()
+        .persist::<Rank>()
         .persist::<Ship>()
         .persist::<Drone>()
         .persist::<Asteroid>()
@@ -155,8 +157,8 @@ pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
         .persist::<Magazine>()
         .persist::<Cargo>()
         .persist::<Credits>()
-        .persist::<Fallen>()
-        .persist::<Nursery>()
+        .persist::<DestroyedShips>()
+        .persist::<DroneRespawnQueue>()
         .persist::<OreLedger>()
         .ghost::<Mass>()
         .ghost::<Asteroid>()
@@ -164,12 +166,12 @@ pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
         .ghost::<Missile>()
         .effect::<Dig>()
         .effect::<Dug>()
-        .effect::<Muster>()
-        .effect::<Struck>()
-        .effect::<Victory>()
-        .effect::<LastVictory>()
-        .effect::<Whisper>()
-        .insert_resource(WorldShape {
+        .effect::<RosterUpdate>()
+        .effect::<RemoteDamage>()
+        .effect::<KillCredit>()
+        .effect::<UnclaimedKill>()
+        .effect::<DirectMessage>()
+        .insert_resource(MapShape {
             side: rules.content.space.half.get() * 2.0,
             sight: sight(rules),
         });
@@ -185,14 +187,14 @@ fn sight(rules: &Rules) -> f32 {
 }
 
 /// Takes in the blows from beyond.
-pub(super) fn feel_strikes(
-    mut received: MessageReader<EffectReceived<Struck>>,
+pub(super) fn apply_remote_damage(
+    mut received: MessageReader<EffectReceived<RemoteDamage>>,
     crafts: Query<&Replicated, With<Hull>>,
-    mut blows: ResMut<Blows>,
+    mut events: ResMut<DamageEvents>,
 ) {
     for EffectReceived { entity, effect, .. } in received.read() {
         if let Ok(victim) = crafts.get(*entity) {
-            blows.0.push(Blow {
+            events.0.push(DamageEvent {
                 victim: victim.global(),
                 by: effect.by,
                 damage: effect.damage,
@@ -203,20 +205,20 @@ pub(super) fn feel_strikes(
 
 /// Credits pilots with what they destroyed beyond, also those whose ships were destroyed meanwhile. A drone's
 /// victory that finds no drone is nobody's.
-pub(super) fn enjoy_victories(
-    mut received: MessageReader<EffectReceived<Victory>>,
-    mut returned: MessageReader<EffectReturned<Victory>>,
-    mut last: MessageReader<NewsHeard<LastVictory>>,
+pub(super) fn award_kills(
+    mut received: MessageReader<EffectReceived<KillCredit>>,
+    mut returned: MessageReader<EffectReturned<KillCredit>>,
+    mut last: MessageReader<BroadcastReceived<UnclaimedKill>>,
     ships: Query<&Pilot>,
     mut players: Query<(&Player, &mut Score, &mut Credits), With<Hangar>>,
-    fallen: Res<Fallen>,
-    mut beyond: Beyond,
+    destroyed_ships: Res<DestroyedShips>,
+    mut remote: RemoteEffects,
     mut tell: Tell,
     rules: Res<Rules>,
 ) {
     for EffectReturned { target, effect } in returned.read() {
-        let (by, victory) = (*target, effect.clone());
-        beyond.tell_everybody(&LastVictory { by, victory });
+        let (by, kill) = (*target, effect.clone());
+        remote.broadcast(&UnclaimedKill { by, kill });
     }
     let of_ships = received
         .read()
@@ -224,14 +226,14 @@ pub(super) fn enjoy_victories(
             let pilot = ships.get(*entity).ok()?;
             Some((pilot.0, effect))
         });
-    let of_fallen = last.read().filter_map(|NewsHeard { news, .. }| {
-        let pilot = fallen.pilot(news.by)?;
-        Some((pilot, &news.victory))
+    let of_destroyed = last.read().filter_map(|BroadcastReceived { message, .. }| {
+        let pilot = destroyed_ships.pilot(message.by)?;
+        Some((pilot, &message.kill))
     });
-    for (pilot, victory) in of_ships.chain(of_fallen) {
+    for (pilot, kill) in of_ships.chain(of_destroyed) {
         if let Ok((player, mut score, mut credits)) = players.get_mut(pilot) {
-            reward(victory, &mut score, &mut credits, &rules);
-            victory.tell(&mut tell, player);
+            reward(kill, &mut score, &mut credits, &rules);
+            kill.report_to(&mut tell, player);
         }
     }
 }

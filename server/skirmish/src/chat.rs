@@ -9,29 +9,29 @@ use std::collections::BTreeMap;
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 use skirmish_shared::chat::{
-    BURST_LINES, ChatChannel, Heard, LINE_EVERY_S, Notice, Say, TEXT_BYTES_MAX, clean,
+    BURST_LINES, ChatChannel, ChatLine, ChatNotice, LINE_EVERY_S, Say, TEXT_BYTES_MAX, clean,
 };
 use skirmish_shared::components::Callsign;
-use throng_server::prelude::{Eye, NewsHeard, Place, Player, Room, Team, Tell, TickTime};
+use throng_server::prelude::{BroadcastReceived, Eye, Place, Player, Room, Team, Tell, TickTime};
 use throng_shared::protocol::ids::PlayerId;
 use throng_shared::protocol::registry::FromPlayer;
 use throng_shared::tick::Tick;
 
-use super::borders::Beyond;
+use super::borders::RemoteEffects;
 use super::content::ticks;
+use super::log_unsent;
 use super::roster::Roster;
-use super::told;
 
 /// How much a pilot has said of late. On the player's entity.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Voice {
+pub struct ChatLimiter {
     /// The tick to which the lines so far add up, if one may be said every [`LINE_EVERY_S`].
     paid_until: Tick,
     /// Whether the pilot knows that it is too fast.
     is_warned: bool,
 }
 
-impl Voice {
+impl ChatLimiter {
     /// Counts a line in. Otherwise answers after how many ticks there may be one.
     fn line(&mut self, now: Tick, every: u32) -> Result<(), u32> {
         let owed = self.paid_until.since(now).max(0) as u32;
@@ -49,11 +49,11 @@ impl Voice {
 
 /// A line for a pilot of another simulation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Whisper {
+pub struct DirectMessage {
     /// The pilot.
     to: PlayerId,
     /// What it hears.
-    heard: Heard,
+    heard: ChatLine,
 }
 
 type Speaker = (
@@ -62,7 +62,7 @@ type Speaker = (
     &'static Team,
     &'static Room,
     &'static Eye,
-    &'static mut Voice,
+    &'static mut ChatLimiter,
 );
 
 /// Passes on what was said, in the order in which it arrived.
@@ -72,7 +72,7 @@ pub(super) fn pass_on_chat(
     pilots: Query<(&Player, &Callsign)>,
     roster: Res<Roster>,
     time: Res<TickTime>,
-    mut beyond: Beyond,
+    mut remote: RemoteEffects,
     mut tell: Tell,
 ) {
     let every = ticks(LINE_EVERY_S, &time);
@@ -82,20 +82,20 @@ pub(super) fn pass_on_chat(
         message: said,
     } in said.read()
     {
-        let Ok((speaker, name, team, room, eye, mut voice)) = speakers.get_mut(*player) else {
+        let Ok((speaker, name, team, room, eye, mut limiter)) = speakers.get_mut(*player) else {
             continue;
         };
-        if let Err(wait_ticks) = voice.line(time.tick, every) {
-            if !std::mem::replace(&mut voice.is_warned, true) {
-                told(tell.player(speaker, &Notice::TooFast { wait_ticks }));
+        if let Err(wait_ticks) = limiter.line(time.tick, every) {
+            if !std::mem::replace(&mut limiter.is_warned, true) {
+                log_unsent(tell.player(speaker, &ChatNotice::TooFast { wait_ticks }));
             }
             continue;
         }
         if said.text.len() > TEXT_BYTES_MAX {
-            told(tell.player(speaker, &Notice::TooLong));
+            log_unsent(tell.player(speaker, &ChatNotice::TooLong));
             continue;
         }
-        let mut heard = Heard {
+        let mut heard = ChatLine {
             channel: said.channel.clone(),
             from: name.0.clone(),
             team: team.0,
@@ -111,9 +111,9 @@ pub(super) fn pass_on_chat(
                     position: eye.0,
                     room: room.0,
                 };
-                told(tell.in_sight(place, &heard));
+                log_unsent(tell.in_sight(place, &heard));
             }
-            ChatChannel::Team => told(tell.team(team.0, &heard)),
+            ChatChannel::Team => log_unsent(tell.team(team.0, &heard)),
             ChatChannel::Tell(wanted) => {
                 let by_name = by_name.get_or_insert_with(|| {
                     let pilots = pilots.iter();
@@ -124,17 +124,17 @@ pub(super) fn pass_on_chat(
                 let wanted = clean(wanted);
                 if let Some((listener, name)) = by_name.get(&name_key(&wanted)) {
                     heard.channel = ChatChannel::Tell(name.0.clone());
-                    told(tell.player(listener, &heard));
+                    log_unsent(tell.player(listener, &heard));
                     if listener.id != speaker.id {
-                        told(tell.player(speaker, &heard));
+                        log_unsent(tell.player(speaker, &heard));
                     }
-                } else if let Some(listener) = beyond.find(&roster, &wanted) {
+                } else if let Some(listener) = remote.find(&roster, &wanted) {
                     heard.channel = ChatChannel::Tell(listener.standing.name.clone());
-                    told(tell.player(speaker, &heard));
+                    log_unsent(tell.player(speaker, &heard));
                     let to = listener.id;
-                    beyond.tell_everybody(&Whisper { to, heard });
+                    remote.broadcast(&DirectMessage { to, heard });
                 } else {
-                    told(tell.player(speaker, &Notice::NotOnline(wanted)));
+                    log_unsent(tell.player(speaker, &ChatNotice::NotOnline(wanted)));
                 }
             }
         }
@@ -142,14 +142,14 @@ pub(super) fn pass_on_chat(
 }
 
 /// Tells pilots of this simulation what those of others told them.
-pub(super) fn hear_whispers(
-    mut whispers: MessageReader<NewsHeard<Whisper>>,
+pub(super) fn deliver_direct_messages(
+    mut messages: MessageReader<BroadcastReceived<DirectMessage>>,
     pilots: Query<&Player, With<Callsign>>,
     mut tell: Tell,
 ) {
-    for NewsHeard { news, .. } in whispers.read() {
-        if let Some(listener) = pilots.iter().find(|pilot| pilot.id == news.to) {
-            told(tell.player(listener, &news.heard));
+    for BroadcastReceived { message, .. } in messages.read() {
+        if let Some(listener) = pilots.iter().find(|pilot| pilot.id == message.to) {
+            log_unsent(tell.player(listener, &message.heard));
         }
     }
 }
@@ -166,12 +166,12 @@ mod tests {
 
     #[test]
     fn after_a_burst_one_line_every_second() {
-        let mut voice = Voice::default();
-        let passed = (0..1_000).filter(|&tick| voice.line(Tick(tick), 20).is_ok());
+        let mut limiter = ChatLimiter::default();
+        let passed = (0..1_000).filter(|&tick| limiter.line(Tick(tick), 20).is_ok());
         let passed: Vec<u32> = passed.collect();
         assert_eq!(passed[..7], [0, 1, 2, 3, 4, 20, 40]);
         assert_eq!(passed.len() as u32, BURST_LINES + 49);
-        assert_eq!(voice.line(Tick(1_000), 20), Ok(()));
-        assert_eq!(voice.line(Tick(1_001), 20), Err(19));
+        assert_eq!(limiter.line(Tick(1_000), 20), Ok(()));
+        assert_eq!(limiter.line(Tick(1_001), 20), Err(19));
     }
 }

@@ -11,16 +11,16 @@ use throng_server::prelude::{Replicated, TickTime};
 use throng_shared::protocol::ids::GlobalId;
 
 use super::bodies::{Bodies, BodyKind};
-use super::borders::{Beyond, Struck};
-use super::content::{Model, Rules, pulse, ticks};
-use super::death::Fallen;
+use super::borders::{RemoteDamage, RemoteEffects};
+use super::content::{CraftModel, Rules, pulse, ticks};
+use super::death::DestroyedShips;
 use super::flight::Contacts;
 use super::pilots::{Condition, Pilot};
 use super::reports::Hits;
 
 /// One blow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Blow {
+pub struct DamageEvent {
     /// Who is hit.
     pub victim: GlobalId,
     /// Who hit it; nobody in an accident.
@@ -31,7 +31,7 @@ pub struct Blow {
 
 /// The blows of this tick.
 #[derive(Resource, Debug, Default)]
-pub struct Blows(pub Vec<Blow>);
+pub struct DamageEvents(pub Vec<DamageEvent>);
 
 /// Whose doing it was that a craft was destroyed. Gone with it at the end of the tick.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +39,12 @@ pub struct DestroyedBy {
     /// Who dealt the most of the last blows.
     pub id: Option<GlobalId>,
     /// What that was, as it may be destroyed in the same tick.
-    pub culprit: Culprit,
+    pub damage_source: DamageSource,
 }
 
 /// What destroyed a craft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Culprit {
+pub enum DamageSource {
     /// An accident.
     Nobody,
     /// A drone of this breed.
@@ -56,10 +56,10 @@ pub enum Culprit {
 }
 
 /// Impacts that are too fast hurt both.
-pub(super) fn feel_impacts(
+pub(super) fn apply_collision_damage(
     contacts: Res<Contacts>,
     bodies: Res<Bodies>,
-    mut blows: ResMut<Blows>,
+    mut events: ResMut<DamageEvents>,
     rules: Res<Rules>,
 ) {
     let space = &rules.content.space;
@@ -75,7 +75,7 @@ pub(super) fn feel_impacts(
             .iter()
             .filter(|row| row.kind == BodyKind::Craft && row.ghost_of.is_none());
         for victim in crafts {
-            blows.0.push(Blow {
+            events.0.push(DamageEvent {
                 victim: victim.id,
                 by: None,
                 damage,
@@ -87,23 +87,23 @@ pub(super) fn feel_impacts(
 /// Takes the blows: from the shield first, then from the hull. A craft without hull is marked as destroyed.
 pub(super) fn take_damage(
     mut commands: Commands,
-    mut blows: ResMut<Blows>,
+    mut events: ResMut<DamageEvents>,
     bodies: Res<Bodies>,
-    mut beyond: Beyond,
+    mut remote: RemoteEffects,
     mut hits: ResMut<Hits>,
     mut crafts: Query<(&mut Hull, &mut Shield, &mut Condition)>,
     attackers: Query<(Option<&Drone>, Option<&Pilot>)>,
-    fallen: Res<Fallen>,
+    destroyed_ships: Res<DestroyedShips>,
     time: Res<TickTime>,
 ) {
-    blows.0.sort_unstable();
-    for blows in blows.0.chunk_by(|one, other| one.victim == other.victim) {
-        let Some(row) = bodies.find(blows[0].victim) else {
+    events.0.sort_unstable();
+    for events in events.0.chunk_by(|one, other| one.victim == other.victim) {
+        let Some(row) = bodies.find(events[0].victim) else {
             continue;
         };
         if bodies.rows[row].ghost_of.is_some() {
-            for &Blow { victim, by, damage } in blows {
-                beyond.tell(victim, &Struck { by, damage });
+            for &DamageEvent { victim, by, damage } in events {
+                remote.tell(victim, &RemoteDamage { by, damage });
             }
             continue;
         }
@@ -114,12 +114,12 @@ pub(super) fn take_damage(
         if hull.now == 0 || condition.protected_until.is_after(time.tick) {
             continue;
         }
-        let damage: u32 = blows.iter().map(|blow| blow.damage).sum();
+        let damage: u32 = events.iter().map(|event| event.damage).sum();
         if damage == 0 {
             continue;
         }
         condition.hit_at = time.tick;
-        note_hits(&mut hits, blows, bodies.discs[row].position, shield.now);
+        note_hits(&mut hits, events, bodies.discs[row].position, shield.now);
         let absorbed = damage.min(u32::from(shield.now));
         shield.set_if_neq(Shield {
             now: shield.now - absorbed as u16,
@@ -131,19 +131,19 @@ pub(super) fn take_damage(
             ..*hull
         });
         if hull.now == 0 {
-            let id = hardest(blows);
-            let culprit = culprit(id, &bodies, &attackers, &fallen);
-            commands.entity(entity).insert(DestroyedBy { id, culprit });
+            let id = hardest(events);
+            let damage_source = damage_source(id, &bodies, &attackers, &destroyed_ships);
+            commands.entity(entity).insert(DestroyedBy { id, damage_source });
         }
     }
-    blows.0.clear();
+    events.0.clear();
 }
 
 /// Notes what each attacker did to somebody at `at` with `shield` points left, which take the first blows.
-fn note_hits(hits: &mut Hits, blows: &[Blow], at: Vec2, shield: u16) {
+fn note_hits(hits: &mut Hits, events: &[DamageEvent], at: Vec2, shield: u16) {
     let mut shield = u32::from(shield);
-    for dealt in blows.chunk_by(|one, other| one.by == other.by) {
-        let damage = dealt.iter().map(|blow| blow.damage).sum();
+    for dealt in events.chunk_by(|one, other| one.by == other.by) {
+        let damage = dealt.iter().map(|event| event.damage).sum();
         let absorbed = shield.min(damage);
         shield -= absorbed;
         let hit = Hit {
@@ -156,33 +156,35 @@ fn note_hits(hits: &mut Hits, blows: &[Blow], at: Vec2, shield: u16) {
     }
 }
 
-fn culprit(
+fn damage_source(
     id: Option<GlobalId>,
     bodies: &Bodies,
     attackers: &Query<(Option<&Drone>, Option<&Pilot>)>,
-    fallen: &Fallen,
-) -> Culprit {
+    destroyed_ships: &DestroyedShips,
+) -> DamageSource {
     let Some(id) = id else {
-        return Culprit::Nobody;
+        return DamageSource::Nobody;
     };
     let here = |row: &usize| bodies.rows[*row].ghost_of.is_none();
     let row = bodies.find(id).filter(here);
     match row.and_then(|row| attackers.get(bodies.rows[row].entity).ok()) {
-        Some((Some(drone), _)) => Culprit::Drone(drone.breed),
-        Some((_, Some(pilot))) => Culprit::Pilot(pilot.0),
-        _ => fallen.pilot(id).map_or(Culprit::Gone, Culprit::Pilot),
+        Some((Some(drone), _)) => DamageSource::Drone(drone.breed),
+        Some((_, Some(pilot))) => DamageSource::Pilot(pilot.0),
+        _ => destroyed_ships
+            .pilot(id)
+            .map_or(DamageSource::Gone, DamageSource::Pilot),
     }
 }
 
 /// Who dealt the most of these blows, which are sorted by attacker; of two the lower id. Accidents count only
 /// where nobody else had a part.
-fn hardest(blows: &[Blow]) -> Option<GlobalId> {
+fn hardest(events: &[DamageEvent]) -> Option<GlobalId> {
     let mut best: Option<(u32, GlobalId)> = None;
-    for dealt in blows.chunk_by(|one, other| one.by == other.by) {
+    for dealt in events.chunk_by(|one, other| one.by == other.by) {
         let Some(by) = dealt[0].by else {
             continue;
         };
-        let sum = dealt.iter().map(|blow| blow.damage).sum();
+        let sum = dealt.iter().map(|event| event.damage).sum();
         if best.is_none_or(|(most, _)| sum > most) {
             best = Some((sum, by));
         }
@@ -192,7 +194,7 @@ fn hardest(blows: &[Blow]) -> Option<GlobalId> {
 
 /// Brings shields back that were left alone for long enough. Crafts do not meet here.
 pub(super) fn recover_shields(
-    mut crafts: Query<(&Replicated, &Model, &mut Shield, &Condition)>,
+    mut crafts: Query<(&Replicated, &CraftModel, &mut Shield, &Condition)>,
     rules: Res<Rules>,
     time: Res<TickTime>,
 ) {
@@ -217,21 +219,21 @@ mod tests {
 
     #[test]
     fn the_kill_is_whose_part_was_the_largest() {
-        let blow = |by: Option<u64>, damage| Blow {
+        let event = |by: Option<u64>, damage| DamageEvent {
             victim: GlobalId(1),
             by: by.map(GlobalId),
             damage,
         };
-        let of = |mut blows: Vec<Blow>| {
-            blows.sort_unstable();
-            hardest(&blows)
+        let of = |mut events: Vec<DamageEvent>| {
+            events.sort_unstable();
+            hardest(&events)
         };
-        assert_eq!(of(vec![blow(None, 90)]), None);
-        assert_eq!(of(vec![blow(None, 90), blow(Some(5), 1)]), Some(GlobalId(5)));
+        assert_eq!(of(vec![event(None, 90)]), None);
+        assert_eq!(of(vec![event(None, 90), event(Some(5), 1)]), Some(GlobalId(5)));
         assert_eq!(
-            of(vec![blow(Some(5), 4), blow(Some(3), 6), blow(Some(5), 3)]),
+            of(vec![event(Some(5), 4), event(Some(3), 6), event(Some(5), 3)]),
             Some(GlobalId(5))
         );
-        assert_eq!(of(vec![blow(Some(5), 6), blow(Some(3), 6)]), Some(GlobalId(3)));
+        assert_eq!(of(vec![event(Some(5), 6), event(Some(3), 6)]), Some(GlobalId(3)));
     }
 }

@@ -14,14 +14,14 @@ use throng_shared::protocol::pose::Position;
 use throng_shared::tick::Tick;
 
 use super::bodies::Bodies;
-use super::borders::{Beyond, Victory};
+use super::borders::{KillCredit, RemoteEffects};
 use super::content::{Rules, ticks};
-use super::damage::{Culprit, DestroyedBy};
-use super::drones::{Egg, Mind, Nursery};
+use super::damage::{DamageSource, DestroyedBy};
+use super::drones::{DroneAi, DroneRespawnQueue, RespawnRequest};
+use super::log_unsent;
 use super::mining;
 use super::pilots::{Hangar, Pilot};
 use super::reports::report_explosion;
-use super::told;
 
 /// Ore that is left behind.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,15 +38,15 @@ pub struct Wrecks(pub Vec<Wreck>);
 
 /// Seconds for which a destroyed ship's deeds still count, beyond those that any missile of it flies: news of them
 /// may come from beyond borders.
-const NEWS_S: f32 = 2.0;
+const CREDIT_S: f32 = 2.0;
 
 /// Ships that were lately destroyed here, when, and who flew them: what they launched or hit before goes to their
 /// pilots' credit.
 #[derive(Resource, Clone, Debug, Default, Serialize, Deserialize)]
 #[component(map_entities)]
-pub struct Fallen(BTreeMap<GlobalId, (Tick, Entity)>);
+pub struct DestroyedShips(BTreeMap<GlobalId, (Tick, Entity)>);
 
-impl MapEntities for Fallen {
+impl MapEntities for DestroyedShips {
     fn map_entities<M: EntityMapper>(&mut self, mapper: &mut M) {
         for (_, player) in self.0.values_mut() {
             player.map_entities(mapper);
@@ -54,7 +54,7 @@ impl MapEntities for Fallen {
     }
 }
 
-impl Fallen {
+impl DestroyedShips {
     /// The player who flew a ship.
     #[must_use]
     pub fn pilot(&self, ship: GlobalId) -> Option<Entity> {
@@ -63,47 +63,47 @@ impl Fallen {
 }
 
 /// Takes destroyed drones out of the world and orders their replacement.
-pub(super) fn bury_drones(
+pub(super) fn despawn_destroyed_drones(
     mut commands: Commands,
     bodies: Res<Bodies>,
-    drones: Query<(&Drone, &Mind, &DestroyedBy)>,
+    drones: Query<(&Drone, &DroneAi, &DestroyedBy)>,
     mut players: Query<(&mut Score, &mut Credits), With<Hangar>>,
-    mut beyond: Beyond,
-    mut nursery: ResMut<Nursery>,
+    mut remote: RemoteEffects,
+    mut respawn_queue: ResMut<DroneRespawnQueue>,
     mut tell: Tell,
     rules: Res<Rules>,
     time: Res<TickTime>,
 ) {
     for (row, body) in bodies.rows.iter().enumerate() {
-        let Ok((drone, mind, by)) = drones.get(body.entity) else {
+        let Ok((drone, ai, by)) = drones.get(body.entity) else {
             continue;
         };
-        nursery.0.push(Egg {
-            hatches: time.tick + ticks(rules.breed(drone.breed).replaced_after_s.get(), &time),
+        respawn_queue.0.push(RespawnRequest {
+            due: time.tick + ticks(rules.breed(drone.breed).replaced_after_s.get(), &time),
             breed: drone.breed,
-            flock: mind.flock,
-            region: mind.region,
+            flock: ai.flock,
+            region: ai.region,
             team: body.team,
         });
         commands.entity(body.entity).despawn();
         report_explosion(&mut tell, &bodies, row, Exploded::Drone(drone.breed), by.id);
-        credit_beyond(&mut beyond, by, &Victory::Drone);
-        if let Culprit::Pilot(killer) = by.culprit
+        send_kill_credit(&mut remote, by, &KillCredit::Drone);
+        if let DamageSource::Pilot(killer) = by.damage_source
             && let Ok((mut score, mut credits)) = players.get_mut(killer)
         {
-            reward(&Victory::Drone, &mut score, &mut credits, &rules);
+            reward(&KillCredit::Drone, &mut score, &mut credits, &rules);
         }
     }
 }
 
-type Seated = (
+type PilotData = (
     &'static Player,
     &'static Callsign,
     &'static mut Hangar,
     &'static mut Score,
     &'static mut Credits,
 );
-type Sunk = (
+type DestroyedShipData = (
     &'static Pilot,
     &'static Ship,
     &'static Position,
@@ -113,22 +113,24 @@ type Sunk = (
 
 /// Takes destroyed ships out of the world; their pilots get new ones, their ore stays. Then shows pilots'
 /// scores on the ships that are left.
-pub(super) fn bury_ships(
+pub(super) fn despawn_destroyed_ships(
     mut commands: Commands,
     bodies: Res<Bodies>,
-    ships: Query<Sunk>,
-    mut players: Query<Seated>,
+    ships: Query<DestroyedShipData>,
+    mut players: Query<PilotData>,
     mut shown: Query<(&Pilot, &mut Score, &mut Credits), Without<Hangar>>,
     mut wrecks: ResMut<Wrecks>,
-    mut fallen: ResMut<Fallen>,
+    mut destroyed_ships: ResMut<DestroyedShips>,
     mut tell: Tell,
-    mut beyond: Beyond,
+    mut remote: RemoteEffects,
     rules: Res<Rules>,
     time: Res<TickTime>,
 ) {
     let missiles = rules.content.missiles.iter().map(|kind| kind.life_s.get());
-    let kept = ticks(missiles.fold(0.0, f32::max) + NEWS_S, &time) as i32;
-    fallen.0.retain(|_, (since, _)| time.tick.since(*since) < kept);
+    let kept = ticks(missiles.fold(0.0, f32::max) + CREDIT_S, &time) as i32;
+    destroyed_ships
+        .0
+        .retain(|_, (since, _)| time.tick.since(*since) < kept);
     let respawn_ticks = ticks(rules.content.space.respawn_s.get(), &time);
     for (row, body) in bodies.rows.iter().enumerate() {
         let Ok((pilot, ship, position, cargo, by)) = ships.get(body.entity) else {
@@ -138,7 +140,7 @@ pub(super) fn bury_ships(
             at: position.0,
             ore: cargo.0,
         });
-        fallen.0.insert(body.id, (time.tick, pilot.0));
+        destroyed_ships.0.insert(body.id, (time.tick, pilot.0));
         commands.entity(body.entity).despawn();
         report_explosion(&mut tell, &bodies, row, Exploded::Ship(ship.class), by.id);
         let name_of = |player| players.get(player).ok().map(|(_, name, ..)| name.0.clone());
@@ -146,11 +148,11 @@ pub(super) fn bury_ships(
             ship: body.id,
             victim: name_of(pilot.0).unwrap_or_default(),
             by: by.id,
-            killer: match by.culprit {
-                Culprit::Nobody => Killer::Nobody,
-                Culprit::Drone(breed) => Killer::Drone(breed),
-                Culprit::Pilot(killer) => name_of(killer).map_or(Killer::Gone, Killer::Pilot),
-                Culprit::Gone => Killer::Gone,
+            killer: match by.damage_source {
+                DamageSource::Nobody => Killer::Nobody,
+                DamageSource::Drone(breed) => Killer::Drone(breed),
+                DamageSource::Pilot(killer) => name_of(killer).map_or(Killer::Gone, Killer::Pilot),
+                DamageSource::Gone => Killer::Gone,
             },
             respawn_ticks,
         };
@@ -160,16 +162,16 @@ pub(super) fn bury_ships(
             // Who lost a dearer ship begins again with what everybody has.
             hangar.class = 0;
             commands.entity(pilot.0).remove::<Avatar>();
-            told(tell.player(player, &news));
+            log_unsent(tell.player(player, &news));
         }
-        let victory = Victory::Ship(news);
-        credit_beyond(&mut beyond, by, &victory);
-        if let Culprit::Pilot(killer) = by.culprit
+        let kill = KillCredit::Ship(news);
+        send_kill_credit(&mut remote, by, &kill);
+        if let DamageSource::Pilot(killer) = by.damage_source
             && killer != pilot.0
             && let Ok((player, _, _, mut score, mut credits)) = players.get_mut(killer)
         {
-            reward(&victory, &mut score, &mut credits, &rules);
-            victory.tell(&mut tell, player);
+            reward(&kill, &mut score, &mut credits, &rules);
+            kill.report_to(&mut tell, player);
         }
     }
     for (pilot, mut score, mut credits) in &mut shown {
@@ -181,14 +183,14 @@ pub(super) fn bury_ships(
 }
 
 /// Enters a victory into its pilot's score, and pays for it.
-pub(super) fn reward(victory: &Victory, score: &mut Score, credits: &mut Credits, rules: &Rules) {
+pub(super) fn reward(kill: &KillCredit, score: &mut Score, credits: &mut Credits, rules: &Rules) {
     let space = &rules.content.space;
-    let bounty = match victory {
-        Victory::Drone => {
+    let bounty = match kill {
+        KillCredit::Drone => {
             score.drones += 1;
             space.drone_bounty
         }
-        Victory::Ship(_) => {
+        KillCredit::Ship(_) => {
             score.kills += 1;
             space.ship_bounty
         }
@@ -204,8 +206,8 @@ pub(super) fn leave_wrecks(mut commands: Commands, mut wrecks: ResMut<Wrecks>) {
 }
 
 /// Credits somebody of another simulation. Of a drone that is gone there is nobody to be credited.
-fn credit_beyond(beyond: &mut Beyond, by: &DestroyedBy, victory: &Victory) {
-    if let (Some(killer), Culprit::Gone) = (by.id, by.culprit) {
-        beyond.tell(killer, victory);
+fn send_kill_credit(remote: &mut RemoteEffects, by: &DestroyedBy, kill: &KillCredit) {
+    if let (Some(killer), DamageSource::Gone) = (by.id, by.damage_source) {
+        remote.tell(killer, kill);
     }
 }

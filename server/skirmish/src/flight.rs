@@ -9,7 +9,7 @@ use throng_shared::protocol::pose::{Heading, POSITION_QUANTUM, Pose, Position, V
 
 use super::bodies::{Bodies, BodyKind};
 use super::collision::{Contact, Disc, Solver};
-use super::content::{Model, Rules};
+use super::content::{CraftModel, Rules};
 use super::pilots::Helm;
 
 /// Part of its speed that an asteroid loses in a second.
@@ -21,7 +21,7 @@ pub struct Contacts(pub Vec<Contact>);
 
 /// Accelerates ships and drones as their helms say: the first half of the shared step.
 pub(super) fn steer_crafts(
-    mut crafts: Query<(&Model, &Helm, Option<&mut Boost>)>,
+    mut crafts: Query<(&CraftModel, &Helm, Option<&mut Boost>)>,
     mut bodies: ResMut<Bodies>,
     rules: Res<Rules>,
     time: Res<TickTime>,

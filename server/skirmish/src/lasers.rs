@@ -2,15 +2,15 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
-use skirmish_shared::components::{Beam, Struck};
+use skirmish_shared::components::{Beam, BeamHit};
 use skirmish_shared::movement::heading_of;
 use throng_server::prelude::{Rewind, TickTime};
 use throng_shared::protocol::ids::{GlobalId, TeamId};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 
 use super::bodies::{Bodies, BodyKind};
-use super::content::{Model, Rules, ticks};
-use super::damage::{Blow, Blows};
+use super::content::{CraftModel, Rules, ticks};
+use super::damage::{DamageEvent, DamageEvents};
 use super::pilots::{Condition, Guns, Helm, gun_direction};
 use super::rewind::Past;
 
@@ -36,7 +36,7 @@ pub struct Ray {
 
 /// What a ray hit first.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hit {
+pub struct RayHit {
     /// Its row.
     pub row: usize,
     /// After how many units.
@@ -52,13 +52,13 @@ impl Ray {
         past: &Past<'_>,
         found: &mut Vec<u32>,
         tick_s: f32,
-    ) -> Option<Hit> {
+    ) -> Option<RayHit> {
         let back = past.age() as f32 * tick_s * SPEED_MAX;
         let middle = self.from + self.direction * (self.range * 0.5);
         bodies
             .grid
             .candidates(middle, self.range * 0.5 + self.width + back, found);
-        let mut first: Option<Hit> = None;
+        let mut first: Option<RayHit> = None;
         for &row in &*found {
             let (body, disc) = (&bodies.rows[row as usize], &bodies.discs[row as usize]);
             let is_target = body.kind == BodyKind::Craft;
@@ -76,7 +76,7 @@ impl Ray {
             let row = row as usize;
             let is_first = first.is_none_or(|first| (distance, row) < (first.distance, first.row));
             if is_first {
-                first = Some(Hit { row, distance });
+                first = Some(RayHit { row, distance });
             }
         }
         first
@@ -101,7 +101,7 @@ impl Ray {
 }
 
 type Armed = (
-    &'static Model,
+    &'static CraftModel,
     &'static Helm,
     &'static mut Guns,
     &'static mut Beam,
@@ -112,7 +112,7 @@ type Armed = (
 pub(super) fn fire_lasers(
     mut crafts: Query<Armed>,
     bodies: Res<Bodies>,
-    mut blows: ResMut<Blows>,
+    mut events: ResMut<DamageEvents>,
     rewind: Rewind,
     rules: Res<Rules>,
     time: Res<TickTime>,
@@ -149,29 +149,29 @@ pub(super) fn fire_lasers(
         };
         let hit = ray.first_hit(&bodies, &past, &mut found, tick_s);
         if let Some(victim) = hit.filter(|hit| bodies.rows[hit.row].kind == BodyKind::Craft) {
-            blows.0.push(Blow {
+            events.0.push(DamageEvent {
                 victim: bodies.rows[victim.row].id,
                 by: Some(body.id),
                 damage: laser.damage.get() as u32,
             });
         }
         let reach = hit.map_or(ray.range, |hit| hit.distance);
-        let struck = hit.map_or(Struck::Nothing, |hit| struck(bodies.rows[hit.row].kind));
+        let hit = hit.map_or(BeamHit::Nothing, |hit| beam_hit(bodies.rows[hit.row].kind));
         *beam = Beam {
             tick: time.tick.wire(),
             yaw: Pose::quantize(&Position::default(), &Velocity::default(), &Heading(angle)).yaw,
             reach_10: (reach * 10.0) as u16,
-            struck,
+            hit,
         };
     }
 }
 
 /// What a shot that ended at such a body is drawn with. Missiles are flown through.
-const fn struck(kind: BodyKind) -> Struck {
+const fn beam_hit(kind: BodyKind) -> BeamHit {
     match kind {
-        BodyKind::Craft => Struck::Craft,
-        BodyKind::Asteroid => Struck::Asteroid,
-        BodyKind::Station => Struck::Station,
-        BodyKind::Missile => Struck::Nothing,
+        BodyKind::Craft => BeamHit::Craft,
+        BodyKind::Asteroid => BeamHit::Asteroid,
+        BodyKind::Station => BeamHit::Station,
+        BodyKind::Missile => BeamHit::Nothing,
     }
 }

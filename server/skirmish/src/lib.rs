@@ -45,7 +45,7 @@ use skirmish_shared::standings::Standings;
 use throng_server::prelude::{ContentSource, ServerSystems};
 use throng_shared::protocol::registry::RegistryError;
 
-use content::{ContentWatch, Delivery, Rules, Sources};
+use content::{ContentWatch, ReloadedRules, Rules, Sources};
 
 /// Runs the game.
 pub struct SkirmishPlugin {
@@ -69,7 +69,7 @@ impl SkirmishPlugin {
     }
 
     /// The rules at the start; what leaves them in `delivery` later.
-    fn load(&self, delivery: &Delivery) -> Rules {
+    fn load(&self, delivery: &ReloadedRules) -> Rules {
         let rules = match &self.content {
             ContentSource::BuiltIn => return Rules::built_in(),
             ContentSource::Texts(files) => Sources::from_files(files).and_then(|sources| sources.rules()),
@@ -90,7 +90,7 @@ impl SkirmishPlugin {
 
 impl Plugin for SkirmishPlugin {
     fn build(&self, app: &mut App) {
-        let delivery = Delivery::default();
+        let delivery = ReloadedRules::default();
         let rules = self.load(&delivery);
         app.add_plugins(SkirmishProtocol);
         borders::cross_borders(app, &rules);
@@ -103,10 +103,10 @@ impl Plugin for SkirmishPlugin {
             })
             .init_resource::<bodies::Bodies>()
             .init_resource::<flight::Contacts>()
-            .init_resource::<damage::Blows>()
-            .init_resource::<death::Fallen>()
+            .init_resource::<damage::DamageEvents>()
+            .init_resource::<death::DestroyedShips>()
             .init_resource::<death::Wrecks>()
-            .init_resource::<drones::Nursery>()
+            .init_resource::<drones::DroneRespawnQueue>()
             .init_resource::<mining::OreLedger>()
             .init_resource::<reports::Hits>()
             .init_resource::<roster::Roster>()
@@ -121,9 +121,9 @@ fn order_systems(app: &mut App) {
     let who_is_here = (
         content::adopt_content,
         bodies::gather_bodies,
-        roster::hear_musters,
+        roster::apply_roster_updates,
         pilots::release_pilots,
-        pilots::seat_pilots,
+        pilots::equip_pilots,
         pilots::give_ships,
         drones::replace_drones,
         mining::replace_asteroids,
@@ -133,7 +133,7 @@ fn order_systems(app: &mut App) {
         drones::think,
         stations::take_orders,
         chat::pass_on_chat,
-        chat::hear_whispers,
+        chat::deliver_direct_messages,
     );
     let where_they_go = (
         flight::steer_crafts,
@@ -146,24 +146,24 @@ fn order_systems(app: &mut App) {
         lasers::fire_lasers,
         missiles::launch_missiles,
         missiles::detonate_missiles,
-        damage::feel_impacts,
+        damage::apply_collision_damage,
         mining::mine_asteroids,
         mining::ship_ore,
         mining::stow_ore,
         stations::repair_ships,
     );
     let what_comes_of_it = (
-        borders::feel_strikes,
-        borders::enjoy_victories,
+        borders::apply_remote_damage,
+        borders::award_kills,
         damage::take_damage,
         reports::report_hits,
-        death::bury_drones,
-        death::bury_ships,
+        death::despawn_destroyed_drones,
+        death::despawn_destroyed_ships,
         death::leave_wrecks,
         damage::recover_shields,
         standings::rank_pilots,
         standings::tell_own_standings,
-        roster::muster_pilots,
+        roster::broadcast_roster,
     );
     app.add_systems(
         FixedUpdate,
@@ -180,7 +180,7 @@ fn order_systems(app: &mut App) {
 }
 
 /// Logs that a message did not go out: a pilot plays on without it.
-fn told(result: Result<(), RegistryError>) {
+fn log_unsent(result: Result<(), RegistryError>) {
     if let Err(error) = result {
         tracing::error!(%error, "a message was not sent");
     }

@@ -4,7 +4,7 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use skirmish_shared::components::{Asteroid, Cargo, Ore, Ship};
-use skirmish_shared::content::Space;
+use skirmish_shared::content::SpaceContent;
 use skirmish_shared::movement::heading_of;
 use throng_server::prelude::{
     EffectReceived, EffectReturned, Importance, Random, Replicated, Seed, TickTime,
@@ -14,7 +14,7 @@ use throng_shared::protocol::pose::Position;
 use throng_shared::tick::Tick;
 
 use super::bodies::{Bodies, BodyKind, Mass};
-use super::borders::{Beyond, Dig, Dug};
+use super::borders::{Dig, Dug, RemoteEffects};
 use super::content::{Rules, pulse, ticks};
 use super::death::{Wreck, Wrecks};
 use super::pilots::Helm;
@@ -58,7 +58,7 @@ pub(super) fn rock(place: Vec2, radius: f32, ore: u32) -> impl Bundle {
 /// A new asteroid at `place`, entered into the ledger.
 pub(super) fn born(
     ledger: &mut OreLedger,
-    space: &Space,
+    space: &SpaceContent,
     place: Vec2,
     random: &mut Random,
 ) -> impl Bundle + use<> {
@@ -96,7 +96,7 @@ pub(super) fn mine_asteroids(
     mut ships: Query<(&Ship, &Helm, &mut Cargo)>,
     mut asteroids: Query<&mut Ore>,
     bodies: Res<Bodies>,
-    mut beyond: Beyond,
+    mut remote: RemoteEffects,
     mut ledger: ResMut<OreLedger>,
     rules: Res<Rules>,
     time: Res<TickTime>,
@@ -128,7 +128,7 @@ pub(super) fn mine_asteroids(
         }
         let rock = &bodies.rows[rock];
         if rock.ghost_of.is_some() {
-            beyond.tell(rock.id, &Dig { by: body.id, amount });
+            remote.tell(rock.id, &Dig { by: body.id, amount });
         } else if let Ok(mut ore) = asteroids.get_mut(rock.entity) {
             cargo.0 += dig(&mut commands, &mut ledger, &time, rock.entity, &mut ore, amount);
         }
@@ -159,7 +159,7 @@ pub(super) fn ship_ore(
     mut commands: Commands,
     mut asteroids: Query<(&mut Ore, &Position)>,
     mut ledger: ResMut<OreLedger>,
-    mut beyond: Beyond,
+    mut remote: RemoteEffects,
     time: Res<TickTime>,
 ) {
     for EffectReceived { entity, effect, .. } in received.read() {
@@ -176,7 +176,7 @@ pub(super) fn ship_ore(
         );
         if mined > 0 {
             ledger.shipped += u64::from(mined);
-            beyond.tell(effect.by, &Dug { ore: mined, at: at.0 });
+            remote.tell(effect.by, &Dug { ore: mined, at: at.0 });
         }
     }
 }

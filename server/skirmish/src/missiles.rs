@@ -12,7 +12,7 @@ use throng_shared::tick::Tick;
 
 use super::bodies::{Bodies, BodyKind, Mass};
 use super::content::{Rules, ticks};
-use super::damage::{Blow, Blows};
+use super::damage::{DamageEvent, DamageEvents};
 use super::flight::Contacts;
 use super::pilots::{Condition, Guns, Helm, turn_towards};
 use super::reports::report_explosion;
@@ -139,7 +139,7 @@ pub(super) fn detonate_missiles(
     missiles: Query<(&Missile, &Warhead)>,
     bodies: Res<Bodies>,
     contacts: Res<Contacts>,
-    mut blows: ResMut<Blows>,
+    mut events: ResMut<DamageEvents>,
     rules: Res<Rules>,
     time: Res<TickTime>,
     mut tell: Tell,
@@ -171,7 +171,7 @@ pub(super) fn detonate_missiles(
             }
             let gap = (disc.position.distance(at) - disc.radius).max(0.0);
             let share = 1.0 - 0.5 * (gap / kind.blast.get()).min(1.0);
-            blows.0.push(Blow {
+            events.0.push(DamageEvent {
                 victim: victim.id,
                 by: Some(warhead.by),
                 damage: (kind.damage.get() * share) as u32,

@@ -7,15 +7,15 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use skirmish_shared::PILOT_TEAMS;
-use skirmish_shared::chat::{Notice, clean};
+use skirmish_shared::chat::{ChatNotice, clean};
 use skirmish_shared::components::{
     Beam, Boost, Callsign, Cargo, Credits, Hull, Magazine, Score, Shield, Ship,
 };
 use skirmish_shared::input::PilotInput;
 use skirmish_shared::movement::{Controls, heading_towards, wrap};
 use throng_server::prelude::{
-    ActiveInput, Avatar, Owner, PeerKind, Player, PlayerJoined, PlayerLeft, Replicated, Seed, SeenAt, Team,
-    Tell, TickTime, Viewer, Worlds,
+    ActiveInput, Avatar, Owner, PeerKind, Player, PlayerJoined, PlayerLeft, Replicated, Seed, SeenAt,
+    Simulations, Team, Tell, TickTime, Viewer,
 };
 use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
 use throng_shared::protocol::ids::{GlobalId, TeamId};
@@ -23,11 +23,11 @@ use throng_shared::protocol::pose::{Heading, Position, YAW_STEPS};
 use throng_shared::tick::Tick;
 
 use super::bodies::{Bodies, BodyKind, Mass};
-use super::chat::{Voice, name_key};
-use super::content::{Model, Rules, ticks};
+use super::chat::{ChatLimiter, name_key};
+use super::content::{CraftModel, Rules, ticks};
 use super::death::{Wreck, Wrecks};
 use super::roster::Roster;
-use super::standings::Placing;
+use super::standings::Rank;
 
 /// Pilots who join one after the other and start at the same station, of both teams: few pilots shall meet, and
 /// many find room.
@@ -109,14 +109,14 @@ pub(super) fn release_pilots(
 }
 
 /// Gives those who joined a team, a name, a view and, in this very tick, a ship.
-pub(super) fn seat_pilots(
+pub(super) fn equip_pilots(
     mut joined: MessageReader<PlayerJoined>,
     mut commands: Commands,
     players: Query<&Player>,
-    seated: Query<(&Team, &Callsign), With<Hangar>>,
+    present: Query<(&Team, &Callsign), With<Hangar>>,
     rules: Res<Rules>,
     time: Res<TickTime>,
-    worlds: Option<Res<Worlds>>,
+    simulations: Option<Res<Simulations>>,
     roster: Res<Roster>,
     mut tell: Tell,
 ) {
@@ -124,10 +124,10 @@ pub(super) fn seat_pilots(
         return;
     }
     let mut strengths =
-        PILOT_TEAMS.map(|team| (seated.iter().filter(|seated| seated.0.0 == team).count(), team));
-    let mut taken: BTreeSet<String> = seated.iter().map(|(_, name)| name_key(&name.0)).collect();
-    if let Some(worlds) = &worlds {
-        let elsewhere = roster.elsewhere(worlds.me());
+        PILOT_TEAMS.map(|team| (present.iter().filter(|present| present.0.0 == team).count(), team));
+    let mut taken: BTreeSet<String> = present.iter().map(|(_, name)| name_key(&name.0)).collect();
+    if let Some(simulations) = &simulations {
+        let elsewhere = roster.elsewhere(simulations.me());
         taken.extend(elsewhere.map(|entry| name_key(&entry.standing.name)));
     }
     for joined in joined.read() {
@@ -136,10 +136,10 @@ pub(super) fn seat_pilots(
             continue;
         }
         // Of several simulations none knows all pilots: those who join take turns.
-        let weakest = worlds.as_ref().map_or_else(
+        let weakest = simulations.as_ref().map_or_else(
             || usize::from(strengths[1].0 < strengths[0].0),
-            |worlds| {
-                let nth = (joined.player.id.0 - 1) / u32::from(worlds.partition().simulations());
+            |simulations| {
+                let nth = (joined.player.id.0 - 1) / u32::from(simulations.partition().simulations());
                 nth as usize % PILOT_TEAMS.len()
             },
         );
@@ -154,10 +154,10 @@ pub(super) fn seat_pilots(
         commands.entity(joined.entity).insert((
             (Team(team), Viewer { radius }, hangar, Callsign(name.clone())),
             (Score::default(), Credits::default()),
-            (Voice::default(), Placing::default()),
+            (ChatLimiter::default(), Rank::default()),
         ));
         rules.announce(&mut tell, &joined.player);
-        super::told(tell.player(&joined.player, &Notice::Welcome { name, team }));
+        super::log_unsent(tell.player(&joined.player, &ChatNotice::Welcome { name, team }));
     }
 }
 
@@ -178,7 +178,7 @@ fn callsign(wanted: &str, taken: &mut BTreeSet<String>) -> String {
     name
 }
 
-type Waiting = (
+type WaitingPilot = (
     Entity,
     &'static Player,
     &'static Callsign,
@@ -191,7 +191,7 @@ type Waiting = (
 /// Gives ships to those whose time has come, in the order of player ids.
 pub(super) fn give_ships(
     mut commands: Commands,
-    mut players: Query<Waiting>,
+    mut players: Query<WaitingPilot>,
     bodies: Res<Bodies>,
     rules: Res<Rules>,
     seed: Res<Seed>,
@@ -248,7 +248,7 @@ impl Loadout {
             ..Condition::default()
         };
         (
-            craft(rules, Model::Ship(self.class), self.place, self.heading),
+            craft(rules, CraftModel::Ship(self.class), self.place, self.heading),
             (Team(self.team), self.team, Ship { class: self.class }, condition),
             Boost((class.handling.boost_s.get() * 1_000.0) as u16),
             (Magazine(class.missiles), Cargo(0)),
@@ -257,7 +257,7 @@ impl Loadout {
 }
 
 /// What all crafts have, [`Replicated`] last so that the others are known when it is given its slot.
-pub(super) fn craft(rules: &Rules, model: Model, place: Vec2, heading: f32) -> impl Bundle + use<> {
+pub(super) fn craft(rules: &Rules, model: CraftModel, place: Vec2, heading: f32) -> impl Bundle + use<> {
     let body = rules.body(model);
     let mass = Mass {
         radius: body.radius.get(),

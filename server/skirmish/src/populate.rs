@@ -6,15 +6,15 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use skirmish_shared::DRONE_TEAMS;
 use skirmish_shared::components::Station;
-use skirmish_shared::content::Space;
-use throng_server::prelude::{Importance, Random, Replicated, Seed, Worlds, is_home};
+use skirmish_shared::content::SpaceContent;
+use throng_server::prelude::{Importance, Random, Replicated, Seed, Simulations, owns_position};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::Position;
 use throng_shared::tick::Tick;
 
 use super::bodies::{Bodies, Mass};
 use super::content::Rules;
-use super::drones::{self, Egg};
+use super::drones::{self, RespawnRequest};
 use super::mining::{self, OreLedger};
 
 /// What random numbers are for, beside those of entities: no global id of a simulation is so high.
@@ -40,16 +40,16 @@ pub(super) fn fill_space(
     population: Res<Population>,
     rules: Res<Rules>,
     seed: Res<Seed>,
-    worlds: Option<Res<Worlds>>,
+    simulations: Option<Res<Simulations>>,
 ) {
-    let (space, worlds) = (&rules.content.space, worlds.as_deref());
+    let (space, simulations) = (&rules.content.space, simulations.as_deref());
     // What other simulations spawn is in their ledgers.
     let mut elsewhere = OreLedger::default();
     // Tick 0 never runs, so its numbers are used for nothing else.
     let mut random = seed.of(GlobalId(ROCKS), Tick(0));
     for region in &space.regions {
         let place = Vec2::new(region.at.0, region.at.1);
-        if is_home(worlds, place) {
+        if owns_position(simulations, place) {
             commands.spawn(station(space, place));
         }
     }
@@ -58,17 +58,17 @@ pub(super) fn fill_space(
         let region = n % space.regions.len();
         let place = clear_place(space, region, &taken[region], &mut random);
         taken[region].push(place);
-        if is_home(worlds, place) {
+        if owns_position(simulations, place) {
             commands.spawn(mining::born(&mut ledger, space, place, &mut random));
         } else {
             let _ = mining::born(&mut elsewhere, space, place, &mut random);
         }
     }
-    fill_flocks(&mut commands, population.drones, &rules, &mut random, worlds);
+    fill_flocks(&mut commands, population.drones, &rules, &mut random, simulations);
 }
 
 /// A station at `place`.
-pub(super) fn station(space: &Space, place: Vec2) -> impl Bundle + use<> {
+pub(super) fn station(space: &SpaceContent, place: Vec2) -> impl Bundle + use<> {
     let radius = space.station_radius.get();
     let mass = Mass { radius, inverse: 0.0 };
     let seen = Station {
@@ -83,7 +83,7 @@ fn fill_flocks(
     drones: u32,
     rules: &Rules,
     random: &mut Random,
-    worlds: Option<&Worlds>,
+    simulations: Option<&Simulations>,
 ) {
     let space = &rules.content.space;
     let (mut left, mut flock) = (drones, 0);
@@ -103,16 +103,16 @@ fn fill_flocks(
         for _ in 0..u32::from(row.flock.max(1)).min(left) {
             left -= 1;
             let place = within(middle, 0.0, row.spacing.get() * 2.0, random);
-            let egg = Egg {
-                hatches: Tick(0),
+            let request = RespawnRequest {
+                due: Tick(0),
                 breed,
                 flock,
                 region: region as u8,
                 team,
             };
             let heading = random.within(-PI, PI);
-            if is_home(worlds, place) {
-                commands.spawn(drones::drone(rules, &egg, place, heading));
+            if owns_position(simulations, place) {
+                commands.spawn(drones::drone(rules, &request, place, heading));
             }
         }
     }
@@ -142,7 +142,7 @@ pub(super) fn within(centre: Vec2, inner: f32, outer: f32, random: &mut Random) 
 /// A place in a region that is `radius` units clear of all bodies, or, after a few attempts, any place.
 pub(super) fn free_place(
     bodies: &Bodies,
-    space: &Space,
+    space: &SpaceContent,
     region: usize,
     radius: f32,
     random: &mut Random,
@@ -160,7 +160,7 @@ pub(super) fn free_place(
 }
 
 /// The same for the start, when there is no table of bodies yet.
-fn clear_place(space: &Space, region: usize, taken: &[Vec2], random: &mut Random) -> Vec2 {
+fn clear_place(space: &SpaceContent, region: usize, taken: &[Vec2], random: &mut Random) -> Vec2 {
     let gap = space.asteroid_radius.1.get() * 2.0;
     let mut place = Vec2::ZERO;
     for _ in 0..16 {
@@ -175,7 +175,7 @@ fn clear_place(space: &Space, region: usize, taken: &[Vec2], random: &mut Random
     place
 }
 
-fn in_region(space: &Space, region: usize, random: &mut Random) -> Vec2 {
+fn in_region(space: &SpaceContent, region: usize, random: &mut Random) -> Vec2 {
     let region = &space.regions[region % space.regions.len()];
     let inner = (space.station_radius.get() + space.dock.get() + 6.0).min(region.radius.get());
     within(

@@ -10,8 +10,8 @@ use throng_server::prelude::Tell;
 use throng_shared::protocol::ids::GlobalId;
 
 use super::bodies::Bodies;
+use super::log_unsent;
 use super::pilots::Pilot;
-use super::told;
 
 /// The hits of this tick, and where they were, in the order of victims and attackers.
 #[derive(Resource, Debug, Default)]
@@ -30,7 +30,7 @@ pub(super) fn report_hits(
     };
     for (at, hit) in hits.0.drain(..) {
         if is_pilot(hit.victim) || hit.by.is_some_and(is_pilot) {
-            told(tell.in_sight(at, &hit));
+            log_unsent(tell.in_sight(at, &hit));
         }
     }
 }
@@ -50,5 +50,5 @@ pub(super) fn report_explosion(
         at: at.into(),
         by,
     };
-    told(tell.in_sight(at, &explosion));
+    log_unsent(tell.in_sight(at, &explosion));
 }

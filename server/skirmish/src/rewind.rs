@@ -9,7 +9,7 @@ use skirmish_shared::input::PilotInput;
 use throng_server::prelude::{ActiveInput, Rewind, SeenAt};
 use throng_shared::tick::Tick;
 
-use super::bodies::Body;
+use super::bodies::BodyRow;
 
 /// Where everybody was at a moment.
 pub struct Past<'a> {
@@ -31,7 +31,7 @@ impl Past<'_> {
 
     /// Where somebody was who is at `present` now. One who was not there yet counts as where it is.
     #[must_use]
-    pub fn position(&self, body: &Body, present: Vec2) -> Vec2 {
+    pub fn position(&self, body: &BodyRow, present: Vec2) -> Vec2 {
         let Some(seen) = self.seen_at else {
             return present;
         };

@@ -9,17 +9,17 @@ use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 use skirmish_shared::components::{Callsign, Credits, Score};
 use skirmish_shared::standings::{BOARD_EVERY_S, Standing};
-use throng_server::prelude::{NewsHeard, Player, Team, TickTime};
-use throng_shared::protocol::ids::{PlayerId, SourceId};
+use throng_server::prelude::{BroadcastReceived, Player, Team, TickTime};
+use throng_shared::protocol::ids::{PlayerId, SimulationId};
 
-use super::borders::Beyond;
+use super::borders::RemoteEffects;
 use super::chat::name_key;
 use super::content::ticks;
 use super::standings::standing;
 
 /// One pilot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct RosterEntry {
     /// Who it is.
     pub id: PlayerId,
     /// Its line on the board.
@@ -28,56 +28,61 @@ pub struct Entry {
 
 /// All pilots of one simulation, in the order of their ids.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Muster(pub Vec<Entry>);
+pub struct RosterUpdate(pub Vec<RosterEntry>);
 
 /// All pilots, by the simulation in which they were.
 #[derive(Resource, Clone, Debug, Default)]
-pub struct Roster(BTreeMap<SourceId, Muster>);
+pub struct Roster(BTreeMap<SimulationId, RosterUpdate>);
 
 impl Roster {
     /// All of them.
-    pub fn pilots(&self) -> impl Iterator<Item = &Entry> {
-        self.0.values().flat_map(|muster| &muster.0)
+    pub fn pilots(&self) -> impl Iterator<Item = &RosterEntry> {
+        self.0.values().flat_map(|update| &update.0)
     }
 
     /// The pilot of a name, whatever its case.
     #[must_use]
-    pub fn find(&self, name: &str) -> Option<&Entry> {
+    pub fn find(&self, name: &str) -> Option<&RosterEntry> {
         let wanted = name_key(name);
         self.pilots()
             .find(|entry| name_key(&entry.standing.name) == wanted)
     }
 
     /// Those who were in other simulations than `here`.
-    pub fn elsewhere(&self, here: SourceId) -> impl Iterator<Item = &Entry> {
-        let others = self.0.iter().filter(move |(source, _)| **source != here);
-        others.flat_map(|(_, muster)| &muster.0)
+    pub fn elsewhere(&self, here: SimulationId) -> impl Iterator<Item = &RosterEntry> {
+        let others = self.0.iter().filter(move |(simulation, _)| **simulation != here);
+        others.flat_map(|(_, update)| &update.0)
     }
 }
 
 /// Enters those of this simulation, and lets the others know, a tick before a board is due.
-pub(super) fn muster_pilots(
+pub(super) fn broadcast_roster(
     pilots: Query<(&Player, &Callsign, &Team, &Score, &Credits)>,
     mut roster: ResMut<Roster>,
-    mut beyond: Beyond,
+    mut remote: RemoteEffects,
     time: Res<TickTime>,
 ) {
     if !time.tick.next().0.is_multiple_of(ticks(BOARD_EVERY_S, &time)) {
         return;
     }
-    let entries = pilots.iter().map(|(player, name, team, score, credits)| Entry {
-        id: player.id,
-        standing: standing(name, *team, *score, *credits),
-    });
-    let mut muster = Muster(entries.collect());
-    muster.0.sort_unstable_by_key(|entry| entry.id);
-    beyond.tell_everybody(&muster);
-    roster.0.insert(beyond.home(), muster);
+    let entries = pilots
+        .iter()
+        .map(|(player, name, team, score, credits)| RosterEntry {
+            id: player.id,
+            standing: standing(name, *team, *score, *credits),
+        });
+    let mut update = RosterUpdate(entries.collect());
+    update.0.sort_unstable_by_key(|entry| entry.id);
+    remote.broadcast(&update);
+    roster.0.insert(remote.home(), update);
 }
 
 /// Enters those of the others.
-pub(super) fn hear_musters(mut heard: MessageReader<NewsHeard<Muster>>, mut roster: ResMut<Roster>) {
-    for NewsHeard { from, news } in heard.read() {
-        roster.0.insert(*from, news.clone());
+pub(super) fn apply_roster_updates(
+    mut heard: MessageReader<BroadcastReceived<RosterUpdate>>,
+    mut roster: ResMut<Roster>,
+) {
+    for BroadcastReceived { from, message } in heard.read() {
+        roster.0.insert(*from, message.clone());
     }
 }

@@ -15,15 +15,15 @@ use throng_shared::limits::MESSAGE_BYTES_MAX;
 use throng_shared::protocol::codec;
 
 use super::content::ticks;
-use super::roster::{Entry, Roster};
-use super::told;
+use super::log_unsent;
+use super::roster::{Roster, RosterEntry};
 
 /// Bytes of the board besides its rows: the message's id, and counts.
 const BOARD_HEAD_BYTES: usize = 16;
 
 /// A pilot's place. On the player's entity.
 #[derive(Component, Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Placing {
+pub struct Rank {
     /// Place on the board, from 1; 0 before the first board.
     rank: u32,
     /// What the pilot's client was told.
@@ -33,7 +33,7 @@ pub struct Placing {
 /// Draws up the board when it is due, of the pilots of all simulations.
 pub(super) fn rank_pilots(
     roster: Res<Roster>,
-    mut pilots: Query<(&Player, &mut Placing)>,
+    mut pilots: Query<(&Player, &mut Rank)>,
     mut standings: ResMut<Standings>,
     time: Res<TickTime>,
 ) {
@@ -41,14 +41,14 @@ pub(super) fn rank_pilots(
         return;
     }
     let mut order: Vec<_> = roster.pilots().collect();
-    order.sort_unstable_by_key(|Entry { id, standing }| {
+    order.sort_unstable_by_key(|RosterEntry { id, standing }| {
         let score = &standing.score;
         (Reverse((score.points(), standing.credits)), score.deaths, *id)
     });
     let ranks: BTreeMap<_, u32> = order.iter().map(|entry| entry.id).zip(1..).collect();
-    for (player, mut placing) in &mut pilots {
+    for (player, mut pilot_rank) in &mut pilots {
         if let Some(&rank) = ranks.get(&player.id) {
-            placing.rank = rank;
+            pilot_rank.rank = rank;
         }
     }
     let best = order.iter().take(BOARD_ROWS_MAX);
@@ -62,23 +62,23 @@ pub(super) fn rank_pilots(
 /// Tells pilots their own lines that changed: each in one tick of the board's interval, so that not all are told
 /// at once.
 pub(super) fn tell_own_standings(
-    mut pilots: Query<(&Player, &Callsign, &Team, &Score, &Credits, &mut Placing)>,
+    mut pilots: Query<(&Player, &Callsign, &Team, &Score, &Credits, &mut Rank)>,
     time: Res<TickTime>,
     mut tell: Tell,
 ) {
     let every = ticks(BOARD_EVERY_S, &time);
-    for (player, name, team, score, credits, mut placing) in &mut pilots {
+    for (player, name, team, score, credits, mut pilot_rank) in &mut pilots {
         let is_due = (time.tick.0.wrapping_add(player.id.0)).is_multiple_of(every);
-        let shown = &placing.told.standing;
-        let is_news = placing.told.rank != placing.rank
+        let shown = &pilot_rank.told.standing;
+        let is_news = pilot_rank.told.rank != pilot_rank.rank
             || (shown.score, shown.credits, shown.team) != (*score, credits.0, team.0);
         if is_due && is_news {
             let own = OwnStanding {
-                rank: placing.rank,
+                rank: pilot_rank.rank,
                 standing: standing(name, *team, *score, *credits),
             };
-            told(tell.player(player, &own));
-            placing.told = own;
+            log_unsent(tell.player(player, &own));
+            pilot_rank.told = own;
         }
     }
 }

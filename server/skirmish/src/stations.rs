@@ -9,7 +9,7 @@ use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::FromPlayer;
 
 use super::bodies::{Bodies, BodyKind, Mass};
-use super::content::{Model, Rules, pulse};
+use super::content::{CraftModel, Rules, pulse};
 use super::death::{Wreck, Wrecks};
 use super::mining::OreLedger;
 use super::pilots::{Hangar, Pilot};
@@ -30,7 +30,7 @@ pub fn is_docked(bodies: &Bodies, row: usize, rules: &Rules, found: &mut Vec<u32
 type Docked = (
     &'static Pilot,
     &'static mut Ship,
-    &'static mut Model,
+    &'static mut CraftModel,
     &'static mut Mass,
     &'static mut Hull,
     &'static mut Shield,
@@ -68,7 +68,7 @@ pub(super) fn take_orders(
         let docked = row.is_some_and(|row| is_docked(&bodies, row, &rules, &mut found));
         let reply = match (ships.get_mut(avatar.0), docked) {
             (Ok(ship), true) => {
-                let mut counter = Counter {
+                let mut trade = Trade {
                     rules: &rules,
                     credits: &mut credits,
                     score: &mut score,
@@ -88,17 +88,15 @@ pub(super) fn take_orders(
                     at,
                 ) = ship;
                 match order {
-                    StationOrder::SellOre(amount) => counter.sell(amount, &mut cargo),
-                    StationOrder::BuyMissiles(count) => {
-                        counter.buy_missiles(count, class.class, &mut magazine)
-                    }
+                    StationOrder::SellOre(amount) => trade.sell(amount, &mut cargo),
+                    StationOrder::BuyMissiles(count) => trade.buy_missiles(count, class.class, &mut magazine),
                     StationOrder::BuyShip(wanted) => {
-                        let reply = counter.buy_ship(wanted, at.0, &mut cargo);
+                        let reply = trade.buy_ship(wanted, at.0, &mut cargo);
                         if matches!(reply, StationReply::Bought(_)) {
                             let row = rules.class(wanted);
                             hangar.class = wanted;
                             class.class = wanted;
-                            *model = Model::Ship(wanted);
+                            *model = CraftModel::Ship(wanted);
                             *mass = Mass {
                                 radius: row.body.radius.get(),
                                 inverse: 1.0 / row.body.mass.get(),
@@ -114,12 +112,12 @@ pub(super) fn take_orders(
             }
             _ => StationReply::NotDocked,
         };
-        super::told(tell.player(player, &reply));
+        super::log_unsent(tell.player(player, &reply));
     }
 }
 
 /// What a trade changes.
-struct Counter<'a> {
+struct Trade<'a> {
     rules: &'a Rules,
     credits: &'a mut Credits,
     score: &'a mut Score,
@@ -127,7 +125,7 @@ struct Counter<'a> {
     wrecks: &'a mut Wrecks,
 }
 
-impl Counter<'_> {
+impl Trade<'_> {
     fn sell(&mut self, amount: u32, cargo: &mut Cargo) -> StationReply {
         let sold = amount.min(cargo.0);
         if sold == 0 {

@@ -10,7 +10,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::{GlobalId, SourceId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId};
 
 use super::link::SessionKey;
 
@@ -32,7 +32,7 @@ pub struct DirectoryFull;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntityRoute {
     /// The simulation that owns the entity.
-    pub simulation: SourceId,
+    pub simulation: SimulationId,
     /// The worker of the session that owns it.
     pub worker: u8,
     /// That session's index on the worker.
@@ -65,7 +65,7 @@ impl Directory {
     }
 
     /// Routes a session to a simulation, replacing whatever held its index before.
-    pub fn place_session(&self, key: SessionKey, simulation: SourceId) {
+    pub fn place_session(&self, key: SessionKey, simulation: SimulationId) {
         if let Some(cell) = self.session_cell(key) {
             cell.store(session_route(key.session, simulation), Ordering::Release);
         }
@@ -73,13 +73,14 @@ impl Directory {
 
     /// The simulation that serves a session; `None` when the session is not (or no longer) placed.
     #[must_use]
-    pub fn simulation_of(&self, key: SessionKey) -> Option<SourceId> {
+    pub fn simulation_of(&self, key: SessionKey) -> Option<SimulationId> {
         let route = self.session_cell(key)?.load(Ordering::Acquire);
-        (route != EMPTY && (route >> 32) as u32 == key.session.generation).then_some(SourceId(route as u8))
+        (route != EMPTY && (route >> 32) as u32 == key.session.generation)
+            .then_some(SimulationId(route as u8))
     }
 
     /// Moves a session from one simulation to another. `false` when `from` does not own it (any more).
-    pub fn move_session(&self, key: SessionKey, from: SourceId, to: SourceId) -> bool {
+    pub fn move_session(&self, key: SessionKey, from: SimulationId, to: SimulationId) -> bool {
         self.session_cell(key).is_some_and(|cell| {
             let (old, new) = (session_route(key.session, from), session_route(key.session, to));
             cell.compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed)
@@ -126,7 +127,7 @@ impl Directory {
 
     /// Moves an entity from one simulation to another, keeping its session. `false` when `from` does not
     /// own it (any more): of two movers, one wins.
-    pub fn move_entity(&self, id: GlobalId, from: SourceId, to: SourceId) -> bool {
+    pub fn move_entity(&self, id: GlobalId, from: SimulationId, to: SimulationId) -> bool {
         let Some((entry, packed)) = self.find(id) else {
             return false;
         };
@@ -182,7 +183,7 @@ impl Directory {
     }
 }
 
-fn session_route(session: SessionId, simulation: SourceId) -> u64 {
+fn session_route(session: SessionId, simulation: SimulationId) -> u64 {
     u64::from(session.generation) << 32 | u64::from(simulation.0)
 }
 
@@ -193,7 +194,7 @@ impl EntityRoute {
 
     fn unpack(packed: u64) -> Option<Self> {
         (packed != EMPTY).then_some(Self {
-            simulation: SourceId(packed as u8),
+            simulation: SimulationId(packed as u8),
             worker: (packed >> 8) as u8,
             session_index: (packed >> 16) as u32,
         })
@@ -214,7 +215,7 @@ mod tests {
 
     fn route(simulation: u8, session_index: u32) -> EntityRoute {
         EntityRoute {
-            simulation: SourceId(simulation),
+            simulation: SimulationId(simulation),
             worker: 1,
             session_index,
         }
@@ -224,13 +225,13 @@ mod tests {
     fn a_session_is_found_until_its_generation_is_over() {
         let directory = Directory::new(2, 8, 8);
         let (old, new) = (key(1, 3, 7), key(1, 3, 8));
-        directory.place_session(old, SourceId(0));
-        assert_eq!(directory.simulation_of(old), Some(SourceId(0)));
-        directory.place_session(new, SourceId(2));
+        directory.place_session(old, SimulationId(0));
+        assert_eq!(directory.simulation_of(old), Some(SimulationId(0)));
+        directory.place_session(new, SimulationId(2));
         directory.remove_session(old);
         assert_eq!(
             (directory.simulation_of(old), directory.simulation_of(new)),
-            (None, Some(SourceId(2)))
+            (None, Some(SimulationId(2)))
         );
         assert!(directory.simulation_of(key(2, 0, 0)).is_none(), "no such worker");
     }
@@ -239,10 +240,10 @@ mod tests {
     fn a_session_moves_only_from_its_owner() {
         let directory = Directory::new(1, 8, 8);
         let key = key(0, 0, 1);
-        directory.place_session(key, SourceId(0));
-        assert!(!directory.move_session(key, SourceId(1), SourceId(2)));
-        assert!(directory.move_session(key, SourceId(0), SourceId(2)));
-        assert_eq!(directory.simulation_of(key), Some(SourceId(2)));
+        directory.place_session(key, SimulationId(0));
+        assert!(!directory.move_session(key, SimulationId(1), SimulationId(2)));
+        assert!(directory.move_session(key, SimulationId(0), SimulationId(2)));
+        assert_eq!(directory.simulation_of(key), Some(SimulationId(2)));
     }
 
     #[test]
@@ -285,7 +286,10 @@ mod tests {
             for _ in 0..3 {
                 scope.spawn(|| {
                     for round in 0..10_000u32 {
-                        let (from, to) = (SourceId((round % 4) as u8), SourceId(((round + 1) % 4) as u8));
+                        let (from, to) = (
+                            SimulationId((round % 4) as u8),
+                            SimulationId(((round + 1) % 4) as u8),
+                        );
                         if directory.move_entity(id, from, to) {
                             wins.fetch_add(1, Ordering::Relaxed);
                         }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::{Channel, ChannelId, SourceId};
+use throng_shared::protocol::ids::{Channel, ChannelId, SimulationId};
 use throng_shared::protocol::input::{InputBytes, ViewTick};
 use throng_shared::tick::Tick;
 
@@ -204,14 +204,19 @@ const MISSED_MAX: usize = 64;
 /// Makes a worker return from its wait. Called once per published frame.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// Builds both ends of the link between `worker` and the simulation `source`.
+/// Builds both ends of the link between `worker` and the simulation `simulation`.
 #[must_use]
-pub fn link(source: SourceId, worker: u8, config: &LinkConfig, wake: Wake) -> (SimulationLink, WorkerLink) {
+pub fn link(
+    simulation: SimulationId,
+    worker: u8,
+    config: &LinkConfig,
+    wake: Wake,
+) -> (SimulationLink, WorkerLink) {
     let (to_simulation, from_worker) = RingBuffer::new(config.to_simulation);
     let (to_worker, from_simulation) = RingBuffer::new(config.to_worker);
     let (publish, frames) = RingBuffer::new(config.frames);
     let counters = Arc::new(LinkCounters::default());
-    let simulation = SimulationLink {
+    let simulation_link = SimulationLink {
         worker,
         tick: Tick(0),
         from_worker,
@@ -224,7 +229,7 @@ pub fn link(source: SourceId, worker: u8, config: &LinkConfig, wake: Wake) -> (S
     };
     let retained = VecDeque::with_capacity(config.retained);
     let worker = WorkerLink {
-        source,
+        simulation,
         to_simulation,
         from_simulation,
         frames,
@@ -232,7 +237,7 @@ pub fn link(source: SourceId, worker: u8, config: &LinkConfig, wake: Wake) -> (S
         config: *config,
         counters,
     };
-    (simulation, worker)
+    (simulation_link, worker)
 }
 
 /// A simulation's end.
@@ -368,7 +373,7 @@ impl SimulationLink {
 
 /// A worker's end.
 pub struct WorkerLink {
-    source: SourceId,
+    simulation: SimulationId,
     to_simulation: Producer<ToSimulation>,
     from_simulation: Consumer<(Tick, ToWorker)>,
     frames: Consumer<Arc<Frame>>,
@@ -380,8 +385,8 @@ pub struct WorkerLink {
 impl WorkerLink {
     /// The simulation at the other end.
     #[must_use]
-    pub fn source(&self) -> SourceId {
-        self.source
+    pub fn simulation(&self) -> SimulationId {
+        self.simulation
     }
 
     /// Drop counters of this link.

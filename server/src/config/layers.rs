@@ -20,7 +20,7 @@ use super::error::{Origin, VARIABLE_PREFIX};
 pub(super) const CONFIG_KEY: &str = "config";
 
 /// A value from the environment or the file.
-struct Layer {
+struct SettingsLayer {
     /// As it was written, for messages.
     shown: String,
     /// As clap parses it.
@@ -31,7 +31,7 @@ struct Layer {
 /// All values of a program's settings, and where each one comes from.
 pub(super) struct Layers {
     pub(super) matches: ArgMatches,
-    layers: BTreeMap<String, Layer>,
+    layers: BTreeMap<String, SettingsLayer>,
 }
 
 impl Layers {
@@ -87,7 +87,7 @@ pub(super) fn key_of(arg: &Arg) -> Option<String> {
 }
 
 /// Puts clap's refusal of a value into our words; the flag is to blame where there is no layer.
-fn refusal(error: clap::Error, layers: &BTreeMap<String, Layer>) -> ConfigError {
+fn refusal(error: clap::Error, layers: &BTreeMap<String, SettingsLayer>) -> ConfigError {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
@@ -121,7 +121,7 @@ fn refusal(error: clap::Error, layers: &BTreeMap<String, Layer>) -> ConfigError 
 
 fn variables_by_key(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<BTreeMap<String, Layer>, ConfigError> {
+) -> Result<BTreeMap<String, SettingsLayer>, ConfigError> {
     let mut layers = BTreeMap::new();
     for (name, value) in variables {
         let Some(key) = name.to_str().and_then(|name| name.strip_prefix(VARIABLE_PREFIX)) else {
@@ -135,7 +135,7 @@ fn variables_by_key(
         let not_unicode = |_| ConfigError::Value(quote, "must be Unicode text".to_owned());
         let shown = value.into_string().map_err(not_unicode)?;
         let (text, origin) = (shown.trim().to_owned(), Origin::Variable);
-        layers.insert(key, Layer { shown, text, origin });
+        layers.insert(key, SettingsLayer { shown, text, origin });
     }
     Ok(layers)
 }
@@ -145,7 +145,7 @@ fn is_set_by_kubernetes(key: &str) -> bool {
     key == "port" || key.starts_with("port_") || key == "service_host" || key.starts_with("service_port")
 }
 
-fn file_by_key(path: &Path) -> Result<BTreeMap<String, Layer>, ConfigError> {
+fn file_by_key(path: &Path) -> Result<BTreeMap<String, SettingsLayer>, ConfigError> {
     let (name, origin) = (path.display(), Origin::File(path.to_owned()));
     let text = std::fs::read_to_string(path);
     let text = text
@@ -165,7 +165,7 @@ fn file_by_key(path: &Path) -> Result<BTreeMap<String, Layer>, ConfigError> {
             scalar => (scalar.to_string(), scalar.to_string()),
         };
         let origin = origin.clone();
-        Layer { shown, text, origin }
+        SettingsLayer { shown, text, origin }
     };
     Ok(table
         .into_iter()
@@ -173,7 +173,7 @@ fn file_by_key(path: &Path) -> Result<BTreeMap<String, Layer>, ConfigError> {
         .collect())
 }
 
-fn check_known(command: &Command, layers: &BTreeMap<String, Layer>) -> Result<(), ConfigError> {
+fn check_known(command: &Command, layers: &BTreeMap<String, SettingsLayer>) -> Result<(), ConfigError> {
     let keys = command.get_arguments().filter_map(key_of);
     let known: Vec<String> = keys.filter(|key| key != CONFIG_KEY).collect();
     for (key, layer) in layers.iter().filter(|(key, _)| !known.contains(key)) {

@@ -5,7 +5,7 @@ use throng_shared::protocol::active::TakenInput;
 
 use super::counters::InputCounters;
 use crate::runner::TickTime;
-use crate::simulation::{InputBuffer, Taken};
+use crate::simulation::{InputBuffer, TickInput};
 
 /// Takes every player's input of the tick. Players do not meet here, so their order does not matter; each
 /// one's inputs come in the order of ticks.
@@ -17,12 +17,12 @@ pub(super) fn take_inputs(
     let mut tally = InputCounters::default();
     for (mut buffer, mut taken) in &mut players {
         taken.bytes = match buffer.take(time.tick) {
-            Taken::Fresh(bytes) => Some(bytes),
-            Taken::Repeated(bytes) => {
+            TickInput::Fresh(bytes) => Some(bytes),
+            TickInput::Repeated(bytes) => {
                 tally.repeated += 1;
                 Some(bytes)
             }
-            Taken::Neutral => {
+            TickInput::Neutral => {
                 tally.neutral += u64::from(buffer.has_started());
                 None
             }

@@ -74,7 +74,7 @@ mod tests {
 
     use bevy_ecs::system::RunSystemOnce;
     use throng_shared::netcode::SessionId;
-    use throng_shared::protocol::ids::SourceId;
+    use throng_shared::protocol::ids::SimulationId;
 
     use super::*;
     use crate::boundary::link::{LeaveReason, LinkConfig, SessionKey, WorkerLink, link};
@@ -92,7 +92,7 @@ mod tests {
     /// A world with two workers, each of which has queued two values.
     fn world(inbox: Inbox) -> (World, Vec<WorkerLink>) {
         let config = LinkConfig::default();
-        let links = (0..2).map(|worker| link(SourceId(0), worker, &config, Arc::new(|| {})));
+        let links = (0..2).map(|worker| link(SimulationId(0), worker, &config, Arc::new(|| {})));
         let (near, mut workers): (Vec<_>, Vec<_>) = links.unzip();
         for index in 0..2 {
             for worker in [1, 0] {

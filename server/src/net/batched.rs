@@ -15,7 +15,7 @@ use mio::net::UdpSocket;
 use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
 use throng_shared::prefetch::prefetch_part;
 
-use super::syscalls::{self, Outgoing, ReceiveRing};
+use super::syscalls::{self, OutgoingDatagram, ReceiveRing};
 use super::transmit::{
     BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES, Flush, Receive, SocketCounters, Take, Transmit, add,
 };
@@ -140,14 +140,14 @@ impl BatchedSender {
     fn send_from(&self, start: usize) -> io::Result<usize> {
         const NOWHERE: SocketAddr =
             SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::UNSPECIFIED, 0));
-        let mut datagrams = [Outgoing {
+        let mut datagrams = [OutgoingDatagram {
             to: NOWHERE,
             bytes: &[],
         }; BATCH_DATAGRAMS];
         let pending = &self.pending[start..];
         for ((datagram, (to, range)), buffer) in datagrams.iter_mut().zip(pending).zip(&self.buffers[start..])
         {
-            *datagram = Outgoing {
+            *datagram = OutgoingDatagram {
                 to: *to,
                 bytes: &buffer[range.clone()],
             };

@@ -17,14 +17,14 @@ use super::socket::IoKind;
 use super::transmit::{Flush, Receive, SocketCounters, Take, Transmit};
 
 /// Reads datagrams in the chosen way.
-pub(super) enum Receiver {
+pub(super) enum DatagramReceiver {
     #[cfg(target_os = "linux")]
     Batched(BatchedReceiver),
     Portable(PortableReceiver),
 }
 
 /// Sends datagrams in the chosen way.
-pub(super) enum Sender {
+pub(super) enum DatagramSender {
     #[cfg(target_os = "linux")]
     Batched(BatchedSender),
     Portable(PortableSender),
@@ -35,23 +35,23 @@ pub(super) fn halves(
     kind: IoKind,
     socket: &Arc<UdpSocket>,
     counters: &Arc<SocketCounters>,
-) -> (Receiver, Sender) {
+) -> (DatagramReceiver, DatagramSender) {
     let (receive, send) = (Arc::clone(socket), Arc::clone(socket));
     let (counted_in, counted_out) = (Arc::clone(counters), Arc::clone(counters));
     match kind {
         #[cfg(target_os = "linux")]
         IoKind::Batched => (
-            Receiver::Batched(BatchedReceiver::new(receive, counted_in)),
-            Sender::Batched(BatchedSender::new(send, counted_out)),
+            DatagramReceiver::Batched(BatchedReceiver::new(receive, counted_in)),
+            DatagramSender::Batched(BatchedSender::new(send, counted_out)),
         ),
         _ => (
-            Receiver::Portable(PortableReceiver::new(receive, counted_in)),
-            Sender::Portable(PortableSender::new(send, counted_out)),
+            DatagramReceiver::Portable(PortableReceiver::new(receive, counted_in)),
+            DatagramSender::Portable(PortableSender::new(send, counted_out)),
         ),
     }
 }
 
-impl Receiver {
+impl DatagramReceiver {
     /// Reads what only the kernel counts into the statistics.
     pub(super) fn measure(&mut self) {
         match self {
@@ -62,7 +62,7 @@ impl Receiver {
     }
 }
 
-impl Receive for Receiver {
+impl Receive for DatagramReceiver {
     fn receive(&mut self, taker: &mut impl Take) -> io::Result<usize> {
         match self {
             #[cfg(target_os = "linux")]
@@ -72,7 +72,7 @@ impl Receive for Receiver {
     }
 }
 
-impl Transmit for Sender {
+impl Transmit for DatagramSender {
     fn begin(&mut self) -> &mut [u8] {
         match self {
             #[cfg(target_os = "linux")]
@@ -90,7 +90,7 @@ impl Transmit for Sender {
     }
 }
 
-impl Flush for Sender {
+impl Flush for DatagramSender {
     fn flush(&mut self) {
         match self {
             #[cfg(target_os = "linux")]

@@ -77,12 +77,12 @@ pub enum SocketError {
         worker: u8,
     },
     /// Anything else the system says.
-    #[error("cannot open UDP address {address}: {source}")]
+    #[error("cannot open UDP address {address}: {simulation}")]
     Other {
         /// The address that was asked for.
         address: SocketAddr,
         /// The system's error.
-        source: io::Error,
+        simulation: io::Error,
     },
 }
 
@@ -106,11 +106,11 @@ pub fn worker_address(base: SocketAddr, worker: u8, shared: bool) -> Result<Sock
 /// # Errors
 /// [`SocketError`], naming the address and what to do.
 pub fn open(address: SocketAddr, shared: bool) -> Result<UdpSocket, SocketError> {
-    open_socket(address, shared).map_err(|source| match source.kind() {
+    open_socket(address, shared).map_err(|simulation| match simulation.kind() {
         io::ErrorKind::AddrInUse => SocketError::InUse { address },
         io::ErrorKind::AddrNotAvailable => SocketError::NotOurs { address },
         io::ErrorKind::PermissionDenied => SocketError::Forbidden { address },
-        _ => SocketError::Other { address, source },
+        _ => SocketError::Other { address, simulation },
     })
 }
 

@@ -330,7 +330,7 @@ fn write_address(to: SocketAddr, name: &mut MaybeUninit<libc::sockaddr_in6>) -> 
 
 /// A datagram to send.
 #[derive(Clone, Copy)]
-pub(super) struct Outgoing<'a> {
+pub(super) struct OutgoingDatagram<'a> {
     /// To whom.
     pub to: SocketAddr,
     /// What.
@@ -343,7 +343,7 @@ pub(super) struct Outgoing<'a> {
 /// kernel as one message and are cut apart at the bottom (UDP GSO), at half the cost each.
 pub(super) fn send_batch(
     socket: BorrowedFd<'_>,
-    datagrams: &[Outgoing<'_>],
+    datagrams: &[OutgoingDatagram<'_>],
     segment: bool,
 ) -> io::Result<usize> {
     let datagrams = &datagrams[..datagrams.len().min(BATCH_DATAGRAMS)];
@@ -425,7 +425,7 @@ impl Control {
 }
 
 /// How many of the leading datagrams can be one segmented message.
-fn run_length(datagrams: &[Outgoing<'_>]) -> usize {
+fn run_length(datagrams: &[OutgoingDatagram<'_>]) -> usize {
     let Some((head, rest)) = datagrams.split_first() else {
         return 0;
     };
@@ -451,7 +451,7 @@ mod tests {
         let datagrams: Vec<_> = to
             .iter()
             .zip(sizes)
-            .map(|(&port, &size)| Outgoing {
+            .map(|(&port, &size)| OutgoingDatagram {
                 to: (Ipv4Addr::LOCALHOST, port).into(),
                 bytes: &bytes[..size],
             })

@@ -47,7 +47,7 @@ impl Waker {
 
 /// Waits for one socket and one waker.
 #[derive(Debug)]
-pub(super) enum Waiting {
+pub(super) enum SocketWait {
     Portable {
         poll: Poll,
         events: Events,
@@ -56,7 +56,7 @@ pub(super) enum Waiting {
     Event(Arc<OwnedFd>),
 }
 
-impl Waiting {
+impl SocketWait {
     /// Will wait for `socket`, which is always the same, and the waker that this answers.
     pub(super) fn new(socket: &mut UdpSocket, io: IoKind) -> io::Result<(Self, Waker)> {
         #[cfg(target_os = "linux")]

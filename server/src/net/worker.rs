@@ -13,12 +13,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mio::net::UdpSocket;
 
-use super::core::{Received, ServeState, WorkerCore};
-use super::io::{Receiver, Sender, halves};
+use super::core::{ReceivedKind, ServeState, WorkerCore};
+use super::io::{DatagramReceiver, DatagramSender, halves};
 use super::socket::IoKind;
 use super::stats::WorkerStats;
 use super::transmit::{Arrival, BATCH_DATAGRAMS, Flush, Receive, Take};
-use super::wait::{Waiting, Waker};
+use super::wait::{SocketWait, Waker};
 use crate::observe::ServerStats;
 
 /// Clients served between two looks at the socket: about a quarter of a millisecond.
@@ -49,14 +49,14 @@ const MEASURE_EVERY: Duration = Duration::from_millis(500);
 pub(crate) struct Opened {
     pub(crate) socket: UdpSocket,
     io: IoKind,
-    waiting: Waiting,
+    waiting: SocketWait,
     pub(crate) waker: Waker,
 }
 
 impl Opened {
     /// Watches `socket`, on which datagrams pass in the given way.
     pub(crate) fn new(mut socket: UdpSocket, io: IoKind) -> io::Result<Self> {
-        let (waiting, waker) = Waiting::new(&mut socket, io)?;
+        let (waiting, waker) = SocketWait::new(&mut socket, io)?;
         Ok(Self {
             socket,
             io,
@@ -80,9 +80,9 @@ pub(crate) struct WorkerParts {
 pub(crate) struct Worker {
     core: WorkerCore,
     socket: Arc<UdpSocket>,
-    waiting: Waiting,
-    receiver: Receiver,
-    sender: Sender,
+    waiting: SocketWait,
+    receiver: DatagramReceiver,
+    sender: DatagramSender,
     clock: ReadClock,
     server: Arc<ServerStats>,
     /// The socket had more than one turn takes.
@@ -204,7 +204,7 @@ impl Worker {
                 arrivals,
                 ..
             } = self;
-            let received = receiver.receive(&mut Reading {
+            let received = receiver.receive(&mut BatchIntake {
                 core,
                 sender,
                 has_inputs: &mut has_inputs,
@@ -272,9 +272,9 @@ impl Worker {
 }
 
 /// Hands a batch to the core.
-struct Reading<'a> {
+struct BatchIntake<'a> {
     core: &'a mut WorkerCore,
-    sender: &'a mut Sender,
+    sender: &'a mut DatagramSender,
     /// Whether any datagram brought inputs.
     has_inputs: &'a mut bool,
     /// When the batch's inputs arrived, where that was noted.
@@ -282,7 +282,7 @@ struct Reading<'a> {
     now: Duration,
 }
 
-impl Take for Reading<'_> {
+impl Take for BatchIntake<'_> {
     fn expect(&mut self, from: impl Iterator<Item = SocketAddr>) {
         self.core.expect(from);
     }
@@ -291,7 +291,7 @@ impl Take for Reading<'_> {
         let received = self
             .core
             .receive_datagram(self.now, arrival.from, datagram, self.sender);
-        if received == Received::Inputs {
+        if received == ReceivedKind::Inputs {
             *self.has_inputs = true;
             self.arrivals.extend(arrival.unix);
         }

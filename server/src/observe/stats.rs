@@ -93,7 +93,7 @@ impl ServerStats {
     }
 
     /// A tick of a simulation other than the first took `elapsed`.
-    pub fn neighbour_ticked(&self, elapsed: Duration) {
+    pub fn peer_simulation_ticked(&self, elapsed: Duration) {
         self.tick_time.record(elapsed);
     }
 

@@ -13,7 +13,7 @@ use crate::simulation::{Player, Replicated};
 
 /// Sorts entities into their places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum SortKey {
     Player(u32),
     Replicated(u64),
     Other(u64),
@@ -30,7 +30,7 @@ pub(super) fn held(world: &mut World, persisted: &Persisted) -> Vec<Entity> {
     let player = world.register_component::<Player>();
     let replicated = world.register_component::<Replicated>();
     let resource = world.register_component::<IsResource>();
-    let mut places: Vec<(Place, Entity)> = Vec::new();
+    let mut places: Vec<(SortKey, Entity)> = Vec::new();
     for archetype in world.archetypes().iter() {
         let has = |id| archetype.contains(id);
         let held = has(player) || has(replicated) || reasons.iter().any(|&id| has(id));
@@ -45,16 +45,16 @@ pub(super) fn held(world: &mut World, persisted: &Persisted) -> Vec<Entity> {
     places.into_iter().map(|(_, entity)| entity).collect()
 }
 
-fn place(entity: EntityRef<'_>) -> Place {
+fn place(entity: EntityRef<'_>) -> SortKey {
     if let Some(player) = entity.get::<Player>() {
-        return Place::Player(player.id.0);
+        return SortKey::Player(player.id.0);
     }
     match entity
         .get::<Replicated>()
         .filter(|entity| entity.slot().is_some())
     {
-        Some(replicated) => Place::Replicated(replicated.global().0),
-        None => Place::Other(entity.id().to_bits()),
+        Some(replicated) => SortKey::Replicated(replicated.global().0),
+        None => SortKey::Other(entity.id().to_bits()),
     }
 }
 

@@ -74,13 +74,13 @@ pub(super) struct ValueImage {
 /// An entity.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct EntityImage {
-    pub(super) role: Role,
+    pub(super) role: EntityRole,
     pub(super) values: Vec<ValueImage>,
 }
 
 /// What an entity is to the engine.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Role {
+pub(super) enum EntityRole {
     /// A player.
     Player(PlayerImage),
     /// An entity that clients can see.

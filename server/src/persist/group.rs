@@ -11,7 +11,7 @@ use super::load::LoadError;
 use super::registry::Persisted;
 use super::save::{SaveError, value_of};
 use crate::boundary::link::SessionKey;
-use crate::simulation::resume::{arrive, seat_again};
+use crate::simulation::resume::{arrive, restore_player};
 use crate::simulation::{Player, Replicated};
 
 /// Entities with all that is persisted of them. They may refer to each other, and to players and replicated
@@ -25,12 +25,12 @@ pub struct Group {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Member {
-    role: Role,
+    role: MemberRole,
     values: Vec<ValueImage>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Role {
+enum MemberRole {
     Player(PlayerImage),
     Replicated(GlobalId),
     Other,
@@ -61,9 +61,9 @@ impl Group {
                 values.extend(value_of(entity, persisted, kind as u16, &mut references)?);
             }
             let role = match (entity.get::<Player>(), entity.get::<Replicated>()) {
-                (Some(player), _) => Role::Player(PlayerImage::of(player)),
-                (None, Some(replicated)) => Role::Replicated(replicated.global()),
-                (None, None) => Role::Other,
+                (Some(player), _) => MemberRole::Player(PlayerImage::of(player)),
+                (None, Some(replicated)) => MemberRole::Replicated(replicated.global()),
+                (None, None) => MemberRole::Other,
             };
             members.push(Member { role, values });
         }
@@ -98,13 +98,13 @@ impl Group {
                 value.insert(&mut world.entity_mut(entity), &mut references);
             }
             match &member.role {
-                Role::Player(image) => {
+                MemberRole::Player(image) => {
                     if let Some(player) = image.player() {
-                        seat_again(world, entity, player);
+                        restore_player(world, entity, player);
                     }
                 }
-                Role::Replicated(global) => arrive(world, entity, *global),
-                Role::Other => {}
+                MemberRole::Replicated(global) => arrive(world, entity, *global),
+                MemberRole::Other => {}
             }
         }
         world.flush();
@@ -114,7 +114,7 @@ impl Group {
     /// Sessions of the players among them.
     pub(crate) fn sessions(&self) -> impl Iterator<Item = SessionKey> {
         self.members.iter().filter_map(|member| match &member.role {
-            Role::Player(image) => image.player().map(|player| player.session),
+            MemberRole::Player(image) => image.player().map(|player| player.session),
             _ => None,
         })
     }
@@ -122,7 +122,7 @@ impl Group {
     /// Replicated entities among them.
     pub(crate) fn globals(&self) -> impl Iterator<Item = GlobalId> {
         self.members.iter().filter_map(|member| match member.role {
-            Role::Replicated(global) => Some(global),
+            MemberRole::Replicated(global) => Some(global),
             _ => None,
         })
     }
@@ -131,9 +131,9 @@ impl Group {
 impl Member {
     fn name(&self) -> Option<Name> {
         match &self.role {
-            Role::Player(image) => Some(Name::Player(PlayerId(image.id))),
-            Role::Replicated(global) => Some(Name::Global(*global)),
-            Role::Other => None,
+            MemberRole::Player(image) => Some(Name::Player(PlayerId(image.id))),
+            MemberRole::Replicated(global) => Some(Name::Global(*global)),
+            MemberRole::Other => None,
         }
     }
 }

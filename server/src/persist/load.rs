@@ -10,16 +10,16 @@ use bevy_ecs::prelude::*;
 use bevy_time::TimeUpdateStrategy;
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::codec::CodecError;
-use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId};
+use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId, Slot};
 use throng_shared::tick::Tick;
 
 use super::entities::{ToEntities, held};
-use super::format::{FormatError, PlayerImage, Role, ValueImage, WorldImage, open};
+use super::format::{EntityRole, FormatError, PlayerImage, ValueImage, WorldImage, open};
 use super::registry::{Decoded, Persisted};
 use crate::boundary::claims::PlayerName;
 use crate::boundary::frame::SlotTable;
 use crate::boundary::link::{LeaveReason, PeerKind, SessionKey};
-use crate::simulation::resume::{SimulationImage, finish, replicate_again, seat_again};
+use crate::simulation::resume::{SimulationImage, finish, restore_player, restore_replicated};
 use crate::simulation::{Player, Slots, leave};
 
 /// Sessions of one worker that a checkpoint may name: more than any worker has, and few enough for a table.
@@ -49,9 +49,9 @@ pub enum LoadError {
     #[error("the checkpoint is of simulation {}, this is simulation {}", found.0, expected.0)]
     OtherSimulation {
         /// The world's.
-        expected: SourceId,
+        expected: SimulationId,
         /// The checkpoint's.
-        found: SourceId,
+        found: SimulationId,
     },
     /// Its parts do not go together.
     #[error("the checkpoint contradicts itself: {0}")]
@@ -63,14 +63,14 @@ pub(super) struct Checkpoint {
     simulation: SimulationImage,
     table: SlotTable,
     resources: Vec<TypedValue>,
-    entities: Vec<(Identity, Vec<TypedValue>)>,
+    entities: Vec<(RestoredIdentity, Vec<TypedValue>)>,
 }
 
 /// A value with the place of its type among the marked ones.
 type TypedValue = (usize, Box<dyn Decoded>);
 
 #[derive(Clone, Copy)]
-enum Identity {
+enum RestoredIdentity {
     Player(Player),
     Replicated {
         global: GlobalId,
@@ -92,8 +92,8 @@ pub fn load(app: &mut App, bytes: &[u8]) -> Result<Tick, LoadError> {
     let persisted = app.world_mut().get_resource_or_init::<Persisted>().clone();
     let checkpoint = Checkpoint::read(bytes, &persisted)?;
     let (found, expected) = (
-        checkpoint.simulation.source,
-        app.world().resource::<Slots>().source(),
+        checkpoint.simulation.id,
+        app.world().resource::<Slots>().simulation(),
     );
     if found != expected {
         return Err(LoadError::OtherSimulation { expected, found });
@@ -161,7 +161,7 @@ impl Checkpoint {
                 .collect::<Result<Vec<_>, _>>()
         };
         let resources = decode_all(&resources, &|| "the world".to_owned())?;
-        let mut seen = Seen::default();
+        let mut seen = UniqueIds::default();
         let mut read = Vec::with_capacity(entities.len());
         for entity in &entities {
             let identity = seen.check(&entity.role)?;
@@ -204,18 +204,18 @@ impl Checkpoint {
                 value.insert(&mut world.entity_mut(entity), &mut references);
             }
             match identity {
-                Identity::Player(player) => {
-                    seat_again(world, entity, player);
+                RestoredIdentity::Player(player) => {
+                    restore_player(world, entity, player);
                 }
-                Identity::Replicated {
+                RestoredIdentity::Replicated {
                     global,
                     slot,
                     changed,
                 } => {
-                    replicate_again(world, entity, slot, global);
+                    restore_replicated(world, entity, slot, global);
                     rows.push((slot, entity, changed));
                 }
-                Identity::Other => {}
+                RestoredIdentity::Other => {}
             }
         }
         world.flush();
@@ -226,18 +226,18 @@ impl Checkpoint {
 
 /// What must be there only once.
 #[derive(Default)]
-struct Seen {
+struct UniqueIds {
     players: BTreeSet<u32>,
     sessions: BTreeSet<(u8, u32)>,
     globals: BTreeSet<u64>,
     slots: BTreeSet<Slot>,
 }
 
-impl Seen {
-    fn check(&mut self, role: &Role) -> Result<Identity, LoadError> {
+impl UniqueIds {
+    fn check(&mut self, role: &EntityRole) -> Result<RestoredIdentity, LoadError> {
         let contradiction = |what| Err(LoadError::Contradiction(what));
         match *role {
-            Role::Player(ref image) => {
+            EntityRole::Player(ref image) => {
                 let Some(player) = image.player() else {
                     return contradiction("a player has a name or a session that none can have");
                 };
@@ -247,9 +247,9 @@ impl Seen {
                 if !self.sessions.insert((image.worker, image.index)) {
                     return contradiction("two players have one session");
                 }
-                Ok(Identity::Player(player))
+                Ok(RestoredIdentity::Player(player))
             }
-            Role::Replicated {
+            EntityRole::Replicated {
                 global,
                 slot,
                 changed,
@@ -260,13 +260,13 @@ impl Seen {
                 if !self.slots.insert(Slot(slot)) {
                     return contradiction("two entities have one slot");
                 }
-                Ok(Identity::Replicated {
+                Ok(RestoredIdentity::Replicated {
                     global: GlobalId(global),
                     slot: Slot(slot),
                     changed,
                 })
             }
-            Role::Other => Ok(Identity::Other),
+            EntityRole::Other => Ok(RestoredIdentity::Other),
         }
     }
 }
@@ -312,7 +312,7 @@ impl PlayerImage {
     }
 }
 
-impl std::fmt::Display for Identity {
+impl std::fmt::Display for RestoredIdentity {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Player(player) => write!(out, "player {}", player.id.0),

@@ -92,9 +92,9 @@ pub(super) trait Decoded: Send {
     fn insert(self: Box<Self>, entity: &mut EntityWorldMut<'_>, references: &mut dyn EntityMapper);
 }
 
-struct Value<T>(T);
+struct DecodedValue<T>(T);
 
-impl<T: Component> Decoded for Value<T> {
+impl<T: Component> Decoded for DecodedValue<T> {
     fn insert(mut self: Box<Self>, entity: &mut EntityWorldMut<'_>, mut references: &mut dyn EntityMapper) {
         T::map_entities(&mut self.0, &mut references);
         entity.insert(self.0);
@@ -122,7 +122,7 @@ impl Persisted {
                 marker,
                 register: |world| world.register_component::<T>(),
                 encode: encode::<T>,
-                decode: |bytes| Ok(Box::new(Value(codec::decode_state_exact::<T>(bytes)?))),
+                decode: |bytes| Ok(Box::new(DecodedValue(codec::decode_state_exact::<T>(bytes)?))),
             });
         }
     }

@@ -5,7 +5,7 @@ use bevy_ecs::prelude::*;
 use throng_shared::protocol::codec::CodecError;
 
 use super::entities::{ToPlaces, held};
-use super::format::{EntityImage, PlayerImage, Role, ValueImage, WorldImage, seal};
+use super::format::{EntityImage, EntityRole, PlayerImage, ValueImage, WorldImage, seal};
 use super::registry::Persisted;
 use crate::boundary::link::PeerKind;
 use crate::simulation::resume::SimulationImage;
@@ -81,18 +81,18 @@ pub(super) fn value_of(
     Ok(has.then_some(ValueImage { kind, bytes }))
 }
 
-fn role(world: &World, entity: EntityRef<'_>) -> Role {
+fn role(world: &World, entity: EntityRef<'_>) -> EntityRole {
     if let Some(player) = entity.get::<Player>() {
-        return Role::Player(PlayerImage::of(player));
+        return EntityRole::Player(PlayerImage::of(player));
     }
     let replicated = entity.get::<Replicated>();
     match replicated.and_then(|replicated| Some((replicated.global(), replicated.slot()?))) {
-        Some((global, slot)) => Role::Replicated {
+        Some((global, slot)) => EntityRole::Replicated {
             global: global.0,
             slot: slot.0,
             changed: world.resource::<Rows>().0.row(slot).map(|row| row.changed),
         },
-        None => Role::Other,
+        None => EntityRole::Other,
     }
 }
 

@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::prelude::*;
-use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::ids::SimulationId;
 
-use crate::gateway::audit::AuditSink;
+use crate::http::audit::AuditSink;
 use crate::input::InputCounters;
 use crate::observe::{ServerStats, SimulationReport};
 use crate::runner::{RunnerCounters, TickTime};
 use crate::schedule::{ServerSystems, TickTimings};
 use crate::simulation::{Areas, Frames, Players, Routing, Slots, Space};
-use crate::worlds::Worlds;
+use crate::simulations::Simulations;
 
 /// Reports every tick to these figures, and every frame to the audit if there is one. Of several simulations,
 /// the first one's ticks are the process's.
@@ -21,7 +21,7 @@ pub struct MeterPlugin {
     /// The figures.
     pub stats: Arc<ServerStats>,
     /// Which simulation of the process this is.
-    pub source: SourceId,
+    pub simulation: SimulationId,
 }
 
 #[derive(Resource)]
@@ -34,15 +34,15 @@ struct Meter {
 impl Plugin for MeterPlugin {
     fn build(&self, app: &mut App) {
         let figures = Arc::new(SimulationFigures::default());
-        self.stats.set_simulation(self.source.0, figures.clone());
+        self.stats.set_simulation(self.simulation.0, figures.clone());
         app.insert_resource(Meter {
             stats: Arc::clone(&self.stats),
-            is_first: self.source == SourceId(0),
+            is_first: self.simulation == SimulationId(0),
             figures,
         });
         app.add_systems(
             FixedUpdate,
-            (report_tick, report_world, offer_frame)
+            (report_tick, report_simulation, offer_frame)
                 .chain()
                 .in_set(ServerSystems::Meter),
         );
@@ -60,14 +60,14 @@ fn report_tick(
         stats.phase_ended(phase, timings[phase]);
     }
     if !meter.is_first {
-        return stats.neighbour_ticked(timings.total());
+        return stats.peer_simulation_ticked(timings.total());
     }
     stats.tick_ended(time.tick.0, timings.total());
     // The runner counts a tick's own overrun after it, so these lag by one tick.
     stats.set_overruns(runner.overruns(), runner.skipped());
 }
 
-fn report_world(
+fn report_simulation(
     meter: Res<Meter>,
     inputs: Res<InputCounters>,
     space: Res<Space>,
@@ -75,19 +75,19 @@ fn report_world(
     slots: Res<Slots>,
     players: Res<Players>,
     routing: Res<Routing>,
-    worlds: Option<Res<Worlds>>,
+    simulations: Option<Res<Simulations>>,
 ) {
     let routes = routing.counters();
     let cells = space.0.hash().counters();
-    let crossed = worlds
+    let crossed = simulations
         .as_ref()
-        .map(|worlds| worlds.counters())
+        .map(|simulations| simulations.counters())
         .unwrap_or_default();
-    let beyond = worlds
-        .as_ref()
-        .map_or((0, 0), |worlds| (worlds.ghosts(), worlds.watchers()));
-    if let Some(worlds) = &worlds {
-        worlds
+    let beyond = simulations.as_ref().map_or((0, 0), |simulations| {
+        (simulations.ghosts(), simulations.watchers())
+    });
+    if let Some(simulations) = &simulations {
+        simulations
             .underway()
             .iter()
             .for_each(|&took| meter.stats.migrated(took));
@@ -132,7 +132,7 @@ fn offer_frame(sink: Option<ResMut<AuditSink>>, frames: Res<Frames>) {
     }
 }
 
-/// Names of the figures, in the order in which [`report_world`] stores them.
+/// Names of the figures, in the order in which [`report_simulation`] stores them.
 const NAMES: [&str; 28] = [
     "entities",
     "entities_refused",

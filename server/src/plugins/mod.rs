@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bevy_app::{PluginGroup, PluginGroupBuilder};
-use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::ids::SimulationId;
 use throng_shared::tick::Tick;
 
 pub use meter::{MeterPlugin, SimulationFigures};
@@ -33,7 +33,7 @@ pub struct ServerPlugins {
     /// Threads for parallel systems; up to 1 means none besides the simulation's own.
     pub threads: usize,
     /// Which simulation of the process this is.
-    pub source: SourceId,
+    pub simulation: SimulationId,
     /// Where the figures go.
     pub stats: Arc<ServerStats>,
 }
@@ -46,7 +46,7 @@ impl PluginGroup for ServerPlugins {
             shutdown,
             seed,
             threads,
-            source,
+            simulation,
             stats,
         } = self;
         PluginGroupBuilder::start::<Self>()
@@ -58,11 +58,11 @@ impl PluginGroup for ServerPlugins {
             })
             .add(ReceivePlugin)
             .add(SimulationPlugin {
-                source,
+                simulation,
                 seed,
                 threads,
                 start: Tick(0),
             })
-            .add(MeterPlugin { stats, source })
+            .add(MeterPlugin { stats, simulation })
     }
 }

@@ -51,7 +51,13 @@ impl<G: Game> Display for Banner<'_, G> {
             ""
         };
         writeln!(out, "{}{scheme}://{}{proxy}", row("http"), self.http)?;
-        writeln!(out, "{}{}, {}", row("udp"), Addresses(self.udp), Workers(server))?;
+        writeln!(
+            out,
+            "{}{}, {}",
+            row("udp"),
+            Addresses(self.udp),
+            WorkersLine(server)
+        )?;
         writeln!(out, "{}{}", row("protocol"), self.protocol)?;
         for (label, text) in game.banner_rows(server, self.http) {
             writeln!(out, "{}{bold}{text}{plain}", row(label))?;
@@ -83,9 +89,9 @@ impl Display for Addresses<'_> {
 }
 
 /// `2 workers, batched I/O`.
-struct Workers<'a>(&'a ServerSettings);
+struct WorkersLine<'a>(&'a ServerSettings);
 
-impl Display for Workers<'_> {
+impl Display for WorkersLine<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.workers {
             0 => out.write_str("inline")?,

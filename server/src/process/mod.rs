@@ -14,7 +14,7 @@
 
 mod banner;
 mod game;
-mod neighbours;
+mod peer_simulations;
 mod replay;
 mod serve;
 mod signals;
@@ -35,7 +35,7 @@ use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::ProtocolVersion;
 use tracing_subscriber::filter::ParseError;
 
-use self::neighbours::{Neighbours, SimulationParts};
+use self::peer_simulations::{PeerSimulations, SimulationParts};
 use self::summary::SummaryLog;
 pub use banner::{Banner, Thousands};
 pub use game::{Game, NoSettings};
@@ -44,11 +44,11 @@ pub use serve::{log_to_stderr, serve, serve_game};
 
 use crate::boundary::link::LinkConfig;
 use crate::config::{ConfigError, ServerSettings, Settings};
-use crate::gateway::audit::audit;
-use crate::gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, IssuerConfig, TokenIssuer};
+use crate::http::audit::audit;
+use crate::http::{HttpConfig, HttpError, HttpParts, HttpServer, IssuerConfig, TokenIssuer};
 use crate::net::assign::{Assigner, WorkerLoad};
 use crate::observe::{ServerStats, ServerStatus, StatusSender, advance_status, status_channel};
-use crate::record::{Header, RecordPlugin};
+use crate::record::{RecordPlugin, RecordingHeader};
 use crate::replication::ReplicationConfig;
 use crate::runner::{Clock, FirstTick, Shutdown};
 use crate::transport::{Transport, TransportConfig, TransportError};
@@ -65,7 +65,7 @@ pub enum ServerError {
     Log(ParseError),
     /// The HTTP API.
     #[error(transparent)]
-    Gateway(#[from] GatewayError),
+    HttpServer(#[from] HttpError),
     /// The net workers and their sockets.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -103,7 +103,7 @@ impl ServerError {
             self,
             Self::Config(_)
                 | Self::Log(_)
-                | Self::Gateway(_)
+                | Self::HttpServer(_)
                 | Self::Transport(TransportError::Socket(_))
                 | Self::Recording { .. }
         )
@@ -125,8 +125,8 @@ impl fmt::Display for Causes<'_> {
 /// A server whose sockets are open and whose world is built. [`Server::run`] makes it tick.
 pub struct Server {
     app: App,
-    neighbours: Neighbours,
-    gateway: Gateway,
+    peer_simulations: PeerSimulations,
+    http_server: HttpServer,
     status: StatusSender,
     shutdown: Shutdown,
     stats: Arc<ServerStats>,
@@ -148,15 +148,15 @@ impl Server {
         let config = &settings.server;
         let (origin, unix_origin) = origin();
         let transport = Transport::open(transport_config(config, unix_origin))?;
-        let told: Vec<SocketAddr> = (0..)
+        let advertised: Vec<SocketAddr> = (0..)
             .zip(transport.addresses())
             .map(|(n, &at)| config.advertised(n, at))
             .collect();
         let private_key: [u8; KEY_BYTES] = Entropy::from_os()?.bytes();
-        let loads: Arc<[WorkerLoad]> = told.iter().map(|_| WorkerLoad::default()).collect();
+        let loads: Arc<[WorkerLoad]> = advertised.iter().map(|_| WorkerLoad::default()).collect();
         let stats = Arc::new(ServerStats::new(config.workers, config.tick_rate));
         let issuer = TokenIssuer::new(IssuerConfig {
-            addresses: told.clone(),
+            addresses: advertised.clone(),
             private_key,
             assigner: Assigner::new(config.assign, Arc::clone(&loads), sessions_per_worker(config)),
         })?;
@@ -172,7 +172,7 @@ impl Server {
         };
         let transport = transport.into_plugin(
             private_key,
-            told.clone(),
+            advertised.clone(),
             loads,
             Arc::clone(&stats),
             Entropy::from_os()?,
@@ -182,12 +182,12 @@ impl Server {
         if frames.is_none() {
             sinks.clear();
         }
-        let (mut app, neighbours) = parts.build(transport, sinks);
+        let (mut app, peer_simulations) = parts.build(transport, sinks);
         let protocol = app.world().resource::<Protocol>().version();
         if let Some(path) = &config.record {
             app.add_plugins(recording(path, settings, protocol)?);
         }
-        let parts = GatewayParts {
+        let parts = HttpParts {
             issuer,
             stats: Arc::clone(&stats),
             status: watched,
@@ -196,15 +196,15 @@ impl Server {
             protocol,
             audit: frames,
         };
-        let gateway = Gateway::start(&gateway_config(config), parts)?;
+        let http_server = HttpServer::start(&http_config(config), parts)?;
         Ok(Self {
             app,
-            neighbours,
-            gateway,
+            peer_simulations,
+            http_server,
             status,
             shutdown,
             stats,
-            udp: told,
+            udp: advertised,
             protocol,
             origin,
         })
@@ -213,7 +213,7 @@ impl Server {
     /// Where the HTTP API listens.
     #[must_use]
     pub fn http(&self) -> SocketAddr {
-        self.gateway.address()
+        self.http_server.address()
     }
 
     /// Asks the server to stop; see [`Server::run`].
@@ -227,7 +227,7 @@ impl Server {
     pub fn banner<'a, G: Game>(&'a self, settings: &'a Settings<G>, colour: bool) -> Banner<'a, G> {
         Banner {
             settings,
-            http: self.gateway.address(),
+            http: self.http_server.address(),
             udp: &self.udp,
             protocol: self.protocol,
             colour,
@@ -251,8 +251,8 @@ impl Server {
     pub fn run(self) {
         let Self {
             mut app,
-            neighbours,
-            gateway,
+            peer_simulations,
+            http_server,
             status,
             stats,
             origin,
@@ -262,14 +262,14 @@ impl Server {
             .inspect_err(|error| tracing::warn!(%error, "no summaries are logged"));
         advance_status(&status, ServerStatus::Running);
         let first_tick = app.world().resource::<Clock>().now();
-        let neighbours = neighbours.start(first_tick);
+        let peer_simulations = peer_simulations.start(first_tick);
         app.insert_resource(FirstTick(first_tick));
         // Dropping the app ends the workers, which tell their clients first.
         app.run();
-        neighbours.join();
+        peer_simulations.join();
         advance_status(&status, ServerStatus::Stopping);
         advance_status(&status, ServerStatus::Stopped);
-        gateway.join();
+        http_server.join();
         if let Ok(summary) = summary {
             summary.end();
         }
@@ -302,7 +302,7 @@ fn recording<G: Game>(
         path: path.display().to_string(),
         error,
     })?;
-    let header = Header {
+    let header = RecordingHeader {
         release: protocol.release.to_string(),
         protocol: protocol.hash,
         game: G::NAME.to_owned(),
@@ -350,8 +350,8 @@ fn transport_config(config: &ServerSettings, unix_origin: Duration) -> Transport
     }
 }
 
-fn gateway_config(config: &ServerSettings) -> GatewayConfig {
-    GatewayConfig {
+fn http_config(config: &ServerSettings) -> HttpConfig {
+    HttpConfig {
         http: config.http,
         tls: config.tls(),
         behind_tls_proxy: config.behind_tls_proxy,

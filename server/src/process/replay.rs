@@ -9,7 +9,7 @@ use bevy_app::{AppExit, Plugins};
 
 use super::{Causes, Game, NoSettings, Thousands, origin};
 use crate::config::recorded_game;
-use crate::record::{End, ReadError, Reader, RecordingError, ReplayError, app_of, replay};
+use crate::record::{End, ReadError, RecordingError, RecordingReader, ReplayError, app_of, replay};
 
 /// Runs `replay` on the file that is named when the process's first argument is `replay`, and says what came of it.
 /// Returns `None` when the process is to do something else. The exit code is 0 when everything came out as recorded,
@@ -68,7 +68,7 @@ pub(super) fn replay_with<G: Game, M, P: Plugins<M>>(
             error: ReadError::Io(error),
         })
     })?;
-    let reader = Reader::open(BufReader::new(file)).map_err(unreadable)?;
+    let reader = RecordingReader::open(BufReader::new(file)).map_err(unreadable)?;
     let header = reader.header();
     if header.game != G::NAME {
         return Err(ReplayError::Game {

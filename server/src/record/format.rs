@@ -1,7 +1,7 @@
 //! The bytes of a recording.
 //!
 //! `THRONGRC`, the version of the format (u32), and then blocks: bytes of the value (u32), digest of the value
-//! (u64), the value. The first block is the [`Header`], then comes one for each tick, the last says why the
+//! (u64), the value. The first block is the [`RecordingHeader`], then comes one for each tick, the last says why the
 //! recording [`End`]ed. All numbers outside the values are little endian. A recording without an end was cut
 //! off; what stands before is whole.
 
@@ -27,7 +27,7 @@ const BLOCK_HEADER_BYTES: usize = 12;
 
 /// What a recording is of: everything that a world follows from besides what happens to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
+pub struct RecordingHeader {
     /// Release of the server that wrote it.
     pub release: String,
     /// What was replicated.
@@ -44,7 +44,7 @@ pub struct Header {
     pub content: Option<Vec<ContentFile>>,
 }
 
-impl Header {
+impl RecordingHeader {
     /// Whether a server can be configured so.
     fn is_usable(&self) -> bool {
         (1..=128).contains(&self.tick_rate)
@@ -75,8 +75,8 @@ pub(super) struct TickBlock {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Block {
-    Header(Header),
+pub(super) enum RecordingBlock {
+    Header(RecordingHeader),
     Tick(TickBlock),
     End(End),
 }
@@ -122,23 +122,23 @@ pub enum ReadError {
 }
 
 /// Writes blocks.
-pub(super) struct Writer<W: Write> {
+pub(super) struct RecordingWriter<W: Write> {
     out: W,
     block: Vec<u8>,
 }
 
-impl<W: Write> Writer<W> {
-    pub(super) fn begin(mut out: W, header: &Header) -> io::Result<Self> {
+impl<W: Write> RecordingWriter<W> {
+    pub(super) fn begin(mut out: W, header: &RecordingHeader) -> io::Result<Self> {
         out.write_all(MAGIC)?;
         out.write_all(&FORMAT_VERSION.to_le_bytes())?;
         let block = Vec::new();
         let mut writer = Self { out, block };
-        writer.write(&Block::Header(header.clone()))?;
+        writer.write(&RecordingBlock::Header(header.clone()))?;
         Ok(writer)
     }
 
     /// Writes a block. Of an error of kind `InvalidData` nothing has been written: the value is too large.
-    pub(super) fn write(&mut self, block: &Block) -> io::Result<()> {
+    pub(super) fn write(&mut self, block: &RecordingBlock) -> io::Result<()> {
         self.block.clear();
         self.block.resize(BLOCK_HEADER_BYTES, 0);
         let bytes = codec::encode_state_into(block, &mut self.block)
@@ -157,15 +157,15 @@ impl<W: Write> Writer<W> {
 }
 
 /// Reads a recording from front to back.
-pub struct Reader<R: Read> {
+pub struct RecordingReader<R: Read> {
     from: R,
     offset: u64,
-    header: Header,
+    header: RecordingHeader,
     next: Tick,
     ended: bool,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> RecordingReader<R> {
     /// Reads as far as the header.
     ///
     /// # Errors
@@ -187,7 +187,7 @@ impl<R: Read> Reader<R> {
         let offset = start.len() as u64;
         let at = |error| RecordingError { offset, error };
         match read_block(&mut from).map_err(at)? {
-            (Block::Header(header), bytes) if header.is_usable() => Ok(Self {
+            (RecordingBlock::Header(header), bytes) if header.is_usable() => Ok(Self {
                 from,
                 offset: offset + bytes,
                 header,
@@ -202,7 +202,7 @@ impl<R: Read> Reader<R> {
 
     /// What the recording is of.
     #[must_use]
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &RecordingHeader {
         &self.header
     }
 
@@ -216,13 +216,13 @@ impl<R: Read> Reader<R> {
         let (block, bytes) = read_block(&mut self.from).map_err(at)?;
         self.offset += bytes;
         match block {
-            Block::Tick(block) if block.tick == self.next => {
+            RecordingBlock::Tick(block) if block.tick == self.next => {
                 self.next = self.next.next();
                 Ok(Ok(block))
             }
-            Block::Tick(_) => Err(at(ReadError::Order("a tick is missing"))),
-            Block::Header(_) => Err(at(ReadError::Order("a second header"))),
-            Block::End(end) => {
+            RecordingBlock::Tick(_) => Err(at(ReadError::Order("a tick is missing"))),
+            RecordingBlock::Header(_) => Err(at(ReadError::Order("a second header"))),
+            RecordingBlock::End(end) => {
                 self.ended = true;
                 Ok(Err(end))
             }
@@ -238,7 +238,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-fn read_block(from: &mut impl Read) -> Result<(Block, u64), ReadError> {
+fn read_block(from: &mut impl Read) -> Result<(RecordingBlock, u64), ReadError> {
     let mut header = [0; BLOCK_HEADER_BYTES];
     read_whole(from, &mut header)?;
     let [a, b, c, d, sum @ ..] = header;

@@ -15,6 +15,6 @@ mod replay;
 mod tests;
 
 pub use digest::{Divergence, Doubt};
-pub use format::{End, FORMAT_VERSION, Header, ReadError, Reader, RecordingError};
+pub use format::{End, FORMAT_VERSION, ReadError, RecordingError, RecordingHeader, RecordingReader};
 pub use recorder::{QUEUE_TICKS, RecordPlugin};
 pub use replay::{ReplayError, Replayed, app_of, replay};

@@ -13,7 +13,7 @@ use throng_shared::tick::Tick;
 
 use super::digest::TickDigest;
 use super::events::Event;
-use super::format::{Block, End, Header, TickBlock, Writer};
+use super::format::{End, RecordingBlock, RecordingHeader, RecordingWriter, TickBlock};
 use crate::boundary::frame::Frame;
 use crate::boundary::link::ToSimulation;
 use crate::input::{Inbox, empty_inbox};
@@ -29,14 +29,14 @@ const FLUSH_AFTER: Duration = Duration::from_millis(200);
 
 /// Records every tick of the app's simulation. Dropping the app ends the recording and waits for its last byte.
 pub struct RecordPlugin {
-    target: Mutex<Option<(Box<dyn Write + Send>, Header)>>,
+    target: Mutex<Option<(Box<dyn Write + Send>, RecordingHeader)>>,
     queue_ticks: usize,
 }
 
 impl RecordPlugin {
     /// Records to `out`, which needs no buffer of its own.
     #[must_use]
-    pub fn new(out: impl Write + Send + 'static, header: Header) -> Self {
+    pub fn new(out: impl Write + Send + 'static, header: RecordingHeader) -> Self {
         Self {
             target: Mutex::new(Some((Box::new(out), header))),
             queue_ticks: QUEUE_TICKS,
@@ -78,7 +78,7 @@ impl Plugin for RecordPlugin {
 }
 
 /// What the writer is sent.
-struct Taken {
+struct RecordedTick {
     time: TickTime,
     values: Vec<ToSimulation>,
     content: Option<ContentFiles>,
@@ -88,7 +88,7 @@ struct Taken {
 #[derive(Resource)]
 struct Recorder {
     /// None once the recording has ended.
-    queue: Option<SyncSender<Taken>>,
+    queue: Option<SyncSender<RecordedTick>>,
     lagged: Arc<OnceLock<Tick>>,
     /// The content that the writer was last told.
     content: Option<ContentFiles>,
@@ -98,7 +98,7 @@ struct Recorder {
 impl Recorder {
     fn start(
         out: Box<dyn Write + Send>,
-        header: Header,
+        header: RecordingHeader,
         protocol: Protocol,
         content: Option<ContentFiles>,
         queue_ticks: usize,
@@ -130,7 +130,7 @@ impl Recorder {
     }
 
     /// Hands a tick over, or ends the recording.
-    fn take(&mut self, taken: Taken) {
+    fn take(&mut self, taken: RecordedTick) {
         let Some(queue) = &self.queue else { return };
         let tick = taken.time.tick;
         match queue.try_send(taken) {
@@ -168,7 +168,7 @@ fn record_tick(
     };
     let changed = content.filter(|content| content.is_changed());
     let content = changed.and_then(|content| recorder.exchanged(&content));
-    recorder.take(Taken {
+    recorder.take(RecordedTick {
         time: *time,
         values: inbox.take(),
         content,
@@ -179,12 +179,12 @@ fn record_tick(
 /// The writer's thread.
 fn write_all(
     out: Box<dyn Write + Send>,
-    header: &Header,
+    header: &RecordingHeader,
     protocol: &Protocol,
-    queue: &Receiver<Taken>,
+    queue: &Receiver<RecordedTick>,
     lagged: &OnceLock<Tick>,
 ) -> io::Result<()> {
-    let mut writer = Writer::begin(io::BufWriter::with_capacity(1 << 18, out), header)?;
+    let mut writer = RecordingWriter::begin(io::BufWriter::with_capacity(1 << 18, out), header)?;
     let mut before: Option<Arc<Frame>> = None;
     loop {
         let taken = match queue.recv_timeout(FLUSH_AFTER) {
@@ -195,7 +195,7 @@ fn write_all(
             }
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        let block = Block::Tick(TickBlock {
+        let block = RecordingBlock::Tick(TickBlock {
             tick: taken.time.tick,
             started_at_ns: taken.time.started_at.as_nanos() as u64,
             content: taken.content.map(|files| files.0.to_vec()),
@@ -208,7 +208,7 @@ fn write_all(
         });
         match writer.write(&block) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                writer.write(&Block::End(End::TooLarge(taken.time.tick)))?;
+                writer.write(&RecordingBlock::End(End::TooLarge(taken.time.tick)))?;
                 writer.flush()?;
                 return Err(error);
             }
@@ -217,6 +217,6 @@ fn write_all(
         before = Some(taken.frame);
     }
     let end = lagged.get().map_or(End::Stopped, |&tick| End::Lagged(tick));
-    writer.write(&Block::End(end))?;
+    writer.write(&RecordingBlock::End(end))?;
     writer.flush()
 }

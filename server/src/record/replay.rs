@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bevy_app::{App, Plugins};
-use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::ids::SimulationId;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::ProtocolHash;
 use throng_shared::tick::Tick;
 
 use super::digest::{Divergence, TickDigest};
 use super::events::NANOS_MAX;
-use super::format::{End, Header, Reader, RecordingError};
+use super::format::{End, RecordingError, RecordingHeader, RecordingReader};
 use crate::boundary::frame::Frame;
 use crate::input::Inbox;
 use crate::observe::ServerStats;
@@ -77,7 +77,7 @@ pub struct Replayed {
 }
 
 /// Returns the app that a recording is of, without sockets. `game` is built with the content of the recording.
-pub fn app_of<M>(header: &Header, game: impl Plugins<M>) -> App {
+pub fn app_of<M>(header: &RecordingHeader, game: impl Plugins<M>) -> App {
     let mut app = App::new();
     app.add_plugins(ServerPlugins {
         tick_rate_hz: NonZeroU32::new(header.tick_rate.into()).unwrap_or(NonZeroU32::MIN),
@@ -85,7 +85,7 @@ pub fn app_of<M>(header: &Header, game: impl Plugins<M>) -> App {
         shutdown: Shutdown::default(),
         seed: header.seed,
         threads: 1,
-        source: SourceId(0),
+        simulation: SimulationId(0),
         stats: Arc::new(ServerStats::new(0, header.tick_rate)),
     })
     .insert_resource(ContentPlayback(header.content.clone()))
@@ -97,7 +97,7 @@ pub fn app_of<M>(header: &Header, game: impl Plugins<M>) -> App {
 ///
 /// # Errors
 /// [`ReplayError`].
-pub fn replay<R: Read>(mut reader: Reader<R>, mut app: App) -> Result<Replayed, ReplayError> {
+pub fn replay<R: Read>(mut reader: RecordingReader<R>, mut app: App) -> Result<Replayed, ReplayError> {
     finish_plugins(&mut app);
     let protocol = app.world().resource::<Protocol>().clone();
     let header = reader.header();

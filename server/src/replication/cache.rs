@@ -67,14 +67,14 @@ impl Change {
 
 /// A change and the tick for which it was encoded.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Entry {
+pub(super) struct CacheEntry {
     bits: u64,
     /// The rest of the change, and [`IS_FILLED`].
     rest: u32,
     tick: Tick,
 }
 
-impl Entry {
+impl CacheEntry {
     /// Returns the change, if it is one of `tick`.
     #[inline(always)]
     pub(super) fn change(&self, tick: Tick) -> Option<Change> {
@@ -88,7 +88,7 @@ impl Entry {
 /// The differences of one simulation's newest frame.
 #[derive(Debug, Default)]
 pub(super) struct EncodeCache {
-    ages: [Vec<Entry>; CACHED_AGE_MAX as usize],
+    ages: [Vec<CacheEntry>; CACHED_AGE_MAX as usize],
     /// Updates found in the cache, and changes that had to be encoded.
     pub(super) hits: u64,
     pub(super) misses: u64,
@@ -97,7 +97,7 @@ pub(super) struct EncodeCache {
 impl EncodeCache {
     /// Returns the changes within the last `age` ticks, by slot. Empty for ages that are not cached.
     #[inline(always)]
-    pub(super) fn entries(&self, age: u32) -> &[Entry] {
+    pub(super) fn entries(&self, age: u32) -> &[CacheEntry] {
         self.ages
             .get(age.wrapping_sub(1) as usize)
             .map_or(&[], |entries| entries)
@@ -116,9 +116,9 @@ impl EncodeCache {
             return;
         };
         if slot.index() >= entries.len() {
-            entries.resize((slot.index() + 1).next_multiple_of(256), Entry::default());
+            entries.resize((slot.index() + 1).next_multiple_of(256), CacheEntry::default());
         }
-        entries[slot.index()] = Entry {
+        entries[slot.index()] = CacheEntry {
             bits: change.bits,
             rest: change.rest | IS_FILLED,
             tick,
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_cached_change_is_found_only_by_its_slot_age_and_tick() {
-        assert_eq!(size_of::<Entry>(), 16);
+        assert_eq!(size_of::<CacheEntry>(), 16);
         let mut cache = EncodeCache::default();
         // Tick 0 is an ordinary tick, and does not mark an empty entry.
         for (tick, age, slot, bits) in [(0, 1, 300, 1), (0, 8, 300, 2), (0, 1, 299, 3), (1, 1, 300, 4)] {

@@ -11,24 +11,24 @@ use throng_shared::protocol::snapshot::{
 };
 use throng_shared::tick::Tick;
 
-use super::SOURCES_MAX;
+use super::SIMULATIONS_MAX;
 use super::budget::Budget;
 use super::collect::Collect;
-use super::components::Viewer;
+use super::components::ViewerIdentity;
 use super::config::ReplicationConfig;
 use super::known::{Known, each_id};
-use super::neighbours::Neighbours;
 use super::pack::{PacketSink, Packing, Written};
 use super::scratch::ReplicationScratch;
 use super::select::Weight;
 use super::sent::SentPackets;
-use super::sight::Sight;
+use super::simulation_view::SimulationView;
+use super::verlet_list::VerletList;
 use crate::boundary::frame::FrameHistory;
 
 /// Seconds after which a client that knows no entity is sent a packet although nothing has changed.
 const IDLE_SECONDS: u32 = 5;
 /// Ticks after which a packet is sent although nothing has changed, before the first acknowledgement.
-const UNHEARD_TICKS: u32 = 4;
+const UNACKED_TICKS: u32 = 4;
 
 /// The data from which a client's packets are written.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub struct ReplicationView<'a> {
     pub config: &'a ReplicationConfig,
     /// The protocol; the same for every call with the same client and scratch.
     pub protocol: &'a Protocol,
-    /// The frames of each simulation, always in the same order; only the first [`SOURCES_MAX`] are read.
+    /// The frames of each simulation, always in the same order; only the first [`SIMULATIONS_MAX`] are read.
     pub histories: &'a [FrameHistory],
     /// The worker's number, as the players in frames have it.
     pub worker: u8,
@@ -51,10 +51,10 @@ pub struct ReplicationView<'a> {
 pub struct ClientReplication {
     pub(super) known: Known,
     pub(super) sent: SentPackets,
-    neighbours: Neighbours,
+    verlet_list: VerletList,
     budget: Budget,
     id_bits: u32,
-    viewer: Viewer,
+    viewer: ViewerIdentity,
     last_tick: Option<Tick>,
     last_packet: Tick,
     last_input: Tick,
@@ -69,10 +69,10 @@ impl ClientReplication {
         Self {
             known: Known::new(ids),
             sent: SentPackets::default(),
-            neighbours: Neighbours::new(),
+            verlet_list: VerletList::new(),
             budget: Budget::new(config.bytes_per_second, config.tick_rate.max(1)),
             id_bits: short_id_bits(ids).expect("a validated configuration has a width for its short ids"),
-            viewer: Viewer::default(),
+            viewer: ViewerIdentity::default(),
             last_tick: None,
             last_packet: Tick(0),
             last_input: Tick(0),
@@ -82,32 +82,32 @@ impl ClientReplication {
 
     /// Processes a client's acknowledgement of packets. An invalid one is ignored.
     pub fn acknowledge(&mut self, ack: SnapshotAck) {
-        let fates = self.sent.acknowledge(ack, &mut self.known);
-        self.budget.count_acked(fates.acked);
-        self.budget.count_lost(fates.lost);
+        let outcome = self.sent.acknowledge(ack, &mut self.known);
+        self.budget.count_acked(outcome.acked);
+        self.budget.count_lost(outcome.lost);
     }
 
     /// A hint that the client will be written to soon.
     #[inline]
-    pub fn foresee(&self) {
-        self.neighbours.foresee();
-        self.known.foresee();
-        self.sent.foresee();
+    pub fn prefetch(&self) {
+        self.verlet_list.prefetch();
+        self.known.prefetch();
+        self.sent.prefetch();
     }
 
     /// Returns whether the next write is likely to examine all entities in reach, and so to read the player's
     /// area.
     #[inline]
     #[must_use]
-    pub fn may_look(&self) -> bool {
-        self.neighbours.has_looked()
+    pub fn may_scan(&self) -> bool {
+        self.verlet_list.was_scanned()
     }
 
     /// A hint that the client will acknowledge the newest packets soon.
     #[inline]
-    pub fn foresee_ack(&self) {
-        self.known.foresee_groups();
-        self.sent.foresee();
+    pub fn prefetch_ack(&self) {
+        self.known.prefetch_groups();
+        self.sent.prefetch();
     }
 
     /// Returns the number of entities that the client is to have at present.
@@ -119,7 +119,7 @@ impl ClientReplication {
     /// Returns whether the client has acknowledged any packet.
     #[must_use]
     pub fn is_acknowledged(&self) -> bool {
-        self.sent.is_heard()
+        self.sent.has_acked()
     }
 
     /// Writes the client's packets of the newest frames. Call once after every new frame.
@@ -138,7 +138,7 @@ impl ClientReplication {
         let newest = view
             .histories
             .iter()
-            .take(SOURCES_MAX)
+            .take(SIMULATIONS_MAX)
             .filter_map(FrameHistory::newest);
         let Some(tick) = newest
             .map(|frame| frame.tick)
@@ -151,21 +151,21 @@ impl ClientReplication {
         self.budget.refill(elapsed, config.bytes_per_second, tick_rate);
         self.budget.spend(used_bytes, tick_rate);
 
-        let mut found = look(view, tick);
+        let mut found = simulation_views(view, tick);
         let Some(first) = found.next() else {
             return Written::default();
         };
-        let mut sights = [first; SOURCES_MAX];
+        let mut simulation_views = [first; SIMULATIONS_MAX];
         let mut count = 1;
-        for sight in found {
-            sights[count] = sight;
+        for simulation_view in found {
+            simulation_views[count] = simulation_view;
             count += 1;
         }
-        let sights = &sights[..count];
-        self.follow_viewer(&first, elapsed, tick);
-        let own = self.attend(scratch, config, sights, tick);
-        self.collect(scratch, view, sights, own, tick);
-        let written = self.send(scratch, sights, own, tick, tick_rate, sink);
+        let simulation_views = &simulation_views[..count];
+        self.update_viewer(&first, elapsed, tick);
+        let own = self.update_interest(scratch, config, simulation_views, tick);
+        self.collect(scratch, view, simulation_views, own, tick);
+        let written = self.send(scratch, simulation_views, own, tick, tick_rate, sink);
         let counters = &mut scratch.counters;
         counters.packets += u64::from(written.packets);
         counters.bytes += written.bytes as u64;
@@ -179,16 +179,16 @@ impl ClientReplication {
 
     /// Sends all entities again when the player or its team has changed (which changes what may be seen), or
     /// when so many ticks were missed that slots may have been reused.
-    fn follow_viewer(&mut self, sight: &Sight<'_>, elapsed: u32, tick: Tick) {
-        let viewer = Viewer {
-            player: sight.player.player,
-            team: sight.player.team,
+    fn update_viewer(&mut self, simulation_view: &SimulationView<'_>, elapsed: u32, tick: Tick) {
+        let viewer = ViewerIdentity {
+            player: simulation_view.player.player,
+            team: simulation_view.player.team,
         };
         let is_same = std::mem::replace(&mut self.viewer, viewer) == viewer;
         if is_same && (elapsed as usize) < HISTORY_TICKS {
             return;
         }
-        self.neighbours.forget();
+        self.verlet_list.forget();
         for at in 0..self.known.groups().len() {
             let live = self.known.groups()[at].live;
             each_id(at, live, |id| self.known.enter_as(id, self.known.key(id), tick));
@@ -196,18 +196,18 @@ impl ClientReplication {
     }
 
     /// Updates the known set; returns the short id of the player's entity.
-    fn attend(
+    fn update_interest(
         &mut self,
         scratch: &mut ReplicationScratch,
         config: &ReplicationConfig,
-        sights: &[Sight<'_>],
+        simulation_views: &[SimulationView<'_>],
         tick: Tick,
     ) -> Option<usize> {
         let Self {
-            known, neighbours, ..
+            known, verlet_list, ..
         } = self;
         let interest = &mut scratch.interest;
-        let (gathered, own) = interest.update(known, neighbours, sights, config.known, tick);
+        let (gathered, own) = interest.update(known, verlet_list, simulation_views, config.known, tick);
         scratch.counters.gathered += gathered as u64;
         own
     }
@@ -216,24 +216,24 @@ impl ClientReplication {
         &mut self,
         scratch: &mut ReplicationScratch,
         view: &ReplicationView<'_>,
-        sights: &[Sight<'_>],
+        simulation_views: &[SimulationView<'_>],
         own: Option<usize>,
         tick: Tick,
     ) {
         let is_thinning = view.config.far_fraction < 1.0;
         let distances2 = match is_thinning {
-            true => scratch.interest.distances2(&self.known, sights, own),
+            true => scratch.interest.distances2(&self.known, simulation_views, own),
             false => &[],
         };
         let queue = &mut scratch.queue;
         queue.clear();
-        for sight in sights {
-            let far = view.config.far_fraction * sight.player.radius;
+        for simulation_view in simulation_views {
+            let far = view.config.far_fraction * simulation_view.player.radius;
             let input = Collect {
-                source: sight.source,
-                frame: sight.frame,
-                history: &view.histories[sight.source],
-                older: tick.since(sight.frame.tick) as u32,
+                simulation: simulation_view.simulation,
+                frame: simulation_view.frame,
+                history: &view.histories[simulation_view.simulation],
+                older: tick.since(simulation_view.frame.tick) as u32,
                 id_bits: self.id_bits,
                 is_thinning,
                 far2: far * far,
@@ -243,7 +243,7 @@ impl ClientReplication {
                 viewers: &scratch.viewers,
                 protocol: view.protocol,
             };
-            let cache = &mut scratch.caches[sight.source];
+            let cache = &mut scratch.caches[simulation_view.simulation];
             queue.collect(
                 &self.known,
                 cache,
@@ -256,14 +256,18 @@ impl ClientReplication {
     fn send(
         &mut self,
         scratch: &mut ReplicationScratch,
-        sights: &[Sight<'_>],
+        simulation_views: &[SimulationView<'_>],
         own: Option<usize>,
         tick: Tick,
         tick_rate: u16,
         sink: &mut impl PacketSink,
     ) -> Written {
-        let acting = sights.iter().find(|sight| sight.player.entity.is_some());
-        let player = acting.or(sights.first()).map(|sight| sight.player);
+        let acting = simulation_views
+            .iter()
+            .find(|simulation_view| simulation_view.player.entity.is_some());
+        let player = acting
+            .or(simulation_views.first())
+            .map(|simulation_view| simulation_view.player);
         let last_input = player.map_or(self.last_input, |player| player.last_input);
         let margin_16 = player.map_or(0, |player| player.margin_16);
         // Late inputs are not used: without this, a client with nothing to be sent would learn late that its
@@ -281,7 +285,7 @@ impl ClientReplication {
                 ..Written::default()
             };
         }
-        let deferred = self.fit(scratch, sights, own, room);
+        let deferred = self.fit(scratch, simulation_views, own, room);
         let says_nothing = scratch.queue.is_empty() && self.known.leaving_len() == 0;
         if deferred > 0 && says_nothing && !self.is_silent_for_long(tick, tick_rate) {
             // A packet without content would use up the budget that has to be saved for the next item, again
@@ -300,11 +304,11 @@ impl ClientReplication {
                 own: own.map(|id| ShortId(id as u16)),
             },
             queue: &scratch.queue,
-            sights,
+            simulation_views,
             components: scratch.viewers.formats.count(),
         };
-        let (mut written, fates) = packing.pack(&mut self.known, &mut self.sent, sink);
-        self.budget.count_lost(fates.lost);
+        let (mut written, outcome) = packing.pack(&mut self.known, &mut self.sent, sink);
+        self.budget.count_lost(outcome.lost);
         self.budget.spend(
             written.bytes + written.packets as usize * NETCODE_OVERHEAD_BYTES_MAX,
             tick_rate,
@@ -321,7 +325,7 @@ impl ClientReplication {
     fn fit(
         &mut self,
         scratch: &mut ReplicationScratch,
-        sights: &[Sight<'_>],
+        simulation_views: &[SimulationView<'_>],
         own: Option<usize>,
         room: usize,
     ) -> u64 {
@@ -337,25 +341,26 @@ impl ClientReplication {
         }
         let packets = (room / DATAGRAM_BYTES_MAX + 1).min(SNAPSHOT_PARTS_MAX);
         let room = (room * 8).saturating_sub(packets * (head + sections) + leaves);
-        let mut sources = [None; SOURCES_MAX];
-        for sight in sights {
-            sources[sight.source] = Some(sight);
+        let mut simulations = [None; SIMULATIONS_MAX];
+        for simulation_view in simulation_views {
+            simulations[simulation_view.simulation] = Some(simulation_view);
         }
-        let distances2 = scratch.interest.distances2(&self.known, sights, own);
+        let distances2 = scratch.interest.distances2(&self.known, simulation_views, own);
         scratch
             .buckets
             .select(queue, &mut self.known, own, room, |id, key| {
-                let sight = sources[usize::from(key.source().0)];
-                sight.map_or(Weight::default(), |sight| Weight {
-                    importance: sight.frame.identity(key.slot()).importance,
-                    nearness: 1.0 - distances2[id] / (sight.player.radius * sight.player.radius),
+                let simulation_view = simulations[usize::from(key.simulation().0)];
+                simulation_view.map_or(Weight::default(), |simulation_view| Weight {
+                    importance: simulation_view.frame.identity(key.slot()).importance,
+                    nearness: 1.0
+                        - distances2[id] / (simulation_view.player.radius * simulation_view.player.radius),
                 })
             })
     }
 
     fn is_silent_for_long(&self, tick: Tick, tick_rate: u16) -> bool {
-        let ticks = match (self.sent.is_heard(), self.known.live_len()) {
-            (false, _) => UNHEARD_TICKS,
+        let ticks = match (self.sent.has_acked(), self.known.live_len()) {
+            (false, _) => UNACKED_TICKS,
             (true, 0) => u32::from(tick_rate) * IDLE_SECONDS,
             (true, _) => u32::from(tick_rate),
         };
@@ -364,14 +369,14 @@ impl ClientReplication {
 }
 
 /// Returns the newest frames that have a player for the session and are not too far behind `tick`.
-fn look<'a>(view: &ReplicationView<'a>, tick: Tick) -> impl Iterator<Item = Sight<'a>> {
+fn simulation_views<'a>(view: &ReplicationView<'a>, tick: Tick) -> impl Iterator<Item = SimulationView<'a>> {
     let (worker, session) = (view.worker, view.session);
-    let histories = view.histories.iter().take(SOURCES_MAX).enumerate();
-    histories.filter_map(move |(source, history)| {
+    let histories = view.histories.iter().take(SIMULATIONS_MAX).enumerate();
+    histories.filter_map(move |(simulation, history)| {
         let frame = history.newest()?;
         let player = frame.players.get(worker, session)?;
-        (tick.since(frame.tick) < BASELINE_AGE_MAX as i32).then_some(Sight {
-            source,
+        (tick.since(frame.tick) < BASELINE_AGE_MAX as i32).then_some(SimulationView {
+            simulation,
             frame,
             player,
         })

@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use throng_shared::limits::{BASELINE_AGE_MAX, HISTORY_TICKS};
-use throng_shared::protocol::delta::{DeltaBits, Motion, absolute_bits};
-use throng_shared::protocol::ids::{Slot, SlotKey, SourceId};
+use throng_shared::protocol::delta::{DeltaBits, MotionModel, absolute_bits};
+use throng_shared::protocol::ids::{SimulationId, Slot, SlotKey};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::snapshot::{EXCEPTION_BITS, Enter, Presence, ShortId, enter_bits};
 use throng_shared::tick::Tick;
 
 use super::cache::{Change, EncodeCache};
-use super::components::{Encoded, Telling, Viewer, Viewers};
+use super::components::{ComponentUpdate, Encoded, ViewerIdentity, Viewers};
 use super::known::{IDS, Known};
 use crate::boundary::frame::{ColdRow, Frame, FrameHistory, Identity, Row};
 
@@ -76,7 +76,7 @@ impl Item {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
     /// Index of the simulation among the histories.
-    pub(super) source: usize,
+    pub(super) simulation: usize,
     /// Its enters and updates, as ranges of those of the queue.
     pub(super) enters: Range<usize>,
     pub(super) updates: Range<usize>,
@@ -111,7 +111,7 @@ impl Plan {
 
 /// The enters and updates that have to be sent to one client in one tick.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(super) struct SendQueue {
     pub(super) enters: Vec<Item>,
     /// By ascending id within a simulation.
     pub(super) updates: Vec<Item>,
@@ -124,7 +124,7 @@ pub(super) struct Queue {
 /// The inputs of collecting the changes of one simulation.
 #[derive(Clone, Copy)]
 pub(super) struct Collect<'a> {
-    pub(super) source: usize,
+    pub(super) simulation: usize,
     pub(super) frame: &'a Frame,
     pub(super) history: &'a FrameHistory,
     /// How many ticks the frame is older than the packet.
@@ -134,13 +134,13 @@ pub(super) struct Collect<'a> {
     pub(super) is_thinning: bool,
     pub(super) far2: f32,
     pub(super) distances2: &'a [f32],
-    pub(super) motion: &'a Motion,
-    pub(super) viewer: Viewer,
+    pub(super) motion: &'a MotionModel,
+    pub(super) viewer: ViewerIdentity,
     pub(super) viewers: &'a Viewers,
     pub(super) protocol: &'a Protocol,
 }
 
-impl Queue {
+impl SendQueue {
     pub(super) fn clear(&mut self) {
         self.enters.clear();
         self.updates.clear();
@@ -163,7 +163,7 @@ impl Queue {
     ) {
         let (enters_start, updates_start) = (self.enters.len(), self.updates.len());
         let mut plan = Plan {
-            source: input.source,
+            simulation: input.simulation,
             ..Plan::default()
         };
         let mut tally = Tally::default();
@@ -223,11 +223,11 @@ impl Queue {
         let entries = cache.entries(age);
         // The xor clears the simulation's bits of a key. A key of another simulation gives an index beyond
         // all slots.
-        let source = SlotKey::new(SourceId(input.source as u8), Slot(0)).0;
+        let simulation = SlotKey::new(SimulationId(input.simulation as u8), Slot(0)).0;
         let (mut left, mut updated, mut bits) = (run, 0, 0);
         while left != 0 {
             let bit = left.trailing_zeros() as usize;
-            let slot = keys[bit % IDS].0 ^ source;
+            let slot = keys[bit % IDS].0 ^ simulation;
             let Some(change) = entries.get(slot as usize).and_then(|entry| entry.change(tick)) else {
                 break;
             };
@@ -260,7 +260,7 @@ impl Queue {
         refused: &mut u64,
     ) -> bool {
         let (key, tick) = (known.key(id), input.frame.tick);
-        if usize::from(key.source().0) != input.source {
+        if usize::from(key.simulation().0) != input.simulation {
             return false;
         }
         let (slot, sent, acked) = (key.slot(), known.sent(id), known.acked(id));
@@ -315,8 +315,8 @@ impl Queue {
         let mut item = Item::new(id, cost, DeltaBits::default(), 0);
         let cold = input.frame.cold(slot);
         if let Some(cold) = cold {
-            let telling = input.telling(cold, identity, None);
-            let (place, bits) = self.encoded.push(&telling, refused);
+            let update = input.update(cold, identity, None);
+            let (place, bits) = self.encoded.push(&update, refused);
             item.add_components(place, bits);
         }
         self.enters.push(item);
@@ -344,11 +344,11 @@ impl Queue {
             let base = input.history.at(acked)?;
             Some((base.cold(slot)?, base.identity(slot)))
         });
-        let telling = Telling {
+        let update = ComponentUpdate {
             base,
-            ..input.telling(cold, identity, since)
+            ..input.update(cold, identity, since)
         };
-        let (place, bits) = self.encoded.push(&telling, refused);
+        let (place, bits) = self.encoded.push(&update, refused);
         item.add_components(place, bits);
         true
     }
@@ -356,8 +356,8 @@ impl Queue {
 
 impl<'a> Collect<'a> {
     /// Returns the description of the components to send, without a base state.
-    fn telling(&self, row: &'a ColdRow, identity: &'a Identity, since: Option<Tick>) -> Telling<'a> {
-        Telling {
+    fn update(&self, row: &'a ColdRow, identity: &'a Identity, since: Option<Tick>) -> ComponentUpdate<'a> {
+        ComponentUpdate {
             row,
             identity,
             viewer: self.viewer,

@@ -15,7 +15,7 @@ const ENTITY_BYTES_MAX: usize = 900;
 
 /// The properties of a client that decide which components it may see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Viewer {
+pub(super) struct ViewerIdentity {
     pub(super) player: PlayerId,
     pub(super) team: TeamId,
 }
@@ -50,7 +50,7 @@ impl Viewers {
     }
 
     /// Returns the components of the entity that `viewer` may see.
-    fn mask(&self, viewer: Viewer, identity: &Identity, row: &ColdRow, protocol: &Protocol) -> u64 {
+    fn mask(&self, viewer: ViewerIdentity, identity: &Identity, row: &ColdRow, protocol: &Protocol) -> u64 {
         let mut mask = self.everyone;
         if viewer.team.is_mate(identity.team) {
             mask |= self.team;
@@ -84,10 +84,10 @@ impl Viewers {
 
 /// The components of an entity that have to be sent, and the client that they are for.
 #[derive(Clone, Copy)]
-pub(super) struct Telling<'a> {
+pub(super) struct ComponentUpdate<'a> {
     pub(super) row: &'a ColdRow,
     pub(super) identity: &'a Identity,
-    pub(super) viewer: Viewer,
+    pub(super) viewer: ViewerIdentity,
     pub(super) viewers: &'a Viewers,
     pub(super) protocol: &'a Protocol,
     /// Only components that changed after this tick are sent; all without it.
@@ -96,7 +96,7 @@ pub(super) struct Telling<'a> {
     pub(super) base: Option<(&'a ColdRow, &'a Identity)>,
 }
 
-impl Telling<'_> {
+impl ComponentUpdate<'_> {
     /// Returns the row of the base, and which of its components the client saw then.
     fn held(&self) -> Option<(&ColdRow, u64)> {
         let (row, identity) = self.base?;
@@ -109,7 +109,7 @@ impl Telling<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Encoded {
     entities: Vec<EntityComponents>,
-    values: Vec<Value>,
+    values: Vec<EncodedValue>,
     bytes: Vec<u8>,
 }
 
@@ -124,7 +124,7 @@ struct EntityComponents {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Value {
+enum EncodedValue {
     /// A range of all bytes.
     Bytes {
         start: usize,
@@ -149,15 +149,15 @@ impl Encoded {
 
     /// Encodes the components that the viewer may see and that have to be sent. Returns their index and the
     /// most bits they take. Counts values that cannot be sent in `refused`.
-    pub(super) fn push(&mut self, telling: &Telling<'_>, refused: &mut u64) -> (usize, usize) {
-        let Telling {
+    pub(super) fn push(&mut self, update: &ComponentUpdate<'_>, refused: &mut u64) -> (usize, usize) {
+        let ComponentUpdate {
             row,
             viewers,
             protocol,
             since,
             ..
-        } = *telling;
-        let present = viewers.mask(telling.viewer, telling.identity, row, protocol);
+        } = *update;
+        let present = viewers.mask(update.viewer, update.identity, row, protocol);
         let (first, start) = (self.values.len(), self.bytes.len());
         let room = start + ENTITY_BYTES_MAX - viewers.formats.steps_bytes_max();
         let mut held = None;
@@ -174,7 +174,7 @@ impl Encoded {
             let value = match viewers.formats.numbers(cell.id) {
                 0 => self.bytes(entry, cell, room),
                 numbers => {
-                    let held = *held.get_or_insert_with(|| telling.held());
+                    let held = *held.get_or_insert_with(|| update.held());
                     self.steps(entry, cell, numbers, held)
                 }
             };
@@ -183,8 +183,8 @@ impl Encoded {
                 continue;
             };
             match value {
-                Value::Bytes { .. } => texts += 1,
-                Value::Steps(sent) => step_bits += 1 + sent.steps.bits() as usize,
+                EncodedValue::Bytes { .. } => texts += 1,
+                EncodedValue::Steps(sent) => step_bits += 1 + sent.steps.bits() as usize,
             }
             self.values.push(value);
             included |= cell.id.bit();
@@ -201,7 +201,7 @@ impl Encoded {
     }
 
     /// Encodes a value as bytes; `None` when there are too many, or they would exceed `room` of all bytes.
-    fn bytes(&mut self, entry: &ComponentEntry, cell: &ColdCell, room: usize) -> Option<Value> {
+    fn bytes(&mut self, entry: &ComponentEntry, cell: &ColdCell, room: usize) -> Option<EncodedValue> {
         let start = self.bytes.len();
         let encoded = entry.encode(&*cell.value, &mut self.bytes);
         let end = self.bytes.len();
@@ -209,7 +209,7 @@ impl Encoded {
             self.bytes.truncate(start);
             return None;
         }
-        Some(Value::Bytes { start, end })
+        Some(EncodedValue::Bytes { start, end })
     }
 
     /// Encodes a value as this many numbers, as a difference to the value that the client held, if it held
@@ -220,7 +220,7 @@ impl Encoded {
         cell: &ColdCell,
         numbers: usize,
         held: Option<(&ColdRow, u64)>,
-    ) -> Option<Value> {
+    ) -> Option<EncodedValue> {
         let start = self.bytes.len();
         let mut quantize = |cell: &ColdCell| {
             let encoded = entry.encode(&*cell.value, &mut self.bytes);
@@ -235,7 +235,7 @@ impl Encoded {
             .filter(|(_, mask)| mask & cell.id.bit() != 0)
             .and_then(|(row, _)| row.cell(cell.id))
             .and_then(quantize);
-        Some(Value::Steps(SentSteps::shortest(&now, base.as_ref())))
+        Some(EncodedValue::Steps(SentSteps::shortest(&now, base.as_ref())))
     }
 
     /// Returns how much the components at an index raise their entity's priority; 1 is usual.
@@ -248,8 +248,8 @@ impl Encoded {
         let entity = self.entities[place];
         let values = entity.first..entity.first + entity.head.included.count_ones() as usize;
         let values = self.values[values].iter().map(|value| match value {
-            Value::Bytes { start, end } => SentValue::Bytes(&self.bytes[*start..*end]),
-            Value::Steps(sent) => SentValue::Steps(sent),
+            EncodedValue::Bytes { start, end } => SentValue::Bytes(&self.bytes[*start..*end]),
+            EncodedValue::Steps(sent) => SentValue::Steps(sent),
         });
         (entity.head, values)
     }

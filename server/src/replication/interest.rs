@@ -9,16 +9,16 @@
 //! beyond the number if its own rank is within three quarters of it.
 
 use throng_shared::limits::CHUNK_SLOTS;
-use throng_shared::protocol::ids::{SlotKey, SourceId};
+use throng_shared::protocol::ids::{SimulationId, SlotKey};
 use throng_shared::tick::Tick;
 
-use super::SOURCES_MAX;
+use super::SIMULATIONS_MAX;
 use super::known::{Known, each_id};
 use super::marks::{Mark, Marks};
-use super::neighbours::Neighbours;
 use super::ranks::{NO_BUCKET, Ranks};
 use super::reach::{BLOCKS, Distances2};
-use super::sight::{Newcomer, Sight};
+use super::simulation_view::{Newcomer, SimulationView};
+use super::verlet_list::VerletList;
 use crate::space::{BLOCK, REACH_FACTOR};
 
 /// Factor on the squared distance of the last entity that may be known, up to which known entities are
@@ -61,7 +61,7 @@ pub(super) struct Interest {
     /// Entities that were examined, with the empty indices of their blocks.
     pub(super) examined: u64,
     /// Number of times that all entities in reach of a client were examined.
-    pub(super) looks: u64,
+    pub(super) full_scans: u64,
 }
 
 impl Interest {
@@ -71,51 +71,53 @@ impl Interest {
     pub(super) fn update(
         &mut self,
         known: &mut Known,
-        neighbours: &mut Neighbours,
-        sights: &[Sight<'_>],
+        verlet_list: &mut VerletList,
+        simulation_views: &[SimulationView<'_>],
         most: usize,
         tick: Tick,
     ) -> (usize, Option<usize>) {
-        if let [sight] = sights {
+        if let [simulation_view] = simulation_views {
             self.newcomers.clear();
-            if neighbours.follow(known, sight, tick, &mut self.newcomers) {
+            if verlet_list.update(known, simulation_view, tick, &mut self.newcomers) {
                 self.are_measured = false;
                 if !self.newcomers.is_empty() {
                     self.band.clear();
-                    self.mark(known, sights);
+                    self.mark(known, simulation_views);
                     if !self.let_enter(known, most, tick) {
-                        neighbours.forget();
+                        verlet_list.forget();
                     }
                 }
-                return (0, neighbours.own_id());
+                return (0, verlet_list.own_id());
             }
         }
-        self.look(known, neighbours, sights, most, tick)
+        self.full_scan(known, verlet_list, simulation_views, most, tick)
     }
 
     /// Does the same by examining all entities in reach.
-    fn look(
+    fn full_scan(
         &mut self,
         known: &mut Known,
-        neighbours: &mut Neighbours,
-        sights: &[Sight<'_>],
+        verlet_list: &mut VerletList,
+        simulation_views: &[SimulationView<'_>],
         most: usize,
         tick: Tick,
     ) -> (usize, Option<usize>) {
-        self.looks += 1;
-        self.mark(known, sights);
-        let own = sights.iter().find_map(Sight::own);
+        self.full_scans += 1;
+        self.mark(known, simulation_views);
+        let own = simulation_views.iter().find_map(SimulationView::own);
         // A client that knows as many entities as it may is most likely still in a crowd.
         let all = if known.live_len() < most {
             self.begin(known);
-            self.join_all(sights, own, most)
+            self.join_all(simulation_views, own, most)
         } else {
             None
         };
         let gathered = all.unwrap_or_else(|| {
             self.begin(known);
-            sights.iter().for_each(|sight| self.gather(sight, most));
-            self.join_ranked(sights, most, own);
+            simulation_views
+                .iter()
+                .for_each(|simulation_view| self.gather(simulation_view, most));
+            self.join_ranked(simulation_views, most, own);
             self.candidates.len()
         });
         if self.met < known.live_len() {
@@ -126,21 +128,26 @@ impl Interest {
             Mark::Live(id) => Some(id),
             Mark::Unknown | Mark::Leaving(_) => None,
         });
-        match sights {
-            [sight] if all.is_some() && have_entered => {
-                neighbours.note(sight, &self.near, known, &self.known_distances2, own);
+        match simulation_views {
+            [simulation_view] if all.is_some() && have_entered => {
+                verlet_list.rebuild(simulation_view, &self.near, known, &self.known_distances2, own);
             }
-            _ => neighbours.forget(),
+            _ => verlet_list.forget(),
         }
         (gathered, own)
     }
 
     /// Compares all entities in reach with the known ones, if fewer than `most` are in reach; returns how
     /// many.
-    fn join_all(&mut self, sights: &[Sight<'_>], own: Option<SlotKey>, most: usize) -> Option<usize> {
+    fn join_all(
+        &mut self,
+        simulation_views: &[SimulationView<'_>],
+        own: Option<SlotKey>,
+        most: usize,
+    ) -> Option<usize> {
         let mut gathered = 0;
-        for sight in sights {
-            gathered += self.join_near(sight);
+        for simulation_view in simulation_views {
+            gathered += self.join_near(simulation_view);
             if gathered >= most {
                 return None;
             }
@@ -152,10 +159,10 @@ impl Interest {
     }
 
     /// Compares the entities of one simulation in reach with the known ones; returns how many there are.
-    fn join_near(&mut self, sight: &Sight<'_>) -> usize {
-        let (eye, radius) = (sight.player.eye, sight.player.radius);
+    fn join_near(&mut self, simulation_view: &SimulationView<'_>) -> usize {
+        let (eye, radius) = (simulation_view.player.eye, simulation_view.player.radius);
         let reach = radius * REACH_FACTOR;
-        let (radius2, reach2, near2) = (radius * radius, reach * reach, Neighbours::near2(radius));
+        let (radius2, reach2, near2) = (radius * radius, reach * reach, VerletList::near2(radius));
         let Self {
             marks,
             distances2,
@@ -164,14 +171,20 @@ impl Interest {
             near,
             ..
         } = self;
-        let marks = marks.source(sight.source);
+        let marks = marks.simulation(simulation_view.simulation);
         // Nearly all of them are known, so those that are not known are counted.
         let (mut examined, mut gathered, mut unmet) = (0, 0, 0);
-        for (&leaf, &nearest) in sight.player.area.leaves.iter().zip(&sight.player.area.nearest) {
+        for (&leaf, &nearest) in simulation_view
+            .player
+            .area
+            .leaves
+            .iter()
+            .zip(&simulation_view.player.area.nearest)
+        {
             if nearest > reach {
                 break;
             }
-            let [resting, moving] = sight.frame.index.leaf(leaf);
+            let [resting, moving] = simulation_view.frame.index.leaf(leaf);
             for blocks in resting.chunks(BLOCKS).chain(moving.chunks(BLOCKS)) {
                 examined += blocks.len() * BLOCK;
                 let mut within = distances2.measure(blocks, eye, reach2);
@@ -188,9 +201,9 @@ impl Interest {
                     }
                     unmet += 1;
                     if distance2 <= radius2 {
-                        newcomers.push(Newcomer::new(sight.key(slot), distance2));
+                        newcomers.push(Newcomer::new(simulation_view.key(slot), distance2));
                     } else if distance2 <= near2 {
-                        near.push(Newcomer::new(sight.key(slot), distance2));
+                        near.push(Newcomer::new(simulation_view.key(slot), distance2));
                     }
                 }
             }
@@ -231,10 +244,10 @@ impl Interest {
     }
 
     /// Adds the entities of one simulation within reach.
-    fn gather(&mut self, sight: &Sight<'_>, most: usize) {
-        let (eye, player) = (sight.player.eye, sight.player);
+    fn gather(&mut self, simulation_view: &SimulationView<'_>, most: usize) {
+        let (eye, player) = (simulation_view.player.eye, simulation_view.player);
         let reach = player.radius * REACH_FACTOR;
-        let source = SourceId(sight.source as u8);
+        let simulation = SimulationId(simulation_view.simulation as u8);
         let (start, enough) = (self.candidates.len(), most + most / 2 + 1);
         let (mut bound, mut reach2) = (reach, reach * reach);
         let mut is_bounded = false;
@@ -242,7 +255,7 @@ impl Interest {
             if nearest > bound {
                 break;
             }
-            for blocks in sight.frame.index.leaf(leaf) {
+            for blocks in simulation_view.frame.index.leaf(leaf) {
                 self.examined += (blocks.len() * BLOCK) as u64;
                 for blocks in blocks.chunks(BLOCKS) {
                     let mut within = self.distances2.measure(blocks, eye, reach2);
@@ -251,7 +264,7 @@ impl Interest {
                         within &= within - 1;
                         let slot = blocks[place / BLOCK].slots[place % BLOCK];
                         self.candidates.push(Candidate {
-                            key: SlotKey::new(source, slot),
+                            key: SlotKey::new(simulation, slot),
                             distance2: self.distances2.get(place),
                         });
                     }
@@ -273,11 +286,11 @@ impl Interest {
     }
 
     /// Marks the slots of the client's entities with their short ids.
-    fn mark(&mut self, known: &Known, sights: &[Sight<'_>]) {
+    fn mark(&mut self, known: &Known, simulation_views: &[SimulationView<'_>]) {
         self.marks.begin();
-        for sight in sights {
-            let slots = sight.frame.chunks().len() * CHUNK_SLOTS;
-            let mut marks = self.marks.source_mut(sight.source, slots);
+        for simulation_view in simulation_views {
+            let slots = simulation_view.frame.chunks().len() * CHUNK_SLOTS;
+            let mut marks = self.marks.simulation_mut(simulation_view.simulation, slots);
             for (at, group) in known.groups().iter().enumerate() {
                 each_id(at, group.live, |id| marks.set(known.key(id), id, false));
                 each_id(at, group.leaving, |id| marks.set(known.key(id), id, true));
@@ -301,29 +314,31 @@ impl Interest {
 
     /// Compares where not all entities may be known. Ranks are as exact as their buckets, which is enough: an
     /// entity in the bucket of the last that may be known can be known, and can be replaced.
-    fn join_ranked(&mut self, sights: &[Sight<'_>], most: usize, own: Option<SlotKey>) {
+    fn join_ranked(&mut self, simulation_views: &[SimulationView<'_>], most: usize, own: Option<SlotKey>) {
         if let Some(own) = own {
             self.put_first(own);
         }
-        let mut by_source = [None; SOURCES_MAX];
-        for sight in sights {
-            by_source[sight.source] = Some(sight);
+        let mut by_simulation = [None; SIMULATIONS_MAX];
+        for simulation_view in simulation_views {
+            by_simulation[simulation_view.simulation] = Some(simulation_view);
         }
         // The last of the nearest is in the middle bucket, unless importance shifts it.
         let mut ranks = Ranks::new(2.0 * self.bound2);
         self.buckets.clear();
         for candidate in &self.candidates {
-            let Some(sight) = by_source[usize::from(candidate.key.source().0) % SOURCES_MAX] else {
+            let Some(simulation_view) =
+                by_simulation[usize::from(candidate.key.simulation().0) % SIMULATIONS_MAX]
+            else {
                 self.buckets.push(NO_BUCKET);
                 continue;
             };
-            let radius2 = sight.player.radius * sight.player.radius;
+            let radius2 = simulation_view.player.radius * simulation_view.player.radius;
             // An entity that is not known and not near enough to enter takes no rank.
             if candidate.distance2 > radius2 && !matches!(self.marks.get(candidate.key), Mark::Live(_)) {
                 self.buckets.push(NO_BUCKET);
                 continue;
             }
-            let importance = sight.frame.identity(candidate.key.slot()).importance;
+            let importance = simulation_view.frame.identity(candidate.key.slot()).importance;
             let bucket = ranks.bucket(candidate.distance2 * nearness2(importance));
             ranks.count(bucket);
             self.buckets.push(bucket);
@@ -392,23 +407,29 @@ impl Interest {
     }
 
     /// Returns, by short id, the squared distances of the live entities of `known`, which was updated last.
-    pub(super) fn distances2(&mut self, known: &Known, sights: &[Sight<'_>], own: Option<usize>) -> &[f32] {
+    pub(super) fn distances2(
+        &mut self,
+        known: &Known,
+        simulation_views: &[SimulationView<'_>],
+        own: Option<usize>,
+    ) -> &[f32] {
         if !std::mem::replace(&mut self.are_measured, true) {
-            self.measure(known, sights, own);
+            self.measure(known, simulation_views, own);
         }
         &self.known_distances2
     }
 
-    fn measure(&mut self, known: &Known, sights: &[Sight<'_>], own: Option<usize>) {
+    fn measure(&mut self, known: &Known, simulation_views: &[SimulationView<'_>], own: Option<usize>) {
         self.known_distances2
             .resize(known.id_end().max(self.known_distances2.len()), UNSEEN);
         for (at, group) in known.groups().iter().enumerate() {
             each_id(at, group.live, |id| {
                 let key = known.key(id);
-                let sight = sights
+                let simulation_view = simulation_views
                     .iter()
-                    .find(|sight| sight.source == usize::from(key.source().0));
-                let distance2 = sight.and_then(|sight| sight.distance2(key.slot()));
+                    .find(|simulation_view| simulation_view.simulation == usize::from(key.simulation().0));
+                let distance2 =
+                    simulation_view.and_then(|simulation_view| simulation_view.distance2(key.slot()));
                 self.known_distances2[id] = distance2.unwrap_or(UNSEEN);
             });
         }

@@ -37,7 +37,7 @@ struct KnownState {
 /// Most of a group's ids move in every tick, so they are sent and acknowledged together. These are *uniform*:
 /// their state is stored once, and a packet with all of them costs as much to record as a packet with one.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Group {
+pub(super) struct IdGroup {
     pub(super) live: u64,
     pub(super) confirmed: u64,
     pub(super) leaving: u64,
@@ -60,7 +60,7 @@ pub(super) fn each_id(at: usize, ids: u64, mut visit: impl FnMut(usize)) {
 #[derive(Debug)]
 pub(super) struct Known {
     ids_max: usize,
-    groups: Vec<Group>,
+    groups: Vec<IdGroup>,
     /// By group and short id: the entity, as simulation (its index among the histories) and slot.
     keys: Vec<[SlotKey; IDS]>,
     /// By short id; for the uniform ids, the group's fields are used instead.
@@ -90,20 +90,20 @@ impl Known {
 
     /// A hint that the entities and the groups will be read soon.
     #[inline]
-    pub(super) fn foresee(&self) {
+    pub(super) fn prefetch(&self) {
         prefetch(&*self.groups);
         prefetch(&*self.keys);
     }
 
     /// A hint that the groups alone will be.
     #[inline]
-    pub(super) fn foresee_groups(&self) {
+    pub(super) fn prefetch_groups(&self) {
         prefetch(&*self.groups);
     }
 
     /// Returns the groups of 64 ids.
     #[inline]
-    pub(super) fn groups(&self) -> &[Group] {
+    pub(super) fn groups(&self) -> &[IdGroup] {
         &self.groups
     }
 
@@ -165,13 +165,13 @@ impl Known {
     }
 
     #[inline(always)]
-    fn locate(&self, id: usize) -> (&Group, u64) {
+    fn locate(&self, id: usize) -> (&IdGroup, u64) {
         (&self.groups[id / IDS], 1 << (id % IDS))
     }
 
     /// Gives an entity the lowest free id; `None` when all are live or leaving.
     pub(super) fn enter(&mut self, key: SlotKey, tick: Tick) -> Option<usize> {
-        let used = |group: &Group| group.live | group.leaving;
+        let used = |group: &IdGroup| group.live | group.leaving;
         let at = self.groups.iter().position(|group| used(group) != u64::MAX);
         let at = at.unwrap_or(self.groups.len());
         let taken = self.groups.get(at).map_or(0, used);
@@ -180,7 +180,7 @@ impl Known {
             return None;
         }
         if at == self.groups.len() {
-            self.groups.push(Group::default());
+            self.groups.push(IdGroup::default());
             self.keys.push([SlotKey::default(); IDS]);
             self.states.resize((at + 1) * IDS, KnownState::default());
             self.priority.resize((at + 1) * IDS, 0);
@@ -246,7 +246,7 @@ impl Known {
     }
 
     /// Records that a packet of tick `packet` arrived that contained the ids of a group that are set in
-    /// `ids`. `state` returns which state of an entity the packet has; if `is_level`, that is the packet's
+    /// `ids`. `state` returns which state of an entity the packet has; if `is_single_tick`, that is the packet's
     /// own tick for all.
     #[inline]
     pub(super) fn acknowledge(
@@ -254,14 +254,14 @@ impl Known {
         at: usize,
         ids: u64,
         packet: Tick,
-        is_level: bool,
+        is_single_tick: bool,
         state: impl Fn(SlotKey) -> Tick,
     ) {
         let Some(&group) = self.groups.get(at) else {
             return;
         };
         let told = ids & group.uniform;
-        if !is_level || group.since.is_after(packet) {
+        if !is_single_tick || group.since.is_after(packet) {
             self.expel(at, told);
         } else if packet.is_after(group.acked) && self.keeps_uniform(at, told) {
             self.groups[at].acked = packet;

@@ -1,9 +1,9 @@
 //! Maps the current client's entities to their short ids without a hash map: by slot, in one array per
 //! simulation.
 
-use throng_shared::protocol::ids::{Slot, SlotKey, SourceId};
+use throng_shared::protocol::ids::{SimulationId, Slot, SlotKey};
 
-use super::SOURCES_MAX;
+use super::SIMULATIONS_MAX;
 
 /// Bit of a mark that is set if the short id is leaving; the id is in the bits below.
 const LEAVING: u32 = 1 << 15;
@@ -24,19 +24,19 @@ pub(super) enum Mark {
 /// A mark has the number of the client's turn in its upper half, so that no mark has to be cleared.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    sources: [Vec<u32>; SOURCES_MAX],
+    simulations: [Vec<u32>; SIMULATIONS_MAX],
     turn: u16,
 }
 
 /// The marks of one simulation in this turn.
 #[derive(Clone, Copy)]
-pub(super) struct SourceMarks<'a> {
+pub(super) struct SimulationMarks<'a> {
     marks: &'a [u32],
     /// The value of the bits from [`LEAVING`] up for a live id: the turn, and the bit of leaving as 0.
     live: u32,
 }
 
-impl SourceMarks<'_> {
+impl SimulationMarks<'_> {
     /// Returns the short id at a slot, if it is live.
     #[inline(always)]
     pub(super) fn live(self, slot: usize) -> Option<usize> {
@@ -46,19 +46,19 @@ impl SourceMarks<'_> {
 }
 
 /// The marks of one simulation in this turn, to be set.
-pub(super) struct SourceMarksMut<'a> {
+pub(super) struct SimulationMarksMut<'a> {
     marks: &'a mut [u32],
     /// The simulation's key of slot 0.
-    source: u32,
+    simulation: u32,
     turn: u32,
 }
 
-impl SourceMarksMut<'_> {
+impl SimulationMarksMut<'_> {
     /// Marks an entity with its short id, if it is one of this simulation.
     #[inline(always)]
     pub(super) fn set(&mut self, key: SlotKey, id: usize, is_leaving: bool) {
         // The xor leaves the slot. For an entity of another simulation it is beyond all slots.
-        if let Some(mark) = self.marks.get_mut((key.0 ^ self.source) as usize) {
+        if let Some(mark) = self.marks.get_mut((key.0 ^ self.simulation) as usize) {
             let flag = if is_leaving { LEAVING } else { 0 };
             *mark = self.turn | flag | id as u32;
         }
@@ -70,34 +70,34 @@ impl Marks {
     pub(super) fn begin(&mut self) {
         self.turn = self.turn.wrapping_add(1);
         if self.turn == 0 {
-            self.sources.iter_mut().for_each(|marks| marks.fill(0));
+            self.simulations.iter_mut().for_each(|marks| marks.fill(0));
             self.turn = 1;
         }
     }
 
     /// Marks one more entity with its live short id.
     pub(super) fn set(&mut self, key: SlotKey, id: usize) {
-        let source = usize::from(key.source().0) % SOURCES_MAX;
-        self.source_mut(source, key.slot().index() + 1)
+        let simulation = usize::from(key.simulation().0) % SIMULATIONS_MAX;
+        self.simulation_mut(simulation, key.slot().index() + 1)
             .set(key, id, false);
     }
 
     /// Returns the marks of one simulation with up to `slots` slots, to be set.
-    pub(super) fn source_mut(&mut self, source: usize, slots: usize) -> SourceMarksMut<'_> {
-        let marks = &mut self.sources[source];
+    pub(super) fn simulation_mut(&mut self, simulation: usize, slots: usize) -> SimulationMarksMut<'_> {
+        let marks = &mut self.simulations[simulation];
         if marks.len() < slots {
             marks.resize(slots, 0);
         }
-        SourceMarksMut {
+        SimulationMarksMut {
             marks,
-            source: SlotKey::new(SourceId(source as u8), Slot(0)).0,
+            simulation: SlotKey::new(SimulationId(simulation as u8), Slot(0)).0,
             turn: u32::from(self.turn) << 16,
         }
     }
 
     /// Returns the short id of an entity and whether it is live.
     pub(super) fn get(&self, key: SlotKey) -> Mark {
-        let marks = &self.sources[usize::from(key.source().0) % SOURCES_MAX];
+        let marks = &self.simulations[usize::from(key.simulation().0) % SIMULATIONS_MAX];
         let mark = marks.get(key.slot().index()).copied().unwrap_or(0);
         let id = (mark & (LEAVING - 1)) as usize;
         match (mark >> 16 == u32::from(self.turn), mark & LEAVING) {
@@ -108,9 +108,9 @@ impl Marks {
     }
 
     /// Returns the marks of one simulation, for many look-ups.
-    pub(super) fn source(&self, source: usize) -> SourceMarks<'_> {
-        SourceMarks {
-            marks: &self.sources[source],
+    pub(super) fn simulation(&self, simulation: usize) -> SimulationMarks<'_> {
+        SimulationMarks {
+            marks: &self.simulations[simulation],
             live: u32::from(self.turn) << 1,
         }
     }
@@ -123,12 +123,14 @@ mod tests {
     #[test]
     fn marks_are_valid_for_one_turn_also_when_turns_wrap() {
         let mut marks = Marks::default();
-        let key = |source, slot| SlotKey::new(SourceId(source), Slot(slot));
+        let key = |simulation, slot| SlotKey::new(SimulationId(simulation), Slot(slot));
         for turn in 0..140_000u32 {
             marks.begin();
             assert_eq!(marks.get(key(0, turn % 7)), Mark::Unknown);
-            marks.source_mut(0, 7).set(key(0, turn % 7), 1_285, turn % 2 == 0);
-            marks.source_mut(0, 7).set(key(3, turn % 7), 1, false);
+            marks
+                .simulation_mut(0, 7)
+                .set(key(0, turn % 7), 1_285, turn % 2 == 0);
+            marks.simulation_mut(0, 7).set(key(3, turn % 7), 1, false);
             let expected = if turn % 2 == 0 {
                 Mark::Leaving(1_285)
             } else {
@@ -136,14 +138,14 @@ mod tests {
             };
             assert_eq!(marks.get(key(0, turn % 7)), expected);
             assert_eq!(
-                marks.source(0).live(turn as usize % 7),
+                marks.simulation(0).live(turn as usize % 7),
                 (turn % 2 == 1).then_some(1_285)
             );
         }
         assert_eq!(marks.get(key(1, 0)), Mark::Unknown);
         marks.set(key(7, 300), 0);
         assert_eq!(
-            (marks.get(key(7, 300)), marks.source(7).live(301)),
+            (marks.get(key(7, 300)), marks.simulation(7).live(301)),
             (Mark::Live(0), None)
         );
     }

@@ -13,7 +13,7 @@
 //! Knows nothing of sockets, encryption and other clients; encodings and buffers that clients share
 //! are in the worker's [`ReplicationScratch`].
 //!
-//! In the order of work: `interest` decides which entities are known (with `neighbours`, `reach`, `marks` and
+//! In the order of work: `interest` decides which entities are known (with `verlet_list`, `reach`, `marks` and
 //! `ranks`), `collect` finds the changes to be sent (with the `cache`), `select` chooses those that fit the
 //! `budget`, `pack` writes packets, and `sent` records them until they are acknowledged or lost. `known`
 //! holds the result, `client` calls them all.
@@ -27,16 +27,16 @@ mod config;
 mod interest;
 mod known;
 mod marks;
-mod neighbours;
 mod pack;
 mod ranks;
 mod reach;
 mod scratch;
 mod select;
 mod sent;
-mod sight;
+mod simulation_view;
 #[cfg(test)]
 mod tests;
+mod verlet_list;
 
 pub use client::{ClientReplication, ReplicationView};
 pub use config::{BYTES_PER_SECOND_DEFAULT, BYTES_PER_SECOND_MAX, ReplicationConfig, ReplicationConfigError};
@@ -44,4 +44,4 @@ pub use pack::{PacketSink, Written};
 pub use scratch::{ReplicationCounters, ReplicationScratch};
 
 /// Most simulations whose frames one session can be sent. Further histories are not read.
-pub const SOURCES_MAX: usize = 8;
+pub const SIMULATIONS_MAX: usize = 8;

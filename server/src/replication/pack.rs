@@ -8,11 +8,11 @@ use throng_shared::protocol::snapshot::{
 };
 use throng_shared::tick::Tick;
 
-use super::collect::{Item, Plan, Queue};
+use super::collect::{Item, Plan, SendQueue};
 use super::components::SentValue;
 use super::known::Known;
-use super::sent::{Fates, SentPackets};
-use super::sight::Sight;
+use super::sent::{AckOutcome, SentPackets};
+use super::simulation_view::SimulationView;
 
 /// Where packets go. A packet is written into the buffer that was begun last.
 pub trait PacketSink {
@@ -46,16 +46,16 @@ pub(super) struct Packing<'a> {
     pub(super) tick: Tick,
     pub(super) id_bits: u32,
     pub(super) owner: OwnerBlock,
-    pub(super) queue: &'a Queue,
+    pub(super) queue: &'a SendQueue,
     /// In the order of the plans.
-    pub(super) sights: &'a [Sight<'a>],
+    pub(super) simulation_views: &'a [SimulationView<'a>],
     /// Number of registered components.
     pub(super) components: u32,
 }
 
 /// The position of packing in the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Cursor {
+struct PackCursor {
     plan: usize,
     enter: usize,
     update: usize,
@@ -70,11 +70,11 @@ impl Packing<'_> {
         known: &mut Known,
         sent: &mut SentPackets,
         sink: &mut impl PacketSink,
-    ) -> (Written, Fates) {
-        let (mut written, mut fates) = (Written::default(), Fates::default());
-        let mut cursor = Cursor {
+    ) -> (Written, AckOutcome) {
+        let (mut written, mut outcome) = (Written::default(), AckOutcome::default());
+        let mut cursor = PackCursor {
             leave: next_leave(known, 0),
-            ..Cursor::default()
+            ..PackCursor::default()
         };
         for part in 0..SNAPSHOT_PARTS_MAX as u8 {
             if part > 0 && self.is_done(&cursor, known) {
@@ -85,7 +85,7 @@ impl Packing<'_> {
             };
             let room = buffer.len().min(PAYLOAD_BYTES_MAX);
             let sequence = sent.next();
-            fates.lost += sent.push(self.tick, known).lost;
+            outcome.lost += sent.push(self.tick, known).lost;
             let header = SnapshotHeader {
                 sequence,
                 tick: self.tick,
@@ -109,14 +109,14 @@ impl Packing<'_> {
             written.packets += 1;
             written.bytes += bytes;
         }
-        (written, fates)
+        (written, outcome)
     }
 
     /// Writes the part of the plan at the cursor that fits; returns whether all of it did.
     fn write_section(
         &self,
         writer: &mut SnapshotWriter<'_>,
-        cursor: &mut Cursor,
+        cursor: &mut PackCursor,
         known: &mut Known,
         sent: &mut SentPackets,
         written: &mut Written,
@@ -127,7 +127,7 @@ impl Packing<'_> {
             cursor.plan += 1;
             return true;
         }
-        let sight = &self.sights[cursor.plan];
+        let simulation_view = &self.simulation_views[cursor.plan];
         // One bit is needed to end the packet.
         let Some(mut room) = writer.bits_left().checked_sub(1 + SECTION_BITS_MAX) else {
             return false;
@@ -141,23 +141,23 @@ impl Packing<'_> {
         let is_fitting = !is_begun && !self.queue.is_reduced && plan.bits + leaves <= room;
         room -= empty;
         writer.section(SectionHead {
-            source: sight.frame.source,
-            tick: sight.frame.tick,
+            simulation: simulation_view.frame.simulation,
+            tick: simulation_view.frame.tick,
             age: plan.age,
             has_exceptions: plan.has_exceptions,
             has_components: plan.has_components,
         });
-        sent.set_older(plan.source, self.tick.since(sight.frame.tick) as u8);
+        sent.set_older(plan.simulation, self.tick.since(simulation_view.frame.tick) as u8);
         self.write_leaves(writer, cursor, known, sent, &mut room, written);
         self.write_enters(writer, cursor, known, sent, &mut room, written);
 
         let start = cursor.update;
         if is_fitting {
             cursor.update = plan.updates.end;
-            write_presence(writer, &plan.presence, sight.frame.tick, known, sent);
+            write_presence(writer, &plan.presence, simulation_view.frame.tick, known, sent);
         } else {
             let presence = self.choose(cursor, room);
-            write_presence(writer, &presence, sight.frame.tick, known, sent);
+            write_presence(writer, &presence, simulation_view.frame.tick, known, sent);
         }
         let items = &self.queue.updates[start..cursor.update];
         if plan.has_exceptions || plan.has_components || plan.age == 0 {
@@ -184,7 +184,7 @@ impl Packing<'_> {
         items: &[Item],
         known: &Known,
     ) -> u32 {
-        let (plan, frame) = (&self.queue.plans[plan], self.sights[plan].frame);
+        let (plan, frame) = (&self.queue.plans[plan], self.simulation_views[plan].frame);
         let mut absolutes = 0;
         for &item in items {
             if item.delta().len > 0 {
@@ -199,7 +199,7 @@ impl Packing<'_> {
     }
 
     /// Moves the cursor over the updates that fit `room` bits beside an empty presence; returns their ids.
-    fn choose(&self, cursor: &mut Cursor, mut room: usize) -> Presence {
+    fn choose(&self, cursor: &mut PackCursor, mut room: usize) -> Presence {
         let plan = &self.queue.plans[cursor.plan];
         let mut presence = Presence::default();
         let mut size = PresenceSize::new(self.id_bits);
@@ -221,7 +221,7 @@ impl Packing<'_> {
     fn write_leaves(
         &self,
         writer: &mut SnapshotWriter<'_>,
-        cursor: &mut Cursor,
+        cursor: &mut PackCursor,
         known: &Known,
         sent: &mut SentPackets,
         room: &mut usize,
@@ -241,14 +241,14 @@ impl Packing<'_> {
     fn write_enters(
         &self,
         writer: &mut SnapshotWriter<'_>,
-        cursor: &mut Cursor,
+        cursor: &mut PackCursor,
         known: &mut Known,
         sent: &mut SentPackets,
         room: &mut usize,
         written: &mut Written,
     ) {
         let plan = &self.queue.plans[cursor.plan];
-        let frame = self.sights[cursor.plan].frame;
+        let frame = self.simulation_views[cursor.plan].frame;
         while cursor.enter < plan.enters.end {
             let item = self.queue.enters[cursor.enter];
             let bits = plan.enter_bits(item);
@@ -294,14 +294,14 @@ impl Packing<'_> {
         }
     }
 
-    fn is_done(&self, cursor: &Cursor, known: &Known) -> bool {
+    fn is_done(&self, cursor: &PackCursor, known: &Known) -> bool {
         cursor.enter == self.queue.enters.len()
             && cursor.update == self.queue.updates.len()
             && cursor.leave >= known.id_end()
     }
 
     /// Skips an item that does not even fit a packet of its own; it stays to be sent later.
-    fn skip(&self, cursor: &mut Cursor) {
+    fn skip(&self, cursor: &mut PackCursor) {
         let plan = &self.queue.plans[cursor.plan.min(self.queue.plans.len() - 1)];
         if cursor.enter < plan.enters.end {
             cursor.enter += 1;

@@ -1,11 +1,11 @@
 //! Buffers and encodings of a net worker that its clients share while it writes their packets.
 
-use throng_shared::protocol::delta::Motion;
+use throng_shared::protocol::delta::MotionModel;
 use throng_shared::protocol::registry::Protocol;
 
-use super::SOURCES_MAX;
+use super::SIMULATIONS_MAX;
 use super::cache::EncodeCache;
-use super::collect::Queue;
+use super::collect::SendQueue;
 use super::components::Viewers;
 use super::config::ReplicationConfig;
 use super::interest::Interest;
@@ -14,11 +14,11 @@ use super::select::Buckets;
 /// Buffers and shared encodings of one net worker. Grows to what the worker's clients need.
 #[derive(Debug)]
 pub struct ReplicationScratch {
-    pub(super) motion: Motion,
+    pub(super) motion: MotionModel,
     pub(super) viewers: Viewers,
-    pub(super) caches: [EncodeCache; SOURCES_MAX],
+    pub(super) caches: [EncodeCache; SIMULATIONS_MAX],
     pub(super) interest: Interest,
-    pub(super) queue: Queue,
+    pub(super) queue: SendQueue,
     pub(super) buckets: Buckets,
     pub(super) counters: ReplicationCounters,
 }
@@ -46,7 +46,7 @@ pub struct ReplicationCounters {
     pub cache_misses: u64,
     /// Times that all entities in reach of a client were examined; otherwise only those that might cross a
     /// border.
-    pub looks: u64,
+    pub full_scans: u64,
     /// Entities that interest management examined.
     pub examined: u64,
     /// Examined entities that were within reach.
@@ -60,11 +60,11 @@ impl ReplicationScratch {
     #[must_use]
     pub fn new(config: &ReplicationConfig, protocol: &Protocol) -> Self {
         Self {
-            motion: Motion::new(config.tick_rate),
+            motion: MotionModel::new(config.tick_rate),
             viewers: Viewers::new(protocol),
             caches: std::array::from_fn(|_| EncodeCache::default()),
             interest: Interest::default(),
-            queue: Queue::default(),
+            queue: SendQueue::default(),
             buckets: Buckets::default(),
             counters: ReplicationCounters::default(),
         }
@@ -75,7 +75,7 @@ impl ReplicationScratch {
     pub fn counters(&self) -> ReplicationCounters {
         ReplicationCounters {
             cache_hits: self.caches.iter().map(|cache| cache.hits).sum(),
-            looks: self.interest.looks,
+            full_scans: self.interest.full_scans,
             examined: self.interest.examined,
             cache_misses: self.caches.iter().map(|cache| cache.misses).sum(),
             ..self.counters

@@ -6,7 +6,7 @@
 
 use throng_shared::protocol::ids::SlotKey;
 
-use super::collect::{Item, Queue};
+use super::collect::{Item, SendQueue};
 use super::known::Known;
 
 const BUCKETS: usize = 256;
@@ -40,7 +40,7 @@ impl Buckets {
     /// the number of removed items.
     pub(super) fn select(
         &mut self,
-        queue: &mut Queue,
+        queue: &mut SendQueue,
         known: &mut Known,
         own: Option<usize>,
         room: usize,
@@ -97,7 +97,7 @@ impl Buckets {
     /// Keeps the buckets from `lowest` on, and the items of the next lower bucket that fit `left` bits.
     fn keep(
         &self,
-        queue: &mut Queue,
+        queue: &mut SendQueue,
         known: &Known,
         own: Option<usize>,
         lowest: usize,
@@ -113,7 +113,7 @@ impl Buckets {
             left -= if fits { bits } else { 0 };
             fits
         };
-        let Queue {
+        let SendQueue {
             enters,
             updates,
             plans,
@@ -146,7 +146,7 @@ impl Buckets {
 }
 
 /// Returns the factor by which the most important component of an item raises its priority.
-fn hastened(queue: &Queue, item: Item) -> u32 {
+fn hastened(queue: &SendQueue, item: Item) -> u32 {
     item.components()
         .map_or(1, |place| u32::from(queue.encoded.importance(place)))
 }

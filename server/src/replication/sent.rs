@@ -8,7 +8,7 @@ use throng_shared::protocol::ids::SlotKey;
 use throng_shared::protocol::input::SnapshotAck;
 use throng_shared::tick::Tick;
 
-use super::SOURCES_MAX;
+use super::SIMULATIONS_MAX;
 use super::known::{GROUPS_USUAL, Known, each_id};
 
 /// Number of packets that are recorded.
@@ -28,33 +28,33 @@ pub(super) struct SentPackets {
     words: Vec<u64>,
     stride: usize,
     /// Whether any packet was ever acknowledged.
-    is_heard: bool,
+    has_acked: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Record {
     tick: Tick,
     /// By simulation: how much older than the packet its section is.
-    older: [u8; SOURCES_MAX],
+    older: [u8; SIMULATIONS_MAX],
 }
 
 impl Record {
     /// Returns whether all its sections are of its own tick.
     #[inline]
-    fn is_level(&self) -> bool {
+    fn is_single_tick(&self) -> bool {
         u64::from_ne_bytes(self.older) == 0
     }
 
     /// Returns the tick of the state that the packet has of an entity of a simulation.
     #[inline]
     fn state_tick(&self, key: SlotKey) -> Tick {
-        self.tick - u32::from(self.older[usize::from(key.source().0) % SOURCES_MAX])
+        self.tick - u32::from(self.older[usize::from(key.simulation().0) % SIMULATIONS_MAX])
     }
 }
 
 /// Numbers of packets that were acknowledged or lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Fates {
+pub(super) struct AckOutcome {
     pub(super) acked: u32,
     pub(super) lost: u32,
 }
@@ -68,7 +68,7 @@ impl Default for SentPackets {
             records: Box::new([Record::default(); PACKETS]),
             words: vec![0; GROUPS_USUAL * PACKETS],
             stride: GROUPS_USUAL,
-            is_heard: false,
+            has_acked: false,
         }
     }
 }
@@ -82,7 +82,7 @@ impl SentPackets {
 
     /// A hint that the records of the last packet and the next will be read or written soon.
     #[inline]
-    pub(super) fn foresee(&self) {
+    pub(super) fn prefetch(&self) {
         for sequence in [self.next, self.next.wrapping_sub(1)] {
             let (record, words) = self.record(sequence);
             prefetch(record);
@@ -96,34 +96,34 @@ impl SentPackets {
     }
 
     /// Whether the client ever acknowledged a packet.
-    pub(super) fn is_heard(&self) -> bool {
-        self.is_heard
+    pub(super) fn has_acked(&self) -> bool {
+        self.has_acked
     }
 
     /// Starts the record of the next packet. The packet that falls out of the window is lost unless it was
     /// acknowledged or lost before.
-    pub(super) fn push(&mut self, tick: Tick, known: &mut Known) -> Fates {
-        let mut fates = Fates::default();
+    pub(super) fn push(&mut self, tick: Tick, known: &mut Known) -> AckOutcome {
+        let mut outcome = AckOutcome::default();
         if self.open >> (PACKETS - 1) == 1 {
             self.lose(self.next, known);
-            fates.lost = 1;
+            outcome.lost = 1;
         }
         self.make_room(known.groups().len());
         let record = usize::from(self.next) % PACKETS;
         self.records[record] = Record {
             tick,
-            older: [0; SOURCES_MAX],
+            older: [0; SIMULATIONS_MAX],
         };
         self.words[record * self.stride..(record + 1) * self.stride].fill(0);
         self.next = self.next.wrapping_add(1);
         self.open = self.open << 1 | 1;
         self.acked <<= 1;
-        fates
+        outcome
     }
 
-    /// Records that the newest packet's section of `source` is `older` ticks older than the packet.
-    pub(super) fn set_older(&mut self, source: usize, older: u8) {
-        self.records[usize::from(self.next.wrapping_sub(1)) % PACKETS].older[source] = older;
+    /// Records that the newest packet's section of `simulation` is `older` ticks older than the packet.
+    pub(super) fn set_older(&mut self, simulation: usize, older: u8) {
+        self.records[usize::from(self.next.wrapping_sub(1)) % PACKETS].older[simulation] = older;
     }
 
     /// Returns the short ids of the newest packet, to be added to.
@@ -133,25 +133,25 @@ impl SentPackets {
     }
 
     /// Processes an acknowledgement. Packets that were never sent or are no longer recorded are ignored.
-    pub(super) fn acknowledge(&mut self, ack: SnapshotAck, known: &mut Known) -> Fates {
+    pub(super) fn acknowledge(&mut self, ack: SnapshotAck, known: &mut Known) -> AckOutcome {
         let newest = self.next.wrapping_sub(1);
         let behind = u32::from(newest.wrapping_sub(ack.newest));
         if behind >= PACKETS as u32 {
-            return Fates::default();
+            return AckOutcome::default();
         }
-        let mut fates = Fates::default();
+        let mut outcome = AckOutcome::default();
         let arrived = (ack.bits << 1 | 1) << behind & self.open;
         self.open &= !arrived;
         self.acked |= arrived;
-        self.is_heard |= arrived != 0;
+        self.has_acked |= arrived != 0;
         let mut left = arrived;
         while left != 0 {
             let at = left.ilog2();
             left ^= 1 << at;
-            fates.acked += 1;
+            outcome.acked += 1;
             let (packet, words) = self.record(newest.wrapping_sub(at as u16));
             for (at, &ids) in words.iter().enumerate() {
-                known.acknowledge(at, ids, packet.tick, packet.is_level(), |key| {
+                known.acknowledge(at, ids, packet.tick, packet.is_single_tick(), |key| {
                     packet.state_tick(key)
                 });
             }
@@ -169,10 +169,10 @@ impl SentPackets {
         while lost != 0 {
             let at = lost.ilog2();
             lost ^= 1 << at;
-            fates.lost += 1;
+            outcome.lost += 1;
             self.lose(newest.wrapping_sub(at as u16), known);
         }
-        fates
+        outcome
     }
 
     fn lose(&self, sequence: u16, known: &mut Known) {
@@ -212,11 +212,11 @@ mod tests {
     use proptest::prelude::*;
 
     /// One live entity for each id, all told of in every packet pushed by this.
-    fn send(sent: &mut SentPackets, known: &mut Known, tick: u32, ids: u64) -> Fates {
-        let fates = sent.push(Tick(tick), known);
+    fn send(sent: &mut SentPackets, known: &mut Known, tick: u32, ids: u64) -> AckOutcome {
+        let outcome = sent.push(Tick(tick), known);
         sent.ids()[0] = ids;
         known.note_sent(0, ids, Tick(tick));
-        fates
+        outcome
     }
 
     fn three_known() -> Known {
@@ -236,17 +236,20 @@ mod tests {
         let ack = |newest, bits| SnapshotAck { newest, bits };
         assert_eq!(
             sent.acknowledge(ack(3, 0b001), &mut known),
-            Fates { acked: 2, lost: 0 }
+            AckOutcome { acked: 2, lost: 0 }
         );
         assert_eq!(known.sent(0), Tick(2));
         assert_eq!(
             sent.acknowledge(ack(4, 0b011), &mut known),
-            Fates { acked: 1, lost: 2 }
+            AckOutcome { acked: 1, lost: 2 }
         );
         assert!(Tick(2).is_after(known.sent(0)), "dirty again");
         assert_eq!(known.acked(2), Tick(5));
         // Too late: it counts as lost.
-        assert_eq!(sent.acknowledge(ack(4, 0b1111), &mut known), Fates::default());
+        assert_eq!(
+            sent.acknowledge(ack(4, 0b1111), &mut known),
+            AckOutcome::default()
+        );
         assert_eq!(known.groups()[0].confirmed & 0b101, 0b100);
     }
 
@@ -256,7 +259,7 @@ mod tests {
         for tick in 1..=64 {
             assert_eq!(
                 send(&mut sent, &mut known, tick, u64::from(tick == 1)),
-                Fates::default()
+                AckOutcome::default()
             );
         }
         assert_eq!(known.sent(0), Tick(1));
@@ -291,8 +294,8 @@ mod tests {
                     resolved += send(&mut sent, &mut known, pushed, 0b111).lost;
                 }
                 let newest = sent.next().wrapping_sub(1).wrapping_sub(behind);
-                let fates = sent.acknowledge(SnapshotAck { newest, bits: a & b }, &mut known);
-                resolved += fates.acked + fates.lost;
+                let outcome = sent.acknowledge(SnapshotAck { newest, bits: a & b }, &mut known);
+                resolved += outcome.acked + outcome.lost;
                 prop_assert_eq!(pushed - resolved, sent.open.count_ones());
             }
         }

@@ -19,13 +19,13 @@ use crate::runner::TickTime;
 
 /// One watch for every registered component.
 #[derive(Resource, Default)]
-pub(super) struct Watches {
-    watches: Vec<Watch>,
+pub(super) struct ComponentWatches {
+    watches: Vec<ComponentWatch>,
     pub(super) since: ChangeTick,
     found: Vec<(Slot, ComponentId, Option<ColdValue>)>,
 }
 
-struct Watch {
+struct ComponentWatch {
     entry: ComponentEntry,
     component: WorldComponentId,
     scan: Box<dyn ChangeScan>,
@@ -37,20 +37,20 @@ pub(super) fn watch_components(world: &mut World) {
     let Some(protocol) = world.get_resource::<Protocol>().cloned() else {
         return;
     };
-    let watch = |entry: &ComponentEntry| Watch {
+    let watch = |entry: &ComponentEntry| ComponentWatch {
         entry: entry.clone(),
         component: entry.register(world),
         scan: entry.changes(),
         removed: MessageCursor::default(),
     };
     let watches = protocol.components().iter().map(watch).collect();
-    world.resource_mut::<Watches>().watches = watches;
+    world.resource_mut::<ComponentWatches>().watches = watches;
 }
 
 /// Writes every changed component into its entity's cold row.
-pub(super) fn follow_components(world: &mut World) {
-    world.resource_scope(|world, mut watches: Mut<Watches>| {
-        let Watches {
+pub(super) fn sync_components(world: &mut World) {
+    world.resource_scope(|world, mut watches: Mut<ComponentWatches>| {
+        let ComponentWatches {
             watches,
             since,
             found,

@@ -18,7 +18,7 @@ const AREAS_PER_CHUNK: usize = 32;
 
 /// Moves every eye to where its avatar's row is, so that players and clients agree on it to the bit. Having
 /// looked the avatar up, notes whose route in the directory is out of date.
-pub(super) fn move_eyes(
+pub(super) fn update_eyes(
     mut eyes: Query<(Entity, &Avatar, &mut Eye, &Routed)>,
     avatars: Query<&Replicated>,
     rows: Res<Rows>,
@@ -37,7 +37,7 @@ pub(super) fn move_eyes(
 }
 
 /// Chooses the area of every viewer, by its eye and with hysteresis.
-pub(super) fn follow_borders(
+pub(super) fn update_areas_of_interest(
     mut viewers: Query<(
         &Eye,
         Option<&Viewer>,
@@ -51,7 +51,7 @@ pub(super) fn follow_borders(
     for (eye, viewer, room, avatar, mut interest) in &mut viewers {
         let radius = viewer.map_or(0.0, |viewer| viewer.radius);
         let room = room_seen(room, avatar, &avatars);
-        let hold = areas.0.follow(room, eye.0, radius, interest.hold);
+        let hold = areas.0.update(room, eye.0, radius, interest.hold);
         interest.set_if_neq(AreaOfInterest { hold });
     }
 }

@@ -5,7 +5,6 @@
 //! thread decides, no order by Bevy's entity numbers. Refuses per-client output work: that is the net
 //! workers'. Its cost grows with what changed.
 
-mod abroad;
 mod components;
 mod content;
 mod inputs;
@@ -16,6 +15,7 @@ mod parallel;
 mod players;
 mod publish;
 mod random;
+mod remote_frames;
 mod replicated;
 mod resources;
 pub(crate) mod resume;
@@ -31,7 +31,7 @@ mod watchers;
 
 use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::prelude::*;
-use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::ids::SimulationId;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
@@ -39,17 +39,17 @@ use crate::boundary::frame::FrameWriter;
 use crate::runner::TickTime;
 use crate::schedule::{SchedulePlugin, ServerSystems};
 
-pub use abroad::{Abode, Abroad, Ghost, Stranger};
 pub use content::{ContentFile, ContentFiles, ContentPlayback, ContentSource};
 pub(crate) use inputs::judge_view;
-pub use inputs::{AHEAD_TICKS_MAX, InputBuffer, Offer, REPEAT_TICKS_MAX, REWIND_MAX, Taken};
+pub use inputs::{AHEAD_TICKS_MAX, InputBuffer, Offer, REPEAT_TICKS_MAX, REWIND_MAX, TickInput};
 pub use links::WorkerLinks;
 pub use nearby::{Nearby, Neighbour};
 pub use parallel::Parallel;
 pub use players::{AreaOfInterest, Avatar, Eye, Player, PlayerJoined, PlayerLeft, Players, Viewer};
-pub(crate) use players::{depart, join, leave};
+pub(crate) use players::{join, leave, remove_player};
 pub use publish::Frames;
 pub use random::{Random, Seed};
+pub use remote_frames::{Ghost, GhostEntry, RemoteFrames, RowLocation};
 pub use replicated::{Importance, Owner, Replicated, Room, Slots, Team};
 pub use rewind::Rewind;
 pub use routes::{RouteCounters, Routes, Routing};
@@ -62,7 +62,7 @@ pub use watchers::Watcher;
 #[derive(Clone, Copy, Debug)]
 pub struct SimulationPlugin {
     /// Which simulation of the process this is.
-    pub source: SourceId,
+    pub simulation: SimulationId,
     /// Seed of everything random.
     pub seed: u64,
     /// Threads for parallel systems; up to 1 means none besides the simulation's own.
@@ -74,7 +74,7 @@ pub struct SimulationPlugin {
 impl Default for SimulationPlugin {
     fn default() -> Self {
         Self {
-            source: SourceId(0),
+            simulation: SimulationId(0),
             seed: 0,
             threads: 1,
             start: Tick(0),
@@ -91,8 +91,8 @@ impl Plugin for SimulationPlugin {
             tracing::warn!(%error, threads = self.threads, "no thread pool; the simulation runs on one thread");
             Parallel::default()
         });
-        app.insert_resource(Slots::new(self.source))
-            .insert_resource(Rows(FrameWriter::new(self.source)))
+        app.insert_resource(Slots::new(self.simulation))
+            .insert_resource(Rows(FrameWriter::new(self.simulation)))
             .insert_resource(Seed(self.seed))
             .insert_resource(parallel)
             .init_resource::<Protocol>()
@@ -103,7 +103,7 @@ impl Plugin for SimulationPlugin {
             .init_resource::<Outbox>()
             .init_resource::<Routing>()
             .init_resource::<WorkerLinks>()
-            .init_resource::<components::Watches>()
+            .init_resource::<components::ComponentWatches>()
             .init_resource::<resources::ResourceWatches>()
             .add_message::<PlayerJoined>()
             .add_message::<PlayerLeft>()
@@ -113,13 +113,13 @@ impl Plugin for SimulationPlugin {
             FixedUpdate,
             (
                 (
-                    rows::follow_lives,
-                    rows::follow_poses,
-                    components::follow_components,
-                    rows::settle_cells,
-                    interest::move_eyes,
+                    rows::sync_rows,
+                    rows::sync_poses,
+                    components::sync_components,
+                    rows::update_cells,
+                    interest::update_eyes,
                     route_avatars::enter_avatars,
-                    interest::follow_borders,
+                    interest::update_areas_of_interest,
                     interest::build_areas,
                 )
                     .chain()
@@ -136,7 +136,7 @@ impl Plugin for SimulationPlugin {
     }
 
     fn finish(&self, app: &mut App) {
-        replicated::learn_kinds(app.world_mut());
+        replicated::register_kinds(app.world_mut());
         components::watch_components(app.world_mut());
         resources::watch_resources(app.world_mut());
     }

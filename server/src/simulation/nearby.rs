@@ -3,8 +3,8 @@
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 
-use super::abroad::Abroad;
 use super::publish::Frames;
+use super::remote_frames::RemoteFrames;
 use super::replicated::Slots;
 use super::space::Space;
 use super::tell::Place;
@@ -39,7 +39,7 @@ pub struct Nearby<'w, 's> {
     space: Res<'w, Space>,
     frames: Res<'w, Frames>,
     slots: Res<'w, Slots>,
-    abroad: Option<Res<'w, Abroad>>,
+    remote_frames: Option<Res<'w, RemoteFrames>>,
     found: Local<'s, Vec<Found>>,
 }
 
@@ -63,8 +63,8 @@ impl Nearby<'_, '_> {
             let space = &self.space.0;
             space.within_room(&frame.index, room, position, radius, &mut self.found);
         }
-        if let Some(abroad) = &self.abroad {
-            abroad.find(room, position, radius, &mut self.found);
+        if let Some(remote_frames) = &self.remote_frames {
+            remote_frames.find(room, position, radius, &mut self.found);
         }
         self.neighbours()
     }
@@ -83,8 +83,8 @@ impl Nearby<'_, '_> {
             let space = &self.space.0;
             space.nearest_in_room(&frame.index, room, position, count, radius, &mut self.found);
         }
-        if let Some(abroad) = &self.abroad {
-            abroad.find(room, position, radius, &mut self.found);
+        if let Some(remote_frames) = &self.remote_frames {
+            remote_frames.find(room, position, radius, &mut self.found);
             self.found.truncate(count);
         }
         self.neighbours()
@@ -92,9 +92,9 @@ impl Nearby<'_, '_> {
 
     fn neighbours(&self) -> impl Iterator<Item = Neighbour> + '_ {
         self.found.iter().filter_map(|found| {
-            let stranger = || self.abroad.as_ref()?.stranger(found.slot);
+            let ghost = || self.remote_frames.as_ref()?.ghost(found.slot);
             Some(Neighbour {
-                entity: self.slots.entity(found.slot).or_else(stranger)?,
+                entity: self.slots.entity(found.slot).or_else(ghost)?,
                 position: found.position,
                 distance: found.distance2.sqrt(),
             })

@@ -84,7 +84,7 @@ pub struct PlayerLeft {
 /// The players by session. Dense: by worker, then by the worker's own session index.
 #[derive(Resource, Debug, Default)]
 pub struct Players {
-    sessions: Vec<Vec<Option<Seat>>>,
+    sessions: Vec<Vec<Option<PlayerSlot>>>,
     ids_given: u32,
     /// Which of how many simulations this is: each gives other ids.
     simulation: (u32, u32),
@@ -92,7 +92,7 @@ pub struct Players {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Seat {
+struct PlayerSlot {
     generation: u32,
     entity: Entity,
 }
@@ -102,11 +102,11 @@ impl Players {
     #[inline]
     #[must_use]
     pub fn get(&self, key: SessionKey) -> Option<Entity> {
-        let seat = (*self
+        let slot = (*self
             .sessions
             .get(usize::from(key.worker))?
             .get(key.session.index as usize)?)?;
-        (seat.generation == key.session.generation).then_some(seat.entity)
+        (slot.generation == key.session.generation).then_some(slot.entity)
     }
 
     /// Players in the simulation.
@@ -131,7 +131,7 @@ impl Players {
     }
 
     /// Nobody, after this many player ids were given.
-    pub(super) fn begin_again(&self, ids_given: u32) -> Self {
+    pub(super) fn restart(&self, ids_given: u32) -> Self {
         Self {
             ids_given,
             simulation: self.simulation,
@@ -150,21 +150,21 @@ impl Players {
         self.ids_given
     }
 
-    fn sit_down(&mut self, key: SessionKey, entity: Entity) {
+    fn insert(&mut self, key: SessionKey, entity: Entity) {
         let worker = usize::from(key.worker);
         if self.sessions.len() <= worker {
             self.sessions.resize_with(worker + 1, Vec::new);
         }
-        let seats = &mut self.sessions[worker];
+        let slots = &mut self.sessions[worker];
         let index = key.session.index as usize;
-        if seats.len() <= index {
-            seats.resize(index + 1, None);
+        if slots.len() <= index {
+            slots.resize(index + 1, None);
         }
         let generation = key.session.generation;
-        self.len += usize::from(seats[index].replace(Seat { generation, entity }).is_none());
+        self.len += usize::from(slots[index].replace(PlayerSlot { generation, entity }).is_none());
     }
 
-    fn stand_up(&mut self, key: SessionKey) -> Option<Entity> {
+    fn remove(&mut self, key: SessionKey) -> Option<Entity> {
         let entity = self.get(key)?;
         self.sessions[usize::from(key.worker)][key.session.index as usize] = None;
         self.len -= 1;
@@ -178,7 +178,7 @@ pub(super) fn rejoin(world: &mut World, entity: Entity, player: Player) -> bool 
     if players.get(player.session).is_some() {
         return false;
     }
-    players.sit_down(player.session, entity);
+    players.insert(player.session, entity);
     world.entity_mut(entity).insert(player);
     true
 }
@@ -204,21 +204,21 @@ pub(crate) fn join(
         kind,
     };
     let entity = world.spawn(player).id();
-    world.resource_mut::<Players>().sit_down(session, entity);
+    world.resource_mut::<Players>().insert(session, entity);
     world.write_message(PlayerJoined { entity, player });
     Some(entity)
 }
 
 /// Takes the player of a session out of this world without telling gameplay: it goes on in another.
-pub(crate) fn depart(world: &mut World, session: SessionKey) {
-    if let Some(entity) = world.resource_mut::<Players>().stand_up(session) {
+pub(crate) fn remove_player(world: &mut World, session: SessionKey) {
+    if let Some(entity) = world.resource_mut::<Players>().remove(session) {
         world.despawn(entity);
     }
 }
 
 /// Despawns the player of a session that ended; one that is not here is ignored.
 pub(crate) fn leave(world: &mut World, session: SessionKey, reason: LeaveReason) {
-    let Some(entity) = world.resource_mut::<Players>().stand_up(session) else {
+    let Some(entity) = world.resource_mut::<Players>().remove(session) else {
         return;
     };
     let avatar = world.get::<Avatar>(entity).map(|avatar| avatar.0);

@@ -66,7 +66,7 @@ pub(super) fn publish_frame(
         let row = PlayerRow {
             generation: player.session.session.generation,
             player: player.id,
-            is_home: true,
+            is_local: true,
             entity: avatar
                 .and_then(|avatar| avatars.get(avatar.0).ok())
                 .and_then(Replicated::slot),

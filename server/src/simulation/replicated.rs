@@ -11,11 +11,11 @@ use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
 use serde::{Deserialize, Serialize};
-use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
+use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId, Slot, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::protocol::registry::Protocol;
 
-use crate::boundary::frame::{Identity, Kind, SlotTable};
+use crate::boundary::frame::{ChunkKind, Identity, SlotTable};
 use crate::runner::TickTime;
 use crate::space::RoomId;
 
@@ -89,7 +89,7 @@ impl Default for Importance {
 /// Which entity has which slot, and what happened to them since the last tick.
 #[derive(Resource, Debug)]
 pub struct Slots {
-    pub(super) source: SourceId,
+    pub(super) simulation: SimulationId,
     pub(super) table: SlotTable,
     /// By slot.
     entities: Vec<Option<Entity>>,
@@ -117,16 +117,16 @@ pub(super) enum SlotEvent {
 #[derive(Debug, Default)]
 pub(super) struct Kinds {
     registered: Vec<WorldComponentId>,
-    pub(super) by_set: BTreeMap<u64, Kind>,
-    by_archetype: BTreeMap<ArchetypeId, Kind>,
+    pub(super) by_set: BTreeMap<u64, ChunkKind>,
+    by_archetype: BTreeMap<ArchetypeId, ChunkKind>,
 }
 
 impl Slots {
-    /// No entities yet. Global ids carry `source` in their highest byte, so that simulations never clash.
+    /// No entities yet. Global ids carry `simulation` in their highest byte, so that simulations never clash.
     #[must_use]
-    pub fn new(source: SourceId) -> Self {
+    pub fn new(simulation: SimulationId) -> Self {
         Self {
-            source,
+            simulation,
             table: SlotTable::default(),
             entities: Vec::new(),
             by_global: HashMap::new(),
@@ -141,8 +141,8 @@ impl Slots {
 
     /// The simulation whose entities these are.
     #[must_use]
-    pub fn source(&self) -> SourceId {
-        self.source
+    pub fn simulation(&self) -> SimulationId {
+        self.simulation
     }
 
     /// The entity in a slot.
@@ -180,7 +180,7 @@ impl Slots {
     }
 
     /// Gives `entity` the slot that is restored, or one of its kind.
-    fn take(&mut self, kind: Option<Kind>, entity: Entity) -> Replicated {
+    fn take(&mut self, kind: Option<ChunkKind>, entity: Entity) -> Replicated {
         let (slot, global) = match self.restoring.take() {
             Some((slot, global)) => (slot, Some(global)),
             None => (None, None),
@@ -191,7 +191,7 @@ impl Slots {
         };
         let global = global.unwrap_or_else(|| {
             self.globals_given += 1;
-            GlobalId(u64::from(self.source.0) << 56 | self.globals_given)
+            GlobalId(u64::from(self.simulation.0) << 56 | self.globals_given)
         });
         if self.entities.len() <= slot.index() {
             self.entities.resize(slot.index() + 1, None);
@@ -209,10 +209,10 @@ impl Kinds {
         self.by_archetype.clear();
     }
 
-    fn learn(&mut self, archetype: ArchetypeId, components: &[WorldComponentId]) -> Kind {
+    fn register(&mut self, archetype: ArchetypeId, components: &[WorldComponentId]) -> ChunkKind {
         let bit = |(bit, id)| u64::from(components.contains(id)) << bit;
         let set = self.registered.iter().enumerate().map(bit).sum();
-        let next = Kind(self.by_set.len() as u16);
+        let next = ChunkKind(self.by_set.len() as u16);
         let kind = *self.by_set.entry(set).or_insert(next);
         self.by_archetype.insert(archetype, kind);
         kind
@@ -220,7 +220,7 @@ impl Kinds {
 }
 
 /// Learns the components that tell kinds apart. Runs once, when the registry is complete.
-pub(super) fn learn_kinds(world: &mut World) {
+pub(super) fn register_kinds(world: &mut World) {
     let Some(protocol) = world.get_resource::<Protocol>().cloned() else {
         return;
     };
@@ -268,14 +268,17 @@ fn take_slot(mut world: DeferredWorld, context: HookContext) {
     }
 }
 
-fn kind_of(world: &mut DeferredWorld, entity: Entity) -> Kind {
+fn kind_of(world: &mut DeferredWorld, entity: Entity) -> ChunkKind {
     let archetype = world.entity(entity).archetype().id();
     let known = world.resource::<Slots>().kinds.by_archetype.get(&archetype);
     if let Some(&kind) = known {
         return kind;
     }
     let components = world.entity(entity).archetype().components().to_vec();
-    world.resource_mut::<Slots>().kinds.learn(archetype, &components)
+    world
+        .resource_mut::<Slots>()
+        .kinds
+        .register(archetype, &components)
 }
 
 fn give_slot_back(mut world: DeferredWorld, context: HookContext) {

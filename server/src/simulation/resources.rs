@@ -16,14 +16,14 @@ use crate::boundary::link::Audience;
 /// What players were last told.
 #[derive(Resource, Default)]
 pub(super) struct ResourceWatches {
-    watches: Vec<Watch>,
+    watches: Vec<ResourceWatch>,
     joined: MessageCursor<PlayerJoined>,
 }
 
-struct Watch {
+struct ResourceWatch {
     entry: ResourceEntry,
     /// When it had last changed; `None` while it was not there.
-    told: Option<ChangeTick>,
+    sent: Option<ChangeTick>,
 }
 
 /// Sets up the watches. Runs once, when the registry is complete.
@@ -31,9 +31,9 @@ pub(super) fn watch_resources(world: &mut World) {
     let Some(protocol) = world.get_resource::<Protocol>() else {
         return;
     };
-    let watch = |entry: &ResourceEntry| Watch {
+    let watch = |entry: &ResourceEntry| ResourceWatch {
         entry: entry.clone(),
-        told: None,
+        sent: None,
     };
     let watches = protocol.resources().iter().map(watch).collect();
     world.resource_mut::<ResourceWatches>().watches = watches;
@@ -50,9 +50,9 @@ pub(super) fn tell_resources(world: &mut World) {
             .read(world.resource::<Messages<PlayerJoined>>())
             .map(|joined| joined.player.session)
             .collect();
-        for Watch { entry, told } in watches {
+        for ResourceWatch { entry, sent } in watches {
             let changed = entry.changed(world);
-            let is_new = std::mem::replace(told, changed) != changed;
+            let is_new = std::mem::replace(sent, changed) != changed;
             // Who joins knows that there is nothing.
             if !is_new && (joined.is_empty() || changed.is_none()) {
                 continue;

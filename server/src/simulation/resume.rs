@@ -12,13 +12,13 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::world::FilteredEntityRef;
 use bevy_time::{Fixed, Time};
 use serde::{Deserialize, Serialize};
-use throng_shared::protocol::ids::{GlobalId, Slot, SourceId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId, Slot};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::protocol::registry::{ComponentEntry, Protocol};
 use throng_shared::tick::Tick;
 
-use super::components::{Watches, reference_of};
-use super::interest::{build_areas, follow_borders, move_eyes};
+use super::components::{ComponentWatches, reference_of};
+use super::interest::{build_areas, update_areas_of_interest, update_eyes};
 use super::players::{Player, PlayerJoined, PlayerLeft, Players, rejoin};
 use super::publish::{Frames, publish_frame};
 use super::random::Seed;
@@ -26,14 +26,14 @@ use super::replicated::{Importance, Owner, Replicated, Room, SlotEvent, Slots, T
 use super::rows::Rows;
 use super::space::{Areas, Space};
 use super::tell::{MessageReceived, Outbox};
-use crate::boundary::frame::{FrameWriter, Kind, SlotTable, SlotTableImage};
+use crate::boundary::frame::{ChunkKind, FrameWriter, SlotTable, SlotTableImage};
 use crate::runner::TickTime;
 
 /// What a simulation is besides its entities.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SimulationImage {
     /// Which simulation of the process it is.
-    pub(crate) source: SourceId,
+    pub(crate) id: SimulationId,
     /// The newest tick.
     pub(crate) tick: Tick,
     /// Time that gameplay has seen pass.
@@ -53,7 +53,7 @@ impl SimulationImage {
         let slots = world.resource::<Slots>();
         let elapsed = world.get_resource::<Time<Fixed>>();
         Self {
-            source: slots.source,
+            id: slots.simulation,
             tick: world.resource::<TickTime>().tick,
             elapsed: elapsed.map_or(Duration::ZERO, Time::elapsed),
             seed: world.resource::<Seed>().0,
@@ -78,12 +78,12 @@ impl SimulationImage {
     /// Empties a world whose entities are gone already, and sets the clock.
     pub(crate) fn begin(&self, world: &mut World, table: SlotTable) {
         world.insert_resource(Seed(self.seed));
-        world.insert_resource(Rows(FrameWriter::new(self.source)));
+        world.insert_resource(Rows(FrameWriter::new(self.id)));
         world.insert_resource(Space::default());
         world.insert_resource(Areas::default());
         world.insert_resource(Frames::default());
         world.insert_resource(Outbox::default());
-        let players = world.resource::<Players>().begin_again(self.players_given);
+        let players = world.resource::<Players>().restart(self.players_given);
         world.insert_resource(players);
         world.resource_mut::<Messages<PlayerJoined>>().clear();
         world.resource_mut::<Messages<PlayerLeft>>().clear();
@@ -96,9 +96,13 @@ impl SimulationImage {
         }
         let mut slots = world.resource_mut::<Slots>();
         let kinds = std::mem::take(&mut slots.kinds);
-        *slots = Slots::new(self.source);
+        *slots = Slots::new(self.id);
         slots.kinds = kinds;
-        slots.kinds.by_set = self.kinds.iter().map(|&(set, kind)| (set, Kind(kind))).collect();
+        slots.kinds.by_set = self
+            .kinds
+            .iter()
+            .map(|&(set, kind)| (set, ChunkKind(kind)))
+            .collect();
         slots.kinds.forget_archetypes();
         slots.globals_given = self.globals_given;
         slots.refused = self.refused;
@@ -107,7 +111,7 @@ impl SimulationImage {
 }
 
 /// Makes `entity`, which has its components, the replicated entity that it was.
-pub(crate) fn replicate_again(world: &mut World, entity: Entity, slot: Slot, global: GlobalId) {
+pub(crate) fn restore_replicated(world: &mut World, entity: Entity, slot: Slot, global: GlobalId) {
     world.resource_mut::<Slots>().restoring = Some((Some(slot), global));
     world.entity_mut(entity).insert(Replicated::default());
 }
@@ -119,7 +123,7 @@ pub(crate) fn arrive(world: &mut World, entity: Entity, global: GlobalId) {
 }
 
 /// Makes `entity`, which has its components, the player that it was. `false` when the session has another.
-pub(crate) fn seat_again(world: &mut World, entity: Entity, player: Player) -> bool {
+pub(crate) fn restore_player(world: &mut World, entity: Entity, player: Player) -> bool {
     rejoin(world, entity, player)
 }
 
@@ -140,12 +144,12 @@ pub(crate) fn finish(world: &mut World, rows: &[(Slot, Entity, Option<Tick>)]) {
         .events
         .extend(new.map(|&(slot, entity, _)| SlotEvent::Taken(slot, entity)));
     let since = world.increment_change_tick();
-    world.resource_mut::<Watches>().since = since;
+    world.resource_mut::<ComponentWatches>().since = since;
     let tick = world.resource::<TickTime>().tick;
-    world.resource_mut::<Space>().0.settle(tick);
+    world.resource_mut::<Space>().0.rebalance(tick);
     let ran = [
-        world.run_system_cached(move_eyes),
-        world.run_system_cached(follow_borders),
+        world.run_system_cached(update_eyes),
+        world.run_system_cached(update_areas_of_interest),
         world.run_system_cached(build_areas),
         world.run_system_cached(publish_frame),
     ];

@@ -2,12 +2,12 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
-use throng_shared::protocol::ids::{GlobalId, Slot, SourceId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId, Slot};
 use throng_shared::protocol::pose::{Heading, Pose};
 use throng_shared::tick::Tick;
 
-use super::abroad::{Abode, Abroad, Ghost};
 use super::publish::Frames;
+use super::remote_frames::{Ghost, RemoteFrames, RowLocation};
 use super::replicated::{Replicated, Slots};
 
 /// Answers where an entity was at a tick of the last 64, exactly as clients were told. How far back gameplay
@@ -37,7 +37,7 @@ use super::replicated::{Replicated, Slots};
 pub struct Rewind<'w, 's> {
     frames: Res<'w, Frames>,
     slots: Res<'w, Slots>,
-    abroad: Option<Res<'w, Abroad>>,
+    remote_frames: Option<Res<'w, RemoteFrames>>,
     replicated: Query<'w, 's, &'static Replicated>,
     ghosts: Query<'w, 's, (&'static GlobalId, &'static Ghost)>,
 }
@@ -50,8 +50,8 @@ impl Rewind<'_, '_> {
         if let Ok(replicated) = self.replicated.get(entity) {
             return self.pose_of(replicated.global(), replicated.slot()?, None, tick);
         }
-        let (&global, &Ghost(abode)) = self.ghosts.get(entity).ok()?;
-        self.pose_of(global, abode.slot, Some(abode.source), tick)
+        let (&global, &Ghost(location)) = self.ghosts.get(entity).ok()?;
+        self.pose_of(global, location.slot, Some(location.simulation), tick)
     }
 
     /// Likewise for gameplay that keeps entities in a table of its own and saves the look-up: the entity is called
@@ -62,12 +62,12 @@ impl Rewind<'_, '_> {
         &self,
         global: GlobalId,
         slot: Slot,
-        ghost_of: Option<SourceId>,
+        ghost_of: Option<SimulationId>,
         tick: Tick,
     ) -> Option<Pose> {
-        if let Some(abroad) = self.abroad.as_deref() {
-            let source = ghost_of.unwrap_or_else(|| self.slots.source());
-            return abroad.pose(global, Abode { source, slot }, tick);
+        if let Some(remote_frames) = self.remote_frames.as_deref() {
+            let simulation = ghost_of.unwrap_or_else(|| self.slots.simulation());
+            return remote_frames.pose(global, RowLocation { simulation, slot }, tick);
         }
         let frame = self.frames.0.at(tick)?;
         let row = frame.row(slot)?;

@@ -41,7 +41,7 @@ pub(super) fn enter_avatars(
                 continue;
             };
             let route = EntityRoute {
-                simulation: slots.source(),
+                simulation: slots.simulation(),
                 worker: player.session.worker,
                 session_index: player.session.session.index,
             };

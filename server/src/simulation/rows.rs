@@ -19,7 +19,7 @@ use crate::runner::TickTime;
 pub struct Rows(pub FrameWriter);
 
 /// Adds, removes and renames rows as entities came, went and changed hands.
-pub(super) fn follow_lives(
+pub(super) fn sync_rows(
     mut slots: ResMut<Slots>,
     mut rows: ResMut<Rows>,
     mut space: ResMut<Space>,
@@ -75,7 +75,7 @@ pub(super) fn follow_lives(
 const BLOCK: usize = 64;
 
 /// Quantizes the poses that changed, and moves those whose position did.
-pub(super) fn follow_poses(
+pub(super) fn sync_poses(
     poses: Query<(&Replicated, Ref<Position>, Ref<Velocity>, Ref<Heading>)>,
     mut rows: ResMut<Rows>,
     mut space: ResMut<Space>,
@@ -104,7 +104,7 @@ pub(super) fn follow_poses(
                 }
                 if let Some(slot) = replicated[at].slot() {
                     let pose = Pose::quantize(&positions[at], &velocities[at], &headings[at]);
-                    follow_pose(&mut rows.0, &mut space, slot, pose, time.tick);
+                    sync_pose(&mut rows.0, &mut space, slot, pose, time.tick);
                 }
             }
         }
@@ -113,15 +113,15 @@ pub(super) fn follow_poses(
 }
 
 #[inline]
-fn follow_pose(rows: &mut FrameWriter, space: &mut Space, slot: Slot, pose: Pose, tick: Tick) {
+fn sync_pose(rows: &mut FrameWriter, space: &mut Space, slot: Slot, pose: Pose, tick: Tick) {
     if rows.set_pose(slot, pose, tick) {
         space.0.place(slot, pose.x, pose.y, tick);
     }
 }
 
 /// Splits, merges and rests, once all are in their places.
-pub(super) fn settle_cells(mut space: ResMut<Space>, time: Res<TickTime>) {
-    space.0.settle(time.tick);
+pub(super) fn update_cells(mut space: ResMut<Space>, time: Res<TickTime>) {
+    space.0.rebalance(time.tick);
 }
 
 /// Compares change ticks as Bevy does, in a form that compiles to vector instructions.

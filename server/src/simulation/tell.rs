@@ -79,8 +79,8 @@ impl Tell<'_, '_> {
     {
         let (channel, bytes) = self.encode(message)?;
         self.outbox
-            .letters
-            .push(Letter::Message(player.session, channel, bytes));
+            .entries
+            .push(OutboxEntry::Message(player.session, channel, bytes));
         Ok(())
     }
 
@@ -133,8 +133,8 @@ impl Tell<'_, '_> {
     /// Ends a player's session. Its `PlayerLeft` comes in a later tick, from the worker.
     pub fn kick(&mut self, player: &Player) {
         self.outbox
-            .letters
-            .push(Letter::Disconnect(player.session, LeaveReason::Kicked));
+            .entries
+            .push(OutboxEntry::Disconnect(player.session, LeaveReason::Kicked));
     }
 
     fn broadcast<M>(&mut self, audience: Audience, message: &M) -> Result<(), RegistryError>
@@ -179,11 +179,11 @@ pub struct MessageReceived {
 /// What this tick has to say. Its bound is what gameplay does in one tick.
 #[derive(Resource, Debug, Default)]
 pub struct Outbox {
-    letters: Vec<Letter>,
+    entries: Vec<OutboxEntry>,
 }
 
 #[derive(Debug)]
-enum Letter {
+enum OutboxEntry {
     Message(SessionKey, ChannelId, Bytes),
     Broadcast(Audience, ChannelId, Bytes),
     Disconnect(SessionKey, LeaveReason),
@@ -192,31 +192,34 @@ enum Letter {
 impl Outbox {
     /// Adds a message for a session.
     pub(super) fn message(&mut self, key: SessionKey, channel: Channel, bytes: Bytes) {
-        self.letters.push(Letter::Message(key, channel.id(), bytes));
+        self.entries.push(OutboxEntry::Message(key, channel.id(), bytes));
     }
 
     /// Adds a message for many.
     pub(super) fn broadcast(&mut self, audience: Audience, channel: ChannelId, bytes: Bytes) {
-        self.letters.push(Letter::Broadcast(audience, channel, bytes));
+        self.entries
+            .push(OutboxEntry::Broadcast(audience, channel, bytes));
     }
 
     /// Sends everything, in order. What is for a worker without a link is dropped.
     pub(super) fn send(&mut self, links: &mut [SimulationLink]) {
-        for letter in self.letters.drain(..) {
-            let key = match letter {
-                Letter::Message(key, ..) | Letter::Disconnect(key, _) => Some(key),
-                Letter::Broadcast(..) => None,
+        for entry in self.entries.drain(..) {
+            let key = match entry {
+                OutboxEntry::Message(key, ..) | OutboxEntry::Disconnect(key, _) => Some(key),
+                OutboxEntry::Broadcast(..) => None,
             };
             let addressed = |link: &&mut SimulationLink| key.is_none_or(|key| key.worker == link.worker());
             for link in links.iter_mut().filter(addressed) {
-                match &letter {
+                match &entry {
                     // A full queue ends the session, which the link counts.
-                    Letter::Message(key, channel, bytes) => drop(link.send(*key, *channel, bytes.clone())),
+                    OutboxEntry::Message(key, channel, bytes) => {
+                        let _ = link.send(*key, *channel, bytes.clone());
+                    }
                     // A full queue drops it or, where it is reliable, ends the sessions that miss it.
-                    Letter::Broadcast(audience, channel, bytes) => {
+                    OutboxEntry::Broadcast(audience, channel, bytes) => {
                         link.broadcast(*audience, *channel, bytes.clone());
                     }
-                    Letter::Disconnect(key, reason) => link.disconnect(*key, *reason),
+                    OutboxEntry::Disconnect(key, reason) => link.disconnect(*key, *reason),
                 }
             }
         }

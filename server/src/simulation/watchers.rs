@@ -38,7 +38,7 @@ impl Watcher {
         PlayerRow {
             generation: self.session.session.generation,
             player: self.player,
-            is_home: false,
+            is_local: false,
             entity: None,
             eye,
             radius,

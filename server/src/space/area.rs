@@ -36,7 +36,7 @@ pub struct Area {
 impl Area {
     /// A hint that the leaves will be read soon.
     #[inline]
-    pub(crate) fn foresee(&self) {
+    pub(crate) fn prefetch(&self) {
         prefetch(&*self.leaves);
         prefetch(&*self.nearest);
     }
@@ -54,7 +54,7 @@ struct AreaKey {
 impl AreaKey {
     /// Returns the key for an eye, given its old one, which it keeps within the margin. `None` for an eye
     /// that sees nothing: its radius is not positive, or its position is not finite.
-    fn follow(room: RoomId, eye: Vec2, radius: f32, old: Option<Self>) -> Option<Self> {
+    fn update(room: RoomId, eye: Vec2, radius: f32, old: Option<Self>) -> Option<Self> {
         if !(eye.is_finite() && radius > 0.0) {
             return None;
         }
@@ -131,7 +131,7 @@ pub struct AreaHold {
 pub struct AreaTable {
     places: BTreeMap<AreaKey, u32>,
     /// By index. One without viewers is free.
-    areas: Vec<Shared>,
+    areas: Vec<SharedArea>,
     free: Vec<u32>,
     stale: Vec<StaleArea>,
     nothing: Arc<Area>,
@@ -141,7 +141,7 @@ pub struct AreaTable {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedArea {
     key: AreaKey,
     area: Arc<Area>,
     viewers: u32,
@@ -153,14 +153,14 @@ impl AreaTable {
     /// Counts a viewer, which had the hold `old`, into the area that it sees now. Its area stays the same
     /// while the eye is within the margin of its square. Returns `None` for an eye that sees nothing: its
     /// radius is not positive, or its position is not finite.
-    pub fn follow(
+    pub fn update(
         &mut self,
         room: RoomId,
         eye: Vec2,
         radius: f32,
         old: Option<AreaHold>,
     ) -> Option<AreaHold> {
-        let key = AreaKey::follow(room, eye, radius, old.map(|old| old.key));
+        let key = AreaKey::update(room, eye, radius, old.map(|old| old.key));
         if key == old.map(|old| old.key) {
             return old;
         }
@@ -173,7 +173,7 @@ impl AreaTable {
 
     fn enter(&mut self, key: AreaKey) -> AreaHold {
         let place = *self.places.entry(key).or_insert_with(|| {
-            let new = Shared {
+            let new = SharedArea {
                 key,
                 area: Arc::clone(&self.nothing),
                 viewers: 0,
@@ -270,7 +270,7 @@ impl AreaTable {
 }
 
 /// Returns the area that a hold refers to, unless its last viewer was removed.
-fn held(areas: &mut [Shared], hold: AreaHold) -> Option<&mut Shared> {
+fn held(areas: &mut [SharedArea], hold: AreaHold) -> Option<&mut SharedArea> {
     let shared = areas.get_mut(hold.place as usize)?;
     (shared.key == hold.key && shared.viewers > 0).then_some(shared)
 }
@@ -307,40 +307,40 @@ mod tests {
         areas.take_built();
     }
 
-    fn follow(areas: &mut AreaTable, eye: Vec2, radius: f32, old: Option<AreaHold>) -> Option<AreaHold> {
-        areas.follow(RoomId::default(), eye, radius, old)
+    fn update(areas: &mut AreaTable, eye: Vec2, radius: f32, old: Option<AreaHold>) -> Option<AreaHold> {
+        areas.update(RoomId::default(), eye, radius, old)
     }
 
     #[test]
     fn an_eye_keeps_its_square_within_the_margin() {
         let at = |x: f32| Vec2::new(x, 4.0);
-        let follow = |eye, radius, old| AreaKey::follow(RoomId::default(), eye, radius, old);
-        let key = follow(at(4.0), 50.0, None);
+        let update = |eye, radius, old| AreaKey::update(RoomId::default(), eye, radius, old);
+        let key = update(at(4.0), 50.0, None);
         assert!(key.is_some());
         for x in [0.0, 8.5, 9.9, -1.9, 4.0] {
-            assert_eq!(follow(at(x), 50.0, key), key, "{x}");
+            assert_eq!(update(at(x), 50.0, key), key, "{x}");
         }
-        assert_ne!(follow(at(10.1), 50.0, key), key);
-        assert_ne!(follow(at(4.0), 51.0, key), key);
-        assert_eq!(follow(at(4.0), 0.0, key), None);
-        assert_eq!(follow(at(f32::NAN), 50.0, key), None);
-        assert_eq!(follow(at(4.0), f32::NAN, key), None);
+        assert_ne!(update(at(10.1), 50.0, key), key);
+        assert_ne!(update(at(4.0), 51.0, key), key);
+        assert_eq!(update(at(4.0), 0.0, key), None);
+        assert_eq!(update(at(f32::NAN), 50.0, key), None);
+        assert_eq!(update(at(4.0), f32::NAN, key), None);
     }
 
     #[test]
     fn areas_are_shared_and_dropped_with_their_last_viewer() {
         let mut areas = AreaTable::default();
-        let a = follow(&mut areas, Vec2::splat(1.0), 50.0, None);
-        let b = follow(&mut areas, Vec2::splat(2.0), 50.0, None);
-        let c = follow(&mut areas, Vec2::splat(20.0), 50.0, None);
+        let a = update(&mut areas, Vec2::splat(1.0), 50.0, None);
+        let b = update(&mut areas, Vec2::splat(2.0), 50.0, None);
+        let c = update(&mut areas, Vec2::splat(20.0), 50.0, None);
         assert_eq!((a == b, areas.len()), (true, 2));
         refresh(&mut areas, &SpatialIndex::default());
         assert_eq!(areas.built(), 2);
         refresh(&mut areas, &SpatialIndex::default());
         assert_eq!(areas.built(), 2, "nothing changed");
-        assert_eq!(follow(&mut areas, Vec2::splat(20.0), 50.0, a), c);
+        assert_eq!(update(&mut areas, Vec2::splat(20.0), 50.0, a), c);
         assert_eq!(areas.len(), 2);
-        assert_eq!(follow(&mut areas, Vec2::splat(2.0), 0.0, b), None);
+        assert_eq!(update(&mut areas, Vec2::splat(2.0), 0.0, b), None);
         assert_eq!(areas.len(), 1);
     }
 
@@ -349,13 +349,13 @@ mod tests {
         let mut areas = AreaTable::default();
         let mut index = SpatialIndex::default();
         index.insert(Slot(0), 0, 0);
-        index.settle(Tick(1));
-        let old = follow(&mut areas, Vec2::splat(1.0), 50.0, None).expect("it sees");
+        index.rebalance(Tick(1));
+        let old = update(&mut areas, Vec2::splat(1.0), 50.0, None).expect("it sees");
         refresh(&mut areas, &index);
         assert_eq!(areas.get(Some(old)).leaves.len(), 1);
         areas.release(old);
         assert!(areas.is_empty() && areas.get(Some(old)).leaves.is_empty());
-        let new = follow(&mut areas, Vec2::splat(20.0), 50.0, None).expect("it sees");
+        let new = update(&mut areas, Vec2::splat(20.0), 50.0, None).expect("it sees");
         refresh(&mut areas, &index);
         assert_eq!((new.place, new == old, areas.areas.len()), (old.place, false, 1));
         assert!(areas.get(Some(old)).leaves.is_empty());
@@ -385,12 +385,12 @@ mod tests {
                         index.place(Slot(slot), x / scale, y / scale, tick);
                     }
                 }
-                index.settle(tick);
+                index.rebalance(tick);
                 let mut cells = CellIndex::default();
                 index.freeze(&mut cells);
                 let drift = tick.0 as f32 * 0.01;
                 for (hold, &(x, y)) in holds.iter_mut().zip(&eyes) {
-                    *hold = follow(&mut areas, Vec2::new(x + drift, y), radius, *hold);
+                    *hold = update(&mut areas, Vec2::new(x + drift, y), radius, *hold);
                 }
                 refresh(&mut areas, &index);
                 for (&hold, &(x, y)) in holds.iter().zip(&eyes) {

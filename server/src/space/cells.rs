@@ -9,7 +9,7 @@ use glam::{Vec2, Vec4};
 use throng_shared::protocol::ids::Slot;
 use throng_shared::protocol::pose::Pose;
 
-use super::tree::{Entry, LeafId, SpatialHash};
+use super::tree::{LeafId, SpatialHash, TreeEntry};
 
 /// Leaves in one page of the resting layer: few enough to sort the page again when one entity changes.
 pub(super) const PAGE_LEAVES: usize = 64;
@@ -148,7 +148,7 @@ impl Layer {
 
 /// Returns the position in units as [`Pose::position`] reads it.
 #[inline]
-fn units(entry: Entry) -> Vec2 {
+fn units(entry: TreeEntry) -> Vec2 {
     let pose = Pose {
         x: entry.x,
         y: entry.y,

@@ -17,22 +17,22 @@ const NOT_MOVING: u32 = u32::MAX;
 /// The positions of all slots, for queries during the tick and for the frame at its end.
 ///
 /// Once per tick: [`SpatialIndex::place`] and [`SpatialIndex::remove`] what changed, then
-/// [`SpatialIndex::settle`], then [`SpatialIndex::freeze`].
+/// [`SpatialIndex::rebalance`], then [`SpatialIndex::freeze`].
 #[derive(Debug, Default)]
 pub struct SpatialIndex {
     pub(super) hash: SpatialHash,
     resting: Arc<Vec<Arc<Layer>>>,
     movers: Vec<Slot>,
     /// By slot: its index among the movers, and the tick of its last move.
-    motion: Vec<Motion>,
-    stirred_pages: Vec<bool>,
-    any_stirred: bool,
+    motion: Vec<LeafMotion>,
+    dirty_pages: Vec<bool>,
+    any_dirty: bool,
     changed_leaves: Vec<LeafId>,
     changed_roots: Vec<RootKey>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Motion {
+struct LeafMotion {
     place: u32,
     moved: Tick,
 }
@@ -43,14 +43,14 @@ impl SpatialIndex {
         if slot.index() >= self.motion.len() {
             self.motion.resize(
                 slot.index() + 1,
-                Motion {
+                LeafMotion {
                     place: NOT_MOVING,
                     moved: Tick(0),
                 },
             );
         }
         self.hash.place(slot, x, y);
-        self.stir_page_of(slot);
+        self.mark_page_dirty(slot);
     }
 
     /// Moves a slot that is in the index to a position in quanta. Constant time.
@@ -61,34 +61,34 @@ impl SpatialIndex {
         if motion.place == NOT_MOVING {
             motion.place = self.movers.len() as u32;
             self.movers.push(slot);
-            self.stir_page_of(slot);
+            self.mark_page_dirty(slot);
         }
         self.hash.place(slot, x, y);
     }
 
     /// Puts a slot into a room, where it is or will be inserted.
     pub fn set_room(&mut self, slot: Slot, room: RoomId) {
-        self.stir_page_of(slot);
+        self.mark_page_dirty(slot);
         self.hash.set_room(slot, room);
-        self.stir_page_of(slot);
+        self.mark_page_dirty(slot);
     }
 
     /// Removes a slot from the index.
     pub fn remove(&mut self, slot: Slot) {
-        self.stir_page_of(slot);
+        self.mark_page_dirty(slot);
         self.hash.remove(slot);
         self.stop(slot);
     }
 
     /// Splits and merges cells, and marks as resting the entities that have not moved for a while.
-    pub fn settle(&mut self, tick: Tick) {
-        self.hash.settle(tick);
+    pub fn rebalance(&mut self, tick: Tick) {
+        self.hash.rebalance(tick);
         self.hash
             .take_changes(&mut self.changed_leaves, &mut self.changed_roots);
         self.changed_roots.sort_unstable();
         self.changed_roots.dedup();
         for at in 0..self.changed_leaves.len() {
-            self.stir(self.changed_leaves[at]);
+            self.mark_dirty(self.changed_leaves[at]);
         }
         let mut at = 0;
         while let Some(&slot) = self.movers.get(at) {
@@ -97,14 +97,14 @@ impl SpatialIndex {
                 continue;
             }
             self.stop(slot);
-            self.stir_page_of(slot);
+            self.mark_page_dirty(slot);
         }
     }
 
     /// Writes the index of this tick into `into`, whose old content is discarded. Sorts the movers, and the
     /// pages in which an entity at rest came, left or began to move.
     pub fn freeze(&mut self, into: &mut CellIndex) {
-        self.sort_stirred_pages();
+        self.sort_dirty_pages();
         into.resting = Arc::clone(&self.resting);
         into.movers.sort(&self.hash, &self.movers);
     }
@@ -121,7 +121,7 @@ impl SpatialIndex {
         self.movers.len()
     }
 
-    /// Returns the roots in which this tick's [`SpatialIndex::settle`] changed cells, sorted.
+    /// Returns the roots in which this tick's [`SpatialIndex::rebalance`] changed cells, sorted.
     pub(super) fn changed_roots(&self) -> &[RootKey] {
         &self.changed_roots
     }
@@ -139,29 +139,29 @@ impl SpatialIndex {
         }
     }
 
-    fn stir_page_of(&mut self, slot: Slot) {
+    fn mark_page_dirty(&mut self, slot: Slot) {
         if let Some(leaf) = self.hash.leaf_of(slot) {
-            self.stir(leaf);
+            self.mark_dirty(leaf);
         }
     }
 
-    fn stir(&mut self, leaf: LeafId) {
+    fn mark_dirty(&mut self, leaf: LeafId) {
         let page = leaf.0 as usize / PAGE_LEAVES;
-        if page >= self.stirred_pages.len() {
-            self.stirred_pages.resize(page + 1, false);
+        if page >= self.dirty_pages.len() {
+            self.dirty_pages.resize(page + 1, false);
         }
-        self.stirred_pages[page] = true;
-        self.any_stirred = true;
+        self.dirty_pages[page] = true;
+        self.any_dirty = true;
     }
 
-    fn sort_stirred_pages(&mut self) {
-        if !std::mem::take(&mut self.any_stirred) {
+    fn sort_dirty_pages(&mut self) {
+        if !std::mem::take(&mut self.any_dirty) {
             return;
         }
         let pages = Arc::make_mut(&mut self.resting);
         pages.resize_with(self.hash.leaf_end().div_ceil(PAGE_LEAVES), Arc::default);
-        for (page, stirred) in self.stirred_pages.iter_mut().enumerate() {
-            if std::mem::take(stirred) {
+        for (page, dirty) in self.dirty_pages.iter_mut().enumerate() {
+            if std::mem::take(dirty) {
                 let at_rest = |slot: Slot| self.motion[slot.index()].place == NOT_MOVING;
                 pages[page] = Arc::new(Layer::page(&self.hash, page, at_rest));
             }
@@ -200,7 +200,7 @@ mod tests {
         }
         let freeze = |index: &mut SpatialIndex, tick| {
             let mut cells = CellIndex::default();
-            index.settle(Tick(tick));
+            index.rebalance(Tick(tick));
             index.freeze(&mut cells);
             cells
         };
@@ -245,7 +245,7 @@ mod tests {
                         None => model.remove(&slot),
                     };
                 }
-                index.settle(tick);
+                index.rebalance(tick);
                 let mut cells = CellIndex::default();
                 index.freeze(&mut cells);
                 let all = everybody(&index, &cells);

@@ -221,7 +221,7 @@ mod tests {
                 index.place(slot, x, y, Tick(1));
             }
         }
-        index.settle(Tick(1));
+        index.rebalance(Tick(1));
         let mut cells = CellIndex::default();
         index.freeze(&mut cells);
         let position = |&(x, y): &(i32, i32)| {
@@ -252,7 +252,7 @@ mod tests {
     }
 
     /// Returns a square of `side` units with `count` entities spread evenly.
-    fn strewn(count: usize, side: f32) -> World {
+    fn scattered(count: usize, side: f32) -> World {
         let mut seed = 1u64;
         let mut uniform = |limit: f32| {
             seed = seed
@@ -282,14 +282,14 @@ mod tests {
     #[test]
     fn queries_in_a_sparse_crowd_examine_at_most_four_times_their_results() {
         let side = 50.0 * (std::f32::consts::PI * 5_000.0 / 50.0).sqrt();
-        let world = strewn(5_000, side);
+        let world = scattered(5_000, side);
         let (within, nearest) = examined_over_returned(&world, side, 50.0);
         assert!(within <= 4.0 && nearest <= 4.0, "{within} {nearest}");
     }
 
     #[test]
     fn queries_in_a_hotspot_examine_at_most_four_times_their_results() {
-        let world = strewn(2_000, 35.0);
+        let world = scattered(2_000, 35.0);
         assert!(world.index.hash().counters().splits > 10);
         for radius in [10.0, 50.0] {
             let (within, nearest) = examined_over_returned(&world, 35.0, radius);
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn invalid_queries_find_no_entity() {
-        let world = strewn(100, 10.0);
+        let world = scattered(100, 10.0);
         let mut found = Vec::new();
         for (centre, radius) in [
             (Vec2::NAN, 5.0),

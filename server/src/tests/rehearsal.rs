@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bevy_app::App;
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::{GlobalId, SourceId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
@@ -49,11 +49,11 @@ fn app(world: Walkers, seed: u64, extend: impl FnOnce(&mut App)) -> (App, Worker
         shutdown: Shutdown::default(),
         seed,
         threads: 1,
-        source: SourceId(0),
+        simulation: SimulationId(0),
         stats: Arc::new(ServerStats::new(1, 20)),
     })
     .add_plugins(world);
-    let (near, worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
+    let (near, worker) = link(SimulationId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
     app.insert_resource(WorkerLinks::new(vec![near]));
     extend(&mut app);
     finish_plugins(&mut app);

@@ -1,7 +1,7 @@
 //! Chat between pilots: its messages, and the rules for a line that both ends apply.
 //!
 //! Owns the messages and [`clean`], which client and server apply alike. The server refuses a line that is
-//! longer than [`TEXT_BYTES_MAX`] or comes too soon, and sends the speaker a [`Notice`].
+//! longer than [`TEXT_BYTES_MAX`] or comes too soon, and sends the speaker a [`ChatNotice`].
 
 use std::fmt;
 
@@ -40,7 +40,7 @@ pub struct Say {
 /// Server to client: a line that a pilot said. The speaker receives it too, so that its client knows that the
 /// line was delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Heard {
+pub struct ChatLine {
     /// The pilots to whom it was said; a [`ChatChannel::Tell`] holds the recipient's name.
     pub channel: ChatChannel,
     /// Name of the speaker.
@@ -55,7 +55,7 @@ pub struct Heard {
 
 /// Server to client: a notice from the server itself to a pilot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Notice {
+pub enum ChatNotice {
     /// The pilot has joined under this name: its own, unless another pilot has it.
     Welcome {
         /// The pilot's name in this game.
@@ -74,7 +74,7 @@ pub enum Notice {
     TooLong,
 }
 
-impl fmt::Display for Notice {
+impl fmt::Display for ChatNotice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Welcome { name, team } => write!(f, "You fly as {name}, for team {}.", team.0),

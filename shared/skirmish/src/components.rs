@@ -69,12 +69,12 @@ pub struct Beam {
     /// Length of the beam, in tenths of a unit.
     pub reach_10: u16,
     /// The kind of thing that the beam ended at.
-    pub struck: Struck,
+    pub hit: BeamHit,
 }
 
 /// The kind of thing that a laser shot ended at. [`Hit`](super::messages::Hit) names the entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Struck {
+pub enum BeamHit {
     /// Nothing: the beam ended at its range.
     #[default]
     Nothing,

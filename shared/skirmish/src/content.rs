@@ -242,7 +242,7 @@ pub struct Region {
 /// Bounds, regions, and the rules that apply to all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Space {
+pub struct SpaceContent {
     /// Half the side of the square around the origin that contains all entities, in units.
     pub half: UpTo<4000>,
     /// How far pilots see, in units.
@@ -279,7 +279,7 @@ pub struct Space {
     pub protected_s: UpTo<60>,
 }
 
-impl Space {
+impl SpaceContent {
     /// Returns the credits that a pilot of this score was paid for what it destroyed.
     #[must_use]
     pub fn bounties(&self, score: &Score) -> u64 {
@@ -293,7 +293,7 @@ impl Space {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Content {
     /// Bounds and regions of space, and its rules.
-    pub space: Space,
+    pub space: SpaceContent,
     /// Ship classes, at least one.
     pub ships: Vec<ShipClass>,
     /// Lasers that ships and drones refer to.

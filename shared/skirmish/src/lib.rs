@@ -14,7 +14,7 @@ pub mod standings;
 
 use bevy_app::{App, Plugin};
 
-use chat::{Heard, Notice, Say};
+use chat::{ChatLine, ChatNotice, Say};
 use components::{
     Asteroid, Beam, Boost, Callsign, Cargo, Credits, Drone, Hull, Magazine, Missile, Ore, Score, Shield,
     Ship, Station,
@@ -63,7 +63,7 @@ impl Plugin for SkirmishProtocol {
         app.message_to_server::<StationOrder>(Channel::ReliableOrdered);
         app.message_to_clients::<StationReply>(Channel::ReliableOrdered);
         app.message_to_server::<Say>(Channel::ReliableOrdered);
-        app.message_to_clients::<Heard>(Channel::ReliableOrdered);
-        app.message_to_clients::<Notice>(Channel::ReliableOrdered);
+        app.message_to_clients::<ChatLine>(Channel::ReliableOrdered);
+        app.message_to_clients::<ChatNotice>(Channel::ReliableOrdered);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::content::{ContentHash, DroneBreed, Laser, MissileKind, ShipClass, Space};
+use super::content::{ContentHash, DroneBreed, Laser, MissileKind, ShipClass, SpaceContent};
 use throng_shared::protocol::ids::GlobalId;
 
 /// Server to client, on joining and whenever the content is replaced: the content that applies from now on.
@@ -17,7 +17,7 @@ pub struct ContentAnnounced {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ContentTable {
     /// Bounds and rules of space.
-    Space(Space),
+    Space(SpaceContent),
     /// A ship class with its index.
     Ship(u8, ShipClass),
     /// A laser with its index.

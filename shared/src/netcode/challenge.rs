@@ -6,7 +6,7 @@
 
 use super::USER_DATA_BYTES;
 use super::aead::{Cipher, TAG_BYTES};
-use super::fields::{Reader, Writer};
+use super::fields::{FieldReader, FieldWriter};
 
 /// Length of a sealed challenge.
 pub(crate) const CHALLENGE_BYTES: usize = 300;
@@ -26,7 +26,7 @@ impl<'a> Challenge<'a> {
     pub(crate) fn seal(&self, sequence: u64, key: &Cipher) -> [u8; CHALLENGE_BYTES] {
         let mut bytes = [0; CHALLENGE_BYTES];
         let (body, tag) = bytes.split_at_mut(CHALLENGE_BYTES - TAG_BYTES);
-        let mut writer = Writer::new(body);
+        let mut writer = FieldWriter::new(body);
         writer.put(&self.client_id.to_le_bytes());
         writer.put(self.user_data);
         writer.put(&self.token);
@@ -37,7 +37,7 @@ impl<'a> Challenge<'a> {
     /// Opens a challenge in place. Returns `None` if it was not sealed with `key` under `sequence`.
     pub(crate) fn open(sequence: u64, key: &Cipher, sealed: &'a mut [u8]) -> Option<Self> {
         let body_bytes = key.open(sequence, &[], sealed)?;
-        let mut reader = Reader::new(&sealed[..body_bytes]);
+        let mut reader = FieldReader::new(&sealed[..body_bytes]);
         Some(Self {
             client_id: reader.u64()?,
             user_data: reader.array()?,

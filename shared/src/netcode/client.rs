@@ -12,7 +12,9 @@ use super::aead::Key;
 use super::counters::DropReason;
 use super::replay::ReplayWindow;
 use super::token::ConnectToken;
-use super::wire::{CHALLENGE_BODY_BYTES, Header, KEEP_ALIVE_BYTES, PacketCipher, PacketKind, REQUEST_BYTES};
+use super::wire::{
+    CHALLENGE_BODY_BYTES, KEEP_ALIVE_BYTES, PacketCipher, PacketHeader, PacketKind, REQUEST_BYTES,
+};
 use super::{DISCONNECT_PACKETS, SealError};
 
 /// Interval at which a request or a response is repeated.
@@ -91,7 +93,7 @@ pub enum ClientReceived<'a> {
 
 /// An event that is caused by the passing of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientEvent {
+pub enum NetcodeEvent {
     /// The client gave up for this reason.
     Disconnected(DisconnectReason),
 }
@@ -179,7 +181,7 @@ impl ClientNetcode {
     }
 
     fn open<'a>(&mut self, now: Duration, datagram: &'a mut [u8]) -> Result<ClientReceived<'a>, DropReason> {
-        let header = Header::read(datagram)?;
+        let header = PacketHeader::read(datagram)?;
         if !self.expects(header.kind) {
             return Err(DropReason::Unexpected);
         }
@@ -253,10 +255,10 @@ impl ClientNetcode {
 
     /// Passes the packet that is due to `out`: a request, a response or a keep-alive. Gives up on a silent
     /// server, and returns an event when the token lists no other.
-    pub fn update(&mut self, now: Duration, out: &mut impl FnMut(SocketAddr, &[u8])) -> Option<ClientEvent> {
+    pub fn update(&mut self, now: Duration, out: &mut impl FnMut(SocketAddr, &[u8])) -> Option<NetcodeEvent> {
         if let Some(reason) = self.overdue(now) {
             self.end(reason);
-            return Some(ClientEvent::Disconnected(reason));
+            return Some(NetcodeEvent::Disconnected(reason));
         }
         let connected = self.is_connected();
         let interval = if connected { self.keep_alive() } else { REPEAT };

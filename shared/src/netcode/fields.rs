@@ -4,11 +4,11 @@
 //! module's own layouts, and panics.
 
 /// Reads values from the front of a byte slice; returns `None` where the slice is too short.
-pub(crate) struct Reader<'a> {
+pub(crate) struct FieldReader<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> FieldReader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
@@ -37,11 +37,11 @@ impl<'a> Reader<'a> {
 }
 
 /// Writes values to the front of a byte slice that is known to be long enough.
-pub(crate) struct Writer<'a> {
+pub(crate) struct FieldWriter<'a> {
     rest: &'a mut [u8],
 }
 
-impl<'a> Writer<'a> {
+impl<'a> FieldWriter<'a> {
     pub(crate) fn new(bytes: &'a mut [u8]) -> Self {
         Self { rest: bytes }
     }

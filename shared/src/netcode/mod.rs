@@ -34,7 +34,7 @@ mod wire;
 mod tests;
 
 pub use aead::KEY_BYTES;
-pub use client::{ClientEvent, ClientNetcode, ClientReceived, ClientState, DisconnectReason};
+pub use client::{ClientNetcode, ClientReceived, ClientState, DisconnectReason, NetcodeEvent};
 pub use counters::{DropReason, NetcodeCounters};
 pub use entropy::{Entropy, EntropyError};
 pub use server::{Reply, ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId};

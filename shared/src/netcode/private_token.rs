@@ -8,7 +8,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::USER_DATA_BYTES;
 use super::aead::{KEY_BYTES, Key, TAG_BYTES};
 use super::counters::DropReason;
-use super::fields::{Reader, Writer};
+use super::fields::{FieldReader, FieldWriter};
 use super::token_error::TokenError;
 use super::wire::VERSION;
 
@@ -44,7 +44,7 @@ impl<'a> PrivateToken<'a> {
         }
         let mut section = Box::new([0; PRIVATE_TOKEN_BYTES]);
         let (body, tag) = section.split_at_mut(PRIVATE_TOKEN_BYTES - TAG_BYTES);
-        let mut writer = Writer::new(body);
+        let mut writer = FieldWriter::new(body);
         writer.put(&self.client_id.to_le_bytes());
         writer.put(&self.timeout_s.to_le_bytes());
         write_addresses(&mut writer, addresses);
@@ -73,7 +73,7 @@ impl<'a> PrivateToken<'a> {
     }
 
     fn read(body: &'a [u8], each_address: impl FnMut(SocketAddr)) -> Option<Self> {
-        let mut reader = Reader::new(body);
+        let mut reader = FieldReader::new(body);
         let client_id = reader.u64()?;
         let timeout_s = reader.u32()?.cast_signed();
         read_addresses(&mut reader, each_address).ok()?;
@@ -90,7 +90,7 @@ impl<'a> PrivateToken<'a> {
 /// Version, protocol id and expiry: authenticated with the section, sent in the clear beside it.
 fn additional_data(protocol_id: u64, expire_unix_s: u64) -> [u8; 29] {
     let mut bytes = [0; 29];
-    let mut writer = Writer::new(&mut bytes);
+    let mut writer = FieldWriter::new(&mut bytes);
     writer.put(VERSION);
     writer.put(&protocol_id.to_le_bytes());
     writer.put(&expire_unix_s.to_le_bytes());
@@ -98,7 +98,7 @@ fn additional_data(protocol_id: u64, expire_unix_s: u64) -> [u8; 29] {
 }
 
 /// Writes the number of addresses, then each address.
-pub(crate) fn write_addresses(writer: &mut Writer<'_>, addresses: &[SocketAddr]) {
+pub(crate) fn write_addresses(writer: &mut FieldWriter<'_>, addresses: &[SocketAddr]) {
     writer.put(&(addresses.len() as u32).to_le_bytes());
     for address in addresses {
         match address.ip() {
@@ -117,7 +117,7 @@ pub(crate) fn write_addresses(writer: &mut Writer<'_>, addresses: &[SocketAddr])
 
 /// Reads addresses that [`write_addresses`] wrote and passes each one to `each`.
 pub(crate) fn read_addresses(
-    reader: &mut Reader<'_>,
+    reader: &mut FieldReader<'_>,
     mut each: impl FnMut(SocketAddr),
 ) -> Result<(), TokenError> {
     let count = reader.u32().ok_or(TokenError::Truncated)? as usize;

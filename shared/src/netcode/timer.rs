@@ -15,14 +15,14 @@ const STEPS: u64 = 512;
 const NONE: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy)]
-struct Link {
+struct TimerLink {
     next: u32,
     previous: u32,
     /// The list that this index is in, or [`NONE`].
     list: u32,
 }
 
-const UNLINKED: Link = Link {
+const UNLINKED: TimerLink = TimerLink {
     next: NONE,
     previous: NONE,
     list: NONE,
@@ -31,7 +31,7 @@ const UNLINKED: Link = Link {
 /// A wheel of timers, at most one for each index.
 pub(crate) struct TimerWheel {
     heads: Box<[u32; STEPS as usize]>,
-    links: Vec<Link>,
+    links: Vec<TimerLink>,
     /// The step whose list is being emptied; every later list is in the future.
     cursor: u64,
     len: usize,
@@ -63,7 +63,7 @@ impl TimerWheel {
             self.links.resize(position + 1, UNLINKED);
         }
         let next = self.heads[list as usize];
-        self.links[position] = Link {
+        self.links[position] = TimerLink {
             next,
             previous: NONE,
             list,
@@ -80,7 +80,7 @@ impl TimerWheel {
         let Some(link) = self.links.get_mut(index as usize) else {
             return;
         };
-        let Link { next, previous, list } = core::mem::replace(link, UNLINKED);
+        let TimerLink { next, previous, list } = core::mem::replace(link, UNLINKED);
         if list == NONE {
             return;
         }

@@ -8,7 +8,7 @@
 use core::net::SocketAddr;
 
 use super::aead::KEY_BYTES;
-use super::fields::{Reader, Writer};
+use super::fields::{FieldReader, FieldWriter};
 use super::private_token::{
     PRIVATE_TOKEN_BYTES, PrivateToken, TOKEN_NONCE_BYTES, read_addresses, write_addresses,
 };
@@ -92,7 +92,7 @@ impl ConnectToken {
     /// Returns the token in the form that `renetcode::ConnectToken::read` reads, padded with zeroes.
     pub fn to_bytes(&self) -> Box<[u8; TOKEN_BYTES]> {
         let mut bytes = Box::new([0; TOKEN_BYTES]);
-        let mut writer = Writer::new(&mut bytes[..]);
+        let mut writer = FieldWriter::new(&mut bytes[..]);
         writer.put(&self.client_id.to_le_bytes());
         writer.put(VERSION);
         writer.put(&self.protocol_id.to_le_bytes());
@@ -116,7 +116,7 @@ impl ConnectToken {
         if bytes.len() > TOKEN_BYTES {
             return Err(TokenError::TooLong(bytes.len()));
         }
-        let mut reader = Reader::new(bytes);
+        let mut reader = FieldReader::new(bytes);
         let mut addresses = Vec::new();
         let client_id = reader.u64().ok_or(TokenError::Truncated)?;
         if reader.array().ok_or(TokenError::Truncated)? != VERSION {
@@ -161,7 +161,7 @@ impl ConnectToken {
     /// Returns the connection request that presents this token to a server.
     pub(crate) fn request(&self) -> [u8; REQUEST_BYTES] {
         let mut bytes = [0; REQUEST_BYTES];
-        let mut writer = Writer::new(&mut bytes[1..]);
+        let mut writer = FieldWriter::new(&mut bytes[1..]);
         writer.put(VERSION);
         writer.put(&self.protocol_id.to_le_bytes());
         writer.put(&self.expire_unix_s.to_le_bytes());

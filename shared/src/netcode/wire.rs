@@ -60,7 +60,7 @@ impl PacketKind {
 
 /// The part of a packet that is not sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Header {
+pub(crate) struct PacketHeader {
     pub(crate) kind: PacketKind,
     /// The packet's number; 0 for requests, which have none.
     pub(crate) sequence: u64,
@@ -69,7 +69,7 @@ pub(crate) struct Header {
     prefix: u8,
 }
 
-impl Header {
+impl PacketHeader {
     /// Reads the header of a datagram and checks its length against the limits of its kind.
     pub(crate) fn read(datagram: &[u8]) -> Result<Self, DropReason> {
         if datagram.len() < PACKET_BYTES_MIN {
@@ -142,7 +142,7 @@ impl PacketCipher {
     /// bytes are undefined.
     pub(crate) fn open(
         &self,
-        header: Header,
+        header: PacketHeader,
         key: &Cipher,
         datagram: &mut [u8],
     ) -> Result<Range<usize>, DropReason> {
@@ -234,7 +234,7 @@ mod tests {
 
     fn opened(datagram: &[u8]) -> Result<(PacketKind, u64, Vec<u8>), DropReason> {
         let mut datagram = datagram.to_vec();
-        let header = Header::read(&datagram)?;
+        let header = PacketHeader::read(&datagram)?;
         let body = PacketCipher::new(7).open(header, &Key::new(&KEY).cipher(), &mut datagram)?;
         Ok((header.kind, header.sequence, datagram[body].to_vec()))
     }

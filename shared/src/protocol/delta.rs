@@ -26,7 +26,7 @@ use super::pose::{Pose, YAW_STEPS};
 
 /// Position quanta that one velocity quantum covers in a second.
 const POSITION_PER_VELOCITY: u32 = 5;
-/// Fractional bits of the fixed-point [`Motion::step`].
+/// Fractional bits of the fixed-point [`MotionModel::step`].
 const STEP_BITS: u32 = 16;
 /// Fractional bits of the fixed-point [`COSINE`].
 const COSINE_BITS: u32 = 14;
@@ -74,12 +74,12 @@ pub enum DeltaError {
 
 /// The motion of entities between ticks: all that a prediction needs besides the baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Motion {
+pub struct MotionModel {
     /// Position quanta per velocity quantum and tick, in 2^-16.
     step: i64,
 }
 
-impl Motion {
+impl MotionModel {
     /// Creates the motion of a simulation with `tick_rate` ticks a second; 0 counts as 1.
     #[must_use]
     pub const fn new(tick_rate: u16) -> Self {

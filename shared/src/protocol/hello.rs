@@ -103,7 +103,7 @@ impl Hello {
     /// Writes the packet and returns its length.
     #[must_use]
     pub fn write(&self, out: &mut [u8; HELLO_BYTES_MAX]) -> usize {
-        let mut writer = Writer::new(out, PayloadKind::HELLO);
+        let mut writer = HelloWriter::new(out, PayloadKind::HELLO);
         writer.version(&self.version);
         writer.length
     }
@@ -113,7 +113,7 @@ impl Hello {
     /// # Errors
     /// A [`HelloError`] that says what is wrong.
     pub fn read(packet: &[u8]) -> Result<Self, HelloError> {
-        let mut reader = Reader::new(packet, PayloadKind::HELLO)?;
+        let mut reader = HelloReader::new(packet, PayloadKind::HELLO)?;
         let version = reader.version()?;
         reader.finish(Self { version })
     }
@@ -123,7 +123,7 @@ impl Welcome {
     /// Writes the packet and returns its length.
     #[must_use]
     pub fn write(&self, out: &mut [u8; HELLO_BYTES_MAX]) -> usize {
-        let mut writer = Writer::new(out, PayloadKind::HELLO);
+        let mut writer = HelloWriter::new(out, PayloadKind::HELLO);
         writer.bytes(&self.tick.0.to_le_bytes());
         writer.bytes(&self.tick_rate_hz.to_le_bytes());
         writer.bytes(&self.player.0.to_le_bytes());
@@ -135,7 +135,7 @@ impl Welcome {
     /// # Errors
     /// A [`HelloError`] that says what is wrong.
     pub fn read(packet: &[u8]) -> Result<Self, HelloError> {
-        let mut reader = Reader::new(packet, PayloadKind::HELLO)?;
+        let mut reader = HelloReader::new(packet, PayloadKind::HELLO)?;
         let tick = Tick(u32::from_le_bytes(reader.array()?));
         let tick_rate_hz = u16::from_le_bytes(reader.array()?);
         let player = PlayerId(u32::from_le_bytes(reader.array()?));
@@ -154,7 +154,7 @@ impl Goodbye {
     /// Writes the packet and returns its length.
     #[must_use]
     pub fn write(&self, out: &mut [u8; HELLO_BYTES_MAX]) -> usize {
-        let mut writer = Writer::new(out, PayloadKind::GOODBYE);
+        let mut writer = HelloWriter::new(out, PayloadKind::GOODBYE);
         match self {
             Self::ProtocolMismatch { server, client } => {
                 writer.bytes(&[0]);
@@ -176,7 +176,7 @@ impl Goodbye {
     /// # Errors
     /// A [`HelloError`] that says what is wrong.
     pub fn read(packet: &[u8]) -> Result<Self, HelloError> {
-        let mut reader = Reader::new(packet, PayloadKind::GOODBYE)?;
+        let mut reader = HelloReader::new(packet, PayloadKind::GOODBYE)?;
         let [reason] = reader.array()?;
         let goodbye = match reason {
             0 => Self::ProtocolMismatch {
@@ -196,12 +196,12 @@ impl Goodbye {
 }
 
 /// Fills a buffer that is long enough for every packet of this module.
-struct Writer<'a> {
+struct HelloWriter<'a> {
     out: &'a mut [u8; HELLO_BYTES_MAX],
     length: usize,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> HelloWriter<'a> {
     fn new(out: &'a mut [u8; HELLO_BYTES_MAX], kind: u8) -> Self {
         out[0] = kind;
         Self { out, length: 1 }
@@ -220,11 +220,11 @@ impl<'a> Writer<'a> {
     }
 }
 
-struct Reader<'a> {
+struct HelloReader<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> HelloReader<'a> {
     fn new(packet: &'a [u8], kind: u8) -> Result<Self, HelloError> {
         match packet.split_first() {
             Some((&first, rest)) if first == kind => Ok(Self { rest }),

@@ -34,7 +34,7 @@ impl Slot {
 
 /// Which simulation a frame comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct SourceId(pub u8);
+pub struct SimulationId(pub u8);
 
 /// A slot together with its simulation: unique among all entities that a session can see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,15 +44,15 @@ impl SlotKey {
     /// Joins the two; bits of `slot` above 24 are ignored.
     #[inline]
     #[must_use]
-    pub const fn new(source: SourceId, slot: Slot) -> Self {
-        Self((source.0 as u32) << 24 | (slot.0 & Slot::MAX.0))
+    pub const fn new(simulation: SimulationId, slot: Slot) -> Self {
+        Self((simulation.0 as u32) << 24 | (slot.0 & Slot::MAX.0))
     }
 
     /// Returns the simulation that the slot is of.
     #[inline]
     #[must_use]
-    pub const fn source(self) -> SourceId {
-        SourceId((self.0 >> 24) as u8)
+    pub const fn simulation(self) -> SimulationId {
+        SimulationId((self.0 >> 24) as u8)
     }
 
     /// Returns the slot within the simulation.
@@ -175,10 +175,13 @@ mod tests {
 
     #[test]
     fn a_slot_key_round_trips_simulation_and_slot() {
-        for source in [0, 1, 255] {
+        for simulation in [0, 1, 255] {
             for slot in [0, 1, 0x00ff_ffff] {
-                let key = SlotKey::new(SourceId(source), Slot(slot));
-                assert_eq!((key.source(), key.slot()), (SourceId(source), Slot(slot)));
+                let key = SlotKey::new(SimulationId(simulation), Slot(slot));
+                assert_eq!(
+                    (key.simulation(), key.slot()),
+                    (SimulationId(simulation), Slot(slot))
+                );
             }
         }
     }

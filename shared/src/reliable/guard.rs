@@ -6,7 +6,7 @@
 //! renet peer may send but that need not be processed, as if they had been lost.
 
 use super::error::GuardError;
-use super::packet::{Body, Packet, Slice};
+use super::packet::{Packet, PacketBody, Slice};
 use crate::limits::{ACK_RANGES_MAX, RELIABLE_WINDOW_MESSAGES};
 use crate::protocol::ids::{Channel, ChannelId};
 
@@ -33,7 +33,7 @@ impl Guard {
     /// Checks a packet and records it. An error means that the session must end.
     pub(super) fn admit(&mut self, packet: &Packet<'_>, next_sequence: u64) -> Result<Verdict, GuardError> {
         let verdict = match &packet.body {
-            Body::SmallReliable { channel, messages } => {
+            PacketBody::SmallReliable { channel, messages } => {
                 let channel = self.reliable(*channel)?;
                 if messages.clone().any(|id| !channel.is_near(id)) {
                     return Err(GuardError::MessageTooFar);
@@ -46,11 +46,11 @@ impl Guard {
                 }
                 Verdict::Process
             }
-            Body::SmallUnreliable { channel } => {
+            PacketBody::SmallUnreliable { channel } => {
                 unreliable(*channel)?;
                 Verdict::Process
             }
-            Body::ReliableSlice { channel: id, slice } => {
+            PacketBody::ReliableSlice { channel: id, slice } => {
                 let channel = self.reliable(*id)?;
                 channel.check_slice(slice)?;
                 if channel.received(slice.message) {
@@ -59,13 +59,13 @@ impl Guard {
                     Verdict::Process
                 }
             }
-            Body::UnreliableSlice { channel } => {
+            PacketBody::UnreliableSlice { channel } => {
                 // The channel may lose messages, and sliced ones are not worth the state: renet may hold an
                 // incomplete message for longer than the guard can know.
                 unreliable(*channel)?;
                 return Ok(Verdict::Ignore);
             }
-            Body::Ack { ranges } => {
+            PacketBody::Ack { ranges } => {
                 let newest = ranges.clone().next().map_or(0, |range| *range.end());
                 if newest >= next_sequence {
                     return Err(GuardError::AckOfUnsent(newest));
@@ -86,14 +86,16 @@ impl Guard {
         self.sequences.late = 0;
     }
 
-    fn note(&mut self, body: &Body<'_>) -> Result<(), GuardError> {
+    fn note(&mut self, body: &PacketBody<'_>) -> Result<(), GuardError> {
         match body {
-            Body::SmallReliable { channel, messages } => {
+            PacketBody::SmallReliable { channel, messages } => {
                 let channel = self.reliable(*channel)?;
                 messages.clone().for_each(|id| channel.note(id));
             }
-            Body::ReliableSlice { channel, slice } => self.reliable(*channel)?.note_slice(slice),
-            Body::SmallUnreliable { .. } | Body::UnreliableSlice { .. } | Body::Ack { .. } => {}
+            PacketBody::ReliableSlice { channel, slice } => self.reliable(*channel)?.note_slice(slice),
+            PacketBody::SmallUnreliable { .. }
+            | PacketBody::UnreliableSlice { .. }
+            | PacketBody::Ack { .. } => {}
         }
         Ok(())
     }

@@ -33,8 +33,8 @@ use crate::limits::{
 };
 use crate::protocol::ids::{Channel, ChannelId};
 use guard::{Guard, Verdict};
-use packet::{Body, Packet, SMALL_HEAD_BYTES_MAX};
-use sender::{Sender, held_bytes};
+use packet::{Packet, PacketBody, SMALL_HEAD_BYTES_MAX};
+use sender::{ReliableSender, held_bytes};
 
 pub use error::{GuardError, SendError};
 pub use sender::RESEND_AFTER;
@@ -51,7 +51,7 @@ const ACKS_PER_ACK: u32 = 4;
 /// One end of a session's messages.
 #[derive(Default)]
 pub struct Reliable {
-    connection: Option<Box<Connection>>,
+    connection: Option<Box<ReliableSession>>,
 }
 
 impl Reliable {
@@ -117,12 +117,13 @@ impl Reliable {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let wants_nothing =
-            |connection: &Connection| connection.sender.is_idle() && !connection.acks.are_wanted();
+            |connection: &ReliableSession| connection.sender.is_idle() && !connection.acks.are_wanted();
         self.connection.as_deref().is_none_or(wants_nothing)
     }
 
-    fn connection(&mut self) -> &mut Connection {
-        self.connection.get_or_insert_with(|| Box::new(Connection::new()))
+    fn connection(&mut self) -> &mut ReliableSession {
+        self.connection
+            .get_or_insert_with(|| Box::new(ReliableSession::new()))
     }
 }
 
@@ -135,10 +136,10 @@ impl fmt::Debug for Reliable {
 }
 
 /// State that a session has from its first message on.
-struct Connection {
+struct ReliableSession {
     renet: RenetClient,
     guard: Guard,
-    sender: Sender,
+    sender: ReliableSender,
     acks: Acks,
     received: VecDeque<(Channel, Bytes)>,
     received_bytes: usize,
@@ -150,7 +151,7 @@ struct Connection {
     next_sequence: u64,
 }
 
-impl Connection {
+impl ReliableSession {
     fn new() -> Self {
         let channels: Vec<_> = Channel::ALL.into_iter().map(channel_config).collect();
         Self {
@@ -161,7 +162,7 @@ impl Connection {
                 client_channels_config: channels,
             }),
             guard: Guard::default(),
-            sender: Sender::default(),
+            sender: ReliableSender::default(),
             acks: Acks::default(),
             received: VecDeque::new(),
             received_bytes: 0,
@@ -184,7 +185,7 @@ impl Connection {
                 self.renet.process_packet(&emptied[..length]);
             }
         }
-        if let Body::Ack { ranges } = &parsed.body {
+        if let PacketBody::Ack { ranges } = &parsed.body {
             self.acks.peer_acks += 1;
             for range in ranges.clone() {
                 self.sender.acknowledge(|sequence| range.contains(&sequence));
@@ -265,19 +266,21 @@ impl Connection {
             let Packet { sequence, body, .. } = Packet::parse(&packet)?;
             self.next_sequence = sequence + 1;
             match body {
-                Body::SmallReliable { channel, .. } => {
+                PacketBody::SmallReliable { channel, .. } => {
                     if let Some(channel) = Channel::from_id(ChannelId(channel)) {
                         self.sender.note_sent(channel, sequence, instant);
                     }
                 }
-                Body::Ack { ranges } => {
+                PacketBody::Ack { ranges } => {
                     self.guard.note_ack_ranges(ranges.count());
                     // renet adds acknowledgements to everything that it sends; one per interval is enough.
                     if !output.acks_are_due {
                         continue;
                     }
                 }
-                Body::SmallUnreliable { .. } | Body::ReliableSlice { .. } | Body::UnreliableSlice { .. } => {}
+                PacketBody::SmallUnreliable { .. }
+                | PacketBody::ReliableSlice { .. }
+                | PacketBody::UnreliableSlice { .. } => {}
             }
             output.left = output.left.saturating_sub(packet.len());
             (output.emit)(&packet);

@@ -21,13 +21,13 @@ pub(super) const SMALL_HEAD_BYTES_MAX: usize = 1 + 8 + 1 + 2;
 pub(super) struct Packet<'a> {
     /// The packet's number, counted by its sender.
     pub(super) sequence: u64,
-    pub(super) body: Body<'a>,
+    pub(super) body: PacketBody<'a>,
     /// The bytes of the kind and the sequence.
     head: &'a [u8],
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Body<'a> {
+pub(super) enum PacketBody<'a> {
     SmallReliable { channel: u8, messages: Messages<'a> },
     SmallUnreliable { channel: u8 },
     ReliableSlice { channel: u8, slice: Slice },
@@ -46,7 +46,7 @@ pub(super) struct Slice {
 impl<'a> Packet<'a> {
     /// Reads and checks a whole packet.
     pub(super) fn parse(packet: &'a [u8]) -> Result<Self, GuardError> {
-        let mut rest = Cursor { bytes: packet };
+        let mut rest = ByteCursor { bytes: packet };
         let kind = rest.u8()?;
         let sequence = rest.varint()?;
         let head = &packet[..packet.len() - rest.bytes.len()];
@@ -61,25 +61,25 @@ impl<'a> Packet<'a> {
                     rest.varint()?;
                     rest.message()?;
                 }
-                Body::SmallReliable { channel, messages }
+                PacketBody::SmallReliable { channel, messages }
             }
             1 => {
                 let (channel, count) = (rest.u8()?, rest.u16()?);
                 for _ in 0..count {
                     rest.message()?;
                 }
-                Body::SmallUnreliable { channel }
+                PacketBody::SmallUnreliable { channel }
             }
-            2 => Body::ReliableSlice {
+            2 => PacketBody::ReliableSlice {
                 channel: rest.u8()?,
                 slice: rest.slice()?,
             },
             3 => {
                 let channel = rest.u8()?;
                 rest.slice()?;
-                Body::UnreliableSlice { channel }
+                PacketBody::UnreliableSlice { channel }
             }
-            4 => Body::Ack {
+            4 => PacketBody::Ack {
                 ranges: rest.ack_ranges()?,
             },
             _ => return Err(GuardError::UnknownKind(kind)),
@@ -104,7 +104,7 @@ impl<'a> Packet<'a> {
 /// Ids of a packet's reliable messages, in the order of the packet.
 #[derive(Clone, Debug)]
 pub(super) struct Messages<'a> {
-    rest: Cursor<'a>,
+    rest: ByteCursor<'a>,
     left: u16,
 }
 
@@ -123,7 +123,7 @@ impl Iterator for Messages<'_> {
 /// Ranges of acknowledged packets, descending, without overlap.
 #[derive(Clone, Debug)]
 pub(super) struct AckRanges<'a> {
-    rest: Cursor<'a>,
+    rest: ByteCursor<'a>,
     left: usize,
     /// First packet of the previous range; `None` before the first range.
     previous: Option<u64>,
@@ -159,7 +159,7 @@ impl Iterator for AckRanges<'_> {
     }
 }
 
-/// Returns the bytes that [`Cursor::varint`] reads for this value, as renet writes it.
+/// Returns the bytes that [`ByteCursor::varint`] reads for this value, as renet writes it.
 pub(super) fn varint_bytes(value: u64) -> usize {
     match value {
         0..0x40 => 1,
@@ -170,11 +170,11 @@ pub(super) fn varint_bytes(value: u64) -> usize {
 }
 
 #[derive(Clone, Debug)]
-struct Cursor<'a> {
+struct ByteCursor<'a> {
     bytes: &'a [u8],
 }
 
-impl Cursor<'_> {
+impl ByteCursor<'_> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], GuardError> {
         let (array, rest) = self.bytes.split_first_chunk().ok_or(GuardError::Truncated)?;
         self.bytes = rest;
@@ -235,7 +235,7 @@ impl Cursor<'_> {
     }
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> ByteCursor<'a> {
     fn ack_ranges(&mut self) -> Result<AckRanges<'a>, GuardError> {
         let mut ahead = self.clone();
         let (_last, _size, others) = (ahead.varint()?, ahead.varint()?, ahead.varint()?);

@@ -27,25 +27,25 @@ const BATCH_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - SMALL_HEAD_BYTES_MAX;
 
 /// The send queues of one session, and its batches under way.
 #[derive(Debug, Default)]
-pub(super) struct Sender {
-    queues: [Queue; Channel::ALL.len()],
+pub(super) struct ReliableSender {
+    queues: [ChannelQueue; Channel::ALL.len()],
     /// Batches without an acknowledgement, by ascending time of sending.
     under_way: VecDeque<Batch>,
     /// For each channel, where the batch begins of which renet makes the next packet.
-    starting: [Option<Start>; Channel::ALL.len()],
+    starting: [Option<MessageStart>; Channel::ALL.len()],
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct ChannelQueue {
     waiting: VecDeque<Bytes>,
     waiting_bytes: usize,
     /// Where the next message that is given to renet begins.
-    next: Start,
+    next: MessageStart,
 }
 
 /// A position in a reliable channel's stream, in messages and in bytes.
 #[derive(Clone, Copy, Debug, Default)]
-struct Start {
+struct MessageStart {
     message: u64,
     byte: u64,
 }
@@ -53,13 +53,13 @@ struct Start {
 #[derive(Clone, Copy, Debug)]
 struct Batch {
     channel: Channel,
-    start: Start,
+    start: MessageStart,
     /// renet's sequence of the last packet that carried the batch.
     sequence: u64,
     sent_at: Duration,
 }
 
-impl Sender {
+impl ReliableSender {
     /// Appends a message to its channel's queue.
     pub(super) fn push(&mut self, channel: Channel, message: Bytes) -> Result<(), SendError> {
         if message.is_empty() {
@@ -138,16 +138,16 @@ impl Sender {
         self.under_way.retain(|batch| !is_acknowledged(batch.sequence));
     }
 
-    fn oldest_under_way(&self, channel: Channel) -> Start {
+    fn oldest_under_way(&self, channel: Channel) -> MessageStart {
         let batches = self.under_way.iter().filter(|batch| batch.channel == channel);
         let oldest = batches.map(|batch| batch.start).min_by_key(|start| start.message);
         oldest.unwrap_or(self.queues[channel as usize].next)
     }
 }
 
-impl Queue {
+impl ChannelQueue {
     /// Removes and returns the next message if it fits the batch, and the peer's window from `oldest` on.
-    fn pop_if(&mut self, channel: Channel, room: &mut usize, oldest: Start) -> Option<Bytes> {
+    fn pop_if(&mut self, channel: Channel, room: &mut usize, oldest: MessageStart) -> Option<Bytes> {
         let bytes = self.waiting.front()?.len();
         let id_bytes = if channel.is_reliable() {
             varint_bytes(self.next.message)
@@ -156,7 +156,7 @@ impl Queue {
         };
         let left = room.checked_sub(bytes + varint_bytes(bytes as u64) + id_bytes)?;
         if channel.is_reliable() {
-            let next = Start {
+            let next = MessageStart {
                 message: self.next.message + 1,
                 byte: self.next.byte + bytes as u64,
             };

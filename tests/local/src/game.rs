@@ -13,7 +13,7 @@ use throng_client::link::{Gate, Link, LinkConditions};
 use throng_client::mirror::Mirror;
 use throng_client::world::{MirrorPlugin, receive_datagram, update_session};
 use throng_shared::netcode::{ConnectToken, Entropy, PROTOCOL_ID, ServerNetcodeConfig, TokenRequest};
-use throng_shared::protocol::ids::{PlayerId, SourceId};
+use throng_shared::protocol::ids::{PlayerId, SimulationId};
 use throng_shared::protocol::registry::Protocol;
 
 use throng_server::boundary::claims::{PlayerName, SessionClaims};
@@ -383,7 +383,7 @@ fn server_app<M>(config: &LocalConfig, clock: &Arc<AtomicU64>, game: impl Plugin
 fn worker(config: &LocalConfig, app: &mut App, private_key: [u8; 32], entropy: &mut Entropy) -> WorkerCore {
     let protocol = Arc::new(app.world().resource::<Protocol>().clone());
     let loads: Arc<[WorkerLoad]> = Arc::new([WorkerLoad::default()]);
-    let (ours, theirs) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
+    let (ours, theirs) = link(SimulationId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
     let counters = vec![Arc::clone(theirs.counters())];
     app.insert_resource(WorkerLinks::new(vec![ours]));
     let netcode = ServerNetcodeConfig {

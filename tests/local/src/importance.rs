@@ -26,7 +26,7 @@ struct Ballast(Vec<u8>);
 
 /// Who came into view first, and how often each kind was updated.
 #[derive(Resource, Default)]
-struct Seen {
+struct UpdateCounts {
     /// How many the first snapshot brought, and how many of them are weighty.
     first: Option<(usize, usize)>,
     entered: usize,
@@ -80,7 +80,7 @@ fn game(plain: u8, weighty: u8, component: u8) -> (LocalGame, LocalPlayer) {
     });
     let ada = game.join("Ada", move |app: &mut App| {
         app.add_plugins(protocol)
-            .init_resource::<Seen>()
+            .init_resource::<UpdateCounts>()
             .add_systems(Update, count);
     });
     (game, ada)
@@ -101,7 +101,7 @@ fn count(
     entered: Query<Has<Weighty>, Added<Mirrored>>,
     plain: Query<(), Changed<Plain>>,
     weighty: Query<(), Changed<Weighty>>,
-    mut seen: ResMut<Seen>,
+    mut seen: ResMut<UpdateCounts>,
 ) {
     let (all, weighty_ones) = (entered.iter().count(), entered.iter().filter(|&is| is).count());
     if all > 0 {
@@ -117,12 +117,12 @@ fn count(
 fn measure(plain: u8, weighty: u8, component: u8) -> (f64, f64) {
     let (mut game, ada) = game(plain, weighty, component);
     game.run(800);
-    let mut seen = game.world(ada).resource_mut::<Seen>();
+    let mut seen = game.world(ada).resource_mut::<UpdateCounts>();
     assert_eq!(seen.entered, 2 * EACH);
     let (all, early) = seen.first.unwrap();
     (seen.plain, seen.weighty) = (0, 0);
     game.run(400);
-    let seen = game.world(ada).resource::<Seen>();
+    let seen = game.world(ada).resource::<UpdateCounts>();
     assert!(seen.plain > 0, "nobody starves");
     let early = early as f64 / all.min(EACH) as f64;
     (early, seen.weighty as f64 / seen.plain as f64)
@@ -147,7 +147,7 @@ fn the_important_come_first_and_more_often() {
 fn who_is_of_no_importance_comes_last() {
     let (mut game, ada) = game(1, 0, 1);
     game.run(600);
-    let seen = game.world(ada).resource::<Seen>();
+    let seen = game.world(ada).resource::<UpdateCounts>();
     assert!(
         seen.weighty * 4 < seen.plain,
         "{} and {}",

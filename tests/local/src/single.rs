@@ -8,7 +8,7 @@ use std::time::Duration;
 use bevy_app::{App, FixedFirst, FixedPostUpdate, Plugin};
 use bevy_ecs::prelude::*;
 use bevy_time::{Fixed, Time, TimePlugin};
-use throng_client::world::{Mail, MirrorPlugin, NextInput, Own};
+use throng_client::world::{MirrorPlugin, NextInput, OutgoingMessages, Own};
 use throng_server::boundary::claims::PlayerName;
 use throng_server::boundary::link::{
     Audience, LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, ToWorker, WorkerLink, link,
@@ -18,7 +18,7 @@ use throng_server::runner::{TickTime, tick_length};
 use throng_server::schedule::SchedulePlugin;
 use throng_server::simulation::{Avatar, Frames, Player, Replicated, SimulationPlugin, Slots, WorkerLinks};
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::{Channel, ChannelId, GlobalId, MessageId, SourceId};
+use throng_shared::protocol::ids::{Channel, ChannelId, GlobalId, MessageId, SimulationId};
 use throng_shared::protocol::registry::{Protocol, referenced};
 
 /// The player's session: the only one there is.
@@ -99,7 +99,7 @@ impl Plugin for SinglePlayerPlugin {
         let name =
             PlayerName::new(&self.name).unwrap_or_else(|| panic!("{:?} is too long for a name", self.name));
         let (simulation, mut worker) = link(
-            SourceId(0),
+            SimulationId(0),
             SESSION.worker,
             &LinkConfig::default(),
             Arc::new(|| {}),
@@ -149,11 +149,11 @@ impl LocalSession {
 /// messages are dropped.
 fn forward_client(
     mut session: ResMut<LocalSession>,
-    mut mail: ResMut<Mail>,
+    mut messages: ResMut<OutgoingMessages>,
     next: Res<NextInput>,
     time: Res<TickTime>,
 ) {
-    let messages = mail.take();
+    let messages = messages.take();
     if session.has_ended {
         return;
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::document::Measured;
+use super::document::MeasuredRow;
 use super::results::{Run, cpu, over_floor};
 
 /// Which side of the bound is good.
@@ -13,7 +13,7 @@ enum Bound {
 }
 
 /// One promise.
-struct Budget {
+struct BenchBudget {
     what: &'static str,
     /// The row that tells.
     row: &'static str,
@@ -32,8 +32,8 @@ const fn at_most(
     limit: f64,
     unit: &'static str,
     peers: &'static str,
-) -> Budget {
-    Budget {
+) -> BenchBudget {
+    BenchBudget {
         what,
         row,
         figure,
@@ -50,8 +50,8 @@ const fn at_least(
     figure: fn(&Run) -> f64,
     limit: f64,
     unit: &'static str,
-) -> Budget {
-    Budget {
+) -> BenchBudget {
+    BenchBudget {
         what,
         row,
         figure,
@@ -66,7 +66,7 @@ const CROWD_1000: &str = "crowd-60-workers1-1000";
 const CROWD_5000: &str = "crowd-60-workers1-5000";
 const HOTSPOT: &str = "hotspot-2000";
 
-const BUDGETS: [Budget; 22] = [
+const BUDGETS: [BenchBudget; 22] = [
     at_most(
         "CPU per client-tick, 1,000 clients, 60 visible",
         CROWD_1000,
@@ -245,7 +245,7 @@ const BUDGETS: [Budget; 22] = [
 
 /// The table: medians of the runs.
 #[must_use]
-pub fn table(measured: &[Measured<'_>]) -> String {
+pub fn table(measured: &[MeasuredRow<'_>]) -> String {
     let mut text = "\n## Budgets\n\nMedians of the runs; every row stands below with its spread.\n\n\
                     | what | row | budget | measured | | bevy_replicon, lightyear |\n|---|---|---:|---:|---|---|\n"
         .to_owned();
@@ -299,7 +299,7 @@ mod tests {
     use super::super::results::{Provenance, RowResult};
     use super::super::rows;
     use super::*;
-    use crate::swarm::report::Report;
+    use crate::swarm::report::SwarmReport;
 
     #[test]
     fn every_budget_names_a_row() {
@@ -313,10 +313,10 @@ mod tests {
     fn a_missed_budget_is_said_to_be_missed() {
         let rows = rows::all();
         let row = rows.iter().find(|row| row.name == HOTSPOT).unwrap();
-        let report = Report {
+        let report = SwarmReport {
             visible_mean: 255.0,
             updates_per_client_s: 3_999.4,
-            ..Report::default()
+            ..SwarmReport::default()
         };
         let run = Run {
             report,

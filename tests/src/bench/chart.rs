@@ -24,7 +24,7 @@ pub struct Axis {
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weight {
+pub enum LineWeight {
     /// What the chart is about: solid and thick, with a value at every point.
     Subject,
     /// What it is compared with: thinner.
@@ -35,13 +35,13 @@ pub enum Weight {
 
 /// One line.
 #[derive(Debug, Clone)]
-pub struct Series {
+pub struct ChartSeries {
     /// Its name, drawn at its right end.
     pub label: String,
     /// Its points, x ascending.
     pub points: Vec<(f64, f64)>,
     /// Its looks.
-    pub weight: Weight,
+    pub weight: LineWeight,
 }
 
 /// A chart of lines.
@@ -56,7 +56,7 @@ pub struct Chart {
     /// Vertical axis.
     pub y: Axis,
     /// The lines, the most important first.
-    pub series: Vec<Series>,
+    pub series: Vec<ChartSeries>,
 }
 
 const WIDTH: f64 = 820.0;
@@ -76,8 +76,8 @@ impl Chart {
     /// The chart as an SVG document. Empty series are left out.
     #[must_use]
     pub fn svg(&self) -> String {
-        let x = Placement::new(self.x.scale, self.values(|point| point.0), LEFT, RIGHT);
-        let y = Placement::new(self.y.scale, self.values(|point| point.1), BOTTOM, TOP);
+        let x = AxisMapping::new(self.x.scale, self.values(|point| point.0), LEFT, RIGHT);
+        let y = AxisMapping::new(self.y.scale, self.values(|point| point.1), BOTTOM, TOP);
         let mut svg = Svg::new();
         svg.text(LEFT, 32.0, "title", "start", &self.title);
         svg.text(LEFT, 52.0, "note", "start", &self.subtitle);
@@ -94,7 +94,7 @@ impl Chart {
             .collect()
     }
 
-    fn draw_axes(&self, svg: &mut Svg, x: &Placement, y: &Placement) {
+    fn draw_axes(&self, svg: &mut Svg, x: &AxisMapping, y: &AxisMapping) {
         for tick in y.ticks() {
             let at = y.position(tick);
             svg.line((LEFT, at), (RIGHT, at), "grid");
@@ -116,18 +116,18 @@ impl Chart {
         svg.text(LEFT, TOP - 16.0, "label", "start", &self.y.label);
     }
 
-    fn draw_series(&self, svg: &mut Svg, x: &Placement, y: &Placement) {
+    fn draw_series(&self, svg: &mut Svg, x: &AxisMapping, y: &AxisMapping) {
         let (mut subjects, mut peers) = (SUBJECT_COLOURS.iter().cycle(), PEER_COLOURS.iter().cycle());
         let colours: Vec<&str> = self
             .series
             .iter()
             .map(|series| match series.weight {
-                Weight::Subject => subjects.next().unwrap_or(&BOUND_COLOUR),
-                Weight::Peer => peers.next().unwrap_or(&BOUND_COLOUR),
-                Weight::Bound => BOUND_COLOUR,
+                LineWeight::Subject => subjects.next().unwrap_or(&BOUND_COLOUR),
+                LineWeight::Peer => peers.next().unwrap_or(&BOUND_COLOUR),
+                LineWeight::Bound => BOUND_COLOUR,
             })
             .collect();
-        let mut names: Vec<(f64, &str, &str, Weight)> = Vec::new();
+        let mut names: Vec<(f64, &str, &str, LineWeight)> = Vec::new();
         // The most important line last, so that it lies above the others.
         for (series, colour) in self.series.iter().zip(colours).rev() {
             let points: Vec<(f64, f64)> = series
@@ -137,7 +137,7 @@ impl Chart {
                 .collect();
             let Some(last) = points.last() else { continue };
             svg.path(&points, colour, series.weight);
-            if series.weight != Weight::Bound {
+            if series.weight != LineWeight::Bound {
                 for (place, (px, py)) in points.iter().zip(&series.points) {
                     svg.point(
                         *place,
@@ -150,7 +150,7 @@ impl Chart {
         }
         spread(&mut names);
         for (at, label, colour, weight) in names {
-            let class = if weight == Weight::Subject {
+            let class = if weight == LineWeight::Subject {
                 "name subject"
             } else {
                 "name"
@@ -161,7 +161,7 @@ impl Chart {
 }
 
 /// Moves names apart, keeping their order, so that none covers another.
-fn spread(names: &mut [(f64, &str, &str, Weight)]) {
+fn spread(names: &mut [(f64, &str, &str, LineWeight)]) {
     names.sort_by(|a, b| a.0.total_cmp(&b.0));
     for index in 1..names.len() {
         names[index].0 = names[index].0.max(names[index - 1].0 + LABEL_HEIGHT);
@@ -175,7 +175,7 @@ fn spread(names: &mut [(f64, &str, &str, Weight)]) {
 }
 
 /// Maps values to positions along one axis, whose ends are round values.
-struct Placement {
+struct AxisMapping {
     scale: Scale,
     low: f64,
     high: f64,
@@ -183,7 +183,7 @@ struct Placement {
     to: f64,
 }
 
-impl Placement {
+impl AxisMapping {
     fn new(scale: Scale, values: Vec<f64>, from: f64, to: f64) -> Self {
         let usable = values
             .into_iter()
@@ -338,15 +338,15 @@ impl Svg {
         );
     }
 
-    fn path(&mut self, points: &[(f64, f64)], colour: &str, weight: Weight) {
+    fn path(&mut self, points: &[(f64, f64)], colour: &str, weight: LineWeight) {
         let mut data = String::new();
         for (index, (x, y)) in points.iter().enumerate() {
             let _ = write!(data, "{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' });
         }
         let looks = match weight {
-            Weight::Subject => "stroke-width=\"3\"",
-            Weight::Peer => "stroke-width=\"1.8\"",
-            Weight::Bound => "stroke-width=\"1.5\" stroke-dasharray=\"2 5\"",
+            LineWeight::Subject => "stroke-width=\"3\"",
+            LineWeight::Peer => "stroke-width=\"1.8\"",
+            LineWeight::Bound => "stroke-width=\"1.5\" stroke-dasharray=\"2 5\"",
         };
         let _ = writeln!(self.0, "<path d=\"{data}\" stroke=\"{colour}\" {looks}/>");
     }
@@ -382,7 +382,7 @@ mod tests {
             label: label.to_owned(),
             scale,
         };
-        let series = |label: &str, weight| Series {
+        let series = |label: &str, weight| ChartSeries {
             label: label.to_owned(),
             points: points.clone(),
             weight,
@@ -393,18 +393,18 @@ mod tests {
             x: axis("clients"),
             y: axis("us"),
             series: vec![
-                series("ours", Weight::Subject),
-                series("peer", Weight::Peer),
-                series("floor", Weight::Bound),
+                series("ours", LineWeight::Subject),
+                series("peer", LineWeight::Peer),
+                series("floor", LineWeight::Bound),
             ],
         }
     }
 
     #[test]
     fn ticks_are_round() {
-        let log = Placement::new(Scale::Logarithmic, vec![5.2, 134.0], 0.0, 1.0);
+        let log = AxisMapping::new(Scale::Logarithmic, vec![5.2, 134.0], 0.0, 1.0);
         assert_eq!(log.ticks(), [2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0]);
-        let linear = Placement::new(Scale::Linear, vec![3.0, 18.0], 0.0, 1.0);
+        let linear = AxisMapping::new(Scale::Linear, vec![3.0, 18.0], 0.0, 1.0);
         assert_eq!(linear.ticks(), [0.0, 5.0, 10.0, 15.0, 20.0]);
         assert_eq!(
             [0.5, 5.0, 12.25, 2_000.0].map(tick_label),
@@ -414,7 +414,7 @@ mod tests {
 
     #[test]
     fn positions_follow_the_scale() {
-        let log = Placement::new(Scale::Logarithmic, vec![1.4, 100.0], 0.0, 200.0);
+        let log = AxisMapping::new(Scale::Logarithmic, vec![1.4, 100.0], 0.0, 200.0);
         assert_eq!(
             [1.0, 10.0, 100.0].map(|value| log.position(value).round()),
             [0.0, 100.0, 200.0]
@@ -424,9 +424,9 @@ mod tests {
     #[test]
     fn names_do_not_cover_each_other_and_stay_inside() {
         for at in [TOP, BOTTOM - 3.0] {
-            let mut names: Vec<_> = (0..8).map(|_| (at, "name", "#000", Weight::Peer)).collect();
+            let mut names: Vec<_> = (0..8).map(|_| (at, "name", "#000", LineWeight::Peer)).collect();
             spread(&mut names);
-            let apart = |pair: &[(f64, &str, &str, Weight)]| pair[1].0 - pair[0].0 >= LABEL_HEIGHT - 1e-9;
+            let apart = |pair: &[(f64, &str, &str, LineWeight)]| pair[1].0 - pair[0].0 >= LABEL_HEIGHT - 1e-9;
             assert!(names.windows(2).all(apart));
             assert!(names.iter().all(|name| (TOP..=BOTTOM).contains(&name.0)));
         }
@@ -445,7 +445,7 @@ mod tests {
             points in prop::collection::vec((0.01_f64..1e6, 0.01_f64..1e6), 1..10), log: bool,
         ) {
             let scale = if log { Scale::Logarithmic } else { Scale::Linear };
-            let x = Placement::new(scale, points.iter().map(|point| point.0).collect(), LEFT, RIGHT);
+            let x = AxisMapping::new(scale, points.iter().map(|point| point.0).collect(), LEFT, RIGHT);
             for (value, _) in &points {
                 let at = x.position(*value);
                 prop_assert!((LEFT - 0.01..=RIGHT + 0.01).contains(&at), "{value} at {at}");

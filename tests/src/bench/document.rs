@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::budgets;
-use super::chart::{Axis, Chart, Scale, Series, Weight};
+use super::chart::{Axis, Chart, ChartSeries, LineWeight, Scale};
 use super::peers;
 use super::results::{RowResult, Run, Spread, cpu, over_floor};
-use super::rows::{CROWD_VISIBLE, Row, Section, Workers};
+use super::rows::{BenchRow, BenchSection, CROWD_VISIBLE, Workers};
 use crate::swarm::table::grouped;
 
 /// A row and what was measured for it.
-pub type Measured<'a> = (&'a Row, &'a RowResult);
+pub type MeasuredRow<'a> = (&'a BenchRow, &'a RowResult);
 
 const INTRODUCTION: &str = "\
 # Benchmarks
@@ -34,7 +34,7 @@ decodes every snapshot. Cells show **min / median / max** of the runs.
 
 /// The document.
 #[must_use]
-pub fn assemble(measured: &[Measured<'_>]) -> String {
+pub fn assemble(measured: &[MeasuredRow<'_>]) -> String {
     let mut text = INTRODUCTION.to_owned();
     provenance(&mut text, measured);
     text.push_str(&budgets::table(measured));
@@ -53,7 +53,10 @@ pub fn assemble(measured: &[Measured<'_>]) -> String {
     }
     peers_table(&mut text);
     text.push_str("\n## One question each\n");
-    for (row, result) in measured.iter().filter(|(row, _)| row.section == Section::Special) {
+    for (row, result) in measured
+        .iter()
+        .filter(|(row, _)| row.section == BenchSection::Special)
+    {
         special(&mut text, row, result);
     }
     text
@@ -61,7 +64,7 @@ pub fn assemble(measured: &[Measured<'_>]) -> String {
 
 /// Every chart as file name and SVG.
 #[must_use]
-pub fn charts(measured: &[Measured<'_>]) -> Vec<(String, String)> {
+pub fn charts(measured: &[MeasuredRow<'_>]) -> Vec<(String, String)> {
     CROWD_VISIBLE
         .into_iter()
         .flat_map(|visible| {
@@ -76,7 +79,7 @@ pub fn charts(measured: &[Measured<'_>]) -> Vec<(String, String)> {
         .collect()
 }
 
-fn provenance(text: &mut String, measured: &[Measured<'_>]) {
+fn provenance(text: &mut String, measured: &[MeasuredRow<'_>]) {
     let all: BTreeSet<String> = measured
         .iter()
         .map(|(_, result)| {
@@ -102,16 +105,16 @@ const HOURS: &str = "\nRows of different commits were measured at different hour
     of the same commit.\n";
 
 fn in_crowd<'a>(
-    measured: &'a [Measured<'a>],
+    measured: &'a [MeasuredRow<'a>],
     visible: u32,
     workers: Workers,
-) -> impl Iterator<Item = &'a Measured<'a>> {
+) -> impl Iterator<Item = &'a MeasuredRow<'a>> {
     measured
         .iter()
-        .filter(move |(row, _)| row.section == Section::Crowd { visible, workers })
+        .filter(move |(row, _)| row.section == BenchSection::Crowd { visible, workers })
 }
 
-fn crowd_table(text: &mut String, measured: &[Measured<'_>], visible: u32, workers: Workers) {
+fn crowd_table(text: &mut String, measured: &[MeasuredRow<'_>], visible: u32, workers: Workers) {
     if in_crowd(measured, visible, workers).next().is_none() {
         return;
     }
@@ -167,7 +170,7 @@ fn peers_table(text: &mut String) {
     }
 }
 
-fn special(text: &mut String, row: &Row, result: &RowResult) {
+fn special(text: &mut String, row: &BenchRow, result: &RowResult) {
     let Some(run) = result.typical() else { return };
     let _ = write!(
         text,
@@ -271,21 +274,21 @@ fn trouble(result: &RowResult) -> String {
     )
 }
 
-fn crowd_series(measured: &[Measured<'_>], visible: u32, figure: fn(&Run) -> f64) -> Vec<Series> {
+fn crowd_series(measured: &[MeasuredRow<'_>], visible: u32, figure: fn(&Run) -> f64) -> Vec<ChartSeries> {
     Workers::ALL
         .into_iter()
-        .map(|workers| Series {
+        .map(|workers| ChartSeries {
             label: format!("Throng, {}", workers.title()),
             points: in_crowd(measured, visible, workers)
                 .filter_map(|(row, result)| Some((f64::from(row.clients), result.spread(figure)?.median)))
                 .collect(),
-            weight: Weight::Subject,
+            weight: LineWeight::Subject,
         })
         .collect()
 }
 
-fn peer_series(figure: fn(&peers::PeerPoint) -> Option<f64>) -> impl Iterator<Item = Series> {
-    peers::ALL.into_iter().map(move |peer| Series {
+fn peer_series(figure: fn(&peers::PeerPoint) -> Option<f64>) -> impl Iterator<Item = ChartSeries> {
+    peers::ALL.into_iter().map(move |peer| ChartSeries {
         label: peer.name.to_owned(),
         points: peer
             .points
@@ -293,14 +296,14 @@ fn peer_series(figure: fn(&peers::PeerPoint) -> Option<f64>) -> impl Iterator<It
             .filter_map(|point| Some((point.clients, figure(point)?)))
             .collect(),
         weight: if peer == peers::FLOOR {
-            Weight::Bound
+            LineWeight::Bound
         } else {
-            Weight::Peer
+            LineWeight::Peer
         },
     })
 }
 
-fn cpu_chart(measured: &[Measured<'_>], visible: u32) -> Chart {
+fn cpu_chart(measured: &[MeasuredRow<'_>], visible: u32) -> Chart {
     let mut series = crowd_series(measured, visible, cpu);
     series.extend(peer_series(|point| Some(point.cpu_us)));
     Chart {
@@ -320,7 +323,7 @@ fn cpu_chart(measured: &[Measured<'_>], visible: u32) -> Chart {
     }
 }
 
-fn bytes_chart(measured: &[Measured<'_>], visible: u32) -> Chart {
+fn bytes_chart(measured: &[MeasuredRow<'_>], visible: u32) -> Chart {
     let mut series = crowd_series(measured, visible, |run| run.report.bytes_per_update);
     series.extend(peer_series(|point| point.bytes_per_update));
     Chart {
@@ -345,14 +348,14 @@ mod tests {
     use super::super::results::Provenance;
     use super::super::rows;
     use super::*;
-    use crate::swarm::report::Report;
+    use crate::swarm::report::SwarmReport;
 
-    fn result(row: &Row, cpus: &[f64], lost: u64) -> RowResult {
+    fn result(row: &BenchRow, cpus: &[f64], lost: u64) -> RowResult {
         let run = |cpu_us| Run {
-            report: Report {
+            report: SwarmReport {
                 server_cpu_us_per_client_tick: cpu_us,
                 clients_lost: lost,
-                ..Report::default()
+                ..SwarmReport::default()
             },
             threads: Vec::new(),
             phases: Vec::new(),

@@ -23,12 +23,12 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use crate::swarm::Readings;
-use crate::swarm::report::Report;
+use crate::swarm::report::SwarmReport;
 use content::ChangingContent;
 use flags::BenchFlags;
 use processes::Placement;
 use results::{Migrations, RowResult, Run};
-use rows::Row;
+use rows::BenchRow;
 
 /// Measured seconds of the floor program beside a run.
 const FLOOR_SECONDS: u32 = 3;
@@ -37,7 +37,7 @@ const FLOOR_SECONDS: u32 = 3;
 pub fn run(flags: &BenchFlags) -> Result<()> {
     let rows = rows::all();
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-    let wanted: Vec<&Row> = rows.iter().filter(|row| flags.wants(&row.name, &names)).collect();
+    let wanted: Vec<&BenchRow> = rows.iter().filter(|row| flags.wants(&row.name, &names)).collect();
     let mut out = io::stdout();
     if flags.list {
         for row in wanted {
@@ -68,7 +68,7 @@ pub fn run(flags: &BenchFlags) -> Result<()> {
 }
 
 /// All runs of one row.
-fn measure(row: &Row, flags: &BenchFlags, swarm: &Path, placement: Placement) -> Result<RowResult> {
+fn measure(row: &BenchRow, flags: &BenchFlags, swarm: &Path, placement: Placement) -> Result<RowResult> {
     let (runs, seconds) = flags.effort();
     let mut result = RowResult {
         name: row.name.clone(),
@@ -94,7 +94,7 @@ fn measure(row: &Row, flags: &BenchFlags, swarm: &Path, placement: Placement) ->
     Ok(result)
 }
 
-fn swarm_arguments(row: &Row, seconds: u32) -> Vec<String> {
+fn swarm_arguments(row: &BenchRow, seconds: u32) -> Vec<String> {
     let mut arguments = vec![
         "--clients".to_owned(),
         row.clients.to_string(),
@@ -106,7 +106,7 @@ fn swarm_arguments(row: &Row, seconds: u32) -> Vec<String> {
 }
 
 /// One server, one swarm.
-fn run_once(row: &Row, seconds: u32, swarm: &Path, placement: Placement) -> Result<Run> {
+fn run_once(row: &BenchRow, seconds: u32, swarm: &Path, placement: Placement) -> Result<Run> {
     let content = row.exchanges.then(ChangingContent::start).transpose()?;
     let mut flags = row.server.clone();
     if let Some(content) = &content {
@@ -126,7 +126,7 @@ fn run_once(row: &Row, seconds: u32, swarm: &Path, placement: Placement) -> Resu
     let (status, log) = server.stop()?;
     ensure!(status.success(), "the server ended with {status}:\n{log}");
 
-    let report: Report = read_json(&report_file)?;
+    let report: SwarmReport = read_json(&report_file)?;
     let readings: Readings = read_json(&readings_file)?;
     let elapsed_us = readings
         .after
@@ -146,7 +146,7 @@ fn run_once(row: &Row, seconds: u32, swarm: &Path, placement: Placement) -> Resu
 
 /// What the floor program needs now for as many clients as a row's, where the row is one that it stands beside.
 #[cfg(target_os = "linux")]
-fn floor_beside(row: &Row) -> Result<Option<f64>> {
+fn floor_beside(row: &BenchRow) -> Result<Option<f64>> {
     let Some(visible) = row.floor_visible else {
         return Ok(None);
     };
@@ -160,7 +160,7 @@ fn floor_beside(row: &Row) -> Result<Option<f64>> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn floor_beside(_: &Row) -> Result<Option<f64>> {
+fn floor_beside(_: &BenchRow) -> Result<Option<f64>> {
     Ok(None)
 }
 
@@ -169,7 +169,7 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_str(&json).context("the swarm's report is not what this benchmark reads")
 }
 
-fn write_document(docs: &Path, rows: &[Row]) -> Result<()> {
+fn write_document(docs: &Path, rows: &[BenchRow]) -> Result<()> {
     let folder = docs.join("benchmarks");
     let mut results = Vec::new();
     for row in rows {
@@ -177,7 +177,8 @@ fn write_document(docs: &Path, rows: &[Row]) -> Result<()> {
             results.push((row, result));
         }
     }
-    let measured: Vec<document::Measured<'_>> = results.iter().map(|(row, result)| (*row, result)).collect();
+    let measured: Vec<document::MeasuredRow<'_>> =
+        results.iter().map(|(row, result)| (*row, result)).collect();
     for (name, svg) in document::charts(&measured) {
         let path = folder.join(name);
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;

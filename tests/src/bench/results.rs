@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use throng_server::observe::StatsReport;
 use throng_server::schedule::ServerSystems;
 
-use crate::swarm::report::Report;
+use crate::swarm::report::SwarmReport;
 
 /// Where and from what a row was measured.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub struct PhaseTimes {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The swarm's figures.
-    pub report: Report,
+    pub report: SwarmReport,
     /// The server's threads, the busiest first.
     pub threads: Vec<ThreadShare>,
     /// The tick's phases, in the order in which they run.
@@ -232,9 +232,9 @@ mod tests {
     use throng_server::observe::ThreadCpu;
 
     fn run(cpu_us: f64) -> Run {
-        let report = Report {
+        let report = SwarmReport {
             server_cpu_us_per_client_tick: cpu_us,
-            ..Report::default()
+            ..SwarmReport::default()
         };
         Run {
             report,

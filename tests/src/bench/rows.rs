@@ -40,7 +40,7 @@ impl Workers {
 
 /// Where in the document a row stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Section {
+pub enum BenchSection {
     /// The crowd over the number of clients, one table for each view size and arrangement.
     Crowd {
         /// Entities a client sees, on average.
@@ -54,13 +54,13 @@ pub enum Section {
 
 /// One benchmark.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct BenchRow {
     /// File name of its results, and what `--only` selects by.
     pub name: String,
     /// What it measures, for the document.
     pub title: String,
     /// Its place.
-    pub section: Section,
+    pub section: BenchSection,
     /// Bots.
     pub clients: u32,
     /// Arguments of the server beside its addresses.
@@ -84,7 +84,7 @@ pub const CROWD_VISIBLE: [u32; 2] = [50, 60];
 
 /// Every row, in the document's order.
 #[must_use]
-pub fn all() -> Vec<Row> {
+pub fn all() -> Vec<BenchRow> {
     let mut rows = Vec::new();
     for visible in CROWD_VISIBLE {
         for workers in Workers::ALL {
@@ -99,16 +99,16 @@ pub fn all() -> Vec<Row> {
     rows
 }
 
-fn crowd(clients: u32, visible: u32, workers: Workers) -> Row {
+fn crowd(clients: u32, visible: u32, workers: Workers) -> BenchRow {
     // A few clients alone are too few to see that many: the others move by themselves.
     let entities = clients.max(visible + 1);
     let workers_flag = workers.count();
     let is_comparable = workers == Workers::Threads(1) && clients >= FLOOR_CLIENTS_MIN;
     let server = format!("--workers {workers_flag} --scene crowd --entities {entities} --visible {visible}");
-    Row {
+    BenchRow {
         name: format!("crowd-{visible}-{}-{clients}", workers.slug()),
         title: format!("{clients} clients, {visible} visible, {}", workers.title()),
-        section: Section::Crowd { visible, workers },
+        section: BenchSection::Crowd { visible, workers },
         clients,
         server: words(&server),
         swarm: Vec::new(),
@@ -120,11 +120,11 @@ fn crowd(clients: u32, visible: u32, workers: Workers) -> Row {
 /// The default world, its values checked as in every other row.
 const SKIRMISH: &str = "--workers 1 --scene skirmish --audit";
 
-fn row(name: &str, title: &str, clients: u32, server: &str, swarm: &str) -> Row {
-    Row {
+fn row(name: &str, title: &str, clients: u32, server: &str, swarm: &str) -> BenchRow {
+    BenchRow {
         name: name.to_owned(),
         title: title.to_owned(),
-        section: Section::Special,
+        section: BenchSection::Special,
         clients,
         server: words(server),
         swarm: words(swarm),
@@ -133,7 +133,7 @@ fn row(name: &str, title: &str, clients: u32, server: &str, swarm: &str) -> Row 
     }
 }
 
-fn special() -> Vec<Row> {
+fn special() -> Vec<BenchRow> {
     let crowd_60 = "--workers 1 --scene crowd --entities 1000 --visible 60";
     vec![
         row(
@@ -189,7 +189,7 @@ fn special() -> Vec<Row> {
     ]
 }
 
-fn skirmish() -> Vec<Row> {
+fn skirmish() -> Vec<BenchRow> {
     vec![
         row(
             "skirmish-idle",
@@ -200,7 +200,7 @@ fn skirmish() -> Vec<Row> {
         ),
         row("skirmish-1000", "Skirmish with 1,000 pilots", 1_000, SKIRMISH, ""),
         row("skirmish-2000", "Skirmish with 2,000 pilots", 2_000, SKIRMISH, ""),
-        Row {
+        BenchRow {
             exchanges: true,
             ..row(
                 "skirmish-reload",
@@ -214,11 +214,11 @@ fn skirmish() -> Vec<Row> {
 }
 
 /// The row `entities-10000` on several simulations.
-fn simulations(count: u8) -> Row {
-    Row {
+fn simulations(count: u8) -> BenchRow {
+    BenchRow {
         name: format!("simulations-{count}"),
         title: format!("1,000 clients, 10,000 moving entities, 100 visible, {count} simulations"),
-        section: Section::Special,
+        section: BenchSection::Special,
         clients: 1_000,
         server: words(&format!(
             "--workers 1 --simulations {count} --scene crowd --entities 10000 --visible 100"

@@ -20,7 +20,7 @@ use throng_server::runner::TickTime;
 use throng_server::simulation::{Avatar, ContentSource};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_tests::pilots::matches::Match;
-use throng_tests::pilots::{Mode, Pilot};
+use throng_tests::pilots::{BotPilot, PilotMode};
 
 /// Ticks a second.
 const HZ: u32 = 20;
@@ -33,7 +33,7 @@ const SEED: u64 = 7;
 
 /// Lets pilots duel in every pair of classes and play a match, in memory, and prints how it went.
 #[derive(Debug, Parser)]
-struct Flags {
+struct BalanceFlags {
     /// Folder with the content; by default the content that is built in.
     #[arg(long, value_name = "FOLDER")]
     content: Option<PathBuf>,
@@ -49,7 +49,7 @@ struct Flags {
 }
 
 fn main() -> anyhow::Result<()> {
-    let flags = Flags::parse();
+    let flags = BalanceFlags::parse();
     let sources = match &flags.content {
         Some(folder) => Sources::read(folder)?,
         None => Sources::built_in(),
@@ -102,7 +102,7 @@ fn print_duels(rules: &Rules, duels: u64) {
 
 /// Who won, and how long it took from the first hit; none when nobody was destroyed.
 fn duel(rules: &Rules, seed: u64, classes: [u8; 2]) -> Option<(usize, f32)> {
-    let duellists = (0..2).map(|n| Pilot::duellist(seed * 2 + n)).collect();
+    let duellists = (0..2).map(|n| BotPilot::duellist(seed * 2 + n)).collect();
     let mut played = Match::of(seed, duellists, game(rules, 0, 0));
     let players = [played.pilots[0].0, played.pilots[1].0];
     for (n, (&player, class)) in players.iter().zip(classes).enumerate() {
@@ -203,7 +203,7 @@ impl Earned {
 
 /// The default world with pilots of both kinds.
 fn play_match(rules: &Rules, count: u64, seconds: u32) {
-    let pilots = (0..count).map(|n| Pilot::new(SEED ^ (n << 32))).collect();
+    let pilots = (0..count).map(|n| BotPilot::new(SEED ^ (n << 32))).collect();
     let mut played = Match::of(SEED, pilots, game(rules, 2_000, 5_000));
     let mut modes = [0_u64; 5];
     let mut first_fight = vec![None; count as usize];
@@ -211,11 +211,11 @@ fn play_match(rules: &Rules, count: u64, seconds: u32) {
         played.tick();
         for (first, (_, pilot)) in first_fight.iter_mut().zip(&played.pilots) {
             modes[match pilot.mode() {
-                Mode::Roam(_) => 0,
-                Mode::Mine(_) => 1,
-                Mode::Fight(_) => 2,
-                Mode::Flee => 3,
-                Mode::Sell => 4,
+                PilotMode::Roam(_) => 0,
+                PilotMode::Mine(_) => 1,
+                PilotMode::Fight(_) => 2,
+                PilotMode::Flee => 3,
+                PilotMode::Sell => 4,
             }] += 1;
             let has_fought = pilot.deeds().hits + pilot.deeds().wounds > 0;
             if has_fought && first.is_none() {

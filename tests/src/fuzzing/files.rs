@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use throng_scenes::{Scene, ScenePlugin};
 use throng_server::{
     persist::{self, PersistAppExt, digest, load, save},
-    record::{self, Header, Reader, ReplayError, Replayed, app_of, replay},
+    record::{self, RecordingHeader, RecordingReader, ReplayError, Replayed, app_of, replay},
     runner::finish_plugins,
     simulation::SimulationPlugin,
 };
@@ -74,8 +74,8 @@ pub const RECORDED: Scene = Scene::Crowd {
 
 /// What the recordings of [`recordings`] are of.
 #[must_use]
-pub fn recorded_world() -> Header {
-    Header {
+pub fn recorded_world() -> RecordingHeader {
+    RecordingHeader {
         release: String::new(),
         protocol: ProtocolHash(0),
         game: "crowd".to_owned(),
@@ -105,7 +105,7 @@ pub fn replay_of(data: &[u8]) -> Option<Result<Replayed, ReplayError>> {
         file.extend(record::FORMAT_VERSION.to_le_bytes());
         // The header is the first kind of block.
         let mut block = vec![0];
-        let header = Header {
+        let header = RecordingHeader {
             protocol: app.world().resource::<Protocol>().hash(),
             ..header
         };
@@ -117,6 +117,6 @@ pub fn replay_of(data: &[u8]) -> Option<Result<Replayed, ReplayError>> {
         }
         file
     };
-    let reader = Reader::open(&file[..]).ok()?;
+    let reader = RecordingReader::open(&file[..]).ok()?;
     Some(replay(reader, app))
 }

@@ -39,7 +39,7 @@ fn token(client_id: u64, timeout_s: i32) -> ConnectToken {
 }
 
 /// A server, two clients and what is on the way between them.
-struct Wire {
+struct HandshakeNetwork {
     now: Duration,
     server: ServerNetcode,
     clients: [ClientNetcode; 2],
@@ -58,7 +58,7 @@ fn push(queue: &mut VecDeque<(SocketAddr, Vec<u8>)>, address: SocketAddr, datagr
     }
 }
 
-impl Wire {
+impl HandshakeNetwork {
     fn new() -> Self {
         let config = ServerNetcodeConfig {
             sessions_max: 2,
@@ -159,7 +159,7 @@ fn mangle(mut datagram: Vec<u8>, damage: u8, at: u8) -> Vec<u8> {
 /// Datagrams from anywhere, to a server and to two clients in any state: no panic, no answer longer than what
 /// it answers, no session above the bound. Every third byte is a step, the two after it are its arguments.
 pub fn datagrams(data: &[u8]) {
-    let mut wire = Wire::new();
+    let mut wire = HandshakeNetwork::new();
     for step in data.chunks_exact(3).take(STEPS_MAX) {
         let &[what, first, second] = step else { continue };
         match what % 8 {
@@ -221,7 +221,7 @@ pub fn tokens(data: &[u8]) {
 
 /// Shows a token to a server as a client would, over a minute.
 fn try_token(token: &ConnectToken) {
-    let mut wire = Wire::new();
+    let mut wire = HandshakeNetwork::new();
     wire.clients[0] = ClientNetcode::new(Duration::ZERO, token);
     for _ in 0..12 {
         wire.advance(Duration::from_secs(5));

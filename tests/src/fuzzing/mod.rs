@@ -31,10 +31,10 @@ use throng_shared::{
 };
 
 /// A target: what it is called under `tests/fuzz/corpus`, and what it runs.
-pub type Target = (&'static str, fn(&[u8]));
+pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [FuzzTarget; 9] = [
     ("datagrams", datagrams),
     ("payloads", payloads),
     ("renet_guard", renet_guard),

@@ -48,7 +48,7 @@ pub struct Ready;
 
 /// A replicated resource.
 #[derive(Resource, Serialize, Deserialize, Clone, Debug)]
-pub struct Rules(pub BTreeMap<u16, String>);
+pub struct RuleTexts(pub BTreeMap<u16, String>);
 
 #[derive(Component, Serialize, Deserialize, Clone)]
 struct Target(#[entities] Option<Entity>);
@@ -87,7 +87,7 @@ pub fn protocol(app: &mut App) {
         .message_with_entities::<Order>(Channel::ReliableOrdered)
         .message_to_clients::<Notice>(Channel::Unreliable)
         .message_to_server::<Ready>(Channel::ReliableUnordered)
-        .replicate_resource::<Rules>();
+        .replicate_resource::<RuleTexts>();
 }
 
 /// A message and its channel (the first byte), to both ends, and the same bytes as each of the components: no

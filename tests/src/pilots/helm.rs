@@ -7,7 +7,7 @@ use skirmish_shared::input::{AXIS_MAX, PilotInput};
 use skirmish_shared::movement::wrap;
 use throng_shared::protocol::pose::YAW_STEPS;
 
-use super::view::Own;
+use super::view::OwnShip;
 
 /// Seconds in which a turn is completed: some ticks, as the mirror's heading lags behind by as many.
 const TURN_S: f32 = 0.15;
@@ -16,7 +16,7 @@ pub const APPROACH_PER_S: f32 = 0.8;
 
 /// What a pilot's hands do.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Helm {
+pub struct PilotControls {
     /// Where the bow shall point.
     pub course: Vec2,
     /// -1 to 1.
@@ -33,10 +33,10 @@ pub struct Helm {
     pub boosts: bool,
 }
 
-impl Helm {
+impl PilotControls {
     /// Straight on, slower and slower.
     #[must_use]
-    pub fn drift(own: &Own) -> Self {
+    pub fn drift(own: &OwnShip) -> Self {
         Self {
             course: Vec2::from_angle(own.heading),
             aim: own.heading,
@@ -46,7 +46,7 @@ impl Helm {
 
     /// The input of a ship that turns by `turn` radians a second at most.
     #[must_use]
-    pub fn input(&self, own: &Own, turn: f32) -> PilotInput {
+    pub fn input(&self, own: &OwnShip, turn: f32) -> PilotInput {
         let off = if self.course == Vec2::ZERO {
             0.0
         } else {
@@ -72,28 +72,28 @@ impl Helm {
     }
 }
 
-/// Along `course`, as fast as `hurry` says, clear of what `shun` points away from.
+/// Along `course`, as fast as `hurry` says, clear of what `avoidance` points away from.
 #[must_use]
-pub fn fly(own: &Own, course: Vec2, hurry: f32, shun: Vec2) -> Helm {
-    let course = course.normalize_or_zero() + shun;
+pub fn fly(own: &OwnShip, course: Vec2, hurry: f32, avoidance: Vec2) -> PilotControls {
+    let course = course.normalize_or_zero() + avoidance;
     let ahead = course.normalize_or_zero().dot(Vec2::from_angle(own.heading));
-    Helm {
+    PilotControls {
         course,
         thrust: if ahead > 0.2 { hurry } else { 0.1 },
         aim: own.heading,
-        ..Helm::default()
+        ..PilotControls::default()
     }
 }
 
 /// Towards what lies in the direction `to`, and to rest `gap` units before it, with the bow on it.
 #[must_use]
-pub fn hold_at(own: &Own, to: Vec2, gap: f32, shun: Vec2) -> Helm {
+pub fn hold_at(own: &OwnShip, to: Vec2, gap: f32, avoidance: Vec2) -> PilotControls {
     let left = to.length() - gap;
     let towards = to.normalize_or_zero();
     let wanted = (left * APPROACH_PER_S).clamp(-6.0, 40.0);
     let speed = own.velocity.dot(towards);
     // What it flies to pushes away as well, and must not near the end.
-    let clear = if left > 20.0 { shun } else { Vec2::ZERO };
+    let clear = if left > 20.0 { avoidance } else { Vec2::ZERO };
     let mut helm = fly(own, towards, 0.0, clear);
     let faces = towards.dot(Vec2::from_angle(own.heading)) > 0.5;
     helm.thrust = if faces { (wanted - speed) * 0.3 } else { 0.0 };
@@ -109,16 +109,16 @@ mod tests {
     fn whatever_the_course_the_input_is_one_that_servers_take() {
         for n in 0..400 {
             let (angle, heading) = (n as f32 * 0.3 - 60.0, (n as f32 * 0.017) - 3.1);
-            let own = Own {
+            let own = OwnShip {
                 heading,
                 velocity: Vec2::from_angle(angle) * 20.0,
-                ..Own::default()
+                ..OwnShip::default()
             };
             for helm in [
                 fly(&own, Vec2::from_angle(angle), 9.0, Vec2::X),
                 hold_at(&own, Vec2::from_angle(angle) * n as f32, 5.0, Vec2::ZERO),
             ] {
-                let input = Helm { aim: angle, ..helm }.input(&own, 3.0);
+                let input = PilotControls { aim: angle, ..helm }.input(&own, 3.0);
                 assert_eq!(input.validate(), Ok(()), "{n}: {input:?}");
             }
         }

@@ -13,21 +13,21 @@ use throng_client::world::{NextInput, TellServer};
 use throng_local::{LocalConfig, LocalGame, LocalPlayer};
 use throng_shared::protocol::registry::{FromServer, Protocol};
 
-use super::senses::{Senses, ToldPilot};
-use super::{Deeds, Pilot};
+use super::senses::{PilotMessage, Senses};
+use super::{BotPilot, Deeds};
 
 /// A match.
 pub struct Match {
     /// The server and its clients.
     pub game: LocalGame,
     /// Who plays on which client.
-    pub pilots: Vec<(LocalPlayer, Pilot)>,
+    pub pilots: Vec<(LocalPlayer, BotPilot)>,
     senses: Senses,
 }
 
 /// What a client's pilot was told and has not read.
 #[derive(Resource, Default)]
-struct Inbox(Vec<ToldPilot>);
+struct UnreadMessages(Vec<PilotMessage>);
 
 impl Match {
     /// Pilots in a world with so many drones and asteroids. The same seed plays the same match.
@@ -35,7 +35,7 @@ impl Match {
     /// # Panics
     /// When a pilot is not let in.
     #[must_use]
-    pub fn new(seed: u64, pilots: Vec<Pilot>, drones: u32, asteroids: u32) -> Self {
+    pub fn new(seed: u64, pilots: Vec<BotPilot>, drones: u32, asteroids: u32) -> Self {
         Self::of(seed, pilots, SkirmishPlugin::new(drones, asteroids))
     }
 
@@ -44,7 +44,7 @@ impl Match {
     /// # Panics
     /// When a pilot is not let in.
     #[must_use]
-    pub fn of(seed: u64, pilots: Vec<Pilot>, skirmish: SkirmishPlugin) -> Self {
+    pub fn of(seed: u64, pilots: Vec<BotPilot>, skirmish: SkirmishPlugin) -> Self {
         let config = LocalConfig {
             seed,
             ..LocalConfig::default()
@@ -66,7 +66,7 @@ impl Match {
     pub fn tick(&mut self) {
         let Self { game, senses, pilots } = self;
         for (player, pilot) in pilots {
-            let told = mem::take(&mut game.world(*player).resource_mut::<Inbox>().0);
+            let told = mem::take(&mut game.world(*player).resource_mut::<UnreadMessages>().0);
             told.into_iter().for_each(|told| pilot.hear(told));
             let Some(mirror) = game.client(*player).mirror() else {
                 continue;
@@ -96,7 +96,7 @@ impl Match {
 
 fn client(app: &mut App) {
     app.add_plugins(SkirmishProtocol)
-        .init_resource::<Inbox>()
+        .init_resource::<UnreadMessages>()
         .add_systems(Last, listen);
 }
 
@@ -105,14 +105,18 @@ fn listen(
     mut hits: MessageReader<FromServer<Hit>>,
     mut destroyed: MessageReader<FromServer<Destroyed>>,
     mut replies: MessageReader<FromServer<StationReply>>,
-    mut inbox: ResMut<Inbox>,
+    mut inbox: ResMut<UnreadMessages>,
 ) {
     let told = &mut inbox.0;
-    told.extend(tables.read().map(|table| ToldPilot::Content(table.0.clone())));
-    told.extend(hits.read().map(|hit| ToldPilot::Hit(hit.0)));
-    told.extend(destroyed.read().map(|news| ToldPilot::Destroyed(news.0.clone())));
+    told.extend(tables.read().map(|table| PilotMessage::Content(table.0.clone())));
+    told.extend(hits.read().map(|hit| PilotMessage::Hit(hit.0)));
+    told.extend(
+        destroyed
+            .read()
+            .map(|news| PilotMessage::Destroyed(news.0.clone())),
+    );
     told.extend(replies.read().filter_map(|reply| match reply.0 {
-        StationReply::Sold(credits) => Some(ToldPilot::Paid(credits)),
+        StationReply::Sold(credits) => Some(PilotMessage::Paid(credits)),
         _ => None,
     }));
 }

@@ -22,16 +22,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use glam::Vec2;
-use skirmish_shared::content::{Laser, ShipClass, Space};
+use skirmish_shared::content::{Laser, ShipClass, SpaceContent};
 use skirmish_shared::input::PilotInput;
 use skirmish_shared::messages::{ContentTable, StationOrder};
 use throng_client::mirror::Mirror;
 use throng_client::seeded::Seeded;
 use throng_shared::protocol::snapshot::ShortId;
 
-use helm::{APPROACH_PER_S, Helm, fly, hold_at};
-use senses::{Senses, ToldPilot};
-use view::{Kind, View};
+use helm::{APPROACH_PER_S, PilotControls, fly, hold_at};
+use senses::{PilotMessage, Senses};
+use view::{View, VisibleKind};
 
 /// Inputs between two looks around: 5 looks a second at 20 Hz.
 const LOOK_EVERY: u32 = 4;
@@ -48,7 +48,7 @@ const MINING_GAP: f32 = 6.0;
 
 /// What a pilot is up to.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Mode {
+pub enum PilotMode {
     /// Flies to a place near its region's station, to see what is there.
     Roam(Vec2),
     /// Mines a rock.
@@ -118,14 +118,14 @@ impl fmt::Display for Deeds {
 /// The content that a pilot was told, as far as it uses it.
 #[derive(Debug, Clone, Default)]
 struct Handbook {
-    space: Option<Arc<Space>>,
+    space: Option<Arc<SpaceContent>>,
     ships: Vec<ShipClass>,
     lasers: Vec<Laser>,
 }
 
 /// A pilot.
 #[derive(Debug)]
-pub struct Pilot {
+pub struct BotPilot {
     random: Seeded,
     is_miner: bool,
     /// In radians to either side.
@@ -133,14 +133,14 @@ pub struct Pilot {
     /// Part of the hull below which it flees.
     flees_below: f32,
     handbook: Handbook,
-    mode: Mode,
+    mode: PilotMode,
     view: View,
     inputs: u32,
     orders: Vec<StationOrder>,
     deeds: Deeds,
 }
 
-impl Pilot {
+impl BotPilot {
     /// A pilot whose character and decisions follow from `seed`. Half of them would rather mine than fight.
     #[must_use]
     pub fn new(seed: u64) -> Self {
@@ -155,7 +155,7 @@ impl Pilot {
             is_miner,
             flees_below: FLEE_BELOW,
             handbook: Handbook::default(),
-            mode: Mode::Roam(Vec2::ZERO),
+            mode: PilotMode::Roam(Vec2::ZERO),
             view: View::default(),
             orders: Vec::new(),
             deeds: Deeds::default(),
@@ -194,7 +194,7 @@ impl Pilot {
 
     /// What it is up to.
     #[must_use]
-    pub fn mode(&self) -> Mode {
+    pub fn mode(&self) -> PilotMode {
         self.mode
     }
 
@@ -211,20 +211,20 @@ impl Pilot {
     }
 
     /// Takes a message of the server.
-    pub fn hear(&mut self, told: ToldPilot) {
+    pub fn hear(&mut self, told: PilotMessage) {
         match told {
-            ToldPilot::Content(table) => self.handbook.learn(table),
-            ToldPilot::Hit(hit) => {
+            PilotMessage::Content(table) => self.handbook.learn(table),
+            PilotMessage::Hit(hit) => {
                 self.deeds.hits += u64::from(hit.by.is_some() && hit.by == self.view.own.id);
                 self.deeds.wounds += u64::from(Some(hit.victim) == self.view.own.id);
             }
-            ToldPilot::Destroyed(news) => {
+            PilotMessage::Destroyed(news) => {
                 // Both ends are told; the own ship may be gone from the mirror by then.
                 let is_own = Some(news.ship) == self.view.own.id;
                 self.deeds.deaths += u64::from(is_own);
                 self.deeds.kills += u64::from(!is_own);
             }
-            ToldPilot::Paid(credits) => self.deeds.earned += u64::from(credits),
+            PilotMessage::Paid(credits) => self.deeds.earned += u64::from(credits),
         }
     }
 
@@ -244,16 +244,16 @@ impl Pilot {
             return PilotInput::default();
         };
         let helm = match self.mode {
-            Mode::Roam(place) => fly(&own, place - own.place, 0.8, self.view.shun),
-            Mode::Mine(rock) => self.mine(mirror, rock),
-            Mode::Fight(enemy) => self.fight(mirror, enemy),
-            Mode::Flee | Mode::Sell => self.dock(&space),
+            PilotMode::Roam(place) => fly(&own, place - own.place, 0.8, self.view.avoidance),
+            PilotMode::Mine(rock) => self.mine(mirror, rock),
+            PilotMode::Fight(enemy) => self.fight(mirror, enemy),
+            PilotMode::Flee | PilotMode::Sell => self.dock(&space),
         };
         helm.input(&own, turn)
     }
 
     /// Looks at what is around and decides what to do until the next look.
-    fn make_up_mind(&mut self, space: &Space) {
+    fn make_up_mind(&mut self, space: &SpaceContent) {
         let own = self.view.own;
         let capacity = self.class().map_or(u32::MAX, |class| class.cargo);
         let station = self.nearest_station(space);
@@ -261,54 +261,58 @@ impl Pilot {
             && own.velocity.length() < space.dock_speed.get();
         let wanted = match self.mode {
             // Until the hull is whole; or the flight has become a long one, with nobody near.
-            Mode::Flee if own.hull < 0.95 => Mode::Flee,
-            Mode::Sell if own.cargo > 0 => Mode::Sell,
-            _ if own.hull < self.flees_below => Mode::Flee,
-            _ if own.cargo * 10 >= capacity * 9 => Mode::Sell,
+            PilotMode::Flee if own.hull < 0.95 => PilotMode::Flee,
+            PilotMode::Sell if own.cargo > 0 => PilotMode::Sell,
+            _ if own.hull < self.flees_below => PilotMode::Flee,
+            _ if own.cargo * 10 >= capacity * 9 => PilotMode::Sell,
             _ => self.find_work(space),
         };
-        if is_docked && matches!(wanted, Mode::Flee | Mode::Sell) {
+        if is_docked && matches!(wanted, PilotMode::Flee | PilotMode::Sell) {
             self.trade();
         }
         let is_same = std::mem::discriminant(&wanted) == std::mem::discriminant(&self.mode);
         match wanted {
-            Mode::Mine(_) if !is_same => self.deeds.mined += 1,
-            Mode::Fight(_) if !is_same => self.deeds.fights += 1,
-            Mode::Flee if !is_same => self.deeds.flights += 1,
+            PilotMode::Mine(_) if !is_same => self.deeds.mined += 1,
+            PilotMode::Fight(_) if !is_same => self.deeds.fights += 1,
+            PilotMode::Flee if !is_same => self.deeds.flights += 1,
             _ => {}
         }
         self.mode = wanted;
     }
 
     /// Somebody to fight, a rock to mine, or somewhere to look for them.
-    fn find_work(&mut self, space: &Space) -> Mode {
+    fn find_work(&mut self, space: &SpaceContent) -> PilotMode {
         let own = self.view.own;
         let reach = if self.is_miner {
             MINER_PATIENCE
         } else {
             space.view.get()
         };
-        if let Some(enemy) = self.view.nearest(Kind::Enemy).filter(|enemy| enemy.gap < reach) {
-            return Mode::Fight(enemy.id);
+        if let Some(enemy) = self
+            .view
+            .nearest(VisibleKind::Enemy)
+            .filter(|enemy| enemy.gap < reach)
+        {
+            return PilotMode::Fight(enemy.id);
         }
         if self.is_miner
-            && let Some(rock) = self.view.nearest(Kind::Rock)
+            && let Some(rock) = self.view.nearest(VisibleKind::Rock)
         {
             // The rock that it is at stays the one, though another may be as near.
             let current = match self.mode {
-                Mode::Mine(rock) if self.view.knows(rock) => rock,
+                PilotMode::Mine(rock) if self.view.knows(rock) => rock,
                 _ => rock.id,
             };
-            return Mode::Mine(current);
+            return PilotMode::Mine(current);
         }
         match self.mode {
-            Mode::Roam(place) if place != Vec2::ZERO && place.distance(own.place) > 15.0 => self.mode,
-            _ => Mode::Roam(self.somewhere(space)),
+            PilotMode::Roam(place) if place != Vec2::ZERO && place.distance(own.place) > 15.0 => self.mode,
+            _ => PilotMode::Roam(self.somewhere(space)),
         }
     }
 
     /// A place in the region that is nearest.
-    fn somewhere(&mut self, space: &Space) -> Vec2 {
+    fn somewhere(&mut self, space: &SpaceContent) -> Vec2 {
         let region = space
             .regions
             .iter()
@@ -322,22 +326,22 @@ impl Pilot {
         at + Vec2::from_angle(angle) * radius * (0.2 + 0.6 * self.random.unit() as f32)
     }
 
-    fn mine(&self, mirror: &Mirror, rock: ShortId) -> Helm {
+    fn mine(&self, mirror: &Mirror, rock: ShortId) -> PilotControls {
         let own = &self.view.own;
         let (Some(seen), Some(known)) = (mirror.get(rock), self.view.find(rock)) else {
-            return Helm::drift(own);
+            return PilotControls::drift(own);
         };
         let to = seen.pose.position().0 - own.place;
-        let mut helm = hold_at(own, to, known.radius + MINING_GAP, self.view.shun);
+        let mut helm = hold_at(own, to, known.radius + MINING_GAP, self.view.avoidance);
         let bears = to.normalize_or_zero().dot(Vec2::from_angle(own.heading)) > 0.85;
         helm.mines = bears && to.length() - known.radius < MINING_GAP * 2.0;
         helm
     }
 
-    fn fight(&mut self, mirror: &Mirror, enemy: ShortId) -> Helm {
+    fn fight(&mut self, mirror: &Mirror, enemy: ShortId) -> PilotControls {
         let own = self.view.own;
         let Some(seen) = mirror.get(enemy) else {
-            return Helm::drift(&own);
+            return PilotControls::drift(&own);
         };
         // The server judges the shot by what this mirror shows, and from where the ship is by then.
         let to = seen.pose.position().0 - own.ahead();
@@ -349,11 +353,11 @@ impl Pilot {
         // A little aside on the way there, and slowly around it then, as far as the guns still bear; backwards from
         // one that comes too near. What it fights does not turn its bow away.
         let aside = towards.perp() * (arc * if distance > range * 0.6 { 0.3 } else { 0.6 });
-        let shun = self.view.shun_beside(enemy);
-        let mut helm = fly(&own, towards + aside, 1.0, shun);
+        let avoidance = self.view.avoid_beside(enemy);
+        let mut helm = fly(&own, towards + aside, 1.0, avoidance);
         let closing = own.velocity.dot(towards);
         let wanted = (distance - range * 0.4) * APPROACH_PER_S;
-        if shun.length() < 0.01 && helm.thrust > 0.5 {
+        if avoidance.length() < 0.01 && helm.thrust > 0.5 {
             helm.thrust = (wanted - closing) * 0.3;
         }
         helm.aim = to.to_angle() + self.aim_spread * self.random.signed_unit();
@@ -364,11 +368,11 @@ impl Pilot {
         helm
     }
 
-    fn dock(&self, space: &Space) -> Helm {
+    fn dock(&self, space: &SpaceContent) -> PilotControls {
         let own = &self.view.own;
         let to = self.nearest_station(space) - own.place;
-        let mut helm = hold_at(own, to, space.station_radius.get() + BERTH, self.view.shun);
-        helm.boosts = self.mode == Mode::Flee && to.length() > 60.0;
+        let mut helm = hold_at(own, to, space.station_radius.get() + BERTH, self.view.avoidance);
+        helm.boosts = self.mode == PilotMode::Flee && to.length() > 60.0;
         helm
     }
 
@@ -397,7 +401,7 @@ impl Pilot {
         self.handbook.lasers.iter().find(|laser| laser.name == *name)
     }
 
-    fn nearest_station(&self, space: &Space) -> Vec2 {
+    fn nearest_station(&self, space: &SpaceContent) -> Vec2 {
         let places = space.regions.iter().map(|region| Vec2::from(region.at));
         let distance = |place: &Vec2| place.distance_squared(self.view.own.place);
         places

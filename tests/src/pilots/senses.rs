@@ -18,7 +18,7 @@ use throng_shared::protocol::registry::Protocol;
 
 /// What a pilot was told that it does something about.
 #[derive(Debug)]
-pub enum ToldPilot {
+pub enum PilotMessage {
     /// A row of the content.
     Content(ContentTable),
     /// Somebody was hit.
@@ -75,18 +75,18 @@ impl Senses {
 
     /// What a message says, if it is for pilots.
     #[must_use]
-    pub fn understand(&self, message: &Bytes) -> Option<ToldPilot> {
+    pub fn understand(&self, message: &Bytes) -> Option<PilotMessage> {
         let (id, value) = message.split_first_chunk()?;
         let id = u16::from_le_bytes(*id);
         if id == self.content {
-            Some(ToldPilot::Content(codec::decode_exact(value).ok()?))
+            Some(PilotMessage::Content(codec::decode_exact(value).ok()?))
         } else if id == self.hit {
-            Some(ToldPilot::Hit(codec::decode_exact(value).ok()?))
+            Some(PilotMessage::Hit(codec::decode_exact(value).ok()?))
         } else if id == self.destroyed {
-            Some(ToldPilot::Destroyed(codec::decode_exact(value).ok()?))
+            Some(PilotMessage::Destroyed(codec::decode_exact(value).ok()?))
         } else if id == self.reply {
             match codec::decode_exact(value).ok()? {
-                StationReply::Sold(credits) => Some(ToldPilot::Paid(credits)),
+                StationReply::Sold(credits) => Some(PilotMessage::Paid(credits)),
                 _ => None,
             }
         } else {

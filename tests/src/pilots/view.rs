@@ -17,7 +17,7 @@ const CRAFT_RADIUS: f32 = 1.5;
 
 /// The own ship.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Own {
+pub struct OwnShip {
     /// Its id; the last ship's, while there is none.
     pub id: Option<GlobalId>,
     /// In units.
@@ -42,7 +42,7 @@ pub struct Own {
 
 /// What something is to the pilot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum VisibleKind {
     /// A ship or drone of another team.
     Enemy,
     /// A ship of the own team.
@@ -55,11 +55,11 @@ pub enum Kind {
 
 /// Something in view.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Contact {
+pub struct VisibleEntity {
     /// Its name in the mirror.
     pub id: ShortId,
     /// What it is.
-    pub kind: Kind,
+    pub kind: VisibleKind,
     /// Radius, in units.
     pub radius: f32,
     /// Distance of its hull from the own ship's middle, in units.
@@ -72,13 +72,13 @@ pub struct Contact {
 #[derive(Debug, Default)]
 pub struct View {
     /// The own ship.
-    pub own: Own,
+    pub own: OwnShip,
     /// Where those that are too near push it: directions, weighted.
-    pub shun: Vec2,
-    contacts: Vec<Contact>,
+    pub avoidance: Vec2,
+    contacts: Vec<VisibleEntity>,
 }
 
-impl Own {
+impl OwnShip {
     /// Notes where the ship is.
     pub fn meet(&mut self, seen: &MirrorEntity) {
         self.id = Some(seen.global);
@@ -111,7 +111,7 @@ impl View {
     /// Looks around.
     pub fn look(&mut self, senses: &Senses, mirror: &Mirror) {
         self.contacts.clear();
-        self.shun = Vec2::ZERO;
+        self.avoidance = Vec2::ZERO;
         if let Some(own) = mirror.own() {
             self.own.inspect(senses, mirror.components(own.id));
         }
@@ -122,8 +122,8 @@ impl View {
             let away = self.own.place - entity.pose.position().0;
             let gap = away.length() - radius;
             let push = away.normalize_or_zero() * ((ROOM - gap.max(0.0)) / ROOM).max(0.0);
-            self.shun += push;
-            self.contacts.push(Contact {
+            self.avoidance += push;
+            self.contacts.push(VisibleEntity {
                 id: entity.id,
                 kind,
                 radius,
@@ -135,20 +135,20 @@ impl View {
 
     /// Where all that are too near push the ship, but one.
     #[must_use]
-    pub fn shun_beside(&self, id: ShortId) -> Vec2 {
-        self.shun - self.find(id).map_or(Vec2::ZERO, |contact| contact.push)
+    pub fn avoid_beside(&self, id: ShortId) -> Vec2 {
+        self.avoidance - self.find(id).map_or(Vec2::ZERO, |contact| contact.push)
     }
 
     /// The nearest of a kind.
     #[must_use]
-    pub fn nearest(&self, kind: Kind) -> Option<Contact> {
+    pub fn nearest(&self, kind: VisibleKind) -> Option<VisibleEntity> {
         let of_kind = self.contacts.iter().filter(|contact| contact.kind == kind);
         of_kind.min_by(|a, b| a.gap.total_cmp(&b.gap)).copied()
     }
 
     /// A contact of the last look.
     #[must_use]
-    pub fn find(&self, id: ShortId) -> Option<&Contact> {
+    pub fn find(&self, id: ShortId) -> Option<&VisibleEntity> {
         self.contacts.iter().find(|contact| contact.id == id)
     }
 
@@ -159,22 +159,22 @@ impl View {
     }
 
     /// What something with these components is, and how large. Missiles are nothing that a pilot minds.
-    fn judge(&self, senses: &Senses, components: &[ComponentBytes]) -> Option<(Kind, f32)> {
+    fn judge(&self, senses: &Senses, components: &[ComponentBytes]) -> Option<(VisibleKind, f32)> {
         for component in components {
             if component.id == senses.asteroid {
                 let Asteroid { radius_10 } = value(components, senses.asteroid)?;
-                return Some((Kind::Rock, f32::from(radius_10) * 0.1));
+                return Some((VisibleKind::Rock, f32::from(radius_10) * 0.1));
             } else if component.id == senses.station {
                 let Station { radius_10 } = value(components, senses.station)?;
-                return Some((Kind::Station, f32::from(radius_10) * 0.1));
+                return Some((VisibleKind::Station, f32::from(radius_10) * 0.1));
             } else if component.id == senses.missile {
                 return None;
             } else if component.id == senses.ship || component.id == senses.drone {
                 let team: TeamId = value(components, senses.team)?;
                 let kind = if team.is_mate(self.own.team) {
-                    Kind::Mate
+                    VisibleKind::Mate
                 } else {
-                    Kind::Enemy
+                    VisibleKind::Enemy
                 };
                 return Some((kind, CRAFT_RADIUS));
             }

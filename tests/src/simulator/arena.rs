@@ -40,7 +40,7 @@ pub struct Orders(pub u32);
 
 /// Seen by the owner alone.
 #[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
-pub struct Purse(pub u64);
+pub struct Wallet(pub u64);
 
 /// Seen by everybody while it is even, and by the entity's team.
 #[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -72,7 +72,7 @@ impl PlayerInput for Steer {
 
 /// A line of text, both ways: the arena sends every line back to its sender.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-pub struct Line(pub String);
+pub struct TextLine(pub String);
 
 /// Fastest turn, radians a tick.
 const TURN_MAX: f32 = 0.3;
@@ -87,13 +87,13 @@ impl Plugin for ArenaProtocol {
     fn build(&self, app: &mut App) {
         app.replicate::<Badge>();
         app.replicate::<Orders>().visible_to(Visibility::Team);
-        app.replicate::<Purse>().visible_to(Visibility::Owner);
+        app.replicate::<Wallet>().visible_to(Visibility::Owner);
         app.replicate::<Cloak>()
             .visible_to(|who: Witness, cloak: &Cloak| cloak.0.is_multiple_of(2) || who.is_mate())
             .important(2);
         app.replicate::<Leader>();
         app.input::<Steer>();
-        app.message::<Line>(Channel::ReliableOrdered);
+        app.message::<TextLine>(Channel::ReliableOrdered);
     }
 }
 
@@ -204,7 +204,7 @@ fn body(dice: &mut Seeded, config: &ArenaConfig, owner: PlayerId, team: TeamId) 
         Team(team),
         Badge(format!("badge {}", dice.bits() % 1_000)),
         Orders(dice.bits() as u32),
-        Purse(dice.bits()),
+        Wallet(dice.bits()),
         Cloak(dice.bits() as u8),
         room(dice, config),
     )
@@ -341,7 +341,7 @@ fn steer(
 }
 
 fn change_components(
-    mut bodies: Query<(Entity, &mut Badge, Option<&mut Orders>, &mut Purse, &mut Cloak)>,
+    mut bodies: Query<(Entity, &mut Badge, Option<&mut Orders>, &mut Wallet, &mut Cloak)>,
     mut dice: ResMut<Dice>,
     config: Res<ArenaConfig>,
     frozen: Res<Frozen>,
@@ -397,7 +397,9 @@ fn echo_lines(
             continue;
         };
         let decoded = protocol.decode_message(channel, &message.bytes);
-        let line = decoded.ok().and_then(|(_, value)| value.downcast::<Line>().ok());
+        let line = decoded
+            .ok()
+            .and_then(|(_, value)| value.downcast::<TextLine>().ok());
         let (Some(line), Ok(player)) = (line, players.get(message.player)) else {
             continue;
         };

@@ -27,13 +27,13 @@ use super::{
 const EVENTS_MAX: usize = 256;
 
 /// What a client puts into each tick's input.
-type Pilot = Box<dyn FnMut(Tick) -> InputBytes>;
+type InputGenerator = Box<dyn FnMut(Tick) -> InputBytes>;
 
 /// A client and everything it experienced.
 pub struct SimClient {
     address: SocketAddr,
     core: ClientCore,
-    pilot: Pilot,
+    pilot: InputGenerator,
     audit: Audit,
     events: VecDeque<ClientEvent>,
     tally: ClientTally,
@@ -54,7 +54,7 @@ pub struct ClientTally {
 }
 
 /// A pilot that turns and goes as `seed` says.
-fn wandering_pilot(protocol: &Protocol, seed: u64) -> Pilot {
+fn wandering_pilot(protocol: &Protocol, seed: u64) -> InputGenerator {
     let protocol = protocol.clone();
     let mut dice = Seeded::new(seed);
     Box::new(move |_| {

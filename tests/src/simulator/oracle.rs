@@ -20,7 +20,7 @@ pub const BORDER_SLACK: f32 = 0.05;
 
 /// One entity as a client in view of it ought to see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct ExpectedEntity {
     /// Its state.
     pub pose: Pose,
     /// The components that this client may see, encoded.
@@ -39,16 +39,20 @@ pub fn player_row(frame: &Frame, player: PlayerId) -> Option<&PlayerRow> {
 
 /// An entity of the frame and how far it is from the eye.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
+pub struct RankedEntity {
     /// What a client in view of it sees.
-    pub seen: Seen,
+    pub seen: ExpectedEntity,
     /// Distance from the eye, units.
     pub distance: f32,
 }
 
 /// Everything alive in `frame` in the player's room by global id, as `player` ought to see it were it in view.
 #[must_use]
-pub fn candidates(frame: &Frame, player: &PlayerRow, protocol: &Protocol) -> BTreeMap<GlobalId, Candidate> {
+pub fn candidates(
+    frame: &Frame,
+    player: &PlayerRow,
+    protocol: &Protocol,
+) -> BTreeMap<GlobalId, RankedEntity> {
     let entry = |(slot, row): (Slot, &Row)| {
         let identity = frame.identity(slot);
         let may_see = |registered: &ComponentEntry, cell: &ColdCell| match registered.visibility {
@@ -82,8 +86,8 @@ pub fn candidates(frame: &Frame, player: &PlayerRow, protocol: &Protocol) -> BTr
         let distance = row.pose.position().0.distance(player.eye);
         (
             identity.global,
-            Candidate {
-                seen: Seen {
+            RankedEntity {
+                seen: ExpectedEntity {
                     pose: row.pose,
                     components,
                 },
@@ -97,7 +101,7 @@ pub fn candidates(frame: &Frame, player: &PlayerRow, protocol: &Protocol) -> BTr
 
 /// A client's mirror in the oracle's terms.
 #[must_use]
-pub fn mirrored(mirror: &Mirror) -> BTreeMap<GlobalId, Seen> {
+pub fn mirrored(mirror: &Mirror) -> BTreeMap<GlobalId, ExpectedEntity> {
     let seen = |entity: MirrorEntity| {
         let components = mirror
             .components(entity.id)
@@ -105,7 +109,7 @@ pub fn mirrored(mirror: &Mirror) -> BTreeMap<GlobalId, Seen> {
             .map(|cell| (cell.id.0, cell.bytes.clone()));
         (
             entity.global,
-            Seen {
+            ExpectedEntity {
                 pose: entity.pose,
                 components: components.collect(),
             },
@@ -143,7 +147,11 @@ impl fmt::Display for Difference {
 
 /// Compares one entity field by field.
 #[must_use]
-pub fn compare_entity(id: GlobalId, mirrored: &Seen, expected: &Seen) -> Option<Difference> {
+pub fn compare_entity(
+    id: GlobalId,
+    mirrored: &ExpectedEntity,
+    expected: &ExpectedEntity,
+) -> Option<Difference> {
     if mirrored.pose != expected.pose {
         return Some(Difference::Pose(id, mirrored.pose, expected.pose));
     }
@@ -163,7 +171,7 @@ pub fn compare(mirror: &Mirror, frame: &Frame, player: PlayerId, protocol: &Prot
     let player = player_row(frame, player).expect("the player is in the frame");
     let expected = candidates(frame, player, protocol);
     let mirrored = mirrored(mirror);
-    let must = |candidate: &Candidate| candidate.distance < player.radius - BORDER_SLACK;
+    let must = |candidate: &RankedEntity| candidate.distance < player.radius - BORDER_SLACK;
     let missing = expected
         .iter()
         .find(|(id, candidate)| must(candidate) && !mirrored.contains_key(id));

@@ -33,7 +33,7 @@ use throng_server::{
 use throng_shared::{
     limits::DATAGRAM_BYTES_MAX,
     netcode::{ConnectToken, Entropy, PROTOCOL_ID, ServerNetcodeConfig, TokenRequest},
-    protocol::{ids::SourceId, registry::Protocol},
+    protocol::{ids::SimulationId, registry::Protocol},
 };
 
 use super::{SimulatorConfig, arena::ArenaPlugin};
@@ -55,7 +55,7 @@ const SENT_RESERVED: usize = 1_024;
 pub const TIMEOUT_S: i32 = 20;
 
 /// Collects what a worker sends, in memory that is kept: workers are watched for allocations.
-struct Outgoing {
+struct SentDatagrams {
     buffer: [u8; DATAGRAM_BUFFER_BYTES],
     from: SocketAddr,
     /// From, to and the end of each datagram in `bytes`, where the one before it ends.
@@ -63,7 +63,7 @@ struct Outgoing {
     bytes: Vec<u8>,
 }
 
-impl Transmit for Outgoing {
+impl Transmit for SentDatagrams {
     fn begin(&mut self) -> &mut [u8] {
         &mut self.buffer
     }
@@ -80,7 +80,7 @@ pub struct SimServer {
     clock: Arc<AtomicU64>,
     workers: Vec<(SocketAddr, WorkerCore)>,
     stats: Vec<Arc<WorkerStats>>,
-    outgoing: Outgoing,
+    outgoing: SentDatagrams,
     private_key: [u8; 32],
     entropy: Entropy,
     sessions_issued: u64,
@@ -114,7 +114,7 @@ impl SimServer {
         let mut stats = Vec::new();
         for worker in 0..config.workers {
             let address = SocketAddr::from(([10, 1, 0, 1], PORT + u16::from(worker)));
-            let (ours, theirs) = link(SourceId(0), worker, &LinkConfig::default(), Arc::new(|| {}));
+            let (ours, theirs) = link(SimulationId(0), worker, &LinkConfig::default(), Arc::new(|| {}));
             simulation_links.push(ours);
             let netcode = ServerNetcodeConfig {
                 sessions_max: SESSIONS_MAX as u32,
@@ -146,7 +146,7 @@ impl SimServer {
             clock,
             workers,
             stats,
-            outgoing: Outgoing {
+            outgoing: SentDatagrams {
                 buffer: [0; DATAGRAM_BUFFER_BYTES],
                 from: SocketAddr::from(([0; 4], 0)),
                 sent: Vec::with_capacity(SENT_RESERVED),
@@ -263,7 +263,7 @@ impl SimServer {
         self.outgoing.bytes.clear();
     }
 
-    fn each_worker(&mut self, mut work: impl FnMut(&mut WorkerCore, &mut Outgoing)) {
+    fn each_worker(&mut self, mut work: impl FnMut(&mut WorkerCore, &mut SentDatagrams)) {
         for (address, core) in &mut self.workers {
             self.outgoing.from = *address;
             let ((), allocations) = counted(|| work(core, &mut self.outgoing));
@@ -282,7 +282,7 @@ fn app(config: &SimulatorConfig, clock: &Arc<AtomicU64>) -> App {
             shutdown: Shutdown::default(),
         },
         SimulationPlugin {
-            source: SourceId(0),
+            simulation: SimulationId(0),
             seed: config.seed,
             threads: 1,
             start: config.start,

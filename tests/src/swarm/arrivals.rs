@@ -17,7 +17,7 @@ pub const TICKS_KEPT: usize = 128;
 const REMOTE_SAMPLES_MIN: usize = 100;
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct PendingTick {
     tick: u32,
     /// Nanoseconds on the swarm's clock.
     arrived_ns: Vec<u64>,
@@ -36,7 +36,7 @@ pub enum PublishClock {
 #[derive(Debug)]
 pub struct Arrivals {
     clock: PublishClock,
-    waiting: Box<[Waiting]>,
+    waiting: Box<[PendingTick]>,
     /// Differences to a remote clock until there are enough of them.
     differences: Vec<i64>,
     least_difference: i64,
@@ -50,7 +50,7 @@ impl Arrivals {
     pub fn new(clock: PublishClock) -> Self {
         Self {
             clock,
-            waiting: (0..TICKS_KEPT).map(|_| Waiting::default()).collect(),
+            waiting: (0..TICKS_KEPT).map(|_| PendingTick::default()).collect(),
             differences: Vec::new(),
             least_difference: i64::MAX,
             ages: Histogram::new(),

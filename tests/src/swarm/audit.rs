@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use throng_client::mirror::{Mirror, MirrorEntity};
-use throng_server::gateway::audit::{AUDIT_HEADER_BYTES, AUDIT_MAGIC, AUDIT_ROW_BYTES};
+use throng_server::http::audit::{AUDIT_HEADER_BYTES, AUDIT_MAGIC, AUDIT_ROW_BYTES};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::Pose;
 use throng_shared::tick::Tick;

@@ -13,7 +13,7 @@ use throng_client::seeded::Seeded;
 use throng_scenes::protocol::SteerInput;
 use throng_server::observe::Histogram;
 use throng_shared::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_RECEIVE_BYTES_MAX};
-use throng_shared::netcode::{ClientEvent as NetcodeEvent, ClientNetcode, ClientReceived, ConnectToken};
+use throng_shared::netcode::{ClientNetcode, ClientReceived, ConnectToken, NetcodeEvent};
 use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::protocol::registry::Protocol;
@@ -21,10 +21,10 @@ use throng_shared::tick::Tick;
 
 use super::arrivals::Arrivals;
 use super::audit::AuditLog;
-use super::conditions::{Conditions, DelayQueue, Direction};
+use super::conditions::{Conditions, DelayQueue, LineDirection};
 use super::report::BotTotals;
 use crate::pilots::senses::Senses;
-use crate::pilots::{Deeds, Pilot};
+use crate::pilots::{BotPilot, Deeds};
 
 /// A silent session has nothing to do but a keep-alive every few seconds.
 const IDLE_UPDATE_EVERY: Duration = Duration::from_millis(250);
@@ -41,14 +41,14 @@ pub type Buffer = [u8; DATAGRAM_RECEIVE_BYTES_MAX];
 
 /// A line that loses and delays, and what is under way on it.
 #[derive(Debug)]
-pub struct Line {
+pub struct EmulatedLine {
     conditions: Conditions,
     random: Seeded,
     /// Datagrams under way in both directions.
     pub queue: DelayQueue,
 }
 
-impl Line {
+impl EmulatedLine {
     /// A line of these conditions; `None` when they change nothing.
     #[must_use]
     pub fn new(conditions: Conditions, seed: u64) -> Option<Self> {
@@ -60,7 +60,7 @@ impl Line {
         (!conditions.is_perfect()).then_some(line)
     }
 
-    fn send(&mut self, now: Duration, bot: u32, direction: Direction, datagram: &[u8]) {
+    fn send(&mut self, now: Duration, bot: u32, direction: LineDirection, datagram: &[u8]) {
         if let Some(delay) = self.conditions.fate(&mut self.random) {
             self.queue.push(now + delay, bot, direction, datagram);
         }
@@ -68,7 +68,7 @@ impl Line {
 }
 
 /// What all bots write to.
-pub struct Shared {
+pub struct SwarmState {
     /// Counters.
     pub totals: BotTotals,
     /// Snapshots of the last ticks.
@@ -78,7 +78,7 @@ pub struct Shared {
     /// The newest tick of which any bot has a snapshot.
     pub newest_tick: Option<Tick>,
     /// The emulated line, if it is not perfect.
-    pub line: Option<Line>,
+    pub line: Option<EmulatedLine>,
     /// What the bots speak.
     pub protocol: Arc<Protocol>,
     /// What pilots see with, where the bots play Skirmish.
@@ -108,13 +108,13 @@ pub enum Extent {
 }
 
 /// What a bot's session does.
-enum Session {
+enum BotSession {
     Playing(Box<ClientCore>),
     /// Connected and silent.
     Idle(Box<ClientNetcode>),
 }
 
-impl Session {
+impl BotSession {
     fn server(&self) -> SocketAddr {
         match self {
             Self::Playing(core) => core.server_address(),
@@ -128,14 +128,14 @@ enum Hand {
     /// Turns at random.
     Wheel(Seeded),
     /// Plays Skirmish.
-    Pilot(Box<Pilot>),
+    Pilot(Box<BotPilot>),
 }
 
 /// One bot.
 pub struct Bot {
     index: u32,
     socket: UdpSocket,
-    session: Session,
+    session: BotSession,
     state: BotState,
     hand: Hand,
     updates: u32,
@@ -168,9 +168,9 @@ impl Bot {
         kind: BotKind,
     ) -> io::Result<Self> {
         let session = if kind.is_idle {
-            Session::Idle(Box::new(ClientNetcode::new(now, token)))
+            BotSession::Idle(Box::new(ClientNetcode::new(now, token)))
         } else {
-            Session::Playing(Box::new(ClientCore::new(now, token, config)))
+            BotSession::Playing(Box::new(ClientCore::new(now, token, config)))
         };
         let server = session.server();
         let any: SocketAddr = match server {
@@ -181,7 +181,7 @@ impl Bot {
         socket.connect(server)?;
         let seed = kind.seed ^ u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let hand = if kind.is_pilot {
-            Hand::Pilot(Box::new(Pilot::new(seed)))
+            Hand::Pilot(Box::new(BotPilot::new(seed)))
         } else {
             Hand::Wheel(Seeded::new(seed))
         };
@@ -217,7 +217,7 @@ impl Bot {
     /// Prefetches the session for a bot that reads or sends soon.
     #[inline]
     pub fn prefetch_session(&self) {
-        if let Session::Playing(core) = &self.session {
+        if let BotSession::Playing(core) = &self.session {
             prefetch(&**core);
         }
     }
@@ -235,7 +235,7 @@ impl Bot {
     /// Time between two snapshots; `None` for a bot that is not sent any (yet).
     pub fn tick_length(&self) -> Option<Duration> {
         match &self.session {
-            Session::Playing(core) if self.state == BotState::Playing => core.tick_length(),
+            BotSession::Playing(core) if self.state == BotState::Playing => core.tick_length(),
             _ => None,
         }
     }
@@ -249,7 +249,7 @@ impl Bot {
         &mut self,
         extent: Extent,
         now: impl Fn() -> Duration,
-        shared: &mut Shared,
+        shared: &mut SwarmState,
         buffer: &mut Buffer,
     ) -> Option<Duration> {
         let mut heard_at = None;
@@ -270,7 +270,7 @@ impl Bot {
             let now = now();
             heard_at = Some(now);
             match &mut shared.line {
-                Some(line) => line.send(now, self.index, Direction::Down, &buffer[..length]),
+                Some(line) => line.send(now, self.index, LineDirection::Down, &buffer[..length]),
                 None => self.receive(now, &mut buffer[..length], shared),
             }
             // What else a tick brings comes before its snapshot.
@@ -282,8 +282,8 @@ impl Bot {
     }
 
     /// Whether nobody has a newer snapshot; now and then the socket is asked instead.
-    fn is_up_to_date(&self, shared: &Shared) -> bool {
-        let Session::Playing(core) = &self.session else {
+    fn is_up_to_date(&self, shared: &SwarmState) -> bool {
+        let BotSession::Playing(core) = &self.session else {
             return false;
         };
         let newest = core.mirror().map(Mirror::newest_tick);
@@ -296,10 +296,10 @@ impl Bot {
     }
 
     /// Takes one datagram.
-    pub fn receive(&mut self, now: Duration, datagram: &mut [u8], shared: &mut Shared) {
+    pub fn receive(&mut self, now: Duration, datagram: &mut [u8], shared: &mut SwarmState) {
         let event = match &mut self.session {
-            Session::Playing(core) => core.receive_datagram(now, datagram, &mut ()),
-            Session::Idle(netcode) => match netcode.receive(now, datagram) {
+            BotSession::Playing(core) => core.receive_datagram(now, datagram, &mut ()),
+            BotSession::Idle(netcode) => match netcode.receive(now, datagram) {
                 ClientReceived::Connected => {
                     self.state = BotState::Playing;
                     None
@@ -324,8 +324,8 @@ impl Bot {
     }
 
     /// Reads what the server has said; nobody's unread messages may pile up.
-    fn take_messages(&mut self, shared: &Shared) {
-        let Session::Playing(core) = &mut self.session else {
+    fn take_messages(&mut self, shared: &SwarmState) {
+        let BotSession::Playing(core) = &mut self.session else {
             return;
         };
         while let Some((_, message)) = core.next_message() {
@@ -335,8 +335,8 @@ impl Bot {
         }
     }
 
-    fn decoded(&mut self, now: Duration, applied: &Applied, shared: &mut Shared) {
-        let Session::Playing(core) = &self.session else {
+    fn decoded(&mut self, now: Duration, applied: &Applied, shared: &mut SwarmState) {
+        let BotSession::Playing(core) = &self.session else {
             return;
         };
         let Some(mirror) = core.mirror() else { return };
@@ -357,8 +357,8 @@ impl Bot {
     }
 
     /// Sends what is due.
-    pub fn update(&mut self, now: Duration, shared: &mut Shared) {
-        let Shared {
+    pub fn update(&mut self, now: Duration, shared: &mut SwarmState) {
+        let SwarmState {
             totals,
             line,
             protocol,
@@ -367,11 +367,11 @@ impl Bot {
         } = shared;
         let (index, socket, hand) = (self.index, &self.socket, &mut self.hand);
         let out = |datagram: &[u8]| match line {
-            Some(line) => line.send(now, index, Direction::Up, datagram),
+            Some(line) => line.send(now, index, LineDirection::Up, datagram),
             None => transmit(socket, totals, datagram),
         };
         let ended = match &mut self.session {
-            Session::Playing(core) => {
+            BotSession::Playing(core) => {
                 let decided = match (&mut *hand, senses) {
                     (Hand::Pilot(pilot), Some(senses)) => play(senses, pilot, core),
                     _ => None,
@@ -385,7 +385,7 @@ impl Bot {
                     _ => None,
                 }
             }
-            Session::Idle(netcode) => {
+            BotSession::Idle(netcode) => {
                 let mut out = out;
                 let event = netcode.update(now, &mut |_, datagram| out(datagram));
                 event.map(|NetcodeEvent::Disconnected(reason)| reason.to_string())
@@ -403,8 +403,8 @@ impl Bot {
     /// How long after `now` the bot wants to be updated.
     pub fn until_update(&self, now: Duration) -> Duration {
         match &self.session {
-            Session::Playing(core) => core.until_update(now),
-            Session::Idle(_) => IDLE_UPDATE_EVERY,
+            BotSession::Playing(core) => core.until_update(now),
+            BotSession::Idle(_) => IDLE_UPDATE_EVERY,
         }
     }
 
@@ -419,15 +419,15 @@ impl Bot {
         // Redundant packets of a farewell: a lost one does no harm.
         let out = |datagram: &[u8]| drop(socket.send(datagram));
         match &mut self.session {
-            Session::Playing(core) => core.disconnect(out),
-            Session::Idle(netcode) => netcode.disconnect(&mut |_, datagram| out(datagram)),
+            BotSession::Playing(core) => core.disconnect(out),
+            BotSession::Idle(netcode) => netcode.disconnect(&mut |_, datagram| out(datagram)),
         }
     }
 
     /// How old the oldest value is that the player sees, as of the newest snapshot. What is at rest is not
     /// sent again and is as new as the snapshot.
-    fn measure_oldest(&self, shared: &Shared) {
-        let Session::Playing(core) = &self.session else {
+    fn measure_oldest(&self, shared: &SwarmState) {
+        let BotSession::Playing(core) = &self.session else {
             return;
         };
         let (Some(mirror), Some(tick_length)) = (core.mirror(), core.tick_length()) else {
@@ -444,7 +444,7 @@ impl Bot {
         }
     }
 
-    fn lost(&mut self, shared: &mut Shared, reason: &str) {
+    fn lost(&mut self, shared: &mut SwarmState, reason: &str) {
         if self.state != BotState::Ended {
             self.state = BotState::Ended;
             shared
@@ -467,7 +467,7 @@ fn steer(protocol: &Protocol, steering: &mut Seeded) -> InputBytes {
 }
 
 /// Lets a pilot look, decide and give its orders; the input, once there is something to see.
-fn play(senses: &Senses, pilot: &mut Pilot, core: &mut ClientCore) -> Option<InputBytes> {
+fn play(senses: &Senses, pilot: &mut BotPilot, core: &mut ClientCore) -> Option<InputBytes> {
     let input = pilot.decide(senses, core.mirror()?);
     for order in pilot.take_orders() {
         let mut bytes = Vec::new();

@@ -58,7 +58,7 @@ impl fmt::Display for Conditions {
 
 /// Which way a delayed datagram travels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Direction {
+pub enum LineDirection {
     /// From the server to a bot.
     #[default]
     Down,
@@ -74,7 +74,7 @@ pub struct Delivery {
     /// The bot at one end.
     pub bot: u32,
     /// Which way it went.
-    pub direction: Direction,
+    pub direction: LineDirection,
     /// Its bytes; hand them back with [`DelayQueue::recycle`].
     pub bytes: Vec<u8>,
 }
@@ -92,7 +92,7 @@ pub struct DelayQueue {
 
 impl DelayQueue {
     /// Puts a datagram on its way, to arrive at `due`.
-    pub fn push(&mut self, due: Duration, bot: u32, direction: Direction, datagram: &[u8]) {
+    pub fn push(&mut self, due: Duration, bot: u32, direction: LineDirection, datagram: &[u8]) {
         let mut bytes = self.spare.pop().unwrap_or_default();
         bytes.extend_from_slice(datagram);
         let index = self.free.pop().unwrap_or_else(|| {
@@ -180,7 +180,7 @@ mod tests {
         let mut queue = DelayQueue::default();
         for round in 0..100_u32 {
             for bot in 0..4 {
-                queue.push(round * MS, bot, Direction::Up, &[round as u8; 100]);
+                queue.push(round * MS, bot, LineDirection::Up, &[round as u8; 100]);
             }
             while let Some(delivery) = queue.pop(round * MS) {
                 assert_eq!(delivery.bytes, [round as u8; 100]);
@@ -197,7 +197,7 @@ mod tests {
             let mut queue = DelayQueue::default();
             for (index, millis) in due.iter().enumerate() {
                 let at = Duration::from_millis(*millis);
-                queue.push(at, index as u32, Direction::Down, &index.to_le_bytes());
+                queue.push(at, index as u32, LineDirection::Down, &index.to_le_bytes());
             }
             prop_assert_eq!(queue.next_due(), due.iter().min().map(|ms| Duration::from_millis(*ms)));
             let first = queue.pop(Duration::ZERO);

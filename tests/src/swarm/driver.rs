@@ -21,10 +21,10 @@ use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
 use throng_shared::prefetch::prefetch;
 
 use super::audit::Findings;
-use super::bot::{Bot, BotKind, BotState, Buffer, Extent, Shared};
-use super::conditions::Direction;
-use super::heard::{Heard, Look};
-use super::joining::Outcome;
+use super::bot::{Bot, BotKind, BotState, Buffer, Extent, SwarmState};
+use super::conditions::LineDirection;
+use super::joining::JoinOutcome;
+use super::poll_order::{PollOrder, Polled};
 use super::watch::Watch;
 use super::wheel::Wheel;
 use crate::pilots::Deeds;
@@ -82,11 +82,11 @@ pub struct Driver {
     wheel: Wheel,
     /// Taken from the wheel and not updated yet.
     due: VecDeque<u32>,
-    heard: Heard,
+    heard: PollOrder,
     swept_at: Duration,
     /// The last sweep was cut short: somebody may wait.
     is_behind: bool,
-    outcomes: Option<Receiver<Outcome>>,
+    outcomes: Option<Receiver<JoinOutcome>>,
     config: ClientConfig,
     is_idle: bool,
     seed: u64,
@@ -97,7 +97,7 @@ pub struct Driver {
     ask_every: Duration,
     stats: Option<Box<StatsReport>>,
     /// Where the bots write.
-    pub shared: Shared,
+    pub shared: SwarmState,
     /// How many bots are how far.
     pub census: Census,
     /// What the audits found.
@@ -117,13 +117,13 @@ pub struct DriverParts {
     /// What their steering follows from.
     pub seed: u64,
     /// Where they come from.
-    pub outcomes: Receiver<Outcome>,
+    pub outcomes: Receiver<JoinOutcome>,
     /// Asks the server.
     pub watch: Watch,
     /// Time between two readings of the server's figures.
     pub ask_every: Duration,
     /// Where they write.
-    pub shared: Shared,
+    pub shared: SwarmState,
 }
 
 impl Driver {
@@ -139,7 +139,7 @@ impl Driver {
             bots: (0..parts.clients).map(|_| None).collect(),
             wheel: Wheel::default(),
             due: VecDeque::new(),
-            heard: Heard::new(parts.clients as usize),
+            heard: PollOrder::new(parts.clients as usize),
             swept_at: Duration::ZERO,
             is_behind: false,
             outcomes: Some(parts.outcomes),
@@ -291,9 +291,10 @@ impl Driver {
             prefetch_bots(bots, far, near);
             let bot = bots[index as usize].as_mut();
             let Some(bot) = bot.filter(|bot| bot.state() != BotState::Ended) else {
-                return Look::Gone;
+                return Polled::Gone;
             };
-            hear(bot, Extent::NewestTick, *origin, shared, buffer, census).map_or(Look::Missed, Look::Heard)
+            hear(bot, Extent::NewestTick, *origin, shared, buffer, census)
+                .map_or(Polled::Missed, Polled::Heard)
         });
         while let Some(index) = heard.pop_leaving() {
             let Some(bot) = bots[index as usize].as_mut() else {
@@ -315,8 +316,8 @@ impl Driver {
             if let Some(bot) = self.bots[delivery.bot as usize].as_mut() {
                 let before = bot.state();
                 match delivery.direction {
-                    Direction::Up => bot.transmit(&bytes, &mut self.shared.totals),
-                    Direction::Down => bot.receive(now, &mut bytes, &mut self.shared),
+                    LineDirection::Up => bot.transmit(&bytes, &mut self.shared.totals),
+                    LineDirection::Down => bot.receive(now, &mut bytes, &mut self.shared),
                 }
                 self.census.note(before, bot.state());
             }
@@ -409,7 +410,7 @@ fn hear(
     bot: &mut Bot,
     extent: Extent,
     origin: Instant,
-    shared: &mut Shared,
+    shared: &mut SwarmState,
     buffer: &mut Buffer,
     census: &mut Census,
 ) -> Option<Duration> {

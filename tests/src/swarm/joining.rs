@@ -22,10 +22,10 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How one bot's joining ended.
-pub type Outcome = (u32, Result<Joined, JoinError>);
+pub type JoinOutcome = (u32, Result<Joined, JoinError>);
 
 /// Begins to join bots `0..clients`; outcomes come in any order, one a bot. Dropping the receiver ends it.
-pub fn join_all(server: &str, version: ProtocolVersion, clients: u32) -> Receiver<Outcome> {
+pub fn join_all(server: &str, version: ProtocolVersion, clients: u32) -> Receiver<JoinOutcome> {
     let (ready, outcomes) = sync_channel(READY_MAX);
     let next = Arc::new(AtomicU32::new(0));
     for _ in 0..THREADS.min(clients) {
@@ -40,7 +40,7 @@ fn join_some(
     version: ProtocolVersion,
     clients: u32,
     next: &AtomicU32,
-    ready: &SyncSender<Outcome>,
+    ready: &SyncSender<JoinOutcome>,
 ) {
     loop {
         let bot = next.fetch_add(1, Relaxed);

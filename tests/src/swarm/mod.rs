@@ -18,8 +18,8 @@ pub mod bot;
 pub mod conditions;
 pub mod driver;
 pub mod flags;
-pub mod heard;
 pub mod joining;
+pub mod poll_order;
 pub mod progress;
 pub mod report;
 pub mod table;
@@ -43,11 +43,11 @@ use throng_server::observe::{Histogram, StatsReport};
 use throng_shared::protocol::registry::Protocol;
 
 use arrivals::{Arrivals, PublishClock};
-use bot::{Line, Shared};
+use bot::{EmulatedLine, SwarmState};
 use driver::{Driver, DriverParts};
 use flags::SwarmFlags;
 use progress::Progress;
-use report::{BotTotals, Measured, Report};
+use report::{BotTotals, Measured, SwarmReport};
 use watch::Watch;
 
 use crate::pilots::senses::Senses;
@@ -75,7 +75,7 @@ pub struct Readings {
 /// # Errors
 /// When the server cannot be reached, nobody gets in, or the system refuses files or sockets. Bots that were
 /// lost and values that were wrong are not errors but figures of the report.
-pub fn run(flags: &SwarmFlags) -> Result<Report> {
+pub fn run(flags: &SwarmFlags) -> Result<SwarmReport> {
     let mut driver = gather(flags)?;
     let measured = measure(&mut driver, flags)?;
     driver.disconnect();
@@ -107,11 +107,11 @@ pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
     let protocol = Arc::new(spoken_protocol(&flags.server));
     let config = ClientConfig::new(&protocol);
     let outcomes = joining::join_all(&flags.server, config.version, flags.clients);
-    let shared = Shared {
+    let shared = SwarmState {
         totals: BotTotals::default(),
         arrivals: Arrivals::new(publish_clock(&flags.server)),
         oldest: Histogram::new(),
-        line: Line::new(flags.conditions(), flags.seed),
+        line: EmulatedLine::new(flags.conditions(), flags.seed),
         senses: Senses::new(&protocol),
         protocol,
         newest_tick: None,
@@ -135,7 +135,7 @@ pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
 }
 
 /// Writes what was asked for.
-fn write_files(flags: &SwarmFlags, report: &Report, measured: Measured) -> Result<()> {
+fn write_files(flags: &SwarmFlags, report: &SwarmReport, measured: Measured) -> Result<()> {
     if let Some(path) = &flags.json {
         let json = serde_json::to_string_pretty(report)? + "\n";
         std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;

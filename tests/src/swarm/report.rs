@@ -10,7 +10,7 @@ use throng_server::observe::{HistogramSnapshot, StatsReport};
 
 /// The figures of one run. The names are a contract; see `docs/benchmarks.md` for how each is measured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct SwarmReport {
     /// Bots that were connected when the measured window began.
     pub clients_connected: u64,
     /// Bots that never connected, or whose connection ended before the swarm ended it.
@@ -132,7 +132,7 @@ pub struct Measured {
 impl Measured {
     /// The report of this run.
     #[must_use]
-    pub fn report(&self) -> Report {
+    pub fn report(&self) -> SwarmReport {
         let (before, after) = (&self.server_before, &self.server_after);
         let server_seconds = after.uptime_us.saturating_sub(before.uptime_us) as f64 / 1e6;
         let ticks = after.ticks.saturating_sub(before.ticks) as f64;
@@ -142,7 +142,7 @@ impl Measured {
         let clients_mean = over(self.client_seconds, self.window.as_secs_f64());
         let cpu_us = after.cpu_us.saturating_sub(before.cpu_us) as f64;
         let per_client_s = |count: u64| over(count as f64, self.client_seconds);
-        let report = Report {
+        let report = SwarmReport {
             clients_connected: self.clients_connected,
             clients_lost: self.clients_lost,
             seconds: self.window.as_secs_f64(),
@@ -173,7 +173,7 @@ impl Measured {
     }
 }
 
-impl Report {
+impl SwarmReport {
     /// Figures to a ten-thousandth: more digits are noise of the arithmetic.
     fn rounded(mut self) -> Self {
         for figure in [
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn nothing_measured_is_zero_and_not_infinite() {
         let report = Measured::default().report();
-        assert_eq!(report, Report::default());
+        assert_eq!(report, SwarmReport::default());
     }
 
     #[test]
@@ -341,7 +341,7 @@ mod tests {
             server_rss_mib down_bytes_per_client_s up_bytes_per_client_s down_datagrams_per_client_s \
             up_datagrams_per_client_s visible_mean updates_per_client_s bytes_per_update \
             snapshot_age_ms_p50 snapshot_age_ms_p99 oldest_visible_ms_p99 decode_errors value_errors";
-        let json = serde_json::to_value(Report::default()).unwrap();
+        let json = serde_json::to_value(SwarmReport::default()).unwrap();
         let mut fields: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let mut expected: Vec<&str> = promised.split_whitespace().collect();
         fields.sort_unstable();

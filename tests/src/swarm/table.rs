@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
 
-use super::report::Report;
+use super::report::SwarmReport;
 
 /// Columns inside the frame.
 const WIDTH: usize = 78;
@@ -17,13 +17,13 @@ pub fn stdout_is_colourful() -> bool {
 
 /// Draws the report. `title` names the run, such as the server's address and its scene.
 #[must_use]
-pub fn draw(report: &Report, title: &str, colours: bool) -> String {
+pub fn draw(report: &SwarmReport, title: &str, colours: bool) -> String {
     let mut table = Table {
         text: String::new(),
         colours,
     };
     table.rule('╭', '╮');
-    table.line(&[Cell::Strong(title.to_owned())]);
+    table.line(&[TableCell::Strong(title.to_owned())]);
     clients(&mut table, report);
     server(&mut table, report);
     network(&mut table, report);
@@ -32,7 +32,7 @@ pub fn draw(report: &Report, title: &str, colours: bool) -> String {
     table.text
 }
 
-fn clients(table: &mut Table, report: &Report) {
+fn clients(table: &mut Table, report: &SwarmReport) {
     table.rule('├', '┤');
     table.row(
         "clients",
@@ -51,7 +51,7 @@ fn clients(table: &mut Table, report: &Report) {
     );
 }
 
-fn server(table: &mut Table, report: &Report) {
+fn server(table: &mut Table, report: &SwarmReport) {
     table.rule('├', '┤');
     table.row(
         "server CPU",
@@ -91,7 +91,7 @@ fn server(table: &mut Table, report: &Report) {
     );
 }
 
-fn network(table: &mut Table, report: &Report) {
+fn network(table: &mut Table, report: &SwarmReport) {
     table.rule('├', '┤');
     for (label, bytes, datagrams) in [
         (
@@ -115,7 +115,7 @@ fn network(table: &mut Table, report: &Report) {
     }
 }
 
-fn world(table: &mut Table, report: &Report) {
+fn world(table: &mut Table, report: &SwarmReport) {
     table.rule('├', '┤');
     table.row(
         "seen, per client",
@@ -142,14 +142,14 @@ fn world(table: &mut Table, report: &Report) {
 }
 
 /// One piece of a line; its width counts without escape sequences.
-enum Cell {
+enum TableCell {
     Strong(String),
     Dim(String),
     Plain(String),
     Alarm(String),
 }
 
-impl Cell {
+impl TableCell {
     fn text(&self) -> &str {
         match self {
             Self::Strong(text) | Self::Dim(text) | Self::Plain(text) | Self::Alarm(text) => text,
@@ -180,22 +180,22 @@ impl Table {
     }
 
     /// A label and figures in columns of equal width.
-    fn row(&mut self, label: &str, figures: &[[Cell; 2]]) {
+    fn row(&mut self, label: &str, figures: &[[TableCell; 2]]) {
         let column = (WIDTH - 2 - LABEL) / 3;
-        let mut cells = vec![Cell::Dim(format!("{label:<LABEL$}"))];
+        let mut cells = vec![TableCell::Dim(format!("{label:<LABEL$}"))];
         for [name, value] in figures {
             let used = name.text().chars().count() + 1 + value.text().chars().count();
-            cells.push(Cell::Dim(format!("{} ", name.text())));
+            cells.push(TableCell::Dim(format!("{} ", name.text())));
             cells.push(match value {
-                Cell::Alarm(text) => Cell::Alarm(text.clone()),
-                other => Cell::Plain(other.text().to_owned()),
+                TableCell::Alarm(text) => TableCell::Alarm(text.clone()),
+                other => TableCell::Plain(other.text().to_owned()),
             });
-            cells.push(Cell::Plain(" ".repeat(column.saturating_sub(used).max(1))));
+            cells.push(TableCell::Plain(" ".repeat(column.saturating_sub(used).max(1))));
         }
         self.line(&cells);
     }
 
-    fn line(&mut self, cells: &[Cell]) {
+    fn line(&mut self, cells: &[TableCell]) {
         let used: usize = cells.iter().map(|cell| cell.text().chars().count()).sum();
         self.text.push_str("│ ");
         for cell in cells {
@@ -213,19 +213,22 @@ impl Table {
     }
 }
 
-fn figure(name: &str, value: &str) -> [Cell; 2] {
-    [Cell::Dim(name.to_owned()), Cell::Plain(value.to_owned())]
+fn figure(name: &str, value: &str) -> [TableCell; 2] {
+    [
+        TableCell::Dim(name.to_owned()),
+        TableCell::Plain(value.to_owned()),
+    ]
 }
 
 /// A count that ought to be zero.
-fn alarm(name: &str, count: u64) -> [Cell; 2] {
+fn alarm(name: &str, count: u64) -> [TableCell; 2] {
     let value = grouped(count);
     [
-        Cell::Dim(name.to_owned()),
+        TableCell::Dim(name.to_owned()),
         if count == 0 {
-            Cell::Plain(value)
+            TableCell::Plain(value)
         } else {
-            Cell::Alarm(value)
+            TableCell::Alarm(value)
         },
     ]
 }
@@ -265,7 +268,7 @@ mod tests {
 
     #[test]
     fn every_line_is_equally_wide_however_large_the_figures() {
-        let large = Report {
+        let large = SwarmReport {
             clients_connected: 5_000,
             seconds: 3_600.0,
             tick_hz: 20.0,
@@ -274,9 +277,9 @@ mod tests {
             down_bytes_per_client_s: 65_536.0,
             updates_per_client_s: 4_321.0,
             bytes_per_update: 4.66,
-            ..Report::default()
+            ..SwarmReport::default()
         };
-        for report in [Report::default(), large] {
+        for report in [SwarmReport::default(), large] {
             let drawn = draw(&report, "1,000 bots at 127.0.0.1:8080", false);
             for line in drawn.lines() {
                 assert_eq!(line.chars().count(), WIDTH + 2, "{line}");
@@ -286,9 +289,9 @@ mod tests {
 
     #[test]
     fn trouble_is_red_and_colours_can_be_left_out() {
-        let report = Report {
+        let report = SwarmReport {
             clients_lost: 3,
-            ..Report::default()
+            ..SwarmReport::default()
         };
         let drawn = draw(&report, "run", true);
         assert!(drawn.contains("\x1b[1;31m3\x1b[0m"));

@@ -10,7 +10,7 @@ use throng_client::{
     link::LinkConditions,
     predict::Present,
     seeded::Seeded,
-    world::{Arrivals, ClientClock, NextInput, Own},
+    world::{ClientClock, NextInput, Own, RecentPackets},
 };
 use throng_local::{LocalConfig, LocalGame, LocalPlayer};
 use throng_server::simulation::{Frames, InputBuffer};
@@ -182,7 +182,7 @@ pub(super) fn distance(a: &Pose, b: &Pose) -> i32 {
 
 fn guess(world: &mut World) -> Option<(Tick, Guess)> {
     let tick = world.resource::<ClientClock>().present()?.tick;
-    let known = world.resource::<Arrivals>().own_known_at()?;
+    let known = world.resource::<RecentPackets>().own_known_at()?;
     let mut own =
         world.query_filtered::<(&Present<Position>, &Present<Velocity>, &Present<Heading>), With<Own>>();
     let (position, velocity, heading) = own.single(world).ok()?;

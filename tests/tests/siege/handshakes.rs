@@ -17,7 +17,7 @@ const EXPIRY: std::ops::Range<usize> = 22..30;
 const NONCE: std::ops::Range<usize> = 30..54;
 
 /// Every reason for which a datagram of a stranger is dropped.
-const STRANGERS: [&str; 16] = [
+const FIRST_GHOST_SLOT: [&str; 16] = [
     "malformed",
     "too_short",
     "too_long",
@@ -103,7 +103,7 @@ fn a_hundred_thousand_spoofed_handshakes_are_counted_unanswered_and_unnoticed() 
     assert_eq!(exchange.answered, 0, "a stranger was answered");
     siege.assert_unnoticed("spoofed handshakes", &quiet, &during);
 
-    let counted = |window: &Window| dropped(window, &STRANGERS) >= exchange.datagrams;
+    let counted = |window: &Window| dropped(window, &FIRST_GHOST_SLOT) >= exchange.datagrams;
     let all = siege.watch_since(&quiet.after, counted);
     for kind in [
         "token_elsewhere",

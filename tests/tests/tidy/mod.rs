@@ -1,5 +1,5 @@
 //! The rules about the code itself that no compiler checks: stage order and modules that stay free of the ECS
-//! ([`stages`]), import circles ([`circles`]), module headers, sizes, where schedules are configured, and that
+//! ([`stages`]), import circles ([`circles`]), type names that repeat ([`names`]), module headers, sizes, where schedules are configured, and that
 //! docs name tests that exist.
 //!
 //! Each rule is a function from text to complaints with a test that sees it complain; the tests that walk
@@ -7,6 +7,7 @@
 
 mod circles;
 mod code;
+mod names;
 mod stages;
 
 use std::{

@@ -1,6 +1,6 @@
 //! Skirmish without a window: a real client on a real server, flown by a script.
 //!
-//! Owns the script's language (`Script`), the run, and the `Report`. Uses the library as the game does: the same
+//! Owns the script's language (`Script`), the run, and the `FlightReport`. Uses the library as the game does: the same
 //! connection, prediction and interpolation. Refuses to draw and to decide anything by itself.
 
 mod error;

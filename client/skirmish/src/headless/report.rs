@@ -12,11 +12,11 @@ use throng_client::world::ClientClock;
 
 /// Whether the script's expectations were met.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Outcome {
-    pub(crate) report: Report,
+pub(crate) struct ScriptOutcome {
+    pub(crate) report: FlightReport,
 }
 
-impl Outcome {
+impl ScriptOutcome {
     /// 0 when every expectation was met, 1 otherwise.
     #[must_use]
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -26,7 +26,7 @@ impl Outcome {
 
 /// Figures of a run. Times are since the start; figures of the line are those of its last twelve seconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct FlightReport {
     pub(crate) server: String,
     pub(crate) server_version: String,
     /// Until the server gave a session, in milliseconds.
@@ -61,7 +61,7 @@ pub(crate) struct Report {
     pub(crate) unmet: Vec<String>,
 }
 
-impl Report {
+impl FlightReport {
     /// Takes the figures that the world has.
     pub(super) fn measure(&mut self, world: &World) {
         let stats = world.resource::<NetStats>();
@@ -85,7 +85,7 @@ pub(super) fn ms(time: Duration) -> f32 {
     time.as_secs_f32() * 1e3
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for FlightReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = |time: Option<f32>| time.map_or_else(|| "never".to_owned(), |ms| format!("{ms:.0} ms"));
         let Self {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bevy_app::App;
 use bevy_ecs::prelude::*;
 use glam::Vec2;
-use skirmish_shared::chat::{Heard, Notice, Say};
+use skirmish_shared::chat::{ChatLine, ChatNotice, Say};
 use skirmish_shared::components::Hull;
 use skirmish_shared::input::PilotInput;
 use throng_client::player::{ClientSettings, ConnectionStatus, PlayerEvent};
@@ -23,8 +23,8 @@ use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::{FromServer, Protocol, RegistryError};
 
 use super::error::HeadlessError;
-use super::report::{Outcome, Report, ms};
-use super::script::{Command, Figure, Script, Step};
+use super::report::{FlightReport, ScriptOutcome, ms};
+use super::script::{Figure, Script, ScriptCommand, Step};
 use crate::chat::spoken;
 use crate::plugin::SkirmishClientPlugin;
 
@@ -47,7 +47,7 @@ pub(crate) struct HeadlessOptions {
 ///
 /// # Errors
 /// A [`HeadlessError`] when the script cannot be read or the connection cannot be had.
-pub(crate) fn run(options: &HeadlessOptions, out: &mut impl Write) -> Result<Outcome, HeadlessError> {
+pub(crate) fn run(options: &HeadlessOptions, out: &mut impl Write) -> Result<ScriptOutcome, HeadlessError> {
     let file = options.script.display().to_string();
     let text = fs::read_to_string(&options.script).map_err(|source| HeadlessError::Unreadable {
         file: options.script.clone(),
@@ -56,7 +56,7 @@ pub(crate) fn run(options: &HeadlessOptions, out: &mut impl Write) -> Result<Out
     let script = Script::parse(&file, &text)?;
     let mut flight = Flight::new(options, file);
     for step in &script.steps {
-        if step.command == Command::Quit {
+        if step.command == ScriptCommand::Quit {
             break;
         }
         flight.obey(step)?;
@@ -66,10 +66,10 @@ pub(crate) fn run(options: &HeadlessOptions, out: &mut impl Write) -> Result<Out
     if let Some(json) = &options.json {
         write_json(json, &report, out)?;
     }
-    Ok(Outcome { report })
+    Ok(ScriptOutcome { report })
 }
 
-fn write_json(path: &Path, report: &Report, out: &mut impl Write) -> Result<(), HeadlessError> {
+fn write_json(path: &Path, report: &FlightReport, out: &mut impl Write) -> Result<(), HeadlessError> {
     let json = serde_json::to_string_pretty(report).map_err(|error| HeadlessError::Report(error.into()))?;
     let written = match path.to_str() {
         Some("-") => writeln!(out, "{json}"),
@@ -103,7 +103,7 @@ struct Flight {
     app: App,
     file: String,
     input: PilotInput,
-    report: Report,
+    report: FlightReport,
 }
 
 impl Flight {
@@ -119,9 +119,9 @@ impl Flight {
         .add_systems(bevy_app::Update, keep_log);
         app.finish();
         app.cleanup();
-        let report = Report {
+        let report = FlightReport {
             server: options.server.clone(),
-            ..Report::default()
+            ..FlightReport::default()
         };
         Self {
             app,
@@ -133,8 +133,8 @@ impl Flight {
 
     fn obey(&mut self, step: &Step) -> Result<(), HeadlessError> {
         match &step.command {
-            &Command::Wait(time) => self.wait(time, |_| false).map(drop),
-            &Command::WaitFlying(time) => {
+            &ScriptCommand::Wait(time) => self.wait(time, |_| false).map(drop),
+            &ScriptCommand::WaitFlying(time) => {
                 let is_flying = self.wait(time, |world| world.resource::<Log>().flying.is_some())?;
                 let status = self.app.world().resource::<ConnectionStatus>().to_string();
                 self.judge(step.line, is_flying, || {
@@ -142,7 +142,7 @@ impl Flight {
                 });
                 Ok(())
             }
-            &Command::WaitHeard(lines, time) => {
+            &ScriptCommand::WaitHeard(lines, time) => {
                 let is_heard = self.wait(time, |world| world.resource::<Log>().heard >= lines)?;
                 let heard = self.app.world().resource::<Log>().heard;
                 self.judge(step.line, is_heard, || {
@@ -150,22 +150,22 @@ impl Flight {
                 });
                 Ok(())
             }
-            &Command::Thrust(thrust) => self.control(|input| input.thrust = thrust),
-            &Command::Turn(turn) => self.control(|input| input.turn = turn),
-            &Command::Aim(aim) => self.control(|input| input.aim = aim),
-            &Command::Button(button, held) => self.control(|input| {
+            &ScriptCommand::Thrust(thrust) => self.control(|input| input.thrust = thrust),
+            &ScriptCommand::Turn(turn) => self.control(|input| input.turn = turn),
+            &ScriptCommand::Aim(aim) => self.control(|input| input.aim = aim),
+            &ScriptCommand::Button(button, held) => self.control(|input| {
                 input.buttons = if held {
                     input.buttons | button
                 } else {
                     input.buttons & !button
                 };
             }),
-            &Command::Line(conditions) => {
+            &ScriptCommand::Line(conditions) => {
                 let mut connection = self.app.world_mut().resource_mut::<Connection>();
                 connection.0.set_line(conditions);
                 Ok(())
             }
-            &Command::Expect(figure, comparison, bound) => {
+            &ScriptCommand::Expect(figure, comparison, bound) => {
                 let value = self.figure(figure);
                 let holds = value.is_some_and(|value| comparison.holds(value, bound));
                 let was = value.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
@@ -174,7 +174,7 @@ impl Flight {
                 });
                 Ok(())
             }
-            Command::Say(say) => {
+            ScriptCommand::Say(say) => {
                 let told = self.app.world_mut().run_system_cached_with(tell, say.clone());
                 // It is of a registered type and fits a message: the script was checked.
                 if let Ok(Err(error)) = told {
@@ -182,7 +182,7 @@ impl Flight {
                 }
                 Ok(())
             }
-            Command::Quit => Ok(()),
+            ScriptCommand::Quit => Ok(()),
         }
     }
 
@@ -260,7 +260,7 @@ impl Flight {
         }
     }
 
-    fn finish(mut self) -> Report {
+    fn finish(mut self) -> FlightReport {
         let world = self.app.world_mut();
         self.report.measure(world);
         let log = world.resource::<Log>();
@@ -289,8 +289,8 @@ fn keep_log(
     mut log: ResMut<Log>,
     mut events: MessageReader<ConnectionEvent>,
     own: Query<&Position, Added<Own>>,
-    mut heard: MessageReader<FromServer<Heard>>,
-    mut notices: MessageReader<FromServer<Notice>>,
+    mut heard: MessageReader<FromServer<ChatLine>>,
+    mut notices: MessageReader<FromServer<ChatNotice>>,
     connection: Res<Connection>,
 ) {
     for FromServer(line) in heard.read() {

@@ -13,7 +13,7 @@ use throng_shared::protocol::pose::YAW_STEPS;
 use crate::chat::addressed;
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Command {
+pub(crate) enum ScriptCommand {
     /// Does nothing for so long; the controls stay as they are.
     Wait(Duration),
     /// Waits until the pilot has a ship, for so long at most.
@@ -95,7 +95,7 @@ pub(crate) enum Comparison {
 pub(crate) struct Step {
     pub(crate) line: usize,
     /// What is to be done.
-    pub(crate) command: Command,
+    pub(crate) command: ScriptCommand,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -140,23 +140,23 @@ impl Script {
     }
 }
 
-fn command(words: &[&str]) -> Result<Command, String> {
+fn command(words: &[&str]) -> Result<ScriptCommand, String> {
     match *words {
-        ["wait", "flying"] => Ok(Command::WaitFlying(USUAL_PATIENCE)),
-        ["wait", "flying", within] => duration(within).map(Command::WaitFlying),
-        ["wait", "heard", lines] => count(lines).map(|lines| Command::WaitHeard(lines, USUAL_PATIENCE)),
-        ["wait", "heard", lines, within] => Ok(Command::WaitHeard(count(lines)?, duration(within)?)),
-        ["wait", time] => duration(time).map(Command::Wait),
-        ["thrust", value] => axis(value).map(Command::Thrust),
-        ["turn", value] => axis(value).map(Command::Turn),
-        ["aim", degrees] => aim(degrees).map(Command::Aim),
-        ["line", ref harms @ ..] => line(harms).map(Command::Line),
+        ["wait", "flying"] => Ok(ScriptCommand::WaitFlying(USUAL_PATIENCE)),
+        ["wait", "flying", within] => duration(within).map(ScriptCommand::WaitFlying),
+        ["wait", "heard", lines] => count(lines).map(|lines| ScriptCommand::WaitHeard(lines, USUAL_PATIENCE)),
+        ["wait", "heard", lines, within] => Ok(ScriptCommand::WaitHeard(count(lines)?, duration(within)?)),
+        ["wait", time] => duration(time).map(ScriptCommand::Wait),
+        ["thrust", value] => axis(value).map(ScriptCommand::Thrust),
+        ["turn", value] => axis(value).map(ScriptCommand::Turn),
+        ["aim", degrees] => aim(degrees).map(ScriptCommand::Aim),
+        ["line", ref harms @ ..] => line(harms).map(ScriptCommand::Line),
         ["expect", figure, comparison, value] => expect(figure, comparison, value),
         ["say", ref said @ ..] => say(&said.join(" ")),
-        ["quit"] => Ok(Command::Quit),
+        ["quit"] => Ok(ScriptCommand::Quit),
         [button, held] if find(&BUTTONS, button).is_some() => {
             let button = find(&BUTTONS, button).unwrap_or_default();
-            switch(held).map(|held| Command::Button(button, held))
+            switch(held).map(|held| ScriptCommand::Button(button, held))
         }
         _ => Err(format!("`{}` is no command; {}", words.join(" "), commands())),
     }
@@ -244,16 +244,16 @@ fn line(harms: &[&str]) -> Result<LinkConditions, String> {
     Ok(conditions)
 }
 
-fn say(words: &str) -> Result<Command, String> {
+fn say(words: &str) -> Result<ScriptCommand, String> {
     match addressed(words) {
-        Ok(Some(say)) if say.text.len() <= TEXT_BYTES_MAX => Ok(Command::Say(say)),
+        Ok(Some(say)) if say.text.len() <= TEXT_BYTES_MAX => Ok(ScriptCommand::Say(say)),
         Ok(Some(_)) => Err(format!("`say` takes {TEXT_BYTES_MAX} bytes at most")),
         Ok(None) => Err("`say` says nothing".to_owned()),
         Err(problem) => Err(problem.to_owned()),
     }
 }
 
-fn expect(figure: &str, comparison: &str, value: &str) -> Result<Command, String> {
+fn expect(figure: &str, comparison: &str, value: &str) -> Result<ScriptCommand, String> {
     let names = || FIGURES.map(|(name, _)| name).join(", ");
     let figure =
         find(&FIGURES, figure).ok_or_else(|| format!("`{figure}` is no figure; there are: {}", names()))?;
@@ -262,7 +262,7 @@ fn expect(figure: &str, comparison: &str, value: &str) -> Result<Command, String
         ">" => Comparison::Above,
         _ => return Err(format!("`{comparison}` is neither < nor >")),
     };
-    Ok(Command::Expect(figure, comparison, number(value)?))
+    Ok(ScriptCommand::Expect(figure, comparison, number(value)?))
 }
 
 impl fmt::Display for Figure {

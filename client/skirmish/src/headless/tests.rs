@@ -5,7 +5,7 @@ use std::time::Duration;
 use skirmish_shared::chat::{ChatChannel, Say};
 use throng_client::link::LinkConditions;
 
-use super::script::{Command, Comparison, Figure, Script};
+use super::script::{Comparison, Figure, Script, ScriptCommand};
 
 #[test]
 fn every_command_is_read_with_its_line() {
@@ -20,33 +20,33 @@ fn every_command_is_read_with_its_line() {
         loss: 0.05,
         ..LinkConditions::PERFECT
     };
-    let Command::Line(read) = commands[8] else {
+    let ScriptCommand::Line(read) = commands[8] else {
         panic!("{commands:?}");
     };
     assert!((read.loss - bad.loss).abs() < 1e-6);
     let expected = [
-        Command::WaitFlying(Duration::from_secs(10)),
-        Command::WaitFlying(Duration::from_secs(20)),
-        Command::Thrust(100),
-        Command::Turn(-50),
-        Command::Aim(256),
-        Command::Button(2, true),
-        Command::Button(1, false),
-        Command::Wait(Duration::from_millis(1_500)),
-        Command::Line(LinkConditions {
+        ScriptCommand::WaitFlying(Duration::from_secs(10)),
+        ScriptCommand::WaitFlying(Duration::from_secs(20)),
+        ScriptCommand::Thrust(100),
+        ScriptCommand::Turn(-50),
+        ScriptCommand::Aim(256),
+        ScriptCommand::Button(2, true),
+        ScriptCommand::Button(1, false),
+        ScriptCommand::Wait(Duration::from_millis(1_500)),
+        ScriptCommand::Line(LinkConditions {
             loss: read.loss,
             ..bad
         }),
-        Command::Line(LinkConditions::PERFECT),
-        Command::Expect(Figure::Error, Comparison::Below, 0.5),
-        Command::Expect(Figure::Moved, Comparison::Above, 10.0),
-        Command::Say(Say {
+        ScriptCommand::Line(LinkConditions::PERFECT),
+        ScriptCommand::Expect(Figure::Error, Comparison::Below, 0.5),
+        ScriptCommand::Expect(Figure::Moved, Comparison::Above, 10.0),
+        ScriptCommand::Say(Say {
             channel: ChatChannel::Team,
             text: "on me".to_owned(),
         }),
-        Command::WaitHeard(2, Duration::from_secs(10)),
-        Command::WaitHeard(3, Duration::from_secs(1)),
-        Command::Quit,
+        ScriptCommand::WaitHeard(2, Duration::from_secs(10)),
+        ScriptCommand::WaitHeard(3, Duration::from_secs(1)),
+        ScriptCommand::Quit,
     ];
     assert_eq!(commands, expected);
     assert_eq!((steps[0].line, steps[15].line), (3, 18));

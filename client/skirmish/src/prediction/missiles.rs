@@ -121,7 +121,7 @@ pub(crate) fn is_same(launched: &EntityRef, server: &EntityRef) -> bool {
     of(launched) == of(server) && flown.y.abs() < ASIDE_MAX && (-ASIDE_MAX..AHEAD_MAX).contains(&flown.x)
 }
 
-type Drawn<'a> = (
+type MissileData<'a> = (
     Option<&'a Mirrored>,
     Option<&'a mut Shown<Position>>,
     Option<&'a Shown<Heading>>,
@@ -131,7 +131,7 @@ type Drawn<'a> = (
 pub(crate) fn fall_back(
     mut outcomes: MessageReader<SpawnOutcome>,
     clock: Res<ClientClock>,
-    mut missiles: Query<Drawn, With<Missile>>,
+    mut missiles: Query<MissileData, With<Missile>>,
     mut launches: ResMut<Launches>,
     mut commands: Commands,
 ) {

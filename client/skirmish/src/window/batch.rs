@@ -88,9 +88,9 @@ impl Material for GlowMaterial {
 /// What the camera sees of the scene. The player sees as much on every side of the ship; what is out of the
 /// picture would cost as many vertices.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sight(Option<Frustum>);
+pub(crate) struct CameraFrustum(Option<Frustum>);
 
-impl Sight {
+impl CameraFrustum {
     pub(crate) fn new(frustum: Frustum) -> Self {
         Self(Some(frustum))
     }
@@ -110,7 +110,7 @@ impl Sight {
 #[derive(Resource, Default)]
 pub(crate) struct SolidBatch {
     /// What is out of it is left out.
-    pub(crate) sight: Sight,
+    pub(crate) sight: CameraFrustum,
     positions: Vec<[f32; 3]>,
     colors: Vec<[f32; 4]>,
     indices: Vec<u32>,
@@ -150,7 +150,7 @@ pub(crate) struct GlowBatch {
     /// Upwards in the picture.
     pub(crate) up: Vec3,
     /// What is out of it is left out.
-    pub(crate) sight: Sight,
+    pub(crate) sight: CameraFrustum,
 }
 
 impl GlowBatch {
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn what_is_out_of_the_picture_is_left_out() {
         let projection = PerspectiveProjection::default();
-        let sight = Sight::new(projection.compute_frustum(&GlobalTransform::IDENTITY));
+        let sight = CameraFrustum::new(projection.compute_frustum(&GlobalTransform::IDENTITY));
         let mut solid = SolidBatch { sight, ..default() };
         let models = Models::default();
         let palette = Palette::new(Vec3::ONE, Vec3::ONE, 0.0, 0.0);

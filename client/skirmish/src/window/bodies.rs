@@ -11,7 +11,7 @@ use super::colors::Colors;
 use super::content::Tables;
 use super::models::{Models, Palette};
 use super::teams::Teams;
-use super::view::{Focus, Look};
+use super::view::{Appearance, Focus};
 
 pub(crate) struct BodiesPlugin;
 
@@ -32,7 +32,7 @@ impl Plugin for BodiesPlugin {
 }
 
 fn paint_ships(
-    ships: Query<(Entity, &Ship, &Look, Has<Own>)>,
+    ships: Query<(Entity, &Ship, &Appearance, Has<Own>)>,
     teams: Teams,
     (models, tables, focus, colors): (Res<Models>, Tables, Res<Focus>, Res<Colors>),
     (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
@@ -63,7 +63,7 @@ fn paint_ships(
 }
 
 fn paint_drones(
-    drones: Query<(&Drone, &Look)>,
+    drones: Query<(&Drone, &Appearance)>,
     (models, tables, focus, colors): (Res<Models>, Tables, Res<Focus>, Res<Colors>),
     (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
 ) {
@@ -80,7 +80,7 @@ fn paint_drones(
 }
 
 fn paint_missiles(
-    missiles: Query<(&Missile, &Look)>,
+    missiles: Query<(&Missile, &Appearance)>,
     (models, focus, colors): (Res<Models>, Res<Focus>, Res<Colors>),
     (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
 ) {
@@ -118,7 +118,7 @@ fn burn(glow: &mut GlowBatch, at: &Transform, lanes: &[f32], push: f32, team: Ve
 }
 
 /// A shield shows where it takes a hit.
-fn shield_glow(glow: &mut GlowBatch, look: &Look, focus: &Focus, radius: f32, color: Vec3) {
+fn shield_glow(glow: &mut GlowBatch, look: &Appearance, focus: &Focus, radius: f32, color: Vec3) {
     if look.shielded && look.flash > 0.0 {
         let place = look.place(focus, 0.0);
         glow.disc(place, radius * 1.9, color * look.flash * 0.55);
@@ -127,7 +127,7 @@ fn shield_glow(glow: &mut GlowBatch, look: &Look, focus: &Focus, radius: f32, co
 }
 
 fn paint_rocks(
-    rocks: Query<(&Asteroid, Option<&Ore>, &Look, &GlobalId)>,
+    rocks: Query<(&Asteroid, Option<&Ore>, &Appearance, &GlobalId)>,
     (models, focus, colors, time): (Res<Models>, Res<Focus>, Res<Colors>, Res<Time>),
     (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
 ) {
@@ -162,7 +162,7 @@ fn paint_rocks(
 }
 
 fn paint_stations(
-    stations: Query<(&Station, &Look)>,
+    stations: Query<(&Station, &Appearance)>,
     (models, tables, focus, colors, time): (Res<Models>, Tables, Res<Focus>, Res<Colors>, Res<Time>),
     (mut solid, mut glow): (ResMut<SolidBatch>, ResMut<GlowBatch>),
 ) {

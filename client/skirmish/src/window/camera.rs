@@ -6,16 +6,16 @@ use bevy::input::mouse::MouseWheel;
 use bevy::prelude::*;
 use bevy::window::PrimaryWindow;
 
-use super::batch::{GlowBatch, Paint, Sight, SolidBatch};
-use super::keys::{Action, Controls};
-use super::view::{Focus, Look, wrapped};
+use super::batch::{CameraFrustum, GlowBatch, Paint, SolidBatch};
+use super::keys::{Action, ActionInput};
+use super::view::{Appearance, Focus, wrapped};
 
 /// Nearest and farthest, in units.
 const DISTANCE: (f32, f32) = (14.0, 78.0);
 
 /// How the camera looks at the ship.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Seat {
+pub(crate) enum CameraMode {
     /// From above; north is up.
     #[default]
     Above,
@@ -27,7 +27,7 @@ pub(crate) enum Seat {
 #[derive(Resource, Clone, Copy, Debug)]
 pub(crate) struct Rig {
     /// How it looks.
-    pub(crate) seat: Seat,
+    pub(crate) seat: CameraMode,
     /// How far away it is, in units.
     pub(crate) distance: f32,
     wanted: f32,
@@ -42,7 +42,7 @@ pub(crate) struct Rig {
 impl Default for Rig {
     fn default() -> Self {
         Self {
-            seat: Seat::Above,
+            seat: CameraMode::Above,
             distance: 30.0,
             wanted: 42.0,
             yaw: std::f32::consts::FRAC_PI_2,
@@ -93,7 +93,7 @@ fn spawn_camera(mut commands: Commands) {
     ));
 }
 
-fn steer_camera(controls: Controls, mut wheel: MessageReader<MouseWheel>, mut rig: ResMut<Rig>) {
+fn steer_camera(controls: ActionInput, mut wheel: MessageReader<MouseWheel>, mut rig: ResMut<Rig>) {
     let mut steps: f32 = wheel.read().map(|turned| turned.y.clamp(-3.0, 3.0)).sum();
     if controls.typing() {
         return;
@@ -107,8 +107,8 @@ fn steer_camera(controls: Controls, mut wheel: MessageReader<MouseWheel>, mut ri
     rig.wanted = (rig.wanted * 0.88f32.powf(steps)).clamp(DISTANCE.0, DISTANCE.1);
     if controls.just_pressed(Action::Camera) {
         rig.seat = match rig.seat {
-            Seat::Above => Seat::Behind,
-            Seat::Behind => Seat::Above,
+            CameraMode::Above => CameraMode::Behind,
+            CameraMode::Behind => CameraMode::Above,
         };
     }
 }
@@ -125,13 +125,13 @@ fn place_camera(
     let soft = |rate: f32| 1.0 - (-delta_s * rate).exp();
     rig.distance += (rig.wanted - rig.distance) * soft(6.0);
     let (yaw, pitch, reach) = match rig.seat {
-        Seat::Above => (std::f32::consts::FRAC_PI_2, 62f32.to_radians(), 1.0),
-        Seat::Behind => (focus.heading, 30f32.to_radians(), 0.62),
+        CameraMode::Above => (std::f32::consts::FRAC_PI_2, 62f32.to_radians(), 1.0),
+        CameraMode::Behind => (focus.heading, 30f32.to_radians(), 0.62),
     };
     rig.yaw = wrapped(rig.yaw + wrapped(yaw - rig.yaw) * soft(5.0));
     let lead = match rig.seat {
-        Seat::Above => focus.velocity * 0.22,
-        Seat::Behind => Vec2::from_angle(focus.heading) * rig.distance * 0.16,
+        CameraMode::Above => focus.velocity * 0.22,
+        CameraMode::Behind => Vec2::from_angle(focus.heading) * rig.distance * 0.16,
     };
     rig.lead = rig.lead + (lead - rig.lead) * soft(2.5);
     rig.shake = (rig.shake - delta_s * 1.8).max(0.0);
@@ -150,7 +150,7 @@ fn place_camera(
     glow.eye = eye;
     glow.right = camera.right().into();
     glow.up = camera.up().into();
-    let sight = Sight::new(projection.compute_frustum(&GlobalTransform::from(*camera)));
+    let sight = CameraFrustum::new(projection.compute_frustum(&GlobalTransform::from(*camera)));
     solid.sight = sight;
     glow.sight = sight;
 }
@@ -186,6 +186,6 @@ pub(crate) fn on_screen(camera: &Camera, transform: &Transform, place: Vec3) -> 
 }
 
 /// How far from the focus something is, in units.
-pub(crate) fn range(focus: &Focus, look: &Look) -> f32 {
+pub(crate) fn range(focus: &Focus, look: &Appearance) -> f32 {
     look.at.distance(focus.at)
 }

@@ -8,15 +8,15 @@ use std::collections::VecDeque;
 use bevy::input::keyboard::{Key, KeyboardInput};
 use bevy::input::mouse::MouseWheel;
 use bevy::prelude::*;
-use skirmish_shared::chat::{ChatChannel, Heard, Notice, TEXT_BYTES_MAX};
+use skirmish_shared::chat::{ChatChannel, ChatLine, ChatNotice, TEXT_BYTES_MAX};
 use skirmish_shared::messages::{Destroyed, Killer};
 use throng_client::world::TellServer;
 use throng_shared::protocol::registry::FromServer;
 
 use super::colors::{self, Colors};
 use super::content::Tables;
-use super::keys::{Action, Controls, Typing};
-use super::session::Phase;
+use super::keys::{Action, ActionInput, Typing};
+use super::session::GamePhase;
 use super::theme::{self, paragraph};
 use crate::chat::{addressed, spoken};
 
@@ -30,7 +30,7 @@ const FRESH_S: f32 = 14.0;
 /// What was said, oldest first.
 #[derive(Resource, Default)]
 pub(crate) struct ChatLog {
-    lines: VecDeque<Line>,
+    lines: VecDeque<LogLine>,
     /// Lines between the newest one and the lowest that is seen.
     scrolled: usize,
     /// What is being written.
@@ -38,7 +38,7 @@ pub(crate) struct ChatLog {
     is_open: bool,
 }
 
-struct Line {
+struct LogLine {
     words: String,
     color: Color,
     age_s: f32,
@@ -52,7 +52,7 @@ impl ChatLog {
         if self.scrolled > 0 {
             self.scrolled = (self.scrolled + 1).min(LINES_MAX - ROWS);
         }
-        self.lines.push_back(Line {
+        self.lines.push_back(LogLine {
             words,
             color,
             age_s: 0.0,
@@ -70,19 +70,19 @@ pub(crate) struct ChatPlugin;
 impl Plugin for ChatPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<ChatLog>()
-            .add_systems(OnEnter(Phase::Play), spawn_box)
-            .add_systems(OnExit(Phase::Play), close)
+            .add_systems(OnEnter(GamePhase::Play), spawn_box)
+            .add_systems(OnExit(GamePhase::Play), close)
             .add_systems(
                 Update,
                 (hear, write_line, show_lines)
                     .chain()
-                    .run_if(in_state(Phase::Play)),
+                    .run_if(in_state(GamePhase::Play)),
             );
     }
 }
 
 #[derive(Component)]
-struct Row(usize);
+struct ChatRow(usize);
 
 #[derive(Component)]
 struct Draft;
@@ -105,14 +105,14 @@ fn spawn_box(mut commands: Commands) {
     };
     commands
         .spawn((
-            DespawnOnExit(Phase::Play),
+            DespawnOnExit(GamePhase::Play),
             ChatBox,
             node,
             BackgroundColor(Color::NONE),
         ))
         .with_children(|chat| {
             for row in 0..ROWS {
-                chat.spawn((Row(row), paragraph("", 14.0, theme::TEXT)));
+                chat.spawn((ChatRow(row), paragraph("", 14.0, theme::TEXT)));
             }
             chat.spawn((
                 Draft,
@@ -126,8 +126,8 @@ fn spawn_box(mut commands: Commands) {
 }
 
 fn hear(
-    mut heard: MessageReader<FromServer<Heard>>,
-    mut notices: MessageReader<FromServer<Notice>>,
+    mut heard: MessageReader<FromServer<ChatLine>>,
+    mut notices: MessageReader<FromServer<ChatNotice>>,
     mut destroyed: MessageReader<FromServer<Destroyed>>,
     (tables, shades): (Tables, Res<Colors>),
     mut log: ResMut<ChatLog>,
@@ -157,7 +157,7 @@ fn hear(
 fn write_line(
     mut pressed: MessageReader<KeyboardInput>,
     mut wheel: MessageReader<MouseWheel>,
-    controls: Controls,
+    controls: ActionInput,
     mut log: ResMut<ChatLog>,
     mut tell: TellServer,
     mut closing: Local<bool>,
@@ -218,7 +218,7 @@ fn close(mut log: ResMut<ChatLog>, mut typing: ResMut<Typing>) {
 fn show_lines(
     mut log: ResMut<ChatLog>,
     time: Res<Time>,
-    mut rows: Query<(&Row, &mut Text, &mut TextColor), Without<Draft>>,
+    mut rows: Query<(&ChatRow, &mut Text, &mut TextColor), Without<Draft>>,
     mut draft: Single<&mut Text, With<Draft>>,
     mut back: Single<&mut BackgroundColor, With<ChatBox>>,
 ) {
@@ -226,12 +226,12 @@ fn show_lines(
         line.age_s += time.delta_secs();
     }
     let lowest = log.lines.len().saturating_sub(log.scrolled);
-    for (Row(row), mut words, mut color) in &mut rows {
+    for (ChatRow(row), mut words, mut color) in &mut rows {
         let place = (lowest + *row).checked_sub(ROWS);
         let line = place.and_then(|place| log.lines.get(place));
         let seen = line.filter(|line| log.is_open || line.age_s < FRESH_S);
         words.set_if_neq(Text(seen.map_or_else(String::new, |line| line.words.clone())));
-        let faded = |line: &Line| {
+        let faded = |line: &LogLine| {
             let left = if log.is_open {
                 1.0
             } else {

@@ -114,7 +114,7 @@ impl Plugin for ColorsPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Colors>();
         if let Some(folder) = &self.content {
-            let mut watch = Watch::new(folder.join(FILE));
+            let mut watch = ColorFile::new(folder.join(FILE));
             let repaint = move |mut colors: ResMut<Colors>| match watch.look() {
                 Ok(Some(new)) => {
                     info!("repainted after {}", watch.path.display());
@@ -130,12 +130,12 @@ impl Plugin for ColorsPlugin {
 
 /// A file of colours that may change.
 #[derive(Debug)]
-struct Watch {
+struct ColorFile {
     path: PathBuf,
     seen: Option<SystemTime>,
 }
 
-impl Watch {
+impl ColorFile {
     fn new(path: PathBuf) -> Self {
         Self { path, seen: None }
     }
@@ -180,7 +180,7 @@ mod tests {
     fn a_changed_file_repaints_and_a_wrong_one_is_said_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
-        let mut watch = Watch::new(path.clone());
+        let mut watch = ColorFile::new(path.clone());
         assert_eq!(watch.look(), Ok(None), "there is no file");
         let mut time = SystemTime::UNIX_EPOCH;
         let mut write = |text: &str| {

@@ -5,7 +5,7 @@ use bevy::prelude::*;
 use throng_client::seeded::Seeded;
 
 use super::keys::Typing;
-use super::session::{Link, LinkOrder, Phase};
+use super::session::{GamePhase, LinkOrder, LinkState};
 use super::settings_file::Settings;
 use super::theme::{self, button, centred, panel, paragraph, text};
 
@@ -38,15 +38,15 @@ impl Plugin for ConnectPlugin {
                     }
                 },
             )
-            .add_systems(OnEnter(Phase::Connect), spawn_screen)
-            .add_systems(OnExit(Phase::Connect), |mut typing: ResMut<Typing>| {
+            .add_systems(OnEnter(GamePhase::Connect), spawn_screen)
+            .add_systems(OnExit(GamePhase::Connect), |mut typing: ResMut<Typing>| {
                 *typing = Typing::Nobody;
             })
             .add_systems(
                 Update,
                 (type_text, press_buttons, show_form)
                     .chain()
-                    .run_if(in_state(Phase::Connect)),
+                    .run_if(in_state(GamePhase::Connect)),
             );
     }
 }
@@ -75,7 +75,7 @@ struct Form {
 struct FieldText(Field);
 
 #[derive(Component)]
-enum Press {
+enum ConnectButton {
     Fly,
     Quit,
 }
@@ -88,7 +88,7 @@ struct Problem;
 
 fn spawn_screen(mut commands: Commands) {
     commands
-        .spawn((DespawnOnExit(Phase::Connect), centred()))
+        .spawn((DespawnOnExit(GamePhase::Connect), centred()))
         .with_children(|screen| {
             screen.spawn((
                 text("S K I R M I S H", 58.0, theme::TEXT),
@@ -107,7 +107,7 @@ fn spawn_screen(mut commands: Commands) {
         });
     commands
         .spawn((
-            DespawnOnExit(Phase::Connect),
+            DespawnOnExit(GamePhase::Connect),
             Node {
                 justify_content: JustifyContent::FlexEnd,
                 padding: UiRect::bottom(Val::Px(52.0)),
@@ -130,10 +130,13 @@ fn spawn_screen(mut commands: Commands) {
                             ..default()
                         })
                         .with_children(|row| {
-                            row.spawn((button(), Press::Fly))
+                            row.spawn((button(), ConnectButton::Fly))
                                 .with_child((FlyWords, text("Fly  (Enter)", 18.0, theme::ACCENT)));
-                            row.spawn((button(), Press::Quit))
-                                .with_child(text("Quit", 18.0, theme::MUTED));
+                            row.spawn((button(), ConnectButton::Quit)).with_child(text(
+                                "Quit",
+                                18.0,
+                                theme::MUTED,
+                            ));
                         });
                     panel.spawn((
                         Problem,
@@ -173,7 +176,7 @@ fn type_text(
     mut form: ResMut<Form>,
     mut settings: ResMut<Settings>,
     mut typing: ResMut<Typing>,
-    link: Res<Link>,
+    link: Res<LinkState>,
     mut orders: MessageWriter<LinkOrder>,
     mut exit: MessageWriter<AppExit>,
 ) {
@@ -196,7 +199,7 @@ fn type_text(
                 orders.write(LinkOrder::Join);
                 continue;
             }
-            Key::Escape if *link == Link::Joining || matches!(*link, Link::Waiting { .. }) => {
+            Key::Escape if *link == LinkState::Joining || matches!(*link, LinkState::Waiting { .. }) => {
                 orders.write(LinkOrder::Leave);
                 continue;
             }
@@ -221,7 +224,7 @@ fn type_text(
 }
 
 fn press_buttons(
-    pressed: Query<(&Interaction, Option<&Press>, Option<&Field>), Changed<Interaction>>,
+    pressed: Query<(&Interaction, Option<&ConnectButton>, Option<&Field>), Changed<Interaction>>,
     mut form: ResMut<Form>,
     mut orders: MessageWriter<LinkOrder>,
     mut exit: MessageWriter<AppExit>,
@@ -231,10 +234,10 @@ fn press_buttons(
         .filter(|(state, ..)| **state == Interaction::Pressed)
     {
         match press {
-            Some(Press::Fly) => {
+            Some(ConnectButton::Fly) => {
                 orders.write(LinkOrder::Join);
             }
-            Some(Press::Quit) => {
+            Some(ConnectButton::Quit) => {
                 exit.write(AppExit::Success);
             }
             None => {}
@@ -248,7 +251,7 @@ fn press_buttons(
 fn show_form(
     form: Res<Form>,
     settings: Res<Settings>,
-    link: Res<Link>,
+    link: Res<LinkState>,
     time: Res<Time>,
     mut fields: Query<(&FieldText, &mut Text)>,
     mut boxes: Query<(&Field, &mut BorderColor)>,
@@ -272,14 +275,14 @@ fn show_form(
         border.set_if_neq(BorderColor::all(color));
     }
     let (words, color) = match &*link {
-        Link::Idle => (String::new(), theme::MUTED),
-        Link::Joining => (
+        LinkState::Idle => (String::new(), theme::MUTED),
+        LinkState::Joining => (
             format!("Joining {} ...\nEsc stops.", settings.server),
             theme::ACCENT,
         ),
-        Link::Up => ("The server answered; the ship is on its way.".into(), theme::GOOD),
-        Link::Failed(reason) => (sentence(reason), theme::ALERT),
-        Link::Waiting { problem, until } => {
+        LinkState::Up => ("The server answered; the ship is on its way.".into(), theme::GOOD),
+        LinkState::Failed(reason) => (sentence(reason), theme::ALERT),
+        LinkState::Waiting { problem, until } => {
             let left = until.saturating_sub(time.elapsed()).as_secs_f32().ceil();
             (
                 format!("{}\nTrying again in {left:.0} s. Esc stops.", sentence(problem)),

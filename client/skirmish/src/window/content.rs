@@ -2,7 +2,7 @@
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
-use skirmish_shared::content::{DroneBreed, Laser, ShipClass, Space};
+use skirmish_shared::content::{DroneBreed, Laser, ShipClass, SpaceContent};
 
 use crate::content::KnownContent;
 
@@ -13,7 +13,7 @@ pub(crate) struct Tables<'w> {
 }
 
 impl Tables<'_> {
-    pub(crate) fn space(&self) -> Option<&Space> {
+    pub(crate) fn space(&self) -> Option<&SpaceContent> {
         self.known.space()
     }
 

@@ -9,9 +9,9 @@ use throng_shared::protocol::registry::FromServer;
 use super::chat::ChatLog;
 use super::content::Tables;
 use super::keys::Typing;
-use super::session::Phase;
+use super::session::GamePhase;
 use super::theme::{self, panel, text};
-use super::view::{Focus, Look};
+use super::view::{Appearance, Focus};
 
 /// The keys of what can be ordered, from the first.
 const KEYS: [KeyCode; 8] = [
@@ -30,8 +30,8 @@ pub(crate) struct DockingPlugin;
 
 impl Plugin for DockingPlugin {
     fn build(&self, app: &mut App) {
-        app.add_systems(OnEnter(Phase::Play), spawn_offers)
-            .add_systems(Update, (offer, hear_replies).run_if(in_state(Phase::Play)));
+        app.add_systems(OnEnter(GamePhase::Play), spawn_offers)
+            .add_systems(Update, (offer, hear_replies).run_if(in_state(GamePhase::Play)));
     }
 }
 
@@ -50,7 +50,7 @@ fn spawn_offers(mut commands: Commands) {
     };
     commands
         .spawn((
-            DespawnOnExit(Phase::Play),
+            DespawnOnExit(GamePhase::Play),
             Offers,
             panel(left),
             Visibility::Hidden,
@@ -59,7 +59,7 @@ fn spawn_offers(mut commands: Commands) {
 }
 
 fn offer(
-    stations: Query<(&Station, &Look)>,
+    stations: Query<(&Station, &Appearance)>,
     own: Query<&Ship, With<Own>>,
     (tables, focus, typing, keys): (Tables, Res<Focus>, Res<Typing>, Res<ButtonInput<KeyCode>>),
     mut offers: Single<&mut Visibility, With<Offers>>,

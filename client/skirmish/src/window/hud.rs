@@ -5,7 +5,7 @@ use skirmish_shared::components::{Boost, Cargo, Credits, Hull, Magazine, Shield,
 use throng_client::world::Own;
 
 use super::content::Tables;
-use super::session::Phase;
+use super::session::GamePhase;
 use super::theme::{self, panel, text};
 use super::view::Focus;
 
@@ -13,10 +13,10 @@ pub(crate) struct HudPlugin;
 
 impl Plugin for HudPlugin {
     fn build(&self, app: &mut App) {
-        app.add_systems(OnEnter(Phase::Play), spawn_instruments)
+        app.add_systems(OnEnter(GamePhase::Play), spawn_instruments)
             .add_systems(
                 Update,
-                (show_bars, show_counts, show_place).run_if(in_state(Phase::Play)),
+                (show_bars, show_counts, show_place).run_if(in_state(GamePhase::Play)),
             );
     }
 }
@@ -39,7 +39,7 @@ struct Fill(Gauge);
 
 /// A number.
 #[derive(Component)]
-struct Figure(Gauge);
+struct GaugeText(Gauge);
 
 #[derive(Component)]
 struct PlaceName;
@@ -53,7 +53,7 @@ fn spawn_instruments(mut commands: Commands) {
         ..default()
     };
     commands
-        .spawn((DespawnOnExit(Phase::Play), bottom))
+        .spawn((DespawnOnExit(GamePhase::Play), bottom))
         .with_children(|bottom| {
             let node = Node {
                 flex_direction: FlexDirection::Row,
@@ -92,7 +92,7 @@ fn spawn_instruments(mut commands: Commands) {
                 });
         });
     commands.spawn((
-        DespawnOnExit(Phase::Play),
+        DespawnOnExit(GamePhase::Play),
         PlaceName,
         text("", 15.0, theme::TEXT),
         // It may be over a bright hull.
@@ -143,7 +143,7 @@ fn bar(bars: &mut ChildSpawnerCommands, label: &str, gauge: Gauge, color: Color)
             BackgroundColor(color),
         ));
         row.spawn((
-            Figure(gauge),
+            GaugeText(gauge),
             text("", 13.0, theme::TEXT),
             Node {
                 width: Val::Px(34.0),
@@ -163,7 +163,7 @@ fn figure(panel: &mut ChildSpawnerCommands, label: &str, gauge: Gauge) {
             ..default()
         })
         .with_children(|column| {
-            column.spawn((Figure(gauge), text("", 21.0, theme::TEXT)));
+            column.spawn((GaugeText(gauge), text("", 21.0, theme::TEXT)));
             column.spawn(text(label, 12.0, theme::MUTED));
         });
 }
@@ -219,10 +219,10 @@ fn show_counts(
     own: Query<Aboard, With<Own>>,
     focus: Res<Focus>,
     tables: Tables,
-    mut figures: Query<(&Figure, &mut Text)>,
+    mut figures: Query<(&GaugeText, &mut Text)>,
 ) {
     let own = own.single().ok();
-    for (Figure(gauge), mut words) in &mut figures {
+    for (GaugeText(gauge), mut words) in &mut figures {
         let shown = own.map(|(ship, hull, shield, boost, magazine, cargo, credits)| {
             let hold = tables.ship(ship.class).map_or(0, |class| class.cargo);
             match gauge {

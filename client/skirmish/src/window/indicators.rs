@@ -10,9 +10,9 @@ use super::batch::Paint;
 use super::camera::{PaintOrder, on_screen};
 use super::colors;
 use super::raster::Raster;
-use super::session::Phase;
+use super::session::GamePhase;
 use super::teams::Teams;
-use super::view::{Focus, Look};
+use super::view::{Appearance, Focus};
 
 /// Arrows at once.
 const ARROWS: usize = 14;
@@ -25,10 +25,11 @@ pub(crate) struct IndicatorsPlugin;
 
 impl Plugin for IndicatorsPlugin {
     fn build(&self, app: &mut App) {
-        app.add_systems(OnEnter(Phase::Play), spawn_arrows).add_systems(
-            Paint,
-            point_arrows.after(PaintOrder).run_if(in_state(Phase::Play)),
-        );
+        app.add_systems(OnEnter(GamePhase::Play), spawn_arrows)
+            .add_systems(
+                Paint,
+                point_arrows.after(PaintOrder).run_if(in_state(GamePhase::Play)),
+            );
     }
 }
 
@@ -39,7 +40,7 @@ fn spawn_arrows(mut images: ResMut<Assets<Image>>, mut commands: Commands) {
     let picture = images.add(arrow());
     for _ in 0..ARROWS {
         commands.spawn((
-            DespawnOnExit(Phase::Play),
+            DespawnOnExit(GamePhase::Play),
             Arrow,
             GlobalZIndex(-1),
             ImageNode::new(picture.clone()),
@@ -78,7 +79,7 @@ fn arrow() -> Image {
 }
 
 fn point_arrows(
-    crafts: Query<(Entity, &Look), (Or<(With<Ship>, With<Drone>)>, Without<Own>)>,
+    crafts: Query<(Entity, &Appearance), (Or<(With<Ship>, With<Drone>)>, Without<Own>)>,
     teams: Teams,
     focus: Res<Focus>,
     camera: Single<(&Camera, &Transform), With<Camera3d>>,

@@ -286,7 +286,7 @@ pub(crate) struct PointerTaken(pub bool);
 
 /// The player's hands, by action.
 #[derive(SystemParam)]
-pub(crate) struct Controls<'w> {
+pub(crate) struct ActionInput<'w> {
     bindings: Res<'w, Bindings>,
     keys: Res<'w, ButtonInput<KeyCode>>,
     buttons: Res<'w, ButtonInput<MouseButton>>,
@@ -294,7 +294,7 @@ pub(crate) struct Controls<'w> {
     pointer: Res<'w, PointerTaken>,
 }
 
-impl Controls<'_> {
+impl ActionInput<'_> {
     /// Whether the keyboard belongs to somebody else than the ship.
     pub(crate) fn typing(&self) -> bool {
         *self.typing != Typing::Nobody

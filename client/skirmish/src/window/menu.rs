@@ -6,7 +6,7 @@ use bevy::prelude::*;
 
 use super::detail::{Detail, Painter};
 use super::keys::{Action, Bind, Bindings, Typing};
-use super::session::{LinkOrder, Phase};
+use super::session::{GamePhase, LinkOrder};
 use super::settings_file::{DetailChoice, Settings, SettingsFile};
 use super::theme::{self, button, centred, panel, paragraph, text};
 
@@ -15,15 +15,15 @@ pub(crate) struct MenuPlugin;
 impl Plugin for MenuPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Menu>()
-            .add_systems(OnEnter(Phase::Play), spawn_menu)
-            .add_systems(OnExit(Phase::Play), |mut menu: ResMut<Menu>| {
+            .add_systems(OnEnter(GamePhase::Play), spawn_menu)
+            .add_systems(OnExit(GamePhase::Play), |mut menu: ResMut<Menu>| {
                 *menu = Menu::default();
             })
             .add_systems(
                 Update,
                 (bind_key, open, press, show)
                     .chain()
-                    .run_if(in_state(Phase::Play)),
+                    .run_if(in_state(GamePhase::Play)),
             );
     }
 }
@@ -41,7 +41,7 @@ struct Menu {
 struct MenuRoot;
 
 #[derive(Component, Clone, Copy, PartialEq, Eq)]
-enum Press {
+enum MenuButton {
     Resume,
     Detail,
     Shake,
@@ -52,7 +52,7 @@ enum Press {
 }
 
 #[derive(Component)]
-struct PressWords(Press);
+struct PressWords(MenuButton);
 
 /// What draws, and how much of it.
 #[derive(Component)]
@@ -61,7 +61,7 @@ struct DetailWords;
 fn spawn_menu(mut commands: Commands) {
     commands
         .spawn((
-            DespawnOnExit(Phase::Play),
+            DespawnOnExit(GamePhase::Play),
             MenuRoot,
             centred(),
             BackgroundColor(Color::srgba(0.0, 0.0, 0.0, 0.45)),
@@ -78,7 +78,12 @@ fn spawn_menu(mut commands: Commands) {
                     menu.spawn(text("Settings", 24.0, theme::TEXT));
                     line(
                         menu,
-                        &[Press::Resume, Press::Detail, Press::Shake, Press::UsualKeys],
+                        &[
+                            MenuButton::Resume,
+                            MenuButton::Detail,
+                            MenuButton::Shake,
+                            MenuButton::UsualKeys,
+                        ],
                     );
                     menu.spawn((DetailWords, paragraph("", 13.0, theme::MUTED)));
                     menu.spawn((
@@ -109,12 +114,12 @@ fn spawn_menu(mut commands: Commands) {
                                 });
                         }
                     });
-                    line(menu, &[Press::Leave, Press::Quit]);
+                    line(menu, &[MenuButton::Leave, MenuButton::Quit]);
                 });
         });
 }
 
-fn line(menu: &mut ChildSpawnerCommands, presses: &[Press]) {
+fn line(menu: &mut ChildSpawnerCommands, presses: &[MenuButton]) {
     menu.spawn(Node {
         column_gap: Val::Px(8.0),
         margin: UiRect::top(Val::Px(4.0)),
@@ -142,7 +147,7 @@ fn key_row(column: &mut ChildSpawnerCommands, action: Action) {
                     ..default()
                 },
             ));
-            row.spawn((button(), Press::Rebind(action)))
+            row.spawn((button(), MenuButton::Rebind(action)))
                 .insert(Node {
                     width: Val::Px(150.0),
                     padding: UiRect::axes(Val::Px(8.0), Val::Px(4.0)),
@@ -151,7 +156,10 @@ fn key_row(column: &mut ChildSpawnerCommands, action: Action) {
                     border_radius: BorderRadius::all(Val::Px(4.0)),
                     ..default()
                 })
-                .with_child((PressWords(Press::Rebind(action)), text("", 14.0, theme::TEXT)));
+                .with_child((
+                    PressWords(MenuButton::Rebind(action)),
+                    text("", 14.0, theme::TEXT),
+                ));
         });
 }
 
@@ -200,7 +208,7 @@ fn open(keys: Res<ButtonInput<KeyCode>>, mut menu: ResMut<Menu>, mut typing: Res
 }
 
 fn press(
-    pressed: Query<(&Interaction, &Press), Changed<Interaction>>,
+    pressed: Query<(&Interaction, &MenuButton), Changed<Interaction>>,
     mut menu: ResMut<Menu>,
     mut typing: ResMut<Typing>,
     (mut bindings, mut settings, file): (ResMut<Bindings>, ResMut<Settings>, Res<SettingsFile>),
@@ -215,32 +223,32 @@ fn press(
         .filter(|(state, _)| **state == Interaction::Pressed)
     {
         match press {
-            Press::Resume => {
+            MenuButton::Resume => {
                 menu.is_open = false;
                 *typing = Typing::Nobody;
                 continue;
             }
-            Press::Rebind(action) => {
+            MenuButton::Rebind(action) => {
                 menu.binding = Some(*action);
                 continue;
             }
-            Press::Leave => {
+            MenuButton::Leave => {
                 orders.write(LinkOrder::Leave);
                 continue;
             }
-            Press::Quit => {
+            MenuButton::Quit => {
                 exit.write(AppExit::Success);
                 continue;
             }
-            Press::Detail => {
+            MenuButton::Detail => {
                 settings.detail = match settings.detail {
                     DetailChoice::Auto => DetailChoice::High,
                     DetailChoice::High => DetailChoice::Low,
                     DetailChoice::Low => DetailChoice::Auto,
                 };
             }
-            Press::Shake => settings.shake = !settings.shake,
-            Press::UsualKeys => {
+            MenuButton::Shake => settings.shake = !settings.shake,
+            MenuButton::UsualKeys => {
                 *bindings = Bindings::default();
                 settings.keys = bindings.clone();
             }
@@ -267,14 +275,14 @@ fn show(
     root.set_if_neq(seen);
     for (PressWords(press), mut words) in &mut words {
         let said = match press {
-            Press::Resume => "Back to the ship (Esc)".into(),
-            Press::Detail => format!("Detail: {:?}", settings.detail),
-            Press::Shake => format!("Shaking: {}", if settings.shake { "on" } else { "off" }),
-            Press::UsualKeys => "Usual keys".into(),
-            Press::Leave => "Leave the server".into(),
-            Press::Quit => "Quit".into(),
-            Press::Rebind(action) if menu.binding == Some(*action) => "press a key".into(),
-            Press::Rebind(action) => bindings.name(*action).into(),
+            MenuButton::Resume => "Back to the ship (Esc)".into(),
+            MenuButton::Detail => format!("Detail: {:?}", settings.detail),
+            MenuButton::Shake => format!("Shaking: {}", if settings.shake { "on" } else { "off" }),
+            MenuButton::UsualKeys => "Usual keys".into(),
+            MenuButton::Leave => "Leave the server".into(),
+            MenuButton::Quit => "Quit".into(),
+            MenuButton::Rebind(action) if menu.binding == Some(*action) => "press a key".into(),
+            MenuButton::Rebind(action) => bindings.name(*action).into(),
         };
         words.set_if_neq(Text(said));
     }

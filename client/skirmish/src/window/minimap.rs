@@ -8,10 +8,10 @@ use throng_client::world::Own;
 
 use super::content::Tables;
 use super::raster::Raster;
-use super::session::Phase;
+use super::session::GamePhase;
 use super::teams::Teams;
 use super::theme;
-use super::view::{Focus, Look};
+use super::view::{Appearance, Focus};
 
 /// Side of the map, in pixels.
 const SIDE: u32 = 180;
@@ -22,8 +22,8 @@ pub(crate) struct MinimapPlugin;
 
 impl Plugin for MinimapPlugin {
     fn build(&self, app: &mut App) {
-        app.add_systems(OnEnter(Phase::Play), spawn_map)
-            .add_systems(Update, draw_map.run_if(in_state(Phase::Play)));
+        app.add_systems(OnEnter(GamePhase::Play), spawn_map)
+            .add_systems(Update, draw_map.run_if(in_state(GamePhase::Play)));
     }
 }
 
@@ -34,7 +34,7 @@ struct MapImage(Handle<Image>);
 fn spawn_map(mut images: ResMut<Assets<Image>>, mut commands: Commands) {
     let picture = images.add(blank(SIDE, SIDE));
     commands.spawn((
-        DespawnOnExit(Phase::Play),
+        DespawnOnExit(GamePhase::Play),
         Name::new("minimap"),
         ImageNode::new(picture.clone()),
         Node {
@@ -67,7 +67,7 @@ pub(crate) fn blank(width: u32, height: u32) -> Image {
 
 type Blip = (
     Entity,
-    &'static Look,
+    &'static Appearance,
     Option<&'static Ship>,
     Option<&'static Drone>,
     Option<&'static Station>,

@@ -7,8 +7,8 @@ use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::registry::FromServer;
 
 use super::connect::sentence;
-use super::keys::{Action, Bindings, Controls};
-use super::session::{Link, Phase};
+use super::keys::{Action, ActionInput, Bindings};
+use super::session::{GamePhase, LinkState};
 use super::theme::{self, centred, panel, paragraph, text};
 use super::view::Focus;
 
@@ -21,12 +21,12 @@ pub(crate) struct OverlayPlugin;
 impl Plugin for OverlayPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Fate>()
-            .add_systems(OnEnter(Phase::Play), (spawn_help, spawn_banner))
+            .add_systems(OnEnter(GamePhase::Play), (spawn_help, spawn_banner))
             .add_systems(
                 Update,
-                (toggle_help, follow_fate, show_banner, show_pain)
+                (toggle_help, update_fate, show_banner, show_pain)
                     .chain()
-                    .run_if(in_state(Phase::Play)),
+                    .run_if(in_state(GamePhase::Play)),
             );
     }
 }
@@ -47,7 +47,7 @@ struct Help;
 struct HelpKey(Action);
 
 #[derive(Component)]
-struct Banner;
+struct BannerText;
 
 #[derive(Component)]
 struct BannerBox;
@@ -57,7 +57,7 @@ struct Pain;
 
 fn spawn_help(mut commands: Commands) {
     commands
-        .spawn((DespawnOnExit(Phase::Play), Help, centred(), GlobalZIndex(5), Visibility::Hidden))
+        .spawn((DespawnOnExit(GamePhase::Play), Help, centred(), GlobalZIndex(5), Visibility::Hidden))
         .with_children(|screen| {
             screen.spawn(panel(Node { width: Val::Px(620.0), ..default() })).with_children(|help| {
                 help.spawn(text("How to fly", 24.0, theme::TEXT));
@@ -96,7 +96,7 @@ fn spawn_help(mut commands: Commands) {
 
 fn spawn_banner(mut commands: Commands) {
     commands.spawn((
-        DespawnOnExit(Phase::Play),
+        DespawnOnExit(GamePhase::Play),
         Pain,
         GlobalZIndex(-1),
         Node {
@@ -107,7 +107,7 @@ fn spawn_banner(mut commands: Commands) {
     ));
     commands
         .spawn((
-            DespawnOnExit(Phase::Play),
+            DespawnOnExit(GamePhase::Play),
             GlobalZIndex(4),
             Node {
                 justify_content: JustifyContent::FlexStart,
@@ -118,12 +118,12 @@ fn spawn_banner(mut commands: Commands) {
         .with_children(|screen| {
             screen
                 .spawn((panel(Node::default()), BannerBox, Visibility::Hidden))
-                .with_child((Banner, text("", 20.0, theme::TEXT)));
+                .with_child((BannerText, text("", 20.0, theme::TEXT)));
         });
 }
 
 fn toggle_help(
-    controls: Controls,
+    controls: ActionInput,
     bindings: Res<Bindings>,
     mut help: Single<&mut Visibility, With<Help>>,
     mut keys: Query<(&HelpKey, &mut Text)>,
@@ -139,7 +139,7 @@ fn toggle_help(
     }
 }
 
-fn follow_fate(
+fn update_fate(
     mut destroyed: MessageReader<FromServer<Destroyed>>,
     mut hits: MessageReader<FromServer<Hit>>,
     own: Query<&GlobalId, With<Own>>,
@@ -172,20 +172,20 @@ fn silence_s(clock: &ClientClock) -> f32 {
 }
 
 fn show_banner(
-    (fate, focus, link, time, clock): (Res<Fate>, Res<Focus>, Res<Link>, Res<Time>, Res<ClientClock>),
-    mut banner: Single<(&mut Text, &mut TextColor), With<Banner>>,
+    (fate, focus, link, time, clock): (Res<Fate>, Res<Focus>, Res<LinkState>, Res<Time>, Res<ClientClock>),
+    mut banner: Single<(&mut Text, &mut TextColor), With<BannerText>>,
     mut around: Single<&mut Visibility, With<BannerBox>>,
 ) {
     let (words, color) = match &*link {
-        Link::Waiting { problem, until } => {
+        LinkState::Waiting { problem, until } => {
             let left = until.saturating_sub(time.elapsed()).as_secs_f32();
             (
                 format!("Connection lost. {} Back in {left:.1} s.", sentence(problem)),
                 theme::WARM,
             )
         }
-        Link::Joining => ("Connection lost. Joining again ...".into(), theme::WARM),
-        Link::Up if silence_s(&clock) >= SILENCE_S => (
+        LinkState::Joining => ("Connection lost. Joining again ...".into(), theme::WARM),
+        LinkState::Up if silence_s(&clock) >= SILENCE_S => (
             format!("Nothing from the server for {:.0} s.", silence_s(&clock)),
             theme::WARM,
         ),

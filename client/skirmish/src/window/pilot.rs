@@ -11,8 +11,8 @@ use throng_shared::protocol::pose::YAW_STEPS;
 use throng_shared::protocol::registry::Protocol;
 
 use super::camera::Rig;
-use super::keys::{Action, Controls};
-use super::session::Phase;
+use super::keys::{Action, ActionInput};
+use super::session::GamePhase;
 use super::view::Focus;
 
 pub(crate) struct PilotPlugin;
@@ -24,14 +24,14 @@ impl Plugin for PilotPlugin {
             steer
                 .after(InputSystems)
                 .in_set(ClientSystems::Input)
-                .run_if(in_state(Phase::Play)),
+                .run_if(in_state(GamePhase::Play)),
         )
-        .add_systems(OnExit(Phase::Play), hands_off);
+        .add_systems(OnExit(GamePhase::Play), hands_off);
     }
 }
 
 fn steer(
-    controls: Controls,
+    controls: ActionInput,
     rig: Res<Rig>,
     focus: Res<Focus>,
     protocol: Res<Protocol>,

@@ -5,9 +5,9 @@ use skirmish_shared::standings::{OwnStanding, Standing, Standings};
 use throng_shared::protocol::registry::FromServer;
 
 use super::colors::{Colors, ui};
-use super::keys::{Action, Controls};
+use super::keys::{Action, ActionInput};
 use super::netgraph::{self, Graph};
-use super::session::Phase;
+use super::session::GamePhase;
 use super::theme::{self, centred, panel, text};
 
 /// Rows that are shown.
@@ -28,12 +28,12 @@ pub(crate) struct ScoresPlugin;
 impl Plugin for ScoresPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<OwnRow>()
-            .add_systems(OnEnter(Phase::Play), spawn_board)
+            .add_systems(OnEnter(GamePhase::Play), spawn_board)
             .add_systems(
                 Update,
                 (hear_own, make_room, show_board)
                     .chain()
-                    .run_if(in_state(Phase::Play)),
+                    .run_if(in_state(GamePhase::Play)),
             );
     }
 }
@@ -46,7 +46,7 @@ struct OwnRow(OwnStanding);
 struct Board;
 
 #[derive(Component)]
-struct Cell {
+struct BoardCell {
     row: usize,
     column: usize,
 }
@@ -57,7 +57,7 @@ struct Title;
 fn spawn_board(mut commands: Commands) {
     commands
         .spawn((
-            DespawnOnExit(Phase::Play),
+            DespawnOnExit(GamePhase::Play),
             Board,
             centred(),
             GlobalZIndex(6),
@@ -71,7 +71,7 @@ fn spawn_board(mut commands: Commands) {
                     board.spawn(Node::default()).with_children(|line| {
                         for (column, (_, width)) in COLUMNS.iter().enumerate() {
                             line.spawn((
-                                Cell { row, column },
+                                BoardCell { row, column },
                                 text("", 15.0, theme::TEXT),
                                 Node {
                                     width: Val::Px(*width),
@@ -105,12 +105,12 @@ fn make_room(
 }
 
 fn show_board(
-    controls: Controls,
+    controls: ActionInput,
     standings: Option<Res<Standings>>,
     (own, colors): (Res<OwnRow>, Res<Colors>),
     mut board: Single<&mut Visibility, With<Board>>,
-    mut title: Single<&mut Text, (With<Title>, Without<Cell>)>,
-    mut cells: Query<(&Cell, &mut Text, &mut TextColor)>,
+    mut title: Single<&mut Text, (With<Title>, Without<BoardCell>)>,
+    mut cells: Query<(&BoardCell, &mut Text, &mut TextColor)>,
 ) {
     let seen = if controls.pressed(Action::Scores) {
         Visibility::Inherited
@@ -126,7 +126,7 @@ fn show_board(
         .map_or((0, &[][..]), |board| (board.pilots, &board.best[..]));
     title.set_if_neq(Text(format!("Pilots flying: {pilots}")));
     let own = &own.0;
-    for (Cell { row, column }, mut words, mut color) in &mut cells {
+    for (BoardCell { row, column }, mut words, mut color) in &mut cells {
         let (rank, standing) = match row.checked_sub(1) {
             Some(ROWS) => (
                 own.rank as usize,

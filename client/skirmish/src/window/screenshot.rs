@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bevy::prelude::*;
 use bevy::render::view::screenshot::{Screenshot, save_to_disk};
 
-use super::keys::{Action, Controls};
+use super::keys::{Action, ActionInput};
 
 pub(crate) struct ScreenshotPlugin {
     /// The folder that they go to; their names count from 1.
@@ -22,7 +22,12 @@ impl Plugin for ScreenshotPlugin {
     }
 }
 
-fn take_screenshot(controls: Controls, folder: Res<Folder>, mut number: Local<u32>, mut commands: Commands) {
+fn take_screenshot(
+    controls: ActionInput,
+    folder: Res<Folder>,
+    mut number: Local<u32>,
+    mut commands: Commands,
+) {
     if !controls.strikes(Action::Screenshot) {
         return;
     }

@@ -1,6 +1,6 @@
 //! The way into a server and out of it: joins when asked, follows what becomes of it, leaves.
 //!
-//! Owns [`Phase`], the state of the whole game: the connect screen or the world, and [`Link`], the words for
+//! Owns [`GamePhase`], the state of the whole game: the connect screen or the world, and [`LinkState`], the words for
 //! where the connection stands. Between sessions there is no [`Connection`].
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::settings_file::{Settings, SettingsFile};
 
 /// Where the player is.
 #[derive(States, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Phase {
+pub(crate) enum GamePhase {
     /// Choosing a server, or waiting for it.
     #[default]
     Connect,
@@ -26,7 +26,7 @@ pub(crate) enum Phase {
 
 /// Where the connection stands.
 #[derive(Resource, Clone, Debug, Default, PartialEq)]
-pub(crate) enum Link {
+pub(crate) enum LinkState {
     /// There is none, and nobody wants one. What went wrong with the last one, in words.
     #[default]
     Idle,
@@ -59,8 +59,8 @@ pub(crate) struct SessionPlugin;
 impl Plugin for SessionPlugin {
     fn build(&self, app: &mut App) {
         app.add_plugins(MirrorPlugin)
-            .init_state::<Phase>()
-            .init_resource::<Link>()
+            .init_state::<GamePhase>()
+            .init_resource::<LinkState>()
             .add_message::<ConnectionEvent>()
             .add_message::<LinkOrder>()
             .add_systems(
@@ -70,7 +70,7 @@ impl Plugin for SessionPlugin {
                     poll_connection
                         .run_if(resource_exists::<Connection>)
                         .in_set(ClientSystems::Receive),
-                    (follow_connection, enter_world, note_takeoff)
+                    (sync_connection, enter_world, note_takeoff)
                         .chain()
                         .after(ClientSystems::Measure),
                 ),
@@ -85,8 +85,10 @@ fn obey(world: &mut World) {
     for order in orders {
         leave(world);
         if order == LinkOrder::Leave {
-            world.insert_resource(Link::Idle);
-            world.resource_mut::<NextState<Phase>>().set(Phase::Connect);
+            world.insert_resource(LinkState::Idle);
+            world
+                .resource_mut::<NextState<GamePhase>>()
+                .set(GamePhase::Connect);
             continue;
         }
         let settings = world.resource::<Settings>().clone();
@@ -96,7 +98,7 @@ fn obey(world: &mut World) {
             world.resource::<Protocol>(),
         );
         world.insert_resource(Connection(client));
-        world.insert_resource(Link::Joining);
+        world.insert_resource(LinkState::Joining);
     }
 }
 
@@ -108,12 +110,12 @@ fn leave(world: &mut World) {
 }
 
 /// Puts into words what happens on the connection.
-fn follow_connection(
+fn sync_connection(
     mut events: MessageReader<ConnectionEvent>,
     time: Res<Time>,
-    mut link: ResMut<Link>,
+    mut link: ResMut<LinkState>,
     mut problem: Local<String>,
-    mut next: ResMut<NextState<Phase>>,
+    mut next: ResMut<NextState<GamePhase>>,
     mut commands: Commands,
 ) {
     for ConnectionEvent(event) in events.read() {
@@ -124,38 +126,38 @@ fn follow_connection(
             PlayerEvent::SocketFailed(error) => *problem = format!("the network failed: {error}"),
             PlayerEvent::Retrying { after } => {
                 warn!("{} Trying again in {after:?}.", *problem);
-                *link = Link::Waiting {
+                *link = LinkState::Waiting {
                     problem: problem.clone(),
                     until: time.elapsed() + *after,
                 };
             }
             PlayerEvent::GivenUp => {
-                *link = Link::Failed(std::mem::take(&mut problem));
+                *link = LinkState::Failed(std::mem::take(&mut problem));
                 commands.remove_resource::<Connection>();
-                next.set(Phase::Connect);
+                next.set(GamePhase::Connect);
             }
             PlayerEvent::Session(_) => {}
         }
     }
     let now = time.elapsed();
-    if matches!(*link, Link::Waiting { until, .. } if until <= now) {
-        *link = Link::Joining;
+    if matches!(*link, LinkState::Waiting { until, .. } if until <= now) {
+        *link = LinkState::Joining;
     }
 }
 
 /// The world begins when the player's ship is in it.
 fn enter_world(
     arrived: Query<(), Added<Own>>,
-    mut link: ResMut<Link>,
-    phase: Res<State<Phase>>,
-    mut next: ResMut<NextState<Phase>>,
+    mut link: ResMut<LinkState>,
+    phase: Res<State<GamePhase>>,
+    mut next: ResMut<NextState<GamePhase>>,
 ) {
     if arrived.is_empty() {
         return;
     }
-    link.set_if_neq(Link::Up);
-    if *phase.get() == Phase::Connect {
-        next.set(Phase::Play);
+    link.set_if_neq(LinkState::Up);
+    if *phase.get() == GamePhase::Connect {
+        next.set(GamePhase::Play);
     }
 }
 

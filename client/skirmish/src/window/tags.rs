@@ -8,10 +8,10 @@ use super::batch::Paint;
 use super::camera::{PaintOrder, Rig, on_screen};
 use super::colors;
 use super::content::Tables;
-use super::session::Phase;
+use super::session::GamePhase;
 use super::teams::Teams;
 use super::theme::{self, text};
-use super::view::{Focus, Look};
+use super::view::{Appearance, Focus};
 
 /// Tags at once.
 const TAGS: usize = 28;
@@ -24,8 +24,10 @@ pub(crate) struct TagsPlugin;
 
 impl Plugin for TagsPlugin {
     fn build(&self, app: &mut App) {
-        app.add_systems(OnEnter(Phase::Play), spawn_tags)
-            .add_systems(Paint, place_tags.after(PaintOrder).run_if(in_state(Phase::Play)));
+        app.add_systems(OnEnter(GamePhase::Play), spawn_tags).add_systems(
+            Paint,
+            place_tags.after(PaintOrder).run_if(in_state(GamePhase::Play)),
+        );
     }
 }
 
@@ -53,7 +55,7 @@ fn spawn_tags(mut commands: Commands) {
         };
         commands
             .spawn((
-                DespawnOnExit(Phase::Play),
+                DespawnOnExit(GamePhase::Play),
                 Tag,
                 GlobalZIndex(-1),
                 node,
@@ -95,7 +97,7 @@ struct Words {
 
 type Tagged = (
     Entity,
-    &'static Look,
+    &'static Appearance,
     &'static Hull,
     Option<&'static Shield>,
     Option<&'static Ship>,

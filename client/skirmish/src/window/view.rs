@@ -1,6 +1,6 @@
 //! Where everything is drawn: the place, turn and life of each entity as this frame shows it.
 //!
-//! Owns [`Look`], which every mirrored entity gets, and [`Focus`], the point that the scene is drawn around:
+//! Owns [`Appearance`], which every mirrored entity gets, and [`Focus`], the point that the scene is drawn around:
 //! scene coordinates are relative to it, x to the right, y up, z towards the viewer, so the game's y is -z.
 
 use std::f32::consts::{PI, TAU};
@@ -18,7 +18,7 @@ const FLASH_S: f32 = 0.22;
 
 /// How an entity looks in this frame.
 #[derive(Component, Clone, Copy, Debug, Default)]
-pub(crate) struct Look {
+pub(crate) struct Appearance {
     /// Place in the plane of the game, in units.
     pub(crate) at: Vec2,
     /// Units a second.
@@ -37,7 +37,7 @@ pub(crate) struct Look {
     pub(crate) shielded: bool,
 }
 
-impl Look {
+impl Appearance {
     /// What its size is multiplied by: it grows when it comes into sight.
     pub(crate) fn growth(&self) -> f32 {
         let part = (self.age_s / ARRIVAL_S).min(1.0);
@@ -80,22 +80,24 @@ impl Focus {
     }
 }
 
-/// Keeps [`Look`] and [`Focus`].
+/// Keeps [`Appearance`] and [`Focus`].
 pub(crate) struct ViewPlugin;
 
 impl Plugin for ViewPlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<Focus>()
-            .add_systems(Update, (begin_looks, follow_poses, note_hits, follow_own).chain());
+        app.init_resource::<Focus>().add_systems(
+            Update,
+            (begin_looks, update_appearances, note_hits, update_own).chain(),
+        );
     }
 }
 
 fn begin_looks(
-    fresh: Query<(Entity, &Shown<Position>, &Shown<Heading>, &Velocity, Has<Missile>), Without<Look>>,
+    fresh: Query<(Entity, &Shown<Position>, &Shown<Heading>, &Velocity, Has<Missile>), Without<Appearance>>,
     mut commands: Commands,
 ) {
     for (entity, position, heading, velocity, is_missile) in &fresh {
-        commands.entity(entity).insert(Look {
+        commands.entity(entity).insert(Appearance {
             at: position.0.0,
             heading: heading.0.0,
             velocity: velocity.0,
@@ -106,10 +108,10 @@ fn begin_looks(
     }
 }
 
-fn follow_poses(
+fn update_appearances(
     time: Res<Time>,
     mut looks: Query<(
-        &mut Look,
+        &mut Appearance,
         &Shown<Position>,
         &Shown<Heading>,
         &Velocity,
@@ -136,7 +138,7 @@ fn follow_poses(
 
 /// Shows that a hull or a shield has lost points.
 fn note_hits(
-    mut hulls: Query<(&mut Look, Ref<Hull>, Option<Ref<Shield>>)>,
+    mut hulls: Query<(&mut Appearance, Ref<Hull>, Option<Ref<Shield>>)>,
     mut before: Local<std::collections::HashMap<Entity, (u16, u16)>>,
     entities: Query<Entity, With<Hull>>,
 ) {
@@ -159,7 +161,7 @@ fn note_hits(
     }
 }
 
-fn follow_own(own: Query<&Look, With<Own>>, mut focus: ResMut<Focus>) {
+fn update_own(own: Query<&Appearance, With<Own>>, mut focus: ResMut<Focus>) {
     let Ok(look) = own.single() else {
         focus.alive = false;
         return;
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_model_that_looks_north_points_away_from_the_viewer() {
-        let look = Look {
+        let look = Appearance {
             heading: PI / 2.0,
             age_s: 9.0,
             ..default()

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use throng_shared::netcode::{
     Entropy, PROTOCOL_ID, Reply, ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId, TokenRequest,
 };
-use throng_shared::protocol::ids::{GlobalId, SourceId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId};
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{
     Enter, OwnerBlock, Presence, SectionHead, ShortId, SnapshotHeader, SnapshotWriter,
@@ -171,7 +171,7 @@ impl Pair {
         };
         let mut writer = SnapshotWriter::new(&mut buffer, header, Some(&owner));
         writer.section(SectionHead {
-            source: SourceId(0),
+            simulation: SimulationId(0),
             tick,
             ..SectionHead::default()
         });

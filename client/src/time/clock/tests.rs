@@ -11,7 +11,7 @@ const STEP: Duration = Duration::from_millis(5);
 /// A server ticking at 20 Hz and a link of given delay and jitter each way, in ticks.
 struct Loop {
     now: Duration,
-    clock: Clock,
+    clock: ConnectionClock,
     start_tick: Tick,
     random: Seeded,
     delay: f64,
@@ -35,7 +35,7 @@ impl Loop {
     fn new(start_tick: Tick, delay: f64, jitter: f64, seed: u64) -> Self {
         // The client believes in no delay at all: it must find out from the margins.
         let now = Duration::from_secs(3);
-        let clock = Clock::new(ClockConfig::default(), now, start_tick, RATE_HZ, Duration::ZERO);
+        let clock = ConnectionClock::new(ClockConfig::default(), now, start_tick, RATE_HZ, Duration::ZERO);
         Self {
             now,
             clock,
@@ -231,8 +231,8 @@ fn a_server_that_stood_still_is_found_again() {
 #[test]
 fn without_any_report_inputs_stay_where_the_server_may_use_them() {
     let config = ClockConfig::default();
-    let mut clock = Clock::new(config, Duration::ZERO, Tick(100), RATE_HZ, Duration::ZERO);
-    let lead = |clock: &mut Clock, millis: u64, newest: u32| {
+    let mut clock = ConnectionClock::new(config, Duration::ZERO, Tick(100), RATE_HZ, Duration::ZERO);
+    let lead = |clock: &mut ConnectionClock, millis: u64, newest: u32| {
         let now = Duration::from_millis(millis);
         clock.observe_snapshot(now, Tick(newest));
         let last = std::iter::from_fn(|| clock.due_input(now + STEP)).last();
@@ -264,7 +264,7 @@ fn a_slow_server_is_followed() {
 
 #[test]
 fn a_pause_hands_out_only_the_newest_tick() {
-    let mut clock = Clock::new(
+    let mut clock = ConnectionClock::new(
         ClockConfig::default(),
         Duration::ZERO,
         Tick(5),
@@ -286,7 +286,7 @@ fn a_pause_hands_out_only_the_newest_tick() {
 
 #[test]
 fn until_input_is_when_the_next_input_is_due() {
-    let mut clock = Clock::new(
+    let mut clock = ConnectionClock::new(
         ClockConfig::default(),
         Duration::ZERO,
         Tick(5),

@@ -26,8 +26,8 @@ const RUN: f32 = 12.0;
 struct Crate;
 /// Where a player runs, each from -127 to 127.
 #[derive(Clone, Default, Serialize, Deserialize)]
-struct Stick(i8, i8);
-impl PlayerInput for Stick {}
+struct MoveInput(i8, i8);
+impl PlayerInput for MoveInput {}
 
 /// The bodies move once a tick.
 #[derive(ScheduleLabel, Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +35,7 @@ struct MoveBodies;
 
 fn protocol(app: &mut App) {
     app.replicate::<Crate>();
-    app.input::<Stick>();
+    app.input::<MoveInput>();
 }
 
 fn server(app: &mut App) {
@@ -95,7 +95,7 @@ fn clear_up(mut left: MessageReader<PlayerLeft>, mut commands: Commands) {
 }
 
 /// Players push off the ground: they get as fast as they like, within a moment.
-fn run(players: Query<(&Avatar, &ActiveInput<Stick>)>, mut bodies: Query<&mut LinearVelocity>) -> Result {
+fn run(players: Query<(&Avatar, &ActiveInput<MoveInput>)>, mut bodies: Query<&mut LinearVelocity>) -> Result {
     for (avatar, ActiveInput { input: stick, .. }) in &players {
         let wish = (Vec2::new(stick.0.into(), stick.1.into()) / 127.0).clamp_length_max(1.0) * RUN;
         let mut velocity = bodies.get_mut(avatar.0)?;
@@ -146,7 +146,7 @@ fn shove(
     let ways = crates.iter().map(|place| place.0 - own.0);
     let nearest = ways.min_by(|a, b| a.length_squared().total_cmp(&b.length_squared()));
     let way = nearest.unwrap_or_default().normalize_or_zero() * 127.0;
-    Ok(next.set(&protocol, &Stick(way.x as i8, way.y as i8))?)
+    Ok(next.set(&protocol, &MoveInput(way.x as i8, way.y as i8))?)
 }
 
 fn report(

@@ -56,14 +56,14 @@ fn benchmark_scenes_and_they_alone_open_the_audit() {
 fn a_world_that_is_not_there_is_refused_by_name() {
     let refusal =
         |flags: &[&str], variables: &[(&str, &str)]| read(flags, variables).unwrap_err().to_string();
-    let worlds = "must be one of skirmish, crowd, static, hotspot, idle";
+    let simulations = "must be one of skirmish, crowd, static, hotspot, idle";
     assert_eq!(
         refusal(&["--scene", "croud"], &[]),
-        format!("`--scene croud`: {worlds}")
+        format!("`--scene croud`: {simulations}")
     );
     assert_eq!(
         refusal(&[], &[("THRONG_SCENE", "croud")]),
-        format!("`THRONG_SCENE=croud` in the environment: {worlds}")
+        format!("`THRONG_SCENE=croud` in the environment: {simulations}")
     );
     assert_eq!(
         refusal(&["--content", "nonsense/"], &[]),

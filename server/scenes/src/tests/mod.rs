@@ -19,7 +19,7 @@ use throng_server::observe::ServerStats;
 use throng_server::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
 use throng_server::simulation::{Frames, Seed, WorkerLinks};
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::{GlobalId, SourceId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
@@ -43,11 +43,11 @@ impl Harness {
             shutdown: Shutdown::default(),
             seed,
             threads,
-            source: SourceId(0),
+            simulation: SimulationId(0),
             stats: Arc::new(ServerStats::new(1, 20)),
         })
         .add_plugins(ScenePlugin(scene));
-        let (near, worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
+        let (near, worker) = link(SimulationId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
         app.insert_resource(WorkerLinks::new(vec![near]));
         finish_plugins(&mut app);
         Self { app, worker }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use skirmish_shared::content::{Content, DroneBreed, Laser, MissileKind, ShipClass, Space};
+use skirmish_shared::content::{Content, DroneBreed, Laser, MissileKind, ShipClass, SpaceContent};
 use throng_server::prelude::ContentFile;
 use throng_shared::limits::MESSAGE_BYTES_MAX;
 use throng_shared::protocol::codec;
@@ -130,7 +130,7 @@ impl Sources {
     pub fn rules(&self) -> Result<Rules, ContentError> {
         let weapons: Weapons = self.parse("weapons.ron")?;
         let content = Content {
-            space: self.parse::<Space>("space.ron")?,
+            space: self.parse::<SpaceContent>("space.ron")?,
             ships: self.parse::<Vec<ShipClass>>("ships.ron")?,
             lasers: weapons.lasers,
             missiles: weapons.missiles,
@@ -220,7 +220,7 @@ pub(super) fn check(content: &Content, sources: &Sources) -> Result<(), ContentE
     Ok(())
 }
 
-fn check_space(space: &Space, sources: &Sources) -> Result<(), ContentError> {
+fn check_space(space: &SpaceContent, sources: &Sources) -> Result<(), ContentError> {
     let (small, large) = space.asteroid_radius;
     if small > large {
         let reason = "the smallest asteroid is larger than the largest".to_owned();

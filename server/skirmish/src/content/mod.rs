@@ -19,15 +19,15 @@ use skirmish_shared::content::{
 use skirmish_shared::messages::{ContentAnnounced, ContentTable};
 use throng_server::prelude::{ContentFiles, Player, Tell, TickTime};
 
-use super::told;
+use super::log_unsent;
 
 pub use load::{ContentError, FILES, Sources};
 pub(super) use reload::adopt_content;
-pub use reload::{ContentWatch, Delivery};
+pub use reload::{ContentWatch, ReloadedRules};
 
 /// What a craft is built after.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Model {
+pub enum CraftModel {
     /// A pilot's ship, by the place of its class.
     Ship(u8),
     /// A drone, by the place of its breed.
@@ -100,28 +100,28 @@ impl Rules {
 
     /// How a craft flies.
     #[must_use]
-    pub fn handling(&self, model: Model) -> &Handling {
+    pub fn handling(&self, model: CraftModel) -> &Handling {
         match model {
-            Model::Ship(class) => &self.class(class).handling,
-            Model::Drone(breed) => &self.breed(breed).handling,
+            CraftModel::Ship(class) => &self.class(class).handling,
+            CraftModel::Drone(breed) => &self.breed(breed).handling,
         }
     }
 
     /// What a craft is made of.
     #[must_use]
-    pub fn body(&self, model: Model) -> &Body {
+    pub fn body(&self, model: CraftModel) -> &Body {
         match model {
-            Model::Ship(class) => &self.class(class).body,
-            Model::Drone(breed) => &self.breed(breed).body,
+            CraftModel::Ship(class) => &self.class(class).body,
+            CraftModel::Drone(breed) => &self.breed(breed).body,
         }
     }
 
     /// What a craft shoots with.
     #[must_use]
-    pub fn laser(&self, model: Model) -> &Laser {
+    pub fn laser(&self, model: CraftModel) -> &Laser {
         let (places, place) = match model {
-            Model::Ship(class) => (&self.ship_lasers, class),
-            Model::Drone(breed) => (&self.drone_lasers, breed),
+            CraftModel::Ship(class) => (&self.ship_lasers, class),
+            CraftModel::Drone(breed) => (&self.drone_lasers, breed),
         };
         let place = places.get(usize::from(place)).copied().unwrap_or(0);
         &self.content.lasers[place]
@@ -137,17 +137,17 @@ impl Rules {
     /// Tells a player the content that holds.
     pub(super) fn announce(&self, tell: &mut Tell, player: &Player) {
         for table in self.tables() {
-            told(tell.player(player, &table));
+            log_unsent(tell.player(player, &table));
         }
-        told(tell.player(player, &ContentAnnounced { hash: self.hash }));
+        log_unsent(tell.player(player, &ContentAnnounced { hash: self.hash }));
     }
 
     /// Tells all players the content that holds.
     fn announce_to_all(&self, tell: &mut Tell) {
         for table in self.tables() {
-            told(tell.all(&table));
+            log_unsent(tell.all(&table));
         }
-        told(tell.all(&ContentAnnounced { hash: self.hash }));
+        log_unsent(tell.all(&ContentAnnounced { hash: self.hash }));
     }
 
     /// The content, row by row.

@@ -19,9 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Finished rules that wait for the end of the tick. Every clone is the same mailbox.
 #[derive(Resource, Clone, Debug, Default)]
-pub struct Delivery(Arc<Mutex<Option<Rules>>>);
+pub struct ReloadedRules(Arc<Mutex<Option<Rules>>>);
 
-impl Delivery {
+impl ReloadedRules {
     /// Leaves rules for the next tick, in place of any that wait there.
     pub fn leave(&self, rules: Rules) {
         if let Ok(mut waiting) = self.0.lock() {
@@ -77,10 +77,10 @@ impl ContentWatch {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(mut self, delivery: &Delivery) -> io::Result<()> {
+    pub fn start(mut self, delivery: &ReloadedRules) -> io::Result<()> {
         let mailbox = Arc::downgrade(&delivery.0);
         let work = move || {
-            while let Some(delivery) = Weak::upgrade(&mailbox).map(Delivery) {
+            while let Some(delivery) = Weak::upgrade(&mailbox).map(ReloadedRules) {
                 match self.look() {
                     Ok(None) => {}
                     Ok(Some(rules)) => {
@@ -109,7 +109,7 @@ impl ContentWatch {
 
 /// Exchanges the rules, if new ones wait and entities can go on living under them, and tells everybody.
 pub(crate) fn adopt_content(
-    delivery: Res<Delivery>,
+    delivery: Res<ReloadedRules>,
     playback: Option<ResMut<ContentPlayback>>,
     (mut rules, mut files): (ResMut<Rules>, ResMut<ContentFiles>),
     mut tell: Tell,

@@ -29,7 +29,7 @@ fn what_is_built_in_is_good_and_fits_its_messages() {
     let rules = Rules::built_in();
     assert_eq!(rules.hash, Rules::built_in().hash);
     assert!(rules.content.ships.len() > 2 && rules.content.drones.len() > 1);
-    assert_eq!(rules.laser(Model::Ship(0)).name, rules.class(0).laser);
+    assert_eq!(rules.laser(CraftModel::Ship(0)).name, rules.class(0).laser);
     assert_eq!(rules.missile(2).1.name, rules.class(2).missile);
     // 120 units a second are what rewinding expects at most, by the bounds of the types.
     assert!(UpTo::<60>::try_from(60.1).is_err() && UpTo::<2>::try_from(2.1).is_err());
@@ -114,8 +114,8 @@ impl Drop for Folder {
     }
 }
 
-fn app(rules: Rules) -> (App, Delivery) {
-    let (mut app, delivery) = (App::new(), Delivery::default());
+fn app(rules: Rules) -> (App, ReloadedRules) {
+    let (mut app, delivery) = (App::new(), ReloadedRules::default());
     app.insert_resource(rules.files.clone())
         .insert_resource(rules)
         .insert_resource(delivery.clone())

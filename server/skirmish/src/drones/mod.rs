@@ -17,7 +17,7 @@ use throng_shared::protocol::ids::{GlobalId, TeamId};
 use throng_shared::tick::Tick;
 
 use super::bodies::Bodies;
-use super::content::{Model, Rules, ticks};
+use super::content::{CraftModel, Rules, ticks};
 use super::pilots::{self, Helm, turn_towards};
 use super::populate;
 
@@ -34,7 +34,7 @@ const STAND_OFF: f32 = 9.0;
 
 /// What a drone is up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub enum Mode {
+pub enum DroneMode {
     /// Flies with its flock from place to place.
     #[default]
     Patrol,
@@ -46,26 +46,26 @@ pub enum Mode {
 
 /// What a drone knows.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Mind {
+pub struct DroneAi {
     /// Its flock; from 1.
     pub flock: u32,
     /// Place of its region in the content.
     pub region: u8,
     /// What it is up to.
-    pub mode: Mode,
+    pub mode: DroneMode,
     /// Whether it has fled before: it does so once, and then fights to the end.
     pub has_fled: bool,
     /// Where its mates draw it: directions, weighted.
-    pub herd: Vec2,
+    pub cohesion: Vec2,
     /// Where obstacles push it: directions, weighted.
-    pub shun: Vec2,
+    pub avoidance: Vec2,
 }
 
 /// A drone that is to come.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Egg {
+pub struct RespawnRequest {
     /// When.
-    pub hatches: Tick,
+    pub due: Tick,
     /// Its breed.
     pub breed: u8,
     /// Its flock.
@@ -78,52 +78,57 @@ pub struct Egg {
 
 /// Drones that are to come, in the order in which those before them were destroyed.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Nursery(pub Vec<Egg>);
+pub struct DroneRespawnQueue(pub Vec<RespawnRequest>);
 
 /// A whole drone.
-pub(super) fn drone(rules: &Rules, egg: &Egg, place: Vec2, heading: f32) -> impl Bundle + use<> {
-    let mind = Mind {
-        flock: egg.flock,
-        region: egg.region,
-        ..Mind::default()
+pub(super) fn drone(
+    rules: &Rules,
+    request: &RespawnRequest,
+    place: Vec2,
+    heading: f32,
+) -> impl Bundle + use<> {
+    let ai = DroneAi {
+        flock: request.flock,
+        region: request.region,
+        ..DroneAi::default()
     };
     (
         (
-            (Team(egg.team), egg.team),
-            Drone { breed: egg.breed },
-            mind,
+            (Team(request.team), request.team),
+            Drone { breed: request.breed },
+            ai,
             pilots::Condition::default(),
         ),
-        pilots::craft(rules, Model::Drone(egg.breed), place, heading),
+        pilots::craft(rules, CraftModel::Drone(request.breed), place, heading),
     )
 }
 
 /// Brings in the drones that are due.
 pub(super) fn replace_drones(
     mut commands: Commands,
-    mut nursery: ResMut<Nursery>,
+    mut respawn_queue: ResMut<DroneRespawnQueue>,
     bodies: Res<Bodies>,
     rules: Res<Rules>,
     seed: Res<Seed>,
     time: Res<TickTime>,
 ) {
     let mut hatched = 0;
-    nursery.0.retain(|egg| {
-        if time.tick.since(egg.hatches) < 0 {
+    respawn_queue.0.retain(|request| {
+        if time.tick.since(request.due) < 0 {
             return true;
         }
         hatched += 1;
         let mut random = seed.of(GlobalId(populate::DRONES | hatched), time.tick);
         let space = &rules.content.space;
-        let place = populate::free_place(&bodies, space, usize::from(egg.region), 2.0, &mut random);
-        commands.spawn(drone(&rules, egg, place, random.within(-3.0, 3.0)));
+        let place = populate::free_place(&bodies, space, usize::from(request.region), 2.0, &mut random);
+        commands.spawn(drone(&rules, request, place, random.within(-3.0, 3.0)));
         false
     });
 }
 
 /// Lets every drone decide what it does in this tick.
 pub(super) fn think(
-    mut drones: Query<(&Replicated, &Drone, &Hull, &mut Mind, &mut Helm)>,
+    mut drones: Query<(&Replicated, &Drone, &Hull, &mut DroneAi, &mut Helm)>,
     bodies: Res<Bodies>,
     parallel: Res<Parallel>,
     rules: Res<Rules>,
@@ -136,23 +141,23 @@ pub(super) fn think(
         seed: *seed,
         time: &time,
     };
-    for (replicated, drones, hulls, mut minds, mut helms) in drones.contiguous_iter_mut()? {
+    for (replicated, drones, hulls, mut ais, mut helms) in drones.contiguous_iter_mut()? {
         let seen = replicated
             .chunks(CHUNK)
             .zip(drones.chunks(CHUNK))
             .zip(hulls.chunks(CHUNK));
-        let decided = minds.chunks_mut(CHUNK).zip(helms.chunks_mut(CHUNK));
+        let decided = ais.chunks_mut(CHUNK).zip(helms.chunks_mut(CHUNK));
         parallel.for_each(
             seen.zip(decided),
-            |(((replicated, drones), hulls), (minds, helms))| {
+            |(((replicated, drones), hulls), (ais, helms))| {
                 let mut found = Vec::new();
                 let seen = replicated.iter().zip(drones).zip(hulls);
-                for (((replicated, drone), hull), (mind, helm)) in seen.zip(minds.iter_mut().zip(helms)) {
+                for (((replicated, drone), hull), (ai, helm)) in seen.zip(ais.iter_mut().zip(helms)) {
                     // One that came in this tick is not among the bodies yet.
                     if let Some(row) = thinking.bodies.find(replicated.global()) {
                         let breed = thinking.rules.breed(drone.breed);
                         *helm =
-                            thinking.decide(row, Model::Drone(drone.breed), breed, hull, mind, &mut found);
+                            thinking.decide(row, CraftModel::Drone(drone.breed), breed, hull, ai, &mut found);
                     }
                 }
             },
@@ -173,40 +178,40 @@ impl Thinking<'_> {
     fn decide(
         &self,
         row: usize,
-        model: Model,
+        model: CraftModel,
         breed: &DroneBreed,
         hull: &Hull,
-        mind: &mut Mind,
+        ai: &mut DroneAi,
         found: &mut Vec<u32>,
     ) -> Helm {
         let id = self.bodies.rows[row].id;
         let tick = self.time.tick;
         if (u64::from(tick.0) + id.0).is_multiple_of(LOOK_EVERY) {
-            self.look_around(row, breed, hull, mind, found);
+            self.look_around(row, breed, hull, ai, found);
         }
-        match mind.mode {
-            Mode::Flee(until) if tick.since(until) < 0 => {
-                let away = self.home(mind) - self.bodies.discs[row].position;
-                self.fly(row, breed, away.normalize_or_zero() * 2.0 + mind.shun, 1.0)
+        match ai.mode {
+            DroneMode::Flee(until) if tick.since(until) < 0 => {
+                let away = self.home(ai) - self.bodies.discs[row].position;
+                self.fly(row, breed, away.normalize_or_zero() * 2.0 + ai.avoidance, 1.0)
             }
-            Mode::Hunt(target) => match self.bodies.find(target) {
-                Some(target) => self.hunt(row, model, breed, mind, target),
-                None => self.patrol(row, breed, mind),
+            DroneMode::Hunt(target) => match self.bodies.find(target) {
+                Some(target) => self.hunt(row, model, breed, ai, target),
+                None => self.patrol(row, breed, ai),
             },
-            Mode::Patrol | Mode::Flee(_) => self.patrol(row, breed, mind),
+            DroneMode::Patrol | DroneMode::Flee(_) => self.patrol(row, breed, ai),
         }
     }
 
-    fn patrol(&self, row: usize, breed: &DroneBreed, mind: &mut Mind) -> Helm {
-        mind.mode = Mode::Patrol;
-        let to = self.waypoint(mind) - self.bodies.discs[row].position;
-        let course = to.normalize_or_zero() + mind.herd + mind.shun;
+    fn patrol(&self, row: usize, breed: &DroneBreed, ai: &mut DroneAi) -> Helm {
+        ai.mode = DroneMode::Patrol;
+        let to = self.waypoint(ai) - self.bodies.discs[row].position;
+        let course = to.normalize_or_zero() + ai.cohesion + ai.avoidance;
         let hurry = if to.length_squared() < 400.0 { 0.4 } else { 0.8 };
         self.fly(row, breed, course, hurry)
     }
 
     /// Towards the target, then around it, firing whenever the guns bear.
-    fn hunt(&self, row: usize, model: Model, breed: &DroneBreed, mind: &Mind, target: usize) -> Helm {
+    fn hunt(&self, row: usize, model: CraftModel, breed: &DroneBreed, ai: &DroneAi, target: usize) -> Helm {
         let (body, disc) = (&self.bodies.rows[row], &self.bodies.discs[row]);
         let to = self.bodies.discs[target].position - disc.position;
         let distance = to.length();
@@ -232,7 +237,7 @@ impl Thinking<'_> {
         Helm {
             aim,
             fires: bears && distance <= laser.range.get(),
-            ..self.fly(row, breed, course + mind.herd * 0.3 + mind.shun, 1.0)
+            ..self.fly(row, breed, course + ai.cohesion * 0.3 + ai.avoidance, 1.0)
         }
     }
 
@@ -251,20 +256,20 @@ impl Thinking<'_> {
         }
     }
 
-    fn home(&self, mind: &Mind) -> Vec2 {
+    fn home(&self, ai: &DroneAi) -> Vec2 {
         let regions = &self.rules.content.space.regions;
-        let region = &regions[usize::from(mind.region) % regions.len()];
+        let region = &regions[usize::from(ai.region) % regions.len()];
         Vec2::new(region.at.0, region.at.1)
     }
 
     /// Where the flock flies now: the same for all its mates, another one every leg.
-    fn waypoint(&self, mind: &Mind) -> Vec2 {
+    fn waypoint(&self, ai: &DroneAi) -> Vec2 {
         let regions = &self.rules.content.space.regions;
-        let radius = regions[usize::from(mind.region) % regions.len()].radius.get();
-        let leg = (self.time.tick.0 + mind.flock.wrapping_mul(37)) / ticks(LEG_S, self.time);
+        let radius = regions[usize::from(ai.region) % regions.len()].radius.get();
+        let leg = (self.time.tick.0 + ai.flock.wrapping_mul(37)) / ticks(LEG_S, self.time);
         let mut random = self
             .seed
-            .of(GlobalId(populate::FLOCKS | u64::from(mind.flock)), Tick(leg));
-        populate::within(self.home(mind), radius * 0.25, radius, &mut random)
+            .of(GlobalId(populate::FLOCKS | u64::from(ai.flock)), Tick(leg));
+        populate::within(self.home(ai), radius * 0.25, radius, &mut random)
     }
 }

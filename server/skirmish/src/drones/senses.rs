@@ -5,23 +5,23 @@ use skirmish_shared::components::Hull;
 use skirmish_shared::content::DroneBreed;
 use throng_shared::protocol::ids::GlobalId;
 
-use super::{FLIGHT_S, Mind, Mode, Thinking};
+use super::{DroneAi, DroneMode, FLIGHT_S, Thinking};
 use crate::bodies::BodyKind;
 use crate::content::ticks;
 
 /// Gap to an obstacle in which it is shunned, in units.
-const SHUN_GAP: f32 = 7.0;
+const AVOIDANCE_GAP: f32 = 7.0;
 /// How much farther than a new one an enemy is still seen that is being hunted.
 const KEEP_SIGHT: f32 = 1.4;
 
 /// What is summed up over those in sight.
 #[derive(Default)]
-struct Sight {
+struct Surroundings {
     mates: f32,
     apart: Vec2,
     velocity: Vec2,
     centre: Vec2,
-    shun: Vec2,
+    avoidance: Vec2,
     nearest: Option<(f32, GlobalId)>,
     keeps: bool,
 }
@@ -33,39 +33,41 @@ impl Thinking<'_> {
         row: usize,
         breed: &DroneBreed,
         hull: &Hull,
-        mind: &mut Mind,
+        ai: &mut DroneAi,
         found: &mut Vec<u32>,
     ) {
         let disc = &self.bodies.discs[row];
         let sight = breed.sight.get();
-        let hunted = match mind.mode {
-            Mode::Hunt(target) => Some(target),
+        let hunted = match ai.mode {
+            DroneMode::Hunt(target) => Some(target),
             _ => None,
         };
         self.bodies.near(disc.position, sight * KEEP_SIGHT, found);
-        let mut seen = Sight::default();
+        let mut seen = Surroundings::default();
         for &other in &*found {
             if other as usize != row {
-                self.see(row, other as usize, breed, mind.flock, hunted, &mut seen);
+                self.see(row, other as usize, breed, ai.flock, hunted, &mut seen);
             }
         }
-        mind.shun = seen.shun;
-        mind.herd = seen.herd(disc.position, disc.velocity);
+        ai.avoidance = seen.avoidance;
+        ai.cohesion = seen.cohesion(disc.position, disc.velocity);
         let tick = self.time.tick;
         let region = &self.rules.content.space.regions;
-        let reach = region[usize::from(mind.region) % region.len()].radius.get() + breed.leash.get();
-        let strayed = disc.position.distance_squared(self.home(mind)) > reach * reach;
+        let reach = region[usize::from(ai.region) % region.len()].radius.get() + breed.leash.get();
+        let strayed = disc.position.distance_squared(self.home(ai)) > reach * reach;
         let is_hurt = f32::from(hull.now) < breed.flees_below.get() * f32::from(hull.max);
-        if is_hurt && hunted.is_some() && !mind.has_fled {
-            mind.has_fled = true;
-            mind.mode = Mode::Flee(tick + ticks(FLIGHT_S, self.time));
+        if is_hurt && hunted.is_some() && !ai.has_fled {
+            ai.has_fled = true;
+            ai.mode = DroneMode::Flee(tick + ticks(FLIGHT_S, self.time));
             return;
         }
-        mind.mode = match mind.mode {
-            Mode::Flee(until) if tick.since(until) < 0 => mind.mode,
-            _ if strayed => Mode::Patrol,
-            Mode::Hunt(_) if seen.keeps => mind.mode,
-            _ => seen.nearest.map_or(Mode::Patrol, |(_, id)| Mode::Hunt(id)),
+        ai.mode = match ai.mode {
+            DroneMode::Flee(until) if tick.since(until) < 0 => ai.mode,
+            _ if strayed => DroneMode::Patrol,
+            DroneMode::Hunt(_) if seen.keeps => ai.mode,
+            _ => seen
+                .nearest
+                .map_or(DroneMode::Patrol, |(_, id)| DroneMode::Hunt(id)),
         };
     }
 
@@ -76,7 +78,7 @@ impl Thinking<'_> {
         breed: &DroneBreed,
         flock: u32,
         hunted: Option<GlobalId>,
-        seen: &mut Sight,
+        seen: &mut Surroundings,
     ) {
         let (body, disc) = (&self.bodies.rows[row], &self.bodies.discs[row]);
         let (who, there) = (&self.bodies.rows[other], &self.bodies.discs[other]);
@@ -84,10 +86,10 @@ impl Thinking<'_> {
         let distance = from.length();
         let away = from / distance.max(0.01);
         let gap = distance - disc.radius - there.radius;
-        if who.kind != BodyKind::Missile && gap < SHUN_GAP && who.flock != flock {
+        if who.kind != BodyKind::Missile && gap < AVOIDANCE_GAP && who.flock != flock {
             // Only what lies ahead is in the way.
             let ahead = disc.velocity.dot(-away).max(0.0) / (disc.velocity.length() + 1.0);
-            seen.shun += away * ((1.0 - gap / SHUN_GAP) * (0.5 + 2.5 * ahead));
+            seen.avoidance += away * ((1.0 - gap / AVOIDANCE_GAP) * (0.5 + 2.5 * ahead));
         }
         if who.flock == flock {
             let spacing = breed.spacing.get();
@@ -108,9 +110,9 @@ impl Thinking<'_> {
     }
 }
 
-impl Sight {
+impl Surroundings {
     /// Apart, along and together (Reynolds 1987).
-    fn herd(&self, position: Vec2, velocity: Vec2) -> Vec2 {
+    fn cohesion(&self, position: Vec2, velocity: Vec2) -> Vec2 {
         if self.mates == 0.0 {
             return Vec2::ZERO;
         }

@@ -8,7 +8,7 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
 use glam::Vec2;
-use skirmish_shared::chat::{ChatChannel, Heard, Say};
+use skirmish_shared::chat::{ChatChannel, ChatLine, Say};
 use skirmish_shared::components::{Callsign, Cargo, Credits, Hull, Ore, Score, Shield};
 use skirmish_shared::standings::Standings;
 use throng_server::boundary::claims::PlayerName;
@@ -19,11 +19,12 @@ use throng_server::boundary::link::{
 use throng_server::input::ReceivePlugin;
 use throng_server::runner::{Clock, RunnerPlugin, Shutdown, TickTime, finish_plugins, tick_once};
 use throng_server::simulation::{Avatar, Frames, Ghost, Player, Replicated, SimulationPlugin, WorkerLinks};
-use throng_server::worlds::{
-    Cell, Exchange, Partition, WorldShape, Worlds, WorldsConfig, WorldsCounters, WorldsPlugin, post,
+use throng_server::simulations::{
+    Cell, Exchange, MapShape, Partition, Simulations, SimulationsConfig, SimulationsCounters,
+    SimulationsPlugin, send_batch,
 };
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::{Channel, ChannelId, SourceId, TeamId};
+use throng_shared::protocol::ids::{Channel, ChannelId, SimulationId, TeamId};
 use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::{FromPlayer, Protocol};
 use throng_shared::tick::Tick;
@@ -47,11 +48,11 @@ impl Process {
         let apps = Exchange::mesh(partition.simulations())
             .into_iter()
             .map(|exchange| {
-                let source = exchange.me();
+                let simulation = exchange.me();
                 let mut app = App::new();
                 app.add_plugins((
                     SimulationPlugin {
-                        source,
+                        simulation,
                         seed,
                         ..SimulationPlugin::default()
                     },
@@ -63,14 +64,14 @@ impl Process {
                     ReceivePlugin,
                     SkirmishPlugin::new(drones, asteroids),
                 ));
-                let (_, config) = app.world().resource::<WorldShape>().divide(2);
-                let config = WorldsConfig {
+                let (_, config) = app.world().resource::<MapShape>().divide(2);
+                let config = SimulationsConfig {
                     margin,
                     balance_ticks: 0,
                     ..config
                 };
-                app.add_plugins(WorldsPlugin::new(exchange, partition.clone(), config));
-                let (near, worker) = link(source, 0, &LinkConfig::default(), Arc::new(|| {}));
+                app.add_plugins(SimulationsPlugin::new(exchange, partition.clone(), config));
+                let (near, worker) = link(simulation, 0, &LinkConfig::default(), Arc::new(|| {}));
                 app.insert_resource(WorkerLinks::new(vec![near]));
                 finish_plugins(&mut app);
                 (app, worker)
@@ -85,7 +86,7 @@ impl Process {
     pub(super) fn tick(&mut self) -> Vec<Arc<Frame>> {
         self.tick = self.tick.next();
         for (app, _) in &mut self.apps {
-            post(app.world_mut());
+            send_batch(app.world_mut());
         }
         self.told.clear();
         for (place, (app, worker)) in self.apps.iter_mut().enumerate() {
@@ -134,11 +135,11 @@ impl Process {
     }
 
     /// The chat that pilots heard in the last tick, and from which simulation.
-    fn heard(&self) -> Vec<(usize, SessionKey, Heard)> {
+    fn heard(&self) -> Vec<(usize, SessionKey, ChatLine)> {
         let protocol = self.apps[0].0.world().resource::<Protocol>();
         let heard = self.told.iter().filter_map(|&(place, key, channel, ref bytes)| {
             let (_, value) = protocol.decode_message(Channel::from_id(channel)?, bytes).ok()?;
-            Some((place, key, value.downcast_ref::<Heard>()?.clone()))
+            Some((place, key, value.downcast_ref::<ChatLine>()?.clone()))
         });
         heard.collect()
     }
@@ -162,7 +163,7 @@ pub(super) fn chessboard(simulations: u8, side: f32) -> Partition {
     for x in -half..half {
         for y in -half..half {
             let owner = (x + y).rem_euclid(i32::from(simulations)) as u8;
-            partition.assign(Cell { x, y }, SourceId(owner));
+            partition.assign(Cell { x, y }, SimulationId(owner));
         }
     }
     partition
@@ -208,7 +209,7 @@ fn ore_credits_and_everybody_survive_all_borders() {
             for frame in &frames {
                 for (slot, _) in frame.rows() {
                     let global = frame.identity(slot).global;
-                    let twice = owners.insert(global, frame.source);
+                    let twice = owners.insert(global, frame.simulation);
                     assert_eq!(twice, None, "seed {seed}, tick {tick}: {global} is in two frames");
                 }
             }
@@ -222,9 +223,9 @@ fn ore_credits_and_everybody_survive_all_borders() {
                 assert_eq!(credits, 2_000 + earned, "seed {seed}, tick {tick}: credits");
             }
         }
-        let mut counters = WorldsCounters::default();
+        let mut counters = SimulationsCounters::default();
         process.sum(|world| {
-            counters = counters.plus(world.resource::<Worlds>().counters());
+            counters = counters.plus(world.resource::<Simulations>().counters());
             0
         });
         assert_eq!(counters.failed, 0, "seed {seed}");
@@ -266,8 +267,8 @@ fn pilots_of_all_simulations_are_on_one_board_and_talk_to_each_other() {
     // One of each simulation.
     let [speaker, listener] = [0, 1].map(|place: usize| {
         let world = process.apps[place].0.world_mut();
-        let worlds = world.resource::<Worlds>();
-        let (me, partition) = (worlds.me(), worlds.partition().clone());
+        let simulations = world.resource::<Simulations>();
+        let (me, partition) = (simulations.me(), simulations.partition().clone());
         let mut pilots = world.query::<(Entity, &Player, &Callsign, &Avatar)>();
         let stays = |avatar: &Avatar| {
             let at = world.get::<Position>(avatar.0).unwrap().0;
@@ -395,7 +396,7 @@ fn a_shot_hits_across_a_border_where_its_target_is_seen() {
     (0..20).for_each(|_| drop(process.tick()));
     let after = points(&process);
     assert!(after < whole, "{after:?} of {whole:?}");
-    let applied = process.sum(|world| world.resource::<Worlds>().counters().effects_applied);
+    let applied = process.sum(|world| world.resource::<Simulations>().counters().effects_applied);
     assert!(applied > 0);
     // Both stayed where they were.
     let at = process.apps[1].0.world().get::<Position>(target).unwrap().0;

@@ -6,8 +6,8 @@ use throng_server::persist::{load, save};
 use throng_shared::protocol::ids::GlobalId;
 
 use super::Game;
-use crate::damage::{Blow, Blows};
-use crate::drones::Nursery;
+use crate::damage::{DamageEvent, DamageEvents};
+use crate::drones::DroneRespawnQueue;
 use crate::mining::OreLedger;
 use crate::pilots::Condition;
 
@@ -18,12 +18,12 @@ const AFTER: u32 = 200;
 fn strike(game: &mut Game, victim: SessionKey, by: GlobalId) {
     let ship = game.ship(victim);
     game.set(ship, Condition::default());
-    let blow = Blow {
+    let event = DamageEvent {
         victim: game.id(ship),
         by: Some(by),
         damage: u32::from(u16::MAX),
     };
-    game.app.world_mut().resource_mut::<Blows>().0.push(blow);
+    game.app.world_mut().resource_mut::<DamageEvents>().0.push(event);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_restored_world_goes_on_as_the_uninterrupted_one() {
             first.send_at_random(seed, &keys);
             first.tick();
         }
-        let fallen = first.id(first.ship(keys[0]));
+        let destroyed_ships = first.id(first.ship(keys[0]));
         strike(&mut first, keys[0], GlobalId(0));
         first.tick();
         let bytes = save(first.app.world_mut()).unwrap();
@@ -47,7 +47,7 @@ fn a_restored_world_goes_on_as_the_uninterrupted_one() {
             let [expected, found] = [&mut first, &mut second].map(|game| {
                 game.send_at_random(seed, &keys);
                 if tick == 2 {
-                    strike(game, keys[1], fallen);
+                    strike(game, keys[1], destroyed_ships);
                 }
                 game.tick().checksum()
             });
@@ -59,8 +59,8 @@ fn a_restored_world_goes_on_as_the_uninterrupted_one() {
         }
         let [one, other] = [&first, &second].map(|game| game.app.world());
         assert_eq!(
-            one.resource::<Nursery>(),
-            other.resource::<Nursery>(),
+            one.resource::<DroneRespawnQueue>(),
+            other.resource::<DroneRespawnQueue>(),
             "seed {seed}"
         );
         assert_eq!(

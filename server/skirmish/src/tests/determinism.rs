@@ -4,7 +4,7 @@ use throng_server::boundary::frame::Checksum;
 use throng_server::simulation::Parallel;
 
 use super::Game;
-use crate::drones::Nursery;
+use crate::drones::DroneRespawnQueue;
 
 /// A world in which drones fight and pilots fly, fire, launch and mine at random; its sums, threads used, and
 /// drones that were destroyed.
@@ -16,7 +16,7 @@ fn run(seed: u64, threads: usize, ticks: u32) -> (Vec<Checksum>, u32, usize) {
     for _ in 0..ticks {
         game.send_at_random(seed, &keys);
         sums.push(game.tick().checksum());
-        destroyed = destroyed.max(game.app.world().resource::<Nursery>().0.len());
+        destroyed = destroyed.max(game.app.world().resource::<DroneRespawnQueue>().0.len());
     }
     (
         sums,

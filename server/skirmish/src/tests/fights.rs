@@ -8,7 +8,7 @@ use throng_shared::protocol::ids::TeamId;
 use throng_shared::protocol::pose::Velocity;
 
 use super::{Game, pressing, shot};
-use crate::drones::{Mind, Mode, Nursery};
+use crate::drones::{DroneAi, DroneMode, DroneRespawnQueue};
 
 /// The drones that live.
 fn drones(game: &mut Game) -> usize {
@@ -33,7 +33,7 @@ fn a_fight_between_two_drones_ends() {
             }
             let fights = [one, other]
                 .iter()
-                .any(|&drone| game.get::<Mind>(drone).mode != Mode::Patrol);
+                .any(|&drone| game.get::<DroneAi>(drone).mode != DroneMode::Patrol);
             // Or they have lost each other, for longer than anybody flees.
             peaceful = if fights { 0 } else { peaceful + 1 };
             peaceful > 20 * 10
@@ -60,7 +60,7 @@ fn mates_do_not_fight_and_fly_together() {
     for &drone in &flock {
         assert_eq!(game.get::<Hull>(drone).now, whole, "mates hurt each other");
         assert!(game.place(drone).distance(centre) < 30.0, "the flock broke up");
-        assert_eq!(game.get::<Mind>(drone).mode, Mode::Patrol);
+        assert_eq!(game.get::<DroneAi>(drone).mode, DroneMode::Patrol);
     }
     assert!(
         centre.distance(Vec2::new(-470.0, -500.0)) > 10.0,
@@ -83,7 +83,10 @@ fn a_destroyed_drone_is_replaced_and_its_pilot_scores() {
     assert_eq!(game.get::<Score>(player).drones, 1);
     assert_eq!(game.get::<Score>(game.ship(key)).drones, 1, "shown on the ship");
     assert_eq!(
-        (drones(&mut game), game.app.world().resource::<Nursery>().0.len()),
+        (
+            drones(&mut game),
+            game.app.world().resource::<DroneRespawnQueue>().0.len()
+        ),
         (0, 1)
     );
     for _ in 0..12 * 20 + 1 {

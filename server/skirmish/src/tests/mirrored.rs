@@ -110,7 +110,7 @@ fn a_ship_that_flies_from_its_inputs_is_seen_in_the_mirror() {
     let key = game.fly_in(0, Vec2::ZERO, 0.0);
     let ship = game.ship(key);
     let drone = game.drone(4, 1, Vec2::new(40.0, 20.0), 0.0);
-    let stranger = game.hulk(2, 2, Vec2::new(40.0, -10.0));
+    let ghost = game.hulk(2, 2, Vec2::new(40.0, -10.0));
     let mut client = Client::new(&game, key);
     for n in 0..60 {
         let input = PilotInput {
@@ -140,7 +140,7 @@ fn a_ship_that_flies_from_its_inputs_is_seen_in_the_mirror() {
     );
     // What is aboard is the owner's business.
     assert!(client.component::<Boost>(&game, ship).is_some());
-    assert!(client.component::<Ship>(&game, stranger).is_some());
-    assert_eq!(client.component::<Cargo>(&game, stranger), None);
-    assert_eq!(client.component::<Boost>(&game, stranger), None);
+    assert!(client.component::<Ship>(&game, ghost).is_some());
+    assert_eq!(client.component::<Cargo>(&game, ghost), None);
+    assert_eq!(client.component::<Boost>(&game, ghost), None);
 }

@@ -28,13 +28,13 @@ use throng_server::input::ReceivePlugin;
 use throng_server::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
 use throng_server::simulation::{Avatar, Frames, Players, Replicated, Seed, SimulationPlugin, WorkerLinks};
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::{GlobalId, SourceId, TeamId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId, TeamId};
 use throng_shared::protocol::input::ViewTick;
 use throng_shared::protocol::pose::{Heading, Position};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
-use super::content::{Model, Rules};
+use super::content::{CraftModel, Rules};
 use super::pilots::{self, Condition, Loadout};
 use super::{SkirmishPlugin, drones, mining, populate};
 
@@ -42,7 +42,7 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// Points that a shot of the first class takes.
 fn shot() -> u32 {
-    Rules::built_in().laser(Model::Ship(0)).damage.get() as u32
+    Rules::built_in().laser(CraftModel::Ship(0)).damage.get() as u32
 }
 
 /// A game with one worker's end of its link, ticking by hand at 20 Hz.
@@ -70,7 +70,7 @@ impl Game {
             ReceivePlugin,
             SkirmishPlugin::new(drones, asteroids),
         ));
-        let (near, worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
+        let (near, worker) = link(SimulationId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
         app.insert_resource(WorkerLinks::new(vec![near]));
         finish_plugins(&mut app);
         Self {
@@ -163,14 +163,14 @@ impl Game {
     }
 
     fn drone(&mut self, team: u8, breed: u8, place: Vec2, heading: f32) -> Entity {
-        let egg = drones::Egg {
-            hatches: Tick(0),
+        let request = drones::RespawnRequest {
+            due: Tick(0),
             breed,
             flock: 1_000 + u32::from(team),
             region: 0,
             team: TeamId(team),
         };
-        let bundle = drones::drone(self.rules(), &egg, place, heading);
+        let bundle = drones::drone(self.rules(), &request, place, heading);
         self.app.world_mut().spawn(bundle).id()
     }
 

@@ -9,18 +9,20 @@ use skirmish_shared::input::PilotInput;
 use throng_server::boundary::claims::PlayerName;
 use throng_server::boundary::frame::Checksum;
 use throng_server::boundary::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, link};
-use throng_server::record::{Header, Reader, RecordPlugin, ReplayError, Replayed, app_of, replay};
+use throng_server::record::{
+    RecordPlugin, RecordingHeader, RecordingReader, ReplayError, Replayed, app_of, replay,
+};
 use throng_server::runner::{finish_plugins, tick_once};
 use throng_server::simulation::{ContentFiles, ContentSource, Frames, SimulationPlugin, WorkerLinks};
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::ids::SimulationId;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::ProtocolHash;
 use throng_shared::tick::Tick;
 
 use super::TICK;
 use crate::SkirmishPlugin;
-use crate::content::{Delivery, Rules, Sources};
+use crate::content::{ReloadedRules, Rules, Sources};
 
 /// When the content is exchanged, and for how long it is played.
 const WHEN: u32 = 60;
@@ -56,8 +58,8 @@ fn game(content: ContentSource) -> SkirmishPlugin {
     }
 }
 
-fn header() -> Header {
-    let mut header = Header {
+fn header() -> RecordingHeader {
+    let mut header = RecordingHeader {
         release: "0.0.0".to_owned(),
         protocol: ProtocolHash(0),
         game: "skirmish".to_owned(),
@@ -73,7 +75,7 @@ fn header() -> Header {
 
 /// Replays on an app that `extend` adds to.
 fn replayed(bytes: &[u8], extend: impl FnOnce(&mut App)) -> Result<Replayed, ReplayError> {
-    let reader = Reader::open(bytes).unwrap();
+    let reader = RecordingReader::open(bytes).unwrap();
     let content = reader.header().content.clone();
     let content = content.map_or(ContentSource::BuiltIn, ContentSource::Texts);
     let mut app = app_of(reader.header(), game(content));
@@ -88,7 +90,7 @@ fn played(start: ContentSource, exchange: Option<Rules>) -> (Vec<u8>, Checksum) 
     let header = header();
     let mut app = app_of(&header, game(start));
     app.add_plugins(RecordPlugin::new(sink.clone(), header));
-    let (near, mut worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
+    let (near, mut worker) = link(SimulationId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
     app.insert_resource(WorkerLinks::new(vec![near]));
     finish_plugins(&mut app);
     let session = SessionId {
@@ -107,7 +109,7 @@ fn played(start: ContentSource, exchange: Option<Rules>) -> (Vec<u8>, Checksum) 
         if tick == WHEN
             && let Some(rules) = exchange.clone()
         {
-            app.world().resource::<Delivery>().leave(rules);
+            app.world().resource::<ReloadedRules>().leave(rules);
         }
         act(&mut app, &mut worker, key, Tick(tick));
     }

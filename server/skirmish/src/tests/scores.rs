@@ -10,7 +10,7 @@ use skirmish_shared::components::{Credits, Hull, Score, Shield, Ship};
 use skirmish_shared::movement::heading_towards;
 use throng_server::schedule::ServerSystems;
 use throng_server::simulation::{Player, Replicated};
-use throng_server::worlds::Worlds;
+use throng_server::simulations::Simulations;
 use throng_shared::protocol::ids::{GlobalId, PlayerId};
 use throng_shared::protocol::pose::Heading;
 use throng_shared::tick::Tick;
@@ -24,7 +24,7 @@ use crate::{borders, death, drones, flight, stations};
 
 /// Ticks after a destruction within which its score has come: one to cross a border, two more to find the pilot of
 /// a ship that is no more.
-const NEWS_TICKS: u32 = 3;
+const CREDIT_TICKS: u32 = 3;
 /// From the middle of the region where the pilots start.
 const HOME: Vec2 = Vec2::splat(-600.0);
 
@@ -97,8 +97,10 @@ fn battle(simulations: u8, seed: u64) -> Process {
                 hunt.after(drones::think).before(flight::steer_crafts),
                 make_fragile
                     .after(stations::repair_ships)
-                    .before(borders::feel_strikes),
-                note_losses.after(damage::take_damage).before(death::bury_drones),
+                    .before(borders::apply_remote_damage),
+                note_losses
+                    .after(damage::take_damage)
+                    .before(death::despawn_destroyed_drones),
             )
                 .in_set(ServerSystems::Simulate),
         );
@@ -107,15 +109,15 @@ fn battle(simulations: u8, seed: u64) -> Process {
     process.tick();
     let world = process.apps[0].0.world_mut();
     for n in 0..120_u32 {
-        let egg = drones::Egg {
-            hatches: Tick(0),
+        let request = drones::RespawnRequest {
+            due: Tick(0),
             breed: (n % 2) as u8,
             flock: n / 6 + 1,
             region: 0,
             team: DRONE_TEAMS[n as usize / 6 % DRONE_TEAMS.len()],
         };
         let place = HOME + Vec2::from_angle(n as f32) * (30.0 + n as f32 / 4.0);
-        let drone = drones::drone(world.resource::<Rules>(), &egg, place, 0.0);
+        let drone = drones::drone(world.resource::<Rules>(), &request, place, 0.0);
         world.spawn(drone);
     }
     process
@@ -219,7 +221,7 @@ fn whatever_is_destroyed_counts_once_wherever_killer_and_victim_are() {
             let counts = tally(&mut now, &losses, &flown);
             (across, late) = (across + counts.0, late + counts.1);
             due.push(now);
-            let heard = due.len().saturating_sub(1 + NEWS_TICKS as usize);
+            let heard = due.len().saturating_sub(1 + CREDIT_TICKS as usize);
             for (player, score) in scores(&mut process) {
                 let score = Score { ore: 0, ..score };
                 let of = |at: usize| due[at].get(&player).copied().unwrap_or_default();
@@ -241,8 +243,8 @@ fn whatever_is_destroyed_counts_once_wherever_killer_and_victim_are() {
             "seed {seed}: {kills} ships, {drones} drones"
         );
         let failed = process.sum(|world| {
-            let worlds = world.get_resource::<Worlds>();
-            worlds.map_or(0, |worlds| worlds.counters().failed)
+            let simulations = world.get_resource::<Simulations>();
+            simulations.map_or(0, |simulations| simulations.counters().failed)
         });
         assert_eq!(failed, 0, "seed {seed}");
     }

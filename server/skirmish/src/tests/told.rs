@@ -5,8 +5,8 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::system::RunSystemOnce;
 use glam::Vec2;
 use skirmish_shared::SkirmishProtocol;
-use skirmish_shared::chat::{BURST_LINES, ChatChannel, Heard, Notice, Say, TEXT_BYTES_MAX};
-use skirmish_shared::components::{Beam, Callsign, Hull, Score, Shield, Struck};
+use skirmish_shared::chat::{BURST_LINES, ChatChannel, ChatLine, ChatNotice, Say, TEXT_BYTES_MAX};
+use skirmish_shared::components::{Beam, BeamHit, Callsign, Hull, Score, Shield};
 use skirmish_shared::content::ContentHash;
 use skirmish_shared::input::PilotInput;
 use skirmish_shared::messages::{
@@ -22,14 +22,14 @@ use throng_shared::protocol::registry::{FromServer, Protocol};
 
 use super::shot;
 use crate::SkirmishPlugin;
-use crate::content::{Delivery, Rules, Sources};
+use crate::content::{ReloadedRules, Rules, Sources};
 use crate::pilots::Condition;
 
 /// All that a client was told, in order.
 #[derive(Resource, Default)]
 struct Told {
-    heard: Vec<Heard>,
-    notices: Vec<Notice>,
+    heard: Vec<ChatLine>,
+    notices: Vec<ChatNotice>,
     hits: Vec<Hit>,
     explosions: Vec<Explosion>,
     destroyed: Vec<Destroyed>,
@@ -45,8 +45,8 @@ fn client(app: &mut App) {
 }
 
 fn listen(
-    mut heard: MessageReader<FromServer<Heard>>,
-    mut notices: MessageReader<FromServer<Notice>>,
+    mut heard: MessageReader<FromServer<ChatLine>>,
+    mut notices: MessageReader<FromServer<ChatNotice>>,
     mut hits: MessageReader<FromServer<Hit>>,
     mut explosions: MessageReader<FromServer<Explosion>>,
     mut destroyed: MessageReader<FromServer<Destroyed>>,
@@ -156,7 +156,7 @@ fn a_line_is_heard_nearby_by_the_team_or_by_one() {
     say(&mut game, pilots[0], ChatChannel::Tell("Dan".to_owned()), "gone?");
     assert_eq!(heard(&mut game, pilots).concat(), [""; 0]);
     let notices = &told(&mut game, pilots[0]).notices;
-    assert_eq!(notices.last(), Some(&Notice::NotOnline("Dan".to_owned())));
+    assert_eq!(notices.last(), Some(&ChatNotice::NotOnline("Dan".to_owned())));
     assert_eq!(notices.last().unwrap().to_string(), "Dan is not online.");
 }
 
@@ -165,7 +165,10 @@ fn who_speaks_too_fast_or_too_long_is_told_once_and_not_heard() {
     let (mut game, pilots) = space_with(["Ada", "Bob"]);
     let long = "x".repeat(TEXT_BYTES_MAX + 1);
     say(&mut game, pilots[0], ChatChannel::Nearby, &long);
-    assert_eq!(told(&mut game, pilots[0]).notices.last(), Some(&Notice::TooLong));
+    assert_eq!(
+        told(&mut game, pilots[0]).notices.last(),
+        Some(&ChatNotice::TooLong)
+    );
     game.run(20);
     for n in 0..20 {
         let line = Say {
@@ -179,7 +182,7 @@ fn who_speaks_too_fast_or_too_long_is_told_once_and_not_heard() {
     assert_eq!(told(&mut game, pilots[1]).heard.len(), BURST_LINES as usize);
     let warnings = |game: &mut LocalGame| {
         let notices = &told(game, pilots[0]).notices;
-        let is_warning = |notice: &&Notice| matches!(notice, Notice::TooFast { .. });
+        let is_warning = |notice: &&ChatNotice| matches!(notice, ChatNotice::TooFast { .. });
         notices.iter().filter(is_warning).count()
     };
     assert_eq!(warnings(&mut game), 1, "one answer to many lines");
@@ -195,7 +198,7 @@ fn names_are_clean_and_nobody_has_anothers() {
     let names: Vec<String> = pilots
         .iter()
         .map(|&pilot| match told(&mut game, pilot).notices.first() {
-            Some(Notice::Welcome { name, .. }) => name.clone(),
+            Some(ChatNotice::Welcome { name, .. }) => name.clone(),
             other => panic!("no welcome but {other:?}"),
         })
         .collect();
@@ -268,7 +271,7 @@ fn shots_hits_and_deaths_are_seen_by_those_in_sight() {
         .find(gunship)
         .unwrap();
     let beam = *game.world(victim).get::<Beam>(seen).unwrap();
-    assert_eq!(beam.struck, Struck::Craft);
+    assert_eq!(beam.hit, BeamHit::Craft);
     assert!((85..92).contains(&beam.reach_10) && beam.yaw == 0, "{beam:?}");
     // The last blow.
     let weak = ship(&mut game, victim);
@@ -324,7 +327,7 @@ fn content_is_sent_on_joining_and_after_every_exchange_with_its_hash() {
         .for_each(|text| *text = text.replace("speed: 36.0", "speed: 40.0"));
     let new = sources.rules().unwrap();
     assert!(new.hash != old.hash);
-    game.server().resource::<Delivery>().leave(new.clone());
+    game.server().resource::<ReloadedRules>().leave(new.clone());
     game.run(6);
     assert_eq!(content(&told(&mut game, early)), expected(&new));
     let late = game.join("Bob", client);

@@ -67,10 +67,10 @@ mod tests {
     use crate::boundary::frame::FrameWriter;
     use crate::space::CellIndex;
     use std::time::Duration;
-    use throng_shared::protocol::ids::SourceId;
+    use throng_shared::protocol::ids::SimulationId;
 
     fn frame(tick: u32) -> Arc<Frame> {
-        let mut writer = FrameWriter::new(SourceId(0));
+        let mut writer = FrameWriter::new(SimulationId(0));
         writer.publish(
             Tick(tick),
             Duration::ZERO,

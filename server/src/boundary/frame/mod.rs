@@ -8,18 +8,18 @@
 
 mod chunk;
 mod history;
+mod motion_bound;
 mod players;
 mod pool;
 mod published;
 mod slots;
-mod stir;
 mod writer;
 
 pub(crate) use chunk::each_bit;
 pub use chunk::{AliveBits, ColdCell, ColdChunk, ColdRow, ColdValue, HotChunk, Identity, IdentityChunk, Row};
 pub use history::FrameHistory;
+pub use motion_bound::MotionBound;
 pub use players::{PlayerRow, PlayerTable};
 pub use published::{Checksum, Frame};
-pub use slots::{Kind, SlotTable, SlotTableImage};
-pub use stir::Stir;
+pub use slots::{ChunkKind, SlotTable, SlotTableImage};
 pub use writer::FrameWriter;

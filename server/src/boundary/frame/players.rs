@@ -17,7 +17,7 @@ pub struct PlayerRow {
     /// The player.
     pub player: PlayerId,
     /// Whether the frame's simulation runs the player, and does not only show it what it sees of it.
-    pub is_home: bool,
+    pub is_local: bool,
     /// The entity that the player acts through, if any.
     pub entity: Option<Slot>,
     /// Where the player looks from, in units.
@@ -114,7 +114,7 @@ mod tests {
         PlayerRow {
             generation: 0,
             player: PlayerId(player),
-            is_home: true,
+            is_local: true,
             entity: None,
             eye: Vec2::ZERO,
             radius: 0.0,

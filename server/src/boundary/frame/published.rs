@@ -4,25 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use throng_shared::limits::CHUNK_SLOTS;
-use throng_shared::protocol::ids::{Slot, SourceId};
+use throng_shared::protocol::ids::{SimulationId, Slot};
 use throng_shared::tick::Tick;
 
 use super::chunk::{ColdChunk, ColdRow, HotChunk, Identity, IdentityChunk, Row, locate};
+use super::motion_bound::MotionBound;
 use super::players::PlayerTable;
-use super::stir::Stir;
 use crate::space::{CellIndex, RoomId};
 
 /// The replicated state of one simulation at the end of one tick. Immutable; shared by `Arc`.
 #[derive(Debug)]
 pub struct Frame {
     /// The simulation.
-    pub source: SourceId,
+    pub simulation: SimulationId,
     /// The tick.
     pub tick: Tick,
     /// When it was published, since the process's origin. For metering; nothing is decided by it.
     pub published_at: Duration,
     /// By how much it differs from earlier ones in who is where.
-    pub stir: Stir,
+    pub motion_bound: MotionBound,
     /// Slots by leaf cell, in two layers.
     pub index: CellIndex,
     /// Whom to serve.
@@ -84,7 +84,7 @@ impl Frame {
     /// tick. Reads every row, so it is for tests, replays and audits rather than for every tick.
     #[must_use]
     pub fn checksum(&self) -> Checksum {
-        let mut sum = Mixer(0x7468_726f_6e67 ^ u64::from(self.tick.0) << 8 ^ u64::from(self.source.0));
+        let mut sum = Mixer(0x7468_726f_6e67 ^ u64::from(self.tick.0) << 8 ^ u64::from(self.simulation.0));
         for (slot, row) in self.rows() {
             let pose = row.pose;
             sum.mix(u64::from(slot.0) << 32 | u64::from(row.changed.0));

@@ -15,14 +15,14 @@ use throng_shared::tick::Tick;
 /// A group of entities that share chunks: those with the same set of replicated components, so that
 /// a chunk's rows change together or not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kind(pub u16);
+pub struct ChunkKind(pub u16);
 
 /// The slots of one simulation.
 #[derive(Debug, Default)]
 pub struct SlotTable {
     /// Free slots of every kind, lowest first, so that chunks fill up.
     free: Vec<BinaryHeap<Reverse<Slot>>>,
-    kind_of_chunk: Vec<Kind>,
+    kind_of_chunk: Vec<ChunkKind>,
     resting: VecDeque<(Tick, Slot)>,
     taken: usize,
 }
@@ -77,7 +77,7 @@ impl SlotTable {
             let free = slots.filter(|&slot| !used[slot] && slot < Slot::MAX.index());
             table.free[kind].extend(free.map(|slot| Reverse(Slot(slot as u32))));
         }
-        table.kind_of_chunk = image.chunks.iter().map(|&kind| Kind(kind)).collect();
+        table.kind_of_chunk = image.chunks.iter().map(|&kind| ChunkKind(kind)).collect();
         table.resting = image
             .resting
             .iter()
@@ -88,7 +88,7 @@ impl SlotTable {
 
     /// Takes the lowest free slot of `kind`, opening a chunk when none is free. `None` when all 2^24 - 1
     /// slots are taken or resting.
-    pub fn take(&mut self, kind: Kind) -> Option<Slot> {
+    pub fn take(&mut self, kind: ChunkKind) -> Option<Slot> {
         let index = usize::from(kind.0);
         if self.free.len() <= index {
             self.free.resize_with(index + 1, BinaryHeap::new);
@@ -131,7 +131,7 @@ impl SlotTable {
         self.kind_of_chunk.len() * CHUNK_SLOTS
     }
 
-    fn open_chunk(&mut self, kind: Kind) {
+    fn open_chunk(&mut self, kind: ChunkKind) {
         let first = self.end();
         // The highest slot stays out, so that "no slot" never looks like one.
         let slots = (first..first + CHUNK_SLOTS).filter(|&slot| slot < Slot::MAX.index());
@@ -152,9 +152,9 @@ mod tests {
     #[test]
     fn kinds_do_not_share_chunks() {
         let mut table = SlotTable::default();
-        let a: Vec<_> = (0..300).map(|_| table.take(Kind(0)).unwrap()).collect();
-        let b = table.take(Kind(3)).unwrap();
-        let c = table.take(Kind(0)).unwrap();
+        let a: Vec<_> = (0..300).map(|_| table.take(ChunkKind(0)).unwrap()).collect();
+        let b = table.take(ChunkKind(3)).unwrap();
+        let c = table.take(ChunkKind(0)).unwrap();
         assert_eq!(a, (0..300).map(Slot).collect::<Vec<_>>());
         assert_eq!(
             (b, c, table.end(), table.taken()),
@@ -166,7 +166,7 @@ mod tests {
     fn stops_at_the_last_slot() {
         let mut table = SlotTable::default();
         let mut taken = 0usize;
-        while table.take(Kind(0)).is_some() {
+        while table.take(ChunkKind(0)).is_some() {
             taken += 1;
         }
         assert_eq!(taken, (1 << 24) - 1);
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn an_image_that_contradicts_its_entities_is_refused() {
         let mut table = SlotTable::default();
-        let slots: Vec<_> = (0..3).map(|_| table.take(Kind(1)).unwrap()).collect();
+        let slots: Vec<_> = (0..3).map(|_| table.take(ChunkKind(1)).unwrap()).collect();
         table.give_back(slots[1], Tick(7));
         let image = table.image();
         let accepted = |taken: &[u32]| SlotTable::from_image(&image, taken.iter().map(|&slot| Slot(slot)));
@@ -201,7 +201,7 @@ mod tests {
                     table.give_back(slot, tick);
                     slot
                 } else {
-                    alive.push(table.take(Kind(kind)).unwrap());
+                    alive.push(table.take(ChunkKind(kind)).unwrap());
                     alive[alive.len() - 1]
                 }
             };
@@ -221,7 +221,7 @@ mod tests {
         #[test]
         fn a_slot_has_one_tenant_and_rests_64_ticks(steps in prop::collection::vec((0u16..3, 0u8..4), 1..400)) {
             let mut table = SlotTable::default();
-            let mut alive: Vec<(Kind, Slot)> = Vec::new();
+            let mut alive: Vec<(ChunkKind, Slot)> = Vec::new();
             let mut freed: BTreeMap<Slot, Tick> = BTreeMap::new();
             for (tick, (kind, what)) in steps.into_iter().enumerate() {
                 let tick = Tick(tick as u32);
@@ -231,15 +231,15 @@ mod tests {
                     table.give_back(slot, tick);
                     freed.insert(slot, tick);
                 } else {
-                    let slot = table.take(Kind(kind)).unwrap();
+                    let slot = table.take(ChunkKind(kind)).unwrap();
                     prop_assert!(alive.iter().all(|&(_, other)| other != slot));
                     for &(other_kind, other) in &alive {
-                        prop_assert!(other.0 / 256 != slot.0 / 256 || other_kind == Kind(kind));
+                        prop_assert!(other.0 / 256 != slot.0 / 256 || other_kind == ChunkKind(kind));
                     }
                     if let Some(since) = freed.remove(&slot) {
                         prop_assert!(tick.since(since) >= 64);
                     }
-                    alive.push((Kind(kind), slot));
+                    alive.push((ChunkKind(kind), slot));
                 }
                 prop_assert_eq!(table.taken(), alive.len());
             }

@@ -7,23 +7,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use throng_shared::limits::CHUNK_SLOTS;
-use throng_shared::protocol::ids::{ComponentId, Slot, SourceId};
+use throng_shared::protocol::ids::{ComponentId, SimulationId, Slot};
 use throng_shared::protocol::pose::Pose;
 use throng_shared::tick::Tick;
 
 use super::chunk::{
     AliveBits, ColdChunk, ColdRow, ColdValue, HotChunk, Identity, IdentityChunk, Row, locate,
 };
+use super::motion_bound::MotionBound;
 use super::players::PlayerTable;
 use super::pool::FramePool;
 use super::published::Frame;
-use super::stir::Stir;
 use crate::space::CellIndex;
 
 /// Builds the frames of one simulation.
 #[derive(Debug)]
 pub struct FrameWriter {
-    source: SourceId,
+    simulation: SimulationId,
     rows: Vec<Row>,
     alive: Vec<AliveBits>,
     identities: Vec<Identity>,
@@ -35,15 +35,15 @@ pub struct FrameWriter {
     identity_chunks: Arc<Vec<Arc<IdentityChunk>>>,
     cold_chunks: Arc<Vec<Arc<ColdChunk>>>,
     pool: FramePool,
-    stir: Stir,
+    motion_bound: MotionBound,
 }
 
 impl FrameWriter {
-    /// A writer without entities for the simulation `source`.
+    /// A writer without entities for the simulation `simulation`.
     #[must_use]
-    pub fn new(source: SourceId) -> Self {
+    pub fn new(simulation: SimulationId) -> Self {
         Self {
-            source,
+            simulation,
             rows: Vec::new(),
             alive: Vec::new(),
             identities: Vec::new(),
@@ -55,14 +55,14 @@ impl FrameWriter {
             identity_chunks: Arc::default(),
             cold_chunks: Arc::default(),
             pool: FramePool::default(),
-            stir: Stir::default(),
+            motion_bound: MotionBound::default(),
         }
     }
 
     /// The simulation.
     #[must_use]
-    pub fn source(&self) -> SourceId {
-        self.source
+    pub fn simulation(&self) -> SimulationId {
+        self.simulation
     }
 
     /// The state of a slot as it will be published, if an entity is there.
@@ -115,7 +115,7 @@ impl FrameWriter {
         let old = self.identities[slot.index()];
         if old != identity {
             if old.room != identity.room {
-                self.stir.jump();
+                self.motion_bound.note_room_change();
             }
             self.identities[slot.index()] = identity;
             self.dirty_identities.mark(slot.index() / CHUNK_SLOTS);
@@ -176,10 +176,10 @@ impl FrameWriter {
         let mut hot = self.pool.chunk_list();
         hot.extend_from_slice(&self.hot);
         Arc::new(Frame {
-            source: self.source,
+            simulation: self.simulation,
             tick,
             published_at,
-            stir: self.stir.clone(),
+            motion_bound: self.motion_bound.clone(),
             index,
             players,
             hot,
@@ -213,7 +213,7 @@ impl FrameWriter {
     fn freeze_hot(&mut self) {
         self.pool.reclaim();
         self.hot.resize_with(self.alive.len(), Arc::default);
-        self.stir.begin();
+        self.motion_bound.begin();
         let mut longest2 = 0.0f32;
         for chunk in self.dirty_hot.drain() {
             let mut fresh = self.pool.chunk();
@@ -223,12 +223,12 @@ impl FrameWriter {
             to.rows.copy_from_slice(rows);
             to.alive = self.alive[chunk];
             let step2 = self
-                .stir
+                .motion_bound
                 .compare(chunk, &self.hot[chunk], rows, &self.alive[chunk]);
             longest2 = longest2.max(step2);
             self.hot[chunk] = fresh;
         }
-        self.stir.travel(longest2);
+        self.motion_bound.add_longest_step(longest2);
     }
 
     fn freeze_identities(&mut self) {
@@ -324,7 +324,7 @@ mod tests {
     }
 
     fn written() -> FrameWriter {
-        let mut writer = FrameWriter::new(SourceId(0));
+        let mut writer = FrameWriter::new(SimulationId(0));
         for slot in 0..600 {
             writer.insert(Slot(slot), identity(u64::from(slot)), pose(1), Tick(1));
         }
@@ -426,7 +426,7 @@ mod tests {
         fn every_frame_of_the_history_equals_what_was_written(
             steps in prop::collection::vec((0u32..700, 0u8..6, 0i32..3), 1..200),
         ) {
-            let mut writer = FrameWriter::new(SourceId(0));
+            let mut writer = FrameWriter::new(SimulationId(0));
             let mut model: BTreeMap<Slot, i32> = BTreeMap::new();
             let mut kept: Vec<(Arc<Frame>, BTreeMap<Slot, i32>)> = Vec::new();
             for (tick, (slot, what, x)) in steps.into_iter().enumerate() {

@@ -24,7 +24,7 @@ fn pair(config: &LinkConfig) -> (SimulationLink, WorkerLink, Arc<AtomicU32>) {
     let wake: Wake = Arc::new(move || {
         counter.fetch_add(1, Relaxed);
     });
-    let (simulation, worker) = link(SourceId(0), 0, config, wake);
+    let (simulation, worker) = link(SimulationId(0), 0, config, wake);
     (simulation, worker, woken)
 }
 
@@ -75,7 +75,7 @@ fn a_publish_wakes_once_and_a_full_queue_skips_the_frame() {
         frames: 2,
         ..LinkConfig::default()
     });
-    let mut writer = FrameWriter::new(SourceId(0));
+    let mut writer = FrameWriter::new(SimulationId(0));
     let mut publish = |simulation: &mut SimulationLink, tick| {
         let frame = writer.publish(
             Tick(tick),

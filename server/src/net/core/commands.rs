@@ -56,7 +56,7 @@ mod tests {
     use std::time::Duration;
 
     use throng_shared::netcode::SessionId;
-    use throng_shared::protocol::ids::{ChannelId, SourceId};
+    use throng_shared::protocol::ids::{ChannelId, SimulationId};
 
     use super::*;
     use crate::boundary::frame::{FrameHistory, FrameWriter, PlayerTable};
@@ -70,7 +70,7 @@ mod tests {
             ..LinkConfig::default()
         };
         (0..2)
-            .map(|source| link(SourceId(source), 0, &config, Arc::new(|| {})))
+            .map(|simulation| link(SimulationId(simulation), 0, &config, Arc::new(|| {})))
             .unzip()
     }
 
@@ -132,7 +132,7 @@ mod tests {
             let (simulations, mut workers) = links();
             let speaker = std::thread::spawn(move || {
                 let mut simulations = simulations;
-                let mut writers = [0, 1].map(|source| FrameWriter::new(SourceId(source)));
+                let mut writers = [0, 1].map(|simulation| FrameWriter::new(SimulationId(simulation)));
                 for word in 0..200u8 {
                     let tick = u32::from(word) + 1;
                     say(&mut simulations[usize::from(word % 2)], tick, word);

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use throng_shared::netcode::ServerNetcode;
 use throng_shared::prefetch::prefetch;
 
-use super::table::SessionTable;
+use super::table::WorkerSessionTable;
 use crate::net::transmit::BATCH_DATAGRAMS;
 
 /// Datagrams by which a session's slot and box are fetched ahead.
@@ -42,7 +42,7 @@ impl Expected {
         &mut self,
         from: impl Iterator<Item = SocketAddr>,
         netcode: &ServerNetcode,
-        sessions: &SessionTable,
+        sessions: &WorkerSessionTable,
     ) {
         self.indices.clear();
         self.next = 0;
@@ -60,7 +60,7 @@ impl Expected {
 
     /// The next datagram is about to be taken in.
     #[inline]
-    pub(super) fn advance(&mut self, netcode: &ServerNetcode, sessions: &SessionTable) {
+    pub(super) fn advance(&mut self, netcode: &ServerNetcode, sessions: &WorkerSessionTable) {
         let at = self.next;
         self.next += 1;
         if let Some(&index) = self.indices.get(at + FAR) {
@@ -73,19 +73,19 @@ impl Expected {
 }
 
 #[inline]
-fn far(index: u32, netcode: &ServerNetcode, sessions: &SessionTable) {
-    netcode.foresee_receive(index);
+fn far(index: u32, netcode: &ServerNetcode, sessions: &WorkerSessionTable) {
+    netcode.prefetch_receive(index);
     if let Some(session) = sessions.at(index as usize) {
         prefetch(session);
     }
 }
 
 #[inline]
-fn near(index: u32, sessions: &SessionTable) {
+fn near(index: u32, sessions: &WorkerSessionTable) {
     if let Some(replication) = sessions
         .at(index as usize)
         .and_then(|session| session.replication.as_ref())
     {
-        replication.foresee_ack();
+        replication.prefetch_ack();
     }
 }

@@ -30,7 +30,7 @@ use throng_shared::netcode::{
     Entropy, Reply, SEAL_HEAD_BYTES, ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId,
 };
 use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX};
-use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::ids::SimulationId;
 use throng_shared::protocol::registry::Protocol;
 
 use self::commands::Commands;
@@ -38,8 +38,8 @@ use self::expected::Expected;
 use self::fan_out::FreshFrames;
 use self::fan_out::Serving;
 pub use self::fan_out::{ServeState, Served};
-use self::session::Session;
-use self::table::SessionTable;
+use self::session::WorkerSession;
+use self::table::WorkerSessionTable;
 use super::pace::PaceLimit;
 use super::stats::WorkerStats;
 use super::takeover::Takeovers;
@@ -83,7 +83,7 @@ pub struct WorkerShared {
 
 /// What a datagram brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
+pub enum ReceivedKind {
     /// A packet of inputs that was taken in: its session is within its limit.
     Inputs,
     /// Another payload of a session, or one that was refused.
@@ -97,7 +97,7 @@ pub struct WorkerCore {
     worker: u8,
     unix_origin_s: u64,
     netcode: ServerNetcode,
-    sessions: SessionTable,
+    sessions: WorkerSessionTable,
     expected: Expected,
     links: Vec<WorkerLink>,
     /// One for each link, in the same order.
@@ -129,7 +129,7 @@ impl WorkerCore {
             worker: config.worker,
             unix_origin_s: config.unix_origin_s,
             netcode: ServerNetcode::new(config.netcode, entropy),
-            sessions: SessionTable::default(),
+            sessions: WorkerSessionTable::default(),
             expected: Expected::default(),
             histories: links.iter().map(|_| FrameHistory::default()).collect(),
             links,
@@ -158,11 +158,11 @@ impl WorkerCore {
         from: SocketAddr,
         datagram: &mut [u8],
         out: &mut impl Transmit,
-    ) -> Received {
+    ) -> ReceivedKind {
         self.expected.advance(&self.netcode, &self.sessions);
         let mut reply = Reply::new();
         let unix_s = self.unix_origin_s + now.as_secs();
-        let mut received = Received::Transport;
+        let mut received = ReceivedKind::Transport;
         match self.netcode.receive(now, unix_s, from, datagram, &mut reply) {
             ServerReceived::Payload { session, payload, .. } => {
                 received = self.receive_payload(now, session, payload, out);
@@ -245,7 +245,7 @@ impl WorkerCore {
         let load = self.shared.stats.load();
         load.connected.fetch_add(1, Relaxed);
         load.sessions.fetch_add(1, Relaxed);
-        self.sessions.insert(Session::new(id, client_id, claims));
+        self.sessions.insert(WorkerSession::new(id, client_id, claims));
         let key = self.key(id);
         let takeovers = &self.shared.takeovers;
         if takeovers.claim(client_id, claims.session_number, key).is_err() {
@@ -319,13 +319,13 @@ impl WorkerCore {
 
     /// The link to the simulation that serves a session.
     fn link_of(&mut self, key: SessionKey) -> Option<&mut WorkerLink> {
-        let source = self.shared.directory.simulation_of(key)?;
-        self.links.iter_mut().find(|link| link.source() == source)
+        let simulation = self.shared.directory.simulation_of(key)?;
+        self.links.iter_mut().find(|link| link.simulation() == simulation)
     }
 
     /// The simulation to which a new session goes.
-    fn first_source(&self) -> Option<SourceId> {
-        self.links.first().map(WorkerLink::source)
+    fn first_simulation(&self) -> Option<SimulationId> {
+        self.links.first().map(WorkerLink::simulation)
     }
 }
 

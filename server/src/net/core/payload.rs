@@ -9,7 +9,7 @@ use throng_shared::protocol::hello::{Goodbye, Hello};
 use throng_shared::protocol::input::InputPacket;
 use throng_shared::tick::Tick;
 
-use super::{Received, WorkerCore};
+use super::{ReceivedKind, WorkerCore};
 use crate::boundary::link::{LeaveReason, PeerKind, ToSimulation};
 use crate::net::transmit::Transmit;
 use crate::replication::ClientReplication;
@@ -19,7 +19,7 @@ use crate::replication::ClientReplication;
 const HELLO_GRACE: Duration = Duration::from_secs(1);
 
 /// Why a payload ends its session.
-enum Verdict {
+enum PayloadRefusal {
     Abuse,
     ProtocolMismatch(Goodbye),
 }
@@ -32,22 +32,27 @@ impl WorkerCore {
         id: SessionId,
         payload: &[u8],
         out: &mut impl Transmit,
-    ) -> Received {
+    ) -> ReceivedKind {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.take_payload(now, id, payload)));
         match outcome {
             Ok(Ok(received)) => return received,
-            Ok(Err(Verdict::Abuse)) => self.end(now, id, LeaveReason::Abuse, out),
-            Ok(Err(Verdict::ProtocolMismatch(goodbye))) => {
+            Ok(Err(PayloadRefusal::Abuse)) => self.end(now, id, LeaveReason::Abuse, out),
+            Ok(Err(PayloadRefusal::ProtocolMismatch(goodbye))) => {
                 self.shared.stats.core.protocol_mismatches.add(1);
                 self.say_goodbye(now, id, &goodbye, out);
                 self.end(now, id, LeaveReason::Abuse, out);
             }
             Err(_) => self.end(now, id, LeaveReason::Fault, out),
         }
-        Received::Payload
+        ReceivedKind::Payload
     }
 
-    fn take_payload(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> Result<Received, Verdict> {
+    fn take_payload(
+        &mut self,
+        now: Duration,
+        id: SessionId,
+        payload: &[u8],
+    ) -> Result<ReceivedKind, PayloadRefusal> {
         self.sessions.wake(id);
         let kind = PayloadKind::of(payload);
         if kind == Some(PayloadKind::Input) {
@@ -55,21 +60,21 @@ impl WorkerCore {
         }
         let other_pace = self.other_pace;
         let Some(session) = self.sessions.get_mut(id) else {
-            return Ok(Received::Payload);
+            return Ok(ReceivedKind::Payload);
         };
         if !session.other_pace.admits(now, &other_pace) {
             self.shared.stats.core.other_packets_limited.add(1);
-            return Ok(Received::Payload);
+            return Ok(ReceivedKind::Payload);
         }
         match kind {
             Some(PayloadKind::Renet) => self.take_renet(now, id, payload)?,
             Some(PayloadKind::Hello) => self.take_hello(now, id, payload)?,
             _ => self.shared.stats.core.payloads_malformed.add(1),
         }
-        Ok(Received::Payload)
+        Ok(ReceivedKind::Payload)
     }
 
-    fn take_hello(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> Result<(), Verdict> {
+    fn take_hello(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> Result<(), PayloadRefusal> {
         let Ok(hello) = Hello::read(payload) else {
             self.shared.stats.core.payloads_malformed.add(1);
             return Ok(());
@@ -77,7 +82,7 @@ impl WorkerCore {
         let server = self.shared.protocol.version();
         if hello.version.hash != server.hash {
             let client = hello.version;
-            return Err(Verdict::ProtocolMismatch(Goodbye::ProtocolMismatch {
+            return Err(PayloadRefusal::ProtocolMismatch(Goodbye::ProtocolMismatch {
                 server,
                 client,
             }));
@@ -89,7 +94,7 @@ impl WorkerCore {
         };
         if !session.speaks_ours() {
             // It was taken for a stock renet client, and the simulation was told so. It may come back.
-            return Err(Verdict::Abuse);
+            return Err(PayloadRefusal::Abuse);
         }
         session
             .replication
@@ -99,13 +104,13 @@ impl WorkerCore {
         Ok(())
     }
 
-    fn take_renet(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> Result<(), Verdict> {
+    fn take_renet(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> Result<(), PayloadRefusal> {
         let Some(session) = self.sessions.get_mut(id) else {
             return Ok(());
         };
         if let Err(error) = session.reliable.receive(payload) {
             tracing::debug!(%error, ?id, "reliable packet refused");
-            return Err(Verdict::Abuse);
+            return Err(PayloadRefusal::Abuse);
         }
         session.reliable_since.get_or_insert(now);
         // Before it is announced, this leaves the messages where they are.
@@ -131,11 +136,11 @@ impl WorkerCore {
     /// Hands received messages over for as long as the queue has room; the rest stays where it is.
     pub(super) fn forward_messages(&mut self, id: SessionId) {
         let key = self.key(id);
-        let Some(source) = self.shared.directory.simulation_of(key) else {
+        let Some(simulation) = self.shared.directory.simulation_of(key) else {
             return;
         };
         let session = self.sessions.get_mut(id);
-        let link = self.links.iter_mut().find(|link| link.source() == source);
+        let link = self.links.iter_mut().find(|link| link.simulation() == simulation);
         let (Some(session), Some(link)) = (session, link) else {
             return;
         };
@@ -152,7 +157,7 @@ impl WorkerCore {
     /// Tells the simulation of a session whose kind is now known. Later calls change nothing.
     fn announce(&mut self, now: Duration, id: SessionId, kind: PeerKind) {
         let key = self.key(id);
-        let source = self.first_source();
+        let simulation = self.first_simulation();
         let Some(session) = self.sessions.get_mut(id).filter(|session| session.kind.is_none()) else {
             return;
         };
@@ -164,18 +169,18 @@ impl WorkerCore {
             kind,
             at: now,
         };
-        if let Some(source) = source {
-            self.shared.directory.place_session(key, source);
+        if let Some(simulation) = simulation {
+            self.shared.directory.place_session(key, simulation);
         }
         if let Some(link) = self.link_of(key) {
             link.announce(joined);
         }
     }
 
-    fn take_input(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> Received {
+    fn take_input(&mut self, now: Duration, id: SessionId, payload: &[u8]) -> ReceivedKind {
         let Ok(packet) = InputPacket::read(payload) else {
             self.shared.stats.core.payloads_malformed.add(1);
-            return Received::Payload;
+            return ReceivedKind::Payload;
         };
         let input_pace = self.input_pace;
         let Some((pace, replication)) = self.sessions.get_mut(id).and_then(|session| {
@@ -184,18 +189,18 @@ impl WorkerCore {
         }) else {
             // Inputs without a hello.
             self.shared.stats.core.payloads_malformed.add(1);
-            return Received::Payload;
+            return ReceivedKind::Payload;
         };
         if !pace.admits(now, &input_pace) {
             self.shared.stats.core.input_packets_limited.add(1);
-            return Received::Payload;
+            return ReceivedKind::Payload;
         }
         if let Some(ack) = packet.ack {
             replication.acknowledge(ack);
         }
         self.shared.stats.core.input_packets.add(1);
         self.forward_inputs(now, id, &packet);
-        Received::Inputs
+        ReceivedKind::Inputs
     }
 
     /// Hands over each tick's input once, oldest first, however often the client repeats it.

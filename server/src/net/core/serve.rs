@@ -67,7 +67,7 @@ impl WorkerCore {
             coming.rotate_left(1);
             coming[AHEAD - 1] = last;
             last = last.and_then(|index| self.sessions.next_awake(index + 1));
-            self.foresee(&coming);
+            self.prefetch(&coming);
             self.serve_session(now, index, out);
         }
         if let Some(next) = coming[0] {
@@ -85,14 +85,14 @@ impl WorkerCore {
     /// Has what the next sessions need fetched from memory while another is served: of the farthest what is
     /// found by its index, of the nearer ones what that leads to.
     #[inline]
-    fn foresee(&self, [near, middle, far]: &[Option<usize>; AHEAD]) {
+    fn prefetch(&self, [near, middle, far]: &[Option<usize>; AHEAD]) {
         let players = |index: usize| {
             let newest = self.histories.iter().filter_map(|history| history.newest());
             newest.filter_map(move |frame| frame.players.at(self.worker, index))
         };
         let replication = |index: usize| self.sessions.at(index)?.replication.as_ref();
         if let Some(index) = *far {
-            self.netcode.foresee_seal(index as u32);
+            self.netcode.prefetch_seal(index as u32);
             if let Some(session) = self.sessions.at(index) {
                 prefetch(session);
             }
@@ -101,16 +101,16 @@ impl WorkerCore {
         if let Some(index) = *middle
             && let Some(replication) = replication(index)
         {
-            replication.foresee();
-            if replication.may_look() {
+            replication.prefetch();
+            if replication.may_scan() {
                 let players = players(index).flatten();
                 players.for_each(|player| prefetch(&*player.area));
             }
         }
         if let Some(index) = *near
-            && replication(index).is_some_and(ClientReplication::may_look)
+            && replication(index).is_some_and(ClientReplication::may_scan)
         {
-            players(index).flatten().for_each(|player| player.area.foresee());
+            players(index).flatten().for_each(|player| player.area.prefetch());
         }
     }
 
@@ -219,7 +219,7 @@ impl WorkerCore {
         let includes = |history: &FrameHistory, id| {
             let frame = history.at(tick).or_else(|| history.newest());
             let player = frame.and_then(|frame| frame.players.get(self.worker, id));
-            player.is_some_and(|player| player.is_home && audience.includes(player))
+            player.is_some_and(|player| player.is_local && audience.includes(player))
         };
         let sessions = self.sessions.ids();
         addressed.extend(sessions.filter(|&id| heard.iter().any(|history| includes(history, id))));

@@ -17,7 +17,7 @@ const REPEATS_KNOWN: i32 = 32;
 const INPUT_TICKS_NEAR: i32 = 64;
 
 /// One session, from netcode's `Connected` to its end.
-pub(super) struct Session {
+pub(super) struct WorkerSession {
     pub(super) id: SessionId,
     pub(super) client_id: u64,
     pub(super) claims: SessionClaims,
@@ -35,7 +35,7 @@ pub(super) struct Session {
     pub(super) other_pace: Pace,
 }
 
-impl Session {
+impl WorkerSession {
     pub(super) fn new(id: SessionId, client_id: u64, claims: SessionClaims) -> Self {
         Self {
             id,

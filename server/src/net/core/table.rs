@@ -5,27 +5,27 @@
 
 use throng_shared::netcode::SessionId;
 
-use super::session::Session;
+use super::session::WorkerSession;
 
 /// Sessions in one word of the set of those awake.
 const WORD: usize = u64::BITS as usize;
 
 #[derive(Default)]
-pub(super) struct SessionTable {
-    slots: Vec<Option<Box<Session>>>,
+pub(super) struct WorkerSessionTable {
+    slots: Vec<Option<Box<WorkerSession>>>,
     /// Bit `i % 64` of word `i / 64`: the session with the index `i` sent a payload.
     awake: Vec<u64>,
     len: usize,
 }
 
-impl SessionTable {
+impl WorkerSessionTable {
     /// Sessions in the table.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
     /// Adds a session, asleep.
-    pub(super) fn insert(&mut self, session: Session) {
+    pub(super) fn insert(&mut self, session: WorkerSession) {
         let index = session.id.index as usize;
         if self.slots.len() <= index {
             self.slots.resize_with(index + 1, || None);
@@ -37,20 +37,20 @@ impl SessionTable {
 
     /// The session, unless its index has another one by now.
     #[inline]
-    pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+    pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut WorkerSession> {
         let session = self.slots.get_mut(id.index as usize)?.as_deref_mut()?;
         (session.id == id).then_some(session)
     }
 
     /// The session with this index.
     #[inline]
-    pub(super) fn at_mut(&mut self, index: usize) -> Option<&mut Session> {
+    pub(super) fn at_mut(&mut self, index: usize) -> Option<&mut WorkerSession> {
         self.slots.get_mut(index)?.as_deref_mut()
     }
 
     /// The session with this index, to look at.
     #[inline]
-    pub(super) fn at(&self, index: usize) -> Option<&Session> {
+    pub(super) fn at(&self, index: usize) -> Option<&WorkerSession> {
         self.slots.get(index)?.as_deref()
     }
 
@@ -75,7 +75,7 @@ impl SessionTable {
     }
 
     /// Takes a session out.
-    pub(super) fn remove(&mut self, id: SessionId) -> Option<Box<Session>> {
+    pub(super) fn remove(&mut self, id: SessionId) -> Option<Box<WorkerSession>> {
         let index = id.index as usize;
         let session = self.slots.get_mut(index)?.take_if(|session| session.id == id)?;
         self.awake[index / WORD] &= !(1 << (index % WORD));
@@ -98,17 +98,17 @@ mod tests {
         SessionId { index, generation }
     }
 
-    fn insert(table: &mut SessionTable, id: SessionId) {
+    fn insert(table: &mut WorkerSessionTable, id: SessionId) {
         let claims = SessionClaims {
             session_number: 1,
             name: PlayerName::default(),
         };
-        table.insert(Session::new(id, u64::from(id.index), claims));
+        table.insert(WorkerSession::new(id, u64::from(id.index), claims));
     }
 
     #[test]
     fn a_session_is_found_by_its_own_generation_only() {
-        let mut table = SessionTable::default();
+        let mut table = WorkerSessionTable::default();
         insert(&mut table, id(3, 1));
         assert!(table.get_mut(id(3, 0)).is_none() && table.remove(id(3, 2)).is_none());
         assert!(table.get_mut(id(9, 1)).is_none() && table.remove(id(9, 1)).is_none());
@@ -122,11 +122,11 @@ mod tests {
 
     #[test]
     fn those_awake_are_found_in_order_and_nobody_else() {
-        let mut table = SessionTable::default();
+        let mut table = WorkerSessionTable::default();
         (0..300).for_each(|index| insert(&mut table, id(index, 0)));
         let awake = [0, 5, 63, 64, 200, 299];
         awake.iter().for_each(|&index| table.wake(id(index, 0)));
-        let found = |table: &SessionTable| {
+        let found = |table: &WorkerSessionTable| {
             let mut next = 0;
             std::iter::from_fn(|| {
                 let index = table.next_awake(next)?;

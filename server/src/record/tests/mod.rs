@@ -11,7 +11,9 @@ use bevy_app::App;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
-use super::{End, Header, ReadError, Reader, RecordPlugin, ReplayError, Replayed, app_of, replay};
+use super::{
+    End, ReadError, RecordPlugin, RecordingHeader, RecordingReader, ReplayError, Replayed, app_of, replay,
+};
 use crate::tests::rehearsal::Rehearsal;
 use crate::tests::walkers::{CROWD, Walkers};
 
@@ -36,8 +38,8 @@ impl Sink {
     }
 }
 
-pub(super) fn header(world: Walkers, seed: u64, extend: fn(&mut App)) -> Header {
-    let mut header = Header {
+pub(super) fn header(world: Walkers, seed: u64, extend: fn(&mut App)) -> RecordingHeader {
+    let mut header = RecordingHeader {
         release: "0.0.0".to_owned(),
         protocol: throng_shared::protocol::version::ProtocolHash(0),
         game: "walkers".to_owned(),
@@ -72,7 +74,7 @@ pub(super) fn recorded(
 /// Replays on an app that `extend` adds to.
 pub(super) fn replayed(bytes: &[u8], extend: impl FnOnce(&mut App)) -> Result<Replayed, ReplayError> {
     let ticks = 0;
-    let reader = Reader::open(bytes).map_err(|error| ReplayError::Recording { error, ticks })?;
+    let reader = RecordingReader::open(bytes).map_err(|error| ReplayError::Recording { error, ticks })?;
     let (_, count) = &reader.header().settings[0];
     let count = count.parse().unwrap();
     let mut app = app_of(reader.header(), Walkers { count, ..CROWD });

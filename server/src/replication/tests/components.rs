@@ -10,7 +10,7 @@ use throng_shared::protocol::registry::{Protocol, ProtocolAppExt};
 use throng_shared::tick::Tick;
 
 use crate::boundary::frame::{ColdCell, ColdRow, Identity};
-use crate::replication::components::{Encoded, SentValue, Telling, Viewer, Viewers};
+use crate::replication::components::{ComponentUpdate, Encoded, SentValue, ViewerIdentity, Viewers};
 
 #[derive(Component, Serialize, Deserialize, Clone)]
 struct Bulk<const N: u8>(Vec<u8>);
@@ -40,16 +40,16 @@ fn push(sizes: [usize; 3]) -> (Vec<usize>, u64) {
     };
     let (mut encoded, mut refused) = (Encoded::default(), 0);
     let viewers = Viewers::new(&protocol);
-    let telling = Telling {
+    let update = ComponentUpdate {
         row: &row,
         identity: &Identity::default(),
-        viewer: Viewer::default(),
+        viewer: ViewerIdentity::default(),
         viewers: &viewers,
         protocol: &protocol,
         since: None,
         base: None,
     };
-    let (place, _) = encoded.push(&telling, &mut refused);
+    let (place, _) = encoded.push(&update, &mut refused);
     let (head, values) = encoded.get(place);
     let lengths: Vec<_> = values
         .map(|value| match value {

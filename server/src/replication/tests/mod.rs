@@ -7,7 +7,7 @@ mod world;
 
 use std::collections::BTreeSet;
 
-use throng_shared::protocol::ids::{GlobalId, SourceId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId};
 use throng_shared::protocol::input::SnapshotAck;
 use throng_shared::tick::Tick;
 
@@ -47,9 +47,9 @@ fn the_verlet_list_gives_the_same_known_set_as_examining_all() {
         let counters = session.scratch.counters();
         let served = 400 * session.clients.len() as u64;
         assert!(
-            counters.looks * 2 < served,
+            counters.full_scans * 2 < served,
             "seed {seed}: {} of {served}",
-            counters.looks
+            counters.full_scans
         );
         assert!(
             counters.enters > 100 && counters.leaves > 50,
@@ -285,7 +285,7 @@ fn false_acknowledgements_harm_only_their_own_client() {
 fn frames_of_two_simulations_are_merged_in_one_session() {
     let setting = Setting::new(7).lossy(0.1, 1, 2);
     let mut session = Session::new(setting);
-    let mut second = World::neighbour(SourceId(5), &session.world, 60);
+    let mut second = World::other_simulation(SimulationId(5), &session.world, 60);
     let mut second_history = FrameHistory::default();
     let mut seen = [0, 0];
     for step in 0..260 {

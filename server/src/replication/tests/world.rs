@@ -10,14 +10,14 @@ use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::codec;
-use throng_shared::protocol::ids::{ComponentId, GlobalId, PlayerId, Slot, SourceId, TeamId};
+use throng_shared::protocol::ids::{ComponentId, GlobalId, PlayerId, SimulationId, Slot, TeamId};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::protocol::registry::{
     ComponentCodec, Custom, Delta, Protocol, ProtocolAppExt, Visibility, Witness,
 };
 use throng_shared::tick::Tick;
 
-use crate::boundary::frame::{ColdValue, Frame, FrameWriter, Identity, Kind, PlayerRow, SlotTable};
+use crate::boundary::frame::{ChunkKind, ColdValue, Frame, FrameWriter, Identity, PlayerRow, SlotTable};
 use crate::space::{AreaHold, AreaTable, CellIndex, RoomId, SpatialIndex};
 
 pub(super) struct Random(pub(super) u64);
@@ -207,12 +207,12 @@ pub(super) struct World {
     /// Whether inputs arrive in time, so that every tick uses one.
     pub(super) takes_inputs: bool,
     /// Whether players control an entity of this simulation.
-    is_home: bool,
+    is_local: bool,
 }
 
 impl World {
     pub(super) fn new(seed: u64, tick: Tick, side: f32, entities: usize, players: u32, radius: f32) -> Self {
-        let mut world = Self::empty(seed, tick, side, SourceId(0));
+        let mut world = Self::empty(seed, tick, side, SimulationId(0));
         for player in 1..=players {
             world.add_player(player, radius);
         }
@@ -221,33 +221,33 @@ impl World {
     }
 
     /// Creates a simulation that players only see, from their positions in another one.
-    pub(super) fn neighbour(source: SourceId, home: &Self, entities: usize) -> Self {
-        let mut world = Self::empty(u64::from(source.0), home.tick, home.side, source);
-        world.is_home = false;
+    pub(super) fn other_simulation(simulation: SimulationId, home: &Self, entities: usize) -> Self {
+        let mut world = Self::empty(u64::from(simulation.0), home.tick, home.side, simulation);
+        world.is_local = false;
         world.players = home.players.clone();
         world.players.iter_mut().for_each(|player| player.area = None);
         world.populate(entities);
         world
     }
 
-    fn empty(seed: u64, tick: Tick, side: f32, source: SourceId) -> Self {
+    fn empty(seed: u64, tick: Tick, side: f32, simulation: SimulationId) -> Self {
         Self {
             random: Random(seed),
             tick,
             side,
             slots: SlotTable::default(),
-            writer: FrameWriter::new(source),
+            writer: FrameWriter::new(simulation),
             index: SpatialIndex::default(),
             areas: AreaTable::default(),
             entities: BTreeMap::new(),
             players: Vec::new(),
             past: BTreeMap::new(),
             // Unique among simulations: the lowest bits of the number before it is shifted.
-            next_global: 1 + u64::from(source.0),
+            next_global: 1 + u64::from(simulation.0),
             is_still: false,
             pace: 1.0,
             takes_inputs: true,
-            is_home: true,
+            is_local: true,
         }
     }
 
@@ -267,7 +267,7 @@ impl World {
             row: PlayerRow {
                 generation: 1,
                 player: PlayerId(player),
-                is_home: true,
+                is_local: true,
                 entity: None,
                 eye: Vec2::ZERO,
                 radius,
@@ -283,7 +283,7 @@ impl World {
     }
 
     fn spawn(&mut self, owner: PlayerId) -> GlobalId {
-        let slot = self.slots.take(Kind(0)).unwrap();
+        let slot = self.slots.take(ChunkKind(0)).unwrap();
         let global = GlobalId(self.next_global << self.random.below(20));
         self.next_global += 1 << 20;
         let random = &mut self.random;
@@ -368,12 +368,12 @@ impl World {
         }
         self.tick = self.tick.next();
         self.slots.wake_rested(self.tick);
-        self.index.settle(self.tick);
+        self.index.rebalance(self.tick);
         let mut cells = CellIndex::default();
         self.index.freeze(&mut cells);
         let mut table = self.writer.spare_players();
         for player in &mut self.players {
-            let own = self.entities.get(&player.own).filter(|_| self.is_home);
+            let own = self.entities.get(&player.own).filter(|_| self.is_local);
             player.row.entity = own.map(|own| own.slot);
             player.row.eye = own.map_or(player.row.eye, |own| own.position);
             if self.takes_inputs {
@@ -381,7 +381,7 @@ impl World {
             }
             player.area =
                 self.areas
-                    .follow(RoomId::default(), player.row.eye, player.row.radius, player.area);
+                    .update(RoomId::default(), player.row.eye, player.row.radius, player.area);
         }
         self.areas
             .list_stale(&self.index)
@@ -448,7 +448,7 @@ impl World {
             .filter(|&at| !self.entities.contains_key(&self.players[at].own))
             .collect();
         for at in dead {
-            if self.is_home && self.random.chance(0.05) {
+            if self.is_local && self.random.chance(0.05) {
                 self.players[at].own = self.spawn(self.players[at].row.player);
             }
         }

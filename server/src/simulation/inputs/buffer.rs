@@ -9,7 +9,7 @@ use throng_shared::protocol::input::InputBytes;
 use throng_shared::tick::Tick;
 
 use super::view;
-use super::waiting::{AHEAD_TICKS_MAX, Waiting, Waitlist};
+use super::waiting::{AHEAD_TICKS_MAX, PendingInput, Waitlist};
 
 /// Ticks for which a missing input is replaced by the last one. Then the player stands still.
 pub const REPEAT_TICKS_MAX: u8 = 5;
@@ -42,7 +42,7 @@ pub enum Offer {
 
 /// What a player does in a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum TickInput {
     /// The input that was meant for this tick.
     Fresh(InputBytes),
     /// None came; the last one again.
@@ -91,29 +91,32 @@ impl InputBuffer {
         if ahead < 0 {
             return Offer::Late;
         }
-        match self.waiting.insert(Waiting { tick, input, seen_at }, current) {
+        match self
+            .waiting
+            .insert(PendingInput { tick, input, seen_at }, current)
+        {
             true => Offer::Kept,
             false => Offer::Duplicate,
         }
     }
 
     /// Takes the input of `tick`, which begins now.
-    pub fn take(&mut self, tick: Tick) -> Taken {
-        if let Some(Waiting { input, seen_at, .. }) = self.waiting.take(tick) {
+    pub fn take(&mut self, tick: Tick) -> TickInput {
+        if let Some(PendingInput { input, seen_at, .. }) = self.waiting.take(tick) {
             (self.last, self.seen_at) = (input, seen_at);
             self.repeats = 0;
             self.started = true;
             self.last_applied = tick;
-            return Taken::Fresh(input);
+            return TickInput::Fresh(input);
         }
         if !self.started || self.repeats == REPEAT_TICKS_MAX {
             self.seen_at = None;
-            return Taken::Neutral;
+            return TickInput::Neutral;
         }
         self.repeats += 1;
         // Its player has gone on watching, as far behind as before.
         self.seen_at = self.seen_at.map(view::next);
-        Taken::Repeated(self.last)
+        TickInput::Repeated(self.last)
     }
 
     /// Newest tick in which an input that arrived was taken; 0 before the first.
@@ -157,17 +160,17 @@ mod tests {
     #[test]
     fn a_missing_input_repeats_five_ticks_and_then_is_neutral() {
         let mut buffer = InputBuffer::default();
-        assert_eq!(buffer.take(Tick(9)), Taken::Neutral);
+        assert_eq!(buffer.take(Tick(9)), TickInput::Neutral);
         assert_eq!(buffer.offer(Tick(10), input(1), None, Tick(10), 3), Offer::Kept);
-        assert_eq!(buffer.take(Tick(10)), Taken::Fresh(input(1)));
+        assert_eq!(buffer.take(Tick(10)), TickInput::Fresh(input(1)));
         for tick in 11..16 {
-            assert_eq!(buffer.take(Tick(tick)), Taken::Repeated(input(1)), "{tick}");
+            assert_eq!(buffer.take(Tick(tick)), TickInput::Repeated(input(1)), "{tick}");
         }
-        assert_eq!(buffer.take(Tick(16)), Taken::Neutral);
+        assert_eq!(buffer.take(Tick(16)), TickInput::Neutral);
         assert_eq!(buffer.last_applied(), Tick(10));
         assert_eq!(buffer.offer(Tick(17), input(2), None, Tick(17), 3), Offer::Kept);
-        assert_eq!(buffer.take(Tick(17)), Taken::Fresh(input(2)));
-        assert_eq!(buffer.take(Tick(18)), Taken::Repeated(input(2)));
+        assert_eq!(buffer.take(Tick(17)), TickInput::Fresh(input(2)));
+        assert_eq!(buffer.take(Tick(18)), TickInput::Repeated(input(2)));
     }
 
     #[test]
@@ -187,11 +190,11 @@ mod tests {
             buffer.offer(now - 0x7000_0000, input(4), None, now, i16::MIN),
             Offer::Late
         );
-        assert_eq!(buffer.take(now), Taken::Fresh(input(1)));
+        assert_eq!(buffer.take(now), TickInput::Fresh(input(1)));
         for ahead in 1..31 {
-            assert!(!matches!(buffer.take(now + ahead), Taken::Fresh(_)));
+            assert!(!matches!(buffer.take(now + ahead), TickInput::Fresh(_)));
         }
-        assert_eq!(buffer.take(now + 31), Taken::Fresh(input(3)));
+        assert_eq!(buffer.take(now + 31), TickInput::Fresh(input(3)));
     }
 
     #[test]
@@ -255,8 +258,8 @@ mod tests {
                     }
                 }
                 match (buffer.take(now), expected.remove(&now)) {
-                    (Taken::Fresh(taken), Some(value)) => prop_assert_eq!(taken, input(value)),
-                    (Taken::Fresh(_), None) | (_, Some(_)) => prop_assert!(false),
+                    (TickInput::Fresh(taken), Some(value)) => prop_assert_eq!(taken, input(value)),
+                    (TickInput::Fresh(_), None) | (_, Some(_)) => prop_assert!(false),
                     _ => {}
                 }
             }

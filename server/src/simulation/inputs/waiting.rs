@@ -16,7 +16,7 @@ const NEAR: usize = 4;
 
 /// An input that waits.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Waiting {
+pub(super) struct PendingInput {
     pub(super) tick: Tick,
     pub(super) input: InputBytes,
     pub(super) seen_at: Option<SeenAt>,
@@ -27,19 +27,19 @@ pub(super) struct Waiting {
 #[serde(from = "Ring", into = "Ring")]
 pub(super) struct Waitlist {
     /// By tick.
-    near: [Option<Waiting>; NEAR],
+    near: [Option<PendingInput>; NEAR],
     /// Those whose place was taken, in no order.
-    far: Vec<Waiting>,
+    far: Vec<PendingInput>,
 }
 
-type Ring = [Option<Waiting>; AHEAD_TICKS_MAX as usize];
+type Ring = [Option<PendingInput>; AHEAD_TICKS_MAX as usize];
 
 impl Waitlist {
     /// Adds an input unless there is one for its tick; answers whether it did. Whose tick was before `current`
     /// is forgotten where room is needed.
-    pub(super) fn insert(&mut self, waiting: Waiting, current: Tick) -> bool {
+    pub(super) fn insert(&mut self, waiting: PendingInput, current: Tick) -> bool {
         let place = &mut self.near[waiting.tick.0 as usize % NEAR];
-        let is_same = |kept: &Waiting| kept.tick == waiting.tick;
+        let is_same = |kept: &PendingInput| kept.tick == waiting.tick;
         if place.as_ref().is_some_and(is_same) || self.far.iter().any(is_same) {
             return false;
         }
@@ -54,7 +54,7 @@ impl Waitlist {
     }
 
     /// Takes out the input of a tick.
-    pub(super) fn take(&mut self, tick: Tick) -> Option<Waiting> {
+    pub(super) fn take(&mut self, tick: Tick) -> Option<PendingInput> {
         let near = self.near[tick.0 as usize % NEAR].take_if(|kept| kept.tick == tick);
         near.or_else(|| {
             let at = self.far.iter().position(|kept| kept.tick == tick)?;
@@ -88,8 +88,8 @@ impl From<Ring> for Waitlist {
 mod tests {
     use super::*;
 
-    fn waiting(tick: u32) -> Waiting {
-        Waiting {
+    fn waiting(tick: u32) -> PendingInput {
+        PendingInput {
             tick: Tick(tick),
             input: InputBytes::default(),
             seen_at: None,

@@ -4,7 +4,7 @@ use bevy_app::{App, FixedUpdate};
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
-use throng_shared::protocol::ids::{ComponentId, GlobalId, PlayerId, Slot, SourceId};
+use throng_shared::protocol::ids::{ComponentId, GlobalId, PlayerId, SimulationId, Slot};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::protocol::registry::ProtocolAppExt;
 use throng_shared::tick::Tick;
@@ -29,7 +29,7 @@ fn protocol(app: &mut App) {
 fn harness() -> Harness {
     Harness::new(
         SimulationPlugin {
-            source: SourceId(3),
+            simulation: SimulationId(3),
             ..SimulationPlugin::default()
         },
         protocol,
@@ -237,7 +237,7 @@ fn kinds_have_chunks_of_their_own() {
 /// Moves, turns, spawns and despawns at random; the frame must equal the world, entity by entity.
 #[test]
 fn every_frame_equals_the_world() {
-    fn stir(
+    fn motion_bound(
         mut commands: Commands,
         mut entities: Query<(Entity, &mut Position, &mut Velocity, &mut Heading)>,
         time: Res<crate::runner::TickTime>,
@@ -258,7 +258,7 @@ fn every_frame_equals_the_world() {
         }
     }
     let mut harness = Harness::new(SimulationPlugin::default(), |app: &mut App| {
-        app.add_systems(FixedUpdate, stir.in_set(ServerSystems::Simulate));
+        app.add_systems(FixedUpdate, motion_bound.in_set(ServerSystems::Simulate));
     });
     for _ in 0..150 {
         let frame = harness.tick();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bevy_app::{App, Plugin};
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::ids::SimulationId;
 use throng_shared::tick::Tick;
 
 use super::{Frames, SimulationPlugin};
@@ -43,7 +43,7 @@ impl Harness {
             ReceivePlugin,
             plugins,
         ));
-        let (near, worker) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
+        let (near, worker) = link(SimulationId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
         app.insert_resource(WorkerLinks::new(vec![near]));
         finish_plugins(&mut app);
         Self {

@@ -189,14 +189,14 @@ fn inputs_of_strangers_and_of_other_times_are_counted_and_do_nothing() {
     let key = harness.join(0);
     harness.tick();
     let next = harness.next();
-    let stranger = SessionKey {
+    let ghost = SessionKey {
         worker: 0,
         session: SessionId {
             index: 0,
             generation: 9,
         },
     };
-    steer(&mut harness, stranger, next, 1.0);
+    steer(&mut harness, ghost, next, 1.0);
     steer(&mut harness, key, next - 1, 1.0);
     steer(&mut harness, key, next + 1_000_000, 1.0);
     for _ in 0..1_000 {

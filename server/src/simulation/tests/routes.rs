@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
-use throng_shared::protocol::ids::{GlobalId, SourceId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId};
 
 use super::Harness;
 use crate::boundary::directory::{Directory, EntityRoute};
@@ -15,9 +15,9 @@ use crate::tests::walkers::{CROWD, Walkers};
 
 /// A world with a single entity of its own, so that nearly every player's avatar is spawned for it.
 fn harness(entities_max: usize) -> (Harness, Arc<Directory>) {
-    let source = SourceId(3);
+    let simulation = SimulationId(3);
     let simulation = SimulationPlugin {
-        source,
+        simulation,
         ..SimulationPlugin::default()
     };
     let mut harness = Harness::new(simulation, Walkers { count: 1, ..CROWD });
@@ -44,7 +44,7 @@ fn counters(harness: &Harness) -> RouteCounters {
 
 fn route(session_index: u32) -> EntityRoute {
     EntityRoute {
-        simulation: SourceId(3),
+        simulation: SimulationId(3),
         worker: 0,
         session_index,
     }

@@ -3,14 +3,14 @@
 use throng_shared::tick::Tick;
 
 use super::{
-    Content, EMPTY_ROOT_TICKS, Entry, LEAF_SHIFT_MIN, Leaf, LeafId, MERGE_BELOW, NONE, Node, ROOT_SHIFT,
-    RootKey, SPLIT_ABOVE, SpatialHash, quadrant,
+    EMPTY_ROOT_TICKS, LEAF_SHIFT_MIN, Leaf, LeafId, MERGE_BELOW, NONE, Node, NodeContent, ROOT_SHIFT,
+    RootKey, SPLIT_ABOVE, SpatialHash, TreeEntry, quadrant,
 };
 
 impl SpatialHash {
     /// Splits and merges the cells that this tick's moves made too full or too empty, and closes roots that
     /// have been empty for long.
-    pub fn settle(&mut self, tick: Tick) {
+    pub fn rebalance(&mut self, tick: Tick) {
         while let Some(leaf) = self.crowded.pop() {
             let Leaf {
                 shift, count, node, ..
@@ -21,9 +21,9 @@ impl SpatialHash {
         }
         while let Some(node) = self.thinned.pop() {
             match self.nodes[node as usize].content {
-                Content::Split(children) => self.merge_if_thin(node, children),
-                Content::Leaf(leaf) => self.note_empty_root(leaf, tick),
-                Content::Free => {}
+                NodeContent::Split(children) => self.merge_if_thin(node, children),
+                NodeContent::Leaf(leaf) => self.note_empty_root(leaf, tick),
+                NodeContent::Free => {}
             }
         }
         self.close_roots(tick);
@@ -44,13 +44,13 @@ impl SpatialHash {
             self.nodes.extend(
                 [Node {
                     parent: NONE,
-                    content: Content::Free,
+                    content: NodeContent::Free,
                 }; 4],
             );
             first
         });
         self.free_leaf(leaf);
-        self.nodes[node as usize].content = Content::Split(children);
+        self.nodes[node as usize].content = NodeContent::Split(children);
         let half = shift - 1;
         let mut fresh = [NONE; 4];
         for (quadrant, fresh) in (0..4).zip(&mut fresh) {
@@ -60,7 +60,7 @@ impl SpatialHash {
         }
         let mut slot = head;
         while slot != NONE {
-            let Entry { x, y, next, .. } = self.entries[slot as usize];
+            let TreeEntry { x, y, next, .. } = self.entries[slot as usize];
             self.link(slot, fresh[quadrant(x, y, half) as usize]);
             slot = next;
         }
@@ -71,7 +71,7 @@ impl SpatialHash {
         let mut total = 0;
         let mut leaves = [NONE; 4];
         for (child, leaf) in (children..).zip(&mut leaves) {
-            let Content::Leaf(id) = self.nodes[child as usize].content else {
+            let NodeContent::Leaf(id) = self.nodes[child as usize].content else {
                 return;
             };
             *leaf = id;
@@ -96,7 +96,7 @@ impl SpatialHash {
             self.free_leaf(leaf);
             self.nodes[child as usize] = Node {
                 parent: NONE,
-                content: Content::Free,
+                content: NodeContent::Free,
             };
         }
         self.free_blocks.push(children);
@@ -116,7 +116,7 @@ impl SpatialHash {
         let node = self.free_roots.pop().unwrap_or_else(|| {
             self.nodes.push(Node {
                 parent: NONE,
-                content: Content::Free,
+                content: NodeContent::Free,
             });
             self.nodes.len() as u32 - 1
         });
@@ -145,12 +145,12 @@ impl SpatialHash {
             let Some(&node) = self.roots.get(&key) else {
                 continue;
             };
-            let Content::Leaf(leaf) = self.nodes[node as usize].content else {
+            let NodeContent::Leaf(leaf) = self.nodes[node as usize].content else {
                 continue;
             };
             if self.leaves[leaf as usize].count == 0 {
                 self.free_leaf(leaf);
-                self.nodes[node as usize].content = Content::Free;
+                self.nodes[node as usize].content = NodeContent::Free;
                 self.free_roots.push(node);
                 self.roots.remove(&key);
                 self.counters.roots_closed += 1;
@@ -177,7 +177,7 @@ impl SpatialHash {
         };
         self.nodes[node as usize] = Node {
             parent,
-            content: Content::Leaf(id),
+            content: NodeContent::Leaf(id),
         };
         self.note_change(id);
         id

@@ -1,7 +1,7 @@
 //! The spatial hash: square roots found by hash, each a quadtree of leaves.
 //!
 //! A leaf splits above [`SPLIT_ABOVE`] entities, and four sibling leaves merge below [`MERGE_BELOW`]. Both
-//! wait for [`SpatialHash::settle`], so that only the net effect of a tick's moves counts. Leaf ids are dense
+//! wait for [`SpatialHash::rebalance`], so that only the net effect of a tick's moves counts. Leaf ids are dense
 //! and reused.
 
 mod balance;
@@ -67,7 +67,7 @@ pub struct SpatialHash {
     free_roots: Vec<u32>,
     leaves: Vec<Leaf>,
     free_leaves: Vec<u32>,
-    entries: Vec<Entry>,
+    entries: Vec<TreeEntry>,
     /// By slot, up to the highest slot that was put into a room.
     rooms: Vec<RoomId>,
     /// Leaves that may have to split, and inner nodes whose children may have to merge.
@@ -82,11 +82,11 @@ pub struct SpatialHash {
 #[derive(Clone, Copy, Debug)]
 struct Node {
     parent: u32,
-    content: Content,
+    content: NodeContent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Content {
+enum NodeContent {
     Free,
     Leaf(u32),
     /// The first of four consecutive nodes.
@@ -106,7 +106,7 @@ struct Leaf {
 
 /// A slot's position, and its links in the leaf's doubly linked list.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
+pub(super) struct TreeEntry {
     pub(super) x: i32,
     pub(super) y: i32,
     leaf: u32,
@@ -114,7 +114,7 @@ pub(super) struct Entry {
     previous: u32,
 }
 
-const ABSENT: Entry = Entry {
+const ABSENT: TreeEntry = TreeEntry {
     x: 0,
     y: 0,
     leaf: NONE,
@@ -151,7 +151,7 @@ impl SpatialHash {
             self.rooms.resize(slot.index() + 1, RoomId::default());
         }
         self.rooms[slot.index()] = room;
-        if let Some(Entry { x, y, .. }) = self.entry(slot) {
+        if let Some(TreeEntry { x, y, .. }) = self.entry(slot) {
             self.remove(slot);
             let leaf = self.leaf_at(x, y, room);
             self.link(slot.0, leaf);
@@ -164,7 +164,7 @@ impl SpatialHash {
 
     /// Removes a slot; does nothing when it is not placed.
     pub fn remove(&mut self, slot: Slot) {
-        let Some(&Entry {
+        let Some(&TreeEntry {
             leaf, next, previous, ..
         }) = self.entries.get(slot.index())
         else {
@@ -238,7 +238,7 @@ impl SpatialHash {
     }
 
     /// Returns the entities of a leaf, in an order that is not specified but reproducible.
-    pub(super) fn members(&self, leaf: usize) -> impl Iterator<Item = (Slot, Entry)> + '_ {
+    pub(super) fn members(&self, leaf: usize) -> impl Iterator<Item = (Slot, TreeEntry)> + '_ {
         let mut slot = self.leaves.get(leaf).map_or(NONE, |leaf| leaf.head);
         std::iter::from_fn(move || {
             let entry = *self.entries.get(slot as usize)?;
@@ -250,7 +250,7 @@ impl SpatialHash {
 
     /// Returns a placed slot's position, in quanta.
     #[inline]
-    pub(super) fn entry(&self, slot: Slot) -> Option<Entry> {
+    pub(super) fn entry(&self, slot: Slot) -> Option<TreeEntry> {
         self.entries
             .get(slot.index())
             .copied()
@@ -293,14 +293,14 @@ impl SpatialHash {
 
     fn descend(&self, node: u32, point: (f64, f64), reach2: f64, visit: &mut impl FnMut(LeafId, f64)) {
         match self.nodes[node as usize].content {
-            Content::Free => {}
-            Content::Leaf(leaf) => {
+            NodeContent::Free => {}
+            NodeContent::Leaf(leaf) => {
                 let distance2 = self.leaves[leaf as usize].distance2(point);
                 if distance2 <= reach2 {
                     visit(LeafId(leaf), distance2);
                 }
             }
-            Content::Split(children) => {
+            NodeContent::Split(children) => {
                 for child in children..children + 4 {
                     self.descend(child, point, reach2, visit);
                 }
@@ -316,12 +316,12 @@ impl SpatialHash {
         let (mut node, mut shift) = (root, ROOT_SHIFT);
         loop {
             match self.nodes[node as usize].content {
-                Content::Leaf(leaf) => return leaf,
-                Content::Split(children) => {
+                NodeContent::Leaf(leaf) => return leaf,
+                NodeContent::Split(children) => {
                     shift -= 1;
                     node = children + quadrant(x, y, shift);
                 }
-                Content::Free => unreachable!("a free node has no parent and is no root"),
+                NodeContent::Free => unreachable!("a free node has no parent and is no root"),
             }
         }
     }

@@ -14,7 +14,10 @@ fn check(hash: &SpatialHash, model: &BTreeMap<Slot, (i32, i32)>) {
         .enumerate()
         .filter(|(_, leaf)| leaf.node != NONE)
     {
-        assert_eq!(hash.nodes[leaf.node as usize].content, Content::Leaf(id as u32));
+        assert_eq!(
+            hash.nodes[leaf.node as usize].content,
+            NodeContent::Leaf(id as u32)
+        );
         let members: Vec<_> = hash.members(id).collect();
         assert_eq!(members.len(), leaf.count as usize);
         assert!(leaf.count <= SPLIT_ABOVE || leaf.shift == LEAF_SHIFT_MIN);
@@ -26,11 +29,11 @@ fn check(hash: &SpatialHash, model: &BTreeMap<Slot, (i32, i32)>) {
     }
     assert_eq!(&seen, model);
     for node in &hash.nodes {
-        let Content::Split(children) = node.content else {
+        let NodeContent::Split(children) = node.content else {
             continue;
         };
         let leaf_count = |child: u32| match hash.nodes[child as usize].content {
-            Content::Leaf(leaf) => Some(hash.leaves[leaf as usize].count),
+            NodeContent::Leaf(leaf) => Some(hash.leaves[leaf as usize].count),
             _ => None,
         };
         let counts: Option<Vec<_>> = (children..children + 4).map(leaf_count).collect();
@@ -44,16 +47,16 @@ fn leaves_split_above_64_entities_and_merge_below_24() {
     for slot in 0..64 {
         hash.place(Slot(slot), slot as i32 * 60, slot as i32 * 60);
     }
-    hash.settle(Tick(1));
+    hash.rebalance(Tick(1));
     assert_eq!((hash.leaf_count(), hash.counters().splits), (1, 0));
     hash.place(Slot(64), 1, 1);
-    hash.settle(Tick(2));
+    hash.rebalance(Tick(2));
     assert_eq!((hash.leaf_count(), hash.counters().splits), (4, 1));
     (24..65).for_each(|slot| hash.remove(Slot(slot)));
-    hash.settle(Tick(3));
+    hash.rebalance(Tick(3));
     assert_eq!((hash.leaf_count(), hash.counters().merges), (4, 0));
     hash.remove(Slot(0));
-    hash.settle(Tick(4));
+    hash.rebalance(Tick(4));
     assert_eq!((hash.leaf_count(), hash.counters().merges), (1, 1));
 }
 
@@ -61,16 +64,16 @@ fn leaves_split_above_64_entities_and_merge_below_24() {
 fn entities_at_one_position_split_to_the_smallest_leaf_and_merge_when_they_leave() {
     let mut hash = SpatialHash::default();
     (0..1_000).for_each(|slot| hash.place(Slot(slot), -7, -7));
-    hash.settle(Tick(1));
+    hash.rebalance(Tick(1));
     let depth = u64::from(ROOT_SHIFT - LEAF_SHIFT_MIN);
     assert_eq!(
         (hash.counters().splits, hash.leaf_count() as u64),
         (depth, 1 + 3 * depth)
     );
     (0..1_000).for_each(|slot| hash.place(Slot(slot), 1_000_000 + slot as i32 * 10_000, 0));
-    hash.settle(Tick(2));
+    hash.rebalance(Tick(2));
     assert_eq!(hash.counters().merges, depth);
-    hash.settle(Tick(2 + EMPTY_ROOT_TICKS as u32));
+    hash.rebalance(Tick(2 + EMPTY_ROOT_TICKS as u32));
     assert_eq!((hash.counters().roots_closed, hash.leaf_count()), (1, 1_000));
 }
 
@@ -85,7 +88,7 @@ fn positions_at_the_limits_of_the_coordinates_are_placed() {
         hash.place(Slot(slot as u32), x, y);
         model.insert(Slot(slot as u32), (x, y));
     }
-    hash.settle(Tick(1));
+    hash.rebalance(Tick(1));
     check(&hash, &model);
     let mut found = 0;
     hash.leaves_within(RoomId::default(), (0.0, 0.0), 1e300, |_, _| found += 1);
@@ -111,11 +114,11 @@ proptest! {
                 model.remove(&slot);
             }
             if tick % 16 == 0 {
-                hash.settle(Tick(tick as u32));
+                hash.rebalance(Tick(tick as u32));
                 check(&hash, &model);
             }
         }
-        hash.settle(Tick(100_000));
+        hash.rebalance(Tick(100_000));
         check(&hash, &model);
     }
 }

@@ -6,16 +6,16 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::pending::Pending;
-use super::sessions::Session;
+use super::pending::PendingHandshake;
+use super::sessions::NetcodeSession;
 use super::{Reply, ServerNetcode, ServerReceived, SessionId, keep_alive_body};
 use crate::netcode::aead::{Cipher, Key, TAG_BYTES};
 use crate::netcode::challenge::{CHALLENGE_BYTES, Challenge, TokenTag};
 use crate::netcode::counters::DropReason;
-use crate::netcode::fields::Reader;
+use crate::netcode::fields::FieldReader;
 use crate::netcode::private_token::{PRIVATE_TOKEN_BYTES, PrivateToken, TOKEN_NONCE_BYTES};
 use crate::netcode::replay::ReplayWindow;
-use crate::netcode::wire::{CHALLENGE_BODY_BYTES, Header, PacketKind, REQUEST_BYTES, VERSION};
+use crate::netcode::wire::{CHALLENGE_BODY_BYTES, PacketHeader, PacketKind, REQUEST_BYTES, VERSION};
 
 impl ServerNetcode {
     /// Handles a connection request of [`REQUEST_BYTES`]: replies with a challenge if its token is valid.
@@ -68,7 +68,7 @@ impl ServerNetcode {
             token,
         };
         self.challenge(&challenge, &send_key, reply);
-        let pending = Pending {
+        let pending = PendingHandshake {
             address: from,
             client_id: private.client_id,
             number,
@@ -158,7 +158,7 @@ impl ServerNetcode {
         &mut self,
         now: Duration,
         from: SocketAddr,
-        header: Header,
+        header: PacketHeader,
         datagram: &'a mut [u8],
         reply: &mut Reply,
     ) -> Result<ServerReceived<'a>, DropReason> {
@@ -197,12 +197,12 @@ impl ServerNetcode {
         })
     }
 
-    fn open_session(&mut self, pending: Pending, now: Duration) -> SessionId {
+    fn open_session(&mut self, pending: PendingHandshake, now: Duration) -> SessionId {
         let timeout_s = u64::try_from(pending.timeout_s)
             .ok()
             .filter(|&seconds| seconds > 0);
         let timeout = timeout_s.map(Duration::from_secs);
-        let session = Session {
+        let session = NetcodeSession {
             address: pending.address,
             client_id: pending.client_id,
             number: pending.number,
@@ -238,7 +238,7 @@ impl ServerNetcode {
         &mut self,
         now: Duration,
         from: SocketAddr,
-        header: Header,
+        header: PacketHeader,
         datagram: &'a mut [u8],
         reply: &mut Reply,
     ) -> Result<ServerReceived<'a>, DropReason> {
@@ -263,7 +263,7 @@ struct RequestFields<'a> {
 
 impl<'a> RequestFields<'a> {
     fn read(bytes: &'a [u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
+        let mut reader = FieldReader::new(bytes);
         Some(Self {
             version: reader.array()?,
             protocol_id: reader.u64()?,

@@ -15,12 +15,12 @@ use core::time::Duration;
 
 use self::pending::PendingTable;
 pub use self::sessions::SessionId;
-use self::sessions::{Direction, SessionTable};
+use self::sessions::{PacketDirection, SessionTable};
 use self::tokens::TokenTable;
 use super::aead::{Cipher, KEY_BYTES, Key};
 use super::counters::{DropReason, NetcodeCounters};
 use super::rate::RateLimit;
-use super::wire::{ControlPacket, Header, KEEP_ALIVE_BYTES, PacketCipher, PacketKind};
+use super::wire::{ControlPacket, KEEP_ALIVE_BYTES, PacketCipher, PacketHeader, PacketKind};
 use super::{DISCONNECT_PACKETS, Entropy, PROTOCOL_ID, SealError, USER_DATA_BYTES};
 
 /// Configuration and limits of a [`ServerNetcode`].
@@ -168,7 +168,7 @@ impl ServerNetcode {
         reply: &mut Reply,
     ) -> ServerReceived<'a> {
         reply.0 = None;
-        let received = Header::read(datagram).and_then(|header| match header.kind {
+        let received = PacketHeader::read(datagram).and_then(|header| match header.kind {
             PacketKind::Payload | PacketKind::KeepAlive | PacketKind::Disconnect => {
                 self.session_packet(now, from, header, datagram)
             }
@@ -186,7 +186,7 @@ impl ServerNetcode {
         &mut self,
         now: Duration,
         from: SocketAddr,
-        header: Header,
+        header: PacketHeader,
         datagram: &'a mut [u8],
     ) -> Result<ServerReceived<'a>, DropReason> {
         let (id, session) = self.sessions.at_address(from).ok_or(DropReason::UnknownAddress)?;
@@ -249,14 +249,14 @@ impl ServerNetcode {
 
     /// A hint that the session with this index will be sealed to soon.
     #[inline]
-    pub fn foresee_seal(&self, index: u32) {
-        self.sessions.foresee(index, Direction::Send);
+    pub fn prefetch_seal(&self, index: u32) {
+        self.sessions.prefetch(index, PacketDirection::Send);
     }
 
     /// A hint that a datagram of the session with this index will be received soon.
     #[inline]
-    pub fn foresee_receive(&self, index: u32) {
-        self.sessions.foresee(index, Direction::Receive);
+    pub fn prefetch_receive(&self, index: u32) {
+        self.sessions.prefetch(index, PacketDirection::Receive);
     }
 
     /// Ends a session: passes ten redundant disconnect packets to `out` and frees its index. Does nothing

@@ -13,7 +13,7 @@ use crate::netcode::challenge::TokenTag;
 use crate::netcode::timer::TimerWheel;
 
 /// A pending handshake, with the contents of its token.
-pub(super) struct Pending {
+pub(super) struct PendingHandshake {
     pub(super) address: SocketAddr,
     pub(super) client_id: u64,
     pub(super) number: u64,
@@ -27,7 +27,7 @@ pub(super) struct Pending {
 
 /// All pending handshakes of a server.
 pub(super) struct PendingTable {
-    slots: Vec<Option<Pending>>,
+    slots: Vec<Option<PendingHandshake>>,
     free: Vec<u32>,
     by_address: HashMap<AddressKey, u32, KeyedState>,
     timers: TimerWheel,
@@ -47,13 +47,13 @@ impl PendingTable {
         self.by_address.len()
     }
 
-    pub(super) fn at_address(&self, address: SocketAddr) -> Option<&Pending> {
+    pub(super) fn at_address(&self, address: SocketAddr) -> Option<&PendingHandshake> {
         let index = *self.by_address.get(&address.into())?;
         self.slots[index as usize].as_ref()
     }
 
     /// Adds a handshake; it replaces the one at its address.
-    pub(super) fn insert(&mut self, pending: Pending, now: Duration) {
+    pub(super) fn insert(&mut self, pending: PendingHandshake, now: Duration) {
         let (key, ends_at) = (AddressKey::from(pending.address), pending.ends_at);
         let index = self
             .by_address
@@ -69,7 +69,7 @@ impl PendingTable {
         self.timers.set(index, now, ends_at);
     }
 
-    pub(super) fn remove(&mut self, address: SocketAddr) -> Option<Pending> {
+    pub(super) fn remove(&mut self, address: SocketAddr) -> Option<PendingHandshake> {
         let index = self.by_address.remove(&address.into())?;
         self.timers.clear(index);
         self.free.push(index);

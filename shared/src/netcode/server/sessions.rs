@@ -28,7 +28,7 @@ pub struct SessionId {
 
 /// One connected client. The fields that every packet reads lie together, before the keys.
 #[repr(C)]
-pub(super) struct Session {
+pub(super) struct NetcodeSession {
     pub(super) address: SocketAddr,
     pub(super) next_sequence: u64,
     pub(super) replay: ReplayWindow,
@@ -48,7 +48,7 @@ pub(super) struct Session {
     pub(super) send_key: Cipher,
 }
 
-impl Session {
+impl NetcodeSession {
     /// Seals a packet without payload under the session's next number.
     pub(super) fn control(&mut self, cipher: &PacketCipher, kind: PacketKind, body: &[u8]) -> ControlPacket {
         let packet = cipher.control(kind, self.next_sequence, &self.send_key, body);
@@ -72,21 +72,21 @@ impl Session {
 }
 
 #[repr(C)]
-struct Slot {
+struct SessionSlot {
     generation: u32,
-    session: Option<Session>,
+    session: Option<NetcodeSession>,
 }
 
 /// The direction of a packet, seen from the server.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Direction {
+pub(super) enum PacketDirection {
     Receive,
     Send,
 }
 
 /// All sessions of a server.
 pub(super) struct SessionTable {
-    slots: Vec<Slot>,
+    slots: Vec<SessionSlot>,
     /// Indices of empty slots. The last one emptied is used first, since it is warm in the cache.
     free: Vec<u32>,
     by_address: HashMap<AddressKey, u32, KeyedState>,
@@ -105,7 +105,7 @@ impl SessionTable {
         }
     }
 
-    pub(super) fn get(&self, id: SessionId) -> Option<&Session> {
+    pub(super) fn get(&self, id: SessionId) -> Option<&NetcodeSession> {
         let slot = self.slots.get(id.index as usize)?;
         slot.session.as_ref().filter(|_| slot.generation == id.generation)
     }
@@ -119,29 +119,29 @@ impl SessionTable {
     /// Prefetches what receiving from, or sealing for, the session with this index reads. Does not read the
     /// session itself: that would be the wait that prefetching avoids.
     #[inline]
-    pub(super) fn foresee(&self, index: u32, direction: Direction) {
+    pub(super) fn prefetch(&self, index: u32, direction: PacketDirection) {
         let Some(slot) = self.slots.get(index as usize) else {
             return;
         };
-        let session = offset_of!(Slot, session);
+        let session = offset_of!(SessionSlot, session);
         let key = session
             + match direction {
-                Direction::Receive => offset_of!(Session, receive_key),
-                Direction::Send => offset_of!(Session, send_key),
+                PacketDirection::Receive => offset_of!(NetcodeSession, receive_key),
+                PacketDirection::Send => offset_of!(NetcodeSession, send_key),
             };
-        prefetch_part(slot, 0..session + offset_of!(Session, client_id));
+        prefetch_part(slot, 0..session + offset_of!(NetcodeSession, client_id));
         // `Option` needs no byte of its own: it stores `None` as a value that the first key cannot have.
-        let is_taken = session + offset_of!(Session, receive_key);
+        let is_taken = session + offset_of!(NetcodeSession, receive_key);
         prefetch_part(slot, is_taken..is_taken + 1);
         Cipher::read_parts().for_each(|part| prefetch_part(slot, key + part.start..key + part.end));
     }
 
-    pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+    pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut NetcodeSession> {
         let slot = self.slots.get_mut(id.index as usize)?;
         slot.session.as_mut().filter(|_| slot.generation == id.generation)
     }
 
-    fn at_index(&mut self, index: u32) -> Option<(SessionId, &mut Session)> {
+    fn at_index(&mut self, index: u32) -> Option<(SessionId, &mut NetcodeSession)> {
         let slot = &mut self.slots[index as usize];
         let id = SessionId {
             index,
@@ -151,21 +151,21 @@ impl SessionTable {
     }
 
     /// Returns the session whose datagrams come from `address`.
-    pub(super) fn at_address(&mut self, address: SocketAddr) -> Option<(SessionId, &mut Session)> {
+    pub(super) fn at_address(&mut self, address: SocketAddr) -> Option<(SessionId, &mut NetcodeSession)> {
         let index = *self.by_address.get(&address.into())?;
         self.at_index(index)
     }
 
     /// Returns the session of `client_id`.
-    pub(super) fn of_client(&mut self, client_id: u64) -> Option<(SessionId, &mut Session)> {
+    pub(super) fn of_client(&mut self, client_id: u64) -> Option<(SessionId, &mut NetcodeSession)> {
         let index = *self.by_client.get(&client_id)?;
         self.at_index(index)
     }
 
     /// Adds a session whose address and client id are free, and watches its deadlines.
-    pub(super) fn insert(&mut self, session: Session, now: Duration) -> SessionId {
+    pub(super) fn insert(&mut self, session: NetcodeSession, now: Duration) -> SessionId {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot {
+            self.slots.push(SessionSlot {
                 generation: 0,
                 session: None,
             });
@@ -195,7 +195,7 @@ impl SessionTable {
     }
 
     /// Ends a session and frees its slot.
-    pub(super) fn remove(&mut self, id: SessionId) -> Option<Session> {
+    pub(super) fn remove(&mut self, id: SessionId) -> Option<NetcodeSession> {
         let slot = self
             .slots
             .get_mut(id.index as usize)
@@ -220,7 +220,7 @@ impl SessionTable {
     }
 
     /// Returns a session whose deadline may have passed. The caller removes it or watches it again.
-    pub(super) fn pop_due(&mut self, now: Duration) -> Option<(SessionId, &mut Session)> {
+    pub(super) fn pop_due(&mut self, now: Duration) -> Option<(SessionId, &mut NetcodeSession)> {
         let index = self.timers.pop(now)?;
         self.at_index(index)
     }

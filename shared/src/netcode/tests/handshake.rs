@@ -228,7 +228,7 @@ fn no_sequence_number_is_used_twice_under_one_key() {
     let mut client = host.client(7, 1);
     let mut numbers = HashSet::new();
     let mut note = |datagram: &[u8]| {
-        let header = wire::Header::read(datagram).unwrap();
+        let header = wire::PacketHeader::read(datagram).unwrap();
         assert!(numbers.insert(header.sequence), "{} again", header.sequence);
         header.sequence
     };

@@ -152,7 +152,7 @@ fn challenge_body(host: &mut Host, client_id: u64, from: SocketAddr) -> Vec<u8> 
     let token = host.token(client_id, 1);
     let (seen, mut reply) = show(host, &token, from);
     assert_eq!(seen, Seen::Handshake);
-    let header = wire::Header::read(&reply).unwrap();
+    let header = wire::PacketHeader::read(&reply).unwrap();
     let key = aead::Key::new(&token.server_to_client).cipher();
     let body = wire::PacketCipher::new(PROTOCOL_ID)
         .open(header, &key, &mut reply)

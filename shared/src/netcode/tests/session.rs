@@ -96,7 +96,10 @@ fn a_silent_session_times_out_on_both_ends_and_frees_its_address() {
 
     let mut sent = Vec::new();
     let event = client.update(host.now, &mut |_, datagram: &[u8]| sent.push(datagram.to_vec()));
-    assert_eq!(event, Some(ClientEvent::Disconnected(DisconnectReason::TimedOut)));
+    assert_eq!(
+        event,
+        Some(NetcodeEvent::Disconnected(DisconnectReason::TimedOut))
+    );
     assert_eq!(client.update(host.now, &mut |_, _| {}), None, "reported once");
     host.connected(7, 1, address(1));
 }
@@ -125,7 +128,7 @@ fn a_client_gives_up_on_a_silent_server_and_on_an_expired_token() {
         let mut requests = 0;
         loop {
             host.now += Duration::from_millis(50);
-            if let Some(ClientEvent::Disconnected(reason)) =
+            if let Some(NetcodeEvent::Disconnected(reason)) =
                 client.update(host.now, &mut |_, _| requests += 1)
             {
                 return (reason, requests);
@@ -141,7 +144,7 @@ fn a_client_gives_up_on_a_silent_server_and_on_an_expired_token() {
     let event = client.update(host.now, &mut |_, _| {});
     assert_eq!(
         event,
-        Some(ClientEvent::Disconnected(DisconnectReason::ResponseTimedOut))
+        Some(NetcodeEvent::Disconnected(DisconnectReason::ResponseTimedOut))
     );
 }
 

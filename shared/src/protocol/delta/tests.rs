@@ -67,7 +67,7 @@ fn cosines_are_within_half_a_step() {
 
 #[test]
 fn a_steady_pose_takes_10_bits_and_a_turning_one_16() {
-    let motion = Motion::new(20);
+    let motion = MotionModel::new(20);
     let base = Pose {
         x: 100,
         y: -100,
@@ -96,7 +96,7 @@ fn a_steady_pose_takes_10_bits_and_a_turning_one_16() {
 
 #[test]
 fn a_teleport_and_a_changed_flag_have_no_difference() {
-    let motion = Motion::new(20);
+    let motion = MotionModel::new(20);
     let base = Pose::default();
     assert_eq!(motion.encode(&base, &Pose { x: 5_000, ..base }, 1), None);
     assert_eq!(motion.encode(&base, &Pose { vx: 5_000, ..base }, 1), None);
@@ -111,7 +111,7 @@ proptest! {
         small in (-2i32..3, -2i32..3, -2i16..3, -2i16..3, -80i16..80),
         age in 1u32..32, rate in 0u16..300, is_small: bool,
     ) {
-        let motion = Motion::new(rate);
+        let motion = MotionModel::new(rate);
         let by = if is_small { (small.0, small.1, small.2, small.3, small.4 as u16) } else { by };
         // Around the prediction, where differences are written, as well as around the baseline.
         let (vx, vy) = turned(&base, signed_turn(by.4));
@@ -135,7 +135,7 @@ proptest! {
         base in pose(), by in (-250i32..250, -250i32..250, -60i16..60, -60i16..60, -500i16..500), age in 1u32..32,
     ) {
         let base = Pose { vx: base.vx % 500, vy: base.vy % 500, ..base };
-        let motion = Motion::new(20);
+        let motion = MotionModel::new(20);
         let (vx, vy) = turned(&base, by.4.into());
         let now = near(Pose { vx: vx as i16, vy: vy as i16, ..base }, (0, 0, by.2, by.3, by.4 as u16));
         let predicted = motion.predict_position(&base, now.vx, now.vy, age);
@@ -160,7 +160,7 @@ proptest! {
     fn random_bits_decode_to_a_pose_or_an_error(
         base in pose(), bytes in prop::collection::vec(any::<u8>(), 0..12), age in 0u32..64, rate: u16,
     ) {
-        let motion = Motion::new(rate);
+        let motion = MotionModel::new(rate);
         let mut reader = BitReader::new(&bytes);
         if let Ok(now) = motion.decode(&base, age, &mut reader) {
             prop_assert!(now.yaw < YAW_STEPS && reader.bits_read() <= 56);

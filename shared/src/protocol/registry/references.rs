@@ -32,9 +32,9 @@ pub fn reference(global: GlobalId) -> Entity {
     }
     // A global id is 8 bits of simulation and a counter. The index takes the counter's low 31 bits, the
     // generation its high 24 bits with the simulation above them.
-    let (source, count) = (global.0 >> 56, global.0 & ((1 << COUNT_BITS) - 1));
+    let (simulation, count) = (global.0 >> 56, global.0 & ((1 << COUNT_BITS) - 1));
     let low = (count & ((1 << LOW_BITS) - 1)) + LOW_OFFSET;
-    let high = source << (COUNT_BITS - LOW_BITS) | count >> LOW_BITS;
+    let high = simulation << (COUNT_BITS - LOW_BITS) | count >> LOW_BITS;
     Entity::try_from_bits(high << 32 | low).unwrap_or(Entity::PLACEHOLDER)
 }
 
@@ -46,11 +46,11 @@ pub fn referenced(entity: Entity) -> Option<GlobalId> {
     let low = (bits & u64::from(u32::MAX)).checked_sub(LOW_OFFSET)?;
     let high = bits >> 32;
     let high_count = high & ((1 << (COUNT_BITS - LOW_BITS)) - 1);
-    let source = high >> (COUNT_BITS - LOW_BITS);
+    let simulation = high >> (COUNT_BITS - LOW_BITS);
     if low >> LOW_BITS != 0 {
         return None;
     }
-    let global = source << 56 | high_count << LOW_BITS | low;
+    let global = simulation << 56 | high_count << LOW_BITS | low;
     (global != 0).then_some(GlobalId(global))
 }
 
@@ -78,9 +78,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn references_round_trip_every_global_id(source: u8, count in 1u64..1 << COUNT_BITS, small in 1u64..1_000) {
+        fn references_round_trip_every_global_id(simulation: u8, count in 1u64..1 << COUNT_BITS, small in 1u64..1_000) {
             for count in [count, small, (1 << COUNT_BITS) - 1, (1 << LOW_BITS) - 1, 1 << LOW_BITS] {
-                let global = GlobalId(u64::from(source) << 56 | count);
+                let global = GlobalId(u64::from(simulation) << 56 | count);
                 prop_assert_eq!(referenced(reference(global)), Some(global));
             }
         }

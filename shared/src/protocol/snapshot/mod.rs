@@ -11,7 +11,7 @@
 //! kind 8 | sequence 16 | tick 16 | part 5 | id width - 8: 2 | 0: end of owner, or
 //!   1: last input's age 8 (255: none) | margin 12 | 0, or 1: own id
 //! sections, each after a 1, until a 0:
-//!   source: 0 for the first, or 1: 8 | tick: 0 for the packet's, or 1: how much older 5
+//!   simulation: 0 for the first, or 1: 8 | tick: 0 for the packet's, or 1: how much older 5
 //!   baseline age 5 | exceptions 1 | components 1
 //!   leaves, each after a 1, until a 0: id
 //!   enters, each after a 1, until a 0: id | global id: class 2, 16/24/40/64 | absolute pose | [components]
@@ -24,7 +24,7 @@
 
 use super::bits::BitError;
 use super::delta::{DeltaError, absolute_bits};
-use super::ids::{GlobalId, SourceId};
+use super::ids::{GlobalId, SimulationId};
 use super::pose::Pose;
 use crate::tick::Tick;
 
@@ -145,7 +145,7 @@ pub struct OwnerBlock {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SectionHead {
     /// The simulation that the section is of.
-    pub source: SourceId,
+    pub simulation: SimulationId,
     /// Tick of the section's states, up to [`SECTION_AGE_MAX`] older than the packet's.
     pub tick: Tick,
     /// Ticks between the common baseline and `tick`, 0..=31; 0 where all updates are absolute.

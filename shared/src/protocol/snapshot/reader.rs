@@ -8,8 +8,8 @@ use super::{
 use crate::limits::COMPONENT_BYTES_MAX;
 use crate::protocol::PayloadKind;
 use crate::protocol::bits::BitReader;
-use crate::protocol::delta::{Motion, read_absolute};
-use crate::protocol::ids::{GlobalId, SourceId};
+use crate::protocol::delta::{MotionModel, read_absolute};
+use crate::protocol::ids::{GlobalId, SimulationId};
 use crate::protocol::pose::Pose;
 use crate::protocol::steps::{SentSteps, Steps};
 use crate::tick::Tick;
@@ -78,7 +78,7 @@ impl<'a> SnapshotReader<'a> {
         if !self.bits.read_bool()? {
             return Ok(None);
         }
-        let source = if self.bits.read_bool()? {
+        let simulation = if self.bits.read_bool()? {
             self.bits.read(8)? as u8
         } else {
             0
@@ -90,7 +90,7 @@ impl<'a> SnapshotReader<'a> {
         };
         let rest = self.bits.read(BASELINE_AGE_BITS + 2)?;
         self.head = SectionHead {
-            source: SourceId(source),
+            simulation: SimulationId(simulation),
             tick: self.tick - older,
             age: (rest & 31) as u8,
             has_exceptions: rest >> 5 & 1 == 1,
@@ -156,7 +156,7 @@ impl<'a> SnapshotReader<'a> {
     /// # Errors
     /// [`SnapshotError::Delta`] when the bits are not a pose.
     #[inline(always)]
-    pub fn difference(&mut self, motion: &Motion, base: &Pose, age: u8) -> Result<Pose, SnapshotError> {
+    pub fn difference(&mut self, motion: &MotionModel, base: &Pose, age: u8) -> Result<Pose, SnapshotError> {
         Ok(motion.decode(base, age.into(), &mut self.bits)?)
     }
 

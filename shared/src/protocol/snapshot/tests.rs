@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::limits::COMPONENT_BYTES_MAX;
 use crate::protocol::PayloadKind;
-use crate::protocol::delta::Motion;
+use crate::protocol::delta::MotionModel;
 
-const MOTION: Motion = Motion::new(20);
+const MOTION: MotionModel = MotionModel::new(20);
 const BASE: Pose = Pose {
     x: 7_000,
     y: -90_000,
@@ -178,8 +178,8 @@ fn section_head(header: SnapshotHeader) -> impl Strategy<Value = SectionHead> {
         any::<bool>(),
     );
     fields.prop_map(
-        move |(source, older, age, has_exceptions, has_components)| SectionHead {
-            source: SourceId(source),
+        move |(simulation, older, age, has_exceptions, has_components)| SectionHead {
+            simulation: SimulationId(simulation),
             tick: header.tick - older,
             age,
             has_exceptions,

@@ -61,10 +61,10 @@ impl<'a> SnapshotWriter<'a> {
     #[inline]
     pub fn section(&mut self, head: SectionHead) {
         self.bits.write_bool(true);
-        let source = u64::from(head.source.0);
+        let simulation = u64::from(head.simulation.0);
         self.bits.write(
-            u64::from(source != 0) | source << 1,
-            if source == 0 { 1 } else { 9 },
+            u64::from(simulation != 0) | simulation << 1,
+            if simulation == 0 { 1 } else { 9 },
         );
         let older = self.header.tick.since(head.tick).clamp(0, SECTION_AGE_MAX as i32) as u64;
         let older_bits = if older == 0 { 1 } else { 1 + SECTION_AGE_BITS };

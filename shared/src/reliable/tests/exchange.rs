@@ -190,7 +190,7 @@ fn a_lost_packet_does_not_make_the_sender_exceed_the_peers_window() {
         for packet in Peer::poll(&mut a, now) {
             // The first message is lost ten times.
             let is_first = match Packet::parse(&packet).unwrap().body {
-                Body::SmallReliable { mut messages, .. } => messages.any(|id| id == 0),
+                PacketBody::SmallReliable { mut messages, .. } => messages.any(|id| id == 0),
                 _ => false,
             };
             if is_first && lost < 10 {

@@ -12,14 +12,14 @@ use super::{INPUT_BYTES, PERIOD, TAG_BYTES, key, nonce, now};
 /// Groups of clients that send at different times of a tick.
 const GROUPS: usize = 25;
 
-struct Client {
+struct LoadClient {
     socket: UdpSocket,
     key: LessSafeKey,
     sent: u64,
 }
 
 pub(super) struct Load {
-    clients: Vec<Client>,
+    clients: Vec<LoadClient>,
 }
 
 impl Load {
@@ -29,7 +29,7 @@ impl Load {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
             socket.set_nonblocking(true)?;
             socket.connect(server)?;
-            Ok(Client {
+            Ok(LoadClient {
                 socket,
                 key: key(index as usize),
                 sent: 0,
@@ -65,7 +65,7 @@ impl Load {
     }
 }
 
-impl Client {
+impl LoadClient {
     fn turn(&mut self, buffer: &mut [u8]) -> io::Result<u64> {
         let mut received = 0;
         loop {

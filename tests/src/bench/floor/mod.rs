@@ -24,7 +24,7 @@ use throng_server::net::socket;
 
 use super::machine;
 use load::Load;
-use server::Server;
+use server::FloorServer;
 
 /// One tick.
 const PERIOD: Duration = Duration::from_millis(50);
@@ -107,7 +107,7 @@ pub fn measure(flags: &FloorFlags) -> Result<FloorReport> {
     let address = socket.local_addr().context("the server's address")?;
     let mut load = Load::open(flags.clients, address).context("a socket for every client")?;
     let clients = load.addresses().context("the clients' addresses")?;
-    let mut server = Server::new(socket, &clients, flags.visible);
+    let mut server = FloorServer::new(socket, &clients, flags.visible);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let load = scope.spawn(|| {

@@ -14,7 +14,7 @@ use throng_server::net::batched::{BatchedReceiver, BatchedSender};
 use throng_server::net::transmit::{Arrival, Flush, Receive, SocketCounters, Transmit};
 use throng_shared::limits::PAYLOAD_BYTES_MAX;
 
-use super::world::{RECORD_BYTES, World};
+use super::world::{FloorMap, RECORD_BYTES};
 use super::{INPUT_BYTES, PERIOD, TAG_BYTES, key, nonce, now};
 
 /// Ticks before the measurement begins.
@@ -27,7 +27,7 @@ const HEAD_BYTES: usize = 8;
 const RECORDS_MAX: usize = (PAYLOAD_BYTES_MAX - HEAD_BYTES - TAG_BYTES) / RECORD_BYTES;
 
 /// What was done within the measurement.
-pub(super) struct Served {
+pub(super) struct FloorMeasurement {
     pub(super) ticks: u32,
     pub(super) cpu: Duration,
     pub(super) elapsed: Duration,
@@ -37,25 +37,25 @@ pub(super) struct Served {
     pub(super) datagrams_in_all: u64,
 }
 
-struct Client {
+struct FloorClient {
     address: SocketAddr,
     key: LessSafeKey,
     sent: u64,
 }
 
-pub(super) struct Server {
+pub(super) struct FloorServer {
     receiver: BatchedReceiver,
     sender: BatchedSender,
-    clients: Vec<Client>,
+    clients: Vec<FloorClient>,
     by_address: HashMap<SocketAddr, u32>,
-    world: World,
+    world: FloorMap,
 }
 
-impl Server {
+impl FloorServer {
     /// A server that knows its clients already.
     pub(super) fn new(socket: UdpSocket, clients: &[SocketAddr], visible: u32) -> Self {
         let (socket, counters) = (Arc::new(socket), Arc::new(SocketCounters::default()));
-        let client = |(index, &address): (usize, &SocketAddr)| Client {
+        let client = |(index, &address): (usize, &SocketAddr)| FloorClient {
             address,
             key: key(index),
             sent: 0,
@@ -65,12 +65,12 @@ impl Server {
             sender: BatchedSender::new(socket, counters),
             clients: clients.iter().enumerate().map(client).collect(),
             by_address: clients.iter().copied().zip(0..).collect(),
-            world: World::new(clients.len(), visible),
+            world: FloorMap::new(clients.len(), visible),
         }
     }
 
     /// Serves so many ticks after a warm-up.
-    pub(super) fn run(&mut self, ticks: u32) -> Result<Served> {
+    pub(super) fn run(&mut self, ticks: u32) -> Result<FloorMeasurement> {
         let mut due = now();
         let (mut started, mut cpu_before) = (due, Duration::ZERO);
         let (mut bytes, mut records) = (0, 0);
@@ -89,7 +89,7 @@ impl Server {
             bytes += tick_bytes;
             records += tick_records;
         }
-        Ok(Served {
+        Ok(FloorMeasurement {
             ticks,
             cpu: thread_cpu().saturating_sub(cpu_before),
             elapsed: now().duration_since(started),

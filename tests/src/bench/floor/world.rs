@@ -14,7 +14,7 @@ const TURN: f32 = 0.3;
 pub(super) const RECORD_BYTES: usize = 12;
 
 /// Who is where.
-pub(super) struct World {
+pub(super) struct FloorMap {
     places: Vec<Vec2>,
     headings: Vec<f32>,
     side: f32,
@@ -27,7 +27,7 @@ pub(super) struct World {
     cells: Vec<u32>,
 }
 
-impl World {
+impl FloorMap {
     /// So many entities, spread so that each sees `visible` on average.
     pub(super) fn new(entities: usize, visible: u32) -> Self {
         let area = std::f32::consts::PI * VIEW_RADIUS * VIEW_RADIUS;
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_view_is_who_is_near() {
-        let mut world = World::new(500, 40);
+        let mut world = FloorMap::new(500, 40);
         (0..10).for_each(|_| world.step());
         let mut out = [0; RECORD_BYTES * 200];
         for entity in 0..500 {

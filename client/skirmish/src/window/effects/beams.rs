@@ -7,15 +7,15 @@ use bevy::prelude::*;
 use skirmish_shared::components::{Asteroid, Beam, Drone, Ship, Station};
 use throng_client::world::Own;
 
-use super::Effects;
+use super::VisualEffects;
 use crate::window::batch::{GlowBatch, Paint};
 use crate::window::camera::{PaintOrder, Rig};
 use crate::window::content::Tables;
-use crate::window::keys::{Action, Controls};
+use crate::window::keys::{Action, ActionInput};
 use crate::window::pilot::yaw_radians;
-use crate::window::session::Phase;
+use crate::window::session::GamePhase;
 use crate::window::teams::Teams;
-use crate::window::view::{Focus, Look, wrapped};
+use crate::window::view::{Appearance, Focus, wrapped};
 
 /// Seconds that a beam is seen.
 const BEAM_S: f32 = 0.17;
@@ -55,17 +55,17 @@ impl Plugin for BeamsPlugin {
                 Update,
                 (fire_own, see_beams, fade_beams)
                     .chain()
-                    .run_if(in_state(Phase::Play)),
+                    .run_if(in_state(GamePhase::Play)),
             )
             .add_systems(Paint, (paint_beams, paint_mining, paint_sight).in_set(PaintOrder));
     }
 }
 
 fn fire_own(
-    own: Query<(Entity, &Ship, &Look), With<Own>>,
-    bodies: Query<(Entity, &Look, AnyOf<(&Ship, &Drone, &Asteroid, &Station)>)>,
-    (controls, rig, tables, teams, time): (Controls, Res<Rig>, Tables, Teams, Res<Time>),
-    (mut laser, mut shots, mut effects): (ResMut<OwnLaser>, ResMut<Shots>, ResMut<Effects>),
+    own: Query<(Entity, &Ship, &Appearance), With<Own>>,
+    bodies: Query<(Entity, &Appearance, AnyOf<(&Ship, &Drone, &Asteroid, &Station)>)>,
+    (controls, rig, tables, teams, time): (ActionInput, Res<Rig>, Tables, Teams, Res<Time>),
+    (mut laser, mut shots, mut effects): (ResMut<OwnLaser>, ResMut<Shots>, ResMut<VisualEffects>),
 ) {
     laser.cools_s -= time.delta_secs();
     laser.since_shot_s += time.delta_secs();
@@ -120,10 +120,10 @@ fn touch(center: Vec2, toward: Vec2, radius: f32) -> Option<f32> {
 }
 
 fn see_beams(
-    fired: Query<(Entity, &Beam, &Look, Has<Own>), Changed<Beam>>,
+    fired: Query<(Entity, &Beam, &Appearance, Has<Own>), Changed<Beam>>,
     teams: Teams,
     laser: Res<OwnLaser>,
-    (mut shots, mut effects): (ResMut<Shots>, ResMut<Effects>),
+    (mut shots, mut effects): (ResMut<Shots>, ResMut<VisualEffects>),
 ) {
     for (shooter, beam, look, is_own) in &fired {
         // Who has just come into sight brings along its last beam, of long ago.
@@ -155,7 +155,7 @@ fn push(shots: &mut Shots, shot: Shot) {
     }
 }
 
-fn fade_beams(time: Res<Time>, looks: Query<&Look>, mut shots: ResMut<Shots>) {
+fn fade_beams(time: Res<Time>, looks: Query<&Appearance>, mut shots: ResMut<Shots>) {
     for shot in &mut shots.0 {
         shot.age_s += time.delta_secs();
         if let Ok(look) = looks.get(shot.shooter) {
@@ -185,10 +185,10 @@ fn paint_beams(shots: Res<Shots>, focus: Res<Focus>, mut glow: ResMut<GlowBatch>
 
 /// The beam of the mining tool, while it is used.
 fn paint_mining(
-    own: Query<(&Ship, &Look), With<Own>>,
-    rocks: Query<(&Asteroid, &Look)>,
-    (controls, tables, focus, time): (Controls, Tables, Res<Focus>, Res<Time>),
-    (mut glow, mut effects): (ResMut<GlowBatch>, ResMut<Effects>),
+    own: Query<(&Ship, &Appearance), With<Own>>,
+    rocks: Query<(&Asteroid, &Appearance)>,
+    (controls, tables, focus, time): (ActionInput, Tables, Res<Focus>, Res<Time>),
+    (mut glow, mut effects): (ResMut<GlowBatch>, ResMut<VisualEffects>),
 ) {
     let (Ok((_, look)), true) = (own.single(), controls.pressed(Action::Mine)) else {
         return;
@@ -214,8 +214,8 @@ fn paint_mining(
 }
 
 /// A small mark where the mouse points.
-fn paint_sight(rig: Res<Rig>, focus: Res<Focus>, phase: Res<State<Phase>>, mut glow: ResMut<GlowBatch>) {
-    if *phase.get() != Phase::Play || !focus.alive {
+fn paint_sight(rig: Res<Rig>, focus: Res<Focus>, phase: Res<State<GamePhase>>, mut glow: ResMut<GlowBatch>) {
+    if *phase.get() != GamePhase::Play || !focus.alive {
         return;
     }
     let at = focus.scene(rig.aim, 0.0);

@@ -5,12 +5,12 @@ use skirmish_shared::components::Hull;
 use skirmish_shared::messages::{Exploded, Explosion};
 use throng_shared::protocol::registry::FromServer;
 
-use super::Effects;
+use super::VisualEffects;
 use crate::window::camera::Rig;
 use crate::window::colors::Colors;
 use crate::window::content::Tables;
 use crate::window::settings_file::Settings;
-use crate::window::view::{Focus, Look};
+use crate::window::view::{Appearance, Focus};
 
 /// Explosions shown for one frame at most.
 const AT_ONCE_MAX: usize = 16;
@@ -26,7 +26,7 @@ impl Plugin for DeathsPlugin {
 fn blow_up(
     mut heard: MessageReader<FromServer<Explosion>>,
     (tables, focus, settings, colors): (Tables, Res<Focus>, Res<Settings>, Res<Colors>),
-    mut effects: ResMut<Effects>,
+    mut effects: ResMut<VisualEffects>,
     mut rig: ResMut<Rig>,
 ) {
     for FromServer(explosion) in heard.read().take(AT_ONCE_MAX) {
@@ -47,8 +47,8 @@ fn blow_up(
 /// Badly hit hulls leave sparks behind.
 fn smoke(
     (time, colors): (Res<Time>, Res<Colors>),
-    hulls: Query<(&Hull, &Look)>,
-    mut effects: ResMut<Effects>,
+    hulls: Query<(&Hull, &Appearance)>,
+    mut effects: ResMut<VisualEffects>,
 ) {
     for (hull, look) in &hulls {
         let left = f32::from(hull.now) / f32::from(hull.max.max(1));

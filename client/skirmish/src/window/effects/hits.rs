@@ -13,8 +13,8 @@ use throng_shared::protocol::registry::FromServer;
 
 use crate::window::batch::{GlowBatch, Paint};
 use crate::window::camera::PaintOrder;
-use crate::window::session::Phase;
-use crate::window::view::{Focus, Look};
+use crate::window::session::GamePhase;
+use crate::window::view::{Appearance, Focus};
 
 /// Seconds that a mark is seen.
 const MARK_S: f32 = 0.4;
@@ -25,7 +25,7 @@ const SHIELD: Vec3 = Vec3::new(0.35, 0.8, 1.6);
 const HULL: Vec3 = Vec3::new(1.6, 1.5, 1.3);
 
 #[derive(Clone, Copy, Debug)]
-struct Mark {
+struct HitMark {
     victim: Entity,
     at: Vec2,
     age_s: f32,
@@ -34,18 +34,20 @@ struct Mark {
 
 /// The marks that are seen, oldest first.
 #[derive(Resource, Default)]
-struct Marks(Vec<Mark>);
+struct HitMarks(Vec<HitMark>);
 
 pub(super) struct HitsPlugin;
 
 impl Plugin for HitsPlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<Marks>()
+        app.init_resource::<HitMarks>()
             .add_systems(
                 Update,
-                (mark_hits, fade_marks).chain().run_if(in_state(Phase::Play)),
+                (mark_hits, fade_marks).chain().run_if(in_state(GamePhase::Play)),
             )
-            .add_systems(OnExit(Phase::Play), |mut marks: ResMut<Marks>| marks.0.clear())
+            .add_systems(OnExit(GamePhase::Play), |mut marks: ResMut<HitMarks>| {
+                marks.0.clear()
+            })
             .add_systems(Paint, paint_marks.in_set(PaintOrder));
     }
 }
@@ -53,8 +55,8 @@ impl Plugin for HitsPlugin {
 fn mark_hits(
     mut hits: MessageReader<FromServer<Hit>>,
     own: Query<&GlobalId, With<Own>>,
-    others: Query<(Entity, &GlobalId, &Look), Without<Own>>,
-    mut marks: ResMut<Marks>,
+    others: Query<(Entity, &GlobalId, &Appearance), Without<Own>>,
+    mut marks: ResMut<HitMarks>,
 ) {
     let own = own.single().ok();
     let of_own = |hit: &&FromServer<Hit>| own.is_some() && hit.0.by.as_ref() == own;
@@ -75,7 +77,7 @@ fn mark_hits(
         if marks.0.len() == MARKS_MAX {
             marks.0.remove(0);
         }
-        marks.0.push(Mark {
+        marks.0.push(HitMark {
             victim,
             at: look.at,
             age_s: 0.0,
@@ -85,7 +87,7 @@ fn mark_hits(
 }
 
 /// A mark goes with its victim, and stays where that was when it is gone.
-fn fade_marks(time: Res<Time>, looks: Query<&Look>, mut marks: ResMut<Marks>) {
+fn fade_marks(time: Res<Time>, looks: Query<&Appearance>, mut marks: ResMut<HitMarks>) {
     for mark in &mut marks.0 {
         mark.age_s += time.delta_secs();
         if let Ok(look) = looks.get(mark.victim) {
@@ -96,7 +98,7 @@ fn fade_marks(time: Res<Time>, looks: Query<&Look>, mut marks: ResMut<Marks>) {
 }
 
 /// Four strokes around the victim, which close in on it.
-fn paint_marks(marks: Res<Marks>, focus: Res<Focus>, mut glow: ResMut<GlowBatch>) {
+fn paint_marks(marks: Res<HitMarks>, focus: Res<Focus>, mut glow: ResMut<GlowBatch>) {
     for mark in &marks.0 {
         let part = mark.age_s / MARK_S;
         let center = focus.scene(mark.at, 1.2);

@@ -1,6 +1,6 @@
 //! What happens for a moment: explosions, sparks, laser beams, trails.
 //!
-//! Owns [`Effects`], a bounded list of what glows for a while, and draws it. None of it comes from the server
+//! Owns [`VisualEffects`], a bounded list of what glows for a while, and draws it. None of it comes from the server
 //! but what caused it: a beam, a lost hull point, somebody who is there no more.
 
 mod beams;
@@ -13,7 +13,7 @@ use throng_client::seeded::Seeded;
 
 use super::batch::{GlowBatch, Paint};
 use super::camera::PaintOrder;
-use super::session::Phase;
+use super::session::GamePhase;
 use super::view::Focus;
 
 /// Sparks at once; the oldest make room.
@@ -50,13 +50,13 @@ const WAVE_S: f32 = 0.55;
 
 /// Everything that glows for a while.
 #[derive(Resource)]
-pub(crate) struct Effects {
+pub(crate) struct VisualEffects {
     sparks: Vec<Spark>,
     waves: Vec<Wave>,
     random: Seeded,
 }
 
-impl Default for Effects {
+impl Default for VisualEffects {
     fn default() -> Self {
         Self {
             sparks: Vec::new(),
@@ -66,7 +66,7 @@ impl Default for Effects {
     }
 }
 
-impl Effects {
+impl VisualEffects {
     fn push(&mut self, spark: Spark) {
         if self.sparks.len() >= SPARKS_MAX {
             self.sparks.swap_remove(0);
@@ -158,7 +158,7 @@ pub(crate) struct EffectsPlugin;
 
 impl Plugin for EffectsPlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<Effects>()
+        app.init_resource::<VisualEffects>()
             .add_plugins((
                 beams::BeamsPlugin,
                 deaths::DeathsPlugin,
@@ -166,12 +166,12 @@ impl Plugin for EffectsPlugin {
                 trails::TrailsPlugin,
             ))
             .add_systems(Update, burn_down)
-            .add_systems(OnExit(Phase::Play), clear)
+            .add_systems(OnExit(GamePhase::Play), clear)
             .add_systems(Paint, paint_effects.in_set(PaintOrder));
     }
 }
 
-fn burn_down(time: Res<Time>, mut effects: ResMut<Effects>) {
+fn burn_down(time: Res<Time>, mut effects: ResMut<VisualEffects>) {
     let delta_s = time.delta_secs();
     let drag = (-delta_s * 2.2).exp();
     for spark in &mut effects.sparks {
@@ -188,12 +188,12 @@ fn burn_down(time: Res<Time>, mut effects: ResMut<Effects>) {
     effects.waves.retain(|wave| wave.age_s < WAVE_S);
 }
 
-fn clear(mut effects: ResMut<Effects>) {
+fn clear(mut effects: ResMut<VisualEffects>) {
     effects.sparks.clear();
     effects.waves.clear();
 }
 
-fn paint_effects(effects: Res<Effects>, focus: Res<Focus>, mut glow: ResMut<GlowBatch>) {
+fn paint_effects(effects: Res<VisualEffects>, focus: Res<Focus>, mut glow: ResMut<GlowBatch>) {
     for spark in &effects.sparks {
         let part = spark.age_s / spark.life_s;
         let place = focus.scene(spark.at, spark.height);

@@ -10,7 +10,7 @@ use crate::window::camera::PaintOrder;
 use crate::window::colors::Colors;
 use crate::window::detail::Detail;
 use crate::window::teams::Teams;
-use crate::window::view::{Focus, Look};
+use crate::window::view::{Appearance, Focus};
 
 /// Places in a trail, and seconds between two.
 const PLACES: usize = 14;
@@ -36,7 +36,7 @@ fn begin_trails(
     fresh: Query<
         Entity,
         (
-            With<Look>,
+            With<Appearance>,
             Or<(With<Ship>, With<Missile>, With<Drone>)>,
             Without<Trail>,
         ),
@@ -48,7 +48,7 @@ fn begin_trails(
     }
 }
 
-fn draw_on(time: Res<Time>, mut trails: Query<(&mut Trail, &Look)>) {
+fn draw_on(time: Res<Time>, mut trails: Query<(&mut Trail, &Appearance)>) {
     for (mut trail, look) in &mut trails {
         trail.since_s += time.delta_secs();
         if trail.since_s < APART_S {
@@ -70,7 +70,7 @@ fn draw_on(time: Res<Time>, mut trails: Query<(&mut Trail, &Look)>) {
 }
 
 fn paint_trails(
-    trails: Query<(Entity, &Trail, &Look, Has<Missile>, Has<Drone>)>,
+    trails: Query<(Entity, &Trail, &Appearance, Has<Missile>, Has<Drone>)>,
     (teams, focus, detail, colors): (Teams, Res<Focus>, Res<Detail>, Res<Colors>),
     mut glow: ResMut<GlowBatch>,
 ) {

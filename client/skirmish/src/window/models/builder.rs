@@ -6,7 +6,7 @@ use super::{Coat, Model};
 
 /// A cross-section of a hull.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Section {
+pub(crate) struct HullSection {
     /// Where along the ship.
     pub(crate) x: f32,
     /// Half its width.
@@ -18,8 +18,8 @@ pub(crate) struct Section {
 }
 
 /// A cross-section of a hull, in one line.
-pub(crate) const fn section(x: f32, wide: f32, top: f32, bottom: f32) -> Section {
-    Section { x, wide, top, bottom }
+pub(crate) const fn section(x: f32, wide: f32, top: f32, bottom: f32) -> HullSection {
+    HullSection { x, wide, top, bottom }
 }
 
 /// A model in the making.
@@ -49,9 +49,9 @@ impl ModelBuilder {
 
     /// A hull of six-sided sections from stern to bow, its middle at `z`.
     #[must_use]
-    pub(crate) fn hull(mut self, coat: Coat, z: f32, sections: &[Section]) -> Self {
-        let ring = |section: &Section| {
-            let Section { x, wide, top, bottom } = *section;
+    pub(crate) fn hull(mut self, coat: Coat, z: f32, sections: &[HullSection]) -> Self {
+        let ring = |section: &HullSection| {
+            let HullSection { x, wide, top, bottom } = *section;
             [
                 Vec3::new(x, top, z + wide * 0.4),
                 Vec3::new(x, 0.0, z + wide),

@@ -1,6 +1,6 @@
 //! Ships and drones.
 
-use super::builder::{ModelBuilder, Section, section};
+use super::builder::{HullSection, ModelBuilder, section};
 use super::{Coat, Model};
 
 /// One shape for each class of the content that comes with the game, in its order.
@@ -14,7 +14,7 @@ pub(super) fn breeds() -> Vec<Model> {
 }
 
 /// An engine pod of the fighter.
-const POD: [Section; 2] = [section(-0.95, 0.12, 0.12, 0.12), section(-0.25, 0.14, 0.12, 0.12)];
+const POD: [HullSection; 2] = [section(-0.95, 0.12, 0.12, 0.12), section(-0.25, 0.14, 0.12, 0.12)];
 
 /// An all-round fighter: a long nose, swept wings with the team's colour at their tips.
 fn lancer() -> Model {

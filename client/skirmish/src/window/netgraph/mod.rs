@@ -10,8 +10,8 @@ mod sliders;
 use bevy::prelude::*;
 use throng_client::stats::NetStatsPlugin;
 
-use super::keys::{Action, Controls};
-use super::session::Phase;
+use super::keys::{Action, ActionInput};
+use super::session::GamePhase;
 use super::theme::{self, panel, text};
 
 /// Width of the columns with names, values and pictures, in pixels.
@@ -28,8 +28,8 @@ pub(crate) struct NetGraphPlugin;
 impl Plugin for NetGraphPlugin {
     fn build(&self, app: &mut App) {
         app.add_plugins((NetStatsPlugin, plots::PlotsPlugin, sliders::SlidersPlugin))
-            .add_systems(OnEnter(Phase::Play), spawn_graph)
-            .add_systems(Update, toggle.run_if(in_state(Phase::Play)));
+            .add_systems(OnEnter(GamePhase::Play), spawn_graph)
+            .add_systems(Update, toggle.run_if(in_state(GamePhase::Play)));
     }
 }
 
@@ -47,7 +47,7 @@ fn spawn_graph(mut images: ResMut<Assets<Image>>, mut commands: Commands) {
     };
     commands
         .spawn((
-            DespawnOnExit(Phase::Play),
+            DespawnOnExit(GamePhase::Play),
             Graph,
             panel(corner),
             Visibility::Hidden,
@@ -58,7 +58,7 @@ fn spawn_graph(mut images: ResMut<Assets<Image>>, mut commands: Commands) {
         });
 }
 
-fn toggle(controls: Controls, mut graph: Single<&mut Visibility, With<Graph>>) {
+fn toggle(controls: ActionInput, mut graph: Single<&mut Visibility, With<Graph>>) {
     if controls.just_pressed_in_menus(Action::NetGraph) {
         **graph = match **graph {
             Visibility::Hidden => Visibility::Inherited,

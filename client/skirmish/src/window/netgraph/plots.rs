@@ -8,7 +8,7 @@ use throng_client::stats::{NetStats, Series};
 use super::{COLUMNS, Graph, column, ms, percent, row};
 use crate::window::minimap::{accent_bytes, blank};
 use crate::window::raster::Raster;
-use crate::window::session::Phase;
+use crate::window::session::GamePhase;
 use crate::window::theme::{self, text};
 
 /// Size of a picture, in pixels.
@@ -22,9 +22,9 @@ const COUNTS: usize = 24;
 const BACK: [u8; 4] = [20, 31, 46, 255];
 
 /// A row: its name, how its newest value is written, and its history.
-type Figure = (&'static str, fn(f32) -> String, fn(&NetStats) -> &Series);
+type PlottedFigure = (&'static str, fn(f32) -> String, fn(&NetStats) -> &Series);
 
-const FIGURES: [Figure; 10] = [
+const FIGURES: [PlottedFigure; 10] = [
     ("Ping", ms, |stats| &stats.ping_ms),
     ("Loss", percent, |stats| &stats.loss),
     ("Jitter", ms, |stats| &stats.jitter_ms),
@@ -53,18 +53,18 @@ pub(super) struct PlotsPlugin;
 
 impl Plugin for PlotsPlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<Frames>().add_systems(
+        app.init_resource::<FrameCounter>().add_systems(
             Update,
             (count_frames, show_values, draw_plots)
                 .chain()
-                .run_if(in_state(Phase::Play)),
+                .run_if(in_state(GamePhase::Play)),
         );
     }
 }
 
 /// How many frames are drawn in a second.
 #[derive(Resource, Default)]
-struct Frames {
+struct FrameCounter {
     counted: u32,
     since_s: f32,
     fps: VecDeque<f32>,
@@ -72,7 +72,7 @@ struct Frames {
 
 /// What a row is about: a place in [`FIGURES`], or frames for the one after.
 #[derive(Component)]
-struct Value(usize);
+struct PlotValue(usize);
 
 #[derive(Component)]
 struct Plot(usize, Handle<Image>);
@@ -86,7 +86,7 @@ pub(super) fn spawn(graph: &mut ChildSpawnerCommands, images: &mut Assets<Image>
     for number in 0..=FIGURES.len() {
         let name = FIGURES.get(number).map_or("Frames", |figure| figure.0);
         let picture = images.add(blank(PLOT.0, PLOT.1));
-        row(graph, name, Value(number), |row| {
+        row(graph, name, PlotValue(number), |row| {
             row.spawn((
                 Plot(number, picture.clone()),
                 ImageNode::new(picture),
@@ -99,7 +99,7 @@ pub(super) fn spawn(graph: &mut ChildSpawnerCommands, images: &mut Assets<Image>
     }
 }
 
-fn count_frames(time: Res<Time<Real>>, stats: Res<NetStats>, mut frames: ResMut<Frames>) {
+fn count_frames(time: Res<Time<Real>>, stats: Res<NetStats>, mut frames: ResMut<FrameCounter>) {
     frames.counted += 1;
     frames.since_s += time.delta_secs();
     if frames.since_s >= COUNTED_S {
@@ -114,9 +114,9 @@ fn count_frames(time: Res<Time<Real>>, stats: Res<NetStats>, mut frames: ResMut<
 }
 
 fn show_values(
-    (stats, frames): (Res<NetStats>, Res<Frames>),
+    (stats, frames): (Res<NetStats>, Res<FrameCounter>),
     graph: Single<&Visibility, With<Graph>>,
-    mut values: Query<(&Value, &mut Text), Without<TickWords>>,
+    mut values: Query<(&PlotValue, &mut Text), Without<TickWords>>,
     mut tick: Single<&mut Text, With<TickWords>>,
 ) {
     if **graph == Visibility::Hidden {
@@ -124,7 +124,7 @@ fn show_values(
     }
     let newest = stats.tick.map_or_else(|| "-".into(), |tick| tick.0.to_string());
     tick.set_if_neq(Text(format!("Network   tick {newest}")));
-    for (Value(number), mut words) in &mut values {
+    for (PlotValue(number), mut words) in &mut values {
         let shown = match FIGURES.get(*number) {
             Some((_, format, series)) => format(series(&stats).newest()),
             None => format!("{:.0} FPS", frames.fps.back().copied().unwrap_or_default()),
@@ -134,7 +134,7 @@ fn show_values(
 }
 
 fn draw_plots(
-    (stats, frames, time): (Res<NetStats>, Res<Frames>, Res<Time>),
+    (stats, frames, time): (Res<NetStats>, Res<FrameCounter>, Res<Time>),
     graph: Single<Ref<Visibility>, With<Graph>>,
     plots: Query<&Plot>,
     mut images: ResMut<Assets<Image>>,

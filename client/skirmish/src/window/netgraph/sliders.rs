@@ -11,7 +11,7 @@ use throng_client::world::Connection;
 
 use super::{Graph, column, ms, percent, row};
 use crate::window::keys::PointerTaken;
-use crate::window::session::Phase;
+use crate::window::session::GamePhase;
 use crate::window::theme::{self, text};
 
 /// The worst line that can be had: milliseconds of delay and of jitter, and the part that is lost, each way.
@@ -28,9 +28,9 @@ impl Plugin for SlidersPlugin {
         app.init_resource::<Simulated>()
             .add_systems(
                 Update,
-                (pull, simulate, show).chain().run_if(in_state(Phase::Play)),
+                (pull, simulate, show).chain().run_if(in_state(GamePhase::Play)),
             )
-            .add_systems(OnExit(Phase::Play), |mut taken: ResMut<PointerTaken>| {
+            .add_systems(OnExit(GamePhase::Play), |mut taken: ResMut<PointerTaken>| {
                 taken.0 = false;
             });
     }

@@ -35,7 +35,7 @@ fn from_the_handshake_to_the_first_snapshot() {
         panic!("{told:?}");
     };
     assert_eq!((name.as_str(), at, key.worker), ("tester", bench.now, 0));
-    assert_eq!(bench.shared.directory.simulation_of(key), Some(SourceId(0)));
+    assert_eq!(bench.shared.directory.simulation_of(key), Some(SimulationId(0)));
     assert_eq!(bench.shared.stats.clients(), 1);
     bench.tick();
     bench.settle(&mut peer);
@@ -185,7 +185,7 @@ fn on_a_shared_port_it_does_so_on_another_worker() {
     let mut bench = Bench::new();
     let takeovers = Arc::new(Takeovers::new(2));
     bench.shared.takeovers = Arc::clone(&takeovers);
-    let (link, theirs) = link(SourceId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
+    let (link, theirs) = link(SimulationId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
     bench.core = core(0, vec![theirs], &bench.shared, &mut bench.entropy);
     bench.simulation().link = link;
     let mut old = bench.join(7);

@@ -96,11 +96,11 @@ fn a_thousand_input_packets_a_second_are_cut_to_the_limit_and_others_do_not_noti
             for packet in 0..50 {
                 let newest = 1_000 + second * 1_000 + tick * 50 + packet;
                 let flooded = bench.inputs(&mut flood, newest, &[1, 1, 1, 1]);
-                received += u64::from(flooded == Received::Inputs);
+                received += u64::from(flooded == ReceivedKind::Inputs);
                 bench.now += Duration::from_millis(1);
             }
             let one = bench.inputs(&mut good, 2_000 + second * 20 + tick, &[1]);
-            received += u64::from(one == Received::Inputs);
+            received += u64::from(one == ReceivedKind::Inputs);
         }
     }
     let (taken, limited) = (

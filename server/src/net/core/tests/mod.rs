@@ -17,13 +17,13 @@ use throng_shared::netcode::{
 };
 use throng_shared::protocol::PayloadKind;
 use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX, Hello};
-use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
+use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId, Slot, TeamId};
 use throng_shared::protocol::input::{INPUT_PACKET_BYTES_MAX, InputBytes, InputPacket, PlayerInput};
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::registry::{Protocol, ProtocolAppExt};
 use throng_shared::tick::Tick;
 
-use super::{Received, WorkerCore, WorkerCoreConfig, WorkerShared};
+use super::{ReceivedKind, WorkerCore, WorkerCoreConfig, WorkerShared};
 use crate::boundary::claims::{PlayerName, SessionClaims};
 use crate::boundary::directory::Directory;
 use crate::boundary::frame::{FrameWriter, Identity, PlayerRow};
@@ -138,12 +138,12 @@ impl Simulation {
         let mut table = self.writer.spare_players();
         let players = self.players.iter().map(|key| (key, true));
         let watchers = self.watchers.iter().map(|key| (key, false));
-        for (key, is_home) in players.chain(watchers) {
+        for (key, is_local) in players.chain(watchers) {
             let row = PlayerRow {
                 generation: 0,
                 player: PlayerId(key.session.index + 1),
-                is_home,
-                entity: is_home.then_some(Slot(key.session.index)),
+                is_local,
+                entity: is_local.then_some(Slot(key.session.index)),
                 eye: Vec2::ZERO,
                 radius: 10.0,
                 team: TeamId::NONE,
@@ -178,7 +178,7 @@ impl Bench {
     fn with(simulations: u8, config: &LinkConfig) -> Self {
         let wake = Arc::new(|| {});
         let (ours, theirs): (Vec<_>, Vec<_>) = (0..simulations)
-            .map(|source| link(SourceId(source), 0, config, wake.clone()))
+            .map(|simulation| link(SimulationId(simulation), 0, config, wake.clone()))
             .unzip();
         let load: Arc<[WorkerLoad]> = [WorkerLoad::default()].into_iter().collect();
         let counters = ours.iter().map(|link| Arc::clone(link.counters())).collect();
@@ -193,9 +193,9 @@ impl Bench {
         let simulations = ours
             .into_iter()
             .enumerate()
-            .map(|(source, link)| Simulation {
+            .map(|(simulation, link)| Simulation {
                 link,
-                writer: FrameWriter::new(SourceId(source as u8)),
+                writer: FrameWriter::new(SimulationId(simulation as u8)),
                 tick: Tick(1_000),
                 players: Vec::new(),
                 watchers: Vec::new(),
@@ -291,7 +291,7 @@ impl Bench {
         }
     }
 
-    fn send(&mut self, peer: &mut Peer, payload: &[u8]) -> Received {
+    fn send(&mut self, peer: &mut Peer, payload: &[u8]) -> ReceivedKind {
         let mut buffer = [0; DATAGRAM_BUFFER_BYTES];
         let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + payload.len();
         buffer[range.clone()].copy_from_slice(payload);
@@ -310,7 +310,7 @@ impl Bench {
     }
 
     /// Sends inputs for `newest` and the ticks before it.
-    fn inputs(&mut self, peer: &mut Peer, newest: u32, values: &[u8]) -> Received {
+    fn inputs(&mut self, peer: &mut Peer, newest: u32, values: &[u8]) -> ReceivedKind {
         let mut packet = InputPacket {
             newest_tick: Tick(newest).wire(),
             ..InputPacket::default()

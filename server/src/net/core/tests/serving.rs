@@ -69,7 +69,12 @@ fn a_session_that_moved_is_heard_by_its_new_simulation() {
     let mut peer = bench.join(1);
     let key = bench.simulation().players[0];
     bench.inputs(&mut peer, 1_001, &[1]);
-    assert!(bench.shared.directory.move_session(key, SourceId(0), SourceId(1)));
+    assert!(
+        bench
+            .shared
+            .directory
+            .move_session(key, SimulationId(0), SimulationId(1))
+    );
     bench.inputs(&mut peer, 1_002, &[1]);
     assert_eq!(
         (
@@ -125,10 +130,10 @@ fn what_is_told_to_many_reaches_each_player_once_whichever_simulation_says_it() 
     bench.simulations[1].join(second);
     bench.simulations[1].watchers.push(first);
     bench.tick();
-    for (source, simulation) in (0..).zip(&mut bench.simulations) {
+    for (index, simulation) in (0..).zip(&mut bench.simulations) {
         let audiences = [Audience::All, Audience::Own, Audience::Team(TeamId(3))];
         for (number, audience) in (0..).zip(audiences) {
-            let bytes = Bytes::from(vec![source * 10 + number]);
+            let bytes = Bytes::from(vec![index * 10 + number]);
             let channel = Channel::ReliableOrdered.id();
             assert!(simulation.link.broadcast(audience, channel, bytes));
         }

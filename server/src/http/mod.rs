@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use throng_shared::protocol::version::ProtocolVersion;
 
-pub use start_error::GatewayError;
+pub use start_error::HttpError;
 pub use tokens::{IssuerConfig, TokenIssuer};
 
 use self::audit::AuditFrames;
@@ -45,7 +45,7 @@ use crate::observe::{ServerStats, StatusReceiver};
 
 /// How the gateway serves.
 #[derive(Debug, Clone)]
-pub struct GatewayConfig {
+pub struct HttpConfig {
     /// Where to listen; port 0 lets the system choose.
     pub http: SocketAddr,
     /// Certificate chain and private key, PEM; without, plain HTTP.
@@ -61,7 +61,7 @@ pub struct GatewayConfig {
 }
 
 /// What the gateway needs of the rest of the server.
-pub struct GatewayParts {
+pub struct HttpParts {
     /// Issues connect tokens.
     pub issuer: TokenIssuer,
     /// The server's figures.
@@ -81,24 +81,24 @@ pub struct GatewayParts {
 
 /// A running gateway.
 #[derive(Debug)]
-pub struct Gateway {
+pub struct HttpServer {
     address: SocketAddr,
     thread: JoinHandle<()>,
 }
 
-impl Gateway {
+impl HttpServer {
     /// Listens and serves on a thread of its own until the status is stopped.
     ///
     /// # Errors
-    /// See [`GatewayError`]; nothing runs then.
-    pub fn start(config: &GatewayConfig, parts: GatewayParts) -> Result<Self, GatewayError> {
+    /// See [`HttpError`]; nothing runs then.
+    pub fn start(config: &HttpConfig, parts: HttpParts) -> Result<Self, HttpError> {
         let tls = config
             .tls
             .as_ref()
             .map(|(cert, key)| tls::load(cert, key))
             .transpose()?;
         let listener = serve::listen(config.http)?;
-        let address = listener.local_addr().map_err(|error| GatewayError::Listen {
+        let address = listener.local_addr().map_err(|error| HttpError::Listen {
             address: config.http,
             error,
         })?;
@@ -127,7 +127,7 @@ impl Gateway {
                     tracing::error!(%error, "the HTTP server ended");
                 }
             })
-            .map_err(GatewayError::Thread)?;
+            .map_err(HttpError::Thread)?;
         Ok(Self { address, thread })
     }
 

@@ -20,7 +20,9 @@ use crate::schedule::ServerSystems;
 use crate::simulation::{
     Avatar, MessageReceived, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Team, Tell, Viewer,
 };
-use crate::worlds::{EffectAppExt, EffectReceived, EffectReturned, NewsHeard, TellEntity, Worlds};
+use crate::simulations::{
+    BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, Simulations, TellEntity,
+};
 
 /// Side of the world, in units.
 pub(super) const SIDE: f32 = 24.0;
@@ -159,7 +161,7 @@ impl Plugin for Game {
                 returned: 0,
                 sent: BTreeMap::new(),
             })
-            .insert_resource(Simulations(self.simulations))
+            .insert_resource(SimulationCount(self.simulations))
             .init_resource::<Complaints>()
             .init_resource::<Lossy>()
             .init_resource::<Telling>()
@@ -186,12 +188,12 @@ impl Plugin for Game {
 }
 
 #[derive(Resource, Clone, Copy)]
-struct Simulations(u8);
+struct SimulationCount(u8);
 
 /// Every simulation spawns as many, anywhere: what is not its own leaves in the first tick.
-fn fill(mut commands: Commands, worlds: Res<Worlds>, simulations: Res<Simulations>, seed: Res<Seed>) {
-    for n in 0..ROAMERS / u64::from(simulations.0) {
-        let mut chance = seed.of(GlobalId(n * 8 + u64::from(worlds.me().0)), Tick(0));
+fn fill(mut commands: Commands, simulations: Res<Simulations>, count: Res<SimulationCount>, seed: Res<Seed>) {
+    for n in 0..ROAMERS / u64::from(count.0) {
+        let mut chance = seed.of(GlobalId(n * 8 + u64::from(simulations.me().0)), Tick(0));
         let at = Vec2::new(chance.within(-12.0, 12.0), chance.within(-12.0, 12.0));
         let body = (Replicated::default(), Position(at), Ore(0), Ledger::default());
         let entity = commands.spawn(body).id();
@@ -316,12 +318,12 @@ fn tell_news(mut players: Query<(&Player, &mut Told)>, telling: Res<Telling>, mu
 }
 
 /// Says one thing to all, one to a team, one to those in sight, from every simulation.
-fn call(telling: Res<Telling>, worlds: Res<Worlds>, time: Res<TickTime>, mut tell: Tell) -> Result {
+fn call(telling: Res<Telling>, simulations: Res<Simulations>, time: Res<TickTime>, mut tell: Tell) -> Result {
     if !telling.0 {
         return Ok(());
     }
     let call = |to| Call {
-        from: worlds.me().0,
+        from: simulations.me().0,
         tick: time.tick.0,
         to,
     };
@@ -376,16 +378,16 @@ fn take_back_gifts(
 
 /// One of the last tick from everybody, in order.
 fn read_bulletins(
-    mut heard: MessageReader<NewsHeard<Bulletin>>,
-    simulations: Res<Simulations>,
+    mut heard: MessageReader<BroadcastReceived<Bulletin>>,
+    count: Res<SimulationCount>,
     time: Res<TickTime>,
     mut complaints: ResMut<Complaints>,
 ) {
     let heard: Vec<_> = heard
         .read()
-        .map(|heard| (heard.from.0, heard.news.tick + 1))
+        .map(|heard| (heard.from.0, heard.message.tick + 1))
         .collect();
-    let expected = (0..simulations.0).map(|from| (from, time.tick.0));
+    let expected = (0..count.0).map(|from| (from, time.tick.0));
     if time.tick != Tick(1) && !expected.eq(heard.iter().copied()) {
         complaints
             .0
@@ -397,16 +399,16 @@ fn read_bulletins(
 fn give(
     mut tell: TellEntity,
     mut bank: ResMut<Bank>,
-    worlds: Res<Worlds>,
     simulations: Res<Simulations>,
+    count: Res<SimulationCount>,
     seed: Res<Seed>,
     time: Res<TickTime>,
 ) -> Result {
-    let mut chance = seed.of(GlobalId(u64::from(worlds.me().0) << 40), time.tick);
+    let mut chance = seed.of(GlobalId(u64::from(simulations.me().0) << 40), time.tick);
     for _ in 0..GIFTS {
-        let source = chance.bits() % u64::from(simulations.0);
+        let simulation = chance.bits() % u64::from(count.0);
         // The first ones are never players' entities, which come and go.
-        let target = GlobalId(source << 56 | (1 + chance.bits() % (ROAMERS / u64::from(simulations.0))));
+        let target = GlobalId(simulation << 56 | (1 + chance.bits() % (ROAMERS / u64::from(count.0))));
         for _ in 0..2 {
             let sent = bank.sent.entry(target).or_default();
             let (number, ore) = (*sent, 1 + chance.bits() % 3);
@@ -416,7 +418,7 @@ fn give(
         }
     }
     let tick = time.tick.0;
-    tell.everybody(&Bulletin { tick })?;
+    tell.all_simulations(&Bulletin { tick })?;
     let sent = bank.sent.entry(NOBODY).or_default();
     let number = std::mem::replace(sent, *sent + 1);
     bank.ore -= 1;

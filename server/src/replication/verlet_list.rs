@@ -13,7 +13,7 @@ use throng_shared::protocol::ids::{Slot, SlotKey};
 use throng_shared::tick::Tick;
 
 use super::known::{Known, each_id};
-use super::sight::{Newcomer, Sight};
+use super::simulation_view::{Newcomer, SimulationView};
 use crate::space::{REACH_FACTOR, RoomId};
 
 /// The skin, as a part of the radius. It is less than the margin between radius and reach, so that an entity
@@ -37,11 +37,11 @@ struct Listed {
 
 /// One client's list, and the conditions under which it is valid.
 #[derive(Debug, Default)]
-pub(super) struct Neighbours {
+pub(super) struct VerletList {
     is_valid: bool,
     /// Whether the list was sufficient in the last tick.
-    is_followed: bool,
-    source: usize,
+    is_updated: bool,
+    simulation: usize,
     /// The last position of the eye, and the length of its path since all entities were examined.
     eye: Vec2,
     strayed: f32,
@@ -51,8 +51,8 @@ pub(super) struct Neighbours {
     room: RoomId,
     own: Option<SlotKey>,
     own_id: Option<usize>,
-    /// [`Stir::travelled`](crate::boundary::frame::Stir::travelled) when everybody was looked at.
-    travelled: u64,
+    /// [`MotionBound::max_displacement`](crate::boundary::frame::MotionBound::max_displacement) when everybody was looked at.
+    max_displacement: u64,
     /// The counters of new and removed entities in the frame that was followed last.
     arrived: u64,
     departed: u64,
@@ -63,7 +63,7 @@ pub(super) struct Neighbours {
     listed: Vec<Listed>,
 }
 
-impl Neighbours {
+impl VerletList {
     /// Creates an invalid list with its memory allocated.
     pub(super) fn new() -> Self {
         Self {
@@ -86,13 +86,13 @@ impl Neighbours {
 
     /// Returns whether all entities in reach were examined in the last tick.
     #[inline]
-    pub(super) fn has_looked(&self) -> bool {
-        !self.is_followed
+    pub(super) fn was_scanned(&self) -> bool {
+        !self.is_updated
     }
 
     /// A hint that the list will be read soon.
     #[inline]
-    pub(super) fn foresee(&self) {
+    pub(super) fn prefetch(&self) {
         prefetch(&*self.due);
         prefetch(&*self.listed);
     }
@@ -102,17 +102,17 @@ impl Neighbours {
         self.is_valid = false;
     }
 
-    /// Makes a list after all entities in `sight` were examined. `near` are those that do not enter but are
-    /// within [`Neighbours::near2`], and `distances2` the squared distances of those that are known now.
-    pub(super) fn note(
+    /// Makes a list after all entities in `simulation_view` were examined. `near` are those that do not enter but are
+    /// within [`VerletList::near2`], and `distances2` the squared distances of those that are known now.
+    pub(super) fn rebuild(
         &mut self,
-        sight: &Sight<'_>,
+        simulation_view: &SimulationView<'_>,
         near: &[Newcomer],
         known: &Known,
         distances2: &[f32],
         own_id: Option<usize>,
     ) {
-        let (player, stir) = (sight.player, &sight.frame.stir);
+        let (player, motion_bound) = (simulation_view.player, &simulation_view.frame.motion_bound);
         self.due.clear();
         self.listed.clear();
         let reach = player.radius * REACH_FACTOR;
@@ -130,11 +130,15 @@ impl Neighbours {
         }
         self.is_valid = self.listed.len() <= LISTED_MAX;
         self.skin = player.radius * SKIN * part_of_skin(player.eye);
-        self.source = sight.source;
+        self.simulation = simulation_view.simulation;
         (self.eye, self.radius, self.room) = (player.eye, player.radius, player.room);
         self.strayed = player.eye.abs().max_element() * ROUNDING;
-        (self.own, self.own_id) = (sight.own(), own_id);
-        (self.travelled, self.arrived, self.departed) = (stir.travelled, stir.arrived, stir.departed);
+        (self.own, self.own_id) = (simulation_view.own(), own_id);
+        (self.max_displacement, self.arrived, self.departed) = (
+            motion_bound.max_displacement,
+            motion_bound.arrived,
+            motion_bound.departed,
+        );
     }
 
     /// Adds one entity to the list, up to one more than the list may have.
@@ -146,79 +150,86 @@ impl Neighbours {
     }
 
     /// Removes one entity from the list; the last takes its index.
-    fn strike(&mut self, at: usize) {
+    fn unlist(&mut self, at: usize) {
         self.due.swap_remove(at);
         self.listed.swap_remove(at);
     }
 
     /// Makes the entities leave that crossed their border, and collects those that are to enter. Returns
     /// whether the list was sufficient for that; if not, all entities have to be examined.
-    pub(super) fn follow(
+    pub(super) fn update(
         &mut self,
         known: &mut Known,
-        sight: &Sight<'_>,
+        simulation_view: &SimulationView<'_>,
         tick: Tick,
         newcomers: &mut Vec<Newcomer>,
     ) -> bool {
-        self.is_followed = false;
-        if !self.is_of(sight) {
+        self.is_updated = false;
+        if !self.is_of(simulation_view) {
             return false;
         }
-        let moved = self.moved(sight);
+        let moved = self.moved(simulation_view);
         // False if it is not a number.
         let is_in_skin = moved <= self.skin;
-        if !is_in_skin || !self.take_arrivals(sight, moved) {
+        if !is_in_skin || !self.take_arrivals(simulation_view, moved) {
             return false;
         }
-        self.take_departures(known, sight, tick);
+        self.take_departures(known, simulation_view, tick);
         let mut at = 0;
         while let Some(&due) = self.due.get(at) {
             if due > moved {
                 at += 1;
-            } else if let Some(left) = self.cross(known, sight, tick, self.listed[at], newcomers) {
+            } else if let Some(left) = self.cross(known, simulation_view, tick, self.listed[at], newcomers) {
                 self.due[at] = moved + left;
                 at += 1;
             } else {
-                self.strike(at);
+                self.unlist(at);
             }
         }
-        self.is_followed = true;
+        self.is_updated = true;
         true
     }
 
     /// Returns whether the list was made for this simulation, room, radius and own entity.
-    fn is_of(&self, sight: &Sight<'_>) -> bool {
-        let player = sight.player;
+    fn is_of(&self, simulation_view: &SimulationView<'_>) -> bool {
+        let player = simulation_view.player;
         self.is_valid
-            && (self.source, self.room, self.radius) == (sight.source, player.room, player.radius)
-            && self.own == sight.own()
+            && (self.simulation, self.room, self.radius)
+                == (simulation_view.simulation, player.room, player.radius)
+            && self.own == simulation_view.own()
     }
 
     /// Returns the most units that an entity and the eye can have moved together since all were examined. It
     /// never decreases, so a difference of two results bounds the movement between them.
-    fn moved(&mut self, sight: &Sight<'_>) -> f32 {
-        let eye = sight.player.eye;
+    fn moved(&mut self, simulation_view: &SimulationView<'_>) -> f32 {
+        let eye = simulation_view.player.eye;
         self.strayed += eye.distance(self.eye);
         self.eye = eye;
-        sight.frame.stir.units_since(self.travelled) + self.strayed
+        simulation_view
+            .frame
+            .motion_bound
+            .units_since(self.max_displacement)
+            + self.strayed
     }
 
     /// Lists the entities that appeared since the last frame and are near enough to enter now or later.
     /// Returns whether the frame names all of them and they are few enough.
-    fn take_arrivals(&mut self, sight: &Sight<'_>, moved: f32) -> bool {
-        let stir = &sight.frame.stir;
-        let missed = stir.arrived.wrapping_sub(self.arrived);
+    fn take_arrivals(&mut self, simulation_view: &SimulationView<'_>, moved: f32) -> bool {
+        let motion_bound = &simulation_view.frame.motion_bound;
+        let missed = motion_bound.arrived.wrapping_sub(self.arrived);
         if missed == 0 {
             return true;
         }
-        self.arrived = stir.arrived;
-        if missed != stir.arrivals.len() as u64 || stir.arrivals.len() > ARRIVALS_MAX {
+        self.arrived = motion_bound.arrived;
+        if missed != motion_bound.arrivals.len() as u64 || motion_bound.arrivals.len() > ARRIVALS_MAX {
             return false;
         }
         let near2 = Self::near2(self.radius);
-        for &slot in &stir.arrivals {
-            let is_near = sight.distance2(slot).is_some_and(|distance2| distance2 <= near2);
-            if is_near && sight.frame.identity(slot).room == self.room {
+        for &slot in &motion_bound.arrivals {
+            let is_near = simulation_view
+                .distance2(slot)
+                .is_some_and(|distance2| distance2 <= near2);
+            if is_near && simulation_view.frame.identity(slot).room == self.room {
                 self.list(slot, UNKNOWN, moved);
             }
         }
@@ -226,16 +237,16 @@ impl Neighbours {
     }
 
     /// Makes removed entities leave. Their slots may soon be reused, so they are removed from the list.
-    fn take_departures(&mut self, known: &mut Known, sight: &Sight<'_>, tick: Tick) {
-        let stir = &sight.frame.stir;
-        if std::mem::replace(&mut self.departed, stir.departed) == stir.departed {
+    fn take_departures(&mut self, known: &mut Known, simulation_view: &SimulationView<'_>, tick: Tick) {
+        let motion_bound = &simulation_view.frame.motion_bound;
+        if std::mem::replace(&mut self.departed, motion_bound.departed) == motion_bound.departed {
             return;
         }
-        let is_gone = |slot| sight.frame.row(slot).is_none();
+        let is_gone = |slot| simulation_view.frame.row(slot).is_none();
         known.leave_where(tick, |_, key| is_gone(key.slot()));
         for at in (0..self.listed.len()).rev() {
             if is_gone(self.listed[at].slot) {
-                self.strike(at);
+                self.unlist(at);
             }
         }
     }
@@ -245,18 +256,18 @@ impl Neighbours {
     fn cross(
         &self,
         known: &mut Known,
-        sight: &Sight<'_>,
+        simulation_view: &SimulationView<'_>,
         tick: Tick,
         Listed { slot, id }: Listed,
         newcomers: &mut Vec<Newcomer>,
     ) -> Option<f32> {
-        let distance2 = sight.distance2(slot)?;
+        let distance2 = simulation_view.distance2(slot)?;
         let (radius, reach) = (self.radius, self.radius * REACH_FACTOR);
         if id == UNKNOWN {
             if distance2 > radius * radius {
                 return Some(distance2.sqrt() - radius);
             }
-            newcomers.push(Newcomer::new(sight.key(slot), distance2));
+            newcomers.push(Newcomer::new(simulation_view.key(slot), distance2));
         } else {
             if distance2 <= reach * reach {
                 return Some(reach - distance2.sqrt());

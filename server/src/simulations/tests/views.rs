@@ -12,7 +12,7 @@ use throng_shared::tick::Tick;
 
 use super::{CONFIG, Process, chessboard};
 use crate::simulation::{Ghost, Nearby, Replicated, Rewind};
-use crate::worlds::Worlds;
+use crate::simulations::Simulations;
 
 type Known = BTreeMap<(GlobalId, Tick), Pose>;
 
@@ -120,7 +120,7 @@ fn queries_skip_ghosts_unless_they_name_them() {
     (0..10).for_each(|_| drop(process.tick()));
     let mut seen = 0;
     process.each(|world| {
-        let ghosts = world.resource::<Worlds>().ghosts();
+        let ghosts = world.resource::<Simulations>().ghosts();
         let own = world.query_filtered::<(), With<Replicated>>().iter(world).count();
         let plain = world.query::<&Position>().iter(world).count();
         let named = world.query::<(&Position, &Ghost)>().iter(world).count();

@@ -1,21 +1,23 @@
 //! What neighbours see of each other: ghosts of entities near the border, watchers for players near it.
 
 use bevy_ecs::prelude::*;
-use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::ids::SimulationId;
 use throng_shared::protocol::pose::Position;
 use throng_shared::tick::Tick;
 
 use super::exchange::{GhostImage, WatcherImage};
-use super::shape::GhostKinds;
-use super::state::{KnownGhost, Worlds};
-use crate::simulation::{Abode, Abroad, Eye, Ghost, Owner, Room, Slots, Stranger, Team, Viewer, Watcher};
+use super::map_shape::GhostKinds;
+use super::state::{KnownGhost, Simulations};
+use crate::simulation::{
+    Eye, Ghost, GhostEntry, Owner, RemoteFrames, Room, RowLocation, Slots, Team, Viewer, Watcher,
+};
 
 /// Brings the ghosts of one neighbour up to date.
 pub(super) fn show_ghosts(
     world: &mut World,
-    worlds: &mut Worlds,
+    simulations: &mut Simulations,
     kinds: &GhostKinds,
-    source: SourceId,
+    simulation: SimulationId,
     ghosts: &[GhostImage],
     tick: Tick,
 ) {
@@ -23,10 +25,10 @@ pub(super) fn show_ghosts(
         if world.resource::<Slots>().find(image.global).is_some() {
             continue;
         }
-        let known = worlds.ghosts.get_mut(&image.global);
+        let known = simulations.ghosts.get_mut(&image.global);
         let known = known.filter(|known| world.entities().contains(known.entity));
-        let ghost = Ghost(Abode {
-            source,
+        let ghost = Ghost(RowLocation {
+            simulation,
             slot: image.slot,
         });
         let pose = (ghost, image.position, image.velocity, image.heading);
@@ -36,14 +38,14 @@ pub(super) fn show_ghosts(
             kinds.show(&mut ghost, &image.values);
             let known = KnownGhost {
                 entity: ghost.id(),
-                heard: tick,
+                last_seen: tick,
                 room: image.room,
                 values: image.values.clone(),
             };
-            worlds.ghosts.insert(image.global, known);
+            simulations.ghosts.insert(image.global, known);
             continue;
         };
-        (known.heard, known.room) = (tick, image.room);
+        (known.last_seen, known.room) = (tick, image.room);
         let mut ghost = world.entity_mut(known.entity);
         ghost.insert(pose);
         if known.values != image.values {
@@ -59,24 +61,32 @@ pub(super) fn show_ghosts(
 }
 
 /// Lets spatial queries find the ghosts where they are now.
-pub(super) fn place_ghosts(world: &mut World, worlds: &Worlds) {
-    world.try_resource_scope(|world, mut abroad: Mut<Abroad>| {
-        let strangers = worlds.ghosts.iter().filter_map(|(&global, known)| {
-            Some(Stranger {
+pub(super) fn place_ghosts(world: &mut World, simulations: &Simulations) {
+    world.try_resource_scope(|world, mut remote_frames: Mut<RemoteFrames>| {
+        let ghosts = simulations.ghosts.iter().filter_map(|(&global, known)| {
+            Some(GhostEntry {
                 entity: known.entity,
                 global,
                 position: world.get::<Position>(known.entity)?.0,
                 room: known.room,
             })
         });
-        abroad.meet(strangers);
+        remote_frames.replace_ghosts(ghosts);
     });
 }
 
 /// Brings the watchers from one neighbour up to date.
-pub(super) fn seat_watchers(world: &mut World, worlds: &mut Worlds, watchers: &[WatcherImage], tick: Tick) {
+pub(super) fn update_watchers(
+    world: &mut World,
+    simulations: &mut Simulations,
+    watchers: &[WatcherImage],
+    tick: Tick,
+) {
     for image in watchers {
-        let known = worlds.watchers.get(&image.session).map(|&(entity, _)| entity);
+        let known = simulations
+            .watchers
+            .get(&image.session)
+            .map(|&(entity, _)| entity);
         let entity = known
             .filter(|&entity| world.entities().contains(entity))
             .unwrap_or_else(|| {
@@ -89,20 +99,20 @@ pub(super) fn seat_watchers(world: &mut World, worlds: &mut Worlds, watchers: &[
         if (watcher.get(), watcher.get()) != (Some(&Team(image.team)), Some(&Room(image.room))) {
             watcher.insert((Team(image.team), Room(image.room)));
         }
-        worlds.watchers.insert(image.session, (entity, tick));
+        simulations.watchers.insert(image.session, (entity, tick));
     }
 }
 
 /// Lets go of ghosts and watchers that no neighbour mentioned in this tick.
-pub(super) fn retire_unmentioned(world: &mut World, worlds: &mut Worlds, tick: Tick) {
+pub(super) fn retire_unmentioned(world: &mut World, simulations: &mut Simulations, tick: Tick) {
     let mut gone = Vec::new();
-    worlds.ghosts.retain(|_, known| {
-        gone.extend((known.heard != tick).then_some(known.entity));
-        known.heard == tick
+    simulations.ghosts.retain(|_, known| {
+        gone.extend((known.last_seen != tick).then_some(known.entity));
+        known.last_seen == tick
     });
-    worlds.watchers.retain(|_, &mut (entity, heard)| {
-        gone.extend((heard != tick).then_some(entity));
-        heard == tick
+    simulations.watchers.retain(|_, &mut (entity, last_seen)| {
+        gone.extend((last_seen != tick).then_some(entity));
+        last_seen == tick
     });
     for entity in gone {
         if let Ok(entity) = world.get_entity_mut(entity) {

@@ -89,7 +89,7 @@ fn an_audit_of_a_tick_that_is_not_kept_says_which_are() {
 fn a_port_in_use_is_a_clear_error() {
     let server = Running::new(|_| {});
     let error = serve::listen(server.address()).unwrap_err();
-    assert!(matches!(error, GatewayError::PortInUse { .. }));
+    assert!(matches!(error, HttpError::PortInUse { .. }));
     let expected = format!(
         "HTTP port {} at 127.0.0.1 is in use: stop the other program or choose another --http",
         server.address().port()
@@ -116,7 +116,7 @@ fn http_works_over_ipv6() {
 
 fn identity(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("src/gateway/test_identity")
+        .join("src/http/test_identity")
         .join(file)
 }
 
@@ -191,10 +191,10 @@ fn the_gateway_ends_when_the_server_has_stopped() {
     let _idle = TcpStream::connect(server.address()).unwrap();
     let address = server.address();
     advance_status(&server.status, ServerStatus::Stopped);
-    let gateway = server.gateway.take().unwrap();
-    gateway.join();
+    let http_server = server.http_server.take().unwrap();
+    http_server.join();
     assert!(TcpStream::connect(address).is_err());
-    server.gateway = Some(Gateway {
+    server.http_server = Some(HttpServer {
         address,
         thread: std::thread::spawn(|| {}),
     });

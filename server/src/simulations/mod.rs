@@ -14,7 +14,7 @@
 //! Refuses to migrate what has no place: entities of the server alone stay where they are.
 //!
 //! Gameplay that is to run on several simulations changes entities of its own world only, persists what is to
-//! travel, says how [large](WorldShape) its world is and what [ghosts](GhostAppExt) show, sends
+//! travel, says how [large](MapShape) its world is and what [ghosts](GhostAppExt) show, sends
 //! [effects](TellEntity) for the rest, and keeps no list of entities beside the ECS. What it keeps in resources is
 //! each simulation's own. Past frames, `Added` and `Changed` do not travel.
 //!
@@ -26,8 +26,8 @@ mod border;
 mod cross;
 mod effects;
 mod exchange;
+mod map_shape;
 mod partition;
-mod shape;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -40,30 +40,31 @@ use bevy_ecs::prelude::*;
 
 use crate::input::{Inbox, drain_links};
 use crate::schedule::ServerSystems;
-use crate::simulation::{Abroad, Ghost, Players};
-use shape::GhostKinds;
+use crate::simulation::{Ghost, Players, RemoteFrames};
+use map_shape::GhostKinds;
 
 pub use balance::{CellMove, next_move};
-pub use cross::post;
+pub use cross::send_batch;
 pub use effects::{
-    EFFECTS_MAX, EffectAppExt, EffectReceived, EffectRefused, EffectReturned, Effects, NewsHeard, TellEntity,
+    BroadcastReceived, EFFECTS_MAX, EffectAppExt, EffectReceived, EffectRefused, EffectReturned, Effects,
+    TellEntity,
 };
-pub use exchange::{Exchange, GhostImage, Letter, PeerGone, Post, WatcherImage};
-pub use partition::{CELLS_HALF, Cell, Partition, SIMULATIONS_MAX, SourceSet};
-pub use shape::{GhostAppExt, JoinPlaces, WorldShape, is_home};
-pub use state::{Worlds, WorldsConfig, WorldsCounters};
+pub use exchange::{Exchange, GhostImage, PeerMessage, SimulationGone, TickBatch, WatcherImage};
+pub use map_shape::{GhostAppExt, JoinPlaces, MapShape, owns_position};
+pub use partition::{CELLS_HALF, Cell, Partition, SIMULATIONS_MAX, SimulationSet};
+pub use state::{Simulations, SimulationsConfig, SimulationsCounters};
 
 /// Makes an app one of several simulations. Its `SimulationPlugin` has the same source as the exchange.
-pub struct WorldsPlugin {
+pub struct SimulationsPlugin {
     exchange: Mutex<Option<Exchange>>,
     partition: Partition,
-    config: WorldsConfig,
+    config: SimulationsConfig,
 }
 
-impl WorldsPlugin {
+impl SimulationsPlugin {
     /// The simulation at this end of the exchange. All have the same partition and configuration.
     #[must_use]
-    pub fn new(exchange: Exchange, partition: Partition, config: WorldsConfig) -> Self {
+    pub fn new(exchange: Exchange, partition: Partition, config: SimulationsConfig) -> Self {
         Self {
             exchange: Mutex::new(Some(exchange)),
             partition,
@@ -72,7 +73,7 @@ impl WorldsPlugin {
     }
 }
 
-impl Plugin for WorldsPlugin {
+impl Plugin for SimulationsPlugin {
     fn build(&self, app: &mut App) {
         let exchange = self
             .exchange
@@ -82,27 +83,27 @@ impl Plugin for WorldsPlugin {
         let Some(exchange) = exchange else { return };
         let me = exchange.me();
         if self.partition.simulations() > 1 && self.config.ghost_reach > 0.0 {
-            app.init_resource::<Abroad>();
+            app.init_resource::<RemoteFrames>();
         }
         app.world_mut().register_disabling_component::<Ghost>();
         app.insert_resource(Players::of_simulation(me.0, self.partition.simulations()))
             .insert_resource(Inbox::routed())
             .init_resource::<Effects>()
             .init_resource::<GhostKinds>()
-            .insert_resource(Worlds {
+            .insert_resource(Simulations {
                 me,
                 partition: self.partition.clone(),
                 config: self.config,
                 exchange: Mutex::new(exchange),
                 sessions: BTreeMap::new(),
-                is_posted: false,
+                is_sent: false,
                 outgoing: Vec::new(),
                 received: Vec::new(),
-                last_post: None,
+                last_batch: None,
                 departing: Vec::new(),
                 ghosts: BTreeMap::new(),
                 watchers: BTreeMap::new(),
-                counters: WorldsCounters::default(),
+                counters: SimulationsCounters::default(),
                 joined: 0,
                 underway: Vec::new(),
             })
@@ -118,5 +119,21 @@ impl Plugin for WorldsPlugin {
                     cross::dispatch.in_set(ServerSystems::Dispatch),
                 ),
             );
+    }
+}
+
+impl SimulationsCounters {
+    /// Adds another simulation's, for a sum over the process.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            emigrated: self.emigrated + other.emigrated,
+            immigrated: self.immigrated + other.immigrated,
+            players_came: self.players_came + other.players_came,
+            effects_applied: self.effects_applied + other.effects_applied,
+            failed: self.failed + other.failed,
+            // The same everywhere.
+            cells_moved: self.cells_moved.max(other.cells_moved),
+        }
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use glam::Vec2;
-use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::ids::SimulationId;
 
 /// Simulations of one process at most: as many as one session can be sent frames of.
 pub const SIMULATIONS_MAX: u8 = 8;
@@ -25,26 +25,26 @@ pub struct Cell {
 
 /// Simulations, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SourceSet(u8);
+pub struct SimulationSet(u8);
 
-impl SourceSet {
-    /// With `source` in it.
+impl SimulationSet {
+    /// With `simulation` in it.
     #[must_use]
-    pub const fn with(self, source: SourceId) -> Self {
-        Self(self.0 | 1 << (source.0 % SIMULATIONS_MAX))
+    pub const fn with(self, simulation: SimulationId) -> Self {
+        Self(self.0 | 1 << (simulation.0 % SIMULATIONS_MAX))
     }
 
-    /// Without `source`.
+    /// Without `simulation`.
     #[must_use]
-    pub const fn without(self, source: SourceId) -> Self {
-        Self(self.0 & !(1 << (source.0 % SIMULATIONS_MAX)))
+    pub const fn without(self, simulation: SimulationId) -> Self {
+        Self(self.0 & !(1 << (simulation.0 % SIMULATIONS_MAX)))
     }
 
     /// The simulations, ascending.
-    pub fn iter(self) -> impl Iterator<Item = SourceId> {
+    pub fn iter(self) -> impl Iterator<Item = SimulationId> {
         (0..SIMULATIONS_MAX)
             .filter(move |bit| self.0 >> bit & 1 == 1)
-            .map(SourceId)
+            .map(SimulationId)
     }
 }
 
@@ -55,7 +55,7 @@ pub struct Partition {
     side: f32,
     /// Columns from the origin to the edge of the world; the stripes divide what is between.
     columns_half: i32,
-    moved: BTreeMap<Cell, SourceId>,
+    moved: BTreeMap<Cell, SimulationId>,
     epoch: u64,
 }
 
@@ -104,7 +104,7 @@ impl Partition {
 
     /// Who owns a cell.
     #[must_use]
-    pub fn owner_of(&self, cell: Cell) -> SourceId {
+    pub fn owner_of(&self, cell: Cell) -> SimulationId {
         self.moved
             .get(&cell)
             .copied()
@@ -113,14 +113,14 @@ impl Partition {
 
     /// Who owns a place.
     #[must_use]
-    pub fn owner(&self, at: Vec2) -> SourceId {
+    pub fn owner(&self, at: Vec2) -> SimulationId {
         self.owner_of(self.cell_of(at))
     }
 
     /// Who is to own what is at `at` and belongs to `current`: it stays within `margin` units of a cell of
     /// `current`, so that what moves along a border does not change hands in every tick.
     #[must_use]
-    pub fn owner_after(&self, at: Vec2, current: SourceId, margin: f32) -> SourceId {
+    pub fn owner_after(&self, at: Vec2, current: SimulationId, margin: f32) -> SimulationId {
         let owner = self.owner(at);
         let stays = owner != current
             && margin > 0.0
@@ -130,9 +130,9 @@ impl Partition {
 
     /// Owners of the cells that a square of `reach` units in all four directions around `at` touches.
     #[must_use]
-    pub fn touches(&self, at: Vec2, reach: f32) -> SourceSet {
+    pub fn touches(&self, at: Vec2, reach: f32) -> SimulationSet {
         let (low, high) = (self.cell_of(at - reach), self.cell_of(at + reach));
-        let mut found = SourceSet::default();
+        let mut found = SimulationSet::default();
         if low == high {
             return found.with(self.owner_of(low));
         }
@@ -145,7 +145,7 @@ impl Partition {
     }
 
     /// Gives a cell to another simulation. One that does not exist is refused: `false`.
-    pub fn assign(&mut self, cell: Cell, to: SourceId) -> bool {
+    pub fn assign(&mut self, cell: Cell, to: SimulationId) -> bool {
         if to.0 >= self.simulations {
             return false;
         }
@@ -158,9 +158,9 @@ impl Partition {
         true
     }
 
-    fn stripe_of(&self, cell: Cell) -> SourceId {
+    fn stripe_of(&self, cell: Cell) -> SimulationId {
         let column = (cell.x + self.columns_half).clamp(0, self.columns_half * 2 - 1);
-        SourceId((column * i32::from(self.simulations) / (self.columns_half * 2)) as u8)
+        SimulationId((column * i32::from(self.simulations) / (self.columns_half * 2)) as u8)
     }
 }
 
@@ -181,11 +181,11 @@ mod tests {
     #[test]
     fn stays_within_the_margin_and_not_beyond() {
         let partition = Partition::stripes(2, 10.0, 100.0);
-        let after = |x: f32| partition.owner_after(Vec2::new(x, 0.0), SourceId(0), 1.0).0;
+        let after = |x: f32| partition.owner_after(Vec2::new(x, 0.0), SimulationId(0), 1.0).0;
         assert_eq!([-5.0, -0.5, 0.5, 0.99, 1.01, 5.0].map(after), [0, 0, 0, 0, 1, 1]);
         assert_eq!(
-            partition.owner_after(Vec2::new(0.5, 0.0), SourceId(0), 0.0),
-            SourceId(1)
+            partition.owner_after(Vec2::new(0.5, 0.0), SimulationId(0), 0.0),
+            SimulationId(1)
         );
     }
 
@@ -194,11 +194,14 @@ mod tests {
         let mut partition = Partition::stripes(2, 10.0, 100.0);
         let cell = partition.cell_of(Vec2::new(5.0, 5.0));
         let before = partition.clone();
-        assert!(!partition.assign(cell, SourceId(2)));
-        assert!(partition.assign(cell, SourceId(0)));
-        assert_eq!(partition.owner_of(cell), SourceId(0));
-        assert!(partition.assign(cell, SourceId(1)));
-        assert_eq!((partition.owner_of(cell), partition.epoch()), (SourceId(1), 2));
+        assert!(!partition.assign(cell, SimulationId(2)));
+        assert!(partition.assign(cell, SimulationId(0)));
+        assert_eq!(partition.owner_of(cell), SimulationId(0));
+        assert!(partition.assign(cell, SimulationId(1)));
+        assert_eq!(
+            (partition.owner_of(cell), partition.epoch()),
+            (SimulationId(1), 2)
+        );
         assert_eq!(partition.moved, before.moved);
     }
 
@@ -212,7 +215,7 @@ mod tests {
         ) {
             let mut partition = Partition::stripes(5, 10.0, 160.0);
             for (x, y, to) in moves {
-                partition.assign(Cell { x, y }, SourceId(to));
+                partition.assign(Cell { x, y }, SimulationId(to));
             }
             let at = Vec2::new(at.0, at.1);
             let touched = partition.touches(at, reach);

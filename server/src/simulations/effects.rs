@@ -16,10 +16,10 @@ use bevy_ecs::system::SystemParam;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use throng_shared::protocol::codec::{self, CodecError};
-use throng_shared::protocol::ids::{GlobalId, SourceId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId};
 
-use super::exchange::Letter;
-use super::state::Worlds;
+use super::exchange::PeerMessage;
+use super::state::Simulations;
 use crate::schedule::ServerSystems;
 use crate::simulation::Slots;
 
@@ -29,7 +29,7 @@ pub const EFFECTS_MAX: usize = 65_536;
 /// Registers effects; implemented by [`App`].
 pub trait EffectAppExt {
     /// Lets `E` be sent with [`TellEntity`], be received as [`EffectReceived<E>`], come back as
-    /// [`EffectReturned<E>`], and as news be heard as [`NewsHeard<E>`]. Every simulation registers the same effects in
+    /// [`EffectReturned<E>`], and as news be heard as [`BroadcastReceived<E>`]. Every simulation registers the same effects in
     /// the same order.
     fn effect<E>(&mut self) -> &mut Self
     where
@@ -42,7 +42,7 @@ impl EffectAppExt for App {
         E: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
         if !self.world().contains_resource::<Effects>() {
-            let alone = not(resource_exists::<Worlds>);
+            let alone = not(resource_exists::<Simulations>);
             self.add_systems(
                 FixedUpdate,
                 loop_back.run_if(alone).in_set(ServerSystems::Exchange),
@@ -50,15 +50,15 @@ impl EffectAppExt for App {
         }
         self.add_message::<EffectReceived<E>>()
             .add_message::<EffectReturned<E>>()
-            .add_message::<NewsHeard<E>>();
+            .add_message::<BroadcastReceived<E>>();
         let mut effects = self.world_mut().get_resource_or_init::<Effects>();
         let type_id = TypeId::of::<E>();
         if effects.kinds.iter().all(|kind| kind.type_id != type_id) {
             effects.kinds.push(EffectKind {
                 type_id,
                 receive: receive_effect::<E>,
-                give_back: give_back::<E>,
-                hear: hear::<E>,
+                return_effect: return_effect::<E>,
+                write_broadcast: write_broadcast::<E>,
             });
         }
         self
@@ -71,7 +71,7 @@ pub struct EffectReceived<E: Send + Sync + 'static> {
     /// The entity.
     pub entity: Entity,
     /// The simulation that sent it.
-    pub from: SourceId,
+    pub from: SimulationId,
     /// What is to happen to it.
     pub effect: E,
 }
@@ -87,11 +87,11 @@ pub struct EffectReturned<E: Send + Sync + 'static> {
 
 /// News of a simulation of the process.
 #[derive(Message, Clone, Debug)]
-pub struct NewsHeard<E: Send + Sync + 'static> {
+pub struct BroadcastReceived<E: Send + Sync + 'static> {
     /// The simulation that sent them.
-    pub from: SourceId,
+    pub from: SimulationId,
     /// What they are.
-    pub news: E,
+    pub message: E,
 }
 
 /// Why an effect is not sent.
@@ -125,21 +125,23 @@ impl TellEntity<'_> {
         E: Serialize + Send + Sync + 'static,
     {
         let (kind, bytes) = self.effects.encode(effect)?;
-        self.effects.outbox.push(Letter::Effect { target, kind, bytes });
+        self.effects
+            .outbox
+            .push(PeerMessage::Effect { target, kind, bytes });
         self.effects.sent += 1;
         Ok(())
     }
 
-    /// Lets all simulations hear `news`, this one too.
+    /// Lets all simulations hear `message`, this one too.
     ///
     /// # Errors
     /// [`EffectRefused`]; nobody hears them then.
-    pub fn everybody<E>(&mut self, news: &E) -> Result<(), EffectRefused>
+    pub fn all_simulations<E>(&mut self, message: &E) -> Result<(), EffectRefused>
     where
         E: Serialize + Send + Sync + 'static,
     {
-        let (kind, bytes) = self.effects.encode(news)?;
-        self.effects.outbox.push(Letter::News { kind, bytes });
+        let (kind, bytes) = self.effects.encode(message)?;
+        self.effects.outbox.push(PeerMessage::Broadcast { kind, bytes });
         Ok(())
     }
 }
@@ -148,18 +150,18 @@ impl TellEntity<'_> {
 #[derive(Resource, Default)]
 pub struct Effects {
     kinds: Vec<EffectKind>,
-    outbox: Vec<Letter>,
+    outbox: Vec<PeerMessage>,
     /// What a simulation without others sent in the last tick, and the places of the effects that were applied.
-    looped: (Vec<Letter>, BTreeSet<u32>),
+    looped: (Vec<PeerMessage>, BTreeSet<u32>),
     sent: u64,
     refused: u64,
 }
 
 struct EffectKind {
     type_id: TypeId,
-    receive: fn(&mut World, Entity, SourceId, &[u8]) -> Result<(), CodecError>,
-    give_back: fn(&mut World, GlobalId, &[u8]) -> Result<(), CodecError>,
-    hear: fn(&mut World, SourceId, &[u8]) -> Result<(), CodecError>,
+    receive: fn(&mut World, Entity, SimulationId, &[u8]) -> Result<(), CodecError>,
+    return_effect: fn(&mut World, GlobalId, &[u8]) -> Result<(), CodecError>,
+    write_broadcast: fn(&mut World, SimulationId, &[u8]) -> Result<(), CodecError>,
 }
 
 impl Effects {
@@ -193,33 +195,33 @@ impl Effects {
     }
 
     /// Takes what this tick sent, in order.
-    pub(super) fn take(&mut self) -> Vec<Letter> {
+    pub(super) fn take(&mut self) -> Vec<PeerMessage> {
         std::mem::take(&mut self.outbox)
     }
 }
 
 /// Does for a simulation without others what the exchange does for several.
 pub(super) fn loop_back(world: &mut World) {
-    let Some(source) = world.get_resource::<Slots>().map(Slots::source) else {
+    let Some(simulation) = world.get_resource::<Slots>().map(Slots::simulation) else {
         return;
     };
     let mut effects = world.resource_mut::<Effects>();
     let (last, applied) = std::mem::take(&mut effects.looped);
-    let letters = effects.take();
-    give_back_lost(world, &last, &applied);
-    let applied = apply_all(world, source, &letters).into_iter().collect();
-    for letter in &letters {
-        if let Letter::News { kind, bytes } = letter {
-            hear_news(world, source, *kind, bytes);
+    let messages = effects.take();
+    return_lost(world, &last, &applied);
+    let applied = apply_all(world, simulation, &messages).into_iter().collect();
+    for message in &messages {
+        if let PeerMessage::Broadcast { kind, bytes } = message {
+            receive_broadcast(world, simulation, *kind, bytes);
         }
     }
-    world.resource_mut::<Effects>().looped = (letters, applied);
+    world.resource_mut::<Effects>().looped = (messages, applied);
 }
 
 /// Applies a simulation's effects on entities of this world. Answers their places among all its effects.
-pub(super) fn apply_all(world: &mut World, from: SourceId, letters: &[Letter]) -> Vec<u32> {
-    let effects = letters.iter().filter_map(|letter| match letter {
-        Letter::Effect { target, kind, bytes } => Some((*target, *kind, bytes)),
+pub(super) fn apply_all(world: &mut World, from: SimulationId, messages: &[PeerMessage]) -> Vec<u32> {
+    let effects = messages.iter().filter_map(|message| match message {
+        PeerMessage::Effect { target, kind, bytes } => Some((*target, *kind, bytes)),
         _ => None,
     });
     let mut applied = Vec::new();
@@ -234,7 +236,7 @@ pub(super) fn apply_all(world: &mut World, from: SourceId, letters: &[Letter]) -
 }
 
 /// Hands an effect to gameplay. `false` when it is of no type that this simulation knows.
-fn apply(world: &mut World, entity: Entity, from: SourceId, kind: u16, bytes: &[u8]) -> bool {
+fn apply(world: &mut World, entity: Entity, from: SimulationId, kind: u16, bytes: &[u8]) -> bool {
     let kinds = &world.resource::<Effects>().kinds;
     let Some(receive) = kinds.get(usize::from(kind)).map(|kind| kind.receive) else {
         return false;
@@ -243,42 +245,42 @@ fn apply(world: &mut World, entity: Entity, from: SourceId, kind: u16, bytes: &[
 }
 
 /// Hands gameplay the news of a simulation.
-pub(super) fn hear_news(world: &mut World, from: SourceId, kind: u16, bytes: &[u8]) {
+pub(super) fn receive_broadcast(world: &mut World, from: SimulationId, kind: u16, bytes: &[u8]) {
     let kinds = &world.resource::<Effects>().kinds;
-    if let Some(hear) = kinds.get(usize::from(kind)).map(|kind| kind.hear)
-        && let Err(error) = hear(world, from, bytes)
+    if let Some(write_broadcast) = kinds.get(usize::from(kind)).map(|kind| kind.write_broadcast)
+        && let Err(error) = write_broadcast(world, from, bytes)
     {
         tracing::error!(%error, simulation = from.0, "news cannot be read");
     }
 }
 
-fn hear<E>(world: &mut World, from: SourceId, bytes: &[u8]) -> Result<(), CodecError>
+fn write_broadcast<E>(world: &mut World, from: SimulationId, bytes: &[u8]) -> Result<(), CodecError>
 where
     E: DeserializeOwned + Send + Sync + 'static,
 {
-    let news: E = codec::decode_exact(bytes)?;
-    world.write_message(NewsHeard { from, news });
+    let message: E = codec::decode_exact(bytes)?;
+    world.write_message(BroadcastReceived { from, message });
     Ok(())
 }
 
 /// Hands gameplay those effects of its world's last post that no world applied; `applied` has the places of the
 /// others among the post's effects.
-pub(super) fn give_back_lost(world: &mut World, sent: &[Letter], applied: &BTreeSet<u32>) {
-    let effects = sent.iter().filter_map(|letter| match letter {
-        Letter::Effect { target, kind, bytes } => Some((*target, *kind, bytes)),
+pub(super) fn return_lost(world: &mut World, sent: &[PeerMessage], applied: &BTreeSet<u32>) {
+    let effects = sent.iter().filter_map(|message| match message {
+        PeerMessage::Effect { target, kind, bytes } => Some((*target, *kind, bytes)),
         _ => None,
     });
     for (place, (target, kind, bytes)) in (0..).zip(effects) {
         let kinds = &world.resource::<Effects>().kinds;
         if let Some(kind) = kinds.get(usize::from(kind)).filter(|_| !applied.contains(&place))
-            && let Err(error) = (kind.give_back)(world, target, bytes)
+            && let Err(error) = (kind.return_effect)(world, target, bytes)
         {
             tracing::error!(%error, %target, "an effect that found nobody is lost");
         }
     }
 }
 
-fn give_back<E>(world: &mut World, target: GlobalId, bytes: &[u8]) -> Result<(), CodecError>
+fn return_effect<E>(world: &mut World, target: GlobalId, bytes: &[u8]) -> Result<(), CodecError>
 where
     E: DeserializeOwned + Send + Sync + 'static,
 {
@@ -290,7 +292,7 @@ where
 fn receive_effect<E>(
     world: &mut World,
     entity: Entity,
-    from: SourceId,
+    from: SimulationId,
     bytes: &[u8],
 ) -> Result<(), CodecError>
 where

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use throng_shared::protocol::ids::{GlobalId, PlayerId, Slot, SourceId, TeamId};
+use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId, Slot, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::tick::Tick;
 
@@ -20,30 +20,30 @@ use crate::persist::Group;
 use crate::space::RoomId;
 
 /// Posts that wait between two simulations at most: the one for this tick, and the next of a faster peer.
-const POSTS_WAITING: usize = 2;
+const BATCHES_WAITING: usize = 2;
 
 /// All that one simulation has to say before `tick`.
 #[derive(Debug)]
-pub struct Post {
+pub struct TickBatch {
     /// Who says it.
-    pub from: SourceId,
+    pub from: SimulationId,
     /// The tick that is about to begin.
     pub tick: Tick,
     /// What the net workers told it, in order.
     pub ingress: Vec<ToSimulation>,
     /// What came of its last tick, in order.
-    pub letters: Vec<Letter>,
+    pub messages: Vec<PeerMessage>,
     /// The frame of its last tick, where others look into it.
     pub frame: Option<Arc<Frame>>,
 }
 
 /// One thing that came of a tick.
 #[derive(Debug)]
-pub enum Letter {
+pub enum PeerMessage {
     /// These entities belong to `to` from now on.
     Migrate {
         /// Their owner from now on.
-        to: SourceId,
+        to: SimulationId,
         /// The entities, and the sessions of players among them.
         group: Group,
         /// The rows that they had.
@@ -61,7 +61,7 @@ pub enum Letter {
         bytes: Vec<u8>,
     },
     /// Something that every simulation is to hear, the sender too.
-    News {
+    Broadcast {
         /// Place of the type in the order of registration.
         kind: u16,
         /// The encoded value.
@@ -70,21 +70,21 @@ pub enum Letter {
     /// Effects of `from`'s last post that found their entity in the sender's world.
     Applied {
         /// Whose effects.
-        from: SourceId,
+        from: SimulationId,
         /// Their places among the effects of that post, ascending.
         places: Vec<u32>,
     },
     /// Entities of the sender that are near the border of `to`.
     Ghosts {
         /// Whose border it is.
-        to: SourceId,
+        to: SimulationId,
         /// What they look like.
         ghosts: Vec<GhostImage>,
     },
     /// Players of the sender who see places of `to`.
     Watchers {
         /// Whose places they are.
-        to: SourceId,
+        to: SimulationId,
         /// The players.
         watchers: Vec<WatcherImage>,
     },
@@ -135,38 +135,38 @@ pub struct WatcherImage {
 /// A peer is gone: the process is stopping, or a simulation has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("another simulation of this process has ended")]
-pub struct PeerGone;
+pub struct SimulationGone;
 
 /// One simulation's ends of its channels.
 #[derive(Debug)]
 pub struct Exchange {
-    me: SourceId,
-    peers: Vec<(SyncSender<Arc<Post>>, Receiver<Arc<Post>>)>,
-    own: Option<Arc<Post>>,
+    me: SimulationId,
+    others: Vec<(SyncSender<Arc<TickBatch>>, Receiver<Arc<TickBatch>>)>,
+    own: Option<Arc<TickBatch>>,
 }
 
 impl Exchange {
     /// One for each of `simulations`, in their order, each to be given to a world of its own.
     #[must_use]
     pub fn mesh(simulations: u8) -> Vec<Self> {
-        let mut to_peers: Vec<_> = (0..simulations).map(|_| Vec::new()).collect();
-        let mut from_peers: Vec<_> = (0..simulations).map(|_| Vec::new()).collect();
-        for (from, to_peers) in to_peers.iter_mut().enumerate() {
-            for (to, from_peers) in from_peers.iter_mut().enumerate() {
+        let mut to_others: Vec<_> = (0..simulations).map(|_| Vec::new()).collect();
+        let mut from_others: Vec<_> = (0..simulations).map(|_| Vec::new()).collect();
+        for (from, to_others) in to_others.iter_mut().enumerate() {
+            for (to, from_others) in from_others.iter_mut().enumerate() {
                 if from != to {
-                    let (send, receive) = sync_channel(POSTS_WAITING);
-                    to_peers.push(send);
-                    from_peers.push(receive);
+                    let (send, receive) = sync_channel(BATCHES_WAITING);
+                    to_others.push(send);
+                    from_others.push(receive);
                 }
             }
         }
         // Both lists of a simulation are in the order of its peers.
-        let ends = to_peers.into_iter().zip(from_peers);
+        let ends = to_others.into_iter().zip(from_others);
         (0..simulations)
             .zip(ends)
-            .map(|(me, (to_peers, from_peers))| Self {
-                me: SourceId(me),
-                peers: to_peers.into_iter().zip(from_peers).collect(),
+            .map(|(me, (to_others, from_others))| Self {
+                me: SimulationId(me),
+                others: to_others.into_iter().zip(from_others).collect(),
                 own: None,
             })
             .collect()
@@ -174,37 +174,37 @@ impl Exchange {
 
     /// The simulation.
     #[must_use]
-    pub fn me(&self) -> SourceId {
+    pub fn me(&self) -> SimulationId {
         self.me
     }
 
     /// Hands the post to everybody.
     ///
     /// # Errors
-    /// [`PeerGone`].
-    pub fn send(&mut self, post: Post) -> Result<(), PeerGone> {
-        let post = Arc::new(post);
-        for (peer, _) in &self.peers {
-            peer.send(Arc::clone(&post)).map_err(|_| PeerGone)?;
+    /// [`SimulationGone`].
+    pub fn send(&mut self, batch: TickBatch) -> Result<(), SimulationGone> {
+        let batch = Arc::new(batch);
+        for (other, _) in &self.others {
+            other.send(Arc::clone(&batch)).map_err(|_| SimulationGone)?;
         }
-        self.own = Some(post);
+        self.own = Some(batch);
         Ok(())
     }
 
     /// Everybody's post for the tick of the one that was sent last, in the order of the simulations. Waits.
     ///
     /// # Errors
-    /// [`PeerGone`].
-    pub fn receive_posts(&mut self) -> Result<Vec<Arc<Post>>, PeerGone> {
-        let own = self.own.take().ok_or(PeerGone)?;
-        let mut posts = Vec::with_capacity(self.peers.len() + 1);
-        for (_, peer) in &self.peers {
-            let post = peer.recv().map_err(|_| PeerGone)?;
-            debug_assert_eq!(post.tick, own.tick, "simulations are in lockstep");
-            posts.push(post);
+    /// [`SimulationGone`].
+    pub fn receive_posts(&mut self) -> Result<Vec<Arc<TickBatch>>, SimulationGone> {
+        let own = self.own.take().ok_or(SimulationGone)?;
+        let mut batches = Vec::with_capacity(self.others.len() + 1);
+        for (_, other) in &self.others {
+            let batch = other.recv().map_err(|_| SimulationGone)?;
+            debug_assert_eq!(batch.tick, own.tick, "simulations are in lockstep");
+            batches.push(batch);
         }
-        posts.insert(usize::from(self.me.0).min(posts.len()), own);
-        Ok(posts)
+        batches.insert(usize::from(self.me.0).min(batches.len()), own);
+        Ok(batches)
     }
 }
 
@@ -213,12 +213,12 @@ mod tests {
     use super::*;
     use std::thread;
 
-    fn post(from: SourceId, tick: u32) -> Post {
-        Post {
+    fn batch(from: SimulationId, tick: u32) -> TickBatch {
+        TickBatch {
             from,
             tick: Tick(tick),
             ingress: Vec::new(),
-            letters: vec![Letter::Effect {
+            messages: vec![PeerMessage::Effect {
                 target: GlobalId(u64::from(tick)),
                 kind: from.0.into(),
                 bytes: Vec::new(),
@@ -237,9 +237,9 @@ mod tests {
                         if (tick + u32::from(exchange.me().0)).is_multiple_of(7) {
                             thread::yield_now();
                         }
-                        exchange.send(post(exchange.me(), tick)).unwrap();
-                        let posts = exchange.receive_posts().unwrap();
-                        let read: Vec<_> = posts.iter().map(|post| (post.from.0, post.tick.0)).collect();
+                        exchange.send(batch(exchange.me(), tick)).unwrap();
+                        let batches = exchange.receive_posts().unwrap();
+                        let read: Vec<_> = batches.iter().map(|batch| (batch.from.0, batch.tick.0)).collect();
                         assert_eq!(read, [(0, tick), (1, tick), (2, tick), (3, tick)]);
                     }
                 })
@@ -253,13 +253,13 @@ mod tests {
         let mut mesh = Exchange::mesh(2);
         drop(mesh.pop());
         let mut left = mesh.pop().unwrap();
-        assert_eq!(left.send(post(left.me(), 1)), Err(PeerGone));
+        assert_eq!(left.send(batch(left.me(), 1)), Err(SimulationGone));
     }
 
     #[test]
     fn alone_there_is_nothing_to_wait_for() {
         let mut alone = Exchange::mesh(1).pop().unwrap();
-        alone.send(post(SourceId(0), 1)).unwrap();
+        alone.send(batch(SimulationId(0), 1)).unwrap();
         assert_eq!(alone.receive_posts().unwrap().len(), 1);
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum GatewayError {
+pub enum HttpError {
     /// Somebody else listens there.
     #[error("HTTP port {} at {} is in use: stop the other program or choose another --http", address.port(), address.ip())]
     PortInUse {

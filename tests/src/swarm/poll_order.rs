@@ -38,7 +38,7 @@ const GOLDEN_STRIDE: u32 = 2_654_435_769;
 
 /// What a look at a bot's socket found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum Polled {
     /// Datagrams, the last of them read at this time.
     Heard(Duration),
     /// None.
@@ -52,7 +52,7 @@ pub type Coming = [Option<u32>; AHEAD];
 
 /// What is known of a bot that is watched.
 #[derive(Debug, Clone, Copy, Default)]
-struct Standing {
+struct BotRecord {
     hearings: u32,
     heard_at: Duration,
     takes_turns: bool,
@@ -77,7 +77,7 @@ impl Turn {
 
 /// The bots that one net worker sends to.
 #[derive(Debug)]
-struct Queue {
+struct WorkerQueue {
     server: SocketAddr,
     /// Whoever was heard longest ago is in front.
     turns: VecDeque<Turn>,
@@ -86,20 +86,20 @@ struct Queue {
 
 /// All queues, and how far everybody else is from being in one.
 #[derive(Debug)]
-pub struct Heard {
-    standings: Vec<Standing>,
-    queues: Vec<Queue>,
+pub struct PollOrder {
+    standings: Vec<BotRecord>,
+    queues: Vec<WorkerQueue>,
     /// Scratch of a sweep.
     missed: Vec<Turn>,
     leaving: Vec<u32>,
 }
 
-impl Heard {
+impl PollOrder {
     /// Nobody takes turns yet.
     #[must_use]
     pub fn new(bots: usize) -> Self {
         Self {
-            standings: vec![Standing::default(); bots],
+            standings: vec![BotRecord::default(); bots],
             queues: Vec::new(),
             missed: Vec::with_capacity(MISSES_MAX),
             leaving: Vec::new(),
@@ -139,8 +139,8 @@ impl Heard {
 
     /// Looks at those who are due. True when the sweep was cut short and somebody may wait.
     ///
-    /// Afterwards take everybody out with [`Heard::pop_leaving`].
-    pub fn sweep(&mut self, now: Duration, mut look: impl FnMut(u32, Coming) -> Look) -> bool {
+    /// Afterwards take everybody out with [`PollOrder::pop_leaving`].
+    pub fn sweep(&mut self, now: Duration, mut look: impl FnMut(u32, Coming) -> Polled) -> bool {
         let looks_max = SWEEP_LOOKS_MAX / self.queues.len().max(1);
         let mut is_cut = false;
         for queue in &mut self.queues {
@@ -153,15 +153,15 @@ impl Heard {
     /// Somebody who has left in a sweep and must be watched again. What came before that is not announced.
     pub fn pop_leaving(&mut self) -> Option<u32> {
         let bot = self.leaving.pop()?;
-        self.standings[bot as usize] = Standing::default();
+        self.standings[bot as usize] = BotRecord::default();
         Some(bot)
     }
 
     /// Workers are few.
-    fn queue_of(&mut self, server: SocketAddr) -> &mut Queue {
+    fn queue_of(&mut self, server: SocketAddr) -> &mut WorkerQueue {
         let known = self.queues.iter().position(|queue| queue.server == server);
         let index = known.unwrap_or_else(|| {
-            self.queues.push(Queue {
+            self.queues.push(WorkerQueue {
                 server,
                 turns: VecDeque::new(),
                 elsewhere: 0,
@@ -172,14 +172,14 @@ impl Heard {
     }
 }
 
-impl Queue {
+impl WorkerQueue {
     /// Whoever was heard last may have been sent but a part of its tick by then.
-    fn look_at_last(&mut self, look: &mut impl FnMut(u32, Coming) -> Look) {
+    fn look_at_last(&mut self, look: &mut impl FnMut(u32, Coming) -> Polled) {
         let Some(last) = self.turns.pop_back() else { return };
         match look(last.bot, self.coming()) {
-            Look::Heard(at) => self.turns.push_back(last.heard(at)),
-            Look::Missed => self.turns.push_back(last),
-            Look::Gone => {}
+            Polled::Heard(at) => self.turns.push_back(last.heard(at)),
+            Polled::Missed => self.turns.push_back(last),
+            Polled::Gone => {}
         }
     }
 
@@ -193,7 +193,7 @@ impl Queue {
         looks_max: usize,
         missed: &mut Vec<Turn>,
         leaving: &mut Vec<u32>,
-        look: &mut impl FnMut(u32, Coming) -> Look,
+        look: &mut impl FnMut(u32, Coming) -> Polled,
     ) -> bool {
         let mut looks = 0;
         while looks < looks_max {
@@ -211,10 +211,10 @@ impl Queue {
             };
             looks += 1;
             match look(turn.bot, self.coming()) {
-                Look::Heard(at) => self.turns.push_back(turn.heard(at)),
-                Look::Missed if turn.leaves_at <= now => leaving.push(turn.bot),
-                Look::Missed => missed.push(turn),
-                Look::Gone => {}
+                Polled::Heard(at) => self.turns.push_back(turn.heard(at)),
+                Polled::Missed if turn.leaves_at <= now => leaving.push(turn.bot),
+                Polled::Missed => missed.push(turn),
+                Polled::Gone => {}
             }
         }
         for turn in missed.drain(..).rev() {
@@ -224,19 +224,19 @@ impl Queue {
     }
 
     /// Looks at one more bot, in another part of the queue each time; whether it was heard.
-    fn look_elsewhere(&mut self, look: &mut impl FnMut(u32, Coming) -> Look) -> bool {
+    fn look_elsewhere(&mut self, look: &mut impl FnMut(u32, Coming) -> Polled) -> bool {
         self.elsewhere = self.elsewhere.wrapping_add(GOLDEN_STRIDE);
         let place = (u64::from(self.elsewhere) * self.turns.len() as u64) >> u32::BITS;
         let Some(&turn) = self.turns.get(place as usize) else {
             return false;
         };
         let found = look(turn.bot, self.coming());
-        if found == Look::Missed {
+        if found == Polled::Missed {
             return false;
         }
         self.turns.remove(place as usize);
         match found {
-            Look::Heard(at) => {
+            Polled::Heard(at) => {
                 self.turns.push_back(turn.heard(at));
                 true
             }
@@ -258,7 +258,7 @@ mod tests {
     }
 
     /// Bots that have been heard steadily, in this order, the last time at `at`.
-    fn steady(heard: &mut Heard, bots: impl Iterator<Item = u32> + Clone, port: u16, at: Duration) {
+    fn steady(heard: &mut PollOrder, bots: impl Iterator<Item = u32> + Clone, port: u16, at: Duration) {
         for hearing in (0..STEADY_HEARINGS).rev() {
             for bot in bots.clone() {
                 let takes_turns = heard.note(bot, server(port), at - TICK * hearing, TICK);
@@ -281,28 +281,28 @@ mod tests {
                 .for_each(|bot| *self.waiting.entry(bot).or_default() += 1);
         }
 
-        fn look(&mut self, bot: u32, now: Duration) -> Look {
+        fn look(&mut self, bot: u32, now: Duration) -> Polled {
             self.looks.push(bot);
             if self.waiting.remove(&bot).is_none() {
-                return Look::Missed;
+                return Polled::Missed;
             }
             self.heard.push(bot);
-            Look::Heard(now)
+            Polled::Heard(now)
         }
 
         /// One sweep; who was heard in it, and whether it was cut short.
-        fn sweep(&mut self, heard: &mut Heard, now: Duration) -> (Vec<u32>, bool) {
+        fn sweep(&mut self, heard: &mut PollOrder, now: Duration) -> (Vec<u32>, bool) {
             self.looks.clear();
             let is_cut = heard.sweep(now, |bot, _| self.look(bot, now));
             (std::mem::take(&mut self.heard), is_cut)
         }
     }
 
-    fn order(heard: &Heard, queue: usize) -> Vec<u32> {
+    fn order(heard: &PollOrder, queue: usize) -> Vec<u32> {
         heard.queues[queue].turns.iter().map(|turn| turn.bot).collect()
     }
 
-    fn leaving(heard: &mut Heard) -> Vec<u32> {
+    fn leaving(heard: &mut PollOrder) -> Vec<u32> {
         let mut bots: Vec<_> = std::iter::from_fn(|| heard.pop_leaving()).collect();
         bots.sort_unstable();
         bots
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn only_the_steady_take_turns() {
-        let mut heard = Heard::new(1);
+        let mut heard = PollOrder::new(1);
         let mut at = Duration::from_secs(1);
         for hearing in 1..STEADY_HEARINGS * 2 - 1 {
             // A pause in the middle: the row begins anew.
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn whoever_was_heard_longest_ago_is_looked_at_first_and_misses_keep_their_places() {
-        let (mut heard, mut sockets, now) = (Heard::new(20), Sockets::default(), TICK * 20);
+        let (mut heard, mut sockets, now) = (PollOrder::new(20), Sockets::default(), TICK * 20);
         steady(&mut heard, 0..20, 1, now - TICK);
         sockets.send([0, 1, 3, 4]);
         let (found, is_cut) = sockets.sweep(&mut heard, now);
@@ -348,12 +348,12 @@ mod tests {
 
     #[test]
     fn a_look_is_told_who_comes_next() {
-        let (mut heard, now) = (Heard::new(20), TICK * 20);
+        let (mut heard, now) = (PollOrder::new(20), TICK * 20);
         steady(&mut heard, 0..20, 1, now - TICK);
         let mut told = Vec::new();
         heard.sweep(now, |bot, coming| {
             told.push((bot, coming));
-            Look::Missed
+            Polled::Missed
         });
         // The first look is at the one heard last.
         assert_eq!(told[0], (19, [0, 1, 2, 3].map(Some)));
@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_tick_is_read_in_the_next_sweep() {
-        let (mut heard, mut sockets, now) = (Heard::new(20), Sockets::default(), TICK * 20);
+        let (mut heard, mut sockets, now) = (PollOrder::new(20), Sockets::default(), TICK * 20);
         steady(&mut heard, 0..20, 1, now - TICK);
         sockets.send(0..3);
         sockets.sweep(&mut heard, now);
@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn who_falls_silent_leaves_and_becomes_steady_anew() {
-        let (mut heard, mut sockets, now) = (Heard::new(3), Sockets::default(), TICK * 20);
+        let (mut heard, mut sockets, now) = (PollOrder::new(3), Sockets::default(), TICK * 20);
         steady(&mut heard, 0..3, 1, now);
         sockets.send([1, 2]);
         sockets.sweep(&mut heard, now + TICK);
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn nobody_leaves_unlooked_at_however_long_the_swarm_was_away() {
-        let (mut heard, mut sockets, now) = (Heard::new(40), Sockets::default(), TICK * 20);
+        let (mut heard, mut sockets, now) = (PollOrder::new(40), Sockets::default(), TICK * 20);
         steady(&mut heard, 0..40, 1, now);
         sockets.send(0..40);
         assert_eq!(sockets.sweep(&mut heard, now + TICK * 50).0.len(), 40);
@@ -397,7 +397,7 @@ mod tests {
 
     #[test]
     fn whom_the_server_passes_over_holds_nobody_up() {
-        let (mut heard, mut sockets, now) = (Heard::new(200), Sockets::default(), TICK * 20);
+        let (mut heard, mut sockets, now) = (PollOrder::new(200), Sockets::default(), TICK * 20);
         steady(&mut heard, 0..200, 1, now - TICK);
         sockets.send(64..200);
         let mut found = 0;
@@ -410,7 +410,7 @@ mod tests {
 
     #[test]
     fn two_workers_do_not_wait_for_each_other() {
-        let (mut heard, mut sockets, now) = (Heard::new(40), Sockets::default(), TICK * 20);
+        let (mut heard, mut sockets, now) = (PollOrder::new(40), Sockets::default(), TICK * 20);
         steady(&mut heard, (0..40).step_by(2), 1, now - TICK);
         steady(&mut heard, (1..40).step_by(2), 2, now - TICK);
         sockets.send((1..40).step_by(2));
@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn a_sweep_is_bounded_and_the_next_goes_on_where_it_ended() {
         let bots = 2 * SWEEP_LOOKS_MAX as u32;
-        let (mut heard, mut sockets, now) = (Heard::new(bots as usize), Sockets::default(), TICK * 20);
+        let (mut heard, mut sockets, now) = (PollOrder::new(bots as usize), Sockets::default(), TICK * 20);
         steady(&mut heard, 0..bots, 1, now - TICK);
         sockets.send(0..bots - 1);
         let (found, is_cut) = sockets.sweep(&mut heard, now);
@@ -440,9 +440,9 @@ mod tests {
 
     #[test]
     fn the_gone_are_forgotten() {
-        let (mut heard, now) = (Heard::new(30), TICK * 20);
+        let (mut heard, now) = (PollOrder::new(30), TICK * 20);
         steady(&mut heard, 0..30, 1, now);
-        assert!(!heard.sweep(now, |_, _| Look::Gone));
+        assert!(!heard.sweep(now, |_, _| Polled::Gone));
         assert!(heard.is_empty());
         assert!(leaving(&mut heard).is_empty());
     }

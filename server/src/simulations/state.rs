@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bevy_ecs::prelude::*;
-use throng_shared::protocol::ids::{GlobalId, SourceId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId};
 use throng_shared::tick::Tick;
 
-use super::exchange::{Exchange, Letter, Post};
+use super::exchange::{Exchange, PeerMessage, TickBatch};
 use super::partition::Partition;
 use crate::boundary::link::SessionKey;
 use crate::space::RoomId;
 
 /// How worlds share the plane.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct WorldsConfig {
+pub struct SimulationsConfig {
     /// How far an entity goes beyond the border before it changes hands, in units.
     pub margin: f32,
     /// How far from a border entities are shown to the neighbour as ghosts, in units.
@@ -24,7 +24,7 @@ pub struct WorldsConfig {
     pub balance_ticks: u32,
 }
 
-impl Default for WorldsConfig {
+impl Default for SimulationsConfig {
     fn default() -> Self {
         Self {
             margin: 1.0,
@@ -36,26 +36,26 @@ impl Default for WorldsConfig {
 
 /// One simulation's part in the whole.
 #[derive(Resource, Debug)]
-pub struct Worlds {
-    pub(super) me: SourceId,
+pub struct Simulations {
+    pub(super) me: SimulationId,
     pub(super) partition: Partition,
-    pub(super) config: WorldsConfig,
+    pub(super) config: SimulationsConfig,
     /// Behind a lock because resources are shared; exclusive access takes none.
     pub(super) exchange: Mutex<Exchange>,
     /// Where every session of the process is played.
-    pub(super) sessions: BTreeMap<SessionKey, SourceId>,
-    pub(super) is_posted: bool,
-    pub(super) outgoing: Vec<Letter>,
+    pub(super) sessions: BTreeMap<SessionKey, SimulationId>,
+    pub(super) is_sent: bool,
+    pub(super) outgoing: Vec<PeerMessage>,
     /// The posts of this tick, until the inbox is filled from them.
-    pub(super) received: Vec<Arc<Post>>,
+    pub(super) received: Vec<Arc<TickBatch>>,
     /// Its own post before this tick: what became of it is known before the next.
-    pub(super) last_post: Option<Arc<Post>>,
+    pub(super) last_batch: Option<Arc<TickBatch>>,
     /// Entities that belong to others as soon as the next tick begins.
     pub(super) departing: Vec<Entity>,
     pub(super) ghosts: BTreeMap<GlobalId, KnownGhost>,
-    /// With the tick in which each was last heard of.
+    /// With the tick in which its simulation last named each.
     pub(super) watchers: BTreeMap<SessionKey, (Entity, Tick)>,
-    pub(super) counters: WorldsCounters,
+    pub(super) counters: SimulationsCounters,
     /// Sessions that joined the process, wherever.
     pub(super) joined: u64,
     /// How long those were between two worlds who came before this tick.
@@ -66,15 +66,15 @@ pub struct Worlds {
 #[derive(Debug)]
 pub(super) struct KnownGhost {
     pub(super) entity: Entity,
-    /// When it was last heard of.
-    pub(super) heard: Tick,
+    /// The tick in which its simulation last showed it.
+    pub(super) last_seen: Tick,
     pub(super) room: RoomId,
     pub(super) values: Vec<(u8, Vec<u8>)>,
 }
 
 /// What crossed this simulation's borders since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WorldsCounters {
+pub struct SimulationsCounters {
     /// Replicated entities that left.
     pub emigrated: u64,
     /// Replicated entities that came.
@@ -89,10 +89,10 @@ pub struct WorldsCounters {
     pub cells_moved: u64,
 }
 
-impl Worlds {
+impl Simulations {
     /// This simulation.
     #[must_use]
-    pub fn me(&self) -> SourceId {
+    pub fn me(&self) -> SimulationId {
         self.me
     }
 
@@ -122,7 +122,7 @@ impl Worlds {
 
     /// What crossed this simulation's borders.
     #[must_use]
-    pub fn counters(&self) -> WorldsCounters {
+    pub fn counters(&self) -> SimulationsCounters {
         self.counters
     }
 }

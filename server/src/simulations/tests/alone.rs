@@ -13,7 +13,7 @@ use crate::input::ReceivePlugin;
 use crate::runner::{Clock, RunnerPlugin, Shutdown, TickTime, finish_plugins, tick_once};
 use crate::schedule::ServerSystems;
 use crate::simulation::{Replicated, SimulationPlugin, WorkerLinks};
-use crate::worlds::{EffectAppExt, EffectReceived, EffectReturned, NewsHeard, TellEntity};
+use crate::simulations::{BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, TellEntity};
 
 /// Says when it was sent.
 #[derive(Serialize, Deserialize)]
@@ -27,7 +27,7 @@ fn nudge(replicated: Query<&Replicated>, time: Res<TickTime>, mut tell: TellEnti
         let somebody = replicated.single()?.global();
         tell.entity(somebody, &Nudge(time.tick.0))?;
         tell.entity(GlobalId(77), &Nudge(time.tick.0))?;
-        tell.everybody(&Nudge(time.tick.0))?;
+        tell.all_simulations(&Nudge(time.tick.0))?;
     }
     Ok(())
 }
@@ -35,15 +35,15 @@ fn nudge(replicated: Query<&Replicated>, time: Res<TickTime>, mut tell: TellEnti
 fn listen(
     mut received: MessageReader<EffectReceived<Nudge>>,
     mut returned: MessageReader<EffectReturned<Nudge>>,
-    mut news: MessageReader<NewsHeard<Nudge>>,
+    mut message: MessageReader<BroadcastReceived<Nudge>>,
     time: Res<TickTime>,
     mut heard: ResMut<Heard>,
 ) {
     let now = time.tick.0;
     let received = received.read().map(|nudge| ("received", nudge.effect.0, now));
     let returned = returned.read().map(|nudge| ("returned", nudge.effect.0, now));
-    let news = news.read().map(|nudge| ("news", nudge.news.0, now));
-    heard.0.extend(received.chain(returned).chain(news));
+    let message = message.read().map(|nudge| ("news", nudge.message.0, now));
+    heard.0.extend(received.chain(returned).chain(message));
 }
 
 #[test]

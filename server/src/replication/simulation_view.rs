@@ -1,21 +1,21 @@
 //! What interest management looks at: a client's view of one simulation, and the entities that may enter it.
 
-use throng_shared::protocol::ids::{Slot, SlotKey, SourceId};
+use throng_shared::protocol::ids::{SimulationId, Slot, SlotKey};
 
 use crate::boundary::frame::{Frame, PlayerRow};
 
 /// A simulation's newest frame and the client's player in it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sight<'a> {
+pub(super) struct SimulationView<'a> {
     /// Place among the histories.
-    pub(super) source: usize,
+    pub(super) simulation: usize,
     pub(super) frame: &'a Frame,
     pub(super) player: &'a PlayerRow,
 }
 
-impl Sight<'_> {
+impl SimulationView<'_> {
     pub(super) fn key(&self, slot: Slot) -> SlotKey {
-        SlotKey::new(SourceId(self.source as u8), slot)
+        SlotKey::new(SimulationId(self.simulation as u8), slot)
     }
 
     /// The square of an entity's distance from the eye, in units, exactly as it is measured block by block.

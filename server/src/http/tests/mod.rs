@@ -30,7 +30,7 @@ fn now() -> Instant {
 
 /// A gateway of a server without a world.
 struct Running {
-    gateway: Option<Gateway>,
+    http_server: Option<HttpServer>,
     status: StatusSender,
     stats: Arc<ServerStats>,
     sink: audit::AuditSink,
@@ -38,12 +38,12 @@ struct Running {
 }
 
 impl Running {
-    fn new(change: impl FnOnce(&mut GatewayConfig)) -> Self {
+    fn new(change: impl FnOnce(&mut HttpConfig)) -> Self {
         Self::with_sessions(10, change)
     }
 
-    fn with_sessions(sessions_max: u32, change: impl FnOnce(&mut GatewayConfig)) -> Self {
-        let mut config = GatewayConfig {
+    fn with_sessions(sessions_max: u32, change: impl FnOnce(&mut HttpConfig)) -> Self {
+        let mut config = HttpConfig {
             http: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls: None,
             behind_tls_proxy: false,
@@ -63,7 +63,7 @@ impl Running {
         });
         let (mut sinks, frames) = audit::audit(1);
         let sink = sinks.remove(0);
-        let parts = GatewayParts {
+        let parts = HttpParts {
             issuer: issuer.unwrap(),
             stats: Arc::clone(&stats),
             status: receiver,
@@ -75,13 +75,13 @@ impl Running {
             },
             audit: Some(frames),
         };
-        let gateway = Some(Gateway::start(&config, parts).unwrap());
+        let http_server = Some(HttpServer::start(&config, parts).unwrap());
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .build()
             .into();
         Self {
-            gateway,
+            http_server,
             status,
             stats,
             sink,
@@ -90,7 +90,7 @@ impl Running {
     }
 
     fn address(&self) -> SocketAddr {
-        self.gateway.as_ref().unwrap().address()
+        self.http_server.as_ref().unwrap().address()
     }
 
     fn url(&self, path: &str) -> String {
@@ -140,7 +140,7 @@ impl Drop for Running {
         advance_status(&self.status, ServerStatus::Stopped);
         // Kept-alive connections would be waited for.
         self.agent = ureq::agent();
-        self.gateway.take().unwrap().join();
+        self.http_server.take().unwrap().join();
     }
 }
 

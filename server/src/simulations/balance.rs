@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::ids::SimulationId;
 
 use super::partition::{Cell, Partition};
 
@@ -15,7 +15,7 @@ pub struct CellMove {
     /// The cell.
     pub cell: Cell,
     /// Its owner to be.
-    pub to: SourceId,
+    pub to: SimulationId,
 }
 
 /// The next cell to move, if the simulations are uneven: from the busiest to one that is less busy, so that the
@@ -35,9 +35,9 @@ pub fn next_move(partition: &Partition, loads: &BTreeMap<Cell, u64>) -> Option<C
     if most * 100 <= mean * TOLERANCE_PERCENT {
         return None;
     }
-    let busiest = SourceId(busiest as u8);
+    let busiest = SimulationId(busiest as u8);
     let least = (0..)
-        .map(SourceId)
+        .map(SimulationId)
         .zip(&totals)
         .min_by_key(|&(_, total)| total)?
         .0;
@@ -52,8 +52,8 @@ fn best_move(
     partition: &Partition,
     loads: &BTreeMap<Cell, u64>,
     totals: &[u64],
-    busiest: SourceId,
-    takers: impl Fn(Cell) -> Vec<SourceId>,
+    busiest: SimulationId,
+    takers: impl Fn(Cell) -> Vec<SimulationId>,
 ) -> Option<CellMove> {
     let most = totals[usize::from(busiest.0)];
     let mut best: Option<(u64, CellMove)> = None;

@@ -12,15 +12,15 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bevy_app::{App, Plugin, Plugins};
-use throng_shared::protocol::ids::SourceId;
+use throng_shared::protocol::ids::SimulationId;
 
 use crate::config::ServerSettings;
-use crate::gateway::audit::AuditSink;
+use crate::http::audit::AuditSink;
 use crate::observe::ServerStats;
 use crate::plugins::ServerPlugins;
 use crate::runner::{Clock, FirstTick, Shutdown};
-use crate::transport::{NeighbourTransport, ThrongRenetPlugin};
-use crate::worlds::{Exchange, WorldShape, WorldsPlugin};
+use crate::simulations::{Exchange, MapShape, SimulationsPlugin};
+use crate::transport::{SimulationTransport, ThrongRenetPlugin};
 
 /// What every simulation of the process is made of.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ impl<G> SimulationParts<G> {
         self,
         transport: ThrongRenetPlugin,
         sinks: Vec<AuditSink>,
-    ) -> (App, Neighbours)
+    ) -> (App, PeerSimulations)
     where
         G: Plugins<M> + Clone + Send + 'static,
     {
@@ -49,20 +49,20 @@ impl<G> SimulationParts<G> {
         let mut mesh = Exchange::mesh(simulations).into_iter();
         // One alone exchanges nothing, and runs as it would without this module.
         let own_exchange = mesh.next().filter(|_| simulations > 1);
-        let mut neighbours = Neighbours::default();
+        let mut peer_simulations = PeerSimulations::default();
         for exchange in mesh {
-            neighbours.add(&self, exchange, transport.neighbour(), sinks.next());
+            peer_simulations.add(&self, exchange, transport.add_simulation(), sinks.next());
         }
         (
-            self.app(SourceId(0), own_exchange, transport, own_sink),
-            neighbours,
+            self.app(SimulationId(0), own_exchange, transport, own_sink),
+            peer_simulations,
         )
     }
 
     /// The app of one simulation; without an exchange it is the only one.
     fn app<M>(
         self,
-        source: SourceId,
+        simulation: SimulationId,
         exchange: Option<Exchange>,
         transport: impl Plugin,
         sink: Option<AuditSink>,
@@ -72,26 +72,26 @@ impl<G> SimulationParts<G> {
     {
         let config = &self.config;
         let mut app = App::new();
-        let simulation = ServerPlugins {
+        let plugins = ServerPlugins {
             tick_rate_hz: NonZeroU32::new(u32::from(config.tick_rate)).unwrap_or(NonZeroU32::MIN),
             clock: self.clock,
             shutdown: self.shutdown,
             seed: config.seed,
             threads: config.simulation_threads,
-            source,
+            simulation,
             stats: self.stats,
         };
-        app.add_plugins(simulation)
+        app.add_plugins(plugins)
             .add_plugins(self.game)
             .add_plugins(transport);
         if let Some(exchange) = exchange {
             let shape = app
                 .world()
-                .get_resource::<WorldShape>()
+                .get_resource::<MapShape>()
                 .copied()
                 .unwrap_or_default();
             let (partition, settings) = shape.divide(config.simulations);
-            app.add_plugins(WorldsPlugin::new(exchange, partition, settings));
+            app.add_plugins(SimulationsPlugin::new(exchange, partition, settings));
         }
         if let Some(sink) = sink {
             app.insert_resource(sink);
@@ -101,65 +101,71 @@ impl<G> SimulationParts<G> {
 }
 
 /// A simulation that waits for its thread. It is given the time of the first tick.
-type Waiting = Box<dyn FnOnce(Duration) + Send>;
+type SimulationStart = Box<dyn FnOnce(Duration) + Send>;
 
 /// All simulations but the first.
 #[derive(Default)]
-pub(super) struct Neighbours {
-    waiting: Vec<(SourceId, Shutdown, Waiting)>,
+pub(super) struct PeerSimulations {
+    waiting: Vec<(SimulationId, Shutdown, SimulationStart)>,
 }
 
 /// Their threads.
-pub(super) struct Running(Vec<JoinHandle<Result<(), Box<dyn Any + Send>>>>);
+pub(super) struct SimulationThreads(Vec<JoinHandle<Result<(), Box<dyn Any + Send>>>>);
 
-impl Neighbours {
+impl PeerSimulations {
     /// One more.
     fn add<M: 'static, G>(
         &mut self,
         parts: &SimulationParts<G>,
         exchange: Exchange,
-        transport: NeighbourTransport,
+        transport: SimulationTransport,
         sink: Option<AuditSink>,
     ) where
         G: Plugins<M> + Clone + Send + 'static,
     {
-        let (source, parts) = (exchange.me(), parts.clone());
+        let (simulation, parts) = (exchange.me(), parts.clone());
         let shutdown = parts.shutdown.clone();
         let run = move |first_tick| {
-            let mut app = parts.app(source, Some(exchange), transport, sink);
+            let mut app = parts.app(simulation, Some(exchange), transport, sink);
             app.insert_resource(FirstTick(first_tick));
             app.run();
         };
-        self.waiting.push((source, shutdown, Box::new(run)));
+        self.waiting.push((simulation, shutdown, Box::new(run)));
     }
 
     /// Starts them, each on its thread. One that gets none ends the server.
-    pub(super) fn start(self, first_tick: Duration) -> Running {
-        let threads = self.waiting.into_iter().filter_map(|(source, shutdown, run)| {
-            let stop = shutdown.clone();
-            let run = move || {
-                let ran = catch_unwind(AssertUnwindSafe(|| run(first_tick)));
-                if ran.is_err() {
-                    tracing::error!(simulation = source.0, "a simulation panicked: the server stops");
-                }
-                stop.request();
-                ran
-            };
-            let thread = thread::Builder::new()
-                .name(format!("sim-{}", source.0))
-                .spawn(run);
-            thread
-                .inspect_err(|error| {
-                    tracing::error!(%error, simulation = source.0, "no thread: the server stops");
-                    shutdown.request();
-                })
-                .ok()
-        });
-        Running(threads.collect())
+    pub(super) fn start(self, first_tick: Duration) -> SimulationThreads {
+        let threads = self
+            .waiting
+            .into_iter()
+            .filter_map(|(simulation, shutdown, run)| {
+                let stop = shutdown.clone();
+                let run = move || {
+                    let ran = catch_unwind(AssertUnwindSafe(|| run(first_tick)));
+                    if ran.is_err() {
+                        tracing::error!(
+                            simulation = simulation.0,
+                            "a simulation panicked: the server stops"
+                        );
+                    }
+                    stop.request();
+                    ran
+                };
+                let thread = thread::Builder::new()
+                    .name(format!("sim-{}", simulation.0))
+                    .spawn(run);
+                thread
+                    .inspect_err(|error| {
+                        tracing::error!(%error, simulation = simulation.0, "no thread: the server stops");
+                        shutdown.request();
+                    })
+                    .ok()
+            });
+        SimulationThreads(threads.collect())
     }
 }
 
-impl Running {
+impl SimulationThreads {
     /// Waits for their ends, and goes on with a panic if there was one.
     pub(super) fn join(self) {
         let ends: Vec<_> = self.0.into_iter().map(JoinHandle::join).collect();

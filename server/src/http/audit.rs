@@ -136,7 +136,7 @@ pub(super) fn encode(tick: u32, frames: &[Arc<Frame>]) -> Bytes {
 pub(super) mod tests {
     use std::time::Duration;
 
-    use throng_shared::protocol::ids::{GlobalId, Slot, SourceId};
+    use throng_shared::protocol::ids::{GlobalId, SimulationId, Slot};
     use throng_shared::protocol::pose::Pose;
     use throng_shared::tick::Tick;
 
@@ -145,7 +145,7 @@ pub(super) mod tests {
 
     /// A frame of two entities.
     pub(crate) fn frame_of(tick: u32) -> Arc<Frame> {
-        let mut writer = FrameWriter::new(SourceId(0));
+        let mut writer = FrameWriter::new(SimulationId(0));
         for (slot, x) in [(3, -7), (700, 9)] {
             let identity = Identity {
                 global: GlobalId(u64::from(slot) << 40),

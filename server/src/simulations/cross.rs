@@ -5,24 +5,24 @@ use std::sync::{Arc, PoisonError};
 
 use bevy_ecs::entity::EntityHashMap;
 use bevy_ecs::prelude::*;
-use throng_shared::protocol::ids::{GlobalId, SourceId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::tick::Tick;
 
 use super::balance::next_move;
-use super::border::{place_ghosts, retire_unmentioned, seat_watchers, show_ghosts};
-use super::effects::{Effects, apply_all, give_back_lost, hear_news};
-use super::exchange::{GhostImage, Letter, Post, WatcherImage};
+use super::border::{place_ghosts, retire_unmentioned, show_ghosts, update_watchers};
+use super::effects::{Effects, apply_all, receive_broadcast, return_lost};
+use super::exchange::{GhostImage, PeerMessage, TickBatch, WatcherImage};
+use super::map_shape::{GhostKinds, JoinPlaces};
 use super::partition::Cell;
-use super::shape::{GhostKinds, JoinPlaces};
-use super::state::{Worlds, WorldsCounters};
+use super::state::Simulations;
 use crate::boundary::link::{SessionKey, ToSimulation};
 use crate::input::Inbox;
 use crate::persist::{Group, Name, Persisted};
 use crate::runner::{Clock, Shutdown, TickTime};
 use crate::simulation::{
-    Abode, Abroad, Avatar, Eye, Frames, Owner, Player, Replicated, Room, Slots, Team, Viewer, WorkerLinks,
-    depart,
+    Avatar, Eye, Frames, Owner, Player, RemoteFrames, Replicated, Room, RowLocation, Slots, Team, Viewer,
+    WorkerLinks, remove_player,
 };
 
 /// Entities that leave one simulation in one tick at most; the others go in the next.
@@ -33,9 +33,9 @@ const CELL_MOVES_MAX: usize = 8;
 /// Sends all simulations what the last tick led to and what the net workers received since. With a thread for
 /// each simulation the tick itself begins with this; a program that runs several on one thread calls it on every
 /// one before any ticks.
-pub fn post(world: &mut World) {
-    world.resource_scope(|world, mut worlds: Mut<Worlds>| {
-        if worlds.is_posted {
+pub fn send_batch(world: &mut World) {
+    world.resource_scope(|world, mut simulations: Mut<Simulations>| {
+        if simulations.is_sent {
             return;
         }
         let links = world.get_resource_mut::<WorkerLinks>();
@@ -43,19 +43,22 @@ pub fn post(world: &mut World) {
             links.links().iter_mut().flat_map(|link| link.drain()).collect()
         });
         let frame = world
-            .contains_resource::<Abroad>()
+            .contains_resource::<RemoteFrames>()
             .then(|| world.resource::<Frames>().0.newest().map(Arc::clone))
             .flatten();
-        let post = Post {
-            from: worlds.me,
+        let batch = TickBatch {
+            from: simulations.me,
             tick: world.resource::<TickTime>().tick.next(),
             ingress,
-            letters: std::mem::take(&mut worlds.outgoing),
+            messages: std::mem::take(&mut simulations.outgoing),
             frame,
         };
-        worlds.is_posted = true;
-        let exchange = worlds.exchange.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if exchange.send(post).is_err() {
+        simulations.is_sent = true;
+        let exchange = simulations
+            .exchange
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if exchange.send(batch).is_err() {
             stop(world);
         }
     });
@@ -63,38 +66,42 @@ pub fn post(world: &mut World) {
 
 /// Takes in the posts of all simulations, before the tick has its number.
 pub(super) fn collect(world: &mut World) {
-    post(world);
-    world.resource_scope(|world, mut worlds: Mut<Worlds>| {
-        let worlds = &mut *worlds;
-        let exchange = worlds.exchange.get_mut().unwrap_or_else(PoisonError::into_inner);
-        worlds.is_posted = false;
-        let Ok(posts) = exchange.receive_posts() else {
+    send_batch(world);
+    world.resource_scope(|world, mut simulations: Mut<Simulations>| {
+        let simulations = &mut *simulations;
+        let exchange = simulations
+            .exchange
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        simulations.is_sent = false;
+        let Ok(batches) = exchange.receive_posts() else {
             return stop(world);
         };
         let tick = world.resource::<TickTime>().tick.next();
-        let_go(world, worlds);
+        despawn_departed(world, simulations);
         let persisted = world.get_resource_or_init::<Persisted>().clone();
-        look_abroad(world, &posts, tick);
-        settle(world, worlds, &persisted, &posts);
+        update_remote_frames(world, &batches, tick);
+        spawn_arrivals(world, simulations, &persisted, &batches);
         let kinds = world.resource::<GhostKinds>().clone();
         let mut loads = BTreeMap::new();
-        take_back(world, worlds, &posts);
-        for post in &posts {
-            apply_effects(world, worlds, post);
-            for letter in &post.letters {
-                open(world, worlds, (post.from, letter), tick, &kinds, &mut loads);
+        return_lost_effects(world, simulations, &batches);
+        for batch in &batches {
+            apply_effects(world, simulations, batch);
+            for message in &batch.messages {
+                let from = batch.from;
+                apply_message(world, simulations, (from, message), tick, &kinds, &mut loads);
             }
         }
-        retire_unmentioned(world, worlds, tick);
-        place_ghosts(world, worlds);
+        retire_unmentioned(world, simulations, tick);
+        place_ghosts(world, simulations);
         for _ in 0..CELL_MOVES_MAX {
-            let Some(next) = next_move(&worlds.partition, &loads) else {
+            let Some(next) = next_move(&simulations.partition, &loads) else {
                 break;
             };
-            worlds.partition.assign(next.cell, next.to);
-            worlds.counters.cells_moved += 1;
+            simulations.partition.assign(next.cell, next.to);
+            simulations.counters.cells_moved += 1;
         }
-        worlds.received = posts;
+        simulations.received = batches;
     });
 }
 
@@ -110,13 +117,13 @@ fn stop(world: &mut World) {
 }
 
 /// Removes what belongs to others from now on. Gameplay is not told: nobody has died or left.
-fn let_go(world: &mut World, worlds: &mut Worlds) {
-    for entity in std::mem::take(&mut worlds.departing) {
+fn despawn_departed(world: &mut World, simulations: &mut Simulations) {
+    for entity in std::mem::take(&mut simulations.departing) {
         let Ok(departing) = world.get_entity(entity) else {
             continue;
         };
         match departing.get::<Player>().map(|player| player.session) {
-            Some(session) => depart(world, session),
+            Some(session) => remove_player(world, session),
             None => drop(world.despawn(entity)),
         }
     }
@@ -124,52 +131,56 @@ fn let_go(world: &mut World, worlds: &mut Worlds) {
 }
 
 /// Hands gameplay those of its effects that found nobody in the last tick.
-fn take_back(world: &mut World, worlds: &mut Worlds, posts: &[Arc<Post>]) {
-    let own = posts.get(usize::from(worlds.me.0)).map(Arc::clone);
-    let Some(last) = std::mem::replace(&mut worlds.last_post, own) else {
+fn return_lost_effects(world: &mut World, simulations: &mut Simulations, batches: &[Arc<TickBatch>]) {
+    let own = batches.get(usize::from(simulations.me.0)).map(Arc::clone);
+    let Some(last) = std::mem::replace(&mut simulations.last_batch, own) else {
         return;
     };
     let mut applied = BTreeSet::new();
-    for letter in posts.iter().flat_map(|post| &post.letters) {
-        if let Letter::Applied { from, places } = letter
-            && *from == worlds.me
+    for message in batches.iter().flat_map(|batch| &batch.messages) {
+        if let PeerMessage::Applied { from, places } = message
+            && *from == simulations.me
         {
             applied.extend(places);
         }
     }
-    give_back_lost(world, &last.letters, &applied);
+    return_lost(world, &last.messages, &applied);
 }
 
 /// Applies a post's effects on entities of this world, and notes which to tell the sender.
-fn apply_effects(world: &mut World, worlds: &mut Worlds, post: &Post) {
-    let places = apply_all(world, post.from, &post.letters);
-    worlds.counters.effects_applied += places.len() as u64;
+fn apply_effects(world: &mut World, simulations: &mut Simulations, batch: &TickBatch) {
+    let places = apply_all(world, batch.from, &batch.messages);
+    simulations.counters.effects_applied += places.len() as u64;
     if !places.is_empty() {
-        let from = post.from;
-        worlds.outgoing.push(Letter::Applied { from, places });
+        let from = batch.from;
+        simulations.outgoing.push(PeerMessage::Applied { from, places });
     }
 }
 
 /// Everything but effects, and entities that change hands: those have done so before.
-fn open(
+fn apply_message(
     world: &mut World,
-    worlds: &mut Worlds,
-    (from, letter): (SourceId, &Letter),
+    simulations: &mut Simulations,
+    (from, message): (SimulationId, &PeerMessage),
     tick: Tick,
     kinds: &GhostKinds,
     loads: &mut BTreeMap<Cell, u64>,
 ) {
-    let me = worlds.me;
-    match letter {
-        Letter::News { kind, bytes } => hear_news(world, from, *kind, bytes),
-        Letter::Ghosts { to, ghosts } if *to == me => show_ghosts(world, worlds, kinds, from, ghosts, tick),
-        Letter::Watchers { to, watchers } if *to == me => seat_watchers(world, worlds, watchers, tick),
-        Letter::Migrate { .. }
-        | Letter::Effect { .. }
-        | Letter::Applied { .. }
-        | Letter::Ghosts { .. }
-        | Letter::Watchers { .. } => {}
-        Letter::Loads(cells) => {
+    let me = simulations.me;
+    match message {
+        PeerMessage::Broadcast { kind, bytes } => receive_broadcast(world, from, *kind, bytes),
+        PeerMessage::Ghosts { to, ghosts } if *to == me => {
+            show_ghosts(world, simulations, kinds, from, ghosts, tick)
+        }
+        PeerMessage::Watchers { to, watchers } if *to == me => {
+            update_watchers(world, simulations, watchers, tick)
+        }
+        PeerMessage::Migrate { .. }
+        | PeerMessage::Effect { .. }
+        | PeerMessage::Applied { .. }
+        | PeerMessage::Ghosts { .. }
+        | PeerMessage::Watchers { .. } => {}
+        PeerMessage::Loads(cells) => {
             for &(cell, load) in cells {
                 *loads.entry(cell).or_default() += load;
             }
@@ -178,50 +189,58 @@ fn open(
 }
 
 /// Takes in what everybody published, and notes who changes hands.
-fn look_abroad(world: &mut World, posts: &[Arc<Post>], tick: Tick) {
-    let Some(mut abroad) = world.get_resource_mut::<Abroad>() else {
+fn update_remote_frames(world: &mut World, batches: &[Arc<TickBatch>], tick: Tick) {
+    let Some(mut remote_frames) = world.get_resource_mut::<RemoteFrames>() else {
         return;
     };
-    for post in posts {
-        post.frame.iter().for_each(|frame| abroad.show(frame));
-        for letter in &post.letters {
-            let Letter::Migrate { slots, .. } = letter else {
+    for batch in batches {
+        batch
+            .frame
+            .iter()
+            .for_each(|frame| remote_frames.push_frame(frame));
+        for message in &batch.messages {
+            let PeerMessage::Migrate { slots, .. } = message else {
                 continue;
             };
             for &(global, slot) in slots {
-                let source = post.from;
-                abroad.moved(global, Abode { source, slot }, tick - 1);
+                let simulation = batch.from;
+                remote_frames.record_move(global, RowLocation { simulation, slot }, tick - 1);
             }
         }
     }
-    abroad.forget_before(tick);
+    remote_frames.forget_before(tick);
 }
 
 /// Lets in all who belong here from now on. All are there before the first is filled, so that those who refer
 /// to each other find each other, and before any effect is applied.
-fn settle(world: &mut World, worlds: &mut Worlds, persisted: &Persisted, posts: &[Arc<Post>]) {
+fn spawn_arrivals(
+    world: &mut World,
+    simulations: &mut Simulations,
+    persisted: &Persisted,
+    batches: &[Arc<TickBatch>],
+) {
     let mut arrivals = Vec::new();
     let mut names = BTreeMap::new();
     let now = world.get_resource::<Clock>().map(Clock::now).unwrap_or_default();
-    worlds.underway.clear();
-    for letter in posts.iter().flat_map(|post| &post.letters) {
-        let Letter::Migrate {
+    simulations.underway.clear();
+    for message in batches.iter().flat_map(|batch| &batch.messages) {
+        let PeerMessage::Migrate {
             to, group, left_at, ..
-        } = letter
+        } = message
         else {
             continue;
         };
-        worlds
+        simulations
             .sessions
             .extend(group.sessions().map(|session| (session, *to)));
-        if *to == worlds.me {
-            worlds.underway.push(now.saturating_sub(*left_at));
+        if *to == simulations.me {
+            simulations.underway.push(now.saturating_sub(*left_at));
             let spawned = group.spawn(world);
             names.extend(spawned.iter().filter_map(|&(entity, name)| Some((name?, entity))));
             arrivals.push((group, spawned));
         }
     }
-    let (ghosts, counters) = (&worlds.ghosts, &mut worlds.counters);
+    let (ghosts, counters) = (&simulations.ghosts, &mut simulations.counters);
     let find = |world: &World, name| {
         let known = names.get(&name).copied();
         known.or_else(|| match name {
@@ -249,13 +268,13 @@ fn settle(world: &mut World, worlds: &mut Worlds, persisted: &Persisted, posts: 
 
 /// Fills the inbox with what the net workers of all simulations received for players of this one.
 pub(super) fn fill_inbox(world: &mut World) {
-    world.resource_scope(|world, mut worlds: Mut<Worlds>| {
+    world.resource_scope(|world, mut simulations: Mut<Simulations>| {
         world.resource_scope(|world, mut inbox: Mut<Inbox>| {
-            for post in std::mem::take(&mut worlds.received) {
-                for value in &post.ingress {
+            for batch in std::mem::take(&mut simulations.received) {
+                for value in &batch.ingress {
                     // A value of no session is counted where it came in.
-                    let owner = owner_of(world, &mut worlds, post.from, value).unwrap_or(post.from);
-                    if owner == worlds.me {
+                    let owner = owner_of(world, &mut simulations, batch.from, value).unwrap_or(batch.from);
+                    if owner == simulations.me {
                         inbox.push(value.clone());
                     }
                 }
@@ -267,29 +286,29 @@ pub(super) fn fill_inbox(world: &mut World) {
 /// The simulation in which a value's session is played. Follows sessions that join and leave.
 fn owner_of(
     world: &mut World,
-    worlds: &mut Worlds,
-    from: SourceId,
+    simulations: &mut Simulations,
+    from: SimulationId,
     value: &ToSimulation,
-) -> Option<SourceId> {
+) -> Option<SimulationId> {
     match value {
         ToSimulation::Joined { key, .. } => {
             let places = world.get_resource::<JoinPlaces>();
-            let home = places.map(|places| worlds.partition.owner((places.0)(worlds.joined)));
-            let home = home.unwrap_or(from);
-            worlds.joined += 1;
-            worlds.sessions.insert(*key, home);
-            Some(home)
+            let owner = places.map(|places| simulations.partition.owner((places.0)(simulations.joined)));
+            let owner = owner.unwrap_or(from);
+            simulations.joined += 1;
+            simulations.sessions.insert(*key, owner);
+            Some(owner)
         }
         ToSimulation::Left { key, .. } => {
             // At once: the next session may have the same place in the frame.
-            let watcher = worlds.watchers.remove(key).map(|(entity, _)| entity);
+            let watcher = simulations.watchers.remove(key).map(|(entity, _)| entity);
             if let Some(watcher) = watcher.and_then(|entity| world.get_entity_mut(entity).ok()) {
                 watcher.despawn();
             }
-            worlds.sessions.remove(key)
+            simulations.sessions.remove(key)
         }
         ToSimulation::Input { key, .. } | ToSimulation::Message { key, .. } => {
-            worlds.sessions.get(key).copied()
+            simulations.sessions.get(key).copied()
         }
     }
 }
@@ -306,31 +325,33 @@ type Located = (
 
 /// Sends off what the tick led to.
 pub(super) fn dispatch(world: &mut World) {
-    world.resource_scope(|world, mut worlds: Mut<Worlds>| {
-        let worlds = &mut *worlds;
+    world.resource_scope(|world, mut simulations: Mut<Simulations>| {
+        let simulations = &mut *simulations;
         let effects = world.resource_mut::<Effects>().take();
-        worlds.outgoing.extend(effects);
-        if worlds.partition.simulations() == 1 {
+        simulations.outgoing.extend(effects);
+        if simulations.partition.simulations() == 1 {
             return;
         }
         let Survey {
             mut emigrants,
             ghosts,
             loads,
-        } = survey(world, worlds);
+        } = survey(world, simulations);
         emigrants.sort_unstable();
         emigrants.truncate(EMIGRANTS_MAX);
-        let leaving = emigrate(world, worlds, &emigrants);
+        let leaving = emigrate(world, simulations, &emigrants);
         for (to, mut ghosts) in ghosts {
             ghosts.sort_unstable_by_key(|ghost| ghost.global);
-            worlds.outgoing.push(Letter::Ghosts { to, ghosts });
+            simulations.outgoing.push(PeerMessage::Ghosts { to, ghosts });
         }
-        for (to, mut watchers) in watchers(world, worlds, &leaving) {
+        for (to, mut watchers) in watchers(world, simulations, &leaving) {
             watchers.sort_unstable_by_key(|watcher| watcher.session);
-            worlds.outgoing.push(Letter::Watchers { to, watchers });
+            simulations.outgoing.push(PeerMessage::Watchers { to, watchers });
         }
-        if worlds.looks_at_loads(world) {
-            worlds.outgoing.push(Letter::Loads(loads.into_iter().collect()));
+        if simulations.reports_loads(world) {
+            simulations
+                .outgoing
+                .push(PeerMessage::Loads(loads.into_iter().collect()));
         }
     });
 }
@@ -338,15 +359,15 @@ pub(super) fn dispatch(world: &mut World) {
 /// What an end of a tick finds out about all entities.
 #[derive(Default)]
 struct Survey {
-    emigrants: Vec<(GlobalId, Entity, SourceId)>,
-    ghosts: BTreeMap<SourceId, Vec<GhostImage>>,
+    emigrants: Vec<(GlobalId, Entity, SimulationId)>,
+    ghosts: BTreeMap<SimulationId, Vec<GhostImage>>,
     loads: BTreeMap<Cell, u64>,
 }
 
-fn survey(world: &mut World, worlds: &Worlds) -> Survey {
+fn survey(world: &mut World, simulations: &Simulations) -> Survey {
     let mut survey = Survey::default();
-    let (me, partition) = (worlds.me, &worlds.partition);
-    let (reach, is_due) = (worlds.config.ghost_reach, worlds.looks_at_loads(world));
+    let (me, partition) = (simulations.me, &simulations.partition);
+    let (reach, is_due) = (simulations.config.ghost_reach, simulations.reports_loads(world));
     let kinds = world.resource::<GhostKinds>().clone();
     let mut entities = world.query::<Located>();
     for (entity, replicated, (position, velocity, heading), owner, team, parent, room) in entities.iter(world)
@@ -362,7 +383,7 @@ fn survey(world: &mut World, worlds: &Worlds) -> Survey {
         let to = if is_child {
             me
         } else {
-            partition.owner_after(position.0, me, worlds.config.margin)
+            partition.owner_after(position.0, me, simulations.config.margin)
         };
         if to != me {
             survey.emigrants.push((replicated.global(), entity, to));
@@ -371,8 +392,8 @@ fn survey(world: &mut World, worlds: &Worlds) -> Survey {
             continue;
         }
         let near = partition.touches(position.0, reach);
-        for neighbour in near.with(me).without(to).iter() {
-            survey.ghosts.entry(neighbour).or_default().push(GhostImage {
+        for simulation in near.with(me).without(to).iter() {
+            survey.ghosts.entry(simulation).or_default().push(GhostImage {
                 global: replicated.global(),
                 slot,
                 room: room.0,
@@ -392,9 +413,9 @@ fn survey(world: &mut World, worlds: &Worlds) -> Survey {
 /// session goes.
 fn emigrate(
     world: &mut World,
-    worlds: &mut Worlds,
-    emigrants: &[(GlobalId, Entity, SourceId)],
-) -> BTreeMap<SessionKey, SourceId> {
+    simulations: &mut Simulations,
+    emigrants: &[(GlobalId, Entity, SimulationId)],
+) -> BTreeMap<SessionKey, SimulationId> {
     let mut leaving = BTreeMap::new();
     if emigrants.is_empty() {
         return leaving;
@@ -417,14 +438,14 @@ fn emigrate(
         match Group::pack(world, &persisted, &members) {
             Ok(group) => {
                 leaving.extend(group.sessions().map(|session| (session, to)));
-                worlds.counters.emigrated += group.globals().count() as u64;
+                simulations.counters.emigrated += group.globals().count() as u64;
                 let rows = members.iter().filter_map(|&member| {
                     let replicated = world.get::<Replicated>(member)?;
                     Some((replicated.global(), replicated.slot()?))
                 });
                 let slots = rows.collect();
-                worlds.departing.extend(members);
-                worlds.outgoing.push(Letter::Migrate {
+                simulations.departing.extend(members);
+                simulations.outgoing.push(PeerMessage::Migrate {
                     to,
                     group,
                     slots,
@@ -433,7 +454,7 @@ fn emigrate(
             }
             Err(error) => {
                 tracing::error!(%error, %global, "an entity cannot be packed and stays");
-                worlds.counters.failed += 1;
+                simulations.counters.failed += 1;
             }
         }
     }
@@ -443,18 +464,18 @@ fn emigrate(
 /// The players of this simulation who see places of others.
 fn watchers(
     world: &mut World,
-    worlds: &Worlds,
-    leaving: &BTreeMap<SessionKey, SourceId>,
-) -> BTreeMap<SourceId, Vec<WatcherImage>> {
-    let mut seen: BTreeMap<SourceId, Vec<WatcherImage>> = BTreeMap::new();
+    simulations: &Simulations,
+    leaving: &BTreeMap<SessionKey, SimulationId>,
+) -> BTreeMap<SimulationId, Vec<WatcherImage>> {
+    let mut seen: BTreeMap<SimulationId, Vec<WatcherImage>> = BTreeMap::new();
     let mut players = world.query::<(&Player, &Team, &Room, Option<&Avatar>, &Eye, &Viewer)>();
     let mut rooms = world.query::<&Room>();
     for (player, team, room, avatar, eye, viewer) in players.iter(world) {
         let acting = avatar.and_then(|avatar| rooms.get(world, avatar.0).ok());
-        let home = leaving.get(&player.session).copied().unwrap_or(worlds.me);
+        let owner = leaving.get(&player.session).copied().unwrap_or(simulations.me);
         // As far as entities stay in a view that they were in.
         let reach = viewer.radius * VIEW_SLACK;
-        for to in worlds.partition.touches(eye.0, reach).without(home).iter() {
+        for to in simulations.partition.touches(eye.0, reach).without(owner).iter() {
             seen.entry(to).or_default().push(WatcherImage {
                 session: player.session,
                 player: player.id,
@@ -471,26 +492,10 @@ fn watchers(
 /// Part of a view's radius within which its places count as seen: what was in view is let go of beyond it.
 const VIEW_SLACK: f32 = 1.25;
 
-impl Worlds {
+impl Simulations {
     /// Whether the simulations tell each other their loads after this tick.
-    fn looks_at_loads(&self, world: &World) -> bool {
+    fn reports_loads(&self, world: &World) -> bool {
         let every = self.config.balance_ticks;
         every > 0 && world.resource::<TickTime>().tick.0.is_multiple_of(every)
-    }
-}
-
-impl WorldsCounters {
-    /// Adds another simulation's, for a sum over the process.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            emigrated: self.emigrated + other.emigrated,
-            immigrated: self.immigrated + other.immigrated,
-            players_came: self.players_came + other.players_came,
-            effects_applied: self.effects_applied + other.effects_applied,
-            failed: self.failed + other.failed,
-            // The same everywhere.
-            cells_moved: self.cells_moved.max(other.cells_moved),
-        }
     }
 }

@@ -9,14 +9,14 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::start_error::GatewayError;
+use super::start_error::HttpError;
 
 /// Loads a certificate chain and its key from PEM files; TLS 1.2 and 1.3, cryptography by ring.
 ///
 /// # Errors
-/// [`GatewayError::Tls`], naming the file, when one cannot be read or the two do not belong together.
-pub(super) fn load(cert: &Path, key: &Path) -> Result<RustlsConfig, GatewayError> {
-    let refused = |path: &Path, reason: String| GatewayError::Tls {
+/// [`HttpError::Tls`], naming the file, when one cannot be read or the two do not belong together.
+pub(super) fn load(cert: &Path, key: &Path) -> Result<RustlsConfig, HttpError> {
+    let refused = |path: &Path, reason: String| HttpError::Tls {
         path: path.to_owned(),
         reason,
     };

@@ -28,7 +28,7 @@ use crate::net::transmit::{DATAGRAM_BUFFER_BYTES, Transmit};
 use crate::replication::ReplicationConfig;
 use crate::runner::tick_once;
 use crate::simulation::{Frames, Random, Seed, WorkerLinks};
-use crate::worlds::{Exchange, Worlds, post};
+use crate::simulations::{Exchange, Simulations, send_batch};
 
 const WORKERS: u8 = 2;
 const CLIENTS: usize = 12;
@@ -173,7 +173,7 @@ impl Wired {
         self.tick += 1;
         for app in &mut self.apps {
             app.insert_resource(Telling(speaking));
-            post(app.world_mut());
+            send_batch(app.world_mut());
         }
         for app in &mut self.apps {
             tick_once(app, self.now);
@@ -246,12 +246,12 @@ impl Wired {
                 "seed {seed}, tick {tick}"
             );
             while let Some((channel, bytes)) = client.core.next_message() {
-                let (_, news) = self.protocol.decode_message(channel, &bytes).unwrap();
-                if let Some(&Call { from, tick, to }) = news.downcast_ref() {
+                let (_, message) = self.protocol.decode_message(channel, &bytes).unwrap();
+                if let Some(&Call { from, tick, to }) = message.downcast_ref() {
                     client.calls.entry((to, from)).or_default().push(tick);
                     continue;
                 }
-                let number = news.downcast_ref::<News>().map(|news| news.0);
+                let number = message.downcast_ref::<News>().map(|message| message.0);
                 assert_eq!(
                     number,
                     Some(client.heard),
@@ -279,7 +279,7 @@ impl Wired {
         for app in &self.apps {
             let frame = app.world().resource::<Frames>().0.newest().unwrap();
             for (slot, _) in frame.rows() {
-                let twice = all.insert(frame.identity(slot).global, frame.source);
+                let twice = all.insert(frame.identity(slot).global, frame.simulation);
                 assert_eq!(twice, None, "seed {seed}, tick {tick}");
             }
         }
@@ -301,8 +301,8 @@ fn workers(
         let address = SocketAddr::from(([10, 1, 0, 1], 5_000 + u16::from(worker)));
         let mut far = Vec::new();
         for (app, near) in apps.iter().zip(&mut near) {
-            let source = app.world().resource::<Worlds>().me();
-            let (ours, theirs) = link(source, worker, &LinkConfig::default(), Arc::new(|| {}));
+            let simulation = app.world().resource::<Simulations>().me();
+            let (ours, theirs) = link(simulation, worker, &LinkConfig::default(), Arc::new(|| {}));
             near.push(ours);
             far.push(theirs);
         }
@@ -392,7 +392,7 @@ fn share_repeated(simulations: u8, seed: u64) -> f64 {
             inputs += heard.inputs;
             repeated += heard.repeated;
         }
-        let counters = world.resource::<Worlds>().counters();
+        let counters = world.resource::<Simulations>().counters();
         players_came += counters.players_came;
         came += counters.immigrated;
     }

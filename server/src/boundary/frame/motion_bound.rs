@@ -11,10 +11,10 @@ const JUMP: u64 = 1 << 40;
 
 /// Counts since the simulation began, so that a reader that skipped frames compares any two of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stir {
+pub struct MotionBound {
     /// In quanta: the longest step that anybody took in each tick, added up. Between two frames, nobody who is
     /// in both has moved farther than the difference.
-    pub travelled: u64,
+    pub max_displacement: u64,
     /// Entities that appeared.
     pub arrived: u64,
     /// Entities that disappeared.
@@ -23,12 +23,12 @@ pub struct Stir {
     pub arrivals: Vec<Slot>,
 }
 
-impl Stir {
+impl MotionBound {
     /// Units that nobody can have moved beyond since the frame of `earlier`; never too short.
     #[must_use]
     pub fn units_since(&self, earlier: u64) -> f32 {
         // One quantum more for what the conversion may round away.
-        (self.travelled.wrapping_sub(earlier) as f32 + 1.0) * POSITION_QUANTUM
+        (self.max_displacement.wrapping_sub(earlier) as f32 + 1.0) * POSITION_QUANTUM
     }
 
     /// Begins a tick.
@@ -37,8 +37,8 @@ impl Stir {
     }
 
     /// Somebody is in another room now.
-    pub(super) fn jump(&mut self) {
-        self.travelled = self.travelled.wrapping_add(JUMP);
+    pub(super) fn note_room_change(&mut self) {
+        self.max_displacement = self.max_displacement.wrapping_add(JUMP);
     }
 
     /// Takes in that a chunk became what `rows` and `alive` are; answers the square of the longest step, in
@@ -70,11 +70,11 @@ impl Stir {
     }
 
     /// Takes in the longest step of a tick, from its square in quanta.
-    pub(super) fn travel(&mut self, longest2: f32) {
+    pub(super) fn add_longest_step(&mut self, longest2: f32) {
         if longest2 > 0.0 {
             // The square root of a rounded square: up, and a little more.
             let step = (f64::from(longest2).sqrt() * (1.0 + 1e-6)).ceil() as u64;
-            self.travelled = self.travelled.wrapping_add(step);
+            self.max_displacement = self.max_displacement.wrapping_add(step);
         }
     }
 }
@@ -85,7 +85,7 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
-    use throng_shared::protocol::ids::SourceId;
+    use throng_shared::protocol::ids::SimulationId;
     use throng_shared::protocol::pose::Pose;
     use throng_shared::tick::Tick;
 
@@ -108,33 +108,33 @@ mod tests {
 
     #[test]
     fn comings_goings_and_the_longest_step_are_counted() {
-        let mut writer = FrameWriter::new(SourceId(0));
+        let mut writer = FrameWriter::new(SimulationId(0));
         for slot in [3, 300, 301] {
             writer.insert(Slot(slot), Identity::default(), pose(0, 0), Tick(1));
         }
-        let first = publish(&mut writer, 1).stir.clone();
-        assert_eq!((first.arrived, first.departed, first.travelled), (3, 0, 0));
+        let first = publish(&mut writer, 1).motion_bound.clone();
+        assert_eq!((first.arrived, first.departed, first.max_displacement), (3, 0, 0));
         assert_eq!(first.arrivals, [3, 300, 301].map(Slot));
         writer.set_pose(Slot(3), pose(30, 40), Tick(2));
         writer.set_pose(Slot(300), pose(-5, 5), Tick(2));
         writer.remove(Slot(301));
-        let second = publish(&mut writer, 2).stir.clone();
+        let second = publish(&mut writer, 2).motion_bound.clone();
         assert_eq!((second.arrived, second.departed), (3, 1));
-        assert!(second.arrivals.is_empty() && (50..=52).contains(&second.travelled));
-        assert_eq!(publish(&mut writer, 3).stir, second, "nothing moved");
+        assert!(second.arrivals.is_empty() && (50..=52).contains(&second.max_displacement));
+        assert_eq!(publish(&mut writer, 3).motion_bound, second, "nothing moved");
     }
 
     #[test]
     fn a_change_of_room_is_farther_than_any_view() {
-        let mut writer = FrameWriter::new(SourceId(0));
+        let mut writer = FrameWriter::new(SimulationId(0));
         writer.insert(Slot(0), Identity::default(), pose(0, 0), Tick(1));
-        let before = publish(&mut writer, 1).stir.travelled;
+        let before = publish(&mut writer, 1).motion_bound.max_displacement;
         let moved = Identity {
             room: RoomId(1),
             ..Identity::default()
         };
         writer.set_identity(Slot(0), moved, Tick(2));
-        assert!(publish(&mut writer, 2).stir.units_since(before) > 1e9);
+        assert!(publish(&mut writer, 2).motion_bound.units_since(before) > 1e9);
     }
 
     proptest! {
@@ -143,7 +143,7 @@ mod tests {
             steps in prop::collection::vec((0u32..20, any::<i32>(), any::<i32>(), 0u32..32), 1..100),
             per_tick in 1usize..8,
         ) {
-            let mut writer = FrameWriter::new(SourceId(0));
+            let mut writer = FrameWriter::new(SimulationId(0));
             for slot in 0..20 {
                 writer.insert(Slot(slot), Identity::default(), pose(0, 0), Tick(0));
             }
@@ -157,7 +157,7 @@ mod tests {
             }
             let newest = &frames[frames.len() - 1];
             for frame in &frames {
-                let bound = newest.stir.units_since(frame.stir.travelled);
+                let bound = newest.motion_bound.units_since(frame.motion_bound.max_displacement);
                 for (slot, row) in frame.rows() {
                     let now = newest.row(slot).unwrap().pose;
                     let offset = |a: i32, b: i32| (f64::from(a) - f64::from(b)) * f64::from(POSITION_QUANTUM);

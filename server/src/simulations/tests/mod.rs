@@ -2,7 +2,7 @@
 
 mod alone;
 mod game;
-mod sight;
+mod views;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,13 +15,16 @@ use bevy_app::App;
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::ids::{ChannelId, GlobalId, SourceId};
+use throng_shared::protocol::ids::{ChannelId, GlobalId, SimulationId};
 use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
 use self::game::{Bank, Complaints, Game, Heard, ORE, Ore, ROAMERS, SIDE, Said, Turret, Walk};
-use super::{Cell, Effects, Exchange, Partition, Worlds, WorldsConfig, WorldsCounters, WorldsPlugin, post};
+use super::{
+    Cell, Effects, Exchange, Partition, Simulations, SimulationsConfig, SimulationsCounters,
+    SimulationsPlugin, send_batch,
+};
 use crate::boundary::claims::PlayerName;
 use crate::boundary::frame::{Checksum, Frame};
 use crate::boundary::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, link};
@@ -37,20 +40,20 @@ fn chessboard(simulations: u8) -> Partition {
     for x in -13..13i32 {
         for y in -13..13i32 {
             let owner = (x + y).rem_euclid(i32::from(simulations)) as u8;
-            partition.assign(Cell { x, y }, SourceId(owner));
+            partition.assign(Cell { x, y }, SimulationId(owner));
         }
     }
     partition
 }
 
-const CONFIG: WorldsConfig = WorldsConfig {
+const CONFIG: SimulationsConfig = SimulationsConfig {
     margin: 0.0,
     ghost_reach: 1.5,
     balance_ticks: 0,
 };
 
-fn app(exchange: Exchange, partition: Partition, config: WorldsConfig, seed: u64) -> (App, WorkerLink) {
-    let source = exchange.me();
+fn app(exchange: Exchange, partition: Partition, config: SimulationsConfig, seed: u64) -> (App, WorkerLink) {
+    let simulation = exchange.me();
     let mut app = App::new();
     let simulations = partition.simulations();
     app.add_plugins((
@@ -61,15 +64,15 @@ fn app(exchange: Exchange, partition: Partition, config: WorldsConfig, seed: u64
         },
         ReceivePlugin,
         SimulationPlugin {
-            source,
+            simulation,
             seed,
             threads: 1,
             start: Tick(0),
         },
-        WorldsPlugin::new(exchange, partition, config),
+        SimulationsPlugin::new(exchange, partition, config),
         Game { simulations },
     ));
-    let (near, worker) = link(source, 0, &LinkConfig::default(), Arc::new(|| {}));
+    let (near, worker) = link(simulation, 0, &LinkConfig::default(), Arc::new(|| {}));
     app.insert_resource(WorkerLinks::new(vec![near]));
     finish_plugins(&mut app);
     (app, worker)
@@ -145,7 +148,7 @@ struct Process {
 }
 
 impl Process {
-    fn new(partition: &Partition, config: WorldsConfig, seed: u64) -> Self {
+    fn new(partition: &Partition, config: SimulationsConfig, seed: u64) -> Self {
         let apps: Vec<_> = Exchange::mesh(partition.simulations())
             .into_iter()
             .map(|exchange| app(exchange, partition.clone(), config, seed))
@@ -168,7 +171,7 @@ impl Process {
         self.tick = self.tick.next();
         self.crowd.act(self.tick, &mut self.apps[0].1);
         for (app, _) in &mut self.apps {
-            post(app.world_mut());
+            send_batch(app.world_mut());
         }
         for (app, worker) in &mut self.apps {
             tick_once(app, TICK * self.tick.0);
@@ -186,10 +189,10 @@ impl Process {
             .collect()
     }
 
-    fn counters(&mut self) -> WorldsCounters {
-        let all = self.each(|world| world.resource::<Worlds>().counters());
+    fn counters(&mut self) -> SimulationsCounters {
+        let all = self.each(|world| world.resource::<Simulations>().counters());
         all.into_iter()
-            .fold(WorldsCounters::default(), WorldsCounters::plus)
+            .fold(SimulationsCounters::default(), SimulationsCounters::plus)
     }
 
     /// What must hold at the end of every tick.
@@ -205,7 +208,7 @@ impl Process {
             assert_eq!(frame.tick, tick, "seed {seed}");
             for (slot, _) in frame.rows() {
                 let global = frame.identity(slot).global;
-                let twice = owners.insert(global, frame.source);
+                let twice = owners.insert(global, frame.simulation);
                 assert_eq!(twice, None, "seed {seed}, tick {tick}: {global} is in two frames");
             }
         }
@@ -325,7 +328,7 @@ fn threads_change_nothing() {
             .map(|exchange| {
                 let partition = partition.clone();
                 thread::spawn(move || {
-                    let is_first = exchange.me() == SourceId(0);
+                    let is_first = exchange.me() == SimulationId(0);
                     let (mut app, mut worker) = app(exchange, partition, CONFIG, seed);
                     let protocol = app.world().resource::<Protocol>().clone();
                     let mut crowd = Crowd {
@@ -347,10 +350,10 @@ fn threads_change_nothing() {
                 })
             })
             .collect();
-        for (source, thread) in threads.into_iter().enumerate() {
+        for (simulation, thread) in threads.into_iter().enumerate() {
             let sums = thread.join().unwrap();
-            let expected: Vec<_> = expected.iter().map(|sums| sums[source]).collect();
-            assert_eq!(sums, expected, "seed {seed}, simulation {source}");
+            let expected: Vec<_> = expected.iter().map(|sums| sums[simulation]).collect();
+            assert_eq!(sums, expected, "seed {seed}, simulation {simulation}");
         }
     }
 }
@@ -362,7 +365,7 @@ fn references_and_children_move_along_and_ghosts_stand_at_the_border() {
         process.tick();
         let (mut real, mut ghosts) = (BTreeMap::new(), Vec::new());
         process.each(|world| {
-            let me = world.resource::<Worlds>().me();
+            let me = world.resource::<Simulations>().me();
             for (turret, parent) in world.query::<(&Turret, &ChildOf)>().iter(world) {
                 assert_eq!(turret.0, parent.parent());
                 assert!(world.get::<Replicated>(turret.0).is_some());
@@ -372,16 +375,16 @@ fn references_and_children_move_along_and_ghosts_stand_at_the_border() {
             let mut all = world.query::<(&Ghost, &GlobalId, &Position)>();
             ghosts.extend(
                 all.iter(world)
-                    .map(|(ghost, global, at)| (me, ghost.0.source, *global, *at)),
+                    .map(|(ghost, global, at)| (me, ghost.0.simulation, *global, *at)),
             );
         });
         let mut seen = BTreeSet::new();
-        for (me, source, global, at) in ghosts {
+        for (me, simulation, global, at) in ghosts {
             // A player's may be gone since.
             let Some(&(owner, now)) = real.get(&global) else {
                 continue;
             };
-            assert!(source != me || owner != me, "a ghost of one's own");
+            assert!(simulation != me || owner != me, "a ghost of one's own");
             assert!(seen.insert((me, global)), "two ghosts of {global}");
             // A tick old.
             assert!((now.0 - at.0).abs().max_element() < 1.0, "{global}");
@@ -421,7 +424,7 @@ fn a_player_is_shown_both_sides_of_a_border() {
 
 #[test]
 fn cells_move_until_the_load_is_even_and_everybody_agrees() {
-    let config = WorldsConfig {
+    let config = SimulationsConfig {
         balance_ticks: 4,
         margin: 0.25,
         ..CONFIG
@@ -431,7 +434,7 @@ fn cells_move_until_the_load_is_even_and_everybody_agrees() {
     for _ in 0..300 {
         let frames = process.tick();
         process.check(&frames);
-        let partitions = process.each(|world| world.resource::<Worlds>().partition().clone());
+        let partitions = process.each(|world| world.resource::<Simulations>().partition().clone());
         assert!(partitions.windows(2).all(|pair| pair[0] == pair[1]));
     }
     process.settle();

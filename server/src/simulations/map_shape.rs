@@ -11,21 +11,21 @@ use serde::de::DeserializeOwned;
 use throng_shared::protocol::codec;
 
 use super::partition::{Partition, SIMULATIONS_MAX};
-use super::state::{Worlds, WorldsConfig};
+use super::state::{Simulations, SimulationsConfig};
 
 /// Cells from one side of the world to the other.
 const CELLS_ACROSS: f32 = 16.0;
 
 /// How large a game's world is, and how far its rules look beyond a border. Inserted by the game's plugin.
 #[derive(Resource, Clone, Copy, Debug, PartialEq)]
-pub struct WorldShape {
+pub struct MapShape {
     /// Side of the square around the origin in which nearly everything is, in units.
     pub side: f32,
     /// How far from itself an entity's rules look for others, in units; 0 for rules that look at none.
     pub sight: f32,
 }
 
-impl Default for WorldShape {
+impl Default for MapShape {
     fn default() -> Self {
         Self {
             side: 1_000.0,
@@ -34,18 +34,18 @@ impl Default for WorldShape {
     }
 }
 
-impl WorldShape {
+impl MapShape {
     /// Stripes for so many simulations, 1 to 8, and how they are to share them.
     #[must_use]
-    pub fn divide(self, simulations: u8) -> (Partition, WorldsConfig) {
+    pub fn divide(self, simulations: u8) -> (Partition, SimulationsConfig) {
         let partition = Partition::stripes(
             simulations.min(SIMULATIONS_MAX),
             self.side / CELLS_ACROSS,
             self.side,
         );
-        let config = WorldsConfig {
+        let config = SimulationsConfig {
             ghost_reach: self.sight,
-            ..WorldsConfig::default()
+            ..SimulationsConfig::default()
         };
         (partition, config)
     }
@@ -64,8 +64,8 @@ impl fmt::Debug for JoinPlaces {
 
 /// Whether this simulation spawns what a world has at `place` from the start: with several, one does.
 #[must_use]
-pub fn is_home(worlds: Option<&Worlds>, place: Vec2) -> bool {
-    worlds.is_none_or(|worlds| worlds.partition().owner(place) == worlds.me())
+pub fn owns_position(simulations: Option<&Simulations>, place: Vec2) -> bool {
+    simulations.is_none_or(|simulations| simulations.partition().owner(place) == simulations.me())
 }
 
 /// Chooses what ghosts show; implemented by [`App`].

@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::{ApiError, RefusedAs};
 use super::shared::{BODY_BYTES_MAX, Shared};
-use super::start_error::GatewayError;
+use super::start_error::HttpError;
 use super::{figures, guest};
 use crate::observe::ServerStatus;
 
@@ -41,7 +41,7 @@ const DRAIN: Duration = Duration::from_millis(500);
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Binds the listener, so that a taken port is known before anything runs.
-pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, GatewayError> {
+pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, HttpError> {
     let open = || -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         // All addresses means IPv4 too, whatever the system's default.
@@ -57,8 +57,8 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, GatewayError> {
         Ok(socket.into())
     };
     open().map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => GatewayError::PortInUse { address },
-        _ => GatewayError::Listen { address, error },
+        io::ErrorKind::AddrInUse => HttpError::PortInUse { address },
+        _ => HttpError::Listen { address, error },
     })
 }
 
