@@ -97,6 +97,8 @@ pub fn command<G: Args>(name: &'static str, about: &'static str) -> Command {
         .arg(file)
         .version(env!("CARGO_PKG_VERSION"))
         .about(about)
+        // The doc comments of the structs are for readers of the code.
+        .long_about(None)
         .after_help(
             "Every setting is also an environment variable (THRONG_TICK_RATE for --tick-rate) and a key of \
              the file; a flag wins over a variable, a variable over the file.\n\nWith `replay FILE` in the \

@@ -12,7 +12,7 @@ use crate::config::{ConfigError, ServerSettings, Settings};
 /// [`serve_game`](super::serve_game) is its whole `main`.
 ///
 /// Each field is a flag, an environment variable and a key of the file, as the server's own settings are. A recording
-/// holds the values, all but paths, and `replay FILE` builds the game from them.
+/// holds the values, all but paths, and `replay FILE` builds the game from them: a path is an `Option` or has a default.
 ///
 /// ```no_run
 /// use bevy_app::{App, AppExit, Plugin};

@@ -1,12 +1,14 @@
 //! The rules about the code itself that no compiler checks: stage order and modules that stay free of the ECS
-//! ([`stages`]), import circles ([`circles`]), type names that repeat ([`names`]), module headers, sizes, where schedules are configured, and that
-//! docs name tests that exist.
+//! ([`stages`]), import circles ([`circles`]), type names that repeat ([`names`]),
+//! the language of comments ([`language`]), module headers, sizes, where schedules are configured, and that docs name
+//! tests that exist.
 //!
 //! Each rule is a function from text to complaints with a test that sees it complain; the tests that walk
 //! the repository print every complaint at once.
 
 mod circles;
 mod code;
+mod language;
 mod names;
 mod stages;
 

@@ -282,7 +282,7 @@ pub(crate) enum Typing {
 
 /// Whether the pointer is over something that is dragged: then its buttons do not fire.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PointerTaken(pub bool);
+pub(crate) struct PointerTaken(pub(crate) bool);
 
 /// The player's hands, by action.
 #[derive(SystemParam)]

@@ -53,7 +53,7 @@ impl Default for Settings {
 
 /// Where the settings are kept.
 #[derive(Resource, Clone, Debug)]
-pub(crate) struct SettingsFile(pub PathBuf);
+pub(crate) struct SettingsFile(pub(crate) PathBuf);
 
 impl SettingsFile {
     /// `client.ron` in the folder `throng` of the user's configuration folder.

@@ -75,8 +75,10 @@ pub(super) fn recorded(
 pub(super) fn replayed(bytes: &[u8], extend: impl FnOnce(&mut App)) -> Result<Replayed, ReplayError> {
     let ticks = 0;
     let reader = RecordingReader::open(bytes).map_err(|error| ReplayError::Recording { error, ticks })?;
-    let (_, count) = &reader.header().settings[0];
-    let count = count.parse().unwrap();
+    // The header of a damaged recording may say anything.
+    let settings = reader.header().settings.first();
+    let count = settings.and_then(|(_, count)| count.parse().ok());
+    let count = count.unwrap_or(0).min(1_000);
     let mut app = app_of(reader.header(), Walkers { count, ..CROWD });
     extend(&mut app);
     replay(reader, app)
