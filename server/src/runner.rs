@@ -1,10 +1,10 @@
-//! The loop: one fixed tick per turn, at absolute deadlines.
+//! The main loop: one fixed tick per turn, at absolute deadlines.
 //!
-//! Owns the clock of the simulation's thread, the tick number and the overrun meter. Guarantees that every
+//! Owns the clock of the simulation's thread, the tick number and the overrun counters. Guarantees that every
 //! [`App::update`] runs `FixedUpdate` exactly once and that ticks do not drift: each is due at a multiple
-//! of the tick length after the start. A tick that ends after the next deadlines has made them pass: they
-//! are counted and skipped, never made up for. Nothing inside a tick reads a clock for anything but
-//! metering; the time comes in here.
+//! of the tick length after the start. When a tick ends after later deadlines, these are counted and skipped, and
+//! their ticks are not caught up on. Code inside a tick reads a clock only for metering; all other code gets the time
+//! from here.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -18,28 +18,28 @@ use bevy_ecs::prelude::Resource;
 use bevy_time::{Fixed, Real, Time, TimePlugin, TimeUpdateStrategy, Virtual};
 use throng_shared::tick::Tick;
 
-/// Reads the time since the process's origin. Injected, so that a simulator can stand in for it.
+/// Clock that returns the time since the process's origin. Injected, so that a simulator can replace it.
 #[derive(Resource, Clone)]
 pub struct Clock(Arc<dyn Fn() -> Duration + Send + Sync>);
 
 impl Clock {
-    /// A clock that asks `read`, which must never go backwards.
+    /// Creates a clock that calls `read`, whose times must never decrease.
     pub fn new(read: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }
 
-    /// The monotonic clock of the machine, from `origin` on.
+    /// Creates a clock that returns the machine's monotonic time since `origin`.
     #[must_use]
     pub fn since(origin: Instant) -> Self {
         Self::new(move || origin.elapsed())
     }
 
-    /// The function that reads it, for what knows no resources.
+    /// Returns the function that reads the clock, for code without access to resources.
     pub(crate) fn reader(&self) -> Arc<dyn Fn() -> Duration + Send + Sync> {
         Arc::clone(&self.0)
     }
 
-    /// Time since the origin.
+    /// Returns the time since the origin.
     #[must_use]
     pub fn now(&self) -> Duration {
         (self.0)()
@@ -47,7 +47,7 @@ impl Clock {
 }
 
 impl Default for Clock {
-    /// A clock that stands still.
+    /// Returns a clock that always returns zero.
     fn default() -> Self {
         Self::new(|| Duration::ZERO)
     }
@@ -59,14 +59,14 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// The tick that runs, and when it began. What gameplay reads instead of a clock.
+/// The current tick and its start time. Gameplay reads this instead of a clock.
 #[derive(Resource, Clone, Copy, Debug)]
 pub struct TickTime {
-    /// The tick. 0 before the first.
+    /// Number of the current tick; 0 before the first.
     pub tick: Tick,
-    /// When it began, since the process's origin. Only for judging arrival times and for metering.
+    /// Start time of the tick since the process's origin. Only for comparisons with arrival times and for metering.
     pub started_at: Duration,
-    /// Time between two ticks.
+    /// Interval between two ticks, rounded down to a nanosecond.
     pub length: Duration,
 }
 
@@ -80,7 +80,7 @@ impl Default for TickTime {
     }
 }
 
-/// Ticks and overruns, readable from any thread.
+/// Counters of ticks and overruns, readable from any thread.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct RunnerCounters(Arc<Counters>);
 
@@ -92,56 +92,56 @@ struct Counters {
 }
 
 impl RunnerCounters {
-    /// Ticks that were run.
+    /// Returns the number of ticks that were run.
     #[must_use]
     pub fn ticks(&self) -> u64 {
         self.0.ticks.load(Relaxed)
     }
 
-    /// Ticks that ended after the next one was due.
+    /// Returns the number of ticks that ended after the next one was due.
     #[must_use]
     pub fn overruns(&self) -> u64 {
         self.0.overruns.load(Relaxed)
     }
 
-    /// Deadlines that passed without a tick.
+    /// Returns the number of deadlines that passed without a tick.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.0.skipped.load(Relaxed)
     }
 }
 
-/// Asks the loop to end after the tick that runs. Every clone is the same flag.
+/// Flag that makes the loop end after the current tick. All clones share the flag.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct Shutdown(Arc<AtomicBool>);
 
 impl Shutdown {
-    /// Asks. From any thread, as often as one likes.
+    /// Requests the shutdown. May be called from any thread and any number of times.
     pub fn request(&self) {
         self.0.store(true, Relaxed);
     }
 
-    /// Whether anybody has asked.
+    /// Returns whether a shutdown was requested.
     #[must_use]
     pub fn is_requested(&self) -> bool {
         self.0.load(Relaxed)
     }
 }
 
-/// When the first tick is due, since the process's origin; without it, as soon as the loop begins. Simulations in
-/// lockstep have the same.
+/// Time at which the first tick is due, since the process's origin. Without this resource the first tick is due when the
+/// loop begins. Simulations in lockstep have the same value.
 #[derive(Resource, Clone, Copy, Debug)]
 pub struct FirstTick(pub Duration);
 
-/// Passes the time between two ticks. Without one as a resource, the loop sleeps.
+/// Work that the loop does between two ticks. Without a [`BetweenTicks`] resource, the loop sleeps.
 pub trait Pass: Send {
-    /// Returns at `deadline`, or as little later as it can.
+    /// Works or waits until `deadline`, and returns as soon after it as possible.
     fn until(&mut self, deadline: Duration, clock: &Clock);
 }
 
-/// What the loop does between ticks: the place of a net worker that has no thread of its own.
+/// The work between ticks: a net worker that has no thread of its own.
 ///
-/// Behind a lock because resources are shared; the loop takes it out once.
+/// The lock is needed because resources are shared. The loop takes the value out once, at its start.
 #[derive(Resource)]
 pub struct BetweenTicks(pub Mutex<Box<dyn Pass>>);
 
@@ -155,11 +155,11 @@ impl Pass for Sleep {
 
 /// Makes the app tick at `tick_rate_hz`, by [`run`] or [`tick_once`].
 pub struct RunnerPlugin {
-    /// Ticks a second.
+    /// Number of ticks per second.
     pub tick_rate_hz: NonZeroU32,
-    /// The time that the loop keeps and that meters read.
+    /// Clock of the deadlines and of metering.
     pub clock: Clock,
-    /// Ends the loop.
+    /// Flag that ends the loop.
     pub shutdown: Shutdown,
 }
 
@@ -175,12 +175,12 @@ impl Plugin for RunnerPlugin {
             .init_resource::<RunnerCounters>();
         let world = app.world_mut();
         world.resource_mut::<TickTime>().length = length;
-        // The first reading of a clock has nothing to compare with and passes no time: take it here, or the
-        // first update would run no tick.
+        // The first update of a clock has no earlier reading and passes no time. It is done here, because otherwise
+        // the first `App::update` would run no tick.
         world
             .resource_mut::<Time<Real>>()
             .update_with_duration(Duration::ZERO);
-        // A slow tick is still one tick.
+        // A slow tick is still one tick: its time must not be cut to the default maximum.
         world
             .resource_mut::<Time<Virtual>>()
             .set_max_delta(length.max(Duration::from_secs(1)));
@@ -188,13 +188,13 @@ impl Plugin for RunnerPlugin {
     }
 }
 
-/// Time between ticks, to the nanosecond below.
+/// Returns the interval between ticks, rounded down to a nanosecond.
 #[must_use]
 pub fn tick_length(tick_rate_hz: NonZeroU32) -> Duration {
     Duration::from_secs(1) / tick_rate_hz.get()
 }
 
-/// Runs the tick that is due at `now`: one [`App::update`], one `FixedUpdate`. Plugins must be finished.
+/// Runs the tick that is due at `now`: one [`App::update`] with one `FixedUpdate`. The plugins must be finished.
 pub fn tick_once(app: &mut App, now: Duration) {
     app.world_mut().resource_mut::<TickTime>().started_at = now;
     app.update();
@@ -205,13 +205,13 @@ pub fn tick_once(app: &mut App, now: Duration) {
         .fetch_add(1, Relaxed);
 }
 
-/// Finishes the plugins; what [`App::run`] would do before its loop. For those who call [`tick_once`].
+/// Finishes the plugins, as [`App::run`] does before its loop. Needed before [`tick_once`].
 pub fn finish_plugins(app: &mut App) {
     app.finish();
     app.cleanup();
 }
 
-/// Ticks until a shutdown is requested or the app exits by itself.
+/// Runs ticks until a shutdown is requested or the app exits.
 pub fn run(mut app: App) -> AppExit {
     finish_plugins(&mut app);
     let world = app.world();
@@ -241,7 +241,7 @@ pub fn run(mut app: App) -> AppExit {
     AppExit::Success
 }
 
-/// The first deadline after `deadline` that has not passed at `now`, and how many have.
+/// Returns the first deadline after `deadline` that has not passed at `now`, and the number of deadlines skipped.
 fn next_deadline(deadline: Duration, now: Duration, length: Duration) -> (Duration, u64) {
     let next = deadline + length;
     let late = now.saturating_sub(next);
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn passed_deadlines_are_skipped_not_made_up_for() {
+    fn passed_deadlines_are_skipped_and_counted() {
         let ms = Duration::from_millis;
         assert_eq!(next_deadline(ms(100), ms(120), ms(50)), (ms(150), 0));
         assert_eq!(next_deadline(ms(100), ms(150), ms(50)), (ms(150), 0));
@@ -314,8 +314,8 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "this one runs in real time")]
-    fn keeps_its_rate_meters_an_overrun_and_stops_when_asked() {
+    #[expect(clippy::disallowed_methods, reason = "this test runs in real time")]
+    fn the_loop_keeps_its_rate_counts_an_overrun_and_stops_on_request() {
         let origin = Instant::now();
         let shutdown = Shutdown::default();
         let mut app = app(200, Clock::since(origin), shutdown.clone());

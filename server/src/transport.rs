@@ -1,12 +1,12 @@
 //! `ThrongRenetPlugin`: the net workers as a Bevy plugin.
 //!
-//! Several simulations of a process share the workers: one of them begins the transport, each of the others has a
-//! [`SimulationTransport`], through which it is handed its links.
+//! Several simulations of a process share the workers: one of them starts the transport, and each of the others has a
+//! [`SimulationTransport`], through which it receives its links.
 //!
-//! Owns the order in which they come up: sockets first, for these can fail and are then reported with what
-//! to do; then threads; then, when all plugins are built and the protocol is complete, the cores. Guarantees
-//! that the workers have told every client and ended when the app is dropped. Gameplay sees none of it but
-//! messages, resources and sets.
+//! Owns the order of the start: first the sockets, because these can fail and their errors name the remedy; then the
+//! threads; then, when all plugins are built and the protocol is complete, the cores. Guarantees that when the app
+//! is dropped, the workers have sent a goodbye to every client and have ended. Gameplay sees only messages, resources
+//! and sets.
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,44 +37,44 @@ use crate::replication::ReplicationConfig;
 use crate::runner::{BetweenTicks, Clock, Pass, Shutdown};
 use crate::simulation::{Routes, WorkerLinks};
 
-/// Settings of the transport.
+/// Settings of the transport and its workers.
 #[derive(Clone)]
 pub struct TransportConfig {
-    /// Where the first worker listens; worker n takes the port n above. Port 0 lets the system choose.
+    /// Address of the first worker; worker n listens on the port n above it. With port 0 the system chooses ports.
     pub udp: SocketAddr,
-    /// Threads; 0 serves on the simulation's own thread, between ticks.
+    /// Number of worker threads. With 0, one worker runs on the simulation's own thread, between ticks.
     pub workers: usize,
-    /// How sockets are used.
+    /// Kind of socket I/O: batched or portable.
     pub io: IoKind,
-    /// All workers share one port, and the kernel chooses by the client's address.
+    /// Whether all workers share one port. The kernel then chooses the worker by the client's address.
     pub udp_shared: bool,
-    /// CPUs that the workers are pinned to, in turn; empty does not pin.
+    /// CPUs to which the workers are pinned, in turn. When empty, workers are not pinned.
     pub affinity: Vec<usize>,
-    /// Capacities of the queues.
+    /// Capacities of the queues between workers and simulations.
     pub links: LinkConfig,
-    /// Sessions per worker at most.
+    /// Maximum number of sessions per worker.
     pub sessions_max: u32,
-    /// Entities owned by players at most, for the directory.
+    /// Maximum number of entities owned by players, which sizes the directory.
     pub entities_max: usize,
-    /// The snapshot stream's settings, validated.
+    /// Settings of the snapshot stream, already validated.
     pub replication: ReplicationConfig,
     /// Seconds since 1970 at the clock's origin.
     pub unix_origin_s: u64,
 }
 
-/// Why the transport does not start.
+/// Why the transport cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// A socket.
+    /// A socket could not be opened.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// No thread, or nothing to wait by.
+    /// A thread, or the means to wait for a socket, could not be created.
     #[error("cannot start a net worker: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// Open sockets and waiting threads; becomes a [`ThrongRenetPlugin`].
+/// Open sockets and waiting threads, which become a [`ThrongRenetPlugin`].
 pub struct Transport {
     config: TransportConfig,
     addresses: Vec<SocketAddr>,
@@ -82,21 +82,21 @@ pub struct Transport {
     workers: WorkerThreads,
 }
 
-/// One worker's place: its socket, and where its core is sent. Without a thread, there is no such place.
+/// One worker's socket and waker, and the channel that starts its thread. An inline worker has no such channel.
 struct WorkerSlot {
     opened: Option<Opened>,
     waker: Waker,
     start: Option<Sender<WorkerStart>>,
 }
 
-/// What a thread waits for.
+/// The value that a waiting thread receives to start its worker.
 struct WorkerStart {
     worker: Worker,
     /// Stops the server when the worker fails.
     shutdown: Shutdown,
 }
 
-/// The running threads. Dropping it stops them, after they told their clients.
+/// The running threads. When dropped, stops them and waits until they have sent their goodbyes and ended.
 #[derive(Resource, Default)]
 struct WorkerThreads {
     stop: Arc<AtomicBool>,
@@ -104,10 +104,10 @@ struct WorkerThreads {
 }
 
 impl Transport {
-    /// Opens the sockets and starts the threads, which wait for the app.
+    /// Opens the sockets and starts the threads, which wait until the plugin is finished.
     ///
     /// # Errors
-    /// [`TransportError`]; what was opened is closed then.
+    /// [`TransportError`]; the sockets and threads opened before are then closed.
     pub fn open(config: TransportConfig) -> Result<Self, TransportError> {
         let mut transport = Self {
             addresses: Vec::new(),
@@ -121,14 +121,14 @@ impl Transport {
         Ok(transport)
     }
 
-    /// Where each worker listens, in worker order.
+    /// Returns the address on which each worker listens, in worker order.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// The plugin that serves the app's simulation on these sockets. `private_key` opens the connect tokens,
-    /// which must name `advertised`, the address that clients use for each worker.
+    /// Returns the plugin that serves the app's simulation on these sockets. `private_key` decrypts the connect tokens.
+    /// `advertised` has the address that clients use for each worker, which the tokens must contain.
     #[must_use]
     pub fn into_plugin(
         self,
@@ -151,7 +151,7 @@ impl Transport {
 
     fn open_worker(&mut self, worker: u8) -> Result<(), TransportError> {
         let config = &self.config;
-        // With a shared port that the system chose, the others join the first.
+        // When the system chose the shared port, the other workers use the port of the first.
         let base = match self.addresses.first() {
             Some(first) if config.udp_shared => *first,
             _ => config.udp,
@@ -184,12 +184,12 @@ impl WorkerThreads {
         let stop = Arc::clone(&self.stop);
         let run = move || {
             pin(index, cpu);
-            // Without an app, there is nothing to serve.
+            // The sender is dropped when there is no app to serve.
             let Ok(WorkerStart { worker, shutdown }) = worker.recv() else {
                 return;
             };
             if catch_unwind(AssertUnwindSafe(|| worker.run(&stop))).is_err() {
-                // Its clients are lost; better a restart than a server that serves a part of its players.
+                // Its clients are lost. A restart is better than a server that serves only a part of its players.
                 tracing::error!(worker = index, "a net worker panicked: the server stops");
                 shutdown.request();
             }
@@ -204,7 +204,7 @@ impl Drop for WorkerThreads {
     fn drop(&mut self) {
         self.stop.store(true, Relaxed);
         for (_, waker) in &self.threads {
-            // A worker looks at the flag in every turn, woken or not.
+            // A worker reads the flag in every turn, even when the wake-up fails.
             let _ = waker.wake();
         }
         for (thread, _) in self.threads.drain(..) {
@@ -222,7 +222,7 @@ fn pin(worker: u8, cpu: Option<usize>) {
     }
 }
 
-/// A worker on the simulation's own thread (`--workers 0`): it works between ticks and ends with the loop.
+/// A worker on the simulation's own thread (`--workers 0`). It works between ticks and ends with the loop.
 struct InlineWorker(Worker);
 
 impl Pass for InlineWorker {
@@ -237,16 +237,17 @@ impl Drop for InlineWorker {
     }
 }
 
-/// What a simulation needs to be served by workers that another one began.
+/// The links and routes that a simulation needs to be served by the shared workers.
 type TransportHandover = (WorkerLinks, Routes);
 
-/// Serves one more simulation of the process through the same workers. Made by [`ThrongRenetPlugin::add_simulation`].
+/// Plugin that serves another simulation of the process with the same workers. Returned by
+/// [`ThrongRenetPlugin::add_simulation`].
 pub struct SimulationTransport(Mutex<Option<Receiver<TransportHandover>>>);
 
 impl Plugin for SimulationTransport {
     fn build(&self, _app: &mut App) {}
 
-    /// Waits for the simulation that begins the transport. Without it there is nobody to serve.
+    /// Waits for the links from the simulation that starts the transport. Does nothing when that simulation has ended.
     fn finish(&self, app: &mut App) {
         let receiver = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((links, routes)) = receiver.and_then(|receiver| receiver.recv().ok()) {
@@ -255,12 +256,12 @@ impl Plugin for SimulationTransport {
     }
 }
 
-/// Serves the app's simulation on real sockets. Made by [`Transport::into_plugin`].
+/// Plugin that serves the app's simulation on real sockets. Returned by [`Transport::into_plugin`].
 pub struct ThrongRenetPlugin(Mutex<Option<TransportStart>>);
 
 struct TransportStart {
     transport: Transport,
-    /// The other simulations, in order, from the second on.
+    /// Channels to the other simulations, in order, from the second on.
     other_simulations: Vec<Sender<TransportHandover>>,
     private_key: [u8; KEY_BYTES],
     advertised: Vec<SocketAddr>,
@@ -270,8 +271,8 @@ struct TransportStart {
 }
 
 impl ThrongRenetPlugin {
-    /// The part of the next simulation of the process, from the second on. It goes to that simulation's app,
-    /// whose plugins are finished on another thread.
+    /// Adds the next simulation of the process, from the second on, and returns the plugin for its app. The plugins of
+    /// that app must be finished on another thread.
     #[must_use]
     pub fn add_simulation(&self) -> SimulationTransport {
         let (sender, receiver) = channel();
@@ -285,7 +286,7 @@ impl ThrongRenetPlugin {
 impl Plugin for ThrongRenetPlugin {
     fn build(&self, _app: &mut App) {}
 
-    /// Here and not in `build`, because the protocol is complete only when all plugins are built.
+    /// Starts the workers here and not in `build`, because the protocol is complete only when all plugins are built.
     fn finish(&self, app: &mut App) {
         let start = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(start) = start {
@@ -301,7 +302,7 @@ impl TransportStart {
         let clock = app.world().resource::<Clock>().reader();
         let shutdown = app.world().resource::<Shutdown>().clone();
         let slots = std::mem::take(&mut self.transport.slots);
-        // A session that takes over has an index of its own before the old one gives up its.
+        // A session that replaces another one has its own index before the old session's index is free.
         let sessions = config.sessions_max as usize + 1;
         let directory = Arc::new(Directory::new(slots.len(), sessions, config.entities_max));
         let takeovers = Arc::new(Takeovers::new(slots.len()));
@@ -312,7 +313,7 @@ impl TransportStart {
             let worker = worker as u8;
             let waker = slot.waker.clone();
             let wake: Wake = Arc::new(move || {
-                // The worker looks for frames in every turn; a failed wake makes it late, not deaf.
+                // The worker checks for frames in every turn, so a failed wake-up only delays it.
                 let _ = waker.wake();
             });
             let mut links = Vec::new();
@@ -339,7 +340,7 @@ impl TransportStart {
             if let Some(opened) = slot.opened.take() {
                 let worker = Worker::new(core, opened, parts);
                 match slot.start {
-                    // A thread that is gone has been reported by its panic.
+                    // Sending fails only when the thread has panicked, which was already reported.
                     Some(start) => drop(start.send(WorkerStart {
                         worker,
                         shutdown: shutdown.clone(),
@@ -355,7 +356,7 @@ impl TransportStart {
         let mut simulation_links = simulation_links.into_iter().map(WorkerLinks::new);
         let own = simulation_links.next().unwrap_or_default();
         for (simulation, links) in self.other_simulations.drain(..).zip(simulation_links) {
-            // One that is gone has been reported by its panic.
+            // Sending fails only when that simulation has panicked, which was already reported.
             let _ = simulation.send((links, routes.clone()));
         }
         app.insert_resource(own)

@@ -1,12 +1,12 @@
 //! `throng-server`: serves Skirmish or a benchmark scene; `throng-server replay FILE` runs a recording instead.
 
+mod scene;
 #[cfg(test)]
 mod tests;
-mod world;
 
 use bevy_app::AppExit;
 use throng_server::process::serve_game;
 
 fn main() -> AppExit {
-    serve_game::<world::World>()
+    serve_game::<scene::SceneSettings>()
 }

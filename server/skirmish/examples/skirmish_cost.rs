@@ -1,4 +1,4 @@
-//! What a tick of Skirmish costs, by phase: the default world without players, and with pilots who fly, fire
+//! Measures the cost of a tick of Skirmish by phase: the default scene without players, or with pilots who fly, fire
 //! and mine at random.
 //!
 //! Run with `cargo run --release -p skirmish-server --example skirmish_cost -- [ticks] [pilots]`.
@@ -30,7 +30,7 @@ fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|text| text.parse().ok());
     let (ticks, pilots): (u32, u32) = (numbers.next().unwrap_or(1_000), numbers.next().unwrap_or(0));
     let (near, mut worker) = link(SimulationId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
-    let mut app = world();
+    let mut app = default_scene();
     app.insert_resource(WorkerLinks::new(vec![near]));
     finish_plugins(&mut app);
     (0..pilots).for_each(|index| join(&mut worker, index));
@@ -58,18 +58,18 @@ fn main() {
     println!("{entities} entities, {pilots} pilots, {ticks} ticks");
     for (name, times) in ["simulate", "index", "publish", "tick"].iter().zip(&mut phases) {
         times.sort_unstable();
-        let at = |share: usize| times[(times.len() - 1) * share / 100];
+        let percentile = |share: usize| times[(times.len() - 1) * share / 100];
         println!(
             "{name:9} p50 {:>9.1?} p99 {:>9.1?} max {:>9.1?}",
-            at(50),
-            at(99),
-            at(100)
+            percentile(50),
+            percentile(99),
+            percentile(100)
         );
     }
 }
 
-/// The default world, on one thread.
-fn world() -> App {
+/// Returns the default scene on one thread.
+fn default_scene() -> App {
     #[expect(clippy::disallowed_methods, reason = "measuring is what this is for")]
     let origin = Instant::now();
     let mut app = App::new();
@@ -106,7 +106,7 @@ fn join(worker: &mut WorkerLink, index: u32) {
     });
 }
 
-/// Something else every half second.
+/// Sends a random input that changes every half second.
 fn steer(app: &App, worker: &mut WorkerLink, index: u32, tick: Tick) {
     let mut random = Seed(7).of(GlobalId(u64::from(index)), Tick(tick.0 / 10));
     let input = PilotInput {

@@ -1,9 +1,9 @@
-//! Everything that takes up room, as one table per tick.
+//! All entities that take up space, as one table per tick.
 //!
-//! Gathered from the components at the start of the tick and written back after the collisions. Guarantees
-//! that its rows are in the order of their global ids, so that whatever goes through the table in order does
-//! not depend on how Bevy stores or numbers entities, and that only what changed is written back: an asteroid
-//! at rest costs the frame nothing.
+//! The table is gathered from the components at the start of the tick and written back after the collisions.
+//! Guarantees that its rows are in the order of their global ids, so that systems that iterate it in order do not
+//! depend on how Bevy stores or numbers entities, and that only changes are written back: an asteroid at rest costs
+//! the frame nothing.
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
@@ -19,62 +19,62 @@ use super::content::Rules;
 use super::drones::DroneAi;
 use super::grid::Grid;
 
-/// Makes an entity a body.
+/// Makes an entity a body: a disc that takes part in collisions.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Mass {
-    /// Radius, in units.
+    /// Radius of the disc, in units.
     pub radius: f32,
-    /// 1 / mass; 0 for what nothing moves.
+    /// 1 / mass; 0 for a body that nothing moves.
     pub inverse: f32,
 }
 
-/// What a body is, as far as others care.
+/// The kind of a body, as far as the rules distinguish it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
-    /// A ship or a drone: can be hit, and pursued.
+    /// A ship or a drone: can be hit and pursued.
     Craft,
-    /// A rock.
+    /// An asteroid, which may hold ore.
     Asteroid,
-    /// A station.
+    /// A station, which nothing moves.
     Station,
-    /// A missile: passes through nothing, pushes nobody.
+    /// A missile: stops at what it touches, and pushes nothing.
     Missile,
 }
 
-/// One row of the table.
+/// One body of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyRow {
-    /// Who it is.
+    /// Global id; the table is sorted by it.
     pub id: GlobalId,
-    /// Its entity.
+    /// The local entity, which may be a ghost.
     pub entity: Entity,
     /// Its row in the frames of its simulation.
     pub slot: Slot,
-    /// The simulation whose it is when it is not of this one: what happens to it is decided there.
+    /// The simulation that owns the body, if it is a ghost. That simulation decides what happens to it.
     pub ghost_of: Option<SimulationId>,
-    /// What it is.
+    /// The kind of the body.
     pub kind: BodyKind,
-    /// Whose side it is on.
+    /// The team of the body.
     pub team: TeamId,
-    /// Which flock it flies with; 0 for none.
+    /// Id of its flock; 0 for none.
     pub flock: u32,
-    /// Where it looks, in radians.
+    /// Heading, in radians.
     pub heading: f32,
 }
 
-/// The table: bodies and, row by row, the discs that stand for them in collisions.
+/// The table of bodies and, row by row, their discs for collisions.
 #[derive(Resource, Debug, Default)]
 pub struct Bodies {
-    /// In the order of their ids.
+    /// The bodies, sorted by id.
     pub rows: Vec<BodyRow>,
-    /// Position, velocity and size of each row.
+    /// Position, velocity and size of the body in the same row of `rows`.
     pub discs: Vec<Disc>,
-    /// Where they are: as of the start of the tick, each within the reach of its box.
+    /// Spatial index of the positions at the start of the tick. Each body is within the reach of its box.
     pub grid: Grid,
 }
 
 impl Bodies {
-    /// The row of a body.
+    /// Returns the row of a body.
     #[must_use]
     pub fn find(&self, id: GlobalId) -> Option<usize> {
         self.rows.binary_search_by_key(&id, |row| row.id).ok()
@@ -87,7 +87,7 @@ impl Bodies {
         self.discs[row].velocity = motion.velocity;
     }
 
-    /// Fills `found` with the rows whose discs come within `radius` of `centre`, in order.
+    /// Fills `found` with the rows whose discs come within `radius` units of `centre`, in ascending order.
     pub fn near(&self, centre: Vec2, radius: f32, found: &mut Vec<u32>) {
         self.grid.candidates(centre, radius, found);
         found.retain(|&row| {
@@ -98,7 +98,7 @@ impl Bodies {
     }
 }
 
-type Gathered = (
+type BodyData = (
     Entity,
     &'static Replicated,
     &'static Mass,
@@ -112,7 +112,7 @@ type Gathered = (
     Has<Missile>,
 );
 
-type Ghostly = (
+type GhostBodyData = (
     Entity,
     &'static GlobalId,
     &'static Ghost,
@@ -146,11 +146,11 @@ fn disc(kind: BodyKind, mass: &Mass, position: &Position, velocity: &Velocity) -
     }
 }
 
-/// Fills the table with this tick's bodies, and with the ghosts of those near the border.
+/// Fills the table with this tick's bodies and with the ghosts of bodies beyond the borders.
 pub(super) fn gather_bodies(
     mut bodies: ResMut<Bodies>,
-    entities: Query<Gathered>,
-    ghosts: Query<Ghostly>,
+    entities: Query<BodyData>,
+    ghosts: Query<GhostBodyData>,
     rules: Res<Rules>,
     time: Res<TickTime>,
     mut order: Local<Vec<(BodyRow, Disc)>>,
@@ -211,7 +211,7 @@ pub(super) fn gather_bodies(
     grid.fill(discs, rules.content.space.half.get(), time.length.as_secs_f32());
 }
 
-/// Writes back what moved.
+/// Writes positions, velocities and headings back to the bodies that moved.
 pub(super) fn scatter_bodies(
     bodies: Res<Bodies>,
     mut entities: Query<(&mut Position, &mut Velocity, &mut Heading)>,

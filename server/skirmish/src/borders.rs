@@ -1,7 +1,7 @@
-//! The game on several simulations: what travels, what ghosts show, and what is done to those beyond a border.
+//! The game on several simulations: what migrates, what ghosts show, and effects on entities of other simulations.
 //!
-//! Guarantees that a craft, a rock or a missile is everything after a border that it was before, and that a blow,
-//! its credit and ore that is mined cross it once.
+//! Guarantees that a craft, a rock or a missile keeps its whole state when it crosses a border, and that damage,
+//! kill credits and mined ore cross a border exactly once.
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
@@ -31,29 +31,29 @@ use super::pilots::{Condition, Guns, Hangar, Helm, Pilot};
 use super::roster::{Roster, RosterEntry, RosterUpdate};
 use super::standings::Rank;
 
-/// Farther than rules look, in units: what both ends of a look may move in a tick or two.
+/// Margin added to the range of the rules, in units: how far both ends of a line of sight may move in a tick or two.
 const SIGHT_SLACK: f32 = 12.0;
 
-/// A blow from another simulation.
+/// Damage dealt by a craft of another simulation.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RemoteDamage {
-    /// Who struck.
+    /// The attacker; `None` for an accident.
     pub by: Option<GlobalId>,
-    /// Points.
+    /// Damage in points of shield and hull.
     pub damage: u32,
 }
 
-/// A pilot or a drone destroyed somebody.
+/// Reports to a killer that its kill counts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum KillCredit {
-    /// A drone.
+    /// A drone was destroyed.
     Drone,
-    /// A ship; what its killer is told.
+    /// A ship was destroyed; the message for its killer's client.
     Ship(Destroyed),
 }
 
 impl KillCredit {
-    /// Tells the victor whom it destroyed, if that was a pilot.
+    /// Sends the killer's client the name of the destroyed pilot, if the kill was a ship.
     pub(super) fn report_to(&self, tell: &mut Tell, killer: &Player) {
         if let Self::Ship(message) = self {
             super::log_unsent(tell.player(killer, message));
@@ -61,34 +61,35 @@ impl KillCredit {
     }
 }
 
-/// A ship destroyed somebody in another simulation, and is no more itself: whoever knows its pilot credits it.
+/// A kill in another simulation by a ship that no longer exists. The simulation that still knows the ship's pilot
+/// credits the kill.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UnclaimedKill {
-    /// The ship.
+    /// The ship that made the kill.
     pub by: GlobalId,
-    /// What it did.
+    /// The kill to credit.
     pub kill: KillCredit,
 }
 
-/// A ship mines a rock in another simulation.
+/// Request of a ship to mine a rock in another simulation.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Dig {
-    /// The ship.
+    /// The ship that mines.
     pub by: GlobalId,
-    /// Ore that it mines, if there is so much.
+    /// Ore to mine, in units of cargo; the rock gives at most what it holds.
     pub amount: u32,
 }
 
-/// Ore from a rock in another simulation, for the ship that mined it.
+/// Ore from a rock in another simulation, sent to the ship that mined it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Dug {
-    /// How much.
+    /// Ore in units of cargo.
     pub ore: u32,
-    /// Where the rock was, in units.
+    /// Position of the rock, in units.
     pub at: Vec2,
 }
 
-/// Reaches entities of other simulations; where there are none, does nothing.
+/// Sends effects to entities of other simulations; does nothing where there is only one simulation.
 #[derive(SystemParam)]
 pub struct RemoteEffects<'w> {
     simulations: Option<Res<'w, Simulations>>,
@@ -96,7 +97,7 @@ pub struct RemoteEffects<'w> {
 }
 
 impl RemoteEffects<'_> {
-    /// This simulation.
+    /// Returns the id of this simulation.
     #[must_use]
     pub fn home(&self) -> SimulationId {
         self.simulations
@@ -104,7 +105,7 @@ impl RemoteEffects<'_> {
             .map_or(SimulationId(0), |simulations| simulations.me())
     }
 
-    /// Sends an effect to an entity that is not here.
+    /// Sends an effect to an entity of another simulation.
     pub fn tell<E: Serialize + Send + Sync + 'static>(&mut self, target: GlobalId, effect: &E) {
         if self.simulations.is_some()
             && let Err(error) = self.tell.entity(target, effect)
@@ -113,23 +114,23 @@ impl RemoteEffects<'_> {
         }
     }
 
-    /// Lets all simulations hear something.
+    /// Sends a message to all other simulations.
     pub fn broadcast<E: Serialize + Send + Sync + 'static>(&mut self, message: &E) {
         if self.simulations.is_some()
             && let Err(error) = self.tell.all_simulations(message)
         {
-            tracing::error!(%error, "news were not sent");
+            tracing::error!(%error, "a broadcast was not sent");
         }
     }
 
-    /// A pilot of this name who may be in another simulation.
+    /// Returns the pilot of this name, if it may be in another simulation.
     #[must_use]
     pub fn find<'r>(&self, roster: &'r Roster, name: &str) -> Option<&'r RosterEntry> {
         self.simulations.as_ref().and_then(|_| roster.find(name))
     }
 }
 
-/// Marks what travels, what ghosts show, and what else a checkpoint holds.
+/// Registers what migrates, what ghosts show, what checkpoints hold and the effects between simulations.
 pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
     app.persist::<CraftModel>()
         .persist::<Mass>()
@@ -177,7 +178,7 @@ pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
         });
 }
 
-/// How far the farthest-sighted rule looks.
+/// Returns the range of the rule with the longest range, plus [`SIGHT_SLACK`], in units.
 fn sight(rules: &Rules) -> f32 {
     let content = &rules.content;
     let lasers = content.lasers.iter().map(|laser| laser.range.get());
@@ -186,7 +187,7 @@ fn sight(rules: &Rules) -> f32 {
     lasers.chain(missiles).chain(drones).fold(0.0, f32::max) + SIGHT_SLACK
 }
 
-/// Takes in the blows from beyond.
+/// Adds damage from other simulations to the events of this tick.
 pub(super) fn apply_remote_damage(
     mut received: MessageReader<EffectReceived<RemoteDamage>>,
     crafts: Query<&Replicated, With<Hull>>,
@@ -203,8 +204,8 @@ pub(super) fn apply_remote_damage(
     }
 }
 
-/// Credits pilots with what they destroyed beyond, also those whose ships were destroyed meanwhile. A drone's
-/// victory that finds no drone is nobody's.
+/// Credits pilots with their kills in other simulations, also pilots whose ships were destroyed meanwhile. A kill by
+/// a drone that no longer exists is credited to no pilot.
 pub(super) fn award_kills(
     mut received: MessageReader<EffectReceived<KillCredit>>,
     mut returned: MessageReader<EffectReturned<KillCredit>>,

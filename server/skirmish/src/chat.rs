@@ -1,8 +1,8 @@
-//! Chat: passes on what pilots say, and tells them why it does not.
+//! Chat: delivers what pilots write, and notifies the author of a line that is not delivered.
 //!
-//! Guarantees that what is heard is clean, of bounded length and under the speaker's own name, and that nobody
-//! makes others hear, or the server answer, more than [`BURST_LINES`] and then one line every
-//! [`LINE_EVERY_S`]. Keeps nothing: who is not online hears nothing.
+//! Guarantees that every delivered line is clean, of bounded length and under its author's own name, and that one
+//! pilot causes no more deliveries or notices than [`BURST_LINES`] at once and then one line every
+//! [`LINE_EVERY_S`]. Stores no lines: a pilot who is not online never receives them.
 
 use std::collections::BTreeMap;
 
@@ -22,18 +22,18 @@ use super::content::ticks;
 use super::log_unsent;
 use super::roster::Roster;
 
-/// How much a pilot has said of late. On the player's entity.
+/// Rate limit on a pilot's chat lines. On the player's entity.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct ChatLimiter {
-    /// The tick to which the lines so far add up, if one may be said every [`LINE_EVERY_S`].
+    /// The tick up to which the lines so far use up the allowance of one line every [`LINE_EVERY_S`].
     paid_until: Tick,
-    /// Whether the pilot knows that it is too fast.
+    /// Whether the pilot was already notified that it writes too fast.
     is_warned: bool,
 }
 
 impl ChatLimiter {
-    /// Counts a line in. Otherwise answers after how many ticks there may be one.
-    fn line(&mut self, now: Tick, every: u32) -> Result<(), u32> {
+    /// Counts one line. If the pilot is over its limit, returns the number of ticks until the next line is allowed.
+    fn count_line(&mut self, now: Tick, every: u32) -> Result<(), u32> {
         let owed = self.paid_until.since(now).max(0) as u32;
         let credit = every * (BURST_LINES - 1);
         if owed > credit {
@@ -47,13 +47,13 @@ impl ChatLimiter {
     }
 }
 
-/// A line for a pilot of another simulation.
+/// A chat line addressed to a pilot of another simulation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DirectMessage {
-    /// The pilot.
+    /// The pilot who receives the line.
     to: PlayerId,
-    /// What it hears.
-    heard: ChatLine,
+    /// The line to deliver.
+    line: ChatLine,
 }
 
 type Speaker = (
@@ -65,7 +65,7 @@ type Speaker = (
     &'static mut ChatLimiter,
 );
 
-/// Passes on what was said, in the order in which it arrived.
+/// Delivers the chat lines that arrived in this tick, in the order of their arrival.
 pub(super) fn pass_on_chat(
     mut said: MessageReader<FromPlayer<Say>>,
     mut speakers: Query<Speaker>,
@@ -85,7 +85,7 @@ pub(super) fn pass_on_chat(
         let Ok((speaker, name, team, room, eye, mut limiter)) = speakers.get_mut(*player) else {
             continue;
         };
-        if let Err(wait_ticks) = limiter.line(time.tick, every) {
+        if let Err(wait_ticks) = limiter.count_line(time.tick, every) {
             if !std::mem::replace(&mut limiter.is_warned, true) {
                 log_unsent(tell.player(speaker, &ChatNotice::TooFast { wait_ticks }));
             }
@@ -95,14 +95,14 @@ pub(super) fn pass_on_chat(
             log_unsent(tell.player(speaker, &ChatNotice::TooLong));
             continue;
         }
-        let mut heard = ChatLine {
+        let mut line = ChatLine {
             channel: said.channel.clone(),
             from: name.0.clone(),
             team: team.0,
             text: clean(&said.text),
             tick: time.tick,
         };
-        if heard.text.is_empty() {
+        if line.text.is_empty() {
             continue;
         }
         match &said.channel {
@@ -111,9 +111,9 @@ pub(super) fn pass_on_chat(
                     position: eye.0,
                     room: room.0,
                 };
-                log_unsent(tell.in_sight(place, &heard));
+                log_unsent(tell.in_sight(place, &line));
             }
-            ChatChannel::Team => log_unsent(tell.team(team.0, &heard)),
+            ChatChannel::Team => log_unsent(tell.team(team.0, &line)),
             ChatChannel::Tell(wanted) => {
                 let by_name = by_name.get_or_insert_with(|| {
                     let pilots = pilots.iter();
@@ -123,16 +123,16 @@ pub(super) fn pass_on_chat(
                 });
                 let wanted = clean(wanted);
                 if let Some((listener, name)) = by_name.get(&name_key(&wanted)) {
-                    heard.channel = ChatChannel::Tell(name.0.clone());
-                    log_unsent(tell.player(listener, &heard));
+                    line.channel = ChatChannel::Tell(name.0.clone());
+                    log_unsent(tell.player(listener, &line));
                     if listener.id != speaker.id {
-                        log_unsent(tell.player(speaker, &heard));
+                        log_unsent(tell.player(speaker, &line));
                     }
                 } else if let Some(listener) = remote.find(&roster, &wanted) {
-                    heard.channel = ChatChannel::Tell(listener.standing.name.clone());
-                    log_unsent(tell.player(speaker, &heard));
+                    line.channel = ChatChannel::Tell(listener.standing.name.clone());
+                    log_unsent(tell.player(speaker, &line));
                     let to = listener.id;
-                    remote.broadcast(&DirectMessage { to, heard });
+                    remote.broadcast(&DirectMessage { to, line });
                 } else {
                     log_unsent(tell.player(speaker, &ChatNotice::NotOnline(wanted)));
                 }
@@ -141,7 +141,7 @@ pub(super) fn pass_on_chat(
     }
 }
 
-/// Tells pilots of this simulation what those of others told them.
+/// Delivers direct messages from pilots of other simulations to pilots of this one.
 pub(super) fn deliver_direct_messages(
     mut messages: MessageReader<BroadcastReceived<DirectMessage>>,
     pilots: Query<&Player, With<Callsign>>,
@@ -149,12 +149,12 @@ pub(super) fn deliver_direct_messages(
 ) {
     for BroadcastReceived { message, .. } in messages.read() {
         if let Some(listener) = pilots.iter().find(|pilot| pilot.id == message.to) {
-            log_unsent(tell.player(listener, &message.heard));
+            log_unsent(tell.player(listener, &message.line));
         }
     }
 }
 
-/// What two names that count as the same have in common.
+/// Returns the form of a name that is equal for all names that count as the same.
 #[must_use]
 pub fn name_key(name: &str) -> String {
     name.to_lowercase()
@@ -165,13 +165,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_a_burst_one_line_every_second() {
+    fn chat_limiter_allows_a_burst_and_then_one_line_a_second() {
         let mut limiter = ChatLimiter::default();
-        let passed = (0..1_000).filter(|&tick| limiter.line(Tick(tick), 20).is_ok());
+        let passed = (0..1_000).filter(|&tick| limiter.count_line(Tick(tick), 20).is_ok());
         let passed: Vec<u32> = passed.collect();
         assert_eq!(passed[..7], [0, 1, 2, 3, 4, 20, 40]);
         assert_eq!(passed.len() as u32, BURST_LINES + 49);
-        assert_eq!(limiter.line(Tick(1_000), 20), Ok(()));
-        assert_eq!(limiter.line(Tick(1_001), 20), Err(19));
+        assert_eq!(limiter.count_line(Tick(1_000), 20), Ok(()));
+        assert_eq!(limiter.count_line(Tick(1_001), 20), Err(19));
     }
 }

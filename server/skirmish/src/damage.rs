@@ -1,7 +1,7 @@
-//! Damage: shields before hulls, and shields that come back.
+//! Damage: shields take it before hulls, and shields recover.
 //!
-//! Blows are collected during the tick and taken together, in the order of victims and attackers, so that
-//! who is destroyed by whom does not depend on which system struck first.
+//! Damage events are collected during the tick and applied together, in the order of victims and attackers, so that
+//! which craft destroys which does not depend on the order of the systems.
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
@@ -18,44 +18,45 @@ use super::flight::Contacts;
 use super::pilots::{Condition, Pilot};
 use super::reports::Hits;
 
-/// One blow.
+/// Damage from one attacker to one victim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DamageEvent {
-    /// Who is hit.
+    /// The craft that is hit.
     pub victim: GlobalId,
-    /// Who hit it; nobody in an accident.
+    /// The attacker; `None` for an accident.
     pub by: Option<GlobalId>,
-    /// Points.
+    /// Damage in points of shield and hull.
     pub damage: u32,
 }
 
-/// The blows of this tick.
+/// The damage events of this tick.
 #[derive(Resource, Debug, Default)]
 pub struct DamageEvents(pub Vec<DamageEvent>);
 
-/// Whose doing it was that a craft was destroyed. Gone with it at the end of the tick.
+/// Marks a craft as destroyed and says by what. Removed with the craft at the end of the tick.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DestroyedBy {
-    /// Who dealt the most of the last blows.
+    /// The attacker that dealt the most damage in the last tick; `None` for an accident.
     pub id: Option<GlobalId>,
-    /// What that was, as it may be destroyed in the same tick.
+    /// The kind of attacker, looked up before the attacker may be destroyed in the same tick.
     pub damage_source: DamageSource,
 }
 
-/// What destroyed a craft.
+/// The cause of a craft's destruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DamageSource {
-    /// An accident.
+    /// An accident without an attacker.
     Nobody,
-    /// A drone of this breed.
+    /// A drone of this breed (an index into the content's breeds).
     Drone(u8),
-    /// The ship of this player, which may be destroyed itself by now.
+    /// The ship of this player. The ship may have been destroyed by now.
     Pilot(Entity),
-    /// Somebody who is not here: a drone that is no more, as its blow came later, or somebody of another simulation.
+    /// An attacker without an entity here: a drone that was destroyed before its shot hit, or a craft of another
+    /// simulation.
     Gone,
 }
 
-/// Impacts that are too fast hurt both.
+/// Adds damage for impacts above the safe speed, to both bodies.
 pub(super) fn apply_collision_damage(
     contacts: Res<Contacts>,
     bodies: Res<Bodies>,
@@ -70,7 +71,7 @@ pub(super) fn apply_collision_damage(
             continue;
         }
         let damage = (too_fast * space.impact_damage.get()) as u32;
-        // What becomes of a ghost is found out where it comes from.
+        // The simulation that owns a ghost computes the damage to it.
         let crafts = rows
             .iter()
             .filter(|row| row.kind == BodyKind::Craft && row.ghost_of.is_none());
@@ -84,7 +85,7 @@ pub(super) fn apply_collision_damage(
     }
 }
 
-/// Takes the blows: from the shield first, then from the hull. A craft without hull is marked as destroyed.
+/// Applies the damage events: to the shield first, then to the hull. A craft with no hull left is marked as destroyed.
 pub(super) fn take_damage(
     mut commands: Commands,
     mut events: ResMut<DamageEvents>,
@@ -139,8 +140,8 @@ pub(super) fn take_damage(
     events.0.clear();
 }
 
-/// Notes what each attacker did to somebody at `at` with `shield` points left, which take the first blows.
-fn note_hits(hits: &mut Hits, events: &[DamageEvent], at: Vec2, shield: u16) {
+/// Records the hits of each attacker on the victim at `position`. The remaining `shield` points absorb the first hits.
+fn note_hits(hits: &mut Hits, events: &[DamageEvent], position: Vec2, shield: u16) {
     let mut shield = u32::from(shield);
     for dealt in events.chunk_by(|one, other| one.by == other.by) {
         let damage = dealt.iter().map(|event| event.damage).sum();
@@ -152,7 +153,7 @@ fn note_hits(hits: &mut Hits, events: &[DamageEvent], at: Vec2, shield: u16) {
             damage,
             absorbed,
         };
-        hits.0.push((at, hit));
+        hits.0.push((position, hit));
     }
 }
 
@@ -165,8 +166,8 @@ fn damage_source(
     let Some(id) = id else {
         return DamageSource::Nobody;
     };
-    let here = |row: &usize| bodies.rows[*row].ghost_of.is_none();
-    let row = bodies.find(id).filter(here);
+    let is_local = |row: &usize| bodies.rows[*row].ghost_of.is_none();
+    let row = bodies.find(id).filter(is_local);
     match row.and_then(|row| attackers.get(bodies.rows[row].entity).ok()) {
         Some((Some(drone), _)) => DamageSource::Drone(drone.breed),
         Some((_, Some(pilot))) => DamageSource::Pilot(pilot.0),
@@ -176,8 +177,8 @@ fn damage_source(
     }
 }
 
-/// Who dealt the most of these blows, which are sorted by attacker; of two the lower id. Accidents count only
-/// where nobody else had a part.
+/// Returns the attacker that dealt the most damage in these events, which are sorted by attacker. Ties go to the
+/// lower id. Returns `None` if all of the damage was accidental.
 fn hardest(events: &[DamageEvent]) -> Option<GlobalId> {
     let mut best: Option<(u32, GlobalId)> = None;
     for dealt in events.chunk_by(|one, other| one.by == other.by) {
@@ -192,7 +193,7 @@ fn hardest(events: &[DamageEvent]) -> Option<GlobalId> {
     best.map(|(_, by)| by)
 }
 
-/// Brings shields back that were left alone for long enough. Crafts do not meet here.
+/// Recharges shields whose craft has not been hit for the content's waiting time. Each craft is independent.
 pub(super) fn recover_shields(
     mut crafts: Query<(&Replicated, &CraftModel, &mut Shield, &Condition)>,
     rules: Res<Rules>,
@@ -218,22 +219,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kill_is_whose_part_was_the_largest() {
+    fn kill_goes_to_the_attacker_that_dealt_the_most_damage() {
         let event = |by: Option<u64>, damage| DamageEvent {
             victim: GlobalId(1),
             by: by.map(GlobalId),
             damage,
         };
-        let of = |mut events: Vec<DamageEvent>| {
+        let hardest_of = |mut events: Vec<DamageEvent>| {
             events.sort_unstable();
             hardest(&events)
         };
-        assert_eq!(of(vec![event(None, 90)]), None);
-        assert_eq!(of(vec![event(None, 90), event(Some(5), 1)]), Some(GlobalId(5)));
+        assert_eq!(hardest_of(vec![event(None, 90)]), None);
         assert_eq!(
-            of(vec![event(Some(5), 4), event(Some(3), 6), event(Some(5), 3)]),
+            hardest_of(vec![event(None, 90), event(Some(5), 1)]),
             Some(GlobalId(5))
         );
-        assert_eq!(of(vec![event(Some(5), 6), event(Some(3), 6)]), Some(GlobalId(3)));
+        assert_eq!(
+            hardest_of(vec![event(Some(5), 4), event(Some(3), 6), event(Some(5), 3)]),
+            Some(GlobalId(5))
+        );
+        assert_eq!(
+            hardest_of(vec![event(Some(5), 6), event(Some(3), 6)]),
+            Some(GlobalId(3))
+        );
     }
 }

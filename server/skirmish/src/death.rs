@@ -1,4 +1,4 @@
-//! What happens to those who are destroyed, and to what they carried.
+//! The end of crafts: replacements, scores, reports, and the ore that they carried.
 
 use std::collections::BTreeMap;
 
@@ -23,25 +23,25 @@ use super::mining;
 use super::pilots::{Hangar, Pilot};
 use super::reports::report_explosion;
 
-/// Ore that is left behind.
+/// Ore left behind by a craft.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wreck {
-    /// Where, in units.
+    /// Position, in units.
     pub at: Vec2,
-    /// How much.
+    /// Ore, in units of cargo.
     pub ore: u32,
 }
 
-/// What was left behind in this tick.
+/// The wrecks of this tick, which become rocks at its end.
 #[derive(Resource, Debug, Default)]
 pub struct Wrecks(pub Vec<Wreck>);
 
-/// Seconds for which a destroyed ship's deeds still count, beyond those that any missile of it flies: news of them
-/// may come from beyond borders.
+/// Seconds for which kills of a destroyed ship still count, beyond the flight time of its missiles: reports of kills
+/// may arrive from other simulations.
 const CREDIT_S: f32 = 2.0;
 
-/// Ships that were lately destroyed here, when, and who flew them: what they launched or hit before goes to their
-/// pilots' credit.
+/// Ships that were recently destroyed here, with the tick and the pilot's player. Kills by their missiles, or by shots
+/// fired before, are credited to these pilots.
 #[derive(Resource, Clone, Debug, Default, Serialize, Deserialize)]
 #[component(map_entities)]
 pub struct DestroyedShips(BTreeMap<GlobalId, (Tick, Entity)>);
@@ -55,14 +55,14 @@ impl MapEntities for DestroyedShips {
 }
 
 impl DestroyedShips {
-    /// The player who flew a ship.
+    /// Returns the player who flew a destroyed ship.
     #[must_use]
     pub fn pilot(&self, ship: GlobalId) -> Option<Entity> {
         self.0.get(&ship).map(|(_, player)| *player)
     }
 }
 
-/// Takes destroyed drones out of the world and orders their replacement.
+/// Despawns destroyed drones and queues their replacements.
 pub(super) fn despawn_destroyed_drones(
     mut commands: Commands,
     bodies: Res<Bodies>,
@@ -111,8 +111,8 @@ type DestroyedShipData = (
     &'static DestroyedBy,
 );
 
-/// Takes destroyed ships out of the world; their pilots get new ones, their ore stays. Then shows pilots'
-/// scores on the ships that are left.
+/// Despawns destroyed ships, queues new ones for their pilots and leaves their ore. Then copies the pilots' scores to
+/// the remaining ships, where other clients see them.
 pub(super) fn despawn_destroyed_ships(
     mut commands: Commands,
     bodies: Res<Bodies>,
@@ -144,7 +144,7 @@ pub(super) fn despawn_destroyed_ships(
         commands.entity(body.entity).despawn();
         report_explosion(&mut tell, &bodies, row, Exploded::Ship(ship.class), by.id);
         let name_of = |player| players.get(player).ok().map(|(_, name, ..)| name.0.clone());
-        let news = Destroyed {
+        let report = Destroyed {
             ship: body.id,
             victim: name_of(pilot.0).unwrap_or_default(),
             by: by.id,
@@ -159,12 +159,12 @@ pub(super) fn despawn_destroyed_ships(
         if let Ok((player, _, mut hangar, mut score, _)) = players.get_mut(pilot.0) {
             score.deaths += 1;
             hangar.next_ship = Some(time.tick + respawn_ticks);
-            // Who lost a dearer ship begins again with what everybody has.
+            // A pilot who loses a better ship starts again with the free class.
             hangar.class = 0;
             commands.entity(pilot.0).remove::<Avatar>();
-            log_unsent(tell.player(player, &news));
+            log_unsent(tell.player(player, &report));
         }
-        let kill = KillCredit::Ship(news);
+        let kill = KillCredit::Ship(report);
         send_kill_credit(&mut remote, by, &kill);
         if let DamageSource::Pilot(killer) = by.damage_source
             && killer != pilot.0
@@ -182,7 +182,7 @@ pub(super) fn despawn_destroyed_ships(
     }
 }
 
-/// Enters a victory into its pilot's score, and pays for it.
+/// Adds a kill to its pilot's score, and pays the bounty.
 pub(super) fn reward(kill: &KillCredit, score: &mut Score, credits: &mut Credits, rules: &Rules) {
     let space = &rules.content.space;
     let bounty = match kill {
@@ -198,14 +198,14 @@ pub(super) fn reward(kill: &KillCredit, score: &mut Score, credits: &mut Credits
     credits.0 = credits.0.saturating_add(bounty);
 }
 
-/// Turns ore that was left behind into rocks.
+/// Turns the wrecks of this tick into rocks.
 pub(super) fn leave_wrecks(mut commands: Commands, mut wrecks: ResMut<Wrecks>) {
     for wreck in wrecks.0.drain(..).filter(|wreck| wreck.ore > 0) {
         commands.spawn(mining::rock(wreck.at, 0.6, wreck.ore));
     }
 }
 
-/// Credits somebody of another simulation. Of a drone that is gone there is nobody to be credited.
+/// Sends the credit for a kill to the simulation of its killer, if that is not here. Without an attacker it does nothing.
 fn send_kill_credit(remote: &mut RemoteEffects, by: &DestroyedBy, kill: &KillCredit) {
     if let (Some(killer), DamageSource::Gone) = (by.id, by.damage_source) {
         remote.tell(killer, kill);

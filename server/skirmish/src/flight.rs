@@ -1,4 +1,4 @@
-//! Where everybody goes: crafts by the shared step, asteroids to rest, all of them off each other.
+//! Motion: crafts by the shared step, asteroids to rest, and all bodies apart after collisions.
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
@@ -12,14 +12,14 @@ use super::collision::{Contact, Disc, Solver};
 use super::content::{CraftModel, Rules};
 use super::pilots::Helm;
 
-/// Part of its speed that an asteroid loses in a second.
+/// Share of its speed that an asteroid loses in a second.
 const ASTEROID_DRAG: f32 = 0.3;
 
-/// The touches of this tick, in the order of rows.
+/// The contacts of this tick, in the order of rows.
 #[derive(Resource, Debug, Default)]
 pub struct Contacts(pub Vec<Contact>);
 
-/// Accelerates ships and drones as their helms say: the first half of the shared step.
+/// Accelerates ships and drones according to their helms: the first half of the shared step.
 pub(super) fn steer_crafts(
     mut crafts: Query<(&CraftModel, &Helm, Option<&mut Boost>)>,
     mut bodies: ResMut<Bodies>,
@@ -50,7 +50,7 @@ pub(super) fn steer_crafts(
     }
 }
 
-/// Lets asteroids that were pushed come to rest.
+/// Slows asteroids that were pushed until they rest.
 pub(super) fn slow_asteroids(mut bodies: ResMut<Bodies>, time: Res<TickTime>) {
     let tick_s = time.length.as_secs_f32();
     let Bodies { rows, discs, .. } = &mut *bodies;
@@ -61,7 +61,7 @@ pub(super) fn slow_asteroids(mut bodies: ResMut<Bodies>, time: Res<TickTime>) {
     }
 }
 
-/// Moves everybody by one tick, off each other and within the bounds, and rounds to quanta.
+/// Moves all bodies by one tick, resolves collisions, keeps bodies within the bounds, and rounds to quanta.
 pub(super) fn collide(
     mut bodies: ResMut<Bodies>,
     mut contacts: ResMut<Contacts>,
@@ -75,7 +75,7 @@ pub(super) fn collide(
     grid.pairs(
         |a, b| {
             let (one, two) = (&rows[a as usize], &rows[b as usize]);
-            // A missile flies through its team and through other missiles.
+            // A missile passes through its own team and through other missiles.
             let is_missile = one.kind == BodyKind::Missile || two.kind == BodyKind::Missile;
             !is_missile || (one.kind != two.kind && !one.team.is_mate(two.team))
         },
@@ -87,13 +87,13 @@ pub(super) fn collide(
         .filter(|disc| disc.velocity != Vec2::ZERO || disc.bumped)
     {
         (disc.position, disc.velocity) = bounded(disc.position, disc.velocity, half);
-        settle(disc);
+        round_to_quanta(disc);
     }
 }
 
-/// Rounds to quanta: places to the nearest, speeds that a collision changed towards zero, so that rounding
-/// adds no energy.
-fn settle(disc: &mut Disc) {
+/// Rounds a disc to quanta: positions to the nearest, velocities that a collision changed towards zero, so that
+/// rounding adds no energy.
+fn round_to_quanta(disc: &mut Disc) {
     if disc.bumped {
         disc.velocity = floored(disc.velocity);
     }
@@ -102,9 +102,9 @@ fn settle(disc: &mut Disc) {
     disc.velocity = pose.velocity().0;
 }
 
-/// A velocity in quanta, none of them farther from zero.
+/// Rounds a velocity to quanta, each component towards zero.
 fn floored(velocity: Vec2) -> Vec2 {
-    // A thousandth of a quantum is forgiven: a speed that is in quanta already stays what it is.
+    // The tolerance of a thousandth of a quantum keeps a speed that is already in quanta unchanged.
     let floor = |speed: f32| {
         let quanta = (speed.abs() / VELOCITY_QUANTUM + 1e-3).floor();
         (quanta * VELOCITY_QUANTUM).copysign(speed)
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounding_never_speeds_up_and_keeps_what_is_in_quanta() {
+    fn rounding_velocity_never_adds_speed_and_keeps_whole_quanta() {
         for n in -2_000..2_000 {
             let speed = n as f32 * 0.013;
             assert!(

@@ -1,4 +1,4 @@
-//! Lasers: a ray from the bow that hits at once what is first in its way, where its pilot saw it.
+//! Lasers: a ray from the bow that instantly hits the first body in its way, where the pilot saw that body.
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
@@ -14,37 +14,37 @@ use super::damage::{DamageEvent, DamageEvents};
 use super::pilots::{Condition, Guns, Helm, gun_direction};
 use super::rewind::Past;
 
-/// Fastest anything flies, in units a second: how far rewinding can move somebody.
+/// Highest speed of any body, in units per second: limits how far rewinding can move a body.
 const SPEED_MAX: f32 = 120.0;
 
-/// A shot.
+/// The ray of one shot.
 #[derive(Clone, Copy, Debug)]
 pub struct Ray {
-    /// Whose; never hit by it.
+    /// The craft that fires; the ray never hits it.
     pub shooter: GlobalId,
-    /// Whose side it is on; flown through.
+    /// The shooter's team; the ray passes through its crafts.
     pub team: TeamId,
-    /// Where it begins.
+    /// Origin of the ray, in units.
     pub from: Vec2,
-    /// Where it goes; of length 1.
+    /// Direction of the ray; of length 1.
     pub direction: Vec2,
-    /// How far it goes, in units.
+    /// Length of the ray, in units.
     pub range: f32,
-    /// Half its width, in units. Cover is narrower: it stops only the middle of the beam.
+    /// Half its width, in units. Only the middle of the beam is stopped by asteroids and stations.
     pub width: f32,
 }
 
-/// What a ray hit first.
+/// The first body that a ray hit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RayHit {
-    /// Its row.
+    /// Row of the body.
     pub row: usize,
-    /// After how many units.
+    /// Distance from the origin, in units.
     pub distance: f32,
 }
 
 impl Ray {
-    /// The first body in its way, at the moment that was seen; of two equally far the lower row.
+    /// Returns the first body in the ray's way at the moment that the pilot saw. Ties go to the lower row.
     #[must_use]
     pub fn first_hit(
         &self,
@@ -69,8 +69,8 @@ impl Ray {
                 continue;
             }
             let width = if is_target { self.width } else { 0.0 };
-            let at = past.position(body, disc.position);
-            let Some(distance) = self.meets(at, disc.radius + width) else {
+            let position = past.position(body, disc.position);
+            let Some(distance) = self.meets(position, disc.radius + width) else {
                 continue;
             };
             let row = row as usize;
@@ -82,7 +82,7 @@ impl Ray {
         first
     }
 
-    /// After how many units it meets a disc; 0 where it begins inside.
+    /// Returns the distance in units at which the ray meets a disc; 0 if it starts inside.
     fn meets(&self, centre: Vec2, radius: f32) -> Option<f32> {
         let to = centre - self.from;
         let along = to.dot(self.direction);
@@ -108,7 +108,7 @@ type Armed = (
     &'static mut Condition,
 );
 
-/// Fires the lasers that are ready.
+/// Fires the lasers that are ready, in the order of global ids.
 pub(super) fn fire_lasers(
     mut crafts: Query<Armed>,
     bodies: Res<Bodies>,
@@ -131,7 +131,7 @@ pub(super) fn fire_lasers(
         }
         let laser = rules.laser(*model);
         guns.laser = time.tick + ticks(laser.cooldown_s.get(), &time);
-        // Who shoots can be shot.
+        // A craft that shoots loses its protection.
         condition.protected_until = time.tick;
         let angle = gun_direction(body.heading, helm.aim, laser.arc.get());
         let ray = Ray {
@@ -166,7 +166,7 @@ pub(super) fn fire_lasers(
     }
 }
 
-/// What a shot that ended at such a body is drawn with. Missiles are flown through.
+/// Returns the effect with which clients draw the end of a beam at such a body. Beams pass through missiles.
 const fn beam_hit(kind: BodyKind) -> BeamHit {
     match kind {
         BodyKind::Craft => BeamHit::Craft,

@@ -1,19 +1,18 @@
-//! Skirmish: space combat on Throng's public API, and nothing but that.
+//! Skirmish: a space combat game that uses only Throng's public API.
 //!
-//! Owns the rules: who flies, shoots, mines, trades, dies and comes back. Guarantees that the world's next
-//! state follows from its state, the inputs and the seed: every rule goes through the bodies in the order of
-//! their global ids, or writes only to the entity at hand. Refuses to be known: it is an ordinary plugin, and
-//! nothing of the engine imports it.
+//! Owns the rules of flying, shooting, mining, trading, dying and respawning. Guarantees that the next state follows
+//! from the state, the inputs and the seed: every rule iterates over the bodies in the order of their global ids, or
+//! writes only to the entity at hand. It is an ordinary plugin: nothing of the engine imports it.
 //!
-//! A tick, in order:
+//! The systems of a tick, in order:
 //!
 //! | phase | systems |
 //! |---|---|
-//! | who is here | exchange content, gather the bodies, seat pilots, give new ships, replace drones |
-//! | what they want | read the pilots' inputs, let the drones think, take orders at stations, pass on the chat |
-//! | where they go | accelerate, collide, write back |
-//! | what they do | fire lasers, launch and detonate missiles, mine, repair |
-//! | what comes of it | take damage, die, recover, rank pilots |
+//! | presence | adopt reloaded content, gather the bodies, add pilots, give new ships, replace drones |
+//! | intent | read the pilots' inputs, run the drones' AI, execute orders at stations, deliver the chat |
+//! | motion | accelerate, collide, write back |
+//! | actions | fire lasers, launch and detonate missiles, mine, repair |
+//! | consequences | take damage, despawn the destroyed, recover shields, rank pilots |
 
 pub mod bodies;
 pub mod borders;
@@ -47,18 +46,18 @@ use throng_shared::protocol::registry::RegistryError;
 
 use content::{ContentWatch, ReloadedRules, Rules, Sources};
 
-/// Runs the game.
+/// Adds the game to a server.
 pub struct SkirmishPlugin {
-    /// Drones at the start, and at all times as far as they can be replaced.
+    /// Number of drones at the start; destroyed drones are replaced.
     pub drones: u32,
-    /// Asteroids at the start; one that is mined out is replaced.
+    /// Number of asteroids at the start; an asteroid that is mined out is replaced.
     pub asteroids: u32,
-    /// Where content comes from. Until its files are good, it is what the binary carries.
+    /// Origin of the content. Until its files are valid, the built-in content is used.
     pub content: ContentSource,
 }
 
 impl SkirmishPlugin {
-    /// The game with the content that is built in.
+    /// Returns the game with the built-in content.
     #[must_use]
     pub fn new(drones: u32, asteroids: u32) -> Self {
         Self {
@@ -68,7 +67,7 @@ impl SkirmishPlugin {
         }
     }
 
-    /// The rules at the start; what leaves them in `delivery` later.
+    /// Loads the rules for the start. Rules that are reloaded later are left in `delivery`.
     fn load(&self, delivery: &ReloadedRules) -> Rules {
         let rules = match &self.content {
             ContentSource::BuiltIn => return Rules::built_in(),
@@ -76,13 +75,13 @@ impl SkirmishPlugin {
             ContentSource::Folder(folder) => {
                 let (rules, watch) = ContentWatch::open(folder.clone());
                 if let Err(error) = watch.start(delivery) {
-                    tracing::warn!(%error, "no thread; content is not watched");
+                    tracing::warn!(%error, "cannot start a thread; content is not watched");
                 }
                 rules
             }
         };
         rules.unwrap_or_else(|error| {
-            tracing::error!("{error}; the content that is built in holds");
+            tracing::error!("{error}; using the built-in content");
             Rules::built_in()
         })
     }
@@ -116,9 +115,9 @@ impl Plugin for SkirmishPlugin {
     }
 }
 
-/// A tick of the game, one thing after another.
+/// Orders all systems of a tick in one chain.
 fn order_systems(app: &mut App) {
-    let who_is_here = (
+    let presence = (
         content::adopt_content,
         bodies::gather_bodies,
         roster::apply_roster_updates,
@@ -128,21 +127,21 @@ fn order_systems(app: &mut App) {
         drones::replace_drones,
         mining::replace_asteroids,
     );
-    let what_they_want = (
+    let intent = (
         pilots::read_inputs,
         drones::think,
         stations::take_orders,
         chat::pass_on_chat,
         chat::deliver_direct_messages,
     );
-    let where_they_go = (
+    let motion = (
         flight::steer_crafts,
         missiles::steer_missiles,
         flight::slow_asteroids,
         flight::collide,
         bodies::scatter_bodies,
     );
-    let what_they_do = (
+    let actions = (
         lasers::fire_lasers,
         missiles::launch_missiles,
         missiles::detonate_missiles,
@@ -152,7 +151,7 @@ fn order_systems(app: &mut App) {
         mining::stow_ore,
         stations::repair_ships,
     );
-    let what_comes_of_it = (
+    let consequences = (
         borders::apply_remote_damage,
         borders::award_kills,
         damage::take_damage,
@@ -168,18 +167,18 @@ fn order_systems(app: &mut App) {
     app.add_systems(
         FixedUpdate,
         (
-            who_is_here.chain(),
-            what_they_want.chain(),
-            where_they_go.chain(),
-            what_they_do.chain(),
-            what_comes_of_it.chain(),
+            presence.chain(),
+            intent.chain(),
+            motion.chain(),
+            actions.chain(),
+            consequences.chain(),
         )
             .chain()
             .in_set(ServerSystems::Simulate),
     );
 }
 
-/// Logs that a message did not go out: a pilot plays on without it.
+/// Logs a message that could not be sent; the game goes on without it.
 fn log_unsent(result: Result<(), RegistryError>) {
     if let Err(error) = result {
         tracing::error!(%error, "a message was not sent");

@@ -1,4 +1,4 @@
-//! Ore: out of asteroids, into holds, to stations. None comes from nowhere, none gets lost.
+//! Ore: from asteroids into cargo holds and to stations. No ore is created or lost on the way.
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
@@ -25,26 +25,26 @@ const REPLACED_AFTER_S: f32 = 20.0;
 /// Cosine of the half angle ahead of a ship in which it mines.
 const MINING_COSINE: f32 = 0.8;
 
-/// Where all ore came from and went, for ever: what was `seeded` is in asteroids, in holds, `sold`, or, with several
-/// simulations, for a tick or two on its way from one to another: what was `shipped` and has not `landed`.
+/// The balance of all ore since the start: `seeded` ore is in asteroids, in holds, `sold`, or, with several
+/// simulations, for a tick or two in transit: `shipped` but not yet `landed`.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OreLedger {
-    /// Ore that asteroids were born with.
+    /// Ore that asteroids were spawned with.
     pub seeded: u64,
     /// Ore that stations bought.
     pub sold: u64,
     /// Ore that ships of other simulations mined here.
     pub shipped: u64,
-    /// Ore that came from other simulations, or came back from there.
+    /// Ore that arrived from other simulations, or was returned by them.
     pub landed: u64,
-    /// Asteroids that are due, in the order in which they were mined out.
+    /// Ticks at which replacement asteroids are due, in the order in which asteroids were mined out.
     pub due: Vec<Tick>,
-    /// Asteroids that were ever born.
+    /// Number of asteroids that were ever spawned as replacements.
     pub born: u64,
 }
 
-/// An asteroid of `radius` units with so much ore.
-pub(super) fn rock(place: Vec2, radius: f32, ore: u32) -> impl Bundle {
+/// Returns an asteroid of `radius` units with this much ore.
+pub(super) fn rock(position: Vec2, radius: f32, ore: u32) -> impl Bundle {
     let radius_10 = (radius * 10.0).round().clamp(1.0, 255.0) as u8;
     let radius = f32::from(radius_10) * 0.1;
     let mass = Mass {
@@ -52,14 +52,14 @@ pub(super) fn rock(place: Vec2, radius: f32, ore: u32) -> impl Bundle {
         inverse: 1.0 / (10.0 * radius * radius),
     };
     let seen = (Asteroid { radius_10 }, Ore(ore), Importance(1));
-    (mass, seen, Position(place), Replicated::default())
+    (mass, seen, Position(position), Replicated::default())
 }
 
-/// A new asteroid at `place`, entered into the ledger.
+/// Returns a new asteroid at `position`, and adds its ore to the ledger.
 pub(super) fn born(
     ledger: &mut OreLedger,
     space: &SpaceContent,
-    place: Vec2,
+    position: Vec2,
     random: &mut Random,
 ) -> impl Bundle + use<> {
     let (small, large) = space.asteroid_radius;
@@ -68,10 +68,10 @@ pub(super) fn born(
     let radius = small.get() + (large.get() - small.get()) * share * share;
     let ore = (space.ore.get() * radius * radius).round().max(1.0) as u32;
     ledger.seeded += u64::from(ore);
-    rock(place, radius, ore)
+    rock(position, radius, ore)
 }
 
-/// Lets new asteroids drift in for those that were mined out.
+/// Spawns new asteroids for those that were mined out.
 pub(super) fn replace_asteroids(
     mut commands: Commands,
     mut ledger: ResMut<OreLedger>,
@@ -85,12 +85,12 @@ pub(super) fn replace_asteroids(
         ledger.born += 1;
         let mut random = seed.of(GlobalId(populate::ROCKS | ledger.born), time.tick);
         let region = random.bits() as usize % rules.content.space.regions.len();
-        let place = populate::free_place(&bodies, &rules.content.space, region, 5.0, &mut random);
-        commands.spawn(born(&mut ledger, &rules.content.space, place, &mut random));
+        let position = populate::free_place(&bodies, &rules.content.space, region, 5.0, &mut random);
+        commands.spawn(born(&mut ledger, &rules.content.space, position, &mut random));
     }
 }
 
-/// Mines what is ahead of those who want to, in the order of their ids, as far as there is ore and room.
+/// Mines the asteroids ahead of ships that want to, in the order of ids, as far as there is ore and room for it.
 pub(super) fn mine_asteroids(
     mut commands: Commands,
     mut ships: Query<(&Ship, &Helm, &mut Cargo)>,
@@ -135,7 +135,7 @@ pub(super) fn mine_asteroids(
     }
 }
 
-/// Takes up to `amount` out of an asteroid, and the asteroid out of the world when it has no more. Answers how much.
+/// Takes up to `amount` of ore out of an asteroid, and despawns it when it is empty. Returns the amount taken.
 fn dig(
     commands: &mut Commands,
     ledger: &mut OreLedger,
@@ -153,7 +153,7 @@ fn dig(
     mined
 }
 
-/// Ships what those beyond a border mine here, after those who are here.
+/// Mines for ships of other simulations, after the ships of this one, and sends them the ore.
 pub(super) fn ship_ore(
     mut received: MessageReader<EffectReceived<Dig>>,
     mut commands: Commands,
@@ -163,7 +163,7 @@ pub(super) fn ship_ore(
     time: Res<TickTime>,
 ) {
     for EffectReceived { entity, effect, .. } in received.read() {
-        let Ok((mut ore, at)) = asteroids.get_mut(*entity) else {
+        let Ok((mut ore, position)) = asteroids.get_mut(*entity) else {
             continue;
         };
         let mined = dig(
@@ -176,13 +176,19 @@ pub(super) fn ship_ore(
         );
         if mined > 0 {
             ledger.shipped += u64::from(mined);
-            remote.tell(effect.by, &Dug { ore: mined, at: at.0 });
+            remote.tell(
+                effect.by,
+                &Dug {
+                    ore: mined,
+                    at: position.0,
+                },
+            );
         }
     }
 }
 
-/// Stows what was mined beyond a border. What a hold has no room for stays where the ship is; what a ship that is no
-/// more had mined, where it was mined.
+/// Stows ore that was mined in another simulation. Ore that does not fit the hold is dropped at the ship. Ore for a
+/// ship that no longer exists is dropped where it was mined.
 pub(super) fn stow_ore(
     mut received: MessageReader<EffectReceived<Dug>>,
     mut returned: MessageReader<EffectReturned<Dug>>,
@@ -194,11 +200,11 @@ pub(super) fn stow_ore(
     for EffectReceived { entity, effect, .. } in received.read() {
         let Dug { mut ore, mut at } = *effect;
         ledger.landed += u64::from(ore);
-        if let Ok((ship, mut cargo, place)) = ships.get_mut(*entity) {
+        if let Ok((ship, mut cargo, position)) = ships.get_mut(*entity) {
             let room = rules.class(ship.class).cargo.saturating_sub(cargo.0);
             let stowed = ore.min(room);
             cargo.0 += stowed;
-            (ore, at) = (ore - stowed, place.0);
+            (ore, at) = (ore - stowed, position.0);
         }
         wrecks.0.push(Wreck { at, ore });
     }
@@ -209,7 +215,7 @@ pub(super) fn stow_ore(
     }
 }
 
-/// The asteroid with ore whose hull is nearest ahead; of two equally far the lower row.
+/// Returns the row of the nearest asteroid ahead that has ore, by the gap to its surface. Ties go to the lower row.
 fn rock_ahead(
     bodies: &Bodies,
     row: usize,
@@ -224,7 +230,7 @@ fn rock_ahead(
     for &other in &*found {
         let other = other as usize;
         let to = bodies.discs[other].position - from;
-        // One beyond a border has some as long as it is there.
+        // The ghost of an asteroid has ore as long as the ghost exists.
         let has_ore = || {
             let ore = asteroids.get(bodies.rows[other].entity);
             bodies.rows[other].ghost_of.is_some() || ore.is_ok_and(|ore| ore.0 > 0)

@@ -1,4 +1,4 @@
-//! Missiles: launched at what is nearest ahead, homing until they touch something or burn out.
+//! Missiles: launched at the nearest enemy ahead, they home on it until they touch something or burn out.
 
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -19,21 +19,21 @@ use super::reports::report_explosion;
 
 /// Radius of a missile, in units.
 const RADIUS: f32 = 0.3;
-/// Cosine of the half angle ahead of a ship in which its missile looks for a target.
+/// Cosine of the half angle ahead of a ship in which a missile looks for its target.
 const SEEK_COSINE: f32 = 0.7;
 
-/// What a missile is about.
+/// State of a missile in flight.
 #[derive(Component, Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Warhead {
-    /// Who launched it.
+    /// The ship that launched it.
     pub by: GlobalId,
-    /// What it homes on.
+    /// The craft that it homes on; `None` if none was ahead.
     pub target: Option<GlobalId>,
-    /// When it goes off by itself.
+    /// Tick at which it detonates by itself.
     pub until: Tick,
 }
 
-/// Turns missiles to their targets. One whose target is gone flies straight on.
+/// Turns missiles towards their targets. A missile whose target is gone flies straight on.
 pub(super) fn steer_missiles(
     missiles: Query<(&Missile, &Warhead)>,
     mut bodies: ResMut<Bodies>,
@@ -64,7 +64,7 @@ pub(super) fn steer_missiles(
     }
 }
 
-/// Launches missiles, in the order of those who launch them.
+/// Launches missiles, in the order of their ships' ids.
 pub(super) fn launch_missiles(
     mut commands: Commands,
     mut ships: Query<(&Ship, &Helm, &mut Guns, &mut Magazine, &mut Condition)>,
@@ -83,7 +83,7 @@ pub(super) fn launch_missiles(
         if !helm.launches || magazine.0 == 0 || time.tick.since(guns.missile) < 0 {
             continue;
         }
-        let (place, kind) = rules.missile(ship.class);
+        let (index, kind) = rules.missile(ship.class);
         magazine.0 -= 1;
         guns.missile = time.tick + ticks(kind.cooldown_s.get(), &time);
         condition.protected_until = time.tick;
@@ -95,7 +95,7 @@ pub(super) fn launch_missiles(
         };
         let start = from + ahead * bodies.discs[row].radius;
         commands.spawn((
-            (Missile { kind: place }, warhead, Team(body.team), body.team),
+            (Missile { kind: index }, warhead, Team(body.team), body.team),
             (
                 Position(start),
                 Velocity(ahead * kind.speed.get()),
@@ -110,7 +110,7 @@ pub(super) fn launch_missiles(
     }
 }
 
-/// The enemy nearest to the ship of `row` that is ahead of it; of two equally far the lower row.
+/// Returns the nearest enemy ahead of the ship in `row`. Ties go to the lower row.
 fn seek(bodies: &Bodies, row: usize, range: f32, found: &mut Vec<u32>) -> Option<GlobalId> {
     let (body, from) = (&bodies.rows[row], bodies.discs[row].position);
     let ahead = heading_of(body.heading);
@@ -132,8 +132,8 @@ fn seek(bodies: &Bodies, row: usize, range: f32, found: &mut Vec<u32>) -> Option
     nearest.map(|(_, id)| id)
 }
 
-/// Sets off missiles that touched something or burnt out. All in the blast but their own team are hit: whole
-/// at the touch, half at the edge.
+/// Detonates missiles that touched something or burnt out. The blast hits all crafts but those of the missile's team:
+/// with full damage at the centre, with half at the edge.
 pub(super) fn detonate_missiles(
     mut commands: Commands,
     missiles: Query<(&Missile, &Warhead)>,
@@ -162,14 +162,14 @@ pub(super) fn detonate_missiles(
             continue;
         }
         let kind = kind(&rules, missile);
-        let at = bodies.discs[row].position;
-        bodies.near(at, kind.blast.get(), &mut found);
+        let centre = bodies.discs[row].position;
+        bodies.near(centre, kind.blast.get(), &mut found);
         for &other in &*found {
             let (victim, disc) = (&bodies.rows[other as usize], &bodies.discs[other as usize]);
             if victim.kind != BodyKind::Craft || victim.team.is_mate(body.team) {
                 continue;
             }
-            let gap = (disc.position.distance(at) - disc.radius).max(0.0);
+            let gap = (disc.position.distance(centre) - disc.radius).max(0.0);
             let share = 1.0 - 0.5 * (gap / kind.blast.get()).min(1.0);
             events.0.push(DamageEvent {
                 victim: victim.id,

@@ -1,4 +1,4 @@
-//! Pilots: who joins which team under which name, which ship each flies, and what each wants of it.
+//! Pilots: their teams, names and ships, and the inputs that steer the ships.
 
 use std::collections::BTreeSet;
 use std::f32::consts::{PI, TAU};
@@ -29,68 +29,68 @@ use super::death::{Wreck, Wrecks};
 use super::roster::Roster;
 use super::standings::Rank;
 
-/// Pilots who join one after the other and start at the same station, of both teams: few pilots shall meet, and
-/// many find room.
+/// Pilots who join one after the other, of both teams, and start at the same station: few enough to find room, many
+/// enough to meet.
 const HOME_CROWD: u32 = 32;
 
-/// Places that are tried for a new ship, each a little farther out than the one before.
+/// Positions that are tried for a new ship, each a little farther out than the one before.
 const LAUNCH_ATTEMPTS: u32 = 24;
-/// Part of a region's radius beyond which no ship starts.
+/// Share of a region's radius beyond which no ship starts.
 const LAUNCH_SHARE: f32 = 0.75;
-/// Between a new ship and the next craft, in units, as long as there is such a place.
+/// Wanted distance between a new ship and the next craft, in units.
 const LAUNCH_GAP: f32 = 12.0;
 
-/// What a player has besides a ship. On the player's entity, with its [`Callsign`],
-/// [`Score`] and [`Credits`].
+/// What a player keeps when its ship is destroyed. On the player's entity, with its [`Callsign`], [`Score`] and
+/// [`Credits`].
 #[derive(Component, Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Hangar {
-    /// Class of the next ship.
+    /// Index of the class of the player's ships.
     pub class: u8,
-    /// When there will be a ship; none while there is one.
+    /// Tick at which the player gets a ship; `None` while it has one.
     pub next_ship: Option<Tick>,
 }
 
-/// The player who flies a ship.
+/// The player's entity, on the ship that it flies.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pilot(#[entities] pub Entity);
 
-/// What is wanted of a craft in this tick, by its pilot or by the drone itself.
+/// The commands to a craft in this tick, by its pilot or by the drone's AI.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Helm {
-    /// What moves it. Decided in every tick, before anything reads it.
+    /// Turn and thrust. Set in every tick before they are read, so they are not saved.
     #[serde(skip)]
     pub controls: Controls,
-    /// Where the guns shall point, in radians.
+    /// Wanted direction of the guns, in radians.
     pub aim: f32,
-    /// Fire the laser.
+    /// Whether to fire the laser.
     pub fires: bool,
-    /// Launch a missile.
+    /// Whether to launch a missile.
     pub launches: bool,
-    /// Mine what is ahead.
+    /// Whether to mine the asteroid ahead.
     pub mines: bool,
-    /// What the pilot saw, if its client says so; a drone sees the present.
+    /// The moment that the pilot's screen showed; `None` for the present. Drones see the present.
     pub seen_at: Option<SeenAt>,
 }
 
-/// When the guns of a craft are ready again.
+/// Ticks at which the guns of a craft are ready again.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Guns {
-    /// The laser.
+    /// Tick at which the laser is ready.
     pub laser: Tick,
-    /// The missiles.
+    /// Tick at which the missile launcher is ready.
     pub missile: Tick,
 }
 
-/// What a craft has been through.
+/// When a craft was last hit, and whether it can be.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Condition {
-    /// When it was last hit.
+    /// Tick of the last hit.
     pub hit_at: Tick,
-    /// Until when nothing harms it.
+    /// Tick until which nothing harms the craft.
     pub protected_until: Tick,
 }
 
-/// Takes the ships of those who left; their ore stays.
+/// Despawns the ships of players who left. Their ore stays as rocks.
 pub(super) fn release_pilots(
     mut left: MessageReader<PlayerLeft>,
     mut commands: Commands,
@@ -108,7 +108,7 @@ pub(super) fn release_pilots(
     }
 }
 
-/// Gives those who joined a team, a name, a view and, in this very tick, a ship.
+/// Gives players who joined a team, a name, a view and, in the same tick, a ship.
 pub(super) fn equip_pilots(
     mut joined: MessageReader<PlayerJoined>,
     mut commands: Commands,
@@ -131,20 +131,20 @@ pub(super) fn equip_pilots(
         taken.extend(elsewhere.map(|entry| name_key(&entry.standing.name)));
     }
     for joined in joined.read() {
-        // A session can end in the tick in which it began; and a stock renet peer does not play.
+        // A session can end in the tick in which it began, and a stock renet peer does not play.
         if joined.player.kind != PeerKind::Throng || !players.contains(joined.entity) {
             continue;
         }
-        // Of several simulations none knows all pilots: those who join take turns.
-        let weakest = simulations.as_ref().map_or_else(
+        // With several simulations none knows all pilots, so pilots alternate between the teams by their ids.
+        let smaller = simulations.as_ref().map_or_else(
             || usize::from(strengths[1].0 < strengths[0].0),
             |simulations| {
                 let nth = (joined.player.id.0 - 1) / u32::from(simulations.partition().simulations());
                 nth as usize % PILOT_TEAMS.len()
             },
         );
-        strengths[weakest].0 += 1;
-        let team = strengths[weakest].1;
+        strengths[smaller].0 += 1;
+        let team = strengths[smaller].1;
         let name = callsign(joined.player.name.as_str(), &mut taken);
         let radius = rules.content.space.view.get();
         let hangar = Hangar {
@@ -161,7 +161,7 @@ pub(super) fn equip_pilots(
     }
 }
 
-/// A name after `wanted` that is not `taken`, entered there.
+/// Returns a name like `wanted` that is not in `taken`, and adds it there.
 fn callsign(wanted: &str, taken: &mut BTreeSet<String>) -> String {
     let mut base = clean(wanted);
     if base.is_empty() {
@@ -188,7 +188,7 @@ type WaitingPilot = (
     &'static Credits,
 );
 
-/// Gives ships to those whose time has come, in the order of player ids.
+/// Spawns the ships that are due, in the order of player ids.
 pub(super) fn give_ships(
     mut commands: Commands,
     mut players: Query<WaitingPilot>,
@@ -203,15 +203,15 @@ pub(super) fn give_ships(
         .filter(|(.., hangar, _, _)| is_due(hangar))
         .collect();
     waiting.sort_unstable_by_key(|(_, player, ..)| player.id);
-    // Ships of this tick are not among the bodies yet.
+    // Ships spawned in this tick are not among the bodies yet.
     let mut launched = Vec::new();
     for (entity, player, name, team, mut hangar, score, credits) in waiting {
         hangar.next_ship = None;
-        let (place, heading) = launch_place(&bodies, &launched, &rules, *seed, player, &time);
-        launched.push(place);
+        let (position, heading) = launch_position(&bodies, &launched, &rules, *seed, player, &time);
+        launched.push(position);
         let loadout = Loadout {
             class: hangar.class,
-            place,
+            place: position,
             heading,
             team: team.0,
             protected_until: time.tick + ticks(rules.content.space.protected_s.get(), &time),
@@ -223,23 +223,23 @@ pub(super) fn give_ships(
     }
 }
 
-/// What a new ship starts with.
+/// The initial state of a ship.
 #[derive(Clone, Copy, Debug)]
 pub struct Loadout {
-    /// Its class.
+    /// Index of its class.
     pub class: u8,
-    /// Where it starts, in units.
+    /// Position, in units.
     pub place: Vec2,
-    /// Where it looks, in radians.
+    /// Heading, in radians.
     pub heading: f32,
-    /// Its team.
+    /// The ship's team.
     pub team: TeamId,
-    /// Until when nothing harms it.
+    /// Tick until which nothing harms it.
     pub protected_until: Tick,
 }
 
 impl Loadout {
-    /// A whole ship without a pilot.
+    /// Returns an undamaged ship without a pilot.
     #[must_use]
     pub fn ship(self, rules: &Rules) -> impl Bundle + use<> {
         let class = rules.class(self.class);
@@ -256,15 +256,15 @@ impl Loadout {
     }
 }
 
-/// What all crafts have, [`Replicated`] last so that the others are known when it is given its slot.
-pub(super) fn craft(rules: &Rules, model: CraftModel, place: Vec2, heading: f32) -> impl Bundle + use<> {
+/// Returns the components of all crafts. [`Replicated`] is last, so that the others exist when it is given its slot.
+pub(super) fn craft(rules: &Rules, model: CraftModel, position: Vec2, heading: f32) -> impl Bundle + use<> {
     let body = rules.body(model);
     let mass = Mass {
         radius: body.radius.get(),
         inverse: 1.0 / body.mass.get(),
     };
     (
-        (model, mass, Position(place), Heading(heading)),
+        (model, mass, Position(position), Heading(heading)),
         (Helm::default(), Guns::default(), Beam::default()),
         (
             Hull::whole(body.hull.get() as u16),
@@ -274,9 +274,9 @@ pub(super) fn craft(rules: &Rules, model: CraftModel, place: Vec2, heading: f32)
     )
 }
 
-/// A place at the station of the pilot's region, looking outwards. Where many start, the later ones start farther
-/// out: what all see at once costs everybody's bandwidth, and nobody finds a fight of one's own there.
-fn launch_place(
+/// Returns a position at the station of the pilot's region, and the heading away from it. If it is crowded, ships start
+/// farther out: many ships in one view cost every client bandwidth, and leave no room to fight.
+fn launch_position(
     bodies: &Bodies,
     launched: &[Vec2],
     rules: &Rules,
@@ -290,30 +290,30 @@ fn launch_place(
     let (station, berth) = (space.station_radius.get(), space.dock.get());
     let outskirts = (region.radius.get() * LAUNCH_SHARE - station - berth).max(0.0);
     let mut found = Vec::new();
-    let (mut place, mut angle) = (Vec2::ZERO, 0.0);
+    let (mut position, mut angle) = (Vec2::ZERO, 0.0);
     for attempt in 0..LAUNCH_ATTEMPTS {
         angle = random.within(-PI, PI);
         let out = station + random.within(0.4, 1.0) * berth;
         let out = out + outskirts * attempt as f32 / LAUNCH_ATTEMPTS as f32;
         let (sine, cosine) = libm::sincosf(angle);
-        place = Vec2::new(region.at.0 + cosine * out, region.at.1 + sine * out);
-        bodies.near(place, LAUNCH_GAP, &mut found);
+        position = Vec2::new(region.at.0 + cosine * out, region.at.1 + sine * out);
+        bodies.near(position, LAUNCH_GAP, &mut found);
         let is_in_the_way = |&row: &u32| {
             let row = row as usize;
-            let gap = bodies.discs[row].position.distance(place) - bodies.discs[row].radius;
+            let gap = bodies.discs[row].position.distance(position) - bodies.discs[row].radius;
             bodies.rows[row].kind == BodyKind::Craft || gap < 3.0
         };
         let is_crowded = found.iter().any(is_in_the_way)
-            || launched.iter().any(|other| other.distance(place) < LAUNCH_GAP);
+            || launched.iter().any(|other| other.distance(position) < LAUNCH_GAP);
         if !is_crowded {
             break;
         }
     }
-    (place, angle)
+    (position, angle)
 }
 
-/// Passes the pilots' inputs to their ships. A player has one ship and a ship one player, so the order does
-/// not matter.
+/// Copies the pilots' inputs to their ships. Each player has one ship and each ship one player, so the order does not
+/// matter.
 pub(super) fn read_inputs(
     players: Query<(&Avatar, &ActiveInput<PilotInput>)>,
     mut ships: Query<&mut Helm, With<Pilot>>,
@@ -333,14 +333,14 @@ pub(super) fn read_inputs(
     }
 }
 
-/// The direction of the guns: the aim, as far as it is within `arc` of the bow.
+/// Returns the direction of the guns: `aim`, limited to `arc` on either side of the heading. All in radians.
 #[must_use]
 pub fn gun_direction(heading: f32, aim: f32, arc: f32) -> f32 {
     let off = wrap(aim - heading).clamp(-arc, arc);
     wrap(heading + off)
 }
 
-/// The turn that brings a heading towards a direction within one tick, as far as `turn_per_tick` allows.
+/// Returns the turn input, -1 to 1, that brings a heading towards a direction within one tick.
 #[must_use]
 pub fn turn_towards(heading: f32, direction: Vec2, turn_per_tick: f32) -> f32 {
     if direction == Vec2::ZERO {

@@ -1,4 +1,4 @@
-//! The world at the start, and where newcomers find room.
+//! The initial entities, and free positions for entities that are spawned later.
 
 use std::f32::consts::PI;
 
@@ -17,23 +17,23 @@ use super::content::Rules;
 use super::drones::{self, RespawnRequest};
 use super::mining::{self, OreLedger};
 
-/// What random numbers are for, beside those of entities: no global id of a simulation is so high.
+/// Random streams that belong to no entity start above the highest global id of a simulation. Asteroids.
 pub(super) const ROCKS: u64 = 1 << 40;
-/// Replaced drones.
+/// Random stream for drones that are replaced.
 pub(super) const DRONES: u64 = 2 << 40;
-/// Where flocks fly.
+/// Random stream for the waypoints of flocks.
 pub(super) const FLOCKS: u64 = 3 << 40;
 
-/// How many are there.
+/// Number of entities at the start.
 #[derive(Resource, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Population {
-    /// Drones.
+    /// Number of drones, in all simulations together.
     pub drones: u32,
-    /// Asteroids.
+    /// Number of asteroids, in all simulations together.
     pub asteroids: u32,
 }
 
-/// Spawns stations, asteroids and drones; of several simulations each its own.
+/// Spawns stations, asteroids and drones; each simulation spawns those within its own part of the map.
 pub(super) fn fill_space(
     mut commands: Commands,
     mut ledger: ResMut<OreLedger>,
@@ -43,41 +43,47 @@ pub(super) fn fill_space(
     simulations: Option<Res<Simulations>>,
 ) {
     let (space, simulations) = (&rules.content.space, simulations.as_deref());
-    // What other simulations spawn is in their ledgers.
+    // Ore of the asteroids that other simulations spawn is counted in their ledgers.
     let mut elsewhere = OreLedger::default();
-    // Tick 0 never runs, so its numbers are used for nothing else.
+    // Tick 0 never runs, so no other system uses its random numbers.
     let mut random = seed.of(GlobalId(ROCKS), Tick(0));
     for region in &space.regions {
-        let place = Vec2::new(region.at.0, region.at.1);
-        if owns_position(simulations, place) {
-            commands.spawn(station(space, place));
+        let position = Vec2::new(region.at.0, region.at.1);
+        if owns_position(simulations, position) {
+            commands.spawn(station(space, position));
         }
     }
     let mut taken: Vec<Vec<Vec2>> = vec![Vec::new(); space.regions.len()];
     for n in 0..population.asteroids as usize {
         let region = n % space.regions.len();
-        let place = clear_place(space, region, &taken[region], &mut random);
-        taken[region].push(place);
-        if owns_position(simulations, place) {
-            commands.spawn(mining::born(&mut ledger, space, place, &mut random));
+        let position = clear_place(space, region, &taken[region], &mut random);
+        taken[region].push(position);
+        if owns_position(simulations, position) {
+            commands.spawn(mining::born(&mut ledger, space, position, &mut random));
         } else {
-            let _ = mining::born(&mut elsewhere, space, place, &mut random);
+            let _ = mining::born(&mut elsewhere, space, position, &mut random);
         }
     }
     fill_flocks(&mut commands, population.drones, &rules, &mut random, simulations);
 }
 
-/// A station at `place`.
-pub(super) fn station(space: &SpaceContent, place: Vec2) -> impl Bundle + use<> {
+/// Returns a station at `position`.
+pub(super) fn station(space: &SpaceContent, position: Vec2) -> impl Bundle + use<> {
     let radius = space.station_radius.get();
     let mass = Mass { radius, inverse: 0.0 };
     let seen = Station {
         radius_10: (radius * 10.0) as u8,
     };
-    (mass, seen, Position(place), Importance(4), Replicated::default())
+    (
+        mass,
+        seen,
+        Position(position),
+        Importance(4),
+        Replicated::default(),
+    )
 }
 
-/// Flocks of both teams take turns in every region.
+/// Spawns flocks in all regions, alternating between the teams.
 fn fill_flocks(
     commands: &mut Commands,
     drones: u32,
@@ -93,16 +99,16 @@ fn fill_flocks(
         let breed = pick_breed(rules, random);
         let row = rules.breed(breed);
         flock += 1;
-        let at = &space.regions[region];
+        let area = &space.regions[region];
         let middle = within(
-            Vec2::new(at.at.0, at.at.1),
-            at.radius.get() * 0.25,
-            at.radius.get(),
+            Vec2::new(area.at.0, area.at.1),
+            area.radius.get() * 0.25,
+            area.radius.get(),
             random,
         );
         for _ in 0..u32::from(row.flock.max(1)).min(left) {
             left -= 1;
-            let place = within(middle, 0.0, row.spacing.get() * 2.0, random);
+            let position = within(middle, 0.0, row.spacing.get() * 2.0, random);
             let request = RespawnRequest {
                 due: Tick(0),
                 breed,
@@ -111,8 +117,8 @@ fn fill_flocks(
                 team,
             };
             let heading = random.within(-PI, PI);
-            if owns_position(simulations, place) {
-                commands.spawn(drones::drone(rules, &request, place, heading));
+            if owns_position(simulations, position) {
+                commands.spawn(drones::drone(rules, &request, position, heading));
             }
         }
     }
@@ -121,25 +127,25 @@ fn fill_flocks(
 fn pick_breed(rules: &Rules, random: &mut Random) -> u8 {
     let breeds = &rules.content.drones;
     let all: u64 = breeds.iter().map(|breed| u64::from(breed.weight)).sum();
-    let mut at = random.bits() % all;
-    for (place, breed) in breeds.iter().enumerate() {
+    let mut remaining = random.bits() % all;
+    for (index, breed) in breeds.iter().enumerate() {
         let weight = u64::from(breed.weight);
-        if at < weight {
-            return place as u8;
+        if remaining < weight {
+            return index as u8;
         }
-        at -= weight;
+        remaining -= weight;
     }
     0
 }
 
-/// Somewhere between two radii around `centre`, evenly over the area.
+/// Returns a random point between two radii around `centre`, uniform over the area.
 pub(super) fn within(centre: Vec2, inner: f32, outer: f32, random: &mut Random) -> Vec2 {
     let (sine, cosine) = libm::sincosf(random.within(-PI, PI));
     let share = random.within(0.0, 1.0).max(random.within(0.0, 1.0));
     centre + Vec2::new(cosine, sine) * (inner + (outer - inner) * share)
 }
 
-/// A place in a region that is `radius` units clear of all bodies, or, after a few attempts, any place.
+/// Returns a position in a region that is `radius` units clear of all bodies, or, after 16 attempts, any position.
 pub(super) fn free_place(
     bodies: &Bodies,
     space: &SpaceContent,
@@ -148,31 +154,31 @@ pub(super) fn free_place(
     random: &mut Random,
 ) -> Vec2 {
     let mut found = Vec::new();
-    let mut place = Vec2::ZERO;
+    let mut position = Vec2::ZERO;
     for _ in 0..16 {
-        place = in_region(space, region, random);
-        bodies.near(place, radius, &mut found);
+        position = in_region(space, region, random);
+        bodies.near(position, radius, &mut found);
         if found.is_empty() {
             break;
         }
     }
-    place
+    position
 }
 
-/// The same for the start, when there is no table of bodies yet.
+/// Returns a position clear of those `taken`, for the start, when there is no table of bodies yet.
 fn clear_place(space: &SpaceContent, region: usize, taken: &[Vec2], random: &mut Random) -> Vec2 {
     let gap = space.asteroid_radius.1.get() * 2.0;
-    let mut place = Vec2::ZERO;
+    let mut position = Vec2::ZERO;
     for _ in 0..16 {
-        place = in_region(space, region, random);
+        position = in_region(space, region, random);
         if taken
             .iter()
-            .all(|other| other.distance_squared(place) > gap * gap)
+            .all(|other| other.distance_squared(position) > gap * gap)
         {
             break;
         }
     }
-    place
+    position
 }
 
 fn in_region(space: &SpaceContent, region: usize, random: &mut Random) -> Vec2 {

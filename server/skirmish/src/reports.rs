@@ -1,7 +1,7 @@
-//! What happened in a tick, told to those who can see it: hits and explosions.
+//! Events for clients in sight: hits and explosions.
 //!
-//! Components show what is; these show what became of it, for clients that draw and sound it. Only hits in
-//! which a pilot has a part are told: thousands of drones that shoot each other would cost more than they show.
+//! Components hold the state; these messages are for effects that clients draw and play. Only hits that a pilot dealt
+//! or took are sent: those between thousands of drones would cost more bandwidth than they are worth.
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
@@ -13,11 +13,11 @@ use super::bodies::Bodies;
 use super::log_unsent;
 use super::pilots::Pilot;
 
-/// The hits of this tick, and where they were, in the order of victims and attackers.
+/// The hits of this tick with their positions, in the order of victims and attackers.
 #[derive(Resource, Debug, Default)]
 pub struct Hits(pub Vec<(Vec2, Hit)>);
 
-/// Tells of hits that a pilot dealt or took.
+/// Sends the hits that a pilot dealt or took to all clients in sight.
 pub(super) fn report_hits(
     mut hits: ResMut<Hits>,
     bodies: Res<Bodies>,
@@ -28,14 +28,14 @@ pub(super) fn report_hits(
         let row = bodies.find(id);
         row.is_some_and(|row| pilots.contains(bodies.rows[row].entity))
     };
-    for (at, hit) in hits.0.drain(..) {
+    for (position, hit) in hits.0.drain(..) {
         if is_pilot(hit.victim) || hit.by.is_some_and(is_pilot) {
-            log_unsent(tell.in_sight(at, &hit));
+            log_unsent(tell.in_sight(position, &hit));
         }
     }
 }
 
-/// Tells that the body of `row` blew up.
+/// Sends the explosion of the body in `row` to all clients in sight.
 pub(super) fn report_explosion(
     tell: &mut Tell,
     bodies: &Bodies,
@@ -43,12 +43,12 @@ pub(super) fn report_explosion(
     kind: Exploded,
     by: Option<GlobalId>,
 ) {
-    let at = bodies.discs[row].position;
+    let position = bodies.discs[row].position;
     let explosion = Explosion {
         of: bodies.rows[row].id,
         kind,
-        at: at.into(),
+        at: position.into(),
         by,
     };
-    log_unsent(tell.in_sight(at, &explosion));
+    log_unsent(tell.in_sight(position, &explosion));
 }

@@ -1,7 +1,7 @@
-//! Who flies in the whole process: the pilots of all simulations, as each of them last said.
+//! The roster: the pilots of all simulations, as each simulation last reported them.
 //!
-//! Every simulation says who its pilots are in the tick before a board is due, so that all draw up the same one.
-//! Between two boards the roster may have pilots who have left, and lack some who joined another simulation.
+//! Every simulation broadcasts its pilots in the tick before a board is due, so that all compute the same board.
+//! Between two boards the roster may still have pilots who left, and lack pilots who joined another simulation.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +17,12 @@ use super::chat::name_key;
 use super::content::ticks;
 use super::standings::standing;
 
-/// One pilot.
+/// A pilot on the roster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterEntry {
-    /// Who it is.
+    /// The pilot's player id.
     pub id: PlayerId,
-    /// Its line on the board.
+    /// The pilot's row on the score board.
     pub standing: Standing,
 }
 
@@ -30,17 +30,17 @@ pub struct RosterEntry {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RosterUpdate(pub Vec<RosterEntry>);
 
-/// All pilots, by the simulation in which they were.
+/// The pilots of all simulations, by simulation.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct Roster(BTreeMap<SimulationId, RosterUpdate>);
 
 impl Roster {
-    /// All of them.
+    /// Returns the pilots of all simulations.
     pub fn pilots(&self) -> impl Iterator<Item = &RosterEntry> {
         self.0.values().flat_map(|update| &update.0)
     }
 
-    /// The pilot of a name, whatever its case.
+    /// Returns the pilot of a name, ignoring case.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&RosterEntry> {
         let wanted = name_key(name);
@@ -48,14 +48,14 @@ impl Roster {
             .find(|entry| name_key(&entry.standing.name) == wanted)
     }
 
-    /// Those who were in other simulations than `here`.
+    /// Returns the pilots of all simulations but `here`.
     pub fn elsewhere(&self, here: SimulationId) -> impl Iterator<Item = &RosterEntry> {
         let others = self.0.iter().filter(move |(simulation, _)| **simulation != here);
         others.flat_map(|(_, update)| &update.0)
     }
 }
 
-/// Enters those of this simulation, and lets the others know, a tick before a board is due.
+/// Broadcasts the pilots of this simulation in the tick before a board is due, and adds them to the roster.
 pub(super) fn broadcast_roster(
     pilots: Query<(&Player, &Callsign, &Team, &Score, &Credits)>,
     mut roster: ResMut<Roster>,
@@ -77,12 +77,12 @@ pub(super) fn broadcast_roster(
     roster.0.insert(remote.home(), update);
 }
 
-/// Enters those of the others.
+/// Adds the pilots of other simulations to the roster.
 pub(super) fn apply_roster_updates(
-    mut heard: MessageReader<BroadcastReceived<RosterUpdate>>,
+    mut received: MessageReader<BroadcastReceived<RosterUpdate>>,
     mut roster: ResMut<Roster>,
 ) {
-    for BroadcastReceived { from, message } in heard.read() {
+    for BroadcastReceived { from, message } in received.read() {
         roster.0.insert(*from, message.clone());
     }
 }

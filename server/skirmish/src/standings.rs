@@ -1,7 +1,7 @@
-//! The score board: who is best, told to everybody, and to every pilot its own place.
+//! The score board: the best pilots, sent to all clients, and to every client the rank of its own pilot.
 //!
-//! Follows from the scores; nothing is kept here that could not be found again. Guarantees that the board fits
-//! its message and that a board that did not change costs nobody a byte.
+//! Everything here is derived from the scores. Guarantees that the board fits its message and that an unchanged
+//! board costs no bytes.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -18,19 +18,19 @@ use super::content::ticks;
 use super::log_unsent;
 use super::roster::{Roster, RosterEntry};
 
-/// Bytes of the board besides its rows: the message's id, and counts.
+/// Bytes of the board besides its rows: the message's id and the counts.
 const BOARD_HEAD_BYTES: usize = 16;
 
-/// A pilot's place. On the player's entity.
+/// A pilot's rank. On the player's entity.
 #[derive(Component, Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Rank {
-    /// Place on the board, from 1; 0 before the first board.
+    /// Rank on the board, from 1; 0 before the first board.
     rank: u32,
-    /// What the pilot's client was told.
-    told: OwnStanding,
+    /// The standing that was last sent to the pilot's client.
+    sent: OwnStanding,
 }
 
-/// Draws up the board when it is due, of the pilots of all simulations.
+/// Ranks the pilots of all simulations and rebuilds the board when it is due.
 pub(super) fn rank_pilots(
     roster: Res<Roster>,
     mut pilots: Query<(&Player, &mut Rank)>,
@@ -59,8 +59,8 @@ pub(super) fn rank_pilots(
     });
 }
 
-/// Tells pilots their own lines that changed: each in one tick of the board's interval, so that not all are told
-/// at once.
+/// Sends pilots their own standing if it changed. Each pilot has its own tick within the board's interval, so that
+/// the messages are spread over the interval.
 pub(super) fn tell_own_standings(
     mut pilots: Query<(&Player, &Callsign, &Team, &Score, &Credits, &mut Rank)>,
     time: Res<TickTime>,
@@ -69,16 +69,16 @@ pub(super) fn tell_own_standings(
     let every = ticks(BOARD_EVERY_S, &time);
     for (player, name, team, score, credits, mut pilot_rank) in &mut pilots {
         let is_due = (time.tick.0.wrapping_add(player.id.0)).is_multiple_of(every);
-        let shown = &pilot_rank.told.standing;
-        let is_news = pilot_rank.told.rank != pilot_rank.rank
+        let shown = &pilot_rank.sent.standing;
+        let has_changed = pilot_rank.sent.rank != pilot_rank.rank
             || (shown.score, shown.credits, shown.team) != (*score, credits.0, team.0);
-        if is_due && is_news {
+        if is_due && has_changed {
             let own = OwnStanding {
                 rank: pilot_rank.rank,
                 standing: standing(name, *team, *score, *credits),
             };
             log_unsent(tell.player(player, &own));
-            pilot_rank.told = own;
+            pilot_rank.sent = own;
         }
     }
 }
@@ -92,7 +92,7 @@ pub(super) fn standing(name: &Callsign, team: Team, score: Score, credits: Credi
     }
 }
 
-/// The first rows that one message holds.
+/// Returns the first rows, as many as fit into one message.
 fn as_many_as_fit(rows: impl Iterator<Item = Standing>) -> Vec<Standing> {
     let mut bytes = Vec::new();
     rows.take_while(|row| {

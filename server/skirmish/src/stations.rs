@@ -1,4 +1,4 @@
-//! Stations: they repair whoever is docked and trade with whoever asks.
+//! Stations: they repair docked ships and trade with their pilots.
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
@@ -14,7 +14,7 @@ use super::death::{Wreck, Wrecks};
 use super::mining::OreLedger;
 use super::pilots::{Hangar, Pilot};
 
-/// Whether the body of `row` is docked: near enough to a station, and slow.
+/// Returns whether the body in `row` is docked: near enough to a station, and slow.
 #[must_use]
 pub fn is_docked(bodies: &Bodies, row: usize, rules: &Rules, found: &mut Vec<u32>) -> bool {
     let (space, disc) = (&rules.content.space, &bodies.discs[row]);
@@ -40,7 +40,7 @@ type Docked = (
     &'static Position,
 );
 
-/// Carries out what docked pilots ask for, in the order in which it arrived.
+/// Executes the orders of docked pilots, in the order of their arrival.
 pub(super) fn take_orders(
     mut orders: MessageReader<FromPlayer<StationOrder>>,
     mut players: Query<(&Player, &Avatar, &mut Credits, &mut Score, &mut Hangar)>,
@@ -85,13 +85,13 @@ pub(super) fn take_orders(
                     mut boost,
                     mut magazine,
                     mut cargo,
-                    at,
+                    position,
                 ) = ship;
                 match order {
                     StationOrder::SellOre(amount) => trade.sell(amount, &mut cargo),
                     StationOrder::BuyMissiles(count) => trade.buy_missiles(count, class.class, &mut magazine),
                     StationOrder::BuyShip(wanted) => {
-                        let reply = trade.buy_ship(wanted, at.0, &mut cargo);
+                        let reply = trade.buy_ship(wanted, position.0, &mut cargo);
                         if matches!(reply, StationReply::Bought(_)) {
                             let row = rules.class(wanted);
                             hangar.class = wanted;
@@ -116,7 +116,7 @@ pub(super) fn take_orders(
     }
 }
 
-/// What a trade changes.
+/// The data that a trade changes.
 struct Trade<'a> {
     rules: &'a Rules,
     credits: &'a mut Credits,
@@ -152,7 +152,7 @@ impl Trade<'_> {
         StationReply::Bought(bought * price)
     }
 
-    fn buy_ship(&mut self, wanted: u8, at: Vec2, cargo: &mut Cargo) -> StationReply {
+    fn buy_ship(&mut self, wanted: u8, position: Vec2, cargo: &mut Cargo) -> StationReply {
         let Some(class) = self.rules.content.ships.get(usize::from(wanted)) else {
             return StationReply::Refused;
         };
@@ -162,7 +162,10 @@ impl Trade<'_> {
         self.credits.0 -= class.price;
         let left = cargo.0.saturating_sub(class.cargo);
         cargo.0 -= left;
-        self.wrecks.0.push(Wreck { at, ore: left });
+        self.wrecks.0.push(Wreck {
+            at: position,
+            ore: left,
+        });
         StationReply::Bought(class.price)
     }
 }

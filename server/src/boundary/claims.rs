@@ -1,15 +1,15 @@
-//! What a connect token says about its bearer: the 256 bytes of user data that the gateway seals into a
-//! token and that a worker reads back when the session connects.
+//! The claims in a connect token: the 256 bytes of user data that the gateway seals into a token and that a
+//! worker reads when the session connects.
 //!
 //! Owns the layout: bytes 0..8 the session number (little endian), 8..40 the player's name (UTF-8, padded
-//! with zeros), the rest zero. Guarantees that reading never fails: the bytes are authenticated, so a name
-//! that is not UTF-8 can only come from another issuer with our key, and is read as far as it is valid.
+//! with zeros), the rest zero. Guarantees that reading never fails. The bytes are authenticated, so a name that is
+//! not UTF-8 can only come from another issuer with our key; its longest valid prefix is read.
 
 use std::fmt;
 
 use throng_shared::limits::PLAYER_NAME_BYTES_MAX as NAME_BYTES_MAX;
 
-/// Size of netcode's user data.
+/// Size of the user data in a netcode connect token, in bytes.
 pub const USER_DATA_BYTES: usize = 256;
 
 /// A player's name: at most [`PLAYER_NAME_BYTES_MAX`](throng_shared::limits::PLAYER_NAME_BYTES_MAX) bytes of
@@ -21,7 +21,7 @@ pub struct PlayerName {
 }
 
 impl PlayerName {
-    /// The name, or `None` when it is longer than
+    /// Returns the name, or `None` when it is longer than
     /// [`PLAYER_NAME_BYTES_MAX`](throng_shared::limits::PLAYER_NAME_BYTES_MAX) bytes or holds a control character.
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
@@ -36,13 +36,13 @@ impl PlayerName {
         })
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
     }
 
-    /// Reads a zero-padded field, keeping its longest valid prefix.
+    /// Reads a zero-padded field and keeps its longest valid UTF-8 prefix.
     fn from_padded(field: &[u8]) -> Self {
         let end = field.iter().position(|&byte| byte == 0).unwrap_or(field.len());
         let valid = match std::str::from_utf8(&field[..end]) {
@@ -65,10 +65,11 @@ impl fmt::Debug for PlayerName {
     }
 }
 
-/// The contents of a token's user data.
+/// The contents of a connect token's user data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionClaims {
-    /// Grows with every token issued to one client id, so that a newer session takes over an older one.
+    /// Number of the session, higher with every token issued to the same client id. A session with a higher number
+    /// replaces one with a lower number.
     pub session_number: u64,
     /// The name under which the player joins.
     pub name: PlayerName,
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cut_inside_a_character_keeps_what_is_valid() {
+    fn a_name_cut_inside_a_character_keeps_its_valid_prefix() {
         let mut data = [0; USER_DATA_BYTES];
         data[8..12].copy_from_slice(&[b'a', b'b', 0xC3, 0x00]);
         assert_eq!(SessionClaims::from_user_data(&data).name.as_str(), "ab");
@@ -123,7 +124,7 @@ mod tests {
         }
 
         #[test]
-        fn any_user_data_is_read(data in proptest::array::uniform32(any::<u8>())) {
+        fn claims_are_read_from_any_user_data(data in proptest::array::uniform32(any::<u8>())) {
             let mut full = [0xFF; USER_DATA_BYTES];
             full[..32].copy_from_slice(&data);
             let claims = SessionClaims::from_user_data(&full);

@@ -1,11 +1,12 @@
-//! Who serves what: session -> simulation, and entity -> (simulation, net worker and session).
+//! The routing tables: session -> simulation, and entity -> (simulation, net worker and session).
 //!
-//! Owns two tables of atomics, allocated once, shared by every worker and every simulation. Guarantees
-//! that each look-up is a bounded number of loads without a lock, that a reader sees a route whole, and
-//! that a migration is one atomic exchange which only the current owner can win. Refuses to grow: at the
-//! bound an entity is not entered, and the caller is told.
+//! Owns two tables of atomics, allocated once and shared by every worker and every simulation. Guarantees
+//! that each look-up is a bounded number of loads without a lock, that a reader never sees a part of a route, and
+//! that a migration is one atomic exchange which only the current owner can win. The tables never grow: at the
+//! bound an entity is not entered, and the caller gets an error.
 //!
-//! Global ids are never reused, so a key that is unchanged after its value was read vouches for the value.
+//! Global ids are never reused. A key that is the same before and after its value was read therefore proves that
+//! the value belongs to that key.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,34 +15,35 @@ use throng_shared::protocol::ids::{GlobalId, SimulationId};
 
 use super::link::SessionKey;
 
-/// Entries in one bucket: a cache line of keys.
+/// Entries in one bucket: their keys fill one cache line of 64 bytes.
 const BUCKET_ENTRIES: usize = 8;
-/// Buckets in which a key may be; with four times the room needed, both are never full in practice.
+/// Number of buckets in which a key may be. The table has four times the room needed, so in practice both are never
+/// full.
 const CHOICES: usize = 2;
-/// No key, or a route that leads nowhere. Global id `u64::MAX` is refused.
+/// Value of a cell without a key or route. Global id `u64::MAX` is therefore refused.
 const EMPTY: u64 = u64::MAX;
-/// An entry being written.
+/// Key of an entry that is being written. This global id is refused, too.
 const RESERVED: u64 = u64::MAX - 1;
 
-/// The directory is full, or the id is one of the two that it uses itself.
+/// Error: the directory is full, or the id is one of the two reserved values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the entity directory has no room")]
 pub struct DirectoryFull;
 
-/// Where an entity is simulated, and who owns it.
+/// The simulation that runs an entity and the session that owns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntityRoute {
     /// The simulation that owns the entity.
     pub simulation: SimulationId,
-    /// The worker of the session that owns it.
+    /// Index of the net worker that serves the owning session.
     pub worker: u8,
-    /// That session's index on the worker.
+    /// Index of the owning session on that worker.
     pub session_index: u32,
 }
 
 /// The routing tables of one process.
 pub struct Directory {
-    /// Per worker, per session index: generation in the high half, simulation in the low byte.
+    /// By worker and session index: the session's generation in the high 32 bits, the simulation in the low byte.
     sessions: Vec<Box<[AtomicU64]>>,
     keys: Box<[AtomicU64]>,
     routes: Box<[AtomicU64]>,
@@ -49,7 +51,8 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Tables for `workers` of up to `sessions_max` sessions each, and `entities_max` entities in all.
+    /// Creates tables for `workers` workers with up to `sessions_max` sessions each, and for up to `entities_max`
+    /// entities in total.
     #[must_use]
     pub fn new(workers: usize, sessions_max: usize, entities_max: usize) -> Self {
         let cells = |count: usize| (0..count).map(|_| AtomicU64::new(EMPTY)).collect::<Box<[_]>>();
@@ -64,14 +67,14 @@ impl Directory {
         }
     }
 
-    /// Routes a session to a simulation, replacing whatever held its index before.
+    /// Routes a session to a simulation and replaces the earlier route of its index.
     pub fn place_session(&self, key: SessionKey, simulation: SimulationId) {
         if let Some(cell) = self.session_cell(key) {
             cell.store(session_route(key.session, simulation), Ordering::Release);
         }
     }
 
-    /// The simulation that serves a session; `None` when the session is not (or no longer) placed.
+    /// Returns the simulation that serves a session, or `None` when the session has no route (any more).
     #[must_use]
     pub fn simulation_of(&self, key: SessionKey) -> Option<SimulationId> {
         let route = self.session_cell(key)?.load(Ordering::Acquire);
@@ -79,7 +82,7 @@ impl Directory {
             .then_some(SimulationId(route as u8))
     }
 
-    /// Moves a session from one simulation to another. `false` when `from` does not own it (any more).
+    /// Moves a session from one simulation to another. Returns `false` when `from` does not serve it (any more).
     pub fn move_session(&self, key: SessionKey, from: SimulationId, to: SimulationId) -> bool {
         self.session_cell(key).is_some_and(|cell| {
             let (old, new) = (session_route(key.session, from), session_route(key.session, to));
@@ -88,18 +91,18 @@ impl Directory {
         })
     }
 
-    /// Forgets a session that ended. A newer session under the same index is left alone.
+    /// Removes the route of a session that ended. The route of a newer session with the same index is kept.
     pub fn remove_session(&self, key: SessionKey) {
         let (Some(cell), Some(simulation)) = (self.session_cell(key), self.simulation_of(key)) else {
             return;
         };
         let route = session_route(key.session, simulation);
-        // Losing the exchange means that the index was given to a newer session meanwhile.
+        // The exchange fails when a newer session has taken the index in the meantime.
         let _ = cell.compare_exchange(route, EMPTY, Ordering::AcqRel, Ordering::Relaxed);
     }
 
-    /// Enters an entity. An id that is entered is removed before it is entered again; only the simulation
-    /// that owns the entity does either.
+    /// Enters an entity. The caller removes an id before it enters it again. Only the simulation that owns the
+    /// entity enters and removes it.
     ///
     /// # Errors
     /// [`DirectoryFull`] when both of its buckets are full.
@@ -119,14 +122,14 @@ impl Directory {
         Err(DirectoryFull)
     }
 
-    /// Where an entity is; `None` when it was never entered or has been removed.
+    /// Returns the route of an entity, or `None` when it was never entered or has been removed.
     #[must_use]
     pub fn entity(&self, id: GlobalId) -> Option<EntityRoute> {
         self.find(id).and_then(|(_, route)| EntityRoute::unpack(route))
     }
 
-    /// Moves an entity from one simulation to another, keeping its session. `false` when `from` does not
-    /// own it (any more): of two movers, one wins.
+    /// Moves an entity from one simulation to another and keeps its session. Returns `false` when `from` does not
+    /// own it (any more): of two concurrent moves, one succeeds.
     pub fn move_entity(&self, id: GlobalId, from: SimulationId, to: SimulationId) -> bool {
         let Some((entry, packed)) = self.find(id) else {
             return false;
@@ -144,7 +147,7 @@ impl Directory {
             .is_ok()
     }
 
-    /// Removes an entity.
+    /// Removes the route of an entity; does nothing when there is none.
     pub fn remove_entity(&self, id: GlobalId) {
         if let Some((entry, _)) = self.find(id) {
             self.routes[entry].store(EMPTY, Ordering::Release);
@@ -164,13 +167,16 @@ impl Directory {
                 return None;
             }
             let route = self.routes[entry].load(Ordering::Acquire);
-            // The entry may have been given to another entity between the two loads.
+            // Another entity may have taken the entry between the two loads. Ids are not reused, so an unchanged
+            // key means that it has not.
             (self.keys[entry].load(Ordering::Acquire) == id.0).then_some((entry, route))
         })
     }
 
-    /// The entries in which `id` may be, in order.
+    /// Returns the indices of the entries in which `id` may be, in the order in which they are tried.
     fn entries(&self, id: GlobalId) -> impl Iterator<Item = usize> {
+        // Fibonacci hashing: the multiplication by 2^64 divided by the golden ratio mixes the id into the high bits.
+        // Two different selections of bits give two buckets that are nearly independent of each other.
         let mixed = id.0.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let buckets: [u64; CHOICES] = [
             (mixed >> 40) & self.bucket_mask,
@@ -222,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_found_until_its_generation_is_over() {
+    fn a_session_is_found_until_a_newer_generation_replaces_it() {
         let directory = Directory::new(2, 8, 8);
         let (old, new) = (key(1, 3, 7), key(1, 3, 8));
         directory.place_session(old, SimulationId(0));
@@ -247,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_entities_as_promised_fit_and_are_found() {
+    fn entities_max_entities_fit_and_are_found() {
         let directory = Directory::new(1, 1, 10_000);
         for base in [0u64, 1 << 40, 77 << 48] {
             (0..10_000).for_each(|id| {
@@ -277,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_movers_one_wins_and_readers_never_see_half_a_route() {
+    fn one_of_many_concurrent_moves_wins_and_a_route_is_never_torn() {
         let directory = Directory::new(1, 1, 16);
         let id = GlobalId(5);
         directory.place_entity(id, route(0, 42)).unwrap();

@@ -1,13 +1,18 @@
-//! The only place where a net worker and a simulation meet: bounded lock-free queues, one set for each
-//! pair of them.
+//! The link between a net worker and a simulation: bounded lock-free queues, one set for each pair of them. The two
+//! exchange values nowhere else.
 //!
-//! Owns the values that cross ([`ToSimulation`], [`ToWorker`], frames) and the rule at every full queue:
-//! inputs are dropped and counted, arrivals and departures are kept by the worker and retried, messages
-//! stay in the session's reliable channel, a simulation's message that finds no room ends that session,
-//! a reliable message for many ends the sessions of all that it was for, an unreliable one for many is dropped
-//! and counted, a frame that finds no room is skipped for that worker. Guarantees that no session goes on with
-//! a hole in what it was told reliably, that neither side ever waits and
-//! that the values of one session arrive in the order in which they were sent. Refuses to know sockets.
+//! Owns the values that cross ([`ToSimulation`], [`ToWorker`], frames) and the rule for every full queue:
+//!
+//! - inputs are dropped and counted;
+//! - arrivals and departures are kept by the worker and retried;
+//! - messages of a client stay in the session's reliable channel;
+//! - a simulation's message to one session ends that session;
+//! - a reliable message to many ends the sessions of its whole audience on that worker;
+//! - an unreliable message to many is dropped and counted;
+//! - a frame is skipped for that worker.
+//!
+//! Guarantees that no session continues with a gap in its reliable messages, that neither side ever waits, and that
+//! the values of one session arrive in the order in which they were sent. Does not know sockets.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -30,141 +35,141 @@ mod tests;
 
 pub use audience::Audience;
 
-/// Names a session across the whole process: the worker that serves it for its lifetime, and its place there.
+/// Identifies a session in the whole process: the worker that serves it for its lifetime and its id there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey {
     /// Index of the net worker.
     pub worker: u8,
-    /// The worker's own name for the session.
+    /// Id of the session on that worker.
     pub session: SessionId,
 }
 
-/// What a peer turned out to speak with its first payload.
+/// The kind of client, known from its first payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerKind {
-    /// Said hello with our protocol hash: sends inputs, is sent snapshots, may own an entity.
+    /// A client that sent a hello with our protocol hash: it sends inputs, receives snapshots and may own an entity.
     Throng,
-    /// A stock renet client: exchanges reliable messages and nothing else; owns no entity.
+    /// A stock renet client: it exchanges reliable messages and nothing else, and owns no entity.
     Renet,
 }
 
-/// Why a session ended, or is to be ended.
+/// Why a session ended or has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LeaveReason {
-    /// The client said so.
+    /// The client ended the session itself.
     Client,
-    /// Nothing was heard from it for the time-out in its token.
+    /// No packet arrived from the client during the time-out in its token.
     TimedOut,
-    /// The same client came back with a newer token.
+    /// The same client connected again with a newer token.
     Replaced,
-    /// It broke the protocol: a reliable packet that the guard refused, or a payload that cannot be.
+    /// The client broke the protocol: it sent a reliable packet that the guard refused, or an impossible payload.
     Abuse,
-    /// More reliable messages were waiting for it than the bounds allow.
+    /// More reliable messages waited for the client than the bounds allow.
     Overflow,
-    /// Its session panicked on the worker; a defect of ours that ends this session only.
+    /// The worker panicked while it processed the session; a defect of ours that ends this session only.
     Fault,
-    /// Gameplay ended it.
+    /// Gameplay code ended the session.
     Kicked,
     /// The server is shutting down.
     Shutdown,
 }
 
-/// From a worker to a simulation.
+/// A value that a worker sends to a simulation.
 #[derive(Clone, Debug)]
 pub enum ToSimulation {
-    /// A session is ready to be served. Always the first value of a session.
+    /// A session can be served from now on. Always the first value of a session.
     Joined {
-        /// The session.
+        /// Key of the session on its worker.
         key: SessionKey,
-        /// The stable identity from the connect token.
+        /// Stable id of the client, from the connect token.
         client_id: u64,
-        /// The name from the connect token.
+        /// Name of the player, from the connect token.
         name: PlayerName,
-        /// What it speaks.
+        /// Kind of client in the session.
         kind: PeerKind,
-        /// When, since the process's origin.
+        /// Time at which the kind became known, since the process's origin.
         at: Duration,
     },
-    /// A session is gone. Always the last value of a session.
+    /// A session ended. Always the last value of a session.
     Left {
-        /// The session.
+        /// Key of the session on its worker.
         key: SessionKey,
-        /// Why.
+        /// Why the session ended.
         reason: LeaveReason,
     },
-    /// One tick's input, forwarded once however often the client repeated it.
+    /// The input of one tick, forwarded once even when the client repeated it.
     Input {
-        /// The session.
+        /// Key of the session on its worker.
         key: SessionKey,
-        /// The tick for which the client means it; not yet checked against any window.
+        /// Tick for which the client sent the input; not yet checked against any window.
         tick: Tick,
-        /// The moment that the player was looking at when giving this input, in the client's words.
+        /// Moment that the client showed when the player gave this input, as the client claims.
         view: Option<ViewTick>,
-        /// When its datagram was received, since the process's origin.
+        /// Time at which its datagram was received, since the process's origin.
         arrived_at: Duration,
         /// The encoded input, validated by the protocol's registry.
         bytes: InputBytes,
     },
-    /// A typed message, reliable or not, still encoded.
+    /// A typed message of a client, reliable or not, still encoded.
     Message {
-        /// The session.
+        /// Key of the session on its worker.
         key: SessionKey,
-        /// The renet channel it came by.
+        /// Renet channel by which the message arrived.
         channel: ChannelId,
-        /// Its bytes.
+        /// Encoded bytes of the message.
         bytes: Bytes,
     },
 }
 
-/// From a simulation to a worker.
+/// A value that a simulation sends to a worker.
 #[derive(Clone, Debug)]
 pub enum ToWorker {
     /// A typed message for one client, encoded.
     Message {
-        /// The session.
+        /// Key of the session on its worker.
         key: SessionKey,
         /// The renet channel to send it by.
         channel: ChannelId,
-        /// Its bytes.
+        /// Encoded bytes of the message.
         bytes: Bytes,
     },
     /// A typed message for many clients, encoded once.
     Broadcast {
-        /// For whom, judged by the frames of the tick in which it was said.
+        /// The audience, judged by the frames of the tick in which the message was sent.
         audience: Audience,
         /// The renet channel to send it by.
         channel: ChannelId,
-        /// Its bytes.
+        /// Encoded bytes of the message.
         bytes: Bytes,
     },
-    /// End a session.
+    /// A command to end a session.
     Disconnect {
-        /// The session.
+        /// Key of the session on its worker.
         key: SessionKey,
-        /// Why; the client is told.
+        /// Why the session ends; sent to the client.
         reason: LeaveReason,
     },
-    /// End the sessions of many.
+    /// A command to end the sessions of an audience.
     DisconnectMany {
-        /// Whose, judged by the frames of the tick in which it was said.
+        /// The audience, judged by the frames of the tick in which the command was sent.
         audience: Audience,
-        /// Why; the clients are told.
+        /// Why the sessions end; sent to the clients.
         reason: LeaveReason,
     },
 }
 
-/// Capacities of one pair's queues, in values. All are allocated once.
+/// Capacities of one link's queues, in values. All queues are allocated once.
 #[derive(Clone, Copy, Debug)]
 pub struct LinkConfig {
-    /// Worker to simulation: inputs, messages, arrivals. A tick's worth of all sessions, twice.
+    /// Worker to simulation: inputs, messages and arrivals. Twice what all sessions send in one tick.
     pub to_simulation: usize,
     /// Simulation to worker: messages and disconnections.
     pub to_worker: usize,
-    /// Frames published and not yet taken. A worker further behind skips frames.
+    /// Frames that were published and not yet taken. A worker that is further behind skips frames.
     pub frames: usize,
-    /// Arrivals and departures that a worker keeps while the queue is full. Above it no new session is
-    /// admitted, so that the number of departures is bounded too.
+    /// Arrivals and departures that a worker keeps while the queue is full. At this number no new session is
+    /// admitted, so that the number of departures is bounded, too.
     pub retained: usize,
 }
 
@@ -179,29 +184,29 @@ impl Default for LinkConfig {
     }
 }
 
-/// What a pair of queues dropped, readable from any thread.
+/// Drop counters and queue depths of one link, readable from any thread.
 #[derive(Debug, Default)]
 pub struct LinkCounters {
-    /// Inputs that found the queue full.
+    /// Inputs dropped because the queue was full.
     pub inputs_dropped: AtomicU64,
-    /// Frames that found the queue full.
+    /// Frames skipped because the queue was full.
     pub frames_skipped: AtomicU64,
-    /// Sessions ended because a message for them found the queue full.
+    /// Sessions ended because the queue was full when a message for them was sent.
     pub sessions_overflowed: AtomicU64,
-    /// Unreliable messages for many that found the queue full, and so were sent to nobody of this worker.
+    /// Unreliable messages to many that were dropped for all sessions of this worker because the queue was full.
     pub broadcasts_dropped: AtomicU64,
-    /// Reliable ones; the sessions of this worker that they were for were ended.
+    /// Reliable messages to many that found the queue full; their audience's sessions on this worker were ended.
     pub broadcasts_overflowed: AtomicU64,
-    /// Values waiting for the simulation when it last looked.
+    /// Values that waited for the simulation when it last drained the queue.
     pub to_simulation_depth: AtomicU64,
-    /// Values waiting for the worker when it last looked.
+    /// Values that waited for the worker when it last measured the queue.
     pub to_worker_depth: AtomicU64,
 }
 
-/// Audiences that are kept apart of those that missed a reliable message; with one more, all players did.
+/// Audiences with a missed reliable message that are kept apart. With one more, [`Audience::All`] replaces them.
 const MISSED_MAX: usize = 64;
 
-/// Makes a worker return from its wait. Called once per published frame.
+/// Function that makes a worker return from its wait. Called once per published frame.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Builds both ends of the link between `worker` and the simulation `simulation`.
@@ -240,24 +245,24 @@ pub fn link(
     (simulation_link, worker)
 }
 
-/// A simulation's end.
+/// The simulation's end of a link.
 pub struct SimulationLink {
     worker: u8,
-    /// Of what is sent.
+    /// Tick of the values that are sent now.
     tick: Tick,
     from_worker: Consumer<ToSimulation>,
     to_worker: Producer<(Tick, ToWorker)>,
     frames: Producer<Arc<Frame>>,
-    /// Sessions whose end found the queue full; bounded by the worker's sessions.
+    /// Sessions to end whose command found the queue full; bounded by the number of the worker's sessions.
     ended: BTreeMap<SessionKey, LeaveReason>,
-    /// Who was to get a reliable message that found the queue full; at most [`MISSED_MAX`].
+    /// Audiences of reliable messages that found the queue full; at most [`MISSED_MAX`].
     missed: Vec<Audience>,
     wake: Wake,
     counters: Arc<LinkCounters>,
 }
 
 impl SimulationLink {
-    /// Index of the worker at the other end.
+    /// Returns the index of the worker at the other end.
     #[must_use]
     pub fn worker(&self) -> u8 {
         self.worker
@@ -269,13 +274,13 @@ impl SimulationLink {
         &self.counters
     }
 
-    /// Everything that is sent from now on came of this tick. A worker with several simulations carries commands
-    /// out in the order of their ticks.
+    /// Sets the tick of all values sent from now on. A worker with several simulations executes their commands in the
+    /// order of the ticks.
     pub fn begin(&mut self, tick: Tick) {
         self.tick = tick;
     }
 
-    /// Takes what was waiting when the call was made, in order. What arrives meanwhile waits for the next
+    /// Returns the values that waited when the call was made, in order. Values that arrive later wait for the next
     /// call, so a flood cannot keep a tick from starting.
     pub fn drain(&mut self) -> impl Iterator<Item = ToSimulation> + '_ {
         let waiting = self.from_worker.slots();
@@ -287,8 +292,8 @@ impl SimulationLink {
         })
     }
 
-    /// Queues a message. Without room, the session is ended with [`LeaveReason::Overflow`], for a reliable
-    /// channel with a hole in it is worse than none; `false` says so.
+    /// Queues a message. Without room, ends the session with [`LeaveReason::Overflow`] and returns `false`, because a
+    /// reliable channel must not continue with a gap.
     pub fn send(&mut self, key: SessionKey, channel: ChannelId, bytes: Bytes) -> bool {
         if self.ended.contains_key(&key) {
             return false;
@@ -306,9 +311,9 @@ impl SimulationLink {
         false
     }
 
-    /// Queues a message for many; `false` when there is no room. Then an unreliable one is dropped and counted;
-    /// for a reliable one the sessions of those whom it was for are ended with [`LeaveReason::Overflow`], as
-    /// soon as there is room to say so, and nothing is sent to anybody of this worker until then.
+    /// Queues a message to many. Returns `false` when there is no room. An unreliable message is then dropped and
+    /// counted. For a reliable message, the sessions of its audience are ended with [`LeaveReason::Overflow`] as
+    /// soon as the queue has room for that command; until then no message is sent to any session of this worker.
     pub fn broadcast(&mut self, audience: Audience, channel: ChannelId, bytes: Bytes) -> bool {
         let broadcast = ToWorker::Broadcast {
             audience,
@@ -331,13 +336,13 @@ impl SimulationLink {
         false
     }
 
-    /// Ends a session. Never lost: without room it is retried at every publish.
+    /// Ends a session. The command is never lost: without room it is retried at every publish.
     pub fn disconnect(&mut self, key: SessionKey, reason: LeaveReason) {
         self.ended.entry(key).or_insert(reason);
         self.flush_ended();
     }
 
-    /// Hands the worker a frame and wakes it, once for the frame and everything sent before it. `false`
+    /// Sends a frame to the worker and wakes it, once for the frame and all values sent before it. Returns `false`
     /// when the worker is too far behind and skips this frame.
     pub fn publish(&mut self, frame: &Arc<Frame>) -> bool {
         self.flush_ended();
@@ -349,6 +354,7 @@ impl SimulationLink {
         taken
     }
 
+    /// Retries the commands that found the queue full: first the ends of single sessions, then those of audiences.
     fn flush_ended(&mut self) {
         while let Some((&key, &reason)) = self.ended.first_key_value() {
             let end = (self.tick, ToWorker::Disconnect { key, reason });
@@ -371,7 +377,7 @@ impl SimulationLink {
     }
 }
 
-/// A worker's end.
+/// The worker's end of a link.
 pub struct WorkerLink {
     simulation: SimulationId,
     to_simulation: Producer<ToSimulation>,
@@ -383,7 +389,7 @@ pub struct WorkerLink {
 }
 
 impl WorkerLink {
-    /// The simulation at the other end.
+    /// Returns the simulation at the other end.
     #[must_use]
     pub fn simulation(&self) -> SimulationId {
         self.simulation
@@ -395,13 +401,13 @@ impl WorkerLink {
         &self.counters
     }
 
-    /// Whether a new session may be admitted: arrivals and departures are not piling up.
+    /// Returns whether a new session may be admitted: fewer arrivals and departures are kept than the bound.
     #[must_use]
     pub fn admits(&self) -> bool {
         self.retained.len() < self.config.retained
     }
 
-    /// Queues a session's arrival or departure, keeping it while there is no room.
+    /// Queues a session's arrival or departure; keeps it and retries later when there is no room.
     pub fn announce(&mut self, value: ToSimulation) {
         if !self.flush() {
             self.retained.push_back(value);
@@ -412,7 +418,7 @@ impl WorkerLink {
         }
     }
 
-    /// Queues an input; `false`, and counted, when there is no room.
+    /// Queues an input. Drops and counts it and returns `false` when there is no room.
     pub fn input(&mut self, value: ToSimulation) -> bool {
         let taken = self.flush() && self.to_simulation.push(value).is_ok();
         if !taken {
@@ -421,14 +427,14 @@ impl WorkerLink {
         taken
     }
 
-    /// Whether [`WorkerLink::message`] has room. A message is taken out of its reliable channel only then,
-    /// so that a full queue holds the sender back instead of losing what was acknowledged.
+    /// Returns whether [`WorkerLink::message`] has room. Only then is a message taken out of its reliable channel, so
+    /// that a full queue slows the sender down and no acknowledged message is lost.
     #[must_use]
     pub fn has_room(&mut self) -> bool {
         self.flush() && !self.to_simulation.is_full()
     }
 
-    /// Queues a message; `false` without room, see [`WorkerLink::has_room`].
+    /// Queues a message. Returns `false` without room; see [`WorkerLink::has_room`].
     pub fn message(&mut self, key: SessionKey, channel: ChannelId, bytes: Bytes) -> bool {
         self.flush()
             && self
@@ -437,7 +443,8 @@ impl WorkerLink {
                 .is_ok()
     }
 
-    /// Retries what was kept. `true` when nothing is left, so that order is kept.
+    /// Retries the kept arrivals and departures. Returns whether none is left; only then may another value follow, so
+    /// that the order is preserved.
     pub fn flush(&mut self) -> bool {
         while let Some(value) = self.retained.pop_front() {
             if let Err(PushError::Full(value)) = self.to_simulation.push(value) {
@@ -448,30 +455,30 @@ impl WorkerLink {
         true
     }
 
-    /// Values from the simulation that wait.
+    /// Returns the number of values from the simulation that wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.from_simulation.slots()
     }
 
-    /// The next value from the simulation, with the tick that it came of.
+    /// Returns the next value from the simulation with the tick in which it was sent.
     pub fn pop(&mut self) -> Option<(Tick, ToWorker)> {
         self.from_simulation.pop().ok()
     }
 
-    /// The next frame, oldest first.
+    /// Returns the next frame, oldest first.
     pub fn frame(&mut self) -> Option<Arc<Frame>> {
         self.frames.pop().ok()
     }
 
-    /// Records how many values wait, for the statistics.
+    /// Records how many values from the simulation wait, for the statistics.
     pub fn measure(&self) {
         self.counters
             .to_worker_depth
             .store(self.waiting() as u64, Relaxed);
     }
 
-    /// Whether the simulation is gone.
+    /// Returns whether the simulation dropped its end of the link.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         self.frames.is_abandoned()

@@ -1,9 +1,9 @@
 //! The values that cross between the simulation and the net workers.
 //!
 //! Owns the [`frame`] and its history, the [`link`] of bounded queues between a worker and a simulation, the
-//! [`claims`] that a session brings, and the [`directory`] of sessions and owned entities. Guarantees that both
-//! halves of the process meet here and nowhere else: the network's half imports this stage and knows no ECS, the
-//! simulation's half imports it and knows no worker. Refuses sockets, clocks and ECS systems.
+//! [`claims`] in a session's connect token, and the [`directory`] of sessions and owned entities. Guarantees that
+//! the two halves of the process meet only here: the network half imports this stage and does not know the ECS, and
+//! the simulation half imports it and does not know workers. Contains no sockets, clocks or ECS systems.
 
 pub mod claims;
 pub mod directory;

@@ -176,16 +176,15 @@ fn file_by_key(path: &Path) -> Result<BTreeMap<String, SettingsLayer>, ConfigErr
 fn check_known(command: &Command, layers: &BTreeMap<String, SettingsLayer>) -> Result<(), ConfigError> {
     let keys = command.get_arguments().filter_map(key_of);
     let known: Vec<String> = keys.filter(|key| key != CONFIG_KEY).collect();
-    for (key, layer) in layers.iter().filter(|(key, _)| !known.contains(key)) {
-        let nearest = known
-            .iter()
-            .map(|other| (strsim::levenshtein(other, key), other))
-            .min();
-        let nearest = nearest.filter(|&(distance, _)| distance <= 3);
-        let suggestion =
-            nearest.map(|(_, other)| format!(" (did you mean `{}`?)", layer.origin.spell(other)));
-        let name = format!("`{}`{}", layer.origin.spell(key), layer.origin);
-        return Err(ConfigError::UnknownKey(name, suggestion.unwrap_or_default()));
-    }
-    Ok(())
+    let Some((key, layer)) = layers.iter().find(|(key, _)| !known.contains(key)) else {
+        return Ok(());
+    };
+    let nearest = known
+        .iter()
+        .map(|other| (strsim::levenshtein(other, key), other))
+        .min();
+    let nearest = nearest.filter(|&(distance, _)| distance <= 3);
+    let suggestion = nearest.map(|(_, other)| format!(" (did you mean `{}`?)", layer.origin.spell(other)));
+    let name = format!("`{}`{}", layer.origin.spell(key), layer.origin);
+    Err(ConfigError::UnknownKey(name, suggestion.unwrap_or_default()))
 }

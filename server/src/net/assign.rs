@@ -1,12 +1,12 @@
-//! The acceptor: which worker a new connection belongs to for its lifetime.
+//! The acceptor: chooses the worker that serves a new connection for its lifetime.
 //!
-//! Owns the strategies and the reservations: tokens issued and not yet redeemed. It runs where the token
-//! is issued (and where a WebSocket is accepted), on any thread, never on a worker. Guarantees that a
-//! worker is not promised more sessions than it can hold. Refuses to move a connection later.
+//! Owns the strategies and the reservations: tokens that were issued and not yet redeemed. It runs where the token
+//! is issued (and where a WebSocket is accepted), on any thread, never on a worker. Guarantees that sessions and
+//! reservations of a worker together never exceed its bound. Never moves a connection later.
 //!
-//! | strategy | chooses | for |
+//! | strategy | chooses | suits |
 //! |---|---|---|
-//! | round-robin | the next worker | clients that cost the same and stay as long (default) |
+//! | round-robin | the next worker | clients that cost the same and stay equally long (default) |
 //! | client-hash | by a hash of the client's identity | a client that reconnects finds its worker's caches warm |
 //! | least-loaded | the fewest sessions, counting tokens issued | long sessions that leave in skewed waves |
 
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum AssignStrategy {
-    /// Each worker in turn.
+    /// The next worker in turn.
     #[default]
     RoundRobin,
     /// The same worker for the same client identity.
@@ -33,26 +33,26 @@ pub enum AssignStrategy {
 /// One worker's load: written by the worker, read by the acceptor and the statistics.
 #[derive(Debug, Default)]
 pub struct WorkerLoad {
-    /// Sessions connected now.
+    /// Number of sessions connected now.
     pub sessions: AtomicU32,
-    /// Sessions ever connected; the acceptor takes back one reservation for each.
+    /// Sessions connected since the start. The acceptor releases one reservation for each.
     pub connected: AtomicU64,
 }
 
-/// No worker has room for another session.
+/// Error: no worker has room for another session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("every net worker is full")]
 pub struct ServerFull;
 
-/// A worker's unredeemed tokens.
+/// The unredeemed tokens of one worker.
 struct Reservations {
-    /// When each expires, oldest first: tokens live equally long.
+    /// Expiry of each token, since the process's origin, the oldest first: all tokens are valid equally long.
     expiries: VecDeque<Duration>,
-    /// [`WorkerLoad::connected`] when it was last read.
+    /// Value of [`WorkerLoad::connected`] at the last read.
     connected_seen: u64,
 }
 
-/// Chooses workers. Shared by reference between threads.
+/// Chooses the worker of each new connection. Shared by reference between threads.
 pub struct Assigner {
     strategy: AssignStrategy,
     sessions_max: u32,
@@ -66,7 +66,7 @@ struct AssignState {
 }
 
 impl Assigner {
-    /// An acceptor for one worker per element of `loads` (1 to 256), each holding up to `sessions_max`.
+    /// Creates an acceptor for one worker per element of `loads` (1 to 256), each with up to `sessions_max` sessions.
     #[must_use]
     pub fn new(strategy: AssignStrategy, loads: Arc<[WorkerLoad]>, sessions_max: u32) -> Self {
         let reservations = loads
@@ -87,31 +87,31 @@ impl Assigner {
         }
     }
 
-    /// Chooses the worker for the client with the stable identity `client_id` and reserves a place there
-    /// until `token_expires_at`; both times are since the process's origin.
+    /// Chooses the worker for the client with the stable id `client_id` and reserves a session there until
+    /// `token_expires_at`. Both times are since the process's origin.
     ///
     /// # Errors
-    /// [`ServerFull`] when every worker is at its bound. A full worker that round-robin or the client's
-    /// hash points at is passed over for the next one.
+    /// [`ServerFull`] when every worker is at its bound. When round-robin or the client's hash selects a full worker,
+    /// the next worker with room is chosen.
     pub fn assign(
         &self,
         client_id: u64,
         now: Duration,
         token_expires_at: Duration,
     ) -> Result<u8, ServerFull> {
-        // Nothing under this lock can panic half-way, so a poisoned lock still guards sound state.
+        // No code under this lock can panic midway, so the state is sound even when the lock is poisoned.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let workers = self.loads.len();
         let loads: Vec<u32> = state
             .reservations
             .iter_mut()
             .zip(self.loads.iter())
-            .map(|(reservations, load)| reservations.settle(load, now))
+            .map(|(reservations, load)| reservations.update(load, now))
             .collect();
         let first = match self.strategy {
             AssignStrategy::RoundRobin => state.next,
             AssignStrategy::ClientHash => (spread(client_id) % workers as u64) as usize,
-            // Ties go to each worker in turn, so that an idle pool fills evenly.
+            // The search starts at another worker each time, so that equally loaded workers fill evenly.
             AssignStrategy::LeastLoaded => (0..workers)
                 .map(|step| (state.next + step) % workers)
                 .min_by_key(|&worker| loads[worker])
@@ -128,10 +128,10 @@ impl Assigner {
 }
 
 impl Reservations {
-    /// Drops what was redeemed or has expired; returns sessions and reservations together.
-    fn settle(&mut self, load: &WorkerLoad, now: Duration) -> u32 {
+    /// Removes the reservations that were redeemed or have expired. Returns the number of sessions and reservations.
+    fn update(&mut self, load: &WorkerLoad, now: Duration) -> u32 {
         let connected = load.connected.load(Relaxed);
-        // Which token was redeemed does not matter for the count; the oldest stands for it.
+        // The count does not depend on which token was redeemed, so the oldest is removed.
         for _ in self.connected_seen..connected {
             if self.expiries.pop_front().is_none() {
                 break;
@@ -147,7 +147,7 @@ impl Reservations {
     }
 }
 
-/// A stable, well-mixed hash (the finalizer of `SplitMix64`), so that consecutive ids spread evenly.
+/// Hashes a value with the finalizer of `SplitMix64`: stable, and well mixed, so that consecutive ids spread evenly.
 fn spread(value: u64) -> u64 {
     let mut mixed = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn round_robin_takes_turns() {
+    fn round_robin_assigns_workers_in_turn() {
         let assigner = Assigner::new(AssignStrategy::RoundRobin, loads(3), 10);
         let chosen: Vec<u8> = (0..6)
             .map(|id| assigner.assign(id, NOW, EXPIRY).unwrap())
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_are_never_redeemed_give_their_place_back() {
+    fn tokens_that_expire_unredeemed_release_their_reservation() {
         let assigner = Assigner::new(AssignStrategy::RoundRobin, loads(2), 3);
         (0..6).for_each(|id| assert!(assigner.assign(id, NOW, EXPIRY).is_ok()));
         assert_eq!(assigner.assign(6, NOW, EXPIRY), Err(ServerFull));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_worker_is_passed_over_by_every_strategy() {
+    fn every_strategy_skips_a_full_worker() {
         for strategy in [
             AssignStrategy::RoundRobin,
             AssignStrategy::ClientHash,
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn many_threads_never_promise_more_than_there_is_room_for() {
+    fn concurrent_assignments_never_exceed_the_session_bounds() {
         let assigner = Assigner::new(AssignStrategy::LeastLoaded, loads(3), 100);
         let granted = AtomicU32::new(0);
         std::thread::scope(|scope| {

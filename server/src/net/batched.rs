@@ -1,8 +1,8 @@
-//! Batched socket I/O on Linux: `recvmmsg` and `sendmmsg` over 64 buffers each, reused for ever.
+//! Batched socket I/O on Linux: `recvmmsg` and `sendmmsg` over 64 reused buffers each.
 //!
-//! Owns the buffers and what happens to a batch that the kernel takes only in part: it is retried a bounded
+//! Owns the buffers and the retries of a batch of which the kernel takes only a part: it is retried a bounded
 //! number of times, then the rest is dropped and counted. Guarantees no allocation after start and no wait
-//! longer than [`SEND_WAITS_MAX`] milliseconds for a full send buffer.
+//! longer than [`SEND_WAITS_MAX`] milliseconds per batch for a full send buffer.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,16 +21,16 @@ use super::transmit::{
 };
 use super::wait::wait_writable;
 
-/// Longest wait for a full send buffer to have room.
+/// Longest single wait for room in a full send buffer.
 const SEND_WAIT: Duration = Duration::from_millis(1);
-/// Waits of a millisecond each for a full send buffer, per batch. After them the rest is dropped: the next
-/// snapshot is worth more than this one.
+/// Waits for a full send buffer per batch, of up to a millisecond each. After them the rest of the batch is dropped,
+/// because the next snapshot is worth more than this one.
 pub const SEND_WAITS_MAX: u32 = 4;
 
-/// Bytes of the next buffer that are fetched while one is written: those of most snapshots.
+/// Bytes of the next buffer that are prefetched while one is written. Most snapshots are not longer.
 const USUAL_BYTES: usize = 256;
 
-/// The receiving half.
+/// The receiving half of batched I/O.
 pub struct BatchedReceiver {
     socket: Arc<UdpSocket>,
     ring: ReceiveRing,
@@ -39,11 +39,12 @@ pub struct BatchedReceiver {
     measured: u32,
 }
 
-/// The kernel notes arrivals in one of so many intervals between measurements: it costs 0.25 us a datagram.
+/// The kernel records arrival times in one of this many intervals between measurements, because that costs 0.25 us
+/// per datagram.
 const NOTE_ONE_IN: u32 = 8;
 
 impl BatchedReceiver {
-    /// Reads from `socket`.
+    /// Creates a receiver for `socket`.
     #[must_use]
     pub fn new(socket: Arc<UdpSocket>, counters: Arc<SocketCounters>) -> Self {
         Self {
@@ -55,12 +56,12 @@ impl BatchedReceiver {
         }
     }
 
-    /// Reads the kernel's drop counter into the statistics, and lets the kernel note arrivals now and then;
-    /// up to two system calls, for about twice a second.
+    /// Copies the kernel's drop counter into the statistics and switches the recording of arrival times on or off.
+    /// Up to two system calls; meant to be called about twice a second.
     pub fn measure(&mut self) {
         let is_noting = self.measured.is_multiple_of(NOTE_ONE_IN);
         if is_noting || self.measured % NOTE_ONE_IN == 1 {
-            // Without it, how long inputs wait is not metered; nothing else depends on it.
+            // A failure only means that the wait of inputs is not measured.
             let _ = syscalls::note_arrivals(descriptor(&self.socket), is_noting);
         }
         self.measured = self.measured.wrapping_add(1);
@@ -99,7 +100,7 @@ impl Receive for BatchedReceiver {
     }
 }
 
-/// The sending half.
+/// The sending half of batched I/O.
 pub struct BatchedSender {
     socket: Arc<UdpSocket>,
     buffers: Box<[[u8; DATAGRAM_BUFFER_BYTES]; BATCH_DATAGRAMS]>,
@@ -110,7 +111,7 @@ pub struct BatchedSender {
 }
 
 impl BatchedSender {
-    /// Writes to `socket`.
+    /// Creates a sender for `socket`.
     #[must_use]
     pub fn new(socket: Arc<UdpSocket>, counters: Arc<SocketCounters>) -> Self {
         let buffers = vec![[0; DATAGRAM_BUFFER_BYTES]; BATCH_DATAGRAMS].into_boxed_slice();
@@ -127,7 +128,7 @@ impl BatchedSender {
         }
     }
 
-    /// Whether the message that starts at `start` may have been a segmented one.
+    /// Returns whether the message that starts at datagram `start` may have been sent with segmentation.
     fn is_segmenting(&self, start: usize) -> bool {
         self.segment
             && self
@@ -136,7 +137,7 @@ impl BatchedSender {
                 .is_some_and(|(to, _)| *to == self.pending[start].0)
     }
 
-    /// Sends the pending datagrams from `start` on; returns how many the kernel took.
+    /// Sends the pending datagrams from index `start` on. Returns how many the kernel took.
     fn send_from(&self, start: usize) -> io::Result<usize> {
         const NOWHERE: SocketAddr =
             SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::UNSPECIFIED, 0));
@@ -165,11 +166,11 @@ impl Transmit for BatchedSender {
         if self.pending.len() == BATCH_DATAGRAMS {
             self.flush();
         }
-        let at = self.pending.len();
-        if let Some(next) = self.buffers.get(at + 1) {
+        let index = self.pending.len();
+        if let Some(next) = self.buffers.get(index + 1) {
             prefetch_part(next, 0..USUAL_BYTES);
         }
-        &mut self.buffers[at]
+        &mut self.buffers[index]
     }
 
     fn commit(&mut self, to: SocketAddr, range: Range<usize>) {
@@ -203,11 +204,11 @@ impl Flush for BatchedSender {
                     break;
                 }
                 Err(error) if self.is_segmenting(start) && is_unsegmentable(&error) => {
-                    tracing::info!(%error, "sending datagrams one by one: no segmentation offload here");
+                    tracing::info!(%error, "segmentation offload is not available: sending datagrams one by one");
                     self.segment = false;
                 }
                 Err(error) => {
-                    // The error is the first datagram's; the others are still good.
+                    // The error concerns the first datagram; the others can still be sent.
                     tracing::debug!(to = %self.pending[start].0, %error, "datagram not sent");
                     add(&self.counters.send_failures, 1);
                     start += 1;
@@ -222,7 +223,7 @@ fn descriptor(socket: &UdpSocket) -> BorrowedFd<'_> {
     socket.as_fd()
 }
 
-/// Nothing there, or an error that some earlier datagram of ours provoked.
+/// Returns whether the error means an empty socket, or comes from a datagram that we sent earlier.
 fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -230,7 +231,7 @@ fn is_transient(error: &io::Error) -> bool {
     )
 }
 
-/// The kernel has no room now.
+/// Returns whether the error means that the kernel has no room now.
 fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -238,7 +239,7 @@ fn is_full(error: &io::Error) -> bool {
     ) || matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
 }
 
-/// The route's device, or the kernel, cannot cut segments.
+/// Returns whether the error means that the route's device or the kernel cannot segment datagrams.
 fn is_unsegmentable(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),

@@ -30,7 +30,8 @@ pub(super) enum DatagramSender {
     Portable(PortableSender),
 }
 
-/// Both halves of the I/O on `socket`. Where there is no batched I/O, the portable one stands in for it.
+/// Creates the receiving and the sending half of the I/O on `socket`. On a system without batched I/O, both are
+/// portable.
 pub(super) fn halves(
     kind: IoKind,
     socket: &Arc<UdpSocket>,
@@ -52,7 +53,7 @@ pub(super) fn halves(
 }
 
 impl DatagramReceiver {
-    /// Reads what only the kernel counts into the statistics.
+    /// Copies the kernel's own counters into the statistics.
     pub(super) fn measure(&mut self) {
         match self {
             #[cfg(target_os = "linux")]

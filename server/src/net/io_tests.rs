@@ -1,4 +1,4 @@
-//! The same tests over both kinds of socket I/O, on real loopback sockets.
+//! Tests of both kinds of socket I/O on real loopback sockets.
 
 #![expect(clippy::disallowed_methods, reason = "real sockets take real time")]
 
@@ -17,7 +17,7 @@ use super::transmit::{Arrival, BATCH_DATAGRAMS, Flush, Receive, SocketCounters};
 const V4: &str = "127.0.0.1:0";
 const V6: &str = "[::1]:0";
 
-/// A socket with both halves and what they counted.
+/// A socket with its receiving half, its sending half and their counters.
 struct Port<R, T> {
     receiver: R,
     sender: T,
@@ -42,14 +42,14 @@ impl<R: Receive, T: Flush> Port<R, T> {
     }
 
     fn write(&mut self, to: SocketAddr, bytes: &[u8]) {
-        // What was begun and not committed is forgotten.
+        // Bytes written without a commit are discarded.
         self.sender.begin().fill(0xFF);
-        // A gap before the payload, as the seal's header leaves one.
+        // Leaves a gap before the payload, as sealing does for its header.
         self.sender.begin()[9..9 + bytes.len()].copy_from_slice(bytes);
         self.sender.commit(to, 9..9 + bytes.len());
     }
 
-    /// Receives until `count` datagrams were seen or two seconds are over.
+    /// Receives until `count` datagrams arrived or two seconds have passed.
     fn read(&mut self, count: usize) -> Vec<(SocketAddr, Vec<u8>)> {
         let mut seen = Vec::new();
         let deadline = Instant::now() + Duration::from_secs(2);
@@ -92,7 +92,7 @@ fn both(test: impl Fn(&dyn Fn(&str) -> Box<dyn AnyPort>)) {
     });
 }
 
-/// [`Port`] without its types.
+/// The interface of a [`Port`] of any kind of I/O.
 trait AnyPort {
     fn address(&self) -> SocketAddr;
     fn counters(&self) -> &SocketCounters;
@@ -124,7 +124,7 @@ impl<R: Receive, T: Flush> AnyPort for Port<R, T> {
 }
 
 #[test]
-fn three_batches_to_many_clients_arrive_whole_and_in_order() {
+fn three_batches_to_many_clients_arrive_complete_and_in_order() {
     for address in [V4, V6] {
         both(|open| {
             let mut port = open(address);
@@ -153,7 +153,7 @@ fn three_batches_to_many_clients_arrive_whole_and_in_order() {
 }
 
 #[test]
-fn neighbours_of_equal_size_to_one_client_stay_separate_datagrams() {
+fn consecutive_datagrams_of_equal_size_to_one_client_stay_separate() {
     both(|open| {
         let mut port = open(V4);
         let client = StdSocket::bind(V4).unwrap();
@@ -217,15 +217,15 @@ fn oversized_datagrams_are_dropped_and_counted() {
 }
 
 #[test]
-fn a_datagram_that_cannot_be_sent_costs_no_other() {
+fn a_datagram_that_cannot_be_sent_does_not_affect_others() {
     both(|open| {
         let mut port = open(V4);
         let client = StdSocket::bind(V4).unwrap();
         client.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         let to = client.local_addr().unwrap();
         port.write(to, b"before");
-        // Port 0 is nobody's.
-        port.write("127.0.0.1:0".parse().unwrap(), b"nobody");
+        // Port 0 cannot receive.
+        port.write("127.0.0.1:0".parse().unwrap(), b"refused");
         port.write(to, b"after");
         port.flush();
         let mut buffer = [0; 64];
@@ -239,7 +239,7 @@ fn a_datagram_that_cannot_be_sent_costs_no_other() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_datagram_arrives_when_the_kernel_has_it_not_when_it_is_read() {
+fn the_arrival_time_is_that_of_the_kernel_not_of_the_read() {
     use super::batched::BatchedReceiver;
     let socket = socket::open(V4.parse().unwrap(), false).unwrap();
     let address = socket.local_addr().unwrap();
@@ -257,7 +257,7 @@ fn a_datagram_arrives_when_the_kernel_has_it_not_when_it_is_read() {
         assert_eq!(receiver.receive(each).unwrap(), 1);
         (sent..read).contains(&arrived.unwrap())
     };
-    // The kernel begins to note arrivals some time after it was asked to; until then it notes the reading.
+    // The kernel begins to record arrivals some time after the request. Until then it records the time of the read.
     assert!((0..200).any(|_| arrival_between(1)));
     assert!([1, 1_300].into_iter().all(arrival_between));
 }

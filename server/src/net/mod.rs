@@ -1,9 +1,10 @@
 //! Sockets, sessions and workers: everything between a datagram and the simulation's queues.
 //!
-//! In the order of the data: [`socket`] opens, [`batched`] and [`portable`] move datagrams, `worker` loops,
-//! [`core`] keeps the sessions. [`assign`] chooses the worker of a new connection, and [`takeover`] ends an older
-//! session of the same client. Refuses to know the ECS: a worker meets the simulation at the
-//! [link](crate::boundary::link), and [`transport`](crate::transport) puts the workers into a Bevy app.
+//! In the order in which data passes them: [`socket`] opens sockets, [`batched`] and [`portable`] move datagrams,
+//! `worker` runs the loop, [`core`] keeps the sessions. [`assign`] chooses the worker of a new connection, and
+//! [`takeover`] ends an older session of the same client. Does not know the ECS: a worker exchanges values with a
+//! simulation through the [link](crate::boundary::link), and [`transport`](crate::transport) adds the workers to a
+//! Bevy app.
 
 pub mod assign;
 #[cfg(target_os = "linux")]

@@ -1,8 +1,8 @@
-//! How fast one session may send: the generic cell rate algorithm, one number per session.
+//! The rate limit of one session's packets: the generic cell rate algorithm, with one number per session.
 
 use std::time::Duration;
 
-/// Packets per second and how many at once.
+/// A rate limit: an interval between packets and a burst.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PaceLimit {
     interval_ns: u64,
@@ -10,7 +10,8 @@ pub(super) struct PaceLimit {
 }
 
 impl PaceLimit {
-    /// At most `per_second` packets (at least 1) in the long run, after a silence up to `burst` at once.
+    /// Creates a limit of `per_second` packets (at least 1) in the long run, and of `burst` packets at once after a
+    /// pause.
     pub(super) fn new(per_second: u32, burst: u32) -> Self {
         let interval_ns = 1_000_000_000 / u64::from(per_second.max(1));
         Self {
@@ -20,18 +21,20 @@ impl PaceLimit {
     }
 }
 
-/// One session's pace.
+/// State of one session's rate limit.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
-    /// When the allowance will be full again.
+    /// Time at which the full burst is available again, in nanoseconds since the process's origin.
     full_at_ns: u64,
 }
 
 impl Pace {
-    /// Whether a packet at `now` is within the limit; a packet beyond it is not counted against later ones.
+    /// Returns whether a packet at `now` is within the limit. A refused packet does not count against later ones.
     #[inline]
     pub(super) fn admits(&mut self, now: Duration, limit: &PaceLimit) -> bool {
         let now_ns = now.as_nanos() as u64;
+        // Each admitted packet moves the time by one interval. A packet is refused while that time is farther ahead
+        // of `now` than the burst allows.
         let full_at_ns = self.full_at_ns.max(now_ns);
         if full_at_ns - now_ns > limit.burst_ns {
             return false;
@@ -48,17 +51,17 @@ mod tests {
     fn admitted(pace: &mut Pace, limit: &PaceLimit, from_ms: u64, packets_per_ms: u64, ms: u64) -> u64 {
         let packets =
             (0..ms * packets_per_ms).map(|n| Duration::from_micros(1_000 * (from_ms + n / packets_per_ms)));
-        packets.filter(|&at| pace.admits(at, limit)).count() as u64
+        packets.filter(|&time| pace.admits(time, limit)).count() as u64
     }
 
     #[test]
-    fn a_flood_is_cut_to_the_rate_after_one_burst() {
+    fn a_flood_is_limited_to_the_rate_after_one_burst() {
         let (limit, mut pace) = (PaceLimit::new(40, 20), Pace::default());
         assert_eq!(admitted(&mut pace, &limit, 0, 1, 10_000), 20 + 400 - 1);
     }
 
     #[test]
-    fn the_burst_comes_back_with_silence_and_no_further() {
+    fn a_pause_restores_the_burst_up_to_its_size() {
         let (limit, mut pace) = (PaceLimit::new(40, 20), Pace::default());
         assert_eq!(admitted(&mut pace, &limit, 0, 100, 1), 20);
         assert_eq!(admitted(&mut pace, &limit, 250, 100, 1), 10);
@@ -66,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_allowed_rate_is_never_cut() {
+    fn packets_at_the_allowed_rate_are_never_refused() {
         let (limit, mut pace) = (PaceLimit::new(40, 1), Pace::default());
         assert!((0..1_000).all(|n| pace.admits(Duration::from_millis(n * 25), &limit)));
     }

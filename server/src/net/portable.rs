@@ -1,7 +1,7 @@
 //! Portable socket I/O (`--io portable`): one datagram per call, on any system that `mio` supports.
 //!
-//! Owns one buffer in each direction. Guarantees the same behaviour as the batched I/O, only slower, so
-//! that the same tests hold for both.
+//! Owns one buffer in each direction. Guarantees the same behaviour as the batched I/O, though slower; the same tests
+//! cover both.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,10 +16,10 @@ use super::transmit::{
     Arrival, BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES, Flush, Receive, SocketCounters, Take, Transmit, add,
 };
 
-/// Waits of a millisecond each for a full send buffer, per datagram; then it is dropped.
+/// Waits of a millisecond each for a full send buffer, per datagram. After them the datagram is dropped.
 const SEND_WAITS_MAX: u32 = 4;
 
-/// The receiving half.
+/// The receiving half of portable I/O.
 pub struct PortableReceiver {
     socket: Arc<UdpSocket>,
     buffer: Box<[u8; DATAGRAM_BUFFER_BYTES]>,
@@ -27,7 +27,7 @@ pub struct PortableReceiver {
 }
 
 impl PortableReceiver {
-    /// Reads from `socket`.
+    /// Creates a receiver for `socket`.
     #[must_use]
     pub fn new(socket: Arc<UdpSocket>, counters: Arc<SocketCounters>) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Receive for PortableReceiver {
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(count),
-                    // An answer to some datagram that we sent; on Windows one larger than the buffer, too.
+                    // Caused by a datagram that we sent; on Windows also by a received one larger than the buffer.
                     io::ErrorKind::Interrupted
                     | io::ErrorKind::ConnectionRefused
                     | io::ErrorKind::ConnectionReset => {}
@@ -66,7 +66,7 @@ impl Receive for PortableReceiver {
     }
 }
 
-/// Portably, a datagram is known to be there when it is read.
+/// Returns the system's time since 1970. It stands for the arrival time, which a portable socket does not report.
 #[expect(
     clippy::disallowed_methods,
     reason = "the edge at which the system's time comes in"
@@ -75,7 +75,7 @@ fn unix_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// The sending half.
+/// The sending half of portable I/O.
 pub struct PortableSender {
     socket: Arc<UdpSocket>,
     buffer: Box<[u8; DATAGRAM_BUFFER_BYTES]>,
@@ -83,7 +83,7 @@ pub struct PortableSender {
 }
 
 impl PortableSender {
-    /// Writes to `socket`.
+    /// Creates a sender for `socket`.
     #[must_use]
     pub fn new(socket: Arc<UdpSocket>, counters: Arc<SocketCounters>) -> Self {
         Self {
@@ -129,7 +129,7 @@ impl Flush for PortableSender {
     fn flush(&mut self) {}
 }
 
-/// The flow label may differ between datagrams of one peer and is not part of who it is.
+/// Clears the flow label of an IPv6 address. It may differ between datagrams of one client and does not identify it.
 fn without_flow(mut from: SocketAddr) -> SocketAddr {
     if let SocketAddr::V6(v6) = &mut from {
         v6.set_flowinfo(0);

@@ -1,8 +1,8 @@
-//! Opening a worker's UDP socket: binding, buffers, and what the kernel made of our wishes.
+//! Opening of a worker's UDP socket: binding and kernel buffers.
 //!
-//! Guarantees that an address in use, or not ours, is an error that names the address and the remedy, and
-//! that a receive buffer smaller than wanted is logged with the setting that limits it. Refuses to read
-//! or write datagrams: that is `batched.rs` and `portable.rs`.
+//! Guarantees that an address in use, or not of this machine, is an error that names the address and the remedy, and
+//! that kernel buffers smaller than requested are logged with the settings that limit them. Does not read
+//! or write datagrams: `batched.rs` and `portable.rs` do.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,21 +13,21 @@ use socket2::{Domain, Protocol, Socket, Type};
 #[cfg(target_os = "linux")]
 use super::syscalls;
 
-/// Kernel buffer asked for in each direction. The kernel's default holds 256 small datagrams, which is
+/// Kernel buffer requested in each direction, in bytes. The kernel's default holds 256 small datagrams, which is
 /// 2.6 ms of inputs at 5,000 clients.
 pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 
-/// How datagrams pass the system's border.
+/// The kind of system calls by which datagrams are sent and received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IoKind {
-    /// Many in one call. Only on Linux; elsewhere it is portable I/O.
+    /// Many datagrams per call. Only on Linux; elsewhere this means portable I/O.
     Batched,
-    /// One by one, on every system.
+    /// One datagram per call, on every system.
     Portable,
 }
 
 impl IoKind {
-    /// The fastest that this system has.
+    /// Returns the fastest kind that this system supports.
     #[must_use]
     pub fn native() -> Self {
         if cfg!(target_os = "linux") {
@@ -38,26 +38,26 @@ impl IoKind {
     }
 }
 
-/// A socket that could not be opened.
+/// Why a socket could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SocketError {
-    /// Another process, or another worker, has the address.
+    /// The address is in use by another process or another worker.
     #[error(
         "UDP address {address} is in use: stop the other process, or choose another with --udp ADDR:PORT \
          (worker n listens on PORT + n)"
     )]
     InUse {
-        /// The address that was asked for.
+        /// Address that was to be opened.
         address: SocketAddr,
     },
     /// The address belongs to no interface of this machine.
     #[error(
-        "UDP address {address} is not one of this machine's: bind to 0.0.0.0 or [::] with --udp, and tell \
-         clients the outside address with --advertise"
+        "UDP address {address} does not belong to this machine: bind to 0.0.0.0 or [::] with --udp, and set \
+         the outside address with --advertise"
     )]
     NotOurs {
-        /// The address that was asked for.
+        /// Address that was to be opened.
         address: SocketAddr,
     },
     /// Ports below 1,024 need a privilege.
@@ -65,28 +65,29 @@ pub enum SocketError {
         "no permission to open UDP address {address}: use a port above 1023, or grant CAP_NET_BIND_SERVICE"
     )]
     Forbidden {
-        /// The address that was asked for.
+        /// Address that was to be opened.
         address: SocketAddr,
     },
     /// The worker's port would be above 65,535.
     #[error("--udp {base} leaves no port for worker {worker}: the last port is 65535")]
     PortRange {
-        /// The first worker's address.
+        /// Address of the first worker.
         base: SocketAddr,
         /// The worker without a port.
         worker: u8,
     },
-    /// Anything else the system says.
+    /// Any other error of the system.
     #[error("cannot open UDP address {address}: {simulation}")]
     Other {
-        /// The address that was asked for.
+        /// Address that was to be opened.
         address: SocketAddr,
-        /// The system's error.
+        /// Error of the operating system.
         simulation: io::Error,
     },
 }
 
-/// The address of worker number `worker` when the first worker listens on `base`. Port 0 stays 0.
+/// Returns the address of worker number `worker` when the first worker listens on `base`. All workers get `base`
+/// itself when they share one port or when its port is 0.
 ///
 /// # Errors
 /// [`SocketError::PortRange`] when the port would be above 65,535.
@@ -101,10 +102,10 @@ pub fn worker_address(base: SocketAddr, worker: u8, shared: bool) -> Result<Sock
     Ok(SocketAddr::new(base.ip(), port))
 }
 
-/// Opens a non-blocking UDP socket on `address`; with `shared`, several may be bound to the same one.
+/// Opens a non-blocking UDP socket on `address`. With `shared`, several sockets may be bound to the same address.
 ///
 /// # Errors
-/// [`SocketError`], naming the address and what to do.
+/// [`SocketError`], which names the address and the remedy.
 pub fn open(address: SocketAddr, shared: bool) -> Result<UdpSocket, SocketError> {
     open_socket(address, shared).map_err(|simulation| match simulation.kind() {
         io::ErrorKind::AddrInUse => SocketError::InUse { address },
@@ -139,14 +140,14 @@ fn open_socket(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     Ok(UdpSocket::from_std(socket.into()))
 }
 
-/// Asks for large kernel buffers; less is a warning, not an error.
+/// Requests large kernel buffers. Logs a warning when the kernel grants less.
 fn enlarge_buffers(socket: &Socket, address: SocketAddr) {
-    // The kernel keeps what was set before when it refuses; what counts is what is granted, read below.
+    // When the kernel refuses, the earlier size remains. The granted sizes are read below.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
     #[cfg(target_os = "linux")]
     syscalls::force_buffer_sizes(socket, SOCKET_BUFFER_BYTES);
-    // Linux reports twice what it granted, to cover its own overhead.
+    // Linux doubles the requested size to cover its own overhead and reports the doubled size.
     let reported = if cfg!(target_os = "linux") { 2 } else { 1 };
     let receive = socket.recv_buffer_size().unwrap_or_default() / reported;
     let send = socket.send_buffer_size().unwrap_or_default() / reported;
@@ -168,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_in_use_is_named_with_the_remedy() {
+    fn the_error_for_a_port_in_use_names_the_address_and_the_remedy() {
         let first = open("127.0.0.1:0".parse().unwrap(), false).unwrap();
         let address = first.local_addr().unwrap();
         let message = open(address, false).unwrap_err().to_string();
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_address_is_named_with_the_remedy() {
+    fn the_error_for_a_foreign_address_names_the_address_and_the_remedy() {
         let message = open("192.0.2.1:0".parse().unwrap(), false)
             .unwrap_err()
             .to_string();
@@ -191,7 +192,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_shared_port_is_opened_twice() {
+    fn a_shared_port_can_be_opened_twice() {
         let first = open("127.0.0.1:0".parse().unwrap(), true).unwrap();
         assert!(open(first.local_addr().unwrap(), true).is_ok());
     }

@@ -1,7 +1,7 @@
-//! A net worker's figures: written by the worker alone, read by the gateway at any time.
+//! The statistics of a net worker: written only by the worker, read by the gateway at any time.
 //!
-//! Owns one atomic per figure and their names. Guarantees that writing is a plain load and store, never a
-//! locked instruction: each figure has one writer. Refuses rates: a reader takes two reports and divides.
+//! Owns one atomic per figure and its name. Guarantees that each figure has one writer, so that a write is a plain
+//! load and store and never a locked instruction. Computes no rates: a reader takes two reports and divides.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,31 +14,31 @@ use crate::boundary::link::LinkCounters;
 use crate::observe::WorkerReport;
 use crate::replication::ReplicationCounters;
 
-/// A count with one writer.
+/// A counter with one writer.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// Adds; only from the thread that owns the figure.
+    /// Adds `amount`. Must be called only by the thread that owns the counter.
     #[inline]
     pub fn add(&self, amount: u64) {
         self.0.store(self.0.load(Relaxed) + amount, Relaxed);
     }
 
-    /// Replaces the value; only from the thread that owns the figure.
+    /// Replaces the value. Must be called only by the thread that owns the counter.
     #[inline]
     pub fn set(&self, value: u64) {
         self.0.store(value, Relaxed);
     }
 
-    /// The value.
+    /// Returns the current value of the counter.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// Declares counts once, so that their fields and their names cannot fall out of step.
+/// Declares each counter once and derives its field and its name from that, so that the two always match.
 macro_rules! counts {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident,)* }) => {
         $(#[$doc])*
@@ -54,69 +54,69 @@ macro_rules! counts {
 }
 
 counts! {
-    /// What a worker's core did with its sessions.
+    /// Counters of a worker's core since the start.
     CoreCounts {
-        /// Clients refused for another protocol hash.
+        /// Clients refused because of a different protocol hash.
         protocol_mismatches,
-        /// Sessions refused because the simulation does not keep up with arrivals.
+        /// Sessions refused because the simulation did not keep up with arrivals.
         sessions_refused,
-        /// Sessions ended for breaking the protocol.
+        /// Sessions ended because the client broke the protocol.
         sessions_abused,
-        /// Sessions ended because too many messages waited for them.
+        /// Sessions ended because too many messages waited for the client.
         sessions_overflowed,
         /// Sessions ended by a defect of ours.
         sessions_faulted,
-        /// Payloads whose kind, or whose contents, no client of ours sends.
+        /// Payloads of an unknown kind or with malformed contents.
         payloads_malformed,
-        /// Input packets taken.
+        /// Input packets accepted within the rate limit.
         input_packets,
         /// Input packets beyond the rate limit, dropped.
         input_packets_limited,
-        /// Other packets beyond theirs, dropped.
+        /// Other packets beyond their rate limit, dropped.
         other_packets_limited,
         /// Inputs that the protocol's registry refused: undecodable, not a number, out of range.
         inputs_invalid,
-        /// Inputs handed to a simulation.
+        /// Inputs forwarded to a simulation.
         inputs_forwarded,
-        /// Messages handed to a simulation.
+        /// Messages forwarded to a simulation.
         messages_in,
-        /// Messages accepted from a simulation.
+        /// Messages accepted from a simulation to be sent to a client.
         messages_out,
-        /// Ticks fanned out to all sessions.
+        /// Ticks served to all sessions.
         ticks,
-        /// Ticks that no client of this worker got, because it was too far behind.
+        /// Ticks that this worker served to no client, because it was too far behind.
         ticks_skipped,
-        /// Snapshot packets.
+        /// Snapshot packets sent to all clients.
         snapshot_packets,
-        /// Their bytes, without the transport's.
+        /// Bytes of snapshot packets, without the transport's overhead.
         snapshot_bytes,
-        /// Updates and enters in them.
+        /// Updates and enters in snapshot packets.
         entities_sent,
-        /// Updates and enters that had to wait for budget.
+        /// Updates and enters deferred because the budget was used up.
         entities_deferred,
-        /// Updates without a baseline.
+        /// Updates sent without a baseline.
         absolutes,
-        /// Components that were not sent, because they are too large or cannot be encoded.
+        /// Components not sent because they are too large or cannot be encoded.
         components_refused,
         /// Encodings found in the cache.
         cache_hits,
-        /// Encodings made.
+        /// Encodings made because the cache did not have them.
         cache_misses,
-        /// Index entries looked at.
+        /// Index entries examined for clients' views.
         entries_examined,
-        /// Of those, entries inside the client's view.
+        /// Examined index entries that were inside the client's view.
         entries_gathered,
     }
 }
 
-/// All figures of one worker.
+/// All statistics of one worker.
 #[derive(Debug)]
 pub struct WorkerStats {
-    /// The socket's.
+    /// Counters of the worker's socket.
     pub socket: Arc<SocketCounters>,
-    /// The core's.
+    /// Counters of the worker's core.
     pub core: CoreCounts,
-    /// Of the transport, in the order of [`DropReason::ALL`].
+    /// Datagrams that netcode dropped, by reason, in the order of [`DropReason::ALL`].
     drops: [Count; DropReason::ALL.len()],
     challenges: Count,
     keep_alives: Count,
@@ -127,7 +127,7 @@ pub struct WorkerStats {
 }
 
 impl WorkerStats {
-    /// Figures of the worker `worker`, whose load is `loads[worker]`.
+    /// Creates the statistics of the worker `worker`, whose load is `loads[worker]`.
     #[must_use]
     pub fn new(worker: u8, loads: Arc<[WorkerLoad]>, links: Vec<Arc<LinkCounters>>) -> Self {
         Self {
@@ -143,12 +143,13 @@ impl WorkerStats {
         }
     }
 
-    /// Sessions of this worker, for the acceptor.
+    /// Returns this worker's load, which the acceptor reads.
     #[must_use]
     pub fn load(&self) -> &WorkerLoad {
         &self.loads[usize::from(self.worker)]
     }
 
+    /// Copies the counters of the transport.
     pub(super) fn show_netcode(&self, counters: &NetcodeCounters) {
         for (count, (_, dropped)) in self.drops.iter().zip(counters.drops()) {
             count.set(dropped);
@@ -158,6 +159,7 @@ impl WorkerStats {
         self.timed_out.set(counters.timed_out);
     }
 
+    /// Copies the counters of the replication.
     pub(super) fn show_replication(&self, counters: &ReplicationCounters) {
         self.core.snapshot_packets.set(counters.packets);
         self.core.snapshot_bytes.set(counters.bytes);
@@ -217,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_figure_has_its_own_name() {
+    fn every_figure_has_a_unique_name() {
         let loads: Arc<[WorkerLoad]> = Arc::from([WorkerLoad::default()]);
         let stats = WorkerStats::new(0, Arc::clone(&loads), vec![Arc::default()]);
         loads[0].sessions.store(3, Relaxed);

@@ -3,7 +3,7 @@
 //!
 //! The only file with `unsafe`. Owns the memory that the kernel fills during a batched receive.
 //! Guarantees that every function is safe to call with any argument, and that a short or failed call is
-//! reported as it is: retries and counters belong to `batched.rs`.
+//! reported unchanged: retries and counters belong to `batched.rs`.
 
 #![expect(
     unsafe_code,
@@ -22,19 +22,19 @@ use socket2::Socket;
 
 use super::transmit::{Arrival, BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES};
 
-/// Segments that the kernel takes in one message at most (`UDP_MAX_SEGMENTS` was 64 before Linux 6.9), and
-/// that keep a message below 65,507 bytes at 1,408 a segment.
+/// Segments in one message. The kernel accepts at least 64 (`UDP_MAX_SEGMENTS` before Linux 6.9); 44 segments of up to
+/// 1,408 bytes keep a message below 65,507 bytes.
 const SEGMENTS_MAX: usize = 44;
-/// From `linux/udp.h`, missing in `libc`.
+/// Socket option from `linux/udp.h`, which `libc` does not define.
 const UDP_SEGMENT: libc::c_int = 103;
-/// From `linux/sock_diag.h`: how many values `SO_MEMINFO` returns, and which one counts drops.
+/// Number of values that `SO_MEMINFO` returns, and the index of the drop counter, from `linux/sock_diag.h`.
 const MEMINFO_VALUES: usize = 9;
 const MEMINFO_DROPS: usize = 8;
-/// Control bytes for one 16-bit value: a header of 16 bytes, the value, padding to 8.
+/// Bytes of a control message with one 16-bit value: a header of 16 bytes, the value and padding to 8 bytes.
 const CONTROL_BYTES: usize = 24;
 
-/// Sets "don't fragment" and ignores learned path MTUs: a datagram fits 1,200 bytes or is lost, whoever
-/// forges "packet too big" messages.
+/// Sets "don't fragment" and ignores learned path MTUs. Forged "packet too big" messages therefore have no effect: a
+/// path passes datagrams of 1,200 bytes whole or loses them.
 pub(super) fn forbid_fragments(socket: &Socket, ipv6: bool) -> io::Result<()> {
     set_option(
         socket.as_fd(),
@@ -57,7 +57,7 @@ pub(super) fn forbid_fragments(socket: &Socket, ipv6: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the kernel note when each datagram arrives, or no longer; see [`ReceiveRing::datagram`].
+/// Switches the kernel's recording of arrival times on or off; see [`ReceiveRing::datagram`].
 pub(super) fn note_arrivals(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     set_option(
         socket,
@@ -67,10 +67,10 @@ pub(super) fn note_arrivals(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> 
     )
 }
 
-/// Asks for buffers above the system's limit, which only a privileged process is granted.
+/// Requests buffers above the system's limit, which the kernel grants only to a privileged process.
 pub(super) fn force_buffer_sizes(socket: &Socket, bytes: usize) {
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    // Without the privilege the sizes granted before stay; the caller reads what holds.
+    // Without the privilege the earlier sizes remain; the caller reads the granted sizes.
     let _ = set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes);
     let _ = set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes);
 }
@@ -98,8 +98,8 @@ fn set_option(
     }
 }
 
-/// Datagrams that the kernel dropped at this socket since it was opened: the counter that `SO_RXQ_OVFL`
-/// attaches to datagrams, read without a control message on each. Wraps at 2^32.
+/// Returns how many datagrams the kernel dropped at this socket since it was opened. This is the counter that
+/// `SO_RXQ_OVFL` attaches to datagrams, read without a control message on each. Wraps at 2^32.
 pub(super) fn receive_overflow(socket: BorrowedFd<'_>) -> io::Result<u32> {
     let mut values = [0u32; MEMINFO_VALUES];
     let mut length = size_of_val(&values) as libc::socklen_t;
@@ -140,7 +140,7 @@ pub(super) fn pin_thread(cpu: usize) -> io::Result<()> {
     }
 }
 
-/// One datagram's place in a [`ReceiveRing`]: what the kernel writes.
+/// The memory of one datagram in a [`ReceiveRing`], which the kernel writes.
 #[repr(C)]
 struct ReceiveSlot {
     bytes: [u8; DATAGRAM_BUFFER_BYTES],
@@ -149,26 +149,26 @@ struct ReceiveSlot {
     arrival: ArrivalNote,
 }
 
-/// A control message with the time of a datagram's arrival, laid out as `CMSG_DATA` would find it.
+/// A control message with the time of a datagram's arrival, in the layout that `CMSG_DATA` expects.
 #[repr(C)]
 struct ArrivalNote {
     header: libc::cmsghdr,
     at: libc::timespec,
 }
 
-/// Everything one `recvmmsg` needs. Headers point into slots of the same allocation.
+/// All memory that one `recvmmsg` needs. The headers point to slots of the same allocation.
 #[repr(C)]
 struct RingMemory {
     headers: [libc::mmsghdr; BATCH_DATAGRAMS],
     slots: [ReceiveSlot; BATCH_DATAGRAMS],
 }
 
-/// Memory for batched receives, set up once, so that a call writes only what the last one changed.
+/// Memory for batched receives. It is set up once, and each call resets only the headers that the last one changed.
 ///
-/// It holds pointers into itself, so it is only ever reached through the one raw pointer.
+/// The memory contains pointers into itself, so it is accessed only through the one raw pointer.
 pub(super) struct ReceiveRing {
     memory: NonNull<RingMemory>,
-    /// Headers that the last receive filled, and must be reset before the next.
+    /// Number of headers that the last receive filled and that must be reset before the next.
     dirty: usize,
 }
 
@@ -203,7 +203,7 @@ impl ReceiveRing {
         }
     }
 
-    /// Receives what waits, up to a batch, without blocking.
+    /// Receives the waiting datagrams, up to one batch, without blocking. Returns their number.
     pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         for index in 0..self.dirty {
             // SAFETY: in range, and no reference into the memory exists.
@@ -229,15 +229,15 @@ impl ReceiveRing {
         Ok(received)
     }
 
-    /// From whom datagram `index` of the last receive is; `None` for an address of no known family.
+    /// Returns the sender of datagram `index` of the last receive, or `None` for an unknown address family.
     pub(super) fn sender(&self, index: usize) -> Option<SocketAddr> {
         // SAFETY: in range; the kernel is done, and no mutable reference into the memory exists.
         let name = (index < self.dirty).then(|| unsafe { &(*self.memory.as_ptr()).slots[index].name });
         read_address(name?)
     }
 
-    /// Datagram `index` of the last receive: its arrival and bytes. `None` when it was cut, or when the
-    /// sender's address is of no known family.
+    /// Returns the arrival and bytes of datagram `index` of the last receive, or `None` when the datagram was truncated
+    /// or the sender's address family is unknown.
     pub(super) fn datagram(&mut self, index: usize) -> Option<(Arrival, &mut [u8])> {
         if index >= self.dirty {
             return None;
@@ -269,7 +269,7 @@ impl Drop for ReceiveRing {
     }
 }
 
-/// Reads when a datagram arrived, if the kernel noted it in `bytes` bytes.
+/// Reads a datagram's arrival time from a control message of `bytes` bytes, or returns `None` without one.
 fn read_arrival(note: &ArrivalNote, bytes: usize) -> Option<Duration> {
     let is_arrival = bytes >= size_of::<ArrivalNote>()
         && note.header.cmsg_level == libc::SOL_SOCKET
@@ -278,11 +278,11 @@ fn read_arrival(note: &ArrivalNote, bytes: usize) -> Option<Duration> {
     Some(Duration::new(seconds, u32::try_from(note.at.tv_nsec).ok()?))
 }
 
-/// Reads a peer's address. The storage has the size of the larger family.
+/// Reads a socket address. The storage has the size of the larger address family.
 fn read_address(name: &libc::sockaddr_in6) -> Option<SocketAddr> {
     match libc::c_int::from(name.sin6_family) {
         libc::AF_INET => {
-            // SAFETY: the family says so, and a `sockaddr_in` is smaller and less aligned.
+            // SAFETY: the family is `AF_INET`, and a `sockaddr_in` is smaller and less aligned.
             let v4: libc::sockaddr_in = unsafe { ptr::read(ptr::from_ref(name).cast()) };
             let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
             Some(SocketAddr::V4(SocketAddrV4::new(ip, u16::from_be(v4.sin_port))))
@@ -290,14 +290,14 @@ fn read_address(name: &libc::sockaddr_in6) -> Option<SocketAddr> {
         libc::AF_INET6 => {
             let ip = Ipv6Addr::from(name.sin6_addr.s6_addr);
             let port = u16::from_be(name.sin6_port);
-            // The flow label may differ between datagrams of one peer and is not part of who it is.
+            // The flow label may differ between datagrams of one client and does not identify it, so it is 0.
             Some(SocketAddr::V6(SocketAddrV6::new(ip, port, 0, name.sin6_scope_id)))
         }
         _ => None,
     }
 }
 
-/// Writes a peer's address; returns its length.
+/// Writes a socket address. Returns its length in bytes.
 fn write_address(to: SocketAddr, name: &mut MaybeUninit<libc::sockaddr_in6>) -> libc::socklen_t {
     match to {
         SocketAddr::V4(to) => {
@@ -328,19 +328,19 @@ fn write_address(to: SocketAddr, name: &mut MaybeUninit<libc::sockaddr_in6>) -> 
     }
 }
 
-/// A datagram to send.
+/// A datagram to send with [`send_batch`].
 #[derive(Clone, Copy)]
 pub(super) struct OutgoingDatagram<'a> {
-    /// To whom.
+    /// Address to which it is sent.
     pub to: SocketAddr,
-    /// What.
+    /// Bytes of the complete datagram.
     pub bytes: &'a [u8],
 }
 
-/// Sends up to [`BATCH_DATAGRAMS`] datagrams in one call without blocking; returns how many were taken.
+/// Sends up to [`BATCH_DATAGRAMS`] datagrams in one call without blocking. Returns how many the kernel took.
 ///
-/// With `segment`, neighbours to one address of equal size (the last may be shorter) travel through the
-/// kernel as one message and are cut apart at the bottom (UDP GSO), at half the cost each.
+/// With `segment`, consecutive datagrams of equal size to one address (the last may be shorter) pass through the
+/// kernel as one message, which the lowest layer splits (UDP GSO). That halves the cost of each.
 pub(super) fn send_batch(
     socket: BorrowedFd<'_>,
     datagrams: &[OutgoingDatagram<'_>],
@@ -399,7 +399,7 @@ pub(super) fn send_batch(
     Ok(sent.checked_sub(1).map_or(0, |last| usize::from(ends[last])))
 }
 
-/// A control message carrying the segment size, laid out as `CMSG_DATA` would find it.
+/// A control message with the segment size, in the layout that `CMSG_DATA` expects.
 #[repr(C, align(8))]
 struct Control {
     header: libc::cmsghdr,
@@ -424,7 +424,7 @@ impl Control {
     }
 }
 
-/// How many of the leading datagrams can be one segmented message.
+/// Returns how many of the leading datagrams can be sent as one segmented message.
 fn run_length(datagrams: &[OutgoingDatagram<'_>]) -> usize {
     let Some((head, rest)) = datagrams.split_first() else {
         return 0;
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn only_equal_neighbours_and_a_shorter_last_one_are_segmented_together() {
+    fn only_consecutive_datagrams_of_equal_size_and_a_shorter_last_one_are_segmented_together() {
         assert_eq!(run(&[1, 1, 1, 1], &[9, 9, 5, 5]), 3);
         assert_eq!(run(&[1, 1, 2], &[9, 9, 9]), 2);
         assert_eq!(run(&[1, 1], &[5, 9]), 1);
@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_is_pinned_and_a_cpu_out_of_range_refused() {
+    fn a_thread_is_pinned_and_a_cpu_out_of_range_is_refused() {
         assert!(pin_thread(usize::MAX).is_err());
         std::thread::spawn(|| pin_thread(0).unwrap()).join().unwrap();
     }

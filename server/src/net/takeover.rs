@@ -1,10 +1,10 @@
-//! Who is the newest session of a client, whichever worker has it.
+//! The newest session of each client, across all workers.
 //!
-//! A client that comes back (a crash, another address) may be given another worker than before: by the
-//! acceptor's strategy, or with `--udp-shared` by the kernel. Netcode lets a newer session take over an older
-//! one on its own worker only; this registry does it across workers.
+//! A client that reconnects (after a crash, or from another address) may be assigned to another worker than before:
+//! by the acceptor's strategy, or by the kernel with `--udp-shared`. Netcode lets a newer session replace an older
+//! one only on the same worker; this registry does so across workers.
 //!
-//! Guarantees one live session per client id, the newest. Touched only when sessions begin and end, never
+//! Guarantees one live session per client id, the newest. Used only when sessions begin and end, never
 //! per packet.
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use throng_shared::netcode::SessionId;
 
 use crate::boundary::link::SessionKey;
 
-/// The client has a session that is as new, on another worker.
+/// Error: the client already has a session with the same or a higher number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the client has a session that is as new or newer")]
 pub struct Outdated;
@@ -27,7 +27,7 @@ pub struct Takeovers {
     evicted: Vec<Evictions>,
 }
 
-/// What one worker has to end.
+/// The sessions that one worker has to end.
 #[derive(Debug, Default)]
 struct Evictions {
     any: AtomicBool,
@@ -35,7 +35,7 @@ struct Evictions {
 }
 
 impl Takeovers {
-    /// For `workers` workers.
+    /// Creates the registry for `workers` workers.
     #[must_use]
     pub fn new(workers: usize) -> Self {
         Self {
@@ -44,11 +44,11 @@ impl Takeovers {
         }
     }
 
-    /// Makes `key` the session of `client_id`, unless it has one with the same or a higher number. An older
-    /// session on another worker is to be ended there.
+    /// Makes `key` the session of `client_id`, unless the client has one with the same or a higher `number`. An older
+    /// session on another worker is queued to be ended there; see [`Takeovers::take_evicted`].
     ///
     /// # Errors
-    /// [`Outdated`]; the caller ends `key` at once.
+    /// [`Outdated`] when it has one; the caller must end `key` at once.
     pub fn claim(&self, client_id: u64, number: u64, key: SessionKey) -> Result<(), Outdated> {
         let mut newest = lock(&self.newest);
         let older = newest.get(&client_id).copied();
@@ -66,7 +66,7 @@ impl Takeovers {
         Ok(())
     }
 
-    /// Forgets the session of `client_id` if it is still `key`.
+    /// Removes the session of `client_id` if it is still `key`.
     pub fn release(&self, client_id: u64, key: SessionKey) {
         let mut newest = lock(&self.newest);
         if newest.get(&client_id).is_some_and(|&(_, current)| current == key) {
@@ -74,7 +74,7 @@ impl Takeovers {
         }
     }
 
-    /// Sessions that `worker` has to end, each once.
+    /// Returns the sessions that `worker` has to end, each only once.
     pub fn take_evicted(&self, worker: u8) -> Vec<SessionId> {
         match self.evicted.get(usize::from(worker)) {
             Some(evictions) if evictions.any.swap(false, Ordering::AcqRel) => {
@@ -85,7 +85,7 @@ impl Takeovers {
     }
 }
 
-/// Nothing under these locks can panic half-way, so a poisoned one still guards sound state.
+/// Locks a mutex even when it is poisoned: no code under these locks can panic midway, so the state is always sound.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn on_its_own_worker_netcode_has_ended_the_older_session() {
+    fn a_takeover_on_the_same_worker_is_left_to_netcode() {
         let takeovers = Takeovers::new(1);
         takeovers.claim(7, 1, key(0, 4)).unwrap();
         takeovers.claim(7, 2, key(0, 5)).unwrap();

@@ -1,7 +1,7 @@
-//! How bytes leave and enter a worker, whatever carries them: a socket or the simulator.
+//! The interface by which a worker sends and receives datagrams, over a socket or the simulated network.
 //!
 //! Owns the traits that both kinds of socket I/O implement and the counters that they fill. Guarantees
-//! that a datagram is written once, in the buffer from which it is sent. Refuses to know sessions.
+//! that a datagram is written once, in the buffer from which it is sent. Does not know sessions.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,24 +11,24 @@ use std::time::Duration;
 
 use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
 
-/// Bytes of one datagram buffer: more than the largest datagram that is read, so that a larger one shows.
+/// Bytes of one datagram buffer: more than the largest accepted datagram, so that a larger one is recognized.
 pub const DATAGRAM_BUFFER_BYTES: usize = 1_408;
 
 const _: () = assert!(DATAGRAM_BUFFER_BYTES > DATAGRAM_RECEIVE_BYTES_MAX);
 
-/// Datagrams in one batch: what one system call moves.
+/// Datagrams in one batch: as many as one system call moves.
 pub const BATCH_DATAGRAMS: usize = 64;
 
-/// Where datagrams are written to be sent.
+/// Destination to which datagrams are written to be sent.
 pub trait Transmit {
-    /// The buffer of the next datagram, [`DATAGRAM_BUFFER_BYTES`] long, with whatever it held before. May be
-    /// called again without [`Transmit::commit`]: what was written is then discarded.
+    /// Returns the buffer of the next datagram, [`DATAGRAM_BUFFER_BYTES`] long, with stale content. May be called again
+    /// without [`Transmit::commit`]; the bytes written before are then discarded.
     fn begin(&mut self) -> &mut [u8];
 
-    /// Sends `range` of the buffer that [`Transmit::begin`] gave, now or at the next flush.
+    /// Sends `range` of the buffer that [`Transmit::begin`] returned, now or at the next flush.
     fn commit(&mut self, to: SocketAddr, range: Range<usize>);
 
-    /// Copies a finished datagram. Bytes beyond a buffer's size are a defect and are not sent.
+    /// Sends a copy of a finished datagram. A datagram larger than the buffer is a defect and is not sent.
     fn copy(&mut self, to: SocketAddr, datagram: &[u8]) {
         if let Some(buffer) = self.begin().get_mut(..datagram.len()) {
             buffer.copy_from_slice(datagram);
@@ -37,17 +37,17 @@ pub trait Transmit {
     }
 }
 
-/// A [`Transmit`] that collects and must be told when to send.
+/// A [`Transmit`] that collects datagrams until it is flushed.
 pub trait Flush: Transmit {
-    /// Sends everything committed. What the kernel refuses for good is dropped and counted.
+    /// Sends all committed datagrams. Datagrams that the kernel finally refuses are dropped and counted.
     fn flush(&mut self);
 }
 
-/// Keeps what is sent until it is taken: memory in the place of a socket.
+/// A [`Transmit`] that keeps the sent datagrams in memory, in place of a socket.
 #[derive(Debug)]
 pub struct Collected {
     buffer: [u8; DATAGRAM_BUFFER_BYTES],
-    /// To whom, and the datagram, in the order in which they were sent.
+    /// Destination and bytes of each datagram, in the order in which they were sent.
     pub sent: Vec<(SocketAddr, Vec<u8>)>,
 }
 
@@ -70,23 +70,25 @@ impl Transmit for Collected {
     }
 }
 
-/// Where a datagram came from, and when.
+/// Sender and arrival time of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// The sender, as the socket shows it.
+    /// Address of the sender, as the socket reports it.
     pub from: SocketAddr,
-    /// When the system took it in, since 1970; `None` while that is not noted, for it has its price.
+    /// Time at which the system received the datagram, since 1970. `None` while arrival times are not recorded,
+    /// because recording them costs time.
     pub unix: Option<Duration>,
 }
 
-/// Who is handed what was received. A closure that takes datagrams is one.
+/// Consumer of received datagrams. Implemented by closures that take a datagram.
 pub trait Take {
-    /// A hint, where a batch is read at once: from whom the datagrams are that will be taken next, in order.
+    /// Announces the senders of the next datagrams, in order. Only a hint for prefetching, given when a batch is read
+    /// at once.
     fn expect(&mut self, from: impl Iterator<Item = SocketAddr>) {
         drop(from);
     }
 
-    /// Takes in a datagram, which may be decrypted in place.
+    /// Processes a datagram, which may be decrypted in place.
     fn take(&mut self, arrival: Arrival, datagram: &mut [u8]);
 }
 
@@ -96,25 +98,25 @@ impl<F: FnMut(Arrival, &mut [u8])> Take for F {
     }
 }
 
-/// Where datagrams are read from.
+/// Source from which datagrams are read.
 pub trait Receive {
-    /// Reads up to [`BATCH_DATAGRAMS`] waiting datagrams without blocking and hands each to `taker`.
+    /// Reads up to [`BATCH_DATAGRAMS`] waiting datagrams without blocking and passes each to `taker`.
     /// Datagrams above [`DATAGRAM_RECEIVE_BYTES_MAX`] are dropped and counted. Returns how many were read: 0
     /// when none waits.
     ///
     /// # Errors
-    /// What the system reports, transient errors aside.
+    /// The system's error, unless it is transient.
     fn receive(&mut self, taker: &mut impl Take) -> io::Result<usize>;
 }
 
-/// What a socket did, readable from any thread. Each is a count since the start.
+/// Counters of one socket since the start, readable from any thread.
 #[derive(Debug, Default)]
 pub struct SocketCounters {
     /// Datagrams received.
     pub datagrams_in: AtomicU64,
     /// UDP payload bytes received.
     pub bytes_in: AtomicU64,
-    /// System calls that received something.
+    /// System calls that received at least one datagram.
     pub batches_in: AtomicU64,
     /// Received datagrams above the size limit, dropped.
     pub oversized: AtomicU64,
@@ -124,11 +126,11 @@ pub struct SocketCounters {
     pub datagrams_out: AtomicU64,
     /// UDP payload bytes sent.
     pub bytes_out: AtomicU64,
-    /// System calls that sent something.
+    /// System calls that sent at least one datagram.
     pub batches_out: AtomicU64,
     /// Sends repeated because the kernel took only a part, or had no room yet.
     pub send_retries: AtomicU64,
-    /// Datagrams given up after the retries, or refused by the kernel.
+    /// Datagrams dropped after the retries, or refused by the kernel.
     pub send_failures: AtomicU64,
 }
 
@@ -148,7 +150,8 @@ impl SocketCounters {
     }
 }
 
-/// Adds to a counter that one thread writes and others read: a plain addition, no locked instruction.
+/// Adds to a counter that one thread writes and others read. With a single writer, a load and a store suffice, and no
+/// locked instruction is needed.
 pub(super) fn add(counter: &AtomicU64, amount: usize) {
     counter.store(counter.load(Relaxed).wrapping_add(amount as u64), Relaxed);
 }

@@ -1,8 +1,8 @@
-//! Waiting for what a worker has to do: its socket, its waker, or the time.
+//! A worker's wait for its socket, its waker or the time.
 //!
-//! Whoever is in an epoll set waits at every moment, and the kernel goes to wake it at every datagram that it
-//! sends or receives, however busy it is. So on Linux a worker calls `ppoll`, and waits only while it does. The
-//! portable way is mio's.
+//! A socket in an epoll set is watched all the time: the kernel runs the wake-up at every datagram that is sent or
+//! received, even while the worker is busy. On Linux a worker therefore calls `ppoll`, which watches the socket only
+//! while the worker waits. The portable way uses mio.
 
 use std::io;
 #[cfg(target_os = "linux")]
@@ -22,7 +22,7 @@ use super::socket::IoKind;
 const SOCKET: Token = Token(0);
 const WAKE: Token = Token(1);
 
-/// Ends a worker's wait from another thread.
+/// Handle by which another thread ends a worker's wait.
 #[derive(Clone, Debug)]
 pub(crate) enum Waker {
     Portable(Arc<mio::Waker>),
@@ -31,11 +31,11 @@ pub(crate) enum Waker {
 }
 
 impl Waker {
-    /// Ends the wait at hand, or else the next one at once.
+    /// Ends the current wait, or the next one when the worker is not waiting.
     pub(crate) fn wake(&self) -> io::Result<()> {
         match self {
             Self::Portable(waker) => waker.wake(),
-            // Whether it was counted already makes no difference.
+            // `AGAIN` means that the event's counter is full: the wake-up is already pending.
             #[cfg(target_os = "linux")]
             Self::Event(event) => match rustix::io::write(event, &1u64.to_ne_bytes()) {
                 Err(Errno::AGAIN) => Ok(()),
@@ -45,7 +45,7 @@ impl Waker {
     }
 }
 
-/// Waits for one socket and one waker.
+/// The means to wait for one socket and one waker.
 #[derive(Debug)]
 pub(super) enum SocketWait {
     Portable {
@@ -57,7 +57,8 @@ pub(super) enum SocketWait {
 }
 
 impl SocketWait {
-    /// Will wait for `socket`, which is always the same, and the waker that this answers.
+    /// Creates the means to wait for `socket` and returns it with its waker. Each call of [`SocketWait::wait`] gets the
+    /// same socket.
     pub(super) fn new(socket: &mut UdpSocket, io: IoKind) -> io::Result<(Self, Waker)> {
         #[cfg(target_os = "linux")]
         if io == IoKind::Batched {
@@ -72,8 +73,8 @@ impl SocketWait {
         Ok((Self::Portable { poll, events }, waker))
     }
 
-    /// Waits up to `timeout`; answers whether there is something to be read. It may be said only once, so all of
-    /// it should be read.
+    /// Waits up to `timeout` and returns whether the socket can be read. Readiness may be reported only once, so the
+    /// caller must read until the socket is empty.
     pub(super) fn wait(&mut self, socket: &UdpSocket, timeout: Duration) -> io::Result<bool> {
         match self {
             Self::Portable { poll, events } => match poll.poll(events, Some(timeout)) {
@@ -99,14 +100,14 @@ fn wait_for(socket: &UdpSocket, event: &OwnedFd, timeout: Duration) -> io::Resul
     };
     let [has_datagrams, is_woken] = watched.map(|watched| !watched.revents().is_empty());
     if is_woken {
-        // Nothing there any more is as good.
+        // Resets the event's counter. A failure means that it is already reset.
         let _ = rustix::io::read(event, &mut [0; 8]);
     }
     Ok(has_datagrams)
 }
 
-/// Waits until a socket can be written, or for `timeout`. Whichever it was, the caller tries again a bounded
-/// number of times.
+/// Waits until a socket can be written, at most for `timeout`. Does not return which of the two it was: the caller
+/// retries a bounded number of times in both cases.
 #[cfg(target_os = "linux")]
 pub(super) fn wait_writable(socket: BorrowedFd<'_>, timeout: Duration) {
     let _ = ppoll(&mut [PollFd::from_borrowed_fd(socket, PollFlags::OUT)], timeout);

@@ -1,9 +1,12 @@
-//! A net worker: one core, one socket, one loop, on a thread of its own or between ticks.
+//! A net worker: one core, one socket and one loop, on a thread of its own or between ticks.
 //!
-//! Owns the loop. Guarantees that the socket is read at least after every [`SESSIONS_PER_SLICE`] clients
-//! served, so that a fan-out never makes the kernel's buffer overflow and inputs do not wait for it; that
-//! each turn is bounded, so that neither a flood nor a fan-out starves the other; and that a stop is told to
-//! every client. Refuses to wait for anything but its socket, its waker and the time.
+//! Owns the loop. Guarantees:
+//! - the socket is read at least after every [`SESSIONS_PER_SLICE`] served clients, so that a fan-out never makes
+//!   the kernel's buffer overflow and inputs do not wait for its end;
+//! - each turn is bounded, so that neither a flood nor a fan-out starves the other;
+//! - before a worker stops, it sends a goodbye to every client.
+//!
+//! Waits only for its socket, its waker and the time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,31 +24,32 @@ use super::transmit::{Arrival, BATCH_DATAGRAMS, Flush, Receive, Take};
 use super::wait::{SocketWait, Waker};
 use crate::observe::ServerStats;
 
-/// Clients served between two looks at the socket: about a quarter of a millisecond.
+/// Clients served between two reads of the socket: about a quarter of a millisecond.
 const SESSIONS_PER_SLICE: usize = BATCH_DATAGRAMS / 2;
-/// Batches received in a row before frames get their turn.
+/// Batches received in a row at most before new frames are served.
 const BATCHES_PER_TURN: usize = 32;
-/// Longest wait: what is due by time alone (keep-alives, time-outs) is late by this at most.
+/// Longest wait of a turn. Keep-alives and time-outs, which depend on time alone, are late by at most this.
 const WAIT_MAX: Duration = Duration::from_millis(50);
-/// Between two reads of a socket that is not full: datagrams that come meanwhile share the wake-up and the
-/// system calls, which cost more than the datagrams themselves.
+/// Shortest interval between two reads of a socket that was read empty. Datagrams that arrive in the interval share
+/// one wake-up and its system calls, which cost more than the datagrams themselves.
 const READ_EVERY: Duration = Duration::from_micros(250);
-/// The same while few inputs come, among the keep-alives of clients that do nothing.
+/// The same interval while few inputs arrive among the keep-alives of idle clients.
 const READ_EVERY_WITHOUT_INPUTS: Duration = Duration::from_millis(1);
-/// The same when nobody plays: then only keep-alives wait, and 10,000 idle clients send 2,000 of them a second.
+/// The same interval when no client sends inputs. Then only keep-alives wait: 10,000 idle clients send 2,000 of them a
+/// second.
 const READ_EVERY_WITHOUT_PLAYERS: Duration = Duration::from_millis(10);
-/// Without an input for so long, nobody plays.
+/// Time without an input after which no client counts as playing.
 const PLAYERS_GONE_AFTER: Duration = Duration::from_secs(1);
-/// Longest wait while one simulation's frame waits for another's.
+/// Longest wait of a turn while one simulation's frame waits for another's.
 const WAIT_FOR_FRAMES: Duration = Duration::from_millis(1);
-/// mio waits whole milliseconds, rounded up; less than this is slept.
+/// Shortest wait on the socket. mio rounds a wait up to whole milliseconds; a shorter wait is a sleep.
 const WAIT_MIN: Duration = Duration::from_millis(1);
-/// Between two updates of what is due by time.
+/// Interval between two updates of keep-alives, time-outs and retries.
 const UPDATE_EVERY: Duration = Duration::from_millis(25);
-/// Between two updates of the figures that cost something to read.
+/// Interval between two updates of the statistics that are costly to read.
 const MEASURE_EVERY: Duration = Duration::from_millis(500);
 
-/// A socket with how it is waited for, before there is a core to serve it.
+/// An open socket and the means to wait for it, before there is a core to serve it.
 pub(crate) struct Opened {
     pub(crate) socket: UdpSocket,
     io: IoKind,
@@ -54,7 +58,7 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Watches `socket`, on which datagrams pass in the given way.
+    /// Prepares to wait for `socket`, which is read and written by `io`.
     pub(crate) fn new(mut socket: UdpSocket, io: IoKind) -> io::Result<Self> {
         let (waiting, waker) = SocketWait::new(&mut socket, io)?;
         Ok(Self {
@@ -66,17 +70,17 @@ impl Opened {
     }
 }
 
-/// Reads the time since the process's origin. Injected, so that a worker knows no resource.
+/// Function that returns the time since the process's origin. Injected, so that a worker needs no ECS resource.
 type ReadClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// What a worker needs beside its core and its socket.
+/// The clock and statistics of a worker.
 pub(crate) struct WorkerParts {
     pub(crate) clock: ReadClock,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) server: Arc<ServerStats>,
 }
 
-/// One running worker.
+/// One worker with its core and its socket.
 pub(crate) struct Worker {
     core: WorkerCore,
     socket: Arc<UdpSocket>,
@@ -85,15 +89,15 @@ pub(crate) struct Worker {
     sender: DatagramSender,
     clock: ReadClock,
     server: Arc<ServerStats>,
-    /// The socket had more than one turn takes.
+    /// Whether the socket may still hold datagrams, so that the next turn reads without waiting.
     readable: bool,
-    /// When the inputs of the batch at hand arrived, since 1970.
+    /// Arrival times of the current batch's inputs, since 1970.
     arrivals: Vec<Duration>,
-    /// When the socket was last read.
+    /// Time at which the socket was last read empty, since the process's origin.
     read_at: Duration,
-    /// How long after it the next read is, at the earliest.
+    /// Shortest time from then to the next read.
     read_every: Duration,
-    /// When a read last brought inputs.
+    /// Time of the last read that brought inputs, since the process's origin.
     input_at: Duration,
     updated_at: Duration,
     measured_at: Duration,
@@ -121,7 +125,7 @@ impl Worker {
         }
     }
 
-    /// Runs until `stop` is set and the waker woken, then tells every client.
+    /// Runs until `stop` is set and the waker was woken, then ends every session with a goodbye.
     pub(crate) fn run(mut self, stop: &AtomicBool) {
         while !stop.load(Relaxed) {
             self.turn(WAIT_MAX);
@@ -129,9 +133,9 @@ impl Worker {
         self.end();
     }
 
-    /// Works until `deadline`, or as little longer as it can, on the simulation's own thread.
+    /// Works on the simulation's own thread until `deadline`, and returns as soon after it as it can.
     pub(crate) fn run_until(&mut self, deadline: Duration) {
-        // What the tick published is served first, however late it is.
+        // The frame of the last tick is served first, even when the deadline has passed.
         self.turn(Duration::ZERO);
         loop {
             let left = deadline.saturating_sub((self.clock)());
@@ -143,7 +147,7 @@ impl Worker {
         }
     }
 
-    /// Tells every client that the server stops.
+    /// Sends a goodbye to every client and ends its session, because the server stops.
     pub(crate) fn end(&mut self) {
         let now = (self.clock)();
         self.core.shutdown(now, &mut self.sender);
@@ -151,22 +155,22 @@ impl Worker {
         self.core.measure();
     }
 
-    /// Waits up to `wait` for something to do, and does it.
+    /// Waits up to `wait` for work, then reads the socket, serves frames and does what is due.
     fn turn(&mut self, wait: Duration) {
         let wait = match self.readable {
             true => Duration::ZERO,
-            // No wake announces that the wait for another simulation's frame is over.
+            // No wake-up announces that the wait for another simulation's frame is over.
             false if self.core.is_waiting() => wait.min(WAIT_FOR_FRAMES),
             false => wait,
         };
         let is_announced = self.waiting.wait(&self.socket, wait).unwrap_or_else(|error| {
             tracing::error!(%error, "a net worker cannot wait for its socket");
-            // Rather late for every datagram than spinning on an error.
+            // Sleeping delays every datagram, but avoids a busy loop while the error lasts.
             std::thread::sleep(Duration::from_millis(1));
             true
         });
         let woken_at = (self.clock)();
-        // A caller that would not have waited is not made to.
+        // Only a turn that may wait at least that long is delayed to collect datagrams.
         if is_announced && wait >= self.read_every {
             let next_read = self.read_at + self.read_every;
             std::thread::sleep(next_read.saturating_sub(woken_at));
@@ -186,13 +190,13 @@ impl Worker {
             self.measured_at = now;
             self.core.measure();
             self.receiver.measure();
-            // The system's clock may be set anew.
+            // The system's clock may have been changed.
             self.core
                 .set_unix_origin_s(unix_now().saturating_sub(now).as_secs());
         }
     }
 
-    /// Reads up to `batches` batches; answers are sent with the next flush.
+    /// Reads up to `batches` batches of datagrams. Replies are sent with the next flush.
     fn read(&mut self, batches: usize) {
         let mut has_inputs = false;
         for _ in 0..batches {
@@ -213,7 +217,7 @@ impl Worker {
             });
             self.meter_inputs();
             match received {
-                // Less than a batch: at that moment there was no more.
+                // Less than a full batch: the socket was empty at that moment.
                 Ok(count) if count < BATCH_DATAGRAMS => {
                     self.readable = false;
                     self.read_at = now;
@@ -237,7 +241,7 @@ impl Worker {
         }
     }
 
-    /// Meters how long the batch's inputs took from the kernel to the simulation's queue.
+    /// Records how long the batch's inputs took from the kernel to the simulation's queue.
     fn meter_inputs(&mut self) {
         if self.arrivals.is_empty() {
             return;
@@ -248,7 +252,7 @@ impl Worker {
         }
     }
 
-    /// Serves a new frame to everybody, reading the socket in between.
+    /// Serves a new frame to every session and reads the socket in between.
     fn serve(&mut self) {
         loop {
             let now = (self.clock)();
@@ -257,7 +261,8 @@ impl Worker {
                 ServeState::More => {
                     self.sender.flush();
                     self.read(1);
-                    // Where readiness is told once, what came meanwhile may never be announced.
+                    // The portable way announces readiness only once, so datagrams that arrived in the meantime may
+                    // never be announced.
                     self.readable = true;
                 }
                 ServeState::Done(served) => {
@@ -271,13 +276,13 @@ impl Worker {
     }
 }
 
-/// Hands a batch to the core.
+/// Passes a batch of received datagrams to the core.
 struct BatchIntake<'a> {
     core: &'a mut WorkerCore,
     sender: &'a mut DatagramSender,
-    /// Whether any datagram brought inputs.
+    /// Set when a datagram brings inputs.
     has_inputs: &'a mut bool,
-    /// When the batch's inputs arrived, where that was noted.
+    /// Arrival times of the batch's inputs, where the system recorded them.
     arrivals: &'a mut Vec<Duration>,
     now: Duration,
 }
@@ -305,12 +310,12 @@ pub(crate) fn pin_thread(cpu: usize) -> io::Result<()> {
     #[cfg(not(target_os = "linux"))]
     let pinned = Err(io::Error::new(
         io::ErrorKind::Unsupported,
-        format!("no pinning to CPU {cpu}"),
+        format!("cannot pin a thread to CPU {cpu} on this system"),
     ));
     pinned
 }
 
-/// The system's time, by which tokens are issued and datagrams' arrivals noted.
+/// Returns the system's time since 1970, by which tokens expire and arrivals of datagrams are recorded.
 #[expect(
     clippy::disallowed_methods,
     reason = "the edge at which the system's time comes in"

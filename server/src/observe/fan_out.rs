@@ -1,19 +1,20 @@
-//! How long after Publish the last datagram of a tick left the server.
+//! The fan-out time: from Publish to the last datagram of a tick.
 //!
-//! Every worker reports each tick once it has sent the last of its datagrams; the tick's figure is the
-//! slowest worker's. Lock-free, no allocation. A worker that skips a tick does not hold the figure back: the
-//! tick is counted with what the others reported when its place in the ring is needed again.
+//! Every worker reports each tick when it has sent the last of its datagrams; the tick's time is that of the
+//! slowest worker. Lock-free and without allocation. A worker that skips a tick does not block its figure: the tick
+//! is counted with the other workers' reports when its entry in the ring is needed again.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::histogram::{Histogram, HistogramSnapshot};
 
-/// Ticks that may be open at once; an older one is closed with the reports it has.
+/// Ticks that may be open at once. An older tick is closed with the reports it has.
 const OPEN_TICKS: usize = 16;
 
-/// One open tick in one word, so that a report is a single compare-and-swap: bits 0..24 hold the tick,
-/// 24..32 how many workers have reported (0: nothing open), 32..64 the slowest so far in microseconds.
+/// One open tick, packed into one word so that a report is a single compare-and-swap: bits 0..24 hold the tick,
+/// bits 24..32 the number of workers that have reported (0: no open tick), bits 32..64 the longest time so far in
+/// microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Open {
     tick: u32,
@@ -44,7 +45,7 @@ pub struct FanOut {
 }
 
 impl FanOut {
-    /// For `workers` reporting workers; 0 (inline) is one.
+    /// Creates the histogram for `workers` reporting workers. 0, for an inline worker, counts as one.
     #[must_use]
     pub fn new(workers: usize) -> Self {
         Self {
@@ -54,8 +55,8 @@ impl FanOut {
         }
     }
 
-    /// One worker sent its last datagram of `tick`, `elapsed` after the frame was published. Call it at most
-    /// once per worker and tick, also when the worker had nobody to send to.
+    /// Records that one worker sent its last datagram of `tick`, `elapsed` after the frame was published. Must be called
+    /// at most once per worker and tick, also when the worker had no client to serve.
     pub fn record(&self, tick: u32, elapsed: Duration) {
         let slot = &self.open[tick as usize % OPEN_TICKS];
         let tick = tick & 0xff_ffff;
@@ -76,7 +77,7 @@ impl FanOut {
         }
     }
 
-    /// What a report makes of an open tick, and the figures of the ticks that it closes.
+    /// Returns the state after a report, and the times in microseconds of the ticks that the report closes.
     fn advance(&self, open: Open, tick: u32, elapsed_us: u32) -> (Open, [Option<u32>; 2]) {
         let joins = open.reports > 0 && open.tick == tick;
         let replaced = (open.reports > 0 && !joins).then_some(open.slowest_us);
@@ -107,7 +108,7 @@ impl FanOut {
         }
     }
 
-    /// The ticks closed so far.
+    /// Returns the histogram of the ticks closed so far.
     #[must_use]
     pub fn snapshot(&self) -> HistogramSnapshot {
         self.histogram.snapshot()
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_skips_a_tick_does_not_lose_it() {
+    fn a_tick_that_one_worker_skips_is_still_counted() {
         let fan_out = FanOut::new(2);
         fan_out.record(1, ms(5));
         assert_eq!(fan_out.snapshot().count, 0);
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn inline_is_one_worker() {
+    fn an_inline_worker_counts_as_one_worker() {
         let fan_out = FanOut::new(0);
         fan_out.record(u32::MAX, ms(1));
         assert_eq!(fan_out.snapshot().count, 1);

@@ -1,31 +1,33 @@
 //! A lock-free histogram of durations that any thread may record into.
 //!
-//! Owns: the log-linear bucket layout and the arithmetic on its readings. Guarantees: recording is
-//! wait-free, allocates nothing and is at most a few relaxed atomic additions; a quantile is off by at most
-//! [`RELATIVE_ERROR_MAX`] of the true value between 1 us and [`HISTOGRAM_MAX`]; counts only grow, so a reader
-//! takes two readings and subtracts them for the window between. Refuses to reset: a reset would take the
-//! figures away from every other reader.
+//! Owns the log-linear bucket layout and the arithmetic on its readings. Guarantees that recording is
+//! wait-free, allocates nothing and costs a few relaxed atomic additions at most; that a quantile is off by at most
+//! [`RELATIVE_ERROR_MAX`] of the true value between 1 us and [`HISTOGRAM_MAX`]; and that counts only grow, so that a
+//! reader subtracts two readings to get the window between them. Has no reset, which would change the figures of
+//! every other reader.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Linear steps in every power of two: 64 of them make a bucket at most 1/64 of its value wide.
+/// Binary logarithm of the number of linear steps in every power of two. 64 steps make a bucket at most 1/64 of its
+/// value wide.
 const STEPS_BITS: u32 = 6;
 const STEPS: usize = 1 << STEPS_BITS;
 
-/// Values are nanoseconds below 2^36: 68.7 s.
+/// Bits of a value in nanoseconds: values are below 2^36 ns, which is 68.7 s.
 const VALUE_BITS: u32 = 36;
 const BUCKETS: usize = STEPS * (VALUE_BITS - STEPS_BITS + 1) as usize;
 
-/// The largest duration that is told apart; longer ones count as this (their exact sum and maximum are kept).
+/// The largest duration with a bucket. Longer durations are counted in the same bucket; their exact sum and maximum are
+/// kept.
 pub const HISTOGRAM_MAX: Duration = Duration::from_nanos((1 << VALUE_BITS) - 1);
 
 /// How far a quantile may be from the recorded value, relative to it.
 pub const RELATIVE_ERROR_MAX: f64 = 1.0 / STEPS as f64;
 
-/// Durations by log-linear bucket. 16 KiB; share it by `Arc`.
+/// A histogram of durations with log-linear buckets. It has 16 KiB and is shared by `Arc`.
 #[derive(Debug)]
 pub struct Histogram {
     buckets: Box<[AtomicU64; BUCKETS]>,
@@ -44,13 +46,13 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// An empty histogram.
+    /// Creates a histogram without any duration.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Counts one duration. Wait-free; any thread.
+    /// Records one duration. Wait-free; may be called from any thread.
     pub fn record(&self, duration: Duration) {
         let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.buckets[bucket_of(ns)].fetch_add(1, Relaxed);
@@ -61,8 +63,8 @@ impl Histogram {
         }
     }
 
-    /// Everything recorded since the start. Records made meanwhile may be in it or not, each as a whole
-    /// bucket count; a later reading is never smaller.
+    /// Returns a reading of all durations recorded since the start. A duration that is recorded during the call may be
+    /// missing from some of its figures. No figure of a later reading is smaller.
     #[must_use]
     pub fn snapshot(&self) -> HistogramSnapshot {
         let buckets: Vec<(u16, u64)> = (0_u16..)
@@ -82,19 +84,19 @@ impl Histogram {
 /// One reading of a [`Histogram`], or the difference of two. Serializes compactly: only buckets in use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistogramSnapshot {
-    /// How many durations.
+    /// Number of the recorded durations.
     pub count: u64,
-    /// Their exact sum, nanoseconds.
+    /// Exact sum of the durations in nanoseconds.
     pub sum_ns: u64,
-    /// The longest, nanoseconds: exact in a reading; in a difference the longest of the whole run when that
-    /// may have fallen into the window, else the upper edge of the highest bucket.
+    /// Longest duration in nanoseconds. It is exact in a reading. In a difference it is the longest of the whole run
+    /// when that may lie in the window, otherwise the upper edge of the highest bucket.
     pub max_ns: u64,
-    /// Bucket index and count, ascending, none empty. [`bucket_edges_ns`] gives the edges.
+    /// Index and count of each non-empty bucket, in ascending order. [`bucket_edges_ns`] returns a bucket's edges.
     pub buckets: Vec<(u16, u64)>,
 }
 
 impl HistogramSnapshot {
-    /// What was recorded after `earlier` was read and before `self` was: both from one histogram.
+    /// Returns the durations recorded between the readings `earlier` and `self`, which must be of the same histogram.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut older = earlier.buckets.iter().copied().peekable();
@@ -128,7 +130,7 @@ impl HistogramSnapshot {
         }
     }
 
-    /// Adds another histogram's readings to this one, such as those of several workers.
+    /// Adds a reading of another histogram to this one, for example to combine several workers.
     pub fn merge(&mut self, other: &Self) {
         let mut merged = Vec::with_capacity(self.buckets.len().max(other.buckets.len()));
         let mut theirs = other.buckets.iter().copied().peekable();
@@ -148,14 +150,14 @@ impl HistogramSnapshot {
         self.max_ns = self.max_ns.max(other.max_ns);
     }
 
-    /// The value below which the fraction `q` (0 to 1) of the durations lies, within
-    /// [`RELATIVE_ERROR_MAX`]; zero when there is none. 1 gives the maximum.
+    /// Returns the value below which the fraction `q` (0 to 1) of the durations lies, within
+    /// [`RELATIVE_ERROR_MAX`]. Returns the maximum for 1, and zero for an empty histogram.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Duration {
         if q >= 1.0 {
             return self.max();
         }
-        // A rank: q is clamped to 0..1 and the count is far below 2^53.
+        // The rank is exact enough in `f64`: `q` is in 0..1 and the count is far below 2^53.
         let rank = ((q.max(0.0) * self.count as f64).ceil() as u64).max(1);
         let mut below = 0;
         for &(index, count) in &self.buckets {
@@ -168,20 +170,20 @@ impl HistogramSnapshot {
         Duration::ZERO
     }
 
-    /// The longest duration, see [`Self::max_ns`].
+    /// Returns the longest duration; see [`Self::max_ns`].
     #[must_use]
     pub fn max(&self) -> Duration {
         Duration::from_nanos(self.max_ns)
     }
 
-    /// The mean, exact; zero when there is none.
+    /// Returns the exact mean, or zero for an empty histogram.
     #[must_use]
     pub fn mean(&self) -> Duration {
         Duration::from_nanos(self.sum_ns.checked_div(self.count).unwrap_or(0))
     }
 }
 
-/// The smallest and the largest value that bucket `index` counts, nanoseconds.
+/// Returns the smallest and the largest value that bucket `index` counts, in nanoseconds.
 #[must_use]
 pub fn bucket_edges_ns(index: u16) -> (u64, u64) {
     let index = u64::from(index);
@@ -194,12 +196,14 @@ pub fn bucket_edges_ns(index: u16) -> (u64, u64) {
     (low, low + (1 << shift) - 1)
 }
 
+/// Returns the index of the bucket that counts a value. The inverse of [`bucket_edges_ns`].
 fn bucket_of(ns: u64) -> usize {
     let ns = ns.min((1 << VALUE_BITS) - 1);
     if ns < STEPS as u64 {
         return ns as usize;
     }
-    // The leading STEPS_BITS + 1 bits select the bucket; the first of them is always one.
+    // The leading STEPS_BITS + 1 bits select the bucket. The first of them is always one, so subtracting STEPS leaves
+    // the step within the power of two. `ns >= STEPS` here, so neither subtraction can underflow.
     let shift = ns.ilog2() - STEPS_BITS;
     STEPS * (shift as usize + 1) + ((ns >> shift) as usize - STEPS)
 }
@@ -224,7 +228,7 @@ mod tests {
         values_ns[rank - 1]
     }
 
-    /// Durations spread over every power of two up to 60 s.
+    /// Generates durations spread over every power of two up to 60 s.
     fn durations_ns() -> impl Strategy<Value = Vec<u64>> {
         let one =
             (0_u32..36, any::<u64>()).prop_map(|(bits, raw)| (raw & ((2 << bits) - 1)).min(60_000_000_000));
@@ -232,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_tile_the_whole_range_without_gap() {
+    fn buckets_cover_the_whole_range_without_a_gap() {
         let mut next = 0;
         for index in 0..BUCKETS as u16 {
             let (low, high) = bucket_edges_ns(index);
@@ -248,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn longer_than_the_range_counts_as_the_longest_and_keeps_its_maximum() {
+    fn a_duration_above_the_range_is_counted_in_the_last_bucket_with_its_exact_maximum() {
         let histogram = recorded(&[u64::MAX, 5]);
         let snapshot = histogram.snapshot();
         assert_eq!(snapshot.count, 2);
@@ -257,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_histogram_answers_zero() {
+    fn an_empty_histogram_returns_zero() {
         let empty = Histogram::new().snapshot();
         assert_eq!(
             (empty.quantile(0.5), empty.max(), empty.mean()),
@@ -266,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_s_maximum_is_not_the_run_s() {
+    fn the_maximum_of_a_window_is_not_that_of_the_run() {
         let histogram = recorded(&[50_000_000]);
         let before = histogram.snapshot();
         histogram.record(Duration::from_micros(100));

@@ -1,7 +1,7 @@
-//! What the server tells about itself: times, counters, CPU and memory.
+//! The server's statistics: times, counters, CPU time and memory.
 //!
-//! Everything here is written without locks by the threads that do the work and read by the gateway, which
-//! serves it as `GET /v1/stats`.
+//! The threads that do the work write all statistics without locks. The gateway reads them and serves them as
+//! `GET /v1/stats`.
 
 mod fan_out;
 mod histogram;

@@ -1,29 +1,30 @@
-//! What the operating system says this process uses: CPU time, per thread too, and resident memory.
+//! The process's use of resources as the operating system reports it: CPU time, also per thread, and resident memory.
 //!
-//! Asks the clock of the process, and reads `/proc/self` for the rest; on a system without them every answer is
-//! `None` or empty. Most calls open files: for the gateway's thread, never for the simulation or a net worker.
+//! Reads the CPU clock of the process, and `/proc/self` for the rest. On a system without them every function returns
+//! `None` or an empty list. Most calls open files, so they are for the gateway's thread and never for the simulation
+//! or a net worker.
 
 use std::fs;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What `/proc` counts CPU time in; fixed at 100 a second for user space on Linux.
+/// Units per second of the CPU times in `/proc`; Linux fixes them at 100 for user space.
 const CLOCK_TICKS_PER_S: u32 = 100;
 
 /// CPU time of one thread of this process since the thread's start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadCpu {
-    /// The thread's name (at most 15 bytes), as given to `std::thread::Builder`.
+    /// Name of the thread, as given to `std::thread::Builder` and cut to 15 bytes.
     pub name: String,
-    /// The kernel's id of it, unique while the process lives.
+    /// The kernel's id of the thread.
     pub thread_id: u32,
-    /// User and system time, microseconds, in steps of 10 ms.
+    /// User and system time in microseconds, in steps of 10 ms.
     pub cpu_us: u64,
 }
 
-/// User and system time of all threads, ended ones included, since the process's start, to the nanosecond: at ten
-/// clients, a second's work is less than a step of `/proc/self/stat`.
+/// Returns the user and system time of all threads, including ended ones, since the process's start. It is exact to the
+/// nanosecond, because with ten clients the work of a second is less than one step of `/proc/self/stat`.
 #[must_use]
 pub fn process_cpu() -> Option<Duration> {
     #[cfg(unix)]
@@ -35,7 +36,7 @@ pub fn process_cpu() -> Option<Duration> {
     None
 }
 
-/// CPU time of every live thread, by thread id.
+/// Returns the CPU time of every live thread, ordered by thread id.
 #[must_use]
 pub fn thread_cpu() -> Vec<ThreadCpu> {
     let Ok(tasks) = fs::read_dir("/proc/self/task") else {
@@ -56,17 +57,18 @@ pub fn thread_cpu() -> Vec<ThreadCpu> {
     threads
 }
 
-/// Resident memory in bytes.
+/// Returns the resident memory in bytes.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
-    // In KiB, unlike `statm`, which counts pages of a size that only a system call tells.
+    // This file counts KiB. `statm` counts pages, whose size only a system call returns.
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
 
-/// Fields 14 and 15 of a `stat` file; the name in field 2 may hold anything, so fields count from its end.
+/// Returns the sum of fields 14 and 15 of a `stat` file. The name in field 2 may contain any character, so the fields
+/// are counted from its end.
 fn cpu_of_stat(stat: &str) -> Option<Duration> {
     let after_name = &stat[stat.rfind(')')? + 1..];
     let mut fields = after_name.split_ascii_whitespace().skip(11);
@@ -88,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_seen() {
+    fn the_cpu_time_and_memory_of_this_process_are_reported() {
         if !fs::exists("/proc/self/stat").unwrap_or(false) {
             return;
         }

@@ -1,8 +1,8 @@
-//! The server's figures, written by the simulation and the net workers and read by the gateway.
+//! The server's statistics, written by the simulations and the net workers and read by the gateway.
 //!
-//! Owns: counters and histograms that only grow. Guarantees: writing is wait-free or one short
-//! compare-and-swap, never a lock, never an allocation; reading disturbs nobody. Refuses rates and averages:
-//! a reader takes two reports and divides.
+//! Owns counters and histograms that only grow. Guarantees that a write is wait-free or one short compare-and-swap,
+//! without locks or allocations, and that a reader never delays a writer. Computes no rates and averages: a reader
+//! takes two reports and divides.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -17,53 +17,53 @@ use super::process::{self, ThreadCpu};
 use super::publish_times::PublishTimes;
 use crate::schedule::ServerSystems;
 
-/// Simulations of one process at most.
+/// Maximum number of simulations of one process.
 const SIMULATIONS_MAX: usize = 8;
 
-/// What a net worker shows of itself. Implemented by the worker's own atomics.
+/// The statistics of a net worker. Implemented by the worker's own atomics.
 pub trait WorkerReport: Send + Sync {
-    /// Connected sessions now.
+    /// Returns the number of connected sessions.
     fn clients(&self) -> u64;
-    /// Name and value of every counter and gauge, always the same names in the same order.
+    /// Returns the name and value of every counter and gauge, always the same names in the same order.
     fn figures(&self) -> Vec<(&'static str, u64)>;
 }
 
-/// What the simulation shows of itself beside its times.
+/// The statistics of a simulation other than its times.
 pub trait SimulationReport: Send + Sync {
-    /// Name and value of every counter and gauge, always the same names in the same order.
+    /// Returns the name and value of every counter and gauge, always the same names in the same order.
     fn figures(&self) -> Vec<(&'static str, u64)>;
 }
 
-/// The figures of one server process. One `Arc` of it goes to every part.
+/// The statistics of one server process, shared by `Arc` with all its parts.
 pub struct ServerStats {
-    /// Fixed ticks a second, from the configuration.
+    /// Ticks per second, from the configuration.
     tick_rate: u16,
     /// Number of the newest published tick.
     tick: AtomicU32,
-    /// What publish times are since.
+    /// Origin of the publish times.
     origin: Instant,
     publish_times: PublishTimes,
-    /// Ticks simulated.
+    /// Number of ticks simulated since the start.
     ticks: AtomicU64,
     /// Ticks that ended after the next one was due.
     overruns: AtomicU64,
-    /// Ticks given up because the simulation was too far behind to catch up.
+    /// Ticks that were skipped because the simulation was too far behind.
     skipped: AtomicU64,
-    /// Receive to Publish.
+    /// Duration of a tick, from Receive to Publish.
     tick_time: Histogram,
     phases: [Histogram; ServerSystems::ORDER.len()],
-    /// From a datagram's arrival at its worker to the simulation's taking the input from the queue.
+    /// Wait of an input, from the arrival of its datagram at the worker to the simulation's queue.
     input_queue: Histogram,
     fan_out: FanOut,
     workers: OnceLock<Vec<Arc<dyn WorkerReport>>>,
-    /// From an entity's leaving a simulation to its being another's.
+    /// Time of a migration, from an entity's departure from one simulation to its arrival in another.
     migration: Histogram,
-    /// Figures of each simulation that are not times, such as entities or cells split.
+    /// Statistics of each simulation that are not times, such as entities or cells split.
     simulations: [OnceLock<Arc<dyn SimulationReport>>; SIMULATIONS_MAX],
 }
 
 impl ServerStats {
-    /// For `workers` net workers (0: inline) and `tick_rate` ticks a second.
+    /// Creates the statistics for `workers` net workers (0: inline) and `tick_rate` ticks per second.
     #[must_use]
     pub fn new(workers: usize, tick_rate: u16) -> Self {
         Self {
@@ -84,7 +84,7 @@ impl ServerStats {
         }
     }
 
-    /// `tick` was published just now, `elapsed` after its Receive began.
+    /// Records that `tick` was published now, `elapsed` after its Receive began.
     pub fn tick_ended(&self, tick: u32, elapsed: Duration) {
         self.publish_times.record(tick, self.origin.elapsed());
         self.tick_time.record(elapsed);
@@ -92,69 +92,70 @@ impl ServerStats {
         self.ticks.fetch_add(1, Relaxed);
     }
 
-    /// A tick of a simulation other than the first took `elapsed`.
+    /// Records that a tick of a simulation other than the first took `elapsed`.
     pub fn peer_simulation_ticked(&self, elapsed: Duration) {
         self.tick_time.record(elapsed);
     }
 
-    /// An entity came from another simulation, which let it go so long ago.
+    /// Records that an entity arrived from another simulation, which released it `took` ago.
     pub fn migrated(&self, took: Duration) {
         self.migration.record(took);
     }
 
-    /// One phase of one tick took `elapsed`.
+    /// Records that one phase of one tick took `elapsed`.
     pub fn phase_ended(&self, phase: ServerSystems, elapsed: Duration) {
         self.phases[phase as usize].record(elapsed);
     }
 
-    /// Totals since the start: ticks that ended after the next was due, and ticks given up because of it.
+    /// Sets the totals since the start: ticks that ended after the next one was due, and ticks skipped because of that.
     pub fn set_overruns(&self, overruns: u64, skipped: u64) {
         self.overruns.store(overruns, Relaxed);
         self.skipped.store(skipped, Relaxed);
     }
 
-    /// An input waited this long between its worker's socket and the simulation.
+    /// Records that an input took `waited` from its worker's socket to the simulation's queue.
     pub fn input_waited(&self, waited: Duration) {
         self.input_queue.record(waited);
     }
 
-    /// One worker sent its last datagram of `tick`, `elapsed` after Publish; see [`FanOut::record`].
+    /// Records that one worker sent its last datagram of `tick`, `elapsed` after Publish; see [`FanOut::record`].
     pub fn fanned_out(&self, tick: u32, elapsed: Duration) {
         self.fan_out.record(tick, elapsed);
     }
 
-    /// Hands over the workers' figures, once, in the workers' order. Later calls are ignored.
+    /// Sets the workers' statistics, in the workers' order. Only the first call has an effect.
     pub fn set_workers(&self, workers: Vec<Arc<dyn WorkerReport>>) {
-        // The workers are started once per process; a second set would be of a second server.
+        // The workers are started once per process; a second set would belong to a second server.
         let _ = self.workers.set(workers);
     }
 
-    /// Hands over the figures of one of up to eight simulations, once. Later calls are ignored.
+    /// Sets the statistics of one of up to eight simulations. Only the first call for each number has an effect.
     pub fn set_simulation(&self, number: u8, simulation: Arc<dyn SimulationReport>) {
-        if let Some(place) = self.simulations.get(usize::from(number)) {
-            let _ = place.set(simulation);
+        if let Some(report) = self.simulations.get(usize::from(number)) {
+            let _ = report.set(simulation);
         }
     }
 
-    /// Number of the newest published tick.
+    /// Returns the number of the newest published tick.
     #[must_use]
     pub fn tick(&self) -> u32 {
         self.tick.load(Relaxed)
     }
 
-    /// Ticks simulated since the start.
+    /// Returns the number of ticks simulated since the start.
     #[must_use]
     pub fn ticks(&self) -> u64 {
         self.ticks.load(Relaxed)
     }
 
-    /// Fixed ticks a second.
+    /// Returns the configured ticks per second.
     #[must_use]
     pub fn tick_rate(&self) -> u16 {
         self.tick_rate
     }
 
-    /// Connected sessions of each worker, in the workers' order; empty before the workers are up.
+    /// Iterates over the number of connected sessions of each worker, in the workers' order. Empty before the workers
+    /// have started.
     pub fn clients_per_worker(&self) -> impl Iterator<Item = u64> + '_ {
         self.workers
             .get()
@@ -163,7 +164,7 @@ impl ServerStats {
             .map(|worker| worker.clients())
     }
 
-    /// Everything at once. Costs some tens of microseconds and opens files in `/proc`.
+    /// Returns all statistics at once. Takes some tens of microseconds and opens files in `/proc`.
     #[must_use]
     pub fn report(&self, uptime: Duration) -> StatsReport {
         let named = |figures: Vec<(&'static str, u64)>| {
@@ -197,7 +198,7 @@ impl ServerStats {
             simulation: sum(&simulations),
             simulations,
             migration: self.migration.snapshot(),
-            // Filled in by the gateway, which alone knows.
+            // Filled in by the gateway.
             gateway: BTreeMap::new(),
             workers: workers.iter().map(|worker| named(worker.figures())).collect(),
             cpu_us: process::process_cpu()
@@ -208,7 +209,7 @@ impl ServerStats {
     }
 }
 
-/// What all have together, by name.
+/// Returns the sum of each named figure over all maps.
 fn sum(figures: &[BTreeMap<String, u64>]) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for (name, value) in figures.iter().flatten() {
@@ -219,60 +220,63 @@ fn sum(figures: &[BTreeMap<String, u64>]) -> BTreeMap<String, u64> {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "publish times are told to other processes, never to the simulation"
+    reason = "publish times are reported to other processes, never to the simulation"
 )]
 fn start_clock() -> Instant {
     Instant::now()
 }
 
-/// The body of `GET /v1/stats`. Everything but the gauges only grows: subtract two reports for a window.
+/// The body of `GET /v1/stats`. All figures except gauges only grow, so the difference of two reports is the window
+/// between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatsReport {
-    /// The crate's version.
+    /// Version of the server's crate.
     pub server_version: String,
     /// Microseconds since the server's start.
     pub uptime_us: u64,
-    /// The newest published tick.
+    /// Number of the newest published tick.
     pub tick: u32,
-    /// The newest ticks and when each was published, microseconds since 1970 on this machine's clock.
+    /// The newest ticks, each with its publish time in microseconds since 1970 on this machine's clock.
     #[serde(default)]
     pub published: Vec<(u32, u64)>,
-    /// Ticks a second that the server aims at.
+    /// Ticks per second, from the configuration.
     pub tick_rate: u16,
-    /// Ticks simulated.
+    /// Ticks simulated since the start.
     pub ticks: u64,
     /// Ticks that ended after the next one was due.
     pub overruns: u64,
-    /// Ticks given up because of that.
+    /// Ticks skipped because of overruns.
     pub ticks_skipped: u64,
-    /// Connected sessions now, all workers.
+    /// Connected sessions of all workers.
     pub clients: u64,
-    /// Receive to Publish.
+    /// Durations of ticks, from Receive to Publish.
     pub tick_time: HistogramSnapshot,
-    /// The tick's phases by name: those of [`ServerSystems`], in lower case.
+    /// Durations of the tick's phases by name: the phases of [`ServerSystems`], in lower case.
     pub phases: BTreeMap<String, HistogramSnapshot>,
-    /// Publish to the last datagram of the tick, slowest worker.
+    /// Times from Publish to the last datagram of the slowest worker, one value per tick.
     pub fan_out: HistogramSnapshot,
-    /// Socket to simulation, one value per datagram whose arrival was noted; batched I/O notes a sample.
+    /// Waits from the socket to the simulation's queue, one value per input datagram whose arrival was recorded.
+    /// Batched I/O records a sample.
     pub input_queue: HistogramSnapshot,
-    /// The counters and gauges of all simulations together, by name.
+    /// Sums of the counters and gauges of all simulations, by name.
     pub simulation: BTreeMap<String, u64>,
-    /// Each simulation's own, in their order.
+    /// Counters and gauges of each simulation by name, in the simulations' order.
     #[serde(default)]
     pub simulations: Vec<BTreeMap<String, u64>>,
-    /// From an entity's leaving a simulation, at the end of a tick, to its being another's, before the next.
+    /// Times of migrations, from an entity's departure at the end of a tick to its arrival in another simulation before
+    /// the next.
     #[serde(default)]
     pub migration: HistogramSnapshot,
-    /// Answers of the HTTP API: `tokens_issued`, and requests that were refused, by the code of the refusal.
+    /// Responses of the HTTP API: `tokens_issued`, and the number of refused requests by the code of the refusal.
     #[serde(default)]
     pub gateway: BTreeMap<String, u64>,
-    /// Each worker's counters and gauges by name.
+    /// Counters and gauges of each worker by name.
     pub workers: Vec<BTreeMap<String, u64>>,
-    /// CPU time of the whole process, user and system, microseconds; 0 where the system does not tell.
+    /// User and system CPU time of the whole process in microseconds; 0 when the system does not report it.
     pub cpu_us: u64,
-    /// CPU time of each live thread.
+    /// CPU time of each live thread, by thread id.
     pub threads: Vec<ThreadCpu>,
-    /// Resident memory; 0 where the system does not tell.
+    /// Resident memory in bytes; 0 when the system does not report it.
     pub resident_bytes: u64,
 }
 
@@ -292,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_holds_what_was_recorded_and_survives_json() {
+    fn a_report_contains_the_recorded_figures_and_survives_json() {
         let stats = ServerStats::new(2, 20);
         stats.set_workers(vec![Arc::new(Fixed(3)), Arc::new(Fixed(4))]);
         stats.tick_ended(9, Duration::from_millis(2));

@@ -1,39 +1,39 @@
-//! The server's state of life, as a latest value that anybody may watch.
+//! The server's status, from start to stop, as a watch channel with the latest value.
 //!
-//! The sender is held by whoever may stop the server. The simulation looks at it once per tick by
+//! The parts that may stop the server hold the sender. The simulation checks for a change once per tick with
 //! [`StatusReceiver::has_changed`](tokio::sync::watch::Receiver::has_changed), which is one atomic load.
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-/// What the server is doing. It only moves forward.
+/// Status of the server. It only advances, in this order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServerStatus {
-    /// Building the world and opening sockets.
+    /// The server builds its simulations and opens its sockets.
     #[default]
     Starting,
-    /// Ticking and accepting players.
+    /// The server ticks and accepts players.
     Running,
-    /// Was asked to stop: nobody joins any more, clients are being told.
+    /// The server was asked to stop: it accepts no more players and sends goodbyes to its clients.
     Stopping,
-    /// Everybody was told; the last threads end.
+    /// All goodbyes are sent; the last threads end.
     Stopped,
 }
 
-/// Sets the status.
+/// The sending half, which sets the status.
 pub type StatusSender = watch::Sender<ServerStatus>;
 
-/// Watches the status.
+/// The receiving half, which watches the status.
 pub type StatusReceiver = watch::Receiver<ServerStatus>;
 
-/// A status, [`ServerStatus::Starting`].
+/// Creates a status channel with the status [`ServerStatus::Starting`].
 #[must_use]
 pub fn status_channel() -> (StatusSender, StatusReceiver) {
     watch::channel(ServerStatus::default())
 }
 
-/// Moves the status forward to `status`; does nothing when it is already there or further.
+/// Advances the status to `status`. Does nothing when it is already that or a later one.
 pub fn advance_status(sender: &StatusSender, status: ServerStatus) {
     sender.send_if_modified(|current| {
         let advances = *current < status;

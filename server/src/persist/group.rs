@@ -20,7 +20,7 @@ use crate::simulation::{Player, Replicated};
 pub struct Group {
     members: Vec<Member>,
     /// What they refer to outside the group; numbered after the members.
-    outside: Vec<Name>,
+    outside: Vec<SharedName>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ enum MemberRole {
 
 /// An entity that every world knows by the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum Name {
+pub(crate) enum SharedName {
     /// A player's.
     Player(PlayerId),
     /// A replicated entity.
@@ -72,7 +72,7 @@ impl Group {
     }
 
     /// Spawns the entities, empty, for [`Group::fill`]; answers with them what each is called.
-    pub(crate) fn spawn(&self, world: &mut World) -> Vec<(Entity, Option<Name>)> {
+    pub(crate) fn spawn(&self, world: &mut World) -> Vec<(Entity, Option<SharedName>)> {
         let spawn = |member: &Member| (world.spawn_empty().id(), member.name());
         self.members.iter().map(spawn).collect()
     }
@@ -82,8 +82,8 @@ impl Group {
         &self,
         world: &mut World,
         persisted: &Persisted,
-        spawned: &[(Entity, Option<Name>)],
-        find: impl Fn(&World, Name) -> Option<Entity>,
+        spawned: &[(Entity, Option<SharedName>)],
+        find: impl Fn(&World, SharedName) -> Option<Entity>,
     ) -> Result<(), LoadError> {
         let mut decoded = Vec::with_capacity(self.members.len());
         for member in &self.members {
@@ -129,10 +129,10 @@ impl Group {
 }
 
 impl Member {
-    fn name(&self) -> Option<Name> {
+    fn name(&self) -> Option<SharedName> {
         match &self.role {
-            MemberRole::Player(image) => Some(Name::Player(PlayerId(image.id))),
-            MemberRole::Replicated(global) => Some(Name::Global(*global)),
+            MemberRole::Player(image) => Some(SharedName::Player(PlayerId(image.id))),
+            MemberRole::Replicated(global) => Some(SharedName::Global(*global)),
             MemberRole::Other => None,
         }
     }
@@ -142,19 +142,19 @@ impl Member {
 struct ToNumbers<'w> {
     world: &'w World,
     members: EntityHashMap<u32>,
-    outside: Vec<Name>,
+    outside: Vec<SharedName>,
 }
 
 impl ToNumbers<'_> {
-    fn name_of(&self, entity: Entity) -> Option<Name> {
+    fn name_of(&self, entity: Entity) -> Option<SharedName> {
         let entity = self.world.get_entity(entity).ok()?;
         if let Some(player) = entity.get::<Player>() {
-            return Some(Name::Player(player.id));
+            return Some(SharedName::Player(player.id));
         }
         let replicated = entity.get::<Replicated>().map(Replicated::global);
         replicated
             .or_else(|| entity.get::<GlobalId>().copied())
-            .map(Name::Global)
+            .map(SharedName::Global)
     }
 }
 

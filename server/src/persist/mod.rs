@@ -54,7 +54,7 @@ mod tests;
 pub use checksum::digest;
 pub use format::{FORMAT_VERSION, FormatError};
 pub use group::Group;
-pub(crate) use group::Name;
+pub(crate) use group::SharedName;
 pub use load::{LoadError, end_sessions, load};
 pub use registry::{PersistAppExt, Persisted};
 pub use save::{SaveError, save};

@@ -1,4 +1,4 @@
-//! Who is near: spatial queries for gameplay, in entities.
+//! Spatial queries for gameplay, which return entities.
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
@@ -10,11 +10,11 @@ use super::space::Space;
 use super::tell::Place;
 use crate::space::Found;
 
-/// Finds replicated entities by place, as they were published last: at the end of the tick before this one.
+/// Finds replicated entities by position, as they were published last: at the end of the last tick.
 ///
-/// Costs about what it answers, however many entities there are elsewhere. An entity that came in this tick
-/// is found from the next one on; one that went in this tick is not found any more. With several simulations,
-/// the [ghosts](super::Ghost) of what is near the border are found too.
+/// A query costs about as much as it returns, however many entities there are elsewhere. An entity spawned in
+/// this tick is found from the next tick on, and one despawned in this tick is not found any more. With
+/// several simulations, [ghosts](super::Ghost) are found too.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -43,19 +43,20 @@ pub struct Nearby<'w, 's> {
     found: Local<'s, Vec<Found>>,
 }
 
-/// An entity that was found.
+/// An entity found by a query.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Neighbour {
-    /// The entity.
+    /// The entity, which may be a ghost.
     pub entity: Entity,
-    /// Where it was at the end of the last tick, in units.
+    /// Its position at the end of the last tick, in units.
     pub position: Vec2,
-    /// Its distance from the place that was asked about, in units.
+    /// Its distance from the position of the query, in units.
     pub distance: f32,
 }
 
 impl Nearby<'_, '_> {
-    /// Everybody at most `radius` units from a place, nearest first; equal distances in the order of slots.
+    /// Returns the entities at most `radius` units from a position, nearest first; equal distances in the
+    /// order of slots.
     pub fn within(&mut self, place: impl Into<Place>, radius: f32) -> impl Iterator<Item = Neighbour> + '_ {
         let Place { position, room } = place.into();
         self.found.clear();
@@ -69,8 +70,8 @@ impl Nearby<'_, '_> {
         self.neighbours()
     }
 
-    /// The `count` entities nearest to a place among those at most `radius` units away, which may be infinite;
-    /// nearest first, equal distances in the order of slots.
+    /// Returns the `count` entities nearest to a position among those at most `radius` units away, which may
+    /// be infinite; nearest first, equal distances in the order of slots.
     pub fn nearest(
         &mut self,
         place: impl Into<Place>,

@@ -1,7 +1,8 @@
-//! The players: one entity for every session that is served.
+//! Players: one entity for every session that is served.
 //!
 //! Owns the table from sessions to player entities. Guarantees that player ids are given in the order of
-//! arrival and never reused, and that `PlayerJoined` and `PlayerLeft` come once each, in this order.
+//! arrival and never reused, and that `PlayerJoined` and `PlayerLeft` are written once for each player, in
+//! this order.
 
 use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
@@ -19,74 +20,74 @@ use crate::boundary::claims::PlayerName;
 use crate::boundary::link::{LeaveReason, PeerKind, SessionKey};
 use crate::space::AreaHold;
 
-/// A player for as long as the session lasts.
+/// A player, on an entity that exists as long as the session.
 #[derive(Component, Clone, Copy, Debug)]
 #[require(Team, Room, Eye, AreaOfInterest, InputBuffer, TakenInput, Routed)]
 pub struct Player {
-    /// Never reused.
+    /// The player's id, which is never reused.
     pub id: PlayerId,
     /// The session that serves the player.
     pub session: SessionKey,
-    /// The identity from the connect token; the same when the player comes back.
+    /// The identity from the connect token. It is the same when the player connects again.
     pub client_id: u64,
     /// The name from the connect token.
     pub name: PlayerName,
-    /// What the peer speaks; a stock renet peer is sent messages only.
+    /// The client's protocol. A stock renet client is sent messages only.
     pub kind: PeerKind,
 }
 
-/// The entity through which a player acts and sees. While it is replicated, the process's directory names the
-/// player's session for it.
+/// The entity that a player controls and from which it sees. While it is replicated, the process's directory
+/// has a route from it to the player's session.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[component(on_discard = forget_route)]
 pub struct Avatar(#[entities] pub Entity);
 
-/// Lets a player see what is around its [`Eye`]. Without it the player sees nothing.
+/// Makes a player see what is around its [`Eye`]. A player without this component sees nothing.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Viewer {
-    /// How far, in units.
+    /// The radius of the view, in units.
     pub radius: f32,
 }
 
-/// Where a player sees from, in units. Follows the avatar; where there is none, gameplay may set it.
+/// The centre of a player's view, in units. Follows the avatar; without an avatar, gameplay may set it.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Eye(pub Vec2);
 
-/// The leaf cells in a player's view: kept by the `Index` phase.
+/// The leaf cells in a player's view. Updated in the `Index` phase.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
-#[component(on_discard = forget_area)]
+#[component(on_discard = release_area)]
 pub struct AreaOfInterest {
     pub(super) hold: Option<AreaHold>,
 }
 
-/// A session began; its player entity exists.
+/// A session has begun, and its player entity exists.
 #[derive(Message, Clone, Copy, Debug)]
 pub struct PlayerJoined {
-    /// The player entity.
+    /// The entity of the player.
     pub entity: Entity,
-    /// The player.
+    /// The player's ids and name.
     pub player: Player,
 }
 
-/// A session ended; its player entity no longer exists.
+/// A session has ended, and its player entity no longer exists.
 #[derive(Message, Clone, Copy, Debug)]
 pub struct PlayerLeft {
-    /// What the player entity was.
+    /// The entity that the player was. It is despawned.
     pub entity: Entity,
-    /// The player.
+    /// The player's ids and name.
     pub player: Player,
-    /// The avatar it had.
+    /// The avatar that the player had, if any. The engine does not despawn it.
     pub avatar: Option<Entity>,
-    /// Why.
+    /// The reason for which the session ended.
     pub reason: LeaveReason,
 }
 
-/// The players by session. Dense: by worker, then by the worker's own session index.
+/// The players by session. The table is dense: by worker, then by the worker's own session index.
 #[derive(Resource, Debug, Default)]
 pub struct Players {
     sessions: Vec<Vec<Option<PlayerSlot>>>,
     ids_given: u32,
-    /// Which of how many simulations this is: each gives other ids.
+    /// The number of this simulation, and how many others there are. Each simulation gives different ids.
     simulation: (u32, u32),
     len: usize,
 }
@@ -98,7 +99,7 @@ struct PlayerSlot {
 }
 
 impl Players {
-    /// The player entity of a session.
+    /// Returns the player entity of a session.
     #[inline]
     #[must_use]
     pub fn get(&self, key: SessionKey) -> Option<Entity> {
@@ -109,19 +110,20 @@ impl Players {
         (slot.generation == key.session.generation).then_some(slot.entity)
     }
 
-    /// Players in the simulation.
+    /// Returns the number of players in the simulation.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether nobody is here.
+    /// Returns whether the simulation has no players.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// No players, of the simulation `simulation` of `simulations`, whose player ids are all different.
+    /// Creates an empty table for the simulation `simulation` of `simulations`. Player ids are unique among
+    /// them.
     #[must_use]
     pub fn of_simulation(simulation: u8, simulations: u8) -> Self {
         Self {
@@ -130,7 +132,7 @@ impl Players {
         }
     }
 
-    /// Nobody, after this many player ids were given.
+    /// Returns an empty table that has given `ids_given` player ids already.
     pub(super) fn restart(&self, ids_given: u32) -> Self {
         Self {
             ids_given,
@@ -145,7 +147,7 @@ impl Players {
         PlayerId((self.ids_given - 1) * (others + 1) + simulation + 1)
     }
 
-    /// How many player ids were given.
+    /// Returns the number of player ids that were given.
     pub(super) fn ids_given(&self) -> u32 {
         self.ids_given
     }
@@ -172,7 +174,8 @@ impl Players {
     }
 }
 
-/// Makes an existing entity the player of a session that goes on. `false` when the session has one already.
+/// Makes an existing entity the player of a session that continues. Returns `false` if the session has a
+/// player already.
 pub(super) fn rejoin(world: &mut World, entity: Entity, player: Player) -> bool {
     let mut players = world.resource_mut::<Players>();
     if players.get(player.session).is_some() {
@@ -183,7 +186,7 @@ pub(super) fn rejoin(world: &mut World, entity: Entity, player: Player) -> bool 
     true
 }
 
-/// Spawns the player of a new session. A session that is announced twice is refused: `None`.
+/// Spawns the player of a new session. Returns `None` if the session has a player already.
 pub(crate) fn join(
     world: &mut World,
     session: SessionKey,
@@ -209,14 +212,14 @@ pub(crate) fn join(
     Some(entity)
 }
 
-/// Takes the player of a session out of this world without telling gameplay: it goes on in another.
+/// Despawns the player of a session without writing `PlayerLeft`, because it continues in another simulation.
 pub(crate) fn remove_player(world: &mut World, session: SessionKey) {
     if let Some(entity) = world.resource_mut::<Players>().remove(session) {
         world.despawn(entity);
     }
 }
 
-/// Despawns the player of a session that ended; one that is not here is ignored.
+/// Despawns the player of a session that ended. Does nothing if the session has no player here.
 pub(crate) fn leave(world: &mut World, session: SessionKey, reason: LeaveReason) {
     let Some(entity) = world.resource_mut::<Players>().remove(session) else {
         return;
@@ -233,8 +236,8 @@ pub(crate) fn leave(world: &mut World, session: SessionKey, reason: LeaveReason)
     }
 }
 
-/// Counts a viewer out when its player goes.
-fn forget_area(mut world: DeferredWorld, context: HookContext) {
+/// Releases a player's area when its component is removed.
+fn release_area(mut world: DeferredWorld, context: HookContext) {
     let hold = world
         .get::<AreaOfInterest>(context.entity)
         .and_then(|interest| interest.hold);

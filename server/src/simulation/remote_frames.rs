@@ -1,8 +1,9 @@
-//! What a world knows of the other simulations of its process: their frames, where entities were before they
-//! changed hands, and copies of what is near the border.
+//! The frames of the other simulations of the process, the past rows of entities that migrated, and the
+//! ghosts near the border.
 //!
-//! Kept by `simulations`; without it, as with a single simulation, the resource is missing and nothing is looked up.
-//! Guarantees that a look into the past finds an entity in the frames of whoever owned it then.
+//! Maintained by `simulations`. With a single simulation the resource does not exist, and nothing is looked
+//! up. Guarantees that a look into the past finds an entity in the frames of the simulation that owned it
+//! then.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,17 +18,18 @@ use throng_shared::tick::Tick;
 use crate::boundary::frame::{Frame, FrameHistory};
 use crate::space::{Found, RoomId};
 
-/// A copy of an entity of another simulation, near the border, as it was a tick ago; says where the entity is. It has
-/// a [`GlobalId`], position, velocity, heading, owner and team; gameplay reads it and changes it by
-/// [effects](crate::simulations::TellEntity) only. Clients are not shown it: they are shown the entity itself.
+/// A copy of an entity of another simulation, near the border, as it was one tick ago, with the location of
+/// the entity's row. It has a [`GlobalId`], position, velocity, heading, owner and team. Gameplay reads it,
+/// and changes the entity only by [effects](crate::simulations::TellEntity). Clients are not sent the copy:
+/// they are sent the entity itself.
 ///
-/// A query skips ghosts unless it names this component: `With<Ghost>` gives the ghosts alone, `Has<Ghost>` or
-/// [`Allow<Ghost>`](bevy_ecs::query::Allow) everything. So gameplay that knows of no ghosts never changes one.
-/// [`Nearby`](super::Nearby) and [`Rewind`](super::Rewind) find them.
+/// A query skips ghosts unless it names this component: `With<Ghost>` matches the ghosts alone, `Has<Ghost>`
+/// or [`Allow<Ghost>`](bevy_ecs::query::Allow) matches everything. So gameplay written without ghosts in mind
+/// never changes one. [`Nearby`](super::Nearby) and [`Rewind`](super::Rewind) find them.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ghost(pub RowLocation);
 
-/// Where an entity has its row.
+/// The location of an entity's row: a simulation and a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowLocation {
     /// The simulation that has the entity.
@@ -36,42 +38,42 @@ pub struct RowLocation {
     pub slot: Slot,
 }
 
-/// A copy near the border, as spatial queries find it.
+/// A ghost as spatial queries find it.
 #[derive(Clone, Copy, Debug)]
 pub struct GhostEntry {
-    /// The copy.
+    /// The entity of the ghost in this simulation.
     pub entity: Entity,
-    /// Who it is.
+    /// The global id of the original entity.
     pub global: GlobalId,
-    /// Where it was at the end of the last tick, in units.
+    /// Its position at the end of the last tick, in units.
     pub position: Vec2,
-    /// In which room.
+    /// The room in which it is.
     pub room: RoomId,
 }
 
-/// A row that an entity had.
+/// A row that an entity had before it migrated.
 #[derive(Clone, Copy, Debug)]
 struct PastLocation {
     location: RowLocation,
-    /// The last frame in which it was there.
+    /// The tick of the last frame in which the entity had the row.
     until: Tick,
 }
 
-/// The other simulations, as far as this one looks.
+/// The frames of all simulations and the ghosts of this one.
 #[derive(Resource, Debug, Default)]
 pub struct RemoteFrames {
-    /// Of all simulations, this one among them, by their number.
+    /// The histories of all simulations, this one included, by simulation id.
     frames: Vec<FrameHistory>,
-    /// Of those who changed hands within the last 64 ticks, oldest first.
+    /// The past rows of the entities that migrated within the last 64 ticks, oldest first.
     past_locations: BTreeMap<GlobalId, Vec<PastLocation>>,
-    /// Whose oldest stay ends when.
+    /// For each past row, the tick of its last frame and its entity, in the order of ticks.
     ends: VecDeque<(Tick, GlobalId)>,
-    /// In the order of their places from west to east.
+    /// Ghosts in the order of their positions from west to east.
     ghosts: Vec<GhostEntry>,
 }
 
 impl RemoteFrames {
-    /// Takes in a frame of a simulation.
+    /// Adds a frame to the history of its simulation.
     pub fn push_frame(&mut self, frame: &Arc<Frame>) {
         let simulation = usize::from(frame.simulation.0);
         if self.frames.len() <= simulation {
@@ -80,7 +82,8 @@ impl RemoteFrames {
         drop(self.frames[simulation].push(Arc::clone(frame)));
     }
 
-    /// Notes that an entity was in a row up to the frame of `until`, and is elsewhere from then on.
+    /// Records that an entity had the row `location` up to the frame of `until`, and another one from then
+    /// on.
     pub fn record_move(&mut self, global: GlobalId, location: RowLocation, until: Tick) {
         self.past_locations
             .entry(global)
@@ -89,7 +92,7 @@ impl RemoteFrames {
         self.ends.push_back((until, global));
     }
 
-    /// Forgets what no frame shows any more.
+    /// Removes past rows whose last frame is no longer in the history.
     pub fn forget_before(&mut self, now: Tick) {
         while let Some(&(until, global)) = self.ends.front() {
             if now.since(until) <= HISTORY_TICKS as i32 {
@@ -105,7 +108,7 @@ impl RemoteFrames {
         }
     }
 
-    /// Takes the copies near the border in place of those of the last tick.
+    /// Replaces the ghosts of the last tick by those of this one.
     pub fn replace_ghosts(&mut self, ghosts: impl Iterator<Item = GhostEntry>) {
         self.ghosts.clear();
         self.ghosts.extend(ghosts);
@@ -116,7 +119,8 @@ impl RemoteFrames {
         });
     }
 
-    /// The pose of an entity in the frame of `tick`, wherever it was; it is at `present` since it last moved.
+    /// Returns the pose of an entity in the frame of `tick`, in the simulation that had it then. `present` is
+    /// its row since it last migrated.
     #[must_use]
     pub fn pose(&self, global: GlobalId, present: RowLocation, tick: Tick) -> Option<Pose> {
         let past_locations = self.past_locations.get(&global);
@@ -128,19 +132,22 @@ impl RemoteFrames {
         (frame.identity(slot).global == global).then_some(row.pose)
     }
 
-    /// Adds the copies at most `radius` units from a place to what was found at home, nearest first, those at
-    /// home first where they are equally far. What is added has slots from [`FIRST_GHOST_SLOT`] on.
-    pub(super) fn find(&self, room: RoomId, at: Vec2, radius: f32, found: &mut Vec<Found>) {
+    /// Adds the ghosts at most `radius` units from a position to the entities that were found in this
+    /// simulation. The result is sorted by distance; at equal distances the simulation's own entities come
+    /// first. The ghosts have slots from [`FIRST_GHOST_SLOT`] on.
+    pub(super) fn find(&self, room: RoomId, position: Vec2, radius: f32, found: &mut Vec<Found>) {
         let local_len = found.len();
-        let first = self.ghosts.partition_point(|one| one.position.x < at.x - radius);
-        for (place, one) in (first..).zip(&self.ghosts[first..]) {
-            if one.position.x > at.x + radius {
+        let first = self
+            .ghosts
+            .partition_point(|one| one.position.x < position.x - radius);
+        for (index, one) in (first..).zip(&self.ghosts[first..]) {
+            if one.position.x > position.x + radius {
                 break;
             }
-            let distance2 = one.position.distance_squared(at);
+            let distance2 = one.position.distance_squared(position);
             if one.room == room && distance2 <= radius * radius {
                 found.push(Found {
-                    slot: Slot(FIRST_GHOST_SLOT + place as u32),
+                    slot: Slot(FIRST_GHOST_SLOT + index as u32),
                     position: one.position,
                     distance2,
                 });
@@ -154,12 +161,12 @@ impl RemoteFrames {
         }
     }
 
-    /// The copy that was found under a slot.
+    /// Returns the ghost that was found under a slot.
     pub(super) fn ghost(&self, slot: Slot) -> Option<Entity> {
-        let place = slot.0.checked_sub(FIRST_GHOST_SLOT)?;
-        Some(self.ghosts.get(place as usize)?.entity)
+        let index = slot.0.checked_sub(FIRST_GHOST_SLOT)?;
+        Some(self.ghosts.get(index as usize)?.entity)
     }
 }
 
-/// The first number that stands for a copy instead of a slot: no frame has so many rows.
+/// The first slot number that denotes a ghost; the ghost's index is added to it. No frame has as many rows.
 pub(super) const FIRST_GHOST_SLOT: u32 = 1 << 31;

@@ -1,7 +1,8 @@
-//! Tells players the replicated resources: all of them to who joins, each to everybody when it changed.
+//! Sends the replicated resources to players: all of them to a player that joins, and each one to all players
+//! when it has changed.
 //!
-//! Of several simulations each tells its own players its own resources; a player who crosses a border is told
-//! nothing. So it is gameplay's to keep them the same in all.
+//! Each of several simulations sends its own resources to its own players. A player that migrates is sent
+//! nothing, so gameplay has to keep the resources equal in all simulations.
 
 use bevy_ecs::change_detection::Tick as ChangeTick;
 use bevy_ecs::message::MessageCursor;
@@ -13,7 +14,7 @@ use super::players::PlayerJoined;
 use super::tell::Outbox;
 use crate::boundary::link::Audience;
 
-/// What players were last told.
+/// The state of every replicated resource that players were sent last.
 #[derive(Resource, Default)]
 pub(super) struct ResourceWatches {
     watches: Vec<ResourceWatch>,
@@ -22,11 +23,11 @@ pub(super) struct ResourceWatches {
 
 struct ResourceWatch {
     entry: ResourceEntry,
-    /// When it had last changed; `None` while it was not there.
+    /// The tick of the change that was sent last; `None` while the resource does not exist.
     sent: Option<ChangeTick>,
 }
 
-/// Sets up the watches. Runs once, when the registry is complete.
+/// Creates the watches. Runs once, when the registry is complete.
 pub(super) fn watch_resources(world: &mut World) {
     let Some(protocol) = world.get_resource::<Protocol>() else {
         return;
@@ -39,7 +40,7 @@ pub(super) fn watch_resources(world: &mut World) {
     world.resource_mut::<ResourceWatches>().watches = watches;
 }
 
-/// Adds to the tick's messages what players have to be told of the resources.
+/// Adds the changed resources to the tick's messages, and all resources for players that joined in it.
 pub(super) fn tell_resources(world: &mut World) {
     world.resource_scope(|world, mut watches: Mut<ResourceWatches>| {
         let ResourceWatches { watches, joined } = &mut *watches;
@@ -53,7 +54,7 @@ pub(super) fn tell_resources(world: &mut World) {
         for ResourceWatch { entry, sent } in watches {
             let changed = entry.changed(world);
             let is_new = std::mem::replace(sent, changed) != changed;
-            // Who joins knows that there is nothing.
+            // A client assumes that a resource it was not sent does not exist.
             if !is_new && (joined.is_empty() || changed.is_none()) {
                 continue;
             }
@@ -65,7 +66,7 @@ pub(super) fn tell_resources(world: &mut World) {
             let bytes = bytes::Bytes::from(bytes);
             let mut outbox = world.resource_mut::<Outbox>();
             if is_new {
-                // Those who joined in this tick are among all.
+                // Players that joined in this tick are among all of the simulation's players.
                 outbox.broadcast(Audience::Own, Channel::ReliableOrdered.id(), bytes);
             } else {
                 for &session in &joined {

@@ -1,4 +1,4 @@
-//! Where it was: the frames of the last ticks, for lag compensation.
+//! Past poses from the frames of the last ticks, for lag compensation.
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
@@ -10,9 +10,9 @@ use super::publish::Frames;
 use super::remote_frames::{Ghost, RemoteFrames, RowLocation};
 use super::replicated::{Replicated, Slots};
 
-/// Answers where an entity was at a tick of the last 64, exactly as clients were told. How far back gameplay
-/// goes is for gameplay to limit. With several simulations it also knows where [ghosts](super::Ghost)
-/// were, and where somebody was who has come since.
+/// Returns the pose of an entity at one of the last 64 ticks, exactly as it was sent to clients. Gameplay
+/// limits how far back it reads. With several simulations it also has the past poses of
+/// [ghosts](super::Ghost), and of entities that have migrated to this simulation since.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -43,8 +43,8 @@ pub struct Rewind<'w, 's> {
 }
 
 impl Rewind<'_, '_> {
-    /// The entity's pose in the frame of `tick`. `None` when that frame is gone or still to come, or when the
-    /// entity was not there yet.
+    /// Returns the entity's pose in the frame of `tick`. `None` if there is no such frame any more or yet, or
+    /// if it does not contain the entity.
     #[must_use]
     pub fn pose(&self, entity: Entity, tick: Tick) -> Option<Pose> {
         if let Ok(replicated) = self.replicated.get(entity) {
@@ -54,9 +54,10 @@ impl Rewind<'_, '_> {
         self.pose_of(global, location.slot, Some(location.simulation), tick)
     }
 
-    /// Likewise for gameplay that keeps entities in a table of its own and saves the look-up: the entity is called
-    /// `global` everywhere, `slot` is its row in the newest frame, and `ghost_of` is the simulation that has it,
-    /// `None` for this one. The entity need not live any more.
+    /// Returns the same as [`Rewind::pose`] without looking the entity up, for gameplay that keeps entities
+    /// in a table of its own. `global` is the entity's global id, `slot` its row in the newest frame, and
+    /// `ghost_of` the simulation that has it, `None` for this one. The entity itself may be despawned
+    /// already.
     #[must_use]
     pub fn pose_of(
         &self,
@@ -71,13 +72,13 @@ impl Rewind<'_, '_> {
         }
         let frame = self.frames.0.at(tick)?;
         let row = frame.row(slot)?;
-        // A slot may have had another tenant then.
+        // The slot may have belonged to another entity then.
         (frame.identity(slot).global == global).then_some(row.pose)
     }
 
-    /// Where the entity was at `fraction` (0..=1) of the way from `tick` to the next one, on the straight line
-    /// between the two, which is what a client that interpolates shows. Where there is no next one, it is where
-    /// it was at `tick`.
+    /// Returns the entity's position at `fraction` (0..=1) of the way from `tick` to the next tick, on the
+    /// straight line between the two positions, as a client that interpolates shows it. Without a next frame,
+    /// it is the position at `tick`.
     #[must_use]
     pub fn position(&self, entity: Entity, tick: Tick, fraction: f32) -> Option<Vec2> {
         let from = self.pose(entity, tick)?.position().0;
@@ -87,13 +88,13 @@ impl Rewind<'_, '_> {
         Some(from.lerp(to, fraction.clamp(0.0, 1.0)))
     }
 
-    /// Where the entity looked at `tick`, in radians.
+    /// Returns the entity's heading at `tick`, in radians.
     #[must_use]
     pub fn heading(&self, entity: Entity, tick: Tick) -> Option<Heading> {
         self.pose(entity, tick).map(|pose| pose.heading())
     }
 
-    /// The oldest and the newest tick that can be asked about; `None` before the first.
+    /// Returns the oldest and the newest tick that can be read; `None` before the first tick.
     #[must_use]
     pub fn ticks(&self) -> Option<(Tick, Tick)> {
         let newest = self.frames.0.newest()?.tick;

@@ -1,13 +1,14 @@
-//! Where entities are and what viewers see of them, as resources.
+//! The spatial index of the entities and the areas that viewers see, as resources.
 
 use bevy_ecs::prelude::Resource;
 
 use crate::space::{AreaTable, SpatialIndex};
 
-/// Where everybody is. Follows the rows in `Index`; queries during `Simulate` see the last tick.
+/// The positions of all replicated entities. Updated in `Index`, so that queries during `Simulate` return the
+/// positions of the last tick.
 #[derive(Resource, Debug, Default)]
 pub struct Space(pub SpatialIndex);
 
-/// The areas in somebody's sight.
+/// The areas that players and watchers see.
 #[derive(Resource, Debug, Default)]
 pub struct Areas(pub AreaTable);

@@ -1,7 +1,7 @@
-//! What gameplay tells players: messages, and the end of their sessions.
+//! What gameplay sends to players: messages, and the end of their sessions.
 //!
-//! Collected during the tick and sent with its frame, so that a message never arrives before the state
-//! that it is about was published.
+//! Messages are collected during the tick and sent with its frame, so that a message never arrives before the
+//! state that it is about was published.
 
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
@@ -15,10 +15,11 @@ use super::replicated::Replicated;
 use crate::boundary::link::{Audience, LeaveReason, SessionKey, SimulationLink};
 use crate::space::RoomId;
 
-/// Sends to players what the protocol registered with `message::<M>()`: to one, to a team, to those who see a
-/// place, to all. A message for many is encoded once; who they are is judged on the net workers, by the frames
-/// of the tick in which it was said. Each of them gets it once, whichever simulation of the process has the
-/// player; one for a single player is sent by the simulation that has it.
+/// Sends messages of the types registered with `message::<M>()` to players: to one, to a team, to the players
+/// that see a position, or to all. A message to many players is encoded once. The net workers choose its
+/// recipients by the frames of the tick in which it was sent. Each recipient receives it once, whichever
+/// simulation of the process has the player. A message to a single player is sent by the simulation that has
+/// the player.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -49,17 +50,17 @@ pub struct Tell<'w, 's> {
     replicated: Query<'w, 's, &'static Replicated>,
 }
 
-/// A place of the world, for those who see it.
+/// A position in a room.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Place {
-    /// Where, in units.
+    /// The position, in units.
     pub position: Vec2,
-    /// In which room.
+    /// The room of the position.
     pub room: RoomId,
 }
 
 impl From<Vec2> for Place {
-    /// A place in room 0.
+    /// Returns the position in room 0.
     fn from(position: Vec2) -> Self {
         Self {
             position,
@@ -69,10 +70,10 @@ impl From<Vec2> for Place {
 }
 
 impl Tell<'_, '_> {
-    /// Sends `message` to a player.
+    /// Sends `message` to one player.
     ///
     /// # Errors
-    /// When the type is not registered for clients, or its value does not fit a message.
+    /// If the type is not registered for clients, or its value does not fit into a message.
     pub fn player<M>(&mut self, player: &Player, message: &M) -> Result<(), RegistryError>
     where
         M: Serialize + Send + Sync + 'static,
@@ -95,7 +96,7 @@ impl Tell<'_, '_> {
         self.broadcast(Audience::Team(team), message)
     }
 
-    /// Sends `message` to every player whose view reaches a place.
+    /// Sends `message` to every player whose view contains a position.
     ///
     /// # Errors
     /// As [`Tell::player`].
@@ -107,7 +108,7 @@ impl Tell<'_, '_> {
         self.broadcast(Audience::InSight { position, room }, message)
     }
 
-    /// Sends `message` to every player.
+    /// Sends `message` to every player of the process.
     ///
     /// # Errors
     /// As [`Tell::player`].
@@ -118,8 +119,8 @@ impl Tell<'_, '_> {
         self.broadcast(Audience::All, message)
     }
 
-    /// Sends `message` to every player of this simulation, and to none of the process's others: for what is said
-    /// by all simulations alike.
+    /// Sends `message` to every player of this simulation, and to none of the process's other simulations.
+    /// For messages that every simulation sends alike.
     ///
     /// # Errors
     /// As [`Tell::player`].
@@ -130,7 +131,8 @@ impl Tell<'_, '_> {
         self.broadcast(Audience::Own, message)
     }
 
-    /// Ends a player's session. Its `PlayerLeft` comes in a later tick, from the worker.
+    /// Ends a player's session. Its `PlayerLeft` is written in a later tick, when the worker has reported the
+    /// end.
     pub fn kick(&mut self, player: &Player) {
         self.outbox
             .entries
@@ -165,18 +167,18 @@ impl Tell<'_, '_> {
     }
 }
 
-/// A player's message as it arrived, for [`Protocol::decode_message`].
+/// A message from a player as it arrived, for [`Protocol::decode_message`].
 #[derive(Message, Clone, Debug)]
 pub struct MessageReceived {
-    /// The player entity.
+    /// The entity of the player that sent it.
     pub player: Entity,
-    /// The channel by which it came.
+    /// The channel on which it arrived.
     pub channel: ChannelId,
-    /// Its bytes, not checked in any way.
+    /// The encoded message, not checked in any way.
     pub bytes: Bytes,
 }
 
-/// What this tick has to say. Its bound is what gameplay does in one tick.
+/// The messages and disconnections of this tick. Its size is bounded by what gameplay does in one tick.
 #[derive(Resource, Debug, Default)]
 pub struct Outbox {
     entries: Vec<OutboxEntry>,
@@ -190,18 +192,18 @@ enum OutboxEntry {
 }
 
 impl Outbox {
-    /// Adds a message for a session.
+    /// Adds a message to one session.
     pub(super) fn message(&mut self, key: SessionKey, channel: Channel, bytes: Bytes) {
         self.entries.push(OutboxEntry::Message(key, channel.id(), bytes));
     }
 
-    /// Adds a message for many.
+    /// Adds a message to an audience.
     pub(super) fn broadcast(&mut self, audience: Audience, channel: ChannelId, bytes: Bytes) {
         self.entries
             .push(OutboxEntry::Broadcast(audience, channel, bytes));
     }
 
-    /// Sends everything, in order. What is for a worker without a link is dropped.
+    /// Sends all entries in order. An entry for a worker without a link is dropped.
     pub(super) fn send(&mut self, links: &mut [SimulationLink]) {
         for entry in self.entries.drain(..) {
             let key = match entry {
@@ -211,11 +213,12 @@ impl Outbox {
             let addressed = |link: &&mut SimulationLink| key.is_none_or(|key| key.worker == link.worker());
             for link in links.iter_mut().filter(addressed) {
                 match &entry {
-                    // A full queue ends the session, which the link counts.
+                    // A full queue ends the session, and the link counts it.
                     OutboxEntry::Message(key, channel, bytes) => {
                         let _ = link.send(*key, *channel, bytes.clone());
                     }
-                    // A full queue drops it or, where it is reliable, ends the sessions that miss it.
+                    // A full queue drops an unreliable message. For a reliable one it ends the sessions that
+                    // miss it.
                     OutboxEntry::Broadcast(audience, channel, bytes) => {
                         link.broadcast(*audience, *channel, bytes.clone());
                     }

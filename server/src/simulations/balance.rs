@@ -1,4 +1,5 @@
-//! Evens out the simulations by moving cells. Pure, and the same for all who compute it from the same loads.
+//! Balances the load of the simulations by moving cells between them. Pure: the same loads give the same
+//! moves in every simulation.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +7,21 @@ use throng_shared::protocol::ids::SimulationId;
 
 use super::partition::{Cell, Partition};
 
-/// A simulation gives cells away when it has more than this many percent of the mean load.
+/// The load, in percent of the mean, above which a simulation gives cells to others.
 const TOLERANCE_PERCENT: u64 = 115;
 
-/// A cell that is to be given to another simulation.
+/// A cell that is to be assigned to another simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CellMove {
-    /// The cell.
+    /// The cell to be assigned.
     pub cell: Cell,
-    /// Its owner to be.
+    /// The simulation that is to own the cell.
     pub to: SimulationId,
 }
 
-/// The next cell to move, if the simulations are uneven: from the busiest to one that is less busy, so that the
-/// busier of the two becomes less busy than the busiest was. `loads` has the load of
-/// every cell in which anybody is (entities, for one).
+/// Returns the next cell to move if the loads are uneven. It moves from the busiest simulation to a less busy
+/// one, and leaves both less busy than the busiest was. `loads` has the load of every cell that is not empty,
+/// for example its number of entities.
 #[must_use]
 pub fn next_move(partition: &Partition, loads: &BTreeMap<Cell, u64>) -> Option<CellMove> {
     let mut totals = vec![0u64; usize::from(partition.simulations())];
@@ -31,7 +32,7 @@ pub fn next_move(partition: &Partition, loads: &BTreeMap<Cell, u64>) -> Option<C
     let (busiest, &most) = totals
         .iter()
         .enumerate()
-        .max_by_key(|&(place, &total)| (total, usize::MAX - place))?;
+        .max_by_key(|&(index, &total)| (total, usize::MAX - index))?;
     if most * 100 <= mean * TOLERANCE_PERCENT {
         return None;
     }
@@ -41,13 +42,18 @@ pub fn next_move(partition: &Partition, loads: &BTreeMap<Cell, u64>) -> Option<C
         .zip(&totals)
         .min_by_key(|&(_, total)| total)?
         .0;
-    let beside = |cell| neighbours(cell).map(|cell| partition.owner_of(cell)).collect();
-    // Parts of the plane stay together where that helps; else the one with the least to do gets an island.
-    best_move(partition, loads, &totals, busiest, beside)
+    let adjacent_owners = |cell| {
+        adjacent_cells(cell)
+            .map(|cell| partition.owner_of(cell))
+            .collect()
+    };
+    // A simulation with adjacent cells is preferred, so that parts of the plane stay connected. If none
+    // helps, the least busy simulation gets a detached cell.
+    best_move(partition, loads, &totals, busiest, adjacent_owners)
         .or_else(|| best_move(partition, loads, &totals, busiest, |_| vec![least]))
 }
 
-/// The cell of `busiest` that is best given to one of those that `takers` answers for it.
+/// Returns the best move of a cell of `busiest` to one of the simulations that `takers` returns for the cell.
 fn best_move(
     partition: &Partition,
     loads: &BTreeMap<Cell, u64>,
@@ -63,7 +69,8 @@ fn best_move(
         }
         for to in takers(cell) {
             let after = totals[usize::from(to.0)] + load;
-            // What the busier of the two will have; the smallest is best, the first cell of equal ones.
+            // The load of the busier of the two after the move. The smallest is best, and of equal ones the
+            // first cell's.
             let peak = after.max(most - load);
             if to != busiest && after < most && best.is_none_or(|(least, _)| peak < least) {
                 best = Some((peak, CellMove { cell, to }));
@@ -73,7 +80,7 @@ fn best_move(
     best.map(|(_, next)| next)
 }
 
-fn neighbours(cell: Cell) -> impl Iterator<Item = Cell> {
+fn adjacent_cells(cell: Cell) -> impl Iterator<Item = Cell> {
     [(-1, 0), (1, 0), (0, -1), (0, 1)]
         .into_iter()
         .map(move |(x, y)| Cell {
@@ -96,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_in_one_corner_is_spread_over_all() {
+    fn balancing_spreads_the_load_of_one_corner_over_all_simulations() {
         let mut partition = Partition::stripes(4, 1.0, 32.0);
         let loads: BTreeMap<_, _> = (-16..-8)
             .flat_map(|x| (-16..16).map(move |y| (Cell { x, y }, 10)))
@@ -118,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_move_lowers_the_peak_and_they_end(
+        fn every_balancing_move_lowers_the_peak_load_and_the_moves_end(
             simulations in 1u8..=8,
             cells in prop::collection::vec((-8i32..8, -8i32..8, 0u64..100), 0..120),
         ) {

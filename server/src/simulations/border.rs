@@ -1,4 +1,5 @@
-//! What neighbours see of each other: ghosts of entities near the border, watchers for players near it.
+//! Maintains the images of other simulations at the border: ghosts of their entities near it, and watchers
+//! for their players near it.
 
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::ids::SimulationId;
@@ -12,7 +13,7 @@ use crate::simulation::{
     Eye, Ghost, GhostEntry, Owner, RemoteFrames, Room, RowLocation, Slots, Team, Viewer, Watcher,
 };
 
-/// Brings the ghosts of one neighbour up to date.
+/// Updates the ghosts of one simulation from the images that it sent.
 pub(super) fn show_ghosts(
     world: &mut World,
     simulations: &mut Simulations,
@@ -33,9 +34,9 @@ pub(super) fn show_ghosts(
         });
         let pose = (ghost, image.position, image.velocity, image.heading);
         let Some(known) = known else {
-            let who = (image.global, Owner(image.owner), Team(image.team));
-            let mut ghost = world.spawn((who, pose));
-            kinds.show(&mut ghost, &image.values);
+            let identity = (image.global, Owner(image.owner), Team(image.team));
+            let mut ghost = world.spawn((identity, pose));
+            kinds.write(&mut ghost, &image.values);
             let known = KnownGhost {
                 entity: ghost.id(),
                 last_seen: tick,
@@ -49,10 +50,11 @@ pub(super) fn show_ghosts(
         let mut ghost = world.entity_mut(known.entity);
         ghost.insert(pose);
         if known.values != image.values {
-            kinds.show(&mut ghost, &image.values);
+            kinds.write(&mut ghost, &image.values);
             known.values.clone_from(&image.values);
         }
-        // Immutable, and with a cost at every change.
+        // These components are immutable, and inserting them runs hooks: they are inserted only when they
+        // changed.
         if ghost.get::<Owner>() != Some(&Owner(image.owner)) || ghost.get::<Team>() != Some(&Team(image.team))
         {
             ghost.insert((Owner(image.owner), Team(image.team)));
@@ -60,7 +62,7 @@ pub(super) fn show_ghosts(
     }
 }
 
-/// Lets spatial queries find the ghosts where they are now.
+/// Replaces the ghosts that spatial queries find by the current ones.
 pub(super) fn place_ghosts(world: &mut World, simulations: &Simulations) {
     world.try_resource_scope(|world, mut remote_frames: Mut<RemoteFrames>| {
         let ghosts = simulations.ghosts.iter().filter_map(|(&global, known)| {
@@ -75,7 +77,7 @@ pub(super) fn place_ghosts(world: &mut World, simulations: &Simulations) {
     });
 }
 
-/// Brings the watchers from one neighbour up to date.
+/// Updates the watchers of one simulation from the images that it sent.
 pub(super) fn update_watchers(
     world: &mut World,
     simulations: &mut Simulations,
@@ -95,7 +97,8 @@ pub(super) fn update_watchers(
             });
         let mut watcher = world.entity_mut(entity);
         watcher.insert((Eye(image.eye), Viewer { radius: image.radius }));
-        // Immutable, and with a cost at every change.
+        // These components are immutable, and inserting them runs hooks: they are inserted only when they
+        // changed.
         if (watcher.get(), watcher.get()) != (Some(&Team(image.team)), Some(&Room(image.room))) {
             watcher.insert((Team(image.team), Room(image.room)));
         }
@@ -103,7 +106,7 @@ pub(super) fn update_watchers(
     }
 }
 
-/// Lets go of ghosts and watchers that no neighbour mentioned in this tick.
+/// Despawns ghosts and watchers that no simulation sent in this tick.
 pub(super) fn retire_unmentioned(world: &mut World, simulations: &mut Simulations, tick: Tick) {
     let mut gone = Vec::new();
     simulations.ghosts.retain(|_, known| {

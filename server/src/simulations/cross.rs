@@ -1,7 +1,8 @@
-//! The two ends of every tick: what came is taken in at its beginning, what goes is packed at its end.
+//! The systems at both ends of a tick: `collect` applies what the other simulations sent, `dispatch` packs
+//! what this one sends.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bevy_ecs::entity::EntityHashMap;
 use bevy_ecs::prelude::*;
@@ -18,21 +19,21 @@ use super::partition::Cell;
 use super::state::Simulations;
 use crate::boundary::link::{SessionKey, ToSimulation};
 use crate::input::Inbox;
-use crate::persist::{Group, Name, Persisted};
+use crate::persist::{Group, Persisted, SharedName};
 use crate::runner::{Clock, Shutdown, TickTime};
 use crate::simulation::{
     Avatar, Eye, Frames, Owner, Player, RemoteFrames, Replicated, Room, RowLocation, Slots, Team, Viewer,
     WorkerLinks, remove_player,
 };
 
-/// Entities that leave one simulation in one tick at most; the others go in the next.
+/// The most entities that leave one simulation in one tick. Further ones leave in the next tick.
 const EMIGRANTS_MAX: usize = 4_096;
-/// Cells that change hands at one look at the loads, at most.
+/// The most cells that change their owner in one tick with load reports.
 const CELL_MOVES_MAX: usize = 8;
 
-/// Sends all simulations what the last tick led to and what the net workers received since. With a thread for
-/// each simulation the tick itself begins with this; a program that runs several on one thread calls it on every
-/// one before any ticks.
+/// Sends this simulation's batch to all simulations: the messages of the last tick, and what the net workers
+/// received since. A simulation with a thread of its own sends at the beginning of its tick. A program that
+/// runs several simulations on one thread calls this for each of them before any of them ticks.
 pub fn send_batch(world: &mut World) {
     world.resource_scope(|world, mut simulations: Mut<Simulations>| {
         if simulations.is_sent {
@@ -54,27 +55,19 @@ pub fn send_batch(world: &mut World) {
             frame,
         };
         simulations.is_sent = true;
-        let exchange = simulations
-            .exchange
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        if exchange.send(batch).is_err() {
+        if simulations.exchange().send(batch).is_err() {
             stop(world);
         }
     });
 }
 
-/// Takes in the posts of all simulations, before the tick has its number.
+/// Receives the batches of all simulations and applies them, before the tick number is incremented.
 pub(super) fn collect(world: &mut World) {
     send_batch(world);
     world.resource_scope(|world, mut simulations: Mut<Simulations>| {
         let simulations = &mut *simulations;
-        let exchange = simulations
-            .exchange
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
         simulations.is_sent = false;
-        let Ok(batches) = exchange.receive_posts() else {
+        let Ok(batches) = simulations.exchange().receive_batches() else {
             return stop(world);
         };
         let tick = world.resource::<TickTime>().tick.next();
@@ -105,18 +98,19 @@ pub(super) fn collect(world: &mut World) {
     });
 }
 
-/// The other simulations are gone, and one alone is only a part of the world.
+/// Requests the shutdown: another simulation has ended, and this one has only a part of the plane.
 fn stop(world: &mut World) {
     if let Some(shutdown) = world
         .get_resource::<Shutdown>()
         .filter(|shutdown| !shutdown.is_requested())
     {
-        tracing::error!("another simulation has ended: this one ends too");
+        tracing::error!("another simulation has ended, so that this one stops too");
         shutdown.request();
     }
 }
 
-/// Removes what belongs to others from now on. Gameplay is not told: nobody has died or left.
+/// Despawns the entities that migrated to other simulations. No `PlayerLeft` is written, because the players
+/// have not left the process.
 fn despawn_departed(world: &mut World, simulations: &mut Simulations) {
     for entity in std::mem::take(&mut simulations.departing) {
         let Ok(departing) = world.get_entity(entity) else {
@@ -130,7 +124,8 @@ fn despawn_departed(world: &mut World, simulations: &mut Simulations) {
     world.flush();
 }
 
-/// Hands gameplay those of its effects that found nobody in the last tick.
+/// Writes [`EffectReturned`](super::EffectReturned) for the effects of the last batch that no simulation
+/// applied.
 fn return_lost_effects(world: &mut World, simulations: &mut Simulations, batches: &[Arc<TickBatch>]) {
     let own = batches.get(usize::from(simulations.me.0)).map(Arc::clone);
     let Some(last) = std::mem::replace(&mut simulations.last_batch, own) else {
@@ -138,26 +133,26 @@ fn return_lost_effects(world: &mut World, simulations: &mut Simulations, batches
     };
     let mut applied = BTreeSet::new();
     for message in batches.iter().flat_map(|batch| &batch.messages) {
-        if let PeerMessage::Applied { from, places } = message
+        if let PeerMessage::Applied { from, indices } = message
             && *from == simulations.me
         {
-            applied.extend(places);
+            applied.extend(indices);
         }
     }
     return_lost(world, &last.messages, &applied);
 }
 
-/// Applies a post's effects on entities of this world, and notes which to tell the sender.
+/// Applies a batch's effects on entities of this simulation, and sends their indices back to the sender.
 fn apply_effects(world: &mut World, simulations: &mut Simulations, batch: &TickBatch) {
-    let places = apply_all(world, batch.from, &batch.messages);
-    simulations.counters.effects_applied += places.len() as u64;
-    if !places.is_empty() {
+    let indices = apply_all(world, batch.from, &batch.messages);
+    simulations.counters.effects_applied += indices.len() as u64;
+    if !indices.is_empty() {
         let from = batch.from;
-        simulations.outgoing.push(PeerMessage::Applied { from, places });
+        simulations.outgoing.push(PeerMessage::Applied { from, indices });
     }
 }
 
-/// Everything but effects, and entities that change hands: those have done so before.
+/// Applies every other message of a batch. Migrated entities and effects were applied before.
 fn apply_message(
     world: &mut World,
     simulations: &mut Simulations,
@@ -170,10 +165,10 @@ fn apply_message(
     match message {
         PeerMessage::Broadcast { kind, bytes } => receive_broadcast(world, from, *kind, bytes),
         PeerMessage::Ghosts { to, ghosts } if *to == me => {
-            show_ghosts(world, simulations, kinds, from, ghosts, tick)
+            show_ghosts(world, simulations, kinds, from, ghosts, tick);
         }
         PeerMessage::Watchers { to, watchers } if *to == me => {
-            update_watchers(world, simulations, watchers, tick)
+            update_watchers(world, simulations, watchers, tick);
         }
         PeerMessage::Migrate { .. }
         | PeerMessage::Effect { .. }
@@ -188,7 +183,7 @@ fn apply_message(
     }
 }
 
-/// Takes in what everybody published, and notes who changes hands.
+/// Stores the frames that all simulations published, and records the rows that migrated entities had.
 fn update_remote_frames(world: &mut World, batches: &[Arc<TickBatch>], tick: Tick) {
     let Some(mut remote_frames) = world.get_resource_mut::<RemoteFrames>() else {
         return;
@@ -211,8 +206,8 @@ fn update_remote_frames(world: &mut World, batches: &[Arc<TickBatch>], tick: Tic
     remote_frames.forget_before(tick);
 }
 
-/// Lets in all who belong here from now on. All are there before the first is filled, so that those who refer
-/// to each other find each other, and before any effect is applied.
+/// Spawns the entities that migrated to this simulation. All are spawned before the first one gets its
+/// components, so that they can refer to each other, and before any effect is applied.
 fn spawn_arrivals(
     world: &mut World,
     simulations: &mut Simulations,
@@ -244,11 +239,11 @@ fn spawn_arrivals(
     let find = |world: &World, name| {
         let known = names.get(&name).copied();
         known.or_else(|| match name {
-            Name::Global(global) => {
+            SharedName::Global(global) => {
                 let ghost = || ghosts.get(&global).map(|known| known.entity);
                 world.resource::<Slots>().find(global).or_else(ghost)
             }
-            Name::Player(id) => {
+            SharedName::Player(id) => {
                 let mut players = world.try_query::<(Entity, &Player)>()?;
                 let found = players.iter(world).find(|(_, player)| player.id == id);
                 found.map(|(entity, _)| entity)
@@ -266,13 +261,13 @@ fn spawn_arrivals(
     }
 }
 
-/// Fills the inbox with what the net workers of all simulations received for players of this one.
+/// Fills the inbox with what the net workers of all simulations received for the players of this one.
 pub(super) fn fill_inbox(world: &mut World) {
     world.resource_scope(|world, mut simulations: Mut<Simulations>| {
         world.resource_scope(|world, mut inbox: Mut<Inbox>| {
             for batch in std::mem::take(&mut simulations.received) {
                 for value in &batch.ingress {
-                    // A value of no session is counted where it came in.
+                    // A value without a session is counted in the simulation whose worker received it.
                     let owner = owner_of(world, &mut simulations, batch.from, value).unwrap_or(batch.from);
                     if owner == simulations.me {
                         inbox.push(value.clone());
@@ -283,7 +278,8 @@ pub(super) fn fill_inbox(world: &mut World) {
     });
 }
 
-/// The simulation in which a value's session is played. Follows sessions that join and leave.
+/// Returns the simulation that has the player of a value's session. Updates the table of sessions when one
+/// joins or leaves.
 fn owner_of(
     world: &mut World,
     simulations: &mut Simulations,
@@ -292,15 +288,16 @@ fn owner_of(
 ) -> Option<SimulationId> {
     match value {
         ToSimulation::Joined { key, .. } => {
-            let places = world.get_resource::<JoinPlaces>();
-            let owner = places.map(|places| simulations.partition.owner((places.0)(simulations.joined)));
+            let positions = world.get_resource::<JoinPlaces>();
+            let owner =
+                positions.map(|positions| simulations.partition.owner((positions.0)(simulations.joined)));
             let owner = owner.unwrap_or(from);
             simulations.joined += 1;
             simulations.sessions.insert(*key, owner);
             Some(owner)
         }
         ToSimulation::Left { key, .. } => {
-            // At once: the next session may have the same place in the frame.
+            // The watcher goes at once, because the next session may have the same index in the frame.
             let watcher = simulations.watchers.remove(key).map(|(entity, _)| entity);
             if let Some(watcher) = watcher.and_then(|entity| world.get_entity_mut(entity).ok()) {
                 watcher.despawn();
@@ -323,7 +320,7 @@ type Located = (
     &'static Room,
 );
 
-/// Sends off what the tick led to.
+/// Packs the messages of this tick: effects, migrating entities, ghosts, watchers and loads.
 pub(super) fn dispatch(world: &mut World) {
     world.resource_scope(|world, mut simulations: Mut<Simulations>| {
         let simulations = &mut *simulations;
@@ -356,7 +353,7 @@ pub(super) fn dispatch(world: &mut World) {
     });
 }
 
-/// What an end of a tick finds out about all entities.
+/// What [`survey`] finds out about the entities at the end of a tick.
 #[derive(Default)]
 struct Survey {
     emigrants: Vec<(GlobalId, Entity, SimulationId)>,
@@ -378,7 +375,7 @@ fn survey(world: &mut World, simulations: &Simulations) -> Survey {
         if is_due {
             *survey.loads.entry(partition.cell_of(position.0)).or_default() += 1;
         }
-        // A child goes where its parent goes.
+        // A child migrates with its parent.
         let is_child = parent.is_some_and(|parent| world.get::<Replicated>(parent.parent()).is_some());
         let to = if is_child {
             me
@@ -402,15 +399,15 @@ fn survey(world: &mut World, simulations: &Simulations) -> Survey {
                 heading: *heading,
                 owner: owner.0,
                 team: team.0,
-                values: kinds.look(world.entity(entity)),
+                values: kinds.read(world.entity(entity)),
             });
         }
     }
     survey
 }
 
-/// Packs those who leave, with their children and the players whose avatars they are. Answers where which
-/// session goes.
+/// Packs the emigrants with their children and the players whose avatars they are. Returns the new simulation
+/// of each session among them.
 fn emigrate(
     world: &mut World,
     simulations: &mut Simulations,
@@ -461,7 +458,8 @@ fn emigrate(
     leaving
 }
 
-/// The players of this simulation who see places of others.
+/// Returns the watchers: the players of this simulation whose views reach the parts of others, by the
+/// simulation that they see.
 fn watchers(
     world: &mut World,
     simulations: &Simulations,
@@ -473,7 +471,7 @@ fn watchers(
     for (player, team, room, avatar, eye, viewer) in players.iter(world) {
         let acting = avatar.and_then(|avatar| rooms.get(world, avatar.0).ok());
         let owner = leaving.get(&player.session).copied().unwrap_or(simulations.me);
-        // As far as entities stay in a view that they were in.
+        // The distance up to which entities stay in a view once they are in it.
         let reach = viewer.radius * VIEW_SLACK;
         for to in simulations.partition.touches(eye.0, reach).without(owner).iter() {
             seen.entry(to).or_default().push(WatcherImage {
@@ -489,13 +487,6 @@ fn watchers(
     seen
 }
 
-/// Part of a view's radius within which its places count as seen: what was in view is let go of beyond it.
+/// The factor by which a view's radius is enlarged to decide which simulations a player sees. Entities that
+/// are in view are kept up to this distance.
 const VIEW_SLACK: f32 = 1.25;
-
-impl Simulations {
-    /// Whether the simulations tell each other their loads after this tick.
-    fn reports_loads(&self, world: &World) -> bool {
-        let every = self.config.balance_ticks;
-        every > 0 && world.resource::<TickTime>().tick.0.is_multiple_of(every)
-    }
-}

@@ -1,11 +1,12 @@
-//! Effects on entities wherever they are: what gameplay sends instead of changing an entity that may belong to
-//! another simulation. And news, of which all simulations hear.
+//! Effects on entities in any simulation: what gameplay sends instead of changing an entity that may belong
+//! to another simulation. And broadcasts, which all simulations receive.
 //!
-//! An effect that is sent in tick t is received in tick t + 1 by the world that has the entity then, also when
-//! it is this one, so that gameplay comes out the same however many simulations there are. Each arrives once,
-//! those of one simulation in the order of sending. One for an entity that is in no world then comes back in tick
-//! t + 2 to the world that sent it, so that nothing of value is lost with it. News of tick t are heard in tick t + 1
-//! by every simulation, also by the one that sends them, in the same order by all.
+//! An effect that is sent in tick t is received in tick t + 1 by the simulation that has the entity then.
+//! This holds also for the sending simulation, so that gameplay has the same result with any number of
+//! simulations. Each effect arrives once, those of one simulation in the order of sending. An effect whose
+//! entity is in no simulation then is returned to its sender in tick t + 2, so that nothing of value is lost
+//! with it. A broadcast of tick t is received in tick t + 1 by every simulation, the sender included, in the
+//! same order by all.
 
 use std::any::{TypeId, type_name};
 use std::collections::BTreeSet;
@@ -23,14 +24,14 @@ use super::state::Simulations;
 use crate::schedule::ServerSystems;
 use crate::simulation::Slots;
 
-/// Effects and news that one simulation sends in one tick at most; one more is refused.
+/// The most effects and broadcasts that one simulation sends in one tick. Further ones are refused.
 pub const EFFECTS_MAX: usize = 65_536;
 
-/// Registers effects; implemented by [`App`].
+/// Registers effects. Implemented by [`App`].
 pub trait EffectAppExt {
-    /// Lets `E` be sent with [`TellEntity`], be received as [`EffectReceived<E>`], come back as
-    /// [`EffectReturned<E>`], and as news be heard as [`BroadcastReceived<E>`]. Every simulation registers the same effects in
-    /// the same order.
+    /// Registers `E`: it can be sent with [`TellEntity`] and is received as [`EffectReceived<E>`], returned
+    /// as [`EffectReturned<E>`], and received as [`BroadcastReceived<E>`] if it was broadcast. Every
+    /// simulation registers the same effects in the same order.
     fn effect<E>(&mut self) -> &mut Self
     where
         E: Serialize + DeserializeOwned + Send + Sync + 'static;
@@ -65,61 +66,61 @@ impl EffectAppExt for App {
     }
 }
 
-/// An effect on an entity of this world.
+/// An effect on an entity of this simulation has arrived.
 #[derive(Message, Clone, Debug)]
 pub struct EffectReceived<E: Send + Sync + 'static> {
-    /// The entity.
+    /// The entity that the effect is for.
     pub entity: Entity,
-    /// The simulation that sent it.
+    /// The simulation that sent the effect.
     pub from: SimulationId,
-    /// What is to happen to it.
+    /// The effect itself.
     pub effect: E,
 }
 
-/// An effect of this world's that found no entity.
+/// An effect that this simulation sent was returned, because no simulation has its entity.
 #[derive(Message, Clone, Debug)]
 pub struct EffectReturned<E: Send + Sync + 'static> {
-    /// For whom it was.
+    /// The id of the entity that the effect was for.
     pub target: GlobalId,
-    /// What was to happen to it.
+    /// The effect itself.
     pub effect: E,
 }
 
-/// News of a simulation of the process.
+/// A broadcast of a simulation of the process, this one included, has arrived.
 #[derive(Message, Clone, Debug)]
 pub struct BroadcastReceived<E: Send + Sync + 'static> {
-    /// The simulation that sent them.
+    /// The simulation that sent the broadcast.
     pub from: SimulationId,
-    /// What they are.
+    /// The value that was broadcast.
     pub message: E,
 }
 
-/// Why an effect is not sent.
+/// Why an effect or a broadcast is not sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EffectRefused {
-    /// The type was not registered.
+    /// The type is not registered with [`EffectAppExt::effect`].
     #[error("{0} is not registered as an effect")]
     Unregistered(&'static str),
     /// The value cannot be encoded.
     #[error(transparent)]
     Codec(#[from] CodecError),
-    /// As many as a tick may send are sent.
-    #[error("more than {EFFECTS_MAX} effects and news in one tick")]
+    /// The tick has sent [`EFFECTS_MAX`] effects and broadcasts already.
+    #[error("more than {EFFECTS_MAX} effects and broadcasts in one tick")]
     Full,
 }
 
-/// Sends effects to entities, and news to simulations.
+/// Sends effects to entities, and broadcasts to simulations.
 #[derive(SystemParam)]
 pub struct TellEntity<'w> {
     effects: ResMut<'w, Effects>,
 }
 
 impl TellEntity<'_> {
-    /// Sends `effect` to the entity that is called `target` everywhere.
+    /// Sends `effect` to the entity with the global id `target`, in whichever simulation it is.
     ///
     /// # Errors
-    /// [`EffectRefused`]; nothing is sent then.
+    /// [`EffectRefused`]; the effect is not sent then.
     pub fn entity<E>(&mut self, target: GlobalId, effect: &E) -> Result<(), EffectRefused>
     where
         E: Serialize + Send + Sync + 'static,
@@ -132,10 +133,10 @@ impl TellEntity<'_> {
         Ok(())
     }
 
-    /// Lets all simulations hear `message`, this one too.
+    /// Broadcasts `message` to all simulations, this one included.
     ///
     /// # Errors
-    /// [`EffectRefused`]; nobody hears them then.
+    /// [`EffectRefused`]; the message is not sent then.
     pub fn all_simulations<E>(&mut self, message: &E) -> Result<(), EffectRefused>
     where
         E: Serialize + Send + Sync + 'static,
@@ -146,12 +147,13 @@ impl TellEntity<'_> {
     }
 }
 
-/// The registered effects and those of this tick.
+/// The registered effects, and the outbox of this tick.
 #[derive(Resource, Default)]
 pub struct Effects {
     kinds: Vec<EffectKind>,
     outbox: Vec<PeerMessage>,
-    /// What a simulation without others sent in the last tick, and the places of the effects that were applied.
+    /// In a single simulation: the messages of the last tick, and the indices of the effects that were
+    /// applied.
     looped: (Vec<PeerMessage>, BTreeSet<u32>),
     sent: u64,
     refused: u64,
@@ -165,19 +167,19 @@ struct EffectKind {
 }
 
 impl Effects {
-    /// Effects sent by this simulation since the start.
+    /// Returns the number of effects that this simulation has sent since the start.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Effects that found no room.
+    /// Returns the number of effects and broadcasts refused because of [`EFFECTS_MAX`].
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// The place of a value's type, and its bytes.
+    /// Returns the index of a value's type in the order of registration, and the encoded value.
     fn encode<E>(&mut self, value: &E) -> Result<(u16, Vec<u8>), EffectRefused>
     where
         E: Serialize + Send + Sync + 'static,
@@ -194,13 +196,13 @@ impl Effects {
         Ok((kind, bytes))
     }
 
-    /// Takes what this tick sent, in order.
+    /// Takes the messages that this tick sent, in order.
     pub(super) fn take(&mut self) -> Vec<PeerMessage> {
         std::mem::take(&mut self.outbox)
     }
 }
 
-/// Does for a simulation without others what the exchange does for several.
+/// Delivers the messages of a single simulation, as the exchange does for several.
 pub(super) fn loop_back(world: &mut World) {
     let Some(simulation) = world.get_resource::<Slots>().map(Slots::simulation) else {
         return;
@@ -218,24 +220,26 @@ pub(super) fn loop_back(world: &mut World) {
     world.resource_mut::<Effects>().looped = (messages, applied);
 }
 
-/// Applies a simulation's effects on entities of this world. Answers their places among all its effects.
+/// Applies a simulation's effects on entities of this one. Returns the indices of the applied ones among all
+/// its effects.
 pub(super) fn apply_all(world: &mut World, from: SimulationId, messages: &[PeerMessage]) -> Vec<u32> {
     let effects = messages.iter().filter_map(|message| match message {
         PeerMessage::Effect { target, kind, bytes } => Some((*target, *kind, bytes)),
         _ => None,
     });
     let mut applied = Vec::new();
-    for (place, (target, kind, bytes)) in (0..).zip(effects) {
+    for (index, (target, kind, bytes)) in (0..).zip(effects) {
         if let Some(entity) = world.resource::<Slots>().find(target)
             && apply(world, entity, from, kind, bytes)
         {
-            applied.push(place);
+            applied.push(index);
         }
     }
     applied
 }
 
-/// Hands an effect to gameplay. `false` when it is of no type that this simulation knows.
+/// Writes an effect's [`EffectReceived`]. Returns `false` if its type is not registered, or its bytes cannot
+/// be decoded.
 fn apply(world: &mut World, entity: Entity, from: SimulationId, kind: u16, bytes: &[u8]) -> bool {
     let kinds = &world.resource::<Effects>().kinds;
     let Some(receive) = kinds.get(usize::from(kind)).map(|kind| kind.receive) else {
@@ -244,13 +248,13 @@ fn apply(world: &mut World, entity: Entity, from: SimulationId, kind: u16, bytes
     receive(world, entity, from, bytes).is_ok()
 }
 
-/// Hands gameplay the news of a simulation.
+/// Writes the [`BroadcastReceived`] of a broadcast.
 pub(super) fn receive_broadcast(world: &mut World, from: SimulationId, kind: u16, bytes: &[u8]) {
     let kinds = &world.resource::<Effects>().kinds;
     if let Some(write_broadcast) = kinds.get(usize::from(kind)).map(|kind| kind.write_broadcast)
         && let Err(error) = write_broadcast(world, from, bytes)
     {
-        tracing::error!(%error, simulation = from.0, "news cannot be read");
+        tracing::error!(%error, simulation = from.0, "a broadcast cannot be decoded");
     }
 }
 
@@ -263,19 +267,19 @@ where
     Ok(())
 }
 
-/// Hands gameplay those effects of its world's last post that no world applied; `applied` has the places of the
-/// others among the post's effects.
+/// Writes [`EffectReturned`] for the effects in `sent`, a batch of this simulation, that no simulation
+/// applied. `applied` has the indices of the others among the batch's effects.
 pub(super) fn return_lost(world: &mut World, sent: &[PeerMessage], applied: &BTreeSet<u32>) {
     let effects = sent.iter().filter_map(|message| match message {
         PeerMessage::Effect { target, kind, bytes } => Some((*target, *kind, bytes)),
         _ => None,
     });
-    for (place, (target, kind, bytes)) in (0..).zip(effects) {
+    for (index, (target, kind, bytes)) in (0..).zip(effects) {
         let kinds = &world.resource::<Effects>().kinds;
-        if let Some(kind) = kinds.get(usize::from(kind)).filter(|_| !applied.contains(&place))
+        if let Some(kind) = kinds.get(usize::from(kind)).filter(|_| !applied.contains(&index))
             && let Err(error) = (kind.return_effect)(world, target, bytes)
         {
-            tracing::error!(%error, %target, "an effect that found nobody is lost");
+            tracing::error!(%error, %target, "an effect without an entity cannot be returned and is lost");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What the simulations of one process tell each other, once a tick each.
+//! The exchange: what the simulations of one process send each other, one batch per tick and simulation.
 //!
-//! Owns the channels between them. Guarantees that everybody has the post of everybody, its own included, for
-//! the same tick and in the order of the simulations, before the tick begins: so what a world becomes depends on
-//! what was sent and never on which thread was faster. Every post goes to all; each takes out what is for it.
-//! A simulation waits here for its peers, and nowhere else.
+//! Owns the channels between the simulations. Guarantees that before a tick begins, every simulation has the
+//! batches of all simulations for this tick, its own included, in the order of the simulations. So the state
+//! depends on what was sent and never on the speed of threads. Every batch is sent to all simulations, and
+//! each of them uses the messages that are for it. A simulation waits for the others here and nowhere else.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -19,125 +19,126 @@ use crate::boundary::link::{SessionKey, ToSimulation};
 use crate::persist::Group;
 use crate::space::RoomId;
 
-/// Posts that wait between two simulations at most: the one for this tick, and the next of a faster peer.
+/// The most batches that wait between two simulations: the one for this tick, and the next one of a faster
+/// simulation.
 const BATCHES_WAITING: usize = 2;
 
-/// All that one simulation has to say before `tick`.
+/// Everything that one simulation sends before `tick`.
 #[derive(Debug)]
 pub struct TickBatch {
-    /// Who says it.
+    /// The simulation that sends the batch.
     pub from: SimulationId,
     /// The tick that is about to begin.
     pub tick: Tick,
-    /// What the net workers told it, in order.
+    /// What its net workers received, in order.
     pub ingress: Vec<ToSimulation>,
-    /// What came of its last tick, in order.
+    /// The messages of its last tick, in order.
     pub messages: Vec<PeerMessage>,
-    /// The frame of its last tick, where others look into it.
+    /// The frame of its last tick. `None` where the simulations do not read each other's frames.
     pub frame: Option<Arc<Frame>>,
 }
 
-/// One thing that came of a tick.
+/// One message of a tick to other simulations.
 #[derive(Debug)]
 pub enum PeerMessage {
-    /// These entities belong to `to` from now on.
+    /// Entities that belong to the simulation `to` from now on.
     Migrate {
-        /// Their owner from now on.
+        /// The simulation that owns them from now on.
         to: SimulationId,
-        /// The entities, and the sessions of players among them.
+        /// The entities, and the players among them with their sessions.
         group: Group,
-        /// The rows that they had.
+        /// The rows that they had in the sender's frames.
         slots: Vec<(GlobalId, Slot)>,
-        /// When they were packed, since the process's origin.
+        /// The time at which they were packed, since the process's origin.
         left_at: Duration,
     },
-    /// An effect on an entity, wherever it is.
+    /// An effect on an entity in any simulation.
     Effect {
-        /// The entity.
+        /// The global id of the entity.
         target: GlobalId,
-        /// Place of the effect's type in the order of registration.
+        /// Index of the effect's type in the order of registration.
         kind: u16,
         /// The encoded effect.
         bytes: Vec<u8>,
     },
-    /// Something that every simulation is to hear, the sender too.
+    /// A value that every simulation receives, the sender included.
     Broadcast {
-        /// Place of the type in the order of registration.
+        /// Index of the value's type in the order of registration.
         kind: u16,
         /// The encoded value.
         bytes: Vec<u8>,
     },
-    /// Effects of `from`'s last post that found their entity in the sender's world.
+    /// The effects of `from`'s last batch that the sender of this message applied.
     Applied {
-        /// Whose effects.
+        /// The simulation that sent the effects.
         from: SimulationId,
-        /// Their places among the effects of that post, ascending.
-        places: Vec<u32>,
+        /// Their indices among the effects of that batch, ascending.
+        indices: Vec<u32>,
     },
-    /// Entities of the sender that are near the border of `to`.
+    /// Entities of the sender that are near the border to `to`.
     Ghosts {
-        /// Whose border it is.
+        /// The simulation that shows them as ghosts.
         to: SimulationId,
-        /// What they look like.
+        /// The images of the entities.
         ghosts: Vec<GhostImage>,
     },
-    /// Players of the sender who see places of `to`.
+    /// Players of the sender whose views reach the part of `to`.
     Watchers {
-        /// Whose places they are.
+        /// The simulation that they see.
         to: SimulationId,
-        /// The players.
+        /// The images of the players.
         watchers: Vec<WatcherImage>,
     },
-    /// How many entities the sender has in each cell.
+    /// The number of entities that the sender has in each cell.
     Loads(Vec<(Cell, u64)>),
 }
 
-/// An entity as its neighbour sees it.
+/// The image of an entity, from which another simulation makes a ghost.
 #[derive(Clone, Debug)]
 pub struct GhostImage {
-    /// Who it is.
+    /// The entity's global id.
     pub global: GlobalId,
-    /// Its row.
+    /// Its row in the frames of its simulation.
     pub slot: Slot,
     /// The room in which it is.
     pub room: RoomId,
-    /// Where it is.
+    /// Its position, in units.
     pub position: Position,
-    /// How it moves.
+    /// Its velocity, in units a second.
     pub velocity: Velocity,
-    /// Where it looks.
+    /// Its heading, in radians.
     pub heading: Heading,
-    /// To whom it belongs.
+    /// The player that owns it.
     pub owner: PlayerId,
-    /// Its team.
+    /// The team of the entity.
     pub team: TeamId,
-    /// What else ghosts [show](super::GhostAppExt): the place of each kind, and the encoded value.
+    /// The components that ghosts [have](super::GhostAppExt): the index of each kind, and the encoded value.
     pub values: Vec<(u8, Vec<u8>)>,
 }
 
-/// A player as a simulation knows it that only shows it something.
+/// The image of a player, for a simulation that does not have the player but that it sees.
 #[derive(Clone, Copy, Debug)]
 pub struct WatcherImage {
-    /// Its session.
+    /// The session of the player.
     pub session: SessionKey,
-    /// Who it is.
+    /// The player's id.
     pub player: PlayerId,
-    /// Its team.
+    /// The team of the player.
     pub team: TeamId,
-    /// The room into which it looks.
+    /// The room that it sees.
     pub room: RoomId,
-    /// Where it looks from, in units.
+    /// The centre of its view, in units.
     pub eye: glam::Vec2,
-    /// How far it sees, in units.
+    /// The radius of its view, in units.
     pub radius: f32,
 }
 
-/// A peer is gone: the process is stopping, or a simulation has failed.
+/// Another simulation has ended: the process is stopping, or the simulation has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("another simulation of this process has ended")]
 pub struct SimulationGone;
 
-/// One simulation's ends of its channels.
+/// One simulation's ends of the channels to all others.
 #[derive(Debug)]
 pub struct Exchange {
     me: SimulationId,
@@ -146,7 +147,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// One for each of `simulations`, in their order, each to be given to a world of its own.
+    /// Creates the ends of all `simulations`, in their order. Each is given to the app of its simulation.
     #[must_use]
     pub fn mesh(simulations: u8) -> Vec<Self> {
         let mut to_others: Vec<_> = (0..simulations).map(|_| Vec::new()).collect();
@@ -160,7 +161,7 @@ impl Exchange {
                 }
             }
         }
-        // Both lists of a simulation are in the order of its peers.
+        // Both lists of a simulation are in the order of the other simulations.
         let ends = to_others.into_iter().zip(from_others);
         (0..simulations)
             .zip(ends)
@@ -172,16 +173,17 @@ impl Exchange {
             .collect()
     }
 
-    /// The simulation.
+    /// Returns the simulation at this end.
     #[must_use]
     pub fn me(&self) -> SimulationId {
         self.me
     }
 
-    /// Hands the post to everybody.
+    /// Sends the batch to all simulations, this one included. Waits while two batches to one of them are not
+    /// received.
     ///
     /// # Errors
-    /// [`SimulationGone`].
+    /// [`SimulationGone`] if another simulation has ended.
     pub fn send(&mut self, batch: TickBatch) -> Result<(), SimulationGone> {
         let batch = Arc::new(batch);
         for (other, _) in &self.others {
@@ -191,11 +193,12 @@ impl Exchange {
         Ok(())
     }
 
-    /// Everybody's post for the tick of the one that was sent last, in the order of the simulations. Waits.
+    /// Returns the batches of all simulations for the tick of the batch that was sent last, in the order of
+    /// the simulations. Waits for those that have not arrived.
     ///
     /// # Errors
-    /// [`SimulationGone`].
-    pub fn receive_posts(&mut self) -> Result<Vec<Arc<TickBatch>>, SimulationGone> {
+    /// [`SimulationGone`] if another simulation has ended, or no batch was sent before.
+    pub fn receive_batches(&mut self) -> Result<Vec<Arc<TickBatch>>, SimulationGone> {
         let own = self.own.take().ok_or(SimulationGone)?;
         let mut batches = Vec::with_capacity(self.others.len() + 1);
         for (_, other) in &self.others {
@@ -228,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_has_everybodys_post_in_order_whatever_the_threads_do() {
+    fn the_exchange_delivers_all_batches_in_order_however_threads_run() {
         let threads: Vec<_> = Exchange::mesh(4)
             .into_iter()
             .map(|mut exchange| {
@@ -238,7 +241,7 @@ mod tests {
                             thread::yield_now();
                         }
                         exchange.send(batch(exchange.me(), tick)).unwrap();
-                        let batches = exchange.receive_posts().unwrap();
+                        let batches = exchange.receive_batches().unwrap();
                         let read: Vec<_> = batches.iter().map(|batch| (batch.from.0, batch.tick.0)).collect();
                         assert_eq!(read, [(0, tick), (1, tick), (2, tick), (3, tick)]);
                     }
@@ -249,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_is_gone_ends_the_wait() {
+    fn sending_to_an_ended_simulation_is_an_error() {
         let mut mesh = Exchange::mesh(2);
         drop(mesh.pop());
         let mut left = mesh.pop().unwrap();
@@ -257,9 +260,9 @@ mod tests {
     }
 
     #[test]
-    fn alone_there_is_nothing_to_wait_for() {
+    fn the_exchange_of_a_single_simulation_returns_its_own_batch() {
         let mut alone = Exchange::mesh(1).pop().unwrap();
         alone.send(batch(SimulationId(0), 1)).unwrap();
-        assert_eq!(alone.receive_posts().unwrap().len(), 1);
+        assert_eq!(alone.receive_batches().unwrap().len(), 1);
     }
 }

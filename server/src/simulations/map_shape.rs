@@ -1,4 +1,4 @@
-//! What a game says of its world, so that several simulations can share it.
+//! The resources and registrations by which a game lets several simulations share its map.
 
 use std::fmt;
 
@@ -13,15 +13,16 @@ use throng_shared::protocol::codec;
 use super::partition::{Partition, SIMULATIONS_MAX};
 use super::state::{Simulations, SimulationsConfig};
 
-/// Cells from one side of the world to the other.
+/// Number of cells along one side of the map.
 const CELLS_ACROSS: f32 = 16.0;
 
-/// How large a game's world is, and how far its rules look beyond a border. Inserted by the game's plugin.
+/// The size of a game's map, and the reach of its rules across a border. The game's plugin inserts it.
 #[derive(Resource, Clone, Copy, Debug, PartialEq)]
 pub struct MapShape {
-    /// Side of the square around the origin in which nearly everything is, in units.
+    /// Side of the square around the origin that contains nearly all entities, in units.
     pub side: f32,
-    /// How far from itself an entity's rules look for others, in units; 0 for rules that look at none.
+    /// The distance up to which the rules of an entity read other entities, in units; 0 for rules that read
+    /// none.
     pub sight: f32,
 }
 
@@ -35,7 +36,8 @@ impl Default for MapShape {
 }
 
 impl MapShape {
-    /// Stripes for so many simulations, 1 to 8, and how they are to share them.
+    /// Returns stripes for `simulations` simulations, 1 to 8, and the configuration with which they share the
+    /// map.
     #[must_use]
     pub fn divide(self, simulations: u8) -> (Partition, SimulationsConfig) {
         let partition = Partition::stripes(
@@ -51,8 +53,9 @@ impl MapShape {
     }
 }
 
-/// Where the player is going to appear who is the n-th to join the process, from 0: it joins the simulation that
-/// owns the place. The same in all simulations. Without it, players join the first and go from there.
+/// The function that returns the position at which the n-th player to join the process appears, counted from 0.
+/// The player joins the simulation that owns the position. The function is the same in all simulations.
+/// Without this resource, players join the first simulation and migrate from there.
 #[derive(Resource)]
 pub struct JoinPlaces(pub Box<dyn Fn(u64) -> Vec2 + Send + Sync>);
 
@@ -62,16 +65,17 @@ impl fmt::Debug for JoinPlaces {
     }
 }
 
-/// Whether this simulation spawns what a world has at `place` from the start: with several, one does.
+/// Returns whether this simulation owns `position`, and so spawns what the map has there at the start. Of
+/// several simulations, exactly one does.
 #[must_use]
-pub fn owns_position(simulations: Option<&Simulations>, place: Vec2) -> bool {
-    simulations.is_none_or(|simulations| simulations.partition().owner(place) == simulations.me())
+pub fn owns_position(simulations: Option<&Simulations>, position: Vec2) -> bool {
+    simulations.is_none_or(|simulations| simulations.partition().owner(position) == simulations.me())
 }
 
-/// Chooses what ghosts show; implemented by [`App`].
+/// Chooses the components of ghosts. Implemented by [`App`].
 pub trait GhostAppExt {
-    /// Gives [ghosts](crate::simulation::Ghost) this component when their entity has it. Every simulation chooses the same
-    /// ones in the same order, at most 256.
+    /// Gives a [ghost](crate::simulation::Ghost) the component `T` whenever its entity has one. Every
+    /// simulation chooses the same components in the same order, at most 256.
     fn ghost<T>(&mut self) -> &mut Self
     where
         T: Component<Mutability = Mutable> + Serialize + DeserializeOwned;
@@ -84,54 +88,55 @@ impl GhostAppExt for App {
     {
         let mut kinds = self.world_mut().get_resource_or_init::<GhostKinds>();
         kinds.0.push(GhostKind {
-            look: look::<T>,
-            show: show::<T>,
+            read: read::<T>,
+            write: write::<T>,
         });
         self
     }
 }
 
-/// The components that ghosts show.
+/// The components that ghosts have besides their pose, owner and team.
 #[derive(Resource, Clone, Debug, Default)]
 pub(super) struct GhostKinds(Vec<GhostKind>);
 
 #[derive(Clone, Copy, Debug)]
 struct GhostKind {
-    look: fn(EntityRef) -> Option<Vec<u8>>,
-    show: fn(&mut EntityWorldMut, Option<&[u8]>),
+    read: fn(EntityRef) -> Option<Vec<u8>>,
+    write: fn(&mut EntityWorldMut, Option<&[u8]>),
 }
 
 impl GhostKinds {
-    /// What an entity shows: the place of each kind that it has, and the encoded value.
-    pub(super) fn look(&self, entity: EntityRef) -> Vec<(u8, Vec<u8>)> {
+    /// Returns the components of an entity that its ghosts have: the index of each kind, and the encoded
+    /// value.
+    pub(super) fn read(&self, entity: EntityRef) -> Vec<(u8, Vec<u8>)> {
         let shown = self.0.iter().zip(0..);
         shown
-            .filter_map(|(kind, place)| Some((place, (kind.look)(entity)?)))
+            .filter_map(|(kind, index)| Some((index, (kind.read)(entity)?)))
             .collect()
     }
 
-    /// Makes a ghost show these values, and of all other kinds nothing.
-    pub(super) fn show(&self, ghost: &mut EntityWorldMut, values: &[(u8, Vec<u8>)]) {
-        for (kind, place) in self.0.iter().zip(0..) {
-            let value = values.iter().find(|(other, _)| *other == place);
-            (kind.show)(ghost, value.map(|(_, bytes)| bytes.as_slice()));
+    /// Gives a ghost these components, and removes those of all other kinds.
+    pub(super) fn write(&self, ghost: &mut EntityWorldMut, values: &[(u8, Vec<u8>)]) {
+        for (kind, index) in self.0.iter().zip(0..) {
+            let value = values.iter().find(|(other, _)| *other == index);
+            (kind.write)(ghost, value.map(|(_, bytes)| bytes.as_slice()));
         }
     }
 }
 
-fn look<T: Component + Serialize>(entity: EntityRef) -> Option<Vec<u8>> {
+fn read<T: Component + Serialize>(entity: EntityRef) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     codec::encode_into(entity.get::<T>()?, &mut bytes).ok()?;
     Some(bytes)
 }
 
-fn show<T: Component<Mutability = Mutable> + DeserializeOwned>(
+fn write<T: Component<Mutability = Mutable> + DeserializeOwned>(
     ghost: &mut EntityWorldMut,
     bytes: Option<&[u8]>,
 ) {
     match bytes.map(codec::decode_exact::<T>) {
         Some(Ok(value)) => drop(ghost.insert(value)),
-        Some(Err(error)) => tracing::error!(%error, "a ghost cannot be shown"),
+        Some(Err(error)) => tracing::error!(%error, "a component of a ghost cannot be decoded"),
         None => drop(ghost.remove::<T>()),
     }
 }

@@ -1,25 +1,26 @@
-//! Several simulations in one process: each a world of its own that owns a part of the plane.
+//! Several simulations in one process. Each is an app of its own and owns a part of the plane.
 //!
-//! Owns the [partition](Partition) of the plane, the [exchange](Exchange) between the worlds, and what crosses
-//! a border: entities and players that [migrate](crate::persist::Group) with everything that is persisted of
-//! them, [effects](TellEntity) on entities wherever they are, [ghosts](Ghost) of what is near the border, and
-//! watchers, through which a player is shown what it sees of its neighbours' parts. Spatial queries and looks into
-//! the past reach across a border as far as ghosts do.
+//! Owns the [partition](Partition) of the plane, the [exchange](Exchange) between the simulations, and
+//! everything that crosses a border: entities and players that [migrate](crate::persist::Group) with all
+//! their persisted components, [effects](TellEntity) on entities in any simulation, [ghosts](Ghost) of
+//! entities near the border, and watchers, by which a player is sent what it sees of the other simulations'
+//! parts. Spatial queries and looks into the past reach across a border as far as ghosts do.
 //!
-//! Guarantees: the worlds are in lockstep by tick number, and what is sent in tick t arrives before tick t + 1,
-//! applied in the order of the simulations and in each one's order of sending, whatever the threads do. Every
-//! entity is in exactly one frame of every tick: its old owner's of tick t, its new owner's of tick t + 1. A
-//! session stays on its net worker and goes on being heard through the link by which it came; every input
-//! and message reaches the world that has the player, in the tick in which it would have without the others.
-//! Refuses to migrate what has no place: entities of the server alone stay where they are.
+//! Guarantees that the simulations are in lockstep by tick number. What is sent in tick t arrives before tick
+//! t + 1, and is applied in the order of the simulations and in each one's order of sending, on any number of
+//! threads. Every entity is in exactly one frame of every tick: its old owner's of tick t, its new owner's of
+//! tick t + 1. A session stays on its net worker and on the link by which it joined. Every input and message
+//! reaches the simulation that has the player, in the same tick as with a single simulation. Refuses to
+//! migrate entities without a position: entities that only the server has stay in their simulation.
 //!
-//! Gameplay that is to run on several simulations changes entities of its own world only, persists what is to
-//! travel, says how [large](MapShape) its world is and what [ghosts](GhostAppExt) show, sends
-//! [effects](TellEntity) for the rest, and keeps no list of entities beside the ECS. What it keeps in resources is
-//! each simulation's own. Past frames, `Added` and `Changed` do not travel.
+//! Gameplay for several simulations changes entities of its own simulation only, persists the components that
+//! are to migrate, declares the [size](MapShape) of its map and the [components of ghosts](GhostAppExt),
+//! sends [effects](TellEntity) to all other entities, and keeps no list of entities beside the ECS. Its
+//! resources belong to each simulation separately. Past frames, `Added` and `Changed` do not migrate.
 //!
-//! What an entity refers to in another world is found there when it is replicated or a ghost, and is
-//! [`Entity::PLACEHOLDER`](bevy_ecs::entity::Entity::PLACEHOLDER) otherwise.
+//! A reference of a migrated entity leads to the same entity in the new simulation, if that entity is a player or
+//! replicated there or has a ghost there. Otherwise it becomes
+//! [`Entity::PLACEHOLDER`](bevy_ecs::entity::Entity::PLACEHOLDER).
 
 mod balance;
 mod border;
@@ -54,7 +55,8 @@ pub use map_shape::{GhostAppExt, JoinPlaces, MapShape, owns_position};
 pub use partition::{CELLS_HALF, Cell, Partition, SIMULATIONS_MAX, SimulationSet};
 pub use state::{Simulations, SimulationsConfig, SimulationsCounters};
 
-/// Makes an app one of several simulations. Its `SimulationPlugin` has the same source as the exchange.
+/// Makes an app one of several simulations. Its `SimulationPlugin` has the same simulation id as the
+/// exchange.
 pub struct SimulationsPlugin {
     exchange: Mutex<Option<Exchange>>,
     partition: Partition,
@@ -62,7 +64,8 @@ pub struct SimulationsPlugin {
 }
 
 impl SimulationsPlugin {
-    /// The simulation at this end of the exchange. All have the same partition and configuration.
+    /// Creates the plugin for the simulation at this end of the exchange. All simulations have the same
+    /// partition and configuration.
     #[must_use]
     pub fn new(exchange: Exchange, partition: Partition, config: SimulationsConfig) -> Self {
         Self {
@@ -119,21 +122,5 @@ impl Plugin for SimulationsPlugin {
                     cross::dispatch.in_set(ServerSystems::Dispatch),
                 ),
             );
-    }
-}
-
-impl SimulationsCounters {
-    /// Adds another simulation's, for a sum over the process.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            emigrated: self.emigrated + other.emigrated,
-            immigrated: self.immigrated + other.immigrated,
-            players_came: self.players_came + other.players_came,
-            effects_applied: self.effects_applied + other.effects_applied,
-            failed: self.failed + other.failed,
-            // The same everywhere.
-            cells_moved: self.cells_moved.max(other.cells_moved),
-        }
     }
 }

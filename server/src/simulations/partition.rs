@@ -1,20 +1,20 @@
-//! Which simulation owns which part of the plane. Pure: no ECS, no clock, no randomness.
+//! The partition of the plane: which simulation owns which part. Pure: no ECS, no clock, no randomness.
 //!
-//! The plane is cut into square cells. Every cell has exactly one owner: the one it was moved to, or else the
-//! one whose stripe it is in. Every simulation holds a copy and moves the same cells in the same tick, so all
-//! copies are equal at every tick.
+//! The plane is divided into square cells. Every cell has exactly one owner: the simulation that it was
+//! assigned to last, or else the one whose stripe contains it. Every simulation has a copy of the partition
+//! and assigns the same cells in the same tick, so that all copies are equal at every tick.
 
 use std::collections::BTreeMap;
 
 use glam::Vec2;
 use throng_shared::protocol::ids::SimulationId;
 
-/// Simulations of one process at most: as many as one session can be sent frames of.
+/// The most simulations in one process: as many as one session can be sent frames of.
 pub const SIMULATIONS_MAX: u8 = 8;
-/// Cells on either side of the origin; what lies beyond belongs to the outermost.
+/// Number of cells on either side of the origin. Positions beyond belong to the outermost cells.
 pub const CELLS_HALF: i32 = 512;
 
-/// A square of the plane, by its place in units of the cell's side.
+/// A square of the plane, by its column and row in units of the cell's side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cell {
     /// Column, -512..512.
@@ -23,24 +23,24 @@ pub struct Cell {
     pub y: i32,
 }
 
-/// Simulations, one bit each.
+/// A set of simulations, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SimulationSet(u8);
 
 impl SimulationSet {
-    /// With `simulation` in it.
+    /// Returns the set with `simulation` added.
     #[must_use]
     pub const fn with(self, simulation: SimulationId) -> Self {
         Self(self.0 | 1 << (simulation.0 % SIMULATIONS_MAX))
     }
 
-    /// Without `simulation`.
+    /// Returns the set with `simulation` removed.
     #[must_use]
     pub const fn without(self, simulation: SimulationId) -> Self {
         Self(self.0 & !(1 << (simulation.0 % SIMULATIONS_MAX)))
     }
 
-    /// The simulations, ascending.
+    /// Returns the simulations in the set, ascending.
     pub fn iter(self) -> impl Iterator<Item = SimulationId> {
         (0..SIMULATIONS_MAX)
             .filter(move |bit| self.0 >> bit & 1 == 1)
@@ -53,15 +53,16 @@ impl SimulationSet {
 pub struct Partition {
     simulations: u8,
     side: f32,
-    /// Columns from the origin to the edge of the world; the stripes divide what is between.
+    /// Number of columns from the origin to the edge of the map. The stripes divide the columns between the
+    /// edges.
     columns_half: i32,
     moved: BTreeMap<Cell, SimulationId>,
     epoch: u64,
 }
 
 impl Partition {
-    /// Stripes of equal width from west to east for `simulations` (1 to [`SIMULATIONS_MAX`]), over a world of
-    /// `world_side` units around the origin, in cells of `cell_side` units.
+    /// Creates stripes of equal width from west to east for `simulations` (1 to [`SIMULATIONS_MAX`]), over a
+    /// map of `world_side` units around the origin, in cells of `cell_side` units.
     #[must_use]
     pub fn stripes(simulations: u8, cell_side: f32, world_side: f32) -> Self {
         let side = if cell_side.is_finite() {
@@ -78,31 +79,31 @@ impl Partition {
         }
     }
 
-    /// How many simulations there are.
+    /// Returns the number of simulations.
     #[must_use]
     pub fn simulations(&self) -> u8 {
         self.simulations
     }
 
-    /// Moves of cells so far.
+    /// Returns the number of assignments of cells so far.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// The cell of a place. What is not a number is at the origin.
+    /// Returns the cell that contains a position. A coordinate that is not a number counts as 0.
     #[must_use]
-    pub fn cell_of(&self, at: Vec2) -> Cell {
-        // The conversion saturates, and makes 0 of what is not a number.
+    pub fn cell_of(&self, position: Vec2) -> Cell {
+        // The conversion to an integer saturates, and converts NaN to 0.
         let cell =
             |coordinate: f32| ((coordinate / self.side).floor() as i32).clamp(-CELLS_HALF, CELLS_HALF - 1);
         Cell {
-            x: cell(at.x),
-            y: cell(at.y),
+            x: cell(position.x),
+            y: cell(position.y),
         }
     }
 
-    /// Who owns a cell.
+    /// Returns the simulation that owns a cell.
     #[must_use]
     pub fn owner_of(&self, cell: Cell) -> SimulationId {
         self.moved
@@ -111,27 +112,29 @@ impl Partition {
             .unwrap_or_else(|| self.stripe_of(cell))
     }
 
-    /// Who owns a place.
+    /// Returns the simulation that owns a position.
     #[must_use]
-    pub fn owner(&self, at: Vec2) -> SimulationId {
-        self.owner_of(self.cell_of(at))
+    pub fn owner(&self, position: Vec2) -> SimulationId {
+        self.owner_of(self.cell_of(position))
     }
 
-    /// Who is to own what is at `at` and belongs to `current`: it stays within `margin` units of a cell of
-    /// `current`, so that what moves along a border does not change hands in every tick.
+    /// Returns the simulation that is to own an entity at `position` that belongs to `current`. The entity
+    /// keeps its owner up to `margin` units from a cell of `current`, so that an entity moving along a border
+    /// does not migrate in every tick.
     #[must_use]
-    pub fn owner_after(&self, at: Vec2, current: SimulationId, margin: f32) -> SimulationId {
-        let owner = self.owner(at);
+    pub fn owner_after(&self, position: Vec2, current: SimulationId, margin: f32) -> SimulationId {
+        let owner = self.owner(position);
         let stays = owner != current
             && margin > 0.0
-            && self.touches(at, margin).without(current) != self.touches(at, margin);
+            && self.touches(position, margin).without(current) != self.touches(position, margin);
         if stays { current } else { owner }
     }
 
-    /// Owners of the cells that a square of `reach` units in all four directions around `at` touches.
+    /// Returns the owners of the cells that intersect the square of `reach` units in all four directions
+    /// around `position`.
     #[must_use]
-    pub fn touches(&self, at: Vec2, reach: f32) -> SimulationSet {
-        let (low, high) = (self.cell_of(at - reach), self.cell_of(at + reach));
+    pub fn touches(&self, position: Vec2, reach: f32) -> SimulationSet {
+        let (low, high) = (self.cell_of(position - reach), self.cell_of(position + reach));
         let mut found = SimulationSet::default();
         if low == high {
             return found.with(self.owner_of(low));
@@ -144,7 +147,7 @@ impl Partition {
         found
     }
 
-    /// Gives a cell to another simulation. One that does not exist is refused: `false`.
+    /// Assigns a cell to a simulation. Returns `false`, and changes nothing, if there is no such simulation.
     pub fn assign(&mut self, cell: Cell, to: SimulationId) -> bool {
         if to.0 >= self.simulations {
             return false;
@@ -170,7 +173,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn stripes_divide_the_world_evenly_and_what_is_outside_belongs_to_the_edge() {
+    fn stripes_divide_the_map_evenly_and_the_outermost_extend_beyond_its_edges() {
         let partition = Partition::stripes(4, 10.0, 400.0);
         let owner = |x: f32| partition.owner(Vec2::new(x, 3.0)).0;
         assert_eq!([-199.0, -101.0, -99.0, -1.0].map(owner), [0, 0, 1, 1]);
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn stays_within_the_margin_and_not_beyond() {
+    fn an_entity_keeps_its_owner_within_the_margin_only() {
         let partition = Partition::stripes(2, 10.0, 100.0);
         let after = |x: f32| partition.owner_after(Vec2::new(x, 0.0), SimulationId(0), 1.0).0;
         assert_eq!([-5.0, -0.5, 0.5, 0.99, 1.01, 5.0].map(after), [0, 0, 0, 0, 1, 1]);
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assigned_cell_has_its_new_owner_and_comes_back() {
+    fn an_assigned_cell_has_its_new_owner_and_can_be_assigned_back() {
         let mut partition = Partition::stripes(2, 10.0, 100.0);
         let cell = partition.cell_of(Vec2::new(5.0, 5.0));
         let before = partition.clone();
@@ -207,7 +210,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_square_touches_the_owners_of_all_its_places(
+        fn a_square_touches_the_owners_of_all_positions_in_it(
             moves in prop::collection::vec((-8i32..8, -8i32..8, 0u8..5), 0..60),
             at in (-90.0f32..90.0, -90.0f32..90.0),
             reach in 0.0f32..25.0,

@@ -1,7 +1,7 @@
-//! One simulation's part in the whole.
+//! The state of one simulation among several: its partition, ghosts, watchers, sessions and counters.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bevy_ecs::prelude::*;
@@ -11,16 +11,18 @@ use throng_shared::tick::Tick;
 use super::exchange::{Exchange, PeerMessage, TickBatch};
 use super::partition::Partition;
 use crate::boundary::link::SessionKey;
+use crate::runner::TickTime;
 use crate::space::RoomId;
 
-/// How worlds share the plane.
+/// How simulations share the plane.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SimulationsConfig {
-    /// How far an entity goes beyond the border before it changes hands, in units.
+    /// The distance beyond the border up to which an entity keeps its owner, in units.
     pub margin: f32,
-    /// How far from a border entities are shown to the neighbour as ghosts, in units.
+    /// The distance from the border up to which entities are sent to the other simulation as ghosts, in
+    /// units.
     pub ghost_reach: f32,
-    /// Ticks between two looks at how even the load is; 0 never moves a cell.
+    /// Ticks between two reports of loads, by which cells are balanced; 0 never moves a cell.
     pub balance_ticks: u32,
 }
 
@@ -34,95 +36,123 @@ impl Default for SimulationsConfig {
     }
 }
 
-/// One simulation's part in the whole.
+/// The state of one simulation among several.
 #[derive(Resource, Debug)]
 pub struct Simulations {
     pub(super) me: SimulationId,
     pub(super) partition: Partition,
     pub(super) config: SimulationsConfig,
-    /// Behind a lock because resources are shared; exclusive access takes none.
+    /// In a mutex because resources have to be `Sync`; exclusive access does not lock it.
     pub(super) exchange: Mutex<Exchange>,
-    /// Where every session of the process is played.
+    /// The simulation that has the player, for every session of the process.
     pub(super) sessions: BTreeMap<SessionKey, SimulationId>,
     pub(super) is_sent: bool,
     pub(super) outgoing: Vec<PeerMessage>,
-    /// The posts of this tick, until the inbox is filled from them.
+    /// The batches of this tick, until the inbox is filled from them.
     pub(super) received: Vec<Arc<TickBatch>>,
-    /// Its own post before this tick: what became of it is known before the next.
+    /// Its own batch of the last tick. Which of its effects were applied is known before the next tick.
     pub(super) last_batch: Option<Arc<TickBatch>>,
-    /// Entities that belong to others as soon as the next tick begins.
+    /// Entities that migrated and are despawned when the next tick begins.
     pub(super) departing: Vec<Entity>,
     pub(super) ghosts: BTreeMap<GlobalId, KnownGhost>,
-    /// With the tick in which its simulation last named each.
+    /// By session: the watcher's entity, and the last tick in which its simulation sent it.
     pub(super) watchers: BTreeMap<SessionKey, (Entity, Tick)>,
     pub(super) counters: SimulationsCounters,
-    /// Sessions that joined the process, wherever.
+    /// Number of sessions that joined the process, on workers of any simulation.
     pub(super) joined: u64,
-    /// How long those were between two worlds who came before this tick.
+    /// The times that the entities which arrived before this tick spent between two simulations.
     pub(super) underway: Vec<Duration>,
 }
 
-/// A ghost of this simulation.
+/// A ghost that this simulation has.
 #[derive(Debug)]
 pub(super) struct KnownGhost {
     pub(super) entity: Entity,
-    /// The tick in which its simulation last showed it.
+    /// The last tick in which its simulation sent it.
     pub(super) last_seen: Tick,
     pub(super) room: RoomId,
     pub(super) values: Vec<(u8, Vec<u8>)>,
 }
 
-/// What crossed this simulation's borders since the start.
+/// Counts of what crossed this simulation's borders since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SimulationsCounters {
-    /// Replicated entities that left.
+    /// Replicated entities that migrated to other simulations.
     pub emigrated: u64,
-    /// Replicated entities that came.
+    /// Replicated entities that migrated to this simulation.
     pub immigrated: u64,
-    /// Players that came with them.
+    /// Players that migrated to this simulation with their avatars.
     pub players_came: u64,
-    /// Effects that were applied here.
+    /// Effects that this simulation applied.
     pub effects_applied: u64,
-    /// Entities that could not be packed or unpacked, which is logged.
+    /// Entities that could not be packed or unpacked; each is logged.
     pub failed: u64,
-    /// Cells that changed hands in the whole process.
+    /// Cells that changed their owner, in the whole process.
     pub cells_moved: u64,
 }
 
 impl Simulations {
-    /// This simulation.
+    /// Returns the exchange. Exclusive access takes no lock.
+    pub(super) fn exchange(&mut self) -> &mut Exchange {
+        self.exchange.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the id of this simulation.
     #[must_use]
     pub fn me(&self) -> SimulationId {
         self.me
     }
 
-    /// Who owns what, the same in all simulations.
+    /// Returns the partition, which is the same in all simulations.
     #[must_use]
     pub fn partition(&self) -> &Partition {
         &self.partition
     }
 
-    /// Copies of other simulations' entities that stand here.
+    /// Returns the number of ghosts that this simulation has.
     #[must_use]
     pub fn ghosts(&self) -> usize {
         self.ghosts.len()
     }
 
-    /// Players of other simulations who see places of this one.
+    /// Returns the number of players of other simulations that see a part of this one.
     #[must_use]
     pub fn watchers(&self) -> usize {
         self.watchers.len()
     }
 
-    /// How long those were between two worlds who came before this tick.
+    /// Returns the times that the groups of entities which arrived before this tick spent between two
+    /// simulations.
     #[must_use]
     pub fn underway(&self) -> &[Duration] {
         &self.underway
     }
 
-    /// What crossed this simulation's borders.
+    /// Returns the counts of what crossed this simulation's borders.
     #[must_use]
     pub fn counters(&self) -> SimulationsCounters {
         self.counters
+    }
+
+    /// Returns whether the simulations report their loads after this tick.
+    pub(super) fn reports_loads(&self, world: &World) -> bool {
+        let every = self.config.balance_ticks;
+        every > 0 && world.resource::<TickTime>().tick.0.is_multiple_of(every)
+    }
+}
+
+impl SimulationsCounters {
+    /// Adds another simulation's, for a sum over the process.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            emigrated: self.emigrated + other.emigrated,
+            immigrated: self.immigrated + other.immigrated,
+            players_came: self.players_came + other.players_came,
+            effects_applied: self.effects_applied + other.effects_applied,
+            failed: self.failed + other.failed,
+            // The same everywhere.
+            cells_moved: self.cells_moved.max(other.cells_moved),
+        }
     }
 }

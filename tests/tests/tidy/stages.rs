@@ -21,7 +21,7 @@ const PURE: [&str; 9] = [
 /// The network's half of the server and the simulation's: no stage of one imports a stage of the other.
 const HALVES: [&[&str]; 2] = [
     &["replication", "net"],
-    &["simulation", "input", "persist", "worlds", "scenes"],
+    &["simulation", "input", "persist", "simulations"],
 ];
 
 /// The folders of the packages under `shared`, `server` and `client`, those inside another one included.

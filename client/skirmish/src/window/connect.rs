@@ -6,7 +6,7 @@ use throng_client::seeded::Seeded;
 
 use super::keys::Typing;
 use super::session::{GamePhase, LinkOrder, LinkState};
-use super::settings_file::Settings;
+use super::settings_file::SavedSettings;
 use super::theme::{self, button, centred, panel, paragraph, text};
 
 /// Longest server address and name that can be typed, in characters.
@@ -27,7 +27,7 @@ impl Plugin for ConnectPlugin {
         app.init_resource::<Form>()
             .add_systems(
                 Startup,
-                move |mut settings: ResMut<Settings>,
+                move |mut settings: ResMut<SavedSettings>,
                       mut orders: MessageWriter<LinkOrder>,
                       time: Res<Time<Real>>| {
                     if settings.name.trim().is_empty() {
@@ -174,7 +174,7 @@ fn field(panel: &mut ChildSpawnerCommands, label: &str, field: Field) {
 fn type_text(
     mut pressed: MessageReader<KeyboardInput>,
     mut form: ResMut<Form>,
-    mut settings: ResMut<Settings>,
+    mut settings: ResMut<SavedSettings>,
     mut typing: ResMut<Typing>,
     link: Res<LinkState>,
     mut orders: MessageWriter<LinkOrder>,
@@ -250,7 +250,7 @@ fn press_buttons(
 
 fn show_form(
     form: Res<Form>,
-    settings: Res<Settings>,
+    settings: Res<SavedSettings>,
     link: Res<LinkState>,
     time: Res<Time>,
     mut fields: Query<(&FieldText, &mut Text)>,

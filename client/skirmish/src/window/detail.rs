@@ -11,7 +11,7 @@ use bevy::prelude::*;
 use bevy::render::renderer::RenderAdapterInfo;
 use bevy::render::view::NoIndirectDrawing;
 
-use super::settings_file::{DetailChoice, Settings};
+use super::settings_file::{DetailChoice, SavedSettings};
 
 /// How much is drawn.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,12 +63,12 @@ impl Plugin for DetailPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Detail>()
             .init_resource::<Painter>()
-            .add_systems(Update, choose_detail.run_if(resource_changed::<Settings>));
+            .add_systems(Update, choose_detail.run_if(resource_changed::<SavedSettings>));
     }
 }
 
 fn choose_detail(
-    settings: Res<Settings>,
+    settings: Res<SavedSettings>,
     adapter: Option<Res<RenderAdapterInfo>>,
     camera: Single<Entity, With<Camera3d>>,
     (mut detail, mut painter): (ResMut<Detail>, ResMut<Painter>),

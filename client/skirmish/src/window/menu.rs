@@ -7,7 +7,7 @@ use bevy::prelude::*;
 use super::detail::{Detail, Painter};
 use super::keys::{Action, Bind, Bindings, Typing};
 use super::session::{GamePhase, LinkOrder};
-use super::settings_file::{DetailChoice, Settings, SettingsFile};
+use super::settings_file::{DetailChoice, SavedSettings, SettingsFile};
 use super::theme::{self, button, centred, panel, paragraph, text};
 
 pub(crate) struct MenuPlugin;
@@ -169,7 +169,7 @@ fn bind_key(
     mut buttons: MessageReader<MouseButtonInput>,
     mut menu: ResMut<Menu>,
     mut bindings: ResMut<Bindings>,
-    mut settings: ResMut<Settings>,
+    mut settings: ResMut<SavedSettings>,
     file: Res<SettingsFile>,
 ) {
     menu.just_bound = false;
@@ -211,7 +211,7 @@ fn press(
     pressed: Query<(&Interaction, &MenuButton), Changed<Interaction>>,
     mut menu: ResMut<Menu>,
     mut typing: ResMut<Typing>,
-    (mut bindings, mut settings, file): (ResMut<Bindings>, ResMut<Settings>, Res<SettingsFile>),
+    (mut bindings, mut settings, file): (ResMut<Bindings>, ResMut<SavedSettings>, Res<SettingsFile>),
     mut orders: MessageWriter<LinkOrder>,
     mut exit: MessageWriter<AppExit>,
 ) {
@@ -260,7 +260,7 @@ fn press(
 fn show(
     menu: Res<Menu>,
     bindings: Res<Bindings>,
-    settings: Res<Settings>,
+    settings: Res<SavedSettings>,
     (detail, painter): (Res<Detail>, Res<Painter>),
     mut root: Single<&mut Visibility, With<MenuRoot>>,
     mut words: Query<(&PressWords, &mut Text)>,

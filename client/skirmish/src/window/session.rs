@@ -12,7 +12,7 @@ use throng_client::schedule::ClientSystems;
 use throng_client::world::{Connection, ConnectionEvent, MirrorPlugin, Own, WorldMirror, poll_connection};
 use throng_shared::protocol::registry::Protocol;
 
-use super::settings_file::{Settings, SettingsFile};
+use super::settings_file::{SavedSettings, SettingsFile};
 
 /// Where the player is.
 #[derive(States, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -91,7 +91,7 @@ fn obey(world: &mut World) {
                 .set(GamePhase::Connect);
             continue;
         }
-        let settings = world.resource::<Settings>().clone();
+        let settings = world.resource::<SavedSettings>().clone();
         world.resource::<SettingsFile>().save(&settings);
         let client = Client::new(
             ClientSettings::new(&settings.server, &settings.name),

@@ -26,7 +26,7 @@ pub(crate) enum DetailChoice {
 /// What is remembered.
 #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Settings {
+pub(crate) struct SavedSettings {
     /// The server's address, `HOST:PORT`.
     pub(crate) server: String,
     /// The player's name.
@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     pub(crate) keys: Bindings,
 }
 
-impl Default for Settings {
+impl Default for SavedSettings {
     fn default() -> Self {
         Self {
             server: "127.0.0.1:8080".into(),
@@ -74,31 +74,31 @@ impl SettingsFile {
     }
 
     /// What the file says; the usual settings where there is none, or none that can be read.
-    pub(crate) fn load(&self) -> Settings {
+    pub(crate) fn load(&self) -> SavedSettings {
         match read(&self.0) {
             Ok(settings) => settings,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Settings::default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => SavedSettings::default(),
             Err(error) => {
                 warn!("{} is not used: {error}", self.0.display());
-                Settings::default()
+                SavedSettings::default()
             }
         }
     }
 
     /// Writes the file; a failure is logged, for the game goes on without.
-    pub(crate) fn save(&self, settings: &Settings) {
+    pub(crate) fn save(&self, settings: &SavedSettings) {
         if let Err(error) = write(&self.0, settings) {
             warn!("{} is not written: {error}", self.0.display());
         }
     }
 }
 
-fn read(path: &Path) -> io::Result<Settings> {
+fn read(path: &Path) -> io::Result<SavedSettings> {
     let text = fs::read_to_string(path)?;
     ron::from_str(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-fn write(path: &Path, settings: &Settings) -> io::Result<()> {
+fn write(path: &Path, settings: &SavedSettings) -> io::Result<()> {
     let text = ron::ser::to_string_pretty(settings, ron::ser::PrettyConfig::default())
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     if let Some(folder) = path.parent() {
@@ -118,23 +118,23 @@ mod tests {
     fn settings_survive_and_a_broken_file_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let file = SettingsFile(folder.path().join("throng/client.ron"));
-        assert_eq!(file.load(), Settings::default());
-        let settings = Settings {
+        assert_eq!(file.load(), SavedSettings::default());
+        let settings = SavedSettings {
             server: "example.org:9".into(),
             name: "Ada".into(),
             detail: DetailChoice::Low,
-            ..Settings::default()
+            ..SavedSettings::default()
         };
         file.save(&settings);
         assert_eq!(file.load(), settings);
         fs::write(&file.0, "(name: 7").unwrap();
-        assert_eq!(file.load(), Settings::default());
+        assert_eq!(file.load(), SavedSettings::default());
         assert_eq!(fs::read_to_string(&file.0).unwrap(), "(name: 7");
     }
 
     #[test]
     fn a_file_of_an_older_build_keeps_what_it_says() {
-        let settings: Settings = ron::from_str("(name: \"Ada\")").unwrap();
+        let settings: SavedSettings = ron::from_str("(name: \"Ada\")").unwrap();
         assert_eq!(settings.name, "Ada");
         assert_eq!(settings.keys, Bindings::default());
     }

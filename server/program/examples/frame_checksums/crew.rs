@@ -17,15 +17,15 @@ use throng_shared::protocol::pose::{Pose, YAW_STEPS};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
-use crate::Game;
+use crate::CheckedGame;
 use crate::process::Process;
 
 const PLAYERS: u32 = 60;
 
 /// A generator of its own (`SplitMix64`): no change of the engine's changes what players do.
-struct Random(u64);
+struct CrewRandom(u64);
 
-impl Random {
+impl CrewRandom {
     fn below(&mut self, end: u32) -> u32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
@@ -40,7 +40,7 @@ impl Random {
     }
 }
 
-struct Member {
+struct CrewMember {
     session: SessionId,
     is_here: bool,
     comes_at: Tick,
@@ -51,15 +51,15 @@ struct Member {
 /// All players. A third of the pilots fights, a third mines and trades, a third flies about.
 pub(crate) struct Crew {
     is_skirmish: bool,
-    random: Random,
-    members: Vec<Member>,
+    random: CrewRandom,
+    members: Vec<CrewMember>,
     /// The bit of a component that all crafts, ships of pilots, rocks and stations have.
     kinds: [u64; 4],
 }
 
 impl Crew {
-    pub(crate) fn new(game: Game, protocol: &Protocol) -> Self {
-        let member = |index| Member {
+    pub(crate) fn new(game: CheckedGame, protocol: &Protocol) -> Self {
+        let member = |index| CrewMember {
             session: SessionId { index, generation: 0 },
             is_here: false,
             comes_at: Tick(index * 5),
@@ -73,7 +73,7 @@ impl Crew {
         ];
         Self {
             is_skirmish: game.is_skirmish,
-            random: Random(game.seed),
+            random: CrewRandom(game.seed),
             members: (0..PLAYERS).map(member).collect(),
             kinds: kinds.map(|entry| entry.map_or(0, |entry| entry.id.bit())),
         }
@@ -84,7 +84,7 @@ impl Crew {
         let next = process.tick.next();
         for index in 0..self.members.len() {
             self.come_or_go(index, process);
-            let Member { session, is_here, .. } = self.members[index];
+            let CrewMember { session, is_here, .. } = self.members[index];
             if !is_here {
                 continue;
             }

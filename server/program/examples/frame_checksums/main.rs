@@ -32,7 +32,7 @@ const ENOUGH_TICKS: u32 = 2_000;
 type Counts = BTreeMap<&'static str, u64>;
 
 #[derive(Parser)]
-struct Options {
+struct ChecksumOptions {
     /// Only the games whose names contain this, such as `crowd` or `seed 3 simulations 2`.
     #[arg(long, default_value = "")]
     only: String,
@@ -42,7 +42,7 @@ struct Options {
 }
 
 #[derive(Clone, Copy)]
-struct Game {
+struct CheckedGame {
     is_skirmish: bool,
     seed: u64,
     simulations: u8,
@@ -50,7 +50,7 @@ struct Game {
 }
 
 fn main() {
-    let options = Options::parse();
+    let options = ChecksumOptions::parse();
     let mut played = BTreeMap::new();
     for game in list_games() {
         let name = game.name();
@@ -62,18 +62,18 @@ fn main() {
         if options.ticks >= ENOUGH_TICKS {
             game.check(&counts);
         }
-        let on_one_thread = Game { threads: 1, ..game }.name();
+        let on_one_thread = CheckedGame { threads: 1, ..game }.name();
         let expected = *played.entry(on_one_thread).or_insert(checksum);
         assert_eq!(checksum, expected, "the number of threads changes the game");
     }
 }
 
-fn list_games() -> Vec<Game> {
+fn list_games() -> Vec<CheckedGame> {
     let mut games = Vec::new();
     for is_skirmish in [false, true] {
         for seed in 1..=5 {
             for (simulations, threads) in [(1, 1), (1, 4), (2, 1), (2, 4)] {
-                games.push(Game {
+                games.push(CheckedGame {
                     is_skirmish,
                     seed,
                     simulations,
@@ -85,7 +85,7 @@ fn list_games() -> Vec<Game> {
     games
 }
 
-impl Game {
+impl CheckedGame {
     fn name(&self) -> String {
         let scene = if self.is_skirmish { "skirmish" } else { "crowd" };
         let (seed, simulations, threads) = (self.seed, self.simulations, self.threads);

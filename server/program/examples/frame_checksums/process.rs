@@ -20,7 +20,7 @@ use throng_server::boundary::link::{
 use throng_server::input::ReceivePlugin;
 use throng_server::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
 use throng_server::simulation::{Player, SimulationPlugin, WorkerLinks};
-use throng_server::simulations::{Cell, Exchange, MapShape, Simulations, SimulationsPlugin, post};
+use throng_server::simulations::{Cell, Exchange, MapShape, Simulations, SimulationsPlugin, send_batch};
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::SimulationId;
 use throng_shared::protocol::input::{PlayerInput, ViewTick};
@@ -28,7 +28,7 @@ use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
 use crate::digest::Digest;
-use crate::{Counts, Game, TICK};
+use crate::{CheckedGame, Counts, TICK};
 
 /// The simulations, each with the worker's end of its link.
 pub(crate) struct Process {
@@ -41,7 +41,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(game: Game) -> Self {
+    pub(crate) fn new(game: CheckedGame) -> Self {
         let mut apps: Vec<_> = (0..game.simulations)
             .map(|n| simulation(game, SimulationId(n)))
             .collect();
@@ -69,7 +69,7 @@ impl Process {
         self.tick = self.tick.next();
         if self.simulations.len() > 1 {
             for (app, _) in &mut self.simulations {
-                post(app.world_mut());
+                send_batch(app.world_mut());
             }
         }
         let mut frames = Vec::new();
@@ -177,7 +177,7 @@ fn key(session: SessionId) -> SessionKey {
 }
 
 /// One simulation, without its link.
-fn simulation(game: Game, simulation: SimulationId) -> App {
+fn simulation(game: CheckedGame, simulation: SimulationId) -> App {
     let mut app = App::new();
     app.add_plugins((
         SimulationPlugin {

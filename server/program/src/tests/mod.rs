@@ -8,10 +8,10 @@ use std::ffi::OsString;
 use throng_server::config::{ConfigError, Settings};
 use throng_server::process::Game;
 
-use crate::world::World;
+use crate::scene::SceneSettings;
 
-fn read(flags: &[&str], variables: &[(&str, &str)]) -> Result<Settings<World>, ConfigError> {
+fn read(flags: &[&str], variables: &[(&str, &str)]) -> Result<Settings<SceneSettings>, ConfigError> {
     let flags = ["throng-server"].iter().chain(flags).map(OsString::from);
     let variables = variables.iter().map(|&(name, value)| (name.into(), value.into()));
-    World::settings_from(flags, variables)
+    SceneSettings::settings_from(flags, variables)
 }

@@ -5,7 +5,7 @@ use throng_server::config::{ConfigError, command};
 use throng_server::process::Game;
 
 use super::read;
-use crate::world::World;
+use crate::scene::SceneSettings;
 
 fn scene(flags: &[&str]) -> Option<Scene> {
     read(flags, &[]).unwrap().game.scene()
@@ -85,7 +85,7 @@ fn accepted(flag: &str) -> String {
 
 /// The tables of the manual, made from the command line: one for each heading of `--help`.
 fn tables() -> String {
-    let command = command::<World>(World::NAME, World::ABOUT);
+    let command = command::<SceneSettings>(SceneSettings::NAME, SceneSettings::ABOUT);
     let mut tables: Vec<(&str, String)> = Vec::new();
     for arg in command.get_arguments() {
         let Some(heading) = arg.get_help_heading() else {

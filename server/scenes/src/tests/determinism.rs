@@ -26,7 +26,7 @@ fn run(seed: u64, threads: usize) -> (Vec<Checksum>, u32) {
 }
 
 #[test]
-fn one_and_four_threads_and_every_repetition_agree_in_every_tick() {
+fn checksums_are_equal_on_one_and_four_threads_and_on_repetition() {
     let mut all = Vec::new();
     for seed in 0..20 {
         let (alone, one) = run(seed, 1);

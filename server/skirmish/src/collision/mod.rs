@@ -1,14 +1,15 @@
-//! Collisions of discs: nobody passes through anybody, nobody gains by it.
+//! Collisions of discs: no disc passes through another, and none gains energy from a collision.
 //!
-//! One tick: everybody flies until its first touch, those that touch push each other off, and fly on for what
-//! is left of the tick. Guarantees, for any velocities:
+//! In one tick every disc flies until its first touch, touching discs push each other apart, and then they fly on
+//! for the rest of the tick. Guarantees, for any velocities:
 //!
-//! - no tunnelling: a disc never passes through another, because its way is tested as a whole;
-//! - no energy gained and momentum kept: contacts of one disc share its mass, so each may be solved without
-//!   the others, and their mean never has more energy than they had (kinetic energy is convex);
-//! - no order: every step reads what the step before left, and sums go over pairs in the order of ids.
+//! - no tunnelling: a disc never passes through another, because its whole path is tested;
+//! - no energy gain, and momentum is kept: the contacts of a disc share its mass, so each can be solved without the
+//!   others, and the mean of the solutions never has more energy than before (kinetic energy is convex);
+//! - no dependence on order: every step reads the result of the step before, and sums go over pairs in the order of
+//!   ids.
 //!
-//! Pure: knows no entities and nothing of the game. Speeds and damage are what others make of the contacts.
+//! Pure: independent of entities and of the game. Systems derive speeds and damage from the contacts.
 
 mod solve;
 mod sweep;
@@ -17,47 +18,47 @@ mod tests;
 
 use glam::Vec2;
 
-/// Part of the approach that is left as rebound.
+/// Share of the approach speed that is left as rebound.
 pub const RESTITUTION: f32 = 0.4;
-/// Distance at which two discs count as touching, beyond their radii, in units: what rounding to quanta may
+/// Distance at which two discs count as touching, beyond their radii, in units: at most what rounding to quanta may
 /// take away.
 pub const SKIN: f32 = 0.02;
-/// Rounds of flying and pushing in one tick.
+/// Rounds of moving and pushing in one tick.
 const ROUNDS: usize = 2;
 
-/// A body in collisions.
+/// A body as collisions treat it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Disc {
-    /// Centre, in units.
+    /// Position of the centre, in units.
     pub position: Vec2,
-    /// In units a second.
+    /// Velocity, in units per second.
     pub velocity: Vec2,
-    /// In units.
+    /// Radius, in units.
     pub radius: f32,
-    /// 1 / mass; 0 for what nothing moves.
+    /// 1 / mass; 0 for a body that nothing moves.
     pub inverse_mass: f32,
-    /// Stops at what it touches, and pushes nobody.
+    /// Whether the disc stops at what it touches without pushing it.
     pub is_sensor: bool,
     /// Whether it was pushed in this tick.
     pub bumped: bool,
 }
 
-/// Two that touched.
+/// Two discs that touched.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Contact {
     /// The lower row.
     pub a: u32,
     /// The higher row.
     pub b: u32,
-    /// How fast they approached each other, in units a second.
+    /// Speed of approach, in units per second.
     pub speed: f32,
 }
 
-/// What collisions need while they are computed; kept for its memory.
+/// Buffers of the computation, kept between ticks to reuse their memory.
 #[derive(Debug, Default)]
 pub struct Solver {
     ways: Vec<Vec2>,
-    /// Where those began the tick who set out at all.
+    /// Positions at the start of the tick of the discs that moved then; `None` for discs at rest.
     starts: Vec<Option<Vec2>>,
     stops: Vec<f32>,
     next_stops: Vec<f32>,
@@ -68,8 +69,8 @@ pub struct Solver {
 }
 
 impl Solver {
-    /// Moves `discs` by one tick of `tick_s` and fills `contacts`. `pairs` are the rows that may meet, the
-    /// lower first, in order.
+    /// Moves `discs` by one tick of `tick_s` seconds and fills `contacts`. `pairs` are the rows that may meet, each with
+    /// the lower row first, in order.
     pub fn solve(
         &mut self,
         discs: &mut [Disc],
@@ -80,9 +81,9 @@ impl Solver {
         contacts.clear();
         self.ways.clear();
         self.ways.extend(discs.iter().map(|disc| disc.velocity * tick_s));
-        let set_out = |disc: &Disc| (disc.velocity != Vec2::ZERO).then_some(disc.position);
+        let start_of = |disc: &Disc| (disc.velocity != Vec2::ZERO).then_some(disc.position);
         self.starts.clear();
-        self.starts.extend(discs.iter().map(set_out));
+        self.starts.extend(discs.iter().map(start_of));
         for round in 0..ROUNDS {
             self.advance(discs, pairs);
             self.find_touches(discs);
@@ -91,9 +92,9 @@ impl Solver {
             }
             contacts.extend(self.touching.iter().map(solve::Touch::contact));
             self.respond(discs);
-            self.ways_left(discs, tick_s, round);
+            self.update_ways(discs, tick_s, round);
         }
-        self.part(discs, pairs);
+        self.separate(discs, pairs);
         contacts.sort_unstable_by_key(|contact| (contact.a, contact.b));
         contacts.dedup_by(|later, first| {
             let same = (later.a, later.b) == (first.a, first.b);

@@ -1,19 +1,19 @@
-//! What those that touch do to each other's velocities, and how those that overlap part.
+//! Contact response: the velocities of discs that touch, and the separation of discs that overlap.
 
 use glam::Vec2;
 
 use super::{Contact, Disc, RESTITUTION, SKIN, Solver};
 
-/// Times that pushes go through a pile of contacts in one round.
+/// Iterations of the impulses over all contacts in one round.
 const ITERATIONS: usize = 4;
-/// Approach below which nothing rebounds, in units a second: lets piles come to rest.
+/// Approach speed below which nothing rebounds, in units per second: lets piles come to rest.
 const QUIET: f32 = 1.0;
-/// Overlap that is left alone, in units.
+/// Overlap that is tolerated, in units.
 const SLOP: f32 = 0.03;
-/// Farthest that one tick moves those that overlap apart, in units.
+/// Longest distance by which one tick separates overlapping discs, in units.
 const PART_MAX: f32 = 0.25;
 
-/// A contact and its direction, from `b` to `a`.
+/// A contact and its normal, from `b` to `a`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Touch {
     a: u32,
@@ -41,7 +41,7 @@ impl Solver {
             if between.length_squared() > reach * reach {
                 continue;
             }
-            // Two in the same place part along x.
+            // Two discs at the same position separate along x.
             let normal = between.try_normalize().unwrap_or(Vec2::X);
             let speed = (two.velocity - one.velocity).dot(normal);
             let is_sensed = one.is_sensor || two.is_sensor;
@@ -57,7 +57,7 @@ impl Solver {
         }
     }
 
-    /// Pushes those that touch apart. A disc with several contacts gives each an equal part of its mass.
+    /// Pushes touching discs apart. A disc with several contacts gives each an equal share of its mass.
     pub(super) fn respond(&mut self, discs: &mut [Disc]) {
         for iteration in 0..ITERATIONS {
             self.counts.clear();
@@ -102,8 +102,9 @@ impl Solver {
         }
     }
 
-    /// Moves those that overlap, as rounding and newcomers make them, a little apart. Their velocities stay.
-    pub(super) fn part(&mut self, discs: &mut [Disc], pairs: &[(u32, u32)]) {
+    /// Separates discs that overlap, because of rounding or because one was just spawned, by a small distance. Their
+    /// velocities do not change.
+    pub(super) fn separate(&mut self, discs: &mut [Disc], pairs: &[(u32, u32)]) {
         self.pushes.clear();
         self.pushes.resize(discs.len(), Vec2::ZERO);
         self.counts.clear();

@@ -1,25 +1,24 @@
-//! How far everybody flies before the first touch.
+//! Swept motion: how far every disc flies before its first touch.
 
 use glam::Vec2;
 
 use super::{Disc, SKIN, Solver};
 use crate::grid::REACH;
 
-/// Passes in which stops are found. Each can only shorten ways; a chain longer than this stops as a whole.
+/// Passes in which stops are found. Each pass only shortens ways; in a longer chain every disc stops where it is.
 const PASSES: usize = 12;
 
-/// Approach in a tick below which two just fly on, in units: those who fly side by side do not stop each other.
+/// Approach in a tick below which two discs do not stop each other, in units: lets discs fly side by side.
 const APPROACH_MIN: f32 = 1e-3;
 
 impl Solver {
-    /// Moves everybody along its way, as far as nobody is in it. Afterwards `stops` says which part of the
-    /// way that was.
+    /// Moves every disc along its way until it is blocked. Afterwards `stops` has the part of the way that each disc flew.
     pub(super) fn advance(&mut self, discs: &mut [Disc], pairs: &[(u32, u32)]) {
         let ways = &self.ways;
         self.near.clear();
         self.near.extend(pairs.iter().filter(|&&(a, b)| {
             let (a, b) = (a as usize, b as usize);
-            // Two at rest meet in the next tick, if one of them has been pushed by then.
+            // Two discs at rest meet in the next tick, if one of them has been pushed by then.
             if self.starts[a].is_none() && self.starts[b].is_none() {
                 return false;
             }
@@ -38,11 +37,11 @@ impl Solver {
                 let Some(touch) = first_touch(one, two, ways[a], ways[b], stops) else {
                     continue;
                 };
-                // A sensor stops nobody but itself. Past the last pass, whoever would still hit stays put.
-                let at = if pass < PASSES { touch } else { 0.0 };
+                // A sensor stops only itself. After the last pass, a disc that would still hit stays where it is.
+                let stop = if pass < PASSES { touch } else { 0.0 };
                 for (row, other) in [(a, two), (b, one)] {
-                    if at < self.next_stops[row] && !other.is_sensor {
-                        self.next_stops[row] = at;
+                    if stop < self.next_stops[row] && !other.is_sensor {
+                        self.next_stops[row] = stop;
                         changed = true;
                     }
                 }
@@ -57,11 +56,11 @@ impl Solver {
         }
     }
 
-    /// The way that is left to those who were stopped, at their new velocity.
-    pub(super) fn ways_left(&mut self, discs: &[Disc], tick_s: f32, round: usize) {
+    /// Sets the ways of the rest of the tick, at the new velocities.
+    pub(super) fn update_ways(&mut self, discs: &[Disc], tick_s: f32, round: usize) {
         for ((way, disc), stop) in self.ways.iter_mut().zip(discs).zip(&self.stops) {
             let left = (1.0 - stop) * tick_s;
-            // Nobody flies out of the box by which it was paired; who was at rest has none to fly in.
+            // The way stays within the margin of the box by which pairs were found. A disc that was at rest has no margin.
             let flies = round + 1 < super::ROUNDS && !disc.is_sensor && *way != Vec2::ZERO;
             *way = if flies {
                 (disc.velocity * left).clamp_length_max(REACH * 0.5)
@@ -72,8 +71,8 @@ impl Solver {
     }
 }
 
-/// The part of the tick after which two discs first touch, each flying along its way until its stop.
-/// Those that touch already count when they approach each other.
+/// Returns the part of the tick after which two discs first touch, each flying along its way until its stop. Discs
+/// that touch already count only if they approach each other.
 pub(super) fn first_touch(
     one: &Disc,
     two: &Disc,
@@ -84,20 +83,20 @@ pub(super) fn first_touch(
     let distance = one.radius + two.radius + SKIN * 0.5;
     let between = one.position - two.position;
     let both = stops.0.min(stops.1);
-    if let Some(at) = root(between, way_one - way_two, distance).filter(|&at| at <= both) {
-        return Some(at);
+    if let Some(time) = root(between, way_one - way_two, distance).filter(|&time| time <= both) {
+        return Some(time);
     }
     if stops.0 == stops.1 {
         return None;
     }
-    // One has stopped; the other flies on.
-    let then = between + (way_one - way_two) * both;
+    // One disc has stopped; the other flies on.
+    let between = between + (way_one - way_two) * both;
     let way = if stops.0 > stops.1 { way_one } else { -way_two };
-    let at = both + root(then, way, distance)?;
-    (at <= stops.0.max(stops.1)).then_some(at)
+    let time = both + root(between, way, distance)?;
+    (time <= stops.0.max(stops.1)).then_some(time)
 }
 
-/// The first time at which `from + way * t` is no longer than `distance`, if it gets shorter at all.
+/// Returns the first time at which `from + way * t` is no longer than `distance`, if its length decreases at all.
 fn root(from: Vec2, way: Vec2, distance: f32) -> Option<f32> {
     let approach = from.dot(way);
     if approach >= -APPROACH_MIN * from.length() {
@@ -108,6 +107,6 @@ fn root(from: Vec2, way: Vec2, distance: f32) -> Option<f32> {
         return Some(0.0);
     }
     let discriminant = approach * approach - way.length_squared() * beyond;
-    // Written for what does not cancel.
+    // This form of the root has no subtraction of nearly equal numbers, so no digits cancel.
     (discriminant >= 0.0).then(|| beyond / (discriminant.sqrt() - approach))
 }

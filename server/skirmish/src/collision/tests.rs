@@ -1,4 +1,4 @@
-//! Collisions as they must be: nobody passes through, nothing is gained, order does not matter.
+//! Invariants of collisions: no tunnelling, no gained energy, no dependence on order.
 
 use super::*;
 use crate::grid::Grid;
@@ -35,7 +35,7 @@ fn tick(discs: &mut [Disc]) -> Vec<Contact> {
     contacts
 }
 
-/// In f64, so that the measurement adds no error of its own.
+/// Computed in f64, so that the measurement adds no error of its own.
 fn energy(discs: &[Disc]) -> f64 {
     let of = |disc: &Disc| {
         let (x, y) = (f64::from(disc.velocity.x), f64::from(disc.velocity.y));
@@ -54,7 +54,7 @@ fn momentum(discs: &[Disc]) -> [f64; 2] {
     [of(|disc| disc.velocity.x), of(|disc| disc.velocity.y)]
 }
 
-/// A crowd that does not overlap, of many sizes, flying through each other at up to `speed`.
+/// Returns discs of many sizes that do not overlap, flying through each other at up to `speed`.
 fn crowd(seed: u64, count: usize, side: f32, speed: f32) -> Vec<Disc> {
     let mut random = random(seed);
     let mut discs: Vec<Disc> = Vec::new();
@@ -79,10 +79,10 @@ fn crowd(seed: u64, count: usize, side: f32, speed: f32) -> Vec<Disc> {
 }
 
 #[test]
-fn nobody_tunnels_at_any_speed() {
+fn discs_never_tunnel_at_any_speed() {
     for seed in 0..200 {
         let mut random = random(seed);
-        // A wall of small ones that nothing moves, and something fast that flies at it, from either side.
+        // A wall of small discs that nothing moves, and a fast disc that flies at it from either side.
         let mut discs: Vec<Disc> = (-20..=20).map(|n| disc(0.0, n as f32 * 0.9, 0.0, 0.0)).collect();
         discs.iter_mut().for_each(|disc| disc.inverse_mass = 0.0);
         let side = if seed % 2 == 0 { -1.0 } else { 1.0 };
@@ -102,7 +102,7 @@ fn nobody_tunnels_at_any_speed() {
 }
 
 #[test]
-fn one_that_flees_from_a_fast_one_into_a_wall_is_not_passed_through() {
+fn disc_pushed_into_a_wall_is_not_passed_through() {
     let wall = Disc {
         inverse_mass: 0.0,
         ..disc(5.0, 0.0, 0.0, 0.0)
@@ -116,7 +116,7 @@ fn one_that_flees_from_a_fast_one_into_a_wall_is_not_passed_through() {
 }
 
 #[test]
-fn energy_is_never_gained_and_momentum_is_kept() {
+fn collisions_never_gain_energy_and_keep_momentum() {
     for seed in 0..50 {
         let mut discs = crowd(seed, 60, 18.0, 40.0);
         let (start, kept) = (energy(&discs), momentum(&discs));
@@ -142,7 +142,7 @@ fn energy_is_never_gained_and_momentum_is_kept() {
 }
 
 #[test]
-fn a_pile_comes_to_rest_without_sinking_into_itself() {
+fn pile_of_discs_comes_to_rest_without_overlap() {
     let mut discs = crowd(7, 80, 20.0, 0.0);
     discs.insert(
         0,
@@ -156,7 +156,7 @@ fn a_pile_comes_to_rest_without_sinking_into_itself() {
     for n in 0..1_200 {
         let centre = discs[0].position;
         for disc in &mut discs[1..] {
-            // Pulled together, and slowed as asteroids are.
+            // Pulled together, and slowed like asteroids.
             let pull = (centre - disc.position).normalize() * 4.0;
             disc.velocity = disc.velocity * 0.9 + pull * TICK_S;
         }
@@ -170,13 +170,13 @@ fn a_pile_comes_to_rest_without_sinking_into_itself() {
         let overlap = one.radius + two.radius - one.position.distance(two.position);
         assert!(overlap < 0.15, "{a} is {overlap} inside {b}");
     }
-    let moved = |(now, then): (&Disc, &Disc)| now.position.distance(then.position);
+    let moved = |(now, past): (&Disc, &Disc)| now.position.distance(past.position);
     let farthest = discs.iter().zip(&settled).map(moved).fold(0.0, f32::max);
     let fastest = discs
         .iter()
         .map(|disc| disc.velocity.length())
         .fold(0.0, f32::max);
-    // Pressed together they do not move; what is left of the pull in their speeds stays bounded.
+    // Pressed discs do not move. The speed that is left from the pull stays bounded.
     assert!(
         farthest < 0.3 && fastest < 4.0,
         "the pile boils: {farthest} units in ten seconds, {fastest} a second"
@@ -184,7 +184,7 @@ fn a_pile_comes_to_rest_without_sinking_into_itself() {
 }
 
 #[test]
-fn the_broad_phase_changes_nothing() {
+fn broad_phase_does_not_change_the_result() {
     for seed in 0..30 {
         let mut brute = crowd(seed, 150, 40.0, 60.0);
         let mut fast = brute.clone();
@@ -204,14 +204,14 @@ fn the_broad_phase_changes_nothing() {
 }
 
 #[test]
-fn rows_in_another_order_end_the_same() {
+fn collisions_do_not_depend_on_the_order_of_rows() {
     for seed in 0..30 {
         let discs = crowd(seed, 60, 15.0, 50.0);
-        // As the table does: whatever order they come in, they are solved in the order of their ids.
+        // As in the table of bodies: discs in any order are solved in the order of their ids.
         let mut order: Vec<usize> = (0..discs.len()).collect();
         let mut random = random(seed + 1_000);
-        for at in (1..order.len()).rev() {
-            order.swap(at, random.bits() as usize % (at + 1));
+        for index in (1..order.len()).rev() {
+            order.swap(index, random.bits() as usize % (index + 1));
         }
         let mut shuffled: Vec<(usize, Disc)> = order.iter().map(|&id| (id, discs[id])).collect();
         let mut straight = discs.clone();
@@ -223,7 +223,7 @@ fn rows_in_another_order_end_the_same() {
             assert_eq!(rows, straight, "seed {seed}, tick {n}");
             shuffled = order.iter().map(|&id| (id, rows[id])).collect();
         }
-        // And pairs in another order change nothing but the last bits of sums.
+        // Another order of pairs changes only the last bits of sums.
         let (mut ahead, mut back) = (discs.clone(), discs);
         let (mut pairs, mut contacts) = (all_pairs(ahead.len()), Vec::new());
         Solver::default().solve(&mut ahead, &pairs, TICK_S, &mut contacts);
@@ -243,7 +243,7 @@ fn rows_in_another_order_end_the_same() {
 }
 
 #[test]
-fn two_who_fly_side_by_side_fly_on() {
+fn discs_that_fly_side_by_side_do_not_stop_each_other() {
     let mut discs = [disc(0.0, 0.0, 20.0, 0.0), disc(1.0, 0.0, 20.0, 0.0)];
     discs[0].velocity.x += 0.5;
     for _ in 0..20 {
@@ -253,7 +253,7 @@ fn two_who_fly_side_by_side_fly_on() {
 }
 
 #[test]
-fn a_sensor_stops_at_what_it_hits_and_pushes_nobody() {
+fn sensor_stops_at_what_it_hits_without_pushing_it() {
     let missile = Disc {
         is_sensor: true,
         ..disc(0.0, 0.0, 80.0, 0.0)

@@ -1,4 +1,4 @@
-//! From RON files to content. Says of everything that is wrong which file, which line and why.
+//! Loads content from RON files. Every error names the file, the line and the reason.
 
 use std::path::{Path, PathBuf};
 
@@ -11,29 +11,29 @@ use throng_shared::protocol::codec;
 
 use super::Rules;
 
-/// The files of a content, by name.
+/// Names of the content's files.
 pub const FILES: [&str; 4] = ["space.ron", "ships.ron", "weapons.ron", "drones.ron"];
-/// Bytes of one file at most.
+/// Limit on the bytes of one file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// Rows of one table at most: their places are bytes.
+/// Limit on the rows of one table: a row's index is a byte.
 const ROWS_MAX: usize = 64;
 
-/// Why content was not accepted.
+/// The reason why content was not accepted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContentError {
     /// A file could not be read.
     #[error("{}: {source}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the file system.
         source: std::io::Error,
     },
-    /// A file is larger than any content.
+    /// A file is larger than [`FILE_BYTES_MAX`], so it cannot be content.
     #[error("{}: larger than {FILE_BYTES_MAX} bytes", path.display())]
     TooLarge {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
     /// A recording lacks a file.
@@ -42,19 +42,19 @@ pub enum ContentError {
         /// Name of the file.
         file: &'static str,
     },
-    /// What a file says is not content.
+    /// A file has invalid content.
     #[error("{file}:{line}: {reason}")]
     Invalid {
         /// Name of the file.
         file: &'static str,
-        /// Line, from 1.
+        /// Number of the line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The reason, for people.
         reason: String,
     },
 }
 
-/// The texts of the files, in the order of [`FILES`].
+/// The texts of the content's files, in the order of [`FILES`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources(pub [String; FILES.len()]);
 
@@ -66,7 +66,7 @@ struct Weapons {
 }
 
 impl Sources {
-    /// The files that the binary carries.
+    /// Returns the files that are built into the binary.
     #[must_use]
     pub fn built_in() -> Self {
         Self([
@@ -77,10 +77,10 @@ impl Sources {
         ])
     }
 
-    /// Reads the files of a folder.
+    /// Reads the content's files from a folder.
     ///
     /// # Errors
-    /// [`ContentError::Read`], [`ContentError::TooLarge`].
+    /// Returns [`ContentError::Read`] or [`ContentError::TooLarge`].
     pub fn read(folder: &Path) -> Result<Self, ContentError> {
         let read = |name: &str| {
             let path = folder.join(name);
@@ -97,10 +97,10 @@ impl Sources {
         Ok(Self([read(space)?, read(ships)?, read(weapons)?, read(drones)?]))
     }
 
-    /// The texts of [`FILES`] among others.
+    /// Selects the texts of [`FILES`] from `files`.
     ///
     /// # Errors
-    /// [`ContentError::Missing`].
+    /// Returns [`ContentError::Missing`].
     pub fn from_files(files: &[ContentFile]) -> Result<Self, ContentError> {
         let text = |file: &'static str| {
             let found = files.iter().find(|found| found.name == file);
@@ -111,7 +111,7 @@ impl Sources {
         Ok(Self([text(space)?, text(ships)?, text(weapons)?, text(drones)?]))
     }
 
-    /// The texts with their names.
+    /// Returns the texts with their names.
     #[must_use]
     pub fn files(&self) -> Vec<ContentFile> {
         let named = FILES.iter().zip(&self.0);
@@ -123,10 +123,10 @@ impl Sources {
             .collect()
     }
 
-    /// The rules that the files describe.
+    /// Parses the files and returns the rules that they describe.
     ///
     /// # Errors
-    /// [`ContentError::Invalid`].
+    /// Returns [`ContentError::Invalid`].
     pub fn rules(&self) -> Result<Rules, ContentError> {
         let weapons: Weapons = self.parse("weapons.ron")?;
         let content = Content {
@@ -139,7 +139,7 @@ impl Sources {
         Rules::new(content, self)
     }
 
-    /// A complaint about the first line of `file` on which `word` stands in quotes, or else about its first.
+    /// Returns an error about the first line of `file` that contains `word` in quotes, or about its first line.
     pub(super) fn complain(&self, file: &'static str, word: &str, reason: String) -> ContentError {
         let quoted = format!("\"{word}\"");
         let line = self.text(file).lines().position(|line| line.contains(&quoted));
@@ -159,12 +159,12 @@ impl Sources {
     }
 
     fn text(&self, file: &str) -> &str {
-        let place = FILES.iter().position(|name| *name == file);
-        place.map_or("", |place| &self.0[place])
+        let index = FILES.iter().position(|name| *name == file);
+        index.map_or("", |index| &self.0[index])
     }
 }
 
-/// What no single number shows.
+/// Checks what the types of single numbers do not: sizes of tables, unique names, and that rows fit their messages.
 pub(super) fn check(content: &Content, sources: &Sources) -> Result<(), ContentError> {
     let Content {
         space,
@@ -181,7 +181,7 @@ pub(super) fn check(content: &Content, sources: &Sources) -> Result<(), ContentE
         ("space.ron", "regions", space.regions.len()),
     ] {
         if rows == 0 || rows > ROWS_MAX {
-            let reason = format!("{rows} {what}, not 1 to {ROWS_MAX}");
+            let reason = format!("{rows} {what}; must be 1 to {ROWS_MAX}");
             return Err(sources.complain(file, "", reason));
         }
     }
@@ -193,15 +193,15 @@ pub(super) fn check(content: &Content, sources: &Sources) -> Result<(), ContentE
         ("space.ron", space.regions.iter().map(|row| &row.name).collect()),
     ];
     for (file, names) in names {
-        for (place, name) in names.iter().enumerate() {
-            if names[..place].contains(name) {
+        for (index, name) in names.iter().enumerate() {
+            if names[..index].contains(name) {
                 return Err(sources.complain(file, name, format!("\"{name}\" is there twice")));
             }
         }
     }
     check_space(space, sources)?;
-    let heaviest = drones.iter().map(|breed| u32::from(breed.weight)).sum::<u32>();
-    if heaviest == 0 {
+    let total_weight = drones.iter().map(|breed| u32::from(breed.weight)).sum::<u32>();
+    if total_weight == 0 {
         return Err(sources.complain("drones.ron", "", "no breed has a weight above 0".to_owned()));
     }
     let rows = ships.iter().map(|row| ("ships.ron", &row.name, codec_bytes(row)));
@@ -211,9 +211,9 @@ pub(super) fn check(content: &Content, sources: &Sources) -> Result<(), ContentE
             .map(|row| ("drones.ron", &row.name, codec_bytes(row))),
     );
     for (file, name, bytes) in rows {
-        // With what the message adds to it.
+        // 8 bytes cover what the message adds to the row.
         if bytes + 8 > MESSAGE_BYTES_MAX {
-            let reason = format!("{bytes} bytes do not fit the message that tells clients");
+            let reason = format!("{bytes} bytes do not fit the message that sends it to clients");
             return Err(sources.complain(file, name, reason));
         }
     }
@@ -227,7 +227,7 @@ fn check_space(space: &SpaceContent, sources: &Sources) -> Result<(), ContentErr
         return Err(sources.complain("space.ron", "", reason));
     }
     if codec_bytes(space) + 8 > MESSAGE_BYTES_MAX {
-        let reason = "more regions than fit the message that tells clients".to_owned();
+        let reason = "more regions than fit the message that sends them to clients".to_owned();
         return Err(sources.complain("space.ron", "", reason));
     }
     for region in &space.regions {

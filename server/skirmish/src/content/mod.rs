@@ -1,8 +1,8 @@
-//! The game's content as the rules use it: loaded from RON files, checked, exchanged between ticks.
+//! The game's content as the rules use it: loaded from RON files, checked, and reloaded between ticks.
 //!
-//! Owns the [`Rules`] that hold in a tick. Guarantees that they are whole and consistent: names lead
-//! somewhere, numbers are in range, and places that entities remember keep their meaning when content is
-//! exchanged. A file that is not good changes nothing, and the log says which line and why.
+//! Owns the current [`Rules`]. Guarantees that they are complete and consistent: names resolve, numbers are in
+//! range, and the indices that entities store keep their meaning when content is reloaded. An invalid file changes
+//! nothing, and the log names its line and the reason.
 
 mod load;
 mod reload;
@@ -25,23 +25,23 @@ pub use load::{ContentError, FILES, Sources};
 pub(super) use reload::adopt_content;
 pub use reload::{ContentWatch, ReloadedRules};
 
-/// What a craft is built after.
+/// The class of a ship or the breed of a drone, as an index into the content.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CraftModel {
-    /// A pilot's ship, by the place of its class.
+    /// A pilot's ship, with the index of its class.
     Ship(u8),
-    /// A drone, by the place of its breed.
+    /// A drone, with the index of its breed.
     Drone(u8),
 }
 
-/// The content that holds, with its names resolved.
+/// The current content, with its names resolved to indices.
 #[derive(Resource, Clone, Debug)]
 pub struct Rules {
-    /// The content.
+    /// The content of all tables.
     pub content: Content,
-    /// Its digest.
+    /// Hash of the content, by which clients compare it.
     pub hash: ContentHash,
-    /// The texts that it came from.
+    /// The texts from which it was parsed.
     pub files: ContentFiles,
     ship_lasers: Vec<usize>,
     ship_missiles: Vec<usize>,
@@ -49,23 +49,23 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Rules of a content.
+    /// Returns the rules of a content. `sources` are the texts from which it was parsed.
     ///
     /// # Errors
-    /// The file, line and reason of what does not fit together. `sources` are the texts that it came from.
+    /// Returns the file, line and reason if the content is inconsistent.
     pub fn new(content: Content, sources: &Sources) -> Result<Self, ContentError> {
         load::check(&content, sources)?;
-        let places = |name: &str, place: Option<usize>, file: &'static str| {
-            place.ok_or_else(|| sources.complain(file, name, format!("nothing is called \"{name}\"")))
+        let resolve = |name: &str, index: Option<usize>, file: &'static str| {
+            index.ok_or_else(|| sources.complain(file, name, format!("nothing is called \"{name}\"")))
         };
         let ships = content.ships.iter();
-        let ship_lasers = ships.map(|class| places(&class.laser, content.laser(&class.laser), "ships.ron"));
+        let ship_lasers = ships.map(|class| resolve(&class.laser, content.laser(&class.laser), "ships.ron"));
         let ships = content.ships.iter();
         let ship_missiles =
-            ships.map(|class| places(&class.missile, content.missile(&class.missile), "ships.ron"));
+            ships.map(|class| resolve(&class.missile, content.missile(&class.missile), "ships.ron"));
         let breeds = content.drones.iter();
         let drone_lasers =
-            breeds.map(|breed| places(&breed.laser, content.laser(&breed.laser), "drones.ron"));
+            breeds.map(|breed| resolve(&breed.laser, content.laser(&breed.laser), "drones.ron"));
         Ok(Self {
             ship_lasers: ship_lasers.collect::<Result<_, _>>()?,
             ship_missiles: ship_missiles.collect::<Result<_, _>>()?,
@@ -76,29 +76,29 @@ impl Rules {
         })
     }
 
-    /// The content that the binary carries.
+    /// Returns the rules of the built-in content.
     #[must_use]
     pub fn built_in() -> Self {
         Sources::built_in()
             .rules()
-            .expect("a test loads the content that is built in")
+            .expect("a test loads the built-in content")
     }
 
-    /// A class; places that nothing has mean the first.
+    /// Returns a ship class. An index out of range means the first class.
     #[must_use]
     pub fn class(&self, class: u8) -> &ShipClass {
         let ships = &self.content.ships;
         ships.get(usize::from(class)).unwrap_or(&ships[0])
     }
 
-    /// A breed; places that nothing has mean the first.
+    /// Returns a drone breed. An index out of range means the first breed.
     #[must_use]
     pub fn breed(&self, breed: u8) -> &DroneBreed {
         let drones = &self.content.drones;
         drones.get(usize::from(breed)).unwrap_or(&drones[0])
     }
 
-    /// How a craft flies.
+    /// Returns the handling of a craft.
     #[must_use]
     pub fn handling(&self, model: CraftModel) -> &Handling {
         match model {
@@ -107,7 +107,7 @@ impl Rules {
         }
     }
 
-    /// What a craft is made of.
+    /// Returns the body data of a craft.
     #[must_use]
     pub fn body(&self, model: CraftModel) -> &Body {
         match model {
@@ -116,25 +116,25 @@ impl Rules {
         }
     }
 
-    /// What a craft shoots with.
+    /// Returns the laser of a craft.
     #[must_use]
     pub fn laser(&self, model: CraftModel) -> &Laser {
-        let (places, place) = match model {
+        let (lasers, index) = match model {
             CraftModel::Ship(class) => (&self.ship_lasers, class),
             CraftModel::Drone(breed) => (&self.drone_lasers, breed),
         };
-        let place = places.get(usize::from(place)).copied().unwrap_or(0);
-        &self.content.lasers[place]
+        let laser = lasers.get(usize::from(index)).copied().unwrap_or(0);
+        &self.content.lasers[laser]
     }
 
-    /// What a class launches, with its place.
+    /// Returns the missile of a ship class, with its index.
     #[must_use]
     pub fn missile(&self, class: u8) -> (u8, &MissileKind) {
-        let place = self.ship_missiles.get(usize::from(class)).copied().unwrap_or(0);
-        (place as u8, &self.content.missiles[place])
+        let index = self.ship_missiles.get(usize::from(class)).copied().unwrap_or(0);
+        (index as u8, &self.content.missiles[index])
     }
 
-    /// Tells a player the content that holds.
+    /// Sends the current content to a player.
     pub(super) fn announce(&self, tell: &mut Tell, player: &Player) {
         for table in self.tables() {
             log_unsent(tell.player(player, &table));
@@ -142,7 +142,7 @@ impl Rules {
         log_unsent(tell.player(player, &ContentAnnounced { hash: self.hash }));
     }
 
-    /// Tells all players the content that holds.
+    /// Sends the current content to all players.
     fn announce_to_all(&self, tell: &mut Tell) {
         for table in self.tables() {
             log_unsent(tell.all(&table));
@@ -150,7 +150,7 @@ impl Rules {
         log_unsent(tell.all(&ContentAnnounced { hash: self.hash }));
     }
 
-    /// The content, row by row.
+    /// Returns the content as messages, one for each row.
     pub(super) fn tables(&self) -> Vec<ContentTable> {
         let content = &self.content;
         let mut tables = vec![ContentTable::Space(content.space.clone())];
@@ -163,20 +163,20 @@ impl Rules {
 }
 
 fn numbered<T: Clone>(rows: &[T], table: fn(u8, T) -> ContentTable) -> impl Iterator<Item = ContentTable> {
-    let places = 0..=u8::MAX;
-    places
+    let indices = 0..=u8::MAX;
+    indices
         .zip(rows)
-        .map(move |(place, row)| table(place, row.clone()))
+        .map(move |(index, row)| table(index, row.clone()))
 }
 
-/// Whole ticks in `seconds`, at least one.
+/// Returns the number of whole ticks in `seconds`; at least one.
 #[must_use]
 pub fn ticks(seconds: f32, time: &TickTime) -> u32 {
     (seconds / time.length.as_secs_f32()).round().max(1.0) as u32
 }
 
-/// How much of a quantity with a rate a second a tick gives, when a whole number is given every quarter of a
-/// second. Which ticks those are differs by `offset`, so that not all are served in the same one.
+/// Returns how much of a quantity with a rate of `per_s` per second this tick gives. A whole number is given every
+/// quarter of a second. `offset` shifts these ticks, so that not all entities are served in the same one.
 #[must_use]
 pub fn pulse(per_s: f32, offset: u64, time: &TickTime) -> Option<u32> {
     let period = ticks(0.25, time);

@@ -1,7 +1,7 @@
-//! Content that is exchanged while the world runs.
+//! Content that is reloaded while the game runs.
 //!
-//! A thread of its own watches the files, reads and checks them; the simulation finds the finished rules in
-//! a mailbox between two ticks, and never waits for it.
+//! A separate thread watches, reads and checks the files. The simulation takes finished rules from a mailbox between
+//! two ticks, and never waits for it.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,55 +14,55 @@ use throng_server::prelude::{ContentFile, ContentFiles, ContentPlayback, Tell};
 
 use super::{ContentError, Rules, Sources};
 
-/// Time between two looks at the files.
+/// Time between two checks of the files.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Finished rules that wait for the end of the tick. Every clone is the same mailbox.
+/// Mailbox of finished rules that wait for the end of the tick. All clones share the mailbox.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct ReloadedRules(Arc<Mutex<Option<Rules>>>);
 
 impl ReloadedRules {
-    /// Leaves rules for the next tick, in place of any that wait there.
+    /// Leaves rules for the next tick, and replaces any that still wait.
     pub fn leave(&self, rules: Rules) {
         if let Ok(mut waiting) = self.0.lock() {
             *waiting = Some(rules);
         }
     }
 
-    /// Takes what waits; nothing, if somebody is leaving something right now.
+    /// Takes the waiting rules; `None` if there are none or the mailbox is locked right now.
     fn take(&self) -> Option<Rules> {
         self.0.try_lock().ok()?.take()
     }
 }
 
-/// A folder whose files are the content. Ends when the simulation drops its mailbox.
+/// Watches a folder of content files. Its thread ends when the simulation drops its mailbox.
 #[derive(Debug)]
 pub struct ContentWatch {
     folder: PathBuf,
     known: Option<Sources>,
-    complained: Option<String>,
+    logged: Option<String>,
 }
 
 impl ContentWatch {
-    /// Reads `folder` and watches it from then on.
+    /// Reads the content in `folder` and prepares to watch it.
     ///
     /// # Errors
-    /// What is wrong with its files; the watch waits for them to become good.
+    /// Returns the first error in the files. The watch then waits until they become valid.
     pub fn open(folder: PathBuf) -> (Result<Rules, ContentError>, Self) {
         let sources = Sources::read(&folder);
         let known = sources.as_ref().ok().cloned();
         let watch = Self {
             folder,
             known,
-            complained: None,
+            logged: None,
         };
         (sources.and_then(|sources| sources.rules()), watch)
     }
 
-    /// Looks once: the new rules, if the files changed and are good.
+    /// Reads the files once. Returns the new rules if the files changed and are valid.
     ///
     /// # Errors
-    /// What is wrong with them; once for each state of the files.
+    /// Returns the first error in the files, once for each change of the files.
     pub fn look(&mut self) -> Result<Option<Rules>, ContentError> {
         let sources = Sources::read(&self.folder)?;
         if self.known.as_ref() == Some(&sources) {
@@ -73,10 +73,10 @@ impl ContentWatch {
         rules.map(Some)
     }
 
-    /// Looks again and again, on a thread of its own.
+    /// Checks the files repeatedly on a thread of its own.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// Returns the system's error if the thread cannot be started.
     pub fn start(mut self, delivery: &ReloadedRules) -> io::Result<()> {
         let mailbox = Arc::downgrade(&delivery.0);
         let work = move || {
@@ -84,10 +84,10 @@ impl ContentWatch {
                 match self.look() {
                     Ok(None) => {}
                     Ok(Some(rules)) => {
-                        self.complained = None;
+                        self.logged = None;
                         delivery.leave(rules);
                     }
-                    Err(error) => self.complain(&error),
+                    Err(error) => self.log_once(&error),
                 }
                 drop(delivery);
                 thread::sleep(LOOK_EVERY);
@@ -97,17 +97,17 @@ impl ContentWatch {
         Ok(())
     }
 
-    /// Says what is wrong, once.
-    fn complain(&mut self, error: &ContentError) {
+    /// Logs an error unless it is the one that was logged last.
+    fn log_once(&mut self, error: &ContentError) {
         let text = error.to_string();
-        if self.complained.as_ref() != Some(&text) {
-            tracing::error!("{text}; the content stays as it was");
-            self.complained = Some(text);
+        if self.logged.as_ref() != Some(&text) {
+            tracing::error!("{text}; the content is unchanged");
+            self.logged = Some(text);
         }
     }
 }
 
-/// Exchanges the rules, if new ones wait and entities can go on living under them, and tells everybody.
+/// Replaces the rules if new ones wait and suit the existing entities, and sends the new content to all players.
 pub(crate) fn adopt_content(
     delivery: Res<ReloadedRules>,
     playback: Option<ResMut<ContentPlayback>>,
@@ -122,7 +122,7 @@ pub(crate) fn adopt_content(
         return;
     };
     if let Some(reason) = rules.cannot_become(&new) {
-        tracing::error!("{reason}; the content stays as it was");
+        tracing::error!("{reason}; the content is unchanged");
         return;
     }
     tracing::info!(old = %rules.hash, new = %new.hash, "content exchanged");
@@ -131,16 +131,16 @@ pub(crate) fn adopt_content(
     rules.announce_to_all(&mut tell);
 }
 
-/// The rules of a recording.
+/// Parses the rules in a recording.
 fn recorded(files: &[ContentFile]) -> Option<Rules> {
     let rules = Sources::from_files(files).and_then(|sources| sources.rules());
     rules
-        .inspect_err(|error| tracing::error!("{error}; the content stays as it was"))
+        .inspect_err(|error| tracing::error!("{error}; the content is unchanged"))
         .ok()
 }
 
 impl Rules {
-    /// Why these rules cannot be exchanged for `new` while entities live by them.
+    /// Returns why these rules cannot be replaced by `new` while entities exist; `None` if they can.
     #[must_use]
     pub fn cannot_become(&self, new: &Self) -> Option<String> {
         let (old, new) = (&self.content, &new.content);

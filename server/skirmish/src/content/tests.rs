@@ -1,4 +1,4 @@
-//! Content that is good, content that is not, and what becomes of each while the world runs.
+//! Valid content, invalid content, and the effect of each while the game runs.
 
 use super::*;
 use bevy_app::{App, Update};
@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use throng_server::simulation::Outbox;
 use throng_shared::protocol::registry::Protocol;
 
-/// The complaint about the built-in content with `old` replaced by `new` in `file`.
-fn complaint(file: &str, old: &str, new: &str) -> String {
+/// Returns the error about the built-in content with `old` replaced by `new` in `file`.
+fn error_after(file: &str, old: &str, new: &str) -> String {
     let mut sources = Sources::built_in();
     let text = &mut sources.0[FILES.iter().position(|name| *name == file).unwrap()];
     assert!(text.contains(old), "{file} has no {old}");
@@ -17,26 +17,26 @@ fn complaint(file: &str, old: &str, new: &str) -> String {
     sources.rules().unwrap_err().to_string()
 }
 
-/// Line of `file` on which `word` first stands.
+/// Returns the number of the first line of `file` that contains `word`.
 fn line(file: &str, word: &str) -> usize {
-    let place = FILES.iter().position(|name| *name == file).unwrap();
-    let text = &Sources::built_in().0[place];
+    let index = FILES.iter().position(|name| *name == file).unwrap();
+    let text = &Sources::built_in().0[index];
     text.lines().position(|line| line.contains(word)).unwrap() + 1
 }
 
 #[test]
-fn what_is_built_in_is_good_and_fits_its_messages() {
+fn built_in_content_is_valid_and_its_names_resolve() {
     let rules = Rules::built_in();
     assert_eq!(rules.hash, Rules::built_in().hash);
     assert!(rules.content.ships.len() > 2 && rules.content.drones.len() > 1);
     assert_eq!(rules.laser(CraftModel::Ship(0)).name, rules.class(0).laser);
     assert_eq!(rules.missile(2).1.name, rules.class(2).missile);
-    // 120 units a second are what rewinding expects at most, by the bounds of the types.
+    // The bounds of the types limit speeds to the 120 units per second that rewinding allows for.
     assert!(UpTo::<60>::try_from(60.1).is_err() && UpTo::<2>::try_from(2.1).is_err());
 }
 
 #[test]
-fn errors_name_file_line_and_reason() {
+fn content_errors_name_file_line_and_reason() {
     let speed = line("ships.ron", "speed: 36.0");
     for (file, old, new, expected) in [
         (
@@ -64,32 +64,32 @@ fn errors_name_file_line_and_reason() {
             format!("ships.ron:{speed}: "),
         ),
     ] {
-        let error = complaint(file, old, new);
+        let error = error_after(file, old, new);
         assert!(
             error.starts_with(&expected) && error.len() > expected.len() + 5,
             "{error}"
         );
     }
-    let error = complaint("ships.ron", "speed: 36.0", "speed: 900.0");
+    let error = error_after("ships.ron", "speed: 36.0", "speed: 900.0");
     assert!(error.contains("900 is not above 0 and at most 60"), "{error}");
-    let unknown = complaint("ships.ron", "laser: \"needle\"", "laser: \"nedle\"");
+    let unknown = error_after("ships.ron", "laser: \"needle\"", "laser: \"nedle\"");
     let expected = format!(
         "ships.ron:{}: nothing is called \"nedle\"",
         line("ships.ron", "\"needle\"")
     );
     assert_eq!(unknown, expected);
-    let twice = complaint("ships.ron", "name: \"Wasp\"", "name: \"Lancer\"");
+    let twice = error_after("ships.ron", "name: \"Wasp\"", "name: \"Lancer\"");
     assert!(twice.ends_with("\"Lancer\" is there twice"), "{twice}");
-    let far = complaint("space.ron", "at: (600.0, 600.0)", "at: (1600.0, 600.0)");
+    let far = error_after("space.ron", "at: (600.0, 600.0)", "at: (1600.0, 600.0)");
     assert!(
         far.starts_with(&format!("space.ron:{}: ", line("space.ron", "\"Cinder\""))),
         "{far}"
     );
-    let none = complaint("weapons.ron", "lasers: [", "lasers: [], missiles: [], rest: [");
+    let none = error_after("weapons.ron", "lasers: [", "lasers: [], missiles: [], rest: [");
     assert!(none.starts_with("weapons.ron:"), "{none}");
 }
 
-/// A folder of its own that is gone in the end.
+/// A temporary folder that is removed when dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -126,7 +126,7 @@ fn app(rules: Rules) -> (App, ReloadedRules) {
 }
 
 #[test]
-fn a_good_change_is_adopted_and_a_bad_one_keeps_what_was() {
+fn valid_content_is_reloaded_and_invalid_content_keeps_the_old() {
     let folder = Folder::new("reload");
     let (old, mut watch) = ContentWatch::open(folder.0.clone());
     let old = old.unwrap();
@@ -141,7 +141,7 @@ fn a_good_change_is_adopted_and_a_bad_one_keeps_what_was() {
         error.contains(&format!("ships.ron:{}: ", line("ships.ron", "speed: 36.0"))),
         "{error}"
     );
-    assert!(watch.look().unwrap().is_none(), "said once");
+    assert!(watch.look().unwrap().is_none(), "the error is reported once");
     app.update();
     assert_eq!(app.world().resource::<Rules>().hash, old.hash);
 
@@ -158,7 +158,7 @@ fn a_good_change_is_adopted_and_a_bad_one_keeps_what_was() {
 }
 
 #[test]
-fn a_folder_that_is_bad_at_the_start_is_adopted_once_it_is_good() {
+fn content_invalid_at_the_start_is_adopted_once_it_is_valid() {
     let folder = Folder::new("start");
     let good = Sources::built_in().0[3].clone();
     folder.write("drones.ron", "[");
@@ -172,7 +172,7 @@ fn a_folder_that_is_bad_at_the_start_is_adopted_once_it_is_good() {
 }
 
 #[test]
-fn what_entities_live_by_cannot_be_taken_away() {
+fn content_that_entities_use_cannot_be_removed_by_a_reload() {
     let old = Rules::built_in();
     let (mut app, delivery) = app(old.clone());
     let mut fewer = old.clone();

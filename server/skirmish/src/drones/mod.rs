@@ -1,8 +1,8 @@
-//! Drones: they fly in flocks, patrol a region, hunt what they see and flee when they are badly hit.
+//! Drones: they fly in flocks, patrol a region, hunt enemies in sight and flee when they are badly damaged.
 //!
-//! Guarantees that what a drone decides follows from the bodies as they were at the start of the tick, its
-//! own mind and the seed: drones may think on any thread, in any order. Looking around is dear, so a drone
-//! does it only every few ticks; what it saw steers it meanwhile.
+//! Guarantees that a drone's decision follows from the bodies as they were at the start of the tick, its own
+//! [`DroneAi`] and the seed, so that drones may decide on any thread and in any order. Scanning the surroundings is
+//! expensive, so a drone does it only every few ticks and steers by the result meanwhile.
 
 mod senses;
 
@@ -21,70 +21,70 @@ use super::content::{CraftModel, Rules, ticks};
 use super::pilots::{self, Helm, turn_towards};
 use super::populate;
 
-/// Drones that one task lets think: some 100 us.
+/// Drones per parallel task: some 100 us of work.
 const CHUNK: usize = 128;
-/// Ticks between two looks around.
+/// Ticks between two scans of the surroundings.
 const LOOK_EVERY: u64 = 4;
-/// Seconds for which a flock flies to the same place.
+/// Seconds for which a flock flies to the same waypoint.
 const LEG_S: f32 = 16.0;
-/// Seconds for which one that is badly hit flees.
+/// Seconds for which a badly damaged drone flees.
 const FLIGHT_S: f32 = 8.0;
-/// Nearer than this a hunter does not go, in units.
+/// Distance that a hunting drone keeps from its target, in units.
 const STAND_OFF: f32 = 9.0;
 
-/// What a drone is up to.
+/// The behaviour of a drone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum DroneMode {
-    /// Flies with its flock from place to place.
+    /// Flies with its flock from waypoint to waypoint.
     #[default]
     Patrol,
-    /// After somebody.
+    /// Pursues a craft and fires at it.
     Hunt(GlobalId),
-    /// Away, until the tick.
+    /// Flies home until this tick.
     Flee(Tick),
 }
 
-/// What a drone knows.
+/// State of a drone's AI.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct DroneAi {
-    /// Its flock; from 1.
+    /// Id of its flock, from 1.
     pub flock: u32,
-    /// Place of its region in the content.
+    /// Index of its region in the content.
     pub region: u8,
-    /// What it is up to.
+    /// Current behaviour.
     pub mode: DroneMode,
-    /// Whether it has fled before: it does so once, and then fights to the end.
+    /// Whether it has fled before. It flees once, and then fights to the end.
     pub has_fled: bool,
-    /// Where its mates draw it: directions, weighted.
+    /// Steering towards and with its flock: a weighted sum of directions.
     pub cohesion: Vec2,
-    /// Where obstacles push it: directions, weighted.
+    /// Steering away from obstacles: a weighted sum of directions.
     pub avoidance: Vec2,
 }
 
-/// A drone that is to come.
+/// A drone to spawn later.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RespawnRequest {
-    /// When.
+    /// Tick at which it is spawned.
     pub due: Tick,
-    /// Its breed.
+    /// Index of its breed.
     pub breed: u8,
-    /// Its flock.
+    /// Id of its flock.
     pub flock: u32,
-    /// Its region.
+    /// Index of its region.
     pub region: u8,
-    /// Its team.
+    /// The drone's team.
     pub team: TeamId,
 }
 
-/// Drones that are to come, in the order in which those before them were destroyed.
+/// The drones to spawn, in the order in which their predecessors were destroyed.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DroneRespawnQueue(pub Vec<RespawnRequest>);
 
-/// A whole drone.
+/// Returns an undamaged drone.
 pub(super) fn drone(
     rules: &Rules,
     request: &RespawnRequest,
-    place: Vec2,
+    position: Vec2,
     heading: f32,
 ) -> impl Bundle + use<> {
     let ai = DroneAi {
@@ -99,11 +99,11 @@ pub(super) fn drone(
             ai,
             pilots::Condition::default(),
         ),
-        pilots::craft(rules, CraftModel::Drone(request.breed), place, heading),
+        pilots::craft(rules, CraftModel::Drone(request.breed), position, heading),
     )
 }
 
-/// Brings in the drones that are due.
+/// Spawns the drones that are due.
 pub(super) fn replace_drones(
     mut commands: Commands,
     mut respawn_queue: ResMut<DroneRespawnQueue>,
@@ -112,21 +112,21 @@ pub(super) fn replace_drones(
     seed: Res<Seed>,
     time: Res<TickTime>,
 ) {
-    let mut hatched = 0;
+    let mut spawned = 0;
     respawn_queue.0.retain(|request| {
         if time.tick.since(request.due) < 0 {
             return true;
         }
-        hatched += 1;
-        let mut random = seed.of(GlobalId(populate::DRONES | hatched), time.tick);
+        spawned += 1;
+        let mut random = seed.of(GlobalId(populate::DRONES | spawned), time.tick);
         let space = &rules.content.space;
-        let place = populate::free_place(&bodies, space, usize::from(request.region), 2.0, &mut random);
-        commands.spawn(drone(&rules, request, place, random.within(-3.0, 3.0)));
+        let position = populate::free_place(&bodies, space, usize::from(request.region), 2.0, &mut random);
+        commands.spawn(drone(&rules, request, position, random.within(-3.0, 3.0)));
         false
     });
 }
 
-/// Lets every drone decide what it does in this tick.
+/// Sets the helm of every drone for this tick.
 pub(super) fn think(
     mut drones: Query<(&Replicated, &Drone, &Hull, &mut DroneAi, &mut Helm)>,
     bodies: Res<Bodies>,
@@ -135,29 +135,29 @@ pub(super) fn think(
     seed: Res<Seed>,
     time: Res<TickTime>,
 ) -> Result {
-    let thinking = Thinking {
+    let context = Thinking {
         bodies: &bodies,
         rules: &rules,
         seed: *seed,
         time: &time,
     };
     for (replicated, drones, hulls, mut ais, mut helms) in drones.contiguous_iter_mut()? {
-        let seen = replicated
+        let read = replicated
             .chunks(CHUNK)
             .zip(drones.chunks(CHUNK))
             .zip(hulls.chunks(CHUNK));
-        let decided = ais.chunks_mut(CHUNK).zip(helms.chunks_mut(CHUNK));
+        let written = ais.chunks_mut(CHUNK).zip(helms.chunks_mut(CHUNK));
         parallel.for_each(
-            seen.zip(decided),
+            read.zip(written),
             |(((replicated, drones), hulls), (ais, helms))| {
                 let mut found = Vec::new();
-                let seen = replicated.iter().zip(drones).zip(hulls);
-                for (((replicated, drone), hull), (ai, helm)) in seen.zip(ais.iter_mut().zip(helms)) {
-                    // One that came in this tick is not among the bodies yet.
-                    if let Some(row) = thinking.bodies.find(replicated.global()) {
-                        let breed = thinking.rules.breed(drone.breed);
+                let read = replicated.iter().zip(drones).zip(hulls);
+                for (((replicated, drone), hull), (ai, helm)) in read.zip(ais.iter_mut().zip(helms)) {
+                    // A drone spawned in this tick is not among the bodies yet.
+                    if let Some(row) = context.bodies.find(replicated.global()) {
+                        let breed = context.rules.breed(drone.breed);
                         *helm =
-                            thinking.decide(row, CraftModel::Drone(drone.breed), breed, hull, ai, &mut found);
+                            context.decide(row, CraftModel::Drone(drone.breed), breed, hull, ai, &mut found);
                     }
                 }
             },
@@ -166,7 +166,7 @@ pub(super) fn think(
     Ok(())
 }
 
-/// What all drones think with.
+/// Read-only data that all decisions share.
 struct Thinking<'a> {
     bodies: &'a Bodies,
     rules: &'a Rules,
@@ -210,13 +210,13 @@ impl Thinking<'_> {
         self.fly(row, breed, course, hurry)
     }
 
-    /// Towards the target, then around it, firing whenever the guns bear.
+    /// Flies towards the target, then around it, and fires whenever the guns bear.
     fn hunt(&self, row: usize, model: CraftModel, breed: &DroneBreed, ai: &DroneAi, target: usize) -> Helm {
         let (body, disc) = (&self.bodies.rows[row], &self.bodies.discs[row]);
         let to = self.bodies.discs[target].position - disc.position;
         let distance = to.length();
         let towards = to.normalize_or_zero();
-        // Half of them go around it one way, half the other.
+        // Half of the drones circle one way, half the other.
         let around = if body.id.0.is_multiple_of(2) {
             towards.perp()
         } else {
@@ -262,7 +262,7 @@ impl Thinking<'_> {
         Vec2::new(region.at.0, region.at.1)
     }
 
-    /// Where the flock flies now: the same for all its mates, another one every leg.
+    /// Returns the current waypoint of the flock: the same for all its members, and a new one after every leg.
     fn waypoint(&self, ai: &DroneAi) -> Vec2 {
         let regions = &self.rules.content.space.regions;
         let radius = regions[usize::from(ai.region) % regions.len()].radius.get();

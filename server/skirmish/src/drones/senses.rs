@@ -1,4 +1,4 @@
-//! What a drone sees when it looks around: mates, enemies, obstacles.
+//! A drone's scan of its surroundings: flock mates, enemies, obstacles.
 
 use glam::Vec2;
 use skirmish_shared::components::Hull;
@@ -9,12 +9,12 @@ use super::{DroneAi, DroneMode, FLIGHT_S, Thinking};
 use crate::bodies::BodyKind;
 use crate::content::ticks;
 
-/// Gap to an obstacle in which it is shunned, in units.
+/// Gap below which a drone steers away from an obstacle, in units.
 const AVOIDANCE_GAP: f32 = 7.0;
-/// How much farther than a new one an enemy is still seen that is being hunted.
+/// Factor by which the current target stays in sight beyond the sight for new targets.
 const KEEP_SIGHT: f32 = 1.4;
 
-/// What is summed up over those in sight.
+/// Sums over the bodies in sight.
 #[derive(Default)]
 struct Surroundings {
     mates: f32,
@@ -27,7 +27,7 @@ struct Surroundings {
 }
 
 impl Thinking<'_> {
-    /// Sees who is around, and makes up its mind.
+    /// Scans the surroundings, and updates steering and behaviour.
     pub(super) fn look_around(
         &self,
         row: usize,
@@ -81,37 +81,37 @@ impl Thinking<'_> {
         seen: &mut Surroundings,
     ) {
         let (body, disc) = (&self.bodies.rows[row], &self.bodies.discs[row]);
-        let (who, there) = (&self.bodies.rows[other], &self.bodies.discs[other]);
-        let from = disc.position - there.position;
+        let (other_body, other_disc) = (&self.bodies.rows[other], &self.bodies.discs[other]);
+        let from = disc.position - other_disc.position;
         let distance = from.length();
         let away = from / distance.max(0.01);
-        let gap = distance - disc.radius - there.radius;
-        if who.kind != BodyKind::Missile && gap < AVOIDANCE_GAP && who.flock != flock {
-            // Only what lies ahead is in the way.
+        let gap = distance - disc.radius - other_disc.radius;
+        if other_body.kind != BodyKind::Missile && gap < AVOIDANCE_GAP && other_body.flock != flock {
+            // Only obstacles ahead are in the way.
             let ahead = disc.velocity.dot(-away).max(0.0) / (disc.velocity.length() + 1.0);
             seen.avoidance += away * ((1.0 - gap / AVOIDANCE_GAP) * (0.5 + 2.5 * ahead));
         }
-        if who.flock == flock {
+        if other_body.flock == flock {
             let spacing = breed.spacing.get();
             seen.mates += 1.0;
-            seen.velocity += there.velocity;
-            seen.centre += there.position;
+            seen.velocity += other_disc.velocity;
+            seen.centre += other_disc.position;
             if distance < spacing {
                 seen.apart += away * (1.0 - distance / spacing);
             }
-        } else if who.kind == BodyKind::Craft && !who.team.is_mate(body.team) {
-            seen.keeps |= Some(who.id) == hunted;
-            // Rows come in the order of ids, so of two equally far the lower one stays.
+        } else if other_body.kind == BodyKind::Craft && !other_body.team.is_mate(body.team) {
+            seen.keeps |= Some(other_body.id) == hunted;
+            // Rows ascend by id, so the lower id wins a tie.
             let is_nearer = seen.nearest.is_none_or(|(best, _)| distance < best);
             if distance <= breed.sight.get() && is_nearer {
-                seen.nearest = Some((distance, who.id));
+                seen.nearest = Some((distance, other_body.id));
             }
         }
     }
 }
 
 impl Surroundings {
-    /// Apart, along and together (Reynolds 1987).
+    /// Returns the steering of separation, alignment and cohesion (Reynolds 1987).
     fn cohesion(&self, position: Vec2, velocity: Vec2) -> Vec2 {
         if self.mates == 0.0 {
             return Vec2::ZERO;

@@ -39,8 +39,8 @@ use crate::pilots::{Helm, Loadout};
 pub(super) struct Process {
     pub(super) apps: Vec<(App, WorkerLink)>,
     pub(super) tick: Tick,
-    /// What single players were told in the last tick, with the place of the simulation.
-    told: Vec<(usize, SessionKey, ChannelId, Bytes)>,
+    /// Messages to single players in the last tick, with the index of the sending simulation.
+    received: Vec<(usize, SessionKey, ChannelId, Bytes)>,
 }
 
 impl Process {
@@ -79,7 +79,7 @@ impl Process {
         Self {
             apps: apps.collect(),
             tick: Tick(0),
-            told: Vec::new(),
+            received: Vec::new(),
         }
     }
 
@@ -88,13 +88,13 @@ impl Process {
         for (app, _) in &mut self.apps {
             send_batch(app.world_mut());
         }
-        self.told.clear();
-        for (place, (app, worker)) in self.apps.iter_mut().enumerate() {
+        self.received.clear();
+        for (index, (app, worker)) in self.apps.iter_mut().enumerate() {
             tick_once(app, TICK * self.tick.0);
             while worker.frame().is_some() {}
             while let Some((_, value)) = worker.pop() {
                 if let ToWorker::Message { key, channel, bytes } = value {
-                    self.told.push((place, key, channel, bytes));
+                    self.received.push((index, key, channel, bytes));
                 }
             }
         }
@@ -106,7 +106,7 @@ impl Process {
         self.apps.iter_mut().map(|(app, _)| read(app.world_mut())).sum()
     }
 
-    /// All ore there is, and all there should be.
+    /// Returns all ore that exists, and all ore that should exist.
     fn ore(&mut self) -> (u64, u64) {
         let there = self.sum(|world| {
             let rocks: u32 = world.query::<&Ore>().iter(world).map(|ore| ore.0).sum();
@@ -118,7 +118,7 @@ impl Process {
         (there + underway, ledgers(|ledger| ledger.seeded))
     }
 
-    /// The credits that all pilots have, and what they were paid for what they destroyed.
+    /// Returns the sum of all pilots' credits, and the bounties that their scores have earned.
     fn credits(&mut self) -> (u64, u64) {
         let mut earned = 0;
         let credits = self.sum(|world| {
@@ -134,14 +134,17 @@ impl Process {
         (credits, earned)
     }
 
-    /// The chat that pilots heard in the last tick, and from which simulation.
-    fn heard(&self) -> Vec<(usize, SessionKey, ChatLine)> {
+    /// Returns the chat lines that pilots received in the last tick, with the index of the sending simulation.
+    fn received_chat(&self) -> Vec<(usize, SessionKey, ChatLine)> {
         let protocol = self.apps[0].0.world().resource::<Protocol>();
-        let heard = self.told.iter().filter_map(|&(place, key, channel, ref bytes)| {
-            let (_, value) = protocol.decode_message(Channel::from_id(channel)?, bytes).ok()?;
-            Some((place, key, value.downcast_ref::<ChatLine>()?.clone()))
-        });
-        heard.collect()
+        let lines = self
+            .received
+            .iter()
+            .filter_map(|&(index, key, channel, ref bytes)| {
+                let (_, value) = protocol.decode_message(Channel::from_id(channel)?, bytes).ok()?;
+                Some((index, key, value.downcast_ref::<ChatLine>()?.clone()))
+            });
+        lines.collect()
     }
 
     pub(super) fn join(&mut self, index: u32) {
@@ -156,7 +159,7 @@ impl Process {
     }
 }
 
-/// A chessboard of `side` units: whatever moves changes hands.
+/// A chessboard with fields of `side` units: anything that moves changes its simulation often.
 pub(super) fn chessboard(simulations: u8, side: f32) -> Partition {
     let mut partition = Partition::stripes(simulations, side, 2_400.0);
     let half = (1_200.0 / side) as i32 + 1;
@@ -169,7 +172,7 @@ pub(super) fn chessboard(simulations: u8, side: f32) -> Partition {
     partition
 }
 
-/// Pilots who fly about, fire and mine.
+/// Makes all pilots fly about, fire and mine.
 fn fly(mut helms: Query<(&Replicated, &mut Helm), With<crate::pilots::Pilot>>, time: Res<TickTime>) {
     for (replicated, mut helm) in &mut helms {
         helm.controls.thrust = 1.0;
@@ -178,7 +181,7 @@ fn fly(mut helms: Query<(&Replicated, &mut Helm), With<crate::pilots::Pilot>>, t
     }
 }
 
-/// Something to lose, early in the third tick: after a tick, those who leave are packed already.
+/// Gives every player credits early in the third tick. At the end of a tick, emigrants are packed already.
 fn pay(mut players: Query<&mut Credits, With<Player>>, time: Res<TickTime>) {
     if time.tick == Tick(3) {
         players.iter_mut().for_each(|mut credits| credits.0 = 100);
@@ -186,7 +189,7 @@ fn pay(mut players: Query<&mut Credits, With<Player>>, time: Res<TickTime>) {
 }
 
 #[test]
-fn ore_credits_and_everybody_survive_all_borders() {
+fn ore_credits_and_entities_survive_all_borders() {
     for (simulations, seed) in [(2, 1), (4, 2), (2, 3), (4, 4)] {
         let mut process = Process::new(&chessboard(simulations, 12.0), 0.0, seed, 1_200, 300);
         for (app, _) in &mut process.apps {
@@ -218,7 +221,7 @@ fn ore_credits_and_everybody_survive_all_borders() {
             let pilots = process.sum(|world| world.query::<&Player>().iter(world).count() as u64);
             assert_eq!(pilots, 20, "seed {seed}, tick {tick}: pilots");
             if tick.0 >= 3 {
-                // What each was given at the start, and the bounties of what it destroyed since.
+                // The sum is what each player was given at the start, and the bounties of its kills since.
                 let (credits, earned) = process.credits();
                 assert_eq!(credits, 2_000 + earned, "seed {seed}, tick {tick}: credits");
             }
@@ -235,12 +238,12 @@ fn ore_credits_and_everybody_survive_all_borders() {
         );
         assert!(counters.players_came > 50, "seed {seed}: {counters:?}");
         let shipped = process.sum(|world| world.resource::<OreLedger>().shipped);
-        assert!(shipped > 0, "seed {seed}: nobody mined across a border");
+        assert!(shipped > 0, "seed {seed}: no ship mined across a border");
     }
 }
 
 #[test]
-fn pilots_of_all_simulations_are_on_one_board_and_talk_to_each_other() {
+fn pilots_of_all_simulations_share_one_score_board_and_chat() {
     let mut process = Process::new(&chessboard(2, 12.0), 0.0, 5, 0, 0);
     for (app, _) in &mut process.apps {
         app.add_systems(
@@ -251,7 +254,7 @@ fn pilots_of_all_simulations_are_on_one_board_and_talk_to_each_other() {
         );
     }
     (0..20).for_each(|index| process.join(index));
-    // Past the second board, all have crossed borders.
+    // After the second board, all pilots have crossed borders.
     (0..90).for_each(|_| drop(process.tick()));
     let boards: Vec<_> = process
         .apps
@@ -263,16 +266,16 @@ fn pilots_of_all_simulations_are_on_one_board_and_talk_to_each_other() {
     let mut names: Vec<_> = boards[0].best.iter().map(|line| line.name.clone()).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), 20, "every name is of one pilot");
-    // One of each simulation.
-    let [speaker, listener] = [0, 1].map(|place: usize| {
-        let world = process.apps[place].0.world_mut();
+    assert_eq!(names.len(), 20, "names are unique");
+    // One pilot of each simulation.
+    let [speaker, listener] = [0, 1].map(|index: usize| {
+        let world = process.apps[index].0.world_mut();
         let simulations = world.resource::<Simulations>();
         let (me, partition) = (simulations.me(), simulations.partition().clone());
         let mut pilots = world.query::<(Entity, &Player, &Callsign, &Avatar)>();
         let stays = |avatar: &Avatar| {
-            let at = world.get::<Position>(avatar.0).unwrap().0;
-            partition.owner(at) == me
+            let position = world.get::<Position>(avatar.0).unwrap().0;
+            partition.owner(position) == me
         };
         let mut pilots = pilots.iter(world);
         let (entity, player, name, _) = pilots.find(|(.., avatar)| stays(avatar)).unwrap();
@@ -286,25 +289,25 @@ fn pilots_of_all_simulations_are_on_one_board_and_talk_to_each_other() {
         .0
         .world_mut()
         .write_message(FromPlayer { player, message });
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for _ in 0..4 {
         process.tick();
-        heard.extend(process.heard());
+        received.extend(process.received_chat());
     }
-    let listeners: Vec<_> = heard.iter().map(|(_, key, _)| *key).collect();
-    assert_eq!(listeners, [speaker.1, listener.1], "{heard:?}");
-    for (_, _, line) in &heard {
+    let listeners: Vec<_> = received.iter().map(|(_, key, _)| *key).collect();
+    assert_eq!(listeners, [speaker.1, listener.1], "{received:?}");
+    for (_, _, line) in &received {
         assert_eq!((&line.from, &*line.text), (&speaker.2, "over there"));
         assert_eq!(line.channel, ChatChannel::Tell(listener.2.clone()));
     }
 }
 
-/// A ship that nobody flies, looking east.
-fn hulk(app: &mut App, place: Vec2, team: u8) -> Entity {
+/// Spawns a ship without a pilot, heading east.
+fn hulk(app: &mut App, position: Vec2, team: u8) -> Entity {
     let world = app.world_mut();
     let loadout = Loadout {
         class: 0,
-        place,
+        place: position,
         heading: 0.0,
         team: TeamId(team),
         protected_until: Tick(0),
@@ -313,7 +316,7 @@ fn hulk(app: &mut App, place: Vec2, team: u8) -> Entity {
     world.spawn(ship).id()
 }
 
-/// A ship on the western side of a border that mines a rock on the eastern side.
+/// A ship on the western side of a border that mines a rock on the eastern side, as (process, ship, rock).
 fn miner(ore: u32) -> (Process, Entity, Entity) {
     let mut process = Process::new(&Partition::stripes(2, 100.0, 2_400.0), 1.0, 1, 0, 0);
     process.tick();
@@ -326,14 +329,14 @@ fn miner(ore: u32) -> (Process, Entity, Entity) {
 }
 
 #[test]
-fn a_rock_beyond_a_border_is_mined_and_its_ore_comes_once() {
+fn rock_beyond_a_border_is_mined_and_its_ore_arrives_once() {
     for ore in [40, 1_000] {
         let (mut process, ship, rock) = miner(ore);
         for _ in 0..300 {
             process.tick();
             assert_eq!(process.ore().0, process.ore().1, "tick {}", process.tick);
         }
-        let [west, east] = [0, 1].map(|place| process.apps[place].0.world());
+        let [west, east] = [0, 1].map(|index| process.apps[index].0.world());
         let room = west.resource::<Rules>().class(0).cargo;
         let mined = ore.min(room);
         assert_eq!(west.get::<Cargo>(ship).unwrap().0, mined);
@@ -351,10 +354,10 @@ fn a_rock_beyond_a_border_is_mined_and_its_ore_comes_once() {
 }
 
 #[test]
-fn ore_for_a_ship_that_is_no_more_stays_where_it_was_mined() {
+fn mined_ore_for_a_destroyed_ship_is_dropped_where_it_was_mined() {
     let (mut process, ship, rock) = miner(1_000);
-    let ledger = |process: &Process, place: usize| {
-        let world = process.apps[place].0.world();
+    let ledger = |process: &Process, index: usize| {
+        let world = process.apps[index].0.world();
         world.resource::<OreLedger>().clone()
     };
     while ledger(&process, 1).shipped == 0 {
@@ -377,28 +380,28 @@ fn ore_for_a_ship_that_is_no_more_stays_where_it_was_mined() {
 }
 
 #[test]
-fn a_shot_hits_across_a_border_where_its_target_is_seen() {
+fn laser_hits_a_target_across_a_border_through_its_ghost() {
     let mut process = Process::new(&Partition::stripes(2, 100.0, 2_400.0), 1.0, 1, 0, 0);
     process.tick();
     let shooter = hulk(&mut process.apps[0].0, Vec2::new(-10.0, 5.0), 1);
     let target = hulk(&mut process.apps[1].0, Vec2::new(10.0, 5.0), 2);
     (0..3).for_each(|_| drop(process.tick()));
     let ghosts = process.sum(|world| world.query::<&Ghost>().iter(world).count() as u64);
-    assert_eq!(ghosts, 2, "each sees the other");
+    assert_eq!(ghosts, 2, "each simulation has a ghost of the other ship");
     let points = |process: &Process| {
         let world = process.apps[1].0.world();
         let hull = world.get::<Hull>(target).unwrap().now;
         (hull, world.get::<Shield>(target).unwrap().now)
     };
-    let whole = points(&process);
+    let full = points(&process);
     let mut helm = process.apps[0].0.world_mut().get_mut::<Helm>(shooter).unwrap();
     (helm.fires, helm.aim) = (true, 0.0);
     (0..20).for_each(|_| drop(process.tick()));
     let after = points(&process);
-    assert!(after < whole, "{after:?} of {whole:?}");
+    assert!(after < full, "{after:?} of {full:?}");
     let applied = process.sum(|world| world.resource::<Simulations>().counters().effects_applied);
     assert!(applied > 0);
-    // Both stayed where they were.
-    let at = process.apps[1].0.world().get::<Position>(target).unwrap().0;
-    assert!(at.x > 0.0);
+    // Neither ship changed its simulation.
+    let position = process.apps[1].0.world().get::<Position>(target).unwrap().0;
+    assert!(position.x > 0.0);
 }

@@ -1,4 +1,4 @@
-//! Clients that do not play by the rules gain nothing by it.
+//! Clients that break the rules gain no advantage.
 
 use glam::Vec2;
 use skirmish_shared::input::PilotInput;
@@ -10,12 +10,12 @@ use throng_shared::protocol::pose::Velocity;
 use super::lag::yaw;
 use super::{Game, pressing, shot};
 
-/// Damage that a target takes in ten seconds while `play` sends inputs, several a tick if it likes.
+/// Damage that a target takes in ten seconds while `play` sends inputs, possibly several in one tick.
 fn damage(play: impl Fn(&mut Game, SessionKey)) -> u32 {
     let mut game = Game::empty();
     let key = game.fly_in(0, Vec2::ZERO, 0.0);
     let target = game.hulk(2, 4, Vec2::new(15.0, 0.0));
-    // Thick enough not to end, so that every hit counts.
+    // Enough hull points to survive, so that every hit counts.
     game.set(target, skirmish_shared::components::Hull::whole(60_000));
     game.set(target, skirmish_shared::components::Shield::default());
     game.tick();
@@ -28,7 +28,7 @@ fn damage(play: impl Fn(&mut Game, SessionKey)) -> u32 {
 }
 
 #[test]
-fn firing_more_often_hits_no_more_often() {
+fn firing_faster_than_the_cooldown_deals_no_more_damage() {
     let honest = damage(|game, key| game.send(key, game.next(), None, &pressing(PilotInput::FIRE)));
     assert_eq!(honest, 200 / 5 * shot());
     let spamming = damage(|game, key| {
@@ -37,7 +37,7 @@ fn firing_more_often_hits_no_more_often() {
         }
     });
     assert_eq!(spamming, honest);
-    // Letting go and pressing again does not reset the gun.
+    // Releasing and pressing again does not reset the gun.
     let tapping = damage(|game, key| {
         let held = u8::from(game.ticks.is_multiple_of(2)) * PilotInput::FIRE;
         game.send(key, game.next(), None, &pressing(held));
@@ -46,7 +46,7 @@ fn firing_more_often_hits_no_more_often() {
 }
 
 #[test]
-fn aiming_at_the_future_or_the_distant_past_hits_no_more_often() {
+fn claimed_view_in_the_future_or_distant_past_deals_no_more_damage() {
     let honest = damage(|game, key| game.send(key, game.next(), None, &pressing(PilotInput::FIRE)));
     for offset in [1, 40, 30_000, u32::MAX - 50, u32::MAX - 30_000] {
         let claimed = damage(|game, key| {
@@ -62,7 +62,7 @@ fn aiming_at_the_future_or_the_distant_past_hits_no_more_often() {
     }
 }
 
-/// What counters say of ten seconds in which `play` sends inputs.
+/// Returns the input counters after ten seconds in which `play` sends inputs.
 fn counted(play: impl Fn(&mut Game, SessionKey)) -> InputCounters {
     let mut game = Game::empty();
     let key = game.fly_in(0, Vec2::ZERO, 0.0);
@@ -74,7 +74,7 @@ fn counted(play: impl Fn(&mut Game, SessionKey)) -> InputCounters {
 }
 
 #[test]
-fn what_no_honest_client_sends_is_counted() {
+fn dishonest_inputs_are_counted() {
     let fire = pressing(PilotInput::FIRE);
     let honest = counted(|game, key| game.send(key, game.next(), None, &fire));
     assert_eq!(honest.kept, 200);
@@ -88,15 +88,15 @@ fn what_no_honest_client_sends_is_counted() {
     assert_eq!((for_the_past.kept, for_the_past.late), (0, 200));
     let for_later = counted(|game, key| game.send(key, game.next() + 500, None, &fire));
     assert_eq!((for_later.kept, for_later.early), (0, 200));
-    let foreseen = counted(|game, key| {
+    let future_views = counted(|game, key| {
         let now = game.next();
         game.send(key, now, Some(ViewTick::new(now + 5, 0)), &fire);
     });
-    assert_eq!((foreseen.kept, foreseen.views_limited), (200, 200));
+    assert_eq!((future_views.kept, future_views.views_limited), (200, 200));
 }
 
 #[test]
-fn what_is_out_of_reach_or_behind_is_not_hit_however_the_shot_is_aimed() {
+fn target_out_of_range_or_arc_is_not_hit_by_any_aim() {
     let rules = Game::empty().rules().content.clone();
     let farthest = rules
         .lasers
@@ -104,7 +104,7 @@ fn what_is_out_of_reach_or_behind_is_not_hit_however_the_shot_is_aimed() {
         .map(|laser| laser.range.get())
         .fold(0.0, f32::max);
     assert!(farthest < rules.space.view.get(), "a laser reaches out of view");
-    for (place, hits) in [
+    for (position, hits) in [
         (Vec2::new(15.0, 0.0), true),
         (Vec2::new(50.0, 0.0), false),
         (Vec2::new(-15.0, 0.0), false),
@@ -112,11 +112,11 @@ fn what_is_out_of_reach_or_behind_is_not_hit_however_the_shot_is_aimed() {
     ] {
         let mut game = Game::empty();
         let key = game.fly_in(0, Vec2::ZERO, 0.0);
-        let target = game.hulk(2, 4, place);
+        let target = game.hulk(2, 4, position);
         game.tick();
         let before = game.strength(target);
         for _ in 0..40 {
-            let aim = yaw(place);
+            let aim = yaw(position);
             let input = PilotInput {
                 aim,
                 ..pressing(PilotInput::FIRE)
@@ -124,7 +124,7 @@ fn what_is_out_of_reach_or_behind_is_not_hit_however_the_shot_is_aimed() {
             game.send(key, game.next(), None, &input);
             game.tick();
         }
-        assert_eq!(game.strength(target) < before, hits, "a target at {place}");
+        assert_eq!(game.strength(target) < before, hits, "a target at {position}");
     }
 }
 
@@ -141,11 +141,11 @@ fn distance(play: impl Fn(&mut Game, SessionKey)) -> f32 {
             "faster than any boost"
         );
     }
-    game.place(ship).length()
+    game.position(ship).length()
 }
 
 #[test]
-fn bytes_that_no_honest_client_sends_move_nobody_faster() {
+fn invalid_input_bytes_move_no_ship_faster() {
     let boosting = PilotInput {
         thrust: 100,
         buttons: PilotInput::BOOST,
@@ -158,7 +158,7 @@ fn bytes_that_no_honest_client_sends_move_nobody_faster() {
         }
     });
     assert_eq!(many, honest);
-    // Past the worker's validation, as if that had a hole: every value of every byte.
+    // Bypasses the worker's validation, as if it were incomplete: every value of every byte.
     let raw = distance(|game, key| {
         for value in 0..=255u8 {
             game.worker.input(ToSimulation::Input {
@@ -174,7 +174,7 @@ fn bytes_that_no_honest_client_sends_move_nobody_faster() {
 }
 
 #[test]
-fn orders_of_those_who_are_not_docked_and_noise_do_nothing() {
+fn station_orders_of_undocked_ships_and_noise_do_nothing() {
     let mut game = Game::empty();
     let key = game.fly_in(0, Vec2::ZERO, 0.0);
     for noise in [&[][..], &[3, 0], &[3, 0, 200, 1, 2, 3], &[255; 40]] {

@@ -1,4 +1,4 @@
-//! A restored world goes on as the one that was saved.
+//! A game that is restored from a checkpoint continues exactly as the one that was saved.
 
 use skirmish_shared::components::Score;
 use throng_server::boundary::link::SessionKey;
@@ -11,10 +11,10 @@ use crate::drones::DroneRespawnQueue;
 use crate::mining::OreLedger;
 use crate::pilots::Condition;
 
-/// Ticks that both worlds run after the checkpoint.
+/// Ticks that both games run after the checkpoint.
 const AFTER: u32 = 200;
 
-/// Destroys a pilot's ship in the next tick, to the credit of whoever flies or flew `by`.
+/// Destroys a pilot's ship in the next tick, with `by` as the attacker.
 fn strike(game: &mut Game, victim: SessionKey, by: GlobalId) {
     let ship = game.ship(victim);
     game.set(ship, Condition::default());
@@ -27,7 +27,7 @@ fn strike(game: &mut Game, victim: SessionKey, by: GlobalId) {
 }
 
 #[test]
-fn a_restored_world_goes_on_as_the_uninterrupted_one() {
+fn restored_checkpoint_continues_as_the_uninterrupted_game() {
     for (seed, ticks) in [(1, 5), (2, 160), (3, 333), (4, 480)] {
         let mut first = Game::new(seed, 1, 600, 600);
         let keys: Vec<_> = (0..12).map(|index| first.join(index)).collect();
@@ -39,7 +39,7 @@ fn a_restored_world_goes_on_as_the_uninterrupted_one() {
         strike(&mut first, keys[0], GlobalId(0));
         first.tick();
         let bytes = save(first.app.world_mut()).unwrap();
-        // Another seed and population in its configuration: a checkpoint brings its own.
+        // The new game is configured with another seed and population; the checkpoint replaces both.
         let mut second = Game::new(seed + 100, 1, 40, 90);
         assert_eq!(load(&mut second.app, &bytes).unwrap().0, ticks, "seed {seed}");
         second.ticks = ticks;

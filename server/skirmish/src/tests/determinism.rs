@@ -1,4 +1,4 @@
-//! The same seed and inputs give the same world, on however many threads.
+//! The same seed and inputs give the same state on any number of threads.
 
 use throng_server::boundary::frame::Checksum;
 use throng_server::simulation::Parallel;
@@ -6,8 +6,8 @@ use throng_server::simulation::Parallel;
 use super::Game;
 use crate::drones::DroneRespawnQueue;
 
-/// A world in which drones fight and pilots fly, fire, launch and mine at random; its sums, threads used, and
-/// drones that were destroyed.
+/// Runs a game in which drones fight and pilots fly, fire, launch and mine at random. Returns its checksums, the threads
+/// used, and the number of drones that were destroyed.
 fn run(seed: u64, threads: usize, ticks: u32) -> (Vec<Checksum>, u32, usize) {
     let mut game = Game::new(seed, threads, 600, 600);
     let keys: Vec<_> = (0..12).map(|index| game.join(index)).collect();
@@ -26,7 +26,7 @@ fn run(seed: u64, threads: usize, ticks: u32) -> (Vec<Checksum>, u32, usize) {
 }
 
 #[test]
-fn one_and_four_threads_and_every_repetition_agree_in_every_tick() {
+fn checksums_are_equal_on_one_and_four_threads_and_on_repetition() {
     let mut all = Vec::new();
     for seed in 0..4 {
         let (alone, one, destroyed) = run(seed, 1, 300);
@@ -35,7 +35,7 @@ fn one_and_four_threads_and_every_repetition_agree_in_every_tick() {
         assert!(several > 1, "only {several} of 4 threads were used");
         assert_eq!(alone, together, "seed {seed}");
         assert!(alone == run(seed, 1, 300).0, "seed {seed}: a repetition differs");
-        assert!(destroyed > 0, "seed {seed}: nobody fought");
+        assert!(destroyed > 0, "seed {seed}: no drone was destroyed");
         all.push(alone);
     }
     all.sort_by_key(|sums| sums[0].0);
@@ -45,7 +45,7 @@ fn one_and_four_threads_and_every_repetition_agree_in_every_tick() {
 
 #[test]
 #[ignore = "takes many minutes: docs/skirmish.md says when to run it"]
-fn ten_thousand_ticks_of_twenty_seeds_agree_on_one_and_four_threads() {
+fn ten_thousand_ticks_of_twenty_seeds_have_equal_checksums_on_one_and_four_threads() {
     for seed in 0..20 {
         let (alone, _, destroyed) = run(seed, 1, 10_000);
         let (together, several, _) = run(seed, 4, 10_000);

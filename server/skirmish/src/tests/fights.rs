@@ -1,4 +1,4 @@
-//! Who fights whom, what it costs, and who comes back.
+//! Fights: hits, kills, scores and replacements.
 
 use glam::Vec2;
 use skirmish_shared::components::{Drone, Hull, Magazine, Missile, Score, Shield};
@@ -10,14 +10,14 @@ use throng_shared::protocol::pose::Velocity;
 use super::{Game, pressing, shot};
 use crate::drones::{DroneAi, DroneMode, DroneRespawnQueue};
 
-/// The drones that live.
+/// Returns the number of drones.
 fn drones(game: &mut Game) -> usize {
     let world = game.app.world_mut();
     world.query::<&Drone>().iter(world).count()
 }
 
 #[test]
-fn a_fight_between_two_drones_ends() {
+fn fight_between_two_drones_ends() {
     let mut won = 0;
     for (seed, breed) in (0..10).flat_map(|seed| [(seed, 0), (seed, 1)]) {
         let mut game = Game::new(seed, 1, 0, 0);
@@ -34,7 +34,7 @@ fn a_fight_between_two_drones_ends() {
             let fights = [one, other]
                 .iter()
                 .any(|&drone| game.get::<DroneAi>(drone).mode != DroneMode::Patrol);
-            // Or they have lost each other, for longer than anybody flees.
+            // Or they have lost each other, for longer than a drone flees.
             peaceful = if fights { 0 } else { peaceful + 1 };
             peaceful > 20 * 10
         });
@@ -47,7 +47,7 @@ fn a_fight_between_two_drones_ends() {
 }
 
 #[test]
-fn mates_do_not_fight_and_fly_together() {
+fn drones_of_one_flock_do_not_fight_and_fly_together() {
     let mut game = Game::empty();
     let flock: Vec<_> = (0..6)
         .map(|n| game.drone(3, 0, Vec2::new(-500.0 + 12.0 * n as f32, -500.0), n as f32))
@@ -55,21 +55,21 @@ fn mates_do_not_fight_and_fly_together() {
     for _ in 0..600 {
         game.tick();
     }
-    let whole = game.get::<Hull>(flock[0]).max;
-    let centre = flock.iter().map(|&drone| game.place(drone)).sum::<Vec2>() / 6.0;
+    let full = game.get::<Hull>(flock[0]).max;
+    let centre = flock.iter().map(|&drone| game.position(drone)).sum::<Vec2>() / 6.0;
     for &drone in &flock {
-        assert_eq!(game.get::<Hull>(drone).now, whole, "mates hurt each other");
-        assert!(game.place(drone).distance(centre) < 30.0, "the flock broke up");
+        assert_eq!(game.get::<Hull>(drone).now, full, "mates hurt each other");
+        assert!(game.position(drone).distance(centre) < 30.0, "the flock broke up");
         assert_eq!(game.get::<DroneAi>(drone).mode, DroneMode::Patrol);
     }
     assert!(
         centre.distance(Vec2::new(-470.0, -500.0)) > 10.0,
-        "they go nowhere"
+        "the flock did not move"
     );
 }
 
 #[test]
-fn a_destroyed_drone_is_replaced_and_its_pilot_scores() {
+fn destroyed_drone_is_replaced_and_its_killer_scores() {
     let mut game = Game::empty();
     let key = game.fly_in(0, Vec2::new(0.0, 0.0), 0.0);
     let drone = game.drone(3, 0, Vec2::new(12.0, 0.0), 0.0);
@@ -95,19 +95,19 @@ fn a_destroyed_drone_is_replaced_and_its_pilot_scores() {
     assert_eq!(drones(&mut game), 1);
 }
 
-/// Points of hull and shield that a new ship has.
+/// Returns the hull and shield points of a new ship.
 fn points(game: &Game) -> u32 {
     let body = &game.rules().class(0).body;
     body.hull.get() as u32 + body.shield.get() as u32
 }
 
 #[test]
-fn a_destroyed_pilot_comes_back_protected_and_whole() {
+fn destroyed_pilot_respawns_protected_and_undamaged() {
     let mut game = Game::empty();
     let shooter = game.fly_in(0, Vec2::new(0.0, 0.0), 0.0);
     let victim = game.fly_in(1, Vec2::new(15.0, 0.0), 0.0);
     let first = game.ship(victim);
-    let whole = points(&game);
+    let full = points(&game);
     let mut ticks = 0;
     while game.lives(first) {
         game.send(shooter, game.next(), None, &pressing(PilotInput::FIRE));
@@ -115,8 +115,8 @@ fn a_destroyed_pilot_comes_back_protected_and_whole() {
         ticks += 1;
         assert!(ticks < 600, "never destroyed");
     }
-    // All of its points, a shot every fifth tick.
-    let shots = whole.div_ceil(shot());
+    // The victim takes a shot every fifth tick until all of its points are gone.
+    let shots = full.div_ceil(shot());
     assert!(
         (5 * shots - 5..5 * shots + 10).contains(&ticks),
         "{ticks} ticks for {shots} shots"
@@ -126,23 +126,26 @@ fn a_destroyed_pilot_comes_back_protected_and_whole() {
     let player = game.player(victim);
     for _ in 0..79 {
         game.tick();
-        assert!(game.app.world().get::<Avatar>(player).is_none(), "back too early");
+        assert!(
+            game.app.world().get::<Avatar>(player).is_none(),
+            "respawned too early"
+        );
     }
     game.tick();
     let second = game.ship(victim);
-    assert!(second != first && game.strength(second) == whole);
-    // Protected: a direct hit right after does nothing.
-    let place = game.place(second) - Vec2::X * 10.0;
+    assert!(second != first && game.strength(second) == full);
+    // The ship is protected: a direct hit right after the respawn does no damage.
+    let position = game.position(second) - Vec2::X * 10.0;
     let ship = game.ship(shooter);
-    game.set(ship, throng_shared::protocol::pose::Position(place));
+    game.set(ship, throng_shared::protocol::pose::Position(position));
     game.tick();
     game.send(shooter, game.next(), None, &pressing(PilotInput::FIRE));
     game.tick();
-    assert_eq!(game.strength(second), whole);
+    assert_eq!(game.strength(second), full);
 }
 
 #[test]
-fn shields_take_the_first_blows_and_come_back_when_left_alone() {
+fn shields_absorb_damage_before_the_hull_and_recover() {
     let mut game = Game::empty();
     let shooter = game.fly_in(0, Vec2::ZERO, 0.0);
     let target = game.hulk(0, 2, Vec2::new(15.0, 0.0));
@@ -151,20 +154,20 @@ fn shields_take_the_first_blows_and_come_back_when_left_alone() {
     game.tick();
     let shield = |game: &Game| game.get::<Shield>(target).now;
     let body = &game.rules().class(0).body;
-    let (whole, hull) = (body.shield.get() as u16, body.hull.get() as u16);
-    let left = whole - shot() as u16;
+    let (full, hull) = (body.shield.get() as u16, body.hull.get() as u16);
+    let left = full - shot() as u16;
     assert_eq!((shield(&game), game.get::<Hull>(target).now), (left, hull));
     // The input repeats for five ticks more, so a second shot may follow.
     (0..8).for_each(|_| drop(game.tick()));
     let low = shield(&game);
     (0..70).for_each(|_| drop(game.tick()));
-    assert_eq!(shield(&game), low, "too early");
+    assert_eq!(shield(&game), low, "the shield recovered too early");
     (0..120).for_each(|_| drop(game.tick()));
-    assert_eq!(shield(&game), whole);
+    assert_eq!(shield(&game), full);
 }
 
 #[test]
-fn a_missile_homes_on_what_was_ahead_and_spares_its_own_team() {
+fn missile_homes_on_the_enemy_ahead_and_spares_its_own_team() {
     let mut game = Game::empty();
     let key = game.fly_in(0, Vec2::ZERO, 0.0);
     let team = game.get::<Team>(game.player(key)).0;
@@ -185,7 +188,7 @@ fn a_missile_homes_on_what_was_ahead_and_spares_its_own_team() {
             break;
         }
         flights += 1;
-        assert!(flights < 80, "it flies on and on");
+        assert!(flights < 80, "the missile never detonates");
     }
     assert!(
         game.strength(enemy) <= before - 30,
@@ -196,7 +199,7 @@ fn a_missile_homes_on_what_was_ahead_and_spares_its_own_team() {
 }
 
 #[test]
-fn fast_impacts_hurt_and_slow_ones_do_not() {
+fn only_impacts_above_the_safe_speed_do_damage() {
     for (speed, hurts) in [(10.0, false), (30.0, true)] {
         let mut game = Game::empty();
         game.rock(Vec2::new(8.0, 0.0), 3.0, 10);

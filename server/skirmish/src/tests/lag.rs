@@ -14,19 +14,19 @@ use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 
 use super::Game;
 
-/// A direction as inputs have it.
+/// Returns a direction in the units of inputs.
 pub(super) fn yaw(direction: Vec2) -> u16 {
     let heading = Heading(heading_towards(direction));
     Pose::quantize(&Position::default(), &Velocity::default(), &heading).yaw
 }
 
-fn at(frame: &Frame, slot: throng_shared::protocol::ids::Slot) -> Vec2 {
+fn position(frame: &Frame, slot: throng_shared::protocol::ids::Slot) -> Vec2 {
     frame.row(slot).unwrap().pose.position().0
 }
 
-/// Shoots at a fast target that is displayed `back` ticks late, and counts the hits. `says` is what the input
-/// claims to have seen, in ticks back; none says nothing.
-fn hits(shots: u32, back: u32, says: Option<u32>) -> u32 {
+/// Shoots at a fast target that is displayed `back` ticks late, and returns the number of hits. `claimed` is the age in
+/// ticks that the inputs claim for the view; with `None` they claim no view.
+fn hits(shots: u32, back: u32, claimed: Option<u32>) -> u32 {
     let mut hits = 0;
     for n in 0..shots {
         let mut game = Game::new(u64::from(n), 1, 0, 0);
@@ -47,24 +47,24 @@ fn hits(shots: u32, back: u32, says: Option<u32>) -> u32 {
         );
         (0..back + 2).for_each(|_| drop(game.tick()));
         let slot = game.get::<Replicated>(target).slot().unwrap();
-        // What the pilot's screen shows: between two frames, as clients interpolate.
+        // The pilot's screen shows a position between two frames, as clients interpolate.
         let now = game.next();
         let fraction = random.within(0.0, 255.0) as u8;
         let seen = now - back;
         let frames = &game.app.world().resource::<Frames>().0;
-        let shown = at(frames.at(seen).unwrap(), slot).lerp(
-            at(frames.at(seen + 1).unwrap(), slot),
+        let shown = position(frames.at(seen).unwrap(), slot).lerp(
+            position(frames.at(seen + 1).unwrap(), slot),
             f32::from(fraction) / 256.0,
         );
         let ship = game.ship(key);
-        let direction = shown - game.place(ship);
+        let direction = shown - game.position(ship);
         game.set(ship, Heading(heading_towards(direction)));
         let input = PilotInput {
             aim: yaw(direction),
             buttons: PilotInput::FIRE,
             ..PilotInput::default()
         };
-        let view = says.map(|says| ViewTick::new(now - says, fraction));
+        let view = claimed.map(|claimed| ViewTick::new(now - claimed, fraction));
         game.send(key, now, view, &input);
         let before = game.strength(target);
         game.tick();
@@ -87,15 +87,15 @@ fn shots_at_the_displayed_position_hit_at_200_ms() {
 }
 
 #[test]
-fn nobody_shoots_at_what_was_longer_ago_than_the_rewind() {
+fn rewind_of_shots_is_capped_at_rewind_max() {
     let shots = 50;
     let farthest = REWIND_MAX.as_millis() as u32 / 50;
     assert!(hits(shots, farthest, Some(farthest)) * 100 >= shots * 95);
-    // The target is not there any more where it was 1.5 s ago.
+    // The target has left the position where it was 1.5 s ago.
     assert_eq!(hits(shots, 30, Some(30)), 0);
 }
 
-/// A pilot at the origin, and a target that flew behind a rock two ticks ago.
+/// Starts a game with a pilot at the origin and a target behind an asteroid.
 fn behind_cover() -> (Game, SessionKey, bevy_ecs::entity::Entity) {
     let mut game = Game::empty();
     let key = game.fly_in(0, Vec2::ZERO, 0.0);
@@ -106,7 +106,7 @@ fn behind_cover() -> (Game, SessionKey, bevy_ecs::entity::Entity) {
 }
 
 #[test]
-fn a_shot_through_cover_fails() {
+fn shot_through_cover_misses() {
     for back in [None, Some(2), Some(8)] {
         let (mut game, key, target) = behind_cover();
         let before = game.strength(target);
@@ -119,12 +119,12 @@ fn a_shot_through_cover_fails() {
         game.send(key, now, view, &input);
         game.tick();
         assert_eq!(game.strength(target), before, "{back:?}");
-        // Past the rock's edge it hits.
+        // A shot past the rock's edge hits.
         let ship = game.ship(key);
         game.set(ship, Position(Vec2::new(0.0, 9.0)));
-        let direction = game.place(target) - Vec2::new(0.0, 9.0);
+        let direction = game.position(target) - Vec2::new(0.0, 9.0);
         game.set(ship, Heading(heading_towards(direction)));
-        // The shot repeats with the input, so the gun is ready only after both pauses.
+        // The shot repeats with the input, so the gun is ready only after two cooldowns.
         (0..12).for_each(|_| drop(game.tick()));
         let before = game.strength(target);
         let input = PilotInput {
@@ -139,7 +139,7 @@ fn a_shot_through_cover_fails() {
 }
 
 #[test]
-fn views_of_the_future_and_of_long_ago_are_limited_and_counted() {
+fn claimed_views_of_the_future_and_of_long_ago_are_limited_and_counted() {
     let (mut game, key, target) = behind_cover();
     let now = game.next();
     let input = PilotInput {

@@ -1,4 +1,4 @@
-//! The game as a client's mirror shows it.
+//! The game's state in a client's mirror.
 
 use glam::Vec2;
 use skirmish_shared::components::{Boost, Callsign, Cargo, Drone, Hull, Ship};
@@ -18,7 +18,7 @@ use throng_shared::tick::Tick;
 
 use super::Game;
 
-/// One client on a perfect link.
+/// A client on a perfect link.
 struct Client {
     key: SessionKey,
     config: ReplicationConfig,
@@ -86,7 +86,7 @@ impl Client {
         }
     }
 
-    /// A component of somebody in view, decoded.
+    /// Returns a decoded component of an entity in the client's view.
     fn component<T: bevy_ecs::component::Component + serde::de::DeserializeOwned>(
         &self,
         game: &Game,
@@ -105,12 +105,12 @@ impl Client {
 }
 
 #[test]
-fn a_ship_that_flies_from_its_inputs_is_seen_in_the_mirror() {
+fn ship_steered_by_inputs_appears_in_the_mirror() {
     let mut game = Game::empty();
     let key = game.fly_in(0, Vec2::ZERO, 0.0);
     let ship = game.ship(key);
     let drone = game.drone(4, 1, Vec2::new(40.0, 20.0), 0.0);
-    let ghost = game.hulk(2, 2, Vec2::new(40.0, -10.0));
+    let other = game.hulk(2, 2, Vec2::new(40.0, -10.0));
     let mut client = Client::new(&game, key);
     for n in 0..60 {
         let input = PilotInput {
@@ -127,7 +127,7 @@ fn a_ship_that_flies_from_its_inputs_is_seen_in_the_mirror() {
             assert_eq!(Some(&own.pose), newest.row(slot).map(|row| &row.pose), "tick {n}");
         }
     }
-    assert!(game.place(ship).length() > 20.0);
+    assert!(game.position(ship).length() > 20.0);
     assert_eq!(client.component::<Ship>(&game, ship), Some(Ship { class: 0 }));
     assert_eq!(
         client.component::<Callsign>(&game, ship),
@@ -138,9 +138,9 @@ fn a_ship_that_flies_from_its_inputs_is_seen_in_the_mirror() {
         client.component::<Hull>(&game, drone).as_ref(),
         Some(game.get::<Hull>(drone))
     );
-    // What is aboard is the owner's business.
+    // Cargo and boost are sent to the owner only.
     assert!(client.component::<Boost>(&game, ship).is_some());
-    assert!(client.component::<Ship>(&game, ghost).is_some());
-    assert_eq!(client.component::<Cargo>(&game, ghost), None);
-    assert_eq!(client.component::<Boost>(&game, ghost), None);
+    assert!(client.component::<Ship>(&game, other).is_some());
+    assert_eq!(client.component::<Cargo>(&game, other), None);
+    assert_eq!(client.component::<Boost>(&game, other), None);
 }

@@ -1,15 +1,15 @@
-//! The game as its world and its frames show it, in virtual time.
+//! The game's entities and frames, tested in virtual time.
 
 mod borders;
 mod cheats;
 mod checkpoints;
+mod client_messages;
 mod determinism;
 mod fights;
 mod lag;
 mod mirrored;
 mod recordings;
 mod scores;
-mod told;
 mod trade;
 
 use std::num::NonZeroU32;
@@ -40,12 +40,12 @@ use super::{SkirmishPlugin, drones, mining, populate};
 
 const TICK: Duration = Duration::from_millis(50);
 
-/// Points that a shot of the first class takes.
+/// Damage points of one shot of the first ship class.
 fn shot() -> u32 {
     Rules::built_in().laser(CraftModel::Ship(0)).damage.get() as u32
 }
 
-/// A game with one worker's end of its link, ticking by hand at 20 Hz.
+/// A game with the worker's end of its link, ticked by hand at 20 Hz.
 struct Game {
     app: App,
     worker: WorkerLink,
@@ -53,7 +53,7 @@ struct Game {
 }
 
 impl Game {
-    /// A world with so many drones and asteroids.
+    /// Starts a game with the given numbers of drones and asteroids.
     fn new(seed: u64, threads: usize, drones: u32, asteroids: u32) -> Self {
         let mut app = App::new();
         app.add_plugins((
@@ -80,7 +80,7 @@ impl Game {
         }
     }
 
-    /// Space with nothing in it but the stations.
+    /// Starts a game in which nothing but the stations takes up space.
     fn empty() -> Self {
         Self::new(1, 1, 0, 0)
     }
@@ -126,7 +126,7 @@ impl Game {
         }));
     }
 
-    /// Lets nearly all of these pilots fly, fire, launch and mine at random in the next tick.
+    /// Sends random inputs that fly, fire, launch and mine, for nearly all of these pilots in the next tick.
     fn send_at_random(&mut self, seed: u64, keys: &[SessionKey]) {
         let tick = self.next();
         for (index, &key) in keys.iter().enumerate() {
@@ -151,18 +151,18 @@ impl Game {
         self.get::<Avatar>(self.player(key)).0
     }
 
-    /// Joins, and puts the new ship at `place`, at rest, looking along `heading`, unprotected.
-    fn fly_in(&mut self, index: u32, place: Vec2, heading: f32) -> SessionKey {
+    /// Joins a pilot, and puts its ship at `position`, at rest and unprotected, with this `heading`.
+    fn fly_in(&mut self, index: u32, position: Vec2, heading: f32) -> SessionKey {
         let key = self.join(index);
         self.tick();
         let ship = self.ship(key);
-        self.set(ship, Position(place));
+        self.set(ship, Position(position));
         self.set(ship, Heading(heading));
         self.set(ship, Condition::default());
         key
     }
 
-    fn drone(&mut self, team: u8, breed: u8, place: Vec2, heading: f32) -> Entity {
+    fn drone(&mut self, team: u8, breed: u8, position: Vec2, heading: f32) -> Entity {
         let request = drones::RespawnRequest {
             due: Tick(0),
             breed,
@@ -170,15 +170,15 @@ impl Game {
             region: 0,
             team: TeamId(team),
         };
-        let bundle = drones::drone(self.rules(), &request, place, heading);
+        let bundle = drones::drone(self.rules(), &request, position, heading);
         self.app.world_mut().spawn(bundle).id()
     }
 
-    /// A ship that nobody flies.
-    fn hulk(&mut self, class: u8, team: u8, place: Vec2) -> Entity {
+    /// Spawns a ship without a pilot.
+    fn hulk(&mut self, class: u8, team: u8, position: Vec2) -> Entity {
         let loadout = Loadout {
             class,
-            place,
+            place: position,
             heading: 0.0,
             team: TeamId(team),
             protected_until: Tick(0),
@@ -187,13 +187,16 @@ impl Game {
         self.app.world_mut().spawn(bundle).id()
     }
 
-    fn rock(&mut self, place: Vec2, radius: f32, ore: u32) -> Entity {
+    fn rock(&mut self, position: Vec2, radius: f32, ore: u32) -> Entity {
         self.app.world_mut().resource_mut::<mining::OreLedger>().seeded += u64::from(ore);
-        self.app.world_mut().spawn(mining::rock(place, radius, ore)).id()
+        self.app
+            .world_mut()
+            .spawn(mining::rock(position, radius, ore))
+            .id()
     }
 
-    fn station(&mut self, place: Vec2) {
-        let bundle = populate::station(&self.rules().content.space, place);
+    fn station(&mut self, position: Vec2) {
+        let bundle = populate::station(&self.rules().content.space, position);
         self.app.world_mut().spawn(bundle);
     }
 
@@ -213,11 +216,11 @@ impl Game {
         self.app.world().get_entity(entity).is_ok()
     }
 
-    fn place(&self, entity: Entity) -> Vec2 {
+    fn position(&self, entity: Entity) -> Vec2 {
         self.get::<Position>(entity).0
     }
 
-    /// Hull and shield points together.
+    /// Returns the sum of hull and shield points.
     fn strength(&self, entity: Entity) -> u32 {
         u32::from(self.get::<Hull>(entity).now) + u32::from(self.get::<Shield>(entity).now)
     }
@@ -235,7 +238,7 @@ fn pressing(buttons: u8) -> PilotInput {
 }
 
 #[test]
-fn a_ship_flies_as_its_pilot_steers_and_as_a_client_predicts() {
+fn ship_motion_equals_the_clients_prediction() {
     use skirmish_shared::components::Boost;
     use skirmish_shared::movement::{Motion, step};
     let mut game = Game::empty();
@@ -259,11 +262,11 @@ fn a_ship_flies_as_its_pilot_steers_and_as_a_client_predicts() {
         assert_eq!(frame.row(slot).unwrap().pose, predicted.pose(), "tick {n}");
         assert_eq!(game.get::<Boost>(ship).0, predicted.boost_ms, "tick {n}");
     }
-    assert!(game.place(ship).distance(Vec2::new(100.0, 100.0)) > 20.0);
+    assert!(game.position(ship).distance(Vec2::new(100.0, 100.0)) > 20.0);
 }
 
 #[test]
-fn pilots_fill_the_smaller_team_and_their_ships_go_with_them() {
+fn pilots_join_the_smaller_team_and_their_ships_leave_with_them() {
     use throng_server::boundary::link::LeaveReason;
     use throng_server::simulation::Team;
     let mut game = Game::empty();
@@ -273,8 +276,8 @@ fn pilots_fill_the_smaller_team_and_their_ships_go_with_them() {
         .iter()
         .map(|&key| game.get::<Team>(game.player(key)).0.0)
         .collect();
-    let of = |team| teams.iter().filter(|&&other| other == team).count();
-    assert_eq!((of(1), of(2)), (4, 3));
+    let count_of = |team| teams.iter().filter(|&&other| other == team).count();
+    assert_eq!((count_of(1), count_of(2)), (4, 3));
     let stations = game.rules().content.space.regions.len();
     assert_eq!(frame.rows().count(), stations + 7);
     for key in &keys {
@@ -285,7 +288,7 @@ fn pilots_fill_the_smaller_team_and_their_ships_go_with_them() {
 }
 
 #[test]
-fn guns_reach_only_so_far_from_the_bow() {
+fn gun_direction_is_limited_to_the_arc_around_the_bow() {
     use std::f32::consts::PI;
     assert_eq!(pilots::gun_direction(1.0, 1.2, 0.5), 1.2);
     assert_eq!(pilots::gun_direction(1.0, 3.0, 0.5), 1.5);

@@ -1,4 +1,4 @@
-//! A recording holds the game's content and its exchanges.
+//! Recordings contain the game's content and its reloads.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -24,11 +24,11 @@ use super::TICK;
 use crate::SkirmishPlugin;
 use crate::content::{ReloadedRules, Rules, Sources};
 
-/// When the content is exchanged, and for how long it is played.
-const WHEN: u32 = 60;
+/// Tick in which the content is reloaded.
+const RELOAD_TICK: u32 = 60;
 const TICKS: u32 = 120;
 
-/// The built-in content with one number changed.
+/// Returns the built-in content with one number changed.
 fn content(file: usize, old: &str, new: &str) -> Rules {
     let mut sources = Sources::built_in();
     assert!(sources.0[file].contains(old));
@@ -73,7 +73,7 @@ fn header() -> RecordingHeader {
     header
 }
 
-/// Replays on an app that `extend` adds to.
+/// Replays a recording on an app that `extend` adds to.
 fn replayed(bytes: &[u8], extend: impl FnOnce(&mut App)) -> Result<Replayed, ReplayError> {
     let reader = RecordingReader::open(bytes).unwrap();
     let content = reader.header().content.clone();
@@ -83,8 +83,8 @@ fn replayed(bytes: &[u8], extend: impl FnOnce(&mut App)) -> Result<Replayed, Rep
     replay(reader, app)
 }
 
-/// One pilot at full thrust; `exchange` is the content from [`WHEN`] on. Returns what was recorded and the last
-/// checksum.
+/// Records a game of one pilot at full thrust, with the content `exchange` from [`RELOAD_TICK`] on. Returns the
+/// recording and the last checksum.
 fn played(start: ContentSource, exchange: Option<Rules>) -> (Vec<u8>, Checksum) {
     let sink = Sink::default();
     let header = header();
@@ -106,7 +106,7 @@ fn played(start: ContentSource, exchange: Option<Rules>) -> (Vec<u8>, Checksum) 
         at: Duration::ZERO,
     });
     for tick in 1..=TICKS {
-        if tick == WHEN
+        if tick == RELOAD_TICK
             && let Some(rules) = exchange.clone()
         {
             app.world().resource::<ReloadedRules>().leave(rules);
@@ -140,11 +140,11 @@ fn act(app: &mut App, worker: &mut WorkerLink, key: SessionKey, tick: Tick) {
 }
 
 #[test]
-fn an_exchange_of_content_in_the_middle_is_replayed() {
+fn replay_repeats_a_content_reload() {
     let faster = content(1, "thrust: 34.0", "thrust: 52.0");
     let (bytes, exchanged) = played(ContentSource::BuiltIn, Some(faster));
     let (plain_bytes, plain) = played(ContentSource::BuiltIn, None);
-    assert_ne!(exchanged, plain, "the exchange changes how the world goes on");
+    assert_ne!(exchanged, plain, "the reload does not change the game");
     let outcome = replayed(&bytes, |_| {}).unwrap();
     assert_eq!((outcome.ticks, outcome.exchanges), (TICKS, 1));
     let outcome = replayed(&plain_bytes, |_| {}).unwrap();
@@ -152,7 +152,7 @@ fn an_exchange_of_content_in_the_middle_is_replayed() {
 }
 
 #[test]
-fn the_content_at_the_start_is_the_recordings_and_not_the_servers() {
+fn replay_starts_with_the_recorded_content() {
     let heavy = content(1, "mass: 12.0", "mass: 50.0");
     let start = ContentSource::Texts(heavy.files.0.to_vec());
     let (bytes, _) = played(start, None);
@@ -160,7 +160,7 @@ fn the_content_at_the_start_is_the_recordings_and_not_the_servers() {
 }
 
 #[test]
-fn what_the_content_does_not_hold_is_said_and_not_played() {
+fn replay_with_different_content_is_refused() {
     let (bytes, _) = played(ContentSource::BuiltIn, None);
     let other = content(0, "ore: 60.0", "ore: 61.0");
     let outcome = replayed(&bytes, |app| {
@@ -173,7 +173,7 @@ fn what_the_content_does_not_hold_is_said_and_not_played() {
 }
 
 #[test]
-fn a_game_with_its_own_content_is_built_from_texts() {
+fn game_uses_content_given_as_texts() {
     let heavy = content(1, "mass: 12.0", "mass: 50.0");
     let mut app = App::new();
     app.add_plugins((

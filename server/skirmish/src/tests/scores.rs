@@ -1,4 +1,4 @@
-//! The score on several simulations: whoever destroys whom, wherever both are, it counts and is paid for once.
+//! The score on several simulations: every kill counts once and is paid for once, wherever killer and victim are.
 
 use std::collections::BTreeMap;
 
@@ -22,13 +22,13 @@ use crate::damage::{self, DestroyedBy};
 use crate::pilots::{Condition, Hangar, Helm, Pilot, turn_towards};
 use crate::{borders, death, drones, flight, stations};
 
-/// Ticks after a destruction within which its score has come: one to cross a border, two more to find the pilot of
-/// a ship that is no more.
+/// Ticks after a kill within which its credit arrives: one to cross a border, two more to find the pilot of a ship
+/// that no longer exists.
 const CREDIT_TICKS: u32 = 3;
-/// From the middle of the region where the pilots start.
+/// Middle of the region where the pilots start, in units.
 const HOME: Vec2 = Vec2::splat(-600.0);
 
-/// One destruction: who, whose doing, and whether it was a ship.
+/// One destroyed craft: the victim, its attacker, and whether it was a ship.
 #[derive(Clone, Copy, Debug)]
 struct Loss {
     victim: GlobalId,
@@ -36,11 +36,11 @@ struct Loss {
     is_ship: bool,
 }
 
-/// What was destroyed in this simulation in this tick.
+/// The crafts destroyed in this simulation in this tick.
 #[derive(Resource, Default)]
 struct Losses(Vec<Loss>);
 
-/// Turns every pilot on the nearest enemy, and fires.
+/// Turns every pilot towards the nearest enemy, and fires.
 fn hunt(
     mut helms: Query<(&Replicated, &Heading, &mut Helm), With<Pilot>>,
     bodies: Res<Bodies>,
@@ -56,16 +56,16 @@ fn hunt(
             let body = &bodies.rows[row];
             body.kind == BodyKind::Craft && !body.team.is_mate(team)
         });
-        let ways = enemies.map(|row| bodies.discs[row].position - from);
-        let nearest = ways.min_by(|a, b| a.length_squared().total_cmp(&b.length_squared()));
-        let way = nearest.unwrap_or(HOME - from);
+        let offsets = enemies.map(|row| bodies.discs[row].position - from);
+        let nearest = offsets.min_by(|a, b| a.length_squared().total_cmp(&b.length_squared()));
+        let direction = nearest.unwrap_or(HOME - from);
         helm.controls.thrust = 1.0;
-        helm.controls.turn = turn_towards(heading.0, way, 0.1);
-        (helm.aim, helm.fires, helm.launches) = (heading_towards(way), true, true);
+        helm.controls.turn = turn_towards(heading.0, direction, 0.1);
+        (helm.aim, helm.fires, helm.launches) = (heading_towards(direction), true, true);
     }
 }
 
-/// Whoever is hit is destroyed, also both of two who hit each other in the same tick.
+/// Makes every hit deadly, so that two crafts that hit each other in the same tick both die.
 fn make_fragile(mut crafts: Query<(&mut Hull, &mut Shield, &mut Condition)>) {
     for (mut hull, mut shield, mut condition) in &mut crafts {
         (hull.now, shield.now, condition.protected_until) = (1, 0, Tick(0));
@@ -87,7 +87,7 @@ fn note_losses(
         .collect();
 }
 
-/// Simulations in which pilots and drones fight about one station.
+/// Starts simulations in which pilots and drones fight around one station.
 fn battle(simulations: u8, seed: u64) -> Process {
     let mut process = Process::new(&chessboard(simulations, 12.0), 0.0, seed, 0, 0);
     for (app, _) in &mut process.apps {
@@ -116,14 +116,14 @@ fn battle(simulations: u8, seed: u64) -> Process {
             region: 0,
             team: DRONE_TEAMS[n as usize / 6 % DRONE_TEAMS.len()],
         };
-        let place = HOME + Vec2::from_angle(n as f32) * (30.0 + n as f32 / 4.0);
-        let drone = drones::drone(world.resource::<Rules>(), &request, place, 0.0);
+        let position = HOME + Vec2::from_angle(n as f32) * (30.0 + n as f32 / 4.0);
+        let drone = drones::drone(world.resource::<Rules>(), &request, position, 0.0);
         world.spawn(drone);
     }
     process
 }
 
-/// Each player's score.
+/// Returns each player's score, and checks that its credits equal its bounties.
 fn scores(process: &mut Process) -> BTreeMap<PlayerId, Score> {
     let mut all = BTreeMap::new();
     process.sum(|world| {
@@ -139,7 +139,7 @@ fn scores(process: &mut Process) -> BTreeMap<PlayerId, Score> {
             );
             assert!(
                 all.insert(player.id, *score).is_none(),
-                "{} is twice",
+                "player {} is in two simulations",
                 player.id.0
             );
         }
@@ -148,42 +148,44 @@ fn scores(process: &mut Process) -> BTreeMap<PlayerId, Score> {
     all
 }
 
-/// Whose ship each is, and in which simulation.
+/// Returns each ship's pilot and the index of its simulation.
 fn ships(process: &mut Process) -> BTreeMap<GlobalId, (PlayerId, usize)> {
     let mut all = BTreeMap::new();
-    for (place, (app, _)) in process.apps.iter_mut().enumerate() {
+    for (index, (app, _)) in process.apps.iter_mut().enumerate() {
         let world = app.world_mut();
         let mut ships = world.query::<(&Replicated, &Pilot)>();
         for (ship, pilot) in ships.iter(world) {
             let player = world
                 .get::<Player>(pilot.0)
-                .expect("a ship's pilot is where it is");
-            all.insert(ship.global(), (player.id, place));
+                .expect("a ship and its pilot are in the same simulation");
+            all.insert(ship.global(), (player.id, index));
         }
     }
     all
 }
 
-/// Enters a tick's losses; answers how many were dealt across a border, and how many of these by ships that were
-/// destroyed in the same tick.
+/// Adds a tick's losses to the scores that are due. Returns how many were dealt across a border, and how many of these
+/// by ships that were destroyed in the same tick.
 fn tally(
     due: &mut BTreeMap<PlayerId, Score>,
     losses: &[(usize, Loss)],
     flown: &BTreeMap<GlobalId, (PlayerId, usize)>,
 ) -> (u32, u32) {
     let (mut across, mut late) = (0, 0);
-    for &(place, loss) in losses {
+    for &(index, loss) in losses {
         let victim = flown.get(&loss.victim).map(|(player, _)| *player);
         if loss.is_ship {
-            due.entry(victim.expect("somebody flew it")).or_default().deaths += 1;
+            due.entry(victim.expect("every ship has a pilot"))
+                .or_default()
+                .deaths += 1;
         }
-        let Some(&(killer, home)) = loss.by.and_then(|by| flown.get(&by)) else {
+        let Some(&(killer, killer_index)) = loss.by.and_then(|by| flown.get(&by)) else {
             continue;
         };
         if victim == Some(killer) {
             continue;
         }
-        if home != place {
+        if killer_index != index {
             across += 1;
             late += u32::from(losses.iter().any(|(_, other)| Some(other.victim) == loss.by));
         }
@@ -197,13 +199,13 @@ fn tally(
     (across, late)
 }
 
-/// Whether every number of one score is at most the other's.
+/// Returns whether every number of `one` is at most that of `other`.
 fn within(one: Score, other: Score) -> bool {
     one.kills <= other.kills && one.deaths <= other.deaths && one.drones <= other.drones
 }
 
 #[test]
-fn whatever_is_destroyed_counts_once_wherever_killer_and_victim_are() {
+fn kill_credit_is_given_once_wherever_killer_and_victim_are() {
     let (mut across, mut late) = (0, 0);
     for (simulations, seed) in [(1, 1), (2, 2), (4, 3), (2, 4), (4, 5), (4, 6)] {
         let mut process = battle(simulations, seed);
@@ -213,19 +215,19 @@ fn whatever_is_destroyed_counts_once_wherever_killer_and_victim_are() {
             process.tick();
             flown.extend(ships(&mut process));
             let mut losses = Vec::new();
-            for (place, (app, _)) in process.apps.iter_mut().enumerate() {
-                let here = std::mem::take(&mut app.world_mut().resource_mut::<Losses>().0);
-                losses.extend(here.into_iter().map(|loss| (place, loss)));
+            for (index, (app, _)) in process.apps.iter_mut().enumerate() {
+                let local = std::mem::take(&mut app.world_mut().resource_mut::<Losses>().0);
+                losses.extend(local.into_iter().map(|loss| (index, loss)));
             }
-            let mut now = due.last().expect("there is one of each tick").clone();
+            let mut now = due.last().expect("there is one map for each tick").clone();
             let counts = tally(&mut now, &losses, &flown);
             (across, late) = (across + counts.0, late + counts.1);
             due.push(now);
-            let heard = due.len().saturating_sub(1 + CREDIT_TICKS as usize);
+            let credited = due.len().saturating_sub(1 + CREDIT_TICKS as usize);
             for (player, score) in scores(&mut process) {
                 let score = Score { ore: 0, ..score };
-                let of = |at: usize| due[at].get(&player).copied().unwrap_or_default();
-                let (least, most) = (of(heard), of(due.len() - 1));
+                let of = |tick: usize| due[tick].get(&player).copied().unwrap_or_default();
+                let (least, most) = (of(credited), of(due.len() - 1));
                 assert!(
                     within(least, score) && within(score, most),
                     "seed {seed}, {simulations} simulations, tick {}, player {}: {score:?} is not from {least:?} \
@@ -235,7 +237,7 @@ fn whatever_is_destroyed_counts_once_wherever_killer_and_victim_are() {
                 );
             }
         }
-        let last = due.last().expect("there is one of each tick");
+        let last = due.last().expect("there is one map for each tick");
         let kills: u32 = last.values().map(|score| score.kills).sum();
         let drones: u32 = last.values().map(|score| score.drones).sum();
         assert!(
@@ -248,6 +250,9 @@ fn whatever_is_destroyed_counts_once_wherever_killer_and_victim_are() {
         });
         assert_eq!(failed, 0, "seed {seed}");
     }
-    assert!(across > 100, "only {across} were dealt across a border");
-    assert!(late > 5, "only {late} by ships that were destroyed themselves");
+    assert!(across > 100, "only {across} kills across a border");
+    assert!(
+        late > 5,
+        "only {late} kills by ships that were destroyed in the same tick"
+    );
 }

@@ -1,4 +1,4 @@
-//! Ore out of asteroids, into holds, to stations: none from nowhere, none lost.
+//! Ore moves from asteroids into holds and to stations: none is created or lost on the way.
 
 use glam::Vec2;
 use skirmish_shared::components::{Asteroid, Cargo, Credits, Hull, Magazine, Ore, Ship};
@@ -12,7 +12,7 @@ use super::{Game, pressing};
 use crate::mining::OreLedger;
 use crate::pilots::Condition;
 
-/// All ore there is, and all there should be.
+/// Returns all ore that exists, and all ore that should exist.
 fn balance(game: &mut Game) -> (u64, u64) {
     let world = game.app.world_mut();
     let rocks: u64 = world
@@ -45,27 +45,27 @@ fn order(game: &mut Game, key: SessionKey, order: &StationOrder) {
 }
 
 #[test]
-fn ore_goes_from_the_asteroid_through_the_hold_to_the_station() {
+fn ore_is_mined_stowed_and_sold_without_loss() {
     let mut game = Game::empty();
-    let place = Vec2::new(200.0, 0.0);
-    game.station(place);
+    let position = Vec2::new(200.0, 0.0);
+    game.station(position);
     let key = game.fly_in(0, Vec2::ZERO, 0.0);
     let rock = game.rock(Vec2::new(8.0, 0.0), 2.0, 50);
     let ship = game.ship(key);
     for n in 0..200 {
         game.send(key, game.next(), None, &pressing(PilotInput::MINE));
         game.tick();
-        let (there, seeded) = balance(&mut game);
-        assert_eq!(there, seeded, "tick {n}");
+        let (present, seeded) = balance(&mut game);
+        assert_eq!(present, seeded, "tick {n}");
     }
-    assert!(!game.lives(rock), "mined out");
+    assert!(!game.lives(rock), "the asteroid is not mined out");
     assert_eq!(game.get::<Cargo>(ship).0, 50);
 
     let player = game.player(key);
     order(&mut game, key, &StationOrder::SellOre(50));
     game.tick();
     assert_eq!(game.get::<Credits>(player).0, 0, "too far from the station");
-    game.set(ship, Position(place + Vec2::new(16.0, 0.0)));
+    game.set(ship, Position(position + Vec2::new(16.0, 0.0)));
     game.tick();
     order(&mut game, key, &StationOrder::SellOre(30));
     order(&mut game, key, &StationOrder::SellOre(30));
@@ -75,16 +75,16 @@ fn ore_goes_from_the_asteroid_through_the_hold_to_the_station() {
         (0, 100)
     );
     assert_eq!(balance(&mut game), (50, 50));
-    // Some time later another asteroid drifts in, with ore of its own.
+    // A replacement asteroid is spawned later, with new ore.
     (0..420).for_each(|_| drop(game.tick()));
     let world = game.app.world_mut();
     assert_eq!(world.query::<&Asteroid>().iter(world).count(), 1);
-    let (there, seeded) = balance(&mut game);
-    assert!(there == seeded && seeded > 50, "{there} of {seeded}");
+    let (present, seeded) = balance(&mut game);
+    assert!(present == seeded && seeded > 50, "{present} of {seeded}");
 }
 
 #[test]
-fn two_who_mine_the_same_rock_share_what_there_is() {
+fn two_ships_that_mine_one_rock_share_its_ore() {
     let mut game = Game::empty();
     let keys = [
         game.fly_in(0, Vec2::new(-6.0, 0.0), 0.0),
@@ -96,8 +96,8 @@ fn two_who_mine_the_same_rock_share_what_there_is() {
             game.send(key, game.next(), None, &pressing(PilotInput::MINE));
         }
         game.tick();
-        let (there, seeded) = balance(&mut game);
-        assert_eq!(there, seeded);
+        let (present, seeded) = balance(&mut game);
+        assert_eq!(present, seeded);
     }
     assert!(!game.lives(rock));
     let held = keys.map(|key| game.get::<Cargo>(game.ship(key)).0);
@@ -108,11 +108,11 @@ fn two_who_mine_the_same_rock_share_what_there_is() {
 }
 
 #[test]
-fn a_station_repairs_sells_missiles_and_exchanges_ships() {
+fn station_repairs_and_sells_missiles_and_ships() {
     let mut game = Game::empty();
-    let place = Vec2::new(300.0, 0.0);
-    game.station(place);
-    let key = game.fly_in(0, place + Vec2::new(16.0, 0.0), 0.0);
+    let position = Vec2::new(300.0, 0.0);
+    game.station(position);
+    let key = game.fly_in(0, position + Vec2::new(16.0, 0.0), 0.0);
     let (ship, player) = (game.ship(key), game.player(key));
     game.set(ship, Hull { now: 40, max: 100 });
     game.set(ship, Magazine(0));
@@ -126,12 +126,16 @@ fn a_station_repairs_sells_missiles_and_exchanges_ships() {
     assert_eq!(
         (game.get::<Magazine>(ship).0, game.get::<Credits>(player).0),
         (2, 5),
-        "as many as it can pay"
+        "buys only what it can pay for"
     );
     game.set(player, Credits(310));
     order(&mut game, key, &StationOrder::BuyShip(2));
     game.tick();
-    assert_eq!(game.get::<Ship>(ship).class, 0, "too dear");
+    assert_eq!(
+        game.get::<Ship>(ship).class,
+        0,
+        "bought a ship that it cannot pay for"
+    );
     order(&mut game, key, &StationOrder::BuyShip(1));
     game.tick();
     assert_eq!(
@@ -145,12 +149,12 @@ fn a_station_repairs_sells_missiles_and_exchanges_ships() {
     assert_eq!(
         balance(&mut game),
         (100, 100),
-        "what did not fit is left as a rock"
+        "ore beyond the new hold is left as a rock"
     );
 }
 
 #[test]
-fn cargo_of_who_dies_or_leaves_stays() {
+fn cargo_of_a_destroyed_or_leaving_ship_becomes_a_rock() {
     for dies in [true, false] {
         let mut game = Game::empty();
         let key = game.fly_in(0, Vec2::new(-500.0, -500.0), 0.0);
@@ -181,7 +185,7 @@ fn cargo_of_who_dies_or_leaves_stays() {
 }
 
 #[test]
-fn the_default_world_keeps_its_ore_while_pilots_mine_and_die() {
+fn ore_of_the_default_scene_is_conserved_while_pilots_mine_and_die() {
     let mut game = Game::new(3, 1, 400, 800);
     let keys: Vec<_> = (0..20).map(|index| game.join(index)).collect();
     for n in 0..300u32 {
@@ -195,10 +199,10 @@ fn the_default_world_keeps_its_ore_while_pilots_mine_and_die() {
             game.send(key, game.next(), None, &input);
         }
         game.tick();
-        let (there, seeded) = balance(&mut game);
-        assert_eq!(there, seeded, "tick {n}");
+        let (present, seeded) = balance(&mut game);
+        assert_eq!(present, seeded, "tick {n}");
     }
     let mut holds = game.app.world_mut().query::<&Cargo>();
     let held: u32 = holds.iter(game.app.world()).map(|cargo| cargo.0).sum();
-    assert!(held > 0, "nobody mined anything");
+    assert!(held > 0, "no ship mined anything");
 }

@@ -1,7 +1,7 @@
 //! Rows and the chunks of 256 slots that hold them.
 //!
-//! Hot rows (the pose) and identities are plain integers, copied chunk by chunk; cold rows hold the
-//! registered components as shared values, encoded by whoever sends them.
+//! Hot rows (the pose) and identities are plain integers and are copied chunk by chunk. Cold rows hold the
+//! registered components as shared values, which each net worker encodes when it sends them.
 
 use std::any::Any;
 use std::fmt;
@@ -14,30 +14,30 @@ use throng_shared::tick::Tick;
 
 use crate::space::RoomId;
 
-/// One bit for each slot of a chunk; set while an entity lives there.
+/// One bit for each slot of a chunk, set while the slot holds an entity.
 pub type AliveBits = [u64; CHUNK_SLOTS / 64];
 
 /// A slot's hot state: 20 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Row {
-    /// Quantized state.
+    /// Quantized position, velocity, yaw and flags.
     pub pose: Pose,
-    /// Tick of the last change of anything replicated: pose, components, identity. At least the tick in
-    /// which the slot was taken, so a reader never mistakes a new tenant for the old one.
+    /// Tick of the last change of any replicated part: pose, components or identity. At least the tick in which the
+    /// slot was taken, so a reader never mistakes the slot's new entity for its previous one.
     pub changed: Tick,
 }
 
 /// The hot rows of 256 consecutive slots of one kind.
 #[derive(Clone, Debug)]
 pub struct HotChunk {
-    /// Rows by the low 8 bits of the slot. What a dead slot holds is stale.
+    /// Rows by the low 8 bits of the slot. The row of a slot without an entity is stale.
     pub rows: [Row; CHUNK_SLOTS],
-    /// Which of them are alive.
+    /// The slots of the chunk that hold an entity.
     pub alive: AliveBits,
 }
 
 impl HotChunk {
-    /// The row at `index` (0..256), if its slot is alive.
+    /// Returns the row at `index` (0..256), or `None` when its slot holds no entity.
     #[inline]
     #[must_use]
     pub fn row(&self, index: usize) -> Option<&Row> {
@@ -54,25 +54,25 @@ impl Default for HotChunk {
     }
 }
 
-/// Who an entity is, to whom it belongs. Changes rarely.
+/// Id, owner, team, importance and room of an entity. Changes rarely.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// Identity across simulations and time.
+    /// Id of the entity, unique across all simulations and never reused.
     pub global: GlobalId,
-    /// The player who owns it: sees its owner-only components.
+    /// Player that owns the entity and sees its owner-only components.
     pub owner: PlayerId,
-    /// Its team: sees its team-only components.
+    /// Team whose players see the entity's team-only components.
     pub team: TeamId,
-    /// Weight when a client's budget does not suffice for all; 1 is usual, 0 is sent last.
+    /// Weight of the entity when a client's budget does not suffice for all; 1 is usual, 0 is sent last.
     pub importance: u8,
-    /// The room in which it is.
+    /// Room in which the entity is.
     pub room: RoomId,
 }
 
 /// The identities of 256 consecutive slots.
 #[derive(Clone, Debug)]
 pub struct IdentityChunk {
-    /// By the low 8 bits of the slot.
+    /// Identities by the low 8 bits of the slot.
     pub rows: [Identity; CHUNK_SLOTS],
 }
 
@@ -90,11 +90,11 @@ pub type ColdValue = Arc<dyn Any + Send + Sync>;
 /// One registered component of one entity.
 #[derive(Clone)]
 pub struct ColdCell {
-    /// Which component.
+    /// Id of the component in the protocol's registry.
     pub id: ComponentId,
-    /// Tick of its last change.
+    /// Tick of the last change of its value.
     pub changed: Tick,
-    /// Its value; downcasts to the registered type.
+    /// Value of the component; downcasts to the registered type.
     pub value: ColdValue,
 }
 
@@ -110,24 +110,25 @@ impl fmt::Debug for ColdCell {
 /// The registered components of one entity, by ascending id.
 #[derive(Clone, Debug, Default)]
 pub struct ColdRow {
-    /// One bit for each component that it has.
+    /// One bit for each component that the entity has: bit `n` for component id `n`.
     pub mask: u64,
-    /// Tick of the last change, of a value or of the set.
+    /// Tick of the last change of a value or of the set of components.
     pub changed: Tick,
-    /// The cells, one for each bit of `mask`.
+    /// The components by ascending id, one for each bit of `mask`.
     pub components: Box<[ColdCell]>,
 }
 
 impl ColdRow {
-    /// The cell of component `id`, if the entity has it.
+    /// Returns the cell of component `id`, or `None` when the entity does not have it.
     #[inline]
     #[must_use]
     pub fn cell(&self, id: ComponentId) -> Option<&ColdCell> {
+        // The components with a lower id: as many as the cell's index, because cells are sorted by id.
         let before = self.mask & (id.bit() - 1);
         (self.mask & id.bit() != 0).then(|| &self.components[before.count_ones() as usize])
     }
 
-    /// A copy with one component set, or removed where `value` is `None`.
+    /// Returns a copy with one component set, or removed when `value` is `None`.
     #[must_use]
     pub(super) fn with(&self, id: ComponentId, value: Option<ColdValue>, tick: Tick) -> Self {
         let mut components: Vec<ColdCell> = self
@@ -139,9 +140,9 @@ impl ColdRow {
         let mut mask = self.mask & !id.bit();
         if let Some(value) = value {
             mask |= id.bit();
-            let at = components.partition_point(|cell| cell.id < id);
+            let index = components.partition_point(|cell| cell.id < id);
             components.insert(
-                at,
+                index,
                 ColdCell {
                     id,
                     changed: tick,
@@ -160,7 +161,7 @@ impl ColdRow {
 /// The cold rows of 256 consecutive slots; `None` where an entity has no registered component.
 #[derive(Clone, Debug)]
 pub struct ColdChunk {
-    /// By the low 8 bits of the slot.
+    /// Cold rows by the low 8 bits of the slot.
     pub rows: [Option<Arc<ColdRow>>; CHUNK_SLOTS],
 }
 
@@ -172,17 +173,18 @@ impl Default for ColdChunk {
     }
 }
 
-/// Calls `visit` with the place of each bit that is set, from the lowest.
+/// Calls `visit` with the index of each set bit, from the lowest.
 #[inline(always)]
 pub(crate) fn each_bit(bits: u64, mut visit: impl FnMut(usize)) {
     let mut left = bits;
     while left != 0 {
         visit(left.trailing_zeros() as usize);
+        // Clears the lowest set bit. `left` is not 0, so the subtraction cannot wrap.
         left &= left - 1;
     }
 }
 
-/// Splits a slot into its chunk and its place there.
+/// Splits a slot into the index of its chunk and its index in that chunk.
 #[inline]
 pub(super) const fn locate(slot: Slot) -> (usize, usize) {
     (slot.index() / CHUNK_SLOTS, slot.index() % CHUNK_SLOTS)

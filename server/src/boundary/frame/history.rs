@@ -7,9 +7,9 @@ use throng_shared::tick::Tick;
 
 use super::published::Frame;
 
-/// A ring of frames. Every reader holds its own, one per simulation.
+/// A ring of the last 64 ticks' frames. Every reader has its own, one for each simulation.
 ///
-/// A reader that skipped frames has holes; an asked-for tick is either exactly that frame or nothing.
+/// A tick that the reader skipped has no frame. A look-up returns the frame of exactly that tick or none.
 #[derive(Debug)]
 pub struct FrameHistory {
     ring: Box<[Option<Arc<Frame>>]>,
@@ -26,29 +26,31 @@ impl Default for FrameHistory {
 }
 
 impl FrameHistory {
-    /// Adds the next frame and returns the one whose place it takes. A frame that is not newer than the
-    /// newest is handed back.
+    /// Adds the next frame and returns the one that it replaces, if any. A frame that is not newer than the newest
+    /// is returned itself.
     pub fn push(&mut self, frame: Arc<Frame>) -> Option<Arc<Frame>> {
         let ahead = self.newest.map_or(1, |newest| frame.tick.since(newest));
         if ahead <= 0 {
             return Some(frame);
         }
-        // Skipped ticks give up their places too, or a reader that skips would keep old frames alive.
+        // The entries of skipped ticks are cleared, too. Otherwise a reader that skips would keep old frames alive.
         for back in 1..(ahead as u32).min(HISTORY_TICKS as u32) {
-            self.ring[place(frame.tick - back)] = None;
+            self.ring[ring_index(frame.tick - back)] = None;
         }
         self.newest = Some(frame.tick);
-        self.ring[place(frame.tick)].replace(frame)
+        self.ring[ring_index(frame.tick)].replace(frame)
     }
 
-    /// The frame of `tick`, if it is among the last 64 and was not skipped.
+    /// Returns the frame of `tick`, or `None` when it is not among the last 64 ticks or was skipped.
     #[inline]
     #[must_use]
     pub fn at(&self, tick: Tick) -> Option<&Arc<Frame>> {
-        self.ring[place(tick)].as_ref().filter(|frame| frame.tick == tick)
+        self.ring[ring_index(tick)]
+            .as_ref()
+            .filter(|frame| frame.tick == tick)
     }
 
-    /// The newest frame.
+    /// Returns the newest frame, or `None` before the first.
     #[inline]
     #[must_use]
     pub fn newest(&self) -> Option<&Arc<Frame>> {
@@ -56,8 +58,9 @@ impl FrameHistory {
     }
 }
 
+/// Returns the index of a tick in the ring.
 #[inline]
-fn place(tick: Tick) -> usize {
+fn ring_index(tick: Tick) -> usize {
     tick.0 as usize % HISTORY_TICKS
 }
 
@@ -84,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_exactly_the_last_64_across_the_wrap() {
+    fn history_keeps_exactly_the_last_64_ticks_across_the_wrap() {
         let mut history = FrameHistory::default();
         let start = Tick(u32::MAX - 100);
         for n in 0..200 {
@@ -99,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn skipped_ticks_are_holes_and_old_frames_come_back() {
+    fn skipped_ticks_have_no_frame_and_a_frame_that_is_not_newer_is_returned() {
         let mut history = FrameHistory::default();
         for tick in 1..=64 {
             history.push(frame(tick));

@@ -1,10 +1,11 @@
-//! What a simulation publishes once per tick, and the only thing the rest of the process reads of it.
+//! The frame: the state that a simulation publishes once per tick. The rest of the process reads nothing else of
+//! the simulation.
 //!
 //! Owns the immutable [`Frame`] (rows by stable slot in shared chunks, the index of slots by cell, the
 //! players), its history and the recycling of its memory. Guarantees that a published frame never changes,
 //! that a chunk in which no bit changed is the same `Arc` as in the frame before, and that any
-//! (slot, tick) of the last 64 ticks is found in constant time. Refuses to know Bevy: the simulation fills
-//! a [`FrameWriter`], everybody else reads.
+//! (slot, tick) of the last 64 ticks is found in constant time. Does not depend on Bevy: the simulation fills
+//! a [`FrameWriter`], and every other part of the process only reads.
 
 mod chunk;
 mod history;

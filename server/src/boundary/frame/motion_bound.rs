@@ -1,4 +1,5 @@
-//! By how much a frame may differ from an earlier one in who is where, without a look at its rows.
+//! Bounds on how much a frame differs from an earlier one in its entities and their positions, known without
+//! reading its rows.
 
 use throng_shared::limits::CHUNK_SLOTS;
 use throng_shared::protocol::ids::Slot;
@@ -6,43 +7,44 @@ use throng_shared::protocol::pose::POSITION_QUANTUM;
 
 use super::chunk::{AliveBits, HotChunk, Row, each_bit};
 
-/// What a change of room counts as, in quanta: farther than any view reaches.
+/// Displacement that a change of room counts as, in quanta: farther than any view reaches.
 const JUMP: u64 = 1 << 40;
 
-/// Counts since the simulation began, so that a reader that skipped frames compares any two of them.
+/// Totals since the simulation began, so that a reader that skipped frames can compare any two frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MotionBound {
-    /// In quanta: the longest step that anybody took in each tick, added up. Between two frames, nobody who is
-    /// in both has moved farther than the difference.
+    /// The longest displacement of any entity in each tick, summed over all ticks, in quanta. No entity that is in
+    /// two frames has moved farther between them than the difference of their sums.
     pub max_displacement: u64,
-    /// Entities that appeared.
+    /// Number of entities that appeared since the simulation began; wraps.
     pub arrived: u64,
-    /// Entities that disappeared.
+    /// Number of entities that disappeared since the simulation began; wraps.
     pub departed: u64,
-    /// Those that appeared in this very frame.
+    /// Slots of the entities that appeared in this frame.
     pub arrivals: Vec<Slot>,
 }
 
 impl MotionBound {
-    /// Units that nobody can have moved beyond since the frame of `earlier`; never too short.
+    /// Returns an upper bound, in units, of how far any entity has moved since the frame whose `max_displacement` was
+    /// `earlier`.
     #[must_use]
     pub fn units_since(&self, earlier: u64) -> f32 {
-        // One quantum more for what the conversion may round away.
+        // The added quantum covers what the conversion may round away.
         (self.max_displacement.wrapping_sub(earlier) as f32 + 1.0) * POSITION_QUANTUM
     }
 
-    /// Begins a tick.
+    /// Begins a tick: clears the list of slots that appeared.
     pub(super) fn begin(&mut self) {
         self.arrivals.clear();
     }
 
-    /// Somebody is in another room now.
+    /// Records that an entity changed its room.
     pub(super) fn note_room_change(&mut self) {
         self.max_displacement = self.max_displacement.wrapping_add(JUMP);
     }
 
-    /// Takes in that a chunk became what `rows` and `alive` are; answers the square of the longest step, in
-    /// quanta.
+    /// Counts the entities that appeared or disappeared between a chunk's last published state `before` and its new
+    /// state `rows` and `alive`. Returns the square of the longest displacement of an entity in both, in quanta.
     pub(super) fn compare(
         &mut self,
         chunk: usize,
@@ -52,6 +54,8 @@ impl MotionBound {
     ) -> f32 {
         let mut longest2 = 0.0f32;
         for (word, (&then, &now)) in before.alive.iter().zip(alive).enumerate() {
+            // One bit per slot: `then & !now` are the slots that became free, `now & !then` those that were taken,
+            // and `then & now` those that hold an entity in both states.
             self.departed = self.departed.wrapping_add(u64::from((then & !now).count_ones()));
             self.arrived = self.arrived.wrapping_add(u64::from((now & !then).count_ones()));
             each_bit(now & !then, |bit| {
@@ -69,10 +73,10 @@ impl MotionBound {
         longest2
     }
 
-    /// Takes in the longest step of a tick, from its square in quanta.
+    /// Adds the longest displacement of a tick, given as its square in quanta.
     pub(super) fn add_longest_step(&mut self, longest2: f32) {
         if longest2 > 0.0 {
-            // The square root of a rounded square: up, and a little more.
+            // The square was rounded to `f32`, so its root may be too short. The factor and rounding up cover that.
             let step = (f64::from(longest2).sqrt() * (1.0 + 1e-6)).ceil() as u64;
             self.max_displacement = self.max_displacement.wrapping_add(step);
         }
@@ -107,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn comings_goings_and_the_longest_step_are_counted() {
+    fn arrivals_departures_and_the_longest_step_are_counted() {
         let mut writer = FrameWriter::new(SimulationId(0));
         for slot in [3, 300, 301] {
             writer.insert(Slot(slot), Identity::default(), pose(0, 0), Tick(1));
@@ -125,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_room_is_farther_than_any_view() {
+    fn a_change_of_room_counts_as_farther_than_any_view() {
         let mut writer = FrameWriter::new(SimulationId(0));
         writer.insert(Slot(0), Identity::default(), pose(0, 0), Tick(1));
         let before = publish(&mut writer, 1).motion_bound.max_displacement;
@@ -139,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_has_moved_farther_than_is_told(
+        fn no_entity_moves_farther_than_units_since_returns(
             steps in prop::collection::vec((0u32..20, any::<i32>(), any::<i32>(), 0u32..32), 1..100),
             per_tick in 1usize..8,
         ) {

@@ -1,4 +1,4 @@
-//! The players of a frame: how net workers learn whom to serve what.
+//! The players of a frame: what each net worker needs to serve its sessions.
 
 use std::sync::Arc;
 
@@ -9,34 +9,35 @@ use throng_shared::tick::Tick;
 
 use crate::space::{Area, RoomId};
 
-/// What a worker has to know about one session's player.
+/// What a worker needs to know about one session's player.
 #[derive(Clone, Debug)]
 pub struct PlayerRow {
-    /// Generation of the session; a row of an earlier tenant of the same index is never returned.
+    /// Generation of the session. The row of an earlier session with the same index is never returned.
     pub generation: u32,
-    /// The player.
+    /// Id of the session's player.
     pub player: PlayerId,
-    /// Whether the frame's simulation runs the player, and does not only show it what it sees of it.
+    /// Whether the frame's simulation runs the player. Otherwise the player belongs to another simulation and only
+    /// sees a part of this one.
     pub is_local: bool,
-    /// The entity that the player acts through, if any.
+    /// Slot of the entity that the player controls, if any.
     pub entity: Option<Slot>,
-    /// Where the player looks from, in units.
+    /// Centre of the player's view, in units.
     pub eye: Vec2,
-    /// How far the player sees, in units; 0 sees nothing.
+    /// Radius of the player's view, in units; with 0 the player sees nothing.
     pub radius: f32,
-    /// The player's team.
+    /// Team of the player.
     pub team: TeamId,
-    /// The room into which the player looks.
+    /// Room that the player sees.
     pub room: RoomId,
-    /// Newest tick in which an input that really arrived was applied; 0 before the first.
+    /// Newest tick in which a received input, not a substitute for a missing one, was applied; 0 before the first.
     pub last_input: Tick,
-    /// How long before its tick the newest input arrived, in 1/16 tick; negative when it was late.
+    /// Time between the newest input's arrival and its tick, in 1/16 tick; negative when it was late.
     pub margin_16: i16,
-    /// The leaf cells in view, all of them in this frame's index.
+    /// Leaf cells in view; all of them are in this frame's index.
     pub area: Arc<Area>,
 }
 
-/// The players by worker and session index.
+/// The players of a frame by worker and session index.
 #[derive(Debug, Default)]
 pub struct PlayerTable {
     workers: Vec<Vec<Option<PlayerRow>>>,
@@ -44,7 +45,7 @@ pub struct PlayerTable {
 }
 
 impl PlayerTable {
-    /// The player of `session` on `worker`, in constant time.
+    /// Returns the player of `session` on `worker`, or `None`. Takes constant time.
     #[inline]
     #[must_use]
     pub fn get(&self, worker: u8, session: SessionId) -> Option<&PlayerRow> {
@@ -56,25 +57,25 @@ impl PlayerTable {
         (row.generation == session.generation).then_some(row)
     }
 
-    /// The row of an index, whosever it is; not read by this.
+    /// Returns the row of a session index, of any generation. Does not read the row, so it can be prefetched.
     #[inline]
     pub(crate) fn at(&self, worker: u8, index: usize) -> Option<&Option<PlayerRow>> {
         self.workers.get(usize::from(worker))?.get(index)
     }
 
-    /// Players in the table.
+    /// Returns the number of players in the table.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is no player.
+    /// Returns whether the table has no player.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// All players, by worker and session index.
+    /// Iterates over all players with their worker, ordered by worker and session index.
     pub fn iter(&self) -> impl Iterator<Item = (u8, &PlayerRow)> {
         self.workers
             .iter()
@@ -82,7 +83,7 @@ impl PlayerTable {
             .flat_map(|(worker, rows)| rows.iter().flatten().map(move |row| (worker as u8, row)))
     }
 
-    /// Adds or replaces a player. The table grows to the highest index, which the worker keeps dense.
+    /// Adds or replaces a player. The table grows to the highest session index; workers keep their indices dense.
     pub fn insert(&mut self, worker: u8, session: SessionId, mut row: PlayerRow) {
         row.generation = session.generation;
         let worker = usize::from(worker);
@@ -97,7 +98,7 @@ impl PlayerTable {
         self.len += usize::from(rows[index].replace(row).is_none());
     }
 
-    /// Removes all players and keeps the memory.
+    /// Removes all players and keeps the allocated memory.
     pub fn clear(&mut self) {
         for rows in &mut self.workers {
             rows.clear();
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_generation_is_not_found() {
+    fn a_player_is_found_by_its_sessions_generation_only() {
         let mut table = PlayerTable::default();
         let session = SessionId {
             index: 7,

@@ -1,4 +1,4 @@
-//! Memory of frames that nobody reads any more.
+//! Recycling of the memory of frames that have no reader any more.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use super::players::PlayerTable;
 use super::published::Frame;
 use crate::space::CellIndex;
 
-/// Hot chunks kept for reuse: a tick's worth for 256,000 movers (5 MiB). More are freed.
+/// Hot chunks kept for reuse: one tick's worth for 256,000 moving entities (5 MiB). More are freed.
 const CHUNKS_KEPT_MAX: usize = 1_024;
-/// Emptied containers of each sort kept for reuse.
+/// Emptied containers of each type kept for reuse.
 const SPARES_MAX: usize = 8;
 
-/// Takes frames out of use and hands their memory to new ones.
+/// Takes the memory of retired frames and gives it to new ones.
 ///
-/// Retired frames wait until their last reader lets go; a reader that never does costs at most 64 frames
-/// here, after which the memory is its own to free.
+/// A retired frame waits until its last reader drops it. At most 64 frames wait: beyond that the pool drops the
+/// oldest, and its last reader frees the memory.
 #[derive(Debug, Default)]
 pub(super) struct FramePool {
     retired: VecDeque<Arc<Frame>>,
@@ -29,7 +29,7 @@ pub(super) struct FramePool {
 }
 
 impl FramePool {
-    /// Hands over a frame that has left the history.
+    /// Takes a frame that has left the history.
     pub(super) fn retire(&mut self, frame: Arc<Frame>) {
         self.retired.push_back(frame);
         if self.retired.len() > HISTORY_TICKS {
@@ -37,40 +37,41 @@ impl FramePool {
         }
     }
 
-    /// A chunk to fill; not shared with anybody. Its content is stale.
+    /// Returns a chunk to fill, which has no other owner. Its content is stale.
     pub(super) fn chunk(&mut self) -> Arc<HotChunk> {
         self.chunks.pop().unwrap_or_default()
     }
 
-    /// An empty list of chunks.
+    /// Returns an empty list of chunks.
     pub(super) fn chunk_list(&mut self) -> Vec<Arc<HotChunk>> {
         self.chunk_lists.pop().unwrap_or_default()
     }
 
-    /// An empty player table.
+    /// Returns an empty player table.
     pub(super) fn players(&mut self) -> PlayerTable {
         self.players.pop().unwrap_or_default()
     }
 
-    /// An index to fill. Its content is stale.
+    /// Returns an index to fill. Its content is stale.
     pub(super) fn index(&mut self) -> CellIndex {
         self.indexes.pop().unwrap_or_default()
     }
 
-    /// Takes apart the retired frames that nobody reads any more.
+    /// Recycles the memory of the retired frames that have no reader any more.
     pub(super) fn reclaim(&mut self) {
         for _ in 0..self.retired.len() {
             let Some(frame) = self.retired.pop_front() else {
                 return;
             };
             match Arc::try_unwrap(frame) {
-                Ok(frame) => self.take_apart(frame),
+                Ok(frame) => self.recycle(frame),
                 Err(shared) => self.retired.push_back(shared),
             }
         }
     }
 
-    fn take_apart(&mut self, frame: Frame) {
+    /// Keeps the parts of a frame for reuse, up to their bounds, and frees the rest.
+    fn recycle(&mut self, frame: Frame) {
         let Frame {
             mut hot,
             mut players,
@@ -89,6 +90,7 @@ impl FramePool {
     }
 }
 
+/// Keeps `spare` for reuse, or frees it when there are [`SPARES_MAX`] already.
 fn keep<T>(spares: &mut Vec<T>, spare: T) {
     if spares.len() < SPARES_MAX {
         spares.push(spare);

@@ -1,4 +1,4 @@
-//! The published frame.
+//! The published frame: the immutable rows, index and players of one simulation in one tick.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +15,17 @@ use crate::space::{CellIndex, RoomId};
 /// The replicated state of one simulation at the end of one tick. Immutable; shared by `Arc`.
 #[derive(Debug)]
 pub struct Frame {
-    /// The simulation.
+    /// Simulation that published the frame.
     pub simulation: SimulationId,
-    /// The tick.
+    /// Tick at whose end the frame was published.
     pub tick: Tick,
-    /// When it was published, since the process's origin. For metering; nothing is decided by it.
+    /// Time of publication since the process's origin. For metering only; it decides nothing.
     pub published_at: Duration,
-    /// By how much it differs from earlier ones in who is where.
+    /// Bounds on the difference from earlier frames in entities and positions.
     pub motion_bound: MotionBound,
-    /// Slots by leaf cell, in two layers.
+    /// Slots of the entities by leaf cell, in two layers.
     pub index: CellIndex,
-    /// Whom to serve.
+    /// Players to serve, by worker and session.
     pub players: PlayerTable,
     pub(super) hot: Vec<Arc<HotChunk>>,
     pub(super) identities: Arc<Vec<Arc<IdentityChunk>>>,
@@ -33,7 +33,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A slot's hot row, if an entity is there in this frame.
+    /// Returns the hot row of a slot, or `None` when it holds no entity in this frame.
     #[inline]
     #[must_use]
     pub fn row(&self, slot: Slot) -> Option<&Row> {
@@ -41,11 +41,11 @@ impl Frame {
         self.hot.get(chunk)?.row(index)
     }
 
-    /// Who is at `slot`. Meaningful only where [`Frame::row`] finds a row; otherwise stale or zero.
+    /// Returns the identity at `slot`. Meaningful only where [`Frame::row`] returns a row; otherwise stale or zero.
     #[inline]
     #[must_use]
     pub fn identity(&self, slot: Slot) -> &Identity {
-        const NOBODY: Identity = Identity {
+        const NO_IDENTITY: Identity = Identity {
             global: throng_shared::protocol::ids::GlobalId(0),
             owner: throng_shared::protocol::ids::PlayerId::NONE,
             team: throng_shared::protocol::ids::TeamId::NONE,
@@ -55,10 +55,10 @@ impl Frame {
         let (chunk, index) = locate(slot);
         self.identities
             .get(chunk)
-            .map_or(&NOBODY, |chunk| &chunk.rows[index])
+            .map_or(&NO_IDENTITY, |chunk| &chunk.rows[index])
     }
 
-    /// The registered components at `slot`, if there are any.
+    /// Returns the registered components at `slot`, or `None` when there are none.
     #[inline]
     #[must_use]
     pub fn cold(&self, slot: Slot) -> Option<&ColdRow> {
@@ -66,13 +66,13 @@ impl Frame {
         self.cold.get(chunk)?.rows[index].as_deref()
     }
 
-    /// The chunks of hot rows; slot `s` is row `s % 256` of chunk `s / 256`.
+    /// Returns the chunks of hot rows; slot `s` is row `s % 256` of chunk `s / 256`.
     #[must_use]
     pub fn chunks(&self) -> &[Arc<HotChunk>] {
         &self.hot
     }
 
-    /// All living slots with their rows, in slot order.
+    /// Iterates over all slots that hold an entity, with their rows, in slot order.
     pub fn rows(&self) -> impl Iterator<Item = (Slot, &Row)> {
         self.hot.iter().enumerate().flat_map(|(chunk, hot)| {
             (0..CHUNK_SLOTS)
@@ -80,8 +80,8 @@ impl Frame {
         })
     }
 
-    /// Digest of all living rows and identities: equal for two runs of the same simulation at the same
-    /// tick. Reads every row, so it is for tests, replays and audits rather than for every tick.
+    /// Returns a digest of the rows and identities of all entities. It is equal for two runs of the same simulation
+    /// at the same tick. It reads every row, so it is for tests, replays and audits rather than for every tick.
     #[must_use]
     pub fn checksum(&self) -> Checksum {
         let mut sum = Mixer(0x7468_726f_6e67 ^ u64::from(self.tick.0) << 8 ^ u64::from(self.simulation.0));
@@ -108,14 +108,16 @@ impl Frame {
     }
 }
 
-/// Digest of a frame's rows; see [`Frame::checksum`].
+/// Digest of a frame's rows and identities; see [`Frame::checksum`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Checksum(pub u64);
 
-/// A multiply-and-rotate digest: order-sensitive, the same on every machine, not for adversaries.
+/// A multiply-and-rotate digest. It depends on the order of the values and is the same on every machine. It does not
+/// resist deliberate collisions.
 struct Mixer(u64);
 
 impl Mixer {
+    /// Mixes in a value: the odd multiplier carries each bit upwards, the shift brings the high bits back down.
     fn mix(&mut self, value: u64) {
         self.0 = (self.0.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 ^= self.0 >> 29;

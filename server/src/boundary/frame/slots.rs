@@ -1,8 +1,8 @@
-//! Which slots are taken: stable rows for entities, grouped into chunks of one kind.
+//! The allocation of slots: stable rows for entities, grouped into chunks of one kind.
 //!
-//! Guarantees that the same sequence of calls gives the same slots, that a slot keeps its entity's state
-//! for as long as the entity lives, and that a freed one rests for as long as any reader may still hold a
-//! frame with its last tenant. Refuses to hand out more than 2^24 - 1 slots.
+//! Guarantees that the same sequence of calls gives the same slots, that a slot holds the same entity until it is
+//! given back, and that a slot which was given back rests (is not handed out) for as long as any reader may still
+//! hold a frame with its last entity. Hands out at most 2^24 - 1 slots.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -12,32 +12,32 @@ use throng_shared::limits::{CHUNK_SLOTS, HISTORY_TICKS};
 use throng_shared::protocol::ids::Slot;
 use throng_shared::tick::Tick;
 
-/// A group of entities that share chunks: those with the same set of replicated components, so that
-/// a chunk's rows change together or not at all.
+/// A group of entities that share chunks: all entities with the same set of replicated components, so that
+/// the rows of a chunk change together or not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkKind(pub u16);
 
-/// The slots of one simulation.
+/// The allocator of the slots of one simulation.
 #[derive(Debug, Default)]
 pub struct SlotTable {
-    /// Free slots of every kind, lowest first, so that chunks fill up.
+    /// Free slots by kind. The lowest is taken first, so that chunks fill up.
     free: Vec<BinaryHeap<Reverse<Slot>>>,
     kind_of_chunk: Vec<ChunkKind>,
     resting: VecDeque<(Tick, Slot)>,
     taken: usize,
 }
 
-/// What a checkpoint holds of a [`SlotTable`]; which slots are taken is known from the entities.
+/// The part of a [`SlotTable`] that a checkpoint stores. The taken slots are known from the entities.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotTableImage {
-    /// Kind of every chunk.
+    /// Kind of every chunk, by chunk index.
     chunks: Vec<u16>,
-    /// Tick and slot of those that rest, in the order in which they were given back.
+    /// Resting slots with the tick in which each was given back, in that order.
     resting: Vec<(Tick, u32)>,
 }
 
 impl SlotTable {
-    /// The table without its taken slots.
+    /// Returns the table without its taken slots.
     #[must_use]
     pub fn image(&self) -> SlotTableImage {
         SlotTableImage {
@@ -46,8 +46,8 @@ impl SlotTable {
         }
     }
 
-    /// The table of which `image` was made while exactly `taken` were taken. `None` when the two contradict
-    /// each other.
+    /// Restores the table from which `image` was made while exactly the slots `taken` were taken. Returns `None` when
+    /// the two contradict each other.
     #[must_use]
     pub fn from_image(image: &SlotTableImage, taken: impl IntoIterator<Item = Slot>) -> Option<Self> {
         let end = image.chunks.len() * CHUNK_SLOTS;
@@ -62,8 +62,8 @@ impl SlotTable {
             .map(|slot| (slot, false))
             .chain(resting.map(|slot| (slot, true)))
         {
-            let place = used.get_mut(slot.index()).filter(|_| slot != Slot::MAX)?;
-            if std::mem::replace(place, true) {
+            let is_used = used.get_mut(slot.index()).filter(|_| slot != Slot::MAX)?;
+            if std::mem::replace(is_used, true) {
                 return None;
             }
             table.taken += usize::from(!rests);
@@ -86,7 +86,7 @@ impl SlotTable {
         Some(table)
     }
 
-    /// Takes the lowest free slot of `kind`, opening a chunk when none is free. `None` when all 2^24 - 1
+    /// Takes the lowest free slot of `kind`; opens a chunk when none is free. Returns `None` when all 2^24 - 1
     /// slots are taken or resting.
     pub fn take(&mut self, kind: ChunkKind) -> Option<Slot> {
         let index = usize::from(kind.0);
@@ -101,7 +101,7 @@ impl SlotTable {
         Some(slot)
     }
 
-    /// Gives a slot back at `tick`. It is handed out again after it has rested.
+    /// Gives a slot back at `tick`. It is handed out again only after it has rested.
     pub fn give_back(&mut self, slot: Slot, tick: Tick) {
         self.taken -= 1;
         self.resting.push_back((tick, slot));
@@ -119,13 +119,13 @@ impl SlotTable {
         }
     }
 
-    /// Slots with an entity.
+    /// Returns the number of slots with an entity.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.taken
     }
 
-    /// One past the highest slot that was ever handed out, rounded up to a chunk.
+    /// Returns the end of the slots in use: one past the highest slot that was ever handed out, rounded up to a chunk.
     #[must_use]
     pub fn end(&self) -> usize {
         self.kind_of_chunk.len() * CHUNK_SLOTS
@@ -133,7 +133,7 @@ impl SlotTable {
 
     fn open_chunk(&mut self, kind: ChunkKind) {
         let first = self.end();
-        // The highest slot stays out, so that "no slot" never looks like one.
+        // The highest slot is never handed out, because its number stands for "no slot".
         let slots = (first..first + CHUNK_SLOTS).filter(|&slot| slot < Slot::MAX.index());
         let slots: Vec<_> = slots.map(|slot| Reverse(Slot(slot as u32))).collect();
         if !slots.is_empty() {
@@ -150,7 +150,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn kinds_do_not_share_chunks() {
+    fn entities_of_different_kinds_do_not_share_chunks() {
         let mut table = SlotTable::default();
         let a: Vec<_> = (0..300).map(|_| table.take(ChunkKind(0)).unwrap()).collect();
         let b = table.take(ChunkKind(3)).unwrap();
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn stops_at_the_last_slot() {
+    fn take_returns_none_after_the_last_slot() {
         let mut table = SlotTable::default();
         let mut taken = 0usize;
         while table.take(ChunkKind(0)).is_some() {
@@ -188,15 +188,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_restored_table_goes_on_as_the_first(
+        fn a_restored_table_hands_out_the_same_slots_as_the_original(
             before in prop::collection::vec((0u16..3, 0u8..4), 0..400),
             after in prop::collection::vec((0u16..3, 0u8..4), 1..400),
         ) {
             let (mut table, mut alive) = (SlotTable::default(), Vec::new());
-            let step = |table: &mut SlotTable, alive: &mut Vec<Slot>, tick: usize, (kind, what): (u16, u8)| {
+            let step = |table: &mut SlotTable, alive: &mut Vec<Slot>, tick: usize, (kind, action): (u16, u8)| {
                 let tick = Tick(tick as u32);
                 table.wake_rested(tick);
-                if what == 0 && !alive.is_empty() {
+                if action == 0 && !alive.is_empty() {
                     let slot = alive.remove(usize::from(kind) % alive.len());
                     table.give_back(slot, tick);
                     slot
@@ -205,28 +205,28 @@ mod tests {
                     alive[alive.len() - 1]
                 }
             };
-            for (tick, &what) in before.iter().enumerate() {
-                step(&mut table, &mut alive, tick, what);
+            for (tick, &action) in before.iter().enumerate() {
+                step(&mut table, &mut alive, tick, action);
             }
             let mut restored = SlotTable::from_image(&table.image(), alive.iter().copied()).unwrap();
             let mut restored_alive = alive.clone();
-            for (tick, &what) in after.iter().enumerate() {
+            for (tick, &action) in after.iter().enumerate() {
                 let tick = before.len() + tick;
-                let expected = step(&mut table, &mut alive, tick, what);
-                prop_assert_eq!(step(&mut restored, &mut restored_alive, tick, what), expected);
+                let expected = step(&mut table, &mut alive, tick, action);
+                prop_assert_eq!(step(&mut restored, &mut restored_alive, tick, action), expected);
                 prop_assert_eq!((restored.taken(), restored.end()), (table.taken(), table.end()));
             }
         }
 
         #[test]
-        fn a_slot_has_one_tenant_and_rests_64_ticks(steps in prop::collection::vec((0u16..3, 0u8..4), 1..400)) {
+        fn a_slot_holds_one_entity_and_rests_64_ticks(steps in prop::collection::vec((0u16..3, 0u8..4), 1..400)) {
             let mut table = SlotTable::default();
             let mut alive: Vec<(ChunkKind, Slot)> = Vec::new();
             let mut freed: BTreeMap<Slot, Tick> = BTreeMap::new();
-            for (tick, (kind, what)) in steps.into_iter().enumerate() {
+            for (tick, (kind, action)) in steps.into_iter().enumerate() {
                 let tick = Tick(tick as u32);
                 table.wake_rested(tick);
-                if what == 0 && !alive.is_empty() {
+                if action == 0 && !alive.is_empty() {
                     let (_, slot) = alive.remove(usize::from(kind) % alive.len());
                     table.give_back(slot, tick);
                     freed.insert(slot, tick);

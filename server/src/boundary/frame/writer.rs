@@ -1,7 +1,7 @@
-//! The simulation's working copy of all rows, from which frames are frozen.
+//! The simulation's working copy of all rows, from which frames are published.
 //!
-//! Rows are compared where they are written, so that only chunks with a changed bit are copied; all others
-//! are handed on by reference.
+//! Each write compares the new row with the old one. Publishing then copies only the chunks in which a bit changed
+//! and shares all others by reference.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub struct FrameWriter {
 }
 
 impl FrameWriter {
-    /// A writer without entities for the simulation `simulation`.
+    /// Creates a writer without entities for the simulation `simulation`.
     #[must_use]
     pub fn new(simulation: SimulationId) -> Self {
         Self {
@@ -59,20 +59,20 @@ impl FrameWriter {
         }
     }
 
-    /// The simulation.
+    /// Returns the simulation whose frames are built here.
     #[must_use]
     pub fn simulation(&self) -> SimulationId {
         self.simulation
     }
 
-    /// The state of a slot as it will be published, if an entity is there.
+    /// Returns the state of a slot as it will be published, or `None` when it holds no entity.
     #[inline]
     #[must_use]
     pub fn row(&self, slot: Slot) -> Option<&Row> {
         self.is_alive(slot).then(|| &self.rows[slot.index()])
     }
 
-    /// Puts an entity into a slot that must be free. It appears in the next frame.
+    /// Puts an entity into a slot, which must be free. The entity appears in the next frame.
     pub fn insert(&mut self, slot: Slot, identity: Identity, pose: Pose, tick: Tick) {
         let (chunk, index) = locate(slot);
         self.grow(chunk + 1);
@@ -86,7 +86,8 @@ impl FrameWriter {
         }
     }
 
-    /// Takes the entity out of a slot. The slot must not be used again before it has rested.
+    /// Removes the entity from a slot. The slot must not be used again until no reader can hold a frame with the
+    /// removed entity; see [`SlotTable`](super::SlotTable).
     pub fn remove(&mut self, slot: Slot) {
         let (chunk, index) = locate(slot);
         self.alive[chunk][index / 64] &= !(1 << (index % 64));
@@ -96,10 +97,10 @@ impl FrameWriter {
         }
     }
 
-    /// Sets the state of a living slot. Returns whether the position changed.
+    /// Sets the pose of a slot, which must hold an entity. Returns whether the position changed.
     #[inline]
     pub fn set_pose(&mut self, slot: Slot, pose: Pose, tick: Tick) -> bool {
-        debug_assert!(self.is_alive(slot), "only the living have a pose");
+        debug_assert!(self.is_alive(slot), "the slot of a pose must hold an entity");
         let row = &mut self.rows[slot.index()];
         if row.pose == pose {
             return false;
@@ -110,7 +111,7 @@ impl FrameWriter {
         moved
     }
 
-    /// Sets who is at a living slot.
+    /// Sets the identity of a slot, which must hold an entity.
     pub fn set_identity(&mut self, slot: Slot, identity: Identity, tick: Tick) {
         let old = self.identities[slot.index()];
         if old != identity {
@@ -123,20 +124,21 @@ impl FrameWriter {
         }
     }
 
-    /// Who is at `slot`.
+    /// Returns the identity at `slot`; stale when the slot holds no entity.
     #[must_use]
     pub fn identity(&self, slot: Slot) -> &Identity {
         &self.identities[slot.index()]
     }
 
-    /// Sets a registered component of a living slot, or removes it where `value` is `None`.
+    /// Sets a registered component of a slot, which must hold an entity, or removes it when `value` is `None`.
     pub fn set_component(&mut self, slot: Slot, id: ComponentId, value: Option<ColdValue>, tick: Tick) {
         let row = &mut self.cold_rows[slot.index()];
         let old = row.as_deref();
         if value.is_none() && old.is_none_or(|old| old.mask & id.bit() == 0) {
             return;
         }
-        // A row that lost its last component stays: its tick says so to those who must be told.
+        // A row that lost its last component is kept: from its tick the workers know which clients must still
+        // be sent the removal.
         *row = Some(Arc::new(
             old.map_or_else(ColdRow::default, Clone::clone)
                 .with(id, value, tick),
@@ -145,24 +147,25 @@ impl FrameWriter {
         self.touch(slot, tick);
     }
 
-    /// An empty player table, with the memory of an old one where there is one.
+    /// Returns an empty player table, in the memory of a recycled one when there is one.
     #[must_use]
     pub fn spare_players(&mut self) -> PlayerTable {
         self.pool.players()
     }
 
-    /// An index to fill, with the memory of an old one where there is one.
+    /// Returns an index to fill, in the memory of a recycled one when there is one. Its content is stale.
     #[must_use]
     pub fn spare_index(&mut self) -> CellIndex {
         self.pool.index()
     }
 
-    /// Takes back a frame that has left the history, and reuses its memory once nobody reads it.
+    /// Takes back a frame that has left the history. Its memory is reused once it has no reader left.
     pub fn retire(&mut self, frame: Arc<Frame>) {
         self.pool.retire(frame);
     }
 
-    /// Freezes the frame of `tick`.
+    /// Builds the immutable frame of `tick` from the current rows, `index` and `players`. `published_at` is the time
+    /// since the process's origin.
     pub fn publish(
         &mut self,
         tick: Tick,
@@ -217,7 +220,7 @@ impl FrameWriter {
         let mut longest2 = 0.0f32;
         for chunk in self.dirty_hot.drain() {
             let mut fresh = self.pool.chunk();
-            // A pooled chunk has no other owner; were it shared after all, this would copy it.
+            // A pooled chunk has no other owner, so this copies nothing. A shared chunk would be copied, never changed.
             let to: &mut HotChunk = Arc::make_mut(&mut fresh);
             let rows = &self.rows[chunk * CHUNK_SLOTS..(chunk + 1) * CHUNK_SLOTS];
             to.rows.copy_from_slice(rows);
@@ -262,7 +265,7 @@ impl FrameWriter {
     }
 }
 
-/// The chunks that differ from the last frame.
+/// The chunks that differ from the last frame, one bit for each.
 #[derive(Debug, Default)]
 struct Dirty {
     bits: Vec<u64>,
@@ -291,6 +294,7 @@ impl Dirty {
             std::iter::from_fn(move || {
                 let bit = bits.trailing_zeros() as usize;
                 (*bits != 0).then(|| {
+                    // Clears the lowest set bit, which is `bit`. `*bits` is not 0, so the subtraction cannot wrap.
                     *bits &= *bits - 1;
                     word * 64 + bit
                 })
@@ -366,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn identity_and_components_touch_the_row() {
+    fn a_change_of_identity_or_component_marks_the_row_as_changed() {
         let mut writer = written();
         publish(&mut writer, 1);
         let owned = Identity {
@@ -392,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_comes_back_only_when_nobody_reads() {
+    fn memory_of_a_frame_is_reused_only_without_readers() {
         let mut writer = written();
         let frames: Vec<_> = (1..=3)
             .map(|tick| {
@@ -423,15 +427,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_frame_of_the_history_equals_what_was_written(
+        fn a_published_frame_equals_the_rows_written_before_it(
             steps in prop::collection::vec((0u32..700, 0u8..6, 0i32..3), 1..200),
         ) {
             let mut writer = FrameWriter::new(SimulationId(0));
             let mut model: BTreeMap<Slot, i32> = BTreeMap::new();
             let mut kept: Vec<(Arc<Frame>, BTreeMap<Slot, i32>)> = Vec::new();
-            for (tick, (slot, what, x)) in steps.into_iter().enumerate() {
+            for (tick, (slot, action, x)) in steps.into_iter().enumerate() {
                 let (slot, tick) = (Slot(slot), tick as u32);
-                match (what, model.contains_key(&slot)) {
+                match (action, model.contains_key(&slot)) {
                     (0, true) => {
                         writer.remove(slot);
                         model.remove(&slot);

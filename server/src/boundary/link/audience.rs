@@ -1,4 +1,4 @@
-//! Whom a message for many is for.
+//! The audience of a message to many players.
 
 use glam::Vec2;
 use throng_shared::protocol::ids::TeamId;
@@ -6,27 +6,28 @@ use throng_shared::protocol::ids::TeamId;
 use crate::boundary::frame::PlayerRow;
 use crate::space::RoomId;
 
-/// Whom of its sessions a worker is to send a message, whichever simulation of the process has the player.
+/// The sessions of a worker to which a message is sent. Applies to the players of all simulations of the process,
+/// except where noted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Audience {
-    /// Every player.
+    /// All players of the process.
     All,
-    /// Every player of the simulation that speaks.
+    /// All players of the simulation that sends the message.
     Own,
-    /// The players of a team.
+    /// All players of a team.
     Team(TeamId),
-    /// The players whose view reaches a place.
+    /// All players whose view reaches a position.
     InSight {
-        /// The place, in units.
+        /// Position, in units.
         position: Vec2,
-        /// The room in which it is.
+        /// Room of the position.
         room: RoomId,
     },
 }
 
 impl Audience {
-    /// Whether a player who is at home in a frame belongs to it, for [`Audience::Own`] in one of the simulation
-    /// that speaks.
+    /// Returns whether `player` belongs to the audience. `player` must be a row of the simulation that runs the
+    /// player; for [`Audience::Own`], that must be the simulation that sends the message.
     #[must_use]
     pub fn includes(&self, player: &PlayerRow) -> bool {
         match *self {

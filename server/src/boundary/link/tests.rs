@@ -1,4 +1,4 @@
-//! What arrives, in which order, and what happens when there is no room.
+//! Tests of the link: arrival, order and the behaviour of full queues.
 
 use super::*;
 use crate::boundary::frame::FrameWriter;
@@ -38,19 +38,19 @@ fn indices(link: &mut SimulationLink) -> Vec<u32> {
 }
 
 #[test]
-fn departures_are_kept_and_nothing_overtakes_them() {
+fn departures_without_room_are_kept_and_later_values_do_not_overtake_them() {
     let (mut simulation, mut worker, _) = pair(&LinkConfig {
         to_simulation: 2,
         retained: 2,
         ..LinkConfig::default()
     });
     (0..4).for_each(|index| worker.announce(left(index)));
-    assert!(!worker.admits(), "two are kept");
+    assert!(!worker.admits(), "two departures are kept");
     assert!(!worker.has_room() && !worker.message(key(9), ChannelId(0), Bytes::new()));
     assert_eq!(indices(&mut simulation), [0, 1]);
     assert!(
         !worker.message(key(9), ChannelId(0), Bytes::new()),
-        "the kept ones come first"
+        "the kept departures come first"
     );
     assert_eq!(indices(&mut simulation), [2, 3]);
     assert!(worker.admits() && worker.message(key(4), ChannelId(0), Bytes::new()));
@@ -58,7 +58,7 @@ fn departures_are_kept_and_nothing_overtakes_them() {
 }
 
 #[test]
-fn a_drain_takes_what_waited_when_it_began() {
+fn a_drain_returns_only_values_that_waited_when_it_began() {
     let (mut simulation, mut worker, _) = pair(&LinkConfig::default());
     worker.announce(left(0));
     let mut drain = simulation.drain();
@@ -102,7 +102,7 @@ fn a_publish_wakes_once_and_a_full_queue_skips_the_frame() {
 }
 
 #[test]
-fn a_disconnection_without_room_is_not_lost() {
+fn a_disconnect_without_room_is_retried_until_sent() {
     let (mut simulation, mut worker, _) = pair(&LinkConfig {
         to_worker: 1,
         ..LinkConfig::default()
@@ -127,7 +127,7 @@ fn a_disconnection_without_room_is_not_lost() {
 }
 
 #[test]
-fn a_reliable_message_for_many_without_room_ends_the_sessions_that_missed_it() {
+fn a_reliable_broadcast_without_room_ends_the_sessions_of_its_audience() {
     let (mut simulation, mut worker, _) = pair(&LinkConfig {
         to_worker: 1,
         ..LinkConfig::default()
@@ -139,7 +139,7 @@ fn a_reliable_message_for_many_without_room_ends_the_sessions_that_missed_it() {
     assert!(!simulation.broadcast(team(1), ordered, Bytes::new()));
     assert!(!simulation.broadcast(team(1), ordered, Bytes::new()));
     assert!(matches!(worker.pop(), Some((_, ToWorker::Broadcast { .. }))));
-    // There is room, but nobody is told anything before those who missed something are gone.
+    // There is room, but no message is sent before the sessions that missed one are ended.
     assert!(!simulation.broadcast(team(2), ordered, Bytes::new()));
     assert!(!simulation.send(key(5), ordered, Bytes::new()));
     let mut ended = Vec::new();
@@ -165,7 +165,7 @@ fn a_reliable_message_for_many_without_room_ends_the_sessions_that_missed_it() {
 }
 
 #[test]
-fn two_threads_pass_everything_in_order() {
+fn all_messages_pass_between_two_threads_in_order() {
     let (mut simulation, mut worker, _) = pair(&LinkConfig {
         to_simulation: 64,
         ..LinkConfig::default()

@@ -1,8 +1,9 @@
-//! Whom a batch of datagrams is from, so that what each needs is fetched from memory while others are taken in.
+//! Prefetching of the sessions of a batch of datagrams, so that their memory is loaded while other datagrams are
+//! processed.
 //!
-//! A session's state lies behind a look-up by address, its slot, its box and its known set: four waits for
-//! memory, one after the other. For a whole batch the look-ups overlap, and the rest is named some datagrams
-//! ahead. Only hints: a place that is out of step, or a session that has ended, changes no result.
+//! A session's state is reached through a look-up by address, its slot, its box and its known set: four memory
+//! latencies, one after the other. For a whole batch the look-ups overlap, and the rest is prefetched some datagrams
+//! ahead. All of this is only a hint: a list that is out of step, or a session that has ended, changes no result.
 
 use std::net::SocketAddr;
 
@@ -12,18 +13,19 @@ use throng_shared::prefetch::prefetch;
 use super::table::WorkerSessionTable;
 use crate::net::transmit::BATCH_DATAGRAMS;
 
-/// Datagrams by which a session's slot and box are fetched ahead.
+/// Number of datagrams by which a session's slot and box are prefetched ahead.
 const FAR: usize = 6;
-/// Datagrams by which what these lead to is fetched ahead.
+/// Number of datagrams by which the memory that the box points to is prefetched ahead.
 const NEAR: usize = 3;
-/// No session: a stranger, or a datagram that is part of a handshake.
-const NOBODY: u32 = u32::MAX;
+/// Index of a datagram without a session: from an unknown address, or a part of a handshake.
+const NO_SESSION: u32 = u32::MAX;
 
-/// The sessions of the datagrams to come.
+/// The sessions of the next datagrams of a batch.
 #[derive(Debug)]
 pub(super) struct Expected {
+    /// Session index by datagram, or [`NO_SESSION`].
     indices: Vec<u32>,
-    /// Of the next datagram.
+    /// Position in `indices` of the next datagram.
     next: usize,
 }
 
@@ -37,7 +39,7 @@ impl Default for Expected {
 }
 
 impl Expected {
-    /// Looks up whom the next datagrams are from.
+    /// Looks up the sessions of the next datagrams by their senders and prefetches the first of them.
     pub(super) fn fill(
         &mut self,
         from: impl Iterator<Item = SocketAddr>,
@@ -46,42 +48,44 @@ impl Expected {
     ) {
         self.indices.clear();
         self.next = 0;
-        let indices = from.map(|from| netcode.index_of(from).unwrap_or(NOBODY));
+        let indices = from.map(|from| netcode.index_of(from).unwrap_or(NO_SESSION));
         self.indices.extend(indices.take(BATCH_DATAGRAMS));
         self.indices
             .iter()
             .take(FAR)
-            .for_each(|&index| far(index, netcode, sessions));
+            .for_each(|&index| prefetch_far(index, netcode, sessions));
         self.indices
             .iter()
             .take(NEAR)
-            .for_each(|&index| near(index, sessions));
+            .for_each(|&index| prefetch_near(index, sessions));
     }
 
-    /// The next datagram is about to be taken in.
+    /// Prefetches for later datagrams. Called before each datagram is processed.
     #[inline]
     pub(super) fn advance(&mut self, netcode: &ServerNetcode, sessions: &WorkerSessionTable) {
-        let at = self.next;
+        let current = self.next;
         self.next += 1;
-        if let Some(&index) = self.indices.get(at + FAR) {
-            far(index, netcode, sessions);
+        if let Some(&index) = self.indices.get(current + FAR) {
+            prefetch_far(index, netcode, sessions);
         }
-        if let Some(&index) = self.indices.get(at + NEAR) {
-            near(index, sessions);
+        if let Some(&index) = self.indices.get(current + NEAR) {
+            prefetch_near(index, sessions);
         }
     }
 }
 
+/// Prefetches a session's slot in netcode and its box.
 #[inline]
-fn far(index: u32, netcode: &ServerNetcode, sessions: &WorkerSessionTable) {
+fn prefetch_far(index: u32, netcode: &ServerNetcode, sessions: &WorkerSessionTable) {
     netcode.prefetch_receive(index);
     if let Some(session) = sessions.at(index as usize) {
         prefetch(session);
     }
 }
 
+/// Prefetches the acknowledgement state that a session's box points to.
 #[inline]
-fn near(index: u32, sessions: &WorkerSessionTable) {
+fn prefetch_near(index: u32, sessions: &WorkerSessionTable) {
     if let Some(replication) = sessions
         .at(index as usize)
         .and_then(|session| session.replication.as_ref())

@@ -1,23 +1,24 @@
-//! How far a worker is with the frames that it serves.
+//! The progress of a worker with the frames that it serves.
 
 use std::time::Duration;
 
 use throng_shared::tick::Tick;
 
-/// Part of a tick for which a frame waits for those of the other simulations.
+/// Divisor of a tick: a frame waits at most a quarter of a tick for the frames of the other simulations.
 const WAIT_DIVISOR: u32 = 4;
 
-/// Which simulations brought a frame since the last fan-out.
+/// The simulations of which a frame arrived since the last fan-out.
 #[derive(Debug)]
 pub(super) struct FreshFrames {
-    /// Per link.
+    /// By link: whether a frame arrived.
     fresh: Vec<bool>,
-    /// When the first of them came.
+    /// Time at which the first of these frames arrived, since the process's origin.
     since: Option<Duration>,
     wait_max: Duration,
 }
 
 impl FreshFrames {
+    /// Creates the state for a number of links without any frame.
     pub(super) fn new(links: usize, tick_rate: u32) -> Self {
         Self {
             fresh: vec![false; links],
@@ -26,18 +27,19 @@ impl FreshFrames {
         }
     }
 
-    pub(super) fn came(&mut self, link: usize, now: Duration) {
+    /// Records that a frame of a link's simulation arrived.
+    pub(super) fn record_arrival(&mut self, link: usize, now: Duration) {
         self.fresh[link] = true;
         self.since.get_or_insert(now);
     }
 
-    /// Whether the frame of one simulation waits for that of another.
+    /// Returns whether the frame of one simulation waits for the frame of another.
     pub(super) fn is_waiting(&self) -> bool {
         self.since.is_some()
     }
 
-    /// Whether to serve now: every simulation has brought a frame, or the first has waited long enough, so
-    /// that one simulation that is late does not make all clients late. Begins anew then.
+    /// Returns whether to serve now, and then starts over. It is time when a frame of every simulation has arrived, or
+    /// when the first frame has waited long enough; so one late simulation does not make all clients late.
     pub(super) fn take(&mut self, now: Duration) -> bool {
         let Some(since) = self.since else { return false };
         let is_due = self.fresh.iter().all(|&fresh| fresh) || now >= since + self.wait_max;
@@ -49,25 +51,25 @@ impl FreshFrames {
     }
 }
 
-/// A tick under way: which sessions have had theirs.
+/// A fan-out in progress: the tick that is served and the sessions that are left.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Serving {
-    /// Index of the next session.
+    /// Index of the next session to serve.
     pub(super) next: usize,
     pub(super) tick: Tick,
     pub(super) published_at: Duration,
 }
 
-/// A tick that every session has been served.
+/// A completed fan-out: a tick that was served to every session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Served {
-    /// The tick.
+    /// Tick of the newest frame that was served.
     pub tick: Tick,
-    /// When its frame was published, since the process's origin.
+    /// Time at which its frame was published, since the process's origin.
     pub published_at: Duration,
 }
 
-/// How far [`WorkerCore::serve`](super::WorkerCore::serve) came.
+/// Progress of a fan-out after one call of [`WorkerCore::serve`](super::WorkerCore::serve).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServeState {
     /// There is no new frame.

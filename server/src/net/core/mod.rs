@@ -1,15 +1,16 @@
-//! A net worker without its socket and its clock: datagrams, frames and time in, datagrams out.
+//! A net worker without its socket and its clock: it takes datagrams, frames and the time, and produces datagrams.
 //!
-//! Owns the sessions of one worker and everything kept for them: keys, greeting, reliable messages, the
-//! snapshot stream. Guarantees:
-//! - a session is served by this worker from its first packet to its last, in the order of its index;
-//! - nothing that a peer sends panics, allocates beyond the bounds of [`limits`](throng_shared::limits), or
-//!   costs another session more than the time to look at it; a defect of ours that panics in one session's
-//!   work ends that session only;
-//! - a peer that speaks plain renet is sent renet's packets only;
-//! - in the steady state a client-tick allocates nothing.
+//! Owns the sessions of one worker and all their state: keys, handshake, reliable messages and the snapshot stream.
+//! Guarantees:
+//! - this worker serves a session from its first packet to its last; each tick serves the sessions in the order of
+//!   their indices;
+//! - no packet of a client causes a panic or an allocation beyond the bounds of [`limits`](throng_shared::limits), or
+//!   costs another session more than the time to process it; a panic from a defect of ours ends only the session
+//!   that was being processed;
+//! - a client that uses plain renet receives renet's packets only;
+//! - in the steady state, serving a client in a tick allocates nothing.
 //!
-//! Refuses to wait for anything: full queues have the rules that [`link`](crate::boundary::link) states.
+//! Never waits: full queues follow the rules in [`link`](crate::boundary::link).
 
 mod commands;
 mod expected;
@@ -50,49 +51,49 @@ use crate::boundary::frame::FrameHistory;
 use crate::boundary::link::{LeaveReason, SessionKey, ToSimulation, WorkerLink};
 use crate::replication::{ReplicationConfig, ReplicationScratch};
 
-/// A goodbye is not acknowledged; so many copies make it arrive.
+/// Copies of a goodbye that are sent. A goodbye is not acknowledged, so the copies guard against loss.
 const GOODBYE_PACKETS: usize = 3;
-/// Packets a second of one session beside its inputs: hellos, reliable messages, acknowledgements. A stock
-/// renet client at 60 updates a second stays below it.
+/// Limit of a session's packets per second other than inputs: hellos, reliable messages and acknowledgements. A stock
+/// renet client with 60 updates per second stays below it.
 const OTHER_PACKETS_PER_SECOND: u32 = 256;
 
 /// Settings of one worker's core.
 pub struct WorkerCoreConfig {
     /// Index of the worker, in links, frames and the directory.
     pub worker: u8,
-    /// The transport's settings.
+    /// Settings of the netcode transport.
     pub netcode: ServerNetcodeConfig,
-    /// The snapshot stream's settings, validated.
+    /// Settings of the snapshot stream, already validated.
     pub replication: ReplicationConfig,
-    /// Seconds since 1970 at the origin of the times that are handed in: tokens expire by it.
+    /// Seconds since 1970 at the origin of the times passed to the core. Tokens expire by it.
     pub unix_origin_s: u64,
 }
 
 /// What a core shares with the rest of the process.
 #[derive(Clone)]
 pub struct WorkerShared {
-    /// What is replicated, and how inputs are checked.
+    /// Registry of the replicated components and the inputs' validation.
     pub protocol: Arc<Protocol>,
-    /// Which simulation serves which session.
+    /// Routes from sessions to simulations.
     pub directory: Arc<Directory>,
-    /// Where the figures go.
+    /// Statistics that the core updates.
     pub stats: Arc<WorkerStats>,
-    /// The newest session of each client, whichever worker has it.
+    /// The newest session of each client across all workers.
     pub takeovers: Arc<Takeovers>,
 }
 
-/// What a datagram brought.
+/// What a received datagram contained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReceivedKind {
-    /// A packet of inputs that was taken in: its session is within its limit.
+    /// An input packet that was accepted: its session is within its rate limit.
     Inputs,
-    /// Another payload of a session, or one that was refused.
+    /// Any other payload of a session, or a refused input packet.
     Payload,
-    /// Nothing for a session: a packet of the transport itself, or one that was dropped.
+    /// No payload: a packet of the transport itself, or a dropped datagram.
     Transport,
 }
 
-/// One worker's sessions. Times are since the process's origin and never run backwards.
+/// The sessions of one worker. All times are since the process's origin and never decrease.
 pub struct WorkerCore {
     worker: u8,
     unix_origin_s: u64,
@@ -100,14 +101,14 @@ pub struct WorkerCore {
     sessions: WorkerSessionTable,
     expected: Expected,
     links: Vec<WorkerLink>,
-    /// One for each link, in the same order.
+    /// Frame history of each link, in the order of `links`.
     histories: Vec<FrameHistory>,
     replication: ReplicationConfig,
     scratch: ReplicationScratch,
     fresh: FreshFrames,
     serving: Option<Serving>,
     commands: Commands,
-    /// Whom the message at hand is for.
+    /// Sessions of the current command's audience; kept to reuse its memory.
     addressed: Vec<SessionId>,
     input_pace: PaceLimit,
     other_pace: PaceLimit,
@@ -115,7 +116,7 @@ pub struct WorkerCore {
 }
 
 impl WorkerCore {
-    /// A worker without sessions, linked to at least one simulation. New sessions go to the first.
+    /// Creates a worker without sessions. `links` has at least one simulation; new sessions go to the first.
     #[must_use]
     pub fn new(
         config: WorkerCoreConfig,
@@ -139,19 +140,19 @@ impl WorkerCore {
             serving: None,
             commands: Commands::default(),
             addressed: Vec::new(),
-            // Twice what a client needs, and what may have piled up on its way in a second.
+            // Twice the rate of a client, and a burst for the packets that may pile up on the way in a second.
             input_pace: PaceLimit::new(2 * tick_rate, 2 * tick_rate),
             other_pace: PaceLimit::new(OTHER_PACKETS_PER_SECOND, OTHER_PACKETS_PER_SECOND),
             shared,
         }
     }
 
-    /// A hint: the next datagrams to be received are from these peers, in this order.
+    /// Prefetches the sessions of the next datagrams, whose senders are given in order. Only a hint.
     pub fn expect(&mut self, from: impl Iterator<Item = SocketAddr>) {
         self.expected.fill(from, &self.netcode, &self.sessions);
     }
 
-    /// Takes in a datagram, decrypting it in place. Replies, if any, go to `out`.
+    /// Processes a datagram and decrypts it in place. Replies, if any, go to `out`.
     pub fn receive_datagram(
         &mut self,
         now: Duration,
@@ -179,7 +180,7 @@ impl WorkerCore {
                 }
                 self.begin(now, session, client_id, claims, out);
             }
-            ServerReceived::Disconnected { session } => self.forget(session, LeaveReason::Client),
+            ServerReceived::Disconnected { session } => self.remove_session(session, LeaveReason::Client),
             ServerReceived::Handshake | ServerReceived::KeepAlive | ServerReceived::Dropped(_) => {}
         }
         if !reply.is_empty() {
@@ -188,7 +189,7 @@ impl WorkerCore {
         received
     }
 
-    /// Does what time makes due: keep-alives, time-outs, retries of what found a full queue.
+    /// Does the work that depends on time: keep-alives, time-outs and retries of values that found a full queue.
     pub fn update(&mut self, now: Duration, out: &mut impl Transmit) {
         // Time-outs are rare; an empty vector owns no memory.
         let mut gone = Vec::new();
@@ -197,7 +198,7 @@ impl WorkerCore {
                 gone.push(session);
             });
         for session in gone {
-            self.forget(session, LeaveReason::TimedOut);
+            self.remove_session(session, LeaveReason::TimedOut);
         }
         for session in self.shared.takeovers.take_evicted(self.worker) {
             self.end(now, session, LeaveReason::Replaced, out);
@@ -208,18 +209,18 @@ impl WorkerCore {
         }
     }
 
-    /// Brings the shared figures up to date; for about once a second.
+    /// Updates the shared statistics; meant to be called about once a second.
     pub fn measure(&self) {
         self.shared.stats.show_netcode(self.netcode.counters());
         self.shared.stats.show_replication(&self.scratch.counters());
     }
 
-    /// Follows a change of the system's time: seconds since 1970 at the origin.
+    /// Sets the seconds since 1970 at the origin, after a change of the system's clock.
     pub fn set_unix_origin_s(&mut self, unix_origin_s: u64) {
         self.unix_origin_s = unix_origin_s;
     }
 
-    /// Tells every client that the server stops, and ends its session.
+    /// Sends every client a goodbye, because the server stops, and ends its session.
     pub fn shutdown(&mut self, now: Duration, out: &mut impl Transmit) {
         self.serving = None;
         let all: Vec<SessionId> = self.sessions.ids().collect();
@@ -228,12 +229,14 @@ impl WorkerCore {
         }
     }
 
-    /// Sessions connected now.
+    /// Returns the number of connected sessions.
     #[must_use]
     pub fn connected(&self) -> usize {
         self.sessions.len()
     }
 
+    /// Adds a session that netcode has connected. Ends it at once when it is outdated or when the links do not admit
+    /// new sessions.
     fn begin(
         &mut self,
         now: Duration,
@@ -256,7 +259,8 @@ impl WorkerCore {
         }
     }
 
-    /// Ends a session from our side: says why if the peer can understand it, closes the transport.
+    /// Ends a session from our side: sends a goodbye with the reason if the client knows our protocol, and closes the
+    /// transport.
     fn end(&mut self, now: Duration, id: SessionId, reason: LeaveReason, out: &mut impl Transmit) {
         let goodbye = match reason {
             LeaveReason::Replaced => Some(Goodbye::Replaced),
@@ -264,22 +268,22 @@ impl WorkerCore {
             LeaveReason::Overflow => Some(Goodbye::Overflow),
             LeaveReason::Shutdown => Some(Goodbye::Shutdown),
             LeaveReason::Kicked => Some(Goodbye::Kicked),
-            // It is gone, or may come back at once.
+            // The client is gone, or may reconnect at once.
             LeaveReason::Client | LeaveReason::TimedOut | LeaveReason::Fault => None,
         };
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        // A peer that sent nothing of ours is sent nothing of ours.
-        if let Some(goodbye) = goodbye.filter(|_| session.speaks_ours()) {
-            self.say_goodbye(now, id, &goodbye, out);
+        // A client that has sent no packet of our protocol receives none.
+        if let Some(goodbye) = goodbye.filter(|_| session.is_throng()) {
+            self.send_goodbye(now, id, &goodbye, out);
         }
         self.netcode
             .disconnect(id, &mut |to, packet| out.copy(to, packet));
-        self.forget(id, reason);
+        self.remove_session(id, reason);
     }
 
-    fn say_goodbye(&mut self, now: Duration, id: SessionId, goodbye: &Goodbye, out: &mut impl Transmit) {
+    fn send_goodbye(&mut self, now: Duration, id: SessionId, goodbye: &Goodbye, out: &mut impl Transmit) {
         let mut packet = [0; HELLO_BYTES_MAX];
         let length = goodbye.write(&mut packet);
         for _ in 0..GOODBYE_PACKETS {
@@ -287,8 +291,8 @@ impl WorkerCore {
         }
     }
 
-    /// Drops what is kept of a session that the transport no longer has, and tells the simulation.
-    fn forget(&mut self, id: SessionId, reason: LeaveReason) {
+    /// Removes the state of a session that the transport no longer has, and announces its end to the simulation.
+    fn remove_session(&mut self, id: SessionId, reason: LeaveReason) {
         let Some(session) = self.sessions.remove(id) else {
             return;
         };
@@ -317,19 +321,19 @@ impl WorkerCore {
         }
     }
 
-    /// The link to the simulation that serves a session.
+    /// Returns the link to the simulation that serves a session.
     fn link_of(&mut self, key: SessionKey) -> Option<&mut WorkerLink> {
         let simulation = self.shared.directory.simulation_of(key)?;
         self.links.iter_mut().find(|link| link.simulation() == simulation)
     }
 
-    /// The simulation to which a new session goes.
+    /// Returns the simulation to which new sessions go.
     fn first_simulation(&self) -> Option<SimulationId> {
         self.links.first().map(WorkerLink::simulation)
     }
 }
 
-/// Seals one payload in the buffer from which it is sent. A session that has ended is sent nothing.
+/// Seals one payload in the buffer from which it is sent. Does nothing for a session that has ended.
 fn send(
     netcode: &mut ServerNetcode,
     session: SessionId,

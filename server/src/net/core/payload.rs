@@ -1,4 +1,4 @@
-//! What a session's payloads lead to: greetings, inputs with their acknowledgements, renet's packets.
+//! The processing of a session's payloads: hellos, inputs with their acknowledgements, and renet's packets.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::boundary::link::{LeaveReason, PeerKind, ToSimulation};
 use crate::net::transmit::Transmit;
 use crate::replication::ClientReplication;
 
-/// A session that sends reliable packets and said no hello for so long is a stock renet client. Ours says
-/// hello first, but packets may overtake each other, and repeats it ten times in this time.
+/// A session that sends reliable packets and no hello for this time is a stock renet client. Our client sends its hello
+/// first and repeats it ten times in this time, but packets may overtake each other.
 const HELLO_GRACE: Duration = Duration::from_secs(1);
 
 /// Why a payload ends its session.
@@ -25,7 +25,7 @@ enum PayloadRefusal {
 }
 
 impl WorkerCore {
-    /// Takes in one decrypted payload. A panic in here is a defect of ours and ends this session only.
+    /// Processes one decrypted payload. A panic in it is a defect of ours and ends only this session.
     pub(super) fn receive_payload(
         &mut self,
         now: Duration,
@@ -39,7 +39,7 @@ impl WorkerCore {
             Ok(Err(PayloadRefusal::Abuse)) => self.end(now, id, LeaveReason::Abuse, out),
             Ok(Err(PayloadRefusal::ProtocolMismatch(goodbye))) => {
                 self.shared.stats.core.protocol_mismatches.add(1);
-                self.say_goodbye(now, id, &goodbye, out);
+                self.send_goodbye(now, id, &goodbye, out);
                 self.end(now, id, LeaveReason::Abuse, out);
             }
             Err(_) => self.end(now, id, LeaveReason::Fault, out),
@@ -92,8 +92,8 @@ impl WorkerCore {
         let Some(session) = self.sessions.get_mut(id) else {
             return Ok(());
         };
-        if !session.speaks_ours() {
-            // It was taken for a stock renet client, and the simulation was told so. It may come back.
+        if !session.is_throng() {
+            // The session was already announced to the simulation as a stock renet client. It may reconnect.
             return Err(PayloadRefusal::Abuse);
         }
         session
@@ -113,12 +113,13 @@ impl WorkerCore {
             return Err(PayloadRefusal::Abuse);
         }
         session.reliable_since.get_or_insert(now);
-        // Before it is announced, this leaves the messages where they are.
+        // Before the session is announced, this leaves the messages in their channels.
         self.forward_messages(id);
         Ok(())
     }
 
-    /// Announces a session that has shown itself to be a stock renet client.
+    /// Announces a session as a stock renet client once it has sent reliable packets for [`HELLO_GRACE`] without a
+    /// hello.
     pub(super) fn recognize_stock_peer(&mut self, now: Duration, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
@@ -133,7 +134,7 @@ impl WorkerCore {
         }
     }
 
-    /// Hands received messages over for as long as the queue has room; the rest stays where it is.
+    /// Forwards received messages to the simulation while the queue has room. The rest stays in the channels.
     pub(super) fn forward_messages(&mut self, id: SessionId) {
         let key = self.key(id);
         let Some(simulation) = self.shared.directory.simulation_of(key) else {
@@ -154,7 +155,7 @@ impl WorkerCore {
         }
     }
 
-    /// Tells the simulation of a session whose kind is now known. Later calls change nothing.
+    /// Announces a session, whose kind is now known, to the simulation. Later calls do nothing.
     fn announce(&mut self, now: Duration, id: SessionId, kind: PeerKind) {
         let key = self.key(id);
         let simulation = self.first_simulation();
@@ -187,7 +188,7 @@ impl WorkerCore {
             let replication = session.replication.as_mut()?;
             Some((&mut session.input_pace, replication))
         }) else {
-            // Inputs without a hello.
+            // The client has sent inputs without a hello.
             self.shared.stats.core.payloads_malformed.add(1);
             return ReceivedKind::Payload;
         };
@@ -203,7 +204,7 @@ impl WorkerCore {
         ReceivedKind::Inputs
     }
 
-    /// Hands over each tick's input once, oldest first, however often the client repeats it.
+    /// Forwards the input of each tick once, oldest first, even when the client repeats it.
     fn forward_inputs(&mut self, now: Duration, id: SessionId, packet: &InputPacket) {
         let key = self.key(id);
         let newest_frame = self.newest_tick().unwrap_or(Tick(0));
@@ -223,7 +224,8 @@ impl WorkerCore {
             let value = ToSimulation::Input {
                 key,
                 tick,
-                // The client tells what it showed with the newest; it showed one tick less with each before.
+                // The packet names the moment that the client showed with its newest input. With each older input it
+                // showed the moment one tick earlier.
                 view: packet.view.map(|view| view.before(age as u32)),
                 arrived_at: now,
                 bytes: *input,

@@ -1,4 +1,4 @@
-//! What a new frame leads to: the simulation's messages, and every client's snapshot.
+//! The processing of a new frame: the commands of the simulations, and every client's snapshot.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -19,15 +19,15 @@ use crate::boundary::link::{Audience, LeaveReason, SessionKey, ToWorker};
 use crate::net::transmit::Transmit;
 use crate::replication::{ClientReplication, PacketSink, ReplicationScratch, ReplicationView};
 
-/// Bytes of reliable messages to one client in one tick. With the default budget of 24 KB/s, a flood of
+/// Limit of the bytes of reliable messages to one client in one tick. With the default budget of 24 KB/s, a flood of
 /// messages halves the snapshots and never stops them.
 const RELIABLE_BYTES_PER_TICK: usize = 600;
 
-/// Sessions that are made ready while one is served.
+/// Number of sessions that are prefetched while one is served.
 const AHEAD: usize = 3;
 
 impl WorkerCore {
-    /// Serves a new frame to all sessions: [`WorkerCore::serve`] until it is done.
+    /// Serves a new frame to all sessions: calls [`WorkerCore::serve`] until it is done.
     pub fn publish(&mut self, now: Duration, out: &mut impl Transmit) -> Option<Served> {
         loop {
             match self.serve(now, usize::MAX, out) {
@@ -38,18 +38,19 @@ impl WorkerCore {
         }
     }
 
-    /// Serves up to `sessions_max` more sessions, so that the caller can read its socket in between; those
-    /// that never sent a payload have nothing to be served. Takes
-    /// the newest frame of each simulation when the frame before it has been served to everybody.
+    /// Serves up to `sessions_max` more sessions, so that the caller can read its socket in between. Skips sessions
+    /// that have never sent a payload. Takes the newest frame of each simulation when the previous one has been served
+    /// to every session.
     pub fn serve(&mut self, now: Duration, sessions_max: usize, out: &mut impl Transmit) -> ServeState {
         let serving = match self.serving {
             Some(serving) => serving,
             None => {
                 let fresh = self.take_frames(now);
-                // After the frames, and before any is served: each command is about one that is there.
+                // After the frames are taken and before any is served: the frames that a due command refers to are
+                // then in the histories.
                 let complete = self.complete_tick();
                 let due = self.commands.take(&mut self.links, complete);
-                self.carry_out_commands(now, due, out);
+                self.execute_commands(now, due, out);
                 match fresh {
                     Some(serving) => serving,
                     None => return ServeState::Idle,
@@ -58,8 +59,8 @@ impl WorkerCore {
         };
         let mut coming = [None; AHEAD];
         let mut last = self.sessions.next_awake(serving.next);
-        for place in &mut coming {
-            *place = last;
+        for session in &mut coming {
+            *session = last;
             last = last.and_then(|index| self.sessions.next_awake(index + 1));
         }
         for _ in 0..sessions_max {
@@ -82,8 +83,8 @@ impl WorkerCore {
         })
     }
 
-    /// Has what the next sessions need fetched from memory while another is served: of the farthest what is
-    /// found by its index, of the nearer ones what that leads to.
+    /// Prefetches the memory of the next sessions while another is served: for the farthest session what is found by
+    /// its index, for the nearer ones what those objects point to.
     #[inline]
     fn prefetch(&self, [near, middle, far]: &[Option<usize>; AHEAD]) {
         let players = |index: usize| {
@@ -114,20 +115,20 @@ impl WorkerCore {
         }
     }
 
-    /// Whether a frame waits for those of other simulations, so that [`WorkerCore::serve`] is due soon.
+    /// Returns whether a frame waits for those of other simulations, so that [`WorkerCore::serve`] is due soon.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.fresh.is_waiting()
     }
 
-    /// The newest tick of any simulation.
+    /// Returns the newest tick of any simulation, or `None` before the first frame.
     pub(super) fn newest_tick(&self) -> Option<Tick> {
         let newest = |tick: Tick, other: Tick| if other.is_after(tick) { other } else { tick };
         let frames = self.histories.iter().filter_map(|history| history.newest());
         frames.map(|frame| frame.tick).reduce(newest)
     }
 
-    /// The newest tick of which every simulation's frame, or a later one, is there.
+    /// Returns the newest tick of which every simulation's frame, or a later one, has arrived.
     fn complete_tick(&self) -> Option<Tick> {
         let mut newest = self.histories.iter().map(|history| Some(history.newest()?.tick));
         let first = newest.next()??;
@@ -136,8 +137,8 @@ impl WorkerCore {
         })
     }
 
-    /// Moves what the simulations published into the histories. Every frame is kept as a baseline; only the
-    /// newest is served, so a worker that is behind skips ticks instead of falling back further.
+    /// Moves the published frames into the histories. Every frame is kept as a baseline, and only the newest is
+    /// served: a worker that is behind skips ticks instead of falling further behind.
     fn take_frames(&mut self, now: Duration) -> Option<Serving> {
         for (index, (link, history)) in self.links.iter_mut().zip(&mut self.histories).enumerate() {
             let mut frames = 0u64;
@@ -146,7 +147,7 @@ impl WorkerCore {
                 frames += 1;
             }
             if frames > 0 {
-                self.fresh.came(index, now);
+                self.fresh.record_arrival(index, now);
                 self.shared.stats.core.ticks_skipped.add(frames - 1);
             }
         }
@@ -163,8 +164,9 @@ impl WorkerCore {
         })
     }
 
-    fn carry_out_commands(&mut self, now: Duration, due: usize, out: &mut impl Transmit) {
-        // Taken out and put back, so that its memory is kept.
+    /// Executes the first `due` commands.
+    fn execute_commands(&mut self, now: Duration, due: usize, out: &mut impl Transmit) {
+        // Taken out and put back, so that its allocated memory is reused.
         let mut commands = std::mem::take(&mut self.commands);
         for Command { tick, link, value } in commands.list().drain(..due) {
             match value {
@@ -178,7 +180,7 @@ impl WorkerCore {
                 } => self.broadcast(now, (tick, link, audience), channel, &bytes, out),
                 ToWorker::Disconnect { key, reason } => self.end(now, key.session, reason, out),
                 ToWorker::DisconnectMany { audience, reason } => {
-                    let addressed = self.address(tick, link, audience);
+                    let addressed = self.sessions_in_audience(tick, link, audience);
                     addressed
                         .iter()
                         .for_each(|&session| self.end(now, session, reason, out));
@@ -189,7 +191,7 @@ impl WorkerCore {
         self.commands = commands;
     }
 
-    /// Queues a message for everybody here who is addressed, by the simulation of a link in a tick.
+    /// Queues a message for every session of this worker in the audience, sent by the simulation of a link in a tick.
     fn broadcast(
         &mut self,
         now: Duration,
@@ -198,7 +200,7 @@ impl WorkerCore {
         bytes: &bytes::Bytes,
         out: &mut impl Transmit,
     ) {
-        let addressed = self.address(tick, link, audience);
+        let addressed = self.sessions_in_audience(tick, link, audience);
         for &session in &addressed {
             let worker = self.worker;
             self.queue_message(now, SessionKey { worker, session }, channel, bytes.clone(), out);
@@ -206,13 +208,13 @@ impl WorkerCore {
         self.addressed = addressed;
     }
 
-    /// The sessions here whose players were addressed by the simulation of `link` in `tick`, each once, in the
-    /// list that is kept for them. Each player is at home in one simulation's frame of a tick; where that frame was
-    /// skipped, the newest counts.
-    fn address(&mut self, tick: Tick, link: usize, audience: Audience) -> Vec<SessionId> {
+    /// Returns the sessions of this worker in an audience of the simulation of `link` in `tick`, each once. The list is
+    /// `addressed`, taken out to reuse its memory. One simulation runs each player, and the row in that simulation's
+    /// frame of `tick` counts; where that frame was skipped, the row in the newest frame counts.
+    fn sessions_in_audience(&mut self, tick: Tick, link: usize, audience: Audience) -> Vec<SessionId> {
         let mut addressed = std::mem::take(&mut self.addressed);
         addressed.clear();
-        let heard = match audience {
+        let histories = match audience {
             Audience::Own => &self.histories[link..=link],
             Audience::All | Audience::Team(_) | Audience::InSight { .. } => &self.histories[..],
         };
@@ -222,10 +224,11 @@ impl WorkerCore {
             player.is_some_and(|player| player.is_local && audience.includes(player))
         };
         let sessions = self.sessions.ids();
-        addressed.extend(sessions.filter(|&id| heard.iter().any(|history| includes(history, id))));
+        addressed.extend(sessions.filter(|&id| histories.iter().any(|history| includes(history, id))));
         addressed
     }
 
+    /// Queues a message for one session. Ends the session when a reliable channel has no room.
     fn queue_message(
         &mut self,
         now: Duration,
@@ -246,7 +249,7 @@ impl WorkerCore {
         }
     }
 
-    /// One client-tick. A panic in here is a defect of ours and ends this session only.
+    /// Serves one session in one tick. A panic in it is a defect of ours and ends only this session.
     fn serve_session(&mut self, now: Duration, index: usize, out: &mut impl Transmit) {
         let Some(session) = self.sessions.at_mut(index) else {
             return;
@@ -260,7 +263,7 @@ impl WorkerCore {
         match served {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::debug!(%error, ?id, "reliable messages cannot go on");
+                tracing::debug!(%error, ?id, "reliable messages cannot continue");
                 self.end(now, id, LeaveReason::Abuse, out);
             }
             Err(_) => {
@@ -270,7 +273,7 @@ impl WorkerCore {
         }
     }
 
-    /// Sends a session what is due: reliable messages, the answer to its hello, its snapshot.
+    /// Sends a session its due packets: reliable messages, the welcome after its hello, and its snapshot.
     fn send_to_session(
         &mut self,
         now: Duration,
@@ -303,7 +306,7 @@ impl WorkerCore {
             .write(&mut packet);
             send(netcode, id, now, &packet[..length], out);
             used_bytes += length + NETCODE_OVERHEAD_BYTES_MAX;
-            // Until it arrives, the client repeats its hello.
+            // The client repeats its hello until the welcome arrives.
             session.welcome_due = false;
         }
         let view = ReplicationView {
@@ -324,7 +327,7 @@ impl WorkerCore {
     }
 }
 
-/// Who a session is in the newest frames, and the tick of the frame that knows it.
+/// Returns the player of a session in the newest frames, and the tick of the frame that contains it.
 fn find_player(histories: &[FrameHistory], worker: u8, id: SessionId) -> Option<(Tick, PlayerId)> {
     histories.iter().find_map(|history| {
         let frame = history.newest()?;
@@ -352,7 +355,7 @@ impl<T: Transmit> PacketSink for Sink<'_, T> {
             return;
         };
         let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + len;
-        // The same buffer as in `begin`: nothing was committed since.
+        // This is the same buffer as in `begin`, because no datagram was committed in between.
         if let Ok(datagram) = self.netcode.seal(self.session, self.now, self.out.begin(), range) {
             self.out.commit(to, datagram);
         }

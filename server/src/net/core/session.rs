@@ -1,4 +1,4 @@
-//! What a worker keeps of one session.
+//! The state of one session on its worker.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use crate::boundary::link::PeerKind;
 use crate::net::pace::Pace;
 use crate::replication::ClientReplication;
 
-/// Ticks around the newest forwarded input in which repeats are recognized.
+/// Number of ticks up to the newest forwarded input in which repeats are recognized.
 const REPEATS_KNOWN: i32 = 32;
-/// How far from the newest frame an input may be for its repeats to be recognized.
+/// Largest distance of an input from the newest frame, in ticks, at which its repeats are recognized.
 const INPUT_TICKS_NEAR: i32 = 64;
 
-/// One session, from netcode's `Connected` to its end.
+/// State of one session, from netcode's `Connected` event to its end.
 pub(super) struct WorkerSession {
     pub(super) id: SessionId,
     pub(super) client_id: u64,
     pub(super) claims: SessionClaims,
-    /// What it speaks; `None` before that is known. Announced to the simulation when it is.
+    /// Kind of the client, or `None` before it is known. The session is announced to the simulation when it is.
     pub(super) kind: Option<PeerKind>,
-    /// It said hello since the last welcome.
+    /// Whether a hello arrived since the last welcome was sent.
     pub(super) welcome_due: bool,
-    /// When its first reliable packet came, if that was before a hello.
+    /// Time of its first reliable packet, since the process's origin.
     pub(super) reliable_since: Option<Duration>,
-    /// From its hello on.
+    /// State of the snapshot stream; `None` before the hello.
     pub(super) replication: Option<ClientReplication>,
     pub(super) reliable: Reliable,
     pub(super) inputs: ForwardedInputs,
@@ -52,29 +52,32 @@ impl WorkerSession {
         }
     }
 
-    /// Whether it may be sent our payload kinds: it sent one itself.
-    pub(super) fn speaks_ours(&self) -> bool {
+    /// Returns whether the client knows our payload kinds, because it has sent a hello.
+    pub(super) fn is_throng(&self) -> bool {
         self.kind == Some(PeerKind::Throng)
     }
 }
 
-/// Which ticks' inputs were handed on, so that each of a packet's repeats is handed on once.
+/// The ticks whose inputs were forwarded, so that a repeated input is forwarded only once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ForwardedInputs {
     newest: Tick,
-    /// Bit `i`: the input of `newest - i` was handed on.
+    /// Bit `i` is set when the input of tick `newest - i` was forwarded.
     seen: u32,
 }
 
 impl ForwardedInputs {
-    /// Whether the input of `tick` is to be handed on; marks it. Ticks far from `reference`, the newest
-    /// frame's, are always handed on, to be refused and counted where the window is known, and never move
-    /// what is remembered: a client whose clock was wrong for a while is heard again.
+    /// Returns whether the input of `tick` has to be forwarded, and marks it as forwarded. Inputs far from `reference`,
+    /// the tick of the newest frame, are always forwarded: the simulation knows the window, and refuses and counts
+    /// them. They never change the marks, so the inputs of a client whose clock was wrong for a while are accepted
+    /// again afterwards.
     pub(super) fn admit(&mut self, tick: Tick, reference: Tick) -> bool {
         if tick.since(reference).abs() > INPUT_TICKS_NEAR {
             return true;
         }
         let ahead = tick.since(self.newest);
+        // A newer tick, the first one, or a `newest` that is stale: `tick` becomes the newest. Shifting the bits by
+        // `ahead` keeps the marks of the older ticks; `ahead` is below 32, the width of `seen`, where it shifts.
         if ahead > 0 || self.seen == 0 || ahead < -(INPUT_TICKS_NEAR * 2) {
             self.seen = if (0..REPEATS_KNOWN).contains(&ahead) {
                 self.seen << ahead | 1
@@ -87,6 +90,7 @@ impl ForwardedInputs {
         if ahead <= -REPEATS_KNOWN {
             return true;
         }
+        // `ahead` is in -31..=0 here, so the shift is in range.
         let bit = 1 << -ahead;
         let is_new = self.seen & bit == 0;
         self.seen |= bit;
@@ -104,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn each_input_is_handed_on_once_in_any_order() {
+    fn each_input_is_forwarded_once_in_any_order() {
         for start in [100, u32::MAX - 3] {
             let mut inputs = ForwardedInputs::default();
             let tick = |n: u32| start.wrapping_add(n);
@@ -117,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn a_first_input_at_tick_zero_is_handed_on() {
+    fn a_first_input_at_tick_zero_is_forwarded() {
         let mut inputs = ForwardedInputs::default();
         assert_eq!(admitted(&mut inputs, &[0, 0, 1], 0), [0, 1]);
     }
 
     #[test]
-    fn an_input_from_afar_does_not_silence_the_client() {
+    fn an_input_far_from_the_newest_frame_does_not_block_later_inputs() {
         let mut inputs = ForwardedInputs::default();
         assert_eq!(
             admitted(&mut inputs, &[10, 11, 30_000, 30_000, 12, 12], 10),
@@ -133,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_longer_than_what_is_remembered_begins_anew() {
+    fn a_gap_longer_than_the_remembered_ticks_resets_the_marks() {
         let mut inputs = ForwardedInputs::default();
         assert_eq!(admitted(&mut inputs, &[10, 42, 41, 42, 10], 20), [10, 42, 41, 10]);
     }

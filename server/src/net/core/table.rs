@@ -1,30 +1,30 @@
-//! The sessions by netcode's dense index, and which of them have anything to be served.
+//! The sessions by netcode's dense index, and the set of sessions that a fan-out serves.
 //!
-//! A session that has not sent a payload is asleep: a fan-out passes over 64 of those by looking at one
-//! word, so that connections which only keep themselves alive cost a tick next to nothing.
+//! A session that has not sent a payload is asleep. A fan-out skips 64 sleeping sessions with one read of a word, so
+//! connections that only send keep-alives cost a tick next to nothing.
 
 use throng_shared::netcode::SessionId;
 
 use super::session::WorkerSession;
 
-/// Sessions in one word of the set of those awake.
+/// Number of sessions in one word of the set of sessions that are awake.
 const WORD: usize = u64::BITS as usize;
 
 #[derive(Default)]
 pub(super) struct WorkerSessionTable {
     slots: Vec<Option<Box<WorkerSession>>>,
-    /// Bit `i % 64` of word `i / 64`: the session with the index `i` sent a payload.
+    /// Bit `i % 64` of word `i / 64` is set when the session with the index `i` has sent a payload.
     awake: Vec<u64>,
     len: usize,
 }
 
 impl WorkerSessionTable {
-    /// Sessions in the table.
+    /// Returns the number of sessions in the table.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Adds a session, asleep.
+    /// Adds a session, which is asleep at first.
     pub(super) fn insert(&mut self, session: WorkerSession) {
         let index = session.id.index as usize;
         if self.slots.len() <= index {
@@ -35,26 +35,26 @@ impl WorkerSessionTable {
         self.len += usize::from(self.slots[index].replace(Box::new(session)).is_none());
     }
 
-    /// The session, unless its index has another one by now.
+    /// Returns the session, or `None` when it has ended or its index belongs to another session by now.
     #[inline]
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut WorkerSession> {
         let session = self.slots.get_mut(id.index as usize)?.as_deref_mut()?;
         (session.id == id).then_some(session)
     }
 
-    /// The session with this index.
+    /// Returns the session with this index for changes.
     #[inline]
     pub(super) fn at_mut(&mut self, index: usize) -> Option<&mut WorkerSession> {
         self.slots.get_mut(index)?.as_deref_mut()
     }
 
-    /// The session with this index, to look at.
+    /// Returns the session with this index.
     #[inline]
     pub(super) fn at(&self, index: usize) -> Option<&WorkerSession> {
         self.slots.get(index)?.as_deref()
     }
 
-    /// The session sent a payload.
+    /// Marks a session as awake, because it has sent a payload.
     #[inline]
     pub(super) fn wake(&mut self, id: SessionId) {
         if let Some(word) = self.awake.get_mut(id.index as usize / WORD) {
@@ -62,19 +62,20 @@ impl WorkerSessionTable {
         }
     }
 
-    /// The lowest index, from `index` on, of a session that is awake.
+    /// Returns the lowest index, not below `index`, of a session that is awake.
     #[inline]
     pub(super) fn next_awake(&self, index: usize) -> Option<usize> {
-        let mut at = index / WORD;
-        let mut word = self.awake.get(at)? & (u64::MAX << (index % WORD));
+        let mut word_index = index / WORD;
+        // The mask clears the bits below `index` in the first word; the lowest set bit is then the next session.
+        let mut word = self.awake.get(word_index)? & (u64::MAX << (index % WORD));
         while word == 0 {
-            at += 1;
-            word = *self.awake.get(at)?;
+            word_index += 1;
+            word = *self.awake.get(word_index)?;
         }
-        Some(at * WORD + word.trailing_zeros() as usize)
+        Some(word_index * WORD + word.trailing_zeros() as usize)
     }
 
-    /// Takes a session out.
+    /// Removes a session and returns it.
     pub(super) fn remove(&mut self, id: SessionId) -> Option<Box<WorkerSession>> {
         let index = id.index as usize;
         let session = self.slots.get_mut(index)?.take_if(|session| session.id == id)?;
@@ -83,7 +84,7 @@ impl WorkerSessionTable {
         Some(session)
     }
 
-    /// All sessions, by index.
+    /// Iterates over the ids of all sessions, in the order of their indices.
     pub(super) fn ids(&self) -> impl Iterator<Item = SessionId> + '_ {
         self.slots.iter().flatten().map(|session| session.id)
     }
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn those_awake_are_found_in_order_and_nobody_else() {
+    fn only_sessions_that_are_awake_are_found_in_order() {
         let mut table = WorkerSessionTable::default();
         (0..300).for_each(|index| insert(&mut table, id(index, 0)));
         let awake = [0, 5, 63, 64, 200, 299];
@@ -138,7 +139,11 @@ mod tests {
         assert_eq!(found(&table), awake);
         table.remove(id(64, 0));
         insert(&mut table, id(64, 1));
-        assert_eq!(found(&table), [0, 5, 63, 200, 299], "the next tenant is asleep");
+        assert_eq!(
+            found(&table),
+            [0, 5, 63, 200, 299],
+            "the next session of an index is asleep"
+        );
         assert_eq!(table.next_awake(10_000), None);
     }
 }

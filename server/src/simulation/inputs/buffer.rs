@@ -1,6 +1,6 @@
-//! One player's inputs, by tick.
+//! The inputs of one player, by tick.
 //!
-//! Bounded: a client that sends much gains nothing but its own inputs' counters.
+//! Bounded: inputs beyond the bounds are dropped and counted, and have no other effect.
 
 use bevy_ecs::prelude::Component;
 use serde::{Deserialize, Serialize};
@@ -11,10 +11,11 @@ use throng_shared::tick::Tick;
 use super::view;
 use super::waiting::{AHEAD_TICKS_MAX, PendingInput, Waitlist};
 
-/// Ticks for which a missing input is replaced by the last one. Then the player stands still.
+/// Number of ticks for which a missing input is replaced by the last one. After that the neutral input
+/// applies.
 pub const REPEAT_TICKS_MAX: u8 = 5;
 
-/// Inputs of one player that wait for their ticks, and how the player's clock is doing.
+/// The inputs of one player that wait for their ticks, and the state of the player's clock.
 #[derive(Component, Clone, Debug, Serialize, Deserialize)]
 pub struct InputBuffer {
     waiting: Waitlist,
@@ -27,27 +28,27 @@ pub struct InputBuffer {
     margin_16: i16,
 }
 
-/// What became of an input.
+/// The result of offering an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
-    /// It waits for its tick.
+    /// The input waits for its tick.
     Kept,
-    /// Its tick has begun; dropped.
+    /// Dropped, because its tick has begun.
     Late,
-    /// Its tick is more than [`AHEAD_TICKS_MAX`] ticks away; dropped.
+    /// Dropped, because its tick is [`AHEAD_TICKS_MAX`] ticks away or more.
     Early,
-    /// Its tick has an input already; dropped, the first one counts.
+    /// Dropped, because its tick has an input already. The first one counts.
     Duplicate,
 }
 
-/// What a player does in a tick.
+/// The input of a player in a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TickInput {
-    /// The input that was meant for this tick.
+    /// The input that was sent for this tick.
     Fresh(InputBytes),
-    /// None came; the last one again.
+    /// No input arrived for this tick; the last one is repeated.
     Repeated(InputBytes),
-    /// None came for too long, or ever.
+    /// No input arrived for more than [`REPEAT_TICKS_MAX`] ticks, or ever.
     Neutral,
 }
 
@@ -68,7 +69,7 @@ impl Default for InputBuffer {
 
 impl InputBuffer {
     /// Offers an input for `tick` while `current` is the tick that is about to run. `seen_at` is what its
-    /// player saw, judged; `margin_16` says how long before its tick it arrived, in 1/16 tick.
+    /// player saw, after validation. `margin_16` is how long before its tick the input arrived, in 1/16 tick.
     pub fn offer(
         &mut self,
         tick: Tick,
@@ -82,7 +83,7 @@ impl InputBuffer {
             self.margin_16 = margin_16;
             return Offer::Early;
         }
-        // Only the newest input tells how the client's clock is set; repeats of older ones arrive late by
+        // Only the newest input says how far ahead the client's clock is. Repeats of older inputs are late by
         // nature.
         if self.newest.is_none_or(|newest| tick.is_after(newest)) {
             self.newest = Some(tick);
@@ -114,33 +115,33 @@ impl InputBuffer {
             return TickInput::Neutral;
         }
         self.repeats += 1;
-        // Its player has gone on watching, as far behind as before.
+        // The player's view goes on with the same delay.
         self.seen_at = self.seen_at.map(view::next);
         TickInput::Repeated(self.last)
     }
 
-    /// Newest tick in which an input that arrived was taken; 0 before the first.
+    /// Returns the newest tick in which an input that arrived was taken; 0 before the first.
     #[must_use]
     pub fn last_applied(&self) -> Tick {
         self.last_applied
     }
 
-    /// The moment that the player saw when it gave the input of this tick: what lag compensation goes back to
-    /// before it decides whether a shot has hit. Never in the future of the frames, never further back than
-    /// [`REWIND_MAX`](super::REWIND_MAX), whatever the client says; goes on with an input that is repeated.
-    /// `None` without an input, and for a client that does not tell.
+    /// Returns the time that the player saw when it gave the input of this tick: the time to which lag
+    /// compensation rewinds before it decides whether a shot has hit. Whatever the client claims, the time is
+    /// not later than the newest frame, and not more than [`REWIND_MAX`](super::REWIND_MAX) ago. It advances
+    /// with an input that is repeated. `None` without an input, and for a client that does not send the time.
     #[must_use]
     pub fn seen_at(&self) -> Option<SeenAt> {
         self.seen_at
     }
 
-    /// How long before its tick the newest input arrived, in 1/16 tick; negative when it was late.
+    /// Returns how long before its tick the newest input arrived, in 1/16 tick; negative if it was late.
     #[must_use]
     pub fn margin_16(&self) -> i16 {
         self.margin_16
     }
 
-    /// Whether any input was ever taken.
+    /// Returns whether any input was ever taken.
     #[must_use]
     pub fn has_started(&self) -> bool {
         self.started
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_input_repeats_five_ticks_and_then_is_neutral() {
+    fn a_missing_input_is_repeated_for_five_ticks_and_neutral_after_them() {
         let mut buffer = InputBuffer::default();
         assert_eq!(buffer.take(Tick(9)), TickInput::Neutral);
         assert_eq!(buffer.offer(Tick(10), input(1), None, Tick(10), 3), Offer::Kept);
@@ -174,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn past_future_and_repeated_inputs_are_told_apart() {
+    fn late_early_and_duplicate_inputs_are_distinguished() {
         let mut buffer = InputBuffer::default();
         let now = Tick(u32::MAX - 3);
         assert_eq!(buffer.offer(now, input(1), None, now, 8), Offer::Kept);
         assert_eq!(buffer.offer(now, input(2), None, now, 8), Offer::Duplicate);
         assert_eq!(buffer.offer(now - 1, input(1), None, now, -20), Offer::Late);
-        assert_eq!(buffer.margin_16(), 8, "an older one says nothing about the clock");
+        assert_eq!(buffer.margin_16(), 8, "an older input does not change the margin");
         assert_eq!(buffer.offer(now + 31, input(3), None, now, 40), Offer::Kept);
         assert_eq!(
             buffer.offer(now + 32, input(4), None, now, i16::MAX),
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_player_saw_belongs_to_its_input_and_goes_on_while_it_is_repeated() {
+    fn the_seen_time_of_an_input_advances_while_the_input_is_repeated() {
         let seen = |tick| {
             Some(SeenAt {
                 tick: Tick(tick),
@@ -206,8 +207,8 @@ mod tests {
             })
         };
         let mut buffer = InputBuffer::default();
-        for (tick, saw) in [(10, seen(7)), (11, None), (12, seen(9))] {
-            buffer.offer(Tick(tick), input(1), saw, Tick(10), 0);
+        for (tick, seen_at) in [(10, seen(7)), (11, None), (12, seen(9))] {
+            buffer.offer(Tick(tick), input(1), seen_at, Tick(10), 0);
         }
         assert_eq!(
             buffer.offer(Tick(10), input(2), seen(8), Tick(10), 0),
@@ -238,13 +239,13 @@ mod tests {
             offers in prop::collection::vec((0u32..30, -4i32..40, any::<u8>()), 0..200),
         ) {
             let mut offers = offers;
-            offers.sort_by_key(|&(at, ..)| at);
+            offers.sort_by_key(|&(due, ..)| due);
             let mut buffer = InputBuffer::default();
             let mut expected = BTreeMap::new();
             let mut offers = offers.into_iter().peekable();
-            for at in 0..80u32 {
-                let now = Tick(u32::MAX - 20) + at;
-                while let Some((_, ahead, value)) = offers.next_if(|&(due, ..)| due == at) {
+            for offset in 0..80u32 {
+                let now = Tick(u32::MAX - 20) + offset;
+                while let Some((_, ahead, value)) = offers.next_if(|&(due, ..)| due == offset) {
                     let tick = now + ahead as u32;
                     let wanted = match ahead {
                         ..0 => Offer::Late,

@@ -1,8 +1,8 @@
-//! Each player's inputs, by tick, and what the player saw when giving them.
+//! The inputs of each player, by tick, and the times that the player saw when giving them.
 //!
-//! Owns the [`InputBuffer`] of a player. Guarantees that what is kept for a player is bounded whatever it sends,
-//! and that a claim of what it saw is limited to the window of lag compensation. `Receive` fills the buffers,
-//! `Input` takes from them.
+//! Owns the [`InputBuffer`] of a player. Guarantees that the memory for a player is bounded whatever its
+//! client sends, and that a claim of what it saw is limited to the window of lag compensation. `Receive`
+//! fills the buffers, `Input` takes from them.
 
 mod buffer;
 mod view;

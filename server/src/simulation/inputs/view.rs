@@ -1,8 +1,9 @@
-//! What a player saw when giving an input: the moment to which lag compensation goes back.
+//! The time that a player saw when giving an input, to which lag compensation rewinds.
 //!
-//! Owns the judgement of what clients claim. Guarantees that every moment lies at most a rewind before the
-//! newest frame when the input is applied and, as far as that allows, not after the newest frame when it
-//! arrived. A claim beyond either is limited, not refused: an honest client far away makes it too.
+//! Owns the validation of what clients claim to have seen. Guarantees that the time is at most a rewind
+//! before the newest frame when the input is applied and, as far as that allows, not after the newest frame
+//! when the input arrived. A claim outside these limits is limited, not refused, because an honest client far
+//! away makes such claims too.
 
 use std::time::Duration;
 
@@ -13,28 +14,28 @@ use throng_shared::tick::Tick;
 
 use crate::runner::TickTime;
 
-/// How far back lag compensation goes. Who saw something older is judged by what there was
-/// that long ago.
+/// How far back lag compensation rewinds. A shot at something older is judged by the state that long ago.
 pub const REWIND_MAX: Duration = Duration::from_millis(250);
 
-/// Parts of a tick.
+/// Number of parts in a tick, the unit of fractions.
 const PARTS: u32 = 256;
 
-/// What the player saw that claims `view` for its input for `tick`, which has arrived before the running tick;
-/// and whether the claim had to be limited. Every frame that the moment needs is in
-/// [`Frames`](crate::simulation::Frames): the one of its tick, and, unless its fraction is 0, the one after it.
+/// Returns the time that a player saw, limited to the allowed window, and whether it had to be limited. The
+/// player claims `view` for its input for `tick`, and the input has arrived before the running tick. Every
+/// frame that the time needs is in [`Frames`](crate::simulation::Frames): the one of its tick, and, unless
+/// its fraction is 0, the one after it.
 pub(crate) fn judge_view(view: ViewTick, tick: Tick, time: &TickTime) -> (SeenAt, bool) {
     let (seen, fraction) = view.unwrap_near(time.tick);
     let claimed = age(SeenAt { tick: seen, fraction }, tick);
-    // The newest frame is that of the tick before. An input for a later tick is applied after it has
-    // aged, but never beyond the rewind.
+    // The newest frame is that of the tick before. An input for a later tick is applied when its view is
+    // older, but never older than the rewind.
     let oldest = i64::from(PARTS) + i64::from(rewind_parts(time.length));
     let newest = (i64::from(tick.since(time.tick).max(0)) + 1) * i64::from(PARTS);
     let age = claimed.max(newest).min(oldest);
     (before(tick, age as u32), age != claimed)
 }
 
-/// The same moment of the next tick.
+/// Returns the time one tick later.
 pub(super) fn next(seen: SeenAt) -> SeenAt {
     SeenAt {
         tick: seen.tick.next(),
@@ -42,7 +43,7 @@ pub(super) fn next(seen: SeenAt) -> SeenAt {
     }
 }
 
-/// The moment that lies `age` parts before the frame of `tick`.
+/// Returns the time `age` parts before the frame of `tick`.
 fn before(tick: Tick, age: u32) -> SeenAt {
     let ticks = age.div_ceil(PARTS);
     SeenAt {
@@ -51,12 +52,12 @@ fn before(tick: Tick, age: u32) -> SeenAt {
     }
 }
 
-/// Parts from a moment to the frame of `tick`; negative when the moment is after it.
+/// Returns the parts from a time to the frame of `tick`; negative if the time is after it.
 fn age(seen: SeenAt, tick: Tick) -> i64 {
     i64::from(tick.since(seen.tick)) * i64::from(PARTS) - i64::from(seen.fraction)
 }
 
-/// The longest rewind at this tick length, as far as the history of frames reaches.
+/// Returns the longest rewind at this tick length, in parts, as far as the history of frames reaches.
 fn rewind_parts(tick_length: Duration) -> u32 {
     let parts = REWIND_MAX.as_nanos() * u128::from(PARTS) / tick_length.as_nanos().max(1);
     (parts as u32).min((HISTORY_TICKS as u32 - 2) * PARTS)
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_published_and_is_not_too_old_is_believed() {
+    fn a_seen_time_of_published_frames_within_the_rewind_is_accepted() {
         let now = time(1_000, 50);
         assert_eq!(judged(999, 0, 1_000, &now), (999, 0, false), "the newest frame");
         assert_eq!(judged(997, 128, 1_000, &now), (997, 128, false));
@@ -90,35 +91,35 @@ mod tests {
     }
 
     #[test]
-    fn the_future_and_what_is_older_than_a_rewind_are_limited() {
+    fn a_seen_time_in_the_future_or_older_than_the_rewind_is_limited() {
         let now = time(1_000, 50);
         assert_eq!(
             judged(999, 1, 1_000, &now),
             (999, 0, true),
-            "the next frame is not yet"
+            "the next frame is not published"
         );
         assert_eq!(
             judged(1_000, 0, 1_003, &now),
             (999, 0, true),
-            "though it will be then"
+            "though it will be published by then"
         );
         assert_eq!(judged(993, 255, 1_000, &now), (994, 0, true));
         assert_eq!(judged(900, 0, 1_000, &now), (994, 0, true));
-        // Its tick comes so late that everything published by now is too old then.
+        // Its tick is so far ahead that every frame published now will be too old.
         assert_eq!(judged(999, 0, 1_020, &now), (1_014, 0, true));
-        // A fast simulation goes back more ticks, a slow one parts of a tick.
+        // A simulation with short ticks rewinds more ticks, one with long ticks parts of a tick.
         assert_eq!(judged(0, 0, 1_000, &time(1_000, 8)), (967, 192, true));
         assert_eq!(judged(0, 0, 1_000, &time(1_000, 1_000)), (998, 192, true));
         assert_eq!(
             judged(0, 0, 1_000, &time(1_000, 1)),
             (937, 0, true),
-            "the history's end"
+            "the end of the history"
         );
     }
 
     proptest! {
         #[test]
-        fn no_claim_leads_out_of_the_window(
+        fn a_seen_time_is_within_the_rewind_window_whatever_is_claimed(
             now: u32,
             ahead in -40i32..40,
             seen: u32,
@@ -128,7 +129,7 @@ mod tests {
             let time = time(now, ms);
             let tick = Tick(now.wrapping_add_signed(ahead));
             let (judged, limited) = judge_view(ViewTick::new(Tick(seen), fraction), tick, &time);
-            // Frames from the rewind's end to the newest at the start of the input's tick.
+            // Parts from the time to the newest frame at the start of the input's tick.
             let parts = age(judged, tick - 1);
             prop_assert!((0..=i64::from(rewind_parts(time.length))).contains(&parts), "{:?}", judged);
             prop_assert!(tick.since(judged.tick) <= HISTORY_TICKS as i32);

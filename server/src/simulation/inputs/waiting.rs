@@ -1,20 +1,21 @@
 //! The inputs of one player that wait for their ticks.
 //!
-//! Nearly always these are the next two or three, so there is room for [`NEAR`] beside the player's other state
-//! and a list for the rest. A ring over all ticks that an input may be ahead would be as many cache lines a
-//! player, another one of which is waited for in every tick.
+//! Nearly always these are the next two or three inputs, so that [`NEAR`] of them are stored beside the
+//! player's other state, and the rest in a list. A ring over all ticks that an input may be ahead would take
+//! as many cache lines per player, and every tick would wait for another one of them.
 
 use serde::{Deserialize, Serialize};
 use throng_shared::protocol::active::SeenAt;
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::tick::Tick;
 
-/// Inputs are kept for this many ticks ahead. A client needs a few; one further ahead is dropped.
+/// The number of ticks ahead for which inputs are kept. A client needs a few; an input further ahead is
+/// dropped.
 pub const AHEAD_TICKS_MAX: u32 = 32;
-/// Inputs that a player's own memory has room for.
+/// The number of inputs that are stored in the player's own memory.
 const NEAR: usize = 4;
 
-/// An input that waits.
+/// An input that waits for its tick.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct PendingInput {
     pub(super) tick: Tick,
@@ -22,43 +23,43 @@ pub(super) struct PendingInput {
     pub(super) seen_at: Option<SeenAt>,
 }
 
-/// At most one input for each of the next [`AHEAD_TICKS_MAX`] ticks. In a checkpoint it is a ring of them.
+/// At most one input for each of the next [`AHEAD_TICKS_MAX`] ticks. A checkpoint holds it as a ring of them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Ring", into = "Ring")]
 pub(super) struct Waitlist {
-    /// By tick.
+    /// Inputs by their tick modulo [`NEAR`].
     near: [Option<PendingInput>; NEAR],
-    /// Those whose place was taken, in no order.
+    /// The inputs whose index in `near` was taken, in no order.
     far: Vec<PendingInput>,
 }
 
 type Ring = [Option<PendingInput>; AHEAD_TICKS_MAX as usize];
 
 impl Waitlist {
-    /// Adds an input unless there is one for its tick; answers whether it did. Whose tick was before `current`
-    /// is forgotten where room is needed.
+    /// Adds an input unless there is one for its tick, and returns whether it was added. Evicts inputs for
+    /// ticks before `current` when room is needed.
     pub(super) fn insert(&mut self, waiting: PendingInput, current: Tick) -> bool {
-        let place = &mut self.near[waiting.tick.0 as usize % NEAR];
+        let near = &mut self.near[waiting.tick.0 as usize % NEAR];
         let is_same = |kept: &PendingInput| kept.tick == waiting.tick;
-        if place.as_ref().is_some_and(is_same) || self.far.iter().any(is_same) {
+        if near.as_ref().is_some_and(is_same) || self.far.iter().any(is_same) {
             return false;
         }
-        match place {
+        match near {
             Some(kept) if !current.is_after(kept.tick) => {
                 self.far.retain(|kept| !current.is_after(kept.tick));
                 self.far.push(waiting);
             }
-            _ => *place = Some(waiting),
+            _ => *near = Some(waiting),
         }
         true
     }
 
-    /// Takes out the input of a tick.
+    /// Removes and returns the input of a tick.
     pub(super) fn take(&mut self, tick: Tick) -> Option<PendingInput> {
         let near = self.near[tick.0 as usize % NEAR].take_if(|kept| kept.tick == tick);
         near.or_else(|| {
-            let at = self.far.iter().position(|kept| kept.tick == tick)?;
-            Some(self.far.swap_remove(at))
+            let index = self.far.iter().position(|kept| kept.tick == tick)?;
+            Some(self.far.swap_remove(index))
         })
     }
 }
@@ -77,7 +78,7 @@ impl From<Ring> for Waitlist {
     fn from(ring: Ring) -> Self {
         let mut list = Self::default();
         for waiting in ring.into_iter().flatten() {
-            // All of them wait: whose tick is over is known in the next tick.
+            // All inputs are kept: those of past ticks are evicted later, when `current` is known.
             list.insert(waiting, waiting.tick - AHEAD_TICKS_MAX);
         }
         list
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn every_tick_ahead_has_room_and_a_checkpoint_keeps_all() {
+    fn the_waitlist_holds_every_tick_ahead_and_survives_a_checkpoint() {
         let start = Tick(u32::MAX - 9);
         let mut list = Waitlist::default();
         for ahead in (0..AHEAD_TICKS_MAX).rev() {
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_taken_makes_room() {
+    fn the_waitlist_evicts_inputs_of_past_ticks() {
         let mut list = Waitlist::default();
         for tick in 0..10_000 {
             assert!(list.insert(waiting(tick + 29), Tick(tick)));

@@ -1,4 +1,4 @@
-//! Effects and news in a simulation without others: they come as they would with some.
+//! Effects and broadcasts in a single simulation are received in the same ticks as with several.
 
 use std::num::NonZeroU32;
 
@@ -15,39 +15,39 @@ use crate::schedule::ServerSystems;
 use crate::simulation::{Replicated, SimulationPlugin, WorkerLinks};
 use crate::simulations::{BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, TellEntity};
 
-/// Says when it was sent.
+/// An effect that carries the tick in which it was sent.
 #[derive(Serialize, Deserialize)]
 struct Nudge(u32);
 
 #[derive(Resource, Default)]
-struct Heard(Vec<(&'static str, u32, u32)>);
+struct ReceivedNudges(Vec<(&'static str, u32, u32)>);
 
 fn nudge(replicated: Query<&Replicated>, time: Res<TickTime>, mut tell: TellEntity) -> Result {
     if time.tick <= Tick(3) {
-        let somebody = replicated.single()?.global();
-        tell.entity(somebody, &Nudge(time.tick.0))?;
+        let target = replicated.single()?.global();
+        tell.entity(target, &Nudge(time.tick.0))?;
         tell.entity(GlobalId(77), &Nudge(time.tick.0))?;
         tell.all_simulations(&Nudge(time.tick.0))?;
     }
     Ok(())
 }
 
-fn listen(
+fn record_nudges(
     mut received: MessageReader<EffectReceived<Nudge>>,
     mut returned: MessageReader<EffectReturned<Nudge>>,
     mut message: MessageReader<BroadcastReceived<Nudge>>,
     time: Res<TickTime>,
-    mut heard: ResMut<Heard>,
+    mut log: ResMut<ReceivedNudges>,
 ) {
     let now = time.tick.0;
     let received = received.read().map(|nudge| ("received", nudge.effect.0, now));
     let returned = returned.read().map(|nudge| ("returned", nudge.effect.0, now));
-    let message = message.read().map(|nudge| ("news", nudge.message.0, now));
-    heard.0.extend(received.chain(returned).chain(message));
+    let message = message.read().map(|nudge| ("broadcast", nudge.message.0, now));
+    log.0.extend(received.chain(returned).chain(message));
 }
 
 #[test]
-fn what_is_sent_arrives_in_the_next_tick_and_what_finds_nobody_comes_back_after_it() {
+fn a_single_simulation_applies_effects_in_the_next_tick_and_returns_unapplied_ones_after_it() {
     let mut app = App::new();
     app.add_plugins((
         RunnerPlugin {
@@ -59,11 +59,11 @@ fn what_is_sent_arrives_in_the_next_tick_and_what_finds_nobody_comes_back_after_
         SimulationPlugin::default(),
     ));
     app.insert_resource(WorkerLinks::new(Vec::new()))
-        .init_resource::<Heard>()
+        .init_resource::<ReceivedNudges>()
         .effect::<Nudge>()
         .add_systems(
             FixedUpdate,
-            (listen, nudge).chain().in_set(ServerSystems::Simulate),
+            (record_nudges, nudge).chain().in_set(ServerSystems::Simulate),
         );
     finish_plugins(&mut app);
     app.world_mut().spawn(Replicated::default());
@@ -72,10 +72,10 @@ fn what_is_sent_arrives_in_the_next_tick_and_what_finds_nobody_comes_back_after_
     for tick in 1..=3 {
         expected.push(("received", tick, tick + 1));
         expected.push(("returned", tick, tick + 2));
-        expected.push(("news", tick, tick + 1));
+        expected.push(("broadcast", tick, tick + 1));
     }
-    let mut heard = app.world().resource::<Heard>().0.clone();
-    heard.sort_unstable();
+    let mut found = app.world().resource::<ReceivedNudges>().0.clone();
+    found.sort_unstable();
     expected.sort_unstable();
-    assert_eq!(heard, expected);
+    assert_eq!(found, expected);
 }

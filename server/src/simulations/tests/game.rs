@@ -1,5 +1,5 @@
-//! A game that notices whatever goes wrong at a border: ore that must not be lost, effects and messages that
-//! are numbered, inputs of which each must be heard in its tick.
+//! A game that detects every fault at a border. Its ore must not be lost, its effects and messages are
+//! numbered, and every input must be applied in its tick.
 
 use std::collections::BTreeMap;
 
@@ -24,55 +24,55 @@ use crate::simulations::{
     BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, Simulations, TellEntity,
 };
 
-/// Side of the world, in units.
+/// Side of the square that entities roam, in units.
 pub(super) const SIDE: f32 = 24.0;
-/// Entities of all simulations together, players' aside.
+/// Entities of all simulations together, without players' avatars and turrets.
 pub(super) const ROAMERS: u64 = 240;
-/// Gifts that each simulation sends in each tick.
+/// Pairs of gifts that each simulation sends in each tick.
 const GIFTS: u64 = 25;
-/// No entity is ever called this. One gift in each tick is for it.
-const NOBODY: GlobalId = GlobalId(1 << 40);
-/// Ore that each simulation begins with.
+/// The id of no entity. One gift in each tick is sent to it and has to be returned.
+const ABSENT: GlobalId = GlobalId(1 << 40);
+/// Ore in each simulation's bank at the start.
 pub(super) const ORE: u64 = 1_000_000;
 
-/// Shown to clients.
+/// Ore of an entity, replicated to clients.
 #[derive(Component, Serialize, Deserialize, Clone, PartialEq, Debug)]
 pub(super) struct Ore(pub(super) u64);
 
-/// Never shown: how many gifts came from which simulation.
+/// Gifts received, by the simulation that sent them. Not replicated.
 #[derive(Component, Serialize, Deserialize, Clone, Default)]
 pub(super) struct Ledger(BTreeMap<u8, u64>);
 
-/// Rides on its parent, refers to it.
+/// A child entity that refers to its parent.
 #[derive(Component, Serialize, Deserialize, Clone)]
 pub(super) struct Turret(#[entities] pub(super) Entity);
 
-/// What a player's entity has heard of its player.
+/// On an avatar: the inputs of its player that were applied.
 #[derive(Component, Serialize, Deserialize, Clone, Default)]
-pub(super) struct Heard {
+pub(super) struct InputTally {
     pub(super) inputs: u64,
     pub(super) repeated: u64,
     newest: u32,
 }
 
-/// On the player: how many messages came.
+/// On the player: messages received from its client.
 #[derive(Component, Serialize, Deserialize, Clone, Default)]
-pub(super) struct Said(pub(super) u32);
+pub(super) struct MessageTally(pub(super) u32);
 
-/// A numbered gift.
+/// An effect that adds ore to an entity. Numbered per sender and target.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Gift {
     number: u64,
     ore: u64,
 }
 
-/// What every simulation says to all in every tick.
+/// A broadcast that every simulation sends in every tick.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Bulletin {
     tick: u32,
 }
 
-/// An input that says for which tick it is.
+/// An input that carries the tick that it is for.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Walk {
     pub(super) tick: u32,
@@ -85,28 +85,28 @@ impl PlayerInput for Walk {
     }
 }
 
-/// What a simulation has left to give, and how many gifts it sent to whom.
+/// The ore that a simulation has left, and the gifts that it sent to each target.
 #[derive(Resource)]
 pub(super) struct Bank {
     pub(super) ore: u64,
-    /// Gifts to nobody that came back.
+    /// Gifts to [`ABSENT`] that were returned.
     pub(super) returned: u64,
     sent: BTreeMap<GlobalId, u64>,
 }
 
-/// Whether inputs come over lines that lose some.
+/// Whether inputs cross simulated sockets that lose some of them.
 #[derive(Resource, Clone, Copy, Default, PartialEq)]
 pub(super) struct Lossy(pub(super) bool);
 
-/// Numbered, from whichever world has the player.
+/// A numbered message to one player, from the simulation that has the player.
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub(super) struct News(pub(super) u32);
 
-/// On the player: how much news it was sent.
+/// On the player: numbered messages sent to its client.
 #[derive(Component, Serialize, Deserialize, Clone, Default)]
-pub(super) struct Told(pub(super) u32);
+pub(super) struct NewsTally(pub(super) u32);
 
-/// What a simulation says to many in every tick.
+/// A message that a simulation sends to many players in every tick.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
 pub(super) struct Call {
     pub(super) from: u8,
@@ -114,27 +114,27 @@ pub(super) struct Call {
     pub(super) to: CallTo,
 }
 
-/// For whom a call is.
+/// The audience of a call.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum CallTo {
     All,
     Own,
-    /// In turns, one in each tick.
+    /// One team in each tick, in turns.
     Team(u8),
-    /// Those who see the origin.
+    /// The players that see the origin.
     InSight,
 }
 
-/// The team of a player.
+/// Returns the team of a player.
 pub(super) fn team_of(player: PlayerId) -> u8 {
     1 + (player.0 % 2) as u8
 }
 
-/// Whether players are told news.
+/// Whether players are sent news and calls.
 #[derive(Resource, Clone, Copy, Default, PartialEq)]
-pub(super) struct Telling(pub(super) bool);
+pub(super) struct SendsNews(pub(super) bool);
 
-/// Everything that went wrong.
+/// Descriptions of the faults found; empty in a correct run.
 #[derive(Resource, Default)]
 pub(super) struct Complaints(pub(super) Vec<String>);
 
@@ -151,9 +151,9 @@ impl Plugin for Game {
         app.persist::<Ore>()
             .persist::<Ledger>()
             .persist::<Turret>()
-            .persist::<Heard>()
-            .persist::<Said>()
-            .persist::<Told>()
+            .persist::<InputTally>()
+            .persist::<MessageTally>()
+            .persist::<NewsTally>()
             .effect::<Gift>()
             .effect::<Bulletin>()
             .insert_resource(Bank {
@@ -164,21 +164,21 @@ impl Plugin for Game {
             .insert_resource(SimulationCount(self.simulations))
             .init_resource::<Complaints>()
             .init_resource::<Lossy>()
-            .init_resource::<Telling>()
-            .add_systems(Startup, fill)
+            .init_resource::<SendsNews>()
+            .add_systems(Startup, spawn_roamers)
             .add_systems(
                 FixedUpdate,
                 (
-                    welcome,
-                    farewell,
-                    listen,
-                    obey,
+                    spawn_avatars,
+                    despawn_avatars,
+                    check_messages,
+                    apply_inputs,
                     receive_gifts,
-                    take_back_gifts,
+                    take_returned_gifts,
                     read_bulletins,
-                    give,
+                    send_gifts,
                     roam,
-                    tell_news,
+                    send_news,
                     call,
                 )
                     .chain()
@@ -190,8 +190,14 @@ impl Plugin for Game {
 #[derive(Resource, Clone, Copy)]
 struct SimulationCount(u8);
 
-/// Every simulation spawns as many, anywhere: what is not its own leaves in the first tick.
-fn fill(mut commands: Commands, simulations: Res<Simulations>, count: Res<SimulationCount>, seed: Res<Seed>) {
+/// Spawns each simulation's share of the roamers anywhere. Entities outside the simulation's part migrate in
+/// the first tick.
+fn spawn_roamers(
+    mut commands: Commands,
+    simulations: Res<Simulations>,
+    count: Res<SimulationCount>,
+    seed: Res<Seed>,
+) {
     for n in 0..ROAMERS / u64::from(count.0) {
         let mut chance = seed.of(GlobalId(n * 8 + u64::from(simulations.me().0)), Tick(0));
         let at = Vec2::new(chance.within(-12.0, 12.0), chance.within(-12.0, 12.0));
@@ -204,12 +210,12 @@ fn fill(mut commands: Commands, simulations: Res<Simulations>, count: Res<Simula
     }
 }
 
-fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
+fn spawn_avatars(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
     for joined in joined.read() {
         let body = (
             Replicated::default(),
             Position(Vec2::splat(3.0)),
-            Heard::default(),
+            InputTally::default(),
         );
         let owner = Owner(joined.player.id);
         let avatar = commands.spawn((body, owner, Ore(0), Ledger::default())).id();
@@ -217,14 +223,14 @@ fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
             Avatar(avatar),
             Team(TeamId(team_of(joined.player.id))),
             Viewer { radius: 6.0 },
-            Said::default(),
-            Told::default(),
+            MessageTally::default(),
+            NewsTally::default(),
         ));
     }
 }
 
-/// The ore of those who leave goes back to the bank of the simulation in which they were.
-fn farewell(
+/// Returns the ore of leaving players to the bank of the simulation that had them.
+fn despawn_avatars(
     mut left: MessageReader<PlayerLeft>,
     ores: Query<&Ore>,
     mut bank: ResMut<Bank>,
@@ -246,39 +252,39 @@ fn farewell(
     }
 }
 
-fn listen(
+fn check_messages(
     mut messages: MessageReader<MessageReceived>,
-    mut players: Query<(&Player, &mut Said)>,
+    mut players: Query<(&Player, &mut MessageTally)>,
     mut complaints: ResMut<Complaints>,
 ) {
     for message in messages.read() {
-        let Ok((player, mut said)) = players.get_mut(message.player) else {
-            complaints.0.push("a message of nobody".to_owned());
+        let Ok((player, mut tally)) = players.get_mut(message.player) else {
+            complaints.0.push("a message without a player".to_owned());
             continue;
         };
         let number = message
             .bytes
             .first_chunk()
             .map(|bytes| u32::from_le_bytes(*bytes));
-        if number != Some(said.0) {
+        if number != Some(tally.0) {
             complaints.0.push(format!(
-                "player {:?} said {number:?} instead of {}",
-                player.id, said.0
+                "player {:?} sent {number:?} instead of {}",
+                player.id, tally.0
             ));
         }
-        said.0 += 1;
+        tally.0 += 1;
     }
 }
 
-fn obey(
+fn apply_inputs(
     players: Query<(&Player, &Avatar, &ActiveInput<Walk>)>,
-    mut avatars: Query<(&Owner, &mut Heard, &mut Position)>,
+    mut avatars: Query<(&Owner, &mut InputTally, &mut Position)>,
     time: Res<TickTime>,
     lossy: Res<Lossy>,
     mut complaints: ResMut<Complaints>,
 ) {
     for (player, avatar, active) in &players {
-        let Ok((owner, mut heard, mut position)) = avatars.get_mut(avatar.0) else {
+        let Ok((owner, mut tally, mut position)) = avatars.get_mut(avatar.0) else {
             complaints
                 .0
                 .push(format!("player {:?} has lost its avatar", player.id));
@@ -287,39 +293,49 @@ fn obey(
         if owner.0 != player.id {
             complaints
                 .0
-                .push(format!("player {:?} steers another's", player.id));
+                .push(format!("player {:?} controls the avatar of another", player.id));
         }
         let walk = active.input;
         if walk.tick == 0 {
             continue;
         }
-        if *lossy == Lossy(true) && walk.tick <= time.tick.0 && walk.tick >= heard.newest {
-            // The last one again, where the one for this tick was lost or late.
-            heard.repeated += u64::from(walk.tick != time.tick.0);
-        } else if walk.tick != time.tick.0 || (heard.newest != 0 && heard.newest + 1 != walk.tick) {
+        if *lossy == Lossy(true) && walk.tick <= time.tick.0 && walk.tick >= tally.newest {
+            // The last input is repeated where the one for this tick was lost or late.
+            tally.repeated += u64::from(walk.tick != time.tick.0);
+        } else if walk.tick != time.tick.0 || (tally.newest != 0 && tally.newest + 1 != walk.tick) {
             let PlayerId(id) = player.id;
             complaints
                 .0
                 .push(format!("player {id}: input {walk:?} in tick {}", time.tick));
         }
-        heard.newest = walk.tick;
-        heard.inputs += 1;
+        tally.newest = walk.tick;
+        tally.inputs += 1;
         let to = position.0 + Vec2::from_angle(f32::from(walk.turn)) * 0.9;
         position.0 = to.clamp(Vec2::splat(-SIDE * 0.5), Vec2::splat(SIDE * 0.5));
     }
 }
 
-fn tell_news(mut players: Query<(&Player, &mut Told)>, telling: Res<Telling>, mut tell: Tell) -> Result {
-    for (player, mut told) in players.iter_mut().filter(|_| telling.0) {
-        tell.player(player, &News(told.0))?;
-        told.0 += 1;
+fn send_news(
+    mut players: Query<(&Player, &mut NewsTally)>,
+    sends_news: Res<SendsNews>,
+    mut tell: Tell,
+) -> Result {
+    for (player, mut sent) in players.iter_mut().filter(|_| sends_news.0) {
+        tell.player(player, &News(sent.0))?;
+        sent.0 += 1;
     }
     Ok(())
 }
 
-/// Says one thing to all, one to a team, one to those in sight, from every simulation.
-fn call(telling: Res<Telling>, simulations: Res<Simulations>, time: Res<TickTime>, mut tell: Tell) -> Result {
-    if !telling.0 {
+/// Sends one call to all players, one to a simulation's own, one to a team and one to the players that see
+/// the origin, from every simulation.
+fn call(
+    sends_news: Res<SendsNews>,
+    simulations: Res<Simulations>,
+    time: Res<TickTime>,
+    mut tell: Tell,
+) -> Result {
+    if !sends_news.0 {
         return Ok(());
     }
     let call = |to| Call {
@@ -342,7 +358,7 @@ fn receive_gifts(
 ) {
     for gift in received.read() {
         let Ok((replicated, mut ore, mut ledger)) = entities.get_mut(gift.entity) else {
-            complaints.0.push("a gift for nobody".to_owned());
+            complaints.0.push("a gift without an entity".to_owned());
             continue;
         };
         let next = ledger.0.entry(gift.from.0).or_default();
@@ -359,44 +375,45 @@ fn receive_gifts(
     }
 }
 
-/// What was for nobody is in the bank again; for all others there is somebody somewhere.
-fn take_back_gifts(
+/// Returns gifts to [`ABSENT`] to the bank. All other gifts have an existing target, so that none of them may
+/// be returned.
+fn take_returned_gifts(
     mut returned: MessageReader<EffectReturned<Gift>>,
     mut bank: ResMut<Bank>,
     mut complaints: ResMut<Complaints>,
 ) {
     for EffectReturned { target, effect } in returned.read() {
-        if *target != NOBODY || effect.number != bank.returned {
+        if *target != ABSENT || effect.number != bank.returned {
             complaints
                 .0
-                .push(format!("{target}: gift {} came back", effect.number));
+                .push(format!("{target}: gift {} was returned", effect.number));
         }
         bank.returned += 1;
         bank.ore += effect.ore;
     }
 }
 
-/// One of the last tick from everybody, in order.
+/// Checks that one bulletin of the last tick came from every simulation, in order.
 fn read_bulletins(
-    mut heard: MessageReader<BroadcastReceived<Bulletin>>,
+    mut bulletins: MessageReader<BroadcastReceived<Bulletin>>,
     count: Res<SimulationCount>,
     time: Res<TickTime>,
     mut complaints: ResMut<Complaints>,
 ) {
-    let heard: Vec<_> = heard
+    let received: Vec<_> = bulletins
         .read()
-        .map(|heard| (heard.from.0, heard.message.tick + 1))
+        .map(|bulletin| (bulletin.from.0, bulletin.message.tick + 1))
         .collect();
     let expected = (0..count.0).map(|from| (from, time.tick.0));
-    if time.tick != Tick(1) && !expected.eq(heard.iter().copied()) {
+    if time.tick != Tick(1) && !expected.eq(received.iter().copied()) {
         complaints
             .0
-            .push(format!("bulletins {heard:?} in tick {}", time.tick));
+            .push(format!("bulletins {received:?} in tick {}", time.tick));
     }
 }
 
-/// Two gifts each, so that order shows, to entities that are anywhere.
-fn give(
+/// Sends two gifts to each of some random entities, so that a wrong order is detected.
+fn send_gifts(
     mut tell: TellEntity,
     mut bank: ResMut<Bank>,
     simulations: Res<Simulations>,
@@ -407,7 +424,7 @@ fn give(
     let mut chance = seed.of(GlobalId(u64::from(simulations.me().0) << 40), time.tick);
     for _ in 0..GIFTS {
         let simulation = chance.bits() % u64::from(count.0);
-        // The first ones are never players' entities, which come and go.
+        // Low ids belong to roamers and never to avatars, which are despawned when players leave.
         let target = GlobalId(simulation << 56 | (1 + chance.bits() % (ROAMERS / u64::from(count.0))));
         for _ in 0..2 {
             let sent = bank.sent.entry(target).or_default();
@@ -419,15 +436,15 @@ fn give(
     }
     let tick = time.tick.0;
     tell.all_simulations(&Bulletin { tick })?;
-    let sent = bank.sent.entry(NOBODY).or_default();
+    let sent = bank.sent.entry(ABSENT).or_default();
     let number = std::mem::replace(sent, *sent + 1);
     bank.ore -= 1;
-    tell.entity(NOBODY, &Gift { number, ore: 1 })?;
+    tell.entity(ABSENT, &Gift { number, ore: 1 })?;
     Ok(())
 }
 
 fn roam(
-    mut roamers: Query<(&Replicated, &mut Position), (Without<Heard>, Without<ChildOf>)>,
+    mut roamers: Query<(&Replicated, &mut Position), (Without<InputTally>, Without<ChildOf>)>,
     seed: Res<Seed>,
     time: Res<TickTime>,
 ) {

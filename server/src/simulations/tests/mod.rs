@@ -1,4 +1,4 @@
-//! Several worlds, driven on one thread and on many: nothing is lost, doubled or reordered at any border.
+//! Several simulations, run on one thread and on many: nothing is lost, duplicated or reordered at a border.
 
 mod alone;
 mod game;
@@ -20,7 +20,7 @@ use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
-use self::game::{Bank, Complaints, Game, Heard, ORE, Ore, ROAMERS, SIDE, Said, Turret, Walk};
+use self::game::{Bank, Complaints, Game, InputTally, MessageTally, ORE, Ore, ROAMERS, SIDE, Turret, Walk};
 use super::{
     Cell, Effects, Exchange, Partition, Simulations, SimulationsConfig, SimulationsCounters,
     SimulationsPlugin, send_batch,
@@ -34,7 +34,7 @@ use crate::simulation::{Frames, Ghost, Replicated, Seed, SimulationPlugin, Worke
 
 const TICK: Duration = Duration::from_millis(50);
 
-/// A chessboard: whatever moves changes hands.
+/// Returns a partition like a chessboard, on which nearly every move changes an entity's owner.
 fn chessboard(simulations: u8) -> Partition {
     let mut partition = Partition::stripes(simulations, 1.0, SIDE);
     for x in -13..13i32 {
@@ -78,11 +78,11 @@ fn app(exchange: Exchange, partition: Partition, config: SimulationsConfig, seed
     (app, worker)
 }
 
-/// Those who play, through the link of the first simulation.
+/// The players, all of whom joined through the link of the first simulation.
 struct Crowd {
     seed: u64,
     protocol: Protocol,
-    /// Sessions with the messages and the inputs that each sent.
+    /// Sessions, with the number of messages and of inputs that each sent.
     sessions: BTreeMap<SessionKey, (u32, u64)>,
     joined: u32,
 }
@@ -92,7 +92,7 @@ impl Crowd {
         let now = TICK * tick.0;
         let mut chance = Seed(self.seed).of(GlobalId(u64::MAX), tick);
         if self.sessions.len() < 25 && chance.bits().is_multiple_of(2) {
-            // The places of those who left are taken again at once.
+            // Session indices of players that left are reused at once.
             let taken: BTreeSet<_> = self.sessions.keys().map(|key| key.session.index).collect();
             let session = SessionId {
                 index: (0..).find(|index| !taken.contains(index)).unwrap(),
@@ -109,14 +109,15 @@ impl Crowd {
                 at: now,
             });
         }
-        // Before the others speak: what is said in a session's last tick has nobody to hear it.
+        // Before messages are sent, because a session's messages in its last tick are not received by any
+        // player.
         if self.sessions.len() > 10 && chance.bits().is_multiple_of(10) {
             let key = *self.sessions.keys().nth(chance.bits() as usize % 10).unwrap();
             self.sessions.remove(&key);
             let reason = LeaveReason::Client;
             worker.announce(ToSimulation::Left { key, reason });
         }
-        for (&key, (said, inputs)) in &mut self.sessions {
+        for (&key, (messages, inputs)) in &mut self.sessions {
             let walk = Walk {
                 tick: tick.0,
                 turn: chance.bits() as i8,
@@ -131,15 +132,15 @@ impl Crowd {
             });
             *inputs += 1;
             for _ in 0..chance.bits() % 3 {
-                let bytes = Bytes::copy_from_slice(&said.to_le_bytes());
+                let bytes = Bytes::copy_from_slice(&messages.to_le_bytes());
                 assert!(worker.message(key, ChannelId(2), bytes));
-                *said += 1;
+                *messages += 1;
             }
         }
     }
 }
 
-/// All simulations of a process, on one thread.
+/// All simulations of a process, run on one thread.
 struct Process {
     apps: Vec<(App, WorkerLink)>,
     crowd: Crowd,
@@ -195,7 +196,7 @@ impl Process {
             .fold(SimulationsCounters::default(), SimulationsCounters::plus)
     }
 
-    /// What must hold at the end of every tick.
+    /// Checks what must hold at the end of every tick.
     fn check(&mut self, frames: &[Arc<Frame>]) {
         let (seed, tick) = (self.seed, self.tick);
         let complaints = self.each(|world| std::mem::take(&mut world.resource_mut::<Complaints>().0));
@@ -236,20 +237,22 @@ impl Process {
             .iter()
             .sum();
         let total = ORE * self.apps.len() as u64;
-        // Gifts of this tick are on their way: 50 of up to 3 from each, and those of two to nobody.
+        // Gifts of this tick are in transit: 50 of up to 3 ore from each simulation, and those of two ticks
+        // to the absent entity.
         let underway = total - ore;
         assert!(
             underway <= 152 * self.apps.len() as u64,
-            "seed {seed}, tick {tick}: {underway} ore is underway"
+            "seed {seed}, tick {tick}: {underway} ore is in transit"
         );
     }
 
-    /// What must hold over all.
-    fn settle(&mut self) {
+    /// Checks what must hold at the end of a run.
+    fn check_end(&mut self) {
         let seed = self.seed;
         let sent: u64 = self.each(|world| world.resource::<Effects>().sent()).iter().sum();
         let counters = self.counters();
-        // Those of the last tick arrive before the next, and what is for nobody comes back in the one after.
+        // Effects of the last tick are applied before the next one, and effects without an entity are
+        // returned one tick later.
         let last = (50 + 2) * self.apps.len() as u64;
         let returned: u64 = self.each(|world| world.resource::<Bank>().returned).iter().sum();
         assert!(returned > 0, "seed {seed}");
@@ -261,18 +264,18 @@ impl Process {
             assert_eq!(lost, [0; 4], "seed {seed}");
             assert_eq!((counters.repeated, counters.neutral), (0, 0), "seed {seed}");
         }
-        let mut heard = 0;
-        let mut said = 0;
+        let mut applied = 0;
+        let mut received = 0;
         self.each(|world| {
-            heard += world
-                .query::<&Heard>()
+            applied += world
+                .query::<&InputTally>()
                 .iter(world)
-                .map(|heard| heard.inputs)
+                .map(|tally| tally.inputs)
                 .sum::<u64>();
-            said += world
-                .query::<&Said>()
+            received += world
+                .query::<&MessageTally>()
                 .iter(world)
-                .map(|said| u64::from(said.0))
+                .map(|tally| u64::from(tally.0))
                 .sum::<u64>();
         });
         let sent = self.crowd.sessions.values();
@@ -280,7 +283,7 @@ impl Process {
             (messages + u64::from(sent.0), inputs + sent.1)
         });
         assert_eq!(
-            (said, heard),
+            (received, applied),
             (messages, inputs),
             "seed {seed}: messages and inputs"
         );
@@ -288,7 +291,7 @@ impl Process {
 }
 
 #[test]
-fn nothing_is_lost_doubled_or_reordered_while_everything_changes_hands() {
+fn migration_loses_duplicates_and_reorders_nothing() {
     for (simulations, seeds) in [(2, 0..25), (4, 25..50)] {
         for seed in seeds {
             let mut process = Process::new(&chessboard(simulations), CONFIG, seed);
@@ -297,7 +300,7 @@ fn nothing_is_lost_doubled_or_reordered_while_everything_changes_hands() {
                 let frames = process.tick();
                 process.check(&frames);
             }
-            process.settle();
+            process.check_end();
             let counters = process.counters();
             let a_second = counters.immigrated * 20 / ticks;
             assert!(
@@ -309,7 +312,7 @@ fn nothing_is_lost_doubled_or_reordered_while_everything_changes_hands() {
     }
 }
 
-/// Everything that a run on any number of threads must agree in.
+/// Returns the frames' checksums of all ticks, which do not depend on the number of threads.
 fn outcome(process: &mut Process, ticks: u32) -> Vec<Vec<Checksum>> {
     (0..ticks)
         .map(|_| process.tick().iter().map(|frame| frame.checksum()).collect())
@@ -317,7 +320,7 @@ fn outcome(process: &mut Process, ticks: u32) -> Vec<Vec<Checksum>> {
 }
 
 #[test]
-fn threads_change_nothing() {
+fn simulations_on_threads_publish_the_same_frames_as_on_one_thread() {
     let ticks = 60;
     for seed in 0..4 {
         let partition = chessboard(4);
@@ -359,7 +362,7 @@ fn threads_change_nothing() {
 }
 
 #[test]
-fn references_and_children_move_along_and_ghosts_stand_at_the_border() {
+fn references_and_children_migrate_and_ghosts_exist_at_the_border() {
     let mut process = Process::new(&chessboard(2), CONFIG, 3);
     for _ in 0..40 {
         process.tick();
@@ -371,23 +374,29 @@ fn references_and_children_move_along_and_ghosts_stand_at_the_border() {
                 assert!(world.get::<Replicated>(turret.0).is_some());
             }
             let mut all = world.query::<(&Replicated, &Position)>();
-            real.extend(all.iter(world).map(|(one, at)| (one.global(), (me, *at))));
+            real.extend(
+                all.iter(world)
+                    .map(|(one, position)| (one.global(), (me, *position))),
+            );
             let mut all = world.query::<(&Ghost, &GlobalId, &Position)>();
             ghosts.extend(
                 all.iter(world)
-                    .map(|(ghost, global, at)| (me, ghost.0.simulation, *global, *at)),
+                    .map(|(ghost, global, position)| (me, ghost.0.simulation, *global, *position)),
             );
         });
         let mut seen = BTreeSet::new();
-        for (me, simulation, global, at) in ghosts {
-            // A player's may be gone since.
+        for (me, simulation, global, position) in ghosts {
+            // The avatar of a player may have been despawned since.
             let Some(&(owner, now)) = real.get(&global) else {
                 continue;
             };
-            assert!(simulation != me || owner != me, "a ghost of one's own");
+            assert!(
+                simulation != me || owner != me,
+                "a ghost of the simulation's own entity"
+            );
             assert!(seen.insert((me, global)), "two ghosts of {global}");
-            // A tick old.
-            assert!((now.0 - at.0).abs().max_element() < 1.0, "{global}");
+            // A ghost is one tick old.
+            assert!((now.0 - position.0).abs().max_element() < 1.0, "{global}");
         }
         assert!(
             process.tick < Tick(3) || seen.len() > 100,
@@ -398,7 +407,7 @@ fn references_and_children_move_along_and_ghosts_stand_at_the_border() {
 }
 
 #[test]
-fn a_player_is_shown_both_sides_of_a_border() {
+fn a_player_near_a_border_is_in_the_frames_of_both_simulations() {
     let mut process = Process::new(&Partition::stripes(2, 1.0, SIDE), CONFIG, 8);
     for _ in 0..60 {
         let frames = process.tick();
@@ -408,8 +417,8 @@ fn a_player_is_shown_both_sides_of_a_border() {
                 .filter_map(|frame| frame.players.get(key.worker, key.session))
                 .collect();
             let acting = rows.iter().find(|row| row.entity.is_some()).unwrap();
-            // Every row is of the same player, and one that sees across the border is in both frames in all
-            // but the tick in which it joined.
+            // Every row is of the same player. One that sees across the border is in both frames in all ticks
+            // but the one in which it joined.
             assert!(
                 rows.iter()
                     .all(|row| row.player == acting.player && row.radius == 6.0)
@@ -423,13 +432,13 @@ fn a_player_is_shown_both_sides_of_a_border() {
 }
 
 #[test]
-fn cells_move_until_the_load_is_even_and_everybody_agrees() {
+fn balancing_moves_cells_until_loads_are_even_and_partitions_stay_equal() {
     let config = SimulationsConfig {
         balance_ticks: 4,
         margin: 0.25,
         ..CONFIG
     };
-    // All of the world in the first stripe.
+    // The first stripe contains all entities.
     let mut process = Process::new(&Partition::stripes(4, 1.0, SIDE * 8.0), config, 5);
     for _ in 0..300 {
         let frames = process.tick();
@@ -437,7 +446,7 @@ fn cells_move_until_the_load_is_even_and_everybody_agrees() {
         let partitions = process.each(|world| world.resource::<Simulations>().partition().clone());
         assert!(partitions.windows(2).all(|pair| pair[0] == pair[1]));
     }
-    process.settle();
+    process.check_end();
     let counts = process.each(|world| world.query::<&Replicated>().iter(world).count());
     let most = *counts.iter().max().unwrap();
     let mean = counts.iter().sum::<usize>() / counts.len();

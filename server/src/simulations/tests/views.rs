@@ -1,4 +1,4 @@
-//! Across a border: where somebody was, and who is near.
+//! Looks into the past and spatial queries across a border.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use super::{CONFIG, Process, chessboard};
 use crate::simulation::{Ghost, Nearby, Replicated, Rewind};
 use crate::simulations::Simulations;
 
-type Known = BTreeMap<(GlobalId, Tick), Pose>;
+type KnownPoses = BTreeMap<(GlobalId, Tick), Pose>;
 
-/// Who is in a world, ghosts included.
-fn everybody(world: &mut World) -> Vec<(Entity, GlobalId)> {
+/// Returns the replicated entities of a simulation, ghosts included.
+fn all_entities(world: &mut World) -> Vec<(Entity, GlobalId)> {
     let mut own = world.query::<(Entity, &Replicated)>();
     let mut all: Vec<_> = own
         .iter(world)
@@ -29,10 +29,10 @@ fn everybody(world: &mut World) -> Vec<(Entity, GlobalId)> {
 }
 
 #[test]
-fn everybody_was_where_the_frames_of_that_tick_have_it_whoever_owned_it() {
+fn rewind_returns_poses_from_the_frames_of_the_simulation_that_owned_the_entity() {
     for (simulations, seed) in [(2, 11), (4, 12)] {
         let mut process = Process::new(&chessboard(simulations), CONFIG, seed);
-        let (mut known, mut looks) = (Known::new(), 0);
+        let (mut known, mut found) = (KnownPoses::new(), 0);
         for _ in 0..50 {
             let frames = process.tick();
             for frame in &frames {
@@ -44,37 +44,38 @@ fn everybody_was_where_the_frames_of_that_tick_have_it_whoever_owned_it() {
             }
             let now = process.tick;
             process.each(|world| {
-                let all = everybody(world);
+                let all = all_entities(world);
                 let mut state = SystemState::<Rewind>::new(world);
                 let rewind = state.get(world).unwrap();
-                // What was published in this tick is shown to the others before the next.
+                // A frame is sent to the other simulations before the next tick, so that a tick's own frame
+                // is left out.
                 for tick in (2..6).map(|age| now - age) {
                     for &(entity, global) in &all {
                         let then = known.get(&(global, tick)).copied();
-                        // A ghost can be of one who was there before the simulation of the ghost looked.
+                        // A ghost's entity may be older than the first frame in which this simulation has it.
                         assert_eq!(
                             rewind.pose(entity, tick),
                             then,
                             "seed {seed}, tick {now}: {global} at {tick}"
                         );
-                        looks += u32::from(then.is_some());
+                        found += u32::from(then.is_some());
                     }
                 }
             });
         }
-        assert!(looks > 40_000, "seed {seed}: {looks} looks");
+        assert!(found > 40_000, "seed {seed}: {found} poses");
     }
 }
 
 #[test]
-fn who_is_near_is_found_on_both_sides_of_a_border() {
+fn nearby_finds_entities_on_both_sides_of_a_border() {
     let radius = 1.0;
     let mut process = Process::new(&chessboard(2), CONFIG, 13);
     let mut crossings = 0;
     let mut before = Vec::new();
     for _ in 0..40 {
         let frames = process.tick();
-        let places: Vec<(GlobalId, Vec2)> = frames
+        let positions: Vec<(GlobalId, Vec2)> = frames
             .iter()
             .flat_map(|frame| {
                 let rows = frame.rows();
@@ -82,8 +83,8 @@ fn who_is_near_is_found_on_both_sides_of_a_border() {
                     .collect::<Vec<_>>()
             })
             .collect();
-        // Copies are as old as the tick before this one.
-        let (old, tick) = (std::mem::replace(&mut before, places), process.tick);
+        // Ghosts are as old as the tick before this one.
+        let (old, tick) = (std::mem::replace(&mut before, positions), process.tick);
         if old.is_empty() {
             continue;
         }
@@ -97,16 +98,16 @@ fn who_is_near_is_found_on_both_sides_of_a_border() {
             };
             let mut state = SystemState::<Nearby>::new(world);
             let mut nearby = state.get_mut(world).unwrap();
-            for &(global, at) in old.iter().filter(|(global, _)| ghosts.contains_key(global)) {
-                let found: Vec<_> = nearby.within(at, radius).collect();
+            for &(global, position) in old.iter().filter(|(global, _)| ghosts.contains_key(global)) {
+                let found: Vec<_> = nearby.within(position, radius).collect();
                 assert!(found.is_sorted_by(|one, other| one.distance <= other.distance));
                 let ghost = ghosts[&global];
                 assert!(
                     found.iter().any(|near| near.entity == ghost),
-                    "tick {tick}: {global} at {at}"
+                    "tick {tick}: {global} at {position}"
                 );
                 crossings += found.len();
-                let nearest = nearby.nearest(at, 1, radius).next().unwrap();
+                let nearest = nearby.nearest(position, 1, radius).next().unwrap();
                 assert!(nearest.distance <= 0.01, "tick {tick}: {nearest:?}");
             }
         });

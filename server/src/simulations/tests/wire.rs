@@ -1,4 +1,4 @@
-//! Real net workers and real clients on lossy lines, several simulations behind them: a session notices nothing.
+//! Sessions over real net workers and clients with lossy sockets, served by several simulations.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,7 +15,9 @@ use throng_shared::protocol::ids::{Channel, GlobalId, PlayerId};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
-use super::game::{Call, CallTo, Complaints, Heard, Lossy, News, Said, Telling, Told, Walk, team_of};
+use super::game::{
+    Call, CallTo, Complaints, InputTally, Lossy, MessageTally, News, NewsTally, SendsNews, Walk, team_of,
+};
 use super::{CONFIG, TICK, chessboard};
 use crate::boundary::claims::{PlayerName, SessionClaims};
 use crate::boundary::directory::Directory;
@@ -34,12 +36,12 @@ const WORKERS: u8 = 2;
 const CLIENTS: usize = 12;
 const STEPS: u32 = 10;
 const UNIX_S: u64 = 1_800_000_000;
-/// Part of all datagrams that is lost, either way.
+/// Part of all datagrams that is lost, in either direction.
 const LOSS: f32 = 0.1;
 
-struct Nobody;
+struct IgnoredUpdates;
 
-impl MirrorObserver for Nobody {}
+impl MirrorObserver for IgnoredUpdates {}
 
 struct Outgoing {
     from: SocketAddr,
@@ -60,18 +62,19 @@ impl Transmit for Outgoing {
 struct Client {
     address: SocketAddr,
     core: ClientCore,
-    said: u32,
+    messages_sent: u32,
     player: Option<PlayerId>,
     avatar: Option<GlobalId>,
     ticks_with_avatar: u32,
-    /// News that came, in order.
-    heard: u32,
-    /// The ticks of the calls that came, by whom they were for and from whom, in order.
+    /// News received, in order.
+    news_received: u32,
+    /// The ticks of the received calls, by audience and sending simulation, in order.
     calls: BTreeMap<(CallTo, u8), Vec<u32>>,
 }
 
 impl Client {
-    /// What was told to many came once, from the tick on in which the player joined, whoever has the player.
+    /// Checks that every call to the client was received once, from the tick on in which the player joined,
+    /// in whichever simulation the player was.
     fn check_calls(&self, seed: u64, simulations: u8, ticks: u32) {
         let team = CallTo::Team(team_of(self.player.unwrap()));
         let empty = Vec::new();
@@ -94,7 +97,7 @@ impl Client {
             self.calls.keys().all(|&(to, _)| is_for_me(to)),
             "seed {seed}: {self:?}"
         );
-        // Every tick the one simulation that has it spoke to its own.
+        // In every tick the one simulation that has the player sends to its own players.
         let own = (0..simulations).flat_map(|from| of(CallTo::Own, from).iter().copied());
         let mut own: Vec<u32> = own.collect();
         own.sort_unstable();
@@ -104,7 +107,7 @@ impl Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "player {:?} was called {:?}", self.player, self.calls)
+        write!(f, "player {:?} received the calls {:?}", self.player, self.calls)
     }
 }
 
@@ -114,9 +117,9 @@ struct Wired {
     out: Outgoing,
     clients: Vec<Client>,
     protocol: Protocol,
-    /// What is on its way, by when it arrives.
-    air: BTreeMap<(Duration, u64), (SocketAddr, SocketAddr, Vec<u8>)>,
-    flights: u64,
+    /// Datagrams in transit, by the time of their arrival and their number.
+    in_transit: BTreeMap<(Duration, u64), (SocketAddr, SocketAddr, Vec<u8>)>,
+    datagrams_sent: u64,
     chance: Random,
     now: Duration,
     tick: u32,
@@ -132,7 +135,7 @@ impl Wired {
             .map(|exchange| super::app(exchange, chessboard(simulations), CONFIG, seed).0)
             .collect();
         for app in &mut apps {
-            app.insert_resource(Lossy(true)).insert_resource(Telling(true));
+            app.insert_resource(Lossy(true)).insert_resource(SendsNews(true));
         }
         let protocol = apps[0].world().resource::<Protocol>().clone();
         let workers = workers(&mut apps, &protocol, private_key, &mut entropy);
@@ -149,8 +152,8 @@ impl Wired {
             workers,
             clients,
             protocol,
-            air: BTreeMap::new(),
-            flights: 0,
+            in_transit: BTreeMap::new(),
+            datagrams_sent: 0,
             chance: Seed(seed).of(GlobalId(u64::MAX - 1), Tick(0)),
             now: Duration::ZERO,
             tick: 0,
@@ -158,55 +161,62 @@ impl Wired {
         }
     }
 
-    fn fly(&mut self) {
+    fn transmit(&mut self) {
         for datagram in self.out.sent.drain(..) {
             if self.chance.within(0.0, 1.0) >= LOSS {
-                // 20 to 45 ms: datagrams overtake each other.
+                // 20 to 45 ms, so that datagrams are reordered.
                 let delay = Duration::from_micros(20_000 + self.chance.bits() % 25_000);
-                self.flights += 1;
-                self.air.insert((self.now + delay, self.flights), datagram);
+                self.datagrams_sent += 1;
+                self.in_transit
+                    .insert((self.now + delay, self.datagrams_sent), datagram);
             }
         }
     }
 
-    fn run_tick(&mut self, speaking: bool) {
+    fn run_tick(&mut self, sends: bool) {
         self.tick += 1;
         for app in &mut self.apps {
-            app.insert_resource(Telling(speaking));
+            app.insert_resource(SendsNews(sends));
             send_batch(app.world_mut());
         }
         for app in &mut self.apps {
             tick_once(app, self.now);
         }
         for (address, core) in &mut self.workers {
-            // Some are a tick or two behind.
+            // Some workers are a tick or two behind.
             if !self.chance.bits().is_multiple_of(4) {
                 self.out.from = *address;
                 core.publish(self.now, &mut self.out);
             }
         }
-        self.fly();
+        self.transmit();
         for client in &mut self.clients {
-            if speaking && client.player.is_some() && (self.tick + client.said).is_multiple_of(3) {
-                let bytes = Bytes::copy_from_slice(&client.said.to_le_bytes());
+            if sends && client.player.is_some() && (self.tick + client.messages_sent).is_multiple_of(3) {
+                let bytes = Bytes::copy_from_slice(&client.messages_sent.to_le_bytes());
                 client.core.send_message(Channel::ReliableOrdered, bytes).unwrap();
-                client.said += 1;
+                client.messages_sent += 1;
             }
         }
         for _ in 0..STEPS {
             self.step();
         }
-        self.look();
+        self.check_clients();
     }
 
     fn step(&mut self) {
-        while let Some(first) = self.air.first_entry().filter(|first| first.key().0 <= self.now) {
+        while let Some(first) = self
+            .in_transit
+            .first_entry()
+            .filter(|first| first.key().0 <= self.now)
+        {
             let (from, to, mut datagram) = first.remove();
             if let Some((address, core)) = self.workers.iter_mut().find(|(address, _)| *address == to) {
                 self.out.from = *address;
                 core.receive_datagram(self.now, from, &mut datagram, &mut self.out);
             } else if let Some(client) = self.clients.iter_mut().find(|client| client.address == to) {
-                client.core.receive_datagram(self.now, &mut datagram, &mut Nobody);
+                client
+                    .core
+                    .receive_datagram(self.now, &mut datagram, &mut IgnoredUpdates);
             }
         }
         for (address, core) in &mut self.workers {
@@ -224,12 +234,12 @@ impl Wired {
                 sent.push((from, to, datagram.to_vec()));
             });
         }
-        self.fly();
+        self.transmit();
         self.now += TICK / STEPS;
     }
 
-    /// What every client must see at any time.
-    fn look(&mut self) {
+    /// Checks what must hold for every client after every tick.
+    fn check_clients(&mut self) {
         let (seed, tick) = (self.seed, self.tick);
         for (number, client) in self.clients.iter_mut().enumerate() {
             assert_eq!(
@@ -254,10 +264,10 @@ impl Wired {
                 let number = message.downcast_ref::<News>().map(|message| message.0);
                 assert_eq!(
                     number,
-                    Some(client.heard),
+                    Some(client.news_received),
                     "seed {seed}, tick {tick}: news for {number:?}"
                 );
-                client.heard += 1;
+                client.news_received += 1;
             }
             let own = client.core.mirror().and_then(throng_client::mirror::Mirror::own);
             if let Some(own) = own {
@@ -274,7 +284,7 @@ impl Wired {
             let complaints = &mut app.world_mut().resource_mut::<Complaints>().0;
             assert!(complaints.is_empty(), "seed {seed}, tick {tick}: {complaints:?}");
         }
-        // Every entity is in one frame.
+        // Every entity is in exactly one frame.
         let mut all = BTreeMap::new();
         for app in &self.apps {
             let frame = app.world().resource::<Frames>().0.newest().unwrap();
@@ -295,18 +305,21 @@ fn workers(
     let loads: Arc<[WorkerLoad]> = (0..WORKERS).map(|_| WorkerLoad::default()).collect();
     let directory = Arc::new(Directory::new(WORKERS.into(), 64, 64));
     let takeovers = Arc::new(Takeovers::new(WORKERS.into()));
-    let mut near: Vec<Vec<_>> = apps.iter().map(|_| Vec::new()).collect();
+    let mut simulation_ends: Vec<Vec<_>> = apps.iter().map(|_| Vec::new()).collect();
     let mut workers = Vec::new();
     for worker in 0..WORKERS {
         let address = SocketAddr::from(([10, 1, 0, 1], 5_000 + u16::from(worker)));
-        let mut far = Vec::new();
-        for (app, near) in apps.iter().zip(&mut near) {
+        let mut worker_ends = Vec::new();
+        for (app, simulation_ends) in apps.iter().zip(&mut simulation_ends) {
             let simulation = app.world().resource::<Simulations>().me();
             let (ours, theirs) = link(simulation, worker, &LinkConfig::default(), Arc::new(|| {}));
-            near.push(ours);
-            far.push(theirs);
+            simulation_ends.push(ours);
+            worker_ends.push(theirs);
         }
-        let counters = far.iter().map(|link| Arc::clone(link.counters())).collect();
+        let counters = worker_ends
+            .iter()
+            .map(|link| Arc::clone(link.counters()))
+            .collect();
         let shared = WorkerShared {
             protocol: Arc::new(protocol.clone()),
             directory: Arc::clone(&directory),
@@ -325,10 +338,10 @@ fn workers(
             },
             unix_origin_s: UNIX_S,
         };
-        workers.push((address, WorkerCore::new(config, entropy, far, shared)));
+        workers.push((address, WorkerCore::new(config, entropy, worker_ends, shared)));
     }
-    for (app, near) in apps.iter_mut().zip(near) {
-        app.insert_resource(WorkerLinks::new(near));
+    for (app, simulation_ends) in apps.iter_mut().zip(simulation_ends) {
+        app.insert_resource(WorkerLinks::new(simulation_ends));
     }
     workers
 }
@@ -358,16 +371,16 @@ fn client(
     Client {
         address: SocketAddr::from(([10, 0, 0, 1], 40_000 + number as u16)),
         core: ClientCore::new(Duration::ZERO, &token, ClientConfig::new(protocol)),
-        said: 0,
+        messages_sent: 0,
         player: None,
         avatar: None,
         ticks_with_avatar: 0,
-        heard: 0,
+        news_received: 0,
         calls: BTreeMap::new(),
     }
 }
 
-/// How many seeds are run with two and with four simulations: `THRONG_SEEDS`, or a few.
+/// Returns how many seeds are run with two and with four simulations: `THRONG_SEEDS`, or 2.
 fn seeds() -> u64 {
     let asked = std::env::var("THRONG_SEEDS")
         .ok()
@@ -375,33 +388,42 @@ fn seeds() -> u64 {
     asked.unwrap_or(2)
 }
 
-/// What is shown of inputs that came too late: part of all ticks.
+/// Runs a game to its end, checks it, and returns the part of the avatars' ticks with a repeated input,
+/// because the tick's own input was late or lost.
 fn share_repeated(simulations: u8, seed: u64) -> f64 {
     let mut wired = Wired::new(simulations, seed);
     let ticks = 300;
     (0..ticks).for_each(|_| wired.run_tick(true));
-    // What is on its way arrives.
+    // Datagrams in transit are received.
     (0..60).for_each(|_| wired.run_tick(false));
-    let (mut said, mut told, mut inputs, mut repeated) = (0, 0, 0, 0);
+    let (mut messages, mut news, mut inputs, mut repeated) = (0, 0, 0, 0);
     let (mut players_came, mut came) = (0, 0);
     for app in &mut wired.apps {
         let world = app.world_mut();
-        said += world.query::<&Said>().iter(world).map(|said| said.0).sum::<u32>();
-        told += world.query::<&Told>().iter(world).map(|told| told.0).sum::<u32>();
-        for heard in world.query::<&Heard>().iter(world) {
-            inputs += heard.inputs;
-            repeated += heard.repeated;
+        messages += world
+            .query::<&MessageTally>()
+            .iter(world)
+            .map(|tally| tally.0)
+            .sum::<u32>();
+        news += world
+            .query::<&NewsTally>()
+            .iter(world)
+            .map(|tally| tally.0)
+            .sum::<u32>();
+        for tally in world.query::<&InputTally>().iter(world) {
+            inputs += tally.inputs;
+            repeated += tally.repeated;
         }
         let counters = world.resource::<Simulations>().counters();
         players_came += counters.players_came;
         came += counters.immigrated;
     }
-    let expected: u32 = wired.clients.iter().map(|client| client.said).sum();
-    assert_eq!(said, expected, "seed {seed}: messages");
+    let expected: u32 = wired.clients.iter().map(|client| client.messages_sent).sum();
+    assert_eq!(messages, expected, "seed {seed}: messages");
     assert!(expected > 500, "seed {seed}: {expected} messages");
-    let heard: u32 = wired.clients.iter().map(|client| client.heard).sum();
-    assert_eq!(heard, told, "seed {seed}: news");
-    assert!(told > 2_000, "seed {seed}: {told} news");
+    let news_received: u32 = wired.clients.iter().map(|client| client.news_received).sum();
+    assert_eq!(news_received, news, "seed {seed}: news");
+    assert!(news > 2_000, "seed {seed}: {news} news");
     if simulations > 1 {
         let a_second = came * 20 / (ticks + 60);
         assert!(
@@ -422,8 +444,8 @@ fn share_repeated(simulations: u8, seed: u64) -> f64 {
 }
 
 #[test]
-fn sessions_notice_nothing_at_a_tenth_of_loss() {
-    // How many inputs come too late on such lines, whatever is behind them.
+fn sessions_lose_nothing_across_simulations_at_ten_percent_packet_loss() {
+    // The part of late inputs at this loss, with a single simulation.
     let alone = share_repeated(1, 1);
     for seed in 0..seeds() {
         for simulations in [2, 4] {

@@ -9,7 +9,7 @@ use super::VisualEffects;
 use crate::window::camera::Rig;
 use crate::window::colors::Colors;
 use crate::window::content::Tables;
-use crate::window::settings_file::Settings;
+use crate::window::settings_file::SavedSettings;
 use crate::window::view::{Appearance, Focus};
 
 /// Explosions shown for one frame at most.
@@ -25,7 +25,7 @@ impl Plugin for DeathsPlugin {
 
 fn blow_up(
     mut heard: MessageReader<FromServer<Explosion>>,
-    (tables, focus, settings, colors): (Tables, Res<Focus>, Res<Settings>, Res<Colors>),
+    (tables, focus, settings, colors): (Tables, Res<Focus>, Res<SavedSettings>, Res<Colors>),
     mut effects: ResMut<VisualEffects>,
     mut rig: ResMut<Rig>,
 ) {

@@ -1,4 +1,4 @@
-//! Who gets in, as what, and how it ends.
+//! Tests of how sessions begin, which kind they are, and how they end.
 
 use bytes::Bytes;
 use throng_shared::protocol::ids::Channel;
@@ -7,7 +7,7 @@ use throng_shared::reliable::Reliable;
 
 use super::*;
 
-/// A client's reliable messages, as packets.
+/// Returns a client's due reliable packets.
 fn reliable_packets(peer: &mut Reliable, now: Duration) -> Vec<Vec<u8>> {
     let mut packets = Vec::new();
     peer.poll(now, 10_000, |packet| packets.push(packet.to_vec()))
@@ -16,12 +16,12 @@ fn reliable_packets(peer: &mut Reliable, now: Duration) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn from_the_handshake_to_the_first_snapshot() {
+fn a_client_that_says_hello_receives_a_welcome_and_a_snapshot() {
     let mut bench = Bench::new();
     let mut peer = bench.connect(42);
     bench.hello(&mut peer);
     bench.hello(&mut peer);
-    let told = bench.simulation().drain();
+    let values = bench.simulation().drain();
     let [
         ToSimulation::Joined {
             key,
@@ -30,33 +30,33 @@ fn from_the_handshake_to_the_first_snapshot() {
             kind: PeerKind::Throng,
             at,
         },
-    ] = told[..]
+    ] = values[..]
     else {
-        panic!("{told:?}");
+        panic!("{values:?}");
     };
     assert_eq!((name.as_str(), at, key.worker), ("tester", bench.now, 0));
     assert_eq!(bench.shared.directory.simulation_of(key), Some(SimulationId(0)));
     assert_eq!(bench.shared.stats.clients(), 1);
     bench.tick();
-    bench.settle(&mut peer);
+    bench.exchange(&mut peer);
     assert_eq!(peer.kinds(), [PayloadKind::HELLO, PayloadKind::SNAPSHOT]);
     peer.inbox.clear();
     bench.hello(&mut peer);
     bench.tick();
-    bench.settle(&mut peer);
+    bench.exchange(&mut peer);
     assert_eq!(
         peer.count(PayloadKind::HELLO),
         1,
-        "the welcome was lost: it is said again"
+        "the welcome was lost: it is sent again"
     );
     peer.inbox.clear();
     bench.tick();
-    bench.settle(&mut peer);
+    bench.exchange(&mut peer);
     assert_eq!(peer.count(PayloadKind::HELLO), 0);
 }
 
 #[test]
-fn another_protocol_is_told_both_versions_and_never_announced() {
+fn a_client_with_another_protocol_receives_both_versions_and_is_not_announced() {
     let mut bench = Bench::new();
     let mut peer = bench.connect(1);
     let server = bench.shared.protocol.version();
@@ -65,7 +65,7 @@ fn another_protocol_is_told_both_versions_and_never_announced() {
     let mut packet = [0; HELLO_BYTES_MAX];
     let length = Hello { version: client }.write(&mut packet);
     bench.send(&mut peer, &packet[..length]);
-    bench.settle(&mut peer);
+    bench.exchange(&mut peer);
     assert_eq!(peer.goodbye(), Some(Goodbye::ProtocolMismatch { server, client }));
     assert!(peer.is_ended && bench.simulation().drain().is_empty());
     assert_eq!(
@@ -75,11 +75,11 @@ fn another_protocol_is_told_both_versions_and_never_announced() {
 }
 
 #[test]
-fn a_stock_renet_client_exchanges_messages_and_is_sent_nothing_else() {
+fn a_stock_renet_client_exchanges_messages_and_receives_no_other_packets() {
     let mut bench = Bench::new();
     let (mut silent, mut peer, mut renet) = (bench.connect(1), bench.connect(2), Reliable::new());
-    let mut told = Vec::new();
-    let mut answers = Vec::new();
+    let mut values = Vec::new();
+    let mut replies = Vec::new();
     renet
         .send(Channel::ReliableOrdered, Bytes::from_static(b"to the server"))
         .unwrap();
@@ -100,27 +100,30 @@ fn a_stock_renet_client_exchanges_messages_and_is_sent_nothing_else() {
                     .link
                     .send(key, channel, Bytes::from_static(b"to the client"));
             }
-            told.push(value);
+            values.push(value);
         }
         bench.tick();
-        bench.settle(&mut silent);
-        bench.settle(&mut peer);
+        bench.exchange(&mut silent);
+        bench.exchange(&mut peer);
         for payload in peer.inbox.drain(..) {
             assert_eq!(PayloadKind::of(&payload), Some(PayloadKind::Renet));
             renet.receive(&payload).unwrap();
         }
-        answers.extend(std::iter::from_fn(|| renet.pop()).map(|(_, bytes)| bytes));
+        replies.extend(std::iter::from_fn(|| renet.pop()).map(|(_, bytes)| bytes));
     }
-    assert_eq!(arrivals(&told), [Ok(PeerKind::Renet)]);
-    assert_eq!(answers, [Bytes::from_static(b"to the client")]);
-    assert!(silent.inbox.is_empty(), "who says nothing is told nothing");
+    assert_eq!(arrivals(&values), [Ok(PeerKind::Renet)]);
+    assert_eq!(replies, [Bytes::from_static(b"to the client")]);
+    assert!(
+        silent.inbox.is_empty(),
+        "a client that sends no payload receives none"
+    );
     bench.core.shutdown(bench.now, &mut bench.out);
-    bench.settle(&mut peer);
+    bench.exchange(&mut peer);
     assert!(peer.inbox.is_empty() && peer.is_ended, "not even our goodbye");
 }
 
 #[test]
-fn a_message_that_overtakes_the_hello_does_not_make_a_stock_client() {
+fn a_client_whose_message_overtakes_its_hello_is_not_a_stock_client() {
     let mut bench = Bench::new();
     let (mut peer, mut renet) = (bench.connect(1), Reliable::new());
     renet
@@ -132,10 +135,10 @@ fn a_message_that_overtakes_the_hello_does_not_make_a_stock_client() {
     bench.tick();
     assert!(bench.simulation().drain().is_empty());
     bench.hello(&mut peer);
-    let told = bench.simulation().drain();
+    let values = bench.simulation().drain();
     assert!(
         matches!(
-            &told[..],
+            &values[..],
             [
                 ToSimulation::Joined {
                     kind: PeerKind::Throng,
@@ -144,22 +147,22 @@ fn a_message_that_overtakes_the_hello_does_not_make_a_stock_client() {
                 ToSimulation::Message { .. }
             ]
         ),
-        "{told:?}"
+        "{values:?}"
     );
 }
 
 #[test]
-fn a_hostile_renet_peer_costs_its_own_session_only() {
+fn a_hostile_renet_packet_ends_its_own_session_only() {
     let mut bench = Bench::new();
     let (mut good, mut bad) = (bench.join(1), bench.join(2));
     // A slice with the index 7 of 2, which makes renet itself panic.
     let slice = [&[2, 2, 0, 0, 7, 2][..], &[0x44, 0xB0], &[0; 1_200][..1_160]].concat();
     bench.send(&mut bad, &slice);
-    bench.settle(&mut bad);
+    bench.exchange(&mut bad);
     assert_eq!(bad.goodbye(), Some(Goodbye::Abuse));
     assert_eq!(arrivals(&bench.simulation().drain()), [Err(LeaveReason::Abuse)]);
     bench.tick();
-    bench.settle(&mut good);
+    bench.exchange(&mut good);
     assert!(!good.is_ended && bench.core.connected() == 1);
     assert_eq!(bench.figure("sessions_abused"), 1);
 }
@@ -169,19 +172,19 @@ fn a_newer_session_of_a_client_replaces_the_older() {
     let mut bench = Bench::new();
     let mut old = bench.join(7);
     let mut new = bench.connect(7);
-    bench.settle(&mut old);
+    bench.exchange(&mut old);
     assert_eq!(old.goodbye(), Some(Goodbye::Replaced));
     bench.hello(&mut new);
-    let told = bench.simulation().drain();
+    let values = bench.simulation().drain();
     assert_eq!(
-        arrivals(&told),
+        arrivals(&values),
         [Err(LeaveReason::Replaced), Ok(PeerKind::Throng)]
     );
     assert_eq!(bench.core.connected(), 1);
 }
 
 #[test]
-fn on_a_shared_port_it_does_so_on_another_worker() {
+fn a_newer_session_on_another_worker_replaces_the_older() {
     let mut bench = Bench::new();
     let takeovers = Arc::new(Takeovers::new(2));
     bench.shared.takeovers = Arc::clone(&takeovers);
@@ -195,19 +198,19 @@ fn on_a_shared_port_it_does_so_on_another_worker() {
     };
     takeovers.claim(7, 2, elsewhere).unwrap();
     bench.tick();
-    bench.settle(&mut old);
+    bench.exchange(&mut old);
     assert_eq!(old.goodbye(), Some(Goodbye::Replaced));
     assert_eq!(
         arrivals(&bench.simulation().drain()),
         [Err(LeaveReason::Replaced)]
     );
-    // The client's second token is as old as what runs elsewhere.
+    // The client's second token has the number of the session on the other worker.
     let late = bench.attempt(7);
     assert!(late.is_ended && bench.core.connected() == 0);
 }
 
 #[test]
-fn every_end_is_announced_once_and_explained() {
+fn every_end_of_a_session_is_announced_once_with_its_reason() {
     let mut bench = Bench::new();
     let (mut leaver, mut kicked, mut silent, mut last) =
         (bench.join(1), bench.join(2), bench.join(3), bench.join(4));
@@ -223,22 +226,22 @@ fn every_end_is_announced_once_and_explained() {
         .link
         .disconnect(kicked_key, LeaveReason::Kicked);
     bench.tick();
-    bench.settle(&mut kicked);
+    bench.exchange(&mut kicked);
     assert_eq!(kicked.goodbye(), Some(Goodbye::Kicked));
     assert_eq!(arrivals(&bench.simulation().drain()), [Err(LeaveReason::Kicked)]);
     for _ in 0..120 {
         bench.tick();
         bench.inputs(&mut last, 1_000, &[]);
-        bench.settle(&mut last);
+        bench.exchange(&mut last);
     }
-    bench.settle(&mut silent);
+    bench.exchange(&mut silent);
     assert!(silent.is_ended);
     assert_eq!(
         arrivals(&bench.simulation().drain()),
         [Err(LeaveReason::TimedOut)]
     );
     bench.core.shutdown(bench.now, &mut bench.out);
-    bench.settle(&mut last);
+    bench.exchange(&mut last);
     assert_eq!(last.goodbye(), Some(Goodbye::Shutdown));
     assert_eq!(
         arrivals(&bench.simulation().drain()),
@@ -248,7 +251,7 @@ fn every_end_is_announced_once_and_explained() {
 }
 
 #[test]
-fn arrivals_pile_up_to_a_bound_and_then_others_are_refused() {
+fn new_sessions_are_refused_when_kept_arrivals_reach_their_bound() {
     let config = LinkConfig {
         to_simulation: 1,
         retained: 2,
@@ -262,10 +265,10 @@ fn arrivals_pile_up_to_a_bound_and_then_others_are_refused() {
     let refused = bench.attempt(4);
     assert!(refused.is_ended);
     assert_eq!((bench.core.connected(), bench.figure("sessions_refused")), (3, 1));
-    let mut told = Vec::new();
+    let mut values = Vec::new();
     for _ in 0..5 {
-        told.extend(bench.simulation().drain());
+        values.extend(bench.simulation().drain());
         bench.tick();
     }
-    assert_eq!(arrivals(&told), [Ok(PeerKind::Throng); 3]);
+    assert_eq!(arrivals(&values), [Ok(PeerKind::Throng); 3]);
 }

@@ -1,11 +1,12 @@
-//! What of the inputs reaches the simulation.
+//! Tests of which inputs reach the simulation.
 
 use throng_shared::protocol::input::ViewTick;
 
 use super::*;
 
-fn ticks(told: &[ToSimulation]) -> Vec<u32> {
-    told.iter()
+fn ticks(values: &[ToSimulation]) -> Vec<u32> {
+    values
+        .iter()
         .filter_map(|value| match value {
             ToSimulation::Input { tick, .. } => Some(tick.0),
             _ => None,
@@ -14,20 +15,20 @@ fn ticks(told: &[ToSimulation]) -> Vec<u32> {
 }
 
 #[test]
-fn repeats_fill_gaps_and_arrive_once() {
+fn repeated_inputs_fill_gaps_and_are_forwarded_once() {
     let mut bench = Bench::new();
     let mut peer = bench.join(1);
     for newest in [1_003, 1_004, 1_004, 1_008, 1_007, 1_012] {
         bench.inputs(&mut peer, newest, &[1, 2, 3, 4]);
     }
-    let told = bench.simulation().drain();
-    assert_eq!(ticks(&told), (1_000..=1_012).collect::<Vec<_>>());
+    let values = bench.simulation().drain();
+    assert_eq!(ticks(&values), (1_000..=1_012).collect::<Vec<_>>());
     let [
         ToSimulation::Input {
             arrived_at, bytes, ..
         },
         ..,
-    ] = &told[..]
+    ] = &values[..]
     else {
         panic!()
     };
@@ -39,7 +40,7 @@ fn repeats_fill_gaps_and_arrive_once() {
 }
 
 #[test]
-fn a_repeated_input_is_given_what_was_shown_in_its_tick() {
+fn a_repeated_input_gets_the_view_that_was_shown_in_its_tick() {
     let mut bench = Bench::new();
     let mut peer = bench.join(1);
     let mut packet = InputPacket {
@@ -51,8 +52,8 @@ fn a_repeated_input_is_given_what_was_shown_in_its_tick() {
     let mut bytes = [0; INPUT_PACKET_BYTES_MAX];
     let length = packet.write(&mut bytes);
     bench.send(&mut peer, &bytes[..length]);
-    let told = bench.simulation().drain();
-    let shown = told.iter().filter_map(|value| match value {
+    let values = bench.simulation().drain();
+    let shown = values.iter().filter_map(|value| match value {
         ToSimulation::Input { tick, view, .. } => Some((tick.0, view.unwrap().unwrap_near(*tick))),
         _ => None,
     });
@@ -61,7 +62,7 @@ fn a_repeated_input_is_given_what_was_shown_in_its_tick() {
 }
 
 #[test]
-fn inputs_before_the_hello_are_not_taken() {
+fn inputs_before_the_hello_are_refused() {
     let mut bench = Bench::new();
     let mut peer = bench.connect(1);
     bench.inputs(&mut peer, 1_000, &[1]);
@@ -70,7 +71,7 @@ fn inputs_before_the_hello_are_not_taken() {
 }
 
 #[test]
-fn invalid_inputs_are_counted_and_cost_nothing_else() {
+fn invalid_inputs_are_counted_and_do_not_affect_others() {
     let mut bench = Bench::new();
     let mut peer = bench.join(1);
     bench.inputs(&mut peer, 1_001, &[1, INVALID]);
@@ -87,7 +88,7 @@ fn invalid_inputs_are_counted_and_cost_nothing_else() {
 }
 
 #[test]
-fn a_thousand_input_packets_a_second_are_cut_to_the_limit_and_others_do_not_notice() {
+fn a_thousand_input_packets_a_second_are_cut_to_the_limit_without_affecting_other_sessions() {
     let mut bench = Bench::new();
     let (mut good, mut flood) = (bench.join(1), bench.join(2));
     let mut received = 0;
@@ -128,7 +129,7 @@ fn a_thousand_input_packets_a_second_are_cut_to_the_limit_and_others_do_not_noti
 }
 
 #[test]
-fn other_packets_are_limited_too() {
+fn packets_other_than_inputs_are_limited() {
     let mut bench = Bench::new();
     let mut peer = bench.join(1);
     (0..1_000).for_each(|_| bench.hello(&mut peer));
@@ -136,7 +137,7 @@ fn other_packets_are_limited_too() {
 }
 
 #[test]
-fn payloads_of_no_known_form_are_counted() {
+fn malformed_payloads_are_counted() {
     let mut bench = Bench::new();
     let mut peer = bench.join(1);
     for payload in [
@@ -157,14 +158,14 @@ fn a_panic_in_one_sessions_processing_ends_that_session_only() {
     let (mut good, mut bad) = (bench.join(1), bench.join(2));
     bench.inputs(&mut bad, 1_001, &[FATAL]);
     bench.inputs(&mut good, 1_001, &[1]);
-    let told = bench.simulation().drain();
+    let values = bench.simulation().drain();
     assert_eq!(
-        (arrivals(&told), ticks(&told)),
+        (arrivals(&values), ticks(&values)),
         (vec![Err(LeaveReason::Fault)], vec![1_001])
     );
-    bench.settle(&mut bad);
+    bench.exchange(&mut bad);
     bench.tick();
-    bench.settle(&mut good);
+    bench.exchange(&mut good);
     assert!(bad.is_ended && !good.is_ended);
     assert_eq!((bench.core.connected(), bench.figure("sessions_faulted")), (1, 1));
 }

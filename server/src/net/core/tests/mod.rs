@@ -1,4 +1,4 @@
-//! A worker's core between clients made of netcode alone and simulations made of links alone.
+//! Tests of a worker's core with clients that consist only of netcode and simulations that consist only of links.
 
 mod greeting;
 mod inputs;
@@ -41,7 +41,7 @@ const UNIX_S: u64 = 1_800_000_000;
 const TICK: Duration = Duration::from_millis(50);
 const KEY: [u8; 32] = [7; 32];
 
-/// An input whose validation can be made to refuse, and to panic: a defect of ours.
+/// An input whose validation refuses [`INVALID`] and panics on [`FATAL`], which stands for a defect of ours.
 #[derive(Serialize, Deserialize, Clone, Default)]
 struct Thrust(u8);
 
@@ -64,17 +64,17 @@ fn protocol() -> Protocol {
     app.world().resource::<Protocol>().clone()
 }
 
-/// A client below everything but netcode.
+/// A client that consists only of netcode.
 struct Peer {
     netcode: ClientNetcode,
     address: SocketAddr,
-    /// Payloads received and not looked at.
+    /// Received payloads that the test has not read.
     inbox: Vec<Vec<u8>>,
     is_ended: bool,
 }
 
 impl Peer {
-    /// First bytes of what was received.
+    /// Returns the first byte of each received payload.
     fn kinds(&self) -> Vec<u8> {
         self.inbox.iter().map(|payload| payload[0]).collect()
     }
@@ -88,22 +88,22 @@ impl Peer {
     }
 }
 
-/// A simulation's end of the link, and what it makes frames of.
+/// A simulation's end of the link with the writer of its frames.
 struct Simulation {
     link: SimulationLink,
     writer: FrameWriter,
     tick: Tick,
-    /// Sessions in its frames, each with an entity of its own.
+    /// Sessions whose players this simulation runs, each with an entity.
     players: Vec<SessionKey>,
-    /// Sessions of other simulations' players who see something of this one.
+    /// Sessions of other simulations' players that see a part of this one.
     watchers: Vec<SessionKey>,
 }
 
 impl Simulation {
-    /// What it was told since the last time.
+    /// Returns the values received since the last call, and applies arrivals and departures.
     fn drain(&mut self) -> Vec<ToSimulation> {
-        let told: Vec<_> = self.link.drain().collect();
-        for value in &told {
+        let values: Vec<_> = self.link.drain().collect();
+        for value in &values {
             match value {
                 ToSimulation::Joined {
                     key,
@@ -114,7 +114,7 @@ impl Simulation {
                 _ => {}
             }
         }
-        told
+        values
     }
 
     fn join(&mut self, key: SessionKey) {
@@ -235,14 +235,14 @@ impl Bench {
         ConnectToken::generate(UNIX_S + self.now.as_secs(), &request, &mut self.entropy).unwrap()
     }
 
-    /// A client whose handshake is done.
+    /// Connects a client and returns it after its handshake.
     fn connect(&mut self, client_id: u64) -> Peer {
         let peer = self.attempt(client_id);
         assert!(peer.netcode.is_connected());
         peer
     }
 
-    /// A client whose handshake is over, one way or the other.
+    /// Returns a client after its handshake, whether that succeeded or not.
     fn attempt(&mut self, client_id: u64) -> Peer {
         let token = self.token(client_id);
         let mut peer = Peer {
@@ -252,26 +252,26 @@ impl Bench {
             is_ended: false,
         };
         for _ in 0..4 {
-            self.settle(&mut peer);
+            self.exchange(&mut peer);
             self.now += Duration::from_millis(1);
         }
         peer
     }
 
-    /// A client that was welcomed and is in the frames.
+    /// Connects a client and returns it after it received its welcome and first snapshot.
     fn join(&mut self, client_id: u64) -> Peer {
         let mut peer = self.connect(client_id);
         self.hello(&mut peer);
         self.simulation().drain();
         self.tick();
-        self.settle(&mut peer);
+        self.exchange(&mut peer);
         assert_eq!(peer.kinds(), [PayloadKind::HELLO, PayloadKind::SNAPSHOT]);
         peer.inbox.clear();
         peer
     }
 
-    /// Exchanges what both ends have to say without sending payloads.
-    fn settle(&mut self, peer: &mut Peer) {
+    /// Exchanges the waiting datagrams of both ends, without new payloads.
+    fn exchange(&mut self, peer: &mut Peer) {
         let mut up = Vec::new();
         let event = peer
             .netcode
@@ -309,7 +309,7 @@ impl Bench {
         self.send(peer, &packet[..length]);
     }
 
-    /// Sends inputs for `newest` and the ticks before it.
+    /// Sends inputs for the tick `newest` and the ticks before it.
     fn inputs(&mut self, peer: &mut Peer, newest: u32, values: &[u8]) -> ReceivedKind {
         let mut packet = InputPacket {
             newest_tick: Tick(newest).wire(),
@@ -323,7 +323,7 @@ impl Bench {
         self.send(peer, &bytes[..length])
     }
 
-    /// A tick of all simulations, fanned out.
+    /// Runs a tick of all simulations and serves it.
     fn tick(&mut self) {
         self.now += TICK;
         for simulation in &mut self.simulations {
@@ -363,9 +363,10 @@ fn address(port: u16) -> SocketAddr {
     ([10, 0, 0, 1], 5_000 + port).into()
 }
 
-/// The kinds and reasons of what a simulation was told, in order.
-fn arrivals(told: &[ToSimulation]) -> Vec<Result<PeerKind, LeaveReason>> {
-    told.iter()
+/// Returns the kinds of arrivals and the reasons of departures among `values`, in order.
+fn arrivals(values: &[ToSimulation]) -> Vec<Result<PeerKind, LeaveReason>> {
+    values
+        .iter()
         .filter_map(|value| match value {
             ToSimulation::Joined { kind, .. } => Some(Ok(*kind)),
             ToSimulation::Left { reason, .. } => Some(Err(*reason)),

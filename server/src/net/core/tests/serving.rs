@@ -1,4 +1,4 @@
-//! What frames and messages of the simulations lead to.
+//! Tests of how frames and messages of the simulations are served.
 
 use bytes::Bytes;
 use throng_shared::limits::MESSAGE_BYTES_MAX;
@@ -10,7 +10,7 @@ use crate::boundary::link::Audience;
 use crate::net::core::ServeState;
 
 #[test]
-fn slices_serve_everybody_once_in_order() {
+fn slices_serve_every_session_once_in_order() {
     let mut bench = Bench::new();
     let mut peers: Vec<Peer> = (1..=10).map(|client_id| bench.connect(client_id)).collect();
     for peer in &mut peers {
@@ -43,7 +43,7 @@ fn a_worker_that_is_behind_serves_the_newest_frame() {
     let served = bench.core.publish(now, &mut bench.out).unwrap();
     assert_eq!((served.tick, served.published_at), (bench.simulation().tick, now));
     assert_eq!(bench.figure("ticks_skipped"), 2);
-    bench.settle(&mut peer);
+    bench.exchange(&mut peer);
     assert!(peer.count(PayloadKind::SNAPSHOT) <= 1);
 }
 
@@ -60,11 +60,11 @@ fn frames_of_several_simulations_are_served_together_unless_one_is_late() {
     assert!(bench.core.publish(now, &mut bench.out).is_none());
     now += TICK / 4;
     assert!(bench.core.publish(now, &mut bench.out).is_some());
-    bench.settle(&mut peer);
+    bench.exchange(&mut peer);
 }
 
 #[test]
-fn a_session_that_moved_is_heard_by_its_new_simulation() {
+fn inputs_of_a_moved_session_reach_its_new_simulation() {
     let mut bench = Bench::with(2, &LinkConfig::default());
     let mut peer = bench.join(1);
     let key = bench.simulation().players[0];
@@ -92,7 +92,7 @@ fn a_session_that_moved_is_heard_by_its_new_simulation() {
 }
 
 #[test]
-fn messages_reach_the_client_in_order() {
+fn reliable_messages_reach_the_client_in_order() {
     let mut bench = Bench::new();
     let mut peer = bench.join(1);
     let key = bench.simulation().players[0];
@@ -107,7 +107,7 @@ fn messages_reach_the_client_in_order() {
     let (mut renet, mut received) = (Reliable::new(), Vec::new());
     for _ in 0..20 {
         bench.tick();
-        bench.settle(&mut peer);
+        bench.exchange(&mut peer);
         for payload in peer.inbox.drain(..) {
             if PayloadKind::of(&payload) == Some(PayloadKind::Renet) {
                 renet.receive(&payload).unwrap();
@@ -119,10 +119,10 @@ fn messages_reach_the_client_in_order() {
 }
 
 #[test]
-fn what_is_told_to_many_reaches_each_player_once_whichever_simulation_says_it() {
+fn a_broadcast_reaches_each_player_once_from_any_simulation() {
     let mut bench = Bench::with(2, &LinkConfig::default());
     let mut peers = [bench.join(1), bench.join(2)];
-    // The second player goes to the other simulation, which shows the first one something, too.
+    // The second player moves to the other simulation, of which the first player sees a part, too.
     let [first, second] = bench.simulations[0].players[..] else {
         panic!("two players");
     };
@@ -143,7 +143,7 @@ fn what_is_told_to_many_reaches_each_player_once_whichever_simulation_says_it() 
     for _ in 0..5 {
         bench.tick();
         for ((peer, renet), received) in peers.iter_mut().zip(&mut renets).zip(&mut received) {
-            bench.settle(peer);
+            bench.exchange(peer);
             for payload in peer.inbox.drain(..) {
                 if PayloadKind::of(&payload) == Some(PayloadKind::Renet) {
                     renet.receive(&payload).unwrap();
@@ -156,9 +156,9 @@ fn what_is_told_to_many_reaches_each_player_once_whichever_simulation_says_it() 
 }
 
 #[test]
-fn a_client_that_acknowledges_no_messages_loses_its_session_at_the_bound() {
+fn a_client_that_acknowledges_no_messages_is_disconnected_at_the_bound() {
     let mut bench = Bench::new();
-    let (mut good, mut deaf) = (bench.join(1), bench.join(2));
+    let (mut good, mut silent) = (bench.join(1), bench.join(2));
     let key = bench.simulation().players[1];
     for _ in 0..100 {
         let message = Bytes::from(vec![1; MESSAGE_BYTES_MAX]);
@@ -168,9 +168,9 @@ fn a_client_that_acknowledges_no_messages_loses_its_session_at_the_bound() {
             .send(key, Channel::ReliableOrdered.id(), message);
     }
     bench.tick();
-    bench.settle(&mut deaf);
-    bench.settle(&mut good);
-    assert_eq!(deaf.goodbye(), Some(Goodbye::Overflow));
+    bench.exchange(&mut silent);
+    bench.exchange(&mut good);
+    assert_eq!(silent.goodbye(), Some(Goodbye::Overflow));
     assert_eq!(
         arrivals(&bench.simulation().drain()),
         [Err(LeaveReason::Overflow)]
@@ -179,7 +179,7 @@ fn a_client_that_acknowledges_no_messages_loses_its_session_at_the_bound() {
 }
 
 #[test]
-fn a_flood_of_messages_that_finds_no_room_ends_its_receivers_session() {
+fn a_flood_of_messages_without_room_ends_the_receivers_session() {
     let mut bench = Bench::with(
         1,
         &LinkConfig {
@@ -200,7 +200,7 @@ fn a_flood_of_messages_that_finds_no_room_ends_its_receivers_session() {
     assert_eq!(sent, 8);
     bench.tick();
     bench.tick();
-    bench.settle(&mut peer);
+    bench.exchange(&mut peer);
     assert_eq!(peer.goodbye(), Some(Goodbye::Overflow));
     assert_eq!(
         bench
@@ -214,7 +214,7 @@ fn a_flood_of_messages_that_finds_no_room_ends_its_receivers_session() {
 }
 
 #[test]
-fn a_flood_of_reliable_messages_for_many_ends_the_sessions_of_those_they_were_for() {
+fn a_flood_of_reliable_broadcasts_ends_the_sessions_of_their_audience() {
     let config = LinkConfig {
         to_worker: 8,
         ..LinkConfig::default()
@@ -229,12 +229,12 @@ fn a_flood_of_reliable_messages_for_many_ends_the_sessions_of_those_they_were_fo
         bench.tick();
     };
     let is_gone = |bench: &mut Bench, peer: &mut Peer| {
-        bench.settle(peer);
+        bench.exchange(peer);
         peer.goodbye() == Some(Goodbye::Overflow)
     };
     flood(&mut bench, Audience::All, Channel::Unreliable);
     assert!(peers.iter_mut().all(|peer| !is_gone(&mut bench, peer)));
-    // Nobody is of that team.
+    // No player is in that team.
     flood(&mut bench, Audience::Team(TeamId(3)), Channel::ReliableOrdered);
     assert!(peers.iter_mut().all(|peer| !is_gone(&mut bench, peer)));
     flood(&mut bench, Audience::All, Channel::ReliableOrdered);

@@ -1,4 +1,4 @@
-//! What clients are told besides the state: chat, the score board, hits, explosions, content.
+//! Messages that clients receive besides the state: chat, the score board, hits, explosions, content.
 
 use bevy_app::{App, Last};
 use bevy_ecs::prelude::*;
@@ -25,10 +25,10 @@ use crate::SkirmishPlugin;
 use crate::content::{ReloadedRules, Rules, Sources};
 use crate::pilots::Condition;
 
-/// All that a client was told, in order.
+/// All messages that a client received, in order.
 #[derive(Resource, Default)]
-struct Told {
-    heard: Vec<ChatLine>,
+struct ReceivedMessages {
+    chat: Vec<ChatLine>,
     notices: Vec<ChatNotice>,
     hits: Vec<Hit>,
     explosions: Vec<Explosion>,
@@ -40,44 +40,52 @@ struct Told {
 
 fn client(app: &mut App) {
     app.add_plugins(SkirmishProtocol)
-        .init_resource::<Told>()
-        .add_systems(Last, (listen, learn).chain());
+        .init_resource::<ReceivedMessages>()
+        .add_systems(Last, (receive_events, receive_content).chain());
 }
 
-fn listen(
-    mut heard: MessageReader<FromServer<ChatLine>>,
+fn receive_events(
+    mut chat: MessageReader<FromServer<ChatLine>>,
     mut notices: MessageReader<FromServer<ChatNotice>>,
     mut hits: MessageReader<FromServer<Hit>>,
     mut explosions: MessageReader<FromServer<Explosion>>,
     mut destroyed: MessageReader<FromServer<Destroyed>>,
-    mut told: ResMut<Told>,
+    mut received: ResMut<ReceivedMessages>,
 ) {
-    told.heard.extend(heard.read().map(|message| message.0.clone()));
-    told.notices
+    received.chat.extend(chat.read().map(|message| message.0.clone()));
+    received
+        .notices
         .extend(notices.read().map(|message| message.0.clone()));
-    told.hits.extend(hits.read().map(|message| message.0));
-    told.explosions.extend(explosions.read().map(|message| message.0));
-    told.destroyed
+    received.hits.extend(hits.read().map(|message| message.0));
+    received
+        .explosions
+        .extend(explosions.read().map(|message| message.0));
+    received
+        .destroyed
         .extend(destroyed.read().map(|message| message.0.clone()));
 }
 
-fn learn(
+fn receive_content(
     mut own: MessageReader<FromServer<OwnStanding>>,
     mut tables: MessageReader<FromServer<ContentTable>>,
     mut hashes: MessageReader<FromServer<ContentAnnounced>>,
-    mut told: ResMut<Told>,
+    mut received: ResMut<ReceivedMessages>,
 ) {
-    told.own.extend(own.read().map(|message| message.0.clone()));
-    told.tables.extend(tables.read().map(|message| message.0.clone()));
-    told.hashes.extend(hashes.read().map(|message| message.0.hash));
+    received.own.extend(own.read().map(|message| message.0.clone()));
+    received
+        .tables
+        .extend(tables.read().map(|message| message.0.clone()));
+    received
+        .hashes
+        .extend(hashes.read().map(|message| message.0.hash));
 }
 
-/// Space with pilots of these names, each 10 units from the one before, along x, looking along it.
+/// Starts a game with pilots of these names along the x axis, 10 units apart, heading along it.
 fn space_with<const N: usize>(names: [&str; N]) -> (LocalGame, [LocalPlayer; N]) {
     let mut game = LocalGame::new(SkirmishPlugin::new(0, 0));
     let pilots = names.map(|name| game.join(name, client));
     for (n, &pilot) in pilots.iter().enumerate() {
-        place(&mut game, pilot, Vec2::new(10.0 * n as f32, 0.0));
+        place_ship(&mut game, pilot, Vec2::new(10.0 * n as f32, 0.0));
     }
     game.run(4);
     (game, pilots)
@@ -88,14 +96,14 @@ fn ship(game: &mut LocalGame, pilot: LocalPlayer) -> Entity {
     game.server().get::<Avatar>(player).unwrap().0
 }
 
-fn place(game: &mut LocalGame, pilot: LocalPlayer, at: Vec2) {
+fn place_ship(game: &mut LocalGame, pilot: LocalPlayer, position: Vec2) {
     let ship = ship(game, pilot);
-    let unprotected = (Position(at), Heading(0.0), Condition::default());
+    let unprotected = (Position(position), Heading(0.0), Condition::default());
     game.server().entity_mut(ship).insert(unprotected);
 }
 
-fn told(game: &mut LocalGame, pilot: LocalPlayer) -> Mut<'_, Told> {
-    game.world(pilot).resource_mut::<Told>()
+fn received(game: &mut LocalGame, pilot: LocalPlayer) -> Mut<'_, ReceivedMessages> {
+    game.world(pilot).resource_mut::<ReceivedMessages>()
 }
 
 fn say(game: &mut LocalGame, pilot: LocalPlayer, channel: ChatChannel, text: &str) {
@@ -108,13 +116,13 @@ fn say(game: &mut LocalGame, pilot: LocalPlayer, channel: ChatChannel, text: &st
     game.run(4);
 }
 
-/// Who has heard what since the last call, by name of the listener.
-fn heard<const N: usize>(game: &mut LocalGame, pilots: [LocalPlayer; N]) -> [Vec<String>; N] {
+/// Takes the chat lines that each pilot received since the last call.
+fn take_chat<const N: usize>(game: &mut LocalGame, pilots: [LocalPlayer; N]) -> [Vec<String>; N] {
     pilots.map(|pilot| {
-        let heard = std::mem::take(&mut told(game, pilot).heard);
-        heard
+        let lines = std::mem::take(&mut received(game, pilot).chat);
+        lines
             .into_iter()
-            .map(|heard| format!("{}: {}", heard.from, heard.text))
+            .map(|line| format!("{}: {}", line.from, line.text))
             .collect()
     })
 }
@@ -130,43 +138,43 @@ fn hold(game: &mut LocalGame, pilot: LocalPlayer, buttons: u8) {
 }
 
 #[test]
-fn a_line_is_heard_nearby_by_the_team_or_by_one() {
+fn chat_reaches_pilots_nearby_the_team_or_one_pilot_by_channel() {
     // Teams 1, 2, 1, 2.
     let (mut game, pilots) = space_with(["Ada", "Bob", "Cyd", "Dan"]);
-    place(&mut game, pilots[2], Vec2::new(0.0, 500.0));
-    place(&mut game, pilots[3], Vec2::new(0.0, 500.0));
+    place_ship(&mut game, pilots[2], Vec2::new(0.0, 500.0));
+    place_ship(&mut game, pilots[3], Vec2::new(0.0, 500.0));
     game.run(2);
     say(&mut game, pilots[0], ChatChannel::Nearby, "hello\u{7}  there\n");
     let line = || vec!["Ada: hello there".to_owned()];
-    assert_eq!(heard(&mut game, pilots), [line(), line(), vec![], vec![]]);
+    assert_eq!(take_chat(&mut game, pilots), [line(), line(), vec![], vec![]]);
     say(&mut game, pilots[0], ChatChannel::Team, "hello there");
-    assert_eq!(heard(&mut game, pilots), [line(), vec![], line(), vec![]]);
+    assert_eq!(take_chat(&mut game, pilots), [line(), vec![], line(), vec![]]);
     say(
         &mut game,
         pilots[0],
         ChatChannel::Tell("dAN".to_owned()),
         "hello there",
     );
-    let last = told(&mut game, pilots[3]).heard.last().unwrap().clone();
+    let last = received(&mut game, pilots[3]).chat.last().unwrap().clone();
     assert_eq!(last.channel, ChatChannel::Tell("Dan".to_owned()));
     assert_eq!((last.team, last.from.as_str()), (TeamId(1), "Ada"));
-    assert_eq!(heard(&mut game, pilots), [line(), vec![], vec![], line()]);
+    assert_eq!(take_chat(&mut game, pilots), [line(), vec![], vec![], line()]);
     game.leave(pilots[3]);
     game.run(4);
     say(&mut game, pilots[0], ChatChannel::Tell("Dan".to_owned()), "gone?");
-    assert_eq!(heard(&mut game, pilots).concat(), [""; 0]);
-    let notices = &told(&mut game, pilots[0]).notices;
+    assert_eq!(take_chat(&mut game, pilots).concat(), [""; 0]);
+    let notices = &received(&mut game, pilots[0]).notices;
     assert_eq!(notices.last(), Some(&ChatNotice::NotOnline("Dan".to_owned())));
     assert_eq!(notices.last().unwrap().to_string(), "Dan is not online.");
 }
 
 #[test]
-fn who_speaks_too_fast_or_too_long_is_told_once_and_not_heard() {
+fn chat_beyond_the_limits_is_dropped_with_one_notice() {
     let (mut game, pilots) = space_with(["Ada", "Bob"]);
     let long = "x".repeat(TEXT_BYTES_MAX + 1);
     say(&mut game, pilots[0], ChatChannel::Nearby, &long);
     assert_eq!(
-        told(&mut game, pilots[0]).notices.last(),
+        received(&mut game, pilots[0]).notices.last(),
         Some(&ChatNotice::TooLong)
     );
     game.run(20);
@@ -179,25 +187,25 @@ fn who_speaks_too_fast_or_too_long_is_told_once_and_not_heard() {
         game.world(pilots[0]).run_system_once(speak).unwrap();
     }
     game.run(6);
-    assert_eq!(told(&mut game, pilots[1]).heard.len(), BURST_LINES as usize);
+    assert_eq!(received(&mut game, pilots[1]).chat.len(), BURST_LINES as usize);
     let warnings = |game: &mut LocalGame| {
-        let notices = &told(game, pilots[0]).notices;
+        let notices = &received(game, pilots[0]).notices;
         let is_warning = |notice: &&ChatNotice| matches!(notice, ChatNotice::TooFast { .. });
         notices.iter().filter(is_warning).count()
     };
-    assert_eq!(warnings(&mut game), 1, "one answer to many lines");
+    assert_eq!(warnings(&mut game), 1, "one notice for many lines");
     game.run(20);
     say(&mut game, pilots[0], ChatChannel::Nearby, "again");
-    assert_eq!(heard(&mut game, [pilots[1]])[0].last().unwrap(), "Ada: again");
+    assert_eq!(take_chat(&mut game, [pilots[1]])[0].last().unwrap(), "Ada: again");
     assert_eq!(warnings(&mut game), 1);
 }
 
 #[test]
-fn names_are_clean_and_nobody_has_anothers() {
+fn pilot_names_are_cleaned_and_unique() {
     let (mut game, pilots) = space_with(["Ada", "aDA", "\u{202e}Ada ", " "]);
     let names: Vec<String> = pilots
         .iter()
-        .map(|&pilot| match told(&mut game, pilot).notices.first() {
+        .map(|&pilot| match received(&mut game, pilot).notices.first() {
             Some(ChatNotice::Welcome { name, .. }) => name.clone(),
             other => panic!("no welcome but {other:?}"),
         })
@@ -214,7 +222,7 @@ fn names_are_clean_and_nobody_has_anothers() {
 }
 
 #[test]
-fn the_board_names_the_best_and_every_pilot_its_own_place() {
+fn score_board_lists_the_best_and_each_pilot_receives_its_own_rank() {
     let mut game = LocalGame::new(SkirmishPlugin::new(0, 0));
     let pilots: Vec<_> = (0..36).map(|n| game.join(&format!("P{n}"), client)).collect();
     for (n, &pilot) in pilots.iter().enumerate() {
@@ -233,19 +241,19 @@ fn the_board_names_the_best_and_every_pilot_its_own_place() {
         assert_eq!(board.best[31].name, "P4");
         assert!(board.best[0].team != board.best[1].team);
     }
-    let own = |game: &mut LocalGame, pilot| told(game, pilot).own.last().unwrap().clone();
+    let own = |game: &mut LocalGame, pilot| received(game, pilot).own.last().unwrap().clone();
     assert_eq!((own(&mut game, last).rank, own(&mut game, first).rank), (1, 36));
     assert_eq!(own(&mut game, first).standing.name, "P0");
-    // Nothing new is told of what stays the same.
-    let told_before = told(&mut game, first).own.len();
+    // An unchanged standing is not sent again.
+    let sent_before = received(&mut game, first).own.len();
     game.run(90);
-    assert_eq!(told(&mut game, first).own.len(), told_before);
+    assert_eq!(received(&mut game, first).own.len(), sent_before);
 }
 
 #[test]
-fn shots_hits_and_deaths_are_seen_by_those_in_sight() {
+fn shots_hits_and_deaths_are_sent_to_clients_in_sight() {
     let (mut game, [shooter, victim, far]) = space_with(["Ada", "Bob", "Cyd"]);
-    place(&mut game, far, Vec2::new(0.0, 500.0));
+    place_ship(&mut game, far, Vec2::new(0.0, 500.0));
     let [gunship, target] = [shooter, victim].map(|pilot| {
         let ship = ship(&mut game, pilot);
         game.server().get::<Replicated>(ship).unwrap().global()
@@ -253,18 +261,18 @@ fn shots_hits_and_deaths_are_seen_by_those_in_sight() {
     hold(&mut game, shooter, PilotInput::FIRE);
     game.run(12);
     for pilot in [shooter, victim] {
-        let hit = *told(&mut game, pilot)
+        let hit = *received(&mut game, pilot)
             .hits
             .first()
-            .expect("nobody told of the hit");
+            .expect("the hit was not reported");
         assert_eq!((hit.victim, hit.by), (target, Some(gunship)));
         assert_eq!(
             (hit.damage, hit.absorbed),
             (shot(), shot()),
-            "the shield takes it"
+            "the shield absorbs it"
         );
     }
-    // The victim sees whose beam it was, and that it ended at a ship.
+    // The victim's client shows the shooter's beam, and that the beam ended at a ship.
     let seen = game
         .world(victim)
         .resource::<throng_client::world::WorldMirror>()
@@ -273,27 +281,27 @@ fn shots_hits_and_deaths_are_seen_by_those_in_sight() {
     let beam = *game.world(victim).get::<Beam>(seen).unwrap();
     assert_eq!(beam.hit, BeamHit::Craft);
     assert!((85..92).contains(&beam.reach_10) && beam.yaw == 0, "{beam:?}");
-    // The last blow.
+    // The final hit.
     let weak = ship(&mut game, victim);
     game.server()
         .entity_mut(weak)
         .insert((Hull { now: 1, max: 100 }, Shield::default()));
     game.run(12);
     for pilot in [shooter, victim] {
-        let told = told(&mut game, pilot);
-        let [explosion] = told.explosions[..] else {
-            panic!("{:?}", told.explosions);
+        let received = received(&mut game, pilot);
+        let [explosion] = received.explosions[..] else {
+            panic!("{:?}", received.explosions);
         };
         assert_eq!((explosion.of, explosion.by), (target, Some(gunship)));
         assert_eq!(explosion.kind, Exploded::Ship(0));
         assert!((explosion.at.0 - 10.0).abs() < 1.0);
-        let [destroyed] = &told.destroyed[..] else {
-            panic!("{:?}", told.destroyed);
+        let [destroyed] = &received.destroyed[..] else {
+            panic!("{:?}", received.destroyed);
         };
         assert_eq!((destroyed.ship, destroyed.victim.as_str()), (target, "Bob"));
         assert_eq!(destroyed.killer, Killer::Pilot("Ada".to_owned()));
     }
-    let distant = told(&mut game, far);
+    let distant = received(&mut game, far);
     assert!(distant.hits.is_empty() && distant.explosions.is_empty() && distant.destroyed.is_empty());
     let own = game
         .world(shooter)
@@ -304,21 +312,21 @@ fn shots_hits_and_deaths_are_seen_by_those_in_sight() {
 }
 
 #[test]
-fn content_is_sent_on_joining_and_after_every_exchange_with_its_hash() {
+fn content_and_its_hash_are_sent_on_joining_and_after_a_reload() {
     let (mut game, [early]) = space_with(["Ada"]);
     let old = Rules::built_in();
-    let content = |told: &Told| {
-        let mut lines: Vec<String> = told.tables.iter().map(|table| format!("{table:?}")).collect();
+    let content = |received: &ReceivedMessages| {
+        let mut lines: Vec<String> = received.tables.iter().map(|table| format!("{table:?}")).collect();
         lines.sort();
-        (lines, told.hashes.clone())
+        (lines, received.hashes.clone())
     };
     let expected = |rules: &Rules| {
         let mut lines: Vec<String> = rules.tables().iter().map(|table| format!("{table:?}")).collect();
         lines.sort();
         (lines, vec![rules.hash])
     };
-    assert_eq!(content(&told(&mut game, early)), expected(&old));
-    *told(&mut game, early) = Told::default();
+    assert_eq!(content(&received(&mut game, early)), expected(&old));
+    *received(&mut game, early) = ReceivedMessages::default();
 
     let mut sources = Sources::built_in();
     sources
@@ -329,9 +337,13 @@ fn content_is_sent_on_joining_and_after_every_exchange_with_its_hash() {
     assert!(new.hash != old.hash);
     game.server().resource::<ReloadedRules>().leave(new.clone());
     game.run(6);
-    assert_eq!(content(&told(&mut game, early)), expected(&new));
+    assert_eq!(content(&received(&mut game, early)), expected(&new));
     let late = game.join("Bob", client);
     game.run(4);
-    assert_eq!(content(&told(&mut game, late)), expected(&new));
-    assert_eq!(told(&mut game, early).hashes, [new.hash], "nobody is told twice");
+    assert_eq!(content(&received(&mut game, late)), expected(&new));
+    assert_eq!(
+        received(&mut game, early).hashes,
+        [new.hash],
+        "the hash was sent more than once"
+    );
 }

@@ -14,10 +14,10 @@ use throng_server::simulation::ContentSource;
 const WORLD: &str = "World";
 
 #[derive(Args, Clone, Debug)]
-pub(crate) struct World {
+pub(crate) struct SceneSettings {
     /// The world: the game; all move; none moves; all within one view; empty.
-    #[arg(long, help_heading = WORLD, value_enum, default_value_t = Name::Skirmish)]
-    scene: Name,
+    #[arg(long, help_heading = WORLD, value_enum, default_value_t = SceneName::Skirmish)]
+    scene: SceneName,
     /// Entities in the scene (default: 7000 (crowd: 1000, static: 100000, hotspot: 2000, idle: 0)).
     #[arg(long, help_heading = WORLD, value_name = "N", value_parser = number::<u32>(0..=1_000_000))]
     entities: Option<u32>,
@@ -30,7 +30,7 @@ pub(crate) struct World {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Name {
+enum SceneName {
     Skirmish,
     Crowd,
     Static,
@@ -45,23 +45,23 @@ fn folder(text: &str) -> Result<PathBuf, &'static str> {
         .ok_or("must be a folder with the files of assets/skirmish")
 }
 
-impl World {
+impl SceneSettings {
     /// Returns the benchmark scene; `None` for Skirmish.
     pub(crate) fn scene(&self) -> Option<Scene> {
         let entities = |default| self.entities.unwrap_or(default);
         Some(match self.scene {
-            Name::Skirmish => return None,
-            Name::Crowd => Scene::Crowd {
+            SceneName::Skirmish => return None,
+            SceneName::Crowd => Scene::Crowd {
                 entities: entities(1_000),
                 visible: self.visible,
             },
-            Name::Static => Scene::Static {
+            SceneName::Static => Scene::Static {
                 entities: entities(100_000),
             },
-            Name::Hotspot => Scene::Hotspot {
+            SceneName::Hotspot => Scene::Hotspot {
                 entities: entities(2_000),
             },
-            Name::Idle => Scene::Idle,
+            SceneName::Idle => Scene::Idle,
         })
     }
 
@@ -73,7 +73,7 @@ impl World {
     }
 }
 
-impl Plugin for World {
+impl Plugin for SceneSettings {
     fn build(&self, app: &mut App) {
         if let Some(scene) = self.scene() {
             if self.content.is_some() {
@@ -92,7 +92,7 @@ impl Plugin for World {
     }
 }
 
-impl Game for World {
+impl Game for SceneSettings {
     const NAME: &'static str = "throng-server";
     const ABOUT: &'static str = "A world for thousands of players: the Throng game server.";
 
