@@ -1,8 +1,8 @@
 //! Throng's client core, without rendering: connect, mirror, acknowledge, send inputs, reconnect.
 //!
-//! From the inside out: [`connection`] is one session without sockets or clocks, [`player`] drives it over
-//! UDP and joins again when it ends, [`world`] shows in a Bevy `World` what it sees, [`predict`] and
-//! [`interpolate`] say what of it is drawn where. docs/client.md is the manual.
+//! From the inside out: [`connection`] is one session without sockets or clocks. [`player`] drives it over UDP
+//! and joins again when it ends. [`world`] writes what the session sees into a Bevy `World`. [`predict`] and
+//! [`interpolate`] compute which value is drawn for each entity. docs/client.md is the manual.
 
 pub mod blend;
 pub mod connection;
@@ -19,7 +19,7 @@ pub mod stats;
 pub mod time;
 pub mod world;
 
-/// The manual, whose examples are tests.
+/// Compiles the manual's examples as doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/client.md")]
 pub struct Manual;

@@ -1,4 +1,4 @@
-//! What the client's side of a game needs.
+//! The items that the client side of a game needs.
 
 pub use throng_shared::prelude::*;
 

@@ -1,24 +1,24 @@
-//! The order of a client's frame.
+//! The order of systems in a client's frame.
 
 use bevy_app::{App, PreUpdate};
 use bevy_ecs::prelude::*;
 
-/// What happens in a frame, in this order, in `PreUpdate`.
+/// The stages of a frame, in this order, in `PreUpdate`.
 #[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClientSystems {
     /// The game reads its controls and sets [`NextInput`](crate::world::NextInput).
     Input,
     /// Datagrams are exchanged and the mirror is written.
     Receive,
-    /// Predictions are reconciled and carried on.
+    /// Predictions are reconciled with received states and advanced to the present tick.
     Predict,
-    /// What is shown follows: [`Shown`](crate::blend::Shown) is written.
+    /// Values to draw are computed: [`Shown`](crate::blend::Shown) is written.
     Show,
-    /// Figures are taken.
+    /// Network statistics are sampled.
     Measure,
 }
 
-/// Chains the sets. Doing it twice changes nothing.
+/// Chains the sets. Repeated calls change nothing.
 pub(crate) fn configure(app: &mut App) {
     app.configure_sets(
         PreUpdate,

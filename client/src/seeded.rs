@@ -1,16 +1,17 @@
-//! A small seeded generator (`SplitMix64`) for jitter and bots: equal seeds give equal runs. Not for secrets.
+//! A small seeded random generator (`SplitMix64`) for jitter and bots: equal seeds give equal runs. Not for
+//! secrets.
 
 /// `SplitMix64` (Steele, Lea, Flood 2014): eight bytes of state, one multiply chain per number.
 #[derive(Debug, Clone)]
 pub struct Seeded(u64);
 
 impl Seeded {
-    /// A generator whose whole output follows from `seed`.
+    /// Creates a generator whose whole output follows from `seed`.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -19,13 +20,13 @@ impl Seeded {
         mixed ^ (mixed >> 31)
     }
 
-    /// Uniform in 0..1.
+    /// Returns a uniformly distributed number in 0..1.
     pub fn unit(&mut self) -> f64 {
         // 53 bits fill a double's mantissa exactly.
         (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Uniform in -1..1.
+    /// Returns a uniformly distributed number in -1..1.
     pub fn signed_unit(&mut self) -> f32 {
         (self.unit() * 2.0 - 1.0) as f32
     }
@@ -36,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn matches_the_published_sequence() {
+    fn bits_match_the_published_sequence() {
         let mut random = Seeded::new(1_234_567);
         let first: Vec<u64> = (0..3).map(|_| random.bits()).collect();
         assert_eq!(
@@ -50,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn fills_the_unit_interval_evenly() {
+    fn unit_is_uniformly_distributed() {
         let mut random = Seeded::new(9);
         let mut tenths = [0_u32; 10];
         for _ in 0..10_000 {

@@ -1,4 +1,4 @@
-//! What the network is doing, as figures with a short history: for a net graph and for reports.
+//! Network statistics with a short history, for a net graph and for reports.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,32 +16,32 @@ use crate::world::{ClientClock, RecentPackets, WorldMirror};
 const SAMPLE_EVERY: Duration = Duration::from_millis(100);
 /// Values that a [`Series`] keeps: twelve seconds.
 const SERIES_VALUES: usize = 120;
-/// Packets over which loss is counted.
+/// Newest packets over which loss is computed.
 const LOSS_PACKETS: usize = 120;
 
-/// The last values of a figure: ten a second, of twelve seconds at most.
+/// The last values of a statistic: ten a second, of twelve seconds at most.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Series(VecDeque<f32>);
 
 impl Series {
-    /// The newest value; 0 before there is one.
+    /// Returns the newest value; 0 before there is one.
     #[must_use]
     pub fn newest(&self) -> f32 {
         self.0.back().copied().unwrap_or_default()
     }
 
-    /// The values, oldest first.
+    /// Returns the values, oldest first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = f32> + '_ {
         self.0.iter().copied()
     }
 
-    /// The greatest value; 0 without any.
+    /// Returns the greatest value; 0 without any.
     #[must_use]
     pub fn max(&self) -> f32 {
         self.iter().fold(0.0, f32::max)
     }
 
-    /// Mean of the values; 0 without any.
+    /// Returns the mean of the values; 0 without any.
     #[must_use]
     pub fn mean(&self) -> f32 {
         self.iter().sum::<f32>() / self.0.len().max(1) as f32
@@ -55,42 +55,43 @@ impl Series {
     }
 }
 
-/// Figures of the session.
+/// Statistics of the session's network, with their history.
 #[derive(Resource, Debug, Clone, Default, PartialEq)]
 pub struct NetStats {
     /// The newest tick of which a snapshot arrived.
     pub tick: Option<Tick>,
-    /// Round trip, in milliseconds.
+    /// The smoothed round trip, in milliseconds.
     pub ping_ms: Series,
-    /// Snapshot packets of the last ones that are missing, 0 to 1.
+    /// Share of the newest snapshot packets that are missing, 0 to 1.
     pub loss: Series,
-    /// Mean deviation of when snapshots arrive, in milliseconds.
+    /// Mean deviation of the arrival times of snapshots, in milliseconds.
     pub jitter_ms: Series,
-    /// How long ago the newest snapshot arrived, in milliseconds.
+    /// Time since the newest snapshot arrived, in milliseconds.
     pub snapshot_age_ms: Series,
-    /// How far others are shown behind what should have arrived, in milliseconds.
+    /// How far interpolated entities are shown behind the server's tick that should have arrived, in
+    /// milliseconds.
     pub interpolation_delay_ms: Series,
     /// How long before their ticks inputs arrive on the server, in milliseconds; negative when too late.
     pub input_margin_ms: Series,
-    /// The greatest distance of the own entity from its prediction since the value before, in units.
+    /// Greatest distance between the own entity and its prediction since the previous sample, in units.
     pub prediction_error: Series,
-    /// Bytes that arrived, in a second.
+    /// Bytes received per second.
     pub bytes_in_s: Series,
-    /// Bytes that were sent, in a second.
+    /// Bytes sent per second.
     pub bytes_out_s: Series,
-    /// Datagrams that arrived, in a second.
+    /// Datagrams received per second.
     pub datagrams_in_s: Series,
-    /// Datagrams that were sent, in a second.
+    /// Datagrams sent per second.
     pub datagrams_out_s: Series,
-    /// Entities in view.
+    /// Number of entities in view.
     pub entities: Series,
     sampled_at: Duration,
-    /// What had passed and been compared then.
+    /// The traffic at the last sample, and `PredictionErrors::compared` then.
     traffic: Traffic,
     compared: u64,
 }
 
-/// Takes the figures, in [`ClientSystems::Measure`].
+/// Samples [`NetStats`] in [`ClientSystems::Measure`].
 pub struct NetStatsPlugin;
 
 impl Plugin for NetStatsPlugin {
@@ -128,18 +129,20 @@ fn measure(
     stats.loss.push(missing as f32 / sent.max(1) as f32);
     stats.entities.push(mirror.len() as f32);
 
-    let a_second = |now: u64, before: u64| now.saturating_sub(before) as f32 / elapsed.as_secs_f32();
+    let per_second = |now: u64, before: u64| now.saturating_sub(before) as f32 / elapsed.as_secs_f32();
     let before = std::mem::replace(&mut stats.traffic, *traffic);
-    stats.bytes_in_s.push(a_second(traffic.bytes_in, before.bytes_in));
+    stats
+        .bytes_in_s
+        .push(per_second(traffic.bytes_in, before.bytes_in));
     stats
         .bytes_out_s
-        .push(a_second(traffic.bytes_out, before.bytes_out));
+        .push(per_second(traffic.bytes_out, before.bytes_out));
     stats
         .datagrams_in_s
-        .push(a_second(traffic.datagrams_in, before.datagrams_in));
+        .push(per_second(traffic.datagrams_in, before.datagrams_in));
     stats
         .datagrams_out_s
-        .push(a_second(traffic.datagrams_out, before.datagrams_out));
+        .push(per_second(traffic.datagrams_out, before.datagrams_out));
 
     let Some(errors) = errors else { return };
     let fresh = errors.compared() - std::mem::replace(&mut stats.compared, errors.compared());

@@ -1,18 +1,18 @@
-//! What replication costs: CPU per client and tick, bytes per update, bits per entity by baseline age.
+//! Measures the cost of replication: CPU per client and tick, bytes per update, bits per entity by baseline age.
 //!
-//! Simulates the crowd of the benchmarks (every entity turns by up to 0.3 rad a tick and moves at 5 units a
-//! second, view radius 50, each client owns an entity) without sockets, encryption or a Bevy world, and
-//! times only what a net worker does for a client in a tick: taking in its acknowledgement, interest,
-//! encoding, packing. Every packet is acknowledged a fixed number of ticks later; with `--loss P` that part
-//! of them is not. With `--decode`, every client's packets are decoded by a mirror as well, timed apart.
+//! Simulates the crowd of the benchmarks (every entity turns by up to 0.3 rad a tick and moves at 5 units a second,
+//! view radius 50, each client owns an entity) without sockets, encryption or a Bevy world. Only the work of a net
+//! worker for a client in a tick is timed: processing acknowledgements, interest, encoding, packing. Every packet
+//! is acknowledged a fixed number of ticks later; with `--loss P` that share of them is not. With `--decode`, every
+//! client's packets are also decoded by a mirror, which is timed separately.
 //!
 //! ```text
 //! cargo run --release -p throng-server --example replication_cost -- [--clients 1000] [--visible 60]
 //!     [--ticks 200] [--delay 1] [--loss 0.0] [--known 255] [--bytes 24576] [--rate 20] [--decode]
 //! ```
 //!
-//! Bytes count netcode's 25 for each packet. Times are CPU time where the system tells it (Linux), so that
-//! other programs disturb them little; elsewhere they are wall-clock time.
+//! Bytes include netcode's 25 for each packet. Times are CPU time where the system provides it (Linux), so that other
+//! programs disturb them little; elsewhere they are wall-clock time.
 
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
 #![expect(clippy::print_stdout, reason = "it is a command that prints its result")]
@@ -40,7 +40,7 @@ use throng_shared::tick::Tick;
 const RADIUS: f32 = 50.0;
 const SPEED: f32 = 5.0;
 const TURN: f32 = 0.3;
-/// Ticks before measuring starts: everybody has entered, caches and buffers have grown.
+/// Ticks before measuring starts: all entities have entered the views, caches and buffers have grown.
 const WARM_UP_TICKS: u32 = 70;
 
 struct Arguments {
@@ -115,7 +115,7 @@ impl Mover {
     }
 }
 
-/// The crowd, its frames, and where its players look.
+/// The crowd, its frames, and the eyes of its players.
 struct Crowd {
     tick: Tick,
     half: f32,
@@ -143,9 +143,9 @@ impl Crowd {
             random: ExampleRandom(0x2545_f491_4f6c_dd1d),
         };
         for client in 0..clients {
-            let place = Vec2::new(crowd.random.unit(), crowd.random.unit()) * 2.0 - 1.0;
+            let point = Vec2::new(crowd.random.unit(), crowd.random.unit()) * 2.0 - 1.0;
             let mover = Mover {
-                position: place * crowd.half,
+                position: point * crowd.half,
                 heading: crowd.random.unit() * std::f32::consts::TAU,
             };
             let identity = Identity {
@@ -222,7 +222,7 @@ fn session(client: usize) -> SessionId {
 struct Packets {
     buffer: [u8; PAYLOAD_BYTES_MAX],
     bytes: Vec<u8>,
-    /// Client and end in `bytes`.
+    /// Client and end in `bytes` of each packet.
     packets: Vec<(usize, usize)>,
     client: usize,
     keep: bool,
@@ -244,13 +244,13 @@ impl PacketSink for Packets {
 struct MeasuredClient {
     replication: ClientReplication,
     mirror: Mirror,
-    /// Packets sent so far, and by tick how many there were.
+    /// Number of packets sent so far, and the number of packets in each tick.
     sent: u16,
     counts: Vec<u16>,
     arrived: u64,
 }
 
-/// CPU time of this thread, or the time since `origin` where that is not known.
+/// Returns the CPU time of this thread, or the time since `origin` where the system does not provide it.
 fn cpu_time(origin: Instant) -> Duration {
     let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanoseconds = schedstat.and_then(|line| line.split_whitespace().next()?.parse().ok());
@@ -260,7 +260,7 @@ fn cpu_time(origin: Instant) -> Duration {
 #[derive(Default)]
 struct Totals {
     replication: Duration,
-    /// Of each tick, by the clock: the fastest are those that nothing disturbed.
+    /// Wall-clock times of all ticks: the fastest are those that no other program disturbed.
     ticks: Vec<Duration>,
     decoding: Duration,
     written: Written,
@@ -322,7 +322,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One tick of all clients.
+/// Serves all clients for one tick.
 fn serve(
     arguments: &Arguments,
     protocol: &Protocol,

@@ -1,10 +1,10 @@
-//! The one schedule: what runs in a tick, in which order.
+//! The one schedule: the order of all systems in a tick.
 //!
-//! Owns the order of the [`ServerSystems`], the meter of each phase and the rules under which systems run.
-//! Guarantees that every system of a tick runs on the simulation's thread in an order that the code fixes: two
-//! systems of one set that conflict without being ordered are an error when the schedule is built. Nothing else
-//! in the crate configures sets. A new phase is a variant and its place in [`ServerSystems::ORDER`]: its order,
-//! its time and its name in the statistics follow.
+//! Owns the order of the [`ServerSystems`], the measured time of each phase, and the rules under which
+//! systems run. Guarantees that every system of a tick runs on the simulation's thread in an order that the
+//! code fixes: two systems of one set that conflict and are not ordered are an error when the schedule is
+//! built. Nothing else in the crate configures sets. A new phase needs a variant and an entry in
+//! [`ServerSystems::ORDER`]; its order, its time and its name in the statistics follow from these.
 
 use std::collections::BTreeMap;
 use std::ops::Index;
@@ -18,32 +18,33 @@ use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor
 
 use crate::runner::{Clock, TickTime};
 
-/// The phases of a tick, in `FixedUpdate`.
+/// The phases of a tick, all in `FixedUpdate`.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ServerSystems {
-    /// Takes in what the other simulations sent in their last tick: entities, effects, ghosts. Waits for them.
+    /// Applies what the other simulations sent in their last tick: entities, effects, ghosts. Waits for them.
     /// [`TickTime`] has the number of the last tick until this phase ends.
     Exchange,
-    /// Fills the [`Inbox`](crate::input::Inbox) and applies it: sessions that joined and left, inputs, messages.
+    /// Fills the [`Inbox`](crate::input::Inbox) and applies it: joins and departures of sessions, inputs,
+    /// messages.
     Receive,
-    /// Gives every player the input of this tick.
+    /// Gives every player its input for this tick.
     Input,
-    /// Gameplay.
+    /// Runs the systems of gameplay.
     Simulate,
-    /// Brings rows, cells and views in step with what gameplay changed.
+    /// Updates rows, cells and views from what gameplay changed.
     Index,
-    /// Freezes the frame and hands it to its readers. Changes nothing that is replicated.
+    /// Publishes the frame to its readers. Changes nothing that is replicated.
     Publish,
-    /// Packs what the tick led to for the other simulations.
+    /// Packs the tick's messages to the other simulations.
     Dispatch,
     /// Hands the inbox and the frame to the recorder, and empties the inbox.
     Record,
-    /// Reports the tick's figures. Its own time in a report is that of the tick before.
+    /// Reports the tick's figures. The time of this phase in a report is that of the tick before.
     Meter,
 }
 
 impl ServerSystems {
-    /// Every phase, in the order in which they run.
+    /// All phases, in the order in which they run.
     pub const ORDER: [Self; 9] = [
         Self::Exchange,
         Self::Receive,
@@ -56,14 +57,14 @@ impl ServerSystems {
         Self::Meter,
     ];
 
-    /// Its name in a report.
+    /// Returns the phase's name in a report, in lower case.
     #[must_use]
     pub fn name(self) -> String {
         format!("{self:?}").to_ascii_lowercase()
     }
 }
 
-/// How long each phase took when it last ran. Zero under a clock that stands still.
+/// The time that each phase took in the last tick. Zero under a clock that stands still.
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub struct TickTimings {
     phases: [Duration; ServerSystems::ORDER.len()],
@@ -71,7 +72,8 @@ pub struct TickTimings {
 }
 
 impl TickTimings {
-    /// From the start of `Receive` to the end of `Publish`: what the simulation itself costs.
+    /// Returns the time from the start of `Receive` to the end of `Publish`: what the simulation itself
+    /// costs.
     #[must_use]
     pub fn total(&self) -> Duration {
         let own = ServerSystems::Receive as usize..=ServerSystems::Publish as usize;
@@ -146,15 +148,16 @@ fn begin_tick(mut time: ResMut<TickTime>) {
     time.tick = time.tick.next();
 }
 
-/// Of the failures of one system the first is logged, the second, the fourth, the eighth and so on, and from this
-/// number on each time that they are so many more.
+/// Of the failures of one system, the first, second, fourth, eighth and so on are logged, and also every
+/// multiple of this number.
 const FAILURES_BETWEEN_LINES: u64 = 1_024;
 
-/// How often what has failed, by its kind and name: as many as there are systems, commands and observers.
+/// The number of failures by kind and name. It has at most as many entries as there are systems, commands and
+/// observers.
 static FAILURES: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
-/// A server outlives a failed system or command: it says so and goes on. What fails in every tick does not fill the
-/// log.
+/// Logs the failure of a system or command, after which the server continues. Failures in every tick do not
+/// fill the log.
 fn log_error(error: BevyError, context: ErrorContext) {
     let (kind, name) = (context.kind(), context.name());
     let mut failures = FAILURES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn phases_run_in_order_however_they_are_added() {
+    fn phases_run_in_order_in_whichever_order_they_are_added() {
         let mut app = app();
         let note = |name| move |mut order: ResMut<Order>| order.0.push(name);
         app.add_systems(
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn phases_index_their_own_time() {
+    fn each_phase_indexes_its_own_time() {
         for (index, phase) in ServerSystems::ORDER.into_iter().enumerate() {
             assert_eq!(phase as usize, index);
         }
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_in_every_tick_is_logged_less_and_less() {
+    fn a_system_that_fails_in_every_tick_is_logged_less_and_less_often() {
         let logged = |until| (1..=until).filter(|&times| is_logged(times)).count();
         assert_eq!((logged(1), logged(20), logged(1_200)), (1, 5, 11));
         assert_eq!(logged(72_000), 70 + 10, "an hour at 20 Hz");

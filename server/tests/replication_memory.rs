@@ -1,6 +1,6 @@
-//! Replication's memory: nothing is allocated per client and tick, and a client takes 16 KiB at most.
+//! Memory of replication: no allocations per client and tick, and at most 16 KiB per client.
 //!
-//! Measured with an allocator that counts, around the calls that a net worker and a client make.
+//! Measured with a counting allocator, around the calls that a net worker and a client make.
 #![expect(unsafe_code, reason = "a global allocator cannot be written without it")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -31,14 +31,14 @@ thread_local! {
 }
 
 fn count(bytes: isize) {
-    // Without a thread-local (a thread that ends) there is nothing to be measured.
+    // A thread that ends has no thread-local any more, and is not measured.
     let _ = HELD.try_with(|held| held.set(held.get() + bytes));
     if bytes > 0 {
         let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
     }
 }
 
-// SAFETY: every call goes to the system's allocator with unchanged arguments.
+// SAFETY: every call is forwarded to the system's allocator with unchanged arguments.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
@@ -58,10 +58,10 @@ static ALLOCATOR: Counting = Counting;
 
 const RADIUS: f32 = 50.0;
 
-/// Entities that circle around places on a grid; the first of them have players.
+/// Entities that circle around the points of a grid; the first of them have players.
 struct World {
     tick: Tick,
-    places: Vec<Vec2>,
+    points: Vec<Vec2>,
     writer: FrameWriter,
     index: SpatialIndex,
     areas: AreaTable,
@@ -73,20 +73,20 @@ impl World {
         let columns = (entities as f32).sqrt().ceil() as usize;
         let mut world = Self {
             tick: Tick(1),
-            places: Vec::new(),
+            points: Vec::new(),
             writer: FrameWriter::new(SimulationId(0)),
             index: SpatialIndex::default(),
             areas: AreaTable::default(),
             holds: vec![None; players],
         };
         for entity in 0..entities {
-            let place = Vec2::new((entity % columns) as f32, (entity / columns) as f32) * spacing;
+            let point = Vec2::new((entity % columns) as f32, (entity / columns) as f32) * spacing;
             let identity = Identity {
                 global: GlobalId(entity as u64 + 1),
                 importance: 1,
                 ..Identity::default()
             };
-            world.places.push(place);
+            world.points.push(point);
             let pose = world.pose(entity);
             world
                 .writer
@@ -98,7 +98,7 @@ impl World {
 
     fn eye(&self, entity: usize) -> Vec2 {
         let angle = self.tick.0 as f32 * 0.05 + entity as f32;
-        self.places[entity] + Vec2::from_angle(angle) * 9.0
+        self.points[entity] + Vec2::from_angle(angle) * 9.0
     }
 
     fn pose(&self, entity: usize) -> Pose {
@@ -113,7 +113,7 @@ impl World {
 
     fn step(&mut self) -> Arc<Frame> {
         self.tick = self.tick.next();
-        for entity in 0..self.places.len() {
+        for entity in 0..self.points.len() {
             let (slot, pose) = (Slot(entity as u32), self.pose(entity));
             self.writer.set_pose(slot, pose, self.tick);
             self.index.place(slot, pose.x, pose.y, self.tick);
@@ -160,7 +160,7 @@ fn session(player: usize) -> SessionId {
     }
 }
 
-/// Decodes every packet where it is written.
+/// Decodes every packet directly where it is written.
 struct Direct<'a> {
     buffer: [u8; PAYLOAD_BYTES_MAX],
     mirror: &'a mut Mirror,
@@ -173,7 +173,7 @@ impl PacketSink for Direct<'_> {
 
     fn commit(&mut self, len: usize) {
         let received = self.mirror.receive_snapshot(&self.buffer[..len], &mut ());
-        received.expect("the mirror understands every packet");
+        received.expect("the mirror decodes every packet");
     }
 }
 
@@ -207,7 +207,7 @@ impl Session {
         }
     }
 
-    /// A tick; answers how often serving the clients allocated.
+    /// Runs a tick. Returns the number of allocations while serving the clients.
     fn step(&mut self) -> usize {
         let frame = self.world.step();
         self.histories[0].push(frame);
@@ -233,21 +233,21 @@ impl Session {
 }
 
 #[test]
-fn the_steady_state_allocates_nothing() {
+fn replication_does_not_allocate_in_the_steady_state() {
     let mut session = Session::new(World::new(400, 100, 18.0));
     let warm_up: usize = (0..150).map(|_| session.step()).sum();
-    assert!(warm_up > 0, "the counter counts");
+    assert!(warm_up > 0, "the allocator does not count");
     let entered = session.scratch.counters().enters;
     let steady: usize = (0..150).map(|_| session.step()).sum();
     assert_eq!(steady, 0);
     let counters = session.scratch.counters();
-    assert!(counters.enters > entered, "entities come and go");
+    assert!(counters.enters > entered, "no entities entered");
     assert!(session.clients.iter().all(|client| client.known_count() > 5));
     assert_eq!(counters.deferred, 0);
 }
 
 #[test]
-fn a_client_takes_sixteen_kibibytes_at_most() {
+fn replication_takes_16_kib_per_client_at_most() {
     let mut session = Session::new(World::new(400, 20, 1.0));
     (0..40).for_each(|_| {
         session.step();

@@ -1,7 +1,7 @@
-//! An allocator that counts, for the tests that the steady state allocates nothing and that nothing grows.
+//! A counting allocator, for tests that the steady state does not allocate and that memory does not grow.
 //!
-//! Counts requests only inside [`counted`], and all only on the thread that asks; a program in which
-//! [`CountingAllocator`] is not the global allocator counts nothing.
+//! It counts requests only inside [`counted`], and only those of the calling thread. All counts are zero in a program
+//! in which [`CountingAllocator`] is not the global allocator.
 #![expect(unsafe_code, reason = "a global allocator cannot be written without it")]
 
 use std::{
@@ -15,11 +15,11 @@ thread_local! {
     static HELD_BYTES: Cell<i64> = const { Cell::new(0) };
 }
 
-/// The system's allocator, counted.
+/// The system's allocator with counters.
 #[derive(Debug)]
 pub struct CountingAllocator;
 
-// Without a thread-local (a thread that ends) there is nothing to be measured.
+// A thread that ends has no thread-locals any more. Its last requests are not counted.
 
 fn note_request() {
     let _ = COUNTING.try_with(|counting| {
@@ -56,7 +56,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
-/// Runs `work` and returns how often it asked for memory: allocations and reallocations.
+/// Runs `work` and returns its result and the number of its allocations and reallocations.
 pub fn counted<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let before = ALLOCATIONS.get();
     let outer = COUNTING.replace(true);
@@ -65,7 +65,7 @@ pub fn counted<T>(work: impl FnOnce() -> T) -> (T, u64) {
     (result, ALLOCATIONS.get() - before)
 }
 
-/// Bytes that this thread asked for and did not give back.
+/// Returns the bytes that this thread has allocated, less those that it has freed.
 #[must_use]
 pub fn held_bytes() -> i64 {
     HELD_BYTES.get()

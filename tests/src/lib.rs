@@ -1,4 +1,4 @@
-//! What the end-to-end tests share: the simulator, the bot swarm, and the functions that the fuzz targets run.
+//! Shared code of the end-to-end tests: the simulator, the bot swarm, and the functions that the fuzz targets run.
 
 pub mod allocations;
 pub mod bench;

@@ -1,7 +1,7 @@
 //! A real server process on free ports of the loopback interface.
 //!
-//! Owns the process: dropping a [`ServerProcess`] ends it. Guarantees that a started one answers HTTP. Used
-//! where the process is the subject (start, stop, signals, sockets); everything else runs in the simulator.
+//! Owns the process: dropping a [`ServerProcess`] ends it. Guarantees that a started server responds over HTTP. It is
+//! for tests whose subject is the process (start, stop, signals, sockets). All other tests run in the simulator.
 
 use std::{
     fs::File,
@@ -20,20 +20,22 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use throng_server::observe::StatsReport;
 
-/// UDP ports that [`free_ports`] reserves in a row: enough for every worker that a test asks for.
+/// UDP ports in a row that [`free_ports`] reserves: one for each worker that a test may start.
 pub const UDP_PORTS: u16 = 4;
 
-/// How long a server may take to answer, and to end.
+/// The most time that a server may take to respond after its start, and to end.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Time between two checks whether a server responds or has ended.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Where the next search for free ports begins; below the range from which the kernel takes its own.
+/// Offset at which the next search for free ports begins. The ports are below the range from which the kernel assigns
+/// its own.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 
 /// Builds the server once, with the profile of this test, and returns its path.
 ///
 /// # Errors
-/// When cargo fails; its output is in the error.
+/// If cargo fails. Its output is in the error.
 pub fn server_binary() -> Result<&'static Path> {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     binary(&BINARY, "throng-server", &["--package", "throng-program"])
@@ -42,7 +44,7 @@ pub fn server_binary() -> Result<&'static Path> {
 /// Builds the client once, without a window, with the profile of this test, and returns its path.
 ///
 /// # Errors
-/// When cargo fails; its output is in the error.
+/// If cargo fails. Its output is in the error.
 pub fn client_binary() -> Result<&'static Path> {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     let windowless = ["--package", "skirmish-client", "--no-default-features"];
@@ -83,11 +85,12 @@ fn binary(built: &'static OnceLock<PathBuf>, name: &str, flags: &[&str]) -> Resu
     Ok(built.get_or_init(|| folder.join(name)))
 }
 
-/// A free TCP port and the first of [`UDP_PORTS`] free UDP ports in a row. Somebody else can take them before
-/// the server does; tests of one process are never given the same ones.
+/// Returns a free TCP port and the first of [`UDP_PORTS`] free UDP ports in a row.
+///
+/// Another process can bind them before the server does. Tests of one process never receive the same ports.
 ///
 /// # Errors
-/// When a thousand tries find none.
+/// If a thousand attempts find none.
 pub fn free_ports() -> Result<(SocketAddr, SocketAddr)> {
     let spread = (std::process::id() % 500) as u16 * 20;
     for _ in 0..1_000 {
@@ -114,10 +117,10 @@ pub struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts a server with these flags besides `--http` and `--udp`, and waits until it answers.
+    /// Starts a server with `--http`, `--udp` and these flags, and waits until it responds over HTTP.
     ///
     /// # Errors
-    /// When it cannot be built or ends on its own; its output is in the error.
+    /// If the server cannot be built, ends or does not respond in time. Its output is in the error.
     pub fn start(flags: &[&str]) -> Result<Self> {
         let (http, udp) = free_ports()?;
         let mut server = Self::spawn(http, udp, flags)?;
@@ -130,16 +133,16 @@ impl ServerProcess {
             }
             thread::sleep(POLL);
         }
-        bail!("no answer on {http} after {PATIENCE:?}:\n{}", server.output()?);
+        bail!("no response on {http} after {PATIENCE:?}:\n{}", server.output()?);
     }
 
     /// Starts a server at these addresses and does not wait for it.
     ///
     /// # Errors
-    /// When it cannot be built or started.
+    /// If the server cannot be built or started.
     pub fn spawn(http: SocketAddr, udp: SocketAddr, flags: &[&str]) -> Result<Self> {
         let log = tempfile::NamedTempFile::new()?;
-        // One open file for both streams, or each would overwrite what the other wrote.
+        // Both streams share one open file. With two, each would overwrite the other's output.
         let output = log.reopen()?;
         let child = Command::new(server_binary()?)
             .args(["--http", &http.to_string(), "--udp", &udp.to_string()])
@@ -157,57 +160,57 @@ impl ServerProcess {
         })
     }
 
-    /// Where it answers HTTP.
+    /// Returns the address of the HTTP server.
     #[must_use]
     pub fn http(&self) -> SocketAddr {
         self.http
     }
 
-    /// The first worker's UDP address.
+    /// Returns the first worker's UDP address.
     #[must_use]
     pub fn udp(&self) -> SocketAddr {
         self.udp
     }
 
-    /// Its process id.
+    /// Returns the server's process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its figures, those of `GET /v1/stats`.
+    /// Reads the server's figures from `GET /v1/stats`.
     ///
     /// # Errors
-    /// When it does not answer with them.
+    /// If the request fails or the response is invalid.
     pub fn stats(&self) -> Result<StatsReport> {
         let url = format!("http://{}/v1/stats", self.http);
         Ok(ureq::get(url).call()?.body_mut().read_json()?)
     }
 
-    /// What it printed so far.
+    /// Returns the server's output so far.
     ///
     /// # Errors
-    /// When the log cannot be read.
+    /// If the output's file cannot be read.
     pub fn output(&self) -> Result<String> {
         let mut text = String::new();
         File::open(&self.log)?.read_to_string(&mut text)?;
         Ok(text)
     }
 
-    /// Asks it to stop with SIGTERM and waits for its end.
+    /// Stops the server with SIGTERM and waits until it has ended. Returns its status and output.
     ///
     /// # Errors
-    /// When it does not end in time; its output is in the error.
+    /// If it does not end in time. Its output is in the error.
     pub fn stop(mut self) -> Result<(ExitStatus, String)> {
         self.signal("TERM")?;
         let status = self.wait()?;
         Ok((status, self.output()?))
     }
 
-    /// Sends it a signal by name, such as `TERM`.
+    /// Sends the server a signal by name, such as `TERM`.
     ///
     /// # Errors
-    /// When `kill` fails.
+    /// If `kill` fails.
     pub fn signal(&self, name: &str) -> Result<()> {
         let status = Command::new("kill")
             .args([format!("-{name}"), self.id().to_string()])
@@ -216,10 +219,10 @@ impl ServerProcess {
         Ok(())
     }
 
-    /// Waits for its end.
+    /// Waits until the server has ended.
     ///
     /// # Errors
-    /// When it does not end in time; its output is in the error.
+    /// If it does not end in time. Its output is in the error.
     pub fn wait(&mut self) -> Result<ExitStatus> {
         for _ in 0..PATIENCE.as_millis() / POLL.as_millis() {
             if let Some(status) = self.child.try_wait()? {
@@ -233,7 +236,7 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // It may have ended already; there is nobody to tell.
+        // Errors are ignored: the server may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

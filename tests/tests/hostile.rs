@@ -408,6 +408,6 @@ fn authenticated_noise_costs_at_most_its_own_session() {
         );
         simulator.freeze(true);
         simulator.run(30);
-        simulator.assert_settled();
+        simulator.assert_mirrors_match();
     }
 }

@@ -15,7 +15,7 @@ use throng_shared::{
 };
 use throng_tests::simulator::{
     Simulator, SimulatorConfig,
-    arena::{ArenaProtocol, LinesHeard, TextLine},
+    arena::{ArenaProtocol, LinesReceived, TextLine},
     link::LinkConditions,
     server::UNIX_S,
 };
@@ -52,7 +52,7 @@ impl StockClient {
     }
 
     fn step(&mut self, simulator: &mut Simulator) {
-        while let Some(mut datagram) = simulator.take_mail(self.address) {
+        while let Some(mut datagram) = simulator.take_datagram(self.address) {
             if let Some(payload) = self.netcode.process_packet(&mut datagram) {
                 self.kinds.push(payload[0]);
                 self.renet.process_packet(payload);
@@ -119,7 +119,7 @@ fn a_stock_client_exchanges_messages_and_gets_no_payload_of_ours() {
         assert_eq!(stock.renet.disconnect_reason(), None);
         assert_eq!(answers, texts, "in order and complete, at {loss} loss");
         assert!(stock.kinds.iter().all(|&kind| kind <= 4), "{:?}", stock.kinds);
-        assert_eq!(simulator.server().world().resource::<LinesHeard>().0, 100);
+        assert_eq!(simulator.server().world().resource::<LinesReceived>().0, 100);
         assert!(ours.iter().all(|&id| simulator.client(id).is_playing()));
         simulator.assert_sound();
     }

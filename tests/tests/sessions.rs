@@ -120,7 +120,7 @@ fn a_client_that_leaves_is_gone_for_everybody() {
         let mirror = simulator.client(id).mirror();
         assert!(mirror.entities().all(|entity| entity.global != avatar));
     }
-    simulator.assert_settled();
+    simulator.assert_mirrors_match();
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! What a player writes, as what the server is told; and what is heard, as a line.
+//! Converts a line typed by the player to a message for the server, and a received message to a line of text.
 
 use skirmish_shared::chat::{ChatChannel, ChatLine, Say, clean};
 
-/// Who is to hear a line and what; nothing for an empty one.
+/// Parses a typed line into a message with its channel; `None` for an empty line.
 ///
 /// # Errors
-/// With the commands that there are, when it begins with another one.
+/// The list of commands, when the line begins with an unknown one.
 pub(crate) fn addressed(line: &str) -> Result<Option<Say>, &'static str> {
     let line = clean(line);
     let say = |channel, text: &str| {
@@ -28,10 +28,10 @@ pub(crate) fn addressed(line: &str) -> Result<Option<Say>, &'static str> {
     }
 }
 
-/// What was heard as the line that a player reads: who said it, to whom, and what.
-pub(crate) fn spoken(heard: &ChatLine) -> String {
-    let (from, said) = (&heard.from, &heard.text);
-    match &heard.channel {
+/// Formats a received message as a line for players: sender, recipients and text.
+pub(crate) fn spoken(received: &ChatLine) -> String {
+    let (from, said) = (&received.from, &received.text);
+    match &received.channel {
         ChatChannel::Nearby => format!("{from}: {said}"),
         ChatChannel::Team => format!("[team] {from}: {said}"),
         ChatChannel::Tell(to) => format!("[{from} to {to}] {said}"),
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_find_who_they_are_for() {
+    fn chat_line_is_parsed_into_channel_and_text() {
         let say = |line| addressed(line).unwrap().map(|say| (say.channel, say.text));
         assert_eq!(say("hello"), Some((ChatChannel::Nearby, "hello".into())));
         assert_eq!(say("/team on me"), Some((ChatChannel::Team, "on me".into())));

@@ -1,8 +1,8 @@
-//! Skirmish's client on Throng's client library: prediction, chat, a scripted pilot, and the window.
+//! Skirmish's client, built on Throng's client library: prediction, chat, a scripted pilot, and the window.
 //!
-//! [`SkirmishClientPlugin`] is what every client of the game needs and draws nothing: the protocol, the content of
-//! the server, prediction of the own ship and its missiles, and interpolation of all others. [`program`] is the
-//! program `skirmish`: without the feature `window` it is flown by a script.
+//! [`SkirmishClientPlugin`] is the part that every client of the game needs; it draws nothing. It adds the
+//! protocol, the server's content, prediction of the own ship and its missiles, and interpolation of all other
+//! entities. [`program`] is the program `skirmish`: without the feature `window` it is controlled by a script.
 
 mod chat;
 mod content;

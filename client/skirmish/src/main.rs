@@ -1,4 +1,4 @@
-//! The game client: Skirmish in a window, or flown by a script without one.
+//! The game client: Skirmish in a window, or controlled by a script without one.
 
 fn main() -> std::process::ExitCode {
     skirmish_client::program::main()

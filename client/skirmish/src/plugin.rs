@@ -1,4 +1,4 @@
-//! The game on a client: which parts of the protocol are predicted and which are interpolated.
+//! The game's client plugin: which parts of the protocol are predicted and which are interpolated.
 
 use bevy_app::{App, Plugin, PreUpdate};
 use bevy_ecs::prelude::*;
@@ -14,11 +14,11 @@ use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use crate::content::{self, KnownContent};
 use crate::prediction::{flight, missiles};
 
-/// The game on a client. Add it before what connects: [`ClientWorldPlugin`](throng_client::world::ClientWorldPlugin),
-/// or a local game.
+/// The game's client plugin. Add it before the plugin that connects:
+/// [`ClientWorldPlugin`](throng_client::world::ClientWorldPlugin), or a local game.
 ///
-/// [`Shown<Position>`](throng_client::blend::Shown) and `Shown<Heading>` then hold where to draw an entity; the own
-/// ship is where its inputs have brought it.
+/// [`Shown<Position>`](throng_client::blend::Shown) and `Shown<Heading>` then hold where to draw an entity; the
+/// own ship is drawn where its inputs have moved it.
 pub struct SkirmishClientPlugin;
 
 impl Plugin for SkirmishClientPlugin {

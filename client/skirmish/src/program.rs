@@ -1,7 +1,7 @@
-//! The program `skirmish`: its flags, and what they lead to.
+//! The program `skirmish`: parses its flags and starts a headless run or the window.
 //!
-//! Exit codes: 0 when all went well, 1 when an expectation of the script was not met, 2 for flags or a script that
-//! cannot work, 3 when the server could not be reached or the connection was lost for good.
+//! Exit codes: 0 on success, 1 when an expectation of the script was not met, 2 for invalid flags or an invalid
+//! script, 3 when the server could not be reached or the connection was lost for good.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -24,41 +24,41 @@ struct ClientFlags {
     /// Opens no window; needs a script
     #[arg(long, requires = "script")]
     headless: bool,
-    /// Commands to fly by, one a line; docs/client.md lists them
+    /// Script of commands, one a line; docs/client.md lists them
     #[arg(long, value_name = "FILE", requires = "headless")]
     script: Option<PathBuf>,
     /// Writes the report as JSON; `-` is the standard output
     #[arg(long, value_name = "FILE", requires = "headless")]
     json: Option<PathBuf>,
-    /// How much is drawn; else what the settings say
+    /// Level of graphics detail; by default the one in the settings
     #[cfg(feature = "window")]
     #[arg(long, value_enum)]
     detail: Option<crate::window::DetailChoice>,
-    /// File of the settings; else in the user's configuration folder
+    /// File of the settings; by default in the user's configuration folder
     #[cfg(feature = "window")]
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// Folder of the content, whose colors.ron is watched; else `assets/skirmish` here
+    /// Folder of the content, whose colors.ron is watched; by default `assets/skirmish` in the current folder
     #[cfg(feature = "window")]
     #[arg(long, value_name = "FOLDER")]
     content: Option<PathBuf>,
-    /// Folder for screenshots; else `screenshots` here
+    /// Folder for screenshots; by default `screenshots` in the current folder
     #[cfg(feature = "window")]
     #[arg(long, value_name = "FOLDER")]
     screenshots: Option<PathBuf>,
 }
 
-/// Where a server is looked for that nobody named.
-const USUAL_SERVER: &str = "127.0.0.1:8080";
+/// The server's address when the flags have none.
+const DEFAULT_SERVER: &str = "127.0.0.1:8080";
 
-/// Reads the flags and does what they say.
+/// Parses the flags and runs the client.
 pub fn main() -> ExitCode {
     let flags = ClientFlags::parse();
     let Some(script) = flags.script.clone() else {
         return windowed(flags);
     };
     let options = HeadlessOptions {
-        server: flags.server.unwrap_or_else(|| USUAL_SERVER.to_owned()),
+        server: flags.server.unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
         name: flags.name.unwrap_or_else(|| "pilot".to_owned()),
         script,
         json: flags.json,
@@ -66,7 +66,7 @@ pub fn main() -> ExitCode {
     match headless::run(&options, &mut io::stdout().lock()) {
         Ok(outcome) => outcome.exit_code(),
         Err(error) => {
-            // Nobody is left to tell when the error output is closed.
+            // A closed error output cannot report its own failure.
             let _ = writeln!(io::stderr(), "skirmish: {error}");
             error.exit_code()
         }

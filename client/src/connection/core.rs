@@ -1,4 +1,4 @@
-//! The state machine of a session.
+//! The state machine of one session: handshake, hello, inputs, snapshots and messages.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,26 +25,26 @@ use super::inputs::SentInputs;
 use crate::mirror::{Mirror, MirrorConfig, MirrorObserver, Received};
 use crate::time::{ClockConfig, ConnectionClock};
 
-/// How often a hello is repeated until the welcome arrives.
+/// Time between two hellos until the welcome arrives.
 const HELLO_EVERY: Duration = Duration::from_millis(100);
 
-/// Bytes of reliable messages that leave in one update; the rest waits for the next. At 20 updates a second
+/// Bytes of reliable messages that are sent in one update; the rest waits for the next. At 20 updates a second
 /// this stays below the 24 KB/s that the server grants in the other direction.
 const RELIABLE_BYTES_PER_UPDATE: usize = 1_200;
 
-/// What a core has to know beside its token; the same for every session of a process.
+/// What a core needs besides its token; the same for every session of a process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClientConfig {
-    /// What this client speaks.
+    /// The protocol hash and release of this client.
     pub version: ProtocolVersion,
-    /// Components registered in the protocol.
+    /// The formats of the components registered in the protocol.
     pub components: ComponentFormats,
     /// Tuning of the clock.
     pub clock: ClockConfig,
 }
 
 impl ClientConfig {
-    /// For clients that speak `protocol`.
+    /// Creates the config of clients that speak `protocol`.
     pub fn new(protocol: &Protocol) -> Self {
         Self {
             version: protocol.version(),
@@ -54,7 +54,7 @@ impl ClientConfig {
     }
 }
 
-/// What exists once the server knows us.
+/// The state that exists once the server has sent its welcome.
 #[derive(Debug)]
 struct ClientSession {
     player: PlayerId,
@@ -68,7 +68,7 @@ struct ClientSession {
 pub struct ClientCore {
     config: ClientConfig,
     netcode: ClientNetcode,
-    /// When the first and the last hello left.
+    /// When the first and the last hello were sent.
     greeted: Option<(Duration, Duration)>,
     session: Option<ClientSession>,
     reliable: Reliable,
@@ -76,7 +76,7 @@ pub struct ClientCore {
 }
 
 impl ClientCore {
-    /// Begins the session that `token` opens. The first datagram leaves with [`ClientCore::update`].
+    /// Begins the session that `token` opens. The first datagram is sent by [`ClientCore::update`].
     pub fn new(now: Duration, token: &ConnectToken, config: ClientConfig) -> Self {
         Self {
             config,
@@ -88,66 +88,66 @@ impl ClientCore {
         }
     }
 
-    /// Where all datagrams go, and the only address whose datagrams may be handed in.
+    /// Returns the address that all datagrams are for, and the only one whose datagrams may be passed in.
     pub fn server_address(&self) -> SocketAddr {
         self.netcode.server_address()
     }
 
-    /// Why the session ended; `None` while it lives.
+    /// Returns why the session ended; `None` while it is alive.
     pub fn ended(&self) -> Option<EndReason> {
         self.ended
     }
 
-    /// Who we are, once welcomed.
+    /// Returns the id of this client's player, once welcomed.
     pub fn player(&self) -> Option<PlayerId> {
         self.session.as_ref().map(|session| session.player)
     }
 
-    /// The world as far as it is in sight, once welcomed.
+    /// Returns the mirror of the entities in view, once welcomed.
     pub fn mirror(&self) -> Option<&Mirror> {
         self.session.as_ref().map(|session| &session.mirror)
     }
 
-    /// Time between two of the server's ticks, once welcomed.
+    /// Returns the time between two ticks of the server, once welcomed.
     pub fn tick_length(&self) -> Option<Duration> {
         self.session
             .as_ref()
             .map(|session| Duration::from_secs_f64(session.clock.tick_rate_hz().recip()))
     }
 
-    /// What the server last said about the session itself, once welcomed.
+    /// Returns the newest owner block (the server's data about this session), once welcomed.
     pub fn owner(&self) -> Option<&OwnerBlock> {
         self.session.as_ref().map(|session| session.mirror.owner())
     }
 
-    /// The session's clock, once welcomed.
+    /// Returns the session's clock, once welcomed.
     pub(crate) fn clock(&mut self) -> Option<&mut ConnectionClock> {
         self.session.as_mut().map(|session| &mut session.clock)
     }
 
-    /// Tells the server which moment the player is shown, for lag compensation. Without it the newest
-    /// snapshot's tick is told.
+    /// Sets the moment that the player is shown, which is sent to the server for lag compensation. Without it
+    /// the newest snapshot's tick is sent.
     pub fn set_view(&mut self, view: ViewTick) {
         if let Some(session) = &mut self.session {
             session.view = Some(view);
         }
     }
 
-    /// Queues a message; it leaves with the next [`ClientCore::update`]. The registry encodes typed ones.
+    /// Queues a message, which is sent by the next [`ClientCore::update`]. The registry encodes typed messages.
     ///
     /// # Errors
-    /// A [`SendError`]. After [`SendError::Full`] of a reliable channel the server has not acknowledged for
-    /// too long: end the session.
+    /// A [`SendError`]. [`SendError::Full`] of a reliable channel means that the server has not acknowledged
+    /// anything for too long: end the session.
     pub fn send_message(&mut self, channel: Channel, message: Bytes) -> Result<(), SendError> {
         self.reliable.send(channel, message)
     }
 
-    /// The next message of the server, in the order of its channel. The registry decodes typed ones.
+    /// Returns the server's next message, in the order of its channel. The registry decodes typed messages.
     pub fn next_message(&mut self) -> Option<(Channel, Bytes)> {
         self.reliable.pop()
     }
 
-    /// Takes one datagram, which is decrypted in place. `observer` hears what a snapshot changes.
+    /// Processes one datagram, which is decrypted in place. `observer` receives the changes of a snapshot.
     pub fn receive_datagram(
         &mut self,
         now: Duration,
@@ -180,8 +180,8 @@ impl ClientCore {
         }
     }
 
-    /// Sends what is due: the handshake, the greeting, the inputs. `input` is asked for the input of each
-    /// tick once; `out` is handed each datagram. Call it when [`ClientCore::until_update`] says so, and
+    /// Sends what is due: handshake, hello, inputs and messages. `input` is called once for the input of each
+    /// tick; `out` is called with each datagram. Call this when [`ClientCore::until_update`] has passed, and
     /// after every datagram received before the welcome.
     pub fn update(
         &mut self,
@@ -205,7 +205,7 @@ impl ClientCore {
         Some(self.end(EndReason::Transport(reason)))
     }
 
-    /// How long after `now` the next [`ClientCore::update`] is due, at most.
+    /// Returns how long after `now` the next [`ClientCore::update`] is due, at most.
     pub fn until_update(&self, now: Duration) -> Duration {
         match &self.session {
             Some(session) => session.clock.until_input(now),
@@ -213,7 +213,7 @@ impl ClientCore {
         }
     }
 
-    /// Ends the session and tells the server.
+    /// Ends the session and notifies the server.
     pub fn disconnect(&mut self, mut out: impl FnMut(&[u8])) {
         self.netcode.disconnect(&mut |_, datagram| out(datagram));
         self.end(EndReason::Transport(DisconnectReason::ByClient));
@@ -224,7 +224,7 @@ impl ClientCore {
             Ok(welcome) => welcome,
             Err(error) => return Some(ClientEvent::Unreadable(error)),
         };
-        // The server repeats its welcome until we acknowledge a snapshot; one is enough.
+        // The server repeats its welcome until a snapshot is acknowledged; the first one is enough.
         if self.session.is_some() {
             return None;
         }
@@ -280,7 +280,7 @@ impl ClientCore {
         if !due {
             return;
         }
-        // Several inputs due at once share the packet: each repeats the ones before it anyway.
+        // Several inputs due at once share one packet, because each packet repeats the earlier inputs anyway.
         let shown = session
             .view
             .unwrap_or_else(|| ViewTick::new(session.mirror.newest_tick(), 0));
@@ -305,13 +305,13 @@ impl ClientCore {
     }
 }
 
-/// Seals one payload and hands it out.
+/// Seals one payload and passes the datagram to `out`.
 fn send(netcode: &mut ClientNetcode, now: Duration, payload: &[u8], out: &mut impl FnMut(&[u8])) {
     let mut datagram = [0; DATAGRAM_BYTES_MAX];
     let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + payload.len();
     debug_assert!(
         range.end + SEAL_TAIL_BYTES <= datagram.len(),
-        "every payload of ours fits a datagram"
+        "every payload of a client fits a datagram"
     );
     datagram[range.clone()].copy_from_slice(payload);
     if let Ok(sealed) = netcode.seal(now, &mut datagram, range) {
@@ -333,7 +333,7 @@ fn receive_snapshot(
     if applied.is_newest {
         session.clock.observe_snapshot(now, applied.tick);
         let owner = session.mirror.owner();
-        // Part 0 alone has an owner block; one without any input so far says a margin of 0.
+        // Only part 0 has an owner block. One without any input so far reports a margin of 0.
         if applied.part == 0 && (owner.last_input.is_some() || owner.margin_16 != 0) {
             let margin = f64::from(owner.margin_16) / 16.0;
             session.clock.observe_margin(now, applied.tick, margin);

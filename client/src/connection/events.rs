@@ -1,4 +1,4 @@
-//! What a session reports: its events, and why it ended.
+//! Events of a session, and the reasons why it ends.
 
 use throng_shared::netcode::DisconnectReason;
 use throng_shared::protocol::hello::{Goodbye, HelloError, Welcome};
@@ -12,22 +12,23 @@ use crate::mirror::Applied;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// The server said why.
+    /// The server sent a goodbye with its reason.
     #[error("{0}")]
     Goodbye(Goodbye),
-    /// The transport ended without a word of the server's.
+    /// The transport ended without a goodbye.
     #[error("{0}")]
     Transport(DisconnectReason),
-    /// The server sent a reliable packet that the guard refuses.
+    /// The server sent a reliable packet that the guard rejects.
     #[error("the server broke the protocol: {0}")]
     Refused(GuardError),
 }
 
 impl EndReason {
-    /// Whether joining again can lead to more than the same end.
+    /// Returns whether joining again can lead to a different end.
     pub fn retry(&self) -> Retry {
         match self {
-            // Another session of this player has taken over: coming back would begin a duel.
+            // After `Replaced`, another session of this player is active: rejoining would make the two replace
+            // each other forever.
             Self::Goodbye(
                 Goodbye::ProtocolMismatch { .. } | Goodbye::Replaced | Goodbye::Abuse | Goodbye::Kicked,
             )
@@ -37,22 +38,23 @@ impl EndReason {
     }
 }
 
-/// What a datagram or the passing of time brought.
+/// An event caused by a datagram or by the passing of time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum ClientEvent {
-    /// The transport is up; the greeting follows by itself.
+    /// The transport is connected; the hello follows automatically.
     Connected,
-    /// The server knows us: from now on inputs are sent.
+    /// The server has welcomed this client. From now on inputs are sent.
     Welcomed(Welcome),
     /// A snapshot packet was decoded and applied to the mirror.
     Snapshot(Applied),
-    /// A snapshot packet was authentic and yet not decodable: a defect of one end. It is not acknowledged.
+    /// A snapshot packet was authentic but not decodable: a defect of one end. It is not acknowledged.
     Undecodable(SnapshotError),
-    /// A greeting was authentic and yet not readable.
+    /// A hello or goodbye packet was authentic but not readable.
     Unreadable(HelloError),
-    /// A reliable packet arrived: [`ClientCore::next_message`](super::ClientCore::next_message) may have something.
+    /// A reliable packet arrived: [`ClientCore::next_message`](super::ClientCore::next_message) may return
+    /// messages.
     Messages,
-    /// The session is over.
+    /// The session has ended for this reason.
     Ended(EndReason),
 }

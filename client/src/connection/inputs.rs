@@ -1,5 +1,5 @@
-//! The inputs that were sent last, so that every packet repeats the three before its newest: one lost packet
-//! then loses no input.
+//! The newest sent inputs. Every packet repeats the three before its newest one, so that one lost packet loses
+//! no input.
 
 use throng_shared::limits::INPUTS_PER_PACKET;
 use throng_shared::protocol::input::{InputBytes, InputList};
@@ -15,8 +15,8 @@ pub(crate) struct SentInputs {
 }
 
 impl SentInputs {
-    /// Notes the input for `tick`. After a gap the older ones are forgotten: a packet holds consecutive
-    /// ticks, and what was skipped never had an input.
+    /// Records the input for `tick`. After a gap the older ones are discarded: a packet holds consecutive
+    /// ticks, and the skipped ticks never had an input.
     pub(crate) fn push(&mut self, tick: Tick, input: InputBytes) {
         if self.count > 0 && tick != self.newest_tick.next() {
             self.count = 0;
@@ -27,12 +27,12 @@ impl SentInputs {
         self.count = (self.count + 1).min(INPUTS_PER_PACKET);
     }
 
-    /// The tick of the newest input.
+    /// Returns the tick of the newest input.
     pub(crate) fn newest_tick(&self) -> Tick {
         self.newest_tick
     }
 
-    /// The inputs as a packet holds them: newest first, of consecutive ticks.
+    /// Returns the inputs in a packet's order: newest first, of consecutive ticks.
     pub(crate) fn list(&self) -> InputList {
         let mut list = InputList::default();
         for input in &self.inputs[..self.count] {
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_four_are_repeated_newest_first() {
+    fn last_four_inputs_are_repeated_newest_first() {
         let mut sent = SentInputs::default();
         assert!(sent.list().as_slice().is_empty());
         for number in 1..=6_u8 {
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_forgets_what_was_before_it() {
+    fn gap_in_input_ticks_discards_earlier_inputs() {
         let mut sent = SentInputs::default();
         for (tick, number) in [(1, 1), (2, 2), (5, 5), (6, 6)] {
             sent.push(Tick(tick), input(number));

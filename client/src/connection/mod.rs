@@ -1,6 +1,6 @@
-//! One client's session, sans-IO: datagrams and time in, datagrams and events out.
+//! One client's session, sans-IO: datagrams and time go in, datagrams and events come out.
 //!
-//! Owns netcode's client half, the greeting, the mirror with its acknowledgements, the clock with its
+//! Owns netcode's client half, the hello exchange, the mirror with its acknowledgements, the clock with its
 //! inputs, and the reliable messages. Guarantees: nothing the server sends panics or allocates beyond the
 //! bounds in [`limits`](throng_shared::limits); the steady state allocates nothing; every end of the session
 //! has one typed reason. Refuses to open sockets, to read clocks, and to join again: a core lives for one

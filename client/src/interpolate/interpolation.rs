@@ -1,20 +1,20 @@
-//! How a component is interpolated.
+//! Parameters of interpolation, and presets for positions and headings.
 
 use std::time::Duration;
 
 use crate::blend::Smoothing;
 
-/// How a component is interpolated.
+/// Parameters with which a component is interpolated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interpolation {
-    /// How a wrong guess is led to what really happened. Two states further apart than its `snap_above` for every
-    /// tick between them are a teleport.
+    /// How a wrong extrapolation is blended into the received states. Two states are a teleport when their
+    /// distance exceeds `snap_above` times the number of ticks between them.
     pub smoothing: Smoothing,
-    /// Ticks for which a motion goes on beyond the newest state at most.
+    /// Ticks for which a motion is extrapolated beyond the newest state, at most.
     pub extrapolation_max: f32,
 }
 
-/// Suits positions of things that are a few units long and move a few of their lengths in a second.
+/// A preset for positions of entities that are a few units long and move a few of their lengths in a second.
 pub const POSITION_INTERPOLATION: Interpolation = Interpolation {
     smoothing: Smoothing {
         time: Duration::from_millis(100),
@@ -24,7 +24,7 @@ pub const POSITION_INTERPOLATION: Interpolation = Interpolation {
     extrapolation_max: 2.0,
 };
 
-/// Suits headings.
+/// A preset for headings, in radians.
 pub const HEADING_INTERPOLATION: Interpolation = Interpolation {
     smoothing: Smoothing {
         time: Duration::from_millis(80),

@@ -1,10 +1,11 @@
-//! Interpolation: everybody else is shown a moment ago, between states that have arrived.
+//! Interpolation: entities that are not predicted are shown slightly in the past, between states that have
+//! arrived.
 //!
-//! A game says which components are interpolated; their states are kept by tick as they arrive, and
-//! [`Shown<T>`] is written for the moment [`ClientClock::shown`]. Where the next state is late, motion goes on for
-//! a short while and is then led to what really happened. Guarantees that the shown moment never goes back, and
-//! that nothing jumps unless the server moved it further than is possible. Refuses to show what is not yet due: a
-//! new entity has no [`Shown<T>`] until the shown moment has reached its first state.
+//! A game selects the components to interpolate. Their states are kept by tick as they arrive, and [`Shown<T>`]
+//! is written for the moment [`ClientClock::shown`]. Where the next state is late, the motion is extrapolated
+//! for a short while and then blended into the received states. Guarantees that the shown moment never goes
+//! back, and that nothing jumps unless the server moved it further than is possible. Refuses to show a state
+//! before its time: a new entity has no [`Shown<T>`] until the shown moment has reached its first state.
 
 mod interpolation;
 mod samples;
@@ -21,7 +22,7 @@ use crate::world::{ClientClock, WorldMirror};
 pub use interpolation::{HEADING_INTERPOLATION, Interpolation, POSITION_INTERPOLATION};
 use samples::Samples;
 
-/// Says what is interpolated.
+/// Registers components for interpolation.
 ///
 /// ```
 /// use bevy_app::App;
@@ -49,7 +50,7 @@ impl InterpolateAppExt for App {
     }
 }
 
-/// Keeps a state that has just arrived.
+/// Stores the state of a component that has just arrived.
 fn note_sample<T: Blend>(entity: &mut EntityWorldMut, tick: Tick, rested: bool) {
     let Some(value) = entity.get::<T>().cloned() else {
         return;

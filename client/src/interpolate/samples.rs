@@ -1,4 +1,4 @@
-//! The states of one component by tick, and what is shown between and beyond them.
+//! The received states of one component by tick, and the values shown between and beyond them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,25 +10,26 @@ use super::interpolation::Interpolation;
 use crate::blend::{Blend, Offset, Smoothing};
 use crate::time::FractionalTick;
 
-/// States that are kept; the oldest gives way.
+/// States that are kept; the oldest is discarded first.
 const SAMPLES_MAX: usize = 64;
-/// Ticks without a state after which a thing that had no velocity is taken to have rested until the new one.
+/// Ticks without a state after which an entity that had no velocity is taken to have rested until the new one.
 const REST_TICKS: i32 = 4;
-/// A thing whose states come several ticks apart is carried on for as long, but for no more ticks than this.
+/// A motion whose states come several ticks apart is extrapolated for as many ticks, but for no more than this.
 const LONG_GAP_TICKS: f32 = 5.0;
 
-/// The last states of a component.
+/// The last received states of a component.
 #[derive(Component, Debug)]
 pub(crate) struct Samples<T> {
     states: VecDeque<(Tick, T)>,
     offset: Offset<T>,
-    /// Whether the newest state has a velocity: nothing new of such a thing does not mean that it rests.
+    /// Whether the newest state has a velocity. Then the absence of a new state does not mean that the entity
+    /// rests.
     moves: bool,
-    /// What was last shown beyond the newest state, less the offset, and when.
-    guess: Option<(FractionalTick, T)>,
+    /// The last value shown beyond the newest state, without the offset, and its moment.
+    extrapolated: Option<(FractionalTick, T)>,
 }
 
-/// The frame that is drawn.
+/// The times of the frame that is drawn.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RenderFrame {
     /// The moment to show.
@@ -45,12 +46,12 @@ impl<T: Blend> Samples<T> {
             states: VecDeque::from([(tick, value)]),
             offset: Offset::default(),
             moves,
-            guess: None,
+            extrapolated: None,
         }
     }
 
-    /// Adds a state, or replaces the one of the same tick; older ones than the newest are of no use. `rested`:
-    /// the state before had no velocity; `moves`: this one has.
+    /// Adds a state, or replaces the one of the same tick; a state older than the newest is ignored. `rested`:
+    /// the state before had no velocity. `moves`: this one has.
     pub(super) fn push(&mut self, tick: Tick, value: T, rested: bool, moves: bool) {
         if let Some((newest, last)) = self.states.back_mut() {
             let gap = tick.since(*newest);
@@ -73,17 +74,17 @@ impl<T: Blend> Samples<T> {
         }
     }
 
-    /// What to show in this frame; `None` while the first state is not yet due.
+    /// Returns the value to show in this frame; `None` while the first state is not yet due.
     pub(super) fn show(&mut self, frame: &RenderFrame, interpolation: &Interpolation) -> Option<T> {
-        if let Some((when, guessed)) = self.guess.take()
-            && let Some((really, _)) = self.at(when, frame.newest, interpolation)
+        if let Some((moment, guessed)) = self.extrapolated.take()
+            && let Some((actual, _)) = self.at(moment, frame.newest, interpolation)
         {
-            // Whatever a line withheld is no teleport: that shows between two states.
+            // A late state is not a teleport, however far it is: teleports are recognised between two states.
             let smoothing = Smoothing {
                 snap_above: f32::INFINITY,
                 ..interpolation.smoothing
             };
-            self.offset.correct(&guessed, &really, &smoothing);
+            self.offset.correct(&guessed, &actual, &smoothing);
         }
         while self.states.len() > 2 && FractionalTick::from(self.states[1].0).since(frame.moment) <= 0.0 {
             self.states.pop_front();
@@ -91,11 +92,11 @@ impl<T: Blend> Samples<T> {
         let (value, is_guess) = self.at(frame.moment, frame.newest, interpolation)?;
         self.offset.decay(frame.elapsed, &interpolation.smoothing);
         let shown = self.offset.apply(&value);
-        self.guess = is_guess.then_some((frame.moment, value));
+        self.extrapolated = is_guess.then_some((frame.moment, value));
         Some(shown)
     }
 
-    /// The value at a moment, and whether it is a guess that later states may contradict.
+    /// Returns the value at a moment, and whether it is extrapolated, so that later states may contradict it.
     fn at(&self, moment: FractionalTick, newest: Tick, interpolation: &Interpolation) -> Option<(T, bool)> {
         let after = self
             .states
@@ -154,7 +155,7 @@ mod tests {
     use glam::Vec2;
     use throng_shared::protocol::pose::Position;
 
-    fn place(x: f32) -> Position {
+    fn position(x: f32) -> Position {
         Position(Vec2::new(x, 0.0))
     }
 
@@ -172,18 +173,18 @@ mod tests {
     }
 
     #[test]
-    fn steady_motion_is_never_shown_going_back_whatever_is_lost() {
+    fn interpolated_steady_motion_never_goes_back_under_loss() {
         for seed in 1..=20 {
-            let mut dice = Seeded::new(seed);
-            let mut samples = Samples::new(Tick(0), place(0.0), true);
+            let mut random = Seeded::new(seed);
+            let mut samples = Samples::new(Tick(0), position(0.0), true);
             let (mut newest, mut before) = (0, 0.0);
             for frame in 0..3_000_u32 {
                 let moment = f64::from(frame) / 5.0;
-                // States come at the very moment they are due, or later, or never.
+                // States arrive exactly when they are due, or later, or never.
                 let tick = frame / 5;
-                if tick > newest && dice.unit() < 0.15 {
+                if tick > newest && random.unit() < 0.15 {
                     newest = tick;
-                    samples.push(Tick(tick), place(tick as f32), false, true);
+                    samples.push(Tick(tick), position(tick as f32), false, true);
                 }
                 let shown = show(&mut samples, moment, newest).unwrap();
                 assert!(
@@ -197,10 +198,10 @@ mod tests {
     }
 
     #[test]
-    fn motion_goes_on_for_a_little_and_what_is_silent_rests() {
+    fn extrapolation_is_bounded_and_an_entity_without_velocity_rests() {
         let start = |moves| {
-            let mut samples = Samples::new(Tick(0), place(0.0), moves);
-            samples.push(Tick(1), place(1.0), false, moves);
+            let mut samples = Samples::new(Tick(0), position(0.0), moves);
+            samples.push(Tick(1), position(1.0), false, moves);
             samples
         };
         let mut late = start(true);
@@ -213,37 +214,37 @@ mod tests {
         assert_eq!(
             show(&mut moving, 1.5, 2),
             Some(1.5),
-            "what has a velocity is only late"
+            "with a velocity the state is only late"
         );
     }
 
     #[test]
-    fn nothing_is_shown_before_its_time_or_between_the_ends_of_a_teleport() {
-        let mut samples = Samples::new(Tick(5), place(0.0), false);
+    fn nothing_is_shown_before_the_first_state_or_inside_a_teleport() {
+        let mut samples = Samples::new(Tick(5), position(0.0), false);
         assert_eq!(show(&mut samples, 4.5, 5), None);
         assert_eq!(show(&mut samples, 5.0, 5), Some(0.0));
-        samples.push(Tick(6), place(500.0), false, false);
+        samples.push(Tick(6), position(500.0), false, false);
         assert_eq!(show(&mut samples, 5.9, 6), Some(0.0));
         assert_eq!(show(&mut samples, 6.0, 6), Some(500.0));
     }
 
     #[test]
-    fn what_rested_begins_to_move_when_it_did() {
-        let mut samples = Samples::new(Tick(0), place(0.0), false);
+    fn entity_at_rest_starts_moving_at_the_tick_before_its_new_state() {
+        let mut samples = Samples::new(Tick(0), position(0.0), false);
         assert_eq!(show(&mut samples, 1.0, 20), Some(0.0));
-        samples.push(Tick(20), place(2.0), true, true);
+        samples.push(Tick(20), position(2.0), true, true);
         assert_eq!(show(&mut samples, 19.0, 20), Some(0.0));
         assert_eq!(show(&mut samples, 19.5, 20), Some(1.0));
     }
 
     #[test]
-    fn a_wrong_guess_is_led_to_the_truth() {
-        let mut samples = Samples::new(Tick(0), place(0.0), true);
-        samples.push(Tick(1), place(1.0), false, true);
+    fn wrong_extrapolation_is_smoothed_into_the_received_states() {
+        let mut samples = Samples::new(Tick(0), position(0.0), true);
+        samples.push(Tick(1), position(1.0), false, true);
         assert_eq!(show(&mut samples, 3.0, 1), Some(3.0));
         // It had stopped.
-        samples.push(Tick(2), place(1.0), false, false);
-        samples.push(Tick(4), place(1.0), false, false);
+        samples.push(Tick(2), position(1.0), false, false);
+        samples.push(Tick(4), position(1.0), false, false);
         let mut before = 3.0;
         for step in 1..100 {
             let shown = show(&mut samples, 3.0 + f64::from(step) * 0.2, 40).unwrap();

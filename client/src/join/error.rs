@@ -1,4 +1,4 @@
-//! Why joining failed, in words for players.
+//! Errors of joining, with messages for players.
 
 use std::io;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use throng_shared::protocol::version::ProtocolVersion;
 
 use super::reconnect::Retry;
 
-/// Why joining failed.
+/// The reason why joining failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
@@ -17,71 +17,71 @@ pub enum JoinError {
              registers other types, or in another order"
     )]
     WrongVersion {
-        /// What this client speaks.
+        /// The client's protocol version.
         client: ProtocolVersion,
-        /// The server.
+        /// The server's address, as given by the player.
         server: String,
-        /// What it speaks, as `0.2.0 (hash 1f2e3d4c5b6a7988)`.
+        /// The server's protocol version, as `0.2.0 (hash 1f2e3d4c5b6a7988)`.
         spoken: String,
     },
     /// Every worker of the server is full.
     #[error("the server {server} is full")]
     Full {
-        /// The server.
+        /// The server's address, as given by the player.
         server: String,
     },
     /// The server is starting or stopping, or this address joins too often.
     #[error("the server {server} does not take players now: {message}")]
     Busy {
-        /// The server.
+        /// The server's address, as given by the player.
         server: String,
-        /// Its sentence.
+        /// The server's message, for players.
         message: String,
     },
-    /// The server refused the request, such as for the name.
+    /// The server refused the request, for example because of the name.
     #[error("the server {server} refused ({code}): {message}")]
     Refused {
-        /// The server.
+        /// The server's address, as given by the player.
         server: String,
-        /// The word for programs.
+        /// The error code, for programs.
         code: String,
-        /// The sentence for people.
+        /// The server's message, for players.
         message: String,
     },
-    /// No answer in time.
+    /// The server did not respond in time.
     #[error("no answer from {server} within {} s: is the address right, and does the server run?", timeout.as_secs_f32())]
     TimedOut {
-        /// The server.
+        /// The server's address, as given by the player.
         server: String,
-        /// How long was waited.
+        /// The timeout that passed.
         timeout: Duration,
     },
-    /// No connection, or it broke.
+    /// No connection could be made, or it broke.
     #[error("cannot reach {server}: {}", plain(source))]
     Unreachable {
-        /// The server.
+        /// The server's address, as given by the player.
         server: String,
-        /// What the network said.
+        /// The error of the HTTP client.
         source: Box<ureq::Error>,
     },
-    /// What was given as the address is none.
-    #[error("`{server}` is no address: one is written like play.example.org:8080")]
+    /// The given server address is not an address.
+    #[error("`{server}` is not an address: one is written like play.example.org:8080")]
     BadAddress {
-        /// What was given.
+        /// The text given as the address.
         server: String,
     },
-    /// What answered is not a Throng server, or one that this client does not understand.
-    #[error("what answers at {server} is no Throng server: {problem}")]
+    /// The response is not one of a Throng server, or this client does not understand it.
+    #[error("{server} is not a Throng server: {problem}")]
     BadAnswer {
-        /// The server.
+        /// The server's address, as given by the player.
         server: String,
-        /// What is wrong with it.
+        /// What is wrong with the response.
         problem: String,
     },
 }
 
 impl JoinError {
-    /// Whether a later attempt may succeed.
+    /// Returns whether a later attempt may succeed.
     pub fn retry(&self) -> Retry {
         match self {
             Self::Full { .. } | Self::Busy { .. } | Self::TimedOut { .. } | Self::Unreachable { .. } => {
@@ -95,7 +95,7 @@ impl JoinError {
     }
 }
 
-/// What the network said, in words for players where there are some.
+/// Describes a network error, in words for players where there are some.
 fn plain(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(error) if is_unknown_host(error) => NO_SUCH_HOST.to_owned(),
@@ -117,8 +117,8 @@ fn plain(error: &ureq::Error) -> String {
 pub(super) const NO_SUCH_HOST: &str =
     "no host of that name is known: is it spelled right, and is this machine online?";
 
-/// Whether a name could not be looked up. The standard library has no kind for that; what it writes on Unix is
-/// its own, on Windows it is the system's error.
+/// Returns whether a host name could not be resolved. The standard library has no error kind for that. On Unix
+/// it writes this text itself; on Windows it is the system's error code.
 fn is_unknown_host(error: &io::Error) -> bool {
     (cfg!(windows) && matches!(error.raw_os_error(), Some(11_001 | 11_004)))
         || error

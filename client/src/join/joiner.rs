@@ -1,4 +1,4 @@
-//! One request for a session, and its answer.
+//! The HTTP request for a session, and its response.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,41 +13,41 @@ use throng_shared::tick::Tick;
 
 use super::error::JoinError;
 
-/// Bytes of the longest answer that is read; a longer one is [`JoinError::BadAnswer`].
-const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes of the longest response that is read; a longer one is [`JoinError::BadAnswer`].
+const RESPONSE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Whether the port in this URL is a number that a port can have, or left out. Whoever looks the host up would
-/// tell of another port as of an unknown host. What is no URL at all is left for the request to refuse.
+/// Returns whether the port in this URL is valid or absent. The name lookup would report an invalid port as an
+/// unknown host. Text that is not a URL passes, and the request rejects it.
 fn has_usable_port(url: &str) -> bool {
     let uri = url.parse::<ureq::http::Uri>().ok();
     let Some(authority) = uri.as_ref().and_then(|uri| uri.authority()) else {
         return true;
     };
-    let user_ends = authority.as_str().rfind('@').map_or(0, |at| at + 1);
+    let user_ends = authority.as_str().rfind('@').map_or(0, |index| index + 1);
     let after_host = &authority.as_str()[user_ends + authority.host().len()..];
     after_host.is_empty() || authority.port_u16().is_some_and(|port| port > 0)
 }
 
-/// The way into a session.
+/// A successful join: everything needed to open a session.
 pub struct Joined {
     /// Opens one session; see [`ClientCore::new`](crate::connection::ClientCore::new).
     pub token: ConnectToken,
     /// The net worker's UDP address.
     pub address: SocketAddr,
-    /// The server's newest tick when it answered.
+    /// The server's newest tick when it responded.
     pub tick: Tick,
-    /// Ticks a second.
+    /// The server's tick rate, in Hz.
     pub tick_rate_hz: u16,
-    /// Who the client is, the same after a resumed join.
+    /// The client's id, the same after a resumed join.
     pub client_id: u64,
-    /// Given to the next join to come back as the same client, whose new session takes over the old one.
+    /// The proof for the next join, to come back as the same client. The new session then replaces the old one.
     pub resume: String,
     /// The server's version.
     pub server_version: String,
 }
 
 impl fmt::Debug for Joined {
-    /// Leaves out the token and the resume proof: both are secrets that must not reach a log.
+    /// Omits the token and the resume proof: both are secrets that must not reach a log.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Joined")
@@ -58,7 +58,7 @@ impl fmt::Debug for Joined {
     }
 }
 
-/// Joins one server, as often as needed.
+/// Joins one server, any number of times.
 #[derive(Debug, Clone)]
 pub struct Joiner {
     agent: ureq::Agent,
@@ -67,7 +67,7 @@ pub struct Joiner {
 }
 
 impl Joiner {
-    /// For the server at `server`: `ADDRESS:PORT`, or a URL that begins with `http://` or `https://`. No
+    /// Creates a joiner for `server`: `ADDRESS:PORT`, or a URL that begins with `http://` or `https://`. No
     /// call takes longer than `timeout`.
     pub fn new(server: &str, timeout: Duration) -> Self {
         let agent = ureq::Agent::config_builder()
@@ -89,11 +89,11 @@ impl Joiner {
         }
     }
 
-    /// Joins as a guest called `name`; `resume` is what an earlier join was answered, to come back as the
-    /// same client.
+    /// Joins as a guest called `name`. `resume` is the proof from an earlier join, to come back as the same
+    /// client.
     ///
     /// # Errors
-    /// A [`JoinError`] that says what went wrong.
+    /// A [`JoinError`] with the reason of the failure.
     pub fn join(
         &self,
         name: &str,
@@ -108,34 +108,36 @@ impl Joiner {
         };
         let url = format!("{}/v1/guest", self.server);
         if !has_usable_port(&url) {
-            return Err(JoinError::BadAddress { server: self.named() });
+            return Err(JoinError::BadAddress {
+                server: self.display_address(),
+            });
         }
-        let mut answer = self
+        let mut response = self
             .agent
             .post(&url)
             .send_json(&request)
-            .map_err(|error| self.unanswered(error))?;
-        let status = answer.status();
-        let body = answer
+            .map_err(|error| self.request_error(error))?;
+        let status = response.status();
+        let body = response
             .body_mut()
             .with_config()
-            .limit(ANSWER_BYTES_MAX)
+            .limit(RESPONSE_BYTES_MAX)
             .read_to_vec();
-        let body = body.map_err(|error| self.unanswered(error))?;
+        let body = body.map_err(|error| self.request_error(error))?;
         if !status.is_success() {
             return Err(self.refused(status.as_u16(), &body, version));
         }
         let response: GuestResponse =
-            serde_json::from_slice(&body).map_err(|error| self.bad_answer(error.to_string()))?;
+            serde_json::from_slice(&body).map_err(|error| self.bad_response(error.to_string()))?;
         self.joined(response)
     }
 
     fn joined(&self, response: GuestResponse) -> Result<Joined, JoinError> {
         let token = BASE64
             .decode(&response.token)
-            .map_err(|error| self.bad_answer(format!("token: {error}")))?;
+            .map_err(|error| self.bad_response(format!("token: {error}")))?;
         let token = ConnectToken::from_bytes(&token)
-            .map_err(|error: TokenError| self.bad_answer(format!("token: {error}")))?;
+            .map_err(|error: TokenError| self.bad_response(format!("token: {error}")))?;
         Ok(Joined {
             token,
             address: response.address,
@@ -147,15 +149,15 @@ impl Joiner {
         })
     }
 
-    /// The server as people write it.
-    fn named(&self) -> String {
+    /// Returns the server's address as players write it.
+    fn display_address(&self) -> String {
         self.server.trim_start_matches("http://").to_owned()
     }
 
     fn refused(&self, status: u16, body: &[u8], version: &ProtocolVersion) -> JoinError {
-        let server = self.named();
+        let server = self.display_address();
         let Ok(ErrorBody { error }) = serde_json::from_slice(body) else {
-            return self.bad_answer(format!("status {status} without a reason"));
+            return self.bad_response(format!("status {status} without a reason"));
         };
         match error.code.as_str() {
             "protocol_mismatch" => {
@@ -181,15 +183,15 @@ impl Joiner {
         }
     }
 
-    fn unanswered(&self, error: ureq::Error) -> JoinError {
-        let server = self.named();
+    fn request_error(&self, error: ureq::Error) -> JoinError {
+        let server = self.display_address();
         match error {
             ureq::Error::Timeout(_) => JoinError::TimedOut {
                 server,
                 timeout: self.timeout,
             },
-            ureq::Error::BodyExceedsLimit(limit) => self.bad_answer(format!("longer than {limit} bytes")),
-            ureq::Error::Protocol(error) => self.bad_answer(error.to_string()),
+            ureq::Error::BodyExceedsLimit(limit) => self.bad_response(format!("longer than {limit} bytes")),
+            ureq::Error::Protocol(error) => self.bad_response(error.to_string()),
             ureq::Error::Http(_) | ureq::Error::BadUri(_) => JoinError::BadAddress { server },
             error => JoinError::Unreachable {
                 server,
@@ -198,9 +200,9 @@ impl Joiner {
         }
     }
 
-    fn bad_answer(&self, problem: String) -> JoinError {
+    fn bad_response(&self, problem: String) -> JoinError {
         JoinError::BadAnswer {
-            server: self.named(),
+            server: self.display_address(),
             problem,
         }
     }

@@ -1,7 +1,8 @@
-//! Joining over HTTP: a name and a protocol hash go to the server, a connect token comes back.
+//! Joining over HTTP: the client sends a name and a protocol hash, the server returns a connect token.
 //!
-//! Blocking, for a thread of its own; connections are kept alive between calls. Every failure is a typed
-//! [`JoinError`] that also says whether trying again makes sense. Answers are bounded in size and time.
+//! Calls block, so they belong on a thread of their own; connections are kept alive between calls. Every
+//! failure is a typed [`JoinError`] that also says whether trying again makes sense. Responses are bounded in
+//! size and time.
 //!
 //! `Reconnect` decides when a lost connection is worth another join.
 

@@ -1,29 +1,29 @@
-//! When to try again: the backoff of automatic reconnection, as a sans-IO state machine.
+//! Automatic reconnection: backoff between attempts, as a sans-IO state machine.
 //!
 //! Owns the decision whether a lost connection is worth another join and when that join is due. Delays grow
-//! geometrically to a ceiling and are spread by seeded jitter, so that the players of a restarted server do
-//! not come back in one wave. The machine never sleeps and never joins by itself: the driver asks
-//! [`Reconnect::poll`] and reports what came of it. Each join obtains a token with a newer session number,
-//! by which the server lets the new session take over whatever it still holds of the old one.
+//! geometrically to a ceiling and are spread by seeded jitter, so that the players of a restarted server do not
+//! come back in one wave. The machine never sleeps and never joins by itself: the driver calls
+//! [`Reconnect::poll`] and reports the outcomes. Each join obtains a token with a newer session number, so that
+//! the server lets the new session replace the old one.
 
 use std::time::Duration;
 
 use crate::seeded::Seeded;
 
-/// Bounds of the backoff. The defaults suit a player at a screen.
+/// Bounds of the backoff. The defaults suit an interactive player.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReconnectConfig {
     /// Delay before the first attempt, before jitter.
     pub first: Duration,
     /// Longest delay between attempts, before jitter.
     pub ceiling: Duration,
-    /// Growth of the delay from attempt to attempt, at least 1.
+    /// Factor by which the delay grows from attempt to attempt, at least 1.
     pub growth: f64,
-    /// Share of a delay that jitter may take away, 0..=1.
+    /// The largest share of a delay that jitter removes, 0..=1.
     pub jitter: f64,
-    /// Attempts in a row before giving up.
+    /// Consecutive attempts before giving up.
     pub attempts_max: u32,
-    /// A connection this old forgives the failures before it.
+    /// A connection that lasted this long resets the count of failures.
     pub stable_after: Duration,
 }
 
@@ -40,19 +40,19 @@ impl Default for ReconnectConfig {
     }
 }
 
-/// Whether another attempt can succeed where the last one did not.
+/// Whether another attempt can succeed after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
     /// The cause may pass: a time-out, a restart, a full server.
     Worthwhile,
-    /// The answer will be the same: a wrong protocol version, a refused name, another session of ours.
+    /// The result would be the same: a wrong protocol version, a refused name, another session of this player.
     Pointless,
 }
 
-/// Where the machine stands.
+/// The state of the machine.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ReconnectState {
-    /// A join is under way; its outcome is awaited.
+    /// A join is under way, without an outcome so far.
     Joining,
     /// Connected since the given time.
     Connected {
@@ -79,7 +79,7 @@ pub(crate) struct Reconnect {
 }
 
 impl Reconnect {
-    /// A machine whose first join is already under way. Equal seeds give equal delays.
+    /// Creates a machine whose first join is already under way. Equal seeds give equal delays.
     pub(crate) fn new(config: ReconnectConfig, seed: u64) -> Self {
         Self {
             config,
@@ -89,23 +89,23 @@ impl Reconnect {
         }
     }
 
-    /// Where the machine stands.
+    /// Returns the state of the machine.
     pub(crate) fn state(&self) -> ReconnectState {
         self.state
     }
 
-    /// Failures in a row so far.
+    /// Returns the number of consecutive failures so far.
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// The join under way led to a connection.
+    /// Records that the join under way led to a connection.
     pub(crate) fn connected(&mut self, now: Duration) {
         self.state = ReconnectState::Connected { since: now };
     }
 
-    /// The connection was lost, or the join under way failed. Answers when the next attempt is due;
-    /// `None` when there will be none. A repeated report of the same loss changes nothing.
+    /// Records that the connection was lost, or that the join under way failed. Returns when the next attempt
+    /// is due; `None` when there will be none. A repeated report of the same loss changes nothing.
     pub(crate) fn lost(&mut self, now: Duration, retry: Retry) -> Option<Duration> {
         match self.state {
             ReconnectState::Waiting { until } => return Some(until),
@@ -125,7 +125,7 @@ impl Reconnect {
         Some(until)
     }
 
-    /// True exactly once per attempt, when it is due: the driver then joins.
+    /// Returns true exactly once per attempt, when it is due: the driver then joins.
     pub(crate) fn poll(&mut self, now: Duration) -> bool {
         match self.state {
             ReconnectState::Waiting { until } if now >= until => {
@@ -137,7 +137,7 @@ impl Reconnect {
     }
 
     fn delay(&mut self) -> Duration {
-        // Beyond 64 doublings every ceiling is reached; the bound keeps the power finite.
+        // After 64 doublings every ceiling is reached; the bound keeps the power finite.
         let growth = self.config.growth.max(1.0).powi(self.failures.min(64) as i32);
         let full = (self.config.first.as_secs_f64() * growth).min(self.config.ceiling.as_secs_f64());
         let kept = 1.0 - self.config.jitter.clamp(0.0, 1.0) * self.random.unit();
@@ -153,7 +153,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn delays_grow_to_the_ceiling_and_then_attempts_end() {
+    fn reconnect_delays_grow_to_the_ceiling_until_attempts_run_out() {
         let config = ReconnectConfig {
             jitter: 0.0,
             attempts_max: 8,
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stable_connection_forgives_and_a_flapping_one_does_not() {
+    fn reconnect_delay_resets_after_a_stable_connection_only() {
         let config = ReconnectConfig {
             jitter: 0.0,
             ..ReconnectConfig::default()
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn pointless_retries_are_not_made() {
+    fn reconnect_gives_up_after_a_pointless_retry() {
         let mut machine = Reconnect::new(ReconnectConfig::default(), 1);
         assert_eq!(machine.lost(SECOND, Retry::Pointless), None);
         assert_eq!(
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_reported_twice_counts_once() {
+    fn reconnect_counts_a_repeated_loss_report_once() {
         let mut machine = Reconnect::new(ReconnectConfig::default(), 1);
         let first = machine.lost(SECOND, Retry::Worthwhile);
         assert_eq!(machine.lost(2 * SECOND, Retry::Worthwhile), first);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_spread_the_players() {
+    fn reconnect_delays_differ_between_seeds() {
         let delay = |seed| Reconnect::new(ReconnectConfig::default(), seed).lost(SECOND, Retry::Worthwhile);
         assert_eq!(delay(7), delay(7));
         let distinct: std::collections::BTreeSet<_> = (0..100).map(delay).collect();
@@ -224,7 +224,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn delays_stay_within_their_bounds(seed: u64, jitter in 0.0..=1.0, growth in 0.0..100.0) {
+        fn reconnect_delays_stay_within_bounds(seed: u64, jitter in 0.0..=1.0, growth in 0.0..100.0) {
             let config = ReconnectConfig { jitter, growth, attempts_max: 50, ..ReconnectConfig::default() };
             let ceiling = config.ceiling;
             let mut machine = Reconnect::new(config, seed);

@@ -1,4 +1,4 @@
-//! The way of datagrams to the server and back: the socket, and a simulated bad network in front of it.
+//! The path of datagrams to the server and back: the socket, and a simulated bad network in front of it.
 
 mod simulated_link;
 mod simulated_socket;

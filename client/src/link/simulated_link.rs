@@ -1,7 +1,7 @@
-//! One direction of a bad network: drops, duplicates, reorders, delays and stalls datagrams.
+//! One direction of a simulated bad network: it drops, duplicates, reorders, delays and stalls datagrams.
 //!
 //! Owns the datagrams in flight. Guarantees that equal seeds and equal calls give equal deliveries, that a
-//! datagram never changes on the way, and that a perfect link delivers everything once, in order, at once.
+//! datagram never changes on the way, and that a perfect link delivers every datagram once, in order, at once.
 //! Refuses to read a clock: time is a parameter.
 
 use std::collections::BTreeMap;
@@ -9,28 +9,28 @@ use std::time::Duration;
 
 use crate::seeded::Seeded;
 
-/// Most datagrams that a link holds; above it the link drops new ones, as a router's queue does.
+/// Datagrams that a link holds at most; above it the link drops new ones, as a router's queue does.
 pub const IN_FLIGHT_MAX: usize = 4_096;
 
 /// How bad a link is. Probabilities are per datagram, in 0..=1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LinkConditions {
-    /// Probability of never arriving.
+    /// Probability that a datagram never arrives.
     pub loss: f64,
-    /// Probability of arriving twice.
+    /// Probability that a datagram arrives twice.
     pub duplicate: f64,
-    /// Probability of being overtaken: delayed by up to `reorder_span` more.
+    /// Probability that a datagram is overtaken: it is delayed by up to `reorder_span` more.
     pub reorder: f64,
     /// Longest extra delay of an overtaken datagram.
     pub reorder_span: Duration,
     /// Delay of every datagram.
     pub latency: Duration,
-    /// Uniform extra delay. Above the time between two datagrams it reorders by itself.
+    /// Longest extra delay, uniformly distributed. Above the time between two datagrams it reorders them.
     pub jitter: Duration,
 }
 
 impl LinkConditions {
-    /// Everything arrives once, in order, at once.
+    /// Every datagram arrives once, in order, at once.
     pub const PERFECT: Self = Self {
         loss: 0.0,
         duplicate: 0.0,
@@ -40,8 +40,8 @@ impl LinkConditions {
         jitter: Duration::ZERO,
     };
 
-    /// A wide-area link with `loss` of its datagrams missing and everything else that can happen to them:
-    /// 40 ms each way, 30 ms of jitter, 5 % twice, 10 % overtaken by up to 150 ms.
+    /// Returns the conditions of a wide-area link that loses a share of `loss` and has every other fault: 40 ms
+    /// each way, 30 ms of jitter, 5 % twice, 10 % overtaken by up to 150 ms.
     #[must_use]
     pub fn lossy(loss: f64) -> Self {
         Self {
@@ -55,40 +55,40 @@ impl LinkConditions {
     }
 }
 
-/// What a link does with everything that is sent while it is not open.
+/// What a link does with the datagrams sent into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Gate {
-    /// Delivers by its conditions.
+    /// Delivers according to its conditions.
     #[default]
     Open,
-    /// Loses everything: a pulled cable.
+    /// Loses every datagram, like a pulled cable.
     Closed,
-    /// Keeps everything and delivers it in one burst when it opens: a buffering radio link.
+    /// Holds every datagram and delivers all in one burst when it opens, like a buffering radio link.
     Held,
 }
 
-/// What happened on a link so far, in datagrams.
+/// Counts of datagrams on a link so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LinkTally {
-    /// Handed to the link.
+    /// Datagrams sent into the link.
     pub sent: u64,
-    /// Came out of it, copies included.
+    /// Datagrams delivered by the link, copies included.
     pub delivered: u64,
-    /// Lost by chance, by a closed gate or by a full queue.
+    /// Datagrams lost by chance, by a closed gate or by a full queue.
     pub lost: u64,
-    /// Extra copies made.
+    /// Extra copies made of datagrams.
     pub duplicated: u64,
-    /// Bytes handed to the link.
+    /// Bytes of the datagrams sent into the link.
     pub sent_bytes: u64,
 }
 
-/// One direction between two endpoints.
+/// One direction of a simulated network between two endpoints.
 #[derive(Debug)]
 pub struct Link {
     conditions: LinkConditions,
     gate: Gate,
     random: Seeded,
-    /// By due time, then by order of sending, so that equal due times keep their order.
+    /// Ordered by due time, then by order of sending, so that equal due times keep their order.
     in_flight: BTreeMap<(Duration, u64), Vec<u8>>,
     held: Vec<Vec<u8>>,
     sequence: u64,
@@ -96,7 +96,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// An open link whose every decision follows from `seed`.
+    /// Creates an open link whose every decision follows from `seed`.
     #[must_use]
     pub fn new(conditions: LinkConditions, seed: u64) -> Self {
         Self {
@@ -110,28 +110,28 @@ impl Link {
         }
     }
 
-    /// Changes what happens to datagrams sent from now on.
+    /// Changes the conditions of datagrams sent from now on.
     pub fn set_conditions(&mut self, conditions: LinkConditions) {
         self.conditions = conditions;
     }
 
-    /// Opens, closes or holds the link. What is already in flight still arrives.
+    /// Opens, closes or holds the link. Datagrams already in flight still arrive.
     pub fn set_gate(&mut self, now: Duration, gate: Gate) {
         self.gate = gate;
         if gate == Gate::Open {
             for datagram in std::mem::take(&mut self.held) {
-                self.travel(now, datagram);
+                self.schedule(now, datagram);
             }
         }
     }
 
-    /// Figures since the link was made.
+    /// Returns the counts since the link was made.
     #[must_use]
     pub fn tally(&self) -> LinkTally {
         self.tally
     }
 
-    /// Datagrams on the way or held.
+    /// Returns the number of datagrams in flight or held.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight.len() + self.held.len()
@@ -153,7 +153,7 @@ impl Link {
         self.route(now, datagram.to_vec());
     }
 
-    /// The next datagram due at or before `now`.
+    /// Returns the next datagram due at or before `now`.
     pub fn receive_datagram(&mut self, now: Duration) -> Option<Vec<u8>> {
         let entry = self.in_flight.first_entry()?;
         if entry.key().0 > now {
@@ -167,11 +167,11 @@ impl Link {
         if self.gate == Gate::Held {
             self.held.push(datagram);
         } else {
-            self.travel(now, datagram);
+            self.schedule(now, datagram);
         }
     }
 
-    fn travel(&mut self, now: Duration, datagram: Vec<u8>) {
+    fn schedule(&mut self, now: Duration, datagram: Vec<u8>) {
         let mut delay = self.conditions.latency + self.conditions.jitter.mul_f64(self.random.unit());
         if self.chance(self.conditions.reorder) {
             delay += self.conditions.reorder_span.mul_f64(self.random.unit());
@@ -181,7 +181,8 @@ impl Link {
     }
 
     fn chance(&mut self, probability: f64) -> bool {
-        // Always drawn, so that changing one probability leaves the other decisions of a seed alone.
+        // A number is always drawn, so that changing one probability leaves the other decisions of a seed
+        // alone.
         self.random.unit() < probability
     }
 }
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn perfect_link_is_exact() {
+    fn perfect_link_delivers_every_datagram_in_order() {
         assert_eq!(
             arrivals(LinkConditions::PERFECT, 1, 500),
             (0..500).collect::<Vec<_>>()
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_link_does_each_of_its_harms_at_the_stated_rate() {
+    fn lossy_link_loses_duplicates_and_reorders_at_the_stated_rates() {
         let arrived = arrivals(LinkConditions::lossy(0.4), 7, 10_000);
         let mut unique = arrived.clone();
         unique.sort_unstable();
@@ -237,14 +238,14 @@ mod tests {
     }
 
     #[test]
-    fn equal_seeds_give_equal_deliveries() {
+    fn link_deliveries_are_equal_for_equal_seeds() {
         let run = |seed| arrivals(LinkConditions::lossy(0.2), seed, 300);
         assert_eq!(run(3), run(3));
         assert_ne!(run(3), run(4));
     }
 
     #[test]
-    fn gates_lose_or_hold() {
+    fn closed_gate_loses_and_held_gate_delays_datagrams() {
         let mut link = Link::new(LinkConditions::PERFECT, 1);
         link.set_gate(STEP, Gate::Closed);
         link.send(STEP, b"lost");
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn queue_is_bounded() {
+    fn link_queue_is_bounded() {
         let mut link = Link::new(
             LinkConditions {
                 latency: STEP,

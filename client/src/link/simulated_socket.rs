@@ -1,7 +1,7 @@
-//! A client's socket behind a simulated network, and a count of what passes.
+//! A client's socket behind a simulated network, with traffic counts.
 //!
-//! Owns the [`ClientSocket`] and, while they are wanted, two [`Link`]s that lose and delay what goes through:
-//! settable while a session runs, so that a player can feel a bad line. A perfect line costs nothing.
+//! Owns the [`ClientSocket`] and two [`Link`]s that lose and delay datagrams. Their conditions can change while
+//! a session runs, so that a player can experience a bad network. Perfect conditions cost nothing.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,16 +15,16 @@ use super::socket::ClientSocket;
 /// Datagrams taken from the socket in one call at most.
 const DATAGRAMS_PER_CALL: usize = 64;
 
-/// What has gone through a client's sockets, the simulated line included. UDP payloads, without headers.
+/// Traffic of a client's sockets, as seen behind the simulated network. Counts UDP payloads, without headers.
 #[derive(Resource, Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Traffic {
-    /// Datagrams that arrived.
+    /// Datagrams received.
     pub(crate) datagrams_in: u64,
-    /// Their bytes.
+    /// Bytes received.
     pub(crate) bytes_in: u64,
-    /// Datagrams that were sent.
+    /// Datagrams sent.
     pub(crate) datagrams_out: u64,
-    /// Their bytes.
+    /// Bytes sent.
     pub(crate) bytes_out: u64,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct SimulatedSocket {
 }
 
 impl SimulatedSocket {
-    /// A socket to `server` behind a network of these conditions, whose decisions follow from `seed`.
+    /// Opens a socket to `server` behind a network of these conditions, whose decisions follow from `seed`.
     ///
     /// # Errors
     /// When the socket cannot be opened.
@@ -64,7 +64,7 @@ impl SimulatedSocket {
         })
     }
 
-    /// Turns to another server.
+    /// Replaces the socket by one to another server.
     ///
     /// # Errors
     /// When the socket cannot be opened.
@@ -73,24 +73,24 @@ impl SimulatedSocket {
         Ok(())
     }
 
-    /// The server.
+    /// Returns the server's address.
     pub(crate) fn server(&self) -> SocketAddr {
         self.socket.server()
     }
 
-    /// Changes the conditions, each way.
+    /// Changes the conditions in both directions.
     pub(crate) fn set_conditions(&mut self, conditions: LinkConditions) {
         self.conditions = conditions;
         self.down.set_conditions(conditions);
         self.up.set_conditions(conditions);
     }
 
-    /// What has passed since the last call.
+    /// Returns and resets the traffic since the last call.
     pub(crate) fn take_traffic(&mut self) -> Traffic {
         std::mem::take(&mut self.traffic)
     }
 
-    /// The next datagram that has arrived by `now`. Also sends what was delayed until now.
+    /// Returns the next datagram that has arrived by `now`. Also sends the delayed datagrams that are due.
     ///
     /// # Errors
     /// When the socket itself is broken.
@@ -131,7 +131,7 @@ impl SimulatedSocket {
         Ok(Some(arrived))
     }
 
-    /// Sends a datagram, or delays or loses it.
+    /// Sends a datagram, or delays or loses it, according to the conditions.
     ///
     /// # Errors
     /// When the socket itself is broken.
@@ -154,47 +154,55 @@ mod tests {
     use super::*;
     use std::net::UdpSocket;
 
-    fn heard(server: &UdpSocket) -> usize {
+    fn count_received(server: &UdpSocket) -> usize {
         let mut buffer = [0; 16];
         std::iter::from_fn(|| server.recv(&mut buffer).ok()).count()
     }
 
     #[test]
-    fn a_line_becomes_bad_and_good_again_while_it_is_used() {
+    fn simulated_conditions_change_while_the_socket_is_used() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         server.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         let address = server.local_addr().unwrap();
-        let mut line = SimulatedSocket::connect(address, LinkConditions::PERFECT, 1).unwrap();
-        let send = |line: &mut SimulatedSocket, at: u64| line.send(Duration::from_millis(at), b"x").unwrap();
-        send(&mut line, 0);
-        assert_eq!(heard(&server), 1);
-        line.set_conditions(LinkConditions {
+        let mut socket = SimulatedSocket::connect(address, LinkConditions::PERFECT, 1).unwrap();
+        let send = |socket: &mut SimulatedSocket, time_ms: u64| {
+            socket.send(Duration::from_millis(time_ms), b"x").unwrap();
+        };
+        send(&mut socket, 0);
+        assert_eq!(count_received(&server), 1);
+        socket.set_conditions(LinkConditions {
             latency: Duration::from_millis(100),
             ..LinkConditions::PERFECT
         });
-        send(&mut line, 10);
-        assert_eq!(heard(&server), 0, "on its way");
-        line.set_conditions(LinkConditions::PERFECT);
-        send(&mut line, 50);
+        send(&mut socket, 10);
+        assert_eq!(count_received(&server), 0, "in flight");
+        socket.set_conditions(LinkConditions::PERFECT);
+        send(&mut socket, 50);
         assert!(
-            line.receive_datagram(Duration::from_millis(60))
+            socket
+                .receive_datagram(Duration::from_millis(60))
                 .unwrap()
                 .is_none()
         );
-        assert_eq!(heard(&server), 1, "what came after the change is not held up");
+        assert_eq!(
+            count_received(&server),
+            1,
+            "a datagram sent after the change is not delayed"
+        );
         assert!(
-            line.receive_datagram(Duration::from_millis(110))
+            socket
+                .receive_datagram(Duration::from_millis(110))
                 .unwrap()
                 .is_none()
         );
-        assert_eq!(heard(&server), 1);
-        line.set_conditions(LinkConditions {
+        assert_eq!(count_received(&server), 1);
+        socket.set_conditions(LinkConditions {
             loss: 1.0,
             ..LinkConditions::PERFECT
         });
-        send(&mut line, 120);
-        assert_eq!(heard(&server), 0);
-        assert_eq!(line.take_traffic().datagrams_out, 4);
-        assert_eq!(line.take_traffic(), Traffic::default());
+        send(&mut socket, 120);
+        assert_eq!(count_received(&server), 0);
+        assert_eq!(socket.take_traffic().datagrams_out, 4);
+        assert_eq!(socket.take_traffic(), Traffic::default());
     }
 }

@@ -1,14 +1,14 @@
 //! The plain UDP socket of one client: connected, non-blocking, one datagram per call.
 //!
-//! Being connected, it is handed datagrams of the server alone. Errors that a datagram network shows in
-//! passing (nobody listens *now*, no buffer *now*) count as loss, which the protocol above is made for.
+//! Because it is connected, it receives datagrams of the server alone. Transient errors of a datagram network
+//! (no listener *now*, no buffer *now*) count as loss, which the protocol above tolerates.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
 
-/// A socket towards one server.
+/// A UDP socket connected to one server.
 #[derive(Debug)]
 pub struct ClientSocket {
     socket: UdpSocket,
@@ -17,7 +17,7 @@ pub struct ClientSocket {
 }
 
 impl ClientSocket {
-    /// Opens a socket on a port of the system's choice.
+    /// Opens a socket on a port chosen by the system.
     ///
     /// # Errors
     /// When the system has no port left or no route to the server.
@@ -36,13 +36,13 @@ impl ClientSocket {
         })
     }
 
-    /// The server.
+    /// Returns the server's address.
     pub fn server(&self) -> SocketAddr {
         self.server
     }
 
-    /// The next datagram, if one has arrived. One that is longer than any of ours is cut and will not
-    /// authenticate.
+    /// Returns the next datagram, if one has arrived. A datagram longer than any of the protocol's is cut and
+    /// will not authenticate.
     ///
     /// # Errors
     /// When the socket itself is broken.
@@ -54,7 +54,7 @@ impl ClientSocket {
         }
     }
 
-    /// Sends one datagram, or loses it.
+    /// Sends one datagram, or loses it on a transient error.
     ///
     /// # Errors
     /// When the socket itself is broken.
@@ -67,7 +67,7 @@ impl ClientSocket {
     }
 }
 
-/// Whether a later call may succeed: what a lossy network makes of it is a lost datagram.
+/// Returns whether a later call may succeed: on a lossy network the datagram just counts as lost.
 pub fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable,
@@ -91,7 +91,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn datagrams_go_both_ways_and_strangers_are_not_heard() {
+    fn client_socket_ignores_datagrams_of_other_addresses() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         server.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let mut client = ClientSocket::connect(server.local_addr().unwrap()).unwrap();
@@ -106,27 +106,27 @@ mod tests {
             .send_to(b"stranger", from)
             .unwrap();
         server.send_to(b"welcome", from).unwrap();
-        let mut heard = None;
+        let mut received = None;
         for _ in 0..500 {
-            heard = client
+            received = client
                 .receive_datagram()
                 .unwrap()
                 .map(|datagram| datagram.to_vec());
-            if heard.is_some() {
+            if received.is_some() {
                 break;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        assert_eq!(heard.as_deref(), Some(&b"welcome"[..]));
+        assert_eq!(received.as_deref(), Some(&b"welcome"[..]));
     }
 
     #[test]
-    fn a_server_that_is_gone_is_a_lossy_line() {
+    fn unreachable_server_counts_as_loss() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut client = ClientSocket::connect(server.local_addr().unwrap()).unwrap();
         drop(server);
         for _ in 0..3 {
-            client.send(b"anybody there?").unwrap();
+            client.send(b"hello?").unwrap();
             assert!(client.receive_datagram().unwrap().is_none());
         }
     }

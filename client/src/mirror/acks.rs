@@ -1,35 +1,40 @@
-//! Which packets arrived.
+//! Records which snapshot packets arrived, for the acknowledgement in the next input packet.
 
 use throng_shared::protocol::input::SnapshotAck;
 
-/// Packets before the newest that are remembered and acknowledged.
+/// Packets before the newest that are remembered and acknowledged: one for each bit of `AckWindow::bits`.
 const WINDOW: u64 = 64;
-/// Where unwrapped packet numbers start, so that the ones before the first received have one.
+/// First unwrapped packet number. Above 0, so that packets sent before the first received one have a number
+/// too.
 const ORIGIN: u64 = 1 << 32;
 
 /// The newest packet number and the 64 before it.
 #[derive(Debug, Default)]
 pub(super) struct AckWindow {
-    /// Unwrapped; 0 before the first.
+    /// Unwrapped number of the newest packet; 0 before the first.
     newest: u64,
+    /// Bit `n` is set when the packet `n + 1` before the newest has arrived.
     bits: u64,
 }
 
-/// What a packet number says about its packet.
+/// Classifies a packet by its number.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PacketFreshness {
-    /// Not seen before; its unwrapped number.
+    /// Not received before; holds the unwrapped number.
     New(u64),
+    /// Received before.
     Duplicate,
     /// Too old to be acknowledged.
     Stale,
 }
 
 impl AckWindow {
+    /// Unwraps a 16-bit packet number and classifies its packet. Changes nothing.
     pub(super) fn look_up(&self, wire: u16) -> PacketFreshness {
         if self.newest == 0 {
             return PacketFreshness::New(ORIGIN + u64::from(wire));
         }
+        // The wrapped difference as a signed number: the unwrapped number is the candidate nearest to the newest.
         let ahead = wire.wrapping_sub(self.newest as u16) as i16;
         let sequence = self.newest.wrapping_add_signed(ahead.into());
         match self.newest.checked_sub(sequence) {
@@ -44,7 +49,7 @@ impl AckWindow {
         sequence > self.newest
     }
 
-    /// Notes a number that was looked up as new.
+    /// Records a number that [`AckWindow::look_up`] returned as new.
     pub(super) fn insert(&mut self, sequence: u64) {
         if sequence <= self.newest {
             self.bits |= 1 << (self.newest - sequence - 1).min(WINDOW - 1);
@@ -54,7 +59,7 @@ impl AckWindow {
         self.bits = if self.newest == 0 || ahead > WINDOW {
             0
         } else {
-            // The newest so far becomes one of those before.
+            // The former newest becomes the first of the earlier ones, then all shift by the numbers between.
             (self.bits << 1 | 1) << (ahead - 1)
         };
         self.newest = sequence;
@@ -85,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_received_is_nothing_to_acknowledge() {
+    fn ack_is_none_until_a_packet_arrives() {
         let mut window = AckWindow::default();
         assert_eq!(window.ack(), None);
         assert!(insert_wire(&mut window, 0));
@@ -96,7 +101,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn acknowledges_what_arrived_across_wraps(
+        fn ack_bits_match_received_packets_across_wraps(
             start: u16, steps in prop::collection::vec((-80i64..80, any::<bool>()), 1..400),
         ) {
             let mut window = AckWindow::default();

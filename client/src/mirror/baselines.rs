@@ -1,7 +1,8 @@
-//! The states that the server may refer to: for the last 32 ticks, by short id.
+//! Baselines: the states of the last 32 ticks to which the server may refer, by tick and short id.
 //!
-//! One plane of poses for each tick, because a packet refers to many entities of one tick and adds many of
-//! another: both are sequential. About 1 MiB for the widest short ids, 65 KiB for a hundred entities.
+//! Each tick has one plane of poses, because a packet refers to many entities of one tick and adds many of
+//! another: both accesses are sequential. Takes about 1 MiB for the widest short ids, 65 KiB for a hundred
+//! entities.
 
 use std::ops::Range;
 
@@ -13,14 +14,15 @@ use throng_shared::tick::Tick;
 use super::groups::locate;
 
 const PLANES: usize = BASELINE_AGE_MAX as usize + 1;
-const _: () = assert!(PLANES.is_power_of_two(), "planes stay in place when ticks wrap");
+const _: () = assert!(PLANES.is_power_of_two(), "a tick keeps its plane when ticks wrap");
 
 /// The poses of 64 ids at one tick.
-// In this order: it is read from its beginning on.
+// `repr(C)` keeps the bits before the poses: a group is read from its start.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(super) struct BaselineGroup {
-    /// Bits of the ids whose poses are published; the others are of packets that were not applied, or older.
+    /// Bits of the ids whose poses are published. The other poses are older or belong to packets that were not
+    /// applied.
     published: u64,
     pub(super) poses: [Pose; 64],
 }
@@ -35,13 +37,13 @@ impl Default for BaselineGroup {
 }
 
 impl BaselineGroup {
-    /// The pose with this number, if it is published.
+    /// Returns the pose at index `bit`, if it is published.
     #[inline(always)]
     pub(super) fn get(&self, bit: usize) -> Option<&Pose> {
         (self.published >> bit & 1 == 1).then(|| &self.poses[bit])
     }
 
-    /// The poses, if all are published of which `ids` are the bits.
+    /// Returns the poses, if those of all `ids` (a bit mask) are published.
     #[inline(always)]
     pub(super) fn all(&self, ids: u64) -> Option<&[Pose; 64]> {
         (ids & !self.published == 0).then_some(&self.poses)
@@ -53,21 +55,22 @@ impl BaselineGroup {
 pub(super) struct Baselines {
     /// Each plane's tick; `None` before the first.
     ticks: [Option<Tick>; PLANES],
-    /// Plane after plane.
+    /// The planes one after another, each of `width` groups.
     groups: Vec<BaselineGroup>,
-    /// Groups in a plane.
+    /// Groups in each plane.
     width: usize,
 }
 
 impl Baselines {
-    /// Makes room for `tick`; false when its place belongs to a newer one.
+    /// Opens the plane of `tick` and empties it if it held an older tick. Returns false when it holds a newer
+    /// one.
     pub(super) fn open(&mut self, tick: Tick) -> bool {
-        let place = place(tick);
-        match self.ticks[place] {
+        let slot = slot(tick);
+        match self.ticks[slot] {
             Some(old) if old == tick => true,
             Some(old) if old.is_after(tick) => false,
             _ => {
-                self.ticks[place] = Some(tick);
+                self.ticks[slot] = Some(tick);
                 let plane = self.plane(tick);
                 self.groups[plane]
                     .iter_mut()
@@ -77,16 +80,17 @@ impl Baselines {
         }
     }
 
-    /// The published pose of `id` at `tick`, if there is one.
+    /// Returns the published pose of `id` at `tick`, if there is one.
     #[inline]
     pub(super) fn get(&self, tick: Tick, id: ShortId) -> Option<Pose> {
-        let (at, bit) = locate(id);
-        let group = self.groups[self.plane(tick)].get(at);
-        group.filter(|_| self.is_here(tick))?.get(bit).copied()
+        let (group, bit) = locate(id);
+        let found = self.groups[self.plane(tick)].get(group);
+        found.filter(|_| self.holds(tick))?.get(bit).copied()
     }
 
-    /// The groups of two different ticks less than 32 apart: those of the first to be read, none if they are gone,
-    /// those of the second, which is open, to be written, with room for all `ids`.
+    /// Returns the groups of two different ticks less than 32 apart. Those of `base` are for reading; the slice
+    /// is empty if the tick is no longer held. Those of `tick`, which must be open, are for writing and have
+    /// room for all `ids`.
     pub(super) fn pair(
         &mut self,
         base: Tick,
@@ -94,41 +98,41 @@ impl Baselines {
         ids: &Presence,
     ) -> (&[BaselineGroup], &mut [BaselineGroup]) {
         self.widen(ids.words().len());
-        let is_here = self.is_here(base);
+        let is_held = self.holds(base);
         let (from, to) = (self.plane(base), self.plane(tick));
         let (low, high) = self.groups.split_at_mut(from.start.max(to.start));
-        let (bases, room) = if from.start < to.start {
+        let (bases, output) = if from.start < to.start {
             (&low[from], &mut high[..self.width])
         } else {
             (&high[..self.width], &mut low[to])
         };
-        (if is_here { bases } else { &[] }, room)
+        (if is_held { bases } else { &[] }, output)
     }
 
-    /// Whether the place of `tick` has been taken by a newer one.
+    /// Returns whether a newer tick has taken the plane of `tick`.
     pub(super) fn is_gone(&self, tick: Tick) -> bool {
-        self.ticks[place(tick)].is_some_and(|newer| newer.is_after(tick))
+        self.ticks[slot(tick)].is_some_and(|newer| newer.is_after(tick))
     }
 
-    /// Keeps a pose of an opened tick, not yet published.
+    /// Stores a pose of an open tick without publishing it.
     #[inline]
     pub(super) fn put(&mut self, tick: Tick, id: ShortId, pose: Pose) {
-        let (at, bit) = locate(id);
-        self.group(tick, at).poses[bit] = pose;
+        let (group, bit) = locate(id);
+        self.group(tick, group).poses[bit] = pose;
     }
 
-    /// Publishes a pose of an opened tick.
+    /// Stores and publishes a pose of an open tick.
     pub(super) fn publish(&mut self, tick: Tick, id: ShortId, pose: Pose) {
-        let (at, bit) = locate(id);
-        let group = self.group(tick, at);
+        let (group, bit) = locate(id);
+        let group = self.group(tick, group);
         group.poses[bit] = pose;
         group.published |= 1 << bit;
     }
 
-    /// Publishes what was put for `ids` and answers the tick's groups. Empty when the tick is not open any more,
-    /// which is so only where one packet holds ticks that share a place.
+    /// Publishes the poses stored for `ids` and returns the tick's groups. Returns none when the tick is no
+    /// longer open, which happens only when one packet holds two ticks that share a plane.
     pub(super) fn publish_all(&mut self, tick: Tick, ids: &Presence) -> &[BaselineGroup] {
-        if !self.is_here(tick) {
+        if !self.holds(tick) {
             return &[];
         }
         let plane = self.plane(tick);
@@ -140,23 +144,23 @@ impl Baselines {
     }
 
     #[inline]
-    fn is_here(&self, tick: Tick) -> bool {
-        self.ticks[place(tick)] == Some(tick)
+    fn holds(&self, tick: Tick) -> bool {
+        self.ticks[slot(tick)] == Some(tick)
     }
 
-    /// Where a tick's groups are.
+    /// Returns the range of a tick's plane in `groups`.
     #[inline]
     fn plane(&self, tick: Tick) -> Range<usize> {
-        let start = place(tick) * self.width;
+        let start = slot(tick) * self.width;
         start..start + self.width
     }
 
-    /// The group with this number at an opened tick; room is made for it.
+    /// Returns the group at index `group` of an open tick; widens the planes if necessary.
     #[inline]
-    fn group(&mut self, tick: Tick, at: usize) -> &mut BaselineGroup {
-        self.widen(at + 1);
+    fn group(&mut self, tick: Tick, group: usize) -> &mut BaselineGroup {
+        self.widen(group + 1);
         let plane = self.plane(tick);
-        &mut self.groups[plane][at]
+        &mut self.groups[plane][group]
     }
 
     /// Makes every plane at least `width` groups wide.
@@ -166,15 +170,15 @@ impl Baselines {
             return;
         }
         let mut wide = vec![BaselineGroup::default(); PLANES * width];
-        for (place, wide) in wide.chunks_exact_mut(width).enumerate() {
-            wide[..self.width].copy_from_slice(&self.groups[place * self.width..][..self.width]);
+        for (slot, wide) in wide.chunks_exact_mut(width).enumerate() {
+            wide[..self.width].copy_from_slice(&self.groups[slot * self.width..][..self.width]);
         }
         (self.groups, self.width) = (wide, width);
     }
 }
 
 #[inline]
-fn place(tick: Tick) -> usize {
+fn slot(tick: Tick) -> usize {
     tick.0 as usize % PLANES
 }
 
@@ -183,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pose_is_there_from_publishing_until_its_place_is_taken() {
+    fn baseline_is_available_from_publishing_until_a_newer_tick_takes_its_plane() {
         let mut baselines = Baselines::default();
         let (tick, id) = (Tick(u32::MAX - 1), ShortId(70));
         let pose = Pose {
@@ -210,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn poses_stay_when_the_planes_grow() {
+    fn baselines_keep_their_poses_when_planes_widen() {
         let mut baselines = Baselines::default();
         let pose = |x| Pose { x, ..Pose::default() };
         for tick in 0..PLANES as u32 {

@@ -1,4 +1,4 @@
-//! Decoding of a packet into what is pending, with what it refers to.
+//! Decodes a snapshot packet into the pending packet and resolves its references to baselines.
 
 use throng_shared::limits::BASELINE_AGE_MAX;
 use throng_shared::protocol::ids::ComponentId;
@@ -11,8 +11,8 @@ use super::Mirror;
 use super::entities::UpdateTarget;
 use super::pending::{PendingComponents, PendingValue};
 
-/// What differences are decoded from that refer to nothing: only their length matters.
-static NOWHERE: Pose = Pose {
+/// Stands in for a missing baseline: the difference is decoded only to skip its bytes.
+static NO_BASELINE: Pose = Pose {
     x: 0,
     y: 0,
     vx: 0,
@@ -21,19 +21,20 @@ static NOWHERE: Pose = Pose {
     flags: 0,
 };
 
-/// What an entity's components are read for.
+/// Context for reading one entity's components.
 #[derive(Clone, Copy, Debug)]
 struct ComponentReading {
     id: ShortId,
     tick: Tick,
-    /// The state to which its update refers; `None` without one.
+    /// Tick of the baseline to which its update refers; `None` without one.
     base: Option<Tick>,
-    /// Whether what is read is of use: the entity is there.
+    /// Whether the entity is in view, so that the values are used.
     is_present: bool,
 }
 
 impl Mirror {
-    /// Decodes one section into what is pending. False when it refers to states that are gone.
+    /// Decodes one section into the pending packet. Returns false when it refers to baselines that are no
+    /// longer held.
     pub(super) fn read_section(
         &mut self,
         head: SectionHead,
@@ -59,16 +60,17 @@ impl Mirror {
         }
         let mut presence = reader.presence()?;
         let is_plain = head.age > 0 && !head.has_exceptions && !head.has_components;
-        let is_whole = if is_plain {
+        let is_complete = if is_plain {
             self.read_differences(head, sequence, &mut presence, reader)?
         } else {
             self.read_updates(head, sequence, &mut presence, packet, reader)?
         };
         self.pending.updates.push((head.tick, presence));
-        Ok(is_whole)
+        Ok(is_complete)
     }
 
-    /// Decodes updates that all have the section's baseline and no components: the usual case.
+    /// Decodes updates that all have the section's baseline and no components: the usual case. Returns false
+    /// when a baseline is no longer held.
     fn read_differences(
         &mut self,
         head: SectionHead,
@@ -78,41 +80,42 @@ impl Mirror {
     ) -> Result<bool, SnapshotError> {
         let base_tick = head.tick - u32::from(head.age);
         let is_gone = self.baselines.is_gone(base_tick);
-        let (bases, room) = self.baselines.pair(base_tick, head.tick, presence);
-        let mut is_whole = true;
-        for (at, room) in room.iter_mut().enumerate().take(presence.words().len()) {
-            let mut left = presence.words()[at];
-            let bases = bases.get(at);
-            if self.entities.are_present(at, left, sequence)
+        let (bases, output) = self.baselines.pair(base_tick, head.tick, presence);
+        let mut is_complete = true;
+        for (group, output) in output.iter_mut().enumerate().take(presence.words().len()) {
+            // The lowest bit of `left` gives the next id; `left & (left - 1)` clears it.
+            let mut left = presence.words()[group];
+            let bases = bases.get(group);
+            if self.entities.are_present(group, left, sequence)
                 && let Some(bases) = bases.and_then(|bases| bases.all(left))
             {
                 while left != 0 {
                     let bit = left.trailing_zeros() as usize;
                     left &= left - 1;
-                    room.poses[bit] = reader.difference(&self.motion, &bases[bit], head.age)?;
+                    output.poses[bit] = reader.difference(&self.motion, &bases[bit], head.age)?;
                 }
                 continue;
             }
-            // Somebody has left since, or never was there.
+            // Slow path: an entity has left since, never entered, or has no baseline.
             while left != 0 {
                 let bit = left.trailing_zeros() as usize;
                 left &= left - 1;
-                let id = ShortId((at * 64 + bit) as u16);
+                let id = ShortId((group * 64 + bit) as u16);
                 let base = bases.and_then(|bases| bases.get(bit));
-                let pose = reader.difference(&self.motion, base.unwrap_or(&NOWHERE), head.age)?;
-                match self.entities.subject(id, sequence) {
-                    UpdateTarget::Present if base.is_some() => room.poses[bit] = pose,
-                    UpdateTarget::Present if is_gone => is_whole = false,
+                let pose = reader.difference(&self.motion, base.unwrap_or(&NO_BASELINE), head.age)?;
+                match self.entities.target(id, sequence) {
+                    UpdateTarget::Present if base.is_some() => output.poses[bit] = pose,
+                    UpdateTarget::Present if is_gone => is_complete = false,
                     UpdateTarget::Present => return Err(SnapshotError::Baseline),
                     UpdateTarget::Past => presence.remove(id),
-                    UpdateTarget::Nobody => return Err(SnapshotError::Entity),
+                    UpdateTarget::Unknown => return Err(SnapshotError::Entity),
                 }
             }
         }
-        Ok(is_whole)
+        Ok(is_complete)
     }
 
-    /// Decodes updates of any kind.
+    /// Decodes updates of any kind. Returns false when a baseline is no longer held.
     fn read_updates(
         &mut self,
         head: SectionHead,
@@ -121,21 +124,22 @@ impl Mirror {
         packet: &[u8],
         reader: &mut SnapshotReader<'_>,
     ) -> Result<bool, SnapshotError> {
-        let mut is_whole = true;
-        for at in 0..presence.words().len() {
-            let mut left = presence.words()[at];
+        let mut is_complete = true;
+        for group in 0..presence.words().len() {
+            // The lowest bit of `left` gives the next id; `left & (left - 1)` clears it.
+            let mut left = presence.words()[group];
             while left != 0 {
-                let id = ShortId((at * 64) as u16 + left.trailing_zeros() as u16);
+                let id = ShortId((group * 64) as u16 + left.trailing_zeros() as u16);
                 left &= left - 1;
-                let subject = self.entities.subject(id, sequence);
+                let target = self.entities.target(id, sequence);
                 let age = reader.age()?;
                 let pose = if age == 0 {
                     reader.absolute()?
                 } else {
                     let base_tick = head.tick - u32::from(age);
                     let base = self.baselines.get(base_tick, id);
-                    if base.is_none() && subject == UpdateTarget::Present {
-                        is_whole = false;
+                    if base.is_none() && target == UpdateTarget::Present {
+                        is_complete = false;
                         if !self.baselines.is_gone(base_tick) {
                             return Err(SnapshotError::Baseline);
                         }
@@ -146,20 +150,21 @@ impl Mirror {
                     id,
                     tick: head.tick,
                     base: (age > 0).then(|| head.tick - u32::from(age)),
-                    is_present: subject == UpdateTarget::Present,
+                    is_present: target == UpdateTarget::Present,
                 };
-                is_whole &= self.read_components(reading, packet, reader)?;
-                match subject {
+                is_complete &= self.read_components(reading, packet, reader)?;
+                match target {
                     UpdateTarget::Present => self.baselines.put(head.tick, id, pose),
                     UpdateTarget::Past => presence.remove(id),
-                    UpdateTarget::Nobody => return Err(SnapshotError::Entity),
+                    UpdateTarget::Unknown => return Err(SnapshotError::Entity),
                 }
             }
         }
-        Ok(is_whole)
+        Ok(is_complete)
     }
 
-    /// Decodes an entity's components, if it has any here. False when one differs from a value that is gone.
+    /// Decodes an entity's components, if the packet has any for it. Returns false when one is encoded as a
+    /// difference from a value that is no longer held.
     fn read_components(
         &mut self,
         reading: ComponentReading,
@@ -175,7 +180,7 @@ impl Mirror {
             head,
             values: self.pending.values.len(),
         });
-        let (mut left, mut is_whole) = (head.included, true);
+        let (mut left, mut is_complete) = (head.included, true);
         while left != 0 {
             let component = ComponentId(left.trailing_zeros() as u8);
             left &= left - 1;
@@ -188,7 +193,7 @@ impl Mirror {
             } else {
                 let sent = reader.steps(numbers, reading.base.is_some())?;
                 let steps = self.resolve(reading, component, &sent)?;
-                is_whole &= steps.is_some();
+                is_complete &= steps.is_some();
                 let (steps, start) = (steps.unwrap_or_default(), self.pending.bytes.len());
                 steps
                     .encode(&mut self.pending.bytes)
@@ -198,10 +203,10 @@ impl Mirror {
             };
             self.pending.values.push(value);
         }
-        Ok(is_whole)
+        Ok(is_complete)
     }
 
-    /// The numbers that were meant; `None` when those from which they differ are gone.
+    /// Returns the component's numbers with the baseline's added; `None` when the baseline is no longer held.
     fn resolve(
         &self,
         reading: ComponentReading,
@@ -211,8 +216,8 @@ impl Mirror {
         let Some(base) = reading.base.filter(|_| sent.is_difference && reading.is_present) else {
             return Ok(Some(sent.steps));
         };
-        match self.entities.told(reading.id, component, base) {
-            Some(told) => Ok(Some(told.plus(&sent.steps))),
+        match self.entities.numbers_at(reading.id, component, base) {
+            Some(numbers) => Ok(Some(numbers.plus(&sent.steps))),
             None if self.newest_tick.since(base) > BASELINE_AGE_MAX as i32 => Ok(None),
             None => Err(SnapshotError::Baseline),
         }

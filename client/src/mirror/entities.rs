@@ -10,18 +10,18 @@ use super::groups::locate;
 use super::numbers::NumberBaselines;
 use super::observer::{ComponentBytes, MirrorEntity, MirrorObserver};
 
-/// Whom an update is about.
+/// The entity that an update refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UpdateTarget {
     /// The entity in view.
     Present,
-    /// The id's last tenant: the packet is older than what is known of the id.
+    /// The entity that had the id before: the packet is older than the id's last enter or leave.
     Past,
     /// An entity that never entered.
-    Nobody,
+    Unknown,
 }
 
-/// An entity's components in one packet, beside their values.
+/// Describes an entity's components in one packet, without their values.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PacketComponents {
     pub(super) id: ShortId,
@@ -33,15 +33,16 @@ pub(super) struct PacketComponents {
     pub(super) oldest: Tick,
 }
 
-/// What is kept of an entity's state.
+/// The newest state of an entity.
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     pose: Pose,
     tick: Tick,
 }
 
-/// What is kept of the states of 64 ids. Most packets update most entities, and that takes these alone.
-// In this order: it is read from its beginning on.
+/// The newest states of 64 ids. Kept apart from the rest because most packets update most entities, and that
+/// touches these alone.
+// `repr(C)` keeps the bits before the states: a group is read from its start.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 struct States {
@@ -59,26 +60,26 @@ impl Default for States {
     }
 }
 
-/// Whom a short id belongs to.
+/// The entity to which a short id is assigned, or was last.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tenant {
+struct Assignment {
     global: GlobalId,
-    /// Number of the packet that said last whether the entity is in view; older packets are about the
-    /// id's last tenant.
+    /// Number of the packet in which the id last entered or left; older packets refer to the id's former
+    /// entity.
     since: u64,
 }
 
-/// Entities by short id. Grows to the highest id heard of, which the packets' id width bounds.
+/// Entities by short id. Grows to the highest id received, which the packets' id width bounds.
 #[derive(Debug, Default)]
 pub(super) struct Entities {
     states: Vec<States>,
-    /// 64 for each of `states`.
-    tenants: Vec<Tenant>,
-    /// As many as the highest id with components needs.
+    /// One per short id: 64 for each group in `states`.
+    assignments: Vec<Assignment>,
+    /// By short id, up to the highest id that has had components.
     components: Vec<Vec<ComponentBytes>>,
-    /// As long as `components`.
+    /// Has the same length as `components`.
     numbers: Vec<NumberBaselines>,
-    /// The newest of all `since`s: a packet that is not older is about present tenants.
+    /// The newest of all `since`s: a packet that is not older refers to the present assignments.
     newest_since: u64,
 }
 
@@ -90,60 +91,62 @@ impl Entities {
 
     #[inline]
     fn is_in_view(&self, id: ShortId) -> bool {
-        let (at, bit) = locate(id);
-        let states = self.states.get(at);
+        let (group, bit) = locate(id);
+        let states = self.states.get(group);
         states.is_some_and(|states| states.in_view >> bit & 1 == 1)
     }
 
-    /// Number of the packet that said last whether `id` is in view; 0 when none did.
+    /// Returns the number of the packet in which `id` last entered or left; 0 when there was none.
     #[inline]
     pub(super) fn since(&self, id: ShortId) -> u64 {
-        self.tenants.get(id.index()).map_or(0, |tenant| tenant.since)
+        self.assignments
+            .get(id.index())
+            .map_or(0, |assignment| assignment.since)
     }
 
-    /// Whom an update of `id` in the packet with this number is about.
+    /// Returns the entity that an update of `id` in packet `sequence` refers to.
     #[inline(always)]
-    pub(super) fn subject(&self, id: ShortId, sequence: u64) -> UpdateTarget {
+    pub(super) fn target(&self, id: ShortId, sequence: u64) -> UpdateTarget {
         if self.since(id) > sequence {
             UpdateTarget::Past
         } else if self.is_in_view(id) {
             UpdateTarget::Present
         } else {
-            UpdateTarget::Nobody
+            UpdateTarget::Unknown
         }
     }
 
-    /// Whether updates of 64 ids, of which `ids` are the bits, are all about entities in view.
+    /// Returns whether updates of `ids` (a bit mask within the group) all refer to entities in view.
     #[inline(always)]
-    pub(super) fn are_present(&self, at: usize, ids: u64, sequence: u64) -> bool {
-        let in_view = self.states.get(at).map_or(0, |states| states.in_view);
+    pub(super) fn are_present(&self, group: usize, ids: u64, sequence: u64) -> bool {
+        let in_view = self.states.get(group).map_or(0, |states| states.in_view);
         sequence >= self.newest_since && ids & !in_view == 0
     }
 
     #[inline]
     pub(super) fn get(&self, id: ShortId, own: Option<ShortId>) -> Option<MirrorEntity> {
-        self.is_in_view(id).then(|| self.seen(id, own))
+        self.is_in_view(id).then(|| self.entity(id, own))
     }
 
     pub(super) fn iter(&self, own: Option<ShortId>) -> impl Iterator<Item = MirrorEntity> + '_ {
-        let ids = (0..self.tenants.len()).map(|id| ShortId(id as u16));
+        let ids = (0..self.assignments.len()).map(|id| ShortId(id as u16));
         ids.filter_map(move |id| self.get(id, own))
     }
 
-    /// The state of an id that has been in view.
+    /// Returns the state of an id that has been in view.
     #[inline]
     fn state(&self, id: ShortId) -> &State {
-        let (at, bit) = locate(id);
-        &self.states[at].list[bit]
+        let (group, bit) = locate(id);
+        &self.states[group].list[bit]
     }
 
-    /// An entity in view, as it is shown.
+    /// Returns an entity in view as the mirror shows it.
     #[inline]
-    fn seen(&self, id: ShortId, own: Option<ShortId>) -> MirrorEntity {
+    fn entity(&self, id: ShortId, own: Option<ShortId>) -> MirrorEntity {
         let State { pose, tick } = *self.state(id);
         MirrorEntity {
             id,
-            global: self.tenants[id.index()].global,
+            global: self.assignments[id.index()].global,
             pose,
             tick,
             is_own: own == Some(id),
@@ -154,35 +157,36 @@ impl Entities {
         self.components.get(id.index()).map_or(&[], Vec::as_slice)
     }
 
-    /// Takes `id` out of view; answers who that was, unless a newer packet has said otherwise already.
+    /// Removes `id` from view. Returns the entity that had it; `None` if there was none or a newer packet has
+    /// changed the id already.
     pub(super) fn leave(&mut self, id: ShortId, sequence: u64) -> Option<GlobalId> {
         self.grow(id);
-        let tenant = &mut self.tenants[id.index()];
-        if tenant.since > sequence {
+        let assignment = &mut self.assignments[id.index()];
+        if assignment.since > sequence {
             return None;
         }
-        tenant.since = sequence;
-        let global = tenant.global;
+        assignment.since = sequence;
+        let global = assignment.global;
         self.newest_since = self.newest_since.max(sequence);
         if !self.is_in_view(id) {
             return None;
         }
-        let (at, bit) = locate(id);
-        self.states[at].in_view &= !(1 << bit);
-        self.forget_components(id);
+        let (group, bit) = locate(id);
+        self.states[group].in_view &= !(1 << bit);
+        self.clear_components(id);
         Some(global)
     }
 
-    /// Takes an entity into view, in a packet that is not older than what is known of the id. Answers who
-    /// had the id until now, if that was another entity, and whether this one is new.
+    /// Adds an entity to view. The packet must not be older than the id's last enter or leave. Returns the
+    /// entity that had the id until now, if that was another one, and whether this one is new.
     pub(super) fn enter(&mut self, enter: &Enter, tick: Tick, sequence: u64) -> (Option<GlobalId>, bool) {
         let id = enter.id;
         self.grow(id);
         let was_in_view = self.is_in_view(id);
-        let (at, bit) = locate(id);
-        let (states, tenant) = (&mut self.states[at], &mut self.tenants[id.index()]);
+        let (group, bit) = locate(id);
+        let (states, assignment) = (&mut self.states[group], &mut self.assignments[id.index()]);
         let state = &mut states.list[bit];
-        let replaced = (was_in_view && tenant.global != enter.global).then_some(tenant.global);
+        let replaced = (was_in_view && assignment.global != enter.global).then_some(assignment.global);
         let is_new = !was_in_view || replaced.is_some();
         if is_new || !state.tick.is_after(tick) {
             *state = State {
@@ -190,59 +194,60 @@ impl Entities {
                 tick,
             };
         }
-        *tenant = Tenant {
+        *assignment = Assignment {
             global: enter.global,
             since: sequence,
         };
         self.newest_since = self.newest_since.max(sequence);
         states.in_view |= 1 << bit;
         if replaced.is_some() {
-            self.forget_components(id);
+            self.clear_components(id);
         }
         (replaced, is_new)
     }
 
-    /// Takes over states of `tick`: of 64 ids those of which `ids` are the bits, where they are newer than what is
-    /// here. `updated` hears of each.
+    /// Replaces the states of `ids` (a bit mask within the group) where `tick` is newer than what is held.
+    /// Calls `updated` for each replaced state.
     #[inline]
     pub(super) fn update(
         &mut self,
-        at: usize,
+        group: usize,
         ids: u64,
         poses: &[Pose; 64],
         tick: Tick,
         mut updated: impl FnMut(&Self, ShortId),
     ) {
-        let mut left = ids & self.states.get(at).map_or(0, |states| states.in_view);
+        // The lowest bit gives the next id; `left & (left - 1)` clears it.
+        let mut left = ids & self.states.get(group).map_or(0, |states| states.in_view);
         while left != 0 {
             let bit = left.trailing_zeros() as usize;
             left &= left - 1;
-            let state = &mut self.states[at].list[bit];
+            let state = &mut self.states[group].list[bit];
             if tick.is_after(state.tick) {
                 *state = State {
                     pose: poses[bit],
                     tick,
                 };
-                updated(self, ShortId((at * 64 + bit) as u16));
+                updated(self, ShortId((group * 64 + bit) as u16));
             }
         }
     }
 
-    /// The numbers of a component in the state of `tick`, or what they were when they were last told before it.
-    pub(super) fn told(&self, id: ShortId, component: ComponentId, tick: Tick) -> Option<&Steps> {
-        self.numbers.get(id.index())?.told(component, tick)
+    /// Returns the numbers of a component in the state of `tick`: those received last at or before it.
+    pub(super) fn numbers_at(&self, id: ShortId, component: ComponentId, tick: Tick) -> Option<&Steps> {
+        self.numbers.get(id.index())?.newest_at(component, tick)
     }
 
-    /// Takes over components that came with a state of the entity: their numbers, for later packets to differ
-    /// from, and the components themselves if no newer state is here.
+    /// Stores components that arrived with a state of the entity. Numbers are kept as baselines for later
+    /// packets; the components themselves are replaced only if no newer state is held.
     pub(super) fn set_components<'a>(
         &mut self,
-        told: PacketComponents,
+        received: PacketComponents,
         values: impl Iterator<Item = (&'a [u8], Option<Steps>)>,
         observer: &mut impl MirrorObserver,
     ) {
-        let PacketComponents { id, tick, head, .. } = told;
-        if self.subject(id, told.sequence) != UpdateTarget::Present {
+        let PacketComponents { id, tick, head, .. } = received;
+        if self.target(id, received.sequence) != UpdateTarget::Present {
             return;
         }
         let is_newest = self.state(id).tick == tick;
@@ -252,18 +257,18 @@ impl Entities {
         }
         let components = &mut self.components[id.index()];
         components.retain(|component| {
-            let stays = !is_newest || head.present & component.id.bit() != 0;
-            if !stays {
+            let is_kept = !is_newest || head.present & component.id.bit() != 0;
+            if !is_kept {
                 observer.component_removed(id, component.id);
             }
-            stays
+            is_kept
         });
         let mut left = head.included;
         for (bytes, steps) in values {
             let component = ComponentId(left.trailing_zeros() as u8);
             left &= left.wrapping_sub(1);
             if let Some(steps) = steps {
-                self.numbers[id.index()].tell(component, tick, steps, told.oldest);
+                self.numbers[id.index()].record(component, tick, steps, received.oldest);
             }
             if !is_newest {
                 continue;
@@ -284,7 +289,7 @@ impl Entities {
         }
     }
 
-    fn forget_components(&mut self, id: ShortId) {
+    fn clear_components(&mut self, id: ShortId) {
         if let Some(components) = self.components.get_mut(id.index()) {
             components.clear();
             self.numbers[id.index()].clear();
@@ -295,7 +300,7 @@ impl Entities {
         let groups = locate(id).0 + 1;
         if groups > self.states.len() {
             self.states.resize(groups, States::default());
-            self.tenants.resize(groups * 64, Tenant::default());
+            self.assignments.resize(groups * 64, Assignment::default());
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What a client knows of the world: the plain mirror, cheap enough for thousands in one process.
+//! The mirror of the entities that the server shows to one client, cheap enough for thousands in one process.
 //!
-//! Owns decoding of snapshot packets, the states that later packets refer to, and which packets to
-//! acknowledge. Guarantees: a packet is applied whole or not at all, and only an applied one is
-//! acknowledged, so that the server never refers to a state that is not here; whatever the order
-//! of arrival, an entity only moves forward in time; memory is bounded by the short ids of a
-//! session. Refuses to know Bevy, sockets and time: a [`MirrorObserver`] hears what happens, for a
-//! mirror in a `World` or for a bot that measures.
+//! Owns decoding of snapshot packets, the baselines that later packets refer to, and which packets to
+//! acknowledge. Guarantees: a packet is applied completely or not at all, and only an applied one is
+//! acknowledged, so that the server never refers to a state that is not held; whatever the order of arrival, an
+//! entity only moves forward in time; memory is bounded by the short ids of a session. Refuses to know Bevy,
+//! sockets and time: a [`MirrorObserver`] receives the changes, for a mirror in a `World` or for a bot that
+//! measures.
 
 mod acks;
 mod baselines;
@@ -31,44 +31,44 @@ use entities::{Entities, PacketComponents};
 pub use observer::{ComponentBytes, MirrorEntity, MirrorObserver};
 use pending::{PendingPacket, PendingValue};
 
-/// What a mirror has to know about the server.
+/// The server's properties that decoding needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MirrorConfig {
-    /// The server's ticks a second.
+    /// The server's tick rate, in Hz.
     pub tick_rate: u16,
     /// How the components registered in the protocol are sent.
     pub components: ComponentFormats,
-    /// A recent tick, from the welcome: packets' 16-bit ticks are near it.
+    /// A recent tick, from the welcome. The 16-bit ticks of packets are unwrapped near it.
     pub tick: Tick,
 }
 
-/// What became of a packet.
+/// The result of receiving a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// It was applied and will be acknowledged.
     Applied(Applied),
-    /// It had been received before.
+    /// It was received before.
     Duplicate,
-    /// It came too late to be of use; the server will count it as lost.
+    /// It arrived too late to be of use; the server will count it as lost.
     Stale,
 }
 
-/// What an applied packet held.
+/// What an applied packet contained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Its number, unwrapped: one more than that of the packet sent before it.
+    /// Its unwrapped number: one more than that of the packet sent before it.
     pub sequence: u64,
-    /// Its newest tick.
+    /// The newest tick among its sections.
     pub tick: Tick,
-    /// Its place among the packets of that tick.
+    /// Its index among the packets of that tick, from 0.
     pub part: u8,
-    /// Whether no packet with a higher number was here before.
+    /// Whether no packet with a higher number arrived before it.
     pub is_newest: bool,
-    /// Entities that came into view.
+    /// Number of entities that came into view.
     pub entered: u32,
-    /// Entities whose state is newer than before.
+    /// Number of entities whose state was replaced by a newer one.
     pub updated: u32,
-    /// Entities that left.
+    /// Number of entities that left view.
     pub left: u32,
 }
 
@@ -87,7 +87,7 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// A mirror that has received nothing.
+    /// Creates a mirror that has received nothing.
     #[must_use]
     pub fn new(config: &MirrorConfig) -> Self {
         Self {
@@ -106,8 +106,8 @@ impl Mirror {
     /// Decodes a snapshot packet and applies it.
     ///
     /// # Errors
-    /// [`SnapshotError`] when the bytes are not a packet that the server of this session would send;
-    /// nothing but forgotten baselines changes then.
+    /// [`SnapshotError`] when the bytes are not a packet that the server of this session would send. Then
+    /// nothing changes except that old baselines may be discarded.
     pub fn receive_snapshot(
         &mut self,
         packet: &[u8],
@@ -147,54 +147,54 @@ impl Mirror {
         Ok(Received::Applied(applied))
     }
 
-    /// What to put into the next input packet; `None` before the first snapshot.
+    /// Returns the acknowledgement for the next input packet; `None` before the first snapshot.
     #[must_use]
     pub fn ack(&self) -> Option<SnapshotAck> {
         self.acks.ack()
     }
 
-    /// The newest tick received, or the one the mirror was made with.
+    /// Returns the newest tick received, or the one from the config before any packet.
     #[must_use]
     pub fn newest_tick(&self) -> Tick {
         self.newest_tick
     }
 
-    /// What the server last said about the session itself.
+    /// Returns the newest owner block: the server's data about this session.
     #[must_use]
     pub fn owner(&self) -> &OwnerBlock {
         &self.owner
     }
 
-    /// The entity that the player acts through, if it is in view.
+    /// Returns the entity that the player controls, if it is in view.
     #[must_use]
     pub fn own(&self) -> Option<MirrorEntity> {
         self.get(self.owner.own?)
     }
 
-    /// Entities in view.
+    /// Returns the number of entities in view.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entities.len()
     }
 
-    /// Whether no entity is in view.
+    /// Returns whether no entity is in view.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// An entity in view.
+    /// Returns the entity with this short id, if it is in view.
     #[must_use]
     pub fn get(&self, id: ShortId) -> Option<MirrorEntity> {
         self.entities.get(id, self.owner.own)
     }
 
-    /// The entities in view, by short id.
+    /// Returns the entities in view, in order of their short ids.
     pub fn entities(&self) -> impl Iterator<Item = MirrorEntity> + '_ {
         self.entities.iter(self.owner.own)
     }
 
-    /// The components of an entity in view, encoded, in no particular order.
+    /// Returns the encoded components of an entity in view, in no particular order.
     #[must_use]
     pub fn components(&self, id: ShortId) -> &[ComponentBytes] {
         self.entities.components(id)
@@ -237,9 +237,9 @@ impl Mirror {
         }
         for (tick, presence) in &self.pending.updates {
             let groups = self.baselines.publish_all(*tick, presence);
-            for (at, (&ids, group)) in presence.words().iter().zip(groups).enumerate() {
+            for (index, (&ids, group)) in presence.words().iter().zip(groups).enumerate() {
                 self.entities
-                    .update(at, ids, &group.poses, *tick, |entities, id| {
+                    .update(index, ids, &group.poses, *tick, |entities, id| {
                         applied.updated += 1;
                         if let Some(entity) = entities.get(id, own) {
                             observer.updated(&entity);
@@ -258,14 +258,14 @@ impl Mirror {
                         (&self.pending.bytes[*start..*end], Some(*steps))
                     }
                 });
-            let told = PacketComponents {
+            let received = PacketComponents {
                 id: pending.id,
                 tick: pending.tick,
                 sequence,
                 head: pending.head,
                 oldest,
             };
-            self.entities.set_components(told, values, observer);
+            self.entities.set_components(received, values, observer);
         }
     }
 }

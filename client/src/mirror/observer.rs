@@ -1,59 +1,60 @@
-//! What a mirror shows of an entity, and the listener that hears of changes.
+//! The mirror's view of an entity, and the trait that receives changes.
 
 use throng_shared::protocol::ids::{ComponentId, GlobalId};
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::ShortId;
 use throng_shared::tick::Tick;
 
-/// An entity as the client last heard of it.
+/// An entity as of its newest received state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MirrorEntity {
-    /// Its name in this session; given to another entity some time after it left.
+    /// Its short id in this session. May be assigned to another entity some time after this one left.
     pub id: ShortId,
-    /// Its identity.
+    /// Its identity across simulations and sessions.
     pub global: GlobalId,
-    /// Its state at `tick`.
+    /// Its position, velocity and heading at `tick`.
     pub pose: Pose,
-    /// The newest tick whose state is here. The state has not changed since, or the change is on its way.
+    /// The newest tick of which a state has arrived. The state has not changed since, or the change is on its
+    /// way.
     pub tick: Tick,
-    /// Whether the player acts through it.
+    /// Whether the player controls it.
     pub is_own: bool,
 }
 
-/// A component's encoded value.
+/// The encoded value of one component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComponentBytes {
-    /// Which component.
+    /// The component's number in the protocol.
     pub id: ComponentId,
-    /// What the registry decodes.
+    /// The encoded value, which the registry decodes.
     pub bytes: Vec<u8>,
 }
 
-/// Hears what a packet changed, after it was decoded whole. Ignores everything unless implemented.
+/// Receives the changes of a packet after it was decoded completely. Every method does nothing by default.
 ///
-/// Within a packet: entities that left first, then those that entered, then updates.
+/// The order within a packet: entities that left, then those that entered, then updates.
 pub trait MirrorObserver {
-    /// An entity came into view. Its components follow.
+    /// Called when an entity came into view. Calls for its components follow.
     fn entered(&mut self, entity: &MirrorEntity) {
         let _ = entity;
     }
 
-    /// An entity's state is a newer one.
+    /// Called when a newer state of an entity in view arrived.
     fn updated(&mut self, entity: &MirrorEntity) {
         let _ = entity;
     }
 
-    /// A component of an entity in view was added or changed.
+    /// Called when a component of an entity in view was added or changed.
     fn component(&mut self, id: ShortId, component: ComponentId, bytes: &[u8]) {
         let _ = (id, component, bytes);
     }
 
-    /// A component of an entity in view is gone, or must not be seen any more.
+    /// Called when a component of an entity in view was removed, or is no longer visible to this client.
     fn component_removed(&mut self, id: ShortId, component: ComponentId) {
         let _ = (id, component);
     }
 
-    /// An entity is out of view or no more.
+    /// Called when an entity left view or was despawned.
     fn left(&mut self, id: ShortId, global: GlobalId) {
         let _ = (id, global);
     }

@@ -1,10 +1,10 @@
-//! A decoded packet that is not yet applied.
+//! Buffers for a decoded packet until it is applied.
 
 use throng_shared::protocol::snapshot::{ComponentsHead, Enter, Presence, ShortId};
 use throng_shared::protocol::steps::Steps;
 use throng_shared::tick::Tick;
 
-/// A decoded packet that is not yet applied. Poses of updates wait in the baselines, unpublished.
+/// A decoded packet that is not yet applied. The poses of updates are in the baselines, unpublished.
 #[derive(Debug, Default)]
 pub(super) struct PendingPacket {
     pub(super) leaves: Vec<ShortId>,
@@ -12,7 +12,7 @@ pub(super) struct PendingPacket {
     pub(super) updates: Vec<(Tick, Presence)>,
     pub(super) heads: Vec<PendingComponents>,
     pub(super) values: Vec<PendingValue>,
-    /// Encoded values of components that are numbers.
+    /// Encoded values of components that consist of numbers.
     pub(super) bytes: Vec<u8>,
 }
 
@@ -21,15 +21,15 @@ pub(super) struct PendingComponents {
     pub(super) id: ShortId,
     pub(super) tick: Tick,
     pub(super) head: ComponentsHead,
-    /// The first of its values.
+    /// Index of its first value in `PendingPacket::values`.
     pub(super) values: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum PendingValue {
-    /// A part of the packet.
+    /// A byte range of the packet.
     Bytes { start: usize, end: usize },
-    /// Numbers, and a part of the pending bytes.
+    /// The numbers, and a byte range of [`PendingPacket::bytes`] with their encoding.
     Steps { steps: Steps, start: usize, end: usize },
 }
 

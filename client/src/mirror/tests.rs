@@ -1,4 +1,4 @@
-//! The mirror against hand-written packets: order of arrival, short ids used again, damage.
+//! Tests the mirror with handwritten packets: order of arrival, reused short ids, invalid bytes.
 
 use proptest::prelude::*;
 use throng_shared::protocol::codec;
@@ -25,7 +25,7 @@ fn pose(x: i32) -> Pose {
     Pose { x, ..Pose::default() }
 }
 
-/// What one packet says, in the terms of these tests.
+/// The contents of one packet, as these tests describe it.
 #[derive(Clone, Default)]
 struct Packet {
     sequence: u16,
@@ -35,9 +35,9 @@ struct Packet {
     enters: Vec<(u16, u64, i32)>,
     /// Short id, x at the baseline, x now.
     updates: Vec<(u16, i32, i32)>,
-    /// For the first enter or update.
+    /// Components of the first enter or update.
     components: Option<(ComponentsHead, Vec<Vec<u8>>)>,
-    /// Instead, for the same: two numbers of component 3, by how much they differ or whole.
+    /// Alternatively: two numbers of component 3, and whether they are differences.
     numbers: Option<([i32; 2], bool)>,
 }
 
@@ -180,7 +180,7 @@ fn leave(sequence: u16, tick: u32, id: u16) -> Packet {
 }
 
 #[test]
-fn enters_updates_and_leaves_are_told_in_order() {
+fn observer_receives_enters_updates_and_leaves_in_order() {
     let mut mirror = mirror();
     assert_eq!(log(&mut mirror, &enter(1, 100, 1, 7, 50)), ["#7 entered at 50"]);
     assert!(mirror.own().unwrap().is_own);
@@ -196,7 +196,7 @@ fn enters_updates_and_leaves_are_told_in_order() {
 }
 
 #[test]
-fn an_older_packet_serves_as_baseline_but_does_not_turn_time_back() {
+fn older_packet_serves_as_baseline_but_does_not_move_entity_back() {
     let mut mirror = mirror();
     log(&mut mirror, &enter(1, 100, 1, 7, 50));
     log(&mut mirror, &update(3, 102, 2, 1, 50, 70));
@@ -216,7 +216,7 @@ fn an_older_packet_serves_as_baseline_but_does_not_turn_time_back() {
 }
 
 #[test]
-fn packets_of_the_last_tenant_are_ignored() {
+fn packets_for_the_former_entity_of_a_short_id_are_ignored() {
     let mut mirror = mirror();
     log(&mut mirror, &enter(1, 100, 1, 7, 50));
     log(&mut mirror, &leave(3, 102, 1));
@@ -236,7 +236,7 @@ fn packets_of_the_last_tenant_are_ignored() {
 }
 
 #[test]
-fn components_come_change_and_go() {
+fn components_are_added_changed_and_removed() {
     let mut mirror = mirror();
     let with = |packet: Packet, present, included, values: &[&[u8]]| Packet {
         components: Some((
@@ -274,7 +274,7 @@ fn components_come_change_and_go() {
 }
 
 #[test]
-fn numbers_differ_from_those_of_the_state_that_is_referred_to() {
+fn number_differences_are_added_to_the_baseline_of_the_referenced_tick() {
     let mut mirror = mirror();
     let with = |packet: Packet, numbers, is_difference| Packet {
         numbers: Some((numbers, is_difference)),
@@ -312,12 +312,12 @@ fn numbers_differ_from_those_of_the_state_that_is_referred_to() {
     assert_eq!(
         mirror.receive_snapshot(&former.bytes(), &mut ()),
         Err(SnapshotError::Baseline),
-        "those of the id's last tenant are forgotten"
+        "those of the id's former entity are discarded"
     );
 }
 
 #[test]
-fn duplicates_and_late_packets_are_told_apart() {
+fn duplicate_and_stale_packets_are_distinguished() {
     let mut mirror = mirror();
     let first = enter(1, 100, 1, 7, 50).bytes();
     assert!(matches!(
@@ -328,7 +328,7 @@ fn duplicates_and_late_packets_are_told_apart() {
     log(&mut mirror, &update(3, 131, 31, 1, 50, 51));
     log(&mut mirror, &update(4, 132, 1, 1, 51, 52));
     log(&mut mirror, &update(5, 140, 8, 1, 52, 52));
-    // Its baseline, 100, was given up when 132 came.
+    // Its baseline, 100, was discarded when 132 arrived.
     let late = update(2, 131, 31, 1, 0, 10);
     assert_eq!(
         mirror.receive_snapshot(&late.bytes(), &mut ()),
@@ -348,7 +348,7 @@ fn duplicates_and_late_packets_are_told_apart() {
 }
 
 #[test]
-fn what_the_server_never_sends_is_an_error_and_changes_nothing() {
+fn invalid_packet_is_an_error_and_changes_nothing() {
     let mut mirror = mirror();
     log(&mut mirror, &enter(1, 100, 1, 7, 50));
     let unknown = Packet {
@@ -372,7 +372,7 @@ fn what_the_server_never_sends_is_an_error_and_changes_nothing() {
 
 proptest! {
     #[test]
-    fn noise_neither_panics_nor_grows_the_mirror(
+    fn random_packets_neither_panic_nor_grow_the_mirror(
         packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..60),
     ) {
         let mut mirror = mirror();

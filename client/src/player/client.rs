@@ -1,4 +1,4 @@
-//! The driver: a thread that joins, the session and its socket, and the reconnection machine.
+//! Drives one player's session: the thread that joins, the socket, the core and the reconnection machine.
 
 use std::io;
 use std::thread::{self, JoinHandle};
@@ -16,16 +16,16 @@ use crate::join::{JoinError, Joined, Joiner, Reconnect, ReconnectState, Retry};
 use crate::link::{LinkConditions, SimulatedSocket, Traffic};
 use crate::mirror::MirrorObserver;
 
-/// Datagrams taken in one poll at most; the others wait for the next.
+/// Datagrams received in one poll at most; the others wait for the next.
 const DATAGRAMS_PER_POLL: usize = 64;
 
-/// A session and its socket.
+/// A session's core and its socket.
 struct ActiveSession {
     socket: SimulatedSocket,
     core: ClientCore,
 }
 
-/// The client of one player.
+/// The client of one player, from joining to reconnecting.
 pub struct Client {
     settings: ClientSettings,
     config: ClientConfig,
@@ -37,14 +37,14 @@ pub struct Client {
     conditions: LinkConditions,
     traffic: Traffic,
     server_version: String,
-    /// What went wrong last, in words.
+    /// The reason of the last failure, in words for players.
     why: String,
     has_left: bool,
     origin: Instant,
 }
 
 impl Client {
-    /// Begins to join.
+    /// Creates a client and begins to join.
     pub fn new(settings: ClientSettings, protocol: &Protocol) -> Self {
         let mut client = Self {
             config: ClientConfig::new(protocol),
@@ -65,22 +65,22 @@ impl Client {
         client
     }
 
-    /// The session, while there is one.
+    /// Returns the session, while there is one.
     pub fn core(&self) -> Option<&ClientCore> {
         self.session.as_ref().map(|session| &session.core)
     }
 
-    /// The session, to send messages through.
+    /// Returns the session for sending messages, while there is one.
     pub fn core_mut(&mut self) -> Option<&mut ClientCore> {
         self.session.as_mut().map(|session| &mut session.core)
     }
 
-    /// Time since the client was made: what its session counts by.
+    /// Returns the time since the client was made, which its session's times count from.
     pub fn now(&self) -> Duration {
         self.origin.elapsed()
     }
 
-    /// Where the connection stands, for people.
+    /// Returns the state of the connection, for players.
     pub fn status(&self) -> ConnectionStatus {
         if self.has_left {
             return ConnectionStatus::Idle;
@@ -102,7 +102,7 @@ impl Client {
         }
     }
 
-    /// Makes the line as bad as this, each way, from now on: simulated between the session and its socket.
+    /// Sets the simulated network conditions in both directions, from now on.
     pub fn set_line(&mut self, conditions: LinkConditions) {
         self.conditions = conditions;
         if let Some(session) = &mut self.session {
@@ -110,17 +110,17 @@ impl Client {
         }
     }
 
-    /// How bad the line is made.
+    /// Returns the simulated network conditions.
     pub fn line(&self) -> LinkConditions {
         self.conditions
     }
 
-    /// What has gone through the client's sockets so far.
+    /// Returns the traffic of the client's sockets so far.
     pub(crate) fn traffic(&self) -> Traffic {
         self.traffic
     }
 
-    /// Receives, decodes, sends what is due, and joins again when that is due. Never blocks.
+    /// Receives and decodes datagrams, sends what is due, and joins again when that is due. Never blocks.
     pub fn poll(
         &mut self,
         mut input: impl FnMut(Tick) -> InputBytes,
@@ -134,7 +134,7 @@ impl Client {
         if self.joining.as_ref().is_some_and(JoinHandle::is_finished)
             && let Some(thread) = self.joining.take()
         {
-            // A thread that panicked is a defect of ours; it must not take the game with it.
+            // A panic of the thread is a defect of this library; it must not end the game.
             match thread.join() {
                 Ok(outcome) => self.finish_join(now, outcome, events),
                 Err(_) => self.lost(now, Retry::Worthwhile, events),
@@ -164,12 +164,12 @@ impl Client {
         self.lost(now, retry, events);
     }
 
-    /// Ends the session for good and tells the server.
+    /// Ends the session for good and notifies the server.
     pub fn disconnect(&mut self) {
         if let Some(ActiveSession { mut socket, mut core }) = self.session.take() {
             socket.set_conditions(LinkConditions::PERFECT);
             let now = self.origin.elapsed();
-            // Redundant packets of a farewell: a lost one does no harm.
+            // Disconnect packets are redundant: a lost one does no harm.
             core.disconnect(|datagram| drop(socket.send(now, datagram)));
         }
         self.has_left = true;
@@ -194,7 +194,7 @@ impl Client {
         let joined = match outcome {
             Ok(joined) => joined,
             Err(error) => {
-                // A restarted server refuses the proof of the one before it: then come as somebody new.
+                // A restarted server refuses the resume proof of the earlier one: then join as a new client.
                 let stale = matches!(error, JoinError::Refused { .. }) && self.resume.take().is_some();
                 let retry = if stale { Retry::Worthwhile } else { error.retry() };
                 self.why = error.to_string();
@@ -232,14 +232,14 @@ impl Client {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the driver of real sockets is where time comes in"
+    reason = "the driver of real sockets reads the time"
 )]
 fn start_clock() -> Instant {
     Instant::now()
 }
 
 impl Drop for Client {
-    /// Tells the server, so that the player does not stay behind.
+    /// Notifies the server, so that the player's entity does not remain there.
     fn drop(&mut self) {
         self.disconnect();
     }
@@ -268,7 +268,7 @@ impl ActiveSession {
             }
         });
         events.extend(event.map(PlayerEvent::Session));
-        // The token's next server, when the first one does not answer.
+        // The core has moved on to the token's next server because the earlier one did not respond.
         if core.ended().is_none() && core.server_address() != socket.server() {
             socket.connect_to(core.server_address())?;
         }

@@ -1,4 +1,4 @@
-//! What a poll of the client reports.
+//! Events that a poll of the client reports.
 
 use std::io;
 use std::time::Duration;
@@ -6,24 +6,24 @@ use std::time::Duration;
 use crate::connection::ClientEvent;
 use crate::join::JoinError;
 
-/// What happened since the last poll.
+/// An event since the last poll.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PlayerEvent {
-    /// A token was given; the session begins.
+    /// The server issued a token; the session begins.
     Joined {
-        /// The server's version.
+        /// The server's release, as `0.2.0`.
         server_version: String,
     },
-    /// Something happened in the session.
+    /// The session reported an event.
     Session(ClientEvent),
-    /// Joining failed.
+    /// Joining failed with this error.
     JoinFailed(JoinError),
-    /// The socket failed.
+    /// The socket failed with this error.
     SocketFailed(io::Error),
     /// The next attempt begins after this long.
     Retrying {
-        /// Time until then.
+        /// Time until the next attempt.
         after: Duration,
     },
     /// There will be no further attempt.

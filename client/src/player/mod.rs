@@ -1,9 +1,9 @@
 //! One player's client over real sockets: joins, plays, and joins again when the connection is lost.
 //!
 //! Owns the HTTP thread, the socket, the core and the reconnection machine, and drives them from one
-//! non-blocking [`Client::poll`] that a game calls once a frame. The newest join's `resume` proof is shown at
-//! the next one, so that the player comes back as the same client: the server gives the new session a newer
-//! number and lets it take the old one's place.
+//! non-blocking [`Client::poll`] that a game calls once a frame. Each join sends the `resume` proof of the
+//! previous one, so that the player comes back as the same client: the server gives the new session a newer
+//! number and replaces the old session by it.
 
 mod client;
 mod events;

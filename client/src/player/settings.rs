@@ -1,27 +1,28 @@
-//! What a client needs to know before it joins.
+//! The settings of a client: server, player name and reconnection.
 
 use std::time::Duration;
 
 use crate::join::ReconnectConfig;
 
-/// Who plays where.
+/// The settings of one client.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientSettings {
     /// The server's HTTP address: `ADDRESS:PORT` or a URL.
     pub server: String,
-    /// The player's name.
+    /// The player's name, as other players see it.
     pub name: String,
-    /// How long a join may take.
+    /// The longest time that a join may take.
     pub join_timeout: Duration,
-    /// When to try again.
+    /// The backoff of automatic reconnection.
     pub reconnect: ReconnectConfig,
-    /// Spreads the attempts of many players over time.
+    /// Seed of the reconnection jitter, which spreads the attempts of many players over time.
     pub seed: u64,
 }
 
 impl ClientSettings {
-    /// Settings for a player called `name`; the seed follows from the name.
+    /// Creates settings for a player called `name`; the seed is a hash of the name.
     pub fn new(server: &str, name: &str) -> Self {
+        // FNV-1a, 64 bits: spreads similar names over different seeds.
         let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });

@@ -1,41 +1,41 @@
-//! Where a connection stands, for people.
+//! The state of a connection, for players.
 
 use std::fmt;
 use std::time::Duration;
 
 use bevy_ecs::prelude::Resource;
 
-/// Where a connection stands. Every `why` is a sentence that names the server and the reason: refused, another
-/// protocol with both versions, full, timed out, ended by the server.
+/// The state of a connection, for players. Every `why` is a sentence that names the server and the reason:
+/// refused, another protocol with both versions, full, timed out, ended by the server.
 #[derive(Resource, Debug, Clone, Default, PartialEq, Eq)]
 pub enum ConnectionStatus {
-    /// Nobody has asked for one, or the player has left.
+    /// No connection was requested, or the player has left.
     #[default]
     Idle,
-    /// The server is asked for a session.
+    /// An HTTP request for a session is under way.
     Joining {
-        /// How many attempts failed before this one.
+        /// Number of failed attempts before this one.
         failures: u32,
     },
-    /// A session begins: the handshake is under way.
+    /// The session's handshake is under way.
     Connecting,
-    /// The server knows the player.
+    /// The server has welcomed the player.
     Playing {
-        /// The server's version.
+        /// The server's release, as `0.2.0`.
         server_version: String,
     },
-    /// The connection was lost or could not be made; it is tried again by itself.
+    /// The connection was lost or could not be made; another attempt follows automatically.
     Waiting {
-        /// How many attempts failed so far.
+        /// Number of failed attempts so far.
         failures: u32,
-        /// Time until the next one.
+        /// Time until the next attempt.
         remaining: Duration,
-        /// What went wrong.
+        /// The reason, in words for players.
         why: String,
     },
     /// There will be no further attempt.
     Failed {
-        /// What went wrong.
+        /// The reason, in words for players.
         why: String,
     },
 }

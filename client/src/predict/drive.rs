@@ -1,4 +1,4 @@
-//! Carrying predictions on, and reconciling them with what the server says.
+//! Advances predictions by the ticks with inputs, and reconciles them with the server's states.
 
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::registry::Protocol;
@@ -10,16 +10,17 @@ use super::predicted::{PredictTick, PredictTime, Predicted, Tracked};
 use super::track::TRACK_TICKS;
 use crate::world::{ClientClock, InputHistory, Mirrored, NextInput, Own, RecentPackets};
 
-/// An entity that is predicted, and what the server said of it.
+/// A predicted entity, and the server's newest state of it.
 struct PredictedEntity {
     entity: Entity,
-    /// The newest tick of which the server's state is known; `None` for what the server does not know.
-    told: Option<Tick>,
-    /// Whether that state is to be taken over.
+    /// The newest tick for which the server's state is known; `None` for an entity that the server has not
+    /// sent.
+    known: Option<Tick>,
+    /// Whether that state differs from the prediction and replaces it.
     is_wrong: bool,
 }
 
-/// Marks what the player controls.
+/// Marks the player's own entity as predicted, and unmarks a former one.
 pub(super) fn update_own(
     mut commands: Commands,
     fresh: Query<Entity, (With<Own>, Without<Predicted>)>,
@@ -35,10 +36,11 @@ pub(super) fn update_own(
     }
 }
 
-/// Reconciles, predicts the ticks for which inputs were given, and looks one tick ahead.
+/// Reconciles with received states, predicts the ticks for which inputs were given, and predicts the next tick
+/// tentatively.
 pub(super) fn predict(world: &mut World) {
     world.resource_scope(|world, mut predictions: Mut<Predictions>| {
-        forget_others(world, &predictions.kinds);
+        untrack_unpredicted(world, &predictions.kinds);
         let newest = world
             .get_resource::<InputHistory>()
             .and_then(InputHistory::newest);
@@ -50,18 +52,18 @@ pub(super) fn predict(world: &mut World) {
             return;
         };
         world.resource_mut::<PredictTime>().length = length;
-        let mut subjects = subjects(world);
-        if subjects.is_empty() {
+        let mut predicted_entities = predicted_entities(world);
+        if predicted_entities.is_empty() {
             predictions.present = Some(newest);
             return;
         }
         let present = predictions.present.unwrap_or(newest);
-        begin_spawned(world, &predictions.kinds, &subjects, present);
-        let from = compare(world, &predictions.kinds, &mut subjects);
+        save_spawned(world, &predictions.kinds, &predicted_entities, present);
+        let from = compare(world, &predictions.kinds, &mut predicted_entities);
         if let Some(from) = from {
-            go_back(world, &predictions.kinds, &subjects, from);
+            restore_all(world, &predictions.kinds, &predicted_entities, from);
         }
-        // More than is remembered is a stall; nobody needs to see what happened in it.
+        // More ticks than are remembered is a stall; the older ones are skipped.
         let oldest = newest - TRACK_TICKS as u32;
         let mut tick = from.unwrap_or(present);
         if oldest.is_after(tick) {
@@ -70,35 +72,35 @@ pub(super) fn predict(world: &mut World) {
         while newest.is_after(tick) {
             tick = tick.next();
             step(world, &predictions, tick, tick.is_after(present));
-            welcome_spawned(world, &mut subjects);
-            for subject in &subjects {
-                let is_told = subject.told.is_some_and(|told| told.since(tick) >= 0);
-                settle(
+            add_spawned(world, &mut predicted_entities);
+            for target in &predicted_entities {
+                let is_known = target.known.is_some_and(|known| known.since(tick) >= 0);
+                save_tick(
                     world,
                     &predictions.kinds,
-                    subject,
+                    target,
                     tick,
-                    is_told && subject.is_wrong,
+                    is_known && target.is_wrong,
                 );
             }
         }
         predictions.present = Some(newest);
-        look_ahead(world, &predictions, &subjects, newest);
+        look_ahead(world, &predictions, &predicted_entities, newest);
     });
 }
 
-/// Takes what prediction added from entities that are not predicted any more.
-fn forget_others(world: &mut World, kinds: &[PredictedKind]) {
+/// Removes the components that prediction added from entities that are no longer predicted.
+fn untrack_unpredicted(world: &mut World, kinds: &[PredictedKind]) {
     let mut former = world.query_filtered::<Entity, (With<Tracked>, Without<Predicted>)>();
     let former: Vec<Entity> = former.iter(world).collect();
     for entity in former {
         let mut entity = world.entity_mut(entity);
-        kinds.iter().for_each(|kind| (kind.forget)(&mut entity));
+        kinds.iter().for_each(|kind| (kind.untrack)(&mut entity));
         entity.remove::<Tracked>();
     }
 }
 
-/// Lets what is drawn of `to` begin where `from` is drawn.
+/// Transfers the shown values of `from` to `to`, so that `to` is drawn from where `from` was drawn.
 pub(super) fn hand_over(world: &mut World, from: Entity, to: Entity) {
     let Some(predictions) = world.get_resource::<Predictions>() else {
         return;
@@ -108,15 +110,15 @@ pub(super) fn hand_over(world: &mut World, from: Entity, to: Entity) {
     }
 }
 
-/// All that is predicted, in the order of entities: systems of a tick see them together, whatever that is.
-fn subjects(world: &mut World) -> Vec<PredictedEntity> {
+/// Returns all predicted entities, in query order: the systems of a tick process them together.
+fn predicted_entities(world: &mut World) -> Vec<PredictedEntity> {
     let own_known_at = world.resource::<RecentPackets>().own_known_at();
     let mut query = world.query_filtered::<(Entity, Option<&Mirrored>, Has<Own>), With<Predicted>>();
     let all = query
         .iter(world)
         .map(|(entity, mirrored, is_own)| PredictedEntity {
             entity,
-            told: mirrored.map(|mirrored| match own_known_at {
+            known: mirrored.map(|mirrored| match own_known_at {
                 Some(known) if is_own && known.is_after(mirrored.tick) => known,
                 _ => mirrored.tick,
             }),
@@ -125,20 +127,25 @@ fn subjects(world: &mut World) -> Vec<PredictedEntity> {
     all.collect()
 }
 
-/// Takes in what systems of the tick have spawned.
-fn welcome_spawned(world: &mut World, known: &mut Vec<PredictedEntity>) {
-    for subject in subjects(world) {
-        if subject.told.is_none() && known.iter().all(|known| known.entity != subject.entity) {
-            known.push(subject);
+/// Adds the entities that systems of the tick have spawned.
+fn add_spawned(world: &mut World, all: &mut Vec<PredictedEntity>) {
+    for target in predicted_entities(world) {
+        if target.known.is_none() && all.iter().all(|other| other.entity != target.entity) {
+            all.push(target);
         }
     }
 }
 
-/// Remembers how what the client has spawned by itself began.
-fn begin_spawned(world: &mut World, kinds: &[PredictedKind], subjects: &[PredictedEntity], present: Tick) {
-    let own_work = subjects.iter().filter(|subject| subject.told.is_none());
-    for subject in own_work {
-        let mut entity = world.entity_mut(subject.entity);
+/// Stores the initial state of entities that the client has spawned itself.
+fn save_spawned(
+    world: &mut World,
+    kinds: &[PredictedKind],
+    predicted_entities: &[PredictedEntity],
+    present: Tick,
+) {
+    let spawned = predicted_entities.iter().filter(|target| target.known.is_none());
+    for target in spawned {
+        let mut entity = world.entity_mut(target.entity);
         for kind in kinds {
             if !(kind.is_tracked)(&entity) {
                 (kind.save)(&mut entity, present);
@@ -147,49 +154,58 @@ fn begin_spawned(world: &mut World, kinds: &[PredictedKind], subjects: &[Predict
     }
 }
 
-/// Compares what the server newly said with what was predicted; answers the oldest tick that was wrong.
-fn compare(world: &mut World, kinds: &[PredictedKind], subjects: &mut [PredictedEntity]) -> Option<Tick> {
+/// Compares newly received states with the predictions for their ticks. Returns the oldest tick that was wrong.
+fn compare(
+    world: &mut World,
+    kinds: &[PredictedKind],
+    predicted_entities: &mut [PredictedEntity],
+) -> Option<Tick> {
     let mut oldest: Option<Tick> = None;
-    for subject in subjects {
-        let Some(told) = subject.told else { continue };
-        let mut entity = world.entity_mut(subject.entity);
+    for target in predicted_entities {
+        let Some(known) = target.known else { continue };
+        let mut entity = world.entity_mut(target.entity);
         let Some(mut predicted) = entity.get_mut::<Predicted>() else {
             continue;
         };
         let is_first = predicted.reconciled.is_none();
-        if predicted.reconciled.replace(told) == Some(told) {
+        if predicted.reconciled.replace(known) == Some(known) {
             continue;
         }
-        subject.is_wrong = kinds.iter().any(|kind| (kind.differs)(&entity, told));
-        let error = kinds.iter().find_map(|kind| (kind.error)(&entity, told));
+        target.is_wrong = kinds.iter().any(|kind| (kind.differs)(&entity, known));
+        let error = kinds.iter().find_map(|kind| (kind.error)(&entity, known));
         let is_own = entity.contains::<Own>();
         let mut errors = world.resource_mut::<PredictionErrors>();
         if !is_first {
             errors.compared += 1;
-            errors.corrected += u64::from(subject.is_wrong);
+            errors.corrected += u64::from(target.is_wrong);
         }
         if let Some(error) = error.filter(|_| is_own && !is_first) {
             errors.note(error);
         }
-        if subject.is_wrong && oldest.is_none_or(|oldest| oldest.is_after(told)) {
-            oldest = Some(told);
+        if target.is_wrong && oldest.is_none_or(|oldest| oldest.is_after(known)) {
+            oldest = Some(known);
         }
     }
     oldest
 }
 
-/// Brings everybody to the state of `tick`.
-fn go_back(world: &mut World, kinds: &[PredictedKind], subjects: &[PredictedEntity], tick: Tick) {
-    for subject in subjects {
-        if waits(world, kinds, subject, tick) {
+/// Restores all predicted entities to their states of `tick`.
+fn restore_all(
+    world: &mut World,
+    kinds: &[PredictedKind],
+    predicted_entities: &[PredictedEntity],
+    tick: Tick,
+) {
+    for target in predicted_entities {
+        if is_unspawned(world, kinds, target, tick) {
             continue;
         }
-        // What was not there yet begins with what the server says.
-        let is_told = subject.is_wrong || subject.told.is_some_and(|told| told.since(tick) >= 0);
-        let mut entity = world.entity_mut(subject.entity);
+        // An entity without a prediction for this tick starts with the server's state.
+        let is_known = target.is_wrong || target.known.is_some_and(|known| known.since(tick) >= 0);
+        let mut entity = world.entity_mut(target.entity);
         for kind in kinds {
-            if (subject.is_wrong && subject.told == Some(tick))
-                || (!(kind.restore)(&mut entity, tick) && is_told)
+            if (target.is_wrong && target.known == Some(tick))
+                || (!(kind.restore)(&mut entity, tick) && is_known)
             {
                 (kind.adopt)(&mut entity);
             }
@@ -198,28 +214,29 @@ fn go_back(world: &mut World, kinds: &[PredictedKind], subjects: &[PredictedEnti
     }
 }
 
-/// Keeps what the client has spawned by itself as it began, until the tick in which that was.
-fn waits(world: &mut World, kinds: &[PredictedKind], subject: &PredictedEntity, tick: Tick) -> bool {
-    if subject.told.is_some() {
+/// Returns whether an entity that the client has spawned itself does not exist at `tick` yet. Such an entity is
+/// reset to its initial state until then.
+fn is_unspawned(world: &mut World, kinds: &[PredictedKind], target: &PredictedEntity, tick: Tick) -> bool {
+    if target.known.is_some() {
         return false;
     }
-    let Ok(mut entity) = world.get_entity_mut(subject.entity) else {
+    let Ok(mut entity) = world.get_entity_mut(target.entity) else {
         return true;
     };
-    let mut waits = false;
+    let mut is_unspawned = false;
     for kind in kinds {
-        waits |= (kind.not_yet)(&mut entity, tick);
+        is_unspawned |= (kind.not_yet)(&mut entity, tick);
     }
-    waits
+    is_unspawned
 }
 
-/// Remembers what a tick brought, or takes over what the server says of it.
-fn settle(world: &mut World, kinds: &[PredictedKind], subject: &PredictedEntity, tick: Tick, adopts: bool) {
-    if waits(world, kinds, subject, tick) {
+/// Stores an entity's state after a tick, or replaces it with the server's state of that tick.
+fn save_tick(world: &mut World, kinds: &[PredictedKind], target: &PredictedEntity, tick: Tick, adopts: bool) {
+    if is_unspawned(world, kinds, target, tick) {
         return;
     }
     // Systems of the tick may have despawned it.
-    let Ok(mut entity) = world.get_entity_mut(subject.entity) else {
+    let Ok(mut entity) = world.get_entity_mut(target.entity) else {
         return;
     };
     for kind in kinds {
@@ -230,12 +247,18 @@ fn settle(world: &mut World, kinds: &[PredictedKind], subject: &PredictedEntity,
     }
 }
 
-/// Notes what the next tick will bring with the controls as they are, and returns to the present.
-fn look_ahead(world: &mut World, predictions: &Predictions, subjects: &[PredictedEntity], newest: Tick) {
+/// Predicts the tick after `newest` with the current input, for values shown between ticks, and then restores
+/// the present tick.
+fn look_ahead(
+    world: &mut World,
+    predictions: &Predictions,
+    predicted_entities: &[PredictedEntity],
+    newest: Tick,
+) {
     let next = world.resource::<NextInput>().0;
     run(world, predictions, newest.next(), next, false);
-    for subject in subjects {
-        if let Ok(mut entity) = world.get_entity_mut(subject.entity) {
+    for target in predicted_entities {
+        if let Ok(mut entity) = world.get_entity_mut(target.entity) {
             for kind in &predictions.kinds {
                 (kind.look_ahead)(&mut entity);
                 (kind.restore)(&mut entity, newest);

@@ -1,10 +1,10 @@
-//! How far predictions were from what the server then said.
+//! Statistics of the distance between predictions and the server's states.
 
 use std::collections::VecDeque;
 
 use bevy_ecs::prelude::*;
 
-/// How good predictions are.
+/// Statistics of prediction errors.
 #[derive(Resource, Debug, Clone, Default)]
 pub struct PredictionErrors {
     errors: VecDeque<f32>,
@@ -13,23 +13,23 @@ pub struct PredictionErrors {
     pub(super) steps: u64,
 }
 
-/// Errors that are remembered.
+/// Errors that are remembered; the oldest is discarded first.
 const ERRORS_MAX: usize = 1_024;
 
 impl PredictionErrors {
-    /// Distances between what was predicted for a tick and the server's state of it, of the own entity and the
-    /// first shown component that was registered, oldest first; at most 1,024.
+    /// Returns the distances between the prediction for a tick and the server's state of it, oldest first; at
+    /// most 1,024. Measured for the own entity and the first registered component that is shown.
     pub fn errors(&self) -> impl Iterator<Item = f32> + '_ {
         self.errors.iter().copied()
     }
 
-    /// The newest of them.
+    /// Returns the newest error; `None` without any.
     #[must_use]
     pub fn newest(&self) -> Option<f32> {
         self.errors.back().copied()
     }
 
-    /// The error that the share `rank` of the remembered ones does not exceed, 0 to 1; `None` without any.
+    /// Returns the quantile `rank` (0 to 1) of the remembered errors; `None` without any.
     #[must_use]
     pub fn quantile(&self, rank: f32) -> Option<f32> {
         let mut sorted: Vec<f32> = self.errors.iter().copied().collect();
@@ -40,19 +40,19 @@ impl PredictionErrors {
             .copied()
     }
 
-    /// States of the server that were compared with predictions.
+    /// Returns how many of the server's states were compared with predictions.
     #[must_use]
     pub fn compared(&self) -> u64 {
         self.compared
     }
 
-    /// Of these, how many differed.
+    /// Returns how many of the compared states differed from their predictions.
     #[must_use]
     pub fn corrected(&self) -> u64 {
         self.corrected
     }
 
-    /// Ticks predicted, again or for the first time.
+    /// Returns the number of predicted ticks, repeated ones included.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps

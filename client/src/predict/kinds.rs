@@ -1,4 +1,4 @@
-//! What is done with a predicted component of any type.
+//! The operations of prediction on a component of any type, as function pointers.
 
 use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
@@ -11,7 +11,7 @@ use super::show::Course;
 use super::track::{Ahead, Track};
 use crate::blend::{Blend, Shown};
 
-/// What is predicted, and how far.
+/// The registered components, and the tick up to which they are predicted.
 #[derive(Resource, Default)]
 pub(super) struct Predictions {
     pub(super) kinds: Vec<PredictedKind>,
@@ -20,32 +20,35 @@ pub(super) struct Predictions {
     pub(super) present: Option<Tick>,
 }
 
-/// The functions for one type.
+/// The operations for one component type.
 #[derive(Clone, Copy)]
 pub(super) struct PredictedKind {
-    /// Takes over the server's value.
+    /// Sets the present value to the server's.
     pub(super) adopt: fn(&mut EntityWorldMut),
-    /// Whether the server's value is not the one predicted for this tick, or none was.
+    /// Returns whether the server's value differs from the prediction for this tick, or there was no
+    /// prediction.
     pub(super) differs: fn(&EntityWorldMut, Tick) -> bool,
-    /// Goes back to this tick; false when it is not remembered.
+    /// Restores the value of this tick; returns false when it is not remembered.
     pub(super) restore: fn(&mut EntityWorldMut, Tick) -> bool,
-    /// Remembers the present value as that of this tick, and forgets later ones.
+    /// Stores the present value for this tick, and discards later ones.
     pub(super) save: fn(&mut EntityWorldMut, Tick),
-    /// Notes the present value as the next tick's.
+    /// Stores the present value as that of the next tick.
     pub(super) look_ahead: fn(&mut EntityWorldMut),
-    /// Whether anything is remembered.
+    /// Returns whether any value is stored.
     pub(super) is_tracked: fn(&EntityWorldMut) -> bool,
-    /// Goes back to the oldest tick that is remembered, if that is after this one.
+    /// Restores the oldest stored value if its tick is after this one; returns whether it is.
     pub(super) not_yet: fn(&mut EntityWorldMut, Tick) -> bool,
-    /// Lets another entity be drawn from where the first one is drawn.
+    /// Transfers the shown value from the first entity to the second.
     pub(super) hand_over: fn(&mut World, Entity, Entity),
-    /// Takes everything away that prediction added.
-    pub(super) forget: fn(&mut EntityWorldMut),
-    /// How far the server's value is from the one predicted for this tick; `None` where there are no distances.
+    /// Removes all components that prediction added.
+    pub(super) untrack: fn(&mut EntityWorldMut),
+    /// Returns the distance between the server's value and the prediction for this tick; `None` if the
+    /// component has no distance.
     pub(super) error: fn(&EntityWorldMut, Tick) -> Option<f32>,
 }
 
 impl PredictedKind {
+    /// Returns the operations of a component that is predicted but not shown.
     pub(super) fn hidden<T>() -> Self
     where
         T: Component<Mutability = Mutable> + Clone + PartialEq,
@@ -88,13 +91,14 @@ impl PredictedKind {
                 true
             },
             hand_over: |_, _, _| {},
-            forget: |entity| {
+            untrack: |entity| {
                 entity.remove::<(Present<T>, Track<T>, Ahead<T>)>();
             },
             error: |_, _| None,
         }
     }
 
+    /// Returns the operations of a component that is predicted and shown.
     pub(super) fn shown<T: Blend>() -> Self {
         Self {
             look_ahead: |entity| {
@@ -122,7 +126,7 @@ impl PredictedKind {
                     to.insert((course, shown));
                 }
             },
-            forget: |entity| {
+            untrack: |entity| {
                 entity.remove::<(Present<T>, Track<T>, Ahead<T>, Course<T>)>();
             },
             ..Self::hidden::<T>()
@@ -130,7 +134,7 @@ impl PredictedKind {
     }
 }
 
-/// Makes `value` the present one.
+/// Sets the present value, or removes it for `None`.
 fn put<T>(entity: &mut EntityWorldMut, value: Option<T>)
 where
     T: Component<Mutability = Mutable>,

@@ -1,14 +1,16 @@
-//! Prediction: what the player controls is where its inputs have brought it, and not where the server last saw it.
+//! Prediction: the player's entity is shown where the player's inputs have moved it, ahead of the server's
+//! newest state.
 //!
-//! A game says which components are predicted and adds to [`PredictTick`] the systems that carry them on by one
-//! tick; they work on [`Present<T>`] instead of `T`, which stays what the server last said. For every tick for
-//! which an input is given, the schedule runs once. When the server's state of a tick is not the one predicted
-//! for it, the state is taken over and all inputs since are applied again. What is drawn is
-//! [`Shown<T>`](crate::blend::Shown), between the present tick and the next, led to corrected values at a bounded speed.
+//! A game selects the components to predict and adds to [`PredictTick`] the systems that advance them by one
+//! tick. These systems work on [`Present<T>`] instead of `T`, which stays the server's newest value. The
+//! schedule runs once for every tick for which an input is given. When the server's state of a tick differs
+//! from the prediction for it, the state is adopted and all later inputs are applied again. The value to draw
+//! is [`Shown<T>`](crate::blend::Shown). It lies between the present tick and the next, and is corrected at a
+//! bounded speed.
 //!
-//! Guarantees that after every frame [`Present<T>`] is what the server's newest known state and the inputs since
-//! give. Refuses to predict what others do, and to have more than one world: systems of [`PredictTick`] that do
-//! more than change predicted components must ask [`PredictTime::is_new`].
+//! Guarantees that after every frame [`Present<T>`] is the result of the server's newest known state and the
+//! inputs since. Refuses to predict other players' actions, and to have more than one world: systems of
+//! [`PredictTick`] that do more than change predicted components must check [`PredictTime::is_new`].
 
 mod drive;
 mod errors;
@@ -35,7 +37,7 @@ pub use predicted::{PredictTick, PredictTime, Predicted, PredictedInput, Present
 use show::show_predicted;
 pub use spawns::{PredictSpawnsAppExt, PredictedSpawn, SpawnMatch, SpawnOutcome};
 
-/// Says what is predicted.
+/// Registers components and inputs for prediction.
 ///
 /// ```
 /// use bevy_app::App;
@@ -50,7 +52,7 @@ pub use spawns::{PredictSpawnsAppExt, PredictedSpawn, SpawnMatch, SpawnOutcome};
 /// struct Stick(i8);
 /// impl PlayerInput for Stick {}
 ///
-/// // The server does the same with its `Position`.
+/// // The server applies the same rule to its `Position`.
 /// fn walk(mut own: Query<&mut Present<Position>, With<Own>>, stick: Res<PredictedInput<Stick>>) {
 ///     own.iter_mut().for_each(|mut position| position.0.0.x += f32::from(stick.0.0));
 /// }
@@ -61,11 +63,11 @@ pub use spawns::{PredictSpawnsAppExt, PredictedSpawn, SpawnMatch, SpawnOutcome};
 ///     .add_systems(PredictTick, walk);
 /// ```
 pub trait PredictAppExt {
-    /// Lets systems of [`PredictTick`] read the input of the tick as a [`PredictedInput<I>`]. `I` is the input
-    /// type of the protocol.
+    /// Provides the input of the tick to systems of [`PredictTick`] as a [`PredictedInput<I>`]. `I` is the
+    /// input type of the protocol.
     fn predict_by<I: PlayerInput>(&mut self) -> &mut Self;
 
-    /// Predicts `T` on [`Predicted`] entities that have one.
+    /// Predicts `T` on [`Predicted`] entities that have this component.
     fn predict<T>(&mut self) -> &mut Self
     where
         T: Component<Mutability = Mutable> + Clone + PartialEq;
@@ -74,14 +76,14 @@ pub trait PredictAppExt {
     fn predict_shown<T: Blend>(&mut self, smoothing: Smoothing) -> &mut Self;
 }
 
-/// Suits positions of things that are a few units long and move a few of their lengths in a second.
+/// A preset for positions of entities that are a few units long and move a few of their lengths in a second.
 pub const POSITION_SMOOTHING: Smoothing = Smoothing {
     time: Duration::from_millis(100),
     speed_max: 40.0,
     snap_above: 20.0,
 };
 
-/// Suits headings.
+/// A preset for headings, in radians.
 pub const HEADING_SMOOTHING: Smoothing = Smoothing {
     time: Duration::from_millis(80),
     speed_max: 8.0,
@@ -93,7 +95,7 @@ impl PredictAppExt for App {
         prepare(self);
         self.insert_resource(PredictedInput(I::default()));
         self.world_mut().resource_mut::<Predictions>().load_input = Some(|world, protocol, bytes| {
-            // The bytes are this client's own, of the registered type.
+            // The bytes were encoded by this client, from the registered type.
             let input = protocol.decode_input(bytes.as_slice()).unwrap_or_default();
             world.insert_resource(PredictedInput::<I>(input));
         });
@@ -119,7 +121,7 @@ impl PredictAppExt for App {
     }
 }
 
-/// Adds once what all predictions need.
+/// Adds the resources and systems of prediction, once.
 fn prepare(app: &mut App) {
     if app.world().contains_resource::<Predictions>() {
         return;

@@ -1,4 +1,4 @@
-//! What gameplay sees of prediction: its schedule, its markers, and the tick that is predicted.
+//! The public parts of prediction: its schedule, its markers, and the tick that is predicted.
 
 use std::time::Duration;
 
@@ -6,39 +6,39 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::ScheduleLabel;
 use throng_shared::tick::Tick;
 
-/// One tick of what is predicted; see the [module](super).
+/// The schedule that advances predictions by one tick; see the [module](super).
 #[derive(ScheduleLabel, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PredictTick;
 
-/// An entity that is predicted. The library marks the player's [`Own`](crate::world::Own) entity; a game may mark
-/// others, whose components are then carried on and reconciled likewise.
+/// Marks a predicted entity. The library marks the player's [`Own`](crate::world::Own) entity; a game may mark
+/// others, whose components are then predicted and reconciled in the same way.
 #[derive(Component, Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[require(Tracked)]
 pub struct Predicted {
-    /// The tick of the server's state that was compared last.
+    /// The tick of the server's state that was last compared with the prediction.
     pub(super) reconciled: Option<Tick>,
 }
 
-/// Marks what prediction has added to.
+/// Marks an entity to which prediction has added components.
 #[derive(Component, Debug, Default)]
 pub(super) struct Tracked;
 
-/// The predicted value of `T` in the tick that [`PredictTime`] names; between frames, in the present one.
+/// The predicted value of `T` in the tick of [`PredictTime`]; between frames, in the present tick.
 #[derive(Component, Debug, Clone, Copy, PartialEq)]
 pub struct Present<T>(pub T);
 
-/// The player's input in the tick that is predicted, for systems of [`PredictTick`].
+/// The player's input in the predicted tick, for systems of [`PredictTick`].
 #[derive(Resource, Debug, Clone, Default, PartialEq)]
 pub struct PredictedInput<I>(pub I);
 
-/// Which tick is predicted, for systems of [`PredictTick`].
+/// The predicted tick, for systems of [`PredictTick`].
 #[derive(Resource, Debug, Clone, Copy, Default)]
 pub struct PredictTime {
-    /// The tick.
+    /// The tick that is predicted.
     pub tick: Tick,
-    /// Its length.
+    /// The length of a tick.
     pub length: Duration,
-    /// Whether this tick is predicted for the first time: not again after a correction, and not tentatively for
-    /// what is shown between two ticks.
+    /// Whether this tick is predicted for the first time: not repeated after a correction, and not predicted
+    /// tentatively for values shown between two ticks.
     pub is_new: bool,
 }

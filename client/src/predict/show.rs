@@ -1,4 +1,4 @@
-//! What is drawn of what is predicted.
+//! Computes the values to draw of predicted components.
 
 use bevy_ecs::prelude::*;
 use throng_shared::tick::Tick;
@@ -8,7 +8,7 @@ use super::track::{Ahead, Track};
 use crate::blend::{Blend, Offset, Shown, Smoothing};
 use crate::world::ClientClock;
 
-/// What was drawn last, and between what.
+/// The values between which the last frame was drawn, and the correction that is left.
 #[derive(Component, Debug)]
 pub(super) struct Course<T> {
     tick: Tick,
@@ -26,8 +26,9 @@ type PredictedData<'a, T> = (
     Option<&'a mut Shown<T>>,
 );
 
-/// A system that draws every predicted `T` between its present tick and the next. A correction changes where the
-/// course leads, never by itself what is drawn: the difference is led out as `smoothing` says.
+/// Returns a system that shows every predicted `T` between its present tick and the next. A correction changes
+/// the values between which it blends, but never makes the drawn value jump by itself: the difference is
+/// smoothed out by `smoothing`.
 pub(super) fn show_predicted<T: Blend>(
     smoothing: Smoothing,
 ) -> impl FnMut(Res<ClientClock>, Query<PredictedData<T>, With<Predicted>>, Commands) {
@@ -47,10 +48,10 @@ pub(super) fn show_predicted<T: Blend>(
                 continue;
             };
             if now.tick.is_after(course.tick) {
-                // Where the course led, against what the tick then really brought.
-                let brought = track.at(course.tick.next()).and_then(Option::as_ref);
-                let (led, brought) = (course.ahead.clone(), brought.unwrap_or(present));
-                course.offset.correct(&led, brought, &smoothing);
+                // Compares the value predicted for the tick with its actual value.
+                let actual = track.at(course.tick.next()).and_then(Option::as_ref);
+                let (predicted, actual) = (course.ahead.clone(), actual.unwrap_or(present));
+                course.offset.correct(&predicted, actual, &smoothing);
             } else {
                 let before = course.present.blended(&course.ahead, now.fraction);
                 course.offset.correct(&before, &value, &smoothing);

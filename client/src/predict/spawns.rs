@@ -1,11 +1,13 @@
-//! Predicted spawns: what the player brings about appears at once, and becomes the server's when that confirms it.
+//! Predicted spawns: an entity that the player causes appears at once, and is replaced by the server's entity
+//! when that arrives.
 //!
 //! A game spawns an entity of its own with a [`PredictedSpawn`], usually in a system of
-//! [`PredictTick`](crate::predict::PredictTick) while [`PredictTime::is_new`](crate::predict::PredictTime::is_new).
-//! With [`Predicted`] it is carried on like the player's own entity. When an entity of the server's comes into view
-//! that is it, this one takes its place: it is predicted from then on if the other was, and drawn from where that
-//! was drawn. Guarantees that every predicted spawn ends in one [`SpawnOutcome`]; refuses to keep one that the
-//! server has not confirmed some ticks after its own.
+//! [`PredictTick`](crate::predict::PredictTick) while
+//! [`PredictTime::is_new`](crate::predict::PredictTime::is_new). With [`Predicted`] it is predicted like the
+//! player's own entity. When a matching entity of the server comes into view, it replaces the predicted one: it
+//! is predicted from then on if the other was, and drawn from where the other was drawn. Guarantees that every
+//! predicted spawn ends in one [`SpawnOutcome`]. Refuses to keep one that the server has not confirmed some
+//! ticks after its tick.
 
 use bevy_app::{App, PreUpdate};
 use bevy_ecs::prelude::*;
@@ -21,37 +23,38 @@ use crate::world::{ClientClock, Mirrored};
 /// An entity that the server is expected to spawn in `tick`.
 #[derive(Component, Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PredictedSpawn {
-    /// The tick whose input brings it about.
+    /// The tick whose input causes the spawn.
     pub tick: Tick,
 }
 
-/// What became of a [`PredictedSpawn`].
+/// The outcome of a [`PredictedSpawn`].
 #[derive(Message, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpawnOutcome {
-    /// The server has spawned it.
+    /// The server's entity has arrived.
     Confirmed {
-        /// What was predicted; despawned.
+        /// The predicted entity, which is despawned.
         predicted: Entity,
-        /// The server's.
+        /// The entity that mirrors the server's.
         confirmed: Entity,
     },
-    /// The server has not; despawned.
+    /// The server's entity did not arrive in time.
     Refused {
-        /// What was predicted.
+        /// The predicted entity, which is despawned.
         predicted: Entity,
     },
 }
 
-/// Says whether what the server shows is what was predicted: predicted first, the server's second.
+/// Returns whether two entities are the same: the predicted one first, the server's second.
 pub type SpawnMatch = fn(&EntityRef, &EntityRef) -> bool;
 
-/// Ticks after its own in which the server's entity may come into view. Longer than a lost packet takes to be
-/// noticed and sent again.
-const PATIENCE_TICKS: i32 = 12;
+/// Ticks after its own within which the server's entity may come into view. Longer than it takes to detect a
+/// lost packet and to send its contents again.
+const CONFIRM_TICKS_MAX: i32 = 12;
 
-/// Says what may be spawned before the server does.
+/// Registers components whose entities may be spawned before the server does.
 pub trait PredictSpawnsAppExt {
-    /// Matches what the server shows of a new `T` with predicted spawns that have a `T`, the oldest first.
+    /// Matches new entities of the server that have a `T` with predicted spawns that have a `T`, the oldest
+    /// first.
     ///
     /// ```
     /// use bevy_app::App;
@@ -114,11 +117,11 @@ fn confirm_spawns<T: Component>(
     waiting.sort_by_key(|(tick, _)| *tick);
     for (_, confirmed) in fresh {
         let server = world.entity(confirmed);
-        let place = waiting
+        let index = waiting
             .iter()
             .position(|(_, predicted)| is_same(&world.entity(*predicted), &server));
-        let Some(place) = place else { continue };
-        let (_, predicted) = waiting.remove(place);
+        let Some(index) = index else { continue };
+        let (_, predicted) = waiting.remove(index);
         if world.entity(predicted).contains::<Predicted>() {
             world.entity_mut(confirmed).insert(Predicted::default());
             hand_over(world, predicted, confirmed);
@@ -128,7 +131,7 @@ fn confirm_spawns<T: Component>(
     }
 }
 
-/// Ends what the server should have confirmed by now.
+/// Despawns predicted spawns that the server should have confirmed by now.
 fn refuse_spawns(
     waiting: Query<(Entity, &PredictedSpawn)>,
     clock: Res<ClientClock>,
@@ -137,7 +140,7 @@ fn refuse_spawns(
 ) {
     let newest = clock.newest().map(|(tick, _)| tick);
     for (predicted, spawn) in &waiting {
-        if newest.is_none_or(|newest| newest.since(spawn.tick) > PATIENCE_TICKS) {
+        if newest.is_none_or(|newest| newest.since(spawn.tick) > CONFIRM_TICKS_MAX) {
             commands.entity(predicted).despawn();
             outcomes.write(SpawnOutcome::Refused { predicted });
         }
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_entities_take_the_places_of_the_oldest_that_are_the_same() {
+    fn server_entity_replaces_the_oldest_matching_predicted_spawn() {
         let mut app = app();
         let (late, early) = (predict(&mut app, 8, 1), predict(&mut app, 7, 1));
         let confirmed = show(&mut app, 1, 1);
@@ -193,7 +196,7 @@ mod tests {
             confirmed,
         };
         assert_eq!(outcomes[0], expected);
-        // Without a session nothing more can be confirmed.
+        // Without a session no further spawn can be confirmed.
         assert_eq!(outcomes[1..], [SpawnOutcome::Refused { predicted: late }]);
         app.update();
         assert!(app.world().get_entity(early).is_err() && app.world().get_entity(late).is_err());

@@ -1,13 +1,14 @@
-//! The client's two clocks, both counted in server ticks: what the server should have shown us by now, and
-//! which tick our next input is for.
+//! The client's two clocks, both counted in server ticks: the server tick that should have arrived by now, and
+//! the tick that the next input is for.
 //!
-//! Snapshots say when a server tick reached us; the server reports how early our inputs reached it (the
-//! *arrival margin*). From these the clock keeps the input tick just far enough ahead that inputs arrive
-//! before their tick is simulated, jitter included, and no further. Corrections are slewed: the clocks run a
-//! little faster or slower for a while. They never run backward; only a large lag is jumped over, forward.
+//! The arrival of snapshots shows when a server tick reached the client; the server reports how early inputs
+//! reached it (the *arrival margin*). From these the clock keeps the input tick just far enough ahead that
+//! inputs arrive before their tick is simulated, jitter included, and no further. Corrections are slewed: the
+//! clocks run a little faster or slower for a while. They never run backward; only a large lag is skipped,
+//! forward.
 //!
-//! Every reported margin is compared with the moment at which *that* input was sent. Corrections still on
-//! their way around the loop are therefore never applied twice, whatever the round trip.
+//! Every reported margin is compared with the time at which *that* input was sent. Corrections still in flight
+//! are therefore never applied twice, whatever the round trip.
 
 use std::time::Duration;
 
@@ -16,13 +17,13 @@ use throng_shared::tick::Tick;
 /// Tuning of a session's clock. All lengths in ticks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClockConfig {
-    /// How early inputs should arrive on a link without jitter.
+    /// How early inputs should arrive on a network without jitter.
     pub margin_goal: f64,
     /// How many mean deviations of the margin are added to the goal.
     pub jitter_allowance: f64,
     /// A clock that lags its goal by more than this jumps forward.
     pub jump_above: f64,
-    /// The furthest that inputs may lead the newest server tick seen; bounded by the server's input window.
+    /// The largest lead of inputs over the newest server tick received; bounded by the server's input window.
     pub lead_max: f64,
 }
 
@@ -37,7 +38,7 @@ impl Default for ClockConfig {
     }
 }
 
-/// Speed at which small errors are corrected: 5 % faster or slower goes unnoticed.
+/// Speed at which small errors are corrected: running 5 % faster or slower is not noticeable.
 const SLEW_MIN: f64 = 0.05;
 /// Speed at which large errors are corrected: a clock that is far ahead stands still.
 const SLEW_MAX: f64 = 1.0;
@@ -45,11 +46,11 @@ const SLEW_MAX: f64 = 1.0;
 const SAMPLE_WEIGHT: f64 = 1.0 / 8.0;
 /// Weight of a new deviation in the smoothed jitter.
 const JITTER_WEIGHT: f64 = 1.0 / 16.0;
-/// Jitter allowance never asks for more than this, in ticks.
+/// Upper bound of the jitter allowance, in ticks.
 const ALLOWANCE_MAX: f64 = 6.0;
 /// Inputs remembered until their margin is reported; a power of two.
 const SENT_INPUTS: usize = 64;
-/// An idle clock asked after a pause hands out only the newest tick, not all that it slept through.
+/// After a pause of more ticks than this, only the newest tick is returned.
 const TICKS_BEHIND_MAX: i32 = 4;
 
 /// A position in ticks that follows a moving goal at a bounded speed.
@@ -60,11 +61,12 @@ struct Slewed {
 }
 
 impl Slewed {
-    fn at(offset: f64) -> Self {
+    fn new(offset: f64) -> Self {
         Self { offset, goal: offset }
     }
 
-    /// Moves towards the goal after `elapsed` ticks of real time, never faster than real time backward.
+    /// Moves towards the goal for `elapsed` ticks of real time. Backward it moves no faster than real time
+    /// passes, so that the clock stands still at most.
     fn advance(&mut self, elapsed: f64, jump_above: f64) {
         let error = self.goal - self.offset;
         if error > jump_above {
@@ -76,7 +78,7 @@ impl Slewed {
     }
 }
 
-/// When an input left, to be compared with the margin reported for it.
+/// When an input was sent, to be compared with the margin reported for it.
 #[derive(Debug, Clone, Copy)]
 struct SentInput {
     tick: Tick,
@@ -95,10 +97,11 @@ pub(crate) struct ConnectionClock {
     slewed_at: f64,
     server: Slewed,
     input: Slewed,
-    /// Input offset under which the margin would be zero: smoothed, and its mean deviation.
+    /// Smoothed input offset at which the margin would be zero.
     zero_margin: Option<f64>,
+    /// Mean deviation of `zero_margin`, in ticks.
     jitter: f64,
-    /// Smoothed, in ticks.
+    /// Smoothed round trip, in ticks.
     round_trip: Option<f64>,
     newest: Tick,
     next_input: Tick,
@@ -106,8 +109,8 @@ pub(crate) struct ConnectionClock {
 }
 
 impl ConnectionClock {
-    /// A clock started by the server's welcome: `tick` was the server's newest tick when it answered, and
-    /// that took `round_trip` from our asking to now. `tick_rate_hz` is positive.
+    /// Creates a clock from the server's welcome: `tick` was the server's newest tick when it responded, and
+    /// `round_trip` passed between the hello and now. `tick_rate_hz` is positive.
     pub(crate) fn new(
         config: ClockConfig,
         now: Duration,
@@ -126,8 +129,8 @@ impl ConnectionClock {
             origin: now,
             origin_tick: tick,
             slewed_at: 0.0,
-            server: Slewed::at(0.0),
-            input: Slewed::at(lead),
+            server: Slewed::new(0.0),
+            input: Slewed::new(lead),
             zero_margin: None,
             jitter: 0.0,
             round_trip: None,
@@ -137,7 +140,8 @@ impl ConnectionClock {
         }
     }
 
-    /// A snapshot of `tick` arrived. Older ones than the newest are ignored: they say nothing new.
+    /// Records that a snapshot of `tick` arrived. A tick older than the newest is ignored: it adds no
+    /// information.
     pub(crate) fn observe_snapshot(&mut self, now: Duration, tick: Tick) {
         if tick.since(self.newest) <= 0 {
             return;
@@ -146,7 +150,7 @@ impl ConnectionClock {
         self.newest = tick;
         let sample = f64::from(tick.since(self.origin_tick)) - self.slewed_at;
         let error = sample - self.server.goal;
-        // A server that stalled or jumped is followed at once; the slew still smooths what is shown.
+        // A server that stalled or jumped is followed at once; the slew still smooths the shown time.
         let weight = if error.abs() > self.config.jump_above {
             1.0
         } else {
@@ -156,18 +160,19 @@ impl ConnectionClock {
         self.bound_lead(sample);
     }
 
-    /// The frame of tick `frame` reported that the newest input it knew of had arrived `margin` ticks before
-    /// the start of its tick (negative: too late). Once a frame.
+    /// Records that the frame of tick `frame` reported that its newest known input arrived `margin` ticks
+    /// before the start of the input's tick (negative: too late). Call once a frame.
     pub(crate) fn observe_margin(&mut self, now: Duration, frame: Tick, margin: f64) {
-        // It arrived within the tick before the frame, which together with the margin says which one it was.
-        // Off by one it says the same, as inputs leave a tick apart.
+        // The input arrived within the tick before the frame, so the margin determines the input's tick. An
+        // error of one tick does no harm, because inputs are sent one tick apart.
         let tick = frame + margin.floor() as i32 as u32;
         let sent = self.sent[tick.0 as usize % SENT_INPUTS];
         if sent.tick != tick || sent.elapsed == f64::NEG_INFINITY {
             return;
         }
         self.advance(now);
-        // From our sending to the frame's arrival, less what the input waited for its tick and the frame.
+        // The time from sending to the frame's arrival, less the time that the input waited for its tick and
+        // the frame.
         let waited = f64::from(frame.since(tick)) + margin;
         let round_trip = (self.slewed_at - sent.elapsed - waited).max(0.0);
         let smoothed = self.round_trip.get_or_insert(round_trip);
@@ -188,8 +193,8 @@ impl ConnectionClock {
         self.bound_lead(f64::from(self.newest.since(self.origin_tick)) - self.slewed_at);
     }
 
-    /// Keeps inputs between the tick that is simulated next and the furthest that the server keeps, whatever
-    /// was reported: `sample` is the offset of the newest snapshot.
+    /// Bounds the input goal between the tick that is simulated next and the furthest one that the server
+    /// keeps, whatever was reported. `sample` is the offset of the newest snapshot.
     fn bound_lead(&mut self, sample: f64) {
         let least = sample + self.config.margin_goal;
         self.input.goal = self
@@ -198,8 +203,8 @@ impl ConnectionClock {
             .clamp(least, least.max(sample + self.config.lead_max));
     }
 
-    /// The next input tick when it is due; call until `None`. Ticks come in order, each at most once; after
-    /// a pause the oldest are skipped.
+    /// Returns the next input tick when it is due; call until `None`. Ticks are in order, each at most once;
+    /// after a pause the oldest are skipped.
     pub(crate) fn due_input(&mut self, now: Duration) -> Option<Tick> {
         self.advance(now);
         let position = (self.slewed_at + self.input.offset).floor();
@@ -221,22 +226,22 @@ impl ConnectionClock {
         Some(tick)
     }
 
-    /// How long after `now` the next input is due, at the present speed.
+    /// Returns how long after `now` the next input is due, at the present speed.
     pub(crate) fn until_input(&self, now: Duration) -> Duration {
         let position = self.elapsed(now) + self.input.offset;
         let missing = f64::from(self.next_input.since(self.origin_tick)) - position;
         Duration::from_secs_f64(missing.clamp(0.0, 64.0) / self.tick_rate_hz)
     }
 
-    /// The server tick, with its fraction, that should have reached us by `now`, as ticks past
+    /// Returns the server tick, with its fraction, that should have arrived by `now`, as ticks after
     /// [`ConnectionClock::origin_tick`]. Never decreases from call to call.
     pub(crate) fn server_position(&mut self, now: Duration) -> f64 {
         self.advance(now);
         self.slewed_at + self.server.offset
     }
 
-    /// The newest tick that [`ConnectionClock::due_input`] handed out, and how far the input clock is from it towards the
-    /// next one, 0 to 1.
+    /// Returns the newest tick that [`ConnectionClock::due_input`] returned, and how far the input clock is
+    /// from it to the next one, 0 to 1.
     pub(crate) fn input_progress(&mut self, now: Duration) -> (Tick, f32) {
         self.advance(now);
         let newest = self.next_input - 1;
@@ -244,25 +249,25 @@ impl ConnectionClock {
         (newest, past.clamp(0.0, 1.0) as f32)
     }
 
-    /// Time from an input's leaving to the arrival of a snapshot that could answer it at once, smoothed: the
-    /// network's round trip and one simulation of a tick. `None` before the first report.
+    /// Returns the smoothed time from sending an input to the arrival of the first snapshot that can contain
+    /// its effect: the network's round trip and the simulation of one tick. `None` before the first report.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         let seconds = self.round_trip? / self.tick_rate_hz;
         Some(Duration::from_secs_f64(seconds))
     }
 
-    /// The tick from which positions are counted.
+    /// Returns the tick from which positions are counted.
     pub(crate) fn origin_tick(&self) -> Tick {
         self.origin_tick
     }
 
-    /// The server's tick rate, in Hz.
+    /// Returns the server's tick rate, in Hz.
     pub(crate) fn tick_rate_hz(&self) -> f64 {
         self.tick_rate_hz
     }
 
     fn elapsed(&self, now: Duration) -> f64 {
-        // Thousands of bots ask several times a tick: multiplications, where `as_secs_f64` and a division
+        // Thousands of bots call this several times a tick: it multiplies, where `as_secs_f64` and a division
         // by the tick's length would divide twice.
         let elapsed = now.saturating_sub(self.origin);
         (elapsed.as_secs() as f64 + f64::from(elapsed.subsec_nanos()) * 1e-9) * self.tick_rate_hz

@@ -1,20 +1,22 @@
-//! How far behind the newest snapshots others are shown, so that the next state is there when it is needed.
+//! The interpolation delay: how far behind the newest snapshots entities are shown, so that the next state has
+//! arrived when it is needed.
 //!
-//! Every state's lateness is measured: how long after its regular time it, or a later one in its place, was
-//! here. That covers jitter and loss alike, and not what the server left out because there was nothing to say: its
-//! packets are numbered. The delay follows the second worst of the last few seconds, grows
-//! quickly and shrinks slowly, by running the shown time a little slower or faster; that never runs backward.
+//! The lateness of every state is measured: the time between its regular time and the arrival of that state or
+//! of a later one in its place. That covers jitter and loss alike. It does not count ticks in which the server
+//! had nothing to send; these are known because packets are numbered. The delay follows the second largest
+//! lateness of the last few seconds. It grows quickly and shrinks slowly, by running the shown time a little
+//! slower or faster; the shown time never runs backward.
 
 use throng_shared::tick::Tick;
 
 /// Bounds of an [`InterpolationDelay`], in ticks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct DelayConfig {
-    /// Added to what is measured.
+    /// Added to the measured lateness.
     pub(crate) margin: f32,
-    /// The shortest delay; one tick is what a perfect line needs.
+    /// The shortest delay; one tick is what a perfect network needs.
     pub(crate) min: f32,
-    /// The longest delay.
+    /// The longest delay, whatever is measured.
     pub(crate) max: f32,
 }
 
@@ -30,28 +32,29 @@ impl Default for DelayConfig {
 
 /// Arrivals that are remembered: three seconds at 20 Hz.
 const ARRIVALS: usize = 64;
-/// How much faster the delay grows than time passes.
+/// Ticks by which the delay grows at most, per tick of time.
 const GROWTH: f64 = 0.15;
-/// How much it shrinks at least, and at most, and by which part of what it is too long.
+/// Ticks by which the delay shrinks at least and at most, per tick of time.
 const SHRINKING: (f64, f64) = (0.02, 0.08);
+/// Share of the excess by which the delay shrinks, per tick of time.
 const SHRINKING_PART: f64 = 1.0 / 64.0;
 
-/// Measures arrivals and follows them.
+/// Measures the lateness of arrivals and adapts the delay to it.
 #[derive(Debug, Clone)]
 pub(crate) struct InterpolationDelay {
     config: DelayConfig,
     lateness: [f32; ARRIVALS],
     count: usize,
-    /// The newest tick, and the highest number of a packet.
+    /// The newest tick, and the highest packet number.
     newest: Option<(Tick, u64)>,
     current: f64,
-    /// Server position at the last call.
+    /// Server position at the last call, in ticks.
     position: Option<f64>,
     shown: f64,
 }
 
 impl InterpolationDelay {
-    /// A delay of which nothing is known yet: two ticks.
+    /// Creates a delay without measurements: two ticks.
     #[must_use]
     pub(crate) fn new(config: DelayConfig) -> Self {
         Self {
@@ -65,8 +68,9 @@ impl InterpolationDelay {
         }
     }
 
-    /// The packet of number `sequence` arrived, of `tick`, while the server clock said `position`, both counted in
-    /// ticks from the same origin, of which `tick` is `ticks` away. Older ticks than the newest say nothing.
+    /// Records the arrival of packet `sequence` of `tick` at server position `position`. `ticks` is the
+    /// position of `tick`; both positions are counted in ticks from the same origin. A tick older than the
+    /// newest is ignored.
     pub(crate) fn observe(&mut self, tick: Tick, sequence: u64, ticks: f64, position: f64) {
         let (newest, last) = self.newest.unwrap_or((tick - 1, sequence.saturating_sub(1)));
         let passed = tick.since(newest);
@@ -75,15 +79,15 @@ impl InterpolationDelay {
         if passed <= 0 {
             return;
         }
-        // No more ticks than packets are missing: of the others there was nothing to say.
+        // At most as many ticks are late as packets are missing: in the others the server had nothing to send.
         let missed = passed.min(sequence.saturating_sub(last).clamp(1, 1_000) as i32);
-        // After a gap, the state that was waited for longest counts; a gap of seconds is no jitter.
+        // After a gap, the state that was due first counts; a gap of seconds is not jitter.
         let oldest = ticks - f64::from(missed.min(self.config.max as i32) - 1);
         self.lateness[self.count % ARRIVALS] = (position - oldest) as f32;
         self.count += 1;
     }
 
-    /// Follows the server clock to `position`; answers the position to show, which never decreases.
+    /// Advances to the server position `position`. Returns the position to show, which never decreases.
     pub(crate) fn advance(&mut self, position: f64) -> f64 {
         let elapsed = (position - self.position.unwrap_or(position)).max(0.0);
         self.position = Some(position);
@@ -94,13 +98,13 @@ impl InterpolationDelay {
         self.shown
     }
 
-    /// The present delay, in ticks.
+    /// Returns the present delay, in ticks.
     #[must_use]
     pub(crate) fn ticks(&self) -> f32 {
         self.current as f32
     }
 
-    /// Mean distance of the measured lateness from its mean, in ticks.
+    /// Returns the mean distance of the measured lateness from its mean, in ticks.
     #[must_use]
     pub(crate) fn jitter(&self) -> f32 {
         let measured = self.measured();
@@ -135,24 +139,24 @@ mod tests {
     use super::*;
     use crate::seeded::Seeded;
 
-    /// Lets snapshots of every tick arrive up to `jitter` ticks late, loses some, and answers the delay at the end
-    /// and how often in the second half the moment shown had not arrived.
+    /// Simulates snapshots of every tick that arrive up to `jitter` ticks late and are lost with probability
+    /// `loss`. Returns the delay at the end, and how often in the second half the shown moment had not arrived.
     fn run(seed: u64, jitter: f64, loss: f64) -> (f32, u32) {
-        let mut dice = Seeded::new(seed);
+        let mut random = Seeded::new(seed);
         let mut delay = InterpolationDelay::new(DelayConfig::default());
         let mut arriving: Vec<(f64, u32)> = Vec::new();
         let (mut newest, mut shown, mut starved) = (0, 0.0, 0);
         for frame in 0..12_000 {
             let position = f64::from(frame) / 6.0;
-            if frame % 6 == 0 && dice.unit() >= loss {
-                arriving.push((position + jitter * dice.unit(), frame / 6));
+            if frame % 6 == 0 && random.unit() >= loss {
+                arriving.push((position + jitter * random.unit(), frame / 6));
             }
-            arriving.retain(|&(at, tick)| {
-                if at <= position {
+            arriving.retain(|&(time, tick)| {
+                if time <= position {
                     delay.observe(Tick(tick), u64::from(tick), f64::from(tick), position);
                     newest = newest.max(tick);
                 }
-                at > position
+                time > position
             });
             let before = std::mem::replace(&mut shown, delay.advance(position));
             assert!(shown >= before || frame == 0, "seed {seed}: it went back");
@@ -162,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_as_long_as_the_line_needs() {
+    fn interpolation_delay_follows_jitter_and_loss() {
         for seed in 1..=5 {
             let (perfect, starved) = run(seed, 0.0, 0.0);
             assert!((1.0..1.3).contains(&perfect), "seed {seed}: {perfect}");
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_had_nothing_to_say_is_not_waited_for() {
+    fn interpolation_delay_ignores_ticks_without_packets() {
         let (mut silent, mut lossy) = [(); 2]
             .map(|()| InterpolationDelay::new(DelayConfig::default()))
             .into();
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_better_line_is_noticed_slowly() {
+    fn interpolation_delay_shrinks_slowly_after_an_improvement() {
         let mut delay = InterpolationDelay::new(DelayConfig::default());
         for tick in 0..100_u32 {
             let late = if tick < 20 { 3.0 } else { 0.0 };

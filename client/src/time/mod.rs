@@ -1,4 +1,4 @@
-//! Time in ticks: the clocks of a session, the delay of interpolation, and times between ticks.
+//! Time in ticks: a session's clocks, the interpolation delay, and moments between ticks.
 
 mod clock;
 mod delay;

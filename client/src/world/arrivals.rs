@@ -1,8 +1,9 @@
-//! Which snapshot packets arrived, and what that says about an entity of which they say nothing.
+//! The recent snapshot packets, and the tick up to which the own entity's state is known.
 //!
-//! The server sends an entity's state when it changed. So nothing new about the own entity, which always goes
-//! first, means that it is unchanged, as long as no packet is missing that could have said otherwise. A missing
-//! one stops mattering once the server must have noticed its loss and sent the state again.
+//! The server sends an entity's state only when it changed, and the own entity's first. So a packet without a
+//! new state of the own entity means that it is unchanged, as long as no packet is missing that could have
+//! contained one. A missing packet stops mattering once the server must have noticed its loss and sent the
+//! state again.
 
 use std::collections::VecDeque;
 
@@ -11,13 +12,13 @@ use throng_shared::tick::Tick;
 
 use crate::mirror::Applied;
 
-/// Packets that are remembered.
+/// Packets that are remembered; the oldest is discarded first.
 const PACKETS_MAX: usize = 256;
-/// Packets behind the newest at which a missing one no longer matters: longer than any round trip worth playing
-/// on, and the three further packets by which the server notices a loss.
-const FORGIVEN_AFTER: u64 = 40;
+/// Distance behind the newest packet at which a missing one no longer matters: longer than any playable round
+/// trip, plus the three later packets by which the server detects a loss.
+const IGNORED_AFTER: u64 = 40;
 
-/// The last packets, by number.
+/// The last snapshot packets, by number.
 #[derive(Resource, Debug, Clone, Default)]
 pub struct RecentPackets {
     packets: VecDeque<RecentPacket>,
@@ -30,44 +31,45 @@ struct RecentPacket {
     tick: Tick,
 }
 
-/// What is known of the own entity.
+/// The known state of the own entity.
 #[derive(Debug, Clone, Copy)]
 struct OwnState {
-    /// The tick of its state.
-    told: Tick,
-    /// The packet and tick through which it is unchanged.
+    /// The tick of its newest received state.
+    received: Tick,
+    /// The packet and tick up to which the state is known to be unchanged.
     through: RecentPacket,
 }
 
 impl RecentPackets {
-    /// The newest tick of which the own entity's state is known; `None` before it is seen.
+    /// Returns the newest tick for which the own entity's state is known; `None` before the entity is in view.
     #[must_use]
     pub fn own_known_at(&self) -> Option<Tick> {
         self.own.map(|own| own.through.tick)
     }
 
-    /// Packets that are missing among the last `count`, and how many of these there are. The newest ones may
-    /// still be on their way, so they are left out.
+    /// Returns how many of the last `count` packets are missing, and how many packets that is of. The newest
+    /// few are excluded, because they may still be in flight.
     #[must_use]
     pub(crate) fn missing(&self, count: usize) -> (u32, u32) {
-        const ON_THEIR_WAY: usize = 4;
-        let settled = self.packets.len().saturating_sub(ON_THEIR_WAY);
-        let first = settled.saturating_sub(count);
+        const IN_FLIGHT: usize = 4;
+        let arrived = self.packets.len().saturating_sub(IN_FLIGHT);
+        let first = arrived.saturating_sub(count);
         let (Some(oldest), Some(newest)) = (
             self.packets.get(first),
-            settled.checked_sub(1).and_then(|last| self.packets.get(last)),
+            arrived.checked_sub(1).and_then(|last| self.packets.get(last)),
         ) else {
             return (0, 0);
         };
         let sent = (newest.sequence - oldest.sequence + 1) as u32;
-        (sent - (settled - first) as u32, sent)
+        (sent - (arrived - first) as u32, sent)
     }
 
+    /// Records applied packets.
     pub(super) fn note(&mut self, applied: &[Applied]) {
         for &Applied { sequence, tick, .. } in applied {
-            let place = self.packets.iter().rposition(|packet| packet.sequence < sequence);
+            let index = self.packets.iter().rposition(|packet| packet.sequence < sequence);
             self.packets.insert(
-                place.map_or(0, |place| place + 1),
+                index.map_or(0, |index| index + 1),
                 RecentPacket { sequence, tick },
             );
             if self.packets.len() > PACKETS_MAX {
@@ -76,17 +78,21 @@ impl RecentPackets {
         }
     }
 
-    /// `told` is the tick of the own entity's state, if it is in view.
-    pub(super) fn update_own(&mut self, told: Option<Tick>) {
-        let Some(told) = told else {
+    /// Updates the tick for which the own entity is known. `received` is the tick of its state, if it is in
+    /// view.
+    pub(super) fn update_own(&mut self, received: Option<Tick>) {
+        let Some(received) = received else {
             self.own = None;
             return;
         };
-        if self.own.is_none_or(|own| own.told != told) {
-            let by = self.packets.iter().find(|packet| packet.tick == told);
-            let sequence = by.map_or(0, |packet| packet.sequence);
-            let through = RecentPacket { sequence, tick: told };
-            self.own = Some(OwnState { told, through });
+        if self.own.is_none_or(|own| own.received != received) {
+            let packet = self.packets.iter().find(|packet| packet.tick == received);
+            let sequence = packet.map_or(0, |packet| packet.sequence);
+            let through = RecentPacket {
+                sequence,
+                tick: received,
+            };
+            self.own = Some(OwnState { received, through });
         }
         let (Some(own), Some(newest)) = (&mut self.own, self.packets.back()) else {
             return;
@@ -94,13 +100,13 @@ impl RecentPackets {
         if own.through.sequence == 0 {
             return;
         }
-        let forgiven = newest.sequence.saturating_sub(FORGIVEN_AFTER);
+        let ignored = newest.sequence.saturating_sub(IGNORED_AFTER);
         let later = self
             .packets
             .partition_point(|packet| packet.sequence <= own.through.sequence);
         for packet in self.packets.iter().skip(later) {
             let is_next = packet.sequence == own.through.sequence + 1;
-            if !is_next && packet.sequence > forgiven {
+            if !is_next && packet.sequence > ignored {
                 break;
             }
             own.through.sequence = packet.sequence;
@@ -129,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_means_unchanged_until_a_packet_is_missing() {
+    fn own_state_is_known_until_a_missing_packet() {
         let mut arrivals = RecentPackets::default();
         arrivals.note(&packets(&[(1, 10), (2, 11), (3, 12)]));
         arrivals.update_own(Some(Tick(10)));
@@ -147,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_of_long_ago_is_forgiven() {
+    fn own_state_is_known_again_long_after_a_loss() {
         let mut arrivals = RecentPackets::default();
         let later: Vec<_> = (5..60).map(|number| (number, number as u32)).collect();
         arrivals.note(&packets(&[(3, 3)]));
@@ -160,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_counted_without_what_may_be_on_its_way() {
+    fn missing_packets_exclude_those_that_may_be_in_flight() {
         let mut arrivals = RecentPackets::default();
         assert_eq!(arrivals.missing(100), (0, 0));
         let odd: Vec<_> = (0..60).map(|number| (1 + number * 2, number as u32)).collect();

@@ -1,4 +1,4 @@
-//! The client's time, as its systems read it.
+//! The client's clock as a resource for systems.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use crate::connection::ClientCore;
 use crate::mirror::Applied;
 use crate::time::{DelayConfig, FractionalTick, InterpolationDelay};
 
-/// The client's time. Everything but [`ClientClock::now`] and [`ClientClock::delta`] is `None` without a session.
+/// The client's clock. All values except [`ClientClock::now`] and [`ClientClock::delta`] are `None` without a
+/// session.
 #[derive(Resource, Debug, Clone, Default)]
 pub struct ClientClock {
     now: Duration,
@@ -32,73 +33,73 @@ struct RunningSession {
 }
 
 impl ClientClock {
-    /// Time since the client began, at this frame.
+    /// Returns the time from the client's start to this frame.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.now
     }
 
-    /// Time since the frame before.
+    /// Returns the time since the previous frame.
     #[must_use]
     pub fn delta(&self) -> Duration {
         self.delta
     }
 
-    /// Time between two of the server's ticks.
+    /// Returns the time between two ticks of the server.
     #[must_use]
     pub fn tick_length(&self) -> Option<Duration> {
         self.running.as_ref().map(|running| running.tick_length)
     }
 
-    /// The tick for which an input was given last, and how far it is to the next: the present of what is
-    /// predicted.
+    /// Returns the newest tick for which an input was given, with the fraction of the way to the next: the
+    /// present time of predicted entities.
     #[must_use]
     pub fn present(&self) -> Option<FractionalTick> {
         self.running.as_ref().map(|running| running.input)
     }
 
-    /// The moment at which others are shown. Never goes back within a session.
+    /// Returns the moment at which interpolated entities are shown. Never goes back within a session.
     #[must_use]
     pub fn shown(&self) -> Option<FractionalTick> {
         self.running.as_ref().map(|running| running.shown)
     }
 
-    /// The moment that should have arrived from the server by now.
+    /// Returns the server's moment that should have arrived by now.
     #[must_use]
     pub fn server(&self) -> Option<FractionalTick> {
         self.running.as_ref().map(|running| running.server)
     }
 
-    /// The newest tick of which a snapshot arrived, and how long ago.
+    /// Returns the newest tick of which a snapshot arrived, and the time since then.
     #[must_use]
     pub fn newest(&self) -> Option<(Tick, Duration)> {
         let running = self.running.as_ref()?;
         Some((running.newest, self.now.saturating_sub(running.newest_at)))
     }
 
-    /// How far others are shown behind what should have arrived.
+    /// Returns how far [`ClientClock::shown`] is behind [`ClientClock::server`].
     #[must_use]
     pub fn interpolation_delay(&self) -> Option<Duration> {
         let running = self.running.as_ref()?;
         Some(running.tick_length.mul_f32(running.delay.ticks()))
     }
 
-    /// Mean deviation of when snapshots arrive.
+    /// Returns the mean deviation of the arrival times of snapshots.
     #[must_use]
     pub fn jitter(&self) -> Option<Duration> {
         let running = self.running.as_ref()?;
         Some(running.tick_length.mul_f32(running.delay.jitter()))
     }
 
-    /// The network's round trip, smoothed, with one simulation of a tick in it. `None` also before the first
-    /// input was answered.
+    /// Returns the network's smoothed round trip, with the simulation of one tick in it. Also `None` before the
+    /// first report about an input.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.running.as_ref()?.round_trip
     }
 
-    /// How long before its tick the newest input arrived on the server that it told of, in ticks; negative when
-    /// too late.
+    /// Returns the last reported margin: how long before its tick the newest known input arrived on the server,
+    /// in ticks; negative when too late.
     #[must_use]
     pub fn input_margin(&self) -> Option<f32> {
         self.running.as_ref().map(|running| running.margin)
@@ -112,6 +113,7 @@ impl ClientClock {
         self.running = None;
     }
 
+    /// Copies the times of a session at `now`, and records the snapshots that arrived.
     pub(super) fn follow(&mut self, core: &mut ClientCore, now: Duration, snapshots: &[Applied]) {
         let margin = core
             .owner()
@@ -157,7 +159,7 @@ impl ClientClock {
     }
 }
 
-/// Begins a frame: a session may have been driven several times since the last one.
+/// Sets the frame's delta. A session may have been updated several times since the last frame.
 pub(super) fn begin_frame(mut clock: ResMut<ClientClock>) {
     let clock = &mut *clock;
     clock.delta = clock.now.saturating_sub(clock.framed_at);

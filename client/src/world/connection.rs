@@ -1,4 +1,4 @@
-//! The connection that drives a world over UDP.
+//! The connection resource, and the system that polls it over UDP.
 
 use bevy_app::AppExit;
 use bevy_ecs::prelude::*;
@@ -8,23 +8,23 @@ use super::clock::ClientClock;
 use super::inputs::NextInput;
 use super::messages::exchange_messages;
 use super::mirror::WorldMirror;
-use super::session::{SessionNotes, sync_session, tell_view};
+use super::session::{SessionNotes, send_view, sync_session};
 use crate::connection::ClientEvent;
 use crate::link::Traffic;
 use crate::player::{Client, ConnectionStatus, PlayerEvent};
 
-/// What happened on the connection, as a message for systems.
+/// An event of the connection, as a message for systems.
 #[derive(Message, Debug)]
 pub struct ConnectionEvent(pub PlayerEvent);
 
 impl ConnectionEvent {
-    /// Whether there will be no further attempt: the server refuses this client.
+    /// Returns whether there will be no further attempt because the server refuses this client.
     #[must_use]
     pub fn is_given_up(&self) -> bool {
         matches!(self.0, PlayerEvent::GivenUp)
     }
 
-    /// The event as a line for people; none of what goes on all the time.
+    /// Returns the event as a line for players; `None` for events that occur all the time.
     #[must_use]
     pub fn in_words(&self) -> Option<String> {
         match &self.0 {
@@ -41,11 +41,11 @@ impl ConnectionEvent {
     }
 }
 
-/// The connection; absent while the player is not on any server.
+/// The connection to a server; absent while there is none.
 #[derive(Resource)]
 pub struct Connection(pub Client);
 
-/// Polls the connection, if there is one, and applies what it brings.
+/// Polls the connection, if there is one, and applies its results to the world.
 pub fn poll_connection(world: &mut World) {
     if !world.contains_resource::<Connection>() {
         let had_session = world.resource::<ClientClock>().tick_length().is_some();
@@ -61,7 +61,7 @@ pub fn poll_connection(world: &mut World) {
         let mut events = Vec::new();
         let mut notes = std::mem::take(&mut *world.resource_mut::<SessionNotes>());
         if let Some(core) = client.core_mut() {
-            tell_view(world, core);
+            send_view(world, core);
         }
         let input = world.resource::<NextInput>().0;
         let note = |tick| {
@@ -76,7 +76,7 @@ pub fn poll_connection(world: &mut World) {
                 exchange_messages(world, &protocol, core);
             }
         });
-        // One a packet would drown the others; what a snapshot changed is in the world.
+        // Snapshot events are left out: there is one a packet, and the world has the changes already.
         events.retain(|event| match event {
             PlayerEvent::Session(ClientEvent::Snapshot(applied)) => {
                 notes.snapshots.push(*applied);
@@ -93,7 +93,7 @@ pub fn poll_connection(world: &mut World) {
     });
 }
 
-/// Tells the server when the program ends.
+/// Disconnects from the server when the program ends.
 pub(super) fn leave_on_exit(mut exits: MessageReader<AppExit>, connection: Option<ResMut<Connection>>) {
     if exits.read().next().is_some()
         && let Some(mut connection) = connection

@@ -1,4 +1,4 @@
-//! The inputs of the player: the next one, and those given for the last ticks.
+//! The player's inputs: the next one, and those of the last ticks.
 
 use std::collections::VecDeque;
 
@@ -7,12 +7,12 @@ use throng_shared::protocol::input::{InputBytes, PlayerInput};
 use throng_shared::protocol::registry::{Protocol, RegistryError};
 use throng_shared::tick::Tick;
 
-/// Ticks whose inputs are kept: more than a client ever leads by.
+/// Ticks whose inputs are kept: more than a client ever leads the server by.
 const INPUTS_MAX: usize = 128;
-/// Ticks for which the server replaces a missing input by the last one.
+/// Ticks for which the server repeats the last input in place of a missing one.
 const REPEAT_TICKS_MAX: i32 = 5;
 
-/// The input that is sent for every tick until it is replaced. Neutral to begin with.
+/// The input that is sent for every tick until it is replaced. Starts as the neutral input.
 #[derive(Resource, Debug, Clone, Copy, Default)]
 pub struct NextInput(pub InputBytes);
 
@@ -43,7 +43,7 @@ impl NextInput {
     }
 }
 
-/// The inputs given for the last ticks, as the server takes them.
+/// The inputs of the last ticks, with the server's rule for missing ones.
 #[derive(Resource, Debug, Clone, Default)]
 pub struct InputHistory {
     neutral: InputBytes,
@@ -51,8 +51,8 @@ pub struct InputHistory {
 }
 
 impl InputHistory {
-    /// What the server acts on in `tick`: the input for it; where none was given the last before it, for a few
-    /// ticks, and then the neutral one.
+    /// Returns the input that the server applies in `tick`: the one given for it, else the last one before it
+    /// for a few ticks, and then the neutral one.
     #[must_use]
     pub fn at(&self, tick: Tick) -> InputBytes {
         let before = self.inputs.iter().rev().find(|(given, _)| !given.is_after(tick));
@@ -62,7 +62,7 @@ impl InputHistory {
         }
     }
 
-    /// The newest tick for which an input was given.
+    /// Returns the newest tick for which an input was given.
     #[must_use]
     pub fn newest(&self) -> Option<Tick> {
         self.inputs.back().map(|(tick, _)| *tick)

@@ -10,8 +10,8 @@ use throng_shared::reliable::SendError;
 use super::mirror::WorldMirror;
 use crate::connection::ClientCore;
 
-/// Sends to the server what the protocol registered with `message::<M>()`. What the server sends is read with
-/// a `MessageReader<FromServer<M>>`.
+/// Sends messages of the types registered with `message::<M>()` to the server. Messages from the server are
+/// read with a `MessageReader<FromServer<M>>`.
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
@@ -21,13 +21,13 @@ use crate::connection::ClientCore;
 /// #[derive(Serialize, Deserialize)]
 /// struct Chat(String);
 ///
-/// fn answer(mut heard: MessageReader<FromServer<Chat>>, mut tell: TellServer) -> Result {
-///     for FromServer(chat) in heard.read() {
-///         tell.send(&Chat(format!("{}? Me too.", chat.0)))?;
+/// fn reply(mut received: MessageReader<FromServer<Chat>>, mut server: TellServer) -> Result {
+///     for FromServer(chat) in received.read() {
+///         server.send(&Chat(format!("{}? Me too.", chat.0)))?;
 ///     }
 ///     Ok(())
 /// }
-/// # bevy_ecs::system::assert_is_system::<(), (), _>(answer);
+/// # bevy_ecs::system::assert_is_system::<(), (), _>(reply);
 /// ```
 #[derive(bevy_ecs::system::SystemParam)]
 pub struct TellServer<'w, 's> {
@@ -45,15 +45,15 @@ impl TellServer<'_, '_> {
     where
         M: Serialize + Send + Sync + 'static,
     {
-        // What is not the server's is nobody to the server.
-        let mut travel = |entity| {
+        // An entity that the server did not send has no meaning to the server.
+        let mut to_network = |entity| {
             let global = self.globals.get(entity);
             global.map_or(Entity::PLACEHOLDER, |&global| reference(global))
         };
         let mut bytes = Vec::new();
         let entry = self
             .protocol
-            .encode_message_with(message, &mut travel, &mut bytes)?;
+            .encode_message_with(message, &mut to_network, &mut bytes)?;
         if entry.direction == Direction::ToClients {
             return Err(RegistryError::WrongDirection(entry.name));
         }
@@ -62,22 +62,23 @@ impl TellServer<'_, '_> {
     }
 }
 
-/// Messages for the server that wait for the session to be driven. Their bound is what gameplay sends in one
+/// Messages for the server that wait until the session is updated. Bounded only by what gameplay sends in one
+/// frame.
 /// frame.
 #[derive(Resource, Debug, Default)]
 pub struct OutgoingMessages(Vec<(Channel, Bytes)>);
 
 impl OutgoingMessages {
-    /// Takes what waits, in order.
+    /// Takes the waiting messages, in order.
     pub fn take(&mut self) -> impl Iterator<Item = (Channel, Bytes)> + '_ {
         self.0.drain(..)
     }
 }
 
-/// Writes what the session received into the world, and hands the session what the world sends.
+/// Writes the session's received messages into the world, and passes the world's messages to the session.
 ///
 /// Messages that do not decode are skipped and counted in [`WorldMirror::undecodable`]. A message for which
-/// there is no room is dropped; on a reliable channel the server has then been silent for so long that the
+/// there is no room is dropped; on a reliable channel the server has then not acknowledged for so long that the
 /// session is about to time out.
 pub(super) fn exchange_messages(world: &mut World, protocol: &Protocol, core: &mut ClientCore) {
     let find = |world: &World, entity| {
@@ -88,14 +89,14 @@ pub(super) fn exchange_messages(world: &mut World, protocol: &Protocol, core: &m
     };
     while let Some((channel, bytes)) = core.next_message() {
         if let Err(error) = protocol.deliver_from_server(world, channel, &bytes, &find) {
-            tracing::debug!(%error, "a message skipped");
+            tracing::debug!(%error, "skipped an undecodable message");
             world.resource_mut::<WorldMirror>().count_undecodable();
         }
     }
     for (channel, bytes) in world.resource_mut::<OutgoingMessages>().take() {
         match core.send_message(channel, bytes) {
             Ok(()) | Err(SendError::Full(Channel::Unreliable)) => {}
-            Err(error) => tracing::warn!(%error, "a message for the server dropped"),
+            Err(error) => tracing::warn!(%error, "dropped a message for the server"),
         }
     }
 }

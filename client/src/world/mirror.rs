@@ -1,4 +1,4 @@
-//! The bridge from a session's mirror to a Bevy `World`.
+//! Applies the changes of a session's mirror to a Bevy `World`.
 
 use std::collections::HashMap;
 
@@ -12,21 +12,21 @@ use throng_shared::tick::Tick;
 use super::references::ReferenceTable;
 use crate::mirror::{MirrorEntity, MirrorObserver};
 
-/// An entity that lives on the server and is seen here.
+/// Marks an entity that mirrors one of the server's.
 #[derive(Component, Debug, Clone, Copy, PartialEq, Eq)]
 #[require(Position, Velocity, Heading)]
 pub struct Mirrored {
-    /// The session's name for it.
+    /// The entity's short id in the session.
     pub id: ShortId,
     /// Tick of the state in `Position`, `Velocity` and `Heading`.
     pub tick: Tick,
 }
 
-/// The entity that the player acts through.
+/// Marks the entity that the player controls.
 #[derive(Component, Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Own;
 
-/// Which entity of the world stands for which of the session's.
+/// Maps the session's entities to those of the world.
 #[derive(Resource, Debug, Default)]
 pub struct WorldMirror {
     entities: Vec<Option<(Entity, GlobalId)>>,
@@ -37,12 +37,12 @@ pub struct WorldMirror {
     taps: Vec<Tap>,
 }
 
-/// Hears of every state of every entity as it arrives, before a later one in the same frame replaces it. Told
-/// the tick, and whether the entity rested since the state before, as far as its [`Velocity`] says.
+/// Called with every state of every entity as it arrives, before a later one in the same frame replaces it. The
+/// arguments are the entity, the tick, and whether its [`Velocity`] was zero in the previous state.
 pub(super) type Tap = fn(&mut EntityWorldMut, Tick, bool);
 
 impl WorldMirror {
-    /// The entity with this short id, while it is in view.
+    /// Returns the entity with this short id, while it is in view.
     pub fn entity(&self, id: ShortId) -> Option<Entity> {
         self.entities
             .get(id.index())
@@ -51,32 +51,33 @@ impl WorldMirror {
             .map(|(entity, _)| entity)
     }
 
-    /// The player's own entity, while it is in view.
+    /// Returns the player's own entity, while it is in view.
     pub fn own(&self) -> Option<Entity> {
         self.own
     }
 
-    /// The entity with this global id, while it is in view.
+    /// Returns the entity with this global id, while it is in view.
     pub fn find(&self, global: GlobalId) -> Option<Entity> {
         self.by_global.get(&global).copied()
     }
 
-    /// Entities in view.
+    /// Returns the number of entities in view.
     pub fn len(&self) -> usize {
         self.by_global.len()
     }
 
-    /// Whether nothing is in view.
+    /// Returns whether no entity is in view.
     pub fn is_empty(&self) -> bool {
         self.by_global.is_empty()
     }
 
-    /// Components and messages skipped because their bytes are not a value of the registered type.
+    /// Returns how many components and messages were skipped because their bytes are not a value of the
+    /// registered type.
     pub fn undecodable(&self) -> u64 {
         self.undecodable
     }
 
-    /// Adds a listener; one that is there already is not added again.
+    /// Adds a tap; one that is there already is not added again.
     pub(crate) fn tap(&mut self, tap: Tap) {
         if !self.taps.iter().any(|&known| std::ptr::fn_addr_eq(known, tap)) {
             self.taps.push(tap);
@@ -87,7 +88,7 @@ impl WorldMirror {
         self.undecodable += 1;
     }
 
-    /// An observer that writes into `world`.
+    /// Returns an observer that writes into `world`.
     pub(crate) fn observer<'a>(
         &'a mut self,
         world: &'a mut World,
@@ -100,13 +101,13 @@ impl WorldMirror {
         }
     }
 
-    /// Despawns everything, as when the session ends.
+    /// Despawns all mirrored entities, as when the session ends.
     pub fn clear(&mut self, world: &mut World) {
         self.own = None;
         self.by_global.clear();
         self.references.clear();
         for (entity, _) in self.entities.drain(..).flatten() {
-            // A parent takes its children along.
+            // Despawning a parent also despawns its children, so an entity may be gone already.
             if let Ok(entity) = world.get_entity_mut(entity) {
                 entity.despawn();
             }
@@ -121,7 +122,7 @@ struct WorldObserver<'a> {
 }
 
 impl WorldObserver<'_> {
-    /// Writes a component, and notes whom it refers to.
+    /// Writes a component, and records the entities it refers to.
     fn write(&mut self, id: ShortId, component: ComponentId, bytes: &[u8]) {
         let Some(entity) = self.mirror.entity(id) else {
             return;
@@ -131,8 +132,8 @@ impl WorldObserver<'_> {
         };
         let mut targets = Vec::new();
         let by_global = &self.mirror.by_global;
-        let mut find = |travelled| {
-            let global = referenced(travelled);
+        let mut find = |from_network| {
+            let global = referenced(from_network);
             targets.extend(global);
             let found = global.and_then(|global| by_global.get(&global).copied());
             found.unwrap_or(Entity::PLACEHOLDER)
@@ -148,29 +149,29 @@ impl WorldObserver<'_> {
                     .iter()
                     .for_each(|tap| tap(&mut target, tick, false));
             }
-            self.mirror.references.hold(id, component, bytes, targets);
+            self.mirror.references.insert(id, component, bytes, targets);
         } else {
             self.mirror.undecodable += 1;
         }
     }
 
-    /// Writes the components that refer to somebody who came or is about to go once more.
-    fn refer_again(&mut self, global: GlobalId) {
-        for (id, component, bytes) in self.mirror.references.about(global) {
+    /// Writes the components that refer to an entity again, after that entity entered or left.
+    fn rewrite_references(&mut self, global: GlobalId) {
+        for (id, component, bytes) in self.mirror.references.of_target(global) {
             self.write(id, component, &bytes);
         }
     }
 
-    /// Takes out what a short id stood for.
-    fn forget(&mut self, id: ShortId, entity: Entity, global: GlobalId) {
+    /// Removes the entity that a short id was assigned to.
+    fn remove(&mut self, id: ShortId, entity: Entity, global: GlobalId) {
         if self.mirror.own == Some(entity) {
             self.mirror.own = None;
         }
-        self.mirror.references.forget_entity(id);
-        // It may be here under another short id by now.
+        self.mirror.references.remove_entity(id);
+        // The same entity may have another short id by now.
         if self.mirror.by_global.get(&global) == Some(&entity) {
             self.mirror.by_global.remove(&global);
-            self.refer_again(global);
+            self.rewrite_references(global);
         }
         // Gameplay may have despawned it already, for effects that must not wait for the server.
         if let Ok(target) = self.world.get_entity_mut(entity) {
@@ -212,11 +213,11 @@ impl MirrorObserver for WorldObserver<'_> {
             self.mirror.entities.resize(index + 1, None);
         }
         if let Some((former, global)) = self.mirror.entities[index].replace((entity, seen.global)) {
-            // The mirror says `left` before it gives a short id away; a second entry replaces the first.
-            self.forget(seen.id, former, global);
+            // The mirror calls `left` before it reassigns a short id. Only a second `entered` gets here.
+            self.remove(seen.id, former, global);
         }
         self.mirror.by_global.insert(seen.global, entity);
-        self.refer_again(seen.global);
+        self.rewrite_references(seen.global);
         self.update_own(seen, entity);
     }
 
@@ -229,7 +230,7 @@ impl MirrorObserver for WorldObserver<'_> {
         };
         let (position, velocity, heading) = unpack(&seen.pose);
         let rested = target.get::<Velocity>() == Some(&Velocity::default());
-        // Each field by itself: change detection then fires for what moved and not for what only turned.
+        // Each field is set separately, so that change detection reports only the fields that differ.
         if let Some(mut field) = target.get_mut::<Position>() {
             field.set_if_neq(position);
         }
@@ -257,7 +258,7 @@ impl MirrorObserver for WorldObserver<'_> {
         let Some(entity) = self.mirror.entity(id) else {
             return;
         };
-        self.mirror.references.forget(id, component);
+        self.mirror.references.remove(id, component);
         if let Ok(mut target) = self.world.get_entity_mut(entity)
             && let Some(entry) = self.protocol.component(component)
         {
@@ -267,7 +268,7 @@ impl MirrorObserver for WorldObserver<'_> {
 
     fn left(&mut self, id: ShortId, _: GlobalId) {
         if let Some((entity, global)) = self.mirror.entities.get_mut(id.index()).and_then(Option::take) {
-            self.forget(id, entity, global);
+            self.remove(id, entity, global);
         }
     }
 }

@@ -1,11 +1,11 @@
-//! The mirror in a Bevy `World`: entities come, change and go with what the player sees.
+//! The mirror in a Bevy `World`: entities are spawned, changed and despawned with what the player sees.
 //!
-//! [`WorldMirror`] is the bridge: it hears what each snapshot changed and spawns, writes or despawns just
-//! that, so that change detection tells systems exactly what is new. [`MirrorPlugin`] holds what every client
-//! world needs, whatever drives it: a socket, memory, or the server itself in single player.
-//! [`ClientWorldPlugin`] drives it by a [`Client`] once a frame. Poses are written as the server last sent
-//! them; interpolation and prediction are built on top. What does not decode is skipped and counted: a server
-//! of another build must not end the game.
+//! [`WorldMirror`] receives the changes of each snapshot and spawns, writes or despawns just those, so that
+//! change detection shows systems exactly what is new. [`MirrorPlugin`] has what every client world needs,
+//! whatever drives it: a socket, memory, or the server itself in single player. [`ClientWorldPlugin`] drives it
+//! by a [`Client`] once a frame. Poses are written as the server last sent them; interpolation and prediction
+//! are built on top. Undecodable values are skipped and counted: a server of another build must not end the
+//! game.
 
 mod arrivals;
 mod clock;
@@ -37,7 +37,7 @@ pub use mirror::{Mirrored, Own, WorldMirror};
 use session::SessionNotes;
 pub use session::{receive_datagram, update_session};
 
-/// What a client world is made of, without anything that drives it.
+/// Adds the parts of a client world that do not depend on what drives it.
 ///
 /// Add it after the plugins that register the protocol's types: both ends must register the same.
 pub struct MirrorPlugin;
@@ -53,7 +53,7 @@ impl Plugin for MirrorPlugin {
             .init_resource::<RecentPackets>()
             .init_resource::<SessionNotes>()
             .init_resource::<Traffic>()
-            // Who is driven by something else than a connection hears of none.
+            // Without a connection the message type still exists, so that its readers run.
             .add_message::<ConnectionEvent>();
         schedule::configure(app);
         let begin = begin_frame.after(poll_connection);
@@ -61,8 +61,8 @@ impl Plugin for MirrorPlugin {
     }
 }
 
-/// Drives the [`Connection`] whenever there is one, and mirrors what it sees into the app's world, in `PreUpdate`:
-/// for games that connect and leave while they run. [`ConnectionStatus`] says where it stands.
+/// Drives the [`Connection`] whenever there is one, and mirrors its entities into the app's world, in
+/// `PreUpdate`: for games that connect and leave while they run. [`ConnectionStatus`] shows its state.
 ///
 /// Add it after the plugins that register the protocol's types: both ends must register the same.
 ///
@@ -76,7 +76,7 @@ impl Plugin for MirrorPlugin {
 ///     commands.insert_resource(Connection(client));
 /// }
 /// fn leave(mut commands: Commands) {
-///     commands.remove_resource::<Connection>(); // It tells the server.
+///     commands.remove_resource::<Connection>(); // Dropping it notifies the server.
 /// }
 /// # bevy_ecs::system::assert_is_system::<(), (), _>(connect);
 /// # bevy_ecs::system::assert_is_system::<(), (), _>(leave);
@@ -92,11 +92,11 @@ impl Plugin for ClientPlugin {
     }
 }
 
-/// Connects one player and mirrors what it sees into the app's world, in `PreUpdate`.
+/// Connects one player and mirrors its entities into the app's world, in `PreUpdate`.
 ///
 /// Add it after the plugins that register the protocol's types: both ends must register the same.
 pub struct ClientWorldPlugin {
-    /// Who plays where.
+    /// The server, the player's name and the reconnection backoff.
     pub settings: ClientSettings,
 }
 

@@ -1,4 +1,5 @@
-//! Which components of the mirror refer to whom, so that they can be told again when that one comes or goes.
+//! Records which components refer to which entities, so that they can be written again when such an entity
+//! enters or leaves.
 //!
 //! Bounded by the components of the entities in view, each of which is at most a few hundred bytes.
 
@@ -10,7 +11,7 @@ use throng_shared::protocol::snapshot::ShortId;
 /// A component of an entity in view.
 type Holder = (ShortId, ComponentId);
 
-/// The components that refer to somebody.
+/// The components that refer to other entities.
 #[derive(Debug, Default)]
 pub(super) struct ReferenceTable {
     holders: BTreeMap<Holder, Held>,
@@ -19,15 +20,21 @@ pub(super) struct ReferenceTable {
 
 #[derive(Debug)]
 struct Held {
-    /// As it was received.
+    /// The encoded value, as it was received.
     bytes: Box<[u8]>,
     targets: Vec<GlobalId>,
 }
 
 impl ReferenceTable {
-    /// Notes whom a component refers to now; nobody forgets it.
-    pub(super) fn hold(&mut self, id: ShortId, component: ComponentId, bytes: &[u8], targets: Vec<GlobalId>) {
-        self.forget(id, component);
+    /// Records the entities that a component refers to now; without any, the component is removed.
+    pub(super) fn insert(
+        &mut self,
+        id: ShortId,
+        component: ComponentId,
+        bytes: &[u8],
+        targets: Vec<GlobalId>,
+    ) {
+        self.remove(id, component);
         if targets.is_empty() {
             return;
         }
@@ -37,8 +44,8 @@ impl ReferenceTable {
         self.holders.insert((id, component), Held { bytes, targets });
     }
 
-    /// Forgets a component.
-    pub(super) fn forget(&mut self, id: ShortId, component: ComponentId) {
+    /// Removes the record of one component.
+    pub(super) fn remove(&mut self, id: ShortId, component: ComponentId) {
         if let Some(held) = self.holders.remove(&(id, component)) {
             for target in held.targets {
                 self.by_target.remove(&(target, id, component));
@@ -46,17 +53,17 @@ impl ReferenceTable {
         }
     }
 
-    /// Forgets an entity that went.
-    pub(super) fn forget_entity(&mut self, id: ShortId) {
+    /// Removes the records of all components of an entity.
+    pub(super) fn remove_entity(&mut self, id: ShortId) {
         let of_entity = (id, ComponentId(0))..=(id, ComponentId(u8::MAX));
         let holders: Vec<Holder> = self.holders.range(of_entity).map(|(&holder, _)| holder).collect();
         for (id, component) in holders {
-            self.forget(id, component);
+            self.remove(id, component);
         }
     }
 
-    /// The components that refer to `target`, and their bytes.
-    pub(super) fn about(&self, target: GlobalId) -> Vec<(ShortId, ComponentId, Box<[u8]>)> {
+    /// Returns the components that refer to `target`, and their bytes.
+    pub(super) fn of_target(&self, target: GlobalId) -> Vec<(ShortId, ComponentId, Box<[u8]>)> {
         let first = (target, ShortId(0), ComponentId(0));
         self.by_target
             .range(first..)
@@ -67,13 +74,13 @@ impl ReferenceTable {
             .collect()
     }
 
-    /// Forgets everything.
+    /// Removes all records of references.
     pub(super) fn clear(&mut self) {
         self.holders.clear();
         self.by_target.clear();
     }
 
-    /// Whether nothing refers to anybody.
+    /// Returns whether no component refers to an entity.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.holders.is_empty() && self.by_target.is_empty()

@@ -1,7 +1,7 @@
-//! Drives a session and its world together: datagrams, inputs and messages go in, time and arrivals come out.
+//! Updates a session and its world together: datagrams, inputs and messages go in, times and arrivals come out.
 //!
-//! The driver of a session calls [`receive_datagram`] and [`update_session`], or `sync_session` with the notes that
-//! it took itself.
+//! The driver of a session calls [`receive_datagram`] and [`update_session`], or `sync_session` with its own
+//! notes.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use super::mirror::{Mirrored, WorldMirror};
 use crate::connection::{ClientCore, ClientEvent};
 use crate::mirror::Applied;
 
-/// What happened in a session since its world last followed it.
+/// The inputs and snapshots of a session since its world was last synchronized.
 #[derive(Resource, Debug, Default)]
 pub(super) struct SessionNotes {
-    /// Inputs that were asked for.
+    /// Inputs that were requested, with their ticks.
     pub(super) inputs: Vec<(Tick, InputBytes)>,
     /// Snapshot packets that were applied.
     pub(super) snapshots: Vec<Applied>,
 }
 
-/// Hands one datagram to the session and what it holds to the world.
+/// Passes one datagram to the session, and its contents to the world.
 pub fn receive_datagram(
     world: &mut World,
     core: &mut ClientCore,
@@ -45,7 +45,8 @@ pub fn receive_datagram(
     event
 }
 
-/// Lets the session send what is due, with the world's input and messages, and the world follow it.
+/// Updates the session, which sends what is due with the world's input and messages, and then synchronizes the
+/// world.
 pub fn update_session(
     world: &mut World,
     core: &mut ClientCore,
@@ -53,7 +54,7 @@ pub fn update_session(
     out: impl FnMut(&[u8]),
 ) -> Option<ClientEvent> {
     world.resource_scope(|world, protocol: Mut<Protocol>| exchange_messages(world, &protocol, core));
-    tell_view(world, core);
+    send_view(world, core);
     let next = world.resource::<NextInput>().0;
     let mut notes = std::mem::take(&mut *world.resource_mut::<SessionNotes>());
     let note = |tick| {
@@ -71,14 +72,15 @@ pub fn update_session(
     event
 }
 
-/// Tells the session which moment the world shows.
-pub(super) fn tell_view(world: &World, core: &mut ClientCore) {
+/// Passes the moment that the world shows to the session.
+pub(super) fn send_view(world: &World, core: &mut ClientCore) {
     if let Some(shown) = world.resource::<ClientClock>().shown() {
         core.set_view(shown.view());
     }
 }
 
-/// Follows a session to `now`, and takes its `notes`; without a session the world is emptied.
+/// Synchronizes the world with a session at `now` and consumes its `notes`. Without a session, removes all
+/// mirrored entities.
 pub(super) fn sync_session(
     world: &mut World,
     core: Option<&mut ClientCore>,

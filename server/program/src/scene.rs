@@ -1,4 +1,4 @@
-//! The worlds to choose from, and their settings.
+//! The scenes to choose from, and their settings.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

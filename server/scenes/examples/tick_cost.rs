@@ -1,7 +1,7 @@
-//! What a tick of the simulation costs, phase by phase, without sockets.
+//! Measures the cost of a tick of the simulation, phase by phase, without sockets.
 //!
-//! Runs each scene for some hundred ticks, with as many players as asked for, and prints the median and
-//! the 99th percentile of every phase in microseconds.
+//! Runs each scene for some hundred ticks, with the wanted number of players, and prints the median and the 99th
+//! percentile of every phase in microseconds.
 //!
 //! ```sh
 //! cargo run --release -p throng-scenes --example tick_cost
@@ -31,7 +31,7 @@ use throng_shared::protocol::registry::Protocol;
 
 #[derive(Parser)]
 struct Options {
-    /// Players who look on, at most one for each entity.
+    /// Players who watch, at most one for each entity.
     #[arg(long, default_value_t = 0)]
     players: u32,
     /// Ticks that are measured, after 100 that are not.
@@ -47,7 +47,7 @@ struct Options {
 
 const WARM_UP: u32 = 100;
 
-/// Every phase, and the whole tick.
+/// Number of columns: every phase, and the whole tick.
 const COLUMNS: usize = ServerSystems::ORDER.len() + 1;
 
 fn main() -> io::Result<()> {
@@ -91,15 +91,19 @@ fn main() -> io::Result<()> {
         write!(out, "{name:<19}")?;
         for phase in &mut phases {
             phase.sort_unstable();
-            let at = |share: f64| phase[(phase.len() as f64 * share) as usize].as_nanos() as f64 / 1e3;
-            write!(out, "{:>13}", format!("{:.1}/{:.1}", at(0.5), at(0.99)))?;
+            let quantile = |share: f64| phase[(phase.len() as f64 * share) as usize].as_nanos() as f64 / 1e3;
+            write!(
+                out,
+                "{:>13}",
+                format!("{:.1}/{:.1}", quantile(0.5), quantile(0.99))
+            )?;
         }
         writeln!(out)?;
     }
     Ok(())
 }
 
-/// The durations of all phases and of the whole tick.
+/// Returns the durations of all phases and of the whole tick.
 fn measure(scene: Scene, options: &Options) -> [Vec<Duration>; COLUMNS] {
     let mut app = App::new();
     let origin = Instant::now();

@@ -1,7 +1,7 @@
-//! Throng's benchmark scenes: worlds in which bots play, with nothing in them that a benchmark does not need.
+//! Throng's benchmark scenes: worlds for bots, with nothing that a benchmark does not need.
 //!
 //! An ordinary plugin on the server's public API. Owns how entities move and which entity a joining client gets.
-//! [`protocol`] is what bots share with it.
+//! [`protocol`] is shared with the bots.
 
 mod movement;
 mod ownership;
@@ -25,35 +25,35 @@ pub use size::{crowd_side, hotspot_side};
 
 use protocol::BenchProtocol;
 
-/// Neighbours in a client's view in the static scene, about.
+/// Approximate number of other entities in a client's view in the static scene.
 const STATIC_VISIBLE: u32 = 50;
 
-/// What to fill the world with.
+/// The kind and size of a benchmark scene.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scene {
-    /// All move in every tick; a client sees `visible` others on average.
+    /// All entities move in every tick; a client sees `visible` others on average.
     Crowd {
-        /// Entities at the start.
+        /// Number of entities at the start.
         entities: u32,
         /// Mean number of others in a client's view.
         visible: u32,
     },
-    /// Nothing moves, whatever the clients do.
+    /// No entity moves, whatever the clients do.
     Static {
-        /// Entities at the start.
+        /// Number of entities at the start.
         entities: u32,
     },
-    /// All move in every tick, within one view.
+    /// All entities move in every tick, within one view.
     Hotspot {
-        /// Entities at the start.
+        /// Number of entities at the start.
         entities: u32,
     },
-    /// Nothing is there, and clients get nothing: connections only.
+    /// No entities, and clients get none: connections only.
     Idle,
 }
 
 impl Scene {
-    /// Entities at the start.
+    /// Returns the number of entities at the start.
     #[must_use]
     pub const fn entities(self) -> u32 {
         match self {
@@ -62,7 +62,7 @@ impl Scene {
         }
     }
 
-    /// Side of the square world around the origin, in units.
+    /// Returns the side of the square world around the origin, in units.
     #[must_use]
     pub fn side(self) -> f32 {
         match self {
@@ -95,13 +95,13 @@ impl fmt::Display for Scene {
 /// The running scene and the size of its world.
 #[derive(Resource, Clone, Copy, Debug)]
 pub struct RunningScene {
-    /// The scene.
+    /// The kind and size of the scene.
     pub scene: Scene,
     /// Side of the square world around the origin, in units.
     pub side: f32,
 }
 
-/// Runs a scene.
+/// Runs a benchmark scene on a server.
 #[derive(Clone, Copy, Debug)]
 pub struct ScenePlugin(pub Scene);
 
@@ -117,7 +117,7 @@ impl Plugin for ScenePlugin {
         }
         let (seed, side) = (app.world().get_resource::<Seed>().copied(), self.0.side());
         let seed = seed.unwrap_or(Seed(0));
-        // In the order in which a single simulation gives its entities away.
+        // In the order in which a single simulation assigns its entities.
         let join = move |n: u64| ownership::spawn_place(n + 1, side, seed);
         app.persist::<ownership::Unowned>()
             .persist::<ownership::SpawnCount>()

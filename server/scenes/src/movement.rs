@@ -1,4 +1,4 @@
-//! How the entities of a scene move.
+//! Movement of the entities of a scene.
 
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -10,18 +10,18 @@ use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use super::RunningScene;
 use crate::protocol::{SteerInput, step};
 
-/// Entities that one task moves: some 40 us.
+/// Entities per parallel task: some 40 us of work.
 const CHUNK: usize = 1_024;
 
-/// What steers an entity: its player's input, or chance where there is none.
+/// The input that steers an entity; without one it turns at random.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Steering {
     /// The input of the owner in this tick.
     pub input: Option<SteerInput>,
 }
 
-/// Passes the players' inputs to their avatars. A player has one avatar and an avatar one player, so the
-/// order does not matter.
+/// Copies the players' inputs to their avatars. Each player has one avatar and each avatar one player, so the order
+/// does not matter.
 pub(super) fn steer_avatars(
     players: Query<(&Avatar, &ActiveInput<SteerInput>)>,
     mut helms: Query<&mut Steering>,
@@ -33,7 +33,7 @@ pub(super) fn steer_avatars(
     }
 }
 
-/// Moves everybody by one tick.
+/// Moves all entities by one tick.
 pub(super) fn roam(
     mut entities: Query<(&Replicated, &Steering, &mut Position, &mut Velocity, &mut Heading)>,
     parallel: Res<Parallel>,

@@ -1,4 +1,4 @@
-//! Who owns which entity of a scene.
+//! Ownership: which client owns which entity of a scene.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -22,17 +22,17 @@ use super::RunningScene;
 use super::movement::Steering;
 use crate::protocol::VIEW_RADIUS;
 
-/// No client owns it: it can be given away. Travels with the entity.
+/// Marks an entity that no client owns, which can be given to one. Migrates with the entity.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[component(storage = "SparseSet", on_add = enter_pool, on_remove = leave_pool)]
 pub(super) struct Unowned;
 
-/// Entities that this simulation has given birth to, or has left to others to.
+/// Number of entities that this simulation has spawned, or left to other simulations to spawn.
 #[derive(Resource, MapEntities, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct SpawnCount(u64);
 
-/// The entities that can be given away, by global id. Follows from [`Unowned`]. It also holds some that no longer
-/// can, no more of them than of the others and [`STALE_MAX`].
+/// The entities that can be given to clients, by global id. Derived from [`Unowned`]. It also holds stale entries, at
+/// most as many as valid ones plus [`STALE_MAX`].
 #[derive(Resource, Debug, Default)]
 pub(super) struct Pool {
     unowned: usize,
@@ -40,7 +40,7 @@ pub(super) struct Pool {
     ready: BinaryHeap<Reverse<(GlobalId, Entity)>>,
 }
 
-/// Entities in a pool that were given away or are gone, beside as many as can be given away.
+/// Limit on entries that were given away or are gone, beyond the number of unowned entities.
 const STALE_MAX: usize = 1_024;
 
 fn enter_pool(mut world: DeferredWorld, context: HookContext) {
@@ -65,7 +65,7 @@ fn leave_pool(mut world: DeferredWorld, _: HookContext) {
 }
 
 impl Pool {
-    /// The unowned entity with the lowest global id.
+    /// Removes and returns the unowned entity with the lowest global id.
     fn pop(&mut self, unowned: &Query<&Replicated, With<Unowned>>) -> Option<Entity> {
         for entity in self.fresh.drain(..) {
             if let Ok(replicated) = unowned.get(entity) {
@@ -77,7 +77,7 @@ impl Pool {
                 .retain(|Reverse((_, entity))| unowned.contains(*entity));
         }
         while let Some(Reverse((global, entity))) = self.ready.pop() {
-            // It may have been given away or have gone to another simulation since.
+            // Since then it may have been given away or have migrated to another simulation.
             if unowned
                 .get(entity)
                 .is_ok_and(|replicated| replicated.global() == global)
@@ -89,7 +89,7 @@ impl Pool {
     }
 }
 
-/// Spawns the scene's entities, strewn evenly; of several simulations each its own.
+/// Spawns the scene's entities, scattered evenly; each simulation spawns those within its own part of the map.
 pub(super) fn spawn_entities(
     mut commands: Commands,
     mut spawn_count: ResMut<SpawnCount>,
@@ -134,7 +134,7 @@ pub(super) fn give_avatars(
     seed: Res<Seed>,
 ) {
     for joined in joined.read() {
-        // A session can end in the tick in which it began; and a stock renet peer does not play.
+        // A session can end in the tick in which it began, and a stock renet peer does not play.
         if joined.player.kind != PeerKind::Throng || !players.contains(joined.entity) {
             continue;
         }
@@ -152,13 +152,13 @@ pub(super) fn give_avatars(
     }
 }
 
-/// Where the n-th entity is born, from 1.
+/// Returns the position where the n-th entity is spawned, from 1.
 pub(super) fn spawn_place(number: u64, side: f32, seed: Seed) -> Vec2 {
     scatter(&mut chance(number, seed), side)
 }
 
 fn chance(number: u64, seed: Seed) -> Random {
-    // Tick 0 never runs, so these numbers are used for nothing else.
+    // Tick 0 never runs, so no other system uses these random numbers.
     seed.of(GlobalId(number), Tick(0))
 }
 
@@ -174,9 +174,9 @@ fn spawn<'a>(
     seed: Seed,
 ) -> EntityCommands<'a> {
     let mut chance = chance(number, seed);
-    let place = scatter(&mut chance, world.side);
+    let position = scatter(&mut chance, world.side);
     let heading = chance.within(-std::f32::consts::PI, std::f32::consts::PI);
-    let still = (Replicated::default(), Position(place), Heading(heading));
+    let still = (Replicated::default(), Position(position), Heading(heading));
     if world.scene.moves() {
         commands.spawn((still, Steering::default()))
     } else {

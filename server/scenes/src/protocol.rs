@@ -1,7 +1,7 @@
-//! What both ends agree on in the benchmark scenes: the input of a bot and how an entity moves.
+//! The protocol of the benchmark scenes, shared by server and bots: the input of a bot and the movement of an entity.
 //!
-//! Guarantees that a step is the same on every machine: trigonometry comes from `libm`, the rest is
-//! addition, multiplication and comparison.
+//! Guarantees that a step is the same on every machine: trigonometry comes from `libm`, and the rest is addition,
+//! multiplication and comparison.
 
 use std::f32::consts::{PI, TAU};
 
@@ -14,17 +14,17 @@ use throng_shared::protocol::registry::ProtocolAppExt;
 
 /// Radius of a client's view in all scenes, in units.
 pub const VIEW_RADIUS: f32 = 50.0;
-/// Speed without thrust, in units a second.
+/// Speed without thrust, in units per second.
 pub const SPEED: f32 = 5.0;
 /// Share of [`SPEED`] that full thrust adds and full reverse thrust takes away.
 pub const THRUST_SHARE: f32 = 0.5;
-/// Heading change of a full turn input, in radians a tick.
+/// Heading change of a full turn input, in radians per tick.
 pub const TURN_PER_TICK: f32 = 0.3;
 
-/// What a bot sends every tick.
+/// The input that a bot sends in every tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SteerInput {
-    /// Turn, -1 (clockwise) to 1, in [`TURN_PER_TICK`].
+    /// Turn, -1 (clockwise) to 1, as a share of [`TURN_PER_TICK`].
     pub turn: f32,
     /// Thrust, -1 to 1; 0 cruises at [`SPEED`].
     pub thrust: f32,
@@ -32,7 +32,7 @@ pub struct SteerInput {
 
 impl PlayerInput for SteerInput {
     fn validate(&self) -> Result<(), &'static str> {
-        // Written so that NaN is refused too.
+        // In this form the check also refuses NaN.
         let fits = |axis: f32| (-1.0..=1.0).contains(&axis);
         if !fits(self.turn) {
             return Err("turn must be within -1 and 1");
@@ -44,8 +44,8 @@ impl PlayerInput for SteerInput {
     }
 }
 
-/// Moves an entity by one tick of `tick_s` seconds in the square world of `side` units around the origin,
-/// off whose edges it bounces. The velocity is what it moves with after the step.
+/// Moves an entity by one tick of `tick_s` seconds in the square world of `side` units around the origin. It
+/// bounces off the edges. `velocity` is set to its velocity after the step.
 #[inline]
 pub fn step(
     position: &mut Position,
@@ -58,22 +58,22 @@ pub fn step(
     let mut yaw = wrap(heading.0 + input.turn * TURN_PER_TICK);
     let (sine, cosine) = libm::sincosf(yaw);
     let mut moving = Vec2::new(cosine, sine) * (SPEED * (1.0 + THRUST_SHARE * input.thrust));
-    let mut place = position.0 + moving * tick_s;
+    let mut new_position = position.0 + moving * tick_s;
     let edge = side * 0.5;
-    if place.x.abs() > edge {
-        place.x = bounce(place.x, edge);
+    if new_position.x.abs() > edge {
+        new_position.x = bounce(new_position.x, edge);
         moving.x = -moving.x;
         yaw = wrap(PI - yaw);
     }
-    if place.y.abs() > edge {
-        place.y = bounce(place.y, edge);
+    if new_position.y.abs() > edge {
+        new_position.y = bounce(new_position.y, edge);
         moving.y = -moving.y;
         yaw = -yaw;
     }
-    (position.0, velocity.0, heading.0) = (place, moving, yaw);
+    (position.0, velocity.0, heading.0) = (new_position, moving, yaw);
 }
 
-/// Mirrors a coordinate at the edge that it has passed; one far outside ends up on the edge.
+/// Mirrors a coordinate at the edge that it has passed. A coordinate far outside ends up on the edge.
 #[inline]
 fn bounce(coordinate: f32, edge: f32) -> f32 {
     (edge.copysign(coordinate) * 2.0 - coordinate).clamp(-edge, edge)
@@ -91,7 +91,7 @@ fn wrap(angle: f32) -> f32 {
     }
 }
 
-/// The protocol of the benchmark scenes: poses and [`SteerInput`], no components, no messages.
+/// Registers the protocol of the benchmark scenes: poses and [`SteerInput`], no components, no messages.
 pub struct BenchProtocol;
 
 impl Plugin for BenchProtocol {
@@ -106,7 +106,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn axes_out_of_range_and_not_numbers_are_refused() {
+    fn steer_input_out_of_range_or_nan_is_refused() {
         let input = |turn, thrust| SteerInput { turn, thrust }.validate().is_ok();
         assert!(input(0.0, 0.0) && input(1.0, -1.0) && input(-1.0, 1.0));
         for bad in [
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_left_at_a_positive_turn_and_reaches_what_it_says() {
+    fn positive_turn_turns_left_and_full_thrust_adds_half_the_speed() {
         let (mut position, mut velocity, mut heading) = Default::default();
         let input = SteerInput {
             turn: 1.0,
@@ -136,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn stays_in_its_world_at_its_speed(
+        fn step_stays_within_the_bounds_at_the_set_speed(
             side in 0.01f32..1_000.0,
             start in (-0.5f32..0.5, -0.5f32..0.5, -PI..PI),
             turns in prop::collection::vec((-1.0f32..1.0, -1.0f32..1.0), 1..200),
@@ -148,7 +148,7 @@ mod tests {
                 prop_assert!(position.0.abs().max_element() <= side * 0.5);
                 let speed = 5.0 + 2.5 * thrust;
                 prop_assert!((velocity.0.length() - speed).abs() < 1e-4);
-                // After a bounce too, it looks where it goes.
+                // The heading matches the velocity also after a bounce.
                 let (sine, cosine) = libm::sincosf(heading.0);
                 prop_assert!((velocity.0 / speed - Vec2::new(cosine, sine)).length() < 1e-4);
                 prop_assert!((-PI..=PI).contains(&heading.0));

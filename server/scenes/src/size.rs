@@ -1,12 +1,12 @@
-//! How large a scene's world must be.
+//! The size of a scene's world.
 
 use crate::protocol::VIEW_RADIUS;
 
-/// Side of the square in which an entity has `visible` of the `entities - 1` others within its view on
-/// average, those near the edges included. A square within one view when nearly all are to be seen.
+/// Returns the side of the square in which an entity has `visible` of the `entities - 1` others in its view on
+/// average, entities near the edges included. Returns [`hotspot_side`] when nearly all are to be visible.
 ///
 /// Two random points of a square of side 1 are within `t <= 1` of each other with the probability
-/// `pi t^2 - 8/3 t^3 + t^4 / 2` (Ghosh 1951), of which this is the inverse.
+/// `pi t^2 - 8/3 t^3 + t^4 / 2` (Ghosh 1951). This function computes its inverse.
 #[must_use]
 pub fn crowd_side(entities: u32, visible: u32) -> f32 {
     let others = f64::from(entities.max(2) - 1);
@@ -15,7 +15,7 @@ pub fn crowd_side(entities: u32, visible: u32) -> f32 {
     if share >= within(1.0) {
         return hotspot_side();
     }
-    // Halving an interval that holds the one solution, to the last bit.
+    // Bisection of an interval that holds the one solution, to the last bit.
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..64 {
         let middle = (low + high) * 0.5;
@@ -28,7 +28,7 @@ pub fn crowd_side(entities: u32, visible: u32) -> f32 {
     (f64::from(VIEW_RADIUS) / high) as f32
 }
 
-/// Side of the square whose diagonal is one view's radius: everyone sees everyone.
+/// Returns the side of the square whose diagonal is the view radius: all entities see each other.
 #[must_use]
 pub fn hotspot_side() -> f32 {
     VIEW_RADIUS * std::f32::consts::FRAC_1_SQRT_2
@@ -43,21 +43,21 @@ mod tests {
     use throng_shared::tick::Tick;
 
     #[test]
-    fn as_many_are_in_view_as_were_asked_for() {
+    fn crowd_side_gives_the_wanted_mean_number_in_view() {
         for (entities, visible) in [(1_000, 50), (1_000, 60), (10_000, 100), (200, 50), (100, 60)] {
             let edge = crowd_side(entities, visible) * 0.5;
             let mut seen = 0;
             let worlds = 20;
             for world in 0..worlds {
-                let place = |n| {
+                let point_of = |n| {
                     let mut random = Seed(world).of(GlobalId(n), Tick(0));
                     Vec2::new(random.within(-edge, edge), random.within(-edge, edge))
                 };
-                let places: Vec<_> = (0..u64::from(entities)).map(place).collect();
-                for at in (0..places.len()).step_by(places.len() / 100) {
-                    seen += places
+                let points: Vec<_> = (0..u64::from(entities)).map(point_of).collect();
+                for index in (0..points.len()).step_by(points.len() / 100) {
+                    seen += points
                         .iter()
-                        .filter(|other| other.distance(places[at]) <= VIEW_RADIUS)
+                        .filter(|other| other.distance(points[index]) <= VIEW_RADIUS)
                         .count()
                         - 1;
                 }
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn few_entities_are_all_in_view() {
+    fn few_entities_fit_one_view() {
         assert_eq!(crowd_side(10, 50), hotspot_side());
         assert_eq!(crowd_side(0, 0), crowd_side(2, 1));
         assert!(hotspot_side() * std::f32::consts::SQRT_2 <= VIEW_RADIUS * 1.000_001);

@@ -67,7 +67,7 @@ type Speaker = (
 
 /// Delivers the chat lines that arrived in this tick, in the order of their arrival.
 pub(super) fn pass_on_chat(
-    mut said: MessageReader<FromPlayer<Say>>,
+    mut requests: MessageReader<FromPlayer<Say>>,
     mut speakers: Query<Speaker>,
     pilots: Query<(&Player, &Callsign)>,
     roster: Res<Roster>,
@@ -79,8 +79,8 @@ pub(super) fn pass_on_chat(
     let mut by_name: Option<BTreeMap<String, (&Player, &Callsign)>> = None;
     for FromPlayer {
         player,
-        message: said,
-    } in said.read()
+        message: request,
+    } in requests.read()
     {
         let Ok((speaker, name, team, room, eye, mut limiter)) = speakers.get_mut(*player) else {
             continue;
@@ -91,21 +91,21 @@ pub(super) fn pass_on_chat(
             }
             continue;
         }
-        if said.text.len() > TEXT_BYTES_MAX {
+        if request.text.len() > TEXT_BYTES_MAX {
             log_unsent(tell.player(speaker, &ChatNotice::TooLong));
             continue;
         }
         let mut line = ChatLine {
-            channel: said.channel.clone(),
+            channel: request.channel.clone(),
             from: name.0.clone(),
             team: team.0,
-            text: clean(&said.text),
+            text: clean(&request.text),
             tick: time.tick,
         };
         if line.text.is_empty() {
             continue;
         }
-        match &said.channel {
+        match &request.channel {
             ChatChannel::Nearby => {
                 let place = Place {
                     position: eye.0,

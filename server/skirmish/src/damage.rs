@@ -85,7 +85,8 @@ pub(super) fn apply_collision_damage(
     }
 }
 
-/// Applies the damage events: to the shield first, then to the hull. A craft with no hull left is marked as destroyed.
+/// Applies the damage events: to the shield first, then to the hull. A craft with no hull left is marked as
+/// destroyed.
 pub(super) fn take_damage(
     mut commands: Commands,
     mut events: ResMut<DamageEvents>,
@@ -140,7 +141,8 @@ pub(super) fn take_damage(
     events.0.clear();
 }
 
-/// Records the hits of each attacker on the victim at `position`. The remaining `shield` points absorb the first hits.
+/// Records the hits of each attacker on the victim at `position`. The remaining `shield` points absorb the first
+/// hits.
 fn note_hits(hits: &mut Hits, events: &[DamageEvent], position: Vec2, shield: u16) {
     let mut shield = u32::from(shield);
     for dealt in events.chunk_by(|one, other| one.by == other.by) {

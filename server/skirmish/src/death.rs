@@ -40,8 +40,8 @@ pub struct Wrecks(pub Vec<Wreck>);
 /// may arrive from other simulations.
 const CREDIT_S: f32 = 2.0;
 
-/// Ships that were recently destroyed here, with the tick and the pilot's player. Kills by their missiles, or by shots
-/// fired before, are credited to these pilots.
+/// Ships that were recently destroyed here, with the tick and the pilot's player. Kills by their missiles, or by
+/// shots fired before, are credited to these pilots.
 #[derive(Resource, Clone, Debug, Default, Serialize, Deserialize)]
 #[component(map_entities)]
 pub struct DestroyedShips(BTreeMap<GlobalId, (Tick, Entity)>);
@@ -205,7 +205,8 @@ pub(super) fn leave_wrecks(mut commands: Commands, mut wrecks: ResMut<Wrecks>) {
     }
 }
 
-/// Sends the credit for a kill to the simulation of its killer, if that is not here. Without an attacker it does nothing.
+/// Sends the credit for a kill to the simulation of its killer, if that is not here. Credit for a drone that no longer
+/// exists is dropped there.
 fn send_kill_credit(remote: &mut RemoteEffects, by: &DestroyedBy, kill: &KillCredit) {
     if let (Some(killer), DamageSource::Gone) = (by.id, by.damage_source) {
         remote.tell(killer, kill);

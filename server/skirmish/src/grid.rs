@@ -39,8 +39,8 @@ impl Cells {
         (self.low[1]..=self.high[1]).flat_map(move |y| (self.low[0]..=self.high[0]).map(move |x| [x, y]))
     }
 
-    /// Returns the cell that reports the overlap of two rectangles: the low corner of their intersection. Each pair is
-    /// in exactly one such cell, so it is found once.
+    /// Returns the cell that reports the overlap of two rectangles: the low corner of their intersection. Each pair
+    /// is in exactly one such cell, so it is found once.
     fn meeting(self, other: Self) -> [u16; 2] {
         [self.low[0].max(other.low[0]), self.low[1].max(other.low[1])]
     }
@@ -78,7 +78,8 @@ impl Grid {
         }
         self.entries.clear();
         self.entries.resize(end as usize, 0);
-        // Fills each cell from its end to its start. Iterating in reverse makes the rows of every cell ascend, and leaves
+        // Fills each cell from its end to its start. Iterating in reverse makes the rows of every cell ascend, and
+        // leaves
         // `starts` at the first entry of each cell.
         for row in (0..discs.len()).rev() {
             for cell in self.boxes[row].each() {
@@ -105,7 +106,8 @@ impl Grid {
         }
     }
 
-    /// Fills `pairs` with the rows that may meet in this tick, each with the lower row first, in order. `wanted` filters.
+    /// Fills `pairs` with the rows that may meet in this tick, each with the lower row first, in order. `wanted`
+    /// filters.
     pub fn pairs(&self, wanted: impl Fn(u32, u32) -> bool, pairs: &mut Vec<(u32, u32)>) {
         pairs.clear();
         for (row, cells) in self.boxes.iter().enumerate().filter(|&(row, _)| self.moving[row]) {

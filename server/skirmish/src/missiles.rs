@@ -133,7 +133,7 @@ fn seek(bodies: &Bodies, row: usize, range: f32, found: &mut Vec<u32>) -> Option
 }
 
 /// Detonates missiles that touched something or burnt out. The blast hits all crafts but those of the missile's team:
-/// with full damage at the centre, with half at the edge.
+/// with full damage on contact, with half at the edge of the blast.
 pub(super) fn detonate_missiles(
     mut commands: Commands,
     missiles: Query<(&Missile, &Warhead)>,

@@ -274,8 +274,8 @@ pub(super) fn craft(rules: &Rules, model: CraftModel, position: Vec2, heading: f
     )
 }
 
-/// Returns a position at the station of the pilot's region, and the heading away from it. If it is crowded, ships start
-/// farther out: many ships in one view cost every client bandwidth, and leave no room to fight.
+/// Returns a position at the station of the pilot's region, and the heading away from it. If it is crowded, ships
+/// start farther out: many ships in one view cost every client bandwidth, and leave no room to fight.
 fn launch_position(
     bodies: &Bodies,
     launched: &[Vec2],

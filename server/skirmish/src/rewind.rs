@@ -1,8 +1,8 @@
 //! Lag compensation: a pilot's shot is tested against the positions that the pilot saw.
 //!
 //! This module alone reads the past: from [`Rewind`], at the moment that came with an input. The engine limits that
-//! moment: it is never in the future and at most [`REWIND_MAX`](throng_server::simulation::REWIND_MAX) ago, and claims
-//! beyond are counted there.
+//! moment: it is never in the future and at most [`REWIND_MAX`](throng_server::simulation::REWIND_MAX) ago, and
+//! claims beyond are counted there.
 
 use glam::Vec2;
 use skirmish_shared::input::PilotInput;
@@ -29,7 +29,8 @@ impl Past<'_> {
         age.max(0) as u32
     }
 
-    /// Returns where a body was that is at `present` now. A body that did not exist at the moment counts as being there.
+    /// Returns where a body was that is at `present` now. A body that did not exist at the moment counts as being
+    /// there.
     #[must_use]
     pub fn position(&self, body: &BodyRow, present: Vec2) -> Vec2 {
         let Some(seen) = self.seen_at else {

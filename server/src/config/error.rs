@@ -1,4 +1,4 @@
-//! Why a configuration is refused, in words for its author.
+//! The errors of a configuration, in words for its author.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Prefix of every environment variable of the server.
 pub(super) const VARIABLE_PREFIX: &str = "THRONG_";
 
-/// Where a value was found.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
     Flag,
@@ -25,7 +25,7 @@ impl Origin {
         }
     }
 
-    /// Returns a key and its value as they stand here, with the place.
+    /// Returns a key and its value as they are written at this origin, with the origin.
     pub(super) fn quote(&self, key: &str, value: &str) -> String {
         let equals = match self {
             Self::Flag => " ",
@@ -39,7 +39,7 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // The dashes say it.
+            // The dashes already mark it as a flag.
             Self::Flag => Ok(()),
             Self::Variable => out.write_str(" in the environment"),
             Self::File(path) => write!(out, " in {}", path.display()),
@@ -48,19 +48,19 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Why a configuration is refused. Each message names the setting or the file in one line (the TOML parser adds the
-/// place in the file).
+/// The reason why a configuration is refused. Each message names the setting or the file in one line; the TOML parser
+/// adds the position in the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// Clap refuses the flags, or prints what `--help` or `--version` asks for.
+    /// Clap refuses the flags, or prints the output of `--help` or `--version`.
     #[error(transparent)]
     Usage(clap::Error),
-    /// A key that is no setting: how it is spelled and where, and a setting that is spelled nearly so.
+    /// A key that is not a setting: its spelling and origin, and a setting with a similar name.
     #[error("{0} is not a setting{1}; --help lists them")]
     UnknownKey(String, String),
-    /// A value that its setting does not accept, or that does not go with the other settings: key and value as written
-    /// and where, then what would do.
+    /// A value that its setting does not accept, or that conflicts with other settings: key and value as written
+    /// with their origin, then what is accepted.
     #[error("{0}: {1}")]
     Value(String, String),
     /// A file that cannot be read or is not TOML.

@@ -1,8 +1,8 @@
-//! Where values come from: flags over environment over file over defaults.
+//! The sources of values: flags override the environment, which overrides the file, which overrides defaults.
 //!
-//! Clap parses twice. The first time it sees the flags alone: whatever it refuses was a flag, and the file's name is
-//! known then. The second time each value of the environment and of the file stands as its setting's default, so that
-//! one parser decides for all sources.
+//! Clap parses twice. The first time it gets the flags alone: everything that it refuses is a flag, and the result
+//! has the file's name. The second time each value of the environment and of the file is its setting's default, so
+//! that one parser checks all sources.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -16,19 +16,19 @@ use clap::{Arg, ArgMatches, Command};
 use super::ConfigError;
 use super::error::{Origin, VARIABLE_PREFIX};
 
-/// The flag and variable that name the file. It is no setting.
+/// The flag and variable that name the file. It is not a setting.
 pub(super) const CONFIG_KEY: &str = "config";
 
 /// A value from the environment or the file.
 struct SettingsLayer {
-    /// As it was written, for messages.
+    /// The value as it was written, for messages.
     shown: String,
-    /// As clap parses it.
+    /// The value as clap parses it.
     text: String,
     origin: Origin,
 }
 
-/// All values of a program's settings, and where each one comes from.
+/// All values of a program's settings with their origins.
 pub(super) struct Layers {
     pub(super) matches: ArgMatches,
     layers: BTreeMap<String, SettingsLayer>,
@@ -38,7 +38,8 @@ impl Layers {
     /// Reads `arguments` (the program's name first), `variables` and the file that they name.
     ///
     /// # Errors
-    /// A value or key that is refused, `--help` and `--version`, a file that cannot be read or is not TOML.
+    /// Returns an error for a value or key that is refused, for `--help` and `--version`, and for a file that
+    /// cannot be read or is not TOML.
     pub(super) fn read(
         command: Command,
         arguments: impl IntoIterator<Item = OsString>,
@@ -64,7 +65,7 @@ impl Layers {
         Ok(Self { matches, layers })
     }
 
-    /// Returns a setting as it was written and where, for an error about how settings go together.
+    /// Returns a setting as it was written with its origin, for an error about conflicting settings.
     pub(super) fn quote(&self, key: &str) -> String {
         let text = self.text(key).unwrap_or_default();
         match (self.matches.value_source(key), self.layers.get(key)) {
@@ -74,19 +75,19 @@ impl Layers {
         }
     }
 
-    /// Returns the value of an argument as clap was given it.
+    /// Returns the value of an argument as it was given to clap.
     pub(super) fn text(&self, id: &str) -> Option<String> {
         let mut values = self.matches.get_raw(id)?;
         values.next().map(|value| value.to_string_lossy().into_owned())
     }
 }
 
-/// Returns the key of an argument: `tick_rate` of `--tick-rate`. One without a long flag is no setting.
+/// Returns the key of an argument: `tick_rate` of `--tick-rate`. An argument without a long flag is not a setting.
 pub(super) fn key_of(arg: &Arg) -> Option<String> {
     arg.get_long().map(|flag| flag.replace('-', "_"))
 }
 
-/// Puts clap's refusal of a value into our words; the flag is to blame where there is no layer.
+/// Converts clap's refusal of a value to this module's messages. A value without a layer came from a flag.
 fn refusal(error: clap::Error, layers: &BTreeMap<String, SettingsLayer>) -> ConfigError {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -108,7 +109,7 @@ fn refusal(error: clap::Error, layers: &BTreeMap<String, SettingsLayer>) -> Conf
     let Some(reason) = reason else {
         return ConfigError::Usage(error);
     };
-    // Clap names it as in its usage: `--tick-rate <HZ>`, `--audit[=<BOOL>]`.
+    // Clap spells the argument as in its usage: `--tick-rate <HZ>`, `--audit[=<BOOL>]`.
     let flag = argument.trim_start_matches('-');
     let end = flag.find(|c: char| !c.is_alphanumeric() && c != '-');
     let key = flag[..end.unwrap_or(flag.len())].replace('-', "_");
@@ -140,7 +141,8 @@ fn variables_by_key(
     Ok(layers)
 }
 
-/// Kubernetes sets such variables in every pod beside a service that is called `throng`: no typing errors.
+/// Returns whether Kubernetes sets this variable in every pod beside a service called `throng`. It is no misspelled
+/// key.
 fn is_set_by_kubernetes(key: &str) -> bool {
     key == "port" || key.starts_with("port_") || key == "service_host" || key.starts_with("service_port")
 }
@@ -159,7 +161,7 @@ fn file_by_key(path: &Path) -> Result<BTreeMap<String, SettingsLayer>, ConfigErr
     let layer = |value| {
         let (shown, text) = match value {
             toml::Value::String(text) => (text.clone(), text.trim().to_owned()),
-            // No setting is a list or a table, and each that needs a value refuses the empty text.
+            // No setting is a list or a table, and each setting that needs a value refuses the empty text.
             toml::Value::Array(_) => ("a list".to_owned(), String::new()),
             toml::Value::Table(_) => ("a table".to_owned(), String::new()),
             scalar => (scalar.to_string(), scalar.to_string()),

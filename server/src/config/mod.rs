@@ -1,8 +1,9 @@
 //! Settings: from flags, else environment variables, else a TOML file, else defaults.
 //!
-//! Owns the server's settings; a game's own stand beside them, in a `clap::Args` of the game. Guarantees that every
-//! value is usable as it is, and that every refusal names the setting, its value, what is accepted and where the value
-//! came from. Refuses unknown keys in all three places: a misspelled setting would else be silently ignored.
+//! Owns the server's settings; a game's own are in a `clap::Args` of the game. Guarantees that every value is
+//! usable as it is, and that every refusal names the setting, its value, what is accepted and the origin of the
+//! value. Refuses unknown keys in all three sources, because a misspelled setting would otherwise be silently
+//! ignored.
 
 mod error;
 mod layers;
@@ -22,23 +23,23 @@ pub use settings::ServerSettings;
 
 use layers::{CONFIG_KEY, Layers, key_of};
 
-/// What a program was told: the server's settings and its game's.
+/// The settings of a program: the server's and the game's.
 #[derive(Clone, Debug)]
 pub struct Settings<G> {
-    /// The server's.
+    /// The settings of the server.
     pub server: ServerSettings,
-    /// The game's.
+    /// The settings of the game.
     pub game: G,
-    /// The game's as text, by key: a recording holds them.
+    /// The game's settings as text, by key, for recordings.
     pub(crate) recorded: Vec<(String, String)>,
 }
 
 impl<G: Args> Settings<G> {
     /// Reads the settings of the program `name` from its arguments (its own name first), environment variables, and
-    /// the file that they name. `about` is its first line in `--help`.
+    /// the file that they name. `about` is the first line of `--help`.
     ///
     /// # Errors
-    /// [`ConfigError`]. `--help` and `--version` come as [`ConfigError::Usage`].
+    /// Returns a [`ConfigError`]. `--help` and `--version` are returned as [`ConfigError::Usage`].
     pub fn read(
         (name, about): (&'static str, &'static str),
         arguments: impl IntoIterator<Item = OsString>,
@@ -50,7 +51,7 @@ impl<G: Args> Settings<G> {
             .check()
             .map_err(|(key, reason)| ConfigError::Value(layers.quote(key), reason))?;
         let own = game_command::<G>(name);
-        // A path is of the machine that records.
+        // A path is valid only on the machine that records.
         let recorded = own.get_arguments().filter(|arg| !is_path(arg)).filter_map(|arg| {
             let text = layers.text(arg.get_id().as_str())?;
             Some((key_of(arg)?, text))
@@ -63,10 +64,10 @@ impl<G: Args> Settings<G> {
     }
 }
 
-/// Returns the game of a recording from its settings.
+/// Builds a game from its settings in a recording.
 ///
 /// # Errors
-/// What clap says of a setting or value that this program does not accept.
+/// Returns clap's error for a setting or value that this program does not accept.
 pub(crate) fn recorded_game<G: Args>(
     name: &'static str,
     recorded: &[(String, String)],
@@ -102,7 +103,7 @@ pub fn command<G: Args>(name: &'static str, about: &'static str) -> Command {
         .after_help(
             "Every setting is also an environment variable (THRONG_TICK_RATE for --tick-rate) and a key of \
              the file; a flag wins over a variable, a variable over the file.\n\nWith `replay FILE` in the \
-             place of flags it runs what --record wrote again, and says whether the same comes of it.",
+             place of flags it replays what --record wrote, and reports whether the result is the same.",
         )
 }
 
@@ -110,7 +111,7 @@ fn game_command<G: Args>(name: &'static str) -> Command {
     G::augment_args(Command::new(name)).mut_args(plain)
 }
 
-/// Makes an argument one that all sources can give: a switch takes a value, and no value is mistaken for a flag.
+/// Makes an argument one that all sources can set: a switch takes a value, and no value is mistaken for a flag.
 fn plain(arg: Arg) -> Arg {
     match arg.get_action() {
         ArgAction::SetTrue => arg

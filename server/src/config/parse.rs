@@ -1,7 +1,7 @@
 //! Parsers of single values, for the server's settings and for a game's own.
 //!
-//! A refusal says what is accepted, as "must be ...": the reader of the settings puts the setting, the value and
-//! its origin in front.
+//! Each parser refuses a value with "must be ..." and what is accepted. The reader of the settings adds the
+//! setting, the value and its origin in front.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -13,15 +13,15 @@ use tracing_subscriber::EnvFilter;
 use crate::net::assign::AssignStrategy;
 use crate::net::socket::IoKind;
 
-/// The CPU with the highest number that an affinity list may name.
+/// The highest CPU number that an affinity list may contain.
 const CPU_MAX: usize = 1_023;
 
-/// Returns a parser of whole numbers in `range`, whose digits `_` may separate.
+/// Returns a parser of whole numbers in `range`, whose digits may be separated by `_`.
 ///
 /// ```
 /// #[derive(clap::Args)]
 /// struct Dungeon {
-///     /// How many monsters wait at the start
+///     /// Monsters at the start
 ///     #[arg(long, default_value = "100", value_parser = throng_server::config::number::<u32>(0..=5_000))]
 ///     monsters: u32,
 /// }
@@ -68,7 +68,7 @@ pub(super) const ASSIGN: &[(&str, AssignStrategy)] = &[
     ("least-loaded", AssignStrategy::LeastLoaded),
 ];
 
-/// Returns a parser of `words` with their meanings.
+/// Returns a parser of the given words, each with its value.
 pub(super) fn word<T>(words: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T>
 where
     T: Copy + Send + Sync + 'static,
@@ -87,9 +87,9 @@ pub(super) fn io_default() -> &'static str {
 /// The UDP address that clients are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advertise {
-    /// Where clients send to.
+    /// IP address to which clients send.
     pub ip: IpAddr,
-    /// Port of the first worker; `None` is the port that it listens on.
+    /// Port of the first worker; `None` for the port on which it listens.
     pub port: Option<u16>,
 }
 
@@ -107,7 +107,7 @@ pub(super) fn advertise(text: &str) -> Result<Advertise, &'static str> {
         .ok_or("must be an IP address, with or without a port, such as 203.0.113.7 or [2001:db8::7]:5000")
 }
 
-/// Numbers of CPUs. Clap's derive takes a field of this type for one value, where it takes a `Vec` for many.
+/// Numbers of CPUs. Clap's derive parses a field of this type from one value, where it parses a `Vec` from many.
 pub(super) type CpuList = Vec<usize>;
 
 pub(super) fn cpus(text: &str) -> Result<CpuList, &'static str> {
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpu_lists() {
+    fn cpu_lists_are_parsed() {
         assert_eq!(cpu_list("2,3"), Some(vec![2, 3]));
         assert_eq!(cpu_list("0, 4-6"), Some(vec![0, 4, 5, 6]));
         for bad in ["", "a", "3-2", "1-", "-1", "0-9999999999", "1024"] {

@@ -1,4 +1,4 @@
-//! The server's settings, and how they go together.
+//! The server's settings, and the checks between them.
 
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -18,8 +18,8 @@ const WORLD: &str = "World";
 const CLIENTS: &str = "Per client";
 const TUNING: &str = "Tuning";
 
-/// The settings that every server has. Each comment is the setting's line in `--help`; a setting whose default depends
-/// on the machine or on another setting says so there.
+/// The settings that every server has. Each comment is the setting's line in `--help`. If a default depends on the
+/// machine or on another setting, the comment says so.
 #[derive(clap::Args, Debug, Clone)]
 #[group(skip)]
 pub struct ServerSettings {
@@ -117,7 +117,7 @@ fn cpu_count() -> usize {
     available_parallelism().map_or(1, NonZero::get)
 }
 
-/// Two CPUs are left to the simulation and to the rest of the machine.
+/// Returns the default number of workers: two CPUs are left to the simulation and to the rest of the machine.
 pub(super) fn workers_for(cpus: usize) -> usize {
     cpus.saturating_sub(2).clamp(1, 64)
 }
@@ -129,13 +129,13 @@ impl ServerSettings {
         self.tls_cert.clone().zip(self.tls_key.clone())
     }
 
-    /// Returns the address that clients of worker `index` are given, when it listens on `bound`.
+    /// Returns the address that clients of worker `index` are given, if it listens on `bound`.
     #[must_use]
     pub fn advertised(&self, index: usize, bound: SocketAddr) -> SocketAddr {
         let Some(advertise) = self.advertise else {
             return bound;
         };
-        // Checked on reading: the last worker's port is a port.
+        // `check` guarantees that the last worker's port is valid.
         let step = if self.udp_shared { 0 } else { index as u16 };
         let port = advertise
             .port
@@ -146,7 +146,7 @@ impl ServerSettings {
     /// Checks the settings that depend on each other.
     ///
     /// # Errors
-    /// The key of the setting to change, and why.
+    /// Returns the key of the setting to change, and the reason.
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         let refuse = |key, reason: &str| Err((key, reason.to_owned()));
         match (&self.tls_cert, &self.tls_key) {

@@ -1,4 +1,4 @@
-//! The settings as a user writes them: defaults, precedence, and the words of every refusal.
+//! The settings as a user writes them: defaults, precedence, and the messages of refusals.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -8,7 +8,7 @@ use super::settings::workers_for;
 use super::*;
 use crate::net::socket::IoKind;
 
-/// The settings of a game.
+/// Settings of a test game.
 #[derive(Args, Clone, Debug, PartialEq)]
 struct Dungeon {
     /// Monsters at the start.
@@ -37,11 +37,11 @@ fn refusal(flags: &[&str], variables: &[(&str, &str)]) -> String {
     read(flags, variables).expect_err("must be refused").to_string()
 }
 
-/// Keys of all settings, and the words for what each accepts.
+/// Returns the keys of all settings, with the message about what each accepts.
 fn accepted() -> Vec<(String, String)> {
     let command = command::<Dungeon>(DUNGEON.0, DUNGEON.1);
     let keys = command.get_arguments().filter_map(key_of);
-    // Clap itself says what a path must be.
+    // Clap itself has the message for a path.
     let keys = keys.filter(|key| key != CONFIG_KEY && key != "map");
     keys.map(|key| {
         let variable = Origin::Variable.spell(&key);
@@ -59,7 +59,7 @@ fn accepted() -> Vec<(String, String)> {
     .collect()
 }
 
-/// A configuration file that lives as long as the guard.
+/// A configuration file that is removed when dropped.
 struct File(PathBuf);
 
 impl File {
@@ -84,7 +84,7 @@ impl Drop for File {
 }
 
 #[test]
-fn without_anything_the_defaults() {
+fn settings_have_their_defaults() {
     let Settings { server, game, .. } = read(&[], &[]).unwrap();
     assert_eq!(server.http, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(server.udp, "127.0.0.1:5000".parse().unwrap());
@@ -99,7 +99,7 @@ fn without_anything_the_defaults() {
 }
 
 #[test]
-fn flags_win_over_variables_over_the_file() {
+fn flags_override_variables_and_variables_override_the_file() {
     let file = File::new(
         "order",
         "tick_rate = 30\nseed = 3\nmonsters = 7\nudp_shared = true\nduels = true\n",
@@ -121,7 +121,7 @@ fn flags_win_over_variables_over_the_file() {
 }
 
 #[test]
-fn a_game_without_settings_has_the_servers_alone() {
+fn game_without_settings_has_only_the_servers_settings() {
     let read = |flags: &[&str], variables: &[(&str, &str)]| {
         let flags = ["coins"].iter().chain(flags).map(OsString::from);
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
@@ -147,7 +147,7 @@ fn a_game_without_settings_has_the_servers_alone() {
 }
 
 #[test]
-fn a_recording_holds_the_games_settings_but_for_paths() {
+fn recorded_settings_are_the_games_except_paths() {
     let settings = read(
         &["--monsters", "1_0", "--map", "a.map"],
         &[("THRONG_DUELS", "true")],
@@ -190,14 +190,14 @@ fn settings_are_well_formed() {
 }
 
 #[test]
-fn the_three_spellings() {
+fn setting_names_are_spelled_by_origin() {
     assert_eq!(Origin::Flag.spell("tick_rate"), "--tick-rate");
     assert_eq!(Origin::Variable.spell("tick_rate"), "THRONG_TICK_RATE");
     assert_eq!(Origin::Default.spell("tick_rate"), "tick_rate");
 }
 
 #[test]
-fn every_numeric_setting_refuses_both_sides_of_its_range_and_words() {
+fn numeric_settings_refuse_values_beyond_their_range_and_words() {
     let mut numbers = 0;
     for (key, accepted) in accepted() {
         let Some((start, end)) = accepted
@@ -223,7 +223,7 @@ fn every_numeric_setting_refuses_both_sides_of_its_range_and_words() {
             );
         }
         for good in [start, end] {
-            // Some extremes do not go with the defaults of others, but none is refused for its range.
+            // Some extremes conflict with the defaults of other settings, but none is refused for its range.
             if let Err(error) = read(&[&flag, &good.to_string()], &[]) {
                 assert!(matches!(error, ConfigError::Value(..)), "{error}");
                 assert!(!error.to_string().contains("must be a number"), "{error}");
@@ -234,7 +234,7 @@ fn every_numeric_setting_refuses_both_sides_of_its_range_and_words() {
 }
 
 #[test]
-fn every_other_setting_refuses_nonsense_by_name() {
+fn other_settings_refuse_nonsense_by_name() {
     let mut others = 0;
     for (key, accepted) in accepted() {
         let bad = match accepted.as_str() {
@@ -253,15 +253,15 @@ fn every_other_setting_refuses_nonsense_by_name() {
 }
 
 #[test]
-fn a_bad_flag_is_to_blame_whatever_else_there_is() {
+fn invalid_flag_is_reported_before_other_sources() {
     let message = refusal(&["--tick-rate", "300"], &[("THRONG_TICK_RATE", "300")]);
     assert_eq!(message, "`--tick-rate 300`: must be a number from 1 to 128");
-    // A flag that is good hides what is not.
+    // A valid flag hides an invalid variable.
     assert!(read(&["--tick-rate", "30"], &[("THRONG_TICK_RATE", "300")]).is_ok());
 }
 
 #[test]
-fn a_bad_value_in_the_file_names_the_file() {
+fn invalid_value_in_the_file_is_reported_with_the_file() {
     for (text, written) in [
         ("tick_rate = 300", "tick_rate = 300"),
         ("tick_rate = \"fast\"", "tick_rate = fast"),
@@ -281,7 +281,7 @@ fn a_bad_value_in_the_file_names_the_file() {
 }
 
 #[test]
-fn an_unknown_key_is_an_error_with_a_suggestion() {
+fn unknown_setting_is_refused_with_a_suggestion() {
     let file = File::new("unknown", "tick_rat = 20\n");
     let message = refusal(&["--config", file.path()], &[]);
     let expected = format!(
@@ -299,7 +299,7 @@ fn an_unknown_key_is_an_error_with_a_suggestion() {
 }
 
 #[test]
-fn what_kubernetes_sets_for_a_service_named_throng_is_no_typing_error() {
+fn variables_of_a_kubernetes_service_named_throng_are_ignored() {
     let variables = [
         ("THRONG_SERVICE_HOST", "10.0.0.1"),
         ("THRONG_PORT_8080_TCP_ADDR", "10.0.0.1"),
@@ -308,7 +308,7 @@ fn what_kubernetes_sets_for_a_service_named_throng_is_no_typing_error() {
 }
 
 #[test]
-fn a_file_that_is_missing_or_not_toml_is_named() {
+fn missing_or_malformed_configuration_file_is_named() {
     let message = refusal(&["--config", "/nowhere/throng.toml"], &[]);
     assert!(
         message.starts_with("cannot read the configuration file /nowhere/throng.toml: "),
@@ -327,7 +327,7 @@ fn a_file_that_is_missing_or_not_toml_is_named() {
 
 #[cfg(unix)]
 #[test]
-fn a_variable_that_is_not_unicode_is_named() {
+fn variable_that_is_not_unicode_is_named() {
     use std::os::unix::ffi::OsStringExt;
     let variable = ("THRONG_SEED".into(), OsString::from_vec(vec![0xff]));
     let error =
@@ -339,7 +339,7 @@ fn a_variable_that_is_not_unicode_is_named() {
 }
 
 #[test]
-fn http_off_loopback_needs_tls() {
+fn http_beyond_loopback_needs_tls() {
     for address in [
         "0.0.0.0:8080",
         "[::]:8080",
@@ -370,13 +370,13 @@ fn http_off_loopback_needs_tls() {
 }
 
 #[test]
-fn half_an_identity_is_refused() {
+fn tls_certificate_and_key_need_each_other() {
     assert!(refusal(&["--tls-cert", "a.pem"], &[]).contains("needs --tls-key"));
     assert!(refusal(&["--tls-key", "a.pem"], &[]).contains("needs --tls-cert"));
 }
 
 #[test]
-fn a_wildcard_udp_address_needs_an_advertised_one() {
+fn wildcard_udp_address_needs_an_advertised_address() {
     for address in ["0.0.0.0:5000", "[::]:5000"] {
         assert!(refusal(&["--udp", address], &[]).contains("--advertise"));
         assert!(read(&["--udp", address, "--advertise", "2001:db8::7"], &[]).is_ok());
@@ -396,7 +396,7 @@ fn a_wildcard_udp_address_needs_an_advertised_one() {
 }
 
 #[test]
-fn ports_may_not_run_past_the_last() {
+fn worker_ports_beyond_65535_are_refused() {
     assert!(refusal(&["--udp", "127.0.0.1:65534", "--workers", "3"], &[]).contains("3 workers"));
     assert!(refusal(&["--advertise", "203.0.113.7:65535", "--workers", "2"], &[]).contains("2 workers"));
     assert!(read(&["--udp", "127.0.0.1:65534", "--workers", "2"], &[]).is_ok());
@@ -410,17 +410,23 @@ fn ports_may_not_run_past_the_last() {
 }
 
 #[test]
-fn clients_are_told_the_advertised_address_of_their_worker() {
+fn clients_are_given_the_advertised_address_of_their_worker() {
     let bound = "[::]:6001".parse().unwrap();
-    let told = |flags: &[&str]| {
+    let advertised = |flags: &[&str]| {
         let flags: Vec<&str> = flags.iter().chain(&["--udp", "[::]:6000"]).copied().collect();
         read(&flags, &[]).unwrap().server.advertised(1, bound).to_string()
     };
-    assert_eq!(told(&["--advertise", "2001:db8::7"]), "[2001:db8::7]:6001");
-    assert_eq!(told(&["--advertise", "[2001:db8::7]"]), "[2001:db8::7]:6001");
-    assert_eq!(told(&["--advertise", "203.0.113.7:7000"]), "203.0.113.7:7001");
+    assert_eq!(advertised(&["--advertise", "2001:db8::7"]), "[2001:db8::7]:6001");
     assert_eq!(
-        told(&["--advertise", "203.0.113.7:7000", "--udp-shared"]),
+        advertised(&["--advertise", "[2001:db8::7]"]),
+        "[2001:db8::7]:6001"
+    );
+    assert_eq!(
+        advertised(&["--advertise", "203.0.113.7:7000"]),
+        "203.0.113.7:7001"
+    );
+    assert_eq!(
+        advertised(&["--advertise", "203.0.113.7:7000", "--udp-shared"]),
         "203.0.113.7:7000"
     );
     assert_eq!(read(&[], &[]).unwrap().server.advertised(1, bound), bound);

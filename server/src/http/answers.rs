@@ -1,15 +1,15 @@
-//! How requests were answered: tokens issued, and refusals by their code.
+//! Counts of responses: tokens issued, and refusals by their code.
 //!
-//! Owns the counts, which only grow. A count exists from the start for everything that joining can be refused
-//! for, so that a reader can tell "never" from "not counted"; other codes come with their first refusal. Their
-//! number is bounded by the codes that there are.
+//! Owns the counts, which only grow. Every reason for which joining can be refused has a count from the start, so
+//! that a reader can distinguish "never" from "not counted". Other codes are added with their first refusal. Their
+//! number is bounded by the number of codes.
 
 use std::collections::BTreeMap;
 
-/// Joins that were answered with a token.
+/// Name of the count of joins that received a token.
 pub(super) const TOKENS_ISSUED: &str = "tokens_issued";
 
-/// Everything that joining can be refused for.
+/// Codes of all reasons for which joining can be refused.
 const JOIN_REFUSALS: [&str; 9] = [
     "bad_body",
     "bad_field",
@@ -22,7 +22,7 @@ const JOIN_REFUSALS: [&str; 9] = [
     "timed_out",
 ];
 
-/// The counts by name.
+/// Number of responses by name.
 #[derive(Debug)]
 pub(super) struct AnswerCounts(BTreeMap<&'static str, u64>);
 
@@ -34,12 +34,12 @@ impl Default for AnswerCounts {
 }
 
 impl AnswerCounts {
-    /// Counts one answer.
+    /// Counts one response.
     pub(super) fn count(&mut self, name: &'static str) {
         *self.0.entry(name).or_default() += 1;
     }
 
-    /// Every count by name.
+    /// Returns every count by name.
     pub(super) fn figures(&self) -> BTreeMap<String, u64> {
         self.0
             .iter()

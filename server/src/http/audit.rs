@@ -1,10 +1,10 @@
-//! What the simulation said of every entity at one tick, for a load test to compare its mirrors with.
+//! The state of every entity at one tick, with which a load test compares its mirrors.
 //!
-//! Owns a second look at the published frames: the newest [`FRAMES_KEPT`], in benchmark scenes only, since
-//! it shows everybody everything. Guarantees that the simulation only pushes an `Arc` into a bounded
-//! lock-free queue; a frame that finds it full is missing here and nowhere else.
+//! Keeps the newest [`FRAMES_KEPT`] published frames, in benchmark scenes and with `--audit` only, since they
+//! reveal everything to every client. Guarantees that the simulation only pushes an `Arc` into a bounded lock-free
+//! queue; a frame that finds the queue full is missing here only.
 //!
-//! The answer to `GET /v1/audit?tick=T`, little endian:
+//! The response to `GET /v1/audit?tick=T`, little endian:
 //!
 //! | bytes | what |
 //! |---|---|
@@ -23,32 +23,32 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::boundary::frame::Frame;
 
-/// Frames that can be asked for.
+/// Number of frames that are kept of each simulation.
 pub const FRAMES_KEPT: usize = 64;
 
-/// The first bytes of an answer.
+/// The first bytes of a response.
 pub const AUDIT_MAGIC: [u8; 4] = *b"THA1";
-/// Bytes before the first entity.
+/// Bytes before the first entity's row.
 pub const AUDIT_HEADER_BYTES: usize = 16;
-/// Bytes of one entity.
+/// Bytes of one entity's row.
 pub const AUDIT_ROW_BYTES: usize = 28;
 
-/// The simulation's end: give it every published frame.
+/// The simulation's end of the queue, which receives every published frame.
 ///
-/// The mutex is never locked: it is only reached through `&mut`, and makes the queue's end a resource.
+/// The mutex is never locked: it is accessed only through `&mut`, and makes the queue's end a valid resource.
 #[derive(Resource)]
 pub struct AuditSink(Mutex<Producer<Arc<Frame>>>);
 
-/// The gateway's end.
+/// The gateway's end of the queues, with the frames that are kept.
 pub struct AuditFrames(Vec<Kept>);
 
-/// What is kept of one simulation.
+/// The frames of one simulation.
 struct Kept {
     incoming: Consumer<Arc<Frame>>,
     frames: VecDeque<Arc<Frame>>,
 }
 
-/// Both ends, for so many simulations.
+/// Creates both ends for the given number of simulations.
 #[must_use]
 pub fn audit(simulations: u8) -> (Vec<AuditSink>, AuditFrames) {
     let ends = (0..simulations).map(|_| {
@@ -61,9 +61,9 @@ pub fn audit(simulations: u8) -> (Vec<AuditSink>, AuditFrames) {
 }
 
 impl AuditSink {
-    /// Offers a frame. Without room it is not kept: the gateway has been asleep for 64 ticks.
+    /// Offers a frame. If the queue is full, the frame is dropped: the gateway has not collected for 64 ticks.
     pub fn offer(&mut self, frame: &Arc<Frame>) {
-        // A full queue loses nothing but this tick's audit, which then answers 404.
+        // A full queue loses only this tick's audit, for which the gateway then returns 404.
         let _ = self
             .0
             .get_mut()
@@ -73,7 +73,7 @@ impl AuditSink {
 }
 
 impl AuditFrames {
-    /// Takes what was offered, dropping the oldest above [`FRAMES_KEPT`].
+    /// Collects the offered frames, and drops the oldest above [`FRAMES_KEPT`].
     pub(super) fn collect(&mut self) {
         for kept in &mut self.0 {
             while let Ok(frame) = kept.incoming.pop() {
@@ -85,10 +85,10 @@ impl AuditFrames {
         }
     }
 
-    /// The frames of `tick`, one of each simulation.
+    /// Returns the frames of `tick`, one of each simulation.
     ///
     /// # Errors
-    /// The oldest and newest tick that are kept of all, when `tick` is not; `None` when nothing is.
+    /// Returns the oldest and newest tick that are kept of all simulations, or `None` if there are none.
     pub(super) fn at(&self, tick: u32) -> Result<Vec<Arc<Frame>>, Option<(u32, u32)>> {
         let found = self.0.iter().map(|kept| {
             let frame = kept.frames.iter().rev().find(|frame| frame.tick.0 == tick);
@@ -103,7 +103,7 @@ impl AuditFrames {
     }
 }
 
-/// The frames of one tick in the layout above.
+/// Encodes the frames of one tick in the layout above.
 pub(super) fn encode(tick: u32, frames: &[Arc<Frame>]) -> Bytes {
     let chunks: usize = frames.iter().map(|frame| frame.chunks().len()).sum();
     let mut bytes = BytesMut::with_capacity(AUDIT_HEADER_BYTES + chunks * 256 * AUDIT_ROW_BYTES);
@@ -143,7 +143,7 @@ pub(super) mod tests {
     use super::*;
     use crate::boundary::frame::{FrameWriter, Identity};
 
-    /// A frame of two entities.
+    /// Returns a frame of two entities.
     pub(crate) fn frame_of(tick: u32) -> Arc<Frame> {
         let mut writer = FrameWriter::new(SimulationId(0));
         for (slot, x) in [(3, -7), (700, 9)] {
@@ -166,7 +166,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_layout_is_as_documented() {
+    fn audit_layout_is_as_documented() {
         let bytes = encode(0x0a0b_0c0d, &[frame_of(0x0a0b_0c0d)]);
         assert_eq!(bytes.len(), AUDIT_HEADER_BYTES + 2 * AUDIT_ROW_BYTES);
         assert_eq!(bytes[..16], *b"THA1\x0d\x0c\x0b\x0a\x02\0\0\0\x1c\0\0\0");
@@ -185,7 +185,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_newest_64_frames_are_kept() {
+    fn audit_keeps_the_newest_64_frames() {
         let (mut sinks, mut frames) = audit(1);
         let sink = &mut sinks[0];
         assert_eq!(frames.at(1).unwrap_err(), None);
@@ -201,7 +201,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_tick_is_there_when_every_simulation_has_brought_it() {
+    fn audit_has_a_tick_once_every_simulation_has_offered_it() {
         let (mut sinks, mut frames) = audit(2);
         (1..=5).for_each(|tick| sinks[0].offer(&frame_of(tick)));
         frames.collect();
@@ -215,7 +215,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_gateway_that_sleeps_holds_a_bounded_number_of_frames() {
+    fn audit_keeps_a_bounded_number_of_frames_without_collecting() {
         let (mut sinks, mut frames) = audit(1);
         let sink = &mut sinks[0];
         (1..=200).for_each(|tick| sink.offer(&frame_of(tick)));

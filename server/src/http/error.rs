@@ -1,15 +1,15 @@
-//! Errors of the HTTP API: a status, a code that programs compare and a sentence for people.
+//! Errors of the HTTP API: a status, a code for programs and a message for people.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use throng_shared::protocol::guest::{BothVersions, ErrorBody, ErrorDetail};
 
-/// Why a request was refused.
+/// The reason why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ApiError {
     /// The body is not JSON, or not of the documented shape; the text names the field.
-    #[error("the body is not what this needs: {0}")]
+    #[error("the body is invalid: {0}")]
     BadBody(String),
     /// The name is empty, too long, or has control characters.
     #[error("`name` {0}")]
@@ -17,49 +17,49 @@ pub(super) enum ApiError {
     /// A field or parameter is missing or not of the documented form.
     #[error("`{field}` must be {expected}")]
     BadField {
-        /// The field.
+        /// Name of the field or parameter.
         field: &'static str,
-        /// What it must be.
+        /// The form that it must have.
         expected: &'static str,
     },
-    /// The body is longer than allowed.
+    /// The body is longer than this number of bytes.
     #[error("the body is longer than {0} bytes")]
     TooLarge(usize),
-    /// The client's protocol differs.
+    /// The client's protocol differs from the server's.
     #[error(
         "the client speaks {client}, the server {server}: one of them has to be updated, or \
              registers other types, or in another order"
     )]
     ProtocolMismatch {
-        /// The client's version and hash.
+        /// Version and hash of the client.
         client: String,
-        /// The server's.
+        /// Version and hash of the server.
         server: String,
     },
-    /// This address joins too often.
+    /// The client's address joins too often.
     #[error("too many joins from this address; try again in a second")]
     RateLimited,
-    /// Every worker is full.
+    /// All workers are at their limit of sessions.
     #[error("the server is full")]
     Full,
     /// The server is starting or stopping.
     #[error("the server is {0}")]
     NotRunning(&'static str),
-    /// The request did not arrive in time.
+    /// The request did not arrive within this number of seconds.
     #[error("the request took longer than {0} s to arrive")]
     TimedOut(u64),
-    /// No such path, or nothing kept there.
+    /// The path does not exist, or nothing is kept at it.
     #[error("{0}")]
     NotFound(String),
-    /// The path exists for another method.
-    #[error("this path does not answer that method")]
+    /// The path exists, but not for this method.
+    #[error("this path does not support that method")]
     MethodNotAllowed,
-    /// A defect of ours.
-    #[error("the server could not answer")]
+    /// An error of the server itself.
+    #[error("the server failed to handle the request")]
     Internal,
 }
 
-/// Marks an answer as a refusal with this code.
+/// Marks a response as a refusal with this code, so that it is counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RefusedAs(pub(super) &'static str);
 

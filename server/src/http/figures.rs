@@ -1,4 +1,4 @@
-//! `GET /v1/stats`, `GET /v1/health` and `GET /v1/audit`.
+//! Handlers of `GET /v1/stats`, `GET /v1/health` and `GET /v1/audit`.
 
 use std::sync::PoisonError;
 
@@ -16,9 +16,9 @@ use crate::observe::{ServerStatus, StatsReport};
 /// The body of `GET /v1/health`.
 #[derive(Debug, Serialize)]
 pub(super) struct Health {
-    /// What the server is doing.
+    /// Current status of the server.
     status: ServerStatus,
-    /// Whether ticks go on.
+    /// Whether the server is running and ticks are not stalled.
     alive: bool,
     tick: u32,
 }
@@ -77,7 +77,7 @@ pub(super) async fn audit(
         frames.at(tick).map_err(|kept| {
             ApiError::NotFound(match kept {
                 Some((oldest, newest)) => format!("tick {tick} is not kept: {oldest} to {newest} are"),
-                None => format!("tick {tick} is not kept: no tick is yet"),
+                None => format!("tick {tick} is not kept: no ticks are kept yet"),
             })
         })?
     };

@@ -1,4 +1,4 @@
-//! `POST /v1/guest`: from a name and a protocol hash to a connect token.
+//! `POST /v1/guest`: issues a connect token for a name and a protocol hash.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::PoisonError;
@@ -27,7 +27,7 @@ pub(super) async fn join(
 ) -> Result<Json<GuestResponse>, ApiError> {
     let now = shared.origin.elapsed();
     let address = client_address(&shared, peer, &headers);
-    // Asked first: a refusal has to be cheap.
+    // The limit is checked first, because a refusal has to be cheap.
     if !shared
         .limiter
         .lock()
@@ -53,7 +53,7 @@ pub(super) async fn join(
     check_protocol(&shared, &request)?;
 
     let mut issuer = shared.issuer.lock().unwrap_or_else(PoisonError::into_inner);
-    // A proof of an earlier process is no reason to turn a player away: it comes back as a new client.
+    // A proof of an earlier process is not an error: the player joins as a new client.
     let resumed = request
         .resume
         .as_deref()
@@ -102,7 +102,7 @@ fn check_protocol(shared: &Shared, request: &GuestRequest) -> Result<(), ApiErro
     if hash == shared.protocol.hash {
         return Ok(());
     }
-    // The client's own words go into our answer only as far as they are a release.
+    // Text from the client is repeated in the response only if it is a valid release.
     let release = request
         .version
         .as_deref()
@@ -114,8 +114,8 @@ fn check_protocol(shared: &Shared, request: &GuestRequest) -> Result<(), ApiErro
     })
 }
 
-/// Whose joins these are. Behind a proxy that is the last address that the proxy itself added; the entries
-/// before it are the client's own words.
+/// Returns the address whose joins are limited. Behind a proxy it is the last entry of `X-Forwarded-For`, which the
+/// proxy itself added; the client can forge the entries before it.
 fn client_address(shared: &Shared, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
     if !shared.behind_tls_proxy {
         return peer.ip();

@@ -1,17 +1,16 @@
-//! The HTTP API: joining, figures, health. One thread of its own with one tokio runtime.
+//! The HTTP API for joining, statistics and health, on one thread with one tokio runtime.
 //!
-//! | request | answer |
+//! | request | response |
 //! |---|---|
 //! | `POST /v1/guest` | a connect token for a name and a protocol hash ([`throng_shared::protocol::guest`]) |
-//! | `GET /v1/stats` | every figure of the server, cumulative ([`StatsReport`](crate::observe::StatsReport)) |
-//! | `GET /v1/health` | 200 while ticks go on, else 503 |
+//! | `GET /v1/stats` | all statistics of the server, cumulative ([`StatsReport`](crate::observe::StatsReport)) |
+//! | `GET /v1/health` | 200 while ticks run, else 503 |
 //! | `GET /v1/audit?tick=T` | all entities at one of the last 64 ticks, benchmark scenes only ([`audit`]) |
 //!
-//! Owns the listener and the issuing of tokens. Guarantees that requests, bodies, connections and joins per
-//! address are bounded, that every error is JSON with a code and a sentence and is counted by its code, and
-//! that nothing here can hold up a tick: it shares with the simulation atomics, a watched status and a
-//! lock-free queue of frames.
-//! Refuses to know the world.
+//! Owns the listener and the issuing of tokens. Guarantees that requests, bodies, connections and joins per address
+//! are bounded, that every error is JSON with a code and a message and is counted by its code, and that nothing
+//! here can delay a tick: it shares only atomics, a watched status and a lock-free queue of frames with the
+//! simulation. It is independent of the world.
 
 mod answers;
 pub mod audit;
@@ -43,39 +42,39 @@ use self::rate::{JoinLimiter, Rates};
 use self::shared::SharedParts;
 use crate::observe::{ServerStats, StatusReceiver};
 
-/// How the gateway serves.
+/// Settings of the gateway.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
-    /// Where to listen; port 0 lets the system choose.
+    /// Address to listen on; with port 0 the system chooses a port.
     pub http: SocketAddr,
-    /// Certificate chain and private key, PEM; without, plain HTTP.
+    /// Certificate chain and private key, both PEM files; `None` for plain HTTP.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Whether the last entry of `X-Forwarded-For` is the client's address.
     pub behind_tls_proxy: bool,
-    /// Joins a second from one remote address.
+    /// Joins per second from one remote address.
     pub join_rate: u32,
-    /// Joins a second from a loopback address.
+    /// Joins per second from a loopback address.
     pub join_rate_loopback: u32,
-    /// Open connections at most; more are closed.
+    /// Limit on open connections; more are closed.
     pub connections_max: usize,
 }
 
-/// What the gateway needs of the rest of the server.
+/// The parts of the server that the gateway uses.
 pub struct HttpParts {
     /// Issues connect tokens.
     pub issuer: TokenIssuer,
-    /// The server's figures.
+    /// The server's statistics.
     pub stats: Arc<ServerStats>,
-    /// Joining is possible while it is running; the gateway ends when it is stopped.
+    /// Status of the server: clients can join while it is running, and the gateway ends when it is stopped.
     pub status: StatusReceiver,
-    /// What times in the process are since.
+    /// Origin of all times in the process.
     pub origin: Instant,
-    /// The origin, since 1970. Tokens are dated by it, and not by a wall clock that may be set meanwhile: the
-    /// workers judge them by the same.
+    /// The origin since 1970. Tokens are dated by it, and not by a wall clock that may be changed meanwhile: the
+    /// workers check them against the same time.
     pub unix_origin: Duration,
-    /// The version whose hash clients must have.
+    /// Version of the protocol whose hash clients must have.
     pub protocol: ProtocolVersion,
-    /// Frames to audit, in benchmark scenes.
+    /// Frames to audit; `None` without `--audit`.
     pub audit: Option<AuditFrames>,
 }
 
@@ -87,10 +86,10 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Listens and serves on a thread of its own until the status is stopped.
+    /// Starts to listen and serve on a thread of its own, until the status is stopped.
     ///
     /// # Errors
-    /// See [`HttpError`]; nothing runs then.
+    /// Returns an [`HttpError`]; nothing runs then.
     pub fn start(config: &HttpConfig, parts: HttpParts) -> Result<Self, HttpError> {
         let tls = config
             .tls
@@ -131,13 +130,13 @@ impl HttpServer {
         Ok(Self { address, thread })
     }
 
-    /// Where it listens.
+    /// Returns the address on which the gateway listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Waits until it has ended, which it does once the status is stopped.
+    /// Waits until the gateway has ended, which it does once the status is stopped.
     pub fn join(self) {
         if self.thread.join().is_err() {
             tracing::error!("the HTTP thread panicked");

@@ -1,14 +1,14 @@
-//! Whether ticks go on.
+//! Detects whether the simulation has stalled.
 
 use std::time::Duration;
 
-/// A simulation that has not ticked for so long is reported as stalled; a slow tick rate gets ten ticks.
+/// Time without a tick after which the simulation is reported as stalled, or the time of ten ticks if that is longer.
 const STALLED_AFTER: Duration = Duration::from_secs(2);
 
-/// When the simulation was last seen to have ticked.
+/// The last observed progress of the simulation.
 pub(super) struct Pulse {
     ticks: u64,
-    /// Since the process's origin, as all times here.
+    /// Time of the last progress, since the process's origin.
     seen_at: Duration,
 }
 
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_simulation_that_stands_still_is_stalled() {
+    fn simulation_without_ticks_is_reported_as_stalled() {
         let start = Duration::from_secs(100);
         let mut pulse = Pulse::new(start);
         pulse.observe(1, start + Duration::from_secs(1));

@@ -1,29 +1,29 @@
-//! How often one address may join: a token bucket for each.
+//! The limit on joins from one address: a token bucket for each address.
 //!
-//! Owns at most [`ADDRESSES_MAX`] buckets. Guarantees constant work per question, but for a sweep of full
-//! buckets at most once a second. At the bound an address that is not in the table is refused: nobody who
-//! is in it loses its place to a flood.
+//! Owns at most [`ADDRESSES_MAX`] buckets. Guarantees constant work per join, except for a sweep of full buckets at
+//! most once a second. At the bound a new address is refused, so that a flood of addresses never evicts a known
+//! one.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-/// Addresses remembered at a time, about 3 MiB.
+/// Limit on the number of addresses; their buckets take about 3 MiB.
 pub(super) const ADDRESSES_MAX: usize = 65_536;
 
-/// An idle address may join this many seconds' worth at once.
+/// Capacity of a bucket, in seconds of its rate: how many joins an idle address may make at once.
 const BURST_S: f64 = 10.0;
 
-/// What joining costs: so many a second, with a burst of ten seconds' worth.
+/// Joins per second, with a burst of ten seconds' worth.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rates {
-    /// Joins a second from a remote address.
+    /// Joins per second from a remote address.
     pub(super) remote: u32,
-    /// Joins a second from a loopback address.
+    /// Joins per second from a loopback address.
     pub(super) loopback: u32,
 }
 
-/// The buckets.
+/// The buckets of all addresses.
 #[derive(Debug)]
 pub(super) struct JoinLimiter {
     rates: Rates,
@@ -46,7 +46,7 @@ impl JoinLimiter {
         }
     }
 
-    /// Takes one join of `address`; `false` when it has none left. `now` is since a fixed origin.
+    /// Takes one join from the bucket of `address`. Returns `false` if none is left. `now` is since a fixed origin.
     pub(super) fn take(&mut self, now: Duration, address: IpAddr) -> bool {
         let address = limited_address(address);
         let per_s = f64::from(if address.is_loopback() {
@@ -75,11 +75,11 @@ impl JoinLimiter {
         true
     }
 
-    /// Forgets addresses whose bucket has filled up again.
+    /// Removes the buckets that have filled up again.
     fn sweep(&mut self, now: Duration) {
         if self
             .swept_at
-            .is_some_and(|at| now.saturating_sub(at) < Duration::from_secs(1))
+            .is_some_and(|swept_at| now.saturating_sub(swept_at) < Duration::from_secs(1))
         {
             return;
         }
@@ -90,7 +90,7 @@ impl JoinLimiter {
     }
 }
 
-/// What shares one bucket: an IPv4 address, or the /64 that an IPv6 customer has to itself.
+/// Returns the address that shares one bucket: an IPv4 address, or the /64 of one IPv6 customer.
 fn limited_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_then_the_rate() {
+    fn joins_of_one_address_are_limited_to_a_burst_and_then_the_rate() {
         let mut limiter = JoinLimiter::new(RATES);
         assert_eq!(taken(&mut limiter, 0, "203.0.113.7", 100), 20);
         assert_eq!(taken(&mut limiter, 499, "203.0.113.7", 100), 0);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_swarm_on_this_machine_joins_at_once() {
+    fn join_limit_of_loopback_allows_a_large_burst() {
         for loopback in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(
                 taken(&mut JoinLimiter::new(RATES), 0, loopback, 20_000),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_customer_is_one_address() {
+    fn join_limit_treats_an_ipv6_64_as_one_address() {
         let mut limiter = JoinLimiter::new(RATES);
         assert_eq!(taken(&mut limiter, 0, "2001:db8::1", 15), 15);
         assert_eq!(taken(&mut limiter, 0, "2001:db8::ffff:2", 15), 5);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_addresses_is_bounded_and_does_not_push_anybody_out() {
+    fn join_limit_is_bounded_in_memory_and_never_evicts_a_known_address() {
         let mut limiter = JoinLimiter::new(RATES);
         assert_eq!(taken(&mut limiter, 0, "10.255.255.255", 1), 1);
         for number in 1..ADDRESSES_MAX as u32 {

@@ -1,4 +1,4 @@
-//! The HTTP server: one thread, one tokio runtime, bounded connections, TLS.
+//! The HTTP server: one thread, one tokio runtime, bounded connections, optional TLS.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -28,27 +28,27 @@ use super::start_error::HttpError;
 use super::{figures, guest};
 use crate::observe::ServerStatus;
 
-/// Connections that the system queues before we accept them.
+/// Connections that the system queues before they are accepted.
 const BACKLOG: i32 = 1_024;
-/// From an accepted connection to the last byte of a request's head; also how long one may idle.
+/// Limit on the time from an accepted connection to the end of a request's head; also the limit on idle connections.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// From the head to the end of the body.
+/// Limit on the seconds from the end of the head to the response, reading the body included.
 const REQUEST_TIMEOUT_S: u64 = 10;
-/// How long requests under way may take when the server stops.
+/// Limit on the time of running requests when the server stops.
 const DRAIN: Duration = Duration::from_millis(500);
-/// How often frames are taken over for the audit and the tick is looked at. A look costs some 60 us, most of it for
-/// memory that has gone cold; the audit's queue holds twice as long at 128 ticks a second, the fastest.
+/// Interval of collecting frames for the audit and of observing the tick. Each run costs some 60 us, most of it for
+/// cold memory. The audit's queue is long enough for twice this interval at 128 ticks a second, the fastest rate.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Binds the listener, so that a taken port is known before anything runs.
+/// Binds the listener, so that a port in use is reported before anything runs.
 pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, HttpError> {
     let open = || -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        // All addresses means IPv4 too, whatever the system's default.
+        // The unspecified IPv6 address also covers IPv4, whatever the system's default.
         if address.is_ipv6() && address.ip().is_unspecified() {
             socket.set_only_v6(false)?;
         }
-        // A restart may take the port over from connections that are closing; a running server's it may not.
+        // Allows a restart to take over the port from closing connections, but not from a running server.
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
@@ -62,7 +62,7 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, HttpError> {
     })
 }
 
-/// Serves until the status is [`ServerStatus::Stopped`]. Blocks its thread.
+/// Serves until the status is [`ServerStatus::Stopped`]. Blocks the calling thread.
 pub(super) fn run(
     listener: TcpListener,
     tls: Option<RustlsConfig>,
@@ -112,7 +112,7 @@ fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-/// A body that is announced as too long is not read, and one that comes a byte a second not waited for.
+/// Refuses a body that is announced as too long without reading it, and limits the time of a request.
 async fn bounded(request: Request, next: Next) -> Response {
     let announced = request
         .headers()
@@ -131,7 +131,7 @@ async fn bounded(request: Request, next: Next) -> Response {
     }
 }
 
-/// Counts refusals by their code, wherever they came from.
+/// Counts refusals of all handlers and layers by their code.
 async fn counted(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     if let Some(&RefusedAs(code)) = response.extensions().get() {
@@ -143,12 +143,12 @@ async fn counted(State(shared): State<Shared>, request: Request, next: Next) -> 
 
 async fn stop_when_stopped(shared: Shared, handle: Handle<SocketAddr>) {
     let mut status = shared.status.clone();
-    // An error means that whoever could set the status is gone: the process is ending.
+    // An error means that the sender of the status is gone: the process is ending.
     let _ = status.wait_for(|status| *status == ServerStatus::Stopped).await;
     handle.graceful_shutdown(Some(DRAIN));
 }
 
-/// Takes over frames before their queue is full, and notices when ticks go on.
+/// Collects frames before their queue is full, and observes whether ticks run.
 async fn watch_ticks(shared: Shared) {
     let mut interval = tokio::time::interval(WATCH_INTERVAL);
     loop {
@@ -164,7 +164,7 @@ async fn watch_ticks(shared: Shared) {
     }
 }
 
-/// Accepts while there is a permit; a connection above the bound is closed at once.
+/// Accepts connections while there are permits; a connection above the limit is closed at once.
 #[derive(Clone)]
 struct LimitedAcceptor(Arc<Semaphore>);
 
@@ -178,7 +178,7 @@ impl<S> Accept<TcpStream, S> for LimitedAcceptor {
             .try_acquire_owned()
             .map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))
             .and_then(|permit| {
-                // Answers are one small segment each.
+                // A response is one small segment, so it is sent without delay.
                 stream.set_nodelay(true)?;
                 Ok((
                     LimitedStream {
@@ -192,7 +192,7 @@ impl<S> Accept<TcpStream, S> for LimitedAcceptor {
     }
 }
 
-/// A connection that gives its permit back when it is dropped.
+/// A connection that returns its permit when it is dropped.
 struct LimitedStream {
     stream: TcpStream,
     _permit: OwnedSemaphorePermit,

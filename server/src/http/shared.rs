@@ -1,4 +1,4 @@
-//! What the handlers of requests share.
+//! State that the request handlers share.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use super::rate::JoinLimiter;
 use super::tokens::TokenIssuer;
 use crate::observe::{ServerStats, StatusReceiver};
 
-/// Bytes of a request's body at most; more answers 413.
+/// Limit on the bytes of a request's body; a longer one is refused with 413.
 pub(super) const BODY_BYTES_MAX: usize = 4_096;
 
-/// Everything that a request may use.
+/// The state that request handlers use.
 pub(super) struct SharedParts {
     pub(super) issuer: Mutex<TokenIssuer>,
     pub(super) limiter: Mutex<JoinLimiter>,
@@ -30,5 +30,5 @@ pub(super) struct SharedParts {
     pub(super) behind_tls_proxy: bool,
 }
 
-/// Its locks are taken on the gateway's thread only and never across an await.
+/// Shared state. Its locks are taken on the gateway's thread only and never held across an await.
 pub(super) type Shared = Arc<SharedParts>;

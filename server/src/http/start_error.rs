@@ -1,36 +1,36 @@
-//! Why the gateway does not start.
+//! The errors with which the gateway fails to start.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why the gateway does not start.
+/// The reason why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
-    /// Somebody else listens there.
+    /// Another program listens on the port.
     #[error("HTTP port {} at {} is in use: stop the other program or choose another --http", address.port(), address.ip())]
     PortInUse {
-        /// The address asked for.
+        /// The configured address, whose port is in use.
         address: SocketAddr,
     },
-    /// The system does not let us listen there.
+    /// The system refuses to listen on the address.
     #[error("cannot listen for HTTP on {address}: {error}")]
     Listen {
-        /// The address asked for.
+        /// The configured address to listen on.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
     /// The TLS identity cannot be used.
     #[error("cannot use {} for TLS: {reason}", path.display())]
     Tls {
-        /// The file at fault.
+        /// Path of the invalid file.
         path: PathBuf,
-        /// Why.
+        /// The reason, for people.
         reason: String,
     },
-    /// The system gives no thread.
+    /// The system provides no thread.
     #[error("cannot start the HTTP thread: {0}")]
     Thread(io::Error),
 }

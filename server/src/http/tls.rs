@@ -1,4 +1,4 @@
-//! Reads the server's TLS identity.
+//! Loads the server's TLS identity.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::start_error::HttpError;
 
-/// Loads a certificate chain and its key from PEM files; TLS 1.2 and 1.3, cryptography by ring.
+/// Loads a certificate chain and its key from PEM files, for TLS 1.2 and 1.3 with the cryptography of ring.
 ///
 /// # Errors
-/// [`HttpError::Tls`], naming the file, when one cannot be read or the two do not belong together.
+/// Returns [`HttpError::Tls`] with the file, if one cannot be read or the two do not match.
 pub(super) fn load(cert: &Path, key: &Path) -> Result<RustlsConfig, HttpError> {
     let refused = |path: &Path, reason: String| HttpError::Tls {
         path: path.to_owned(),
@@ -24,7 +24,7 @@ pub(super) fn load(cert: &Path, key: &Path) -> Result<RustlsConfig, HttpError> {
         .and_then(Iterator::collect)
         .map_err(|error| refused(cert, error.to_string()))?;
     if chain.is_empty() {
-        return Err(refused(cert, "there is no certificate in it".to_owned()));
+        return Err(refused(cert, "the file contains no certificate".to_owned()));
     }
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| refused(key, error.to_string()))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))

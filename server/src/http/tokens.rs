@@ -1,9 +1,9 @@
-//! Issues connect tokens: who the client is, which worker serves it, and the keys of the session.
+//! Issues connect tokens: the client's identity, the worker that serves it, and the keys of the session.
 //!
-//! Owns the source of randomness, the acceptor that chooses workers and the proof by which a client comes
-//! back as itself. Guarantees that client ids are unguessable and below 2^53 (JSON numbers), that session
-//! numbers of this process only grow, and that nobody becomes another client without what that client was
-//! given. Refuses to keep a list of clients: the proof is the state.
+//! Owns the source of randomness, the assignment of workers and the proof by which a client resumes its identity.
+//! Guarantees that client ids are unguessable and below 2^53 (JSON numbers), that session numbers of this process
+//! only grow, and that a client can resume an identity only with the proof that was issued for it. Keeps no list of
+//! clients: the proof is the state. given. Refuses to keep a list of clients: the proof is the state.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,26 +18,26 @@ use throng_shared::netcode::{
 use crate::boundary::claims::{PlayerName, SessionClaims};
 use crate::net::assign::{Assigner, ServerFull};
 
-/// Seconds in which a client has to begin its session.
+/// Seconds within which a client has to start its session.
 const TOKEN_EXPIRE_S: u64 = 30;
-/// Seconds without a packet after which either end gives a session up.
+/// Seconds without a packet after which either side ends a session.
 const SESSION_TIMEOUT_S: i32 = 20;
-/// Client ids are below this, so that every JSON reader holds them exactly.
+/// Bound of client ids, so that every JSON reader represents them exactly.
 const CLIENT_IDS: u64 = 1 << 53;
-/// A proof is the client id and an HMAC-SHA-256 over it.
+/// Bytes of a proof: the client id and an HMAC-SHA-256 of it.
 const PROOF_BYTES: usize = 8 + 32;
 
-/// Where the workers are, and the secret that they share with the issuer.
+/// The addresses of the workers, and the secret that they share with the issuer.
 pub struct IssuerConfig {
-    /// What clients of each worker are told, in the workers' order.
+    /// Addresses that clients of each worker are given, in the workers' order.
     pub addresses: Vec<SocketAddr>,
-    /// Seals tokens; the workers open them with it.
+    /// Key with which tokens are sealed, and opened by the workers.
     pub private_key: [u8; KEY_BYTES],
-    /// Chooses workers.
+    /// Chooses the worker for a client.
     pub assigner: Assigner,
 }
 
-/// Issues connect tokens.
+/// Issues connect tokens and resume proofs.
 pub struct TokenIssuer {
     config: IssuerConfig,
     entropy: Entropy,
@@ -45,7 +45,7 @@ pub struct TokenIssuer {
     session_number: u64,
 }
 
-/// A token and what the client is told beside it.
+/// A token with the data that the client receives beside it.
 pub(super) struct Issued {
     pub(super) client_id: u64,
     pub(super) token: String,
@@ -53,7 +53,7 @@ pub(super) struct Issued {
     pub(super) resume: String,
 }
 
-/// Why no token was issued.
+/// The reason why no token was issued.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IssueError {
     #[error(transparent)]
@@ -63,10 +63,10 @@ pub(super) enum IssueError {
 }
 
 impl TokenIssuer {
-    /// An issuer for the workers of `config`.
+    /// Creates an issuer for the workers of `config`.
     ///
     /// # Errors
-    /// [`EntropyError`] when the operating system gives no random bytes.
+    /// Returns an [`EntropyError`] if the operating system provides no random bytes.
     pub fn new(config: IssuerConfig) -> Result<Self, EntropyError> {
         let mut entropy = Entropy::from_os()?;
         let proof_key = hmac::Key::new(hmac::HMAC_SHA256, &entropy.bytes::<32>());
@@ -78,7 +78,7 @@ impl TokenIssuer {
         })
     }
 
-    /// The client that `resume` proves to be, or `None` when this process did not issue it.
+    /// Returns the client that `resume` proves to be; `None` if this process did not issue the proof.
     pub(super) fn resumed(&self, resume: &str) -> Option<u64> {
         let proof: [u8; PROOF_BYTES] = BASE64.decode(resume).ok()?.try_into().ok()?;
         let (id, tag) = proof.split_first_chunk::<8>()?;
@@ -86,8 +86,9 @@ impl TokenIssuer {
         Some(u64::from_le_bytes(*id))
     }
 
-    /// A token for `name`: as client `resumed`, or as a new one. `now` is since the process's origin,
-    /// `unix` since 1970.
+    /// Issues a token for `name`, as client `resumed` or as a new one. `now` is since the process's origin, `unix`
+    /// since
+    /// 1970.
     pub(super) fn issue(
         &mut self,
         name: PlayerName,
@@ -101,7 +102,7 @@ impl TokenIssuer {
                 .assigner
                 .assign(client_id, now, now + Duration::from_secs(TOKEN_EXPIRE_S))?;
         let address = self.config.addresses[usize::from(worker)];
-        // Grows within this process, and across restarts as far as the clock does.
+        // Grows within this process, and across restarts unless the clock is set back.
         let unix_us = u64::try_from(unix.as_micros()).unwrap_or(u64::MAX);
         self.session_number = unix_us.max(self.session_number + 1);
         let claims = SessionClaims {
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_names_only_the_assigned_worker() {
+    fn connect_token_contains_only_the_assigned_worker() {
         let mut issuer = issuer(2, 10);
         for port in [5_000, 5_001, 5_000] {
             let issued = issue(&mut issuer, None).unwrap();
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_new_and_fit_a_json_number() {
+    fn client_ids_are_unique_and_fit_a_json_number() {
         let mut issuer = issuer(1, 1_000);
         let ids: BTreeSet<u64> = (0..500)
             .map(|_| issue(&mut issuer, None).unwrap().client_id)
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_client_itself_comes_back() {
+    fn identity_is_resumed_only_with_its_own_proof() {
         let mut first = issuer(1, 10);
         let issued = issue(&mut first, None).unwrap();
         assert_eq!(first.resumed(&issued.resume), Some(issued.client_id));
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn session_numbers_grow_even_when_the_clock_stands() {
+    fn session_numbers_grow_even_if_the_clock_does_not() {
         let mut issuer = issuer(1, 10);
         issue(&mut issuer, None).unwrap();
         let first = issuer.session_number;
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_server_issues_nothing() {
+    fn full_server_issues_no_tokens() {
         let mut issuer = issuer(2, 1);
         assert!(issue(&mut issuer, None).is_ok());
         assert!(issue(&mut issuer, None).is_ok());

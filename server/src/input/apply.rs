@@ -1,4 +1,4 @@
-//! Chooses each player's input of the tick.
+//! Selects the input of each player for the tick.
 
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::active::TakenInput;
@@ -7,8 +7,8 @@ use super::counters::InputCounters;
 use crate::runner::TickTime;
 use crate::simulation::{InputBuffer, TickInput};
 
-/// Takes every player's input of the tick. Players do not meet here, so their order does not matter; each
-/// one's inputs come in the order of ticks.
+/// Takes every player's input of the tick. Players do not affect each other here, so that their order does
+/// not matter. The inputs of one player are taken in the order of ticks.
 pub(super) fn take_inputs(
     mut players: Query<(&mut InputBuffer, &mut TakenInput)>,
     mut counters: ResMut<InputCounters>,

@@ -1,27 +1,29 @@
-//! What players sent, on its way to the tick that applies it.
+//! The inbox: what players sent, until the tick that applies it.
 //!
-//! Owns the one list by which players reach the simulation: sessions that joined and left, inputs, messages. The
-//! net workers' links, the exchange between simulations, single player and a replay fill it. Guarantees that each
-//! value is applied once, in the order in which it was put in, and can be read until the end of `Record`.
+//! Owns the one list through which players' events reach the simulation: sessions that joined and left,
+//! inputs, messages. The net workers' links, the exchange between simulations, single player and a replay
+//! fill it. Guarantees that each value is applied once, in the order in which it was added, and can be read
+//! until the end of `Record`.
 
 use bevy_ecs::prelude::*;
 
 use crate::boundary::link::ToSimulation;
 use crate::simulation::WorkerLinks;
 
-/// What the next tick applies, or what the running one has applied. What fills it in the tick runs in `Receive`
-/// before [`drain_links`].
+/// The values that the next tick applies, or that the running one has applied. Systems that fill it within
+/// the tick run in `Receive` before [`drain_links`].
 ///
-/// It is emptied in every tick, so its bound is that of the links' queues. Its memory is kept.
+/// It is emptied in every tick, so that it is bounded by the queues of the links. Its memory is kept.
 #[derive(Resource, Debug, Default)]
 pub struct Inbox {
     values: Vec<ToSimulation>,
-    /// Whether an exchange drains the links.
+    /// Whether the exchange between simulations drains the links.
     is_routed: bool,
 }
 
 impl Inbox {
-    /// An inbox that the exchange between simulations fills: [`drain_links`] leaves the links to it.
+    /// Creates an inbox that the exchange between simulations fills. [`drain_links`] leaves the links to the
+    /// exchange.
     pub(crate) fn routed() -> Self {
         Self {
             values: Vec::new(),
@@ -29,18 +31,18 @@ impl Inbox {
         }
     }
 
-    /// Adds a value behind the others.
+    /// Adds a value after the others.
     pub fn push(&mut self, value: ToSimulation) {
         self.values.push(value);
     }
 
-    /// The values, in the order in which they are applied.
+    /// Returns the values, in the order in which they are applied.
     #[must_use]
     pub fn values(&self) -> &[ToSimulation] {
         &self.values
     }
 
-    /// Takes all values out, with their memory.
+    /// Takes all values with their memory.
     pub(crate) fn take(&mut self) -> Vec<ToSimulation> {
         std::mem::take(&mut self.values)
     }
@@ -52,8 +54,8 @@ impl Extend<ToSimulation> for Inbox {
     }
 }
 
-/// Adds everything that waits in the links, in worker order and in the order of arrival. What arrives meanwhile
-/// waits for the next tick.
+/// Adds everything that is queued in the links, in worker order and in the order of arrival. What arrives
+/// meanwhile waits for the next tick.
 pub fn drain_links(mut inbox: ResMut<Inbox>, mut links: ResMut<WorkerLinks>) {
     if inbox.is_routed {
         return;
@@ -63,7 +65,7 @@ pub fn drain_links(mut inbox: ResMut<Inbox>, mut links: ResMut<WorkerLinks>) {
     }
 }
 
-/// Drops what the tick has applied.
+/// Removes the values that the tick has applied.
 pub(crate) fn empty_inbox(mut inbox: ResMut<Inbox>) {
     inbox.values.clear();
 }
@@ -89,7 +91,7 @@ mod tests {
         }
     }
 
-    /// A world with two workers, each of which has queued two values.
+    /// Returns a world with two workers, each of which has queued two values.
     fn world(inbox: Inbox) -> (World, Vec<WorkerLink>) {
         let config = LinkConfig::default();
         let links = (0..2).map(|worker| link(SimulationId(0), worker, &config, Arc::new(|| {})));
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_inbox_takes_links_in_worker_order_behind_what_it_has_and_keeps_its_memory() {
+    fn the_inbox_appends_links_in_worker_order_and_keeps_its_memory() {
         let (mut world, _workers) = world(Inbox::default());
         world.resource_mut::<Inbox>().push(left(9, 9));
         assert_eq!(drained(&mut world), [(9, 9), (0, 0), (0, 1), (1, 0), (1, 1)]);

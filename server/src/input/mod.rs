@@ -1,9 +1,9 @@
-//! What players want: from the [`Inbox`] to the input that gameplay sees in its tick.
+//! Players' inputs, from the [`Inbox`] to the input that gameplay reads in its tick.
 //!
 //! Owns the systems of `Receive` and `Input`. Guarantees that every player has exactly one input in every
-//! tick (the one meant for it, or the last one repeated for a few ticks, or the neutral one), that what is
-//! kept for a player is bounded whatever it sends, and that what was not used is counted. Refuses to
-//! interpret inputs: gameplay reads [`ActiveInput`].
+//! tick: the one sent for it, or the last one repeated for a few ticks, or the neutral one. Guarantees also
+//! that the memory for a player is bounded whatever its client sends, and that every unused input is counted.
+//! Refuses to interpret inputs: gameplay reads [`ActiveInput`].
 
 mod apply;
 mod counters;
@@ -23,8 +23,8 @@ pub(crate) use inbox::empty_inbox;
 pub use inbox::{Inbox, drain_links};
 pub use throng_shared::protocol::active::{ActiveInput, SeenAt, TakenInput};
 
-/// Applies what is put into the [`Inbox`], and gives every player an [`ActiveInput`] of the type that the protocol
-/// registered, if it did.
+/// Applies the values in the [`Inbox`], and gives every player an [`ActiveInput`] of the type that the
+/// protocol registered, if it registered one.
 pub struct ReceivePlugin;
 
 impl Plugin for ReceivePlugin {
@@ -39,7 +39,7 @@ impl Plugin for ReceivePlugin {
         );
     }
 
-    /// Here and not in `build`, because the protocol is complete only when all plugins are built.
+    /// This is not in `build`, because the protocol is complete only when all plugins are built.
     fn finish(&self, app: &mut App) {
         let take = take_inputs.in_set(ServerSystems::Input);
         app.world_mut().init_resource::<Protocol>();

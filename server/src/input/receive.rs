@@ -15,10 +15,10 @@ use crate::boundary::link::ToSimulation;
 use crate::runner::TickTime;
 use crate::simulation::{InputBuffer, MessageReceived, Offer, Players, Slots, join, judge_view, leave};
 
-/// Values that are applied while the memory for the first of them comes.
+/// Number of values that are applied between the prefetch of a buffer and its use.
 const AHEAD: usize = 6;
 
-/// Applies what is in the inbox, in order.
+/// Applies the values in the inbox, in order.
 pub(super) fn apply_inbox(world: &mut World) {
     let time = *world.resource::<TickTime>();
     let mut counters = InputCounters::default();
@@ -41,7 +41,7 @@ pub(super) fn apply_inbox(world: &mut World) {
     world.resource_mut::<InputCounters>().add(&counters);
 }
 
-/// Has the buffer fetched that an input goes to, while other values are applied. Returns the input's player.
+/// Prefetches the buffer that an input goes to, while other values are applied. Returns the input's player.
 fn prefetch_buffer(world: &World, value: &ToSimulation) -> Option<Entity> {
     let ToSimulation::Input { key, .. } = value else {
         return None;
@@ -78,7 +78,8 @@ fn apply(
             arrived_at,
             bytes,
         } => {
-            // A player that joined just before was not there yet; one that left has no buffer any more.
+            // The player may have joined after the prefetch, and is looked up again. One that left has no
+            // buffer any more.
             let player = player.or_else(|| world.resource::<Players>().get(key));
             let Some(mut buffer) = player.and_then(|player| world.get_mut::<InputBuffer>(player)) else {
                 counters.stray += 1;
@@ -113,7 +114,7 @@ fn apply(
     }
 }
 
-/// Writes a player's message into the world, as its type and as it came. Returns whether it is of a type that
+/// Writes a player's message into the world, decoded and as it arrived. Returns whether it is of a type that
 /// players may send.
 fn deliver_message(
     world: &mut World,
@@ -131,7 +132,7 @@ fn deliver_message(
     let is_taken = Channel::from_id(channel).is_some_and(|channel| {
         let delivered = protocol.deliver_from_player(world, player, channel, &bytes, &find);
         delivered
-            .inspect_err(|error| tracing::debug!(%error, ?player, "a message refused"))
+            .inspect_err(|error| tracing::debug!(%error, ?player, "a message is refused"))
             .is_ok()
     });
     world.write_message(MessageReceived {
@@ -142,7 +143,7 @@ fn deliver_message(
     is_taken
 }
 
-/// How long before the start of `tick` something arrived, in 1/16 tick; saturates.
+/// Returns how long before the start of `tick` something arrived, in 1/16 tick; saturates.
 fn margin_16(time: &TickTime, tick: Tick, arrived_at: Duration) -> i16 {
     let nanos = |duration: Duration| duration.as_nanos() as i64;
     let length = nanos(time.length);
@@ -171,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_margin_is_in_sixteenths_of_a_tick_and_saturates() {
+    fn the_input_margin_is_in_sixteenths_of_a_tick_and_saturates() {
         let time = TickTime {
             tick: Tick(100),
             started_at: Duration::from_millis(5_000),

@@ -1,9 +1,9 @@
-//! The digest that guards checkpoints and recordings against damage: FNV-1a, 64 bits.
+//! The digest that protects checkpoints and recordings against damage: FNV-1a, 64 bits.
 //!
-//! Finds every changed byte of a block and nearly every other damage. It is no signature: whoever can write the
-//! file can write the digest.
+//! It detects every single changed byte of a block and nearly every other damage. It is no signature: a
+//! program that can write the file can also write the digest.
 
-/// Digest of `bytes`.
+/// Returns the digest of `bytes`.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, &byte| {
@@ -16,7 +16,7 @@ mod tests {
     use super::digest;
 
     #[test]
-    fn equals_the_published_vectors() {
+    fn the_digest_equals_the_published_vectors() {
         assert_eq!(digest(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(digest(b"a"), 0xaf63_dc4c_8601_ec8c);
         assert_eq!(digest(b"foobar"), 0x8594_4171_f739_67e8);

@@ -1,8 +1,8 @@
-//! Which entities a checkpoint holds, in which order, and how they refer to each other.
+//! The entities that a checkpoint holds, their order, and the references between them.
 //!
-//! Within a checkpoint an entity is its place in the list. Players come first by their ids, then replicated
-//! entities by their global ids, then all others in the order of the world that was saved, on which nothing
-//! depends but their places.
+//! A reference within a checkpoint is the index of an entity in the list. Players come first by their ids,
+//! then replicated entities by their global ids, then all others in the order of the saved world, on which
+//! nothing depends except their indices.
 
 use bevy_ecs::entity::{EntityHashMap, EntityMapper};
 use bevy_ecs::prelude::*;
@@ -11,7 +11,7 @@ use bevy_ecs::resource::IsResource;
 use super::registry::{Marker, Persisted};
 use crate::simulation::{Player, Replicated};
 
-/// Sorts entities into their places.
+/// The key by which entities are sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum SortKey {
     Player(u32),
@@ -19,7 +19,7 @@ enum SortKey {
     Other(u64),
 }
 
-/// The entities of `world` that a checkpoint holds, in their places.
+/// Returns the entities of `world` that a checkpoint holds, in the order of the checkpoint.
 pub(super) fn held(world: &mut World, persisted: &Persisted) -> Vec<Entity> {
     let reasons: Vec<_> = persisted
         .entries()
@@ -30,7 +30,7 @@ pub(super) fn held(world: &mut World, persisted: &Persisted) -> Vec<Entity> {
     let player = world.register_component::<Player>();
     let replicated = world.register_component::<Replicated>();
     let resource = world.register_component::<IsResource>();
-    let mut places: Vec<(SortKey, Entity)> = Vec::new();
+    let mut keys: Vec<(SortKey, Entity)> = Vec::new();
     for archetype in world.archetypes().iter() {
         let has = |id| archetype.contains(id);
         let held = has(player) || has(replicated) || reasons.iter().any(|&id| has(id));
@@ -38,14 +38,14 @@ pub(super) fn held(world: &mut World, persisted: &Persisted) -> Vec<Entity> {
             continue;
         }
         for entity in archetype.entities() {
-            places.push((place(world.entity(entity.id())), entity.id()));
+            keys.push((sort_key(world.entity(entity.id())), entity.id()));
         }
     }
-    places.sort_unstable();
-    places.into_iter().map(|(_, entity)| entity).collect()
+    keys.sort_unstable();
+    keys.into_iter().map(|(_, entity)| entity).collect()
 }
 
-fn place(entity: EntityRef<'_>) -> SortKey {
+fn sort_key(entity: EntityRef<'_>) -> SortKey {
     if let Some(player) = entity.get::<Player>() {
         return SortKey::Player(player.id.0);
     }
@@ -58,19 +58,19 @@ fn place(entity: EntityRef<'_>) -> SortKey {
     }
 }
 
-/// References of the world that is saved as places in the list.
-pub(super) struct ToPlaces(EntityHashMap<u32>);
+/// Maps references of the saved world to indices in the list.
+pub(super) struct ToIndices(EntityHashMap<u32>);
 
-impl ToPlaces {
+impl ToIndices {
     pub(super) fn new(held: &[Entity]) -> Self {
         Self(held.iter().copied().zip(0..).collect())
     }
 }
 
-impl EntityMapper for ToPlaces {
+impl EntityMapper for ToIndices {
     fn get_mapped(&mut self, source: Entity) -> Entity {
-        let place = self.0.get(&source).copied();
-        place
+        let index = self.0.get(&source).copied();
+        index
             .and_then(Entity::from_raw_u32)
             .unwrap_or(Entity::PLACEHOLDER)
     }
@@ -78,7 +78,7 @@ impl EntityMapper for ToPlaces {
     fn set_mapped(&mut self, _source: Entity, _target: Entity) {}
 }
 
-/// Places in the list as references to the entities that were spawned for them.
+/// Maps indices in the list to the entities that were spawned for them.
 pub(super) struct ToEntities(pub(super) Vec<Entity>);
 
 impl EntityMapper for ToEntities {

@@ -1,4 +1,4 @@
-//! The bytes of a checkpoint.
+//! The format of a checkpoint.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -17,31 +17,31 @@ use throng_shared::tick::Tick;
 use super::digest;
 use crate::simulation::resume::SimulationImage;
 
-/// Version of the format that is written, and the only one that is read.
+/// The version of the format that is written, and the only one that is read.
 pub const FORMAT_VERSION: u32 = 1;
 
 const MAGIC: &[u8; 8] = b"THRONGCP";
 const HEADER_BYTES: usize = 28;
 
-/// Why bytes are not a checkpoint.
+/// Why bytes are not a checkpoint that can be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
-    /// They begin otherwise.
+    /// They do not begin with the magic bytes.
     #[error("not a checkpoint: it does not begin with THRONGCP")]
     Magic,
-    /// Another version of the format.
+    /// They have another version of the format.
     #[error("the checkpoint has format {0}, this server reads format {FORMAT_VERSION}")]
     Version(u32),
-    /// Bytes are missing at the end, or too many.
+    /// The length differs from the header's.
     #[error("the checkpoint has {found} bytes instead of {expected}")]
     Length {
-        /// Bytes it should have.
+        /// Number of bytes according to the header.
         expected: u64,
-        /// Bytes there are.
+        /// Number of bytes found.
         found: u64,
     },
-    /// A byte has changed.
+    /// The body is damaged.
     #[error("the checkpoint is damaged: its digest is {found:016x} instead of {expected:016x}")]
     Digest {
         /// The digest in the header.
@@ -49,48 +49,48 @@ pub enum FormatError {
         /// The digest of the body.
         found: u64,
     },
-    /// The body is not what the format says.
+    /// The body cannot be decoded.
     #[error("the checkpoint's body cannot be read: {0}")]
     Body(CodecError),
 }
 
-/// A world.
+/// The content of a checkpoint: a whole ECS world.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct WorldImage {
     pub(super) simulation: SimulationImage,
-    /// Names of the types that follow, which are numbered by their places here.
+    /// Names of the types of the values, which refer to them by index.
     pub(super) types: Vec<String>,
     pub(super) resources: Vec<ValueImage>,
     pub(super) entities: Vec<EntityImage>,
 }
 
-/// A value and the number of its type.
+/// A value and the index of its type.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct ValueImage {
     pub(super) kind: u16,
     pub(super) bytes: Vec<u8>,
 }
 
-/// An entity.
+/// An entity with its components.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct EntityImage {
     pub(super) role: EntityRole,
     pub(super) values: Vec<ValueImage>,
 }
 
-/// What an entity is to the engine.
+/// The role of an entity in the engine.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum EntityRole {
-    /// A player.
+    /// The player of a session.
     Player(PlayerImage),
-    /// An entity that clients can see.
+    /// An entity that is replicated to clients.
     Replicated {
         global: u64,
         slot: u32,
-        /// Tick of the row's last change; none before it has a row.
+        /// Tick of the row's last change; `None` before it has a row.
         changed: Option<Tick>,
     },
-    /// Neither.
+    /// An entity of the server only.
     Other,
 }
 
@@ -106,7 +106,7 @@ pub(super) struct PlayerImage {
     pub(super) speaks_renet: bool,
 }
 
-/// Writes a checkpoint.
+/// Encodes a checkpoint with its header.
 pub(super) fn seal(image: &WorldImage) -> Result<Vec<u8>, CodecError> {
     let mut bytes = vec![0; HEADER_BYTES];
     codec::encode_state_into(image, &mut bytes)?;
@@ -114,7 +114,7 @@ pub(super) fn seal(image: &WorldImage) -> Result<Vec<u8>, CodecError> {
     Ok(bytes)
 }
 
-/// Writes the header of the body that is there.
+/// Writes the header for the body that follows it in `bytes`.
 fn write_header(bytes: &mut [u8]) {
     let (header, body) = bytes.split_at_mut(HEADER_BYTES);
     header[..8].copy_from_slice(MAGIC);
@@ -123,7 +123,7 @@ fn write_header(bytes: &mut [u8]) {
     header[20..28].copy_from_slice(&digest(body).to_le_bytes());
 }
 
-/// Reads a checkpoint.
+/// Checks and decodes a checkpoint.
 pub(super) fn open(bytes: &[u8]) -> Result<WorldImage, FormatError> {
     if !bytes.starts_with(MAGIC) && !MAGIC.starts_with(bytes) {
         return Err(FormatError::Magic);
@@ -133,7 +133,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<WorldImage, FormatError> {
         let expected = HEADER_BYTES as u64;
         return Err(FormatError::Length { expected, found });
     };
-    let field = |at: usize| header[at..].first_chunk().copied().unwrap_or_default();
+    let field = |offset: usize| header[offset..].first_chunk().copied().unwrap_or_default();
     let version = u32::from_le_bytes(header[8..].first_chunk().copied().unwrap_or_default());
     if version != FORMAT_VERSION {
         return Err(FormatError::Version(version));
@@ -149,7 +149,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<WorldImage, FormatError> {
     codec::decode_state_exact(body).map_err(FormatError::Body)
 }
 
-/// Makes the digest of a damaged body right again, so that tests reach what is behind it.
+/// Recomputes the header of a damaged body, so that tests reach the checks behind the digest.
 #[cfg(test)]
 pub(super) fn reseal(bytes: &mut [u8]) {
     if bytes.len() >= HEADER_BYTES {

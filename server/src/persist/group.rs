@@ -1,4 +1,5 @@
-//! A few entities on their way from one world to another: what a checkpoint would hold of them.
+//! Groups of entities that migrate from one simulation to another, with the same values that a checkpoint
+//! would hold of them.
 
 use bevy_ecs::entity::{EntityHashMap, EntityMapper};
 use bevy_ecs::prelude::*;
@@ -14,12 +15,12 @@ use crate::boundary::link::SessionKey;
 use crate::simulation::resume::{arrive, restore_player};
 use crate::simulation::{Player, Replicated};
 
-/// Entities with all that is persisted of them. They may refer to each other, and to players and replicated
-/// entities that stay behind.
+/// Entities with all their persisted components. They may refer to each other, and to players and replicated
+/// entities that are not in the group.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Group {
     members: Vec<Member>,
-    /// What they refer to outside the group; numbered after the members.
+    /// The entities outside the group to which they refer; numbered after the members.
     outside: Vec<SharedName>,
 }
 
@@ -36,17 +37,17 @@ enum MemberRole {
     Other,
 }
 
-/// An entity that every world knows by the same name.
+/// An entity's name, which is the same in every simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum SharedName {
-    /// A player's.
+    /// The id of a player.
     Player(PlayerId),
-    /// A replicated entity.
+    /// The global id of a replicated entity.
     Global(GlobalId),
 }
 
 impl Group {
-    /// Packs `entities`, which stay as they are.
+    /// Packs `entities`, which are not changed.
     pub(crate) fn pack(world: &World, persisted: &Persisted, entities: &[Entity]) -> Result<Self, SaveError> {
         let mut references = ToNumbers {
             world,
@@ -71,13 +72,13 @@ impl Group {
         Ok(Self { members, outside })
     }
 
-    /// Spawns the entities, empty, for [`Group::fill`]; answers with them what each is called.
+    /// Spawns the entities without components, for [`Group::fill`]. Returns them with their names.
     pub(crate) fn spawn(&self, world: &mut World) -> Vec<(Entity, Option<SharedName>)> {
         let spawn = |member: &Member| (world.spawn_empty().id(), member.name());
         self.members.iter().map(spawn).collect()
     }
 
-    /// Gives the spawned entities what they had. `find` answers who has a name here.
+    /// Gives the spawned entities their components. `find` returns the entity with a name in this simulation.
     pub(crate) fn fill(
         &self,
         world: &mut World,
@@ -111,7 +112,7 @@ impl Group {
         Ok(())
     }
 
-    /// Sessions of the players among them.
+    /// Returns the sessions of the players in the group.
     pub(crate) fn sessions(&self) -> impl Iterator<Item = SessionKey> {
         self.members.iter().filter_map(|member| match &member.role {
             MemberRole::Player(image) => image.player().map(|player| player.session),
@@ -119,7 +120,7 @@ impl Group {
         })
     }
 
-    /// Replicated entities among them.
+    /// Returns the global ids of the replicated entities in the group.
     pub(crate) fn globals(&self) -> impl Iterator<Item = GlobalId> {
         self.members.iter().filter_map(|member| match member.role {
             MemberRole::Replicated(global) => Some(global),
@@ -138,7 +139,7 @@ impl Member {
     }
 }
 
-/// References as numbers: members first, then what is outside.
+/// Maps references to numbers: members first, then the entities outside.
 struct ToNumbers<'w> {
     world: &'w World,
     members: EntityHashMap<u32>,
@@ -163,11 +164,11 @@ impl EntityMapper for ToNumbers<'_> {
         let number = self.members.get(&source).copied().or_else(|| {
             let name = self.name_of(source)?;
             let known = self.outside.iter().position(|&other| other == name);
-            let place = known.unwrap_or_else(|| {
+            let index = known.unwrap_or_else(|| {
                 self.outside.push(name);
                 self.outside.len() - 1
             });
-            Some((self.members.len() + place) as u32)
+            Some((self.members.len() + index) as u32)
         });
         number
             .and_then(Entity::from_raw_u32)

@@ -1,6 +1,7 @@
-//! Bytes as a world.
+//! Loads a checkpoint into a world.
 //!
-//! Everything is read and checked before the world is touched: it is either replaced or as before.
+//! Everything is decoded and checked before the world is changed. So the world is either replaced or as it
+//! was before.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,43 +23,44 @@ use crate::boundary::link::{LeaveReason, PeerKind, SessionKey};
 use crate::simulation::resume::{SimulationImage, finish, restore_player, restore_replicated};
 use crate::simulation::{Player, Slots, leave};
 
-/// Sessions of one worker that a checkpoint may name: more than any worker has, and few enough for a table.
+/// The number of sessions of one worker that a checkpoint may name: more than any worker has, and few enough
+/// for a table.
 const SESSIONS_MAX: u32 = 1 << 24;
 
-/// Why a checkpoint is not loaded. The world is then as it was.
+/// Why a checkpoint is not loaded. The world is unchanged then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The bytes are no checkpoint.
+    /// The bytes are not a checkpoint that can be read.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// The checkpoint holds a type that this app did not mark.
+    /// The checkpoint holds a type that this app does not persist.
     #[error("the checkpoint holds {0}, which this app does not persist")]
     UnknownType(String),
-    /// A value is not of its type, as when a field was added since.
+    /// A value cannot be decoded as its type, for example because a field was added since.
     #[error("the checkpoint's {name} of {whose} cannot be read: {error}")]
     Value {
-        /// The type.
+        /// The path of the value's type.
         name: &'static str,
-        /// The entity, or that it is a resource.
+        /// The entity that has the value, or that it is a resource.
         whose: String,
-        /// Why.
+        /// The error of the decoder.
         error: CodecError,
     },
-    /// Another simulation's.
+    /// The checkpoint is of another simulation.
     #[error("the checkpoint is of simulation {}, this is simulation {}", found.0, expected.0)]
     OtherSimulation {
-        /// The world's.
+        /// The simulation of the world.
         expected: SimulationId,
-        /// The checkpoint's.
+        /// The simulation of the checkpoint.
         found: SimulationId,
     },
-    /// Its parts do not go together.
+    /// Parts of the checkpoint contradict each other.
     #[error("the checkpoint contradicts itself: {0}")]
     Contradiction(&'static str),
 }
 
-/// A checkpoint that was read and checked, ready to become a world.
+/// A checkpoint that was decoded and checked, and can be restored.
 pub(super) struct Checkpoint {
     simulation: SimulationImage,
     table: SlotTable,
@@ -66,7 +68,7 @@ pub(super) struct Checkpoint {
     entities: Vec<(RestoredIdentity, Vec<TypedValue>)>,
 }
 
-/// A value with the place of its type among the marked ones.
+/// A value with the index of its type among the persisted ones.
 type TypedValue = (usize, Box<dyn Decoded>);
 
 #[derive(Clone, Copy)]
@@ -80,14 +82,15 @@ enum RestoredIdentity {
     Other,
 }
 
-/// Replaces the world of `app` by the one that was saved, and answers its newest tick. Plugins must be
-/// finished. What `Startup` fills the world with has no effect: it runs before, if it has not run yet.
+/// Replaces the world of `app` by the one that was saved, and returns its newest tick. Plugins must be
+/// finished. Entities and resources of `Startup` systems are replaced too, because `Startup` runs first if it
+/// has not run yet.
 ///
-/// Players come back with the sessions that they had. Where those are over, such as after a restart,
-/// [`end_sessions`] comes next.
+/// Players have the sessions that they had when the world was saved. If those have ended, for example because
+/// the server was restarted, call [`end_sessions`] next.
 ///
 /// # Errors
-/// [`LoadError`].
+/// [`LoadError`]; the world is unchanged then.
 pub fn load(app: &mut App, bytes: &[u8]) -> Result<Tick, LoadError> {
     let persisted = app.world_mut().get_resource_or_init::<Persisted>().clone();
     let checkpoint = Checkpoint::read(bytes, &persisted)?;
@@ -104,7 +107,7 @@ pub fn load(app: &mut App, bytes: &[u8]) -> Result<Tick, LoadError> {
     Ok(tick)
 }
 
-/// Lets every player leave, as after a restart that its session did not survive. `PlayerLeft` is read in the
+/// Makes every player leave, for example after a restart that ended its session. `PlayerLeft` is read in the
 /// next tick.
 pub fn end_sessions(world: &mut World) {
     let mut players = world.query::<&Player>();
@@ -118,7 +121,7 @@ pub fn end_sessions(world: &mut World) {
     }
 }
 
-/// One update in which no time passes: `Startup` runs if it has not, ticks do not.
+/// Runs one update in which no time passes: `Startup` runs if it has not run yet, and ticks do not run.
 fn run_startup(app: &mut App) {
     let strategy = app.world_mut().remove_resource::<TimeUpdateStrategy>();
     app.insert_resource(TimeUpdateStrategy::ManualDuration(Duration::ZERO));
@@ -130,7 +133,7 @@ fn run_startup(app: &mut App) {
 }
 
 impl Checkpoint {
-    /// Reads and checks everything.
+    /// Decodes and checks a checkpoint.
     pub(super) fn read(bytes: &[u8], persisted: &Persisted) -> Result<Self, LoadError> {
         let WorldImage {
             simulation,
@@ -138,21 +141,21 @@ impl Checkpoint {
             resources,
             entities,
         } = open(bytes)?;
-        let places = types
+        let indices = types
             .into_iter()
-            .map(|name| persisted.place_of(&name).ok_or(LoadError::UnknownType(name)))
+            .map(|name| persisted.index_of(&name).ok_or(LoadError::UnknownType(name)))
             .collect::<Result<Vec<_>, _>>()?;
         let decode = |value: &ValueImage, whose: &dyn Fn() -> String| {
-            let place = *places
+            let index = *indices
                 .get(usize::from(value.kind))
                 .ok_or(LoadError::Contradiction("a value has no type"))?;
-            let entry = &persisted.entries()[place];
+            let entry = &persisted.entries()[index];
             let decoded = (entry.decode)(&value.bytes).map_err(|error| LoadError::Value {
                 name: entry.name,
                 whose: whose(),
                 error,
             })?;
-            Ok::<_, LoadError>((place, decoded))
+            Ok::<_, LoadError>((index, decoded))
         };
         let decode_all = |values: &[ValueImage], whose: &dyn Fn() -> String| {
             values
@@ -169,7 +172,7 @@ impl Checkpoint {
         }
         let table = simulation
             .table(seen.slots.iter().copied())
-            .ok_or(LoadError::Contradiction("a slot is free and taken"))?;
+            .ok_or(LoadError::Contradiction("a slot is both free and taken"))?;
         Ok(Self {
             simulation,
             table,
@@ -178,10 +181,10 @@ impl Checkpoint {
         })
     }
 
-    /// Puts the world together.
+    /// Replaces the content of the world.
     fn restore(self, world: &mut World, persisted: &Persisted) {
         for entity in held(world, persisted) {
-            // A child may have gone with its parent.
+            // A child may have been despawned with its parent.
             if let Ok(entity) = world.get_entity_mut(entity) {
                 entity.despawn();
             }
@@ -190,8 +193,8 @@ impl Checkpoint {
         self.simulation.begin(world, self.table);
         let spawned: Vec<_> = self.entities.iter().map(|_| world.spawn_empty().id()).collect();
         let mut references = ToEntities(spawned.clone());
-        for (place, value) in self.resources {
-            let id = (persisted.entries()[place].register)(world);
+        for (index, value) in self.resources {
+            let id = (persisted.entries()[index].register)(world);
             let entity = match world.resource_entities().get(id) {
                 Some(entity) => entity,
                 None => world.spawn_empty().id(),
@@ -224,7 +227,7 @@ impl Checkpoint {
     }
 }
 
-/// What must be there only once.
+/// The ids that may occur only once in a checkpoint.
 #[derive(Default)]
 struct UniqueIds {
     players: BTreeSet<u32>,
@@ -239,10 +242,10 @@ impl UniqueIds {
         match *role {
             EntityRole::Player(ref image) => {
                 let Some(player) = image.player() else {
-                    return contradiction("a player has a name or a session that none can have");
+                    return contradiction("a player has an invalid name or session");
                 };
                 if !player.id.is_some() || !self.players.insert(image.id) {
-                    return contradiction("a player has the id of nobody, or of another");
+                    return contradiction("a player has no id, or the id of another");
                 }
                 if !self.sessions.insert((image.worker, image.index)) {
                     return contradiction("two players have one session");
@@ -272,7 +275,7 @@ impl UniqueIds {
 }
 
 impl Persisted {
-    /// Decodes values whose numbers are the places of their types here.
+    /// Decodes values that have the indices of their types in this list.
     pub(super) fn decode_all(&self, values: &[ValueImage]) -> Result<Vec<Box<dyn Decoded>>, LoadError> {
         let decode = |value: &ValueImage| {
             let entry = self

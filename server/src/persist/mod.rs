@@ -1,14 +1,15 @@
-//! Checkpoints: a whole world as bytes, and back.
+//! Checkpoints: saves a whole world as bytes, and loads it.
 //!
-//! Owns the list of what a checkpoint holds ([`PersistAppExt::persist`]), the format and the order
-//! in which a world is put together again. Guarantees that a world that was [loaded](load) goes on exactly as
-//! the one that was [saved](save), and that bytes which are no checkpoint are an error and never a panic.
-//! Refuses to know where the bytes are kept.
+//! Owns the list of types that a checkpoint holds ([`PersistAppExt::persist`]), the format, and the order in
+//! which a world is restored. Guarantees that a [loaded](load) world continues exactly as the [saved](save)
+//! one, and that bytes which are not a checkpoint are an error and never a panic. Refuses to know where the
+//! bytes are stored.
 //!
-//! A checkpoint is taken between two ticks. It holds, with all marked components: replicated entities,
-//! players, and every other entity that has a component the app marked; of resources the marked ones.
-//! References between entities are kept. It does not hold what lives only within a tick or beside the world:
-//! `Local`s, buffered messages that wait for the next tick, past frames, the order in which queries iterate.
+//! A checkpoint is made between two ticks. It holds, with all persisted components, replicated entities,
+//! players, and every other entity that has a component the app persists. Of resources, it holds the
+//! persisted ones. References between entities are kept. It does not hold state that exists only within a
+//! tick or outside the world: `Local`s, buffered messages that wait for the next tick, past frames, the order
+//! in which queries iterate.
 //!
 //! ```
 //! use bevy_app::App;

@@ -1,4 +1,4 @@
-//! What a checkpoint holds: the types that were marked, and how each is read, written and put back.
+//! The types that a checkpoint holds, and how each is encoded, decoded and inserted.
 
 use std::any::type_name;
 
@@ -13,14 +13,14 @@ use throng_shared::protocol::pose::{Heading, Position, Velocity};
 
 use crate::simulation::{Avatar, Eye, Importance, InputBuffer, Owner, Room, Team, Viewer};
 
-/// Marks what a checkpoint holds; implemented by [`App`].
+/// Registers the types that a checkpoint holds. Implemented by [`App`].
 pub trait PersistAppExt {
     /// Makes checkpoints hold this component, or this resource, wherever it is. The engine's own components
-    /// are marked already; marking a type twice is the same as once.
+    /// are registered already, and registering a type twice is the same as once.
     ///
     /// Fields that refer to entities are marked `#[entities]`, so that they lead to the same entities in the
-    /// restored world (on a resource, also derive [`MapEntities`](bevy_ecs::entity::MapEntities), which brings
-    /// that attribute). A reference to an entity that the checkpoint does not hold becomes
+    /// restored world. (A resource also derives [`MapEntities`](bevy_ecs::entity::MapEntities), which
+    /// provides that attribute.) A reference to an entity that the checkpoint does not hold becomes
     /// [`Entity::PLACEHOLDER`].
     fn persist<T>(&mut self) -> &mut Self
     where
@@ -38,14 +38,14 @@ impl PersistAppExt for App {
     }
 }
 
-/// The marked types, in the order of marking.
+/// The persisted types, in the order of registration.
 #[derive(Resource, Clone, Debug)]
 pub struct Persisted {
     entries: Vec<PersistEntry>,
 }
 
 impl Default for Persisted {
-    /// The engine's own.
+    /// Returns the list with the engine's own components.
     fn default() -> Self {
         let mut persisted = Self { entries: Vec::new() };
         persisted.add::<Position>(Marker::Engine);
@@ -64,29 +64,29 @@ impl Default for Persisted {
     }
 }
 
-/// Who marked a type.
+/// Whether the engine or the app registered a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Marker {
-    /// Held of entities that are held anyway.
+    /// The engine: the component is held if its entity is held for another reason.
     Engine,
-    /// A reason to hold an entity.
+    /// The app: an entity with the component is held.
     App,
 }
 
-/// One marked type.
+/// One persisted type.
 #[derive(Clone, Debug)]
 pub(super) struct PersistEntry {
-    /// Path of the type: its name in a checkpoint.
+    /// The path of the type, which is its name in a checkpoint.
     pub(super) name: &'static str,
     pub(super) marker: Marker,
-    /// The component's id in a world.
+    /// Returns the component's id in a world.
     pub(super) register: fn(&mut World) -> WorldComponentId,
-    /// Appends the value that an entity has, and answers whether it has one.
+    /// Appends the value of an entity, and returns whether it has one.
     pub(super) encode: fn(EntityRef<'_>, &mut dyn EntityMapper, &mut Vec<u8>) -> Result<bool, CodecError>,
     pub(super) decode: fn(&[u8]) -> Result<Box<dyn Decoded>, CodecError>,
 }
 
-/// A decoded value that waits for its entity.
+/// A decoded value that waits to be inserted into its entity.
 pub(super) trait Decoded: Send {
     /// Puts it into `entity`, its references mapped.
     fn insert(self: Box<Self>, entity: &mut EntityWorldMut<'_>, references: &mut dyn EntityMapper);
@@ -106,8 +106,8 @@ impl Persisted {
         &self.entries
     }
 
-    /// The place of the type with this name.
-    pub(super) fn place_of(&self, name: &str) -> Option<usize> {
+    /// Returns the index of the type with this name.
+    pub(super) fn index_of(&self, name: &str) -> Option<usize> {
         self.entries.iter().position(|entry| entry.name == name)
     }
 
@@ -116,7 +116,7 @@ impl Persisted {
         T: Component + Serialize + DeserializeOwned + Clone,
     {
         let name = type_name::<T>();
-        if self.place_of(name).is_none() {
+        if self.index_of(name).is_none() {
             self.entries.push(PersistEntry {
                 name,
                 marker,

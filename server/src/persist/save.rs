@@ -1,10 +1,10 @@
-//! A world as bytes.
+//! Saves a world as a checkpoint.
 
 use bevy_ecs::entity::EntityMapper;
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::codec::CodecError;
 
-use super::entities::{ToPlaces, held};
+use super::entities::{ToIndices, held};
 use super::format::{EntityImage, EntityRole, PlayerImage, ValueImage, WorldImage, seal};
 use super::registry::Persisted;
 use crate::boundary::link::PeerKind;
@@ -15,32 +15,33 @@ use crate::simulation::{Player, Replicated, Rows};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SaveError {
-    /// A value refuses to be serialized.
+    /// A value cannot be serialized.
     #[error("a value of {name} cannot be saved: {error}")]
     Value {
-        /// The type.
+        /// The path of the value's type.
         name: &'static str,
-        /// Why.
+        /// The error of the encoder.
         error: CodecError,
     },
-    /// The whole is larger than a checkpoint can be.
+    /// The checkpoint is larger than a checkpoint may be.
     #[error("the checkpoint cannot be written: {0}")]
     Whole(CodecError),
 }
 
-/// A checkpoint of a simulation's world, taken between two ticks. The same world gives the same bytes.
+/// Returns a checkpoint of a simulation's world, which is between two ticks. The same world gives the same
+/// bytes.
 ///
 /// # Errors
 /// [`SaveError`]; the world is never changed.
 pub fn save(world: &mut World) -> Result<Vec<u8>, SaveError> {
     let persisted = world.get_resource_or_init::<Persisted>().clone();
     let held = held(world, &persisted);
-    let mut places = ToPlaces::new(&held);
+    let mut indices = ToIndices::new(&held);
     let mut resources = Vec::new();
     for (kind, entry) in (0..).zip(persisted.entries()) {
         let id = (entry.register)(world);
         if let Some(entity) = world.resource_entities().get(id) {
-            resources.extend(value_of(world.entity(entity), &persisted, kind, &mut places)?);
+            resources.extend(value_of(world.entity(entity), &persisted, kind, &mut indices)?);
         }
     }
     let mut entities = Vec::with_capacity(held.len());
@@ -48,7 +49,7 @@ pub fn save(world: &mut World) -> Result<Vec<u8>, SaveError> {
         let entity = world.entity(entity);
         let mut values = Vec::new();
         for kind in 0..persisted.entries().len() {
-            values.extend(value_of(entity, &persisted, kind as u16, &mut places)?);
+            values.extend(value_of(entity, &persisted, kind as u16, &mut indices)?);
         }
         let role = role(world, entity);
         entities.push(EntityImage { role, values });
@@ -66,7 +67,7 @@ pub fn save(world: &mut World) -> Result<Vec<u8>, SaveError> {
     seal(&image).map_err(SaveError::Whole)
 }
 
-/// The value of the marked type number `kind`, if the entity has it.
+/// Returns the value of the persisted type number `kind`, if the entity has it.
 pub(super) fn value_of(
     entity: EntityRef<'_>,
     persisted: &Persisted,

@@ -1,4 +1,4 @@
-//! The systems of `Meter`: they carry the simulation's figures to where other threads read them.
+//! The systems of `Meter`, which store the simulation's figures where other threads read them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,12 +15,12 @@ use crate::schedule::{ServerSystems, TickTimings};
 use crate::simulation::{Areas, Frames, Players, Routing, Slots, Space};
 use crate::simulations::Simulations;
 
-/// Reports every tick to these figures, and every frame to the audit if there is one. Of several simulations,
-/// the first one's ticks are the process's.
+/// Reports every tick to the figures, and every frame to the audit if there is one. Of several simulations,
+/// the ticks of the first one count as the process's.
 pub struct MeterPlugin {
-    /// The figures.
+    /// The figures to which ticks are reported.
     pub stats: Arc<ServerStats>,
-    /// Which simulation of the process this is.
+    /// The number of this simulation in the process.
     pub simulation: SimulationId,
 }
 
@@ -63,7 +63,7 @@ fn report_tick(
         return stats.peer_simulation_ticked(timings.total());
     }
     stats.tick_ended(time.tick.0, timings.total());
-    // The runner counts a tick's own overrun after it, so these lag by one tick.
+    // The runner counts a tick's overrun after the tick, so that these figures are one tick late.
     stats.set_overruns(runner.overruns(), runner.skipped());
 }
 
@@ -92,7 +92,8 @@ fn report_simulation(
             .iter()
             .for_each(|&took| meter.stats.migrated(took));
     }
-    // The same in all simulations, whose figures are added up.
+    // All simulations move the same cells, but figures are summed over them. Only the first one reports the
+    // moves.
     let cells_moved = if meter.is_first { crossed.cells_moved } else { 0 };
     meter.figures.store([
         slots.len() as u64,
@@ -132,7 +133,7 @@ fn offer_frame(sink: Option<ResMut<AuditSink>>, frames: Res<Frames>) {
     }
 }
 
-/// Names of the figures, in the order in which [`report_simulation`] stores them.
+/// The names of the figures, in the order in which [`report_simulation`] stores them.
 const NAMES: [&str; 28] = [
     "entities",
     "entities_refused",
@@ -164,7 +165,7 @@ const NAMES: [&str; 28] = [
     "watchers",
 ];
 
-/// The world's counters and gauges as of the newest tick, readable from any thread.
+/// The simulation's counters and gauges as of the newest tick, readable from any thread.
 #[derive(Debug, Default)]
 pub struct SimulationFigures([AtomicU64; NAMES.len()]);
 

@@ -1,7 +1,7 @@
-//! A whole simulation as one group of plugins: what the server, the simulator and tests all add.
+//! A whole simulation as one group of plugins, for the server, the simulator and tests.
 //!
-//! Owns the choice of parts and their order. Guarantees nothing of its own. Refuses sockets and clocks: the
-//! links to the net workers and the time come in from outside.
+//! Owns the choice of plugins and their order. Guarantees nothing of its own. Refuses sockets and clocks: the
+//! links to the net workers and the time are passed in.
 
 mod meter;
 
@@ -20,21 +20,22 @@ use crate::runner::{Clock, RunnerPlugin, Shutdown};
 use crate::schedule::SchedulePlugin;
 use crate::simulation::SimulationPlugin;
 
-/// One simulation, to which a game adds its plugins. The net workers' links are a resource of their own.
+/// One simulation, to which a game adds its plugins. The net workers' links are a resource that is inserted
+/// separately.
 pub struct ServerPlugins {
-    /// Ticks a second.
+    /// The tick rate, in ticks a second.
     pub tick_rate_hz: NonZeroU32,
-    /// The time that the loop keeps and that meters read.
+    /// The clock that paces the loop and that meters read.
     pub clock: Clock,
-    /// Ends the loop.
+    /// The flag that ends the loop.
     pub shutdown: Shutdown,
-    /// Seed of everything random in it.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Threads for parallel systems; up to 1 means none besides the simulation's own.
+    /// Number of threads for parallel systems. With 0 or 1 there are none besides the simulation's own.
     pub threads: usize,
-    /// Which simulation of the process this is.
+    /// The number of this simulation in the process.
     pub simulation: SimulationId,
-    /// Where the figures go.
+    /// The figures to which ticks are reported.
     pub stats: Arc<ServerStats>,
 }
 

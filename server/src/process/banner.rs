@@ -1,4 +1,4 @@
-//! What the terminal shows when the server has started.
+//! The banner that the terminal shows when the server has started.
 
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
@@ -12,15 +12,15 @@ use crate::net::socket::IoKind;
 /// The start banner. Its `Display` ends with a newline.
 #[derive(Debug)]
 pub struct Banner<'a, G> {
-    /// What was asked for.
+    /// The settings to show.
     pub settings: &'a Settings<G>,
-    /// Where HTTP listens.
+    /// Address of the HTTP API.
     pub http: SocketAddr,
-    /// The addresses that clients of each worker are given.
+    /// The addresses of the workers that clients are given.
     pub udp: &'a [SocketAddr],
-    /// What clients must speak.
+    /// Version of the protocol that clients must have.
     pub protocol: ProtocolVersion,
-    /// Whether to colour it.
+    /// Whether to use ANSI colours.
     pub colour: bool,
 }
 
@@ -66,7 +66,7 @@ impl<G: Game> Display for Banner<'_, G> {
     }
 }
 
-/// `127.0.0.1:5000-5003`, or a list where the ports are not in a row.
+/// Displays `127.0.0.1:5000-5003`, or a list if the ports are not consecutive.
 struct Addresses<'a>(&'a [SocketAddr]);
 
 impl Display for Addresses<'_> {
@@ -78,17 +78,17 @@ impl Display for Addresses<'_> {
         if rest.iter().all(|address| address == first) {
             return Ok(());
         }
-        let in_a_row = rest.iter().enumerate().all(|(index, address)| {
+        let are_consecutive = rest.iter().enumerate().all(|(index, address)| {
             address.ip() == first.ip() && usize::from(address.port()) == usize::from(first.port()) + index + 1
         });
-        if in_a_row {
+        if are_consecutive {
             return write!(out, "-{}", usize::from(first.port()) + rest.len());
         }
         rest.iter().try_for_each(|address| write!(out, ", {address}"))
     }
 }
 
-/// `2 workers, batched I/O`.
+/// Displays the workers, such as `2 workers, batched I/O`.
 struct WorkersLine<'a>(&'a ServerSettings);
 
 impl Display for WorkersLine<'_> {
@@ -105,7 +105,7 @@ impl Display for WorkersLine<'_> {
     }
 }
 
-/// A number with its thousands set apart: `1,234,567`.
+/// Displays a number with separated thousands: `1,234,567`.
 #[derive(Clone, Copy, Debug)]
 pub struct Thousands(pub u64);
 
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_in_a_row_are_a_range() {
+    fn banner_shows_consecutive_ports_as_a_range() {
         let list = |addresses: &[&str]| {
             let addresses: Vec<SocketAddr> =
                 addresses.iter().map(|address| address.parse().unwrap()).collect();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands() {
+    fn thousands_are_separated_by_commas() {
         let texts = [0, 999, 1_000, 100_000, 1_234_567].map(|number| Thousands(number).to_string());
         assert_eq!(texts, ["0", "999", "1,000", "100,000", "1,234,567"]);
     }

@@ -1,4 +1,4 @@
-//! What a program says of its game.
+//! How a program describes its game.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -8,11 +8,12 @@ use clap::Args;
 
 use crate::config::{ConfigError, ServerSettings, Settings};
 
-/// A game with settings of its own: the plugin of its server, whose fields are the settings.
+/// A game with settings of its own: the plugin of its server, with the settings as fields.
 /// [`serve_game`](super::serve_game) is its whole `main`.
 ///
-/// Each field is a flag, an environment variable and a key of the file, as the server's own settings are. A recording
-/// holds the values, all but paths, and `replay FILE` builds the game from them: a path is an `Option` or has a default.
+/// Each field is a flag, an environment variable and a key of the file, like the server's own settings. A recording
+/// contains the values, except paths, and `replay FILE` builds the game from them: a path is an `Option` or has a
+/// default.
 ///
 /// ```no_run
 /// use bevy_app::{App, AppExit, Plugin};
@@ -49,29 +50,29 @@ use crate::config::{ConfigError, ServerSettings, Settings};
 /// }
 /// ```
 pub trait Game: Args + Plugin + Clone {
-    /// Name of the program: `--help` and recordings have it.
+    /// Name of the program, used in `--help` and recordings.
     const NAME: &'static str;
     /// First line of `--help`.
     const ABOUT: &'static str;
 
-    /// Returns what the start banner says of the world.
+    /// Returns the description of the world in the start banner.
     fn describe(&self) -> String;
 
-    /// Whether `GET /v1/audit` shows all entities even without `--audit`.
+    /// Returns whether `GET /v1/audit` shows all entities even without `--audit`.
     fn opens_audit(&self) -> bool {
         false
     }
 
-    /// Returns rows of the start banner besides those of every server, each a label of up to nine letters and a text.
-    /// `http` is where the server listens.
+    /// Returns rows of the start banner beyond those of every server, each a label of up to nine letters and a
+    /// text. `http` is the address of the HTTP API.
     fn banner_rows(&self, _server: &ServerSettings, _http: SocketAddr) -> Vec<(&'static str, String)> {
         Vec::new()
     }
 
-    /// Reads the program's settings from given arguments (the program's name first) and environment variables.
+    /// Reads the program's settings from these arguments (the program's name first) and environment variables.
     ///
     /// # Errors
-    /// [`ConfigError`].
+    /// Returns a [`ConfigError`] for unknown or invalid settings.
     fn settings_from(
         arguments: impl IntoIterator<Item = OsString>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
@@ -80,7 +81,7 @@ pub trait Game: Args + Plugin + Clone {
     }
 }
 
-/// The settings of a game that has none.
+/// The settings of a game that has none of its own.
 #[derive(Args, Clone, Debug)]
 #[group(skip)]
 pub struct NoSettings {}

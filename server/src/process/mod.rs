@@ -1,16 +1,17 @@
-//! The server as a process: its parts put together from a configuration, started, watched and stopped.
+//! The server as a process: builds its parts from a configuration, starts, watches and stops them.
 //!
 //! | thread | does |
 //! |---|---|
-//! | main | the simulation, one tick after the other; of several, the first |
-//! | `sim-N` | the other simulations, one each |
-//! | `net-N` | one net worker each; none when inline |
-//! | `http` | the gateway |
+//! | main | the first simulation, one tick after the other |
+//! | `sim-N` | one of the other simulations each |
+//! | `net-N` | one net worker each; none when workers run inline |
+//! | `http` | the HTTP gateway |
 //! | `signals` | waits for ctrl-c and SIGTERM |
-//! | `summary` | logs a line every ten seconds while somebody plays |
+//! | `summary` | logs a line every ten seconds while there are clients |
 //!
-//! Owns the order of starting (everything that can fail first, ticks last) and of stopping: nobody joins any
-//! more, the last tick ends, the workers tell their clients, HTTP ends. Refuses to know what any part does.
+//! Owns the order of starting (everything that can fail first, ticks last) and of stopping: new clients are
+//! refused, the last tick ends, the workers disconnect their clients, HTTP ends. It is independent of what the
+//! parts do.
 
 mod banner;
 mod game;
@@ -53,41 +54,41 @@ use crate::replication::ReplicationConfig;
 use crate::runner::{Clock, FirstTick, Shutdown};
 use crate::transport::{Transport, TransportConfig, TransportError};
 
-/// Why a server does not start.
+/// The reason why a server does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// The configuration.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// What is to be logged.
+    /// The filter for the log is invalid.
     #[error("--log: {0}")]
     Log(ParseError),
-    /// The HTTP API.
+    /// The HTTP API cannot start.
     #[error(transparent)]
     HttpServer(#[from] HttpError),
-    /// The net workers and their sockets.
+    /// The net workers or their sockets cannot start.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// No random bytes for keys.
+    /// The system provides no random bytes for keys.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// The file to record to.
+    /// The file to record to cannot be written.
     #[error("--record {path}: {error}")]
     Recording {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Why it cannot be written.
+        /// The error of the file system.
         error: io::Error,
     },
-    /// The system gives no thread, or lets us watch no signals.
+    /// The system provides no thread, or no handler for signals.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
 }
 
 impl ServerError {
-    /// Says it in a line on standard error. Answers the exit code: 2 when another configuration would help, else 1.
-    /// `--help` and flags that are unknown end the process here.
+    /// Prints the error as a line on standard error. Returns the exit code: 2 if another configuration would help,
+    /// else 1. For `--help` and unknown flags it ends the process.
     pub fn report(&self) -> AppExit {
         if let Self::Config(ConfigError::Usage(usage)) = self {
             usage.exit();
@@ -96,7 +97,7 @@ impl ServerError {
         AppExit::from_code(if self.is_configuration() { 2 } else { 1 })
     }
 
-    /// Whether another configuration would help: an address, a port, a certificate.
+    /// Returns whether another configuration would help: another address, port or certificate.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         matches!(
@@ -110,7 +111,7 @@ impl ServerError {
     }
 }
 
-/// An error and what it came from, in a line.
+/// Displays an error and its sources in one line.
 struct Causes<'a>(&'a dyn Error);
 
 impl fmt::Display for Causes<'_> {
@@ -122,7 +123,7 @@ impl fmt::Display for Causes<'_> {
     }
 }
 
-/// A server whose sockets are open and whose world is built. [`Server::run`] makes it tick.
+/// A server with open sockets and a built world. [`Server::run`] starts its ticks.
 pub struct Server {
     app: App,
     peer_simulations: PeerSimulations,
@@ -137,10 +138,10 @@ pub struct Server {
 
 impl Server {
     /// Opens the sockets, builds the world and starts every thread but the simulation's. The plugins of `game` are
-    /// added after the simulation's, to each simulation where there are several.
+    /// added after the simulation's, to each simulation if there are several.
     ///
     /// # Errors
-    /// See [`ServerError`]; whatever was started has ended then.
+    /// Returns a [`ServerError`]; everything that was started has ended then.
     pub fn start<G: Game, M: 'static>(
         settings: &Settings<G>,
         game: impl Plugins<M> + Clone + Send + 'static,
@@ -150,7 +151,7 @@ impl Server {
         let transport = Transport::open(transport_config(config, unix_origin))?;
         let advertised: Vec<SocketAddr> = (0..)
             .zip(transport.addresses())
-            .map(|(n, &at)| config.advertised(n, at))
+            .map(|(index, &bound)| config.advertised(index, bound))
             .collect();
         let private_key: [u8; KEY_BYTES] = Entropy::from_os()?.bytes();
         let loads: Arc<[WorkerLoad]> = advertised.iter().map(|_| WorkerLoad::default()).collect();
@@ -210,19 +211,19 @@ impl Server {
         })
     }
 
-    /// Where the HTTP API listens.
+    /// Returns the address of the HTTP API.
     #[must_use]
     pub fn http(&self) -> SocketAddr {
         self.http_server.address()
     }
 
-    /// Asks the server to stop; see [`Server::run`].
+    /// Returns the handle that stops the server; see [`Server::run`].
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {
         self.shutdown.clone()
     }
 
-    /// What the terminal shows.
+    /// Returns the start banner for the terminal.
     #[must_use]
     pub fn banner<'a, G: Game>(&'a self, settings: &'a Settings<G>, colour: bool) -> Banner<'a, G> {
         Banner {
@@ -234,20 +235,20 @@ impl Server {
         }
     }
 
-    /// Stops at the first ctrl-c or SIGTERM; a second ends the process.
+    /// Stops the server at the first ctrl-c or SIGTERM; a second one ends the process.
     ///
     /// # Errors
-    /// When the system gives no thread or lets us watch no signals.
+    /// Returns the system's error if it provides no thread or no handler for signals.
     pub fn stop_on_signal(&self) -> io::Result<()> {
         let (status, shutdown) = (self.status.clone(), self.shutdown.clone());
         signals::stop_on_signal(move |name| {
-            tracing::info!("{name}: stopping; once more to end at once");
+            tracing::info!("{name}: stopping; repeat to end at once");
             advance_status(&status, ServerStatus::Stopping);
             shutdown.request();
         })
     }
 
-    /// Ticks until it is told to stop, then tells the clients and ends every thread.
+    /// Runs ticks until the server is stopped, then disconnects the clients and ends every thread.
     pub fn run(self) {
         let Self {
             mut app,
@@ -264,7 +265,7 @@ impl Server {
         let first_tick = app.world().resource::<Clock>().now();
         let peer_simulations = peer_simulations.start(first_tick);
         app.insert_resource(FirstTick(first_tick));
-        // Dropping the app ends the workers, which tell their clients first.
+        // Dropping the app ends the workers, which first disconnect their clients.
         app.run();
         peer_simulations.join();
         advance_status(&status, ServerStatus::Stopping);
@@ -278,21 +279,21 @@ impl Server {
     }
 }
 
-/// What all times of the process are since, and that moment since 1970. The wall clock is read only here: set
-/// while the server runs, it changes neither ticks nor the validity of tokens.
+/// Returns the origin of all times in the process, and that moment since 1970. The wall clock is read only here: a
+/// change of the clock while the server runs affects neither ticks nor the validity of tokens.
 #[expect(
     clippy::disallowed_methods,
     reason = "the edge at which the system's time comes in"
 )]
 fn origin() -> (Instant, Duration) {
-    // A clock before 1970 counts as 1970: tokens are issued and judged by the same.
+    // A clock before 1970 counts as 1970: tokens are issued and checked by the same time.
     (
         Instant::now(),
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
     )
 }
 
-/// Opens the file, so that one which cannot be written is known before the first tick.
+/// Creates the file, so that an unwritable one is reported before the first tick.
 fn recording<G: Game>(
     path: &Path,
     settings: &Settings<G>,
@@ -314,13 +315,13 @@ fn recording<G: Game>(
     Ok(RecordPlugin::new(file, header))
 }
 
-/// Sessions that a worker is given tokens for.
+/// Returns the number of sessions for which tokens of one worker are issued.
 fn sessions_per_worker(config: &ServerSettings) -> u32 {
     config.max_clients.div_ceil(config.workers.max(1) as u32)
 }
 
 fn transport_config(config: &ServerSettings, unix_origin: Duration) -> TransportConfig {
-    // The kernel may send all clients of a shared port to one worker.
+    // The kernel may assign all clients of a shared port to one worker.
     let sessions_max = if config.udp_shared {
         config.max_clients
     } else {

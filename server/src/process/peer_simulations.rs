@@ -1,8 +1,8 @@
-//! The simulations of one process: how each is put together, and the threads of all but the first.
+//! The simulations of one process: how each is built, and the threads of all but the first.
 //!
-//! An app cannot leave the thread on which it was built. So each neighbour of the first simulation is built on its
-//! own thread, when the server runs. Guarantees that a simulation which ends takes the others with it: one alone is
-//! only a part of the world.
+//! An app cannot leave the thread on which it was built. So each simulation but the first is built on its own
+//! thread when the server runs. Guarantees that a simulation which ends stops the others too: one alone is only a
+//! part of the world.
 
 use std::any::Any;
 use std::num::NonZeroU32;
@@ -22,19 +22,19 @@ use crate::runner::{Clock, FirstTick, Shutdown};
 use crate::simulations::{Exchange, MapShape, SimulationsPlugin};
 use crate::transport::{SimulationTransport, ThrongRenetPlugin};
 
-/// What every simulation of the process is made of.
+/// The parts from which every simulation of the process is built.
 #[derive(Clone)]
 pub(super) struct SimulationParts<G> {
     pub(super) config: ServerSettings,
     pub(super) clock: Clock,
     pub(super) shutdown: Shutdown,
     pub(super) stats: Arc<ServerStats>,
-    /// The game's plugins, each simulation has its own.
+    /// The game's plugins; each simulation has its own copy.
     pub(super) game: G,
 }
 
 impl<G> SimulationParts<G> {
-    /// The first simulation, and the others. Without sinks, as outside benchmarks, nothing is audited.
+    /// Builds the first simulation, and prepares the others. Without sinks no frames are kept for audits.
     pub(super) fn build<M: 'static>(
         self,
         transport: ThrongRenetPlugin,
@@ -47,7 +47,7 @@ impl<G> SimulationParts<G> {
         let mut sinks = sinks.into_iter();
         let own_sink = sinks.next();
         let mut mesh = Exchange::mesh(simulations).into_iter();
-        // One alone exchanges nothing, and runs as it would without this module.
+        // A single simulation exchanges nothing, and runs as it would without this module.
         let own_exchange = mesh.next().filter(|_| simulations > 1);
         let mut peer_simulations = PeerSimulations::default();
         for exchange in mesh {
@@ -59,7 +59,7 @@ impl<G> SimulationParts<G> {
         )
     }
 
-    /// The app of one simulation; without an exchange it is the only one.
+    /// Builds the app of one simulation. Without an exchange it is the only simulation.
     fn app<M>(
         self,
         simulation: SimulationId,
@@ -100,20 +100,20 @@ impl<G> SimulationParts<G> {
     }
 }
 
-/// A simulation that waits for its thread. It is given the time of the first tick.
+/// Starts a simulation on its thread. The argument is the time of the first tick.
 type SimulationStart = Box<dyn FnOnce(Duration) + Send>;
 
-/// All simulations but the first.
+/// All simulations but the first, before they start.
 #[derive(Default)]
 pub(super) struct PeerSimulations {
     waiting: Vec<(SimulationId, Shutdown, SimulationStart)>,
 }
 
-/// Their threads.
+/// The threads of all simulations but the first.
 pub(super) struct SimulationThreads(Vec<JoinHandle<Result<(), Box<dyn Any + Send>>>>);
 
 impl PeerSimulations {
-    /// One more.
+    /// Adds a simulation, which starts with [`Self::start`].
     fn add<M: 'static, G>(
         &mut self,
         parts: &SimulationParts<G>,
@@ -133,7 +133,7 @@ impl PeerSimulations {
         self.waiting.push((simulation, shutdown, Box::new(run)));
     }
 
-    /// Starts them, each on its thread. One that gets none ends the server.
+    /// Starts the simulations, each on its own thread. If the system provides no thread, the server stops.
     pub(super) fn start(self, first_tick: Duration) -> SimulationThreads {
         let threads = self
             .waiting
@@ -156,7 +156,7 @@ impl PeerSimulations {
                     .spawn(run);
                 thread
                     .inspect_err(|error| {
-                        tracing::error!(%error, simulation = simulation.0, "no thread: the server stops");
+                        tracing::error!(%error, simulation = simulation.0, "cannot start a thread: the server stops");
                         shutdown.request();
                     })
                     .ok()
@@ -166,7 +166,7 @@ impl PeerSimulations {
 }
 
 impl SimulationThreads {
-    /// Waits for their ends, and goes on with a panic if there was one.
+    /// Waits until all threads have ended, and resumes a panic if one panicked.
     pub(super) fn join(self) {
         let ends: Vec<_> = self.0.into_iter().map(JoinHandle::join).collect();
         for end in ends {

@@ -1,4 +1,4 @@
-//! `replay FILE`.
+//! The command `replay FILE`: replays a recording.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -11,9 +11,9 @@ use super::{Causes, Game, NoSettings, Thousands, origin};
 use crate::config::recorded_game;
 use crate::record::{End, ReadError, RecordingError, RecordingReader, ReplayError, app_of, replay};
 
-/// Runs `replay` on the file that is named when the process's first argument is `replay`, and says what came of it.
-/// Returns `None` when the process is to do something else. The exit code is 0 when everything came out as recorded,
-/// 1 when not, 2 without a file.
+/// Calls `replay` with the named file if the process's first argument is `replay`, and prints the result. Returns
+/// `None` for any other first argument. The exit code is 0 if everything came out as recorded, 1 if not, 2 without
+/// a file.
 pub(super) fn replay_command(replay: impl FnOnce(&Path) -> Result<String, ReplayError>) -> Option<AppExit> {
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();
@@ -40,19 +40,19 @@ pub(super) fn replay_command(replay: impl FnOnce(&Path) -> Result<String, Replay
     })
 }
 
-/// Replays a recording of a game with settings of its own at full speed and returns in one line what was compared.
+/// Replays a recording of a game with settings of its own at full speed, and returns a one-line summary.
 ///
 /// # Errors
-/// When the file is damaged or cut off, is of another game or protocol, or the world goes another way: the first
-/// tick, entity and component that differ.
+/// Fails if the file is damaged or truncated, is of another game or protocol, or if the replay differs from the
+/// recording: the error names the first tick, entity and component that differ.
 pub fn replay_file<G: Game>(path: &Path) -> Result<String, ReplayError> {
     replay_with(path, G::clone)
 }
 
-/// Likewise a recording of a game without settings, whose plugins are those of the server that wrote it.
+/// Replays a recording of a game without settings, with the plugins of the server that wrote it.
 ///
 /// # Errors
-/// As [`replay_file`].
+/// Fails for the reasons of [`replay_file`].
 pub fn replay_game<M>(path: &Path, game: impl Plugins<M>) -> Result<String, ReplayError> {
     replay_with(path, |_: &NoSettings| game)
 }

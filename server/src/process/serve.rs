@@ -1,4 +1,4 @@
-//! A program's whole `main`: configured, logged, served until it is told to stop; or a recording replayed.
+//! A program's whole `main`: reads the settings, logs, and serves until it is stopped, or replays a recording.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -8,14 +8,14 @@ use tracing_subscriber::EnvFilter;
 use super::replay::{replay_command, replay_with};
 use super::{Game, NoSettings, Server, ServerError};
 
-/// Serves a game without settings of its own until ctrl-c or SIGTERM, with the server's flags, environment variables
-/// and file. With `replay FILE` it replays a recording of the game instead. [`serve_game`] is for a game with
-/// settings.
+/// Serves a game without settings of its own until ctrl-c or SIGTERM, with the server's flags, environment
+/// variables and file. With `replay FILE` it replays a recording of the game instead. For a game with settings use
+/// [`serve_game`].
 ///
-/// What goes wrong is said in a line on standard error. The exit code is 0 after a graceful stop, 1 when the server
-/// fails, 2 for a configuration that cannot work (a bad value, a port in use, an unusable certificate), 130 when it
-/// is told twice to stop. For `--help`, and for flags that it does not know, it prints what there is and ends the
-/// process. [`Server::start`] is for programs that do more than this.
+/// Errors are printed as a line on standard error. The exit code is 0 after a graceful stop, 1 when the server
+/// fails, 2 for a configuration that cannot work (a bad value, a port in use, an unusable certificate), and 130
+/// after a second signal to stop. For `--help` and unknown flags it prints the usage and ends the process. Programs
+/// that need more control use [`Server::start`].
 ///
 /// ```no_run
 /// use bevy_app::{App, AppExit};
@@ -33,7 +33,7 @@ pub fn serve<M: 'static>(game: impl Plugins<M> + Clone + Send + 'static) -> AppE
     run(|_: &NoSettings| game.clone())
 }
 
-/// Serves a game with settings of its own, or replays a recording of it, as [`serve`] does.
+/// Serves a game with settings of its own, or replays a recording of it, like [`serve`].
 pub fn serve_game<G: Game>() -> AppExit {
     run(G::clone)
 }
@@ -58,20 +58,20 @@ where
     log_to_stderr(&settings.server.log)?;
     let server = Server::start(&settings, plugins(&settings.game))?;
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    // The pipe behind it may be closed: the server runs all the same.
+    // The pipe behind standard output may be closed; the server runs all the same.
     let _ = write!(io::stdout().lock(), "{}", server.banner(&settings, colour));
     server.stop_on_signal()?;
     server.run();
     Ok(())
 }
 
-/// Logs to standard error what `filter` lets pass. A program that logs already goes on as it does.
+/// Logs to standard error what `filter` allows. If the program already has a logger, that one stays.
 ///
 /// # Errors
-/// [`ServerError::Log`].
+/// Returns [`ServerError::Log`] for an invalid filter.
 pub fn log_to_stderr(filter: &str) -> Result<(), ServerError> {
     let terminal = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    // Fails where there is a logger already.
+    // Fails if there is a logger already.
     let _ = tracing_subscriber::fmt()
         .compact()
         .with_writer(io::stderr)

@@ -1,16 +1,16 @@
-//! Ctrl-c and SIGTERM: the first asks the server to stop, the second ends the process.
+//! Ctrl-c and SIGTERM: the first signal stops the server, the second ends the process.
 
 use std::io;
 use std::process;
 use std::thread;
 
-/// The exit code of a process that was told twice, as shells give it for ctrl-c.
+/// Exit code after a second signal, as shells give it for ctrl-c.
 const FORCED_EXIT_CODE: i32 = 130;
 
-/// Calls `stop` at the first signal, from a thread of its own.
+/// Calls `stop` at the first signal, on a thread of its own.
 ///
 /// # Errors
-/// When the system gives no thread or lets us watch no signals.
+/// Returns the system's error if it provides no thread or no handler for signals.
 pub(super) fn stop_on_signal(stop: impl FnOnce(&'static str) + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -63,7 +63,7 @@ impl Signals {
     }
 
     async fn next(&mut self) -> &'static str {
-        // Without a console there is nothing to wait for; the process is ended from outside.
+        // Without a console there are no signals; the process is ended from outside.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

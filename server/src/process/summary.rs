@@ -1,4 +1,4 @@
-//! One line about the last seconds, for the log of a server that people watch.
+//! A line in the log about the last seconds, for the operators of a server.
 
 use std::fmt::{self, Display};
 use std::io;
@@ -10,27 +10,27 @@ use std::time::{Duration, Instant};
 use super::Thousands;
 use crate::observe::{ServerStats, StatsReport};
 
-/// Time between two lines.
+/// Time between two lines of the log.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Logs summaries until it is ended.
+/// Logs summaries on a thread until it is ended.
 pub(super) struct SummaryLog {
     end: Sender<()>,
     thread: JoinHandle<()>,
 }
 
 impl SummaryLog {
-    /// Starts logging, at level info, while there are clients. `origin` is what times are since.
+    /// Starts logging at level info while there are clients. `origin` is the origin of all times in the process.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// Returns the system's error if it provides no thread.
     pub(super) fn start(stats: Arc<ServerStats>, origin: Instant) -> io::Result<Self> {
         let (end, ended) = mpsc::channel();
         let log = move || {
             let mut earlier = stats.report(origin.elapsed());
             while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 let later = stats.report(origin.elapsed());
-                // An empty server is silent, but it says that the last client has left.
+                // An empty server logs nothing, except once after the last client has left.
                 if earlier.clients > 0 || later.clients > 0 {
                     tracing::info!(
                         "{}",
@@ -47,7 +47,7 @@ impl SummaryLog {
         Ok(Self { end, thread })
     }
 
-    /// Ends it and waits for it.
+    /// Ends the thread and waits for it.
     pub(super) fn end(self) {
         drop(self.end);
         if self.thread.join().is_err() {
@@ -56,7 +56,7 @@ impl SummaryLog {
     }
 }
 
-/// What happened between two reports.
+/// The difference between two reports.
 #[derive(Debug)]
 struct Summary<'a> {
     earlier: &'a StatsReport,
@@ -97,7 +97,7 @@ mod tests {
     use crate::observe::ServerStats;
 
     #[test]
-    fn it_is_about_the_window() {
+    fn summary_covers_only_the_time_between_two_reports() {
         let stats = ServerStats::new(1, 20);
         stats.tick_ended(1, Duration::from_secs(1));
         let earlier = StatsReport {

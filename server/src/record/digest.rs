@@ -1,7 +1,8 @@
-//! What a recording holds of each tick's outcome, and what it means when a replay's is another.
+//! The digests of each tick in a recording, and the interpretation of a replay's differences from them.
 //!
-//! A tick's outcome is the checksum of its whole frame, and a short digest of every part of every row that
-//! changed, so that the first tick that differs also tells where. Costs 12 bytes for a row that changed.
+//! A tick's digest is the checksum of its whole frame, and a short digest of every part of every row that
+//! changed, so that the first tick that differs also shows what differs. It takes 12 bytes for a row that
+//! changed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,16 +15,16 @@ use throng_shared::tick::Tick;
 use crate::boundary::frame::Frame;
 use crate::persist::digest;
 
-/// The outcome of one tick.
+/// The digest of one tick.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TickDigest {
-    /// The frame's.
+    /// The checksum of the frame.
     pub(super) checksum: u64,
-    /// Entities that are new in this frame, in slot order.
+    /// Slots and global ids of the entities that are new in this frame, in slot order.
     born: Vec<(Slot32, u64)>,
-    /// Entities that are gone since the last frame.
+    /// Slots of the entities that are gone since the last frame.
     gone: Vec<Slot32>,
-    /// Rows that changed in this tick.
+    /// Digests of the rows that changed in this tick.
     rows: Vec<RowDigest>,
 }
 
@@ -32,13 +33,13 @@ type Slot32 = u32;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct RowDigest {
     slot: Slot32,
-    /// Position, velocity, heading, identity.
+    /// Digests of position, velocity, heading and identity.
     parts: [[u8; 2]; 4],
-    /// Registered components that changed in this tick.
+    /// Digests of the registered components that changed in this tick, by component id.
     components: Vec<(u8, [u8; 2])>,
 }
 
-/// Names of [`RowDigest::parts`].
+/// The names of [`RowDigest::parts`], in their order.
 const PARTS: [&str; 4] = [
     "Position",
     "Velocity",
@@ -46,28 +47,28 @@ const PARTS: [&str; 4] = [
     "identity (owner, team, importance)",
 ];
 
-/// Where a replay first differed from what was recorded.
+/// The first difference of a replay from the recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Divergence {
     /// The first tick that differs.
     pub tick: Tick,
-    /// The first entity by slot that differs, if the digests tell.
+    /// The first entity by slot that differs, if the digests show it.
     pub entity: Option<GlobalId>,
-    /// What of it differs.
+    /// The kind of the difference.
     pub what: Doubt,
 }
 
-/// What differs.
+/// The kind of a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Doubt {
-    /// The value of this component.
+    /// The value of this component differs.
     Component(String),
     /// The entity changed in the replay and not in the recording.
     Changed,
     /// The entity changed in the recording and not in the replay.
     Unchanged,
-    /// The entity is new in the replay and not in the recording, or is another one there.
+    /// The entity is new in the replay and not in the recording, or is another entity there.
     Born,
     /// The entity is new in the recording and not in the replay.
     Unborn,
@@ -75,31 +76,31 @@ pub enum Doubt {
     Gone,
     /// The entity is gone in the recording and not in the replay.
     Lives,
-    /// Only the checksum over the whole frame.
+    /// Only the checksum over the whole frame differs.
     Checksum,
 }
 
 impl fmt::Display for Divergence {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "the replay diverges at tick {}: ", self.tick)?;
-        let who = self
+        let entity_name = self
             .entity
             .map_or_else(|| "an entity".to_owned(), |entity| format!("entity {entity}"));
         match &self.what {
-            Doubt::Component(name) => write!(out, "{name} of {who} is another"),
-            Doubt::Changed => write!(out, "{who} changed, and did not when recorded"),
-            Doubt::Unchanged => write!(out, "{who} did not change, and did when recorded"),
-            Doubt::Born => write!(out, "{who} is new, and was not when recorded"),
-            Doubt::Unborn => write!(out, "{who} is missing, and was new when recorded"),
-            Doubt::Gone => write!(out, "{who} is gone, and was not when recorded"),
-            Doubt::Lives => write!(out, "{who} is there, and was gone when recorded"),
-            Doubt::Checksum => out.write_str("the checksum of the frame is another"),
+            Doubt::Component(name) => write!(out, "{name} of {entity_name} differs"),
+            Doubt::Changed => write!(out, "{entity_name} changed, and did not when recorded"),
+            Doubt::Unchanged => write!(out, "{entity_name} did not change, and did when recorded"),
+            Doubt::Born => write!(out, "{entity_name} is new, and was not when recorded"),
+            Doubt::Unborn => write!(out, "{entity_name} is missing, and was new when recorded"),
+            Doubt::Gone => write!(out, "{entity_name} is gone, and was not when recorded"),
+            Doubt::Lives => write!(out, "{entity_name} is there, and was gone when recorded"),
+            Doubt::Checksum => out.write_str("the checksum of the frame differs"),
         }
     }
 }
 
 impl TickDigest {
-    /// The outcome that `frame` shows. `before` is the frame of the tick before.
+    /// Returns the digest of `frame`. `before` is the frame of the tick before.
     pub(super) fn of(frame: &Frame, before: Option<&Frame>, protocol: &Protocol) -> Self {
         let mut bytes = Vec::new();
         let rows = frame
@@ -119,7 +120,7 @@ impl TickDigest {
         }
     }
 
-    /// Keeps `names` in step with who is where.
+    /// Updates `names`, the global ids of the recorded entities by slot, by this tick.
     pub(super) fn follow(&self, names: &mut BTreeMap<u32, GlobalId>) {
         for slot in &self.gone {
             names.remove(slot);
@@ -127,8 +128,8 @@ impl TickDigest {
         names.extend(self.born.iter().map(|&(slot, global)| (slot, GlobalId(global))));
     }
 
-    /// The first difference of `found` from the recorded `self`, entities that came and went first. `names`
-    /// is who was recorded to be where.
+    /// Returns the first difference of `found` from the recorded `self`; spawned and despawned entities are
+    /// compared first. `names` has the global ids of the recorded entities by slot.
     pub(super) fn first_difference(
         &self,
         found: &Self,
@@ -139,26 +140,26 @@ impl TickDigest {
         if self == found {
             return None;
         }
-        let here = |slot| Some(frame.identity(Slot(slot)).global);
-        let there = |slot: u32| names.get(&slot).copied();
-        let (entity, what) = first_apart(&self.gone, &found.gone, |&slot| slot)
+        let found_global = |slot| Some(frame.identity(Slot(slot)).global);
+        let recorded_global = |slot: u32| names.get(&slot).copied();
+        let (entity, what) = first_differing(&self.gone, &found.gone, |&slot| slot)
             .map(|side| match side {
-                Side::Recorded(slot) => (here(slot), Doubt::Lives),
-                Side::Found(slot) | Side::Both(slot) => (there(slot), Doubt::Gone),
+                Side::Recorded(slot) => (found_global(slot), Doubt::Lives),
+                Side::Found(slot) | Side::Both(slot) => (recorded_global(slot), Doubt::Gone),
             })
             .or_else(|| {
-                let side = first_apart(&self.born, &found.born, |&(slot, _)| slot)?;
+                let side = first_differing(&self.born, &found.born, |&(slot, _)| slot)?;
                 Some(match side {
-                    Side::Recorded(slot) => (there(slot), Doubt::Unborn),
-                    Side::Found(slot) | Side::Both(slot) => (here(slot), Doubt::Born),
+                    Side::Recorded(slot) => (recorded_global(slot), Doubt::Unborn),
+                    Side::Found(slot) | Side::Both(slot) => (found_global(slot), Doubt::Born),
                 })
             })
             .or_else(|| {
-                let side = first_apart(&self.rows, &found.rows, |row| row.slot)?;
+                let side = first_differing(&self.rows, &found.rows, |row| row.slot)?;
                 Some(match side {
-                    Side::Recorded(slot) => (there(slot), Doubt::Unchanged),
-                    Side::Found(slot) => (here(slot), Doubt::Changed),
-                    Side::Both(slot) => (here(slot), self.part_apart(found, slot, protocol)),
+                    Side::Recorded(slot) => (recorded_global(slot), Doubt::Unchanged),
+                    Side::Found(slot) => (found_global(slot), Doubt::Changed),
+                    Side::Both(slot) => (found_global(slot), self.differing_part(found, slot, protocol)),
                 })
             })
             .unwrap_or((None, Doubt::Checksum));
@@ -169,7 +170,7 @@ impl TickDigest {
         })
     }
 
-    fn part_apart(&self, found: &Self, slot: u32, protocol: &Protocol) -> Doubt {
+    fn differing_part(&self, found: &Self, slot: u32, protocol: &Protocol) -> Doubt {
         let row = |digest: &Self| digest.rows.iter().find(|row| row.slot == slot).cloned();
         let (Some(expected), Some(found)) = (row(self), row(found)) else {
             return Doubt::Checksum;
@@ -178,7 +179,7 @@ impl TickDigest {
         if let Some(part) = parts.into_iter().position(|(expected, found)| expected != found) {
             return Doubt::Component(PARTS[part].to_owned());
         }
-        let side = first_apart(&expected.components, &found.components, |&(id, _)| u32::from(id));
+        let side = first_differing(&expected.components, &found.components, |&(id, _)| u32::from(id));
         match side {
             Some(Side::Recorded(id) | Side::Found(id) | Side::Both(id)) => {
                 let entry = protocol.component(ComponentId(id as u8));
@@ -191,15 +192,15 @@ impl TickDigest {
     }
 }
 
-/// Which of two lists has what the other lacks, or has otherwise.
+/// The side of a difference between two lists: the one that has the key, or both if their values differ.
 enum Side {
     Recorded(u32),
     Found(u32),
     Both(u32),
 }
 
-/// The first key at which two lists, ascending by key, differ.
-fn first_apart<T: PartialEq>(recorded: &[T], found: &[T], key: impl Fn(&T) -> u32) -> Option<Side> {
+/// Returns the first key at which two lists, ascending by key, differ.
+fn first_differing<T: PartialEq>(recorded: &[T], found: &[T], key: impl Fn(&T) -> u32) -> Option<Side> {
     let same = recorded.iter().zip(found).take_while(|(a, b)| a == b).count();
     match (recorded.get(same).map(&key), found.get(same).map(&key)) {
         (None, None) => None,
@@ -211,13 +212,14 @@ fn first_apart<T: PartialEq>(recorded: &[T], found: &[T], key: impl Fn(&T) -> u3
     }
 }
 
-/// Living slots of `frame` at which `other` has nobody.
+/// Returns the living slots of `frame` that are not alive in `other`.
 fn slots_besides<'a>(frame: &'a Frame, other: Option<&'a Frame>) -> impl Iterator<Item = Slot> + 'a {
-    frame.chunks().iter().enumerate().flat_map(move |(at, chunk)| {
-        let other = other.and_then(|other| other.chunks().get(at));
+    frame.chunks().iter().enumerate().flat_map(move |(index, chunk)| {
+        let other = other.and_then(|other| other.chunks().get(index));
+        // A chunk has 256 slots: four words with a bit for each. The bits kept are alive here and not in `other`.
         let words = chunk.alive.iter().enumerate().map(move |(word, &alive)| {
             let bits = alive & !other.map_or(0, |other| other.alive[word]);
-            (at * 256 + word * 64, bits)
+            (index * 256 + word * 64, bits)
         });
         words.flat_map(|(first, bits)| {
             (0..64)
@@ -230,6 +232,7 @@ fn slots_besides<'a>(frame: &'a Frame, other: Option<&'a Frame>) -> impl Iterato
 fn row_digest(frame: &Frame, slot: Slot, protocol: &Protocol, bytes: &mut Vec<u8>) -> RowDigest {
     let pose = frame.row(slot).map(|row| row.pose).unwrap_or_default();
     let identity = frame.identity(slot);
+    // The fields of each part are packed into one integer without overlap.
     let numbers = [
         (i64::from(pose.x) << 32) ^ i64::from(pose.y as u32),
         i64::from(pose.vx) << 16 | i64::from(pose.vy as u16),
@@ -242,7 +245,8 @@ fn row_digest(frame: &Frame, slot: Slot, protocol: &Protocol, bytes: &mut Vec<u8
         .map(|cell| {
             bytes.clear();
             let entry = protocol.component(cell.id);
-            // A value that cannot be encoded is not sent either; it counts as empty, both times.
+            // A value that cannot be encoded is not sent either. It counts as empty in recording and replay
+            // alike.
             let _ = entry.map(|entry| entry.encode(&*cell.value, bytes));
             (cell.id.0, short(bytes))
         })
@@ -254,7 +258,8 @@ fn row_digest(frame: &Frame, slot: Slot, protocol: &Protocol, bytes: &mut Vec<u8
     }
 }
 
-/// Two bytes of the digest: enough to tell which of the parts differ once it is known that some do.
+/// Returns a digest folded to two bytes, which is enough to show the differing part once it is known that
+/// some part differs.
 fn short(bytes: &[u8]) -> [u8; 2] {
     let sum = digest(bytes);
     ((sum ^ sum >> 16 ^ sum >> 32 ^ sum >> 48) as u16).to_le_bytes()

@@ -1,4 +1,4 @@
-//! What the simulation was told, as it stands in a recording.
+//! The events of a recording: what the simulation received from players.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use crate::boundary::claims::PlayerName;
 use crate::boundary::link::{LeaveReason, PeerKind, SessionKey, ToSimulation};
 use crate::runner::TickTime;
 
-/// Sessions of one worker that a recording may name: more than a server can be configured to have, and few
-/// enough for a table.
+/// The number of sessions of one worker that a recording may name: more than a server can be configured to
+/// have, and few enough for a table.
 const SESSIONS_MAX: u32 = 1 << 20;
 
-/// Times beyond, since the process's origin, are taken for this one: 73 years.
+/// The largest time since the process's origin, 73 years. Later times are replaced by it.
 pub(super) const NANOS_MAX: u64 = u64::MAX / 8;
 
-/// [`ToSimulation`], with times and ticks relative to the tick that took it.
+/// A [`ToSimulation`] with times and ticks relative to the tick that applied it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Event {
     worker: u8,
     index: u32,
     generation: u32,
-    what: What,
+    what: EventKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum What {
+enum EventKind {
     Joined {
         client_id: u64,
         name: String,
@@ -74,7 +74,7 @@ impl Event {
                 kind,
                 at,
             } => {
-                let what = What::Joined {
+                let what = EventKind::Joined {
                     client_id: *client_id,
                     name: name.as_str().to_owned(),
                     speaks_renet: *kind == PeerKind::Renet,
@@ -83,10 +83,11 @@ impl Event {
                 (key, what)
             }
             ToSimulation::Left { key, reason } => {
-                let place = REASONS.iter().position(|known| known == reason);
-                // A reason without a number is as good as any: the simulation goes by the departure alone.
-                let reason = place.unwrap_or_default() as u8;
-                (key, What::Left { reason })
+                let number = REASONS.iter().position(|known| known == reason);
+                // A reason without a number is recorded as the first one, because the simulation only depends
+                // on the departure.
+                let reason = number.unwrap_or_default() as u8;
+                (key, EventKind::Left { reason })
             }
             ToSimulation::Input {
                 key,
@@ -95,7 +96,7 @@ impl Event {
                 arrived_at,
                 bytes,
             } => {
-                let what = What::Input {
+                let what = EventKind::Input {
                     ahead: tick.since(time.tick),
                     view: *view,
                     age_ns: age_ns(time, *arrived_at),
@@ -105,7 +106,7 @@ impl Event {
             }
             ToSimulation::Message { key, channel, bytes } => {
                 let (channel, bytes) = (channel.0, bytes.to_vec());
-                (key, What::Message { channel, bytes })
+                (key, EventKind::Message { channel, bytes })
             }
         };
         Self {
@@ -116,7 +117,7 @@ impl Event {
         }
     }
 
-    /// The value for the tick of `time`; `None` when no worker could have said it.
+    /// Returns the value for the tick of `time`; `None` if no worker could have sent it.
     pub(super) fn value(&self, time: &TickTime) -> Option<ToSimulation> {
         let index = Some(self.index).filter(|&index| index < SESSIONS_MAX)?;
         let key = SessionKey {
@@ -127,7 +128,7 @@ impl Event {
             },
         };
         Some(match &self.what {
-            What::Joined {
+            EventKind::Joined {
                 client_id,
                 name,
                 speaks_renet,
@@ -141,13 +142,13 @@ impl Event {
                 } else {
                     PeerKind::Throng
                 },
-                at: moment(time, *age_ns),
+                at: absolute_time(time, *age_ns),
             },
-            What::Left { reason } => ToSimulation::Left {
+            EventKind::Left { reason } => ToSimulation::Left {
                 key,
                 reason: *REASONS.get(usize::from(*reason))?,
             },
-            What::Input {
+            EventKind::Input {
                 ahead,
                 view,
                 age_ns,
@@ -156,10 +157,10 @@ impl Event {
                 key,
                 tick: Tick(time.tick.0.wrapping_add_signed(*ahead)),
                 view: *view,
-                arrived_at: moment(time, *age_ns),
+                arrived_at: absolute_time(time, *age_ns),
                 bytes: *bytes,
             },
-            What::Message { channel, bytes } => ToSimulation::Message {
+            EventKind::Message { channel, bytes } => ToSimulation::Message {
                 key,
                 channel: ChannelId(*channel),
                 bytes: Bytes::copy_from_slice(bytes),
@@ -168,12 +169,13 @@ impl Event {
     }
 }
 
-/// How long before the tick began; negative for what arrived while it was about to.
+/// Returns how long before the start of the tick `at` was, in nanoseconds; negative if it was after the
+/// start.
 fn age_ns(time: &TickTime, at: Duration) -> i64 {
     (time.started_at.as_nanos() as i128 - at.as_nanos() as i128) as i64
 }
 
-fn moment(time: &TickTime, age_ns: i64) -> Duration {
+fn absolute_time(time: &TickTime, age_ns: i64) -> Duration {
     let nanos = i128::from(time.started_at.as_nanos() as u64) - i128::from(age_ns);
     Duration::from_nanos(nanos.clamp(0, i128::from(NANOS_MAX)) as u64)
 }
@@ -183,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_come_back_as_they_were() {
+    fn recorded_events_round_trip() {
         let time = TickTime {
             tick: Tick(3),
             started_at: Duration::from_millis(150),
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_worker_says_is_refused() {
+    fn events_that_no_worker_sends_are_refused() {
         let time = TickTime::default();
         let event = |index, what| Event {
             worker: 0,
@@ -235,9 +237,13 @@ mod tests {
             generation: 0,
             what,
         };
-        assert!(event(u32::MAX, What::Left { reason: 0 }).value(&time).is_none());
-        assert!(event(0, What::Left { reason: 8 }).value(&time).is_none());
-        let joined = What::Joined {
+        assert!(
+            event(u32::MAX, EventKind::Left { reason: 0 })
+                .value(&time)
+                .is_none()
+        );
+        assert!(event(0, EventKind::Left { reason: 8 }).value(&time).is_none());
+        let joined = EventKind::Joined {
             client_id: 1,
             name: "x".repeat(33),
             speaks_renet: false,

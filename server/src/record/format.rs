@@ -1,9 +1,10 @@
-//! The bytes of a recording.
+//! The format of a recording.
 //!
-//! `THRONGRC`, the version of the format (u32), and then blocks: bytes of the value (u32), digest of the value
-//! (u64), the value. The first block is the [`RecordingHeader`], then comes one for each tick, the last says why the
-//! recording [`End`]ed. All numbers outside the values are little endian. A recording without an end was cut
-//! off; what stands before is whole.
+//! A recording is `THRONGRC`, the version of the format (u32), and then blocks: the length of the value in
+//! bytes (u32), the digest of the value (u64), and the value. The first block is the [`RecordingHeader`],
+//! then follows one block for each tick, and the last one has the reason why the recording [`End`]ed. All
+//! numbers outside the values are little endian. A recording without an end was cut off; the blocks before
+//! are complete.
 
 use std::io::{self, Read, Write};
 
@@ -17,58 +18,59 @@ use super::events::Event;
 use crate::persist::digest;
 use crate::simulation::ContentFile;
 
-/// Version of the format that is written, and the only one that is read.
+/// The version of the format that is written, and the only one that is read.
 pub const FORMAT_VERSION: u32 = 3;
-/// Bytes of one block at most. A tick with more ends the recording.
+/// The most bytes of one block. A tick with more ends the recording.
 pub(super) const BLOCK_BYTES_MAX: usize = 256 << 20;
 
 const MAGIC: &[u8; 8] = b"THRONGRC";
 const BLOCK_HEADER_BYTES: usize = 12;
 
-/// What a recording is of: everything that a world follows from besides what happens to it.
+/// The configuration of a recording: everything on which the simulation depends besides its inputs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordingHeader {
-    /// Release of the server that wrote it.
+    /// The release of the server that wrote the recording.
     pub release: String,
-    /// What was replicated.
+    /// The hash of the protocol with the replicated types.
     pub protocol: ProtocolHash,
-    /// Name of the game.
+    /// The name of the game.
     pub game: String,
-    /// The game's own settings, as the pairs of key and text that its file of settings would have. Paths are left out.
+    /// The game's own settings, as the pairs of key and text that its settings file would have. Paths are
+    /// left out.
     pub settings: Vec<(String, String)>,
-    /// Seed of everything random in it.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Ticks a second.
+    /// The tick rate, in ticks a second.
     pub tick_rate: u16,
-    /// The content at the start, of a game that has any. The recorder fills it in.
+    /// The content at the start, of a game that has content. The recorder fills it in.
     pub content: Option<Vec<ContentFile>>,
 }
 
 impl RecordingHeader {
-    /// Whether a server can be configured so.
+    /// Returns whether a server can be configured like this.
     fn is_usable(&self) -> bool {
         (1..=128).contains(&self.tick_rate)
     }
 }
 
-/// Why a recording ends.
+/// The reason why a recording ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
-    /// The server stopped.
+    /// The server was stopped.
     Stopped,
-    /// The disk did not keep up: this tick is the first that is missing.
+    /// The disk was too slow. This tick is the first that is missing.
     Lagged(Tick),
-    /// A tick was larger than a block can be.
+    /// This tick was larger than a block may be.
     TooLarge(Tick),
 }
 
-/// One tick.
+/// The block of one tick.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TickBlock {
     pub(super) tick: Tick,
-    /// When it began, since the process's origin.
+    /// The start of the tick, since the process's origin.
     pub(super) started_at_ns: u64,
-    /// The content that holds from this tick on, if it was exchanged.
+    /// The content in force from this tick on, if it was exchanged.
     pub(super) content: Option<Vec<ContentFile>>,
     pub(super) events: Vec<Event>,
     pub(super) digest: TickDigest,
@@ -81,13 +83,13 @@ pub(super) enum RecordingBlock {
     End(End),
 }
 
-/// Why a recording cannot be read on, and where.
+/// Why a recording cannot be read further, and where.
 #[derive(Debug, thiserror::Error)]
 #[error("at byte {offset}: {error}")]
 pub struct RecordingError {
-    /// Where the block begins that cannot be read.
+    /// The offset of the block that cannot be read, in bytes.
     pub offset: u64,
-    /// Why.
+    /// Why it cannot be read.
     pub error: ReadError,
 }
 
@@ -98,30 +100,30 @@ pub enum ReadError {
     /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It begins otherwise.
+    /// It does not begin with the magic bytes.
     #[error("not a recording: it does not begin with THRONGRC")]
     Magic,
-    /// Another version of the format.
+    /// It has another version of the format.
     #[error("the recording has format {0}, this server reads format {FORMAT_VERSION}")]
     Version(u32),
-    /// The file ends within a block, or without saying that it ends.
+    /// The file ends within a block, or without an end block.
     #[error("the recording is cut off")]
     Truncated,
-    /// A byte has changed.
-    #[error("the recording is damaged: the digest of its block is another")]
+    /// The digest of the block differs, because a byte has changed.
+    #[error("the recording is damaged: the digest of its block differs")]
     Digest,
-    /// A block claims more than any has.
+    /// A block claims a larger length than any block has.
     #[error("the recording is damaged: a block of {0} bytes")]
     TooLarge(u32),
-    /// The value is not one.
+    /// The value of the block cannot be decoded.
     #[error("a block cannot be read: {0}")]
     Value(CodecError),
-    /// The blocks stand in an order in which they are not written.
+    /// The blocks are in an order in which they are never written.
     #[error("{0}")]
     Order(&'static str),
 }
 
-/// Writes blocks.
+/// Writes a recording, block by block.
 pub(super) struct RecordingWriter<W: Write> {
     out: W,
     block: Vec<u8>,
@@ -137,7 +139,7 @@ impl<W: Write> RecordingWriter<W> {
         Ok(writer)
     }
 
-    /// Writes a block. Of an error of kind `InvalidData` nothing has been written: the value is too large.
+    /// Writes a block. If the error is of kind `InvalidData`, the value is too large and nothing was written.
     pub(super) fn write(&mut self, block: &RecordingBlock) -> io::Result<()> {
         self.block.clear();
         self.block.resize(BLOCK_HEADER_BYTES, 0);
@@ -156,7 +158,7 @@ impl<W: Write> RecordingWriter<W> {
     }
 }
 
-/// Reads a recording from front to back.
+/// Reads a recording from its start to its end.
 pub struct RecordingReader<R: Read> {
     from: R,
     offset: u64,
@@ -166,14 +168,14 @@ pub struct RecordingReader<R: Read> {
 }
 
 impl<R: Read> RecordingReader<R> {
-    /// Reads as far as the header.
+    /// Opens a recording and reads its header.
     ///
     /// # Errors
-    /// [`RecordingError`].
+    /// [`RecordingError`] if the header cannot be read.
     pub fn open(mut from: R) -> Result<Self, RecordingError> {
         let at = |error| RecordingError { offset: 0, error };
         let mut start = [0; 12];
-        read_whole(&mut from, &mut start).map_err(|error| match error {
+        read_exactly(&mut from, &mut start).map_err(|error| match error {
             ReadError::Truncated => at(ReadError::Magic),
             error => at(error),
         })?;
@@ -195,18 +197,18 @@ impl<R: Read> RecordingReader<R> {
                 ended: false,
             }),
             _ => Err(at(ReadError::Order(
-                "the first block is no header that a server writes",
+                "the first block is not a header that a server writes",
             ))),
         }
     }
 
-    /// What the recording is of.
+    /// Returns the header of the recording.
     #[must_use]
     pub fn header(&self) -> &RecordingHeader {
         &self.header
     }
 
-    /// The next tick, or how the recording ended.
+    /// Returns the next tick, or the reason why the recording ended.
     pub(super) fn next_tick(&mut self) -> Result<Result<TickBlock, End>, RecordingError> {
         let offset = self.offset;
         let at = |error| RecordingError { offset, error };
@@ -229,7 +231,7 @@ impl<R: Read> RecordingReader<R> {
         }
     }
 
-    /// An error about the block that was read last.
+    /// Returns an error about the block that was read last.
     pub(super) fn blame(&self, reason: &'static str) -> RecordingError {
         RecordingError {
             offset: self.offset,
@@ -240,13 +242,13 @@ impl<R: Read> RecordingReader<R> {
 
 fn read_block(from: &mut impl Read) -> Result<(RecordingBlock, u64), ReadError> {
     let mut header = [0; BLOCK_HEADER_BYTES];
-    read_whole(from, &mut header)?;
+    read_exactly(from, &mut header)?;
     let [a, b, c, d, sum @ ..] = header;
     let (bytes, sum) = (u32::from_le_bytes([a, b, c, d]), u64::from_le_bytes(sum));
     if bytes as usize > BLOCK_BYTES_MAX {
         return Err(ReadError::TooLarge(bytes));
     }
-    // Grows with what is there, not with what is claimed.
+    // The buffer grows with the bytes that exist, not with the length that is claimed.
     let mut value = Vec::new();
     from.take(u64::from(bytes)).read_to_end(&mut value)?;
     if value.len() < bytes as usize {
@@ -259,7 +261,7 @@ fn read_block(from: &mut impl Read) -> Result<(RecordingBlock, u64), ReadError> 
     Ok((block, (BLOCK_HEADER_BYTES + value.len()) as u64))
 }
 
-fn read_whole(from: &mut impl Read, into: &mut [u8]) -> Result<(), ReadError> {
+fn read_exactly(from: &mut impl Read, into: &mut [u8]) -> Result<(), ReadError> {
     from.read_exact(into).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => ReadError::Truncated,
         _ => ReadError::Io(error),

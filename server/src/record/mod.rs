@@ -1,10 +1,11 @@
-//! Recordings: what a server was told, tick by tick, and digests of what became of it; and their replay.
+//! Recordings of what a server received, tick by tick, with digests of the resulting frames; and their
+//! replay.
 //!
-//! Owns the format and the thread that writes it. Guarantees that a tick never waits for the disk:
-//! inputs and frames go to the writer through a bounded queue, and when it is full the recording ends, says
-//! so in the log and in the file, and lacks nothing up to there. A replay runs the same ticks with the same
+//! Owns the format and the thread that writes it. Guarantees that a tick never waits for the disk: inputs and
+//! frames go to the writer through a bounded queue. If the queue is full, the recording ends, with a line in
+//! the log and a reason in the file, and is complete up to there. A replay runs the same ticks with the same
 //! inputs, headless and at full speed, and names the first tick, entity and component that differ. Refuses to
-//! hold the state of a world: that is what checkpoints are for.
+//! hold the state of a world, which checkpoints do.
 
 mod digest;
 mod events;

@@ -1,4 +1,4 @@
-//! Records a running simulation: a system that hands each tick to a thread, and the thread that writes it.
+//! Records a running simulation: a system passes each tick to a thread, which writes it.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -21,20 +21,21 @@ use crate::runner::TickTime;
 use crate::schedule::ServerSystems;
 use crate::simulation::{ContentFiles, Frames};
 
-/// Ticks that wait for the writer at most. One more ends the recording.
+/// The most ticks that wait for the writer. One more ends the recording.
 pub const QUEUE_TICKS: usize = 64;
 
-/// How long the writer keeps what it has before the system gets it.
+/// The time for which the writer buffers data before it flushes the file.
 const FLUSH_AFTER: Duration = Duration::from_millis(200);
 
-/// Records every tick of the app's simulation. Dropping the app ends the recording and waits for its last byte.
+/// Records every tick of the app's simulation. Dropping the app ends the recording and waits until its last
+/// byte is written.
 pub struct RecordPlugin {
     target: Mutex<Option<(Box<dyn Write + Send>, RecordingHeader)>>,
     queue_ticks: usize,
 }
 
 impl RecordPlugin {
-    /// Records to `out`, which needs no buffer of its own.
+    /// Creates a plugin that records to `out`, which needs no buffer of its own.
     #[must_use]
     pub fn new(out: impl Write + Send + 'static, header: RecordingHeader) -> Self {
         Self {
@@ -43,7 +44,8 @@ impl RecordPlugin {
         }
     }
 
-    /// Lets `ticks` wait for the writer: for ticks that are not paced by a clock and would run away from it.
+    /// Makes the queue to the writer `ticks` long, for ticks that are not paced by a clock and would overtake
+    /// the writer.
     #[cfg(test)]
     #[must_use]
     pub(super) fn with_queue(self, ticks: usize) -> Self {
@@ -63,7 +65,7 @@ impl Plugin for RecordPlugin {
         );
     }
 
-    /// Here and not in `build`, because the protocol is complete only when all plugins are built.
+    /// This is not in `build`, because the protocol is complete only when all plugins are built.
     fn finish(&self, app: &mut App) {
         let target = self.target.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((out, mut header)) = target else { return };
@@ -72,12 +74,14 @@ impl Plugin for RecordPlugin {
         header.content = content.as_ref().map(|files| files.0.to_vec());
         match Recorder::start(out, header, protocol, content, self.queue_ticks) {
             Ok(recorder) => drop(app.insert_resource(recorder)),
-            Err(error) => tracing::error!(%error, "nothing is recorded: no thread"),
+            Err(error) => {
+                tracing::error!(%error, "nothing is recorded, because the recorder's thread cannot be started")
+            }
         }
     }
 }
 
-/// What the writer is sent.
+/// A tick as it is sent to the writer.
 struct RecordedTick {
     time: TickTime,
     values: Vec<ToSimulation>,
@@ -87,10 +91,10 @@ struct RecordedTick {
 
 #[derive(Resource)]
 struct Recorder {
-    /// None once the recording has ended.
+    /// `None` after the recording has ended.
     queue: Option<SyncSender<RecordedTick>>,
     lagged: Arc<OnceLock<Tick>>,
-    /// The content that the writer was last told.
+    /// The content that was sent to the writer last.
     content: Option<ContentFiles>,
     thread: Option<JoinHandle<()>>,
 }
@@ -108,7 +112,7 @@ impl Recorder {
         let reason = Arc::clone(&lagged);
         let write = move || {
             if let Err(error) = write_all(out, &header, &protocol, &taken, &reason) {
-                tracing::error!(%error, "the recording ends: it cannot be written");
+                tracing::error!(%error, "the recording ends, because it cannot be written");
             }
         };
         let thread = thread::Builder::new().name("recorder".to_owned()).spawn(write)?;
@@ -120,7 +124,7 @@ impl Recorder {
         })
     }
 
-    /// The content, if it is another than it was.
+    /// Returns the content if it differs from the last one sent, and stores it.
     fn exchanged(&mut self, content: &ContentFiles) -> Option<ContentFiles> {
         if self.content.as_ref() == Some(content) {
             return None;
@@ -129,7 +133,7 @@ impl Recorder {
         self.content.clone()
     }
 
-    /// Hands a tick over, or ends the recording.
+    /// Sends a tick to the writer, or ends the recording if the queue is full.
     fn take(&mut self, taken: RecordedTick) {
         let Some(queue) = &self.queue else { return };
         let tick = taken.time.tick;
@@ -137,9 +141,9 @@ impl Recorder {
             Ok(()) => return,
             Err(TrySendError::Full(_)) => {
                 let _ = self.lagged.set(tick);
-                tracing::error!(%tick, "the recording ends before this tick: the disk did not keep up");
+                tracing::error!(%tick, "the recording ends before this tick, because the disk was too slow");
             }
-            // The writer has said why.
+            // The writer has logged the reason.
             Err(TrySendError::Disconnected(_)) => {}
         }
         self.queue = None;
@@ -176,7 +180,7 @@ fn record_tick(
     });
 }
 
-/// The writer's thread.
+/// Runs on the writer's thread: writes ticks until the queue is closed, and then the end.
 fn write_all(
     out: Box<dyn Write + Send>,
     header: &RecordingHeader,

@@ -1,4 +1,4 @@
-//! Runs a recording again and compares.
+//! Replays a recording and compares every tick.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -26,57 +26,59 @@ use crate::simulation::{ContentFile, ContentFiles, ContentPlayback, Frames};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {
-    /// The recording cannot be read on.
+    /// The recording cannot be read further.
     #[error("{error} ({ticks} ticks before it were equal)")]
     Recording {
-        /// Where and why.
+        /// The offset and the reason.
         error: RecordingError,
-        /// Ticks that were replayed before, all of them as recorded.
+        /// Number of ticks that were replayed before, all of them as recorded.
         ticks: u32,
     },
-    /// Another game.
+    /// The recording is of another game.
     #[error("the recording is of the game {recorded}, this program serves {ours}")]
     Game {
-        /// The recording's.
+        /// The game of the recording.
         recorded: String,
-        /// This program's.
+        /// The game of this program.
         ours: &'static str,
     },
-    /// This program's game does not accept the settings in it.
+    /// The game of this program does not accept the recorded settings.
     #[error("the game's settings in the recording: {0}")]
     Settings(String),
-    /// Another protocol: this server replicates other components.
+    /// The recording is of another protocol: this server replicates other types.
     #[error("the recording is of protocol {recorded} (server {release}), this server has {ours}")]
     Protocol {
-        /// The recording's.
+        /// The protocol of the recording.
         recorded: ProtocolHash,
-        /// The release that wrote it.
+        /// The release of the server that wrote the recording.
         release: String,
-        /// This server's.
+        /// The protocol of this server.
         ours: ProtocolHash,
     },
-    /// The content in it does not hold here: it is damaged, or of a game that has none. The log says more.
+    /// The game did not accept the recorded content: it is damaged, or the game has no content. The log says
+    /// more.
     #[error("the content recorded for tick {0} does not hold")]
     Content(Tick),
-    /// The world went another way.
+    /// A tick differs from the recorded one.
     #[error("{0}")]
     Diverged(Divergence),
 }
 
-/// A recording that was replayed whole, all of it as recorded.
+/// The result of replaying a whole recording, all ticks of which were as recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replayed {
-    /// Ticks.
+    /// Number of ticks that were replayed.
     pub ticks: u32,
-    /// What players did: joins, departures, inputs, messages.
+    /// Number of recorded events: joins, departures, inputs, messages.
     pub events: u64,
-    /// Times that content was exchanged.
+    /// Number of times that content was exchanged.
     pub exchanges: u32,
-    /// Why the recording ended.
+    /// The reason why the recording ended.
     pub end: End,
 }
 
-/// Returns the app that a recording is of, without sockets. `game` is built with the content of the recording.
+/// Returns the app that a recording is of, without sockets. `game` is built with the content of the
+/// recording.
 pub fn app_of<M>(header: &RecordingHeader, game: impl Plugins<M>) -> App {
     let mut app = App::new();
     app.add_plugins(ServerPlugins {
@@ -96,7 +98,7 @@ pub fn app_of<M>(header: &RecordingHeader, game: impl Plugins<M>) -> App {
 /// Replays a recording on `app`, whose plugins are built but not finished, comparing every tick.
 ///
 /// # Errors
-/// [`ReplayError`].
+/// [`ReplayError`] at the first tick that differs or cannot be read.
 pub fn replay<R: Read>(mut reader: RecordingReader<R>, mut app: App) -> Result<Replayed, ReplayError> {
     finish_plugins(&mut app);
     let protocol = app.world().resource::<Protocol>().clone();
@@ -156,7 +158,7 @@ pub fn replay<R: Read>(mut reader: RecordingReader<R>, mut app: App) -> Result<R
     }
 }
 
-/// Complains if the game has another content than was recorded.
+/// Returns an error if the game has other content than was recorded.
 fn require_content(app: &App, recorded: Option<&[ContentFile]>, tick: Tick) -> Result<(), ReplayError> {
     let held = app.world().get_resource::<ContentFiles>();
     let held = held.map(|files| files.0.as_slice());

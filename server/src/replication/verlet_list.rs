@@ -51,7 +51,7 @@ pub(super) struct VerletList {
     room: RoomId,
     own: Option<SlotKey>,
     own_id: Option<usize>,
-    /// [`MotionBound::max_displacement`](crate::boundary::frame::MotionBound::max_displacement) when everybody was looked at.
+    /// [`MotionBound::max_displacement`](crate::boundary::frame::MotionBound::max_displacement) of the last full scan.
     max_displacement: u64,
     /// The counters of new and removed entities in the frame that was followed last.
     arrived: u64,

@@ -1,7 +1,7 @@
-//! Brings the cold rows in step with the registered components: what changed, what was removed, and all
+//! Updates the cold rows from the registered components: those that changed, those that were removed, and all
 //! that an entity had when it became replicated.
 //!
-//! Knows the components only through the registry, whose scans find the changes.
+//! The components are known only through the registry, whose scans find the changes.
 
 use bevy_ecs::change_detection::Tick as ChangeTick;
 use bevy_ecs::component::ComponentId as WorldComponentId;
@@ -17,7 +17,7 @@ use super::rows::Rows;
 use crate::boundary::frame::ColdValue;
 use crate::runner::TickTime;
 
-/// One watch for every registered component.
+/// The watches: one for every registered component.
 #[derive(Resource, Default)]
 pub(super) struct ComponentWatches {
     watches: Vec<ComponentWatch>,
@@ -32,7 +32,7 @@ struct ComponentWatch {
     removed: MessageCursor<RemovedComponentEntity>,
 }
 
-/// Sets up the watches. Runs once, when the registry is complete.
+/// Creates the watches. Runs once, when the registry is complete.
 pub(super) fn watch_components(world: &mut World) {
     let Some(protocol) = world.get_resource::<Protocol>().cloned() else {
         return;
@@ -47,7 +47,7 @@ pub(super) fn watch_components(world: &mut World) {
     world.resource_mut::<ComponentWatches>().watches = watches;
 }
 
-/// Writes every changed component into its entity's cold row.
+/// Writes every changed component into the cold row of its entity.
 pub(super) fn sync_components(world: &mut World) {
     world.resource_scope(|world, mut watches: Mut<ComponentWatches>| {
         let ComponentWatches {
@@ -68,7 +68,7 @@ pub(super) fn sync_components(world: &mut World) {
                     .read(removed)
                     .map(|removed| Entity::from(removed.clone()))
                 {
-                    // Those that were despawned have no slot, those that have it again are found below.
+                    // Despawned entities have no slot. A component that was inserted again is found below.
                     found.extend(slot_of(entity).map(|slot| (slot, id, None)));
                 }
             }
@@ -90,7 +90,7 @@ pub(super) fn sync_components(world: &mut World) {
                 .filter_map(|watch| Some((watch.entry.id, watch.entry.read(&entity, &mut travel)?)));
             found.extend(values.map(|(id, value)| (slot, id, Some(value))));
         }
-        // Counted up, so that whatever runs next writes a newer tick than this one.
+        // The tick is incremented, so that whatever runs next writes a newer tick than this one.
         *since = world.increment_change_tick();
         let tick = world.resource::<TickTime>().tick;
         let mut rows = world.resource_mut::<Rows>();
@@ -102,7 +102,8 @@ pub(super) fn sync_components(world: &mut World) {
     });
 }
 
-/// What stands for an entity in a value that travels. Who is not replicated is nobody to clients.
+/// Returns the reference that stands for an entity in a value that is sent. An entity that is not replicated
+/// becomes [`Entity::PLACEHOLDER`].
 pub(super) fn reference_of(world: &World, entity: Entity) -> Entity {
     let replicated = world.get::<Replicated>(entity);
     replicated.map_or(Entity::PLACEHOLDER, |replicated| reference(replicated.global()))

@@ -1,7 +1,8 @@
-//! A game's content as texts: what a recording holds of it, and what a replay gives back.
+//! A game's content as texts: what a recording stores of it, and what a replay restores.
 //!
-//! Owns no content and reads no file: the game does, and says here which texts its rules came from. Guarantees
-//! nothing about the texts; a recording may be anybody's, so the game checks them as it checks its files.
+//! Owns no content and reads no file: the game does, and publishes here the texts that its rules came from.
+//! Guarantees nothing about the texts. A recording may come from any source, so the game validates its texts
+//! as it validates its files.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,25 +16,25 @@ use serde::{Deserialize, Serialize};
 pub struct ContentFile {
     /// The file's name, without a folder.
     pub name: String,
-    /// What it says.
+    /// The text of the file.
     pub text: String,
 }
 
-/// Where a game's content comes from.
+/// The source of a game's content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ContentSource {
-    /// What the binary carries.
+    /// The content that is compiled into the binary.
     #[default]
     BuiltIn,
-    /// The files of a folder, at the start and whenever they change.
+    /// The files of a folder, read at the start and whenever they change.
     Folder(PathBuf),
-    /// These texts: a recording's.
+    /// These texts, from a recording.
     Texts(Vec<ContentFile>),
 }
 
 impl ContentSource {
-    /// Returns where the content comes from with which a game is built into `app`: in a replay from the recording,
-    /// else from `folder`, else from the binary.
+    /// Returns the source of the content for a game that is built into `app`: in a replay the recording, else
+    /// `folder`, else the binary.
     #[must_use]
     pub fn choose(app: &App, folder: Option<PathBuf>) -> Self {
         match app.world().get_resource::<ContentPlayback>() {
@@ -43,12 +44,12 @@ impl ContentSource {
     }
 }
 
-/// The content that holds. A game with content inserts this when it is built and replaces it whenever it
-/// exchanges the content, so that a recording has it.
+/// The content in force. A game with content inserts this when it is built, and replaces it whenever it
+/// exchanges the content, so that a recording can store it.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContentFiles(pub Arc<Vec<ContentFile>>);
 
-/// In a replay: the content that the game is built with, and then what it exchanges in the next tick, if any. Where
-/// the resource is, the game takes nothing from elsewhere.
+/// In a replay: the content that the game is built with, and then the content that it exchanges in the next
+/// tick, if any. While the resource exists, the game uses no other source.
 #[derive(Resource, Clone, Debug, Default)]
 pub struct ContentPlayback(pub Option<Vec<ContentFile>>);

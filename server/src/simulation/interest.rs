@@ -1,7 +1,7 @@
-//! Keeps what every player sees in step with where it is: the `AreaOfInterest` systems of `Index`.
+//! Updates the areas that players see as they move: the `AreaOfInterest` systems of `Index`.
 //!
-//! Cost grows with viewers that cross borders and with cells that split or merge in somebody's sight, not
-//! with entities.
+//! The cost grows with the viewers that cross borders of cells and with the cells that split or merge in a
+//! view, not with the number of entities.
 
 use bevy_ecs::prelude::*;
 
@@ -13,11 +13,12 @@ use super::rows::Rows;
 use super::space::{Areas, Space};
 use crate::space::RoomId;
 
-/// Areas that one task builds: some 50 us.
+/// Number of areas that one task builds; it takes about 50 us.
 const AREAS_PER_CHUNK: usize = 32;
 
-/// Moves every eye to where its avatar's row is, so that players and clients agree on it to the bit. Having
-/// looked the avatar up, notes whose route in the directory is out of date.
+/// Moves every eye to the position of its avatar's row, so that simulation and clients have it equal to the
+/// bit. As the avatar is looked up here anyway, it also notes the players whose route in the directory is out
+/// of date.
 pub(super) fn update_eyes(
     mut eyes: Query<(Entity, &Avatar, &mut Eye, &Routed)>,
     avatars: Query<&Replicated>,
@@ -56,7 +57,7 @@ pub(super) fn update_areas_of_interest(
     }
 }
 
-/// The room into which a player looks.
+/// Returns the room that a player sees: its avatar's, or its own without an avatar.
 pub(super) fn room_seen(own: Option<&Room>, avatar: Option<&Avatar>, avatars: &Query<&Room>) -> RoomId {
     let avatars = avatar.and_then(|avatar| avatars.get(avatar.0).ok());
     avatars.or(own).copied().unwrap_or_default().0

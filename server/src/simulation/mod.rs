@@ -1,9 +1,9 @@
-//! The engine's side of the simulation: replicated entities, players, what they see, and the frame.
+//! The engine's part of a simulation: replicated entities, players, what they see, and the frame.
 //!
-//! Owns the systems of `Index` and `Publish` and what gameplay uses of the engine. Guarantees that the next
-//! state is a function of the state, the ordered inputs and the seed: no clock, no order that a hash or a
-//! thread decides, no order by Bevy's entity numbers. Refuses per-client output work: that is the net
-//! workers'. Its cost grows with what changed.
+//! Owns the systems of `Index` and `Publish`, and the API of the engine for gameplay. Guarantees that the
+//! next state is a function of the state, the ordered inputs and the seed: there is no clock, no order that
+//! depends on a hash or a thread, and no order by Bevy's entity numbers. Refuses per-client output work,
+//! which is the net workers'. Its cost grows with the number of changes.
 
 mod components;
 mod content;
@@ -58,16 +58,16 @@ pub use space::{Areas, Space};
 pub use tell::{MessageReceived, Outbox, Place, Tell};
 pub use watchers::Watcher;
 
-/// A simulation and its frames.
+/// Adds the engine's part of a simulation, which publishes frames.
 #[derive(Clone, Copy, Debug)]
 pub struct SimulationPlugin {
-    /// Which simulation of the process this is.
+    /// The number of this simulation in the process.
     pub simulation: SimulationId,
-    /// Seed of everything random.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Threads for parallel systems; up to 1 means none besides the simulation's own.
+    /// Number of threads for parallel systems. With 0 or 1 there are none besides the simulation's own.
     pub threads: usize,
-    /// The tick before the first.
+    /// The number of the tick before the first one.
     pub start: Tick,
 }
 

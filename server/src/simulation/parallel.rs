@@ -1,7 +1,7 @@
 //! Parallel work inside a system.
 //!
-//! Guarantees that the result does not depend on threads: work comes in fixed chunks, each of which writes
-//! only to itself. With one thread there is no pool and nothing is sent anywhere.
+//! Guarantees that the result does not depend on threads: work is divided into fixed chunks, each of which
+//! writes only to itself. With one thread there is no pool, and the work runs in place.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -13,15 +13,15 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 #[derive(Resource, Debug, Default)]
 pub struct Parallel {
     pool: Option<ThreadPool>,
-    /// One bit for each thread that has executed something; the highest stands for all beyond.
+    /// One bit for each thread that has executed a chunk; the highest bit stands for all further threads.
     used: AtomicU64,
 }
 
 impl Parallel {
-    /// A pool of `threads` threads, or none where one thread suffices.
+    /// Creates a pool of `threads` threads, or none if there is only one.
     ///
     /// # Errors
-    /// When the system refuses the threads.
+    /// If the operating system refuses to start the threads.
     pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
         if threads <= 1 {
             return Ok(Self::default());
@@ -52,7 +52,7 @@ impl Parallel {
         });
     }
 
-    /// Threads that have executed something so far.
+    /// Returns the number of threads that have executed a chunk so far.
     #[must_use]
     pub fn threads_used(&self) -> u32 {
         self.used.load(Relaxed).count_ones()
@@ -72,7 +72,7 @@ mod tests {
     use std::sync::Barrier;
 
     #[test]
-    fn one_thread_has_no_pool_and_four_work_at_once() {
+    fn a_single_thread_has_no_pool_and_four_threads_work_at_once() {
         let mut values = vec![0u32; 1_000];
         let alone = Parallel::new(1).unwrap();
         alone.for_each(values.chunks_mut(100), |chunk| chunk.fill(1));

@@ -1,4 +1,4 @@
-//! Freezes the tick's frame and hands it to everybody who reads it.
+//! Publishes the tick's frame and hands it to the net workers.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::watchers::Watcher;
 use crate::boundary::frame::{FrameHistory, PlayerRow};
 use crate::runner::{Clock, TickTime};
 
-/// The simulation's own history of frames.
+/// The history of the simulation's own frames.
 #[derive(Resource, Debug, Default)]
 pub struct Frames(pub FrameHistory);
 
@@ -57,7 +57,7 @@ pub(super) fn publish_frame(
     let mut index = rows.0.spare_index();
     space.0.freeze(&mut index);
     let mut table = rows.0.spare_players();
-    // Each is shared by counting, and lies somewhere else: they are fetched together.
+    // Each area is shared by a reference count in its own memory. All areas are prefetched together.
     let seen = players
         .iter()
         .map(|(_, _, _, _, _, interest, ..)| areas.0.get(interest.hold));

@@ -1,18 +1,18 @@
-//! Random numbers that depend on what they are for and on nothing else.
+//! Random numbers that depend only on the seed, the entity and the tick.
 //!
-//! There is no generator whose state would make numbers depend on the order of calls: a number is a
-//! function of (seed, entity, tick), so any chunk of entities can be computed on any thread.
+//! There is no generator with a state that would make numbers depend on the order of calls. A number is a
+//! function of (seed, entity, tick), so that any chunk of entities can be computed on any thread.
 
 use bevy_ecs::prelude::Resource;
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::tick::Tick;
 
-/// The seed of a world.
+/// The seed of a simulation, from which all its random numbers follow.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seed(pub u64);
 
 impl Seed {
-    /// The numbers of one entity in one tick.
+    /// Returns the random numbers of one entity in one tick.
     #[inline]
     #[must_use]
     pub fn of(self, entity: GlobalId, tick: Tick) -> Random {
@@ -33,20 +33,22 @@ pub struct Random {
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Random {
-    /// 64 random bits.
+    /// Returns 64 random bits.
     #[inline]
     pub fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(STEP);
         mix(self.state)
     }
 
-    /// Evenly distributed in `low..high`, in steps of 2^-24 of the range.
+    /// Returns a number that is evenly distributed in `low..high`, in steps of 2^-24 of the range.
     #[inline]
     pub fn within(&mut self, low: f32, high: f32) -> f32 {
+        // The highest 24 bits are exact as `f32`; 1 / 16,777,216 is 2^-24.
         low + (self.bits() >> 40) as f32 * (1.0 / 16_777_216.0) * (high - low)
     }
 }
 
+/// Scrambles the bits: the finalizer of `SplitMix64`, a bijection.
 #[inline]
 fn mix(mut value: u64) -> u64 {
     value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -59,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_even_over_entities_and_over_ticks() {
+    fn random_numbers_are_even_over_entities_and_over_ticks() {
         for over_ticks in [false, true] {
             let mut buckets = [0u32; 16];
             for n in 0..160_000u32 {
@@ -79,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_entities_and_ticks_each_matter() {
+    fn random_numbers_depend_on_seed_entity_and_tick() {
         let bits = |seed, entity, tick| Seed(seed).of(GlobalId(entity), Tick(tick)).bits();
         assert_eq!(bits(1, 2, 3), bits(1, 2, 3));
         assert!(bits(1, 2, 3) != bits(2, 2, 3) && bits(1, 2, 3) != bits(1, 3, 3));

@@ -1,7 +1,7 @@
-//! What makes an entity part of the frames: [`Replicated`] and what it requires.
+//! [`Replicated`], which makes an entity part of the frames, and the components that it requires.
 //!
-//! Hooks give an entity its slot and its global id the moment it becomes replicated, in command order, so
-//! that both depend on what the simulation does and never on how Bevy numbers entities.
+//! Hooks give an entity its slot and its global id as soon as it becomes replicated, in the order of
+//! commands. So both depend on what the simulation does and never on Bevy's entity numbers.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,7 +21,7 @@ use crate::space::RoomId;
 
 /// Makes an entity visible to clients. Everything else that clients see of it follows from its components.
 ///
-/// Removing and inserting it again makes a new entity of it, as far as clients can tell.
+/// If it is removed and inserted again, clients see a new entity.
 #[derive(Component, Clone, Copy, Debug)]
 #[component(on_insert = take_slot, on_discard = give_slot_back)]
 #[require(Position, Velocity, Heading, Owner, Team, Importance, Room)]
@@ -30,19 +30,19 @@ pub struct Replicated {
     global: GlobalId,
 }
 
-/// Where an entity has none: no slot is that high.
+/// The value of an entity without a slot. No slot has this number.
 const NO_SLOT: Slot = Slot(u32::MAX);
 
 impl Replicated {
-    /// Its row in the frames, for as long as it lives. `None` when the simulation is full or there is no
-    /// simulation in this world.
+    /// Returns the entity's row in the frames, which it keeps as long as it lives. `None` if the simulation
+    /// is full, or if this ECS world has no simulation.
     #[inline]
     #[must_use]
     pub fn slot(&self) -> Option<Slot> {
         (self.slot != NO_SLOT).then_some(self.slot)
     }
 
-    /// Its identity for ever.
+    /// Returns the entity's global id, which never changes and is never reused.
     #[inline]
     #[must_use]
     pub fn global(&self) -> GlobalId {
@@ -59,23 +59,24 @@ impl Default for Replicated {
     }
 }
 
-/// The player to whom an entity belongs. Changed by inserting it anew.
+/// The player that owns an entity. It is changed by inserting it anew.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity)]
 pub struct Owner(pub PlayerId);
 
-/// The team of an entity or of a player. Changed by inserting it anew.
+/// The team of an entity or of a player. It is changed by inserting it anew.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity)]
 pub struct Team(pub TeamId);
 
-/// The room of an entity or of a player: an instance, a dungeon, a match. A player sees the entities of its
-/// avatar's room only, or of its own without an avatar. Changed by inserting it anew.
+/// The room of an entity or of a player: an instance, a dungeon, a match. A player sees only the entities of
+/// its avatar's room, or of its own room without an avatar. It is changed by inserting it anew.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity)]
 pub struct Room(pub RoomId);
 
-/// Weight of an entity when a client's budget does not suffice for all. Changed by inserting it anew.
+/// The weight of an entity when a client's budget does not suffice for all entities. It is changed by
+/// inserting it anew.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity)]
 pub struct Importance(pub u8);
@@ -86,26 +87,27 @@ impl Default for Importance {
     }
 }
 
-/// Which entity has which slot, and what happened to them since the last tick.
+/// The table of slots and entities, and the changes to it since the last tick.
 #[derive(Resource, Debug)]
 pub struct Slots {
     pub(super) simulation: SimulationId,
     pub(super) table: SlotTable,
-    /// By slot.
+    /// The entities by slot.
     entities: Vec<Option<Entity>>,
-    /// Looked up, never walked: a hash map has no order to depend on.
+    /// This map is only looked up and never iterated, because a hash map has no fixed order.
     by_global: HashMap<GlobalId, Entity>,
     pub(super) globals_given: u64,
     pub(super) refused: u64,
     pub(super) kinds: Kinds,
-    /// What the next entity that becomes replicated was before, here (then with its slot) or elsewhere.
+    /// The slot and the global id that the next replicated entity gets, because it existed before. Without a
+    /// slot it comes from another simulation.
     pub(super) restoring: Option<(Option<Slot>, GlobalId)>,
     pub(super) events: Vec<SlotEvent>,
     /// Slots that got a row in this tick.
     pub(super) fresh: Vec<Slot>,
 }
 
-/// What the rows have to follow, in the order in which it happened.
+/// A change of a slot that the rows have to follow, in the order in which it happened.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SlotEvent {
     Taken(Slot, Entity),
@@ -113,7 +115,7 @@ pub(super) enum SlotEvent {
     Identified(Slot, Entity),
 }
 
-/// Kinds by the set of registered components that an entity has when it gets its slot.
+/// Chunk kinds by the set of registered components that an entity has when it gets its slot.
 #[derive(Debug, Default)]
 pub(super) struct Kinds {
     registered: Vec<WorldComponentId>,
@@ -122,7 +124,8 @@ pub(super) struct Kinds {
 }
 
 impl Slots {
-    /// No entities yet. Global ids carry `simulation` in their highest byte, so that simulations never clash.
+    /// Creates an empty table. Global ids have `simulation` in their highest byte, so that ids of different
+    /// simulations are distinct.
     #[must_use]
     pub fn new(simulation: SimulationId) -> Self {
         Self {
@@ -139,37 +142,37 @@ impl Slots {
         }
     }
 
-    /// The simulation whose entities these are.
+    /// Returns the simulation whose entities these are.
     #[must_use]
     pub fn simulation(&self) -> SimulationId {
         self.simulation
     }
 
-    /// The entity in a slot.
+    /// Returns the entity in a slot.
     #[must_use]
     pub fn entity(&self, slot: Slot) -> Option<Entity> {
         self.entities.get(slot.index()).copied().flatten()
     }
 
-    /// The entity with this global id, if it lives in this simulation.
+    /// Returns the entity with this global id, if it is in this simulation.
     #[must_use]
     pub fn find(&self, global: GlobalId) -> Option<Entity> {
         self.by_global.get(&global).copied()
     }
 
-    /// Replicated entities.
+    /// Returns the number of replicated entities.
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.taken()
     }
 
-    /// Whether nothing is replicated.
+    /// Returns whether no entity is replicated.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.table.taken() == 0
     }
 
-    /// Entities that found no slot, because all 2^24 - 1 were taken or resting.
+    /// Returns the number of entities that got no slot, because all 2^24 - 1 were taken or resting.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused
@@ -179,7 +182,7 @@ impl Slots {
         &mut self.table
     }
 
-    /// Gives `entity` the slot that is restored, or one of its kind.
+    /// Gives `entity` the slot that is to be restored, or a free one of its kind.
     fn take(&mut self, kind: Option<ChunkKind>, entity: Entity) -> Replicated {
         let (slot, global) = match self.restoring.take() {
             Some((slot, global)) => (slot, Some(global)),
@@ -204,7 +207,7 @@ impl Slots {
 }
 
 impl Kinds {
-    /// Forgets which archetype is of which kind; it is learnt again from the sets.
+    /// Clears the kinds of archetypes, which are found again from the sets.
     pub(super) fn forget_archetypes(&mut self) {
         self.by_archetype.clear();
     }
@@ -219,7 +222,8 @@ impl Kinds {
     }
 }
 
-/// Learns the components that tell kinds apart. Runs once, when the registry is complete.
+/// Collects the registered components, by which kinds are distinguished. Runs once, when the registry is
+/// complete.
 pub(super) fn register_kinds(world: &mut World) {
     let Some(protocol) = world.get_resource::<Protocol>().cloned() else {
         return;
@@ -236,7 +240,7 @@ pub(super) fn register_kinds(world: &mut World) {
     };
 }
 
-/// Who an entity is, from its components.
+/// Returns the identity of an entity from its components.
 pub(super) fn identity(
     replicated: &Replicated,
     owner: Option<&Owner>,
@@ -257,7 +261,8 @@ fn take_slot(mut world: DeferredWorld, context: HookContext) {
     let Some(slots) = world.get_resource::<Slots>() else {
         return;
     };
-    // A slot that is restored has a kind already, from what the entity had when it got it first.
+    // A slot that is restored has a kind already: that of the components that the entity had when it got the
+    // slot.
     let kind = match slots.restoring {
         Some((Some(_), _)) => None,
         _ => Some(kind_of(&mut world, context.entity)),

@@ -1,9 +1,8 @@
-//! The engine's own state taken out of a world and put into another, which then goes on where the first one
-//! was: ticks, slots and global ids, players, rows and their ages.
+//! Saves the engine's own state of an ECS world and restores it in another one, which then continues at the
+//! same point: ticks, slots and global ids, players, rows and the ticks of their last changes.
 //!
-//! Owns the order in which a world is put back together. Guarantees that nothing that stayed as it was counts
-//! as changed afterwards. What gameplay keeps in components and resources is the business of checkpoints,
-//! which are built on this.
+//! Owns the order in which a world is restored. Guarantees that restored state does not count as changed.
+//! Gameplay's components and resources are restored by checkpoints, which build on this module.
 
 use std::time::Duration;
 
@@ -29,16 +28,16 @@ use super::tell::{MessageReceived, Outbox};
 use crate::boundary::frame::{ChunkKind, FrameWriter, SlotTable, SlotTableImage};
 use crate::runner::TickTime;
 
-/// What a simulation is besides its entities.
+/// The state of a simulation without its entities.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SimulationImage {
-    /// Which simulation of the process it is.
+    /// The number of the simulation in the process.
     pub(crate) id: SimulationId,
-    /// The newest tick.
+    /// The number of the newest tick.
     pub(crate) tick: Tick,
-    /// Time that gameplay has seen pass.
+    /// The time that has passed for gameplay.
     pub(crate) elapsed: Duration,
-    /// Seed of everything random.
+    /// The seed of all random numbers.
     pub(crate) seed: u64,
     players_given: u32,
     globals_given: u64,
@@ -48,7 +47,7 @@ pub(crate) struct SimulationImage {
 }
 
 impl SimulationImage {
-    /// Reads it from a world between two ticks.
+    /// Reads the state from a world between two ticks.
     pub(crate) fn of(world: &World) -> Self {
         let slots = world.resource::<Slots>();
         let elapsed = world.get_resource::<Time<Fixed>>();
@@ -70,12 +69,12 @@ impl SimulationImage {
         }
     }
 
-    /// The slots with exactly `taken` taken; `None` when that cannot be.
+    /// Returns the table of slots with exactly `taken` taken; `None` if the image does not allow it.
     pub(crate) fn table(&self, taken: impl IntoIterator<Item = Slot>) -> Option<SlotTable> {
         SlotTable::from_image(&self.slots, taken)
     }
 
-    /// Empties a world whose entities are gone already, and sets the clock.
+    /// Resets the engine's resources of a world whose entities are despawned already, and sets tick and time.
     pub(crate) fn begin(&self, world: &mut World, table: SlotTable) {
         world.insert_resource(Seed(self.seed));
         world.insert_resource(Rows(FrameWriter::new(self.id)));
@@ -110,25 +109,26 @@ impl SimulationImage {
     }
 }
 
-/// Makes `entity`, which has its components, the replicated entity that it was.
+/// Makes `entity`, which has its components, the replicated entity `global` in its former slot.
 pub(crate) fn restore_replicated(world: &mut World, entity: Entity, slot: Slot, global: GlobalId) {
     world.resource_mut::<Slots>().restoring = Some((Some(slot), global));
     world.entity_mut(entity).insert(Replicated::default());
 }
 
-/// Makes `entity`, which has its components, the replicated entity `global`, in a slot that is new to it.
+/// Makes `entity`, which has its components, the replicated entity `global` in a new slot.
 pub(crate) fn arrive(world: &mut World, entity: Entity, global: GlobalId) {
     world.resource_mut::<Slots>().restoring = Some((None, global));
     world.entity_mut(entity).insert(Replicated::default());
 }
 
-/// Makes `entity`, which has its components, the player that it was. `false` when the session has another.
+/// Makes `entity`, which has its components, the player `player`. Returns `false` if the session has another
+/// player.
 pub(crate) fn restore_player(world: &mut World, entity: Entity, player: Player) -> bool {
     rejoin(world, entity, player)
 }
 
-/// Fills rows, cells and views, and publishes the frame of the tick that was the newest. `rows` are the
-/// replicated entities in slot order, each with the tick of its last change; none for one that had no row yet.
+/// Fills rows, cells and views, and publishes the frame of the newest tick again. `rows` are the replicated
+/// entities in slot order, each with the tick of its last change; `None` for one that had no row yet.
 pub(crate) fn finish(world: &mut World, rows: &[(Slot, Entity, Option<Tick>)]) {
     let protocol = world.resource::<Protocol>().clone();
     for &(slot, entity, changed) in rows {

@@ -1,9 +1,9 @@
 //! Enters the players' avatars into the process's directory.
 //!
-//! Guarantees that after `Index` the directory holds the avatar of every player that has one. Writes atomics and
-//! never waits; nothing here is read back into the state, so the simulation stays deterministic. Refuses to make
-//! room: at the directory's bound an avatar is counted, played and shown like any other, tried again in every tick,
-//! and not found there until then.
+//! Guarantees that after `Index` the directory has the avatar of every player that has one. Writes atomics
+//! and never waits. Nothing here is read back into the state, so that the simulation stays deterministic.
+//! Refuses to evict entries: if the directory is full, an avatar is counted, simulated and replicated like
+//! any other, tried again in every tick, and not found in the directory until then.
 
 use bevy_ecs::prelude::*;
 
@@ -12,7 +12,7 @@ use super::replicated::{Replicated, Slots};
 use super::routes::{Routed, Routes, Routing, routable};
 use crate::boundary::directory::EntityRoute;
 
-/// Removes and enters routes, for the players that were found to need it.
+/// Removes and enters routes for the players whose routes are out of date.
 pub(super) fn enter_avatars(
     mut routing: ResMut<Routing>,
     mut players: Query<(&Player, &Avatar, &mut Routed)>,
@@ -22,7 +22,7 @@ pub(super) fn enter_avatars(
 ) {
     let Routing { stale, counters } = &mut *routing;
     if let Some(Routes(directory)) = routes.as_deref() {
-        // All removals come first: an entity may pass from one player to another within a tick.
+        // All removals come first, because an entity may pass from one player to another within a tick.
         for &player in stale.iter() {
             if let Ok((.., mut routed)) = players.get_mut(player)
                 && let Some(old) = routed.entered.take()
@@ -36,7 +36,8 @@ pub(super) fn enter_avatars(
                 continue;
             };
             let id = avatars.get(avatar.0).ok().and_then(routable);
-            // Of several players with one avatar, one has the route; when it goes, the next gets it.
+            // If several players have one avatar, one of them has the route. When it leaves, the next one
+            // gets it.
             let Some(id) = id.filter(|&id| directory.entity(id).is_none()) else {
                 continue;
             };

@@ -1,7 +1,8 @@
-//! The process's directory as the simulation writes it: which simulation runs a player's avatar, and which session
-//! on which worker owns it.
+//! The process's directory as the simulation writes it: the simulation that runs a player's avatar, and the
+//! session and the worker that own it.
 //!
-//! Guarantees that no route outlives its player, its avatar or their bond.
+//! Guarantees that a route is removed with its player, with its avatar, and when the player gets another
+//! avatar.
 
 use std::sync::Arc;
 
@@ -13,22 +14,22 @@ use throng_shared::protocol::ids::GlobalId;
 use super::replicated::Replicated;
 use crate::boundary::directory::Directory;
 
-/// Routes of sessions and owned entities, for gameplay and for tools.
+/// The directory with the routes of sessions and owned entities, for gameplay and for tools.
 #[derive(Resource, Clone)]
 pub struct Routes(pub Arc<Directory>);
 
-/// What became of the avatars' routes since the start.
+/// Counts of the avatars' routes since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RouteCounters {
-    /// Routes entered.
+    /// Routes that were entered.
     pub entered: u64,
-    /// Routes removed.
+    /// Routes that were removed.
     pub removed: u64,
-    /// Avatars that found the directory full. Each counts once for each player, however often it is tried.
+    /// Avatars for which the directory was full. Each counts once for each player, however often it is tried.
     pub refused: u64,
 }
 
-/// The players whose routes are not what they should be, and the counters.
+/// The players whose routes are out of date, and the counters.
 #[derive(Resource, Debug, Default)]
 pub struct Routing {
     pub(super) stale: Vec<Entity>,
@@ -36,36 +37,36 @@ pub struct Routing {
 }
 
 impl Routing {
-    /// The counters.
+    /// Returns the counts of routes since the start.
     #[must_use]
     pub fn counters(&self) -> RouteCounters {
         self.counters
     }
 }
 
-/// What the directory knows of a player's avatar.
+/// On a player: the route of its avatar in the directory.
 #[derive(Component, Clone, Copy, Debug, Default)]
 pub(super) struct Routed {
     pub(super) entered: Option<GlobalId>,
-    /// The avatar that last found no room.
+    /// The avatar for which the directory was full last.
     pub(super) refused: Option<GlobalId>,
 }
 
 impl Routed {
-    /// Whether the directory has to be told that the avatar is this entity now.
+    /// Returns whether the player's route has to be updated, because its avatar is now `avatar`.
     #[inline]
     pub(super) fn is_stale(&self, avatar: Option<&Replicated>) -> bool {
         self.entered != avatar.and_then(routable)
     }
 }
 
-/// The id by which an entity is routed; one without a slot is not shown to anybody and has none.
+/// Returns the id by which an entity is routed. An entity without a slot is not sent to clients and has none.
 #[inline]
 pub(super) fn routable(entity: &Replicated) -> Option<GlobalId> {
     entity.slot().map(|_| entity.global())
 }
 
-/// Removes the route when a player loses its avatar, gets another one, or goes.
+/// Removes the route when a player loses its avatar, gets another one, or is despawned.
 pub(super) fn forget_route(mut world: DeferredWorld, context: HookContext) {
     let routed = world.get_mut::<Routed>(context.entity);
     let Some(old) = routed.and_then(|mut routed| routed.entered.take()) else {

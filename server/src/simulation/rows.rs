@@ -1,7 +1,8 @@
-//! Brings the frame's rows and the spatial index in step with the components that gameplay changed.
+//! Updates the frame's rows and the spatial index from the components that gameplay changed.
 //!
-//! The pose is found by reading change ticks column by column, which costs a fraction of a nanosecond for
-//! an entity that did not change; identities and lives by the events that hooks recorded.
+//! Changed poses are found by reading change ticks column by column, which costs a fraction of a nanosecond
+//! for an entity that did not change. Identities and the creation and removal of rows follow the events that
+//! hooks recorded.
 
 use bevy_ecs::change_detection::{ContiguousRef, Tick as ChangeTick};
 use bevy_ecs::prelude::*;
@@ -14,11 +15,12 @@ use super::space::Space;
 use crate::boundary::frame::FrameWriter;
 use crate::runner::TickTime;
 
-/// The rows as they will be published.
+/// The rows of the next frame, as they will be published.
 #[derive(Resource, Debug)]
 pub struct Rows(pub FrameWriter);
 
-/// Adds, removes and renames rows as entities came, went and changed hands.
+/// Adds, removes and identifies rows as entities are spawned and despawned and change their owner, team,
+/// importance or room.
 pub(super) fn sync_rows(
     mut slots: ResMut<Slots>,
     mut rows: ResMut<Rows>,
@@ -35,7 +37,7 @@ pub(super) fn sync_rows(
 ) {
     slots.table_mut().wake_rested(time.tick);
     slots.fresh.clear();
-    // Taken out and put back, so that its memory is kept.
+    // The vector is taken out and put back, so that its memory is kept.
     let mut events = std::mem::take(&mut slots.events);
     for event in events.drain(..) {
         match event {
@@ -46,7 +48,7 @@ pub(super) fn sync_rows(
                 }
             }
             SlotEvent::Taken(slot, entity) | SlotEvent::Identified(slot, entity) => {
-                // It may be gone again, or have become another one; then an event of that follows.
+                // The entity may be despawned again, or have another slot. Then a later event follows.
                 let Ok((replicated, pose, owner, team, importance, room)) = entities.get(entity) else {
                     continue;
                 };
@@ -71,10 +73,10 @@ pub(super) fn sync_rows(
     slots.events = events;
 }
 
-/// Rows that are tested for a change together: their ticks are three cache lines of each column.
+/// Number of rows that are tested for a change together: their ticks are four cache lines of each column.
 const BLOCK: usize = 64;
 
-/// Quantizes the poses that changed, and moves those whose position did.
+/// Quantizes the poses that changed, and moves the entities whose position changed in the index.
 pub(super) fn sync_poses(
     poses: Query<(&Replicated, Ref<Position>, Ref<Velocity>, Ref<Heading>)>,
     mut rows: ResMut<Rows>,
@@ -98,12 +100,12 @@ pub(super) fn sync_poses(
             if !columns.iter().any(|ticks| newer.any(&ticks[block.clone()])) {
                 continue;
             }
-            for at in block {
-                if !columns.iter().any(|ticks| newer.is(ticks[at])) {
+            for index in block {
+                if !columns.iter().any(|ticks| newer.is(ticks[index])) {
                     continue;
                 }
-                if let Some(slot) = replicated[at].slot() {
-                    let pose = Pose::quantize(&positions[at], &velocities[at], &headings[at]);
+                if let Some(slot) = replicated[index].slot() {
+                    let pose = Pose::quantize(&positions[index], &velocities[index], &headings[index]);
                     sync_pose(&mut rows.0, &mut space, slot, pose, time.tick);
                 }
             }
@@ -119,12 +121,13 @@ fn sync_pose(rows: &mut FrameWriter, space: &mut Space, slot: Slot, pose: Pose, 
     }
 }
 
-/// Splits, merges and rests, once all are in their places.
+/// Splits and merges cells, and puts unmoved entities to rest, once all entities are at their positions.
 pub(super) fn update_cells(mut space: ResMut<Space>, time: Res<TickTime>) {
     space.0.rebalance(time.tick);
 }
 
-/// Compares change ticks as Bevy does, in a form that compiles to vector instructions.
+/// Tests whether a column's change ticks are newer than the system's last run, as Bevy does, in a form that
+/// compiles to vector instructions.
 #[derive(Clone, Copy)]
 struct Newer {
     now: u32,
@@ -142,11 +145,13 @@ impl Newer {
 
     #[inline]
     fn is(self, tick: ChangeTick) -> bool {
+        // Ticks wrap around, so that their ages are compared: a tick is newer than the last run if it is less old.
         self.now.wrapping_sub(tick.get()) < self.age
     }
 
     #[inline]
     fn any(self, ticks: &[ChangeTick]) -> bool {
+        // There is no early exit, so that the loop compiles to vector instructions.
         ticks.iter().fold(false, |any, &tick| any | self.is(tick))
     }
 }

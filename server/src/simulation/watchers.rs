@@ -1,4 +1,4 @@
-//! Players of other simulations who see a part of this one.
+//! Watchers: players of other simulations that see a part of this one.
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ use crate::boundary::frame::PlayerRow;
 use crate::boundary::link::SessionKey;
 use crate::space::{Area, RoomId};
 
-/// A player who plays in another simulation and is shown what of this one is in its view. Its entity has an
-/// eye and a radius; gameplay here does not know it.
+/// A player of another simulation whose view reaches the part of this one. Its entity has an eye and a
+/// radius. It is no player to gameplay in this simulation.
 #[derive(Component, Clone, Copy, Debug)]
 #[require(Team, Room, Eye, Viewer { radius: 0.0 }, AreaOfInterest)]
 pub struct Watcher {
-    /// The session that is shown it.
+    /// The session that is sent what the watcher sees.
     pub session: SessionKey,
-    /// The player.
+    /// The id of the player.
     pub player: PlayerId,
 }
 
 impl Watcher {
-    /// What a frame has of it: no entity, so that whatever is about the player itself comes from its own
-    /// simulation.
+    /// Returns the watcher's row in a frame. The row has no entity, so that the state of the player itself
+    /// comes only from the player's own simulation.
     pub(super) fn row(
         &self,
         team: TeamId,

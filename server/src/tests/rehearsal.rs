@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// Most players at a time.
 const PLAYERS: usize = 40;
 
-/// An app and those who play in it.
+/// An app and its players.
 pub(crate) struct Rehearsal {
     pub(crate) app: App,
     worker: WorkerLink,
@@ -102,7 +102,7 @@ impl Rehearsal {
         Arc::clone(self.app.world().resource::<Frames>().0.newest().unwrap())
     }
 
-    /// Runs ticks and answers the newest frame.
+    /// Runs ticks and returns the newest frame.
     pub(crate) fn run(&mut self, ticks: u32) -> Arc<Frame> {
         (1..ticks).for_each(|_| drop(self.tick()));
         self.tick()

@@ -1,4 +1,4 @@
-//! The tiny game of the README, played in memory and over UDP.
+//! The tiny game of the README, played in memory, as single player and over UDP.
 
 use std::ffi::OsString;
 use std::thread;
@@ -11,23 +11,23 @@ use throng_server::runner::Shutdown;
 
 use super::*;
 
-/// How long anything may take over real sockets.
+/// Limit on the time of any step over real sockets.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Resource, Default)]
-struct Heard(u32);
+struct ClinkCount(u32);
 
-fn hear(mut clinks: MessageReader<FromServer<Clink>>, mut heard: ResMut<Heard>) {
-    heard.0 += clinks.read().count() as u32;
+fn count_clinks(mut clinks: MessageReader<FromServer<Clink>>, mut count: ResMut<ClinkCount>) {
+    count.0 += clinks.read().count() as u32;
 }
 
-fn listening_client(app: &mut App) {
+fn counting_client(app: &mut App) {
     app.add_plugins(client)
-        .init_resource::<Heard>()
-        .add_systems(Last, hear);
+        .init_resource::<ClinkCount>()
+        .add_systems(Last, count_clinks);
 }
 
-/// Coins in the purse of the world's own player, if it is there.
+/// Returns the coins in the purse of the world's own player, if it exists.
 fn coins(world: &mut World) -> Option<u32> {
     let mut purse = world.query_filtered::<&Purse, With<Own>>();
     purse.single(world).ok().map(|purse| purse.0)
@@ -38,14 +38,21 @@ fn purses(world: &mut World) -> usize {
 }
 
 #[test]
-fn is_played_in_memory() {
+fn tiny_game_is_played_in_memory() {
     let mut game = LocalGame::new(server);
-    let ada = game.join("Ada", listening_client);
-    let bob = game.join("Bob", listening_client);
+    let ada = game.join("Ada", counting_client);
+    let bob = game.join("Bob", counting_client);
     game.run(400);
     for player in [ada, bob] {
-        assert!(game.world(player).resource::<Heard>().0 > 3, "both hear both");
-        assert_eq!(purses(game.world(player)), 1, "another's purse is not seen");
+        assert!(
+            game.world(player).resource::<ClinkCount>().0 > 3,
+            "a player did not receive the clinks of both"
+        );
+        assert_eq!(
+            purses(game.world(player)),
+            1,
+            "the other player's purse is visible"
+        );
     }
     let world = game.server();
     let left = world.query::<&Coin>().iter(world).count() as u32;
@@ -58,31 +65,31 @@ fn is_played_in_memory() {
 }
 
 #[test]
-fn is_played_alone() {
+fn tiny_game_is_played_as_single_player() {
     let mut app = App::new();
-    app.add_plugins((server, Listening, SinglePlayerPlugin::default()));
+    app.add_plugins((server, CountingClient, SinglePlayerPlugin::default()));
     app.insert_resource(TimeUpdateStrategy::FixedTimesteps(1));
     app.finish();
     (0..400).for_each(|_| app.update());
     assert!(coins(app.world_mut()).unwrap() > 3);
-    assert!(app.world().resource::<Heard>().0 > 3);
+    assert!(app.world().resource::<ClinkCount>().0 > 3);
     assert_eq!(purses(app.world_mut()), 1);
 }
 
 /// The client without the protocol, which the server has registered already.
-struct Listening;
+struct CountingClient;
 
-impl Plugin for Listening {
+impl Plugin for CountingClient {
     fn build(&self, app: &mut App) {
-        app.init_resource::<Heard>()
-            .add_systems(Last, hear)
+        app.init_resource::<ClinkCount>()
+            .add_systems(Last, count_clinks)
             .add_systems(Update, seek);
     }
 }
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "real sockets need real time")]
-fn is_played_over_udp() {
+fn tiny_game_is_played_over_udp() {
     let folder = tempfile::tempdir().unwrap();
     let recording = folder.path().join("tiny.throng");
     let flags = [
@@ -97,16 +104,16 @@ fn is_played_over_udp() {
         recording.to_str().unwrap(),
     ];
     let settings = NoSettings::settings_from(flags.map(OsString::from), []).unwrap();
-    let (say, hear) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let running = thread::spawn(move || {
         let server = Server::start(&settings, server).unwrap();
-        say.send((server.http(), server.shutdown())).unwrap();
+        sender.send((server.http(), server.shutdown())).unwrap();
         server.run();
     });
-    let (http, shutdown): (_, Shutdown) = hear.recv().unwrap();
+    let (http, shutdown): (_, Shutdown) = receiver.recv().unwrap();
     let mut app = App::new();
     let settings = ClientSettings::new(&http.to_string(), "Ada");
-    app.add_plugins((listening_client, ClientWorldPlugin { settings }));
+    app.add_plugins((counting_client, ClientWorldPlugin { settings }));
     app.finish();
     let origin = Instant::now();
     while coins(app.world_mut()).unwrap_or_default() < 2 {
@@ -114,7 +121,7 @@ fn is_played_over_udp() {
         app.update();
         thread::sleep(Duration::from_millis(5));
     }
-    assert!(app.world().resource::<Heard>().0 > 0);
+    assert!(app.world().resource::<ClinkCount>().0 > 0);
     let audit = ureq::get(format!("http://{http}/v1/audit?tick=1")).call();
     assert!(matches!(audit, Err(ureq::Error::StatusCode(404))), "{audit:?}");
     shutdown.request();
@@ -123,17 +130,17 @@ fn is_played_over_udp() {
     assert!(replayed.contains("came out as recorded"), "{replayed}");
 }
 
-/// What the documentation shows is what is tested here.
+/// The README shows the tested file.
 #[test]
-fn is_the_game_of_the_readme() {
+fn tiny_game_is_the_one_in_the_readme() {
     let example = include_str!("../../examples/tiny_game.rs");
     let readme = include_str!("../../../README.md");
     assert!(readme.contains(&format!("```rust\n{example}```")));
 }
 
-/// Whoever follows the tutorial ends up with this file.
+/// The steps of the tutorial add up to the tested file.
 #[test]
-fn is_what_the_tutorial_builds() {
+fn tiny_game_is_what_the_tutorial_builds() {
     let example = include_str!("../../examples/tiny_game.rs");
     let tutorial = include_str!("../../../docs/gameplay.md");
     let blocks = tutorial

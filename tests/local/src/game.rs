@@ -1,4 +1,4 @@
-//! A server and its clients in memory.
+//! A server and its clients in memory, connected by simulated links.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -30,28 +30,28 @@ use throng_server::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_
 use throng_server::schedule::SchedulePlugin;
 use throng_server::simulation::{Player, SimulationPlugin, WorkerLinks};
 
-/// Where the server is; nothing is sent there.
+/// Address of the server, as its clients see it. No socket is opened for it.
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 5_000);
-/// Virtual time 0, seconds since 1970.
+/// Time of the virtual clock's zero, in seconds since 1970.
 const UNIX_S: u64 = 1_800_000_000;
-/// Players at most. One more panics.
+/// Limit on the number of players; joining panics above it.
 const PLAYERS_MAX: usize = 1_024;
-/// Steps in which the time of a frame passes at least: clients send and receive in each.
+/// Minimum number of steps per tick. Clients send and receive in each step.
 const STEPS_PER_TICK: u32 = 5;
-/// Ticks within which a client that joins is welcomed.
+/// Ticks within which a client that joins must be welcomed.
 const WELCOME_TICKS: u32 = 40;
 
-/// What a [`LocalGame`] follows from, besides its plugins and the calls.
+/// The settings of a [`LocalGame`]. Its course follows from them, its plugins and the calls.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalConfig {
-    /// Seed of everything random.
+    /// Seed of all random numbers.
     pub seed: u64,
-    /// Ticks a second.
+    /// Number of ticks per second.
     pub tick_rate_hz: NonZeroU32,
-    /// What the server sends: the budget of a client, and how many entities it knows. The tick rate in it is
-    /// replaced by the one above.
+    /// Settings of replication, such as the budget and the number of entities of a client. Its tick rate is
+    /// replaced by [`Self::tick_rate_hz`].
     pub replication: ReplicationConfig,
-    /// Times that every client's app is updated in the time of a tick.
+    /// Number of updates of every client's app per tick.
     pub frames_per_tick: NonZeroU32,
 }
 
@@ -66,11 +66,11 @@ impl Default for LocalConfig {
     }
 }
 
-/// Names a client of one [`LocalGame`].
+/// Handle of a client of a [`LocalGame`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LocalPlayer(usize);
 
-/// A server and its clients in one thread and in virtual time: what a game's tests are written with.
+/// A server and its clients in one thread and in virtual time, for a game's tests.
 ///
 /// ```
 /// use bevy_app::{App, FixedUpdate};
@@ -112,7 +112,7 @@ pub struct LocalGame {
     sessions_issued: u64,
 }
 
-/// One client: an app with the mirrored world, and the session that fills it.
+/// A client: its app with the mirrored world, and the session that fills it.
 pub struct LocalClient {
     app: App,
     core: ClientCore,
@@ -122,15 +122,15 @@ pub struct LocalClient {
 }
 
 impl LocalGame {
-    /// A server with these plugins of the game, before its first tick.
+    /// Creates a server with the game's plugins, before its first tick.
     pub fn new<M>(game: impl Plugins<M>) -> Self {
         Self::with_config(LocalConfig::default(), game)
     }
 
-    /// Likewise, with another seed or tick rate.
+    /// Creates a server with the game's plugins and these settings.
     ///
     /// # Panics
-    /// When a plugin does, and with settings that are out of their range.
+    /// Panics if a plugin does, and if a setting is out of its range.
     pub fn with_config<M>(config: LocalConfig, game: impl Plugins<M>) -> Self {
         if let Err(error) = config.replication.validate() {
             panic!("{error}");
@@ -158,11 +158,11 @@ impl LocalGame {
         }
     }
 
-    /// A new client with these plugins of the game, which register the same protocol as the server's. Runs the
-    /// few ticks in which it connects.
+    /// Adds a client with the game's plugins, which must register the server's protocol. Runs the few ticks in
+    /// which it connects.
     ///
     /// # Panics
-    /// When the server refuses it, saying why: a protocol that is not the server's, or a name that is too long.
+    /// Panics with the reason if the server refuses the client: for another protocol, or a name that is too long.
     pub fn join<M>(&mut self, name: &str, game: impl Plugins<M>) -> LocalPlayer {
         assert!(
             self.clients.len() < PLAYERS_MAX,
@@ -196,13 +196,13 @@ impl LocalGame {
         panic!("{name} was not welcomed within {WELCOME_TICKS} ticks");
     }
 
-    /// Runs so many ticks. Every client's app is updated once a tick, after what the tick brought, or as often as
-    /// the configuration says.
+    /// Runs `ticks` ticks. Every client's app is updated once a tick, after the tick's packets arrived, or as often
+    /// as [`LocalConfig::frames_per_tick`] says.
     pub fn run(&mut self, ticks: u32) {
         self.run_with(ticks, |_| {});
     }
 
-    /// Runs so many ticks and calls `after` when the clients' apps were updated.
+    /// Runs `ticks` ticks, and calls `after` each time when the clients' apps were updated.
     pub fn run_with(&mut self, ticks: u32, mut after: impl FnMut(&mut Self)) {
         let steps = STEPS_PER_TICK.div_ceil(self.frames_per_tick);
         for _ in 0..ticks {
@@ -222,29 +222,29 @@ impl LocalGame {
         }
     }
 
-    /// Virtual time since the server began.
+    /// Returns the virtual time since the start of the server.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.now
     }
 
-    /// The server's world.
+    /// Returns the server's world.
     pub fn server(&mut self) -> &mut World {
         self.server.world_mut()
     }
 
-    /// A client.
+    /// Returns a client for inspection.
     #[must_use]
     pub fn client(&self, player: LocalPlayer) -> &LocalClient {
         &self.clients[player.0]
     }
 
-    /// A client's world.
+    /// Returns a client's world.
     pub fn world(&mut self, player: LocalPlayer) -> &mut World {
         self.clients[player.0].app.world_mut()
     }
 
-    /// A client's player entity in the server's world, while its session lives.
+    /// Returns a client's player entity in the server's world, as long as its session lasts.
     pub fn player(&mut self, player: LocalPlayer) -> Option<Entity> {
         let id = self.clients[player.0].core.player()?;
         let world = self.server.world_mut();
@@ -253,7 +253,7 @@ impl LocalGame {
         found.map(|(entity, _)| entity)
     }
 
-    /// Lets a client say good-bye.
+    /// Disconnects a client by its own request.
     pub fn leave(&mut self, player: LocalPlayer) {
         let Self {
             clients,
@@ -272,7 +272,7 @@ impl LocalGame {
         });
     }
 
-    /// Loses everything that a client sends and is sent, until it is called with `false`.
+    /// Blocks all datagrams from and to a client until it is called with `false`.
     pub fn cut_off(&mut self, player: LocalPlayer, is_cut_off: bool) {
         let gate = if is_cut_off { Gate::Closed } else { Gate::Open };
         let client = &mut self.clients[player.0];
@@ -280,7 +280,7 @@ impl LocalGame {
         client.up.set_gate(self.now, gate);
     }
 
-    /// Makes a client's line as bad as this, in both directions.
+    /// Sets the conditions of a client's link, in both directions.
     pub fn set_line(&mut self, player: LocalPlayer, conditions: LinkConditions) {
         let client = &mut self.clients[player.0];
         client.down.set_conditions(conditions);
@@ -322,31 +322,31 @@ impl LocalGame {
 }
 
 impl LocalClient {
-    /// Its world.
+    /// Returns the client's world.
     #[must_use]
     pub fn world(&self) -> &World {
         self.app.world()
     }
 
-    /// Who it is.
+    /// Returns the client's player id; `None` before it is welcomed.
     #[must_use]
     pub fn player(&self) -> Option<PlayerId> {
         self.core.player()
     }
 
-    /// What it sees, as it was decoded; `None` before it is welcomed.
+    /// Returns the decoded state of the client's view; `None` before it is welcomed.
     #[must_use]
     pub fn mirror(&self) -> Option<&Mirror> {
         self.core.mirror()
     }
 
-    /// Why its session ended; `None` while it lives.
+    /// Returns why the session ended; `None` while it lasts.
     #[must_use]
     pub fn ended(&self) -> Option<EndReason> {
         self.core.ended()
     }
 
-    /// Takes what arrived, and sends what is due.
+    /// Receives the datagrams that arrived, and sends those that are due.
     fn exchange(&mut self, now: Duration) {
         let Self {
             app, core, down, up, ..
@@ -379,7 +379,7 @@ fn server_app<M>(config: &LocalConfig, clock: &Arc<AtomicU64>, game: impl Plugin
     app
 }
 
-/// The one worker, linked to the app.
+/// Returns the only worker, linked to the server's app.
 fn worker(config: &LocalConfig, app: &mut App, private_key: [u8; 32], entropy: &mut Entropy) -> WorkerCore {
     let protocol = Arc::new(app.world().resource::<Protocol>().clone());
     let loads: Arc<[WorkerLoad]> = Arc::new([WorkerLoad::default()]);

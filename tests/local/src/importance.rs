@@ -1,4 +1,4 @@
-//! What importance does where a client's budget does not suffice for all.
+//! The effect of importance when a client's budget is too small for all entities.
 
 use bevy_app::{App, FixedUpdate, Startup, Update};
 use bevy_ecs::prelude::*;
@@ -10,13 +10,13 @@ use throng_server::replication::ReplicationConfig;
 
 use super::*;
 
-/// Entities of each kind: far more than 2 KiB a second are for.
+/// Number of entities of each kind: far more than 2 KiB per second are enough for.
 const EACH: usize = 100;
 
-/// Says of an entity how often it changed.
+/// Counts the changes of an entity.
 #[derive(Component, Clone, Serialize, Deserialize)]
 struct Plain(u32);
-/// Likewise, in a component whose importance the tests choose.
+/// Counts the changes of an entity, in a component whose importance the tests choose.
 #[derive(Component, Clone, Serialize, Deserialize)]
 struct Weighty(u32);
 
@@ -24,18 +24,18 @@ struct Weighty(u32);
 #[derive(Component, Clone, Serialize, Deserialize)]
 struct Ballast(Vec<u8>);
 
-/// Who came into view first, and how often each kind was updated.
+/// Entities that entered the view, and updates of each kind.
 #[derive(Resource, Default)]
 struct UpdateCounts {
-    /// How many the first snapshot brought, and how many of them are weighty.
+    /// Number of entities in the first snapshot, and how many of them are weighty.
     first: Option<(usize, usize)>,
     entered: usize,
     plain: usize,
     weighty: usize,
 }
 
-/// A game in which all entities stand around the player's eye and change in every tick, with the importance of
-/// plain and weighty entities, and of the component that makes them weighty.
+/// Starts a game in which all entities are near the player's eye and change in every tick. The arguments are the
+/// importance of plain and weighty entities, and of the component that makes them weighty.
 fn game(plain: u8, weighty: u8, component: u8) -> (LocalGame, LocalPlayer) {
     let protocol = move |app: &mut App| {
         app.replicate::<Plain>();
@@ -50,11 +50,11 @@ fn game(plain: u8, weighty: u8, component: u8) -> (LocalGame, LocalPlayer) {
         ..LocalConfig::default()
     };
     let mut game = LocalGame::with_config(config, move |app: &mut App| {
-        let place = |at: usize| Position(Vec2::from_angle(at as f32) * 10.0);
+        let position_of = |number: usize| Position(Vec2::from_angle(number as f32) * 10.0);
         let ballast = || Ballast(vec![7; 60]);
         let scatter = move |mut commands: Commands| {
-            for at in 0..EACH {
-                let [even, odd] = [place(2 * at), place(2 * at + 1)];
+            for pair in 0..EACH {
+                let [even, odd] = [position_of(2 * pair), position_of(2 * pair + 1)];
                 commands.spawn((
                     Replicated::default(),
                     even,
@@ -112,8 +112,8 @@ fn count(
     seen.weighty += weighty.iter().count();
 }
 
-/// Which part of the weighty ones that it has room for the first snapshot brought, and how many times as often as
-/// the plain ones they were updated once all were in view.
+/// Returns which share of the weighty entities that it had room for the first snapshot held, and the ratio of updates
+/// of weighty to plain entities once all were in view.
 fn measure(plain: u8, weighty: u8, component: u8) -> (f64, f64) {
     let (mut game, ada) = game(plain, weighty, component);
     game.run(800);
@@ -123,13 +123,13 @@ fn measure(plain: u8, weighty: u8, component: u8) -> (f64, f64) {
     (seen.plain, seen.weighty) = (0, 0);
     game.run(400);
     let seen = game.world(ada).resource::<UpdateCounts>();
-    assert!(seen.plain > 0, "nobody starves");
+    assert!(seen.plain > 0, "plain entities were never updated");
     let early = early as f64 / all.min(EACH) as f64;
     (early, seen.weighty as f64 / seen.plain as f64)
 }
 
 #[test]
-fn the_important_come_first_and_more_often() {
+fn important_entities_are_sent_first_and_more_often() {
     let (_, often) = measure(1, 1, 1);
     assert!((0.8..1.25).contains(&often), "{often}");
     for (weighty, component) in [(4, 1), (1, 4)] {
@@ -144,7 +144,7 @@ fn the_important_come_first_and_more_often() {
 }
 
 #[test]
-fn who_is_of_no_importance_comes_last() {
+fn entities_of_importance_zero_are_sent_last() {
     let (mut game, ada) = game(1, 0, 1);
     game.run(600);
     let seen = game.world(ada).resource::<UpdateCounts>();

@@ -1,9 +1,8 @@
-//! Server and clients in one process, without sockets: for tests of games, and for playing alone.
+//! Server and clients in one process, without sockets: for tests of games, and for single player.
 //!
-//! [`LocalGame`] runs a server app and any number of client apps in virtual time, with the same workers, packets
-//! and mirrors as over the network; what it shows follows from the seed and the calls alone.
-//! [`SinglePlayerPlugin`] puts the player into the server's own app: no packets, no second copy of the world,
-//! and the same plugins of the game.
+//! [`LocalGame`] runs a server app and any number of client apps in virtual time, with the same workers, packets and
+//! mirrors as over the network. Its course follows from the seed and the calls alone. [`SinglePlayerPlugin`] adds the
+//! player to the server's own app: no packets, no second copy of the world, and the same plugins of the game.
 
 mod game;
 #[cfg(test)]

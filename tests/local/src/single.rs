@@ -1,4 +1,4 @@
-//! Playing alone: the player in the server's own app, at the other end of a link where a net worker would be.
+//! Single player: the player in the server's own app, at the end of a link where a net worker would be.
 
 use std::iter;
 use std::num::NonZeroU32;
@@ -21,7 +21,7 @@ use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{Channel, ChannelId, GlobalId, MessageId, SimulationId};
 use throng_shared::protocol::registry::{Protocol, referenced};
 
-/// The player's session: the only one there is.
+/// The player's session, the only one.
 const SESSION: SessionKey = SessionKey {
     worker: 0,
     session: SessionId {
@@ -30,12 +30,12 @@ const SESSION: SessionKey = SessionKey {
     },
 };
 
-/// The simulation and its one player in the app of the game's client: no packets and no second copy of the
+/// Runs the simulation and its one player in the app of the game's client: no packets and no second copy of the
 /// world.
 ///
-/// Add it after the game's own plugins for server and client, in the place of what connects them. Client systems
-/// find the server's entities themselves, with [`Own`] on the avatar and a [`GlobalId`] on each, but without
-/// `Mirrored`; all is in view, whatever the view radius, the visibility and the room. Messages travel as they do
+/// Add it after the game's own plugins for server and client, instead of a connection. Client systems find the
+/// server's entities themselves, with [`Own`] on the avatar and a [`GlobalId`] on each, but without `Mirrored`. All
+/// entities are in view, whatever the view radius, the visibility and the room. Messages are delivered as they are
 /// over the network, and `NextInput` becomes the input of the next tick.
 ///
 /// ```
@@ -61,11 +61,11 @@ const SESSION: SessionKey = SessionKey {
 /// ```
 #[derive(Clone, Debug)]
 pub struct SinglePlayerPlugin {
-    /// The player's name.
+    /// The player's name, 32 bytes at most.
     pub name: String,
-    /// Ticks a second.
+    /// Number of ticks per second.
     pub tick_rate_hz: NonZeroU32,
-    /// Seed of everything random.
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
@@ -127,7 +127,7 @@ impl Plugin for SinglePlayerPlugin {
 /// The session at the end of the link where a net worker would be.
 #[derive(Resource)]
 struct LocalSession {
-    /// Behind a lock because resources are shared; exclusive access takes none.
+    /// In a mutex because resources are shared between threads; exclusive access does not lock it.
     worker: Mutex<WorkerLink>,
     has_ended: bool,
 }
@@ -137,7 +137,7 @@ impl LocalSession {
         self.worker.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the session. The simulation learns of it in the next tick.
+    /// Ends the session. The simulation processes this in the next tick.
     fn end(&mut self, reason: LeaveReason) {
         self.has_ended = true;
         let key = SESSION;
@@ -145,8 +145,8 @@ impl LocalSession {
     }
 }
 
-/// Sends the server what the client wants of the tick that is about to run. After the end of the session, its
-/// messages are dropped.
+/// Sends the client's input and messages for the tick that is about to run. After the end of the session, messages
+/// are dropped.
 fn forward_client(
     mut session: ResMut<LocalSession>,
     mut messages: ResMut<OutgoingMessages>,
@@ -167,12 +167,12 @@ fn forward_client(
     });
     for (channel, bytes) in messages {
         if !worker.message(SESSION, channel.id(), bytes) {
-            tracing::warn!("a message for the server dropped: more than a tick takes");
+            tracing::warn!("a message for the server was dropped: the queue is full");
         }
     }
 }
 
-/// Gives entities the name by which a client's messages refer to them.
+/// Adds the global id, by which a client's messages refer to an entity.
 fn name_entities(fresh: Query<(Entity, &Replicated), Added<Replicated>>, mut commands: Commands) {
     for (entity, replicated) in &fresh {
         commands.entity(entity).insert(replicated.global());
@@ -194,7 +194,7 @@ fn mark_own(
     }
 }
 
-/// Hands the tick's messages to the client. Resources are there already: it is the same world.
+/// Delivers the tick's messages to the client. Resources are skipped: the client already shares the world.
 fn deliver_messages(world: &mut World) {
     let mut session = world.resource_mut::<LocalSession>();
     let worker = session.worker();
@@ -247,6 +247,6 @@ fn deliver(world: &mut World, protocol: &Protocol, channel: ChannelId, bytes: &[
             .unwrap_or(Entity::PLACEHOLDER)
     };
     if let Err(error) = protocol.deliver_from_server(world, channel, bytes, &find) {
-        tracing::error!(%error, "a message of our own is not delivered");
+        tracing::error!(%error, "a message of this server was not delivered");
     }
 }

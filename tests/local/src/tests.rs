@@ -1,4 +1,4 @@
-//! The gameplay API from end to end: what game code says on one side, and what it finds on the other.
+//! The gameplay API from end to end: calls of game code on one side, and their effect on the other.
 
 use bevy_app::{App, FixedMain, FixedUpdate, Last, Update};
 use bevy_ecs::entity::MapEntities;
@@ -33,7 +33,7 @@ struct Point(#[entities] Entity);
 
 /// Messages that arrived, in order.
 #[derive(Resource, Default)]
-struct Heard {
+struct ArrivedMessages {
     chats: Vec<u32>,
     points: Vec<Entity>,
 }
@@ -48,18 +48,20 @@ fn protocol(app: &mut App) {
     app.input::<Stick>();
     app.message::<Chat>(Channel::ReliableOrdered);
     app.message_with_entities::<Point>(Channel::ReliableOrdered);
-    app.init_resource::<Heard>();
+    app.init_resource::<ArrivedMessages>();
 }
 
 fn server(app: &mut App) {
     app.add_plugins(protocol).add_systems(
         FixedUpdate,
-        (welcome, listen).chain().in_set(ServerSystems::Simulate),
+        (welcome, receive_from_players)
+            .chain()
+            .in_set(ServerSystems::Simulate),
     );
 }
 
 fn client(app: &mut App) {
-    app.add_plugins(protocol).add_systems(Last, hear);
+    app.add_plugins(protocol).add_systems(Last, receive_from_server);
 }
 
 fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
@@ -73,40 +75,40 @@ fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
     }
 }
 
-fn listen(
+fn receive_from_players(
     mut chats: MessageReader<FromPlayer<Chat>>,
     mut points: MessageReader<FromPlayer<Point>>,
-    mut heard: ResMut<Heard>,
+    mut arrived: ResMut<ArrivedMessages>,
 ) {
-    heard.chats.extend(chats.read().map(|from| from.message.0));
-    heard.points.extend(points.read().map(|from| from.message.0));
+    arrived.chats.extend(chats.read().map(|from| from.message.0));
+    arrived.points.extend(points.read().map(|from| from.message.0));
 }
 
-fn hear(
+fn receive_from_server(
     mut chats: MessageReader<FromServer<Chat>>,
     mut points: MessageReader<FromServer<Point>>,
-    mut heard: ResMut<Heard>,
+    mut arrived: ResMut<ArrivedMessages>,
 ) {
-    heard.chats.extend(chats.read().map(|chat| chat.0.0));
-    heard.points.extend(points.read().map(|point| point.0.0));
+    arrived.chats.extend(chats.read().map(|chat| chat.0.0));
+    arrived.points.extend(points.read().map(|point| point.0.0));
 }
 
 fn chats(world: &mut World) -> Vec<u32> {
-    std::mem::take(&mut world.resource_mut::<Heard>().chats)
+    std::mem::take(&mut world.resource_mut::<ArrivedMessages>().chats)
 }
 
-/// Runs a system once on the server and lets what it said arrive.
+/// Runs a system once on the server and lets its messages arrive.
 fn say<M>(game: &mut LocalGame, system: impl IntoSystem<(), (), M> + 'static) {
     game.server().run_system_once(system).unwrap();
     game.run(4);
 }
 
-fn own(game: &mut LocalGame, player: LocalPlayer) -> Entity {
+fn own_avatar(game: &mut LocalGame, player: LocalPlayer) -> Entity {
     let player = game.player(player).unwrap();
     game.server().get::<Avatar>(player).unwrap().0
 }
 
-/// The client's entity for a server's.
+/// Returns the client's entity for a server's entity.
 fn seen(game: &mut LocalGame, player: LocalPlayer, entity: Entity) -> Option<Entity> {
     let global = game.server().get::<Replicated>(entity)?.global();
     game.world(player).resource::<WorldMirror>().find(global)
@@ -115,11 +117,11 @@ fn seen(game: &mut LocalGame, player: LocalPlayer, entity: Entity) -> Option<Ent
 use bevy_ecs::system::RunSystemOnce;
 
 #[test]
-fn messages_reach_one_a_team_those_in_sight_and_all() {
+fn messages_reach_one_player_a_team_players_in_sight_or_all() {
     let mut game = LocalGame::new(server);
     let players = ["Ada", "Bob", "Cyd"].map(|name| game.join(name, client));
     for (n, &player) in players.iter().enumerate() {
-        let (entity, avatar) = (game.player(player).unwrap(), own(&mut game, player));
+        let (entity, avatar) = (game.player(player).unwrap(), own_avatar(&mut game, player));
         let team = Team(TeamId(1 + n as u8 / 2));
         game.server().entity_mut(entity).insert(team);
         game.server().get_mut::<Position>(avatar).unwrap().0.x = n as f32 * 40.0;
@@ -132,7 +134,7 @@ fn messages_reach_one_a_team_those_in_sight_and_all() {
             .unwrap();
         tell.player(first, &Chat(1)).unwrap();
         tell.team(TeamId(1), &Chat(2)).unwrap();
-        // Of 50 units of sight: Bob at 40 and Cyd at 80 see 85, Ada at 0 does not.
+        // The view radius is 50: Bob at 40 and Cyd at 80 see 85, Ada at 0 does not.
         tell.in_sight(Vec2::new(85.0, 0.0), &Chat(3)).unwrap();
         tell.in_sight(
             Place {
@@ -145,8 +147,8 @@ fn messages_reach_one_a_team_those_in_sight_and_all() {
         tell.all(&Chat(4)).unwrap();
         assert!(tell.all(&Stick(0)).is_err(), "not registered");
     });
-    let heard = players.map(|player| chats(game.world(player)));
-    assert_eq!(heard, [vec![2, 4], vec![1, 2, 3, 4], vec![3, 4]]);
+    let received = players.map(|player| chats(game.world(player)));
+    assert_eq!(received, [vec![2, 4], vec![1, 2, 3, 4], vec![3, 4]]);
     game.world(players[2])
         .run_system_once(|mut tell: TellServer| tell.send(&Chat(7)).unwrap())
         .unwrap();
@@ -155,7 +157,7 @@ fn messages_reach_one_a_team_those_in_sight_and_all() {
 }
 
 #[test]
-fn references_and_relationships_arrive_in_the_other_world() {
+fn entity_references_and_relationships_are_mapped_to_the_clients_entities() {
     let mut game = LocalGame::new(server);
     let ada = game.join("Ada", client);
     let world = game.server();
@@ -171,14 +173,17 @@ fn references_and_relationships_arrive_in_the_other_world() {
     assert_eq!(world.get::<Target>(their_child).map(|target| target.0), theirs);
     assert_eq!(world.get::<ChildOf>(their_child).map(ChildOf::parent), theirs);
 
-    // Each end finds its own entity in a message.
+    // Each side finds its own entity in a message.
     let to_server = move |mut tell: TellServer| tell.send(&Point(their_child)).unwrap();
     game.world(ada).run_system_once(to_server).unwrap();
     say(&mut game, move |mut tell: Tell| tell.all(&Point(parent)).unwrap());
-    assert_eq!(game.server().resource::<Heard>().points, [child]);
-    assert_eq!(game.world(ada).resource::<Heard>().points, [theirs.unwrap()]);
+    assert_eq!(game.server().resource::<ArrivedMessages>().points, [child]);
+    assert_eq!(
+        game.world(ada).resource::<ArrivedMessages>().points,
+        [theirs.unwrap()]
+    );
 
-    // The parent goes out of sight and the child stays; then the component goes.
+    // The parent leaves the view and the child stays; then the component is removed.
     game.server().get_mut::<Position>(parent).unwrap().0.x = 500.0;
     game.run(4);
     assert_eq!(seen(&mut game, ada, parent), None);
@@ -195,7 +200,7 @@ fn references_and_relationships_arrive_in_the_other_world() {
 }
 
 #[test]
-fn a_rule_of_the_games_own_hides_and_shows_a_component() {
+fn custom_visibility_rule_hides_and_shows_a_component() {
     let mut game = LocalGame::new(server);
     let players = ["Ada", "Bob"].map(|name| game.join(name, client));
     let bob = game.player(players[1]).unwrap();
@@ -221,7 +226,7 @@ fn a_rule_of_the_games_own_hides_and_shows_a_component() {
 }
 
 #[test]
-fn resources_arrive_with_the_player_and_with_every_change() {
+fn resources_are_sent_on_joining_and_on_every_change() {
     let mut game = LocalGame::new(server);
     let ada = game.join("Ada", client);
     assert!(game.world(ada).get_resource::<Weather>().is_none());
@@ -245,10 +250,10 @@ fn resources_arrive_with_the_player_and_with_every_change() {
 }
 
 #[test]
-fn rooms_do_not_see_each_other() {
+fn players_see_only_entities_of_their_own_room() {
     let mut game = LocalGame::new(server);
     let [ada, bob] = ["Ada", "Bob"].map(|name| game.join(name, client));
-    let (hers, his) = (own(&mut game, ada), own(&mut game, bob));
+    let (hers, his) = (own_avatar(&mut game, ada), own_avatar(&mut game, bob));
     let things: Vec<_> = (0..100u16)
         .map(|n| {
             game.server()
@@ -291,12 +296,12 @@ fn rooms_do_not_see_each_other() {
 }
 
 #[test]
-fn rewind_answers_what_was_published() {
+fn rewind_returns_the_published_poses() {
     let mut game = LocalGame::new(|app: &mut App| {
         let drift = |mut positions: Query<&mut Position>, time: Res<TickTime>| {
             positions
                 .iter_mut()
-                .for_each(|mut place| place.0.x = time.tick.0 as f32);
+                .for_each(|mut position| position.0.x = time.tick.0 as f32);
         };
         app.add_systems(FixedUpdate, drift.in_set(ServerSystems::Simulate));
     });
@@ -319,7 +324,7 @@ fn rewind_answers_what_was_published() {
         assert_eq!(rewind.pose(Entity::PLACEHOLDER, newest), None);
     };
     game.server().run_system_once(check).unwrap();
-    // Its slot had nobody then.
+    // Its slot was empty then.
     let late = game.server().spawn(Replicated::default()).id();
     game.run(1);
     let check = move |rewind: Rewind, time: Res<TickTime>| {
@@ -329,7 +334,7 @@ fn rewind_answers_what_was_published() {
 }
 
 #[test]
-fn what_a_player_may_not_say_is_refused_and_counted() {
+fn invalid_messages_are_refused_and_counted() {
     let mut game = LocalGame::new(server);
     let ada = game.join("Ada", client);
     let player = game.player(ada).unwrap();
@@ -339,7 +344,7 @@ fn what_a_player_may_not_say_is_refused_and_counted() {
     protocol.encode_message(&Chat(7), &mut chat).unwrap();
     let resource = protocol.resources()[0].id.0.to_le_bytes();
     let (ordered, unreliable) = (Channel::ReliableOrdered, Channel::Unreliable);
-    let said = [
+    let sent = [
         (ordered, chat.clone()),
         (unreliable, chat.clone()),
         (ordered, chat[..2].to_vec()),
@@ -347,19 +352,19 @@ fn what_a_player_may_not_say_is_refused_and_counted() {
         (ordered, vec![0xff, 0xff]),
         (ordered, Vec::new()),
     ];
-    let told = said.map(|(channel, bytes)| ToSimulation::Message {
+    let messages = sent.map(|(channel, bytes)| ToSimulation::Message {
         key,
         channel: channel.id(),
         bytes: bytes.into(),
     });
-    game.server().resource_mut::<Inbox>().extend(told);
+    game.server().resource_mut::<Inbox>().extend(messages);
     game.run(1);
     assert_eq!(chats(game.server()), [7]);
     assert_eq!(game.server().resource::<InputCounters>().messages_refused, 5);
 }
 
 #[test]
-fn inputs_arrive_and_a_cut_line_ends_in_a_time_out() {
+fn inputs_arrive_and_a_cut_off_client_times_out() {
     let mut game = LocalGame::new(server);
     let ada = game.join("Ada", client);
     let steer =
@@ -380,18 +385,18 @@ fn inputs_arrive_and_a_cut_line_ends_in_a_time_out() {
 
 #[test]
 #[should_panic(expected = "Eve is refused")]
-fn a_client_with_another_protocol_is_refused() {
+fn client_with_another_protocol_is_refused() {
     LocalGame::new(server).join("Eve", |_: &mut App| {});
 }
 
 #[test]
-fn alone_the_same_systems_run_in_one_world() {
+fn single_player_runs_the_same_systems_in_one_world() {
     let mut app = App::new();
     app.add_plugins((server, SinglePlayerPlugin::default()))
         .add_systems(Update, |own: Query<&Own>, mut tell: TellServer| {
             own.iter().for_each(|_| tell.send(&Chat(1)).unwrap());
         })
-        .add_systems(Last, hear);
+        .add_systems(Last, receive_from_server);
     app.insert_resource(Weather(3));
     app.finish();
     let frame = |app: &mut App| {
@@ -403,7 +408,11 @@ fn alone_the_same_systems_run_in_one_world() {
         |protocol: Res<Protocol>, mut next: ResMut<NextInput>| next.set(&protocol, &Stick(5)).unwrap();
     app.world_mut().run_system_once(steer).unwrap();
     (0..3).for_each(|_| frame(&mut app));
-    assert_eq!(chats(app.world_mut()), [1, 1], "to the server");
+    assert_eq!(
+        chats(app.world_mut()),
+        [1, 1],
+        "the server has not received the messages"
+    );
     let mut own = app.world_mut().query_filtered::<(Entity, &GlobalId), With<Own>>();
     let (avatar, &global) = own.single(app.world()).unwrap();
     assert_ne!(global, GlobalId(0));
@@ -414,9 +423,9 @@ fn alone_the_same_systems_run_in_one_world() {
     };
     app.world_mut().run_system_once(say).unwrap();
     frame(&mut app);
-    let heard = app.world().resource::<Heard>();
-    assert!(heard.chats.contains(&2) && !heard.chats.contains(&3));
-    assert_eq!(heard.points, [avatar]);
+    let received = app.world().resource::<ArrivedMessages>();
+    assert!(received.chats.contains(&2) && !received.chats.contains(&3));
+    assert_eq!(received.points, [avatar]);
     assert_eq!(app.world().resource::<Weather>(), &Weather(3));
     let mut inputs = app.world_mut().query::<&ActiveInput<Stick>>();
     assert_eq!(inputs.single(app.world()).unwrap().input, Stick(5));

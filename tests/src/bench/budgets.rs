@@ -1,27 +1,27 @@
-//! What was promised against what was measured: the table that heads the document.
+//! Budgets and the measured figures beside them: the first table of the document.
 
 use std::fmt::Write;
 
 use super::document::MeasuredRow;
 use super::results::{Run, cpu, over_floor};
 
-/// Which side of the bound is good.
+/// The side of the limit on which a figure meets its budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bound {
     AtMost,
     AtLeast,
 }
 
-/// One promise.
+/// A limit for one figure of a row.
 struct BenchBudget {
     what: &'static str,
-    /// The row that tells.
+    /// Name of the row that is measured.
     row: &'static str,
     figure: fn(&Run) -> f64,
     bound: Bound,
     limit: f64,
     unit: &'static str,
-    /// What the peers need for the same, where that was measured.
+    /// The same figure of the compared systems, if it was measured.
     peers: &'static str,
 }
 
@@ -83,7 +83,7 @@ const BUDGETS: [BenchBudget; 22] = [
         "us",
         "",
     ),
-    // The budgets above over what the floor program needed on the machine for which they were set.
+    // These are the budgets above, divided by the floor program's cost on the machine for which they were set.
     at_most(
         "the same over the floor program's, 1,000 clients",
         CROWD_1000,
@@ -243,7 +243,7 @@ const BUDGETS: [BenchBudget; 22] = [
     ),
 ];
 
-/// The table: medians of the runs.
+/// Returns the table, which shows medians of the runs.
 #[must_use]
 pub fn table(measured: &[MeasuredRow<'_>]) -> String {
     let mut text = "\n## Budgets\n\nMedians of the runs; every row stands below with its spread.\n\n\
@@ -254,7 +254,7 @@ pub fn table(measured: &[MeasuredRow<'_>]) -> String {
         let Some(spread) = result.and_then(|(_, result)| result.spread(budget.figure)) else {
             continue;
         };
-        // What was not measured is not said to be missed.
+        // A budget without a measurement is omitted.
         if spread.median.is_nan() {
             continue;
         }
@@ -274,7 +274,7 @@ pub fn table(measured: &[MeasuredRow<'_>]) -> String {
     text
 }
 
-/// Three digits or so, without trailing zeros.
+/// Formats a value with about three digits, without trailing zeros.
 fn short(value: f64) -> String {
     if value >= 1_000.0 {
         return crate::swarm::table::grouped(value.round() as u64);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missed_budget_is_said_to_be_missed() {
+    fn a_budget_beyond_its_limit_is_marked_as_missed() {
         let rows = rows::all();
         let row = rows.iter().find(|row| row.name == HOTSPOT).unwrap();
         let report = SwarmReport {
@@ -340,11 +340,14 @@ mod tests {
             "{text}"
         );
         assert!(text.contains(">= 4,000 /s | **3,999** | **missed** |"), "{text}");
-        assert!(!text.contains(CROWD_1000), "what was not measured is left out");
+        assert!(
+            !text.contains(CROWD_1000),
+            "a budget without a measurement is omitted"
+        );
     }
 
     #[test]
-    fn figures_are_short() {
+    fn figures_have_about_three_digits() {
         assert_eq!(
             [0.0, 0.117, 2.704, 45.0, 123.45, 4_000.2].map(short),
             ["0", "0.117", "2.7", "45", "123.5", "4,000"]

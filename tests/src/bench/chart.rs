@@ -1,61 +1,61 @@
-//! Line charts as small, self-contained SVG files: axes with round ticks, a grid, every line named at its end.
+//! Line charts as small, self-contained SVG files: axes with round ticks, a grid, and a name at the end of each line.
 //!
-//! Pure: values in, text out; equal input gives equal bytes, so that a rerun changes only what was measured.
+//! Pure: values in, text out. Equal input gives equal bytes, so that a rerun changes only the lines that it measured.
 
 use std::fmt::Write;
 
-/// How values become positions along an axis.
+/// The mapping from values to positions along an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// Equal distances are equal differences; begins at 0.
+    /// Equal distances are equal differences. The axis begins at 0.
     Linear,
     /// Equal distances are equal ratios. Values must be positive.
     Logarithmic,
 }
 
-/// One axis.
+/// An axis of a chart.
 #[derive(Debug, Clone)]
 pub struct Axis {
-    /// What it shows, with its unit.
+    /// Text beside the axis: quantity and unit.
     pub label: String,
-    /// Its scale.
+    /// Mapping from values to positions.
     pub scale: Scale,
 }
 
-/// How a line looks.
+/// The style of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineWeight {
-    /// What the chart is about: solid and thick, with a value at every point.
+    /// The subject of the chart: solid and thick, with a value at every point.
     Subject,
-    /// What it is compared with: thinner.
+    /// A line that the subject is compared with: solid and thinner.
     Peer,
-    /// A bound: dashed.
+    /// A bound: dashed, without points.
     Bound,
 }
 
-/// One line.
+/// A line of a chart.
 #[derive(Debug, Clone)]
 pub struct ChartSeries {
-    /// Its name, drawn at its right end.
+    /// Name, which is drawn at the line's right end.
     pub label: String,
-    /// Its points, x ascending.
+    /// Points (x, y) in ascending order of x.
     pub points: Vec<(f64, f64)>,
-    /// Its looks.
+    /// Style of the line.
     pub weight: LineWeight,
 }
 
 /// A chart of lines.
 #[derive(Debug, Clone)]
 pub struct Chart {
-    /// The claim or question, one line.
+    /// The quantity that the chart shows, in one line.
     pub title: String,
-    /// How it was measured, one line.
+    /// The method of measurement, in one line.
     pub subtitle: String,
     /// Horizontal axis.
     pub x: Axis,
     /// Vertical axis.
     pub y: Axis,
-    /// The lines, the most important first.
+    /// All lines, the most important first.
     pub series: Vec<ChartSeries>,
 }
 
@@ -65,15 +65,15 @@ const LEFT: f64 = 72.0;
 const RIGHT: f64 = 640.0;
 const TOP: f64 = 96.0;
 const BOTTOM: f64 = 400.0;
-/// Lines' names keep this distance from each other.
+/// Smallest vertical distance between the names of two lines.
 const LABEL_HEIGHT: f64 = 17.0;
-/// Distinguishable for most colour-blind readers (Okabe and Ito), and dark enough on white.
+/// Colours that most colour-blind readers can distinguish (Okabe and Ito), and that are dark enough on white.
 const SUBJECT_COLOURS: [&str; 3] = ["#0072b2", "#009e73", "#56b4e9"];
 const PEER_COLOURS: [&str; 4] = ["#d55e00", "#cc79a7", "#b8860b", "#7a5195"];
 const BOUND_COLOUR: &str = "#555555";
 
 impl Chart {
-    /// The chart as an SVG document. Empty series are left out.
+    /// Returns the chart as an SVG document. Empty series are omitted.
     #[must_use]
     pub fn svg(&self) -> String {
         let x = AxisMapping::new(self.x.scale, self.values(|point| point.0), LEFT, RIGHT);
@@ -96,14 +96,14 @@ impl Chart {
 
     fn draw_axes(&self, svg: &mut Svg, x: &AxisMapping, y: &AxisMapping) {
         for tick in y.ticks() {
-            let at = y.position(tick);
-            svg.line((LEFT, at), (RIGHT, at), "grid");
-            svg.text(LEFT - 10.0, at + 4.0, "tick", "end", &tick_label(tick));
+            let position = y.position(tick);
+            svg.line((LEFT, position), (RIGHT, position), "grid");
+            svg.text(LEFT - 10.0, position + 4.0, "tick", "end", &tick_label(tick));
         }
         for tick in x.ticks() {
-            let at = x.position(tick);
-            svg.line((at, BOTTOM), (at, BOTTOM + 5.0), "axis");
-            svg.text(at, BOTTOM + 21.0, "tick", "middle", &tick_label(tick));
+            let position = x.position(tick);
+            svg.line((position, BOTTOM), (position, BOTTOM + 5.0), "axis");
+            svg.text(position, BOTTOM + 21.0, "tick", "middle", &tick_label(tick));
         }
         svg.line((LEFT, BOTTOM), (RIGHT, BOTTOM), "axis");
         svg.text(
@@ -128,7 +128,7 @@ impl Chart {
             })
             .collect();
         let mut names: Vec<(f64, &str, &str, LineWeight)> = Vec::new();
-        // The most important line last, so that it lies above the others.
+        // The most important line is drawn last, so that it is above the others.
         for (series, colour) in self.series.iter().zip(colours).rev() {
             let points: Vec<(f64, f64)> = series
                 .points
@@ -138,9 +138,9 @@ impl Chart {
             let Some(last) = points.last() else { continue };
             svg.path(&points, colour, series.weight);
             if series.weight != LineWeight::Bound {
-                for (place, (px, py)) in points.iter().zip(&series.points) {
+                for (position, (px, py)) in points.iter().zip(&series.points) {
                     svg.point(
-                        *place,
+                        *position,
                         colour,
                         &format!("{}: {} at {}", series.label, tick_label(*py), px),
                     );
@@ -149,24 +149,24 @@ impl Chart {
             names.push((last.1, &series.label, colour, series.weight));
         }
         spread(&mut names);
-        for (at, label, colour, weight) in names {
+        for (position, label, colour, weight) in names {
             let class = if weight == LineWeight::Subject {
                 "name subject"
             } else {
                 "name"
             };
-            svg.coloured_text(RIGHT + 14.0, at + 4.0, class, colour, label);
+            svg.coloured_text(RIGHT + 14.0, position + 4.0, class, colour, label);
         }
     }
 }
 
-/// Moves names apart, keeping their order, so that none covers another.
+/// Moves names apart so that none covers another. Their order stays the same.
 fn spread(names: &mut [(f64, &str, &str, LineWeight)]) {
     names.sort_by(|a, b| a.0.total_cmp(&b.0));
     for index in 1..names.len() {
         names[index].0 = names[index].0.max(names[index - 1].0 + LABEL_HEIGHT);
     }
-    // What was pushed below the axis is pushed up again, and its neighbours with it.
+    // Names that were moved below the axis are moved up again, and the names above them as far as needed.
     let mut floor = BOTTOM;
     for name in names.iter_mut().rev() {
         name.0 = name.0.min(floor);
@@ -198,7 +198,7 @@ impl AxisMapping {
                 (0.0, (most / step).ceil() * step)
             }
             Scale::Logarithmic => {
-                // Some room below, so that the lowest line does not run along the axis.
+                // A margin below, so that the lowest line does not lie on the axis.
                 let (low, high) = (round_down(least / 1.3), round_up(most));
                 if low < high {
                     (low, high)
@@ -243,7 +243,7 @@ impl AxisMapping {
     }
 }
 
-/// A step of 1, 2 or 5 times a power of ten that makes 4 to 10 of them reach `most`.
+/// Returns a step of 1, 2 or 5 times a power of ten, of which 4 to 10 reach `most`.
 fn round_step(most: f64) -> f64 {
     let rough = most / 5.0;
     let decade = 10_f64.powf(rough.log10().floor());
@@ -260,7 +260,7 @@ fn round_step(most: f64) -> f64 {
         }
 }
 
-/// The largest 1, 2 or 5 times a power of ten that is not above `value`.
+/// Returns the largest 1, 2 or 5 times a power of ten that is not above `value`.
 fn round_down(value: f64) -> f64 {
     let decade = 10_f64.powf(value.log10().floor());
     let digit = value / decade * (1.0 + 1e-9);
@@ -274,7 +274,7 @@ fn round_down(value: f64) -> f64 {
         }
 }
 
-/// The smallest 1, 2 or 5 times a power of ten that is not below `value`.
+/// Returns the smallest 1, 2 or 5 times a power of ten that is not below `value`.
 fn round_up(value: f64) -> f64 {
     let decade = 10_f64.powf(value.log10().floor());
     let digit = value / decade * (1.0 - 1e-9);
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_round() {
+    fn axis_ticks_are_round_numbers() {
         let log = AxisMapping::new(Scale::Logarithmic, vec![5.2, 134.0], 0.0, 1.0);
         assert_eq!(log.ticks(), [2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0]);
         let linear = AxisMapping::new(Scale::Linear, vec![3.0, 18.0], 0.0, 1.0);
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn positions_follow_the_scale() {
+    fn logarithmic_positions_follow_the_scale() {
         let log = AxisMapping::new(Scale::Logarithmic, vec![1.4, 100.0], 0.0, 200.0);
         assert_eq!(
             [1.0, 10.0, 100.0].map(|value| log.position(value).round()),
@@ -423,8 +423,10 @@ mod tests {
 
     #[test]
     fn names_do_not_cover_each_other_and_stay_inside() {
-        for at in [TOP, BOTTOM - 3.0] {
-            let mut names: Vec<_> = (0..8).map(|_| (at, "name", "#000", LineWeight::Peer)).collect();
+        for position in [TOP, BOTTOM - 3.0] {
+            let mut names: Vec<_> = (0..8)
+                .map(|_| (position, "name", "#000", LineWeight::Peer))
+                .collect();
             spread(&mut names);
             let apart = |pair: &[(f64, &str, &str, LineWeight)]| pair[1].0 - pair[0].0 >= LABEL_HEIGHT - 1e-9;
             assert!(names.windows(2).all(apart));
@@ -433,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_escaped_and_empty_series_are_left_out() {
+    fn text_is_escaped_and_empty_series_are_omitted() {
         let svg = chart(Scale::Linear, vec![]).svg();
         assert!(svg.contains("A &amp; B &lt; C"));
         assert!(!svg.contains("<path"));
@@ -447,8 +449,8 @@ mod tests {
             let scale = if log { Scale::Logarithmic } else { Scale::Linear };
             let x = AxisMapping::new(scale, points.iter().map(|point| point.0).collect(), LEFT, RIGHT);
             for (value, _) in &points {
-                let at = x.position(*value);
-                prop_assert!((LEFT - 0.01..=RIGHT + 0.01).contains(&at), "{value} at {at}");
+                let position = x.position(*value);
+                prop_assert!((LEFT - 0.01..=RIGHT + 0.01).contains(&position), "{value} at {position}");
             }
             prop_assert!((2..=24).contains(&x.ticks().len()), "{:?}", x.ticks());
             prop_assert!(!chart(scale, points).svg().contains("NaN"));

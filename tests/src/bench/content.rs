@@ -1,4 +1,4 @@
-//! Content of Skirmish that changes while it is played: what an exchange costs.
+//! Content of Skirmish that changes during the game, to measure the cost of a reload.
 
 use std::fs;
 use std::path::Path;
@@ -12,11 +12,13 @@ use tempfile::TempDir;
 
 /// Time between two changes.
 const EVERY: Duration = Duration::from_secs(1);
-/// What changes, and into what; and back again.
+/// The text that changes to [`AFTER`] and back.
 const BEFORE: &str = "thrust: 34.0";
+/// The text that replaces [`BEFORE`].
 const AFTER: &str = "thrust: 34.5";
 
-/// A folder with the built-in content, in which one number changes every second. Dropping it ends that.
+/// A folder with the built-in content, in which one number changes every second. Dropping it ends the changes and
+/// removes the folder.
 pub struct ChangingContent {
     folder: TempDir,
     stop: Option<Sender<()>>,
@@ -24,10 +26,10 @@ pub struct ChangingContent {
 }
 
 impl ChangingContent {
-    /// Writes the files and begins to change them.
+    /// Writes the files and starts to change them.
     ///
     /// # Errors
-    /// When there is no folder or no thread.
+    /// If the folder, a file or the thread cannot be created.
     pub fn start() -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let files = Sources::built_in().files();
@@ -56,14 +58,14 @@ impl ChangingContent {
         })
     }
 
-    /// The folder.
+    /// Returns the path of the folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 }
 
-/// At once, so that nobody reads half a file.
+/// Replaces the file by renaming, so that no reader sees a part of it.
 fn exchange(folder: &Path, ships: &str) -> std::io::Result<()> {
     let next = folder.join("next");
     fs::write(&next, ships)?;
@@ -74,7 +76,7 @@ impl Drop for ChangingContent {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // It has nothing to say but that the folder is gone.
+            // The thread can fail only because the folder is gone.
             let _ = thread.join();
         }
     }
@@ -85,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_changes_is_content_before_and_after() {
+    fn both_texts_give_valid_content_with_different_hashes() {
         let mut sources = Sources::built_in();
         let before = sources.rules().unwrap().hash;
         sources.0[1] = sources.0[1].replacen(BEFORE, AFTER, 1);
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_is_whole_and_gone_in_the_end() {
+    fn the_folder_has_valid_content_and_is_removed_on_drop() {
         let content = ChangingContent::start().unwrap();
         let folder = content.folder().to_owned();
         Sources::read(&folder).unwrap().rules().unwrap();

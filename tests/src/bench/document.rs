@@ -1,4 +1,4 @@
-//! `docs/benchmarks.md` and its charts, assembled from the results on disk. Equal results give equal files.
+//! Assembles `docs/benchmarks.md` and its charts from the results on disk. Equal results give equal files.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use super::results::{RowResult, Run, Spread, cpu, over_floor};
 use super::rows::{BenchRow, BenchSection, CROWD_VISIBLE, Workers};
 use crate::swarm::table::grouped;
 
-/// A row and what was measured for it.
+/// A row with its results.
 pub type MeasuredRow<'a> = (&'a BenchRow, &'a RowResult);
 
 const INTRODUCTION: &str = "\
@@ -32,7 +32,7 @@ decodes every snapshot. Cells show **min / median / max** of the runs.
 - **oldest** is the 99th percentile of the age of the oldest value in a mirror.
 ";
 
-/// The document.
+/// Returns the text of the document.
 #[must_use]
 pub fn assemble(measured: &[MeasuredRow<'_>]) -> String {
     let mut text = INTRODUCTION.to_owned();
@@ -62,7 +62,7 @@ pub fn assemble(measured: &[MeasuredRow<'_>]) -> String {
     text
 }
 
-/// Every chart as file name and SVG.
+/// Returns the file name and the SVG text of every chart.
 #[must_use]
 pub fn charts(measured: &[MeasuredRow<'_>]) -> Vec<(String, String)> {
     CROWD_VISIBLE
@@ -99,7 +99,7 @@ fn provenance(text: &mut String, measured: &[MeasuredRow<'_>]) {
     }
 }
 
-/// What a reader of rows that were not measured in one go must know.
+/// A note for readers, if the rows were not all measured at the same time.
 const HOURS: &str = "\nRows of different commits were measured at different hours, and the pace of a shared machine \
     changes between them. Compare a row with what the floor program needed beside it, where that was run, and with rows \
     of the same commit.\n";
@@ -237,7 +237,7 @@ fn special(text: &mut String, row: &BenchRow, result: &RowResult) {
     let _ = writeln!(text, "| threads, of a core | {} |", threads(run));
 }
 
-/// Min, median and max; one figure where they look the same.
+/// Formats min, median and max, or only one figure if min and max look the same.
 fn cell(result: &RowResult, figure: impl Fn(&Run) -> f64, digits: usize) -> String {
     let Some(Spread { min, median, max }) = result.spread(figure) else {
         return "-".to_owned();
@@ -260,7 +260,7 @@ fn threads(run: &Run) -> String {
     shown.join(", ")
 }
 
-/// A mark at rows whose figures must not be taken for good.
+/// Returns a mark for rows with lost clients or errors, whose figures are not valid.
 fn trouble(result: &RowResult) -> String {
     if result.is_clean() {
         return String::new();
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_measured_is_shown_and_nothing_else() {
+    fn the_document_shows_measured_rows_only() {
         let rows = rows::all();
         let crowd = result(&rows[0], &[6.0, 5.5, 7.25], 0);
         let special = rows.last().unwrap();
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn charts_hold_ours_and_the_peers() {
+    fn charts_show_throng_and_the_compared_systems() {
         let rows = rows::all();
         let crowd = result(&rows[0], &[6.0], 0);
         let charts = charts(&[(&rows[0], &crowd)]);
@@ -408,6 +408,9 @@ mod tests {
         ] {
             assert!(svg.contains(label), "{label}");
         }
-        assert!(!svg.contains("Throng, 2 workers"), "not measured, not drawn");
+        assert!(
+            !svg.contains("Throng, 2 workers"),
+            "a line without measurements is not drawn"
+        );
     }
 }

@@ -7,8 +7,8 @@ use clap::Parser;
 /// Measures Throng and writes docs/benchmarks.md.
 ///
 /// Starts a release server and the swarm on free ports of this machine, row after row. Results are kept as
-/// JSON in docs/benchmarks/, so that rows can be measured again one by one; the document and its charts are
-/// always assembled from all of them.
+/// JSON in docs/benchmarks/, so that rows can be measured again one by one. The document and its charts are
+/// always assembled from all results.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "bench", version)]
 pub struct BenchFlags {
@@ -16,7 +16,7 @@ pub struct BenchFlags {
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
 
-    /// One short run a row instead of three full ones: to try things out, not to publish.
+    /// One short run of each row instead of three full ones. The results are not for publication.
     #[arg(long)]
     pub quick: bool,
 
@@ -36,8 +36,8 @@ pub struct BenchFlags {
     #[arg(long)]
     pub assemble: bool,
 
-    /// Leave the placement of the processes to the system; else the swarm gets the last processor to itself
-    /// and the server all others.
+    /// Let the system place the processes. Otherwise the swarm runs alone on the last processor, and the server
+    /// on all others.
     #[arg(long)]
     pub no_pinning: bool,
 
@@ -47,7 +47,7 @@ pub struct BenchFlags {
 }
 
 impl BenchFlags {
-    /// Runs a row and seconds a run, `--quick` considered.
+    /// Returns the number of runs of each row and the seconds of each run.
     #[must_use]
     pub fn effort(&self) -> (u32, u32) {
         if self.quick {
@@ -57,11 +57,11 @@ impl BenchFlags {
         }
     }
 
-    /// Whether a row of this name, one of `names`, is wanted.
+    /// Whether to measure the row `name`, which is one of `names`.
     #[must_use]
     pub fn wants(&self, name: &str, names: &[&str]) -> bool {
         let matches = |part: &String| {
-            // A whole name means that row alone, though it may be the beginning of others.
+            // A complete name selects only that row, even if it is a part of other names.
             if names.contains(&part.as_str()) {
                 name == part
             } else {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_whole_name_selects_one_row_and_a_part_many() {
+    fn a_complete_name_selects_one_row_and_a_part_several() {
         let names = ["crowd-60-20", "crowd-60-200", "static"];
         let wanted = |only: &[&str]| {
             let line = ["bench"]

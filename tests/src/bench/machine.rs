@@ -1,11 +1,11 @@
-//! Where a benchmark ran: processor, kernel, compiler, commit and date.
+//! The provenance of a benchmark: processor, kernel, compiler, commit and date.
 
 use std::fs;
 use std::process::Command;
 
 use super::results::Provenance;
 
-/// Describes this machine and work tree. What cannot be found out is said to be unknown.
+/// Describes this machine and work tree. Parts that cannot be determined are "unknown".
 #[must_use]
 pub fn provenance(placement: &str) -> Provenance {
     Provenance {
@@ -16,15 +16,15 @@ pub fn provenance(placement: &str) -> Provenance {
             fs::read_to_string("/proc/sys/kernel/osrelease")
                 .unwrap_or_default()
                 .trim(),
-            said_by("rustc", &["--version"]).unwrap_or_else(|| "unknown compiler".to_owned()),
+            output_of("rustc", &["--version"]).unwrap_or_else(|| "unknown compiler".to_owned()),
         ),
         commit: commit(),
-        date: said_by("date", &["-u", "+%F"]).unwrap_or_else(|| "unknown date".to_owned()),
+        date: output_of("date", &["-u", "+%F"]).unwrap_or_else(|| "unknown date".to_owned()),
         placement: placement.to_owned(),
     }
 }
 
-/// Processors that this process may use.
+/// Returns the number of processors that this process may use.
 #[must_use]
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -36,17 +36,18 @@ fn processor() -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// The short commit; results and their document do not count as changes, as every run makes those.
+/// Returns the short commit, with a `+` if files have changed. Changes in `docs` do not count, as every run makes them.
 fn commit() -> String {
-    let Some(commit) = said_by("git", &["rev-parse", "--short", "HEAD"]) else {
+    let Some(commit) = output_of("git", &["rev-parse", "--short", "HEAD"]) else {
         return "unknown".to_owned();
     };
-    let changes = said_by("git", &["status", "--porcelain", "--untracked-files=no"]).unwrap_or_default();
+    let changes = output_of("git", &["status", "--porcelain", "--untracked-files=no"]).unwrap_or_default();
     let changed = changes.lines().any(|line| !line.contains("docs/"));
     if changed { format!("{commit}+") } else { commit }
 }
 
-fn said_by(program: &str, arguments: &[&str]) -> Option<String> {
+/// Returns the trimmed output of a program, or `None` if it fails.
+fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok()?;
     output
         .status

@@ -1,7 +1,7 @@
-//! The benchmarks behind `docs/benchmarks.md`: which rows there are, how one is run, what the document says.
+//! The benchmarks for `docs/benchmarks.md`: the rows, how each is measured, and the document.
 //!
-//! Each run is a fresh server process and a fresh swarm process. A row's results replace only that row's
-//! file, and the document is assembled from all files, so that one row can be measured again alone.
+//! Each run starts a new server process and a new swarm process. A row's results replace only that row's file, and the
+//! document is assembled from all files. A single row can therefore be measured again.
 
 pub mod budgets;
 pub mod chart;
@@ -30,10 +30,13 @@ use processes::Placement;
 use results::{Migrations, RowResult, Run};
 use rows::BenchRow;
 
-/// Measured seconds of the floor program beside a run.
+/// Measured seconds of the floor program after a run.
 const FLOOR_SECONDS: u32 = 3;
 
-/// Does what the command line asks for.
+/// Lists, measures or assembles the rows, as the command line requests.
+///
+/// # Errors
+/// If a process fails, or a file cannot be read or written.
 pub fn run(flags: &BenchFlags) -> Result<()> {
     let rows = rows::all();
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
@@ -60,14 +63,14 @@ pub fn run(flags: &BenchFlags) -> Result<()> {
             )?;
             let result = measure(row, flags, &swarm, placement)?;
             results::save(&folder, &result)?;
-            // After every row: a long benchmark that is interrupted leaves a document of what it has.
+            // The document is written after every row, so that an interrupted benchmark leaves one of all finished rows.
             write_document(&flags.docs, &rows)?;
         }
     }
     write_document(&flags.docs, &rows)
 }
 
-/// All runs of one row.
+/// Measures all runs of one row.
 fn measure(row: &BenchRow, flags: &BenchFlags, swarm: &Path, placement: Placement) -> Result<RowResult> {
     let (runs, seconds) = flags.effort();
     let mut result = RowResult {
@@ -105,7 +108,7 @@ fn swarm_arguments(row: &BenchRow, seconds: u32) -> Vec<String> {
     arguments
 }
 
-/// One server, one swarm.
+/// Measures one run with a new server and a new swarm.
 fn run_once(row: &BenchRow, seconds: u32, swarm: &Path, placement: Placement) -> Result<Run> {
     let content = row.exchanges.then(ChangingContent::start).transpose()?;
     let mut flags = row.server.clone();
@@ -144,7 +147,7 @@ fn run_once(row: &BenchRow, seconds: u32, swarm: &Path, placement: Placement) ->
     })
 }
 
-/// What the floor program needs now for as many clients as a row's, where the row is one that it stands beside.
+/// Measures the floor program's CPU time for as many clients as the row's, if the row is compared with it.
 #[cfg(target_os = "linux")]
 fn floor_beside(row: &BenchRow) -> Result<Option<f64>> {
     let Some(visible) = row.floor_visible else {
@@ -166,7 +169,7 @@ fn floor_beside(_: &BenchRow) -> Result<Option<f64>> {
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let json = fs::read_to_string(path).context("the swarm wrote no report")?;
-    serde_json::from_str(&json).context("the swarm's report is not what this benchmark reads")
+    serde_json::from_str(&json).context("the swarm's report has another format")
 }
 
 fn write_document(docs: &Path, rows: &[BenchRow]) -> Result<()> {

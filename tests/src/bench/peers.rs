@@ -1,26 +1,28 @@
-//! The systems compared with, measured on the same kind of machine under the same workload as the crowd:
-//! every client owns one entity that moves every tick and sees about 50 others; 20 Hz; position and yaw;
-//! real UDP; the server process's CPU alone; median of three runs. Ratios mean something, absolutes only there.
+//! Measurements of the systems that Throng is compared with.
+//!
+//! They were measured on the same kind of machine with the crowd's workload: every client owns one entity that moves
+//! every tick and sees about 50 others, at 20 Hz, with position and yaw over real UDP. The CPU time is that of the server
+//! process only. Each figure is the median of three runs. Ratios can be compared between machines, absolute values cannot.
 
-/// One measurement of a peer.
+/// One measurement of a compared system.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PeerPoint {
-    /// Clients.
+    /// Number of clients.
     pub clients: f64,
-    /// Server CPU per client and tick, microseconds.
+    /// Server CPU time per client and tick, in microseconds.
     pub cpu_us: f64,
-    /// Ticks per second that it held of the 20 asked for.
+    /// Ticks per second, of 20 that were requested.
     pub hz: f64,
-    /// All bytes sent over entities updated, where it was counted.
+    /// All bytes sent, divided by the updated entities, if counted.
     pub bytes_per_update: Option<f64>,
 }
 
-/// A system and its measurements, clients ascending.
+/// A compared system and its measurements.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Peer {
-    /// Its name and version.
+    /// Name and version of the system.
     pub name: &'static str,
-    /// Its measurements.
+    /// Measurements in ascending order of clients.
     pub points: &'static [PeerPoint],
 }
 
@@ -33,7 +35,7 @@ const fn point(clients: f64, cpu_us: f64, hz: f64, bytes_per_update: Option<f64>
     }
 }
 
-/// `bevy_replicon` over `renet`.
+/// The library `bevy_replicon` over `renet`.
 pub const REPLICON: Peer = Peer {
     name: "bevy_replicon 0.44",
     points: &[
@@ -44,7 +46,7 @@ pub const REPLICON: Peer = Peer {
     ],
 };
 
-/// `lightyear`.
+/// The library `lightyear` with its own transport.
 pub const LIGHTYEAR: Peer = Peer {
     name: "lightyear 0.30",
     points: &[
@@ -60,7 +62,7 @@ pub const NAIVE: Peer = Peer {
     points: &[point(1_000.0, 10.9, 20.0, Some(14.6))],
 };
 
-/// What the kernel and the cipher alone cost: batched datagrams, a grid, 12-byte records, nothing else.
+/// The cost of only the kernel and the cipher: batched datagrams, a grid and 12-byte records.
 pub const FLOOR: Peer = Peer {
     name: "floor program",
     points: &[
@@ -69,5 +71,5 @@ pub const FLOOR: Peer = Peer {
     ],
 };
 
-/// Every peer, the nearest to a game engine first.
+/// All compared systems, the most similar to Throng first.
 pub const ALL: [Peer; 4] = [REPLICON, LIGHTYEAR, NAIVE, FLOOR];

@@ -1,4 +1,4 @@
-//! The server and the swarm as child processes, each on processors of its own where there are enough.
+//! Runs the server and the swarm as child processes, each on its own processors if there are enough.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,15 +9,15 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use super::machine;
 use crate::process::ServerProcess;
 
-/// Which processors each side runs on: none stands for wherever the system likes.
+/// The processors on which each side runs. Without any the system chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
-    /// The last processor, for the swarm; the server gets those before it.
+    /// The last processor, for the swarm. The server runs on all processors before it.
     swarm: Option<usize>,
 }
 
 impl Placement {
-    /// The swarm on the last processor and the server on all others, where there are two at least.
+    /// Places the swarm on the last processor and the server on all others, if `pinning` and at least two exist.
     #[must_use]
     pub fn choose(pinning: bool) -> Self {
         let cores = machine::cores();
@@ -26,7 +26,7 @@ impl Placement {
         }
     }
 
-    /// For the document.
+    /// Returns a description for the document.
     #[must_use]
     pub fn describe(self) -> String {
         match self.swarm {
@@ -39,10 +39,10 @@ impl Placement {
         }
     }
 
-    /// Starts the server.
+    /// Starts the server on its processors.
     ///
     /// # Errors
-    /// When it does not start; its output is in the error.
+    /// If the server does not start. Its output is in the error.
     pub fn start_server(self, flags: &[String]) -> Result<ServerProcess> {
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let start = || ServerProcess::start(&flags);
@@ -52,10 +52,10 @@ impl Placement {
         }
     }
 
-    /// Runs the swarm to its end. Its exit code is not an error: the report says what it means.
+    /// Runs the swarm to its end. A failing exit code is not an error, as the report contains the reason.
     ///
     /// # Errors
-    /// When it does not start.
+    /// If the swarm does not start.
     pub fn run_swarm(self, swarm: &Path, flags: &[String]) -> Result<()> {
         let run = || {
             Command::new(swarm)
@@ -73,9 +73,9 @@ impl Placement {
     }
 }
 
-/// Does something on these processors alone: child processes inherit that.
+/// Runs `act` only on these processors. Child processes inherit the restriction.
 fn on_processors<T>(processors: std::ops::Range<usize>, act: impl FnOnce() -> T) -> Result<T> {
-    let before = sched_getaffinity(None).context("cannot tell which processors may be used")?;
+    let before = sched_getaffinity(None).context("cannot read which processors may be used")?;
     let mut confined = CpuSet::new();
     processors.for_each(|processor| confined.set(processor));
     sched_setaffinity(None, &confined).context("cannot confine a process to processors; try --no-pinning")?;
@@ -87,7 +87,7 @@ fn on_processors<T>(processors: std::ops::Range<usize>, act: impl FnOnce() -> T)
 /// Builds the swarm with this program's profile and returns its path.
 ///
 /// # Errors
-/// When cargo fails.
+/// If cargo fails, or a path is unknown.
 pub fn build_swarm() -> Result<PathBuf> {
     let own = std::env::current_exe().context("this program's path")?;
     let folder = own.parent().context("a target folder")?;
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_child_inherits_its_processors_and_the_parent_gets_its_own_back() {
+    fn a_child_inherits_its_processors_and_the_parents_are_restored() {
         let all = machine::cores();
         let child = on_processors(0..1, || Command::new("nproc").output())
             .unwrap()

@@ -1,4 +1,4 @@
-//! What was measured, as files that later runs update one by one: `docs/benchmarks/NAME.json`.
+//! Measured results as files, which later runs update one by one: `docs/benchmarks/NAME.json`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,119 +11,119 @@ use throng_server::schedule::ServerSystems;
 
 use crate::swarm::report::SwarmReport;
 
-/// Where and from what a row was measured.
+/// The machine and the commit of a measurement.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// Processor, cores, kernel, compiler.
+    /// Processor, cores, kernel and compiler.
     pub machine: String,
-    /// The commit, with a `+` when the work tree differed from it.
+    /// The commit, with a `+` if the work tree differed from it.
     pub commit: String,
-    /// The day, as `2026-11-30`.
+    /// The date, such as `2026-11-30`.
     pub date: String,
-    /// Which processors the server and the swarm were confined to, or that they were not.
+    /// The processors on which the server and the swarm ran.
     pub placement: String,
 }
 
-/// CPU time of the server's threads of one name.
+/// CPU time of the server's threads with one name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ThreadShare {
-    /// The threads' name.
+    /// Name of the threads.
     pub name: String,
-    /// Share of one core over the measured window, 1 = a whole core.
+    /// Share of one core over the measured window. 1 is a full core.
     pub cores: f64,
 }
 
-/// Times of one phase of the tick, milliseconds.
+/// Times of one phase of the tick, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PhaseTimes {
-    /// The phase.
+    /// Name of the phase.
     pub name: String,
-    /// Median.
+    /// Median time.
     pub p50: f64,
-    /// 99th percentile.
+    /// 99th percentile of the time.
     pub p99: f64,
-    /// The longest.
+    /// The longest time.
     pub max: f64,
 }
 
-/// One run of a row.
+/// The figures of one run of a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// The swarm's figures.
+    /// Report of the swarm.
     pub report: SwarmReport,
-    /// The server's threads, the busiest first.
+    /// CPU time of the server's threads, the busiest first.
     pub threads: Vec<ThreadShare>,
-    /// The tick's phases, in the order in which they run.
+    /// Times of the tick's phases, in the order in which they run.
     #[serde(default)]
     pub phases: Vec<PhaseTimes>,
-    /// CPU of the whole server over the window, in cores.
+    /// CPU time of all the server's threads over the window, in cores.
     pub server_cores: f64,
     /// Ticks that ended after the next one was due.
     pub overruns: u64,
-    /// What crossed borders between simulations.
+    /// Migrations of entities between simulations.
     #[serde(default)]
     pub migrations: Migrations,
-    /// CPU per client-tick of the [floor program](super::floor) with as many clients and as much in view, run
-    /// right after: the machine's pace at that time.
+    /// CPU time per client-tick of the [floor program](super::floor) with as many clients and visible entities. It is
+    /// run directly after this run and shows the machine's speed at that time.
     #[serde(default)]
     pub floor_us: Option<f64>,
 }
 
-/// Entities that went from one simulation to another.
+/// Figures of entities that moved from one simulation to another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Migrations {
-    /// How many in a second.
+    /// Migrations a second.
     pub per_s: f64,
-    /// From leaving one world at the end of a tick to being in the other before the next, median, in ms. The
-    /// frames of the two ticks show it on either side: one tick, always.
+    /// Median time of a migration in ms, from the removal from one simulation at the end of a tick to the spawn in the
+    /// other before the next. The frames of these two ticks contain the entity in one simulation each.
     pub ms_p50: f64,
-    /// The same, 99th percentile.
+    /// 99th percentile of the time of a migration in ms.
     pub ms_p99: f64,
 }
 
 impl Migrations {
-    /// Between two readings.
+    /// Computes the figures between two readings.
     #[must_use]
     pub fn between(before: &StatsReport, after: &StatsReport) -> Self {
         let elapsed_us = after.uptime_us.saturating_sub(before.uptime_us).max(1) as f64;
-        let came = |report: &StatsReport| report.simulation.get("immigrated").copied().unwrap_or(0);
+        let arrived = |report: &StatsReport| report.simulation.get("immigrated").copied().unwrap_or(0);
         let times = after.migration.since(&before.migration);
         Self {
-            per_s: came(after).saturating_sub(came(before)) as f64 * 1e6 / elapsed_us,
+            per_s: arrived(after).saturating_sub(arrived(before)) as f64 * 1e6 / elapsed_us,
             ms_p50: times.quantile(0.5).as_secs_f64() * 1e3,
             ms_p99: times.quantile(0.99).as_secs_f64() * 1e3,
         }
     }
 }
 
-/// All runs of a row.
+/// The results of all runs of a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RowResult {
-    /// The row's name.
+    /// Name of the row.
     pub name: String,
-    /// Where and from what.
+    /// Machine and commit of the measurement.
     pub provenance: Provenance,
-    /// The server's command line.
+    /// Command line of the server.
     pub server: String,
-    /// The swarm's command line.
+    /// Command line of the swarm.
     pub swarm: String,
-    /// One entry a run.
+    /// Figures of each run.
     pub runs: Vec<Run>,
 }
 
-/// Least, middle and greatest of several runs.
+/// Minimum, median and maximum of a figure over several runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
-    /// The least.
+    /// Minimum of the runs.
     pub min: f64,
-    /// The median; the lower one of two middle values.
+    /// Median of the runs: the lower one of two middle values.
     pub median: f64,
-    /// The greatest.
+    /// Maximum of the runs.
     pub max: f64,
 }
 
 impl RowResult {
-    /// A figure over the runs; `None` without any run.
+    /// Returns the spread of a figure over the runs, or `None` if there is no run.
     pub fn spread(&self, figure: impl Fn(&Run) -> f64) -> Option<Spread> {
         let mut values: Vec<f64> = self.runs.iter().map(figure).collect();
         values.sort_by(f64::total_cmp);
@@ -135,29 +135,29 @@ impl RowResult {
         })
     }
 
-    /// The run with the median CPU per client-tick: figures that belong together are taken from it.
+    /// Returns the run with the median CPU time per client-tick. Figures that belong together are taken from it.
     pub fn typical(&self) -> Option<&Run> {
         let median = self.spread(cpu)?.median;
         self.runs.iter().find(|run| cpu(run) == median)
     }
 
-    /// Whether every run lost nobody and decoded everything right.
+    /// Whether no run lost a client or decoded a wrong value.
     pub fn is_clean(&self) -> bool {
         self.runs.iter().all(|run| run.report.is_clean())
     }
 }
 
-/// CPU per client-tick of a run.
+/// Returns the CPU time per client-tick of a run, in microseconds.
 pub fn cpu(run: &Run) -> f64 {
     run.report.server_cpu_us_per_client_tick
 }
 
-/// CPU per client-tick of a run over that of the floor program beside it; NaN where that was not run.
+/// Returns the CPU time per client-tick of a run, divided by the floor program's, or NaN if that was not measured.
 pub fn over_floor(run: &Run) -> f64 {
     run.floor_us.map_or(f64::NAN, |floor_us| cpu(run) / floor_us)
 }
 
-/// The tick's phases between two readings.
+/// Returns the times of the tick's phases between two readings.
 #[must_use]
 pub fn phase_times(before: &StatsReport, after: &StatsReport) -> Vec<PhaseTimes> {
     let ms = |time: Duration| (time.as_secs_f64() * 1e7).round() / 1e4;
@@ -175,7 +175,8 @@ pub fn phase_times(before: &StatsReport, after: &StatsReport) -> Vec<PhaseTimes>
     measured.collect()
 }
 
-/// What the server's threads did between two readings, threads of one name together, the busiest first.
+/// Returns the CPU time of the server's threads between two readings, the busiest first. Threads with the same name are
+/// added.
 #[must_use]
 pub fn thread_shares(before: &StatsReport, after: &StatsReport) -> Vec<ThreadShare> {
     let elapsed_us = after.uptime_us.saturating_sub(before.uptime_us).max(1) as f64;
@@ -201,7 +202,7 @@ pub fn thread_shares(before: &StatsReport, after: &StatsReport) -> Vec<ThreadSha
     shares
 }
 
-/// Writes a row's results, replacing earlier ones.
+/// Writes a row's results and replaces earlier ones.
 pub fn save(folder: &Path, result: &RowResult) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let path = file_of(folder, &result.name);
@@ -210,7 +211,7 @@ pub fn save(folder: &Path, result: &RowResult) -> Result<()> {
     fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Reads a row's results; `None` when it was never measured.
+/// Reads a row's results. Returns `None` if the row was never measured.
 pub fn load(folder: &Path, name: &str) -> Result<Option<RowResult>> {
     let path = file_of(folder, name);
     if !path.exists() {
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_typical_run_is_the_median_one() {
+    fn the_typical_run_has_the_median_cpu_time() {
         let three = result(&[7.0, 5.0, 6.0]);
         assert_eq!(
             three.spread(cpu),
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_of_one_name_are_added_and_new_ones_count_whole() {
+    fn threads_of_one_name_are_added_and_new_ones_count_in_full() {
         let thread = |name: &str, thread_id, cpu_us| ThreadCpu {
             name: name.to_owned(),
             thread_id,
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn results_survive_their_file() {
+    fn results_are_read_back_equal_from_their_file() {
         let folder = tempfile::tempdir().unwrap();
         let saved = result(&[5.123_456]);
         assert_eq!(load(folder.path(), "row").unwrap(), None);

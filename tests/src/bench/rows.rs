@@ -1,19 +1,19 @@
-//! What is benchmarked: every row of `docs/benchmarks.md`, with the command lines that measure it.
+//! The rows of `docs/benchmarks.md`, with the command lines that measure them.
 
-/// How the server's net work is arranged.
+/// The threads on which the server does its network work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workers {
-    /// The simulation's thread does everything (`--workers 0`).
+    /// The simulation's thread does all work (`--workers 0`).
     Inline,
     /// This many net worker threads.
     Threads(u8),
 }
 
 impl Workers {
-    /// Every arrangement that the crowd is measured with.
+    /// All arrangements with which the crowd is measured.
     pub const ALL: [Self; 3] = [Self::Inline, Self::Threads(1), Self::Threads(2)];
 
-    /// For headings and legends.
+    /// Returns a name for headings and legends.
     #[must_use]
     pub fn title(self) -> String {
         match self {
@@ -38,51 +38,51 @@ impl Workers {
     }
 }
 
-/// Where in the document a row stands.
+/// The section of the document in which a row appears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BenchSection {
     /// The crowd over the number of clients, one table for each view size and arrangement.
     Crowd {
-        /// Entities a client sees, on average.
+        /// Average number of entities that a client sees.
         visible: u32,
-        /// The server's arrangement.
+        /// Threads of the server.
         workers: Workers,
     },
-    /// A row that answers one question.
+    /// A row with a table of its own.
     Special,
 }
 
-/// One benchmark.
+/// A benchmark with one server and one swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BenchRow {
-    /// File name of its results, and what `--only` selects by.
+    /// File name of the results, and name for `--only`.
     pub name: String,
-    /// What it measures, for the document.
+    /// Description for the document.
     pub title: String,
-    /// Its place.
+    /// Section of the document.
     pub section: BenchSection,
-    /// Bots.
+    /// Number of bots.
     pub clients: u32,
-    /// Arguments of the server beside its addresses.
+    /// Arguments of the server in addition to its addresses.
     pub server: Vec<String>,
-    /// Arguments of the swarm beside clients, seconds and addresses.
+    /// Arguments of the swarm in addition to clients, seconds and addresses.
     pub swarm: Vec<String>,
     /// Whether the server's content changes every second.
     pub exchanges: bool,
-    /// Entities a client sees, on average, in the floor program that each run is compared with: a crowd that keeps
-    /// one worker busy.
+    /// Average number of entities that a client sees in the floor program, if the row is compared with it. That is the
+    /// case for a crowd that keeps one worker busy.
     pub floor_visible: Option<u32>,
 }
 
-/// Clients from which on a run is compared with the floor program: below, what is counted is waking up.
+/// The fewest clients for a comparison with the floor program. With fewer, wake-ups dominate the CPU time.
 const FLOOR_CLIENTS_MIN: u32 = 500;
 
-/// Clients of the crowd's rows.
+/// Numbers of clients in the crowd's rows.
 pub const CROWD_CLIENTS: [u32; 8] = [10, 50, 100, 200, 500, 1_000, 2_000, 5_000];
-/// View sizes of the crowd's rows.
+/// Average numbers of visible entities in the crowd's rows.
 pub const CROWD_VISIBLE: [u32; 2] = [50, 60];
 
-/// Every row, in the document's order.
+/// Returns all rows in the order of the document.
 #[must_use]
 pub fn all() -> Vec<BenchRow> {
     let mut rows = Vec::new();
@@ -100,7 +100,7 @@ pub fn all() -> Vec<BenchRow> {
 }
 
 fn crowd(clients: u32, visible: u32, workers: Workers) -> BenchRow {
-    // A few clients alone are too few to see that many: the others move by themselves.
+    // A few clients do not own enough entities for such a view. Further entities move by themselves.
     let entities = clients.max(visible + 1);
     let workers_flag = workers.count();
     let is_comparable = workers == Workers::Threads(1) && clients >= FLOOR_CLIENTS_MIN;
@@ -117,7 +117,7 @@ fn crowd(clients: u32, visible: u32, workers: Workers) -> BenchRow {
     }
 }
 
-/// The default world, its values checked as in every other row.
+/// Skirmish's default world, whose values are audited as in every other row.
 const SKIRMISH: &str = "--workers 1 --scene skirmish --audit";
 
 fn row(name: &str, title: &str, clients: u32, server: &str, swarm: &str) -> BenchRow {
@@ -213,7 +213,7 @@ fn skirmish() -> Vec<BenchRow> {
     ]
 }
 
-/// The row `entities-10000` on several simulations.
+/// Returns the row `entities-10000` with several simulations.
 fn simulations(count: u8) -> BenchRow {
     BenchRow {
         name: format!("simulations-{count}"),
@@ -239,7 +239,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn names_are_file_names_and_unique() {
+    fn row_names_are_file_names_and_unique() {
         let rows = all();
         let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names.len(), rows.len());

@@ -1,4 +1,4 @@
-//! Measures what a server of this kind cannot do without on this machine; see `--help`.
+//! Measures the least costs of a server of this kind on this machine; see `--help`.
 
 fn main() -> anyhow::Result<()> {
     #[cfg(target_os = "linux")]
@@ -8,5 +8,5 @@ fn main() -> anyhow::Result<()> {
         floor::run(&FloorFlags::parse())
     };
     #[cfg(not(target_os = "linux"))]
-    anyhow::bail!("the floor is measured with batched datagrams, which only Linux has");
+    anyhow::bail!("the floor is measured with batched datagrams, which only Linux supports");
 }

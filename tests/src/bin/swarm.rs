@@ -1,4 +1,4 @@
-//! The bot swarm; see `--help`.
+//! Loads a server with many bots; see `--help`.
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
-//! Files that a server reads back: checkpoints and recordings.
+//! Fuzz targets for files that a server reads: checkpoints and recordings.
 //!
-//! Digests keep a fuzzer from what is behind them, so an odd first byte has the target write those itself.
+//! A fuzzer cannot produce valid digests. If the first byte is odd, the target therefore writes the digests itself.
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
@@ -16,19 +16,19 @@ use throng_shared::protocol::{codec, registry::Protocol, version::ProtocolHash};
 
 use super::packets;
 
-/// Server-only state.
+/// A component that only the server knows.
 #[derive(Component, Serialize, Deserialize, Clone)]
 pub struct Hold(pub Vec<u16>);
 
-/// A reference to another entity.
+/// A component with a reference to another entity.
 #[derive(Component, Serialize, Deserialize, Clone)]
 pub struct Follows(#[entities] pub Entity);
 
-/// A resource that checkpoints hold.
+/// A resource that checkpoints contain.
 #[derive(Resource, Serialize, Deserialize, Clone, Default)]
 pub struct Round(pub Option<u32>);
 
-/// The game whose checkpoints are read.
+/// Returns the game whose checkpoints are read.
 pub fn persistent_game() -> App {
     let mut app = App::new();
     app.add_plugins(SimulationPlugin::default())
@@ -40,7 +40,7 @@ pub fn persistent_game() -> App {
     app
 }
 
-/// A checkpoint, or the body of one: no panic; what is loaded is saved as a checkpoint that says the same.
+/// Loads a checkpoint, or the body of one. It must not panic, and a loaded checkpoint must be saved as an equal one.
 pub fn checkpoints(data: &[u8]) {
     let Some((&first, data)) = data.split_first() else {
         return;
@@ -59,20 +59,20 @@ pub fn checkpoints(data: &[u8]) {
     if loaded.is_err() {
         return;
     }
-    let saved = save(app.world_mut()).expect("what was loaded is saved");
+    let saved = save(app.world_mut()).expect("a loaded checkpoint can be saved");
     let mut again = persistent_game();
-    load(&mut again, &saved).expect("what was saved is loaded");
-    let saved_again = save(again.world_mut()).expect("and saved");
-    assert!(saved == saved_again, "the same world gives the same bytes");
+    load(&mut again, &saved).expect("a saved checkpoint can be loaded");
+    let saved_again = save(again.world_mut()).expect("a checkpoint can be saved again");
+    assert!(saved == saved_again, "the same state gives the same bytes");
 }
 
-/// The world of the recordings of [`recordings`]: it is made in a moment.
+/// The scene of the recordings of [`recordings`], which is small enough to be created quickly.
 pub const RECORDED: Scene = Scene::Crowd {
     entities: 4,
     visible: 2,
 };
 
-/// What the recordings of [`recordings`] are of.
+/// Returns the header of the recordings of [`recordings`].
 #[must_use]
 pub fn recorded_world() -> RecordingHeader {
     RecordingHeader {
@@ -86,13 +86,13 @@ pub fn recorded_world() -> RecordingHeader {
     }
 }
 
-/// A recording, or blocks after the header of one: no panic, whatever ticks and events it claims.
+/// Replays a recording, or blocks after the header of one. It must not panic, whatever ticks and events it contains.
 pub fn recordings(data: &[u8]) {
-    // Whatever it says: a divergence is an answer too.
+    // All results are valid, a divergence included.
     let _ = replay_of(data);
 }
 
-/// What becomes of the recording that [`recordings`] makes of its input; none when it has no readable header.
+/// Replays the recording that [`recordings`] makes of its input. Returns `None` if its header is not readable.
 #[must_use]
 pub fn replay_of(data: &[u8]) -> Option<Result<Replayed, ReplayError>> {
     let (&first, data) = data.split_first()?;

@@ -1,4 +1,4 @@
-//! Netcode under fire: handshakes whose every datagram may be mangled on the way, and connect tokens.
+//! Fuzz targets for netcode: handshakes of which every datagram may be damaged, and connect tokens.
 
 use std::{
     collections::VecDeque,
@@ -11,14 +11,14 @@ use throng_shared::netcode::{
     ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId, TokenRequest, USER_DATA_BYTES,
 };
 
-/// The key that the fuzzed server and its tokens share.
+/// The private key of the fuzzed server and its tokens.
 const PRIVATE_KEY: [u8; 32] = [7; 32];
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5_000);
-/// The time that tokens are made at, seconds since 1970.
+/// Creation time of tokens, in seconds since 1970.
 const UNIX_S: u64 = 1_800_000_000;
-/// Most steps of one run.
+/// The most steps of one run.
 const STEPS_MAX: usize = 256;
-/// Most datagrams on the way in one direction.
+/// The most datagrams under way in one direction.
 const IN_FLIGHT_MAX: usize = 16;
 
 fn entropy(seed: u8) -> Entropy {
@@ -38,7 +38,7 @@ fn token(client_id: u64, timeout_s: i32) -> ConnectToken {
     ConnectToken::generate(UNIX_S, &request, &mut entropy(client_id as u8)).expect("one address is a token")
 }
 
-/// A server, two clients and what is on the way between them.
+/// A server, two clients and the datagrams under way between them.
 struct HandshakeNetwork {
     now: Duration,
     server: ServerNetcode,
@@ -89,7 +89,7 @@ impl HandshakeNetwork {
         }
         assert!(
             reply.as_slice().len() <= length,
-            "{} bytes answered {length}",
+            "{} bytes in response to {length}",
             reply.as_slice().len()
         );
         if !reply.is_empty() {
@@ -102,7 +102,7 @@ impl HandshakeNetwork {
         let _ = self.clients[client].receive(self.now, &mut datagram);
     }
 
-    /// Lets `by` pass on both sides.
+    /// Advances the time by `by` and updates both sides.
     fn advance(&mut self, by: Duration) {
         self.now += by;
         let down = &mut self.down;
@@ -140,96 +140,100 @@ impl HandshakeNetwork {
     }
 }
 
-/// Changes a datagram as `damage` says: nothing, one byte, cut short, made longer.
-fn mangle(mut datagram: Vec<u8>, damage: u8, at: u8) -> Vec<u8> {
-    let place = usize::from(at) * datagram.len() / 256;
+/// Damages a datagram in the way that `damage` selects: not at all, in one byte, truncated, or extended. `position` is
+/// the place of the damage in units of a 256th of the length, or the number of bytes to add.
+fn mangle(mut datagram: Vec<u8>, damage: u8, position: u8) -> Vec<u8> {
+    let index = usize::from(position) * datagram.len() / 256;
     match damage {
         0..=199 => {}
         200..=219 => {
-            if let Some(byte) = datagram.get_mut(place) {
+            if let Some(byte) = datagram.get_mut(index) {
                 *byte ^= damage;
             }
         }
-        220..=239 => datagram.truncate(place),
-        _ => datagram.resize(datagram.len() + usize::from(at), damage),
+        220..=239 => datagram.truncate(index),
+        _ => datagram.resize(datagram.len() + usize::from(position), damage),
     }
     datagram
 }
 
-/// Datagrams from anywhere, to a server and to two clients in any state: no panic, no answer longer than what
-/// it answers, no session above the bound. Every third byte is a step, the two after it are its arguments.
+/// Delivers datagrams from any address to a server and to two clients in any state.
+///
+/// It must not panic. No reply is longer than its request, and there are no more sessions than allowed. Every third
+/// byte is a step, and the two bytes after it are its arguments.
 pub fn datagrams(data: &[u8]) {
-    let mut wire = HandshakeNetwork::new();
+    let mut network = HandshakeNetwork::new();
     for step in data.chunks_exact(3).take(STEPS_MAX) {
-        let &[what, first, second] = step else { continue };
-        match what % 8 {
-            0 => wire.advance(Duration::from_millis(u64::from(first) * 16)),
+        let &[action, first, second] = step else { continue };
+        match action % 8 {
+            0 => network.advance(Duration::from_millis(u64::from(first) * 16)),
             1 | 2 => {
-                if let Some((from, datagram)) = wire.up.pop_front() {
-                    wire.reach_server(from, mangle(datagram, first, second));
+                if let Some((from, datagram)) = network.up.pop_front() {
+                    network.reach_server(from, mangle(datagram, first, second));
                 }
             }
             3 | 4 => {
-                if let Some((to, datagram)) = wire.down.pop_front() {
+                if let Some((to, datagram)) = network.down.pop_front() {
                     let client = usize::from(to.port() != client_address(0).port());
-                    wire.reach_client(client, mangle(datagram, first, second));
+                    network.reach_client(client, mangle(datagram, first, second));
                 }
             }
-            // A datagram arrives a second time, perhaps from another address.
+            // A datagram arrives a second time, possibly from another address.
             5 => {
-                if let Some((from, datagram)) = wire.up.back().cloned() {
+                if let Some((from, datagram)) = network.up.back().cloned() {
                     let from = if first & 1 == 0 {
                         from
                     } else {
                         client_address(usize::from(second))
                     };
-                    wire.reach_server(from, datagram);
+                    network.reach_server(from, datagram);
                 }
             }
-            6 => wire.send_payloads(&data[..data.len().min(1 + usize::from(first))]),
+            6 => network.send_payloads(&data[..data.len().min(1 + usize::from(first))]),
             _ => {
                 let random = data[..data.len().min(usize::from(first))].to_vec();
-                wire.reach_server(client_address(usize::from(second)), random.clone());
-                wire.reach_client(usize::from(second & 1), random);
+                network.reach_server(client_address(usize::from(second)), random.clone());
+                network.reach_client(usize::from(second & 1), random);
             }
         }
     }
 }
 
-/// Connect tokens: any bytes are refused or read back equal, and a client survives every token that is read.
+/// Reads connect tokens. Any bytes are refused or read back equal, and a client accepts every valid token without a
+/// panic.
 pub fn tokens(data: &[u8]) {
     if let Ok(token) = ConnectToken::from_bytes(data) {
         let again = ConnectToken::from_bytes(&token.to_bytes()[..]);
         assert!(
             again.is_ok_and(|again| again == token),
-            "a token changed on the way"
+            "a token changed in its encoding"
         );
         try_token(&token);
     }
-    // A real token with the input written over a part of it gets further than random bytes.
+    // A valid token with the input written over a part of it reaches more code than random bytes.
     let mut bytes = token(3, 5).to_bytes();
-    let Some((place, overlay)) = data.split_first_chunk::<2>() else {
+    let Some((index, overlay)) = data.split_first_chunk::<2>() else {
         return;
     };
-    let place = usize::from(u16::from_le_bytes(*place)) % bytes.len();
-    let length = overlay.len().min(bytes.len() - place);
-    bytes[place..place + length].copy_from_slice(&overlay[..length]);
+    let index = usize::from(u16::from_le_bytes(*index)) % bytes.len();
+    let length = overlay.len().min(bytes.len() - index);
+    bytes[index..index + length].copy_from_slice(&overlay[..length]);
     if let Ok(token) = ConnectToken::from_bytes(&bytes[..]) {
         try_token(&token);
     }
 }
 
-/// Shows a token to a server as a client would, over a minute.
+/// Connects to a server with a token, for a minute.
 fn try_token(token: &ConnectToken) {
-    let mut wire = HandshakeNetwork::new();
-    wire.clients[0] = ClientNetcode::new(Duration::ZERO, token);
+    let mut network = HandshakeNetwork::new();
+    network.clients[0] = ClientNetcode::new(Duration::ZERO, token);
     for _ in 0..12 {
-        wire.advance(Duration::from_secs(5));
-        while let Some((from, datagram)) = wire.up.pop_front() {
-            wire.reach_server(from, datagram);
+        network.advance(Duration::from_secs(5));
+        while let Some((from, datagram)) = network.up.pop_front() {
+            network.reach_server(from, datagram);
         }
-        while let Some((to, datagram)) = wire.down.pop_front() {
-            wire.reach_client(usize::from(to.port() != client_address(0).port()), datagram);
+        while let Some((to, datagram)) = network.down.pop_front() {
+            network.reach_client(usize::from(to.port() != client_address(0).port()), datagram);
         }
     }
 }

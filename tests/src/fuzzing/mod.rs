@@ -1,8 +1,7 @@
-//! What the fuzz targets run: one function from bytes to a verdict for everything that reads a peer's bytes, or
-//! a file.
+//! The functions that the fuzz targets run: one for each part that reads a peer's bytes or a file.
 //!
-//! A function panics when what it tests breaks a promise, and returns otherwise. The targets in `tests/fuzz`
-//! only call these, so that an ordinary test replays the corpora without a fuzzer.
+//! A function panics if the tested part breaks a guarantee, and returns otherwise. The targets in `tests/fuzz` only call
+//! these functions, so that an ordinary test replays the corpora without a fuzzer.
 
 pub mod files;
 mod handshake;
@@ -30,10 +29,10 @@ use throng_shared::{
     tick::Tick,
 };
 
-/// A target: what it is called under `tests/fuzz/corpus`, and what it runs.
+/// A target: its name under `tests/fuzz/corpus`, and the function that it runs.
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
-/// Every target.
+/// All fuzz targets.
 pub const TARGETS: [FuzzTarget; 9] = [
     ("datagrams", datagrams),
     ("payloads", payloads),
@@ -46,11 +45,11 @@ pub const TARGETS: [FuzzTarget; 9] = [
     ("recordings", recordings),
 ];
 
-/// Most packets that one run takes: enough for every state, few enough for speed.
+/// The most packets of one run: enough to reach every state, and few enough for speed.
 const PACKETS_MAX: usize = 64;
 
-/// Cuts fuzz input into packets: two bytes of length (little endian, taken modulo the datagram's size), then
-/// the packet. What is missing at the end is simply shorter.
+/// Splits fuzz input into packets: two bytes of length (little endian, modulo the datagram's size), then the packet.
+/// The last packet is shorter if bytes are missing.
 fn packets(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = data;
     std::iter::from_fn(move || {
@@ -63,11 +62,12 @@ fn packets(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     .take(PACKETS_MAX)
 }
 
-/// Reliable packets of an authenticated peer, to the guard and the renet behind it: no panic, and no packet
-/// or message beyond its bound. After an error the session is over, as it is on a worker.
+/// Passes reliable packets of an authenticated peer to the guard and to renet behind it.
+///
+/// It must not panic, and no packet or message exceeds its bound. After an error the session ends, as on a worker.
 pub fn renet_guard(data: &[u8]) {
     let mut reliable = Reliable::new();
-    // With something unacknowledged, acknowledgements mean something.
+    // Unacknowledged messages give effect to acknowledgements.
     for channel in Channel::ALL {
         reliable
             .send(channel, Bytes::from_static(b"hello"))
@@ -77,7 +77,7 @@ pub fn renet_guard(data: &[u8]) {
         if reliable.receive(packet).is_err() {
             return;
         }
-        // A bit of the input decides whether the messages are taken at once or pile up for a while.
+        // A bit of the input decides whether the messages are removed at once or later.
         if packet.last().is_none_or(|last| last & 1 == 0) {
             while let Some((_, message)) = reliable.pop() {
                 assert!(!message.is_empty(), "an empty message was delivered");
@@ -93,7 +93,8 @@ pub fn renet_guard(data: &[u8]) {
     }
 }
 
-/// Snapshot packets in a row, to one client's mirror: no panic, no more entities than short ids.
+/// Applies a row of snapshot packets to one client's mirror. It must not panic, and there are no more entities than short
+/// ids.
 pub fn snapshots(data: &[u8]) {
     let (config, data) = data.split_first_chunk::<4>().unwrap_or((&[0; 4], data));
     let mut mirror = Mirror::new(&MirrorConfig {
@@ -102,19 +103,21 @@ pub fn snapshots(data: &[u8]) {
         tick: Tick(u32::from(u16::from_le_bytes([config[2], config[3]]))),
     });
     for packet in packets(data) {
-        // A refused packet ends nothing: a client that keeps listening must survive it too.
+        // A refused packet does not end the run: a client that continues must not panic either.
         let _ = mirror.receive_snapshot(packet, &mut ());
         assert!(mirror.len() <= KNOWN_MAX + 1, "{} entities", mirror.len());
         assert_eq!(mirror.entities().count(), mirror.len());
     }
 }
 
-/// Up to 64 components, every third of which is one number, or two, and so on.
+/// Returns formats of up to 64 components. Every third is a delta component of 0 to 8 numbers.
 fn formats(byte: u8) -> ComponentFormats {
-    ComponentFormats::new((0..usize::from(byte % 65)).map(|at| if at % 3 == 2 { at / 3 % 9 } else { 0 }))
+    ComponentFormats::new(
+        (0..usize::from(byte % 65)).map(|index| if index % 3 == 2 { index / 3 % 9 } else { 0 }),
+    )
 }
 
-/// The packets that a client and a server read besides snapshots: what decodes, encodes to an equal value.
+/// Reads all other packets of clients and servers. A packet that decodes must encode to an equal value.
 pub fn inputs(data: &[u8]) {
     if let Ok(packet) = InputPacket::read(data) {
         let mut out = [0; INPUT_PACKET_BYTES_MAX];

@@ -1,16 +1,17 @@
-//! What an authenticated peer may say to a worker, and what the simulation behind it makes of it.
+//! Fuzz target for the payloads that an authenticated peer sends to a worker and the simulation behind it.
 
 use throng_shared::protocol::hello::{HELLO_BYTES_MAX, Hello};
 
 use super::packets;
 use crate::simulator::{Simulator, SimulatorConfig, arena::ArenaConfig, peer::RawPeer};
 
-/// Where the peer lives.
+/// Endpoint number of the peer.
 const PEER: usize = 60_000;
 
-/// Payloads that an authenticated peer seals, to a worker with a simulation behind it: no panic (a worker that
-/// survives one by ending the session counts it), and the worker serves the next peer as if nothing had been.
-/// An odd first byte lets the peer say hello first, so that it is served like a client.
+/// Sends sealed payloads of an authenticated peer to a worker with a simulation behind it.
+///
+/// It must not panic (a worker counts a panic that ended only the session), and the worker serves the next client
+/// normally. If the first byte is odd, the peer sends a hello first, so that it is served like a client.
 pub fn payloads(data: &[u8]) {
     let Some((&first, data)) = data.split_first() else {
         return;
@@ -39,7 +40,7 @@ pub fn payloads(data: &[u8]) {
     }
     for payload in packets(data) {
         peer.send(&mut simulator, payload);
-        // What arrives within a tick and what a tick separates are both tried.
+        // Payloads arrive both within one tick and in different ticks.
         if payload.last().is_some_and(|last| last & 1 == 1) {
             simulator.run(1);
             peer.step(&mut simulator);
@@ -48,10 +49,7 @@ pub fn payloads(data: &[u8]) {
     simulator.run(3);
     assert_eq!(simulator.server().faults(), 0, "a panic ended a session");
     let next = simulator.connect();
-    assert!(
-        simulator.run_until_playing(20),
-        "the worker serves nobody any more"
-    );
+    assert!(simulator.run_until_playing(20), "the worker serves no new client");
     simulator.run(2);
     assert!(!simulator.client(next).mirror().is_empty());
     simulator.assert_sound();

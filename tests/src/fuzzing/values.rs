@@ -1,4 +1,4 @@
-//! Typed messages and components, decoded from a peer's bytes into a world.
+//! Fuzz target for typed messages and components, which are decoded from a peer's bytes into a world.
 
 use std::collections::BTreeMap;
 
@@ -10,31 +10,31 @@ use throng_shared::protocol::{
     registry::{Custom, Delta, Protocol, ProtocolAppExt, RegistryError, referenced},
 };
 
-/// A message of everything that serde values are made of.
+/// A message with all kinds of serde values.
 #[derive(Serialize, Deserialize, Clone, Debug, MapEntities)]
 pub struct Order {
-    /// Who is meant.
+    /// Entities that receive the order.
     #[entities]
     pub whom: Vec<Entity>,
-    /// What for.
+    /// Texts of any length.
     pub reasons: Vec<String>,
-    /// What to do.
+    /// A value of an enum.
     pub deed: Deed,
 }
 
-/// One of several kinds of value.
+/// An enum with all kinds of variants.
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub enum Deed {
-    /// Nothing in it.
+    /// A variant without fields.
     Wait,
-    /// Numbers.
+    /// A variant with named fields.
     Go {
-        /// Where.
+        /// Target position of the order.
         to: (f32, f32),
-        /// When.
+        /// Time of the order, if any.
         at: Option<u64>,
     },
-    /// A value in itself.
+    /// A variant that contains another value of this type.
     Either(Box<Deed>),
 }
 
@@ -71,7 +71,7 @@ impl From<[f32; 2]> for Aim {
     }
 }
 
-/// What both ends of the fuzzed game agree on.
+/// Registers the protocol of the fuzzed game.
 pub fn protocol(app: &mut App) {
     app.replicate::<Target>()
         .replicate::<ChildOf>()
@@ -90,8 +90,9 @@ pub fn protocol(app: &mut App) {
         .replicate_resource::<RuleTexts>();
 }
 
-/// A message and its channel (the first byte), to both ends, and the same bytes as each of the components: no
-/// panic; what decodes is delivered where its direction allows, and encodes again.
+/// Decodes a message on the channel of the first byte at both ends, and the same bytes as each of the components.
+///
+/// It must not panic. A value that decodes is delivered if its direction allows it, and can be encoded again.
 pub fn messages(data: &[u8]) {
     let Some((&first, bytes)) = data.split_first() else {
         return;
@@ -101,7 +102,7 @@ pub fn messages(data: &[u8]) {
     let protocol = app.world().resource::<Protocol>().clone();
     let world = app.world_mut();
     let player = world.spawn_empty().id();
-    // Every second entity that is named is there.
+    // Every second referenced entity exists.
     let find = |named: Entity| match referenced(named) {
         Some(global) if global.0 % 2 == 0 => player,
         _ => Entity::PLACEHOLDER,

@@ -1,4 +1,4 @@
-//! Flying: a course and a speed into an input.
+//! Flying: the input for a course and a speed.
 
 use std::f32::consts::TAU;
 
@@ -9,32 +9,32 @@ use throng_shared::protocol::pose::YAW_STEPS;
 
 use super::view::OwnShip;
 
-/// Seconds in which a turn is completed: some ticks, as the mirror's heading lags behind by as many.
+/// Seconds in which a turn is completed. It is some ticks, as the mirror's heading is that many ticks old.
 const TURN_S: f32 = 0.15;
-/// Units a second for every unit of distance, on the way to where one stops.
+/// Speed of approach to a stop, in units a second for every unit of distance.
 pub const APPROACH_PER_S: f32 = 0.8;
 
-/// What a pilot's hands do.
+/// A pilot's controls in one tick.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PilotControls {
-    /// Where the bow shall point.
+    /// Direction to which the bow turns. Zero keeps the heading.
     pub course: Vec2,
-    /// -1 to 1.
+    /// Thrust, -1 to 1. Values beyond are clamped.
     pub thrust: f32,
-    /// Where the guns shall point, in radians.
+    /// Direction of the guns, in radians.
     pub aim: f32,
-    /// Fire the laser.
+    /// Whether to fire the laser.
     pub fires: bool,
-    /// Launch a missile.
+    /// Whether to launch a missile.
     pub launches: bool,
-    /// Mine.
+    /// Whether to mine.
     pub mines: bool,
-    /// Burn boost.
+    /// Whether to boost.
     pub boosts: bool,
 }
 
 impl PilotControls {
-    /// Straight on, slower and slower.
+    /// Returns controls that keep the heading without thrust.
     #[must_use]
     pub fn drift(own: &OwnShip) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl PilotControls {
         }
     }
 
-    /// The input of a ship that turns by `turn` radians a second at most.
+    /// Returns the input for a ship that turns by `turn` radians a second at most.
     #[must_use]
     pub fn input(&self, own: &OwnShip, turn: f32) -> PilotInput {
         let off = if self.course == Vec2::ZERO {
@@ -72,7 +72,7 @@ impl PilotControls {
     }
 }
 
-/// Along `course`, as fast as `hurry` says, clear of what `avoidance` points away from.
+/// Returns controls to fly along `course` with thrust `hurry`. `avoidance` is added to the direction of the course.
 #[must_use]
 pub fn fly(own: &OwnShip, course: Vec2, hurry: f32, avoidance: Vec2) -> PilotControls {
     let course = course.normalize_or_zero() + avoidance;
@@ -85,19 +85,19 @@ pub fn fly(own: &OwnShip, course: Vec2, hurry: f32, avoidance: Vec2) -> PilotCon
     }
 }
 
-/// Towards what lies in the direction `to`, and to rest `gap` units before it, with the bow on it.
+/// Returns controls to stop `gap` units before the target at `to`, which is relative to the ship, with the bow on it.
 #[must_use]
 pub fn hold_at(own: &OwnShip, to: Vec2, gap: f32, avoidance: Vec2) -> PilotControls {
     let left = to.length() - gap;
     let towards = to.normalize_or_zero();
     let wanted = (left * APPROACH_PER_S).clamp(-6.0, 40.0);
     let speed = own.velocity.dot(towards);
-    // What it flies to pushes away as well, and must not near the end.
+    // The target is part of the avoidance, too. It must not push the ship away at the end.
     let clear = if left > 20.0 { avoidance } else { Vec2::ZERO };
-    let mut helm = fly(own, towards, 0.0, clear);
+    let mut controls = fly(own, towards, 0.0, clear);
     let faces = towards.dot(Vec2::from_angle(own.heading)) > 0.5;
-    helm.thrust = if faces { (wanted - speed) * 0.3 } else { 0.0 };
-    helm
+    controls.thrust = if faces { (wanted - speed) * 0.3 } else { 0.0 };
+    controls
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
     use throng_shared::protocol::input::PlayerInput;
 
     #[test]
-    fn whatever_the_course_the_input_is_one_that_servers_take() {
+    fn inputs_of_all_courses_are_valid() {
         for n in 0..400 {
             let (angle, heading) = (n as f32 * 0.3 - 60.0, (n as f32 * 0.017) - 3.1);
             let own = OwnShip {
@@ -114,11 +114,15 @@ mod tests {
                 velocity: Vec2::from_angle(angle) * 20.0,
                 ..OwnShip::default()
             };
-            for helm in [
+            for controls in [
                 fly(&own, Vec2::from_angle(angle), 9.0, Vec2::X),
                 hold_at(&own, Vec2::from_angle(angle) * n as f32, 5.0, Vec2::ZERO),
             ] {
-                let input = PilotControls { aim: angle, ..helm }.input(&own, 3.0);
+                let input = PilotControls {
+                    aim: angle,
+                    ..controls
+                }
+                .input(&own, 3.0);
                 assert_eq!(input.validate(), Ok(()), "{n}: {input:?}");
             }
         }

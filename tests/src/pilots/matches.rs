@@ -1,4 +1,4 @@
-//! Matches of pilots in memory and in virtual time: a server, its clients and who plays on them.
+//! Matches of pilots in memory and in virtual time: a server, its clients and their pilots.
 
 use std::mem;
 use std::sync::Arc;
@@ -16,33 +16,33 @@ use throng_shared::protocol::registry::{FromServer, Protocol};
 use super::senses::{PilotMessage, Senses};
 use super::{BotPilot, Deeds};
 
-/// A match.
+/// A game in memory whose clients are played by pilots.
 pub struct Match {
     /// The server and its clients.
     pub game: LocalGame,
-    /// Who plays on which client.
+    /// The clients and the pilots that play on them.
     pub pilots: Vec<(LocalPlayer, BotPilot)>,
     senses: Senses,
 }
 
-/// What a client's pilot was told and has not read.
+/// Messages that a client received and its pilot has not handled.
 #[derive(Resource, Default)]
 struct UnreadMessages(Vec<PilotMessage>);
 
 impl Match {
-    /// Pilots in a world with so many drones and asteroids. The same seed plays the same match.
+    /// Joins pilots to a game with this many drones and asteroids. The same seed plays the same match.
     ///
     /// # Panics
-    /// When a pilot is not let in.
+    /// If a pilot cannot join.
     #[must_use]
     pub fn new(seed: u64, pilots: Vec<BotPilot>, drones: u32, asteroids: u32) -> Self {
         Self::of(seed, pilots, SkirmishPlugin::new(drones, asteroids))
     }
 
-    /// Pilots in a game of its own content and population.
+    /// Joins pilots to a game with the content and population of `skirmish`.
     ///
     /// # Panics
-    /// When a pilot is not let in.
+    /// If a pilot cannot join.
     #[must_use]
     pub fn of(seed: u64, pilots: Vec<BotPilot>, skirmish: SkirmishPlugin) -> Self {
         let config = LocalConfig {
@@ -59,15 +59,15 @@ impl Match {
         Self { game, pilots, senses }
     }
 
-    /// Lets everybody decide by what they see and were told, and runs a tick.
+    /// Runs all pilots on their mirrors and messages, then runs a tick.
     ///
     /// # Panics
-    /// When a pilot decides what the protocol does not know.
+    /// If the protocol cannot encode a pilot's input or order.
     pub fn tick(&mut self) {
         let Self { game, senses, pilots } = self;
         for (player, pilot) in pilots {
-            let told = mem::take(&mut game.world(*player).resource_mut::<UnreadMessages>().0);
-            told.into_iter().for_each(|told| pilot.hear(told));
+            let messages = mem::take(&mut game.world(*player).resource_mut::<UnreadMessages>().0);
+            messages.into_iter().for_each(|message| pilot.handle(message));
             let Some(mirror) = game.client(*player).mirror() else {
                 continue;
             };
@@ -77,15 +77,17 @@ impl Match {
             let world = game.world(*player);
             world.insert_resource(NextInput(bytes.expect("an input of the game")));
             for order in orders {
-                let give = move |mut tell: TellServer| tell.send(&order);
-                let given = world.run_system_once(give).expect("it asks for nothing");
-                given.expect("an order of the game");
+                let send = move |mut server: TellServer| server.send(&order);
+                let sent = world
+                    .run_system_once(send)
+                    .expect("the system has no failing parameters");
+                sent.expect("an order of the game");
             }
         }
         game.run(1);
     }
 
-    /// What all have done.
+    /// Returns the sum of all pilots' counters.
     #[must_use]
     pub fn deeds(&self) -> Deeds {
         let mut all = Deeds::default();
@@ -97,25 +99,26 @@ impl Match {
 fn client(app: &mut App) {
     app.add_plugins(SkirmishProtocol)
         .init_resource::<UnreadMessages>()
-        .add_systems(Last, listen);
+        .add_systems(Last, collect_messages);
 }
 
-fn listen(
+/// Keeps the messages that pilots react to, for the next tick.
+fn collect_messages(
     mut tables: MessageReader<FromServer<ContentTable>>,
     mut hits: MessageReader<FromServer<Hit>>,
     mut destroyed: MessageReader<FromServer<Destroyed>>,
     mut replies: MessageReader<FromServer<StationReply>>,
     mut inbox: ResMut<UnreadMessages>,
 ) {
-    let told = &mut inbox.0;
-    told.extend(tables.read().map(|table| PilotMessage::Content(table.0.clone())));
-    told.extend(hits.read().map(|hit| PilotMessage::Hit(hit.0)));
-    told.extend(
+    let messages = &mut inbox.0;
+    messages.extend(tables.read().map(|table| PilotMessage::Content(table.0.clone())));
+    messages.extend(hits.read().map(|hit| PilotMessage::Hit(hit.0)));
+    messages.extend(
         destroyed
             .read()
-            .map(|news| PilotMessage::Destroyed(news.0.clone())),
+            .map(|destroyed| PilotMessage::Destroyed(destroyed.0.clone())),
     );
-    told.extend(replies.read().filter_map(|reply| match reply.0 {
+    messages.extend(replies.read().filter_map(|reply| match reply.0 {
         StationReply::Sold(credits) => Some(PilotMessage::Paid(credits)),
         _ => None,
     }));

@@ -1,15 +1,15 @@
-//! Bots that play Skirmish: they fly, mine, sell, fight and flee by what their mirror shows them.
+//! Bots that play Skirmish: they fly, mine, sell, fight and flee, and base each decision on their mirror.
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`senses`] | what a mirror and the server's messages mean in this game |
-//! | [`view`] | what is around a ship, as far as its pilot cares |
-//! | [`helm`] | flying: courses and speeds into an input |
+//! | [`senses`] | decoding of the game's components and messages |
+//! | [`view`] | the entities around a ship that its pilot considers |
+//! | [`helm`] | flying: the input for a course and a speed |
 //! | [`matches`](mod@matches) | pilots with their server and clients, in memory |
 //!
-//! A pilot knows nothing but its own mirror and the messages it was sent, as a client does, so what it achieves
-//! shows what reaches clients. It looks around a few times a second and steers by what it saw in between, so that
-//! many play in one thread. Its decisions follow from its seed and from what it sees.
+//! A pilot reads only its own mirror and the messages that it receives, like a client. Its success therefore shows
+//! what reaches clients. It updates its view a few times a second and steers by it in between, so that many pilots run
+//! in one thread. Its decisions follow from its seed, its mirror and its messages.
 
 pub mod helm;
 pub mod matches;
@@ -33,42 +33,42 @@ use helm::{APPROACH_PER_S, PilotControls, fly, hold_at};
 use senses::{PilotMessage, Senses};
 use view::{View, VisibleKind};
 
-/// Inputs between two looks around: 5 looks a second at 20 Hz.
-const LOOK_EVERY: u32 = 4;
+/// Inputs between two updates of the view: 5 updates a second at 20 Hz.
+const UPDATE_EVERY: u32 = 4;
 /// Part of the hull below which a pilot flees.
 const FLEE_BELOW: f32 = 0.4;
-/// How near an enemy may come before a miner turns on it, in units.
+/// Distance in units below which a miner attacks an enemy.
 const MINER_PATIENCE: f32 = 20.0;
-/// How badly the best and the worst pilot aim, in radians to either side.
+/// Aiming errors of the best and the worst pilot, in radians to either side.
 const AIM_SPREAD: (f32, f32) = (0.05, 0.17);
-/// How far from the station's hull a pilot comes to rest for trade and repair, in units.
+/// Distance from the station's hull at which a pilot stops for trade and repair, in units.
 const BERTH: f32 = 6.0;
-/// How far from a rock's hull a pilot mines, in units.
+/// Distance from a rock's hull at which a pilot mines, in units.
 const MINING_GAP: f32 = 6.0;
 
-/// What a pilot is up to.
+/// The current activity of a pilot.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PilotMode {
-    /// Flies to a place near its region's station, to see what is there.
+    /// Flies to a position in its region, to find enemies or rocks.
     Roam(Vec2),
-    /// Mines a rock.
+    /// Mines this rock.
     Mine(ShortId),
-    /// Shoots at somebody.
+    /// Shoots at this enemy.
     Fight(ShortId),
-    /// Badly hit: to the station, to be repaired.
+    /// Flies to the station for repair, with little hull left.
     Flee,
-    /// To the station, with a full hold.
+    /// Flies to the station with a full hold.
     Sell,
 }
 
-/// What a pilot has done and suffered, as its client was told.
+/// Counters of a pilot's actions, and of the events that its client received.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Deeds {
-    /// Times it began to mine.
+    /// Times that the pilot began to mine.
     pub mined: u64,
-    /// Fights that it began.
+    /// Fights that the pilot began.
     pub fights: u64,
-    /// Times it fled.
+    /// Times that the pilot fled.
     pub flights: u64,
     /// Credits that stations paid.
     pub earned: u64,
@@ -83,7 +83,7 @@ pub struct Deeds {
 }
 
 impl Deeds {
-    /// Adds another pilot's.
+    /// Adds another pilot's counters.
     pub fn add(&mut self, other: &Self) {
         self.mined += other.mined;
         self.fights += other.fights;
@@ -97,7 +97,7 @@ impl Deeds {
 }
 
 impl fmt::Display for Deeds {
-    /// As the end of a sentence that begins with "the pilots".
+    /// Writes the end of a sentence that begins with "the pilots".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -115,7 +115,7 @@ impl fmt::Display for Deeds {
     }
 }
 
-/// The content that a pilot was told, as far as it uses it.
+/// The received content, as far as a pilot uses it.
 #[derive(Debug, Clone, Default)]
 struct Handbook {
     space: Option<Arc<SpaceContent>>,
@@ -123,12 +123,12 @@ struct Handbook {
     lasers: Vec<Laser>,
 }
 
-/// A pilot.
+/// A bot that plays Skirmish by its mirror and messages.
 #[derive(Debug)]
 pub struct BotPilot {
     random: Seeded,
     is_miner: bool,
-    /// In radians to either side.
+    /// Aiming error in radians to either side.
     aim_spread: f32,
     /// Part of the hull below which it flees.
     flees_below: f32,
@@ -141,7 +141,7 @@ pub struct BotPilot {
 }
 
 impl BotPilot {
-    /// A pilot whose character and decisions follow from `seed`. Half of them would rather mine than fight.
+    /// Creates a pilot whose character and decisions follow from `seed`. Half of the pilots prefer mining to fighting.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let mut random = Seeded::new(seed);
@@ -149,8 +149,8 @@ impl BotPilot {
         let clumsiness = random.unit() as f32;
         Self {
             aim_spread: AIM_SPREAD.0 + (AIM_SPREAD.1 - AIM_SPREAD.0) * clumsiness,
-            // Not all look around in the same tick.
-            inputs: random.bits() as u32 % LOOK_EVERY,
+            // Spreads the pilots' updates over the ticks.
+            inputs: random.bits() as u32 % UPDATE_EVERY,
             random,
             is_miner,
             flees_below: FLEE_BELOW,
@@ -162,7 +162,7 @@ impl BotPilot {
         }
     }
 
-    /// One that never mines.
+    /// Creates a pilot that never mines.
     #[must_use]
     pub fn hunter(seed: u64) -> Self {
         Self {
@@ -171,7 +171,7 @@ impl BotPilot {
         }
     }
 
-    /// A hunter that fights to the end.
+    /// Creates a hunter that never flees.
     #[must_use]
     pub fn duellist(seed: u64) -> Self {
         Self {
@@ -180,47 +180,47 @@ impl BotPilot {
         }
     }
 
-    /// Whether it would rather mine than fight.
+    /// Whether the pilot prefers mining to fighting.
     #[must_use]
     pub fn is_miner(&self) -> bool {
         self.is_miner
     }
 
-    /// What it has done.
+    /// Returns the pilot's counters.
     #[must_use]
     pub fn deeds(&self) -> &Deeds {
         &self.deeds
     }
 
-    /// What it is up to.
+    /// Returns the current activity.
     #[must_use]
     pub fn mode(&self) -> PilotMode {
         self.mode
     }
 
-    /// What it asks of the station, since the last call.
+    /// Removes and returns the orders to the station since the last call.
     pub fn take_orders(&mut self) -> Vec<StationOrder> {
         std::mem::take(&mut self.orders)
     }
 
-    /// Takes a message of the server, as it came.
+    /// Decodes and handles a message of the server.
     pub fn receive(&mut self, senses: &Senses, message: &Bytes) {
-        if let Some(told) = senses.understand(message) {
-            self.hear(told);
+        if let Some(message) = senses.decode(message) {
+            self.handle(message);
         }
     }
 
-    /// Takes a message of the server.
-    pub fn hear(&mut self, told: PilotMessage) {
-        match told {
-            PilotMessage::Content(table) => self.handbook.learn(table),
+    /// Handles a decoded message of the server.
+    pub fn handle(&mut self, message: PilotMessage) {
+        match message {
+            PilotMessage::Content(table) => self.handbook.insert(table),
             PilotMessage::Hit(hit) => {
                 self.deeds.hits += u64::from(hit.by.is_some() && hit.by == self.view.own.id);
                 self.deeds.wounds += u64::from(Some(hit.victim) == self.view.own.id);
             }
-            PilotMessage::Destroyed(news) => {
-                // Both ends are told; the own ship may be gone from the mirror by then.
-                let is_own = Some(news.ship) == self.view.own.id;
+            PilotMessage::Destroyed(destroyed) => {
+                // Both pilots receive it. The own ship may have left the mirror by then.
+                let is_own = Some(destroyed.ship) == self.view.own.id;
                 self.deeds.deaths += u64::from(is_own);
                 self.deeds.kills += u64::from(!is_own);
             }
@@ -228,39 +228,39 @@ impl BotPilot {
         }
     }
 
-    /// What the pilot does in the next tick, by what its mirror shows.
+    /// Returns the pilot's input for the next tick, which follows from its mirror.
     pub fn decide(&mut self, senses: &Senses, mirror: &Mirror) -> PilotInput {
         let (Some(seen), Some(space)) = (mirror.own(), self.handbook.space.clone()) else {
             return PilotInput::default();
         };
         self.inputs = self.inputs.wrapping_add(1);
-        self.view.own.meet(&seen);
-        if self.inputs.is_multiple_of(LOOK_EVERY) {
-            self.view.look(senses, mirror);
-            self.make_up_mind(&space);
+        self.view.own.update_pose(&seen);
+        if self.inputs.is_multiple_of(UPDATE_EVERY) {
+            self.view.update(senses, mirror);
+            self.choose_mode(&space);
         }
         let own = self.view.own;
         let Some(turn) = self.class().map(|class| class.handling.turn.get()) else {
             return PilotInput::default();
         };
-        let helm = match self.mode {
-            PilotMode::Roam(place) => fly(&own, place - own.place, 0.8, self.view.avoidance),
+        let controls = match self.mode {
+            PilotMode::Roam(target) => fly(&own, target - own.position, 0.8, self.view.avoidance),
             PilotMode::Mine(rock) => self.mine(mirror, rock),
             PilotMode::Fight(enemy) => self.fight(mirror, enemy),
             PilotMode::Flee | PilotMode::Sell => self.dock(&space),
         };
-        helm.input(&own, turn)
+        controls.input(&own, turn)
     }
 
-    /// Looks at what is around and decides what to do until the next look.
-    fn make_up_mind(&mut self, space: &SpaceContent) {
+    /// Chooses the activity until the next update of the view, and trades at a station.
+    fn choose_mode(&mut self, space: &SpaceContent) {
         let own = self.view.own;
         let capacity = self.class().map_or(u32::MAX, |class| class.cargo);
         let station = self.nearest_station(space);
-        let is_docked = own.place.distance(station) < space.station_radius.get() + space.dock.get()
+        let is_docked = own.position.distance(station) < space.station_radius.get() + space.dock.get()
             && own.velocity.length() < space.dock_speed.get();
         let wanted = match self.mode {
-            // Until the hull is whole; or the flight has become a long one, with nobody near.
+            // A flight ends when the hull is nearly whole.
             PilotMode::Flee if own.hull < 0.95 => PilotMode::Flee,
             PilotMode::Sell if own.cargo > 0 => PilotMode::Sell,
             _ if own.hull < self.flees_below => PilotMode::Flee,
@@ -280,7 +280,7 @@ impl BotPilot {
         self.mode = wanted;
     }
 
-    /// Somebody to fight, a rock to mine, or somewhere to look for them.
+    /// Returns an enemy to fight, a rock to mine, or a position to search for them.
     fn find_work(&mut self, space: &SpaceContent) -> PilotMode {
         let own = self.view.own;
         let reach = if self.is_miner {
@@ -298,32 +298,34 @@ impl BotPilot {
         if self.is_miner
             && let Some(rock) = self.view.nearest(VisibleKind::Rock)
         {
-            // The rock that it is at stays the one, though another may be as near.
+            // The pilot keeps its current rock, even if another one is nearer.
             let current = match self.mode {
-                PilotMode::Mine(rock) if self.view.knows(rock) => rock,
+                PilotMode::Mine(rock) if self.view.contains(rock) => rock,
                 _ => rock.id,
             };
             return PilotMode::Mine(current);
         }
         match self.mode {
-            PilotMode::Roam(place) if place != Vec2::ZERO && place.distance(own.place) > 15.0 => self.mode,
-            _ => PilotMode::Roam(self.somewhere(space)),
+            PilotMode::Roam(target) if target != Vec2::ZERO && target.distance(own.position) > 15.0 => {
+                self.mode
+            }
+            _ => PilotMode::Roam(self.random_position(space)),
         }
     }
 
-    /// A place in the region that is nearest.
-    fn somewhere(&mut self, space: &SpaceContent) -> Vec2 {
+    /// Returns a random position in the nearest region.
+    fn random_position(&mut self, space: &SpaceContent) -> Vec2 {
         let region = space
             .regions
             .iter()
             .min_by(|a, b| {
-                let distance = |at: (f32, f32)| Vec2::from(at).distance(self.view.own.place);
+                let distance = |centre: (f32, f32)| Vec2::from(centre).distance(self.view.own.position);
                 distance(a.at).total_cmp(&distance(b.at))
             })
             .map(|region| (Vec2::from(region.at), region.radius.get()));
-        let (at, radius) = region.unwrap_or_default();
+        let (centre, radius) = region.unwrap_or_default();
         let angle = self.random.unit() as f32 * TAU;
-        at + Vec2::from_angle(angle) * radius * (0.2 + 0.6 * self.random.unit() as f32)
+        centre + Vec2::from_angle(angle) * radius * (0.2 + 0.6 * self.random.unit() as f32)
     }
 
     fn mine(&self, mirror: &Mirror, rock: ShortId) -> PilotControls {
@@ -331,11 +333,11 @@ impl BotPilot {
         let (Some(seen), Some(known)) = (mirror.get(rock), self.view.find(rock)) else {
             return PilotControls::drift(own);
         };
-        let to = seen.pose.position().0 - own.place;
-        let mut helm = hold_at(own, to, known.radius + MINING_GAP, self.view.avoidance);
+        let to = seen.pose.position().0 - own.position;
+        let mut controls = hold_at(own, to, known.radius + MINING_GAP, self.view.avoidance);
         let bears = to.normalize_or_zero().dot(Vec2::from_angle(own.heading)) > 0.85;
-        helm.mines = bears && to.length() - known.radius < MINING_GAP * 2.0;
-        helm
+        controls.mines = bears && to.length() - known.radius < MINING_GAP * 2.0;
+        controls
     }
 
     fn fight(&mut self, mirror: &Mirror, enemy: ShortId) -> PilotControls {
@@ -343,40 +345,40 @@ impl BotPilot {
         let Some(seen) = mirror.get(enemy) else {
             return PilotControls::drift(&own);
         };
-        // The server judges the shot by what this mirror shows, and from where the ship is by then.
+        // The server judges the shot by the enemy's pose in this mirror and the own ship's position in that tick.
         let to = seen.pose.position().0 - own.ahead();
         let distance = to.length();
         let towards = to.normalize_or_zero();
         let (range, arc) = self
             .laser()
             .map_or((30.0, 0.4), |laser| (laser.range.get(), laser.arc.get()));
-        // A little aside on the way there, and slowly around it then, as far as the guns still bear; backwards from
-        // one that comes too near. What it fights does not turn its bow away.
+        // The course leads a little past the enemy, and then slowly around it, within the arc of the guns. The pilot
+        // backs away from an enemy that is too near. It does not avoid the enemy itself, which would turn its bow away.
         let aside = towards.perp() * (arc * if distance > range * 0.6 { 0.3 } else { 0.6 });
         let avoidance = self.view.avoid_beside(enemy);
-        let mut helm = fly(&own, towards + aside, 1.0, avoidance);
+        let mut controls = fly(&own, towards + aside, 1.0, avoidance);
         let closing = own.velocity.dot(towards);
         let wanted = (distance - range * 0.4) * APPROACH_PER_S;
-        if avoidance.length() < 0.01 && helm.thrust > 0.5 {
-            helm.thrust = (wanted - closing) * 0.3;
+        if avoidance.length() < 0.01 && controls.thrust > 0.5 {
+            controls.thrust = (wanted - closing) * 0.3;
         }
-        helm.aim = to.to_angle() + self.aim_spread * self.random.signed_unit();
+        controls.aim = to.to_angle() + self.aim_spread * self.random.signed_unit();
         let off = Vec2::from_angle(own.heading).angle_to(towards).abs();
-        helm.fires = off < arc && distance < range;
-        helm.launches = off < 0.5 && distance > 12.0 && self.random.unit() < 0.02;
-        helm.boosts = distance > range;
-        helm
+        controls.fires = off < arc && distance < range;
+        controls.launches = off < 0.5 && distance > 12.0 && self.random.unit() < 0.02;
+        controls.boosts = distance > range;
+        controls
     }
 
     fn dock(&self, space: &SpaceContent) -> PilotControls {
         let own = &self.view.own;
-        let to = self.nearest_station(space) - own.place;
-        let mut helm = hold_at(own, to, space.station_radius.get() + BERTH, self.view.avoidance);
-        helm.boosts = self.mode == PilotMode::Flee && to.length() > 60.0;
-        helm
+        let to = self.nearest_station(space) - own.position;
+        let mut controls = hold_at(own, to, space.station_radius.get() + BERTH, self.view.avoidance);
+        controls.boosts = self.mode == PilotMode::Flee && to.length() > 60.0;
+        controls
     }
 
-    /// Sells everything; buys missiles, and now and then a ship.
+    /// Orders the sale of all ore, missiles for an empty magazine, and now and then a ship.
     fn trade(&mut self) {
         let own = self.view.own;
         if own.cargo > 0 {
@@ -402,28 +404,28 @@ impl BotPilot {
     }
 
     fn nearest_station(&self, space: &SpaceContent) -> Vec2 {
-        let places = space.regions.iter().map(|region| Vec2::from(region.at));
-        let distance = |place: &Vec2| place.distance_squared(self.view.own.place);
-        places
+        let positions = space.regions.iter().map(|region| Vec2::from(region.at));
+        let distance = |position: &Vec2| position.distance_squared(self.view.own.position);
+        positions
             .min_by(|a, b| distance(a).total_cmp(&distance(b)))
             .unwrap_or_default()
     }
 }
 
 impl Handbook {
-    fn learn(&mut self, table: ContentTable) {
+    fn insert(&mut self, table: ContentTable) {
         match table {
             ContentTable::Space(space) => self.space = Some(Arc::new(space)),
-            ContentTable::Ship(place, class) => put(&mut self.ships, place, class),
-            ContentTable::Laser(place, laser) => put(&mut self.lasers, place, laser),
+            ContentTable::Ship(index, class) => set_row(&mut self.ships, index, class),
+            ContentTable::Laser(index, laser) => set_row(&mut self.lasers, index, laser),
             ContentTable::Missile(..) | ContentTable::Drone(..) => {}
         }
     }
 }
 
-/// Rows come in order, so that a new one is always the next.
-fn put<T>(rows: &mut Vec<T>, place: u8, row: T) {
-    match rows.get_mut(usize::from(place)) {
+/// Replaces or appends a row. Rows arrive in order, so a new one always has the next index.
+fn set_row<T>(rows: &mut Vec<T>, index: u8, row: T) {
+    match rows.get_mut(usize::from(index)) {
         Some(old) => *old = row,
         None => rows.push(row),
     }

@@ -1,7 +1,7 @@
-//! What a mirror and the server's messages mean in Skirmish.
+//! Decodes Skirmish's components and messages for pilots.
 //!
-//! One for all pilots of a process. Decodes only what a pilot asks about: most components and messages of a
-//! crowd are nobody's business.
+//! All pilots of a process share one [`Senses`]. It decodes only what a pilot uses, as most components and messages
+//! of a crowd are of no use to it.
 
 use std::any::type_name;
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use throng_shared::protocol::codec;
 use throng_shared::protocol::ids::{ComponentId, TeamId};
 use throng_shared::protocol::registry::Protocol;
 
-/// What a pilot was told that it does something about.
+/// A message that pilots react to.
 #[derive(Debug)]
 pub enum PilotMessage {
-    /// A row of the content.
+    /// A row of the game's content.
     Content(ContentTable),
-    /// Somebody was hit.
+    /// A ship was hit.
     Hit(Hit),
-    /// A ship is gone: its own, or one that it destroyed.
+    /// A ship was destroyed: the pilot's own, or by the pilot.
     Destroyed(Destroyed),
-    /// The station paid.
+    /// The station paid this many credits.
     Paid(u32),
 }
 
-/// Ids of what pilots look for.
+/// Ids of the components and messages that pilots use.
 #[derive(Debug, Clone)]
 pub struct Senses {
-    /// What they speak.
+    /// The protocol to which the ids belong.
     pub protocol: Arc<Protocol>,
     pub(super) ship: ComponentId,
     pub(super) drone: ComponentId,
@@ -51,7 +51,7 @@ pub struct Senses {
 }
 
 impl Senses {
-    /// The senses of pilots who speak `protocol`; `None` where it is not Skirmish's.
+    /// Finds the ids in `protocol`. Returns `None` if it is not Skirmish's.
     #[must_use]
     pub fn new(protocol: &Arc<Protocol>) -> Option<Self> {
         Some(Self {
@@ -73,9 +73,9 @@ impl Senses {
         })
     }
 
-    /// What a message says, if it is for pilots.
+    /// Decodes a message. Returns `None` if pilots do not react to it or it is invalid.
     #[must_use]
-    pub fn understand(&self, message: &Bytes) -> Option<PilotMessage> {
+    pub fn decode(&self, message: &Bytes) -> Option<PilotMessage> {
         let (id, value) = message.split_first_chunk()?;
         let id = u16::from_le_bytes(*id);
         if id == self.content {
@@ -95,7 +95,7 @@ impl Senses {
     }
 }
 
-/// The value of a component, if it is among `components` and what it should be.
+/// Decodes a component's value. Returns `None` if it is not among `components` or is invalid.
 pub(super) fn value<T: DeserializeOwned>(components: &[ComponentBytes], id: ComponentId) -> Option<T> {
     let found = components.iter().find(|component| component.id == id)?;
     codec::decode_exact(&found.bytes).ok()

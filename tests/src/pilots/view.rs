@@ -1,4 +1,4 @@
-//! What is around a ship, as far as its pilot cares.
+//! The entities around a ship, as far as its pilot considers them.
 
 use glam::Vec2;
 use skirmish_shared::components::{Asteroid, Cargo, Credits, Hull, Magazine, Ship, Station};
@@ -8,39 +8,39 @@ use throng_shared::protocol::snapshot::ShortId;
 
 use super::senses::{Senses, value};
 
-/// Seconds between what a mirror shows of the own ship and the tick in which an input takes effect, about.
+/// Approximate seconds from the state of the own ship in a mirror to the tick in which an input takes effect.
 const REACTION_S: f32 = 0.1;
-/// How near others come before they push a course aside, in units from hull to hull.
+/// Distance from hull to hull, in units, below which other entities change a course.
 const ROOM: f32 = 7.0;
-/// Radius of a ship or drone, near enough, in units.
+/// Approximate radius of a ship or drone, in units.
 const CRAFT_RADIUS: f32 = 1.5;
 
-/// The own ship.
+/// The pilot's own ship, or the last one while there is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct OwnShip {
-    /// Its id; the last ship's, while there is none.
+    /// Global id of the ship.
     pub id: Option<GlobalId>,
-    /// In units.
-    pub place: Vec2,
-    /// In units a second.
+    /// Position in units.
+    pub position: Vec2,
+    /// Velocity in units a second.
     pub velocity: Vec2,
-    /// In radians.
+    /// Heading in radians.
     pub heading: f32,
-    /// Place of its class in the content.
+    /// Index of the ship's class in the content.
     pub class: u8,
-    /// Its side.
+    /// Team of the pilot.
     pub team: TeamId,
-    /// Part of the hull that is left.
+    /// Remaining part of the hull, 0 to 1.
     pub hull: f32,
     /// Ore aboard.
     pub cargo: u32,
     /// Missiles aboard.
     pub magazine: u8,
-    /// Money.
+    /// Credits of the pilot.
     pub credits: u32,
 }
 
-/// What something is to the pilot.
+/// The kind of an entity, from the pilot's point of view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VisibleKind {
     /// A ship or drone of another team.
@@ -53,47 +53,48 @@ pub enum VisibleKind {
     Station,
 }
 
-/// Something in view.
+/// An entity in view.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VisibleEntity {
-    /// Its name in the mirror.
+    /// The entity's id in the mirror.
     pub id: ShortId,
-    /// What it is.
+    /// The entity's kind for this pilot.
     pub kind: VisibleKind,
-    /// Radius, in units.
+    /// Radius of the hull, in units.
     pub radius: f32,
-    /// Distance of its hull from the own ship's middle, in units.
+    /// Distance of its hull from the own ship's centre, in units.
     pub gap: f32,
-    /// Where it pushes the ship, if it is too near: a direction, weighted.
+    /// Direction away from the entity, whose length grows from 0 to 1 as the entity comes too near.
     pub push: Vec2,
 }
 
-/// What a pilot saw when it last looked around.
+/// The entities around a ship at the last update.
 #[derive(Debug, Default)]
 pub struct View {
-    /// The own ship.
+    /// The pilot's own ship.
     pub own: OwnShip,
-    /// Where those that are too near push it: directions, weighted.
+    /// Sum of [`VisibleEntity::push`] over all entities.
     pub avoidance: Vec2,
     contacts: Vec<VisibleEntity>,
 }
 
 impl OwnShip {
-    /// Notes where the ship is.
-    pub fn meet(&mut self, seen: &MirrorEntity) {
+    /// Copies the id, position, velocity and heading from the mirror.
+    pub fn update_pose(&mut self, seen: &MirrorEntity) {
         self.id = Some(seen.global);
-        self.place = seen.pose.position().0;
+        self.position = seen.pose.position().0;
         self.velocity = seen.pose.velocity().0;
         self.heading = seen.pose.heading().0;
     }
 
-    /// Where the ship will be when an input of now takes effect.
+    /// Returns the expected position when an input of now takes effect.
     #[must_use]
     pub fn ahead(&self) -> Vec2 {
-        self.place + self.velocity * REACTION_S
+        self.position + self.velocity * REACTION_S
     }
 
-    fn inspect(&mut self, senses: &Senses, components: &[ComponentBytes]) {
+    /// Reads the ship's components.
+    fn update_components(&mut self, senses: &Senses, components: &[ComponentBytes]) {
         if let Some(Ship { class }) = value(components, senses.ship) {
             self.class = class;
         }
@@ -108,18 +109,18 @@ impl OwnShip {
 }
 
 impl View {
-    /// Looks around.
-    pub fn look(&mut self, senses: &Senses, mirror: &Mirror) {
+    /// Reads all entities from the mirror.
+    pub fn update(&mut self, senses: &Senses, mirror: &Mirror) {
         self.contacts.clear();
         self.avoidance = Vec2::ZERO;
         if let Some(own) = mirror.own() {
-            self.own.inspect(senses, mirror.components(own.id));
+            self.own.update_components(senses, mirror.components(own.id));
         }
         for entity in mirror.entities().filter(|entity| !entity.is_own) {
-            let Some((kind, radius)) = self.judge(senses, mirror.components(entity.id)) else {
+            let Some((kind, radius)) = self.classify(senses, mirror.components(entity.id)) else {
                 continue;
             };
-            let away = self.own.place - entity.pose.position().0;
+            let away = self.own.position - entity.pose.position().0;
             let gap = away.length() - radius;
             let push = away.normalize_or_zero() * ((ROOM - gap.max(0.0)) / ROOM).max(0.0);
             self.avoidance += push;
@@ -133,33 +134,33 @@ impl View {
         }
     }
 
-    /// Where all that are too near push the ship, but one.
+    /// Returns the avoidance of all entities except one.
     #[must_use]
     pub fn avoid_beside(&self, id: ShortId) -> Vec2 {
         self.avoidance - self.find(id).map_or(Vec2::ZERO, |contact| contact.push)
     }
 
-    /// The nearest of a kind.
+    /// Returns the nearest entity of a kind.
     #[must_use]
     pub fn nearest(&self, kind: VisibleKind) -> Option<VisibleEntity> {
         let of_kind = self.contacts.iter().filter(|contact| contact.kind == kind);
         of_kind.min_by(|a, b| a.gap.total_cmp(&b.gap)).copied()
     }
 
-    /// A contact of the last look.
+    /// Returns an entity, if it was in view at the last update.
     #[must_use]
     pub fn find(&self, id: ShortId) -> Option<&VisibleEntity> {
         self.contacts.iter().find(|contact| contact.id == id)
     }
 
-    /// Whether it was there at the last look.
+    /// Whether an entity was in view at the last update.
     #[must_use]
-    pub fn knows(&self, id: ShortId) -> bool {
+    pub fn contains(&self, id: ShortId) -> bool {
         self.find(id).is_some()
     }
 
-    /// What something with these components is, and how large. Missiles are nothing that a pilot minds.
-    fn judge(&self, senses: &Senses, components: &[ComponentBytes]) -> Option<(VisibleKind, f32)> {
+    /// Returns the kind and the radius of an entity with these components. Pilots ignore missiles.
+    fn classify(&self, senses: &Senses, components: &[ComponentBytes]) -> Option<(VisibleKind, f32)> {
         for component in components {
             if component.id == senses.asteroid {
                 let Asteroid { radius_10 } = value(components, senses.asteroid)?;

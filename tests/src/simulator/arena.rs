@@ -1,8 +1,7 @@
-//! The world that tests run in: a plain game on the public API, with everything that replication has to get
-//! right.
+//! The game that tests run: a plain game on the public API that uses every feature of replication.
 //!
-//! Entities wander in a square, some come and go, and each has a component for every visibility, changed now
-//! and then. Players own one entity each and steer it. Everything follows from the simulation's seed.
+//! Entities wander in a square, and some spawn and despawn. Each has a component for every visibility, which changes
+//! now and then. Players own one entity each and steer it. All events follow from the simulation's seed.
 
 use std::f32::consts::TAU;
 
@@ -30,27 +29,27 @@ use throng_shared::protocol::{
 
 use throng_client::seeded::Seeded;
 
-/// Seen by everyone in view.
+/// A component that every client with the entity in view receives.
 #[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Badge(pub String);
 
-/// Seen by the entity's team.
+/// A component that only the entity's team receives.
 #[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Orders(pub u32);
 
-/// Seen by the owner alone.
+/// A component that only the owner receives.
 #[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Wallet(pub u64);
 
-/// Seen by everybody while it is even, and by the entity's team.
+/// A component that every client receives while it is even, and otherwise only the entity's team.
 #[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Cloak(pub u8);
 
-/// Whom the entity follows.
+/// The entity that this entity follows.
 #[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Leader(#[entities] pub Entity);
 
-/// Steers a player's entity.
+/// A player's input, which steers its entity.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 pub struct Steer {
     /// Share of the fastest turn, -1..=1.
@@ -70,16 +69,16 @@ impl PlayerInput for Steer {
     }
 }
 
-/// A line of text, both ways: the arena sends every line back to its sender.
+/// A line of text in both directions: the arena sends every line back to its sender.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct TextLine(pub String);
 
-/// Fastest turn, radians a tick.
+/// Fastest turn, in radians a tick.
 const TURN_MAX: f32 = 0.3;
-/// Highest speed, units a second.
+/// Highest speed, in units a second.
 const SPEED_MAX: f32 = 5.0;
 
-/// What both ends of the arena agree on.
+/// The protocol of the arena's server and clients.
 #[derive(Clone, Copy, Debug)]
 pub struct ArenaProtocol;
 
@@ -89,7 +88,7 @@ impl Plugin for ArenaProtocol {
         app.replicate::<Orders>().visible_to(Visibility::Team);
         app.replicate::<Wallet>().visible_to(Visibility::Owner);
         app.replicate::<Cloak>()
-            .visible_to(|who: Witness, cloak: &Cloak| cloak.0.is_multiple_of(2) || who.is_mate())
+            .visible_to(|witness: Witness, cloak: &Cloak| cloak.0.is_multiple_of(2) || witness.is_mate())
             .important(2);
         app.replicate::<Leader>();
         app.input::<Steer>();
@@ -98,7 +97,7 @@ impl Plugin for ArenaProtocol {
 }
 
 impl ArenaProtocol {
-    /// The registry, for a client.
+    /// Returns the registry, for a client.
     #[must_use]
     pub fn registry() -> Protocol {
         let mut app = App::new();
@@ -107,12 +106,12 @@ impl ArenaProtocol {
     }
 }
 
-/// The rules of one arena.
+/// The size and the rules of an arena.
 #[derive(Resource, Clone, Copy, Debug, PartialEq)]
 pub struct ArenaConfig {
-    /// Entities besides the players'.
+    /// Number of entities in addition to the players'.
     pub entities: usize,
-    /// Half the side of the square, in units.
+    /// Half the length of the square's side, in units.
     pub half: f32,
     /// View radius of every player, in units.
     pub radius: f32,
@@ -120,9 +119,9 @@ pub struct ArenaConfig {
     pub churn: f64,
     /// Probability that a component of an entity changes, per entity and tick.
     pub changes: f64,
-    /// Rooms; entities are spread over them and change them now and then.
+    /// Number of rooms. Entities are spread over them and change them now and then.
     pub rooms: u16,
-    /// Teams; players and entities are spread over them.
+    /// Number of teams. Players and entities are spread over them.
     pub teams: u8,
 }
 
@@ -140,28 +139,28 @@ impl Default for ArenaConfig {
     }
 }
 
-/// While true, nothing moves, changes, comes or goes by itself.
+/// While true, no entity moves, changes, spawns or despawns by itself.
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub struct Frozen(pub bool);
 
-/// Lines that players sent.
+/// Number of lines that players have sent.
 #[derive(Resource, Clone, Copy, Debug, Default)]
-pub struct LinesHeard(pub u64);
+pub struct LinesReceived(pub u64);
 
 /// An entity that wanders by itself.
 #[derive(Component)]
 struct Wanderer;
 
-/// What happens in the arena follows from this alone.
+/// The only source of randomness in the arena.
 #[derive(Resource)]
 struct Dice(Seeded);
 
-/// Runs the arena.
+/// Adds the arena to a server.
 #[derive(Clone, Copy, Debug)]
 pub struct ArenaPlugin {
-    /// The rules.
+    /// The size and the rules.
     pub config: ArenaConfig,
-    /// Seed of everything that happens by chance.
+    /// Seed of all randomness in the arena.
     pub seed: u64,
 }
 
@@ -171,12 +170,12 @@ impl Plugin for ArenaPlugin {
             .insert_resource(self.config)
             .insert_resource(Dice(Seeded::new(self.seed)))
             .init_resource::<Frozen>()
-            .init_resource::<LinesHeard>()
+            .init_resource::<LinesReceived>()
             .add_systems(
                 FixedUpdate,
                 (
                     welcome_players,
-                    clear_up,
+                    despawn_avatars,
                     populate,
                     wander,
                     steer,
@@ -189,15 +188,15 @@ impl Plugin for ArenaPlugin {
     }
 }
 
-fn place(dice: &mut Seeded, half: f32) -> Position {
+fn random_position(dice: &mut Seeded, half: f32) -> Position {
     Position(Vec2::new(dice.signed_unit(), dice.signed_unit()) * half)
 }
 
-/// What every entity of the arena is made of.
+/// Returns the components of every entity of the arena.
 fn body(dice: &mut Seeded, config: &ArenaConfig, owner: PlayerId, team: TeamId) -> impl Bundle + use<> {
     (
         Replicated::default(),
-        place(dice, config.half),
+        random_position(dice, config.half),
         Velocity(Vec2::ZERO),
         Heading(dice.unit() as f32 * TAU),
         Owner(owner),
@@ -238,13 +237,13 @@ fn welcome_players(
     }
 }
 
-fn clear_up(mut left: MessageReader<PlayerLeft>, mut commands: Commands) {
+fn despawn_avatars(mut left: MessageReader<PlayerLeft>, mut commands: Commands) {
     for avatar in left.read().filter_map(|left| left.avatar) {
         commands.entity(avatar).try_despawn();
     }
 }
 
-/// Keeps the number of entities, replacing some every tick.
+/// Keeps the number of entities constant, and replaces some every tick.
 fn populate(
     wanderers: Query<Entity, With<Wanderer>>,
     mut dice: ResMut<Dice>,
@@ -268,7 +267,7 @@ fn populate(
     }
 }
 
-/// Moves an entity one tick ahead and turns it round at the edge.
+/// Moves an entity by one tick and turns it around at the edge.
 fn advance(
     position: &mut Position,
     velocity: &mut Velocity,
@@ -384,11 +383,11 @@ fn change_components(
     }
 }
 
-/// Answers every line with the same line, and lets be what is none.
+/// Sends every line back to its player. Other messages are ignored.
 fn echo_lines(
     mut received: MessageReader<MessageReceived>,
     players: Query<&Player>,
-    mut lines: ResMut<LinesHeard>,
+    mut lines: ResMut<LinesReceived>,
     protocol: Res<Protocol>,
     mut tell: Tell,
 ) -> Result {

@@ -1,8 +1,8 @@
-//! Checks every single packet that a client decodes against the frame it is about.
+//! Checks every packet that a client decodes against the frame of its tick.
 //!
-//! Whatever was lost before, a packet that is applied must leave the entities it names exactly as they were
-//! in the frame of its tick, must name only what was in the player's view, and must carry only components
-//! that this player may see.
+//! After an applied packet the entities that it names must be exactly as they were in the frame of its tick, whatever
+//! was lost before. It must name only entities in the player's view, and contain only components that this player may
+//! see.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -19,13 +19,13 @@ use throng_shared::{
 
 use super::oracle::{BORDER_SLACK, KEEP_FACTOR, candidates, player_row};
 
-/// Frames kept for audits: more than a packet can be late and still be applied.
+/// Frames kept for audits: more ticks than a packet can be late and still be applied.
 const FRAMES_MAX: usize = 256;
 
-/// Complaints kept; more of the same help nobody.
+/// The most complaints that are kept: further ones are mostly the same.
 const COMPLAINTS_MAX: usize = 8;
 
-/// The frames that were published, newest last.
+/// The last published frames, newest last.
 #[derive(Debug, Default)]
 pub struct FrameLog {
     frames: VecDeque<Arc<Frame>>,
@@ -40,7 +40,7 @@ impl FrameLog {
         }
     }
 
-    /// The frame of a tick.
+    /// Returns the frame of a tick, if it is kept.
     #[must_use]
     pub fn at(&self, tick: Tick) -> Option<&Arc<Frame>> {
         let newest = self.frames.back()?;
@@ -49,17 +49,17 @@ impl FrameLog {
         (frame.tick == tick).then_some(frame)
     }
 
-    /// The newest frame.
+    /// Returns the newest frame.
     ///
     /// # Panics
-    /// Before the first.
+    /// If no frame was published yet.
     #[must_use]
     pub fn newest(&self) -> &Arc<Frame> {
         self.frames.back().expect("a frame was published")
     }
 }
 
-/// Hears one packet and judges it.
+/// Observes what a packet changes in a mirror, and checks it.
 #[derive(Debug, Default)]
 pub struct Audit {
     touched: Vec<MirrorEntity>,
@@ -69,10 +69,10 @@ pub struct Audit {
     complaints: Vec<String>,
 }
 
-/// What audits have seen so far, so that a test can tell that it tested something.
+/// Counters of audits, with which a test can assert that it covered something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AuditTally {
-    /// Packets.
+    /// Checked snapshot packets.
     pub packets: u64,
     /// Entities that entered or were updated.
     pub states: u64,
@@ -80,7 +80,7 @@ pub struct AuditTally {
     pub entered: u64,
     /// Entities that left.
     pub left: u64,
-    /// Component values.
+    /// Component values of entities.
     pub components: u64,
 }
 
@@ -104,20 +104,20 @@ impl MirrorObserver for Audit {
 }
 
 impl Audit {
-    /// What was seen.
+    /// Returns the counters so far.
     #[must_use]
     pub fn tally(&self) -> AuditTally {
         self.tally
     }
 
-    /// What was wrong, the first few.
+    /// Returns the first few errors.
     #[must_use]
     pub fn complaints(&self) -> &[String] {
         &self.complaints
     }
 
-    /// Judges what was heard since the last call, which came from one packet.
-    pub fn judge(
+    /// Checks the changes since the last call, which one packet caused.
+    pub fn check(
         &mut self,
         applied: &Applied,
         mirror: &Mirror,
@@ -146,21 +146,21 @@ impl Audit {
         };
         let expected = candidates(frame, row, protocol);
         for entity in touched {
-            let place = format!("tick {}, {:?} ({:?})", entity.tick, entity.global, entity.id);
+            let subject = format!("tick {}, {:?} ({:?})", entity.tick, entity.global, entity.id);
             match expected.get(&entity.global) {
                 _ if entity.tick != applied.tick => {
-                    self.complain(format!("{place}: its packet was about tick {}", applied.tick));
+                    self.complain(format!("{subject}: its packet was about tick {}", applied.tick));
                 }
-                None => self.complain(format!("{place}: does not exist")),
+                None => self.complain(format!("{subject}: does not exist")),
                 Some(candidate) if candidate.distance > row.radius * KEEP_FACTOR + BORDER_SLACK => {
                     self.complain(format!(
-                        "{place}: {} units away is out of view",
+                        "{subject}: {} units away is out of view",
                         candidate.distance
                     ));
                 }
                 Some(candidate) if candidate.seen.pose != entity.pose => {
                     self.complain(format!(
-                        "{place}: {:?}, not {:?}",
+                        "{subject}: {:?}, not {:?}",
                         entity.pose, candidate.seen.pose
                     ));
                 }
@@ -181,6 +181,7 @@ impl Audit {
         }
     }
 
+    /// Keeps an error, unless there are too many.
     fn complain(&mut self, complaint: String) {
         if self.complaints.len() < COMPLAINTS_MAX {
             self.complaints.push(complaint);

@@ -1,4 +1,4 @@
-//! One simulated client: the real client core, on a link instead of a socket, audited.
+//! A simulated client: the real client core on a link instead of a socket, whose packets are audited.
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
@@ -23,13 +23,13 @@ use super::{
     audit::{Audit, AuditTally, FrameLog},
 };
 
-/// Events kept: enough for every test that reads them.
+/// The most events that are kept: enough for every test that reads them.
 const EVENTS_MAX: usize = 256;
 
-/// What a client puts into each tick's input.
+/// Returns the client's input for a tick.
 type InputGenerator = Box<dyn FnMut(Tick) -> InputBytes>;
 
-/// A client and everything it experienced.
+/// A client with its audit, events and counters.
 pub struct SimClient {
     address: SocketAddr,
     core: ClientCore,
@@ -39,21 +39,21 @@ pub struct SimClient {
     tally: ClientTally,
 }
 
-/// Figures of one client since it was made.
+/// Counters of one client since its creation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClientTally {
     /// Snapshot packets applied.
     pub snapshots: u64,
     /// Entities whose state became newer.
     pub updates: u64,
-    /// Snapshot packets that were authentic and did not decode: always a defect.
+    /// Snapshot packets that were authentic but could not be decoded. This is always a defect.
     pub undecodable: u64,
     /// Longest time between two applied snapshots.
     pub gap_max: Duration,
     last: Option<Duration>,
 }
 
-/// A pilot that turns and goes as `seed` says.
+/// Returns a generator of random inputs from `seed`.
 fn wandering_pilot(protocol: &Protocol, seed: u64) -> InputGenerator {
     let protocol = protocol.clone();
     let mut dice = Seeded::new(seed);
@@ -69,7 +69,7 @@ fn wandering_pilot(protocol: &Protocol, seed: u64) -> InputGenerator {
 }
 
 impl SimClient {
-    /// A client that is about to use `token`.
+    /// Creates a client that connects with `token`.
     #[must_use]
     pub fn new(
         now: Duration,
@@ -89,101 +89,101 @@ impl SimClient {
         }
     }
 
-    /// Where it lives.
+    /// Returns the client's address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where its datagrams go.
+    /// Returns the address to which the client sends.
     #[must_use]
     pub fn server_address(&self) -> SocketAddr {
         self.core.server_address()
     }
 
-    /// The core itself.
+    /// Returns the client core.
     #[must_use]
     pub fn core(&self) -> &ClientCore {
         &self.core
     }
 
-    /// The core itself.
+    /// Returns the client core.
     pub fn core_mut(&mut self) -> &mut ClientCore {
         &mut self.core
     }
 
-    /// Replaces what the client does with its controls.
+    /// Replaces the generator of the client's inputs.
     pub fn set_pilot(&mut self, pilot: impl FnMut(Tick) -> InputBytes + 'static) {
         self.pilot = Box::new(pilot);
     }
 
-    /// Who it is, once welcomed.
+    /// Returns the client's player, once the server has welcomed it.
     #[must_use]
     pub fn player(&self) -> Option<PlayerId> {
         self.core.player()
     }
 
-    /// Its mirror.
+    /// Returns the client's mirror.
     ///
     /// # Panics
-    /// Before the client was welcomed.
+    /// If the server has not welcomed the client.
     #[must_use]
     pub fn mirror(&self) -> &Mirror {
         self.core.mirror().expect("the client was welcomed")
     }
 
-    /// Whether it was welcomed and its session lives.
+    /// Whether the server has welcomed the client and its session has not ended.
     #[must_use]
     pub fn is_playing(&self) -> bool {
         self.core.player().is_some() && self.core.ended().is_none()
     }
 
-    /// Whether it said good-bye.
+    /// Whether the client has disconnected itself.
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.core.ended() == Some(EndReason::Transport(DisconnectReason::ByClient))
     }
 
-    /// Why its session ended.
+    /// Returns why the session ended, if it has.
     #[must_use]
     pub fn ended(&self) -> Option<EndReason> {
         self.core.ended()
     }
 
-    /// Figures since it was made.
+    /// Returns the counters since the client's creation.
     #[must_use]
     pub fn tally(&self) -> ClientTally {
         self.tally
     }
 
-    /// What its audits have seen.
+    /// Returns the counters of the client's audit.
     #[must_use]
     pub fn audit_tally(&self) -> AuditTally {
         self.audit.tally()
     }
 
-    /// What its audits found wrong.
+    /// Returns the errors that the client's audit found.
     #[must_use]
     pub fn complaints(&self) -> &[String] {
         self.audit.complaints()
     }
 
-    /// The last events, oldest first.
+    /// Returns the last events, oldest first.
     pub fn events(&self) -> impl Iterator<Item = &ClientEvent> {
         self.events.iter()
     }
 
-    /// Queues a message.
+    /// Queues a message to the server.
     ///
     /// # Panics
-    /// When the message is refused.
+    /// If the message is refused.
     pub fn send_message(&mut self, channel: Channel, message: Bytes) {
         self.core
             .send_message(channel, message)
             .expect("the message is accepted");
     }
 
-    /// Takes a datagram from the server.
+    /// Processes a datagram from the server, and checks a snapshot.
     pub(super) fn receive(
         &mut self,
         now: Duration,
@@ -203,7 +203,7 @@ impl SimClient {
                 self.tally.last = Some(now);
                 let player = self.core.player().expect("snapshots come after the welcome");
                 let mirror = self.core.mirror().expect("snapshots come after the welcome");
-                self.audit.judge(&applied, mirror, player, frames, protocol);
+                self.audit.check(&applied, mirror, player, frames, protocol);
                 return;
             }
             ClientEvent::Undecodable(_) | ClientEvent::Unreadable(_) => self.tally.undecodable += 1,
@@ -212,7 +212,7 @@ impl SimClient {
         self.note(event);
     }
 
-    /// Lets time pass; `out` takes the datagrams for the server.
+    /// Updates the client to `now`. `out` receives the datagrams for the server.
     pub(super) fn update(&mut self, now: Duration, out: impl FnMut(&[u8])) {
         if let Some(event) = self.core.update(now, &mut self.pilot, out) {
             self.note(event);

@@ -1,9 +1,9 @@
 //! The simulator: server, clients and lossy links in one thread, in virtual time, from one seed.
 //!
-//! Owns time, the network and everybody on it. Guarantees that a run follows from its [`SimulatorConfig`] and
-//! the calls made: no clock, no socket, no thread. The server is the real one less its sockets, the clients
-//! are the real client cores. Every packet that a client decodes is audited against the frames (see
-//! [`audit`]), and whole mirrors can be compared with a brute-force reading of them (see [`oracle`]).
+//! Owns time, the network and all endpoints. Guarantees that a run follows from its [`SimulatorConfig`] and the calls:
+//! it uses no clock, no socket and no thread. The server is the real one without its sockets, and the clients are the
+//! real client cores. Every packet that a client decodes is checked against the frames (see [`audit`]). Whole mirrors
+//! can be compared with a brute-force reading of the frames (see [`oracle`]).
 
 pub mod arena;
 pub mod audit;
@@ -42,28 +42,28 @@ use self::{
     server::SimServer,
 };
 
-/// Steps in which one tick's time passes, so that datagrams arrive between ticks.
+/// Steps into which each tick is divided, so that datagrams arrive between ticks.
 const STEPS_PER_TICK: u32 = 10;
 
-/// Datagrams kept for a mailbox; further ones are dropped.
+/// The most datagrams that a mailbox keeps. Further ones are dropped.
 const MAILBOX_MAX: usize = 4_096;
 
-/// Everything that a run follows from.
+/// Configuration of a run.
 #[derive(Debug, Clone)]
 pub struct SimulatorConfig {
-    /// Seed of world, links, keys and pilots.
+    /// Seed of the game, the links, the keys and the clients' inputs.
     pub seed: u64,
-    /// Ticks a second.
+    /// Number of ticks a second.
     pub tick_rate_hz: NonZeroU32,
-    /// Net workers.
+    /// Number of net workers.
     pub workers: u8,
-    /// The tick before the first: near a wrap-around to cross it.
+    /// The tick before the first one. A value near the wrap-around makes the run cross it.
     pub start: Tick,
-    /// The world.
+    /// Size and rules of the game.
     pub arena: ArenaConfig,
-    /// Every link's conditions to begin with.
+    /// Initial conditions of every link.
     pub conditions: LinkConditions,
-    /// Bytes a second that one client is sent at most.
+    /// The most bytes a second that the server sends to one client.
     pub bandwidth: u32,
 }
 
@@ -81,11 +81,11 @@ impl Default for SimulatorConfig {
     }
 }
 
-/// Names a client of one simulator.
+/// Identifies a client of one simulator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientId(usize);
 
-/// A whole system.
+/// A server, its clients and the network between them.
 pub struct Simulator {
     config: SimulatorConfig,
     protocol: Protocol,
@@ -93,13 +93,13 @@ pub struct Simulator {
     server: SimServer,
     network: Network,
     clients: Vec<SimClient>,
-    /// Endpoints that are played by a test, and what reached them.
+    /// Datagrams that reached the endpoints that a test controls.
     mailboxes: BTreeMap<SocketAddr, VecDeque<Vec<u8>>>,
     frames: FrameLog,
 }
 
 impl Simulator {
-    /// A server without clients, before its first tick.
+    /// Creates a server without clients, before its first tick.
     #[must_use]
     pub fn new(config: SimulatorConfig) -> Self {
         Self {
@@ -114,59 +114,59 @@ impl Simulator {
         }
     }
 
-    /// Virtual time.
+    /// Returns the virtual time since the start.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.now
     }
 
-    /// The server.
+    /// Returns the simulated server.
     pub fn server(&mut self) -> &mut SimServer {
         &mut self.server
     }
 
-    /// All links.
+    /// Returns the network with all links.
     pub fn network(&mut self) -> &mut Network {
         &mut self.network
     }
 
-    /// The frames of the last ticks.
+    /// Returns the frames of the last ticks.
     #[must_use]
     pub fn frames(&self) -> &FrameLog {
         &self.frames
     }
 
-    /// What both ends agree on.
+    /// Returns the protocol of the server and the clients.
     #[must_use]
     pub fn protocol(&self) -> &Protocol {
         &self.protocol
     }
 
-    /// Time between two ticks.
+    /// Returns the time between two ticks.
     #[must_use]
     pub fn tick_length(&self) -> Duration {
         Duration::from_secs(1) / self.config.tick_rate_hz.get()
     }
 
-    /// An address for endpoint `number` that nobody else has.
+    /// Returns the unique address of endpoint `number`.
     #[must_use]
     pub fn address(number: usize) -> SocketAddr {
         SocketAddr::from(([10, 0, (number >> 8) as u8, number as u8], 40_000))
     }
 
-    /// A new client with a new identity, which connects by itself.
+    /// Adds a client with a new identity, which connects by itself.
     pub fn connect(&mut self) -> ClientId {
         let client_id = self.clients.len() as u64 + 1;
         self.connect_as(client_id, ClientConfig::new(&self.protocol))
     }
 
-    /// A new client with this identity and configuration. The same identity again takes over.
+    /// Adds a client with this identity and configuration. An identity that is used again takes its session over.
     pub fn connect_as(&mut self, client_id: u64, config: ClientConfig) -> ClientId {
         let token = self.server.issue_token(self.now, client_id);
         self.connect_with(&token, config)
     }
 
-    /// A new client that uses this token.
+    /// Adds a client that uses this token.
     pub fn connect_with(&mut self, token: &ConnectToken, config: ClientConfig) -> ClientId {
         let number = self.clients.len();
         let seed = self.config.seed ^ (number as u64) << 32;
@@ -181,24 +181,24 @@ impl Simulator {
         ClientId(number)
     }
 
-    /// A client.
+    /// Returns a client by its id.
     #[must_use]
     pub fn client(&self, id: ClientId) -> &SimClient {
         &self.clients[id.0]
     }
 
-    /// A client.
+    /// Returns a client by its id.
     pub fn client_mut(&mut self, id: ClientId) -> &mut SimClient {
         &mut self.clients[id.0]
     }
 
-    /// All clients.
+    /// Returns all clients, including those whose session has ended.
     #[must_use]
     pub fn clients(&self) -> &[SimClient] {
         &self.clients
     }
 
-    /// Lets a client say good-bye. It stays in the list, ended.
+    /// Disconnects a client. It stays in the list, with an ended session.
     pub fn disconnect(&mut self, id: ClientId) {
         let Self {
             clients,
@@ -213,7 +213,7 @@ impl Simulator {
             .disconnect(|datagram| network.send(*now, from, to, datagram));
     }
 
-    /// Stops the server gracefully and delivers what it has to say.
+    /// Stops the server gracefully and delivers its last datagrams.
     pub fn shutdown(&mut self) {
         self.server.shutdown(self.now);
         self.send_all();
@@ -223,45 +223,45 @@ impl Simulator {
         }
     }
 
-    /// Opens, closes or holds a client's link, both ways.
+    /// Opens, closes or holds a client's link in both directions.
     pub fn set_gate(&mut self, id: ClientId, gate: Gate) {
         self.network
             .set_gate(self.now, self.clients[id.0].address(), gate);
     }
 
-    /// Stops or starts everything that happens by itself in the world.
+    /// Stops or starts all changes that happen by themselves in the game.
     pub fn freeze(&mut self, frozen: bool) {
         self.server.world().insert_resource(Frozen(frozen));
     }
 
-    /// Keeps what is sent to `address`, for [`Simulator::take_mail`].
+    /// Keeps datagrams to `address` from now on, for [`Simulator::take_datagram`].
     pub fn open_mailbox(&mut self, address: SocketAddr) {
         self.mailboxes.entry(address).or_default();
     }
 
-    /// The next datagram that reached a mailbox.
-    pub fn take_mail(&mut self, address: SocketAddr) -> Option<Vec<u8>> {
+    /// Removes and returns the oldest datagram in a mailbox.
+    pub fn take_datagram(&mut self, address: SocketAddr) -> Option<Vec<u8>> {
         self.mailboxes.get_mut(&address)?.pop_front()
     }
 
-    /// Sends any bytes from any address.
+    /// Sends any bytes from any address over the links.
     pub fn send_raw(&mut self, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
         self.network.send(self.now, from, to, datagram);
     }
 
-    /// Delivers any bytes from any address at once, beside the links: what a forger on the way can do
-    /// without disturbing what the links decide.
+    /// Delivers any bytes from any address at once, without the links, like an attacker on the path. The links' random
+    /// decisions stay the same.
     pub fn inject(&mut self, from: SocketAddr, to: SocketAddr, datagram: Vec<u8>) {
         self.deliver(from, to, datagram);
         self.send_all();
     }
 
-    /// Runs `ticks` ticks.
+    /// Runs this many ticks.
     pub fn run(&mut self, ticks: u32) {
         self.run_with(ticks, |_| {});
     }
 
-    /// Runs `ticks` ticks and calls `after` when each of them, with the time until the next, has passed.
+    /// Runs this many ticks, and calls `after` at the end of each, just before the next one.
     pub fn run_with(&mut self, ticks: u32, mut after: impl FnMut(&mut Self)) {
         let step = self.tick_length() / STEPS_PER_TICK;
         for _ in 0..ticks {
@@ -275,7 +275,7 @@ impl Simulator {
         }
     }
 
-    /// Runs until every client that has not said good-bye plays, at most `ticks` ticks; says whether they do.
+    /// Runs until every client plays or has disconnected itself, at most `ticks` ticks. Returns whether they do.
     pub fn run_until_playing(&mut self, ticks: u32) -> bool {
         let all_play = |clients: &[SimClient]| {
             clients
@@ -291,6 +291,7 @@ impl Simulator {
         all_play(&self.clients)
     }
 
+    /// Delivers the datagrams that are due, and updates the server and the clients.
     fn step(&mut self) {
         let mut arrived = Vec::new();
         self.network
@@ -342,7 +343,7 @@ impl Simulator {
         server.take_sent(|from, to, datagram| network.send(*now, from, to, datagram));
     }
 
-    /// The first difference between a client's mirror and the newest frame; see [`oracle::compare`].
+    /// Returns the first difference between a client's mirror and the newest frame; see [`oracle::compare`].
     #[must_use]
     pub fn difference(&self, id: ClientId) -> Option<Difference> {
         let client = self.client(id);
@@ -350,12 +351,13 @@ impl Simulator {
         oracle::compare(client.mirror(), self.frames.newest(), player, &self.protocol)
     }
 
-    /// Asserts that nothing any client decoded was wrong, and that every mirror equals the newest frame.
-    /// The world must have been at rest long enough for everything to arrive.
+    /// Asserts that no client decoded a wrong value, and that every mirror equals the newest frame.
+    ///
+    /// Call it when the game has been at rest long enough for all updates to arrive.
     ///
     /// # Panics
-    /// With the seed and the first difference.
-    pub fn assert_settled(&self) {
+    /// With the seed and the first difference, if there is one.
+    pub fn assert_mirrors_match(&self) {
         self.assert_sound();
         for number in (0..self.clients.len()).filter(|&number| self.clients[number].is_playing()) {
             if let Some(difference) = self.difference(ClientId(number)) {
@@ -364,10 +366,10 @@ impl Simulator {
         }
     }
 
-    /// Asserts that nothing any client decoded was wrong.
+    /// Asserts that no client decoded a wrong value, and that no worker panicked.
     ///
     /// # Panics
-    /// With the seed and the complaints.
+    /// With the seed and the complaints, if there are any.
     pub fn assert_sound(&self) {
         assert_eq!(
             self.server.faults(),
@@ -392,7 +394,7 @@ impl Simulator {
         }
     }
 
-    /// The entity that a player acts through, in the newest frame.
+    /// Returns the player's avatar in the newest frame.
     #[must_use]
     pub fn avatar(&self, player: PlayerId) -> Option<GlobalId> {
         let frame = self.frames.newest();

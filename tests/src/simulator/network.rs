@@ -1,8 +1,8 @@
 //! The network between all endpoints: one link per direction and pair of addresses.
 //!
-//! Owns the links. Guarantees that deliveries follow from the seed and the calls alone: links are visited in
-//! address order, and each draws from a generator of its own, so that adding a peer changes nothing for the
-//! others. Datagrams to an address where nobody lives are delivered like any other; the caller drops them.
+//! Owns the links. Guarantees that deliveries follow only from the seed and the calls: links are processed in the order
+//! of their addresses, and each has its own random generator, so that a new endpoint does not affect the others.
+//! Datagrams to an address without an endpoint are delivered like any other. The caller drops them.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -10,18 +10,18 @@ use throng_client::seeded::Seeded;
 
 use super::link::{Gate, Link, LinkConditions, LinkTally};
 
-/// Every link, by sender and receiver.
+/// All links by sender and receiver.
 #[derive(Debug)]
 pub struct Network {
     seed: u64,
     default: LinkConditions,
     links: BTreeMap<(SocketAddr, SocketAddr), Link>,
-    /// Conditions of single endpoints, for both their directions, where they differ from the default.
+    /// Conditions of single endpoints in both directions, if they differ from the default.
     endpoints: BTreeMap<SocketAddr, LinkConditions>,
 }
 
 impl Network {
-    /// A network whose links all have the conditions `default`.
+    /// Creates a network whose links all have the conditions `default`.
     #[must_use]
     pub fn new(seed: u64, default: LinkConditions) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl Network {
         link.send(now, datagram);
     }
 
-    /// Hands over everything due at `now` as (from, to, datagram).
+    /// Calls `receive` with (from, to, datagram) for each datagram that is due at `now`.
     pub fn deliver(&mut self, now: Duration, mut receive: impl FnMut(SocketAddr, SocketAddr, Vec<u8>)) {
         for (&(from, to), link) in &mut self.links {
             while let Some(datagram) = link.receive_datagram(now) {
@@ -51,7 +51,7 @@ impl Network {
         }
     }
 
-    /// Sets the conditions of every link, present and future.
+    /// Sets the conditions of all current and future links.
     pub fn set_conditions(&mut self, conditions: LinkConditions) {
         self.default = conditions;
         self.endpoints.clear();
@@ -60,19 +60,19 @@ impl Network {
             .for_each(|link| link.set_conditions(conditions));
     }
 
-    /// Sets the conditions of both directions of one endpoint, present and future.
+    /// Sets the conditions of all current and future links from and to one endpoint.
     pub fn set_endpoint_conditions(&mut self, endpoint: SocketAddr, conditions: LinkConditions) {
         self.endpoints.insert(endpoint, conditions);
         self.links_of(endpoint)
             .for_each(|link| link.set_conditions(conditions));
     }
 
-    /// Opens, closes or holds what is sent to `endpoint` and what it sends.
+    /// Opens, closes or holds all current links from and to `endpoint`.
     pub fn set_gate(&mut self, now: Duration, endpoint: SocketAddr, gate: Gate) {
         self.links_of(endpoint).for_each(|link| link.set_gate(now, gate));
     }
 
-    /// What went from `from` to `to`.
+    /// Returns the counters of the link from `from` to `to`.
     #[must_use]
     pub fn tally(&self, from: SocketAddr, to: SocketAddr) -> LinkTally {
         self.links.get(&(from, to)).map(Link::tally).unwrap_or_default()
@@ -92,6 +92,7 @@ impl Network {
     }
 }
 
+/// Returns a seed that depends on both addresses of a link.
 fn link_seed(seed: u64, from: SocketAddr, to: SocketAddr) -> u64 {
     [from, to].iter().fold(seed, |mixed, address| {
         let ip = match address.ip() {
@@ -110,7 +111,7 @@ mod tests {
         SocketAddr::from(([10, 0, 0, 1], port))
     }
 
-    /// Which of 200 datagrams from `port` arrive when `others` send as well.
+    /// Returns which of 200 datagrams from `port` arrive while `others` endpoints send as well.
     fn survivors(port: u16, others: u16) -> Vec<u8> {
         let mut network = Network::new(
             5,
@@ -134,13 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn links_are_independent_of_each_other() {
+    fn losses_of_a_link_are_independent_of_other_links() {
         assert_eq!(survivors(7, 0), survivors(7, 9));
         assert_ne!(survivors(7, 0), survivors(8, 0));
     }
 
     #[test]
-    fn one_endpoint_can_be_cut_off() {
+    fn a_closed_gate_cuts_off_one_endpoint() {
         let mut network = Network::new(1, LinkConditions::PERFECT);
         let count = |network: &mut Network| {
             for port in [7, 8] {

@@ -1,6 +1,6 @@
-//! What a client ought to know: a brute-force reading of a frame through one player's view and visibility.
+//! The expected state of a mirror: a brute-force reading of a frame with one player's view and visibility.
 //!
-//! Shares nothing with interest management or replication: it looks at every row of the frame.
+//! Shares no code with interest management or replication: it reads every row of the frame.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -12,22 +12,22 @@ use throng_shared::protocol::{
     registry::{ComponentEntry, Protocol, Visibility, Witness},
 };
 
-/// A client lets go of an entity at this multiple of its radius, and takes one up within the radius.
+/// A client receives an entity within its view radius, and keeps it up to this multiple of the radius.
 pub const KEEP_FACTOR: f32 = 1.1;
 
-/// Slack at both borders, units: the eye and the row are compared in quanta by one side and in floats here.
+/// Tolerance at both borders, in units: the server compares distances in quanta, the oracle in floats.
 pub const BORDER_SLACK: f32 = 0.05;
 
-/// One entity as a client in view of it ought to see it.
+/// The state of an entity that a client with it in view must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedEntity {
-    /// Its state.
+    /// The entity's pose.
     pub pose: Pose,
     /// The components that this client may see, encoded.
     pub components: BTreeMap<u8, Vec<u8>>,
 }
 
-/// A player's row in a frame, by player.
+/// Returns the row of a player in a frame.
 #[must_use]
 pub fn player_row(frame: &Frame, player: PlayerId) -> Option<&PlayerRow> {
     frame
@@ -37,16 +37,16 @@ pub fn player_row(frame: &Frame, player: PlayerId) -> Option<&PlayerRow> {
         .find(|row| row.player == player)
 }
 
-/// An entity of the frame and how far it is from the eye.
+/// An entity of the frame with its distance from the eye.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RankedEntity {
-    /// What a client in view of it sees.
+    /// State that a client with the entity in view must have.
     pub seen: ExpectedEntity,
-    /// Distance from the eye, units.
+    /// Distance from the eye, in units.
     pub distance: f32,
 }
 
-/// Everything alive in `frame` in the player's room by global id, as `player` ought to see it were it in view.
+/// Returns all entities of `frame` in the player's room by global id, as `player` must see them if they are in view.
 #[must_use]
 pub fn candidates(
     frame: &Frame,
@@ -99,7 +99,7 @@ pub fn candidates(
     frame.rows().filter(in_room).map(entry).collect()
 }
 
-/// A client's mirror in the oracle's terms.
+/// Converts a client's mirror to the oracle's types.
 #[must_use]
 pub fn mirrored(mirror: &Mirror) -> BTreeMap<GlobalId, ExpectedEntity> {
     let seen = |entity: MirrorEntity| {
@@ -118,14 +118,14 @@ pub fn mirrored(mirror: &Mirror) -> BTreeMap<GlobalId, ExpectedEntity> {
     mirror.entities().map(seen).collect()
 }
 
-/// The first difference between what a client knows and what it ought to know.
+/// A difference between a client's mirror and its expected state.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Difference {
-    /// In view, and not in the mirror.
+    /// An entity at this distance is in view, but not in the mirror.
     Missing(GlobalId, f32),
-    /// In the mirror, and out of view by this distance, or no more.
+    /// An entity is in the mirror, but at this distance is out of view, or does not exist.
     Extra(GlobalId, Option<f32>),
-    /// The state differs.
+    /// The poses differ: mirrored, expected.
     Pose(GlobalId, Pose, Pose),
     /// A component is missing, extra or differs: component, mirrored, expected.
     Component(GlobalId, ComponentId, Option<Vec<u8>>, Option<Vec<u8>>),
@@ -145,7 +145,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Compares one entity field by field.
+/// Compares one entity field by field. Returns the first difference.
 #[must_use]
 pub fn compare_entity(
     id: GlobalId,
@@ -164,8 +164,10 @@ pub fn compare_entity(
         })
 }
 
-/// Compares a whole mirror with a frame: exactly the entities in view, each equal field by field. Between the
-/// radius and [`KEEP_FACTOR`] times it an entity may be known or not, by hysteresis.
+/// Compares a mirror with a frame and returns the first difference.
+///
+/// The mirror must contain exactly the entities in view, each equal field by field. Between the radius and
+/// [`KEEP_FACTOR`] times the radius an entity may be in the mirror or not, because of hysteresis.
 #[must_use]
 pub fn compare(mirror: &Mirror, frame: &Frame, player: PlayerId, protocol: &Protocol) -> Option<Difference> {
     let player = player_row(frame, player).expect("the player is in the frame");

@@ -1,4 +1,4 @@
-//! An authenticated peer that a test speaks for: netcode below, any bytes above.
+//! An authenticated peer that a test controls: real netcode, with any bytes as payloads.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use throng_shared::netcode::{
 
 use super::Simulator;
 
-/// A peer on a mailbox of the simulator.
+/// A peer that receives through a mailbox of the simulator.
 pub struct RawPeer {
     address: SocketAddr,
     netcode: ClientNetcode,
@@ -17,7 +17,7 @@ pub struct RawPeer {
 }
 
 impl RawPeer {
-    /// A peer at `address` that is about to use `token`.
+    /// Creates a peer at `address` that connects with `token`.
     pub fn new(simulator: &mut Simulator, address: SocketAddr, token: &ConnectToken) -> Self {
         simulator.open_mailbox(address);
         Self {
@@ -27,10 +27,10 @@ impl RawPeer {
         }
     }
 
-    /// A peer that has finished the handshake.
+    /// Creates a peer and completes its handshake.
     ///
     /// # Panics
-    /// When it does not within two seconds.
+    /// If the peer does not connect within two seconds.
     pub fn connected(simulator: &mut Simulator, address: SocketAddr, client_id: u64) -> Self {
         let now = simulator.now();
         let token = simulator.server().issue_token(now, client_id);
@@ -45,27 +45,27 @@ impl RawPeer {
         panic!("the peer did not connect: {:?}", peer.netcode.state());
     }
 
-    /// Where it lives.
+    /// Returns the peer's address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How far its netcode is.
+    /// Returns the state of the handshake.
     #[must_use]
     pub fn state(&self) -> ClientState {
         self.netcode.state()
     }
 
-    /// Takes the payloads received since the last call.
+    /// Removes and returns the payloads received since the last call.
     pub fn take_received(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.received)
     }
 
-    /// Reads its mail and sends what its netcode has to.
+    /// Reads the received datagrams and sends those that are due.
     pub fn step(&mut self, simulator: &mut Simulator) {
         let now = simulator.now();
-        while let Some(mut datagram) = simulator.take_mail(self.address) {
+        while let Some(mut datagram) = simulator.take_datagram(self.address) {
             if let ClientReceived::Payload { payload, .. } = self.netcode.receive(now, &mut datagram) {
                 self.received.push(payload.to_vec());
             }
@@ -79,7 +79,7 @@ impl RawPeer {
     /// Seals and sends one payload of at most [`PAYLOAD_BYTES_MAX`] bytes.
     ///
     /// # Panics
-    /// When the payload is longer.
+    /// If the payload is longer.
     pub fn send(&mut self, simulator: &mut Simulator, payload: &[u8]) {
         let mut buffer = [0; SEAL_HEAD_BYTES + PAYLOAD_BYTES_MAX + SEAL_TAIL_BYTES];
         let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + payload.len();

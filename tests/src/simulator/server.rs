@@ -1,4 +1,4 @@
-//! The simulated server: the real app and the real workers' cores, without threads and sockets.
+//! The simulated server: the real app and the real cores of the workers, without threads and sockets.
 
 use std::{
     net::SocketAddr,
@@ -39,26 +39,26 @@ use throng_shared::{
 use super::{SimulatorConfig, arena::ArenaPlugin};
 use crate::allocations::counted;
 
-/// Virtual time 0, seconds since 1970.
+/// Virtual time 0, in seconds since 1970.
 pub const UNIX_S: u64 = 1_800_000_000;
 
-/// First worker's port.
+/// Port of the first worker.
 const PORT: u16 = 5_000;
 
-/// Sessions that one worker may have.
+/// The most sessions of one worker.
 const SESSIONS_MAX: usize = 256;
 
-/// Datagrams of one step for which there is room from the start.
+/// Number of datagrams for which memory is reserved at the start.
 const SENT_RESERVED: usize = 1_024;
 
 /// Seconds without a packet after which a session ends, in every token.
 pub const TIMEOUT_S: i32 = 20;
 
-/// Collects what a worker sends, in memory that is kept: workers are watched for allocations.
+/// Collects the datagrams that a worker sends. The memory is kept, because the workers' allocations are counted.
 struct SentDatagrams {
     buffer: [u8; DATAGRAM_BUFFER_BYTES],
     from: SocketAddr,
-    /// From, to and the end of each datagram in `bytes`, where the one before it ends.
+    /// Sender, receiver and end in `bytes` of each datagram. It begins at the end of the previous one.
     sent: Vec<(SocketAddr, SocketAddr, usize)>,
     bytes: Vec<u8>,
 }
@@ -74,7 +74,7 @@ impl Transmit for SentDatagrams {
     }
 }
 
-/// The app, its workers, and what they have sent.
+/// The server's app and workers, with the datagrams that they have sent.
 pub struct SimServer {
     app: App,
     clock: Arc<AtomicU64>,
@@ -88,7 +88,7 @@ pub struct SimServer {
 }
 
 impl SimServer {
-    /// A server before its first tick.
+    /// Creates a server before its first tick.
     pub(super) fn new(config: &SimulatorConfig) -> Self {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&config.seed.to_le_bytes());
@@ -159,19 +159,19 @@ impl SimServer {
         }
     }
 
-    /// The world.
+    /// Returns the ECS world of the app.
     pub fn world(&mut self) -> &mut World {
         self.app.world_mut()
     }
 
-    /// A token for this client at the next worker in turn. Each is for a newer session than the one before.
+    /// Issues a token for this client at the next worker in turn. Each token is for a newer session than the last.
     pub fn issue_token(&mut self, now: Duration, client_id: u64) -> ConnectToken {
         self.sessions_issued += 1;
         let address = self.workers[self.sessions_issued as usize % self.workers.len()].0;
         self.issue_token_with(now, client_id, self.sessions_issued, address, self.private_key)
     }
 
-    /// Any token.
+    /// Issues a token with these values, which may be invalid.
     pub fn issue_token_with(
         &mut self,
         now: Duration,
@@ -194,7 +194,7 @@ impl SimServer {
             .expect("one address is a token")
     }
 
-    /// The workers' addresses.
+    /// Returns the workers' addresses.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.workers.iter().map(|(address, _)| *address)
     }
@@ -203,14 +203,14 @@ impl SimServer {
         self.addresses().any(|own| own == address)
     }
 
-    /// Allocations that the workers' cores made so far; 0 unless the program counts them (see
+    /// Returns the allocations of the workers' cores so far. It is 0 unless the program counts them (see
     /// [`allocations`](crate::allocations)).
     #[must_use]
     pub fn worker_allocations(&self) -> u64 {
         self.allocations
     }
 
-    /// Sessions that a panic in a worker ended: always a defect.
+    /// Returns the number of sessions that a panic in a worker ended. This is always a defect.
     #[must_use]
     pub fn faults(&self) -> u64 {
         self.stats
@@ -219,7 +219,7 @@ impl SimServer {
             .sum()
     }
 
-    /// Runs one tick and lets the workers send what it published.
+    /// Runs one tick. The workers send its frame.
     pub(super) fn tick(&mut self, now: Duration) {
         self.clock.store(now.as_nanos() as u64, Relaxed);
         tick_once(&mut self.app, now);
@@ -228,7 +228,7 @@ impl SimServer {
         });
     }
 
-    /// The frame that the last tick published.
+    /// Returns the frame of the last tick.
     pub(super) fn newest_frame(&self) -> Arc<Frame> {
         let frames = &self.app.world().resource::<Frames>().0;
         Arc::clone(frames.newest().expect("a tick publishes a frame"))
@@ -243,17 +243,17 @@ impl SimServer {
         self.allocations += allocations;
     }
 
-    /// Lets the workers do what time makes due.
+    /// Updates the workers to `now`.
     pub(super) fn update(&mut self, now: Duration) {
         self.each_worker(|core, outgoing| core.update(now, outgoing));
     }
 
-    /// Tells every client that the server stops.
+    /// Disconnects every client, as the server stops.
     pub(super) fn shutdown(&mut self, now: Duration) {
         self.each_worker(|core, outgoing| core.shutdown(now, outgoing));
     }
 
-    /// Hands over what was sent since the last call as from, to, datagram.
+    /// Calls `take` with (from, to, datagram) for each datagram sent since the last call.
     pub(super) fn take_sent(&mut self, mut take: impl FnMut(SocketAddr, SocketAddr, &[u8])) {
         let mut start = 0;
         for (from, to, end) in self.outgoing.sent.drain(..) {

@@ -1,21 +1,21 @@
-//! Snapshot ages: when each tick's snapshots reached the bots, against when the server published the tick.
+//! Snapshot ages: the time from the server's publishing of a tick to the arrival of its snapshots at the bots.
 //!
-//! Bots note arrivals as they come; the server's publish times follow about once a second, and only then an
-//! age can be told. Until then the arrivals of the last [`TICKS_KEPT`] ticks wait here. On one machine both
-//! ends read the same clock and ages are exact; towards another machine the clocks differ by an unknown
-//! constant, and the smallest difference seen stands for it (*ages are then relative to the fastest
-//! snapshot*).
+//! Bots record arrivals as they happen. The server's publish times follow about once a second, and only then ages
+//! can be computed. Until then the arrivals of the last [`TICKS_KEPT`] ticks wait here. On one machine both ends read
+//! the same clock and ages are exact. The clock of another machine differs by an unknown constant, for which the
+//! smallest difference seen is taken (*ages are then relative to the fastest snapshot*).
 
 use std::time::Duration;
 
 use throng_server::observe::{Histogram, HistogramSnapshot};
 
-/// Ticks whose arrivals wait for their publish time: 6.4 s at 20 Hz. Older ones are given up.
+/// Ticks whose arrivals wait for their publish time: 6.4 s at 20 Hz. Older ones are discarded.
 pub const TICKS_KEPT: usize = 128;
 
 /// Differences to a remote clock that must be seen before their minimum is trusted.
 const REMOTE_SAMPLES_MIN: usize = 100;
 
+/// Arrivals of a tick whose publish time is not known yet.
 #[derive(Debug, Default)]
 struct PendingTick {
     tick: u32,
@@ -23,12 +23,12 @@ struct PendingTick {
     arrived_ns: Vec<u64>,
 }
 
-/// Whose clock publish times are read from.
+/// The clock from which the server reads publish times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishClock {
     /// The clock of this machine.
     Shared,
-    /// Another machine's.
+    /// The clock of another machine.
     Remote,
 }
 
@@ -46,7 +46,7 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
-    /// For publish times read from `clock`.
+    /// Creates an empty collection for publish times that are read from `clock`.
     pub fn new(clock: PublishClock) -> Self {
         Self {
             clock,
@@ -58,19 +58,20 @@ impl Arrivals {
         }
     }
 
-    /// A snapshot of `tick` arrived at `at_ns` on the swarm's clock.
+    /// Records that a snapshot of `tick` arrived at `time_ns`, in nanoseconds on the swarm's clock.
     #[inline]
-    pub fn arrived(&mut self, tick: u32, at_ns: u64) {
+    pub fn arrived(&mut self, tick: u32, time_ns: u64) {
         let waiting = &mut self.waiting[tick as usize % TICKS_KEPT];
         if waiting.tick != tick {
             waiting.tick = tick;
             waiting.arrived_ns.clear();
         }
-        waiting.arrived_ns.push(at_ns);
+        waiting.arrived_ns.push(time_ns);
     }
 
-    /// The server published `tick` at `at_ns` on its clock. Each tick's arrivals count once.
-    pub fn published(&mut self, tick: u32, at_ns: u64) {
+    /// Records that the server published `tick` at `time_ns`, in nanoseconds on its clock. Each tick's arrivals are
+    /// counted once.
+    pub fn published(&mut self, tick: u32, time_ns: u64) {
         let index = tick as usize % TICKS_KEPT;
         if self.waiting[index].tick != tick || self.waiting[index].arrived_ns.is_empty() {
             return;
@@ -78,19 +79,20 @@ impl Arrivals {
         let mut arrived = std::mem::take(&mut self.waiting[index].arrived_ns);
         let mut sum = 0_u64;
         for arrived_ns in &arrived {
-            sum += self.fold(arrived_ns.wrapping_sub(at_ns) as i64);
+            sum += self.fold(arrived_ns.wrapping_sub(time_ns) as i64);
         }
         self.recent_mean = Duration::from_nanos(sum / arrived.len() as u64);
-        // Cleared, so that a tick reported twice counts once; kept, so that nothing is allocated anew.
+        // Cleared, so that a tick that is reported twice counts once. The buffer is kept to avoid an allocation.
         arrived.clear();
         self.waiting[index].arrived_ns = arrived;
     }
 
-    /// Counts one difference between arrival and publish time; returns the age it stands for.
+    /// Counts one difference between arrival and publish time. Returns the age in nanoseconds, or zero as long as
+    /// the remote clock's difference is not known.
     fn fold(&mut self, difference: i64) -> u64 {
         self.least_difference = self.least_difference.min(difference);
         match self.clock {
-            // Clocks of one machine agree to well under a microsecond; below zero is zero.
+            // Clocks of one machine agree to well under a microsecond. A negative age counts as zero.
             PublishClock::Shared => self.count(difference.max(0)),
             PublishClock::Remote if self.differences.len() < REMOTE_SAMPLES_MIN => {
                 self.differences.push(difference);
@@ -110,12 +112,12 @@ impl Arrivals {
         age_ns as u64
     }
 
-    /// Mean age of the tick folded last.
+    /// Returns the mean age of the last tick whose publish time was recorded.
     pub fn recent_mean(&self) -> Duration {
         self.recent_mean
     }
 
-    /// Every age told so far; subtract an earlier reading for a window.
+    /// Returns all ages counted so far. For those of a window, subtract an earlier reading.
     pub fn ages(&self) -> HistogramSnapshot {
         self.ages.snapshot()
     }
@@ -128,12 +130,12 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     #[test]
-    fn ages_are_told_once_the_publish_time_is_known() {
+    fn ages_are_counted_once_the_publish_time_is_known() {
         let mut arrivals = Arrivals::new(PublishClock::Shared);
-        for (tick, at_ms) in [(7, 103), (7, 105), (8, 151), (9, 199)] {
-            arrivals.arrived(tick, at_ms * MS);
+        for (tick, arrived_ms) in [(7, 103), (7, 105), (8, 151), (9, 199)] {
+            arrivals.arrived(tick, arrived_ms * MS);
         }
-        assert_eq!(arrivals.ages().count, 0, "nothing is known yet");
+        assert_eq!(arrivals.ages().count, 0, "no publish time is known yet");
         arrivals.published(7, 100 * MS);
         arrivals.published(8, 150 * MS);
         arrivals.published(8, 150 * MS);
@@ -145,16 +147,12 @@ mod tests {
             "3, 5 and 1 ms"
         );
         arrivals.published(9, 200 * MS);
-        assert_eq!(
-            arrivals.ages().sum_ns,
-            9 * MS,
-            "a clock that reads a little early is zero"
-        );
+        assert_eq!(arrivals.ages().sum_ns, 9 * MS, "a negative age counts as zero");
         assert_eq!(arrivals.recent_mean(), Duration::ZERO);
     }
 
     #[test]
-    fn a_tick_that_nobody_asked_about_gives_way() {
+    fn a_tick_without_publish_time_is_replaced_by_a_newer_one() {
         let mut arrivals = Arrivals::new(PublishClock::Shared);
         arrivals.arrived(1, 10 * MS);
         arrivals.arrived(1 + TICKS_KEPT as u32, 20 * MS);
@@ -165,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_clock_is_read_by_its_fastest_snapshot() {
+    fn ages_by_a_remote_clock_are_relative_to_the_fastest_snapshot() {
         let mut arrivals = Arrivals::new(PublishClock::Remote);
         // The server's clock is 1 s ahead; snapshots take 5..=9 ms.
         for tick in 1..=200_u32 {

@@ -1,9 +1,9 @@
-//! Is what a bot believes true? Its mirror, tick by tick, against the server's log of the same tick.
+//! The audit of a bot's mirror: each of its ticks is compared with the server's log of the same tick.
 //!
-//! An auditing bot notes its whole mirror after every snapshot ([`AuditLog`]). About once a second one tick of
+//! An audited bot records its whole mirror after every snapshot ([`AuditLog`]). About once a second one tick of
 //! it is compared with `GET /v1/audit` ([`compare`]): for every entity whose server row has not changed since
-//! the tick of the mirror's value, that value must equal the row, field by field. A row that changed later is
-//! merely on its way and says nothing.
+//! the tick of the mirror's value, that value must equal the row, field by field. A row that changed later
+//! is still under way and is not compared.
 
 use std::collections::HashMap;
 
@@ -13,17 +13,17 @@ use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::Pose;
 use throng_shared::tick::Tick;
 
-/// Ticks that a bot keeps.
+/// Number of ticks that a bot keeps.
 pub const TICKS_KEPT: usize = 64;
 
 /// One entity as a mirror held it at some tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Believed {
-    /// Which entity.
+    /// The entity's global id.
     pub global: GlobalId,
-    /// Its state.
+    /// The state in the mirror.
     pub pose: Pose,
-    /// The tick of that state.
+    /// The tick from which the state is.
     pub value_tick: Tick,
 }
 
@@ -54,7 +54,7 @@ impl Default for AuditLog {
 }
 
 impl AuditLog {
-    /// Notes the mirror after a snapshot packet of `tick`; a later part of the same tick replaces the first.
+    /// Records the mirror after a snapshot packet of `tick`. A later part of the same tick replaces the record.
     pub fn record(&mut self, tick: Tick, mirror: &Mirror) {
         if self.newest.is_some_and(|newest| newest.is_after(tick)) {
             return;
@@ -66,13 +66,13 @@ impl AuditLog {
         believed.extend(mirror.entities().map(|entity| Believed::from(&entity)));
     }
 
-    /// The newest tick noted.
+    /// Returns the newest recorded tick.
     #[must_use]
     pub fn newest(&self) -> Option<Tick> {
         self.newest
     }
 
-    /// The mirror at `tick`; empty when no snapshot of that tick came.
+    /// Returns the mirror at `tick`. It is empty if no snapshot of that tick arrived.
     #[must_use]
     pub fn at(&self, tick: Tick) -> &[Believed] {
         let (kept, believed) = &self.ticks[tick.0 as usize % TICKS_KEPT];
@@ -80,13 +80,13 @@ impl AuditLog {
     }
 }
 
-/// Why an answer of `GET /v1/audit` is not one.
+/// Why a response to `GET /v1/audit` is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuditError {
-    /// It begins with other bytes.
-    #[error("the answer is not an audit")]
+    /// The response begins with other bytes.
+    #[error("the response is not an audit")]
     Magic,
-    /// Its rows are laid out differently, or it is cut short.
+    /// The rows have another size, or the response is truncated.
     #[error("the audit's length or layout is not what this swarm reads")]
     Layout,
 }
@@ -94,7 +94,7 @@ pub enum AuditError {
 /// The server's rows of one tick.
 #[derive(Debug, Clone, Default)]
 pub struct AuditedTick {
-    /// The tick.
+    /// The tick that the server logged.
     pub tick: Tick,
     rows: HashMap<u64, (Pose, Tick)>,
 }
@@ -103,7 +103,7 @@ impl AuditedTick {
     /// Reads the body of `GET /v1/audit`.
     ///
     /// # Errors
-    /// [`AuditError`] when it is none.
+    /// [`AuditError`] if the body is not a valid audit.
     pub fn read(body: &[u8]) -> Result<Self, AuditError> {
         if !body.starts_with(&AUDIT_MAGIC) {
             return Err(AuditError::Magic);
@@ -137,15 +137,15 @@ impl AuditedTick {
     }
 }
 
-/// A number at `at`; the caller has checked the length.
-fn field<const N: usize, T>(bytes: &[u8], at: usize, read: impl Fn([u8; N]) -> T) -> T {
-    read(std::array::from_fn(|index| bytes[at + index]))
+/// Reads a number of `N` bytes at `offset`. The caller has checked the length.
+fn field<const N: usize, T>(bytes: &[u8], offset: usize, read: impl Fn([u8; N]) -> T) -> T {
+    read(std::array::from_fn(|index| bytes[offset + index]))
 }
 
-/// What a comparison found.
+/// The result of one or more comparisons.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Entities in the server's log of the tick.
+    /// Entities in the server's log of the tick. Of several ticks, the most.
     pub logged: u64,
     /// Entities whose values were compared.
     pub compared: u64,
@@ -171,7 +171,7 @@ pub fn compare(audited: &AuditedTick, believed: &[Believed]) -> Findings {
     };
     for entity in believed {
         let Some((pose, changed)) = audited.rows.get(&entity.global.0) else {
-            // An entity that is gone may linger until its leave arrives; one updated at this tick may not.
+            // An entity that is gone may remain until its removal arrives, but must not be updated at this tick.
             findings.wrong += u64::from(entity.value_tick == audited.tick);
             continue;
         };
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn current_values_must_be_equal_and_older_ones_may_be_on_their_way() {
+    fn audited_values_must_equal_rows_that_did_not_change_later() {
         let audited = AuditedTick::read(&body(
             100,
             &[(1, pose(10), 100), (2, pose(20), 90), (3, pose(30), 95)],
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn other_answers_are_refused() {
+    fn invalid_audit_responses_are_refused() {
         let good = body(1, &[(1, pose(1), 1)]);
         assert!(AuditedTick::read(&good).is_ok());
         assert_eq!(AuditedTick::read(b"nothing").unwrap_err(), AuditError::Magic);

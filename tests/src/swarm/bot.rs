@@ -1,4 +1,4 @@
-//! One bot: a socket, a client core, and a hand: one that steers at random, or a pilot of Skirmish.
+//! One bot: a socket, a client core and a source of inputs, which is random steering or a pilot of Skirmish.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -26,20 +26,20 @@ use super::report::BotTotals;
 use crate::pilots::senses::Senses;
 use crate::pilots::{BotPilot, Deeds};
 
-/// A silent session has nothing to do but a keep-alive every few seconds.
+/// Time between updates of a silent session, which sends a keep-alive every few seconds only.
 const IDLE_UPDATE_EVERY: Duration = Duration::from_millis(250);
-/// A bot that stops reading with the newest snapshot reads to the end once in this many of its updates, so that
-/// it is noticed when all are a tick behind.
+/// A bot that stops reading at the newest snapshot reads to the end once in this many of its updates. Otherwise it
+/// would go unnoticed if all bots were a tick behind.
 const READ_ALL_EVERY: u32 = 16;
-/// A snapshot datagram shorter than this is the last of its tick: one that has a successor is full.
+/// A snapshot datagram shorter than this is the last of its tick: one that has a successor is nearly full.
 const FULL_DATAGRAM_BYTES: usize = DATAGRAM_BYTES_MAX / 2;
-/// Each bot looks for its oldest visible value once in this many of its updates.
+/// Each bot searches its oldest visible value once in this many of its updates.
 const OLDEST_EVERY: u32 = 20;
 
-/// A datagram's room.
+/// Space for the largest datagram.
 pub type Buffer = [u8; DATAGRAM_RECEIVE_BYTES_MAX];
 
-/// A line that loses and delays, and what is under way on it.
+/// A line that loses and delays datagrams, with the datagrams under way.
 #[derive(Debug)]
 pub struct EmulatedLine {
     conditions: Conditions,
@@ -49,7 +49,7 @@ pub struct EmulatedLine {
 }
 
 impl EmulatedLine {
-    /// A line of these conditions; `None` when they change nothing.
+    /// Creates a line with these conditions, or returns `None` if they change nothing.
     #[must_use]
     pub fn new(conditions: Conditions, seed: u64) -> Option<Self> {
         let line = Self {
@@ -67,11 +67,11 @@ impl EmulatedLine {
     }
 }
 
-/// What all bots write to.
+/// State that all bots share and write to.
 pub struct SwarmState {
-    /// Counters.
+    /// Counters over all bots.
     pub totals: BotTotals,
-    /// Snapshots of the last ticks.
+    /// Arrivals of the last ticks' snapshots.
     pub arrivals: Arrivals,
     /// Ages of the oldest visible values.
     pub oldest: Histogram,
@@ -79,35 +79,35 @@ pub struct SwarmState {
     pub newest_tick: Option<Tick>,
     /// The emulated line, if it is not perfect.
     pub line: Option<EmulatedLine>,
-    /// What the bots speak.
+    /// The protocol of the server.
     pub protocol: Arc<Protocol>,
-    /// What pilots see with, where the bots play Skirmish.
+    /// Decodes the components that pilots read, if the bots play Skirmish.
     pub senses: Option<Senses>,
     /// Why the first bot was lost.
     pub first_loss: Option<String>,
 }
 
-/// How far a bot is.
+/// The state of a bot's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BotState {
-    /// Shaking hands, or waiting for the first snapshot.
+    /// In the handshake, or waiting for the first snapshot.
     Connecting,
-    /// Receives snapshots (or, a silent one: is connected).
+    /// Receives snapshots. A silent bot is connected.
     Playing,
-    /// Lost.
+    /// The session ended.
     Ended,
 }
 
 /// How much of a socket is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// All that is there.
+    /// Every datagram that has arrived.
     Everything,
-    /// Up to the newest tick's last snapshot.
+    /// Datagrams up to the newest tick's last snapshot.
     NewestTick,
 }
 
-/// What a bot's session does.
+/// The session of a playing or of a silent bot.
 enum BotSession {
     Playing(Box<ClientCore>),
     /// Connected and silent.
@@ -123,15 +123,15 @@ impl BotSession {
     }
 }
 
-/// What gives a bot's inputs.
+/// The source of a bot's inputs.
 enum Hand {
-    /// Turns at random.
+    /// Steers at random.
     Wheel(Seeded),
     /// Plays Skirmish.
     Pilot(Box<BotPilot>),
 }
 
-/// One bot.
+/// A client of the swarm with its socket.
 pub struct Bot {
     index: u32,
     socket: UdpSocket,
@@ -142,24 +142,24 @@ pub struct Bot {
     audit: Option<Box<AuditLog>>,
 }
 
-/// What kind of bot to make.
+/// Options for a new bot.
 #[derive(Debug, Clone, Copy)]
 pub struct BotKind {
-    /// Stays silent once connected.
+    /// Whether the bot stays silent once it is connected.
     pub is_idle: bool,
-    /// Notes its mirror for audits.
+    /// Whether the bot records its mirror for audits.
     pub audits: bool,
-    /// Plays Skirmish.
+    /// Whether the bot plays Skirmish.
     pub is_pilot: bool,
-    /// What its steering follows from.
+    /// Seed of the steering, common to all bots.
     pub seed: u64,
 }
 
 impl Bot {
-    /// Opens the bot's socket and begins its session.
+    /// Opens the bot's socket and starts its session.
     ///
     /// # Errors
-    /// When the system has no port or no file left.
+    /// If the system has no port or no file left.
     pub fn new(
         index: u32,
         now: Duration,
@@ -196,12 +196,12 @@ impl Bot {
         })
     }
 
-    /// How far the bot is.
+    /// Returns the state of the bot's session.
     pub fn state(&self) -> BotState {
         self.state
     }
 
-    /// What the bot has done in Skirmish.
+    /// Returns the bot's deeds in Skirmish, or `None` if it steers at random.
     pub fn deeds(&self) -> Option<&Deeds> {
         match &self.hand {
             Hand::Wheel(_) => None,
@@ -209,7 +209,7 @@ impl Bot {
         }
     }
 
-    /// The bot's notes, if it audits.
+    /// Returns the bot's recorded mirrors, if it is audited.
     pub fn audit(&self) -> Option<&AuditLog> {
         self.audit.as_deref()
     }
@@ -222,17 +222,17 @@ impl Bot {
         }
     }
 
-    /// The socket, to be watched.
+    /// Returns the socket, for registration with epoll.
     pub fn socket(&mut self) -> &mut UdpSocket {
         &mut self.socket
     }
 
-    /// Where the bot's datagrams come from.
+    /// Returns the address from which the server sends to the bot.
     pub fn server(&self) -> SocketAddr {
         self.session.server()
     }
 
-    /// Time between two snapshots; `None` for a bot that is not sent any (yet).
+    /// Returns the time between two snapshots, or `None` for a bot that does not receive any (yet).
     pub fn tick_length(&self) -> Option<Duration> {
         match &self.session {
             BotSession::Playing(core) if self.state == BotState::Playing => core.tick_length(),
@@ -240,8 +240,8 @@ impl Bot {
         }
     }
 
-    /// Takes what has arrived; returns when the last datagram was read, if there was any. `now` is asked for every
-    /// datagram: its age is measured.
+    /// Reads the datagrams that have arrived. Returns when the last one was read, if there was any. `now` is called for
+    /// every datagram, because its age is measured.
     ///
     /// Reading everything takes one call more than there are datagrams: the kernel's batched receive costs as much
     /// as two plain ones.
@@ -252,36 +252,37 @@ impl Bot {
         shared: &mut SwarmState,
         buffer: &mut Buffer,
     ) -> Option<Duration> {
-        let mut heard_at = None;
+        let mut received_at = None;
         loop {
             let length = match self.socket.recv(buffer) {
                 Ok(length) => length,
-                // Nobody listens there at the moment: the session's time-out decides.
+                // No socket is bound at the server's address at the moment. The session's time-out decides.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
-                Err(error) if is_passing(&error) => return heard_at,
+                Err(error) if is_passing(&error) => return received_at,
                 Err(error) => {
                     self.lost(shared, &error.to_string());
-                    return heard_at;
+                    return received_at;
                 }
             };
             let snapshots = shared.totals.snapshots;
             shared.totals.down_bytes += length as u64;
             shared.totals.down_datagrams += 1;
             let now = now();
-            heard_at = Some(now);
+            received_at = Some(now);
             match &mut shared.line {
                 Some(line) => line.send(now, self.index, LineDirection::Down, &buffer[..length]),
                 None => self.receive(now, &mut buffer[..length], shared),
             }
-            // What else a tick brings comes before its snapshot.
+            // All other datagrams of a tick come before its snapshot.
             let is_last = length < FULL_DATAGRAM_BYTES && shared.totals.snapshots > snapshots;
             if extent == Extent::NewestTick && is_last && self.is_up_to_date(shared) {
-                return heard_at;
+                return received_at;
             }
         }
     }
 
-    /// Whether nobody has a newer snapshot; now and then the socket is asked instead.
+    /// Whether no bot has a newer snapshot. One update in [`READ_ALL_EVERY`] returns false, so that the socket is read
+    /// to its end.
     fn is_up_to_date(&self, shared: &SwarmState) -> bool {
         let BotSession::Playing(core) = &self.session else {
             return false;
@@ -290,12 +291,12 @@ impl Bot {
         newest == shared.newest_tick && !self.is_turn(READ_ALL_EVERY)
     }
 
-    /// Whether what happens in one of so many updates does in this one; each bot has its own turn.
+    /// Whether work that is due in one of `every` updates is due in this one. The bots' turns are spread over them.
     fn is_turn(&self, every: u32) -> bool {
         self.updates % every == self.index % every
     }
 
-    /// Takes one datagram.
+    /// Processes one datagram of the server.
     pub fn receive(&mut self, now: Duration, datagram: &mut [u8], shared: &mut SwarmState) {
         let event = match &mut self.session {
             BotSession::Playing(core) => core.receive_datagram(now, datagram, &mut ()),
@@ -317,13 +318,13 @@ impl Bot {
             _ => {}
         }
         self.take_messages(shared);
-        // The handshake and the greeting go on at once; afterwards the wheel sets the pace.
+        // The handshake and the greeting continue at once. Afterwards the wheel sets the pace.
         if self.state == BotState::Connecting {
             self.update(now, shared);
         }
     }
 
-    /// Reads what the server has said; nobody's unread messages may pile up.
+    /// Reads the server's messages, also where they are not used, so that they do not pile up.
     fn take_messages(&mut self, shared: &SwarmState) {
         let BotSession::Playing(core) = &mut self.session else {
             return;
@@ -335,6 +336,7 @@ impl Bot {
         }
     }
 
+    /// Counts a snapshot that was applied.
     fn decoded(&mut self, now: Duration, applied: &Applied, shared: &mut SwarmState) {
         let BotSession::Playing(core) = &self.session else {
             return;
@@ -356,7 +358,7 @@ impl Bot {
         }
     }
 
-    /// Sends what is due.
+    /// Sends the datagrams that are due.
     pub fn update(&mut self, now: Duration, shared: &mut SwarmState) {
         let SwarmState {
             totals,
@@ -400,7 +402,7 @@ impl Bot {
         }
     }
 
-    /// How long after `now` the bot wants to be updated.
+    /// Returns the time from `now` to the bot's next update.
     pub fn until_update(&self, now: Duration) -> Duration {
         match &self.session {
             BotSession::Playing(core) => core.until_update(now),
@@ -413,10 +415,10 @@ impl Bot {
         transmit(&self.socket, totals, datagram);
     }
 
-    /// Says good-bye.
+    /// Disconnects from the server.
     pub fn disconnect(&mut self) {
         let socket = &self.socket;
-        // Redundant packets of a farewell: a lost one does no harm.
+        // The disconnect is sent in redundant packets: a lost one does no harm.
         let out = |datagram: &[u8]| drop(socket.send(datagram));
         match &mut self.session {
             BotSession::Playing(core) => core.disconnect(out),
@@ -424,8 +426,8 @@ impl Bot {
         }
     }
 
-    /// How old the oldest value is that the player sees, as of the newest snapshot. What is at rest is not
-    /// sent again and is as new as the snapshot.
+    /// Records the age of the oldest value that the player sees, as of the newest snapshot. Entities at rest are not
+    /// sent again and count as new.
     fn measure_oldest(&self, shared: &SwarmState) {
         let BotSession::Playing(core) = &self.session else {
             return;
@@ -444,6 +446,7 @@ impl Bot {
         }
     }
 
+    /// Ends the bot's session, with the reason if it is the swarm's first loss.
     fn lost(&mut self, shared: &mut SwarmState, reason: &str) {
         if self.state != BotState::Ended {
             self.state = BotState::Ended;
@@ -454,25 +457,25 @@ impl Bot {
     }
 }
 
-/// The wheel anywhere, at cruising speed: the movement that the crowd is defined by.
+/// Returns an input that turns at random, at cruising speed. This movement defines the crowd scene.
 fn steer(protocol: &Protocol, steering: &mut Seeded) -> InputBytes {
     let input = SteerInput {
         turn: steering.signed_unit(),
         thrust: 0.0,
     };
-    // An input that could not be encoded would be a defect of the scene's protocol; the bot then coasts.
+    // An input that cannot be encoded is a defect of the scene's protocol. The bot coasts then.
     protocol
         .encode_input(&input)
         .unwrap_or_else(|_| protocol.neutral_input())
 }
 
-/// Lets a pilot look, decide and give its orders; the input, once there is something to see.
+/// Runs a pilot on the newest mirror and sends its orders. Returns its input, or `None` before the first snapshot.
 fn play(senses: &Senses, pilot: &mut BotPilot, core: &mut ClientCore) -> Option<InputBytes> {
     let input = pilot.decide(senses, core.mirror()?);
     for order in pilot.take_orders() {
         let mut bytes = Vec::new();
         if let Ok(channel) = senses.protocol.encode_message(&order, &mut bytes) {
-            // Without room the order is not given; there will be another one.
+            // If the queue is full, the order is dropped. There will be another one.
             let _ = core.send_message(channel, bytes.into());
         }
     }
@@ -480,7 +483,7 @@ fn play(senses: &Senses, pilot: &mut BotPilot, core: &mut ClientCore) -> Option<
 }
 
 fn transmit(socket: &UdpSocket, totals: &mut BotTotals, datagram: &[u8]) {
-    // A datagram that the system does not take now is a lost one.
+    // A datagram that the system does not accept now is lost.
     if let Ok(length) = socket.send(datagram) {
         totals.up_bytes += length as u64;
         totals.up_datagrams += 1;

@@ -1,9 +1,9 @@
-//! A bad line between the bots and the server, emulated inside the swarm: loss, latency and jitter, the same
-//! in each direction and independent of each other.
+//! An emulated bad line between the bots and the server, with loss, latency and jitter. They are the same in each
+//! direction and independent of each other.
 //!
-//! Owns the decision what happens to a datagram ([`Conditions::fate`]) and the queue of those under way
-//! ([`DelayQueue`]). All randomness follows from one seed. The queue recycles its buffers: once it has seen
-//! its busiest moment it allocates nothing.
+//! Owns the decision about each datagram ([`Conditions::fate`]) and the queue of datagrams under way ([`DelayQueue`]).
+//! All randomness follows from one seed. The queue recycles its buffers: it allocates only while it grows beyond its
+//! largest size so far.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use throng_client::seeded::Seeded;
 
-/// What the emulated line does to every datagram, in each direction.
+/// Properties of the emulated line, in each direction.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Conditions {
     /// Probability that a datagram is lost, 0..=1.
@@ -24,12 +24,12 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Whether the line does nothing at all, so that the swarm can leave it out.
+    /// Whether the line neither loses nor delays datagrams, so that the swarm can do without it.
     pub fn is_perfect(&self) -> bool {
         *self == Self::default()
     }
 
-    /// How long the next datagram is under way; `None` when it is lost.
+    /// Returns the delay of the next datagram, or `None` if it is lost.
     pub fn fate(&self, random: &mut Seeded) -> Option<Duration> {
         if self.loss > 0.0 && random.unit() < self.loss {
             return None;
@@ -42,7 +42,7 @@ impl Conditions {
 }
 
 impl fmt::Display for Conditions {
-    /// What is wrong with the line, to follow a name; nothing when it is perfect.
+    /// Writes the properties to append to a name. A perfect line has none.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.loss > 0.0 {
             write!(formatter, ", {:.1} % loss", self.loss * 100.0)?;
@@ -56,7 +56,7 @@ impl fmt::Display for Conditions {
     }
 }
 
-/// Which way a delayed datagram travels.
+/// The direction of a delayed datagram.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LineDirection {
     /// From the server to a bot.
@@ -69,20 +69,20 @@ pub enum LineDirection {
 /// One datagram that has arrived.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// When it arrived.
+    /// Time of arrival.
     pub due: Duration,
-    /// The bot at one end.
+    /// The bot that sent it or receives it.
     pub bot: u32,
-    /// Which way it went.
+    /// Whether the bot receives it or has sent it.
     pub direction: LineDirection,
-    /// Its bytes; hand them back with [`DelayQueue::recycle`].
+    /// The datagram. Return the buffer with [`DelayQueue::recycle`].
     pub bytes: Vec<u8>,
 }
 
-/// Datagrams under way, in order of their arrival; equal arrivals keep the order in which they were sent.
+/// Datagrams under way, in the order of arrival. Datagrams with equal times keep the order of sending.
 #[derive(Debug, Default)]
 pub struct DelayQueue {
-    /// Due time, number and place in `in_flight`.
+    /// Due time, number and index in `in_flight`.
     due: BinaryHeap<Reverse<(Duration, u64, u32)>>,
     in_flight: Vec<Delivery>,
     free: Vec<u32>,
@@ -91,7 +91,7 @@ pub struct DelayQueue {
 }
 
 impl DelayQueue {
-    /// Puts a datagram on its way, to arrive at `due`.
+    /// Inserts a datagram that arrives at `due`.
     pub fn push(&mut self, due: Duration, bot: u32, direction: LineDirection, datagram: &[u8]) {
         let mut bytes = self.spare.pop().unwrap_or_default();
         bytes.extend_from_slice(datagram);
@@ -109,7 +109,7 @@ impl DelayQueue {
         self.sent += 1;
     }
 
-    /// The oldest datagram that has arrived by `now`.
+    /// Removes and returns the oldest datagram that has arrived by `now`.
     pub fn pop(&mut self, now: Duration) -> Option<Delivery> {
         let Reverse((_, _, index)) = *self.due.peek().filter(|Reverse((due, ..))| *due <= now)?;
         self.due.pop();
@@ -117,23 +117,23 @@ impl DelayQueue {
         Some(std::mem::take(&mut self.in_flight[index as usize]))
     }
 
-    /// Takes back the bytes of a delivered datagram, for the next one.
+    /// Keeps the buffer of a delivered datagram for the next one.
     pub fn recycle(&mut self, mut bytes: Vec<u8>) {
         bytes.clear();
         self.spare.push(bytes);
     }
 
-    /// When the next datagram arrives.
+    /// Returns the arrival time of the next datagram.
     pub fn next_due(&self) -> Option<Duration> {
         self.due.peek().map(|Reverse((due, ..))| *due)
     }
 
-    /// Datagrams under way.
+    /// Returns the number of datagrams under way.
     pub fn len(&self) -> usize {
         self.due.len()
     }
 
-    /// Whether nothing is under way.
+    /// Whether no datagram is under way.
     pub fn is_empty(&self) -> bool {
         self.due.is_empty()
     }
@@ -147,7 +147,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn loss_latency_and_jitter_are_what_was_asked_for() {
+    fn loss_latency_and_jitter_follow_the_conditions() {
         let conditions = Conditions {
             loss: 0.2,
             latency: 50 * MS,
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_above_the_latency_does_not_send_into_the_past() {
+    fn jitter_above_the_latency_gives_no_negative_delay() {
         let conditions = Conditions {
             loss: 0.0,
             latency: MS,
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn buffers_are_recycled() {
+    fn buffers_of_delivered_datagrams_are_recycled() {
         let mut queue = DelayQueue::default();
         for round in 0..100_u32 {
             for bot in 0..4 {
@@ -193,11 +193,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn everything_arrives_in_order_of_its_time(due in prop::collection::vec(0_u64..50, 1..100)) {
+        fn every_datagram_arrives_in_order_of_its_time(due in prop::collection::vec(0_u64..50, 1..100)) {
             let mut queue = DelayQueue::default();
             for (index, millis) in due.iter().enumerate() {
-                let at = Duration::from_millis(*millis);
-                queue.push(at, index as u32, LineDirection::Down, &index.to_le_bytes());
+                let time = Duration::from_millis(*millis);
+                queue.push(time, index as u32, LineDirection::Down, &index.to_le_bytes());
             }
             prop_assert_eq!(queue.next_due(), due.iter().min().map(|ms| Duration::from_millis(*ms)));
             let first = queue.pop(Duration::ZERO);

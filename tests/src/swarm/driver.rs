@@ -1,9 +1,10 @@
 //! One thread, one epoll loop, all bots.
 //!
-//! Every turn waits until somebody is due, drains the sockets that have something, delivers what the emulated
-//! line has carried, updates the bots whose time has come, and lets joined bots in. Nothing is allocated per
-//! datagram. Epoll watches the bots that are connecting, silent or heard now and then; those that are heard in
-//! every tick [take turns](super::heard) instead, and while there are any, a turn comes every half millisecond.
+//! Every turn of the loop waits until a bot is due, drains the sockets that have datagrams, delivers the datagrams
+//! that the emulated line has carried, updates the bots that are due, and starts bots that have joined. Nothing is
+//! allocated per datagram. Epoll watches the bots that are connecting, are silent or receive datagrams now and then.
+//! Bots that receive datagrams in every tick are polled [in order](super::poll_order) instead. While there are any,
+//! a turn comes every half millisecond.
 
 mod asking;
 
@@ -29,33 +30,35 @@ use super::watch::Watch;
 use super::wheel::Wheel;
 use crate::pilots::Deeds;
 
-/// Handshakes under way at a time: a ramp, not a stampede.
+/// The most handshakes under way at a time, so that bots join one after another and do not overload the server.
 const CONNECTING_MAX: u32 = 256;
-/// One bot in this many audits.
+/// One bot in this many is audited.
 const AUDIT_EVERY: u32 = 100;
-/// Updates in a turn; the rest are first in the next one. As many as looks: where the processor is full, neither
-/// hearing nor sending waits for all of the other. A bot that is updated late sends its inputs together.
+/// The most updates in a turn. The remaining bots are the first in the next turn. It equals the polls of a sweep: on
+/// a full processor neither receiving nor sending waits for all of the other. A bot that is updated late sends its
+/// inputs together.
 const UPDATES_MAX: usize = 256;
+/// The most events of one call of epoll.
 const EVENTS: usize = 1_024;
-/// Time between two looks at who has joined.
+/// Time between two checks for bots that have joined.
 const JOINED_EVERY: Duration = Duration::from_millis(1);
-/// Time between two looks at the bots that take turns, while there is nothing else to do; a part of the ages
-/// that are measured.
+/// Time between two sweeps of the bots that epoll does not watch, while there is nothing else to do. It is a part of
+/// the ages that are measured.
 const SWEEP_EVERY: Duration = Duration::from_micros(500);
 
-/// How many bots are how far.
+/// The number of bots in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Census {
-    /// In their handshake, or waiting for their first snapshot.
+    /// Bots in their handshake, and bots that wait for their first snapshot.
     pub connecting: u32,
-    /// Playing.
+    /// Bots that receive snapshots or, with `--idle`, are connected.
     pub playing: u32,
-    /// Never got in, or gone.
+    /// Bots that never joined or whose session ended.
     pub lost: u32,
 }
 
 impl Census {
-    /// A bot got from one state into another.
+    /// Counts a bot's change from one state to another.
     fn note(&mut self, before: BotState, after: BotState) {
         if before == after {
             return;
@@ -80,11 +83,11 @@ pub struct Driver {
     buffer: Box<Buffer>,
     bots: Vec<Option<Bot>>,
     wheel: Wheel,
-    /// Taken from the wheel and not updated yet.
+    /// Bots that were taken from the wheel and are not updated yet.
     due: VecDeque<u32>,
-    heard: PollOrder,
+    order: PollOrder,
     swept_at: Duration,
-    /// The last sweep was cut short: somebody may wait.
+    /// Whether the last sweep reached its limit, so that more bots may be due.
     is_behind: bool,
     outcomes: Option<Receiver<JoinOutcome>>,
     config: ClientConfig,
@@ -96,41 +99,41 @@ pub struct Driver {
     audited_at: Duration,
     ask_every: Duration,
     stats: Option<Box<StatsReport>>,
-    /// Where the bots write.
+    /// The state that all bots write to.
     pub shared: SwarmState,
-    /// How many bots are how far.
+    /// The number of bots in each state.
     pub census: Census,
-    /// What the audits found.
+    /// The sum of what all audits found.
     pub findings: Findings,
-    /// The last question that the server did not answer.
+    /// The error of the last request that failed.
     pub problem: Option<String>,
 }
 
-/// What a driver is made of.
+/// Arguments of [`Driver::new`].
 pub struct DriverParts {
-    /// How many bots.
+    /// The number of bots.
     pub clients: u32,
-    /// What they speak.
+    /// Configuration of each bot's connection.
     pub config: ClientConfig,
-    /// They stay silent.
+    /// Whether the bots stay silent once they are connected.
     pub is_idle: bool,
-    /// What their steering follows from.
+    /// Seed of the bots' steering.
     pub seed: u64,
-    /// Where they come from.
+    /// Tokens, or errors, of the bots that join.
     pub outcomes: Receiver<JoinOutcome>,
-    /// Asks the server.
+    /// The thread that queries the server.
     pub watch: Watch,
     /// Time between two readings of the server's figures.
     pub ask_every: Duration,
-    /// Where they write.
+    /// The state that all bots write to.
     pub shared: SwarmState,
 }
 
 impl Driver {
-    /// A driver without any bot yet.
+    /// Creates a driver without bots.
     ///
     /// # Errors
-    /// When the system gives no epoll instance.
+    /// If the system gives no epoll instance.
     pub fn new(parts: DriverParts) -> io::Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
@@ -139,7 +142,7 @@ impl Driver {
             bots: (0..parts.clients).map(|_| None).collect(),
             wheel: Wheel::default(),
             due: VecDeque::new(),
-            heard: PollOrder::new(parts.clients as usize),
+            order: PollOrder::new(parts.clients as usize),
             swept_at: Duration::ZERO,
             is_behind: false,
             outcomes: Some(parts.outcomes),
@@ -159,7 +162,7 @@ impl Driver {
         })
     }
 
-    /// Time since the driver was made.
+    /// Returns the time since the driver was created.
     pub fn now(&self) -> Duration {
         self.origin.elapsed()
     }
@@ -169,10 +172,10 @@ impl Driver {
         self.outcomes.is_none() && self.census.connecting == 0
     }
 
-    /// Lets nobody else in; who is still connecting is lost.
+    /// Accepts no more bots. Bots that are still connecting are lost.
     pub fn end_ramp(&mut self) {
-        for place in &mut self.bots {
-            if let Some(bot) = place.take_if(|bot| bot.state() == BotState::Connecting).as_mut() {
+        for slot in &mut self.bots {
+            if let Some(bot) = slot.take_if(|bot| bot.state() == BotState::Connecting).as_mut() {
                 bot.disconnect();
             }
         }
@@ -181,13 +184,13 @@ impl Driver {
         self.outcomes = None;
     }
 
-    /// One turn of the loop; a millisecond or so.
+    /// Runs one turn of the loop. It takes about a millisecond.
     ///
     /// # Errors
-    /// When epoll fails or there is no file left for a socket.
+    /// If epoll fails or no file is left for a socket.
     pub fn turn(&mut self) -> io::Result<()> {
         self.wait()?;
-        self.hear_watched()?;
+        self.drain_watched()?;
         self.sweep()?;
         self.deliver_line();
         self.update_due();
@@ -196,7 +199,7 @@ impl Driver {
         Ok(())
     }
 
-    /// What all pilots have done in Skirmish; `None` where nobody plays it.
+    /// Returns the sum of all pilots' deeds in Skirmish, or `None` if no bot plays it.
     #[must_use]
     pub fn deeds(&self) -> Option<Deeds> {
         let mut all: Option<Deeds> = None;
@@ -206,7 +209,7 @@ impl Driver {
         all
     }
 
-    /// Everybody says good-bye.
+    /// Disconnects every bot.
     pub fn disconnect(&mut self) {
         for bot in self.bots.iter_mut().flatten() {
             if bot.state() != BotState::Ended {
@@ -215,7 +218,8 @@ impl Driver {
         }
     }
 
-    /// Waits until somebody is due. Nobody announces those who take turns, so they keep the wait short.
+    /// Waits until a bot is due. Epoll does not announce the bots that are polled in order, so they keep the wait
+    /// short.
     fn wait(&mut self) -> io::Result<()> {
         let now = self.now();
         let until_update = if self.due.is_empty() {
@@ -223,14 +227,14 @@ impl Driver {
         } else {
             Duration::ZERO
         };
-        let timeout = if self.heard.is_empty() {
+        let timeout = if self.order.is_empty() {
             let line_due = self.shared.line.as_ref().and_then(|line| line.queue.next_due());
             let until_line = line_due.map_or(Duration::MAX, |due| due.saturating_sub(now));
             let until_joined = self.outcomes.as_ref().map_or(Duration::MAX, |_| JOINED_EVERY);
             until_update.min(until_line).min(until_joined)
         } else {
-            // Epoll counts in milliseconds. What the emulated line carries comes a sweep late at most: to wake
-            // for each datagram of it would wake the server for each, too.
+            // Epoll counts in milliseconds. The emulated line's datagrams are delivered a sweep late at most.
+            // Waking for each of them would wake the server for each, too.
             let until_sweep = (self.swept_at + SWEEP_EVERY).saturating_sub(now);
             let pause = until_sweep.min(until_update);
             if !self.is_behind && !pause.is_zero() {
@@ -244,14 +248,14 @@ impl Driver {
         }
     }
 
-    /// Drains the sockets that epoll announced. Who has become steady is watched no longer.
-    fn hear_watched(&mut self) -> io::Result<()> {
+    /// Drains the sockets that epoll announced, and stops watching the bots that have become steady.
+    fn drain_watched(&mut self) -> io::Result<()> {
         for event in &self.events {
             let Token(index) = event.token();
             let Some(bot) = self.bots.get_mut(index).and_then(Option::as_mut) else {
                 continue;
             };
-            let heard_at = hear(
+            let received_at = drain_bot(
                 bot,
                 Extent::Everything,
                 self.origin,
@@ -259,26 +263,26 @@ impl Driver {
                 &mut self.buffer,
                 &mut self.census,
             );
-            let (Some(at), Some(tick)) = (heard_at, bot.tick_length()) else {
+            let (Some(at), Some(tick)) = (received_at, bot.tick_length()) else {
                 continue;
             };
-            if self.heard.note(index as u32, bot.server(), at, tick) {
+            if self.order.note(index as u32, bot.server(), at, tick) {
                 self.poll.registry().deregister(bot.socket())?;
             }
         }
         Ok(())
     }
 
-    /// Drains those whose turn it is. Who has fallen silent is watched again.
+    /// Drains the bots that are due in their queue, and watches the bots again that have left it.
     fn sweep(&mut self) -> io::Result<()> {
-        if self.heard.is_empty() {
+        if self.order.is_empty() {
             self.is_behind = false;
             return Ok(());
         }
         let now = self.now();
         self.swept_at = now;
         let Self {
-            heard,
+            order,
             bots,
             shared,
             buffer,
@@ -286,29 +290,30 @@ impl Driver {
             origin,
             ..
         } = self;
-        self.is_behind = heard.sweep(now, |index, coming| {
+        self.is_behind = order.sweep(now, |index, coming| {
             let [_, _, near, far] = coming;
             prefetch_bots(bots, far, near);
             let bot = bots[index as usize].as_mut();
             let Some(bot) = bot.filter(|bot| bot.state() != BotState::Ended) else {
                 return Polled::Gone;
             };
-            hear(bot, Extent::NewestTick, *origin, shared, buffer, census)
-                .map_or(Polled::Missed, Polled::Heard)
+            drain_bot(bot, Extent::NewestTick, *origin, shared, buffer, census)
+                .map_or(Polled::Missed, Polled::Received)
         });
-        while let Some(index) = heard.pop_leaving() {
+        while let Some(index) = order.pop_leaving() {
             let Some(bot) = bots[index as usize].as_mut() else {
                 continue;
             };
             self.poll
                 .registry()
                 .register(bot.socket(), Token(index as usize), Interest::READABLE)?;
-            // What came before is not announced.
-            hear(bot, Extent::Everything, *origin, shared, buffer, census);
+            // Epoll does not announce datagrams that came before.
+            drain_bot(bot, Extent::Everything, *origin, shared, buffer, census);
         }
         Ok(())
     }
 
+    /// Delivers the datagrams that the emulated line has delayed until now.
     fn deliver_line(&mut self) {
         let now = self.now();
         while let Some(delivery) = self.shared.line.as_mut().and_then(|line| line.queue.pop(now)) {
@@ -327,6 +332,7 @@ impl Driver {
         }
     }
 
+    /// Updates the bots that are due, [`UPDATES_MAX`] at most.
     fn update_due(&mut self) {
         let now = self.now();
         self.wheel.take_due(now, &mut self.due);
@@ -348,6 +354,7 @@ impl Driver {
         }
     }
 
+    /// Starts the bots whose token has arrived.
     fn admit(&mut self) -> io::Result<()> {
         while self.census.connecting < CONNECTING_MAX {
             let Some(outcomes) = &self.outcomes else {
@@ -392,21 +399,21 @@ impl Driver {
     }
 }
 
-/// Prefetches two of the next bots while another is busy: the bot itself for the farther one, its session for the
-/// nearer one.
+/// Prefetches two of the next bots while another one is processed: the bot itself for the farther one, its session
+/// for the nearer one.
 #[inline]
 fn prefetch_bots(bots: &[Option<Bot>], far: Option<u32>, near: Option<u32>) {
-    let place = |index: Option<u32>| bots.get(index? as usize);
-    if let Some(place) = place(far) {
-        prefetch(place);
+    let slot = |index: Option<u32>| bots.get(index? as usize);
+    if let Some(slot) = slot(far) {
+        prefetch(slot);
     }
-    if let Some(Some(bot)) = place(near) {
+    if let Some(Some(bot)) = slot(near) {
         bot.prefetch_session();
     }
 }
 
-/// Drains a bot's socket; when its last datagram was read, if there was any.
-fn hear(
+/// Drains a bot's socket and counts its state. Returns when the last datagram was read, if there was any.
+fn drain_bot(
     bot: &mut Bot,
     extent: Extent,
     origin: Instant,
@@ -415,14 +422,14 @@ fn hear(
     census: &mut Census,
 ) -> Option<Duration> {
     let before = bot.state();
-    let heard_at = bot.drain(extent, || origin.elapsed(), shared, buffer);
+    let received_at = bot.drain(extent, || origin.elapsed(), shared, buffer);
     census.note(before, bot.state());
-    heard_at
+    received_at
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the loop over real sockets is where time comes in"
+    reason = "the loop over real sockets reads the time"
 )]
 fn start_clock() -> Instant {
     Instant::now()

@@ -10,16 +10,16 @@ use super::conditions::Conditions;
 /// Lets thousands of bots play on a Throng server and reports what they and the server measured.
 ///
 /// Every bot is a real client on a UDP port of its own: it joins over HTTP, steers at random and decodes
-/// every snapshot; one in a hundred compares what it decoded with what the server says it sent. The exit
-/// code is 0 when nobody was lost and nothing was decoded wrong.
+/// every snapshot. For one bot in a hundred the decoded values are compared with the server's log. The exit
+/// code is 0 when no bot was lost and no value was wrong.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "swarm", version)]
 pub struct SwarmFlags {
-    /// How many bots.
+    /// Number of bots.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pub clients: u32,
 
-    /// How long to measure, once all bots play.
+    /// Seconds to measure, once all bots play.
     #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub seconds: u32,
 
@@ -43,11 +43,11 @@ pub struct SwarmFlags {
     #[arg(long, value_name = "MS", default_value = "0", value_parser = parse_milliseconds)]
     pub jitter: Duration,
 
-    /// What steering, loss and jitter follow from.
+    /// Seed of steering, loss and jitter.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 
-    /// Connect and stay silent: sessions without a player, kept alive and nothing else.
+    /// Connect and stay silent: sessions without a player, which are only kept alive.
     #[arg(long)]
     pub idle: bool,
 
@@ -57,7 +57,7 @@ pub struct SwarmFlags {
 }
 
 impl SwarmFlags {
-    /// The emulated line.
+    /// Returns the properties of the emulated line.
     #[must_use]
     pub fn conditions(&self) -> Conditions {
         Conditions {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_promised_flags_are_understood() {
+    fn documented_flags_are_parsed() {
         let flags = parse(
             "--clients 5000 --seconds 60 --server 10.0.0.1:80 --json out.json --loss 0.05 --latency 75 --jitter 2.5",
         )

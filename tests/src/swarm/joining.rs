@@ -1,7 +1,7 @@
-//! Bots join over HTTP from a few threads with kept-alive connections.
+//! Joins bots over HTTP from a few threads with keep-alive connections.
 //!
-//! The threads push into a short bounded queue, so that the swarm sets the pace: it takes a token only when
-//! it is ready for another handshake.
+//! The threads push into a short bounded queue, so that the swarm sets the pace: it removes a token only when it is
+//! ready for another handshake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -13,18 +13,22 @@ use throng_client::join::Retry;
 use throng_client::join::{JoinError, Joined, Joiner};
 use throng_shared::protocol::version::ProtocolVersion;
 
+/// Threads that send join requests.
 const THREADS: u32 = 4;
-/// Tokens ready and not yet taken, at most. They expire, so there must not be many.
+/// The most tokens in the queue. They expire, so there must not be many.
 const READY_MAX: usize = 64;
-/// Attempts of one bot, where another can succeed.
+/// The most attempts of one bot, if a retry can succeed.
 const ATTEMPTS: u32 = 5;
+/// Time between two attempts of a bot.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// The most time that one request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How one bot's joining ended.
+/// A bot's index with its token or the error of its last attempt.
 pub type JoinOutcome = (u32, Result<Joined, JoinError>);
 
-/// Begins to join bots `0..clients`; outcomes come in any order, one a bot. Dropping the receiver ends it.
+/// Starts to join bots `0..clients`. Returns one outcome for each bot, in any order. Dropping the receiver ends the
+/// threads.
 pub fn join_all(server: &str, version: ProtocolVersion, clients: u32) -> Receiver<JoinOutcome> {
     let (ready, outcomes) = sync_channel(READY_MAX);
     let next = Arc::new(AtomicU32::new(0));
@@ -35,6 +39,7 @@ pub fn join_all(server: &str, version: ProtocolVersion, clients: u32) -> Receive
     outcomes
 }
 
+/// Joins bots until none is left or the receiver is dropped.
 fn join_some(
     joiner: &Joiner,
     version: ProtocolVersion,
@@ -56,7 +61,7 @@ fn join_some(
             }
             outcome = joiner.join(&name, &version, None);
         }
-        // The swarm is over when nobody listens any more.
+        // The swarm is over once the receiver is dropped.
         if ready.send((bot, outcome)).is_err() {
             return;
         }

@@ -1,16 +1,16 @@
-//! The swarm: thousands of real clients in one thread, to load a server and to check what it tells them.
+//! The swarm: thousands of real clients in one thread, which load a server and check the values that it sends.
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`joining`] | the HTTP threads that fetch tokens |
-//! | [`driver`], [`wheel`], [`heard`] | the one loop over all sockets and times |
-//! | [`bot`] | one client: socket, core, and a hand, which in Skirmish is a [pilot](crate::pilots) |
+//! | [`driver`], [`wheel`], [`poll_order`] | the one loop over all sockets and times |
+//! | [`bot`] | one client: socket, core and a source of inputs, which in Skirmish is a [pilot](crate::pilots) |
 //! | [`conditions`] | the emulated bad line |
 //! | [`watch`], [`audit`], [`arrivals`] | the server's figures, its log against the mirrors, snapshot ages |
 //! | [`report`], [`table`], [`progress`] | what is measured and how it is shown |
 //!
-//! A run ramps up until every bot plays, lets it settle, measures, and says good-bye. Readings of the server
-//! are taken at both ends of the measured window, so that its figures and the bots' cover the same time.
+//! A run starts bots until all of them play, waits until clocks and budgets are stable, measures, and disconnects.
+//! The server's figures are read at both ends of the measured window, so that they cover the same time as the bots'.
 
 pub mod arrivals;
 pub mod audit;
@@ -52,29 +52,29 @@ use watch::Watch;
 
 use crate::pilots::senses::Senses;
 
-/// After the ramp, until clocks and budgets have found their level.
+/// Time after the ramp for clocks and budgets to become stable.
 const SETTLE: Duration = Duration::from_secs(2);
-/// How often the bar moves.
+/// Time between two updates of the progress bar.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
-/// How long the server may take to say what it speaks.
+/// The most time that the server may take to report its protocol.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
-/// Files beside the bots' sockets.
+/// Files that the swarm needs in addition to the bots' sockets.
 const SPARE_FILES: u64 = 64;
 
 /// The server's two readings at the ends of the measured window.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Readings {
-    /// At its beginning.
+    /// Reading at the window's beginning.
     pub before: StatsReport,
-    /// At its end.
+    /// Reading at the window's end.
     pub after: StatsReport,
 }
 
-/// Runs a swarm from the ramp to the good-byes and writes the files that were asked for.
+/// Runs a swarm from the first join to the last disconnect, and writes the requested files.
 ///
 /// # Errors
-/// When the server cannot be reached, nobody gets in, or the system refuses files or sockets. Bots that were
-/// lost and values that were wrong are not errors but figures of the report.
+/// If the server cannot be reached, no bot joins, or the system refuses files or sockets. Lost bots and wrong values
+/// are not errors but figures of the report.
 pub fn run(flags: &SwarmFlags) -> Result<SwarmReport> {
     let mut driver = gather(flags)?;
     let measured = measure(&mut driver, flags)?;
@@ -96,10 +96,10 @@ pub fn run(flags: &SwarmFlags) -> Result<SwarmReport> {
     Ok(report)
 }
 
-/// Lets the bots in and returns them with their loop, for somebody who turns it and does other things besides.
+/// Joins the bots and returns them with their loop, for callers that run the loop beside other work.
 ///
 /// # Errors
-/// When the server cannot be reached, nobody gets in, or the system refuses files or sockets.
+/// If the server cannot be reached, no bot joins, or the system refuses files or sockets.
 pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
     allow_files(u64::from(flags.clients) + SPARE_FILES)?;
     let mut watch = Watch::new(&flags.server);
@@ -134,7 +134,7 @@ pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
     Ok(driver)
 }
 
-/// Writes what was asked for.
+/// Writes the report and the readings to the files that the flags name.
 fn write_files(flags: &SwarmFlags, report: &SwarmReport, measured: Measured) -> Result<()> {
     if let Some(path) = &flags.json {
         let json = serde_json::to_string_pretty(report)? + "\n";
@@ -151,8 +151,8 @@ fn write_files(flags: &SwarmFlags, report: &SwarmReport, measured: Measured) -> 
     Ok(())
 }
 
-/// What the server speaks: Skirmish's protocol, or that of the benchmark scenes. Where it is neither, joining
-/// will say so.
+/// Returns the server's protocol: Skirmish's, or that of the benchmark scenes. If it is neither, joining fails with
+/// that error.
 fn spoken_protocol(server: &str) -> Protocol {
     let (bench, skirmish) = (protocol_of(BenchProtocol), protocol_of(SkirmishProtocol));
     let joined = Joiner::new(server, ASK_TIMEOUT).join("swarm", &bench.version(), None);
@@ -168,7 +168,7 @@ fn protocol_of(plugin: impl Plugin) -> Protocol {
     app.world_mut().remove_resource().unwrap_or_default()
 }
 
-/// Lets the bots in until all of them play, or patience ends.
+/// Joins bots until all of them play or are lost, or time runs out.
 fn ramp(driver: &mut Driver, flags: &SwarmFlags) -> Result<()> {
     let patience = Duration::from_secs(30) + Duration::from_millis(10) * flags.clients;
     let mut progress = Progress::start("joining", u64::from(flags.clients), "bots");
@@ -194,12 +194,12 @@ fn ramp(driver: &mut Driver, flags: &SwarmFlags) -> Result<()> {
             .first_loss
             .take()
             .unwrap_or_else(|| "the server sends nothing".to_owned());
-        bail!("no bot got in: {reason}");
+        bail!("no bot joined: {reason}");
     }
     Ok(())
 }
 
-/// Settles, then measures between two readings of the server.
+/// Waits until clocks are stable, then measures between two readings of the server.
 fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
     let settled = driver.now() + SETTLE;
     while driver.now() < settled {
@@ -244,7 +244,7 @@ fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
     })
 }
 
-/// A server on this machine reads the same clock.
+/// Returns which clock the server reads. A server on this machine reads the same one.
 fn publish_clock(server: &str) -> PublishClock {
     let is_loopback = server
         .parse::<SocketAddr>()
@@ -256,7 +256,7 @@ fn publish_clock(server: &str) -> PublishClock {
     }
 }
 
-/// Every bot has a socket of its own: raises this process's limit of open files as far as that needs.
+/// Raises this process's limit of open files to `needed`. Every bot has a socket of its own.
 fn allow_files(needed: u64) -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= needed) {

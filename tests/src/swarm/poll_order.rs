@@ -1,64 +1,64 @@
-//! Whom to listen to next, without being told: bots that are heard in every tick take turns in a queue.
+//! The order in which to read the sockets of bots that receive datagrams in every tick: a queue instead of epoll.
 //!
-//! A socket that epoll watches makes whoever sends to it wake the watcher, datagram by datagram: on one
-//! machine the server pays for it, and the swarm a second time. A server's net worker sends to its clients in
-//! the same order in every tick, so the bot that was heard longest ago is the one that is heard next, and no
-//! watching is needed: one queue for each address that a server sends from, in the order in which its bots
-//! were last heard.
+//! Each datagram to a socket that epoll watches wakes the watcher. On one machine the server pays for that wake-up,
+//! and the swarm pays for it again. A server's net worker sends to its clients in the same order in every tick.
+//! The bot whose last datagram is the oldest is therefore the next to receive one, and no watching is needed. There
+//! is one queue for each address that a server sends from. Its bots are in the order of their last datagrams.
 //!
-//! Owns who is in which queue; reading sockets and watching them is the [driver](super::driver)'s. Guarantees:
-//! - Only a bot heard [`STEADY_HEARINGS`] times, each within [`STEADY_TICKS`] of the last, takes turns.
-//! - One whose datagram does not come keeps its place. It leaves, to be watched again, after
-//!   [`PATIENCE_TICKS`] without any, or at once when the server has passed it over; and it never leaves without
-//!   having been looked at just then.
-//! - A second datagram of a tick is read with the first, or in the next sweep where it was not there yet: only
-//!   the bot heard last can be in the middle of being sent to. One sent out of turn waits for the bot's turn,
-//!   a tick at most.
-//! - A look is told who comes next, so that what they need can be fetched ahead.
-//! - A sweep ends after [`SWEEP_LOOKS_MAX`] bots, or [`MISSES_MAX`] in a queue that had nothing.
+//! Owns the queues and their order. The [driver](super::driver) reads the sockets and registers them with epoll.
+//! Guarantees:
+//! - A bot enters a queue only after [`STEADY_RECEIPTS`] receipts, each within [`STEADY_TICKS`] of the one before.
+//! - A bot whose datagram does not come keeps its position. It leaves the queue, to be watched again, after
+//!   [`PATIENCE_TICKS`] without a datagram, or at once when the server has passed it over. Its socket is always
+//!   polled immediately before it leaves.
+//! - A second datagram of a tick is read with the first, or in the next sweep if it had not arrived yet: only the
+//!   bot at the back of the queue can have received a part of its tick. A datagram sent out of order waits until the
+//!   bot's turn comes, a tick at most.
+//! - Each poll receives the bots that come next, so that their memory can be prefetched.
+//! - A sweep ends after [`SWEEP_POLLS_MAX`] bots, or in one queue after [`MISSES_MAX`] bots without a datagram.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Hearings in a row after which a bot takes turns.
-pub const STEADY_HEARINGS: u32 = 8;
-/// Ticks between two hearings at most, for them to be in a row.
+/// Receipts in a row after which a bot enters a queue.
+pub const STEADY_RECEIPTS: u32 = 8;
+/// The most ticks between two receipts that count as being in a row.
 pub const STEADY_TICKS: u32 = 2;
-/// Ticks without a hearing after which a bot takes turns no longer.
+/// Ticks without a datagram after which a bot leaves its queue.
 pub const PATIENCE_TICKS: f64 = 2.5;
-/// Bots in a row that had nothing, after which a queue is left alone.
+/// Bots without a datagram, one after another, after which the sweep of a queue ends.
 pub const MISSES_MAX: usize = 8;
-/// Bots looked at in one sweep of all queues: a millisecond or two of decoding, so that updates stay on time.
-pub const SWEEP_LOOKS_MAX: usize = 256;
-/// Bots whose coming is told.
+/// Bots polled in one sweep of all queues: a millisecond or two of decoding, so that updates stay on time.
+pub const SWEEP_POLLS_MAX: usize = 256;
+/// Number of next bots that each poll receives for prefetching.
 pub const AHEAD: usize = 4;
-/// 2^32 over the golden ratio: multiples of it fall evenly over the range, however few they are.
+/// 2^32 divided by the golden ratio: its multiples modulo 2^32 spread evenly over the range, for any number of them.
 const GOLDEN_STRIDE: u32 = 2_654_435_769;
 
-/// What a look at a bot's socket found.
+/// The result of polling a bot's socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Polled {
-    /// Datagrams, the last of them read at this time.
-    Heard(Duration),
-    /// None.
+    /// There were datagrams. The last of them was read at this time.
+    Received(Duration),
+    /// There was no datagram.
     Missed,
-    /// The bot is no more.
+    /// The bot no longer exists.
     Gone,
 }
 
-/// Who is looked at after this one, the nearest first.
+/// The bots that are polled after the current one, the next one first.
 pub type Coming = [Option<u32>; AHEAD];
 
-/// What is known of a bot that is watched.
+/// Receipts of a bot, from which follows whether it is steady.
 #[derive(Debug, Clone, Copy, Default)]
 struct BotRecord {
-    hearings: u32,
-    heard_at: Duration,
-    takes_turns: bool,
+    receipts: u32,
+    received_at: Duration,
+    is_queued: bool,
 }
 
-/// A bot's place in a queue.
+/// A bot's entry in a queue.
 #[derive(Debug, Clone, Copy)]
 struct Turn {
     bot: u32,
@@ -67,9 +67,10 @@ struct Turn {
 }
 
 impl Turn {
-    fn heard(self, at: Duration) -> Self {
+    /// Returns the turn of a bot that received a datagram at `time`.
+    fn renewed(self, time: Duration) -> Self {
         Self {
-            leaves_at: at + self.patience,
+            leaves_at: time + self.patience,
             ..self
         }
     }
@@ -79,92 +80,96 @@ impl Turn {
 #[derive(Debug)]
 struct WorkerQueue {
     server: SocketAddr,
-    /// Whoever was heard longest ago is in front.
+    /// The bot whose last datagram is the oldest is in front.
     turns: VecDeque<Turn>,
-    elsewhere: u32,
+    /// Multiple of [`GOLDEN_STRIDE`], which chooses the position of the next probe.
+    probe: u32,
 }
 
-/// All queues, and how far everybody else is from being in one.
+/// All queues, and the receipts of every bot.
 #[derive(Debug)]
 pub struct PollOrder {
-    standings: Vec<BotRecord>,
+    records: Vec<BotRecord>,
     queues: Vec<WorkerQueue>,
-    /// Scratch of a sweep.
+    /// Bots that had no datagram in the current sweep of a queue.
     missed: Vec<Turn>,
     leaving: Vec<u32>,
 }
 
 impl PollOrder {
-    /// Nobody takes turns yet.
+    /// Creates an order for `bots` bots with empty queues.
     #[must_use]
     pub fn new(bots: usize) -> Self {
         Self {
-            standings: vec![BotRecord::default(); bots],
+            records: vec![BotRecord::default(); bots],
             queues: Vec::new(),
             missed: Vec::with_capacity(MISSES_MAX),
             leaving: Vec::new(),
         }
     }
 
-    /// Whether nobody takes turns.
+    /// Whether every queue is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.queues.iter().all(|queue| queue.turns.is_empty())
     }
 
-    /// A bot that is watched was heard at `at`, from `server`. True when it takes turns from now on and need
-    /// not be watched.
+    /// Records that a watched bot received a datagram from `server` at `time`.
+    ///
+    /// Returns whether the bot entered a queue. It need not be watched then.
     #[must_use]
-    pub fn note(&mut self, bot: u32, server: SocketAddr, at: Duration, tick: Duration) -> bool {
-        let standing = &mut self.standings[bot as usize];
-        if standing.takes_turns {
+    pub fn note(&mut self, bot: u32, server: SocketAddr, time: Duration, tick: Duration) -> bool {
+        let record = &mut self.records[bot as usize];
+        if record.is_queued {
             return false;
         }
-        let is_in_row = at.saturating_sub(standing.heard_at) <= tick * STEADY_TICKS;
-        standing.hearings = if is_in_row { standing.hearings + 1 } else { 1 };
-        standing.heard_at = at;
-        if standing.hearings < STEADY_HEARINGS {
+        let is_in_row = time.saturating_sub(record.received_at) <= tick * STEADY_TICKS;
+        record.receipts = if is_in_row { record.receipts + 1 } else { 1 };
+        record.received_at = time;
+        if record.receipts < STEADY_RECEIPTS {
             return false;
         }
-        standing.takes_turns = true;
+        record.is_queued = true;
         let patience = tick.mul_f64(PATIENCE_TICKS);
         let turn = Turn {
             bot,
             patience,
-            leaves_at: at + patience,
+            leaves_at: time + patience,
         };
         self.queue_of(server).turns.push_back(turn);
         true
     }
 
-    /// Looks at those who are due. True when the sweep was cut short and somebody may wait.
+    /// Polls the bots that are due. Returns whether the sweep reached its limit, so that more bots may be due.
     ///
-    /// Afterwards take everybody out with [`PollOrder::pop_leaving`].
-    pub fn sweep(&mut self, now: Duration, mut look: impl FnMut(u32, Coming) -> Polled) -> bool {
-        let looks_max = SWEEP_LOOKS_MAX / self.queues.len().max(1);
+    /// Afterwards take out all leaving bots with [`PollOrder::pop_leaving`].
+    pub fn sweep(&mut self, now: Duration, mut poll: impl FnMut(u32, Coming) -> Polled) -> bool {
+        let polls_max = SWEEP_POLLS_MAX / self.queues.len().max(1);
         let mut is_cut = false;
         for queue in &mut self.queues {
-            queue.look_at_last(&mut look);
-            is_cut |= queue.sweep(now, looks_max, &mut self.missed, &mut self.leaving, &mut look);
+            queue.poll_last(&mut poll);
+            is_cut |= queue.sweep(now, polls_max, &mut self.missed, &mut self.leaving, &mut poll);
         }
         is_cut
     }
 
-    /// Somebody who has left in a sweep and must be watched again. What came before that is not announced.
+    /// Removes and returns a bot that left its queue in a sweep and must be watched again.
+    ///
+    /// Epoll does not announce datagrams that arrived before the bot is watched.
     pub fn pop_leaving(&mut self) -> Option<u32> {
         let bot = self.leaving.pop()?;
-        self.standings[bot as usize] = BotRecord::default();
+        self.records[bot as usize] = BotRecord::default();
         Some(bot)
     }
 
-    /// Workers are few.
+    /// Returns the queue of a server's address. A linear search suffices, as a server has few workers.
     fn queue_of(&mut self, server: SocketAddr) -> &mut WorkerQueue {
         let known = self.queues.iter().position(|queue| queue.server == server);
         let index = known.unwrap_or_else(|| {
             self.queues.push(WorkerQueue {
                 server,
                 turns: VecDeque::new(),
-                elsewhere: 0,
+                probe: 0,
             });
             self.queues.len() - 1
         });
@@ -173,11 +178,11 @@ impl PollOrder {
 }
 
 impl WorkerQueue {
-    /// Whoever was heard last may have been sent but a part of its tick by then.
-    fn look_at_last(&mut self, look: &mut impl FnMut(u32, Coming) -> Polled) {
+    /// Polls the bot at the back again: its tick may have been sent only in part when it was polled before.
+    fn poll_last(&mut self, poll: &mut impl FnMut(u32, Coming) -> Polled) {
         let Some(last) = self.turns.pop_back() else { return };
-        match look(last.bot, self.coming()) {
-            Polled::Heard(at) => self.turns.push_back(last.heard(at)),
+        match poll(last.bot, self.coming()) {
+            Polled::Received(time) => self.turns.push_back(last.renewed(time)),
             Polled::Missed => self.turns.push_back(last),
             Polled::Gone => {}
         }
@@ -187,31 +192,32 @@ impl WorkerQueue {
         std::array::from_fn(|index| self.turns.get(index).map(|turn| turn.bot))
     }
 
+    /// Polls from the front until too many bots in a row had no datagram. Returns whether `polls_max` was reached.
     fn sweep(
         &mut self,
         now: Duration,
-        looks_max: usize,
+        polls_max: usize,
         missed: &mut Vec<Turn>,
         leaving: &mut Vec<u32>,
-        look: &mut impl FnMut(u32, Coming) -> Polled,
+        poll: &mut impl FnMut(u32, Coming) -> Polled,
     ) -> bool {
-        let mut looks = 0;
-        while looks < looks_max {
+        let mut polls = 0;
+        while polls < polls_max {
             if missed.len() == MISSES_MAX {
-                looks += 1;
-                if !self.look_elsewhere(look) {
+                polls += 1;
+                if !self.probe(poll) {
                     break;
                 }
-                // The server is past those: they would hold up everybody behind them.
+                // The server has passed these bots over. In the queue they would delay all bots behind them.
                 leaving.extend(missed.drain(..).map(|turn| turn.bot));
                 continue;
             }
             let Some(turn) = self.turns.pop_front() else {
                 break;
             };
-            looks += 1;
-            match look(turn.bot, self.coming()) {
-                Polled::Heard(at) => self.turns.push_back(turn.heard(at)),
+            polls += 1;
+            match poll(turn.bot, self.coming()) {
+                Polled::Received(time) => self.turns.push_back(turn.renewed(time)),
                 Polled::Missed if turn.leaves_at <= now => leaving.push(turn.bot),
                 Polled::Missed => missed.push(turn),
                 Polled::Gone => {}
@@ -220,24 +226,26 @@ impl WorkerQueue {
         for turn in missed.drain(..).rev() {
             self.turns.push_front(turn);
         }
-        looks == looks_max
+        polls == polls_max
     }
 
-    /// Looks at one more bot, in another part of the queue each time; whether it was heard.
-    fn look_elsewhere(&mut self, look: &mut impl FnMut(u32, Coming) -> Polled) -> bool {
-        self.elsewhere = self.elsewhere.wrapping_add(GOLDEN_STRIDE);
-        let place = (u64::from(self.elsewhere) * self.turns.len() as u64) >> u32::BITS;
-        let Some(&turn) = self.turns.get(place as usize) else {
+    /// Polls one bot at another position of the queue each time. Returns whether it received a datagram.
+    fn probe(&mut self, poll: &mut impl FnMut(u32, Coming) -> Polled) -> bool {
+        self.probe = self.probe.wrapping_add(GOLDEN_STRIDE);
+        // `probe` is a fraction of 2^32. Multiplied by the length and shifted by 32 bits it is an index below the
+        // length. The product fits, as both factors are below 2^32.
+        let index = (u64::from(self.probe) * self.turns.len() as u64) >> u32::BITS;
+        let Some(&turn) = self.turns.get(index as usize) else {
             return false;
         };
-        let found = look(turn.bot, self.coming());
+        let found = poll(turn.bot, self.coming());
         if found == Polled::Missed {
             return false;
         }
-        self.turns.remove(place as usize);
+        self.turns.remove(index as usize);
         match found {
-            Polled::Heard(at) => {
-                self.turns.push_back(turn.heard(at));
+            Polled::Received(time) => {
+                self.turns.push_back(turn.renewed(time));
                 true
             }
             _ => false,
@@ -257,22 +265,22 @@ mod tests {
         ([127, 0, 0, 1], port).into()
     }
 
-    /// Bots that have been heard steadily, in this order, the last time at `at`.
-    fn steady(heard: &mut PollOrder, bots: impl Iterator<Item = u32> + Clone, port: u16, at: Duration) {
-        for hearing in (0..STEADY_HEARINGS).rev() {
+    /// Queues the bots in this order: each receives a datagram in every tick, the last time at `last`.
+    fn steady(order: &mut PollOrder, bots: impl Iterator<Item = u32> + Clone, port: u16, last: Duration) {
+        for receipt in (0..STEADY_RECEIPTS).rev() {
             for bot in bots.clone() {
-                let takes_turns = heard.note(bot, server(port), at - TICK * hearing, TICK);
-                assert_eq!(takes_turns, hearing == 0);
+                let is_queued = order.note(bot, server(port), last - TICK * receipt, TICK);
+                assert_eq!(is_queued, receipt == 0);
             }
         }
     }
 
-    /// Sockets with datagrams, and who was looked at.
+    /// Sockets with waiting datagrams, and the bots that were polled.
     #[derive(Default)]
     struct Sockets {
         waiting: HashMap<u32, u32>,
-        looks: Vec<u32>,
-        heard: Vec<u32>,
+        polled: Vec<u32>,
+        received: Vec<u32>,
     }
 
     impl Sockets {
@@ -281,169 +289,169 @@ mod tests {
                 .for_each(|bot| *self.waiting.entry(bot).or_default() += 1);
         }
 
-        fn look(&mut self, bot: u32, now: Duration) -> Polled {
-            self.looks.push(bot);
+        fn poll(&mut self, bot: u32, now: Duration) -> Polled {
+            self.polled.push(bot);
             if self.waiting.remove(&bot).is_none() {
                 return Polled::Missed;
             }
-            self.heard.push(bot);
-            Polled::Heard(now)
+            self.received.push(bot);
+            Polled::Received(now)
         }
 
-        /// One sweep; who was heard in it, and whether it was cut short.
-        fn sweep(&mut self, heard: &mut PollOrder, now: Duration) -> (Vec<u32>, bool) {
-            self.looks.clear();
-            let is_cut = heard.sweep(now, |bot, _| self.look(bot, now));
-            (std::mem::take(&mut self.heard), is_cut)
+        /// Sweeps once. Returns the bots that received a datagram, and whether the sweep reached its limit.
+        fn sweep(&mut self, order: &mut PollOrder, now: Duration) -> (Vec<u32>, bool) {
+            self.polled.clear();
+            let is_cut = order.sweep(now, |bot, _| self.poll(bot, now));
+            (std::mem::take(&mut self.received), is_cut)
         }
     }
 
-    fn order(heard: &PollOrder, queue: usize) -> Vec<u32> {
-        heard.queues[queue].turns.iter().map(|turn| turn.bot).collect()
+    fn queue(order: &PollOrder, index: usize) -> Vec<u32> {
+        order.queues[index].turns.iter().map(|turn| turn.bot).collect()
     }
 
-    fn leaving(heard: &mut PollOrder) -> Vec<u32> {
-        let mut bots: Vec<_> = std::iter::from_fn(|| heard.pop_leaving()).collect();
+    fn leaving(order: &mut PollOrder) -> Vec<u32> {
+        let mut bots: Vec<_> = std::iter::from_fn(|| order.pop_leaving()).collect();
         bots.sort_unstable();
         bots
     }
 
     #[test]
-    fn only_the_steady_take_turns() {
-        let mut heard = PollOrder::new(1);
-        let mut at = Duration::from_secs(1);
-        for hearing in 1..STEADY_HEARINGS * 2 - 1 {
-            // A pause in the middle: the row begins anew.
-            at += if hearing == STEADY_HEARINGS {
+    fn a_bot_is_queued_after_enough_receipts_in_a_row() {
+        let mut order = PollOrder::new(1);
+        let mut time = Duration::from_secs(1);
+        for receipt in 1..STEADY_RECEIPTS * 2 - 1 {
+            // After a pause in the middle the row begins anew.
+            time += if receipt == STEADY_RECEIPTS {
                 TICK * 3
             } else {
                 TICK * STEADY_TICKS
             };
-            assert!(!heard.note(0, server(1), at, TICK), "hearing {hearing}");
-            assert!(heard.is_empty());
+            assert!(!order.note(0, server(1), time, TICK), "receipt {receipt}");
+            assert!(order.is_empty());
         }
-        assert!(heard.note(0, server(1), at + TICK, TICK));
-        assert!(!heard.is_empty());
+        assert!(order.note(0, server(1), time + TICK, TICK));
+        assert!(!order.is_empty());
     }
 
     #[test]
-    fn whoever_was_heard_longest_ago_is_looked_at_first_and_misses_keep_their_places() {
-        let (mut heard, mut sockets, now) = (PollOrder::new(20), Sockets::default(), TICK * 20);
-        steady(&mut heard, 0..20, 1, now - TICK);
+    fn the_oldest_receipt_is_polled_first_and_misses_keep_their_positions() {
+        let (mut order, mut sockets, now) = (PollOrder::new(20), Sockets::default(), TICK * 20);
+        steady(&mut order, 0..20, 1, now - TICK);
         sockets.send([0, 1, 3, 4]);
-        let (found, is_cut) = sockets.sweep(&mut heard, now);
+        let (found, is_cut) = sockets.sweep(&mut order, now);
         assert_eq!(found, [0, 1, 3, 4]);
         assert!(!is_cut);
-        assert_eq!(order(&heard, 0)[..3], [2, 5, 6]);
-        assert_eq!(order(&heard, 0)[16..], [0, 1, 3, 4]);
-        // The last one, the front, and a look elsewhere; then it is left alone.
-        assert!(sockets.sweep(&mut heard, now + MS).0.is_empty());
-        assert_eq!(sockets.looks[..9], [4, 2, 5, 6, 7, 8, 9, 10, 11]);
-        assert_eq!(sockets.looks.len(), 1 + MISSES_MAX + 1);
+        assert_eq!(queue(&order, 0)[..3], [2, 5, 6]);
+        assert_eq!(queue(&order, 0)[16..], [0, 1, 3, 4]);
+        // The sweep polls the back, the front and one probe, then it ends.
+        assert!(sockets.sweep(&mut order, now + MS).0.is_empty());
+        assert_eq!(sockets.polled[..9], [4, 2, 5, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(sockets.polled.len(), 1 + MISSES_MAX + 1);
         sockets.send([2]);
-        assert_eq!(sockets.sweep(&mut heard, now + 2 * MS).0, [2]);
-        assert_eq!(order(&heard, 0)[16..], [1, 3, 4, 2]);
-        assert!(leaving(&mut heard).is_empty());
+        assert_eq!(sockets.sweep(&mut order, now + 2 * MS).0, [2]);
+        assert_eq!(queue(&order, 0)[16..], [1, 3, 4, 2]);
+        assert!(leaving(&mut order).is_empty());
     }
 
     #[test]
-    fn a_look_is_told_who_comes_next() {
-        let (mut heard, now) = (PollOrder::new(20), TICK * 20);
-        steady(&mut heard, 0..20, 1, now - TICK);
-        let mut told = Vec::new();
-        heard.sweep(now, |bot, coming| {
-            told.push((bot, coming));
+    fn a_poll_receives_the_next_bots() {
+        let (mut order, now) = (PollOrder::new(20), TICK * 20);
+        steady(&mut order, 0..20, 1, now - TICK);
+        let mut polls = Vec::new();
+        order.sweep(now, |bot, coming| {
+            polls.push((bot, coming));
             Polled::Missed
         });
-        // The first look is at the one heard last.
-        assert_eq!(told[0], (19, [0, 1, 2, 3].map(Some)));
-        assert_eq!(told[1], (0, [1, 2, 3, 4].map(Some)));
+        // The first poll is of the bot at the back.
+        assert_eq!(polls[0], (19, [0, 1, 2, 3].map(Some)));
+        assert_eq!(polls[1], (0, [1, 2, 3, 4].map(Some)));
     }
 
     #[test]
     fn the_rest_of_a_tick_is_read_in_the_next_sweep() {
-        let (mut heard, mut sockets, now) = (PollOrder::new(20), Sockets::default(), TICK * 20);
-        steady(&mut heard, 0..20, 1, now - TICK);
+        let (mut order, mut sockets, now) = (PollOrder::new(20), Sockets::default(), TICK * 20);
+        steady(&mut order, 0..20, 1, now - TICK);
         sockets.send(0..3);
-        sockets.sweep(&mut heard, now);
+        sockets.sweep(&mut order, now);
         sockets.send(2..5);
-        assert_eq!(sockets.sweep(&mut heard, now + MS).0, [2, 3, 4]);
-        assert_eq!(order(&heard, 0)[15..], [0, 1, 2, 3, 4]);
+        assert_eq!(sockets.sweep(&mut order, now + MS).0, [2, 3, 4]);
+        assert_eq!(queue(&order, 0)[15..], [0, 1, 2, 3, 4]);
     }
 
     #[test]
-    fn who_falls_silent_leaves_and_becomes_steady_anew() {
-        let (mut heard, mut sockets, now) = (PollOrder::new(3), Sockets::default(), TICK * 20);
-        steady(&mut heard, 0..3, 1, now);
+    fn a_bot_without_datagrams_leaves_and_must_become_steady_again() {
+        let (mut order, mut sockets, now) = (PollOrder::new(3), Sockets::default(), TICK * 20);
+        steady(&mut order, 0..3, 1, now);
         sockets.send([1, 2]);
-        sockets.sweep(&mut heard, now + TICK);
+        sockets.sweep(&mut order, now + TICK);
         let late = now + TICK.mul_f64(PATIENCE_TICKS);
-        sockets.sweep(&mut heard, late - MS);
-        assert!(leaving(&mut heard).is_empty());
-        sockets.sweep(&mut heard, late);
-        assert_eq!(leaving(&mut heard), [0]);
-        assert!(!order(&heard, 0).contains(&0));
-        assert!(!heard.note(0, server(1), late + TICK, TICK));
+        sockets.sweep(&mut order, late - MS);
+        assert!(leaving(&mut order).is_empty());
+        sockets.sweep(&mut order, late);
+        assert_eq!(leaving(&mut order), [0]);
+        assert!(!queue(&order, 0).contains(&0));
+        assert!(!order.note(0, server(1), late + TICK, TICK));
     }
 
     #[test]
-    fn nobody_leaves_unlooked_at_however_long_the_swarm_was_away() {
-        let (mut heard, mut sockets, now) = (PollOrder::new(40), Sockets::default(), TICK * 20);
-        steady(&mut heard, 0..40, 1, now);
+    fn no_bot_leaves_unpolled_after_a_long_pause_of_the_swarm() {
+        let (mut order, mut sockets, now) = (PollOrder::new(40), Sockets::default(), TICK * 20);
+        steady(&mut order, 0..40, 1, now);
         sockets.send(0..40);
-        assert_eq!(sockets.sweep(&mut heard, now + TICK * 50).0.len(), 40);
-        assert!(leaving(&mut heard).is_empty());
+        assert_eq!(sockets.sweep(&mut order, now + TICK * 50).0.len(), 40);
+        assert!(leaving(&mut order).is_empty());
     }
 
     #[test]
-    fn whom_the_server_passes_over_holds_nobody_up() {
-        let (mut heard, mut sockets, now) = (PollOrder::new(200), Sockets::default(), TICK * 20);
-        steady(&mut heard, 0..200, 1, now - TICK);
+    fn bots_that_the_server_passes_over_leave_and_delay_no_others() {
+        let (mut order, mut sockets, now) = (PollOrder::new(200), Sockets::default(), TICK * 20);
+        steady(&mut order, 0..200, 1, now - TICK);
         sockets.send(64..200);
         let mut found = 0;
         for sweep in 0..10 {
-            found += sockets.sweep(&mut heard, now + MS * sweep).0.len();
+            found += sockets.sweep(&mut order, now + MS * sweep).0.len();
         }
         assert_eq!(found, 136);
-        assert_eq!(leaving(&mut heard), (0..64).collect::<Vec<_>>());
+        assert_eq!(leaving(&mut order), (0..64).collect::<Vec<_>>());
     }
 
     #[test]
     fn two_workers_do_not_wait_for_each_other() {
-        let (mut heard, mut sockets, now) = (PollOrder::new(40), Sockets::default(), TICK * 20);
-        steady(&mut heard, (0..40).step_by(2), 1, now - TICK);
-        steady(&mut heard, (1..40).step_by(2), 2, now - TICK);
+        let (mut order, mut sockets, now) = (PollOrder::new(40), Sockets::default(), TICK * 20);
+        steady(&mut order, (0..40).step_by(2), 1, now - TICK);
+        steady(&mut order, (1..40).step_by(2), 2, now - TICK);
         sockets.send((1..40).step_by(2));
-        let (found, _) = sockets.sweep(&mut heard, now);
-        // The very last is looked at first.
+        let (found, _) = sockets.sweep(&mut order, now);
+        // The bot at the very back is polled first.
         assert_eq!(found.len(), 20);
-        assert_eq!(order(&heard, 0), (0..40).step_by(2).collect::<Vec<_>>());
-        // Nobody of the first worker was passed over: its order says nothing about the second's.
-        assert!(leaving(&mut heard).is_empty());
+        assert_eq!(queue(&order, 0), (0..40).step_by(2).collect::<Vec<_>>());
+        // No bot of the first worker was passed over: the order of one queue says nothing about another's.
+        assert!(leaving(&mut order).is_empty());
     }
 
     #[test]
-    fn a_sweep_is_bounded_and_the_next_goes_on_where_it_ended() {
-        let bots = 2 * SWEEP_LOOKS_MAX as u32;
-        let (mut heard, mut sockets, now) = (PollOrder::new(bots as usize), Sockets::default(), TICK * 20);
-        steady(&mut heard, 0..bots, 1, now - TICK);
+    fn a_sweep_is_bounded_and_the_next_continues_where_it_ended() {
+        let bots = 2 * SWEEP_POLLS_MAX as u32;
+        let (mut order, mut sockets, now) = (PollOrder::new(bots as usize), Sockets::default(), TICK * 20);
+        steady(&mut order, 0..bots, 1, now - TICK);
         sockets.send(0..bots - 1);
-        let (found, is_cut) = sockets.sweep(&mut heard, now);
+        let (found, is_cut) = sockets.sweep(&mut order, now);
         assert!(is_cut);
-        assert_eq!(found, (0..SWEEP_LOOKS_MAX as u32).collect::<Vec<_>>());
-        let (found, is_cut) = sockets.sweep(&mut heard, now + MS);
-        assert_eq!(found[0], SWEEP_LOOKS_MAX as u32);
-        assert_eq!(found.len(), SWEEP_LOOKS_MAX - 1);
+        assert_eq!(found, (0..SWEEP_POLLS_MAX as u32).collect::<Vec<_>>());
+        let (found, is_cut) = sockets.sweep(&mut order, now + MS);
+        assert_eq!(found[0], SWEEP_POLLS_MAX as u32);
+        assert_eq!(found.len(), SWEEP_POLLS_MAX - 1);
         assert!(is_cut);
-        assert!(!sockets.sweep(&mut heard, now + 2 * MS).1);
+        assert!(!sockets.sweep(&mut order, now + 2 * MS).1);
     }
 
     #[test]
-    fn the_gone_are_forgotten() {
-        let (mut heard, now) = (PollOrder::new(30), TICK * 20);
-        steady(&mut heard, 0..30, 1, now);
-        assert!(!heard.sweep(now, |_, _| Polled::Gone));
-        assert!(heard.is_empty());
-        assert!(leaving(&mut heard).is_empty());
+    fn bots_that_are_gone_leave_the_queue() {
+        let (mut order, now) = (PollOrder::new(30), TICK * 20);
+        steady(&mut order, 0..30, 1, now);
+        assert!(!order.sweep(now, |_, _| Polled::Gone));
+        assert!(order.is_empty());
+        assert!(leaving(&mut order).is_empty());
     }
 }

@@ -1,16 +1,16 @@
-//! How a run is going, while it goes: a bar on a terminal, a line every few seconds elsewhere.
+//! The progress of a run: a bar on a terminal, or else a line every few seconds.
 //!
-//! Everything goes to standard error, so that standard output holds the report alone.
+//! All output goes to standard error, so that standard output holds only the report.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Time between lines where there is no terminal.
+/// Time between lines if standard error is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Shows one phase of a run after the other.
+/// Shows the progress of one phase of a run.
 pub struct Progress {
     bar: Option<ProgressBar>,
     phase: &'static str,
@@ -20,7 +20,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Shows `phase` from 0 to `length`.
+    /// Starts a phase whose progress goes from 0 to `length`, in `unit`.
     #[must_use]
     pub fn start(phase: &'static str, length: u64, unit: &str) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
@@ -41,8 +41,8 @@ impl Progress {
         }
     }
 
-    /// `done` of the length is done at `now` (since the start of the run); `note` says what else is of
-    /// interest, such as how many failed.
+    /// Shows that `done` of the length is done at `now`, which is the time since the start of the run. `note` is shown
+    /// beside it, such as the number of failures.
     pub fn show(&mut self, now: Duration, done: u64, note: &str) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);

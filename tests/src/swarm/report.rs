@@ -1,7 +1,7 @@
-//! What one swarm run measured: the JSON that other programs read, and the arithmetic behind every field.
+//! The figures of one swarm run: the JSON that other programs read, and the computation of every field.
 //!
-//! Bot figures are counted at the bots' sockets and mirrors; server figures are differences of two readings
-//! of `GET /v1/stats`, taken at the ends of the measured window.
+//! Bot figures are counted at the bots' sockets and mirrors. Server figures are differences of two readings of
+//! `GET /v1/stats` at the ends of the measured window.
 
 use std::time::Duration;
 
@@ -15,26 +15,25 @@ pub struct SwarmReport {
     pub clients_connected: u64,
     /// Bots that never connected, or whose connection ended before the swarm ended it.
     pub clients_lost: u64,
-    /// Length of the measured window.
+    /// Length of the measured window in seconds.
     pub seconds: f64,
     /// Server ticks per second of the window.
     pub tick_hz: f64,
-    /// Median tick, Receive to Publish.
+    /// Median duration of a tick, from Receive to Publish.
     pub tick_ms_p50: f64,
-    /// 99th percentile of the tick.
+    /// 99th percentile of the tick's duration.
     pub tick_ms_p99: f64,
-    /// 99.9th percentile of the tick.
+    /// 99.9th percentile of the tick's duration.
     pub tick_ms_p999: f64,
-    /// The longest tick.
+    /// Duration of the longest tick.
     pub tick_ms_max: f64,
     /// Median time from Publish to the last datagram of that tick.
     pub fanout_ms_p50: f64,
     /// 99th percentile of the fan-out.
     pub fanout_ms_p99: f64,
-    /// 99th percentile of an input's way from the socket to the simulation's queue, without the wait for
-    /// the tick.
+    /// 99th percentile of an input's time from the socket to the simulation's queue, without the wait for the tick.
     pub input_queue_us_p99: f64,
-    /// CPU time of the server process, all threads, over ticks and clients.
+    /// CPU time of all the server's threads, divided by ticks and clients.
     pub server_cpu_us_per_client_tick: f64,
     /// Resident memory of the server at the end of the window.
     pub server_rss_mib: f64,
@@ -48,11 +47,11 @@ pub struct SwarmReport {
     pub up_datagrams_per_client_s: f64,
     /// Mean number of entities in a mirror.
     pub visible_mean: f64,
-    /// Entities whose values changed, decoded.
+    /// Decoded updates: entities whose values changed.
     pub updates_per_client_s: f64,
-    /// All bytes received over updates.
+    /// All received bytes, divided by the updates.
     pub bytes_per_update: f64,
-    /// Median time from a tick's publishing to a bot's having its snapshot in hand.
+    /// Median time from the publishing of a tick until a bot has received its snapshot.
     pub snapshot_age_ms_p50: f64,
     /// 99th percentile of the snapshot age.
     pub snapshot_age_ms_p99: f64,
@@ -64,7 +63,7 @@ pub struct SwarmReport {
     pub value_errors: u64,
 }
 
-/// What the bots counted, since the start; subtract two for a window.
+/// Counters of all bots since the start. The difference of two gives those of a window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BotTotals {
     /// UDP payload received.
@@ -86,7 +85,7 @@ pub struct BotTotals {
 }
 
 impl BotTotals {
-    /// What was counted after `earlier`.
+    /// Returns the counts since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -102,22 +101,22 @@ impl BotTotals {
     }
 }
 
-/// Everything that a report is computed from.
+/// The values from which a report is computed.
 #[derive(Debug, Clone, Default)]
 pub struct Measured {
     /// Length of the bots' window.
     pub window: Duration,
-    /// Bots connected when the window began.
+    /// Bots that were connected when the window began.
     pub clients_connected: u64,
     /// Bots that never connected or were lost.
     pub clients_lost: u64,
-    /// Connected time summed over the bots, in seconds: what "per client" divides by.
+    /// Sum of the bots' connected time in seconds: the divisor of all figures per client.
     pub client_seconds: f64,
-    /// What the bots counted in the window.
+    /// Counters of the bots in the window.
     pub bots: BotTotals,
-    /// Snapshots that could not be decoded since the first connection: an error outside the window counts.
+    /// Snapshots since the first connection that could not be decoded. Errors outside the window count, too.
     pub decode_errors: u64,
-    /// Wrong fields since the first connection.
+    /// Wrong fields of audits since the first connection.
     pub value_errors: u64,
     /// Ages of the window's snapshots.
     pub snapshot_age: HistogramSnapshot,
@@ -130,7 +129,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The report of this run.
+    /// Computes the report of this run.
     #[must_use]
     pub fn report(&self) -> SwarmReport {
         let (before, after) = (&self.server_before, &self.server_after);
@@ -174,7 +173,7 @@ impl Measured {
 }
 
 impl SwarmReport {
-    /// Figures to a ten-thousandth: more digits are noise of the arithmetic.
+    /// Rounds the figures to a ten-thousandth: further digits are rounding errors of the computation.
     fn rounded(mut self) -> Self {
         for figure in [
             &mut self.seconds,
@@ -204,14 +203,14 @@ impl SwarmReport {
         self
     }
 
-    /// Whether nobody was lost and nothing was wrong: the swarm's exit code.
+    /// Whether no bot was lost and no value was wrong. The swarm's exit code follows from it.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.clients_lost == 0 && self.decode_errors == 0 && self.value_errors == 0
     }
 }
 
-/// A ratio that is 0 where there is nothing to divide by, as JSON knows no infinity.
+/// Returns a ratio, or 0 if the denominator is 0, as JSON has no infinity.
 fn over(numerator: f64, denominator: f64) -> f64 {
     if denominator > 0.0 {
         numerator / denominator
@@ -257,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_those_of_the_window_alone() {
+    fn figures_cover_the_measured_window_only() {
         let (server_before, server_after) = readings();
         let measured = Measured {
             window: Duration::from_secs(10),
@@ -329,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_measured_is_zero_and_not_infinite() {
+    fn figures_without_measurements_are_zero_and_not_infinite() {
         let report = Measured::default().report();
         assert_eq!(report, SwarmReport::default());
     }

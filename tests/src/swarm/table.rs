@@ -1,21 +1,22 @@
-//! The report as a person reads it: one screen, grouped by question, figures aligned, trouble in red.
+//! The report as a table for people: one screen with groups of aligned figures, and errors in red.
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
 
 use super::report::SwarmReport;
 
-/// Columns inside the frame.
+/// Number of columns inside the frame.
 const WIDTH: usize = 78;
+/// Number of columns for the label of a row.
 const LABEL: usize = 18;
 
-/// Whether escape sequences may be written: a terminal, and nobody asked for none (`NO_COLOR`).
+/// Whether escape sequences may be written: standard output is a terminal and `NO_COLOR` is not set.
 #[must_use]
 pub fn stdout_is_colourful() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// Draws the report. `title` names the run, such as the server's address and its scene.
+/// Returns the report as text. `title` names the run, such as the server's address and its scene.
 #[must_use]
 pub fn draw(report: &SwarmReport, title: &str, colours: bool) -> String {
     let mut table = Table {
@@ -141,7 +142,7 @@ fn world(table: &mut Table, report: &SwarmReport) {
     );
 }
 
-/// One piece of a line; its width counts without escape sequences.
+/// One piece of a line. Its width does not include escape sequences.
 enum TableCell {
     Strong(String),
     Dim(String),
@@ -179,7 +180,7 @@ impl Table {
         self.text.push('\n');
     }
 
-    /// A label and figures in columns of equal width.
+    /// Appends a row with a label and figures in columns of equal width.
     fn row(&mut self, label: &str, figures: &[[TableCell; 2]]) {
         let column = (WIDTH - 2 - LABEL) / 3;
         let mut cells = vec![TableCell::Dim(format!("{label:<LABEL$}"))];
@@ -220,7 +221,7 @@ fn figure(name: &str, value: &str) -> [TableCell; 2] {
     ]
 }
 
-/// A count that ought to be zero.
+/// Returns a figure for a count that should be zero.
 fn alarm(name: &str, count: u64) -> [TableCell; 2] {
     let value = grouped(count);
     [
@@ -234,7 +235,7 @@ fn alarm(name: &str, count: u64) -> [TableCell; 2] {
 }
 
 fn ms(value: f64) -> String {
-    // Three digits that mean something, whatever the size.
+    // About four significant digits at any size.
     match value {
         value if value < 1.0 => format!("{value:.3} ms"),
         value if value < 100.0 => format!("{value:.2} ms"),
@@ -242,7 +243,7 @@ fn ms(value: f64) -> String {
     }
 }
 
-/// `1234567` as `1,234,567`.
+/// Formats `1234567` as `1,234,567`.
 #[must_use]
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_is_equally_wide_however_large_the_figures() {
+    fn every_line_of_the_table_is_equally_wide_with_large_figures() {
         let large = SwarmReport {
             clients_connected: 5_000,
             seconds: 3_600.0,
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_red_and_colours_can_be_left_out() {
+    fn errors_are_red_unless_colours_are_disabled() {
         let report = SwarmReport {
             clients_lost: 3,
             ..SwarmReport::default()

@@ -1,4 +1,4 @@
-//! Questions to the server while the bots play, asked from a thread of its own: its figures, and audits.
+//! Requests to the server while the bots play, for its figures and for audits, sent from a separate thread.
 
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
@@ -9,36 +9,37 @@ use throng_shared::tick::Tick;
 
 use super::audit::{AuditedTick, Believed, Findings, compare};
 
+/// The most time that one request may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A world of two million entities; a longer answer is an error.
+/// The longest response that is read, which has room for two million entities. A longer one is an error.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
-/// What can be asked.
+/// A request to the server.
 #[derive(Debug)]
 pub enum Question {
     /// `GET /v1/stats`.
     Stats,
     /// `GET /v1/audit` of one tick, compared with mirrors of that tick.
     Audit {
-        /// The tick.
+        /// The audited tick.
         tick: Tick,
-        /// The mirrors.
+        /// The bots' mirrors at this tick.
         mirrors: Vec<Vec<Believed>>,
     },
 }
 
-/// What comes back. Every question has one answer, in order.
+/// The outcome of a request. Every [`Question`] has one, in the same order.
 #[derive(Debug)]
 pub enum Answer {
-    /// The server's figures.
+    /// The server's current figures.
     Stats(Box<StatsReport>),
-    /// What the comparison found; `None` when the server does not log this tick.
+    /// The findings of the comparison, or `None` if the server does not log this tick.
     Audited(Option<Findings>),
-    /// The server gave no answer that can be used.
+    /// The request failed or its response is invalid, for this reason.
     Failed(String),
 }
 
-/// Asks in the background. Dropping it ends the thread.
+/// Sends requests in the background. Dropping it ends the thread.
 pub struct Watch {
     questions: Sender<Question>,
     answers: Receiver<Answer>,
@@ -46,11 +47,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// For the server at `server`: `ADDRESS:PORT` or a URL.
+    /// Starts a thread for requests to `server`, which is `ADDRESS:PORT` or a URL.
     #[must_use]
     pub fn new(server: &str) -> Self {
-        let (questions, asked) = channel::<Question>();
-        let (told, answers) = channel();
+        let (questions, requests) = channel::<Question>();
+        let (outcomes, answers) = channel();
         let base = if server.contains("://") {
             server.to_owned()
         } else {
@@ -61,9 +62,9 @@ impl Watch {
                 .timeout_global(Some(TIMEOUT))
                 .http_status_as_error(false);
             let agent = agent.proxy(None).build().into();
-            for question in asked {
-                // The swarm is over when nobody listens any more.
-                if told.send(answer(&agent, &base, question)).is_err() {
+            for question in requests {
+                // The swarm is over once the receiver is dropped.
+                if outcomes.send(answer(&agent, &base, question)).is_err() {
                     return;
                 }
             }
@@ -75,15 +76,15 @@ impl Watch {
         }
     }
 
-    /// Asks, without waiting.
+    /// Sends a request without waiting for its outcome.
     pub fn ask(&mut self, question: Question) {
-        // The thread lives as long as this end does; if it panicked, an answer says so.
+        // The thread lives as long as this end does. If it panicked, `answer` returns an error.
         if self.questions.send(question).is_ok() {
             self.waiting += 1;
         }
     }
 
-    /// An answer, if one has come.
+    /// Returns the next outcome, if there is one.
     pub fn answer(&mut self) -> Option<Answer> {
         match self.answers.try_recv() {
             Ok(answer) => {
@@ -92,29 +93,29 @@ impl Watch {
             }
             Err(TryRecvError::Disconnected) if self.waiting > 0 => {
                 self.waiting = 0;
-                Some(Answer::Failed("the asking thread ended".to_owned()))
+                Some(Answer::Failed("the thread for requests ended".to_owned()))
             }
             Err(_) => None,
         }
     }
 
-    /// Questions not yet answered.
+    /// Returns the number of requests whose outcome is not known yet.
     #[must_use]
     pub fn waiting(&self) -> u32 {
         self.waiting
     }
 
-    /// Asks for the server's figures and waits for them.
+    /// Requests the server's figures and waits for them.
     ///
     /// # Errors
-    /// What went wrong, as a sentence.
+    /// If the request fails or the response is invalid. The error is a sentence.
     pub fn stats_now(&mut self) -> Result<StatsReport, String> {
         self.ask(Question::Stats);
         loop {
             let answer = self
                 .answers
                 .recv()
-                .map_err(|_| "the asking thread ended".to_owned())?;
+                .map_err(|_| "the thread for requests ended".to_owned())?;
             self.waiting -= 1;
             match answer {
                 Answer::Stats(stats) => return Ok(*stats),
@@ -125,15 +126,16 @@ impl Watch {
     }
 }
 
+/// Sends one request and waits for its outcome.
 fn answer(agent: &ureq::Agent, base: &str, question: Question) -> Answer {
-    let answered = match question {
+    let outcome = match question {
         Question::Stats => get(agent, &format!("{base}/v1/stats")).and_then(|(_, body)| {
             let report = serde_json::from_slice(&body).map_err(|error| format!("/v1/stats: {error}"))?;
             Ok(Answer::Stats(report))
         }),
         Question::Audit { tick, mirrors } => audit(agent, base, tick, &mirrors).map(Answer::Audited),
     };
-    answered.unwrap_or_else(Answer::Failed)
+    outcome.unwrap_or_else(Answer::Failed)
 }
 
 fn audit(
@@ -155,14 +157,14 @@ fn audit(
 }
 
 fn get(agent: &ureq::Agent, url: &str) -> Result<(u16, Vec<u8>), String> {
-    let mut answer = agent.get(url).call().map_err(|error| format!("{url}: {error}"))?;
-    let body = answer
+    let mut response = agent.get(url).call().map_err(|error| format!("{url}: {error}"))?;
+    let body = response
         .body_mut()
         .with_config()
         .limit(ANSWER_BYTES_MAX)
         .read_to_vec();
     Ok((
-        answer.status().as_u16(),
+        response.status().as_u16(),
         body.map_err(|error| format!("{url}: {error}"))?,
     ))
 }

@@ -17,7 +17,17 @@ const WORDS: [&str; 7] = [
 ];
 
 /// Folders whose comments were rewritten and stay plain.
-const PLAIN: [&str; 1] = ["shared/"];
+const PLAIN: [&str; 9] = [
+    "client/src/",
+    "server/examples/",
+    "server/program/",
+    "server/scenes/",
+    "server/skirmish/",
+    "server/src/",
+    "server/tests/",
+    "shared/",
+    "tests/local/",
+];
 
 /// Pages that were rewritten and stay plain.
 const PAGES: [&str; 0] = [];

@@ -1,4 +1,4 @@
-//! Why a run did not come to its end.
+//! Errors that end a headless run early.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,16 +6,16 @@ use std::process::ExitCode;
 
 use super::script::ScriptError;
 
-/// Why a run did not come to its end.
+/// The reason why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HeadlessError {
     /// The script cannot be read.
     #[error("{}: {source}", file.display())]
     Unreadable { file: PathBuf, source: io::Error },
-    /// The script is not one.
+    /// The script has an invalid line.
     #[error(transparent)]
     Script(#[from] ScriptError),
-    /// There is no connection, and there will be none.
+    /// The connection failed, and no further attempt will be made.
     #[error("{0}")]
     Disconnected(String),
     /// The report cannot be written.
@@ -24,7 +24,8 @@ pub(crate) enum HeadlessError {
 }
 
 impl HeadlessError {
-    /// The program's exit code: 2 for what the user can mend in flags or script, 3 for what the network did.
+    /// Returns the program's exit code: 2 for errors in flags or script, which the user can fix, 3 for network
+    /// failures.
     #[must_use]
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {

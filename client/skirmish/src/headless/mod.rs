@@ -1,7 +1,8 @@
-//! Skirmish without a window: a real client on a real server, flown by a script.
+//! Skirmish without a window: a real client on a real server, controlled by a script.
 //!
-//! Owns the script's language (`Script`), the run, and the `FlightReport`. Uses the library as the game does: the same
-//! connection, prediction and interpolation. Refuses to draw and to decide anything by itself.
+//! Owns the script's language (`Script`), the run, and the `FlightReport`. Uses the library as the game does:
+//! the same connection, prediction and interpolation. Refuses to draw, and to make any decision that is not in
+//! the script.
 
 mod error;
 mod report;

@@ -1,4 +1,4 @@
-//! What a run was like.
+//! The report of a headless run.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -10,59 +10,61 @@ use throng_client::predict::PredictionErrors;
 use throng_client::stats::NetStats;
 use throng_client::world::ClientClock;
 
-/// Whether the script's expectations were met.
+/// The outcome of a script that ran to its end.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ScriptOutcome {
     pub(crate) report: FlightReport,
 }
 
 impl ScriptOutcome {
-    /// 0 when every expectation was met, 1 otherwise.
+    /// Returns 0 when every expectation was met, 1 otherwise.
     #[must_use]
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(u8::from(!self.report.unmet.is_empty()))
     }
 }
 
-/// Figures of a run. Times are since the start; figures of the line are those of its last twelve seconds.
+/// Measurements of a run. Times count from the start; network statistics cover the last twelve seconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct FlightReport {
     pub(crate) server: String,
     pub(crate) server_version: String,
-    /// Until the server gave a session, in milliseconds.
+    /// Time until the server issued a session, in milliseconds.
     pub(crate) joined_ms: Option<f32>,
-    /// Until the pilot had a ship, in milliseconds.
+    /// Time until the pilot had a ship, in milliseconds.
     pub(crate) flying_ms: Option<f32>,
-    /// The whole run, in seconds.
+    /// Duration of the whole run, in seconds.
     pub(crate) seconds: f32,
-    /// Times that the connection was lost.
+    /// Number of times that the connection was lost.
     pub(crate) losses: u32,
-    /// Round trip, mean and greatest, in milliseconds.
+    /// Mean and greatest round trip, in milliseconds.
     pub(crate) ping_ms: (f32, f32),
     /// Snapshot packets lost, in percent.
     pub(crate) loss_percent: f32,
-    /// Mean deviation of when snapshots arrive, in milliseconds.
+    /// Mean deviation of the arrival times of snapshots, in milliseconds.
     pub(crate) jitter_ms: f32,
-    /// How far others are shown behind, mean and greatest, in milliseconds.
+    /// Mean and greatest interpolation delay, in milliseconds.
     pub(crate) interpolation_delay_ms: (f32, f32),
-    /// States of the own ship that were compared with their prediction, and those that differed.
+    /// Number of states of the own ship that were compared with their predictions, and how many of them
+    /// differed.
     pub(crate) predictions: (u64, u64),
-    /// Distance from the prediction, in units: median, 99 of 100, greatest, of the last 1,024.
+    /// Distance of the own ship from its prediction, in units: median, 99th percentile and greatest of the last
+    /// 1,024.
     pub(crate) prediction_error: (f32, f32, f32),
-    /// Entities in view, mean and most.
+    /// Mean and greatest number of entities in view.
     pub(crate) entities: (f32, f32),
-    /// Bytes a second, in and out.
+    /// Bytes received and sent per second.
     pub(crate) bytes_s: (f32, f32),
-    /// What was heard and what the server said to the pilot, as players read it: the newest 100 lines.
+    /// Chat messages and the server's notices to the pilot, as players read them: the newest 100 lines.
     pub(crate) chat: Vec<String>,
-    /// Expectations that were met.
+    /// Number of expectations that were met.
     pub(crate) met: u32,
-    /// Those that were not, as `FILE:LINE: what was expected and what was`.
+    /// Expectations that were not met, as `FILE:LINE: expected ...`, with the actual value.
     pub(crate) unmet: Vec<String>,
 }
 
 impl FlightReport {
-    /// Takes the figures that the world has.
+    /// Copies the statistics from the world.
     pub(super) fn measure(&mut self, world: &World) {
         let stats = world.resource::<NetStats>();
         let both = |series: &throng_client::stats::Series| (series.mean(), series.max());
@@ -80,7 +82,7 @@ impl FlightReport {
     }
 }
 
-/// Milliseconds of a time.
+/// Converts a duration to milliseconds.
 pub(super) fn ms(time: Duration) -> f32 {
     time.as_secs_f32() * 1e3
 }

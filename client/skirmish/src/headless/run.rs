@@ -1,4 +1,4 @@
-//! Flying by a script.
+//! Runs a script on a connected client and collects the report.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -29,24 +29,24 @@ use crate::chat::spoken;
 use crate::plugin::SkirmishClientPlugin;
 
 const FRAME: Duration = Duration::from_millis(10);
-/// Lines of chat that a report has at most: the newest.
+/// Chat lines that a report has at most; the oldest are dropped.
 const CHAT_LINES_MAX: usize = 100;
 
-/// What to fly, and where.
+/// The options of a headless run.
 #[derive(Debug, Clone)]
 pub(crate) struct HeadlessOptions {
     /// The server's HTTP address: `HOST:PORT` or a URL.
     pub(crate) server: String,
     pub(crate) name: String,
     pub(crate) script: PathBuf,
-    /// Where to write the report as JSON; `-` is the standard output.
+    /// File to write the report to as JSON; `-` is the standard output.
     pub(crate) json: Option<PathBuf>,
 }
 
-/// Flies by the script, writes the report to `out` and where the options say.
+/// Runs the script, and writes the report to `out` and to the file in the options.
 ///
 /// # Errors
-/// A [`HeadlessError`] when the script cannot be read or the connection cannot be had.
+/// A [`HeadlessError`] when the script cannot be read or the connection fails.
 pub(crate) fn run(options: &HeadlessOptions, out: &mut impl Write) -> Result<ScriptOutcome, HeadlessError> {
     let file = options.script.display().to_string();
     let text = fs::read_to_string(&options.script).map_err(|source| HeadlessError::Unreadable {
@@ -59,7 +59,7 @@ pub(crate) fn run(options: &HeadlessOptions, out: &mut impl Write) -> Result<Scr
         if step.command == ScriptCommand::Quit {
             break;
         }
-        flight.obey(step)?;
+        flight.execute(step)?;
     }
     let report = flight.finish();
     write!(out, "{report}").map_err(HeadlessError::Report)?;
@@ -78,14 +78,14 @@ fn write_json(path: &Path, report: &FlightReport, out: &mut impl Write) -> Resul
     written.map_err(HeadlessError::Report)
 }
 
-/// What happened on the connection, for the report.
+/// Events of the connection and the chat, for the report.
 #[derive(Resource, Default)]
 struct Log {
     joined: Option<Duration>,
     flying: Option<Duration>,
     losses: u32,
     server_version: String,
-    began_at: Option<Vec2>,
+    start: Option<Vec2>,
     heard: u32,
     chat: VecDeque<String>,
 }
@@ -116,7 +116,7 @@ impl Flight {
             NetStatsPlugin,
         ))
         .init_resource::<Log>()
-        .add_systems(bevy_app::Update, keep_log);
+        .add_systems(bevy_app::Update, update_log);
         app.finish();
         app.cleanup();
         let report = FlightReport {
@@ -131,22 +131,22 @@ impl Flight {
         }
     }
 
-    fn obey(&mut self, step: &Step) -> Result<(), HeadlessError> {
+    fn execute(&mut self, step: &Step) -> Result<(), HeadlessError> {
         match &step.command {
             &ScriptCommand::Wait(time) => self.wait(time, |_| false).map(drop),
             &ScriptCommand::WaitFlying(time) => {
                 let is_flying = self.wait(time, |world| world.resource::<Log>().flying.is_some())?;
                 let status = self.app.world().resource::<ConnectionStatus>().to_string();
-                self.judge(step.line, is_flying, || {
+                self.check(step.line, is_flying, || {
                     format!("flying within {time:?}: {status}")
                 });
                 Ok(())
             }
             &ScriptCommand::WaitHeard(lines, time) => {
-                let is_heard = self.wait(time, |world| world.resource::<Log>().heard >= lines)?;
-                let heard = self.app.world().resource::<Log>().heard;
-                self.judge(step.line, is_heard, || {
-                    format!("{lines} lines of chat within {time:?}: it heard {heard}")
+                let is_received = self.wait(time, |world| world.resource::<Log>().heard >= lines)?;
+                let received = self.app.world().resource::<Log>().heard;
+                self.check(step.line, is_received, || {
+                    format!("{lines} lines of chat within {time:?}: it received {received}")
                 });
                 Ok(())
             }
@@ -169,16 +169,16 @@ impl Flight {
                 let value = self.figure(figure);
                 let holds = value.is_some_and(|value| comparison.holds(value, bound));
                 let was = value.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
-                self.judge(step.line, holds, || {
+                self.check(step.line, holds, || {
                     format!("{figure} {comparison} {bound}: it is {was}")
                 });
                 Ok(())
             }
             ScriptCommand::Say(say) => {
-                let told = self.app.world_mut().run_system_cached_with(tell, say.clone());
-                // It is of a registered type and fits a message: the script was checked.
-                if let Ok(Err(error)) = told {
-                    tracing::error!(%error, "a line of our own");
+                let sent = self.app.world_mut().run_system_cached_with(send_say, say.clone());
+                // The type is registered and the message fits, because the script was checked.
+                if let Ok(Err(error)) = sent {
+                    tracing::error!(%error, "cannot encode a chat line");
                 }
                 Ok(())
             }
@@ -186,7 +186,7 @@ impl Flight {
         }
     }
 
-    /// Lets time pass until `is_done`; says whether it was.
+    /// Updates the app until `is_done` or until `time` has passed; returns whether `is_done` was true.
     fn wait(&mut self, time: Duration, is_done: impl Fn(&World) -> bool) -> Result<bool, HeadlessError> {
         let until = self.now() + time;
         loop {
@@ -216,15 +216,15 @@ impl Flight {
         self.app
             .world_mut()
             .resource_scope(|world, protocol: Mut<Protocol>| {
-                // It is of the registered type and in range.
+                // The type is registered and the values are in range.
                 if let Err(error) = world.resource_mut::<NextInput>().set(&protocol, &input) {
-                    tracing::error!(%error, "an input of our own");
+                    tracing::error!(%error, "cannot encode an input");
                 }
             });
         Ok(())
     }
 
-    fn judge(&mut self, line: usize, holds: bool, what: impl FnOnce() -> String) {
+    fn check(&mut self, line: usize, holds: bool, what: impl FnOnce() -> String) {
         if holds {
             self.report.met += 1;
         } else {
@@ -249,8 +249,8 @@ impl Flight {
                 own.iter(world).next().map(|velocity| velocity.0.0.length())
             }
             Figure::Moved => {
-                let began_at = world.resource::<Log>().began_at?;
-                place(world).map(|place| place.distance(began_at))
+                let start = world.resource::<Log>().start?;
+                own_position(world).map(|position| position.distance(start))
             }
             Figure::Hull => {
                 let mut own = world.query_filtered::<&Hull, With<Own>>();
@@ -269,31 +269,31 @@ impl Flight {
         self.report.losses = log.losses;
         self.report.server_version.clone_from(&log.server_version);
         self.report.chat = log.chat.iter().cloned().collect();
-        // Says good-bye.
+        // Removing the connection disconnects from the server.
         world.remove_resource::<Connection>();
         self.report
     }
 }
 
-/// Where the own ship is.
-fn place(world: &mut World) -> Option<Vec2> {
+/// Returns the predicted position of the own ship.
+fn own_position(world: &mut World) -> Option<Vec2> {
     let mut own = world.query_filtered::<&Present<Position>, With<Own>>();
     own.iter(world).next().map(|position| position.0.0)
 }
 
-fn tell(In(say): In<Say>, mut server: TellServer) -> Result<(), RegistryError> {
+fn send_say(In(say): In<Say>, mut server: TellServer) -> Result<(), RegistryError> {
     server.send(&say)
 }
 
-fn keep_log(
+fn update_log(
     mut log: ResMut<Log>,
     mut events: MessageReader<ConnectionEvent>,
     own: Query<&Position, Added<Own>>,
-    mut heard: MessageReader<FromServer<ChatLine>>,
+    mut chat: MessageReader<FromServer<ChatLine>>,
     mut notices: MessageReader<FromServer<ChatNotice>>,
     connection: Res<Connection>,
 ) {
-    for FromServer(line) in heard.read() {
+    for FromServer(line) in chat.read() {
         log.heard += 1;
         log.note(spoken(line));
     }
@@ -313,6 +313,6 @@ fn keep_log(
     }
     if let Some(position) = own.iter().next() {
         log.flying.get_or_insert(now);
-        log.began_at.get_or_insert(position.0);
+        log.start.get_or_insert(position.0);
     }
 }

@@ -1,6 +1,6 @@
-//! The language of scripts: one command a line, words and numbers, `#` begins a comment.
+//! The script language: one command per line, of words and numbers; `#` begins a comment.
 //!
-//! Reading is total and names file and line of what is wrong.
+//! Parsing accepts any text and reports file and line of the first error.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,48 +14,48 @@ use crate::chat::addressed;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ScriptCommand {
-    /// Does nothing for so long; the controls stay as they are.
+    /// Waits for a time; the controls stay as they are.
     Wait(Duration),
-    /// Waits until the pilot has a ship, for so long at most.
+    /// Waits until the pilot has a ship, for this time at most.
     WaitFlying(Duration),
-    /// Waits until so many lines of chat were heard, for so long at most.
+    /// Waits until this many chat lines were received, for this time at most.
     WaitHeard(u32, Duration),
-    /// Sets thrust, in hundredths.
+    /// Sets the thrust, in hundredths of full thrust.
     Thrust(i8),
-    /// Sets the turn, in hundredths.
+    /// Sets the turn, in hundredths of the full turn rate.
     Turn(i8),
-    /// Points the guns, in steps of the pose's yaw.
+    /// Sets the direction of the guns, in steps of the pose's yaw.
     Aim(u16),
     /// Holds or releases a button of [`PilotInput`].
     Button(u8, bool),
-    /// Makes the line as bad as this, each way.
+    /// Sets the simulated network conditions, in each direction.
     Line(LinkConditions),
-    /// Says something; who hears it follows from the line, as in the game.
+    /// Sends a chat message; the recipients follow from the line, as in the game.
     Say(Say),
-    /// Fails unless a figure compares like this.
+    /// Records an expectation: a figure must compare with a number in this way.
     Expect(Figure, Comparison, f32),
     Quit,
 }
 
-/// What can be expected something of.
+/// A measurement that an expectation can refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Figure {
     /// Round trip, in milliseconds.
     Ping,
-    /// Lost packets, in percent.
+    /// Lost snapshot packets, in percent.
     Loss,
-    /// How far others are shown behind, in milliseconds.
+    /// The interpolation delay, in milliseconds.
     Delay,
-    /// Distance from the prediction that 99 % of the last 1,024 states of the own ship did not exceed, in units.
+    /// The 99th percentile of the prediction errors of the last 1,024 states of the own ship, in units.
     Error,
     Entities,
     /// Speed of the own ship, in units a second.
     Speed,
-    /// Distance of the own ship from where it was first seen, in units.
+    /// Distance of the own ship from its first position, in units.
     Moved,
     /// Hull points of the own ship.
     Hull,
-    /// Lines of chat that were heard, the own ones among them.
+    /// Number of received chat lines, the own ones included.
     Heard,
 }
 
@@ -78,23 +78,23 @@ const BUTTONS: [(&str, u8); 4] = [
     ("mine", PilotInput::MINE),
 ];
 
-/// How long `wait flying` and `wait heard` wait.
-const USUAL_PATIENCE: Duration = Duration::from_secs(10);
+/// The time that `wait flying` and `wait heard` wait by default.
+const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 
-/// How a figure must compare with a number.
+/// How a figure must compare with a number to meet an expectation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Comparison {
-    /// `<`
+    /// The figure must be less than the number: `<`.
     Below,
-    /// `>`
+    /// The figure must be greater than the number: `>`.
     Above,
 }
 
-/// A command and its line, counted from 1.
+/// A command and its line in the script.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Step {
     pub(crate) line: usize,
-    /// What is to be done.
+    /// The command to execute.
     pub(crate) command: ScriptCommand,
 }
 
@@ -103,7 +103,7 @@ pub(crate) struct Script {
     pub(crate) steps: Vec<Step>,
 }
 
-/// What is wrong with a script.
+/// An error in a script, with its file and line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {problem}")]
 pub(crate) struct ScriptError {
@@ -114,10 +114,10 @@ pub(crate) struct ScriptError {
 }
 
 impl Script {
-    /// Reads a script; `file` is its name, for errors.
+    /// Parses a script; `file` is its name in errors.
     ///
     /// # Errors
-    /// A [`ScriptError`] for the first line that is no command.
+    /// A [`ScriptError`] for the first line that is not a valid command.
     pub(crate) fn parse(file: &str, text: &str) -> Result<Self, ScriptError> {
         let mut steps = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -142,15 +142,15 @@ impl Script {
 
 fn command(words: &[&str]) -> Result<ScriptCommand, String> {
     match *words {
-        ["wait", "flying"] => Ok(ScriptCommand::WaitFlying(USUAL_PATIENCE)),
+        ["wait", "flying"] => Ok(ScriptCommand::WaitFlying(DEFAULT_WAIT)),
         ["wait", "flying", within] => duration(within).map(ScriptCommand::WaitFlying),
-        ["wait", "heard", lines] => count(lines).map(|lines| ScriptCommand::WaitHeard(lines, USUAL_PATIENCE)),
+        ["wait", "heard", lines] => count(lines).map(|lines| ScriptCommand::WaitHeard(lines, DEFAULT_WAIT)),
         ["wait", "heard", lines, within] => Ok(ScriptCommand::WaitHeard(count(lines)?, duration(within)?)),
         ["wait", time] => duration(time).map(ScriptCommand::Wait),
         ["thrust", value] => axis(value).map(ScriptCommand::Thrust),
         ["turn", value] => axis(value).map(ScriptCommand::Turn),
         ["aim", degrees] => aim(degrees).map(ScriptCommand::Aim),
-        ["line", ref harms @ ..] => line(harms).map(ScriptCommand::Line),
+        ["line", ref conditions_text @ ..] => line(conditions_text).map(ScriptCommand::Line),
         ["expect", figure, comparison, value] => expect(figure, comparison, value),
         ["say", ref said @ ..] => say(&said.join(" ")),
         ["quit"] => Ok(ScriptCommand::Quit),
@@ -220,9 +220,9 @@ fn duration(word: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("`{word}` is not a time such as 500ms or 2s, of a day at most"))
 }
 
-fn line(harms: &[&str]) -> Result<LinkConditions, String> {
+fn line(conditions_text: &[&str]) -> Result<LinkConditions, String> {
     let mut conditions = LinkConditions::PERFECT;
-    for harm in harms.chunks(2) {
+    for harm in conditions_text.chunks(2) {
         match *harm {
             ["latency", time] => conditions.latency = duration(time)?,
             ["jitter", time] => conditions.jitter = duration(time)?,
@@ -273,7 +273,7 @@ impl fmt::Display for Figure {
 }
 
 impl Comparison {
-    /// Whether `value` is on the right side of `bound`.
+    /// Returns whether `value` compares with `bound` in this way.
     #[must_use]
     pub(crate) fn holds(self, value: f32, bound: f32) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! The language: what is a script, and what is said of what is none.
+//! Tests the parser of the script language: valid commands, and messages for invalid ones.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use throng_client::link::LinkConditions;
 use super::script::{Comparison, Figure, Script, ScriptCommand};
 
 #[test]
-fn every_command_is_read_with_its_line() {
+fn script_commands_are_parsed_with_their_lines() {
     let text = "# takes off\n\nwait flying\nwait flying 20s\nthrust 100 # full\nturn -50\naim 90\nfire on\nboost off\n\
                 wait 1.5s\nline latency 75ms jitter 10ms loss 5%\nline\nexpect error < 0.5\nexpect moved > 10\n\
                 say /team on me # now\nwait heard 2\nwait heard 3 1s\nquit\n";
@@ -53,7 +53,7 @@ fn every_command_is_read_with_its_line() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_file_and_line() {
+fn script_errors_name_file_line_and_reason() {
     for (line, words) in [
         ("dance", &["`dance` is no command", "thrust N"][..]),
         ("thrust", &["`thrust` is no command"]),

@@ -1,4 +1,4 @@
-//! The own ship's flight, by the step that the server runs.
+//! Prediction of the own ship's flight, by the same step that the server runs.
 
 use bevy_ecs::prelude::*;
 use skirmish_shared::components::{Boost, Ship};
@@ -18,7 +18,8 @@ type Flown<'a> = (
     Option<&'a mut Present<Boost>>,
 );
 
-/// Moves the own ship by one tick. Without the content of its class it stays where the server saw it.
+/// Moves the own ship by one tick. Without the content of its class, the ship stays at the server's newest
+/// state.
 pub(crate) fn fly(
     mut own: Query<Flown, With<Own>>,
     input: Res<PredictedInput<PilotInput>>,

@@ -1,10 +1,11 @@
-//! The own missiles, before the server tells of them.
+//! Prediction of the own missiles, before the server's missiles arrive.
 //!
-//! A launch shows in the frame of its input, at the bow of the ship, which is drawn in the present; whatever the
-//! missile then meets is drawn a moment ago. So it sets out in the present and falls back to the moment of the others
-//! while it flies: it leaves the bow when the player lets it, and it is seen to hit what it hits. It flies straight
-//! until the server's is due, for nobody here knows what it homes on. Guarantees that no launch is shown twice, and
-//! that one which the server does not confirm goes.
+//! A launch shows in the frame of its input, at the bow of the ship, which is drawn at the present time. The
+//! missile's targets, however, are drawn slightly in the past. So a missile starts at the present time and
+//! shifts back to the time of the other entities while it flies: it leaves the bow when the player launches it,
+//! and it visibly hits its target. It flies straight until the server's missile is due, because the client does
+//! not know its target. Guarantees that no launch is shown twice, and that a launch which the server does not
+//! confirm is removed.
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
@@ -20,35 +21,37 @@ use throng_shared::tick::Tick;
 
 use crate::content::KnownContent;
 
-/// Seconds in which a missile falls back from the present to the moment of the others; longer on long lines.
+/// Seconds in which a missile shifts from the present to the time of other entities; longer when the delay is
+/// long.
 const FALL_BACK_S: f32 = 1.0;
-/// How far the server's missile may be from the course of the one that was launched, in units.
+/// Largest distance of the server's missile from the course of the launched one, in units.
 const ASIDE_MAX: f32 = 5.0;
-/// How far on its course it may be when it is first told of, in units.
+/// Largest distance along its course of the server's missile when it first arrives, in units.
 const AHEAD_MAX: f32 = 60.0;
 
-/// A missile as it was launched.
+/// A missile as the client launched it.
 #[derive(Debug, Clone, Copy)]
 struct Launch {
-    /// What is drawn: an entity of this end, then the server's.
+    /// The entity that is drawn: the client's own at first, then the server's.
     entity: Entity,
     tick: Tick,
     start: Vec2,
-    way: Vec2,
+    direction: Vec2,
     speed: f32,
-    /// The first tick of which the server told; `None` before it did.
-    told: Option<Tick>,
+    /// The tick of the server's first state; `None` before that arrives.
+    confirmed_at: Option<Tick>,
 }
 
-/// The launches that have not yet fallen back, oldest first.
+/// The launches that have not shifted back completely, oldest first.
 #[derive(Resource, Debug, Default)]
 pub(crate) struct Launches {
-    /// Before this tick there is no further one.
+    /// The earliest tick of the next launch.
     next: Tick,
     flying: Vec<Launch>,
 }
 
-/// Launches as the server will: when the button is held, there is a missile, and the launcher is ready.
+/// Launches a missile under the server's conditions: the button is held, a missile is left, and the launcher is
+/// ready.
 pub(crate) fn launch(
     own: Query<
         (
@@ -74,25 +77,28 @@ pub(crate) fn launch(
     };
     let class = content.ship(ship.class);
     let kind = class.and_then(|class| Some((class, content.missile_named(&class.missile)?)));
-    let Some((class, (place, kind))) = kind else {
+    let Some((class, (index, kind))) = kind else {
         return;
     };
     let cooldown = (kind.cooldown_s.get() / time.length.as_secs_f32())
         .round()
         .max(1.0) as i32;
-    // Ticks of an earlier session say nothing.
+    // A tick of an earlier session is out of this range.
     let is_cooling = (1..=cooldown).contains(&launches.next.since(time.tick));
-    let unknown = launches.flying.iter().filter(|launch| launch.told.is_none());
-    if is_cooling || unknown.count() >= usize::from(magazine.0) {
+    let unconfirmed = launches
+        .flying
+        .iter()
+        .filter(|launch| launch.confirmed_at.is_none());
+    if is_cooling || unconfirmed.count() >= usize::from(magazine.0) {
         return;
     }
     launches.next = time.tick + cooldown as u32;
-    let way = Vec2::from_angle(heading.0.0);
-    let start = position.0.0 + way * class.body.radius.get();
+    let direction = Vec2::from_angle(heading.0.0);
+    let start = position.0.0 + direction * class.body.radius.get();
     let mut missile = commands.spawn((
-        Missile { kind: place },
+        Missile { kind: index },
         PredictedSpawn { tick: time.tick },
-        (Position(start), heading.0, Velocity(way * kind.speed.get())),
+        (Position(start), heading.0, Velocity(direction * kind.speed.get())),
         (Shown(Position(start)), Shown(heading.0)),
     ));
     if let Some(team) = team {
@@ -102,22 +108,22 @@ pub(crate) fn launch(
         entity: missile.id(),
         tick: time.tick,
         start,
-        way,
+        direction,
         speed: kind.speed.get(),
-        told: None,
+        confirmed_at: None,
     });
 }
 
-/// Whether what the server shows is a missile that was launched here: of its kind and team, on its course.
+/// Returns whether the server's missile is the launched one: of its kind and team, and on its course.
 pub(crate) fn is_same(launched: &EntityRef, server: &EntityRef) -> bool {
     let of = |entity: &EntityRef| Some((entity.get::<Missile>()?.kind, entity.get::<TeamId>().copied()));
-    let (Some(start), Some(at)) = (launched.get::<Position>(), server.get::<Position>()) else {
+    let (Some(start), Some(position)) = (launched.get::<Position>(), server.get::<Position>()) else {
         return false;
     };
     let Some(heading) = launched.get::<Heading>() else {
         return false;
     };
-    let flown = Vec2::from_angle(-heading.0).rotate(at.0 - start.0);
+    let flown = Vec2::from_angle(-heading.0).rotate(position.0 - start.0);
     of(launched) == of(server) && flown.y.abs() < ASIDE_MAX && (-ASIDE_MAX..AHEAD_MAX).contains(&flown.x)
 }
 
@@ -127,7 +133,7 @@ type MissileData<'a> = (
     Option<&'a Shown<Heading>>,
 );
 
-/// Draws what was launched between the present and the moment of the others. Runs after others are drawn.
+/// Draws launched missiles between the present and the time of other entities. Runs after those are drawn.
 pub(crate) fn fall_back(
     mut outcomes: MessageReader<SpawnOutcome>,
     clock: Res<ClientClock>,
@@ -143,7 +149,7 @@ pub(crate) fn fall_back(
                 .find(|launch| launch.entity == predicted)
         {
             launch.entity = confirmed;
-            launch.told = missiles
+            launch.confirmed_at = missiles
                 .get(confirmed)
                 .ok()
                 .and_then(|(mirrored, ..)| mirrored.map(|mirrored| mirrored.tick));
@@ -162,20 +168,25 @@ pub(crate) fn fall_back(
         let lag_s = seconds(present.since(moment)).max(0.0);
         let age_s = seconds(present.since(launch.tick.into()));
         let left = (1.0 - age_s / FALL_BACK_S.max(2.0 * lag_s)).max(0.0);
-        let is_due = launch.told.is_some_and(|told| moment.since(told.into()) >= 0.0);
-        let (past, way) = match (&shown, heading) {
+        let is_due = launch
+            .confirmed_at
+            .is_some_and(|tick| moment.since(tick.into()) >= 0.0);
+        let (past, direction) = match (&shown, heading) {
             (Some(shown), Some(heading)) if is_due => (shown.0.0, Vec2::from_angle(heading.0.0)),
             _ => {
                 let flown_s = seconds(moment.since(launch.tick.into()));
-                (launch.start + launch.way * launch.speed * flown_s, launch.way)
+                (
+                    launch.start + launch.direction * launch.speed * flown_s,
+                    launch.direction,
+                )
             }
         };
-        let place = Shown(Position(past + way * launch.speed * lag_s * left));
+        let position = Shown(Position(past + direction * launch.speed * lag_s * left));
         match shown {
-            Some(mut shown) => *shown = place,
+            Some(mut shown) => *shown = position,
             None => {
-                let heading = Shown(Heading(launch.way.to_angle()));
-                commands.entity(launch.entity).insert((place, heading));
+                let heading = Shown(Heading(launch.direction.to_angle()));
+                commands.entity(launch.entity).insert((position, heading));
             }
         }
         left > 0.0 || !is_due

@@ -1,4 +1,4 @@
-//! What the client predicts: the flight of the own ship, and the missiles that it launches.
+//! Prediction of the own ship's flight and of the missiles that it launches.
 
 pub(crate) mod flight;
 pub(crate) mod missiles;

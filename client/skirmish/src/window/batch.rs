@@ -1,9 +1,9 @@
-//! What is drawn of the world in one frame, gathered into two meshes: solid bodies, and light that is added.
+//! Batches the drawing of the world in a frame into two meshes: solid bodies, and additive light.
 //!
-//! Owns both meshes, their materials and their vertices, which are written anew every frame around the point
-//! the camera looks at. So the number of draw calls does not grow with the number of things in sight, which is
-//! what software rendering pays for, and places stay exact far away from the origin. Refuses to know what it
-//! draws: the plugins of ships, rocks and effects fill it in [`Paint`].
+//! Owns both meshes, their materials and their vertices, which are rewritten every frame around the point that
+//! the camera looks at. So the number of draw calls, which dominates the cost of software rendering, does not
+//! grow with the number of visible entities, and positions stay exact far away from the origin. Refuses to know
+//! what it draws: the plugins of ships, rocks and effects fill it in [`Paint`].
 
 use bevy::asset::{RenderAssetUsages, load_internal_asset, uuid_handle};
 use bevy::camera::primitives::{Frustum, Sphere};
@@ -17,18 +17,18 @@ use bevy::shader::ShaderRef;
 
 use super::models::{Model, Palette};
 
-/// Runs after `Update` and after everything is in its place: here the batches are filled.
+/// The schedule in which the batches are filled. Runs after `Update`, when every entity is at its position.
 #[derive(ScheduleLabel, Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Paint;
 
 const SOLID_SHADER: Handle<Shader> = uuid_handle!("5a1c3a52-6c61-4d1c-9f52-0f6f3d1a7a01");
 const GLOW_SHADER: Handle<Shader> = uuid_handle!("5a1c3a52-6c61-4d1c-9f52-0f6f3d1a7a02");
 
-/// Lit, faceted bodies. Colours are per vertex; their alpha says how much of a colour is its own light.
+/// Material of lit, faceted bodies. Colours are per vertex; alpha is the share of a colour that is emitted.
 #[derive(Asset, TypePath, AsBindGroup, Clone, Default)]
 pub(crate) struct SolidMaterial {}
 
-/// Light that is added to what is behind it.
+/// Material of light that is added to the picture behind it.
 #[derive(Asset, TypePath, AsBindGroup, Clone, Default)]
 pub(crate) struct GlowMaterial {}
 
@@ -51,7 +51,7 @@ impl Material for SolidMaterial {
         _: &MeshVertexBufferLayoutRef,
         _: MaterialPipelineKey<Self>,
     ) -> Result<(), SpecializedMeshPipelineError> {
-        // Plates are drawn with one side only.
+        // Plates have vertices for one side only, so both sides are drawn.
         descriptor.primitive.cull_mode = None;
         Ok(())
     }
@@ -85,8 +85,8 @@ impl Material for GlowMaterial {
     }
 }
 
-/// What the camera sees of the scene. The player sees as much on every side of the ship; what is out of the
-/// picture would cost as many vertices.
+/// The camera's view frustum. Bodies outside it are skipped, because their vertices would cost as much as
+/// visible ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CameraFrustum(Option<Frustum>);
 
@@ -95,7 +95,7 @@ impl CameraFrustum {
         Self(Some(frustum))
     }
 
-    /// Whether something of a ball can be in the picture; all can before there is a camera.
+    /// Returns whether a sphere may intersect the picture; true before there is a camera.
     fn has(&self, at: Vec3, radius: f32) -> bool {
         let ball = Sphere {
             center: at.into(),
@@ -109,7 +109,7 @@ impl CameraFrustum {
 /// The solid bodies of this frame, in scene coordinates.
 #[derive(Resource, Default)]
 pub(crate) struct SolidBatch {
-    /// What is out of it is left out.
+    /// The frustum outside which bodies are skipped.
     pub(crate) sight: CameraFrustum,
     positions: Vec<[f32; 3]>,
     colors: Vec<[f32; 4]>,
@@ -117,7 +117,7 @@ pub(crate) struct SolidBatch {
 }
 
 impl SolidBatch {
-    /// Adds a model, moved by `at` and painted from `palette`.
+    /// Adds a model with transform `at`, coloured from `palette`.
     pub(crate) fn add(&mut self, model: &Model, at: &Transform, palette: &Palette) {
         if !self
             .sight
@@ -143,18 +143,18 @@ pub(crate) struct GlowBatch {
     uvs: Vec<[f32; 2]>,
     colors: Vec<[f32; 4]>,
     indices: Vec<u32>,
-    /// Where the camera is, and its right and upward directions.
+    /// Position of the camera.
     pub(crate) eye: Vec3,
-    /// To the right of the picture.
+    /// The direction to the right of the picture.
     pub(crate) right: Vec3,
-    /// Upwards in the picture.
+    /// The upward direction of the picture.
     pub(crate) up: Vec3,
-    /// What is out of it is left out.
+    /// The frustum outside which bodies are skipped.
     pub(crate) sight: CameraFrustum,
 }
 
 impl GlowBatch {
-    /// A soft disc that faces the camera. Colours are linear, above 1 where they should bloom.
+    /// Adds a soft disc that faces the camera. Colours are linear, above 1 where they should bloom.
     pub(crate) fn disc(&mut self, at: Vec3, radius: f32, color: Vec3) {
         let (right, up) = (self.right * radius, self.up * radius);
         self.quad(
@@ -164,12 +164,12 @@ impl GlowBatch {
         );
     }
 
-    /// A soft disc that lies in the plane of the game.
+    /// Adds a soft disc in the plane of the game.
     pub(crate) fn flat(&mut self, at: Vec3, radius: f32, color: Vec3) {
         self.quad(lying(at, radius), ROUND, color);
     }
 
-    /// A circle that lies in the plane of the game.
+    /// Adds a circle in the plane of the game.
     pub(crate) fn circle(&mut self, at: Vec3, radius: f32, half_width: f32, color: Vec3) {
         if !self.sight.has(at, radius + half_width) {
             return;
@@ -192,7 +192,7 @@ impl GlowBatch {
         }
     }
 
-    /// A line of light that is bright in its middle; it fades out before `from`.
+    /// Adds a line of light that is brightest in its middle and fades out before `from`.
     pub(crate) fn streak(&mut self, from: Vec3, to: Vec3, half_width: f32, color: Vec3) {
         let along = to - from;
         let side = along.cross(self.eye - to).normalize_or_zero() * half_width;
@@ -200,7 +200,7 @@ impl GlowBatch {
         self.quad([from - side, from + side, to + side, to - side], uvs, color);
     }
 
-    /// A line of light that is equally bright from end to end.
+    /// Adds a line of light that is equally bright from end to end.
     pub(crate) fn beam(&mut self, from: Vec3, to: Vec3, half_width: f32, color: Vec3) {
         let along = to - from;
         let side = along.cross(self.eye - to).normalize_or_zero() * half_width;
@@ -294,8 +294,8 @@ fn upload_glow(
     Ok(meshes.insert(&handles.glow, glow_mesh(&mut batch))?)
 }
 
-/// The batch as a mesh; the batch is empty afterwards. A mesh without a triangle is not allowed, so there is
-/// always one without an area.
+/// Returns the batch as a mesh and empties the batch. A mesh without a triangle is not allowed, so one triangle
+/// without an area is always added.
 fn solid_mesh(batch: &mut SolidBatch) -> Mesh {
     if batch.indices.is_empty() {
         batch.positions.extend([[0.0; 3]; 3]);
@@ -329,7 +329,7 @@ mod tests {
     use bevy::camera::CameraProjection;
 
     #[test]
-    fn what_is_out_of_the_picture_is_left_out() {
+    fn models_outside_the_frustum_are_skipped() {
         let projection = PerspectiveProjection::default();
         let sight = CameraFrustum::new(projection.compute_frustum(&GlobalTransform::IDENTITY));
         let mut solid = SolidBatch { sight, ..default() };
@@ -343,7 +343,7 @@ mod tests {
         // The camera looks along -z.
         assert_eq!(added(-20.0), models.ship(0).vertices.len());
         assert_eq!(added(20.0), 0);
-        // Its middle is behind, its bow is not.
+        // Its centre is behind the camera, its bow is not.
         assert_eq!(added(0.5), models.ship(0).vertices.len());
 
         let mut glow = GlowBatch { sight, ..default() };

@@ -100,7 +100,7 @@ fn paint_missiles(
     }
 }
 
-/// The flames of engines in their lanes, and their light.
+/// Draws the flames of engines, one for each lane, and their light.
 fn burn(glow: &mut GlowBatch, at: &Transform, lanes: &[f32], push: f32, team: Vec3) {
     let color = team * 0.7 + Vec3::splat(0.12);
     for lane in lanes {
@@ -117,7 +117,7 @@ fn burn(glow: &mut GlowBatch, at: &Transform, lanes: &[f32], push: f32, team: Ve
     }
 }
 
-/// A shield shows where it takes a hit.
+/// Draws a shield's glow while it takes a hit.
 fn shield_glow(glow: &mut GlowBatch, look: &Appearance, focus: &Focus, radius: f32, color: Vec3) {
     if look.shielded && look.flash > 0.0 {
         let place = look.place(focus, 0.0);
@@ -133,7 +133,7 @@ fn paint_rocks(
 ) {
     for (rock, ore, look, id) in &rocks {
         let radius = f32::from(rock.radius_10) / 10.0;
-        // Everything that tells rocks apart follows from the id, the same on every screen.
+        // The differences between rocks are derived from the id, so they are equal on every screen.
         let number = id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 24;
         let part = |shift: u32| (number >> shift & 0xff) as f32 / 255.0;
         let rich = ore.map_or(0.0, |ore| {

@@ -1,4 +1,4 @@
-//! The camera: from above at a slant, or behind the ship; the wheel moves it nearer or farther.
+//! The camera: from above at a slant, or behind the ship. The wheel changes its distance.
 
 use bevy::camera::ClearColorConfig;
 use bevy::core_pipeline::tonemapping::Tonemapping;
@@ -10,10 +10,10 @@ use super::batch::{CameraFrustum, GlowBatch, Paint, SolidBatch};
 use super::keys::{Action, ActionInput};
 use super::view::{Appearance, Focus, wrapped};
 
-/// Nearest and farthest, in units.
+/// Nearest and farthest distance, in units.
 const DISTANCE: (f32, f32) = (14.0, 78.0);
 
-/// How the camera looks at the ship.
+/// The camera's position relative to the ship.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum CameraMode {
     /// From above; north is up.
@@ -23,19 +23,19 @@ pub(crate) enum CameraMode {
     Behind,
 }
 
-/// Where the camera is and what it is pointed at.
+/// The camera's state: its mode, distance, rotation and the point that the mouse aims at.
 #[derive(Resource, Clone, Copy, Debug)]
 pub(crate) struct Rig {
-    /// How it looks.
+    /// The mode that the player has chosen.
     pub(crate) seat: CameraMode,
-    /// How far away it is, in units.
+    /// Distance from the ship, in units.
     pub(crate) distance: f32,
     wanted: f32,
-    /// Radians that its picture is turned by, as a heading.
+    /// Rotation of the picture in radians, as a heading.
     yaw: f32,
     lead: Vec2,
     shake: f32,
-    /// The place in the plane of the game that the mouse points at.
+    /// The position in the plane of the game that the mouse points at.
     pub(crate) aim: Vec2,
 }
 
@@ -71,7 +71,7 @@ impl Plugin for CameraPlugin {
     }
 }
 
-/// What paints the scene comes after the camera is in its place.
+/// The set of the systems that position the camera; painting the scene comes after it.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PaintOrder;
 
@@ -178,14 +178,14 @@ fn point_aim(
     };
 }
 
-/// Where a place of the scene is in the window, in logical pixels, if it is before the camera.
+/// Returns the window position of a scene position, in logical pixels, if it is in front of the camera.
 pub(crate) fn on_screen(camera: &Camera, transform: &Transform, place: Vec3) -> Option<Vec2> {
     camera
         .world_to_viewport(&GlobalTransform::from(*transform), place)
         .ok()
 }
 
-/// How far from the focus something is, in units.
+/// Returns the distance of an entity from the focus, in units.
 pub(crate) fn range(focus: &Focus, look: &Appearance) -> f32 {
     look.at.distance(focus.at)
 }

@@ -1,7 +1,7 @@
-//! The chat box: what others say, what the server says, and what happens to those in sight.
+//! The chat box: messages of players and of the server, and events of entities in view.
 //!
-//! Enter opens the line; `/team WORDS` and `/tell NAME WORDS` choose who hears it, everybody nearby does else.
-//! The wheel, Page Up and Page Down scroll back while the line is open.
+//! Enter opens the line. `/team WORDS` and `/tell NAME WORDS` choose the recipients; without a command all
+//! players nearby receive the line. The wheel, Page Up and Page Down scroll back while the line is open.
 
 use std::collections::VecDeque;
 
@@ -20,20 +20,20 @@ use super::session::GamePhase;
 use super::theme::{self, paragraph};
 use crate::chat::{addressed, spoken};
 
-/// Lines that are kept.
+/// Lines that are kept; the oldest is dropped first.
 const LINES_MAX: usize = 200;
-/// Lines that are seen at once.
+/// Lines that are visible at once.
 const ROWS: usize = 8;
-/// Seconds that a line is seen while the box is closed.
+/// Seconds that a line is visible while the box is closed.
 const FRESH_S: f32 = 14.0;
 
-/// What was said, oldest first.
+/// The lines of the chat, oldest first.
 #[derive(Resource, Default)]
 pub(crate) struct ChatLog {
     lines: VecDeque<LogLine>,
-    /// Lines between the newest one and the lowest that is seen.
+    /// Lines between the newest one and the lowest visible one.
     scrolled: usize,
-    /// What is being written.
+    /// The text that the player is typing.
     draft: String,
     is_open: bool,
 }
@@ -94,7 +94,7 @@ fn spawn_box(mut commands: Commands) {
     let node = Node {
         position_type: PositionType::Absolute,
         left: Val::Px(14.0),
-        // Above the instruments, which are as wide as a small window has room for.
+        // Above the instruments, which take the whole width of a small window.
         bottom: Val::Px(112.0),
         width: Val::Px(370.0),
         flex_direction: FlexDirection::Column,
@@ -164,7 +164,7 @@ fn write_line(
     mut commands: Commands,
 ) -> Result {
     if !log.is_open {
-        // The key that closed the box must not open it again, nor turn the ship in the same frame.
+        // The key that closed the box must not reopen it or turn the ship in the same frame.
         if std::mem::take(&mut *closing) {
             commands.insert_resource(Typing::Nobody);
         } else if controls.just_pressed(Action::Chat) {
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_is_bounded_and_scrolling_stays_where_it_is() {
+    fn chat_log_is_bounded_and_keeps_the_scroll_position() {
         let mut log = ChatLog::default();
         (0..LINES_MAX + 50).for_each(|number| log.note(number.to_string(), theme::TEXT));
         assert_eq!(log.lines.len(), LINES_MAX);

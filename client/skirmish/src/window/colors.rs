@@ -1,7 +1,8 @@
-//! The colours of the world: teams, hulls, rocks, light. Linear, unless a name says otherwise.
+//! The colours of the game world: teams, hulls, rocks, light. Linear, unless a name says otherwise.
 //!
-//! Owns [`Colors`], which are built in and, where there is a content folder with a `colors.ron`, are those of that
-//! file, from the moment it changes. Refuses files that say less, more, or what is no colour: what holds stays.
+//! Owns [`Colors`], which are built in. A `colors.ron` in the content folder replaces them as soon as it
+//! changes. Refuses files with missing or unknown entries or invalid colours, and keeps the current colours
+//! then.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -17,36 +18,36 @@ use throng_shared::protocol::ids::TeamId;
 const FILE: &str = "colors.ron";
 /// The longest file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
-/// Time between two looks at the file.
+/// Time between two checks of the file.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The brightest that a channel may be.
 const CHANNEL_MAX: f32 = 8.0;
 
-/// What everything is painted with.
+/// The colours that the game world is painted with.
 #[derive(Resource, Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Colors {
-    /// The two pilots' teams.
+    /// Colours of the two pilots' teams.
     pub(crate) teams: [Vec3; 2],
-    /// The breeds of drones; never empty.
+    /// Colours of the drone breeds; never empty.
     pub(crate) breeds: Vec<Vec3>,
-    /// Hulls of ships.
+    /// Colour of the hulls of ships.
     pub(crate) hull: Vec3,
-    /// Hulls of drones.
+    /// Colour of the hulls of drones.
     pub(crate) drone_hull: Vec3,
-    /// A rock without ore.
+    /// Colour of a rock without ore.
     pub(crate) rock: Vec3,
-    /// A rock with much ore.
+    /// Colour of a rock with much ore.
     pub(crate) ore: Vec3,
-    /// What ore shines like.
+    /// Colour of the light of ore.
     pub(crate) ore_light: Vec3,
-    /// A station.
+    /// Colour of a station's hull.
     pub(crate) station: Vec3,
-    /// A station's lights.
+    /// Colour of a station's lights.
     pub(crate) station_light: Vec3,
-    /// Fire.
+    /// Colour of fire and explosions.
     pub(crate) fire: Vec3,
-    /// A shield that is hit.
+    /// Colour of a shield that is hit.
     pub(crate) shield: Vec3,
 }
 
@@ -58,10 +59,10 @@ impl Default for Colors {
 }
 
 impl Colors {
-    /// Reads what a file says.
+    /// Parses the text of a colour file.
     ///
     /// # Errors
-    /// In words, when it is not a set of colours.
+    /// A message when the text is not a complete set of colours.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let colors: Self = ron::from_str(text).map_err(|error| error.to_string())?;
         if colors.breeds.is_empty() {
@@ -88,25 +89,25 @@ impl Colors {
             .chain(lights)
     }
 
-    /// The colour of a breed of drones.
+    /// Returns the colour of a drone breed.
     pub(crate) fn breed(&self, breed: u8) -> Vec3 {
         self.breeds[usize::from(breed) % self.breeds.len()]
     }
 
-    /// The colour of a pilots' team; of nobody's, that of hulls.
+    /// Returns the colour of a pilots' team; of any other team, that of hulls.
     pub(crate) fn team(&self, team: TeamId) -> Vec3 {
         let place = PILOT_TEAMS.iter().position(|other| *other == team);
         place.map_or(self.hull, |place| self.teams[place])
     }
 }
 
-/// A linear colour for text and panels.
+/// Converts a linear colour for text and panels.
 pub(crate) fn ui(color: Vec3) -> Color {
     Color::linear_rgb(color.x, color.y, color.z)
 }
 
 pub(crate) struct ColorsPlugin {
-    /// The content folder, if any.
+    /// The content folder, if there is one.
     pub(crate) content: Option<PathBuf>,
 }
 
@@ -128,7 +129,7 @@ impl Plugin for ColorsPlugin {
     }
 }
 
-/// A file of colours that may change.
+/// A colour file that is watched for changes.
 #[derive(Debug)]
 struct ColorFile {
     path: PathBuf,
@@ -140,7 +141,7 @@ impl ColorFile {
         Self { path, seen: None }
     }
 
-    /// The colours of the file, once after every change; a file that is missing is none.
+    /// Returns the colours of the file once after every change; `None` while the file is missing.
     fn look(&mut self) -> Result<Option<Colors>, String> {
         let (changed, bytes) = match status(&self.path) {
             Ok(status) => status,
@@ -170,14 +171,14 @@ mod tests {
     const BUILT_IN: &str = include_str!("../../../assets/skirmish/colors.ron");
 
     #[test]
-    fn the_colours_that_are_built_in_are_colours() {
+    fn built_in_colors_are_valid() {
         let colors = Colors::default();
         assert_eq!(colors.teams[0], Vec3::new(0.06, 0.42, 1.0));
         assert_eq!(colors.breed(0), colors.breed(2));
     }
 
     #[test]
-    fn a_changed_file_repaints_and_a_wrong_one_is_said_once() {
+    fn changed_color_file_is_applied_and_an_invalid_one_reported_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
         let mut watch = ColorFile::new(path.clone());
@@ -185,7 +186,7 @@ mod tests {
         let mut time = SystemTime::UNIX_EPOCH;
         let mut write = |text: &str| {
             fs::write(&path, text).unwrap();
-            // Clocks of file systems are coarse.
+            // Timestamps of file systems are coarse.
             time += Duration::from_secs(2);
             let file = fs::File::options().write(true).open(&path).unwrap();
             file.set_modified(time).unwrap();

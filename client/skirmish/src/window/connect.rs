@@ -1,4 +1,4 @@
-//! The connect screen: which server, under which name, and what went wrong the last time.
+//! The connect screen: the server, the player's name, and the reason of the last failure.
 
 use bevy::input::keyboard::{Key, KeyboardInput};
 use bevy::prelude::*;
@@ -9,15 +9,15 @@ use super::session::{GamePhase, LinkOrder, LinkState};
 use super::settings_file::SavedSettings;
 use super::theme::{self, button, centred, panel, paragraph, text};
 
-/// Longest server address and name that can be typed, in characters.
+/// Longest server address and longest name that can be typed, in characters.
 const ADDRESS_CHARS_MAX: usize = 120;
 const NAME_CHARS_MAX: usize = 24;
-/// Width of the panel, and room for the longest usual problem, in pixels.
+/// Width of the panel, and height reserved for the longest usual message, in pixels.
 const PANEL_WIDTH: f32 = 560.0;
 const PROBLEM_HEIGHT: f32 = 76.0;
 
 pub(crate) struct ConnectPlugin {
-    /// Join at once, without waiting for the player.
+    /// Whether to join at once, without waiting for the player.
     pub(crate) at_once: bool,
 }
 
@@ -51,13 +51,13 @@ impl Plugin for ConnectPlugin {
     }
 }
 
-/// A name for whoever has not chosen one.
+/// Returns a name for a player without one.
 fn random_name(seed: u32) -> String {
     let mut random = Seeded::new(u64::from(seed) ^ u64::from(std::process::id()) << 32);
     format!("Pilot-{:03}", (random.unit() * 1_000.0) as u32)
 }
 
-/// The fields.
+/// The text fields of the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Component)]
 enum Field {
     #[default]
@@ -65,7 +65,7 @@ enum Field {
     Name,
 }
 
-/// Which field is typed into.
+/// The field that receives typed text.
 #[derive(Resource, Default)]
 struct Form {
     focus: Field,
@@ -141,7 +141,7 @@ fn spawn_screen(mut commands: Commands) {
                     panel.spawn((
                         Problem,
                         paragraph("", 15.0, theme::ALERT),
-                        // A width of its own: the height of a text follows from where it is broken.
+                        // A fixed width, because the height of a text follows from its line breaks.
                         Node {
                             width: Val::Px(PANEL_WIDTH - 2.0 * theme::PANEL_EDGE),
                             min_height: Val::Px(PROBLEM_HEIGHT),
@@ -294,7 +294,7 @@ fn show_form(
     problem.1.set_if_neq(TextColor(color));
 }
 
-/// A problem as a sentence.
+/// Formats an error message as a sentence.
 pub(crate) fn sentence(problem: &str) -> String {
     let mut letters = problem.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string());
@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn problems_become_sentences() {
+    fn error_message_is_formatted_as_a_sentence() {
         assert_eq!(sentence("the server is full"), "The server is full.");
         assert_eq!(sentence("Gone."), "Gone.");
         assert_eq!(sentence(""), "");

@@ -1,4 +1,4 @@
-//! The game's tables in the words of who draws: sizes, names, places.
+//! Access to the content tables for drawing: sizes, names and positions.
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
@@ -6,7 +6,7 @@ use skirmish_shared::content::{DroneBreed, Laser, ShipClass, SpaceContent};
 
 use crate::content::KnownContent;
 
-/// What the server announced. Before it has, sizes are about right and names are missing.
+/// The announced content. Before it has arrived, sizes are approximate and names are missing.
 #[derive(SystemParam)]
 pub(crate) struct Tables<'w> {
     known: Res<'w, KnownContent>,
@@ -21,7 +21,7 @@ impl Tables<'_> {
         self.known.ship(class)
     }
 
-    /// All ship classes, in order.
+    /// Returns all ship classes, in order.
     pub(crate) fn ships(&self) -> impl Iterator<Item = &ShipClass> {
         self.known.ships()
     }
@@ -30,27 +30,27 @@ impl Tables<'_> {
         self.known.drone(breed)
     }
 
-    /// The laser of this name.
+    /// Returns the laser with this name.
     pub(crate) fn laser(&self, name: &str) -> Option<&Laser> {
         self.known.laser_named(name)
     }
 
-    /// Radius of a class of ships, in units.
+    /// Returns the radius of a ship class, in units.
     pub(crate) fn ship_radius(&self, class: u8) -> f32 {
         self.ship(class).map_or(1.2, |class| class.body.radius.get())
     }
 
-    /// Radius of a breed of drones, in units.
+    /// Returns the radius of a drone breed, in units.
     pub(crate) fn drone_radius(&self, breed: u8) -> f32 {
         self.drone(breed).map_or(0.9, |breed| breed.body.radius.get())
     }
 
-    /// How far a pilot sees, in units.
+    /// Returns the view radius of a pilot, in units.
     pub(crate) fn view(&self) -> f32 {
         self.space().map_or(60.0, |space| space.view.get())
     }
 
-    /// Name of the region around a place, or of nowhere.
+    /// Returns the name of the region at a position, or the name of empty space.
     pub(crate) fn region(&self, at: Vec2) -> &str {
         let regions = self.space().into_iter().flat_map(|space| &space.regions);
         regions

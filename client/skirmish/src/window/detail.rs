@@ -1,8 +1,8 @@
-//! How much is drawn: everything on a graphics card, less where the processor draws.
+//! Graphics detail: full on a graphics card, reduced with software rendering.
 //!
-//! With all detail the picture is rendered with a high range, bloom and smooth edges. With low detail it goes
-//! straight to the window, without any of them, and draws are issued one by one: the indirect draws and the
-//! compute passes before them cost a software renderer more than they save.
+//! With high detail the picture is rendered with a high dynamic range, bloom and smooth edges. With low detail
+//! it goes straight to the window, without any of them, and draws are issued one by one: the indirect draws and
+//! the compute passes before them cost a software renderer more than they save.
 
 use bevy::camera::Hdr;
 use bevy::core_pipeline::tonemapping::Tonemapping;
@@ -13,27 +13,27 @@ use bevy::render::view::NoIndirectDrawing;
 
 use super::settings_file::{DetailChoice, SavedSettings};
 
-/// How much is drawn.
+/// The level of graphics detail.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Detail {
-    /// Everything.
+    /// All effects are drawn.
     #[default]
     High,
-    /// What a processor can draw.
+    /// Only what software rendering can draw.
     Low,
 }
 
-/// What draws.
+/// The graphics adapter in use.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Painter {
     /// The graphics adapter's name.
     name: String,
-    /// Whether it is the processor.
+    /// Whether it renders in software.
     is_software: bool,
 }
 
 impl Painter {
-    /// The detail for what the player wants.
+    /// Returns the detail for the player's choice.
     fn detail(&self, choice: DetailChoice) -> Detail {
         match choice {
             DetailChoice::Low => Detail::Low,
@@ -42,7 +42,7 @@ impl Painter {
         }
     }
 
-    /// Who draws how much and why, for the player.
+    /// Describes the adapter, the detail and the reason for it, for the player.
     pub(crate) fn words(&self, detail: Detail, choice: DetailChoice) -> String {
         let how = if self.is_software { ", in software" } else { "" };
         let much = match detail {
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn software_rendering_has_low_detail_unless_the_player_wants_more() {
+    fn software_rendering_has_low_detail_unless_the_player_chooses_high() {
         let painter = |is_software| Painter {
             name: "a painter".into(),
             is_software,

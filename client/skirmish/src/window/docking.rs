@@ -1,4 +1,4 @@
-//! Trading with a station: what can be done appears inside its ring, with the key that does it.
+//! Trading with a station: inside its ring the available orders appear, with their keys.
 
 use bevy::prelude::*;
 use skirmish_shared::components::{Ship, Station};
@@ -13,7 +13,7 @@ use super::session::GamePhase;
 use super::theme::{self, panel, text};
 use super::view::{Appearance, Focus};
 
-/// The keys of what can be ordered, from the first.
+/// The keys of the orders, from the first.
 const KEYS: [KeyCode; 8] = [
     KeyCode::Digit1,
     KeyCode::Digit2,
@@ -25,7 +25,7 @@ const KEYS: [KeyCode; 8] = [
     KeyCode::Digit8,
 ];
 
-/// Shows what a station offers.
+/// Shows the orders that a station offers.
 pub(crate) struct DockingPlugin;
 
 impl Plugin for DockingPlugin {

@@ -1,4 +1,4 @@
-//! The instruments: shield, hull and boost, what is aboard, how fast it goes, and where.
+//! The instruments: shield, hull, boost, cargo, speed and position.
 
 use bevy::prelude::*;
 use skirmish_shared::components::{Boost, Cargo, Credits, Hull, Magazine, Shield, Ship};
@@ -21,7 +21,7 @@ impl Plugin for HudPlugin {
     }
 }
 
-/// What a bar or number is about.
+/// The value that a bar or number shows.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
 enum Gauge {
     Shield,
@@ -33,11 +33,11 @@ enum Gauge {
     Speed,
 }
 
-/// The filled part of a bar.
+/// Marks the filled part of a bar.
 #[derive(Component)]
 struct Fill(Gauge);
 
-/// A number.
+/// Marks the text of a number.
 #[derive(Component)]
 struct GaugeText(Gauge);
 
@@ -95,7 +95,7 @@ fn spawn_instruments(mut commands: Commands) {
         DespawnOnExit(GamePhase::Play),
         PlaceName,
         text("", 15.0, theme::TEXT),
-        // It may be over a bright hull.
+        // The panel may be over a bright hull.
         BackgroundColor(theme::PANEL),
         Node {
             position_type: PositionType::Absolute,

@@ -1,4 +1,4 @@
-//! Arrows at the edge of the window: enemies nearby that are out of the picture.
+//! Arrows at the edge of the window: enemies nearby that are outside the picture.
 
 use bevy::asset::RenderAssetUsages;
 use bevy::prelude::*;
@@ -14,11 +14,11 @@ use super::session::GamePhase;
 use super::teams::Teams;
 use super::view::{Appearance, Focus};
 
-/// Arrows at once.
+/// Largest number of arrows.
 const ARROWS: usize = 14;
-/// Side of an arrow, in pixels.
+/// Side length of an arrow's picture, in pixels.
 const SIDE: u32 = 22;
-/// How far an enemy is shown, in units.
+/// Largest distance of an enemy that has an arrow, in units.
 const REACH: f32 = 70.0;
 
 pub(crate) struct IndicatorsPlugin;
@@ -56,7 +56,7 @@ fn spawn_arrows(mut images: ResMut<Assets<Image>>, mut commands: Commands) {
     }
 }
 
-/// A white arrow that points to the right.
+/// Returns the picture of a white arrow that points to the right.
 fn arrow() -> Image {
     let side = SIDE as f32;
     let mut data = vec![0; (SIDE * SIDE * 4) as usize];
@@ -100,7 +100,7 @@ fn point_arrows(
             let range = look.at.distance(focus.at);
             let on = on_screen(camera, transform, look.place(&focus, 0.0));
             let is_seen = on.is_some_and(|at| margin.contains(at));
-            // The direction in the picture, of a place so near that it is before the camera.
+            // The direction in the picture, from a position so near that it is in front of the camera.
             let near = look.place(&focus, 0.0).normalize_or_zero();
             let toward = on_screen(camera, transform, near)? - here;
             let toward = toward.normalize_or_zero();
@@ -109,7 +109,7 @@ fn point_arrows(
         .collect();
     hidden.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut shown: Vec<Vec2> = Vec::new();
-    // A flock in one direction is one arrow, of the nearest.
+    // Several enemies in one direction share one arrow, that of the nearest.
     let mut kept = hidden.into_iter().filter(|(_, toward, _)| {
         let is_new = shown.iter().all(|other| other.dot(*toward) < 0.985);
         if is_new {
@@ -132,7 +132,7 @@ fn point_arrows(
     }
 }
 
-/// How far it is from `here` along `toward` to the edge of a box around it.
+/// Returns the distance from `here` along `toward` to the edge of a box around `here`.
 fn to_edge(here: Vec2, toward: Vec2, inside: Rect) -> f32 {
     let along = |from: f32, step: f32, low: f32, high: f32| {
         if step > 0.0 {
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arrows_end_at_the_edge() {
+    fn edge_distance_is_exact_for_each_direction() {
         let inside = Rect::new(0.0, 0.0, 100.0, 60.0);
         assert_eq!(to_edge(Vec2::new(50.0, 30.0), Vec2::X, inside), 50.0);
         assert_eq!(to_edge(Vec2::new(50.0, 30.0), Vec2::NEG_Y, inside), 30.0);

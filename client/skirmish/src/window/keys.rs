@@ -1,4 +1,5 @@
-//! What the player can do, and by which key or button: read here by everybody, rebound in the settings.
+//! The player's actions and the keys or buttons bound to them. Every screen reads them here; the settings
+//! rebind them.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// What a key does.
+/// An action that a key or button triggers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Action {
     Forward,
@@ -24,7 +25,7 @@ pub(crate) enum Action {
     ZoomIn,
     ZoomOut,
     Chat,
-    /// Score board, while held.
+    /// Show the score board while held.
     Scores,
     NetGraph,
     Help,
@@ -32,7 +33,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// All of them, in the order of the settings screen.
+    /// All actions, in the order of the settings screen.
     pub(crate) const ALL: [Self; 16] = [
         Self::Forward,
         Self::Back,
@@ -52,7 +53,7 @@ impl Action {
         Self::Screenshot,
     ];
 
-    /// What it is called.
+    /// Returns the action's name for players.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Forward => "Thrust",
@@ -96,16 +97,16 @@ impl Action {
     }
 }
 
-/// A key, or a button of the mouse.
+/// A key or mouse button that can be bound to an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Bind {
-    /// A key, by its place on the keyboard.
+    /// A key, by its position on the keyboard.
     Key(KeyCode),
     /// A button of the mouse.
     Mouse(MouseButton),
 }
 
-/// The keys that can be bound, and their names. Escape is not among them: it always leads out.
+/// The bindable keys and their names. Escape is not among them: it always opens or closes the menu.
 const KEYS: [(KeyCode, &str); 79] = [
     (KeyCode::KeyA, "A"),
     (KeyCode::KeyB, "B"),
@@ -195,7 +196,7 @@ const BUTTONS: [(MouseButton, &str); 3] = [
 ];
 
 impl Bind {
-    /// What it is called, on screen and in the file; `None` for what cannot be bound.
+    /// Returns the name, on screen and in the file; `None` for a key that cannot be bound.
     pub(crate) fn name(self) -> Option<&'static str> {
         match self {
             Self::Key(key) => KEYS.iter().find(|(code, _)| *code == key).map(|(_, name)| *name),
@@ -206,7 +207,7 @@ impl Bind {
         }
     }
 
-    /// The one of this name.
+    /// Returns the key or button with this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let key = KEYS.iter().find(|(_, other)| *other == name);
         let button = BUTTONS.iter().find(|(_, other)| *other == name);
@@ -215,7 +216,7 @@ impl Bind {
     }
 }
 
-/// Which key does what. Saved as names, so that the file can be read and written by hand.
+/// The bindings of all actions. Saved as names, so that the file can be read and written by hand.
 #[derive(Resource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<Action, String>", into = "BTreeMap<Action, String>")]
 pub(crate) struct Bindings([Bind; Action::ALL.len()]);
@@ -227,7 +228,7 @@ impl Default for Bindings {
 }
 
 impl From<BTreeMap<Action, String>> for Bindings {
-    /// What the file does not say, or says wrongly, is as usual.
+    /// Missing or invalid entries of the file get their default bindings.
     fn from(names: BTreeMap<Action, String>) -> Self {
         Self(Action::ALL.map(|action| {
             names
@@ -246,17 +247,17 @@ impl From<Bindings> for BTreeMap<Action, String> {
 }
 
 impl Bindings {
-    /// What does it.
+    /// Returns the key or button of an action.
     pub(crate) fn of(&self, action: Action) -> Bind {
         self.0[action as usize]
     }
 
-    /// What it is called.
+    /// Returns the name of an action's key or button.
     pub(crate) fn name(&self, action: Action) -> &'static str {
         self.of(action).name().unwrap_or("?")
     }
 
-    /// Binds an action; whoever had the key gets the one that is free now.
+    /// Binds an action. If another action had the key, it gets the former key of this action.
     pub(crate) fn rebind(&mut self, action: Action, bind: Bind) {
         let former = self.of(action);
         for other in &mut self.0 {
@@ -268,23 +269,23 @@ impl Bindings {
     }
 }
 
-/// Whoever has the keyboard now: while it is not the ship, the ship is not steered.
+/// The owner of the keyboard. The ship is steered only while the keyboard belongs to it.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Typing {
-    /// The ship.
+    /// The ship receives the keys.
     #[default]
     Nobody,
-    /// A text field.
+    /// A text field receives the keys.
     Field,
-    /// A screen that waits for a key to bind, or one with buttons to be pressed.
+    /// A screen receives the keys: one that waits for a key to bind, or one with buttons.
     Menu,
 }
 
-/// Whether the pointer is over something that is dragged: then its buttons do not fire.
+/// Whether the pointer is over a draggable control: then mouse buttons do not fire.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PointerTaken(pub(crate) bool);
 
-/// The player's hands, by action.
+/// The state of keys and buttons, by action.
 #[derive(SystemParam)]
 pub(crate) struct ActionInput<'w> {
     bindings: Res<'w, Bindings>,
@@ -295,12 +296,12 @@ pub(crate) struct ActionInput<'w> {
 }
 
 impl ActionInput<'_> {
-    /// Whether the keyboard belongs to somebody else than the ship.
+    /// Returns whether the keyboard does not belong to the ship.
     pub(crate) fn typing(&self) -> bool {
         *self.typing != Typing::Nobody
     }
 
-    /// Whether it is held, and the keyboard belongs to the ship.
+    /// Returns whether the action is held, and the keyboard belongs to the ship.
     pub(crate) fn pressed(&self, action: Action) -> bool {
         !self.typing()
             && match self.bindings.of(action) {
@@ -309,17 +310,19 @@ impl ActionInput<'_> {
             }
     }
 
-    /// Whether it was pressed in this frame, and the keyboard belongs to the ship.
+    /// Returns whether the action was pressed in this frame, and the keyboard belongs to the ship.
     pub(crate) fn just_pressed(&self, action: Action) -> bool {
         !self.typing() && self.strikes(action)
     }
 
-    /// Whether it was pressed in this frame, outside of text fields: for what works in menus too.
+    /// Returns whether the action was pressed in this frame outside text fields: for actions that work in menus
+    /// too.
     pub(crate) fn just_pressed_in_menus(&self, action: Action) -> bool {
         *self.typing != Typing::Field && self.strikes(action)
     }
 
-    /// Whether it was pressed in this frame, whoever has the keyboard: for what has no letter for a key.
+    /// Returns whether the action was pressed in this frame, whatever owns the keyboard: for actions without a
+    /// letter key.
     pub(crate) fn strikes(&self, action: Action) -> bool {
         match self.bindings.of(action) {
             Bind::Key(key) => self.keys.just_pressed(key),
@@ -333,7 +336,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_action_has_a_key_of_its_own_with_a_name() {
+    fn every_action_has_a_distinct_default_key_with_a_name() {
         let bindings = Bindings::default();
         let names: std::collections::BTreeSet<_> = Action::ALL
             .into_iter()
@@ -347,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn rebinding_exchanges_keys() {
+    fn rebinding_to_a_used_key_swaps_keys() {
         let mut bindings = Bindings::default();
         let (fire, mine) = (bindings.of(Action::Fire), bindings.of(Action::Mine));
         bindings.rebind(Action::Fire, mine);
@@ -358,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn bindings_are_saved_and_read_and_nonsense_is_as_usual() {
+    fn bindings_round_trip_and_invalid_entries_get_defaults() {
         let mut bindings = Bindings::default();
         bindings.rebind(Action::Boost, Bind::Key(KeyCode::Space));
         let text = ron::to_string(&bindings).unwrap();

@@ -1,4 +1,4 @@
-//! The menu and the settings screen, over the world: Escape opens and closes it.
+//! The menu and the settings screen, over the game world: Escape opens and closes it.
 
 use bevy::input::keyboard::KeyboardInput;
 use bevy::input::mouse::MouseButtonInput;
@@ -28,12 +28,12 @@ impl Plugin for MenuPlugin {
     }
 }
 
-/// Whether the menu is open, and for which action it waits for a key.
+/// Whether the menu is open, and the action that it waits for a key for.
 #[derive(Resource, Default)]
 struct Menu {
     is_open: bool,
     binding: Option<Action>,
-    /// The key that ended the waiting also counts as pressed in this frame: it is not acted on.
+    /// Whether a key was bound in this frame. That key also counts as pressed in this frame and is ignored.
     just_bound: bool,
 }
 
@@ -54,7 +54,7 @@ enum MenuButton {
 #[derive(Component)]
 struct PressWords(MenuButton);
 
-/// What draws, and how much of it.
+/// Marks the text about the graphics adapter and the detail.
 #[derive(Component)]
 struct DetailWords;
 
@@ -163,7 +163,7 @@ fn key_row(column: &mut ChildSpawnerCommands, action: Action) {
         });
 }
 
-/// Takes the key or button that the player wants for an action.
+/// Binds the key or button that the player presses to the selected action.
 fn bind_key(
     mut keys: MessageReader<KeyboardInput>,
     mut buttons: MessageReader<MouseButtonInput>,

@@ -1,4 +1,4 @@
-//! The minimap: who is around, and in which direction the regions lie.
+//! The minimap: entities nearby, and the directions of the regions.
 
 use bevy::asset::RenderAssetUsages;
 use bevy::prelude::*;
@@ -13,9 +13,9 @@ use super::teams::Teams;
 use super::theme;
 use super::view::{Appearance, Focus};
 
-/// Side of the map, in pixels.
+/// Side length of the map, in pixels.
 const SIDE: u32 = 180;
-/// Seconds between two pictures.
+/// Seconds between two redraws.
 const EVERY_S: f32 = 0.08;
 
 pub(crate) struct MinimapPlugin;
@@ -27,7 +27,7 @@ impl Plugin for MinimapPlugin {
     }
 }
 
-/// The picture of the map.
+/// The image that the map is drawn into.
 #[derive(Resource)]
 struct MapImage(Handle<Image>);
 
@@ -49,7 +49,7 @@ fn spawn_map(mut images: ResMut<Assets<Image>>, mut commands: Commands) {
     commands.insert_resource(MapImage(picture));
 }
 
-/// A picture that the processor draws.
+/// Returns an image that the processor draws into.
 pub(crate) fn blank(width: u32, height: u32) -> Image {
     let size = Extent3d {
         width,
@@ -147,14 +147,14 @@ fn draw_map(
     }
 }
 
-/// A linear colour as bytes of a picture.
+/// Converts a linear colour to the bytes of a pixel.
 pub(crate) fn color_bytes(color: Vec3) -> [u8; 4] {
     Color::linear_rgb(color.x, color.y, color.z)
         .to_srgba()
         .to_u8_array()
 }
 
-/// The lines of plots are drawn in it too.
+/// Returns the accent colour as bytes; lines of plots have it too.
 pub(crate) fn accent_bytes() -> [u8; 4] {
     theme::ACCENT.to_srgba().to_u8_array()
 }

@@ -1,8 +1,8 @@
-//! Skirmish in a window: a Bevy app around the client core.
+//! Skirmish in a window: a Bevy app around the client library.
 //!
-//! One plugin for each thing that can be seen; each reads the mirrored world and none writes into it. What is
-//! drawn goes through [`batch`], in the order `Update` (what happened), [`batch::Paint`] (what it looks like),
-//! `PostUpdate` (to the graphics card).
+//! There is one plugin for each visible part; each reads the mirrored world and none writes into it. Drawing
+//! goes through [`batch`], in the order `Update` (changes), [`batch::Paint`] (appearance), `PostUpdate`
+//! (transfer to the graphics card).
 
 pub(crate) mod batch;
 pub(crate) mod bodies;
@@ -46,24 +46,24 @@ use bevy::winit::WinitSettings;
 pub(crate) use settings_file::DetailChoice;
 use settings_file::SettingsFile;
 
-/// How the window is opened.
+/// The options that the window is opened with.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WindowOptions {
-    /// The server's address; else the one of the last time.
+    /// The server's address; by default the one of the last time.
     pub(crate) server: Option<String>,
-    /// The player's name; else the one of the last time.
+    /// The player's name; by default the one of the last time.
     pub(crate) name: Option<String>,
-    /// How much is drawn; else what the settings say.
+    /// The level of graphics detail; by default the one in the settings.
     pub(crate) detail: Option<DetailChoice>,
-    /// Where settings are kept; else in the user's configuration folder.
+    /// File of the settings; by default in the user's configuration folder.
     pub(crate) settings: Option<PathBuf>,
-    /// Folder of the content; else `assets/skirmish` here, where there is one.
+    /// Folder of the content; by default `assets/skirmish` in the current folder, if there is one.
     pub(crate) content: Option<PathBuf>,
-    /// Where screenshots go; else to the folder `screenshots` here.
+    /// Folder for screenshots; by default `screenshots` in the current folder.
     pub(crate) screenshots: Option<PathBuf>,
 }
 
-/// Plays until the player quits.
+/// Runs the game until the player quits.
 pub(crate) fn run(options: WindowOptions) -> AppExit {
     let file = options.settings.map_or_else(SettingsFile::usual, SettingsFile);
     let mut settings = file.load();

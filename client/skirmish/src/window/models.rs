@@ -1,7 +1,7 @@
-//! The shapes of everything, made in code: ships by class, drones by breed, missiles, stations, rocks.
+//! The models of all bodies, made in code: ships by class, drones by breed, missiles, stations, rocks.
 //!
-//! A model looks along +x, its top is +y, and it has a radius of about 1. Its vertices say which paint they
-//! carry; whoever draws one brings the colours.
+//! A model faces +x, its top is +y, and it has a radius of about 1. Each vertex has a kind of paint; the
+//! drawing code supplies the colours.
 
 pub(crate) mod builder;
 mod rocks;
@@ -10,43 +10,44 @@ mod structures;
 
 use bevy::prelude::*;
 
-/// What a vertex is painted with.
+/// The kind of paint of a vertex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coat {
-    /// The main colour.
+    /// The main colour of the body.
     Body,
-    /// A darker part.
+    /// A darker part of the body.
     Dark,
-    /// The colour of the team.
+    /// A part in the colour of the team.
     Team,
     /// A light of the team's colour.
     Light,
-    /// A window.
+    /// The glass of a window.
     Glass,
     /// The inside of an engine.
     Engine,
 }
 
-/// Coats, in the order of a [`Palette`].
+/// Number of coats, in the order of a [`Palette`].
 const COATS: usize = 6;
 
-/// Vertices and triangles.
+/// The vertices and triangles of a model.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
-    /// Places and coats.
+    /// Positions and coats of the vertices.
     pub(crate) vertices: Vec<(Vec3, Coat)>,
-    /// Three for each triangle.
+    /// Three vertex indices for each triangle.
     pub(crate) indices: Vec<u32>,
-    /// How far its farthest vertex is from its middle.
+    /// Distance of the farthest vertex from the centre.
     pub(crate) reach: f32,
 }
 
-/// The colours of one drawn model: linear, with an alpha that says how much of it is its own light.
+/// The colours of one drawn model: linear, with an alpha that is the share of emitted light.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Palette([[f32; 4]; COATS]);
 
 impl Palette {
-    /// For a team's colour and a body's colour, both linear; `flash` (0..=1) whitens all, for a hit.
+    /// Creates the palette for a body's and a team's colour, both linear; `flash` (0..=1) whitens all, for a
+    /// hit.
     pub(crate) fn new(body: Vec3, team: Vec3, engine: f32, flash: f32) -> Self {
         let flash = flash * 0.45;
         let coat = |color: Vec3, glow: f32| {
@@ -63,36 +64,36 @@ impl Palette {
         ])
     }
 
-    /// The colour of a coat.
+    /// Returns the colour of a coat.
     pub(crate) fn color(&self, coat: Coat) -> [f32; 4] {
         self.0[coat as usize]
     }
 }
 
-/// Every model there is.
+/// All models of the game.
 #[derive(Resource)]
 pub(crate) struct Models {
     ships: Vec<Model>,
     drones: Vec<Model>,
     rocks: Vec<Model>,
-    /// Any missile.
+    /// The model of all missiles.
     pub(crate) missile: Model,
-    /// Any station; it turns.
+    /// The model of all stations, which rotate.
     pub(crate) station: Model,
 }
 
 impl Models {
-    /// The shape of a class of ships; classes beyond the shapes share them.
+    /// Returns the model of a ship class; classes beyond the available models share them.
     pub(crate) fn ship(&self, class: u8) -> &Model {
         &self.ships[usize::from(class) % self.ships.len()]
     }
 
-    /// The shape of a breed of drones.
+    /// Returns the model of a drone breed.
     pub(crate) fn drone(&self, breed: u8) -> &Model {
         &self.drones[usize::from(breed) % self.drones.len()]
     }
 
-    /// One of the rocks, the same for the same number.
+    /// Returns one of the rock models, the same for the same number.
     pub(crate) fn rock(&self, number: u64) -> &Model {
         &self.rocks[(number % self.rocks.len() as u64) as usize]
     }

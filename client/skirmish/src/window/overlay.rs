@@ -1,4 +1,4 @@
-//! What comes over the world: help, the score board, being hit, being destroyed, and a lost connection.
+//! Overlays of the game world: help, the hit and destruction effects, and a lost connection.
 
 use bevy::prelude::*;
 use skirmish_shared::messages::{Destroyed, Hit};
@@ -12,10 +12,10 @@ use super::session::{GamePhase, LinkState};
 use super::theme::{self, centred, panel, paragraph, text};
 use super::view::Focus;
 
-/// Seconds without a snapshot after which the player is told.
+/// Seconds without a snapshot after which the player sees a message.
 const SILENCE_S: f32 = 1.5;
 
-/// Shows what comes over the world.
+/// Shows the overlays of the game world.
 pub(crate) struct OverlayPlugin;
 
 impl Plugin for OverlayPlugin {
@@ -31,12 +31,12 @@ impl Plugin for OverlayPlugin {
     }
 }
 
-/// What happened to the player's ship.
+/// The state of the player's ship after hits and destruction.
 #[derive(Resource, Default)]
 struct Fate {
-    /// Seconds until there is a new one.
+    /// Seconds until the player gets a new ship.
     respawn_s: f32,
-    /// How much a hit shows, 0..=1.
+    /// Strength of the hit effect, 0..=1.
     pain: f32,
 }
 
@@ -166,7 +166,7 @@ fn update_fate(
     }
 }
 
-/// Seconds since the newest snapshot.
+/// Returns the seconds since the newest snapshot.
 fn silence_s(clock: &ClientClock) -> f32 {
     clock.newest().map_or(0.0, |(_, age)| age.as_secs_f32())
 }

@@ -1,4 +1,4 @@
-//! From the player's hands to the input that the ship is flown with.
+//! Converts keys, buttons and the mouse to the input that the ship is flown with.
 
 use std::f32::consts::TAU;
 
@@ -68,13 +68,13 @@ fn hands_off(protocol: Res<Protocol>, mut next: ResMut<NextInput>) -> Result {
     Ok(next.set(&protocol, &PilotInput::default())?)
 }
 
-/// A direction in steps of the pose's yaw.
+/// Converts a direction in radians to steps of the pose's yaw.
 fn yaw_steps(radians: f32) -> u16 {
     let steps = (radians.rem_euclid(TAU) / TAU * f32::from(YAW_STEPS)).round() as u16;
     steps % YAW_STEPS
 }
 
-/// A direction in radians, of steps of the pose's yaw.
+/// Converts a direction in steps of the pose's yaw to radians.
 pub(crate) fn yaw_radians(steps: u16) -> f32 {
     f32::from(steps % YAW_STEPS) / f32::from(YAW_STEPS) * TAU
 }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directions_survive_and_stay_below_the_full_turn() {
+    fn yaw_steps_round_trip_and_stay_below_a_full_turn() {
         for steps in 0..YAW_STEPS {
             assert_eq!(yaw_steps(yaw_radians(steps)), steps);
         }

@@ -1,8 +1,8 @@
-//! Drawing into pictures with the processor: discs, circles, lines and triangles with smooth edges.
+//! Drawing into images with the processor: discs, circles, lines and triangles with smooth edges.
 
 use bevy::prelude::*;
 
-/// A picture of four bytes a pixel, row by row. What lies outside is not drawn.
+/// An image of four bytes per pixel, row by row. Pixels outside it are not drawn.
 pub(crate) struct Raster<'a> {
     data: &'a mut [u8],
     width: i32,
@@ -10,17 +10,17 @@ pub(crate) struct Raster<'a> {
 }
 
 impl<'a> Raster<'a> {
-    /// A picture of this size; `data` holds as many pixels, or drawing stops where it ends.
+    /// Wraps an image of this size. If `data` holds fewer pixels, drawing stops where it ends.
     pub(crate) fn new(data: &'a mut [u8], width: i32, height: i32) -> Self {
         Self { data, width, height }
     }
 
-    /// Makes everything transparent.
+    /// Makes all pixels transparent.
     pub(crate) fn clear(&mut self) {
         self.data.fill(0);
     }
 
-    /// Blends a colour over a pixel, `cover` (0..=1) of it.
+    /// Blends a colour over a pixel, with a coverage `cover` of 0..=1.
     fn blend(&mut self, x: i32, y: i32, color: [u8; 4], cover: f32) {
         if x < 0 || y < 0 || x >= self.width || y >= self.height {
             return;
@@ -42,7 +42,7 @@ impl<'a> Raster<'a> {
         pixel[3] = (alpha * 255.0).round() as u8;
     }
 
-    /// Draws where `distance` (in pixels, negative inside) says, within a box.
+    /// Draws the shape with signed distance `distance` (in pixels, negative inside), within a box.
     fn shape(&mut self, low: Vec2, high: Vec2, color: [u8; 4], distance: impl Fn(Vec2) -> f32) {
         let (low, high) = (low.floor().max(Vec2::ZERO), high.ceil());
         for y in low.y as i32..=(high.y as i32).min(self.height - 1) {
@@ -55,7 +55,7 @@ impl<'a> Raster<'a> {
         }
     }
 
-    /// A filled circle.
+    /// Draws a filled circle.
     pub(crate) fn disc(&mut self, at: Vec2, radius: f32, color: [u8; 4]) {
         let reach = Vec2::splat(radius + 1.0);
         self.shape(at - reach, at + reach, color, |place| place.distance(at) - radius);
@@ -78,7 +78,7 @@ impl<'a> Raster<'a> {
         });
     }
 
-    /// A filled triangle, its corners in either order.
+    /// Draws a filled triangle, with its corners in either order.
     pub(crate) fn triangle(&mut self, corners: [Vec2; 3], color: [u8; 4]) {
         let [a, b, c] = corners;
         let turn = (b - a).perp_dot(c - a).signum();
@@ -90,7 +90,7 @@ impl<'a> Raster<'a> {
         });
     }
 
-    /// A filled rectangle.
+    /// Draws a filled rectangle.
     pub(crate) fn fill(&mut self, low: IVec2, high: IVec2, color: [u8; 4]) {
         for y in low.y..high.y {
             for x in low.x..high.x {
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shapes_cover_what_they_should_and_nothing_outside() {
+    fn shapes_cover_their_own_area_only() {
         let mut data = vec![0; 16 * 16 * 4];
         let mut raster = Raster::new(&mut data, 16, 16);
         raster.disc(Vec2::splat(8.0), 3.0, [255, 0, 0, 255]);

@@ -1,4 +1,4 @@
-//! The score board, while its key is held.
+//! The score board, which is visible while its key is held.
 
 use bevy::prelude::*;
 use skirmish_shared::standings::{OwnStanding, Standing, Standings};
@@ -10,7 +10,7 @@ use super::netgraph::{self, Graph};
 use super::session::GamePhase;
 use super::theme::{self, centred, panel, text};
 
-/// Rows that are shown.
+/// Number of rows that are shown.
 const ROWS: usize = 12;
 /// The columns' names and widths, in pixels.
 const COLUMNS: [(&str, f32); 7] = [
@@ -38,7 +38,7 @@ impl Plugin for ScoresPlugin {
     }
 }
 
-/// The player's own line.
+/// The player's own row on the board.
 #[derive(Resource, Default)]
 struct OwnRow(OwnStanding);
 
@@ -66,7 +66,7 @@ fn spawn_board(mut commands: Commands) {
         .with_children(|screen| {
             screen.spawn(panel(Node::default())).with_children(|board| {
                 board.spawn((Title, text("", 22.0, theme::TEXT)));
-                // Row 0 has the names of the columns, the last one is the player's.
+                // Row 0 has the names of the columns; the last row is the player's.
                 for row in 0..ROWS + 2 {
                     board.spawn(Node::default()).with_children(|line| {
                         for (column, (_, width)) in COLUMNS.iter().enumerate() {
@@ -91,7 +91,7 @@ fn hear_own(mut heard: MessageReader<FromServer<OwnStanding>>, mut own: ResMut<O
     }
 }
 
-/// Centres the board in what the net graph leaves of the window.
+/// Centres the board in the space that the net graph leaves.
 fn make_room(
     graph: Single<&Visibility, (With<Graph>, Changed<Visibility>)>,
     mut board: Single<&mut Node, With<Board>>,

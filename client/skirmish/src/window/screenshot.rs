@@ -1,4 +1,4 @@
-//! Screenshots, on a key.
+//! Takes screenshots when a key is pressed.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use bevy::render::view::screenshot::{Screenshot, save_to_disk};
 use super::keys::{Action, ActionInput};
 
 pub(crate) struct ScreenshotPlugin {
-    /// The folder that they go to; their names count from 1.
+    /// The folder for screenshots; their file names count from 1.
     pub(crate) folder: PathBuf,
 }
 
@@ -35,7 +35,7 @@ fn take_screenshot(
         warn!("no screenshot: {}: {error}", folder.0.display());
         return;
     }
-    // Never over an older one.
+    // An older screenshot is never overwritten.
     let path = loop {
         *number += 1;
         let path = folder.0.join(format!("skirmish-{:03}.png", *number));

@@ -1,7 +1,7 @@
-//! The way into a server and out of it: joins when asked, follows what becomes of it, leaves.
+//! Joining and leaving a server: joins on request, tracks the connection's state, leaves.
 //!
-//! Owns [`GamePhase`], the state of the whole game: the connect screen or the world, and [`LinkState`], the words for
-//! where the connection stands. Between sessions there is no [`Connection`].
+//! Owns [`GamePhase`], the state of the whole game (the connect screen or the game world), and [`LinkState`],
+//! the state of the connection in words. Between sessions there is no [`Connection`].
 
 use std::time::Duration;
 
@@ -14,43 +14,43 @@ use throng_shared::protocol::registry::Protocol;
 
 use super::settings_file::{SavedSettings, SettingsFile};
 
-/// Where the player is.
+/// The phase of the game.
 #[derive(States, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum GamePhase {
-    /// Choosing a server, or waiting for it.
+    /// The connect screen: choosing a server, or waiting for it.
     #[default]
     Connect,
-    /// In the world, also while the connection is being restored.
+    /// In the game world, also while the connection is being restored.
     Play,
 }
 
-/// Where the connection stands.
+/// The state of the connection.
 #[derive(Resource, Clone, Debug, Default, PartialEq)]
 pub(crate) enum LinkState {
-    /// There is none, and nobody wants one. What went wrong with the last one, in words.
+    /// There is no connection and none was requested.
     #[default]
     Idle,
     /// The last attempt failed for this reason, in words.
     Failed(String),
-    /// The server was asked.
+    /// A join request was sent to the server.
     Joining,
-    /// A session runs.
+    /// A session is established.
     Up,
-    /// It was lost; the next attempt begins at this time since the start of the game.
+    /// The connection was lost; the next attempt starts at a time since the start of the game.
     Waiting {
-        /// Why, in words.
+        /// The reason, in words for players.
         problem: String,
-        /// When it goes on.
+        /// Time of the next attempt.
         until: Duration,
     },
 }
 
-/// What the player wants of the connection.
+/// The player's requests to the connection.
 #[derive(Message, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LinkOrder {
-    /// Join with the server and name of the settings.
+    /// Join the server of the settings under the name there.
     Join,
-    /// Leave for the connect screen.
+    /// Leave the server and return to the connect screen.
     Leave,
 }
 
@@ -79,7 +79,7 @@ impl Plugin for SessionPlugin {
     }
 }
 
-/// Begins and ends sessions.
+/// Begins and ends sessions on request.
 fn obey(world: &mut World) {
     let orders: Vec<LinkOrder> = world.resource_mut::<Messages<LinkOrder>>().drain().collect();
     for order in orders {
@@ -109,7 +109,7 @@ fn leave(world: &mut World) {
     }
 }
 
-/// Puts into words what happens on the connection.
+/// Updates [`LinkState`] from the events of the connection.
 fn sync_connection(
     mut events: MessageReader<ConnectionEvent>,
     time: Res<Time>,
@@ -145,7 +145,7 @@ fn sync_connection(
     }
 }
 
-/// The world begins when the player's ship is in it.
+/// Enters the game world when the player's ship is in it.
 fn enter_world(
     arrived: Query<(), Added<Own>>,
     mut link: ResMut<LinkState>,
@@ -161,7 +161,7 @@ fn enter_world(
     }
 }
 
-/// Notes once when the server has taken an input for the player's ship: the player flies.
+/// Logs once that the server has applied an input to the player's ship: the player flies.
 fn note_takeoff(
     own: Query<(), With<Own>>,
     connection: Option<Res<Connection>>,
@@ -178,7 +178,7 @@ fn note_takeoff(
     }
 }
 
-/// Tells the server, so that the ship does not stay behind.
+/// Disconnects on exit, so that the ship does not remain on the server.
 fn leave_on_exit(mut exits: MessageReader<AppExit>, connection: Option<ResMut<Connection>>) {
     if exits.read().count() > 0
         && let Some(mut connection) = connection

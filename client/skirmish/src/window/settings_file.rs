@@ -1,7 +1,7 @@
-//! What is remembered between runs: the server, the name, keys, and how much detail is drawn.
+//! The settings kept between runs: the server, the name, keys, and graphics detail.
 //!
-//! A RON file in the user's configuration folder. One that cannot be read is left alone and the usual settings
-//! hold; it is written only when the player changes something.
+//! They are a RON file in the user's configuration folder. A file that cannot be read is left alone and the
+//! default settings apply; the file is written only when the player changes a setting.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::Bindings;
 
-/// How much is drawn.
+/// The player's choice of graphics detail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 pub(crate) enum DetailChoice {
-    /// As the graphics adapter suggests.
+    /// Chosen by the graphics adapter.
     #[default]
     Auto,
-    /// Everything.
+    /// All effects are drawn.
     High,
-    /// What software rendering can draw.
+    /// Only what software rendering can draw.
     Low,
 }
 
-/// What is remembered.
+/// The settings that are kept between runs.
 #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct SavedSettings {
@@ -31,11 +31,11 @@ pub(crate) struct SavedSettings {
     pub(crate) server: String,
     /// The player's name.
     pub(crate) name: String,
-    /// How much is drawn.
+    /// The choice of graphics detail.
     pub(crate) detail: DetailChoice,
-    /// Whether explosions nearby shake the picture.
+    /// Whether nearby explosions shake the picture.
     pub(crate) shake: bool,
-    /// Which key does what.
+    /// The key bindings of all actions.
     pub(crate) keys: Bindings,
 }
 
@@ -51,12 +51,12 @@ impl Default for SavedSettings {
     }
 }
 
-/// Where the settings are kept.
+/// The path of the settings file.
 #[derive(Resource, Clone, Debug)]
 pub(crate) struct SettingsFile(pub(crate) PathBuf);
 
 impl SettingsFile {
-    /// `client.ron` in the folder `throng` of the user's configuration folder.
+    /// Returns the default path: `client.ron` in the folder `throng` of the user's configuration folder.
     pub(crate) fn usual() -> Self {
         let set = |name| {
             env::var_os(name)
@@ -73,7 +73,7 @@ impl SettingsFile {
         Self(folder.unwrap_or_default().join("throng").join("client.ron"))
     }
 
-    /// What the file says; the usual settings where there is none, or none that can be read.
+    /// Reads the file; returns the default settings if it is missing or cannot be read.
     pub(crate) fn load(&self) -> SavedSettings {
         match read(&self.0) {
             Ok(settings) => settings,
@@ -85,7 +85,7 @@ impl SettingsFile {
         }
     }
 
-    /// Writes the file; a failure is logged, for the game goes on without.
+    /// Writes the file. A failure is only logged, because the game can continue without it.
     pub(crate) fn save(&self, settings: &SavedSettings) {
         if let Err(error) = write(&self.0, settings) {
             warn!("{} is not written: {error}", self.0.display());
@@ -104,7 +104,7 @@ fn write(path: &Path, settings: &SavedSettings) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    // Whole or not at all: a file that is half written would be lost settings.
+    // The file is written completely or not at all: a partial file would lose the settings.
     let partial = path.with_extension("ron.part");
     fs::write(&partial, text + "\n")?;
     fs::rename(partial, path)
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_survive_and_a_broken_file_is_left_alone() {
+    fn settings_round_trip_and_an_unreadable_file_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let file = SettingsFile(folder.path().join("throng/client.ron"));
         assert_eq!(file.load(), SavedSettings::default());
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_an_older_build_keeps_what_it_says() {
+    fn settings_file_of_an_older_build_keeps_its_entries() {
         let settings: SavedSettings = ron::from_str("(name: \"Ada\")").unwrap();
         assert_eq!(settings.name, "Ada");
         assert_eq!(settings.keys, Bindings::default());

@@ -1,7 +1,7 @@
-//! What is behind the world: stars, nebulas, and dust that shows how fast the ship is.
+//! The background: stars, nebulas, and dust that shows how fast the ship is.
 //!
-//! The sky is far away, so it turns with the camera and never moves. Dust fills the space around the focus: a
-//! grain's place follows from its number, so that it stays where it is while the ship flies past.
+//! The sky is far away, so it turns with the camera and never moves. Dust fills the space around the focus. A
+//! grain's position is derived from its number, so that the grain stays in place while the ship flies past.
 
 use bevy::asset::RenderAssetUsages;
 use bevy::camera::visibility::NoFrustumCulling;
@@ -14,16 +14,16 @@ use super::camera::PaintOrder;
 use super::view::Focus;
 
 const STARS: usize = 1_500;
-/// How far away the sky is, in units.
+/// Distance of the sky, in units.
 const FAR: f32 = 900.0;
-/// Pieces of the dome, around and from top to bottom.
+/// Segments of the dome, around and from top to bottom.
 const DOME: (u32, u32) = (96, 56);
-/// Grains of dust on the side of the square that they fill, and units between two.
+/// Grains of dust per side of the square that they fill, and units between two of them.
 const GRAINS: (i32, f32) = (13, 11.0);
 
 pub(crate) struct SkyPlugin;
 
-/// What stays around the camera.
+/// Marks the sky, which stays centred on the camera.
 #[derive(Component)]
 struct Sky;
 
@@ -86,7 +86,7 @@ fn sky_mesh() -> Mesh {
     };
     for _ in 0..STARS {
         let toward = direction(&mut random);
-        // Few stars are bright, most are faint.
+        // Few stars are bright, most are faint: the fifth power of a uniform number.
         let bright = (random.unit() as f32).powi(5);
         let warm = random.unit() as f32;
         let tint = Vec3::new(0.65, 0.78, 1.0).lerp(Vec3::new(1.0, 0.8, 0.6), warm * warm);
@@ -99,7 +99,7 @@ fn sky_mesh() -> Mesh {
         .with_inserted_attribute(Mesh::ATTRIBUTE_COLOR, quads.colors)
 }
 
-/// A ball around the camera whose vertices carry the colours of the nebulas.
+/// Returns a sphere around the camera whose vertices have the colours of the nebulas.
 fn dome() -> Quads {
     let mut quads = Quads::default();
     for row in 0..=DOME.1 {
@@ -126,7 +126,7 @@ fn dome() -> Quads {
     quads
 }
 
-/// The colour of the empty sky in a direction: clouds of two colours, and dark lanes between them.
+/// Returns the colour of the sky in a direction: clouds of two colours, and dark lanes between them.
 fn nebula(toward: Vec3) -> Vec3 {
     let cloud = |scale: f32, seed: f32| {
         let place = toward * scale + Vec3::splat(seed);
@@ -141,7 +141,7 @@ fn nebula(toward: Vec3) -> Vec3 {
     light * dust
 }
 
-/// Smooth noise, 0..=1: values at whole places, blended.
+/// Returns smooth noise, 0..=1: random values at integer positions, blended between them.
 fn noise(place: Vec3) -> f32 {
     let (corner, part) = (place.floor(), place - place.floor());
     let ease = part * part * (Vec3::splat(3.0) - part * 2.0);

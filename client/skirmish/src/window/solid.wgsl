@@ -1,5 +1,5 @@
-// Faceted bodies: the normal of a triangle comes from how its place changes over the picture, so that
-// vertices are shared and need no normals. One warm sun, one cold fill light, a rim against the dark.
+// Faceted bodies: the normal of a triangle is computed from the screen-space derivatives of its position, so
+// that vertices are shared and need no normals. One warm sun, one cold fill light, a rim against the dark.
 #import bevy_pbr::forward_io::VertexOutput
 #import bevy_pbr::mesh_view_bindings::view
 

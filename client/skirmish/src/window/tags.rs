@@ -1,4 +1,4 @@
-//! Names over ships, and bars over whoever can be hurt: of the nearest ones, where there is room.
+//! Names over ships, and bars over entities that can take damage: for the nearest ones, where there is room.
 
 use bevy::prelude::*;
 use skirmish_shared::components::{Callsign, Drone, Hull, Shield, Ship};
@@ -13,7 +13,7 @@ use super::teams::Teams;
 use super::theme::{self, text};
 use super::view::{Appearance, Focus};
 
-/// Tags at once.
+/// Largest number of tags.
 const TAGS: usize = 28;
 /// Width of a tag, in pixels.
 const WIDE: f32 = 120.0;
@@ -37,7 +37,7 @@ struct Tag;
 #[derive(Component)]
 struct TagName;
 
-/// A bar of a tag: the shield's, else the hull's.
+/// Marks a bar of a tag: the shield's or the hull's.
 #[derive(Component)]
 struct TagBar {
     is_shield: bool,
@@ -86,7 +86,7 @@ fn spawn_tags(mut commands: Commands) {
     }
 }
 
-/// What a tag says.
+/// The contents of a tag.
 struct Words {
     at: Vec2,
     range: f32,
@@ -120,7 +120,7 @@ fn gather(
                 part(hull.now, hull.max),
             ];
             let is_aimed_at = look.at.distance(rig.aim) < 3.5;
-            // Whole drones say nothing: there are too many of them.
+            // Undamaged drones have no tag: there are too many of them.
             if drone.is_some() && !is_aimed_at && parts[1] >= 1.0 && parts[0] >= 1.0 {
                 return None;
             }
@@ -161,7 +161,7 @@ fn place_tags(
         on_screen(camera, transform, place)
     });
     let mut taken: Vec<Vec2> = Vec::new();
-    // The nearest first; who would cover another tag, or an instrument, has none.
+    // The nearest first; a tag that would cover another tag or an instrument is not shown.
     let mut free = found.into_iter().filter(|words| {
         let inside =
             words.at.x > 0.0 && words.at.x < size.x && words.at.y > 40.0 && words.at.y < size.y - 120.0;

@@ -1,4 +1,4 @@
-//! Who belongs to whom, and in which colour that is shown.
+//! Sides of entities, and the colours that show them.
 
 use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
@@ -8,7 +8,7 @@ use throng_shared::protocol::ids::TeamId;
 
 use super::colors::Colors;
 
-/// The sides of ships and drones.
+/// Access to the sides of ships and drones.
 #[derive(SystemParam)]
 pub(crate) struct Teams<'w, 's> {
     sides: Query<'w, 's, &'static TeamId>,
@@ -18,13 +18,13 @@ pub(crate) struct Teams<'w, 's> {
 }
 
 impl Teams<'_, '_> {
-    /// Whether it fights the player: all drones do, and the ships of the other team.
+    /// Returns whether an entity is an enemy of the player: all drones and the ships of the other team.
     pub(crate) fn is_enemy(&self, entity: Entity) -> bool {
         let own = self.own.single().ok();
         self.drones.contains(entity) || own.is_some_and(|own| self.color(own) != self.color(entity))
     }
 
-    /// The colour of its side, linear.
+    /// Returns the linear colour of an entity's side.
     pub(crate) fn color(&self, entity: Entity) -> Vec3 {
         if let Ok(drone) = self.drones.get(entity) {
             return self.colors.breed(drone.breed);

@@ -1,33 +1,33 @@
-//! How the interface looks: its colours, its type, and the few pieces that all screens are made of.
+//! The interface's theme: its colours, its text, and the few building blocks of all screens.
 
 use bevy::prelude::*;
 use bevy::text::FontSize;
 
-/// Text.
+/// Colour of ordinary text.
 pub(crate) const TEXT: Color = Color::srgb(0.86, 0.92, 0.98);
-/// Text that matters less.
+/// Colour of less important text.
 pub(crate) const MUTED: Color = Color::srgb(0.55, 0.64, 0.74);
-/// What can be acted on.
+/// Colour of controls that the player can use.
 pub(crate) const ACCENT: Color = Color::srgb(0.36, 0.78, 1.0);
-/// What is wrong.
+/// Colour of errors and dangers.
 pub(crate) const ALERT: Color = Color::srgb(1.0, 0.42, 0.34);
-/// What is worth a look.
+/// Colour of warnings and other notable values.
 pub(crate) const WARM: Color = Color::srgb(1.0, 0.76, 0.3);
-/// What is well.
+/// Colour of good news and healthy values.
 pub(crate) const GOOD: Color = Color::srgb(0.45, 0.9, 0.55);
-/// Behind text.
+/// Background colour of panels.
 pub(crate) const PANEL: Color = Color::srgba(0.02, 0.035, 0.06, 0.93);
-/// Behind fields and buttons.
+/// Background colour of fields and buttons.
 pub(crate) const FIELD: Color = Color::srgba(0.08, 0.12, 0.18, 0.95);
-/// Lines around panels.
+/// Colour of the borders of panels.
 pub(crate) const LINE: Color = Color::srgba(0.36, 0.62, 0.85, 0.28);
 
-/// A line of text, which is never broken.
+/// Returns a line of text that is never wrapped.
 pub(crate) fn text(words: impl Into<String>, size: f32, color: Color) -> impl Bundle {
     (TextLayout::no_wrap(), paragraph(words, size, color))
 }
 
-/// Text that is broken where there is no more room.
+/// Returns text that is wrapped where there is no more room.
 pub(crate) fn paragraph(words: impl Into<String>, size: f32, color: Color) -> impl Bundle {
     (
         Text::new(words),
@@ -39,10 +39,10 @@ pub(crate) fn paragraph(words: impl Into<String>, size: f32, color: Color) -> im
     )
 }
 
-/// Pixels from the outside of a panel to what is in it.
+/// Pixels between the outer edge of a panel and its contents.
 pub(crate) const PANEL_EDGE: f32 = 15.0;
 
-/// A panel: a dark, bordered box whose contents are below each other.
+/// Returns a panel: a dark, bordered box whose contents are stacked vertically.
 pub(crate) fn panel(node: Node) -> impl Bundle {
     (
         Node {
@@ -58,7 +58,7 @@ pub(crate) fn panel(node: Node) -> impl Bundle {
     )
 }
 
-/// A node over the whole window that centres what is in it.
+/// Returns a node over the whole window that centres its contents.
 pub(crate) fn centred() -> Node {
     Node {
         position_type: PositionType::Absolute,
@@ -71,7 +71,7 @@ pub(crate) fn centred() -> Node {
     }
 }
 
-/// A button; its words are its child.
+/// Returns a button; its text is its child.
 pub(crate) fn button() -> impl Bundle {
     (
         Button,
@@ -88,7 +88,7 @@ pub(crate) fn button() -> impl Bundle {
     )
 }
 
-/// Makes buttons answer to the mouse.
+/// Highlights buttons under the mouse.
 pub(crate) struct ThemePlugin;
 
 impl Plugin for ThemePlugin {

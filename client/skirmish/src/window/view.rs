@@ -1,7 +1,8 @@
-//! Where everything is drawn: the place, turn and life of each entity as this frame shows it.
+//! The appearance of every entity in this frame: position, rotation and effects.
 //!
-//! Owns [`Appearance`], which every mirrored entity gets, and [`Focus`], the point that the scene is drawn around:
-//! scene coordinates are relative to it, x to the right, y up, z towards the viewer, so the game's y is -z.
+//! Owns [`Appearance`], which every mirrored entity gets, and [`Focus`], the point that the scene is drawn
+//! around. Scene coordinates are relative to it, x to the right, y up, z towards the viewer, so the game's y is
+//! -z.
 
 use std::f32::consts::{PI, TAU};
 
@@ -11,45 +12,45 @@ use throng_client::blend::Shown;
 use throng_client::world::Own;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 
-/// Seconds that somebody who comes into sight takes to grow to full size.
+/// Seconds in which an entity that comes into view grows to full size.
 const ARRIVAL_S: f32 = 0.35;
-/// Seconds that a hit shows.
+/// Seconds that a hit is visible.
 const FLASH_S: f32 = 0.22;
 
-/// How an entity looks in this frame.
+/// The appearance of an entity in this frame.
 #[derive(Component, Clone, Copy, Debug, Default)]
 pub(crate) struct Appearance {
-    /// Place in the plane of the game, in units.
+    /// Position in the plane of the game, in units.
     pub(crate) at: Vec2,
-    /// Units a second.
+    /// Velocity, in units per second.
     pub(crate) velocity: Vec2,
-    /// Radians, counter-clockwise from +x.
+    /// Heading in radians, counter-clockwise from +x.
     pub(crate) heading: f32,
-    /// Radians that it leans to the left in a turn.
+    /// Bank angle in a turn, in radians to the left.
     pub(crate) bank: f32,
-    /// How hard the engine burns, 0..=1.
+    /// Thrust of the engine, 0..=1.
     pub(crate) push: f32,
-    /// Seconds since it came into sight.
+    /// Seconds since it came into view.
     pub(crate) age_s: f32,
-    /// How much a hit shows, 0..=1.
+    /// Strength of the hit effect, 0..=1.
     pub(crate) flash: f32,
-    /// Whether a shield took that hit.
+    /// Whether a shield absorbed that hit.
     pub(crate) shielded: bool,
 }
 
 impl Appearance {
-    /// What its size is multiplied by: it grows when it comes into sight.
+    /// Returns the factor of its size, which grows after it comes into view.
     pub(crate) fn growth(&self) -> f32 {
         let part = (self.age_s / ARRIVAL_S).min(1.0);
         1.0 - (1.0 - part) * (1.0 - part)
     }
 
-    /// Its place in the scene, `height` above the plane.
+    /// Returns its position in the scene, `height` above the plane.
     pub(crate) fn place(&self, focus: &Focus, height: f32) -> Vec3 {
         focus.scene(self.at, height)
     }
 
-    /// Its transform in the scene, for a model of radius 1 drawn `size` large.
+    /// Returns its transform in the scene, for a model of radius 1 drawn with radius `size`.
     pub(crate) fn transform(&self, focus: &Focus, size: f32) -> Transform {
         Transform {
             translation: self.place(focus, 0.0),
@@ -59,28 +60,28 @@ impl Appearance {
     }
 }
 
-/// The point that the scene is drawn around: the own ship, or where it was last.
+/// The point that the scene is drawn around: the own ship's position, or its last one.
 #[derive(Resource, Clone, Copy, Debug, Default)]
 pub(crate) struct Focus {
-    /// Place in the plane of the game, in units.
+    /// Position in the plane of the game, in units.
     pub(crate) at: Vec2,
-    /// Units a second.
+    /// Velocity, in units per second.
     pub(crate) velocity: Vec2,
-    /// Radians.
+    /// Heading of the own ship, in radians.
     pub(crate) heading: f32,
-    /// Whether there is an own ship.
+    /// Whether the own ship exists.
     pub(crate) alive: bool,
 }
 
 impl Focus {
-    /// A place of the game in the scene.
+    /// Returns the scene position of a position in the game.
     pub(crate) fn scene(&self, at: Vec2, height: f32) -> Vec3 {
         let from_here = at - self.at;
         Vec3::new(from_here.x, height, -from_here.y)
     }
 }
 
-/// Keeps [`Appearance`] and [`Focus`].
+/// Updates [`Appearance`] and [`Focus`] every frame.
 pub(crate) struct ViewPlugin;
 
 impl Plugin for ViewPlugin {
@@ -101,7 +102,7 @@ fn begin_looks(
             at: position.0.0,
             heading: heading.0.0,
             velocity: velocity.0,
-            // Missiles leave a ship, they do not come into sight.
+            // Missiles are launched from a ship and do not come into view, so they do not grow.
             age_s: if is_missile { ARRIVAL_S } else { 0.0 },
             ..default()
         });
@@ -136,7 +137,7 @@ fn update_appearances(
     }
 }
 
-/// Shows that a hull or a shield has lost points.
+/// Starts the hit effect when a hull or shield has lost points.
 fn note_hits(
     mut hulls: Query<(&mut Appearance, Ref<Hull>, Option<Ref<Shield>>)>,
     mut before: Local<std::collections::HashMap<Entity, (u16, u16)>>,
@@ -174,7 +175,7 @@ fn update_own(own: Query<&Appearance, With<Own>>, mut focus: ResMut<Focus>) {
     };
 }
 
-/// An angle within -pi and pi.
+/// Wraps an angle into -pi..pi.
 pub(crate) fn wrapped(radians: f32) -> f32 {
     (radians + PI).rem_euclid(TAU) - PI
 }
@@ -184,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scene_is_around_the_focus_and_north_is_away() {
+    fn scene_is_centred_on_the_focus_with_north_away() {
         let focus = Focus {
             at: Vec2::new(1000.0, 500.0),
             ..default()
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_looks_north_points_away_from_the_viewer() {
+    fn north_facing_model_points_away_from_the_viewer() {
         let look = Appearance {
             heading: PI / 2.0,
             age_s: 9.0,
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn angles_wrap() {
+    fn angles_are_wrapped_into_a_half_turn_each_way() {
         for (angle, expected) in [
             (3.0 * PI / 2.0, -PI / 2.0),
             (-3.0 * PI / 2.0, PI / 2.0),

@@ -1,4 +1,4 @@
-//! A screen, a server, a client on it, and the hands that use it. Everything ends with it.
+//! The test's environment: a screen, a server, a client, and simulated input. Dropping it ends all of them.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,9 +12,9 @@ use tempfile::TempDir;
 
 use crate::picture::Picture;
 
-/// How long a program may take to begin.
+/// Longest time that a program may take to start.
 const START: Duration = Duration::from_secs(60);
-/// Between two looks.
+/// Time between two checks of a condition.
 const BEAT: Duration = Duration::from_millis(200);
 
 /// A process that does not outlive the test.
@@ -39,7 +39,7 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// A server, and a client that joins it.
+    /// Starts a server, and a client that joins it.
     pub(crate) fn set_up() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (screen, display) = open_screen();
@@ -85,7 +85,7 @@ impl Desk {
             let found = desk.xdotool(&["search", "--onlyvisible", "--name", "^Skirmish$"]);
             found.lines().next().map(str::to_owned)
         });
-        // There is no window manager that would do it.
+        // There is no window manager that would set the focus.
         desk.xdotool(&["windowfocus", "--sync", &desk.window]);
         desk.xdotool(&["mousemove", "900", "240"]);
         desk
@@ -99,7 +99,7 @@ impl Desk {
         String::from_utf8(done.expect("xdotool is installed").stdout).unwrap()
     }
 
-    /// Strikes a key.
+    /// Presses and releases a key.
     pub(crate) fn press(&self, key: &str) {
         // Held long enough for a slow frame to see it.
         self.hold(&[key]);
@@ -112,12 +112,12 @@ impl Desk {
         keys.iter().for_each(|key| drop(self.xdotool(&["keydown", key])));
     }
 
-    /// Lets keys go.
+    /// Releases keys that are held.
     pub(crate) fn release(&self, keys: &[&str]) {
         keys.iter().for_each(|key| drop(self.xdotool(&["keyup", key])));
     }
 
-    /// Types words.
+    /// Types a text with the keyboard.
     pub(crate) fn write(&self, words: &str) {
         self.xdotool(&["type", "--delay", "60", words]);
     }
@@ -129,7 +129,7 @@ impl Desk {
         self.xdotool(&["mouseup", "3"]);
     }
 
-    /// Drags with the left button, at this place.
+    /// Drags with the left button, at this position.
     pub(crate) fn drag(&self, [x, y]: [&str; 2]) {
         self.xdotool(&["mousemove", x, y]);
         sleep(Duration::from_millis(700));
@@ -139,7 +139,7 @@ impl Desk {
         self.xdotool(&["mousemove", "900", "600"]);
     }
 
-    /// The pictures taken so far.
+    /// Returns the screenshots taken so far.
     pub(crate) fn pictures(&self) -> Vec<PathBuf> {
         let shots = fs::read_dir(self.folder.path().join("shots"))
             .into_iter()
@@ -147,7 +147,7 @@ impl Desk {
         shots.map(|shot| shot.unwrap().path()).collect()
     }
 
-    /// Takes a picture with the client's own key. The world goes on between two of them.
+    /// Takes a screenshot with the client's own key. The game continues between two of them.
     fn take(&mut self) -> Option<Picture> {
         let path = self
             .folder
@@ -166,7 +166,8 @@ impl Desk {
         None
     }
 
-    /// The first picture that shows it; panics when none has by then, with what the programs said.
+    /// Returns the first picture that fulfils the condition; panics at the time limit, with the programs'
+    /// output.
     pub(crate) fn picture_when(
         &mut self,
         what: &str,
@@ -176,7 +177,7 @@ impl Desk {
         self.picture_while(what, limit, |_| (), shows)
     }
 
-    /// The same, and does this before each picture: on a busy machine a server misses what is short.
+    /// Like `picture_when`, but performs an action before each picture: a busy server may miss a short one.
     pub(crate) fn picture_while(
         &mut self,
         what: &str,
@@ -228,7 +229,7 @@ impl Desk {
             .concat()
     }
 
-    /// Quits by the button at this place of the settings; the client must end by itself and well.
+    /// Quits by the settings' button at this position; the client must exit by itself with success.
     pub(crate) fn quit(&mut self, [x, y]: [&str; 2]) {
         self.press("Escape");
         sleep(Duration::from_millis(300));
@@ -251,7 +252,7 @@ fn log(folder: &Path, name: &str) -> fs::File {
     fs::File::create(folder.join(name)).unwrap()
 }
 
-/// A screen of its own, and its name.
+/// Starts a virtual screen and returns it with its name.
 fn open_screen() -> (Running, String) {
     let mut screen = spawn(
         Command::new("Xvfb")
@@ -273,7 +274,7 @@ fn open_screen() -> (Running, String) {
     (screen, format!(":{}", number.trim()))
 }
 
-/// A free TCP port whose next UDP port is free too.
+/// Returns a free TCP port whose next UDP port is free too.
 fn free_port() -> u16 {
     (0..50)
         .find_map(|_| {

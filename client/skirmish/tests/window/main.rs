@@ -1,8 +1,8 @@
-//! Skirmish in a real window: the server and the client as they are shipped, a player made of `xdotool`, and
-//! pictures taken by the client itself. Named parts of the picture must show what the keys should have done.
+//! Tests Skirmish in a real window: the server and the client as they are shipped, input by `xdotool`, and
+//! pictures taken by the client itself. Regions of the picture must show the effects of the keys.
 //!
-//! Needs Xvfb, xdotool and a Vulkan driver, so it runs on request: `.ci/run client` installs them, or
-//! `cargo test -p skirmish-client --test window -- --ignored`.
+//! Needs Xvfb, xdotool and a Vulkan driver, so it runs on request: `.ci/run client` installs them, or `cargo
+//! test -p skirmish-client --test window -- --ignored`.
 
 #![expect(
     clippy::unwrap_used,
@@ -46,14 +46,14 @@ const DELAY_NONE: [&str; 2] = ["1112", "350"];
 /// The middle of the button that quits.
 const QUIT: [&str; 2] = ["515", "551"];
 
-/// How long the world may take to appear: the client draws with the processor, and is not optimized.
+/// Longest time until the game world appears: the client renders in software and is not optimized.
 const ARRIVAL: Duration = Duration::from_secs(90);
-/// How long what a key does may take to be seen: on a busy machine a frame takes up to a second.
+/// Longest time until the effect of a key is visible: on a busy machine a frame takes up to a second.
 const SOON: Duration = Duration::from_secs(40);
 
 #[test]
 #[ignore = "needs Xvfb, xdotool and Vulkan: .ci/run client"]
-fn a_player_flies_fires_talks_and_looks_around() {
+fn player_in_a_window_flies_fires_chats_and_opens_panels() {
     let mut desk = Desk::set_up();
     let world = desk.picture_when("the instruments", ARRIVAL, |picture| {
         picture.count(BOOST_BAR, WARM) > 1_200
@@ -92,7 +92,7 @@ fn a_player_flies_fires_talks_and_looks_around() {
     desk.picture_when("the pulled slider", SOON, |picture| {
         picture.count(SLIDERS, WARM) > good.count(SLIDERS, WARM) + 600
     });
-    // 150 ms each way: the plot rises as a step, and what was before falls below its middle.
+    // With 150 ms each way the plot rises as a step, and the earlier values fall below its middle.
     desk.picture_when("the longer ping", SOON, |picture| {
         picture.count(PING_NOW, ACCENT) > 10 && picture.count(PING_BEFORE, ACCENT) == 0
     });
@@ -125,7 +125,7 @@ fn a_player_flies_fires_talks_and_looks_around() {
     keep_pictures(&desk);
 }
 
-/// Copies the pictures to where `WINDOW_PICTURES` says, for people to look at.
+/// Copies the pictures to the folder in `WINDOW_PICTURES`, for inspection by people.
 fn keep_pictures(desk: &Desk) {
     let Some(folder) = std::env::var_os("WINDOW_PICTURES") else {
         return;

@@ -1,14 +1,14 @@
-//! A picture, and what of the interface can be seen in it.
+//! A screenshot, and searches for the interface's colours in it.
 
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-/// A colour, and how far each of its channels may be off.
+/// A colour, and the tolerance of each of its channels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ink(pub(crate) [u8; 3], pub(crate) u8);
 
-/// A part of the window.
+/// A named rectangle of the window.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Region {
     name: &'static str,
@@ -42,7 +42,7 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
-    /// Reads a PNG file; `None` while it is not whole.
+    /// Reads a PNG file; `None` while it is incomplete.
     pub(crate) fn read(path: &Path) -> Option<Self> {
         let file = BufReader::new(File::open(path).ok()?);
         let mut reader = png::Decoder::new(file).read_info().ok()?;
@@ -67,12 +67,12 @@ impl Picture {
         })
     }
 
-    /// How many pixels of a region have this colour.
+    /// Returns how many pixels of a region have this colour.
     pub(crate) fn count(&self, region: Region, ink: Ink) -> usize {
         self.mask(region, ink).filter(|is_there| *is_there).count()
     }
 
-    /// How many pixels of a region have this colour in one of two pictures only.
+    /// Returns how many pixels of a region have this colour in only one of two pictures.
     pub(crate) fn difference(&self, other: &Self, region: Region, ink: Ink) -> usize {
         let pairs = self.mask(region, ink).zip(other.mask(region, ink));
         pairs.filter(|(here, there)| here != there).count()

@@ -1,4 +1,4 @@
-//! The core against the server's half of netcode, in memory and in virtual time.
+//! Tests the core against the server half of netcode, in memory and in virtual time.
 
 use proptest::prelude::*;
 use throng_shared::netcode::{
@@ -31,7 +31,7 @@ fn client_address() -> SocketAddr {
     "127.0.0.1:40000".parse().unwrap()
 }
 
-/// Both ends of one session, and what they said.
+/// Both ends of one session, and the packets and events so far.
 struct Pair {
     now: Duration,
     core: ClientCore,
@@ -41,7 +41,7 @@ struct Pair {
     hellos: Vec<Hello>,
     inputs: Vec<InputPacket>,
     events: Vec<ClientEvent>,
-    /// Datagrams of the client that are lost from now on.
+    /// Whether the client's datagrams are lost from now on.
     is_cut: bool,
 }
 
@@ -118,20 +118,20 @@ impl Pair {
                 _ => {}
             }
             if !reply.is_empty() {
-                let mut answer = reply.as_slice().to_vec();
+                let mut reply = reply.as_slice().to_vec();
                 self.events
-                    .extend(self.core.receive_datagram(self.now, &mut answer, &mut ()));
+                    .extend(self.core.receive_datagram(self.now, &mut reply, &mut ()));
             }
         }
         let mut packets = Vec::new();
         self.reliable
             .poll(self.now, 10_000, |packet| packets.push(packet.to_vec()))
             .unwrap();
-        packets.iter().for_each(|packet| self.say(packet));
+        packets.iter().for_each(|packet| self.send(packet));
     }
 
-    /// The server sends a payload.
-    fn say(&mut self, payload: &[u8]) {
+    /// Sends a payload from the server to the client.
+    fn send(&mut self, payload: &[u8]) {
         let mut buffer = vec![0; SEAL_HEAD_BYTES + payload.len() + SEAL_TAIL_BYTES];
         let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + payload.len();
         buffer[range.clone()].copy_from_slice(payload);
@@ -151,16 +151,16 @@ impl Pair {
             player: PlayerId(9),
         }
         .write(&mut packet);
-        self.say(&packet[..length]);
+        self.send(&packet[..length]);
     }
 
     fn goodbye(&mut self, goodbye: Goodbye) {
         let mut packet = [0; HELLO_BYTES_MAX];
         let length = goodbye.write(&mut packet);
-        self.say(&packet[..length]);
+        self.send(&packet[..length]);
     }
 
-    /// A snapshot with one entity that enters at `x`.
+    /// Sends a snapshot with one entity that enters at `x`.
     fn snapshot(&mut self, sequence: u16, tick: Tick, x: i32, owner: OwnerBlock) {
         let mut buffer = [0; 200];
         let header = SnapshotHeader {
@@ -184,12 +184,12 @@ impl Pair {
         writer.end_list();
         writer.presence(&Presence::default());
         let length = writer.finish().unwrap();
-        self.say(&buffer[..length]);
+        self.send(&buffer[..length]);
     }
 }
 
 #[test]
-fn it_greets_until_it_is_welcomed_and_then_sends_every_input_four_times() {
+fn hello_repeats_until_welcome_then_every_input_is_sent_four_times() {
     let mut pair = Pair::new();
     pair.run(Duration::from_millis(350));
     assert_eq!(pair.events, [ClientEvent::Connected]);
@@ -234,7 +234,7 @@ fn it_greets_until_it_is_welcomed_and_then_sends_every_input_four_times() {
 }
 
 #[test]
-fn snapshots_are_mirrored_acknowledged_and_set_the_clock() {
+fn snapshots_are_mirrored_and_acknowledged_and_set_the_clock() {
     let mut pair = Pair::welcomed();
     pair.snapshot(1, Tick(501), 10, OwnerBlock::default());
     let applied = |event: &&ClientEvent| matches!(event, ClientEvent::Snapshot(_));
@@ -252,8 +252,7 @@ fn snapshots_are_mirrored_acknowledged_and_set_the_clock() {
     assert_eq!(last.ack.unwrap().newest, 1);
     assert_eq!(last.view, Some(ViewTick::new(Tick(501), 0)));
 
-    // A frame reports that its newest input came twelve ticks too late: from now on inputs lead by as much
-    // more.
+    // A frame reports that its newest input came twelve ticks too late: from now on inputs lead by twelve more.
     pair.run(Duration::from_secs(1));
     let sent = Tick::unwrap_near(pair.inputs.last().unwrap().newest_tick, Tick(500));
     let late = OwnerBlock {
@@ -271,7 +270,7 @@ fn snapshots_are_mirrored_acknowledged_and_set_the_clock() {
 }
 
 #[test]
-fn every_end_has_its_reason() {
+fn session_end_has_a_reason_and_a_retry_advice() {
     let other = ProtocolVersion {
         hash: ProtocolHash(2),
         release: Release::CURRENT,
@@ -309,14 +308,14 @@ fn every_end_has_its_reason() {
 }
 
 #[test]
-fn leaving_tells_the_server() {
+fn disconnect_notifies_the_server() {
     let mut pair = Pair::welcomed();
-    let mut farewells = Vec::new();
-    pair.core.disconnect(|datagram| farewells.push(datagram.to_vec()));
+    let mut packets = Vec::new();
+    pair.core.disconnect(|datagram| packets.push(datagram.to_vec()));
     let mut reply = Reply::new();
     let received = pair
         .server
-        .receive(pair.now, 1_000, client_address(), &mut farewells[3], &mut reply);
+        .receive(pair.now, 1_000, client_address(), &mut packets[3], &mut reply);
     assert!(
         matches!(received, ServerReceived::Disconnected { .. }),
         "any one of them is enough"
@@ -328,7 +327,7 @@ fn leaving_tells_the_server() {
 }
 
 #[test]
-fn messages_go_both_ways() {
+fn messages_are_exchanged_in_both_directions() {
     let mut pair = Pair::welcomed();
     pair.core
         .send_message(Channel::ReliableOrdered, Bytes::from_static(b"hail"))
@@ -352,7 +351,7 @@ fn messages_go_both_ways() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn a_mad_server_does_no_harm(
+    fn random_payloads_of_the_server_do_not_panic(
         payloads in prop::collection::vec((0_usize..8, prop::collection::vec(any::<u8>(), 1..300)), 1..50),
     ) {
         const FIRST_BYTES: [u8; 8] = [0, 1, 2, 4, PayloadKind::SNAPSHOT, PayloadKind::HELLO, PayloadKind::GOODBYE, 0xff];
@@ -362,13 +361,13 @@ proptest! {
                 break;
             }
             payload[0] = FIRST_BYTES[kind];
-            pair.say(&payload);
+            pair.send(&payload);
             pair.run(STEP);
         }
     }
 
     #[test]
-    fn noise_is_not_heard(mut datagram in prop::collection::vec(any::<u8>(), 0..1_400)) {
+    fn random_datagrams_are_ignored(mut datagram in prop::collection::vec(any::<u8>(), 0..1_400)) {
         let mut pair = Pair::welcomed();
         prop_assert_eq!(pair.core.receive_datagram(pair.now, &mut datagram, &mut ()), None);
         prop_assert_eq!(pair.core.ended(), None);

@@ -1,4 +1,4 @@
-//! A server of prepared answers, and what a client makes of them.
+//! Tests joining against a local server with prepared responses.
 
 use super::*;
 use std::io::{Read, Write};
@@ -15,23 +15,23 @@ const VERSION: ProtocolVersion = ProtocolVersion {
     hash: ProtocolHash(0x1f2e),
     release: Release::CURRENT,
 };
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A server that gives each connection one prepared answer and tells what it was asked.
-fn serve(answer: Vec<u8>) -> (String, JoinHandle<String>) {
+/// Starts a server that sends one prepared response and returns the request it received.
+fn serve(response: Vec<u8>) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let mut asked = Vec::new();
+        let mut received = Vec::new();
         let mut buffer = [0; 4_096];
         // The body is one JSON object, so the request ends with its brace.
-        while !asked.ends_with(b"}") {
+        while !received.ends_with(b"}") {
             let read = stream.read(&mut buffer).unwrap();
-            asked.extend_from_slice(&buffer[..read]);
+            received.extend_from_slice(&buffer[..read]);
         }
-        stream.write_all(&answer).unwrap();
-        String::from_utf8(asked).unwrap()
+        stream.write_all(&response).unwrap();
+        String::from_utf8(received).unwrap()
     });
     (address, server)
 }
@@ -55,9 +55,9 @@ fn failure(status: &str, code: &str, message: &str) -> Vec<u8> {
     http(status, &serde_json::to_string(&ErrorBody { error }).unwrap())
 }
 
-fn join_answered(answer: Vec<u8>) -> Result<Joined, JoinError> {
-    let (address, server) = serve(answer);
-    let joined = Joiner::new(&address, PATIENCE).join("Ada", &VERSION, None);
+fn join_with_response(response: Vec<u8>) -> Result<Joined, JoinError> {
+    let (address, server) = serve(response);
+    let joined = Joiner::new(&address, TIMEOUT).join("Ada", &VERSION, None);
     server.join().unwrap();
     joined
 }
@@ -76,7 +76,7 @@ fn token() -> ConnectToken {
 }
 
 #[test]
-fn a_guest_joins_and_says_who_it_was() {
+fn guest_join_sends_name_hash_and_resume_proof() {
     let response = GuestResponse {
         token: BASE64.encode(token().to_bytes().as_slice()),
         address: "127.0.0.1:5000".parse().unwrap(),
@@ -87,7 +87,7 @@ fn a_guest_joins_and_says_who_it_was() {
         resume: "proof".to_owned(),
     };
     let (address, server) = serve(http("200 OK", &serde_json::to_string(&response).unwrap()));
-    let joined = Joiner::new(&address, PATIENCE)
+    let joined = Joiner::new(&address, TIMEOUT)
         .join("Ada", &VERSION, Some("earlier"))
         .unwrap();
     assert_eq!(
@@ -96,9 +96,9 @@ fn a_guest_joins_and_says_who_it_was() {
     );
     assert_eq!(joined.token.addresses(), ["127.0.0.1:5000".parse().unwrap()]);
     assert_eq!(joined.resume, "proof");
-    let asked = server.join().unwrap();
-    assert!(asked.starts_with("POST /v1/guest HTTP/1.1\r\n"), "{asked}");
-    let body = &asked[asked.find("\r\n\r\n").unwrap()..];
+    let received = server.join().unwrap();
+    assert!(received.starts_with("POST /v1/guest HTTP/1.1\r\n"), "{received}");
+    let body = &received[received.find("\r\n\r\n").unwrap()..];
     let request: GuestRequest = serde_json::from_str(body.trim()).unwrap();
     assert_eq!(
         (request.name.as_str(), request.protocol_hash.as_str()),
@@ -108,8 +108,8 @@ fn a_guest_joins_and_says_who_it_was() {
 }
 
 #[test]
-fn refusals_are_told_apart() {
-    let error = join_answered(failure("409 Conflict", "protocol_mismatch", "they differ")).unwrap_err();
+fn join_refusals_have_distinct_errors() {
+    let error = join_with_response(failure("409 Conflict", "protocol_mismatch", "they differ")).unwrap_err();
     let JoinError::WrongVersion { client, spoken, .. } = &error else {
         panic!("{error:?}");
     };
@@ -121,31 +121,32 @@ fn refusals_are_told_apart() {
     );
     assert_eq!(error.retry(), Retry::Pointless);
 
-    let error = join_answered(failure("503 Unavailable", "server_full", "the server is full")).unwrap_err();
+    let error =
+        join_with_response(failure("503 Unavailable", "server_full", "the server is full")).unwrap_err();
     assert!(matches!(error, JoinError::Full { .. }));
     assert_eq!(error.retry(), Retry::Worthwhile);
 
-    let error = join_answered(failure("429 Too Many", "rate_limited", "slowly")).unwrap_err();
+    let error = join_with_response(failure("429 Too Many", "rate_limited", "slowly")).unwrap_err();
     assert!(matches!(&error, JoinError::Busy { message, .. } if message == "slowly"));
 
-    let error = join_answered(failure("400 Bad Request", "bad_name", "`name` is empty")).unwrap_err();
+    let error = join_with_response(failure("400 Bad Request", "bad_name", "`name` is empty")).unwrap_err();
     assert!(matches!(&error, JoinError::Refused { code, .. } if code == "bad_name"));
     assert!(error.to_string().contains("`name` is empty"));
     assert_eq!(error.retry(), Retry::Pointless);
 }
 
 #[test]
-fn other_servers_are_recognized() {
-    let long = http("200 OK", &" ".repeat(ANSWER_BYTES_MAX as usize + 1));
-    for answer in [
+fn response_of_another_server_is_a_bad_answer() {
+    let long = http("200 OK", &" ".repeat(RESPONSE_BYTES_MAX as usize + 1));
+    for response in [
         http("200 OK", "<html>"),
         http("200 OK", "{}"),
         http("404 Not Found", "nothing here"),
         b"SSH-2.0-OpenSSH\r\n\r\n".to_vec(),
         long,
     ] {
-        let error = join_answered(answer.clone()).unwrap_err();
-        let shown = String::from_utf8_lossy(&answer[..answer.len().min(80)]).into_owned();
+        let error = join_with_response(response.clone()).unwrap_err();
+        let shown = String::from_utf8_lossy(&response[..response.len().min(80)]).into_owned();
         assert!(
             matches!(error, JoinError::BadAnswer { .. }),
             "{shown:?}: {error:?}"
@@ -154,24 +155,24 @@ fn other_servers_are_recognized() {
 }
 
 #[test]
-fn silence_times_out_and_a_closed_port_is_unreachable() {
+fn join_times_out_without_response_and_reports_a_closed_port() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
-    let patience = Duration::from_millis(100);
-    let error = Joiner::new(&address, patience)
+    let limit = Duration::from_millis(100);
+    let error = Joiner::new(&address, limit)
         .join("Ada", &VERSION, None)
         .unwrap_err();
     assert!(
-        matches!(error, JoinError::TimedOut { timeout, .. } if timeout == patience),
+        matches!(error, JoinError::TimedOut { timeout, .. } if timeout == limit),
         "{error:?}"
     );
-    let asked = "is the address right, and does the server run?";
+    let question = "is the address right, and does the server run?";
     assert_eq!(
         error.to_string(),
-        format!("no answer from {address} within 0.1 s: {asked}")
+        format!("no answer from {address} within 0.1 s: {question}")
     );
     drop(silent);
-    let error = Joiner::new(&address, PATIENCE)
+    let error = Joiner::new(&address, TIMEOUT)
         .join("Ada", &VERSION, None)
         .unwrap_err();
     assert!(matches!(&error, JoinError::Unreachable { .. }), "{error:?}");
@@ -183,10 +184,10 @@ fn silence_times_out_and_a_closed_port_is_unreachable() {
 }
 
 #[test]
-fn what_is_no_host_and_what_is_no_address_is_said_in_words() {
-    // No label of a name is that long, so this one is unknown without asking anybody.
+fn unknown_host_and_invalid_address_have_plain_messages() {
+    // No label of a host name is that long, so the name is unknown without a query.
     let unknown = format!("{}.example.org:8080", "x".repeat(64));
-    let error = Joiner::new(&unknown, PATIENCE)
+    let error = Joiner::new(&unknown, TIMEOUT)
         .join("Ada", &VERSION, None)
         .unwrap_err();
     assert_eq!(
@@ -205,7 +206,7 @@ fn what_is_no_host_and_what_is_no_address_is_said_in_words() {
         ":99999",
         "http://ada@[::1]:99999",
     ] {
-        let error = Joiner::new(address, PATIENCE)
+        let error = Joiner::new(address, TIMEOUT)
             .join("Ada", &VERSION, None)
             .unwrap_err();
         assert!(
@@ -217,7 +218,7 @@ fn what_is_no_host_and_what_is_no_address_is_said_in_words() {
 }
 
 #[test]
-fn ports_are_checked_wherever_they_stand() {
+fn invalid_port_in_a_server_url_is_detected() {
     for url in [
         "http://localhost",
         "http://localhost:8080/v1/guest",

@@ -1,4 +1,4 @@
-//! The clock in a loop with a server, over links of every delay.
+//! Tests the clock in a loop with a simulated server, over links of every delay.
 
 use super::*;
 use crate::seeded::Seeded;
@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 const RATE_HZ: f64 = 20.0;
 const STEP: Duration = Duration::from_millis(5);
 
-/// A server ticking at 20 Hz and a link of given delay and jitter each way, in ticks.
+/// A server with a tick rate of 20 Hz, and a link with this delay and jitter each way, in ticks.
 struct Loop {
     now: Duration,
     clock: ConnectionClock,
@@ -16,10 +16,10 @@ struct Loop {
     random: Seeded,
     delay: f64,
     jitter: f64,
-    /// Part of the datagrams that are lost, each way.
+    /// Share of the datagrams that are lost, each way.
     loss: f64,
     rate: f64,
-    /// Ticks of real time in which the server did not tick.
+    /// Ticks of real time in which the server did not advance.
     stalled: f64,
     inputs: VecDeque<(Tick, f64)>,
     /// Arrival, tick and the margin of the newest input so far.
@@ -33,7 +33,7 @@ struct Loop {
 
 impl Loop {
     fn new(start_tick: Tick, delay: f64, jitter: f64, seed: u64) -> Self {
-        // The client believes in no delay at all: it must find out from the margins.
+        // The client assumes no delay at all: it must measure it from the margins.
         let now = Duration::from_secs(3);
         let clock = ConnectionClock::new(ClockConfig::default(), now, start_tick, RATE_HZ, Duration::ZERO);
         Self {
@@ -69,19 +69,23 @@ impl Loop {
     }
 
     fn step(&mut self) {
-        let at = self.ticks();
+        let time = self.ticks();
         while let Some(tick) = self.clock.due_input(self.now) {
             let delay = self.delay + self.jitter * self.random.unit();
             self.input_ticks.push(tick);
             if self.random.unit() >= self.loss {
-                self.inputs.push_back((tick, at + delay));
+                self.inputs.push_back((tick, time + delay));
             }
         }
-        while self.time_of(self.server_tick + 1) <= at {
+        while self.time_of(self.server_tick + 1) <= time {
             self.server_tick += 1;
             self.publish();
         }
-        while self.snapshots.front().is_some_and(|(arrival, ..)| *arrival <= at) {
+        while self
+            .snapshots
+            .front()
+            .is_some_and(|(arrival, ..)| *arrival <= time)
+        {
             let (_, tick, margin) = self.snapshots.pop_front().expect("just seen");
             self.clock.observe_snapshot(self.now, tick);
             if let Some(margin) = margin {
@@ -96,7 +100,7 @@ impl Loop {
         f64::from(server_tick) / self.rate + self.stalled
     }
 
-    /// A tick is simulated: the newest input that arrived before it is reported, in 1/16 tick.
+    /// Simulates a tick: the newest input that arrived before it is reported, in 1/16 tick.
     fn publish(&mut self) {
         let simulated_at = self.time_of(self.server_tick);
         while let Some((tick, arrival)) = self.inputs.pop_front_if(|(_, arrival)| *arrival <= simulated_at) {
@@ -116,7 +120,7 @@ impl Loop {
 }
 
 #[test]
-fn inputs_arrive_just_in_time_whatever_the_delay() {
+fn inputs_arrive_just_in_time_for_every_delay() {
     for delay in [0.01, 0.5, 3.0, 8.0] {
         let mut link = Loop::new(Tick(1_000), delay, 0.0, 1);
         link.run(20.0);
@@ -150,7 +154,7 @@ fn jitter_widens_the_margin_until_few_are_late() {
 }
 
 #[test]
-fn both_clocks_converge_over_jitter_and_loss_and_stay() {
+fn clocks_converge_under_jitter_and_loss() {
     for (delay, jitter) in [(0.5, 0.2), (1.5, 0.5), (3.0, 1.0), (3.0, 3.0)] {
         for loss in [0.0, 0.05, 0.2] {
             for seed in 1..=5 {
@@ -164,7 +168,7 @@ fn both_clocks_converge_over_jitter_and_loss_and_stay() {
                 for _ in 0..4_000 {
                     link.now += STEP;
                     link.step();
-                    // What should have arrived is what the link brings on average.
+                    // The expected position is what the link delivers on average.
                     let expected = link.ticks() - delay - jitter / 2.0;
                     let position = link.positions[link.positions.len() - 1];
                     far = far.max((position - expected).abs());
@@ -184,7 +188,7 @@ fn both_clocks_converge_over_jitter_and_loss_and_stay() {
 }
 
 #[test]
-fn a_longer_route_is_caught_up_and_a_shorter_one_slewed_back() {
+fn input_clock_adapts_to_longer_and_shorter_delays() {
     let mut link = Loop::new(Tick(1_000), 1.0, 0.0, 3);
     link.run(10.0);
     link.delay = 5.0;
@@ -208,7 +212,7 @@ fn a_longer_route_is_caught_up_and_a_shorter_one_slewed_back() {
 }
 
 #[test]
-fn a_server_that_stood_still_is_found_again() {
+fn clock_recovers_after_a_server_stall() {
     let mut link = Loop::new(Tick(1_000), 2.0, 0.0, 3);
     link.run(10.0);
     let before = *link.input_ticks.last().unwrap();
@@ -224,12 +228,12 @@ fn a_server_that_stood_still_is_found_again() {
     );
     assert!(
         link.input_ticks.last().unwrap().since(before) < 15 * 20 - 70,
-        "it waited for the server"
+        "inputs waited for the server"
     );
 }
 
 #[test]
-fn without_any_report_inputs_stay_where_the_server_may_use_them() {
+fn inputs_stay_in_the_server_window_without_margin_reports() {
     let config = ClockConfig::default();
     let mut clock = ConnectionClock::new(config, Duration::ZERO, Tick(100), RATE_HZ, Duration::ZERO);
     let lead = |clock: &mut ConnectionClock, millis: u64, newest: u32| {
@@ -241,9 +245,9 @@ fn without_any_report_inputs_stay_where_the_server_may_use_them() {
     let caught_up = lead(&mut clock, 50, 150);
     assert!(
         caught_up >= Some(0),
-        "the server is 50 ticks further than thought: {caught_up:?}"
+        "the server is 50 ticks further than assumed: {caught_up:?}"
     );
-    // It then stands still for ten seconds and goes on: inputs wait for it.
+    // The server then stalls for ten seconds and resumes: inputs wait for it.
     let ahead = clock
         .due_input(Duration::from_secs(10))
         .map(|tick| tick.since(Tick(150)));
@@ -254,7 +258,7 @@ fn without_any_report_inputs_stay_where_the_server_may_use_them() {
 }
 
 #[test]
-fn a_slow_server_is_followed() {
+fn clock_follows_a_slow_server() {
     let mut link = Loop::new(Tick(1_000), 1.0, 0.0, 3);
     link.rate = 0.9;
     link.run(60.0);
@@ -263,7 +267,7 @@ fn a_slow_server_is_followed() {
 }
 
 #[test]
-fn a_pause_hands_out_only_the_newest_tick() {
+fn only_the_newest_input_tick_is_due_after_a_pause() {
     let mut clock = ConnectionClock::new(
         ClockConfig::default(),
         Duration::ZERO,
@@ -285,7 +289,7 @@ fn a_pause_hands_out_only_the_newest_tick() {
 }
 
 #[test]
-fn until_input_is_when_the_next_input_is_due() {
+fn until_input_matches_the_next_due_input() {
     let mut clock = ConnectionClock::new(
         ClockConfig::default(),
         Duration::ZERO,
@@ -306,7 +310,7 @@ fn until_input_is_when_the_next_input_is_due() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
-    fn nothing_ever_runs_backward(
+    fn clocks_never_run_backward(
         seed: u64, start: u32, delay in 0.0..10.0, jitter in 0.0..4.0, later in 0.0..10.0,
     ) {
         let mut link = Loop::new(Tick(start), delay, jitter, seed);

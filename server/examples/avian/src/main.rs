@@ -1,9 +1,9 @@
-//! Physics by avian2d: players push crates about a walled yard. Run it as a server, or with `-- play Ada` as a
-//! client that shoves what is nearest.
+//! Physics with avian2d: players push crates around in a walled yard. Run it as a server, or with `-- play Ada` as
+//! a client that pushes the nearest crates.
 //!
-//! The engine moves its bodies inside `ServerSystems::Simulate`, in a schedule of its own; what it comes to is
-//! copied into the components that Throng replicates. Clients need no physics. The same inputs end in the same
-//! world: avian runs on one thread, with `enhanced-determinism`, and bodies are spawned in the order of ticks.
+//! Avian moves its bodies inside `ServerSystems::Simulate`, in a schedule of its own. The results are copied into
+//! the components that Throng replicates, so clients need no physics. The same inputs give the same result: avian
+//! runs on one thread, with `enhanced-determinism`, and bodies are spawned in the order of ticks.
 
 use std::time::Duration;
 
@@ -17,19 +17,19 @@ use serde::{Deserialize, Serialize};
 use throng_client::prelude::*;
 use throng_server::{prelude::*, process::serve};
 
-/// From the middle of the yard to a wall.
+/// Distance from the middle of the yard to a wall, in units.
 const YARD: f32 = 40.0;
-/// How fast players run, units a second.
+/// Speed of players, in units per second.
 const RUN: f32 = 12.0;
 
 #[derive(Component, Clone, Serialize, Deserialize)]
 struct Crate;
-/// Where a player runs, each from -127 to 127.
+/// Direction in which a player runs, each axis from -127 to 127.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct MoveInput(i8, i8);
 impl PlayerInput for MoveInput {}
 
-/// The bodies move once a tick.
+/// The schedule in which avian moves the bodies, once a tick.
 #[derive(ScheduleLabel, Clone, Debug, PartialEq, Eq, Hash)]
 struct MoveBodies;
 
@@ -40,7 +40,7 @@ fn protocol(app: &mut App) {
 
 fn server(app: &mut App) {
     let rules = (welcome, clear_up, run, move_bodies, show_bodies).chain();
-    // Where avian looks for threads; it finds one.
+    // Avian takes its threads from this pool, which has one.
     let threads = TaskPoolPlugin {
         task_pool_options: TaskPoolOptions::with_num_threads(1),
     };
@@ -57,21 +57,21 @@ fn build_yard(mut commands: Commands) {
     for side in [Vec2::X, Vec2::NEG_X, Vec2::Y, Vec2::NEG_Y] {
         let size = Vec2::splat(2.0) + side.perp().abs() * YARD * 2.0;
         let wall = Collider::rectangle(size.x, size.y);
-        let place = avian::Position(side * (YARD + 1.0));
-        commands.spawn((RigidBody::Static, wall, place));
+        let position = avian::Position(side * (YARD + 1.0));
+        commands.spawn((RigidBody::Static, wall, position));
     }
     for n in 0..100 {
-        let place = Vec2::new((n % 10) as f32, (n / 10) as f32) * 3.0 - 13.5;
-        commands.spawn((Crate, body(place, Collider::rectangle(2.0, 2.0))));
+        let position = Vec2::new((n % 10) as f32, (n / 10) as f32) * 3.0 - 13.5;
+        commands.spawn((Crate, body(position, Collider::rectangle(2.0, 2.0))));
     }
 }
 
-/// What is pushed about, and seen.
-fn body(place: Vec2, shape: Collider) -> impl Bundle {
+/// Returns the components of a replicated body that can be pushed.
+fn body(position: Vec2, shape: Collider) -> impl Bundle {
     (
         Replicated::default(),
-        Position(place),
-        avian::Position(place),
+        Position(position),
+        avian::Position(position),
         RigidBody::Dynamic,
         shape,
         LinearDamping(1.5),
@@ -81,8 +81,8 @@ fn body(place: Vec2, shape: Collider) -> impl Bundle {
 
 fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
     for &PlayerJoined { entity, player } in joined.read() {
-        let place = Vec2::new(-30.0, (player.id.0 % 20) as f32 * 3.0 - 30.0);
-        let body = (Owner(player.id), body(place, Collider::circle(1.0)));
+        let position = Vec2::new(-30.0, (player.id.0 % 20) as f32 * 3.0 - 30.0);
+        let body = (Owner(player.id), body(position, Collider::circle(1.0)));
         let avatar = Avatar(commands.spawn(body).id());
         commands.entity(entity).insert((avatar, Viewer { radius: 120.0 }));
     }
@@ -94,7 +94,7 @@ fn clear_up(mut left: MessageReader<PlayerLeft>, mut commands: Commands) {
     }
 }
 
-/// Players push off the ground: they get as fast as they like, within a moment.
+/// Players push off the ground, so they reach their wanted speed almost at once.
 fn run(players: Query<(&Avatar, &ActiveInput<MoveInput>)>, mut bodies: Query<&mut LinearVelocity>) -> Result {
     for (avatar, ActiveInput { input: stick, .. }) in &players {
         let wish = (Vec2::new(stick.0.into(), stick.1.into()) / 127.0).clamp_length_max(1.0) * RUN;
@@ -108,8 +108,8 @@ fn move_bodies(world: &mut World) {
     world.run_schedule(MoveBodies);
 }
 
-/// A body at rest is not sent: what has not changed is not touched. Avian leaves a body that sleeps the last of its
-/// speed.
+/// Copies positions, headings and velocities that changed. A body at rest stays unchanged, so it is not sent. The
+/// rest of the velocity that avian leaves to a sleeping body is ignored.
 fn show_bodies(
     bodies: Query<
         (
@@ -124,8 +124,8 @@ fn show_bodies(
     mut shown: Query<(&mut Position, &mut Heading, &mut Velocity)>,
 ) -> Result {
     for (entity, position, rotation, velocity, sleeps) in &bodies {
-        let (mut place, mut heading, mut speed) = shown.get_mut(entity)?;
-        place.set_if_neq(Position(position.0));
+        let (mut shown_position, mut heading, mut speed) = shown.get_mut(entity)?;
+        shown_position.set_if_neq(Position(position.0));
         heading.set_if_neq(Heading(rotation.as_radians()));
         speed.set_if_neq(Velocity(if sleeps { Vec2::ZERO } else { velocity.0 }));
     }
@@ -136,14 +136,14 @@ fn client(app: &mut App) {
     app.add_plugins(protocol).add_systems(Update, (shove, report));
 }
 
-/// At the nearest crate, and on.
+/// Runs at the nearest crate.
 fn shove(
     own: Query<&Position, With<Own>>,
     crates: Query<&Position, With<Crate>>,
     (protocol, mut next): (Res<Protocol>, ResMut<NextInput>),
 ) -> Result {
     let Ok(own) = own.single() else { return Ok(()) };
-    let ways = crates.iter().map(|place| place.0 - own.0);
+    let ways = crates.iter().map(|position| position.0 - own.0);
     let nearest = ways.min_by(|a, b| a.length_squared().total_cmp(&b.length_squared()));
     let way = nearest.unwrap_or_default().normalize_or_zero() * 127.0;
     Ok(next.set(&protocol, &MoveInput(way.x as i8, way.y as i8))?)

@@ -1,4 +1,4 @@
-//! The yard in memory: crates are pushed, seen, kept inside, and end in the same places every time.
+//! The yard in memory: crates are pushed, seen and kept inside, and end at the same positions every time.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,20 @@ use throng_server::simulation::Frames;
 
 use super::*;
 
-/// Where everything is, by global id.
-fn places(world: &mut World) -> BTreeMap<GlobalId, Vec2> {
+/// Returns the positions of the crates, by global id.
+fn positions(world: &mut World) -> BTreeMap<GlobalId, Vec2> {
     let mut crates = world.query_filtered::<(&Position, &Replicated), With<Crate>>();
-    let placed = crates.iter(world).map(|(place, name)| (name.global(), place.0));
-    placed.collect()
+    let positions = crates.iter(world).map(|(position, id)| (id.global(), position.0));
+    positions.collect()
 }
 
-/// Where a client sees everything.
+/// Returns the positions of the crates in a client's view, by global id.
 fn seen(world: &mut World) -> BTreeMap<GlobalId, Vec2> {
     let mut crates = world.query_filtered::<(&Position, &GlobalId), (With<Crate>, With<Mirrored>)>();
-    crates.iter(world).map(|(place, name)| (*name, place.0)).collect()
+    crates
+        .iter(world)
+        .map(|(position, id)| (*id, position.0))
+        .collect()
 }
 
 fn speeds(world: &mut World) -> f32 {
@@ -40,28 +43,28 @@ fn checksum(game: &mut LocalGame) -> Checksum {
 fn crates_are_pushed_and_seen_and_stay_in_the_yard() {
     let mut game = LocalGame::new(server);
     game.run(1);
-    let before = places(game.server());
+    let before = positions(game.server());
     let ada = game.join("Ada", client);
     game.join("Bob", client);
     game.run(400);
-    let after = places(game.server());
+    let after = positions(game.server());
     assert_eq!((before.len(), after.len()), (100, 100));
     let moved = before
         .iter()
-        .filter(|(name, place)| after[name].distance(**place) > 0.5);
+        .filter(|(id, position)| after[id].distance(**position) > 0.5);
     let moved = moved.count();
     assert!(moved > 5, "only {moved} crates were pushed");
-    assert!(after.values().all(|place| place.abs().max_element() < YARD));
+    assert!(after.values().all(|position| position.abs().max_element() < YARD));
     let seen = seen(game.world(ada));
     assert_eq!(seen.len(), 100);
-    // What is seen is up to a tick old.
-    let worst = seen.iter().map(|(name, place)| place.distance(after[name]));
+    // A client's view is up to a tick old.
+    let worst = seen.iter().map(|(id, position)| position.distance(after[id]));
     let worst = worst.fold(0.0, f32::max);
     assert!(worst <= RUN * 2.0 / 20.0, "{worst} apart");
 }
 
 #[test]
-fn what_nobody_pushes_comes_to_rest() {
+fn bodies_that_are_not_pushed_come_to_rest() {
     let mut game = LocalGame::new(server);
     let ada = game.join("Ada", client);
     game.run(200);
@@ -78,7 +81,7 @@ fn what_nobody_pushes_comes_to_rest() {
 }
 
 #[test]
-fn the_same_inputs_end_in_the_same_world_in_every_tick() {
+fn same_inputs_give_the_same_checksums_in_every_tick() {
     let play = |players: usize| {
         let mut game = LocalGame::new(server);
         for n in 0..players {

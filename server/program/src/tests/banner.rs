@@ -1,4 +1,4 @@
-//! What the terminal shows of each world.
+//! The start banner of each scene.
 
 use std::net::SocketAddr;
 
@@ -24,7 +24,7 @@ fn banner(flags: &[&str], http: &str, udp: &[&str]) -> String {
 }
 
 #[test]
-fn it_says_where_and_what_and_how_to_join() {
+fn banner_shows_scene_addresses_protocol_and_commands() {
     let text = banner(
         &["--scene", "crowd", "--workers", "2", "--io", "portable"],
         "127.0.0.1:8080",
@@ -47,7 +47,7 @@ Throng {0}
 }
 
 #[test]
-fn the_swarm_is_sent_to_the_server_where_it_is() {
+fn banner_shows_the_swarm_command_with_the_servers_address() {
     let flags = ["--scene", "crowd", "--workers", "0"];
     let text = banner(&flags, "[::1]:9000", &["[::1]:7000"]);
     assert!(
@@ -64,7 +64,7 @@ fn the_swarm_is_sent_to_the_server_where_it_is() {
 }
 
 #[test]
-fn no_bots_are_offered_that_cannot_play() {
+fn banner_of_skirmish_shows_no_swarm_command() {
     let text = banner(&[], "127.0.0.1:8080", &["127.0.0.1:5000"]);
     assert!(
         text.contains("skirmish: 2,000 drones, 5,000 asteroids") && !text.contains("swarm"),
@@ -73,7 +73,7 @@ fn no_bots_are_offered_that_cannot_play() {
 }
 
 #[test]
-fn every_scene_is_described() {
+fn banner_describes_every_scene() {
     let world = |flags: &[&str]| {
         let text = banner(flags, "127.0.0.1:8080", &["127.0.0.1:5000"]);
         let row = text.lines().find_map(|line| line.strip_prefix("  world    "));

@@ -1,4 +1,4 @@
-//! The program's settings and its banner.
+//! Tests of the program's settings and its banner.
 
 mod banner;
 mod settings;

@@ -1,4 +1,4 @@
-//! The settings of the program's worlds, and the manual.
+//! The settings of the program's scenes, and the manual.
 
 use throng_scenes::Scene;
 use throng_server::config::{ConfigError, command};
@@ -12,7 +12,7 @@ fn scene(flags: &[&str]) -> Option<Scene> {
 }
 
 #[test]
-fn every_scene_has_its_number_of_entities() {
+fn every_scene_has_its_default_number_of_entities() {
     let skirmish = |flags: &[&str]| {
         let world = read(flags, &[]).unwrap().game;
         assert_eq!(world.scene(), None);
@@ -42,7 +42,7 @@ fn every_scene_has_its_number_of_entities() {
 }
 
 #[test]
-fn benchmark_scenes_and_they_alone_open_the_audit() {
+fn only_benchmark_scenes_open_the_audit() {
     for scene in ["crowd", "static", "hotspot", "idle"] {
         assert!(
             read(&["--scene", scene], &[]).unwrap().game.opens_audit(),
@@ -53,17 +53,17 @@ fn benchmark_scenes_and_they_alone_open_the_audit() {
 }
 
 #[test]
-fn a_world_that_is_not_there_is_refused_by_name() {
+fn unknown_scene_is_refused_by_name() {
     let refusal =
         |flags: &[&str], variables: &[(&str, &str)]| read(flags, variables).unwrap_err().to_string();
-    let simulations = "must be one of skirmish, crowd, static, hotspot, idle";
+    let accepted = "must be one of skirmish, crowd, static, hotspot, idle";
     assert_eq!(
         refusal(&["--scene", "croud"], &[]),
-        format!("`--scene croud`: {simulations}")
+        format!("`--scene croud`: {accepted}")
     );
     assert_eq!(
         refusal(&[], &[("THRONG_SCENE", "croud")]),
-        format!("`THRONG_SCENE=croud` in the environment: {simulations}")
+        format!("`THRONG_SCENE=croud` in the environment: {accepted}")
     );
     assert_eq!(
         refusal(&["--content", "nonsense/"], &[]),
@@ -73,7 +73,7 @@ fn a_world_that_is_not_there_is_refused_by_name() {
     assert!(matches!(unknown, Err(ConfigError::Usage(_))), "{unknown:?}");
 }
 
-/// What a setting accepts, as the refusal of nonsense says.
+/// Returns what a setting accepts, from the refusal of an invalid value.
 fn accepted(flag: &str) -> String {
     let refused = ["", "=nonsense/"].map(|bad| read(&[&format!("--{flag}={bad}")], &[]));
     let error = refused.into_iter().find_map(Result::err).unwrap().to_string();
@@ -83,7 +83,7 @@ fn accepted(flag: &str) -> String {
     accepted.to_owned()
 }
 
-/// The tables of the manual, made from the command line: one for each heading of `--help`.
+/// Returns the tables of the manual, made from the command line: one for each heading of `--help`.
 fn tables() -> String {
     let command = command::<SceneSettings>(SceneSettings::NAME, SceneSettings::ABOUT);
     let mut tables: Vec<(&str, String)> = Vec::new();
@@ -112,7 +112,7 @@ fn tables() -> String {
 }
 
 #[test]
-fn the_manual_says_the_same() {
+fn manual_has_the_settings_of_the_program() {
     let manual = include_str!("../../../../docs/configuration.md");
     let tables = tables();
     assert!(

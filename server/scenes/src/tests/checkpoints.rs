@@ -1,4 +1,4 @@
-//! A restored crowd goes on as the one that was saved.
+//! A crowd that is restored from a checkpoint continues exactly as the one that was saved.
 
 use throng_server::persist::{load, save};
 use throng_server::simulation::{Frames, Players};
@@ -10,14 +10,14 @@ const CROWD: Scene = Scene::Crowd {
     entities: 300,
     visible: 60,
 };
-/// Ticks that both worlds run after the checkpoint.
+/// Ticks that both crowds run after the checkpoint.
 const AFTER: u32 = 200;
 
 #[test]
-fn a_restored_crowd_goes_on_as_the_uninterrupted_one() {
+fn restored_crowd_continues_as_the_uninterrupted_one() {
     for (seed, ticks) in (1..=10).zip([1, 30, 64, 65, 100, 127, 200, 3, 150, 77]) {
         let mut first = Harness::new(CROWD, seed, 1);
-        // More leave over time than there are players at first: some join later.
+        // More players leave over time than there are at first: some join later.
         let mut keys: Vec<_> = (0..40).map(|index| first.join(index)).collect();
         let mut joined = 40;
         let tick = |harness: &mut Harness, keys: &mut Vec<_>, index: u32| {
@@ -32,7 +32,7 @@ fn a_restored_crowd_goes_on_as_the_uninterrupted_one() {
             joined += 1;
         }
         let bytes = save(first.app.world_mut()).unwrap();
-        // Another seed in its configuration: a checkpoint brings its own.
+        // The new crowd is configured with another seed; the checkpoint replaces it.
         let mut second = Harness::new(CROWD, seed + 100, 1);
         assert_eq!(load(&mut second.app, &bytes).unwrap().0, ticks, "seed {seed}");
         let newest = |harness: &Harness| {

@@ -1,4 +1,4 @@
-//! The same seed and inputs give the same frames, on however many threads.
+//! The same seed and inputs give the same frames on any number of threads.
 
 use throng_server::boundary::frame::Checksum;
 use throng_server::simulation::Parallel;
@@ -9,7 +9,7 @@ use crate::Scene;
 const TICKS: u32 = 40;
 const PLAYERS: u32 = 100;
 
-/// A crowd that players join, steer and leave, and that is large enough for several chunks of work.
+/// Runs a crowd that players join, steer and leave, and that is large enough for several chunks of work.
 fn run(seed: u64, threads: usize) -> (Vec<Checksum>, u32) {
     let scene = Scene::Crowd {
         entities: 5_000,

@@ -1,4 +1,4 @@
-//! The scenes as their frames show them, in virtual time.
+//! The scenes' frames, in virtual time.
 
 mod checkpoints;
 mod determinism;
@@ -28,7 +28,7 @@ use crate::{Scene, ScenePlugin};
 
 const TICK: Duration = Duration::from_millis(50);
 
-/// A scene with one worker's end of its link, ticking by hand at 20 Hz.
+/// A scene with the worker's end of its link, ticked by hand at 20 Hz.
 struct Harness {
     app: App,
     worker: WorkerLink,
@@ -65,7 +65,7 @@ impl Harness {
         TICK * self.app.world().resource::<TickTime>().tick.0
     }
 
-    /// The tick that [`Harness::tick`] runs next.
+    /// Returns the tick that [`Harness::tick`] runs next.
     fn next(&self) -> Tick {
         self.app.world().resource::<TickTime>().tick.next()
     }
@@ -108,7 +108,7 @@ impl Harness {
         });
     }
 
-    /// What players do in the next tick: most steer, and one of them leaves now and then.
+    /// Sends the players' inputs for the next tick: most steer, and now and then one of them leaves.
     fn play(&mut self, keys: &mut Vec<SessionKey>, seed: u64) {
         let tick = self.next();
         for (index, &key) in keys.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Players get entities, steer them and give them back.
+//! Players are given entities, steer them and give them back.
 
 use throng_server::boundary::frame::Frame;
 use throng_server::boundary::link::{PeerKind, SessionKey};
@@ -19,7 +19,7 @@ fn avatar(frame: &Frame, key: SessionKey) -> Slot {
 }
 
 #[test]
-fn a_player_owns_an_entity_that_its_input_turns() {
+fn player_owns_an_entity_that_its_input_turns() {
     let mut harness = crowd(50, 10);
     let key = harness.join(7);
     let first = harness.tick();
@@ -38,7 +38,7 @@ fn a_player_owns_an_entity_that_its_input_turns() {
         let row = frame.players.get(0, key.session).unwrap();
         assert_eq!(row.eye, frame.row(slot).unwrap().pose.position().0);
         let turned = (yaw(&frame) - before).rem_euclid(1_024.0);
-        // 0.3 rad in steps; bounces at the edge turn it otherwise.
+        // The input turns it by 0.3 rad; a bounce at the edge turns it differently.
         let step = 0.3 / std::f64::consts::TAU * 1_024.0;
         assert!(
             (turned - step).abs() < 1.01 || frame.row(slot).unwrap().pose.x.abs() > 1_000,
@@ -49,7 +49,7 @@ fn a_player_owns_an_entity_that_its_input_turns() {
 }
 
 #[test]
-fn its_entity_is_free_again_when_it_leaves() {
+fn entity_is_unowned_again_when_its_player_leaves() {
     let mut harness = crowd(1, 1);
     let first = harness.join(0);
     let frame = harness.tick();
@@ -78,7 +78,7 @@ fn its_entity_is_free_again_when_it_leaves() {
 }
 
 #[test]
-fn who_comes_and_goes_within_a_tick_takes_nothing_along() {
+fn player_that_joins_and_leaves_within_a_tick_takes_no_entity() {
     let mut harness = crowd(1, 1);
     for n in 0..10 {
         let key = harness.join(n);
@@ -90,7 +90,7 @@ fn who_comes_and_goes_within_a_tick_takes_nothing_along() {
 }
 
 #[test]
-fn renet_peers_and_idle_clients_own_nothing_and_see_nothing() {
+fn renet_peers_and_idle_clients_own_and_see_nothing() {
     let mut harness = Harness::new(Scene::Idle, 0, 1);
     let key = harness.join(0);
     let frame = harness.tick();

@@ -69,8 +69,8 @@ pub struct Solver {
 }
 
 impl Solver {
-    /// Moves `discs` by one tick of `tick_s` seconds and fills `contacts`. `pairs` are the rows that may meet, each with
-    /// the lower row first, in order.
+    /// Moves `discs` by one tick of `tick_s` seconds and fills `contacts`. `pairs` are the rows that may meet, each
+    /// with the lower row first, in order.
     pub fn solve(
         &mut self,
         discs: &mut [Disc],

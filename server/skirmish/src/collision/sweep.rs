@@ -12,7 +12,8 @@ const PASSES: usize = 12;
 const APPROACH_MIN: f32 = 1e-3;
 
 impl Solver {
-    /// Moves every disc along its way until it is blocked. Afterwards `stops` has the part of the way that each disc flew.
+    /// Moves every disc along its way until it is blocked. Afterwards `stops` has the part of the way that each
+    /// disc flew.
     pub(super) fn advance(&mut self, discs: &mut [Disc], pairs: &[(u32, u32)]) {
         let ways = &self.ways;
         self.near.clear();
@@ -60,7 +61,8 @@ impl Solver {
     pub(super) fn update_ways(&mut self, discs: &[Disc], tick_s: f32, round: usize) {
         for ((way, disc), stop) in self.ways.iter_mut().zip(discs).zip(&self.stops) {
             let left = (1.0 - stop) * tick_s;
-            // The way stays within the margin of the box by which pairs were found. A disc that was at rest has no margin.
+            // The way stays within the margin of the box by which pairs were found. A disc that was at rest has no
+            // margin.
             let flies = round + 1 < super::ROUNDS && !disc.is_sensor && *way != Vec2::ZERO;
             *way = if flies {
                 (disc.velocity * left).clamp_length_max(REACH * 0.5)

@@ -45,10 +45,10 @@ fn energy(discs: &[Disc]) -> f64 {
 }
 
 fn momentum(discs: &[Disc]) -> [f64; 2] {
-    let of = |at: fn(&Disc) -> f32| {
+    let of = |axis: fn(&Disc) -> f32| {
         discs
             .iter()
-            .map(|disc| f64::from(at(disc)) / f64::from(disc.inverse_mass))
+            .map(|disc| f64::from(axis(disc)) / f64::from(disc.inverse_mass))
             .sum()
     };
     [of(|disc| disc.velocity.x), of(|disc| disc.velocity.y)]

@@ -6,8 +6,8 @@ use throng_server::simulation::Parallel;
 use super::Game;
 use crate::drones::DroneRespawnQueue;
 
-/// Runs a game in which drones fight and pilots fly, fire, launch and mine at random. Returns its checksums, the threads
-/// used, and the number of drones that were destroyed.
+/// Runs a game in which drones fight and pilots fly, fire, launch and mine at random. Returns its checksums, the
+/// threads used, and the number of drones that were destroyed.
 fn run(seed: u64, threads: usize, ticks: u32) -> (Vec<Checksum>, u32, usize) {
     let mut game = Game::new(seed, threads, 600, 600);
     let keys: Vec<_> = (0..12).map(|index| game.join(index)).collect();

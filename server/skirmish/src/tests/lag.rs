@@ -24,8 +24,8 @@ fn position(frame: &Frame, slot: throng_shared::protocol::ids::Slot) -> Vec2 {
     frame.row(slot).unwrap().pose.position().0
 }
 
-/// Shoots at a fast target that is displayed `back` ticks late, and returns the number of hits. `claimed` is the age in
-/// ticks that the inputs claim for the view; with `None` they claim no view.
+/// Shoots at a fast target that is displayed `back` ticks late, and returns the number of hits. `claimed` is the
+/// age in ticks that the inputs claim for the view; with `None` they claim no view.
 fn hits(shots: u32, back: u32, claimed: Option<u32>) -> u32 {
     let mut hits = 0;
     for n in 0..shots {

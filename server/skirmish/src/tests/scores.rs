@@ -164,8 +164,8 @@ fn ships(process: &mut Process) -> BTreeMap<GlobalId, (PlayerId, usize)> {
     all
 }
 
-/// Adds a tick's losses to the scores that are due. Returns how many were dealt across a border, and how many of these
-/// by ships that were destroyed in the same tick.
+/// Adds a tick's losses to the scores that are due. Returns how many were dealt across a border, and how many of
+/// these by ships that were destroyed in the same tick.
 fn tally(
     due: &mut BTreeMap<PlayerId, Score>,
     losses: &[(usize, Loss)],

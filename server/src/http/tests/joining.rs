@@ -1,4 +1,4 @@
-//! `POST /v1/guest`.
+//! Joining over `POST /v1/guest`: tokens, refusals and limits.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use throng_shared::protocol::guest::{ErrorBody, GuestResponse};
 use super::*;
 
 #[test]
-fn a_guest_is_given_a_token_for_its_worker() {
+fn guest_receives_a_token_for_its_worker() {
     let server = Running::new(|_| {});
     server.stats.tick_ended(41, Duration::from_millis(1));
     let (status, body) = server.post(&guest("Ada"));
@@ -29,21 +29,21 @@ fn a_guest_is_given_a_token_for_its_worker() {
 }
 
 #[test]
-fn a_guest_comes_back_as_itself_and_a_stale_proof_is_a_new_guest() {
+fn guest_resumes_its_identity_and_a_stale_proof_makes_a_new_guest() {
     let server = Running::new(|_| {});
     let first: GuestResponse = serde_json::from_str(&server.post(&guest("Ada")).1).unwrap();
-    let come_back = |resume: &str| -> GuestResponse {
+    let rejoin = |resume: &str| -> GuestResponse {
         let body = serde_json::json!({ "name": "Ada", "protocol_hash": HASH.to_string(), "resume": resume });
         serde_json::from_str(&server.post(&body.to_string()).1).unwrap()
     };
-    let again = come_back(&first.resume);
+    let again = rejoin(&first.resume);
     assert_eq!(again.client_id, first.client_id);
     assert_ne!(again.token, first.token);
-    assert_ne!(come_back("of an earlier server").client_id, first.client_id);
+    assert_ne!(rejoin("of an earlier server").client_id, first.client_id);
 }
 
 #[test]
-fn another_protocol_is_refused_naming_both_versions() {
+fn client_with_another_protocol_is_refused_with_both_versions() {
     let server = Running::new(|_| {});
     let body = r#"{"name": "Ada", "protocol_hash": "00000000000000ff", "version": "0.0.9"}"#;
     let (status, code, message) = server.refusal(body);
@@ -59,7 +59,7 @@ fn another_protocol_is_refused_naming_both_versions() {
 }
 
 #[test]
-fn a_malformed_body_is_refused_naming_the_field() {
+fn malformed_guest_request_is_refused_with_the_field() {
     let server = Running::new(|_| {});
     for (body, named) in [
         ("", "EOF"),
@@ -97,7 +97,7 @@ fn a_malformed_body_is_refused_naming_the_field() {
 }
 
 #[test]
-fn names_have_1_to_32_bytes_and_no_control_characters() {
+fn guest_names_have_1_to_32_bytes_and_no_control_characters() {
     let server = Running::new(|_| {});
     for good in ["A", "Ada Lovelace", &"x".repeat(32), "Ωμέγα", &"ü".repeat(16)] {
         assert_eq!(server.post(&guest(good)).0, 200, "{good}");
@@ -118,13 +118,13 @@ fn names_have_1_to_32_bytes_and_no_control_characters() {
 }
 
 #[test]
-fn an_oversized_body_is_refused_unread() {
+fn oversized_body_is_refused_unread() {
     let server = Running::new(|_| {});
     let (status, code, message) = server.refusal(&guest(&"x".repeat(5_000)));
     assert_eq!((status, code.as_str()), (413, "body_too_large"));
     assert!(message.contains("4096"), "{message}");
 
-    // A length that is only announced is not waited for either.
+    // The server does not wait for a body that is only announced.
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream
         .write_all(b"POST /v1/guest HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
@@ -133,7 +133,7 @@ fn an_oversized_body_is_refused_unread() {
     stream.read_exact(&mut head).unwrap();
     assert_eq!(&head, b"HTTP/1.1 413");
 
-    // One that never says how long it is ends at the bound.
+    // A body without an announced length is refused at the limit.
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream
         .write_all(b"POST /v1/guest HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -145,7 +145,7 @@ fn an_oversized_body_is_refused_unread() {
 }
 
 #[test]
-fn a_full_server_says_so() {
+fn full_server_refuses_guests_with_503() {
     let server = Running::with_sessions(2, |_| {});
     assert_eq!(server.post(&guest("Ada")).0, 200);
     assert_eq!(server.post(&guest("Bob")).0, 200);
@@ -155,7 +155,7 @@ fn a_full_server_says_so() {
 }
 
 #[test]
-fn a_starting_or_stopping_server_takes_nobody() {
+fn starting_or_stopping_server_refuses_guests() {
     let server = Running::new(|_| {});
     advance_status(&server.status, ServerStatus::Stopping);
     let (status, code, message) = server.refusal(&guest("Ada"));
@@ -164,7 +164,7 @@ fn a_starting_or_stopping_server_takes_nobody() {
 }
 
 #[test]
-fn joins_of_one_address_are_limited_and_a_local_swarm_is_not() {
+fn joins_of_one_remote_address_are_limited_and_loopback_is_not() {
     let server = Running::with_sessions(1_000, |config| config.behind_tls_proxy = true);
     let joins = |forwarded: &str| {
         (0..30)
@@ -178,9 +178,9 @@ fn joins_of_one_address_are_limited_and_a_local_swarm_is_not() {
     );
     assert!(
         joins("198.51.100.1, 203.0.113.7") <= 4,
-        "what the client says itself does not count"
+        "entries that the client added itself are ignored"
     );
-    assert!(joins("203.0.113.8") >= 20, "another address has its own");
+    assert!(joins("203.0.113.8") >= 20, "another address has its own limit");
     let (status, body) = server.post_forwarded(&guest("Ada"), Some("203.0.113.7"));
     assert_eq!(status, 429);
     assert_eq!(
@@ -193,6 +193,6 @@ fn joins_of_one_address_are_limited_and_a_local_swarm_is_not() {
     assert_eq!(
         spoofed.count(),
         200,
-        "without a proxy nobody's word is taken, and loopback is generous"
+        "without a proxy X-Forwarded-For is ignored, and the limit of loopback is high"
     );
 }

@@ -1,4 +1,4 @@
-//! The HTTP API over real sockets of the loopback interface: a gateway of a server without a world.
+//! The HTTP API over real loopback sockets: a gateway of a server without a world.
 
 mod joining;
 mod serving;
@@ -17,7 +17,7 @@ use crate::observe::{ServerStatus, StatsReport, StatusSender, advance_status, st
 
 const HASH: ProtocolHash = ProtocolHash(0x0123_4567_89ab_cdef);
 
-/// When the servers of these tests began, since 1970.
+/// Start time of the servers of these tests, since 1970.
 const UNIX_ORIGIN: Duration = Duration::from_secs(1_700_000_000);
 
 #[expect(
@@ -28,7 +28,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// A gateway of a server without a world.
+/// A running gateway of a server without a world.
 struct Running {
     http_server: Option<HttpServer>,
     status: StatusSender,
@@ -106,28 +106,31 @@ impl Running {
         if let Some(forwarded) = forwarded {
             request = request.header("X-Forwarded-For", forwarded);
         }
-        let mut answer = request.send(body).unwrap();
+        let mut response = request.send(body).unwrap();
         (
-            answer.status().as_u16(),
-            answer.body_mut().read_to_string().unwrap(),
+            response.status().as_u16(),
+            response.body_mut().read_to_string().unwrap(),
         )
     }
 
     fn get(&self, path: &str) -> (u16, Vec<u8>) {
-        let mut answer = self.agent.get(self.url(path)).call().unwrap();
-        (answer.status().as_u16(), answer.body_mut().read_to_vec().unwrap())
+        let mut response = self.agent.get(self.url(path)).call().unwrap();
+        (
+            response.status().as_u16(),
+            response.body_mut().read_to_vec().unwrap(),
+        )
     }
 
-    /// How requests were answered so far.
+    /// Returns the counts of responses so far.
     fn figures(&self) -> BTreeMap<String, u64> {
         let (_, body) = self.get("/v1/stats");
         serde_json::from_slice::<StatsReport>(&body).unwrap().gateway
     }
 
-    /// Status, code and message of a refused join, which is counted.
+    /// Returns status, code and message of a refused join, and checks that it was counted.
     fn refusal(&self, body: &str) -> (u16, String, String) {
-        let (status, answer) = self.post(body);
-        let error = serde_json::from_str::<ErrorBody>(&answer)
+        let (status, response) = self.post(body);
+        let error = serde_json::from_str::<ErrorBody>(&response)
             .expect("errors are JSON")
             .error;
         assert!(self.figures()[&error.code] > 0, "{} is not counted", error.code);
@@ -138,7 +141,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         advance_status(&self.status, ServerStatus::Stopped);
-        // Kept-alive connections would be waited for.
+        // The server would wait for connections that are kept alive.
         self.agent = ureq::agent();
         self.http_server.take().unwrap().join();
     }

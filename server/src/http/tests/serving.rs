@@ -1,4 +1,4 @@
-//! Everything but joining: figures, health, audits, TLS, bounds, start and end.
+//! Statistics, health, audits, TLS, limits, start and end of the gateway.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use super::*;
 
 #[test]
-fn unknown_paths_and_methods_are_json_errors() {
+fn unknown_paths_and_methods_return_json_errors() {
     let server = Running::new(|_| {});
     for (path, status, code) in [
         ("/", 404, "not_found"),
@@ -27,7 +27,7 @@ fn unknown_paths_and_methods_are_json_errors() {
 }
 
 #[test]
-fn stats_are_the_server_s() {
+fn stats_endpoint_returns_the_servers_statistics() {
     let server = Running::new(|_| {});
     server.stats.tick_ended(7, Duration::from_millis(3));
     let (status, body) = server.get("/v1/stats");
@@ -38,7 +38,7 @@ fn stats_are_the_server_s() {
 }
 
 #[test]
-fn health_follows_the_ticks_and_the_status() {
+fn health_endpoint_reports_ticks_and_status() {
     let server = Running::new(|_| {});
     server.stats.tick_ended(7, Duration::from_millis(3));
     let (status, body) = server.get("/v1/health");
@@ -55,7 +55,7 @@ fn health_follows_the_ticks_and_the_status() {
 }
 
 #[test]
-fn an_audit_of_a_tick_that_is_not_kept_says_which_are() {
+fn audit_of_an_unknown_tick_returns_the_range_of_kept_ticks() {
     let mut server = Running::new(|_| {});
     let message = |(status, body): (u16, Vec<u8>)| {
         (
@@ -65,7 +65,7 @@ fn an_audit_of_a_tick_that_is_not_kept_says_which_are() {
     };
     assert_eq!(
         message(server.get("/v1/audit?tick=7")),
-        (404, "tick 7 is not kept: no tick is yet".to_owned())
+        (404, "tick 7 is not kept: no ticks are kept yet".to_owned())
     );
     for bad in [
         "/v1/audit",
@@ -86,7 +86,7 @@ fn an_audit_of_a_tick_that_is_not_kept_says_which_are() {
 }
 
 #[test]
-fn a_port_in_use_is_a_clear_error() {
+fn http_port_in_use_is_reported() {
     let server = Running::new(|_| {});
     let error = serve::listen(server.address()).unwrap_err();
     assert!(matches!(error, HttpError::PortInUse { .. }));
@@ -106,7 +106,7 @@ fn a_port_in_use_is_a_clear_error() {
 
 #[test]
 fn http_works_over_ipv6() {
-    // A machine without IPv6 has nothing to test.
+    // The test needs a machine with IPv6.
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         return;
     }
@@ -129,14 +129,14 @@ fn guests_join_over_tls() {
         .root_certs(RootCerts::new_with_certs(&[certificate]))
         .build();
     let agent: ureq::Agent = ureq::Agent::config_builder().tls_config(tls).build().into();
-    let mut answer = agent
+    let mut response = agent
         .post(format!("https://{}/v1/guest", server.address()))
         .send(guest("Ada"))
         .unwrap();
-    let response: GuestResponse = answer.body_mut().read_json().unwrap();
-    assert_eq!(parsed_token(&response).addresses().len(), 1);
+    let guest: GuestResponse = response.body_mut().read_json().unwrap();
+    assert_eq!(parsed_token(&guest).addresses().len(), 1);
 
-    // Plain HTTP on a TLS port, and a client that does not trust the certificate, get nothing.
+    // Plain HTTP on a TLS port, and a client that does not trust the certificate, fail.
     assert!(ureq::get(server.url("/v1/health")).call().is_err());
     assert!(
         ureq::get(format!("https://{}/v1/health", server.address()))
@@ -146,7 +146,7 @@ fn guests_join_over_tls() {
 }
 
 #[test]
-fn an_unusable_identity_names_the_file() {
+fn unusable_tls_identity_is_reported_with_the_file() {
     let missing = PathBuf::from("/nowhere/cert.pem");
     let error = tls::load(&missing, &identity("key.pem")).unwrap_err().to_string();
     assert!(
@@ -156,7 +156,7 @@ fn an_unusable_identity_names_the_file() {
     let error = tls::load(&identity("key.pem"), &identity("key.pem"))
         .unwrap_err()
         .to_string();
-    assert!(error.contains("there is no certificate in it"), "{error}");
+    assert!(error.contains("the file contains no certificate"), "{error}");
     let error = tls::load(&identity("cert.pem"), &identity("cert.pem"))
         .unwrap_err()
         .to_string();
@@ -164,12 +164,12 @@ fn an_unusable_identity_names_the_file() {
 }
 
 #[test]
-fn connections_above_the_bound_are_closed_and_the_others_are_served() {
+fn connections_above_the_limit_are_closed_and_the_others_are_served() {
     let server = Running::new(|config| config.connections_max = 2);
     let idle: Vec<TcpStream> = (0..2)
         .map(|_| TcpStream::connect(server.address()).unwrap())
         .collect();
-    // Whether the accept loop has seen both is visible only in that a third is turned away.
+    // The test can observe only by a refused third connection that the accept loop has counted both.
     let turned_away = (0..100).any(|_| {
         std::thread::sleep(Duration::from_millis(10));
         let mut third = TcpStream::connect(server.address()).unwrap();
@@ -186,7 +186,7 @@ fn connections_above_the_bound_are_closed_and_the_others_are_served() {
 }
 
 #[test]
-fn the_gateway_ends_when_the_server_has_stopped() {
+fn gateway_ends_when_the_server_has_stopped() {
     let mut server = Running::new(|_| {});
     let _idle = TcpStream::connect(server.address()).unwrap();
     let address = server.address();

@@ -1,5 +1,5 @@
 //! A small game with everything that a checkpoint holds: references between entities, a hierarchy, entities
-//! and resources that clients never see, components that come and go, deaths and births.
+//! and resources that are not replicated, components that are inserted and removed, spawns and despawns.
 
 use bevy_app::{App, FixedUpdate, Startup};
 use bevy_ecs::entity::MapEntities;
@@ -17,11 +17,11 @@ use crate::simulation::{Replicated, Seed};
 use crate::tests::rehearsal::Rehearsal;
 use crate::tests::walkers::IDLE;
 
-/// Seen by clients; lost and regained.
+/// Replicated; removed and inserted again.
 #[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
 struct Mood(u8);
 
-/// Never sent.
+/// Not replicated.
 #[derive(Component, Serialize, Deserialize, Clone, Debug)]
 struct Hunter {
     #[entities]
@@ -29,7 +29,7 @@ struct Hunter {
     hunger: u32,
 }
 
-/// On entities that are not replicated at all.
+/// On entities that are not replicated.
 #[derive(Component, Serialize, Deserialize, Clone, Debug)]
 struct Nest {
     countdown: u32,
@@ -45,7 +45,7 @@ struct Champion {
     kills: u64,
 }
 
-/// Not marked: what it is in the restored world depends on nothing that was saved.
+/// Not persisted: its values in the restored world do not depend on the saved ones.
 #[derive(Component, Default)]
 struct Scratch;
 
@@ -59,22 +59,23 @@ fn extend(app: &mut App) {
             entity: None,
             kills: 0,
         })
-        .add_systems(Startup, settle)
+        .add_systems(Startup, spawn_nests)
         .add_systems(FixedUpdate, (breed, hunt).chain().in_set(ServerSystems::Simulate));
 }
 
-fn settle(mut commands: Commands) {
+fn spawn_nests(mut commands: Commands) {
     for countdown in 1..6 {
         commands.spawn(Nest {
             countdown,
             last: None,
         });
-        // Of no consequence, so that entities have other numbers than those that are held.
+        // These entities change the entity numbers and nothing else.
         commands.spawn(Scratch);
     }
 }
 
-/// Nests are told apart by what they hold, so the order in which they are visited does not matter.
+/// Spawns hunters. Nests are distinguished by their values, so that the order in which they are visited does
+/// not matter.
 fn breed(mut nests: Query<&mut Nest>, mut commands: Commands) {
     let mut due: Vec<_> = nests
         .iter_mut()
@@ -84,16 +85,16 @@ fn breed(mut nests: Query<&mut Nest>, mut commands: Commands) {
         })
         .filter(|nest| nest.countdown == 0)
         .collect();
-    assert!(due.len() <= 1, "their countdowns differ for ever");
+    assert!(due.len() <= 1, "no two countdowns are equal");
     for nest in &mut due {
         nest.countdown = 5;
         let hunter = Hunter {
             prey: nest.last,
             hunger: 0,
         };
-        let at = Position(Vec2::new(nest.last.map_or(0.0, |_| 1.0), 2.0));
+        let position = Position(Vec2::new(nest.last.map_or(0.0, |_| 1.0), 2.0));
         let born = commands
-            .spawn((Replicated::default(), Mood(0), hunter, at, Scratch))
+            .spawn((Replicated::default(), Mood(0), hunter, position, Scratch))
             .id();
         commands.spawn((Replicated::default(), ChildOf(born)));
         nest.last = Some(born);
@@ -102,7 +103,7 @@ fn breed(mut nests: Query<&mut Nest>, mut commands: Commands) {
 
 fn hunt(
     mut hunters: Query<(Entity, &Replicated, &mut Hunter, Option<&mut Mood>)>,
-    mut places: Query<&mut Position>,
+    mut positions: Query<&mut Position>,
     children: Query<&Children>,
     mut champion: ResMut<Champion>,
     seed: Res<Seed>,
@@ -127,14 +128,14 @@ fn hunt(
             (Some(mut mood), 2..5) => mood.0 = mood.0.wrapping_add(1),
             _ => {}
         }
-        let target = hunter.prey.and_then(|prey| places.get(prey).ok()).copied();
-        if let (Some(target), Ok(mut own)) = (target, places.get_mut(entity)) {
+        let target = hunter.prey.and_then(|prey| positions.get(prey).ok()).copied();
+        if let (Some(target), Ok(mut own)) = (target, positions.get_mut(entity)) {
             let step = (target.0 - own.0) * 0.3 + Vec2::new(chance.within(-1.0, 1.0), 0.1);
             own.0 += step;
         }
         if hunter.hunger > 60 && !eaten.contains(&entity) {
             hunter.hunger = 0;
-            if let Some(prey) = hunter.prey.take().filter(|&prey| places.contains(prey)) {
+            if let Some(prey) = hunter.prey.take().filter(|&prey| positions.contains(prey)) {
                 assert_eq!(children.get(prey).map(|children| children.len()), Ok(1));
                 eaten.push(prey);
                 champion.kills += 1;
@@ -152,13 +153,13 @@ fn kills(rehearsal: &Rehearsal) -> u64 {
 }
 
 #[test]
-fn references_hierarchies_and_server_only_state_go_on() {
+fn a_checkpoint_keeps_references_hierarchies_and_server_only_state() {
     for (seed, ticks) in (1..=8).zip([2, 40, 99, 150, 163, 200, 301, 77]) {
         let mut first = Rehearsal::new(IDLE, seed, extend);
         first.run(ticks);
         let bytes = save(first.app.world_mut()).unwrap();
         let mut second = Rehearsal::with_script(IDLE, seed, first.script(), extend);
-        // Entities that are in the way, so that none gets the number that it had.
+        // These ticks spawn entities, so that none of the restored ones gets the number that it had.
         second.run(17);
         second.set_script(first.script());
         load(&mut second.app, &bytes).unwrap();
@@ -176,6 +177,6 @@ fn references_hierarchies_and_server_only_state_go_on() {
             assert_eq!(moods(&expected), moods(&found), "seed {seed}, tick +{tick}");
         }
         assert_eq!(kills(&first), kills(&second), "seed {seed}");
-        assert!(kills(&first) > before + 5, "seed {seed}: too peaceful");
+        assert!(kills(&first) > before + 5, "seed {seed}: too few kills");
     }
 }

@@ -1,4 +1,4 @@
-//! A restored world goes on as the one that was saved; what is no checkpoint is refused.
+//! A restored world continues as the saved one, and bytes that are not a checkpoint are refused.
 
 mod game;
 mod refusals;
@@ -8,10 +8,10 @@ use crate::simulation::{Frames, Players, Replicated};
 use crate::tests::rehearsal::Rehearsal;
 use crate::tests::walkers::CROWD;
 
-/// Ticks that both worlds run after the checkpoint.
+/// Number of ticks that both worlds run after the checkpoint.
 const AFTER: u32 = 200;
 
-/// A crowd with players after `ticks`, and its checkpoint.
+/// Returns a crowd with players after `ticks` ticks, and its checkpoint.
 fn saved(seed: u64, ticks: u32) -> (Rehearsal, Vec<u8>) {
     let mut rehearsal = Rehearsal::new(CROWD, seed, |_| {});
     rehearsal.run(ticks);
@@ -20,10 +20,10 @@ fn saved(seed: u64, ticks: u32) -> (Rehearsal, Vec<u8>) {
 }
 
 #[test]
-fn a_restored_crowd_goes_on_as_the_uninterrupted_one() {
+fn a_restored_checkpoint_continues_as_the_uninterrupted_simulation() {
     for (seed, ticks) in (1..=10).zip([1, 30, 64, 65, 100, 127, 200, 3, 150, 77]) {
         let (mut first, bytes) = saved(seed, ticks);
-        // Another seed in its configuration: a checkpoint brings its own.
+        // Its configuration has another seed, which the checkpoint replaces.
         let mut second = Rehearsal::with_script(CROWD, seed + 100, first.script(), |_| {});
         assert_eq!(load(&mut second.app, &bytes).unwrap().0, ticks, "seed {seed}");
         let newest = |rehearsal: &Rehearsal| {
@@ -62,7 +62,7 @@ fn a_checkpoint_replaces_a_world_that_has_run() {
 }
 
 #[test]
-fn saving_changes_nothing() {
+fn saving_a_checkpoint_changes_nothing() {
     let mut watched = Rehearsal::new(CROWD, 3, |_| {});
     let mut alone = Rehearsal::new(CROWD, 3, |_| {});
     for tick in 0..100 {
@@ -72,7 +72,7 @@ fn saving_changes_nothing() {
 }
 
 #[test]
-fn players_whose_sessions_are_over_leave_in_the_next_tick() {
+fn players_of_ended_sessions_leave_in_the_tick_after_a_restore() {
     let (_, bytes) = saved(9, 120);
     let mut restarted = Rehearsal::new(CROWD, 9, |_| {});
     load(&mut restarted.app, &bytes).unwrap();

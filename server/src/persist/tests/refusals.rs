@@ -1,4 +1,4 @@
-//! Bytes that are not a checkpoint of this app.
+//! Bytes that are not a checkpoint of this app are refused.
 
 use bevy_ecs::prelude::*;
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ use crate::tests::walkers::CROWD;
 #[derive(Component, Clone, Serialize, Deserialize)]
 struct Unknown(u8);
 
-/// A checkpoint and the types it holds, made once.
+/// Returns a checkpoint and the types that it holds, made once.
 fn sample() -> &'static (Vec<u8>, Persisted) {
     static SAMPLE: OnceLock<(Vec<u8>, Persisted)> = OnceLock::new();
     SAMPLE.get_or_init(|| {
@@ -32,7 +32,7 @@ fn refusal(bytes: &[u8]) -> LoadError {
 }
 
 #[test]
-fn every_truncation_is_an_error() {
+fn every_truncation_of_a_checkpoint_is_an_error() {
     let bytes = &sample().0;
     for end in (0..bytes.len()).step_by(97).chain(0..64) {
         let error = refusal(&bytes[..end]);
@@ -50,7 +50,7 @@ fn every_truncation_is_an_error() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn the_error_of_a_refused_checkpoint_names_the_reason() {
     let bytes = &sample().0;
     assert!(refusal(b"GIF89a..").to_string().contains("THRONGCP"));
     let mut newer = bytes.clone();
@@ -82,10 +82,10 @@ fn a_refused_checkpoint_leaves_the_world_as_it_was() {
 
 proptest! {
     #[test]
-    fn a_changed_byte_is_found(at in any::<prop::sample::Index>(), with in 1u8..) {
+    fn a_changed_byte_of_a_checkpoint_is_an_error(index in any::<prop::sample::Index>(), with in 1u8..) {
         let mut bytes = sample().0.clone();
-        let at = at.index(bytes.len());
-        bytes[at] ^= with;
+        let index = index.index(bytes.len());
+        bytes[index] ^= with;
         prop_assert!(Checkpoint::read(&bytes, &sample().1).is_err());
     }
 
@@ -101,16 +101,16 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// With a digest that is right again, damage ends in an error or in another world that runs, never in a panic.
+    /// With a correct digest, damage results in an error or in another world that runs, never in a panic.
     #[test]
     fn damage_behind_the_digest_does_not_panic(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         near_the_start: bool,
     ) {
         let mut bytes = sample().0.clone();
-        for (at, with) in changes {
+        for (index, with) in changes {
             let within = if near_the_start { 1_000 } else { bytes.len() - 28 };
-            bytes[28 + at.index(within)] = with;
+            bytes[28 + index.index(within)] = with;
         }
         reseal(&mut bytes);
         let mut rehearsal = Rehearsal::new(CROWD, 1, |_| {});

@@ -1,4 +1,4 @@
-//! Recordings that were cut off or damaged.
+//! Recordings that are cut off or damaged.
 
 use std::sync::OnceLock;
 
@@ -9,7 +9,7 @@ use crate::persist::digest;
 use crate::record::{ReadError, ReplayError};
 use crate::tests::walkers::CROWD;
 
-/// Ticks of the sample.
+/// Number of ticks in the sample.
 const TICKS: u32 = 40;
 
 fn sample() -> &'static [u8] {
@@ -21,7 +21,7 @@ fn sample() -> &'static [u8] {
     })
 }
 
-/// Where the blocks begin; the file's end last.
+/// Returns the offsets of the blocks, and the file's length last.
 fn blocks() -> Vec<usize> {
     let bytes = sample();
     let mut starts = vec![12];
@@ -35,14 +35,15 @@ fn blocks() -> Vec<usize> {
     starts
 }
 
-/// Where the block begins that holds the byte at `at`; 0 for what stands before the first.
-fn block_of(at: usize) -> u64 {
-    let before = blocks().into_iter().take_while(|&start| start <= at).last();
+/// Returns the offset of the block that contains the byte at `offset`; 0 for the bytes before the first
+/// block.
+fn block_of(offset: usize) -> u64 {
+    let before = blocks().into_iter().take_while(|&start| start <= offset).last();
     before.unwrap_or(0) as u64
 }
 
 #[test]
-fn a_recording_that_is_cut_off_is_replayed_up_to_there() {
+fn a_cut_off_recording_is_replayed_up_to_the_cut() {
     let (bytes, starts) = (sample(), blocks());
     assert_eq!(
         (starts.len(), starts.last()),
@@ -52,7 +53,7 @@ fn a_recording_that_is_cut_off_is_replayed_up_to_there() {
         .iter()
         .flat_map(|&start| [start.saturating_sub(1), start, start + 5])
     {
-        let whole = starts.iter().filter(|&&start| start <= end).count();
+        let complete = starts.iter().filter(|&&start| start <= end).count();
         let outcome = replayed(&bytes[..end.min(bytes.len())], |_| {});
         if end >= bytes.len() {
             assert_eq!(outcome.unwrap().ticks, TICKS);
@@ -61,7 +62,7 @@ fn a_recording_that_is_cut_off_is_replayed_up_to_there() {
         let Err(ReplayError::Recording { error, ticks }) = outcome else {
             panic!("{end}: {outcome:?}");
         };
-        assert_eq!(ticks as usize, whole.saturating_sub(2), "{end}: {error}");
+        assert_eq!(ticks as usize, complete.saturating_sub(2), "{end}: {error}");
         let expected = if end < 12 { 0 } else { block_of(end) };
         assert_eq!(error.offset, expected, "{end}: {error}");
         let cut = if end < 12 {
@@ -78,13 +79,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn a_changed_byte_is_found_where_it_is(at in any::<prop::sample::Index>(), with in 1u8..) {
+    fn a_changed_byte_of_a_recording_is_reported_with_its_block(
+        index in any::<prop::sample::Index>(),
+        with in 1u8..,
+    ) {
         let mut bytes = sample().to_vec();
-        let at = at.index(bytes.len());
-        bytes[at] ^= with;
+        let index = index.index(bytes.len());
+        bytes[index] ^= with;
         match replayed(&bytes, |_| {}) {
-            Err(ReplayError::Recording { error, .. }) => prop_assert_eq!(error.offset, block_of(at)),
-            other => prop_assert!(false, "{}: {:?}", at, other),
+            Err(ReplayError::Recording { error, .. }) => prop_assert_eq!(error.offset, block_of(index)),
+            other => prop_assert!(false, "{}: {:?}", index, other),
         }
     }
 
@@ -95,13 +99,13 @@ proptest! {
     ) {
         let (mut bytes, starts) = (sample().to_vec(), blocks());
         let value = starts[block] + 12..starts[block + 1];
-        for (at, with) in changes {
-            let at = at.index(value.len());
-            bytes[value.clone()][at] = with;
+        for (index, with) in changes {
+            let index = index.index(value.len());
+            bytes[value.clone()][index] = with;
         }
         let sum = digest(&bytes[value.clone()]);
         bytes[value.start - 8..value.start].copy_from_slice(&sum.to_le_bytes());
-        // Whatever comes of it, as long as something does.
+        // Any result is accepted, as long as it does not panic.
         let _ = replayed(&bytes, |_| {});
     }
 

@@ -1,4 +1,4 @@
-//! A divergence names the tick, the entity and the component.
+//! A divergence names the tick, the entity and the component that differ.
 
 use bevy_app::{App, FixedUpdate};
 use bevy_ecs::prelude::*;
@@ -22,15 +22,16 @@ struct Ore(u32);
 #[derive(Component, Serialize, Deserialize, Clone)]
 struct Fuel(u32);
 
-/// What goes otherwise in the replay, in tick [`WHEN`].
+/// The change that makes tick [`SLIP_TICK`] of the replay differ.
 #[derive(Resource, Clone, Copy)]
 struct Slip(fn(&mut World));
 
-const WHEN: Tick = Tick(40);
+const SLIP_TICK: Tick = Tick(40);
 /// The entity that was spawned fifth.
-const WHO: GlobalId = GlobalId(5);
+const SLIP_ENTITY: GlobalId = GlobalId(5);
 
-/// Entities with two components; all change now and then, one is born and one dies each ten ticks.
+/// Adds a game of entities with two components. All of them change now and then, and one is spawned and one
+/// despawned every ten ticks.
 fn game(app: &mut App) {
     app.replicate::<Ore>();
     app.replicate::<Fuel>();
@@ -55,7 +56,7 @@ fn live(world: &mut World) {
         let oldest = find(world, GlobalId(u64::from(tick.0 / 10) + 10));
         world.despawn(oldest);
     }
-    if tick == WHEN
+    if tick == SLIP_TICK
         && let Some(&Slip(slip)) = world.get_resource::<Slip>()
     {
         slip(world);
@@ -74,14 +75,14 @@ fn slip<T: Component<Mutability = bevy_ecs::component::Mutable>>(
     world: &mut World,
     how: impl FnOnce(&mut T),
 ) {
-    let entity = find(world, WHO);
+    let entity = find(world, SLIP_ENTITY);
     how(&mut world.get_mut::<T>(entity).unwrap());
 }
 
-/// What goes otherwise, with whom, and what is said of it.
+/// A change of the replay, the entity that it changes, and the expected difference.
 type Case = (fn(&mut World), GlobalId, Doubt);
 
-/// Replays a recording of the game once for every case.
+/// Replays a recording of the game once for every case, and checks the difference.
 fn assert_named(cases: impl IntoIterator<Item = Case>) {
     let sink = Sink::default();
     recorded(IDLE, 1, game, sink.clone()).run(100);
@@ -93,7 +94,7 @@ fn assert_named(cases: impl IntoIterator<Item = Case>) {
             app.insert_resource(Slip(slip));
         });
         let expected = Divergence {
-            tick: WHEN,
+            tick: SLIP_TICK,
             entity: Some(entity),
             what,
         };
@@ -105,40 +106,40 @@ fn assert_named(cases: impl IntoIterator<Item = Case>) {
 }
 
 #[test]
-fn the_first_difference_is_named() {
+fn a_divergence_names_the_first_component_that_differs() {
     let component = |name: &str| Doubt::Component(name.to_owned());
     let cases: [Case; 6] = [
         (
             |world| slip::<Position>(world, |position| position.0 += Vec2::splat(0.01)),
-            WHO,
+            SLIP_ENTITY,
             component("Position"),
         ),
         (
             |world| slip::<Velocity>(world, |velocity| velocity.0.x = 3.0),
-            WHO,
+            SLIP_ENTITY,
             component("Velocity"),
         ),
         (
             |world| slip::<Heading>(world, |heading| heading.0 = 1.0),
-            WHO,
+            SLIP_ENTITY,
             component("Heading"),
         ),
         (
             |world| slip::<Ore>(world, |ore| ore.0 += 1),
-            WHO,
+            SLIP_ENTITY,
             component("throng_server::record::tests::differences::Ore"),
         ),
         (
             |world| slip::<Fuel>(world, |fuel| fuel.0 += 1),
-            WHO,
+            SLIP_ENTITY,
             component("throng_server::record::tests::differences::Fuel"),
         ),
         (
             |world| {
-                let entity = find(world, WHO);
+                let entity = find(world, SLIP_ENTITY);
                 world.entity_mut(entity).insert(Owner(PlayerId(4)));
             },
-            WHO,
+            SLIP_ENTITY,
             component("identity (owner, team, importance)"),
         ),
     ];
@@ -146,7 +147,7 @@ fn the_first_difference_is_named() {
 }
 
 #[test]
-fn who_came_went_or_changed_is_named() {
+fn a_divergence_names_an_entity_only_the_replay_spawned_despawned_or_changed() {
     let cases: [Case; 3] = [
         (
             |world| {
@@ -175,9 +176,9 @@ fn who_came_went_or_changed_is_named() {
     assert_named(cases);
 }
 
-/// The other way round: the slip is in the recording.
+/// Here the recording has the change, and the replay does not.
 #[test]
-fn what_only_the_recording_has_is_named() {
+fn a_divergence_names_an_entity_only_the_recording_spawned_despawned_or_changed() {
     let cases: [(fn(&mut App), GlobalId, Doubt); 3] = [
         (
             |app| {
@@ -216,7 +217,7 @@ fn what_only_the_recording_has_is_named() {
         let sink = Sink::default();
         recorded(IDLE, 1, recording, sink.clone()).run(60);
         let expected = Divergence {
-            tick: WHEN,
+            tick: SLIP_TICK,
             entity: Some(entity),
             what,
         };

@@ -1,4 +1,4 @@
-//! What was recorded is what happened; what differs is named; what is damaged is refused.
+//! A replay equals the recording, differences are named, and damage is refused.
 
 mod damage;
 mod differences;
@@ -17,7 +17,7 @@ use super::{
 use crate::tests::rehearsal::Rehearsal;
 use crate::tests::walkers::{CROWD, Walkers};
 
-/// A file in memory.
+/// A file in memory that the recorder writes.
 #[derive(Clone, Default)]
 pub(super) struct Sink(Arc<Mutex<Vec<u8>>>);
 
@@ -54,10 +54,11 @@ pub(super) fn header(world: Walkers, seed: u64, extend: fn(&mut App)) -> Recordi
     header
 }
 
-/// Ticks that may wait for the writer. A rehearsal ticks as fast as it can, however little the writer gets to run.
+/// Number of ticks that may wait for the writer. A rehearsal ticks as fast as it can, even if the writer gets
+/// little time to run.
 const QUEUED: usize = 1_024;
 
-/// A rehearsal that records into `sink`.
+/// Returns a rehearsal that records into `sink`.
 pub(super) fn recorded(
     world: Walkers,
     seed: u64,
@@ -71,7 +72,7 @@ pub(super) fn recorded(
     })
 }
 
-/// Replays on an app that `extend` adds to.
+/// Replays on an app that is extended by `extend`.
 pub(super) fn replayed(bytes: &[u8], extend: impl FnOnce(&mut App)) -> Result<Replayed, ReplayError> {
     let ticks = 0;
     let reader = RecordingReader::open(bytes).map_err(|error| ReplayError::Recording { error, ticks })?;
@@ -85,7 +86,7 @@ pub(super) fn replayed(bytes: &[u8], extend: impl FnOnce(&mut App)) -> Result<Re
 }
 
 #[test]
-fn a_recorded_crowd_comes_out_the_same() {
+fn a_replay_of_a_recorded_crowd_equals_it() {
     for seed in 1..=5 {
         let sink = Sink::default();
         let mut rehearsal = recorded(CROWD, seed, |_| {}, sink.clone());
@@ -98,7 +99,7 @@ fn a_recorded_crowd_comes_out_the_same() {
 }
 
 #[test]
-fn another_seed_or_a_lost_input_diverges() {
+fn a_replay_with_another_seed_diverges() {
     let sink = Sink::default();
     recorded(CROWD, 1, |_| {}, sink.clone()).run(50);
     let outcome = replayed(&sink.bytes(), |app| {
@@ -110,7 +111,7 @@ fn another_seed_or_a_lost_input_diverges() {
     );
 }
 
-/// A disk that takes nothing until it is told to.
+/// A disk that blocks every write until it is resumed.
 struct Stalled {
     resume: Receiver<()>,
     sink: Sink,
@@ -128,7 +129,7 @@ fn stalled() -> (Stalled, Sender<()>, Sink) {
 
 impl Write for Stalled {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // An error means that it may go on for ever.
+        // The sender is dropped to resume the disk for good, which is an error here.
         let _ = self.resume.recv();
         self.sink.write(bytes)
     }
@@ -139,11 +140,11 @@ impl Write for Stalled {
 }
 
 #[test]
-fn a_disk_that_does_not_keep_up_ends_the_recording_and_not_the_ticks() {
+fn a_slow_disk_ends_the_recording_and_does_not_delay_ticks() {
     let (disk, go_on, sink) = stalled();
     let mut rehearsal = recorded(CROWD, 2, |_| {}, disk);
     let mut alone = Rehearsal::new(CROWD, 2, |_| {});
-    // What is in the buffer before the disk, in the queue, and as many again.
+    // The ticks that fit into the buffer and the queue, and as many again.
     let ticks = 2 * QUEUED as u32;
     for tick in 0..ticks {
         assert_eq!(
@@ -159,7 +160,7 @@ fn a_disk_that_does_not_keep_up_ends_the_recording_and_not_the_ticks() {
     assert_eq!(outcome.end, End::Lagged(Tick(outcome.ticks + 1)));
 }
 
-/// A disk that is full at some point.
+/// A disk with room for a limited number of bytes.
 struct Full {
     left: usize,
     sink: Sink,
@@ -181,7 +182,7 @@ impl Write for Full {
 }
 
 #[test]
-fn a_full_disk_ends_the_recording_where_it_was_full() {
+fn a_full_disk_ends_the_recording_at_its_last_byte() {
     let sink = Sink::default();
     let left = 100_000;
     let disk = Full {

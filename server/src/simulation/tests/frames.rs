@@ -1,4 +1,4 @@
-//! Frames follow what gameplay does to entities.
+//! Frames equal the state of entities after every change by gameplay.
 
 use bevy_app::{App, FixedUpdate};
 use bevy_ecs::prelude::*;
@@ -52,7 +52,7 @@ fn cold<T: Clone + 'static>(frame: &Frame, slot: Slot, id: u8) -> Option<(T, u32
 }
 
 #[test]
-fn an_entity_appears_changes_and_goes() {
+fn a_frame_shows_an_entitys_spawn_changes_and_despawn() {
     let mut harness = harness();
     let entity = harness
         .app
@@ -99,7 +99,7 @@ fn an_entity_appears_changes_and_goes() {
 }
 
 #[test]
-fn components_from_before_it_was_replicated_are_seen() {
+fn a_frame_has_components_from_before_an_entity_was_replicated() {
     let mut harness = harness();
     let entity = harness
         .app
@@ -123,7 +123,7 @@ fn components_from_before_it_was_replicated_are_seen() {
 }
 
 #[test]
-fn a_new_tenant_comes_only_after_the_rest_and_with_a_new_name() {
+fn a_slot_is_reused_only_after_its_rest_and_with_a_new_global_id() {
     let mut harness = harness();
     let first = harness
         .app
@@ -143,12 +143,12 @@ fn a_new_tenant_comes_only_after_the_rest_and_with_a_new_name() {
         assert_ne!(slot(&harness, other), slot_of_first);
     }
     harness.tick();
-    let heir = harness
+    let second = harness
         .app
         .world_mut()
         .spawn((Replicated::default(), Hull(3)))
         .id();
-    assert_eq!(slot(&harness, heir), slot_of_first);
+    assert_eq!(slot(&harness, second), slot_of_first);
     let frame = harness.tick();
     assert_eq!(frame.row(slot_of_first).map(|row| row.changed), Some(frame.tick));
     assert_eq!(frame.identity(slot_of_first).global, GlobalId(3 << 56 | 65));
@@ -159,7 +159,7 @@ fn a_new_tenant_comes_only_after_the_rest_and_with_a_new_name() {
 }
 
 #[test]
-fn becoming_replicated_again_is_a_new_entity() {
+fn an_entity_that_is_replicated_again_has_a_new_slot() {
     let mut harness = harness();
     let entity = harness
         .app
@@ -183,7 +183,7 @@ fn becoming_replicated_again_is_a_new_entity() {
 }
 
 #[test]
-fn one_that_came_and_went_within_a_tick_leaves_no_trace() {
+fn an_entity_despawned_in_its_first_tick_is_in_no_frame() {
     let mut harness = harness();
     let world = harness.app.world_mut();
     let entity = world.spawn((Replicated::default(), Hull(1))).id();
@@ -192,7 +192,7 @@ fn one_that_came_and_went_within_a_tick_leaves_no_trace() {
 }
 
 #[test]
-fn ticks_wrap_around_without_anybody_noticing() {
+fn frames_are_correct_while_tick_numbers_wrap_around() {
     let start = Tick(u32::MAX - 20);
     let mut harness = Harness::new(
         SimulationPlugin {
@@ -220,7 +220,7 @@ fn ticks_wrap_around_without_anybody_noticing() {
 }
 
 #[test]
-fn kinds_have_chunks_of_their_own() {
+fn entities_of_different_kinds_are_in_different_chunks() {
     let mut harness = harness();
     let world = harness.app.world_mut();
     let plain = world.spawn(Replicated::default()).id();
@@ -234,10 +234,11 @@ fn kinds_have_chunks_of_their_own() {
     );
 }
 
-/// Moves, turns, spawns and despawns at random; the frame must equal the world, entity by entity.
+/// Moves, turns, spawns and despawns entities at random, and compares every frame with the ECS world entity
+/// by entity.
 #[test]
 fn every_frame_equals_the_world() {
-    fn motion_bound(
+    fn change_at_random(
         mut commands: Commands,
         mut entities: Query<(Entity, &mut Position, &mut Velocity, &mut Heading)>,
         time: Res<crate::runner::TickTime>,
@@ -253,12 +254,12 @@ fn every_frame_equals_the_world() {
             }
         }
         for _ in 0..20 {
-            let place = Vec2::new(random.within(-90.0, 90.0), random.within(-9.0, 9.0));
-            commands.spawn((Replicated::default(), Position(place)));
+            let position = Vec2::new(random.within(-90.0, 90.0), random.within(-9.0, 9.0));
+            commands.spawn((Replicated::default(), Position(position)));
         }
     }
     let mut harness = Harness::new(SimulationPlugin::default(), |app: &mut App| {
-        app.add_systems(FixedUpdate, motion_bound.in_set(ServerSystems::Simulate));
+        app.add_systems(FixedUpdate, change_at_random.in_set(ServerSystems::Simulate));
     });
     for _ in 0..150 {
         let frame = harness.tick();
@@ -283,7 +284,7 @@ fn every_frame_equals_the_world() {
         let changed = frame.rows().filter(|(_, row)| row.changed == frame.tick).count();
         assert!(
             changed < rows.len() || frame.tick == Tick(1),
-            "only what changed has this tick"
+            "only changed rows have this tick"
         );
     }
 }

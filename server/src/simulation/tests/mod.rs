@@ -1,4 +1,4 @@
-//! Behaviour of the simulation as its frames show it, in virtual time.
+//! Behaviour of the simulation, tested by its frames in virtual time.
 
 mod frames;
 mod players;
@@ -21,7 +21,7 @@ use crate::input::ReceivePlugin;
 use crate::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
 use crate::simulation::WorkerLinks;
 
-/// A simulation with one worker's end of its link, ticking by hand at 20 Hz.
+/// A simulation with the worker's end of one link, ticked by hand at 20 Hz.
 struct Harness {
     app: App,
     worker: WorkerLink,
@@ -65,7 +65,7 @@ impl Harness {
         TICK * self.ticks
     }
 
-    /// The tick that [`Harness::tick`] runs next, for a simulation that starts at 0.
+    /// Returns the tick that [`Harness::tick`] runs next, for a simulation that starts at 0.
     fn next(&self) -> Tick {
         Tick(self.ticks + 1)
     }

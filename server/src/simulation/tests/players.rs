@@ -1,4 +1,4 @@
-//! Players come, see, steer and go.
+//! Players join, see, send inputs and leave.
 
 use glam::Vec2;
 use throng_shared::netcode::SessionId;
@@ -19,7 +19,7 @@ fn harness(world: Walkers) -> Harness {
     Harness::new(SimulationPlugin::default(), world)
 }
 
-/// A world of `count` walkers in a square of `side` units.
+/// Returns a game of `count` walkers in a square of `side` units.
 fn walkers(count: u32, side: f32) -> Walkers {
     Walkers {
         count,
@@ -55,7 +55,7 @@ fn avatar(frame: &Frame, key: SessionKey) -> Slot {
 }
 
 #[test]
-fn a_player_owns_an_entity_that_its_input_turns() {
+fn a_players_input_turns_its_avatar() {
     let mut harness = harness(walkers(50, 178.0));
     let key = harness.join(7);
     let first = harness.tick();
@@ -71,7 +71,7 @@ fn a_player_owns_an_entity_that_its_input_turns() {
         assert_eq!((row.last_input, row.margin_16), (frame.tick, 8));
         assert_eq!(row.eye, frame.row(slot).unwrap().pose.position().0);
         let turned = (yaw(&frame) - before).rem_euclid(1_024.0);
-        // 0.3 rad in steps; bounces at the edge turn it otherwise.
+        // 0.3 rad in quanta; walkers that bounce at the edge turn otherwise.
         let step = 0.3 / std::f64::consts::TAU * 1_024.0;
         assert!(
             (turned - step).abs() < 1.01 || frame.row(slot).unwrap().pose.x.abs() > 1_000,
@@ -79,7 +79,7 @@ fn a_player_owns_an_entity_that_its_input_turns() {
         );
         before = yaw(&frame);
     }
-    // Repeated for five ticks, then neutral: it keeps its heading.
+    // The input is repeated for five ticks, then the neutral one applies and the walker keeps its heading.
     for _ in 0..5 {
         harness.tick();
     }
@@ -90,14 +90,14 @@ fn a_player_owns_an_entity_that_its_input_turns() {
 }
 
 #[test]
-fn its_entity_is_free_again_when_it_leaves() {
+fn the_avatar_of_a_player_that_left_is_given_to_a_later_one() {
     let mut harness = harness(walkers(1, 35.0));
     let first = harness.join(0);
     let frame = harness.tick();
     let slot = avatar(&frame, first);
     let second = harness.join(1);
     let frame = harness.tick();
-    assert_ne!(avatar(&frame, second), slot, "one more was spawned");
+    assert_ne!(avatar(&frame, second), slot, "a second avatar was spawned");
     assert_eq!(frame.rows().count(), 2);
     harness.worker.announce(ToSimulation::Left {
         key: first,
@@ -133,7 +133,7 @@ fn its_entity_is_free_again_when_it_leaves() {
 }
 
 #[test]
-fn who_comes_and_goes_within_a_tick_takes_nothing_along() {
+fn a_session_that_joins_and_leaves_within_a_tick_changes_nothing() {
     let mut harness = harness(walkers(1, 35.0));
     for n in 0..10 {
         let key = harness.join(n);
@@ -152,7 +152,7 @@ fn who_comes_and_goes_within_a_tick_takes_nothing_along() {
 }
 
 #[test]
-fn renet_peers_and_idle_clients_own_nothing_and_see_nothing() {
+fn renet_clients_and_idle_clients_own_nothing_and_see_nothing() {
     let mut harness = harness(IDLE);
     let key = harness.join(0);
     let frame = harness.tick();
@@ -184,7 +184,7 @@ fn renet_peers_and_idle_clients_own_nothing_and_see_nothing() {
 }
 
 #[test]
-fn inputs_of_strangers_and_of_other_times_are_counted_and_do_nothing() {
+fn inputs_of_unknown_sessions_and_other_ticks_are_counted_and_dropped() {
     let mut harness = harness(walkers(5, 95.0));
     let key = harness.join(0);
     harness.tick();
@@ -216,7 +216,7 @@ fn inputs_of_strangers_and_of_other_times_are_counted_and_do_nothing() {
 }
 
 #[test]
-fn a_view_covers_exactly_what_can_be_seen_while_all_move() {
+fn a_view_covers_exactly_the_entities_in_reach_while_all_move() {
     for world in [walkers(2_000, 605.0), walkers(1_500, 35.0)] {
         let mut harness = harness(world);
         let keys: Vec<_> = (0..60).map(|index| harness.join(index)).collect();
@@ -259,7 +259,7 @@ fn a_view_covers_exactly_what_can_be_seen_while_all_move() {
 }
 
 #[test]
-fn cells_split_and_merge_as_a_crowd_gathers_and_disperses() {
+fn cells_split_when_a_crowd_gathers_and_merge_when_it_disperses() {
     let mut harness = harness(Walkers {
         moves: false,
         ..walkers(1_000, 378.0)

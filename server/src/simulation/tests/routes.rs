@@ -1,4 +1,5 @@
-//! The avatars' routes in the directory, in the cases that no game should bring about and some will.
+//! The avatars' routes in the directory, in unusual cases too: shared avatars, exchanged avatars, a full
+//! directory.
 
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use crate::simulation::{
 };
 use crate::tests::walkers::{CROWD, Walkers};
 
-/// A world with a single entity of its own, so that nearly every player's avatar is spawned for it.
+/// Returns a simulation with a single entity of its own, so that nearly every player's avatar is spawned for
+/// it, and a directory.
 fn harness(entities_max: usize) -> (Harness, Arc<Directory>) {
     let simulation = SimulationId(3);
     let simulation = SimulationPlugin {
@@ -65,7 +67,7 @@ fn a_route_follows_every_change_of_the_avatar() {
     let routes = || ids.map(|id| directory.entity(id));
     assert_eq!(routes(), [Some(route(4)), Some(route(9))]);
 
-    // Both change places within a tick.
+    // Both players exchange their avatars within a tick.
     for (key, entity) in keys.into_iter().zip([entities[1], entities[0]]) {
         let player = player(&harness, key);
         harness.app.world_mut().entity_mut(player).insert(Avatar(entity));
@@ -73,7 +75,7 @@ fn a_route_follows_every_change_of_the_avatar() {
     harness.tick();
     assert_eq!(routes(), [Some(route(9)), Some(route(4))]);
 
-    // One gives its avatar up, and the other takes it while its own goes on without a player.
+    // One player gives up its avatar, and the other takes it, leaving its own without a player.
     let [first, second] = keys.map(|key| player(&harness, key));
     harness.app.world_mut().entity_mut(first).remove::<Avatar>();
     assert_eq!(routes(), [Some(route(9)), None], "at once");
@@ -85,7 +87,7 @@ fn a_route_follows_every_change_of_the_avatar() {
     harness.tick();
     assert_eq!(routes(), [None, Some(route(9))]);
 
-    // It becomes another one as far as anybody outside can tell.
+    // The avatar gets a new global id, by which it is another entity to clients.
     let mut entity = harness.app.world_mut().entity_mut(entities[1]);
     entity.remove::<Replicated>().insert(Replicated::default());
     harness.tick();
@@ -96,7 +98,7 @@ fn a_route_follows_every_change_of_the_avatar() {
         (None, Some(route(9)))
     );
 
-    // It dies while its player stays.
+    // The avatar is despawned while its player stays.
     harness.app.world_mut().despawn(entities[1]);
     harness.tick();
     assert_eq!(directory.entity(renewed), None);
@@ -109,7 +111,7 @@ fn a_route_follows_every_change_of_the_avatar() {
 }
 
 #[test]
-fn of_two_players_with_one_avatar_the_second_has_the_route_when_the_first_goes() {
+fn the_second_player_of_a_shared_avatar_gets_the_route_when_the_first_leaves() {
     let (mut harness, directory) = harness(64);
     let keys = [harness.join(0), harness.join(1)];
     harness.tick();
@@ -129,7 +131,7 @@ fn of_two_players_with_one_avatar_the_second_has_the_route_when_the_first_goes()
 }
 
 #[test]
-fn a_full_directory_is_counted_once_an_avatar_and_its_room_used_when_there_is_some() {
+fn an_avatar_refused_by_a_full_directory_is_counted_once_and_routed_when_there_is_room() {
     // The smallest directory has room for 16.
     let (mut harness, directory) = harness(1);
     let keys: Vec<_> = (0..20).map(|index| harness.join(index)).collect();
@@ -158,7 +160,7 @@ fn a_full_directory_is_counted_once_an_avatar_and_its_room_used_when_there_is_so
             refused: 4
         }
     );
-    // Everybody plays on; and four get the places of four who go.
+    // All players stay in the frames. When four of them leave, four others get their routes.
     assert_eq!(harness.tick().players.len(), keys.len());
     first[..4].iter().for_each(|&key| leave(&mut harness, key));
     harness.tick();

@@ -1,4 +1,4 @@
-//! The floor's load: clients that send an input every tick and count what they are sent.
+//! The floor's load: clients that send an input every tick and count the datagrams that they receive.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -23,7 +23,7 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// A socket for each client, connected to the server.
+    /// Opens a socket for each client and connects it to the server.
     pub(super) fn open(clients: u32, server: SocketAddr) -> io::Result<Self> {
         let client = |index| {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -39,13 +39,13 @@ impl Load {
         Ok(Self { clients })
     }
 
-    /// Where the server finds them.
+    /// Returns the clients' addresses.
     pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         let addresses = self.clients.iter().map(|client| client.socket.local_addr());
         addresses.collect()
     }
 
-    /// Sends and reads until told that it is over; returns the datagrams that came.
+    /// Sends and reads until `done` is set. Returns the number of received datagrams.
     pub(super) fn run(&mut self, done: &AtomicBool) -> io::Result<u64> {
         let mut due = now();
         let (mut received, mut buffer) = (0, [0; 2_048]);
@@ -66,6 +66,7 @@ impl Load {
 }
 
 impl LoadClient {
+    /// Reads all waiting datagrams and sends one input. Returns the number of datagrams read.
     fn turn(&mut self, buffer: &mut [u8]) -> io::Result<u64> {
         let mut received = 0;
         loop {

@@ -1,9 +1,9 @@
-//! The floor program: the crowd's workload with nothing in the server but what no server can leave out.
+//! The floor program: the crowd's workload on a server with only the work that no server can omit.
 //!
-//! Batched datagrams, a key for each client, a grid rebuilt every tick, 12-byte records of who is in view,
-//! sealed and sent. No acknowledgements, deltas, priorities, enters and leaves, reliability or joining. What
-//! it costs on a machine is what Throng's cost there is compared with: absolute figures of two machines say
-//! little, ratios to this one do.
+//! It has batched datagrams, a key for each client, a grid that is rebuilt every tick, and sealed 12-byte records of the
+//! entities in view. It has no acknowledgements, deltas, priorities, enters and leaves, reliability or joining. Throng's
+//! cost on a machine is compared with the floor's cost on the same machine, because absolute figures of two machines
+//! cannot be compared.
 
 mod load;
 mod server;
@@ -26,24 +26,24 @@ use super::machine;
 use load::Load;
 use server::FloorServer;
 
-/// One tick.
+/// Time between two ticks.
 const PERIOD: Duration = Duration::from_millis(50);
-/// What a client sends every tick, the tag not counted: what a Throng client sends on average.
+/// Bytes that a client sends every tick, without the tag. It is the average of a Throng client.
 const INPUT_BYTES: usize = 36;
-/// Of the cipher.
+/// Bytes of the cipher's authentication tag.
 const TAG_BYTES: usize = 16;
 
-/// Measures the floor: datagrams in, a grid, records of those in view, a cipher, datagrams out.
+/// Measures the floor: datagrams in, a grid, records of the entities in view, a cipher, datagrams out.
 ///
-/// The server's thread and its load each have a processor of their own where there are two.
+/// The server's thread and its load each run on a processor of their own if there are two.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "floor", version)]
 pub struct FloorFlags {
-    /// Clients, each with a socket of its own.
+    /// Number of clients, each with a socket of its own.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub clients: u32,
 
-    /// Entities that a client sees, on average.
+    /// Average number of entities that a client sees.
     #[arg(long, value_name = "K", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=80))]
     pub visible: u32,
 
@@ -56,27 +56,27 @@ pub struct FloorFlags {
     pub json: bool,
 }
 
-/// What the floor program measured.
+/// The figures that the floor program measured.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FloorReport {
-    /// Clients.
+    /// Number of clients.
     pub clients: u32,
-    /// CPU time of the server's thread over ticks and clients, microseconds.
+    /// CPU time of the server's thread divided by ticks and clients, in microseconds.
     pub cpu_us_per_client_tick: f64,
-    /// Ticks per second held, of 20.
+    /// Ticks per second, at most 20.
     pub tick_hz: f64,
-    /// Bytes to a client in a second, UDP payload.
+    /// UDP payload to a client in a second, in bytes.
     pub bytes_per_client_s: f64,
-    /// Records in a datagram, on average.
+    /// Average number of records in a datagram.
     pub visible_mean: f64,
-    /// Datagrams that reached the clients over those sent.
+    /// Share of the datagrams that reached the clients.
     pub arrived: f64,
 }
 
-/// Measures, and prints the report.
+/// Measures the floor and prints the report.
 ///
 /// # Errors
-/// When sockets or threads cannot be had.
+/// If a socket or a thread cannot be created.
 pub fn run(flags: &FloorFlags) -> Result<()> {
     let report = measure(flags)?;
     let mut out = io::stdout();
@@ -101,7 +101,7 @@ pub fn run(flags: &FloorFlags) -> Result<()> {
 /// Runs the server and its load, each on a thread of its own.
 ///
 /// # Errors
-/// When sockets or threads cannot be had.
+/// If a socket or a thread cannot be created.
 pub fn measure(flags: &FloorFlags) -> Result<FloorReport> {
     let socket = socket::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), false)?;
     let address = socket.local_addr().context("the server's address")?;
@@ -136,8 +136,8 @@ pub fn measure(flags: &FloorFlags) -> Result<FloorReport> {
     })
 }
 
-/// Confines this thread to a processor where there are several; the system's refusal changes no result
-/// but its spread.
+/// Restricts this thread to a processor if there are several. If the system refuses it, only the spread of the results
+/// grows.
 fn pin(processor: Option<usize>) {
     let mut set = CpuSet::new();
     if let Some(processor) = processor.filter(|_| machine::cores() > 1) {
@@ -146,14 +146,14 @@ fn pin(processor: Option<usize>) {
     }
 }
 
-/// The key of a client.
+/// Returns the key of a client.
 fn key(client: usize) -> LessSafeKey {
     let mut bytes = [7; 32];
     bytes[..8].copy_from_slice(&(client as u64).to_le_bytes());
     LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &bytes).expect("the key has the cipher's length"))
 }
 
-/// Client to server in one half of the numbers, server to client in the other.
+/// Returns a nonce. The two directions have disjoint nonces, so that a key never uses one twice.
 fn nonce(number: u64, is_up: bool) -> Nonce {
     let mut bytes = [0; 12];
     bytes[..8].copy_from_slice(&number.to_le_bytes());
@@ -163,7 +163,7 @@ fn nonce(number: u64, is_up: bool) -> Nonce {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a load generator and its server live in real time"
+    reason = "a load generator and its server run in real time"
 )]
 fn now() -> Instant {
     Instant::now()
@@ -174,11 +174,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_is_sent_who_is_in_view() {
+    fn clients_receive_the_entities_in_view() {
         let flags = FloorFlags::parse_from(["floor", "--clients", "50", "--visible", "20", "--seconds", "1"]);
         let report = measure(&flags).unwrap();
         assert!(report.arrived > 0.0 && report.cpu_us_per_client_tick > 0.0);
-        // In a world of 50 every fifth is nearer to the edge than it sees.
+        // With 50 entities a fifth of them is nearer to the edge than the view radius.
         assert!((5.0..=40.0).contains(&report.visible_mean), "{report:?}");
     }
 }

@@ -19,21 +19,21 @@ use super::{INPUT_BYTES, PERIOD, TAG_BYTES, key, nonce, now};
 
 /// Ticks before the measurement begins.
 const WARM_UP_TICKS: u32 = 40;
-/// Times a tick that the socket is read.
+/// Number of times in a tick that the socket is read.
 const READS_PER_TICK: u32 = 10;
-/// Number of the packet, before its records.
+/// Bytes of the packet's number before its records.
 const HEAD_BYTES: usize = 8;
-/// Records that fit into a datagram.
+/// The most records that fit into a datagram.
 const RECORDS_MAX: usize = (PAYLOAD_BYTES_MAX - HEAD_BYTES - TAG_BYTES) / RECORD_BYTES;
 
-/// What was done within the measurement.
+/// Counters of the measurement, without the warm-up.
 pub(super) struct FloorMeasurement {
     pub(super) ticks: u32,
     pub(super) cpu: Duration,
     pub(super) elapsed: Duration,
     pub(super) bytes: u64,
     pub(super) records: u64,
-    /// Before it as well.
+    /// Datagrams that were sent, including the warm-up.
     pub(super) datagrams_in_all: u64,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct FloorServer {
 }
 
 impl FloorServer {
-    /// A server that knows its clients already.
+    /// Creates a server whose clients are already known.
     pub(super) fn new(socket: UdpSocket, clients: &[SocketAddr], visible: u32) -> Self {
         let (socket, counters) = (Arc::new(socket), Arc::new(SocketCounters::default()));
         let client = |(index, &address): (usize, &SocketAddr)| FloorClient {
@@ -69,7 +69,7 @@ impl FloorServer {
         }
     }
 
-    /// Serves so many ticks after a warm-up.
+    /// Serves this many ticks after a warm-up.
     pub(super) fn run(&mut self, ticks: u32) -> Result<FloorMeasurement> {
         let mut due = now();
         let (mut started, mut cpu_before) = (due, Duration::ZERO);
@@ -129,7 +129,7 @@ impl FloorServer {
         Ok(())
     }
 
-    /// Sends everybody's view; returns the bytes and records.
+    /// Sends each client its view. Returns the bytes and records.
     fn send(&mut self) -> (u64, u64) {
         let (mut bytes, mut records) = (0, 0);
         for (index, client) in self.clients.iter_mut().enumerate() {
@@ -160,7 +160,7 @@ impl FloorServer {
     }
 }
 
-/// CPU time of this thread, the kernel's work for it included.
+/// Returns the CPU time of this thread, including the kernel's work for it.
 fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)

@@ -1,4 +1,4 @@
-//! What the driver asks the server while the bots play: its figures, and audits.
+//! The driver's requests to the server while the bots play: its figures, and audits.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,17 +9,17 @@ use throng_shared::tick::Tick;
 use super::{Bot, Driver};
 use crate::swarm::watch::{Answer, Question};
 
-/// Entities of a log that the server encodes in passing. A larger one is asked for less often, in proportion:
-/// the audit must not become the load that is measured.
+/// Entities of a log that the server encodes at no noticeable cost. A larger log is requested less often, in
+/// proportion: the audit must not become the load that is measured.
 const AUDIT_ENTITIES: u64 = 10_000;
-/// Ticks before the newest at which mirrors are audited: by then every part has arrived.
+/// Audited mirrors are this many ticks older than the newest one: by then every part has arrived.
 const AUDIT_BEHIND: u32 = 2;
 
 impl Driver {
-    /// The server's figures as of now; the bots go on meanwhile.
+    /// Requests the server's current figures and returns them. The bots continue meanwhile.
     ///
     /// # Errors
-    /// When the server does not answer, or a turn fails.
+    /// If the server does not respond, or a turn fails.
     pub fn read_stats(&mut self) -> io::Result<Box<StatsReport>> {
         while self.watch.waiting() > 0 {
             self.turn()?;
@@ -37,7 +37,7 @@ impl Driver {
         }
     }
 
-    /// Reads the server's figures every so often and has one tick audited each time.
+    /// Requests the server's figures in intervals, and an audit of one tick after each response.
     pub(super) fn ask(&mut self) {
         while let Some(answer) = self.watch.answer() {
             match answer {
@@ -57,7 +57,8 @@ impl Driver {
         }
     }
 
-    /// Publish times come on the clock since 1970; both clocks are read anew each time, as one is adjusted.
+    /// Records publish times, which the server measures since 1970. Both clocks are read again each time, as the
+    /// system adjusts one of them.
     fn fold_publish_times(&mut self, stats: &StatsReport) {
         let since_1970 = since_1970();
         let origin_ns = (since_1970.as_nanos() as u64).wrapping_sub(self.now().as_nanos() as u64);
@@ -68,6 +69,7 @@ impl Driver {
         }
     }
 
+    /// Requests an audit of a tick that several bots have recorded, unless the last one is too recent.
     fn ask_audit(&mut self) {
         let pause = self.ask_every * self.findings.logged.div_ceil(AUDIT_ENTITIES).saturating_sub(1) as u32;
         if self.now() < self.audited_at + pause {
@@ -91,7 +93,7 @@ impl Driver {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "publish times come on this clock, shared by all processes here"
+    reason = "publish times use this clock, which all processes of a machine share"
 )]
 fn since_1970() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()

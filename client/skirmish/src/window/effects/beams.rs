@@ -1,7 +1,7 @@
-//! Laser beams: the own one as soon as the trigger is pulled, everybody's when the server says so.
+//! Laser beams: the own one appears as soon as the trigger is pulled, all others when the server reports them.
 //!
-//! The own beam is drawn where it will most likely go, as far as the first body in its way; whether it hit is
-//! told by the server, whose beam for the same shot is then not drawn a second time.
+//! The own beam is drawn along its most likely path, up to the first body in its way. The server decides
+//! whether it hit; the server's beam of the same shot is then not drawn a second time.
 
 use bevy::prelude::*;
 use skirmish_shared::components::{Asteroid, Beam, Drone, Ship, Station};
@@ -17,15 +17,15 @@ use crate::window::session::GamePhase;
 use crate::window::teams::Teams;
 use crate::window::view::{Appearance, Focus, wrapped};
 
-/// Seconds that a beam is seen.
+/// Seconds that a beam is visible.
 const BEAM_S: f32 = 0.17;
-/// Beams at once.
+/// Largest number of visible beams.
 const BEAMS_MAX: usize = 256;
 
 #[derive(Clone, Copy, Debug)]
 struct Shot {
     shooter: Entity,
-    /// Where the shooter was; it is followed while it is there.
+    /// Position of the shooter, which is updated while it is in view.
     from: Vec2,
     toward: Vec2,
     reach: f32,
@@ -34,11 +34,11 @@ struct Shot {
     color: Vec3,
 }
 
-/// The beams that are seen.
+/// The beams that are visible now.
 #[derive(Resource, Default)]
 struct Shots(Vec<Shot>);
 
-/// The own laser, as far as this end knows.
+/// The own laser's predicted state.
 #[derive(Resource, Default)]
 struct OwnLaser {
     cools_s: f32,
@@ -111,7 +111,7 @@ fn fire_own(
     );
 }
 
-/// How far along `toward` from the origin a disc around `center` is touched, if it is.
+/// Returns the distance along `toward` at which a ray from the origin touches a disc around `center`.
 fn touch(center: Vec2, toward: Vec2, radius: f32) -> Option<f32> {
     let along = center.dot(toward);
     let aside_squared = center.length_squared() - along * along;
@@ -126,7 +126,7 @@ fn see_beams(
     (mut shots, mut effects): (ResMut<Shots>, ResMut<VisualEffects>),
 ) {
     for (shooter, beam, look, is_own) in &fired {
-        // Who has just come into sight brings along its last beam, of long ago.
+        // An entity that has just come into view still has its last beam, which is old.
         let is_old = beam.reach_10 == 0 || look.age_s < 0.3;
         if is_old || (is_own && laser.since_shot_s < 1.0) {
             continue;
@@ -183,7 +183,7 @@ fn paint_beams(shots: Res<Shots>, focus: Res<Focus>, mut glow: ResMut<GlowBatch>
     }
 }
 
-/// The beam of the mining tool, while it is used.
+/// Draws the beam of the mining tool while it is used.
 fn paint_mining(
     own: Query<(&Ship, &Appearance), With<Own>>,
     rocks: Query<(&Asteroid, &Appearance)>,
@@ -213,7 +213,7 @@ fn paint_mining(
     }
 }
 
-/// A small mark where the mouse points.
+/// Draws a small mark where the mouse points.
 fn paint_sight(rig: Res<Rig>, focus: Res<Focus>, phase: Res<State<GamePhase>>, mut glow: ResMut<GlowBatch>) {
     if *phase.get() != GamePhase::Play || !focus.alive {
         return;
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ray_touches_the_near_side_of_what_is_ahead() {
+    fn ray_touches_the_near_side_of_a_disc_ahead() {
         let touched = touch(Vec2::new(10.0, 0.5), Vec2::X, 1.0).unwrap();
         assert!((touched - (10.0 - 0.75f32.sqrt())).abs() < 1e-4, "{touched}");
         assert_eq!(touch(Vec2::new(10.0, 1.5), Vec2::X, 1.0), None);

@@ -1,4 +1,4 @@
-//! Explosions, as the server tells them, and the sparks of those who are about to.
+//! Explosions, as the server reports them, and sparks of badly damaged hulls.
 
 use bevy::prelude::*;
 use skirmish_shared::components::Hull;
@@ -12,7 +12,7 @@ use crate::window::content::Tables;
 use crate::window::settings_file::SavedSettings;
 use crate::window::view::{Appearance, Focus};
 
-/// Explosions shown for one frame at most.
+/// Explosions that start in one frame at most.
 const AT_ONCE_MAX: usize = 16;
 
 pub(super) struct DeathsPlugin;
@@ -44,7 +44,7 @@ fn blow_up(
     }
 }
 
-/// Badly hit hulls leave sparks behind.
+/// Emits sparks behind badly damaged hulls.
 fn smoke(
     (time, colors): (Res<Time>, Res<Colors>),
     hulls: Query<(&Hull, &Appearance)>,

@@ -1,7 +1,7 @@
-//! Marks where the server confirms that the player has hit somebody.
+//! Marks hits of the player that the server confirms.
 //!
-//! The beam and its sparks are a guess of this end, drawn at once; a mark appears only when the server says that
-//! damage was done, by its own account of where everybody was when the player saw them.
+//! The beam and its sparks are predicted and drawn at once. A mark appears only when the server reports damage,
+//! which it computes from the positions that the player saw.
 
 use std::collections::HashMap;
 
@@ -16,11 +16,11 @@ use crate::window::camera::PaintOrder;
 use crate::window::session::GamePhase;
 use crate::window::view::{Appearance, Focus};
 
-/// Seconds that a mark is seen.
+/// Seconds that a mark is visible.
 const MARK_S: f32 = 0.4;
-/// Marks at once; the oldest makes room.
+/// Visible marks at most; the oldest is removed first.
 const MARKS_MAX: usize = 16;
-/// What a mark is drawn in: shield points are blue, hull points white.
+/// Colours of marks: shield damage is blue, hull damage white.
 const SHIELD: Vec3 = Vec3::new(0.35, 0.8, 1.6);
 const HULL: Vec3 = Vec3::new(1.6, 1.5, 1.3);
 
@@ -32,7 +32,7 @@ struct HitMark {
     color: Vec3,
 }
 
-/// The marks that are seen, oldest first.
+/// The visible marks, oldest first.
 #[derive(Resource, Default)]
 struct HitMarks(Vec<HitMark>);
 
@@ -86,7 +86,7 @@ fn mark_hits(
     }
 }
 
-/// A mark goes with its victim, and stays where that was when it is gone.
+/// Moves each mark with its victim; after the victim is gone, the mark stays at the last position.
 fn fade_marks(time: Res<Time>, looks: Query<&Appearance>, mut marks: ResMut<HitMarks>) {
     for mark in &mut marks.0 {
         mark.age_s += time.delta_secs();
@@ -97,7 +97,7 @@ fn fade_marks(time: Res<Time>, looks: Query<&Appearance>, mut marks: ResMut<HitM
     marks.0.retain(|mark| mark.age_s < MARK_S);
 }
 
-/// Four strokes around the victim, which close in on it.
+/// Draws four strokes around each victim, which close in on it.
 fn paint_marks(marks: Res<HitMarks>, focus: Res<Focus>, mut glow: ResMut<GlowBatch>) {
     for mark in &marks.0 {
         let part = mark.age_s / MARK_S;

@@ -1,7 +1,7 @@
-//! What happens for a moment: explosions, sparks, laser beams, trails.
+//! Short-lived visual effects: explosions, sparks, laser beams, trails.
 //!
-//! Owns [`VisualEffects`], a bounded list of what glows for a while, and draws it. None of it comes from the server
-//! but what caused it: a beam, a lost hull point, somebody who is there no more.
+//! Owns [`VisualEffects`], a bounded list of short-lived lights, and draws it. The effects are made by the
+//! client; the server sends only their causes: a beam, a lost hull point, a destroyed entity.
 
 mod beams;
 mod deaths;
@@ -16,12 +16,12 @@ use super::camera::PaintOrder;
 use super::session::GamePhase;
 use super::view::Focus;
 
-/// Sparks at once; the oldest make room.
+/// Sparks at most; the oldest is removed first.
 const SPARKS_MAX: usize = 1_200;
-/// Shock waves at once.
+/// Shock waves at most, at the same time.
 const WAVES_MAX: usize = 24;
 
-/// A glowing thing that flies and fades.
+/// A glowing particle that flies and fades.
 #[derive(Clone, Copy, Debug)]
 struct Spark {
     at: Vec2,
@@ -32,11 +32,11 @@ struct Spark {
     age_s: f32,
     size: f32,
     color: Vec3,
-    /// Drawn as a line along its way, else as a disc that grows.
+    /// Whether it is drawn as a line along its path; otherwise it is a growing disc.
     is_line: bool,
 }
 
-/// A growing circle.
+/// A shock wave: a growing circle.
 #[derive(Clone, Copy, Debug)]
 struct Wave {
     at: Vec2,
@@ -48,7 +48,7 @@ struct Wave {
 /// Seconds that a shock wave grows.
 const WAVE_S: f32 = 0.55;
 
-/// Everything that glows for a while.
+/// All short-lived lights.
 #[derive(Resource)]
 pub(crate) struct VisualEffects {
     sparks: Vec<Spark>,
@@ -78,7 +78,7 @@ impl VisualEffects {
         self.random.unit() as f32
     }
 
-    /// Sparks that fly off from `at`, about in the direction `toward`.
+    /// Adds sparks that fly from `at`, roughly in the direction `toward`.
     pub(crate) fn sparks(&mut self, at: Vec2, toward: Vec2, count: usize, color: Vec3) {
         for _ in 0..count {
             let spread = Vec2::new(self.random.signed_unit(), self.random.signed_unit());
@@ -97,7 +97,8 @@ impl VisualEffects {
         }
     }
 
-    /// An explosion of something `size` units large that flew with `velocity`: its own colour, and that of fire.
+    /// Adds an explosion of a body `size` units large that moved with `velocity`, in its own colour and that of
+    /// fire.
     pub(crate) fn explode(&mut self, at: Vec2, velocity: Vec2, size: f32, (color, fire): (Vec3, Vec3)) {
         let drift = velocity * 0.4;
         self.push(Spark {
@@ -153,7 +154,7 @@ impl VisualEffects {
     }
 }
 
-/// Shows what happens for a moment.
+/// Shows short-lived visual effects.
 pub(crate) struct EffectsPlugin;
 
 impl Plugin for EffectsPlugin {
@@ -202,7 +203,7 @@ fn paint_effects(effects: Res<VisualEffects>, focus: Res<Focus>, mut glow: ResMu
             let way = Vec3::new(spark.velocity.x, spark.rise, -spark.velocity.y) * 0.05;
             glow.streak(place - way, place + way * 0.4, spark.size, spark.color * faded);
         } else {
-            // Fire reddens as it cools.
+            // Fire becomes redder as it cools.
             let cooled = spark.color * Vec3::new(1.0, 1.0 - 0.5 * part, 1.0 - 0.8 * part);
             glow.disc(place, spark.size * (0.55 + 0.6 * part), cooled * faded);
         }

@@ -1,4 +1,4 @@
-//! The trails that ships and missiles draw behind them.
+//! The trails behind ships and missiles.
 
 use std::collections::VecDeque;
 
@@ -12,11 +12,11 @@ use crate::window::detail::Detail;
 use crate::window::teams::Teams;
 use crate::window::view::{Appearance, Focus};
 
-/// Places in a trail, and seconds between two.
+/// Positions in a trail, and seconds between two of them.
 const PLACES: usize = 14;
 const APART_S: f32 = 0.05;
 
-/// Where somebody was, newest first.
+/// The last positions of an entity, newest first.
 #[derive(Component, Default)]
 struct Trail {
     places: VecDeque<Vec2>,
@@ -55,7 +55,7 @@ fn draw_on(time: Res<Time>, mut trails: Query<(&mut Trail, &Appearance)>) {
             continue;
         }
         trail.since_s = 0.0;
-        // A jump is no trail.
+        // A teleport must not draw a line.
         if trail
             .places
             .front()

@@ -1,4 +1,4 @@
-//! Puts models together from hulls, plates and rings.
+//! Builds models from hulls, plates and rings.
 
 use bevy::prelude::*;
 
@@ -7,29 +7,29 @@ use super::{Coat, Model};
 /// A cross-section of a hull.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HullSection {
-    /// Where along the ship.
+    /// Position along the ship's length.
     pub(crate) x: f32,
-    /// Half its width.
+    /// Half the width of the section.
     pub(crate) wide: f32,
-    /// Its top.
+    /// Height of the top edge.
     pub(crate) top: f32,
-    /// Its bottom, downwards.
+    /// Depth of the bottom edge, downwards.
     pub(crate) bottom: f32,
 }
 
-/// A cross-section of a hull, in one line.
+/// Returns a cross-section of a hull, in one line.
 pub(crate) const fn section(x: f32, wide: f32, top: f32, bottom: f32) -> HullSection {
     HullSection { x, wide, top, bottom }
 }
 
-/// A model in the making.
+/// A model under construction.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ModelBuilder {
     model: Model,
 }
 
 impl ModelBuilder {
-    /// The model.
+    /// Returns the finished model.
     pub(crate) fn finish(self) -> Model {
         let far = self.model.vertices.iter().map(|(place, _)| place.length());
         Model {
@@ -47,7 +47,7 @@ impl ModelBuilder {
         self.model.indices.extend([a, b, c, a, c, d]);
     }
 
-    /// A hull of six-sided sections from stern to bow, its middle at `z`.
+    /// Adds a hull of six-sided sections from stern to bow, with its centre at `z`.
     #[must_use]
     pub(crate) fn hull(mut self, coat: Coat, z: f32, sections: &[HullSection]) -> Self {
         let ring = |section: &HullSection| {
@@ -78,7 +78,7 @@ impl ModelBuilder {
         self
     }
 
-    /// A flat plate of four corners (x, y, z) with a thickness, and its mirror image on the other side.
+    /// Adds a flat plate of four corners (x, y, z) with a thickness, and its mirror image on the other side.
     #[must_use]
     pub(crate) fn wings(mut self, coat: Coat, corners: [[f32; 3]; 4], thick: f32) -> Self {
         for side in [1.0, -1.0] {
@@ -95,7 +95,7 @@ impl ModelBuilder {
         self
     }
 
-    /// An engine's glowing end, a six-sided disc that looks backwards, on both sides when `z` is not 0.
+    /// Adds an engine's glowing end, a six-sided disc that faces backwards, on both sides when `z` is not 0.
     #[must_use]
     pub(crate) fn engine(mut self, x: f32, y: f32, z: f32, radius: f32) -> Self {
         let sides: &[f32] = if z == 0.0 { &[1.0] } else { &[1.0, -1.0] };
@@ -118,7 +118,7 @@ impl ModelBuilder {
         self
     }
 
-    /// A ring in the plane, of so many pieces, `wide` across and `high`.
+    /// Adds a ring in the plane, of `pieces` segments, `wide` across and `high`.
     #[must_use]
     pub(crate) fn torus(mut self, coat: Coat, pieces: usize, radius: f32, wide: f32, high: f32) -> Self {
         let rings: Vec<[u32; 4]> = (0..pieces)
@@ -139,7 +139,7 @@ impl ModelBuilder {
         self
     }
 
-    /// A box around `at`.
+    /// Adds a box around `at` with half extents `half`.
     #[must_use]
     pub(crate) fn block(mut self, coat: Coat, at: Vec3, half: Vec3) -> Self {
         let corner = |sign: [f32; 3]| at + half * Vec3::from_array(sign);
@@ -160,7 +160,7 @@ impl ModelBuilder {
         self
     }
 
-    /// Any triangles, as they are.
+    /// Adds triangles without changing them.
     #[must_use]
     pub(crate) fn triangles(mut self, coat: Coat, places: &[Vec3], indices: &[u32]) -> Self {
         let first = self.model.vertices.len() as u32;

@@ -1,4 +1,4 @@
-//! Rocks: balls from which planes have cut pieces.
+//! Models of rocks: spheres from which planes cut pieces off.
 
 use bevy::mesh::{Indices, VertexAttributeValues};
 use bevy::prelude::*;
@@ -7,9 +7,9 @@ use throng_client::seeded::Seeded;
 use super::builder::ModelBuilder;
 use super::{Coat, Model};
 
-/// Different rocks; which one an asteroid is follows from its id.
+/// Number of different rocks; an asteroid's id selects one.
 const VARIANTS: u64 = 8;
-/// Cuts in each.
+/// Number of cutting planes for each rock.
 const CUTS: usize = 18;
 
 pub(super) fn variants() -> Vec<Model> {
@@ -41,7 +41,7 @@ fn rock(seed: u64) -> Model {
         .finish()
 }
 
-/// The places and triangles of a ball of radius 1.
+/// Returns the positions and triangles of a sphere of radius 1.
 fn ball() -> (Vec<Vec3>, Vec<u32>) {
     let mesh = Sphere::new(1.0).mesh().uv(11, 8);
     let places = match mesh.attribute(Mesh::ATTRIBUTE_POSITION) {

@@ -1,14 +1,14 @@
-//! Ships and drones.
+//! Models of ships and drones.
 
 use super::builder::{HullSection, ModelBuilder, section};
 use super::{Coat, Model};
 
-/// One shape for each class of the content that comes with the game, in its order.
+/// Returns one model for each ship class of the included content, in its order.
 pub(super) fn classes() -> Vec<Model> {
     vec![lancer(), wasp(), bulwark(), mule()]
 }
 
-/// One shape for each breed, in the content's order.
+/// Returns one model for each drone breed, in the content's order.
 pub(super) fn breeds() -> Vec<Model> {
     vec![gnat(), raider()]
 }

@@ -1,4 +1,4 @@
-//! Stations and missiles.
+//! Models of stations and missiles.
 
 use bevy::prelude::*;
 

@@ -1,8 +1,8 @@
-//! The net graph: what the network does, with the last twelve seconds of each figure, and sliders that make
-//! the line worse.
+//! The net graph: the network statistics of the last twelve seconds, and sliders that degrade the connection.
 //!
-//! Owns the panel and which figures are in it; [`plots`] draws them, [`sliders`] pull the line. The figures
-//! themselves are [`NetStats`](throng_client::stats::NetStats), which is measured whether the panel is open or not.
+//! Owns the panel and the choice of statistics in it; [`plots`] draws them, [`sliders`] set the simulated
+//! conditions. The statistics themselves are [`NetStats`](throng_client::stats::NetStats), which are measured
+//! whether the panel is open or not.
 
 mod plots;
 mod sliders;
@@ -14,12 +14,12 @@ use super::keys::{Action, ActionInput};
 use super::session::GamePhase;
 use super::theme::{self, panel, text};
 
-/// Width of the columns with names, values and pictures, in pixels.
+/// Widths of the columns of names, values and plots, in pixels.
 const COLUMNS: [f32; 3] = [118.0, 78.0, 140.0];
 const COLUMN_GAP: f32 = 8.0;
 /// Pixels between the panel and the right side of the window.
 const RIGHT: f32 = 14.0;
-/// Pixels at the right side of the window that the panel takes.
+/// Width that the panel takes at the right side of the window, in pixels.
 pub(super) const TAKEN: f32 =
     RIGHT + 2.0 * (theme::PANEL_EDGE + COLUMN_GAP) + COLUMNS[0] + COLUMNS[1] + COLUMNS[2];
 
@@ -33,7 +33,7 @@ impl Plugin for NetGraphPlugin {
     }
 }
 
-/// The panel.
+/// Marks the panel of the net graph.
 #[derive(Component)]
 pub(super) struct Graph;
 
@@ -67,7 +67,7 @@ fn toggle(controls: ActionInput, mut graph: Single<&mut Visibility, With<Graph>>
     }
 }
 
-/// Spawns a row: a name, and a value that `value` marks; `last` adds what stands in the third column.
+/// Spawns a row: a name, and a value marked by `value`; `last` adds the content of the third column.
 fn row(
     graph: &mut ChildSpawnerCommands,
     name: &str,
@@ -93,12 +93,12 @@ fn column(number: usize) -> Node {
     }
 }
 
-/// A time in milliseconds.
+/// Formats a time in milliseconds.
 fn ms(value: f32) -> String {
     format!("{value:.0} ms")
 }
 
-/// A share, 0 to 1.
+/// Formats a share (0 to 1) as a percentage.
 fn percent(value: f32) -> String {
     format!("{:.1} %", value * 100.0)
 }

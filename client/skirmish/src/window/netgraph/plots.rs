@@ -1,4 +1,4 @@
-//! The figures of the net graph, each with its newest value and a picture of its history.
+//! The rows of the net graph, each with its newest value and a plot of its history.
 
 use std::collections::VecDeque;
 
@@ -11,17 +11,17 @@ use crate::window::raster::Raster;
 use crate::window::session::GamePhase;
 use crate::window::theme::{self, text};
 
-/// Size of a picture, in pixels.
+/// Size of a plot, in pixels.
 const PLOT: (u32, u32) = (COLUMNS[2] as u32, 18);
-/// Seconds between two pictures.
+/// Seconds between two redraws of the plots.
 const EVERY_S: f32 = 0.2;
-/// Seconds over which frames are counted, and counts that are kept: twelve seconds.
+/// Seconds over which frames are counted, and the number of counts that are kept: twelve seconds.
 const COUNTED_S: f32 = 0.5;
 const COUNTS: usize = 24;
-/// What is behind a plot: [`theme::FIELD`], as bytes.
+/// Background of a plot: [`theme::FIELD`], as bytes.
 const BACK: [u8; 4] = [20, 31, 46, 255];
 
-/// A row: its name, how its newest value is written, and its history.
+/// A row: its name, the format of its newest value, and its history.
 type PlottedFigure = (&'static str, fn(f32) -> String, fn(&NetStats) -> &Series);
 
 const FIGURES: [PlottedFigure; 10] = [
@@ -62,7 +62,7 @@ impl Plugin for PlotsPlugin {
     }
 }
 
-/// How many frames are drawn in a second.
+/// The number of frames drawn per second.
 #[derive(Resource, Default)]
 struct FrameCounter {
     counted: u32,
@@ -70,14 +70,14 @@ struct FrameCounter {
     fps: VecDeque<f32>,
 }
 
-/// What a row is about: a place in [`FIGURES`], or frames for the one after.
+/// The content of a row: an index in [`FIGURES`], or the frame rate for the index after the last.
 #[derive(Component)]
 struct PlotValue(usize);
 
 #[derive(Component)]
 struct Plot(usize, Handle<Image>);
 
-/// The server's tick, over the rows.
+/// Marks the text with the server's tick, above the rows.
 #[derive(Component)]
 struct TickWords;
 
@@ -158,7 +158,7 @@ fn draw_plots(
     }
 }
 
-/// A line through the values, the newest at the right; its top is the largest of them, its bottom 0 or the
+/// Draws a line through the values, the newest at the right. Its top is the largest value, its bottom 0 or the
 /// least.
 fn plot(raster: &mut Raster<'_>, history: &[f32]) {
     let (width, height) = (PLOT.0 as i32, PLOT.1 as i32);
@@ -183,7 +183,7 @@ fn plot(raster: &mut Raster<'_>, history: &[f32]) {
 mod tests {
     use super::*;
 
-    /// How blue a pixel of a plot is: the line is, what is behind it is not.
+    /// Returns the blue channel of a plot's pixels: high on the line, low on the background.
     fn drawn(history: &[f32]) -> impl Fn(u32, u32) -> u8 {
         let mut data = vec![0; (PLOT.0 * PLOT.1 * 4) as usize];
         plot(&mut Raster::new(&mut data, PLOT.0 as i32, PLOT.1 as i32), history);
@@ -191,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn a_plot_is_drawn_from_left_to_right_and_its_top_is_the_largest_value() {
+    fn plot_runs_from_left_to_right_with_the_largest_value_at_the_top() {
         let blue = drawn(&[0.0, 0.0, 8.0]);
         assert!(blue(2, PLOT.1 - 2) > 150 && blue(2, 2) < 60);
         assert!(blue(PLOT.0 - 2, 2) > 100 && blue(PLOT.0 - 2, PLOT.1 - 2) < 60);
     }
 
     #[test]
-    fn what_is_negative_is_below_nothing() {
+    fn plot_draws_negative_values_below_zero() {
         let blue = drawn(&[-8.0, 0.0]);
         assert!(blue(2, PLOT.1 - 2) > 100 && blue(PLOT.0 - 2, 2) > 100);
     }

@@ -1,6 +1,7 @@
-//! Sliders that make the line worse: delay, jitter and loss, each way, between the session and its socket.
+//! Sliders for simulated network conditions: delay, jitter and loss, in each direction, between the session and
+//! its socket.
 //!
-//! Owns the wish of the player, which outlives sessions: a new one begins with it.
+//! Owns the conditions that the player chose, which outlive sessions: a new session starts with them.
 
 use std::time::Duration;
 
@@ -14,10 +15,11 @@ use crate::window::keys::PointerTaken;
 use crate::window::session::GamePhase;
 use crate::window::theme::{self, text};
 
-/// The worst line that can be had: milliseconds of delay and of jitter, and the part that is lost, each way.
+/// The worst selectable conditions: milliseconds of delay and of jitter, and the share of lost datagrams, in
+/// each direction.
 const WORST_MS: f32 = 300.0;
 const WORST_LOSS: f32 = 0.3;
-/// Steps of the sliders.
+/// Step sizes of the sliders.
 const STEP_MS: f32 = 5.0;
 const STEP_LOSS: f32 = 0.01;
 
@@ -36,14 +38,14 @@ impl Plugin for SlidersPlugin {
     }
 }
 
-/// The line that is simulated.
+/// The simulated network conditions.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq)]
 struct Simulated {
-    /// Milliseconds that everything is delayed, each way.
+    /// Delay of every datagram, in milliseconds, in each direction.
     delay_ms: f32,
-    /// Milliseconds more at most.
+    /// Largest additional delay, in milliseconds.
     jitter_ms: f32,
-    /// Part that is lost, each way.
+    /// Share of lost datagrams, in each direction.
     loss: f32,
 }
 
@@ -59,7 +61,7 @@ impl Simulated {
     }
 }
 
-/// What a slider changes.
+/// The condition that a slider changes.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
 enum Slider {
     Delay,
@@ -74,7 +76,7 @@ impl Slider {
         (Self::Loss, "Loss"),
     ];
 
-    /// Where it stands, 0 to 1, and what it says.
+    /// Returns the slider's position, 0 to 1, and its label.
     fn reads(self, line: Simulated) -> (f32, String) {
         match self {
             Self::Delay => (line.delay_ms / WORST_MS, ms(line.delay_ms)),
@@ -83,7 +85,7 @@ impl Slider {
         }
     }
 
-    /// Pulls it to `part` of its way, 0 to 1.
+    /// Sets the slider to position `part`, 0 to 1.
     fn set(self, line: &mut Simulated, part: f32) {
         let stepped = |worst: f32, step: f32| (part.clamp(0.0, 1.0) * worst / step).round() * step;
         match self {
@@ -94,7 +96,7 @@ impl Slider {
     }
 }
 
-/// The filled part of a slider.
+/// Marks the filled part of a slider.
 #[derive(Component)]
 struct Filled(Slider);
 
@@ -155,7 +157,7 @@ fn pull(
     }
 }
 
-/// A new connection begins with a line of its own, so the wish is told again.
+/// Applies the conditions to the connection; a new one starts with perfect conditions.
 fn simulate(line: Res<Simulated>, connection: Option<ResMut<Connection>>) {
     if let Some(mut connection) = connection
         && connection.0.line() != line.conditions()
@@ -185,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sliders_set_what_they_read_and_nothing_else() {
+    fn slider_sets_only_its_own_condition() {
         for (slider, name) in Slider::ALL {
             let mut line = Simulated::default();
             slider.set(&mut line, 0.5);
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_is_as_the_sliders_say() {
+    fn simulated_conditions_match_the_sliders() {
         let line = Simulated {
             delay_ms: 75.0,
             jitter_ms: 10.0,
