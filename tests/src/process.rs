@@ -107,7 +107,7 @@ pub fn free_ports() -> Result<(SocketAddr, SocketAddr)> {
     bail!("no free ports");
 }
 
-/// A running server.
+/// A running server process with its addresses and output.
 #[derive(Debug)]
 pub struct ServerProcess {
     child: Child,

@@ -1,4 +1,4 @@
-//! Memory: in the steady state a net worker asks for none, and nothing grows however long the world runs.
+//! Memory: in the steady state a net worker allocates none, and its use does not grow in a long run.
 
 use throng_tests::{
     allocations::{CountingAllocator, counted, held_bytes},
@@ -9,14 +9,14 @@ use throng_tests::{
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 #[test]
-fn the_allocator_counts() {
+fn allocations_are_counted() {
     assert_eq!(counted(|| drop(Vec::<u8>::with_capacity(10))).1, 1);
     assert_eq!(counted(|| 1 + 1).1, 0);
 }
 
 #[test]
 fn the_steady_state_allocates_nothing_per_client_tick() {
-    // Everybody moves, everybody sees everybody, and components change. Nobody comes or goes.
+    // All entities move, every client sees all of them, and components change. No client connects or leaves.
     let arena = ArenaConfig {
         churn: 0.0,
         changes: 0.02,
@@ -33,12 +33,12 @@ fn the_steady_state_allocates_nothing_per_client_tick() {
         simulator.connect();
     }
     assert!(simulator.run_until_playing(100));
-    // Buffers reach their sizes, and every session has been through its once-a-second work.
+    // Buffers reach their final sizes, and every session has done its work of once a second.
     simulator.run(400);
     let before = simulator.server().worker_allocations();
     assert!(
         before > 100,
-        "handshakes allocate: if nothing is counted, nothing is tested"
+        "handshakes allocate: without a count this test has no effect"
     );
     simulator.run(200);
     let allocations = simulator.server().worker_allocations() - before;
@@ -47,7 +47,7 @@ fn the_steady_state_allocates_nothing_per_client_tick() {
 }
 
 #[test]
-fn nothing_grows_however_long_a_busy_world_runs() {
+fn memory_does_not_grow_in_a_long_busy_run() {
     let conditions = LinkConditions::lossy(0.2);
     let arena = ArenaConfig {
         entities: 100,
@@ -64,7 +64,7 @@ fn nothing_grows_however_long_a_busy_world_runs() {
         simulator.connect();
     }
     assert!(simulator.run_until_playing(200));
-    // Longer than every history and every window is.
+    // This is longer than every history and every window.
     simulator.run(1_000);
     let mut peaks = [0; 3];
     for peak in &mut peaks {

@@ -1,4 +1,4 @@
-//! A server on real sockets with players that a test drives one by one.
+//! A server on real sockets, with players that a test controls one by one.
 
 use std::{
     thread,
@@ -17,15 +17,15 @@ use throng_server::observe::StatsReport;
 use throng_shared::protocol::{input::InputBytes, registry::Protocol, version::ProtocolVersion};
 use throng_tests::process::ServerProcess;
 
-/// How long anything here may take.
+/// The most time that each request or wait may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Hears what a snapshot changes, and does not care.
-pub(super) struct Nobody;
+/// An observer that ignores the changes of snapshots.
+pub(super) struct NoObserver;
 
-impl MirrorObserver for Nobody {}
+impl MirrorObserver for NoObserver {}
 
-/// A client on a socket of its own.
+/// A client with its own socket.
 pub(super) struct Player {
     pub(super) socket: ClientSocket,
     pub(super) core: ClientCore,
@@ -33,8 +33,8 @@ pub(super) struct Player {
     pub(super) ended: Option<EndReason>,
 }
 
-/// A test's way to one server.
-pub(super) struct Door {
+/// A server process and what a test needs to join it.
+pub(super) struct TestServer {
     pub(super) server: ServerProcess,
     joiner: Joiner,
     protocol: Protocol,
@@ -42,15 +42,15 @@ pub(super) struct Door {
 }
 
 impl Player {
-    /// Ends the session and tells the server.
+    /// Ends the session and sends the disconnect to the server.
     pub(super) fn leave(&mut self) {
         let socket = &self.socket;
         self.core.disconnect(|datagram| socket.send(datagram).unwrap());
     }
 }
 
-impl Door {
-    /// Starts a server of the crowd with these flags.
+impl TestServer {
+    /// Starts a server with the crowd scene and these flags.
     pub(super) fn open(flags: &[&str]) -> Self {
         let mut app = App::empty();
         app.add_plugins(BenchProtocol);
@@ -69,7 +69,7 @@ impl Door {
         self.protocol.version()
     }
 
-    /// Begins a session; returns it with the proof by which the client comes back.
+    /// Starts a session. Returns it with the proof that identifies the client when it joins again.
     pub(super) fn join(&self, name: &str, resume: Option<&str>) -> (Player, String) {
         let joined = self.joiner.join(name, &self.version(), resume).unwrap();
         let core = ClientCore::new(
@@ -89,7 +89,7 @@ impl Door {
         )
     }
 
-    /// Takes what came for a player and sends what is due.
+    /// Reads a player's received datagrams and sends those that are due.
     pub(super) fn pump(&self, player: &mut Player) {
         let now = self.origin.elapsed();
         let steer = self
@@ -100,7 +100,7 @@ impl Door {
             })
             .unwrap();
         while let Some(datagram) = player.socket.receive_datagram().unwrap() {
-            match player.core.receive_datagram(now, datagram, &mut Nobody) {
+            match player.core.receive_datagram(now, datagram, &mut NoObserver) {
                 Some(ClientEvent::Snapshot(_)) => player.snapshots += 1,
                 Some(ClientEvent::Ended(reason)) => player.ended = Some(reason),
                 Some(event @ (ClientEvent::Undecodable(_) | ClientEvent::Unreadable(_))) => {
@@ -119,7 +119,7 @@ impl Door {
         }
     }
 
-    /// Pumps all of them until `done`.
+    /// Pumps all players until `done`.
     pub(super) fn pump_until(&self, players: &mut [Player], done: impl Fn(&[Player]) -> bool) {
         let begun = now();
         while !done(players) {
@@ -133,7 +133,7 @@ impl Door {
         }
     }
 
-    /// The server's figures.
+    /// Returns the server's figures.
     pub(super) fn stats(&self) -> StatsReport {
         self.server.stats().unwrap()
     }
@@ -144,7 +144,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// A figure of all workers together.
+/// Returns the sum of a counter over all workers.
 pub(super) fn total(stats: &StatsReport, name: &str) -> u64 {
     stats.workers.iter().map(|worker| worker[name]).sum()
 }

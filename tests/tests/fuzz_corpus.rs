@@ -1,4 +1,4 @@
-//! Replays what the fuzzers found interesting, and what once failed, without a fuzzer.
+//! Replays the inputs that fuzzers found, and those that once failed, without a fuzzer.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@ use throng_tests::fuzzing::TARGETS;
 use throng_tests::fuzzing::files::{RECORDED, recorded_world, replay_of};
 
 const TICK: Duration = Duration::from_millis(50);
-/// Ticks of a recording among the seeds.
+/// Ticks of each recording among the seeds.
 const TICKS: u32 = 12;
 
 fn corpus(target: &str) -> PathBuf {
@@ -32,7 +32,7 @@ fn corpus(target: &str) -> PathBuf {
         .join(target)
 }
 
-/// The inputs of a target, in the order of their names.
+/// Returns the inputs of a target, in the order of their names.
 fn inputs(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = corpus(target);
     let mut files: Vec<_> = fs::read_dir(&folder)
@@ -61,44 +61,44 @@ fn every_corpus_passes() {
     }
 }
 
-/// How many mutants of each corpus are run: `THRONG_MUTANTS`, or as many as take a second or two.
+/// Returns the number of mutants of each corpus: `THRONG_MUTANTS`, or as many as take a second or two.
 fn mutants() -> u64 {
-    let asked = std::env::var("THRONG_MUTANTS").ok();
-    asked.and_then(|asked| asked.parse().ok()).unwrap_or(400)
+    let count = std::env::var("THRONG_MUTANTS").ok();
+    count.and_then(|count| count.parse().ok()).unwrap_or(400)
 }
 
-/// A number below `bound`, or 0.
+/// Returns a random number below `bound`, or 0 if that is 0.
 fn below(random: &mut Seeded, bound: usize) -> usize {
     random.bits() as usize % bound.max(1)
 }
 
-/// One to eight changes of `input`, of the kinds that fuzzers make.
+/// Makes one to eight changes to `input`, of the kinds that fuzzers make.
 fn mutate(random: &mut Seeded, input: &mut Vec<u8>, other: &[u8]) {
     const ODD: [u8; 8] = [0, 1, 0x7F, 0x80, 0xFB, 0xFC, 0xFD, 0xFF];
     for _ in 0..=below(random, 8) {
-        let at = below(random, input.len());
-        let end = input.len().min(at + 1 + below(random, 16));
+        let start = below(random, input.len());
+        let end = input.len().min(start + 1 + below(random, 16));
         match below(random, 7) {
             _ if input.is_empty() => input.push(random.bits() as u8),
-            0 => input[at] ^= 1 << below(random, 8),
-            1 => input[at] = ODD[below(random, ODD.len())],
-            2 => input[at..end].fill(ODD[below(random, ODD.len())]),
-            3 => drop(input.drain(at..end)),
+            0 => input[start] ^= 1 << below(random, 8),
+            1 => input[start] = ODD[below(random, ODD.len())],
+            2 => input[start..end].fill(ODD[below(random, ODD.len())]),
+            3 => drop(input.drain(start..end)),
             4 => {
-                let copy = input[at..end].to_vec();
-                input.splice(at..at, copy);
+                let copy = input[start..end].to_vec();
+                input.splice(start..start, copy);
             }
-            5 => input.truncate(at),
+            5 => input.truncate(start),
             _ => {
                 let from = below(random, other.len());
-                input.truncate(at);
+                input.truncate(start);
                 input.extend(&other[from..]);
             }
         }
     }
 }
 
-/// What the corpora are one step away from: no coverage leads there, but every run of the tests goes.
+/// Runs inputs that differ from the corpora in a few changes, without the guidance of coverage.
 #[test]
 fn mutants_of_every_corpus_pass() {
     let mutants = mutants();
@@ -115,9 +115,9 @@ fn mutants_of_every_corpus_pass() {
     }
 }
 
-/// Inputs of an older format are refused at their first bytes, and test nothing behind them.
+/// Inputs in an older format are refused at their first bytes, so that they would test no other code.
 #[test]
-fn the_recordings_of_the_corpus_are_of_the_format_that_is_read() {
+fn corpus_recordings_have_the_current_format() {
     let (mut opened, mut replayed) = (0, 0);
     for (_, input) in inputs("recordings") {
         let is_whole_file = input[0] & 1 == 0;
@@ -132,7 +132,7 @@ fn the_recordings_of_the_corpus_are_of_the_format_that_is_read() {
     );
 }
 
-/// A file in memory.
+/// A writable file in memory.
 #[derive(Clone, Default)]
 struct Sink(Arc<Mutex<Vec<u8>>>);
 
@@ -147,18 +147,18 @@ impl io::Write for Sink {
     }
 }
 
-/// What the session `index` does in a tick: it joins, steers, talks nonsense and leaves.
-fn deeds(index: u32, tick: u32, protocol: &Protocol) -> Option<ToSimulation> {
+/// Returns what the session `index` does in a tick: it joins, sends an invalid message, steers or leaves.
+fn action(index: u32, tick: u32, protocol: &Protocol) -> Option<ToSimulation> {
     let session = SessionId { index, generation: 0 };
     let key = SessionKey { worker: 0, session };
-    let at = TICK * tick;
+    let time = TICK * tick;
     match tick.checked_sub(index + 1)? {
         0 => Some(ToSimulation::Joined {
             key,
             client_id: u64::from(index),
             name: PlayerName::new("Ann").unwrap(),
             kind: [PeerKind::Throng, PeerKind::Renet][index as usize % 2],
-            at,
+            at: time,
         }),
         1 => Some(ToSimulation::Message {
             key,
@@ -173,7 +173,7 @@ fn deeds(index: u32, tick: u32, protocol: &Protocol) -> Option<ToSimulation> {
             key,
             tick: Tick(tick + ago % 3),
             view: (ago % 2 == 0).then(|| ViewTick::new(Tick(tick - 1), 100)),
-            arrived_at: at,
+            arrived_at: time,
             bytes: protocol
                 .encode_input(&SteerInput {
                     turn: 0.25 * (ago % 5) as f32 - 0.5,
@@ -184,7 +184,7 @@ fn deeds(index: u32, tick: u32, protocol: &Protocol) -> Option<ToSimulation> {
     }
 }
 
-/// A recording of a small world in which so many play.
+/// Records a small game with this many players.
 fn recording(players: u32) -> Vec<u8> {
     let sink = Sink::default();
     let mut header = recorded_world();
@@ -196,8 +196,8 @@ fn recording(players: u32) -> Vec<u8> {
         .add_plugins(RecordPlugin::new(sink.clone(), header));
     finish_plugins(&mut app);
     for tick in 1..=TICKS {
-        for deed in (0..players).filter_map(|index| deeds(index, tick, &protocol)) {
-            match deed {
+        for action in (0..players).filter_map(|index| action(index, tick, &protocol)) {
+            match action {
                 input @ ToSimulation::Input { .. } => assert!(worker.input(input)),
                 ToSimulation::Message { key, channel, bytes } => assert!(worker.message(key, channel, bytes)),
                 other => worker.announce(other),
@@ -210,7 +210,7 @@ fn recording(players: u32) -> Vec<u8> {
     sink.0.lock().unwrap().clone()
 }
 
-/// The blocks behind the header of a recording, as the target takes them: two bytes of length, and the value.
+/// Returns the blocks after the header of a recording in the target's format: two bytes of length, and the value.
 fn blocks(file: &[u8]) -> Vec<Vec<u8>> {
     let mut rest = &file[12..];
     let mut blocks = Vec::new();
@@ -224,8 +224,8 @@ fn blocks(file: &[u8]) -> Vec<Vec<u8>> {
     blocks.split_off(1)
 }
 
-/// What the corpus of recordings begins with, of a world in which so many play: as a whole file and as its blocks,
-/// then cut off, with a tick twice, and with one missing.
+/// Returns the seeds of the corpus of recordings, for a game with this many players: a complete file, its blocks, a
+/// truncated file, the first blocks, and the blocks with a tick twice and with one missing.
 fn seeds(players: u32) -> [Vec<u8>; 6] {
     let file = recording(players);
     let blocks = blocks(&file);
@@ -240,9 +240,9 @@ fn seeds(players: u32) -> [Vec<u8>; 6] {
     ]
 }
 
-/// With `THRONG_WRITE_SEEDS` set they become the corpus, which is due after a change of the format.
+/// If `THRONG_WRITE_SEEDS` is set, they replace the corpus. That is necessary after a change of the format.
 #[test]
-fn recordings_that_are_made_now_are_replayed() {
+fn new_recordings_are_replayed_to_their_ends() {
     let all = [0, 1, 2].map(seeds);
     for (players, [file, blocks, ..]) in all.iter().enumerate() {
         for input in [file, blocks] {

@@ -1,4 +1,4 @@
-//! Peers that do not play by the rules: they cost their own session at most, and nobody else notices.
+//! Peers that break the rules: they lose at most their own session, and other clients are not affected.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use throng_tests::simulator::{
     peer::RawPeer,
 };
 
-/// Where abuse comes from; away from every client's address.
+/// Number of the first hostile endpoint. It differs from all clients'.
 const ABUSER: usize = 60_000;
 
 fn playing(clients: usize) -> (Simulator, Vec<ClientId>) {
@@ -32,7 +32,7 @@ fn playing(clients: usize) -> (Simulator, Vec<ClientId>) {
     (simulator, ids)
 }
 
-/// What the honest clients can tell about a stretch of time.
+/// Everything that the honest clients observed in a run.
 #[derive(Debug, PartialEq)]
 struct Figures {
     snapshots: Vec<u64>,
@@ -66,9 +66,9 @@ fn figures(simulator: &mut Simulator, ids: &[ClientId]) -> Figures {
     }
 }
 
-/// Runs the same world with and without `abuse` in every tick and demands that everything the honest clients
-/// know, were sent and saw is the same to the byte.
-fn nobody_notices(mut abuse: impl FnMut(&mut Simulator, u32)) {
+/// Runs the same game with and without `abuse` in every tick. Asserts that everything that the honest clients received
+/// and observed is equal to the byte.
+fn assert_unaffected(mut abuse: impl FnMut(&mut Simulator, u32)) {
     let (mut quiet, ids) = playing(4);
     quiet.run(60);
     let (mut abused, _) = playing(4);
@@ -86,14 +86,14 @@ fn noise(dice: &mut Seeded, length_max: u64) -> Vec<u8> {
 }
 
 #[test]
-fn datagrams_from_anywhere_change_nothing() {
+fn datagrams_from_unknown_addresses_change_nothing() {
     let mut dice = Seeded::new(1);
-    nobody_notices(|simulator, _| {
+    assert_unaffected(|simulator, _| {
         let servers: Vec<_> = simulator.server().addresses().collect();
         for number in 0..200 {
             let from = Simulator::address(ABUSER + number);
             let mut datagram = noise(&mut dice, 1_408);
-            // Every kind of packet that netcode has, and those it has not.
+            // All kinds of netcode's packets, and unknown kinds.
             if let Some(first) = datagram.first_mut() {
                 *first = number as u8;
             }
@@ -105,7 +105,7 @@ fn datagrams_from_anywhere_change_nothing() {
 #[test]
 fn spoofed_addresses_of_clients_change_nothing() {
     let mut dice = Seeded::new(2);
-    nobody_notices(|simulator, _| {
+    assert_unaffected(|simulator, _| {
         let ends: Vec<_> = simulator
             .clients()
             .iter()
@@ -123,7 +123,7 @@ fn spoofed_addresses_of_clients_change_nothing() {
 #[test]
 fn a_hundred_thousand_spoofed_requests_change_nothing() {
     let mut dice = Seeded::new(3);
-    nobody_notices(|simulator, tick| {
+    assert_unaffected(|simulator, tick| {
         let server = simulator.server().addresses().next().unwrap();
         // 100,000 a second are 5,000 in a tick of 50 ms; 20 ticks of it.
         for number in 0..if tick < 20 { 5_000_usize } else { 0 } {
@@ -138,7 +138,7 @@ fn a_hundred_thousand_spoofed_requests_change_nothing() {
     });
 }
 
-/// Renet packets that an authenticated peer can send and a stock renet does not survive or bound.
+/// Returns renet packets of an authenticated peer that make a stock renet panic or use unbounded memory.
 fn renet_abuse() -> [(&'static str, Vec<Vec<u8>>); 4] {
     // Kind, packet sequence, channel, then the message: see renet's `Packet::to_bytes`.
     let slice = |message: u8, index: u8, count: u8| {
@@ -168,7 +168,7 @@ fn renet_abuse() -> [(&'static str, Vec<Vec<u8>>); 4] {
     ]
 }
 
-/// A QUIC variable-length integer, as renet writes its numbers.
+/// Encodes a QUIC variable-length integer, as renet does.
 fn octet_varint(value: u64) -> Vec<u8> {
     match value {
         0..0x40 => vec![value as u8],
@@ -182,7 +182,7 @@ fn octet_varint(value: u64) -> Vec<u8> {
 fn a_hostile_renet_peer_costs_only_its_own_session() {
     for (what, packets) in renet_abuse() {
         let mut peer = None;
-        nobody_notices(|simulator, tick| {
+        assert_unaffected(|simulator, tick| {
             let peer = peer.get_or_insert_with(|| {
                 let now = simulator.now();
                 let token = simulator.server().issue_token(now, 666);
@@ -204,7 +204,7 @@ fn a_hostile_renet_peer_costs_only_its_own_session() {
     }
 }
 
-/// A peer that said hello and is served like a client.
+/// Returns a peer that has sent its hello and is served like a client.
 fn served_peer(simulator: &mut Simulator) -> RawPeer {
     let mut peer = RawPeer::connected(simulator, Simulator::address(ABUSER), 666);
     let mut hello = [0; HELLO_BYTES_MAX];
@@ -241,15 +241,15 @@ fn pose_of(simulator: &Simulator, global: GlobalId) -> throng_shared::protocol::
     let found = frame
         .rows()
         .find(|(slot, _)| frame.identity(*slot).global == global);
-    found.map(|(_, row)| row.pose).expect("the entity lives")
+    found.map(|(_, row)| row.pose).expect("the entity exists")
 }
 
-/// The bytes of a `Steer` that no encoder of ours makes.
+/// Returns the bytes of a `Steer` with any values. The encoder accepts only valid ones.
 fn raw_steer(turn: f32, thrust: f32) -> Vec<u8> {
     [turn.to_le_bytes(), thrust.to_le_bytes()].concat()
 }
 
-/// The only player, served as a client, and its entity.
+/// Returns a simulator with one peer that is served like a client, and the peer's entity.
 fn lone_peer() -> (Simulator, RawPeer, GlobalId) {
     let arena = ArenaConfig {
         entities: 10,
@@ -268,7 +268,7 @@ fn lone_peer() -> (Simulator, RawPeer, GlobalId) {
 }
 
 #[test]
-fn inputs_that_are_no_numbers_or_out_of_range_move_nothing() {
+fn inputs_that_are_not_finite_or_out_of_range_move_nothing() {
     let (mut simulator, mut peer, avatar) = lone_peer();
     let bad = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1.1, -7.0, f32::MAX];
     let before = pose_of(&simulator, avatar);
@@ -287,7 +287,7 @@ fn inputs_that_are_no_numbers_or_out_of_range_move_nothing() {
             assert_eq!(pose_of(&simulator, avatar), before, "{input:?}");
         }
     }
-    // The same peer with a valid input does move: what was tested above is not a dead link.
+    // A valid input of the same peer moves the entity. This shows that the link works.
     let good = simulator
         .protocol()
         .encode_input(&Steer {
@@ -330,7 +330,7 @@ fn inputs_from_the_past_and_the_future_are_counted_and_do_nothing() {
 }
 
 #[test]
-fn a_thousand_inputs_a_second_are_one_a_tick() {
+fn a_thousand_inputs_a_second_apply_one_a_tick() {
     let (mut simulator, mut peer, _) = lone_peer();
     let good = simulator
         .protocol()
@@ -341,7 +341,7 @@ fn a_thousand_inputs_a_second_are_one_a_tick() {
         .unwrap();
     let before = *simulator.server().world().resource::<InputCounters>();
     for _ in 0..40 {
-        // 50 in a tick are 1,000 a second; each for a tick of its own, as far ahead as they like.
+        // 50 inputs in a tick are 1,000 a second. Each is for a different tick in the future.
         for ahead in 0..50 {
             let tick = simulator.frames().newest().tick + 1 + ahead;
             send_input(&mut simulator, &mut peer, tick, good.as_slice());
@@ -358,7 +358,7 @@ fn a_thousand_inputs_a_second_are_one_a_tick() {
 }
 
 #[test]
-fn a_flood_of_inputs_is_not_noticed_by_others() {
+fn a_flood_of_inputs_does_not_affect_other_clients() {
     let (mut simulator, ids) = playing(3);
     let mut peer = served_peer(&mut simulator);
     simulator.run(40);

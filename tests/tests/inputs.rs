@@ -1,4 +1,4 @@
-//! Inputs on their way from the client's clock to the tick for which they are meant.
+//! Inputs, from the client's clock to the tick for which they are meant.
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,12 +18,12 @@ fn playing(config: SimulatorConfig, clients: usize) -> (Simulator, Vec<ClientId>
     simulator.run(2);
     let ids = (0..clients).map(|_| simulator.connect()).collect();
     assert!(simulator.run_until_playing(400));
-    // The clients' clocks find their lead.
+    // Time for the clients' clocks to adjust their lead.
     simulator.run(200);
     (simulator, ids)
 }
 
-/// What happened to inputs in `ticks` ticks.
+/// Runs `ticks` ticks and returns by how much the input counters have grown.
 fn counted(simulator: &mut Simulator, ticks: u32) -> InputCounters {
     let read = |simulator: &mut Simulator| *simulator.server().world().resource::<InputCounters>();
     let before = read(simulator);
@@ -86,7 +86,7 @@ fn repeats_carry_inputs_over_bad_links() {
 }
 
 #[test]
-fn the_entity_of_a_player_does_what_its_pilot_says_and_the_client_knows_which_it_is() {
+fn inputs_steer_the_players_entity_which_its_client_knows() {
     let (mut simulator, ids) = playing(
         SimulatorConfig {
             seed: 5,
@@ -128,7 +128,7 @@ fn the_entity_of_a_player_does_what_its_pilot_says_and_the_client_knows_which_it
     assert_eq!(
         own(&simulator, ids[0]).pose,
         before[0].pose,
-        "it was told to stand still"
+        "its input has no turn and no thrust"
     );
     let turned = own(&simulator, ids[1]).pose.yaw.wrapping_sub(before[1].pose.yaw) % 1_024;
     // Ten ticks of 0.15 rad are 244 of 1,024 steps; reflections at the edge add half a turn.
@@ -142,7 +142,7 @@ fn the_entity_of_a_player_does_what_its_pilot_says_and_the_client_knows_which_it
 }
 
 #[test]
-fn a_client_that_keeps_up_is_sent_every_tick() {
+fn a_client_on_a_perfect_link_receives_every_tick() {
     let (mut simulator, ids) = playing(SimulatorConfig::default(), 3);
     let before: Vec<_> = ids
         .iter()
@@ -154,10 +154,10 @@ fn a_client_that_keeps_up_is_sent_every_tick() {
     }
 }
 
-/// What a client was shown in the ticks for which it gave inputs.
+/// The views of a client in the ticks for which it sent inputs.
 type Shown = Rc<RefCell<BTreeMap<Tick, SeenAt>>>;
 
-/// Logs what a client is shown, which is what `now` says, whenever it gives an input.
+/// Records the view `now` of a client for every tick for which it sends an input.
 fn watch(simulator: &mut Simulator, id: ClientId, now: &Rc<Cell<SeenAt>>) -> Shown {
     let shown = Shown::default();
     let neutral = simulator.protocol().neutral_input();
@@ -179,29 +179,31 @@ fn applied(simulator: &mut Simulator, id: ClientId) -> (Tick, Option<SeenAt>) {
     (buffer.last_applied(), buffer.seen_at())
 }
 
-/// Runs a client that is shown the moment `behind` ticks and `fraction` before each tick, and calls `check` with
-/// every tick in which an input of it was applied, what the simulation kept and what it was shown.
+/// Runs a client whose view is `behind` ticks and `fraction` before each tick.
+///
+/// Calls `check` for every tick in which one of its inputs was applied, with the view that the simulation kept and the
+/// client's actual view.
 fn run_watching(
     config: SimulatorConfig,
     (behind, fraction): (i32, u8),
     mut check: impl FnMut(Tick, SeenAt, SeenAt),
 ) -> InputCounters {
     let (mut simulator, ids) = playing(config, 2);
-    let at = |tick: Tick| SeenAt {
+    let view_at = |tick: Tick| SeenAt {
         tick: Tick(tick.0.wrapping_add_signed(-behind)),
         fraction,
     };
-    let now = Rc::new(Cell::new(at(simulator.frames().newest().tick)));
+    let now = Rc::new(Cell::new(view_at(simulator.frames().newest().tick)));
     let shown = watch(&mut simulator, ids[0], &now);
     let read = |simulator: &mut Simulator| *simulator.server().world().resource::<InputCounters>();
     let mut before = read(&mut simulator);
     for round in 0..300 {
         let tick = simulator.frames().newest().tick.next();
-        now.set(at(tick));
+        now.set(view_at(tick));
         let view = ViewTick::new(now.get().tick, fraction);
         simulator.client_mut(ids[0]).core_mut().set_view(view);
         simulator.run(1);
-        // Inputs from before the first view was set are still under way.
+        // Inputs from before the first view are still under way until then.
         if round == 30 {
             before = read(&mut simulator);
         }
@@ -210,7 +212,7 @@ fn run_watching(
             && round >= 30
             && last == tick
         {
-            check(tick, kept.expect("the client tells"), shown);
+            check(tick, kept.expect("the client sends its view"), shown);
         }
     }
     let after = read(&mut simulator);
@@ -222,7 +224,7 @@ fn run_watching(
 }
 
 #[test]
-fn what_a_player_saw_is_kept_with_the_input_that_it_gave() {
+fn the_view_of_a_client_is_kept_with_its_input() {
     let mut checked = 0;
     let counters = run_watching(SimulatorConfig::default(), (2, 77), |tick, kept, shown| {
         assert_eq!(kept, shown, "{tick:?}");
@@ -233,7 +235,7 @@ fn what_a_player_saw_is_kept_with_the_input_that_it_gave() {
 }
 
 #[test]
-fn what_a_player_saw_survives_loss_and_the_wrap_of_the_ticks() {
+fn the_view_of_a_client_survives_loss_and_tick_wrap_around() {
     for seed in 0..4 {
         let config = SimulatorConfig {
             seed,
@@ -244,8 +246,8 @@ fn what_a_player_saw_survives_loss_and_the_wrap_of_the_ticks() {
         let mut checked = 0;
         let mut exact = 0;
         run_watching(config, (2, 3), |tick, kept, shown| {
-            // An input that only a repeat carried is given what was shown with the newest, less its age: exact
-            // unless the clock was just set, and the rewind's end at most.
+            // An input that arrived only as a repeat receives the view of the newest input, less its age. That is
+            // exact unless the clock was just adjusted, and it is limited by the end of the rewind.
             let apart = kept.tick.since(shown.tick);
             let is_limit = kept.fraction == 0 && tick.since(kept.tick) == 6;
             assert!(
@@ -263,17 +265,18 @@ fn what_a_player_saw_survives_loss_and_the_wrap_of_the_ticks() {
 }
 
 #[test]
-fn nobody_is_judged_by_the_future_or_by_what_is_long_gone() {
+fn views_in_the_future_or_too_old_are_limited() {
     for behind in [-1, -100, -20_000] {
         let counters = run_watching(SimulatorConfig::default(), (behind, 200), |tick, kept, _| {
-            // The newest frame when it arrived: the one before the tick, or a few before when it came early.
+            // The view is limited to the newest frame at arrival: the one before the tick, or a few ticks earlier if
+            // the input arrived early.
             let age = tick.since(kept.tick);
             assert!((1..=4).contains(&age) && kept.fraction == 0, "{tick:?}: {kept:?}");
         });
         assert_eq!(
             counters.views_limited * 2,
             counters.kept,
-            "one of two clients lies"
+            "one of two clients sends such views"
         );
     }
     for behind in [30, 1_000, 20_000] {

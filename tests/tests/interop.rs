@@ -1,4 +1,4 @@
-//! Stock renet and renetcode at the other end: of our server, and of our client.
+//! Interoperation with stock renet and renetcode: as clients of our server, and as the server of our client.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -22,13 +22,13 @@ use throng_tests::simulator::{
 
 const STEP: Duration = Duration::from_millis(50);
 
-/// A stock client on a mailbox of the simulator: renetcode below, renet above.
+/// A stock client on a mailbox of the simulator: renet over renetcode.
 struct StockClient {
     address: SocketAddr,
     server: SocketAddr,
     netcode: NetcodeClient,
     renet: RenetClient,
-    /// First bytes of all payloads that arrived.
+    /// First bytes of all received payloads.
     kinds: Vec<u8>,
 }
 
@@ -82,7 +82,7 @@ fn line(simulator: &Simulator, text: &str) -> Bytes {
 }
 
 #[test]
-fn a_stock_client_exchanges_messages_and_gets_no_payload_of_ours() {
+fn a_stock_client_exchanges_messages_and_receives_no_payload_of_ours() {
     for loss in [0.0, 0.2] {
         let conditions = LinkConditions {
             duplicate: 0.0,
@@ -97,7 +97,7 @@ fn a_stock_client_exchanges_messages_and_gets_no_payload_of_ours() {
         let mut stock = StockClient::new(&mut simulator, 900);
         assert_ne!(stock.server, stock.address);
         let texts: Vec<String> = (0..100).map(|number| format!("line {number}")).collect();
-        let mut answers = Vec::new();
+        let mut replies = Vec::new();
         let mut unsent = texts.iter();
         for _ in 0..400 {
             stock.step(&mut simulator);
@@ -112,12 +112,12 @@ fn a_stock_client_exchanges_messages_and_gets_no_payload_of_ours() {
                     .protocol()
                     .decode_message(Channel::ReliableOrdered, &message)
                     .unwrap();
-                answers.push(value.downcast::<TextLine>().unwrap().0);
+                replies.push(value.downcast::<TextLine>().unwrap().0);
             }
             simulator.run(1);
         }
         assert_eq!(stock.renet.disconnect_reason(), None);
-        assert_eq!(answers, texts, "in order and complete, at {loss} loss");
+        assert_eq!(replies, texts, "in order and complete, at {loss} loss");
         assert!(stock.kinds.iter().all(|&kind| kind <= 4), "{:?}", stock.kinds);
         assert_eq!(simulator.server().world().resource::<LinesReceived>().0, 100);
         assert!(ours.iter().all(|&id| simulator.client(id).is_playing()));
@@ -140,9 +140,9 @@ fn our_clients_exchange_messages_with_our_server_on_bad_links() {
         let texts: Vec<String> = (0..60)
             .map(|number| format!("{number}: {}", "x".repeat(number * 13)))
             .collect();
-        let mut answers = vec![Vec::new(); ids.len()];
+        let mut replies = vec![Vec::new(); ids.len()];
         for tick in 0..500 {
-            for (answers, &id) in answers.iter_mut().zip(&ids) {
+            for (replies, &id) in replies.iter_mut().zip(&ids) {
                 if let Some(text) = texts.get(tick) {
                     let message = line(&simulator, text);
                     simulator
@@ -151,17 +151,17 @@ fn our_clients_exchange_messages_with_our_server_on_bad_links() {
                 }
                 while let Some((channel, message)) = simulator.client_mut(id).core_mut().next_message() {
                     let (_, value) = simulator.protocol().decode_message(channel, &message).unwrap();
-                    answers.push(value.downcast::<TextLine>().unwrap().0);
+                    replies.push(value.downcast::<TextLine>().unwrap().0);
                 }
             }
             simulator.run(1);
         }
-        assert!(answers.iter().all(|answers| *answers == texts), "seed {seed}");
+        assert!(replies.iter().all(|replies| *replies == texts), "seed {seed}");
         simulator.assert_sound();
     }
 }
 
-/// A stock server with renet above, in the memory of the test.
+/// A stock server in the memory of the test: renet over renetcode.
 struct StockServer {
     netcode: NetcodeServer,
     renet: RenetServer,
@@ -200,7 +200,7 @@ impl StockServer {
                 self.renet.add_connection(client_id);
             }
             ServerResult::PacketToSend { payload, .. } => self.outgoing.push(payload.to_vec()),
-            // Our hello is nothing to a stock server: whoever runs one filters what renet does not know.
+            // A stock server cannot read our hello. Its operator must filter payloads that renet does not know.
             ServerResult::Payload { client_id, payload } if payload[0] <= 4 => {
                 self.renet.process_packet_from(payload, client_id).unwrap();
             }
@@ -250,7 +250,7 @@ fn our_client_exchanges_messages_with_a_stock_server() {
     let config = ClientConfig::new(&ArenaProtocol::registry());
     let mut client = ClientCore::new(Duration::ZERO, &token, config);
     let mut server = StockServer::new(server_address);
-    let (mut connected, mut sent, mut answers) = (false, 0_u32, Vec::new());
+    let (mut connected, mut sent, mut replies) = (false, 0_u32, Vec::new());
     for step in 0..300_u32 {
         let now = STEP * step;
         let mut up = Vec::new();
@@ -272,16 +272,16 @@ fn our_client_exchanges_messages_with_a_stock_server() {
             connected |= client.receive_datagram(now, &mut datagram, &mut ()) == Some(ClientEvent::Connected);
         }
         while let Some((_, message)) = client.next_message() {
-            answers.push(String::from_utf8(message.to_vec()).unwrap());
+            replies.push(String::from_utf8(message.to_vec()).unwrap());
         }
     }
     assert_eq!(client.ended(), None);
     assert_eq!(
-        answers,
+        replies,
         (0..50).map(|number| number.to_string()).collect::<Vec<_>>()
     );
     assert!(
         server.refused > 0,
-        "the client said hello, which a stock server has no use for"
+        "the client sends a hello, which a stock server does not know"
     );
 }

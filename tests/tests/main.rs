@@ -1,5 +1,5 @@
 //! Throng's behaviour tests, one linked binary: a folder or file per feature.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod balance;
 mod door;

@@ -1,4 +1,4 @@
-//! What clients know of the world, whatever their links do to it.
+//! Mirrors equal the server's frames, on links of any quality.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use throng_tests::simulator::{
     link::{Gate, LinkConditions},
 };
 
-/// Ticks in which everything that is on the way arrives, repeats included, on the worst link used here.
+/// Ticks after which all datagrams have arrived on the worst link of these tests, repeats included.
 const SETTLE_TICKS: u32 = 120;
 
 fn with_clients(config: SimulatorConfig, clients: usize) -> (Simulator, Vec<ClientId>) {
@@ -20,13 +20,13 @@ fn with_clients(config: SimulatorConfig, clients: usize) -> (Simulator, Vec<Clie
     let ids: Vec<_> = (0..clients).map(|_| simulator.connect()).collect();
     assert!(
         simulator.run_until_playing(400),
-        "seed {seed}: not everybody plays"
+        "seed {seed}: not every client plays"
     );
     (simulator, ids)
 }
 
-/// Runs a busy world, lets it come to rest on links without loss, and compares every mirror with it.
-fn plays_and_settles(config: SimulatorConfig, clients: usize, ticks: u32) -> Simulator {
+/// Runs a busy game, stops its changes until all updates have arrived, and compares every mirror with the frame.
+fn assert_equal_after(config: SimulatorConfig, clients: usize, ticks: u32) -> Simulator {
     let seed = config.seed;
     let (mut simulator, ids) = with_clients(config, clients);
     simulator.run_with(ticks, |simulator| simulator.assert_sound());
@@ -48,7 +48,7 @@ fn plays_and_settles(config: SimulatorConfig, clients: usize, ticks: u32) -> Sim
 }
 
 #[test]
-fn equals_the_frame_on_perfect_links_in_every_tick() {
+fn mirrors_equal_the_frame_on_perfect_links_in_every_tick() {
     for seed in 0..4 {
         let (mut simulator, _) = with_clients(
             SimulatorConfig {
@@ -63,11 +63,11 @@ fn equals_the_frame_on_perfect_links_in_every_tick() {
 }
 
 #[test]
-fn equals_the_frame_after_bad_links() {
+fn mirrors_equal_the_frame_after_bad_links() {
     for (step, seed) in (0..5_u32).zip(100_u64..) {
         let loss = f64::from(step) / 10.0;
         let conditions = LinkConditions::lossy(loss);
-        plays_and_settles(
+        assert_equal_after(
             SimulatorConfig {
                 seed,
                 conditions,
@@ -80,7 +80,7 @@ fn equals_the_frame_after_bad_links() {
 }
 
 #[test]
-fn equals_the_frame_for_many_seeds() {
+fn mirrors_equal_the_frame_for_many_seeds() {
     let arena = ArenaConfig {
         entities: 80,
         half: 40.0,
@@ -91,7 +91,7 @@ fn equals_the_frame_for_many_seeds() {
     for seed in 200..230 {
         let loss = (seed % 5) as f64 / 10.0;
         let conditions = LinkConditions::lossy(loss);
-        plays_and_settles(
+        assert_equal_after(
             SimulatorConfig {
                 seed,
                 conditions,
@@ -105,7 +105,7 @@ fn equals_the_frame_for_many_seeds() {
 }
 
 #[test]
-fn equals_the_frame_while_entities_and_players_change_rooms() {
+fn mirrors_equal_the_frame_while_entities_and_players_change_rooms() {
     let arena = ArenaConfig {
         rooms: 3,
         changes: 0.1,
@@ -119,14 +119,14 @@ fn equals_the_frame_while_entities_and_players_change_rooms() {
             arena,
             ..SimulatorConfig::default()
         };
-        plays_and_settles(config, 3, 200);
+        assert_equal_after(config, 3, 200);
     }
 }
 
 #[test]
-fn crosses_every_wrap_around() {
-    // Ticks wrap at 2^16 on the wire; packet numbers do after 65,536 packets, which one packet a tick reaches
-    // together with the second wrap of the ticks.
+fn mirrors_equal_the_frame_across_tick_wrap_arounds() {
+    // Ticks wrap at 2^16 on the wire. Packet numbers wrap after 65,536 packets. One packet a tick reaches that together
+    // with the second wrap-around of the ticks.
     let arena = ArenaConfig {
         entities: 20,
         half: 30.0,
@@ -142,12 +142,12 @@ fn crosses_every_wrap_around() {
             arena,
             ..SimulatorConfig::default()
         };
-        plays_and_settles(config, 2, 400);
+        assert_equal_after(config, 2, 400);
     }
 }
 
 #[test]
-fn packet_numbers_wrap() {
+fn mirrors_equal_the_frame_after_packet_numbers_wrap() {
     let arena = ArenaConfig {
         entities: 12,
         half: 20.0,
@@ -173,7 +173,7 @@ fn packet_numbers_wrap() {
 #[test]
 fn a_stalled_link_recovers() {
     for gate in [Gate::Closed, Gate::Held] {
-        // Longer than the history of frames, shorter than the time-out.
+        // The longest stalls exceed the history of frames. All are shorter than the time-out.
         for stall_ticks in [10, 40, 100, 200] {
             let seed = 300 + u64::from(stall_ticks);
             let conditions = LinkConditions::lossy(0.05);
@@ -203,7 +203,7 @@ fn a_stalled_link_recovers() {
 }
 
 #[test]
-fn a_small_budget_delays_and_loses_nothing() {
+fn a_small_bandwidth_delays_updates_and_loses_none() {
     for seed in 400..404 {
         let conditions = LinkConditions::lossy(0.1);
         let config = SimulatorConfig {
@@ -233,7 +233,7 @@ fn a_small_budget_delays_and_loses_nothing() {
 }
 
 #[test]
-fn other_tick_rates_work_the_same() {
+fn mirrors_equal_the_frame_at_other_tick_rates() {
     for rate in [10, 60, 128] {
         let conditions = LinkConditions::lossy(0.1);
         let tick_rate_hz = std::num::NonZeroU32::new(rate).unwrap();
@@ -272,7 +272,7 @@ fn runs_are_repeatable() {
 }
 
 #[test]
-fn a_client_that_comes_late_sees_the_same() {
+fn a_late_client_has_the_same_mirror() {
     let (mut simulator, _) = with_clients(
         SimulatorConfig {
             seed: 600,

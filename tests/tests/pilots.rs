@@ -1,4 +1,4 @@
-//! Pilots of Skirmish, in memory and in virtual time: what they do by what they see reaches the world.
+//! Pilots of Skirmish, in memory and in virtual time: their actions, based on their mirrors, change the game.
 
 use bevy_ecs::prelude::*;
 use skirmish_server::mining::OreLedger;
@@ -25,17 +25,17 @@ fn pilots_mine_sell_fight_flee_and_die() {
     let deeds = played.deeds();
     assert!(
         at_work > 0 && deeds.mined > 0,
-        "seed {seed}: nobody mines: {deeds:?}"
+        "seed {seed}: no pilot mines: {deeds:?}"
     );
-    assert!(deeds.earned > 0, "seed {seed}: nobody sells: {deeds:?}");
-    assert!(deeds.fights > 16, "seed {seed}: nobody fights: {deeds:?}");
+    assert!(deeds.earned > 0, "seed {seed}: no pilot sells: {deeds:?}");
+    assert!(deeds.fights > 16, "seed {seed}: too few fights: {deeds:?}");
     assert!(
         deeds.hits > 100 && deeds.wounds > 100,
-        "seed {seed}: they miss: {deeds:?}"
+        "seed {seed}: too few hits: {deeds:?}"
     );
-    assert!(deeds.flights > 0, "seed {seed}: nobody flees: {deeds:?}");
-    assert!(deeds.deaths > 0, "seed {seed}: nobody dies: {deeds:?}");
-    // What they were told is what happened.
+    assert!(deeds.flights > 0, "seed {seed}: no pilot flees: {deeds:?}");
+    assert!(deeds.deaths > 0, "seed {seed}: no pilot is destroyed: {deeds:?}");
+    // The pilots' counters equal the server's.
     let world = played.game.server();
     let mut scores = world.query_filtered::<&Score, With<Player>>();
     let (mut drones, mut deaths, mut kills, mut sold) = (0, 0, 0, 0);

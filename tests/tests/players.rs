@@ -1,4 +1,4 @@
-//! Real clients on real sockets: one player's world across a restart of the server, and a small swarm.
+//! Real clients on real sockets: a client's world across a restart of the server, and a small swarm.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,15 +15,16 @@ use throng_shared::protocol::pose::Position;
 use throng_tests::process::{ServerProcess, free_ports};
 use throng_tests::swarm::{self, flags::SwarmFlags};
 
+/// The most time that each wait may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the player was told, in short.
+/// Names of the events that the client received.
 #[derive(Resource, Default)]
-struct Heard(Vec<&'static str>);
+struct EventLog(Vec<&'static str>);
 
-fn listen(mut events: MessageReader<ConnectionEvent>, mut heard: ResMut<Heard>) {
+fn log_events(mut events: MessageReader<ConnectionEvent>, mut log: ResMut<EventLog>) {
     for ConnectionEvent(event) in events.read() {
-        heard.0.push(match event {
+        log.0.push(match event {
             PlayerEvent::Joined { .. } => "joined",
             PlayerEvent::JoinFailed(_) => "join failed",
             PlayerEvent::Session(ClientEvent::Welcomed(_)) => "welcomed",
@@ -43,8 +44,8 @@ fn run_until(app: &mut App, what: &str, mut done: impl FnMut(&mut World) -> bool
         if done(app.world_mut()) {
             return;
         }
-        let heard = &app.world().resource::<Heard>().0;
-        assert!(Instant::now() < deadline, "never {what}; heard {heard:?}");
+        let events = &app.world().resource::<EventLog>().0;
+        assert!(Instant::now() < deadline, "never {what}; received {events:?}");
         thread::sleep(Duration::from_millis(2));
     }
 }
@@ -59,18 +60,18 @@ fn plays(world: &mut World) -> bool {
 }
 
 #[test]
-fn a_players_world_comes_back_after_the_server_was_restarted() {
+fn a_client_reconnects_and_mirrors_again_after_a_server_restart() {
     let (http, udp) = free_ports().unwrap();
     let flags = ["--scene", "hotspot", "--entities", "50", "--workers", "1"];
     let mut app = App::new();
     let mut settings = ClientSettings::new(&http.to_string(), "Ada");
     settings.reconnect.ceiling = Duration::from_millis(500);
-    // Nobody listens yet: the client tries again by itself.
+    // No server listens yet. The client tries again by itself.
     app.add_plugins((BenchProtocol, ClientWorldPlugin { settings }))
-        .init_resource::<Heard>()
-        .add_systems(bevy_app::Update, listen);
+        .init_resource::<EventLog>()
+        .add_systems(bevy_app::Update, log_events);
     run_until(&mut app, "refused", |world| {
-        world.resource::<Heard>().0.contains(&"retrying")
+        world.resource::<EventLog>().0.contains(&"retrying")
     });
     let waits_for = |world: &World, words: &str| match world.resource::<ConnectionStatus>() {
         ConnectionStatus::Waiting { remaining, why, .. } => {
@@ -78,7 +79,7 @@ fn a_players_world_comes_back_after_the_server_was_restarted() {
         }
         _ => false,
     };
-    run_until(&mut app, "told why", |world| {
+    run_until(&mut app, "waiting with a reason", |world| {
         waits_for(world, "no server listens there")
     });
 
@@ -108,29 +109,29 @@ fn a_players_world_comes_back_after_the_server_was_restarted() {
 
         let (status, output) = server.stop().unwrap();
         assert!(status.success(), "{output}");
-        run_until(&mut app, "told", |world| {
-            let told = world
-                .resource::<Heard>()
+        run_until(&mut app, "shut down", |world| {
+            let shutdowns = world
+                .resource::<EventLog>()
                 .0
                 .iter()
                 .filter(|what| **what == "shut down")
                 .count();
-            told == round && seen(world) == 0
+            shutdowns == round && seen(world) == 0
         });
-        run_until(&mut app, "told that the server stops", |world| {
+        run_until(&mut app, "waiting because the server stops", |world| {
             waits_for(world, "the server stops") || waits_for(world, "cannot reach")
         });
     }
-    let heard = &app.world().resource::<Heard>().0;
+    let events = &app.world().resource::<EventLog>().0;
     assert_eq!(
-        heard.iter().filter(|what| **what == "welcomed").count(),
+        events.iter().filter(|what| **what == "welcomed").count(),
         2,
-        "{heard:?}"
+        "{events:?}"
     );
 }
 
 #[test]
-fn a_small_swarm_on_a_bad_line_loses_nobody_and_believes_nothing_wrong() {
+fn a_small_swarm_on_a_bad_line_loses_no_bot_and_decodes_no_wrong_value() {
     let flags = [
         "--scene",
         "crowd",

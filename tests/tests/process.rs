@@ -1,5 +1,5 @@
-//! The server as a process, on real sockets: it starts, serves both kinds of I/O, says what is wrong, and ends
-//! as it is told.
+//! The server as a process, on real sockets: it starts, serves with both kinds of I/O, reports errors, and stops on
+//! SIGTERM.
 
 use std::{
     fs,
@@ -15,11 +15,12 @@ use throng_tests::process::{ServerProcess, free_ports, server_binary};
 
 /// The exit code for a configuration that cannot work.
 const REFUSED: i32 = 2;
-/// How long a running server may take to see that a file changed.
+/// The most time that a running server may take to detect a changed file.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Time between two checks of the server's output.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Starts a server that must refuse its configuration; returns what it printed.
+/// Waits for a server that must refuse its configuration. Returns its output.
 fn refusal(mut server: ServerProcess) -> String {
     let status = server.wait().unwrap();
     let output = server.output().unwrap();
@@ -119,7 +120,7 @@ fn replay(file: &Path) -> Output {
 }
 
 #[test]
-fn what_was_played_is_replayed_by_another_process() {
+fn a_recording_is_replayed_by_another_process() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("played.throng");
     let flags = [
@@ -147,19 +148,22 @@ fn what_was_played_is_replayed_by_another_process() {
     assert_eq!(status.code(), Some(0), "{output}");
     assert!(!output.contains("recording ends"), "{output}");
 
-    let whole = replay(&file);
-    let said = String::from_utf8_lossy(&whole.stdout);
-    assert!(whole.status.success(), "{whole:?}");
-    assert!(said.contains("came out as recorded"), "{said}");
+    let replayed = replay(&file);
+    let printed = String::from_utf8_lossy(&replayed.stdout);
+    assert!(replayed.status.success(), "{replayed:?}");
+    assert!(printed.contains("came out as recorded"), "{printed}");
 
     let mut bytes = fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&file, &bytes).unwrap();
     let damaged = replay(&file);
-    let said = String::from_utf8_lossy(&damaged.stderr);
-    assert_eq!(damaged.status.code(), Some(1), "{said}");
-    assert!(said.contains("at byte") && said.contains("damaged"), "{said}");
+    let printed = String::from_utf8_lossy(&damaged.stderr);
+    assert_eq!(damaged.status.code(), Some(1), "{printed}");
+    assert!(
+        printed.contains("at byte") && printed.contains("damaged"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -195,12 +199,12 @@ fn content_that_is_exchanged_while_it_is_recorded_is_replayed() {
     assert!(is_exchanged(), "the content is not exchanged");
     let (status, output) = server.stop().unwrap();
     assert_eq!(status.code(), Some(0), "{output}");
-    // What the folder holds by now does not matter.
+    // The replay does not read the folder.
     fs::write(folder.path().join("drones.ron"), "nonsense").unwrap();
-    let whole = replay(&recording);
-    let said = String::from_utf8_lossy(&whole.stdout);
-    assert!(whole.status.success(), "{whole:?}");
-    assert!(said.contains("an exchange of content"), "{said}");
+    let replayed = replay(&recording);
+    let printed = String::from_utf8_lossy(&replayed.stdout);
+    assert!(replayed.status.success(), "{replayed:?}");
+    assert!(printed.contains("an exchange of content"), "{printed}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The process's directory over whole sessions: an avatar is found with its worker and its session for exactly
-//! as long as its player plays.
+//! The process's directory during whole sessions: it contains an avatar, with its worker and session, for exactly as
+//! long as its player plays.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -17,7 +17,7 @@ fn simulator(config: SimulatorConfig) -> Simulator {
     simulator
 }
 
-/// Every player's session by what the simulation says, and by what its client's token said.
+/// Returns each player's expected route, from the simulation's players and the clients' tokens.
 fn expected(simulator: &mut Simulator) -> BTreeMap<GlobalId, EntityRoute> {
     let workers: Vec<SocketAddr> = simulator.server().addresses().collect();
     let playing: Vec<(PlayerId, SocketAddr)> = simulator
@@ -53,7 +53,7 @@ fn entity(simulator: &mut Simulator, id: GlobalId) -> Option<EntityRoute> {
     directory.entity(id)
 }
 
-/// Asserts that exactly these avatars are found, and none of those that were `ever` found.
+/// Asserts that the directory contains exactly the playing avatars, and none of the others in `ever`.
 fn assert_routes(simulator: &mut Simulator, ever: &mut BTreeMap<GlobalId, EntityRoute>) {
     let now = expected(simulator);
     assert!(!now.is_empty());
@@ -80,7 +80,7 @@ fn an_avatar_is_found_while_its_player_plays() {
     assert_eq!(ever.len(), 9);
     assert_routes(&mut simulator, &mut ever);
 
-    // The same player again, at another worker.
+    // The same player connects again, at another worker.
     for _ in 0..2 {
         let config = ClientConfig::new(simulator.protocol());
         simulator.connect_as(4_711, config);
@@ -97,7 +97,7 @@ fn an_avatar_is_found_while_its_player_plays() {
 }
 
 #[test]
-fn many_that_come_and_go_over_bad_links_leave_no_route_behind() {
+fn short_sessions_over_bad_links_leave_no_routes_behind() {
     for seed in 0..4 {
         let conditions = LinkConditions::lossy(0.2);
         let mut simulator = simulator(SimulatorConfig {
@@ -115,7 +115,7 @@ fn many_that_come_and_go_over_bad_links_leave_no_route_behind() {
             ids.into_iter().for_each(|id| simulator.disconnect(id));
             simulator.run(20);
         }
-        // Of those whose farewells were lost, the time-out takes care.
+        // Sessions whose disconnect was lost end by the time-out.
         simulator.run(20 * 25);
         assert_routes(&mut simulator, &mut ever);
         assert_eq!(ever.len(), 81, "seed {seed}");

@@ -1,4 +1,4 @@
-//! How sessions begin, change hands and end.
+//! Sessions begin, are taken over and end.
 
 use throng_client::connection::{ClientConfig, EndReason};
 use throng_server::simulation::{Players, Slots};
@@ -12,7 +12,7 @@ use throng_tests::simulator::{
     server::TIMEOUT_S,
 };
 
-/// Identity of the player that comes twice.
+/// Identity of the player that connects twice.
 const TWICE: u64 = 4_711;
 
 fn playing(config: SimulatorConfig, clients: usize) -> (Simulator, Vec<ClientId>) {
@@ -52,7 +52,7 @@ fn another_protocol_is_refused_naming_both_versions() {
 }
 
 #[test]
-fn a_newer_session_takes_over_wherever_it_is_served() {
+fn a_newer_session_takes_over_on_any_worker() {
     for workers in [1, 2, 3] {
         let (mut simulator, _) = playing(
             SimulatorConfig {
@@ -86,7 +86,7 @@ fn a_newer_session_takes_over_wherever_it_is_served() {
 }
 
 #[test]
-fn an_older_session_does_not_come_back() {
+fn an_older_session_cannot_take_over() {
     let (mut simulator, _) = playing(
         SimulatorConfig {
             workers: 1,
@@ -108,7 +108,7 @@ fn an_older_session_does_not_come_back() {
 }
 
 #[test]
-fn a_client_that_leaves_is_gone_for_everybody() {
+fn a_client_that_leaves_is_removed_from_all_mirrors() {
     let (mut simulator, ids) = playing(SimulatorConfig::default(), 3);
     let leaver = simulator.client(ids[0]).player().unwrap();
     let avatar = simulator.avatar(leaver).unwrap();
@@ -139,7 +139,7 @@ fn a_silent_client_times_out_on_both_ends() {
 }
 
 #[test]
-fn a_shutdown_is_told_to_everybody() {
+fn a_shutdown_is_announced_to_every_client() {
     let (mut simulator, ids) = playing(SimulatorConfig::default(), 5);
     simulator.shutdown();
     for id in ids {
@@ -169,7 +169,7 @@ fn clients_connect_through_bad_links() {
 }
 
 #[test]
-fn many_that_come_and_go_leave_nothing_behind() {
+fn short_sessions_leave_no_players_and_slots_behind() {
     let (mut simulator, _) = playing(SimulatorConfig::default(), 2);
     simulator.run(100);
     let entities = simulator.server().world().resource::<Slots>().len();
@@ -183,7 +183,7 @@ fn many_that_come_and_go_leave_nothing_behind() {
     simulator.run(100);
     assert_eq!(players(&mut simulator), 2);
     assert_eq!(simulator.server().world().resource::<Slots>().len(), entities);
-    // Slots rest before they are used again, so the frame grows to a few times the crowd and no further.
+    // Slots are not reused at once, so the frame grows to a few times the number of entities and no further.
     let slots = simulator.frames().newest().chunks().len() * 256;
     assert!(slots <= 4_096, "{slots} slots for {entities} entities");
     simulator.assert_sound();

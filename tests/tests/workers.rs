@@ -1,30 +1,30 @@
-//! Net workers on real sockets: every way to run them serves the same clients alike.
+//! Net workers on real sockets: every way to run them serves clients equally.
 
 use std::collections::BTreeMap;
 
 use throng_client::connection::{ClientEvent, EndReason};
 use throng_shared::protocol::hello::Goodbye;
 
-use super::door::{Door, Nobody, Player, total};
+use super::door::{NoObserver, Player, TestServer, total};
 
-/// Twenty players play on a server with these flags until it stops.
+/// Runs twenty players on a server with these flags until it stops.
 fn play(flags: &[&str], workers: usize) {
-    let door = Door::open(&[&["--entities", "100"], flags].concat());
+    let test_server = TestServer::open(&[&["--entities", "100"], flags].concat());
     let mut players: Vec<Player> = (0..20)
-        .map(|n| door.join(&format!("player {n}"), None).0)
+        .map(|n| test_server.join(&format!("player {n}"), None).0)
         .collect();
-    door.pump_until(&mut players, |players| {
+    test_server.pump_until(&mut players, |players| {
         players.iter().all(|player| player.snapshots >= 30)
     });
     for player in &players {
         let own = player.core.mirror().unwrap().owner().own;
         assert!(own.is_some() && player.ended.is_none(), "{flags:?}");
     }
-    let stats = door.stats();
+    let stats = test_server.stats();
     assert_eq!((stats.clients, stats.workers.len()), (20, workers), "{flags:?}");
     assert_eq!(stats.simulation["avatars_routed"], 20, "{flags:?}");
     assert_eq!(stats.simulation["avatars_unrouted"], 0, "{flags:?}");
-    // Every tick's input arrives once, though each packet repeats three.
+    // Every tick's input is forwarded once, although each packet repeats three.
     let (packets, inputs) = (total(&stats, "input_packets"), total(&stats, "inputs_forwarded"));
     assert!(
         packets > 20 * 20 && inputs <= packets + 20 * 10,
@@ -40,11 +40,11 @@ fn play(flags: &[&str], workers: usize) {
         assert_eq!(total(&stats, nothing), 0, "{flags:?}: {nothing}");
     }
     assert!(stats.fan_out.count > 20, "{flags:?}");
-    // Batched I/O notes arrivals in some intervals only, which may all be before or after this play.
+    // Batched I/O records arrivals only in some intervals, which may all be before or after this run.
     if flags.contains(&"portable") {
         assert!(stats.input_queue.count > 20 * 20, "{flags:?}");
     }
-    let Door { server, origin, .. } = door;
+    let TestServer { server, origin, .. } = test_server;
     server.signal("TERM").unwrap();
     let mut server = server;
     assert_eq!(
@@ -58,7 +58,7 @@ fn play(flags: &[&str], workers: usize) {
             if let Some(ClientEvent::Ended(reason)) =
                 player
                     .core
-                    .receive_datagram(origin.elapsed(), datagram, &mut Nobody)
+                    .receive_datagram(origin.elapsed(), datagram, &mut NoObserver)
             {
                 player.ended.get_or_insert(reason);
             }
@@ -109,14 +109,14 @@ fn strategies_spread_clients_over_the_workers() {
         ("least-loaded", true),
         ("client-hash", false),
     ] {
-        let door = Door::open(&["--workers", "3", "--assign", strategy]);
+        let test_server = TestServer::open(&["--workers", "3", "--assign", strategy]);
         let mut players: Vec<Player> = (0..12)
-            .map(|n| door.join(&format!("player {n}"), None).0)
+            .map(|n| test_server.join(&format!("player {n}"), None).0)
             .collect();
-        door.pump_until(&mut players, |players| {
+        test_server.pump_until(&mut players, |players| {
             players.iter().all(|player| player.snapshots >= 1)
         });
-        let sessions: Vec<u64> = door
+        let sessions: Vec<u64> = test_server
             .stats()
             .workers
             .iter()
@@ -129,12 +129,12 @@ fn strategies_spread_clients_over_the_workers() {
 
 #[test]
 fn client_hash_returns_a_client_to_its_worker() {
-    let door = Door::open(&["--workers", "4", "--assign", "client-hash"]);
+    let test_server = TestServer::open(&["--workers", "4", "--assign", "client-hash"]);
     let mut workers = BTreeMap::new();
     for n in 0..8 {
-        let (first, resume) = door.join(&format!("player {n}"), None);
+        let (first, resume) = test_server.join(&format!("player {n}"), None);
         for _ in 0..3 {
-            let (again, _) = door.join(&format!("player {n}"), Some(&resume));
+            let (again, _) = test_server.join(&format!("player {n}"), Some(&resume));
             assert_eq!(again.core.server_address(), first.core.server_address());
         }
         *workers.entry(first.core.server_address()).or_insert(0) += 1;
@@ -143,18 +143,18 @@ fn client_hash_returns_a_client_to_its_worker() {
 }
 
 #[test]
-fn on_a_shared_port_a_client_that_comes_back_takes_over_whatever_worker_it_reaches() {
-    let door = Door::open(&["--workers", "4", "--udp-shared"]);
-    let (first, mut resume) = door.join("wanderer", None);
+fn a_returning_client_on_a_shared_port_takes_over_on_any_worker() {
+    let test_server = TestServer::open(&["--workers", "4", "--udp-shared"]);
+    let (first, mut resume) = test_server.join("wanderer", None);
     let mut sessions = vec![first];
     for _ in 0..8 {
-        door.pump_until(&mut sessions, |sessions| sessions.last().unwrap().snapshots >= 1);
-        let (next, proof) = door.join("wanderer", Some(&resume));
+        test_server.pump_until(&mut sessions, |sessions| sessions.last().unwrap().snapshots >= 1);
+        let (next, proof) = test_server.join("wanderer", Some(&resume));
         resume = proof;
         sessions.push(next);
     }
-    // Every session but the newest is told that it was replaced.
-    door.pump_until(&mut sessions, |sessions| {
+    // Every session except the newest receives the goodbye of a replaced one.
+    test_server.pump_until(&mut sessions, |sessions| {
         let (newest, older) = sessions.split_last().unwrap();
         newest.snapshots >= 20 && older.iter().all(|session| session.ended.is_some())
     });
@@ -163,7 +163,7 @@ fn on_a_shared_port_a_client_that_comes_back_takes_over_whatever_worker_it_reach
     for session in older {
         assert_eq!(session.ended, Some(EndReason::Goodbye(Goodbye::Replaced)));
     }
-    let stats = door.stats();
+    let stats = test_server.stats();
     assert_eq!(stats.clients, 1);
     let reached = stats
         .workers

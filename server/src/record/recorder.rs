@@ -75,7 +75,7 @@ impl Plugin for RecordPlugin {
         match Recorder::start(out, header, protocol, content, self.queue_ticks) {
             Ok(recorder) => drop(app.insert_resource(recorder)),
             Err(error) => {
-                tracing::error!(%error, "nothing is recorded, because the recorder's thread cannot be started")
+                tracing::error!(%error, "nothing is recorded, because the recorder's thread cannot be started");
             }
         }
     }

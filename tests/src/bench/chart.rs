@@ -44,7 +44,7 @@ pub struct ChartSeries {
     pub weight: LineWeight,
 }
 
-/// A chart of lines.
+/// A chart with one or more lines.
 #[derive(Debug, Clone)]
 pub struct Chart {
     /// The quantity that the chart shows, in one line.

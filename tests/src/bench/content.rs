@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use skirmish_server::content::Sources;
 use tempfile::TempDir;
 
-/// Time between two changes.
+/// Time between two changes of the content.
 const EVERY: Duration = Duration::from_secs(1);
 /// The text that changes to [`AFTER`] and back.
 const BEFORE: &str = "thrust: 34.0";

@@ -1,5 +1,5 @@
-//! How Skirmish plays: duels of all classes and a match in the default world, flown by pilots in memory. Prints
-//! the tables of `docs/skirmish.md`. The same seeds and the same content print the same tables.
+//! Measures Skirmish's balance: bot pilots fight duels of all classes and a match in the default world, in memory.
+//! Prints the tables of `docs/skirmish.md`. The same seeds and the same content print the same tables.
 //!
 //! Run with `cargo run --release -p throng-tests --bin balance`; see `--help`.
 
@@ -22,16 +22,16 @@ use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_tests::pilots::matches::Match;
 use throng_tests::pilots::{BotPilot, PilotMode};
 
-/// Ticks a second.
+/// Number of ticks a second.
 const HZ: u32 = 20;
-/// The longest that a duel lasts, in seconds.
+/// The longest duration of a duel, in seconds.
 const DUEL_S: u32 = 90;
-/// Between the two at the start, in units.
+/// Distance between the two ships at the start, in units.
 const APART: f32 = 45.0;
-/// Seed of the match.
+/// Seed of the match with all pilots.
 const SEED: u64 = 7;
 
-/// Lets pilots duel in every pair of classes and play a match, in memory, and prints how it went.
+/// Runs duels of every pair of classes and a match, in memory, and prints the results.
 #[derive(Debug, Parser)]
 struct BalanceFlags {
     /// Folder with the content; by default the content that is built in.
@@ -40,10 +40,10 @@ struct BalanceFlags {
     /// Duels of each pair of classes.
     #[arg(long, default_value_t = 50)]
     duels: u64,
-    /// Pilots of the match; with 0 there is none.
+    /// Pilots of the match. With 0 there is no match.
     #[arg(long, default_value_t = 64)]
     pilots: u64,
-    /// How long the match lasts.
+    /// Duration of the match in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 180)]
     seconds: u32,
 }
@@ -54,7 +54,7 @@ fn main() -> anyhow::Result<()> {
         Some(folder) => Sources::read(folder)?,
         None => Sources::built_in(),
     };
-    let rules = sources.rules().context("the content is not good")?;
+    let rules = sources.rules().context("the content is invalid")?;
     print_duels(&rules, flags.duels);
     if flags.pilots > 0 {
         println!();
@@ -63,7 +63,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The game with a content.
+/// Returns the game with this content.
 fn game(rules: &Rules, drones: u32, asteroids: u32) -> SkirmishPlugin {
     SkirmishPlugin {
         content: ContentSource::Texts(rules.files.0.to_vec()),
@@ -85,22 +85,22 @@ fn print_duels(rules: &Rules, duels: u64) {
             let won = decided.iter().filter(|(winner, _)| *winner == 0).count();
             let mut seconds: Vec<f32> = decided.iter().map(|(_, seconds)| *seconds).collect();
             seconds.sort_by(f32::total_cmp);
-            let at = |share: usize| seconds.get((seconds.len().max(1) - 1) * share / 100).copied();
+            let quantile = |share: usize| seconds.get((seconds.len().max(1) - 1) * share / 100).copied();
             println!(
                 "| {} - {} | {won} of {} | {:.0} ({:.0} to {:.0}) | {} |",
                 first.name,
                 second.name,
                 decided.len(),
-                at(50).unwrap_or(f32::NAN),
-                at(10).unwrap_or(f32::NAN),
-                at(90).unwrap_or(f32::NAN),
+                quantile(50).unwrap_or(f32::NAN),
+                quantile(10).unwrap_or(f32::NAN),
+                quantile(90).unwrap_or(f32::NAN),
                 ends.len() - decided.len(),
             );
         }
     }
 }
 
-/// Who won, and how long it took from the first hit; none when nobody was destroyed.
+/// Runs a duel. Returns the winner and the seconds from the first hit, or `None` if no ship was destroyed.
 fn duel(rules: &Rules, seed: u64, classes: [u8; 2]) -> Option<(usize, f32)> {
     let duellists = (0..2).map(|n| BotPilot::duellist(seed * 2 + n)).collect();
     let mut played = Match::of(seed, duellists, game(rules, 0, 0));
@@ -111,12 +111,12 @@ fn duel(rules: &Rules, seed: u64, classes: [u8; 2]) -> Option<(usize, f32)> {
         let side = if n == 0 { 1.0 } else { -1.0 };
         line_up(&mut played, player, side);
     }
-    let whole = players.map(|player| strength(&mut played, player));
+    let full = players.map(|player| strength(&mut played, player));
     let mut began = None;
     for tick in 0..DUEL_S * HZ {
         played.tick();
         let left = players.map(|player| strength(&mut played, player));
-        if began.is_none() && left != whole {
+        if began.is_none() && left != full {
             began = Some(tick);
         }
         let lost = left.iter().position(Option::is_none);
@@ -138,12 +138,12 @@ fn change_ship(played: &mut Match, player: LocalPlayer, class: u8) {
     world.entity_mut(entity).insert(Hangar { class, next_ship });
 }
 
-/// Puts a player's ship to its start, its bow on the other's, which is as far on the other side.
+/// Moves a player's ship to its start, with its bow towards the other ship on the opposite side.
 fn line_up(played: &mut Match, player: LocalPlayer, side: f32) {
     let ship = ship(played, player).expect("it has a ship");
-    let place = Vec2::new(side * APART * 0.5, side * 3.0);
-    let heading = (-place).to_angle();
-    let bow = (Position(place), Heading(heading), Velocity(Vec2::ZERO));
+    let position = Vec2::new(side * APART * 0.5, side * 3.0);
+    let heading = (-position).to_angle();
+    let bow = (Position(position), Heading(heading), Velocity(Vec2::ZERO));
     played.game.server().entity_mut(ship).insert(bow);
 }
 
@@ -154,7 +154,7 @@ fn ship(played: &mut Match, player: LocalPlayer) -> Option<Entity> {
     world.get_entity(ship).is_ok().then_some(ship)
 }
 
-/// Hull and shield points; none once it is destroyed.
+/// Returns the hull and shield points of a player's ship, or `None` if it is destroyed.
 fn strength(played: &mut Match, player: LocalPlayer) -> Option<u32> {
     let ship = ship(played, player)?;
     let world = played.game.server();
@@ -162,7 +162,7 @@ fn strength(played: &mut Match, player: LocalPlayer) -> Option<u32> {
     (hull > 0).then_some(u32::from(hull) + u32::from(shield))
 }
 
-/// What the pilots of one kind made of the match, a pilot and minute.
+/// Sums of the results of all pilots of one kind.
 #[derive(Default)]
 struct Earned {
     pilots: u64,
@@ -201,7 +201,7 @@ impl Earned {
     }
 }
 
-/// The default world with pilots of both kinds.
+/// Runs a match of both kinds of pilots in the default world, and prints its results.
 fn play_match(rules: &Rules, count: u64, seconds: u32) {
     let pilots = (0..count).map(|n| BotPilot::new(SEED ^ (n << 32))).collect();
     let mut played = Match::of(SEED, pilots, game(rules, 2_000, 5_000));

@@ -46,7 +46,7 @@ pub struct Notice(pub String);
 #[derive(Serialize, Deserialize, Clone, Debug)]
 pub struct Ready;
 
-/// A replicated resource.
+/// A replicated resource with texts by number.
 #[derive(Resource, Serialize, Deserialize, Clone, Debug)]
 pub struct RuleTexts(pub BTreeMap<u16, String>);
 

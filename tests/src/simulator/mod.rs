@@ -48,7 +48,7 @@ const STEPS_PER_TICK: u32 = 10;
 /// The most datagrams that a mailbox keeps. Further ones are dropped.
 const MAILBOX_MAX: usize = 4_096;
 
-/// Configuration of a run.
+/// Configuration of a simulated run.
 #[derive(Debug, Clone)]
 pub struct SimulatorConfig {
     /// Seed of the game, the links, the keys and the clients' inputs.

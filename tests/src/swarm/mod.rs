@@ -96,7 +96,7 @@ pub fn run(flags: &SwarmFlags) -> Result<SwarmReport> {
     Ok(report)
 }
 
-/// Joins the bots and returns them with their loop, for callers that run the loop beside other work.
+/// Joins the bots and returns them with their loop, for callers that run the loop and do other work.
 ///
 /// # Errors
 /// If the server cannot be reached, no bot joins, or the system refuses files or sockets.

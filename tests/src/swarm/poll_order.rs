@@ -321,7 +321,7 @@ mod tests {
         let mut order = PollOrder::new(1);
         let mut time = Duration::from_secs(1);
         for receipt in 1..STEADY_RECEIPTS * 2 - 1 {
-            // After a pause in the middle the row begins anew.
+            // After a pause in the middle a new row begins.
             time += if receipt == STEADY_RECEIPTS {
                 TICK * 3
             } else {
@@ -426,7 +426,7 @@ mod tests {
         // The bot at the very back is polled first.
         assert_eq!(found.len(), 20);
         assert_eq!(queue(&order, 0), (0..40).step_by(2).collect::<Vec<_>>());
-        // No bot of the first worker was passed over: the order of one queue says nothing about another's.
+        // No bot of the first worker was passed over: the order of one queue does not affect the other.
         assert!(leaving(&mut order).is_empty());
     }
 

@@ -17,7 +17,7 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 /// A request to the server.
 #[derive(Debug)]
 pub enum Question {
-    /// `GET /v1/stats`.
+    /// Requests the server's figures: `GET /v1/stats`.
     Stats,
     /// `GET /v1/audit` of one tick, compared with mirrors of that tick.
     Audit {

@@ -1,4 +1,5 @@
-//! A pilot of Skirmish over a line of any quality, in virtual time, and what really happened beside what it saw.
+//! A pilot of Skirmish on a line of any quality, in virtual time, with a record of the server's frames and of the
+//! client's predictions.
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
@@ -23,10 +24,10 @@ use throng_shared::{
     tick::Tick,
 };
 
-/// Frames that a client draws in the time of a tick: 60 a second at 20 Hz.
+/// Frames that a client draws in a tick: 60 a second at 20 Hz.
 pub(super) const FRAMES_PER_TICK: u32 = 3;
 
-/// A line with this delay each way, a third of it jitter besides, and this loss.
+/// Returns a line with this delay in each direction, jitter of a third of it, and this loss.
 pub(super) fn line(latency_ms: u64, loss: f64) -> LinkConditions {
     LinkConditions {
         loss,
@@ -36,33 +37,33 @@ pub(super) fn line(latency_ms: u64, loss: f64) -> LinkConditions {
     }
 }
 
-/// What the server did in a tick.
+/// The server's state in a tick.
 #[derive(Debug, Clone)]
 pub(super) struct Truth {
-    /// The ship.
+    /// Pose of the pilot's ship.
     pub(super) pose: Pose,
-    /// Everybody.
+    /// Poses of all entities.
     pub(super) poses: BTreeMap<GlobalId, Pose>,
-    /// Whether this tick's input was there, and nothing was touched.
+    /// Whether this tick's input had arrived, and no bodies collided.
     pub(super) is_predictable: bool,
 }
 
-/// What the client predicted for a tick when that was the present.
+/// The client's prediction of a tick at the time when it was the present one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Guess {
-    /// The newest tick that it knew from the server then.
+    /// The newest tick that the client had received from the server.
     pub(super) known: Tick,
-    /// The ship.
+    /// Predicted pose of the pilot's ship.
     pub(super) pose: Pose,
 }
 
-/// A game with one pilot.
+/// A game with one pilot, and the record of its flight.
 pub(super) struct Flight {
     pub(super) game: LocalGame,
     pub(super) pilot: LocalPlayer,
     pub(super) truths: BTreeMap<u32, Truth>,
     pub(super) guesses: BTreeMap<u32, Guess>,
-    /// Buttons that are held besides.
+    /// Buttons that are held in addition to the random ones.
     pub(super) held: u8,
     dice: Seeded,
     input: PilotInput,
@@ -88,7 +89,7 @@ impl Flight {
         }
     }
 
-    /// Flies so many ticks, with new controls about four times a second, and hands over every frame drawn.
+    /// Flies this many ticks with new controls about four times a second. Calls `drawn` after every drawn frame.
     pub(super) fn fly(&mut self, ticks: u32, mut drawn: impl FnMut(&mut World)) {
         for _ in 0..ticks {
             if self.dice.unit() < 0.2 {
@@ -148,8 +149,10 @@ impl Flight {
         own.single(world).ok().copied()
     }
 
-    /// How far every prediction was from what the server made of the same tick, as far as the server had the
-    /// inputs from which it was made: (x, y, velocity, heading, each in quanta, the greatest of them), by tick.
+    /// Returns the error of each prediction by tick: the greatest difference of a field from the server's frame, in its
+    /// quanta.
+    ///
+    /// Only ticks for which the server had all inputs of the prediction are included.
     pub(super) fn errors(&self) -> BTreeMap<u32, i32> {
         let mut errors = BTreeMap::new();
         for (&tick, guess) in &self.guesses {
@@ -165,7 +168,7 @@ impl Flight {
     }
 }
 
-/// The greatest difference of any field, in its quanta.
+/// Returns the greatest difference of any field, in its quanta.
 pub(super) fn distance(a: &Pose, b: &Pose) -> i32 {
     let turn = i32::from(a.yaw) - i32::from(b.yaw);
     let turn = turn.rem_euclid(YAW_STEPS.into());

@@ -1,4 +1,4 @@
-//! A script flies the real client on a real server.
+//! A script controls the real client on a real server.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ expect heard > 0
 quit
 ";
 
-/// A client that flies by a script under a name. It ends by itself, at the latest when its patience does.
+/// A client process that runs a script. It ends by itself, at the latest when its script times out.
 struct Pilot {
     child: Child,
     _folder: TempDir,
@@ -61,7 +61,7 @@ fn fly(server: &ServerProcess, script: &str, more: &[&str]) -> Output {
     Pilot::start(server, "Ada", script, more).end()
 }
 
-/// The report at the end of what a client printed.
+/// Returns the report at the end of a client's output.
 fn report(printed: &str) -> serde_json::Value {
     let json = printed
         .find('{')
@@ -93,7 +93,7 @@ fn a_script_flies_and_reports() {
     server.stop().unwrap();
 }
 
-/// Answers whoever speaks to it first.
+/// Waits for a message and replies to Bob.
 const LISTENER: &str = "\
 wait flying 60s
 wait heard 1 60s
@@ -102,6 +102,7 @@ wait heard 2 60s
 expect heard > 1
 ";
 
+/// Sends direct messages and a message to the team.
 const SPEAKER: &str = "\
 wait flying 60s
 say /tell Nobody are you there?
@@ -114,13 +115,13 @@ expect heard < 4
 ";
 
 #[test]
-fn scripts_talk_to_each_other_by_name() {
+fn scripts_send_direct_messages_by_name() {
     let server = ServerProcess::start(&["--scene", "skirmish", "--entities", "7"]).unwrap();
     let ada = Pilot::start(&server, "Ada", LISTENER, &["--json", "-"]);
-    let mut looks = 0;
+    let mut polls = 0;
     while server.stats().unwrap().clients == 0 {
-        looks += 1;
-        assert!(looks < 600, "Ada does not join:\n{}", server.output().unwrap());
+        polls += 1;
+        assert!(polls < 600, "Ada does not join:\n{}", server.output().unwrap());
         thread::sleep(Duration::from_millis(50));
     }
     let bob = Pilot::start(&server, "Bob", SPEAKER, &["--json", "-"]).end();
@@ -136,18 +137,18 @@ fn scripts_talk_to_each_other_by_name() {
             .map(|line| line.as_str().unwrap())
             .collect();
         assert!(chat[0].starts_with(&format!("You fly as {name}")), "{chat:?}");
-        let heard: Vec<&str> = chat
+        let messages: Vec<&str> = chat
             .iter()
             .copied()
             .filter(|line| line.starts_with('['))
             .collect();
         assert_eq!(
-            heard[..2],
+            messages[..2],
             ["[Bob to Ada] are you there?", "[Ada to Bob] I hear you"],
             "{name}: {chat:?}"
         );
         if name == "Bob" {
-            assert_eq!(heard[2..], ["[team] Bob: on me"], "{chat:?}");
+            assert_eq!(messages[2..], ["[team] Bob: on me"], "{chat:?}");
             assert!(chat.contains(&"Nobody is not online."), "{chat:?}");
         }
     }
@@ -155,8 +156,8 @@ fn scripts_talk_to_each_other_by_name() {
 }
 
 #[test]
-fn what_cannot_be_flown_is_said_in_words() {
-    // Another scene speaks another protocol.
+fn invalid_scripts_and_other_protocols_are_reported_in_words() {
+    // Another scene has another protocol.
     let server = ServerProcess::start(&["--scene", "static", "--entities", "10"]).unwrap();
     let output = fly(&server, "wait 1s\nleap\n", &[]);
     let printed = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-//! Everybody else is where the server had them a moment ago.
+//! Other entities are shown at their positions in the server's recent frames.
 
 use std::collections::BTreeMap;
 
@@ -12,33 +12,33 @@ use throng_shared::{
 
 use super::flight::{FRAMES_PER_TICK, Flight, line};
 
-/// The fastest that anything in the game is, units a second.
+/// The highest speed of any entity in the game, in units a second.
 const SPEED_MAX: f32 = 120.0;
-/// The fastest correction, units a second.
+/// The highest speed of a correction, in units a second.
 const CORRECTION_MAX: f32 = 60.0;
 const FRAME_S: f32 = 0.05 / FRAMES_PER_TICK as f32;
 
-/// One frame: the moment shown, and who was where.
+/// A drawn frame: the shown time, and the positions of all other entities.
 type Drawn = (FractionalTick, BTreeMap<GlobalId, Vec2>);
 
 fn draw(world: &mut World) -> Option<Drawn> {
     let moment = world.resource::<ClientClock>().shown()?;
     let mut others = world.query_filtered::<(&GlobalId, &Shown<Position>), Without<Predicted>>();
-    let places = others.iter(world).map(|(id, shown)| (*id, shown.0.0));
-    Some((moment, places.collect()))
+    let positions = others.iter(world).map(|(id, shown)| (*id, shown.0.0));
+    Some((moment, positions.collect()))
 }
 
-/// Where the server had somebody who was moving, at a moment.
+/// Returns the position of an entity on the server at a time, if it was moving.
 fn truth(flight: &Flight, id: GlobalId, moment: FractionalTick) -> Option<Vec2> {
-    let at = |tick: Tick| {
+    let position = |tick: Tick| {
         let pose = flight.truths.get(&tick.0)?.poses.get(&id)?;
         (pose.velocity().0 != Vec2::ZERO).then(|| pose.position().0)
     };
-    let (from, to) = (at(moment.tick)?, at(moment.tick.next())?);
+    let (from, to) = (position(moment.tick)?, position(moment.tick.next())?);
     Some(from.lerp(to, moment.fraction))
 }
 
-/// Flies among drones and answers every frame and every error, sorted.
+/// Flies among drones. Returns every frame, and the sorted errors of all shown positions.
 fn watch(seed: u64, latency_ms: u64, loss: f64) -> (Vec<Drawn>, Vec<f32>) {
     let mut flight = Flight::new(seed, 1_000, 100);
     flight.game.set_line(flight.pilot, line(latency_ms, loss));
@@ -46,9 +46,9 @@ fn watch(seed: u64, latency_ms: u64, loss: f64) -> (Vec<Drawn>, Vec<f32>) {
     let mut frames = Vec::new();
     flight.fly(200, |world| frames.extend(draw(world)));
     let mut errors = Vec::new();
-    for (moment, places) in &frames {
-        for (&id, &place) in places {
-            errors.extend(truth(&flight, id, *moment).map(|truth| truth.distance(place)));
+    for (moment, positions) in &frames {
+        for (&id, &position) in positions {
+            errors.extend(truth(&flight, id, *moment).map(|truth| truth.distance(position)));
         }
     }
     errors.sort_unstable_by(f32::total_cmp);
@@ -56,10 +56,10 @@ fn watch(seed: u64, latency_ms: u64, loss: f64) -> (Vec<Drawn>, Vec<f32>) {
 }
 
 #[test]
-fn others_are_shown_where_they_were_on_any_line() {
-    // On the last two lines the server itself sends less.
+fn interpolated_positions_match_past_frames_on_any_line() {
+    // On the last two lines the server reduces its own sending rate.
     for (latency_ms, loss, p99_max, worst_max) in [
-        // Two quanta of the position, and what an `f32` loses a thousand units from the middle.
+        // Two quanta of the position, and the rounding error of an `f32` a thousand units from the origin.
         (0, 0.0, 0.021, 0.1),
         (30, 0.0, 0.1, 1.0),
         (75, 0.05, 0.2, 2.0),
@@ -70,7 +70,11 @@ fn others_are_shown_where_they_were_on_any_line() {
         for seed in 1..=3 {
             let case = format!("seed {seed}, {latency_ms} ms each way, loss {loss}");
             let (_, errors) = watch(seed, latency_ms, loss);
-            assert!(errors.len() > 2_000, "{case}: {} places judged", errors.len());
+            assert!(
+                errors.len() > 2_000,
+                "{case}: {} positions compared",
+                errors.len()
+            );
             let p99 = errors[errors.len() * 99 / 100];
             let worst = errors[errors.len() - 1];
             println!("{case}: p50 {} p99 {p99} worst {worst}", errors[errors.len() / 2]);
@@ -83,7 +87,7 @@ fn others_are_shown_where_they_were_on_any_line() {
 }
 
 #[test]
-fn the_shown_moment_never_goes_back_and_nobody_jumps() {
+fn the_interpolation_time_never_goes_back_and_no_entity_jumps() {
     for (latency_ms, loss) in [(0, 0.0), (75, 0.05), (150, 0.2)] {
         for seed in 1..=3 {
             let case = format!("seed {seed}, {latency_ms} ms each way, loss {loss}");
@@ -95,11 +99,11 @@ fn the_shown_moment_never_goes_back_and_nobody_jumps() {
                 };
                 let passed = after.since(*before);
                 assert!((0.0..1.0).contains(&passed), "{case}: {before:?} to {after:?}");
-                for (id, place) in is {
+                for (id, position) in is {
                     let Some(former) = was.get(id) else { continue };
                     followed += 1;
                     let reach = SPEED_MAX * passed * 0.05 + CORRECTION_MAX * FRAME_S;
-                    let moved = place.distance(*former);
+                    let moved = position.distance(*former);
                     assert!(moved <= reach, "{case}: {id:?} moved {moved} in {passed} ticks");
                 }
             }

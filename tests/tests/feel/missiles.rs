@@ -1,4 +1,4 @@
-//! Missiles are predicted spawns: there at once, and then the server's.
+//! Missiles are predicted spawns: they appear at once, and the server's missile replaces them later.
 
 use std::collections::BTreeMap;
 
@@ -14,19 +14,19 @@ use throng_shared::protocol::pose::Position;
 
 use super::flight::{FRAMES_PER_TICK, Flight, line};
 
-/// The missiles of a new ship.
+/// Number of missiles in a new ship.
 const MAGAZINE: usize = 4;
-/// The fastest that one flies, and then some for being led, in units a second.
+/// The highest speed of a missile with a margin for corrections, in units a second.
 const SPEED_MAX: f32 = 120.0;
-/// As much of a wrong prediction as one frame may put right where packets are lost, in units: what a missile homes on
-/// is seen late then.
+/// The most of a wrong prediction that one frame may correct if packets are lost, in units: the target of a missile is
+/// seen late then.
 const CORRECTION: f32 = 1.25;
-/// Ticks in which clocks settle.
+/// Ticks after which clocks are stable.
 const SETTLING: u32 = 160;
-/// As far from the middle of its ship as a missile may begin to be seen, in units.
+/// The greatest distance from its ship's centre at which a missile may appear, in units.
 const BOW: f32 = 4.0;
 
-/// One frame: the ship, and the missiles in sight, with whether the server has told of them.
+/// A drawn frame: the ship's position, and the missiles in view, with whether the server has sent them.
 struct Frame {
     ship: Vec2,
     missiles: BTreeMap<Entity, (Vec2, bool)>,
@@ -37,7 +37,7 @@ fn draw(world: &mut World) -> Option<Frame> {
     let ship = own.single(world).ok()?.0.0;
     let mut missiles = world.query_filtered::<(Entity, &Shown<Position>, Has<Mirrored>), With<Missile>>();
     let missiles = missiles.iter(world);
-    let missiles = missiles.map(|(entity, shown, is_told)| (entity, (shown.0.0, is_told)));
+    let missiles = missiles.map(|(entity, shown, is_mirrored)| (entity, (shown.0.0, is_mirrored)));
     Some(Frame {
         ship,
         missiles: missiles.collect(),
@@ -45,7 +45,7 @@ fn draw(world: &mut World) -> Option<Frame> {
 }
 
 #[test]
-fn missiles_leave_the_bow_at_once_and_become_the_servers_without_a_jump() {
+fn predicted_missiles_appear_at_once_and_are_confirmed_without_a_jump() {
     for (latency_ms, loss) in [(0, 0.0), (75, 0.0), (75, 0.05), (150, 0.05)] {
         for seed in 1..=6 {
             let case = format!("seed {seed}, {latency_ms} ms each way, loss {loss}");
@@ -73,26 +73,26 @@ fn missiles_leave_the_bow_at_once_and_become_the_servers_without_a_jump() {
             assert_eq!((confirmed, refused), (MAGAZINE, 0), "{case}");
             let world = flight.game.world(flight.pilot);
             let waiting = world.query::<&PredictedSpawn>().iter(world).count();
-            assert_eq!(waiting, 0, "{case}: all have become the server's");
+            assert_eq!(waiting, 0, "{case}: the server has confirmed all");
 
             let correction = if loss > 0.0 { CORRECTION } else { 0.0 };
             let reach = SPEED_MAX / 20.0 / FRAMES_PER_TICK as f32 + correction;
             let mut launched = 0;
             for pair in frames.windows(2) {
                 let [before, now] = pair else { unreachable!() };
-                for (entity, (place, is_told)) in &now.missiles {
-                    let nearest = |(former, _): &(Vec2, bool)| former.distance(*place) <= reach;
+                for (entity, (position, is_mirrored)) in &now.missiles {
+                    let nearest = |(former, _): &(Vec2, bool)| former.distance(*position) <= reach;
                     if before.missiles.values().any(nearest) {
                         continue;
                     }
                     launched += 1;
                     assert!(
                         !before.missiles.contains_key(entity),
-                        "{case}: {entity} jumped to {place}"
+                        "{case}: {entity} jumped to {position}"
                     );
-                    let from_ship = place.distance(now.ship);
+                    let from_ship = position.distance(now.ship);
                     assert!(
-                        !is_told && from_ship < BOW,
+                        !is_mirrored && from_ship < BOW,
                         "{case}: began {from_ship} from the ship"
                     );
                 }

@@ -1,5 +1,5 @@
-//! How a game feels on a bad line: what is predicted and what is interpolated, against the server's frames.
-#![expect(clippy::print_stdout, reason = "the figures are for whoever asks for them")]
+//! Prediction and interpolation on bad lines, compared with the server's frames.
+#![expect(clippy::print_stdout, reason = "the figures are shown with --nocapture")]
 
 mod flight;
 mod headless;

@@ -1,4 +1,4 @@
-//! The own ship is where the server will find it.
+//! The own ship is predicted at the position that the server computes later.
 
 use bevy_ecs::prelude::*;
 use throng_client::{
@@ -10,14 +10,14 @@ use throng_shared::protocol::pose::Position;
 
 use super::flight::{FRAMES_PER_TICK, Flight, line};
 
-/// The fastest a ship flies, boosted, in units a second.
+/// The highest speed of a ship with boost, in units a second.
 const SHIP_SPEED_MAX: f32 = 120.0;
 
-/// Ticks in which clocks settle.
+/// Ticks after which clocks are stable.
 const SETTLING: u32 = 60;
 
 #[test]
-fn the_own_ship_is_within_a_quantum_of_the_servers_frame() {
+fn the_predicted_own_ship_is_within_a_quantum_of_the_servers_frame() {
     for latency_ms in [0, 25, 75, 150] {
         for loss in [0.0, 0.05, 0.2] {
             for seed in 1..=3 {
@@ -33,11 +33,11 @@ fn the_own_ship_is_within_a_quantum_of_the_servers_frame() {
                     worst.is_some_and(|(_, error)| *error <= 1),
                     "{case}: (tick, error) {worst:?}"
                 );
-                // What is left out is what the server did not have the inputs for.
+                // Predictions whose inputs did not reach the server are not included.
                 let least = if loss > 0.1 { 100 } else { 200 };
                 assert!(
                     errors.len() >= least,
-                    "{case}: only {} predictions judged",
+                    "{case}: only {} predictions compared",
                     errors.len()
                 );
             }
@@ -45,7 +45,7 @@ fn the_own_ship_is_within_a_quantum_of_the_servers_frame() {
     }
 }
 
-/// Flies among drones and rocks, where much is touched, at 150 ms of round trip and 5 % of loss.
+/// Flies among drones and rocks, with many collisions, at 150 ms round trip time and 5 % loss.
 fn collide(seed: u64, drawn: impl FnMut(&mut World)) -> Flight {
     let mut flight = Flight::new(seed, 400, 1_500);
     flight.game.set_line(flight.pilot, line(75, 0.05));
@@ -55,7 +55,7 @@ fn collide(seed: u64, drawn: impl FnMut(&mut World)) -> Flight {
 }
 
 #[test]
-fn corrections_are_never_seen_as_a_jump() {
+fn prediction_corrections_are_never_shown_as_a_jump() {
     let frame_s = 0.05 / FRAMES_PER_TICK as f32;
     let reach = (SHIP_SPEED_MAX + POSITION_SMOOTHING.speed_max) * frame_s;
     for seed in 1..=3 {
@@ -66,7 +66,7 @@ fn corrections_are_never_seen_as_a_jump() {
         });
         assert!(frames.len() > 1_000, "seed {seed}: {} frames", frames.len());
         for pair in frames.windows(2) {
-            // A new ship is another entity.
+            // A new ship is a different entity.
             let moved = pair[0].1.distance(pair[1].1);
             assert!(
                 pair[0].0 != pair[1].0 || moved <= reach,

@@ -1,4 +1,4 @@
-//! One client with a session of its own that sends what no client does.
+//! A client with a valid session that sends datagrams which no real client sends.
 
 use throng_client::seeded::Seeded;
 use throng_scenes::protocol::SteerInput;
@@ -9,7 +9,7 @@ use super::{
     peers::{Peer, input_packet},
 };
 
-/// A served peer that is about to misbehave, and what the bots know from before.
+/// Returns a served peer, and the bots' figures before its attack.
 fn served(siege: &mut Siege) -> (Peer, Window) {
     let joined = siege
         .joiner()
@@ -29,7 +29,7 @@ fn steer(siege: &Siege) -> Vec<u8> {
     siege.protocol.encode_input(&steer).unwrap().as_slice().to_vec()
 }
 
-/// Calls `each` `count` times, with a rest after every `burst`.
+/// Calls `each` `count` times, with a pause after every `burst` calls.
 fn paced(peer: &mut Peer, count: u32, burst: u32, mut each: impl FnMut(&mut Peer, u32)) {
     for number in 0..count {
         each(peer, number);
@@ -40,10 +40,10 @@ fn paced(peer: &mut Peer, count: u32, burst: u32, mut each: impl FnMut(&mut Peer
 }
 
 #[test]
-fn a_thousand_inputs_a_second_are_cut_to_the_limit() {
+fn a_thousand_inputs_a_second_are_limited() {
     let mut siege = Siege::begin();
     let (mut peer, quiet) = served(&mut siege);
-    let answered_quiet = peer.exchange.answered as f64 / (quiet.after.ticks - quiet.before.ticks) as f64;
+    let reply_rate_quiet = peer.exchange.replied as f64 / (quiet.after.ticks - quiet.before.ticks) as f64;
     let input = steer(&siege);
     let before = peer.exchange;
     let flood = || {
@@ -54,7 +54,7 @@ fn a_thousand_inputs_a_second_are_cut_to_the_limit() {
         peer.exchange
     };
     let (during, after) = siege.under(flood, |window| window.counted("input_packets_limited") > 1_000);
-    // Beside the bots' one a tick: twice the tick rate, and a second's worth at once.
+    // In addition to the bots' one packet a tick: twice the tick rate, and a second's packets at once.
     let ticks = during.after.ticks - during.before.ticks;
     let bots = ticks * u64::from(BOTS);
     let taken = during.counted("input_packets");
@@ -67,11 +67,11 @@ fn a_thousand_inputs_a_second_are_cut_to_the_limit() {
         0,
         "a flood is limited, not punished"
     );
-    // A flood earns nothing: the peer is sent what it was sent before.
-    let answered = (after.answered - before.answered) as f64 / ticks as f64;
+    // The peer does not receive more because of the flood.
+    let reply_rate = (after.replied - before.replied) as f64 / ticks as f64;
     assert!(
-        answered <= answered_quiet * 1.5,
-        "{answered} bytes a tick, {answered_quiet} before"
+        reply_rate <= reply_rate_quiet * 1.5,
+        "{reply_rate} bytes a tick, {reply_rate_quiet} before"
     );
     siege.assert_unnoticed("1,000 inputs a second", &quiet, &during);
 }
@@ -94,7 +94,7 @@ fn oversized_truncated_replayed_and_random_datagrams_of_a_client_are_dropped() {
                     peer.send_raw(&noise);
                 }
                 3 => {
-                    // A kind of payload that nobody knows, or an input packet that is none.
+                    // An unknown kind of payload, or an invalid input packet.
                     let mut payload: Vec<u8> = (0..dice.bits() % 64).map(|_| dice.bits() as u8).collect();
                     payload.insert(0, if dice.bits().is_multiple_of(2) { 0xff } else { 0x81 });
                     peer.send(&payload);
@@ -124,8 +124,8 @@ fn oversized_truncated_replayed_and_random_datagrams_of_a_client_are_dropped() {
     );
     siege.assert_unnoticed("noise", &quiet, &during);
 
-    // Bytes that renet would not survive end the session, which is told so.
-    peer.heard.clear();
+    // Bytes that would make renet panic end the session, with a goodbye.
+    peer.received.clear();
     let abuse = || {
         paced(&mut peer, 50, 1, |peer, _| {
             if matches!(peer.state(), ClientState::Connected) {
@@ -136,17 +136,17 @@ fn oversized_truncated_replayed_and_random_datagrams_of_a_client_are_dropped() {
     };
     let (during, ()) = siege.under(abuse, |_| true);
     assert_eq!(during.counted("sessions_abused"), 1);
-    assert!(!peer.heard.is_empty(), "no goodbye");
+    assert!(!peer.received.is_empty(), "no goodbye");
     siege.assert_unnoticed("abuse of renet", &quiet, &during);
 }
 
 #[test]
-fn inputs_of_other_times_and_of_no_numbers_are_counted_and_do_nothing() {
+fn inputs_for_other_ticks_or_not_finite_are_counted_and_ignored() {
     let mut siege = Siege::begin();
     let (mut peer, quiet) = served(&mut siege);
     let input = steer(&siege);
     let flood = || {
-        // Below the limit, so that each is judged by what it says.
+        // The rate is below the limit, so that each input is checked by its tick.
         paced(&mut peer, 60, 1, |peer, number| {
             let now = peer.tick();
             let far = [-20_000, -1_000, -60, 100, 1_000, 20_000][number as usize % 6];

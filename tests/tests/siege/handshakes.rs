@@ -9,15 +9,16 @@ use throng_shared::netcode::{
 
 use super::{
     BOTS, Siege, Window,
-    peers::{Mob, Peer, request},
+    peers::{Attackers, Peer, request},
 };
 
-/// Where a connection request says when its token expires, and its nonce.
+/// Bytes of a connection request that contain the expiry of its token.
 const EXPIRY: std::ops::Range<usize> = 22..30;
+/// Bytes of a connection request that contain its nonce.
 const NONCE: std::ops::Range<usize> = 30..54;
 
-/// Every reason for which a datagram of a stranger is dropped.
-const FIRST_GHOST_SLOT: [&str; 16] = [
+/// Counters of all reasons to drop a datagram from an address without a session.
+const DROP_REASONS: [&str; 16] = [
     "malformed",
     "too_short",
     "too_long",
@@ -36,7 +37,7 @@ const FIRST_GHOST_SLOT: [&str; 16] = [
     "unexpected",
 ];
 
-/// A token for this server that somebody made who does not know its key.
+/// Returns a token for this server that was created without its key.
 fn forged(server: SocketAddr, dice: &mut Seeded) -> ConnectToken {
     let mut entropy = Entropy::from_seed([dice.bits() as u8; 32]);
     let private_key: [u8; KEY_BYTES] = entropy.bytes();
@@ -49,7 +50,7 @@ fn forged(server: SocketAddr, dice: &mut Seeded) -> ConnectToken {
         user_data: &[0; USER_DATA_BYTES],
         private_key: &private_key,
     };
-    // Made at a time when the server's clock already ran, and valid for an hour.
+    // The token is created after the server's start and is valid for an hour.
     let made_at = std::time::SystemTime::UNIX_EPOCH
         .elapsed()
         .unwrap_or_default()
@@ -57,8 +58,8 @@ fn forged(server: SocketAddr, dice: &mut Seeded) -> ConnectToken {
     ConnectToken::generate(made_at, &wanted, &mut entropy).unwrap()
 }
 
-/// A client that plays, the request by which it began its session, which somebody has recorded, and where that
-/// went.
+/// Returns a playing client, a recording of the request with which it started its session, and the request's
+/// destination.
 fn recorded(siege: &Siege) -> (Peer, Vec<u8>, SocketAddr) {
     let version = siege.protocol.version();
     let joined = siege.joiner().join("recorded", &version, None).unwrap();
@@ -67,14 +68,13 @@ fn recorded(siege: &Siege) -> (Peer, Vec<u8>, SocketAddr) {
     (peer, request(&joined.token), joined.address)
 }
 
-/// What was dropped for these reasons; what the kernel had no room for was dropped, and counted, before it cost
-/// anything.
+/// Returns the datagrams that were dropped for these reasons, or by the kernel because its buffer was full.
 fn dropped(window: &Window, reasons: &[&str]) -> u64 {
     window.counted_of(reasons) + window.counted("datagrams_overflowed")
 }
 
 #[test]
-fn a_hundred_thousand_spoofed_handshakes_are_counted_unanswered_and_unnoticed() {
+fn a_hundred_thousand_spoofed_handshakes_are_counted_and_get_no_reply() {
     let mut siege = Siege::begin();
     let (mut peer, recorded, server) = recorded(&siege);
     let quiet = siege.watch(|_| true);
@@ -96,14 +96,14 @@ fn a_hundred_thousand_spoofed_handshakes_are_counted_unanswered_and_unnoticed() 
             (0..length).map(|_| dice.bits() as u8).collect()
         }
     };
-    // 500 every 5 ms: as near to 100,000 in a second as the machine lets us.
-    let mob = Mob::new(server, 64);
-    let (during, exchange) = siege.under(|| mob.flood(200, 500, spoof), |_| true);
+    // 500 every 5 ms: as close to 100,000 in a second as the machine allows.
+    let attackers = Attackers::new(server, 64);
+    let (during, exchange) = siege.under(|| attackers.flood(200, 500, spoof), |_| true);
     assert!(exchange.datagrams >= 99_000, "{exchange:?}");
-    assert_eq!(exchange.answered, 0, "a stranger was answered");
+    assert_eq!(exchange.replied, 0, "an address without a session got a reply");
     siege.assert_unnoticed("spoofed handshakes", &quiet, &during);
 
-    let counted = |window: &Window| dropped(window, &FIRST_GHOST_SLOT) >= exchange.datagrams;
+    let counted = |window: &Window| dropped(window, &DROP_REASONS) >= exchange.datagrams;
     let all = siege.watch_since(&quiet.after, counted);
     for kind in [
         "token_elsewhere",
@@ -124,25 +124,25 @@ fn a_hundred_thousand_spoofed_handshakes_are_counted_unanswered_and_unnoticed() 
 }
 
 #[test]
-fn a_spent_token_opens_nothing_even_from_its_own_address() {
+fn a_spent_token_opens_no_session_even_from_its_own_address() {
     let mut siege = Siege::begin();
     let (mut peer, recorded, _) = recorded(&siege);
     let quiet = siege.watch(|_| true);
     peer.leave();
     siege.watch(|window| window.after.clients == u64::from(BOTS));
-    peer.count_answers();
+    peer.count_replies();
     let before = peer.exchange;
     let replay = || (0..1_000).for_each(|_| peer.send_raw(&recorded));
     let counted = |window: &Window| dropped(window, &["token_spent"]) >= 1_000;
     let (during, ()) = siege.under(replay, counted);
     assert!(during.counted("token_spent") > 100);
-    peer.count_answers();
-    assert_eq!(peer.exchange.answered, before.answered, "a replay was answered");
+    peer.count_replies();
+    assert_eq!(peer.exchange.replied, before.replied, "a replay got a reply");
     siege.assert_unnoticed("a spent token", &quiet, &during);
 }
 
 #[test]
-fn a_valid_request_from_a_false_address_is_answered_with_less() {
+fn a_repeated_valid_request_gets_smaller_replies() {
     let mut siege = Siege::begin();
     let quiet = siege.watch(|_| true);
     let joined = siege
@@ -150,12 +150,12 @@ fn a_valid_request_from_a_false_address_is_answered_with_less() {
         .join("patient", &siege.protocol.version(), None)
         .unwrap();
     let valid = request(&joined.token);
-    // One address: the first that shows a token is the only one that may.
-    let mob = Mob::new(joined.address, 1);
-    let (during, exchange) = siege.under(|| mob.flood(100, 10, |_| valid.clone()), |_| true);
+    // One address, as only the first address that presents a token may use it.
+    let attackers = Attackers::new(joined.address, 1);
+    let (during, exchange) = siege.under(|| attackers.flood(100, 10, |_| valid.clone()), |_| true);
     assert!(during.counted("challenges") > 100);
-    assert!(exchange.answered > 0, "{exchange:?}");
-    assert!(exchange.answered <= exchange.sent, "{exchange:?} amplifies");
+    assert!(exchange.replied > 0, "{exchange:?}");
+    assert!(exchange.replied <= exchange.sent, "{exchange:?} amplifies");
     siege.assert_unnoticed("a valid request, repeated", &quiet, &during);
     assert_eq!(
         siege.stats().clients,

@@ -1,4 +1,4 @@
-//! Joins that are refused: over HTTP, and by the worker when somebody gets past that.
+//! Refused joins: over HTTP, and by the worker after a successful join over HTTP.
 
 use throng_client::join::JoinError;
 use throng_shared::protocol::{
@@ -9,7 +9,7 @@ use throng_shared::protocol::{
 use super::{Siege, peers::Peer};
 
 #[test]
-fn another_protocol_is_refused_at_both_doors_naming_both_versions() {
+fn another_protocol_is_refused_over_http_and_by_the_worker_naming_both_versions() {
     let mut siege = Siege::begin();
     let quiet = siege.watch(|_| true);
     let ours = siege.protocol.version();
@@ -18,7 +18,7 @@ fn another_protocol_is_refused_at_both_doors_naming_both_versions() {
         ..ours
     };
     let joiner = siege.joiner();
-    let knock = || {
+    let attack = || {
         for _ in 0..200 {
             let error = joiner.join("stranger", &other, None).unwrap_err();
             assert!(matches!(error, JoinError::WrongVersion { .. }), "{error}");
@@ -30,7 +30,7 @@ fn another_protocol_is_refused_at_both_doors_naming_both_versions() {
         assert!(joiner.join("", &ours, None).is_err());
         assert!(joiner.join(&"x".repeat(5_000), &ours, None).is_err());
     };
-    let (during, ()) = siege.under(knock, |_| true);
+    let (during, ()) = siege.under(attack, |_| true);
     assert_eq!(during.counted("protocol_mismatch"), 200);
     assert_eq!(
         during.counted_of(&["bad_name", "body_too_large", "tokens_issued"]),
@@ -38,12 +38,12 @@ fn another_protocol_is_refused_at_both_doors_naming_both_versions() {
     );
     siege.assert_unnoticed("joins with another protocol", &quiet, &during);
 
-    // A client whose program was exchanged after it had joined.
+    // The client's program was replaced after it had joined.
     let joined = siege.joiner().join("changeling", &ours, None).unwrap();
     let attack = || {
         let mut peer = Peer::connect(&joined);
         peer.greet(other);
-        Goodbye::read(&peer.heard[0])
+        Goodbye::read(&peer.received[0])
     };
     let (during, goodbye) = siege.under(attack, |_| true);
     let expected = Goodbye::ProtocolMismatch {

@@ -1,8 +1,8 @@
-//! A real server under attack, on real sockets, while bots play on it: every attack has its counter and its
-//! answer, and nobody but the attacker notices.
+//! Attacks on a real server, on real sockets, while bots play on it: every attack is counted and stopped, and only the
+//! attacker is affected.
 //!
-//! What the bots notice is told by counts over the server's own ticks, never by times: a machine that is busy
-//! with other things makes ticks late and does not fail a test.
+//! Effects on the bots are measured in counts for each of the server's ticks, never in times. A busy machine makes ticks
+//! late and does not fail a test.
 
 mod floods;
 mod handshakes;
@@ -26,11 +26,11 @@ use throng_tests::{
     swarm::{self, driver::Driver, flags::SwarmFlags},
 };
 
-/// How long anything here may take.
+/// The most time that each request or wait may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Bots that play.
+/// Number of bots that play.
 const BOTS: u32 = 50;
-/// Ticks over which the bots are watched at least.
+/// The fewest ticks over which the bots are measured.
 const TICKS_MIN: u64 = 50;
 
 #[expect(clippy::disallowed_methods, reason = "real sockets take real time")]
@@ -45,7 +45,7 @@ struct Siege {
     protocol: Protocol,
 }
 
-/// What happened between two readings of the server's figures.
+/// Two readings of the server's figures, and the bots' counts between them.
 struct Window {
     before: StatsReport,
     after: StatsReport,
@@ -53,7 +53,7 @@ struct Window {
     updates: u64,
 }
 
-/// Counters of the workers, the simulation and the gateway, by name; one name of several is added up.
+/// Returns the counters of the workers, the simulation and the gateway by name. Equal names are added.
 fn counters(stats: &StatsReport) -> BTreeMap<String, u64> {
     let mut all = BTreeMap::new();
     let parts = stats.workers.iter().chain([&stats.simulation, &stats.gateway]);
@@ -64,7 +64,7 @@ fn counters(stats: &StatsReport) -> BTreeMap<String, u64> {
 }
 
 impl Window {
-    /// By how much a counter has grown.
+    /// Returns by how much a counter has grown.
     fn counted(&self, name: &str) -> u64 {
         let of = |stats| {
             let all = counters(stats);
@@ -73,7 +73,7 @@ impl Window {
         of(&self.after) - of(&self.before)
     }
 
-    /// By how much several have grown together.
+    /// Returns by how much several counters have grown in total.
     fn counted_of(&self, names: &[&str]) -> u64 {
         names.iter().map(|name| self.counted(name)).sum()
     }
@@ -82,7 +82,7 @@ impl Window {
         ((self.after.ticks - self.before.ticks) * u64::from(BOTS)) as f64
     }
 
-    /// Snapshots and updates that one bot decoded in one tick of the server.
+    /// Returns the snapshots and updates that a bot decoded in a tick of the server, on average.
     fn per_bot_tick(&self) -> (f64, f64) {
         (
             self.snapshots as f64 / self.bot_ticks(),
@@ -92,7 +92,7 @@ impl Window {
 }
 
 impl Siege {
-    /// One worker, so that bots and attackers share a socket, with everybody in the bots' sight moving.
+    /// Starts a server with one worker, so that bots and attackers share a socket. All entities in view move.
     fn begin() -> Self {
         let crowd = [
             "--scene",
@@ -122,7 +122,7 @@ impl Siege {
             driver,
             protocol,
         };
-        // Until clocks and views have settled.
+        // Until clocks and views are stable.
         siege.watch(|_| true);
         siege
     }
@@ -135,7 +135,7 @@ impl Siege {
         *self.driver.read_stats().unwrap()
     }
 
-    /// Lets the bots play for [`TICKS_MIN`] ticks at least, and until `done`.
+    /// Runs the bots for at least [`TICKS_MIN`] ticks and until `done`.
     fn watch(&mut self, done: impl Fn(&Window) -> bool) -> Window {
         let before = self.stats();
         self.watch_since(&before, done)
@@ -168,14 +168,14 @@ impl Siege {
         }
     }
 
-    /// Lets the bots play while `attack` goes on in a thread of its own, and until everything `counted` that
-    /// has to be: figures that cost something are read twice a second.
+    /// Runs the bots while `attack` runs in another thread, and until `counted` returns true: the server reads expensive
+    /// figures only twice a second.
     fn under<R: Send>(
         &mut self,
         attack: impl FnOnce() -> R + Send,
         counted: impl Fn(&Window) -> bool,
     ) -> (Window, R) {
-        // Nothing of the attack is missing in the window.
+        // The window begins before the attack.
         let before = self.stats();
         thread::scope(|scope| {
             let attacker = scope.spawn(attack);
@@ -184,8 +184,8 @@ impl Siege {
         })
     }
 
-    /// Asserts that the bots were all served, decoded everything, saw nothing wrong, and got as many snapshots
-    /// and updates a tick as before.
+    /// Asserts that all bots are served, decoded no wrong value, and received as many snapshots and updates a tick as
+    /// before.
     fn assert_unnoticed(&self, what: &str, quiet: &Window, during: &Window) {
         let driver = &self.driver;
         assert_eq!(
@@ -199,8 +199,8 @@ impl Siege {
         assert!(driver.findings.compared > 0, "{what}: nothing was audited");
         let ((snapshots, updates), (quiet_snapshots, quiet_updates)) =
             (during.per_bot_tick(), quiet.per_bot_tick());
-        // The readings at a window's ends are a tick off at most; the rest is for a machine that is busy with
-        // other things in one window and not in the other. A worker that is held up loses nearly all.
+        // The readings at a window's ends are off by a tick at most. The remaining tolerance is for a machine that is
+        // busy with other work in one window only. A blocked worker would lose nearly all snapshots.
         assert!(
             snapshots >= quiet_snapshots * 0.8 && quiet_snapshots > 0.5,
             "{what}: {snapshots} snapshots a tick, {quiet_snapshots} before"

@@ -1,4 +1,4 @@
-//! The attackers' ends: many sockets that say anything, and one authenticated peer that does.
+//! The attackers: many sockets that send any bytes, and one authenticated peer.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, UdpSocket},
@@ -24,23 +24,23 @@ use throng_shared::{
 
 use super::{PATIENCE, now};
 
-/// UDP payload that was sent and that came back.
+/// Sent datagrams, and bytes of UDP payload in each direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Exchange {
     pub(super) datagrams: u64,
     pub(super) sent: u64,
-    pub(super) answered: u64,
+    pub(super) replied: u64,
 }
 
 /// Many addresses that send to one server.
-pub(super) struct Mob {
+pub(super) struct Attackers {
     sockets: Vec<UdpSocket>,
     server: SocketAddr,
     pub(super) exchange: Exchange,
 }
 
-impl Mob {
-    /// `count` sockets, each at a loopback address of its own where the system has those.
+impl Attackers {
+    /// Opens `count` sockets, each at its own loopback address if the system has several.
     pub(super) fn new(server: SocketAddr, count: u8) -> Self {
         let socket = |number: u8| {
             let own = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2 + number), 0));
@@ -57,7 +57,7 @@ impl Mob {
         }
     }
 
-    /// Sends from the next address in turn. A datagram that the system does not take was not sent.
+    /// Sends from the next address in turn. A datagram that the system refuses is not counted.
     pub(super) fn send(&mut self, datagram: &[u8]) {
         let socket = &self.sockets[self.exchange.datagrams as usize % self.sockets.len()];
         if let Ok(length) = socket.send_to(datagram, self.server) {
@@ -66,35 +66,35 @@ impl Mob {
         }
     }
 
-    /// Counts what has come back to any address.
-    pub(super) fn listen(&mut self) {
+    /// Counts the replies to all addresses.
+    pub(super) fn count_replies(&mut self) {
         let mut buffer = [0; 2_048];
         for socket in &self.sockets {
             while let Ok((length, _)) = socket.recv_from(&mut buffer) {
-                self.exchange.answered += length as u64;
+                self.exchange.replied += length as u64;
             }
         }
     }
 
-    /// Sends what `next` makes, `burst` datagrams every 5 ms, `bursts` times; then listens for a while.
+    /// Sends the datagrams that `next` returns, `burst` every 5 ms, `bursts` times. Then counts replies for a while.
     pub(super) fn flood(mut self, bursts: u32, burst: u32, mut next: impl FnMut(u32) -> Vec<u8>) -> Exchange {
         for number in 0..bursts {
             for datagram in number * burst..(number + 1) * burst {
                 let datagram = next(datagram);
                 self.send(&datagram);
             }
-            self.listen();
+            self.count_replies();
             thread::sleep(Duration::from_millis(5));
         }
         for _ in 0..20 {
             thread::sleep(Duration::from_millis(10));
-            self.listen();
+            self.count_replies();
         }
         self.exchange
     }
 }
 
-/// The connection request by which a token is presented.
+/// Returns the connection request for a token.
 pub(super) fn request(token: &ConnectToken) -> Vec<u8> {
     let mut request = Vec::new();
     let _ = ClientNetcode::new(Duration::ZERO, token).update(Duration::ZERO, &mut |_, datagram| {
@@ -103,7 +103,7 @@ pub(super) fn request(token: &ConnectToken) -> Vec<u8> {
     request
 }
 
-/// A peer with a token: netcode below, any bytes above.
+/// A peer with a token: real netcode, with any bytes as payloads.
 pub(super) struct Peer {
     socket: UdpSocket,
     netcode: ClientNetcode,
@@ -111,12 +111,12 @@ pub(super) struct Peer {
     joined_at: Tick,
     tick_length: Duration,
     pub(super) exchange: Exchange,
-    /// Payloads of kinds other than snapshots, as they came.
-    pub(super) heard: Vec<Vec<u8>>,
+    /// Received payloads of kinds other than snapshots.
+    pub(super) received: Vec<Vec<u8>>,
 }
 
 impl Peer {
-    /// A peer that has finished its handshake.
+    /// Creates a peer and completes its handshake.
     pub(super) fn connect(joined: &Joined) -> Self {
         let origin = now();
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -129,21 +129,21 @@ impl Peer {
             joined_at: joined.tick,
             tick_length: Duration::from_secs(1) / u32::from(joined.tick_rate_hz),
             exchange: Exchange::default(),
-            heard: Vec::new(),
+            received: Vec::new(),
         };
         peer.pump_until(|peer| peer.netcode.is_connected());
         peer
     }
 
-    /// Says hello until the server answers.
+    /// Sends a hello and waits for the server's reply.
     pub(super) fn greet(&mut self, version: ProtocolVersion) {
         let mut hello = [0; HELLO_BYTES_MAX];
         let length = Hello { version }.write(&mut hello);
         self.send(&hello[..length]);
-        self.pump_until(|peer| !peer.heard.is_empty());
+        self.pump_until(|peer| !peer.received.is_empty());
     }
 
-    /// About the tick that the server is at.
+    /// Returns the server's approximate tick.
     pub(super) fn tick(&self) -> Tick {
         let ticks = self.origin.elapsed().as_nanos() / self.tick_length.as_nanos();
         self.joined_at + ticks as u32
@@ -153,23 +153,23 @@ impl Peer {
         self.netcode.state()
     }
 
-    /// Reads what came and sends what its netcode has to.
+    /// Reads the received datagrams and sends the one that is due.
     pub(super) fn pump(&mut self) {
         let mut buffer = [0; PACKET_BYTES_MAX];
         while let Ok(length) = self.socket.recv(&mut buffer) {
-            self.exchange.answered += length as u64;
-            let at = self.origin.elapsed();
-            if let ClientReceived::Payload { payload, .. } = self.netcode.receive(at, &mut buffer[..length])
+            self.exchange.replied += length as u64;
+            let time = self.origin.elapsed();
+            if let ClientReceived::Payload { payload, .. } = self.netcode.receive(time, &mut buffer[..length])
                 && PayloadKind::of(payload) != Some(PayloadKind::Snapshot)
             {
-                self.heard.push(payload.to_vec());
+                self.received.push(payload.to_vec());
             }
         }
-        let at = self.origin.elapsed();
+        let time = self.origin.elapsed();
         let mut due = None;
         let _ = self
             .netcode
-            .update(at, &mut |_, datagram| due = Some(datagram.to_vec()));
+            .update(time, &mut |_, datagram| due = Some(datagram.to_vec()));
         if let Some(datagram) = due {
             self.send_raw(&datagram);
         }
@@ -185,7 +185,7 @@ impl Peer {
         }
     }
 
-    /// Pumps for a while.
+    /// Pumps for this many milliseconds.
     pub(super) fn rest(&mut self, millis: u64) {
         let begun = now();
         while begun.elapsed() < Duration::from_millis(millis) {
@@ -207,8 +207,8 @@ impl Peer {
         let mut buffer = vec![0; SEAL_HEAD_BYTES + payload.len() + SEAL_TAIL_BYTES];
         let range = SEAL_HEAD_BYTES..SEAL_HEAD_BYTES + payload.len();
         buffer[range.clone()].copy_from_slice(payload);
-        let at = self.origin.elapsed();
-        let sealed = self.netcode.seal(at, &mut buffer, range).unwrap();
+        let time = self.origin.elapsed();
+        let sealed = self.netcode.seal(time, &mut buffer, range).unwrap();
         buffer[sealed].to_vec()
     }
 
@@ -218,30 +218,30 @@ impl Peer {
         self.send_raw(&datagram);
     }
 
-    /// Sends one input for `tick` with its repeats, encoded by whoever calls.
+    /// Sends one encoded input for `tick` with its repeats.
     pub(super) fn send_input(&mut self, tick: Tick, input: &[u8]) {
         let packet = input_packet(tick, input);
         self.send(&packet);
     }
 
-    /// Ends the session and tells the server.
+    /// Ends the session and sends the disconnect to the server.
     pub(super) fn leave(&mut self) {
-        let mut farewells = Vec::new();
+        let mut disconnects = Vec::new();
         self.netcode
-            .disconnect(&mut |_, datagram| farewells.push(datagram.to_vec()));
-        farewells.iter().for_each(|datagram| self.send_raw(datagram));
+            .disconnect(&mut |_, datagram| disconnects.push(datagram.to_vec()));
+        disconnects.iter().for_each(|datagram| self.send_raw(datagram));
     }
 
-    /// Sends any bytes after the session: its address is still the same.
-    pub(super) fn count_answers(&mut self) {
+    /// Counts the replies that arrive after the end of the session.
+    pub(super) fn count_replies(&mut self) {
         let mut buffer = [0; PACKET_BYTES_MAX];
         while let Ok(length) = self.socket.recv(&mut buffer) {
-            self.exchange.answered += length as u64;
+            self.exchange.replied += length as u64;
         }
     }
 }
 
-/// An input packet whose inputs are all the same.
+/// Returns an input packet whose inputs are all equal.
 pub(super) fn input_packet(tick: Tick, input: &[u8]) -> Vec<u8> {
     let mut inputs = InputList::default();
     for _ in 0..INPUTS_PER_PACKET {

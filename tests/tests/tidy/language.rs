@@ -16,21 +16,23 @@ const WORDS: [&str; 7] = [
     "answers",
 ];
 
-/// Folders whose comments were rewritten and stay plain.
-const PLAIN: [&str; 9] = [
-    "client/src/",
-    "server/examples/",
-    "server/program/",
-    "server/scenes/",
-    "server/skirmish/",
-    "server/src/",
-    "server/tests/",
-    "shared/",
-    "tests/local/",
+/// Pages for readers. The tables of the benchmarks are written by a program.
+const PAGES: [&str; 14] = [
+    "README.md",
+    "CHANGELOG.md",
+    "docs/architecture.md",
+    "docs/client.md",
+    "docs/configuration.md",
+    "docs/features.md",
+    "docs/first-changes.md",
+    "docs/gameplay.md",
+    "docs/persistence.md",
+    "docs/playing.md",
+    "docs/simulations.md",
+    "docs/skirmish.md",
+    "docs/transport.md",
+    "docs/tuning.md",
 ];
-
-/// Pages that were rewritten and stay plain.
-const PAGES: [&str; 0] = [];
 
 /// The text of the comments in a line of code: what follows `//`, unless it is part of a web address.
 fn comment(line: &str) -> Option<&str> {
@@ -62,7 +64,8 @@ fn check_words<'a>(path: &str, text: &'a str, part: impl Fn(&'a str) -> Option<&
 fn comments_and_docs_are_plain() {
     let mut complaints = Vec::new();
     for (path, text) in sources() {
-        if PLAIN.iter().any(|folder| path.starts_with(folder)) {
+        // This file has the words, in examples of what is reported.
+        if !path.ends_with("/tidy/language.rs") {
             complaints.extend(check_words(&path, &text, comment));
         }
     }

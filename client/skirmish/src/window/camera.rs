@@ -8,7 +8,7 @@ use bevy::window::PrimaryWindow;
 
 use super::batch::{CameraFrustum, GlowBatch, Paint, SolidBatch};
 use super::keys::{Action, ActionInput};
-use super::view::{Appearance, Focus, wrapped};
+use super::view::{Focus, wrapped};
 
 /// Nearest and farthest distance, in units.
 const DISTANCE: (f32, f32) = (14.0, 78.0);
@@ -183,9 +183,4 @@ pub(crate) fn on_screen(camera: &Camera, transform: &Transform, place: Vec3) -> 
     camera
         .world_to_viewport(&GlobalTransform::from(*transform), place)
         .ok()
-}
-
-/// Returns the distance of an entity from the focus, in units.
-pub(crate) fn range(focus: &Focus, look: &Appearance) -> f32 {
-    look.at.distance(focus.at)
 }

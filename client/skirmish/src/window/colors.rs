@@ -53,7 +53,7 @@ pub(crate) struct Colors {
 
 impl Default for Colors {
     fn default() -> Self {
-        const BUILT_IN: &str = include_str!("../../../assets/skirmish/colors.ron");
+        const BUILT_IN: &str = include_str!("../../../../assets/skirmish/colors.ron");
         Self::parse(BUILT_IN).expect("a test reads the colours that are built in")
     }
 }
@@ -168,7 +168,7 @@ fn status(path: &Path) -> io::Result<(SystemTime, u64)> {
 mod tests {
     use super::*;
 
-    const BUILT_IN: &str = include_str!("../../../assets/skirmish/colors.ron");
+    const BUILT_IN: &str = include_str!("../../../../assets/skirmish/colors.ron");
 
     #[test]
     fn built_in_colors_are_valid() {

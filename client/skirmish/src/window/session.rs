@@ -136,7 +136,8 @@ fn sync_connection(
                 commands.remove_resource::<Connection>();
                 next.set(GamePhase::Connect);
             }
-            PlayerEvent::Session(_) => {}
+            // Other events of a session, and events that the library may add.
+            _ => {}
         }
     }
     let now = time.elapsed();

@@ -13,7 +13,9 @@ use throng_server::record::{
     RecordPlugin, RecordingHeader, RecordingReader, ReplayError, Replayed, app_of, replay,
 };
 use throng_server::runner::{finish_plugins, tick_once};
-use throng_server::simulation::{ContentFiles, ContentSource, Frames, SimulationPlugin, WorkerLinks};
+use throng_server::simulation::{
+    ContentFiles, ContentPlayback, ContentSource, Frames, SimulationPlugin, WorkerLinks,
+};
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::SimulationId;
 use throng_shared::protocol::registry::Protocol;
@@ -89,6 +91,8 @@ fn played(start: ContentSource, exchange: Option<Rules>) -> (Vec<u8>, Checksum) 
     let sink = Sink::default();
     let header = header();
     let mut app = app_of(&header, game(start));
+    // This game is played live: it takes reloaded content, not a recording's.
+    app.world_mut().remove_resource::<ContentPlayback>();
     app.add_plugins(RecordPlugin::new(sink.clone(), header));
     let (near, mut worker) = link(SimulationId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
     app.insert_resource(WorkerLinks::new(vec![near]));

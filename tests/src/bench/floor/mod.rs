@@ -26,7 +26,7 @@ use super::machine;
 use load::Load;
 use server::FloorServer;
 
-/// Time between two ticks.
+/// Time between two ticks of the server.
 const PERIOD: Duration = Duration::from_millis(50);
 /// Bytes that a client sends every tick, without the tag. It is the average of a Throng client.
 const INPUT_BYTES: usize = 36;

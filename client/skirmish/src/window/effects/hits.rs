@@ -46,7 +46,7 @@ impl Plugin for HitsPlugin {
                 (mark_hits, fade_marks).chain().run_if(in_state(GamePhase::Play)),
             )
             .add_systems(OnExit(GamePhase::Play), |mut marks: ResMut<HitMarks>| {
-                marks.0.clear()
+                marks.0.clear();
             })
             .add_systems(Paint, paint_marks.in_set(PaintOrder));
     }
