@@ -30,7 +30,7 @@ pub enum ContentError {
         /// The error of the file system.
         source: std::io::Error,
     },
-    /// A file is larger than [`FILE_BYTES_MAX`], so it cannot be content.
+    /// A file is larger than 1 MiB, so it cannot be content.
     #[error("{}: larger than {FILE_BYTES_MAX} bytes", path.display())]
     TooLarge {
         /// Path of the file.

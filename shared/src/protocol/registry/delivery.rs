@@ -81,7 +81,7 @@ impl Protocol {
         Ok((entry, (entry.decode)(value)?))
     }
 
-    /// Writes a player's message into the world as a [`FromPlayer`].
+    /// Writes a player's message into the world as a [`FromPlayer`](super::FromPlayer).
     ///
     /// # Errors
     /// Those of [`Protocol::decode_message`], and [`RegistryError::WrongDirection`] when players may not send
@@ -101,7 +101,7 @@ impl Protocol {
         (entry.from_player)(world, player, value, map)
     }
 
-    /// Writes the server's message into the world as a [`FromServer`], or updates the resource that it
+    /// Writes the server's message into the world as a [`FromServer`](super::FromServer), or updates the resource that it
     /// carries.
     ///
     /// # Errors
