@@ -1,5 +1,6 @@
 //! The same seed and inputs give the same frames on any number of threads.
 
+use throng_seeds::seeds;
 use throng_server::boundary::frame::Checksum;
 use throng_server::simulation::Parallel;
 
@@ -28,7 +29,7 @@ fn run(seed: u64, threads: usize) -> (Vec<Checksum>, u32) {
 #[test]
 fn checksums_are_equal_on_one_and_four_threads_and_on_repetition() {
     let mut all = Vec::new();
-    for seed in 0..20 {
+    for seed in seeds(0..20, 3) {
         let (alone, one) = run(seed, 1);
         let (together, several) = run(seed, 4);
         let (again, _) = run(seed, 4);
@@ -39,7 +40,8 @@ fn checksums_are_equal_on_one_and_four_threads_and_on_repetition() {
         assert!(alone.windows(2).all(|pair| pair[0] != pair[1]), "nothing moved");
         all.push(alone);
     }
+    let played = all.len();
     all.sort_by_key(|sums| sums[0].0);
     all.dedup();
-    assert_eq!(all.len(), 20, "seeds do not matter");
+    assert_eq!(all.len(), played, "seeds do not matter");
 }

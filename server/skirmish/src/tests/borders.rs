@@ -11,6 +11,7 @@ use glam::Vec2;
 use skirmish_shared::chat::{ChatChannel, ChatLine, Say};
 use skirmish_shared::components::{Callsign, Cargo, Credits, Hull, Ore, Score, Shield};
 use skirmish_shared::standings::Standings;
+use throng_seeds::seeds;
 use throng_server::boundary::claims::PlayerName;
 use throng_server::boundary::frame::Frame;
 use throng_server::boundary::link::{
@@ -190,7 +191,7 @@ fn pay(mut players: Query<&mut Credits, With<Player>>, time: Res<TickTime>) {
 
 #[test]
 fn ore_credits_and_entities_survive_all_borders() {
-    for (simulations, seed) in [(2, 1), (4, 2), (2, 3), (4, 4)] {
+    for (simulations, seed) in seeds([(4, 2), (2, 1), (2, 3), (4, 4)], 1) {
         let mut process = Process::new(&chessboard(simulations, 12.0), 0.0, seed, 1_200, 300);
         for (app, _) in &mut process.apps {
             app.add_systems(

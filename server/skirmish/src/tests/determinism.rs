@@ -1,5 +1,6 @@
 //! The same seed and inputs give the same state on any number of threads.
 
+use throng_seeds::seeds;
 use throng_server::boundary::frame::Checksum;
 use throng_server::simulation::Parallel;
 
@@ -28,7 +29,7 @@ fn run(seed: u64, threads: usize, ticks: u32) -> (Vec<Checksum>, u32, usize) {
 #[test]
 fn checksums_are_equal_on_one_and_four_threads_and_on_repetition() {
     let mut all = Vec::new();
-    for seed in 0..4 {
+    for seed in seeds(0..4, 2) {
         let (alone, one, destroyed) = run(seed, 1, 300);
         let (together, several, _) = run(seed, 4, 300);
         assert_eq!(one, 1);
@@ -38,9 +39,10 @@ fn checksums_are_equal_on_one_and_four_threads_and_on_repetition() {
         assert!(destroyed > 0, "seed {seed}: no drone was destroyed");
         all.push(alone);
     }
+    let played = all.len();
     all.sort_by_key(|sums| sums[0].0);
     all.dedup();
-    assert_eq!(all.len(), 4, "seeds do not matter");
+    assert_eq!(all.len(), played, "seeds do not matter");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use glam::Vec2;
 use skirmish_shared::components::{Drone, Hull, Magazine, Missile, Score, Shield};
 use skirmish_shared::input::PilotInput;
+use throng_seeds::seeds;
 use throng_server::simulation::{Avatar, Team};
 use throng_shared::protocol::ids::TeamId;
 use throng_shared::protocol::pose::Velocity;
@@ -18,8 +19,9 @@ fn drones(game: &mut Game) -> usize {
 
 #[test]
 fn fight_between_two_drones_ends() {
-    let mut won = 0;
-    for (seed, breed) in (0..10).flat_map(|seed| [(seed, 0), (seed, 1)]) {
+    let (mut won, mut fights) = (0, 0);
+    for (seed, breed) in seeds((0..10).flat_map(|seed| [(seed, 0), (seed, 1)]), 6) {
+        fights += 1;
         let mut game = Game::new(seed, 1, 0, 0);
         let middle = Vec2::new(-500.0, -500.0);
         let one = game.drone(3, breed, middle, 0.3);
@@ -31,11 +33,11 @@ fn fight_between_two_drones_ends() {
                 won += 1;
                 return true;
             }
-            let fights = [one, other]
+            let fight = [one, other]
                 .iter()
                 .any(|&drone| game.get::<DroneAi>(drone).mode != DroneMode::Patrol);
             // Or they have lost each other, for longer than a drone flees.
-            peaceful = if fights { 0 } else { peaceful + 1 };
+            peaceful = if fight { 0 } else { peaceful + 1 };
             peaceful > 20 * 10
         });
         assert!(
@@ -43,7 +45,7 @@ fn fight_between_two_drones_ends() {
             "seed {seed}, breed {breed}: still fighting after {limit} ticks"
         );
     }
-    assert!(won >= 14, "only {won} of 20 fights were won");
+    assert!(won * 10 >= fights * 7, "only {won} of {fights} fights were won");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::session::{Session, Setting};
 use super::world;
+use throng_seeds::seeds;
 
 /// Returns the bytes per update that clients are sent while every entity's aim turns in every tick.
 fn bytes_per_update(by_differences: bool) -> f64 {
@@ -39,7 +40,7 @@ fn a_turning_aim_takes_little_more_than_half_of_the_bytes_as_differences() {
 
 #[test]
 fn differences_result_in_the_same_world_on_any_link() {
-    for seed in 0..10 {
+    for seed in seeds(0..10, 5) {
         let loss = [0.0, 0.1, 0.2, 0.3, 0.4][seed as usize % 5];
         let mut session = Session::new(Setting::new(seed).lossy(loss, (seed % 4) as u32, seed % 6));
         for _ in 0..80 {
