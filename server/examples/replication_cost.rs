@@ -22,11 +22,13 @@ use std::time::{Duration, Instant};
 
 use glam::Vec2;
 use throng_client::mirror::{Mirror, MirrorConfig};
-use throng_server::boundary::frame::{Frame, FrameHistory, FrameWriter, Identity, PlayerRow};
-use throng_server::replication::{
-    ClientReplication, PacketSink, ReplicationConfig, ReplicationScratch, ReplicationView, Written,
+use throng_server::boundary::frame::{Frame, FrameHistory, Identity, PlayerRow};
+use throng_server::internals::{
+    AreaHold, AreaTable, ClientReplication, FrameWriter, PacketSink, ReplicationCounters, ReplicationScratch,
+    ReplicationView, SpatialIndex, Written,
 };
-use throng_server::space::{AreaHold, AreaTable, RoomId, SpatialIndex};
+use throng_server::replication::ReplicationConfig;
+use throng_server::simulation::RoomId;
 use throng_shared::limits::{NETCODE_OVERHEAD_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::delta::MotionModel;
@@ -403,12 +405,7 @@ fn decode(clients: &mut [MeasuredClient], sink: &Packets, totals: &mut Totals) {
     }
 }
 
-fn report(
-    arguments: &Arguments,
-    totals: &Totals,
-    before: throng_server::replication::ReplicationCounters,
-    after: throng_server::replication::ReplicationCounters,
-) {
+fn report(arguments: &Arguments, totals: &Totals, before: ReplicationCounters, after: ReplicationCounters) {
     let client_ticks = f64::from(arguments.clients) * f64::from(arguments.ticks);
     let per = |count: f64| count / client_ticks;
     let written = &totals.written;

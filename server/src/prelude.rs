@@ -1,5 +1,6 @@
 //! What the server's side of a game needs.
 
+#[doc(no_inline)]
 pub use throng_shared::prelude::*;
 
 pub use crate::boundary::link::{LeaveReason, PeerKind};
@@ -8,11 +9,10 @@ pub use crate::runner::TickTime;
 pub use crate::schedule::ServerSystems;
 pub use crate::simulation::{
     Avatar, ContentFile, ContentFiles, ContentPlayback, ContentSource, Eye, Ghost, Importance, Nearby, Owner,
-    Parallel, Place, Player, PlayerJoined, PlayerLeft, Random, Replicated, Rewind, Room, Seed, Team, Tell,
-    Viewer,
+    Parallel, Place, Player, PlayerJoined, PlayerLeft, Random, Replicated, Rewind, Room, RoomId, Seed, Team,
+    Tell, Viewer,
 };
 pub use crate::simulations::{
     BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, GhostAppExt, JoinPlaces, MapShape,
     Simulations, TellEntity, owns_position,
 };
-pub use crate::space::RoomId;

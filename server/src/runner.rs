@@ -80,33 +80,26 @@ impl Default for TickTime {
     }
 }
 
-/// Counters of ticks and overruns, readable from any thread.
+/// Counters of overruns, readable from any thread.
 #[derive(Resource, Clone, Debug, Default)]
-pub struct RunnerCounters(Arc<Counters>);
+pub(crate) struct RunnerCounters(Arc<Counters>);
 
 #[derive(Debug, Default)]
 struct Counters {
-    ticks: AtomicU64,
     overruns: AtomicU64,
     skipped: AtomicU64,
 }
 
 impl RunnerCounters {
-    /// Returns the number of ticks that were run.
-    #[must_use]
-    pub fn ticks(&self) -> u64 {
-        self.0.ticks.load(Relaxed)
-    }
-
     /// Returns the number of ticks that ended after the next one was due.
     #[must_use]
-    pub fn overruns(&self) -> u64 {
+    pub(crate) fn overruns(&self) -> u64 {
         self.0.overruns.load(Relaxed)
     }
 
     /// Returns the number of deadlines that passed without a tick.
     #[must_use]
-    pub fn skipped(&self) -> u64 {
+    pub(crate) fn skipped(&self) -> u64 {
         self.0.skipped.load(Relaxed)
     }
 }
@@ -116,7 +109,7 @@ impl RunnerCounters {
 pub struct Shutdown(Arc<AtomicBool>);
 
 impl Shutdown {
-    /// Requests the shutdown. May be called from any thread and any number of times.
+    /// Makes the loop end after the current tick. May be called from any thread and any number of times.
     pub fn request(&self) {
         self.0.store(true, Relaxed);
     }
@@ -131,10 +124,10 @@ impl Shutdown {
 /// Time at which the first tick is due, since the process's origin. Without this resource the first tick is due when the
 /// loop begins. Simulations in lockstep have the same value.
 #[derive(Resource, Clone, Copy, Debug)]
-pub struct FirstTick(pub Duration);
+pub(crate) struct FirstTick(pub Duration);
 
 /// Work that the loop does between two ticks. Without a [`BetweenTicks`] resource, the loop sleeps.
-pub trait Pass: Send {
+pub(crate) trait Pass: Send {
     /// Works or waits until `deadline`, and returns as soon after it as possible.
     fn until(&mut self, deadline: Duration, clock: &Clock);
 }
@@ -143,7 +136,7 @@ pub trait Pass: Send {
 ///
 /// The lock is needed because resources are shared. The loop takes the value out once, at its start.
 #[derive(Resource)]
-pub struct BetweenTicks(pub Mutex<Box<dyn Pass>>);
+pub(crate) struct BetweenTicks(pub Mutex<Box<dyn Pass>>);
 
 struct Sleep;
 
@@ -153,7 +146,7 @@ impl Pass for Sleep {
     }
 }
 
-/// Makes the app tick at `tick_rate_hz`, by [`run`] or [`tick_once`].
+/// Makes the app tick at `tick_rate_hz`, in [`App::run`] or by [`tick_once`].
 pub struct RunnerPlugin {
     /// Number of ticks per second.
     pub tick_rate_hz: NonZeroU32,
@@ -198,11 +191,6 @@ pub fn tick_length(tick_rate_hz: NonZeroU32) -> Duration {
 pub fn tick_once(app: &mut App, now: Duration) {
     app.world_mut().resource_mut::<TickTime>().started_at = now;
     app.update();
-    app.world()
-        .resource::<RunnerCounters>()
-        .0
-        .ticks
-        .fetch_add(1, Relaxed);
 }
 
 /// Finishes the plugins, as [`App::run`] does before its loop. Needed before [`tick_once`].
@@ -212,7 +200,7 @@ pub fn finish_plugins(app: &mut App) {
 }
 
 /// Runs ticks until a shutdown is requested or the app exits.
-pub fn run(mut app: App) -> AppExit {
+fn run(mut app: App) -> AppExit {
     finish_plugins(&mut app);
     let world = app.world();
     let clock = world.resource::<Clock>().clone();
@@ -299,7 +287,6 @@ mod tests {
                 .map(|n| (Tick(n + 1), Duration::from_secs(u64::from(n))))
                 .collect();
             assert_eq!(seen, &expected, "at {rate} Hz");
-            assert_eq!(app.world().resource::<RunnerCounters>().ticks(), 500);
         }
     }
 
@@ -319,15 +306,20 @@ mod tests {
         let origin = Instant::now();
         let shutdown = Shutdown::default();
         let mut app = app(200, Clock::since(origin), shutdown.clone());
-        let stall = move |time: Res<TickTime>| match time.tick.0 {
-            5 => thread::sleep(Duration::from_millis(23)),
-            20 => shutdown.request(),
-            _ => {}
+        let ticks = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&ticks);
+        let stall = move |time: Res<TickTime>| {
+            count.fetch_add(1, Relaxed);
+            match time.tick.0 {
+                5 => thread::sleep(Duration::from_millis(23)),
+                20 => shutdown.request(),
+                _ => {}
+            }
         };
         app.add_systems(FixedUpdate, stall.in_set(crate::schedule::ServerSystems::Input));
         let counters = app.world().resource::<RunnerCounters>().clone();
         assert_eq!(app.run(), AppExit::Success);
-        assert_eq!(counters.ticks(), 20);
+        assert_eq!(ticks.load(Relaxed), 20);
         assert!(
             counters.overruns() >= 1 && counters.skipped() >= 4,
             "{counters:?}"

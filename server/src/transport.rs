@@ -39,7 +39,7 @@ use crate::simulation::{Routes, WorkerLinks};
 
 /// Settings of the transport and its workers.
 #[derive(Clone)]
-pub struct TransportConfig {
+pub(crate) struct TransportConfig {
     /// Address of the first worker; worker n listens on the port n above it. With port 0 the system chooses ports.
     pub udp: SocketAddr,
     /// Number of worker threads. With 0, one worker runs on the simulation's own thread, between ticks.
@@ -75,7 +75,7 @@ pub enum TransportError {
 }
 
 /// Open sockets and waiting threads, which become a [`ThrongRenetPlugin`].
-pub struct Transport {
+pub(crate) struct Transport {
     config: TransportConfig,
     addresses: Vec<SocketAddr>,
     slots: Vec<WorkerSlot>,
@@ -96,7 +96,8 @@ struct WorkerStart {
     shutdown: Shutdown,
 }
 
-/// The running threads. When dropped, stops them and waits until they have sent their goodbyes and ended.
+/// The running threads of the net workers. When dropped, stops them and waits until they have sent their goodbyes
+/// and ended.
 #[derive(Resource, Default)]
 struct WorkerThreads {
     stop: Arc<AtomicBool>,
@@ -108,7 +109,7 @@ impl Transport {
     ///
     /// # Errors
     /// [`TransportError`]; the sockets and threads opened before are then closed.
-    pub fn open(config: TransportConfig) -> Result<Self, TransportError> {
+    pub(crate) fn open(config: TransportConfig) -> Result<Self, TransportError> {
         let mut transport = Self {
             addresses: Vec::new(),
             slots: Vec::new(),
@@ -123,14 +124,14 @@ impl Transport {
 
     /// Returns the address on which each worker listens, in worker order.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
     /// Returns the plugin that serves the app's simulation on these sockets. `private_key` decrypts the connect tokens.
     /// `advertised` has the address that clients use for each worker, which the tokens must contain.
     #[must_use]
-    pub fn into_plugin(
+    pub(crate) fn into_plugin(
         self,
         private_key: [u8; KEY_BYTES],
         advertised: Vec<SocketAddr>,
@@ -242,7 +243,7 @@ type TransportHandover = (WorkerLinks, Routes);
 
 /// Plugin that serves another simulation of the process with the same workers. Returned by
 /// [`ThrongRenetPlugin::add_simulation`].
-pub struct SimulationTransport(Mutex<Option<Receiver<TransportHandover>>>);
+pub(crate) struct SimulationTransport(Mutex<Option<Receiver<TransportHandover>>>);
 
 impl Plugin for SimulationTransport {
     fn build(&self, _app: &mut App) {}
@@ -257,7 +258,7 @@ impl Plugin for SimulationTransport {
 }
 
 /// Plugin that serves the app's simulation on real sockets. Returned by [`Transport::into_plugin`].
-pub struct ThrongRenetPlugin(Mutex<Option<TransportStart>>);
+pub(crate) struct ThrongRenetPlugin(Mutex<Option<TransportStart>>);
 
 struct TransportStart {
     transport: Transport,
@@ -274,7 +275,7 @@ impl ThrongRenetPlugin {
     /// Adds the next simulation of the process, from the second on, and returns the plugin for its app. The plugins of
     /// that app must be finished on another thread.
     #[must_use]
-    pub fn add_simulation(&self) -> SimulationTransport {
+    pub(crate) fn add_simulation(&self) -> SimulationTransport {
         let (sender, receiver) = channel();
         if let Some(start) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             start.other_simulations.push(sender);

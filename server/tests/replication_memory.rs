@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use glam::Vec2;
 use throng_client::mirror::{Mirror, MirrorConfig};
-use throng_server::boundary::frame::{Frame, FrameHistory, FrameWriter, Identity, PlayerRow};
-use throng_server::replication::{
-    ClientReplication, PacketSink, ReplicationConfig, ReplicationScratch, ReplicationView,
+use throng_server::boundary::frame::{Frame, FrameHistory, Identity, PlayerRow};
+use throng_server::internals::{
+    AreaHold, AreaTable, ClientReplication, FrameWriter, PacketSink, ReplicationScratch, ReplicationView,
+    SpatialIndex,
 };
-use throng_server::space::{AreaHold, AreaTable, RoomId, SpatialIndex};
+use throng_server::replication::ReplicationConfig;
+use throng_server::simulation::RoomId;
 use throng_shared::limits::PAYLOAD_BYTES_MAX;
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId, Slot, TeamId};

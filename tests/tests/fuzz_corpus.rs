@@ -10,7 +10,7 @@ use throng_scenes::ScenePlugin;
 use throng_scenes::protocol::SteerInput;
 use throng_server::boundary::claims::PlayerName;
 use throng_server::boundary::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, link};
-use throng_server::persist::digest;
+use throng_server::internals::digest;
 use throng_server::record::{RecordPlugin, RecordingReader, app_of};
 use throng_server::runner::{finish_plugins, tick_once};
 use throng_server::simulation::WorkerLinks;

@@ -8,7 +8,8 @@ use std::{
 
 use throng_server::{
     input::{ActiveInput, InputCounters, SeenAt},
-    simulation::{InputBuffer, Player},
+    internals::InputBuffer,
+    simulation::Player,
 };
 use throng_shared::{protocol::input::ViewTick, tick::Tick};
 use throng_tests::simulator::{ClientId, Simulator, SimulatorConfig, arena::Steer, link::LinkConditions};

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use throng_client::connection::ClientConfig;
 use throng_server::{
-    boundary::directory::{Directory, EntityRoute},
-    simulation::{Player, Routes, Routing},
+    internals::{Directory, EntityRoute, Routes, Routing},
+    simulation::Player,
 };
 use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId};
 use throng_tests::simulator::{ClientId, Simulator, SimulatorConfig, link::LinkConditions};

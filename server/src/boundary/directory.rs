@@ -101,8 +101,8 @@ impl Directory {
         let _ = cell.compare_exchange(route, EMPTY, Ordering::AcqRel, Ordering::Relaxed);
     }
 
-    /// Enters an entity. The caller removes an id before it enters it again. Only the simulation that owns the
-    /// entity enters and removes it.
+    /// Enters the route of an entity. The caller removes an id before it enters it again. Only the simulation that
+    /// owns the entity enters and removes it.
     ///
     /// # Errors
     /// [`DirectoryFull`] when both of its buckets are full.

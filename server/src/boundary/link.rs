@@ -207,7 +207,7 @@ pub struct LinkCounters {
 const MISSED_MAX: usize = 64;
 
 /// Function that makes a worker return from its wait. Called once per published frame.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
+pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Builds both ends of the link between `worker` and the simulation `simulation`.
 #[must_use]
@@ -292,8 +292,8 @@ impl SimulationLink {
         })
     }
 
-    /// Queues a message. Without room, ends the session with [`LeaveReason::Overflow`] and returns `false`, because a
-    /// reliable channel must not continue with a gap.
+    /// Queues a message for one session. Without room, ends the session with [`LeaveReason::Overflow`] and returns
+    /// `false`, because a reliable channel must not continue with a gap.
     pub fn send(&mut self, key: SessionKey, channel: ChannelId, bytes: Bytes) -> bool {
         if self.ended.contains_key(&key) {
             return false;
@@ -336,7 +336,7 @@ impl SimulationLink {
         false
     }
 
-    /// Ends a session. The command is never lost: without room it is retried at every publish.
+    /// Makes the worker end a session. The command is never lost: without room it is retried at every publish.
     pub fn disconnect(&mut self, key: SessionKey, reason: LeaveReason) {
         self.ended.entry(key).or_insert(reason);
         self.flush_ended();
@@ -418,7 +418,7 @@ impl WorkerLink {
         }
     }
 
-    /// Queues an input. Drops and counts it and returns `false` when there is no room.
+    /// Queues the input of one tick. Drops and counts it and returns `false` when there is no room.
     pub fn input(&mut self, value: ToSimulation) -> bool {
         let taken = self.flush() && self.to_simulation.push(value).is_ok();
         if !taken {
@@ -434,7 +434,7 @@ impl WorkerLink {
         self.flush() && !self.to_simulation.is_full()
     }
 
-    /// Queues a message. Returns `false` without room; see [`WorkerLink::has_room`].
+    /// Queues a message of a client. Returns `false` without room; see [`WorkerLink::has_room`].
     pub fn message(&mut self, key: SessionKey, channel: ChannelId, bytes: Bytes) -> bool {
         self.flush()
             && self

@@ -21,6 +21,9 @@ pub use error::ConfigError;
 pub use parse::{Advertise, number};
 pub use settings::ServerSettings;
 
+pub use crate::net::assign::AssignStrategy;
+pub use crate::net::socket::IoKind;
+
 use layers::{CONFIG_KEY, Layers, key_of};
 
 /// The settings of a program: the server's and the game's.

@@ -107,7 +107,8 @@ pub(super) fn advertise(text: &str) -> Result<Advertise, &'static str> {
         .ok_or("must be an IP address, with or without a port, such as 203.0.113.7 or [2001:db8::7]:5000")
 }
 
-/// Numbers of CPUs. Clap's derive parses a field of this type from one value, where it parses a `Vec` from many.
+/// The CPUs of `--affinity`, by number. Clap's derive parses a field of this type from one value, where it parses
+/// a `Vec` from many.
 pub(super) type CpuList = Vec<usize>;
 
 pub(super) fn cpus(text: &str) -> Result<CpuList, &'static str> {

@@ -34,7 +34,7 @@ impl Default for AnswerCounts {
 }
 
 impl AnswerCounts {
-    /// Counts one response.
+    /// Counts one response under its name.
     pub(super) fn count(&mut self, name: &'static str) {
         *self.0.entry(name).or_default() += 1;
     }

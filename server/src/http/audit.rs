@@ -24,7 +24,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use crate::boundary::frame::Frame;
 
 /// Number of frames that are kept of each simulation.
-pub const FRAMES_KEPT: usize = 64;
+pub(crate) const FRAMES_KEPT: usize = 64;
 
 /// The first bytes of a response.
 pub const AUDIT_MAGIC: [u8; 4] = *b"THA1";
@@ -37,10 +37,10 @@ pub const AUDIT_ROW_BYTES: usize = 28;
 ///
 /// The mutex is never locked: it is accessed only through `&mut`, and makes the queue's end a valid resource.
 #[derive(Resource)]
-pub struct AuditSink(Mutex<Producer<Arc<Frame>>>);
+pub(crate) struct AuditSink(Mutex<Producer<Arc<Frame>>>);
 
 /// The gateway's end of the queues, with the frames that are kept.
-pub struct AuditFrames(Vec<Kept>);
+pub(crate) struct AuditFrames(Vec<Kept>);
 
 /// The frames of one simulation.
 struct Kept {
@@ -50,7 +50,7 @@ struct Kept {
 
 /// Creates both ends for the given number of simulations.
 #[must_use]
-pub fn audit(simulations: u8) -> (Vec<AuditSink>, AuditFrames) {
+pub(crate) fn audit(simulations: u8) -> (Vec<AuditSink>, AuditFrames) {
     let ends = (0..simulations).map(|_| {
         let (producer, incoming) = RingBuffer::new(FRAMES_KEPT);
         let frames = VecDeque::with_capacity(FRAMES_KEPT);
@@ -61,8 +61,9 @@ pub fn audit(simulations: u8) -> (Vec<AuditSink>, AuditFrames) {
 }
 
 impl AuditSink {
-    /// Offers a frame. If the queue is full, the frame is dropped: the gateway has not collected for 64 ticks.
-    pub fn offer(&mut self, frame: &Arc<Frame>) {
+    /// Offers a frame to the gateway. If the queue is full, the frame is dropped: the gateway has not collected
+    /// for 64 ticks.
+    pub(crate) fn offer(&mut self, frame: &Arc<Frame>) {
         // A full queue loses only this tick's audit, for which the gateway then returns 404.
         let _ = self
             .0

@@ -13,7 +13,7 @@
 //! simulation. It is independent of the world.
 
 mod answers;
-pub mod audit;
+pub(crate) mod audit;
 mod error;
 mod figures;
 mod guest;
@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 use throng_shared::protocol::version::ProtocolVersion;
 
 pub use start_error::HttpError;
-pub use tokens::{IssuerConfig, TokenIssuer};
+pub(crate) use tokens::{IssuerConfig, TokenIssuer};
 
 use self::audit::AuditFrames;
 use self::pulse::Pulse;
@@ -42,9 +42,9 @@ use self::rate::{JoinLimiter, Rates};
 use self::shared::SharedParts;
 use crate::observe::{ServerStats, StatusReceiver};
 
-/// Settings of the gateway.
+/// Settings of the HTTP gateway, taken from the server's settings.
 #[derive(Debug, Clone)]
-pub struct HttpConfig {
+pub(crate) struct HttpConfig {
     /// Address to listen on; with port 0 the system chooses a port.
     pub http: SocketAddr,
     /// Certificate chain and private key, both PEM files; `None` for plain HTTP.
@@ -60,7 +60,7 @@ pub struct HttpConfig {
 }
 
 /// The parts of the server that the gateway uses.
-pub struct HttpParts {
+pub(crate) struct HttpParts {
     /// Issues connect tokens.
     pub issuer: TokenIssuer,
     /// The server's statistics.
@@ -78,9 +78,9 @@ pub struct HttpParts {
     pub audit: Option<AuditFrames>,
 }
 
-/// A running gateway.
+/// Handle of the running gateway and its thread.
 #[derive(Debug)]
-pub struct HttpServer {
+pub(crate) struct HttpServer {
     address: SocketAddr,
     thread: JoinHandle<()>,
 }
@@ -90,7 +90,7 @@ impl HttpServer {
     ///
     /// # Errors
     /// Returns an [`HttpError`]; nothing runs then.
-    pub fn start(config: &HttpConfig, parts: HttpParts) -> Result<Self, HttpError> {
+    pub(crate) fn start(config: &HttpConfig, parts: HttpParts) -> Result<Self, HttpError> {
         let tls = config
             .tls
             .as_ref()
@@ -132,12 +132,12 @@ impl HttpServer {
 
     /// Returns the address on which the gateway listens.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Waits until the gateway has ended, which it does once the status is stopped.
-    pub fn join(self) {
+    pub(crate) fn join(self) {
         if self.thread.join().is_err() {
             tracing::error!("the HTTP thread panicked");
         }

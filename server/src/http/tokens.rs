@@ -28,7 +28,7 @@ const CLIENT_IDS: u64 = 1 << 53;
 const PROOF_BYTES: usize = 8 + 32;
 
 /// The addresses of the workers, and the secret that they share with the issuer.
-pub struct IssuerConfig {
+pub(crate) struct IssuerConfig {
     /// Addresses that clients of each worker are given, in the workers' order.
     pub addresses: Vec<SocketAddr>,
     /// Key with which tokens are sealed, and opened by the workers.
@@ -38,7 +38,7 @@ pub struct IssuerConfig {
 }
 
 /// Issues connect tokens and resume proofs.
-pub struct TokenIssuer {
+pub(crate) struct TokenIssuer {
     config: IssuerConfig,
     entropy: Entropy,
     proof_key: hmac::Key,
@@ -67,7 +67,7 @@ impl TokenIssuer {
     ///
     /// # Errors
     /// Returns an [`EntropyError`] if the operating system provides no random bytes.
-    pub fn new(config: IssuerConfig) -> Result<Self, EntropyError> {
+    pub(crate) fn new(config: IssuerConfig) -> Result<Self, EntropyError> {
         let mut entropy = Entropy::from_os()?;
         let proof_key = hmac::Key::new(hmac::HMAC_SHA256, &entropy.bytes::<32>());
         Ok(Self {

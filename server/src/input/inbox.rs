@@ -11,7 +11,7 @@ use crate::boundary::link::ToSimulation;
 use crate::simulation::WorkerLinks;
 
 /// The values that the next tick applies, or that the running one has applied. Systems that fill it within
-/// the tick run in `Receive` before [`drain_links`].
+/// the tick run in `Receive` before `drain_links`.
 ///
 /// It is emptied in every tick, so that it is bounded by the queues of the links. Its memory is kept.
 #[derive(Resource, Debug, Default)]
@@ -56,7 +56,7 @@ impl Extend<ToSimulation> for Inbox {
 
 /// Adds everything that is queued in the links, in worker order and in the order of arrival. What arrives
 /// meanwhile waits for the next tick.
-pub fn drain_links(mut inbox: ResMut<Inbox>, mut links: ResMut<WorkerLinks>) {
+pub(crate) fn drain_links(mut inbox: ResMut<Inbox>, mut links: ResMut<WorkerLinks>) {
     if inbox.is_routed {
         return;
     }

@@ -7,7 +7,7 @@
 
 mod apply;
 mod counters;
-mod inbox;
+pub(crate) mod inbox;
 mod receive;
 
 use bevy_app::{App, FixedUpdate, Plugin};
@@ -20,7 +20,8 @@ use receive::apply_inbox;
 
 pub use counters::InputCounters;
 pub(crate) use inbox::empty_inbox;
-pub use inbox::{Inbox, drain_links};
+pub(crate) use inbox::{Inbox, drain_links};
+#[doc(no_inline)]
 pub use throng_shared::protocol::active::{ActiveInput, SeenAt, TakenInput};
 
 /// Applies the values in the [`Inbox`], and gives every player an [`ActiveInput`] of the type that the

@@ -42,7 +42,7 @@ pub struct WorkerLoad {
 /// Error: no worker has room for another session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("every net worker is full")]
-pub struct ServerFull;
+pub(crate) struct ServerFull;
 
 /// The unredeemed tokens of one worker.
 struct Reservations {
@@ -53,7 +53,7 @@ struct Reservations {
 }
 
 /// Chooses the worker of each new connection. Shared by reference between threads.
-pub struct Assigner {
+pub(crate) struct Assigner {
     strategy: AssignStrategy,
     sessions_max: u32,
     loads: Arc<[WorkerLoad]>,
@@ -68,7 +68,7 @@ struct AssignState {
 impl Assigner {
     /// Creates an acceptor for one worker per element of `loads` (1 to 256), each with up to `sessions_max` sessions.
     #[must_use]
-    pub fn new(strategy: AssignStrategy, loads: Arc<[WorkerLoad]>, sessions_max: u32) -> Self {
+    pub(crate) fn new(strategy: AssignStrategy, loads: Arc<[WorkerLoad]>, sessions_max: u32) -> Self {
         let reservations = loads
             .iter()
             .map(|load| Reservations {
@@ -93,7 +93,7 @@ impl Assigner {
     /// # Errors
     /// [`ServerFull`] when every worker is at its bound. When round-robin or the client's hash selects a full worker,
     /// the next worker with room is chosen.
-    pub fn assign(
+    pub(crate) fn assign(
         &self,
         client_id: u64,
         now: Duration,

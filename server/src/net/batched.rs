@@ -25,7 +25,7 @@ use super::wait::wait_writable;
 const SEND_WAIT: Duration = Duration::from_millis(1);
 /// Waits for a full send buffer per batch, of up to a millisecond each. After them the rest of the batch is dropped,
 /// because the next snapshot is worth more than this one.
-pub const SEND_WAITS_MAX: u32 = 4;
+pub(crate) const SEND_WAITS_MAX: u32 = 4;
 
 /// Bytes of the next buffer that are prefetched while one is written. Most snapshots are not longer.
 const USUAL_BYTES: usize = 256;

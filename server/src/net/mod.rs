@@ -6,19 +6,19 @@
 //! simulation through the [link](crate::boundary::link), and [`transport`](crate::transport) adds the workers to a
 //! Bevy app.
 
-pub mod assign;
+pub(crate) mod assign;
 #[cfg(target_os = "linux")]
-pub mod batched;
-pub mod core;
+pub(crate) mod batched;
+pub(crate) mod core;
 mod io;
 mod pace;
-pub mod portable;
-pub mod socket;
-pub mod stats;
+pub(crate) mod portable;
+pub(crate) mod socket;
+pub(crate) mod stats;
 #[cfg(target_os = "linux")]
 mod syscalls;
-pub mod takeover;
-pub mod transmit;
+pub(crate) mod takeover;
+pub(crate) mod transmit;
 pub(crate) mod wait;
 pub(crate) mod worker;
 

@@ -20,7 +20,7 @@ use super::transmit::{
 const SEND_WAITS_MAX: u32 = 4;
 
 /// The receiving half of portable I/O.
-pub struct PortableReceiver {
+pub(crate) struct PortableReceiver {
     socket: Arc<UdpSocket>,
     buffer: Box<[u8; DATAGRAM_BUFFER_BYTES]>,
     counters: Arc<SocketCounters>,
@@ -29,7 +29,7 @@ pub struct PortableReceiver {
 impl PortableReceiver {
     /// Creates a receiver for `socket`.
     #[must_use]
-    pub fn new(socket: Arc<UdpSocket>, counters: Arc<SocketCounters>) -> Self {
+    pub(crate) fn new(socket: Arc<UdpSocket>, counters: Arc<SocketCounters>) -> Self {
         Self {
             socket,
             buffer: Box::new([0; DATAGRAM_BUFFER_BYTES]),
@@ -76,7 +76,7 @@ fn unix_now() -> Duration {
 }
 
 /// The sending half of portable I/O.
-pub struct PortableSender {
+pub(crate) struct PortableSender {
     socket: Arc<UdpSocket>,
     buffer: Box<[u8; DATAGRAM_BUFFER_BYTES]>,
     counters: Arc<SocketCounters>,
@@ -85,7 +85,7 @@ pub struct PortableSender {
 impl PortableSender {
     /// Creates a sender for `socket`.
     #[must_use]
-    pub fn new(socket: Arc<UdpSocket>, counters: Arc<SocketCounters>) -> Self {
+    pub(crate) fn new(socket: Arc<UdpSocket>, counters: Arc<SocketCounters>) -> Self {
         Self {
             socket,
             buffer: Box::new([0; DATAGRAM_BUFFER_BYTES]),

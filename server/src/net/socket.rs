@@ -15,7 +15,7 @@ use super::syscalls;
 
 /// Kernel buffer requested in each direction, in bytes. The kernel's default holds 256 small datagrams, which is
 /// 2.6 ms of inputs at 5,000 clients.
-pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+pub(crate) const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 
 /// The kind of system calls by which datagrams are sent and received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub enum SocketError {
 ///
 /// # Errors
 /// [`SocketError::PortRange`] when the port would be above 65,535.
-pub fn worker_address(base: SocketAddr, worker: u8, shared: bool) -> Result<SocketAddr, SocketError> {
+pub(crate) fn worker_address(base: SocketAddr, worker: u8, shared: bool) -> Result<SocketAddr, SocketError> {
     if shared || base.port() == 0 {
         return Ok(base);
     }
@@ -140,7 +140,7 @@ fn open_socket(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     Ok(UdpSocket::from_std(socket.into()))
 }
 
-/// Requests large kernel buffers. Logs a warning when the kernel grants less.
+/// Requests large kernel buffers for both directions. Logs a warning when the kernel grants less.
 fn enlarge_buffers(socket: &Socket, address: SocketAddr) {
     // When the kernel refuses, the earlier size remains. The granted sizes are read below.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);

@@ -19,13 +19,13 @@ use crate::replication::ReplicationCounters;
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// Adds `amount`. Must be called only by the thread that owns the counter.
+    /// Adds `amount` to the counter. Must be called only by the thread that owns the counter.
     #[inline]
     pub fn add(&self, amount: u64) {
         self.0.store(self.0.load(Relaxed) + amount, Relaxed);
     }
 
-    /// Replaces the value. Must be called only by the thread that owns the counter.
+    /// Replaces the value of the gauge. Must be called only by the thread that owns the counter.
     #[inline]
     pub fn set(&self, value: u64) {
         self.0.store(value, Relaxed);

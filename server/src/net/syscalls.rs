@@ -22,8 +22,8 @@ use socket2::Socket;
 
 use super::transmit::{Arrival, BATCH_DATAGRAMS, DATAGRAM_BUFFER_BYTES};
 
-/// Segments in one message. The kernel accepts at least 64 (`UDP_MAX_SEGMENTS` before Linux 6.9); 44 segments of up to
-/// 1,408 bytes keep a message below 65,507 bytes.
+/// Most segments in one message. The kernel accepts at least 64 (`UDP_MAX_SEGMENTS` before Linux 6.9); 44 segments
+/// of up to 1,408 bytes keep a message below 65,507 bytes.
 const SEGMENTS_MAX: usize = 44;
 /// Socket option from `linux/udp.h`, which `libc` does not define.
 const UDP_SEGMENT: libc::c_int = 103;
@@ -163,7 +163,8 @@ struct RingMemory {
     slots: [ReceiveSlot; BATCH_DATAGRAMS],
 }
 
-/// Memory for batched receives. It is set up once, and each call resets only the headers that the last one changed.
+/// Memory for receiving datagrams in batches. It is set up once, and each call resets only the headers that the
+/// last one changed.
 ///
 /// The memory contains pointers into itself, so it is accessed only through the one raw pointer.
 pub(super) struct ReceiveRing {
@@ -278,7 +279,8 @@ fn read_arrival(note: &ArrivalNote, bytes: usize) -> Option<Duration> {
     Some(Duration::new(seconds, u32::try_from(note.at.tv_nsec).ok()?))
 }
 
-/// Reads a socket address. The storage has the size of the larger address family.
+/// Reads a socket address from the kernel's form; `None` for another address family. The storage has the size of
+/// the larger address family.
 fn read_address(name: &libc::sockaddr_in6) -> Option<SocketAddr> {
     match libc::c_int::from(name.sin6_family) {
         libc::AF_INET => {
@@ -297,7 +299,7 @@ fn read_address(name: &libc::sockaddr_in6) -> Option<SocketAddr> {
     }
 }
 
-/// Writes a socket address. Returns its length in bytes.
+/// Writes a socket address in the kernel's form. Returns its length in bytes.
 fn write_address(to: SocketAddr, name: &mut MaybeUninit<libc::sockaddr_in6>) -> libc::socklen_t {
     match to {
         SocketAddr::V4(to) => {

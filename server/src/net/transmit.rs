@@ -17,7 +17,7 @@ pub const DATAGRAM_BUFFER_BYTES: usize = 1_408;
 const _: () = assert!(DATAGRAM_BUFFER_BYTES > DATAGRAM_RECEIVE_BYTES_MAX);
 
 /// Datagrams in one batch: as many as one system call moves.
-pub const BATCH_DATAGRAMS: usize = 64;
+pub(crate) const BATCH_DATAGRAMS: usize = 64;
 
 /// Destination to which datagrams are written to be sent.
 pub trait Transmit {
@@ -39,7 +39,7 @@ pub trait Transmit {
 
 /// A [`Transmit`] that collects datagrams until it is flushed.
 pub trait Flush: Transmit {
-    /// Sends all committed datagrams. Datagrams that the kernel finally refuses are dropped and counted.
+    /// Sends all datagrams that were committed. Datagrams that the kernel finally refuses are dropped and counted.
     fn flush(&mut self);
 }
 
@@ -80,7 +80,7 @@ pub struct Arrival {
     pub unix: Option<Duration>,
 }
 
-/// Consumer of received datagrams. Implemented by closures that take a datagram.
+/// A consumer of the datagrams that a receiver reads. Implemented by closures that take a datagram.
 pub trait Take {
     /// Announces the senders of the next datagrams, in order. Only a hint for prefetching, given when a batch is read
     /// at once.
@@ -100,7 +100,7 @@ impl<F: FnMut(Arrival, &mut [u8])> Take for F {
 
 /// Source from which datagrams are read.
 pub trait Receive {
-    /// Reads up to [`BATCH_DATAGRAMS`] waiting datagrams without blocking and passes each to `taker`.
+    /// Reads up to 64 waiting datagrams without blocking and passes each to `taker`.
     /// Datagrams above [`DATAGRAM_RECEIVE_BYTES_MAX`] are dropped and counted. Returns how many were read: 0
     /// when none waits.
     ///

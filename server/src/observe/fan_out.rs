@@ -38,7 +38,7 @@ impl Open {
 
 /// The histogram of fan-out times, one value per tick.
 #[derive(Debug)]
-pub struct FanOut {
+pub(super) struct FanOut {
     workers: u8,
     open: [AtomicU64; OPEN_TICKS],
     histogram: Histogram,
@@ -47,7 +47,7 @@ pub struct FanOut {
 impl FanOut {
     /// Creates the histogram for `workers` reporting workers. 0, for an inline worker, counts as one.
     #[must_use]
-    pub fn new(workers: usize) -> Self {
+    pub(super) fn new(workers: usize) -> Self {
         Self {
             workers: u8::try_from(workers.max(1)).unwrap_or(u8::MAX),
             open: [const { AtomicU64::new(0) }; OPEN_TICKS],
@@ -57,7 +57,7 @@ impl FanOut {
 
     /// Records that one worker sent its last datagram of `tick`, `elapsed` after the frame was published. Must be called
     /// at most once per worker and tick, also when the worker had no client to serve.
-    pub fn record(&self, tick: u32, elapsed: Duration) {
+    pub(super) fn record(&self, tick: u32, elapsed: Duration) {
         let slot = &self.open[tick as usize % OPEN_TICKS];
         let tick = tick & 0xff_ffff;
         let elapsed_us = u32::try_from(elapsed.as_micros()).unwrap_or(u32::MAX);
@@ -110,7 +110,7 @@ impl FanOut {
 
     /// Returns the histogram of the ticks closed so far.
     #[must_use]
-    pub fn snapshot(&self) -> HistogramSnapshot {
+    pub(super) fn snapshot(&self) -> HistogramSnapshot {
         self.histogram.snapshot()
     }
 }

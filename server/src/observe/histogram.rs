@@ -52,7 +52,7 @@ impl Histogram {
         Self::default()
     }
 
-    /// Records one duration. Wait-free; may be called from any thread.
+    /// Records one duration in its bucket. Wait-free; may be called from any thread.
     pub fn record(&self, duration: Duration) {
         let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.buckets[bucket_of(ns)].fetch_add(1, Relaxed);

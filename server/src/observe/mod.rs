@@ -10,8 +10,8 @@ mod publish_times;
 mod stats;
 mod status;
 
-pub use fan_out::FanOut;
 pub use histogram::{HISTOGRAM_MAX, Histogram, HistogramSnapshot, RELATIVE_ERROR_MAX, bucket_edges_ns};
-pub use process::{ThreadCpu, process_cpu, resident_bytes, thread_cpu};
-pub use stats::{ServerStats, SimulationReport, StatsReport, WorkerReport};
-pub use status::{ServerStatus, StatusReceiver, StatusSender, advance_status, status_channel};
+pub use process::ThreadCpu;
+pub use stats::{ServerStats, StatsReport};
+pub(crate) use stats::{SimulationReport, WorkerReport};
+pub(crate) use status::{ServerStatus, StatusReceiver, StatusSender, advance_status, status_channel};

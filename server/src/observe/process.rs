@@ -26,7 +26,7 @@ pub struct ThreadCpu {
 /// Returns the user and system time of all threads, including ended ones, since the process's start. It is exact to the
 /// nanosecond, because with ten clients the work of a second is less than one step of `/proc/self/stat`.
 #[must_use]
-pub fn process_cpu() -> Option<Duration> {
+pub(super) fn process_cpu() -> Option<Duration> {
     #[cfg(unix)]
     {
         use rustix::time::{ClockId, clock_gettime};
@@ -38,7 +38,7 @@ pub fn process_cpu() -> Option<Duration> {
 
 /// Returns the CPU time of every live thread, ordered by thread id.
 #[must_use]
-pub fn thread_cpu() -> Vec<ThreadCpu> {
+pub(super) fn thread_cpu() -> Vec<ThreadCpu> {
     let Ok(tasks) = fs::read_dir("/proc/self/task") else {
         return Vec::new();
     };
@@ -59,7 +59,7 @@ pub fn thread_cpu() -> Vec<ThreadCpu> {
 
 /// Returns the resident memory in bytes.
 #[must_use]
-pub fn resident_bytes() -> Option<u64> {
+pub(super) fn resident_bytes() -> Option<u64> {
     // This file counts KiB. `statm` counts pages, whose size only a system call returns.
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

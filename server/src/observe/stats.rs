@@ -21,7 +21,7 @@ use crate::schedule::ServerSystems;
 const SIMULATIONS_MAX: usize = 8;
 
 /// The statistics of a net worker. Implemented by the worker's own atomics.
-pub trait WorkerReport: Send + Sync {
+pub(crate) trait WorkerReport: Send + Sync {
     /// Returns the number of connected sessions.
     fn clients(&self) -> u64;
     /// Returns the name and value of every counter and gauge, always the same names in the same order.
@@ -29,7 +29,7 @@ pub trait WorkerReport: Send + Sync {
 }
 
 /// The statistics of a simulation other than its times.
-pub trait SimulationReport: Send + Sync {
+pub(crate) trait SimulationReport: Send + Sync {
     /// Returns the name and value of every counter and gauge, always the same names in the same order.
     fn figures(&self) -> Vec<(&'static str, u64)>;
 }
@@ -85,7 +85,7 @@ impl ServerStats {
     }
 
     /// Records that `tick` was published now, `elapsed` after its Receive began.
-    pub fn tick_ended(&self, tick: u32, elapsed: Duration) {
+    pub(crate) fn tick_ended(&self, tick: u32, elapsed: Duration) {
         self.publish_times.record(tick, self.origin.elapsed());
         self.tick_time.record(elapsed);
         self.tick.store(tick, Relaxed);
@@ -93,44 +93,44 @@ impl ServerStats {
     }
 
     /// Records that a tick of a simulation other than the first took `elapsed`.
-    pub fn peer_simulation_ticked(&self, elapsed: Duration) {
+    pub(crate) fn peer_simulation_ticked(&self, elapsed: Duration) {
         self.tick_time.record(elapsed);
     }
 
     /// Records that an entity arrived from another simulation, which released it `took` ago.
-    pub fn migrated(&self, took: Duration) {
+    pub(crate) fn migrated(&self, took: Duration) {
         self.migration.record(took);
     }
 
     /// Records that one phase of one tick took `elapsed`.
-    pub fn phase_ended(&self, phase: ServerSystems, elapsed: Duration) {
+    pub(crate) fn phase_ended(&self, phase: ServerSystems, elapsed: Duration) {
         self.phases[phase as usize].record(elapsed);
     }
 
     /// Sets the totals since the start: ticks that ended after the next one was due, and ticks skipped because of that.
-    pub fn set_overruns(&self, overruns: u64, skipped: u64) {
+    pub(crate) fn set_overruns(&self, overruns: u64, skipped: u64) {
         self.overruns.store(overruns, Relaxed);
         self.skipped.store(skipped, Relaxed);
     }
 
     /// Records that an input took `waited` from its worker's socket to the simulation's queue.
-    pub fn input_waited(&self, waited: Duration) {
+    pub(crate) fn input_waited(&self, waited: Duration) {
         self.input_queue.record(waited);
     }
 
     /// Records that one worker sent its last datagram of `tick`, `elapsed` after Publish; see [`FanOut::record`].
-    pub fn fanned_out(&self, tick: u32, elapsed: Duration) {
+    pub(crate) fn fanned_out(&self, tick: u32, elapsed: Duration) {
         self.fan_out.record(tick, elapsed);
     }
 
     /// Sets the workers' statistics, in the workers' order. Only the first call has an effect.
-    pub fn set_workers(&self, workers: Vec<Arc<dyn WorkerReport>>) {
+    pub(crate) fn set_workers(&self, workers: Vec<Arc<dyn WorkerReport>>) {
         // The workers are started once per process; a second set would belong to a second server.
         let _ = self.workers.set(workers);
     }
 
     /// Sets the statistics of one of up to eight simulations. Only the first call for each number has an effect.
-    pub fn set_simulation(&self, number: u8, simulation: Arc<dyn SimulationReport>) {
+    pub(crate) fn set_simulation(&self, number: u8, simulation: Arc<dyn SimulationReport>) {
         if let Some(report) = self.simulations.get(usize::from(number)) {
             let _ = report.set(simulation);
         }

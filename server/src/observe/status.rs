@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-/// Status of the server. It only advances, in this order.
+/// How far the server has started or stopped. It only advances, in this order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ServerStatus {
+pub(crate) enum ServerStatus {
     /// The server builds its simulations and opens its sockets.
     #[default]
     Starting,
@@ -22,19 +22,19 @@ pub enum ServerStatus {
 }
 
 /// The sending half, which sets the status.
-pub type StatusSender = watch::Sender<ServerStatus>;
+pub(crate) type StatusSender = watch::Sender<ServerStatus>;
 
 /// The receiving half, which watches the status.
-pub type StatusReceiver = watch::Receiver<ServerStatus>;
+pub(crate) type StatusReceiver = watch::Receiver<ServerStatus>;
 
 /// Creates a status channel with the status [`ServerStatus::Starting`].
 #[must_use]
-pub fn status_channel() -> (StatusSender, StatusReceiver) {
+pub(crate) fn status_channel() -> (StatusSender, StatusReceiver) {
     watch::channel(ServerStatus::default())
 }
 
 /// Advances the status to `status`. Does nothing when it is already that or a later one.
-pub fn advance_status(sender: &StatusSender, status: ServerStatus) {
+pub(crate) fn advance_status(sender: &StatusSender, status: ServerStatus) {
     sender.send_if_modified(|current| {
         let advances = *current < status;
         *current = status.max(*current);

@@ -18,7 +18,7 @@ use crate::simulation::{Player, Replicated};
 /// Entities with all their persisted components. They may refer to each other, and to players and replicated
 /// entities that are not in the group.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Group {
+pub(crate) struct Group {
     members: Vec<Member>,
     /// The entities outside the group to which they refer; numbered after the members.
     outside: Vec<SharedName>,

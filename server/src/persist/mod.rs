@@ -42,7 +42,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod checksum;
+pub(crate) mod checksum;
 mod entities;
 mod format;
 mod group;
@@ -52,10 +52,10 @@ mod save;
 #[cfg(test)]
 mod tests;
 
-pub use checksum::digest;
+pub(crate) use checksum::digest;
 pub use format::{FORMAT_VERSION, FormatError};
-pub use group::Group;
-pub(crate) use group::SharedName;
+pub(crate) use group::{Group, SharedName};
 pub use load::{LoadError, end_sessions, load};
-pub use registry::{PersistAppExt, Persisted};
+pub use registry::PersistAppExt;
+pub(crate) use registry::Persisted;
 pub use save::{SaveError, save};

@@ -40,7 +40,7 @@ impl PersistAppExt for App {
 
 /// The persisted types, in the order of registration.
 #[derive(Resource, Clone, Debug)]
-pub struct Persisted {
+pub(crate) struct Persisted {
     entries: Vec<PersistEntry>,
 }
 
@@ -73,7 +73,7 @@ pub(super) enum Marker {
     App,
 }
 
-/// One persisted type.
+/// One registered type and how its values are saved and loaded.
 #[derive(Clone, Debug)]
 pub(super) struct PersistEntry {
     /// The path of the type, which is its name in a checkpoint.

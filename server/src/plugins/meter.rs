@@ -17,7 +17,7 @@ use crate::simulations::Simulations;
 
 /// Reports every tick to the figures, and every frame to the audit if there is one. Of several simulations,
 /// the ticks of the first one count as the process's.
-pub struct MeterPlugin {
+pub(crate) struct MeterPlugin {
     /// The figures to which ticks are reported.
     pub stats: Arc<ServerStats>,
     /// The number of this simulation in the process.
@@ -167,7 +167,7 @@ const NAMES: [&str; 28] = [
 
 /// The simulation's counters and gauges as of the newest tick, readable from any thread.
 #[derive(Debug, Default)]
-pub struct SimulationFigures([AtomicU64; NAMES.len()]);
+pub(super) struct SimulationFigures([AtomicU64; NAMES.len()]);
 
 impl SimulationFigures {
     fn store(&self, values: [u64; NAMES.len()]) {

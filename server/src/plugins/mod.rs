@@ -12,7 +12,7 @@ use bevy_app::{PluginGroup, PluginGroupBuilder};
 use throng_shared::protocol::ids::SimulationId;
 use throng_shared::tick::Tick;
 
-pub use meter::{MeterPlugin, SimulationFigures};
+pub(crate) use meter::MeterPlugin;
 
 use crate::input::ReceivePlugin;
 use crate::observe::ServerStats;

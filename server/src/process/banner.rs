@@ -9,7 +9,7 @@ use super::Game;
 use crate::config::{ServerSettings, Settings};
 use crate::net::socket::IoKind;
 
-/// The start banner. Its `Display` ends with a newline.
+/// The text that a server prints when it has started. Its `Display` ends with a newline.
 #[derive(Debug)]
 pub struct Banner<'a, G> {
     /// The settings to show.

@@ -52,7 +52,7 @@ use crate::config::{ConfigError, ServerSettings, Settings};
 pub trait Game: Args + Plugin + Clone {
     /// Name of the program, used in `--help` and recordings.
     const NAME: &'static str;
-    /// First line of `--help`.
+    /// What the game is, as the first line of `--help`.
     const ABOUT: &'static str;
 
     /// Returns the description of the world in the start banner.

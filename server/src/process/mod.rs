@@ -43,16 +43,20 @@ pub use game::{Game, NoSettings};
 pub use replay::{replay_file, replay_game};
 pub use serve::{log_to_stderr, serve, serve_game};
 
+pub use crate::http::HttpError;
+pub use crate::net::socket::SocketError;
+pub use crate::transport::TransportError;
+
 use crate::boundary::link::LinkConfig;
 use crate::config::{ConfigError, ServerSettings, Settings};
 use crate::http::audit::audit;
-use crate::http::{HttpConfig, HttpError, HttpParts, HttpServer, IssuerConfig, TokenIssuer};
+use crate::http::{HttpConfig, HttpParts, HttpServer, IssuerConfig, TokenIssuer};
 use crate::net::assign::{Assigner, WorkerLoad};
 use crate::observe::{ServerStats, ServerStatus, StatusSender, advance_status, status_channel};
 use crate::record::{RecordPlugin, RecordingHeader};
 use crate::replication::ReplicationConfig;
 use crate::runner::{Clock, FirstTick, Shutdown};
-use crate::transport::{Transport, TransportConfig, TransportError};
+use crate::transport::{Transport, TransportConfig};
 
 /// The reason why a server does not start.
 #[derive(Debug, thiserror::Error)]

@@ -139,7 +139,8 @@ impl<W: Write> RecordingWriter<W> {
         Ok(writer)
     }
 
-    /// Writes a block. If the error is of kind `InvalidData`, the value is too large and nothing was written.
+    /// Writes a block at the end of the recording. If the error is of kind `InvalidData`, the value is too large
+    /// and nothing was written.
     pub(super) fn write(&mut self, block: &RecordingBlock) -> io::Result<()> {
         self.block.clear();
         self.block.resize(BLOCK_HEADER_BYTES, 0);

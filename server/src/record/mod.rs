@@ -17,5 +17,5 @@ mod tests;
 
 pub use digest::{Divergence, Doubt};
 pub use format::{End, FORMAT_VERSION, ReadError, RecordingError, RecordingHeader, RecordingReader};
-pub use recorder::{QUEUE_TICKS, RecordPlugin};
+pub use recorder::RecordPlugin;
 pub use replay::{ReplayError, Replayed, app_of, replay};

@@ -22,7 +22,7 @@ use crate::schedule::ServerSystems;
 use crate::simulation::{ContentFiles, Frames};
 
 /// The most ticks that wait for the writer. One more ends the recording.
-pub const QUEUE_TICKS: usize = 64;
+pub(super) const QUEUE_TICKS: usize = 64;
 
 /// The time for which the writer buffers data before it flushes the file.
 const FLUSH_AFTER: Duration = Duration::from_millis(200);

@@ -37,7 +37,7 @@ pub struct ReplicationView<'a> {
     pub config: &'a ReplicationConfig,
     /// The protocol; the same for every call with the same client and scratch.
     pub protocol: &'a Protocol,
-    /// The frames of each simulation, always in the same order; only the first [`SIMULATIONS_MAX`] are read.
+    /// The frames of each simulation, always in the same order; only the first eight are read.
     pub histories: &'a [FrameHistory],
     /// The worker's number, as the players in frames have it.
     pub worker: u8,

@@ -20,17 +20,17 @@
 
 mod budget;
 mod cache;
-mod client;
+pub(crate) mod client;
 mod collect;
 mod components;
 mod config;
 mod interest;
 mod known;
 mod marks;
-mod pack;
+pub(crate) mod pack;
 mod ranks;
 mod reach;
-mod scratch;
+pub(crate) mod scratch;
 mod select;
 mod sent;
 mod simulation_view;
@@ -38,10 +38,10 @@ mod simulation_view;
 mod tests;
 mod verlet_list;
 
-pub use client::{ClientReplication, ReplicationView};
+pub(crate) use client::{ClientReplication, ReplicationView};
 pub use config::{BYTES_PER_SECOND_DEFAULT, BYTES_PER_SECOND_MAX, ReplicationConfig, ReplicationConfigError};
-pub use pack::{PacketSink, Written};
-pub use scratch::{ReplicationCounters, ReplicationScratch};
+pub(crate) use pack::PacketSink;
+pub(crate) use scratch::{ReplicationCounters, ReplicationScratch};
 
 /// Most simulations whose frames one session can be sent. Further histories are not read.
-pub const SIMULATIONS_MAX: usize = 8;
+pub(crate) const SIMULATIONS_MAX: usize = 8;

@@ -14,7 +14,7 @@ use super::known::Known;
 use super::sent::{AckOutcome, SentPackets};
 use super::simulation_view::SimulationView;
 
-/// Where packets go. A packet is written into the buffer that was begun last.
+/// The receiver of a client's packets. A packet is written into the buffer that was begun last.
 pub trait PacketSink {
     /// Room for the next packet's payload, at best `PAYLOAD_BYTES_MAX` bytes; `None` when there is none.
     fn begin(&mut self) -> Option<&mut [u8]>;
@@ -22,7 +22,7 @@ pub trait PacketSink {
     fn commit(&mut self, len: usize);
 }
 
-/// What one call wrote.
+/// Counts of what one call of [`ClientReplication::write`](super::client::ClientReplication::write) wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Packets.

@@ -132,7 +132,8 @@ impl SentPackets {
         &mut self.words[record * self.stride..(record + 1) * self.stride]
     }
 
-    /// Processes an acknowledgement. Packets that were never sent or are no longer recorded are ignored.
+    /// Applies the acknowledgement of sent packets to the known entities. Packets that were never sent or are no
+    /// longer recorded are ignored.
     pub(super) fn acknowledge(&mut self, ack: SnapshotAck, known: &mut Known) -> AckOutcome {
         let newest = self.next.wrapping_sub(1);
         let behind = u32::from(newest.wrapping_sub(ack.newest));

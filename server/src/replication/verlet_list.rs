@@ -236,7 +236,8 @@ impl VerletList {
         self.listed.len() <= LISTED_MAX
     }
 
-    /// Makes removed entities leave. Their slots may soon be reused, so they are removed from the list.
+    /// Makes entities leave that were removed from the simulation. Their slots may soon be reused, so they are
+    /// removed from the list.
     fn take_departures(&mut self, known: &mut Known, simulation_view: &SimulationView<'_>, tick: Tick) {
         let motion_bound = &simulation_view.frame.motion_bound;
         if std::mem::replace(&mut self.departed, motion_bound.departed) == motion_bound.departed {

@@ -32,7 +32,7 @@ struct ComponentWatch {
     removed: MessageCursor<RemovedComponentEntity>,
 }
 
-/// Creates the watches. Runs once, when the registry is complete.
+/// Creates a watch for each registered component. Runs once, when the registry is complete.
 pub(super) fn watch_components(world: &mut World) {
     let Some(protocol) = world.get_resource::<Protocol>().cloned() else {
         return;

@@ -44,8 +44,8 @@ impl ContentSource {
     }
 }
 
-/// The content in force. A game with content inserts this when it is built, and replaces it whenever it
-/// exchanges the content, so that a recording can store it.
+/// The files of the content that the game uses now. A game with content inserts this when it is built, and
+/// replaces it whenever it exchanges the content, so that a recording can store it.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContentFiles(pub Arc<Vec<ContentFile>>);
 

@@ -7,7 +7,7 @@
 
 mod components;
 mod content;
-mod inputs;
+pub(crate) mod inputs;
 mod interest;
 mod links;
 mod nearby;
@@ -21,7 +21,7 @@ mod resources;
 pub(crate) mod resume;
 mod rewind;
 mod route_avatars;
-mod routes;
+pub(crate) mod routes;
 mod rows;
 mod space;
 mod tell;
@@ -40,23 +40,27 @@ use crate::runner::TickTime;
 use crate::schedule::{SchedulePlugin, ServerSystems};
 
 pub use content::{ContentFile, ContentFiles, ContentPlayback, ContentSource};
+pub use inputs::REWIND_MAX;
 pub(crate) use inputs::judge_view;
-pub use inputs::{AHEAD_TICKS_MAX, InputBuffer, Offer, REPEAT_TICKS_MAX, REWIND_MAX, TickInput};
+pub(crate) use inputs::{InputBuffer, Offer, TickInput};
 pub use links::WorkerLinks;
 pub use nearby::{Nearby, Neighbour};
 pub use parallel::Parallel;
-pub use players::{AreaOfInterest, Avatar, Eye, Player, PlayerJoined, PlayerLeft, Players, Viewer};
+pub use players::{Avatar, Eye, Player, PlayerJoined, PlayerLeft, Players, Viewer};
 pub(crate) use players::{join, leave, remove_player};
 pub use publish::Frames;
 pub use random::{Random, Seed};
-pub use remote_frames::{Ghost, GhostEntry, RemoteFrames, RowLocation};
+pub use remote_frames::{Ghost, RowLocation};
+pub(crate) use remote_frames::{GhostEntry, RemoteFrames};
 pub use replicated::{Importance, Owner, Replicated, Room, Slots, Team};
 pub use rewind::Rewind;
-pub use routes::{RouteCounters, Routes, Routing};
-pub use rows::Rows;
-pub use space::{Areas, Space};
+pub(crate) use routes::{Routes, Routing};
+pub(crate) use rows::Rows;
+pub(crate) use space::{Areas, Space};
 pub use tell::{MessageReceived, Outbox, Place, Tell};
-pub use watchers::Watcher;
+pub(crate) use watchers::Watcher;
+
+pub use crate::space::RoomId;
 
 /// Adds the engine's part of a simulation, which publishes frames.
 #[derive(Clone, Copy, Debug)]

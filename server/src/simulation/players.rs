@@ -56,7 +56,7 @@ pub struct Eye(pub Vec2);
 /// The leaf cells in a player's view. Updated in the `Index` phase.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
 #[component(on_discard = release_area)]
-pub struct AreaOfInterest {
+pub(super) struct AreaOfInterest {
     pub(super) hold: Option<AreaHold>,
 }
 
@@ -82,7 +82,7 @@ pub struct PlayerLeft {
     pub reason: LeaveReason,
 }
 
-/// The players by session. The table is dense: by worker, then by the worker's own session index.
+/// The player entities by their sessions. The table is dense: by worker, then by the worker's own session index.
 #[derive(Resource, Debug, Default)]
 pub struct Players {
     sessions: Vec<Vec<Option<PlayerSlot>>>,

@@ -40,7 +40,7 @@ pub struct RowLocation {
 
 /// A ghost as spatial queries find it.
 #[derive(Clone, Copy, Debug)]
-pub struct GhostEntry {
+pub(crate) struct GhostEntry {
     /// The entity of the ghost in this simulation.
     pub entity: Entity,
     /// The global id of the original entity.
@@ -61,7 +61,7 @@ struct PastLocation {
 
 /// The frames of all simulations and the ghosts of this one.
 #[derive(Resource, Debug, Default)]
-pub struct RemoteFrames {
+pub(crate) struct RemoteFrames {
     /// The histories of all simulations, this one included, by simulation id.
     frames: Vec<FrameHistory>,
     /// The past rows of the entities that migrated within the last 64 ticks, oldest first.
@@ -74,7 +74,7 @@ pub struct RemoteFrames {
 
 impl RemoteFrames {
     /// Adds a frame to the history of its simulation.
-    pub fn push_frame(&mut self, frame: &Arc<Frame>) {
+    pub(crate) fn push_frame(&mut self, frame: &Arc<Frame>) {
         let simulation = usize::from(frame.simulation.0);
         if self.frames.len() <= simulation {
             self.frames.resize_with(simulation + 1, FrameHistory::default);
@@ -84,7 +84,7 @@ impl RemoteFrames {
 
     /// Records that an entity had the row `location` up to the frame of `until`, and another one from then
     /// on.
-    pub fn record_move(&mut self, global: GlobalId, location: RowLocation, until: Tick) {
+    pub(crate) fn record_move(&mut self, global: GlobalId, location: RowLocation, until: Tick) {
         self.past_locations
             .entry(global)
             .or_default()
@@ -93,7 +93,7 @@ impl RemoteFrames {
     }
 
     /// Removes past rows whose last frame is no longer in the history.
-    pub fn forget_before(&mut self, now: Tick) {
+    pub(crate) fn forget_before(&mut self, now: Tick) {
         while let Some(&(until, global)) = self.ends.front() {
             if now.since(until) <= HISTORY_TICKS as i32 {
                 break;
@@ -109,7 +109,7 @@ impl RemoteFrames {
     }
 
     /// Replaces the ghosts of the last tick by those of this one.
-    pub fn replace_ghosts(&mut self, ghosts: impl Iterator<Item = GhostEntry>) {
+    pub(crate) fn replace_ghosts(&mut self, ghosts: impl Iterator<Item = GhostEntry>) {
         self.ghosts.clear();
         self.ghosts.extend(ghosts);
         let key = |one: &GhostEntry| (one.position.x, one.global);
@@ -122,7 +122,7 @@ impl RemoteFrames {
     /// Returns the pose of an entity in the frame of `tick`, in the simulation that had it then. `present` is
     /// its row since it last migrated.
     #[must_use]
-    pub fn pose(&self, global: GlobalId, present: RowLocation, tick: Tick) -> Option<Pose> {
+    pub(crate) fn pose(&self, global: GlobalId, present: RowLocation, tick: Tick) -> Option<Pose> {
         let past_locations = self.past_locations.get(&global);
         let past = past_locations
             .and_then(|past_locations| past_locations.iter().find(|past| !tick.is_after(past.until)));

@@ -124,8 +124,8 @@ pub(super) struct Kinds {
 }
 
 impl Slots {
-    /// Creates an empty table. Global ids have `simulation` in their highest byte, so that ids of different
-    /// simulations are distinct.
+    /// Creates a table without entities. Global ids have `simulation` in their highest byte, so that ids of
+    /// different simulations are distinct.
     #[must_use]
     pub fn new(simulation: SimulationId) -> Self {
         Self {

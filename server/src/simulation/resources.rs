@@ -27,7 +27,7 @@ struct ResourceWatch {
     sent: Option<ChangeTick>,
 }
 
-/// Creates the watches. Runs once, when the registry is complete.
+/// Creates a watch for each registered resource. Runs once, when the registry is complete.
 pub(super) fn watch_resources(world: &mut World) {
     let Some(protocol) = world.get_resource::<Protocol>() else {
         return;

@@ -17,7 +17,7 @@ use crate::runner::TickTime;
 
 /// The rows of the next frame, as they will be published.
 #[derive(Resource, Debug)]
-pub struct Rows(pub FrameWriter);
+pub(crate) struct Rows(pub FrameWriter);
 
 /// Adds, removes and identifies rows as entities are spawned and despawned and change their owner, team,
 /// importance or room.

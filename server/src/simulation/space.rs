@@ -7,8 +7,8 @@ use crate::space::{AreaTable, SpatialIndex};
 /// The positions of all replicated entities. Updated in `Index`, so that queries during `Simulate` return the
 /// positions of the last tick.
 #[derive(Resource, Debug, Default)]
-pub struct Space(pub SpatialIndex);
+pub(crate) struct Space(pub SpatialIndex);
 
 /// The areas that players and watchers see.
 #[derive(Resource, Debug, Default)]
-pub struct Areas(pub AreaTable);
+pub(crate) struct Areas(pub AreaTable);

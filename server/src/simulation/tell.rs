@@ -131,8 +131,8 @@ impl Tell<'_, '_> {
         self.broadcast(Audience::Own, message)
     }
 
-    /// Ends a player's session. Its `PlayerLeft` is written in a later tick, when the worker has reported the
-    /// end.
+    /// Ends a player's session with [`LeaveReason::Kicked`]. Its `PlayerLeft` is written in a later tick, when the
+    /// worker has reported the end.
     pub fn kick(&mut self, player: &Player) {
         self.outbox
             .entries

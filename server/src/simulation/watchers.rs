@@ -17,7 +17,7 @@ use crate::space::{Area, RoomId};
 /// radius. It is no player to gameplay in this simulation.
 #[derive(Component, Clone, Copy, Debug)]
 #[require(Team, Room, Eye, Viewer { radius: 0.0 }, AreaOfInterest)]
-pub struct Watcher {
+pub(crate) struct Watcher {
     /// The session that is sent what the watcher sees.
     pub session: SessionKey,
     /// The id of the player.

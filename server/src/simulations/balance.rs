@@ -12,7 +12,7 @@ const TOLERANCE_PERCENT: u64 = 115;
 
 /// A cell that is to be assigned to another simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CellMove {
+pub(super) struct CellMove {
     /// The cell to be assigned.
     pub cell: Cell,
     /// The simulation that is to own the cell.
@@ -23,7 +23,7 @@ pub struct CellMove {
 /// one, and leaves both less busy than the busiest was. `loads` has the load of every cell that is not empty,
 /// for example its number of entities.
 #[must_use]
-pub fn next_move(partition: &Partition, loads: &BTreeMap<Cell, u64>) -> Option<CellMove> {
+pub(super) fn next_move(partition: &Partition, loads: &BTreeMap<Cell, u64>) -> Option<CellMove> {
     let mut totals = vec![0u64; usize::from(partition.simulations())];
     for (&cell, load) in loads {
         totals[usize::from(partition.owner_of(cell).0)] += load;

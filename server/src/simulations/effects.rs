@@ -25,12 +25,12 @@ use crate::schedule::ServerSystems;
 use crate::simulation::Slots;
 
 /// The most effects and broadcasts that one simulation sends in one tick. Further ones are refused.
-pub const EFFECTS_MAX: usize = 65_536;
+pub(super) const EFFECTS_MAX: usize = 65_536;
 
-/// Registers effects. Implemented by [`App`].
+/// Registers the types of effects and broadcasts. Implemented by [`App`].
 pub trait EffectAppExt {
-    /// Registers `E`: it can be sent with [`TellEntity`] and is received as [`EffectReceived<E>`], returned
-    /// as [`EffectReturned<E>`], and received as [`BroadcastReceived<E>`] if it was broadcast. Every
+    /// Registers the type `E`: it can be sent with [`TellEntity`] and is received as [`EffectReceived<E>`],
+    /// returned as [`EffectReturned<E>`], and received as [`BroadcastReceived<E>`] if it was broadcast. Every
     /// simulation registers the same effects in the same order.
     fn effect<E>(&mut self) -> &mut Self
     where
@@ -105,7 +105,7 @@ pub enum EffectRefused {
     /// The value cannot be encoded.
     #[error(transparent)]
     Codec(#[from] CodecError),
-    /// The tick has sent [`EFFECTS_MAX`] effects and broadcasts already.
+    /// The tick has sent 65,536 effects and broadcasts already.
     #[error("more than {EFFECTS_MAX} effects and broadcasts in one tick")]
     Full,
 }
@@ -173,7 +173,7 @@ impl Effects {
         self.sent
     }
 
-    /// Returns the number of effects and broadcasts refused because of [`EFFECTS_MAX`].
+    /// Returns the number of effects and broadcasts refused because a tick had sent too many.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused
@@ -238,7 +238,7 @@ pub(super) fn apply_all(world: &mut World, from: SimulationId, messages: &[PeerM
     applied
 }
 
-/// Writes an effect's [`EffectReceived`]. Returns `false` if its type is not registered, or its bytes cannot
+/// Writes the [`EffectReceived`] of an effect. Returns `false` if its type is not registered, or its bytes cannot
 /// be decoded.
 fn apply(world: &mut World, entity: Entity, from: SimulationId, kind: u16, bytes: &[u8]) -> bool {
     let kinds = &world.resource::<Effects>().kinds;

@@ -25,7 +25,7 @@ const BATCHES_WAITING: usize = 2;
 
 /// Everything that one simulation sends before `tick`.
 #[derive(Debug)]
-pub struct TickBatch {
+pub(crate) struct TickBatch {
     /// The simulation that sends the batch.
     pub from: SimulationId,
     /// The tick that is about to begin.
@@ -40,7 +40,7 @@ pub struct TickBatch {
 
 /// One message of a tick to other simulations.
 #[derive(Debug)]
-pub enum PeerMessage {
+pub(crate) enum PeerMessage {
     /// Entities that belong to the simulation `to` from now on.
     Migrate {
         /// The simulation that owns them from now on.
@@ -95,7 +95,7 @@ pub enum PeerMessage {
 
 /// The image of an entity, from which another simulation makes a ghost.
 #[derive(Clone, Debug)]
-pub struct GhostImage {
+pub(crate) struct GhostImage {
     /// The entity's global id.
     pub global: GlobalId,
     /// Its row in the frames of its simulation.
@@ -118,7 +118,7 @@ pub struct GhostImage {
 
 /// The image of a player, for a simulation that does not have the player but that it sees.
 #[derive(Clone, Copy, Debug)]
-pub struct WatcherImage {
+pub(crate) struct WatcherImage {
     /// The session of the player.
     pub session: SessionKey,
     /// The player's id.
@@ -136,7 +136,7 @@ pub struct WatcherImage {
 /// Another simulation has ended: the process is stopping, or the simulation has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("another simulation of this process has ended")]
-pub struct SimulationGone;
+pub(crate) struct SimulationGone;
 
 /// One simulation's ends of the channels to all others.
 #[derive(Debug)]
@@ -184,7 +184,7 @@ impl Exchange {
     ///
     /// # Errors
     /// [`SimulationGone`] if another simulation has ended.
-    pub fn send(&mut self, batch: TickBatch) -> Result<(), SimulationGone> {
+    pub(crate) fn send(&mut self, batch: TickBatch) -> Result<(), SimulationGone> {
         let batch = Arc::new(batch);
         for (other, _) in &self.others {
             other.send(Arc::clone(&batch)).map_err(|_| SimulationGone)?;
@@ -198,7 +198,7 @@ impl Exchange {
     ///
     /// # Errors
     /// [`SimulationGone`] if another simulation has ended, or no batch was sent before.
-    pub fn receive_batches(&mut self) -> Result<Vec<Arc<TickBatch>>, SimulationGone> {
+    pub(crate) fn receive_batches(&mut self) -> Result<Vec<Arc<TickBatch>>, SimulationGone> {
         let own = self.own.take().ok_or(SimulationGone)?;
         let mut batches = Vec::with_capacity(self.others.len() + 1);
         for (_, other) in &self.others {

@@ -1,7 +1,7 @@
 //! Several simulations in one process. Each is an app of its own and owns a part of the plane.
 //!
 //! Owns the [partition](Partition) of the plane, the [exchange](Exchange) between the simulations, and
-//! everything that crosses a border: entities and players that [migrate](crate::persist::Group) with all
+//! everything that crosses a border: entities and players that migrate with all
 //! their persisted components, [effects](TellEntity) on entities in any simulation, [ghosts](Ghost) of
 //! entities near the border, and watchers, by which a player is sent what it sees of the other simulations'
 //! parts. Spatial queries and looks into the past reach across a border as far as ghosts do.
@@ -44,15 +44,13 @@ use crate::schedule::ServerSystems;
 use crate::simulation::{Ghost, Players, RemoteFrames};
 use map_shape::GhostKinds;
 
-pub use balance::{CellMove, next_move};
 pub use cross::send_batch;
 pub use effects::{
-    BroadcastReceived, EFFECTS_MAX, EffectAppExt, EffectReceived, EffectRefused, EffectReturned, Effects,
-    TellEntity,
+    BroadcastReceived, EffectAppExt, EffectReceived, EffectRefused, EffectReturned, Effects, TellEntity,
 };
-pub use exchange::{Exchange, GhostImage, PeerMessage, SimulationGone, TickBatch, WatcherImage};
+pub use exchange::Exchange;
 pub use map_shape::{GhostAppExt, JoinPlaces, MapShape, owns_position};
-pub use partition::{CELLS_HALF, Cell, Partition, SIMULATIONS_MAX, SimulationSet};
+pub use partition::{Cell, Partition};
 pub use state::{Simulations, SimulationsConfig, SimulationsCounters};
 
 /// Makes an app one of several simulations. Its `SimulationPlugin` has the same simulation id as the

@@ -10,9 +10,9 @@ use glam::Vec2;
 use throng_shared::protocol::ids::SimulationId;
 
 /// The most simulations in one process: as many as one session can be sent frames of.
-pub const SIMULATIONS_MAX: u8 = 8;
+pub(super) const SIMULATIONS_MAX: u8 = 8;
 /// Number of cells on either side of the origin. Positions beyond belong to the outermost cells.
-pub const CELLS_HALF: i32 = 512;
+pub(super) const CELLS_HALF: i32 = 512;
 
 /// A square of the plane, by its column and row in units of the cell's side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,23 +25,23 @@ pub struct Cell {
 
 /// A set of simulations, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SimulationSet(u8);
+pub(crate) struct SimulationSet(u8);
 
 impl SimulationSet {
     /// Returns the set with `simulation` added.
     #[must_use]
-    pub const fn with(self, simulation: SimulationId) -> Self {
+    pub(crate) const fn with(self, simulation: SimulationId) -> Self {
         Self(self.0 | 1 << (simulation.0 % SIMULATIONS_MAX))
     }
 
     /// Returns the set with `simulation` removed.
     #[must_use]
-    pub const fn without(self, simulation: SimulationId) -> Self {
+    pub(crate) const fn without(self, simulation: SimulationId) -> Self {
         Self(self.0 & !(1 << (simulation.0 % SIMULATIONS_MAX)))
     }
 
     /// Returns the simulations in the set, ascending.
-    pub fn iter(self) -> impl Iterator<Item = SimulationId> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = SimulationId> {
         (0..SIMULATIONS_MAX)
             .filter(move |bit| self.0 >> bit & 1 == 1)
             .map(SimulationId)
@@ -61,7 +61,7 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Creates stripes of equal width from west to east for `simulations` (1 to [`SIMULATIONS_MAX`]), over a
+    /// Creates stripes of equal width from west to east for `simulations` (1 to 8), over a
     /// map of `world_side` units around the origin, in cells of `cell_side` units.
     #[must_use]
     pub fn stripes(simulations: u8, cell_side: f32, world_side: f32) -> Self {
@@ -133,7 +133,7 @@ impl Partition {
     /// Returns the owners of the cells that intersect the square of `reach` units in all four directions
     /// around `position`.
     #[must_use]
-    pub fn touches(&self, position: Vec2, reach: f32) -> SimulationSet {
+    pub(crate) fn touches(&self, position: Vec2, reach: f32) -> SimulationSet {
         let (low, high) = (self.cell_of(position - reach), self.cell_of(position + reach));
         let mut found = SimulationSet::default();
         if low == high {

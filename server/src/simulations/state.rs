@@ -92,7 +92,7 @@ pub struct SimulationsCounters {
 }
 
 impl Simulations {
-    /// Returns the exchange. Exclusive access takes no lock.
+    /// Returns this simulation's end of the exchange. Exclusive access takes no lock.
     pub(super) fn exchange(&mut self) -> &mut Exchange {
         self.exchange.get_mut().unwrap_or_else(PoisonError::into_inner)
     }

@@ -20,7 +20,7 @@ const SQUARE: f32 = 8.0;
 const MARGIN: f32 = 2.0;
 /// Factor by which a viewer's area reaches beyond its radius, so that a known entity leaves only when it is
 /// clearly out of sight.
-pub const REACH_FACTOR: f32 = 1.1;
+pub(crate) const REACH_FACTOR: f32 = 1.1;
 
 /// The leaf cells that a viewer can see.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -126,7 +126,7 @@ pub struct AreaHold {
     place: u32,
 }
 
-/// The areas in use.
+/// All areas that have viewers.
 #[derive(Debug, Default)]
 pub struct AreaTable {
     places: BTreeMap<AreaKey, u32>,

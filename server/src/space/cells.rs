@@ -22,7 +22,7 @@ pub struct CellIndex {
 }
 
 /// Entities that one [`Block`] has room for.
-pub const BLOCK: usize = 4;
+pub(crate) const BLOCK: usize = 4;
 
 /// Entities of one leaf that are processed together: index `i` is the entity of `slots[i]`. The last block of
 /// a leaf has indices without an entity, at an infinite position.
@@ -73,7 +73,7 @@ impl CellIndex {
     }
 }
 
-/// Entities sorted by leaf.
+/// The entities of one layer, sorted by leaf.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layer {
     /// Leaf `n` has the blocks `starts[n]..starts[n + 1]`.

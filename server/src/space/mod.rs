@@ -13,10 +13,9 @@ mod index;
 mod query;
 mod tree;
 
-pub use area::{Area, AreaHold, AreaTable, REACH_FACTOR, StaleArea};
-pub use cells::{BLOCK, Block, CellIndex};
+pub(crate) use area::{Area, REACH_FACTOR};
+pub use area::{AreaHold, AreaTable};
+pub(crate) use cells::{BLOCK, Block, CellIndex};
 pub use index::SpatialIndex;
-pub use query::Found;
-pub use tree::{
-    LEAF_SHIFT_MIN, LeafId, MERGE_BELOW, ROOT_SHIFT, RoomId, SPLIT_ABOVE, SpaceCounters, SpatialHash,
-};
+pub(crate) use query::Found;
+pub use tree::RoomId;

@@ -17,14 +17,11 @@ use throng_shared::protocol::ids::{PlayerId, SimulationId};
 use throng_shared::protocol::registry::Protocol;
 
 use throng_server::boundary::claims::{PlayerName, SessionClaims};
-use throng_server::boundary::directory::Directory;
 use throng_server::boundary::link::{LinkConfig, link};
 use throng_server::input::ReceivePlugin;
-use throng_server::net::assign::WorkerLoad;
-use throng_server::net::core::{WorkerCore, WorkerCoreConfig, WorkerShared};
-use throng_server::net::stats::WorkerStats;
-use throng_server::net::takeover::Takeovers;
-use throng_server::net::transmit::Collected;
+use throng_server::internals::{
+    Collected, Directory, Takeovers, WorkerCore, WorkerCoreConfig, WorkerLoad, WorkerShared, WorkerStats,
+};
 use throng_server::replication::ReplicationConfig;
 use throng_server::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_length, tick_once};
 use throng_server::schedule::SchedulePlugin;
@@ -196,8 +193,8 @@ impl LocalGame {
         panic!("{name} was not welcomed within {WELCOME_TICKS} ticks");
     }
 
-    /// Runs `ticks` ticks. Every client's app is updated once a tick, after the tick's packets arrived, or as often
-    /// as [`LocalConfig::frames_per_tick`] says.
+    /// Runs `ticks` ticks of the server and its clients. Every client's app is updated once a tick, after the
+    /// tick's packets arrived, or as often as [`LocalConfig::frames_per_tick`] says.
     pub fn run(&mut self, ticks: u32) {
         self.run_with(ticks, |_| {});
     }
@@ -228,7 +225,7 @@ impl LocalGame {
         self.now
     }
 
-    /// Returns the server's world.
+    /// Returns the world of the server's app.
     pub fn server(&mut self) -> &mut World {
         self.server.world_mut()
     }
@@ -239,7 +236,7 @@ impl LocalGame {
         &self.clients[player.0]
     }
 
-    /// Returns a client's world.
+    /// Returns the world of a client's app.
     pub fn world(&mut self, player: LocalPlayer) -> &mut World {
         self.clients[player.0].app.world_mut()
     }
@@ -322,7 +319,7 @@ impl LocalGame {
 }
 
 impl LocalClient {
-    /// Returns the client's world.
+    /// Returns the world of the client's app.
     #[must_use]
     pub fn world(&self) -> &World {
         self.app.world()

@@ -7,7 +7,8 @@ use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use throng_client::world::{NextInput, Own, TellServer, WorldMirror};
 use throng_server::boundary::link::ToSimulation;
-use throng_server::input::{Inbox, InputCounters};
+use throng_server::input::InputCounters;
+use throng_server::internals::Inbox;
 use throng_server::prelude::*;
 
 use super::*;

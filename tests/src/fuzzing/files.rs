@@ -7,7 +7,8 @@ use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 use throng_scenes::{Scene, ScenePlugin};
 use throng_server::{
-    persist::{self, PersistAppExt, digest, load, save},
+    internals::digest,
+    persist::{self, PersistAppExt, load, save},
     record::{self, RecordingHeader, RecordingReader, ReplayError, Replayed, app_of, replay},
     runner::finish_plugins,
     simulation::SimulationPlugin,

@@ -15,10 +15,9 @@ use throng_server::{
     runner::TickTime,
     schedule::ServerSystems,
     simulation::{
-        Avatar, Eye, MessageReceived, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Room, Team, Tell,
-        Viewer,
+        Avatar, Eye, MessageReceived, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Room, RoomId,
+        Team, Tell, Viewer,
     },
-    space::RoomId,
 };
 use throng_shared::protocol::{
     ids::{Channel, PlayerId, TeamId},

@@ -32,7 +32,7 @@ pub struct FrameLog {
 }
 
 impl FrameLog {
-    /// Adds the newest frame.
+    /// Adds the newest frame and discards the oldest one.
     pub fn push(&mut self, frame: Arc<Frame>) {
         self.frames.push_back(frame);
         if self.frames.len() > FRAMES_MAX {
@@ -49,7 +49,7 @@ impl FrameLog {
         (frame.tick == tick).then_some(frame)
     }
 
-    /// Returns the newest frame.
+    /// Returns the frame that was added last.
     ///
     /// # Panics
     /// If no frame was published yet.

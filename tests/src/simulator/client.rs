@@ -89,7 +89,7 @@ impl SimClient {
         }
     }
 
-    /// Returns the client's address.
+    /// Returns the address from which the client sends.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -101,13 +101,13 @@ impl SimClient {
         self.core.server_address()
     }
 
-    /// Returns the client core.
+    /// Returns the client core for inspection.
     #[must_use]
     pub fn core(&self) -> &ClientCore {
         &self.core
     }
 
-    /// Returns the client core.
+    /// Returns the client core, which can be changed.
     pub fn core_mut(&mut self) -> &mut ClientCore {
         &mut self.core
     }
@@ -123,7 +123,7 @@ impl SimClient {
         self.core.player()
     }
 
-    /// Returns the client's mirror.
+    /// Returns the client's mirror of the world.
     ///
     /// # Panics
     /// If the server has not welcomed the client.

@@ -120,7 +120,7 @@ impl Simulator {
         self.now
     }
 
-    /// Returns the simulated server.
+    /// Returns the simulated server with its workers.
     pub fn server(&mut self) -> &mut SimServer {
         &mut self.server
     }
@@ -198,7 +198,7 @@ impl Simulator {
         &self.clients
     }
 
-    /// Disconnects a client. It stays in the list, with an ended session.
+    /// Disconnects a client from the server. It stays in the list, with an ended session.
     pub fn disconnect(&mut self, id: ClientId) {
         let Self {
             clients,
@@ -256,7 +256,7 @@ impl Simulator {
         self.send_all();
     }
 
-    /// Runs this many ticks.
+    /// Runs this many ticks of the server.
     pub fn run(&mut self, ticks: u32) {
         self.run_with(ticks, |_| {});
     }

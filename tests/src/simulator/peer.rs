@@ -45,7 +45,7 @@ impl RawPeer {
         panic!("the peer did not connect: {:?}", peer.netcode.state());
     }
 
-    /// Returns the peer's address.
+    /// Returns the address from which the peer sends.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

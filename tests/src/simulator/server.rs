@@ -15,20 +15,16 @@ use bevy_ecs::world::World;
 use throng_server::{
     boundary::{
         claims::{PlayerName, SessionClaims},
-        directory::Directory,
         frame::Frame,
         link::{LinkConfig, link},
     },
-    net::{
-        assign::WorkerLoad,
-        core::{WorkerCore, WorkerCoreConfig, WorkerShared},
-        stats::WorkerStats,
-        takeover::Takeovers,
-        transmit::{DATAGRAM_BUFFER_BYTES, Transmit},
+    internals::{
+        DATAGRAM_BUFFER_BYTES, Directory, Routes, Takeovers, Transmit, WorkerCore, WorkerCoreConfig,
+        WorkerLoad, WorkerShared, WorkerStats,
     },
     replication::ReplicationConfig,
     runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once},
-    simulation::{Frames, Routes, SimulationPlugin, WorkerLinks},
+    simulation::{Frames, SimulationPlugin, WorkerLinks},
 };
 use throng_shared::{
     limits::DATAGRAM_BYTES_MAX,
@@ -194,7 +190,7 @@ impl SimServer {
             .expect("one address is a token")
     }
 
-    /// Returns the workers' addresses.
+    /// Returns the addresses of all workers, in order.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.workers.iter().map(|(address, _)| *address)
     }

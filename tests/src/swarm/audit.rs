@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use throng_client::mirror::{Mirror, MirrorEntity};
-use throng_server::http::audit::{AUDIT_HEADER_BYTES, AUDIT_MAGIC, AUDIT_ROW_BYTES};
+use throng_server::internals::{AUDIT_HEADER_BYTES, AUDIT_MAGIC, AUDIT_ROW_BYTES};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::Pose;
 use throng_shared::tick::Tick;
@@ -154,7 +154,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Adds another comparison's findings.
+    /// Adds another comparison's findings to these.
     pub fn add(&mut self, other: Self) {
         self.logged = self.logged.max(other.logged);
         self.compared += other.compared;

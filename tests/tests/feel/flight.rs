@@ -14,7 +14,7 @@ use throng_client::{
     world::{ClientClock, NextInput, Own, RecentPackets},
 };
 use throng_local::{LocalConfig, LocalGame, LocalPlayer};
-use throng_server::simulation::{Frames, InputBuffer};
+use throng_server::{internals::InputBuffer, simulation::Frames};
 use throng_shared::{
     protocol::{
         ids::GlobalId,

@@ -6,9 +6,8 @@ use skirmish_shared::input::PilotInput;
 use throng_client::mirror::{Mirror, MirrorConfig};
 use throng_server::boundary::frame::FrameHistory;
 use throng_server::boundary::link::SessionKey;
-use throng_server::replication::{
-    ClientReplication, PacketSink, ReplicationConfig, ReplicationScratch, ReplicationView,
-};
+use throng_server::internals::{ClientReplication, PacketSink, ReplicationScratch, ReplicationView};
+use throng_server::replication::ReplicationConfig;
 use throng_server::simulation::Replicated;
 use throng_shared::limits::PAYLOAD_BYTES_MAX;
 use throng_shared::protocol::codec;

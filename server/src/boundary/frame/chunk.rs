@@ -15,7 +15,7 @@ use throng_shared::tick::Tick;
 use crate::space::RoomId;
 
 /// One bit for each slot of a chunk, set while the slot holds an entity.
-pub type AliveBits = [u64; CHUNK_SLOTS / 64];
+pub(super) type AliveBits = [u64; CHUNK_SLOTS / 64];
 
 /// A slot's hot state: 20 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -29,7 +29,7 @@ pub struct Row {
 
 /// The hot rows of 256 consecutive slots of one kind.
 #[derive(Clone, Debug)]
-pub struct HotChunk {
+pub(crate) struct HotChunk {
     /// Rows by the low 8 bits of the slot. The row of a slot without an entity is stale.
     pub rows: [Row; CHUNK_SLOTS],
     /// The slots of the chunk that hold an entity.
@@ -40,7 +40,7 @@ impl HotChunk {
     /// Returns the row at `index` (0..256), or `None` when its slot holds no entity.
     #[inline]
     #[must_use]
-    pub fn row(&self, index: usize) -> Option<&Row> {
+    pub(crate) fn row(&self, index: usize) -> Option<&Row> {
         (self.alive[index / 64] >> (index % 64) & 1 == 1).then(|| &self.rows[index])
     }
 }
@@ -71,7 +71,7 @@ pub struct Identity {
 
 /// The identities of 256 consecutive slots.
 #[derive(Clone, Debug)]
-pub struct IdentityChunk {
+pub(super) struct IdentityChunk {
     /// Identities by the low 8 bits of the slot.
     pub rows: [Identity; CHUNK_SLOTS],
 }
@@ -85,7 +85,7 @@ impl Default for IdentityChunk {
 }
 
 /// A replicated component's value as it was at the end of a tick.
-pub type ColdValue = Arc<dyn Any + Send + Sync>;
+pub(crate) type ColdValue = Arc<dyn Any + Send + Sync>;
 
 /// One registered component of one entity.
 #[derive(Clone)]
@@ -160,7 +160,7 @@ impl ColdRow {
 
 /// The cold rows of 256 consecutive slots; `None` where an entity has no registered component.
 #[derive(Clone, Debug)]
-pub struct ColdChunk {
+pub(super) struct ColdChunk {
     /// Cold rows by the low 8 bits of the slot.
     pub rows: [Option<Arc<ColdRow>>; CHUNK_SLOTS],
 }

@@ -14,13 +14,12 @@ mod players;
 mod pool;
 mod published;
 mod slots;
-mod writer;
+pub(crate) mod writer;
 
-pub(crate) use chunk::each_bit;
-pub use chunk::{AliveBits, ColdCell, ColdChunk, ColdRow, ColdValue, HotChunk, Identity, IdentityChunk, Row};
+pub use chunk::{ColdCell, ColdRow, Identity, Row};
+pub(crate) use chunk::{ColdValue, each_bit};
 pub use history::FrameHistory;
-pub use motion_bound::MotionBound;
 pub use players::{PlayerRow, PlayerTable};
 pub use published::{Checksum, Frame};
-pub use slots::{ChunkKind, SlotTable, SlotTableImage};
-pub use writer::FrameWriter;
+pub(crate) use slots::{ChunkKind, SlotTable, SlotTableImage};
+pub(crate) use writer::FrameWriter;

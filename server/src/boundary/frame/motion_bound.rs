@@ -12,7 +12,7 @@ const JUMP: u64 = 1 << 40;
 
 /// Totals since the simulation began, so that a reader that skipped frames can compare any two frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MotionBound {
+pub(crate) struct MotionBound {
     /// The longest displacement of any entity in each tick, summed over all ticks, in quanta. No entity that is in
     /// two frames has moved farther between them than the difference of their sums.
     pub max_displacement: u64,
@@ -28,7 +28,7 @@ impl MotionBound {
     /// Returns an upper bound, in units, of how far any entity has moved since the frame whose `max_displacement` was
     /// `earlier`.
     #[must_use]
-    pub fn units_since(&self, earlier: u64) -> f32 {
+    pub(crate) fn units_since(&self, earlier: u64) -> f32 {
         // The added quantum covers what the conversion may round away.
         (self.max_displacement.wrapping_sub(earlier) as f32 + 1.0) * POSITION_QUANTUM
     }

@@ -22,9 +22,9 @@ pub struct Frame {
     /// Time of publication since the process's origin. For metering only; it decides nothing.
     pub published_at: Duration,
     /// Bounds on the difference from earlier frames in entities and positions.
-    pub motion_bound: MotionBound,
+    pub(crate) motion_bound: MotionBound,
     /// Slots of the entities by leaf cell, in two layers.
-    pub index: CellIndex,
+    pub(crate) index: CellIndex,
     /// Players to serve, by worker and session.
     pub players: PlayerTable,
     pub(super) hot: Vec<Arc<HotChunk>>,
@@ -68,8 +68,14 @@ impl Frame {
 
     /// Returns the chunks of hot rows; slot `s` is row `s % 256` of chunk `s / 256`.
     #[must_use]
-    pub fn chunks(&self) -> &[Arc<HotChunk>] {
+    pub(crate) fn chunks(&self) -> &[Arc<HotChunk>] {
         &self.hot
+    }
+
+    /// Returns the number of slots, with those that hold no entity. It is a multiple of 256.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.hot.len() * CHUNK_SLOTS
     }
 
     /// Iterates over all slots that hold an entity, with their rows, in slot order.
@@ -112,8 +118,8 @@ impl Frame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Checksum(pub u64);
 
-/// A multiply-and-rotate digest. It depends on the order of the values and is the same on every machine. It does not
-/// resist deliberate collisions.
+/// The state of a digest that multiplies and rotates. It depends on the order of the values and is the same on
+/// every machine. It does not resist deliberate collisions.
 struct Mixer(u64);
 
 impl Mixer {

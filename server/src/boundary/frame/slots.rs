@@ -15,11 +15,11 @@ use throng_shared::tick::Tick;
 /// A group of entities that share chunks: all entities with the same set of replicated components, so that
 /// the rows of a chunk change together or not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChunkKind(pub u16);
+pub(crate) struct ChunkKind(pub u16);
 
 /// The allocator of the slots of one simulation.
 #[derive(Debug, Default)]
-pub struct SlotTable {
+pub(crate) struct SlotTable {
     /// Free slots by kind. The lowest is taken first, so that chunks fill up.
     free: Vec<BinaryHeap<Reverse<Slot>>>,
     kind_of_chunk: Vec<ChunkKind>,
@@ -29,7 +29,7 @@ pub struct SlotTable {
 
 /// The part of a [`SlotTable`] that a checkpoint stores. The taken slots are known from the entities.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SlotTableImage {
+pub(crate) struct SlotTableImage {
     /// Kind of every chunk, by chunk index.
     chunks: Vec<u16>,
     /// Resting slots with the tick in which each was given back, in that order.
@@ -39,7 +39,7 @@ pub struct SlotTableImage {
 impl SlotTable {
     /// Returns the table without its taken slots.
     #[must_use]
-    pub fn image(&self) -> SlotTableImage {
+    pub(crate) fn image(&self) -> SlotTableImage {
         SlotTableImage {
             chunks: self.kind_of_chunk.iter().map(|kind| kind.0).collect(),
             resting: self.resting.iter().map(|&(tick, slot)| (tick, slot.0)).collect(),
@@ -49,7 +49,7 @@ impl SlotTable {
     /// Restores the table from which `image` was made while exactly the slots `taken` were taken. Returns `None` when
     /// the two contradict each other.
     #[must_use]
-    pub fn from_image(image: &SlotTableImage, taken: impl IntoIterator<Item = Slot>) -> Option<Self> {
+    pub(crate) fn from_image(image: &SlotTableImage, taken: impl IntoIterator<Item = Slot>) -> Option<Self> {
         let end = image.chunks.len() * CHUNK_SLOTS;
         if end > Slot::MAX.index() + 1 {
             return None;
@@ -88,7 +88,7 @@ impl SlotTable {
 
     /// Takes the lowest free slot of `kind`; opens a chunk when none is free. Returns `None` when all 2^24 - 1
     /// slots are taken or resting.
-    pub fn take(&mut self, kind: ChunkKind) -> Option<Slot> {
+    pub(crate) fn take(&mut self, kind: ChunkKind) -> Option<Slot> {
         let index = usize::from(kind.0);
         if self.free.len() <= index {
             self.free.resize_with(index + 1, BinaryHeap::new);
@@ -102,13 +102,13 @@ impl SlotTable {
     }
 
     /// Gives a slot back at `tick`. It is handed out again only after it has rested.
-    pub fn give_back(&mut self, slot: Slot, tick: Tick) {
+    pub(crate) fn give_back(&mut self, slot: Slot, tick: Tick) {
         self.taken -= 1;
         self.resting.push_back((tick, slot));
     }
 
     /// Frees the slots that have rested for the whole history at `tick`.
-    pub fn wake_rested(&mut self, tick: Tick) {
+    pub(crate) fn wake_rested(&mut self, tick: Tick) {
         while let Some(&(since, slot)) = self.resting.front() {
             if tick.since(since) < HISTORY_TICKS as i32 {
                 return;
@@ -121,13 +121,13 @@ impl SlotTable {
 
     /// Returns the number of slots with an entity.
     #[must_use]
-    pub fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.taken
     }
 
     /// Returns the end of the slots in use: one past the highest slot that was ever handed out, rounded up to a chunk.
     #[must_use]
-    pub fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         self.kind_of_chunk.len() * CHUNK_SLOTS
     }
 

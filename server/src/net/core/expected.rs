@@ -60,7 +60,7 @@ impl Expected {
             .for_each(|&index| prefetch_near(index, sessions));
     }
 
-    /// Prefetches for later datagrams. Called before each datagram is processed.
+    /// Prefetches the sessions of later datagrams into the cache. Called before each datagram is processed.
     #[inline]
     pub(super) fn advance(&mut self, netcode: &ServerNetcode, sessions: &WorkerSessionTable) {
         let current = self.next;

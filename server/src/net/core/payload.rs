@@ -25,7 +25,7 @@ enum PayloadRefusal {
 }
 
 impl WorkerCore {
-    /// Processes one decrypted payload. A panic in it is a defect of ours and ends only this session.
+    /// Processes one decrypted payload of a session. A panic in it is a defect of ours and ends only this session.
     pub(super) fn receive_payload(
         &mut self,
         now: Duration,

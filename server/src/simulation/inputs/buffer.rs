@@ -13,7 +13,7 @@ use super::waiting::{AHEAD_TICKS_MAX, PendingInput, Waitlist};
 
 /// Number of ticks for which a missing input is replaced by the last one. After that the neutral input
 /// applies.
-pub const REPEAT_TICKS_MAX: u8 = 5;
+pub(super) const REPEAT_TICKS_MAX: u8 = 5;
 
 /// The inputs of one player that wait for their ticks, and the state of the player's clock.
 #[derive(Component, Clone, Debug, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ mod buffer;
 mod view;
 mod waiting;
 
-pub use buffer::{InputBuffer, Offer, REPEAT_TICKS_MAX, TickInput};
+pub use buffer::InputBuffer;
+pub(crate) use buffer::{Offer, TickInput};
 pub use view::REWIND_MAX;
 pub(crate) use view::judge_view;
-pub use waiting::AHEAD_TICKS_MAX;

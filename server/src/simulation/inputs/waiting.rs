@@ -11,7 +11,7 @@ use throng_shared::tick::Tick;
 
 /// The number of ticks ahead for which inputs are kept. A client needs a few; an input further ahead is
 /// dropped.
-pub const AHEAD_TICKS_MAX: u32 = 32;
+pub(super) const AHEAD_TICKS_MAX: u32 = 32;
 /// The number of inputs that are stored in the player's own memory.
 const NEAR: usize = 4;
 

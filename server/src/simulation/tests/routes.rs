@@ -9,9 +9,8 @@ use throng_shared::protocol::ids::{GlobalId, SimulationId};
 use super::Harness;
 use crate::boundary::directory::{Directory, EntityRoute};
 use crate::boundary::link::{LeaveReason, SessionKey, ToSimulation};
-use crate::simulation::{
-    Avatar, Player, Players, Replicated, RouteCounters, Routes, Routing, SimulationPlugin,
-};
+use crate::simulation::routes::RouteCounters;
+use crate::simulation::{Avatar, Player, Players, Replicated, Routes, Routing, SimulationPlugin};
 use crate::tests::walkers::{CROWD, Walkers};
 
 /// Returns a simulation with a single entity of its own, so that nearly every player's avatar is spawned for

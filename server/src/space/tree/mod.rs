@@ -16,23 +16,23 @@ use throng_shared::protocol::ids::Slot;
 use throng_shared::tick::Tick;
 
 /// A leaf with more entities splits, unless it has the smallest size.
-pub const SPLIT_ABOVE: u32 = 64;
+pub(super) const SPLIT_ABOVE: u32 = 64;
 /// Four sibling leaves with fewer entities together merge into one. Far below the split, so that entities
 /// that cross a border back and forth do not split and merge cells all the time.
-pub const MERGE_BELOW: u32 = 24;
+pub(super) const MERGE_BELOW: u32 = 24;
 /// A root's side is 2^12 quanta, 40.96 units: about a view's radius, so that a sparse view covers few
 /// cells and a query around it looks at about twice what it returns.
-pub const ROOT_SHIFT: u8 = 12;
+pub(super) const ROOT_SHIFT: u8 = 12;
 /// The smallest leaf's side is 2^4 quanta, 0.16 units. All entities in one such square share a leaf, however
 /// many they are.
-pub const LEAF_SHIFT_MIN: u8 = 4;
+pub(super) const LEAF_SHIFT_MIN: u8 = 4;
 /// An empty root is closed after this many ticks: soon enough that entities' positions bound the memory, late
 /// enough that an entity passing through does not rebuild the views around it.
 const EMPTY_ROOT_TICKS: i32 = 256;
 
 const NONE: u32 = u32::MAX;
 
-/// A leaf cell. Dense, reused, and meaningful only together with the index of the same frame.
+/// The index of a leaf cell. Dense, reused, and meaningful only together with the index of the same frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeafId(pub u32);
 

@@ -20,7 +20,7 @@ use clap::Parser;
 use ring::aead::{CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
-use throng_server::net::socket;
+use throng_server::internals::open_socket;
 
 use super::machine;
 use load::Load;
@@ -103,7 +103,7 @@ pub fn run(flags: &FloorFlags) -> Result<()> {
 /// # Errors
 /// If a socket or a thread cannot be created.
 pub fn measure(flags: &FloorFlags) -> Result<FloorReport> {
-    let socket = socket::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), false)?;
+    let socket = open_socket(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), false)?;
     let address = socket.local_addr().context("the server's address")?;
     let mut load = Load::open(flags.clients, address).context("a socket for every client")?;
     let clients = load.addresses().context("the clients' addresses")?;

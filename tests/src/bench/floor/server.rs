@@ -10,8 +10,9 @@ use anyhow::{Context, Result};
 use mio::net::UdpSocket;
 use ring::aead::{Aad, LessSafeKey};
 use rustix::time::{ClockId, clock_gettime};
-use throng_server::net::batched::{BatchedReceiver, BatchedSender};
-use throng_server::net::transmit::{Arrival, Flush, Receive, SocketCounters, Transmit};
+use throng_server::internals::{
+    Arrival, BatchedReceiver, BatchedSender, Flush, Receive, SocketCounters, Transmit,
+};
 use throng_shared::limits::PAYLOAD_BYTES_MAX;
 
 use super::world::{FloorMap, RECORD_BYTES};
