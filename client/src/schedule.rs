@@ -18,7 +18,7 @@ pub enum ClientSystems {
     Measure,
 }
 
-/// Chains the sets. Repeated calls change nothing.
+/// Chains the [`ClientSystems`] in `PreUpdate`. Repeated calls change nothing.
 pub(crate) fn configure(app: &mut App) {
     app.configure_sets(
         PreUpdate,

@@ -91,7 +91,7 @@ pub struct NetStats {
     compared: u64,
 }
 
-/// Samples [`NetStats`] in [`ClientSystems::Measure`].
+/// Samples [`NetStats`] once a frame, in [`ClientSystems::Measure`].
 pub struct NetStatsPlugin;
 
 impl Plugin for NetStatsPlugin {

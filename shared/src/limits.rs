@@ -50,7 +50,7 @@ pub const INPUTS_PER_PACKET: usize = 4;
 /// Most registered components: each has one bit of a mask. One more panics when the app is built.
 pub const COMPONENTS_MAX: usize = 64;
 
-/// Most registered message types. One more panics when the app is built.
+/// The most message types that a protocol can register. One more panics when the app is built.
 pub const MESSAGES_MAX: usize = 1_024;
 
 /// Encoded bytes of one replicated component. A longer value is not sent, and refused when received.

@@ -14,7 +14,7 @@ use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use crate::content::{self, KnownContent};
 use crate::prediction::{flight, missiles};
 
-/// The game's client plugin. Add it before the plugin that connects:
+/// The game's plugin for a client's app. Add it before the plugin that connects:
 /// [`ClientWorldPlugin`](throng_client::world::ClientWorldPlugin), or a local game.
 ///
 /// [`Shown<Position>`](throng_client::blend::Shown) and `Shown<Heading>` then hold where to draw an entity; the

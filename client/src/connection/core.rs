@@ -64,7 +64,8 @@ struct ClientSession {
     view: Option<ViewTick>,
 }
 
-/// The session's state machine. Times are `Duration`s since any fixed origin.
+/// The state machine of one session, from the connect token to the end. Times are `Duration`s since any fixed
+/// origin.
 pub struct ClientCore {
     config: ClientConfig,
     netcode: ClientNetcode,

@@ -8,7 +8,7 @@ use throng_shared::reliable::GuardError;
 use crate::join::Retry;
 use crate::mirror::Applied;
 
-/// Why a session ended.
+/// The reason why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndReason {

@@ -1,5 +1,5 @@
-//! The newest sent inputs. Every packet repeats the three before its newest one, so that one lost packet loses
-//! no input.
+//! The newest inputs that the client has sent. Every packet repeats the three before its newest one, so that one
+//! lost packet loses no input.
 
 use throng_shared::limits::INPUTS_PER_PACKET;
 use throng_shared::protocol::input::{InputBytes, InputList};

@@ -22,7 +22,7 @@ use crate::world::{ClientClock, WorldMirror};
 pub use interpolation::{HEADING_INTERPOLATION, Interpolation, POSITION_INTERPOLATION};
 use samples::Samples;
 
-/// Registers components for interpolation.
+/// Registers components to be interpolated between snapshots. Implemented by `App`.
 ///
 /// ```
 /// use bevy_app::App;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::seeded::Seeded;
 
-/// Bounds of the backoff. The defaults suit an interactive player.
+/// Bounds of the delays between attempts to join again. The defaults suit an interactive player.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReconnectConfig {
     /// Delay before the first attempt, before jitter.

@@ -73,7 +73,7 @@ impl SimulatedSocket {
         Ok(())
     }
 
-    /// Returns the server's address.
+    /// Returns the address of the server that the socket is connected to.
     pub(crate) fn server(&self) -> SocketAddr {
         self.socket.server()
     }

@@ -36,7 +36,7 @@ impl ClientSocket {
         })
     }
 
-    /// Returns the server's address.
+    /// Returns the address of the server that the socket is connected to.
     pub fn server(&self) -> SocketAddr {
         self.server
     }

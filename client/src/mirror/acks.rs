@@ -4,8 +4,8 @@ use throng_shared::protocol::input::SnapshotAck;
 
 /// Packets before the newest that are remembered and acknowledged: one for each bit of `AckWindow::bits`.
 const WINDOW: u64 = 64;
-/// First unwrapped packet number. Above 0, so that packets sent before the first received one have a number
-/// too.
+/// The number added to that of the first received packet to unwrap it. Above 0, so that packets sent before the
+/// first received one have a number too.
 const ORIGIN: u64 = 1 << 32;
 
 /// The newest packet number and the 64 before it.

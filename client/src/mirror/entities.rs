@@ -69,7 +69,8 @@ struct Assignment {
     since: u64,
 }
 
-/// Entities by short id. Grows to the highest id received, which the packets' id width bounds.
+/// The mirrored entities in view, by short id. Grows to the highest id received, which the packets' id width
+/// bounds.
 #[derive(Debug, Default)]
 pub(super) struct Entities {
     states: Vec<States>,
@@ -157,8 +158,8 @@ impl Entities {
         self.components.get(id.index()).map_or(&[], Vec::as_slice)
     }
 
-    /// Removes `id` from view. Returns the entity that had it; `None` if there was none or a newer packet has
-    /// changed the id already.
+    /// Removes the entity with the short id `id` from view. Returns the entity that had it; `None` if there was
+    /// none or a newer packet has changed the id already.
     pub(super) fn leave(&mut self, id: ShortId, sequence: u64) -> Option<GlobalId> {
         self.grow(id);
         let assignment = &mut self.assignments[id.index()];

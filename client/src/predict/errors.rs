@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bevy_ecs::prelude::*;
 
-/// Statistics of prediction errors.
+/// Statistics of the differences between predictions and the server's states.
 #[derive(Resource, Debug, Clone, Default)]
 pub struct PredictionErrors {
     errors: VecDeque<f32>,

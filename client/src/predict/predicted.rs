@@ -10,8 +10,9 @@ use throng_shared::tick::Tick;
 #[derive(ScheduleLabel, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PredictTick;
 
-/// Marks a predicted entity. The library marks the player's [`Own`](crate::world::Own) entity; a game may mark
-/// others, whose components are then predicted and reconciled in the same way.
+/// Marks an entity whose registered components are predicted. The library marks the player's
+/// [`Own`](crate::world::Own) entity; a game may mark others, whose components are then predicted and reconciled
+/// in the same way.
 #[derive(Component, Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[require(Tracked)]
 pub struct Predicted {

@@ -64,7 +64,7 @@ impl RecentPackets {
         (sent - (arrived - first) as u32, sent)
     }
 
-    /// Records applied packets.
+    /// Records packets that the mirror has applied, in the order of their sequence numbers.
     pub(super) fn note(&mut self, applied: &[Applied]) {
         for &Applied { sequence, tick, .. } in applied {
             let index = self.packets.iter().rposition(|packet| packet.sequence < sequence);

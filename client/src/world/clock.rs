@@ -9,8 +9,8 @@ use crate::connection::ClientCore;
 use crate::mirror::Applied;
 use crate::time::{DelayConfig, FractionalTick, InterpolationDelay};
 
-/// The client's clock. All values except [`ClientClock::now`] and [`ClientClock::delta`] are `None` without a
-/// session.
+/// The client's clock, in real time and in the server's ticks. All values except [`ClientClock::now`] and
+/// [`ClientClock::delta`] are `None` without a session.
 #[derive(Resource, Debug, Clone, Default)]
 pub struct ClientClock {
     now: Duration,
@@ -159,7 +159,7 @@ impl ClientClock {
     }
 }
 
-/// Sets the frame's delta. A session may have been updated several times since the last frame.
+/// Sets the frame's delta, the time since the last frame. A session may have been updated several times in it.
 pub(super) fn begin_frame(mut clock: ResMut<ClientClock>) {
     let clock = &mut *clock;
     clock.delta = clock.now.saturating_sub(clock.framed_at);

@@ -17,7 +17,7 @@ const REPEAT_TICKS_MAX: i32 = 5;
 pub struct NextInput(pub InputBytes);
 
 impl NextInput {
-    /// Replaces the input.
+    /// Replaces the input that is sent from the next tick on.
     ///
     /// ```
     /// # use bevy_ecs::prelude::*;

@@ -21,7 +21,7 @@ use super::roster::{Roster, RosterEntry};
 /// Bytes of the board besides its rows: the message's id and the counts.
 const BOARD_HEAD_BYTES: usize = 16;
 
-/// A pilot's rank. On the player's entity.
+/// A pilot's rank on the score board. On the player's entity.
 #[derive(Component, Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Rank {
     /// Rank on the board, from 1; 0 before the first board.

@@ -86,7 +86,7 @@ pub enum BeamHit {
     Station,
 }
 
-/// The pilot's name, cleaned. No two pilots in the game have the same, whatever its case.
+/// The name under which a pilot plays, cleaned. No two pilots in the game have the same, whatever its case.
 #[derive(Component, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Callsign(pub String);
 

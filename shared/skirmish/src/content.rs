@@ -173,7 +173,8 @@ pub struct Laser {
     pub arc: UpTo<4>,
 }
 
-/// A kind of missile. Each missile homes on the target that was nearest ahead when it was launched.
+/// A kind of missile that ships can launch. Each missile homes on the target that was nearest ahead when it was
+/// launched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MissileKind {

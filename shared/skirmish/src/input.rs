@@ -9,7 +9,7 @@ use throng_shared::protocol::pose::YAW_STEPS;
 /// Value of an axis at full deflection.
 pub const AXIS_MAX: i8 = 100;
 
-/// A pilot's controls. The default is neutral.
+/// A pilot's controls in one tick. The default is neutral.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PilotInput {
     /// Turn, in hundredths of the class's turn rate; positive is counter-clockwise.

@@ -25,7 +25,7 @@ use standings::{OwnStanding, Standings};
 use throng_shared::protocol::ids::{Channel, TeamId};
 use throng_shared::protocol::registry::{ProtocolAppExt, Visibility};
 
-/// Teams of pilots. A pilot joins the smaller one.
+/// The two teams of pilots. A pilot joins the smaller one.
 pub const PILOT_TEAMS: [TeamId; 2] = [TeamId(1), TeamId(2)];
 /// Teams of drones: enemies of all pilots and of each other.
 pub const DRONE_TEAMS: [TeamId; 2] = [TeamId(3), TeamId(4)];

@@ -9,16 +9,16 @@ use chacha20::cipher::consts::U10;
 use chacha20::hchacha;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
-/// Length of every key.
+/// Length of every key, in bytes.
 pub const KEY_BYTES: usize = 32;
 /// Length of an authentication tag.
 pub(crate) const TAG_BYTES: usize = 16;
 /// Bytes at the start of `ring`'s form of a key that hold a key of this cipher (measured with version 0.17).
 const KEY_HEAD_BYTES: usize = KEY_BYTES + 16;
 
-/// A 32-byte key. `ring`'s form of it ([`Cipher`]) is 544 bytes long, since it has room for every cipher,
-/// and takes 30 ns to make (measured with `netcode_cost`). A server keeps that form for its sessions; a
-/// client keeps the short one, since thousands of clients share a process.
+/// A key of 32 bytes, not yet expanded. `ring`'s form of it ([`Cipher`]) is 544 bytes long, since it has room for
+/// every cipher, and takes 30 ns to make (measured with `netcode_cost`). A server keeps that form for its
+/// sessions; a client keeps the short one, since thousands of clients share a process.
 #[derive(Clone)]
 pub(crate) struct Key([u8; KEY_BYTES]);
 

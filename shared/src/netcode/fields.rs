@@ -46,7 +46,7 @@ impl<'a> FieldWriter<'a> {
         Self { rest: bytes }
     }
 
-    /// Writes `bytes`. Panics if they do not fit: every layout here has a fixed bound.
+    /// Writes `bytes` without a length. Panics if they do not fit: every layout here has a fixed bound.
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         let (head, rest) = core::mem::take(&mut self.rest).split_at_mut(bytes.len());
         head.copy_from_slice(bytes);

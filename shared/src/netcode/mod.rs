@@ -42,8 +42,9 @@ pub use token::{ConnectToken, TokenRequest};
 pub use token_error::TokenError;
 pub use wire::REQUEST_BYTES;
 
-/// Throng's protocol id. It never changes: netcode drops packets of another protocol id silently, so the two
-/// ends compare what they must agree on after the handshake, where a mismatch can be explained.
+/// Protocol id of Throng in netcode packets. It never changes: netcode drops packets of another protocol id
+/// silently, so the two ends compare what they must agree on after the handshake, where a mismatch can be
+/// explained.
 pub const PROTOCOL_ID: u64 = u64::from_le_bytes(*b"throng/1");
 /// Bytes of a token written by [`ConnectToken::to_bytes`].
 pub const TOKEN_BYTES: usize = 2_048;

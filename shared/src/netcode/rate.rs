@@ -15,7 +15,8 @@ pub(crate) struct RateLimit {
 const NANO: u128 = 1_000_000_000;
 
 impl RateLimit {
-    /// Creates a full bucket. `burst` is a tenth of a second's events, at least one.
+    /// Creates a full bucket that refills with `per_s` events a second. `burst` is a tenth of a second's events,
+    /// at least one.
     pub(crate) fn new(per_s: u32) -> Self {
         Self {
             per_s: per_s.into(),

@@ -219,7 +219,7 @@ impl<'a> BitReader<'a> {
         Ok(())
     }
 
-    /// Reads the next bit.
+    /// Reads the next bit as a `bool`.
     ///
     /// # Errors
     /// [`BitError::Truncated`] at the end.

@@ -108,7 +108,7 @@ impl Hello {
         writer.length
     }
 
-    /// Reads the packet.
+    /// Reads and checks a received hello.
     ///
     /// # Errors
     /// A [`HelloError`] that says what is wrong.
@@ -130,7 +130,7 @@ impl Welcome {
         writer.length
     }
 
-    /// Reads the packet.
+    /// Reads and checks a received welcome.
     ///
     /// # Errors
     /// A [`HelloError`] that says what is wrong.
@@ -171,7 +171,7 @@ impl Goodbye {
         writer.length
     }
 
-    /// Reads the packet.
+    /// Reads and checks a received goodbye.
     ///
     /// # Errors
     /// A [`HelloError`] that says what is wrong.

@@ -218,7 +218,7 @@ impl InputPacket {
         bits.finish()
     }
 
-    /// Reads the packet.
+    /// Reads and checks a received input packet.
     ///
     /// # Errors
     /// An [`InputPacketError`] that says what is wrong.

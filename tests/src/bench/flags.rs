@@ -1,4 +1,4 @@
-//! The benchmark's command line.
+//! The command line of the benchmark program.
 
 use std::path::PathBuf;
 

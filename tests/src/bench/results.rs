@@ -211,7 +211,7 @@ pub fn save(folder: &Path, result: &RowResult) -> Result<()> {
     fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Reads a row's results. Returns `None` if the row was never measured.
+/// Reads the stored results of a row. Returns `None` if the row was never measured.
 pub fn load(folder: &Path, name: &str) -> Result<Option<RowResult>> {
     let path = file_of(folder, name);
     if !path.exists() {

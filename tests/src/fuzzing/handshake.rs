@@ -199,8 +199,8 @@ pub fn datagrams(data: &[u8]) {
     }
 }
 
-/// Reads connect tokens. Any bytes are refused or read back equal, and a client accepts every valid token without a
-/// panic.
+/// Reads connect tokens, as a client does. Any bytes are refused or read back equal, and a client accepts every
+/// valid token without a panic.
 pub fn tokens(data: &[u8]) {
     if let Ok(token) = ConnectToken::from_bytes(data) {
         let again = ConnectToken::from_bytes(&token.to_bytes()[..]);

@@ -32,7 +32,7 @@ use throng_shared::{
 /// A target: its name under `tests/fuzz/corpus`, and the function that it runs.
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
-/// All fuzz targets.
+/// All fuzz targets, each with its name.
 pub const TARGETS: [FuzzTarget; 9] = [
     ("datagrams", datagrams),
     ("payloads", payloads),

@@ -83,7 +83,7 @@ pub struct Deeds {
 }
 
 impl Deeds {
-    /// Adds another pilot's counters.
+    /// Adds another pilot's counters to these.
     pub fn add(&mut self, other: &Self) {
         self.mined += other.mined;
         self.fights += other.fights;
@@ -186,13 +186,13 @@ impl BotPilot {
         self.is_miner
     }
 
-    /// Returns the pilot's counters.
+    /// Returns counters of what the pilot has done.
     #[must_use]
     pub fn deeds(&self) -> &Deeds {
         &self.deeds
     }
 
-    /// Returns the current activity.
+    /// Returns the activity that the pilot is in.
     #[must_use]
     pub fn mode(&self) -> PilotMode {
         self.mode

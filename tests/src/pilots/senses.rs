@@ -73,7 +73,7 @@ impl Senses {
         })
     }
 
-    /// Decodes a message. Returns `None` if pilots do not react to it or it is invalid.
+    /// Decodes a message from the server. Returns `None` if pilots do not react to it or it is invalid.
     #[must_use]
     pub fn decode(&self, message: &Bytes) -> Option<PilotMessage> {
         let (id, value) = message.split_first_chunk()?;

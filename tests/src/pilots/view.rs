@@ -53,7 +53,7 @@ pub enum VisibleKind {
     Station,
 }
 
-/// An entity in view.
+/// An entity that the pilot has in view.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VisibleEntity {
     /// The entity's id in the mirror.

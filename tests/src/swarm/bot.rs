@@ -415,7 +415,7 @@ impl Bot {
         transmit(&self.socket, totals, datagram);
     }
 
-    /// Disconnects from the server.
+    /// Disconnects from the server without waiting.
     pub fn disconnect(&mut self) {
         let socket = &self.socket;
         // The disconnect is sent in redundant packets: a lost one does no harm.

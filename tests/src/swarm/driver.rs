@@ -109,7 +109,7 @@ pub struct Driver {
     pub problem: Option<String>,
 }
 
-/// Arguments of [`Driver::new`].
+/// The arguments of [`Driver::new`], by name.
 pub struct DriverParts {
     /// The number of bots.
     pub clients: u32,
@@ -172,7 +172,7 @@ impl Driver {
         self.outcomes.is_none() && self.census.connecting == 0
     }
 
-    /// Accepts no more bots. Bots that are still connecting are lost.
+    /// Accepts no more bots from now on. Bots that are still connecting are lost.
     pub fn end_ramp(&mut self) {
         for slot in &mut self.bots {
             if let Some(bot) = slot.take_if(|bot| bot.state() == BotState::Connecting).as_mut() {
@@ -209,7 +209,7 @@ impl Driver {
         all
     }
 
-    /// Disconnects every bot.
+    /// Disconnects every bot that has not ended.
     pub fn disconnect(&mut self) {
         for bot in self.bots.iter_mut().flatten() {
             if bot.state() != BotState::Ended {

@@ -1,4 +1,4 @@
-//! The swarm's command line.
+//! The command line of the swarm program.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -243,7 +243,7 @@ fn ms(value: f64) -> String {
     }
 }
 
-/// Formats `1234567` as `1,234,567`.
+/// Formats a number in groups of three digits, `1234567` as `1,234,567`.
 #[must_use]
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

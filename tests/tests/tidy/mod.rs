@@ -1,7 +1,7 @@
 //! The rules about the code itself that no compiler checks: stage order and modules that stay free of the ECS
-//! ([`stages`]), import circles ([`circles`]), type names that repeat ([`names`]),
-//! the language of comments ([`language`]), module headers, sizes, where schedules are configured, and that docs name
-//! tests that exist.
+//! ([`stages`]), import circles ([`circles`]), type names that repeat ([`names`]), the language of comments
+//! ([`language`]) and the length of summaries ([`summaries`]), module headers, sizes, where schedules are
+//! configured, and that docs name tests that exist.
 //!
 //! Each rule is a function from text to complaints with a test that sees it complain; the tests that walk
 //! the repository print every complaint at once.
@@ -11,6 +11,7 @@ mod code;
 mod language;
 mod names;
 mod stages;
+mod summaries;
 
 use std::{
     collections::HashSet,

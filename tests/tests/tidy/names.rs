@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{assert_tidy, code::tokens, sources};
 
 /// Whether a file holds tests. Names may repeat there.
-fn is_test_code(path: &str) -> bool {
+pub(super) fn is_test_code(path: &str) -> bool {
     let (folders, file) = path.rsplit_once('/').unwrap_or_default();
     // The first folder is the package of that name.
     folders.split('/').skip(1).any(|folder| folder == "tests") || file.ends_with("tests.rs")

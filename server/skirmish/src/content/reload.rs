@@ -59,7 +59,7 @@ impl ContentWatch {
         (sources.and_then(|sources| sources.rules()), watch)
     }
 
-    /// Reads the files once. Returns the new rules if the files changed and are valid.
+    /// Reads the files of the folder once. Returns the new rules if the files changed and are valid.
     ///
     /// # Errors
     /// Returns the first error in the files, once for each change of the files.

@@ -156,9 +156,9 @@ impl ServerNetcode {
         }
     }
 
-    /// Processes one datagram. `now` counts from any fixed origin. `unix_s` counts from 1970 and is compared
-    /// with the expiry of tokens. `reply` is overwritten: it holds at most one packet, for `from`, which is
-    /// never larger than `datagram`. Only handshakes with a valid token allocate.
+    /// Processes one datagram that arrived from `from`. `now` counts from any fixed origin. `unix_s` counts from
+    /// 1970 and is compared with the expiry of tokens. `reply` is overwritten: it holds at most one packet, for
+    /// `from`, which is never larger than `datagram`. Only handshakes with a valid token allocate.
     pub fn receive<'a>(
         &mut self,
         now: Duration,

@@ -16,7 +16,7 @@ use crate::netcode::timer::TimerWheel;
 use crate::netcode::wire::{ControlPacket, PacketCipher, PacketKind};
 use crate::prefetch::prefetch_part;
 
-/// Identifies one session. `index` is dense and reused; `generation` differs at each use.
+/// Identifies one session of a worker. `index` is dense and reused; `generation` differs at each use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId {
     /// The lowest free indices are used, so that callers can keep their state in a `Vec`. Stays below
@@ -26,7 +26,7 @@ pub struct SessionId {
     pub generation: u32,
 }
 
-/// One connected client. The fields that every packet reads lie together, before the keys.
+/// The state of one connected client. The fields that every packet reads lie together, before the keys.
 #[repr(C)]
 pub(super) struct NetcodeSession {
     pub(super) address: SocketAddr,

@@ -26,8 +26,8 @@ use crate::protocol::codec;
 use crate::protocol::ids::{Channel, ComponentId, MessageId};
 use crate::protocol::input::PlayerInput;
 
-/// Registers the protocol's types. Implemented by [`App`] and by the values that registering returns, so that
-/// registrations chain.
+/// Registers the types that a protocol transfers. Implemented by [`App`] and by the values that registering
+/// returns, so that registrations chain.
 ///
 /// One plugin registers them all and is added on both ends:
 ///
