@@ -7,8 +7,8 @@ use throng_server::runner::TickTime;
 use throng_server::simulation::{Avatar, Parallel, Replicated, Seed};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 
-use super::RunningScene;
 use crate::protocol::{SteerInput, step};
+use crate::scene::RunningScene;
 
 /// Entities per parallel task: some 40 us of work.
 const CHUNK: usize = 1_024;

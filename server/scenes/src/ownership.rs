@@ -18,9 +18,9 @@ use throng_shared::protocol::ids::{GlobalId, PlayerId};
 use throng_shared::protocol::pose::{Heading, Position};
 use throng_shared::tick::Tick;
 
-use super::RunningScene;
-use super::movement::Steering;
+use crate::movement::Steering;
 use crate::protocol::VIEW_RADIUS;
+use crate::scene::RunningScene;
 
 /// Marks an entity that no client owns, which can be given to one. Migrates with the entity.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]

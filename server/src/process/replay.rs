@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use bevy_app::{AppExit, Plugins};
 
-use super::{Causes, Game, NoSettings, Thousands, origin};
+use super::banner::Thousands;
+use super::error::Causes;
+use super::game::{Game, NoSettings};
+use super::time_origin::origin;
 use crate::config::recorded_game;
 use crate::record::{End, ReadError, RecordingError, RecordingReader, ReplayError, app_of, replay};
 

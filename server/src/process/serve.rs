@@ -5,8 +5,10 @@ use std::io::{self, IsTerminal, Write};
 use bevy_app::{AppExit, Plugins};
 use tracing_subscriber::EnvFilter;
 
+use super::error::ServerError;
+use super::game::{Game, NoSettings};
 use super::replay::{replay_command, replay_with};
-use super::{Game, NoSettings, Server, ServerError};
+use super::server::Server;
 
 /// Serves a game without settings of its own until ctrl-c or SIGTERM, with the server's flags, environment
 /// variables and file. With `replay FILE` it replays a recording of the game instead. For a game with settings use

@@ -7,7 +7,7 @@ use bevy::prelude::*;
 use skirmish_shared::components::{Asteroid, Beam, Drone, Ship, Station};
 use throng_client::world::Own;
 
-use super::VisualEffects;
+use super::particles::VisualEffects;
 use crate::window::batch::{GlowBatch, Paint};
 use crate::window::camera::{PaintOrder, Rig};
 use crate::window::content::Tables;

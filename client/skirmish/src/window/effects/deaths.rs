@@ -5,7 +5,7 @@ use skirmish_shared::components::Hull;
 use skirmish_shared::messages::{Exploded, Explosion};
 use throng_shared::protocol::registry::FromServer;
 
-use super::VisualEffects;
+use super::particles::VisualEffects;
 use crate::window::camera::Rig;
 use crate::window::colors::Colors;
 use crate::window::content::Tables;

@@ -2,7 +2,7 @@
 
 use bevy::prelude::*;
 
-use super::{Coat, Model};
+use super::model::{Coat, Model};
 
 /// A cross-section of a hull.
 #[derive(Clone, Copy, Debug)]

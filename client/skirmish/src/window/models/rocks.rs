@@ -5,7 +5,7 @@ use bevy::prelude::*;
 use throng_client::seeded::Seeded;
 
 use super::builder::ModelBuilder;
-use super::{Coat, Model};
+use super::model::{Coat, Model};
 
 /// Number of different rocks; an asteroid's id selects one.
 const VARIANTS: u64 = 8;

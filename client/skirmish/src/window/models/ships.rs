@@ -1,7 +1,7 @@
 //! Models of ships and drones.
 
 use super::builder::{HullSection, ModelBuilder, section};
-use super::{Coat, Model};
+use super::model::{Coat, Model};
 
 /// Returns one model for each ship class of the included content, in its order.
 pub(super) fn classes() -> Vec<Model> {

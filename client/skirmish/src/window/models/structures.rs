@@ -3,7 +3,7 @@
 use bevy::prelude::*;
 
 use super::builder::{ModelBuilder, section};
-use super::{Coat, Model};
+use super::model::{Coat, Model};
 
 /// A wheel around a core, with lights on its rim.
 pub(super) fn station() -> Model {

@@ -4,6 +4,7 @@
 //! conditions. The statistics themselves are [`NetStats`](throng_client::stats::NetStats), which are measured
 //! whether the panel is open or not.
 
+mod layout;
 mod plots;
 mod sliders;
 
@@ -12,16 +13,9 @@ use throng_client::stats::NetStatsPlugin;
 
 use super::keys::{Action, ActionInput};
 use super::session::GamePhase;
-use super::theme::{self, panel, text};
-
-/// Widths of the columns of names, values and plots, in pixels.
-const COLUMNS: [f32; 3] = [118.0, 78.0, 140.0];
-const COLUMN_GAP: f32 = 8.0;
-/// Pixels between the panel and the right side of the window.
-const RIGHT: f32 = 14.0;
-/// Width that the panel takes at the right side of the window, in pixels.
-pub(super) const TAKEN: f32 =
-    RIGHT + 2.0 * (theme::PANEL_EDGE + COLUMN_GAP) + COLUMNS[0] + COLUMNS[1] + COLUMNS[2];
+use super::theme::panel;
+use layout::RIGHT;
+pub(super) use layout::{Graph, TAKEN};
 
 pub(crate) struct NetGraphPlugin;
 
@@ -32,10 +26,6 @@ impl Plugin for NetGraphPlugin {
             .add_systems(Update, toggle.run_if(in_state(GamePhase::Play)));
     }
 }
-
-/// Marks the panel of the net graph.
-#[derive(Component)]
-pub(super) struct Graph;
 
 fn spawn_graph(mut images: ResMut<Assets<Image>>, mut commands: Commands) {
     let corner = Node {
@@ -65,40 +55,4 @@ fn toggle(controls: ActionInput, mut graph: Single<&mut Visibility, With<Graph>>
             _ => Visibility::Hidden,
         };
     }
-}
-
-/// Spawns a row: a name, and a value marked by `value`; `last` adds the content of the third column.
-fn row(
-    graph: &mut ChildSpawnerCommands,
-    name: &str,
-    value: impl Bundle,
-    last: impl FnOnce(&mut ChildSpawnerCommands),
-) {
-    let node = Node {
-        align_items: AlignItems::Center,
-        column_gap: Val::Px(COLUMN_GAP),
-        ..default()
-    };
-    graph.spawn(node).with_children(|row| {
-        row.spawn((text(name, 13.0, theme::MUTED), column(0)));
-        row.spawn((value, text("", 13.0, theme::TEXT), column(1)));
-        last(row);
-    });
-}
-
-fn column(number: usize) -> Node {
-    Node {
-        width: Val::Px(COLUMNS[number]),
-        ..default()
-    }
-}
-
-/// Formats a time in milliseconds.
-fn ms(value: f32) -> String {
-    format!("{value:.0} ms")
-}
-
-/// Formats a share (0 to 1) as a percentage.
-fn percent(value: f32) -> String {
-    format!("{:.1} %", value * 100.0)
 }

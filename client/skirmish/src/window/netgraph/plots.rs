@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bevy::prelude::*;
 use throng_client::stats::{NetStats, Series};
 
-use super::{COLUMNS, Graph, column, ms, percent, row};
+use super::layout::{COLUMNS, Graph, column, ms, percent, row};
 use crate::window::minimap::{accent_bytes, blank};
 use crate::window::raster::Raster;
 use crate::window::session::GamePhase;

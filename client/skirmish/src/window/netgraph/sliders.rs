@@ -10,7 +10,7 @@ use bevy::ui::RelativeCursorPosition;
 use throng_client::link::LinkConditions;
 use throng_client::world::Connection;
 
-use super::{Graph, column, ms, percent, row};
+use super::layout::{Graph, column, ms, percent, row};
 use crate::window::keys::PointerTaken;
 use crate::window::session::GamePhase;
 use crate::window::theme::{self, text};

@@ -1,0 +1,256 @@
+//! The server: builds its parts from the settings, runs them and ends them.
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bevy_app::{App, Plugins};
+use throng_shared::netcode::{Entropy, KEY_BYTES};
+use throng_shared::protocol::registry::Protocol;
+use throng_shared::protocol::version::ProtocolVersion;
+
+use super::banner::Banner;
+use super::error::ServerError;
+use super::game::Game;
+use super::peer_simulations::{PeerSimulations, SimulationParts};
+use super::signals;
+use super::summary::SummaryLog;
+use super::time_origin::origin;
+use crate::boundary::link::LinkConfig;
+use crate::config::{ServerSettings, Settings};
+use crate::http::audit::audit;
+use crate::http::{HttpConfig, HttpParts, HttpServer, IssuerConfig, TokenIssuer};
+use crate::net::assign::{Assigner, WorkerLoad};
+use crate::observe::{ServerStats, ServerStatus, StatusSender, advance_status, status_channel};
+use crate::record::{RecordPlugin, RecordingHeader};
+use crate::replication::ReplicationConfig;
+use crate::runner::{Clock, FirstTick, Shutdown};
+use crate::transport::{Transport, TransportConfig};
+
+/// A server with open sockets and a built world. [`Server::run`] starts its ticks.
+pub struct Server {
+    app: App,
+    peer_simulations: PeerSimulations,
+    http_server: HttpServer,
+    status: StatusSender,
+    shutdown: Shutdown,
+    stats: Arc<ServerStats>,
+    udp: Vec<SocketAddr>,
+    protocol: ProtocolVersion,
+    origin: Instant,
+}
+
+impl Server {
+    /// Opens the sockets, builds the world and starts every thread but the simulation's. The plugins of `game` are
+    /// added after the simulation's, to each simulation if there are several.
+    ///
+    /// # Errors
+    /// Returns a [`ServerError`]; everything that was started has ended then.
+    pub fn start<G: Game, M: 'static>(
+        settings: &Settings<G>,
+        game: impl Plugins<M> + Clone + Send + 'static,
+    ) -> Result<Self, ServerError> {
+        let config = &settings.server;
+        let (origin, unix_origin) = origin();
+        let transport = Transport::open(transport_config(config, unix_origin))?;
+        let advertised: Vec<SocketAddr> = (0..)
+            .zip(transport.addresses())
+            .map(|(index, &bound)| config.advertised(index, bound))
+            .collect();
+        let private_key: [u8; KEY_BYTES] = Entropy::from_os()?.bytes();
+        let loads: Arc<[WorkerLoad]> = advertised.iter().map(|_| WorkerLoad::default()).collect();
+        let stats = Arc::new(ServerStats::new(config.workers, config.tick_rate));
+        let issuer = TokenIssuer::new(IssuerConfig {
+            addresses: advertised.clone(),
+            private_key,
+            assigner: Assigner::new(config.assign, Arc::clone(&loads), sessions_per_worker(config)),
+        })?;
+
+        let (status, watched) = status_channel();
+        let shutdown = Shutdown::default();
+        let parts = SimulationParts {
+            config: config.clone(),
+            clock: Clock::since(origin),
+            shutdown: shutdown.clone(),
+            stats: Arc::clone(&stats),
+            game,
+        };
+        let transport = transport.into_plugin(
+            private_key,
+            advertised.clone(),
+            loads,
+            Arc::clone(&stats),
+            Entropy::from_os()?,
+        );
+        let (mut sinks, frames) = audit(config.simulations);
+        let frames = config.audit.then_some(frames);
+        if frames.is_none() {
+            sinks.clear();
+        }
+        let (mut app, peer_simulations) = parts.build(transport, sinks);
+        let protocol = app.world().resource::<Protocol>().version();
+        if let Some(path) = &config.record {
+            app.add_plugins(recording(path, settings, protocol)?);
+        }
+        let parts = HttpParts {
+            issuer,
+            stats: Arc::clone(&stats),
+            status: watched,
+            origin,
+            unix_origin,
+            protocol,
+            audit: frames,
+        };
+        let http_server = HttpServer::start(&http_config(config), parts)?;
+        Ok(Self {
+            app,
+            peer_simulations,
+            http_server,
+            status,
+            shutdown,
+            stats,
+            udp: advertised,
+            protocol,
+            origin,
+        })
+    }
+
+    /// Returns the address of the HTTP API.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.http_server.address()
+    }
+
+    /// Returns the handle that stops the server; see [`Server::run`].
+    #[must_use]
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    /// Returns the start banner for the terminal.
+    #[must_use]
+    pub fn banner<'a, G: Game>(&'a self, settings: &'a Settings<G>, colour: bool) -> Banner<'a, G> {
+        Banner {
+            settings,
+            http: self.http_server.address(),
+            udp: &self.udp,
+            protocol: self.protocol,
+            colour,
+        }
+    }
+
+    /// Stops the server at the first ctrl-c or SIGTERM; a second one ends the process.
+    ///
+    /// # Errors
+    /// Returns the system's error if it provides no thread or no handler for signals.
+    pub fn stop_on_signal(&self) -> io::Result<()> {
+        let (status, shutdown) = (self.status.clone(), self.shutdown.clone());
+        signals::stop_on_signal(move |name| {
+            tracing::info!("{name}: stopping; repeat to end at once");
+            advance_status(&status, ServerStatus::Stopping);
+            shutdown.request();
+        })
+    }
+
+    /// Runs ticks until the server is stopped, then disconnects the clients and ends every thread.
+    pub fn run(self) {
+        let Self {
+            mut app,
+            peer_simulations,
+            http_server,
+            status,
+            stats,
+            origin,
+            ..
+        } = self;
+        let summary = SummaryLog::start(Arc::clone(&stats), origin)
+            .inspect_err(|error| tracing::warn!(%error, "no summaries are logged"));
+        advance_status(&status, ServerStatus::Running);
+        let first_tick = app.world().resource::<Clock>().now();
+        let peer_simulations = peer_simulations.start(first_tick);
+        app.insert_resource(FirstTick(first_tick));
+        // Dropping the app ends the workers, which first disconnect their clients.
+        app.run();
+        peer_simulations.join();
+        advance_status(&status, ServerStatus::Stopping);
+        advance_status(&status, ServerStatus::Stopped);
+        http_server.join();
+        if let Ok(summary) = summary {
+            summary.end();
+        }
+        let ran = Duration::from_secs(origin.elapsed().as_secs());
+        tracing::info!("stopped after {ran:?}: {} ticks", stats.ticks());
+    }
+}
+
+/// Creates the file, so that an unwritable one is reported before the first tick.
+fn recording<G: Game>(
+    path: &Path,
+    settings: &Settings<G>,
+    protocol: ProtocolVersion,
+) -> Result<RecordPlugin, ServerError> {
+    let file = File::create(path).map_err(|error| ServerError::Recording {
+        path: path.display().to_string(),
+        error,
+    })?;
+    let header = RecordingHeader {
+        release: protocol.release.to_string(),
+        protocol: protocol.hash,
+        game: G::NAME.to_owned(),
+        settings: settings.recorded.clone(),
+        seed: settings.server.seed,
+        tick_rate: settings.server.tick_rate,
+        content: None,
+    };
+    Ok(RecordPlugin::new(file, header))
+}
+
+/// Returns the number of sessions for which tokens of one worker are issued.
+fn sessions_per_worker(config: &ServerSettings) -> u32 {
+    config.max_clients.div_ceil(config.workers.max(1) as u32)
+}
+
+fn transport_config(config: &ServerSettings, unix_origin: Duration) -> TransportConfig {
+    // The kernel may assign all clients of a shared port to one worker.
+    let sessions_max = if config.udp_shared {
+        config.max_clients
+    } else {
+        sessions_per_worker(config)
+    };
+    TransportConfig {
+        udp: config.udp,
+        workers: config.workers,
+        io: config.io,
+        udp_shared: config.udp_shared,
+        affinity: config.affinity.clone().unwrap_or_default(),
+        links: LinkConfig {
+            to_simulation: config.queue_to_simulation,
+            to_worker: config.queue_to_worker,
+            frames: config.queue_frames,
+            ..LinkConfig::default()
+        },
+        sessions_max,
+        entities_max: config.max_clients as usize,
+        replication: ReplicationConfig {
+            tick_rate: config.tick_rate,
+            known: config.known_max,
+            bytes_per_second: config.bandwidth,
+            far_fraction: f32::from(config.far_percent) / 100.0,
+        },
+        unix_origin_s: unix_origin.as_secs(),
+    }
+}
+
+fn http_config(config: &ServerSettings) -> HttpConfig {
+    HttpConfig {
+        http: config.http,
+        tls: config.tls(),
+        behind_tls_proxy: config.behind_tls_proxy,
+        join_rate: config.join_rate,
+        join_rate_loopback: config.join_rate_loopback,
+        connections_max: config.http_connections,
+    }
+}
