@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use throng_client::seeded::Seeded;
 
-use super::door::{Player, TestServer};
+use super::test_server::{Player, TestServer};
 
 /// Returns the number of sessions of each worker, by the workers' own counters.
 fn sessions(server: &TestServer) -> Vec<u64> {

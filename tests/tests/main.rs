@@ -1,8 +1,8 @@
 //! Throng's behaviour tests, one linked binary: a folder or file per feature.
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
+mod attacks;
 mod balance;
-mod door;
 mod feel;
 mod fuzz_corpus;
 mod hostile;
@@ -14,6 +14,6 @@ mod players;
 mod process;
 mod routes;
 mod sessions;
-mod siege;
+mod test_server;
 mod tidy;
 mod workers;

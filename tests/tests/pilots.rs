@@ -22,19 +22,22 @@ fn pilots_mine_sell_fight_flee_and_die() {
         let is_mining = |(_, pilot): &&(LocalPlayer, BotPilot)| matches!(pilot.mode(), PilotMode::Mine(_));
         at_work += played.pilots.iter().filter(is_mining).count();
     }
-    let deeds = played.deeds();
+    let counts = played.counts();
     assert!(
-        at_work > 0 && deeds.mined > 0,
-        "seed {seed}: no pilot mines: {deeds:?}"
+        at_work > 0 && counts.mined > 0,
+        "seed {seed}: no pilot mines: {counts:?}"
     );
-    assert!(deeds.earned > 0, "seed {seed}: no pilot sells: {deeds:?}");
-    assert!(deeds.fights > 16, "seed {seed}: too few fights: {deeds:?}");
+    assert!(counts.earned > 0, "seed {seed}: no pilot sells: {counts:?}");
+    assert!(counts.fights > 16, "seed {seed}: too few fights: {counts:?}");
     assert!(
-        deeds.hits > 100 && deeds.wounds > 100,
-        "seed {seed}: too few hits: {deeds:?}"
+        counts.hits > 100 && counts.wounds > 100,
+        "seed {seed}: too few hits: {counts:?}"
     );
-    assert!(deeds.flights > 0, "seed {seed}: no pilot flees: {deeds:?}");
-    assert!(deeds.deaths > 0, "seed {seed}: no pilot is destroyed: {deeds:?}");
+    assert!(counts.flights > 0, "seed {seed}: no pilot flees: {counts:?}");
+    assert!(
+        counts.deaths > 0,
+        "seed {seed}: no pilot is destroyed: {counts:?}"
+    );
     // The pilots' counters equal the server's.
     let world = played.game.server();
     let mut scores = world.query_filtered::<&Score, With<Player>>();
@@ -46,10 +49,10 @@ fn pilots_mine_sell_fight_flee_and_die() {
         sold += u64::from(score.ore);
     }
     assert!(drones > 0, "seed {seed}: no drone was destroyed");
-    assert_eq!((deeds.deaths, deeds.kills), (deaths, kills), "seed {seed}");
+    assert_eq!((counts.deaths, counts.kills), (deaths, kills), "seed {seed}");
     let ledger = world.resource::<OreLedger>();
     assert_eq!(ledger.sold, sold, "seed {seed}");
-    assert_eq!(deeds.earned, sold * 2, "seed {seed}: two credits an ore");
+    assert_eq!(counts.earned, sold * 2, "seed {seed}: two credits an ore");
     let seeded = ledger.seeded;
     let rocks: u64 = world
         .query::<&Ore>()
@@ -69,7 +72,7 @@ fn the_same_seed_plays_the_same_match() {
     let play = |seed| {
         let mut played = Match::new(seed, pilots(seed, 6), 200, 300);
         (0..400).for_each(|_| played.tick());
-        played.deeds()
+        played.counts()
     };
     assert_eq!(play(3), play(3));
     assert_ne!(play(3), play(4));

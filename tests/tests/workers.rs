@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use throng_client::connection::{ClientEvent, EndReason};
 use throng_shared::protocol::hello::Goodbye;
 
-use super::door::{NoObserver, Player, TestServer, total};
+use super::test_server::{NoObserver, Player, TestServer, total};
 
 /// Runs twenty players on a server with these flags until it stops.
 fn play(flags: &[&str], workers: usize) {

@@ -6,7 +6,7 @@ use skirmish_shared::chat::{ChatChannel, ChatLine, Say, clean};
 ///
 /// # Errors
 /// The list of commands, when the line begins with an unknown one.
-pub(crate) fn addressed(line: &str) -> Result<Option<Say>, &'static str> {
+pub(crate) fn parse_line(line: &str) -> Result<Option<Say>, &'static str> {
     let line = clean(line);
     let say = |channel, text: &str| {
         Ok((!text.is_empty()).then(|| Say {
@@ -29,7 +29,7 @@ pub(crate) fn addressed(line: &str) -> Result<Option<Say>, &'static str> {
 }
 
 /// Formats a received message as a line for players: sender, recipients and text.
-pub(crate) fn spoken(received: &ChatLine) -> String {
+pub(crate) fn chat_text(received: &ChatLine) -> String {
     let (from, said) = (&received.from, &received.text);
     match &received.channel {
         ChatChannel::Nearby => format!("{from}: {said}"),
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn chat_line_is_parsed_into_channel_and_text() {
-        let say = |line| addressed(line).unwrap().map(|say| (say.channel, say.text));
+        let say = |line| parse_line(line).unwrap().map(|say| (say.channel, say.text));
         assert_eq!(say("hello"), Some((ChatChannel::Nearby, "hello".into())));
         assert_eq!(say("/team on me"), Some((ChatChannel::Team, "on me".into())));
         assert_eq!(
@@ -53,6 +53,6 @@ mod tests {
         );
         assert_eq!(say("/team"), None);
         assert_eq!(say(""), None);
-        assert!(addressed("/fly").is_err());
+        assert!(parse_line("/fly").is_err());
     }
 }

@@ -52,7 +52,7 @@ impl Plugin for ScenePlugin {
             .add_systems(Startup, ownership::spawn_entities);
         let joining = (ownership::release_avatars, ownership::give_avatars).chain();
         if self.0.moves() {
-            let moving = (joining, movement::steer_avatars, movement::roam).chain();
+            let moving = (joining, movement::steer_avatars, movement::move_entities).chain();
             app.add_systems(FixedUpdate, moving.in_set(ServerSystems::Simulate));
         } else {
             app.add_systems(FixedUpdate, joining.in_set(ServerSystems::Simulate));

@@ -24,17 +24,17 @@ pub struct Steering {
 /// does not matter.
 pub(super) fn steer_avatars(
     players: Query<(&Avatar, &ActiveInput<SteerInput>)>,
-    mut helms: Query<&mut Steering>,
+    mut steerings: Query<&mut Steering>,
 ) {
     for (avatar, active) in &players {
-        if let Ok(mut helm) = helms.get_mut(avatar.0) {
-            helm.input = Some(active.input);
+        if let Ok(mut steering) = steerings.get_mut(avatar.0) {
+            steering.input = Some(active.input);
         }
     }
 }
 
 /// Moves all entities by one tick.
-pub(super) fn roam(
+pub(super) fn move_entities(
     mut entities: Query<(&Replicated, &Steering, &mut Position, &mut Velocity, &mut Heading)>,
     parallel: Res<Parallel>,
     world: Res<RunningScene>,
@@ -42,20 +42,22 @@ pub(super) fn roam(
     time: Res<TickTime>,
 ) -> Result {
     let (tick, tick_s, side) = (time.tick, time.length.as_secs_f32(), world.side);
-    for (replicated, helms, mut positions, mut velocities, mut headings) in entities.contiguous_iter_mut()? {
-        let still = replicated.chunks(CHUNK).zip(helms.chunks(CHUNK));
+    for (replicated, steerings, mut positions, mut velocities, mut headings) in
+        entities.contiguous_iter_mut()?
+    {
+        let still = replicated.chunks(CHUNK).zip(steerings.chunks(CHUNK));
         let moving = positions
             .chunks_mut(CHUNK)
             .zip(velocities.chunks_mut(CHUNK))
             .zip(headings.chunks_mut(CHUNK));
         parallel.for_each(
             still.zip(moving),
-            |((replicated, helms), ((positions, velocities), headings))| {
+            |((replicated, steerings), ((positions, velocities), headings))| {
                 let moving = positions.iter_mut().zip(velocities).zip(headings);
-                for ((replicated, helm), ((position, velocity), heading)) in
-                    replicated.iter().zip(helms).zip(moving)
+                for ((replicated, steering), ((position, velocity), heading)) in
+                    replicated.iter().zip(steerings).zip(moving)
                 {
-                    let chance = || SteerInput {
+                    let random_input = || SteerInput {
                         turn: seed.of(replicated.global(), tick).within(-1.0, 1.0),
                         thrust: 0.0,
                     };
@@ -63,7 +65,7 @@ pub(super) fn roam(
                         position,
                         velocity,
                         heading,
-                        helm.input.unwrap_or_else(chance),
+                        steering.input.unwrap_or_else(random_input),
                         tick_s,
                         side,
                     );

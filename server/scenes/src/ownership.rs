@@ -112,11 +112,11 @@ pub(super) fn spawn_entities(
 pub(super) fn release_avatars(
     mut left: MessageReader<PlayerLeft>,
     mut commands: Commands,
-    mut helms: Query<&mut Steering>,
+    mut steerings: Query<&mut Steering>,
 ) {
     for avatar in left.read().filter_map(|left| left.avatar) {
-        if let Ok(mut helm) = helms.get_mut(avatar) {
-            *helm = Steering::default();
+        if let Ok(mut steering) = steerings.get_mut(avatar) {
+            *steering = Steering::default();
         }
         commands.entity(avatar).insert((Owner(PlayerId::NONE), Unowned));
     }
@@ -154,17 +154,17 @@ pub(super) fn give_avatars(
 
 /// Returns the position where the n-th entity is spawned, from 1.
 pub(super) fn spawn_place(number: u64, side: f32, seed: Seed) -> Vec2 {
-    scatter(&mut chance(number, seed), side)
+    scatter(&mut random_of(number, seed), side)
 }
 
-fn chance(number: u64, seed: Seed) -> Random {
+fn random_of(number: u64, seed: Seed) -> Random {
     // Tick 0 never runs, so no other system uses these random numbers.
     seed.of(GlobalId(number), Tick(0))
 }
 
-fn scatter(chance: &mut Random, side: f32) -> Vec2 {
+fn scatter(random: &mut Random, side: f32) -> Vec2 {
     let edge = side * 0.5;
-    Vec2::new(chance.within(-edge, edge), chance.within(-edge, edge))
+    Vec2::new(random.within(-edge, edge), random.within(-edge, edge))
 }
 
 fn spawn<'a>(
@@ -173,9 +173,9 @@ fn spawn<'a>(
     world: &RunningScene,
     seed: Seed,
 ) -> EntityCommands<'a> {
-    let mut chance = chance(number, seed);
-    let position = scatter(&mut chance, world.side);
-    let heading = chance.within(-std::f32::consts::PI, std::f32::consts::PI);
+    let mut random = random_of(number, seed);
+    let position = scatter(&mut random, world.side);
+    let heading = random.within(-std::f32::consts::PI, std::f32::consts::PI);
     let still = (Replicated::default(), Position(position), Heading(heading));
     if world.scene.moves() {
         commands.spawn((still, Steering::default()))

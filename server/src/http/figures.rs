@@ -25,17 +25,23 @@ pub(super) struct Health {
 
 pub(super) async fn stats(State(shared): State<Shared>) -> Json<StatsReport> {
     let mut report = shared.stats.report(shared.origin.elapsed());
-    let answers = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
-    report.gateway = answers.figures();
+    let response_counts = shared
+        .response_counts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    report.gateway = response_counts.figures();
     Json(report)
 }
 
 pub(super) async fn health(State(shared): State<Shared>) -> (StatusCode, Json<Health>) {
     let now = shared.origin.elapsed();
-    let mut pulse = shared.pulse.lock().unwrap_or_else(PoisonError::into_inner);
-    pulse.observe(shared.stats.ticks(), now);
+    let mut stall_detector = shared
+        .stall_detector
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    stall_detector.observe(shared.stats.ticks(), now);
     let status = *shared.status.borrow();
-    let alive = status == ServerStatus::Running && !pulse.is_stalled(shared.stats.tick_rate(), now);
+    let alive = status == ServerStatus::Running && !stall_detector.is_stalled(shared.stats.tick_rate(), now);
     let code = if alive {
         StatusCode::OK
     } else {

@@ -12,8 +12,8 @@ use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
 use throng_shared::protocol::guest::{GuestRequest, GuestResponse};
 use throng_shared::protocol::version::{ProtocolHash, Release};
 
-use super::answers::TOKENS_ISSUED;
 use super::error::ApiError;
+use super::response_counts::TOKENS_ISSUED;
 use super::shared::{BODY_BYTES_MAX, Shared};
 use super::tokens::IssueError;
 use crate::boundary::claims::PlayerName;
@@ -68,9 +68,12 @@ pub(super) async fn join(
             }
         })?;
     drop(issuer);
-    let mut answers = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
-    answers.count(TOKENS_ISSUED);
-    drop(answers);
+    let mut response_counts = shared
+        .response_counts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    response_counts.count(TOKENS_ISSUED);
+    drop(response_counts);
     tracing::debug!(client = issued.client_id, %name, worker = %issued.address, resumed = resumed.is_some(), "token issued");
     Ok(Json(GuestResponse {
         token: issued.token,

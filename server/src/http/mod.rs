@@ -12,15 +12,15 @@
 //! here can delay a tick: it shares only atomics, a watched status and a lock-free queue of frames with the
 //! simulation. It is independent of the world.
 
-mod answers;
 pub(crate) mod audit;
 mod error;
 mod figures;
 mod guest;
-mod pulse;
 mod rate;
+mod response_counts;
 mod serve;
 mod shared;
+mod stall_detector;
 mod start_error;
 mod tls;
 mod tokens;
@@ -37,9 +37,9 @@ pub use start_error::HttpError;
 pub(crate) use tokens::{IssuerConfig, TokenIssuer};
 
 use self::audit::AuditFrames;
-use self::pulse::Pulse;
 use self::rate::{JoinLimiter, Rates};
 use self::shared::SharedParts;
+use self::stall_detector::StallDetector;
 use crate::observe::{ServerStats, StatusReceiver};
 
 /// Settings of the HTTP gateway, taken from the server's settings.
@@ -108,8 +108,8 @@ impl HttpServer {
         let shared = Arc::new(SharedParts {
             issuer: Mutex::new(parts.issuer),
             limiter: Mutex::new(JoinLimiter::new(rates)),
-            pulse: Mutex::new(Pulse::new(parts.origin.elapsed())),
-            answers: Mutex::default(),
+            stall_detector: Mutex::new(StallDetector::new(parts.origin.elapsed())),
+            response_counts: Mutex::default(),
             audit: parts.audit.map(Mutex::new),
             stats: parts.stats,
             status: parts.status,

@@ -135,8 +135,11 @@ async fn bounded(request: Request, next: Next) -> Response {
 async fn counted(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     if let Some(&RefusedAs(code)) = response.extensions().get() {
-        let mut answers = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.count(code);
+        let mut response_counts = shared
+            .response_counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        response_counts.count(code);
     }
     response
 }
@@ -154,7 +157,7 @@ async fn watch_ticks(shared: Shared) {
     loop {
         interval.tick().await;
         shared
-            .pulse
+            .stall_detector
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .observe(shared.stats.ticks(), shared.origin.elapsed());

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use throng_shared::protocol::version::ProtocolVersion;
 
-use super::answers::AnswerCounts;
 use super::audit::AuditFrames;
-use super::pulse::Pulse;
 use super::rate::JoinLimiter;
+use super::response_counts::ResponseCounts;
+use super::stall_detector::StallDetector;
 use super::tokens::TokenIssuer;
 use crate::observe::{ServerStats, StatusReceiver};
 
@@ -19,8 +19,8 @@ pub(super) const BODY_BYTES_MAX: usize = 4_096;
 pub(super) struct SharedParts {
     pub(super) issuer: Mutex<TokenIssuer>,
     pub(super) limiter: Mutex<JoinLimiter>,
-    pub(super) pulse: Mutex<Pulse>,
-    pub(super) answers: Mutex<AnswerCounts>,
+    pub(super) stall_detector: Mutex<StallDetector>,
+    pub(super) response_counts: Mutex<ResponseCounts>,
     pub(super) audit: Option<Mutex<AuditFrames>>,
     pub(super) stats: Arc<ServerStats>,
     pub(super) status: StatusReceiver,

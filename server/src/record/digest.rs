@@ -21,9 +21,9 @@ pub(super) struct TickDigest {
     /// The checksum of the frame.
     pub(super) checksum: u64,
     /// Slots and global ids of the entities that are new in this frame, in slot order.
-    born: Vec<(Slot32, u64)>,
+    spawned: Vec<(Slot32, u64)>,
     /// Slots of the entities that are gone since the last frame.
-    gone: Vec<Slot32>,
+    despawned: Vec<Slot32>,
     /// Digests of the rows that changed in this tick.
     rows: Vec<RowDigest>,
 }
@@ -55,13 +55,13 @@ pub struct Divergence {
     /// The first entity by slot that differs, if the digests show it.
     pub entity: Option<GlobalId>,
     /// The kind of the difference.
-    pub what: Doubt,
+    pub what: DifferenceKind,
 }
 
 /// The kind of a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Doubt {
+pub enum DifferenceKind {
     /// The value of this component differs.
     Component(String),
     /// The entity changed in the replay and not in the recording.
@@ -69,13 +69,13 @@ pub enum Doubt {
     /// The entity changed in the recording and not in the replay.
     Unchanged,
     /// The entity is new in the replay and not in the recording, or is another entity there.
-    Born,
+    Spawned,
     /// The entity is new in the recording and not in the replay.
-    Unborn,
+    NotSpawned,
     /// The entity is gone in the replay and not in the recording.
-    Gone,
+    Despawned,
     /// The entity is gone in the recording and not in the replay.
-    Lives,
+    NotDespawned,
     /// Only the checksum over the whole frame differs.
     Checksum,
 }
@@ -87,14 +87,14 @@ impl fmt::Display for Divergence {
             .entity
             .map_or_else(|| "an entity".to_owned(), |entity| format!("entity {entity}"));
         match &self.what {
-            Doubt::Component(name) => write!(out, "{name} of {entity_name} differs"),
-            Doubt::Changed => write!(out, "{entity_name} changed, and did not when recorded"),
-            Doubt::Unchanged => write!(out, "{entity_name} did not change, and did when recorded"),
-            Doubt::Born => write!(out, "{entity_name} is new, and was not when recorded"),
-            Doubt::Unborn => write!(out, "{entity_name} is missing, and was new when recorded"),
-            Doubt::Gone => write!(out, "{entity_name} is gone, and was not when recorded"),
-            Doubt::Lives => write!(out, "{entity_name} is there, and was gone when recorded"),
-            Doubt::Checksum => out.write_str("the checksum of the frame differs"),
+            DifferenceKind::Component(name) => write!(out, "{name} of {entity_name} differs"),
+            DifferenceKind::Changed => write!(out, "{entity_name} changed, and did not when recorded"),
+            DifferenceKind::Unchanged => write!(out, "{entity_name} did not change, and did when recorded"),
+            DifferenceKind::Spawned => write!(out, "{entity_name} is new, and was not when recorded"),
+            DifferenceKind::NotSpawned => write!(out, "{entity_name} is missing, and was new when recorded"),
+            DifferenceKind::Despawned => write!(out, "{entity_name} is gone, and was not when recorded"),
+            DifferenceKind::NotDespawned => write!(out, "{entity_name} is there, and was gone when recorded"),
+            DifferenceKind::Checksum => out.write_str("the checksum of the frame differs"),
         }
     }
 }
@@ -110,10 +110,10 @@ impl TickDigest {
             .collect();
         Self {
             checksum: frame.checksum().0,
-            born: slots_besides(frame, before)
+            spawned: slots_besides(frame, before)
                 .map(|slot| (slot.0, frame.identity(slot).global.0))
                 .collect(),
-            gone: before.map_or_else(Vec::new, |before| {
+            despawned: before.map_or_else(Vec::new, |before| {
                 slots_besides(before, Some(frame)).map(|slot| slot.0).collect()
             }),
             rows,
@@ -122,10 +122,14 @@ impl TickDigest {
 
     /// Updates `names`, the global ids of the recorded entities by slot, by this tick.
     pub(super) fn follow(&self, names: &mut BTreeMap<u32, GlobalId>) {
-        for slot in &self.gone {
+        for slot in &self.despawned {
             names.remove(slot);
         }
-        names.extend(self.born.iter().map(|&(slot, global)| (slot, GlobalId(global))));
+        names.extend(
+            self.spawned
+                .iter()
+                .map(|&(slot, global)| (slot, GlobalId(global))),
+        );
     }
 
     /// Returns the first difference of `found` from the recorded `self`; spawned and despawned entities are
@@ -142,27 +146,27 @@ impl TickDigest {
         }
         let found_global = |slot| Some(frame.identity(Slot(slot)).global);
         let recorded_global = |slot: u32| names.get(&slot).copied();
-        let (entity, what) = first_differing(&self.gone, &found.gone, |&slot| slot)
+        let (entity, what) = first_differing(&self.despawned, &found.despawned, |&slot| slot)
             .map(|side| match side {
-                Side::Recorded(slot) => (found_global(slot), Doubt::Lives),
-                Side::Found(slot) | Side::Both(slot) => (recorded_global(slot), Doubt::Gone),
+                Side::Recorded(slot) => (found_global(slot), DifferenceKind::NotDespawned),
+                Side::Found(slot) | Side::Both(slot) => (recorded_global(slot), DifferenceKind::Despawned),
             })
             .or_else(|| {
-                let side = first_differing(&self.born, &found.born, |&(slot, _)| slot)?;
+                let side = first_differing(&self.spawned, &found.spawned, |&(slot, _)| slot)?;
                 Some(match side {
-                    Side::Recorded(slot) => (recorded_global(slot), Doubt::Unborn),
-                    Side::Found(slot) | Side::Both(slot) => (found_global(slot), Doubt::Born),
+                    Side::Recorded(slot) => (recorded_global(slot), DifferenceKind::NotSpawned),
+                    Side::Found(slot) | Side::Both(slot) => (found_global(slot), DifferenceKind::Spawned),
                 })
             })
             .or_else(|| {
                 let side = first_differing(&self.rows, &found.rows, |row| row.slot)?;
                 Some(match side {
-                    Side::Recorded(slot) => (recorded_global(slot), Doubt::Unchanged),
-                    Side::Found(slot) => (found_global(slot), Doubt::Changed),
+                    Side::Recorded(slot) => (recorded_global(slot), DifferenceKind::Unchanged),
+                    Side::Found(slot) => (found_global(slot), DifferenceKind::Changed),
                     Side::Both(slot) => (found_global(slot), self.differing_part(found, slot, protocol)),
                 })
             })
-            .unwrap_or((None, Doubt::Checksum));
+            .unwrap_or((None, DifferenceKind::Checksum));
         Some(Divergence {
             tick: frame.tick,
             entity,
@@ -170,24 +174,24 @@ impl TickDigest {
         })
     }
 
-    fn differing_part(&self, found: &Self, slot: u32, protocol: &Protocol) -> Doubt {
+    fn differing_part(&self, found: &Self, slot: u32, protocol: &Protocol) -> DifferenceKind {
         let row = |digest: &Self| digest.rows.iter().find(|row| row.slot == slot).cloned();
         let (Some(expected), Some(found)) = (row(self), row(found)) else {
-            return Doubt::Checksum;
+            return DifferenceKind::Checksum;
         };
         let parts = expected.parts.iter().zip(&found.parts);
         if let Some(part) = parts.into_iter().position(|(expected, found)| expected != found) {
-            return Doubt::Component(PARTS[part].to_owned());
+            return DifferenceKind::Component(PARTS[part].to_owned());
         }
         let side = first_differing(&expected.components, &found.components, |&(id, _)| u32::from(id));
         match side {
             Some(Side::Recorded(id) | Side::Found(id) | Side::Both(id)) => {
                 let entry = protocol.component(ComponentId(id as u8));
-                Doubt::Component(
+                DifferenceKind::Component(
                     entry.map_or_else(|| format!("component {id}"), |entry| entry.name.to_owned()),
                 )
             }
-            None => Doubt::Checksum,
+            None => DifferenceKind::Checksum,
         }
     }
 }

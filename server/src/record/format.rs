@@ -233,7 +233,7 @@ impl<R: Read> RecordingReader<R> {
     }
 
     /// Returns an error about the block that was read last.
-    pub(super) fn blame(&self, reason: &'static str) -> RecordingError {
+    pub(super) fn error_in_last_block(&self, reason: &'static str) -> RecordingError {
         RecordingError {
             offset: self.offset,
             error: ReadError::Order(reason),

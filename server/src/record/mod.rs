@@ -15,7 +15,7 @@ mod replay;
 #[cfg(test)]
 mod tests;
 
-pub use digest::{Divergence, Doubt};
+pub use digest::{DifferenceKind, Divergence};
 pub use format::{End, FORMAT_VERSION, ReadError, RecordingError, RecordingHeader, RecordingReader};
 pub use recorder::RecordPlugin;
 pub use replay::{ReplayError, Replayed, app_of, replay};

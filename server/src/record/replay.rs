@@ -135,7 +135,7 @@ pub fn replay<R: Read>(mut reader: RecordingReader<R>, mut app: App) -> Result<R
         };
         let values: Option<Vec<_>> = block.events.iter().map(|event| event.value(&time)).collect();
         let values = values
-            .ok_or_else(|| reader.blame("an event that no client can cause"))
+            .ok_or_else(|| reader.error_in_last_block("an event that no client can cause"))
             .map_err(damaged)?;
         events += values.len() as u64;
         app.world_mut().get_resource_or_init::<Inbox>().extend(values);
@@ -146,7 +146,7 @@ pub fn replay<R: Read>(mut reader: RecordingReader<R>, mut app: App) -> Result<R
             exchanges += 1;
         }
         let frame = newest(&app, block.tick)
-            .ok_or_else(|| reader.blame("this server starts at another tick"))
+            .ok_or_else(|| reader.error_in_last_block("this server starts at another tick"))
             .map_err(damaged)?;
         let found = TickDigest::of(&frame, before.as_deref(), &protocol);
         block.digest.follow(&mut names);

@@ -431,7 +431,7 @@ impl<'a> Collect<'a> {
 /// Sums over a simulation's updates.
 #[derive(Default)]
 struct Tally {
-    ages: Usual,
+    ages: MajorityAge,
     /// Bits of the updates, without those that depend on the section.
     bits: usize,
     /// The ids of the current group that have an update.
@@ -441,14 +441,14 @@ struct Tally {
 /// Finds the age that more than half of the updates have, if there is one, and otherwise any age among them.
 /// (Boyer and Moore's majority vote.)
 #[derive(Default)]
-struct Usual {
+struct MajorityAge {
     age: u8,
     lead: u32,
-    has_voted: bool,
+    has_votes: bool,
     are_mixed: bool,
 }
 
-impl Usual {
+impl MajorityAge {
     #[inline(always)]
     fn count(&mut self, age: u8, votes: u32) {
         if votes == 0 {
@@ -458,12 +458,12 @@ impl Usual {
             self.lead += votes;
         } else if self.lead < votes {
             // The first age counted, unless other ages were outvoted.
-            self.are_mixed |= self.has_voted;
+            self.are_mixed |= self.has_votes;
             (self.age, self.lead) = (age, votes - self.lead);
         } else {
             self.are_mixed = true;
             self.lead -= votes;
         }
-        self.has_voted = true;
+        self.has_votes = true;
     }
 }

@@ -237,8 +237,8 @@ impl Known {
         let Some(group) = self.groups.get(at) else {
             return;
         };
-        let told = ids & group.uniform;
-        if self.keeps_uniform(at, told) {
+        let uniform_ids = ids & group.uniform;
+        if self.keeps_uniform(at, uniform_ids) {
             self.groups[at].sent = state;
         }
         let single = ids & !self.groups[at].uniform;
@@ -260,13 +260,13 @@ impl Known {
         let Some(&group) = self.groups.get(at) else {
             return;
         };
-        let told = ids & group.uniform;
+        let uniform_ids = ids & group.uniform;
         if !is_single_tick || group.since.is_after(packet) {
-            self.expel(at, told);
-        } else if packet.is_after(group.acked) && self.keeps_uniform(at, told) {
+            self.expel(at, uniform_ids);
+        } else if packet.is_after(group.acked) && self.keeps_uniform(at, uniform_ids) {
             self.groups[at].acked = packet;
         }
-        let single = ids & group.live & !(told & self.groups[at].uniform);
+        let single = ids & group.live & !(uniform_ids & self.groups[at].uniform);
         if single != 0 {
             self.acknowledge_singly(at, single, packet, state);
         }
@@ -308,17 +308,17 @@ impl Known {
         known.sent = known.acked;
     }
 
-    /// Makes `told`, which is a part of the uniform ids, all of the uniform ids, or leaves it to the caller
-    /// to treat each by itself: whichever removes fewer from the set. Returns whether the ids in `told` are
+    /// Makes `uniform_ids`, which is a part of the uniform ids, all of the uniform ids, or leaves it to the caller
+    /// to treat each by itself: whichever removes fewer from the set. Returns whether the ids in `uniform_ids` are
     /// uniform now.
     #[inline]
-    fn keeps_uniform(&mut self, at: usize, told: u64) -> bool {
-        let others = self.groups[at].uniform & !told;
+    fn keeps_uniform(&mut self, at: usize, uniform_ids: u64) -> bool {
+        let others = self.groups[at].uniform & !uniform_ids;
         if others == 0 {
-            return told != 0;
+            return uniform_ids != 0;
         }
-        let is_most = told.count_ones() > others.count_ones();
-        self.expel(at, if is_most { others } else { told });
+        let is_most = uniform_ids.count_ones() > others.count_ones();
+        self.expel(at, if is_most { others } else { uniform_ids });
         is_most
     }
 

@@ -130,7 +130,7 @@ impl Plugin for SimulationPlugin {
                     .in_set(ServerSystems::Index),
                 (
                     publish::publish_frame,
-                    resources::tell_resources,
+                    resources::send_resources,
                     publish::hand_over,
                 )
                     .chain()

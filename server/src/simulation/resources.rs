@@ -41,7 +41,7 @@ pub(super) fn watch_resources(world: &mut World) {
 }
 
 /// Adds the changed resources to the tick's messages, and all resources for players that joined in it.
-pub(super) fn tell_resources(world: &mut World) {
+pub(super) fn send_resources(world: &mut World) {
     world.resource_scope(|world, mut watches: Mut<ResourceWatches>| {
         let ResourceWatches { watches, joined } = &mut *watches;
         if watches.is_empty() {

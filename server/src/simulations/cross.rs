@@ -329,11 +329,11 @@ pub(super) fn dispatch(world: &mut World) {
         if simulations.partition.simulations() == 1 {
             return;
         }
-        let Survey {
+        let BorderScan {
             mut emigrants,
             ghosts,
             loads,
-        } = survey(world, simulations);
+        } = scan_entities(world, simulations);
         emigrants.sort_unstable();
         emigrants.truncate(EMIGRANTS_MAX);
         let leaving = emigrate(world, simulations, &emigrants);
@@ -353,16 +353,16 @@ pub(super) fn dispatch(world: &mut World) {
     });
 }
 
-/// What [`survey`] finds out about the entities at the end of a tick.
+/// What [`scan_entities`] finds out about the entities at the end of a tick.
 #[derive(Default)]
-struct Survey {
+struct BorderScan {
     emigrants: Vec<(GlobalId, Entity, SimulationId)>,
     ghosts: BTreeMap<SimulationId, Vec<GhostImage>>,
     loads: BTreeMap<Cell, u64>,
 }
 
-fn survey(world: &mut World, simulations: &Simulations) -> Survey {
-    let mut survey = Survey::default();
+fn scan_entities(world: &mut World, simulations: &Simulations) -> BorderScan {
+    let mut scan = BorderScan::default();
     let (me, partition) = (simulations.me, &simulations.partition);
     let (reach, is_due) = (simulations.config.ghost_reach, simulations.reports_loads(world));
     let kinds = world.resource::<GhostKinds>().clone();
@@ -373,7 +373,7 @@ fn survey(world: &mut World, simulations: &Simulations) -> Survey {
             continue;
         };
         if is_due {
-            *survey.loads.entry(partition.cell_of(position.0)).or_default() += 1;
+            *scan.loads.entry(partition.cell_of(position.0)).or_default() += 1;
         }
         // A child migrates with its parent.
         let is_child = parent.is_some_and(|parent| world.get::<Replicated>(parent.parent()).is_some());
@@ -383,14 +383,14 @@ fn survey(world: &mut World, simulations: &Simulations) -> Survey {
             partition.owner_after(position.0, me, simulations.config.margin)
         };
         if to != me {
-            survey.emigrants.push((replicated.global(), entity, to));
+            scan.emigrants.push((replicated.global(), entity, to));
         }
         if reach <= 0.0 {
             continue;
         }
         let near = partition.touches(position.0, reach);
         for simulation in near.with(me).without(to).iter() {
-            survey.ghosts.entry(simulation).or_default().push(GhostImage {
+            scan.ghosts.entry(simulation).or_default().push(GhostImage {
                 global: replicated.global(),
                 slot,
                 room: room.0,
@@ -403,7 +403,7 @@ fn survey(world: &mut World, simulations: &Simulations) -> Survey {
             });
         }
     }
-    survey
+    scan
 }
 
 /// Packs the emigrants with their children and the players whose avatars they are. Returns the new simulation

@@ -176,7 +176,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    fn everybody(index: &SpatialIndex, cells: &CellIndex) -> BTreeMap<Slot, (u32, i32, i32)> {
+    fn all_rows(index: &SpatialIndex, cells: &CellIndex) -> BTreeMap<Slot, (u32, i32, i32)> {
         let mut all = BTreeMap::new();
         for leaf in 0..index.hash().leaf_end() as u32 {
             for (slot, at) in cells
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!((same, index.mover_count()), (third.resting.len() - 1, 1));
         let later = freeze(&mut index, 3 + REST_TICKS as u32);
         assert_eq!(index.mover_count(), 0);
-        assert_eq!(everybody(&index, &later).len(), 5_000);
+        assert_eq!(all_rows(&index, &later).len(), 5_000);
     }
 
     proptest! {
@@ -248,7 +248,7 @@ mod tests {
                 index.rebalance(tick);
                 let mut cells = CellIndex::default();
                 index.freeze(&mut cells);
-                let all = everybody(&index, &cells);
+                let all = all_rows(&index, &cells);
                 for (slot, &(leaf, x, y)) in &all {
                     prop_assert_eq!(index.hash().leaf_of(*slot), Some(LeafId(leaf)));
                     prop_assert_eq!(model.get(slot), Some(&(x, y)));
@@ -256,7 +256,7 @@ mod tests {
                 prop_assert_eq!(all.len(), model.len());
                 frozen.push((cells, all));
                 let (oldest, as_it_was) = &frozen[frozen.len().saturating_sub(20)];
-                prop_assert_eq!(&everybody(&index, oldest), as_it_was, "a frozen index changed");
+                prop_assert_eq!(&all_rows(&index, oldest), as_it_was, "a frozen index changed");
             }
         }
     }

@@ -217,7 +217,7 @@ fn play_match(rules: &Rules, count: u64, seconds: u32) {
                 PilotMode::Flee => 3,
                 PilotMode::Sell => 4,
             }] += 1;
-            let has_fought = pilot.deeds().hits + pilot.deeds().wounds > 0;
+            let has_fought = pilot.counts().hits + pilot.counts().wounds > 0;
             if has_fought && first.is_none() {
                 *first = Some(tick);
             }
@@ -238,7 +238,7 @@ fn play_match(rules: &Rules, count: u64, seconds: u32) {
     let mut kinds = [Earned::default(), Earned::default()];
     for index in 0..played.pilots.len() {
         let (player, pilot) = &played.pilots[index];
-        let (kind, credits) = (usize::from(pilot.is_miner()), pilot.deeds().earned);
+        let (kind, credits) = (usize::from(pilot.is_miner()), pilot.counts().earned);
         let Some(entity) = played.game.player(*player) else {
             continue;
         };

@@ -15,16 +15,16 @@ use throng_shared::protocol::{
 pub struct Order {
     /// Entities that receive the order.
     #[entities]
-    pub whom: Vec<Entity>,
+    pub recipients: Vec<Entity>,
     /// Texts of any length.
     pub reasons: Vec<String>,
     /// A value of an enum.
-    pub deed: Deed,
+    pub kind: OrderKind,
 }
 
 /// An enum with all kinds of variants.
 #[derive(Serialize, Deserialize, Clone, Debug)]
-pub enum Deed {
+pub enum OrderKind {
     /// A variant without fields.
     Wait,
     /// A variant with named fields.
@@ -35,7 +35,7 @@ pub enum Deed {
         at: Option<u64>,
     },
     /// A variant that contains another value of this type.
-    Either(Box<Deed>),
+    Either(Box<OrderKind>),
 }
 
 /// A message to clients only.

@@ -14,7 +14,7 @@ use throng_local::{LocalConfig, LocalGame, LocalPlayer};
 use throng_shared::protocol::registry::{FromServer, Protocol};
 
 use super::senses::{PilotMessage, Senses};
-use super::{BotPilot, Deeds};
+use super::{BotPilot, PilotCounts};
 
 /// A game in memory whose clients are played by pilots.
 pub struct Match {
@@ -89,9 +89,9 @@ impl Match {
 
     /// Returns the sum of all pilots' counters.
     #[must_use]
-    pub fn deeds(&self) -> Deeds {
-        let mut all = Deeds::default();
-        self.pilots.iter().for_each(|(_, pilot)| all.add(pilot.deeds()));
+    pub fn counts(&self) -> PilotCounts {
+        let mut all = PilotCounts::default();
+        self.pilots.iter().for_each(|(_, pilot)| all.add(pilot.counts()));
         all
     }
 }

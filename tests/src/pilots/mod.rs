@@ -4,14 +4,14 @@
 //! |---|---|
 //! | [`senses`] | decoding of the game's components and messages |
 //! | [`view`] | the entities around a ship that its pilot considers |
-//! | [`helm`] | flying: the input for a course and a speed |
+//! | [`controls`] | flying: the input for a course and a speed |
 //! | [`matches`](mod@matches) | pilots with their server and clients, in memory |
 //!
 //! A pilot reads only its own mirror and the messages that it receives, like a client. Its success therefore shows
 //! what reaches clients. It updates its view a few times a second and steers by it in between, so that many pilots run
 //! in one thread. Its decisions follow from its seed, its mirror and its messages.
 
-pub mod helm;
+pub mod controls;
 pub mod matches;
 pub mod senses;
 pub mod view;
@@ -29,7 +29,7 @@ use throng_client::mirror::Mirror;
 use throng_client::seeded::Seeded;
 use throng_shared::protocol::snapshot::ShortId;
 
-use helm::{APPROACH_PER_S, PilotControls, fly, hold_at};
+use controls::{APPROACH_PER_S, PilotControls, fly, hold_at};
 use senses::{PilotMessage, Senses};
 use view::{View, VisibleKind};
 
@@ -63,7 +63,7 @@ pub enum PilotMode {
 
 /// Counters of a pilot's actions, and of the events that its client received.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Deeds {
+pub struct PilotCounts {
     /// Times that the pilot began to mine.
     pub mined: u64,
     /// Fights that the pilot began.
@@ -82,7 +82,7 @@ pub struct Deeds {
     pub deaths: u64,
 }
 
-impl Deeds {
+impl PilotCounts {
     /// Adds another pilot's counters to these.
     pub fn add(&mut self, other: &Self) {
         self.mined += other.mined;
@@ -96,7 +96,7 @@ impl Deeds {
     }
 }
 
-impl fmt::Display for Deeds {
+impl fmt::Display for PilotCounts {
     /// Writes the end of a sentence that begins with "the pilots".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -117,7 +117,7 @@ impl fmt::Display for Deeds {
 
 /// The received content, as far as a pilot uses it.
 #[derive(Debug, Clone, Default)]
-struct Handbook {
+struct PilotContent {
     space: Option<Arc<SpaceContent>>,
     ships: Vec<ShipClass>,
     lasers: Vec<Laser>,
@@ -132,12 +132,12 @@ pub struct BotPilot {
     aim_spread: f32,
     /// Part of the hull below which it flees.
     flees_below: f32,
-    handbook: Handbook,
+    content: PilotContent,
     mode: PilotMode,
     view: View,
     inputs: u32,
     orders: Vec<StationOrder>,
-    deeds: Deeds,
+    counts: PilotCounts,
 }
 
 impl BotPilot {
@@ -146,19 +146,19 @@ impl BotPilot {
     pub fn new(seed: u64) -> Self {
         let mut random = Seeded::new(seed);
         let is_miner = random.unit() < 0.5;
-        let clumsiness = random.unit() as f32;
+        let inaccuracy = random.unit() as f32;
         Self {
-            aim_spread: AIM_SPREAD.0 + (AIM_SPREAD.1 - AIM_SPREAD.0) * clumsiness,
+            aim_spread: AIM_SPREAD.0 + (AIM_SPREAD.1 - AIM_SPREAD.0) * inaccuracy,
             // Spreads the pilots' updates over the ticks.
             inputs: random.bits() as u32 % UPDATE_EVERY,
             random,
             is_miner,
             flees_below: FLEE_BELOW,
-            handbook: Handbook::default(),
+            content: PilotContent::default(),
             mode: PilotMode::Roam(Vec2::ZERO),
             view: View::default(),
             orders: Vec::new(),
-            deeds: Deeds::default(),
+            counts: PilotCounts::default(),
         }
     }
 
@@ -188,8 +188,8 @@ impl BotPilot {
 
     /// Returns counters of what the pilot has done.
     #[must_use]
-    pub fn deeds(&self) -> &Deeds {
-        &self.deeds
+    pub fn counts(&self) -> &PilotCounts {
+        &self.counts
     }
 
     /// Returns the activity that the pilot is in.
@@ -213,24 +213,24 @@ impl BotPilot {
     /// Handles a decoded message of the server.
     pub fn handle(&mut self, message: PilotMessage) {
         match message {
-            PilotMessage::Content(table) => self.handbook.insert(table),
+            PilotMessage::Content(table) => self.content.insert(table),
             PilotMessage::Hit(hit) => {
-                self.deeds.hits += u64::from(hit.by.is_some() && hit.by == self.view.own.id);
-                self.deeds.wounds += u64::from(Some(hit.victim) == self.view.own.id);
+                self.counts.hits += u64::from(hit.by.is_some() && hit.by == self.view.own.id);
+                self.counts.wounds += u64::from(Some(hit.victim) == self.view.own.id);
             }
             PilotMessage::Destroyed(destroyed) => {
                 // Both pilots receive it. The own ship may have left the mirror by then.
                 let is_own = Some(destroyed.ship) == self.view.own.id;
-                self.deeds.deaths += u64::from(is_own);
-                self.deeds.kills += u64::from(!is_own);
+                self.counts.deaths += u64::from(is_own);
+                self.counts.kills += u64::from(!is_own);
             }
-            PilotMessage::Paid(credits) => self.deeds.earned += u64::from(credits),
+            PilotMessage::Paid(credits) => self.counts.earned += u64::from(credits),
         }
     }
 
     /// Returns the pilot's input for the next tick, which follows from its mirror.
     pub fn decide(&mut self, senses: &Senses, mirror: &Mirror) -> PilotInput {
-        let (Some(seen), Some(space)) = (mirror.own(), self.handbook.space.clone()) else {
+        let (Some(seen), Some(space)) = (mirror.own(), self.content.space.clone()) else {
             return PilotInput::default();
         };
         self.inputs = self.inputs.wrapping_add(1);
@@ -272,9 +272,9 @@ impl BotPilot {
         }
         let is_same = std::mem::discriminant(&wanted) == std::mem::discriminant(&self.mode);
         match wanted {
-            PilotMode::Mine(_) if !is_same => self.deeds.mined += 1,
-            PilotMode::Fight(_) if !is_same => self.deeds.fights += 1,
-            PilotMode::Flee if !is_same => self.deeds.flights += 1,
+            PilotMode::Mine(_) if !is_same => self.counts.mined += 1,
+            PilotMode::Fight(_) if !is_same => self.counts.fights += 1,
+            PilotMode::Flee if !is_same => self.counts.flights += 1,
             _ => {}
         }
         self.mode = wanted;
@@ -387,20 +387,20 @@ impl BotPilot {
         if own.magazine == 0 {
             self.orders.push(StationOrder::BuyMissiles(u8::MAX));
         }
-        let wanted = self.random.bits() as usize % self.handbook.ships.len().max(1);
+        let wanted = self.random.bits() as usize % self.content.ships.len().max(1);
         let is_affordable = |class: &ShipClass| class.price > 0 && class.price <= own.credits;
-        if own.class == 0 && self.handbook.ships.get(wanted).is_some_and(is_affordable) {
+        if own.class == 0 && self.content.ships.get(wanted).is_some_and(is_affordable) {
             self.orders.push(StationOrder::BuyShip(wanted as u8));
         }
     }
 
     fn class(&self) -> Option<&ShipClass> {
-        self.handbook.ships.get(usize::from(self.view.own.class))
+        self.content.ships.get(usize::from(self.view.own.class))
     }
 
     fn laser(&self) -> Option<&Laser> {
         let name = &self.class()?.laser;
-        self.handbook.lasers.iter().find(|laser| laser.name == *name)
+        self.content.lasers.iter().find(|laser| laser.name == *name)
     }
 
     fn nearest_station(&self, space: &SpaceContent) -> Vec2 {
@@ -412,7 +412,7 @@ impl BotPilot {
     }
 }
 
-impl Handbook {
+impl PilotContent {
     fn insert(&mut self, table: ContentTable) {
         match table {
             ContentTable::Space(space) => self.space = Some(Arc::new(space)),

@@ -18,7 +18,7 @@ pub const TICKS_KEPT: usize = 64;
 
 /// One entity as a mirror held it at some tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Believed {
+pub struct MirroredState {
     /// The entity's global id.
     pub global: GlobalId,
     /// The state in the mirror.
@@ -27,7 +27,7 @@ pub struct Believed {
     pub value_tick: Tick,
 }
 
-impl From<&MirrorEntity> for Believed {
+impl From<&MirrorEntity> for MirroredState {
     fn from(entity: &MirrorEntity) -> Self {
         Self {
             global: entity.global,
@@ -40,7 +40,7 @@ impl From<&MirrorEntity> for Believed {
 /// A mirror's states of the last [`TICKS_KEPT`] ticks.
 #[derive(Debug)]
 pub struct AuditLog {
-    ticks: Vec<(Tick, Vec<Believed>)>,
+    ticks: Vec<(Tick, Vec<MirroredState>)>,
     newest: Option<Tick>,
 }
 
@@ -60,10 +60,10 @@ impl AuditLog {
             return;
         }
         self.newest = Some(tick);
-        let (kept, believed) = &mut self.ticks[tick.0 as usize % TICKS_KEPT];
+        let (kept, mirrored) = &mut self.ticks[tick.0 as usize % TICKS_KEPT];
         *kept = tick;
-        believed.clear();
-        believed.extend(mirror.entities().map(|entity| Believed::from(&entity)));
+        mirrored.clear();
+        mirrored.extend(mirror.entities().map(|entity| MirroredState::from(&entity)));
     }
 
     /// Returns the newest recorded tick.
@@ -74,9 +74,9 @@ impl AuditLog {
 
     /// Returns the mirror at `tick`. It is empty if no snapshot of that tick arrived.
     #[must_use]
-    pub fn at(&self, tick: Tick) -> &[Believed] {
-        let (kept, believed) = &self.ticks[tick.0 as usize % TICKS_KEPT];
-        if *kept == tick { believed } else { &[] }
+    pub fn at(&self, tick: Tick) -> &[MirroredState] {
+        let (kept, mirrored) = &self.ticks[tick.0 as usize % TICKS_KEPT];
+        if *kept == tick { mirrored } else { &[] }
     }
 }
 
@@ -164,12 +164,12 @@ impl Findings {
 
 /// Compares a mirror at the audited tick with the server's rows.
 #[must_use]
-pub fn compare(audited: &AuditedTick, believed: &[Believed]) -> Findings {
+pub fn compare(audited: &AuditedTick, mirrored: &[MirroredState]) -> Findings {
     let mut findings = Findings {
         logged: audited.rows.len() as u64,
         ..Findings::default()
     };
-    for entity in believed {
+    for entity in mirrored {
         let Some((pose, changed)) = audited.rows.get(&entity.global.0) else {
             // An entity that is gone may remain until its removal arrives, but must not be updated at this tick.
             findings.wrong += u64::from(entity.value_tick == audited.tick);
@@ -222,8 +222,8 @@ mod tests {
         }
     }
 
-    fn believed(global: u64, x: i32, value_tick: u32) -> Believed {
-        Believed {
+    fn mirrored(global: u64, x: i32, value_tick: u32) -> MirroredState {
+        MirroredState {
             global: GlobalId(global),
             pose: pose(x),
             value_tick: Tick(value_tick),
@@ -238,10 +238,10 @@ mod tests {
         ));
         let audited = audited.unwrap();
         let right = [
-            believed(1, 10, 100),
-            believed(2, 20, 97),
-            believed(3, 7, 94),
-            believed(9, 0, 99),
+            mirrored(1, 10, 100),
+            mirrored(2, 20, 97),
+            mirrored(3, 7, 94),
+            mirrored(9, 0, 99),
         ];
         assert_eq!(
             compare(&audited, &right),
@@ -251,7 +251,7 @@ mod tests {
                 wrong: 0
             }
         );
-        let at_rest_and_wrong = [believed(2, 21, 97)];
+        let at_rest_and_wrong = [mirrored(2, 21, 97)];
         assert_eq!(
             compare(&audited, &at_rest_and_wrong),
             Findings {
@@ -261,11 +261,11 @@ mod tests {
             },
             "x and y"
         );
-        let updated_and_unknown = [believed(9, 0, 100)];
+        let updated_and_unknown = [mirrored(9, 0, 100)];
         assert_eq!(compare(&audited, &updated_and_unknown).wrong, 1);
-        let turned = Believed {
+        let turned = MirroredState {
             pose: Pose { yaw: 1, ..pose(10) },
-            ..believed(1, 10, 100)
+            ..mirrored(1, 10, 100)
         };
         assert_eq!(compare(&audited, &[turned]).wrong, 1);
     }

@@ -24,7 +24,7 @@ use super::audit::AuditLog;
 use super::conditions::{Conditions, DelayQueue, LineDirection};
 use super::report::BotTotals;
 use crate::pilots::senses::Senses;
-use crate::pilots::{BotPilot, Deeds};
+use crate::pilots::{BotPilot, PilotCounts};
 
 /// Time between updates of a silent session, which sends a keep-alive every few seconds only.
 const IDLE_UPDATE_EVERY: Duration = Duration::from_millis(250);
@@ -124,9 +124,9 @@ impl BotSession {
 }
 
 /// The source of a bot's inputs.
-enum Hand {
+enum BotSteering {
     /// Steers at random.
-    Wheel(Seeded),
+    Random(Seeded),
     /// Plays Skirmish.
     Pilot(Box<BotPilot>),
 }
@@ -137,7 +137,7 @@ pub struct Bot {
     socket: UdpSocket,
     session: BotSession,
     state: BotState,
-    hand: Hand,
+    steering: BotSteering,
     updates: u32,
     audit: Option<Box<AuditLog>>,
 }
@@ -180,17 +180,17 @@ impl Bot {
         let socket = UdpSocket::bind(any)?;
         socket.connect(server)?;
         let seed = kind.seed ^ u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let hand = if kind.is_pilot {
-            Hand::Pilot(Box::new(BotPilot::new(seed)))
+        let steering = if kind.is_pilot {
+            BotSteering::Pilot(Box::new(BotPilot::new(seed)))
         } else {
-            Hand::Wheel(Seeded::new(seed))
+            BotSteering::Random(Seeded::new(seed))
         };
         Ok(Self {
             index,
             socket,
             session,
             state: BotState::Connecting,
-            hand,
+            steering,
             updates: 0,
             audit: kind.audits.then(Box::default),
         })
@@ -201,11 +201,11 @@ impl Bot {
         self.state
     }
 
-    /// Returns the bot's deeds in Skirmish, or `None` if it steers at random.
-    pub fn deeds(&self) -> Option<&Deeds> {
-        match &self.hand {
-            Hand::Wheel(_) => None,
-            Hand::Pilot(pilot) => Some(pilot.deeds()),
+    /// Returns the bot's counts in Skirmish, or `None` if it steers at random.
+    pub fn counts(&self) -> Option<&PilotCounts> {
+        match &self.steering {
+            BotSteering::Random(_) => None,
+            BotSteering::Pilot(pilot) => Some(pilot.counts()),
         }
     }
 
@@ -330,7 +330,7 @@ impl Bot {
             return;
         };
         while let Some((_, message)) = core.next_message() {
-            if let (Hand::Pilot(pilot), Some(senses)) = (&mut self.hand, &shared.senses) {
+            if let (BotSteering::Pilot(pilot), Some(senses)) = (&mut self.steering, &shared.senses) {
                 pilot.receive(senses, &message);
             }
         }
@@ -367,20 +367,20 @@ impl Bot {
             senses,
             ..
         } = shared;
-        let (index, socket, hand) = (self.index, &self.socket, &mut self.hand);
+        let (index, socket, steering) = (self.index, &self.socket, &mut self.steering);
         let out = |datagram: &[u8]| match line {
             Some(line) => line.send(now, index, LineDirection::Up, datagram),
             None => transmit(socket, totals, datagram),
         };
         let ended = match &mut self.session {
             BotSession::Playing(core) => {
-                let decided = match (&mut *hand, senses) {
-                    (Hand::Pilot(pilot), Some(senses)) => play(senses, pilot, core),
+                let decided = match (&mut *steering, senses) {
+                    (BotSteering::Pilot(pilot), Some(senses)) => play(senses, pilot, core),
                     _ => None,
                 };
-                let input = |_| match hand {
-                    Hand::Wheel(steering) => steer(protocol, steering),
-                    Hand::Pilot(_) => decided.unwrap_or_else(|| protocol.neutral_input()),
+                let input = |_| match steering {
+                    BotSteering::Random(steering) => steer(protocol, steering),
+                    BotSteering::Pilot(_) => decided.unwrap_or_else(|| protocol.neutral_input()),
                 };
                 match core.update(now, input, out) {
                     Some(ClientEvent::Ended(reason)) => Some(reason.to_string()),

@@ -6,7 +6,7 @@
 //! Bots that receive datagrams in every tick are polled [in order](super::poll_order) instead. While there are any,
 //! a turn comes every half millisecond.
 
-mod asking;
+mod requests;
 
 use std::collections::VecDeque;
 use std::io;
@@ -26,9 +26,9 @@ use super::bot::{Bot, BotKind, BotState, Buffer, Extent, SwarmState};
 use super::conditions::LineDirection;
 use super::joining::JoinOutcome;
 use super::poll_order::{PollOrder, Polled};
-use super::watch::Watch;
+use super::requests::ServerRequests;
 use super::wheel::Wheel;
-use crate::pilots::Deeds;
+use crate::pilots::PilotCounts;
 
 /// The most handshakes under way at a time, so that bots join one after another and do not overload the server.
 const CONNECTING_MAX: u32 = 256;
@@ -48,7 +48,7 @@ const SWEEP_EVERY: Duration = Duration::from_micros(500);
 
 /// The number of bots in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Census {
+pub struct BotCounts {
     /// Bots in their handshake, and bots that wait for their first snapshot.
     pub connecting: u32,
     /// Bots that receive snapshots or, with `--idle`, are connected.
@@ -57,7 +57,7 @@ pub struct Census {
     pub lost: u32,
 }
 
-impl Census {
+impl BotCounts {
     /// Counts a bot's change from one state to another.
     fn note(&mut self, before: BotState, after: BotState) {
         if before == after {
@@ -94,15 +94,15 @@ pub struct Driver {
     is_idle: bool,
     seed: u64,
     origin: Instant,
-    watch: Watch,
-    asked_at: Duration,
+    requests: ServerRequests,
+    requested_at: Duration,
     audited_at: Duration,
-    ask_every: Duration,
+    request_every: Duration,
     stats: Option<Box<StatsReport>>,
     /// The state that all bots write to.
     pub shared: SwarmState,
     /// The number of bots in each state.
-    pub census: Census,
+    pub bot_counts: BotCounts,
     /// The sum of what all audits found.
     pub findings: Findings,
     /// The error of the last request that failed.
@@ -122,9 +122,9 @@ pub struct DriverParts {
     /// Tokens, or errors, of the bots that join.
     pub outcomes: Receiver<JoinOutcome>,
     /// The thread that queries the server.
-    pub watch: Watch,
+    pub requests: ServerRequests,
     /// Time between two readings of the server's figures.
-    pub ask_every: Duration,
+    pub request_every: Duration,
     /// The state that all bots write to.
     pub shared: SwarmState,
 }
@@ -150,13 +150,13 @@ impl Driver {
             is_idle: parts.is_idle,
             seed: parts.seed,
             origin: start_clock(),
-            watch: parts.watch,
-            asked_at: Duration::ZERO,
+            requests: parts.requests,
+            requested_at: Duration::ZERO,
             audited_at: Duration::ZERO,
-            ask_every: parts.ask_every,
+            request_every: parts.request_every,
             stats: None,
             shared: parts.shared,
-            census: Census::default(),
+            bot_counts: BotCounts::default(),
             findings: Findings::default(),
             problem: None,
         })
@@ -169,7 +169,7 @@ impl Driver {
 
     /// Whether every bot plays or is lost.
     pub fn is_ramped(&self) -> bool {
-        self.outcomes.is_none() && self.census.connecting == 0
+        self.outcomes.is_none() && self.bot_counts.connecting == 0
     }
 
     /// Accepts no more bots from now on. Bots that are still connecting are lost.
@@ -179,8 +179,8 @@ impl Driver {
                 bot.disconnect();
             }
         }
-        self.census.connecting = 0;
-        self.census.lost = self.bots.len() as u32 - self.census.playing;
+        self.bot_counts.connecting = 0;
+        self.bot_counts.lost = self.bots.len() as u32 - self.bot_counts.playing;
         self.outcomes = None;
     }
 
@@ -195,16 +195,16 @@ impl Driver {
         self.deliver_line();
         self.update_due();
         self.admit()?;
-        self.ask();
+        self.poll_requests();
         Ok(())
     }
 
-    /// Returns the sum of all pilots' deeds in Skirmish, or `None` if no bot plays it.
+    /// Returns the sum of all pilots' counts in Skirmish, or `None` if no bot plays it.
     #[must_use]
-    pub fn deeds(&self) -> Option<Deeds> {
-        let mut all: Option<Deeds> = None;
-        for deeds in self.bots.iter().flatten().filter_map(Bot::deeds) {
-            all.get_or_insert_default().add(deeds);
+    pub fn counts(&self) -> Option<PilotCounts> {
+        let mut all: Option<PilotCounts> = None;
+        for counts in self.bots.iter().flatten().filter_map(Bot::counts) {
+            all.get_or_insert_default().add(counts);
         }
         all
     }
@@ -261,7 +261,7 @@ impl Driver {
                 self.origin,
                 &mut self.shared,
                 &mut self.buffer,
-                &mut self.census,
+                &mut self.bot_counts,
             );
             let (Some(at), Some(tick)) = (received_at, bot.tick_length()) else {
                 continue;
@@ -286,7 +286,7 @@ impl Driver {
             bots,
             shared,
             buffer,
-            census,
+            bot_counts,
             origin,
             ..
         } = self;
@@ -297,7 +297,7 @@ impl Driver {
             let Some(bot) = bot.filter(|bot| bot.state() != BotState::Ended) else {
                 return Polled::Gone;
             };
-            drain_bot(bot, Extent::NewestTick, *origin, shared, buffer, census)
+            drain_bot(bot, Extent::NewestTick, *origin, shared, buffer, bot_counts)
                 .map_or(Polled::Missed, Polled::Received)
         });
         while let Some(index) = order.pop_leaving() {
@@ -308,7 +308,7 @@ impl Driver {
                 .registry()
                 .register(bot.socket(), Token(index as usize), Interest::READABLE)?;
             // Epoll does not announce datagrams that came before.
-            drain_bot(bot, Extent::Everything, *origin, shared, buffer, census);
+            drain_bot(bot, Extent::Everything, *origin, shared, buffer, bot_counts);
         }
         Ok(())
     }
@@ -324,7 +324,7 @@ impl Driver {
                     LineDirection::Up => bot.transmit(&bytes, &mut self.shared.totals),
                     LineDirection::Down => bot.receive(now, &mut bytes, &mut self.shared),
                 }
-                self.census.note(before, bot.state());
+                self.bot_counts.note(before, bot.state());
             }
             if let Some(line) = &mut self.shared.line {
                 line.queue.recycle(bytes);
@@ -350,20 +350,20 @@ impl Driver {
             }
             bot.update(now, &mut self.shared);
             self.wheel.insert(now + bot.until_update(now), index);
-            self.census.note(before, bot.state());
+            self.bot_counts.note(before, bot.state());
         }
     }
 
     /// Starts the bots whose token has arrived.
     fn admit(&mut self) -> io::Result<()> {
-        while self.census.connecting < CONNECTING_MAX {
+        while self.bot_counts.connecting < CONNECTING_MAX {
             let Some(outcomes) = &self.outcomes else {
                 return Ok(());
             };
             match outcomes.try_recv() {
                 Ok((index, Ok(joined))) => self.begin(index, &joined)?,
                 Ok((index, Err(error))) => {
-                    self.census.lost += 1;
+                    self.bot_counts.lost += 1;
                     self.shared
                         .first_loss
                         .get_or_insert_with(|| format!("bot {}: {error}", index + 1));
@@ -392,7 +392,7 @@ impl Driver {
             .registry()
             .register(bot.socket(), Token(index as usize), Interest::READABLE)?;
         bot.update(now, &mut self.shared);
-        self.census.connecting += 1;
+        self.bot_counts.connecting += 1;
         self.bots[index as usize] = Some(bot);
         self.wheel.insert(now, index);
         Ok(())
@@ -419,11 +419,11 @@ fn drain_bot(
     origin: Instant,
     shared: &mut SwarmState,
     buffer: &mut Buffer,
-    census: &mut Census,
+    bot_counts: &mut BotCounts,
 ) -> Option<Duration> {
     let before = bot.state();
     let received_at = bot.drain(extent, || origin.elapsed(), shared, buffer);
-    census.note(before, bot.state());
+    bot_counts.note(before, bot.state());
     received_at
 }
 

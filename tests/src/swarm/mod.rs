@@ -6,7 +6,7 @@
 //! | [`driver`], [`wheel`], [`poll_order`] | the one loop over all sockets and times |
 //! | [`bot`] | one client: socket, core and a source of inputs, which in Skirmish is a [pilot](crate::pilots) |
 //! | [`conditions`] | the emulated bad line |
-//! | [`watch`], [`audit`], [`arrivals`] | the server's figures, its log against the mirrors, snapshot ages |
+//! | [`requests`], [`audit`], [`arrivals`] | the server's figures, its log against the mirrors, snapshot ages |
 //! | [`report`], [`table`], [`progress`] | what is measured and how it is shown |
 //!
 //! A run starts bots until all of them play, waits until clocks and budgets are stable, measures, and disconnects.
@@ -22,8 +22,8 @@ pub mod joining;
 pub mod poll_order;
 pub mod progress;
 pub mod report;
+pub mod requests;
 pub mod table;
-pub mod watch;
 pub mod wheel;
 
 use std::io::{self, Write};
@@ -48,7 +48,7 @@ use driver::{Driver, DriverParts};
 use flags::SwarmFlags;
 use progress::Progress;
 use report::{BotTotals, Measured, SwarmReport};
-use watch::Watch;
+use requests::ServerRequests;
 
 use crate::pilots::senses::Senses;
 
@@ -57,7 +57,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// Time between two updates of the progress bar.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 /// The most time that the server may take to report its protocol.
-const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Files that the swarm needs in addition to the bots' sockets.
 const SPARE_FILES: u64 = 64;
 
@@ -84,8 +84,8 @@ pub fn run(flags: &SwarmFlags) -> Result<SwarmReport> {
     if let Some(reason) = &driver.shared.first_loss {
         writeln!(io::stderr(), "the first bot that was lost: {reason}")?;
     }
-    if let Some(deeds) = driver.deeds() {
-        writeln!(io::stderr(), "since they joined, the pilots {deeds}")?;
+    if let Some(counts) = driver.counts() {
+        writeln!(io::stderr(), "since they joined, the pilots {counts}")?;
     }
     if driver.findings.compared == 0 && !flags.idle {
         writeln!(
@@ -102,8 +102,8 @@ pub fn run(flags: &SwarmFlags) -> Result<SwarmReport> {
 /// If the server cannot be reached, no bot joins, or the system refuses files or sockets.
 pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
     allow_files(u64::from(flags.clients) + SPARE_FILES)?;
-    let mut watch = Watch::new(&flags.server);
-    let first = watch.stats_now().map_err(anyhow::Error::msg)?;
+    let mut requests = ServerRequests::new(&flags.server);
+    let first = requests.stats_now().map_err(anyhow::Error::msg)?;
     let protocol = Arc::new(spoken_protocol(&flags.server));
     let config = ClientConfig::new(&protocol);
     let outcomes = joining::join_all(&flags.server, config.version, flags.clients);
@@ -123,9 +123,9 @@ pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
         is_idle: flags.idle,
         seed: flags.seed,
         outcomes,
-        watch,
+        requests,
         // The server keeps 64 publish times: a second's worth at 60 Hz.
-        ask_every: Duration::from_secs_f64((32.0 / f64::from(first.tick_rate.max(1))).min(1.0)),
+        request_every: Duration::from_secs_f64((32.0 / f64::from(first.tick_rate.max(1))).min(1.0)),
         shared,
     })
     .context("cannot watch sockets")?;
@@ -155,7 +155,7 @@ fn write_files(flags: &SwarmFlags, report: &SwarmReport, measured: Measured) -> 
 /// that error.
 fn spoken_protocol(server: &str) -> Protocol {
     let (bench, skirmish) = (protocol_of(BenchProtocol), protocol_of(SkirmishProtocol));
-    let joined = Joiner::new(server, ASK_TIMEOUT).join("swarm", &bench.version(), None);
+    let joined = Joiner::new(server, RESPONSE_TIMEOUT).join("swarm", &bench.version(), None);
     match joined {
         Err(JoinError::WrongVersion { spoken, .. }) if spoken == skirmish.version().to_string() => skirmish,
         _ => bench,
@@ -178,17 +178,17 @@ fn ramp(driver: &mut Driver, flags: &SwarmFlags) -> Result<()> {
         let now = driver.now();
         if now >= shown + SHOW_EVERY || driver.is_ramped() {
             shown = now;
-            let note = if driver.census.lost > 0 {
-                format!("{} lost", driver.census.lost)
+            let note = if driver.bot_counts.lost > 0 {
+                format!("{} lost", driver.bot_counts.lost)
             } else {
                 String::new()
             };
-            progress.show(now, u64::from(driver.census.playing), &note);
+            progress.show(now, u64::from(driver.bot_counts.playing), &note);
         }
     }
     progress.finish();
     driver.end_ramp();
-    if driver.census.playing == 0 {
+    if driver.bot_counts.playing == 0 {
         let reason = driver
             .shared
             .first_loss
@@ -208,7 +208,7 @@ fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
     let server_before = *driver.read_stats().context("the server's figures")?;
     let (begun, before) = (driver.now(), driver.shared.totals);
     let (ages_before, oldest_before) = (driver.shared.arrivals.ages(), driver.shared.oldest.snapshot());
-    let clients_connected = u64::from(driver.census.playing);
+    let clients_connected = u64::from(driver.bot_counts.playing);
 
     let length = Duration::from_secs(u64::from(flags.seconds));
     let mut progress = Progress::start("measuring", u64::from(flags.seconds), "s");
@@ -217,22 +217,25 @@ fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
     while driver.now() < begun + length {
         driver.turn().context("the bots' sockets failed")?;
         let now = driver.now();
-        client_seconds += f64::from(driver.census.playing) * (now - turned).as_secs_f64();
+        client_seconds += f64::from(driver.bot_counts.playing) * (now - turned).as_secs_f64();
         turned = now;
         if now >= shown + SHOW_EVERY {
             shown = now;
-            let note = format!("{} playing, {} lost", driver.census.playing, driver.census.lost);
+            let note = format!(
+                "{} playing, {} lost",
+                driver.bot_counts.playing, driver.bot_counts.lost
+            );
             progress.show(now, (now - begun).as_secs(), &note);
         }
     }
     let server_after = *driver.read_stats().context("the server's figures")?;
     let ended = driver.now();
-    client_seconds += f64::from(driver.census.playing) * (ended - turned).as_secs_f64();
+    client_seconds += f64::from(driver.bot_counts.playing) * (ended - turned).as_secs_f64();
     progress.finish();
     Ok(Measured {
         window: ended - begun,
         clients_connected,
-        clients_lost: u64::from(driver.census.lost),
+        clients_lost: u64::from(driver.bot_counts.lost),
         client_seconds,
         bots: driver.shared.totals.since(&before),
         decode_errors: driver.shared.totals.decode_errors,

@@ -23,7 +23,7 @@ line latency 75ms jitter 10ms loss 5%
 wait 3s
 expect ping > 100
 expect error < 2
-expect heard > 0
+expect chat > 0
 quit
 ";
 
@@ -96,10 +96,10 @@ fn a_script_flies_and_reports() {
 /// Waits for a message and replies to Bob.
 const LISTENER: &str = "\
 wait flying 60s
-wait heard 1 60s
+wait chat 1 60s
 say /tell Bob I hear you
-wait heard 2 60s
-expect heard > 1
+wait chat 2 60s
+expect chat > 1
 ";
 
 /// Sends direct messages and a message to the team.
@@ -107,11 +107,11 @@ const SPEAKER: &str = "\
 wait flying 60s
 say /tell Nobody are you there?
 say /tell ada are you there?
-wait heard 2 60s
+wait chat 2 60s
 say /team on me
-wait heard 3 60s
-expect heard > 2
-expect heard < 4
+wait chat 3 60s
+expect chat > 2
+expect chat < 4
 ";
 
 #[test]

@@ -25,7 +25,7 @@ use throng_shared::protocol::registry::{FromServer, Protocol, RegistryError};
 use super::error::HeadlessError;
 use super::report::{FlightReport, ScriptOutcome, ms};
 use super::script::{Figure, Script, ScriptCommand, Step};
-use crate::chat::spoken;
+use crate::chat::chat_text;
 use crate::plugin::SkirmishClientPlugin;
 
 const FRAME: Duration = Duration::from_millis(10);
@@ -86,7 +86,7 @@ struct Log {
     losses: u32,
     server_version: String,
     start: Option<Vec2>,
-    heard: u32,
+    received: u32,
     chat: VecDeque<String>,
 }
 
@@ -142,9 +142,9 @@ impl Flight {
                 });
                 Ok(())
             }
-            &ScriptCommand::WaitHeard(lines, time) => {
-                let is_received = self.wait(time, |world| world.resource::<Log>().heard >= lines)?;
-                let received = self.app.world().resource::<Log>().heard;
+            &ScriptCommand::WaitChat(lines, time) => {
+                let is_received = self.wait(time, |world| world.resource::<Log>().received >= lines)?;
+                let received = self.app.world().resource::<Log>().received;
                 self.check(step.line, is_received, || {
                     format!("{lines} lines of chat within {time:?}: it received {received}")
                 });
@@ -256,7 +256,7 @@ impl Flight {
                 let mut own = world.query_filtered::<&Hull, With<Own>>();
                 own.iter(world).next().map(|hull| f32::from(hull.now))
             }
-            Figure::Heard => Some(world.resource::<Log>().heard as f32),
+            Figure::Chat => Some(world.resource::<Log>().received as f32),
         }
     }
 
@@ -294,8 +294,8 @@ fn update_log(
     connection: Res<Connection>,
 ) {
     for FromServer(line) in chat.read() {
-        log.heard += 1;
-        log.note(spoken(line));
+        log.received += 1;
+        log.note(chat_text(line));
     }
     for FromServer(notice) in notices.read() {
         log.note(notice.to_string());

@@ -10,7 +10,7 @@ use skirmish_shared::input::{AXIS_MAX, PilotInput};
 use throng_client::link::LinkConditions;
 use throng_shared::protocol::pose::YAW_STEPS;
 
-use crate::chat::addressed;
+use crate::chat::parse_line;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ScriptCommand {
@@ -19,7 +19,7 @@ pub(crate) enum ScriptCommand {
     /// Waits until the pilot has a ship, for this time at most.
     WaitFlying(Duration),
     /// Waits until this many chat lines were received, for this time at most.
-    WaitHeard(u32, Duration),
+    WaitChat(u32, Duration),
     /// Sets the thrust, in hundredths of full thrust.
     Thrust(i8),
     /// Sets the turn, in hundredths of the full turn rate.
@@ -56,7 +56,7 @@ pub(crate) enum Figure {
     /// Hull points of the own ship.
     Hull,
     /// Number of received chat lines, the own ones included.
-    Heard,
+    Chat,
 }
 
 const FIGURES: [(&str, Figure); 9] = [
@@ -68,7 +68,7 @@ const FIGURES: [(&str, Figure); 9] = [
     ("speed", Figure::Speed),
     ("moved", Figure::Moved),
     ("hull", Figure::Hull),
-    ("heard", Figure::Heard),
+    ("chat", Figure::Chat),
 ];
 
 const BUTTONS: [(&str, u8); 4] = [
@@ -78,7 +78,7 @@ const BUTTONS: [(&str, u8); 4] = [
     ("mine", PilotInput::MINE),
 ];
 
-/// The time that `wait flying` and `wait heard` wait by default.
+/// The time that `wait flying` and `wait chat` wait by default.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 
 /// How a figure must compare with a number to meet an expectation.
@@ -144,8 +144,8 @@ fn command(words: &[&str]) -> Result<ScriptCommand, String> {
     match *words {
         ["wait", "flying"] => Ok(ScriptCommand::WaitFlying(DEFAULT_WAIT)),
         ["wait", "flying", within] => duration(within).map(ScriptCommand::WaitFlying),
-        ["wait", "heard", lines] => count(lines).map(|lines| ScriptCommand::WaitHeard(lines, DEFAULT_WAIT)),
-        ["wait", "heard", lines, within] => Ok(ScriptCommand::WaitHeard(count(lines)?, duration(within)?)),
+        ["wait", "chat", lines] => count(lines).map(|lines| ScriptCommand::WaitChat(lines, DEFAULT_WAIT)),
+        ["wait", "chat", lines, within] => Ok(ScriptCommand::WaitChat(count(lines)?, duration(within)?)),
         ["wait", time] => duration(time).map(ScriptCommand::Wait),
         ["thrust", value] => axis(value).map(ScriptCommand::Thrust),
         ["turn", value] => axis(value).map(ScriptCommand::Turn),
@@ -163,7 +163,7 @@ fn command(words: &[&str]) -> Result<ScriptCommand, String> {
 }
 
 fn commands() -> String {
-    "there are: wait TIME, wait flying [TIME], wait heard N [TIME], thrust N, turn N, aim DEGREES, \
+    "there are: wait TIME, wait flying [TIME], wait chat N [TIME], thrust N, turn N, aim DEGREES, \
      fire|launch|boost|mine on|off, line [latency TIME] [jitter TIME] [loss PERCENT%], say WORDS, expect FIGURE <|> NUMBER, quit"
         .to_owned()
 }
@@ -245,7 +245,7 @@ fn line(conditions_text: &[&str]) -> Result<LinkConditions, String> {
 }
 
 fn say(words: &str) -> Result<ScriptCommand, String> {
-    match addressed(words) {
+    match parse_line(words) {
         Ok(Some(say)) if say.text.len() <= TEXT_BYTES_MAX => Ok(ScriptCommand::Say(say)),
         Ok(Some(_)) => Err(format!("`say` takes {TEXT_BYTES_MAX} bytes at most")),
         Ok(None) => Err("`say` says nothing".to_owned()),

@@ -11,7 +11,7 @@ use super::script::{Comparison, Figure, Script, ScriptCommand};
 fn script_commands_are_parsed_with_their_lines() {
     let text = "# takes off\n\nwait flying\nwait flying 20s\nthrust 100 # full\nturn -50\naim 90\nfire on\nboost off\n\
                 wait 1.5s\nline latency 75ms jitter 10ms loss 5%\nline\nexpect error < 0.5\nexpect moved > 10\n\
-                say /team on me # now\nwait heard 2\nwait heard 3 1s\nquit\n";
+                say /team on me # now\nwait chat 2\nwait chat 3 1s\nquit\n";
     let steps = Script::parse("fly.txt", text).unwrap().steps;
     let commands: Vec<_> = steps.iter().map(|step| step.command.clone()).collect();
     let bad = LinkConditions {
@@ -44,8 +44,8 @@ fn script_commands_are_parsed_with_their_lines() {
             channel: ChatChannel::Team,
             text: "on me".to_owned(),
         }),
-        ScriptCommand::WaitHeard(2, Duration::from_secs(10)),
-        ScriptCommand::WaitHeard(3, Duration::from_secs(1)),
+        ScriptCommand::WaitChat(2, Duration::from_secs(10)),
+        ScriptCommand::WaitChat(3, Duration::from_secs(1)),
         ScriptCommand::Quit,
     ];
     assert_eq!(commands, expected);
@@ -62,7 +62,7 @@ fn script_errors_name_file_line_and_reason() {
         ("wait 2", &["`2`", "500ms"]),
         ("wait -1s", &["`-1s`"]),
         ("wait NaNs", &["`NaNs`"]),
-        ("wait heard some", &["`some`", "whole number"]),
+        ("wait chat some", &["`some`", "whole number"]),
         ("fire maybe", &["`maybe`", "`on`"]),
         ("line latency", &["`latency`"]),
         ("line loss 120%", &["`120%`"]),

@@ -95,7 +95,7 @@ fn spawn_camera(mut commands: Commands) {
 
 fn steer_camera(controls: ActionInput, mut wheel: MessageReader<MouseWheel>, mut rig: ResMut<Rig>) {
     let mut steps: f32 = wheel.read().map(|turned| turned.y.clamp(-3.0, 3.0)).sum();
-    if controls.typing() {
+    if controls.is_typing() {
         return;
     }
     if controls.pressed(Action::ZoomIn) {

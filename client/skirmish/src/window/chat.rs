@@ -15,10 +15,10 @@ use throng_shared::protocol::registry::FromServer;
 
 use super::colors::{self, Colors};
 use super::content::Tables;
-use super::keys::{Action, ActionInput, Typing};
+use super::keys::{Action, ActionInput, KeyboardFocus};
 use super::session::GamePhase;
 use super::theme::{self, paragraph};
-use crate::chat::{addressed, spoken};
+use crate::chat::{chat_text, parse_line};
 
 /// Lines that are kept; the oldest is dropped first.
 const LINES_MAX: usize = 200;
@@ -74,7 +74,7 @@ impl Plugin for ChatPlugin {
             .add_systems(OnExit(GamePhase::Play), close)
             .add_systems(
                 Update,
-                (hear, write_line, show_lines)
+                (log_messages, write_line, show_lines)
                     .chain()
                     .run_if(in_state(GamePhase::Play)),
             );
@@ -125,17 +125,17 @@ fn spawn_box(mut commands: Commands) {
         });
 }
 
-fn hear(
-    mut heard: MessageReader<FromServer<ChatLine>>,
+fn log_messages(
+    mut lines: MessageReader<FromServer<ChatLine>>,
     mut notices: MessageReader<FromServer<ChatNotice>>,
     mut destroyed: MessageReader<FromServer<Destroyed>>,
     (tables, shades): (Tables, Res<Colors>),
     mut log: ResMut<ChatLog>,
 ) {
-    for FromServer(line) in heard.read() {
+    for FromServer(line) in lines.read() {
         let color = colors::ui(shades.team(line.team).lerp(Vec3::ONE, 0.5));
         let is_for_one = matches!(line.channel, ChatChannel::Tell(_));
-        log.note(spoken(line), if is_for_one { theme::WARM } else { color });
+        log.note(chat_text(line), if is_for_one { theme::WARM } else { color });
     }
     for FromServer(notice) in notices.read() {
         log.note(notice.to_string(), theme::MUTED);
@@ -166,10 +166,10 @@ fn write_line(
     if !log.is_open {
         // The key that closed the box must not reopen it or turn the ship in the same frame.
         if std::mem::take(&mut *closing) {
-            commands.insert_resource(Typing::Nobody);
+            commands.insert_resource(KeyboardFocus::Ship);
         } else if controls.just_pressed(Action::Chat) {
             log.is_open = true;
-            commands.insert_resource(Typing::Field);
+            commands.insert_resource(KeyboardFocus::TextField);
         }
         pressed.clear();
         wheel.clear();
@@ -181,7 +181,7 @@ fn write_line(
     for key in pressed.read().filter(|key| key.state.is_pressed()) {
         match &key.logical_key {
             Key::Enter => {
-                match addressed(&std::mem::take(&mut log.draft)) {
+                match parse_line(&std::mem::take(&mut log.draft)) {
                     Ok(Some(say)) => tell.send(&say)?,
                     Ok(None) => {}
                     Err(problem) => log.note(problem.into(), theme::ALERT),
@@ -210,9 +210,9 @@ fn write_line(
     Ok(())
 }
 
-fn close(mut log: ResMut<ChatLog>, mut typing: ResMut<Typing>) {
+fn close(mut log: ResMut<ChatLog>, mut keyboard: ResMut<KeyboardFocus>) {
     log.is_open = false;
-    *typing = Typing::Nobody;
+    *keyboard = KeyboardFocus::Ship;
 }
 
 fn show_lines(

@@ -116,7 +116,7 @@ impl Plugin for ColorsPlugin {
         app.init_resource::<Colors>();
         if let Some(folder) = &self.content {
             let mut watch = ColorFile::new(folder.join(FILE));
-            let repaint = move |mut colors: ResMut<Colors>| match watch.look() {
+            let update_colors = move |mut colors: ResMut<Colors>| match watch.look() {
                 Ok(Some(new)) => {
                     info!("repainted after {}", watch.path.display());
                     *colors = new;
@@ -124,7 +124,7 @@ impl Plugin for ColorsPlugin {
                 Ok(None) => {}
                 Err(problem) => warn!("{}: {problem}; colours stay as they are", watch.path.display()),
             };
-            app.add_systems(PreUpdate, repaint.run_if(on_timer(LOOK_EVERY)));
+            app.add_systems(PreUpdate, update_colors.run_if(on_timer(LOOK_EVERY)));
         }
     }
 }

@@ -4,7 +4,7 @@ use bevy::input::keyboard::{Key, KeyboardInput};
 use bevy::prelude::*;
 use throng_client::seeded::Seeded;
 
-use super::keys::Typing;
+use super::keys::KeyboardFocus;
 use super::session::{GamePhase, LinkOrder, LinkState};
 use super::settings_file::SavedSettings;
 use super::theme::{self, button, centred, panel, paragraph, text};
@@ -39,9 +39,12 @@ impl Plugin for ConnectPlugin {
                 },
             )
             .add_systems(OnEnter(GamePhase::Connect), spawn_screen)
-            .add_systems(OnExit(GamePhase::Connect), |mut typing: ResMut<Typing>| {
-                *typing = Typing::Nobody;
-            })
+            .add_systems(
+                OnExit(GamePhase::Connect),
+                |mut keyboard: ResMut<KeyboardFocus>| {
+                    *keyboard = KeyboardFocus::Ship;
+                },
+            )
             .add_systems(
                 Update,
                 (type_text, press_buttons, show_form)
@@ -175,12 +178,12 @@ fn type_text(
     mut pressed: MessageReader<KeyboardInput>,
     mut form: ResMut<Form>,
     mut settings: ResMut<SavedSettings>,
-    mut typing: ResMut<Typing>,
+    mut keyboard: ResMut<KeyboardFocus>,
     link: Res<LinkState>,
     mut orders: MessageWriter<LinkOrder>,
     mut exit: MessageWriter<AppExit>,
 ) {
-    typing.set_if_neq(Typing::Field);
+    keyboard.set_if_neq(KeyboardFocus::TextField);
     for key in pressed.read().filter(|key| key.state.is_pressed()) {
         let (value, longest) = match form.focus {
             Field::Server => (&settings.server, ADDRESS_CHARS_MAX),

@@ -8,7 +8,7 @@ use throng_shared::protocol::registry::FromServer;
 
 use super::chat::ChatLog;
 use super::content::Tables;
-use super::keys::Typing;
+use super::keys::KeyboardFocus;
 use super::session::GamePhase;
 use super::theme::{self, panel, text};
 use super::view::{Appearance, Focus};
@@ -31,7 +31,7 @@ pub(crate) struct DockingPlugin;
 impl Plugin for DockingPlugin {
     fn build(&self, app: &mut App) {
         app.add_systems(OnEnter(GamePhase::Play), spawn_offers)
-            .add_systems(Update, (offer, hear_replies).run_if(in_state(GamePhase::Play)));
+            .add_systems(Update, (offer, log_replies).run_if(in_state(GamePhase::Play)));
     }
 }
 
@@ -61,7 +61,7 @@ fn spawn_offers(mut commands: Commands) {
 fn offer(
     stations: Query<(&Station, &Appearance)>,
     own: Query<&Ship, With<Own>>,
-    (tables, focus, typing, keys): (Tables, Res<Focus>, Res<Typing>, Res<ButtonInput<KeyCode>>),
+    (tables, focus, keyboard, keys): (Tables, Res<Focus>, Res<KeyboardFocus>, Res<ButtonInput<KeyCode>>),
     mut offers: Single<&mut Visibility, With<Offers>>,
     mut words: Single<&mut Text, With<OfferWords>>,
     mut tell: TellServer,
@@ -105,7 +105,7 @@ fn offer(
     let mut lines = vec!["Docked. Repairs are free.".to_owned()];
     for (number, ((line, order), key)) in orders.iter().zip(KEYS).enumerate() {
         lines.push(format!("{}  {line}", number + 1));
-        if *typing == Typing::Nobody && keys.just_pressed(key) {
+        if *keyboard == KeyboardFocus::Ship && keys.just_pressed(key) {
             tell.send(order)?;
         }
     }
@@ -113,8 +113,8 @@ fn offer(
     Ok(())
 }
 
-fn hear_replies(mut heard: MessageReader<FromServer<StationReply>>, mut log: ResMut<ChatLog>) {
-    for FromServer(reply) in heard.read() {
+fn log_replies(mut replies: MessageReader<FromServer<StationReply>>, mut log: ResMut<ChatLog>) {
+    for FromServer(reply) in replies.read() {
         let (words, color) = match reply {
             StationReply::Sold(credits) => (format!("Station: sold for {credits} credits."), theme::GOOD),
             StationReply::Bought(credits) => (format!("Station: bought for {credits} credits."), theme::GOOD),

@@ -205,7 +205,7 @@ fn show_bars(
     }
 }
 
-type Aboard = (
+type ShipQuery = (
     &'static Ship,
     Option<&'static Hull>,
     Option<&'static Shield>,
@@ -216,7 +216,7 @@ type Aboard = (
 );
 
 fn show_counts(
-    own: Query<Aboard, With<Own>>,
+    own: Query<ShipQuery, With<Own>>,
     focus: Res<Focus>,
     tables: Tables,
     mut figures: Query<(&GaugeText, &mut Text)>,

@@ -271,19 +271,19 @@ impl Bindings {
 
 /// The owner of the keyboard. The ship is steered only while the keyboard belongs to it.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Typing {
+pub(crate) enum KeyboardFocus {
     /// The ship receives the keys.
     #[default]
-    Nobody,
+    Ship,
     /// A text field receives the keys.
-    Field,
+    TextField,
     /// A screen receives the keys: one that waits for a key to bind, or one with buttons.
     Menu,
 }
 
 /// Whether the pointer is over a draggable control: then mouse buttons do not fire.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PointerTaken(pub(crate) bool);
+pub(crate) struct PointerOverControl(pub(crate) bool);
 
 /// The state of keys and buttons, by action.
 #[derive(SystemParam)]
@@ -291,19 +291,19 @@ pub(crate) struct ActionInput<'w> {
     bindings: Res<'w, Bindings>,
     keys: Res<'w, ButtonInput<KeyCode>>,
     buttons: Res<'w, ButtonInput<MouseButton>>,
-    typing: Res<'w, Typing>,
-    pointer: Res<'w, PointerTaken>,
+    keyboard: Res<'w, KeyboardFocus>,
+    pointer: Res<'w, PointerOverControl>,
 }
 
 impl ActionInput<'_> {
     /// Returns whether the keyboard does not belong to the ship.
-    pub(crate) fn typing(&self) -> bool {
-        *self.typing != Typing::Nobody
+    pub(crate) fn is_typing(&self) -> bool {
+        *self.keyboard != KeyboardFocus::Ship
     }
 
     /// Returns whether the action is held, and the keyboard belongs to the ship.
     pub(crate) fn pressed(&self, action: Action) -> bool {
-        !self.typing()
+        !self.is_typing()
             && match self.bindings.of(action) {
                 Bind::Key(key) => self.keys.pressed(key),
                 Bind::Mouse(button) => !self.pointer.0 && self.buttons.pressed(button),
@@ -312,18 +312,18 @@ impl ActionInput<'_> {
 
     /// Returns whether the action was pressed in this frame, and the keyboard belongs to the ship.
     pub(crate) fn just_pressed(&self, action: Action) -> bool {
-        !self.typing() && self.strikes(action)
+        !self.is_typing() && self.just_pressed_anywhere(action)
     }
 
     /// Returns whether the action was pressed in this frame outside text fields: for actions that work in menus
     /// too.
     pub(crate) fn just_pressed_in_menus(&self, action: Action) -> bool {
-        *self.typing != Typing::Field && self.strikes(action)
+        *self.keyboard != KeyboardFocus::TextField && self.just_pressed_anywhere(action)
     }
 
     /// Returns whether the action was pressed in this frame, whatever owns the keyboard: for actions without a
     /// letter key.
-    pub(crate) fn strikes(&self, action: Action) -> bool {
+    pub(crate) fn just_pressed_anywhere(&self, action: Action) -> bool {
         match self.bindings.of(action) {
             Bind::Key(key) => self.keys.just_pressed(key),
             Bind::Mouse(button) => !self.pointer.0 && self.buttons.just_pressed(button),

@@ -5,7 +5,7 @@ use bevy::input::mouse::MouseButtonInput;
 use bevy::prelude::*;
 
 use super::detail::{Detail, Painter};
-use super::keys::{Action, Bind, Bindings, Typing};
+use super::keys::{Action, Bind, Bindings, KeyboardFocus};
 use super::session::{GamePhase, LinkOrder};
 use super::settings_file::{DetailChoice, SavedSettings, SettingsFile};
 use super::theme::{self, button, centred, panel, paragraph, text};
@@ -195,14 +195,14 @@ fn bind_key(
     }
 }
 
-fn open(keys: Res<ButtonInput<KeyCode>>, mut menu: ResMut<Menu>, mut typing: ResMut<Typing>) {
+fn open(keys: Res<ButtonInput<KeyCode>>, mut menu: ResMut<Menu>, mut keyboard: ResMut<KeyboardFocus>) {
     let escaped = keys.just_pressed(KeyCode::Escape) && !menu.just_bound;
-    if escaped && (menu.is_open || *typing == Typing::Nobody) {
+    if escaped && (menu.is_open || *keyboard == KeyboardFocus::Ship) {
         menu.is_open = !menu.is_open;
-        *typing = if menu.is_open {
-            Typing::Menu
+        *keyboard = if menu.is_open {
+            KeyboardFocus::Menu
         } else {
-            Typing::Nobody
+            KeyboardFocus::Ship
         };
     }
 }
@@ -210,7 +210,7 @@ fn open(keys: Res<ButtonInput<KeyCode>>, mut menu: ResMut<Menu>, mut typing: Res
 fn press(
     pressed: Query<(&Interaction, &MenuButton), Changed<Interaction>>,
     mut menu: ResMut<Menu>,
-    mut typing: ResMut<Typing>,
+    mut keyboard: ResMut<KeyboardFocus>,
     (mut bindings, mut settings, file): (ResMut<Bindings>, ResMut<SavedSettings>, Res<SettingsFile>),
     mut orders: MessageWriter<LinkOrder>,
     mut exit: MessageWriter<AppExit>,
@@ -225,7 +225,7 @@ fn press(
         match press {
             MenuButton::Resume => {
                 menu.is_open = false;
-                *typing = Typing::Nobody;
+                *keyboard = KeyboardFocus::Ship;
                 continue;
             }
             MenuButton::Rebind(action) => {

@@ -82,8 +82,8 @@ pub(crate) fn run(options: WindowOptions) -> AppExit {
         .insert_resource(settings.keys.clone())
         .insert_resource(settings)
         .insert_resource(file)
-        .init_resource::<keys::Typing>()
-        .init_resource::<keys::PointerTaken>()
+        .init_resource::<keys::KeyboardFocus>()
+        .init_resource::<keys::PointerOverControl>()
         .init_schedule(batch::Paint);
     app.world_mut()
         .resource_mut::<MainScheduleOrder>()

@@ -20,11 +20,11 @@ pub(crate) struct OverlayPlugin;
 
 impl Plugin for OverlayPlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<Fate>()
+        app.init_resource::<OverlayState>()
             .add_systems(OnEnter(GamePhase::Play), (spawn_help, spawn_banner))
             .add_systems(
                 Update,
-                (toggle_help, update_fate, show_banner, show_pain)
+                (toggle_help, update_overlay_state, show_banner, show_damage_flash)
                     .chain()
                     .run_if(in_state(GamePhase::Play)),
             );
@@ -33,11 +33,11 @@ impl Plugin for OverlayPlugin {
 
 /// The state of the player's ship after hits and destruction.
 #[derive(Resource, Default)]
-struct Fate {
+struct OverlayState {
     /// Seconds until the player gets a new ship.
     respawn_s: f32,
     /// Strength of the hit effect, 0..=1.
-    pain: f32,
+    flash: f32,
 }
 
 #[derive(Component)]
@@ -53,7 +53,7 @@ struct BannerText;
 struct BannerBox;
 
 #[derive(Component)]
-struct Pain;
+struct DamageFlash;
 
 fn spawn_help(mut commands: Commands) {
     commands
@@ -97,7 +97,7 @@ fn spawn_help(mut commands: Commands) {
 fn spawn_banner(mut commands: Commands) {
     commands.spawn((
         DespawnOnExit(GamePhase::Play),
-        Pain,
+        DamageFlash,
         GlobalZIndex(-1),
         Node {
             border: UiRect::all(Val::Px(10.0)),
@@ -139,30 +139,30 @@ fn toggle_help(
     }
 }
 
-fn update_fate(
+fn update_overlay_state(
     mut destroyed: MessageReader<FromServer<Destroyed>>,
     mut hits: MessageReader<FromServer<Hit>>,
     own: Query<&GlobalId, With<Own>>,
     focus: Res<Focus>,
     time: Res<Time>,
     mut last: Local<Option<GlobalId>>,
-    mut fate: ResMut<Fate>,
+    mut state: ResMut<OverlayState>,
 ) {
     let own = own.single().ok().copied();
     *last = own.or(*last);
-    fate.respawn_s = (fate.respawn_s - time.delta_secs()).max(0.0);
-    fate.pain = (fate.pain - time.delta_secs() * 2.5).max(0.0);
+    state.respawn_s = (state.respawn_s - time.delta_secs()).max(0.0);
+    state.flash = (state.flash - time.delta_secs() * 2.5).max(0.0);
     if focus.alive {
-        fate.respawn_s = 0.0;
+        state.respawn_s = 0.0;
     }
     for FromServer(event) in destroyed
         .read()
         .filter(|FromServer(event)| Some(event.ship) == *last)
     {
-        fate.respawn_s = event.respawn_ticks as f32 / 20.0;
+        state.respawn_s = event.respawn_ticks as f32 / 20.0;
     }
     for FromServer(hit) in hits.read().filter(|FromServer(hit)| Some(hit.victim) == own) {
-        fate.pain = (fate.pain + hit.damage as f32 / 30.0).min(1.0);
+        state.flash = (state.flash + hit.damage as f32 / 30.0).min(1.0);
     }
 }
 
@@ -172,7 +172,13 @@ fn silence_s(clock: &ClientClock) -> f32 {
 }
 
 fn show_banner(
-    (fate, focus, link, time, clock): (Res<Fate>, Res<Focus>, Res<LinkState>, Res<Time>, Res<ClientClock>),
+    (state, focus, link, time, clock): (
+        Res<OverlayState>,
+        Res<Focus>,
+        Res<LinkState>,
+        Res<Time>,
+        Res<ClientClock>,
+    ),
     mut banner: Single<(&mut Text, &mut TextColor), With<BannerText>>,
     mut around: Single<&mut Visibility, With<BannerBox>>,
 ) {
@@ -189,8 +195,8 @@ fn show_banner(
             format!("Nothing from the server for {:.0} s.", silence_s(&clock)),
             theme::WARM,
         ),
-        _ if !focus.alive && fate.respawn_s > 0.0 => (
-            format!("Destroyed. A new ship in {:.0} s.", fate.respawn_s.ceil()),
+        _ if !focus.alive && state.respawn_s > 0.0 => (
+            format!("Destroyed. A new ship in {:.0} s.", state.respawn_s.ceil()),
             theme::ALERT,
         ),
         _ => (String::new(), theme::TEXT),
@@ -205,7 +211,7 @@ fn show_banner(
     banner.1.set_if_neq(TextColor(color));
 }
 
-fn show_pain(fate: Res<Fate>, mut edge: Single<&mut BorderColor, With<Pain>>) {
-    let color = Color::srgba(1.0, 0.12, 0.08, fate.pain * 0.5);
+fn show_damage_flash(state: Res<OverlayState>, mut edge: Single<&mut BorderColor, With<DamageFlash>>) {
+    let color = Color::srgba(1.0, 0.12, 0.08, state.flash * 0.5);
     edge.set_if_neq(BorderColor::all(color));
 }

@@ -26,7 +26,7 @@ impl Plugin for PilotPlugin {
                 .in_set(ClientSystems::Input)
                 .run_if(in_state(GamePhase::Play)),
         )
-        .add_systems(OnExit(GamePhase::Play), hands_off);
+        .add_systems(OnExit(GamePhase::Play), release_controls);
     }
 }
 
@@ -64,7 +64,7 @@ fn steer(
     Ok(next.set(&protocol, &input)?)
 }
 
-fn hands_off(protocol: Res<Protocol>, mut next: ResMut<NextInput>) -> Result {
+fn release_controls(protocol: Res<Protocol>, mut next: ResMut<NextInput>) -> Result {
     Ok(next.set(&protocol, &PilotInput::default())?)
 }
 

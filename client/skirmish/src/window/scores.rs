@@ -31,7 +31,7 @@ impl Plugin for ScoresPlugin {
             .add_systems(OnEnter(GamePhase::Play), spawn_board)
             .add_systems(
                 Update,
-                (hear_own, make_room, show_board)
+                (update_own_row, avoid_net_graph, show_board)
                     .chain()
                     .run_if(in_state(GamePhase::Play)),
             );
@@ -85,21 +85,21 @@ fn spawn_board(mut commands: Commands) {
         });
 }
 
-fn hear_own(mut heard: MessageReader<FromServer<OwnStanding>>, mut own: ResMut<OwnRow>) {
-    if let Some(FromServer(standing)) = heard.read().last() {
+fn update_own_row(mut standings: MessageReader<FromServer<OwnStanding>>, mut own: ResMut<OwnRow>) {
+    if let Some(FromServer(standing)) = standings.read().last() {
         own.0 = standing.clone();
     }
 }
 
 /// Centres the board in the space that the net graph leaves.
-fn make_room(
+fn avoid_net_graph(
     graph: Single<&Visibility, (With<Graph>, Changed<Visibility>)>,
     mut board: Single<&mut Node, With<Board>>,
 ) {
     let taken = if **graph == Visibility::Hidden {
         0.0
     } else {
-        netgraph::TAKEN
+        netgraph::TAKEN_WIDTH
     };
     board.padding = UiRect::right(Val::Px(taken));
 }

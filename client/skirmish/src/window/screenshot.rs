@@ -28,7 +28,7 @@ fn take_screenshot(
     mut number: Local<u32>,
     mut commands: Commands,
 ) {
-    if !controls.strikes(Action::Screenshot) {
+    if !controls.just_pressed_anywhere(Action::Screenshot) {
         return;
     }
     if let Err(error) = std::fs::create_dir_all(&folder.0) {

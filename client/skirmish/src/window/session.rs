@@ -66,11 +66,11 @@ impl Plugin for SessionPlugin {
             .add_systems(
                 PreUpdate,
                 (
-                    obey.before(ClientSystems::Receive),
+                    handle_orders.before(ClientSystems::Receive),
                     poll_connection
                         .run_if(resource_exists::<Connection>)
                         .in_set(ClientSystems::Receive),
-                    (sync_connection, enter_world, note_takeoff)
+                    (sync_connection, enter_world, log_first_input)
                         .chain()
                         .after(ClientSystems::Measure),
                 ),
@@ -80,7 +80,7 @@ impl Plugin for SessionPlugin {
 }
 
 /// Begins and ends sessions on request.
-fn obey(world: &mut World) {
+fn handle_orders(world: &mut World) {
     let orders: Vec<LinkOrder> = world.resource_mut::<Messages<LinkOrder>>().drain().collect();
     for order in orders {
         leave(world);
@@ -163,17 +163,17 @@ fn enter_world(
 }
 
 /// Logs once that the server has applied an input to the player's ship: the player flies.
-fn note_takeoff(
+fn log_first_input(
     own: Query<(), With<Own>>,
     connection: Option<Res<Connection>>,
     time: Res<Time<Real>>,
     mut is_noted: Local<bool>,
 ) {
     let core = connection.as_ref().and_then(|connection| connection.0.core());
-    let is_heard = core
+    let is_input_applied = core
         .and_then(ClientCore::owner)
         .is_some_and(|owner| owner.last_input.is_some());
-    if !*is_noted && is_heard && !own.is_empty() {
+    if !*is_noted && is_input_applied && !own.is_empty() {
         *is_noted = true;
         info!("flying, {:.1} s after the start", time.elapsed_secs());
     }

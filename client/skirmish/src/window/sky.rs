@@ -30,7 +30,7 @@ struct Sky;
 impl Plugin for SkyPlugin {
     fn build(&self, app: &mut App) {
         app.add_systems(Startup, spawn_sky)
-            .add_systems(Paint, (carry_sky, paint_dust).in_set(PaintOrder));
+            .add_systems(Paint, (move_sky, paint_dust).in_set(PaintOrder));
     }
 }
 
@@ -47,7 +47,7 @@ fn spawn_sky(
     ));
 }
 
-fn carry_sky(glow: Res<GlowBatch>, mut sky: Single<&mut Transform, With<Sky>>) {
+fn move_sky(glow: Res<GlowBatch>, mut sky: Single<&mut Transform, With<Sky>>) {
     sky.translation = glow.eye;
 }
 

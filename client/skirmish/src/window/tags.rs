@@ -105,7 +105,7 @@ type Tagged = (
     Option<&'static Callsign>,
 );
 
-fn gather(
+fn collect_tags(
     crafts: &Query<Tagged, Without<Own>>,
     (teams, tables): (&Teams, &Tables),
     (focus, rig): (&Focus, &Rig),
@@ -157,7 +157,7 @@ fn place_tags(
 ) {
     let (camera, transform) = *camera;
     let size = camera.logical_viewport_size().unwrap_or(Vec2::new(1280.0, 720.0));
-    let found = gather(&crafts, (&teams, &tables), (&focus, &rig), |place| {
+    let found = collect_tags(&crafts, (&teams, &tables), (&focus, &rig), |place| {
         on_screen(camera, transform, place)
     });
     let mut taken: Vec<Vec2> = Vec::new();

@@ -88,12 +88,12 @@ impl Plugin for ViewPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<Focus>().add_systems(
             Update,
-            (begin_looks, update_appearances, note_hits, update_own).chain(),
+            (insert_appearances, update_appearances, note_hits, update_own).chain(),
         );
     }
 }
 
-fn begin_looks(
+fn insert_appearances(
     fresh: Query<(Entity, &Shown<Position>, &Shown<Heading>, &Velocity, Has<Missile>), Without<Appearance>>,
     mut commands: Commands,
 ) {

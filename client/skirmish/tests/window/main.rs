@@ -10,13 +10,13 @@
     reason = "a test, which waits for real programs"
 )]
 
-mod desk;
+mod desktop;
 mod picture;
 
 use std::path::Path;
 use std::time::Duration;
 
-use desk::Desk;
+use desktop::Desktop;
 use picture::{Ink, Picture, Region};
 
 // The colours that the interface is drawn in, as bytes, and how far a pixel may be off.
@@ -54,84 +54,84 @@ const SOON: Duration = Duration::from_secs(40);
 #[test]
 #[ignore = "needs Xvfb, xdotool and Vulkan: .ci/run client"]
 fn player_in_a_window_flies_fires_chats_and_opens_panels() {
-    let mut desk = Desk::set_up();
-    let world = desk.picture_when("the instruments", ARRIVAL, |picture| {
+    let mut desktop = Desktop::set_up();
+    let world = desktop.picture_when("the instruments", ARRIVAL, |picture| {
         picture.count(BOOST_BAR, WARM) > 1_200
     });
 
-    desk.hold(&["w", "Shift_L"]);
-    let burnt = desk.picture_when("burnt boost", SOON, |picture| {
+    desktop.hold(&["w", "Shift_L"]);
+    let burnt = desktop.picture_when("burnt boost", SOON, |picture| {
         picture.count(BOOST_BAR, WARM) + 200 < world.count(BOOST_BAR, WARM)
     });
-    desk.release(&["w", "Shift_L"]);
+    desktop.release(&["w", "Shift_L"]);
 
-    desk.picture_while("one missile less", SOON, Desk::click_right, |picture| {
+    desktop.picture_while("one missile less", SOON, Desktop::click_right, |picture| {
         picture.difference(&burnt, MISSILES, TEXT) > 12
     });
 
-    desk.press("Return");
-    desk.write("hello from the window");
-    desk.picture_when("the line being written", SOON, |picture| {
+    desktop.press("Return");
+    desktop.write("hello from the window");
+    desktop.picture_when("the line being written", SOON, |picture| {
         picture.count(CHAT, ACCENT) > world.count(CHAT, ACCENT) + 60
     });
     let spoken = |picture: &Picture| TEAMS.iter().map(|team| picture.count(CHAT, *team)).sum::<usize>();
-    desk.press("Return");
-    desk.picture_when("the line, from the server", SOON, |picture| {
+    desktop.press("Return");
+    desktop.picture_when("the line, from the server", SOON, |picture| {
         spoken(picture) > spoken(&world) + 60
     });
 
     let plots = |picture: &Picture| picture.count(NET_GRAPH, FIELD);
-    desk.press("F3");
-    desk.picture_when("the net graph", SOON, |picture| {
+    desktop.press("F3");
+    desktop.picture_when("the net graph", SOON, |picture| {
         plots(picture) > plots(&world) + 20_000
     });
-    let good = desk.picture_when("a line without simulation", SOON, |picture| {
+    let good = desktop.picture_when("a line without simulation", SOON, |picture| {
         picture.count(SLIDERS, WARM) < 400
     });
-    desk.drag(DELAY_HALF);
-    desk.picture_when("the pulled slider", SOON, |picture| {
+    desktop.drag(DELAY_HALF);
+    desktop.picture_when("the pulled slider", SOON, |picture| {
         picture.count(SLIDERS, WARM) > good.count(SLIDERS, WARM) + 600
     });
     // With 150 ms each way the plot rises as a step, and the earlier values fall below its middle.
-    desk.picture_when("the longer ping", SOON, |picture| {
+    desktop.picture_when("the longer ping", SOON, |picture| {
         picture.count(PING_NOW, ACCENT) > 10 && picture.count(PING_BEFORE, ACCENT) == 0
     });
-    desk.drag(DELAY_NONE);
-    desk.picture_when("the slider put back", SOON, |picture| {
+    desktop.drag(DELAY_NONE);
+    desktop.picture_when("the slider put back", SOON, |picture| {
         picture.count(SLIDERS, WARM) < good.count(SLIDERS, WARM) + 100
     });
-    desk.press("F3");
-    desk.picture_when("no net graph", SOON, |picture| {
+    desktop.press("F3");
+    desktop.picture_when("no net graph", SOON, |picture| {
         plots(picture) < plots(&world) + 8_000
     });
 
-    desk.press("F1");
-    desk.picture_when("help", SOON, |picture| {
+    desktop.press("F1");
+    desktop.picture_when("help", SOON, |picture| {
         picture.count(CENTRE, ACCENT) > world.count(CENTRE, ACCENT) + 400
     });
-    desk.press("F1");
+    desktop.press("F1");
 
     let buttons = |picture: &Picture| picture.count(CENTRE, FIELD);
-    desk.press("Escape");
-    desk.picture_when("the settings", SOON, |picture| {
+    desktop.press("Escape");
+    desktop.picture_when("the settings", SOON, |picture| {
         buttons(picture) > buttons(&world) + 25_000
     });
-    desk.press("Escape");
-    desk.picture_when("no settings", SOON, |picture| {
+    desktop.press("Escape");
+    desktop.picture_when("no settings", SOON, |picture| {
         buttons(picture) < buttons(&world) + 10_000
     });
 
-    desk.quit(QUIT);
-    keep_pictures(&desk);
+    desktop.quit(QUIT);
+    keep_pictures(&desktop);
 }
 
 /// Copies the pictures to the folder in `WINDOW_PICTURES`, for inspection by people.
-fn keep_pictures(desk: &Desk) {
+fn keep_pictures(desktop: &Desktop) {
     let Some(folder) = std::env::var_os("WINDOW_PICTURES") else {
         return;
     };
     std::fs::create_dir_all(&folder).unwrap();
-    for picture in desk.pictures() {
+    for picture in desktop.pictures() {
         let name = picture.file_name().unwrap();
         std::fs::copy(&picture, Path::new(&folder).join(name)).unwrap();
     }

@@ -42,8 +42,8 @@ impl CrewRandom {
 
 struct CrewMember {
     session: SessionId,
-    is_here: bool,
-    comes_at: Tick,
+    is_joined: bool,
+    joins_at: Tick,
     /// Where the pilot flies to: the index of a simulation, and a row of its frame.
     target: Option<(usize, Slot)>,
 }
@@ -61,8 +61,8 @@ impl Crew {
     pub(crate) fn new(game: CheckedGame, protocol: &Protocol) -> Self {
         let member = |index| CrewMember {
             session: SessionId { index, generation: 0 },
-            is_here: false,
-            comes_at: Tick(index * 5),
+            is_joined: false,
+            joins_at: Tick(index * 5),
             target: None,
         };
         let kinds = [
@@ -83,13 +83,15 @@ impl Crew {
     pub(crate) fn act(&mut self, process: &mut Process, frames: &[Arc<Frame>]) {
         let next = process.tick.next();
         for index in 0..self.members.len() {
-            self.come_or_go(index, process);
-            let CrewMember { session, is_here, .. } = self.members[index];
-            if !is_here {
+            self.join_or_leave(index, process);
+            let CrewMember {
+                session, is_joined, ..
+            } = self.members[index];
+            if !is_joined {
                 continue;
             }
             if self.is_skirmish {
-                self.talk(index, process);
+                self.send_messages(index, process);
             }
             // Some inputs are lost, and some come early: then another follows for the same tick.
             let tick = match self.random.below(20) {
@@ -109,21 +111,21 @@ impl Crew {
     }
 
     /// Joins players that are due. Of the present ones, some leave and join again later.
-    fn come_or_go(&mut self, index: usize, process: &mut Process) {
+    fn join_or_leave(&mut self, index: usize, process: &mut Process) {
         let member = &mut self.members[index];
-        if member.is_here && self.random.below(1_500) == 0 {
+        if member.is_joined && self.random.below(1_500) == 0 {
             process.leave(member.session);
             member.session.generation += 1;
-            member.is_here = false;
-            member.comes_at = process.tick + 30;
-        } else if !member.is_here && process.tick.since(member.comes_at) >= 0 {
+            member.is_joined = false;
+            member.joins_at = process.tick + 30;
+        } else if !member.is_joined && process.tick.since(member.joins_at) >= 0 {
             process.join(member.session);
-            member.is_here = true;
+            member.is_joined = true;
         }
     }
 
     /// Sends chat now and then. Pilots that trade send orders to stations, near one or not.
-    fn talk(&mut self, index: usize, process: &mut Process) {
+    fn send_messages(&mut self, index: usize, process: &mut Process) {
         let (session, random) = (self.members[index].session, &mut self.random);
         if random.below(100) == 0 {
             let channel = match random.below(3) {

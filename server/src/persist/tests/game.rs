@@ -15,7 +15,7 @@ use crate::persist::{PersistAppExt, load, save};
 use crate::runner::TickTime;
 use crate::schedule::ServerSystems;
 use crate::simulation::{Replicated, Seed};
-use crate::tests::rehearsal::Rehearsal;
+use crate::tests::scripted::ScriptedSimulation;
 use crate::tests::walkers::IDLE;
 
 /// Replicated; removed and inserted again.
@@ -149,17 +149,17 @@ fn hunt(
     }
 }
 
-fn kills(rehearsal: &Rehearsal) -> u64 {
-    rehearsal.app.world().resource::<Champion>().kills
+fn kills(scripted: &ScriptedSimulation) -> u64 {
+    scripted.app.world().resource::<Champion>().kills
 }
 
 #[test]
 fn a_checkpoint_keeps_references_hierarchies_and_server_only_state() {
     for (seed, ticks) in seeds((1..=8).zip([2, 40, 99, 150, 163, 200, 301, 77]), 3) {
-        let mut first = Rehearsal::new(IDLE, seed, extend);
+        let mut first = ScriptedSimulation::new(IDLE, seed, extend);
         first.run(ticks);
         let bytes = save(first.app.world_mut()).unwrap();
-        let mut second = Rehearsal::with_script(IDLE, seed, first.script(), extend);
+        let mut second = ScriptedSimulation::with_script(IDLE, seed, first.script(), extend);
         // These ticks spawn entities, so that none of the restored ones gets the number that it had.
         second.run(17);
         second.set_script(first.script());

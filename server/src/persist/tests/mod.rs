@@ -5,7 +5,7 @@ mod refusals;
 
 use super::{end_sessions, load, save};
 use crate::simulation::{Frames, Players, Replicated};
-use crate::tests::rehearsal::Rehearsal;
+use crate::tests::scripted::ScriptedSimulation;
 use crate::tests::walkers::CROWD;
 use throng_seeds::seeds;
 
@@ -13,11 +13,11 @@ use throng_seeds::seeds;
 const AFTER: u32 = 200;
 
 /// Returns a crowd with players after `ticks` ticks, and its checkpoint.
-fn saved(seed: u64, ticks: u32) -> (Rehearsal, Vec<u8>) {
-    let mut rehearsal = Rehearsal::new(CROWD, seed, |_| {});
-    rehearsal.run(ticks);
-    let bytes = save(rehearsal.app.world_mut()).unwrap();
-    (rehearsal, bytes)
+fn saved(seed: u64, ticks: u32) -> (ScriptedSimulation, Vec<u8>) {
+    let mut scripted = ScriptedSimulation::new(CROWD, seed, |_| {});
+    scripted.run(ticks);
+    let bytes = save(scripted.app.world_mut()).unwrap();
+    (scripted, bytes)
 }
 
 #[test]
@@ -25,10 +25,10 @@ fn a_restored_checkpoint_continues_as_the_uninterrupted_simulation() {
     for (seed, ticks) in seeds((1..=10).zip([1, 30, 64, 65, 100, 127, 200, 3, 150, 77]), 3) {
         let (mut first, bytes) = saved(seed, ticks);
         // Its configuration has another seed, which the checkpoint replaces.
-        let mut second = Rehearsal::with_script(CROWD, seed + 100, first.script(), |_| {});
+        let mut second = ScriptedSimulation::with_script(CROWD, seed + 100, first.script(), |_| {});
         assert_eq!(load(&mut second.app, &bytes).unwrap().0, ticks, "seed {seed}");
-        let newest = |rehearsal: &Rehearsal| {
-            let frames = &rehearsal.app.world().resource::<Frames>().0;
+        let newest = |scripted: &ScriptedSimulation| {
+            let frames = &scripted.app.world().resource::<Frames>().0;
             frames.newest().unwrap().checksum()
         };
         assert_eq!(newest(&first), newest(&second), "seed {seed} at the checkpoint");
@@ -52,7 +52,7 @@ fn a_restored_checkpoint_continues_as_the_uninterrupted_simulation() {
 fn a_checkpoint_replaces_a_world_that_has_run() {
     let (mut first, bytes) = saved(5, 90);
     let script = first.script();
-    let mut other = Rehearsal::new(CROWD, 6, |_| {});
+    let mut other = ScriptedSimulation::new(CROWD, 6, |_| {});
     other.run(40);
     load(&mut other.app, &bytes).unwrap();
     other.set_script(script);
@@ -64,8 +64,8 @@ fn a_checkpoint_replaces_a_world_that_has_run() {
 
 #[test]
 fn saving_a_checkpoint_changes_nothing() {
-    let mut watched = Rehearsal::new(CROWD, 3, |_| {});
-    let mut alone = Rehearsal::new(CROWD, 3, |_| {});
+    let mut watched = ScriptedSimulation::new(CROWD, 3, |_| {});
+    let mut alone = ScriptedSimulation::new(CROWD, 3, |_| {});
     for tick in 0..100 {
         assert_eq!(watched.tick().checksum(), alone.tick().checksum(), "tick {tick}");
         save(watched.app.world_mut()).unwrap();
@@ -75,7 +75,7 @@ fn saving_a_checkpoint_changes_nothing() {
 #[test]
 fn players_of_ended_sessions_leave_in_the_tick_after_a_restore() {
     let (_, bytes) = saved(9, 120);
-    let mut restarted = Rehearsal::new(CROWD, 9, |_| {});
+    let mut restarted = ScriptedSimulation::new(CROWD, 9, |_| {});
     load(&mut restarted.app, &bytes).unwrap();
     let before = restarted.app.world().resource::<Players>().len();
     assert!(before > 5);

@@ -9,7 +9,7 @@ use super::saved;
 use crate::persist::format::reseal;
 use crate::persist::load::Checkpoint;
 use crate::persist::{FormatError, LoadError, PersistAppExt, Persisted, load, save};
-use crate::tests::rehearsal::Rehearsal;
+use crate::tests::scripted::ScriptedSimulation;
 use crate::tests::walkers::CROWD;
 
 #[derive(Component, Clone, Serialize, Deserialize)]
@@ -19,8 +19,8 @@ struct Unknown(u8);
 fn sample() -> &'static (Vec<u8>, Persisted) {
     static SAMPLE: OnceLock<(Vec<u8>, Persisted)> = OnceLock::new();
     SAMPLE.get_or_init(|| {
-        let (rehearsal, bytes) = saved(1, 70);
-        (bytes, rehearsal.app.world().resource::<Persisted>().clone())
+        let (scripted, bytes) = saved(1, 70);
+        (bytes, scripted.app.world().resource::<Persisted>().clone())
     })
 }
 
@@ -56,7 +56,7 @@ fn the_error_of_a_refused_checkpoint_names_the_reason() {
     let mut newer = bytes.clone();
     newer[8] = 9;
     assert!(refusal(&newer).to_string().contains("format 9"));
-    let mut extended = Rehearsal::new(CROWD, 1, |app| {
+    let mut extended = ScriptedSimulation::new(CROWD, 1, |app| {
         app.persist::<Unknown>();
     });
     extended.run(2);
@@ -66,8 +66,8 @@ fn the_error_of_a_refused_checkpoint_names_the_reason() {
 
 #[test]
 fn a_refused_checkpoint_leaves_the_world_as_it_was() {
-    let mut first = Rehearsal::new(CROWD, 4, |_| {});
-    let mut second = Rehearsal::new(CROWD, 4, |_| {});
+    let mut first = ScriptedSimulation::new(CROWD, 4, |_| {});
+    let mut second = ScriptedSimulation::new(CROWD, 4, |_| {});
     let mut damaged = sample().0.clone();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
@@ -113,9 +113,9 @@ proptest! {
             bytes[28 + index.index(within)] = with;
         }
         reseal(&mut bytes);
-        let mut rehearsal = Rehearsal::new(CROWD, 1, |_| {});
-        if load(&mut rehearsal.app, &bytes).is_ok() {
-            rehearsal.run(3);
+        let mut scripted = ScriptedSimulation::new(CROWD, 1, |_| {});
+        if load(&mut scripted.app, &bytes).is_ok() {
+            scripted.run(3);
         }
     }
 }

@@ -10,7 +10,7 @@ use throng_shared::protocol::registry::ProtocolAppExt;
 use throng_shared::tick::Tick;
 
 use super::{Sink, recorded, replayed};
-use crate::record::{Divergence, Doubt, ReplayError};
+use crate::record::{DifferenceKind, Divergence, ReplayError};
 use crate::runner::TickTime;
 use crate::schedule::ServerSystems;
 use crate::simulation::{Owner, Replicated};
@@ -80,7 +80,7 @@ fn slip<T: Component<Mutability = bevy_ecs::component::Mutable>>(
 }
 
 /// A change of the replay, the entity that it changes, and the expected difference.
-type Case = (fn(&mut World), GlobalId, Doubt);
+type Case = (fn(&mut World), GlobalId, DifferenceKind);
 
 /// Replays a recording of the game once for every case, and checks the difference.
 fn assert_named(cases: impl IntoIterator<Item = Case>) {
@@ -107,7 +107,7 @@ fn assert_named(cases: impl IntoIterator<Item = Case>) {
 
 #[test]
 fn a_divergence_names_the_first_component_that_differs() {
-    let component = |name: &str| Doubt::Component(name.to_owned());
+    let component = |name: &str| DifferenceKind::Component(name.to_owned());
     let cases: [Case; 6] = [
         (
             |world| slip::<Position>(world, |position| position.0 += Vec2::splat(0.01)),
@@ -155,7 +155,7 @@ fn a_divergence_names_an_entity_only_the_replay_spawned_despawned_or_changed() {
                 world.get_mut::<Fuel>(entity).unwrap().0 += 1;
             },
             GlobalId(7),
-            Doubt::Changed,
+            DifferenceKind::Changed,
         ),
         (
             |world| {
@@ -163,14 +163,14 @@ fn a_divergence_names_an_entity_only_the_replay_spawned_despawned_or_changed() {
                 world.despawn(entity);
             },
             GlobalId(7),
-            Doubt::Gone,
+            DifferenceKind::Despawned,
         ),
         (
             |world| {
                 world.spawn(Replicated::default());
             },
             GlobalId(25),
-            Doubt::Born,
+            DifferenceKind::Spawned,
         ),
     ];
     assert_named(cases);
@@ -179,7 +179,7 @@ fn a_divergence_names_an_entity_only_the_replay_spawned_despawned_or_changed() {
 /// Here the recording has the change, and the replay does not.
 #[test]
 fn a_divergence_names_an_entity_only_the_recording_spawned_despawned_or_changed() {
-    let cases: [(fn(&mut App), GlobalId, Doubt); 3] = [
+    let cases: [(fn(&mut App), GlobalId, DifferenceKind); 3] = [
         (
             |app| {
                 game(app);
@@ -189,7 +189,7 @@ fn a_divergence_names_an_entity_only_the_recording_spawned_despawned_or_changed(
                 }));
             },
             GlobalId(7),
-            Doubt::Unchanged,
+            DifferenceKind::Unchanged,
         ),
         (
             |app| {
@@ -200,7 +200,7 @@ fn a_divergence_names_an_entity_only_the_recording_spawned_despawned_or_changed(
                 }));
             },
             GlobalId(7),
-            Doubt::Lives,
+            DifferenceKind::NotDespawned,
         ),
         (
             |app| {
@@ -210,7 +210,7 @@ fn a_divergence_names_an_entity_only_the_recording_spawned_despawned_or_changed(
                 }));
             },
             GlobalId(25),
-            Doubt::Unborn,
+            DifferenceKind::NotSpawned,
         ),
     ];
     for (number, (recording, entity, what)) in cases.into_iter().enumerate() {

@@ -15,7 +15,7 @@ use throng_shared::tick::Tick;
 use super::{
     End, ReadError, RecordPlugin, RecordingHeader, RecordingReader, ReplayError, Replayed, app_of, replay,
 };
-use crate::tests::rehearsal::Rehearsal;
+use crate::tests::scripted::ScriptedSimulation;
 use crate::tests::walkers::{CROWD, Walkers};
 
 /// A file in memory that the recorder writes.
@@ -55,19 +55,19 @@ pub(super) fn header(world: Walkers, seed: u64, extend: fn(&mut App)) -> Recordi
     header
 }
 
-/// Number of ticks that may wait for the writer. A rehearsal ticks as fast as it can, even if the writer gets
+/// Number of ticks that may wait for the writer. A scripted ticks as fast as it can, even if the writer gets
 /// little time to run.
 const QUEUED: usize = 1_024;
 
-/// Returns a rehearsal that records into `sink`.
+/// Returns a scripted that records into `sink`.
 pub(super) fn recorded(
     world: Walkers,
     seed: u64,
     extend: fn(&mut App),
     sink: impl Write + Send + 'static,
-) -> Rehearsal {
+) -> ScriptedSimulation {
     let header = header(world, seed, extend);
-    Rehearsal::new(world, seed, |app| {
+    ScriptedSimulation::new(world, seed, |app| {
         extend(app);
         app.add_plugins(RecordPlugin::new(sink, header).with_queue(QUEUED));
     })
@@ -90,9 +90,9 @@ pub(super) fn replayed(bytes: &[u8], extend: impl FnOnce(&mut App)) -> Result<Re
 fn a_replay_of_a_recorded_crowd_equals_it() {
     for seed in seeds(1..=5, 2) {
         let sink = Sink::default();
-        let mut rehearsal = recorded(CROWD, seed, |_| {}, sink.clone());
-        rehearsal.run(300);
-        drop(rehearsal);
+        let mut scripted = recorded(CROWD, seed, |_| {}, sink.clone());
+        scripted.run(300);
+        drop(scripted);
         let outcome = replayed(&sink.bytes(), |_| {}).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         assert_eq!((outcome.ticks, outcome.end), (300, End::Stopped), "seed {seed}");
         assert!(outcome.events > 2_000, "seed {seed}: {} events", outcome.events);
@@ -143,19 +143,15 @@ impl Write for Stalled {
 #[test]
 fn a_slow_disk_ends_the_recording_and_does_not_delay_ticks() {
     let (disk, go_on, sink) = stalled();
-    let mut rehearsal = recorded(CROWD, 2, |_| {}, disk);
-    let mut alone = Rehearsal::new(CROWD, 2, |_| {});
+    let mut scripted = recorded(CROWD, 2, |_| {}, disk);
+    let mut alone = ScriptedSimulation::new(CROWD, 2, |_| {});
     // The ticks that fit into the buffer and the queue, and as many again.
     let ticks = 2 * QUEUED as u32;
     for tick in 0..ticks {
-        assert_eq!(
-            rehearsal.tick().checksum(),
-            alone.tick().checksum(),
-            "tick {tick}"
-        );
+        assert_eq!(scripted.tick().checksum(), alone.tick().checksum(), "tick {tick}");
     }
     drop(go_on);
-    drop(rehearsal);
+    drop(scripted);
     let outcome = replayed(&sink.bytes(), |_| {}).unwrap();
     assert!(outcome.ticks as usize >= QUEUED, "{outcome:?}");
     assert_eq!(outcome.end, End::Lagged(Tick(outcome.ticks + 1)));
@@ -190,9 +186,9 @@ fn a_full_disk_ends_the_recording_at_its_last_byte() {
         left,
         sink: sink.clone(),
     };
-    let mut rehearsal = recorded(CROWD, 2, |_| {}, disk);
-    rehearsal.run(400);
-    drop(rehearsal);
+    let mut scripted = recorded(CROWD, 2, |_| {}, disk);
+    scripted.run(400);
+    drop(scripted);
     assert_eq!(sink.bytes().len(), left);
     let Err(ReplayError::Recording { error, ticks }) = replayed(&sink.bytes(), |_| {}) else {
         panic!("replayed to its end");

@@ -53,15 +53,18 @@ impl Plugin for BeamsPlugin {
             .init_resource::<OwnLaser>()
             .add_systems(
                 Update,
-                (fire_own, see_beams, fade_beams)
+                (predict_own_beam, show_beams, fade_beams)
                     .chain()
                     .run_if(in_state(GamePhase::Play)),
             )
-            .add_systems(Paint, (paint_beams, paint_mining, paint_sight).in_set(PaintOrder));
+            .add_systems(
+                Paint,
+                (paint_beams, paint_mining, paint_crosshair).in_set(PaintOrder),
+            );
     }
 }
 
-fn fire_own(
+fn predict_own_beam(
     own: Query<(Entity, &Ship, &Appearance), With<Own>>,
     bodies: Query<(Entity, &Appearance, AnyOf<(&Ship, &Drone, &Asteroid, &Station)>)>,
     (controls, rig, tables, teams, time): (ActionInput, Res<Rig>, Tables, Teams, Res<Time>),
@@ -119,7 +122,7 @@ fn touch(center: Vec2, toward: Vec2, radius: f32) -> Option<f32> {
     (along > 0.0 && inside > 0.0).then(|| (along - inside.sqrt()).max(0.0))
 }
 
-fn see_beams(
+fn show_beams(
     fired: Query<(Entity, &Beam, &Appearance, Has<Own>), Changed<Beam>>,
     teams: Teams,
     laser: Res<OwnLaser>,
@@ -214,7 +217,12 @@ fn paint_mining(
 }
 
 /// Draws a small mark where the mouse points.
-fn paint_sight(rig: Res<Rig>, focus: Res<Focus>, phase: Res<State<GamePhase>>, mut glow: ResMut<GlowBatch>) {
+fn paint_crosshair(
+    rig: Res<Rig>,
+    focus: Res<Focus>,
+    phase: Res<State<GamePhase>>,
+    mut glow: ResMut<GlowBatch>,
+) {
     if *phase.get() != GamePhase::Play || !focus.alive {
         return;
     }

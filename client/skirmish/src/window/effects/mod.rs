@@ -4,7 +4,7 @@
 //! entity.
 
 mod beams;
-mod deaths;
+mod explosions;
 mod hits;
 mod particles;
 mod trails;
@@ -18,7 +18,7 @@ impl Plugin for EffectsPlugin {
     fn build(&self, app: &mut App) {
         app.add_plugins((
             beams::BeamsPlugin,
-            deaths::DeathsPlugin,
+            explosions::ExplosionsPlugin,
             hits::HitsPlugin,
             trails::TrailsPlugin,
             particles::ParticlesPlugin,

@@ -155,13 +155,13 @@ pub(super) struct ParticlesPlugin;
 impl Plugin for ParticlesPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<VisualEffects>()
-            .add_systems(Update, burn_down)
-            .add_systems(OnExit(GamePhase::Play), clear)
-            .add_systems(Paint, paint_effects.in_set(PaintOrder));
+            .add_systems(Update, age_particles)
+            .add_systems(OnExit(GamePhase::Play), remove_particles)
+            .add_systems(Paint, paint_particles.in_set(PaintOrder));
     }
 }
 
-fn burn_down(time: Res<Time>, mut effects: ResMut<VisualEffects>) {
+fn age_particles(time: Res<Time>, mut effects: ResMut<VisualEffects>) {
     let delta_s = time.delta_secs();
     let drag = (-delta_s * 2.2).exp();
     for spark in &mut effects.sparks {
@@ -178,12 +178,12 @@ fn burn_down(time: Res<Time>, mut effects: ResMut<VisualEffects>) {
     effects.waves.retain(|wave| wave.age_s < WAVE_S);
 }
 
-fn clear(mut effects: ResMut<VisualEffects>) {
+fn remove_particles(mut effects: ResMut<VisualEffects>) {
     effects.sparks.clear();
     effects.waves.clear();
 }
 
-fn paint_effects(effects: Res<VisualEffects>, focus: Res<Focus>, mut glow: ResMut<GlowBatch>) {
+fn paint_particles(effects: Res<VisualEffects>, focus: Res<Focus>, mut glow: ResMut<GlowBatch>) {
     for spark in &effects.sparks {
         let part = spark.age_s / spark.life_s;
         let place = focus.scene(spark.at, spark.height);

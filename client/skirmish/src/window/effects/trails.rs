@@ -27,12 +27,12 @@ pub(super) struct TrailsPlugin;
 
 impl Plugin for TrailsPlugin {
     fn build(&self, app: &mut App) {
-        app.add_systems(Update, (begin_trails, draw_on).chain())
+        app.add_systems(Update, (insert_trails, extend_trails).chain())
             .add_systems(Paint, paint_trails.in_set(PaintOrder));
     }
 }
 
-fn begin_trails(
+fn insert_trails(
     fresh: Query<
         Entity,
         (
@@ -48,7 +48,7 @@ fn begin_trails(
     }
 }
 
-fn draw_on(time: Res<Time>, mut trails: Query<(&mut Trail, &Appearance)>) {
+fn extend_trails(time: Res<Time>, mut trails: Query<(&mut Trail, &Appearance)>) {
     for (mut trail, look) in &mut trails {
         trail.since_s += time.delta_secs();
         if trail.since_s < APART_S {

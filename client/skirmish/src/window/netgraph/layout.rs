@@ -10,7 +10,7 @@ const COLUMN_GAP: f32 = 8.0;
 /// Pixels between the panel and the right side of the window.
 pub(super) const RIGHT: f32 = 14.0;
 /// Width that the panel takes at the right side of the window, in pixels.
-pub(in crate::window) const TAKEN: f32 =
+pub(in crate::window) const TAKEN_WIDTH: f32 =
     RIGHT + 2.0 * (theme::PANEL_EDGE + COLUMN_GAP) + COLUMNS[0] + COLUMNS[1] + COLUMNS[2];
 
 /// Marks the panel of the net graph.

@@ -15,7 +15,7 @@ use super::keys::{Action, ActionInput};
 use super::session::GamePhase;
 use super::theme::panel;
 use layout::RIGHT;
-pub(super) use layout::{Graph, TAKEN};
+pub(super) use layout::{Graph, TAKEN_WIDTH};
 
 pub(crate) struct NetGraphPlugin;
 

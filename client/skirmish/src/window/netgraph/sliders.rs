@@ -11,7 +11,7 @@ use throng_client::link::LinkConditions;
 use throng_client::world::Connection;
 
 use super::layout::{Graph, column, ms, percent, row};
-use crate::window::keys::PointerTaken;
+use crate::window::keys::PointerOverControl;
 use crate::window::session::GamePhase;
 use crate::window::theme::{self, text};
 
@@ -32,9 +32,12 @@ impl Plugin for SlidersPlugin {
                 Update,
                 (pull, simulate, show).chain().run_if(in_state(GamePhase::Play)),
             )
-            .add_systems(OnExit(GamePhase::Play), |mut taken: ResMut<PointerTaken>| {
-                taken.0 = false;
-            });
+            .add_systems(
+                OnExit(GamePhase::Play),
+                |mut taken: ResMut<PointerOverControl>| {
+                    taken.0 = false;
+                },
+            );
     }
 }
 
@@ -142,12 +145,12 @@ fn pull(
     sliders: Query<(&Slider, &Interaction, &RelativeCursorPosition)>,
     graph: Single<&Visibility, With<Graph>>,
     mut line: ResMut<Simulated>,
-    mut taken: ResMut<PointerTaken>,
+    mut taken: ResMut<PointerOverControl>,
 ) {
     let is_open = **graph != Visibility::Hidden;
     let is_touched = |interaction: &Interaction| is_open && *interaction != Interaction::None;
     let touched = sliders.iter().any(|(_, interaction, _)| is_touched(interaction));
-    taken.set_if_neq(PointerTaken(touched));
+    taken.set_if_neq(PointerOverControl(touched));
     for (slider, interaction, cursor) in &sliders {
         if let (Interaction::Pressed, true, Some(at)) = (interaction, is_open, cursor.normalized) {
             let mut pulled = *line;

@@ -7,16 +7,16 @@ use std::time::Duration;
 use throng_server::observe::StatsReport;
 use throng_shared::tick::Tick;
 
-use super::audit::{AuditedTick, Believed, Findings, compare};
+use super::audit::{AuditedTick, Findings, MirroredState, compare};
 
 /// The most time that one request may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest response that is read, which has room for two million entities. A longer one is an error.
-const ANSWER_BYTES_MAX: u64 = 64 << 20;
+const RESPONSE_BYTES_MAX: u64 = 64 << 20;
 
 /// A request to the server.
 #[derive(Debug)]
-pub enum Question {
+pub enum ServerRequest {
     /// Requests the server's figures: `GET /v1/stats`.
     Stats,
     /// `GET /v1/audit` of one tick, compared with mirrors of that tick.
@@ -24,13 +24,13 @@ pub enum Question {
         /// The audited tick.
         tick: Tick,
         /// The bots' mirrors at this tick.
-        mirrors: Vec<Vec<Believed>>,
+        mirrors: Vec<Vec<MirroredState>>,
     },
 }
 
-/// The outcome of a request. Every [`Question`] has one, in the same order.
+/// The outcome of a request. Every [`ServerRequest`] has one, in the same order.
 #[derive(Debug)]
-pub enum Answer {
+pub enum RequestOutcome {
     /// The server's current figures.
     Stats(Box<StatsReport>),
     /// The findings of the comparison, or `None` if the server does not log this tick.
@@ -40,18 +40,18 @@ pub enum Answer {
 }
 
 /// Sends requests in the background. Dropping it ends the thread.
-pub struct Watch {
-    questions: Sender<Question>,
-    answers: Receiver<Answer>,
+pub struct ServerRequests {
+    requests: Sender<ServerRequest>,
+    outcomes: Receiver<RequestOutcome>,
     waiting: u32,
 }
 
-impl Watch {
+impl ServerRequests {
     /// Starts a thread for requests to `server`, which is `ADDRESS:PORT` or a URL.
     #[must_use]
     pub fn new(server: &str) -> Self {
-        let (questions, requests) = channel::<Question>();
-        let (outcomes, answers) = channel();
+        let (requests, received) = channel::<ServerRequest>();
+        let (sender, outcomes) = channel();
         let base = if server.contains("://") {
             server.to_owned()
         } else {
@@ -62,38 +62,38 @@ impl Watch {
                 .timeout_global(Some(TIMEOUT))
                 .http_status_as_error(false);
             let agent = agent.proxy(None).build().into();
-            for question in requests {
+            for request in received {
                 // The swarm is over once the receiver is dropped.
-                if outcomes.send(answer(&agent, &base, question)).is_err() {
+                if sender.send(send_request(&agent, &base, request)).is_err() {
                     return;
                 }
             }
         });
         Self {
-            questions,
-            answers,
+            requests,
+            outcomes,
             waiting: 0,
         }
     }
 
     /// Sends a request without waiting for its outcome.
-    pub fn ask(&mut self, question: Question) {
-        // The thread lives as long as this end does. If it panicked, `answer` returns an error.
-        if self.questions.send(question).is_ok() {
+    pub fn send(&mut self, request: ServerRequest) {
+        // The thread lives as long as this end does. If it panicked, `next_outcome` returns an error.
+        if self.requests.send(request).is_ok() {
             self.waiting += 1;
         }
     }
 
     /// Returns the next outcome, if there is one.
-    pub fn answer(&mut self) -> Option<Answer> {
-        match self.answers.try_recv() {
-            Ok(answer) => {
+    pub fn next_outcome(&mut self) -> Option<RequestOutcome> {
+        match self.outcomes.try_recv() {
+            Ok(outcome) => {
                 self.waiting -= 1;
-                Some(answer)
+                Some(outcome)
             }
             Err(TryRecvError::Disconnected) if self.waiting > 0 => {
                 self.waiting = 0;
-                Some(Answer::Failed("the thread for requests ended".to_owned()))
+                Some(RequestOutcome::Failed("the thread for requests ended".to_owned()))
             }
             Err(_) => None,
         }
@@ -110,39 +110,41 @@ impl Watch {
     /// # Errors
     /// If the request fails or the response is invalid. The error is a sentence.
     pub fn stats_now(&mut self) -> Result<StatsReport, String> {
-        self.ask(Question::Stats);
+        self.send(ServerRequest::Stats);
         loop {
-            let answer = self
-                .answers
+            let outcome = self
+                .outcomes
                 .recv()
                 .map_err(|_| "the thread for requests ended".to_owned())?;
             self.waiting -= 1;
-            match answer {
-                Answer::Stats(stats) => return Ok(*stats),
-                Answer::Failed(problem) => return Err(problem),
-                Answer::Audited(_) => {}
+            match outcome {
+                RequestOutcome::Stats(stats) => return Ok(*stats),
+                RequestOutcome::Failed(problem) => return Err(problem),
+                RequestOutcome::Audited(_) => {}
             }
         }
     }
 }
 
 /// Sends one request and waits for its outcome.
-fn answer(agent: &ureq::Agent, base: &str, question: Question) -> Answer {
-    let outcome = match question {
-        Question::Stats => get(agent, &format!("{base}/v1/stats")).and_then(|(_, body)| {
+fn send_request(agent: &ureq::Agent, base: &str, request: ServerRequest) -> RequestOutcome {
+    let outcome = match request {
+        ServerRequest::Stats => get(agent, &format!("{base}/v1/stats")).and_then(|(_, body)| {
             let report = serde_json::from_slice(&body).map_err(|error| format!("/v1/stats: {error}"))?;
-            Ok(Answer::Stats(report))
+            Ok(RequestOutcome::Stats(report))
         }),
-        Question::Audit { tick, mirrors } => audit(agent, base, tick, &mirrors).map(Answer::Audited),
+        ServerRequest::Audit { tick, mirrors } => {
+            audit(agent, base, tick, &mirrors).map(RequestOutcome::Audited)
+        }
     };
-    outcome.unwrap_or_else(Answer::Failed)
+    outcome.unwrap_or_else(RequestOutcome::Failed)
 }
 
 fn audit(
     agent: &ureq::Agent,
     base: &str,
     tick: Tick,
-    mirrors: &[Vec<Believed>],
+    mirrors: &[Vec<MirroredState>],
 ) -> Result<Option<Findings>, String> {
     let (status, body) = get(agent, &format!("{base}/v1/audit?tick={tick}"))?;
     if status == 404 {
@@ -161,7 +163,7 @@ fn get(agent: &ureq::Agent, url: &str) -> Result<(u16, Vec<u8>), String> {
     let body = response
         .body_mut()
         .with_config()
-        .limit(ANSWER_BYTES_MAX)
+        .limit(RESPONSE_BYTES_MAX)
         .read_to_vec();
     Ok((
         response.status().as_u16(),

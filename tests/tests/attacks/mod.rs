@@ -39,7 +39,7 @@ fn now() -> Instant {
 }
 
 /// A server with bots that play on it.
-struct Siege {
+struct AttackedServer {
     server: ServerProcess,
     driver: Driver,
     protocol: Protocol,
@@ -91,9 +91,9 @@ impl Window {
     }
 }
 
-impl Siege {
+impl AttackedServer {
     /// Starts a server with one worker, so that bots and attackers share a socket. All entities in view move.
-    fn begin() -> Self {
+    fn start() -> Self {
         let crowd = [
             "--scene",
             "crowd",
@@ -109,7 +109,7 @@ impl Siege {
         let flags = SwarmFlags::parse_from(["swarm", "--clients", &bots, "--server", &http]);
         let driver = swarm::gather(&flags).unwrap();
         assert_eq!(
-            (driver.census.playing, driver.census.lost),
+            (driver.bot_counts.playing, driver.bot_counts.lost),
             (BOTS, 0),
             "{:?}",
             driver.shared.first_loss
@@ -117,14 +117,14 @@ impl Siege {
         let mut app = App::empty();
         app.add_plugins(BenchProtocol);
         let protocol = app.world().resource::<Protocol>().clone();
-        let mut siege = Self {
+        let mut attacked = Self {
             server,
             driver,
             protocol,
         };
         // Until clocks and views are stable.
-        siege.watch(|_| true);
-        siege
+        attacked.run_bots(|_| true);
+        attacked
     }
 
     fn joiner(&self) -> Joiner {
@@ -136,12 +136,12 @@ impl Siege {
     }
 
     /// Runs the bots for at least [`TICKS_MIN`] ticks and until `done`.
-    fn watch(&mut self, done: impl Fn(&Window) -> bool) -> Window {
+    fn run_bots(&mut self, done: impl Fn(&Window) -> bool) -> Window {
         let before = self.stats();
-        self.watch_since(&before, done)
+        self.run_bots_since(&before, done)
     }
 
-    fn watch_since(&mut self, before: &StatsReport, done: impl Fn(&Window) -> bool) -> Window {
+    fn run_bots_since(&mut self, before: &StatsReport, done: impl Fn(&Window) -> bool) -> Window {
         let begun = now();
         let totals = self.driver.shared.totals;
         loop {
@@ -170,7 +170,7 @@ impl Siege {
 
     /// Runs the bots while `attack` runs in another thread, and until `counted` returns true: the server reads expensive
     /// figures only twice a second.
-    fn under<R: Send>(
+    fn run_during<R: Send>(
         &mut self,
         attack: impl FnOnce() -> R + Send,
         counted: impl Fn(&Window) -> bool,
@@ -179,17 +179,17 @@ impl Siege {
         let before = self.stats();
         thread::scope(|scope| {
             let attacker = scope.spawn(attack);
-            let window = self.watch_since(&before, |window| attacker.is_finished() && counted(window));
+            let window = self.run_bots_since(&before, |window| attacker.is_finished() && counted(window));
             (window, attacker.join().unwrap())
         })
     }
 
     /// Asserts that all bots are served, decoded no wrong value, and received as many snapshots and updates a tick as
     /// before.
-    fn assert_unnoticed(&self, what: &str, quiet: &Window, during: &Window) {
+    fn assert_bots_unaffected(&self, what: &str, quiet: &Window, during: &Window) {
         let driver = &self.driver;
         assert_eq!(
-            (driver.census.playing, driver.census.lost),
+            (driver.bot_counts.playing, driver.bot_counts.lost),
             (BOTS, 0),
             "{what}: {:?}",
             driver.shared.first_loss

@@ -8,7 +8,7 @@ use throng_shared::netcode::{
 };
 
 use super::{
-    BOTS, Siege, Window,
+    AttackedServer, BOTS, Window,
     peers::{Attackers, Peer, request},
 };
 
@@ -60,9 +60,9 @@ fn forged(server: SocketAddr, dice: &mut Seeded) -> ConnectToken {
 
 /// Returns a playing client, a recording of the request with which it started its session, and the request's
 /// destination.
-fn recorded(siege: &Siege) -> (Peer, Vec<u8>, SocketAddr) {
-    let version = siege.protocol.version();
-    let joined = siege.joiner().join("recorded", &version, None).unwrap();
+fn recorded(attacked: &AttackedServer) -> (Peer, Vec<u8>, SocketAddr) {
+    let version = attacked.protocol.version();
+    let joined = attacked.joiner().join("recorded", &version, None).unwrap();
     let mut peer = Peer::connect(&joined);
     peer.greet(version);
     (peer, request(&joined.token), joined.address)
@@ -75,9 +75,9 @@ fn dropped(window: &Window, reasons: &[&str]) -> u64 {
 
 #[test]
 fn a_hundred_thousand_spoofed_handshakes_are_counted_and_get_no_reply() {
-    let mut siege = Siege::begin();
-    let (mut peer, recorded, server) = recorded(&siege);
-    let quiet = siege.watch(|_| true);
+    let mut attacked = AttackedServer::start();
+    let (mut peer, recorded, server) = recorded(&attacked);
+    let quiet = attacked.run_bots(|_| true);
 
     let mut dice = Seeded::new(1);
     let forged: Vec<_> = (0..64).map(|_| request(&forged(server, &mut dice))).collect();
@@ -98,13 +98,13 @@ fn a_hundred_thousand_spoofed_handshakes_are_counted_and_get_no_reply() {
     };
     // 500 every 5 ms: as close to 100,000 in a second as the machine allows.
     let attackers = Attackers::new(server, 64);
-    let (during, exchange) = siege.under(|| attackers.flood(200, 500, spoof), |_| true);
+    let (during, exchange) = attacked.run_during(|| attackers.flood(200, 500, spoof), |_| true);
     assert!(exchange.datagrams >= 99_000, "{exchange:?}");
     assert_eq!(exchange.replied, 0, "an address without a session got a reply");
-    siege.assert_unnoticed("spoofed handshakes", &quiet, &during);
+    attacked.assert_bots_unaffected("spoofed handshakes", &quiet, &during);
 
     let counted = |window: &Window| dropped(window, &DROP_REASONS) >= exchange.datagrams;
-    let all = siege.watch_since(&quiet.after, counted);
+    let all = attacked.run_bots_since(&quiet.after, counted);
     for kind in [
         "token_elsewhere",
         "token_expired",
@@ -125,40 +125,40 @@ fn a_hundred_thousand_spoofed_handshakes_are_counted_and_get_no_reply() {
 
 #[test]
 fn a_spent_token_opens_no_session_even_from_its_own_address() {
-    let mut siege = Siege::begin();
-    let (mut peer, recorded, _) = recorded(&siege);
-    let quiet = siege.watch(|_| true);
+    let mut attacked = AttackedServer::start();
+    let (mut peer, recorded, _) = recorded(&attacked);
+    let quiet = attacked.run_bots(|_| true);
     peer.leave();
-    siege.watch(|window| window.after.clients == u64::from(BOTS));
+    attacked.run_bots(|window| window.after.clients == u64::from(BOTS));
     peer.count_replies();
     let before = peer.exchange;
     let replay = || (0..1_000).for_each(|_| peer.send_raw(&recorded));
     let counted = |window: &Window| dropped(window, &["token_spent"]) >= 1_000;
-    let (during, ()) = siege.under(replay, counted);
+    let (during, ()) = attacked.run_during(replay, counted);
     assert!(during.counted("token_spent") > 100);
     peer.count_replies();
     assert_eq!(peer.exchange.replied, before.replied, "a replay got a reply");
-    siege.assert_unnoticed("a spent token", &quiet, &during);
+    attacked.assert_bots_unaffected("a spent token", &quiet, &during);
 }
 
 #[test]
 fn a_repeated_valid_request_gets_smaller_replies() {
-    let mut siege = Siege::begin();
-    let quiet = siege.watch(|_| true);
-    let joined = siege
+    let mut attacked = AttackedServer::start();
+    let quiet = attacked.run_bots(|_| true);
+    let joined = attacked
         .joiner()
-        .join("patient", &siege.protocol.version(), None)
+        .join("patient", &attacked.protocol.version(), None)
         .unwrap();
     let valid = request(&joined.token);
     // One address, as only the first address that presents a token may use it.
     let attackers = Attackers::new(joined.address, 1);
-    let (during, exchange) = siege.under(|| attackers.flood(100, 10, |_| valid.clone()), |_| true);
+    let (during, exchange) = attacked.run_during(|| attackers.flood(100, 10, |_| valid.clone()), |_| true);
     assert!(during.counted("challenges") > 100);
     assert!(exchange.replied > 0, "{exchange:?}");
     assert!(exchange.replied <= exchange.sent, "{exchange:?} amplifies");
-    siege.assert_unnoticed("a valid request, repeated", &quiet, &during);
+    attacked.assert_bots_unaffected("a valid request, repeated", &quiet, &during);
     assert_eq!(
-        siege.stats().clients,
+        attacked.stats().clients,
         u64::from(BOTS),
         "a handshake that never ends is no session"
     );

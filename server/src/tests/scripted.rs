@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(50);
 const PLAYERS: usize = 40;
 
 /// An app and its players.
-pub(crate) struct Rehearsal {
+pub(crate) struct ScriptedSimulation {
     pub(crate) app: App,
     worker: WorkerLink,
     script: Script,
@@ -60,7 +60,7 @@ fn app(world: Walkers, seed: u64, extend: impl FnOnce(&mut App)) -> (App, Worker
     (app, worker)
 }
 
-impl Rehearsal {
+impl ScriptedSimulation {
     /// Before the first tick.
     pub(crate) fn new(world: Walkers, seed: u64, extend: impl FnOnce(&mut App)) -> Self {
         let script = Script {

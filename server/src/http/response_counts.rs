@@ -24,16 +24,16 @@ const JOIN_REFUSALS: [&str; 9] = [
 
 /// Number of responses by name.
 #[derive(Debug)]
-pub(super) struct AnswerCounts(BTreeMap<&'static str, u64>);
+pub(super) struct ResponseCounts(BTreeMap<&'static str, u64>);
 
-impl Default for AnswerCounts {
+impl Default for ResponseCounts {
     fn default() -> Self {
         let names = JOIN_REFUSALS.into_iter().chain([TOKENS_ISSUED]);
         Self(names.map(|name| (name, 0)).collect())
     }
 }
 
-impl AnswerCounts {
+impl ResponseCounts {
     /// Counts one response under its name.
     pub(super) fn count(&mut self, name: &'static str) {
         *self.0.entry(name).or_default() += 1;

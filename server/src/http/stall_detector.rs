@@ -6,13 +6,13 @@ use std::time::Duration;
 const STALLED_AFTER: Duration = Duration::from_secs(2);
 
 /// The last observed progress of the simulation.
-pub(super) struct Pulse {
+pub(super) struct StallDetector {
     ticks: u64,
     /// Time of the last progress, since the process's origin.
     seen_at: Duration,
 }
 
-impl Pulse {
+impl StallDetector {
     pub(super) fn new(now: Duration) -> Self {
         Self {
             ticks: 0,
@@ -39,12 +39,12 @@ mod tests {
     #[test]
     fn simulation_without_ticks_is_reported_as_stalled() {
         let start = Duration::from_secs(100);
-        let mut pulse = Pulse::new(start);
-        pulse.observe(1, start + Duration::from_secs(1));
-        pulse.observe(1, start + Duration::from_secs(2));
-        assert!(!pulse.is_stalled(20, start + Duration::from_secs(3)));
-        assert!(pulse.is_stalled(20, start + Duration::from_millis(3_001)));
-        assert!(!pulse.is_stalled(1, start + Duration::from_secs(11)));
-        assert!(pulse.is_stalled(1, start + Duration::from_millis(11_001)));
+        let mut stall_detector = StallDetector::new(start);
+        stall_detector.observe(1, start + Duration::from_secs(1));
+        stall_detector.observe(1, start + Duration::from_secs(2));
+        assert!(!stall_detector.is_stalled(20, start + Duration::from_secs(3)));
+        assert!(stall_detector.is_stalled(20, start + Duration::from_millis(3_001)));
+        assert!(!stall_detector.is_stalled(1, start + Duration::from_secs(11)));
+        assert!(stall_detector.is_stalled(1, start + Duration::from_millis(11_001)));
     }
 }

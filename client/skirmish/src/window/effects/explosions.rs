@@ -15,21 +15,21 @@ use crate::window::view::{Appearance, Focus};
 /// Explosions that start in one frame at most.
 const AT_ONCE_MAX: usize = 16;
 
-pub(super) struct DeathsPlugin;
+pub(super) struct ExplosionsPlugin;
 
-impl Plugin for DeathsPlugin {
+impl Plugin for ExplosionsPlugin {
     fn build(&self, app: &mut App) {
-        app.add_systems(Update, (blow_up, smoke));
+        app.add_systems(Update, (show_explosions, emit_damage_sparks));
     }
 }
 
-fn blow_up(
-    mut heard: MessageReader<FromServer<Explosion>>,
+fn show_explosions(
+    mut explosions: MessageReader<FromServer<Explosion>>,
     (tables, focus, settings, colors): (Tables, Res<Focus>, Res<SavedSettings>, Res<Colors>),
     mut effects: ResMut<VisualEffects>,
     mut rig: ResMut<Rig>,
 ) {
-    for FromServer(explosion) in heard.read().take(AT_ONCE_MAX) {
+    for FromServer(explosion) in explosions.read().take(AT_ONCE_MAX) {
         let (size, color) = match explosion.kind {
             Exploded::Ship(class) => (tables.ship_radius(class) * 1.4, colors.shield),
             Exploded::Drone(breed) => (tables.drone_radius(breed), colors.breed(breed)),
@@ -45,7 +45,7 @@ fn blow_up(
 }
 
 /// Emits sparks behind badly damaged hulls.
-fn smoke(
+fn emit_damage_sparks(
     (time, colors): (Res<Time>, Res<Colors>),
     hulls: Query<(&Hull, &Appearance)>,
     mut effects: ResMut<VisualEffects>,

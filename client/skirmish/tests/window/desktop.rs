@@ -27,7 +27,7 @@ impl Drop for Running {
     }
 }
 
-pub(crate) struct Desk {
+pub(crate) struct Desktop {
     // Dropped in this order: the client leaves before its screen and its server do.
     client: Running,
     _server: Running,
@@ -38,7 +38,7 @@ pub(crate) struct Desk {
     taken: usize,
 }
 
-impl Desk {
+impl Desktop {
     /// Starts a server, and a client that joins it.
     pub(crate) fn set_up() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -72,7 +72,7 @@ impl Desk {
                 .stdout(log(folder.path(), "client.log"))
                 .stderr(log(folder.path(), "client.err")),
         );
-        let mut desk = Self {
+        let mut desktop = Self {
             client,
             _server: server,
             _screen: screen,
@@ -81,14 +81,14 @@ impl Desk {
             folder,
             taken: 0,
         };
-        desk.window = until("the window opens", START, || {
-            let found = desk.xdotool(&["search", "--onlyvisible", "--name", "^Skirmish$"]);
+        desktop.window = until("the window opens", START, || {
+            let found = desktop.xdotool(&["search", "--onlyvisible", "--name", "^Skirmish$"]);
             found.lines().next().map(str::to_owned)
         });
         // There is no window manager that would set the focus.
-        desk.xdotool(&["windowfocus", "--sync", &desk.window]);
-        desk.xdotool(&["mousemove", "900", "240"]);
-        desk
+        desktop.xdotool(&["windowfocus", "--sync", &desktop.window]);
+        desktop.xdotool(&["mousemove", "900", "240"]);
+        desktop
     }
 
     fn xdotool(&self, words: &[&str]) -> String {

@@ -7,7 +7,7 @@ use throng_server::observe::StatsReport;
 use throng_shared::tick::Tick;
 
 use super::{Bot, Driver};
-use crate::swarm::watch::{Answer, Question};
+use crate::swarm::requests::{RequestOutcome, ServerRequest};
 
 /// Entities of a log that the server encodes at no noticeable cost. A larger log is requested less often, in
 /// proportion: the audit must not become the load that is measured.
@@ -21,11 +21,11 @@ impl Driver {
     /// # Errors
     /// If the server does not respond, or a turn fails.
     pub fn read_stats(&mut self) -> io::Result<Box<StatsReport>> {
-        while self.watch.waiting() > 0 {
+        while self.requests.waiting() > 0 {
             self.turn()?;
         }
         (self.stats, self.problem) = (None, None);
-        self.watch.ask(Question::Stats);
+        self.requests.send(ServerRequest::Stats);
         loop {
             self.turn()?;
             if let Some(stats) = self.stats.take() {
@@ -38,22 +38,22 @@ impl Driver {
     }
 
     /// Requests the server's figures in intervals, and an audit of one tick after each response.
-    pub(super) fn ask(&mut self) {
-        while let Some(answer) = self.watch.answer() {
-            match answer {
-                Answer::Stats(stats) => {
+    pub(super) fn poll_requests(&mut self) {
+        while let Some(outcome) = self.requests.next_outcome() {
+            match outcome {
+                RequestOutcome::Stats(stats) => {
                     self.fold_publish_times(&stats);
-                    self.ask_audit();
+                    self.request_audit();
                     self.stats = Some(stats);
                 }
-                Answer::Audited(findings) => self.findings.add(findings.unwrap_or_default()),
-                Answer::Failed(problem) => self.problem = Some(problem),
+                RequestOutcome::Audited(findings) => self.findings.add(findings.unwrap_or_default()),
+                RequestOutcome::Failed(problem) => self.problem = Some(problem),
             }
         }
         let now = self.now();
-        if self.watch.waiting() == 0 && now >= self.asked_at + self.ask_every {
-            self.asked_at = now;
-            self.watch.ask(Question::Stats);
+        if self.requests.waiting() == 0 && now >= self.requested_at + self.request_every {
+            self.requested_at = now;
+            self.requests.send(ServerRequest::Stats);
         }
     }
 
@@ -70,8 +70,9 @@ impl Driver {
     }
 
     /// Requests an audit of a tick that several bots have recorded, unless the last one is too recent.
-    fn ask_audit(&mut self) {
-        let pause = self.ask_every * self.findings.logged.div_ceil(AUDIT_ENTITIES).saturating_sub(1) as u32;
+    fn request_audit(&mut self) {
+        let pause =
+            self.request_every * self.findings.logged.div_ceil(AUDIT_ENTITIES).saturating_sub(1) as u32;
         if self.now() < self.audited_at + pause {
             return;
         }
@@ -86,7 +87,7 @@ impl Driver {
             .filter(|mirror| !mirror.is_empty())
             .collect();
         if !mirrors.is_empty() {
-            self.watch.ask(Question::Audit { tick, mirrors });
+            self.requests.send(ServerRequest::Audit { tick, mirrors });
         }
     }
 }

@@ -6,18 +6,18 @@ use throng_shared::protocol::{
     version::{ProtocolHash, ProtocolVersion},
 };
 
-use super::{Siege, peers::Peer};
+use super::{AttackedServer, peers::Peer};
 
 #[test]
 fn another_protocol_is_refused_over_http_and_by_the_worker_naming_both_versions() {
-    let mut siege = Siege::begin();
-    let quiet = siege.watch(|_| true);
-    let ours = siege.protocol.version();
+    let mut attacked = AttackedServer::start();
+    let quiet = attacked.run_bots(|_| true);
+    let ours = attacked.protocol.version();
     let other = ProtocolVersion {
         hash: ProtocolHash(ours.hash.0 ^ 1),
         ..ours
     };
-    let joiner = siege.joiner();
+    let joiner = attacked.joiner();
     let attack = || {
         for _ in 0..200 {
             let error = joiner.join("stranger", &other, None).unwrap_err();
@@ -30,27 +30,27 @@ fn another_protocol_is_refused_over_http_and_by_the_worker_naming_both_versions(
         assert!(joiner.join("", &ours, None).is_err());
         assert!(joiner.join(&"x".repeat(5_000), &ours, None).is_err());
     };
-    let (during, ()) = siege.under(attack, |_| true);
+    let (during, ()) = attacked.run_during(attack, |_| true);
     assert_eq!(during.counted("protocol_mismatch"), 200);
     assert_eq!(
         during.counted_of(&["bad_name", "body_too_large", "tokens_issued"]),
         2
     );
-    siege.assert_unnoticed("joins with another protocol", &quiet, &during);
+    attacked.assert_bots_unaffected("joins with another protocol", &quiet, &during);
 
     // The client's program was replaced after it had joined.
-    let joined = siege.joiner().join("changeling", &ours, None).unwrap();
+    let joined = attacked.joiner().join("changeling", &ours, None).unwrap();
     let attack = || {
         let mut peer = Peer::connect(&joined);
         peer.greet(other);
         Goodbye::read(&peer.received[0])
     };
-    let (during, goodbye) = siege.under(attack, |_| true);
+    let (during, goodbye) = attacked.run_during(attack, |_| true);
     let expected = Goodbye::ProtocolMismatch {
         server: ours,
         client: other,
     };
     assert_eq!(goodbye, Ok(expected));
     assert_eq!(during.counted("protocol_mismatches"), 1);
-    siege.assert_unnoticed("a hello with another protocol", &quiet, &during);
+    attacked.assert_bots_unaffected("a hello with another protocol", &quiet, &during);
 }

@@ -5,28 +5,33 @@ use throng_scenes::protocol::SteerInput;
 use throng_shared::{netcode::ClientState, tick::Tick};
 
 use super::{
-    BOTS, Siege, Window,
+    AttackedServer, BOTS, Window,
     peers::{Peer, input_packet},
 };
 
 /// Returns a served peer, and the bots' figures before its attack.
-fn served(siege: &mut Siege) -> (Peer, Window) {
-    let joined = siege
+fn served(attacked: &mut AttackedServer) -> (Peer, Window) {
+    let joined = attacked
         .joiner()
-        .join("flooder", &siege.protocol.version(), None)
+        .join("flooder", &attacked.protocol.version(), None)
         .unwrap();
     let mut peer = Peer::connect(&joined);
-    peer.greet(siege.protocol.version());
-    let (quiet, ()) = siege.under(|| peer.rest(2_500), |_| true);
+    peer.greet(attacked.protocol.version());
+    let (quiet, ()) = attacked.run_during(|| peer.rest(2_500), |_| true);
     (peer, quiet)
 }
 
-fn steer(siege: &Siege) -> Vec<u8> {
+fn steer(attacked: &AttackedServer) -> Vec<u8> {
     let steer = SteerInput {
         turn: 0.5,
         thrust: 0.5,
     };
-    siege.protocol.encode_input(&steer).unwrap().as_slice().to_vec()
+    attacked
+        .protocol
+        .encode_input(&steer)
+        .unwrap()
+        .as_slice()
+        .to_vec()
 }
 
 /// Calls `each` `count` times, with a pause after every `burst` calls.
@@ -41,10 +46,10 @@ fn paced(peer: &mut Peer, count: u32, burst: u32, mut each: impl FnMut(&mut Peer
 
 #[test]
 fn a_thousand_inputs_a_second_are_limited() {
-    let mut siege = Siege::begin();
-    let (mut peer, quiet) = served(&mut siege);
+    let mut attacked = AttackedServer::start();
+    let (mut peer, quiet) = served(&mut attacked);
     let reply_rate_quiet = peer.exchange.replied as f64 / (quiet.after.ticks - quiet.before.ticks) as f64;
-    let input = steer(&siege);
+    let input = steer(&attacked);
     let before = peer.exchange;
     let flood = || {
         paced(&mut peer, 3_000, 5, |peer, number| {
@@ -53,7 +58,8 @@ fn a_thousand_inputs_a_second_are_limited() {
         });
         peer.exchange
     };
-    let (during, after) = siege.under(flood, |window| window.counted("input_packets_limited") > 1_000);
+    let (during, after) =
+        attacked.run_during(flood, |window| window.counted("input_packets_limited") > 1_000);
     // In addition to the bots' one packet a tick: twice the tick rate, and a second's packets at once.
     let ticks = during.after.ticks - during.before.ticks;
     let bots = ticks * u64::from(BOTS);
@@ -73,14 +79,14 @@ fn a_thousand_inputs_a_second_are_limited() {
         reply_rate <= reply_rate_quiet * 1.5,
         "{reply_rate} bytes a tick, {reply_rate_quiet} before"
     );
-    siege.assert_unnoticed("1,000 inputs a second", &quiet, &during);
+    attacked.assert_bots_unaffected("1,000 inputs a second", &quiet, &during);
 }
 
 #[test]
 fn oversized_truncated_replayed_and_random_datagrams_of_a_client_are_dropped() {
-    let mut siege = Siege::begin();
-    let (mut peer, quiet) = served(&mut siege);
-    let input = steer(&siege);
+    let mut attacked = AttackedServer::start();
+    let (mut peer, quiet) = served(&mut attacked);
+    let input = steer(&attacked);
     let mut dice = Seeded::new(3);
     let flood = || {
         paced(&mut peer, 3_000, 10, |peer, number| {
@@ -113,7 +119,8 @@ fn oversized_truncated_replayed_and_random_datagrams_of_a_client_are_dropped() {
         "payloads_malformed",
         "other_packets_limited",
     ];
-    let (during, ()) = siege.under(flood, |window| kinds.iter().all(|kind| window.counted(kind) > 10));
+    let (during, ()) =
+        attacked.run_during(flood, |window| kinds.iter().all(|kind| window.counted(kind) > 10));
     for kind in kinds {
         assert!(during.counted(kind) > 10, "{kind}: {}", during.counted(kind));
     }
@@ -122,7 +129,7 @@ fn oversized_truncated_replayed_and_random_datagrams_of_a_client_are_dropped() {
         matches!(peer.state(), ClientState::Connected),
         "noise ends no session"
     );
-    siege.assert_unnoticed("noise", &quiet, &during);
+    attacked.assert_bots_unaffected("noise", &quiet, &during);
 
     // Bytes that would make renet panic end the session, with a goodbye.
     peer.received.clear();
@@ -134,17 +141,17 @@ fn oversized_truncated_replayed_and_random_datagrams_of_a_client_are_dropped() {
         });
         peer.pump_until(|peer| !matches!(peer.state(), ClientState::Connected));
     };
-    let (during, ()) = siege.under(abuse, |_| true);
+    let (during, ()) = attacked.run_during(abuse, |_| true);
     assert_eq!(during.counted("sessions_abused"), 1);
     assert!(!peer.received.is_empty(), "no goodbye");
-    siege.assert_unnoticed("abuse of renet", &quiet, &during);
+    attacked.assert_bots_unaffected("abuse of renet", &quiet, &during);
 }
 
 #[test]
 fn inputs_for_other_ticks_or_not_finite_are_counted_and_ignored() {
-    let mut siege = Siege::begin();
-    let (mut peer, quiet) = served(&mut siege);
-    let input = steer(&siege);
+    let mut attacked = AttackedServer::start();
+    let (mut peer, quiet) = served(&mut attacked);
+    let input = steer(&attacked);
     let flood = || {
         // The rate is below the limit, so that each input is checked by its tick.
         paced(&mut peer, 60, 1, |peer, number| {
@@ -154,11 +161,11 @@ fn inputs_for_other_ticks_or_not_finite_are_counted_and_ignored() {
             peer.rest(35);
         });
     };
-    let (during, ()) = siege.under(flood, |_| true);
+    let (during, ()) = attacked.run_during(flood, |_| true);
     for kind in ["inputs_late", "inputs_early"] {
         assert!(during.counted(kind) >= 20, "{kind}: {}", during.counted(kind));
     }
-    siege.assert_unnoticed("inputs of other times", &quiet, &during);
+    attacked.assert_bots_unaffected("inputs of other times", &quiet, &during);
 
     let bad = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1.1, 7.0, f32::MAX];
     let flood = || {
@@ -175,12 +182,12 @@ fn inputs_for_other_ticks_or_not_finite_are_counted_and_ignored() {
             peer.rest(35);
         });
     };
-    let (during, ()) = siege.under(flood, |_| true);
+    let (during, ()) = attacked.run_during(flood, |_| true);
     assert!(
         during.counted("inputs_invalid") >= 50,
         "{}",
         during.counted("inputs_invalid")
     );
     assert!(matches!(peer.state(), ClientState::Connected));
-    siege.assert_unnoticed("inputs that are no numbers", &quiet, &during);
+    attacked.assert_bots_unaffected("inputs that are no numbers", &quiet, &during);
 }
