@@ -40,8 +40,9 @@ impl LinkConditions {
         jitter: Duration::ZERO,
     };
 
-    /// Returns the conditions of a wide-area link that loses a share of `loss` and has every other fault: 40 ms
-    /// each way, 30 ms of jitter, 5 % twice, 10 % overtaken by up to 150 ms.
+    /// Returns the conditions of a wide-area link with every kind of fault: it loses the share `loss` of the
+    /// datagrams, delivers 5 % of them twice and delays 10 % by up to 150 ms more, so that later ones overtake
+    /// them. Each direction has 40 ms of latency and 30 ms of jitter.
     #[must_use]
     pub fn lossy(loss: f64) -> Self {
         Self {

@@ -40,8 +40,8 @@ struct State {
     tick: Tick,
 }
 
-/// The newest states of 64 ids. Kept apart from the rest because most packets update most entities, and that
-/// touches these alone.
+/// The newest states of 64 ids. Kept apart from the rest because most packets update most entities, and an update
+/// touches only these states.
 // `repr(C)` keeps the bits before the states: a group is read from its start.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]

@@ -57,7 +57,7 @@ pub enum ReplayError {
     },
     /// The game did not accept the recorded content: it is damaged, or the game has no content. The log says
     /// more.
-    #[error("the content recorded for tick {0} does not hold")]
+    #[error("the game does not accept the content recorded for tick {0}")]
     Content(Tick),
     /// A tick differs from the recorded one.
     #[error("{0}")]

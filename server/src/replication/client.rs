@@ -124,8 +124,8 @@ impl ClientReplication {
 
     /// Writes the client's packets of the newest frames. Call once after every new frame.
     ///
-    /// `used_bytes` is the number of bytes that the session was sent otherwise since the last call; they are
-    /// charged to the same budget. Nothing is written while no frame has a player for the session.
+    /// `used_bytes` is the number of bytes that other code has sent to the session since the last call; they are
+    /// charged to the same budget. Nothing is written as long as no frame contains a player of the session.
     pub fn write(
         &mut self,
         scratch: &mut ReplicationScratch,

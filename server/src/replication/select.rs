@@ -1,8 +1,8 @@
 //! Selects the part of the queue that a client is sent now, where not all of it fits the budget.
 //!
 //! Priority grows with every tick that a change waits, faster for near and important entities. The changes
-//! are not sorted: the upper half of a priority is one of 256 buckets, whose bits are added up from the
-//! highest.
+//! are not sorted. The upper half of a change's priority selects one of 256 buckets, which adds up the sizes
+//! of its changes. The buckets are then taken from the highest priority down until the budget is full.
 
 use throng_shared::protocol::ids::SlotKey;
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::components::Score;
 use throng_shared::protocol::ids::TeamId;
 
-/// Most pilots on the board. It holds as many of the best as fit one message: all of these unless their names
-/// are long.
+/// Largest number of pilots on the board. The board has fewer if the names are so long that the rows of this many
+/// pilots do not fit into one message.
 pub const BOARD_ROWS_MAX: usize = 32;
 /// Seconds between two states of the board.
 pub const BOARD_EVERY_S: f32 = 2.0;

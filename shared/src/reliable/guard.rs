@@ -60,8 +60,8 @@ impl Guard {
                 }
             }
             PacketBody::UnreliableSlice { channel } => {
-                // The channel may lose messages, and sliced ones are not worth the state: renet may hold an
-                // incomplete message for longer than the guard can know.
+                // An unreliable channel may lose messages, so all sliced ones are refused. To bound them, the guard
+                // would have to know for how long renet holds an incomplete message, which it cannot.
                 unreliable(*channel)?;
                 return Ok(Verdict::Ignore);
             }

@@ -112,8 +112,9 @@ fn count(
     seen.weighty += weighty.iter().count();
 }
 
-/// Returns which share of the weighty entities that it had room for the first snapshot held, and the ratio of updates
-/// of weighty to plain entities once all were in view.
+/// Runs a game in which the first snapshot has no room for all entities. Returns two figures: how many weighty entities
+/// the first snapshot held, divided by how many it had room for; and, once all entities were in view, the number of
+/// updates of weighty entities divided by that of plain ones.
 fn measure(plain: u8, weighty: u8, component: u8) -> (f64, f64) {
     let (mut game, ada) = game(plain, weighty, component);
     game.run(800);

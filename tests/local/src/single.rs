@@ -1,4 +1,5 @@
-//! Single player: the player in the server's own app, at the end of a link where a net worker would be.
+//! Single player: the player's client runs in the server's own app. It takes the place of a net worker at the other end
+//! of the simulation's link.
 
 use std::iter;
 use std::num::NonZeroU32;

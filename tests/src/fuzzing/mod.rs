@@ -93,8 +93,8 @@ pub fn renet_guard(data: &[u8]) {
     }
 }
 
-/// Applies a row of snapshot packets to one client's mirror. It must not panic, and there are no more entities than short
-/// ids.
+/// Applies several snapshot packets to one client's mirror, one after the other. The mirror must not panic, and must not
+/// hold more entities than there are short ids.
 pub fn snapshots(data: &[u8]) {
     let (config, data) = data.split_first_chunk::<4>().unwrap_or((&[0; 4], data));
     let mut mirror = Mirror::new(&MirrorConfig {

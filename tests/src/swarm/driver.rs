@@ -218,8 +218,8 @@ impl Driver {
         }
     }
 
-    /// Waits until a bot is due. Epoll does not announce the bots that are polled in order, so they keep the wait
-    /// short.
+    /// Waits until a bot is due. Epoll does not announce datagrams for the bots that are polled in order, so the wait is
+    /// short while there are such bots.
     fn wait(&mut self) -> io::Result<()> {
         let now = self.now();
         let until_update = if self.due.is_empty() {

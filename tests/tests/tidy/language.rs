@@ -1,7 +1,7 @@
 //! Comments and docs are written in plain standard English: words of a private dialect do not come back.
 //!
-//! The rule finds words, not riddles. It exists because these words were the most frequent sign of sentences that
-//! had to be read twice.
+//! The rule finds single words; it cannot judge a sentence. It has these words because they were the most frequent sign
+//! of sentences that had to be read twice.
 
 use super::{assert_tidy, document, sources};
 

@@ -225,6 +225,24 @@ fn documents_link_to_files_that_exist() {
 }
 
 #[test]
+fn readme_names_every_stage_of_ci() {
+    let (script, readme) = (document(".ci/run"), document("README.md"));
+    let limits = script.split_once("limits=(").expect("the limits of the stages").1;
+    let limits = limits.split_once(')').expect("the end of the limits").0;
+    let stages: Vec<&str> = limits
+        .split('[')
+        .filter_map(|entry| Some(entry.split_once(']')?.0))
+        .collect();
+    assert!(stages.len() >= 7, "only {stages:?}");
+    let complaints: Vec<String> = stages
+        .iter()
+        .filter(|stage| !readme.contains(&format!("`{stage}`")))
+        .map(|stage| format!("README.md: the table of stages lacks `{stage}`"))
+        .collect();
+    assert_tidy(&complaints);
+}
+
+#[test]
 fn server_tree_has_no_renderer() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)

@@ -38,8 +38,9 @@ impl FreshFrames {
         self.since.is_some()
     }
 
-    /// Returns whether to serve now, and then starts over. It is time when a frame of every simulation has arrived, or
-    /// when the first frame has waited long enough; so one late simulation does not make all clients late.
+    /// Returns whether to serve the clients now: a new frame of every simulation has arrived, or the first new frame has
+    /// waited for `wait_max`. The limit keeps one late simulation from making all clients late. If it returns true, the
+    /// frames that have arrived no longer count as new.
     pub(super) fn take(&mut self, now: Duration) -> bool {
         let Some(since) = self.since else { return false };
         let is_due = self.fresh.iter().all(|&fresh| fresh) || now >= since + self.wait_max;

@@ -1,9 +1,9 @@
 //! The time that a player saw when giving an input, to which lag compensation rewinds.
 //!
-//! Owns the validation of what clients claim to have seen. Guarantees that the time is at most a rewind
-//! before the newest frame when the input is applied and, as far as that allows, not after the newest frame
-//! when the input arrived. A claim outside these limits is limited, not refused, because an honest client far
-//! away makes such claims too.
+//! Owns the validation of the time that a client claims to have seen. Guarantees two limits. First, the time is at
+//! most [`REWIND_MAX`] before the frame that is newest when the input is applied. Second, as far as the first allows,
+//! the time is not after the frame that was newest when the input arrived. A claim outside these limits is moved to
+//! the nearest limit, not refused, because an honest client far away makes such claims too.
 
 use std::time::Duration;
 

@@ -327,8 +327,8 @@ fn send_news(
     Ok(())
 }
 
-/// Sends one call to all players, one to a simulation's own, one to a team and one to the players that see
-/// the origin, from every simulation.
+/// Sends four calls from this simulation: one to all players, one to its own players, one to the players of a team,
+/// and one to the players that see the origin.
 fn call(
     sends_news: Res<SendsNews>,
     simulations: Res<Simulations>,

@@ -238,8 +238,8 @@ impl Process {
             .iter()
             .sum();
         let total = ORE * self.apps.len() as u64;
-        // Gifts of this tick are in transit: 50 of up to 3 ore from each simulation, and those of two ticks
-        // to the absent entity.
+        // The ore of gifts that have not arrived is not counted above. That is at most 50 gifts of up to 3 ore from each
+        // simulation, and the gifts of two ticks to the entity that does not exist.
         let underway = total - ore;
         assert!(
             underway <= 152 * self.apps.len() as u64,
