@@ -4,8 +4,9 @@
 //!
 //! No sockets: sealing and receiving in both directions with 1,000 and with 5,000 sessions taken in turn
 //! (so that the keys of each are as cold as a server's), connection requests with forged tokens, copies of
-//! a valid one, whole handshakes, and a second of keep-alives for 10,000 idle sessions. Compare ratios only:
-//! machines differ, and other programs on this one disturb. The least of five runs is printed.
+//! a valid one, whole handshakes, and a second of keep-alives for 10,000 idle sessions. Compare only
+//! ratios: machines differ, and other programs that run at the same time change the times. It prints the least of five
+//! runs.
 
 use std::hint::black_box;
 use std::net::SocketAddr;

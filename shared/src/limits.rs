@@ -11,10 +11,10 @@ pub const DATAGRAM_BYTES_MAX: usize = 1_200;
 
 /// UDP payload bytes of the largest datagram we read. A larger one is dropped and counted.
 ///
-/// Larger than what we send: a stock renet peer fills 1,200 bytes before netcode adds its own.
+/// Larger than what we send: a stock renet peer fills 1,200 bytes, and netcode then adds its header and tag.
 pub const DATAGRAM_RECEIVE_BYTES_MAX: usize = 1_400;
 
-/// Most bytes that netcode adds around a payload: prefix, 8-byte sequence, 16-byte tag.
+/// Largest number of bytes that netcode adds around a payload: prefix, 8-byte sequence, 16-byte tag.
 pub const NETCODE_OVERHEAD_BYTES_MAX: usize = 25;
 
 /// Payload bytes of one netcode packet that still fits [`DATAGRAM_BYTES_MAX`].
@@ -31,7 +31,7 @@ pub const KNOWN_DEFAULT: usize = 255;
 /// Entities that one client can be configured to hold. More is a configuration error.
 pub const KNOWN_MAX: usize = 1_023;
 
-/// Most ticks between an update and its baseline. Without a newer baseline an absolute state is sent.
+/// Largest number of ticks between an update and its baseline. Without a newer baseline an absolute state is sent.
 pub const BASELINE_AGE_MAX: u32 = 31;
 
 /// Slots of a frame that form one chunk.
@@ -47,10 +47,10 @@ pub const INPUTS_PER_PACKET: usize = 4;
 
 // Protocol.
 
-/// Most registered components: each has one bit of a mask. One more panics when the app is built.
+/// Largest number of registered components: each has one bit of a mask. One more panics when the app is built.
 pub const COMPONENTS_MAX: usize = 64;
 
-/// The most message types that a protocol can register. One more panics when the app is built.
+/// Largest number of registered message types. One more panics when the app is built.
 pub const MESSAGES_MAX: usize = 1_024;
 
 /// Encoded bytes of one replicated component. A longer value is not sent, and refused when received.
@@ -59,7 +59,7 @@ pub const COMPONENT_BYTES_MAX: usize = 512;
 /// Numbers of a component that is sent as differences. A component with more is sent as bytes.
 pub const COMPONENT_NUMBERS_MAX: usize = 8;
 
-/// Most bytes of an entity's components that are sent as differences. Components that would exceed it,
+/// Largest number of bytes of an entity's components that are sent as differences. Components that would exceed it,
 /// in the order of registration, are sent as bytes.
 pub const STEPS_BYTES_MAX: usize = 300;
 

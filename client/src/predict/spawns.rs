@@ -47,8 +47,8 @@ pub enum SpawnOutcome {
 /// Returns whether two entities are the same: the predicted one first, the server's second.
 pub type SpawnMatch = fn(&EntityRef, &EntityRef) -> bool;
 
-/// Ticks after its own within which the server's entity may come into view. Longer than it takes to detect a
-/// lost packet and to send its contents again.
+/// Number of ticks after a prediction within which the server's entity may come into view. Longer than it takes to
+/// detect a lost packet and to send its contents again.
 const CONFIRM_TICKS_MAX: i32 = 12;
 
 /// Registers components whose entities may be spawned before the server does.

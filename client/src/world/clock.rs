@@ -91,7 +91,7 @@ impl ClientClock {
         Some(running.tick_length.mul_f32(running.delay.jitter()))
     }
 
-    /// Returns the network's smoothed round trip, with the simulation of one tick in it. Also `None` before the
+    /// Returns the network's smoothed round trip, which includes the simulation of one tick. Also `None` before the
     /// first report about an input.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {

@@ -86,9 +86,8 @@ impl TokenIssuer {
         Some(u64::from_le_bytes(*id))
     }
 
-    /// Issues a token for `name`, as client `resumed` or as a new one. `now` is since the process's origin, `unix`
-    /// since
-    /// 1970.
+    /// Issues a token for `name`, as client `resumed` or as a new one. `now` is the time since the process's
+    /// origin, `unix` the time since 1970.
     pub(super) fn issue(
         &mut self,
         name: PlayerName,

@@ -88,8 +88,9 @@ pub struct HistogramSnapshot {
     pub count: u64,
     /// Exact sum of the durations in nanoseconds.
     pub sum_ns: u64,
-    /// Longest duration in nanoseconds. It is exact in a reading. In a difference it is the longest of the whole run
-    /// when that may lie in the window, otherwise the upper edge of the highest bucket.
+    /// Longest duration in nanoseconds. In a reading it is exact. In a difference of two readings it is an upper
+    /// bound: the longest duration of the whole run if that may have been recorded between the two, otherwise the
+    /// upper edge of the highest bucket in use.
     pub max_ns: u64,
     /// Index and count of each non-empty bucket, in ascending order. [`bucket_edges_ns`] returns a bucket's edges.
     pub buckets: Vec<(u16, u64)>,

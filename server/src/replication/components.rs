@@ -9,7 +9,7 @@ use throng_shared::tick::Tick;
 
 use crate::boundary::frame::{ColdCell, ColdRow, Identity};
 
-/// Most bytes of components of one entity in one packet; with an enter they still fit beside the packet's
+/// Largest number of bytes of components of one entity in one packet; with an enter they still fit beside the packet's
 /// head.
 const ENTITY_BYTES_MAX: usize = 900;
 

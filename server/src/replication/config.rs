@@ -4,9 +4,9 @@ use throng_shared::limits::{KNOWN_DEFAULT, KNOWN_MAX};
 
 /// Bytes a second that one client is sent unless configured otherwise; the whole UDP payload counts.
 pub const BYTES_PER_SECOND_DEFAULT: u32 = 24 * 1_024;
-/// Most bytes a second that one client can be configured to be sent.
+/// Largest number of bytes a second that one client can be configured to be sent.
 pub const BYTES_PER_SECOND_MAX: u32 = 64 * 1_024;
-/// Least bytes a second: with fewer, not even the packets' overhead fits.
+/// Smallest number of bytes a second: with fewer, not even the packets' overhead fits.
 const BYTES_PER_SECOND_MIN: u32 = 2 * 1_024;
 
 /// Settings of all sessions of a server.
@@ -14,7 +14,7 @@ const BYTES_PER_SECOND_MIN: u32 = 2 * 1_024;
 pub struct ReplicationConfig {
     /// Ticks a second, at least 1.
     pub tick_rate: u16,
-    /// Most entities that a client holds, 1..=[`KNOWN_MAX`].
+    /// Largest number of entities that a client holds, 1..=[`KNOWN_MAX`].
     pub known: usize,
     /// Bytes a second to one client, 2,048..=[`BYTES_PER_SECOND_MAX`].
     pub bytes_per_second: u32,

@@ -43,5 +43,5 @@ pub use config::{BYTES_PER_SECOND_DEFAULT, BYTES_PER_SECOND_MAX, ReplicationConf
 pub(crate) use pack::PacketSink;
 pub(crate) use scratch::{ReplicationCounters, ReplicationScratch};
 
-/// Most simulations whose frames one session can be sent. Further histories are not read.
+/// Largest number of simulations whose frames one session can be sent. Further histories are not read.
 pub(crate) const SIMULATIONS_MAX: usize = 8;

@@ -19,9 +19,9 @@ use crate::space::{REACH_FACTOR, RoomId};
 /// The skin, as a part of the radius. It is less than the margin between radius and reach, so that an entity
 /// that has entered does not leave, and one that has left does not enter, before all are examined again.
 const SKIN: f32 = 0.9 * (REACH_FACTOR - 1.0);
-/// Most entities near a border. Where there are more, all entities are examined in every tick.
+/// Largest number of entities near a border. Where there are more, all entities are examined in every tick.
 const LISTED_MAX: usize = 47;
-/// Most new entities in one tick that are tested one by one. With more, all entities are examined.
+/// Largest number of new entities in one tick that are tested one by one. With more, all entities are examined.
 const ARRIVALS_MAX: usize = 16;
 /// Relative rounding error of positions and distances in `f32`; more than twice of it.
 const ROUNDING: f32 = 1e-6;

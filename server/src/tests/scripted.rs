@@ -22,7 +22,7 @@ use crate::simulation::{Frames, Seed, WorkerLinks};
 use crate::tests::walkers::{Steer, Walkers};
 
 const TICK: Duration = Duration::from_millis(50);
-/// Most players at a time.
+/// Largest number of players at a time.
 const PLAYERS: usize = 40;
 
 /// An app and its players.

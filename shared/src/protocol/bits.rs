@@ -4,7 +4,7 @@
 //! access per field away from the last 8 bytes. A writer without room records that
 //! (`BitWriter::overflowed`) and writes nothing more; a reader returns [`BitError::Truncated`].
 
-/// Most bits of one field: a field can begin at any of a byte's 8 bits and still lie within 64 bits.
+/// Largest number of bits of one field: a field can begin at any of a byte's 8 bits and still lie within 64 bits.
 pub(crate) const FIELD_BITS_MAX: u32 = 56;
 
 /// Why bits could not be read.

@@ -24,8 +24,8 @@ pub const WIRE_VERSION: u32 = 3;
 
 /// The kind of a netcode payload, given by its first byte.
 ///
-/// A session is sent kinds other than [`PayloadKind::Renet`] only after it has sent one itself. So a stock
-/// renet peer, which would disconnect on them, never receives one.
+/// The server sends kinds other than [`PayloadKind::Renet`] only to a session that has sent one of them itself.
+/// So a stock renet peer, which would disconnect on them, never receives one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PayloadKind {
     /// One of renet's packets: first byte 0 to 4.

@@ -90,7 +90,8 @@ pub fn protocol(app: &mut App) {
         .replicate_resource::<RuleTexts>();
 }
 
-/// Decodes a message on the channel of the first byte at both ends, and the same bytes as each of the components.
+/// Decodes a message, on the channel that the first byte selects, as the server and as a client would. Then decodes the
+/// same bytes as a value of each component.
 ///
 /// It must not panic. A value that decodes is delivered if its direction allows it, and can be encoded again.
 pub fn messages(data: &[u8]) {

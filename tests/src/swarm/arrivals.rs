@@ -2,8 +2,8 @@
 //!
 //! Bots record arrivals as they happen. The server's publish times follow about once a second, and only then ages
 //! can be computed. Until then the arrivals of the last [`TICKS_KEPT`] ticks wait here. On one machine both ends read
-//! the same clock and ages are exact. The clock of another machine differs by an unknown constant, for which the
-//! smallest difference seen is taken (*ages are then relative to the fastest snapshot*).
+//! the same clock and ages are exact. The clock of another machine differs by an unknown constant. The
+//! smallest difference seen replaces it, so that *ages are then relative to the fastest snapshot*.
 
 use std::time::Duration;
 

@@ -83,8 +83,9 @@ impl WorkerCore {
         })
     }
 
-    /// Prefetches the memory of the next sessions while another is served: for the farthest session what is found by
-    /// its index, for the nearer ones what those objects point to.
+    /// Prefetches the memory of the next three sessions while another is served. For the session that is served last
+    /// of the three, these are the objects that its index leads to; for the two before it, the objects to which those
+    /// point.
     #[inline]
     fn prefetch(&self, [near, middle, far]: &[Option<usize>; AHEAD]) {
         let players = |index: usize| {

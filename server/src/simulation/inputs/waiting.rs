@@ -1,8 +1,8 @@
 //! The inputs of one player that wait for their ticks.
 //!
 //! Nearly always these are the next two or three inputs, so that [`NEAR`] of them are stored beside the
-//! player's other state, and the rest in a list. A ring over all ticks that an input may be ahead would take
-//! as many cache lines per player, and every tick would wait for another one of them.
+//! player's other state, and the rest in a list. A ring with room for each of the [`AHEAD_TICKS_MAX`] ticks
+//! would take about one cache line per tick and player, and every tick would wait for one that is not in the cache.
 
 use serde::{Deserialize, Serialize};
 use throng_shared::protocol::active::SeenAt;

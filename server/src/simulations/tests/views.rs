@@ -1,4 +1,4 @@
-//! Looks into the past and spatial queries across a border.
+//! Tests rewinding and spatial queries across a border.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The registry as a game's plugin, a server's worker and a client's world use it.
+//! Tests the registry in its three uses: by a game's plugin, by a server's worker and by a client's world.
 
 use bevy_app::App;
 use bevy_ecs::entity::MapEntities;

@@ -38,11 +38,11 @@ pub use presence::{Presence, PresenceSize};
 pub use reader::SnapshotReader;
 pub use writer::SnapshotWriter;
 
-/// Most packets of one tick's snapshot.
+/// Largest number of packets of one tick's snapshot.
 pub const SNAPSHOT_PARTS_MAX: usize = 32;
-/// Most short ids of one session.
+/// Largest number of short ids of one session.
 pub const SHORT_IDS_MAX: usize = 1 << SHORT_ID_BITS_MAX;
-/// Most ticks by which a section can be older than its packet.
+/// Largest number of ticks by which a section can be older than its packet.
 pub const SECTION_AGE_MAX: u32 = 31;
 
 const SHORT_ID_BITS_MIN: u32 = 8;
@@ -57,9 +57,9 @@ const BASELINE_AGE_BITS: u32 = 5;
 const GLOBAL_WIDTHS: [u32; 4] = [16, 24, 40, 64];
 const COMPONENT_LENGTH_BITS: u32 = 10;
 
-/// Most bits of a packet without sections: header, owner block and end.
+/// Largest number of bits of a packet without sections: header, owner block and end.
 pub const PACKET_BITS_MAX: usize = 8 + 16 + 16 + 5 + 2 + 1 + 8 + 12 + 1 + SHORT_ID_BITS_MAX as usize + 1;
-/// Most bits of a section's head and the ends of its leaves and enters, without its presence.
+/// Largest number of bits of a section's head and the ends of its leaves and enters, without its presence.
 pub const SECTION_BITS_MAX: usize = 1 + 9 + 6 + 5 + 2 + 2;
 /// Bits in front of an update whose baseline is not the section's.
 pub const EXCEPTION_BITS: usize = 1 + BASELINE_AGE_BITS as usize;

@@ -158,8 +158,8 @@ fn draw_plots(
     }
 }
 
-/// Draws a line through the values, the newest at the right. Its top is the largest value, its bottom 0 or the
-/// least.
+/// Draws a line through the values, the newest at the right. The top of the plot is the largest value. Its
+/// bottom is 0, or the smallest value if that is negative.
 fn plot(raster: &mut Raster<'_>, history: &[f32]) {
     let (width, height) = (PLOT.0 as i32, PLOT.1 as i32);
     raster.clear();
