@@ -93,7 +93,7 @@ impl Interest {
         self.full_scan(known, verlet_list, simulation_views, most, tick)
     }
 
-    /// Does the same by examining all entities in reach.
+    /// Does what [`Self::update`] does, by examining all entities in reach.
     fn full_scan(
         &mut self,
         known: &mut Known,

@@ -32,7 +32,7 @@ impl SpatialIndex {
         self.within_room(cells, RoomId::default(), centre, radius, found)
     }
 
-    /// Does the same in any room.
+    /// Does what [`Self::within`] does, in any room.
     pub fn within_room(
         &self,
         cells: &CellIndex,
@@ -71,7 +71,7 @@ impl SpatialIndex {
         self.nearest_in_room(cells, RoomId::default(), centre, count, radius, found)
     }
 
-    /// Does the same in any room.
+    /// Does what [`Self::nearest`] does, in any room.
     pub fn nearest_in_room(
         &self,
         cells: &CellIndex,

@@ -41,7 +41,8 @@ impl Protocol {
             .map(|entry| entry.channel)
     }
 
-    /// Does the same, with the message's references replaced by `map`, and returns the message's entry.
+    /// Encodes a message like [`Protocol::encode_message`], with its references replaced by `map`, and returns
+    /// the message's entry.
     ///
     /// # Errors
     /// The same as of [`Protocol::encode_message`].

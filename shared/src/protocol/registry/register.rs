@@ -167,7 +167,8 @@ pub trait ProtocolAppExt {
         add_message::<M>(self.protocol_app(), channel, Direction::Both, |_| {})
     }
 
-    /// Does the same for messages from the server to clients only: what a client sends is refused.
+    /// Registers a message like [`message`](Self::message), from the server to clients only: what a client sends
+    /// is refused.
     fn message_to_clients<M>(&mut self, channel: Channel) -> &mut App
     where
         M: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -175,7 +176,7 @@ pub trait ProtocolAppExt {
         add_message::<M>(self.protocol_app(), channel, Direction::ToClients, |_| {})
     }
 
-    /// Does the same for messages from clients to the server only.
+    /// Registers a message like [`message`](Self::message), from clients to the server only.
     fn message_to_server<M>(&mut self, channel: Channel) -> &mut App
     where
         M: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -183,8 +184,8 @@ pub trait ProtocolAppExt {
         add_message::<M>(self.protocol_app(), channel, Direction::ToServer, |_| {})
     }
 
-    /// Does the same for messages that refer to entities, in both directions. Each end sees its own entities
-    /// in them, and [`Entity::PLACEHOLDER`](bevy_ecs::entity::Entity::PLACEHOLDER) for one that it does not
+    /// Registers a message that refers to entities, in both directions. Each end sees its own entities
+    /// in it, and [`Entity::PLACEHOLDER`](bevy_ecs::entity::Entity::PLACEHOLDER) for one that it does not
     /// have. A client can name any entity, in view or not: gameplay decides whether to accept that.
     fn message_with_entities<M>(&mut self, channel: Channel) -> &mut App
     where
