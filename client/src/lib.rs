@@ -47,7 +47,6 @@ pub mod player;
 pub mod predict;
 pub mod prelude;
 pub mod schedule;
-pub mod seeded;
 pub mod stats;
 pub mod time;
 pub mod world;

@@ -37,6 +37,7 @@ use throng_shared::protocol::input::SnapshotAck;
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::steps::ComponentFormats;
+use throng_shared::random::Random;
 use throng_shared::tick::Tick;
 
 const RADIUS: f32 = 50.0;
@@ -90,17 +91,6 @@ impl Arguments {
     }
 }
 
-struct ExampleRandom(u64);
-
-impl ExampleRandom {
-    fn unit(&mut self) -> f32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 40) as f32 / (1 << 24) as f32
-    }
-}
-
 struct Mover {
     position: Vec2,
     heading: f32,
@@ -127,7 +117,7 @@ struct Crowd {
     index: SpatialIndex,
     areas: AreaTable,
     holds: Vec<Option<AreaHold>>,
-    random: ExampleRandom,
+    random: Random,
 }
 
 impl Crowd {
@@ -142,13 +132,13 @@ impl Crowd {
             index: SpatialIndex::default(),
             areas: AreaTable::default(),
             holds: vec![None; clients as usize],
-            random: ExampleRandom(0x2545_f491_4f6c_dd1d),
+            random: Random::new(1),
         };
         for client in 0..clients {
-            let point = Vec2::new(crowd.random.unit(), crowd.random.unit()) * 2.0 - 1.0;
+            let point = Vec2::new(crowd.random.signed_unit(), crowd.random.signed_unit());
             let mover = Mover {
                 position: point * crowd.half,
-                heading: crowd.random.unit() * std::f32::consts::TAU,
+                heading: crowd.random.within(0.0, std::f32::consts::TAU),
             };
             let identity = Identity {
                 global: GlobalId(u64::from(client) + 1),
@@ -168,7 +158,7 @@ impl Crowd {
     fn step(&mut self) -> Arc<Frame> {
         self.tick = self.tick.next();
         for (slot, mover) in self.movers.iter_mut().enumerate() {
-            mover.heading += (self.random.unit() * 2.0 - 1.0) * TURN;
+            mover.heading += self.random.signed_unit() * TURN;
             mover.position += Vec2::from_angle(mover.heading) * SPEED * self.step;
             if mover.position.abs().max_element() > self.half {
                 mover.position = mover
@@ -331,7 +321,7 @@ fn serve(
     histories: &[FrameHistory],
     scratch: &mut ReplicationScratch,
     clients: &mut [MeasuredClient],
-    random: &mut ExampleRandom,
+    random: &mut Random,
     sink: &mut Packets,
     totals: &mut Totals,
 ) {
@@ -360,7 +350,7 @@ fn serve(
         sink.client = index;
         let written = client.replication.write(scratch, &view, 0, sink);
         for _ in 0..written.packets {
-            let is_lost = arguments.loss > 0.0 && random.unit() < arguments.loss;
+            let is_lost = random.chance(arguments.loss);
             client.arrived = client.arrived << 1 | u64::from(!is_lost);
         }
         client.sent = client.sent.wrapping_add(written.packets as u16);

@@ -1,4 +1,4 @@
-//! What a Throng server and its clients agree on: ticks, limits, the protocol, and the sans-IO transport.
+//! What a Throng server and its clients agree on: ticks, limits, random numbers, protocol, and the sans-IO transport.
 //!
 //! # Write a game's protocol
 //!
@@ -38,5 +38,6 @@ pub mod netcode;
 pub mod prefetch;
 pub mod prelude;
 pub mod protocol;
+pub mod random;
 pub mod reliable;
 pub mod tick;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use throng_client::seeded::Seeded;
+use throng_shared::random::Random;
 
 use super::test_server::{Player, TestServer};
 
@@ -44,7 +44,7 @@ fn least_loaded_evens_out_after_skewed_disconnects() {
     const PLAYERS: usize = 80;
     for seed in 0..3 {
         let server = TestServer::open(&["--workers", "4", "--assign", "least-loaded"]);
-        let mut random = Seeded::new(seed);
+        let mut random = Random::new(seed);
         let mut players = Vec::new();
         let mut named = 0;
         let mut newcomers = |server: &TestServer, count: usize| {

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fs, io};
 
-use throng_client::seeded::Seeded;
 use throng_scenes::ScenePlugin;
 use throng_scenes::protocol::SteerInput;
 use throng_server::boundary::claims::PlayerName;
@@ -18,6 +17,7 @@ use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{ChannelId, SimulationId};
 use throng_shared::protocol::input::ViewTick;
 use throng_shared::protocol::registry::Protocol;
+use throng_shared::random::Random;
 use throng_shared::tick::Tick;
 use throng_tests::fuzzing::TARGETS;
 use throng_tests::fuzzing::files::{RECORDED, recorded_world, replay_of};
@@ -68,12 +68,12 @@ fn mutants() -> u64 {
 }
 
 /// Returns a random number below `bound`, or 0 if that is 0.
-fn below(random: &mut Seeded, bound: usize) -> usize {
-    random.bits() as usize % bound.max(1)
+fn below(random: &mut Random, bound: usize) -> usize {
+    random.below(bound.max(1) as u64) as usize
 }
 
 /// Makes one to eight changes to `input`, of the kinds that fuzzers make.
-fn mutate(random: &mut Seeded, input: &mut Vec<u8>, other: &[u8]) {
+fn mutate(random: &mut Random, input: &mut Vec<u8>, other: &[u8]) {
     const ODD: [u8; 8] = [0, 1, 0x7F, 0x80, 0xFB, 0xFC, 0xFD, 0xFF];
     for _ in 0..=below(random, 8) {
         let start = below(random, input.len());
@@ -105,7 +105,7 @@ fn mutants_of_every_corpus_pass() {
     for (name, run) in TARGETS {
         let inputs = inputs(name);
         for seed in 0..mutants {
-            let mut random = Seeded::new(seed);
+            let mut random = Random::new(seed);
             let [one, other] = [(); 2].map(|()| &inputs[below(&mut random, inputs.len())].1);
             let mut mutant = one.clone();
             mutate(&mut random, &mut mutant, other);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use throng_client::seeded::Seeded;
 use throng_server::{input::InputCounters, simulation::Players};
+use throng_shared::random::Random;
 use throng_shared::{
     netcode::ClientState,
     protocol::{
@@ -80,14 +80,14 @@ fn assert_unaffected(mut abuse: impl FnMut(&mut Simulator, u32)) {
     assert_eq!(figures(&mut abused, &ids), figures(&mut quiet, &ids));
 }
 
-fn noise(dice: &mut Seeded, length_max: u64) -> Vec<u8> {
+fn noise(dice: &mut Random, length_max: u64) -> Vec<u8> {
     let length = dice.bits() % (length_max + 1);
     (0..length).map(|_| dice.bits() as u8).collect()
 }
 
 #[test]
 fn datagrams_from_unknown_addresses_change_nothing() {
-    let mut dice = Seeded::new(1);
+    let mut dice = Random::new(1);
     assert_unaffected(|simulator, _| {
         let servers: Vec<_> = simulator.server().addresses().collect();
         for number in 0..200 {
@@ -104,7 +104,7 @@ fn datagrams_from_unknown_addresses_change_nothing() {
 
 #[test]
 fn spoofed_addresses_of_clients_change_nothing() {
-    let mut dice = Seeded::new(2);
+    let mut dice = Random::new(2);
     assert_unaffected(|simulator, _| {
         let ends: Vec<_> = simulator
             .clients()
@@ -122,7 +122,7 @@ fn spoofed_addresses_of_clients_change_nothing() {
 
 #[test]
 fn a_hundred_thousand_spoofed_requests_change_nothing() {
-    let mut dice = Seeded::new(3);
+    let mut dice = Random::new(3);
     assert_unaffected(|simulator, tick| {
         let server = simulator.server().addresses().next().unwrap();
         // 100,000 a second are 5,000 in a tick of 50 ms; 20 ticks of it.
@@ -393,7 +393,7 @@ fn authenticated_noise_costs_at_most_its_own_session() {
     for seed in 0..20 {
         let (mut simulator, ids) = playing(2);
         let mut peer = served_peer(&mut simulator);
-        let mut dice = Seeded::new(seed);
+        let mut dice = Random::new(seed);
         simulator.run_with(40, |simulator| {
             for kind in [0, 1, 2, 3, 4, 5, 0x7f, 0x80, 0x81, 0x82, 0x83, 0xff] {
                 let mut payload = noise(&mut dice, 200);

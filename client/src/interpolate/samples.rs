@@ -151,9 +151,9 @@ fn is_teleport<T: Blend>(a: &T, b: &T, gap: f32, interpolation: &Interpolation) 
 mod tests {
     use super::*;
     use crate::interpolate::POSITION_INTERPOLATION;
-    use crate::seeded::Seeded;
     use glam::Vec2;
     use throng_shared::protocol::pose::Position;
+    use throng_shared::random::Random;
 
     fn position(x: f32) -> Position {
         Position(Vec2::new(x, 0.0))
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn interpolated_steady_motion_never_goes_back_under_loss() {
         for seed in 1..=20 {
-            let mut random = Seeded::new(seed);
+            let mut random = Random::new(seed);
             let mut samples = Samples::new(Tick(0), position(0.0), true);
             let (mut newest, mut before) = (0, 0.0);
             for frame in 0..3_000_u32 {

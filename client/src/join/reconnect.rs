@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::seeded::Seeded;
+use throng_shared::random::Random;
 
 /// Bounds of the delays between attempts to join again. The defaults suit an interactive player.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +75,7 @@ pub(crate) struct Reconnect {
     state: ReconnectState,
     /// Failures since the last stable connection.
     failures: u32,
-    random: Seeded,
+    random: Random,
 }
 
 impl Reconnect {
@@ -85,7 +85,7 @@ impl Reconnect {
             config,
             state: ReconnectState::Joining,
             failures: 0,
-            random: Seeded::new(seed),
+            random: Random::new(seed),
         }
     }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::seeded::Seeded;
+use throng_shared::random::Random;
 
 /// Datagrams that a link holds at most; above it the link drops new ones, as a router's queue does.
 pub const IN_FLIGHT_MAX: usize = 4_096;
@@ -88,7 +88,7 @@ pub struct LinkTally {
 pub struct Link {
     conditions: LinkConditions,
     gate: Gate,
-    random: Seeded,
+    random: Random,
     /// Ordered by due time, then by order of sending, so that equal due times keep their order.
     in_flight: BTreeMap<(Duration, u64), Vec<u8>>,
     held: Vec<Vec<u8>>,
@@ -103,7 +103,7 @@ impl Link {
         Self {
             conditions,
             gate: Gate::Open,
-            random: Seeded::new(seed),
+            random: Random::new(seed),
             in_flight: BTreeMap::new(),
             held: Vec::new(),
             sequence: 0,

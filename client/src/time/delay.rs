@@ -137,12 +137,12 @@ impl InterpolationDelay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seeded::Seeded;
+    use throng_shared::random::Random;
 
     /// Simulates snapshots of every tick that arrive up to `jitter` ticks late and are lost with probability
     /// `loss`. Returns the delay at the end, and how often in the second half the shown moment had not arrived.
     fn run(seed: u64, jitter: f64, loss: f64) -> (f32, u32) {
-        let mut random = Seeded::new(seed);
+        let mut random = Random::new(seed);
         let mut delay = InterpolationDelay::new(DelayConfig::default());
         let mut arriving: Vec<(f64, u32)> = Vec::new();
         let (mut newest, mut shown, mut starved) = (0, 0.0, 0);

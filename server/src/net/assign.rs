@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use throng_shared::random::Random;
 
 /// How the acceptor chooses a worker. The module's documentation compares them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -110,7 +111,7 @@ impl Assigner {
             .collect();
         let first = match self.strategy {
             AssignStrategy::RoundRobin => state.next,
-            AssignStrategy::ClientHash => (spread(client_id) % workers as u64) as usize,
+            AssignStrategy::ClientHash => Random::new(client_id).below(workers as u64) as usize,
             // The search starts at another worker each time, so that equally loaded workers fill evenly.
             AssignStrategy::LeastLoaded => (0..workers)
                 .map(|step| (state.next + step) % workers)
@@ -145,14 +146,6 @@ impl Reservations {
             .load(Relaxed)
             .saturating_add(self.expiries.len() as u32)
     }
-}
-
-/// Hashes a value with the finalizer of `SplitMix64`: stable, and well mixed, so that consecutive ids spread evenly.
-fn spread(value: u64) -> u64 {
-    let mut mixed = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

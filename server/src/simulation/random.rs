@@ -5,6 +5,8 @@
 
 use bevy_ecs::prelude::Resource;
 use throng_shared::protocol::ids::GlobalId;
+pub use throng_shared::random::Random;
+use throng_shared::random::{GOLDEN_STEP, mix};
 use throng_shared::tick::Tick;
 
 /// The seed of a simulation, from which all its random numbers follow.
@@ -16,44 +18,9 @@ impl Seed {
     #[inline]
     #[must_use]
     pub fn of(self, entity: GlobalId, tick: Tick) -> Random {
-        let mut stream = Random {
-            state: self.0 ^ mix(entity.0),
-        };
-        stream.state = mix(stream.state) ^ u64::from(tick.0).wrapping_mul(STEP);
-        stream
+        let of_entity = mix(self.0 ^ mix(entity.0));
+        Random::new(of_entity ^ u64::from(tick.0).wrapping_mul(GOLDEN_STEP))
     }
-}
-
-/// A short stream of random numbers (`SplitMix64`, Steele et al. 2014).
-#[derive(Clone, Debug)]
-pub struct Random {
-    state: u64,
-}
-
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-
-impl Random {
-    /// Returns the next 64 random bits.
-    #[inline]
-    pub fn bits(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(STEP);
-        mix(self.state)
-    }
-
-    /// Returns a number that is evenly distributed in `low..high`, in steps of 2^-24 of the range.
-    #[inline]
-    pub fn within(&mut self, low: f32, high: f32) -> f32 {
-        // The highest 24 bits are exact as `f32`; 1 / 16,777,216 is 2^-24.
-        low + (self.bits() >> 40) as f32 * (1.0 / 16_777_216.0) * (high - low)
-    }
-}
-
-/// Scrambles the bits: the finalizer of `SplitMix64`, a bijection.
-#[inline]
-fn mix(mut value: u64) -> u64 {
-    value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ value >> 31
 }
 
 #[cfg(test)]

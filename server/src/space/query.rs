@@ -201,6 +201,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use throng_shared::protocol::pose::Pose;
+    use throng_shared::random::Random;
     use throng_shared::tick::Tick;
 
     struct World {
@@ -253,13 +254,8 @@ mod tests {
 
     /// Returns a square of `side` units with `count` entities spread evenly.
     fn scattered(count: usize, side: f32) -> World {
-        let mut seed = 1u64;
-        let mut uniform = |limit: f32| {
-            seed = seed
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            ((seed >> 40) as f32 / (1u64 << 24) as f32 * limit * 100.0) as i32
-        };
+        let mut random = Random::new(1);
+        let mut uniform = |limit: f32| (random.within(0.0, limit) * 100.0) as i32;
         let places: Vec<_> = (0..count).map(|_| (uniform(side), uniform(side))).collect();
         world(&places)
     }

@@ -26,8 +26,8 @@ use skirmish_shared::content::{Laser, ShipClass, SpaceContent};
 use skirmish_shared::input::PilotInput;
 use skirmish_shared::messages::{ContentTable, StationOrder};
 use throng_client::mirror::Mirror;
-use throng_client::seeded::Seeded;
 use throng_shared::protocol::snapshot::ShortId;
+use throng_shared::random::Random;
 
 use controls::{APPROACH_PER_S, PilotControls, fly, hold_at};
 use senses::{PilotMessage, Senses};
@@ -126,7 +126,7 @@ struct PilotContent {
 /// A bot that plays Skirmish by its mirror and messages.
 #[derive(Debug)]
 pub struct BotPilot {
-    random: Seeded,
+    random: Random,
     is_miner: bool,
     /// Aiming error in radians to either side.
     aim_spread: f32,
@@ -144,7 +144,7 @@ impl BotPilot {
     /// Creates a pilot whose character and decisions follow from `seed`. Half of the pilots prefer mining to fighting.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let mut random = Seeded::new(seed);
+        let mut random = Random::new(seed);
         let is_miner = random.unit() < 0.5;
         let inaccuracy = random.unit() as f32;
         Self {

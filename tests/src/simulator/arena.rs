@@ -26,7 +26,7 @@ use throng_shared::protocol::{
     registry::{Protocol, ProtocolAppExt, Visibility, Witness},
 };
 
-use throng_client::seeded::Seeded;
+use throng_shared::random::Random;
 
 /// A component that every client with the entity in view receives.
 #[derive(Component, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -152,7 +152,7 @@ struct Wanderer;
 
 /// The only source of randomness in the arena.
 #[derive(Resource)]
-struct Dice(Seeded);
+struct Dice(Random);
 
 /// Adds the arena to a server.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +167,7 @@ impl Plugin for ArenaPlugin {
     fn build(&self, app: &mut App) {
         app.add_plugins((ArenaProtocol, ReceivePlugin))
             .insert_resource(self.config)
-            .insert_resource(Dice(Seeded::new(self.seed)))
+            .insert_resource(Dice(Random::new(self.seed)))
             .init_resource::<Frozen>()
             .init_resource::<LinesReceived>()
             .add_systems(
@@ -187,12 +187,12 @@ impl Plugin for ArenaPlugin {
     }
 }
 
-fn random_position(dice: &mut Seeded, half: f32) -> Position {
+fn random_position(dice: &mut Random, half: f32) -> Position {
     Position(Vec2::new(dice.signed_unit(), dice.signed_unit()) * half)
 }
 
 /// Returns the components of every entity of the arena.
-fn body(dice: &mut Seeded, config: &ArenaConfig, owner: PlayerId, team: TeamId) -> impl Bundle + use<> {
+fn body(dice: &mut Random, config: &ArenaConfig, owner: PlayerId, team: TeamId) -> impl Bundle + use<> {
     (
         Replicated::default(),
         random_position(dice, config.half),
@@ -208,7 +208,7 @@ fn body(dice: &mut Seeded, config: &ArenaConfig, owner: PlayerId, team: TeamId) 
     )
 }
 
-fn room(dice: &mut Seeded, config: &ArenaConfig) -> Room {
+fn room(dice: &mut Random, config: &ArenaConfig) -> Room {
     Room(RoomId((dice.bits() % u64::from(config.rooms.max(1))) as u16))
 }
 

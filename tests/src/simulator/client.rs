@@ -6,7 +6,6 @@ use bytes::Bytes;
 use throng_client::{
     connection::{ClientConfig, ClientCore, ClientEvent, EndReason},
     mirror::Mirror,
-    seeded::Seeded,
 };
 use throng_shared::{
     netcode::{ConnectToken, DisconnectReason},
@@ -15,6 +14,7 @@ use throng_shared::{
         input::InputBytes,
         registry::Protocol,
     },
+    random::Random,
     tick::Tick,
 };
 
@@ -56,7 +56,7 @@ pub struct ClientTally {
 /// Returns a generator of random inputs from `seed`.
 fn wandering_pilot(protocol: &Protocol, seed: u64) -> InputGenerator {
     let protocol = protocol.clone();
-    let mut dice = Seeded::new(seed);
+    let mut dice = Random::new(seed);
     Box::new(move |_| {
         let steer = Steer {
             turn: dice.signed_unit(),

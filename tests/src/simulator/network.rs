@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use throng_client::seeded::Seeded;
+use throng_shared::random::Random;
 
 use super::link::{Gate, Link, LinkConditions, LinkTally};
 
@@ -99,7 +99,7 @@ fn link_seed(seed: u64, from: SocketAddr, to: SocketAddr) -> u64 {
             std::net::IpAddr::V4(ip) => u64::from(u32::from(ip)),
             std::net::IpAddr::V6(ip) => u128::from(ip) as u64,
         };
-        Seeded::new(mixed ^ (ip << 16) ^ u64::from(address.port())).bits()
+        Random::new(mixed ^ (ip << 16) ^ u64::from(address.port())).bits()
     })
 }
 

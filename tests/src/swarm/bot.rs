@@ -9,7 +9,6 @@ use mio::net::UdpSocket;
 use throng_client::connection::{ClientConfig, ClientCore, ClientEvent};
 use throng_client::link::is_passing;
 use throng_client::mirror::{Applied, Mirror};
-use throng_client::seeded::Seeded;
 use throng_scenes::protocol::SteerInput;
 use throng_server::observe::Histogram;
 use throng_shared::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_RECEIVE_BYTES_MAX};
@@ -17,6 +16,7 @@ use throng_shared::netcode::{ClientNetcode, ClientReceived, ConnectToken, Netcod
 use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::protocol::registry::Protocol;
+use throng_shared::random::Random;
 use throng_shared::tick::Tick;
 
 use super::arrivals::Arrivals;
@@ -43,7 +43,7 @@ pub type Buffer = [u8; DATAGRAM_RECEIVE_BYTES_MAX];
 #[derive(Debug)]
 pub struct EmulatedLine {
     conditions: Conditions,
-    random: Seeded,
+    random: Random,
     /// Datagrams under way in both directions.
     pub queue: DelayQueue,
 }
@@ -54,7 +54,7 @@ impl EmulatedLine {
     pub fn new(conditions: Conditions, seed: u64) -> Option<Self> {
         let line = Self {
             conditions,
-            random: Seeded::new(seed),
+            random: Random::new(seed),
             queue: DelayQueue::default(),
         };
         (!conditions.is_perfect()).then_some(line)
@@ -126,7 +126,7 @@ impl BotSession {
 /// The source of a bot's inputs.
 enum BotSteering {
     /// Steers at random.
-    Random(Seeded),
+    Random(Random),
     /// Plays Skirmish.
     Pilot(Box<BotPilot>),
 }
@@ -183,7 +183,7 @@ impl Bot {
         let steering = if kind.is_pilot {
             BotSteering::Pilot(Box::new(BotPilot::new(seed)))
         } else {
-            BotSteering::Random(Seeded::new(seed))
+            BotSteering::Random(Random::new(seed))
         };
         Ok(Self {
             index,
@@ -458,7 +458,7 @@ impl Bot {
 }
 
 /// Returns an input that turns at random, at cruising speed. This movement defines the crowd scene.
-fn steer(protocol: &Protocol, steering: &mut Seeded) -> InputBytes {
+fn steer(protocol: &Protocol, steering: &mut Random) -> InputBytes {
     let input = SteerInput {
         turn: steering.signed_unit(),
         thrust: 0.0,

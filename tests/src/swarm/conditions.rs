@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use std::fmt;
 use std::time::Duration;
 
-use throng_client::seeded::Seeded;
+use throng_shared::random::Random;
 
 /// Properties of the emulated line, in each direction.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -30,7 +30,7 @@ impl Conditions {
     }
 
     /// Returns the delay of the next datagram, or `None` if it is lost.
-    pub fn fate(&self, random: &mut Seeded) -> Option<Duration> {
+    pub fn fate(&self, random: &mut Random) -> Option<Duration> {
         if self.loss > 0.0 && random.unit() < self.loss {
             return None;
         }
@@ -153,7 +153,7 @@ mod tests {
             latency: 50 * MS,
             jitter: 10 * MS,
         };
-        let mut random = Seeded::new(4);
+        let mut random = Random::new(4);
         let delays: Vec<Duration> = (0..10_000).filter_map(|_| conditions.fate(&mut random)).collect();
         assert!((7_800..8_200).contains(&delays.len()), "{} arrived", delays.len());
         assert!(delays.iter().all(|delay| (40 * MS..=60 * MS).contains(delay)));
@@ -171,7 +171,7 @@ mod tests {
             latency: MS,
             jitter: 100 * MS,
         };
-        let mut random = Seeded::new(4);
+        let mut random = Random::new(4);
         assert!((0..100).any(|_| conditions.fate(&mut random) == Some(Duration::ZERO)));
     }
 

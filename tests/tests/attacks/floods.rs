@@ -1,7 +1,7 @@
 //! A client with a valid session that sends datagrams which no real client sends.
 
-use throng_client::seeded::Seeded;
 use throng_scenes::protocol::SteerInput;
+use throng_shared::random::Random;
 use throng_shared::{netcode::ClientState, tick::Tick};
 
 use super::{
@@ -87,7 +87,7 @@ fn oversized_truncated_replayed_and_random_datagrams_of_a_client_are_dropped() {
     let mut attacked = AttackedServer::start();
     let (mut peer, quiet) = served(&mut attacked);
     let input = steer(&attacked);
-    let mut dice = Seeded::new(3);
+    let mut dice = Random::new(3);
     let flood = || {
         paced(&mut peer, 3_000, 10, |peer, number| {
             let whole = peer.seal(&input_packet(peer.tick() + 2, &input));

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use throng_client::seeded::Seeded;
 use throng_shared::netcode::{
     ClientState, ConnectToken, Entropy, KEY_BYTES, PROTOCOL_ID, REQUEST_BYTES, TokenRequest, USER_DATA_BYTES,
 };
+use throng_shared::random::Random;
 
 use super::{
     AttackedServer, BOTS, Window,
@@ -38,7 +38,7 @@ const DROP_REASONS: [&str; 16] = [
 ];
 
 /// Returns a token for this server that was created without its key.
-fn forged(server: SocketAddr, dice: &mut Seeded) -> ConnectToken {
+fn forged(server: SocketAddr, dice: &mut Random) -> ConnectToken {
     let mut entropy = Entropy::from_seed([dice.bits() as u8; 32]);
     let private_key: [u8; KEY_BYTES] = entropy.bytes();
     let wanted = TokenRequest {
@@ -79,7 +79,7 @@ fn a_hundred_thousand_spoofed_handshakes_are_counted_and_get_no_reply() {
     let (mut peer, recorded, server) = recorded(&attacked);
     let quiet = attacked.run_bots(|_| true);
 
-    let mut dice = Seeded::new(1);
+    let mut dice = Random::new(1);
     let forged: Vec<_> = (0..64).map(|_| request(&forged(server, &mut dice))).collect();
     let mut expired = recorded.clone();
     expired[EXPIRY].copy_from_slice(&1_000_u64.to_le_bytes());

@@ -10,7 +10,6 @@ use skirmish_shared::input::PilotInput;
 use throng_client::{
     link::LinkConditions,
     predict::Present,
-    seeded::Seeded,
     world::{ClientClock, NextInput, Own, RecentPackets},
 };
 use throng_local::{LocalConfig, LocalGame, LocalPlayer};
@@ -21,6 +20,7 @@ use throng_shared::{
         pose::{Heading, Pose, Position, Velocity, YAW_STEPS},
         registry::Protocol,
     },
+    random::Random,
     tick::Tick,
 };
 
@@ -65,7 +65,7 @@ pub(super) struct Flight {
     pub(super) guesses: BTreeMap<u32, Guess>,
     /// Buttons that are held in addition to the random ones.
     pub(super) held: u8,
-    dice: Seeded,
+    dice: Random,
     input: PilotInput,
 }
 
@@ -84,7 +84,7 @@ impl Flight {
             truths: BTreeMap::new(),
             guesses: BTreeMap::new(),
             held: 0,
-            dice: Seeded::new(seed),
+            dice: Random::new(seed),
             input: PilotInput::default(),
         }
     }

@@ -2,7 +2,7 @@
 
 use bevy::input::keyboard::{Key, KeyboardInput};
 use bevy::prelude::*;
-use throng_client::seeded::Seeded;
+use throng_shared::random::Random;
 
 use super::keys::KeyboardFocus;
 use super::session::{GamePhase, LinkOrder, LinkState};
@@ -56,7 +56,7 @@ impl Plugin for ConnectPlugin {
 
 /// Returns a name for a player without one.
 fn random_name(seed: u32) -> String {
-    let mut random = Seeded::new(u64::from(seed) ^ u64::from(std::process::id()) << 32);
+    let mut random = Random::new(u64::from(seed) ^ u64::from(std::process::id()) << 32);
     format!("Pilot-{:03}", (random.unit() * 1_000.0) as u32)
 }
 

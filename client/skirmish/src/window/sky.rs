@@ -7,7 +7,7 @@ use bevy::asset::RenderAssetUsages;
 use bevy::camera::visibility::NoFrustumCulling;
 use bevy::mesh::{Indices, PrimitiveTopology};
 use bevy::prelude::*;
-use throng_client::seeded::Seeded;
+use throng_shared::random::Random;
 
 use super::batch::{GlowBatch, GlowMaterial, Paint};
 use super::camera::PaintOrder;
@@ -76,9 +76,9 @@ impl Quads {
 }
 
 fn sky_mesh() -> Mesh {
-    let mut random = Seeded::new(0x5f4a_11d0);
+    let mut random = Random::new(0x5f4a_11d0);
     let mut quads = dome();
-    let direction = |random: &mut Seeded| loop {
+    let direction = |random: &mut Random| loop {
         let place = Vec3::new(random.signed_unit(), random.signed_unit(), random.signed_unit());
         if (0.05..=1.0).contains(&place.length_squared()) {
             return place.normalize();
@@ -148,7 +148,7 @@ fn noise(place: Vec3) -> f32 {
     let value = |x: f32, y: f32, z: f32| {
         let at = (corner + Vec3::new(x, y, z)).as_ivec3();
         let number = (at.x as u64 & 0xffff) | (at.y as u64 & 0xffff) << 16 | (at.z as u64 & 0xffff) << 32;
-        Seeded::new(number).unit() as f32
+        Random::new(number).unit() as f32
     };
     let blend = |from: f32, to: f32, part: f32| from + (to - from) * part;
     let edge = |y: f32, z: f32| blend(value(0.0, y, z), value(1.0, y, z), ease.x);
@@ -165,7 +165,7 @@ fn paint_dust(focus: Res<Focus>, mut glow: ResMut<GlowBatch>) {
     let stretch = Vec3::new(focus.velocity.x, 0.0, -focus.velocity.y) * 0.018;
     for x in here_x - grains / 2..=here_x + grains / 2 {
         for y in here_y - grains / 2..=here_y + grains / 2 {
-            let mut random = Seeded::new((u64::from(x as u32) << 32) | u64::from(y as u32));
+            let mut random = Random::new((u64::from(x as u32) << 32) | u64::from(y as u32));
             let inside = Vec2::new(random.unit() as f32, random.unit() as f32);
             let height = -1.5 - 16.0 * random.unit() as f32;
             let place = focus.scene((Vec2::new(x as f32, y as f32) + inside) * apart, height);

@@ -1,9 +1,9 @@
 //! Tests the clock in a loop with a simulated server, over links of every delay.
 
 use super::*;
-use crate::seeded::Seeded;
 use proptest::prelude::*;
 use std::collections::VecDeque;
+use throng_shared::random::Random;
 
 const RATE_HZ: f64 = 20.0;
 const STEP: Duration = Duration::from_millis(5);
@@ -13,7 +13,7 @@ struct Loop {
     now: Duration,
     clock: ConnectionClock,
     start_tick: Tick,
-    random: Seeded,
+    random: Random,
     delay: f64,
     jitter: f64,
     /// Share of the datagrams that are lost, each way.
@@ -40,7 +40,7 @@ impl Loop {
             now,
             clock,
             start_tick,
-            random: Seeded::new(seed),
+            random: Random::new(seed),
             delay,
             jitter,
             loss: 0.0,

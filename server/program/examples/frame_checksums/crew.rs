@@ -15,6 +15,7 @@ use throng_shared::protocol::ids::{Slot, TeamId};
 use throng_shared::protocol::input::ViewTick;
 use throng_shared::protocol::pose::{Pose, YAW_STEPS};
 use throng_shared::protocol::registry::Protocol;
+use throng_shared::random::Random;
 use throng_shared::tick::Tick;
 
 use crate::CheckedGame;
@@ -22,16 +23,12 @@ use crate::process::Process;
 
 const PLAYERS: u32 = 60;
 
-/// A generator of its own (`SplitMix64`): no change of the engine's changes what players do.
-struct CrewRandom(u64);
+/// Small random numbers of the players.
+struct CrewRandom(Random);
 
 impl CrewRandom {
     fn below(&mut self, end: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((bits ^ bits >> 31) >> 32) as u32 % end
+        (self.0.bits() >> 32) as u32 % end
     }
 
     /// Between -1 and 1.
@@ -73,7 +70,7 @@ impl Crew {
         ];
         Self {
             is_skirmish: game.is_skirmish,
-            random: CrewRandom(game.seed),
+            random: CrewRandom(Random::new(game.seed)),
             members: (0..PLAYERS).map(member).collect(),
             kinds: kinds.map(|entry| entry.map_or(0, |entry| entry.id.bit())),
         }

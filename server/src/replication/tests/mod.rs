@@ -263,8 +263,8 @@ fn false_acknowledgements_harm_only_their_own_client() {
         let mut session = Session::new(Setting::new(seed));
         for _ in 0..200 {
             let lie = SnapshotAck {
-                newest: session.random.next() as u16 & 0xff,
-                bits: session.random.next(),
+                newest: session.random.bits() as u16 & 0xff,
+                bits: session.random.bits(),
             };
             session.clients[0].replication.acknowledge(lie);
             session.step += 1;

@@ -7,11 +7,12 @@ use throng_shared::limits::PAYLOAD_BYTES_MAX;
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::input::SnapshotAck;
 use throng_shared::protocol::registry::Protocol;
+use throng_shared::random::Random;
 use throng_shared::tick::Tick;
 
 use super::super::known::{self, each_id};
 use super::super::*;
-use super::world::{self, Random, World};
+use super::world::{self, World};
 use crate::boundary::frame::FrameHistory;
 
 /// One direction of a link: packets by the step in which they arrive.
@@ -166,7 +167,7 @@ impl Session {
             scratch: ReplicationScratch::new(&setting.config, &protocol),
             history: [FrameHistory::default()],
             clients: (0..setting.clients).map(client).collect(),
-            random: Random(!setting.seed),
+            random: Random::new(!setting.seed),
             step: 0,
             protocol,
             world,

@@ -15,33 +15,11 @@ use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::protocol::registry::{
     ComponentCodec, Custom, Delta, Protocol, ProtocolAppExt, Visibility, Witness,
 };
+use throng_shared::random::Random;
 use throng_shared::tick::Tick;
 
 use crate::boundary::frame::{ChunkKind, ColdValue, Frame, FrameWriter, Identity, PlayerRow, SlotTable};
 use crate::space::{AreaHold, AreaTable, CellIndex, RoomId, SpatialIndex};
-
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    pub(super) fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 24) as f32
-    }
-
-    pub(super) fn chance(&mut self, chance: f32) -> bool {
-        self.unit() < chance
-    }
-}
 
 #[derive(Component, Serialize, Deserialize, Clone)]
 struct Hull(u16);
@@ -120,7 +98,7 @@ where
 
 /// A random number of any size.
 fn number(random: &mut Random) -> f32 {
-    (random.next() as i32 >> random.below(32)) as f32
+    (random.bits() as i32 >> random.below(32)) as f32
 }
 
 fn aim(numbers: [f32; 2]) -> (ColdValue, Vec<u8>) {
@@ -134,11 +112,11 @@ fn value(id: u8, random: &mut Random) -> (ColdValue, Vec<u8>) {
         (Arc::new(value), bytes)
     }
     match id {
-        0 => both(Hull(random.next() as u16)),
+        0 => both(Hull(random.bits() as u16)),
         1 => both(Order(
-            (0..random.below(30)).map(|_| random.next() as u8).collect(),
+            (0..random.below(30)).map(|_| random.bits() as u8).collect(),
         )),
-        2 => both(Cargo(random.next() >> random.below(64))),
+        2 => both(Cargo(random.bits() >> random.below(64))),
         AIM => aim([number(random), 1.0]),
         _ => in_steps(Depth(number(random)), &Delta::<1>::quantized(1.0)),
     }
@@ -232,7 +210,7 @@ impl World {
 
     fn empty(seed: u64, tick: Tick, side: f32, simulation: SimulationId) -> Self {
         Self {
-            random: Random(seed),
+            random: Random::new(seed),
             tick,
             side,
             slots: SlotTable::default(),
@@ -290,12 +268,12 @@ impl World {
         let speed = if random.chance(0.3) {
             0.0
         } else {
-            random.unit() * 30.0
+            random.within(0.0, 30.0)
         };
         let mut entity = Entity {
             slot,
-            position: (Vec2::new(random.unit(), random.unit()) - 0.5) * self.side,
-            heading: random.unit() * 6.0,
+            position: (Vec2::new(random.within(0.0, 1.0), random.within(0.0, 1.0)) - 0.5) * self.side,
+            heading: random.within(0.0, 6.0),
             speed,
             identity: Identity {
                 global,
@@ -347,7 +325,7 @@ impl World {
     pub(super) fn turn_aims(&mut self) {
         let globals: Vec<_> = self.entities.keys().copied().collect();
         for global in globals {
-            let turned = self.tick.0 as f32 * 0.03 + self.random.unit() * 0.05;
+            let turned = self.tick.0 as f32 * 0.03 + self.random.within(0.0, 0.05);
             let (value, bytes) = aim([turned, 1.5]);
             let entity = self.entities.get_mut(&global).unwrap();
             entity.components.insert(AIM, bytes);
@@ -410,7 +388,7 @@ impl World {
             if entity.speed == 0.0 {
                 continue;
             }
-            entity.heading += self.random.unit() * 0.6 - 0.3;
+            entity.heading += self.random.within(0.0, 0.6) - 0.3;
             let velocity = Vec2::from_angle(entity.heading) * entity.speed;
             entity.position += velocity * (0.05 * self.pace);
             if entity.position.abs().max_element() > half {

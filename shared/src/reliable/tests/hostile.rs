@@ -30,9 +30,9 @@ proptest! {
         let (mut stock, mut end) = (StockClient::new(), Reliable::new());
         let mut link = Link::new(seed, 0, 0);
         for step in 0..20u64 {
-            stock.send(Channel::ALL[link.below(3) as usize], message(step as u32, 4_000));
+            stock.send(Channel::ALL[link.random.below(3) as usize], message(step as u32, 4_000));
             for mut packet in stock.poll(Duration::from_millis(step * 400)) {
-                if link.below(8) == 0 {
+                if link.random.below(8) == 0 {
                     let index = index.index(packet.len());
                     packet[index] = value;
                     packet.truncate(1 + cut.index(packet.len()));

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use renet::{RenetServer, ServerEvent};
 
 use super::*;
+use crate::random::Random;
 
 /// An end of a session, ours or stock.
 trait Peer {
@@ -110,7 +111,7 @@ impl Peer for StockServer {
 
 /// A one-way link that loses, duplicates and delays packets, from a seed.
 struct Link {
-    random: u64,
+    random: Random,
     loss_percent: u64,
     jitter_ms: u64,
     under_way: BTreeMap<(Duration, u64), Vec<u8>>,
@@ -120,7 +121,7 @@ struct Link {
 impl Link {
     fn new(seed: u64, loss_percent: u64, jitter_ms: u64) -> Self {
         Self {
-            random: seed | 1,
+            random: Random::new(seed),
             loss_percent,
             jitter_ms,
             under_way: BTreeMap::new(),
@@ -128,20 +129,13 @@ impl Link {
         }
     }
 
-    fn below(&mut self, end: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % end
-    }
-
     fn carry(&mut self, now: Duration, packets: Vec<Vec<u8>>, to: &mut dyn Peer) {
         for packet in packets {
             self.packets += 1;
-            let copies = 1 + u64::from(self.below(20) == 0);
+            let copies = 1 + u64::from(self.random.below(20) == 0);
             for copy in 0..copies {
-                if self.below(100) >= self.loss_percent {
-                    let arrival = now + Duration::from_millis(20 + self.below(self.jitter_ms + 1));
+                if self.random.below(100) >= self.loss_percent {
+                    let arrival = now + Duration::from_millis(20 + self.random.below(self.jitter_ms + 1));
                     self.under_way
                         .insert((arrival, self.packets * 2 + copy), packet.clone());
                 }

@@ -1,7 +1,7 @@
 //! A square map in which all entities move, and the grid that finds the entities near each other.
 
 use glam::Vec2;
-use throng_client::seeded::Seeded;
+use throng_shared::random::Random;
 
 /// View radius of clients, in units.
 const VIEW_RADIUS: f32 = 50.0;
@@ -18,7 +18,7 @@ pub(super) struct FloorMap {
     positions: Vec<Vec2>,
     headings: Vec<f32>,
     side: f32,
-    random: Seeded,
+    random: Random,
     /// Cells in a row. Each is at most as wide as the view radius.
     columns: usize,
     /// Index in `order` of the first entity of each cell, and the end of the last cell.
@@ -32,7 +32,7 @@ impl FloorMap {
     pub(super) fn new(entities: usize, visible: u32) -> Self {
         let area = std::f32::consts::PI * VIEW_RADIUS * VIEW_RADIUS;
         let side = (area * entities as f32 / visible as f32).sqrt();
-        let mut random = Seeded::new(1);
+        let mut random = Random::new(1);
         let mut coordinate = || random.unit() as f32 * side;
         let positions = (0..entities)
             .map(|_| Vec2::new(coordinate(), coordinate()))

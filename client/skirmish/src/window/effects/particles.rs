@@ -4,7 +4,7 @@
 //! draws them.
 
 use bevy::prelude::*;
-use throng_client::seeded::Seeded;
+use throng_shared::random::Random;
 
 use crate::window::batch::{GlowBatch, Paint};
 use crate::window::camera::PaintOrder;
@@ -48,7 +48,7 @@ const WAVE_S: f32 = 0.55;
 pub(super) struct VisualEffects {
     sparks: Vec<Spark>,
     waves: Vec<Wave>,
-    random: Seeded,
+    random: Random,
 }
 
 impl Default for VisualEffects {
@@ -56,7 +56,7 @@ impl Default for VisualEffects {
         Self {
             sparks: Vec::new(),
             waves: Vec::new(),
-            random: Seeded::new(7),
+            random: Random::new(7),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use bevy::mesh::{Indices, VertexAttributeValues};
 use bevy::prelude::*;
-use throng_client::seeded::Seeded;
+use throng_shared::random::Random;
 
 use super::builder::ModelBuilder;
 use super::model::{Coat, Model};
@@ -17,7 +17,7 @@ pub(super) fn variants() -> Vec<Model> {
 }
 
 fn rock(seed: u64) -> Model {
-    let mut random = Seeded::new(0x0_c0ff_ee00 + seed);
+    let mut random = Random::new(0x0_c0ff_ee00 + seed);
     let mut unit = || random.unit() as f32 * 2.0 - 1.0;
     let cuts: Vec<(Vec3, f32)> = (0..CUTS)
         .map(|_| {
