@@ -17,7 +17,6 @@ pub use crate::net::takeover::Takeovers;
 pub use crate::net::transmit::{
     Arrival, Collected, DATAGRAM_BUFFER_BYTES, Flush, Receive, SocketCounters, Transmit,
 };
-pub use crate::persist::checksum::digest;
 pub use crate::replication::client::{ClientReplication, ReplicationView};
 pub use crate::replication::pack::{PacketSink, Written};
 pub use crate::replication::scratch::{ReplicationCounters, ReplicationScratch};

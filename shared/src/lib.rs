@@ -1,4 +1,4 @@
-//! What a Throng server and its clients agree on: ticks, limits, random numbers, protocol, and the sans-IO transport.
+//! What a Throng server and its clients agree on: the protocol, its limits, and the sans-IO transport.
 //!
 //! # Write a game's protocol
 //!
@@ -33,6 +33,7 @@
 //! - [`netcode`] seals packets and opens sessions from connect tokens; [`reliable`] carries messages over them.
 //! - [`limits`] has the bounds, and [`tick`] the clock. `docs/transport.md` describes the bytes.
 
+pub mod hash;
 pub mod limits;
 pub mod netcode;
 pub mod prefetch;

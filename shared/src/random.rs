@@ -4,13 +4,12 @@
 //! simulated networks are reproduced from a seed. Not for secrets, which come from
 //! [`Entropy`](crate::netcode::Entropy).
 
+use crate::hash::GOLDEN;
+
 /// A stream of random numbers (`SplitMix64`; Steele, Lea and Flood 2014): eight bytes of state, one multiply chain per
 /// number.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
-
-/// What the state grows by for each number: 2^64 divided by the golden ratio, odd.
-pub const GOLDEN_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Random {
     /// Creates a generator whose whole output follows from `seed`.
@@ -23,7 +22,7 @@ impl Random {
     /// Returns the next 64 random bits.
     #[inline]
     pub const fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(GOLDEN_STEP);
+        self.0 = self.0.wrapping_add(GOLDEN);
         mix(self.0)
     }
 

@@ -9,10 +9,10 @@ use throng_scenes::ScenePlugin;
 use throng_scenes::protocol::SteerInput;
 use throng_server::boundary::claims::PlayerName;
 use throng_server::boundary::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, link};
-use throng_server::internals::digest;
 use throng_server::record::{RecordPlugin, RecordingReader, app_of};
 use throng_server::runner::{finish_plugins, tick_once};
 use throng_server::simulation::WorkerLinks;
+use throng_shared::hash::fnv1a;
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{ChannelId, SimulationId};
 use throng_shared::protocol::input::ViewTick;
@@ -258,6 +258,6 @@ fn new_recordings_are_replayed_to_their_ends() {
         fs::remove_file(file).unwrap();
     }
     for seed in all.as_flattened() {
-        fs::write(corpus("recordings").join(format!("{:016x}", digest(seed))), seed).unwrap();
+        fs::write(corpus("recordings").join(format!("{:016x}", fnv1a(seed))), seed).unwrap();
     }
 }

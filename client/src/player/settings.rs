@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use throng_shared::hash::fnv1a;
+
 use crate::join::ReconnectConfig;
 
 /// The settings of one client.
@@ -22,16 +24,12 @@ pub struct ClientSettings {
 impl ClientSettings {
     /// Creates settings for a player called `name`; the seed is a hash of the name.
     pub fn new(server: &str, name: &str) -> Self {
-        // FNV-1a, 64 bits: spreads similar names over different seeds.
-        let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
         Self {
             server: server.to_owned(),
             name: name.to_owned(),
             join_timeout: Duration::from_secs(5),
             reconnect: ReconnectConfig::default(),
-            seed,
+            seed: fnv1a(name.as_bytes()),
         }
     }
 }

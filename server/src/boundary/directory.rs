@@ -10,6 +10,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use throng_shared::hash::GOLDEN;
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{GlobalId, SimulationId};
 
@@ -175,9 +176,9 @@ impl Directory {
 
     /// Returns the indices of the entries in which `id` may be, in the order in which they are tried.
     fn entries(&self, id: GlobalId) -> impl Iterator<Item = usize> {
-        // Fibonacci hashing: the multiplication by 2^64 divided by the golden ratio mixes the id into the high bits.
+        // Fibonacci hashing mixes the id into the high bits.
         // Two different selections of bits give two buckets that are nearly independent of each other.
-        let mixed = id.0.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mixed = id.0.wrapping_mul(GOLDEN);
         let buckets: [u64; CHOICES] = [
             (mixed >> 40) & self.bucket_mask,
             (mixed.rotate_left(29) ^ (mixed >> 7)) & self.bucket_mask,

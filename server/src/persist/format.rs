@@ -5,16 +5,16 @@
 //! | 0..8 | `THRONGCP` |
 //! | 8..12 | version of the format |
 //! | 12..20 | bytes of the body |
-//! | 20..28 | [digest](super::digest) of the body |
+//! | 20..28 | [FNV-1a](fnv1a) of the body |
 //! | 28.. | the body: a [`WorldImage`] |
 //!
 //! Numbers of the header are little endian; the body is a serde value. A type is named by its path.
 
 use serde::{Deserialize, Serialize};
+use throng_shared::hash::fnv1a;
 use throng_shared::protocol::codec::{self, CodecError};
 use throng_shared::tick::Tick;
 
-use super::digest;
 use crate::simulation::resume::SimulationImage;
 
 /// The version of the format that is written, and the only one that is read.
@@ -120,7 +120,7 @@ fn write_header(bytes: &mut [u8]) {
     header[..8].copy_from_slice(MAGIC);
     header[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
     header[12..20].copy_from_slice(&(body.len() as u64).to_le_bytes());
-    header[20..28].copy_from_slice(&digest(body).to_le_bytes());
+    header[20..28].copy_from_slice(&fnv1a(body).to_le_bytes());
 }
 
 /// Checks and decodes a checkpoint.
@@ -142,7 +142,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<WorldImage, FormatError> {
     if expected != found {
         return Err(FormatError::Length { expected, found });
     }
-    let (expected, found) = (u64::from_le_bytes(field(20)), digest(body));
+    let (expected, found) = (u64::from_le_bytes(field(20)), fnv1a(body));
     if expected != found {
         return Err(FormatError::Digest { expected, found });
     }

@@ -42,7 +42,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub(crate) mod checksum;
 mod entities;
 mod format;
 mod group;
@@ -52,7 +51,6 @@ mod save;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use checksum::digest;
 pub use format::{FORMAT_VERSION, FormatError};
 pub(crate) use group::{Group, SharedName};
 pub use load::{LoadError, end_sessions, load};

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use throng_shared::hash::fnv1a;
 use throng_shared::protocol::ids::{ComponentId, GlobalId, Slot};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
 use crate::boundary::frame::Frame;
-use crate::persist::digest;
 
 /// The digest of one tick.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -265,6 +265,6 @@ fn row_digest(frame: &Frame, slot: Slot, protocol: &Protocol, bytes: &mut Vec<u8
 /// Returns a digest folded to two bytes, which is enough to show the differing part once it is known that
 /// some part differs.
 fn short(bytes: &[u8]) -> [u8; 2] {
-    let sum = digest(bytes);
+    let sum = fnv1a(bytes);
     ((sum ^ sum >> 16 ^ sum >> 32 ^ sum >> 48) as u16).to_le_bytes()
 }

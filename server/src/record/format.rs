@@ -1,7 +1,7 @@
 //! The format of a recording.
 //!
 //! A recording is `THRONGRC`, the version of the format (u32), and then blocks: the length of the value in
-//! bytes (u32), the digest of the value (u64), and the value. The first block is the [`RecordingHeader`],
+//! bytes (u32), the FNV-1a digest of the value (u64), and the value. The first block is the [`RecordingHeader`],
 //! then follows one block for each tick, and the last one has the reason why the recording [`End`]ed. All
 //! numbers outside the values are little endian. A recording without an end was cut off; the blocks before
 //! are complete.
@@ -9,13 +9,13 @@
 use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
+use throng_shared::hash::fnv1a;
 use throng_shared::protocol::codec::{self, CodecError};
 use throng_shared::protocol::version::ProtocolHash;
 use throng_shared::tick::Tick;
 
 use super::digest::TickDigest;
 use super::events::Event;
-use crate::persist::digest;
 use crate::simulation::ContentFile;
 
 /// The version of the format that is written, and the only one that is read.
@@ -150,7 +150,7 @@ impl<W: Write> RecordingWriter<W> {
             .ok_or(io::ErrorKind::InvalidData)?;
         let (header, value) = self.block.split_at_mut(BLOCK_HEADER_BYTES);
         header[..4].copy_from_slice(&(bytes as u32).to_le_bytes());
-        header[4..].copy_from_slice(&digest(value).to_le_bytes());
+        header[4..].copy_from_slice(&fnv1a(value).to_le_bytes());
         self.out.write_all(&self.block)
     }
 
@@ -255,7 +255,7 @@ fn read_block(from: &mut impl Read) -> Result<(RecordingBlock, u64), ReadError> 
     if value.len() < bytes as usize {
         return Err(ReadError::Truncated);
     }
-    if digest(&value) != sum {
+    if fnv1a(&value) != sum {
         return Err(ReadError::Digest);
     }
     let block = codec::decode_state_exact(&value).map_err(ReadError::Value)?;

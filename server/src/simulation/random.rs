@@ -4,9 +4,10 @@
 //! function of (seed, entity, tick), so that any chunk of entities can be computed on any thread.
 
 use bevy_ecs::prelude::Resource;
+use throng_shared::hash::GOLDEN;
 use throng_shared::protocol::ids::GlobalId;
 pub use throng_shared::random::Random;
-use throng_shared::random::{GOLDEN_STEP, mix};
+use throng_shared::random::mix;
 use throng_shared::tick::Tick;
 
 /// The seed of a simulation, from which all its random numbers follow.
@@ -19,7 +20,7 @@ impl Seed {
     #[must_use]
     pub fn of(self, entity: GlobalId, tick: Tick) -> Random {
         let of_entity = mix(self.0 ^ mix(entity.0));
-        Random::new(of_entity ^ u64::from(tick.0).wrapping_mul(GOLDEN_STEP))
+        Random::new(of_entity ^ u64::from(tick.0).wrapping_mul(GOLDEN))
     }
 }
 

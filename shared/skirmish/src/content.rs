@@ -8,8 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::components::Score;
+use throng_shared::hash::Fnv1a;
 use throng_shared::protocol::codec;
-use throng_shared::protocol::version::ProtocolHasher;
 
 /// A number above 0 and at most `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -322,9 +322,9 @@ impl Content {
         let mut bytes = Vec::new();
         // The only error is content of more than 64 KiB, which the loader refuses by hashing it first.
         let _ = codec::encode_into(self, &mut bytes);
-        let mut hasher = ProtocolHasher::new();
-        hasher.field(&bytes);
-        ContentHash(hasher.finish().0)
+        let mut hash = Fnv1a::default();
+        hash.field(&bytes);
+        ContentHash(hash.finish())
     }
 
     /// Returns the index of the laser of this name.

@@ -126,59 +126,10 @@ impl fmt::Display for ProtocolVersion {
     }
 }
 
-/// FNV-1a, 64 bits: the same on every machine, and quick enough for a few hundred names.
-///
-/// Every field is followed by its length, so that `"ab", "c"` and `"a", "bc"` differ.
-pub struct ProtocolHasher(u64);
-
-impl ProtocolHasher {
-    /// Starts a hash without fields.
-    #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "a hash begins by name, never by accident"
-    )]
-    pub fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-
-    /// Adds a field: its bytes, then their number.
-    pub fn field(&mut self, bytes: &[u8]) {
-        for &byte in bytes.iter().chain(&(bytes.len() as u64).to_le_bytes()) {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    /// Returns the hash of all fields.
-    #[must_use]
-    pub fn finish(self) -> ProtocolHash {
-        ProtocolHash(self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn the_protocol_hash_is_fnv_1a() {
-        let mut hasher = ProtocolHasher::new();
-        hasher.field(b"");
-        // FNV-1a of eight zero bytes.
-        assert_eq!(hasher.finish(), ProtocolHash(0xa8c7_f832_281a_39c5));
-    }
-
-    #[test]
-    fn hashed_fields_do_not_run_together() {
-        let hash = |fields: &[&str]| {
-            let mut hasher = ProtocolHasher::new();
-            fields.iter().for_each(|field| hasher.field(field.as_bytes()));
-            hasher.finish()
-        };
-        assert_ne!(hash(&["ab", "c"]), hash(&["a", "bc"]));
-        assert_ne!(hash(&["ab", ""]), hash(&["ab"]));
-    }
 
     #[test]
     fn a_version_is_shown_as_release_and_hash() {

@@ -7,12 +7,12 @@ use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 use throng_scenes::{Scene, ScenePlugin};
 use throng_server::{
-    internals::digest,
     persist::{self, PersistAppExt, load, save},
     record::{self, RecordingHeader, RecordingReader, ReplayError, Replayed, app_of, replay},
     runner::finish_plugins,
     simulation::SimulationPlugin,
 };
+use throng_shared::hash::fnv1a;
 use throng_shared::protocol::{codec, registry::Protocol, version::ProtocolHash};
 
 use super::packets;
@@ -53,7 +53,7 @@ pub fn checkpoints(data: &[u8]) {
         let mut bytes = b"THRONGCP".to_vec();
         bytes.extend(persist::FORMAT_VERSION.to_le_bytes());
         bytes.extend((data.len() as u64).to_le_bytes());
-        bytes.extend(digest(data).to_le_bytes());
+        bytes.extend(fnv1a(data).to_le_bytes());
         bytes.extend(data);
         load(&mut app, &bytes)
     };
@@ -113,7 +113,7 @@ pub fn replay_of(data: &[u8]) -> Option<Result<Replayed, ReplayError>> {
         codec::encode_into(&header, &mut block).expect("a header encodes");
         for block in std::iter::once(&block[..]).chain(packets(data)) {
             file.extend((block.len() as u32).to_le_bytes());
-            file.extend(digest(block).to_le_bytes());
+            file.extend(fnv1a(block).to_le_bytes());
             file.extend(block);
         }
         file

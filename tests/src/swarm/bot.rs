@@ -11,6 +11,7 @@ use throng_client::link::is_passing;
 use throng_client::mirror::{Applied, Mirror};
 use throng_scenes::protocol::SteerInput;
 use throng_server::observe::Histogram;
+use throng_shared::hash::GOLDEN;
 use throng_shared::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_RECEIVE_BYTES_MAX};
 use throng_shared::netcode::{ClientNetcode, ClientReceived, ConnectToken, NetcodeEvent};
 use throng_shared::prefetch::prefetch;
@@ -179,7 +180,7 @@ impl Bot {
         };
         let socket = UdpSocket::bind(any)?;
         socket.connect(server)?;
-        let seed = kind.seed ^ u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let seed = kind.seed ^ u64::from(index).wrapping_mul(GOLDEN);
         let steering = if kind.is_pilot {
             BotSteering::Pilot(Box::new(BotPilot::new(seed)))
         } else {

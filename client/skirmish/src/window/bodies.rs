@@ -3,6 +3,7 @@
 use bevy::prelude::*;
 use skirmish_shared::components::{Asteroid, Drone, Missile, Ore, Ship, Station};
 use throng_client::world::Own;
+use throng_shared::hash::GOLDEN;
 use throng_shared::protocol::ids::GlobalId;
 
 use super::batch::{GlowBatch, Paint, SolidBatch};
@@ -134,7 +135,7 @@ fn paint_rocks(
     for (rock, ore, look, id) in &rocks {
         let radius = f32::from(rock.radius_10) / 10.0;
         // The differences between rocks are derived from the id, so they are equal on every screen.
-        let number = id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 24;
+        let number = id.0.wrapping_mul(GOLDEN) >> 24;
         let part = |shift: u32| (number >> shift & 0xff) as f32 / 255.0;
         let rich = ore.map_or(0.0, |ore| {
             (ore.0 as f32 / (60.0 * radius * radius).max(1.0)).min(1.0)

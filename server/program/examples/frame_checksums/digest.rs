@@ -2,17 +2,17 @@
 
 use throng_server::boundary::frame::Frame;
 use throng_server::boundary::link::ToWorker;
+use throng_shared::hash::Mixer;
 use throng_shared::protocol::registry::Protocol;
 
 /// A digest in which order matters.
 #[derive(Default)]
-pub(crate) struct Digest(pub(crate) u64);
+pub(crate) struct Digest(pub(crate) Mixer);
 
 impl Digest {
     fn mix(&mut self, values: impl IntoIterator<Item = impl Into<u64>>) {
         for value in values {
-            self.0 = (self.0.rotate_left(23) ^ value.into()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            self.0 ^= self.0 >> 29;
+            self.0.mix(value.into());
         }
     }
 

@@ -100,7 +100,7 @@ impl CheckedGame {
             crew.act(&mut process, &frames);
             frames = process.tick();
         }
-        (process.digest.0, process.count(&frames))
+        (process.digest.0.finish(), process.count(&frames))
     }
 
     /// Panics when something that the game covers did not happen.

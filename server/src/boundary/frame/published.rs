@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use throng_shared::hash::Mixer;
 use throng_shared::limits::CHUNK_SLOTS;
 use throng_shared::protocol::ids::{SimulationId, Slot};
 use throng_shared::tick::Tick;
@@ -90,7 +91,8 @@ impl Frame {
     /// at the same tick. It reads every row, so it is for tests, replays and audits rather than for every tick.
     #[must_use]
     pub fn checksum(&self) -> Checksum {
-        let mut sum = Mixer(0x7468_726f_6e67 ^ u64::from(self.tick.0) << 8 ^ u64::from(self.simulation.0));
+        let mut sum =
+            Mixer::new(0x7468_726f_6e67 ^ u64::from(self.tick.0) << 8 ^ u64::from(self.simulation.0));
         for (slot, row) in self.rows() {
             let pose = row.pose;
             sum.mix(u64::from(slot.0) << 32 | u64::from(row.changed.0));
@@ -110,22 +112,10 @@ impl Frame {
                     | u64::from(identity.importance),
             );
         }
-        Checksum(sum.0)
+        Checksum(sum.finish())
     }
 }
 
 /// Digest of a frame's rows and identities; see [`Frame::checksum`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Checksum(pub u64);
-
-/// The state of a digest that multiplies and rotates. It depends on the order of the values and is the same on
-/// every machine. It does not resist deliberate collisions.
-struct Mixer(u64);
-
-impl Mixer {
-    /// Mixes in a value: the odd multiplier carries each bit upwards, the shift brings the high bits back down.
-    fn mix(&mut self, value: u64) {
-        self.0 = (self.0.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 ^= self.0 >> 29;
-    }
-}

@@ -30,7 +30,8 @@ use super::ids::ComponentId;
 use super::input::{InputBytes, PlayerInput};
 use super::pose::{POSITION_QUANTUM, VELOCITY_QUANTUM, YAW_STEPS};
 use super::steps::ComponentFormats;
-use super::version::{ProtocolHash, ProtocolHasher, ProtocolVersion, Release};
+use super::version::{ProtocolHash, ProtocolVersion, Release};
+use crate::hash::Fnv1a;
 use crate::limits::INPUT_BYTES_MAX;
 
 pub use changes::ChangeScan;
@@ -139,26 +140,26 @@ impl Protocol {
     /// wire version.
     #[must_use]
     pub fn hash(&self) -> ProtocolHash {
-        let mut hasher = ProtocolHasher::new();
-        hasher.field(&WIRE_VERSION.to_le_bytes());
-        hasher.field(&POSITION_QUANTUM.to_bits().to_le_bytes());
-        hasher.field(&VELOCITY_QUANTUM.to_bits().to_le_bytes());
-        hasher.field(&YAW_STEPS.to_le_bytes());
-        hasher.field(b"components");
+        let mut hash = Fnv1a::default();
+        hash.field(&WIRE_VERSION.to_le_bytes());
+        hash.field(&POSITION_QUANTUM.to_bits().to_le_bytes());
+        hash.field(&VELOCITY_QUANTUM.to_bits().to_le_bytes());
+        hash.field(&YAW_STEPS.to_le_bytes());
+        hash.field(b"components");
         for entry in &self.components {
-            hasher.field(entry.name.as_bytes());
-            hasher.field(&[entry.visibility as u8]);
-            hasher.field(entry.codec_name().as_bytes());
-            hasher.field(&(entry.numbers as u32).to_le_bytes());
+            hash.field(entry.name.as_bytes());
+            hash.field(&[entry.visibility as u8]);
+            hash.field(entry.codec_name().as_bytes());
+            hash.field(&(entry.numbers as u32).to_le_bytes());
         }
-        hasher.field(b"messages");
+        hash.field(b"messages");
         for entry in &self.messages {
-            hasher.field(entry.name.as_bytes());
-            hasher.field(&[entry.channel as u8, entry.direction as u8]);
+            hash.field(entry.name.as_bytes());
+            hash.field(&[entry.channel as u8, entry.direction as u8]);
         }
-        hasher.field(b"input");
-        hasher.field(self.input.as_ref().map_or("", |entry| entry.name).as_bytes());
-        hasher.finish()
+        hash.field(b"input");
+        hash.field(self.input.as_ref().map_or("", |entry| entry.name).as_bytes());
+        ProtocolHash(hash.finish())
     }
 
     /// Returns the hash together with this crate's release.
