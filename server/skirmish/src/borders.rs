@@ -8,10 +8,7 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
-use skirmish_shared::components::{
-    Asteroid, Beam, Boost, Callsign, Cargo, Credits, Drone, Hull, Magazine, Missile, Ore, Score, Shield,
-    Ship, Station,
-};
+use skirmish_shared::components::{Asteroid, Credits, Hull, Missile, Score, Station};
 use skirmish_shared::messages::Destroyed;
 use throng_server::prelude::{
     BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, GhostAppExt, MapShape, PersistAppExt,
@@ -143,21 +140,6 @@ pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
         .persist::<Pilot>()
         .persist::<ChatLimiter>()
         .persist::<Rank>()
-        .persist::<Ship>()
-        .persist::<Drone>()
-        .persist::<Asteroid>()
-        .persist::<Station>()
-        .persist::<Missile>()
-        .persist::<Hull>()
-        .persist::<Shield>()
-        .persist::<Beam>()
-        .persist::<Callsign>()
-        .persist::<Score>()
-        .persist::<Ore>()
-        .persist::<Boost>()
-        .persist::<Magazine>()
-        .persist::<Cargo>()
-        .persist::<Credits>()
         .persist::<DestroyedShips>()
         .persist::<DroneRespawnQueue>()
         .persist::<OreLedger>()

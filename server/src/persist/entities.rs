@@ -8,7 +8,7 @@ use bevy_ecs::entity::{EntityHashMap, EntityMapper};
 use bevy_ecs::prelude::*;
 use bevy_ecs::resource::IsResource;
 
-use super::registry::{Marker, Persisted};
+use super::registry::Persisted;
 use crate::simulation::{Player, Replicated};
 
 /// The key by which entities are sorted.
@@ -22,10 +22,9 @@ enum SortKey {
 /// Returns the entities of `world` that a checkpoint holds, in the order of the checkpoint.
 pub(super) fn held(world: &mut World, persisted: &Persisted) -> Vec<Entity> {
     let reasons: Vec<_> = persisted
-        .entries()
+        .app_types()
         .iter()
-        .filter(|entry| entry.marker == Marker::App)
-        .map(|entry| (entry.register)(world))
+        .map(|persisted| persisted.register(world))
         .collect();
     let player = world.register_component::<Player>();
     let replicated = world.register_component::<Replicated>();

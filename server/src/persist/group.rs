@@ -58,7 +58,7 @@ impl Group {
         for &entity in entities {
             let entity = world.entity(entity);
             let mut values = Vec::new();
-            for kind in 0..persisted.entries().len() {
+            for kind in 0..persisted.types().len() {
                 values.extend(value_of(entity, persisted, kind as u16, &mut references)?);
             }
             let role = match (entity.get::<Player>(), entity.get::<Replicated>()) {

@@ -12,11 +12,12 @@ use bevy_time::TimeUpdateStrategy;
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::codec::CodecError;
 use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId, Slot};
+use throng_shared::protocol::registry::DecodedValue;
 use throng_shared::tick::Tick;
 
 use super::entities::{ToEntities, held};
 use super::format::{EntityRole, FormatError, PlayerImage, ValueImage, WorldImage, open};
-use super::registry::{Decoded, Persisted};
+use super::registry::Persisted;
 use crate::boundary::claims::PlayerName;
 use crate::boundary::frame::SlotTable;
 use crate::boundary::link::{LeaveReason, PeerKind, SessionKey};
@@ -69,7 +70,7 @@ pub(super) struct Checkpoint {
 }
 
 /// A value with the index of its type among the persisted ones.
-type TypedValue = (usize, Box<dyn Decoded>);
+type TypedValue = (usize, Box<dyn DecodedValue>);
 
 #[derive(Clone, Copy)]
 enum RestoredIdentity {
@@ -92,7 +93,7 @@ enum RestoredIdentity {
 /// # Errors
 /// [`LoadError`]; the world is unchanged then.
 pub fn load(app: &mut App, bytes: &[u8]) -> Result<Tick, LoadError> {
-    let persisted = app.world_mut().get_resource_or_init::<Persisted>().clone();
+    let persisted = Persisted::of(app.world_mut());
     let checkpoint = Checkpoint::read(bytes, &persisted)?;
     let (found, expected) = (
         checkpoint.simulation.id,
@@ -149,9 +150,9 @@ impl Checkpoint {
             let index = *indices
                 .get(usize::from(value.kind))
                 .ok_or(LoadError::Contradiction("a value has no type"))?;
-            let entry = &persisted.entries()[index];
-            let decoded = (entry.decode)(&value.bytes).map_err(|error| LoadError::Value {
-                name: entry.name,
+            let of = &persisted.types()[index];
+            let decoded = of.decode(&value.bytes).map_err(|error| LoadError::Value {
+                name: of.name(),
                 whose: whose(),
                 error,
             })?;
@@ -194,7 +195,7 @@ impl Checkpoint {
         let spawned: Vec<_> = self.entities.iter().map(|_| world.spawn_empty().id()).collect();
         let mut references = ToEntities(spawned.clone());
         for (index, value) in self.resources {
-            let id = (persisted.entries()[index].register)(world);
+            let id = persisted.types()[index].register(world);
             let entity = match world.resource_entities().get(id) {
                 Some(entity) => entity,
                 None => world.spawn_empty().id(),
@@ -276,14 +277,14 @@ impl UniqueIds {
 
 impl Persisted {
     /// Decodes values that have the indices of their types in this list.
-    pub(super) fn decode_all(&self, values: &[ValueImage]) -> Result<Vec<Box<dyn Decoded>>, LoadError> {
+    pub(super) fn decode_all(&self, values: &[ValueImage]) -> Result<Vec<Box<dyn DecodedValue>>, LoadError> {
         let decode = |value: &ValueImage| {
-            let entry = self
-                .entries()
+            let of = self
+                .types()
                 .get(usize::from(value.kind))
                 .ok_or(LoadError::Contradiction("a value has no type"))?;
-            (entry.decode)(&value.bytes).map_err(|error| LoadError::Value {
-                name: entry.name,
+            of.decode(&value.bytes).map_err(|error| LoadError::Value {
+                name: of.name(),
                 whose: "an arriving entity".to_owned(),
                 error,
             })

@@ -1,21 +1,19 @@
-//! The types that a checkpoint holds, and how each is encoded, decoded and inserted.
-
-use std::any::type_name;
+//! The types that a checkpoint holds: the engine's, the app's own, and those that the protocol marks.
 
 use bevy_app::App;
-use bevy_ecs::component::ComponentId as WorldComponentId;
-use bevy_ecs::entity::EntityMapper;
 use bevy_ecs::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use throng_shared::protocol::codec::{self, CodecError};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
+use throng_shared::protocol::registry::{PersistedType, Protocol};
 
 use crate::simulation::{Avatar, Eye, Importance, InputBuffer, Owner, Room, Team, Viewer};
 
 /// Registers the types that a checkpoint holds. Implemented by [`App`].
 pub trait PersistAppExt {
-    /// Makes checkpoints hold this component, or this resource, wherever it is. The engine's own components
+    /// Makes checkpoints hold this component, or this resource, wherever it is. For what clients are never sent: a
+    /// replicated component is marked where it is declared, by
+    /// [`persisted`](throng_shared::protocol::registry::ComponentRegistration::persisted). The engine's own components
     /// are registered already, and registering a type twice is the same as once.
     ///
     /// Fields that refer to entities are marked `#[entities]`, so that they lead to the same entities in the
@@ -33,111 +31,68 @@ impl PersistAppExt for App {
         T: Component + Serialize + DeserializeOwned + Clone,
     {
         let mut persisted = self.world_mut().get_resource_or_init::<Persisted>();
-        persisted.add::<T>(Marker::App);
+        persisted.add(PersistedType::of::<T>());
         self
     }
 }
 
-/// The persisted types, in the order of registration.
+/// The persisted types: the engine's, then the app's in the order of registration, then the protocol's.
 #[derive(Resource, Clone, Debug)]
 pub(crate) struct Persisted {
-    entries: Vec<PersistEntry>,
+    types: Vec<PersistedType>,
+    /// The number of the engine's types, which are held only on entities that are held for another reason.
+    engine: usize,
 }
 
 impl Default for Persisted {
     /// Returns the list with the engine's own components.
     fn default() -> Self {
-        let mut persisted = Self { entries: Vec::new() };
-        persisted.add::<Position>(Marker::Engine);
-        persisted.add::<Velocity>(Marker::Engine);
-        persisted.add::<Heading>(Marker::Engine);
-        persisted.add::<Owner>(Marker::Engine);
-        persisted.add::<Team>(Marker::Engine);
-        persisted.add::<Importance>(Marker::Engine);
-        persisted.add::<Room>(Marker::Engine);
-        persisted.add::<Eye>(Marker::Engine);
-        persisted.add::<Viewer>(Marker::Engine);
-        persisted.add::<Avatar>(Marker::Engine);
-        persisted.add::<InputBuffer>(Marker::Engine);
-        persisted.add::<ChildOf>(Marker::Engine);
-        persisted
-    }
-}
-
-/// Whether the engine or the app registered a type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Marker {
-    /// The engine: the component is held if its entity is held for another reason.
-    Engine,
-    /// The app: an entity with the component is held.
-    App,
-}
-
-/// One registered type and how its values are saved and loaded.
-#[derive(Clone, Debug)]
-pub(super) struct PersistEntry {
-    /// The path of the type, which is its name in a checkpoint.
-    pub(super) name: &'static str,
-    pub(super) marker: Marker,
-    /// Returns the component's id in a world.
-    pub(super) register: fn(&mut World) -> WorldComponentId,
-    /// Appends the value of an entity, and returns whether it has one.
-    pub(super) encode: fn(EntityRef<'_>, &mut dyn EntityMapper, &mut Vec<u8>) -> Result<bool, CodecError>,
-    pub(super) decode: fn(&[u8]) -> Result<Box<dyn Decoded>, CodecError>,
-}
-
-/// A decoded value that waits to be inserted into its entity.
-pub(super) trait Decoded: Send {
-    /// Puts it into `entity`, its references mapped.
-    fn insert(self: Box<Self>, entity: &mut EntityWorldMut<'_>, references: &mut dyn EntityMapper);
-}
-
-struct DecodedValue<T>(T);
-
-impl<T: Component> Decoded for DecodedValue<T> {
-    fn insert(mut self: Box<Self>, entity: &mut EntityWorldMut<'_>, mut references: &mut dyn EntityMapper) {
-        T::map_entities(&mut self.0, &mut references);
-        entity.insert(self.0);
+        let types = vec![
+            PersistedType::of::<Position>(),
+            PersistedType::of::<Velocity>(),
+            PersistedType::of::<Heading>(),
+            PersistedType::of::<Owner>(),
+            PersistedType::of::<Team>(),
+            PersistedType::of::<Importance>(),
+            PersistedType::of::<Room>(),
+            PersistedType::of::<Eye>(),
+            PersistedType::of::<Viewer>(),
+            PersistedType::of::<Avatar>(),
+            PersistedType::of::<InputBuffer>(),
+            PersistedType::of::<ChildOf>(),
+        ];
+        let engine = types.len();
+        Self { types, engine }
     }
 }
 
 impl Persisted {
-    pub(super) fn entries(&self) -> &[PersistEntry] {
-        &self.entries
+    /// Returns the list of a world whose app is complete.
+    pub(crate) fn of(world: &mut World) -> Self {
+        let mut persisted = world.get_resource_or_init::<Self>().clone();
+        if let Some(protocol) = world.get_resource::<Protocol>() {
+            protocol.persisted().for_each(|marked| persisted.add(marked));
+        }
+        persisted
+    }
+
+    pub(super) fn types(&self) -> &[PersistedType] {
+        &self.types
+    }
+
+    /// Returns the types of the app: an entity with one of them is held.
+    pub(super) fn app_types(&self) -> &[PersistedType] {
+        &self.types[self.engine..]
     }
 
     /// Returns the index of the type with this name.
     pub(super) fn index_of(&self, name: &str) -> Option<usize> {
-        self.entries.iter().position(|entry| entry.name == name)
+        self.types.iter().position(|persisted| persisted.name() == name)
     }
 
-    fn add<T>(&mut self, marker: Marker)
-    where
-        T: Component + Serialize + DeserializeOwned + Clone,
-    {
-        let name = type_name::<T>();
-        if self.index_of(name).is_none() {
-            self.entries.push(PersistEntry {
-                name,
-                marker,
-                register: |world| world.register_component::<T>(),
-                encode: encode::<T>,
-                decode: |bytes| Ok(Box::new(DecodedValue(codec::decode_state_exact::<T>(bytes)?))),
-            });
+    fn add(&mut self, added: PersistedType) {
+        if self.index_of(added.name()).is_none() {
+            self.types.push(added);
         }
     }
-}
-
-fn encode<T: Component + Serialize + Clone>(
-    entity: EntityRef<'_>,
-    mut references: &mut dyn EntityMapper,
-    out: &mut Vec<u8>,
-) -> Result<bool, CodecError> {
-    let Some(value) = entity.get::<T>() else {
-        return Ok(false);
-    };
-    let mut value = value.clone();
-    T::map_entities(&mut value, &mut references);
-    codec::encode_state_into(&value, out)?;
-    Ok(true)
 }

@@ -34,12 +34,12 @@ pub enum SaveError {
 /// # Errors
 /// [`SaveError`]; the world is never changed.
 pub fn save(world: &mut World) -> Result<Vec<u8>, SaveError> {
-    let persisted = world.get_resource_or_init::<Persisted>().clone();
+    let persisted = Persisted::of(world);
     let held = held(world, &persisted);
     let mut indices = ToIndices::new(&held);
     let mut resources = Vec::new();
-    for (kind, entry) in (0..).zip(persisted.entries()) {
-        let id = (entry.register)(world);
+    for (kind, of) in (0..).zip(persisted.types()) {
+        let id = of.register(world);
         if let Some(entity) = world.resource_entities().get(id) {
             resources.extend(value_of(world.entity(entity), &persisted, kind, &mut indices)?);
         }
@@ -48,7 +48,7 @@ pub fn save(world: &mut World) -> Result<Vec<u8>, SaveError> {
     for &entity in &held {
         let entity = world.entity(entity);
         let mut values = Vec::new();
-        for kind in 0..persisted.entries().len() {
+        for kind in 0..persisted.types().len() {
             values.extend(value_of(entity, &persisted, kind as u16, &mut indices)?);
         }
         let role = role(world, entity);
@@ -57,9 +57,9 @@ pub fn save(world: &mut World) -> Result<Vec<u8>, SaveError> {
     let image = WorldImage {
         simulation: SimulationImage::of(world),
         types: persisted
-            .entries()
+            .types()
             .iter()
-            .map(|entry| entry.name.to_owned())
+            .map(|persisted| persisted.name().to_owned())
             .collect(),
         resources,
         entities,
@@ -74,11 +74,12 @@ pub(super) fn value_of(
     kind: u16,
     references: &mut dyn EntityMapper,
 ) -> Result<Option<ValueImage>, SaveError> {
-    let entry = &persisted.entries()[usize::from(kind)];
+    let of = &persisted.types()[usize::from(kind)];
     let mut bytes = Vec::new();
-    let name = entry.name;
-    let has =
-        (entry.encode)(entity, references, &mut bytes).map_err(|error| SaveError::Value { name, error })?;
+    let name = of.name();
+    let has = of
+        .encode(entity, references, &mut bytes)
+        .map_err(|error| SaveError::Value { name, error })?;
     Ok(has.then_some(ValueImage { kind, bytes }))
 }
 

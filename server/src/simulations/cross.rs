@@ -72,7 +72,7 @@ pub(super) fn collect(world: &mut World) {
         };
         let tick = world.resource::<TickTime>().tick.next();
         despawn_departed(world, simulations);
-        let persisted = world.get_resource_or_init::<Persisted>().clone();
+        let persisted = Persisted::of(world);
         update_remote_frames(world, &batches, tick);
         spawn_arrivals(world, simulations, &persisted, &batches);
         let kinds = world.resource::<GhostKinds>().clone();
@@ -417,7 +417,7 @@ fn emigrate(
     if emigrants.is_empty() {
         return leaving;
     }
-    let persisted = world.get_resource_or_init::<Persisted>().clone();
+    let persisted = Persisted::of(world);
     let left_at = world.get_resource::<Clock>().map(Clock::now).unwrap_or_default();
     let mut players = EntityHashMap::<Entity>::default();
     let mut avatars = world.query::<(Entity, &Avatar, &Player)>();

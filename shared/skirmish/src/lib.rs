@@ -37,21 +37,25 @@ impl Plugin for SkirmishProtocol {
     fn build(&self, app: &mut App) {
         // The side of a ship, drone or missile.
         app.replicate::<TeamId>();
-        app.replicate::<Ship>();
-        app.replicate::<Drone>();
-        app.replicate::<Asteroid>();
-        app.replicate::<Station>();
-        app.replicate::<Missile>();
-        app.replicate::<Hull>();
-        app.replicate::<Shield>();
-        app.replicate::<Beam>();
-        app.replicate::<Callsign>();
-        app.replicate::<Score>();
-        app.replicate::<Ore>();
-        app.replicate::<Boost>().visible_to(Visibility::Owner);
-        app.replicate::<Magazine>().visible_to(Visibility::Owner);
-        app.replicate::<Cargo>().visible_to(Visibility::Owner);
-        app.replicate::<Credits>().visible_to(Visibility::Owner);
+        app.replicate::<Ship>().persisted();
+        app.replicate::<Drone>().persisted();
+        app.replicate::<Asteroid>().persisted();
+        app.replicate::<Station>().persisted();
+        app.replicate::<Missile>().persisted();
+        app.replicate::<Hull>().persisted();
+        app.replicate::<Shield>().persisted();
+        app.replicate::<Beam>().persisted();
+        app.replicate::<Callsign>().persisted();
+        app.replicate::<Score>().persisted();
+        app.replicate::<Ore>().persisted();
+        app.replicate::<Boost>().persisted().visible_to(Visibility::Owner);
+        app.replicate::<Magazine>()
+            .persisted()
+            .visible_to(Visibility::Owner);
+        app.replicate::<Cargo>().persisted().visible_to(Visibility::Owner);
+        app.replicate::<Credits>()
+            .persisted()
+            .visible_to(Visibility::Owner);
         app.input::<PilotInput>();
         app.replicate_resource::<Standings>();
         app.message_to_clients::<ContentAnnounced>(Channel::ReliableOrdered);

@@ -51,9 +51,8 @@ struct Champion {
 struct Scratch;
 
 fn extend(app: &mut App) {
-    app.replicate::<Mood>();
-    app.persist::<Mood>()
-        .persist::<Hunter>()
+    app.replicate::<Mood>().persisted();
+    app.persist::<Hunter>()
         .persist::<Nest>()
         .persist::<Champion>()
         .insert_resource(Champion {

@@ -19,8 +19,8 @@ struct Unknown(u8);
 fn sample() -> &'static (Vec<u8>, Persisted) {
     static SAMPLE: OnceLock<(Vec<u8>, Persisted)> = OnceLock::new();
     SAMPLE.get_or_init(|| {
-        let (scripted, bytes) = saved(1, 70);
-        (bytes, scripted.app.world().resource::<Persisted>().clone())
+        let (mut scripted, bytes) = saved(1, 70);
+        (bytes, Persisted::of(scripted.app.world_mut()))
     })
 }
 

@@ -144,12 +144,11 @@ pub(super) struct Game {
 
 impl Plugin for Game {
     fn build(&self, app: &mut App) {
-        app.replicate::<Ore>();
+        app.replicate::<Ore>().persisted();
         app.input::<Walk>();
         app.message::<News>(Channel::ReliableOrdered);
         app.message::<Call>(Channel::ReliableOrdered);
-        app.persist::<Ore>()
-            .persist::<Ledger>()
+        app.persist::<Ledger>()
             .persist::<Turret>()
             .persist::<InputTally>()
             .persist::<MessageTally>()

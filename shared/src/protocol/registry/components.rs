@@ -11,6 +11,7 @@ use bevy_ecs::world::{EntityWorldMut, FilteredEntityRef};
 
 use super::changes::{ChangeScan, Scan};
 use super::codecs::{ComponentCodec, encode_bounded};
+use super::persisted::PersistedType;
 use super::references::{MapReferences, References};
 use super::value::{AnyValue, RegistryError};
 use super::visibility::{MaySee, Visibility, Witness};
@@ -36,6 +37,7 @@ pub struct ComponentEntry {
     pub numbers: usize,
     pub(super) type_id: TypeId,
     pub(super) may_see: Option<MaySee>,
+    pub(super) persisted: Option<PersistedType>,
     ops: Arc<dyn ComponentOps>,
 }
 
@@ -68,6 +70,7 @@ impl ComponentEntry {
             numbers,
             type_id: TypeId::of::<T>(),
             may_see: None,
+            persisted: None,
             ops,
         }
     }

@@ -11,6 +11,7 @@ mod codecs;
 mod components;
 mod delivery;
 mod messages;
+mod persisted;
 mod references;
 mod register;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use changes::ChangeScan;
 pub use codecs::{ComponentCodec, Custom, Delta, Serde};
 pub use components::{ComponentEntry, Inserted};
 pub use messages::{Direction, FromPlayer, FromServer, MessageEntry, ResourceEntry};
+pub use persisted::{DecodedValue, PersistedType};
 pub use references::{MapInWorld, MapReferences, reference, referenced};
 pub use register::{ComponentRegistration, ProtocolAppExt};
 pub use value::{AnyValue, RegistryError};
@@ -82,6 +84,11 @@ impl Protocol {
         self.components
             .iter()
             .find(|entry| entry.type_id == TypeId::of::<T>())
+    }
+
+    /// Iterates over the components that are marked as persisted, by ascending id.
+    pub fn persisted(&self) -> impl Iterator<Item = PersistedType> {
+        self.components.iter().filter_map(|entry| entry.persisted)
     }
 
     /// Returns the formats in which the components are sent.

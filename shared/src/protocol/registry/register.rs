@@ -17,6 +17,7 @@ use super::components::ComponentEntry;
 use super::messages::{
     Direction, FromPlayer, FromServer, MessageEntry, encode_value, message_entry, resource_entries,
 };
+use super::persisted::PersistedType;
 use super::references::References;
 use super::visibility::VisibilityRule;
 use super::{InputEntry, Protocol, RegistryError, decode_input, encode_input};
@@ -56,8 +57,8 @@ use crate::protocol::input::PlayerInput;
 ///
 /// impl Plugin for MyProtocol {
 ///     fn build(&self, app: &mut App) {
-///         app.replicate::<Hull>().important(4);
-///         app.replicate::<Cargo>().visible_to(Visibility::Owner);
+///         app.replicate::<Hull>().persisted().important(4);
+///         app.replicate::<Cargo>().persisted().visible_to(Visibility::Owner);
 ///         app.replicate::<Cloak>()
 ///             .visible_to(|witness: Witness, cloak: &Cloak| !cloak.0 || witness.is_mate());
 ///         app.replicate::<ChildOf>();
@@ -226,6 +227,16 @@ impl<T> ComponentRegistration<'_, T> {
     pub fn important(&mut self, importance: u8) -> &mut Self {
         assert!(importance > 0, "the importance of a component is at least 1");
         self.entry().importance = importance;
+        self
+    }
+
+    /// Keeps the component: the server's checkpoints hold it, and it comes along when its entity migrates to another
+    /// simulation. The bytes are serde's, also with a codec of its own.
+    pub fn persisted(&mut self) -> &mut Self
+    where
+        T: Component + Serialize + DeserializeOwned + Clone,
+    {
+        self.entry().persisted = Some(PersistedType::of::<T>());
         self
     }
 

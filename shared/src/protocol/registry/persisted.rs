@@ -1,0 +1,102 @@
+//! Whole values of a component or a resource, as the server keeps them in checkpoints and moves them between
+//! simulations.
+//!
+//! Owns the operations on such a value where only the registry knows its type. A value is encoded by serde, whatever
+//! codec clients are sent it with, and without a bound on its size.
+
+use std::any::type_name;
+
+use bevy_ecs::component::ComponentId;
+use bevy_ecs::entity::EntityMapper;
+use bevy_ecs::prelude::{Component, World};
+use bevy_ecs::world::{EntityRef, EntityWorldMut};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::protocol::codec::{self, CodecError};
+
+/// A type whose values are persisted. The server lists those that the protocol marks, and those of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct PersistedType {
+    name: &'static str,
+    register: fn(&mut World) -> ComponentId,
+    encode: fn(EntityRef<'_>, &mut dyn EntityMapper, &mut Vec<u8>) -> Result<bool, CodecError>,
+    decode: fn(&[u8]) -> Result<Box<dyn DecodedValue>, CodecError>,
+}
+
+/// A decoded value that waits to be inserted into its entity.
+pub trait DecodedValue: Send {
+    /// Inserts it into `entity`, with its references mapped.
+    fn insert(self: Box<Self>, entity: &mut EntityWorldMut<'_>, references: &mut dyn EntityMapper);
+}
+
+impl PersistedType {
+    /// Returns the operations on values of `T`.
+    #[must_use]
+    pub fn of<T>() -> Self
+    where
+        T: Component + Serialize + DeserializeOwned + Clone,
+    {
+        Self {
+            name: type_name::<T>(),
+            register: |world| world.register_component::<T>(),
+            encode: encode::<T>,
+            decode: |bytes| Ok(Box::new(Value(codec::decode_state_exact::<T>(bytes)?))),
+        }
+    }
+
+    /// Returns the path of the type, which is its name in a checkpoint.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Returns the component's id in a world.
+    pub fn register(&self, world: &mut World) -> ComponentId {
+        (self.register)(world)
+    }
+
+    /// Appends the value of `entity` with its references mapped, and returns whether it has one.
+    ///
+    /// # Errors
+    /// [`CodecError`] when the value cannot be encoded.
+    pub fn encode(
+        &self,
+        entity: EntityRef<'_>,
+        references: &mut dyn EntityMapper,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, CodecError> {
+        (self.encode)(entity, references, out)
+    }
+
+    /// Decodes a value that takes all of `bytes`.
+    ///
+    /// # Errors
+    /// [`CodecError`] when the bytes are not a value.
+    pub fn decode(&self, bytes: &[u8]) -> Result<Box<dyn DecodedValue>, CodecError> {
+        (self.decode)(bytes)
+    }
+}
+
+struct Value<T>(T);
+
+impl<T: Component> DecodedValue for Value<T> {
+    fn insert(mut self: Box<Self>, entity: &mut EntityWorldMut<'_>, mut references: &mut dyn EntityMapper) {
+        T::map_entities(&mut self.0, &mut references);
+        entity.insert(self.0);
+    }
+}
+
+fn encode<T: Component + Serialize + Clone>(
+    entity: EntityRef<'_>,
+    mut references: &mut dyn EntityMapper,
+    out: &mut Vec<u8>,
+) -> Result<bool, CodecError> {
+    let Some(value) = entity.get::<T>() else {
+        return Ok(false);
+    };
+    let mut value = value.clone();
+    T::map_entities(&mut value, &mut references);
+    codec::encode_state_into(&value, out)?;
+    Ok(true)
+}
