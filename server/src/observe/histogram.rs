@@ -1,36 +1,32 @@
-//! A lock-free histogram of durations that any thread may record into.
+//! A lock-free histogram of durations that any thread may record into: the crate `histogram`, with the exact sum and
+//! maximum beside its buckets.
 //!
-//! Owns the log-linear bucket layout and the arithmetic on its readings. Guarantees that recording is
-//! wait-free, allocates nothing and costs a few relaxed atomic additions at most; that a quantile is off by at most
-//! [`RELATIVE_ERROR_MAX`] of the true value between 1 us and [`HISTOGRAM_MAX`]; and that counts only grow, so that a
+//! Guarantees that recording is wait-free, allocates nothing and costs a few relaxed atomic additions at most; that a
+//! quantile is off by at most 1/64 of the true value between 1 us and 68.7 s; and that counts only grow, so that a
 //! reader subtracts two readings to get the window between them. Has no reset, which would change the figures of
 //! every other reader.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use histogram::{AtomicHistogram, Config, SparseHistogram};
 use serde::{Deserialize, Serialize};
 
-/// Binary logarithm of the number of linear steps in every power of two. 64 steps make a bucket at most 1/64 of its
-/// value wide.
-const STEPS_BITS: u32 = 6;
-const STEPS: usize = 1 << STEPS_BITS;
+/// Bits of a value in nanoseconds: values are below 2^36 ns, which is 68.7 s. Longer durations are counted in the last
+/// bucket.
+const VALUE_BITS: u8 = 36;
+const VALUE_MAX: u64 = (1 << VALUE_BITS) - 1;
 
-/// Bits of a value in nanoseconds: values are below 2^36 ns, which is 68.7 s.
-const VALUE_BITS: u32 = 36;
-const BUCKETS: usize = STEPS * (VALUE_BITS - STEPS_BITS + 1) as usize;
+/// 64 buckets in every power of two, each at most 1/64 of its value wide.
+const CONFIG: Config = match Config::new(6, VALUE_BITS) {
+    Ok(config) => config,
+    Err(_) => panic!("the buckets are fewer than 2^32"),
+};
 
-/// The largest duration with a bucket. Longer durations are counted in the same bucket; their exact sum and maximum are
-/// kept.
-pub const HISTOGRAM_MAX: Duration = Duration::from_nanos((1 << VALUE_BITS) - 1);
-
-/// How far a quantile may be from the recorded value, relative to it.
-pub const RELATIVE_ERROR_MAX: f64 = 1.0 / STEPS as f64;
-
-/// A histogram of durations with log-linear buckets. It has 16 KiB and is shared by `Arc`.
+/// A histogram of durations. It has 16 KiB and is shared by `Arc`.
 #[derive(Debug)]
 pub struct Histogram {
-    buckets: Box<[AtomicU64; BUCKETS]>,
+    buckets: AtomicHistogram,
     sum_ns: AtomicU64,
     max_ns: AtomicU64,
 }
@@ -38,7 +34,7 @@ pub struct Histogram {
 impl Default for Histogram {
     fn default() -> Self {
         Self {
-            buckets: Box::new([const { AtomicU64::new(0) }; BUCKETS]),
+            buckets: AtomicHistogram::with_config(&CONFIG),
             sum_ns: AtomicU64::new(0),
             max_ns: AtomicU64::new(0),
         }
@@ -55,7 +51,8 @@ impl Histogram {
     /// Records one duration in its bucket. Wait-free; may be called from any thread.
     pub fn record(&self, duration: Duration) {
         let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.buckets[bucket_of(ns)].fetch_add(1, Relaxed);
+        // The only error is a value above the range.
+        let _ = self.buckets.increment(ns.min(VALUE_MAX));
         self.sum_ns.fetch_add(ns, Relaxed);
         // A new maximum is rare; the load keeps the common case free of a locked instruction.
         if ns > self.max_ns.load(Relaxed) {
@@ -67,13 +64,9 @@ impl Histogram {
     /// missing from some of its figures. No figure of a later reading is smaller.
     #[must_use]
     pub fn snapshot(&self) -> HistogramSnapshot {
-        let buckets: Vec<(u16, u64)> = (0_u16..)
-            .zip(self.buckets.iter())
-            .map(|(index, count)| (index, count.load(Relaxed)))
-            .filter(|&(_, count)| count > 0)
-            .collect();
+        let buckets = SparseHistogram::from(&self.buckets.load());
         HistogramSnapshot {
-            count: buckets.iter().map(|&(_, count)| count).sum(),
+            count: buckets.count().iter().sum(),
             sum_ns: self.sum_ns.load(Relaxed),
             max_ns: self.max_ns.load(Relaxed),
             buckets,
@@ -82,7 +75,7 @@ impl Histogram {
 }
 
 /// One reading of a [`Histogram`], or the difference of two. Serializes compactly: only buckets in use.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistogramSnapshot {
     /// Number of the recorded durations.
     pub count: u64,
@@ -92,39 +85,39 @@ pub struct HistogramSnapshot {
     /// bound: the longest duration of the whole run if that may have been recorded between the two, otherwise the
     /// upper edge of the highest bucket in use.
     pub max_ns: u64,
-    /// Index and count of each non-empty bucket, in ascending order. [`bucket_edges_ns`] returns a bucket's edges.
-    pub buckets: Vec<(u16, u64)>,
+    /// Serializes as the index and the count of each non-empty bucket, in ascending order.
+    #[serde(with = "pairs")]
+    buckets: SparseHistogram,
+}
+
+impl Default for HistogramSnapshot {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            sum_ns: 0,
+            max_ns: 0,
+            buckets: SparseHistogram::with_config(&CONFIG),
+        }
+    }
 }
 
 impl HistogramSnapshot {
     /// Returns the durations recorded between the readings `earlier` and `self`, which must be of the same histogram.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let mut older = earlier.buckets.iter().copied().peekable();
-        let buckets: Vec<(u16, u64)> = self
-            .buckets
-            .iter()
-            .map(|&(index, count)| {
-                while older.peek().is_some_and(|&(other, _)| other < index) {
-                    older.next();
-                }
-                let before = older
-                    .next_if(|&(other, _)| other == index)
-                    .map_or(0, |(_, count)| count);
-                (index, count.saturating_sub(before))
-            })
-            .filter(|&(_, count)| count > 0)
-            .collect();
-        let max_ns = buckets
-            .last()
-            .map_or(0, |&(index, _)| match bucket_edges_ns(index) {
-                (low, high) if (low..=high).contains(&self.max_ns) || index as usize == BUCKETS - 1 => {
-                    self.max_ns
-                }
-                (_, high) => high,
-            });
+        // The subtraction fails for readings of two histograms, such as those of a server before and after a restart.
+        let window = self.buckets.checked_sub(&earlier.buckets);
+        let buckets = window.unwrap_or_else(|_| self.buckets.clone());
+        let highest = buckets.iter().last().map(|bucket| bucket.range());
+        let max_ns = highest.map_or(0, |range| {
+            if range.contains(&self.max_ns) || *range.end() == VALUE_MAX {
+                self.max_ns
+            } else {
+                *range.end()
+            }
+        });
         Self {
-            count: buckets.iter().map(|&(_, count)| count).sum(),
+            count: buckets.count().iter().sum(),
             sum_ns: self.sum_ns.wrapping_sub(earlier.sum_ns),
             max_ns,
             buckets,
@@ -133,42 +126,28 @@ impl HistogramSnapshot {
 
     /// Adds a reading of another histogram to this one, for example to combine several workers.
     pub fn merge(&mut self, other: &Self) {
-        let mut merged = Vec::with_capacity(self.buckets.len().max(other.buckets.len()));
-        let mut theirs = other.buckets.iter().copied().peekable();
-        for &(index, count) in &self.buckets {
-            while let Some(smaller) = theirs.next_if(|&(other, _)| other < index) {
-                merged.push(smaller);
-            }
-            let same = theirs
-                .next_if(|&(other, _)| other == index)
-                .map_or(0, |(_, count)| count);
-            merged.push((index, count + same));
-        }
-        merged.extend(theirs);
-        self.buckets = merged;
+        self.buckets = self
+            .buckets
+            .wrapping_add(&other.buckets)
+            .expect("all histograms have the same buckets");
         self.count += other.count;
         self.sum_ns = self.sum_ns.wrapping_add(other.sum_ns);
         self.max_ns = self.max_ns.max(other.max_ns);
     }
 
-    /// Returns the value below which the fraction `q` (0 to 1) of the durations lies, within
-    /// [`RELATIVE_ERROR_MAX`]. Returns the maximum for 1, and zero for an empty histogram.
+    /// Returns the value below which the fraction `q` (0 to 1) of the durations lies, within 1/64 of the true value.
+    /// Returns the maximum for 1, and zero for an empty histogram.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Duration {
         if q >= 1.0 {
             return self.max();
         }
-        // The rank is exact enough in `f64`: `q` is in 0..1 and the count is far below 2^53.
-        let rank = ((q.max(0.0) * self.count as f64).ceil() as u64).max(1);
-        let mut below = 0;
-        for &(index, count) in &self.buckets {
-            below += count;
-            if below >= rank {
-                let (low, high) = bucket_edges_ns(index);
-                return Duration::from_nanos((low + (high - low) / 2).min(self.max_ns));
-            }
-        }
-        Duration::ZERO
+        let found = self.buckets.quantile(q.max(0.0)).ok().flatten();
+        let bucket = found.as_ref().and_then(|found| found.entries().values().next());
+        bucket.map_or(Duration::ZERO, |bucket| {
+            let (low, high) = (bucket.start(), bucket.end());
+            Duration::from_nanos((low + (high - low) / 2).min(self.max_ns))
+        })
     }
 
     /// Returns the longest duration; see [`Self::max_ns`].
@@ -184,29 +163,20 @@ impl HistogramSnapshot {
     }
 }
 
-/// Returns the smallest and the largest value that bucket `index` counts, in nanoseconds.
-#[must_use]
-pub fn bucket_edges_ns(index: u16) -> (u64, u64) {
-    let index = u64::from(index);
-    let (octave, step) = (index >> STEPS_BITS, index & (STEPS as u64 - 1));
-    if octave == 0 {
-        return (step, step);
-    }
-    let shift = octave - 1;
-    let low = (STEPS as u64 + step) << shift;
-    (low, low + (1 << shift) - 1)
-}
+/// Buckets as pairs of index and count.
+mod pairs {
+    use histogram::SparseHistogram;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
 
-/// Returns the index of the bucket that counts a value. The inverse of [`bucket_edges_ns`].
-fn bucket_of(ns: u64) -> usize {
-    let ns = ns.min((1 << VALUE_BITS) - 1);
-    if ns < STEPS as u64 {
-        return ns as usize;
+    pub(super) fn serialize<S: Serializer>(buckets: &SparseHistogram, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_seq(buckets.index().iter().zip(buckets.count()))
     }
-    // The leading STEPS_BITS + 1 bits select the bucket. The first of them is always one, so subtracting STEPS leaves
-    // the step within the power of two. `ns >= STEPS` here, so neither subtraction can underflow.
-    let shift = ns.ilog2() - STEPS_BITS;
-    STEPS * (shift as usize + 1) + ((ns >> shift) as usize - STEPS)
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SparseHistogram, D::Error> {
+        let (index, count) = Vec::<(u32, u64)>::deserialize(from)?.into_iter().unzip();
+        SparseHistogram::from_parts(super::CONFIG, index, count).map_err(D::Error::custom)
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +184,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const RELATIVE_ERROR_MAX: f64 = 1.0 / 64.0;
 
     fn recorded(values_ns: &[u64]) -> Histogram {
         let histogram = Histogram::new();
@@ -239,12 +211,13 @@ mod tests {
     #[test]
     fn buckets_cover_the_whole_range_without_a_gap() {
         let mut next = 0;
-        for index in 0..BUCKETS as u16 {
-            let (low, high) = bucket_edges_ns(index);
+        for bucket in AtomicHistogram::with_config(&CONFIG).load().iter() {
+            let (low, high) = (bucket.start(), bucket.end());
             assert_eq!(low, next);
+            let both = recorded(&[low, high]).snapshot();
             assert_eq!(
-                (bucket_of(low), bucket_of(high)),
-                (index as usize, index as usize)
+                both.buckets.iter().map(|used| used.range()).collect::<Vec<_>>(),
+                [low..=high]
             );
             assert!((high - low) as f64 <= low as f64 * RELATIVE_ERROR_MAX);
             next = high + 1;

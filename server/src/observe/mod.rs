@@ -10,7 +10,7 @@ mod publish_times;
 mod stats;
 mod status;
 
-pub use histogram::{HISTOGRAM_MAX, Histogram, HistogramSnapshot, RELATIVE_ERROR_MAX, bucket_edges_ns};
+pub use self::histogram::{Histogram, HistogramSnapshot};
 pub use process::ThreadCpu;
 pub use stats::{ServerStats, StatsReport};
 pub(crate) use stats::{SimulationReport, WorkerReport};
