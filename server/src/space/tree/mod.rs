@@ -9,8 +9,8 @@ mod balance;
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
 
+use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::Slot;
 use throng_shared::tick::Tick;
@@ -60,7 +60,9 @@ pub(super) type RootKey = (i32, i32, RoomId);
 /// Places slots in leaf cells.
 #[derive(Debug, Default)]
 pub struct SpatialHash {
-    roots: HashMap<RootKey, u32, BuildHasherDefault<KeyHasher>>,
+    /// The hasher does not resist chosen keys: positions come from the simulation, whose movement rules keep players
+    /// from choosing colliding roots.
+    roots: HashMap<RootKey, u32, FixedState>,
     nodes: Vec<Node>,
     /// First nodes of free blocks of four.
     free_blocks: Vec<u32>,
@@ -367,33 +369,4 @@ impl Leaf {
 #[inline]
 fn quadrant(x: i32, y: i32, shift: u8) -> u32 {
     ((x >> shift & 1) | (y >> shift & 1) << 1) as u32
-}
-
-/// Hashes root keys the same way in every process. It does not resist chosen keys: positions come from the
-/// simulation, whose movement rules keep players from choosing colliding roots.
-#[derive(Clone, Copy, Debug, Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u32(u32::from(byte));
-        }
-    }
-
-    fn write_i32(&mut self, value: i32) {
-        self.write_u32(value as u32);
-    }
-
-    fn write_u16(&mut self, value: u16) {
-        self.write_u32(u32::from(value));
-    }
-
-    fn write_u32(&mut self, value: u32) {
-        self.0 = (self.0.rotate_left(26) ^ u64::from(value)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0 ^ self.0 >> 32
-    }
 }
