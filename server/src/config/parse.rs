@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use crate::net::assign::AssignStrategy;
 use crate::net::socket::IoKind;
@@ -57,7 +57,11 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
 pub(super) fn log_filter(text: &str) -> Result<String, &'static str> {
     let accepted = "must be a level (error, warn, info, debug, trace) or directives such as \
                     info,throng_server::net=debug";
-    EnvFilter::try_new(text).map_or(Err(accepted), |_| Ok(text.to_owned()))
+    // `Targets` takes any other text, also an empty one, for the name of a module.
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-:=".contains(&byte);
+    let is_directive = |part: &str| !part.is_empty() && part.bytes().all(is_name);
+    let is_filter = text.split(',').all(is_directive) && text.parse::<Targets>().is_ok();
+    is_filter.then(|| text.to_owned()).ok_or(accepted)
 }
 
 pub(super) const IO: &[(&str, IoKind)] = &[("batched", IoKind::Batched), ("portable", IoKind::Portable)];

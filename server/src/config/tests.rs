@@ -253,6 +253,24 @@ fn other_settings_refuse_nonsense_by_name() {
 }
 
 #[test]
+fn log_takes_levels_and_modules_with_levels() {
+    for good in [
+        "off",
+        "info",
+        "throng_server::net=debug",
+        "warn,throng_server::net=off,mio",
+    ] {
+        assert_eq!(read(&["--log", good], &[]).unwrap().server.log, good);
+    }
+    for bad in ["", "info,", "info, mio", "mio=loud", "a=b=info", "mio[tick]=info"] {
+        assert!(
+            refusal(&[], &[("THRONG_LOG", bad)]).contains("must be a level"),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
 fn invalid_flag_is_reported_before_other_sources() {
     let message = refusal(&["--tick-rate", "300"], &[("THRONG_TICK_RATE", "300")]);
     assert_eq!(message, "`--tick-rate 300`: must be a number from 1 to 128");

@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 
 use bevy_app::{AppExit, Plugins};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::error::ServerError;
 use super::game::{Game, NoSettings};
@@ -73,13 +75,13 @@ where
 /// Returns [`ServerError::Log`] for an invalid filter.
 pub fn log_to_stderr(filter: &str) -> Result<(), ServerError> {
     let terminal = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    // Fails if there is a logger already.
-    let _ = tracing_subscriber::fmt()
+    let filter: Targets = filter.parse().map_err(ServerError::Log)?;
+    let lines = tracing_subscriber::fmt::layer()
         .compact()
         .with_writer(io::stderr)
         .with_ansi(terminal)
-        .with_target(false)
-        .with_env_filter(EnvFilter::try_new(filter).map_err(ServerError::Log)?)
-        .try_init();
+        .with_target(false);
+    // Fails if there is a logger already.
+    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
     Ok(())
 }
