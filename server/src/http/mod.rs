@@ -13,6 +13,7 @@
 //! simulation. It is independent of the world.
 
 pub(crate) mod audit;
+mod connections;
 mod error;
 mod figures;
 mod guest;

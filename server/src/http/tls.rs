@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use axum_server::tls_rustls::RustlsConfig;
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
@@ -15,7 +14,7 @@ use super::start_error::HttpError;
 ///
 /// # Errors
 /// Returns [`HttpError::Tls`] with the file, if one cannot be read or the two do not match.
-pub(super) fn load(cert: &Path, key: &Path) -> Result<RustlsConfig, HttpError> {
+pub(super) fn load(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, HttpError> {
     let refused = |path: &Path, reason: String| HttpError::Tls {
         path: path.to_owned(),
         reason,
@@ -32,5 +31,5 @@ pub(super) fn load(cert: &Path, key: &Path) -> Result<RustlsConfig, HttpError> {
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
         .map_err(|error| refused(key, error.to_string()))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(RustlsConfig::from_config(Arc::new(config)))
+    Ok(Arc::new(config))
 }
