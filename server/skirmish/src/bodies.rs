@@ -7,7 +7,6 @@
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
-use serde::{Deserialize, Serialize};
 use skirmish_shared::components::{Asteroid, Missile, Station};
 use skirmish_shared::movement::Motion;
 use throng_server::prelude::{Ghost, Replicated, Team, TickTime};
@@ -15,18 +14,9 @@ use throng_shared::protocol::ids::{GlobalId, SimulationId, Slot, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 
 use super::collision::Disc;
+use super::components::{DroneAi, Mass};
 use super::content::Rules;
-use super::drones::DroneAi;
 use super::grid::Grid;
-
-/// Makes an entity a body: a disc that takes part in collisions.
-#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Mass {
-    /// Radius of the disc, in units.
-    pub radius: f32,
-    /// 1 / mass; 0 for a body that nothing moves.
-    pub inverse: f32,
-}
 
 /// The kind of a body, as far as the rules distinguish it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,10 +17,9 @@ use throng_shared::protocol::ids::PlayerId;
 use throng_shared::protocol::registry::FromPlayer;
 use throng_shared::tick::Tick;
 
-use super::borders::RemoteEffects;
 use super::content::ticks;
-use super::log_unsent;
-use super::roster::Roster;
+use super::effects::{RemoteEffects, log_unsent};
+use super::roster::{Roster, name_key};
 
 /// Rate limit on a pilot's chat lines. On the player's entity.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -128,7 +127,7 @@ pub(super) fn pass_on_chat(
                     if listener.id != speaker.id {
                         log_unsent(tell.player(speaker, &line));
                     }
-                } else if let Some(listener) = remote.find(&roster, &wanted) {
+                } else if let Some(listener) = roster.find(&wanted).filter(|_| !remote.is_alone()) {
                     line.channel = ChatChannel::Tell(listener.standing.name.clone());
                     log_unsent(tell.player(speaker, &line));
                     let to = listener.id;
@@ -152,12 +151,6 @@ pub(super) fn deliver_direct_messages(
             log_unsent(tell.player(listener, &message.line));
         }
     }
-}
-
-/// Returns the form of a name that is equal for all names that count as the same.
-#[must_use]
-pub fn name_key(name: &str) -> String {
-    name.to_lowercase()
 }
 
 #[cfg(test)]

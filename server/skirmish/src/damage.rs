@@ -7,15 +7,14 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use skirmish_shared::components::{Drone, Hull, Shield};
 use skirmish_shared::messages::Hit;
-use throng_server::prelude::{Replicated, TickTime};
+use throng_server::prelude::{EffectReceived, Replicated, TickTime};
 use throng_shared::protocol::ids::GlobalId;
 
 use super::bodies::{Bodies, BodyKind};
-use super::borders::{RemoteDamage, RemoteEffects};
+use super::components::{Condition, DestroyedShips, Pilot};
 use super::content::{CraftModel, Rules, pulse, ticks};
-use super::death::DestroyedShips;
+use super::effects::{RemoteDamage, RemoteEffects};
 use super::flight::Contacts;
-use super::pilots::{Condition, Pilot};
 use super::reports::Hits;
 
 /// Damage from one attacker to one victim.
@@ -80,6 +79,23 @@ pub(super) fn apply_collision_damage(
                 victim: victim.id,
                 by: None,
                 damage,
+            });
+        }
+    }
+}
+
+/// Adds damage from other simulations to the events of this tick.
+pub(super) fn apply_remote_damage(
+    mut received: MessageReader<EffectReceived<RemoteDamage>>,
+    crafts: Query<&Replicated, With<Hull>>,
+    mut events: ResMut<DamageEvents>,
+) {
+    for EffectReceived { entity, effect, .. } in received.read() {
+        if let Ok(victim) = crafts.get(*entity) {
+            events.0.push(DamageEvent {
+                victim: victim.global(),
+                by: effect.by,
+                damage: effect.damage,
             });
         }
     }

@@ -1,64 +1,58 @@
 //! The end of crafts: replacements, scores, reports, and the ore that they carried.
 
-use std::collections::BTreeMap;
-
-use bevy_ecs::entity::{EntityMapper, MapEntities};
 use bevy_ecs::prelude::*;
-use glam::Vec2;
-use serde::{Deserialize, Serialize};
 use skirmish_shared::components::{Callsign, Cargo, Credits, Drone, Score, Ship};
 use skirmish_shared::messages::{Destroyed, Exploded, Killer};
-use throng_server::prelude::{Avatar, Player, Tell, TickTime};
-use throng_shared::protocol::ids::GlobalId;
+use throng_server::prelude::{
+    Avatar, BroadcastReceived, EffectReceived, EffectReturned, Player, Tell, TickTime,
+};
 use throng_shared::protocol::pose::Position;
-use throng_shared::tick::Tick;
 
 use super::bodies::Bodies;
-use super::borders::{KillCredit, RemoteEffects};
+use super::components::{DestroyedShips, DroneAi, Hangar, Pilot};
 use super::content::{Rules, ticks};
 use super::damage::{DamageSource, DestroyedBy};
-use super::drones::{DroneAi, DroneRespawnQueue, RespawnRequest};
-use super::log_unsent;
-use super::mining;
-use super::pilots::{Hangar, Pilot};
+use super::drones::{DroneRespawnQueue, RespawnRequest};
+use super::effects::{KillCredit, RemoteEffects, UnclaimedKill, log_unsent};
+use super::mining::{Wreck, Wrecks};
 use super::reports::report_explosion;
-
-/// Ore left behind by a craft.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Wreck {
-    /// Position, in units.
-    pub at: Vec2,
-    /// Ore, in units of cargo.
-    pub ore: u32,
-}
-
-/// The wrecks of this tick, which become rocks at its end.
-#[derive(Resource, Debug, Default)]
-pub struct Wrecks(pub Vec<Wreck>);
 
 /// Seconds for which kills of a destroyed ship still count, beyond the flight time of its missiles: reports of kills
 /// may arrive from other simulations.
 const CREDIT_S: f32 = 2.0;
 
-/// Ships that were recently destroyed here, with the tick and the pilot's player. Kills by their missiles, or by
-/// shots fired before, are credited to these pilots.
-#[derive(Resource, Clone, Debug, Default, Serialize, Deserialize)]
-#[component(map_entities)]
-pub struct DestroyedShips(BTreeMap<GlobalId, (Tick, Entity)>);
-
-impl MapEntities for DestroyedShips {
-    fn map_entities<M: EntityMapper>(&mut self, mapper: &mut M) {
-        for (_, player) in self.0.values_mut() {
-            player.map_entities(mapper);
-        }
+/// Credits pilots with their kills in other simulations, also pilots whose ships were destroyed meanwhile. A kill by
+/// a drone that no longer exists is credited to no pilot.
+pub(super) fn award_kills(
+    mut received: MessageReader<EffectReceived<KillCredit>>,
+    mut returned: MessageReader<EffectReturned<KillCredit>>,
+    mut last: MessageReader<BroadcastReceived<UnclaimedKill>>,
+    ships: Query<&Pilot>,
+    mut players: Query<(&Player, &mut Score, &mut Credits), With<Hangar>>,
+    destroyed_ships: Res<DestroyedShips>,
+    mut remote: RemoteEffects,
+    mut tell: Tell,
+    rules: Res<Rules>,
+) {
+    for EffectReturned { target, effect } in returned.read() {
+        let (by, kill) = (*target, effect.clone());
+        remote.broadcast(&UnclaimedKill { by, kill });
     }
-}
-
-impl DestroyedShips {
-    /// Returns the player who flew a destroyed ship.
-    #[must_use]
-    pub fn pilot(&self, ship: GlobalId) -> Option<Entity> {
-        self.0.get(&ship).map(|(_, player)| *player)
+    let of_ships = received
+        .read()
+        .filter_map(|EffectReceived { entity, effect, .. }| {
+            let pilot = ships.get(*entity).ok()?;
+            Some((pilot.0, effect))
+        });
+    let of_destroyed = last.read().filter_map(|BroadcastReceived { message, .. }| {
+        let pilot = destroyed_ships.pilot(message.by)?;
+        Some((pilot, &message.kill))
+    });
+    for (pilot, kill) in of_ships.chain(of_destroyed) {
+        if let Ok((player, mut score, mut credits)) = players.get_mut(pilot) {
+            reward(kill, &mut score, &mut credits, &rules);
+            kill.report_to(&mut tell, player);
+        }
     }
 }
 
@@ -196,13 +190,6 @@ pub(super) fn reward(kill: &KillCredit, score: &mut Score, credits: &mut Credits
         }
     };
     credits.0 = credits.0.saturating_add(bounty);
-}
-
-/// Turns the wrecks of this tick into rocks.
-pub(super) fn leave_wrecks(mut commands: Commands, mut wrecks: ResMut<Wrecks>) {
-    for wreck in wrecks.0.drain(..).filter(|wreck| wreck.ore > 0) {
-        commands.spawn(mining::rock(wreck.at, 0.6, wreck.ore));
-    }
 }
 
 /// Sends the credit for a kill to the simulation of its killer, if that is not here. Credit for a drone that no longer

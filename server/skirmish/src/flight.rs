@@ -9,8 +9,8 @@ use throng_shared::protocol::pose::{Heading, POSITION_QUANTUM, Pose, Position, V
 
 use super::bodies::{Bodies, BodyKind};
 use super::collision::{Contact, Disc, Solver};
+use super::components::Helm;
 use super::content::{CraftModel, Rules};
-use super::pilots::Helm;
 
 /// Share of its speed that an asteroid loses in a second.
 const ASTEROID_DRAG: f32 = 0.3;

@@ -7,13 +7,10 @@
 
 use glam::Vec2;
 
-use super::collision::Disc;
+use super::collision::{Disc, REACH};
 
 /// Side of a cell, in units.
 const CELL: f32 = 16.0;
-/// Margin of a box beyond the motion of its disc, in units: room for the acceleration of a tick and for the motion
-/// after a collision.
-pub const REACH: f32 = 1.5;
 
 /// Maps each cell to the rows of the bodies in it.
 #[derive(Debug, Default)]

@@ -9,9 +9,10 @@ use throng_shared::protocol::ids::{GlobalId, TeamId};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 
 use super::bodies::{Bodies, BodyKind};
+use super::components::{Condition, Guns, Helm};
 use super::content::{CraftModel, Rules, ticks};
 use super::damage::{DamageEvent, DamageEvents};
-use super::pilots::{Condition, Guns, Helm, gun_direction};
+use super::pilots::gun_direction;
 use super::rewind::Past;
 
 /// Highest speed of any body, in units per second: limits how far rewinding can move a body.

@@ -18,10 +18,12 @@ pub mod bodies;
 pub mod borders;
 pub mod chat;
 pub mod collision;
+pub mod components;
 pub mod content;
 pub mod damage;
 pub mod death;
 pub mod drones;
+pub mod effects;
 pub mod flight;
 pub mod grid;
 pub mod lasers;
@@ -29,6 +31,7 @@ pub mod mining;
 pub mod missiles;
 pub mod pilots;
 pub mod populate;
+pub mod positions;
 pub mod reports;
 pub mod rewind;
 pub mod roster;
@@ -42,7 +45,6 @@ use bevy_ecs::prelude::*;
 use skirmish_shared::SkirmishProtocol;
 use skirmish_shared::standings::Standings;
 use throng_server::prelude::{ContentSource, ServerSystems};
-use throng_shared::protocol::registry::RegistryError;
 
 use content::{ContentWatch, ReloadedRules, Rules, Sources};
 
@@ -103,8 +105,8 @@ impl Plugin for SkirmishPlugin {
             .init_resource::<bodies::Bodies>()
             .init_resource::<flight::Contacts>()
             .init_resource::<damage::DamageEvents>()
-            .init_resource::<death::DestroyedShips>()
-            .init_resource::<death::Wrecks>()
+            .init_resource::<components::DestroyedShips>()
+            .init_resource::<mining::Wrecks>()
             .init_resource::<drones::DroneRespawnQueue>()
             .init_resource::<mining::OreLedger>()
             .init_resource::<reports::Hits>()
@@ -152,13 +154,13 @@ fn order_systems(app: &mut App) {
         stations::repair_ships,
     );
     let consequences = (
-        borders::apply_remote_damage,
-        borders::award_kills,
+        damage::apply_remote_damage,
+        death::award_kills,
         damage::take_damage,
         reports::report_hits,
         death::despawn_destroyed_drones,
         death::despawn_destroyed_ships,
-        death::leave_wrecks,
+        mining::leave_wrecks,
         damage::recover_shields,
         standings::rank_pilots,
         standings::tell_own_standings,
@@ -176,11 +178,4 @@ fn order_systems(app: &mut App) {
             .chain()
             .in_set(ServerSystems::Simulate),
     );
-}
-
-/// Logs a message that could not be sent; the game goes on without it.
-fn log_unsent(result: Result<(), RegistryError>) {
-    if let Err(error) = result {
-        tracing::error!(%error, "a message was not sent");
-    }
 }

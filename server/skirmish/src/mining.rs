@@ -13,12 +13,11 @@ use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::Position;
 use throng_shared::tick::Tick;
 
-use super::bodies::{Bodies, BodyKind, Mass};
-use super::borders::{Dig, Dug, RemoteEffects};
+use super::bodies::{Bodies, BodyKind};
+use super::components::{Helm, Mass};
 use super::content::{Rules, pulse, ticks};
-use super::death::{Wreck, Wrecks};
-use super::pilots::Helm;
-use super::populate;
+use super::effects::{Dig, Dug, RemoteEffects};
+use super::positions;
 
 /// Seconds until an asteroid that was mined out is replaced by another one elsewhere.
 const REPLACED_AFTER_S: f32 = 20.0;
@@ -42,6 +41,19 @@ pub struct OreLedger {
     /// Number of asteroids that were ever spawned as replacements.
     pub born: u64,
 }
+
+/// Ore left behind by a craft.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wreck {
+    /// Position, in units.
+    pub at: Vec2,
+    /// Ore, in units of cargo.
+    pub ore: u32,
+}
+
+/// The wrecks of this tick, which become rocks at its end.
+#[derive(Resource, Debug, Default)]
+pub struct Wrecks(pub Vec<Wreck>);
 
 /// Returns an asteroid of `radius` units with this much ore.
 pub(super) fn rock(position: Vec2, radius: f32, ore: u32) -> impl Bundle {
@@ -83,9 +95,9 @@ pub(super) fn replace_asteroids(
     while ledger.due.first().is_some_and(|due| time.tick.since(*due) >= 0) {
         ledger.due.remove(0);
         ledger.born += 1;
-        let mut random = seed.of(GlobalId(populate::ROCKS | ledger.born), time.tick);
+        let mut random = seed.of(GlobalId(positions::ROCKS | ledger.born), time.tick);
         let region = random.bits() as usize % rules.content.space.regions.len();
-        let position = populate::free_place(&bodies, &rules.content.space, region, 5.0, &mut random);
+        let position = positions::free_place(&bodies, &rules.content.space, region, 5.0, &mut random);
         commands.spawn(born(&mut ledger, &rules.content.space, position, &mut random));
     }
 }
@@ -212,6 +224,13 @@ pub(super) fn stow_ore(
         let Dug { ore, at } = *effect;
         ledger.landed += u64::from(ore);
         wrecks.0.push(Wreck { at, ore });
+    }
+}
+
+/// Turns the wrecks of this tick into rocks.
+pub(super) fn leave_wrecks(mut commands: Commands, mut wrecks: ResMut<Wrecks>) {
+    for wreck in wrecks.0.drain(..).filter(|wreck| wreck.ore > 0) {
+        commands.spawn(rock(wreck.at, 0.6, wreck.ore));
     }
 }
 

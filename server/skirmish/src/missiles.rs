@@ -1,37 +1,25 @@
 //! Missiles: launched at the nearest enemy ahead, they home on it until they touch something or burn out.
 
 use bevy_ecs::prelude::*;
-use serde::{Deserialize, Serialize};
 use skirmish_shared::components::{Magazine, Missile, Ship};
 use skirmish_shared::messages::Exploded;
 use skirmish_shared::movement::{Motion, heading_of, wrap};
 use throng_server::prelude::{Replicated, Team, Tell, TickTime};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
-use throng_shared::tick::Tick;
 
-use super::bodies::{Bodies, BodyKind, Mass};
+use super::bodies::{Bodies, BodyKind};
+use super::components::{Condition, Guns, Helm, Mass, Warhead};
 use super::content::{Rules, ticks};
 use super::damage::{DamageEvent, DamageEvents};
 use super::flight::Contacts;
-use super::pilots::{Condition, Guns, Helm, turn_towards};
+use super::pilots::turn_towards;
 use super::reports::report_explosion;
 
 /// Radius of a missile, in units.
 const RADIUS: f32 = 0.3;
 /// Cosine of the half angle ahead of a ship in which a missile looks for its target.
 const SEEK_COSINE: f32 = 0.7;
-
-/// State of a missile in flight.
-#[derive(Component, Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Warhead {
-    /// The ship that launched it.
-    pub by: GlobalId,
-    /// The craft that it homes on; `None` if none was ahead.
-    pub target: Option<GlobalId>,
-    /// Tick at which it detonates by itself.
-    pub until: Tick,
-}
 
 /// Turns missiles towards their targets. A missile whose target is gone flies straight on.
 pub(super) fn steer_missiles(

@@ -5,28 +5,29 @@ use std::f32::consts::{PI, TAU};
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
-use serde::{Deserialize, Serialize};
 use skirmish_shared::PILOT_TEAMS;
 use skirmish_shared::chat::{ChatNotice, clean};
 use skirmish_shared::components::{
     Beam, Boost, Callsign, Cargo, Credits, Hull, Magazine, Score, Shield, Ship,
 };
 use skirmish_shared::input::PilotInput;
-use skirmish_shared::movement::{Controls, heading_towards, wrap};
+use skirmish_shared::movement::{heading_towards, wrap};
 use throng_server::prelude::{
-    ActiveInput, Avatar, Owner, PeerKind, Player, PlayerJoined, PlayerLeft, Replicated, Seed, SeenAt,
-    Simulations, Team, Tell, TickTime, Viewer,
+    ActiveInput, Avatar, Owner, PeerKind, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Simulations,
+    Team, Tell, TickTime, Viewer,
 };
 use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
 use throng_shared::protocol::ids::{GlobalId, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, YAW_STEPS};
 use throng_shared::tick::Tick;
 
-use super::bodies::{Bodies, BodyKind, Mass};
-use super::chat::{ChatLimiter, name_key};
+use super::bodies::{Bodies, BodyKind};
+use super::chat::ChatLimiter;
+use super::components::{Condition, Guns, Hangar, Helm, Mass, Pilot};
 use super::content::{CraftModel, Rules, ticks};
-use super::death::{Wreck, Wrecks};
-use super::roster::Roster;
+use super::effects::log_unsent;
+use super::mining::{Wreck, Wrecks};
+use super::roster::{Roster, name_key};
 use super::standings::Rank;
 
 /// Pilots who join one after the other, of both teams, and start at the same station: few enough to find room, many
@@ -39,56 +40,6 @@ const LAUNCH_ATTEMPTS: u32 = 24;
 const LAUNCH_SHARE: f32 = 0.75;
 /// Wanted distance between a new ship and the next craft, in units.
 const LAUNCH_GAP: f32 = 12.0;
-
-/// What a player keeps when its ship is destroyed. On the player's entity, with its [`Callsign`], [`Score`] and
-/// [`Credits`].
-#[derive(Component, Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Hangar {
-    /// Index of the class of the player's ships.
-    pub class: u8,
-    /// Tick at which the player gets a ship; `None` while it has one.
-    pub next_ship: Option<Tick>,
-}
-
-/// The player's entity, on the ship that it flies.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pilot(#[entities] pub Entity);
-
-/// The commands to a craft in this tick, by its pilot or by the drone's AI.
-#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Helm {
-    /// Turn and thrust. Set in every tick before they are read, so they are not saved.
-    #[serde(skip)]
-    pub controls: Controls,
-    /// Wanted direction of the guns, in radians.
-    pub aim: f32,
-    /// Whether to fire the laser.
-    pub fires: bool,
-    /// Whether to launch a missile.
-    pub launches: bool,
-    /// Whether to mine the asteroid ahead.
-    pub mines: bool,
-    /// The moment that the pilot's screen showed; `None` for the present. Drones see the present.
-    pub seen_at: Option<SeenAt>,
-}
-
-/// Ticks at which the guns of a craft are ready again.
-#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Guns {
-    /// Tick at which the laser is ready.
-    pub laser: Tick,
-    /// Tick at which the missile launcher is ready.
-    pub missile: Tick,
-}
-
-/// When a craft was last hit, and whether it can be.
-#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Condition {
-    /// Tick of the last hit.
-    pub hit_at: Tick,
-    /// Tick until which nothing harms the craft.
-    pub protected_until: Tick,
-}
 
 /// Despawns the ships of players who left. Their ore stays as rocks.
 pub(super) fn release_pilots(
@@ -157,7 +108,7 @@ pub(super) fn equip_pilots(
             (ChatLimiter::default(), Rank::default()),
         ));
         rules.announce(&mut tell, &joined.player);
-        super::log_unsent(tell.player(&joined.player, &ChatNotice::Welcome { name, team }));
+        log_unsent(tell.player(&joined.player, &ChatNotice::Welcome { name, team }));
     }
 }
 

@@ -10,8 +10,8 @@ use throng_server::prelude::Tell;
 use throng_shared::protocol::ids::GlobalId;
 
 use super::bodies::Bodies;
-use super::log_unsent;
-use super::pilots::Pilot;
+use super::components::Pilot;
+use super::effects::log_unsent;
 
 /// The hits of this tick with their positions, in the order of victims and attackers.
 #[derive(Resource, Debug, Default)]

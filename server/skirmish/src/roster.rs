@@ -12,10 +12,8 @@ use skirmish_shared::standings::{BOARD_EVERY_S, Standing};
 use throng_server::prelude::{BroadcastReceived, Player, Team, TickTime};
 use throng_shared::protocol::ids::{PlayerId, SimulationId};
 
-use super::borders::RemoteEffects;
-use super::chat::name_key;
 use super::content::ticks;
-use super::standings::standing;
+use super::effects::RemoteEffects;
 
 /// A pilot on the roster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,4 +83,19 @@ pub(super) fn apply_roster_updates(
     for BroadcastReceived { from, message } in received.read() {
         roster.0.insert(*from, message.clone());
     }
+}
+
+pub(super) fn standing(name: &Callsign, team: Team, score: Score, credits: Credits) -> Standing {
+    Standing {
+        name: name.0.clone(),
+        team: team.0,
+        score,
+        credits: credits.0,
+    }
+}
+
+/// Returns the form of a name that is equal for all names that count as the same.
+#[must_use]
+pub fn name_key(name: &str) -> String {
+    name.to_lowercase()
 }

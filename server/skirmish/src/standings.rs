@@ -15,8 +15,8 @@ use throng_shared::limits::MESSAGE_BYTES_MAX;
 use throng_shared::protocol::codec;
 
 use super::content::ticks;
-use super::log_unsent;
-use super::roster::{Roster, RosterEntry};
+use super::effects::log_unsent;
+use super::roster::{Roster, RosterEntry, standing};
 
 /// Bytes of the board besides its rows: the message's id and the counts.
 const BOARD_HEAD_BYTES: usize = 16;
@@ -80,15 +80,6 @@ pub(super) fn tell_own_standings(
             log_unsent(tell.player(player, &own));
             pilot_rank.sent = own;
         }
-    }
-}
-
-pub(super) fn standing(name: &Callsign, team: Team, score: Score, credits: Credits) -> Standing {
-    Standing {
-        name: name.0.clone(),
-        team: team.0,
-        score,
-        credits: credits.0,
     }
 }
 

@@ -8,11 +8,11 @@ use throng_server::prelude::{Avatar, Player, Replicated, Tell, TickTime};
 use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::FromPlayer;
 
-use super::bodies::{Bodies, BodyKind, Mass};
+use super::bodies::{Bodies, BodyKind};
+use super::components::{Hangar, Mass, Pilot};
 use super::content::{CraftModel, Rules, pulse};
-use super::death::{Wreck, Wrecks};
-use super::mining::OreLedger;
-use super::pilots::{Hangar, Pilot};
+use super::effects::log_unsent;
+use super::mining::{OreLedger, Wreck, Wrecks};
 
 /// Returns whether the body in `row` is docked: near enough to a station, and slow.
 #[must_use]
@@ -112,7 +112,7 @@ pub(super) fn take_orders(
             }
             _ => StationReply::NotDocked,
         };
-        super::log_unsent(tell.player(player, &reply));
+        log_unsent(tell.player(player, &reply));
     }
 }
 

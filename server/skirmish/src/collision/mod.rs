@@ -12,61 +12,16 @@
 //! Pure: independent of entities and of the game. Systems derive speeds and damage from the contacts.
 
 mod solve;
+mod state;
 mod sweep;
 #[cfg(test)]
 mod tests;
 
 use glam::Vec2;
 
-/// Share of the approach speed that is left as rebound.
-pub const RESTITUTION: f32 = 0.4;
-/// Distance at which two discs count as touching, beyond their radii, in units: at most what rounding to quanta may
-/// take away.
-pub const SKIN: f32 = 0.02;
-/// Rounds of moving and pushing in one tick.
-const ROUNDS: usize = 2;
-
-/// A body as collisions treat it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Disc {
-    /// Position of the centre, in units.
-    pub position: Vec2,
-    /// Velocity, in units per second.
-    pub velocity: Vec2,
-    /// Radius, in units.
-    pub radius: f32,
-    /// 1 / mass; 0 for a body that nothing moves.
-    pub inverse_mass: f32,
-    /// Whether the disc stops at what it touches without pushing it.
-    pub is_sensor: bool,
-    /// Whether it was pushed in this tick.
-    pub bumped: bool,
-}
-
-/// Two discs that touched in this tick.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Contact {
-    /// The lower row.
-    pub a: u32,
-    /// The higher row.
-    pub b: u32,
-    /// Speed of approach, in units per second.
-    pub speed: f32,
-}
-
-/// Buffers of the computation, kept between ticks to reuse their memory.
-#[derive(Debug, Default)]
-pub struct Solver {
-    ways: Vec<Vec2>,
-    /// Positions at the start of the tick of the discs that moved then; `None` for discs at rest.
-    starts: Vec<Option<Vec2>>,
-    stops: Vec<f32>,
-    next_stops: Vec<f32>,
-    near: Vec<(u32, u32)>,
-    touching: Vec<solve::Touch>,
-    counts: Vec<u16>,
-    pushes: Vec<Vec2>,
-}
+pub(crate) use state::REACH;
+pub use state::{Contact, Disc, RESTITUTION, SKIN, Solver};
+use state::{ROUNDS, Touch};
 
 impl Solver {
     /// Moves `discs` by one tick of `tick_s` seconds and fills `contacts`. `pairs` are the rows that may meet, each
@@ -90,7 +45,7 @@ impl Solver {
             if self.touching.is_empty() {
                 break;
             }
-            contacts.extend(self.touching.iter().map(solve::Touch::contact));
+            contacts.extend(self.touching.iter().map(Touch::contact));
             self.respond(discs);
             self.update_ways(discs, tick_s, round);
         }

@@ -2,7 +2,7 @@
 
 use glam::Vec2;
 
-use super::{Contact, Disc, RESTITUTION, SKIN, Solver};
+use super::state::{Disc, RESTITUTION, SKIN, Solver, Touch};
 
 /// Iterations of the impulses over all contacts in one round.
 const ITERATIONS: usize = 4;
@@ -12,23 +12,6 @@ const QUIET: f32 = 1.0;
 const SLOP: f32 = 0.03;
 /// Longest distance by which one tick separates overlapping discs, in units.
 const PART_MAX: f32 = 0.25;
-
-/// A contact and its normal, from `b` to `a`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Touch {
-    a: u32,
-    b: u32,
-    normal: Vec2,
-    speed: f32,
-    is_sensed: bool,
-}
-
-impl Touch {
-    pub(super) fn contact(&self) -> Contact {
-        let &Self { a, b, speed, .. } = self;
-        Contact { a, b, speed }
-    }
-}
 
 impl Solver {
     /// Finds the pairs that touch and approach each other.

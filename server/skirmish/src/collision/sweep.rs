@@ -2,8 +2,7 @@
 
 use glam::Vec2;
 
-use super::{Disc, SKIN, Solver};
-use crate::grid::REACH;
+use super::state::{Disc, REACH, ROUNDS, SKIN, Solver};
 
 /// Passes in which stops are found. Each pass only shortens ways; in a longer chain every disc stops where it is.
 const PASSES: usize = 12;
@@ -63,7 +62,7 @@ impl Solver {
             let left = (1.0 - stop) * tick_s;
             // The way stays within the margin of the box by which pairs were found. A disc that was at rest has no
             // margin.
-            let flies = round + 1 < super::ROUNDS && !disc.is_sensor && *way != Vec2::ZERO;
+            let flies = round + 1 < ROUNDS && !disc.is_sensor && *way != Vec2::ZERO;
             *way = if flies {
                 (disc.velocity * left).clamp_length_max(REACH * 0.5)
             } else {

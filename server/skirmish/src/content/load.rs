@@ -2,14 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use skirmish_shared::content::{Content, DroneBreed, Laser, MissileKind, ShipClass, SpaceContent};
+use skirmish_shared::content::{Content, SpaceContent};
 use throng_server::prelude::ContentFile;
 use throng_shared::limits::MESSAGE_BYTES_MAX;
 use throng_shared::protocol::codec;
-
-use super::Rules;
 
 /// Names of the content's files.
 pub const FILES: [&str; 4] = ["space.ron", "ships.ron", "weapons.ron", "drones.ron"];
@@ -57,13 +54,6 @@ pub enum ContentError {
 /// The texts of the content's files, in the order of [`FILES`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources(pub [String; FILES.len()]);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Weapons {
-    lasers: Vec<Laser>,
-    missiles: Vec<MissileKind>,
-}
 
 impl Sources {
     /// Returns the files that are built into the binary.
@@ -123,22 +113,6 @@ impl Sources {
             .collect()
     }
 
-    /// Parses the files and returns the rules that they describe.
-    ///
-    /// # Errors
-    /// Returns [`ContentError::Invalid`].
-    pub fn rules(&self) -> Result<Rules, ContentError> {
-        let weapons: Weapons = self.parse("weapons.ron")?;
-        let content = Content {
-            space: self.parse::<SpaceContent>("space.ron")?,
-            ships: self.parse::<Vec<ShipClass>>("ships.ron")?,
-            lasers: weapons.lasers,
-            missiles: weapons.missiles,
-            drones: self.parse::<Vec<DroneBreed>>("drones.ron")?,
-        };
-        Rules::new(content, self)
-    }
-
     /// Returns an error about the first line of `file` that contains `word` in quotes, or about its first line.
     pub(super) fn complain(&self, file: &'static str, word: &str, reason: String) -> ContentError {
         let quoted = format!("\"{word}\"");
@@ -150,7 +124,7 @@ impl Sources {
         }
     }
 
-    fn parse<T: DeserializeOwned>(&self, file: &'static str) -> Result<T, ContentError> {
+    pub(super) fn parse<T: DeserializeOwned>(&self, file: &'static str) -> Result<T, ContentError> {
         ron::from_str(self.text(file)).map_err(|error| ContentError::Invalid {
             file,
             line: error.span.start.line,

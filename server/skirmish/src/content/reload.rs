@@ -12,7 +12,8 @@ use std::time::Duration;
 use bevy_ecs::prelude::*;
 use throng_server::prelude::{ContentFile, ContentFiles, ContentPlayback, Tell};
 
-use super::{ContentError, Rules, Sources};
+use super::load::{ContentError, Sources};
+use super::rules::Rules;
 
 /// Time between two checks of the files.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

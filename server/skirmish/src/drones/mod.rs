@@ -17,9 +17,10 @@ use throng_shared::protocol::ids::{GlobalId, TeamId};
 use throng_shared::tick::Tick;
 
 use super::bodies::Bodies;
+use super::components::{Condition, DroneAi, DroneMode, Helm};
 use super::content::{CraftModel, Rules, ticks};
-use super::pilots::{self, Helm, turn_towards};
-use super::populate;
+use super::pilots::{self, turn_towards};
+use super::positions;
 
 /// Drones per parallel task: some 100 us of work.
 const CHUNK: usize = 128;
@@ -31,35 +32,6 @@ const LEG_S: f32 = 16.0;
 const FLIGHT_S: f32 = 8.0;
 /// Distance that a hunting drone keeps from its target, in units.
 const STAND_OFF: f32 = 9.0;
-
-/// The behaviour of a drone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub enum DroneMode {
-    /// Flies with its flock from waypoint to waypoint.
-    #[default]
-    Patrol,
-    /// Pursues a craft and fires at it.
-    Hunt(GlobalId),
-    /// Flies home until this tick.
-    Flee(Tick),
-}
-
-/// State of a drone's AI.
-#[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct DroneAi {
-    /// Id of its flock, from 1.
-    pub flock: u32,
-    /// Index of its region in the content.
-    pub region: u8,
-    /// Current behaviour.
-    pub mode: DroneMode,
-    /// Whether it has fled before. It flees once, and then fights to the end.
-    pub has_fled: bool,
-    /// Steering towards and with its flock: a weighted sum of directions.
-    pub cohesion: Vec2,
-    /// Steering away from obstacles: a weighted sum of directions.
-    pub avoidance: Vec2,
-}
 
 /// A drone to spawn later.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,7 +69,7 @@ pub(super) fn drone(
             (Team(request.team), request.team),
             Drone { breed: request.breed },
             ai,
-            pilots::Condition::default(),
+            Condition::default(),
         ),
         pilots::craft(rules, CraftModel::Drone(request.breed), position, heading),
     )
@@ -118,9 +90,9 @@ pub(super) fn replace_drones(
             return true;
         }
         spawned += 1;
-        let mut random = seed.of(GlobalId(populate::DRONES | spawned), time.tick);
+        let mut random = seed.of(GlobalId(positions::DRONES | spawned), time.tick);
         let space = &rules.content.space;
-        let position = populate::free_place(&bodies, space, usize::from(request.region), 2.0, &mut random);
+        let position = positions::free_place(&bodies, space, usize::from(request.region), 2.0, &mut random);
         commands.spawn(drone(&rules, request, position, random.within(-3.0, 3.0)));
         false
     });
@@ -269,7 +241,7 @@ impl Thinking<'_> {
         let leg = (self.time.tick.0 + ai.flock.wrapping_mul(37)) / ticks(LEG_S, self.time);
         let mut random = self
             .seed
-            .of(GlobalId(populate::FLOCKS | u64::from(ai.flock)), Tick(leg));
-        populate::within(self.home(ai), radius * 0.25, radius, &mut random)
+            .of(GlobalId(positions::FLOCKS | u64::from(ai.flock)), Tick(leg));
+        positions::within(self.home(ai), radius * 0.25, radius, &mut random)
     }
 }

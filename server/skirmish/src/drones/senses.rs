@@ -5,8 +5,9 @@ use skirmish_shared::components::Hull;
 use skirmish_shared::content::DroneBreed;
 use throng_shared::protocol::ids::GlobalId;
 
-use super::{DroneAi, DroneMode, FLIGHT_S, Thinking};
+use super::{FLIGHT_S, Thinking};
 use crate::bodies::BodyKind;
+use crate::components::{DroneAi, DroneMode};
 use crate::content::ticks;
 
 /// Gap below which a drone steers away from an obstacle, in units.

@@ -32,9 +32,10 @@ use throng_shared::tick::Tick;
 
 use super::TICK;
 use crate::SkirmishPlugin;
+use crate::components::{Helm, Pilot};
 use crate::content::Rules;
 use crate::mining::{OreLedger, rock};
-use crate::pilots::{Helm, Loadout};
+use crate::pilots::Loadout;
 
 /// Simulations of one process, on one thread.
 pub(super) struct Process {
@@ -174,7 +175,7 @@ pub(super) fn chessboard(simulations: u8, side: f32) -> Partition {
 }
 
 /// Makes all pilots fly about, fire and mine.
-fn fly(mut helms: Query<(&Replicated, &mut Helm), With<crate::pilots::Pilot>>, time: Res<TickTime>) {
+fn fly(mut helms: Query<(&Replicated, &mut Helm), With<Pilot>>, time: Res<TickTime>) {
     for (replicated, mut helm) in &mut helms {
         helm.controls.thrust = 1.0;
         helm.controls.turn = ((replicated.global().0 + u64::from(time.tick.0 / 16)) % 3) as f32 - 1.0;

@@ -7,10 +7,10 @@ use throng_server::persist::{load, save};
 use throng_shared::protocol::ids::GlobalId;
 
 use super::Game;
+use crate::components::Condition;
 use crate::damage::{DamageEvent, DamageEvents};
 use crate::drones::DroneRespawnQueue;
 use crate::mining::OreLedger;
-use crate::pilots::Condition;
 
 /// Ticks that both games run after the checkpoint.
 const AFTER: u32 = 200;

@@ -22,8 +22,8 @@ use throng_shared::protocol::registry::{FromServer, Protocol};
 
 use super::shot;
 use crate::SkirmishPlugin;
+use crate::components::Condition;
 use crate::content::{ReloadedRules, Rules, Sources};
-use crate::pilots::Condition;
 
 /// All messages that a client received, in order.
 #[derive(Resource, Default)]

@@ -9,7 +9,8 @@ use throng_shared::protocol::ids::TeamId;
 use throng_shared::protocol::pose::Velocity;
 
 use super::{Game, pressing, shot};
-use crate::drones::{DroneAi, DroneMode, DroneRespawnQueue};
+use crate::components::{DroneAi, DroneMode};
+use crate::drones::DroneRespawnQueue;
 
 /// Returns the number of drones.
 fn drones(game: &mut Game) -> usize {

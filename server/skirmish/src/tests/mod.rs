@@ -34,8 +34,9 @@ use throng_shared::protocol::pose::{Heading, Position};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
+use super::components::Condition;
 use super::content::{CraftModel, Rules};
-use super::pilots::{self, Condition, Loadout};
+use super::pilots::{self, Loadout};
 use super::{SkirmishPlugin, drones, mining, populate};
 
 const TICK: Duration = Duration::from_millis(50);

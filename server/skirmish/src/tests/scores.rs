@@ -18,10 +18,11 @@ use throng_shared::tick::Tick;
 
 use super::borders::{Process, chessboard};
 use crate::bodies::{Bodies, BodyKind};
+use crate::components::{Condition, Hangar, Helm, Pilot};
 use crate::content::Rules;
 use crate::damage::{self, DestroyedBy};
-use crate::pilots::{Condition, Hangar, Helm, Pilot, turn_towards};
-use crate::{borders, death, drones, flight, stations};
+use crate::pilots::turn_towards;
+use crate::{death, drones, flight, stations};
 
 /// Ticks after a kill within which its credit arrives: one to cross a border, two more to find the pilot of a ship
 /// that no longer exists.
@@ -98,7 +99,7 @@ fn battle(simulations: u8, seed: u64) -> Process {
                 hunt.after(drones::think).before(flight::steer_crafts),
                 make_fragile
                     .after(stations::repair_ships)
-                    .before(borders::apply_remote_damage),
+                    .before(damage::apply_remote_damage),
                 note_losses
                     .after(damage::take_damage)
                     .before(death::despawn_destroyed_drones),

@@ -9,8 +9,8 @@ use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::Protocol;
 
 use super::{Game, pressing};
+use crate::components::Condition;
 use crate::mining::OreLedger;
-use crate::pilots::Condition;
 
 /// Returns all ore that exists, and all ore that should exist.
 fn balance(game: &mut Game) -> (u64, u64) {
