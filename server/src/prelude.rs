@@ -13,6 +13,6 @@ pub use crate::simulation::{
     Tell, Viewer,
 };
 pub use crate::simulations::{
-    BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, GhostAppExt, JoinPlaces, MapShape,
-    Simulations, TellEntity, owns_position,
+    BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, EffectTarget, GhostAppExt, JoinPlaces,
+    MapShape, Simulations, TellEntity, owns_position,
 };

@@ -7,9 +7,9 @@
 //!
 //! A checkpoint is made between two ticks. It holds, with all persisted components, replicated entities,
 //! players, and every other entity that has a component the app persists. Of resources, it holds the
-//! persisted ones. References between entities are kept. It does not hold state that exists only within a
-//! tick or outside the world: `Local`s, buffered messages that wait for the next tick, past frames, the order
-//! in which queries iterate.
+//! persisted ones, and the effects in transit of a single simulation. References between entities are kept.
+//! It does not hold state that exists only within a tick or outside the world: `Local`s, buffered messages
+//! that wait for the next tick, past frames, the order in which queries iterate.
 //!
 //! ```
 //! use bevy_app::App;

@@ -4,6 +4,8 @@
 //! arrival and never reused, and that `PlayerJoined` and `PlayerLeft` are written once for each player, in
 //! this order.
 
+use std::collections::HashMap;
+
 use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
@@ -82,10 +84,13 @@ pub struct PlayerLeft {
     pub reason: LeaveReason,
 }
 
-/// The player entities by their sessions. The table is dense: by worker, then by the worker's own session index.
+/// The players by session and by id. The table of sessions is dense: by worker, then by the worker's own session
+/// index.
 #[derive(Resource, Debug, Default)]
 pub struct Players {
     sessions: Vec<Vec<Option<PlayerSlot>>>,
+    /// This map is only looked up and never iterated, because a hash map has no fixed order.
+    by_id: HashMap<PlayerId, Entity>,
     ids_given: u32,
     /// The number of this simulation, and how many others there are. Each simulation gives different ids.
     simulation: (u32, u32),
@@ -95,6 +100,7 @@ pub struct Players {
 #[derive(Clone, Copy, Debug)]
 struct PlayerSlot {
     generation: u32,
+    id: PlayerId,
     entity: Entity,
 }
 
@@ -108,6 +114,12 @@ impl Players {
             .get(usize::from(key.worker))?
             .get(key.session.index as usize)?)?;
         (slot.generation == key.session.generation).then_some(slot.entity)
+    }
+
+    /// Returns the player entity with this id, if the player is in this simulation.
+    #[must_use]
+    pub fn find(&self, id: PlayerId) -> Option<Entity> {
+        self.by_id.get(&id).copied()
     }
 
     /// Returns the number of players in the simulation.
@@ -152,7 +164,7 @@ impl Players {
         self.ids_given
     }
 
-    fn insert(&mut self, key: SessionKey, entity: Entity) {
+    fn insert(&mut self, key: SessionKey, id: PlayerId, entity: Entity) {
         let worker = usize::from(key.worker);
         if self.sessions.len() <= worker {
             self.sessions.resize_with(worker + 1, Vec::new);
@@ -162,15 +174,24 @@ impl Players {
         if slots.len() <= index {
             slots.resize(index + 1, None);
         }
-        let generation = key.session.generation;
-        self.len += usize::from(slots[index].replace(PlayerSlot { generation, entity }).is_none());
+        let slot = PlayerSlot {
+            generation: key.session.generation,
+            id,
+            entity,
+        };
+        match slots[index].replace(slot) {
+            Some(replaced) => drop(self.by_id.remove(&replaced.id)),
+            None => self.len += 1,
+        }
+        self.by_id.insert(id, entity);
     }
 
     fn remove(&mut self, key: SessionKey) -> Option<Entity> {
-        let entity = self.get(key)?;
-        self.sessions[usize::from(key.worker)][key.session.index as usize] = None;
+        self.get(key)?;
+        let slot = self.sessions[usize::from(key.worker)][key.session.index as usize].take()?;
+        self.by_id.remove(&slot.id);
         self.len -= 1;
-        Some(entity)
+        Some(slot.entity)
     }
 }
 
@@ -181,7 +202,7 @@ pub(super) fn rejoin(world: &mut World, entity: Entity, player: Player) -> bool 
     if players.get(player.session).is_some() {
         return false;
     }
-    players.insert(player.session, entity);
+    players.insert(player.session, player.id, entity);
     world.entity_mut(entity).insert(player);
     true
 }
@@ -207,7 +228,7 @@ pub(crate) fn join(
         kind,
     };
     let entity = world.spawn(player).id();
-    world.resource_mut::<Players>().insert(session, entity);
+    world.resource_mut::<Players>().insert(session, id, entity);
     world.write_message(PlayerJoined { entity, player });
     Some(entity)
 }

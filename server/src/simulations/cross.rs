@@ -12,7 +12,7 @@ use throng_shared::tick::Tick;
 
 use super::balance::next_move;
 use super::border::{place_ghosts, retire_unmentioned, show_ghosts, update_watchers};
-use super::effects::{Effects, apply_all, receive_broadcast, return_lost};
+use super::effects::{EffectsInTransit, apply_all, receive_broadcast, return_lost};
 use super::exchange::{GhostImage, PeerMessage, TickBatch, WatcherImage};
 use super::map_shape::{GhostKinds, JoinPlaces};
 use super::partition::Cell;
@@ -22,8 +22,8 @@ use crate::input::Inbox;
 use crate::persist::{Group, Persisted, SharedName};
 use crate::runner::{Clock, Shutdown, TickTime};
 use crate::simulation::{
-    Avatar, Eye, Frames, Owner, Player, RemoteFrames, Replicated, Room, RowLocation, Slots, Team, Viewer,
-    WorkerLinks, remove_player,
+    Avatar, Eye, Frames, Owner, Player, Players, RemoteFrames, Replicated, Room, RowLocation, Slots, Team,
+    Viewer, WorkerLinks, remove_player,
 };
 
 /// The most entities that leave one simulation in one tick. Further ones leave in the next tick.
@@ -243,11 +243,7 @@ fn spawn_arrivals(
                 let ghost = || ghosts.get(&global).map(|known| known.entity);
                 world.resource::<Slots>().find(global).or_else(ghost)
             }
-            SharedName::Player(id) => {
-                let mut players = world.try_query::<(Entity, &Player)>()?;
-                let found = players.iter(world).find(|(_, player)| player.id == id);
-                found.map(|(entity, _)| entity)
-            }
+            SharedName::Player(id) => world.resource::<Players>().find(id),
         })
     };
     for (group, spawned) in arrivals {
@@ -324,7 +320,7 @@ type Located = (
 pub(super) fn dispatch(world: &mut World) {
     world.resource_scope(|world, mut simulations: Mut<Simulations>| {
         let simulations = &mut *simulations;
-        let effects = world.resource_mut::<Effects>().take();
+        let effects = world.resource_mut::<EffectsInTransit>().take();
         simulations.outgoing.extend(effects);
         if simulations.partition.simulations() == 1 {
             return;

@@ -1,28 +1,34 @@
-//! Effects on entities in any simulation: what gameplay sends instead of changing an entity that may belong
-//! to another simulation. And broadcasts, which all simulations receive.
+//! Effects on entities and players in any simulation: what gameplay sends instead of changing an entity that
+//! may belong to another simulation. And broadcasts, which all simulations receive.
 //!
-//! An effect that is sent in tick t is received in tick t + 1 by the simulation that has the entity then.
-//! This holds also for the sending simulation, so that gameplay has the same result with any number of
-//! simulations. Each effect arrives once, those of one simulation in the order of sending. An effect whose
-//! entity is in no simulation then is returned to its sender in tick t + 2, so that nothing of value is lost
-//! with it. A broadcast of tick t is received in tick t + 1 by every simulation, the sender included, in the
-//! same order by all.
+//! An effect that is sent in tick t is received in tick t + 1 by the simulation that has its target then: the
+//! entity with a global id, or the player with an id. This holds also for the sending simulation, so that
+//! gameplay has the same result with any number of simulations. Each effect arrives once, those of one
+//! simulation in the order of sending. An effect whose target is in no simulation then is returned to its
+//! sender in tick t + 2, so that nothing of value is lost with it. A player that leaves in tick t + 1 still
+//! receives the effect; the player's entity no longer exists when gameplay reads it. A broadcast of tick t is
+//! received in tick t + 1 by every simulation, the sender included, in the same order by all.
+//!
+//! A checkpoint of a single simulation holds the effects and broadcasts that are in transit, so that a loaded
+//! world receives them as the saved one does.
 
 use std::any::{TypeId, type_name};
 use std::collections::BTreeSet;
+use std::mem;
 
 use bevy_app::{App, FixedUpdate};
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::codec::{self, CodecError};
-use throng_shared::protocol::ids::{GlobalId, SimulationId};
+use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId};
 
-use super::exchange::PeerMessage;
+use super::exchange::{EffectTarget, PeerMessage};
 use super::state::Simulations;
+use crate::persist::PersistAppExt;
 use crate::schedule::ServerSystems;
-use crate::simulation::Slots;
+use crate::simulation::{Players, Slots};
 
 /// The most effects and broadcasts that one simulation sends in one tick. Further ones are refused.
 pub(super) const EFFECTS_MAX: usize = 65_536;
@@ -44,7 +50,7 @@ impl EffectAppExt for App {
     {
         if !self.world().contains_resource::<Effects>() {
             let alone = not(resource_exists::<Simulations>);
-            self.add_systems(
+            self.persist::<EffectsInTransit>().add_systems(
                 FixedUpdate,
                 loop_back.run_if(alone).in_set(ServerSystems::Exchange),
             );
@@ -52,6 +58,7 @@ impl EffectAppExt for App {
         self.add_message::<EffectReceived<E>>()
             .add_message::<EffectReturned<E>>()
             .add_message::<BroadcastReceived<E>>();
+        self.init_resource::<EffectsInTransit>();
         let mut effects = self.world_mut().get_resource_or_init::<Effects>();
         let type_id = TypeId::of::<E>();
         if effects.kinds.iter().all(|kind| kind.type_id != type_id) {
@@ -66,10 +73,10 @@ impl EffectAppExt for App {
     }
 }
 
-/// An effect on an entity of this simulation has arrived.
+/// An effect on an entity or a player of this simulation has arrived.
 #[derive(Message, Clone, Debug)]
 pub struct EffectReceived<E: Send + Sync + 'static> {
-    /// The entity that the effect is for.
+    /// The entity that the effect is for; for a player, the player's entity.
     pub entity: Entity,
     /// The simulation that sent the effect.
     pub from: SimulationId,
@@ -77,11 +84,11 @@ pub struct EffectReceived<E: Send + Sync + 'static> {
     pub effect: E,
 }
 
-/// An effect that this simulation sent was returned, because no simulation has its entity.
+/// An effect that this simulation sent was returned, because no simulation has its target.
 #[derive(Message, Clone, Debug)]
 pub struct EffectReturned<E: Send + Sync + 'static> {
-    /// The id of the entity that the effect was for.
-    pub target: GlobalId,
+    /// The entity or player that the effect was for.
+    pub target: EffectTarget,
     /// The effect itself.
     pub effect: E,
 }
@@ -110,10 +117,11 @@ pub enum EffectRefused {
     Full,
 }
 
-/// Sends effects to entities, and broadcasts to simulations.
+/// Sends effects to entities and players, and broadcasts to simulations.
 #[derive(SystemParam)]
 pub struct TellEntity<'w> {
     effects: ResMut<'w, Effects>,
+    transit: ResMut<'w, EffectsInTransit>,
 }
 
 impl TellEntity<'_> {
@@ -125,12 +133,19 @@ impl TellEntity<'_> {
     where
         E: Serialize + Send + Sync + 'static,
     {
-        let (kind, bytes) = self.effects.encode(effect)?;
-        self.effects
-            .outbox
-            .push(PeerMessage::Effect { target, kind, bytes });
-        self.effects.sent += 1;
-        Ok(())
+        self.send(Some(EffectTarget::Entity(target)), effect)
+    }
+
+    /// Sends `effect` to the player `target`, in whichever simulation it is. It is received with the player's
+    /// entity.
+    ///
+    /// # Errors
+    /// [`EffectRefused`]; the effect is not sent then.
+    pub fn player<E>(&mut self, target: PlayerId, effect: &E) -> Result<(), EffectRefused>
+    where
+        E: Serialize + Send + Sync + 'static,
+    {
+        self.send(Some(EffectTarget::Player(target)), effect)
     }
 
     /// Broadcasts `message` to all simulations, this one included.
@@ -141,28 +156,67 @@ impl TellEntity<'_> {
     where
         E: Serialize + Send + Sync + 'static,
     {
-        let (kind, bytes) = self.effects.encode(message)?;
-        self.effects.outbox.push(PeerMessage::Broadcast { kind, bytes });
+        self.send(None, message)
+    }
+
+    fn send<E>(&mut self, target: Option<EffectTarget>, value: &E) -> Result<(), EffectRefused>
+    where
+        E: Serialize + Send + Sync + 'static,
+    {
+        let kind = self.effects.kind_of::<E>()?;
+        if self.transit.sent.len() >= EFFECTS_MAX {
+            self.effects.refused += 1;
+            return Err(EffectRefused::Full);
+        }
+        let mut bytes = Vec::new();
+        codec::encode_into(value, &mut bytes)?;
+        self.effects.sent += u64::from(target.is_some());
+        self.transit.sent.push(EffectInTransit { target, kind, bytes });
         Ok(())
     }
 }
 
-/// The registered effects, and the outbox of this tick.
+/// The registered effects, and counts of what was sent.
 #[derive(Resource, Default)]
 pub struct Effects {
     kinds: Vec<EffectKind>,
-    outbox: Vec<PeerMessage>,
-    /// In a single simulation: the messages of the last tick, and the indices of the effects that were
-    /// applied.
-    looped: (Vec<PeerMessage>, BTreeSet<u32>),
     sent: u64,
     refused: u64,
+}
+
+/// The effects and broadcasts that this simulation has sent and that are not received yet.
+#[derive(Resource, Clone, Default, Serialize, Deserialize)]
+pub struct EffectsInTransit {
+    /// Those of this tick, in the order of sending.
+    sent: Vec<EffectInTransit>,
+    /// In a single simulation: the effects of the last tick whose target did not exist. They are returned in the
+    /// next tick.
+    lost: Vec<EffectInTransit>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct EffectInTransit {
+    /// `None` for a broadcast.
+    target: Option<EffectTarget>,
+    kind: u16,
+    bytes: Vec<u8>,
+}
+
+impl EffectsInTransit {
+    /// Takes the messages that this tick sent, in order.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = PeerMessage> + use<> {
+        let sent = mem::take(&mut self.sent).into_iter();
+        sent.map(|EffectInTransit { target, kind, bytes }| match target {
+            Some(target) => PeerMessage::Effect { target, kind, bytes },
+            None => PeerMessage::Broadcast { kind, bytes },
+        })
+    }
 }
 
 struct EffectKind {
     type_id: TypeId,
     receive: fn(&mut World, Entity, SimulationId, &[u8]) -> Result<(), CodecError>,
-    return_effect: fn(&mut World, GlobalId, &[u8]) -> Result<(), CodecError>,
+    return_effect: fn(&mut World, EffectTarget, &[u8]) -> Result<(), CodecError>,
     write_broadcast: fn(&mut World, SimulationId, &[u8]) -> Result<(), CodecError>,
 }
 
@@ -179,48 +233,39 @@ impl Effects {
         self.refused
     }
 
-    /// Returns the index of a value's type in the order of registration, and the encoded value.
-    fn encode<E>(&mut self, value: &E) -> Result<(u16, Vec<u8>), EffectRefused>
-    where
-        E: Serialize + Send + Sync + 'static,
-    {
+    /// Returns the index of a type in the order of registration.
+    fn kind_of<E: 'static>(&self) -> Result<u16, EffectRefused> {
         let type_id = TypeId::of::<E>();
         let kind = self.kinds.iter().position(|kind| kind.type_id == type_id);
-        let kind = kind.ok_or(EffectRefused::Unregistered(type_name::<E>()))? as u16;
-        if self.outbox.len() >= EFFECTS_MAX {
-            self.refused += 1;
-            return Err(EffectRefused::Full);
-        }
-        let mut bytes = Vec::new();
-        codec::encode_into(value, &mut bytes)?;
-        Ok((kind, bytes))
-    }
-
-    /// Takes the messages that this tick sent, in order.
-    pub(super) fn take(&mut self) -> Vec<PeerMessage> {
-        std::mem::take(&mut self.outbox)
+        Ok(kind.ok_or(EffectRefused::Unregistered(type_name::<E>()))? as u16)
     }
 }
 
-/// Delivers the messages of a single simulation, as the exchange does for several.
+/// Delivers the messages of a single simulation, as the exchange does for several: returned effects first, then
+/// effects, then broadcasts.
 pub(super) fn loop_back(world: &mut World) {
     let Some(simulation) = world.get_resource::<Slots>().map(Slots::simulation) else {
         return;
     };
-    let mut effects = world.resource_mut::<Effects>();
-    let (last, applied) = std::mem::take(&mut effects.looped);
-    let messages = effects.take();
-    return_lost(world, &last, &applied);
-    let applied = apply_all(world, simulation, &messages).into_iter().collect();
-    for message in &messages {
-        if let PeerMessage::Broadcast { kind, bytes } = message {
-            receive_broadcast(world, simulation, *kind, bytes);
+    let EffectsInTransit { sent, lost } = mem::take(&mut *world.resource_mut::<EffectsInTransit>());
+    for effect in &lost {
+        if let Some(target) = effect.target {
+            return_one(world, target, effect.kind, &effect.bytes);
         }
     }
-    world.resource_mut::<Effects>().looped = (messages, applied);
+    let (effects, broadcasts): (Vec<_>, Vec<_>) =
+        sent.into_iter().partition(|effect| effect.target.is_some());
+    let is_lost = |EffectInTransit { target, kind, bytes }: &EffectInTransit| {
+        target.is_some_and(|target| !apply(world, target, simulation, *kind, bytes))
+    };
+    let lost = effects.into_iter().filter(is_lost).collect();
+    for EffectInTransit { kind, bytes, .. } in &broadcasts {
+        receive_broadcast(world, simulation, *kind, bytes);
+    }
+    world.resource_mut::<EffectsInTransit>().lost = lost;
 }
 
-/// Applies a simulation's effects on entities of this one. Returns the indices of the applied ones among all
+/// Applies a simulation's effects on entities and players of this one. Returns the indices of the applied ones among all
 /// its effects.
 pub(super) fn apply_all(world: &mut World, from: SimulationId, messages: &[PeerMessage]) -> Vec<u32> {
     let effects = messages.iter().filter_map(|message| match message {
@@ -229,18 +274,25 @@ pub(super) fn apply_all(world: &mut World, from: SimulationId, messages: &[PeerM
     });
     let mut applied = Vec::new();
     for (index, (target, kind, bytes)) in (0..).zip(effects) {
-        if let Some(entity) = world.resource::<Slots>().find(target)
-            && apply(world, entity, from, kind, bytes)
-        {
+        if apply(world, target, from, kind, bytes) {
             applied.push(index);
         }
     }
     applied
 }
 
-/// Writes the [`EffectReceived`] of an effect. Returns `false` if its type is not registered, or its bytes cannot
-/// be decoded.
-fn apply(world: &mut World, entity: Entity, from: SimulationId, kind: u16, bytes: &[u8]) -> bool {
+/// Writes the [`EffectReceived`] of an effect. Returns `false` if this simulation does not have its target, its type
+/// is not registered, or its bytes cannot be decoded.
+fn apply(world: &mut World, target: EffectTarget, from: SimulationId, kind: u16, bytes: &[u8]) -> bool {
+    let found = match target {
+        EffectTarget::Entity(global) => world.resource::<Slots>().find(global),
+        EffectTarget::Player(id) => world
+            .get_resource::<Players>()
+            .and_then(|players| players.find(id)),
+    };
+    let Some(entity) = found else {
+        return false;
+    };
     let kinds = &world.resource::<Effects>().kinds;
     let Some(receive) = kinds.get(usize::from(kind)).map(|kind| kind.receive) else {
         return false;
@@ -275,16 +327,23 @@ pub(super) fn return_lost(world: &mut World, sent: &[PeerMessage], applied: &BTr
         _ => None,
     });
     for (index, (target, kind, bytes)) in (0..).zip(effects) {
-        let kinds = &world.resource::<Effects>().kinds;
-        if let Some(kind) = kinds.get(usize::from(kind)).filter(|_| !applied.contains(&index))
-            && let Err(error) = (kind.return_effect)(world, target, bytes)
-        {
-            tracing::error!(%error, %target, "an effect without an entity cannot be returned and is lost");
+        if !applied.contains(&index) {
+            return_one(world, target, kind, bytes);
         }
     }
 }
 
-fn return_effect<E>(world: &mut World, target: GlobalId, bytes: &[u8]) -> Result<(), CodecError>
+/// Writes an effect's [`EffectReturned`].
+fn return_one(world: &mut World, target: EffectTarget, kind: u16, bytes: &[u8]) {
+    let kinds = &world.resource::<Effects>().kinds;
+    if let Some(return_effect) = kinds.get(usize::from(kind)).map(|kind| kind.return_effect)
+        && let Err(error) = return_effect(world, target, bytes)
+    {
+        tracing::error!(%error, ?target, "an effect without a target cannot be returned and is lost");
+    }
+}
+
+fn return_effect<E>(world: &mut World, target: EffectTarget, bytes: &[u8]) -> Result<(), CodecError>
 where
     E: DeserializeOwned + Send + Sync + 'static,
 {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId, Slot, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::tick::Tick;
@@ -52,10 +53,10 @@ pub(crate) enum PeerMessage {
         /// The time at which they were packed, since the process's origin.
         left_at: Duration,
     },
-    /// An effect on an entity in any simulation.
+    /// An effect on an entity or a player in any simulation.
     Effect {
-        /// The global id of the entity.
-        target: GlobalId,
+        /// The entity or player that the effect is for.
+        target: EffectTarget,
         /// Index of the effect's type in the order of registration.
         kind: u16,
         /// The encoded effect.
@@ -91,6 +92,15 @@ pub(crate) enum PeerMessage {
     },
     /// The number of entities that the sender has in each cell.
     Loads(Vec<(Cell, u64)>),
+}
+
+/// The addressee of an effect. The simulation that has it receives the effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EffectTarget {
+    /// The replicated entity with this global id.
+    Entity(GlobalId),
+    /// The player with this id.
+    Player(PlayerId),
 }
 
 /// The image of an entity, from which another simulation makes a ghost.
@@ -222,7 +232,7 @@ mod tests {
             tick: Tick(tick),
             ingress: Vec::new(),
             messages: vec![PeerMessage::Effect {
-                target: GlobalId(u64::from(tick)),
+                target: EffectTarget::Entity(GlobalId(u64::from(tick))),
                 kind: from.0.into(),
                 bytes: Vec::new(),
             }],

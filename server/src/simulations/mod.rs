@@ -2,7 +2,7 @@
 //!
 //! Owns the [partition](Partition) of the plane, the [exchange](Exchange) between the simulations, and
 //! everything that crosses a border: entities and players that migrate with all
-//! their persisted components, [effects](TellEntity) on entities in any simulation, [ghosts](Ghost) of
+//! their persisted components, [effects](TellEntity) on entities and players in any simulation, [ghosts](Ghost) of
 //! entities near the border, and watchers, by which a player is sent what it sees of the other simulations'
 //! parts. Spatial queries and looks into the past reach across a border as far as ghosts do.
 //!
@@ -46,9 +46,10 @@ use map_shape::GhostKinds;
 
 pub use cross::send_batch;
 pub use effects::{
-    BroadcastReceived, EffectAppExt, EffectReceived, EffectRefused, EffectReturned, Effects, TellEntity,
+    BroadcastReceived, EffectAppExt, EffectReceived, EffectRefused, EffectReturned, Effects,
+    EffectsInTransit, TellEntity,
 };
-pub use exchange::Exchange;
+pub use exchange::{EffectTarget, Exchange};
 pub use map_shape::{GhostAppExt, JoinPlaces, MapShape, owns_position};
 pub use partition::{Cell, Partition};
 pub use state::{Simulations, SimulationsConfig, SimulationsCounters};
@@ -90,6 +91,7 @@ impl Plugin for SimulationsPlugin {
         app.insert_resource(Players::of_simulation(me.0, self.partition.simulations()))
             .insert_resource(Inbox::routed())
             .init_resource::<Effects>()
+            .init_resource::<EffectsInTransit>()
             .init_resource::<GhostKinds>()
             .insert_resource(Simulations {
                 me,

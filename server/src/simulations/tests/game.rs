@@ -13,6 +13,7 @@ use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::ProtocolAppExt;
 use throng_shared::tick::Tick;
 
+use super::notes::{Note, Notes, receive_notes, send_notes};
 use crate::input::ActiveInput;
 use crate::persist::PersistAppExt;
 use crate::runner::TickTime;
@@ -21,7 +22,7 @@ use crate::simulation::{
     Avatar, MessageReceived, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Team, Tell, Viewer,
 };
 use crate::simulations::{
-    BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, Simulations, TellEntity,
+    BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, EffectTarget, Simulations, TellEntity,
 };
 
 /// Side of the square that entities roam, in units.
@@ -155,6 +156,7 @@ impl Plugin for Game {
             .persist::<NewsTally>()
             .effect::<Gift>()
             .effect::<Bulletin>()
+            .effect::<Note>()
             .insert_resource(Bank {
                 ore: ORE,
                 returned: 0,
@@ -164,6 +166,7 @@ impl Plugin for Game {
             .init_resource::<Complaints>()
             .init_resource::<Lossy>()
             .init_resource::<SendsNews>()
+            .init_resource::<Notes>()
             .add_systems(Startup, spawn_roamers)
             .add_systems(
                 FixedUpdate,
@@ -176,6 +179,8 @@ impl Plugin for Game {
                     take_returned_gifts,
                     read_bulletins,
                     send_gifts,
+                    receive_notes,
+                    send_notes,
                     roam,
                     send_news,
                     call,
@@ -187,7 +192,7 @@ impl Plugin for Game {
 }
 
 #[derive(Resource, Clone, Copy)]
-struct SimulationCount(u8);
+pub(super) struct SimulationCount(pub(super) u8);
 
 /// Spawns each simulation's share of the roamers anywhere. Entities outside the simulation's part migrate in
 /// the first tick.
@@ -382,10 +387,10 @@ fn take_returned_gifts(
     mut complaints: ResMut<Complaints>,
 ) {
     for EffectReturned { target, effect } in returned.read() {
-        if *target != ABSENT || effect.number != bank.returned {
+        if *target != EffectTarget::Entity(ABSENT) || effect.number != bank.returned {
             complaints
                 .0
-                .push(format!("{target}: gift {} was returned", effect.number));
+                .push(format!("{target:?}: gift {} was returned", effect.number));
         }
         bank.returned += 1;
         bank.ore += effect.ore;

@@ -2,6 +2,7 @@
 
 mod alone;
 mod game;
+mod notes;
 mod views;
 mod wire;
 
@@ -22,6 +23,7 @@ use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
 use self::game::{Bank, Complaints, Game, InputTally, MessageTally, ORE, Ore, ROAMERS, SIDE, Turret, Walk};
+use self::notes::Notes;
 use super::{
     Cell, Effects, Exchange, Partition, Simulations, SimulationsConfig, SimulationsCounters,
     SimulationsPlugin, send_batch,
@@ -310,6 +312,32 @@ fn migration_loses_duplicates_and_reorders_nothing() {
             );
             assert!(counters.players_came > 100, "seed {seed}: {counters:?}");
         }
+    }
+}
+
+#[test]
+fn effect_on_a_player_arrives_once_while_players_cross_borders_or_is_returned() {
+    for (simulations, seed) in [(2, 1), (4, 2), (4, 3)] {
+        let mut process = Process::new(&chessboard(simulations), CONFIG, seed);
+        let tick_while = |process: &mut Process, is_sending, ticks| {
+            process.each(|world| world.resource_mut::<Notes>().is_sending = is_sending);
+            for _ in 0..ticks {
+                let frames = process.tick();
+                process.check(&frames);
+            }
+        };
+        tick_while(&mut process, true, 40);
+        // The notes of the last tick arrive in the next one, or are returned in the one after it.
+        tick_while(&mut process, false, 2);
+        let notes = process.each(|world| {
+            let notes = world.resource::<Notes>();
+            [notes.sent, notes.received, notes.returned]
+        });
+        let [sent, received, returned] =
+            [0, 1, 2].map(|index: usize| notes.iter().map(|notes| notes[index]).sum::<u64>());
+        assert_eq!(sent, received + returned, "seed {seed}: {notes:?}");
+        assert!(received > 500 && returned > 500, "seed {seed}: {notes:?}");
+        assert!(process.counters().players_came > 100, "seed {seed}");
     }
 }
 
