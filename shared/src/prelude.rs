@@ -1,7 +1,7 @@
 //! Imports for the protocol plugin that both ends of a game add.
 
 pub use crate::protocol::active::{ActiveInput, SeenAt};
-pub use crate::protocol::ids::{Channel, GlobalId, PlayerId, TeamId};
+pub use crate::protocol::ids::{Channel, GlobalId, PlayerId, Team, TeamId};
 pub use crate::protocol::input::PlayerInput;
 pub use crate::protocol::pose::{Heading, Position, Velocity};
 pub use crate::protocol::registry::{

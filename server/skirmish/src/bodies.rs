@@ -95,7 +95,7 @@ type BodyData = (
     &'static Position,
     &'static Velocity,
     &'static Heading,
-    &'static Team,
+    Option<&'static Team>,
     Option<&'static DroneAi>,
     Has<Asteroid>,
     Has<Station>,
@@ -159,7 +159,7 @@ pub(super) fn gather_bodies(
             slot,
             ghost_of: None,
             kind,
-            team: team.0,
+            team: team.map_or(TeamId::NONE, |team| team.0),
             flock: ai.map_or(0, |ai| ai.flock),
             heading: heading.0,
         };

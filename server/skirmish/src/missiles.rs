@@ -83,7 +83,7 @@ pub(super) fn launch_missiles(
         };
         let start = from + ahead * bodies.discs[row].radius;
         commands.spawn((
-            (Missile { kind: index }, warhead, Team(body.team), body.team),
+            (Missile { kind: index }, warhead, Team(body.team)),
             (
                 Position(start),
                 Velocity(ahead * kind.speed.get()),

@@ -200,7 +200,7 @@ impl Loadout {
         };
         (
             craft(rules, CraftModel::Ship(self.class), self.place, self.heading),
-            (Team(self.team), self.team, Ship { class: self.class }, condition),
+            (Team(self.team), Ship { class: self.class }, condition),
             Boost((class.handling.boost_s.get() * 1_000.0) as u16),
             (Magazine(class.missiles), Cargo(0)),
         )

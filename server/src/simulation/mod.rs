@@ -52,12 +52,13 @@ pub use publish::Frames;
 pub use random::{Random, Seed};
 pub use remote_frames::{Ghost, RowLocation};
 pub(crate) use remote_frames::{GhostEntry, RemoteFrames};
-pub use replicated::{Importance, Owner, Replicated, Room, Slots, Team};
+pub use replicated::{Importance, Owner, Replicated, Room, Slots};
 pub use rewind::Rewind;
 pub(crate) use routes::{Routes, Routing};
 pub(crate) use rows::Rows;
 pub(crate) use space::{Areas, Space};
 pub use tell::{MessageReceived, Outbox, Place, Tell};
+pub use throng_shared::protocol::ids::Team;
 pub(crate) use watchers::Watcher;
 
 pub use crate::space::RoomId;
@@ -113,6 +114,7 @@ impl Plugin for SimulationPlugin {
             .add_message::<PlayerLeft>()
             .add_message::<MessageReceived>();
         app.world_mut().resource_mut::<TickTime>().tick = self.start;
+        replicated::observe_teams(app.world_mut());
         app.add_systems(
             FixedUpdate,
             (

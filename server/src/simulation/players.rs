@@ -12,10 +12,10 @@ use bevy_ecs::world::DeferredWorld;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use throng_shared::protocol::active::TakenInput;
-use throng_shared::protocol::ids::PlayerId;
+use throng_shared::protocol::ids::{PlayerId, Team};
 
 use super::inputs::InputBuffer;
-use super::replicated::{Room, Team};
+use super::replicated::Room;
 use super::routes::{Routed, forget_route};
 use super::space::Areas;
 use crate::boundary::claims::PlayerName;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use throng_shared::prefetch::prefetch;
+use throng_shared::protocol::ids::Team;
 
 use super::inputs::InputBuffer;
 use super::interest::room_seen;
 use super::links::WorkerLinks;
 use super::players::{AreaOfInterest, Avatar, Eye, Player, Viewer};
-use super::replicated::{Replicated, Room, Team};
+use super::replicated::{Replicated, Room};
 use super::rows::Rows;
 use super::space::{Areas, Space};
 use super::tell::Outbox;

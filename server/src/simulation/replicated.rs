@@ -11,7 +11,7 @@ use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
 use serde::{Deserialize, Serialize};
-use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId, Slot, TeamId};
+use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId, Slot, Team, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::protocol::registry::Protocol;
 
@@ -24,7 +24,7 @@ use crate::space::RoomId;
 /// If it is removed and inserted again, clients see a new entity.
 #[derive(Component, Clone, Copy, Debug)]
 #[component(on_insert = take_slot, on_discard = give_slot_back)]
-#[require(Position, Velocity, Heading, Owner, Team, Importance, Room)]
+#[require(Position, Velocity, Heading, Owner, Importance, Room)]
 pub struct Replicated {
     slot: Slot,
     global: GlobalId,
@@ -63,11 +63,6 @@ impl Default for Replicated {
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity)]
 pub struct Owner(pub PlayerId);
-
-/// The team of an entity or of a player. It is changed by inserting it anew.
-#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[component(immutable, on_insert = note_identity)]
-pub struct Team(pub TeamId);
 
 /// The room of an entity or of a player: an instance, a dungeon, a match. A player sees only the entities of
 /// its avatar's room, or of its own room without an avatar. It is changed by inserting it anew.
@@ -238,6 +233,12 @@ pub(super) fn register_kinds(world: &mut World) {
         registered,
         ..Kinds::default()
     };
+}
+
+/// Makes the rows follow the [`Team`] of entities. The other components of an identity are the engine's own and have the
+/// hook already.
+pub(super) fn observe_teams(world: &mut World) {
+    world.register_component_hooks::<Team>().on_insert(note_identity);
 }
 
 /// Returns the identity of an entity from its components.

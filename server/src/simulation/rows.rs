@@ -6,11 +6,11 @@
 
 use bevy_ecs::change_detection::{ContiguousRef, Tick as ChangeTick};
 use bevy_ecs::prelude::*;
-use throng_shared::protocol::ids::Slot;
+use throng_shared::protocol::ids::{Slot, Team};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::tick::Tick;
 
-use super::replicated::{Importance, Owner, Replicated, Room, SlotEvent, Slots, Team, identity};
+use super::replicated::{Importance, Owner, Replicated, Room, SlotEvent, Slots, identity};
 use super::space::Space;
 use crate::boundary::frame::FrameWriter;
 use crate::runner::TickTime;

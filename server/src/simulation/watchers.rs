@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
-use throng_shared::protocol::ids::{PlayerId, TeamId};
+use throng_shared::protocol::ids::{PlayerId, Team, TeamId};
 use throng_shared::tick::Tick;
 
 use super::players::{AreaOfInterest, Eye, Viewer};
-use super::replicated::{Room, Team};
+use super::replicated::Room;
 use crate::boundary::frame::PlayerRow;
 use crate::boundary::link::SessionKey;
 use crate::space::{Area, RoomId};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bevy_ecs::entity::EntityHashMap;
 use bevy_ecs::prelude::*;
-use throng_shared::protocol::ids::{GlobalId, SimulationId};
+use throng_shared::protocol::ids::{GlobalId, SimulationId, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::tick::Tick;
 
@@ -311,7 +311,7 @@ type Located = (
     &'static Replicated,
     (&'static Position, &'static Velocity, &'static Heading),
     &'static Owner,
-    &'static Team,
+    Option<&'static Team>,
     Option<&'static ChildOf>,
     &'static Room,
 );
@@ -394,7 +394,7 @@ fn scan_entities(world: &mut World, simulations: &Simulations) -> BorderScan {
                 velocity: *velocity,
                 heading: *heading,
                 owner: owner.0,
-                team: team.0,
+                team: team.map_or(TeamId::NONE, |team| team.0),
                 values: kinds.read(world.entity(entity)),
             });
         }

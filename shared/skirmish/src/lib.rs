@@ -22,7 +22,7 @@ use components::{
 use input::PilotInput;
 use messages::{ContentAnnounced, ContentTable, Destroyed, Explosion, Hit, StationOrder, StationReply};
 use standings::{OwnStanding, Standings};
-use throng_shared::protocol::ids::{Channel, TeamId};
+use throng_shared::protocol::ids::{Channel, Team, TeamId};
 use throng_shared::protocol::registry::{ProtocolAppExt, Visibility};
 
 /// The two teams of pilots. A pilot joins the smaller one.
@@ -36,7 +36,7 @@ pub struct SkirmishProtocol;
 impl Plugin for SkirmishProtocol {
     fn build(&self, app: &mut App) {
         // The side of a ship, drone or missile.
-        app.replicate::<TeamId>();
+        app.replicate::<Team>();
         app.replicate::<Ship>().persisted();
         app.replicate::<Drone>().persisted();
         app.replicate::<Asteroid>().persisted();

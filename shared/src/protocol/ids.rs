@@ -82,9 +82,7 @@ impl PlayerId {
 }
 
 /// A team, for components that only team mates may see. 0 is no team, whose members are not mates.
-#[derive(
-    Component, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TeamId(pub u8);
 
 impl TeamId {
@@ -98,6 +96,12 @@ impl TeamId {
         self.0 != 0 && self.0 == other.0
     }
 }
+
+/// The team of an entity or of a player. The server's engine reads it, and a game that replicates it shows it to
+/// clients. It is changed by inserting it anew: [`TeamId::NONE`] for no team.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[component(immutable)]
+pub struct Team(pub TeamId);
 
 /// A registered component: its index in the order of registration, 0..64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

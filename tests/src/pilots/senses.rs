@@ -13,7 +13,7 @@ use skirmish_shared::components::{Asteroid, Cargo, Credits, Drone, Hull, Magazin
 use skirmish_shared::messages::{ContentTable, Destroyed, Hit, StationReply};
 use throng_client::mirror::ComponentBytes;
 use throng_shared::protocol::codec;
-use throng_shared::protocol::ids::{ComponentId, TeamId};
+use throng_shared::protocol::ids::{ComponentId, Team};
 use throng_shared::protocol::registry::Protocol;
 
 /// A message that pilots react to.
@@ -60,7 +60,7 @@ impl Senses {
             asteroid: component::<Asteroid>(protocol)?,
             station: component::<Station>(protocol)?,
             missile: component::<Missile>(protocol)?,
-            team: component::<TeamId>(protocol)?,
+            team: component::<Team>(protocol)?,
             hull: component::<Hull>(protocol)?,
             cargo: component::<Cargo>(protocol)?,
             magazine: component::<Magazine>(protocol)?,

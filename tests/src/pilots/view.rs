@@ -3,7 +3,7 @@
 use glam::Vec2;
 use skirmish_shared::components::{Asteroid, Cargo, Credits, Hull, Magazine, Ship, Station};
 use throng_client::mirror::{ComponentBytes, Mirror, MirrorEntity};
-use throng_shared::protocol::ids::{GlobalId, TeamId};
+use throng_shared::protocol::ids::{GlobalId, Team, TeamId};
 use throng_shared::protocol::snapshot::ShortId;
 
 use super::senses::{Senses, value};
@@ -171,7 +171,7 @@ impl View {
             } else if component.id == senses.missile {
                 return None;
             } else if component.id == senses.ship || component.id == senses.drone {
-                let team: TeamId = value(components, senses.team)?;
+                let Team(team) = value(components, senses.team)?;
                 let kind = if team.is_mate(self.own.team) {
                     VisibleKind::Mate
                 } else {

@@ -15,7 +15,7 @@ use throng_client::blend::Shown;
 use throng_client::predict::{PredictTime, PredictedInput, Present};
 use throng_client::predict::{PredictedSpawn, SpawnOutcome};
 use throng_client::world::{ClientClock, Mirrored, Own};
-use throng_shared::protocol::ids::TeamId;
+use throng_shared::protocol::ids::Team;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::tick::Tick;
 
@@ -59,7 +59,7 @@ pub(crate) fn launch(
             &Magazine,
             &Present<Position>,
             &Present<Heading>,
-            Option<&TeamId>,
+            Option<&Team>,
         ),
         With<Own>,
     >,
@@ -116,7 +116,7 @@ pub(crate) fn launch(
 
 /// Returns whether the server's missile is the launched one: of its kind and team, and on its course.
 pub(crate) fn is_same(launched: &EntityRef, server: &EntityRef) -> bool {
-    let of = |entity: &EntityRef| Some((entity.get::<Missile>()?.kind, entity.get::<TeamId>().copied()));
+    let of = |entity: &EntityRef| Some((entity.get::<Missile>()?.kind, entity.get::<Team>().copied()));
     let (Some(start), Some(position)) = (launched.get::<Position>(), server.get::<Position>()) else {
         return false;
     };

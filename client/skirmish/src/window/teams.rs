@@ -4,14 +4,14 @@ use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 use skirmish_shared::components::Drone;
 use throng_client::world::Own;
-use throng_shared::protocol::ids::TeamId;
+use throng_shared::protocol::ids::Team;
 
 use super::colors::Colors;
 
 /// Access to the sides of ships and drones.
 #[derive(SystemParam)]
 pub(crate) struct Teams<'w, 's> {
-    sides: Query<'w, 's, &'static TeamId>,
+    sides: Query<'w, 's, &'static Team>,
     drones: Query<'w, 's, &'static Drone>,
     own: Query<'w, 's, Entity, With<Own>>,
     colors: Res<'w, Colors>,
@@ -31,6 +31,6 @@ impl Teams<'_, '_> {
         }
         self.sides
             .get(entity)
-            .map_or(self.colors.hull, |side| self.colors.team(*side))
+            .map_or(self.colors.hull, |side| self.colors.team(side.0))
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn drone(
     };
     (
         (
-            (Team(request.team), request.team),
+            Team(request.team),
             Drone { breed: request.breed },
             ai,
             Condition::default(),
