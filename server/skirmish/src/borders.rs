@@ -9,10 +9,10 @@ use skirmish_shared::components::{Asteroid, Missile, Station};
 use throng_server::prelude::{EffectAppExt, GhostAppExt, MapShape, PersistAppExt};
 
 use super::chat::{ChatLimiter, DirectMessage};
-use super::components::{Condition, DestroyedShips, DroneAi, Guns, Hangar, Helm, Mass, Pilot, Warhead};
-use super::content::{CraftModel, Rules};
+use super::components::{Condition, DroneAi, Guns, Hangar, Helm, Mass, Pilot, Warhead};
+use super::content::Rules;
 use super::drones::DroneRespawnQueue;
-use super::effects::{Dig, Dug, KillCredit, RemoteDamage, UnclaimedKill};
+use super::effects::{Damage, Dig, Dug, KillCredit};
 use super::mining::OreLedger;
 use super::roster::RosterUpdate;
 use super::standings::Rank;
@@ -22,8 +22,7 @@ const SIGHT_SLACK: f32 = 12.0;
 
 /// Registers what migrates, what ghosts show, what checkpoints hold and the effects between simulations.
 pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
-    app.persist::<CraftModel>()
-        .persist::<Mass>()
+    app.persist::<Mass>()
         .persist::<Helm>()
         .persist::<Guns>()
         .persist::<Condition>()
@@ -33,7 +32,6 @@ pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
         .persist::<Pilot>()
         .persist::<ChatLimiter>()
         .persist::<Rank>()
-        .persist::<DestroyedShips>()
         .persist::<DroneRespawnQueue>()
         .persist::<OreLedger>()
         .ghost::<Mass>()
@@ -43,9 +41,8 @@ pub(super) fn cross_borders(app: &mut App, rules: &Rules) {
         .effect::<Dig>()
         .effect::<Dug>()
         .effect::<RosterUpdate>()
-        .effect::<RemoteDamage>()
+        .effect::<Damage>()
         .effect::<KillCredit>()
-        .effect::<UnclaimedKill>()
         .effect::<DirectMessage>()
         .insert_resource(MapShape {
             side: rules.content.space.half.get() * 2.0,

@@ -18,7 +18,7 @@ use throng_shared::protocol::registry::FromPlayer;
 use throng_shared::tick::Tick;
 
 use super::content::ticks;
-use super::effects::{RemoteEffects, log_unsent};
+use super::effects::{EffectSender, log_unsent};
 use super::roster::{Roster, name_key};
 
 /// Rate limit on a pilot's chat lines. On the player's entity.
@@ -71,7 +71,7 @@ pub(super) fn pass_on_chat(
     pilots: Query<(&Player, &Callsign)>,
     roster: Res<Roster>,
     time: Res<TickTime>,
-    mut remote: RemoteEffects,
+    mut effects: EffectSender,
     mut tell: Tell,
 ) {
     let every = ticks(LINE_EVERY_S, &time);
@@ -127,11 +127,11 @@ pub(super) fn pass_on_chat(
                     if listener.id != speaker.id {
                         log_unsent(tell.player(speaker, &line));
                     }
-                } else if let Some(listener) = roster.find(&wanted).filter(|_| !remote.is_alone()) {
+                } else if let Some(listener) = roster.find(&wanted).filter(|_| !effects.is_alone()) {
                     line.channel = ChatChannel::Tell(listener.standing.name.clone());
                     log_unsent(tell.player(speaker, &line));
                     let to = listener.id;
-                    remote.broadcast(&DirectMessage { to, line });
+                    effects.broadcast(&DirectMessage { to, line });
                 } else {
                     log_unsent(tell.player(speaker, &ChatNotice::NotOnline(wanted)));
                 }

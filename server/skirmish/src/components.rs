@@ -1,17 +1,16 @@
 //! The components of crafts, missiles and players that only the server has. Clients see those of
 //! [`skirmish_shared::components`].
 
-use std::collections::BTreeMap;
-
-use bevy_ecs::entity::{EntityMapper, MapEntities};
 use bevy_ecs::prelude::*;
+use bevy_ecs::query::QueryData;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 #[cfg(doc)]
 use skirmish_shared::components::{Callsign, Credits, Score};
+use skirmish_shared::components::{Drone, Ship};
 use skirmish_shared::movement::Controls;
 use throng_server::prelude::SeenAt;
-use throng_shared::protocol::ids::GlobalId;
+use throng_shared::protocol::ids::{GlobalId, PlayerId};
 use throng_shared::tick::Tick;
 
 /// Makes an entity a body: a disc that takes part in collisions.
@@ -23,6 +22,73 @@ pub struct Mass {
     pub inverse: f32,
 }
 
+/// The class of a ship or the breed of a drone, as an index into the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CraftModel {
+    /// A pilot's ship, with the index of its class.
+    Ship(u8),
+    /// A drone, with the index of its breed.
+    Drone(u8),
+}
+
+/// Reads the model of a craft from its [`Ship`] or [`Drone`].
+#[derive(QueryData)]
+pub struct Craft {
+    ship: Option<&'static Ship>,
+    drone: Option<&'static Drone>,
+}
+
+impl CraftItem<'_, '_> {
+    /// Returns the craft's class or breed.
+    #[must_use]
+    pub fn model(&self) -> CraftModel {
+        match (self.ship, self.drone) {
+            (None, Some(drone)) => CraftModel::Drone(drone.breed),
+            (ship, _) => CraftModel::Ship(ship.map_or(0, |ship| ship.class)),
+        }
+    }
+}
+
+/// The craft that causes damage. Says all that a kill is credited by, so that the craft may be destroyed, or be in
+/// another simulation, when its damage arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Attacker {
+    /// The craft.
+    pub craft: GlobalId,
+    /// Drone or ship.
+    pub kind: AttackerKind,
+}
+
+/// The kind of an attacker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AttackerKind {
+    /// A drone of this breed (an index into the content's breeds).
+    Drone(u8),
+    /// The ship of this player; [`PlayerId::NONE`] for a ship without a pilot.
+    Ship(PlayerId),
+}
+
+impl Attacker {
+    /// Returns the attacker that is the craft of this id and model, owned by this player.
+    #[must_use]
+    pub fn new(craft: GlobalId, model: CraftModel, owner: PlayerId) -> Self {
+        let kind = match model {
+            CraftModel::Drone(breed) => AttackerKind::Drone(breed),
+            CraftModel::Ship(_) => AttackerKind::Ship(owner),
+        };
+        Self { craft, kind }
+    }
+
+    /// Returns the player whose ship the attacker is.
+    #[must_use]
+    pub fn player(&self) -> Option<PlayerId> {
+        match self.kind {
+            AttackerKind::Ship(player) => player.is_some().then_some(player),
+            AttackerKind::Drone(_) => None,
+        }
+    }
+}
+
 /// The player's entity, on the ship that it flies.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pilot(#[entities] pub Entity);
@@ -31,8 +97,6 @@ pub struct Pilot(#[entities] pub Entity);
 /// [`Credits`].
 #[derive(Component, Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Hangar {
-    /// Index of the class of the player's ships.
-    pub class: u8,
     /// Tick at which the player gets a ship; `None` while it has one.
     pub next_ship: Option<Tick>,
 }
@@ -77,7 +141,7 @@ pub struct Condition {
 #[derive(Component, Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Warhead {
     /// The ship that launched it.
-    pub by: GlobalId,
+    pub by: Attacker,
     /// The craft that it homes on; `None` if none was ahead.
     pub target: Option<GlobalId>,
     /// Tick at which it detonates by itself.
@@ -111,26 +175,4 @@ pub enum DroneMode {
     Hunt(GlobalId),
     /// Flies home until this tick.
     Flee(Tick),
-}
-
-/// Ships that were recently destroyed here, with the tick and the pilot's player. Kills by their missiles, or by
-/// shots fired before, are credited to these pilots.
-#[derive(Resource, Clone, Debug, Default, Serialize, Deserialize)]
-#[component(map_entities)]
-pub struct DestroyedShips(pub(super) BTreeMap<GlobalId, (Tick, Entity)>);
-
-impl MapEntities for DestroyedShips {
-    fn map_entities<M: EntityMapper>(&mut self, mapper: &mut M) {
-        for (_, player) in self.0.values_mut() {
-            player.map_entities(mapper);
-        }
-    }
-}
-
-impl DestroyedShips {
-    /// Returns the player who flew a destroyed ship.
-    #[must_use]
-    pub fn pilot(&self, ship: GlobalId) -> Option<Entity> {
-        self.0.get(&ship).map(|(_, player)| *player)
-    }
 }

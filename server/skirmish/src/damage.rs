@@ -1,65 +1,36 @@
 //! Damage: shields take it before hulls, and shields recover.
 //!
-//! Damage events are collected during the tick and applied together, in the order of victims and attackers, so that
-//! which craft destroys which does not depend on the order of the systems.
+//! There is one way to hurt a craft: the effect [`Damage`], sent to it by its global id. It arrives in the next tick, in
+//! the simulation that has the craft then, so that the game is the same with any number of simulations. All damage of a
+//! tick is applied together, in the order of victims and attackers, so that which craft destroys which does not depend
+//! on the order in which effects arrive.
 
 use bevy_ecs::prelude::*;
 use glam::Vec2;
-use skirmish_shared::components::{Drone, Hull, Shield};
+use skirmish_shared::components::{Hull, Shield};
 use skirmish_shared::messages::Hit;
-use throng_server::prelude::{EffectReceived, Replicated, TickTime};
+use throng_server::prelude::{EffectReceived, Replicated, Tell, TickTime};
 use throng_shared::protocol::ids::GlobalId;
+use throng_shared::protocol::pose::Position;
 
 use super::bodies::{Bodies, BodyKind};
-use super::components::{Condition, DestroyedShips, Pilot};
-use super::content::{CraftModel, Rules, pulse, ticks};
-use super::effects::{RemoteDamage, RemoteEffects};
+use super::components::{Attacker, Condition, Craft, Pilot};
+use super::content::{Rules, pulse, ticks};
+use super::effects::{Damage, EffectSender, log_unsent};
 use super::flight::Contacts;
-use super::reports::Hits;
 
-/// Damage from one attacker to one victim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DamageEvent {
-    /// The craft that is hit.
-    pub victim: GlobalId,
-    /// The attacker; `None` for an accident.
-    pub by: Option<GlobalId>,
-    /// Damage in points of shield and hull.
-    pub damage: u32,
-}
-
-/// The damage events of this tick.
-#[derive(Resource, Debug, Default)]
-pub struct DamageEvents(pub Vec<DamageEvent>);
-
-/// Marks a craft as destroyed and says by what. Removed with the craft at the end of the tick.
+/// Marks a craft as destroyed. Removed with the craft at the end of the tick.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DestroyedBy {
-    /// The attacker that dealt the most damage in the last tick; `None` for an accident.
-    pub id: Option<GlobalId>,
-    /// The kind of attacker, looked up before the attacker may be destroyed in the same tick.
-    pub damage_source: DamageSource,
-}
+pub struct DestroyedBy(
+    /// The attacker that dealt the most of the last damage; `None` for an accident.
+    pub Option<Attacker>,
+);
 
-/// The cause of a craft's destruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DamageSource {
-    /// An accident without an attacker.
-    Nobody,
-    /// A drone of this breed (an index into the content's breeds).
-    Drone(u8),
-    /// The ship of this player. The ship may have been destroyed by now.
-    Pilot(Entity),
-    /// An attacker without an entity here: a drone that was destroyed before its shot hit, or a craft of another
-    /// simulation.
-    Gone,
-}
-
-/// Adds damage for impacts above the safe speed, to both bodies.
+/// Sends damage for impacts above the safe speed, to both bodies.
 pub(super) fn apply_collision_damage(
     contacts: Res<Contacts>,
     bodies: Res<Bodies>,
-    mut events: ResMut<DamageEvents>,
+    mut effects: EffectSender,
     rules: Res<Rules>,
 ) {
     let space = &rules.content.space;
@@ -69,141 +40,124 @@ pub(super) fn apply_collision_damage(
         if too_fast <= 0.0 || rows.iter().any(|row| row.kind == BodyKind::Missile) {
             continue;
         }
-        let damage = (too_fast * space.impact_damage.get()) as u32;
-        // The simulation that owns a ghost computes the damage to it.
+        let points = (too_fast * space.impact_damage.get()) as u32;
+        // Both simulations see a collision with a ghost. Each sends the damage to its own craft.
         let crafts = rows
             .iter()
             .filter(|row| row.kind == BodyKind::Craft && row.ghost_of.is_none());
         for victim in crafts {
-            events.0.push(DamageEvent {
-                victim: victim.id,
-                by: None,
-                damage,
-            });
+            effects.entity(victim.id, &Damage { by: None, points });
         }
     }
 }
 
-/// Adds damage from other simulations to the events of this tick.
-pub(super) fn apply_remote_damage(
-    mut received: MessageReader<EffectReceived<RemoteDamage>>,
-    crafts: Query<&Replicated, With<Hull>>,
-    mut events: ResMut<DamageEvents>,
-) {
-    for EffectReceived { entity, effect, .. } in received.read() {
-        if let Ok(victim) = crafts.get(*entity) {
-            events.0.push(DamageEvent {
-                victim: victim.global(),
-                by: effect.by,
-                damage: effect.damage,
-            });
-        }
-    }
+/// Damage that has arrived at a craft. In the order in which it is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Impact {
+    victim: GlobalId,
+    entity: Entity,
+    damage: Damage,
 }
 
-/// Applies the damage events: to the shield first, then to the hull. A craft with no hull left is marked as
+type Victim = (
+    &'static Replicated,
+    &'static Position,
+    &'static mut Hull,
+    &'static mut Shield,
+    &'static mut Condition,
+    Has<Pilot>,
+);
+
+/// Applies the damage that has arrived: to the shield first, then to the hull. A craft with no hull left is marked as
 /// destroyed.
 pub(super) fn take_damage(
     mut commands: Commands,
-    mut events: ResMut<DamageEvents>,
-    bodies: Res<Bodies>,
-    mut remote: RemoteEffects,
-    mut hits: ResMut<Hits>,
-    mut crafts: Query<(&mut Hull, &mut Shield, &mut Condition)>,
-    attackers: Query<(Option<&Drone>, Option<&Pilot>)>,
-    destroyed_ships: Res<DestroyedShips>,
+    mut received: MessageReader<EffectReceived<Damage>>,
+    mut crafts: Query<Victim>,
+    mut impacts: Local<Vec<Impact>>,
+    mut tell: Tell,
     time: Res<TickTime>,
 ) {
-    events.0.sort_unstable();
-    for events in events.0.chunk_by(|one, other| one.victim == other.victim) {
-        let Some(row) = bodies.find(events[0].victim) else {
-            continue;
-        };
-        if bodies.rows[row].ghost_of.is_some() {
-            for &DamageEvent { victim, by, damage } in events {
-                remote.tell(victim, &RemoteDamage { by, damage });
-            }
-            continue;
-        }
-        let entity = bodies.rows[row].entity;
-        let Ok((mut hull, mut shield, mut condition)) = crafts.get_mut(entity) else {
+    impacts.clear();
+    impacts.extend(
+        received
+            .read()
+            .filter_map(|&EffectReceived { entity, effect, .. }| {
+                let victim = crafts.get(entity).ok()?.0.global();
+                let damage = effect;
+                Some(Impact {
+                    victim,
+                    entity,
+                    damage,
+                })
+            }),
+    );
+    impacts.sort_unstable();
+    for impacts in impacts.chunk_by(|one, other| one.victim == other.victim) {
+        let entity = impacts[0].entity;
+        let Ok((_, position, mut hull, mut shield, mut condition, is_pilot)) = crafts.get_mut(entity) else {
             continue;
         };
         if hull.now == 0 || condition.protected_until.is_after(time.tick) {
             continue;
         }
-        let damage: u32 = events.iter().map(|event| event.damage).sum();
-        if damage == 0 {
+        let points: u32 = impacts.iter().map(|impact| impact.damage.points).sum();
+        if points == 0 {
             continue;
         }
         condition.hit_at = time.tick;
-        note_hits(&mut hits, events, bodies.discs[row].position, shield.now);
-        let absorbed = damage.min(u32::from(shield.now));
+        report_hits(&mut tell, impacts, position.0, shield.now, is_pilot);
+        let absorbed = points.min(u32::from(shield.now));
         shield.set_if_neq(Shield {
             now: shield.now - absorbed as u16,
             ..*shield
         });
-        let through = (damage - absorbed).min(u32::from(hull.now)) as u16;
+        let through = (points - absorbed).min(u32::from(hull.now)) as u16;
         hull.set_if_neq(Hull {
             now: hull.now - through,
             ..*hull
         });
         if hull.now == 0 {
-            let id = hardest(events);
-            let damage_source = damage_source(id, &bodies, &attackers, &destroyed_ships);
-            commands.entity(entity).insert(DestroyedBy { id, damage_source });
+            commands.entity(entity).insert(DestroyedBy(hardest(impacts)));
         }
     }
-    events.0.clear();
 }
 
-/// Records the hits of each attacker on the victim at `position`. The remaining `shield` points absorb the first
-/// hits.
-fn note_hits(hits: &mut Hits, events: &[DamageEvent], position: Vec2, shield: u16) {
+/// Sends the hits of each attacker on the victim at `position` to all clients in sight. Only hits that a pilot dealt or
+/// took are sent: those between thousands of drones would cost more bandwidth than they are worth. The remaining
+/// `shield` points absorb the first hits.
+fn report_hits(tell: &mut Tell, impacts: &[Impact], position: Vec2, shield: u16, is_pilot: bool) {
     let mut shield = u32::from(shield);
-    for dealt in events.chunk_by(|one, other| one.by == other.by) {
-        let damage = dealt.iter().map(|event| event.damage).sum();
-        let absorbed = shield.min(damage);
+    for dealt in by_attacker(impacts) {
+        let Impact { victim, damage, .. } = dealt[0];
+        let points = dealt.iter().map(|impact| impact.damage.points).sum();
+        let absorbed = shield.min(points);
         shield -= absorbed;
         let hit = Hit {
-            victim: dealt[0].victim,
-            by: dealt[0].by,
-            damage,
+            victim,
+            by: damage.by.map(|by| by.craft),
+            damage: points,
             absorbed,
         };
-        hits.0.push((position, hit));
+        if is_pilot || damage.by.is_some_and(|by| by.player().is_some()) {
+            log_unsent(tell.in_sight(position, &hit));
+        }
     }
 }
 
-fn damage_source(
-    id: Option<GlobalId>,
-    bodies: &Bodies,
-    attackers: &Query<(Option<&Drone>, Option<&Pilot>)>,
-    destroyed_ships: &DestroyedShips,
-) -> DamageSource {
-    let Some(id) = id else {
-        return DamageSource::Nobody;
-    };
-    let is_local = |row: &usize| bodies.rows[*row].ghost_of.is_none();
-    let row = bodies.find(id).filter(is_local);
-    match row.and_then(|row| attackers.get(bodies.rows[row].entity).ok()) {
-        Some((Some(drone), _)) => DamageSource::Drone(drone.breed),
-        Some((_, Some(pilot))) => DamageSource::Pilot(pilot.0),
-        _ => destroyed_ships
-            .pilot(id)
-            .map_or(DamageSource::Gone, DamageSource::Pilot),
-    }
+fn by_attacker(impacts: &[Impact]) -> impl Iterator<Item = &[Impact]> {
+    impacts.chunk_by(|one, other| one.damage.by == other.damage.by)
 }
 
-/// Returns the attacker that dealt the most damage in these events, which are sorted by attacker. Ties go to the
+/// Returns the attacker that dealt the most of this damage to one victim, which is sorted by attacker. Ties go to the
 /// lower id. Returns `None` if all of the damage was accidental.
-fn hardest(events: &[DamageEvent]) -> Option<GlobalId> {
-    let mut best: Option<(u32, GlobalId)> = None;
-    for dealt in events.chunk_by(|one, other| one.by == other.by) {
-        let Some(by) = dealt[0].by else {
+fn hardest(impacts: &[Impact]) -> Option<Attacker> {
+    let mut best: Option<(u32, Attacker)> = None;
+    for dealt in by_attacker(impacts) {
+        let Some(by) = dealt[0].damage.by else {
             continue;
         };
-        let sum = dealt.iter().map(|event| event.damage).sum();
+        let sum = dealt.iter().map(|impact| impact.damage.points).sum();
         if best.is_none_or(|(most, _)| sum > most) {
             best = Some((sum, by));
         }
@@ -213,12 +167,12 @@ fn hardest(events: &[DamageEvent]) -> Option<GlobalId> {
 
 /// Recharges shields whose craft has not been hit for the content's waiting time. Each craft is independent.
 pub(super) fn recover_shields(
-    mut crafts: Query<(&Replicated, &CraftModel, &mut Shield, &Condition)>,
+    mut crafts: Query<(&Replicated, Craft, &mut Shield, &Condition)>,
     rules: Res<Rules>,
     time: Res<TickTime>,
 ) {
-    for (replicated, model, mut shield, condition) in &mut crafts {
-        let body = rules.body(*model);
+    for (replicated, craft, mut shield, condition) in &mut crafts {
+        let body = rules.body(craft.model());
         let wait = ticks(body.shield_wait_s.get(), &time);
         if shield.now >= shield.max || time.tick.since(condition.hit_at) < wait as i32 {
             continue;
@@ -235,30 +189,41 @@ pub(super) fn recover_shields(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::components::AttackerKind;
+
+    fn attacker(craft: u64) -> Attacker {
+        Attacker {
+            craft: GlobalId(craft),
+            kind: AttackerKind::Drone(0),
+        }
+    }
 
     #[test]
     fn kill_goes_to_the_attacker_that_dealt_the_most_damage() {
-        let event = |by: Option<u64>, damage| DamageEvent {
+        let impact = |by: Option<u64>, points| Impact {
             victim: GlobalId(1),
-            by: by.map(GlobalId),
-            damage,
+            entity: Entity::PLACEHOLDER,
+            damage: Damage {
+                by: by.map(attacker),
+                points,
+            },
         };
-        let hardest_of = |mut events: Vec<DamageEvent>| {
-            events.sort_unstable();
-            hardest(&events)
+        let hardest_of = |mut impacts: Vec<Impact>| {
+            impacts.sort_unstable();
+            hardest(&impacts)
         };
-        assert_eq!(hardest_of(vec![event(None, 90)]), None);
+        assert_eq!(hardest_of(vec![impact(None, 90)]), None);
         assert_eq!(
-            hardest_of(vec![event(None, 90), event(Some(5), 1)]),
-            Some(GlobalId(5))
+            hardest_of(vec![impact(None, 90), impact(Some(5), 1)]),
+            Some(attacker(5))
         );
         assert_eq!(
-            hardest_of(vec![event(Some(5), 4), event(Some(3), 6), event(Some(5), 3)]),
-            Some(GlobalId(5))
+            hardest_of(vec![impact(Some(5), 4), impact(Some(3), 6), impact(Some(5), 3)]),
+            Some(attacker(5))
         );
         assert_eq!(
-            hardest_of(vec![event(Some(5), 6), event(Some(3), 6)]),
-            Some(GlobalId(3))
+            hardest_of(vec![impact(Some(5), 6), impact(Some(3), 6)]),
+            Some(attacker(3))
         );
     }
 }

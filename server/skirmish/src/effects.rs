@@ -1,49 +1,32 @@
-//! Effects on entities of other simulations, and how they are sent.
+//! Effects on crafts, rocks and pilots in any simulation, and how they are sent.
 
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use skirmish_shared::messages::Destroyed;
-use throng_server::prelude::{Player, Simulations, Tell, TellEntity};
-use throng_shared::protocol::ids::{GlobalId, SimulationId};
+use throng_server::prelude::{Simulations, TellEntity};
+use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId};
 use throng_shared::protocol::registry::RegistryError;
 
-/// Damage dealt by a craft of another simulation.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct RemoteDamage {
+use super::components::Attacker;
+
+/// Damage to a craft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Damage {
     /// The attacker; `None` for an accident.
-    pub by: Option<GlobalId>,
+    pub by: Option<Attacker>,
     /// Damage in points of shield and hull.
-    pub damage: u32,
+    pub points: u32,
 }
 
-/// Reports to a killer that its kill counts.
+/// Credits a player with a kill.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum KillCredit {
     /// A drone was destroyed.
     Drone,
-    /// A ship was destroyed; the message for its killer's client.
+    /// A ship was destroyed; the message for the killer's client.
     Ship(Destroyed),
-}
-
-impl KillCredit {
-    /// Sends the killer's client the name of the destroyed pilot, if the kill was a ship.
-    pub(super) fn report_to(&self, tell: &mut Tell, killer: &Player) {
-        if let Self::Ship(message) = self {
-            log_unsent(tell.player(killer, message));
-        }
-    }
-}
-
-/// A kill in another simulation by a ship that no longer exists. The simulation that still knows the ship's pilot
-/// credits the kill.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct UnclaimedKill {
-    /// The ship that made the kill.
-    pub by: GlobalId,
-    /// The kill to credit.
-    pub kill: KillCredit,
 }
 
 /// Request of a ship to mine a rock in another simulation.
@@ -64,14 +47,15 @@ pub struct Dug {
     pub at: Vec2,
 }
 
-/// Sends effects to entities of other simulations; does nothing where there is only one simulation.
+/// Sends effects to their targets, in whichever simulation these are, and broadcasts to all simulations. Logs what
+/// could not be sent; the game goes on without it.
 #[derive(SystemParam)]
-pub struct RemoteEffects<'w> {
+pub struct EffectSender<'w> {
     simulations: Option<Res<'w, Simulations>>,
     tell: TellEntity<'w>,
 }
 
-impl RemoteEffects<'_> {
+impl EffectSender<'_> {
     /// Returns the id of this simulation.
     #[must_use]
     pub fn home(&self) -> SimulationId {
@@ -80,28 +64,33 @@ impl RemoteEffects<'_> {
             .map_or(SimulationId(0), |simulations| simulations.me())
     }
 
-    /// Sends an effect to an entity of another simulation.
-    pub fn tell<E: Serialize + Send + Sync + 'static>(&mut self, target: GlobalId, effect: &E) {
-        if self.simulations.is_some()
-            && let Err(error) = self.tell.entity(target, effect)
-        {
-            tracing::error!(%error, %target, "an effect was not sent");
-        }
-    }
-
-    /// Sends a message to all other simulations.
-    pub fn broadcast<E: Serialize + Send + Sync + 'static>(&mut self, message: &E) {
-        if self.simulations.is_some()
-            && let Err(error) = self.tell.all_simulations(message)
-        {
-            tracing::error!(%error, "a broadcast was not sent");
-        }
-    }
-
     /// Returns whether this is the only simulation.
     #[must_use]
     pub fn is_alone(&self) -> bool {
         self.simulations.is_none()
+    }
+
+    /// Sends an effect to an entity.
+    pub fn entity<E: Serialize + Send + Sync + 'static>(&mut self, target: GlobalId, effect: &E) {
+        if let Err(error) = self.tell.entity(target, effect) {
+            tracing::error!(%error, %target, "an effect was not sent");
+        }
+    }
+
+    /// Sends an effect to a player.
+    pub fn player<E: Serialize + Send + Sync + 'static>(&mut self, target: PlayerId, effect: &E) {
+        if let Err(error) = self.tell.player(target, effect) {
+            tracing::error!(%error, player = target.0, "an effect was not sent");
+        }
+    }
+
+    /// Sends a message to all simulations; does nothing if there is only one.
+    pub fn broadcast<E: Serialize + Send + Sync + 'static>(&mut self, message: &E) {
+        if !self.is_alone()
+            && let Err(error) = self.tell.all_simulations(message)
+        {
+            tracing::error!(%error, "a broadcast was not sent");
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use throng_shared::protocol::pose::{Heading, POSITION_QUANTUM, Pose, Position, V
 
 use super::bodies::{Bodies, BodyKind};
 use super::collision::{Contact, Disc, Solver};
-use super::components::Helm;
-use super::content::{CraftModel, Rules};
+use super::components::{Craft, Helm};
+use super::content::Rules;
 
 /// Share of its speed that an asteroid loses in a second.
 const ASTEROID_DRAG: f32 = 0.3;
@@ -21,7 +21,7 @@ pub struct Contacts(pub Vec<Contact>);
 
 /// Accelerates ships and drones according to their helms: the first half of the shared step.
 pub(super) fn steer_crafts(
-    mut crafts: Query<(&CraftModel, &Helm, Option<&mut Boost>)>,
+    mut crafts: Query<(Craft, &Helm, Option<&mut Boost>)>,
     mut bodies: ResMut<Bodies>,
     rules: Res<Rules>,
     time: Res<TickTime>,
@@ -32,7 +32,7 @@ pub(super) fn steer_crafts(
         if body.kind != BodyKind::Craft {
             continue;
         }
-        let Ok((model, helm, boost)) = crafts.get_mut(body.entity) else {
+        let Ok((craft, helm, boost)) = crafts.get_mut(body.entity) else {
             continue;
         };
         let disc = &bodies.discs[row];
@@ -42,7 +42,7 @@ pub(super) fn steer_crafts(
             heading: body.heading,
             boost_ms: boost.as_ref().map_or(0, |boost| boost.0),
         };
-        accelerate(&mut motion, rules.handling(*model), helm.controls, tick_s);
+        accelerate(&mut motion, rules.handling(craft.model()), helm.controls, tick_s);
         if let Some(mut boost) = boost {
             boost.set_if_neq(Boost(motion.boost_ms));
         }

@@ -4,14 +4,14 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use skirmish_shared::components::{Beam, BeamHit};
 use skirmish_shared::movement::heading_of;
-use throng_server::prelude::{Rewind, TickTime};
+use throng_server::prelude::{Owner, Rewind, TickTime};
 use throng_shared::protocol::ids::{GlobalId, TeamId};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 
 use super::bodies::{Bodies, BodyKind};
-use super::components::{Condition, Guns, Helm};
-use super::content::{CraftModel, Rules, ticks};
-use super::damage::{DamageEvent, DamageEvents};
+use super::components::{Attacker, Condition, Craft, Guns, Helm};
+use super::content::{Rules, ticks};
+use super::effects::{Damage, EffectSender};
 use super::pilots::gun_direction;
 use super::rewind::Past;
 
@@ -102,7 +102,8 @@ impl Ray {
 }
 
 type Armed = (
-    &'static CraftModel,
+    Craft,
+    &'static Owner,
     &'static Helm,
     &'static mut Guns,
     &'static mut Beam,
@@ -113,7 +114,7 @@ type Armed = (
 pub(super) fn fire_lasers(
     mut crafts: Query<Armed>,
     bodies: Res<Bodies>,
-    mut events: ResMut<DamageEvents>,
+    mut effects: EffectSender,
     rewind: Rewind,
     rules: Res<Rules>,
     time: Res<TickTime>,
@@ -124,13 +125,13 @@ pub(super) fn fire_lasers(
         if body.kind != BodyKind::Craft {
             continue;
         }
-        let Ok((model, helm, mut guns, mut beam, mut condition)) = crafts.get_mut(body.entity) else {
+        let Ok((craft, owner, helm, mut guns, mut beam, mut condition)) = crafts.get_mut(body.entity) else {
             continue;
         };
         if !helm.fires || time.tick.since(guns.laser) < 0 {
             continue;
         }
-        let laser = rules.laser(*model);
+        let laser = rules.laser(craft.model());
         guns.laser = time.tick + ticks(laser.cooldown_s.get(), &time);
         // A craft that shoots loses its protection.
         condition.protected_until = time.tick;
@@ -150,11 +151,11 @@ pub(super) fn fire_lasers(
         };
         let hit = ray.first_hit(&bodies, &past, &mut found, tick_s);
         if let Some(victim) = hit.filter(|hit| bodies.rows[hit.row].kind == BodyKind::Craft) {
-            events.0.push(DamageEvent {
-                victim: bodies.rows[victim.row].id,
-                by: Some(body.id),
-                damage: laser.damage.get() as u32,
-            });
+            let damage = Damage {
+                by: Some(Attacker::new(body.id, craft.model(), owner.0)),
+                points: laser.damage.get() as u32,
+            };
+            effects.entity(bodies.rows[victim.row].id, &damage);
         }
         let reach = hit.map_or(ray.range, |hit| hit.distance);
         let hit = hit.map_or(BeamHit::Nothing, |hit| beam_hit(bodies.rows[hit.row].kind));

@@ -12,7 +12,7 @@
 //! | intent | read the pilots' inputs, run the drones' AI, execute orders at stations, deliver the chat |
 //! | motion | accelerate, collide, write back |
 //! | actions | fire lasers, launch and detonate missiles, mine, repair |
-//! | consequences | take damage, despawn the destroyed, recover shields, rank pilots |
+//! | consequences | credit kills, take the damage of the last tick, despawn the destroyed, recover shields, rank pilots |
 
 pub mod bodies;
 pub mod borders;
@@ -20,6 +20,7 @@ pub mod chat;
 pub mod collision;
 pub mod components;
 pub mod content;
+pub mod crafts;
 pub mod damage;
 pub mod death;
 pub mod drones;
@@ -104,12 +105,9 @@ impl Plugin for SkirmishPlugin {
             })
             .init_resource::<bodies::Bodies>()
             .init_resource::<flight::Contacts>()
-            .init_resource::<damage::DamageEvents>()
-            .init_resource::<components::DestroyedShips>()
             .init_resource::<mining::Wrecks>()
             .init_resource::<drones::DroneRespawnQueue>()
             .init_resource::<mining::OreLedger>()
-            .init_resource::<reports::Hits>()
             .init_resource::<roster::Roster>()
             .init_resource::<Standings>()
             .add_systems(Startup, populate::fill_space);
@@ -154,12 +152,11 @@ fn order_systems(app: &mut App) {
         stations::repair_ships,
     );
     let consequences = (
-        damage::apply_remote_damage,
         death::award_kills,
         damage::take_damage,
-        reports::report_hits,
         death::despawn_destroyed_drones,
         death::despawn_destroyed_ships,
+        death::show_scores,
         mining::leave_wrecks,
         damage::recover_shields,
         standings::rank_pilots,

@@ -16,7 +16,7 @@ use throng_shared::tick::Tick;
 use super::bodies::{Bodies, BodyKind};
 use super::components::{Helm, Mass};
 use super::content::{Rules, pulse, ticks};
-use super::effects::{Dig, Dug, RemoteEffects};
+use super::effects::{Dig, Dug, EffectSender};
 use super::positions;
 
 /// Seconds until an asteroid that was mined out is replaced by another one elsewhere.
@@ -108,7 +108,7 @@ pub(super) fn mine_asteroids(
     mut ships: Query<(&Ship, &Helm, &mut Cargo)>,
     mut asteroids: Query<&mut Ore>,
     bodies: Res<Bodies>,
-    mut remote: RemoteEffects,
+    mut effects: EffectSender,
     mut ledger: ResMut<OreLedger>,
     rules: Res<Rules>,
     time: Res<TickTime>,
@@ -140,7 +140,7 @@ pub(super) fn mine_asteroids(
         }
         let rock = &bodies.rows[rock];
         if rock.ghost_of.is_some() {
-            remote.tell(rock.id, &Dig { by: body.id, amount });
+            effects.entity(rock.id, &Dig { by: body.id, amount });
         } else if let Ok(mut ore) = asteroids.get_mut(rock.entity) {
             cargo.0 += dig(&mut commands, &mut ledger, &time, rock.entity, &mut ore, amount);
         }
@@ -171,7 +171,7 @@ pub(super) fn ship_ore(
     mut commands: Commands,
     mut asteroids: Query<(&mut Ore, &Position)>,
     mut ledger: ResMut<OreLedger>,
-    mut remote: RemoteEffects,
+    mut effects: EffectSender,
     time: Res<TickTime>,
 ) {
     for EffectReceived { entity, effect, .. } in received.read() {
@@ -188,7 +188,7 @@ pub(super) fn ship_ore(
         );
         if mined > 0 {
             ledger.shipped += u64::from(mined);
-            remote.tell(
+            effects.entity(
                 effect.by,
                 &Dug {
                     ore: mined,

@@ -4,14 +4,14 @@ use bevy_ecs::prelude::*;
 use skirmish_shared::components::{Magazine, Missile, Ship};
 use skirmish_shared::messages::Exploded;
 use skirmish_shared::movement::{Motion, heading_of, wrap};
-use throng_server::prelude::{Replicated, Team, Tell, TickTime};
+use throng_server::prelude::{Owner, Replicated, Team, Tell, TickTime};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 
 use super::bodies::{Bodies, BodyKind};
-use super::components::{Condition, Guns, Helm, Mass, Warhead};
+use super::components::{Attacker, AttackerKind, Condition, Guns, Helm, Mass, Warhead};
 use super::content::{Rules, ticks};
-use super::damage::{DamageEvent, DamageEvents};
+use super::effects::{Damage, EffectSender};
 use super::flight::Contacts;
 use super::pilots::turn_towards;
 use super::reports::report_explosion;
@@ -55,7 +55,7 @@ pub(super) fn steer_missiles(
 /// Launches missiles, in the order of their ships' ids.
 pub(super) fn launch_missiles(
     mut commands: Commands,
-    mut ships: Query<(&Ship, &Helm, &mut Guns, &mut Magazine, &mut Condition)>,
+    mut ships: Query<(&Ship, &Owner, &Helm, &mut Guns, &mut Magazine, &mut Condition)>,
     bodies: Res<Bodies>,
     rules: Res<Rules>,
     time: Res<TickTime>,
@@ -65,7 +65,8 @@ pub(super) fn launch_missiles(
         if body.kind != BodyKind::Craft {
             continue;
         }
-        let Ok((ship, helm, mut guns, mut magazine, mut condition)) = ships.get_mut(body.entity) else {
+        let Ok((ship, owner, helm, mut guns, mut magazine, mut condition)) = ships.get_mut(body.entity)
+        else {
             continue;
         };
         if !helm.launches || magazine.0 == 0 || time.tick.since(guns.missile) < 0 {
@@ -77,7 +78,10 @@ pub(super) fn launch_missiles(
         condition.protected_until = time.tick;
         let (ahead, from) = (heading_of(body.heading), bodies.discs[row].position);
         let warhead = Warhead {
-            by: body.id,
+            by: Attacker {
+                craft: body.id,
+                kind: AttackerKind::Ship(owner.0),
+            },
             target: seek(&bodies, row, kind.seek.get(), &mut found),
             until: time.tick + ticks(kind.life_s.get(), &time),
         };
@@ -127,7 +131,7 @@ pub(super) fn detonate_missiles(
     missiles: Query<(&Missile, &Warhead)>,
     bodies: Res<Bodies>,
     contacts: Res<Contacts>,
-    mut events: ResMut<DamageEvents>,
+    mut effects: EffectSender,
     rules: Res<Rules>,
     time: Res<TickTime>,
     mut tell: Tell,
@@ -159,14 +163,14 @@ pub(super) fn detonate_missiles(
             }
             let gap = (disc.position.distance(centre) - disc.radius).max(0.0);
             let share = 1.0 - 0.5 * (gap / kind.blast.get()).min(1.0);
-            events.0.push(DamageEvent {
-                victim: victim.id,
+            let damage = Damage {
                 by: Some(warhead.by),
-                damage: (kind.damage.get() * share) as u32,
-            });
+                points: (kind.damage.get() * share) as u32,
+            };
+            effects.entity(victim.id, &damage);
         }
         let exploded = Exploded::Missile(missile.kind);
-        report_explosion(&mut tell, &bodies, row, exploded, Some(warhead.by));
+        report_explosion(&mut tell, &bodies, row, exploded, Some(warhead.by.craft));
         commands.entity(body.entity).despawn();
     }
 }

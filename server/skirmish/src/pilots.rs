@@ -7,24 +7,22 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use skirmish_shared::PILOT_TEAMS;
 use skirmish_shared::chat::{ChatNotice, clean};
-use skirmish_shared::components::{
-    Beam, Boost, Callsign, Cargo, Credits, Hull, Magazine, Score, Shield, Ship,
-};
+use skirmish_shared::components::{Callsign, Cargo, Credits, Score};
 use skirmish_shared::input::PilotInput;
 use skirmish_shared::movement::{heading_towards, wrap};
 use throng_server::prelude::{
-    ActiveInput, Avatar, Owner, PeerKind, Player, PlayerJoined, PlayerLeft, Replicated, Seed, Simulations,
-    Team, Tell, TickTime, Viewer,
+    ActiveInput, Avatar, Owner, PeerKind, Player, PlayerJoined, PlayerLeft, Seed, Simulations, Team, Tell,
+    TickTime, Viewer,
 };
 use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
-use throng_shared::protocol::ids::{GlobalId, TeamId};
-use throng_shared::protocol::pose::{Heading, Position, YAW_STEPS};
-use throng_shared::tick::Tick;
+use throng_shared::protocol::ids::GlobalId;
+use throng_shared::protocol::pose::{Position, YAW_STEPS};
 
 use super::bodies::{Bodies, BodyKind};
 use super::chat::ChatLimiter;
-use super::components::{Condition, Guns, Hangar, Helm, Mass, Pilot};
-use super::content::{CraftModel, Rules, ticks};
+use super::components::{Hangar, Helm, Pilot};
+use super::content::{Rules, ticks};
+use super::crafts::Loadout;
 use super::effects::log_unsent;
 use super::mining::{Wreck, Wrecks};
 use super::roster::{Roster, name_key};
@@ -33,6 +31,9 @@ use super::standings::Rank;
 /// Pilots who join one after the other, of both teams, and start at the same station: few enough to find room, many
 /// enough to meet.
 const HOME_CROWD: u32 = 32;
+
+/// Index of the class with which pilots start, also after the loss of a better ship.
+const FREE_CLASS: u8 = 0;
 
 /// Positions that are tried for a new ship, each a little farther out than the one before.
 const LAUNCH_ATTEMPTS: u32 = 24;
@@ -99,7 +100,6 @@ pub(super) fn equip_pilots(
         let name = callsign(joined.player.name.as_str(), &mut taken);
         let radius = rules.content.space.view.get();
         let hangar = Hangar {
-            class: 0,
             next_ship: Some(time.tick),
         };
         commands.entity(joined.entity).insert((
@@ -161,7 +161,7 @@ pub(super) fn give_ships(
         let (position, heading) = launch_position(&bodies, &launched, &rules, *seed, player, &time);
         launched.push(position);
         let loadout = Loadout {
-            class: hangar.class,
+            class: FREE_CLASS,
             place: position,
             heading,
             team: team.0,
@@ -172,57 +172,6 @@ pub(super) fn give_ships(
         commands.entity(ship).insert(owned);
         commands.entity(entity).insert(Avatar(ship));
     }
-}
-
-/// The initial state of a ship.
-#[derive(Clone, Copy, Debug)]
-pub struct Loadout {
-    /// Index of its class.
-    pub class: u8,
-    /// Position, in units.
-    pub place: Vec2,
-    /// Heading, in radians.
-    pub heading: f32,
-    /// The ship's team.
-    pub team: TeamId,
-    /// Tick until which nothing harms it.
-    pub protected_until: Tick,
-}
-
-impl Loadout {
-    /// Returns an undamaged ship without a pilot.
-    #[must_use]
-    pub fn ship(self, rules: &Rules) -> impl Bundle + use<> {
-        let class = rules.class(self.class);
-        let condition = Condition {
-            protected_until: self.protected_until,
-            ..Condition::default()
-        };
-        (
-            craft(rules, CraftModel::Ship(self.class), self.place, self.heading),
-            (Team(self.team), Ship { class: self.class }, condition),
-            Boost((class.handling.boost_s.get() * 1_000.0) as u16),
-            (Magazine(class.missiles), Cargo(0)),
-        )
-    }
-}
-
-/// Returns the components of all crafts. [`Replicated`] is last, so that the others exist when it is given its slot.
-pub(super) fn craft(rules: &Rules, model: CraftModel, position: Vec2, heading: f32) -> impl Bundle + use<> {
-    let body = rules.body(model);
-    let mass = Mass {
-        radius: body.radius.get(),
-        inverse: 1.0 / body.mass.get(),
-    };
-    (
-        (model, mass, Position(position), Heading(heading)),
-        (Helm::default(), Guns::default(), Beam::default()),
-        (
-            Hull::whole(body.hull.get() as u16),
-            Shield::whole(body.shield.get() as u16),
-        ),
-        Replicated::default(),
-    )
 }
 
 /// Returns a position at the station of the pilot's region, and the heading away from it. If it is crowded, ships

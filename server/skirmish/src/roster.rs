@@ -13,7 +13,7 @@ use throng_server::prelude::{BroadcastReceived, Player, Team, TickTime};
 use throng_shared::protocol::ids::{PlayerId, SimulationId};
 
 use super::content::ticks;
-use super::effects::RemoteEffects;
+use super::effects::EffectSender;
 
 /// A pilot on the roster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,13 @@ impl Roster {
             .find(|entry| name_key(&entry.standing.name) == wanted)
     }
 
+    /// Returns the name of a pilot, as it was last reported.
+    #[must_use]
+    pub fn name(&self, id: PlayerId) -> Option<&str> {
+        let found = self.pilots().find(|entry| entry.id == id);
+        found.map(|entry| entry.standing.name.as_str())
+    }
+
     /// Returns the pilots of all simulations but `here`.
     pub fn elsewhere(&self, here: SimulationId) -> impl Iterator<Item = &RosterEntry> {
         let others = self.0.iter().filter(move |(simulation, _)| **simulation != here);
@@ -57,7 +64,7 @@ impl Roster {
 pub(super) fn broadcast_roster(
     pilots: Query<(&Player, &Callsign, &Team, &Score, &Credits)>,
     mut roster: ResMut<Roster>,
-    mut remote: RemoteEffects,
+    mut effects: EffectSender,
     time: Res<TickTime>,
 ) {
     if !time.tick.next().0.is_multiple_of(ticks(BOARD_EVERY_S, &time)) {
@@ -71,8 +78,8 @@ pub(super) fn broadcast_roster(
         });
     let mut update = RosterUpdate(entries.collect());
     update.0.sort_unstable_by_key(|entry| entry.id);
-    remote.broadcast(&update);
-    roster.0.insert(remote.home(), update);
+    effects.broadcast(&update);
+    roster.0.insert(effects.home(), update);
 }
 
 /// Adds the pilots of other simulations to the roster.

@@ -1,6 +1,7 @@
 //! Stations: they repair docked ships and trade with their pilots.
 
 use bevy_ecs::prelude::*;
+use bevy_ecs::query::QueryData;
 use glam::Vec2;
 use skirmish_shared::components::{Boost, Cargo, Credits, Hull, Magazine, Score, Shield, Ship};
 use skirmish_shared::messages::{StationOrder, StationReply};
@@ -10,7 +11,8 @@ use throng_shared::protocol::registry::FromPlayer;
 
 use super::bodies::{Bodies, BodyKind};
 use super::components::{Hangar, Mass, Pilot};
-use super::content::{CraftModel, Rules, pulse};
+use super::content::{Rules, pulse};
+use super::crafts::ShipStats;
 use super::effects::log_unsent;
 use super::mining::{OreLedger, Wreck, Wrecks};
 
@@ -27,24 +29,37 @@ pub fn is_docked(bodies: &Bodies, row: usize, rules: &Rules, found: &mut Vec<u32
         .any(|&row| bodies.rows[row as usize].kind == BodyKind::Station)
 }
 
-type Docked = (
-    &'static Pilot,
-    &'static mut Ship,
-    &'static mut CraftModel,
-    &'static mut Mass,
-    &'static mut Hull,
-    &'static mut Shield,
-    &'static mut Boost,
-    &'static mut Magazine,
-    &'static mut Cargo,
-    &'static Position,
-);
+/// A ship, as far as orders change it.
+#[derive(QueryData)]
+#[query_data(mutable)]
+pub(super) struct DockedShip {
+    ship: &'static mut Ship,
+    mass: &'static mut Mass,
+    hull: &'static mut Hull,
+    shield: &'static mut Shield,
+    boost: &'static mut Boost,
+    magazine: &'static mut Magazine,
+    cargo: &'static mut Cargo,
+    position: &'static Position,
+}
+
+impl DockedShipItem<'_, '_> {
+    /// Replaces the ship by an undamaged one.
+    fn refit(&mut self, stats: ShipStats) {
+        *self.ship = stats.ship;
+        *self.mass = stats.craft.mass;
+        *self.hull = stats.craft.hull;
+        *self.shield = stats.craft.shield;
+        *self.boost = stats.boost;
+        *self.magazine = stats.magazine;
+    }
+}
 
 /// Executes the orders of docked pilots, in the order of their arrival.
 pub(super) fn take_orders(
     mut orders: MessageReader<FromPlayer<StationOrder>>,
-    mut players: Query<(&Player, &Avatar, &mut Credits, &mut Score, &mut Hangar)>,
-    mut ships: Query<Docked>,
+    mut players: Query<(&Player, &Avatar, &mut Credits, &mut Score), With<Hangar>>,
+    mut ships: Query<DockedShip, With<Pilot>>,
     replicated: Query<&Replicated>,
     bodies: Res<Bodies>,
     mut ledger: ResMut<OreLedger>,
@@ -58,7 +73,7 @@ pub(super) fn take_orders(
         message: order,
     } in orders.read()
     {
-        let Ok((player, avatar, mut credits, mut score, mut hangar)) = players.get_mut(player) else {
+        let Ok((player, avatar, mut credits, mut score)) = players.get_mut(player) else {
             continue;
         };
         let row = replicated
@@ -67,7 +82,7 @@ pub(super) fn take_orders(
             .and_then(|ship| bodies.find(ship.global()));
         let docked = row.is_some_and(|row| is_docked(&bodies, row, &rules, &mut found));
         let reply = match (ships.get_mut(avatar.0), docked) {
-            (Ok(ship), true) => {
+            (Ok(mut ship), true) => {
                 let mut trade = Trade {
                     rules: &rules,
                     credits: &mut credits,
@@ -75,36 +90,15 @@ pub(super) fn take_orders(
                     ledger: &mut ledger,
                     wrecks: &mut wrecks,
                 };
-                let (
-                    _,
-                    mut class,
-                    mut model,
-                    mut mass,
-                    mut hull,
-                    mut shield,
-                    mut boost,
-                    mut magazine,
-                    mut cargo,
-                    position,
-                ) = ship;
                 match order {
-                    StationOrder::SellOre(amount) => trade.sell(amount, &mut cargo),
-                    StationOrder::BuyMissiles(count) => trade.buy_missiles(count, class.class, &mut magazine),
+                    StationOrder::SellOre(amount) => trade.sell(amount, &mut ship.cargo),
+                    StationOrder::BuyMissiles(count) => {
+                        trade.buy_missiles(count, ship.ship.class, &mut ship.magazine)
+                    }
                     StationOrder::BuyShip(wanted) => {
-                        let reply = trade.buy_ship(wanted, position.0, &mut cargo);
+                        let reply = trade.buy_ship(wanted, ship.position.0, &mut ship.cargo);
                         if matches!(reply, StationReply::Bought(_)) {
-                            let row = rules.class(wanted);
-                            hangar.class = wanted;
-                            class.class = wanted;
-                            *model = CraftModel::Ship(wanted);
-                            *mass = Mass {
-                                radius: row.body.radius.get(),
-                                inverse: 1.0 / row.body.mass.get(),
-                            };
-                            *hull = Hull::whole(row.body.hull.get() as u16);
-                            *shield = Shield::whole(row.body.shield.get() as u16);
-                            *boost = Boost((row.handling.boost_s.get() * 1_000.0) as u16);
-                            *magazine = Magazine(row.missiles);
+                            ship.refit(ShipStats::of(&rules, wanted));
                         }
                         reply
                     }

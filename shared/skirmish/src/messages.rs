@@ -46,14 +46,14 @@ pub struct Destroyed {
 /// The attacker that destroyed a ship.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Killer {
-    /// None: the ship was destroyed by an accident.
-    Nobody,
+    /// None: an accident destroyed the ship.
+    Accident,
     /// A drone of this breed.
     Drone(u8),
     /// The pilot of this name.
     Pilot(String),
-    /// An attacker that no longer exists.
-    Gone,
+    /// A pilot whose name is not known any more, because it left.
+    UnknownPilot,
 }
 
 /// Server to clients in sight: a pilot's ship was hit, or hit another entity. May be lost on the way. Hits

@@ -14,6 +14,7 @@ use glam::Vec2;
 use skirmish_server::SkirmishPlugin;
 use skirmish_server::components::Hangar;
 use skirmish_server::content::{Rules, Sources};
+use skirmish_server::crafts::ShipStats;
 use skirmish_shared::components::{Hull, Score, Shield};
 use throng_local::LocalPlayer;
 use throng_server::runner::TickTime;
@@ -106,10 +107,10 @@ fn duel(rules: &Rules, seed: u64, classes: [u8; 2]) -> Option<(usize, f32)> {
     let mut played = Match::of(seed, duellists, game(rules, 0, 0));
     let players = [played.pilots[0].0, played.pilots[1].0];
     for (n, (&player, class)) in players.iter().zip(classes).enumerate() {
-        change_ship(&mut played, player, class);
+        replace_ship(&mut played, player);
         played.tick();
         let side = if n == 0 { 1.0 } else { -1.0 };
-        line_up(&mut played, player, side);
+        line_up(&mut played, player, side, ShipStats::of(rules, class));
     }
     let full = players.map(|player| strength(&mut played, player));
     let mut began = None;
@@ -127,24 +128,24 @@ fn duel(rules: &Rules, seed: u64, classes: [u8; 2]) -> Option<(usize, f32)> {
     None
 }
 
-/// Gives a player a new ship of a class in the next tick.
-fn change_ship(played: &mut Match, player: LocalPlayer, class: u8) {
+/// Gives a player a new ship in the next tick.
+fn replace_ship(played: &mut Match, player: LocalPlayer) {
     let entity = played.game.player(player).expect("it plays");
     let world = played.game.server();
     let next_ship = Some(world.resource::<TickTime>().tick);
     if let Some(Avatar(ship)) = world.entity_mut(entity).take::<Avatar>() {
         world.despawn(ship);
     }
-    world.entity_mut(entity).insert(Hangar { class, next_ship });
+    world.entity_mut(entity).insert(Hangar { next_ship });
 }
 
-/// Moves a player's ship to its start, with its bow towards the other ship on the opposite side.
-fn line_up(played: &mut Match, player: LocalPlayer, side: f32) {
+/// Makes a player's ship one of a class and moves it to its start, with its bow towards the other ship on the opposite side.
+fn line_up(played: &mut Match, player: LocalPlayer, side: f32, stats: ShipStats) {
     let ship = ship(played, player).expect("it has a ship");
     let position = Vec2::new(side * APART * 0.5, side * 3.0);
     let heading = (-position).to_angle();
     let bow = (Position(position), Heading(heading), Velocity(Vec2::ZERO));
-    played.game.server().entity_mut(ship).insert(bow);
+    played.game.server().entity_mut(ship).insert((bow, stats));
 }
 
 fn ship(played: &mut Match, player: LocalPlayer) -> Option<Entity> {

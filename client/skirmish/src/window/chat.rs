@@ -148,7 +148,8 @@ fn log_messages(
                 let breed = tables.drone(*breed).map_or("drone", |breed| breed.name.as_str());
                 format!("A {breed} destroyed {victim}")
             }
-            Killer::Nobody | Killer::Gone => format!("{victim} was destroyed"),
+            Killer::UnknownPilot => format!("An unknown pilot destroyed {victim}"),
+            Killer::Accident => format!("{victim} was destroyed"),
         };
         log.note(words, theme::ALERT);
     }

@@ -13,4 +13,4 @@ mod tests;
 pub use load::{ContentError, FILES, Sources};
 pub(super) use reload::adopt_content;
 pub use reload::{ContentWatch, ReloadedRules};
-pub use rules::{CraftModel, Rules, pulse, ticks};
+pub use rules::{Rules, pulse, ticks};

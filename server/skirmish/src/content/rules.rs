@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use skirmish_shared::content::{
     Body, Content, ContentHash, DroneBreed, Handling, Laser, MissileKind, ShipClass, SpaceContent,
 };
@@ -11,16 +11,8 @@ use skirmish_shared::messages::{ContentAnnounced, ContentTable};
 use throng_server::prelude::{ContentFiles, Player, Tell, TickTime};
 
 use super::load::{ContentError, Sources, check};
+use crate::components::CraftModel;
 use crate::effects::log_unsent;
-
-/// The class of a ship or the breed of a drone, as an index into the content.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CraftModel {
-    /// A pilot's ship, with the index of its class.
-    Ship(u8),
-    /// A drone, with the index of its breed.
-    Drone(u8),
-}
 
 /// The current content, with its names resolved to indices.
 #[derive(Resource, Clone, Debug)]

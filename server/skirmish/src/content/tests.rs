@@ -1,6 +1,7 @@
 //! Valid content, invalid content, and the effect of each while the game runs.
 
 use super::*;
+use crate::components::CraftModel;
 use bevy_app::{App, Update};
 use skirmish_shared::content::UpTo;
 use std::path::PathBuf;

@@ -17,9 +17,10 @@ use throng_shared::protocol::ids::{GlobalId, TeamId};
 use throng_shared::tick::Tick;
 
 use super::bodies::Bodies;
-use super::components::{Condition, DroneAi, DroneMode, Helm};
-use super::content::{CraftModel, Rules, ticks};
-use super::pilots::{self, turn_towards};
+use super::components::{Condition, CraftModel, DroneAi, DroneMode, Helm};
+use super::content::{Rules, ticks};
+use super::crafts::{CraftStats, craft};
+use super::pilots::turn_towards;
 use super::positions;
 
 /// Drones per parallel task: some 100 us of work.
@@ -71,7 +72,8 @@ pub(super) fn drone(
             ai,
             Condition::default(),
         ),
-        pilots::craft(rules, CraftModel::Drone(request.breed), position, heading),
+        CraftStats::of(&rules.breed(request.breed).body),
+        craft(position, heading),
     )
 }
 

@@ -34,8 +34,8 @@ use super::TICK;
 use crate::SkirmishPlugin;
 use crate::components::{Helm, Pilot};
 use crate::content::Rules;
+use crate::crafts::Loadout;
 use crate::mining::{OreLedger, rock};
-use crate::pilots::Loadout;
 
 /// Simulations of one process, on one thread.
 pub(super) struct Process {

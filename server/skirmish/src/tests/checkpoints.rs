@@ -4,27 +4,22 @@ use skirmish_shared::components::Score;
 use throng_seeds::seeds;
 use throng_server::boundary::link::SessionKey;
 use throng_server::persist::{load, save};
-use throng_shared::protocol::ids::GlobalId;
 
 use super::Game;
-use crate::components::Condition;
-use crate::damage::{DamageEvent, DamageEvents};
+use crate::components::{Attacker, Condition};
 use crate::drones::DroneRespawnQueue;
+use crate::effects::Damage;
 use crate::mining::OreLedger;
 
 /// Ticks that both games run after the checkpoint.
 const AFTER: u32 = 200;
 
-/// Destroys a pilot's ship in the next tick, with `by` as the attacker.
-fn strike(game: &mut Game, victim: SessionKey, by: GlobalId) {
+/// Destroys a pilot's ship in the next tick.
+fn strike(game: &mut Game, victim: SessionKey, by: Option<Attacker>) {
     let ship = game.ship(victim);
     game.set(ship, Condition::default());
-    let event = DamageEvent {
-        victim: game.id(ship),
-        by: Some(by),
-        damage: u32::from(u16::MAX),
-    };
-    game.app.world_mut().resource_mut::<DamageEvents>().0.push(event);
+    let points = u32::from(u16::MAX);
+    game.hurt(game.id(ship), Damage { by, points });
 }
 
 #[test]
@@ -36,8 +31,9 @@ fn restored_checkpoint_continues_as_the_uninterrupted_game() {
             first.send_at_random(seed, &keys);
             first.tick();
         }
-        let destroyed_ships = first.id(first.ship(keys[0]));
-        strike(&mut first, keys[0], GlobalId(0));
+        let destroyed_ship = first.ship(keys[0]);
+        let destroyed_ship = first.attacker(destroyed_ship);
+        strike(&mut first, keys[0], None);
         first.tick();
         let bytes = save(first.app.world_mut()).unwrap();
         // The new game is configured with another seed and population; the checkpoint replaces both.
@@ -48,7 +44,7 @@ fn restored_checkpoint_continues_as_the_uninterrupted_game() {
             let [expected, found] = [&mut first, &mut second].map(|game| {
                 game.send_at_random(seed, &keys);
                 if tick == 2 {
-                    strike(game, keys[1], destroyed_ships);
+                    strike(game, keys[1], Some(destroyed_ship));
                 }
                 game.tick().checksum()
             });

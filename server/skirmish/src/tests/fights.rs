@@ -81,7 +81,11 @@ fn destroyed_drone_is_replaced_and_its_killer_scores() {
     game.tick();
     game.send(key, game.next(), None, &pressing(PilotInput::FIRE));
     game.tick();
+    // The damage arrives in the tick after the shot, the credit in the tick after the kill.
+    assert!(game.lives(drone));
+    game.tick();
     assert!(!game.lives(drone));
+    game.tick();
     let player = game.player(key);
     assert_eq!(game.get::<Score>(player).drones, 1);
     assert_eq!(game.get::<Score>(game.ship(key)).drones, 1, "shown on the ship");
@@ -124,11 +128,11 @@ fn destroyed_pilot_respawns_protected_and_undamaged() {
         (5 * shots - 5..5 * shots + 10).contains(&ticks),
         "{ticks} ticks for {shots} shots"
     );
-    assert_eq!(game.get::<Score>(game.player(shooter)).kills, 1);
     assert_eq!(game.get::<Score>(game.player(victim)).deaths, 1);
     let player = game.player(victim);
     for _ in 0..79 {
         game.tick();
+        assert_eq!(game.get::<Score>(game.player(shooter)).kills, 1);
         assert!(
             game.app.world().get::<Avatar>(player).is_none(),
             "respawned too early"
@@ -143,7 +147,7 @@ fn destroyed_pilot_respawns_protected_and_undamaged() {
     game.set(ship, throng_shared::protocol::pose::Position(position));
     game.tick();
     game.send(shooter, game.next(), None, &pressing(PilotInput::FIRE));
-    game.tick();
+    (0..2).for_each(|_| drop(game.tick()));
     assert_eq!(game.strength(second), full);
 }
 
@@ -154,7 +158,7 @@ fn shields_absorb_damage_before_the_hull_and_recover() {
     let target = game.hulk(0, 2, Vec2::new(15.0, 0.0));
     game.tick();
     game.send(shooter, game.next(), None, &pressing(PilotInput::FIRE));
-    game.tick();
+    (0..2).for_each(|_| drop(game.tick()));
     let shield = |game: &Game| game.get::<Shield>(target).now;
     let body = &game.rules().class(0).body;
     let (full, hull) = (body.shield.get() as u16, body.hull.get() as u16);
@@ -193,6 +197,7 @@ fn missile_homes_on_the_enemy_ahead_and_spares_its_own_team() {
         flights += 1;
         assert!(flights < 80, "the missile never detonates");
     }
+    game.tick();
     assert!(
         game.strength(enemy) <= before - 30,
         "{} of {before}",

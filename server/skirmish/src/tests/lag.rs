@@ -68,6 +68,8 @@ fn hits(shots: u32, back: u32, claimed: Option<u32>) -> u32 {
         game.send(key, now, view, &input);
         let before = game.strength(target);
         game.tick();
+        // The damage arrives in the next tick.
+        game.tick();
         hits += u32::from(game.strength(target) < before);
     }
     hits
@@ -117,7 +119,7 @@ fn shot_through_cover_misses() {
         };
         let view = back.map(|back| ViewTick::new(now - back, 0));
         game.send(key, now, view, &input);
-        game.tick();
+        (0..2).for_each(|_| drop(game.tick()));
         assert_eq!(game.strength(target), before, "{back:?}");
         // A shot past the rock's edge hits.
         let ship = game.ship(key);
@@ -132,7 +134,7 @@ fn shot_through_cover_misses() {
             ..input
         };
         game.send(key, game.next(), None, &input);
-        game.tick();
+        (0..2).for_each(|_| drop(game.tick()));
         assert!(game.strength(target) < before, "{back:?}");
         assert!(game.get::<Hull>(target).now > 0);
     }
@@ -148,14 +150,14 @@ fn claimed_views_of_the_future_and_of_long_ago_are_limited_and_counted() {
     };
     game.send(key, now, Some(ViewTick::new(now + 100, 9)), &input);
     let before = game.strength(target);
-    game.tick();
+    (0..2).for_each(|_| drop(game.tick()));
     assert_eq!(game.strength(target), before);
     let limited = |game: &Game| game.app.world().resource::<InputCounters>().views_limited;
     assert_eq!(limited(&game), 1);
     let now = game.next() + 12;
     (0..12).for_each(|_| drop(game.tick()));
     game.send(key, now, Some(ViewTick::new(now - 60, 0)), &input);
-    game.tick();
+    (0..2).for_each(|_| drop(game.tick()));
     assert_eq!(limited(&game), 2);
     assert_eq!(game.strength(target), before);
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use bevy_app::App;
 use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemState;
 use glam::Vec2;
 use skirmish_shared::components::{Hull, Shield};
 use skirmish_shared::input::PilotInput;
@@ -26,7 +27,9 @@ use throng_server::boundary::frame::Frame;
 use throng_server::boundary::link::{LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, link};
 use throng_server::input::ReceivePlugin;
 use throng_server::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once};
-use throng_server::simulation::{Avatar, Frames, Players, Replicated, Seed, SimulationPlugin, WorkerLinks};
+use throng_server::simulation::{
+    Avatar, Frames, Owner, Players, Replicated, Seed, SimulationPlugin, WorkerLinks,
+};
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{GlobalId, SimulationId, TeamId};
 use throng_shared::protocol::input::ViewTick;
@@ -34,9 +37,11 @@ use throng_shared::protocol::pose::{Heading, Position};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
-use super::components::Condition;
-use super::content::{CraftModel, Rules};
-use super::pilots::{self, Loadout};
+use super::components::{Attacker, Condition, Craft, CraftModel};
+use super::content::Rules;
+use super::crafts::Loadout;
+use super::effects::{Damage, EffectSender};
+use super::pilots;
 use super::{SkirmishPlugin, drones, mining, populate};
 
 const TICK: Duration = Duration::from_millis(50);
@@ -211,6 +216,21 @@ impl Game {
 
     fn set<T: Component>(&mut self, entity: Entity, value: T) {
         self.app.world_mut().entity_mut(entity).insert(value);
+    }
+
+    /// Returns the attacker that a craft is.
+    fn attacker(&mut self, craft: Entity) -> Attacker {
+        let world = self.app.world_mut();
+        let mut crafts = world.query::<(&Replicated, &Owner, Craft)>();
+        let (replicated, owner, craft) = crafts.get(world, craft).unwrap();
+        Attacker::new(replicated.global(), craft.model(), owner.0)
+    }
+
+    /// Sends damage to a craft, which arrives in the next tick.
+    fn hurt(&mut self, victim: GlobalId, damage: Damage) {
+        let world = self.app.world_mut();
+        let mut sender = SystemState::<EffectSender>::new(world);
+        sender.get_mut(world).unwrap().entity(victim, &damage);
     }
 
     fn lives(&self, entity: Entity) -> bool {

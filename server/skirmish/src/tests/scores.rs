@@ -24,9 +24,8 @@ use crate::damage::{self, DestroyedBy};
 use crate::pilots::turn_towards;
 use crate::{death, drones, flight, stations};
 
-/// Ticks after a kill within which its credit arrives: one to cross a border, two more to find the pilot of a ship
-/// that no longer exists.
-const CREDIT_TICKS: u32 = 3;
+/// Ticks after a kill within which its credit arrives, wherever killer and victim are.
+const CREDIT_TICKS: u32 = 1;
 /// Middle of the region where the pilots start, in units.
 const HOME: Vec2 = Vec2::splat(-600.0);
 
@@ -83,7 +82,7 @@ fn note_losses(
     losses.0 = lost
         .map(|(victim, by, is_ship)| Loss {
             victim: victim.global(),
-            by: by.id,
+            by: by.0.map(|by| by.craft),
             is_ship,
         })
         .collect();
@@ -99,7 +98,7 @@ fn battle(simulations: u8, seed: u64) -> Process {
                 hunt.after(drones::think).before(flight::steer_crafts),
                 make_fragile
                     .after(stations::repair_ships)
-                    .before(damage::apply_remote_damage),
+                    .before(damage::take_damage),
                 note_losses
                     .after(damage::take_damage)
                     .before(death::despawn_destroyed_drones),
