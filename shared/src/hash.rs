@@ -19,7 +19,7 @@ impl Default for Fnv1a {
 }
 
 impl Fnv1a {
-    /// Adds bytes. Two calls are the same as one call with both.
+    /// Adds bytes to the hashed data. Two calls are the same as one call with both.
     pub fn bytes(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -63,7 +63,7 @@ impl Mixer {
         Self(seed)
     }
 
-    /// Mixes in a value.
+    /// Mixes a value into the state.
     #[inline]
     pub fn mix(&mut self, value: u64) {
         // The multiplication carries each bit upwards, the shift brings the high bits back down.

@@ -11,7 +11,7 @@ use throng_shared::protocol::registry::RegistryError;
 
 use super::components::Attacker;
 
-/// Damage to a craft.
+/// Damage from one attacker to a craft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Damage {
     /// The attacker; `None` for an accident.

@@ -23,7 +23,7 @@ const CONFIG: Config = match Config::new(6, VALUE_BITS) {
     Err(_) => panic!("the buckets are fewer than 2^32"),
 };
 
-/// A histogram of durations. It has 16 KiB and is shared by `Arc`.
+/// A histogram of durations that any thread records. It has 16 KiB and is shared by `Arc`.
 #[derive(Debug)]
 pub struct Histogram {
     buckets: AtomicHistogram,

@@ -1,22 +1,46 @@
 //! How many seeds a randomized test plays.
 //!
 //! A randomized test names all of its seeds, and how many of them are enough while a developer waits. `cargo test`
-//! plays the few; with the environment variable `THRONG_SEEDS=all`, which `.ci/run` sets, it plays all.
+//! plays the few. The environment variable `THRONG_SEEDS` asks for more: `all`, as in `.ci/run`, or a number.
 
-/// Returns whether all seeds are played: whether `THRONG_SEEDS` is `all`.
-#[must_use]
-pub fn plays_all() -> bool {
-    std::env::var_os("THRONG_SEEDS").is_some_and(|value| value == "all")
+/// The number of seeds that the environment asks for.
+enum Asked {
+    Few,
+    All,
+    Count(u32),
 }
 
-/// Returns the seeds to play: all, or the first `few` of them.
+/// Reads `THRONG_SEEDS`.
+///
+/// # Panics
+/// If it is neither `all` nor a number.
+fn asked() -> Asked {
+    match std::env::var("THRONG_SEEDS") {
+        Err(_) => Asked::Few,
+        Ok(value) if value == "all" => Asked::All,
+        Ok(value) => match value.parse() {
+            Ok(count) => Asked::Count(count),
+            Err(_) => panic!("THRONG_SEEDS={value} is neither \"all\" nor a number"),
+        },
+    }
+}
+
+/// Returns the seeds to play: the first `few`, all, or as many as the environment asks for and there are.
 pub fn seeds<I: IntoIterator>(all: I, few: usize) -> impl Iterator<Item = I::Item> {
-    let count = if plays_all() { usize::MAX } else { few };
+    let count = match asked() {
+        Asked::Few => few,
+        Asked::All => usize::MAX,
+        Asked::Count(count) => count as usize,
+    };
     all.into_iter().take(count)
 }
 
-/// Returns the number of cases of a property test: `all`, or `few`.
+/// Returns the number of rounds of a test that can play any number of them, for example of a property test.
 #[must_use]
-pub fn cases(all: u32, few: u32) -> u32 {
-    if plays_all() { all } else { few }
+pub fn count(all: u32, few: u32) -> u32 {
+    match asked() {
+        Asked::Few => few,
+        Asked::All => all,
+        Asked::Count(count) => count,
+    }
 }

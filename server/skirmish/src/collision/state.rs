@@ -30,7 +30,7 @@ pub struct Disc {
     pub bumped: bool,
 }
 
-/// Two discs that touched.
+/// Two discs that touched in this tick.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Contact {
     /// The lower row.

@@ -64,14 +64,14 @@ impl Rules {
             .expect("a test loads the built-in content")
     }
 
-    /// Returns a ship class. An index out of range means the first class.
+    /// Returns the ship class of an index. An index out of range means the first class.
     #[must_use]
     pub fn class(&self, class: u8) -> &ShipClass {
         let ships = &self.content.ships;
         ships.get(usize::from(class)).unwrap_or(&ships[0])
     }
 
-    /// Returns a drone breed. An index out of range means the first breed.
+    /// Returns the drone breed of an index. An index out of range means the first breed.
     #[must_use]
     pub fn breed(&self, breed: u8) -> &DroneBreed {
         let drones = &self.content.drones;

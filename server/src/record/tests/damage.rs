@@ -76,7 +76,7 @@ fn a_cut_off_recording_is_replayed_up_to_the_cut() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(throng_seeds::cases(48, 12)))]
+    #![proptest_config(ProptestConfig::with_cases(throng_seeds::count(48, 12)))]
 
     #[test]
     fn a_changed_byte_of_a_recording_is_reported_with_its_block(
