@@ -38,7 +38,7 @@ static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 /// If cargo fails. Its output is in the error.
 pub fn server_binary() -> Result<&'static Path> {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    binary(&BINARY, "throng-server", &["--package", "throng-program"])
+    binary(&BINARY, "throng-server")
 }
 
 /// Builds the client once, without a window, with the profile of this test, and returns its path.
@@ -47,11 +47,10 @@ pub fn server_binary() -> Result<&'static Path> {
 /// If cargo fails. Its output is in the error.
 pub fn client_binary() -> Result<&'static Path> {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    let windowless = ["--package", "skirmish-client", "--no-default-features"];
-    binary(&BINARY, "skirmish", &windowless)
+    binary(&BINARY, "skirmish")
 }
 
-fn binary(built: &'static OnceLock<PathBuf>, name: &str, flags: &[&str]) -> Result<&'static Path> {
+fn binary(built: &'static OnceLock<PathBuf>, name: &str) -> Result<&'static Path> {
     if let Some(path) = built.get() {
         return Ok(path);
     }
@@ -63,11 +62,13 @@ fn binary(built: &'static OnceLock<PathBuf>, name: &str, flags: &[&str]) -> Resu
         .find(|folder| !folder.ends_with("deps"))
         .context("a target folder")?;
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build
-        .args(["build", "--locked", "--quiet", "--bin", name])
-        .args(flags);
+    build.args(["build", "--locked", "--quiet", "--bin", name]);
     if folder.ends_with("release") {
         build.arg("--release");
+    } else {
+        // With a test among the targets, dependencies have the features that `cargo test` gave them. With others, the
+        // whole server would be compiled once more.
+        build.args(["--test", "behaviour"]);
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()

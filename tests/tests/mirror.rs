@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use throng_client::connection::ClientConfig;
+use throng_seeds::seeds;
 use throng_shared::tick::Tick;
 use throng_tests::simulator::{
     ClientId, Simulator, SimulatorConfig,
@@ -88,7 +89,7 @@ fn mirrors_equal_the_frame_for_many_seeds() {
         churn: 0.02,
         ..ArenaConfig::default()
     };
-    for seed in 200..230 {
+    for seed in seeds(200..230, 10) {
         let loss = (seed % 5) as f64 / 10.0;
         let conditions = LinkConditions::lossy(loss);
         assert_equal_after(
@@ -111,7 +112,7 @@ fn mirrors_equal_the_frame_while_entities_and_players_change_rooms() {
         changes: 0.1,
         ..ArenaConfig::default()
     };
-    for seed in 700..708 {
+    for seed in seeds(700..708, 4) {
         let conditions = LinkConditions::lossy((seed % 4) as f64 / 10.0);
         let config = SimulatorConfig {
             seed,

@@ -64,6 +64,7 @@ impl EffectAppExt for App {
         if effects.kinds.iter().all(|kind| kind.type_id != type_id) {
             effects.kinds.push(EffectKind {
                 type_id,
+                name: type_name::<E>(),
                 receive: receive_effect::<E>,
                 return_effect: return_effect::<E>,
                 write_broadcast: write_broadcast::<E>,
@@ -187,6 +188,9 @@ pub struct Effects {
 /// The effects and broadcasts that this simulation has sent and that are not received yet.
 #[derive(Resource, Clone, Default, Serialize, Deserialize)]
 pub struct EffectsInTransit {
+    /// The names of the registered types in the order of registration, which may be another in the build that loads
+    /// a checkpoint.
+    kinds: Vec<String>,
     /// Those of this tick, in the order of sending.
     sent: Vec<EffectInTransit>,
     /// In a single simulation: the effects of the last tick whose target did not exist. They are returned in the
@@ -198,6 +202,7 @@ pub struct EffectsInTransit {
 struct EffectInTransit {
     /// `None` for a broadcast.
     target: Option<EffectTarget>,
+    /// Index of the type in the order of registration.
     kind: u16,
     bytes: Vec<u8>,
 }
@@ -211,10 +216,35 @@ impl EffectsInTransit {
             None => PeerMessage::Broadcast { kind, bytes },
         })
     }
+
+    /// Gives the effects of a checkpoint the kinds that their types have in this build. An effect whose type is not
+    /// registered is lost, and logged.
+    fn adopt_kinds(&mut self, effects: &Effects) {
+        let names = || effects.kinds.iter().map(|kind| kind.name);
+        if names().eq(self.kinds.iter().map(String::as_str)) {
+            return;
+        }
+        let saved = mem::replace(&mut self.kinds, names().map(str::to_owned).collect());
+        let renumber = |effect: &mut EffectInTransit| {
+            let name = saved.get(usize::from(effect.kind)).map_or("", String::as_str);
+            let kind = names().position(|other| other == name);
+            if kind.is_none() {
+                tracing::error!(
+                    name,
+                    "an effect of a checkpoint is lost: its type is not registered"
+                );
+            }
+            effect.kind = kind.unwrap_or_default() as u16;
+            kind.is_some()
+        };
+        self.sent.retain_mut(renumber);
+        self.lost.retain_mut(renumber);
+    }
 }
 
 struct EffectKind {
     type_id: TypeId,
+    name: &'static str,
     receive: fn(&mut World, Entity, SimulationId, &[u8]) -> Result<(), CodecError>,
     return_effect: fn(&mut World, EffectTarget, &[u8]) -> Result<(), CodecError>,
     write_broadcast: fn(&mut World, SimulationId, &[u8]) -> Result<(), CodecError>,
@@ -247,7 +277,10 @@ pub(super) fn loop_back(world: &mut World) {
     let Some(simulation) = world.get_resource::<Slots>().map(Slots::simulation) else {
         return;
     };
-    let EffectsInTransit { sent, lost } = mem::take(&mut *world.resource_mut::<EffectsInTransit>());
+    let (sent, lost) = world.resource_scope(|world, mut transit: Mut<EffectsInTransit>| {
+        transit.adopt_kinds(world.resource::<Effects>());
+        (mem::take(&mut transit.sent), mem::take(&mut transit.lost))
+    });
     for effect in &lost {
         if let Some(target) = effect.target {
             return_one(world, target, effect.kind, &effect.bytes);

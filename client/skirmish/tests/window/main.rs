@@ -2,7 +2,7 @@
 //! pictures taken by the client itself. Regions of the picture must show the effects of the keys.
 //!
 //! Needs Xvfb, xdotool and a Vulkan driver, so it runs on request: `.ci/run client` installs them, or `cargo
-//! test -p skirmish-client --test window -- --ignored`.
+//! test -p skirmish-client --features window --test window -- --ignored`.
 
 #![expect(
     clippy::unwrap_used,
