@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use super::budgets;
 use super::chart::{Axis, Chart, ChartSeries, LineWeight, Scale};
+use super::instructions::{self, InstructionCounts};
 use super::peers;
 use super::results::{RowResult, Run, Spread, cpu, over_floor};
 use super::rows::{BenchRow, BenchSection, CROWD_VISIBLE, Workers};
@@ -34,7 +35,7 @@ decodes every snapshot. Cells show **min / median / max** of the runs.
 
 /// Returns the text of the document.
 #[must_use]
-pub fn assemble(measured: &[MeasuredRow<'_>]) -> String {
+pub fn assemble(measured: &[MeasuredRow<'_>], counts: Option<&InstructionCounts>) -> String {
     let mut text = INTRODUCTION.to_owned();
     provenance(&mut text, measured);
     text.push_str(&budgets::table(measured));
@@ -52,6 +53,9 @@ pub fn assemble(measured: &[MeasuredRow<'_>]) -> String {
         }
     }
     peers_table(&mut text);
+    if let Some(counts) = counts {
+        text.push_str(&instructions::section(counts));
+    }
     text.push_str("\n## One question each\n");
     for (row, result) in measured
         .iter()
@@ -382,7 +386,7 @@ mod tests {
         let crowd = result(&rows[0], &[6.0, 5.5, 7.25], 0);
         let special = rows.last().unwrap();
         let lossy = result(special, &[9.0], 2);
-        let text = assemble(&[(&rows[0], &crowd), (special, &lossy)]);
+        let text = assemble(&[(&rows[0], &crowd), (special, &lossy)], None);
         assert!(text.contains("| 10 | 5.50 / **6.00** / 7.25 |"), "{text}");
         assert!(
             text.contains(&format!("### {} (lost 2,", special.title)),

@@ -10,6 +10,7 @@ pub mod document;
 pub mod flags;
 #[cfg(target_os = "linux")]
 pub mod floor;
+pub mod instructions;
 pub mod machine;
 pub mod peers;
 pub mod processes;
@@ -39,12 +40,16 @@ const FLOOR_SECONDS: u32 = 3;
 /// If a process fails, or a file cannot be read or written.
 pub fn run(flags: &BenchFlags) -> Result<()> {
     let rows = rows::all();
-    let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    let names = rows.iter().map(|row| row.name.as_str());
+    let names: Vec<&str> = names.chain([instructions::NAME]).collect();
     let wanted: Vec<&BenchRow> = rows.iter().filter(|row| flags.wants(&row.name, &names)).collect();
     let mut out = io::stdout();
     if flags.list {
         for row in wanted {
             writeln!(out, "{:<28} {}", row.name, row.title)?;
+        }
+        if flags.wants(instructions::NAME, &names) {
+            writeln!(out, "{:<28} {}", instructions::NAME, instructions::TITLE)?;
         }
         return Ok(());
     }
@@ -65,6 +70,10 @@ pub fn run(flags: &BenchFlags) -> Result<()> {
             results::save(&folder, &result)?;
             // The document is written after every row, so that an interrupted benchmark leaves one of all finished rows.
             write_document(&flags.docs, &rows)?;
+        }
+        if flags.wants(instructions::NAME, &names) {
+            writeln!(out, "{}: {}", instructions::NAME, instructions::TITLE)?;
+            instructions::save(&folder, &instructions::measure()?)?;
         }
     }
     write_document(&flags.docs, &rows)
@@ -187,7 +196,8 @@ fn write_document(docs: &Path, rows: &[BenchRow]) -> Result<()> {
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))?;
     }
+    let counts = instructions::load(&folder)?;
     let path = docs.join("benchmarks.md");
-    fs::write(&path, document::assemble(&measured))
+    fs::write(&path, document::assemble(&measured, counts.as_ref()))
         .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,0 +1,171 @@
+//! Instructions of replication for one client in one tick, which no busy machine disturbs.
+//!
+//! callgrind counts the instructions of the example `replication_cost`, whose crowd follows from a fixed seed, without
+//! sockets, encryption or a clock. A run of twice as many ticks minus one run leaves the steady state.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::machine;
+use super::results::Provenance;
+
+/// Name of the row for `--only`, and of its file.
+pub const NAME: &str = "instructions";
+/// Description of the row for `--list`.
+pub const TITLE: &str = "instructions of replication per client-tick, counted by callgrind";
+
+const CLIENTS: u32 = 1_000;
+const TICKS: u32 = 100;
+/// The functions of a net worker that serve one client in one tick.
+const REPLICATION: [&str; 2] = ["*::ClientReplication::write", "*::ClientReplication::acknowledge"];
+
+/// The counts of one measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstructionCounts {
+    /// The machine and the commit of the measurement.
+    pub provenance: Provenance,
+    /// The command whose instructions were counted.
+    pub command: String,
+    /// Instructions per client-tick of writing snapshots and of processing their acknowledgements.
+    pub replication: f64,
+    /// Instructions per client-tick of the whole program, which also moves the crowd and publishes frames.
+    pub program: f64,
+}
+
+/// Counts the instructions. Takes a few minutes.
+///
+/// # Errors
+/// If the example does not build, or valgrind is not installed or fails.
+pub fn measure() -> Result<InstructionCounts> {
+    let program = build()?;
+    let steady = |functions: &[&str]| -> Result<f64> {
+        let once = count(&program, TICKS, functions)?;
+        let twice = count(&program, 2 * TICKS, functions)?;
+        Ok(twice.saturating_sub(once) as f64 / f64::from(CLIENTS) / f64::from(TICKS))
+    };
+    Ok(InstructionCounts {
+        provenance: machine::provenance("valgrind"),
+        command: format!("replication_cost --clients {CLIENTS} --ticks {TICKS}"),
+        replication: steady(&REPLICATION)?,
+        program: steady(&[])?,
+    })
+}
+
+/// Builds the example and returns its path.
+fn build() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace")?;
+    let own = std::env::current_exe().context("this program's path")?;
+    let folder = own.parent().context("a target folder")?;
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--release", "-p", "throng-server"])
+        .args(["--example", "replication_cost"])
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .status()
+        .context("cargo")?;
+    ensure!(status.success(), "the example replication_cost does not build");
+    Ok(folder.join("examples").join("replication_cost"))
+}
+
+/// Returns the instructions of a run within the functions and all that they call; of the whole program without any.
+fn count(program: &Path, ticks: u32, functions: &[&str]) -> Result<u64> {
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    if !functions.is_empty() {
+        valgrind.arg("--collect-atstart=no");
+        valgrind.args(functions.iter().map(|name| format!("--toggle-collect={name}")));
+    }
+    let output = valgrind
+        .arg(program)
+        .args(["--clients", &CLIENTS.to_string(), "--ticks", &ticks.to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .context("valgrind is not installed")?;
+    let log = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "valgrind failed:\n{log}");
+    let counted = log.lines().find_map(|line| line.split_once("Collected : "));
+    let counted = counted.and_then(|(_, count)| count.trim().parse().ok());
+    counted
+        .filter(|&count| count > 0)
+        .with_context(|| format!("callgrind counted nothing within {functions:?}:\n{log}"))
+}
+
+/// Writes the counts into the folder of the results.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save(folder: &Path, counts: &InstructionCounts) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let path = file(folder);
+    let json = serde_json::to_string_pretty(counts)? + "\n";
+    fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Reads the stored counts. Returns `None` if they were never measured.
+///
+/// # Errors
+/// If the file cannot be read, or holds something else.
+pub fn load(folder: &Path) -> Result<Option<InstructionCounts>> {
+    let path = file(folder);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let json = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let counts =
+        serde_json::from_str(&json).with_context(|| format!("{} is not a result", path.display()))?;
+    Ok(Some(counts))
+}
+
+fn file(folder: &Path) -> PathBuf {
+    folder.join(format!("{NAME}.json"))
+}
+
+/// Returns the section of the document.
+#[must_use]
+pub fn section(counts: &InstructionCounts) -> String {
+    let from = &counts.provenance;
+    let mut text = format!(
+        "\n## Instructions\n\nThe work of a net worker for one client in one tick of the crowd with 60 visible entities, \
+         counted by callgrind\nwithout sockets and encryption. The pace of the machine does not change it.\n\n\
+         `{}`, commit {}, {}\n\n| what | instructions per client-tick |\n|---|---:|\n",
+        counts.command, from.commit, from.date
+    );
+    let rows = [
+        ("snapshots and their acknowledgements", counts.replication),
+        (
+            "the whole program, the crowd's own steps included",
+            counts.program,
+        ),
+    ];
+    for (what, instructions) in rows {
+        let _ = writeln!(text, "| {what} | **{instructions:.0}** |");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_counts_are_loaded_and_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(load(folder.path()).unwrap(), None);
+        let counts = InstructionCounts {
+            provenance: Provenance::default(),
+            command: "replication_cost".to_owned(),
+            replication: 8_855.4,
+            program: 9_963.0,
+        };
+        save(folder.path(), &counts).unwrap();
+        assert_eq!(load(folder.path()).unwrap().as_ref(), Some(&counts));
+        assert!(section(&counts).contains("| **8855** |"), "{}", section(&counts));
+    }
+}
