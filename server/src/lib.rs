@@ -11,8 +11,8 @@
 //!   [`Owner`](prelude::Owner), [`Team`](prelude::Team), [`Room`](prelude::Room) and
 //!   [`Importance`](prelude::Importance). On a player's entity, [`Avatar`](prelude::Avatar),
 //!   [`Viewer`](prelude::Viewer) and [`Eye`](prelude::Eye) say what it plays and sees.
-//! - Events: [`PlayerJoined`](prelude::PlayerJoined), [`PlayerLeft`](prelude::PlayerLeft), and the input
-//!   [`ActiveInput`](prelude::ActiveInput).
+//! - From the engine: the messages [`PlayerJoined`](prelude::PlayerJoined) and [`PlayerLeft`](prelude::PlayerLeft), and
+//!   on each player's entity the component [`ActiveInput`](prelude::ActiveInput), its input of the tick.
 //! - System parameters: [`Nearby`](prelude::Nearby) finds entities, [`Tell`](prelude::Tell) sends messages,
 //!   [`Rewind`](prelude::Rewind) compensates lag, [`Parallel`](prelude::Parallel) uses more threads, and
 //!   [`Seed`](prelude::Seed) gives random numbers that a replay repeats.
@@ -71,8 +71,8 @@
 //!
 //! With `--simulations N` the plane is divided among simulations, each on a thread of its own. A game says with
 //! [`MapShape`](prelude::MapShape) how large the map is, asks [`Simulations`](prelude::Simulations) what it owns,
-//! shows [`Ghost`](prelude::Ghost)s of entities beyond a border, and reaches entities wherever they are with
-//! [`TellEntity`](prelude::TellEntity). [`simulations`] has the rules.
+//! shows [`Ghost`](prelude::Ghost)s of entities beyond a border, and reaches entities and players wherever
+//! they are with [`TellEntity`](prelude::TellEntity). [`simulations`] has the rules.
 
 pub mod boundary;
 pub mod config;
