@@ -24,6 +24,9 @@ use tokio_rustls::TlsAcceptor;
 /// Limit on the time from an accepted connection to the end of a request's head, and as much before it for the
 /// handshake of TLS; also the limit on idle connections.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Limit on the time for which a peer may not take what it was sent. hyper limits only the time of reading.
+#[cfg(target_os = "linux")]
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Limit on the time of running requests when the server stops.
 const DRAIN: Duration = Duration::from_millis(500);
 /// Pause after a connection that cannot be accepted, such as while the process has as many files open as it may.
@@ -55,6 +58,8 @@ pub(super) async fn serve(
         else {
             continue;
         };
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(WRITE_TIMEOUT));
         let (tls, router, watcher) = (tls.clone(), router.clone(), running.watcher());
         tokio::spawn(async move {
             match tls {

@@ -29,7 +29,7 @@ pub(super) async fn stats(State(shared): State<Shared>) -> Json<StatsReport> {
         .response_counts
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    report.gateway = response_counts.figures();
+    report.http = response_counts.figures();
     Json(report)
 }
 

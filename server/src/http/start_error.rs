@@ -1,10 +1,10 @@
-//! The errors with which the gateway fails to start.
+//! The errors with which the HTTP API fails to start.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// The reason why the gateway does not start.
+/// The reason why the HTTP API does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {

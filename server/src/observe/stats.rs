@@ -1,4 +1,4 @@
-//! The server's statistics, written by the simulations and the net workers and read by the gateway.
+//! The server's statistics, written by the simulations and the net workers and read by the HTTP API.
 //!
 //! Owns counters and histograms that only grow. Guarantees that a write is wait-free or one short compare-and-swap,
 //! without locks or allocations, and that a reader never delays a writer. Computes no rates and averages: a reader
@@ -198,8 +198,8 @@ impl ServerStats {
             simulation: sum(&simulations),
             simulations,
             migration: self.migration.snapshot(),
-            // Filled in by the gateway.
-            gateway: BTreeMap::new(),
+            // Filled in by the HTTP API.
+            http: BTreeMap::new(),
             workers: workers.iter().map(|worker| named(worker.figures())).collect(),
             cpu_us: process::process_cpu()
                 .map_or(0, |cpu| u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX)),
@@ -269,7 +269,7 @@ pub struct StatsReport {
     pub migration: HistogramSnapshot,
     /// Responses of the HTTP API: `tokens_issued`, and the number of refused requests by the code of the refusal.
     #[serde(default)]
-    pub gateway: BTreeMap<String, u64>,
+    pub http: BTreeMap<String, u64>,
     /// Counters and gauges of each worker by name.
     pub workers: Vec<BTreeMap<String, u64>>,
     /// User and system CPU time of the whole process in microseconds; 0 when the system does not report it.

@@ -61,19 +61,19 @@ impl Default for Replicated {
 
 /// The player that owns an entity. It is changed by inserting it anew.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[component(immutable, on_insert = note_identity)]
+#[component(immutable, on_insert = note_identity, on_remove = note_identity)]
 pub struct Owner(pub PlayerId);
 
 /// The room of an entity or of a player: an instance, a dungeon, a match. A player sees only the entities of
 /// its avatar's room, or of its own room without an avatar. It is changed by inserting it anew.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[component(immutable, on_insert = note_identity)]
+#[component(immutable, on_insert = note_identity, on_remove = note_identity)]
 pub struct Room(pub RoomId);
 
 /// The weight of an entity when a client's budget does not suffice for all entities. It is changed by
 /// inserting it anew.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[component(immutable, on_insert = note_identity)]
+#[component(immutable, on_insert = note_identity, on_remove = note_identity)]
 pub struct Importance(pub u8);
 
 impl Default for Importance {
@@ -238,7 +238,8 @@ pub(super) fn register_kinds(world: &mut World) {
 /// Makes the rows follow the [`Team`] of entities. The other components of an identity are the engine's own and have the
 /// hook already.
 pub(super) fn observe_teams(world: &mut World) {
-    world.register_component_hooks::<Team>().on_insert(note_identity);
+    let hooks = world.register_component_hooks::<Team>();
+    hooks.on_insert(note_identity).on_remove(note_identity);
 }
 
 /// Returns the identity of an entity from its components.

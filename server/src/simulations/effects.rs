@@ -171,6 +171,8 @@ impl TellEntity<'_> {
         }
         let mut bytes = Vec::new();
         codec::encode_into(value, &mut bytes)?;
+        // The effects of a loaded checkpoint get the kinds of this build before another is added to them.
+        self.transit.adopt_kinds(&self.effects);
         self.effects.sent += u64::from(target.is_some());
         self.transit.sent.push(EffectInTransit { target, kind, bytes });
         Ok(())

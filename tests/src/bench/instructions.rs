@@ -37,7 +37,7 @@ pub struct InstructionCounts {
     pub program: f64,
 }
 
-/// Counts the instructions. Takes a few minutes.
+/// Counts the instructions with valgrind, which takes a few minutes.
 ///
 /// # Errors
 /// If the example does not build, or valgrind is not installed or fails.
@@ -108,7 +108,7 @@ pub fn save(folder: &Path, counts: &InstructionCounts) -> Result<()> {
     fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Reads the stored counts. Returns `None` if they were never measured.
+/// Reads the counts that were stored last. Returns `None` if they were never measured.
 ///
 /// # Errors
 /// If the file cannot be read, or holds something else.

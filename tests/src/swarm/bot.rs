@@ -11,13 +11,12 @@ use throng_client::link::is_passing;
 use throng_client::mirror::{Applied, Mirror};
 use throng_scenes::protocol::SteerInput;
 use throng_server::observe::Histogram;
-use throng_shared::hash::GOLDEN;
 use throng_shared::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_RECEIVE_BYTES_MAX};
 use throng_shared::netcode::{ClientNetcode, ClientReceived, ConnectToken, NetcodeEvent};
 use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::random::Random;
+use throng_shared::random::{Random, mix};
 use throng_shared::tick::Tick;
 
 use super::arrivals::Arrivals;
@@ -180,7 +179,8 @@ impl Bot {
         };
         let socket = UdpSocket::bind(any)?;
         socket.connect(server)?;
-        let seed = kind.seed ^ u64::from(index).wrapping_mul(GOLDEN);
+        // Mixed, so that no bot draws the numbers of another one later.
+        let seed = mix(mix(kind.seed) ^ u64::from(index));
         let steering = if kind.is_pilot {
             BotSteering::Pilot(Box::new(BotPilot::new(seed)))
         } else {

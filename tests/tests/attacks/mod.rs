@@ -53,10 +53,10 @@ struct Window {
     updates: u64,
 }
 
-/// Returns the counters of the workers, the simulation and the gateway by name. Equal names are added.
+/// Returns the counters of the workers, the simulation and the HTTP API by name. Equal names are added.
 fn counters(stats: &StatsReport) -> BTreeMap<String, u64> {
     let mut all = BTreeMap::new();
-    let parts = stats.workers.iter().chain([&stats.simulation, &stats.gateway]);
+    let parts = stats.workers.iter().chain([&stats.simulation, &stats.http]);
     for (name, value) in parts.flatten() {
         *all.entry(name.clone()).or_default() += value;
     }

@@ -1,4 +1,4 @@
-//! The HTTP API over real loopback sockets: a gateway of a server without a world.
+//! The HTTP API over real loopback sockets: that of a server without a world.
 
 mod joining;
 mod serving;
@@ -28,7 +28,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// A running gateway of a server without a world.
+/// A running HTTP API of a server without a world.
 struct Running {
     http_server: Option<HttpServer>,
     status: StatusSender,
@@ -124,7 +124,7 @@ impl Running {
     /// Returns the counts of responses so far.
     fn figures(&self) -> BTreeMap<String, u64> {
         let (_, body) = self.get("/v1/stats");
-        serde_json::from_slice::<StatsReport>(&body).unwrap().gateway
+        serde_json::from_slice::<StatsReport>(&body).unwrap().http
     }
 
     /// Returns status, code and message of a refused join, and checks that it was counted.

@@ -1,4 +1,4 @@
-//! Statistics, health, audits, TLS, limits, start and end of the gateway.
+//! Statistics, health, audits, TLS, limits, start and end of the HTTP API.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -186,7 +186,7 @@ fn connections_above_the_limit_are_closed_and_the_others_are_served() {
 }
 
 #[test]
-fn gateway_ends_when_the_server_has_stopped() {
+fn http_api_ends_when_the_server_has_stopped() {
     let mut server = Running::new(|_| {});
     let _idle = TcpStream::connect(server.address()).unwrap();
     let address = server.address();

@@ -4,7 +4,7 @@ use bevy_app::{App, FixedUpdate};
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
-use throng_shared::protocol::ids::{ComponentId, GlobalId, PlayerId, SimulationId, Slot};
+use throng_shared::protocol::ids::{ComponentId, GlobalId, PlayerId, SimulationId, Slot, Team, TeamId};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::protocol::registry::ProtocolAppExt;
 use throng_shared::tick::Tick;
@@ -12,7 +12,7 @@ use throng_shared::tick::Tick;
 use super::Harness;
 use crate::boundary::frame::Frame;
 use crate::schedule::ServerSystems;
-use crate::simulation::{Owner, Replicated, Seed, SimulationPlugin, Slots};
+use crate::simulation::{Importance, Owner, Replicated, Seed, SimulationPlugin, Slots};
 
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Hull(u16);
@@ -120,6 +120,28 @@ fn a_frame_has_components_from_before_an_entity_was_replicated() {
         (Some((Hull(4), 3)), Some((Burning(2), 3)))
     );
     assert_eq!(frame.row(slot).map(|row| row.pose.x), Some(100));
+}
+
+#[test]
+fn a_frame_shows_that_parts_of_an_identity_were_removed() {
+    let mut harness = harness();
+    let identity = (Owner(PlayerId(7)), Team(TeamId(2)), Importance(5));
+    let entity = harness
+        .app
+        .world_mut()
+        .spawn((Replicated::default(), identity))
+        .id();
+    let frame = harness.tick();
+    let row = slot(&harness, entity);
+    let of = |frame: &Frame| {
+        let identity = frame.identity(row);
+        (identity.owner, identity.team, identity.importance)
+    };
+    assert_eq!(of(&frame), (PlayerId(7), TeamId(2), 5));
+    let mut entity = harness.app.world_mut().entity_mut(entity);
+    entity.remove::<(Owner, Team, Importance)>();
+    let nothing = (PlayerId::NONE, TeamId::NONE, Importance::default().0);
+    assert_eq!(of(&harness.tick()), nothing);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use bevy_app::{App, FixedUpdate};
 use bevy_ecs::prelude::*;
+use bevy_ecs::system::RunSystemOnce;
 use serde::{Deserialize, Serialize};
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{GlobalId, PlayerId};
@@ -144,6 +145,16 @@ fn a_single_simulation_applies_effects_in_the_next_tick_and_returns_unapplied_on
     populate(&mut app);
     (1..=6).for_each(|tick| tick_once(&mut app, TICK * tick));
     assert_eq!(log(&app), expected(1..=3));
+}
+
+#[test]
+fn effects_sent_before_the_first_tick_are_received_in_it() {
+    let mut app = app();
+    populate(&mut app);
+    app.world_mut().run_system_once(nudge).unwrap().unwrap();
+    (1..=2).for_each(|tick| tick_once(&mut app, TICK * tick));
+    let early: Vec<_> = log(&app).into_iter().filter(|&(_, sent, _)| sent == 0).collect();
+    assert_eq!(early, expected(0..=0));
 }
 
 #[test]
