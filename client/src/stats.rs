@@ -35,13 +35,13 @@ impl Series {
         self.0.iter().copied()
     }
 
-    /// Returns the greatest value; 0 without any.
+    /// Returns the greatest value; 0 if the series is empty.
     #[must_use]
     pub fn max(&self) -> f32 {
         self.iter().fold(0.0, f32::max)
     }
 
-    /// Returns the mean of the values; 0 without any.
+    /// Returns the mean of the values; 0 if the series is empty.
     #[must_use]
     pub fn mean(&self) -> f32 {
         self.iter().sum::<f32>() / self.0.len().max(1) as f32
@@ -58,7 +58,7 @@ impl Series {
 /// Statistics of the session's network, with their history.
 #[derive(Resource, Debug, Clone, Default, PartialEq)]
 pub struct NetStats {
-    /// The newest tick of which a snapshot arrived.
+    /// The newest tick whose snapshot arrived.
     pub tick: Option<Tick>,
     /// The smoothed round trip, in milliseconds.
     pub ping_ms: Series,

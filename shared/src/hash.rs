@@ -51,7 +51,7 @@ pub fn fnv1a(bytes: &[u8]) -> u64 {
 /// upwards, so consecutive numbers get high bits that are far apart (Fibonacci hashing).
 pub const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A multiply-and-rotate digest of integers, of which the checksum of a frame is made: some times faster than
+/// A multiply-and-rotate digest of integers, used for the checksum of a frame: several times faster than
 /// [`Fnv1a`], since it takes eight bytes at once. It depends on the order of the values.
 #[derive(Clone, Debug, Default)]
 pub struct Mixer(u64);

@@ -240,7 +240,7 @@ fn seeds(players: u32) -> [Vec<u8>; 6] {
     ]
 }
 
-/// If `THRONG_WRITE_SEEDS` is set, they replace the corpus. That is necessary after a change of the format.
+/// If `THRONG_WRITE_SEEDS` is set, the new recordings replace the corpus. Do this after a change of the format.
 #[test]
 fn new_recordings_are_replayed_to_their_ends() {
     let all = [0, 1, 2].map(seeds);

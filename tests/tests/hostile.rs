@@ -157,7 +157,7 @@ fn renet_abuse() -> [(&'static str, Vec<Vec<u8>>); 4] {
     [
         ("a slice index that does not exist", vec![slice(0, 7, 2)]),
         (
-            "slices that disagree about their number",
+            "slices that give different numbers of slices",
             vec![slice(0, 0, 3), slice(0, 1, 5)],
         ),
         ("empty messages", (0..60).map(empty).collect()),
@@ -263,7 +263,9 @@ fn lone_peer() -> (Simulator, RawPeer, GlobalId) {
     let peer = served_peer(&mut simulator);
     let frame = simulator.frames().newest();
     let (_, row) = frame.players.iter().next().expect("the peer plays");
-    let avatar = frame.identity(row.entity.expect("with an entity")).global;
+    let avatar = frame
+        .identity(row.entity.expect("the player has an entity"))
+        .global;
     (simulator, peer, avatar)
 }
 

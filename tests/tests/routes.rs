@@ -29,7 +29,10 @@ fn expected(simulator: &mut Simulator) -> BTreeMap<GlobalId, EntityRoute> {
     let world = simulator.server().world();
     let players: Vec<Player> = world.query::<&Player>().iter(world).copied().collect();
     let route = |(id, address)| {
-        let player = players.iter().find(|player| player.id == id).expect("a player");
+        let player = players
+            .iter()
+            .find(|player| player.id == id)
+            .expect("the frames contain the player");
         let worker = workers.iter().position(|&own| own == address).unwrap() as u8;
         assert_eq!(player.session.worker, worker);
         let route = EntityRoute {
@@ -37,7 +40,7 @@ fn expected(simulator: &mut Simulator) -> BTreeMap<GlobalId, EntityRoute> {
             worker,
             session_index: player.session.session.index,
         };
-        (simulator.avatar(id).expect("an avatar"), route)
+        (simulator.avatar(id).expect("the player has an avatar"), route)
     };
     playing.into_iter().map(route).collect()
 }

@@ -89,7 +89,7 @@ impl ClientCore {
         }
     }
 
-    /// Returns the address that all datagrams are for, and the only one whose datagrams may be passed in.
+    /// Returns the address to which all datagrams are sent. Only datagrams from it may be passed in.
     pub fn server_address(&self) -> SocketAddr {
         self.netcode.server_address()
     }
@@ -334,7 +334,7 @@ fn receive_snapshot(
     if applied.is_newest {
         session.clock.observe_snapshot(now, applied.tick);
         let owner = session.mirror.owner();
-        // Only part 0 has an owner block. One without any input so far reports a margin of 0.
+        // Only part 0 has an owner block. Before the first input, its margin is 0.
         if applied.part == 0 && (owner.last_input.is_some() || owner.margin_16 != 0) {
             let margin = f64::from(owner.margin_16) / 16.0;
             session.clock.observe_margin(now, applied.tick, margin);

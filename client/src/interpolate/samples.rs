@@ -12,9 +12,10 @@ use crate::time::FractionalTick;
 
 /// States that are kept; the oldest is discarded first.
 const SAMPLES_MAX: usize = 64;
-/// Ticks without a state after which an entity that had no velocity is taken to have rested until the new one.
+/// If no state arrives for this many ticks and the last one had no velocity, the entity is shown at rest until the next
+/// state.
 const REST_TICKS: i32 = 4;
-/// A motion whose states come several ticks apart is extrapolated for as many ticks, but for no more than this.
+/// When states arrive several ticks apart, a motion is extrapolated for as many ticks, but not for more than this.
 const LONG_GAP_TICKS: f32 = 5.0;
 
 /// The last received states of a component.
@@ -34,7 +35,7 @@ pub(crate) struct Samples<T> {
 pub(super) struct RenderFrame {
     /// The moment to show.
     pub(super) moment: FractionalTick,
-    /// The newest tick of which a snapshot arrived.
+    /// The newest tick whose snapshot arrived.
     pub(super) newest: Tick,
     /// Time since the frame before.
     pub(super) elapsed: Duration,

@@ -64,8 +64,8 @@ pub enum JoinError {
         /// The error of the HTTP client.
         source: Box<ureq::Error>,
     },
-    /// The given server address is not an address.
-    #[error("`{server}` is not an address: one is written like play.example.org:8080")]
+    /// The text given as the server's address is not a valid address.
+    #[error("`{server}` is not a valid address: write it like play.example.org:8080")]
     BadAddress {
         /// The text given as the address.
         server: String,

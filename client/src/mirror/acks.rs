@@ -4,8 +4,8 @@ use throng_shared::protocol::input::SnapshotAck;
 
 /// Packets before the newest that are remembered and acknowledged: one for each bit of `AckWindow::bits`.
 const WINDOW: u64 = 64;
-/// The number added to that of the first received packet to unwrap it. Above 0, so that packets sent before the
-/// first received one have a number too.
+/// Number added to the number of the first received packet to unwrap it. It is above 0, so that packets that were
+/// sent earlier but arrive later have a number, too.
 const ORIGIN: u64 = 1 << 32;
 
 /// The newest packet number and the 64 before it.
@@ -17,7 +17,7 @@ pub(super) struct AckWindow {
     bits: u64,
 }
 
-/// Classifies a packet by its number.
+/// Whether a packet with a given number is new.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PacketFreshness {
     /// Not received before; holds the unwrapped number.

@@ -129,7 +129,7 @@ impl Baselines {
         group.published |= 1 << bit;
     }
 
-    /// Publishes the poses stored for `ids` and returns the tick's groups. Returns none when the tick is no
+    /// Publishes the poses stored for `ids` and returns the tick's groups. Returns no groups when the tick is no
     /// longer open, which happens only when one packet holds two ticks that share a plane.
     pub(super) fn publish_all(&mut self, tick: Tick, ids: &Presence) -> &[BaselineGroup] {
         if !self.holds(tick) {

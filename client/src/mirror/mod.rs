@@ -45,22 +45,22 @@ pub struct MirrorConfig {
 /// The result of receiving a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// It was applied and will be acknowledged.
+    /// The packet was applied and will be acknowledged.
     Applied(Applied),
-    /// It was received before.
+    /// The packet was received before.
     Duplicate,
-    /// It arrived too late to be of use; the server will count it as lost.
+    /// The packet arrived too late to be used. The server will count it as lost.
     Stale,
 }
 
 /// What an applied packet contained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Its unwrapped number: one more than that of the packet sent before it.
+    /// The packet's unwrapped number: one more than the number of the packet sent before it.
     pub sequence: u64,
-    /// The newest tick among its sections.
+    /// The newest tick among the packet's sections.
     pub tick: Tick,
-    /// Its index among the packets of that tick, from 0.
+    /// The packet's index among the packets of that tick, from 0.
     pub part: u8,
     /// Whether no packet with a higher number arrived before it.
     pub is_newest: bool,

@@ -14,7 +14,7 @@ pub struct MirrorEntity {
     pub global: GlobalId,
     /// Its position, velocity and heading at `tick`.
     pub pose: Pose,
-    /// The newest tick of which a state has arrived. The state has not changed since, or the change is on its
+    /// The newest tick whose state has arrived. The state has not changed since, or the change is on its
     /// way.
     pub tick: Tick,
     /// Whether the player controls it.

@@ -23,13 +23,13 @@ impl PredictionErrors {
         self.errors.iter().copied()
     }
 
-    /// Returns the newest error; `None` without any.
+    /// Returns the newest error; `None` if there is none.
     #[must_use]
     pub fn newest(&self) -> Option<f32> {
         self.errors.back().copied()
     }
 
-    /// Returns the quantile `rank` (0 to 1) of the remembered errors; `None` without any.
+    /// Returns the quantile `rank` (0 to 1) of the remembered errors; `None` if there are none.
     #[must_use]
     pub fn quantile(&self, rank: f32) -> Option<f32> {
         let mut sorted: Vec<f32> = self.errors.iter().copied().collect();

@@ -47,7 +47,7 @@ impl RecentPackets {
         self.own.map(|own| own.through.tick)
     }
 
-    /// Returns how many of the last `count` packets are missing, and how many packets that is of. The newest
+    /// Returns how many of the last `count` packets are missing, and how many packets were checked. The newest
     /// few are excluded, because they may still be in flight.
     #[must_use]
     pub(crate) fn missing(&self, count: usize) -> (u32, u32) {

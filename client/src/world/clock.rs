@@ -70,7 +70,7 @@ impl ClientClock {
         self.running.as_ref().map(|running| running.server)
     }
 
-    /// Returns the newest tick of which a snapshot arrived, and the time since then.
+    /// Returns the newest tick whose snapshot arrived, and the time since then.
     #[must_use]
     pub fn newest(&self) -> Option<(Tick, Duration)> {
         let running = self.running.as_ref()?;

@@ -41,7 +41,7 @@ impl ConnectionEvent {
     }
 }
 
-/// The connection to a server; absent while there is none.
+/// The connection to a server. The resource does not exist while there is no connection.
 #[derive(Resource)]
 pub struct Connection(pub Client);
 

@@ -64,7 +64,6 @@ impl TellServer<'_, '_> {
 
 /// Messages for the server that wait until the session is updated. Bounded only by what gameplay sends in one
 /// frame.
-/// frame.
 #[derive(Resource, Debug, Default)]
 pub struct OutgoingMessages(Vec<(Channel, Bytes)>);
 

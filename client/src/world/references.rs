@@ -26,7 +26,7 @@ struct Held {
 }
 
 impl ReferenceTable {
-    /// Records the entities that a component refers to now; without any, the component is removed.
+    /// Records the entities that a component refers to now. If there are none, the record of the component is removed.
     pub(super) fn insert(
         &mut self,
         id: ShortId,

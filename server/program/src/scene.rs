@@ -111,7 +111,8 @@ impl Game for SceneSettings {
         self.scene().is_some()
     }
 
-    /// The command that fills a benchmark scene with bots. Bots speak no TLS.
+    /// Returns the command that fills a benchmark scene with bots. With TLS there is none, because the bots do not
+    /// speak it.
     fn banner_rows(&self, server: &ServerSettings, http: SocketAddr) -> Vec<(&'static str, String)> {
         if self.scene().is_none() || server.tls_cert.is_some() {
             return Vec::new();

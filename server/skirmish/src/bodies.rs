@@ -38,7 +38,7 @@ pub struct BodyRow {
     pub id: GlobalId,
     /// The local entity, which may be a ghost.
     pub entity: Entity,
-    /// Its row in the frames of its simulation.
+    /// The body's row in the frames of the simulation that owns it.
     pub slot: Slot,
     /// The simulation that owns the body, if it is a ghost. That simulation decides what happens to it.
     pub ghost_of: Option<SimulationId>,
@@ -46,7 +46,7 @@ pub struct BodyRow {
     pub kind: BodyKind,
     /// The team of the body.
     pub team: TeamId,
-    /// Id of its flock; 0 for none.
+    /// Id of the flock of a drone; 0 for other bodies.
     pub flock: u32,
     /// Heading, in radians.
     pub heading: f32,

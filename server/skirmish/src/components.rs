@@ -49,7 +49,7 @@ impl CraftItem<'_, '_> {
     }
 }
 
-/// The craft that causes damage. Says all that a kill is credited by, so that the craft may be destroyed, or be in
+/// The craft that causes damage. Contains all that is needed to credit a kill. So the craft may be destroyed, or be in
 /// another simulation, when its damage arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Attacker {

@@ -24,7 +24,7 @@ pub struct CraftStats {
 }
 
 impl CraftStats {
-    /// Returns the figures of a row of the content.
+    /// Returns the figures that the content gives for `body`.
     #[must_use]
     pub fn of(body: &Body) -> Self {
         Self {
@@ -38,8 +38,8 @@ impl CraftStats {
     }
 }
 
-/// All that follows from the class of an undamaged ship with full magazines. A new ship has it, and a ship that is
-/// replaced at a station gets it anew.
+/// All that follows from the class of an undamaged ship with full magazines. Inserted when a ship is spawned, and again
+/// when a station replaces the ship.
 #[derive(Bundle, Clone, Copy, Debug)]
 pub struct ShipStats {
     /// The class.

@@ -51,7 +51,7 @@ pub(super) fn apply_collision_damage(
     }
 }
 
-/// Damage that has arrived at a craft. In the order in which it is applied.
+/// Damage that has arrived at a craft. Sorts in the order in which damage is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Impact {
     victim: GlobalId,

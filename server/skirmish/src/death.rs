@@ -154,7 +154,8 @@ pub(super) fn despawn_destroyed_ships(
     }
 }
 
-/// Returns what a destroyed pilot is told about its attacker. `names` are the pilots of this simulation.
+/// Returns the description of an attacker for the message to the destroyed pilot. `names` are the pilots of this
+/// simulation.
 fn killer<'a>(
     by: Option<Attacker>,
     mut names: impl Iterator<Item = (PlayerId, &'a Callsign)>,

@@ -48,7 +48,7 @@ pub struct Dug {
 }
 
 /// Sends effects to their targets, in whichever simulation these are, and broadcasts to all simulations. Logs what
-/// could not be sent; the game goes on without it.
+/// could not be sent; the game continues without it.
 #[derive(SystemParam)]
 pub struct EffectSender<'w> {
     simulations: Option<Res<'w, Simulations>>,
@@ -94,7 +94,7 @@ impl EffectSender<'_> {
     }
 }
 
-/// Logs a message that could not be sent; the game goes on without it.
+/// Logs a message that could not be sent; the game continues without it.
 pub(super) fn log_unsent(result: Result<(), RegistryError>) {
     if let Err(error) = result {
         tracing::error!(%error, "a message was not sent");

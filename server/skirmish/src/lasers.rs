@@ -31,7 +31,7 @@ pub struct Ray {
     pub direction: Vec2,
     /// Length of the ray, in units.
     pub range: f32,
-    /// Half its width, in units. Only the middle of the beam is stopped by asteroids and stations.
+    /// Half the width of the ray, in units. Only the middle of the beam is stopped by asteroids and stations.
     pub width: f32,
 }
 

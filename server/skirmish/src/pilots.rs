@@ -87,7 +87,7 @@ pub(super) fn equip_pilots(
         if joined.player.kind != PeerKind::Throng || !players.contains(joined.entity) {
             continue;
         }
-        // With several simulations none knows all pilots, so pilots alternate between the teams by their ids.
+        // With several simulations, no simulation knows all pilots, so pilots alternate between the teams by their ids.
         let smaller = simulations.as_ref().map_or_else(
             || usize::from(strengths[1].0 < strengths[0].0),
             |simulations| {

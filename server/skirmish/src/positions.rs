@@ -8,7 +8,7 @@ use throng_server::prelude::Random;
 
 use super::bodies::Bodies;
 
-/// Random streams that belong to no entity start above the highest global id of a simulation. Asteroids.
+/// Random stream for asteroids. Streams that belong to no entity start above the highest global id of a simulation.
 pub(super) const ROCKS: u64 = 1 << 40;
 /// Random stream for drones that are replaced.
 pub(super) const DRONES: u64 = 2 << 40;

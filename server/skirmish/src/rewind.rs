@@ -29,8 +29,8 @@ impl Past<'_> {
         age.max(0) as u32
     }
 
-    /// Returns where a body was that is at `present` now. A body that did not exist at the moment counts as being
-    /// there.
+    /// Returns the position at the moment of a body whose present position is `present`. Returns `present` if the body
+    /// did not exist then.
     #[must_use]
     pub fn position(&self, body: &BodyRow, present: Vec2) -> Vec2 {
         let Some(seen) = self.seen_at else {

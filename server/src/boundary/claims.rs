@@ -1,4 +1,4 @@
-//! The claims in a connect token: the 256 bytes of user data that the HTTP API seals into a token and that a
+//! The claims in a connect token: the 256 bytes of user data that the HTTP server seals into a token and that a
 //! worker reads when the session connects.
 //!
 //! Owns the layout: bytes 0..8 the session number (little endian), 8..40 the player's name (UTF-8, padded

@@ -141,8 +141,8 @@ fn variables_by_key(
     Ok(layers)
 }
 
-/// Returns whether Kubernetes sets this variable in every pod beside a service called `throng`. It is no misspelled
-/// key.
+/// Returns whether Kubernetes sets this variable in every pod beside a service called `throng`. Such a
+/// variable is not a misspelled key.
 fn is_set_by_kubernetes(key: &str) -> bool {
     key == "port" || key.starts_with("port_") || key == "service_host" || key.starts_with("service_port")
 }

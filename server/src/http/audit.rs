@@ -39,7 +39,7 @@ pub const AUDIT_ROW_BYTES: usize = 28;
 #[derive(Resource)]
 pub(crate) struct AuditSink(Mutex<Producer<Arc<Frame>>>);
 
-/// The HTTP API's end of the queues, with the frames that are kept.
+/// The HTTP server's end of the queues, with the frames that are kept.
 pub(crate) struct AuditFrames(Vec<Kept>);
 
 /// The frames of one simulation.
@@ -61,10 +61,10 @@ pub(crate) fn audit(simulations: u8) -> (Vec<AuditSink>, AuditFrames) {
 }
 
 impl AuditSink {
-    /// Offers a frame to the HTTP API. If the queue is full, the frame is dropped: the HTTP API has not collected
+    /// Offers a frame to the HTTP server. If the queue is full, the frame is dropped: the HTTP server has not collected
     /// for 64 ticks.
     pub(crate) fn offer(&mut self, frame: &Arc<Frame>) {
-        // A full queue loses only this tick's audit, for which the HTTP API then returns 404.
+        // A full queue loses only this tick's audit, for which the HTTP server then returns 404.
         let _ = self
             .0
             .get_mut()

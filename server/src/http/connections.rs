@@ -21,8 +21,8 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-/// Limit on the time from an accepted connection to the end of a request's head, and as much before it for the
-/// handshake of TLS; also the limit on idle connections.
+/// Limit on the time in which the head of a request must arrive, and on the time that a connection may be idle. The TLS
+/// handshake before has a limit of its own, which is the same.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Limit on the time for which a peer may not take what it was sent. hyper limits only the time of reading.
 #[cfg(target_os = "linux")]

@@ -43,7 +43,7 @@ use self::shared::SharedParts;
 use self::stall_detector::StallDetector;
 use crate::observe::{ServerStats, StatusReceiver};
 
-/// Settings of the HTTP API, taken from the server's settings.
+/// Settings of the HTTP server, taken from the server's settings.
 #[derive(Debug, Clone)]
 pub(crate) struct HttpConfig {
     /// Address to listen on; with port 0 the system chooses a port.
@@ -60,13 +60,13 @@ pub(crate) struct HttpConfig {
     pub connections_max: usize,
 }
 
-/// The parts of the server that the HTTP API uses.
+/// The parts of the server that the HTTP server uses.
 pub(crate) struct HttpParts {
     /// Issues connect tokens.
     pub issuer: TokenIssuer,
     /// The server's statistics.
     pub stats: Arc<ServerStats>,
-    /// Status of the server: clients can join while it is running, and the HTTP API ends when it is stopped.
+    /// Status of the server: clients can join while it is running, and the HTTP server ends when it is stopped.
     pub status: StatusReceiver,
     /// Origin of all times in the process.
     pub origin: Instant,
@@ -79,7 +79,7 @@ pub(crate) struct HttpParts {
     pub audit: Option<AuditFrames>,
 }
 
-/// Handle of the running HTTP API and its thread.
+/// Handle of the running HTTP server and its thread.
 #[derive(Debug)]
 pub(crate) struct HttpServer {
     address: SocketAddr,
@@ -131,13 +131,13 @@ impl HttpServer {
         Ok(Self { address, thread })
     }
 
-    /// Returns the address on which the HTTP API listens.
+    /// Returns the address on which the HTTP server listens.
     #[must_use]
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Waits until the HTTP API has ended, which it does once the status is stopped.
+    /// Waits until the HTTP server has ended, which it does once the status is stopped.
     pub(crate) fn join(self) {
         if self.thread.join().is_err() {
             tracing::error!("the HTTP thread panicked");

@@ -30,5 +30,5 @@ pub(super) struct SharedParts {
     pub(super) behind_tls_proxy: bool,
 }
 
-/// State that all requests share. Its locks are taken on the HTTP API's thread only and never held across an await.
+/// State that all requests share. Its locks are taken on the HTTP server's thread only and never held across an await.
 pub(super) type Shared = Arc<SharedParts>;

@@ -1,10 +1,10 @@
-//! The errors with which the HTTP API fails to start.
+//! The errors that stop the HTTP server from starting.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// The reason why the HTTP API does not start.
+/// The reason why the HTTP server does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {

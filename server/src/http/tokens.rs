@@ -3,7 +3,7 @@
 //! Owns the source of randomness, the assignment of workers and the proof by which a client resumes its identity.
 //! Guarantees that client ids are unguessable and below 2^53 (JSON numbers), that session numbers of this process
 //! only grow, and that a client can resume an identity only with the proof that was issued for it. Keeps no list of
-//! clients: the proof is the state. given. Refuses to keep a list of clients: the proof is the state.
+//! clients, because the proof contains all that is needed.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The two kinds of socket I/O behind one type, chosen by `--io`.
 //!
-//! Owns the choice. Guarantees that both kinds behave alike. The choice is made once per call that moves a
+//! Owns the choice. Guarantees that both kinds behave in the same way. The choice is made once per call that moves a
 //! batch, so it costs nothing per datagram.
 
 use std::io;
@@ -16,14 +16,14 @@ use super::portable::{PortableReceiver, PortableSender};
 use super::socket::IoKind;
 use super::transmit::{Flush, Receive, SocketCounters, Take, Transmit};
 
-/// Reads datagrams in the chosen way.
+/// Reads datagrams by the chosen [`IoKind`].
 pub(super) enum DatagramReceiver {
     #[cfg(target_os = "linux")]
     Batched(BatchedReceiver),
     Portable(PortableReceiver),
 }
 
-/// Sends datagrams in the chosen way.
+/// Sends datagrams by the chosen [`IoKind`].
 pub(super) enum DatagramSender {
     #[cfg(target_os = "linux")]
     Batched(BatchedSender),

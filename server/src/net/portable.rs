@@ -69,7 +69,7 @@ impl Receive for PortableReceiver {
 /// Returns the system's time since 1970. It stands for the arrival time, which a portable socket does not report.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the edge at which the system's time comes in"
+    reason = "the system's time is read here and passed on as a value"
 )]
 fn unix_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The statistics of a net worker: written only by the worker, read by the HTTP API at any time.
+//! The statistics of a net worker: written only by the worker, read by the HTTP server at any time.
 //!
 //! Owns one atomic per figure and its name. Guarantees that each figure has one writer, so that a write is a plain
 //! load and store and never a locked instruction. Computes no rates: a reader takes two reports and divides.

@@ -318,7 +318,7 @@ pub(crate) fn pin_thread(cpu: usize) -> io::Result<()> {
 /// Returns the system's time since 1970, by which tokens expire and arrivals of datagrams are recorded.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the edge at which the system's time comes in"
+    reason = "the system's time is read here and passed on as a value"
 )]
 fn unix_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()

@@ -1,6 +1,6 @@
 //! The server's statistics: times, counters, CPU time and memory.
 //!
-//! The threads that do the work write all statistics without locks. The HTTP API reads them and serves them as
+//! The threads that do the work write all statistics without locks. The HTTP server reads them and serves them as
 //! `GET /v1/stats`.
 
 mod fan_out;

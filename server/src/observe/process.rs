@@ -1,7 +1,7 @@
 //! The process's use of resources as the operating system reports it: CPU time, also per thread, and resident memory.
 //!
 //! Reads the CPU clock of the process, and `/proc/self` for the rest. On a system without them every function returns
-//! `None` or an empty list. Most calls open files, so they are for the HTTP API's thread and never for the simulation
+//! `None` or an empty list. Most calls open files, so they are for the HTTP thread and never for the simulation
 //! or a net worker.
 
 use std::fs;

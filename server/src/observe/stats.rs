@@ -1,4 +1,4 @@
-//! The server's statistics, written by the simulations and the net workers and read by the HTTP API.
+//! The server's statistics, written by the simulations and the net workers and read by the HTTP server.
 //!
 //! Owns counters and histograms that only grow. Guarantees that a write is wait-free or one short compare-and-swap,
 //! without locks or allocations, and that a reader never delays a writer. Computes no rates and averages: a reader
@@ -198,7 +198,7 @@ impl ServerStats {
             simulation: sum(&simulations),
             simulations,
             migration: self.migration.snapshot(),
-            // Filled in by the HTTP API.
+            // Filled in by the HTTP server.
             http: BTreeMap::new(),
             workers: workers.iter().map(|worker| named(worker.figures())).collect(),
             cpu_us: process::process_cpu()

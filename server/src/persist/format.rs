@@ -27,13 +27,13 @@ const HEADER_BYTES: usize = 28;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
-    /// They do not begin with the magic bytes.
+    /// The bytes do not begin with the magic bytes of a checkpoint.
     #[error("not a checkpoint: it does not begin with THRONGCP")]
     Magic,
-    /// They have another version of the format.
+    /// The checkpoint has another version of the format.
     #[error("the checkpoint has format {0}, this server reads format {FORMAT_VERSION}")]
     Version(u32),
-    /// The length differs from the header's.
+    /// The length differs from the length in the header.
     #[error("the checkpoint has {found} bytes instead of {expected}")]
     Length {
         /// Number of bytes according to the header.

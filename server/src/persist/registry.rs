@@ -40,7 +40,8 @@ impl PersistAppExt for App {
 #[derive(Resource, Clone, Debug)]
 pub(crate) struct Persisted {
     types: Vec<PersistedType>,
-    /// The number of the engine's types, which are held only on entities that are held for another reason.
+    /// Number of the engine's types. They do not make an entity part of a checkpoint, but are saved on entities that
+    /// are part of it for another reason.
     engine: usize,
 }
 

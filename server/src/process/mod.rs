@@ -5,7 +5,7 @@
 //! | main | the first simulation, one tick after the other |
 //! | `sim-N` | one of the other simulations each |
 //! | `net-N` | one net worker each; none when workers run inline |
-//! | `http` | the HTTP API |
+//! | `http` | the HTTP server |
 //! | `signals` | waits for ctrl-c and SIGTERM |
 //! | `summary` | logs a line every ten seconds while there are clients |
 //!

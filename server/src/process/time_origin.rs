@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// change of the clock while the server runs affects neither ticks nor the validity of tokens.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the edge at which the system's time comes in"
+    reason = "the system's time is read here and passed on as a value"
 )]
 pub(super) fn origin() -> (Instant, Duration) {
     // A clock before 1970 counts as 1970: tokens are issued and checked by the same time.

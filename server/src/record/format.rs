@@ -70,7 +70,7 @@ pub(super) struct TickBlock {
     pub(super) tick: Tick,
     /// The start of the tick, since the process's origin.
     pub(super) started_at_ns: u64,
-    /// The content in force from this tick on, if it was exchanged.
+    /// The content from this tick on, if it was exchanged in this tick.
     pub(super) content: Option<Vec<ContentFile>>,
     pub(super) events: Vec<Event>,
     pub(super) digest: TickDigest,
@@ -100,10 +100,10 @@ pub enum ReadError {
     /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It does not begin with the magic bytes.
+    /// The file does not begin with the magic bytes of a recording.
     #[error("not a recording: it does not begin with THRONGRC")]
     Magic,
-    /// It has another version of the format.
+    /// The recording has another version of the format.
     #[error("the recording has format {0}, this server reads format {FORMAT_VERSION}")]
     Version(u32),
     /// The file ends within a block, or without an end block.

@@ -64,7 +64,7 @@ pub enum ReplayError {
     Diverged(Divergence),
 }
 
-/// The result of replaying a whole recording, all ticks of which were as recorded.
+/// The result of replaying a whole recording whose ticks were all as recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replayed {
     /// Number of ticks that were replayed.

@@ -26,8 +26,10 @@ const HAS_COMPONENTS: u32 = 1 << 16;
 const IS_FILLED: u32 = 1 << 17;
 
 impl Change {
+    /// Packs a change into two words.
+    ///
     /// `delta` is `None` where the difference does not fit and the state has to be absolute. `unchanged` is
-    /// the number of ticks since the row changed, 255 for all more. `has_components` is whether components,
+    /// the number of ticks since the row changed, at most 255. `has_components` is whether components,
     /// or the rule of who may see them, may have changed as well.
     pub(super) fn new(delta: Option<DeltaBits>, unchanged: u32, has_components: bool) -> Self {
         let delta = delta.unwrap_or_default();
@@ -53,7 +55,7 @@ impl Change {
         self.rest >> 8 & 255
     }
 
-    /// Returns whether it is a difference without components.
+    /// Returns whether the change is a difference without components.
     #[inline(always)]
     pub(super) fn is_plain(self) -> bool {
         self.rest as u8 > 0 && !self.has_components()

@@ -87,7 +87,7 @@ impl ClientReplication {
         self.budget.count_lost(outcome.lost);
     }
 
-    /// A hint that the client will be written to soon.
+    /// Prefetches the state that [`write`](Self::write) reads first.
     #[inline]
     pub fn prefetch(&self) {
         self.verlet_list.prefetch();
@@ -103,7 +103,7 @@ impl ClientReplication {
         self.verlet_list.was_scanned()
     }
 
-    /// A hint that the client will acknowledge the newest packets soon.
+    /// Prefetches the state that an acknowledgement of the newest packets reads.
     #[inline]
     pub fn prefetch_ack(&self) {
         self.known.prefetch_groups();

@@ -77,7 +77,7 @@ impl Item {
 pub(super) struct Plan {
     /// Index of the simulation among the histories.
     pub(super) simulation: usize,
-    /// Its enters and updates, as ranges of those of the queue.
+    /// The simulation's enters and updates, as ranges of the queue's lists.
     pub(super) enters: Range<usize>,
     pub(super) updates: Range<usize>,
     /// The most frequent age of its updates.
@@ -86,7 +86,7 @@ pub(super) struct Plan {
     pub(super) has_components: bool,
     /// The ids of its updates, as long as all of them are in the queue.
     pub(super) presence: Presence,
-    /// Bits of its enters, and of its updates with their presence.
+    /// Number of bits that the section's enters and updates take, with the presence bits of the updates.
     pub(super) bits: usize,
 }
 

@@ -82,7 +82,7 @@ impl Viewers {
     }
 }
 
-/// The components of an entity that have to be sent, and the client that they are for.
+/// The components of an entity that have to be sent, and the client that receives them.
 #[derive(Clone, Copy)]
 pub(super) struct ComponentUpdate<'a> {
     pub(super) row: &'a ColdRow,
@@ -90,7 +90,7 @@ pub(super) struct ComponentUpdate<'a> {
     pub(super) viewer: ViewerIdentity,
     pub(super) viewers: &'a Viewers,
     pub(super) protocol: &'a Protocol,
-    /// Only components that changed after this tick are sent; all without it.
+    /// Only components that changed after this tick are sent. `None` sends all components.
     pub(super) since: Option<Tick>,
     /// The entity in the state to which the update refers, if it refers to one.
     pub(super) base: Option<(&'a ColdRow, &'a Identity)>,

@@ -21,8 +21,8 @@ use super::simulation_view::{Newcomer, SimulationView};
 use super::verlet_list::VerletList;
 use crate::space::{BLOCK, REACH_FACTOR};
 
-/// Factor on the squared distance of the last entity that may be known, up to which known entities are
-/// searched: a little more than the part by which a rank may be exceeded.
+/// Factor on the squared distance of the last entity that may be known. Entities up to the resulting distance are
+/// examined, because a known entity may stay a little beyond the last rank.
 const KEPT_FACTOR2: f32 = 1.5;
 /// Squared distance that stands for a known entity that is not among the candidates.
 const UNSEEN: f32 = -1.0;
@@ -312,8 +312,9 @@ impl Interest {
         self.candidates.push(first);
     }
 
-    /// Compares where not all entities may be known. Ranks are as exact as their buckets, which is enough: an
-    /// entity in the bucket of the last that may be known can be known, and can be replaced.
+    /// Compares the candidates with the known entities where there are more candidates than a client may know.
+    /// Ranks are only as exact as their buckets. That is enough: each entity in the bucket of the last rank may be
+    /// known, and may be replaced.
     fn join_ranked(&mut self, simulation_views: &[SimulationView<'_>], most: usize, own: Option<SlotKey>) {
         if let Some(own) = own {
             self.put_first(own);
@@ -322,7 +323,7 @@ impl Interest {
         for simulation_view in simulation_views {
             by_simulation[simulation_view.simulation] = Some(simulation_view);
         }
-        // The last of the nearest is in the middle bucket, unless importance shifts it.
+        // The entity with the last rank is in the middle bucket, unless importance shifts it.
         let mut ranks = Ranks::new(2.0 * self.bound2);
         self.buckets.clear();
         for candidate in &self.candidates {

@@ -13,7 +13,7 @@ use crate::boundary::frame::each_bit;
 
 /// Ticks by which an entity that was never sent, or whose packet was lost, is older than any change.
 const LONG_AGO: u32 = 1 << 30;
-/// Priority with which an entity enters: that of one that has waited for a while.
+/// Priority with which an entity enters: as if it had waited for a while.
 const ENTER_PRIORITY: u16 = 1 << 12;
 /// Short ids of a group.
 pub(super) const IDS: usize = u64::BITS as usize;
@@ -88,14 +88,14 @@ impl Known {
         }
     }
 
-    /// A hint that the entities and the groups will be read soon.
+    /// Prefetches the entities and the groups.
     #[inline]
     pub(super) fn prefetch(&self) {
         prefetch(&*self.groups);
         prefetch(&*self.keys);
     }
 
-    /// A hint that the groups alone will be.
+    /// Prefetches the groups alone.
     #[inline]
     pub(super) fn prefetch_groups(&self) {
         prefetch(&*self.groups);
@@ -220,7 +220,7 @@ impl Known {
         self.priority[id] = 0;
     }
 
-    /// Makes the entities of all live ids leave for which `is_gone`, by id and entity, returns true.
+    /// Makes the entity of each live id leave if `is_gone` returns true for the id and the entity.
     pub(super) fn leave_where(&mut self, tick: Tick, is_gone: impl Fn(usize, SlotKey) -> bool) {
         for at in 0..self.groups.len() {
             each_id(at, self.groups[at].live, |id| {
@@ -308,9 +308,9 @@ impl Known {
         known.sent = known.acked;
     }
 
-    /// Makes `uniform_ids`, which is a part of the uniform ids, all of the uniform ids, or leaves it to the caller
-    /// to treat each by itself: whichever removes fewer from the set. Returns whether the ids in `uniform_ids` are
-    /// uniform now.
+    /// Splits the uniform ids, of which `uniform_ids` is a part: the larger part stays uniform, and each id of the
+    /// smaller part gets a state of its own. Returns whether the ids in `uniform_ids` stay uniform; otherwise the
+    /// caller treats each of them by itself.
     #[inline]
     fn keeps_uniform(&mut self, at: usize, uniform_ids: u64) -> bool {
         let others = self.groups[at].uniform & !uniform_ids;

@@ -16,9 +16,9 @@ use super::simulation_view::SimulationView;
 
 /// The receiver of a client's packets. A packet is written into the buffer that was begun last.
 pub trait PacketSink {
-    /// Room for the next packet's payload, at best `PAYLOAD_BYTES_MAX` bytes; `None` when there is none.
+    /// Returns room for the next packet's payload, at best `PAYLOAD_BYTES_MAX` bytes; `None` when there is none.
     fn begin(&mut self) -> Option<&mut [u8]>;
-    /// The first `len` bytes of what was begun last are a packet to be sent.
+    /// Sends the first `len` bytes of the buffer that [`begin`](Self::begin) returned last as a packet.
     fn commit(&mut self, len: usize);
 }
 

@@ -80,7 +80,7 @@ impl SentPackets {
         self.next = next;
     }
 
-    /// A hint that the records of the last packet and the next will be read or written soon.
+    /// Prefetches the records of the last packet and the next.
     #[inline]
     pub(super) fn prefetch(&self) {
         for sequence in [self.next, self.next.wrapping_sub(1)] {
@@ -95,7 +95,7 @@ impl SentPackets {
         self.next
     }
 
-    /// Whether the client ever acknowledged a packet.
+    /// Returns whether the client ever acknowledged a packet.
     pub(super) fn has_acked(&self) -> bool {
         self.has_acked
     }
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// One live entity for each id, all told of in every packet pushed by this.
+    /// Pushes a packet with one update for each id in the bit set `ids`.
     fn send(sent: &mut SentPackets, known: &mut Known, tick: u32, ids: u64) -> AckOutcome {
         let outcome = sent.push(Tick(tick), known);
         sent.ids()[0] = ids;

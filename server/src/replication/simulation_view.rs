@@ -18,14 +18,14 @@ impl SimulationView<'_> {
         SlotKey::new(SimulationId(self.simulation as u8), slot)
     }
 
-    /// The square of an entity's distance from the eye, in units, exactly as it is measured block by block.
+    /// Returns the square of an entity's distance from the eye, in units, exactly as it is measured block by block.
     #[inline(always)]
     pub(super) fn distance2(&self, slot: Slot) -> Option<f32> {
         let offset = self.frame.row(slot)?.pose.position().0 - self.player.eye;
         Some(offset.x * offset.x + offset.y * offset.y)
     }
 
-    /// The player's entity, if it is there.
+    /// Returns the player's entity, if the simulation has it.
     pub(super) fn own(&self) -> Option<SlotKey> {
         let slot = self.player.entity?;
         self.frame.row(slot)?;

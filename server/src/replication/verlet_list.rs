@@ -57,8 +57,8 @@ pub(super) struct VerletList {
     arrived: u64,
     departed: u64,
     /// By index in the list: how far entities can move, from the last full examination on, before this one
-    /// can be beyond its border. Separate from the rest, as most of it is only compared. At most one more
-    /// than [`LISTED_MAX`].
+    /// can be beyond its border. Stored apart from `listed`, because most entries are only
+    /// compared. Has at most [`LISTED_MAX`] + 1 entries.
     due: Vec<f32>,
     listed: Vec<Listed>,
 }
@@ -90,7 +90,7 @@ impl VerletList {
         !self.is_updated
     }
 
-    /// A hint that the list will be read soon.
+    /// Prefetches the list.
     #[inline]
     pub(super) fn prefetch(&self) {
         prefetch(&*self.due);
@@ -199,8 +199,8 @@ impl VerletList {
             && self.own == simulation_view.own()
     }
 
-    /// Returns the most units that an entity and the eye can have moved together since all were examined. It
-    /// never decreases, so a difference of two results bounds the movement between them.
+    /// Returns an upper bound of the movement of any entity plus that of the eye, in units, since all entities were
+    /// examined. It never decreases, so a difference of two results bounds the movement between them.
     fn moved(&mut self, simulation_view: &SimulationView<'_>) -> f32 {
         let eye = simulation_view.player.eye;
         self.strayed += eye.distance(self.eye);

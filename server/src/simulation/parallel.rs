@@ -13,7 +13,7 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 #[derive(Resource, Debug, Default)]
 pub struct Parallel {
     pool: Option<ThreadPool>,
-    /// One bit for each thread that has executed a chunk; the highest bit stands for all further threads.
+    /// One bit for each thread that has executed a chunk; the highest bit is shared by all further threads.
     used: AtomicU64,
 }
 

@@ -59,19 +59,19 @@ impl Default for Replicated {
     }
 }
 
-/// The player that owns an entity. It is changed by inserting it anew.
+/// The player that owns an entity. To change it, insert it again.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity, on_remove = note_identity)]
 pub struct Owner(pub PlayerId);
 
 /// The room of an entity or of a player: an instance, a dungeon, a match. A player sees only the entities of
-/// its avatar's room, or of its own room without an avatar. It is changed by inserting it anew.
+/// its avatar's room, or of its own room without an avatar. To change it, insert it again.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity, on_remove = note_identity)]
 pub struct Room(pub RoomId);
 
-/// The weight of an entity when a client's budget does not suffice for all entities. It is changed by
-/// inserting it anew.
+/// The weight of an entity when a client's budget does not suffice for all entities. To change it,
+/// insert it again.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable, on_insert = note_identity, on_remove = note_identity)]
 pub struct Importance(pub u8);

@@ -19,8 +19,7 @@ use crate::runner::TickTime;
 #[derive(Resource, Debug)]
 pub(crate) struct Rows(pub FrameWriter);
 
-/// Adds, removes and identifies rows as entities are spawned and despawned and change their owner, team,
-/// importance or room.
+/// Adds and removes rows as entities are spawned and despawned, and updates owner, team, importance and room.
 pub(super) fn sync_rows(
     mut slots: ResMut<Slots>,
     mut rows: ResMut<Rows>,

@@ -120,7 +120,8 @@ impl Tell<'_, '_> {
     }
 
     /// Sends `message` to every player of this simulation, and to none of the process's other simulations.
-    /// For messages that every simulation sends alike.
+    /// For messages that every simulation sends to its own
+    /// players.
     ///
     /// # Errors
     /// As [`Tell::player`].

@@ -193,7 +193,7 @@ pub struct EffectsInTransit {
     /// The names of the registered types in the order of registration, which may be another in the build that loads
     /// a checkpoint.
     kinds: Vec<String>,
-    /// Those of this tick, in the order of sending.
+    /// The effects and broadcasts of this tick, in the order of sending.
     sent: Vec<EffectInTransit>,
     /// In a single simulation: the effects of the last tick whose target did not exist. They are returned in the
     /// next tick.

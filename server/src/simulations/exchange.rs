@@ -171,7 +171,7 @@ impl Exchange {
                 }
             }
         }
-        // Both lists of a simulation are in the order of the other simulations.
+        // Both lists of a simulation are sorted by the id of the other simulation.
         let ends = to_others.into_iter().zip(from_others);
         (0..simulations)
             .zip(ends)

@@ -50,7 +50,8 @@ pub struct Simulations {
     pub(super) outgoing: Vec<PeerMessage>,
     /// The batches of this tick, until the inbox is filled from them.
     pub(super) received: Vec<Arc<TickBatch>>,
-    /// Its own batch of the last tick. Which of its effects were applied is known before the next tick.
+    /// The simulation's own batch of the last tick. Which of the batch's effects were applied is known before the next
+    /// tick.
     pub(super) last_batch: Option<Arc<TickBatch>>,
     /// Entities that migrated and are despawned when the next tick begins.
     pub(super) departing: Vec<Entity>,

@@ -34,7 +34,7 @@ pub struct Area {
 }
 
 impl Area {
-    /// A hint that the leaves will be read soon.
+    /// Prefetches the leaves.
     #[inline]
     pub(crate) fn prefetch(&self) {
         prefetch(&*self.leaves);

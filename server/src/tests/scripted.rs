@@ -1,6 +1,6 @@
-//! A world with players, driven tick by tick, for tests of what must not change how it goes on.
+//! A world with players that runs tick by tick, for tests that compare two runs of it.
 //!
-//! Players join, steer, fall silent and leave, all by one seed.
+//! One seed decides when the players join, steer, stop sending for a while, and leave.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(crate) struct ScriptedSimulation {
     script: Script,
 }
 
-/// Who plays, and what they do.
+/// The players that are connected, and the seed of what they do.
 #[derive(Clone)]
 pub(crate) struct Script {
     seed: u64,
@@ -40,7 +40,8 @@ pub(crate) struct Script {
     next_index: u32,
 }
 
-/// The app of a world, finished, with one worker's end of its link. `extend` adds to it.
+/// Builds the app of a world, and returns it with one worker's end of its link. `extend` may add to the app before
+/// its plugins are finished.
 fn app(world: Walkers, seed: u64, extend: impl FnOnce(&mut App)) -> (App, WorkerLink) {
     let mut app = App::new();
     app.add_plugins(ServerPlugins {
@@ -61,7 +62,7 @@ fn app(world: Walkers, seed: u64, extend: impl FnOnce(&mut App)) -> (App, Worker
 }
 
 impl ScriptedSimulation {
-    /// Before the first tick.
+    /// Creates a simulation that has not run a tick yet.
     pub(crate) fn new(world: Walkers, seed: u64, extend: impl FnOnce(&mut App)) -> Self {
         let script = Script {
             seed,
@@ -71,7 +72,7 @@ impl ScriptedSimulation {
         Self::with_script(world, seed, script, extend)
     }
 
-    /// The same players in another app.
+    /// Creates a simulation in a new app that continues the players of `script`.
     pub(crate) fn with_script(
         world: Walkers,
         seed: u64,

@@ -27,7 +27,7 @@ pub(crate) const TURN_PER_TICK: f32 = 0.3;
 /// The world, in a square around the origin.
 #[derive(Resource, Clone, Copy, Debug)]
 pub(crate) struct Walkers {
-    /// Walkers at the start. Without any, players get none either.
+    /// Number of walkers at the start. If it is 0, a player that joins gets no walker.
     pub(crate) count: u32,
     /// Side of the square, in units.
     pub(crate) side: f32,

@@ -87,7 +87,7 @@ impl<'a> PrivateToken<'a> {
     }
 }
 
-/// Version, protocol id and expiry: authenticated with the section, sent in the clear beside it.
+/// Returns version, protocol id and expiry. They are authenticated with the private section, but sent unencrypted.
 fn additional_data(protocol_id: u64, expire_unix_s: u64) -> [u8; 29] {
     let mut bytes = [0; 29];
     let mut writer = FieldWriter::new(&mut bytes);

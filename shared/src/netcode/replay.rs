@@ -1,4 +1,4 @@
-//! Which of the last 256 packets were received.
+//! The record of which of the last 256 packets were received.
 //!
 //! Guarantees that no sequence number passes twice; refuses numbers older than the window.
 
@@ -29,7 +29,7 @@ impl ReplayWindow {
             if sequence - self.next >= WINDOW {
                 self.received = [0; 4];
             } else {
-                // Their bits still stand for numbers that are 256 lower.
+                // The bits of the skipped numbers still say which of the numbers 256 lower were received: clear them.
                 for skipped in self.next..sequence {
                     self.received[word(skipped)] &= !bit(skipped);
                 }

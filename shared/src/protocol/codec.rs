@@ -15,7 +15,7 @@ pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 const CONFIG: Configuration<LittleEndian, Varint, Limit<VALUE_BYTES_MAX>> =
     standard().with_limit::<VALUE_BYTES_MAX>();
 
-/// Largest number of bytes of one encoded state: data that never travels in a packet, such as a checkpoint.
+/// Largest number of bytes of one encoded state: data that is never sent in a packet, such as a checkpoint.
 pub const STATE_BYTES_MAX: usize = 1 << 30;
 
 const STATE_CONFIG: Configuration<LittleEndian, Varint, Limit<STATE_BYTES_MAX>> =

@@ -16,7 +16,7 @@
 //! |---|---|
 //! | yaw | `0` + 7 signed; `10` unchanged; `11` + 10 |
 //! | usual | `0` + 7: all four residuals are in -1..=1, as one number in base 3; the velocity turns |
-//! | velocity | `1` + 4-bit symbol: 0..=8 both in -1..=1; 9 the same for a kept velocity, 4 bits follow; 10..=12 turned, 13..=15 kept, two zigzag residuals of 3, 5 or 8 bits |
+//! | velocity | `1` + 4-bit symbol: 0..=8 turned, both residuals in -1..=1; 9 kept, the same in 4 more bits; 10..=12 turned, 13..=15 kept, with two zigzag residuals of 3, 5 or 8 bits |
 //! | position | 3-bit class, two zigzag residuals of 0, 2, 3, 4, 5, 6, 8 or 10 bits |
 //!
 //! A pose whose residuals do not fit, after a teleport for example, is sent as an absolute state.

@@ -48,7 +48,7 @@ impl SlotKey {
         Self((simulation.0 as u32) << 24 | (slot.0 & Slot::MAX.0))
     }
 
-    /// Returns the simulation that the slot is of.
+    /// Returns the simulation that the slot belongs to.
     #[inline]
     #[must_use]
     pub const fn simulation(self) -> SimulationId {
@@ -98,7 +98,7 @@ impl TeamId {
 }
 
 /// The team of an entity or of a player. The server's engine reads it, and a game that replicates it shows it to
-/// clients. It is changed by inserting it anew: [`TeamId::NONE`] for no team.
+/// clients. To change it, insert it again: [`TeamId::NONE`] for no team.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[component(immutable)]
 pub struct Team(pub TeamId);

@@ -3,10 +3,10 @@
 //! Owns the code of the numbers, and which registered components are sent by it. Guarantees that a decoded
 //! value equals the encoded one in every bit, whatever both are, since differences wrap around; that any
 //! bits result in a value or an error; that nothing is allocated except where canonical bytes are asked
-//! for. Does not know where the values come from to which others differ.
+//! for. Does not choose the values that differences refer to.
 //!
-//! **Code**, least significant bit first: for each number one bit, set where it differs. If any differs: a
-//! 3-bit class, then the differences of those that do, zigzag, each in 2, 4, 6, 8, 11, 15, 20 or 32 bits
+//! **Code**, least significant bit first: for each number one bit, set where it differs. If any number differs: a
+//! 3-bit class, then the differences of the numbers that differ, zigzag, each in 2, 4, 6, 8, 11, 15, 20 or 32 bits
 //! by the class. A value without a base is encoded as its difference to zeros.
 
 use super::bits::{BitError, BitReader, BitWriter};

@@ -29,7 +29,7 @@ pub enum GuardError {
     /// Bytes are left after the packet.
     #[error("{0} bytes left after the packet")]
     Trailing(usize),
-    /// The first byte is none of renet's kinds.
+    /// The first byte is not a kind of renet packet.
     #[error("unknown packet kind {0}")]
     UnknownKind(u8),
     /// No channel has this id and the guarantee of this kind of packet.
@@ -41,8 +41,8 @@ pub enum GuardError {
     /// The message's id is too far ahead of the oldest message that is missing.
     #[error("a message too far ahead")]
     MessageTooFar,
-    /// One id is used for a small and a sliced message.
-    #[error("a message both small and sliced")]
+    /// A small message and a sliced message have the same id.
+    #[error("one id for a small and a sliced message")]
     MixedMessage,
     /// The message has no slices, or more than [`MESSAGE_SLICES_MAX`](crate::limits::MESSAGE_SLICES_MAX).
     #[error("a message of {0} slices")]
@@ -55,8 +55,8 @@ pub enum GuardError {
         /// Slices of the message.
         count: u64,
     },
-    /// Slices of one message disagree about their number.
-    #[error("slices of one message disagree about their number")]
+    /// Slices of one message give different numbers of slices.
+    #[error("slices of one message give different numbers of slices")]
     SliceCountChanged,
     /// The slice's length does not fit its index: all but the last have 1,200 bytes.
     #[error("a slice of {0} bytes")]

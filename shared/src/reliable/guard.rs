@@ -165,7 +165,7 @@ struct ChannelGuard {
     base: u64,
     /// Bit `id % 256` says whether message `id` of the window was received.
     bits: [u64; WINDOW_WORDS],
-    /// Messages of which slices are missing. renet's memory limit bounds how many.
+    /// Messages that still lack slices. renet's memory limit bounds how many.
     partials: Vec<Partial>,
 }
 

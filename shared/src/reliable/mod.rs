@@ -44,8 +44,8 @@ const ACK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Acknowledgement packets of the peer after which we send one.
 ///
-/// renet acknowledges acknowledgements, so that two idle peers would do so forever. Acknowledging only
-/// every fourth lets the exchange die out, and still lets the peer discard what it has acknowledged.
+/// renet acknowledges acknowledgements, so two idle peers would exchange them forever. If only every fourth one is
+/// acknowledged, the exchange ends, and the peer can still discard what it has acknowledged.
 const ACKS_PER_ACK: u32 = 4;
 
 /// One end of a session's messages.

@@ -31,7 +31,7 @@ pub(super) struct ReliableSender {
     queues: [ChannelQueue; Channel::ALL.len()],
     /// Batches without an acknowledgement, by ascending time of sending.
     under_way: VecDeque<Batch>,
-    /// For each channel, where the batch begins of which renet makes the next packet.
+    /// For each channel, the position of the batch that renet packs into its next packet.
     starting: [Option<MessageStart>; Channel::ALL.len()],
 }
 
@@ -39,7 +39,7 @@ pub(super) struct ReliableSender {
 struct ChannelQueue {
     waiting: VecDeque<Bytes>,
     waiting_bytes: usize,
-    /// Where the next message that is given to renet begins.
+    /// The position in the stream of the message that is given to renet next.
     next: MessageStart,
 }
 
@@ -128,7 +128,7 @@ impl ReliableSender {
         }
     }
 
-    /// Drops the prepared batches of which renet made no packet, since all of it was acknowledged.
+    /// Drops the prepared batches that renet made no packet of, because all their messages were acknowledged.
     pub(super) fn finish(&mut self) {
         self.starting = Default::default();
     }

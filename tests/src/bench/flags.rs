@@ -41,7 +41,7 @@ pub struct BenchFlags {
     #[arg(long)]
     pub no_pinning: bool,
 
-    /// Folder of the document; results go to its subfolder `benchmarks`.
+    /// Folder that receives `benchmarks.md`; the results go to its subfolder `benchmarks`.
     #[arg(long, value_name = "DIR", default_value = "docs")]
     pub docs: PathBuf,
 }
@@ -57,7 +57,7 @@ impl BenchFlags {
         }
     }
 
-    /// Whether to measure the row `name`, which is one of `names`.
+    /// Returns whether to measure the row `name`, which is one of `names`.
     #[must_use]
     pub fn wants(&self, name: &str, names: &[&str]) -> bool {
         let matches = |part: &String| {

@@ -37,7 +37,7 @@ pub struct InstructionCounts {
     pub program: f64,
 }
 
-/// Counts the instructions with valgrind, which takes a few minutes.
+/// Counts the instructions of replication. Takes a few minutes.
 ///
 /// # Errors
 /// If the example does not build, or valgrind is not installed or fails.
@@ -74,7 +74,8 @@ fn build() -> Result<PathBuf> {
     Ok(folder.join("examples").join("replication_cost"))
 }
 
-/// Returns the instructions of a run within the functions and all that they call; of the whole program without any.
+/// Returns the number of instructions that a run executes in `functions` and in what they call, or in the whole program
+/// if `functions` is empty.
 fn count(program: &Path, ticks: u32, functions: &[&str]) -> Result<u64> {
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
@@ -108,7 +109,7 @@ pub fn save(folder: &Path, counts: &InstructionCounts) -> Result<()> {
     fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Reads the counts that were stored last. Returns `None` if they were never measured.
+/// Reads the counts that [`save`] stored. Returns `None` if they were never measured.
 ///
 /// # Errors
 /// If the file cannot be read, or holds something else.

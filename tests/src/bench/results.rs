@@ -141,7 +141,7 @@ impl RowResult {
         self.runs.iter().find(|run| cpu(run) == median)
     }
 
-    /// Whether no run lost a client or decoded a wrong value.
+    /// Returns whether no run lost a client or decoded a wrong value.
     pub fn is_clean(&self) -> bool {
         self.runs.iter().all(|run| run.report.is_clean())
     }

@@ -1,4 +1,4 @@
-//! Fuzz targets for netcode: handshakes of which every datagram may be damaged, and connect tokens.
+//! Fuzz targets for netcode: handshakes whose datagrams may be damaged, and connect tokens.
 
 use std::{
     collections::VecDeque,

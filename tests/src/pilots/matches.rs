@@ -75,13 +75,13 @@ impl Match {
             let bytes = senses.protocol.encode_input(&input);
             let orders = pilot.take_orders();
             let world = game.world(*player);
-            world.insert_resource(NextInput(bytes.expect("an input of the game")));
+            world.insert_resource(NextInput(bytes.expect("the game registers the input")));
             for order in orders {
                 let send = move |mut server: TellServer| server.send(&order);
                 let sent = world
                     .run_system_once(send)
                     .expect("the system has no failing parameters");
-                sent.expect("an order of the game");
+                sent.expect("the game registers the order");
             }
         }
         game.run(1);

@@ -180,7 +180,7 @@ impl BotPilot {
         }
     }
 
-    /// Whether the pilot prefers mining to fighting.
+    /// Returns whether the pilot prefers mining to fighting.
     #[must_use]
     pub fn is_miner(&self) -> bool {
         self.is_miner

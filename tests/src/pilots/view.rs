@@ -153,7 +153,7 @@ impl View {
         self.contacts.iter().find(|contact| contact.id == id)
     }
 
-    /// Whether an entity was in view at the last update.
+    /// Returns whether an entity was in view at the last update.
     #[must_use]
     pub fn contains(&self, id: ShortId) -> bool {
         self.find(id).is_some()

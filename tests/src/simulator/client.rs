@@ -132,13 +132,13 @@ impl SimClient {
         self.core.mirror().expect("the client was welcomed")
     }
 
-    /// Whether the server has welcomed the client and its session has not ended.
+    /// Returns whether the server has welcomed the client and its session has not ended.
     #[must_use]
     pub fn is_playing(&self) -> bool {
         self.core.player().is_some() && self.core.ended().is_none()
     }
 
-    /// Whether the client has disconnected itself.
+    /// Returns whether the client has disconnected itself.
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.core.ended() == Some(EndReason::Transport(DisconnectReason::ByClient))

@@ -244,7 +244,7 @@ impl SimServer {
         self.each_worker(|core, outgoing| core.update(now, outgoing));
     }
 
-    /// Disconnects every client, as the server stops.
+    /// Disconnects every client, as a server does when it stops.
     pub(super) fn shutdown(&mut self, now: Duration) {
         self.each_worker(|core, outgoing| core.shutdown(now, outgoing));
     }

@@ -1,9 +1,9 @@
 //! The audit of a bot's mirror: each of its ticks is compared with the server's log of the same tick.
 //!
 //! An audited bot records its whole mirror after every snapshot ([`AuditLog`]). About once a second one tick of
-//! it is compared with `GET /v1/audit` ([`compare`]): for every entity whose server row has not changed since
-//! the tick of the mirror's value, that value must equal the row, field by field. A row that changed later
-//! is still under way and is not compared.
+//! it is compared with `GET /v1/audit` ([`compare`]): the mirrored value of every entity must equal the
+//! server's row, field by field. An entity whose row has changed after the tick of the mirrored value is not compared,
+//! because the change is still under way.
 
 use std::collections::HashMap;
 

@@ -75,7 +75,7 @@ pub struct SwarmState {
     pub arrivals: Arrivals,
     /// Ages of the oldest visible values.
     pub oldest: Histogram,
-    /// The newest tick of which any bot has a snapshot.
+    /// The newest tick whose snapshot any bot has.
     pub newest_tick: Option<Tick>,
     /// The emulated line, if it is not perfect.
     pub line: Option<EmulatedLine>,
@@ -282,8 +282,8 @@ impl Bot {
         }
     }
 
-    /// Whether no bot has a newer snapshot. One update in [`READ_ALL_EVERY`] returns false, so that the socket is read
-    /// to its end.
+    /// Returns whether no bot has a newer snapshot. Returns false in one update of [`READ_ALL_EVERY`], so that the
+    /// socket is then read to its end.
     fn is_up_to_date(&self, shared: &SwarmState) -> bool {
         let BotSession::Playing(core) = &self.session else {
             return false;
@@ -292,7 +292,8 @@ impl Bot {
         newest == shared.newest_tick && !self.is_turn(READ_ALL_EVERY)
     }
 
-    /// Whether work that is due in one of `every` updates is due in this one. The bots' turns are spread over them.
+    /// Returns whether periodic work that is due in one of `every` updates is due in this one. The turns of different
+    /// bots are spread over the updates.
     fn is_turn(&self, every: u32) -> bool {
         self.updates % every == self.index % every
     }

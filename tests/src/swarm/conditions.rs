@@ -24,7 +24,7 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Whether the line neither loses nor delays datagrams, so that the swarm can do without it.
+    /// Returns whether the line neither loses nor delays datagrams, so that the swarm can do without it.
     pub fn is_perfect(&self) -> bool {
         *self == Self::default()
     }
@@ -133,7 +133,7 @@ impl DelayQueue {
         self.due.len()
     }
 
-    /// Whether no datagram is under way.
+    /// Returns whether no datagram is under way.
     pub fn is_empty(&self) -> bool {
         self.due.is_empty()
     }

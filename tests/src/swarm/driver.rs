@@ -167,7 +167,7 @@ impl Driver {
         self.origin.elapsed()
     }
 
-    /// Whether every bot plays or is lost.
+    /// Returns whether every bot plays or is lost.
     pub fn is_ramped(&self) -> bool {
         self.outcomes.is_none() && self.bot_counts.connecting == 0
     }

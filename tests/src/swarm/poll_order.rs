@@ -108,7 +108,7 @@ impl PollOrder {
         }
     }
 
-    /// Whether every queue is empty.
+    /// Returns whether every queue is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.queues.iter().all(|queue| queue.turns.is_empty())

@@ -63,7 +63,8 @@ pub struct SwarmReport {
     pub value_errors: u64,
 }
 
-/// Counters of all bots since the start. The difference of two gives those of a window.
+/// Counters of all bots since the start. [`since`](Self::since) gives the counts of a window from the counters at its
+/// two ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BotTotals {
     /// UDP payload received.
@@ -203,7 +204,7 @@ impl SwarmReport {
         self
     }
 
-    /// Whether no bot was lost and no value was wrong. The swarm's exit code follows from it.
+    /// Returns whether no bot was lost and no value was wrong. The swarm's exit code follows from it.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.clients_lost == 0 && self.decode_errors == 0 && self.value_errors == 0

@@ -10,7 +10,7 @@ const WIDTH: usize = 78;
 /// Number of columns for the label of a row.
 const LABEL: usize = 18;
 
-/// Whether escape sequences may be written: standard output is a terminal and `NO_COLOR` is not set.
+/// Returns whether escape sequences may be written: standard output is a terminal and `NO_COLOR` is not set.
 #[must_use]
 pub fn stdout_is_colourful() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()

@@ -53,7 +53,7 @@ struct Window {
     updates: u64,
 }
 
-/// Returns the counters of the workers, the simulation and the HTTP API by name. Equal names are added.
+/// Returns the counters of the workers, the simulation and the HTTP server by name. Equal names are added.
 fn counters(stats: &StatsReport) -> BTreeMap<String, u64> {
     let mut all = BTreeMap::new();
     let parts = stats.workers.iter().chain([&stats.simulation, &stats.http]);
@@ -122,7 +122,7 @@ impl AttackedServer {
             driver,
             protocol,
         };
-        // Until clocks and views are stable.
+        // Runs the bots until clocks and views are stable.
         attacked.run_bots(|_| true);
         attacked
     }

@@ -4,8 +4,8 @@
 //! `crate`, `super` or `self`, by a child module's name, or by a module that A imported. What A names is looked
 //! up through re-exports, so a folder's `mod.rs` that only declares modules and re-exports their items imports
 //! nothing, and its children's names lead past it to the files with the items. A `mod.rs` with code of its own is
-//! a file like any other: when it uses what a child defines, the child may not use what it defines. Methods and
-//! traits are not seen, for no path leads to them.
+//! a file like any other: when it uses what a child defines, the child may not use what it defines. The
+//! rule does not find uses of methods and traits, because they need no path.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,9 +21,9 @@ type Module = Vec<String>;
 /// One file of a package.
 struct File<'a> {
     path: &'a str,
-    /// Of its `use` items.
+    /// The leaves of its `use` items.
     leaves: Vec<Leaf<'a>>,
-    /// The tokens besides them.
+    /// The tokens outside its `use` items.
     tokens: Vec<&'a str>,
 }
 
@@ -36,11 +36,11 @@ enum Target {
 /// The files of one package by module.
 struct Package<'a>(BTreeMap<Module, File<'a>>);
 
-/// By importing module and imported module: the paths.
+/// For each importing module and each module that it imports, the paths by which it does so.
 type Edges = BTreeMap<Module, BTreeMap<Module, BTreeSet<String>>>;
 
 impl<'a> Package<'a> {
-    /// The package whose sources, (path below `src/`, text), are these.
+    /// Builds a package from its sources as (path below `src/`, text).
     fn new(sources: &'a [(String, String)]) -> Self {
         let mut files = BTreeMap::new();
         for (path, text) in sources {
@@ -53,8 +53,8 @@ impl<'a> Package<'a> {
         Self(files)
     }
 
-    /// The module at which a path from inside `module` begins, and the segments below it; `None` for a path that
-    /// leads out of the package, or to an item of this file.
+    /// Returns the module at which a path from inside `module` begins, and the segments below it; `None` for a path
+    /// that leads out of the package, or to an item of this file.
     fn start<'p>(&self, module: &[String], path: &'p [&'p str]) -> Option<(Module, &'p [&'p str])> {
         match path {
             ["crate", rest @ ..] => Some((Vec::new(), rest)),
@@ -73,7 +73,7 @@ impl<'a> Package<'a> {
         self.0.contains_key(&child).then_some(child)
     }
 
-    /// Follows a path from inside `module` through modules and re-exports; `steps` bounds the latter.
+    /// Follows a path from inside `module` through modules and re-exports, at most `steps` of the latter.
     fn resolve(&self, module: &[String], path: &[&str], steps: u32) -> Option<Target> {
         let (mut at, mut rest) = self.start(module, path)?;
         while let Some((&segment, below)) = rest.split_first() {
@@ -101,7 +101,7 @@ impl<'a> Package<'a> {
         self.0.iter().map(imported).collect()
     }
 
-    /// What one file imports.
+    /// Returns the modules that one file imports, and the paths by which it does so.
     fn imports_of(&self, module: &Module, file: &File<'_>) -> BTreeMap<Module, BTreeSet<String>> {
         const STEPS: u32 = 16;
         let mut found: BTreeMap<Module, BTreeSet<String>> = BTreeMap::new();
@@ -141,7 +141,7 @@ impl<'a> Package<'a> {
         found
     }
 
-    /// A complaint for every circle.
+    /// Returns a complaint for every circle.
     fn complaints(&self) -> Vec<String> {
         let edges = self.edges();
         circles(&edges)
@@ -164,7 +164,7 @@ impl<'a> Package<'a> {
     }
 }
 
-/// The module of a file below `src/`; `None` for tests and for the roots of programs beside a library.
+/// Returns the module of a file below `src/`; `None` for tests and for the roots of programs beside a library.
 fn module_of(path: &str) -> Option<Module> {
     let inside = path.rsplit_once("src/").map_or(path, |(_, inside)| inside);
     if is_unit_tests(path) || inside.starts_with("bin/") {
@@ -183,7 +183,7 @@ fn module_of(path: &str) -> Option<Module> {
     Some(module)
 }
 
-/// Whether the tokens name an item, and not only a field or an enum's variant that is called the same.
+/// Returns whether the tokens name an item, and not only a field or a variant of the same name.
 fn is_named(tokens: &[&str], name: &str) -> bool {
     tokens.windows(3).any(|window| {
         let is_member = matches!(window[0], "{" | "," | "]") && matches!(window[2], "}" | "," | ":");
@@ -191,7 +191,7 @@ fn is_named(tokens: &[&str], name: &str) -> bool {
     })
 }
 
-/// All paths of two segments or more.
+/// Returns all paths of two segments or more.
 fn paths<'a>(tokens: &[&'a str]) -> Vec<Vec<&'a str>> {
     let is_word = |token: &str| token.starts_with(|c: char| c.is_alphanumeric() || c == '_');
     let mut found = Vec::new();
@@ -217,7 +217,7 @@ fn paths<'a>(tokens: &[&'a str]) -> Vec<Vec<&'a str>> {
     found
 }
 
-/// The strongly connected components of more than one module.
+/// Returns the strongly connected components that have more than one module.
 fn circles(edges: &Edges) -> Vec<Vec<Module>> {
     let reached: BTreeMap<&Module, BTreeSet<&Module>> = edges
         .keys()

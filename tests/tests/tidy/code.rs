@@ -1,7 +1,7 @@
 //! Reads Rust source far enough for the rules: tokens without comments, literals and unit tests, and the paths
 //! of `use` trees.
 
-/// A file's tokens: identifiers, `::`, and single characters. Comments, the contents of literals and all items
+/// Returns a file's tokens: identifiers, `::`, and single characters. Comments, the contents of literals and all items
 /// under `#[cfg(test)]` are left out.
 pub(super) fn tokens(text: &str) -> Vec<&str> {
     without_test_items(&all_tokens(text))
@@ -126,7 +126,7 @@ pub(super) struct Leaf<'a> {
     pub(super) is_public: bool,
 }
 
-/// The leaves of all `use` items, and the tokens besides them.
+/// Returns the leaves of all `use` items, and the tokens outside them.
 pub(super) fn imports<'a>(tokens: &[&'a str]) -> (Vec<Leaf<'a>>, Vec<&'a str>) {
     let (mut leaves, mut others) = (Vec::new(), Vec::new());
     let mut at = 0;
@@ -143,7 +143,7 @@ pub(super) fn imports<'a>(tokens: &[&'a str]) -> (Vec<Leaf<'a>>, Vec<&'a str>) {
             .unwrap_or(tokens.len() - at);
         let is_public = match others.as_slice() {
             [.., "pub"] => others.pop().is_some(),
-            // Behind an attribute or a statement stands no parenthesis.
+            // No parenthesis follows an attribute or a statement.
             [.., ")"] => {
                 others.truncate(
                     others

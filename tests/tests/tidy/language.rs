@@ -5,7 +5,7 @@
 
 use super::{assert_tidy, document, sources};
 
-/// Words that stand for no thing. A comment names the thing: "the packet", "a player", "each client".
+/// Words that do not say which thing is meant. A comment names the thing: "the packet", "a player", "each client".
 const WORDS: [&str; 7] = [
     "nobody",
     "everybody",
@@ -34,13 +34,13 @@ const PAGES: [&str; 14] = [
     "docs/tuning.md",
 ];
 
-/// The text of the comments in a line of code: what follows `//`, unless it is part of a web address.
+/// Returns the text of the comment in a line of code: what follows `//`, unless it is part of a web address.
 fn comment(line: &str) -> Option<&str> {
     let start = line.find("//")?;
     (!line[..start].ends_with(':')).then_some(&line[start + 2..])
 }
 
-/// Whether `text` has `word` as whole words, in any case.
+/// Returns whether `text` has `word` as whole words, in any case.
 fn has_word(text: &str, word: &str) -> bool {
     let text = text.to_lowercase();
     text.match_indices(word).any(|(start, _)| {

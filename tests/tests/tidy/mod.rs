@@ -30,7 +30,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Every `.rs` file of the workspace as (path from the root with `/`, text), sorted by path.
+/// Returns every `.rs` file of the workspace as (path from the root with `/`, text), sorted by path.
 fn sources() -> Vec<(String, String)> {
     let root = root();
     let mut found = Vec::new();
@@ -70,12 +70,12 @@ fn assert_tidy(complaints: &[String]) {
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
-/// Whether a file holds nothing but its module's unit tests.
+/// Returns whether a file holds nothing but its module's unit tests.
 fn is_unit_tests(path: &str) -> bool {
     path.contains("/src/") && (path.contains("/tests/") || path.ends_with("tests.rs"))
 }
 
-/// The lines that are code, with their numbers from 1.
+/// Returns the lines that are code, with their numbers from 1.
 fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
     lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
@@ -107,7 +107,7 @@ fn check_file(path: &str, text: &str) -> Vec<String> {
     complaints
 }
 
-/// One test or benchmark that a row of a document's tables names in its third column: (row, path, name).
+/// Returns the tests and benchmarks that the third column of a document's tables names, as (row, path, name).
 fn named_tests(document: &str) -> Vec<(String, String, String)> {
     let mut found = Vec::new();
     for line in document
@@ -124,7 +124,7 @@ fn named_tests(document: &str) -> Vec<(String, String, String)> {
     found
 }
 
-/// Whether `text` has a test function called `name`: `#[test]` above it, other attributes between allowed.
+/// Returns whether `text` has a test function called `name`. Other attributes may stand between it and `#[test]`.
 fn has_test(text: &str, name: &str) -> bool {
     let mut armed = false;
     for line in text.lines().map(str::trim) {

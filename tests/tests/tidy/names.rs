@@ -1,17 +1,17 @@
-//! A type name stands for one thing in the whole workspace, private types included.
+//! A type name has one meaning in the whole workspace, private types included.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{assert_tidy, code::tokens, sources};
 
-/// Whether a file holds tests. Names may repeat there.
+/// Returns whether a file holds tests, where type names may repeat.
 pub(super) fn is_test_code(path: &str) -> bool {
     let (folders, file) = path.rsplit_once('/').unwrap_or_default();
     // The first folder is the package of that name.
     folders.split('/').skip(1).any(|folder| folder == "tests") || file.ends_with("tests.rs")
 }
 
-/// The types that a file declares outside its unit tests. An associated type is none: it stands in a block.
+/// Returns the types that a file declares outside its unit tests, without associated types.
 fn declared_types(text: &str) -> Vec<&str> {
     let tokens = tokens(text);
     let mut found = Vec::new();

@@ -24,7 +24,7 @@ const HALVES: [&[&str]; 2] = [
     &["simulation", "input", "persist", "simulations"],
 ];
 
-/// The folders of the packages under `shared`, `server` and `client`, those inside another one included.
+/// Returns the folders of all packages under `shared`, `server` and `client`.
 fn packages() -> Vec<String> {
     let mut found = Vec::new();
     for outer in ["shared", "server", "client"] {
@@ -38,7 +38,7 @@ fn packages() -> Vec<String> {
     found
 }
 
-/// The stages of `package`, first to last, from its line under "Stage order"; `None` without such a line.
+/// Returns the stages of `package`, first to last, from its line under "Stage order"; `None` without such a line.
 fn stage_order(architecture: &str, package: &str) -> Option<Vec<String>> {
     let section = architecture
         .split("## Stage order")
@@ -56,7 +56,7 @@ fn stage_order(architecture: &str, package: &str) -> Option<Vec<String>> {
     Some(stages)
 }
 
-/// First segments of every `crate::` path in a file's code, in order and each once.
+/// Returns the first segments of the `crate::` paths in a file's code, sorted and without repeats.
 fn crate_paths<'a>(tokens: &[&'a str]) -> Vec<&'a str> {
     let (leaves, others) = code::imports(tokens);
     let imported = leaves.iter().filter(|leaf| leaf.path[0] == "crate");
@@ -70,7 +70,7 @@ fn crate_paths<'a>(tokens: &[&'a str]) -> Vec<&'a str> {
     found
 }
 
-/// The stage of a file below `src/`; `None` for the roots of a library and of programs.
+/// Returns the stage of a file below `src/`; `None` for the roots of a library and of programs.
 fn stage_of(inside: &str) -> Option<&str> {
     let stage = inside.split(['/', '.']).next()?;
     (!matches!(stage, "lib" | "bin")).then_some(stage)

@@ -13,7 +13,7 @@ const MODIFIERS: [&str; 4] = ["async", "const", "default", "unsafe"];
 /// Kinds of items whose summaries are checked.
 const KINDS: [&str; 8] = ["fn", "struct", "enum", "union", "trait", "type", "mod", "static"];
 
-/// Whether a line declares a public item, and not a field.
+/// Returns whether a line declares a public item, and not a field.
 fn is_public_item(line: &str) -> bool {
     let Some(rest) = line.trim_start().strip_prefix("pub ") else {
         return false;
@@ -24,7 +24,7 @@ fn is_public_item(line: &str) -> bool {
     kind.is_some_and(|kind| KINDS.contains(&kind)) || rest.starts_with("const ")
 }
 
-/// The first sentence of a comment's lines, which ends with the first paragraph at the latest.
+/// Returns the first sentence of a comment, or its first paragraph if that is shorter.
 fn summary(comment: &[&str]) -> String {
     let lines: Vec<&str> = comment.iter().map(|line| line.trim()).collect();
     let paragraph = lines
@@ -39,7 +39,7 @@ fn summary(comment: &[&str]) -> String {
     paragraph[..end.map_or(paragraph.len(), |end| end + 1)].to_owned()
 }
 
-/// The lines of the comment with this marker with which `lines` begin, without the marker.
+/// Returns the lines of the comment at the start of `lines`, without its marker `marker`.
 fn comment<'a>(lines: &[&'a str], marker: &str) -> Vec<&'a str> {
     lines
         .iter()
@@ -47,7 +47,7 @@ fn comment<'a>(lines: &[&'a str], marker: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// The number of lines of the attributes with which `lines` begin.
+/// Returns the number of lines that the attributes at the start of `lines` take.
 fn attributes(lines: &[&str]) -> usize {
     let mut open = 0;
     lines

@@ -28,7 +28,7 @@ impl Plugin for MenuPlugin {
     }
 }
 
-/// Whether the menu is open, and the action that it waits for a key for.
+/// Whether the menu is open, and the action for which the player is to press a key.
 #[derive(Resource, Default)]
 struct Menu {
     is_open: bool,

@@ -177,7 +177,7 @@ impl Desktop {
         self.picture_while(what, limit, |_| (), shows)
     }
 
-    /// Like `picture_when`, but performs an action before each picture: a busy server may miss a short one.
+    /// Like `picture_when`, but repeats an action before each picture, because a busy server may miss a short action.
     pub(crate) fn picture_while(
         &mut self,
         what: &str,

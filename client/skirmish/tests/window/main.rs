@@ -19,13 +19,13 @@ use std::time::Duration;
 use desktop::Desktop;
 use picture::{Ink, Picture, Region};
 
-// The colours that the interface is drawn in, as bytes, and how far a pixel may be off.
+// The colours of the interface, as bytes, and by how much a pixel may differ from them.
 const ACCENT: Ink = Ink([92, 199, 255], 10);
 const WARM: Ink = Ink([255, 194, 76], 10);
 const TEXT: Ink = Ink([219, 235, 250], 10);
 // The sky is almost as dark.
 const FIELD: Ink = Ink([20, 31, 46], 3);
-/// Chat lines of the two teams.
+/// The colours of chat lines, by team.
 const TEAMS: [Ink; 2] = [Ink([193, 220, 255], 12), Ink([255, 210, 193], 12)];
 
 // Where things are in a window of 1280 x 720.

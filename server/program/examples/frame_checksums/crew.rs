@@ -31,7 +31,7 @@ impl CrewRandom {
         (self.0.bits() >> 32) as u32 % end
     }
 
-    /// Between -1 and 1.
+    /// Returns a random number between -1 and 1.
     fn axis(&mut self) -> f32 {
         self.below(201) as f32 / 100.0 - 1.0
     }
@@ -50,7 +50,7 @@ pub(crate) struct Crew {
     is_skirmish: bool,
     random: CrewRandom,
     members: Vec<CrewMember>,
-    /// The bit of a component that all crafts, ships of pilots, rocks and stations have.
+    /// Bits of the components by which targets are found: of crafts, of ships with pilots, of rocks and of stations.
     kinds: [u64; 4],
 }
 
@@ -76,7 +76,7 @@ impl Crew {
         }
     }
 
-    /// Sends what all players do before the next tick; `frames` are those of the last one.
+    /// Sends what all players do before the next tick. `frames` are the last tick's frames.
     pub(crate) fn act(&mut self, process: &mut Process, frames: &[Arc<Frame>]) {
         let next = process.tick.next();
         for index in 0..self.members.len() {
@@ -143,7 +143,7 @@ impl Crew {
         }
     }
 
-    /// The input of a pilot: at random, or towards a target and to rest at some distance from it.
+    /// Returns the input of a pilot, which flies at random, or to a target and stops at some distance from it.
     fn fly(&mut self, index: usize, next: Tick, frames: &[Arc<Frame>]) -> PilotInput {
         let (member, random) = (&mut self.members[index], &mut self.random);
         let mut input = PilotInput {
@@ -192,7 +192,7 @@ fn row(frames: &[Arc<Frame>], (simulation, slot): (usize, Slot)) -> Option<&Row>
     frames[simulation].row(slot)
 }
 
-/// A player's ship and its team.
+/// Returns the pose of a player's ship, and its team.
 fn find_ship(frames: &[Arc<Frame>], session: SessionId) -> Option<(Pose, TeamId)> {
     frames.iter().find_map(|frame| {
         let player = frame.players.get(0, session).filter(|player| player.is_local)?;
@@ -200,7 +200,7 @@ fn find_ship(frames: &[Arc<Frame>], session: SessionId) -> Option<(Pose, TeamId)
     })
 }
 
-/// The nearest entity that has the component of this bit and is not of this team.
+/// Returns the nearest entity of another team that has the component with this bit.
 fn find_nearest(frames: &[Arc<Frame>], from: Vec2, team: TeamId, kind: u64) -> Option<(usize, Slot)> {
     let mut nearest = (f32::INFINITY, None);
     for (simulation, frame) in frames.iter().enumerate() {

@@ -50,7 +50,7 @@ impl Digest {
         }
     }
 
-    /// What a simulation gives to a worker in the tick of `frame`.
+    /// Adds a value that a simulation sends to a worker in the tick of `frame`.
     pub(crate) fn mix_sent(&mut self, sent: &ToWorker, frame: &Frame) {
         match sent {
             ToWorker::Message { key, channel, bytes } => {

@@ -1,4 +1,4 @@
-//! The simulations of one process, in lockstep on one thread: how they are built, run and given what workers give.
+//! The simulations of one process, in lockstep on one thread: builds and runs them, and sends them what workers send.
 //!
 //! Nearly all of the engine's interface that this program uses is used here.
 
@@ -86,12 +86,12 @@ impl Process {
         frames
     }
 
-    /// Gives the first simulation what a worker gives it: of several, it passes on what is for another.
+    /// Sends a value to the first simulation, as a worker does. It passes on what is for another simulation.
     fn send(&mut self, value: ToSimulation) {
         self.simulations[0].1.announce(value);
     }
 
-    /// The names of some are taken, and some are stock renet peers, who do not play.
+    /// Adds a session. Some ask for a name that is taken, and some are stock renet peers, which do not play.
     pub(crate) fn join(&mut self, session: SessionId) {
         let name = format!("Pilot {}", session.index % 50);
         self.send(ToSimulation::Joined {
@@ -111,7 +111,7 @@ impl Process {
         self.send(ToSimulation::Left { key, reason });
     }
 
-    /// An input for `tick` of a player who saw the moment `view`.
+    /// Sends a player's input for `tick`; the player saw the world as it was at `view`.
     pub(crate) fn input(
         &mut self,
         session: SessionId,
@@ -139,7 +139,7 @@ impl Process {
         });
     }
 
-    /// Counts what happened so far; scores are those of the players who are there.
+    /// Counts what happened so far. Scores are summed over the players that are connected.
     pub(crate) fn count(&mut self, frames: &[Arc<Frame>]) -> Counts {
         let mut counts = Counts::from([("messages", self.messages)]);
         let mut add = |name, count: u64| *counts.entry(name).or_default() += count;
@@ -176,7 +176,7 @@ fn key(session: SessionId) -> SessionKey {
     SessionKey { worker: 0, session }
 }
 
-/// One simulation, without its link.
+/// Builds the app of one simulation, without links to workers.
 fn simulation(game: CheckedGame, simulation: SimulationId) -> App {
     let mut app = App::new();
     app.add_plugins((

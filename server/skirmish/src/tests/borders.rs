@@ -161,7 +161,7 @@ impl Process {
     }
 }
 
-/// A chessboard with fields of `side` units: anything that moves changes its simulation often.
+/// Returns a partition like a chessboard with fields of `side` units. What moves changes its simulation often.
 pub(super) fn chessboard(simulations: u8, side: f32) -> Partition {
     let mut partition = Partition::stripes(simulations, side, 2_400.0);
     let half = (1_200.0 / side) as i32 + 1;
@@ -318,7 +318,7 @@ fn hulk(app: &mut App, position: Vec2, team: u8) -> Entity {
     world.spawn(ship).id()
 }
 
-/// A ship on the western side of a border that mines a rock on the eastern side, as (process, ship, rock).
+/// Returns a ship on the western side of a border that mines a rock on the eastern side, as (process, ship, rock).
 fn miner(ore: u32) -> (Process, Entity, Entity) {
     let mut process = Process::new(&Partition::stripes(2, 100.0, 2_400.0), 1.0, 1, 0, 0);
     process.tick();

@@ -158,7 +158,7 @@ fn invalid_input_bytes_move_no_ship_faster() {
         }
     });
     assert_eq!(many, honest);
-    // Bypasses the worker's validation, as if it were incomplete: every value of every byte.
+    // Bypasses the worker's validation, as if it were incomplete, and sends invalid values of all bytes.
     let raw = distance(|game, key| {
         for value in 0..=255u8 {
             game.worker.input(ToSimulation::Input {

@@ -37,7 +37,7 @@ fn fight_between_two_drones_ends() {
             let fight = [one, other]
                 .iter()
                 .any(|&drone| game.get::<DroneAi>(drone).mode != DroneMode::Patrol);
-            // Or they have lost each other, for longer than a drone flees.
+            // The fight also ends when both have patrolled for longer than a drone flees: they have lost each other.
             peaceful = if fight { 0 } else { peaceful + 1 };
             peaceful > 20 * 10
         });

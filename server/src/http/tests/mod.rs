@@ -1,4 +1,4 @@
-//! The HTTP API over real loopback sockets: that of a server without a world.
+//! Tests of the HTTP API over real loopback sockets, on a server that has no simulation.
 
 mod joining;
 mod serving;
@@ -28,7 +28,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// A running HTTP API of a server without a world.
+/// A running HTTP API of a server that has no simulation.
 struct Running {
     http_server: Option<HttpServer>,
     status: StatusSender,
@@ -141,7 +141,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         advance_status(&self.status, ServerStatus::Stopped);
-        // The server would wait for connections that are kept alive.
+        // Closes the kept-alive connections, for which the server would wait.
         self.agent = ureq::agent();
         self.http_server.take().unwrap().join();
     }

@@ -1,4 +1,4 @@
-//! Statistics, health, audits, TLS, limits, start and end of the HTTP API.
+//! Statistics, health, audits, TLS, limits, start and end of the HTTP server.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

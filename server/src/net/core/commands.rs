@@ -30,7 +30,7 @@ pub(super) struct Commands {
 
 impl Commands {
     /// Takes the waiting commands from the queues. Returns how many commands, counted from the first, are due.
-    /// `complete` is the newest tick of which every simulation's frame was already taken. A simulation sends its frame
+    /// `complete` is the newest tick whose frames were taken from every simulation. A simulation sends its frame
     /// last, so all commands up to that tick are in the queues.
     pub(super) fn take(&mut self, links: &mut [WorkerLink], complete: Option<Tick>) -> usize {
         for (link, queue) in links.iter_mut().enumerate() {

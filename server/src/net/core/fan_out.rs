@@ -7,7 +7,7 @@ use throng_shared::tick::Tick;
 /// Divisor of a tick: a frame waits at most a quarter of a tick for the frames of the other simulations.
 const WAIT_DIVISOR: u32 = 4;
 
-/// The simulations of which a frame arrived since the last fan-out.
+/// The simulations that have sent a frame since the last fan-out.
 #[derive(Debug)]
 pub(super) struct FreshFrames {
     /// By link: whether a frame arrived.

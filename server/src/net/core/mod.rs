@@ -53,8 +53,8 @@ use crate::replication::{ReplicationConfig, ReplicationScratch};
 
 /// Copies of a goodbye that are sent. A goodbye is not acknowledged, so the copies guard against loss.
 const GOODBYE_PACKETS: usize = 3;
-/// Limit of a session's packets per second other than inputs: hellos, reliable messages and acknowledgements. A stock
-/// renet client with 60 updates per second stays below it.
+/// Largest number of packets per second that a session may send besides its inputs: hellos, reliable messages and
+/// acknowledgements. A stock renet client with 60 updates per second stays below it.
 const OTHER_PACKETS_PER_SECOND: u32 = 256;
 
 /// Settings of one worker's core.

@@ -83,8 +83,8 @@ impl WorkerCore {
         })
     }
 
-    /// Prefetches the memory of the next three sessions while another is served. For the session that is served last
-    /// of the three, these are the objects that its index leads to; for the two before it, the objects to which those
+    /// Prefetches the memory of the next three sessions while another is served. For the last of the three, these
+    /// are the objects that its index leads to. For the two before it, they are the objects to which those objects
     /// point.
     #[inline]
     fn prefetch(&self, [near, middle, far]: &[Option<usize>; AHEAD]) {
@@ -129,7 +129,7 @@ impl WorkerCore {
         frames.map(|frame| frame.tick).reduce(newest)
     }
 
-    /// Returns the newest tick of which every simulation's frame, or a later one, has arrived.
+    /// Returns the newest tick for which every simulation has sent its frame of that tick, or a later frame.
     fn complete_tick(&self) -> Option<Tick> {
         let mut newest = self.histories.iter().map(|history| Some(history.newest()?.tick));
         let first = newest.next()??;

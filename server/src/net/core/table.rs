@@ -1,7 +1,7 @@
 //! The sessions by netcode's dense index, and the set of sessions that a fan-out serves.
 //!
 //! A session that has not sent a payload is asleep. A fan-out skips 64 sleeping sessions with one read of a word, so
-//! connections that only send keep-alives cost a tick next to nothing.
+//! connections that only send keep-alives cost almost nothing per tick.
 
 use throng_shared::netcode::SessionId;
 

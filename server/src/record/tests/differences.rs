@@ -176,7 +176,7 @@ fn a_divergence_names_an_entity_only_the_replay_spawned_despawned_or_changed() {
     assert_named(cases);
 }
 
-/// Here the recording has the change, and the replay does not.
+/// In these cases the recording has the change, and the replay does not.
 #[test]
 fn a_divergence_names_an_entity_only_the_recording_spawned_despawned_or_changed() {
     let cases: [(fn(&mut App), GlobalId, DifferenceKind); 3] = [

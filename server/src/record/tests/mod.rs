@@ -55,11 +55,11 @@ pub(super) fn header(world: Walkers, seed: u64, extend: fn(&mut App)) -> Recordi
     header
 }
 
-/// Number of ticks that may wait for the writer. A scripted ticks as fast as it can, even if the writer gets
+/// Number of ticks that may wait for the writer. A scripted simulation ticks as fast as it can, even if the writer gets
 /// little time to run.
 const QUEUED: usize = 1_024;
 
-/// Returns a scripted that records into `sink`.
+/// Returns a scripted simulation that records into `sink`.
 pub(super) fn recorded(
     world: Walkers,
     seed: u64,

@@ -76,7 +76,7 @@ fn a_lost_state_is_sent_again_unless_a_later_one_was_sent() {
     }
 }
 
-/// The same without groups: each id by itself.
+/// One id in a model of the known set without groups.
 #[derive(Default)]
 struct Single {
     state: KnownState,

@@ -166,7 +166,7 @@ fn the_known_set_of_a_crowd_is_its_nearest_part() {
             );
             let mut ranked: Vec<GlobalId> = near.into_iter().collect();
             ranked.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
-            // The weighted nearest that were gathered; a margin for those that the order of cells left out.
+            // Only half of the nearest by weighted distance are checked: the order of cells leaves some of them out.
             let core = (known - known / 4).min(ranked.len()) / 2;
             assert!(
                 ranked[..core].iter().all(|global| held.contains(global)),

@@ -96,7 +96,7 @@ where
     (Arc::new(value), bytes)
 }
 
-/// A random number of any size.
+/// Returns a random number of any size.
 fn number(random: &mut Random) -> f32 {
     (random.bits() as i32 >> random.below(32)) as f32
 }
@@ -220,7 +220,7 @@ impl World {
             entities: BTreeMap::new(),
             players: Vec::new(),
             past: BTreeMap::new(),
-            // Unique among simulations: the lowest bits of the number before it is shifted.
+            // Differs between the simulations, so that their ids are unique.
             next_global: 1 + u64::from(simulation.0),
             is_still: false,
             pace: 1.0,

@@ -115,7 +115,7 @@ impl InputBuffer {
             return TickInput::Neutral;
         }
         self.repeats += 1;
-        // The player's view goes on with the same delay.
+        // The player's view continues with the same delay.
         self.seen_at = self.seen_at.map(view::next);
         TickInput::Repeated(self.last)
     }

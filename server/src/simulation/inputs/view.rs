@@ -14,7 +14,8 @@ use throng_shared::tick::Tick;
 
 use crate::runner::TickTime;
 
-/// How far back lag compensation rewinds. A shot at something older is judged by the state that long ago.
+/// How far back lag compensation rewinds. A shot at an older state is compared with the state of that
+/// moment.
 pub const REWIND_MAX: Duration = Duration::from_millis(250);
 
 /// Number of parts in a tick, the unit of fractions.

@@ -26,7 +26,7 @@ use crate::simulations::{
 #[derive(Serialize, Deserialize)]
 struct Nudge(u32);
 
-/// What became of the nudges: to which target, the tick in which each was sent, and the running tick.
+/// The nudges by outcome, each as its target, the tick in which it was sent, and the tick in which this happened.
 #[derive(Resource, Default)]
 struct ReceivedNudges(Vec<(&'static str, u32, u32)>);
 

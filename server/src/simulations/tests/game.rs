@@ -120,7 +120,7 @@ pub(super) struct Call {
 pub(super) enum CallTo {
     All,
     Own,
-    /// One team in each tick, in turns.
+    /// The players of one team, a different team in each tick.
     Team(u8),
     /// The players that see the origin.
     InSight,

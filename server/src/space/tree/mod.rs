@@ -64,7 +64,7 @@ pub struct SpatialHash {
     /// from choosing colliding roots.
     roots: HashMap<RootKey, u32, FixedState>,
     nodes: Vec<Node>,
-    /// First nodes of free blocks of four.
+    /// The free blocks of four nodes, each by the index of its first node.
     free_blocks: Vec<u32>,
     free_roots: Vec<u32>,
     leaves: Vec<Leaf>,
@@ -259,8 +259,8 @@ impl SpatialHash {
             .filter(|entry| entry.leaf != NONE)
     }
 
-    /// Calls `visit` with every leaf of a room that touches the rectangle-to-point distance `reach` around a
-    /// point, all in quanta, and with the square of the leaf's distance. The order is reproducible, not sorted.
+    /// Calls `visit` with every leaf of a room whose distance from a point is at most `reach`, all in quanta, and with
+    /// the square of that distance. The order is reproducible, not sorted.
     pub(super) fn leaves_within(
         &self,
         room: RoomId,

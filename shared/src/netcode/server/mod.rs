@@ -247,13 +247,13 @@ impl ServerNetcode {
         self.sessions.index_of(address)
     }
 
-    /// A hint that the session with this index will be sealed to soon.
+    /// Prefetches what sealing a payload for the session with this index reads.
     #[inline]
     pub fn prefetch_seal(&self, index: u32) {
         self.sessions.prefetch(index, PacketDirection::Send);
     }
 
-    /// A hint that a datagram of the session with this index will be received soon.
+    /// Prefetches what receiving a datagram of the session with this index reads.
     #[inline]
     pub fn prefetch_receive(&self, index: u32) {
         self.sessions.prefetch(index, PacketDirection::Receive);

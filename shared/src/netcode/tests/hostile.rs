@@ -16,7 +16,7 @@ const KINDS: [PacketKind; 7] = [
     PacketKind::Disconnect,
 ];
 
-/// A server with one session, one handshake under way, and both clients' tokens.
+/// Returns a server with one session, one handshake under way, and both clients' tokens.
 fn busy_host() -> (Host, ClientNetcode, ConnectToken, ConnectToken) {
     let mut host = Host::new();
     let (connected, waiting) = (host.token(1, 1), host.token(2, 1));

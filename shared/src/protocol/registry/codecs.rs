@@ -27,7 +27,7 @@ pub trait ComponentCodec<T>: Send + Sync + 'static {
     /// [`CodecError`], when the bytes are not a value.
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError>;
 
-    /// Returns the number of whole numbers of which every encoded value consists, each an `i32` in the format
+    /// Returns how many whole numbers form each encoded value, each an `i32` in the format
     /// of [`codec`](crate::protocol::codec), and nothing else. Such values are sent as differences to those
     /// that the client has. 0 unless implemented: the encoded value is any bytes.
     fn numbers(&self) -> usize {
@@ -99,10 +99,10 @@ impl<T: 'static> ComponentCodec<T> for Custom<T> {
 
 /// The codec of components that are a few numbers (`[f32; N]` into and out of them), in whole steps.
 ///
-/// An update contains for each number by how many steps it differs from the value that the client
-/// acknowledged: one bit if it does not differ, about two bits more than the difference has if it does. With
-/// an enter, and where that is shorter, the numbers themselves are sent. With more than
-/// [`COMPONENT_NUMBERS_MAX`](crate::limits::COMPONENT_NUMBERS_MAX) numbers that is always so.
+/// For each number, an update contains the difference, in steps, from the value that the client acknowledged. A
+/// difference of 0 takes one bit; any other takes about two bits more than the difference has. The numbers
+/// themselves are sent in an enter and where they are shorter than the differences. They are always sent for a
+/// component with more than [`COMPONENT_NUMBERS_MAX`](crate::limits::COMPONENT_NUMBERS_MAX) numbers.
 ///
 /// ```
 /// # use bevy_app::App;

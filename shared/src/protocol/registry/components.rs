@@ -33,7 +33,7 @@ pub struct ComponentEntry {
     pub visibility: Visibility,
     /// How much sooner a change of it is sent where a client's budget does not suffice for all: 1 is usual.
     pub importance: u8,
-    /// Whole numbers of which each encoded value consists; 0 when it is any bytes.
+    /// Number of whole numbers that form each encoded value; 0 when the value is arbitrary bytes.
     pub numbers: usize,
     pub(super) type_id: TypeId,
     pub(super) may_see: Option<MaySee>,

@@ -28,7 +28,8 @@ impl Protocol {
         &self.resources
     }
 
-    /// Appends the message in its wire form and returns its channel. References in it are not replaced.
+    /// Appends the message in its wire form and returns its channel. References to entities in it are encoded as they
+    /// are.
     ///
     /// # Errors
     /// [`RegistryError::Unregistered`], or [`RegistryError::Codec`] when it cannot be encoded in

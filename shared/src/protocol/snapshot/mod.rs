@@ -144,22 +144,22 @@ pub struct OwnerBlock {
 /// The fields at the start of every section.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SectionHead {
-    /// The simulation that the section is of.
+    /// The simulation whose entities are in the section.
     pub simulation: SimulationId,
     /// Tick of the section's states, up to [`SECTION_AGE_MAX`] older than the packet's.
     pub tick: Tick,
     /// Ticks between the common baseline and `tick`, 0..=31; 0 where all updates are absolute.
     pub age: u8,
-    /// Whether each update says whether it has another baseline.
+    /// Whether each update has a bit that says whether its baseline differs from the common one.
     pub has_exceptions: bool,
-    /// Whether each entity says whether it has components in this packet.
+    /// Whether each entity has a bit that says whether its components are in this packet.
     pub has_components: bool,
 }
 
 /// An entity that comes into view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Enter {
-    /// The session's number for it from now on.
+    /// The number by which the session's later packets refer to the entity.
     pub id: ShortId,
     /// The entity's id in all simulations.
     pub global: GlobalId,
@@ -167,12 +167,12 @@ pub struct Enter {
     pub pose: Pose,
 }
 
-/// The components that an entity has, of those that the client may see, and which of them are included.
+/// Which of the components that the client may see an entity has, and which of these are in the packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ComponentsHead {
-    /// Bits of all that it has. A client removes those that it holds beyond these.
+    /// Bits of all components that the entity has. A client removes its other components.
     pub present: u64,
-    /// Bits of those whose values follow, by ascending id; a subset of `present`.
+    /// Bits of the components whose values follow, by ascending id; a subset of `present`.
     pub included: u64,
 }
 

@@ -80,7 +80,7 @@ impl FloorMap {
             self.order[*next as usize] = entity as u32;
             *next += 1;
         }
-        // Filling has moved each start to that of the next cell.
+        // While the cells were filled, each start moved to the start of the next cell.
         self.starts.rotate_right(1);
         self.starts[0] = 0;
     }

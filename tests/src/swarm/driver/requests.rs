@@ -9,8 +9,8 @@ use throng_shared::tick::Tick;
 use super::{Bot, Driver};
 use crate::swarm::requests::{RequestOutcome, ServerRequest};
 
-/// Entities of a log that the server encodes at no noticeable cost. A larger log is requested less often, in
-/// proportion: the audit must not become the load that is measured.
+/// Number of entities up to which the server encodes an audit log at no noticeable cost. The more entities above this
+/// number, the less often the swarm requests a log, so that audits do not disturb the measurement.
 const AUDIT_ENTITIES: u64 = 10_000;
 /// Audited mirrors are this many ticks older than the newest one: by then every part has arrived.
 const AUDIT_BEHIND: u32 = 2;

@@ -85,7 +85,7 @@ fn lancer() -> Model {
         .finish()
 }
 
-/// A small, quick one: forward-swept blades around a needle.
+/// A small, quick fighter: forward-swept blades around a needle.
 fn wasp() -> Model {
     ModelBuilder::default()
         .hull(
@@ -151,7 +151,7 @@ fn wasp() -> Model {
         .finish()
 }
 
-/// A heavy one: broad shoulders, armour, four engines.
+/// A heavy fighter: broad shoulders, armour, four engines.
 fn bulwark() -> Model {
     ModelBuilder::default()
         .hull(

@@ -122,7 +122,7 @@ fn reliable_messages_reach_the_client_in_order() {
 fn a_broadcast_reaches_each_player_once_from_any_simulation() {
     let mut bench = Bench::with(2, &LinkConfig::default());
     let mut peers = [bench.join(1), bench.join(2)];
-    // The second player moves to the other simulation, of which the first player sees a part, too.
+    // The second player moves to the other simulation. The first player sees a part of that one, too.
     let [first, second] = bench.simulations[0].players[..] else {
         panic!("two players");
     };
