@@ -7,7 +7,7 @@
 
 /// FNV-1a, 64 bits: the protocol's hash, and the digest that protects checkpoints and recordings against damage.
 ///
-/// It detects every single changed byte of a block and nearly every other damage. It is no signature: a program that
+/// It detects every single changed byte of a block and nearly every other damage. The hash is no signature: a program that
 /// can write the file can also write the digest.
 #[derive(Clone, Debug)]
 pub struct Fnv1a(u64);

@@ -1,7 +1,7 @@
 //! Simulation ticks: the one clock that frames, snapshots and inputs share.
 //!
 //! Owns the conversion between a tick and its 16-bit wire form. Guarantees that a wire tick is
-//! recovered exactly as long as it is within 32,767 ticks (27 minutes at 20 Hz) of the reference.
+//! recovered without error if it is within 32,767 ticks (27 minutes at 20 Hz) of the reference.
 //! Knows nothing about wall-clock time: the tick rate belongs to the program that runs the loop.
 
 use std::fmt;

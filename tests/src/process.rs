@@ -54,13 +54,13 @@ fn binary(built: &'static OnceLock<PathBuf>, name: &str) -> Result<&'static Path
     if let Some(path) = built.get() {
         return Ok(path);
     }
-    let own = std::env::current_exe().context("this program's path")?;
+    let own = std::env::current_exe().context("this program's path is unknown")?;
     // target/PROFILE/deps/THIS for a test, target/PROFILE/THIS for a program.
     let folder = own
         .ancestors()
         .skip(1)
         .find(|folder| !folder.ends_with("deps"))
-        .context("a target folder")?;
+        .context("this program is not in a target folder")?;
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     build.args(["build", "--locked", "--quiet", "--bin", name]);
     if folder.ends_with("release") {
@@ -72,12 +72,12 @@ fn binary(built: &'static OnceLock<PathBuf>, name: &str) -> Result<&'static Path
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .context("the workspace")?;
+        .context("the workspace folder is unknown")?;
     let output = build
         .current_dir(root)
         .stdin(Stdio::null())
         .output()
-        .context("cargo")?;
+        .context("cannot run cargo")?;
     ensure!(
         output.status.success(),
         "{}",
@@ -152,7 +152,7 @@ impl ServerProcess {
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
-            .context("throng-server")?;
+            .context("cannot start throng-server")?;
         Ok(Self {
             child,
             http,

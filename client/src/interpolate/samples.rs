@@ -243,7 +243,7 @@ mod tests {
         let mut samples = Samples::new(Tick(0), position(0.0), true);
         samples.push(Tick(1), position(1.0), false, true);
         assert_eq!(show(&mut samples, 3.0, 1), Some(3.0));
-        // It had stopped.
+        // The entity had stopped.
         samples.push(Tick(2), position(1.0), false, false);
         samples.push(Tick(4), position(1.0), false, false);
         let mut before = 3.0;

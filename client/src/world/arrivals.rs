@@ -78,8 +78,8 @@ impl RecentPackets {
         }
     }
 
-    /// Updates the tick for which the own entity is known. `received` is the tick of its state, if it is in
-    /// view.
+    /// Updates the tick up to which the own entity's state is known. `received` is the tick of its newest state, if it
+    /// is in view.
     pub(super) fn update_own(&mut self, received: Option<Tick>) {
         let Some(received) = received else {
             self.own = None;

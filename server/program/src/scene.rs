@@ -21,7 +21,7 @@ pub(crate) struct SceneSettings {
     /// Entities in the scene (default: 7000 (crowd: 1000, static: 100000, hotspot: 2000, idle: 0)).
     #[arg(long, help_heading = WORLD, value_name = "N", value_parser = number::<u32>(0..=1_000_000))]
     entities: Option<u32>,
-    /// Entities that one client sees on average in the crowd; sizes its world.
+    /// Entities that one client sees on average in the crowd; determines the size of its world.
     #[arg(long, help_heading = WORLD, value_name = "K", default_value = "60", value_parser = number::<u32>(1..=100_000))]
     visible: u32,
     /// Content of Skirmish; reloaded whenever a file changes (default: built in).

@@ -122,7 +122,7 @@ pub(super) fn release_avatars(
     }
 }
 
-/// Gives every player who joined an entity of its own, and a view.
+/// Gives every new player an entity of its own, and a view.
 pub(super) fn give_avatars(
     mut joined: MessageReader<PlayerJoined>,
     mut commands: Commands,

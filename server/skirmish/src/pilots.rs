@@ -60,7 +60,7 @@ pub(super) fn release_pilots(
     }
 }
 
-/// Gives players who joined a team, a name, a view and, in the same tick, a ship.
+/// Gives new players a team, a name, a view and, in the same tick, a ship.
 pub(super) fn equip_pilots(
     mut joined: MessageReader<PlayerJoined>,
     mut commands: Commands,

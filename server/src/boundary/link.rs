@@ -268,7 +268,7 @@ impl SimulationLink {
         self.worker
     }
 
-    /// Drop counters of this link.
+    /// Returns the drop counters of this link.
     #[must_use]
     pub fn counters(&self) -> &Arc<LinkCounters> {
         &self.counters
@@ -395,7 +395,7 @@ impl WorkerLink {
         self.simulation
     }
 
-    /// Drop counters of this link.
+    /// Returns the drop counters of this link.
     #[must_use]
     pub fn counters(&self) -> &Arc<LinkCounters> {
         &self.counters

@@ -175,7 +175,7 @@ impl ServerSettings {
         for (key, first) in first_ports {
             if first.is_some_and(|first| usize::from(first) + ports - 1 > usize::from(u16::MAX)) {
                 let reason =
-                    format!("{ports} workers need as many ports from there on, and 65535 is the last");
+                    format!("{ports} workers need {ports} ports from this one on, and 65535 is the last");
                 return Err((key, reason));
             }
         }

@@ -13,7 +13,7 @@ use crate::simulation::WorkerLinks;
 /// The values that the next tick applies, or that the running one has applied. Systems that fill it within
 /// the tick run in `Receive` before `drain_links`.
 ///
-/// It is emptied in every tick, so that it is bounded by the queues of the links. Its memory is kept.
+/// The inbox is emptied in every tick, so it is bounded by the queues of the links. Its memory is kept.
 #[derive(Resource, Debug, Default)]
 pub struct Inbox {
     values: Vec<ToSimulation>,

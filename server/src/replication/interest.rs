@@ -172,7 +172,7 @@ impl Interest {
             ..
         } = self;
         let marks = marks.simulation(simulation_view.simulation);
-        // Nearly all of them are known, so those that are not known are counted.
+        // Counts the unknown entities and not the known ones, because nearly all are known.
         let (mut examined, mut gathered, mut unmet) = (0, 0, 0);
         for (&leaf, &nearest) in simulation_view
             .player

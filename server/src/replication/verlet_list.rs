@@ -23,7 +23,7 @@ const SKIN: f32 = 0.9 * (REACH_FACTOR - 1.0);
 const LISTED_MAX: usize = 47;
 /// Largest number of new entities in one tick that are tested one by one. With more, all entities are examined.
 const ARRIVALS_MAX: usize = 16;
-/// Relative rounding error of positions and distances in `f32`; more than twice of it.
+/// Allowance for the relative rounding error of positions and distances in `f32`: more than twice the error.
 const ROUNDING: f32 = 1e-6;
 /// Stands for no short id: the entity is not known.
 const UNKNOWN: u16 = u16::MAX;

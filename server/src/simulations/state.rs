@@ -152,7 +152,7 @@ impl SimulationsCounters {
             players_came: self.players_came + other.players_came,
             effects_applied: self.effects_applied + other.effects_applied,
             failed: self.failed + other.failed,
-            // The same everywhere.
+            // Not added: every simulation counts the moves of the whole process.
             cells_moved: self.cells_moved.max(other.cells_moved),
         }
     }

@@ -175,7 +175,7 @@ impl<'a> BitReader<'a> {
     #[inline(always)]
     pub(crate) fn read(&mut self, bits: u32) -> Result<u64, BitError> {
         debug_assert!(bits <= FIELD_BITS_MAX, "a field of {bits} bits");
-        // 8 bytes from the one with the next bit hold the whole field: at most 7 bits before it, 56 in it.
+        // The 8 bytes from the byte of the next bit on hold the whole field: at most 7 bits before it, and its 56 bits.
         let byte = self.position >> 3;
         let word = match self
             .bytes

@@ -57,7 +57,7 @@ pub struct ErrorDetail {
     pub code: String,
     /// A sentence that explains the error.
     pub message: String,
-    /// The two ends' protocols, where their difference is the error.
+    /// The protocols of the two ends, if the error is that they differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub versions: Option<BothVersions>,
 }

@@ -134,7 +134,8 @@ impl Steps {
         joined
     }
 
-    /// Returns the first class whose width holds every number. The or of all codes is as wide as the widest.
+    /// Returns the first class whose width holds every number. The bitwise or of all codes is as wide as the
+    /// widest code.
     fn class(&self) -> usize {
         let joined = self.numbers().iter().fold(0, |all, &number| all | zigzag(number));
         let needed = 32 - joined.leading_zeros();

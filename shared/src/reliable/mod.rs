@@ -42,7 +42,7 @@ pub use sender::RESEND_AFTER;
 /// Shortest time between two packets of acknowledgements.
 const ACK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Acknowledgement packets of the peer after which we send one.
+/// We send one acknowledgement packet after this many acknowledgement packets of the peer.
 ///
 /// renet acknowledges acknowledgements, so two idle peers would exchange them forever. If only every fourth one is
 /// acknowledged, the exchange ends, and the peer can still discard what it has acknowledged.

@@ -174,7 +174,7 @@ impl ChannelQueue {
     }
 }
 
-/// Bytes of memory that a queued message holds.
+/// Returns the bytes of memory that a queued message holds.
 pub(super) fn held_bytes(message: &Bytes) -> usize {
     message.len() + size_of::<Bytes>()
 }

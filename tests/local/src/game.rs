@@ -199,7 +199,7 @@ impl LocalGame {
         self.run_with(ticks, |_| {});
     }
 
-    /// Runs `ticks` ticks, and calls `after` each time when the clients' apps were updated.
+    /// Runs `ticks` ticks, and calls `after` each time the clients' apps were updated.
     pub fn run_with(&mut self, ticks: u32, mut after: impl FnMut(&mut Self)) {
         let steps = STEPS_PER_TICK.div_ceil(self.frames_per_tick);
         for _ in 0..ticks {

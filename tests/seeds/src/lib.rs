@@ -25,7 +25,7 @@ fn asked() -> Asked {
     }
 }
 
-/// Returns the seeds to play: the first `few`, all, or as many as the environment asks for and there are.
+/// Returns the seeds to play: the first `few`, all, or as many as the environment asks for, at most all.
 pub fn seeds<I: IntoIterator>(all: I, few: usize) -> impl Iterator<Item = I::Item> {
     let count = match asked() {
         Asked::Few => few,

@@ -60,16 +60,16 @@ pub fn measure() -> Result<InstructionCounts> {
 fn build() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .context("the workspace")?;
-    let own = std::env::current_exe().context("this program's path")?;
-    let folder = own.parent().context("a target folder")?;
+        .context("the workspace folder is unknown")?;
+    let own = std::env::current_exe().context("this program's path is unknown")?;
+    let folder = own.parent().context("this program is not in a target folder")?;
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--quiet", "--release", "-p", "throng-server"])
         .args(["--example", "replication_cost"])
         .current_dir(root)
         .stdin(Stdio::null())
         .status()
-        .context("cargo")?;
+        .context("cannot run cargo")?;
     ensure!(status.success(), "the example replication_cost does not build");
     Ok(folder.join("examples").join("replication_cost"))
 }
@@ -128,7 +128,7 @@ fn file(folder: &Path) -> PathBuf {
     folder.join(format!("{NAME}.json"))
 }
 
-/// Returns the section of the document.
+/// Returns the document's section about the instruction counts.
 #[must_use]
 pub fn section(counts: &InstructionCounts) -> String {
     let from = &counts.provenance;

@@ -9,7 +9,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use super::machine;
 use crate::process::ServerProcess;
 
-/// The processors on which each side runs. Without any the system chooses.
+/// The processors on which each side runs. If there are none, the system chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
     /// The last processor, for the swarm. The server runs on all processors before it.
@@ -89,8 +89,8 @@ fn on_processors<T>(processors: std::ops::Range<usize>, act: impl FnOnce() -> T)
 /// # Errors
 /// If cargo fails, or a path is unknown.
 pub fn build_swarm() -> Result<PathBuf> {
-    let own = std::env::current_exe().context("this program's path")?;
-    let folder = own.parent().context("a target folder")?;
+    let own = std::env::current_exe().context("this program's path is unknown")?;
+    let folder = own.parent().context("this program is not in a target folder")?;
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     build.args(["build", "--quiet", "-p", "throng-tests", "--bin", "swarm"]);
     if folder.ends_with("release") {
@@ -98,12 +98,12 @@ pub fn build_swarm() -> Result<PathBuf> {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .context("the workspace")?;
+        .context("the workspace folder is unknown")?;
     let status = build
         .current_dir(root)
         .stdin(Stdio::null())
         .status()
-        .context("cargo")?;
+        .context("cannot run cargo")?;
     ensure!(status.success(), "the swarm does not build");
     Ok(folder.join("swarm"))
 }

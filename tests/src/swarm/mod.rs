@@ -205,7 +205,7 @@ fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
     while driver.now() < settled {
         driver.turn().context("the bots' sockets failed")?;
     }
-    let server_before = *driver.read_stats().context("the server's figures")?;
+    let server_before = *driver.read_stats().context("cannot read the server's figures")?;
     let (begun, before) = (driver.now(), driver.shared.totals);
     let (ages_before, oldest_before) = (driver.shared.arrivals.ages(), driver.shared.oldest.snapshot());
     let clients_connected = u64::from(driver.bot_counts.playing);
@@ -228,7 +228,7 @@ fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
             progress.show(now, (now - begun).as_secs(), &note);
         }
     }
-    let server_after = *driver.read_stats().context("the server's figures")?;
+    let server_after = *driver.read_stats().context("cannot read the server's figures")?;
     let ended = driver.now();
     client_seconds += f64::from(driver.bot_counts.playing) * (ended - turned).as_secs_f64();
     progress.finish();

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
     use throng_server::observe::Histogram;
 
-    /// Two readings, 10 s and 200 ticks apart, with other figures before the window.
+    /// Returns two readings, 10 s and 200 ticks apart, with other figures before the window.
     fn readings() -> (StatsReport, StatsReport) {
         let ticks = Histogram::new();
         ticks.record(Duration::from_secs(5));

@@ -73,7 +73,7 @@ impl<'a> Package<'a> {
         self.0.contains_key(&child).then_some(child)
     }
 
-    /// Follows a path from inside `module` through modules and re-exports, at most `steps` of the latter.
+    /// Follows a path from inside `module` through modules and at most `steps` re-exports.
     fn resolve(&self, module: &[String], path: &[&str], steps: u32) -> Option<Target> {
         let (mut at, mut rest) = self.start(module, path)?;
         while let Some((&segment, below)) = rest.split_first() {

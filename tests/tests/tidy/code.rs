@@ -43,7 +43,7 @@ fn word_length(text: &str) -> usize {
         .unwrap_or(text.len())
 }
 
-/// Bytes of the string or character literal with which `text` begins, prefix included.
+/// Returns the number of bytes of the string or character literal at the start of `text`, prefix included.
 fn literal_length(text: &str) -> Option<usize> {
     let start = ["br", "r", "b", "c", ""]
         .iter()
@@ -94,7 +94,7 @@ fn without_test_items<'a>(tokens: &[&'a str]) -> Vec<&'a str> {
     kept
 }
 
-/// Tokens of the item with which `tokens` begin, attributes included.
+/// Returns the number of tokens of the item at the start of `tokens`, attributes included.
 fn item_length(tokens: &[&str]) -> usize {
     let mut depth = 0;
     for (at, &token) in tokens.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Comments and docs are written in plain standard English: words of a private dialect do not come back.
+//! The rule that comments and docs are written in plain standard English, without some words.
 //!
 //! The rule finds single words; it cannot judge a sentence. It has these words because they were the most frequent sign
 //! of sentences that had to be read twice.
@@ -49,7 +49,7 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
-/// Complaints about words of the dialect in one text, whose lines `part` reduces to what is prose.
+/// Returns complaints about [`WORDS`] in one text. `part` returns the prose in a line of it.
 fn check_words<'a>(path: &str, text: &'a str, part: impl Fn(&'a str) -> Option<&'a str>) -> Vec<String> {
     let mut complaints = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {

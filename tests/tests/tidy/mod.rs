@@ -3,7 +3,7 @@
 //! ([`language`]) and the length of summaries ([`summaries`]), module headers, sizes, where schedules are
 //! configured, and that docs name tests that exist.
 //!
-//! Each rule is a function from text to complaints with a test that sees it complain; the tests that walk
+//! Each rule is a function from text to complaints with a test that shows that it complains; the tests that walk
 //! the repository print every complaint at once.
 
 mod circles;
@@ -81,7 +81,7 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
-/// Complaints about headers, sizes, leftovers and schedules in one file.
+/// Returns complaints about headers, sizes, leftovers and schedules in one file.
 fn check_file(path: &str, text: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     if !text.starts_with("//!") {

@@ -38,7 +38,7 @@ fn declared_types(text: &str) -> Vec<&str> {
     found
 }
 
-/// Complaints about names that more than one file declares. Declarations of one file are one type: they are
+/// Returns complaints about names that more than one file declares. Declarations of one file are one type: they are
 /// alternatives for different systems.
 fn check_names(files: &[(String, String)]) -> Vec<String> {
     let mut declared: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();

@@ -76,7 +76,7 @@ fn stage_of(inside: &str) -> Option<&str> {
     (!matches!(stage, "lib" | "bin")).then_some(stage)
 }
 
-/// Complaints about `path` (inside `package/src/`) importing a stage that comes after its own or is of the other
+/// Returns complaints if `path` (inside `package/src/`) imports a stage that comes after its own or is of the other
 /// half.
 fn check_stage(order: &[String], package: &str, path: &str, text: &str) -> Vec<String> {
     let inside = path
@@ -103,7 +103,7 @@ fn check_stage(order: &[String], package: &str, path: &str, text: &str) -> Vec<S
     complaints
 }
 
-/// Complaints about the ECS in a pure module; its unit tests may use it.
+/// Returns complaints about the ECS in a pure module; its unit tests may use it.
 fn check_pure(path: &str, text: &str) -> Vec<String> {
     if is_unit_tests(path) || !PURE.iter().any(|pure| path.starts_with(pure)) {
         return Vec::new();

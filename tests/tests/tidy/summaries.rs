@@ -63,7 +63,7 @@ fn attributes(lines: &[&str]) -> usize {
         .count()
 }
 
-/// Complaints about summaries that are too short.
+/// Returns complaints about summaries that are too short.
 fn check_summaries(path: &str, text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.lines().collect();
     let mut complaints = Vec::new();

@@ -20,7 +20,7 @@ const FILE: &str = "colors.ron";
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Time between two checks of the file.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// The brightest that a channel may be.
+/// Largest value of a colour channel.
 const CHANNEL_MAX: f32 = 8.0;
 
 /// The colours that the game world is painted with.

@@ -10,7 +10,7 @@ use throng_shared::protocol::pose::Velocity;
 use super::lag::yaw;
 use super::{Game, pressing, shot};
 
-/// Damage that a target takes in ten seconds while `play` sends inputs, possibly several in one tick.
+/// Returns the damage that a target takes in ten seconds while `play` sends inputs, possibly several in one tick.
 fn damage(play: impl Fn(&mut Game, SessionKey)) -> u32 {
     let mut game = Game::empty();
     let key = game.fly_in(0, Vec2::ZERO, 0.0);
@@ -128,7 +128,7 @@ fn target_out_of_range_or_arc_is_not_hit_by_any_aim() {
     }
 }
 
-/// The farthest that a ship gets in five seconds while `play` sends inputs.
+/// Returns the farthest distance that a ship reaches in five seconds while `play` sends inputs.
 fn distance(play: impl Fn(&mut Game, SessionKey)) -> f32 {
     let mut game = Game::empty();
     let key = game.fly_in(0, Vec2::ZERO, 0.0);

@@ -207,7 +207,7 @@ fn pilot_names_are_cleaned_and_unique() {
         .iter()
         .map(|&pilot| match received(&mut game, pilot).notices.first() {
             Some(ChatNotice::Welcome { name, .. }) => name.clone(),
-            other => panic!("no welcome but {other:?}"),
+            other => panic!("received {other:?} instead of a welcome"),
         })
         .collect();
     assert_eq!(names, ["Ada", "aDA-2", "Ada-3", "Pilot"]);

@@ -46,7 +46,7 @@ use super::{SkirmishPlugin, drones, mining, populate};
 
 const TICK: Duration = Duration::from_millis(50);
 
-/// Damage points of one shot of the first ship class.
+/// Returns the damage points of one shot of the first ship class.
 fn shot() -> u32 {
     Rules::built_in().laser(CraftModel::Ship(0)).damage.get() as u32
 }

@@ -64,7 +64,7 @@ fn push(sizes: [usize; 3]) -> (Vec<usize>, u64) {
 
 #[test]
 fn components_that_do_not_fit_a_packet_are_refused_and_counted() {
-    // Besides their bytes, vectors have a length of one byte, or of three above 250.
+    // A vector takes its bytes and its length, which is one byte, or three for more than 250 bytes.
     assert_eq!(push([100, 200, 1]), (vec![101, 201, 2], 0));
     assert_eq!(push([400, 400, 90]), (vec![403, 403, 91], 0));
     assert_eq!(

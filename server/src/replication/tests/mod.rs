@@ -301,7 +301,7 @@ fn frames_of_two_simulations_are_merged_in_one_session() {
         }
         let frame = session.world.step();
         session.history[0].push(frame);
-        // It lags by a changing number of ticks.
+        // The second simulation lags by a changing number of ticks.
         while (session.world.tick - step / 8 % 5).is_after(second.tick) {
             for (there, here) in second.players.iter_mut().zip(&session.world.players) {
                 (there.row.eye, there.row.team) = (here.row.eye, here.row.team);

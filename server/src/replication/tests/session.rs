@@ -263,7 +263,7 @@ impl Session {
         let known = &client.replication.known;
         assert!(known.id_end() <= ids.next_multiple_of(64));
         assert!(known.live_len() <= self.config.known && known.live_len() + known.leaving_len() <= ids);
-        // The rule of interest, applied to the whole frame.
+        // Applies the rule of interest to the whole frame.
         let kept = self.world.within(at, crate::space::REACH_FACTOR);
         let near = self.world.within(at, 1.0);
         client.expected.retain(|global| kept.contains(global));

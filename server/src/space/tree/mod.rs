@@ -227,7 +227,7 @@ impl SpatialHash {
         self.leaves.len() - self.free_leaves.len()
     }
 
-    /// Counts of the changes of cells since the start.
+    /// Returns the counts of the changes of cells since the start.
     #[must_use]
     pub fn counters(&self) -> SpaceCounters {
         self.counters

@@ -246,7 +246,7 @@ impl ServerNetcode {
         if session.confirmed {
             return Err(DropReason::Unexpected);
         }
-        // It does not count as received: no replay window covers responses, so it may be a copy.
+        // The response does not count as received: no replay window covers responses, so it may be a copy.
         self.cipher.open(header, &session.receive_key, datagram)?;
         self.confirm(id, now, reply);
         Ok(ServerReceived::Handshake)

@@ -130,7 +130,8 @@ pub struct ServerNetcode {
     cipher: PacketCipher,
     private_key: Key,
     challenge_key: Cipher,
-    /// Numbers challenges and denials. Above every number of a payload, since both share their keys.
+    /// Number of the next challenge or denial. It is above all numbers of payloads, since both are sealed under the same
+    /// keys.
     handshake_sequence: u64,
     sessions: SessionTable,
     pending: PendingTable,
@@ -247,13 +248,13 @@ impl ServerNetcode {
         self.sessions.index_of(address)
     }
 
-    /// Prefetches what sealing a payload for the session with this index reads.
+    /// Prefetches the memory that is read to seal a payload for the session with this index.
     #[inline]
     pub fn prefetch_seal(&self, index: u32) {
         self.sessions.prefetch(index, PacketDirection::Send);
     }
 
-    /// Prefetches what receiving a datagram of the session with this index reads.
+    /// Prefetches the memory that is read to receive a datagram of the session with this index.
     #[inline]
     pub fn prefetch_receive(&self, index: u32) {
         self.sessions.prefetch(index, PacketDirection::Receive);

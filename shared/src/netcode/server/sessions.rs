@@ -116,8 +116,8 @@ impl SessionTable {
         self.by_address.get(&address.into()).copied()
     }
 
-    /// Prefetches what receiving from, or sealing for, the session with this index reads. Does not read the
-    /// session itself: that would be the wait that prefetching avoids.
+    /// Prefetches the memory that is read to receive from, or to seal for, the session with this index. Does not
+    /// read the session itself, which would be the wait that prefetching avoids.
     #[inline]
     pub(super) fn prefetch(&self, index: u32, direction: PacketDirection) {
         let Some(slot) = self.slots.get(index as usize) else {

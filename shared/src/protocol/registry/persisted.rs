@@ -1,8 +1,8 @@
 //! Whole values of a component or a resource, as the server keeps them in checkpoints and moves them between
 //! simulations.
 //!
-//! Owns the operations on such a value where only the registry knows its type. A value is encoded by serde, whatever
-//! codec clients are sent it with, and without a bound on its size.
+//! Owns the operations on such a value where only the registry knows its type. A value is encoded by serde, even if
+//! another codec encodes it for clients, and without a bound on its size.
 
 use std::any::type_name;
 
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::protocol::codec::{self, CodecError};
 
-/// A type whose values are persisted. The server lists those that the protocol marks, and those of its own.
+/// A type whose values are persisted. The server's list has the types that the protocol marks, and the server's own.
 #[derive(Clone, Copy, Debug)]
 pub struct PersistedType {
     name: &'static str,

@@ -104,9 +104,9 @@ pub fn run(flags: &FloorFlags) -> Result<()> {
 /// If a socket or a thread cannot be created.
 pub fn measure(flags: &FloorFlags) -> Result<FloorReport> {
     let socket = open_socket(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), false)?;
-    let address = socket.local_addr().context("the server's address")?;
-    let mut load = Load::open(flags.clients, address).context("a socket for every client")?;
-    let clients = load.addresses().context("the clients' addresses")?;
+    let address = socket.local_addr().context("cannot read the server's address")?;
+    let mut load = Load::open(flags.clients, address).context("cannot open a socket for every client")?;
+    let clients = load.addresses().context("cannot read the clients' addresses")?;
     let mut server = FloorServer::new(socket, &clients, flags.visible);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {

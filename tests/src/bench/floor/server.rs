@@ -83,7 +83,7 @@ impl FloorServer {
             for _ in 0..READS_PER_TICK {
                 due += PERIOD / READS_PER_TICK;
                 thread::sleep(due.saturating_duration_since(now()));
-                self.read().context("the server's socket")?;
+                self.read().context("cannot read the server's socket")?;
             }
             self.world.step();
             let (tick_bytes, tick_records) = self.send();
