@@ -66,7 +66,7 @@ impl Slewed {
     }
 
     /// Moves towards the goal for `elapsed` ticks of real time. Backward it moves no faster than real time
-    /// passes, so that the clock stands still at most.
+    /// passes, so the clock may stand still but never runs backward.
     fn advance(&mut self, elapsed: f64, jump_above: f64) {
         let error = self.goal - self.offset;
         if error > jump_above {

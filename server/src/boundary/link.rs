@@ -136,7 +136,7 @@ pub enum ToWorker {
     },
     /// A typed message for many clients, encoded once.
     Broadcast {
-        /// The audience, judged by the frames of the tick in which the message was sent.
+        /// The audience, determined by the frames of the tick in which the message was sent.
         audience: Audience,
         /// The renet channel to send it by.
         channel: ChannelId,
@@ -152,7 +152,7 @@ pub enum ToWorker {
     },
     /// A command to end the sessions of an audience.
     DisconnectMany {
-        /// The audience, judged by the frames of the tick in which the command was sent.
+        /// The audience, determined by the frames of the tick in which the command was sent.
         audience: Audience,
         /// Why the sessions end; sent to the clients.
         reason: LeaveReason,

@@ -43,7 +43,7 @@ pub enum ReplayError {
         ours: &'static str,
     },
     /// The game of this program does not accept the recorded settings.
-    #[error("the game's settings in the recording: {0}")]
+    #[error("the game does not accept the recorded settings: {0}")]
     Settings(String),
     /// The recording is of another protocol: this server replicates other types.
     #[error("the recording is of protocol {recorded} (server {release}), this server has {ours}")]

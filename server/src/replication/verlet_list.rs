@@ -279,9 +279,9 @@ impl VerletList {
     }
 }
 
-/// Returns the part of the skin that is used before the next full examination, 3/4 to 1, by a hash of the
-/// eye's position: clients whose lists became invalid in the same tick, because one entity moved far, should
-/// not all be examined in the same ticks from then on.
+/// Returns the part of the skin that may be used up before the next full examination, 3/4 to 1. It follows from a
+/// hash of the eye's position, so it differs between clients. When one entity moves far, the lists of many clients
+/// become invalid in the same tick; the different parts spread their next full examinations over several ticks.
 fn part_of_skin(eye: Vec2) -> f32 {
     let mixed = (eye.x.to_bits() ^ eye.y.to_bits().rotate_left(16)).wrapping_mul(0x9e37_79b9);
     1.0 - (mixed >> 8) as f32 / (1 << 26) as f32

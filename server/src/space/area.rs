@@ -52,8 +52,8 @@ struct AreaKey {
 }
 
 impl AreaKey {
-    /// Returns the key for an eye, given its old one, which it keeps within the margin. `None` for an eye
-    /// that sees nothing: its radius is not positive, or its position is not finite.
+    /// Returns the key for an eye. Within the margin the eye keeps its key `old`. `None` for an eye that sees
+    /// nothing: its radius is not positive, or its position is not finite.
     fn update(room: RoomId, eye: Vec2, radius: f32, old: Option<Self>) -> Option<Self> {
         if !(eye.is_finite() && radius > 0.0) {
             return None;

@@ -1,7 +1,7 @@
 //! Bit packing: fields of 0 to 56 bits, least significant bit first, in a byte slice.
 //!
-//! Guarantees: no allocation, no panic on any input; one shift, one or and one unaligned 8-byte
-//! access per field away from the last 8 bytes. A writer without room records that
+//! Guarantees: no allocation and no panic on any input. A field costs one shift, one bitwise or and one unaligned
+//! access of 8 bytes, except in the last 8 bytes. A writer without room records that
 //! (`BitWriter::overflowed`) and writes nothing more; a reader returns [`BitError::Truncated`].
 
 /// Largest number of bits of one field: a field can begin at any of a byte's 8 bits and still lie within 64 bits.

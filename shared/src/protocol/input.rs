@@ -167,10 +167,10 @@ pub enum InputPacketError {
     #[error("bytes left after the packet")]
     Trailing,
     /// The packet has more than [`INPUTS_PER_PACKET`] inputs.
-    #[error("{0} inputs in one packet")]
+    #[error("the packet has {0} inputs")]
     TooManyInputs(u8),
     /// An input has more than [`INPUT_BYTES_MAX`] bytes.
-    #[error("an input of {0} bytes")]
+    #[error("an input has {0} bytes")]
     InputTooLong(u8),
 }
 

@@ -36,19 +36,19 @@ pub enum GuardError {
     #[error("unknown channel {0} for this kind of packet")]
     UnknownChannel(u8),
     /// The message has no bytes: renet would hold any number of such messages.
-    #[error("an empty message")]
+    #[error("a message is empty")]
     EmptyMessage,
     /// The message's id is too far ahead of the oldest message that is missing.
-    #[error("a message too far ahead")]
+    #[error("the id of a message is too far ahead")]
     MessageTooFar,
     /// A small message and a sliced message have the same id.
-    #[error("one id for a small and a sliced message")]
+    #[error("a small and a sliced message have the same id")]
     MixedMessage,
     /// The message has no slices, or more than [`MESSAGE_SLICES_MAX`](crate::limits::MESSAGE_SLICES_MAX).
-    #[error("a message of {0} slices")]
+    #[error("a message has {0} slices")]
     SliceCount(u64),
     /// The slice's index is not below the number of its message's slices.
-    #[error("slice {index} of {count}")]
+    #[error("a message of {count} slices has a slice with the index {index}")]
     SliceIndex {
         /// The slice's index.
         index: u64,
@@ -59,22 +59,22 @@ pub enum GuardError {
     #[error("slices of one message give different numbers of slices")]
     SliceCountChanged,
     /// The slice's length does not fit its index: all but the last have 1,200 bytes.
-    #[error("a slice of {0} bytes")]
+    #[error("a slice has {0} bytes, which its index does not allow")]
     SliceBytes(usize),
     /// The packet has more ranges than [`ACK_RANGES_MAX`](crate::limits::ACK_RANGES_MAX).
-    #[error("{0} ranges of acknowledgements")]
+    #[error("the packet has {0} ranges of acknowledgements")]
     AckRanges(u64),
     /// A range of acknowledgements begins below 0.
     #[error("a range of acknowledgements begins below 0")]
     AckRange,
     /// An acknowledgement of a packet that was never sent.
-    #[error("an acknowledgement of packet {0}, which was never sent")]
+    #[error("packet {0} is acknowledged but was never sent")]
     AckOfUnsent(u64),
     /// Received messages were not taken in time.
     #[error("received messages were not taken")]
     NotTaken,
     /// A packet to send does not fit our datagram. Only acknowledging a hostile peer's packets makes one.
-    #[error("a packet of {0} bytes to send")]
+    #[error("a packet to send has {0} bytes")]
     Oversized(usize),
     /// renet itself disconnected the peer.
     #[error("renet: {0}")]

@@ -87,7 +87,7 @@ impl OwnShip {
         self.heading = seen.pose.heading().0;
     }
 
-    /// Returns the expected position when an input of now takes effect.
+    /// Returns the expected position at the time when an input that is sent now takes effect.
     #[must_use]
     pub fn ahead(&self) -> Vec2 {
         self.position + self.velocity * REACTION_S

@@ -169,7 +169,7 @@ fn connections_above_the_limit_are_closed_and_the_others_are_served() {
     let idle: Vec<TcpStream> = (0..2)
         .map(|_| TcpStream::connect(server.address()).unwrap())
         .collect();
-    // The test can observe only by a refused third connection that the accept loop has counted both.
+    // The accept loop has counted both connections when it refuses a third one. The test can observe nothing else.
     let turned_away = (0..100).any(|_| {
         std::thread::sleep(Duration::from_millis(10));
         let mut third = TcpStream::connect(server.address()).unwrap();

@@ -31,7 +31,7 @@ pub(super) const SIDE: f32 = 24.0;
 pub(super) const ROAMERS: u64 = 240;
 /// Pairs of gifts that each simulation sends in each tick.
 const GIFTS: u64 = 25;
-/// The id of no entity. One gift in each tick is sent to it and has to be returned.
+/// An id that no entity has. One gift in each tick is sent to it and has to be returned.
 const ABSENT: GlobalId = GlobalId(1 << 40);
 /// Ore in each simulation's bank at the start.
 pub(super) const ORE: u64 = 1_000_000;

@@ -386,7 +386,7 @@ fn share_repeated(simulations: u8, seed: u64) -> f64 {
     let mut wired = Wired::new(simulations, seed);
     let ticks = 300;
     (0..ticks).for_each(|_| wired.run_tick(true));
-    // Datagrams in transit are received.
+    // Runs until all datagrams in transit are received.
     (0..60).for_each(|_| wired.run_tick(false));
     let (mut messages, mut news, mut inputs, mut repeated) = (0, 0, 0, 0);
     let (mut players_came, mut came) = (0, 0);
