@@ -48,7 +48,7 @@ impl Takeovers {
     /// session on another worker is queued to be ended there; see [`Takeovers::take_evicted`].
     ///
     /// # Errors
-    /// [`Outdated`] when it has one; the caller must end `key` at once.
+    /// [`Outdated`] when the client has such a session; the caller must end `key` at once.
     pub fn claim(&self, client_id: u64, number: u64, key: SessionKey) -> Result<(), Outdated> {
         let mut newest = lock(&self.newest);
         let older = newest.get(&client_id).copied();

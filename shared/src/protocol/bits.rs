@@ -48,8 +48,8 @@ impl<'a> BitWriter<'a> {
 
     /// Appends the low `bits` bits of `value`; higher ones are ignored.
     ///
-    /// `bits` is at most [`FIELD_BITS_MAX`]. If the value does not fit, nothing is written by this call and all
-    /// later ones.
+    /// `bits` is at most [`FIELD_BITS_MAX`]. If the value does not fit, neither this call nor any later one writes
+    /// anything.
     #[inline(always)]
     pub(crate) fn write(&mut self, value: u64, bits: u32) {
         debug_assert!(bits <= FIELD_BITS_MAX, "a field of {bits} bits");

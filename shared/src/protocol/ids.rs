@@ -120,7 +120,7 @@ impl ComponentId {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub u16);
 
-/// A renet channel. The ids are those of renet's default channels, so that stock peers are compatible.
+/// A renet channel, with the id of one of renet's default channels, so that stock peers are compatible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Channel {

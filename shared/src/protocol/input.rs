@@ -88,7 +88,7 @@ pub struct SnapshotAck {
     pub bits: u64,
 }
 
-/// The time that a client shows: a tick and 256ths of it, the low 24 bits of both together.
+/// The time that a client shows, in 1/256 tick: the low 16 bits of a tick, and 8 bits for the fraction after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewTick(u32);
 

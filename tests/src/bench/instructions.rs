@@ -119,8 +119,8 @@ pub fn load(folder: &Path) -> Result<Option<InstructionCounts>> {
         return Ok(None);
     }
     let json = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let counts =
-        serde_json::from_str(&json).with_context(|| format!("{} is not a result", path.display()))?;
+    let counts = serde_json::from_str(&json)
+        .with_context(|| format!("{} does not contain a result", path.display()))?;
     Ok(Some(counts))
 }
 

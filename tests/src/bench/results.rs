@@ -218,8 +218,8 @@ pub fn load(folder: &Path, name: &str) -> Result<Option<RowResult>> {
         return Ok(None);
     }
     let json = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let result =
-        serde_json::from_str(&json).with_context(|| format!("{} is not a result", path.display()))?;
+    let result = serde_json::from_str(&json)
+        .with_context(|| format!("{} does not contain a result", path.display()))?;
     Ok(Some(result))
 }
 

@@ -23,7 +23,7 @@ pub enum PilotMessage {
     Content(ContentTable),
     /// A ship was hit.
     Hit(Hit),
-    /// A ship was destroyed: the pilot's own, or by the pilot.
+    /// A ship was destroyed: the pilot's own ship, or a ship that the pilot destroyed.
     Destroyed(Destroyed),
     /// The station paid this many credits.
     Paid(u32),

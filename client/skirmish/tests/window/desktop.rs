@@ -147,7 +147,7 @@ impl Desktop {
         shots.map(|shot| shot.unwrap().path()).collect()
     }
 
-    /// Takes a screenshot with the client's own key. The game continues between two of them.
+    /// Takes a screenshot with the client's own key. The game continues between two screenshots.
     fn take(&mut self) -> Option<Picture> {
         let path = self
             .folder

@@ -35,7 +35,7 @@ fn tick(discs: &mut [Disc]) -> Vec<Contact> {
     contacts
 }
 
-/// Computed in f64, so that the measurement adds no error of its own.
+/// Returns the kinetic energy of all discs, computed in f64 so that the measurement adds no error of its own.
 fn energy(discs: &[Disc]) -> f64 {
     let of = |disc: &Disc| {
         let (x, y) = (f64::from(disc.velocity.x), f64::from(disc.velocity.y));

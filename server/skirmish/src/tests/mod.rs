@@ -218,7 +218,7 @@ impl Game {
         self.app.world_mut().entity_mut(entity).insert(value);
     }
 
-    /// Returns a craft as the [`Attacker`] of others.
+    /// Returns the [`Attacker`] value for a craft.
     fn attacker(&mut self, craft: Entity) -> Attacker {
         let world = self.app.world_mut();
         let mut crafts = world.query::<(&Replicated, &Owner, Craft)>();

@@ -74,7 +74,7 @@ impl Expected {
     }
 }
 
-/// Prefetches a session's slot in netcode, and the box that holds its [`WorkerSession`].
+/// Prefetches a session's slot in netcode, and the box that holds its `WorkerSession`.
 #[inline]
 fn prefetch_far(index: u32, netcode: &ServerNetcode, sessions: &WorkerSessionTable) {
     netcode.prefetch_receive(index);
