@@ -68,7 +68,7 @@ impl Digest {
                 self.mix([channel.0]);
                 self.mix_bytes(bytes);
             }
-            ToWorker::Disconnect { .. } | ToWorker::DisconnectMany { .. } => panic!("no session is ended"),
+            ToWorker::Disconnect { .. } | ToWorker::DisconnectMany { .. } => panic!("no game ends a session"),
         }
     }
 }

@@ -71,7 +71,7 @@ fn a_players_input_turns_its_avatar() {
         assert_eq!((row.last_input, row.margin_16), (frame.tick, 8));
         assert_eq!(row.eye, frame.row(slot).unwrap().pose.position().0);
         let turned = (yaw(&frame) - before).rem_euclid(1_024.0);
-        // 0.3 rad in quanta; walkers that bounce at the edge turn otherwise.
+        // 0.3 rad in quanta; walkers that bounce at the edge turn by another angle.
         let step = 0.3 / std::f64::consts::TAU * 1_024.0;
         assert!(
             (turned - step).abs() < 1.01 || frame.row(slot).unwrap().pose.x.abs() > 1_000,

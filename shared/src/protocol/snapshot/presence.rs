@@ -175,7 +175,7 @@ impl PresenceSize {
     }
 }
 
-/// Returns the bits of the number of groups, which is 0 to all of them.
+/// Returns the width in bits of the number of groups, which is at least 0 and at most the number of all groups.
 fn count_bits(id_bits: u32) -> u32 {
     id_bits - GROUP.trailing_zeros() + 1
 }
