@@ -15,7 +15,8 @@ const WORLD: &str = "World";
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SceneSettings {
-    /// The world: skirmish is the game; in crowd all entities move, in static none; in hotspot all are in one view; idle is empty.
+    /// The world: skirmish is the game; in crowd all entities move, in static none; in hotspot all are
+    /// in one view; idle is empty.
     #[arg(long, help_heading = WORLD, value_enum, default_value_t = SceneName::Skirmish)]
     scene: SceneName,
     /// Entities in the scene (default: 7000 (crowd: 1000, static: 100000, hotspot: 2000, idle: 0)).

@@ -130,8 +130,8 @@ pub struct ServerNetcode {
     cipher: PacketCipher,
     private_key: Key,
     challenge_key: Cipher,
-    /// Number of the next challenge or denial. It is above all numbers of payloads, since both are sealed under the same
-    /// keys.
+    /// Number of the next challenge or denial. It is above all numbers of payloads, since both are sealed under the
+    /// same keys.
     handshake_sequence: u64,
     sessions: SessionTable,
     pending: PendingTable,
