@@ -77,12 +77,12 @@ pub enum SocketError {
         worker: u8,
     },
     /// Any other error of the system.
-    #[error("cannot open UDP address {address}: {simulation}")]
+    #[error("cannot open UDP address {address}: {error}")]
     Other {
         /// Address that was to be opened.
         address: SocketAddr,
         /// Error of the operating system.
-        simulation: io::Error,
+        error: io::Error,
     },
 }
 
@@ -107,11 +107,11 @@ pub(crate) fn worker_address(base: SocketAddr, worker: u8, shared: bool) -> Resu
 /// # Errors
 /// [`SocketError`], which names the address and the remedy.
 pub fn open(address: SocketAddr, shared: bool) -> Result<UdpSocket, SocketError> {
-    open_socket(address, shared).map_err(|simulation| match simulation.kind() {
+    open_socket(address, shared).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => SocketError::InUse { address },
         io::ErrorKind::AddrNotAvailable => SocketError::NotOurs { address },
         io::ErrorKind::PermissionDenied => SocketError::Forbidden { address },
-        _ => SocketError::Other { address, simulation },
+        _ => SocketError::Other { address, error },
     })
 }
 
