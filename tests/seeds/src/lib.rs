@@ -1,7 +1,8 @@
 //! How many seeds a randomized test plays.
 //!
 //! A randomized test names all of its seeds, and how many of them are enough while a developer waits. `cargo test`
-//! plays the few. The environment variable `THRONG_SEEDS` asks for more: `all`, as in `.ci/run`, or a number.
+//! plays the few. The environment variable `TEST_SEEDS` asks for more: `all`, as in `.ci/run`, or a number.
+//! Its name does not begin with `THRONG_`, as a server refuses variables with this prefix that are not settings.
 
 /// The number of seeds that the environment asks for.
 enum Asked {
@@ -10,17 +11,17 @@ enum Asked {
     Count(u32),
 }
 
-/// Reads `THRONG_SEEDS`.
+/// Reads `TEST_SEEDS`.
 ///
 /// # Panics
 /// If it is neither `all` nor a number.
 fn asked() -> Asked {
-    match std::env::var("THRONG_SEEDS") {
+    match std::env::var("TEST_SEEDS") {
         Err(_) => Asked::Few,
         Ok(value) if value == "all" => Asked::All,
         Ok(value) => match value.parse() {
             Ok(count) => Asked::Count(count),
-            Err(_) => panic!("THRONG_SEEDS={value} is neither \"all\" nor a number"),
+            Err(_) => panic!("TEST_SEEDS={value} is neither \"all\" nor a number"),
         },
     }
 }
