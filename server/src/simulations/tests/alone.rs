@@ -151,7 +151,7 @@ fn a_single_simulation_applies_effects_in_the_next_tick_and_returns_unapplied_on
 fn effects_sent_before_the_first_tick_are_received_in_it() {
     let mut app = app();
     populate(&mut app);
-    app.world_mut().run_system_once(nudge).unwrap().unwrap();
+    app.world_mut().run_system_once::<_, (), _>(nudge).unwrap();
     (1..=2).for_each(|tick| tick_once(&mut app, TICK * tick));
     let early: Vec<_> = log(&app).into_iter().filter(|&(_, sent, _)| sent == 0).collect();
     assert_eq!(early, expected(0..=0));
