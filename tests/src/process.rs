@@ -50,6 +50,23 @@ pub fn client_binary() -> Result<&'static Path> {
     binary(&BINARY, "skirmish")
 }
 
+/// Returns the cargo that started this program, without the variables that it set for this program. Build scripts of
+/// dependencies look at them: with them, cargo would compile everything once more now, and again the next time without.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        {
+            cargo.env_remove(&*name);
+        }
+    }
+    cargo
+}
+
 fn binary(built: &'static OnceLock<PathBuf>, name: &str) -> Result<&'static Path> {
     if let Some(path) = built.get() {
         return Ok(path);
@@ -61,7 +78,7 @@ fn binary(built: &'static OnceLock<PathBuf>, name: &str) -> Result<&'static Path
         .skip(1)
         .find(|folder| !folder.ends_with("deps"))
         .context("this program is not in a target folder")?;
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut build = cargo();
     build.args(["build", "--locked", "--quiet", "--bin", name]);
     if folder.ends_with("release") {
         build.arg("--release");

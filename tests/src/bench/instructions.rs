@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machine;
 use super::results::Provenance;
+use crate::process::cargo;
 
 /// Name of the row for `--only`, and of its file.
 pub const NAME: &str = "instructions";
@@ -63,7 +64,7 @@ fn build() -> Result<PathBuf> {
         .context("the workspace folder is unknown")?;
     let own = std::env::current_exe().context("this program's path is unknown")?;
     let folder = own.parent().context("this program is not in a target folder")?;
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let status = cargo()
         .args(["build", "--quiet", "--release", "-p", "throng-server"])
         .args(["--example", "replication_cost"])
         .current_dir(root)

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::machine;
-use crate::process::ServerProcess;
+use crate::process::{ServerProcess, cargo};
 
 /// The processors on which each side runs. If there are none, the system chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ fn on_processors<T>(processors: std::ops::Range<usize>, act: impl FnOnce() -> T)
 pub fn build_swarm() -> Result<PathBuf> {
     let own = std::env::current_exe().context("this program's path is unknown")?;
     let folder = own.parent().context("this program is not in a target folder")?;
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut build = cargo();
     build.args(["build", "--quiet", "-p", "throng-tests", "--bin", "swarm"]);
     if folder.ends_with("release") {
         build.arg("--release");
