@@ -52,8 +52,7 @@ pub fn client_binary() -> Result<&'static Path> {
 
 /// Returns the cargo that started this program, without the variables that it set for this program. Build scripts of
 /// dependencies look at them: with them, cargo would compile everything once more now, and again the next time without.
-#[must_use]
-pub fn cargo() -> Command {
+fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
@@ -71,6 +70,15 @@ fn binary(built: &'static OnceLock<PathBuf>, name: &str) -> Result<&'static Path
     if let Some(path) = built.get() {
         return Ok(path);
     }
+    let folder = build(&["--bin", name])?;
+    Ok(built.get_or_init(|| folder.join(name)))
+}
+
+/// Builds targets of the default members with the profile of this program. Returns the folder of that profile.
+///
+/// # Errors
+/// If cargo fails. Its output is in the error.
+pub fn build(targets: &[&str]) -> Result<PathBuf> {
     let own = std::env::current_exe().context("this program's path is unknown")?;
     // target/PROFILE/deps/THIS for a test, target/PROFILE/THIS for a program.
     let folder = own
@@ -79,7 +87,7 @@ fn binary(built: &'static OnceLock<PathBuf>, name: &str) -> Result<&'static Path
         .find(|folder| !folder.ends_with("deps"))
         .context("this program is not in a target folder")?;
     let mut build = cargo();
-    build.args(["build", "--locked", "--quiet", "--bin", name]);
+    build.args(["build", "--locked", "--quiet"]).args(targets);
     if folder.ends_with("release") {
         build.arg("--release");
     } else {
@@ -100,7 +108,7 @@ fn binary(built: &'static OnceLock<PathBuf>, name: &str) -> Result<&'static Path
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    Ok(built.get_or_init(|| folder.join(name)))
+    Ok(folder.to_owned())
 }
 
 /// Returns a free TCP port and the first of [`UDP_PORTS`] free UDP ports in a row.

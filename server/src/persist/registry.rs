@@ -43,6 +43,8 @@ pub(crate) struct Persisted {
     /// Number of the engine's types. They do not make an entity part of a checkpoint, but are saved on entities that
     /// are part of it for another reason.
     engine: usize,
+    /// Whether the list has the types that the protocol marks. They are added once, when the app is complete.
+    has_marked: bool,
 }
 
 impl Default for Persisted {
@@ -63,18 +65,27 @@ impl Default for Persisted {
             PersistedType::of::<ChildOf>(),
         ];
         let engine = types.len();
-        Self { types, engine }
+        Self {
+            types,
+            engine,
+            has_marked: false,
+        }
     }
 }
 
 impl Persisted {
     /// Returns the list of a world whose app is complete.
     pub(crate) fn of(world: &mut World) -> Self {
-        let mut persisted = world.get_resource_or_init::<Self>().clone();
-        if let Some(protocol) = world.get_resource::<Protocol>() {
-            protocol.persisted().for_each(|marked| persisted.add(marked));
-        }
-        persisted
+        world.init_resource::<Self>();
+        world.resource_scope(|world, mut persisted: Mut<Self>| {
+            if !persisted.has_marked
+                && let Some(protocol) = world.get_resource::<Protocol>()
+            {
+                protocol.persisted().for_each(|marked| persisted.add(marked));
+                persisted.has_marked = true;
+            }
+            persisted.clone()
+        })
     }
 
     pub(super) fn types(&self) -> &[PersistedType] {

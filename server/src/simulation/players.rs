@@ -94,7 +94,6 @@ pub struct Players {
     ids_given: u32,
     /// The number of this simulation, and how many others there are. Each simulation gives different ids.
     simulation: (u32, u32),
-    len: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -109,11 +108,14 @@ impl Players {
     #[inline]
     #[must_use]
     pub fn get(&self, key: SessionKey) -> Option<Entity> {
-        let slot = (*self
-            .sessions
-            .get(usize::from(key.worker))?
-            .get(key.session.index as usize)?)?;
-        (slot.generation == key.session.generation).then_some(slot.entity)
+        self.slot(key).map(|slot| slot.entity)
+    }
+
+    #[inline]
+    fn slot(&self, key: SessionKey) -> Option<PlayerSlot> {
+        let slots = self.sessions.get(usize::from(key.worker))?;
+        let slot = (*slots.get(key.session.index as usize)?)?;
+        (slot.generation == key.session.generation).then_some(slot)
     }
 
     /// Returns the player entity with this id, if the player is in this simulation.
@@ -125,13 +127,13 @@ impl Players {
     /// Returns the number of players in the simulation.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        self.by_id.len()
     }
 
     /// Returns whether the simulation has no players.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.by_id.is_empty()
     }
 
     /// Creates an empty table for the simulation `simulation` of `simulations`. Player ids are unique among
@@ -179,19 +181,16 @@ impl Players {
             id,
             entity,
         };
-        match slots[index].replace(slot) {
-            Some(replaced) => drop(self.by_id.remove(&replaced.id)),
-            None => self.len += 1,
+        if let Some(replaced) = slots[index].replace(slot) {
+            self.by_id.remove(&replaced.id);
         }
         self.by_id.insert(id, entity);
     }
 
     fn remove(&mut self, key: SessionKey) -> Option<Entity> {
-        self.get(key)?;
-        let slot = self.sessions[usize::from(key.worker)][key.session.index as usize].take()?;
-        self.by_id.remove(&slot.id);
-        self.len -= 1;
-        Some(slot.entity)
+        let slot = self.slot(key)?;
+        self.sessions[usize::from(key.worker)][key.session.index as usize] = None;
+        self.by_id.remove(&slot.id)
     }
 }
 

@@ -54,11 +54,11 @@ impl EffectAppExt for App {
                 FixedUpdate,
                 loop_back.run_if(alone).in_set(ServerSystems::Exchange),
             );
+            self.init_resource::<EffectsInTransit>();
         }
         self.add_message::<EffectReceived<E>>()
             .add_message::<EffectReturned<E>>()
             .add_message::<BroadcastReceived<E>>();
-        self.init_resource::<EffectsInTransit>();
         let mut effects = self.world_mut().get_resource_or_init::<Effects>();
         let type_id = TypeId::of::<E>();
         if effects.kinds.iter().all(|kind| kind.type_id != type_id) {
@@ -69,6 +69,7 @@ impl EffectAppExt for App {
                 return_effect: return_effect::<E>,
                 write_broadcast: write_broadcast::<E>,
             });
+            self.world_mut().resource_mut::<EffectsInTransit>().is_adopted = false;
         }
         self
     }
@@ -198,6 +199,9 @@ pub struct EffectsInTransit {
     /// In a single simulation: the effects of the last tick whose target did not exist. They are returned in the
     /// next tick.
     lost: Vec<EffectInTransit>,
+    /// Whether `kinds` are those of this build. They are not after loading a checkpoint.
+    #[serde(skip)]
+    is_adopted: bool,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -222,10 +226,10 @@ impl EffectsInTransit {
     /// Gives the effects of a checkpoint the kinds that their types have in this build. An effect whose type is not
     /// registered is lost, and logged.
     fn adopt_kinds(&mut self, effects: &Effects) {
-        let names = || effects.kinds.iter().map(|kind| kind.name);
-        if names().eq(self.kinds.iter().map(String::as_str)) {
+        if mem::replace(&mut self.is_adopted, true) {
             return;
         }
+        let names = || effects.kinds.iter().map(|kind| kind.name);
         let saved = mem::replace(&mut self.kinds, names().map(str::to_owned).collect());
         let renumber = |effect: &mut EffectInTransit| {
             let name = saved.get(usize::from(effect.kind)).map_or("", String::as_str);

@@ -4,8 +4,7 @@
 //! sockets, encryption or a clock. A run of twice as many ticks minus one run leaves the steady state.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machine;
 use super::results::Provenance;
-use crate::process::cargo;
+use crate::process::build;
 
 /// Name of the row for `--only`, and of its file.
 pub const NAME: &str = "instructions";
@@ -43,7 +42,7 @@ pub struct InstructionCounts {
 /// # Errors
 /// If the example does not build, or valgrind is not installed or fails.
 pub fn measure() -> Result<InstructionCounts> {
-    let program = build()?;
+    let program = build(&["--example", "replication_cost"])?.join("examples/replication_cost");
     let steady = |functions: &[&str]| -> Result<f64> {
         let once = count(&program, TICKS, functions)?;
         let twice = count(&program, 2 * TICKS, functions)?;
@@ -55,24 +54,6 @@ pub fn measure() -> Result<InstructionCounts> {
         replication: steady(&REPLICATION)?,
         program: steady(&[])?,
     })
-}
-
-/// Builds the example and returns its path.
-fn build() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("the workspace folder is unknown")?;
-    let own = std::env::current_exe().context("this program's path is unknown")?;
-    let folder = own.parent().context("this program is not in a target folder")?;
-    let status = cargo()
-        .args(["build", "--quiet", "--release", "-p", "throng-server"])
-        .args(["--example", "replication_cost"])
-        .current_dir(root)
-        .stdin(Stdio::null())
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(status.success(), "the example replication_cost does not build");
-    Ok(folder.join("examples").join("replication_cost"))
 }
 
 /// Returns the number of instructions that a run executes in `functions` and in what they call, or in the whole program
@@ -97,36 +78,6 @@ fn count(program: &Path, ticks: u32, functions: &[&str]) -> Result<u64> {
     counted
         .filter(|&count| count > 0)
         .with_context(|| format!("callgrind counted nothing within {functions:?}:\n{log}"))
-}
-
-/// Writes the counts into the folder of the results.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn save(folder: &Path, counts: &InstructionCounts) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let path = file(folder);
-    let json = serde_json::to_string_pretty(counts)? + "\n";
-    fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Reads the counts that [`save`] stored. Returns `None` if they were never measured.
-///
-/// # Errors
-/// If the file cannot be read, or holds something else.
-pub fn load(folder: &Path) -> Result<Option<InstructionCounts>> {
-    let path = file(folder);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let json = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let counts = serde_json::from_str(&json)
-        .with_context(|| format!("{} does not contain a result", path.display()))?;
-    Ok(Some(counts))
-}
-
-fn file(folder: &Path) -> PathBuf {
-    folder.join(format!("{NAME}.json"))
 }
 
 /// Returns the document's section about the instruction counts.
@@ -154,20 +105,22 @@ pub fn section(counts: &InstructionCounts) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::results;
     use super::*;
 
     #[test]
     fn stored_counts_are_loaded_and_shown() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(load(folder.path()).unwrap(), None);
+        let load = || results::load::<InstructionCounts>(folder.path(), NAME).unwrap();
+        assert_eq!(load(), None);
         let counts = InstructionCounts {
             provenance: Provenance::default(),
             command: "replication_cost".to_owned(),
             replication: 8_855.4,
             program: 9_963.0,
         };
-        save(folder.path(), &counts).unwrap();
-        assert_eq!(load(folder.path()).unwrap().as_ref(), Some(&counts));
+        results::save(folder.path(), NAME, &counts).unwrap();
+        assert_eq!(load().as_ref(), Some(&counts));
         assert!(section(&counts).contains("| **8855** |"), "{}", section(&counts));
     }
 }

@@ -67,13 +67,13 @@ pub fn run(flags: &BenchFlags) -> Result<()> {
                 row.title
             )?;
             let result = measure(row, flags, &swarm, placement)?;
-            results::save(&folder, &result)?;
+            results::save(&folder, &row.name, &result)?;
             // The document is written after every row, so that an interrupted benchmark leaves one of all finished rows.
             write_document(&flags.docs, &rows)?;
         }
         if flags.wants(instructions::NAME, &names) {
             writeln!(out, "{}: {}", instructions::NAME, instructions::TITLE)?;
-            instructions::save(&folder, &instructions::measure()?)?;
+            results::save(&folder, instructions::NAME, &instructions::measure()?)?;
         }
     }
     write_document(&flags.docs, &rows)
@@ -196,7 +196,7 @@ fn write_document(docs: &Path, rows: &[BenchRow]) -> Result<()> {
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let counts = instructions::load(&folder)?;
+    let counts = results::load(&folder, instructions::NAME)?;
     let path = docs.join("benchmarks.md");
     fs::write(&path, document::assemble(&measured, counts.as_ref()))
         .with_context(|| format!("cannot write {}", path.display()))

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::machine;
-use crate::process::{ServerProcess, cargo};
+use crate::process::{ServerProcess, build};
 
 /// The processors on which each side runs. If there are none, the system chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,23 +89,7 @@ fn on_processors<T>(processors: std::ops::Range<usize>, act: impl FnOnce() -> T)
 /// # Errors
 /// If cargo fails, or a path is unknown.
 pub fn build_swarm() -> Result<PathBuf> {
-    let own = std::env::current_exe().context("this program's path is unknown")?;
-    let folder = own.parent().context("this program is not in a target folder")?;
-    let mut build = cargo();
-    build.args(["build", "--quiet", "-p", "throng-tests", "--bin", "swarm"]);
-    if folder.ends_with("release") {
-        build.arg("--release");
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("the workspace folder is unknown")?;
-    let status = build
-        .current_dir(root)
-        .stdin(Stdio::null())
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(status.success(), "the swarm does not build");
-    Ok(folder.join("swarm"))
+    Ok(build(&["--bin", "swarm"])?.join("swarm"))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use throng_server::observe::StatsReport;
 use throng_server::schedule::ServerSystems;
@@ -202,17 +203,23 @@ pub fn thread_shares(before: &StatsReport, after: &StatsReport) -> Vec<ThreadSha
     shares
 }
 
-/// Writes a row's results and replaces earlier ones.
-pub fn save(folder: &Path, result: &RowResult) -> Result<()> {
+/// Writes what was measured under `name`, and replaces earlier results.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save(folder: &Path, name: &str, result: &impl Serialize) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let path = file_of(folder, &result.name);
+    let path = file_of(folder, name);
     let mut json = serde_json::to_string_pretty(result)?;
     json.push('\n');
     fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Reads the stored results of a row. Returns `None` if the row was never measured.
-pub fn load(folder: &Path, name: &str) -> Result<Option<RowResult>> {
+/// Reads what was stored under `name`. Returns `None` if it was never measured.
+///
+/// # Errors
+/// If the file cannot be read, or contains something else.
+pub fn load<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>> {
     let path = file_of(folder, name);
     if !path.exists() {
         return Ok(None);
@@ -307,15 +314,11 @@ mod tests {
     fn results_are_read_back_equal_from_their_file() {
         let folder = tempfile::tempdir().unwrap();
         let saved = result(&[5.123_456]);
-        assert_eq!(load(folder.path(), "row").unwrap(), None);
-        save(folder.path(), &saved).unwrap();
-        assert_eq!(load(folder.path(), "row").unwrap(), Some(saved));
+        let load = || load::<RowResult>(folder.path(), "row");
+        assert_eq!(load().unwrap(), None);
+        save(folder.path(), &saved.name, &saved).unwrap();
+        assert_eq!(load().unwrap(), Some(saved));
         fs::write(folder.path().join("row.json"), "{").unwrap();
-        assert!(
-            load(folder.path(), "row")
-                .unwrap_err()
-                .to_string()
-                .contains("row.json")
-        );
+        assert!(load().unwrap_err().to_string().contains("row.json"));
     }
 }
