@@ -21,8 +21,8 @@ pub const TITLE: &str = "instructions of replication per client-tick, counted by
 
 const CLIENTS: u32 = 1_000;
 const TICKS: u32 = 100;
-/// The functions of a net worker that serve one client in one tick.
-const REPLICATION: [&str; 2] = ["*::ClientReplication::write", "*::ClientReplication::acknowledge"];
+/// The example's function that serves all clients in one tick. The functions that it calls are inlined into it.
+const REPLICATION: &str = "replication_cost::serve";
 
 /// The counts of one measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,27 +43,26 @@ pub struct InstructionCounts {
 /// If the example does not build, or valgrind is not installed or fails.
 pub fn measure() -> Result<InstructionCounts> {
     let program = build(&["--example", "replication_cost"])?.join("examples/replication_cost");
-    let steady = |functions: &[&str]| -> Result<f64> {
-        let once = count(&program, TICKS, functions)?;
-        let twice = count(&program, 2 * TICKS, functions)?;
+    let steady = |function| -> Result<f64> {
+        let once = count(&program, TICKS, function)?;
+        let twice = count(&program, 2 * TICKS, function)?;
         Ok(twice.saturating_sub(once) as f64 / f64::from(CLIENTS) / f64::from(TICKS))
     };
     Ok(InstructionCounts {
         provenance: machine::provenance("valgrind"),
         command: format!("replication_cost --clients {CLIENTS} --ticks {TICKS}"),
-        replication: steady(&REPLICATION)?,
-        program: steady(&[])?,
+        replication: steady(Some(REPLICATION))?,
+        program: steady(None)?,
     })
 }
 
-/// Returns the number of instructions that a run executes in `functions` and in what they call, or in the whole program
-/// if `functions` is empty.
-fn count(program: &Path, ticks: u32, functions: &[&str]) -> Result<u64> {
+/// Returns the number of instructions that a run executes in `function` and in what it calls, or in the whole program if
+/// no function is given.
+fn count(program: &Path, ticks: u32, function: Option<&str>) -> Result<u64> {
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
-    if !functions.is_empty() {
-        valgrind.arg("--collect-atstart=no");
-        valgrind.args(functions.iter().map(|name| format!("--toggle-collect={name}")));
+    if let Some(name) = function {
+        valgrind.args(["--collect-atstart=no", &format!("--toggle-collect={name}")]);
     }
     let output = valgrind
         .arg(program)
@@ -75,9 +74,12 @@ fn count(program: &Path, ticks: u32, functions: &[&str]) -> Result<u64> {
     ensure!(output.status.success(), "valgrind failed:\n{log}");
     let counted = log.lines().find_map(|line| line.split_once("Collected : "));
     let counted = counted.and_then(|(_, count)| count.trim().parse().ok());
-    counted
-        .filter(|&count| count > 0)
-        .with_context(|| format!("callgrind counted nothing within {functions:?}:\n{log}"))
+    counted.filter(|&count| count > 0).with_context(|| {
+        format!(
+            "callgrind counted nothing in {}:\n{log}",
+            function.unwrap_or("the program")
+        )
+    })
 }
 
 /// Returns the document's section about the instruction counts.
