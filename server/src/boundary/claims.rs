@@ -3,11 +3,16 @@
 //!
 //! Owns the layout: bytes 0..8 the session number (little endian), 8..40 the player's name (UTF-8, padded
 //! with zeros), the rest zero. Guarantees that reading never fails. The bytes are authenticated, so a name that is
-//! not UTF-8 can only come from another issuer with our key; its longest valid prefix is read.
+//! not UTF-8 can only come from another issuer with our key; its longest valid prefix is read. A name that the rules for
+//! names refuse is read as the empty name.
 
 use std::fmt;
 
 use throng_shared::limits::PLAYER_NAME_BYTES_MAX as NAME_BYTES_MAX;
+
+pub(crate) use super::name_rules::NameError;
+
+use super::name_rules;
 
 /// Size of the user data in a netcode connect token, in bytes.
 pub const USER_DATA_BYTES: usize = 256;
@@ -21,10 +26,30 @@ pub struct PlayerName {
 }
 
 impl PlayerName {
-    /// Returns the name, or `None` when it is longer than
-    /// [`PLAYER_NAME_BYTES_MAX`](throng_shared::limits::PLAYER_NAME_BYTES_MAX) bytes or holds a control character.
+    /// Returns the name, or `None` if it is longer than
+    /// [`PLAYER_NAME_BYTES_MAX`](throng_shared::limits::PLAYER_NAME_BYTES_MAX) bytes, has nothing to see, or has control
+    /// characters, characters that cannot be seen or that turn the direction of text, or more than four marks on a
+    /// letter. The empty name stands for a player without a name.
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
+        if name.is_empty() {
+            return Some(Self::default());
+        }
+        Self::chosen(name).ok()
+    }
+
+    /// Returns the name that a player chose.
+    ///
+    /// # Errors
+    /// Returns a [`NameError`] for a name that [`PlayerName::new`] refuses, and for the empty name.
+    pub(crate) fn chosen(name: &str) -> Result<Self, NameError> {
+        name_rules::check(name)?;
+        Self::stored(name).ok_or(NameError::Long)
+    }
+
+    /// Returns a name that was accepted when it was stored. The rules may have changed since, so only what is needed to
+    /// hold it is checked: `None` if it is too long or has control characters.
+    pub(crate) fn stored(name: &str) -> Option<Self> {
         if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
             return None;
         }
@@ -116,9 +141,27 @@ mod tests {
         assert_eq!(SessionClaims::from_user_data(&data).name.as_str(), "ab");
     }
 
+    #[test]
+    fn a_name_in_a_token_that_the_rules_refuse_is_read_as_the_empty_name() {
+        for refused in ["\u{200B}", "A\u{202E}da", "   ", "A\n"] {
+            assert!(PlayerName::new(refused).is_none());
+            let mut data = [0; USER_DATA_BYTES];
+            data[8..8 + refused.len()].copy_from_slice(refused.as_bytes());
+            assert_eq!(SessionClaims::from_user_data(&data).name, PlayerName::default());
+        }
+        assert_eq!(PlayerName::new(""), Some(PlayerName::default()));
+    }
+
+    #[test]
+    fn a_stored_name_is_read_whatever_the_rules_say_by_now() {
+        assert_eq!(PlayerName::stored("A\u{200B}da").unwrap().as_str(), "A\u{200B}da");
+        assert_eq!(PlayerName::stored("two\nlines"), None);
+        assert_eq!(PlayerName::stored(&"x".repeat(NAME_BYTES_MAX + 1)), None);
+    }
+
     proptest! {
         #[test]
-        fn claims_survive_the_round_trip(session_number: u64, name in "[^\\x00-\\x1f\\x7f-\\x9f]{0,8}") {
+        fn claims_survive_the_round_trip(session_number: u64, name in "[a-zA-Z0-9äЖ漢 ]{0,7}[a-zäЖ漢]") {
             let claims = SessionClaims { session_number, name: PlayerName::new(&name).unwrap() };
             prop_assert_eq!(SessionClaims::from_user_data(&claims.to_user_data()), claims);
         }

@@ -5,15 +5,17 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use throng_shared::protocol::guest::{BothVersions, ErrorBody, ErrorDetail};
 
+use crate::boundary::claims::NameError;
+
 /// The reason why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ApiError {
     /// The body is not JSON, or not of the documented shape; the text names the field.
     #[error("the body is invalid: {0}")]
     BadBody(String),
-    /// The name is empty, too long, or has control characters.
+    /// The name is empty, too long, or has characters that a name must not have.
     #[error("`name` {0}")]
-    BadName(&'static str),
+    BadName(NameError),
     /// A field or parameter is missing or not of the documented form.
     #[error("`{field}` must be {expected}")]
     BadField {

@@ -8,7 +8,6 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{ConnectInfo, State};
 use axum::http::HeaderMap;
-use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
 use throng_shared::protocol::guest::{GuestRequest, GuestResponse};
 use throng_shared::protocol::version::{ProtocolHash, Release};
 
@@ -49,7 +48,7 @@ pub(super) async fn join(
     })?;
     let Json(request): Json<GuestRequest> =
         Json::from_bytes(&body).map_err(|rejection| ApiError::BadBody(rejection.body_text()))?;
-    let name = valid_name(&request.name)?;
+    let name = PlayerName::chosen(&request.name).map_err(ApiError::BadName)?;
     check_protocol(&shared, &request)?;
 
     let mut issuer = shared.issuer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,16 +83,6 @@ pub(super) async fn join(
         server_version: shared.protocol.release.to_string(),
         resume: issued.resume,
     }))
-}
-
-fn valid_name(name: &str) -> Result<PlayerName, ApiError> {
-    if name.trim().is_empty() {
-        return Err(ApiError::BadName("must not be empty"));
-    }
-    if name.len() > PLAYER_NAME_BYTES_MAX {
-        return Err(ApiError::BadName("must be at most 32 bytes of UTF-8"));
-    }
-    PlayerName::new(name).ok_or(ApiError::BadName("must not have control characters"))
 }
 
 fn check_protocol(shared: &Shared, request: &GuestRequest) -> Result<(), ApiError> {

@@ -306,7 +306,7 @@ impl PlayerImage {
                 },
             },
             client_id: self.client_id,
-            name: PlayerName::new(&self.name)?,
+            name: PlayerName::stored(&self.name)?,
             kind: if self.speaks_renet {
                 PeerKind::Renet
             } else {

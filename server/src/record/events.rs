@@ -136,7 +136,7 @@ impl Event {
             } => ToSimulation::Joined {
                 key,
                 client_id: *client_id,
-                name: PlayerName::new(name)?,
+                name: PlayerName::stored(name)?,
                 kind: if *speaks_renet {
                     PeerKind::Renet
                 } else {

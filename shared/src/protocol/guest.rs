@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestRequest {
     /// The player's name: 1 to [`PLAYER_NAME_BYTES_MAX`](crate::limits::PLAYER_NAME_BYTES_MAX) bytes
-    /// of UTF-8, no control characters.
+    /// of UTF-8 that can be seen. `docs/configuration.md` lists the characters that are refused.
     pub name: String,
     /// The client's [`ProtocolHash`](super::version::ProtocolHash): 16 hexadecimal digits.
     pub protocol_hash: String,

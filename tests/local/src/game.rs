@@ -302,7 +302,7 @@ impl LocalGame {
 
     fn issue_token(&mut self, name: &str) -> ConnectToken {
         self.sessions_issued += 1;
-        let name = PlayerName::new(name).unwrap_or_else(|| panic!("{name:?} is too long for a name"));
+        let name = PlayerName::new(name).unwrap_or_else(|| panic!("{name:?} is no valid name"));
         let session_number = self.sessions_issued;
         let request = TokenRequest {
             protocol_id: PROTOCOL_ID,

@@ -97,8 +97,7 @@ impl Plugin for SinglePlayerPlugin {
         let length = tick_length(self.tick_rate_hz);
         app.insert_resource(Time::<Fixed>::from_duration(length));
         app.world_mut().resource_mut::<TickTime>().length = length;
-        let name =
-            PlayerName::new(&self.name).unwrap_or_else(|| panic!("{:?} is too long for a name", self.name));
+        let name = PlayerName::new(&self.name).unwrap_or_else(|| panic!("{:?} is no valid name", self.name));
         let (simulation, mut worker) = link(
             SimulationId(0),
             SESSION.worker,

@@ -97,7 +97,7 @@ fn malformed_guest_request_is_refused_with_the_field() {
 }
 
 #[test]
-fn guest_names_have_1_to_32_bytes_and_no_control_characters() {
+fn guest_names_have_1_to_32_bytes_and_can_be_seen() {
     let server = Running::new(|_| {});
     for good in ["A", "Ada Lovelace", &"x".repeat(32), "Ωμέγα", &"ü".repeat(16)] {
         assert_eq!(server.post(&guest(good)).0, 200, "{good}");
@@ -110,11 +110,21 @@ fn guest_names_have_1_to_32_bytes_and_no_control_characters() {
         "two\nlines",
         "bell\u{7}",
         "\u{9b}2J",
+        "\u{200b}",
+        "\u{2060}\u{feff}",
+        "\u{202e}adA",
+        "Ada\u{2066}",
+        "A\u{200b}da",
+        "\u{3164}",
+        "Z\u{301}\u{301}\u{301}\u{301}\u{301}",
     ] {
         let (status, code, message) = server.refusal(&guest(bad));
         assert_eq!((status, code.as_str()), (400, "bad_name"), "{bad:?}");
         assert!(message.starts_with("`name` must"), "{message}");
     }
+    let (_, _, message) = server.refusal(&guest("\u{202e}adA"));
+    let reason = "must not have characters that turn the direction of text (U+202E)";
+    assert_eq!(message, format!("`name` {reason}"));
 }
 
 #[test]
