@@ -12,12 +12,15 @@ use std::path::{Path, PathBuf};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
+use throng_shared::files;
 
 use super::ConfigError;
 use super::error::{Origin, VARIABLE_PREFIX};
 
 /// The flag and variable that name the file. It is not a setting.
 pub(super) const CONFIG_KEY: &str = "config";
+/// Limit on the bytes of the file: a hundred times what all settings with comments take.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A value from the environment or the file.
 struct SettingsLayer {
@@ -149,7 +152,7 @@ fn is_set_by_kubernetes(key: &str) -> bool {
 
 fn file_by_key(path: &Path) -> Result<BTreeMap<String, SettingsLayer>, ConfigError> {
     let (name, origin) = (path.display(), Origin::File(path.to_owned()));
-    let text = std::fs::read_to_string(path);
+    let text = files::read_text(path, FILE_BYTES_MAX);
     let text = text
         .map_err(|error| ConfigError::File(format!("cannot read the configuration file {name}: {error}")))?;
     let table: Result<toml::Table, _> = text.parse();

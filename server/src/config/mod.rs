@@ -5,6 +5,8 @@
 //! value. Refuses unknown keys in all three sources, because a misspelled setting would otherwise be silently
 //! ignored.
 
+#[cfg(test)]
+mod address_tests;
 mod error;
 mod layers;
 mod parse;

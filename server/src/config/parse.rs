@@ -3,7 +3,7 @@
 //! Each parser refuses a value with "must be ..." and what is accepted. The reader of the settings adds the
 //! setting, the value and its origin in front.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -51,7 +51,22 @@ pub(super) fn file(
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
     let accepted = "must be an IP address and port, such as 127.0.0.1:8080 or [::1]:8080";
-    text.trim().parse().map_err(|_| accepted)
+    let address: SocketAddr = text.trim().parse().map_err(|_| accepted)?;
+    one_host(address.ip())?;
+    Ok(address)
+}
+
+/// Refuses an address that stands for many hosts. A network's own broadcast address is found only when it is used.
+fn one_host(ip: IpAddr) -> Result<(), &'static str> {
+    match ip.to_canonical() {
+        ip if ip.is_multicast() => {
+            Err("must be an IP address of one host, and this one is a multicast address")
+        }
+        IpAddr::V4(Ipv4Addr::BROADCAST) => {
+            Err("must be an IP address of one host, and this one is the broadcast address")
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, &'static str> {
@@ -104,11 +119,12 @@ pub(super) fn advertise(text: &str) -> Result<Advertise, &'static str> {
         .map(|address: SocketAddr| (address.ip(), Some(address.port())));
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     let parsed = with_port.or_else(|_| bare.parse().map(|ip: IpAddr| (ip, None)));
-    parsed
+    let (ip, port) = parsed
         .ok()
-        .filter(|(ip, port)| !ip.is_unspecified() && !ip.is_multicast() && *port != Some(0))
-        .map(|(ip, port)| Advertise { ip, port })
-        .ok_or("must be an IP address, with or without a port, such as 203.0.113.7 or [2001:db8::7]:5000")
+        .filter(|(ip, port)| !ip.to_canonical().is_unspecified() && *port != Some(0))
+        .ok_or("must be an IP address, with or without a port, such as 203.0.113.7 or [2001:db8::7]:5000")?;
+    one_host(ip)?;
+    Ok(Advertise { ip, port })
 }
 
 /// The CPUs of `--affinity`, by number. Clap's derive parses a field of this type from one value, where it parses

@@ -5,7 +5,7 @@
 //! or write datagrams: `batched.rs` and `portable.rs` do.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -60,6 +60,15 @@ pub enum SocketError {
         /// Address that was to be opened.
         address: SocketAddr,
     },
+    /// The address stands for all hosts of a network.
+    #[error(
+        "UDP address {address} is the broadcast address of a network, and must be that of one host: choose another \
+         with --udp, or with --advertise"
+    )]
+    Broadcast {
+        /// Address that was to be opened, or that clients were to be given.
+        address: SocketAddr,
+    },
     /// Ports below 1,024 need a privilege.
     #[error(
         "no permission to open UDP address {address}: use a port above 1023, or grant CAP_NET_BIND_SERVICE"
@@ -100,6 +109,25 @@ pub(crate) fn worker_address(base: SocketAddr, worker: u8, shared: bool) -> Resu
         .checked_add(u16::from(worker))
         .ok_or(SocketError::PortRange { base, worker })?;
     Ok(SocketAddr::new(base.ip(), port))
+}
+
+/// Refuses an address that is the broadcast address of one of this machine's networks. Sends nothing.
+///
+/// # Errors
+/// [`SocketError::Broadcast`].
+pub(crate) fn refuse_broadcast(address: SocketAddr) -> Result<(), SocketError> {
+    let SocketAddr::V4(v4) = address else {
+        return Ok(());
+    };
+    // Linux refuses to connect a socket to such an address unless the socket says that it means to. Another port than 0
+    // is needed to ask.
+    let probe = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0).into());
+    let refusal = probe.and_then(|probe| probe.connect((*v4.ip(), 9).into())).err();
+    match refusal.and_then(|error| error.raw_os_error()) {
+        #[cfg(target_os = "linux")]
+        Some(libc::EACCES) => Err(SocketError::Broadcast { address }),
+        _ => Ok(()),
+    }
 }
 
 /// Opens a non-blocking UDP socket on `address`. With `shared`, several sockets may be bound to the same address.
@@ -188,6 +216,29 @@ mod tests {
             message.contains("192.0.2.1") && message.contains("--advertise"),
             "{message}"
         );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_broadcast_address_of_a_network_is_refused() {
+        // Every Linux has this network.
+        let message = refuse_broadcast("127.255.255.255:5000".parse().unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("127.255.255.255:5000")
+                && message.contains("--udp")
+                && message.contains("--advertise"),
+            "{message}"
+        );
+        for address in [
+            "127.0.0.1:5000",
+            "0.0.0.0:5000",
+            "[::1]:5000",
+            "203.0.113.255:5000",
+        ] {
+            assert!(refuse_broadcast(address.parse().unwrap()).is_ok(), "{address}");
+        }
     }
 
     #[cfg(unix)]

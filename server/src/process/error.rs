@@ -10,6 +10,7 @@ use tracing_subscriber::filter::ParseError;
 
 use crate::config::ConfigError;
 use crate::http::HttpError;
+use crate::net::socket::SocketError;
 use crate::transport::TransportError;
 
 /// The reason why a server does not start.
@@ -31,6 +32,9 @@ pub enum ServerError {
     /// The system provides no random bytes for keys.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+    /// An address stands for many hosts.
+    #[error(transparent)]
+    Address(#[from] SocketError),
     /// The file to record to cannot be written.
     #[error("--record {path}: {error}")]
     Recording {
@@ -63,6 +67,7 @@ impl ServerError {
             Self::Config(_)
                 | Self::Log(_)
                 | Self::HttpServer(_)
+                | Self::Address(_)
                 | Self::Transport(TransportError::Socket(_))
                 | Self::Recording { .. }
         )

@@ -24,6 +24,7 @@ use crate::config::{ServerSettings, Settings};
 use crate::http::audit::audit;
 use crate::http::{HttpConfig, HttpParts, HttpServer, IssuerConfig, TokenIssuer};
 use crate::net::assign::{Assigner, WorkerLoad};
+use crate::net::socket::refuse_broadcast;
 use crate::observe::{ServerStats, ServerStatus, StatusSender, advance_status, status_channel};
 use crate::record::{RecordPlugin, RecordingHeader};
 use crate::replication::ReplicationConfig;
@@ -55,11 +56,13 @@ impl Server {
     ) -> Result<Self, ServerError> {
         let config = &settings.server;
         let (origin, unix_origin) = origin();
+        refuse_broadcast(config.udp)?;
         let transport = Transport::open(transport_config(config, unix_origin))?;
         let advertised: Vec<SocketAddr> = (0..)
             .zip(transport.addresses())
             .map(|(index, &bound)| config.advertised(index, bound))
             .collect();
+        advertised.iter().copied().try_for_each(refuse_broadcast)?;
         let private_key: [u8; KEY_BYTES] = Entropy::from_os()?.bytes();
         let loads: Arc<[WorkerLoad]> = advertised.iter().map(|_| WorkerLoad::default()).collect();
         let stats = Arc::new(ServerStats::new(config.workers, config.tick_rate));

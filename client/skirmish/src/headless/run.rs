@@ -19,6 +19,7 @@ use throng_client::stats::{NetStats, NetStatsPlugin};
 use throng_client::world::{
     ClientWorldPlugin, Connection, ConnectionEvent, NextInput, Own, TellServer, WorldMirror,
 };
+use throng_shared::files;
 use throng_shared::protocol::pose::Position;
 use throng_shared::protocol::registry::{FromServer, Protocol, RegistryError};
 
@@ -28,6 +29,8 @@ use super::script::{Figure, Script, ScriptCommand, Step};
 use crate::chat::chat_text;
 use crate::plugin::SkirmishClientPlugin;
 
+/// Limit on the bytes of a script.
+const SCRIPT_BYTES_MAX: u64 = 1 << 20;
 const FRAME: Duration = Duration::from_millis(10);
 /// Chat lines that a report has at most; the oldest are dropped.
 const CHAT_LINES_MAX: usize = 100;
@@ -49,10 +52,11 @@ pub(crate) struct HeadlessOptions {
 /// A [`HeadlessError`] when the script cannot be read or the connection fails.
 pub(crate) fn run(options: &HeadlessOptions, out: &mut impl Write) -> Result<ScriptOutcome, HeadlessError> {
     let file = options.script.display().to_string();
-    let text = fs::read_to_string(&options.script).map_err(|source| HeadlessError::Unreadable {
-        file: options.script.clone(),
-        source,
-    })?;
+    let text =
+        files::read_text(&options.script, SCRIPT_BYTES_MAX).map_err(|source| HeadlessError::Unreadable {
+            file: options.script.clone(),
+            source,
+        })?;
     let script = Script::parse(&file, &text)?;
     let mut flight = Flight::new(options, file);
     for step in &script.steps {

@@ -12,6 +12,7 @@ use bevy::prelude::*;
 use bevy::time::common_conditions::on_timer;
 use serde::Deserialize;
 use skirmish_shared::PILOT_TEAMS;
+use throng_shared::files;
 use throng_shared::protocol::ids::TeamId;
 
 /// Name of the file in the content folder.
@@ -154,7 +155,7 @@ impl ColorFile {
         if bytes > FILE_BYTES_MAX {
             return Err(format!("it has more than {FILE_BYTES_MAX} bytes"));
         }
-        let text = fs::read_to_string(&self.path).map_err(|error| error.to_string())?;
+        let text = files::read_text(&self.path, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
         Colors::parse(&text).map(Some)
     }
 }

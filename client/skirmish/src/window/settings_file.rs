@@ -8,6 +8,7 @@ use std::{env, fs, io};
 
 use bevy::prelude::*;
 use serde::{Deserialize, Serialize};
+use throng_shared::files;
 
 use super::keys::Bindings;
 
@@ -93,8 +94,11 @@ impl SettingsFile {
     }
 }
 
+/// Limit on the bytes of the file.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
 fn read(path: &Path) -> io::Result<SavedSettings> {
-    let text = fs::read_to_string(path)?;
+    let text = files::read_text(path, FILE_BYTES_MAX)?;
     ron::from_str(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 

@@ -1,10 +1,12 @@
 //! Loads content from RON files. Every error names the file, the line and the reason.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use skirmish_shared::content::{Content, SpaceContent};
 use throng_server::prelude::ContentFile;
+use throng_shared::files;
 use throng_shared::limits::MESSAGE_BYTES_MAX;
 use throng_shared::protocol::codec;
 
@@ -74,14 +76,10 @@ impl Sources {
     pub fn read(folder: &Path) -> Result<Self, ContentError> {
         let read = |name: &str| {
             let path = folder.join(name);
-            let failed = |source| ContentError::Read {
-                path: path.clone(),
-                source,
-            };
-            if std::fs::metadata(&path).map_err(failed)?.len() > FILE_BYTES_MAX {
-                return Err(ContentError::TooLarge { path });
-            }
-            std::fs::read_to_string(&path).map_err(failed)
+            files::read_text(&path, FILE_BYTES_MAX).map_err(|source| match source.kind() {
+                ErrorKind::FileTooLarge => ContentError::TooLarge { path },
+                _ => ContentError::Read { path, source },
+            })
         };
         let [space, ships, weapons, drones] = FILES;
         Ok(Self([read(space)?, read(ships)?, read(weapons)?, read(drones)?]))

@@ -172,6 +172,25 @@ fn content_invalid_at_the_start_is_adopted_once_it_is_valid() {
     assert!(watch.look().unwrap_err().to_string().contains("drones.ron"));
 }
 
+#[cfg(unix)]
+#[test]
+fn content_that_never_ends_is_refused() {
+    let folder = Folder::new("endless");
+    let path = folder.0.join("drones.ron");
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    let name = path.display();
+    let error = ContentWatch::open(folder.0.clone()).0.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!("{name}: it is a device, and must be a regular file")
+    );
+    std::fs::remove_file(&path).unwrap();
+    folder.write("drones.ron", &" ".repeat((1 << 20) + 1));
+    let error = ContentWatch::open(folder.0.clone()).0.unwrap_err().to_string();
+    assert_eq!(error, format!("{name}: larger than 1048576 bytes"));
+}
+
 #[test]
 fn content_that_entities_use_cannot_be_removed_by_a_reload() {
     let old = Rules::built_in();
