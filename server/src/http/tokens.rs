@@ -87,7 +87,7 @@ impl TokenIssuer {
     }
 
     /// Issues a token for `name`, as client `resumed` or as a new one. `now` is the time since the process's
-    /// origin, `unix` the time since 1970.
+    /// origin, `unix` the same time since 1970.
     pub(super) fn issue(
         &mut self,
         name: PlayerName,

@@ -46,6 +46,9 @@ const WAIT_FOR_FRAMES: Duration = Duration::from_millis(1);
 const WAIT_MIN: Duration = Duration::from_millis(1);
 /// Interval between two updates of keep-alives, time-outs and retries.
 const UPDATE_EVERY: Duration = Duration::from_millis(25);
+/// Difference between the wall clock and the monotonic clock, from one batch of inputs to the next, above which the wall
+/// clock was set. The two are not read at the same moment.
+const WALL_CLOCK_STEP: Duration = Duration::from_millis(200);
 /// Interval between two updates of the statistics that are costly to read.
 const MEASURE_EVERY: Duration = Duration::from_millis(500);
 
@@ -93,6 +96,7 @@ pub(crate) struct Worker {
     readable: bool,
     /// Arrival times of the current batch's inputs, since 1970.
     arrivals: Vec<Duration>,
+    wall_clock: WallClock,
     /// Time at which the socket was last read empty, since the process's origin.
     read_at: Duration,
     /// Shortest time from then to the next read.
@@ -107,6 +111,9 @@ impl Worker {
     pub(crate) fn new(core: WorkerCore, opened: Opened, parts: WorkerParts) -> Self {
         let socket = Arc::new(opened.socket);
         let (receiver, sender) = halves(opened.io, &socket, &parts.stats.socket);
+        let wall_clock = WallClock {
+            origin: unix_now().saturating_sub((parts.clock)()),
+        };
         Self {
             core,
             socket,
@@ -117,6 +124,7 @@ impl Worker {
             server: parts.server,
             readable: true,
             arrivals: Vec::with_capacity(BATCH_DATAGRAMS),
+            wall_clock,
             read_at: Duration::ZERO,
             read_every: READ_EVERY,
             input_at: Duration::ZERO,
@@ -190,9 +198,6 @@ impl Worker {
             self.measured_at = now;
             self.core.measure();
             self.receiver.measure();
-            // The system's clock may have been changed.
-            self.core
-                .set_unix_origin_s(unix_now().saturating_sub(now).as_secs());
         }
     }
 
@@ -215,7 +220,7 @@ impl Worker {
                 arrivals,
                 now,
             });
-            self.meter_inputs();
+            self.meter_inputs(now);
             match received {
                 // Less than a full batch: the socket was empty at that moment.
                 Ok(count) if count < BATCH_DATAGRAMS => {
@@ -241,12 +246,16 @@ impl Worker {
         }
     }
 
-    /// Records how long the batch's inputs took from the kernel to the simulation's queue.
-    fn meter_inputs(&mut self) {
+    /// Records how long the inputs of the batch that was read at `now` took from the kernel to the simulation's queue.
+    fn meter_inputs(&mut self, now: Duration) {
         if self.arrivals.is_empty() {
             return;
         }
         let queued = unix_now();
+        if self.wall_clock.has_stepped(now, queued) {
+            // The arrivals were recorded before the clock was set.
+            return self.arrivals.clear();
+        }
         for arrival in self.arrivals.drain(..) {
             self.server.input_waited(queued.saturating_sub(arrival));
         }
@@ -273,6 +282,21 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+/// The wall clock as it was read last, to notice that it was set.
+struct WallClock {
+    /// Time since 1970 at the process's origin, by the last reading.
+    origin: Duration,
+}
+
+impl WallClock {
+    /// Returns whether the wall clock was set since the last reading. `now` is the monotonic time of the reading `unix`.
+    fn has_stepped(&mut self, now: Duration, unix: Duration) -> bool {
+        let origin = unix.saturating_sub(now);
+        let step = origin.abs_diff(std::mem::replace(&mut self.origin, origin));
+        step > WALL_CLOCK_STEP
     }
 }
 
@@ -315,11 +339,31 @@ pub(crate) fn pin_thread(cpu: usize) -> io::Result<()> {
     pinned
 }
 
-/// Returns the system's time since 1970, by which tokens expire and arrivals of datagrams are recorded.
+/// Returns the system's time since 1970, by which the kernel records arrivals of datagrams. Only for metering.
 #[expect(
     clippy::disallowed_methods,
     reason = "the system's time is read here and passed on as a value"
 )]
 fn unix_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_of_the_wall_clock_is_noticed_once_in_either_direction() {
+        let ms = Duration::from_millis;
+        let unix = Duration::from_secs(1_800_000_000);
+        let mut clock = WallClock { origin: unix };
+        assert!(!clock.has_stepped(ms(20), unix + ms(120)), "read a moment later");
+        assert!(!clock.has_stepped(ms(90_000), unix + ms(90_000)));
+        assert!(
+            clock.has_stepped(ms(90_010), unix + ms(3_690_010)),
+            "an hour ahead"
+        );
+        assert!(!clock.has_stepped(ms(90_020), unix + ms(3_690_020)));
+        assert!(clock.has_stepped(ms(90_030), unix + ms(90_030)), "and back");
+    }
 }

@@ -65,7 +65,8 @@ pub struct WorkerCoreConfig {
     pub netcode: ServerNetcodeConfig,
     /// Settings of the snapshot stream, already validated.
     pub replication: ReplicationConfig,
-    /// Seconds since 1970 at the origin of the times passed to the core. Tokens expire by it.
+    /// Seconds since 1970 at the origin of the times passed to the core. Tokens are dated and expire by the same origin
+    /// and the time since it, whatever the system's clock says meanwhile.
     pub unix_origin_s: u64,
 }
 
@@ -213,11 +214,6 @@ impl WorkerCore {
     pub fn measure(&self) {
         self.shared.stats.show_netcode(self.netcode.counters());
         self.shared.stats.show_replication(&self.scratch.counters());
-    }
-
-    /// Sets the seconds since 1970 at the origin, after a change of the system's clock.
-    pub fn set_unix_origin_s(&mut self, unix_origin_s: u64) {
-        self.unix_origin_s = unix_origin_s;
     }
 
     /// Sends every client a goodbye, because the server stops, and ends its session.
