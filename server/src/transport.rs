@@ -191,8 +191,8 @@ impl WorkerThreads {
             };
             if catch_unwind(AssertUnwindSafe(|| worker.run(&stop))).is_err() {
                 // Its clients are lost. A restart is better than a server that serves only a part of its players.
-                tracing::error!(worker = index, "a net worker panicked: the server stops");
                 shutdown.request();
+                tracing::error!(worker = index, "a net worker panicked: the server stops");
             }
         };
         let thread = thread::Builder::new().name(format!("net-{index}")).spawn(run)?;

@@ -53,7 +53,10 @@ const DEFAULT_SERVER: &str = "127.0.0.1:8080";
 
 /// Parses the flags and runs the client.
 pub fn main() -> ExitCode {
-    let flags = ClientFlags::parse();
+    let flags = match ClientFlags::try_parse() {
+        Ok(flags) => flags,
+        Err(usage) => return print_usage(&usage),
+    };
     let Some(script) = flags.script.clone() else {
         return windowed(flags);
     };
@@ -70,6 +73,19 @@ pub fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "skirmish: {error}");
             error.exit_code()
         }
+    }
+}
+
+/// Prints the help, the version, or the reason why the flags are refused.
+fn print_usage(usage: &clap::Error) -> ExitCode {
+    let printed = usage.print().and_then(|()| io::stdout().flush());
+    match printed {
+        // The reader of a closed pipe has seen enough.
+        Err(error) if !usage.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "skirmish: cannot write to standard output: {error}");
+            ExitCode::from(2)
+        }
+        _ => ExitCode::from(u8::from(usage.use_stderr()) * 2),
     }
 }
 

@@ -204,8 +204,8 @@ impl Flush for BatchedSender {
                     break;
                 }
                 Err(error) if self.is_segmenting(start) && is_unsegmentable(&error) => {
-                    tracing::info!(%error, "segmentation offload is not available: sending datagrams one by one");
                     self.segment = false;
+                    tracing::info!(%error, "segmentation offload is not available: sending datagrams one by one");
                 }
                 Err(error) => {
                     // The error concerns the first datagram; the others can still be sent.

@@ -2,12 +2,14 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 
 use bevy_app::AppExit;
 use throng_shared::netcode::EntropyError;
 use tracing_subscriber::filter::ParseError;
 
+use super::output::print;
+use super::stderr_log;
 use crate::config::ConfigError;
 use crate::http::HttpError;
 use crate::net::socket::SocketError;
@@ -49,13 +51,20 @@ pub enum ServerError {
 }
 
 impl ServerError {
-    /// Prints the error as a line on standard error. Returns the exit code: 2 if another configuration would help,
-    /// else 1. For `--help` and unknown flags it ends the process.
+    /// Prints the error as a line on standard error, behind the log, and waits a moment at most until it is written.
+    /// Returns the exit code: 2 if another configuration would help, else 1. `--help` and `--version` are printed on
+    /// standard output, with exit code 0.
     pub fn report(&self) -> AppExit {
         if let Self::Config(ConfigError::Usage(usage)) = self {
-            usage.exit();
+            if usage.use_stderr() {
+                // A closed standard error cannot report its own failure.
+                let _ = usage.print();
+                return AppExit::from_code(2);
+            }
+            return print(AppExit::Success, |_| usage.print());
         }
-        let _ = writeln!(io::stderr().lock(), "error: {}", Causes(self));
+        stderr_log::write_line(&format!("error: {}", Causes(self)));
+        stderr_log::flush();
         AppExit::from_code(if self.is_configuration() { 2 } else { 1 })
     }
 

@@ -6,7 +6,8 @@
 //! | `sim-N` | one of the other simulations each |
 //! | `net-N` | one net worker each; none when workers run inline |
 //! | `http` | the HTTP server |
-//! | `signals` | waits for ctrl-c and SIGTERM |
+//! | `signals` | waits for ctrl-c, SIGTERM and SIGHUP |
+//! | `log` | writes the log to standard error, so that no other thread waits for it |
 //! | `summary` | logs a line every ten seconds while there are clients |
 //!
 //! Owns the order of starting (everything that can fail first, ticks last) and of stopping: new clients are
@@ -16,11 +17,15 @@
 mod banner;
 mod error;
 mod game;
+mod line_writer;
+mod log_filter;
+mod output;
 mod peer_simulations;
 mod replay;
 mod serve;
 mod server;
 mod signals;
+mod stderr_log;
 mod summary;
 mod time_origin;
 

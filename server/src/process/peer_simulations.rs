@@ -142,13 +142,14 @@ impl PeerSimulations {
                 let stop = shutdown.clone();
                 let run = move || {
                     let ran = catch_unwind(AssertUnwindSafe(|| run(first_tick)));
+                    // The server stops even if this thread gets no further.
+                    stop.request();
                     if ran.is_err() {
                         tracing::error!(
                             simulation = simulation.0,
                             "a simulation panicked: the server stops"
                         );
                     }
-                    stop.request();
                     ran
                 };
                 let thread = thread::Builder::new()
@@ -156,8 +157,8 @@ impl PeerSimulations {
                     .spawn(run);
                 thread
                     .inspect_err(|error| {
-                        tracing::error!(%error, simulation = simulation.0, "cannot start a thread: the server stops");
                         shutdown.request();
+                        tracing::error!(%error, simulation = simulation.0, "cannot start a thread: the server stops");
                     })
                     .ok()
             });

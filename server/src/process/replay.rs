@@ -1,15 +1,17 @@
 //! The command `replay FILE`: replays a recording.
 
-use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::BufReader;
 use std::path::Path;
 use std::time::Duration;
 
 use bevy_app::{AppExit, Plugins};
+use throng_shared::files;
 
 use super::banner::Thousands;
 use super::error::Causes;
 use super::game::{Game, NoSettings};
+use super::output::print;
+use super::stderr_log::write_line;
 use super::time_origin::origin;
 use crate::config::recorded_game;
 use crate::record::{End, ReadError, RecordingError, RecordingReader, ReplayError, app_of, replay};
@@ -22,22 +24,14 @@ pub(super) fn replay_command(replay: impl FnOnce(&Path) -> Result<String, Replay
     let program = arguments.next().unwrap_or_default();
     arguments.next().filter(|first| first == "replay")?;
     let (Some(file), None) = (arguments.next(), arguments.next()) else {
-        let _ = writeln!(io::stderr().lock(), "usage: {} replay FILE", program.display());
+        write_line(&format!("usage: {} replay FILE", program.display()));
         return Some(AppExit::from_code(2));
     };
     let file = Path::new(&file);
     Some(match replay(file) {
-        Ok(summary) => {
-            let _ = writeln!(io::stdout().lock(), "{summary}");
-            AppExit::Success
-        }
+        Ok(summary) => print(AppExit::Success, |out| writeln!(out, "{summary}")),
         Err(error) => {
-            let _ = writeln!(
-                io::stderr().lock(),
-                "error: {}: {}",
-                file.display(),
-                Causes(&error)
-            );
+            write_line(&format!("error: {}: {}", file.display(), Causes(&error)));
             AppExit::error()
         }
     })
@@ -65,7 +59,7 @@ pub(super) fn replay_with<G: Game, M, P: Plugins<M>>(
     plugins: impl FnOnce(&G) -> P,
 ) -> Result<String, ReplayError> {
     let unreadable = |error| ReplayError::Recording { error, ticks: 0 };
-    let file = File::open(path).map_err(|error| {
+    let file = files::open(path).map_err(|error| {
         unreadable(RecordingError {
             offset: 0,
             error: ReadError::Io(error),

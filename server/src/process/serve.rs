@@ -1,18 +1,19 @@
 //! A program's whole `main`: reads the settings, logs, and serves until it is stopped, or replays a recording.
 
-use std::io::{self, IsTerminal, Write};
+use std::any::type_name;
+use std::io::{self, IsTerminal};
 
 use bevy_app::{AppExit, Plugins};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use super::error::ServerError;
 use super::game::{Game, NoSettings};
+use super::output::show_banner;
 use super::replay::{replay_command, replay_with};
 use super::server::Server;
+use super::stderr_log;
 
-/// Serves a game without settings of its own until ctrl-c or SIGTERM, with the server's flags, environment
+/// Serves a game without settings of its own until ctrl-c, SIGTERM or SIGHUP, with the server's flags, environment
 /// variables and file. With `replay FILE` it replays a recording of the game instead. For a game with settings use
 /// [`serve_game`].
 ///
@@ -62,26 +63,24 @@ where
     log_to_stderr(&settings.server.log)?;
     let server = Server::start(&settings, plugins(&settings.game))?;
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    // The pipe behind standard output may be closed; the server runs all the same.
-    let _ = write!(io::stdout().lock(), "{}", server.banner(&settings, colour));
+    let game = [type_name::<G>(), type_name::<P>()];
+    // Said whatever the filter allows.
+    for sentence in server.unmatched_log_targets(&settings.server.log, &game) {
+        stderr_log::write_line(&format!("warning: {sentence}"));
+    }
     server.stop_on_signal()?;
+    show_banner(&server.banner(&settings, colour).to_string());
     server.run();
     Ok(())
 }
 
-/// Logs to standard error what `filter` allows. If the program already has a logger, that one stays.
+/// Logs to standard error what `filter` allows, on a thread of its own: no other thread waits for standard error, and
+/// lines that it does not take are dropped and counted. The messages of panics go the same way, by a panic hook. If the
+/// program already has a logger, that one and its panic hook stay.
 ///
 /// # Errors
-/// Returns [`ServerError::Log`] for an invalid filter.
+/// Returns [`ServerError::Log`] for an invalid filter, and [`ServerError::Thread`] if the system provides no thread.
 pub fn log_to_stderr(filter: &str) -> Result<(), ServerError> {
-    let terminal = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let filter: Targets = filter.parse().map_err(ServerError::Log)?;
-    let lines = tracing_subscriber::fmt::layer()
-        .compact()
-        .with_writer(io::stderr)
-        .with_ansi(terminal)
-        .with_target(false);
-    // Fails if there is a logger already.
-    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
-    Ok(())
+    Ok(stderr_log::start(filter)?)
 }

@@ -11,12 +11,15 @@ use bevy_app::{App, Plugins};
 use throng_shared::netcode::{Entropy, KEY_BYTES};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::ProtocolVersion;
+use tokio::sync::watch;
 
 use super::banner::Banner;
 use super::error::ServerError;
 use super::game::Game;
+use super::log_filter::LogModules;
 use super::peer_simulations::{PeerSimulations, SimulationParts};
 use super::signals;
+use super::stderr_log::FlushLog;
 use super::summary::SummaryLog;
 use super::time_origin::origin;
 use crate::boundary::link::LinkConfig;
@@ -42,6 +45,8 @@ pub struct Server {
     udp: Vec<SocketAddr>,
     protocol: ProtocolVersion,
     origin: Instant,
+    /// Dropped when the server has ended.
+    running: watch::Sender<()>,
 }
 
 impl Server {
@@ -118,6 +123,7 @@ impl Server {
             udp: advertised,
             protocol,
             origin,
+            running: watch::Sender::new(()),
         })
     }
 
@@ -145,21 +151,32 @@ impl Server {
         }
     }
 
-    /// Stops the server at the first ctrl-c or SIGTERM; a second one ends the process.
+    /// Stops the server at the first ctrl-c, SIGTERM or SIGHUP. A second one ends the process, and so does a stop that
+    /// takes more than ten seconds.
     ///
     /// # Errors
     /// Returns the system's error if it provides no thread or no handler for signals.
     pub fn stop_on_signal(&self) -> io::Result<()> {
         let (status, shutdown) = (self.status.clone(), self.shutdown.clone());
-        signals::stop_on_signal(move |name| {
-            tracing::info!("{name}: stopping; repeat to end at once");
+        signals::stop_on_signal(self.running.subscribe(), move |name| {
             advance_status(&status, ServerStatus::Stopping);
             shutdown.request();
+            tracing::info!("{name}: stopping; repeat to end at once");
         })
+    }
+
+    /// Returns a sentence for each part of the log filter that selects nothing. `game` has the names of the types that make
+    /// the game.
+    pub(super) fn unmatched_log_targets(&self, filter: &str, game: &[&str]) -> Vec<String> {
+        let components = self.app.world().components().iter_registered();
+        let names = components.map(|component| component.name().to_string());
+        LogModules::new(game, names).unmatched(filter)
     }
 
     /// Runs ticks until the server is stopped, then disconnects the clients and ends every thread.
     pub fn run(self) {
+        // Dropped last, also when the simulation panics.
+        let _flush = FlushLog;
         let Self {
             mut app,
             peer_simulations,
@@ -167,6 +184,7 @@ impl Server {
             status,
             stats,
             origin,
+            running,
             ..
         } = self;
         let summary = SummaryLog::start(Arc::clone(&stats), origin)
@@ -186,6 +204,7 @@ impl Server {
         }
         let ran = Duration::from_secs(origin.elapsed().as_secs());
         tracing::info!("stopped after {ran:?}: {} ticks", stats.ticks());
+        drop(running);
     }
 }
 

@@ -137,16 +137,18 @@ impl Recorder {
     fn take(&mut self, taken: RecordedTick) {
         let Some(queue) = &self.queue else { return };
         let tick = taken.time.tick;
-        match queue.try_send(taken) {
-            Ok(()) => return,
-            Err(TrySendError::Full(_)) => {
-                let _ = self.lagged.set(tick);
-                tracing::error!(%tick, "the recording ends before this tick, because the disk was too slow");
-            }
-            // The writer has logged the reason.
-            Err(TrySendError::Disconnected(_)) => {}
+        let Err(refused) = queue.try_send(taken) else {
+            return;
+        };
+        // If the writer has ended, it has logged the reason.
+        let is_full = matches!(refused, TrySendError::Full(_));
+        if is_full {
+            let _ = self.lagged.set(tick);
         }
         self.queue = None;
+        if is_full {
+            tracing::error!(%tick, "the recording ends before this tick, because the disk was too slow");
+        }
     }
 }
 

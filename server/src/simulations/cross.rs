@@ -104,8 +104,8 @@ fn stop(world: &mut World) {
         .get_resource::<Shutdown>()
         .filter(|shutdown| !shutdown.is_requested())
     {
-        tracing::error!("another simulation has ended, so that this one stops too");
         shutdown.request();
+        tracing::error!("another simulation has ended, so that this one stops too");
     }
 }
 

@@ -212,7 +212,11 @@ pub fn save(folder: &Path, name: &str, result: &impl Serialize) -> Result<()> {
     let path = file_of(folder, name);
     let mut json = serde_json::to_string_pretty(result)?;
     json.push('\n');
-    fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))
+    // An earlier result is replaced by a whole one or not at all.
+    let part = path.with_extension("json.part");
+    fs::write(&part, json)
+        .and_then(|()| fs::rename(&part, &path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Reads what was stored under `name`. Returns `None` if it was never measured.

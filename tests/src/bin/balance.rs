@@ -3,8 +3,7 @@
 //!
 //! Run with `cargo run --release -p throng-tests --bin balance`; see `--help`.
 
-#![expect(clippy::print_stdout, reason = "this program's output is its result")]
-
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -56,10 +55,10 @@ fn main() -> anyhow::Result<()> {
         None => Sources::built_in(),
     };
     let rules = sources.rules().context("the content is invalid")?;
-    print_duels(&rules, flags.duels);
+    print_duels(&rules, flags.duels)?;
     if flags.pilots > 0 {
-        println!();
-        play_match(&rules, flags.pilots, flags.seconds);
+        writeln!(io::stdout())?;
+        play_match(&rules, flags.pilots, flags.seconds)?;
     }
     Ok(())
 }
@@ -72,10 +71,12 @@ fn game(rules: &Rules, drones: u32, asteroids: u32) -> SkirmishPlugin {
     }
 }
 
-fn print_duels(rules: &Rules, duels: u64) {
-    println!(
+fn print_duels(rules: &Rules, duels: u64) -> io::Result<()> {
+    let mut out = io::stdout();
+    writeln!(
+        out,
         "| duel | won by the first | seconds from the first hit to the end | undecided |\n|---|---|---|---|"
-    );
+    )?;
     let classes = &rules.content.ships;
     for (a, first) in classes.iter().enumerate() {
         for (b, second) in classes.iter().enumerate().skip(a) {
@@ -87,7 +88,8 @@ fn print_duels(rules: &Rules, duels: u64) {
             let mut seconds: Vec<f32> = decided.iter().map(|(_, seconds)| *seconds).collect();
             seconds.sort_by(f32::total_cmp);
             let quantile = |share: usize| seconds.get((seconds.len().max(1) - 1) * share / 100).copied();
-            println!(
+            writeln!(
+                out,
                 "| {} - {} | {won} of {} | {:.0} ({:.0} to {:.0}) | {} |",
                 first.name,
                 second.name,
@@ -96,9 +98,10 @@ fn print_duels(rules: &Rules, duels: u64) {
                 quantile(10).unwrap_or(f32::NAN),
                 quantile(90).unwrap_or(f32::NAN),
                 ends.len() - decided.len(),
-            );
+            )?;
         }
     }
+    Ok(())
 }
 
 /// Runs a duel. Returns the winner and the seconds from the first hit, or `None` if no ship was destroyed.
@@ -186,10 +189,11 @@ impl Earned {
         self.ore += u64::from(score.ore);
     }
 
-    fn row(&self, what: &str, seconds: u32) {
+    fn row(&self, what: &str, seconds: u32) -> io::Result<()> {
         let minutes = (self.pilots * u64::from(seconds)) as f64 / 60.0;
         let rate = |count: u64| count as f64 / minutes;
-        println!(
+        writeln!(
+            io::stdout(),
             "| {what} | {} | {:.1} | {:.0} | {:.2} | {:.1} | {:.2} | {:.0} |",
             self.pilots,
             rate(self.points),
@@ -198,12 +202,13 @@ impl Earned {
             rate(self.drones),
             rate(self.deaths),
             rate(self.ore)
-        );
+        )
     }
 }
 
 /// Runs a match of both kinds of pilots in the default world, and prints its results.
-fn play_match(rules: &Rules, count: u64, seconds: u32) {
+fn play_match(rules: &Rules, count: u64, seconds: u32) -> io::Result<()> {
+    let mut out = io::stdout();
     let pilots = (0..count).map(|n| BotPilot::new(SEED ^ (n << 32))).collect();
     let mut played = Match::of(SEED, pilots, game(rules, 2_000, 5_000));
     let mut modes = [0_u64; 5];
@@ -231,11 +236,12 @@ fn play_match(rules: &Rules, count: u64, seconds: u32) {
     let median = first
         .get(first.len() / 2)
         .map_or("never".to_owned(), |first| format!("after {first} s"));
-    println!(
+    writeln!(
+        out,
         "{count} pilots, {seconds} s, the default world. Half of them had hit or been hit {median}. They spent {} of \
          their time roaming, {} mining, {} fighting, {} fleeing, {} selling. A pilot and minute:\n",
         shares[0], shares[1], shares[2], shares[3], shares[4]
-    );
+    )?;
     let mut kinds = [Earned::default(), Earned::default()];
     for index in 0..played.pilots.len() {
         let (player, pilot) = &played.pilots[index];
@@ -247,10 +253,11 @@ fn play_match(rules: &Rules, count: u64, seconds: u32) {
             kinds[kind].add(score, credits + rules.content.space.bounties(score));
         }
     }
-    println!(
+    writeln!(
+        out,
         "| who | pilots | points | credits | pilots destroyed | drones destroyed | lives lost | ore sold |\n\
          |---|---|---|---|---|---|---|---|"
-    );
-    kinds[0].row("hunters", seconds);
-    kinds[1].row("miners", seconds);
+    )?;
+    kinds[0].row("hunters", seconds)?;
+    kinds[1].row("miners", seconds)
 }

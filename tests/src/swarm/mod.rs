@@ -81,17 +81,18 @@ pub fn run(flags: &SwarmFlags) -> Result<SwarmReport> {
     driver.disconnect();
     let report = measured.report();
     write_files(flags, &report, measured)?;
+    // A closed standard error must not cost the report.
     if let Some(reason) = &driver.shared.first_loss {
-        writeln!(io::stderr(), "the first bot that was lost: {reason}")?;
+        let _ = writeln!(io::stderr(), "the first bot that was lost: {reason}");
     }
     if let Some(counts) = driver.counts() {
-        writeln!(io::stderr(), "since they joined, the pilots {counts}")?;
+        let _ = writeln!(io::stderr(), "since they joined, the pilots {counts}");
     }
     if driver.findings.compared == 0 && !flags.idle {
-        writeln!(
+        let _ = writeln!(
             io::stderr(),
             "no value was audited: this server keeps no log of its ticks; Skirmish's does with --audit"
-        )?;
+        );
     }
     Ok(report)
 }
