@@ -65,7 +65,7 @@ pub struct ServerSettings {
     #[arg(long, help_heading = WORLD, value_name = "N", default_value = "1", value_parser = number::<u64>(0..=u64::MAX))]
     pub seed: u64,
     /// Record what players do and what comes of it, for replay FILE.
-    #[arg(long, help_heading = WORLD, value_name = "FILE", value_parser = file("a file to write"))]
+    #[arg(long, help_heading = WORLD, value_name = "FILE", value_parser = file("a new file to write"))]
     pub record: Option<PathBuf>,
 
     /// Bytes a second that one client is sent at most, everything included.

@@ -21,6 +21,7 @@ mod line_writer;
 mod log_filter;
 mod output;
 mod peer_simulations;
+mod record_file;
 mod replay;
 mod serve;
 mod server;

@@ -1,6 +1,5 @@
 //! The server: builds its parts from the settings, runs them and ends them.
 
-use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,6 +17,7 @@ use super::error::ServerError;
 use super::game::Game;
 use super::log_filter::LogModules;
 use super::peer_simulations::{PeerSimulations, SimulationParts};
+use super::record_file;
 use super::signals;
 use super::stderr_log::FlushLog;
 use super::summary::SummaryLog;
@@ -100,9 +100,6 @@ impl Server {
         }
         let (mut app, peer_simulations) = parts.build(transport, sinks);
         let protocol = app.world().resource::<Protocol>().version();
-        if let Some(path) = &config.record {
-            app.add_plugins(recording(path, settings, protocol)?);
-        }
         let parts = HttpParts {
             issuer,
             stats: Arc::clone(&stats),
@@ -113,6 +110,10 @@ impl Server {
             audit: frames,
         };
         let http_server = HttpServer::start(&http_config(config), parts)?;
+        // Last of what can fail: no other failure leaves an empty file.
+        if let Some(path) = &config.record {
+            app.add_plugins(recording(path, settings, protocol)?);
+        }
         Ok(Self {
             app,
             peer_simulations,
@@ -208,13 +209,13 @@ impl Server {
     }
 }
 
-/// Creates the file, so that an unwritable one is reported before the first tick.
+/// Creates the file, so that one that cannot be used is reported before the first tick.
 fn recording<G: Game>(
     path: &Path,
     settings: &Settings<G>,
     protocol: ProtocolVersion,
 ) -> Result<RecordPlugin, ServerError> {
-    let file = File::create(path).map_err(|error| ServerError::Recording {
+    let file = record_file::create(path).map_err(|error| ServerError::Recording {
         path: path.display().to_string(),
         error,
     })?;
