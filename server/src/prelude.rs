@@ -8,9 +8,9 @@ pub use crate::persist::PersistAppExt;
 pub use crate::runner::TickTime;
 pub use crate::schedule::ServerSystems;
 pub use crate::simulation::{
-    Avatar, ContentFile, ContentFiles, ContentPlayback, ContentSource, Eye, Ghost, Importance, Nearby, Owner,
-    Parallel, Place, Player, PlayerJoined, PlayerLeft, Random, Replicated, Rewind, Room, RoomId, Seed, Tell,
-    Viewer,
+    Avatar, Away, ContentFile, ContentFiles, ContentPlayback, ContentSource, Eye, Ghost, Importance, Linger,
+    Nearby, Owner, Parallel, Place, Player, PlayerAway, PlayerJoined, PlayerLeft, PlayerReturned, Random,
+    Replicated, Rewind, Room, RoomId, Seed, Tell, Viewer,
 };
 pub use crate::simulations::{
     BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, EffectTarget, GhostAppExt, JoinPlaces,

@@ -70,6 +70,9 @@ pub const VERSION_BYTES_MAX: usize = 32;
 /// Bytes of a player's name in UTF-8. A longer one is refused when joining.
 pub const PLAYER_NAME_BYTES_MAX: usize = 32;
 
+/// Bytes of the text with which a game ends a player's session, in UTF-8. A longer one is cut where it is given.
+pub const KICK_TEXT_BYTES_MAX: usize = 160;
+
 // Reliable messages.
 
 /// Encoded bytes of one message. A longer one is an error where it is sent.

@@ -156,6 +156,7 @@ fn action(index: u32, tick: u32, protocol: &Protocol) -> Option<ToSimulation> {
         0 => Some(ToSimulation::Joined {
             key,
             client_id: u64::from(index),
+            number: 1,
             name: PlayerName::new("Ann").unwrap(),
             kind: [PeerKind::Throng, PeerKind::Renet][index as usize % 2],
             at: time,

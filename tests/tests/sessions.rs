@@ -75,13 +75,8 @@ fn a_newer_session_takes_over_on_any_worker() {
             "{workers} workers"
         );
         assert_eq!(players(&mut simulator), 2, "{workers} workers");
-        assert_eq!(simulator.avatar(old), None, "the old player is still there");
-        let exists = simulator
-            .frames()
-            .newest()
-            .rows()
-            .any(|(slot, _)| simulator.frames().newest().identity(slot).global == avatar);
-        assert!(!exists, "the old player's entity is still there");
+        assert_eq!(simulator.client(second).player(), Some(old), "{workers} workers");
+        assert_eq!(simulator.avatar(old), Some(avatar), "{workers} workers");
     }
 }
 
@@ -134,6 +129,10 @@ fn a_silent_client_times_out_on_both_ends() {
     simulator.run(80);
     let ended = simulator.client(ids[0]).ended();
     assert_eq!(ended, Some(EndReason::Transport(DisconnectReason::TimedOut)));
+    // The player lingers without a session.
+    assert_eq!(players(&mut simulator), 2);
+    assert_eq!(simulator.frames().newest().players.len(), 1);
+    simulator.run(30 * 20);
     assert_eq!(players(&mut simulator), 1);
     assert!(simulator.client(ids[1]).is_playing());
 }

@@ -30,7 +30,11 @@ impl EndReason {
             // After `Replaced`, another session of this player is active: rejoining would make the two replace
             // each other forever.
             Self::Goodbye(
-                Goodbye::ProtocolMismatch { .. } | Goodbye::Replaced | Goodbye::Abuse | Goodbye::Kicked,
+                Goodbye::ProtocolMismatch { .. }
+                | Goodbye::Replaced
+                | Goodbye::Abuse
+                | Goodbye::Kicked(_)
+                | Goodbye::Despawned,
             )
             | Self::Transport(DisconnectReason::ByClient) => Retry::Pointless,
             Self::Goodbye(_) | Self::Transport(_) | Self::Refused(_) => Retry::Worthwhile,

@@ -139,7 +139,8 @@ fn measure(scene: Scene, options: &Options) -> [Vec<Duration>; COLUMNS] {
         let (name, at) = (PlayerName::default(), Duration::ZERO);
         worker.announce(ToSimulation::Joined {
             key,
-            client_id: 0,
+            client_id: key.session.index.into(),
+            number: 1,
             name,
             kind: PeerKind::Throng,
             at,

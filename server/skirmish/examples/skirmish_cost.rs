@@ -100,6 +100,7 @@ fn join(worker: &mut WorkerLink, index: u32) {
     worker.announce(ToSimulation::Joined {
         key: key(index),
         client_id: u64::from(index),
+        number: 1,
         name: PlayerName::default(),
         kind: PeerKind::Throng,
         at: Duration::ZERO,

@@ -21,59 +21,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
-use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::{Channel, ChannelId, SimulationId};
 use throng_shared::protocol::input::{InputBytes, ViewTick};
+use throng_shared::protocol::kick_text::KickText;
 use throng_shared::tick::Tick;
 
 use super::claims::PlayerName;
 use super::frame::Frame;
 
 mod audience;
+mod session;
 #[cfg(test)]
 mod tests;
 
 pub use audience::Audience;
-
-/// Identifies a session in the whole process: the worker that serves it for its lifetime and its id there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionKey {
-    /// Index of the net worker.
-    pub worker: u8,
-    /// Id of the session on that worker.
-    pub session: SessionId,
-}
-
-/// The kind of client, known from its first payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeerKind {
-    /// A client that sent a hello with our protocol hash: it sends inputs, receives snapshots and may own an entity.
-    Throng,
-    /// A stock renet client: it exchanges reliable messages and nothing else, and owns no entity.
-    Renet,
-}
-
-/// Why a session ended or has to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LeaveReason {
-    /// The client ended the session itself.
-    Client,
-    /// No packet arrived from the client during the time-out in its token.
-    TimedOut,
-    /// The same client connected again with a newer token.
-    Replaced,
-    /// The client broke the protocol: it sent a reliable packet that the guard refused, or an impossible payload.
-    Abuse,
-    /// More reliable messages waited for the client than the bounds allow.
-    Overflow,
-    /// The worker panicked while it processed the session; a defect of ours that ends this session only.
-    Fault,
-    /// Gameplay code ended the session.
-    Kicked,
-    /// The server is shutting down.
-    Shutdown,
-}
+pub use session::{LeaveReason, PeerKind, SessionKey};
 
 /// A value that a worker sends to a simulation.
 #[derive(Clone, Debug)]
@@ -84,6 +46,8 @@ pub enum ToSimulation {
         key: SessionKey,
         /// Stable id of the client, from the connect token.
         client_id: u64,
+        /// Number of the session, from the connect token: higher than those of the client's earlier sessions.
+        number: u64,
         /// Name of the player, from the connect token.
         name: PlayerName,
         /// Kind of client in the session.
@@ -149,6 +113,8 @@ pub enum ToWorker {
         key: SessionKey,
         /// Why the session ends; sent to the client.
         reason: LeaveReason,
+        /// The game's own words for the client, with [`LeaveReason::Kicked`].
+        text: Option<Box<KickText>>,
     },
     /// A command to end the sessions of an audience.
     DisconnectMany {
@@ -254,7 +220,7 @@ pub struct SimulationLink {
     to_worker: Producer<(Tick, ToWorker)>,
     frames: Producer<Arc<Frame>>,
     /// Sessions to end whose command found the queue full; bounded by the number of the worker's sessions.
-    ended: BTreeMap<SessionKey, LeaveReason>,
+    ended: BTreeMap<SessionKey, (LeaveReason, Option<Box<KickText>>)>,
     /// Audiences of reliable messages that found the queue full; at most [`MISSED_MAX`].
     missed: Vec<Audience>,
     wake: Wake,
@@ -307,7 +273,7 @@ impl SimulationLink {
             return true;
         }
         self.counters.sessions_overflowed.fetch_add(1, Relaxed);
-        self.ended.insert(key, LeaveReason::Overflow);
+        self.ended.insert(key, (LeaveReason::Overflow, None));
         false
     }
 
@@ -337,8 +303,9 @@ impl SimulationLink {
     }
 
     /// Makes the worker end a session. The command is never lost: without room it is retried at every publish.
-    pub fn disconnect(&mut self, key: SessionKey, reason: LeaveReason) {
-        self.ended.entry(key).or_insert(reason);
+    /// The client is shown `text`, if any.
+    pub fn disconnect(&mut self, key: SessionKey, reason: LeaveReason, text: Option<Box<KickText>>) {
+        self.ended.entry(key).or_insert((reason, text));
         self.flush_ended();
     }
 
@@ -356,12 +323,14 @@ impl SimulationLink {
 
     /// Retries the commands that found the queue full: first the ends of single sessions, then those of audiences.
     fn flush_ended(&mut self) {
-        while let Some((&key, &reason)) = self.ended.first_key_value() {
-            let end = (self.tick, ToWorker::Disconnect { key, reason });
-            if self.to_worker.push(end).is_err() {
+        while let Some((key, (reason, text))) = self.ended.pop_first() {
+            let end = (self.tick, ToWorker::Disconnect { key, reason, text });
+            if let Err(PushError::Full((_, ToWorker::Disconnect { key, reason, text }))) =
+                self.to_worker.push(end)
+            {
+                self.ended.insert(key, (reason, text));
                 return;
             }
-            self.ended.pop_first();
         }
         while let Some(&audience) = self.missed.last() {
             let reason = LeaveReason::Overflow;

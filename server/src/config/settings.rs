@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use super::parse::{
     ASSIGN, Advertise, CpuList, IO, address, advertise, cpus, file, io_default, log_filter, number, word,
@@ -58,6 +59,9 @@ pub struct ServerSettings {
     /// Ticks a second.
     #[arg(long, help_heading = WORLD, value_name = "HZ", default_value = "20", value_parser = number::<u16>(1..=128))]
     pub tick_rate: u16,
+    /// Seconds that players stay in the world after a lost connection, so that they can come back; with 0 they leave at once.
+    #[arg(long, help_heading = WORLD, value_name = "SECONDS", default_value = "30", value_parser = number::<u32>(0..=86_400))]
+    pub linger: u32,
     /// Show all entities at GET /v1/audit, to check what clients decode; benchmark scenes always do.
     #[arg(long, help_heading = WORLD)]
     pub audit: bool,
@@ -123,6 +127,12 @@ pub(super) fn workers_for(cpus: usize) -> usize {
 }
 
 impl ServerSettings {
+    /// Returns how long players stay in the world after their connection was lost.
+    #[must_use]
+    pub fn linger(&self) -> Duration {
+        Duration::from_secs(self.linger.into())
+    }
+
     /// Returns the certificate chain and its private key.
     #[must_use]
     pub fn tls(&self) -> Option<(PathBuf, PathBuf)> {

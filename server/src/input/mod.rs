@@ -15,6 +15,7 @@ use bevy_ecs::prelude::*;
 use throng_shared::protocol::registry::Protocol;
 
 use crate::schedule::ServerSystems;
+use crate::simulation::expire_away;
 use apply::take_inputs;
 use receive::apply_inbox;
 
@@ -34,7 +35,9 @@ impl Plugin for ReceivePlugin {
         app.add_systems(
             FixedUpdate,
             (
-                (drain_links, apply_inbox).chain().in_set(ServerSystems::Receive),
+                (drain_links, apply_inbox, expire_away)
+                    .chain()
+                    .in_set(ServerSystems::Receive),
                 empty_inbox.in_set(ServerSystems::Record),
             ),
         );

@@ -13,7 +13,9 @@ use super::counters::InputCounters;
 use super::inbox::Inbox;
 use crate::boundary::link::ToSimulation;
 use crate::runner::TickTime;
-use crate::simulation::{InputBuffer, MessageReceived, Offer, Players, Slots, join, judge_view, leave};
+use crate::simulation::{
+    InputBuffer, MessageReceived, NewSession, Offer, Players, Slots, join, judge_view, leave,
+};
 
 /// Number of values that are applied between the prefetch of a buffer and its use.
 const AHEAD: usize = 6;
@@ -62,13 +64,19 @@ fn apply(
         ToSimulation::Joined {
             key,
             client_id,
+            number,
             name,
             kind,
             ..
         } => {
-            if join(world, key, client_id, name, kind).is_none() {
-                tracing::error!(?key, "a worker announced a session twice");
-            }
+            let arrival = NewSession {
+                key,
+                client_id,
+                number,
+                name,
+                kind,
+            };
+            join(world, &arrival);
         }
         ToSimulation::Left { key, reason } => leave(world, key, reason),
         ToSimulation::Input {

@@ -4,7 +4,7 @@
 //! - the socket is read at least after every [`SESSIONS_PER_SLICE`] served clients, so that a fan-out never makes
 //!   the kernel's buffer overflow and inputs do not wait for its end;
 //! - each turn is bounded, so that neither a flood nor a fan-out starves the other;
-//! - before a worker stops, it sends a goodbye to every client.
+//! - before a worker stops, it sends every client its last messages and a goodbye.
 //!
 //! Waits only for its socket, its waker and the time.
 
@@ -49,6 +49,8 @@ const UPDATE_EVERY: Duration = Duration::from_millis(25);
 /// Difference between the wall clock and the monotonic clock, from one batch of inputs to the next, above which the wall
 /// clock was set. The two are not read at the same moment.
 const WALL_CLOCK_STEP: Duration = Duration::from_millis(200);
+/// Longest time for which the end of a worker waits for acknowledgements of the clients' last messages.
+const END_MAX: Duration = Duration::from_secs(3);
 /// Interval between two updates of the statistics that are costly to read.
 const MEASURE_EVERY: Duration = Duration::from_millis(500);
 
@@ -155,10 +157,19 @@ impl Worker {
         }
     }
 
-    /// Sends a goodbye to every client and ends its session, because the server stops.
+    /// Ends every session, because the server stops: sends what the simulations told the clients last, and a goodbye.
+    /// Returns when the clients have acknowledged that, or after [`END_MAX`].
     pub(crate) fn end(&mut self) {
+        let started_at = (self.clock)();
+        self.core.shutdown(started_at, &mut self.sender);
+        self.sender.flush();
+        while self.core.is_closing() && (self.clock)() < started_at + END_MAX {
+            self.turn(UPDATE_EVERY);
+        }
+        // Also the sessions that began meanwhile.
         let now = (self.clock)();
         self.core.shutdown(now, &mut self.sender);
+        self.core.finish_closing(now, &mut self.sender);
         self.sender.flush();
         self.core.measure();
     }

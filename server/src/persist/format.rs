@@ -18,7 +18,7 @@ use throng_shared::tick::Tick;
 use crate::simulation::resume::SimulationImage;
 
 /// The version of the format that is written, and the only one that is read.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 const MAGIC: &[u8; 8] = b"THRONGCP";
 const HEADER_BYTES: usize = 28;
@@ -94,13 +94,14 @@ pub(super) enum EntityRole {
     Other,
 }
 
-/// A player and its session.
+/// A player and its session. A player that is away has the key of no session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PlayerImage {
     pub(super) id: u32,
     pub(super) worker: u8,
     pub(super) index: u32,
     pub(super) generation: u32,
+    pub(super) number: u64,
     pub(super) client_id: u64,
     pub(super) name: String,
     pub(super) speaks_renet: bool,

@@ -112,10 +112,21 @@ impl Group {
         Ok(())
     }
 
-    /// Returns the sessions of the players in the group.
+    /// Returns the sessions of the players in the group. A player that is away has none.
     pub(crate) fn sessions(&self) -> impl Iterator<Item = SessionKey> {
+        let sessions = self.players().filter_map(PlayerImage::player);
+        let sessions = sessions.map(|player| player.session);
+        sessions.filter(|&session| session != SessionKey::NONE)
+    }
+
+    /// Returns the clients of the players in the group.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = u64> {
+        self.players().map(|image| image.client_id)
+    }
+
+    fn players(&self) -> impl Iterator<Item = &PlayerImage> {
         self.members.iter().filter_map(|member| match &member.role {
-            MemberRole::Player(image) => image.player().map(|player| player.session),
+            MemberRole::Player(image) => Some(image),
             _ => None,
         })
     }

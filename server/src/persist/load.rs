@@ -87,7 +87,8 @@ enum RestoredIdentity {
 /// finished. Entities and resources of `Startup` systems are replaced too, because `Startup` runs first if it
 /// has not run yet.
 ///
-/// Players have the sessions that they had when the world was saved. If those have ended, for example because
+/// Players have the sessions that they had when the world was saved, and those that were away still are. If the
+/// sessions have ended, for example because
 /// the server was restarted, call [`end_sessions`] next.
 ///
 /// # Errors
@@ -108,8 +109,9 @@ pub fn load(app: &mut App, bytes: &[u8]) -> Result<Tick, LoadError> {
     Ok(tick)
 }
 
-/// Makes every player leave, for example after a restart that ended its session. `PlayerLeft` is read in the
-/// next tick.
+/// Ends every player's session with [`LeaveReason::Shutdown`], for example after a restart that ended it. Players go
+/// [away](crate::simulation::Away); without [`Linger`](crate::simulation::Linger) they leave. The messages about it are
+/// read in the next tick.
 pub fn end_sessions(world: &mut World) {
     let mut players = world.query::<&Player>();
     let mut players: Vec<_> = players
@@ -233,6 +235,7 @@ impl Checkpoint {
 struct UniqueIds {
     players: BTreeSet<u32>,
     sessions: BTreeSet<(u8, u32)>,
+    clients: BTreeSet<u64>,
     globals: BTreeSet<u64>,
     slots: BTreeSet<Slot>,
 }
@@ -248,8 +251,11 @@ impl UniqueIds {
                 if !player.id.is_some() || !self.players.insert(image.id) {
                     return contradiction("a player has no id, or the id of another");
                 }
-                if !self.sessions.insert((image.worker, image.index)) {
+                if player.session != SessionKey::NONE && !self.sessions.insert((image.worker, image.index)) {
                     return contradiction("two players have one session");
+                }
+                if !self.clients.insert(image.client_id) {
+                    return contradiction("one client has two players");
                 }
                 Ok(RestoredIdentity::Player(player))
             }
@@ -295,16 +301,20 @@ impl Persisted {
 
 impl PlayerImage {
     pub(super) fn player(&self) -> Option<Player> {
-        let index = Some(self.index).filter(|&index| index < SESSIONS_MAX)?;
+        let session = SessionKey {
+            worker: self.worker,
+            session: SessionId {
+                index: self.index,
+                generation: self.generation,
+            },
+        };
+        if session != SessionKey::NONE && self.index >= SESSIONS_MAX {
+            return None;
+        }
         Some(Player {
             id: PlayerId(self.id),
-            session: SessionKey {
-                worker: self.worker,
-                session: SessionId {
-                    index,
-                    generation: self.generation,
-                },
-            },
+            session,
+            session_number: self.number,
             client_id: self.client_id,
             name: PlayerName::stored(&self.name)?,
             kind: if self.speaks_renet {

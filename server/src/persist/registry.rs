@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::protocol::registry::{PersistedType, Protocol};
 
-use crate::simulation::{Avatar, Eye, Importance, InputBuffer, Owner, Room, Team, Viewer};
+use crate::simulation::{Avatar, Away, Eye, Importance, InputBuffer, Owner, Room, Team, Viewer};
 
 /// Registers the types that a checkpoint holds. Implemented by [`App`].
 pub trait PersistAppExt {
@@ -62,6 +62,7 @@ impl Default for Persisted {
             PersistedType::of::<Viewer>(),
             PersistedType::of::<Avatar>(),
             PersistedType::of::<InputBuffer>(),
+            PersistedType::of::<Away>(),
             PersistedType::of::<ChildOf>(),
         ];
         let engine = types.len();

@@ -105,6 +105,7 @@ impl PlayerImage {
             worker: player.session.worker,
             index: player.session.session.index,
             generation: player.session.session.generation,
+            number: player.session_number,
             client_id: player.client_id,
             name: player.name.as_str().to_owned(),
             speaks_renet: player.kind == PeerKind::Renet,

@@ -19,6 +19,7 @@ use crate::http::audit::AuditSink;
 use crate::observe::ServerStats;
 use crate::plugins::ServerPlugins;
 use crate::runner::{Clock, FirstTick, Shutdown};
+use crate::simulation::Linger;
 use crate::simulations::{Exchange, MapShape, SimulationsPlugin};
 use crate::transport::{SimulationTransport, ThrongRenetPlugin};
 
@@ -82,6 +83,7 @@ impl<G> SimulationParts<G> {
             stats: self.stats,
         };
         app.add_plugins(plugins)
+            .insert_resource(Linger(config.linger()))
             .add_plugins(self.game)
             .add_plugins(transport);
         if let Some(exchange) = exchange {

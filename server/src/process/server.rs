@@ -226,6 +226,7 @@ fn recording<G: Game>(
         settings: settings.recorded.clone(),
         seed: settings.server.seed,
         tick_rate: settings.server.tick_rate,
+        linger: settings.server.linger(),
         content: None,
     };
     Ok(RecordPlugin::new(file, header))

@@ -33,6 +33,7 @@ pub(super) struct Event {
 enum EventKind {
     Joined {
         client_id: u64,
+        number: u64,
         name: String,
         speaks_renet: bool,
         age_ns: i64,
@@ -53,7 +54,7 @@ enum EventKind {
 }
 
 /// The reasons by their numbers in a recording.
-const REASONS: [LeaveReason; 8] = [
+const REASONS: [LeaveReason; 9] = [
     LeaveReason::Client,
     LeaveReason::TimedOut,
     LeaveReason::Replaced,
@@ -62,6 +63,7 @@ const REASONS: [LeaveReason; 8] = [
     LeaveReason::Fault,
     LeaveReason::Kicked,
     LeaveReason::Shutdown,
+    LeaveReason::Despawned,
 ];
 
 impl Event {
@@ -70,12 +72,14 @@ impl Event {
             ToSimulation::Joined {
                 key,
                 client_id,
+                number,
                 name,
                 kind,
                 at,
             } => {
                 let what = EventKind::Joined {
                     client_id: *client_id,
+                    number: *number,
                     name: name.as_str().to_owned(),
                     speaks_renet: *kind == PeerKind::Renet,
                     age_ns: age_ns(time, *at),
@@ -130,12 +134,14 @@ impl Event {
         Some(match &self.what {
             EventKind::Joined {
                 client_id,
+                number,
                 name,
                 speaks_renet,
                 age_ns,
             } => ToSimulation::Joined {
                 key,
                 client_id: *client_id,
+                number: *number,
                 name: PlayerName::stored(name)?,
                 kind: if *speaks_renet {
                     PeerKind::Renet
@@ -202,6 +208,7 @@ mod tests {
             ToSimulation::Joined {
                 key,
                 client_id: u64::MAX,
+                number: u64::MAX - 1,
                 name: PlayerName::new("Ann Ähm").unwrap(),
                 kind: PeerKind::Renet,
                 at: Duration::from_nanos(149_999_999),
@@ -242,9 +249,10 @@ mod tests {
                 .value(&time)
                 .is_none()
         );
-        assert!(event(0, EventKind::Left { reason: 8 }).value(&time).is_none());
+        assert!(event(0, EventKind::Left { reason: 9 }).value(&time).is_none());
         let joined = EventKind::Joined {
             client_id: 1,
+            number: 1,
             name: "x".repeat(33),
             speaks_renet: false,
             age_ns: i64::MIN,

@@ -7,6 +7,7 @@
 //! are complete.
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use throng_shared::hash::fnv1a;
@@ -19,7 +20,7 @@ use super::events::Event;
 use crate::simulation::ContentFile;
 
 /// The version of the format that is written, and the only one that is read.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 /// The most bytes of one block. A tick with more ends the recording.
 pub(super) const BLOCK_BYTES_MAX: usize = 256 << 20;
 
@@ -42,6 +43,8 @@ pub struct RecordingHeader {
     pub seed: u64,
     /// The tick rate, in ticks a second.
     pub tick_rate: u16,
+    /// How long players stay after their sessions were lost.
+    pub linger: Duration,
     /// The content at the start, of a game that has content. The recorder fills it in.
     pub content: Option<Vec<ContentFile>>,
 }

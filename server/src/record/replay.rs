@@ -20,7 +20,7 @@ use crate::input::Inbox;
 use crate::observe::ServerStats;
 use crate::plugins::ServerPlugins;
 use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
-use crate::simulation::{ContentFile, ContentFiles, ContentPlayback, Frames};
+use crate::simulation::{ContentFile, ContentFiles, ContentPlayback, Frames, Linger};
 
 /// Why a recording was not replayed to its end.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,7 @@ pub fn app_of<M>(header: &RecordingHeader, game: impl Plugins<M>) -> App {
         simulation: SimulationId(0),
         stats: Arc::new(ServerStats::new(0, header.tick_rate)),
     })
+    .insert_resource(Linger(header.linger))
     .insert_resource(ContentPlayback(header.content.clone()))
     .add_plugins(game);
     app

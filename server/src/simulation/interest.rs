@@ -5,6 +5,7 @@
 
 use bevy_ecs::prelude::*;
 
+use super::away::Away;
 use super::parallel::Parallel;
 use super::players::{AreaOfInterest, Avatar, Eye, Viewer};
 use super::replicated::{Replicated, Room};
@@ -18,9 +19,9 @@ const AREAS_PER_CHUNK: usize = 32;
 
 /// Moves every eye to the position of its avatar's row, so that simulation and clients have it equal to the
 /// bit. As the avatar is looked up here anyway, it also notes the players whose route in the directory is out
-/// of date.
+/// of date. A player that is away sees nothing: its eye stays where it is.
 pub(super) fn update_eyes(
-    mut eyes: Query<(Entity, &Avatar, &mut Eye, &Routed)>,
+    mut eyes: Query<(Entity, &Avatar, &mut Eye, &Routed), Without<Away>>,
     avatars: Query<&Replicated>,
     rows: Res<Rows>,
     mut routing: ResMut<Routing>,
@@ -37,15 +38,18 @@ pub(super) fn update_eyes(
     }
 }
 
-/// Chooses the area of every viewer, by its eye and with hysteresis.
+/// Chooses the area of every viewer that is not away, by its eye and with hysteresis.
 pub(super) fn update_areas_of_interest(
-    mut viewers: Query<(
-        &Eye,
-        Option<&Viewer>,
-        Option<&Room>,
-        Option<&Avatar>,
-        &mut AreaOfInterest,
-    )>,
+    mut viewers: Query<
+        (
+            &Eye,
+            Option<&Viewer>,
+            Option<&Room>,
+            Option<&Avatar>,
+            &mut AreaOfInterest,
+        ),
+        Without<Away>,
+    >,
     avatars: Query<&Room>,
     mut areas: ResMut<Areas>,
 ) {

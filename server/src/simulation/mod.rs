@@ -5,6 +5,7 @@
 //! depends on a hash or a thread, and no order by Bevy's entity numbers. Refuses per-client output work,
 //! which is the net workers'. Its cost grows with the number of changes.
 
+mod away;
 mod components;
 mod content;
 pub(crate) mod inputs;
@@ -23,6 +24,7 @@ mod rewind;
 mod route_avatars;
 pub(crate) mod routes;
 mod rows;
+mod sessions;
 mod space;
 mod tell;
 #[cfg(test)]
@@ -39,6 +41,7 @@ use crate::boundary::frame::FrameWriter;
 use crate::runner::TickTime;
 use crate::schedule::{SchedulePlugin, ServerSystems};
 
+pub use away::{Away, Linger, PlayerAway, PlayerReturned};
 pub use content::{ContentFile, ContentFiles, ContentPlayback, ContentSource};
 pub use inputs::REWIND_MAX;
 pub(crate) use inputs::judge_view;
@@ -47,7 +50,6 @@ pub use links::WorkerLinks;
 pub use nearby::{Nearby, Neighbour};
 pub use parallel::Parallel;
 pub use players::{Avatar, Eye, Player, PlayerJoined, PlayerLeft, Players, Viewer};
-pub(crate) use players::{join, leave, remove_player};
 pub use publish::Frames;
 pub use random::{Random, Seed};
 pub use remote_frames::{Ghost, RowLocation};
@@ -56,6 +58,7 @@ pub use replicated::{Importance, Owner, Replicated, Room, Slots};
 pub use rewind::Rewind;
 pub(crate) use routes::{Routes, Routing};
 pub(crate) use rows::Rows;
+pub(crate) use sessions::{NewSession, expire_away, join, leave, remove_player};
 pub(crate) use space::{Areas, Space};
 pub use tell::{MessageReceived, Outbox, Place, Tell};
 pub use throng_shared::protocol::ids::Team;
@@ -104,6 +107,8 @@ impl Plugin for SimulationPlugin {
             .init_resource::<Space>()
             .init_resource::<Areas>()
             .init_resource::<Players>()
+            .init_resource::<Linger>()
+            .init_resource::<away::LastTick>()
             .init_resource::<Frames>()
             .init_resource::<Outbox>()
             .init_resource::<Routing>()
@@ -112,9 +117,14 @@ impl Plugin for SimulationPlugin {
             .init_resource::<resources::ResourceWatches>()
             .add_message::<PlayerJoined>()
             .add_message::<PlayerLeft>()
+            .add_message::<PlayerAway>()
+            .add_message::<PlayerReturned>()
             .add_message::<MessageReceived>();
         app.world_mut().resource_mut::<TickTime>().tick = self.start;
         replicated::observe_teams(app.world_mut());
+        app.world_mut()
+            .register_component_hooks::<Player>()
+            .on_remove(sessions::end_despawned);
         app.add_systems(
             FixedUpdate,
             (
@@ -134,6 +144,7 @@ impl Plugin for SimulationPlugin {
                     publish::publish_frame,
                     resources::send_resources,
                     publish::hand_over,
+                    sessions::end_kicked,
                 )
                     .chain()
                     .in_set(ServerSystems::Publish),

@@ -1,8 +1,7 @@
-//! Players: one entity for every session that is served.
+//! Players: one entity for every client that plays, or that is [away](super::Away) and may come back.
 //!
-//! Owns the table from sessions to player entities. Guarantees that player ids are given in the order of
-//! arrival and never reused, and that `PlayerJoined` and `PlayerLeft` are written once for each player, in
-//! this order.
+//! Owns the table from sessions, ids and clients to player entities. Guarantees that player ids are given in the
+//! order of arrival and never reused, and that a client has one player at most.
 
 use std::collections::HashMap;
 
@@ -22,17 +21,21 @@ use crate::boundary::claims::PlayerName;
 use crate::boundary::link::{LeaveReason, PeerKind, SessionKey};
 use crate::space::AreaHold;
 
-/// A player, on an entity that exists as long as the session.
+/// A player, on an entity that exists as long as the player is in the game: while it has a session, and while it is
+/// [away](super::Away). Gameplay that despawns the entity, or removes this component, ends the session with
+/// [`LeaveReason::Despawned`].
 #[derive(Component, Clone, Copy, Debug)]
 #[require(Team, Room, Eye, AreaOfInterest, InputBuffer, TakenInput, Routed)]
 pub struct Player {
     /// The player's id, which is never reused.
     pub id: PlayerId,
-    /// The session that serves the player.
+    /// The session that serves the player; [`SessionKey::NONE`] while the player is away.
     pub session: SessionKey,
+    /// The number of its newest session. Of two sessions of a client, the one with the higher number has the player.
+    pub session_number: u64,
     /// The identity from the connect token. It is the same when the player connects again.
     pub client_id: u64,
-    /// The name from the connect token.
+    /// The name from the newest connect token.
     pub name: PlayerName,
     /// The client's protocol. A stock renet client is sent messages only.
     pub kind: PeerKind,
@@ -62,7 +65,7 @@ pub(super) struct AreaOfInterest {
     pub(super) hold: Option<AreaHold>,
 }
 
-/// A session has begun, and its player entity exists.
+/// A client has joined, and its player entity exists.
 #[derive(Message, Clone, Copy, Debug)]
 pub struct PlayerJoined {
     /// The entity of the player.
@@ -71,7 +74,7 @@ pub struct PlayerJoined {
     pub player: Player,
 }
 
-/// A session has ended, and its player entity no longer exists.
+/// A player has left for good: its session has ended, and it did not come back. Written once for each player.
 #[derive(Message, Clone, Copy, Debug)]
 pub struct PlayerLeft {
     /// The entity that the player was. It is despawned.
@@ -84,13 +87,13 @@ pub struct PlayerLeft {
     pub reason: LeaveReason,
 }
 
-/// The players by session and by id. The table of sessions is dense: by worker, then by the worker's own session
-/// index.
+/// The players by session, by id and by client. The table of sessions is dense: by worker, then by the worker's own
+/// session index. The maps are only looked up and never iterated, because a hash map has no fixed order.
 #[derive(Resource, Debug, Default)]
 pub struct Players {
     sessions: Vec<Vec<Option<PlayerSlot>>>,
-    /// This map is only looked up and never iterated, because a hash map has no fixed order.
     by_id: HashMap<PlayerId, Entity>,
+    by_client: HashMap<u64, Entity>,
     ids_given: u32,
     /// The number of this simulation, and how many others there are. Each simulation gives different ids.
     simulation: (u32, u32),
@@ -99,7 +102,6 @@ pub struct Players {
 #[derive(Clone, Copy, Debug)]
 struct PlayerSlot {
     generation: u32,
-    id: PlayerId,
     entity: Entity,
 }
 
@@ -108,14 +110,9 @@ impl Players {
     #[inline]
     #[must_use]
     pub fn get(&self, key: SessionKey) -> Option<Entity> {
-        self.slot(key).map(|slot| slot.entity)
-    }
-
-    #[inline]
-    fn slot(&self, key: SessionKey) -> Option<PlayerSlot> {
         let slots = self.sessions.get(usize::from(key.worker))?;
         let slot = (*slots.get(key.session.index as usize)?)?;
-        (slot.generation == key.session.generation).then_some(slot)
+        (slot.generation == key.session.generation).then_some(slot.entity)
     }
 
     /// Returns the player entity with this id, if the player is in this simulation.
@@ -124,7 +121,12 @@ impl Players {
         self.by_id.get(&id).copied()
     }
 
-    /// Returns the number of players in the simulation.
+    /// Returns the player entity of a client, if the player is in this simulation.
+    pub(crate) fn of_client(&self, client_id: u64) -> Option<Entity> {
+        self.by_client.get(&client_id).copied()
+    }
+
+    /// Returns the number of players in the simulation, those that are away included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_id.len()
@@ -155,104 +157,57 @@ impl Players {
         }
     }
 
-    fn next_id(&mut self) -> PlayerId {
+    pub(super) fn next_id(&mut self) -> PlayerId {
         let (simulation, others) = self.simulation;
         self.ids_given += 1;
         PlayerId((self.ids_given - 1) * (others + 1) + simulation + 1)
     }
 
     /// Returns the number of player ids that were given.
-    pub(super) fn ids_given(&self) -> u32 {
+    pub(crate) fn ids_given(&self) -> u32 {
         self.ids_given
     }
 
-    fn insert(&mut self, key: SessionKey, id: PlayerId, entity: Entity) {
-        let worker = usize::from(key.worker);
+    /// Enters a player under its id, its client and, unless it is away, its session.
+    pub(super) fn insert(&mut self, player: &Player, entity: Entity) {
+        self.by_id.insert(player.id, entity);
+        self.by_client.insert(player.client_id, entity);
+        if player.session == SessionKey::NONE {
+            return;
+        }
+        let worker = usize::from(player.session.worker);
         if self.sessions.len() <= worker {
             self.sessions.resize_with(worker + 1, Vec::new);
         }
         let slots = &mut self.sessions[worker];
-        let index = key.session.index as usize;
+        let index = player.session.session.index as usize;
         if slots.len() <= index {
             slots.resize(index + 1, None);
         }
-        let slot = PlayerSlot {
-            generation: key.session.generation,
-            id,
+        slots[index] = Some(PlayerSlot {
+            generation: player.session.session.generation,
             entity,
-        };
-        if let Some(replaced) = slots[index].replace(slot) {
-            self.by_id.remove(&replaced.id);
-        }
-        self.by_id.insert(id, entity);
-    }
-
-    fn remove(&mut self, key: SessionKey) -> Option<Entity> {
-        let slot = self.slot(key)?;
-        self.sessions[usize::from(key.worker)][key.session.index as usize] = None;
-        self.by_id.remove(&slot.id)
-    }
-}
-
-/// Makes an existing entity the player of a session that continues. Returns `false` if the session has a
-/// player already.
-pub(super) fn rejoin(world: &mut World, entity: Entity, player: Player) -> bool {
-    let mut players = world.resource_mut::<Players>();
-    if players.get(player.session).is_some() {
-        return false;
-    }
-    players.insert(player.session, player.id, entity);
-    world.entity_mut(entity).insert(player);
-    true
-}
-
-/// Spawns the player of a new session. Returns `None` if the session has a player already.
-pub(crate) fn join(
-    world: &mut World,
-    session: SessionKey,
-    client_id: u64,
-    name: PlayerName,
-    kind: PeerKind,
-) -> Option<Entity> {
-    let mut players = world.resource_mut::<Players>();
-    if players.get(session).is_some() {
-        return None;
-    }
-    let id = players.next_id();
-    let player = Player {
-        id,
-        session,
-        client_id,
-        name,
-        kind,
-    };
-    let entity = world.spawn(player).id();
-    world.resource_mut::<Players>().insert(session, id, entity);
-    world.write_message(PlayerJoined { entity, player });
-    Some(entity)
-}
-
-/// Despawns the player of a session without writing `PlayerLeft`, because it continues in another simulation.
-pub(crate) fn remove_player(world: &mut World, session: SessionKey) {
-    if let Some(entity) = world.resource_mut::<Players>().remove(session) {
-        world.despawn(entity);
-    }
-}
-
-/// Despawns the player of a session that ended. Does nothing if the session has no player here.
-pub(crate) fn leave(world: &mut World, session: SessionKey, reason: LeaveReason) {
-    let Some(entity) = world.resource_mut::<Players>().remove(session) else {
-        return;
-    };
-    let avatar = world.get::<Avatar>(entity).map(|avatar| avatar.0);
-    if let Some(&player) = world.get::<Player>(entity) {
-        world.despawn(entity);
-        world.write_message(PlayerLeft {
-            entity,
-            player,
-            avatar,
-            reason,
         });
+    }
+
+    /// Removes a session, whose player stays. Does nothing if the session has no player.
+    pub(super) fn remove_session(&mut self, key: SessionKey) {
+        if self.get(key).is_some() {
+            self.sessions[usize::from(key.worker)][key.session.index as usize] = None;
+        }
+    }
+
+    /// Removes a player. Returns whether the table had it.
+    pub(super) fn remove(&mut self, player: &Player, entity: Entity) -> bool {
+        if self.find(player.id) != Some(entity) {
+            return false;
+        }
+        self.remove_session(player.session);
+        self.by_id.remove(&player.id);
+        if self.of_client(player.client_id) == Some(entity) {
+            self.by_client.remove(&player.client_id);
+        }
+        true
     }
 }
 

@@ -6,6 +6,7 @@ use bevy_ecs::prelude::*;
 use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::ids::Team;
 
+use super::away::Away;
 use super::inputs::InputBuffer;
 use super::interest::room_seen;
 use super::links::WorkerLinks;
@@ -42,13 +43,13 @@ type Watching = (
     &'static AreaOfInterest,
 );
 
-/// Builds the frame of this tick from rows, cells and players.
+/// Builds the frame of this tick from rows, cells and the players that have a session.
 pub(super) fn publish_frame(
     mut rows: ResMut<Rows>,
     mut space: ResMut<Space>,
     mut frames: ResMut<Frames>,
     areas: Res<Areas>,
-    players: Query<Published>,
+    players: Query<Published, Without<Away>>,
     watchers: Query<Watching>,
     avatars: Query<&Replicated>,
     rooms: Query<&Room>,

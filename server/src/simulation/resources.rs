@@ -1,5 +1,5 @@
-//! Sends the replicated resources to players: all of them to a player that joins, and each one to all players
-//! when it has changed.
+//! Sends the replicated resources to players: all of them to a player that joins or returns, and each one to all
+//! players when it has changed.
 //!
 //! Each of several simulations sends its own resources to its own players. A player that migrates is sent
 //! nothing, so gameplay has to keep the resources equal in all simulations.
@@ -10,6 +10,7 @@ use bevy_ecs::prelude::*;
 use throng_shared::protocol::ids::Channel;
 use throng_shared::protocol::registry::{Protocol, ResourceEntry};
 
+use super::away::PlayerReturned;
 use super::players::PlayerJoined;
 use super::tell::Outbox;
 use crate::boundary::link::Audience;
@@ -19,6 +20,7 @@ use crate::boundary::link::Audience;
 pub(super) struct ResourceWatches {
     watches: Vec<ResourceWatch>,
     joined: MessageCursor<PlayerJoined>,
+    returned: MessageCursor<PlayerReturned>,
 }
 
 struct ResourceWatch {
@@ -40,22 +42,29 @@ pub(super) fn watch_resources(world: &mut World) {
     world.resource_mut::<ResourceWatches>().watches = watches;
 }
 
-/// Adds the changed resources to the tick's messages, and all resources for players that joined in it.
+/// Adds the changed resources to the tick's messages, and all resources for players that joined or
+/// returned in it.
 pub(super) fn send_resources(world: &mut World) {
     world.resource_scope(|world, mut watches: Mut<ResourceWatches>| {
-        let ResourceWatches { watches, joined } = &mut *watches;
+        let ResourceWatches {
+            watches,
+            joined,
+            returned,
+        } = &mut *watches;
         if watches.is_empty() {
             return;
         }
-        let joined: Vec<_> = joined
-            .read(world.resource::<Messages<PlayerJoined>>())
-            .map(|joined| joined.player.session)
+        let joined = joined.read(world.resource::<Messages<PlayerJoined>>());
+        let returned = returned.read(world.resource::<Messages<PlayerReturned>>());
+        // The sessions that know nothing yet.
+        let fresh: Vec<_> = (joined.map(|joined| joined.player.session))
+            .chain(returned.map(|returned| returned.player.session))
             .collect();
         for ResourceWatch { entry, sent } in watches {
             let changed = entry.changed(world);
             let is_new = std::mem::replace(sent, changed) != changed;
             // A client assumes that a resource it was not sent does not exist.
-            if !is_new && (joined.is_empty() || changed.is_none()) {
+            if !is_new && (fresh.is_empty() || changed.is_none()) {
                 continue;
             }
             let mut bytes = Vec::new();
@@ -66,10 +75,10 @@ pub(super) fn send_resources(world: &mut World) {
             let bytes = bytes::Bytes::from(bytes);
             let mut outbox = world.resource_mut::<Outbox>();
             if is_new {
-                // Players that joined in this tick are among all of the simulation's players.
+                // Players that joined or returned in this tick are among all of the simulation's players.
                 outbox.broadcast(Audience::Own, Channel::ReliableOrdered.id(), bytes);
             } else {
-                for &session in &joined {
+                for &session in &fresh {
                     outbox.message(session, Channel::ReliableOrdered, bytes.clone());
                 }
             }

@@ -16,9 +16,10 @@ use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::protocol::registry::{ComponentEntry, Protocol};
 use throng_shared::tick::Tick;
 
+use super::away::{Away, LastTick, Linger, PlayerAway, PlayerReturned};
 use super::components::{ComponentWatches, reference_of};
 use super::interest::{build_areas, update_areas_of_interest, update_eyes};
-use super::players::{Player, PlayerJoined, PlayerLeft, Players, rejoin};
+use super::players::{Player, PlayerJoined, PlayerLeft, Players};
 use super::publish::{Frames, publish_frame};
 use super::random::Seed;
 use super::replicated::{Importance, Owner, Replicated, Room, SlotEvent, Slots, identity};
@@ -26,6 +27,7 @@ use super::rows::Rows;
 use super::space::{Areas, Space};
 use super::tell::{MessageReceived, Outbox};
 use crate::boundary::frame::{ChunkKind, FrameWriter, SlotTable, SlotTableImage};
+use crate::boundary::link::{LeaveReason, SessionKey};
 use crate::runner::TickTime;
 
 /// The state of a simulation without its entities.
@@ -86,6 +88,9 @@ impl SimulationImage {
         world.insert_resource(players);
         world.resource_mut::<Messages<PlayerJoined>>().clear();
         world.resource_mut::<Messages<PlayerLeft>>().clear();
+        world.resource_mut::<Messages<PlayerAway>>().clear();
+        world.resource_mut::<Messages<PlayerReturned>>().clear();
+        world.insert_resource(LastTick::default());
         world.resource_mut::<Messages<MessageReceived>>().clear();
         world.resource_mut::<TickTime>().tick = self.tick;
         if let Some(mut time) = world.get_resource_mut::<Time<Fixed>>() {
@@ -121,10 +126,28 @@ pub(crate) fn arrive(world: &mut World, entity: Entity, global: GlobalId) {
     world.entity_mut(entity).insert(Replicated::default());
 }
 
-/// Makes `entity`, which has its components, the player `player`. Returns `false` if the session has another
-/// player.
+/// Makes `entity`, which has its components, the player `player`, which is [`Away`] if it has no session. Returns
+/// `false` if the session or the client has another player.
 pub(crate) fn restore_player(world: &mut World, entity: Entity, player: Player) -> bool {
-    rejoin(world, entity, player)
+    let mut players = world.resource_mut::<Players>();
+    if players.get(player.session).is_some() || players.of_client(player.client_id).is_some() {
+        return false;
+    }
+    players.insert(&player, entity);
+    let &TickTime { tick, length, .. } = world.resource::<TickTime>();
+    let ticks = world.resource::<Linger>().ticks(length);
+    let mut restored = world.entity_mut(entity);
+    restored.insert(player);
+    if player.session != SessionKey::NONE {
+        restored.remove::<Away>();
+    } else if !restored.contains::<Away>() {
+        restored.insert(Away {
+            since: tick,
+            until: tick + ticks,
+            reason: LeaveReason::TimedOut,
+        });
+    }
+    true
 }
 
 /// Fills rows, cells and views, and publishes the frame of the newest tick again. `rows` are the replicated

@@ -1,8 +1,8 @@
 //! The process's directory as the simulation writes it: the simulation that runs a player's avatar, and the
 //! session and the worker that own it.
 //!
-//! Guarantees that a route is removed with its player, with its avatar, and when the player gets another
-//! avatar.
+//! Guarantees that a route is removed with its player, with its avatar, when the player gets another avatar, and when
+//! its session ends or is replaced.
 
 use std::sync::Arc;
 
@@ -67,8 +67,13 @@ pub(super) fn routable(entity: &Replicated) -> Option<GlobalId> {
 }
 
 /// Removes the route when a player loses its avatar, gets another one, or is despawned.
-pub(super) fn forget_route(mut world: DeferredWorld, context: HookContext) {
-    let routed = world.get_mut::<Routed>(context.entity);
+pub(super) fn forget_route(world: DeferredWorld, context: HookContext) {
+    remove_route(world, context.entity);
+}
+
+/// Removes the route to a player's session.
+pub(super) fn remove_route(mut world: DeferredWorld, player: Entity) {
+    let routed = world.get_mut::<Routed>(player);
     let Some(old) = routed.and_then(|mut routed| routed.entered.take()) else {
         return;
     };

@@ -7,7 +7,8 @@ use bevy_ecs::prelude::*;
 use bytes::Bytes;
 use glam::Vec2;
 use serde::Serialize;
-use throng_shared::protocol::ids::{Channel, ChannelId, TeamId};
+use throng_shared::protocol::ids::{Channel, ChannelId, PlayerId, TeamId};
+use throng_shared::protocol::kick_text::KickText;
 use throng_shared::protocol::registry::{Direction, Protocol, RegistryError, reference};
 
 use super::players::Player;
@@ -132,12 +133,15 @@ impl Tell<'_, '_> {
         self.broadcast(Audience::Own, message)
     }
 
-    /// Ends a player's session with [`LeaveReason::Kicked`]. Its `PlayerLeft` is written in a later tick, when the
-    /// worker has reported the end.
-    pub fn kick(&mut self, player: &Player) {
-        self.outbox
-            .entries
-            .push(OutboxEntry::Disconnect(player.session, LeaveReason::Kicked));
+    /// Ends a player's session with [`LeaveReason::Kicked`]. The client is shown `text`, of which it receives the first
+    /// [`KICK_TEXT_BYTES_MAX`](throng_shared::limits::KICK_TEXT_BYTES_MAX) bytes; it may be empty.
+    ///
+    /// The player leaves at the end of this tick, also one that is away. The client receives the reliable messages that
+    /// were sent to it before, in this tick and earlier, and then the end: the worker sends them again for up to a second.
+    pub fn kick(&mut self, player: &Player, text: &str) {
+        let text = KickText::new(text);
+        self.outbox.kicked.push((player.id, player.session, text));
+        self.outbox.kick(player.session, text);
     }
 
     fn broadcast<M>(&mut self, audience: Audience, message: &M) -> Result<(), RegistryError>
@@ -183,13 +187,15 @@ pub struct MessageReceived {
 #[derive(Resource, Debug, Default)]
 pub struct Outbox {
     entries: Vec<OutboxEntry>,
+    /// The players that were kicked in this tick, with the sessions that were ended for it.
+    kicked: Vec<(PlayerId, SessionKey, KickText)>,
 }
 
 #[derive(Debug)]
 enum OutboxEntry {
     Message(SessionKey, ChannelId, Bytes),
     Broadcast(Audience, ChannelId, Bytes),
-    Disconnect(SessionKey, LeaveReason),
+    Disconnect(SessionKey, LeaveReason, Option<Box<KickText>>),
 }
 
 impl Outbox {
@@ -204,11 +210,28 @@ impl Outbox {
             .push(OutboxEntry::Broadcast(audience, channel, bytes));
     }
 
+    /// Adds the end of a session.
+    pub(super) fn disconnect(&mut self, key: SessionKey, reason: LeaveReason) {
+        self.entries.push(OutboxEntry::Disconnect(key, reason, None));
+    }
+
+    /// Adds the end of a session whose player is kicked.
+    pub(super) fn kick(&mut self, key: SessionKey, text: KickText) {
+        let text = Some(Box::new(text));
+        self.entries
+            .push(OutboxEntry::Disconnect(key, LeaveReason::Kicked, text));
+    }
+
+    /// Returns the players that were kicked since the last call, in order, with the sessions that were ended for it.
+    pub(super) fn take_kicked(&mut self) -> Vec<(PlayerId, SessionKey, KickText)> {
+        std::mem::take(&mut self.kicked)
+    }
+
     /// Sends all entries in order. An entry for a worker without a link is dropped.
     pub(super) fn send(&mut self, links: &mut [SimulationLink]) {
         for entry in self.entries.drain(..) {
             let key = match entry {
-                OutboxEntry::Message(key, ..) | OutboxEntry::Disconnect(key, _) => Some(key),
+                OutboxEntry::Message(key, ..) | OutboxEntry::Disconnect(key, ..) => Some(key),
                 OutboxEntry::Broadcast(..) => None,
             };
             let addressed = |link: &&mut SimulationLink| key.is_none_or(|key| key.worker == link.worker());
@@ -223,7 +246,9 @@ impl Outbox {
                     OutboxEntry::Broadcast(audience, channel, bytes) => {
                         link.broadcast(*audience, *channel, bytes.clone());
                     }
-                    OutboxEntry::Disconnect(key, reason) => link.disconnect(*key, *reason),
+                    OutboxEntry::Disconnect(key, reason, text) => {
+                        link.disconnect(*key, *reason, text.clone());
+                    }
                 }
             }
         }

@@ -14,16 +14,16 @@ use super::balance::next_move;
 use super::border::{place_ghosts, retire_unmentioned, show_ghosts, update_watchers};
 use super::effects::{EffectsInTransit, apply_all, receive_broadcast, return_lost};
 use super::exchange::{GhostImage, PeerMessage, TickBatch, WatcherImage};
-use super::map_shape::{GhostKinds, JoinPlaces};
+use super::ingress::report_players_left;
+use super::map_shape::GhostKinds;
 use super::partition::Cell;
 use super::state::Simulations;
-use crate::boundary::link::{SessionKey, ToSimulation};
-use crate::input::Inbox;
+use crate::boundary::link::SessionKey;
 use crate::persist::{Group, Persisted, SharedName};
 use crate::runner::{Clock, Shutdown, TickTime};
 use crate::simulation::{
-    Avatar, Eye, Frames, Owner, Player, Players, RemoteFrames, Replicated, Room, RowLocation, Slots, Team,
-    Viewer, WorkerLinks, remove_player,
+    Avatar, Away, Eye, Frames, Owner, Player, Players, RemoteFrames, Replicated, Room, RowLocation, Slots,
+    Team, Viewer, WorkerLinks, remove_player,
 };
 
 /// The most entities that leave one simulation in one tick. Further ones leave in the next tick.
@@ -116,9 +116,9 @@ fn despawn_departed(world: &mut World, simulations: &mut Simulations) {
         let Ok(departing) = world.get_entity(entity) else {
             continue;
         };
-        match departing.get::<Player>().map(|player| player.session) {
-            Some(session) => remove_player(world, session),
-            None => drop(world.despawn(entity)),
+        match departing.contains::<Player>() {
+            true => remove_player(world, entity),
+            false => drop(world.despawn(entity)),
         }
     }
     world.flush();
@@ -175,6 +175,12 @@ fn apply_message(
         | PeerMessage::Applied { .. }
         | PeerMessage::Ghosts { .. }
         | PeerMessage::Watchers { .. } => {}
+        // A client that joins again in this tick is a new one.
+        PeerMessage::PlayersLeft(clients) => {
+            for client in clients {
+                simulations.clients.remove(client);
+            }
+        }
         PeerMessage::Loads(cells) => {
             for &(cell, load) in cells {
                 *loads.entry(cell).or_default() += load;
@@ -228,6 +234,9 @@ fn spawn_arrivals(
         simulations
             .sessions
             .extend(group.sessions().map(|session| (session, *to)));
+        simulations
+            .clients
+            .extend(group.clients().map(|client| (client, *to)));
         if *to == simulations.me {
             simulations.underway.push(now.saturating_sub(*left_at));
             let spawned = group.spawn(world);
@@ -253,56 +262,7 @@ fn spawn_arrivals(
             continue;
         }
         counters.immigrated += group.globals().count() as u64;
-        counters.players_came += group.sessions().count() as u64;
-    }
-}
-
-/// Fills the inbox with what the net workers of all simulations received for the players of this one.
-pub(super) fn fill_inbox(world: &mut World) {
-    world.resource_scope(|world, mut simulations: Mut<Simulations>| {
-        world.resource_scope(|world, mut inbox: Mut<Inbox>| {
-            for batch in std::mem::take(&mut simulations.received) {
-                for value in &batch.ingress {
-                    // A value without a session is counted in the simulation whose worker received it.
-                    let owner = owner_of(world, &mut simulations, batch.from, value).unwrap_or(batch.from);
-                    if owner == simulations.me {
-                        inbox.push(value.clone());
-                    }
-                }
-            }
-        });
-    });
-}
-
-/// Returns the simulation that has the player of a value's session. Updates the table of sessions when one
-/// joins or leaves.
-fn owner_of(
-    world: &mut World,
-    simulations: &mut Simulations,
-    from: SimulationId,
-    value: &ToSimulation,
-) -> Option<SimulationId> {
-    match value {
-        ToSimulation::Joined { key, .. } => {
-            let positions = world.get_resource::<JoinPlaces>();
-            let owner =
-                positions.map(|positions| simulations.partition.owner((positions.0)(simulations.joined)));
-            let owner = owner.unwrap_or(from);
-            simulations.joined += 1;
-            simulations.sessions.insert(*key, owner);
-            Some(owner)
-        }
-        ToSimulation::Left { key, .. } => {
-            // The watcher goes at once, because the next session may have the same index in the frame.
-            let watcher = simulations.watchers.remove(key).map(|(entity, _)| entity);
-            if let Some(watcher) = watcher.and_then(|entity| world.get_entity_mut(entity).ok()) {
-                watcher.despawn();
-            }
-            simulations.sessions.remove(key)
-        }
-        ToSimulation::Input { key, .. } | ToSimulation::Message { key, .. } => {
-            simulations.sessions.get(key).copied()
-        }
+        counters.players_came += group.clients().count() as u64;
     }
 }
 
@@ -322,6 +282,7 @@ pub(super) fn dispatch(world: &mut World) {
         let simulations = &mut *simulations;
         let effects = world.resource_mut::<EffectsInTransit>().take();
         simulations.outgoing.extend(effects);
+        report_players_left(world, simulations);
         if simulations.partition.simulations() == 1 {
             return;
         }
@@ -454,7 +415,7 @@ fn emigrate(
     leaving
 }
 
-/// Returns the watchers: the players of this simulation whose views reach the parts of others, by the
+/// Returns the watchers: the players of this simulation that have a session and whose views reach the parts of others, by the
 /// simulation that they see.
 fn watchers(
     world: &mut World,
@@ -462,7 +423,15 @@ fn watchers(
     leaving: &BTreeMap<SessionKey, SimulationId>,
 ) -> BTreeMap<SimulationId, Vec<WatcherImage>> {
     let mut seen: BTreeMap<SimulationId, Vec<WatcherImage>> = BTreeMap::new();
-    let mut players = world.query::<(&Player, &Team, &Room, Option<&Avatar>, &Eye, &Viewer)>();
+    type Watching = (
+        &'static Player,
+        &'static Team,
+        &'static Room,
+        Option<&'static Avatar>,
+        &'static Eye,
+        &'static Viewer,
+    );
+    let mut players = world.query_filtered::<Watching, Without<Away>>();
     let mut rooms = world.query::<&Room>();
     for (player, team, room, avatar, eye, viewer) in players.iter(world) {
         let acting = avatar.and_then(|avatar| rooms.get(world, avatar.0).ok());

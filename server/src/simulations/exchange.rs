@@ -90,6 +90,8 @@ pub(crate) enum PeerMessage {
         /// The images of the players.
         watchers: Vec<WatcherImage>,
     },
+    /// The clients whose players left the sender for good, and that have no other player there.
+    PlayersLeft(Vec<u64>),
     /// The number of entities that the sender has in each cell.
     Loads(Vec<(Cell, u64)>),
 }

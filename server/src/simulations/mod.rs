@@ -10,7 +10,8 @@
 //! t + 1, and is applied in the order of the simulations and in each one's order of sending, on any number of
 //! threads. Every entity is in exactly one frame of every tick: its old owner's of tick t, its new owner's of
 //! tick t + 1. A session stays on its net worker and on the link by which it joined. Every input and message
-//! reaches the simulation that has the player, in the same tick as with a single simulation. Refuses to
+//! reaches the simulation that has the player, in the same tick as with a single simulation. A client that joins again
+//! reaches the simulation that has its player, away or not. Refuses to
 //! migrate entities without a position: entities that only the server has stay in their simulation.
 //!
 //! Gameplay for several simulations changes entities of its own simulation only, persists the components that
@@ -27,6 +28,7 @@ mod border;
 mod cross;
 mod effects;
 mod exchange;
+mod ingress;
 mod map_shape;
 mod partition;
 mod state;
@@ -37,6 +39,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use bevy_app::{App, FixedUpdate, Plugin};
+use bevy_ecs::message::MessageCursor;
 use bevy_ecs::prelude::*;
 
 use crate::input::{Inbox, drain_links};
@@ -99,6 +102,8 @@ impl Plugin for SimulationsPlugin {
                 config: self.config,
                 exchange: Mutex::new(exchange),
                 sessions: BTreeMap::new(),
+                clients: BTreeMap::new(),
+                left: MessageCursor::default(),
                 is_sent: false,
                 outgoing: Vec::new(),
                 received: Vec::new(),
@@ -116,7 +121,7 @@ impl Plugin for SimulationsPlugin {
                     cross::collect
                         .after(effects::loop_back)
                         .in_set(ServerSystems::Exchange),
-                    cross::fill_inbox
+                    ingress::fill_inbox
                         .before(drain_links)
                         .in_set(ServerSystems::Receive),
                     cross::dispatch.in_set(ServerSystems::Dispatch),

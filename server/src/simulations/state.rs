@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bevy_ecs::message::MessageCursor;
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::ids::{GlobalId, SimulationId};
 use throng_shared::tick::Tick;
@@ -12,6 +13,7 @@ use super::exchange::{Exchange, PeerMessage, TickBatch};
 use super::partition::Partition;
 use crate::boundary::link::SessionKey;
 use crate::runner::TickTime;
+use crate::simulation::PlayerLeft;
 use crate::space::RoomId;
 
 /// How simulations share the plane.
@@ -46,6 +48,11 @@ pub struct Simulations {
     pub(super) exchange: Mutex<Exchange>,
     /// The simulation that has the player, for every session of the process.
     pub(super) sessions: BTreeMap<SessionKey, SimulationId>,
+    /// The simulation that has the client's player, for every player of the process, away or not. The same in all
+    /// simulations.
+    pub(super) clients: BTreeMap<u64, SimulationId>,
+    /// The players of this simulation that left since the others were told.
+    pub(super) left: MessageCursor<PlayerLeft>,
     pub(super) is_sent: bool,
     pub(super) outgoing: Vec<PeerMessage>,
     /// The batches of this tick, until the inbox is filled from them.
@@ -59,7 +66,7 @@ pub struct Simulations {
     /// By session: the watcher's entity, and the last tick in which its simulation sent it.
     pub(super) watchers: BTreeMap<SessionKey, (Entity, Tick)>,
     pub(super) counters: SimulationsCounters,
-    /// Number of sessions that joined the process, on workers of any simulation.
+    /// Number of clients that joined the process, on workers of any simulation.
     pub(super) joined: u64,
     /// The times that the entities which arrived before this tick spent between two simulations.
     pub(super) underway: Vec<Duration>,

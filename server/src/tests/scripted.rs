@@ -1,6 +1,7 @@
 //! A world with players that runs tick by tick, for tests that compare two runs of it.
 //!
-//! One seed decides when the players join, steer, stop sending for a while, and leave.
+//! One seed decides when the players join, steer, stop sending for a while, leave, lose their connection, and come
+//! back, before the end of the old session or after it.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -18,10 +19,12 @@ use crate::boundary::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, ToSim
 use crate::observe::ServerStats;
 use crate::plugins::ServerPlugins;
 use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
-use crate::simulation::{Frames, Seed, WorkerLinks};
+use crate::simulation::{Frames, Linger, Seed, WorkerLinks};
 use crate::tests::walkers::{Steer, Walkers};
 
 const TICK: Duration = Duration::from_millis(50);
+/// Time for which players linger.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 /// Largest number of players at a time.
 const PLAYERS: usize = 40;
 
@@ -36,7 +39,10 @@ pub(crate) struct ScriptedSimulation {
 #[derive(Clone)]
 pub(crate) struct Script {
     seed: u64,
-    sessions: Vec<SessionKey>,
+    /// Each session and its client.
+    sessions: Vec<(SessionKey, u32)>,
+    /// Clients that lost their connection. Some were away for too long.
+    lost: Vec<u32>,
     next_index: u32,
 }
 
@@ -55,7 +61,8 @@ fn app(world: Walkers, seed: u64, extend: impl FnOnce(&mut App)) -> (App, Worker
     })
     .add_plugins(world);
     let (near, worker) = link(SimulationId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
-    app.insert_resource(WorkerLinks::new(vec![near]));
+    app.insert_resource(WorkerLinks::new(vec![near]))
+        .insert_resource(Linger(LINGER));
     extend(&mut app);
     finish_plugins(&mut app);
     (app, worker)
@@ -67,6 +74,7 @@ impl ScriptedSimulation {
         let script = Script {
             seed,
             sessions: Vec::new(),
+            lost: Vec::new(),
             next_index: 0,
         };
         Self::with_script(world, seed, script, extend)
@@ -112,7 +120,7 @@ impl ScriptedSimulation {
 
 impl Script {
     fn is_free(&self, index: u32) -> bool {
-        self.sessions.iter().all(|key| key.session.index != index)
+        self.sessions.iter().all(|(key, _)| key.session.index != index)
     }
 
     fn act(&mut self, tick: Tick, now: Duration, protocol: &Protocol, worker: &mut WorkerLink) {
@@ -124,22 +132,41 @@ impl Script {
             };
             let key = SessionKey { worker: 0, session };
             self.next_index += 1;
-            self.sessions.push(key);
+            let client = match chance.bits() % 4 {
+                0 => self.lost.pop(),
+                1 => self.sessions.last().map(|&(_, client)| client),
+                _ => None,
+            };
+            let client = client.unwrap_or(self.next_index);
+            let replaced = self.sessions.iter().position(|&(_, other)| other == client);
             worker.announce(ToSimulation::Joined {
                 key,
-                client_id: u64::from(self.next_index),
+                client_id: client.into(),
+                number: self.next_index.into(),
                 name: PlayerName::new(&format!("player {}", self.next_index)).unwrap(),
                 kind: PeerKind::Throng,
                 at: now,
             });
+            if let Some(place) = replaced {
+                let (key, _) = self.sessions.remove(place);
+                let reason = LeaveReason::Replaced;
+                worker.announce(ToSimulation::Left { key, reason });
+            }
+            self.sessions.push((key, client));
         }
         if !self.sessions.is_empty() && chance.within(0.0, 1.0) < 0.1 {
             let place = chance.bits() as usize % self.sessions.len();
-            let key = self.sessions.remove(place);
-            let reason = LeaveReason::Client;
+            let (key, client) = self.sessions.remove(place);
+            let reason = match chance.bits() % 2 {
+                0 => LeaveReason::Client,
+                _ => LeaveReason::TimedOut,
+            };
+            if reason == LeaveReason::TimedOut {
+                self.lost.push(client);
+            }
             worker.announce(ToSimulation::Left { key, reason });
         }
-        for (place, &key) in self.sessions.iter().enumerate() {
+        for (place, &(key, _)) in self.sessions.iter().enumerate() {
             // Up to three ticks ahead, so that inputs wait in buffers; and sometimes nothing for a while.
             if (tick.0 / 10 + place as u32).is_multiple_of(5) {
                 continue;

@@ -9,12 +9,23 @@ use std::fmt;
 
 use super::PayloadKind;
 use super::ids::PlayerId;
+use super::kick_text::KickText;
 use super::version::{ProtocolHash, ProtocolVersion, Release};
-use crate::limits::VERSION_BYTES_MAX;
+use crate::limits::{KICK_TEXT_BYTES_MAX, VERSION_BYTES_MAX};
 use crate::tick::Tick;
 
-/// Bytes of the longest hello, welcome or goodbye.
-pub const HELLO_BYTES_MAX: usize = 2 + 2 * (8 + 1 + VERSION_BYTES_MAX);
+/// Bytes of the longest hello or welcome.
+pub const HELLO_BYTES_MAX: usize = 1 + VERSION_FIELD_BYTES_MAX;
+
+/// Bytes of the longest goodbye.
+pub const GOODBYE_BYTES_MAX: usize = 2 + larger(2 * VERSION_FIELD_BYTES_MAX, 1 + KICK_TEXT_BYTES_MAX);
+
+/// Bytes of a protocol's hash and release, with the release's length.
+const VERSION_FIELD_BYTES_MAX: usize = 8 + 1 + VERSION_BYTES_MAX;
+
+const fn larger(one: usize, other: usize) -> usize {
+    if one > other { one } else { other }
+}
 
 /// Why bytes are not a hello, welcome or goodbye.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +46,9 @@ pub enum HelloError {
     /// The tick rate is 0.
     #[error("the tick rate is 0")]
     TickRate,
+    /// The text of a goodbye is too long, or not UTF-8.
+    #[error("the text of the goodbye is too long, or not UTF-8")]
+    Text,
     /// The goodbye has an unknown reason.
     #[error("unknown reason {0} for a goodbye")]
     Reason(u8),
@@ -79,8 +93,10 @@ pub enum Goodbye {
     Abuse,
     /// The server has no room for another player.
     ServerFull,
-    /// The game's code ended the session.
-    Kicked,
+    /// The game's code ended the session, for a reason in its own words.
+    Kicked(KickText),
+    /// The game's code despawned the player.
+    Despawned,
 }
 
 impl fmt::Display for Goodbye {
@@ -94,7 +110,9 @@ impl fmt::Display for Goodbye {
             Self::Overflow => f.write_str("the client does not keep up"),
             Self::Abuse => f.write_str("the client broke the protocol"),
             Self::ServerFull => f.write_str("the server is full"),
-            Self::Kicked => f.write_str("the server removed the player"),
+            Self::Kicked(text) if text.is_empty() => f.write_str("the server removed the player"),
+            Self::Kicked(text) => write!(f, "the server removed the player: {text}"),
+            Self::Despawned => f.write_str("the player is no longer in the game"),
         }
     }
 }
@@ -153,7 +171,7 @@ impl Welcome {
 impl Goodbye {
     /// Writes the packet and returns its length.
     #[must_use]
-    pub fn write(&self, out: &mut [u8; HELLO_BYTES_MAX]) -> usize {
+    pub fn write(&self, out: &mut [u8; GOODBYE_BYTES_MAX]) -> usize {
         let mut writer = HelloWriter::new(out, PayloadKind::GOODBYE);
         match self {
             Self::ProtocolMismatch { server, client } => {
@@ -166,7 +184,12 @@ impl Goodbye {
             Self::Overflow => writer.bytes(&[3]),
             Self::Abuse => writer.bytes(&[4]),
             Self::ServerFull => writer.bytes(&[5]),
-            Self::Kicked => writer.bytes(&[6]),
+            Self::Kicked(text) => {
+                let text = text.as_str().as_bytes();
+                writer.bytes(&[6, text.len() as u8]);
+                writer.bytes(text);
+            }
+            Self::Despawned => writer.bytes(&[7]),
         }
         writer.length
     }
@@ -188,7 +211,8 @@ impl Goodbye {
             3 => Self::Overflow,
             4 => Self::Abuse,
             5 => Self::ServerFull,
-            6 => Self::Kicked,
+            6 => Self::Kicked(reader.text()?),
+            7 => Self::Despawned,
             other => return Err(HelloError::Reason(other)),
         };
         reader.finish(goodbye)
@@ -197,12 +221,12 @@ impl Goodbye {
 
 /// Fills a buffer that is long enough for every packet of this module.
 struct HelloWriter<'a> {
-    out: &'a mut [u8; HELLO_BYTES_MAX],
+    out: &'a mut [u8],
     length: usize,
 }
 
 impl<'a> HelloWriter<'a> {
-    fn new(out: &'a mut [u8; HELLO_BYTES_MAX], kind: u8) -> Self {
+    fn new(out: &'a mut [u8], kind: u8) -> Self {
         out[0] = kind;
         Self { out, length: 1 }
     }
@@ -238,16 +262,27 @@ impl<'a> HelloReader<'a> {
         Ok(*array)
     }
 
+    /// Reads bytes behind their number.
+    fn counted(&mut self) -> Result<&'a [u8], HelloError> {
+        let [length] = self.array()?;
+        let counted = self.rest.split_at_checked(length.into());
+        let (bytes, rest) = counted.ok_or(HelloError::Truncated)?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
     fn version(&mut self) -> Result<ProtocolVersion, HelloError> {
         let hash = ProtocolHash(u64::from_le_bytes(self.array()?));
-        let [length] = self.array()?;
-        let (release, rest) = self
-            .rest
-            .split_at_checked(length.into())
-            .ok_or(HelloError::Truncated)?;
-        self.rest = rest;
-        let release = Release::new(release).ok_or(HelloError::Release)?;
+        let release = Release::new(self.counted()?).ok_or(HelloError::Release)?;
         Ok(ProtocolVersion { hash, release })
+    }
+
+    fn text(&mut self) -> Result<KickText, HelloError> {
+        let text = std::str::from_utf8(self.counted()?).map_err(|_| HelloError::Text)?;
+        if text.len() > KICK_TEXT_BYTES_MAX {
+            return Err(HelloError::Text);
+        }
+        Ok(KickText::new(text))
     }
 
     fn finish<T>(self, packet: T) -> Result<T, HelloError> {
@@ -279,17 +314,18 @@ mod tests {
             Just(Goodbye::Overflow),
             Just(Goodbye::Abuse),
             Just(Goodbye::ServerFull),
-            Just(Goodbye::Kicked),
+            ".{0,60}".prop_map(|text| Goodbye::Kicked(KickText::new(&text))),
+            Just(Goodbye::Despawned),
         ]
     }
 
     /// Checks that the packet reads back as itself, and does not read when shorter or longer.
-    fn check<T: PartialEq + fmt::Debug>(
+    fn check<T: PartialEq + fmt::Debug, const N: usize>(
         packet: T,
-        write: impl Fn(&T, &mut [u8; HELLO_BYTES_MAX]) -> usize,
+        write: impl Fn(&T, &mut [u8; N]) -> usize,
         read: impl Fn(&[u8]) -> Result<T, HelloError>,
     ) -> Result<(), TestCaseError> {
-        let mut buffer = [0xa5; HELLO_BYTES_MAX];
+        let mut buffer = [0xa5; N];
         let length = write(&packet, &mut buffer);
         let mut bytes = buffer[..length].to_vec();
         prop_assert_eq!(read(&bytes), Ok(packet));
@@ -331,6 +367,18 @@ mod tests {
     fn a_tick_rate_of_zero_is_refused() {
         let packet = [PayloadKind::HELLO, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0];
         assert_eq!(Welcome::read(&packet), Err(HelloError::TickRate));
+    }
+
+    #[test]
+    fn a_kick_text_that_is_too_long_or_not_utf_8_is_refused() {
+        let kicked =
+            |text: &[u8]| Goodbye::read(&[&[PayloadKind::GOODBYE, 6, text.len() as u8], text].concat());
+        assert_eq!(kicked(&[b'x'; KICK_TEXT_BYTES_MAX + 1]), Err(HelloError::Text));
+        assert_eq!(kicked(&[0xff]), Err(HelloError::Text));
+        let text = "x".repeat(KICK_TEXT_BYTES_MAX);
+        assert_eq!(kicked(text.as_bytes()), Ok(Goodbye::Kicked(KickText::new(&text))));
+        let shown = Goodbye::Kicked(KickText::new("no shouting")).to_string();
+        assert_eq!(shown, "the server removed the player: no shouting");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod guest;
 pub mod hello;
 pub mod ids;
 pub mod input;
+pub mod kick_text;
 pub mod pose;
 pub mod registry;
 pub mod snapshot;
@@ -20,7 +21,7 @@ pub mod steps;
 pub mod version;
 
 /// Version of all packet layouts in this crate together; incremented when one of them changes.
-pub const WIRE_VERSION: u32 = 3;
+pub const WIRE_VERSION: u32 = 4;
 
 /// The kind of a netcode payload, given by its first byte.
 ///

@@ -121,6 +121,20 @@ impl Reliable {
         self.connection.as_deref().is_none_or(wants_nothing)
     }
 
+    /// Returns whether the peer has acknowledged every message, and none waits to be sent.
+    #[must_use]
+    pub fn is_delivered(&self) -> bool {
+        let connection = self.connection.as_deref();
+        connection.is_none_or(|connection| connection.sender.is_idle())
+    }
+
+    /// Returns the bytes of messages that wait to be sent for the first time.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        let connection = self.connection.as_deref();
+        connection.map_or(0, |connection| connection.sender.waiting_bytes())
+    }
+
     fn connection(&mut self) -> &mut ReliableSession {
         self.connection
             .get_or_insert_with(|| Box::new(ReliableSession::new()))

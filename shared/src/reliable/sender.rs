@@ -83,6 +83,11 @@ impl ReliableSender {
         self.under_way.is_empty() && self.queues.iter().all(|queue| queue.waiting.is_empty())
     }
 
+    /// Returns the memory of the messages that wait to be sent for the first time, in bytes.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.queues.iter().map(|queue| queue.waiting_bytes).sum()
+    }
+
     /// Returns when renet resends next.
     pub(super) fn next_resend(&self) -> Option<Duration> {
         self.under_way.front().map(|batch| batch.sent_at + RESEND_AFTER)

@@ -107,6 +107,7 @@ impl Plugin for SinglePlayerPlugin {
         worker.announce(ToSimulation::Joined {
             key: SESSION,
             client_id: 0,
+            number: 1,
             name,
             kind: PeerKind::Throng,
             at: Duration::ZERO,

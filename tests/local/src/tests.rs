@@ -430,7 +430,8 @@ fn single_player_runs_the_same_systems_in_one_world() {
     assert_eq!(app.world().resource::<Weather>(), &Weather(3));
     let mut inputs = app.world_mut().query::<&ActiveInput<Stick>>();
     assert_eq!(inputs.single(app.world()).unwrap().input, Stick(5));
-    let kick = |players: Query<&Player>, mut tell: Tell| players.iter().for_each(|player| tell.kick(player));
+    let kick =
+        |players: Query<&Player>, mut tell: Tell| players.iter().for_each(|player| tell.kick(player, ""));
     app.world_mut().run_system_once(kick).unwrap();
     (0..3).for_each(|_| frame(&mut app));
     assert_eq!(app.world_mut().query::<&Player>().iter(app.world()).count(), 0);

@@ -83,6 +83,7 @@ pub fn recorded_world() -> RecordingHeader {
         settings: vec![("entities".to_owned(), "4".to_owned())],
         seed: 1,
         tick_rate: 20,
+        linger: std::time::Duration::from_secs(30),
         content: None,
     }
 }

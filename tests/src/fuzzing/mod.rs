@@ -20,7 +20,7 @@ use throng_client::mirror::{Mirror, MirrorConfig};
 use throng_shared::{
     limits::{DATAGRAM_BYTES_MAX, KNOWN_MAX, PAYLOAD_BYTES_MAX},
     protocol::{
-        hello::{Goodbye, HELLO_BYTES_MAX, Hello, Welcome},
+        hello::{GOODBYE_BYTES_MAX, Goodbye, HELLO_BYTES_MAX, Hello, Welcome},
         ids::Channel,
         input::{INPUT_PACKET_BYTES_MAX, InputPacket},
         steps::ComponentFormats,
@@ -133,6 +133,7 @@ pub fn inputs(data: &[u8]) {
         let length = welcome.write(&mut out);
         assert_eq!(Welcome::read(&out[..length]), Ok(welcome));
     }
+    let mut out = [0; GOODBYE_BYTES_MAX];
     if let Ok(goodbye) = Goodbye::read(data) {
         let length = goodbye.write(&mut out);
         assert_eq!(Goodbye::read(&out[..length]), Ok(goodbye));

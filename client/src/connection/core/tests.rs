@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use throng_shared::netcode::{
     Entropy, PROTOCOL_ID, Reply, ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId, TokenRequest,
 };
+use throng_shared::protocol::hello::GOODBYE_BYTES_MAX;
 use throng_shared::protocol::ids::{GlobalId, SimulationId};
+use throng_shared::protocol::kick_text::KickText;
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{
     Enter, OwnerBlock, Presence, SectionHead, ShortId, SnapshotHeader, SnapshotWriter,
@@ -155,7 +157,7 @@ impl Pair {
     }
 
     fn goodbye(&mut self, goodbye: Goodbye) {
-        let mut packet = [0; HELLO_BYTES_MAX];
+        let mut packet = [0; GOODBYE_BYTES_MAX];
         let length = goodbye.write(&mut packet);
         self.send(&packet[..length]);
     }
@@ -282,7 +284,8 @@ fn session_end_has_a_reason_and_a_retry_advice() {
     for (goodbye, retry) in [
         (mismatch, Retry::Pointless),
         (Goodbye::Replaced, Retry::Pointless),
-        (Goodbye::Kicked, Retry::Pointless),
+        (Goodbye::Kicked(KickText::new("no shouting")), Retry::Pointless),
+        (Goodbye::Despawned, Retry::Pointless),
         (Goodbye::Shutdown, Retry::Worthwhile),
         (Goodbye::ServerFull, Retry::Worthwhile),
     ] {

@@ -97,6 +97,7 @@ impl Process {
         self.send(ToSimulation::Joined {
             key: key(session),
             client_id: u64::from(session.index) + 1,
+            number: 1,
             name: PlayerName::new(&name).expect("it is short"),
             kind: match session.index % 20 {
                 19 => PeerKind::Renet,

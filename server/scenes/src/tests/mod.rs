@@ -82,6 +82,7 @@ impl Harness {
         self.worker.announce(ToSimulation::Joined {
             key,
             client_id,
+            number: 1,
             name,
             kind,
             at,

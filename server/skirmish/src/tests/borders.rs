@@ -154,6 +154,7 @@ impl Process {
         self.apps[0].1.announce(ToSimulation::Joined {
             key: SessionKey { worker: 0, session },
             client_id: u64::from(index),
+            number: 1,
             name: PlayerName::new("Ace").unwrap(),
             kind: PeerKind::Throng,
             at: TICK * self.tick.0,

@@ -108,6 +108,7 @@ impl Game {
         self.worker.announce(ToSimulation::Joined {
             key,
             client_id: u64::from(index),
+            number: 1,
             name: PlayerName::new("Ace").unwrap(),
             kind: PeerKind::Throng,
             at: TICK * self.ticks,

@@ -68,6 +68,7 @@ fn header() -> RecordingHeader {
         settings: Vec::new(),
         seed: 3,
         tick_rate: 20,
+        linger: Duration::from_secs(30),
         content: None,
     };
     let app = app_of(&header, game(ContentSource::BuiltIn));
@@ -105,6 +106,7 @@ fn played(start: ContentSource, exchange: Option<Rules>) -> (Vec<u8>, Checksum) 
     worker.announce(ToSimulation::Joined {
         key,
         client_id: 1,
+        number: 1,
         name: PlayerName::new("Ada").unwrap(),
         kind: PeerKind::Throng,
         at: Duration::ZERO,

@@ -4,6 +4,7 @@ use super::*;
 use crate::boundary::frame::FrameWriter;
 use crate::space::CellIndex;
 use std::sync::atomic::AtomicU32;
+use throng_shared::netcode::SessionId;
 use throng_shared::protocol::ids::TeamId;
 
 fn key(index: u32) -> SessionKey {
@@ -113,16 +114,23 @@ fn a_disconnect_without_room_is_retried_until_sent() {
         "without room, its session ends"
     );
     assert!(!simulation.send(key(1), ChannelId(0), Bytes::new()));
-    simulation.disconnect(key(2), LeaveReason::Kicked);
+    let text = KickText::new("no shouting");
+    simulation.disconnect(key(2), LeaveReason::Kicked, Some(Box::new(text)));
     assert!(matches!(worker.pop(), Some((_, ToWorker::Message { .. }))));
     let mut ended = Vec::new();
     for _ in 0..2 {
         simulation.flush_ended();
-        if let Some((_, ToWorker::Disconnect { key, reason })) = worker.pop() {
-            ended.push((key.session.index, reason));
+        if let Some((_, ToWorker::Disconnect { key, reason, text })) = worker.pop() {
+            ended.push((key.session.index, reason, text.map(|text| *text)));
         }
     }
-    assert_eq!(ended, [(1, LeaveReason::Overflow), (2, LeaveReason::Kicked)]);
+    assert_eq!(
+        ended,
+        [
+            (1, LeaveReason::Overflow, None),
+            (2, LeaveReason::Kicked, Some(text))
+        ]
+    );
     assert_eq!(simulation.counters().sessions_overflowed.load(Relaxed), 1);
 }
 

@@ -12,9 +12,11 @@
 //!
 //! Never waits: full queues follow the rules in [`link`](crate::boundary::link).
 
+mod closing;
 mod commands;
 mod expected;
 mod fan_out;
+mod last_words;
 mod payload;
 mod serve;
 mod session;
@@ -22,6 +24,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -30,10 +33,12 @@ use std::time::Duration;
 use throng_shared::netcode::{
     Entropy, Reply, SEAL_HEAD_BYTES, ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId,
 };
-use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX};
+use throng_shared::protocol::hello::{GOODBYE_BYTES_MAX, Goodbye};
 use throng_shared::protocol::ids::SimulationId;
+use throng_shared::protocol::kick_text::KickText;
 use throng_shared::protocol::registry::Protocol;
 
+use self::closing::{ClosingSession, goodbye_for};
 use self::commands::Commands;
 use self::expected::Expected;
 use self::fan_out::FreshFrames;
@@ -100,6 +105,8 @@ pub struct WorkerCore {
     unix_origin_s: u64,
     netcode: ServerNetcode,
     sessions: WorkerSessionTable,
+    /// Sessions that have ended for the game. Each still has its place in netcode's table, which bounds them.
+    closing: BTreeMap<SessionId, ClosingSession>,
     expected: Expected,
     links: Vec<WorkerLink>,
     /// Frame history of each link, in the order of `links`.
@@ -132,6 +139,7 @@ impl WorkerCore {
             unix_origin_s: config.unix_origin_s,
             netcode: ServerNetcode::new(config.netcode, entropy),
             sessions: WorkerSessionTable::default(),
+            closing: BTreeMap::new(),
             expected: Expected::default(),
             histories: links.iter().map(|_| FrameHistory::default()).collect(),
             links,
@@ -204,6 +212,7 @@ impl WorkerCore {
         for session in self.shared.takeovers.take_evicted(self.worker) {
             self.end(now, session, LeaveReason::Replaced, out);
         }
+        self.serve_closing(now, out);
         for link in &mut self.links {
             link.flush();
             link.measure();
@@ -216,8 +225,10 @@ impl WorkerCore {
         self.shared.stats.show_replication(&self.scratch.counters());
     }
 
-    /// Sends every client a goodbye, because the server stops, and ends its session.
+    /// Ends every session, because the server stops. Executes all commands of the simulations before. A client that has
+    /// not acknowledged its last messages receives them first; see [`WorkerCore::is_closing`].
     pub fn shutdown(&mut self, now: Duration, out: &mut impl Transmit) {
+        self.execute_all_commands(now, out);
         self.serving = None;
         let all: Vec<SessionId> = self.sessions.ids().collect();
         for id in all {
@@ -228,7 +239,7 @@ impl WorkerCore {
     /// Returns the number of connected sessions.
     #[must_use]
     pub fn connected(&self) -> usize {
-        self.sessions.len()
+        self.sessions.len() + self.closing.len()
     }
 
     /// Adds a session that netcode has connected. Ends it at once when it is outdated or when the links do not admit
@@ -258,21 +269,31 @@ impl WorkerCore {
     /// Ends a session from our side: sends a goodbye with the reason if the client knows our protocol, and closes the
     /// transport.
     fn end(&mut self, now: Duration, id: SessionId, reason: LeaveReason, out: &mut impl Transmit) {
-        let goodbye = match reason {
-            LeaveReason::Replaced => Some(Goodbye::Replaced),
-            LeaveReason::Abuse => Some(Goodbye::Abuse),
-            LeaveReason::Overflow => Some(Goodbye::Overflow),
-            LeaveReason::Shutdown => Some(Goodbye::Shutdown),
-            LeaveReason::Kicked => Some(Goodbye::Kicked),
-            // The client is gone, or may reconnect at once.
-            LeaveReason::Client | LeaveReason::TimedOut | LeaveReason::Fault => None,
-        };
+        self.end_saying(now, id, (reason, None), out);
+    }
+
+    /// Ends a session like [`WorkerCore::end`], with a text of the game's own.
+    fn end_saying(
+        &mut self,
+        now: Duration,
+        id: SessionId,
+        (reason, text): (LeaveReason, Option<&KickText>),
+        out: &mut impl Transmit,
+    ) {
+        let goodbye = goodbye_for(reason, text);
         let Some(session) = self.sessions.get_mut(id) else {
+            if !reason.has_last_words() {
+                self.finish_closing_session(now, id, out);
+            }
             return;
         };
-        // A client that has sent no packet of our protocol receives none.
-        if let Some(goodbye) = goodbye.filter(|_| session.is_throng()) {
-            self.send_goodbye(now, id, &goodbye, out);
+        match goodbye {
+            Some(goodbye) if reason.has_last_words() && !session.reliable.is_delivered() => {
+                return self.close(now, id, reason, goodbye);
+            }
+            // A client that has sent no packet of our protocol receives none.
+            Some(goodbye) if session.is_throng() => self.send_goodbye(now, id, &goodbye, out),
+            _ => {}
         }
         self.netcode
             .disconnect(id, &mut |to, packet| out.copy(to, packet));
@@ -280,7 +301,7 @@ impl WorkerCore {
     }
 
     fn send_goodbye(&mut self, now: Duration, id: SessionId, goodbye: &Goodbye, out: &mut impl Transmit) {
-        let mut packet = [0; HELLO_BYTES_MAX];
+        let mut packet = [0; GOODBYE_BYTES_MAX];
         let length = goodbye.write(&mut packet);
         for _ in 0..GOODBYE_PACKETS {
             send(&mut self.netcode, id, now, &packet[..length], out);
@@ -289,9 +310,15 @@ impl WorkerCore {
 
     /// Removes the state of a session that the transport no longer has, and announces its end to the simulation.
     fn remove_session(&mut self, id: SessionId, reason: LeaveReason) {
-        let Some(session) = self.sessions.remove(id) else {
-            return;
-        };
+        match self.depart(id, reason) {
+            Some(_) => drop(self.shared.stats.load().sessions.fetch_sub(1, Relaxed)),
+            None => self.forget_closing(id),
+        }
+    }
+
+    /// Removes a session from the table and announces its end to the simulation. Returns its state.
+    fn depart(&mut self, id: SessionId, reason: LeaveReason) -> Option<Box<WorkerSession>> {
+        let session = self.sessions.remove(id)?;
         let counts = &self.shared.stats.core;
         match reason {
             LeaveReason::Abuse => counts.sessions_abused.add(1),
@@ -299,7 +326,6 @@ impl WorkerCore {
             LeaveReason::Fault => counts.sessions_faulted.add(1),
             _ => {}
         }
-        self.shared.stats.load().sessions.fetch_sub(1, Relaxed);
         let key = self.key(id);
         self.shared.takeovers.release(session.client_id, key);
         if session.kind.is_some() {
@@ -308,6 +334,7 @@ impl WorkerCore {
             }
             self.shared.directory.remove_session(key);
         }
+        Some(session)
     }
 
     fn key(&self, session: SessionId) -> SessionKey {

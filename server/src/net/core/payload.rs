@@ -60,6 +60,7 @@ impl WorkerCore {
         }
         let other_pace = self.other_pace;
         let Some(session) = self.sessions.get_mut(id) else {
+            self.take_closing_payload(now, id, payload);
             return Ok(ReceivedKind::Payload);
         };
         if !session.other_pace.admits(now, &other_pace) {
@@ -166,6 +167,7 @@ impl WorkerCore {
         let joined = ToSimulation::Joined {
             key,
             client_id: session.client_id,
+            number: session.claims.session_number,
             name: session.claims.name,
             kind,
             at: now,
@@ -188,8 +190,10 @@ impl WorkerCore {
             let replication = session.replication.as_mut()?;
             Some((&mut session.input_pace, replication))
         }) else {
-            // The client has sent inputs without a hello.
-            self.shared.stats.core.payloads_malformed.add(1);
+            // The client has sent inputs without a hello, or does not know yet that its session has ended.
+            if !self.is_session_closing(id) {
+                self.shared.stats.core.payloads_malformed.add(1);
+            }
             return ReceivedKind::Payload;
         };
         if !pace.admits(now, &input_pace) {

@@ -1,6 +1,7 @@
 //! The processing of a new frame: the commands of the simulations, and every client's snapshot.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use throng_shared::limits::{NETCODE_OVERHEAD_BYTES_MAX, PAYLOAD_BYTES_MAX};
@@ -14,7 +15,7 @@ use throng_shared::tick::Tick;
 use super::commands::Command;
 use super::fan_out::{ServeState, Served, Serving};
 use super::{WorkerCore, send};
-use crate::boundary::frame::FrameHistory;
+use crate::boundary::frame::{Frame, FrameHistory};
 use crate::boundary::link::{Audience, LeaveReason, SessionKey, ToWorker};
 use crate::net::transmit::Transmit;
 use crate::replication::{ClientReplication, PacketSink, ReplicationScratch, ReplicationView};
@@ -165,6 +166,19 @@ impl WorkerCore {
         })
     }
 
+    /// Executes the commands of all simulations, also those whose frames have not arrived: none will follow.
+    pub(super) fn execute_all_commands(&mut self, now: Duration, out: &mut impl Transmit) {
+        for (link, history) in self.links.iter_mut().zip(&mut self.histories) {
+            while let Some(frame) = link.frame() {
+                history.push(frame);
+            }
+        }
+        let complete = self.complete_tick();
+        self.commands.take(&mut self.links, complete);
+        let all = self.commands.list().len();
+        self.execute_commands(now, all, out);
+    }
+
     /// Executes the first `due` commands.
     fn execute_commands(&mut self, now: Duration, due: usize, out: &mut impl Transmit) {
         // Taken out and put back, so that its allocated memory is reused.
@@ -179,7 +193,9 @@ impl WorkerCore {
                     channel,
                     bytes,
                 } => self.broadcast(now, (tick, link, audience), channel, &bytes, out),
-                ToWorker::Disconnect { key, reason } => self.end(now, key.session, reason, out),
+                ToWorker::Disconnect { key, reason, text } => {
+                    self.end_saying(now, key.session, (reason, text.as_deref()), out);
+                }
                 ToWorker::DisconnectMany { audience, reason } => {
                     let addressed = self.sessions_in_audience(tick, link, audience);
                     addressed
@@ -211,21 +227,19 @@ impl WorkerCore {
 
     /// Returns the sessions of this worker in an audience of the simulation of `link` in `tick`, each once. The list is
     /// `addressed`, taken out to reuse its memory. One simulation runs each player, and the row in that simulation's
-    /// frame of `tick` counts; where that frame was skipped, the row in the newest frame counts.
+    /// frame of `tick` counts; where that frame was skipped, the row in the newest frame counts. A player that was
+    /// despawned in `tick` has its last row in the frame before.
     fn sessions_in_audience(&mut self, tick: Tick, link: usize, audience: Audience) -> Vec<SessionId> {
         let mut addressed = std::mem::take(&mut self.addressed);
         addressed.clear();
-        let histories = match audience {
-            Audience::Own => &self.histories[link..=link],
-            Audience::All | Audience::Team(_) | Audience::InSight { .. } => &self.histories[..],
-        };
-        let includes = |history: &FrameHistory, id| {
-            let frame = history.at(tick).or_else(|| history.newest());
-            let player = frame.and_then(|frame| frame.players.get(self.worker, id));
-            player.is_some_and(|player| player.is_local && audience.includes(player))
-        };
-        let sessions = self.sessions.ids();
-        addressed.extend(sessions.filter(|&id| histories.iter().any(|history| includes(history, id))));
+        let sender = (link, audience);
+        addressed.extend(self.sessions.ids().filter(|&id| {
+            let frames = self.histories.iter();
+            let frames = frames.map(|history| history.at(tick).or_else(|| history.newest()));
+            let before = self.histories.iter().map(|history| history.at(tick - 1));
+            let is_included = judge_audience(frames, (self.worker, id), sender);
+            is_included.or_else(|| judge_audience(before, (self.worker, id), sender)) == Some(true)
+        }));
         addressed
     }
 
@@ -326,6 +340,19 @@ impl WorkerCore {
         replication.write(&mut self.scratch, &view, used_bytes, &mut sink);
         Ok(())
     }
+}
+
+/// Returns whether the audience of the simulation of `link` includes a session's player, by the frame of the one
+/// simulation that runs the player. `frames` has one of each simulation. Returns `None` if no simulation runs it.
+fn judge_audience<'a>(
+    frames: impl Iterator<Item = Option<&'a Arc<Frame>>>,
+    (worker, id): (u8, SessionId),
+    (link, audience): (usize, Audience),
+) -> Option<bool> {
+    frames.enumerate().find_map(|(index, frame)| {
+        let player = frame?.players.get(worker, id).filter(|player| player.is_local)?;
+        Some((audience != Audience::Own || index == link) && audience.includes(player))
+    })
 }
 
 /// Returns the player of a session in the newest frames, and the tick of the frame that contains it.

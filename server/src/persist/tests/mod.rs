@@ -4,8 +4,9 @@ mod game;
 mod refusals;
 
 use super::{end_sessions, load, save};
+use crate::boundary::frame::Frame;
 use crate::simulation::{Frames, Players, Replicated};
-use crate::tests::scripted::ScriptedSimulation;
+use crate::tests::scripted::{LINGER, ScriptedSimulation};
 use crate::tests::walkers::CROWD;
 use throng_seeds::seeds;
 
@@ -73,20 +74,29 @@ fn saving_a_checkpoint_changes_nothing() {
 }
 
 #[test]
-fn players_of_ended_sessions_leave_in_the_tick_after_a_restore() {
+fn players_of_ended_sessions_are_away_after_a_restore_and_leave_later() {
     let (_, bytes) = saved(9, 120);
     let mut restarted = ScriptedSimulation::new(CROWD, 9, |_| {});
     load(&mut restarted.app, &bytes).unwrap();
-    let before = restarted.app.world().resource::<Players>().len();
-    assert!(before > 5);
+    let before = restarted.app.world().resource::<Players>().ids_given();
     end_sessions(restarted.app.world_mut());
     let frame = restarted.tick();
-    assert!(restarted.app.world().resource::<Players>().len() <= 1);
-    let owned = frame
-        .rows()
-        .filter(|&(slot, _)| frame.identity(slot).owner.is_some())
-        .count();
-    assert!(owned <= 1, "{owned} entities still have owners");
+    assert!(frame.players.len() <= 1, "only a new player has a session");
+    let owners = |frame: &Frame| {
+        let slots = frame.rows().map(|(slot, _)| slot);
+        let owners: Vec<u32> = slots
+            .map(|slot| frame.identity(slot).owner.0)
+            .filter(|&owner| (1..=before).contains(&owner))
+            .collect();
+        owners
+    };
+    assert!(owners(&frame).len() > 5, "{:?}", owners(&frame));
+    let frame = restarted.run(LINGER.as_millis() as u32 / 50);
+    assert_eq!(
+        owners(&frame),
+        [0; 0],
+        "entities of players that did not come back"
+    );
     let world = restarted.app.world_mut();
     assert_eq!(world.query::<&Replicated>().iter(world).count(), 300);
 }

@@ -15,7 +15,7 @@ use throng_shared::tick::Tick;
 use super::{
     End, ReadError, RecordPlugin, RecordingHeader, RecordingReader, ReplayError, Replayed, app_of, replay,
 };
-use crate::tests::scripted::ScriptedSimulation;
+use crate::tests::scripted::{LINGER, ScriptedSimulation};
 use crate::tests::walkers::{CROWD, Walkers};
 
 /// A file in memory that the recorder writes.
@@ -47,6 +47,7 @@ pub(super) fn header(world: Walkers, seed: u64, extend: fn(&mut App)) -> Recordi
         settings: vec![("count".to_owned(), world.count.to_string())],
         seed,
         tick_rate: 20,
+        linger: LINGER,
         content: None,
     };
     let mut app = app_of(&header, world);

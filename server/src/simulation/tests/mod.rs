@@ -1,8 +1,10 @@
 //! Behaviour of the simulation, tested by its frames in virtual time.
 
+mod ends;
 mod frames;
 mod players;
 mod routes;
+mod sessions;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -80,6 +82,7 @@ impl Harness {
         self.worker.announce(ToSimulation::Joined {
             key,
             client_id: u64::from(index),
+            number: 1,
             name,
             kind,
             at,

@@ -101,7 +101,7 @@ fn the_avatar_of_a_player_that_left_is_given_to_a_later_one() {
     assert_eq!(frame.rows().count(), 2);
     harness.worker.announce(ToSimulation::Left {
         key: first,
-        reason: LeaveReason::TimedOut,
+        reason: LeaveReason::Client,
     });
     let frame = harness.tick();
     assert!(frame.players.get(0, first.session).is_none());
@@ -121,6 +121,7 @@ fn the_avatar_of_a_player_that_left_is_given_to_a_later_one() {
     harness.worker.announce(ToSimulation::Joined {
         key: third,
         client_id: 3,
+        number: 1,
         name,
         kind,
         at,
@@ -172,6 +173,7 @@ fn renet_clients_and_idle_clients_own_nothing_and_see_nothing() {
     harness.worker.announce(ToSimulation::Joined {
         key,
         client_id: 1,
+        number: 1,
         name,
         kind,
         at,

@@ -17,7 +17,7 @@ use crate::input::ReceivePlugin;
 use crate::persist::{load, save};
 use crate::runner::{Clock, RunnerPlugin, Shutdown, TickTime, finish_plugins, tick_once};
 use crate::schedule::ServerSystems;
-use crate::simulation::{Player, Replicated, SimulationPlugin, WorkerLinks, join};
+use crate::simulation::{NewSession, Player, Replicated, SimulationPlugin, WorkerLinks, join};
 use crate::simulations::{
     BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, EffectTarget, TellEntity,
 };
@@ -114,7 +114,14 @@ fn populate(app: &mut App) {
     };
     let key = SessionKey { worker: 0, session };
     app.world_mut().spawn(Replicated::default());
-    join(app.world_mut(), key, 1, PlayerName::default(), PeerKind::Throng).unwrap();
+    let session = NewSession {
+        key,
+        client_id: 1,
+        number: 1,
+        name: PlayerName::default(),
+        kind: PeerKind::Throng,
+    };
+    join(app.world_mut(), &session);
 }
 
 /// Returns what is expected of the nudges that were sent in `ticks`.

@@ -1,6 +1,7 @@
 //! Several simulations, run on one thread and on many: nothing is lost, duplicated or reordered at a border.
 
 mod alone;
+mod away;
 mod game;
 mod notes;
 mod views;
@@ -107,6 +108,7 @@ impl Crowd {
             worker.announce(ToSimulation::Joined {
                 key,
                 client_id: u64::from(self.joined),
+                number: 1,
                 name: PlayerName::default(),
                 kind: PeerKind::Throng,
                 at: now,

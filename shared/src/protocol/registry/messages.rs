@@ -65,7 +65,7 @@ pub struct MessageEntry {
 pub(super) type EncodeMapped =
     fn(&dyn Any, &mut MapReferences<'_>, &mut Vec<u8>) -> Result<(), RegistryError>;
 
-/// A replicated resource and its functions, for the server.
+/// A replicated resource and its functions.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ResourceEntry {
@@ -76,6 +76,7 @@ pub struct ResourceEntry {
     pub(super) type_id: TypeId,
     pub(super) changed: fn(&World) -> Option<ChangeTick>,
     pub(super) encode: fn(&World, MessageId, &mut Vec<u8>) -> Result<(), RegistryError>,
+    pub(super) remove: fn(&mut World),
 }
 
 impl ResourceEntry {
@@ -91,6 +92,11 @@ impl ResourceEntry {
     /// [`RegistryError::Codec`] when it does not fit a message; `out` is then unchanged.
     pub fn encode(&self, world: &World, out: &mut Vec<u8>) -> Result<(), RegistryError> {
         (self.encode)(world, self.id, out)
+    }
+
+    /// Removes the resource from a client's world, as when the session that replicated it has ended.
+    pub fn remove(&self, world: &mut World) {
+        (self.remove)(world);
     }
 }
 
@@ -157,6 +163,7 @@ where
             }
             encoded
         },
+        remove: |world| drop(world.remove_resource::<R>()),
     };
     (message, resource)
 }

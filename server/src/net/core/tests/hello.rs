@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use throng_shared::protocol::ids::Channel;
+use throng_shared::protocol::kick_text::KickText;
 use throng_shared::protocol::version::ProtocolHash;
 use throng_shared::reliable::Reliable;
 
@@ -26,6 +27,7 @@ fn a_client_that_says_hello_receives_a_welcome_and_a_snapshot() {
         ToSimulation::Joined {
             key,
             client_id: 42,
+            number: 1,
             name,
             kind: PeerKind::Throng,
             at,
@@ -221,13 +223,17 @@ fn every_end_of_a_session_is_announced_once_with_its_reason() {
             .receive_datagram(bench.now, leaver.address, &mut datagram.to_vec(), &mut bench.out);
     });
     assert_eq!(arrivals(&bench.simulation().drain()), [Err(LeaveReason::Client)]);
-    bench
-        .simulation()
-        .link
-        .disconnect(kicked_key, LeaveReason::Kicked);
+    bench.simulation().link.disconnect(
+        kicked_key,
+        LeaveReason::Kicked,
+        Some(Box::new(KickText::new("no shouting"))),
+    );
     bench.tick();
     bench.exchange(&mut kicked);
-    assert_eq!(kicked.goodbye(), Some(Goodbye::Kicked));
+    assert_eq!(
+        kicked.goodbye(),
+        Some(Goodbye::Kicked(KickText::new("no shouting")))
+    );
     assert_eq!(arrivals(&bench.simulation().drain()), [Err(LeaveReason::Kicked)]);
     for _ in 0..120 {
         bench.tick();

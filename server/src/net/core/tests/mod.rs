@@ -1,5 +1,6 @@
 //! Tests of a worker's core with clients that consist only of netcode and simulations that consist only of links.
 
+mod closing;
 mod hello;
 mod inputs;
 mod serving;

@@ -1,0 +1,33 @@
+//! The state of a session that has ended for the game, while its client is sent its last messages.
+
+use std::time::Duration;
+
+use throng_shared::protocol::hello::Goodbye;
+use throng_shared::protocol::kick_text::KickText;
+
+use super::session::WorkerSession;
+use crate::boundary::link::LeaveReason;
+
+/// A session that has ended for the game.
+pub(super) struct ClosingSession {
+    pub(super) session: Box<WorkerSession>,
+    pub(super) goodbye: Goodbye,
+    /// Time at which the goodbye is sent, whatever was acknowledged.
+    pub(super) until: Duration,
+    /// Time before which nothing more is sent, so that the client's bandwidth is kept.
+    pub(super) next_at: Duration,
+}
+
+/// Returns the goodbye for a reason, or `None` if the client is sent none.
+pub(super) fn goodbye_for(reason: LeaveReason, text: Option<&KickText>) -> Option<Goodbye> {
+    match reason {
+        LeaveReason::Replaced => Some(Goodbye::Replaced),
+        LeaveReason::Abuse => Some(Goodbye::Abuse),
+        LeaveReason::Overflow => Some(Goodbye::Overflow),
+        LeaveReason::Shutdown => Some(Goodbye::Shutdown),
+        LeaveReason::Kicked => Some(Goodbye::Kicked(text.copied().unwrap_or_default())),
+        LeaveReason::Despawned => Some(Goodbye::Despawned),
+        // The client is gone, or may reconnect at once.
+        LeaveReason::Client | LeaveReason::TimedOut | LeaveReason::Fault => None,
+    }
+}
