@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine;
@@ -11,6 +12,7 @@ use throng_shared::protocol::guest::{ErrorBody, GuestRequest, GuestResponse};
 use throng_shared::protocol::version::ProtocolVersion;
 use throng_shared::tick::Tick;
 
+use super::credential::{self, CredentialError};
 use super::error::JoinError;
 
 /// Bytes of the longest response that is read; a longer one is [`JoinError::BadAnswer`].
@@ -44,6 +46,8 @@ pub struct Joined {
     pub resume: String,
     /// The server's version.
     pub server_version: String,
+    /// Why the credential was not read from its file, or not written to it.
+    pub credential_problem: Option<CredentialError>,
 }
 
 impl fmt::Debug for Joined {
@@ -64,6 +68,7 @@ pub struct Joiner {
     agent: ureq::Agent,
     server: String,
     timeout: Duration,
+    credential_file: Option<PathBuf>,
 }
 
 impl Joiner {
@@ -86,15 +91,53 @@ impl Joiner {
             agent,
             server: server.trim_end_matches('/').to_owned(),
             timeout,
+            credential_file: None,
         }
     }
 
+    /// Keeps the proof of every join in this file, and uses it in a join without a proof. Two clients with the same file
+    /// are one client to the server: the session of the second replaces that of the first.
+    #[must_use]
+    pub fn with_credential_file(mut self, file: Option<PathBuf>) -> Self {
+        self.credential_file = file;
+        self
+    }
+
     /// Joins as a guest called `name`. `resume` is the proof from an earlier join, to come back as the same
-    /// client.
+    /// client; without it, the proof is read from the credential file, if there is one.
     ///
     /// # Errors
-    /// A [`JoinError`] with the reason of the failure.
+    /// A [`JoinError`] with the reason of the failure. A problem with the credential file is none; it is returned with
+    /// the join.
     pub fn join(
+        &self,
+        name: &str,
+        version: &ProtocolVersion,
+        resume: Option<&str>,
+    ) -> Result<Joined, JoinError> {
+        let Some(file) = &self.credential_file else {
+            return self.request(name, version, resume);
+        };
+        let kept = credential::load(file, &self.server);
+        let known = kept.as_ref().ok().and_then(Option::as_deref);
+        let used = resume.or(known);
+        let mut joined = self.request(name, version, used)?;
+        let is_known = known == Some(joined.resume.as_str());
+        let is_refused = used.is_some_and(|used| used != joined.resume);
+        let mut problem = match kept {
+            Err(problem) => Some(problem),
+            Ok(_) if is_refused => Some(CredentialError::Unknown { path: file.clone() }),
+            Ok(_) => None,
+        };
+        if !is_known && !matches!(problem, Some(CredentialError::Foreign { .. })) {
+            let saved = credential::save(file, &self.server, &joined.resume);
+            problem = saved.err().or(problem);
+        }
+        joined.credential_problem = problem;
+        Ok(joined)
+    }
+
+    fn request(
         &self,
         name: &str,
         version: &ProtocolVersion,
@@ -146,6 +189,7 @@ impl Joiner {
             client_id: response.client_id,
             resume: response.resume,
             server_version: response.server_version,
+            credential_problem: None,
         })
     }
 

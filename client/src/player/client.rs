@@ -1,9 +1,12 @@
 //! Drives one player's session: the thread that joins, the socket, the core and the reconnection machine.
 
 use std::io;
+use std::iter;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use throng_shared::protocol::ids::Channel;
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
@@ -34,6 +37,8 @@ pub struct Client {
     resume: Option<String>,
     joining: Option<JoinHandle<Result<Joined, JoinError>>>,
     session: Option<ActiveSession>,
+    /// Messages of the session that ended, which arrived before its end.
+    last_messages: Vec<(Channel, Bytes)>,
     conditions: LinkConditions,
     traffic: Traffic,
     server_version: String,
@@ -48,12 +53,14 @@ impl Client {
     pub fn new(settings: ClientSettings, protocol: &Protocol) -> Self {
         let mut client = Self {
             config: ClientConfig::new(protocol),
-            joiner: Joiner::new(&settings.server, settings.join_timeout),
+            joiner: Joiner::new(&settings.server, settings.join_timeout)
+                .with_credential_file(settings.credential_file.clone()),
             reconnect: Reconnect::new(settings.reconnect.clone(), settings.seed),
             settings,
             resume: None,
             joining: None,
             session: None,
+            last_messages: Vec::new(),
             conditions: LinkConditions::PERFECT,
             traffic: Traffic::default(),
             server_version: String::new(),
@@ -160,8 +167,17 @@ impl Client {
                 Retry::Worthwhile
             }
         };
-        self.session = None;
+        let core = self.session.take().map(|session| session.core);
+        self.last_messages.extend(
+            core.into_iter()
+                .flat_map(|mut core| iter::from_fn(move || core.next_message())),
+        );
         self.lost(now, retry, events);
+    }
+
+    /// Takes the messages that arrived before the end of a session and were not read from it.
+    pub(crate) fn take_last_messages(&mut self) -> Vec<(Channel, Bytes)> {
+        std::mem::take(&mut self.last_messages)
     }
 
     /// Ends the session for good and notifies the server.
@@ -202,6 +218,8 @@ impl Client {
                 return self.lost(now, retry, events);
             }
         };
+        let problem = joined.credential_problem;
+        events.extend(problem.map(PlayerEvent::CredentialFailed));
         let core = ClientCore::new(now, &joined.token, self.config);
         match SimulatedSocket::connect(core.server_address(), self.conditions, self.settings.seed) {
             Ok(socket) => {

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::connection::ClientEvent;
-use crate::join::JoinError;
+use crate::join::{CredentialError, JoinError};
 
 /// An event since the last poll.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub enum PlayerEvent {
     Session(ClientEvent),
     /// Joining failed with this error.
     JoinFailed(JoinError),
+    /// The credential file was not read, or not written. The client has joined all the same.
+    CredentialFailed(CredentialError),
     /// The socket failed with this error.
     SocketFailed(io::Error),
     /// The next attempt begins after this long.

@@ -6,7 +6,7 @@ use throng_shared::protocol::registry::Protocol;
 
 use super::clock::ClientClock;
 use super::inputs::NextInput;
-use super::messages::exchange_messages;
+use super::messages::{OutgoingMessages, deliver_messages, exchange_messages};
 use super::mirror::WorldMirror;
 use super::session::{SessionNotes, send_view, sync_session};
 use crate::connection::ClientEvent;
@@ -34,6 +34,7 @@ impl ConnectionEvent {
             PlayerEvent::Session(ClientEvent::Ended(reason)) => Some(reason.to_string()),
             PlayerEvent::Session(_) => None,
             PlayerEvent::JoinFailed(error) => Some(error.to_string()),
+            PlayerEvent::CredentialFailed(error) => Some(error.to_string()),
             PlayerEvent::SocketFailed(error) => Some(format!("the network failed: {error}")),
             PlayerEvent::Retrying { after } => Some(format!("trying again in {:.1} s", after.as_secs_f32())),
             PlayerEvent::GivenUp => Some("given up".to_owned()),
@@ -48,11 +49,10 @@ pub struct Connection(pub Client);
 /// Polls the connection, if there is one, and applies its results to the world.
 pub fn poll_connection(world: &mut World) {
     if !world.contains_resource::<Connection>() {
-        let had_session = world.resource::<ClientClock>().tick_length().is_some();
-        if had_session {
-            let now = world.resource::<ClientClock>().now();
-            sync_session(world, None, now, &mut SessionNotes::default());
-        }
+        world.resource_mut::<OutgoingMessages>().clear();
+        let now = world.resource::<ClientClock>().now();
+        let mut notes = std::mem::take(&mut *world.resource_mut::<SessionNotes>());
+        sync_session(world, None, now, &mut notes);
         world.insert_resource(ConnectionStatus::Idle);
         return;
     }
@@ -60,8 +60,10 @@ pub fn poll_connection(world: &mut World) {
         let client = &mut connection.0;
         let mut events = Vec::new();
         let mut notes = std::mem::take(&mut *world.resource_mut::<SessionNotes>());
-        if let Some(core) = client.core_mut() {
-            send_view(world, core);
+        match client.core_mut() {
+            Some(core) => send_view(world, core),
+            // A session that begins now must not send what was sent before it.
+            None => world.resource_mut::<OutgoingMessages>().clear(),
         }
         let input = world.resource::<NextInput>().0;
         let note = |tick| {
@@ -72,8 +74,10 @@ pub fn poll_connection(world: &mut World) {
             world.resource_scope(|world, mut mirror: Mut<WorldMirror>| {
                 client.poll(note, &mut mirror.observer(world, &protocol), &mut events);
             });
-            if let Some(core) = client.core_mut() {
-                exchange_messages(world, &protocol, core);
+            deliver_messages(world, &protocol, client.take_last_messages().into_iter());
+            match client.core_mut() {
+                Some(core) => exchange_messages(world, &protocol, core),
+                None => world.resource_mut::<OutgoingMessages>().clear(),
             }
         });
         // Snapshot events are left out: there is one a packet, and the world has the changes already.

@@ -1,5 +1,7 @@
 //! Messages between a client's world and its session.
 
+use std::iter;
+
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
 use serde::Serialize;
@@ -37,7 +39,8 @@ pub struct TellServer<'w, 's> {
 }
 
 impl TellServer<'_, '_> {
-    /// Sends `message` with the next packet. Without a session it is dropped.
+    /// Sends `message` with the next packet. Without a session it is dropped: before the client has joined, after the
+    /// session has ended, and until the next one begins.
     ///
     /// # Errors
     /// When the type is not registered for the server, or its value does not fit a message.
@@ -63,11 +66,16 @@ impl TellServer<'_, '_> {
 }
 
 /// Messages for the server that wait until the session is updated. Bounded only by what gameplay sends in one
-/// frame.
+/// frame; what is sent without a session is dropped in the same frame.
 #[derive(Resource, Debug, Default)]
 pub struct OutgoingMessages(Vec<(Channel, Bytes)>);
 
 impl OutgoingMessages {
+    /// Drops the waiting messages, because there is no session to send them in.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Takes the waiting messages, in order.
     pub fn take(&mut self) -> impl Iterator<Item = (Channel, Bytes)> + '_ {
         self.0.drain(..)
@@ -80,22 +88,34 @@ impl OutgoingMessages {
 /// there is no room is dropped; on a reliable channel the server has then not acknowledged for so long that the
 /// session is about to time out.
 pub(super) fn exchange_messages(world: &mut World, protocol: &Protocol, core: &mut ClientCore) {
+    deliver_messages(world, protocol, iter::from_fn(|| core.next_message()));
+    if core.ended().is_some() {
+        return world.resource_mut::<OutgoingMessages>().clear();
+    }
+    for (channel, bytes) in world.resource_mut::<OutgoingMessages>().take() {
+        match core.send_message(channel, bytes) {
+            Ok(()) | Err(SendError::Full(Channel::Unreliable)) => {}
+            Err(error) => tracing::warn!(%error, "dropped a message for the server"),
+        }
+    }
+}
+
+/// Writes received messages into the world.
+pub(super) fn deliver_messages(
+    world: &mut World,
+    protocol: &Protocol,
+    messages: impl Iterator<Item = (Channel, Bytes)>,
+) {
     let find = |world: &World, entity| {
         let mirror = world.resource::<WorldMirror>();
         referenced(entity)
             .and_then(|global| mirror.find(global))
             .unwrap_or(Entity::PLACEHOLDER)
     };
-    while let Some((channel, bytes)) = core.next_message() {
+    for (channel, bytes) in messages {
         if let Err(error) = protocol.deliver_from_server(world, channel, &bytes, &find) {
             tracing::debug!(%error, "skipped an undecodable message");
             world.resource_mut::<WorldMirror>().count_undecodable();
-        }
-    }
-    for (channel, bytes) in world.resource_mut::<OutgoingMessages>().take() {
-        match core.send_message(channel, bytes) {
-            Ok(()) | Err(SendError::Full(Channel::Unreliable)) => {}
-            Err(error) => tracing::warn!(%error, "dropped a message for the server"),
         }
     }
 }

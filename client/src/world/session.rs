@@ -21,6 +21,8 @@ use crate::mirror::Applied;
 /// The inputs and snapshots of a session since its world was last synchronized.
 #[derive(Resource, Debug, Default)]
 pub(super) struct SessionNotes {
+    /// Whether the world was last synchronized with a session, whose traces it has.
+    pub(super) has_session: bool,
     /// Inputs that were requested, with their ticks.
     pub(super) inputs: Vec<(Tick, InputBytes)>,
     /// Snapshot packets that were applied.
@@ -79,8 +81,8 @@ pub(super) fn send_view(world: &World, core: &mut ClientCore) {
     }
 }
 
-/// Synchronizes the world with a session at `now` and consumes its `notes`. Without a session, removes all
-/// mirrored entities.
+/// Synchronizes the world with a session at `now` and consumes its `notes`. Without a session, removes what the last
+/// one left: mirrored entities, replicated resources, times, inputs and arrivals.
 pub(super) fn sync_session(
     world: &mut World,
     core: Option<&mut ClientCore>,
@@ -91,8 +93,12 @@ pub(super) fn sync_session(
     let Some(core) = core else {
         notes.inputs.clear();
         notes.snapshots.clear();
-        return end_session(world);
+        if std::mem::take(&mut notes.has_session) {
+            end_session(world);
+        }
+        return;
     };
+    notes.has_session = true;
     let mut inputs = world.resource_mut::<InputHistory>();
     for (tick, input) in notes.inputs.drain(..) {
         inputs.push(tick, input);
@@ -113,4 +119,7 @@ fn end_session(world: &mut World) {
     world.resource_mut::<InputHistory>().clear();
     world.resource_mut::<RecentPackets>().clear();
     world.resource_scope(|world, mut mirror: Mut<WorldMirror>| mirror.clear(world));
+    world.resource_scope(|world, protocol: Mut<Protocol>| {
+        protocol.resources().iter().for_each(|entry| entry.remove(world));
+    });
 }

@@ -2,7 +2,8 @@
 
 use super::*;
 use bevy_ecs::hierarchy::{ChildOf, Children};
-use throng_shared::protocol::ids::{ComponentId, GlobalId};
+use bevy_ecs::system::RunSystemOnce;
+use throng_shared::protocol::ids::{Channel, ComponentId, GlobalId};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::protocol::registry::reference;
 use throng_shared::protocol::snapshot::ShortId;
@@ -202,4 +203,31 @@ fn children_stay_when_their_parent_leaves_view() {
     );
     observe(&mut app, |apply| apply(Change::Left(2)));
     assert_eq!(entity(&app, 1), Some(child));
+}
+
+#[derive(Serialize, Deserialize)]
+struct Hail(u8);
+
+#[test]
+fn messages_sent_before_there_is_a_session_are_dropped() {
+    let mut app = App::new();
+    app.message::<Hail>(Channel::ReliableOrdered);
+    // A port on which nothing listens.
+    let settings = ClientSettings::new("127.0.0.1:1", "Ada");
+    app.add_plugins(ClientWorldPlugin { settings });
+    let hail = |mut server: TellServer| server.send(&Hail(1)).unwrap();
+    for frame in 0..100 {
+        app.world_mut().run_system_once(hail).unwrap();
+        app.update();
+        let waiting = app.world_mut().resource_mut::<OutgoingMessages>().take().count();
+        assert_eq!(waiting, 0, "frame {frame}");
+    }
+    // The same without any connection.
+    app.world_mut().remove_resource::<Connection>();
+    app.world_mut().run_system_once(hail).unwrap();
+    app.update();
+    assert_eq!(
+        app.world_mut().resource_mut::<OutgoingMessages>().take().count(),
+        0
+    );
 }

@@ -7,6 +7,8 @@
 mod game;
 #[cfg(test)]
 mod importance;
+#[cfg(test)]
+mod session_tests;
 mod single;
 #[cfg(test)]
 mod tests;

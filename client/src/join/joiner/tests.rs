@@ -1,8 +1,10 @@
 //! Tests joining against a local server with prepared responses.
 
 use super::*;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::thread::JoinHandle;
 use throng_shared::netcode::{Entropy, PROTOCOL_ID, TokenRequest};
 use throng_shared::protocol::guest::{BothVersions, ErrorDetail};
@@ -236,4 +238,62 @@ fn invalid_port_in_a_server_url_is_detected() {
     ] {
         assert!(!has_usable_port(url), "{url}");
     }
+}
+
+/// Joins a server that returns `proof`, with a credential file. Returns the proof that the server received, and the
+/// problem with the file.
+fn join_with_file(file: &Path, proof: &str) -> (Option<String>, Option<String>) {
+    let response = GuestResponse {
+        token: BASE64.encode(token().to_bytes().as_slice()),
+        address: "127.0.0.1:5000".parse().unwrap(),
+        tick: 77,
+        tick_rate: 20,
+        client_id: 42,
+        server_version: "0.1.0".to_owned(),
+        resume: proof.to_owned(),
+    };
+    let (address, server) = serve(http("200 OK", &serde_json::to_string(&response).unwrap()));
+    // The file names the server, whose port differs in each call.
+    let kept = fs::read_to_string(file).unwrap_or_default();
+    let lines: Vec<&str> = kept.lines().collect();
+    if let [first, _, proof] = lines[..] {
+        fs::write(file, format!("{first}\nhttp://{address}\n{proof}\n")).unwrap();
+    }
+    let joiner = Joiner::new(&address, TIMEOUT).with_credential_file(Some(file.to_owned()));
+    let joined = joiner.join("Ada", &VERSION, None).unwrap();
+    assert_eq!(joined.resume, proof);
+    let received = server.join().unwrap();
+    let body = &received[received.find("\r\n\r\n").unwrap()..];
+    let request: GuestRequest = serde_json::from_str(body.trim()).unwrap();
+    (
+        request.resume,
+        joined.credential_problem.map(|problem| problem.to_string()),
+    )
+}
+
+#[test]
+fn a_client_that_starts_again_joins_with_the_credential_of_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("credential");
+    assert_eq!(join_with_file(&file, "AAAA"), (None, None));
+    assert_eq!(join_with_file(&file, "AAAA"), (Some("AAAA".to_owned()), None));
+    // The server was restarted: it knows no earlier client.
+    let (sent, problem) = join_with_file(&file, "BBBB");
+    assert_eq!(sent.as_deref(), Some("AAAA"));
+    assert!(problem.unwrap().contains("does not know the credential"));
+    assert_eq!(join_with_file(&file, "BBBB"), (Some("BBBB".to_owned()), None));
+}
+
+#[test]
+fn a_damaged_credential_is_replaced_and_a_foreign_file_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("credential");
+    fs::write(&file, "throng credential 1\nhttp://somewh").unwrap();
+    let (sent, problem) = join_with_file(&file, "AAAA");
+    assert!(sent.is_none() && problem.unwrap().contains("is damaged"));
+    assert_eq!(join_with_file(&file, "AAAA"), (Some("AAAA".to_owned()), None));
+    fs::write(&file, "my diary\n").unwrap();
+    let (sent, problem) = join_with_file(&file, "AAAA");
+    assert!(sent.is_none() && problem.unwrap().contains("is not a credential file"));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "my diary\n");
 }
