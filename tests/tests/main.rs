@@ -12,6 +12,7 @@ mod mirror;
 mod pilots;
 mod players;
 mod process;
+mod returning;
 mod routes;
 mod sessions;
 mod test_server;

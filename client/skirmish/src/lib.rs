@@ -6,6 +6,7 @@
 
 mod chat;
 mod content;
+mod credential;
 mod headless;
 mod plugin;
 mod prediction;

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::credential::CredentialChoice;
 use crate::headless::{self, HeadlessOptions};
 
 /// Flies Skirmish on a Throng server.
@@ -21,6 +22,11 @@ struct ClientFlags {
     /// Name of the player
     #[arg(long)]
     name: Option<String>,
+    /// File of the credential by which a client that was killed comes back to its ship, or `none`; by default one for
+    /// each server and name in the user's state folder, and none for a script. Of two clients with one file, the second
+    /// replaces the first
+    #[arg(long, value_name = "FILE")]
+    credential: Option<CredentialChoice>,
     /// Opens no window; needs a script
     #[arg(long, requires = "script")]
     headless: bool,
@@ -60,9 +66,13 @@ pub fn main() -> ExitCode {
     let Some(script) = flags.script.clone() else {
         return windowed(flags);
     };
+    let server = flags.server.unwrap_or_else(|| DEFAULT_SERVER.to_owned());
+    let name = flags.name.unwrap_or_else(|| "pilot".to_owned());
+    let credential = flags.credential.unwrap_or(CredentialChoice::None);
     let options = HeadlessOptions {
-        server: flags.server.unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
-        name: flags.name.unwrap_or_else(|| "pilot".to_owned()),
+        credential_file: credential.file(&server, &name),
+        server,
+        name,
         script,
         json: flags.json,
     };
@@ -94,6 +104,7 @@ fn windowed(flags: ClientFlags) -> ExitCode {
     let exit = crate::window::run(crate::window::WindowOptions {
         server: flags.server,
         name: flags.name,
+        credential: flags.credential.unwrap_or(CredentialChoice::Usual),
         detail: flags.detail,
         settings: flags.settings,
         content: flags.content,

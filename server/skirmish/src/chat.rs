@@ -2,7 +2,7 @@
 //!
 //! Guarantees that every delivered line is clean, of bounded length and under its author's own name, and that one
 //! pilot causes no more deliveries or notices than [`BURST_LINES`] at once and then one line every
-//! [`LINE_EVERY_S`]. Stores no lines: a pilot who is not online never receives them.
+//! [`LINE_EVERY_S`]. Stores no lines: a pilot who is not online, or away, never receives them.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use skirmish_shared::chat::{
     BURST_LINES, ChatChannel, ChatLine, ChatNotice, LINE_EVERY_S, Say, TEXT_BYTES_MAX, clean,
 };
 use skirmish_shared::components::Callsign;
-use throng_server::prelude::{BroadcastReceived, Eye, Place, Player, Room, Team, Tell, TickTime};
+use throng_server::prelude::{Away, BroadcastReceived, Eye, Place, Player, Room, Team, Tell, TickTime};
 use throng_shared::protocol::ids::PlayerId;
 use throng_shared::protocol::registry::FromPlayer;
 use throng_shared::tick::Tick;
@@ -68,7 +68,7 @@ type Speaker = (
 pub(super) fn pass_on_chat(
     mut requests: MessageReader<FromPlayer<Say>>,
     mut speakers: Query<Speaker>,
-    pilots: Query<(&Player, &Callsign)>,
+    pilots: Query<(&Player, &Callsign), Without<Away>>,
     roster: Res<Roster>,
     time: Res<TickTime>,
     mut effects: EffectSender,

@@ -8,7 +8,7 @@
 //!
 //! | phase | systems |
 //! |---|---|
-//! | presence | adopt reloaded content, gather the bodies, add pilots, give new ships, replace drones |
+//! | presence | adopt reloaded content, gather the bodies, add and greet pilots, give new ships, replace drones |
 //! | intent | read the pilots' inputs, run the drones' AI, execute orders at stations, deliver the chat |
 //! | motion | accelerate, collide, write back |
 //! | actions | fire lasers, launch and detonate missiles, mine, repair |
@@ -123,6 +123,7 @@ fn order_systems(app: &mut App) {
         roster::apply_roster_updates,
         pilots::release_pilots,
         pilots::equip_pilots,
+        pilots::greet_returned_pilots,
         pilots::give_ships,
         drones::replace_drones,
         mining::replace_asteroids,

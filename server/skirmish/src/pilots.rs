@@ -11,8 +11,8 @@ use skirmish_shared::components::{Callsign, Cargo, Credits, Score};
 use skirmish_shared::input::PilotInput;
 use skirmish_shared::movement::{heading_towards, wrap};
 use throng_server::prelude::{
-    ActiveInput, Avatar, Owner, PeerKind, Player, PlayerJoined, PlayerLeft, Seed, Simulations, Team, Tell,
-    TickTime, Viewer,
+    ActiveInput, Avatar, Away, Owner, PeerKind, Player, PlayerJoined, PlayerLeft, PlayerReturned, Seed,
+    Simulations, Team, Tell, TickTime, Viewer,
 };
 use throng_shared::limits::PLAYER_NAME_BYTES_MAX;
 use throng_shared::protocol::ids::GlobalId;
@@ -42,7 +42,8 @@ const LAUNCH_SHARE: f32 = 0.75;
 /// Wanted distance between a new ship and the next craft, in units.
 const LAUNCH_GAP: f32 = 12.0;
 
-/// Despawns the ships of players who left. Their ore stays as rocks.
+/// Despawns the ships of players who left for good. Their ore stays as rocks. The ship of a pilot who is away stays in
+/// space, where it drifts and can be shot.
 pub(super) fn release_pilots(
     mut left: MessageReader<PlayerLeft>,
     mut commands: Commands,
@@ -112,6 +113,24 @@ pub(super) fn equip_pilots(
     }
 }
 
+/// Sends pilots who returned what they were sent when they joined.
+pub(super) fn greet_returned_pilots(
+    mut returned: MessageReader<PlayerReturned>,
+    mut pilots: Query<(&Player, &Callsign, &Team, &mut Rank)>,
+    rules: Res<Rules>,
+    mut tell: Tell,
+) {
+    for returned in returned.read() {
+        let Ok((player, name, team, mut rank)) = pilots.get_mut(returned.entity) else {
+            continue;
+        };
+        rules.announce(&mut tell, player);
+        let (name, team) = (name.0.clone(), team.0);
+        log_unsent(tell.player(player, &ChatNotice::Welcome { name, team }));
+        rank.forget_sent();
+    }
+}
+
 /// Returns a name like `wanted` that is not in `taken`, and adds it there.
 fn callsign(wanted: &str, taken: &mut BTreeSet<String>) -> String {
     let mut base = clean(wanted);
@@ -139,10 +158,10 @@ type WaitingPilot = (
     &'static Credits,
 );
 
-/// Spawns the ships that are due, in the order of player ids.
+/// Spawns the ships that are due, in the order of player ids. A pilot who is away gets a ship on the return.
 pub(super) fn give_ships(
     mut commands: Commands,
-    mut players: Query<WaitingPilot>,
+    mut players: Query<WaitingPilot, Without<Away>>,
     bodies: Res<Bodies>,
     rules: Res<Rules>,
     seed: Res<Seed>,

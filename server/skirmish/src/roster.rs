@@ -1,7 +1,8 @@
 //! The roster: the pilots of all simulations, as each simulation last reported them.
 //!
 //! Every simulation broadcasts its pilots in the tick before a board is due, so that all compute the same board.
-//! Between two boards the roster may still have pilots who left, and lack pilots who joined another simulation.
+//! Between two boards the roster may still have pilots who left, and lack pilots who joined another simulation. A pilot
+//! who is away stays on it.
 
 use std::collections::BTreeMap;
 

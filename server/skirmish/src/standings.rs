@@ -10,7 +10,7 @@ use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 use skirmish_shared::components::{Callsign, Credits, Score};
 use skirmish_shared::standings::{BOARD_EVERY_S, BOARD_ROWS_MAX, OwnStanding, Standing, Standings};
-use throng_server::prelude::{Player, Team, Tell, TickTime};
+use throng_server::prelude::{Away, Player, Team, Tell, TickTime};
 use throng_shared::limits::MESSAGE_BYTES_MAX;
 use throng_shared::protocol::codec;
 
@@ -28,6 +28,13 @@ pub struct Rank {
     rank: u32,
     /// The standing that was last sent to the pilot's client.
     sent: OwnStanding,
+}
+
+impl Rank {
+    /// Makes the standing count as not sent, because the pilot has another client.
+    pub(super) fn forget_sent(&mut self) {
+        self.sent = OwnStanding::default();
+    }
 }
 
 /// Ranks the pilots of all simulations and rebuilds the board when it is due.
@@ -62,7 +69,7 @@ pub(super) fn rank_pilots(
 /// Sends pilots their own standing if it changed. Each pilot has its own tick within the board's interval, so that
 /// the messages are spread over the interval.
 pub(super) fn tell_own_standings(
-    mut pilots: Query<(&Player, &Callsign, &Team, &Score, &Credits, &mut Rank)>,
+    mut pilots: Query<(&Player, &Callsign, &Team, &Score, &Credits, &mut Rank), Without<Away>>,
     time: Res<TickTime>,
     mut tell: Tell,
 ) {

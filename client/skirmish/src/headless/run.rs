@@ -41,6 +41,8 @@ pub(crate) struct HeadlessOptions {
     /// The server's HTTP address: `HOST:PORT` or a URL.
     pub(crate) server: String,
     pub(crate) name: String,
+    /// The file that keeps the client's credential.
+    pub(crate) credential_file: Option<PathBuf>,
     pub(crate) script: PathBuf,
     /// File to write the report to as JSON; `-` is the standard output.
     pub(crate) json: Option<PathBuf>,
@@ -112,7 +114,10 @@ struct Flight {
 
 impl Flight {
     fn new(options: &HeadlessOptions, file: String) -> Self {
-        let settings = ClientSettings::new(&options.server, &options.name);
+        let settings = ClientSettings {
+            credential_file: options.credential_file.clone(),
+            ..ClientSettings::new(&options.server, &options.name)
+        };
         let mut app = App::new();
         app.add_plugins((
             SkirmishClientPlugin,
@@ -311,6 +316,7 @@ fn update_log(
                 log.joined.get_or_insert(now);
                 log.server_version.clone_from(server_version);
             }
+            PlayerEvent::CredentialFailed(error) => log.note(error.to_string()),
             PlayerEvent::Retrying { .. } | PlayerEvent::GivenUp => log.losses += 1,
             _ => {}
         }

@@ -36,6 +36,7 @@ pub(crate) mod view;
 
 use std::path::PathBuf;
 
+use crate::credential::CredentialChoice;
 use crate::plugin::SkirmishClientPlugin;
 use bevy::app::MainScheduleOrder;
 use bevy::log::LogPlugin;
@@ -53,6 +54,8 @@ pub(crate) struct WindowOptions {
     pub(crate) server: Option<String>,
     /// The player's name; by default the one of the last time.
     pub(crate) name: Option<String>,
+    /// Where the client's credential is kept.
+    pub(crate) credential: CredentialChoice,
     /// The level of graphics detail; by default the one in the settings.
     pub(crate) detail: Option<DetailChoice>,
     /// File of the settings; by default in the user's configuration folder.
@@ -82,6 +85,7 @@ pub(crate) fn run(options: WindowOptions) -> AppExit {
         .insert_resource(settings.keys.clone())
         .insert_resource(settings)
         .insert_resource(file)
+        .insert_resource(session::Credential(options.credential))
         .init_resource::<keys::KeyboardFocus>()
         .init_resource::<keys::PointerOverControl>()
         .init_schedule(batch::Paint);

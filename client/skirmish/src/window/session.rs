@@ -9,10 +9,11 @@ use bevy::prelude::*;
 use throng_client::connection::{ClientCore, ClientEvent};
 use throng_client::player::{Client, ClientSettings, PlayerEvent};
 use throng_client::schedule::ClientSystems;
-use throng_client::world::{Connection, ConnectionEvent, MirrorPlugin, Own, WorldMirror, poll_connection};
+use throng_client::world::{Connection, ConnectionEvent, MirrorPlugin, Own, poll_connection};
 use throng_shared::protocol::registry::Protocol;
 
 use super::settings_file::{SavedSettings, SettingsFile};
+use crate::credential::CredentialChoice;
 
 /// The phase of the game.
 #[derive(States, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -54,6 +55,10 @@ pub(crate) enum LinkOrder {
     Leave,
 }
 
+/// Where the client's credential is kept.
+#[derive(Resource, Clone, Debug)]
+pub(crate) struct Credential(pub(crate) CredentialChoice);
+
 pub(crate) struct SessionPlugin;
 
 impl Plugin for SessionPlugin {
@@ -67,9 +72,7 @@ impl Plugin for SessionPlugin {
                 PreUpdate,
                 (
                     handle_orders.before(ClientSystems::Receive),
-                    poll_connection
-                        .run_if(resource_exists::<Connection>)
-                        .in_set(ClientSystems::Receive),
+                    poll_connection.in_set(ClientSystems::Receive),
                     (sync_connection, enter_world, log_first_input)
                         .chain()
                         .after(ClientSystems::Measure),
@@ -93,19 +96,21 @@ fn handle_orders(world: &mut World) {
         }
         let settings = world.resource::<SavedSettings>().clone();
         world.resource::<SettingsFile>().save(&settings);
-        let client = Client::new(
-            ClientSettings::new(&settings.server, &settings.name),
-            world.resource::<Protocol>(),
-        );
+        let Credential(credential) = world.resource::<Credential>();
+        let client_settings = ClientSettings {
+            credential_file: credential.file(&settings.server, &settings.name),
+            ..ClientSettings::new(&settings.server, &settings.name)
+        };
+        let client = Client::new(client_settings, world.resource::<Protocol>());
         world.insert_resource(Connection(client));
         world.insert_resource(LinkState::Joining);
     }
 }
 
 fn leave(world: &mut World) {
+    // The next poll removes what the session leaves in the world.
     if let Some(mut connection) = world.remove_resource::<Connection>() {
         connection.0.disconnect();
-        world.resource_scope(|world, mut mirror: Mut<WorldMirror>| mirror.clear(world));
     }
 }
 
@@ -123,6 +128,7 @@ fn sync_connection(
             PlayerEvent::Joined { server_version } => info!("joined a server of version {server_version}"),
             PlayerEvent::Session(ClientEvent::Ended(reason)) => *problem = reason.to_string(),
             PlayerEvent::JoinFailed(error) => *problem = error.to_string(),
+            PlayerEvent::CredentialFailed(error) => warn!("{error}"),
             PlayerEvent::SocketFailed(error) => *problem = format!("the network failed: {error}"),
             PlayerEvent::Retrying { after } => {
                 warn!("{} Trying again in {after:?}.", *problem);

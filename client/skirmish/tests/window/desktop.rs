@@ -63,7 +63,7 @@ impl Desktop {
         });
         let client = spawn(
             Command::new(client_program)
-                .args(["--server", &http, "--name", "Ada"])
+                .args(["--server", &http, "--name", "Ada", "--credential", "none"])
                 .arg("--settings")
                 .arg(folder.path().join("client.ron"))
                 .arg("--screenshots")

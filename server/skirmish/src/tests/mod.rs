@@ -1,5 +1,6 @@
 //! The game's entities and frames, tested in virtual time.
 
+mod away;
 mod borders;
 mod cheats;
 mod checkpoints;
