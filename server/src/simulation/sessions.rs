@@ -146,7 +146,7 @@ pub(crate) fn expire_away(world: &mut World, away: &mut QueryState<(Entity, &Pla
     let mut lingering = Vec::new();
     for (entity, player, mut away) in away.iter_mut(world) {
         if skipped > 0 && away.since != tick {
-            away.until = away.until + skipped;
+            away.until += skipped;
         }
         lingering.push((Reverse(tick.since(away.since)), player.id, entity, *away));
     }

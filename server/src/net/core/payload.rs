@@ -7,6 +7,7 @@ use throng_shared::netcode::SessionId;
 use throng_shared::protocol::PayloadKind;
 use throng_shared::protocol::hello::{Goodbye, Hello};
 use throng_shared::protocol::input::InputPacket;
+use throng_shared::protocol::version::ProtocolVersion;
 use throng_shared::tick::Tick;
 
 use super::{ReceivedKind, WorkerCore};
@@ -21,7 +22,7 @@ const HELLO_GRACE: Duration = Duration::from_secs(1);
 /// Why a payload ends its session.
 enum PayloadRefusal {
     Abuse,
-    ProtocolMismatch(Goodbye),
+    ProtocolMismatch { client: ProtocolVersion },
 }
 
 impl WorkerCore {
@@ -37,8 +38,10 @@ impl WorkerCore {
         match outcome {
             Ok(Ok(received)) => return received,
             Ok(Err(PayloadRefusal::Abuse)) => self.end(now, id, LeaveReason::Abuse, out),
-            Ok(Err(PayloadRefusal::ProtocolMismatch(goodbye))) => {
+            Ok(Err(PayloadRefusal::ProtocolMismatch { client })) => {
                 self.shared.stats.core.protocol_mismatches.add(1);
+                let server = self.shared.protocol.version();
+                let goodbye = Goodbye::ProtocolMismatch { server, client };
                 self.send_goodbye(now, id, &goodbye, out);
                 self.end(now, id, LeaveReason::Abuse, out);
             }
@@ -80,13 +83,9 @@ impl WorkerCore {
             self.shared.stats.core.payloads_malformed.add(1);
             return Ok(());
         };
-        let server = self.shared.protocol.version();
-        if hello.version.hash != server.hash {
-            let client = hello.version;
-            return Err(PayloadRefusal::ProtocolMismatch(Goodbye::ProtocolMismatch {
-                server,
-                client,
-            }));
+        let client = hello.version;
+        if client.hash != self.shared.protocol.version().hash {
+            return Err(PayloadRefusal::ProtocolMismatch { client });
         }
         self.announce(now, id, PeerKind::Throng);
         let config = self.replication;

@@ -10,20 +10,20 @@ use crate::simulation::{Away, Player, Players, Tell};
 #[test]
 fn despawning_a_players_entity_ends_its_session_once() {
     let despawn = |mut commands: Commands, players: Query<Entity, With<Player>>| {
-        players
-            .iter()
-            .for_each(|player| commands.entity(player).despawn());
+        for player in &players {
+            commands.entity(player).despawn();
+        }
     };
     let remove = |mut commands: Commands, players: Query<Entity, With<Player>>| {
-        players
-            .iter()
-            .for_each(|player| drop(commands.entity(player).remove::<Player>()));
+        for player in &players {
+            commands.entity(player).remove::<Player>();
+        }
     };
     let despawn_parent = |mut commands: Commands, players: Query<Entity, With<Player>>| {
         let parent = commands.spawn_empty().id();
-        players
-            .iter()
-            .for_each(|player| drop(commands.entity(player).insert(ChildOf(parent))));
+        for player in &players {
+            commands.entity(player).insert(ChildOf(parent));
+        }
         commands.entity(parent).despawn();
     };
     for way in 0..3 {
@@ -60,9 +60,9 @@ fn despawning_an_away_player_ends_its_time_away() {
     harness.tick();
     harness.happened();
     harness.run_once(|mut commands: Commands, players: Query<Entity, With<Away>>| {
-        players
-            .iter()
-            .for_each(|player| commands.entity(player).despawn());
+        for player in &players {
+            commands.entity(player).despawn();
+        }
     });
     harness.ticks(2 * LINGER);
     assert_eq!(harness.happened(), ["1 left: Despawned"]);
