@@ -148,8 +148,49 @@ impl ServerProcess {
     /// # Errors
     /// If the server cannot be built, ends or does not respond in time. Its output is in the error.
     pub fn start(flags: &[&str]) -> Result<Self> {
+        Self::start_with(flags, |_| {})
+    }
+
+    /// Starts a server like [`Self::start`], after `change` has changed its environment or its streams.
+    ///
+    /// # Errors
+    /// The errors of [`Self::start`].
+    pub fn start_with(flags: &[&str], change: impl FnOnce(&mut Command)) -> Result<Self> {
         let (http, udp) = free_ports()?;
-        let mut server = Self::spawn(http, udp, flags)?;
+        let mut command = Command::new(server_binary()?);
+        Self::add_flags(&mut command, http, udp, flags);
+        Self::start_command(http, udp, command, change)
+    }
+
+    /// Starts a server from a shell, and waits until it responds over HTTP. `script` starts it by `exec "$@"`.
+    ///
+    /// # Errors
+    /// The errors of [`Self::start`].
+    pub fn start_in_shell(script: &str, flags: &[&str]) -> Result<Self> {
+        let (http, udp) = free_ports()?;
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]).arg(server_binary()?);
+        Self::add_flags(&mut command, http, udp, flags);
+        Self::start_command(http, udp, command, |_| {})
+    }
+
+    fn add_flags(command: &mut Command, http: SocketAddr, udp: SocketAddr, flags: &[&str]) {
+        command
+            .args(["--http", &http.to_string(), "--udp", &udp.to_string()])
+            .args(flags);
+    }
+
+    /// Runs a command that is a server at these addresses, and waits until it responds over HTTP.
+    ///
+    /// # Errors
+    /// If the server ends or does not respond in time. Its output is in the error.
+    pub fn start_command(
+        http: SocketAddr,
+        udp: SocketAddr,
+        command: Command,
+        change: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        let mut server = Self::spawn_command(http, udp, command, change)?;
         for _ in 0..PATIENCE.as_millis() / POLL.as_millis() {
             if let Some(status) = server.child.try_wait()? {
                 bail!("the server ended with {status}:\n{}", server.output()?);
@@ -167,17 +208,26 @@ impl ServerProcess {
     /// # Errors
     /// If the server cannot be built or started.
     pub fn spawn(http: SocketAddr, udp: SocketAddr, flags: &[&str]) -> Result<Self> {
+        let mut command = Command::new(server_binary()?);
+        Self::add_flags(&mut command, http, udp, flags);
+        Self::spawn_command(http, udp, command, |_| {})
+    }
+
+    fn spawn_command(
+        http: SocketAddr,
+        udp: SocketAddr,
+        mut command: Command,
+        change: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         let log = tempfile::NamedTempFile::new()?;
         // Both streams share one open file. With two, each would overwrite the other's output.
         let output = log.reopen()?;
-        let child = Command::new(server_binary()?)
-            .args(["--http", &http.to_string(), "--udp", &udp.to_string()])
-            .args(flags)
+        command
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .context("cannot start throng-server")?;
+            .stderr(output);
+        change(&mut command);
+        let child = command.spawn().context("cannot start throng-server")?;
         Ok(Self {
             child,
             http,

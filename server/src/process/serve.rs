@@ -17,10 +17,10 @@ use super::stderr_log;
 /// variables and file. With `replay FILE` it replays a recording of the game instead. For a game with settings use
 /// [`serve_game`].
 ///
-/// Errors are printed as a line on standard error. The exit code is 0 after a graceful stop, 1 when the server
-/// fails, 2 for a configuration that cannot work (a bad value, a port in use, an unusable certificate), and 130
-/// after a second signal to stop. For `--help` and unknown flags it prints the usage and ends the process. Programs
-/// that need more control use [`Server::start`].
+/// Errors are printed as a line on standard error. The exit code is 0 after a graceful stop, 1 when the server fails or
+/// has not stopped ten seconds after the signal, 2 for a configuration that cannot work (a bad value, a port in use, an
+/// unusable certificate), and 130 after a second signal to stop. For `--help` and unknown flags it prints the usage.
+/// Programs that need more control use [`Server::start`].
 ///
 /// ```no_run
 /// use bevy_app::{App, AppExit};

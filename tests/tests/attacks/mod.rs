@@ -8,6 +8,9 @@ mod floods;
 mod handshakes;
 mod joining;
 mod peers;
+mod stopping;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod wall_clock;
 
 use std::{
     collections::BTreeMap,
