@@ -46,7 +46,7 @@ drop_reasons! {
     TokenExpired = "token_expired",
     /// The connect token is in use by another address.
     TokenElsewhere = "token_elsewhere",
-    /// The connect token has already opened a session; each opens one only.
+    /// The connect token has already opened a session, on this server or on another one with its key; each opens one only.
     TokenSpent = "token_spent",
     /// More connection requests arrived this second than the server opens.
     RateLimited = "rate_limited",
@@ -64,9 +64,7 @@ drop_reasons! {
     RequestOutdated = "request_outdated",
     /// Every session is taken. The client was sent a denial.
     ServerFull = "server_full",
-    /// The server holds as many handshakes as it may.
-    PendingFull = "pending_full",
-    /// The server records as many unexpired connect tokens as it may.
+    /// The servers of this key record as many unexpired connect tokens as they may, and this one expires first.
     TokensFull = "tokens_full",
     /// The challenge in a response was not made by this server, or was made for another token.
     ChallengeForged = "challenge_forged",
@@ -92,6 +90,8 @@ pub struct NetcodeCounters {
     dropped: [u64; DropReason::ALL.len()],
     /// Challenges sent: handshakes begun or repeated with a valid token.
     pub challenges: u64,
+    /// Pending handshakes removed to make room for newer ones.
+    pub handshakes_evicted: u64,
     /// Denials sent because the server was full.
     pub denials: u64,
     /// Sessions opened, take-overs included.

@@ -5,7 +5,8 @@
 //! 2.0.0, which is the peer in this module's interoperability tests.
 //!
 //! Guarantees:
-//! - no content of a packet is used before the packet is authenticated; no nonce is used twice under one key;
+//! - no content of a packet is used before the packet is authenticated; no nonce is used twice under one key, whatever
+//!   number of servers share a private key, if they share one [`UsedTokens`];
 //! - bytes from the network never panic, and allocate only for a valid connect token, within
 //!   [`ServerNetcodeConfig`]'s bounds; opening and sealing a packet allocates nothing;
 //! - a reply is never larger than the datagram that caused it, and goes to that datagram's sender;
@@ -37,7 +38,9 @@ pub use aead::KEY_BYTES;
 pub use client::{ClientNetcode, ClientReceived, ClientState, DisconnectReason, NetcodeEvent};
 pub use counters::{DropReason, NetcodeCounters};
 pub use entropy::{Entropy, EntropyError};
-pub use server::{Reply, ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId};
+pub use server::{
+    Reply, ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId, TOKENS_MAX, UsedTokens,
+};
 pub use token::{ConnectToken, TokenRequest};
 pub use token_error::TokenError;
 pub use wire::REQUEST_BYTES;

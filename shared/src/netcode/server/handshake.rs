@@ -54,14 +54,15 @@ impl ServerNetcode {
             Some(present) if present.client_id == private.client_id && present.number > number => {
                 return Err(DropReason::RequestOutdated);
             }
-            None if self.pending.len() >= self.config.pending_max as usize => {
-                return Err(DropReason::PendingFull);
+            present => {
+                let is_new = present.is_none();
+                self.tokens.record(token, from, fields.expire_unix_s, unix_s)?;
+                if is_new && self.pending.len() >= self.config.pending_max as usize {
+                    self.pending.evict_oldest();
+                    self.counters.handshakes_evicted += 1;
+                }
             }
-            _ => {}
         }
-        let tokens_max = self.config.tokens_max;
-        self.tokens
-            .record(token, from, fields.expire_unix_s, unix_s, tokens_max)?;
         let challenge = Challenge {
             client_id: private.client_id,
             user_data: private.user_data,
@@ -102,7 +103,7 @@ impl ServerNetcode {
         }
         let mut token = [0; TAG_BYTES];
         token.copy_from_slice(&section[PRIVATE_TOKEN_BYTES - TAG_BYTES..]);
-        self.tokens.check(&token, from)?;
+        self.tokens.check(&token, from, fields.expire_unix_s)?;
         if self.requests.take(now) {
             Ok(token)
         } else {
@@ -133,24 +134,18 @@ impl ServerNetcode {
     }
 
     fn deny(&mut self, key: &Cipher, reply: &mut Reply) {
-        let sequence = self.next_handshake_sequence();
+        let sequence = self.tokens.next_handshake_number();
         reply.0 = Some(self.cipher.control(PacketKind::Denied, sequence, key, &[]));
         self.counters.denials += 1;
     }
 
     fn challenge(&mut self, challenge: &Challenge<'_>, key: &Cipher, reply: &mut Reply) {
-        let sequence = self.next_handshake_sequence();
+        let sequence = self.tokens.next_handshake_number();
         let mut body = [0; CHALLENGE_BODY_BYTES];
         body[..8].copy_from_slice(&sequence.to_le_bytes());
         body[8..].copy_from_slice(&challenge.seal(sequence, &self.challenge_key));
         reply.0 = Some(self.cipher.control(PacketKind::Challenge, sequence, key, &body));
         self.counters.challenges += 1;
-    }
-
-    fn next_handshake_sequence(&mut self) -> u64 {
-        let sequence = self.handshake_sequence;
-        self.handshake_sequence += 1;
-        sequence
     }
 
     /// Handles a response to a challenge: opens the session. A client repeats it until it is confirmed.
@@ -180,7 +175,7 @@ impl ServerNetcode {
             self.deny(&pending.send_key, reply);
             return Err(DropReason::ServerFull);
         }
-        self.tokens.spend(&pending.token);
+        self.tokens.spend(&pending.token)?;
         if let Some(old) = replaced {
             self.sessions.replace(old, now);
             self.counters.replaced += 1;

@@ -1,6 +1,6 @@
 //! The server half: many sessions behind one socket.
 //!
-//! Owns its sessions, the pending handshakes and the tokens in use. A datagram from a session's address
+//! Owns its sessions and the pending handshakes, and shares the tokens in use with the other servers of its key. A datagram from a session's address
 //! costs one look-up and one opening. Connection requests are opened at a bounded rate, and leave state
 //! only if their token is valid. Does not decide which player may join: the issuer of tokens does.
 
@@ -12,16 +12,20 @@ mod tokens;
 use core::net::SocketAddr;
 use core::ops::Range;
 use core::time::Duration;
+use std::sync::Arc;
 
 use self::pending::PendingTable;
 pub use self::sessions::SessionId;
 use self::sessions::{PacketDirection, SessionTable};
-use self::tokens::TokenTable;
+pub use self::tokens::UsedTokens;
 use super::aead::{Cipher, KEY_BYTES, Key};
 use super::counters::{DropReason, NetcodeCounters};
 use super::rate::RateLimit;
 use super::wire::{ControlPacket, KEEP_ALIVE_BYTES, PacketCipher, PacketHeader, PacketKind};
 use super::{DISCONNECT_PACKETS, Entropy, PROTOCOL_ID, SealError, USER_DATA_BYTES};
+
+/// Unexpired tokens that the table of a single server records; a further one removes the one that expires first.
+pub const TOKENS_MAX: u32 = 65_536;
 
 /// Configuration and limits of a [`ServerNetcode`].
 #[derive(Clone)]
@@ -35,10 +39,11 @@ pub struct ServerNetcodeConfig {
     pub addresses: Vec<SocketAddr>,
     /// Sessions at one time; further clients are denied.
     pub sessions_max: u32,
-    /// Pending handshakes at one time; further ones are dropped until some end.
+    /// Pending handshakes at one time; a further one takes the place of one of the oldest.
     pub pending_max: u32,
-    /// Unexpired tokens that are recorded; further ones are dropped until some expire.
-    pub tokens_max: u32,
+    /// The table of used tokens, which all servers with this private key must share. `None` creates one for this server
+    /// alone, for [`TOKENS_MAX`] tokens.
+    pub used_tokens: Option<Arc<UsedTokens>>,
     /// Connection requests opened a second (about 1 us each), a tenth of them at once; further ones are dropped.
     pub requests_per_s_max: u32,
     /// Time without a sent packet after which a session is sent a keep-alive; or a third of its token's
@@ -57,7 +62,7 @@ impl ServerNetcodeConfig {
             addresses,
             sessions_max: 16_384,
             pending_max: 4_096,
-            tokens_max: 65_536,
+            used_tokens: None,
             requests_per_s_max: 100_000,
             keep_alive: Duration::from_secs(5),
             pending_timeout: Duration::from_secs(10),
@@ -124,18 +129,16 @@ pub enum ServerReceived<'a> {
     Dropped(DropReason),
 }
 
-/// The server half of netcode. One for each socket; nothing in it is shared.
+/// The server half of netcode. One for each socket; only the table of used tokens can be shared, and only handshakes
+/// use it.
 pub struct ServerNetcode {
     config: ServerNetcodeConfig,
     cipher: PacketCipher,
     private_key: Key,
     challenge_key: Cipher,
-    /// Number of the next challenge or denial. It is above all numbers of payloads, since both are sealed under the
-    /// same keys.
-    handshake_sequence: u64,
     sessions: SessionTable,
     pending: PendingTable,
-    tokens: TokenTable,
+    tokens: Arc<UsedTokens>,
     requests: RateLimit,
     counters: NetcodeCounters,
 }
@@ -147,10 +150,12 @@ impl ServerNetcode {
             cipher: PacketCipher::new(config.protocol_id),
             private_key: Key::new(&config.private_key),
             challenge_key: Key::new(&entropy.bytes()).cipher(),
-            handshake_sequence: 1 << 63,
             sessions: SessionTable::new(entropy),
             pending: PendingTable::new(entropy),
-            tokens: TokenTable::new(entropy),
+            tokens: config
+                .used_tokens
+                .clone()
+                .unwrap_or_else(|| Arc::new(UsedTokens::new(TOKENS_MAX, entropy))),
             requests: RateLimit::new(config.requests_per_s_max),
             counters: NetcodeCounters::default(),
             config,

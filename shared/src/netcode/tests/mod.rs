@@ -5,9 +5,11 @@ mod hostile;
 mod interop;
 mod refusals;
 mod session;
+mod shared_tokens;
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::sync::Arc;
 
 use super::*;
 

@@ -212,27 +212,59 @@ fn a_full_server_denies_clients_but_allows_a_take_over() {
 #[test]
 fn pending_handshakes_are_bounded_and_time_out() {
     let mut host = Host::with(|config| config.pending_max = 10);
-    for n in 0..10 {
-        let token = host.token(n.into(), 1);
-        assert_eq!(show(&mut host, &token, address(n)).0, Seen::Handshake);
+    let mut late = Vec::new();
+    for n in 0..30 {
+        let mut client = host.client(n.into(), 1);
+        assert_eq!(host.exchange(&mut client, address(n)), [Seen::Handshake]);
+        late.push(client);
     }
-    let token = host.token(100, 1);
+    assert_eq!(host.server.footprint()[2], 10);
+    assert_eq!(host.server.counters().handshakes_evicted, 20);
+    // The newest ten respond in time; the others were evicted, and ask again.
+    for (n, client) in (0..).zip(&mut late).skip(20) {
+        let seen = host.exchange(client, address(n));
+        assert!(
+            matches!(seen[..], [Seen::Connected { .. }]),
+            "client {n}: {seen:?}"
+        );
+    }
     assert_eq!(
-        show(&mut host, &token, address(100)).0,
-        Seen::Dropped(DropReason::PendingFull)
+        host.exchange(&mut late[0], address(0)),
+        [Seen::Dropped(DropReason::UnknownAddress)]
     );
+    let mut client = host.client(100, 1);
+    host.exchange(&mut client, address(100));
     host.pass(Duration::from_millis(9_990));
-    assert_eq!(
-        show(&mut host, &token, address(100)).0,
-        Seen::Dropped(DropReason::PendingFull)
-    );
+    assert_eq!(host.server.footprint()[2], 1);
     host.pass(Duration::from_millis(100));
-    assert_eq!(show(&mut host, &token, address(100)).0, Seen::Handshake);
+    assert_eq!(host.server.footprint()[2], 0);
+}
+
+#[test]
+fn a_flood_of_requests_without_responses_lets_others_complete_their_handshakes() {
+    let mut host = Host::with(|config| config.pending_max = 64);
+    for n in 0..200 {
+        // 20 valid requests that are never completed arrive while each client waits for its challenge.
+        let mut client = host.client(1_000 + u64::from(n), 1);
+        assert_eq!(host.exchange(&mut client, address(n)), [Seen::Handshake]);
+        for flood in 0..20 {
+            let silent = 10_000 + n * 20 + flood;
+            let token = host.token(silent.into(), 1);
+            assert_eq!(show(&mut host, &token, address(silent)).0, Seen::Handshake);
+        }
+        let seen = host.exchange(&mut client, address(n));
+        assert!(
+            matches!(seen[..], [Seen::Connected { .. }]),
+            "client {n}: {seen:?}"
+        );
+        assert!(host.server.footprint()[2] <= 64);
+    }
 }
 
 #[test]
 fn tokens_in_use_are_bounded_and_expire() {
-    let mut host = Host::with(|config| config.tokens_max = 10);
+    let tokens = Arc::new(UsedTokens::new(10, &mut Entropy::from_seed([1; 32])));
+    let mut host = Host::with(|config| config.used_tokens = Some(tokens));
     for n in 0..10 {
         let token = host.token(n.into(), 1);
         assert_eq!(show(&mut host, &token, address(n)).0, Seen::Handshake);
@@ -250,6 +282,32 @@ fn tokens_in_use_are_bounded_and_expire() {
             Seen::Handshake,
             "the old ones have expired"
         );
+    }
+}
+
+#[test]
+fn a_flood_of_tokens_keeps_no_new_token_out_and_opens_no_old_one_again() {
+    let tokens = Arc::new(UsedTokens::new(10, &mut Entropy::from_seed([1; 32])));
+    let mut host = Host::with(|config| config.used_tokens = Some(tokens));
+    let first = host.token(1_000, 1);
+    let mut client = ClientNetcode::new(host.now, &first);
+    let session = host.connect(&mut client, address(1_000));
+    host.server.disconnect(session, &mut |_, _| {});
+    for second in 1..30 {
+        host.now += Duration::from_secs(1);
+        for n in 0..5 {
+            let n = second * 10 + n;
+            let token = host.token(n.into(), 1);
+            assert_eq!(show(&mut host, &token, address(n)).0, Seen::Handshake);
+        }
+        let spent = show(&mut host, &first, address(1_000)).0;
+        let reason = if second < 2 {
+            DropReason::TokenSpent
+        } else {
+            DropReason::TokenExpired
+        };
+        assert_eq!(spent, Seen::Dropped(reason), "second {second}");
+        assert!(host.server.footprint()[4] <= 10);
     }
 }
 
