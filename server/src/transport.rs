@@ -158,7 +158,12 @@ impl Transport {
             _ => config.udp,
         };
         let address = socket::worker_address(base, worker, config.udp_shared)?;
-        let socket = socket::open(address, config.udp_shared)?;
+        // The first socket takes the port for this server alone, and the sockets of the other workers join it.
+        let is_first = self.addresses.is_empty();
+        let socket = socket::open(address, config.udp_shared && !is_first)?;
+        if config.udp_shared && is_first && config.workers > 1 {
+            socket::admit_others(&socket, address)?;
+        }
         self.addresses.push(socket.local_addr()?);
         let opened = Opened::new(socket, config.io)?;
         let waker = opened.waker.clone();

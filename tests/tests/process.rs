@@ -78,6 +78,43 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
+fn a_second_server_on_a_shared_port_refuses_to_start() {
+    let shared = ["--scene", "crowd", "--workers", "3", "--udp-shared"];
+    let first = ServerProcess::start(&shared).unwrap();
+    let udp = first.udp();
+    for flags in [
+        &shared[..],
+        &["--scene", "crowd", "--workers", "1", "--udp-shared"],
+        &["--scene", "crowd", "--workers", "1"],
+    ] {
+        let (http, _) = free_ports().unwrap();
+        let output = refusal(ServerProcess::spawn(http, udp, flags).unwrap());
+        assert!(
+            output.contains(&udp.to_string()) && output.contains("is in use") && output.contains("--udp"),
+            "{flags:?}: {output}"
+        );
+    }
+    let everywhere = ([0, 0, 0, 0], udp.port()).into();
+    let (http, _) = free_ports().unwrap();
+    let flags = [&shared[..], &["--advertise", "127.0.0.1"]].concat();
+    let output = refusal(ServerProcess::spawn(http, everywhere, &flags).unwrap());
+    assert!(output.contains("is in use"), "{output}");
+    // The port is free as soon as the first server is gone, however it ended.
+    first.signal("KILL").unwrap();
+    let mut first = first;
+    first.wait().unwrap();
+    let (http, _) = free_ports().unwrap();
+    let next = ServerProcess::spawn(http, udp, &shared).unwrap();
+    for _ in 0..PATIENCE.as_millis() / POLL.as_millis() {
+        if ureq::get(format!("http://{http}/v1/health")).call().is_ok() {
+            return;
+        }
+        sleep(POLL);
+    }
+    panic!("no server on the freed port:\n{}", next.output().unwrap());
+}
+
+#[test]
 fn a_bad_value_is_named_with_its_range() {
     let cases = [
         (&["--tick-rate", "0"][..], &["--tick-rate", "1 to 128"][..]),

@@ -130,12 +130,13 @@ pub(crate) fn refuse_broadcast(address: SocketAddr) -> Result<(), SocketError> {
     }
 }
 
-/// Opens a non-blocking UDP socket on `address`. With `shared`, several sockets may be bound to the same address.
+/// Opens a non-blocking UDP socket on `address`. With `joins`, the socket shares the address with the sockets that are
+/// bound to it, if those [admit others](admit_others). Without, the address must be free.
 ///
 /// # Errors
 /// [`SocketError`], which names the address and the remedy.
-pub fn open(address: SocketAddr, shared: bool) -> Result<UdpSocket, SocketError> {
-    open_socket(address, shared).map_err(|error| match error.kind() {
+pub fn open(address: SocketAddr, joins: bool) -> Result<UdpSocket, SocketError> {
+    open_socket(address, joins).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => SocketError::InUse { address },
         io::ErrorKind::AddrNotAvailable => SocketError::NotOurs { address },
         io::ErrorKind::PermissionDenied => SocketError::Forbidden { address },
@@ -143,7 +144,26 @@ pub fn open(address: SocketAddr, shared: bool) -> Result<UdpSocket, SocketError>
     })
 }
 
-fn open_socket(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
+/// Lets other sockets of this user join the address of a bound `socket`. Since the first socket of a server is bound
+/// without them, the kernel refuses the first socket of a second server on the same address, also when both start at the
+/// same moment, and frees the address when the process ends in any way.
+///
+/// # Errors
+/// [`SocketError::Other`] where the system has no `SO_REUSEPORT`.
+pub(crate) fn admit_others(socket: &UdpSocket, address: SocketAddr) -> Result<(), SocketError> {
+    #[cfg(unix)]
+    let admitted = socket2::SockRef::from(socket).set_reuse_port(true);
+    #[cfg(not(unix))]
+    let admitted = Err(no_reuse_port(socket));
+    admitted.map_err(|error| SocketError::Other { address, error })
+}
+
+#[cfg(not(unix))]
+fn no_reuse_port<T>(_: T) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "--udp-shared needs SO_REUSEPORT")
+}
+
+fn open_socket(address: SocketAddr, joins: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
     if address.is_ipv6() {
@@ -151,15 +171,12 @@ fn open_socket(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     #[cfg(unix)]
-    if shared {
+    if joins {
         socket.set_reuse_port(true)?;
     }
     #[cfg(not(unix))]
-    if shared {
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "--udp-shared needs SO_REUSEPORT",
-        ));
+    if joins {
+        return Err(no_reuse_port(socket));
     }
     enlarge_buffers(&socket, address);
     #[cfg(target_os = "linux")]
@@ -243,9 +260,60 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_shared_port_can_be_opened_twice() {
-        let first = open("127.0.0.1:0".parse().unwrap(), true).unwrap();
-        assert!(open(first.local_addr().unwrap(), true).is_ok());
+    fn sockets_of_one_server_share_a_port_and_another_server_gets_none() {
+        for base in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
+            let base: SocketAddr = base.parse().unwrap();
+            let first = open(base, false).unwrap();
+            let address = first.local_addr().unwrap();
+            assert!(
+                open(address, true).is_err(),
+                "{base}: the first admits no others yet"
+            );
+            admit_others(&first, address).unwrap();
+            let workers = [(); 3].map(|()| open(address, true).unwrap());
+            for other in [address, SocketAddr::new(base.ip(), address.port())] {
+                assert!(
+                    matches!(open(other, false), Err(SocketError::InUse { .. })),
+                    "{base}: {other}"
+                );
+            }
+            // Also where only one of the two listens on all addresses.
+            if base.ip().is_unspecified() {
+                let local = SocketAddr::from(([127, 0, 0, 1], address.port()));
+                assert!(
+                    matches!(open(local, false), Err(SocketError::InUse { .. })),
+                    "{base}"
+                );
+            }
+            drop((first, workers));
+            assert!(open(address, false).is_ok(), "{base}: the port is free again");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn of_servers_that_start_at_the_same_moment_one_gets_the_port() {
+        for _ in 0..20 {
+            let probe = open("127.0.0.1:0".parse().unwrap(), false).unwrap();
+            let address = probe.local_addr().unwrap();
+            drop(probe);
+            let start = std::sync::Barrier::new(4);
+            let servers: Vec<_> = std::thread::scope(|scope| {
+                let threads = [(); 4].map(|()| {
+                    scope.spawn(|| {
+                        start.wait();
+                        let first = open(address, false).ok()?;
+                        admit_others(&first, address).unwrap();
+                        Some((first, open(address, true).unwrap()))
+                    })
+                });
+                threads
+                    .into_iter()
+                    .filter_map(|thread| thread.join().unwrap())
+                    .collect()
+            });
+            assert_eq!(servers.len(), 1);
+        }
     }
 
     #[test]
