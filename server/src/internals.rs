@@ -11,9 +11,9 @@ pub use crate::net::assign::WorkerLoad;
 #[cfg(target_os = "linux")]
 pub use crate::net::batched::{BatchedReceiver, BatchedSender};
 pub use crate::net::core::{WorkerCore, WorkerCoreConfig, WorkerShared};
+pub use crate::net::places::Places;
 pub use crate::net::socket::open as open_socket;
 pub use crate::net::stats::WorkerStats;
-pub use crate::net::takeover::Takeovers;
 pub use crate::net::transmit::{
     Arrival, Collected, DATAGRAM_BUFFER_BYTES, Flush, Receive, SocketCounters, Transmit,
 };

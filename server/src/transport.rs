@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::Resource;
-use throng_shared::netcode::{Entropy, KEY_BYTES, ServerNetcodeConfig};
+use throng_shared::netcode::{Entropy, KEY_BYTES, ServerNetcodeConfig, TOKENS_MAX, UsedTokens};
 use throng_shared::protocol::ids::SimulationId;
 use throng_shared::protocol::registry::Protocol;
 
@@ -27,9 +27,9 @@ use crate::boundary::directory::Directory;
 use crate::boundary::link::{LinkConfig, SimulationLink, Wake, WorkerLink, link};
 use crate::net::assign::WorkerLoad;
 use crate::net::core::{WorkerCore, WorkerCoreConfig, WorkerShared};
+use crate::net::places::Places;
 use crate::net::socket::{self, IoKind, SocketError};
 use crate::net::stats::WorkerStats;
-use crate::net::takeover::Takeovers;
 use crate::net::wait::Waker;
 use crate::net::worker::{Opened, Worker, WorkerParts, pin_thread};
 use crate::observe::{ServerStats, WorkerReport};
@@ -129,13 +129,15 @@ impl Transport {
     }
 
     /// Returns the plugin that serves the app's simulation on these sockets. `private_key` decrypts the connect tokens.
-    /// `advertised` has the address that clients use for each worker, which the tokens must contain.
+    /// `advertised` has the address that clients use for each worker, which the tokens must contain. `places` are those
+    /// that the issuer of tokens reserves.
     #[must_use]
     pub(crate) fn into_plugin(
         self,
         private_key: [u8; KEY_BYTES],
         advertised: Vec<SocketAddr>,
         loads: Arc<[WorkerLoad]>,
+        places: Arc<Places>,
         stats: Arc<ServerStats>,
         entropy: Entropy,
     ) -> ThrongRenetPlugin {
@@ -145,6 +147,7 @@ impl Transport {
             private_key,
             advertised,
             loads,
+            places,
             stats,
             entropy,
         })))
@@ -272,6 +275,7 @@ struct TransportStart {
     private_key: [u8; KEY_BYTES],
     advertised: Vec<SocketAddr>,
     loads: Arc<[WorkerLoad]>,
+    places: Arc<Places>,
     stats: Arc<ServerStats>,
     entropy: Entropy,
 }
@@ -311,7 +315,9 @@ impl TransportStart {
         // A session that replaces another one has its own index before the old session's index is free.
         let sessions = config.sessions_max as usize + 1;
         let directory = Arc::new(Directory::new(slots.len(), sessions, config.entities_max));
-        let takeovers = Arc::new(Takeovers::new(slots.len()));
+        // One table for all workers: with a shared port, the kernel may pass a token to any of them.
+        let tokens_max = TOKENS_MAX.saturating_mul(slots.len() as u32);
+        let used_tokens = Arc::new(UsedTokens::new(tokens_max, &mut self.entropy));
         let mut simulation_links: Vec<Vec<SimulationLink>> = Vec::new();
         simulation_links.resize_with(self.other_simulations.len() + 1, Vec::new);
         let mut reports: Vec<Arc<dyn WorkerReport>> = Vec::new();
@@ -334,9 +340,9 @@ impl TransportStart {
                 protocol: Arc::clone(&protocol),
                 directory: Arc::clone(&directory),
                 stats: Arc::clone(&stats),
-                takeovers: Arc::clone(&takeovers),
+                places: Arc::clone(&self.places),
             };
-            let core = self.core(worker, &config, links, shared);
+            let core = self.core(worker, &config, &used_tokens, links, shared);
             reports.push(Arc::clone(&stats) as Arc<dyn WorkerReport>);
             let parts = WorkerParts {
                 clock: Arc::clone(&clock),
@@ -374,12 +380,14 @@ impl TransportStart {
         &mut self,
         worker: u8,
         config: &TransportConfig,
+        used_tokens: &Arc<UsedTokens>,
         links: Vec<WorkerLink>,
         shared: WorkerShared,
     ) -> WorkerCore {
         let advertised = self.advertised[usize::from(worker)];
         let netcode = ServerNetcodeConfig {
             sessions_max: config.sessions_max,
+            used_tokens: Some(Arc::clone(used_tokens)),
             ..ServerNetcodeConfig::new(self.private_key, vec![advertised])
         };
         let config = WorkerCoreConfig {

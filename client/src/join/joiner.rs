@@ -215,7 +215,7 @@ impl Joiner {
                 }
             }
             "server_full" => JoinError::Full { server },
-            "rate_limited" | "not_running" | "timed_out" => JoinError::Busy {
+            "rate_limited" | "address_full" | "not_running" | "timed_out" => JoinError::Busy {
                 server,
                 message: error.message,
             },

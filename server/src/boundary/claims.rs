@@ -2,9 +2,9 @@
 //! worker reads when the session connects.
 //!
 //! Owns the layout: bytes 0..8 the session number (little endian), 8..40 the player's name (UTF-8, padded
-//! with zeros), the rest zero. Guarantees that reading never fails. The bytes are authenticated, so a name that is
-//! not UTF-8 can only come from another issuer with our key; its longest valid prefix is read. A name that the rules for
-//! names refuse is read as the empty name.
+//! with zeros), 40..56 the address to which the token was issued (`address_group.rs`), the rest zero. Guarantees that
+//! reading never fails. The bytes are authenticated, so a name that is not UTF-8 can only come from another issuer with
+//! our key; its longest valid prefix is read. A name that the rules for names refuse is read as the empty name.
 
 use std::fmt;
 

@@ -5,6 +5,7 @@
 //! the two halves of the process meet only here: the network half imports this stage and does not know the ECS, and
 //! the simulation half imports it and does not know workers. Contains no sockets, clocks or ECS systems.
 
+pub(crate) mod address_group;
 pub mod claims;
 pub(crate) mod directory;
 pub mod frame;

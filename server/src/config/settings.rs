@@ -52,6 +52,12 @@ pub struct ServerSettings {
     /// The same from this machine, where load tests run.
     #[arg(long, help_heading = JOINING, value_name = "N", default_value = "20000", value_parser = number::<u32>(1..=1_000_000))]
     pub join_rate_loopback: u32,
+    /// Sessions and unused tokens of one address at most (IPv6: one /64); above it joining is refused with 429.
+    #[arg(long, help_heading = JOINING, value_name = "N", default_value = "64", value_parser = number::<u32>(1..=1_000_000))]
+    pub sessions_per_address: u32,
+    /// Seconds after which a session that has sent no hello ends; 0 never ends it.
+    #[arg(long, help_heading = JOINING, value_name = "S", default_value = "5", value_parser = number::<u16>(0..=3_600))]
+    pub hello_timeout_s: u16,
     /// HTTP connections at a time; more are closed.
     #[arg(long, help_heading = JOINING, value_name = "N", default_value = "1024", value_parser = number::<usize>(1..=65_536))]
     pub http_connections: usize,

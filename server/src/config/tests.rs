@@ -230,7 +230,7 @@ fn numeric_settings_refuse_values_beyond_their_range_and_words() {
             }
         }
     }
-    assert_eq!(numbers, 17);
+    assert_eq!(numbers, 19);
 }
 
 #[test]

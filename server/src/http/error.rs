@@ -41,6 +41,9 @@ pub(super) enum ApiError {
     /// The client's address joins too often.
     #[error("too many joins from this address; try again in a second")]
     RateLimited,
+    /// The client's address has as many sessions and unused tokens as it may.
+    #[error("this address has as many players as it may; see --sessions-per-address of the server")]
+    AddressFull,
     /// All workers are at their limit of sessions.
     #[error("the server is full")]
     Full,
@@ -74,6 +77,7 @@ impl ApiError {
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::ProtocolMismatch { .. } => (StatusCode::CONFLICT, "protocol_mismatch"),
             Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            Self::AddressFull => (StatusCode::TOO_MANY_REQUESTS, "address_full"),
             Self::Full => (StatusCode::SERVICE_UNAVAILABLE, "server_full"),
             Self::NotRunning(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_running"),
             Self::TimedOut(_) => (StatusCode::REQUEST_TIMEOUT, "timed_out"),
@@ -106,7 +110,10 @@ impl IntoResponse for ApiError {
         };
         let mut response = (status, Json(ErrorBody { error: detail })).into_response();
         response.extensions_mut().insert(RefusedAs(code));
-        if matches!(self, Self::RateLimited | Self::Full | Self::NotRunning(_)) {
+        if matches!(
+            self,
+            Self::RateLimited | Self::AddressFull | Self::Full | Self::NotRunning(_)
+        ) {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

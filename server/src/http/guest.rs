@@ -16,6 +16,7 @@ use super::response_counts::TOKENS_ISSUED;
 use super::shared::{BODY_BYTES_MAX, Shared};
 use super::tokens::IssueError;
 use crate::boundary::claims::PlayerName;
+use crate::net::places::PlaceError;
 use crate::observe::ServerStatus;
 
 pub(super) async fn join(
@@ -58,9 +59,10 @@ pub(super) async fn join(
         .as_deref()
         .and_then(|resume| issuer.resumed(resume));
     let issued = issuer
-        .issue(name, resumed, now, shared.unix_origin + now)
+        .issue(name, resumed, address, now, shared.unix_origin + now)
         .map_err(|error| match error {
-            IssueError::Full(_) => ApiError::Full,
+            IssueError::Place(PlaceError::AddressFull) => ApiError::AddressFull,
+            IssueError::Place(_) => ApiError::Full,
             IssueError::Token(error) => {
                 tracing::error!(%error, "cannot make a connect token");
                 ApiError::Internal

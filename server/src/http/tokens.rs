@@ -1,11 +1,12 @@
 //! Issues connect tokens: the client's identity, the worker that serves it, and the keys of the session.
 //!
-//! Owns the source of randomness, the assignment of workers and the proof by which a client resumes its identity.
+//! Owns the source of randomness and the proof by which a client resumes its identity; [`Places`] assigns the worker.
 //! Guarantees that client ids are unguessable and below 2^53 (JSON numbers), that session numbers of this process
 //! only grow, and that a client can resume an identity only with the proof that was issued for it. Keeps no list of
 //! clients, because the proof contains all that is needed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -15,8 +16,9 @@ use throng_shared::netcode::{
     ConnectToken, Entropy, EntropyError, KEY_BYTES, PROTOCOL_ID, TokenError, TokenRequest,
 };
 
+use crate::boundary::address_group::AddressGroup;
 use crate::boundary::claims::{PlayerName, SessionClaims};
-use crate::net::assign::{Assigner, ServerFull};
+use crate::net::places::{PlaceError, Places};
 
 /// Seconds within which a client has to start its session.
 const TOKEN_EXPIRE_S: u64 = 30;
@@ -33,8 +35,8 @@ pub(crate) struct IssuerConfig {
     pub addresses: Vec<SocketAddr>,
     /// Key with which tokens are sealed, and opened by the workers.
     pub private_key: [u8; KEY_BYTES],
-    /// Chooses the worker for a client.
-    pub assigner: Assigner,
+    /// Reserves a place and chooses the worker for a client.
+    pub places: Arc<Places>,
 }
 
 /// Issues connect tokens and resume proofs.
@@ -57,7 +59,7 @@ pub(super) struct Issued {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IssueError {
     #[error(transparent)]
-    Full(#[from] ServerFull),
+    Place(#[from] PlaceError),
     #[error(transparent)]
     Token(#[from] TokenError),
 }
@@ -86,20 +88,23 @@ impl TokenIssuer {
         Some(u64::from_le_bytes(*id))
     }
 
-    /// Issues a token for `name`, as client `resumed` or as a new one. `now` is the time since the process's
-    /// origin, `unix` the same time since 1970.
+    /// Issues a token for `name` to a client at `address`, as client `resumed` or as a new one. `now` is the time since
+    /// the process's origin, `unix` the same time since 1970.
     pub(super) fn issue(
         &mut self,
         name: PlayerName,
         resumed: Option<u64>,
+        address: IpAddr,
         now: Duration,
         unix: Duration,
     ) -> Result<Issued, IssueError> {
         let client_id = resumed.unwrap_or_else(|| u64::from_le_bytes(self.entropy.bytes()) % CLIENT_IDS);
-        let worker =
-            self.config
-                .assigner
-                .assign(client_id, now, now + Duration::from_secs(TOKEN_EXPIRE_S))?;
+        let issued_to = AddressGroup::of(address);
+        let expires_at = now + Duration::from_secs(TOKEN_EXPIRE_S);
+        let worker = self
+            .config
+            .places
+            .reserve(client_id, issued_to, now, expires_at)?;
         let address = self.config.addresses[usize::from(worker)];
         // Grows within this process, and across restarts unless the clock is set back.
         let unix_us = u64::try_from(unix.as_micros()).unwrap_or(u64::MAX);
@@ -108,13 +113,15 @@ impl TokenIssuer {
             session_number: self.session_number,
             name,
         };
+        let mut user_data = claims.to_user_data();
+        issued_to.write(&mut user_data);
         let request = TokenRequest {
             protocol_id: PROTOCOL_ID,
             client_id,
             addresses: &[address],
             expire_s: TOKEN_EXPIRE_S,
             timeout_s: SESSION_TIMEOUT_S,
-            user_data: &claims.to_user_data(),
+            user_data: &user_data,
             private_key: &self.config.private_key,
         };
         let token = ConnectToken::generate(unix.as_secs(), &request, &mut self.entropy)?;
@@ -136,19 +143,29 @@ impl TokenIssuer {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::sync::Arc;
+
+    use throng_shared::netcode::{ClientNetcode, Reply, ServerNetcode, ServerNetcodeConfig, ServerReceived};
 
     use super::*;
-    use crate::net::assign::{AssignStrategy, WorkerLoad};
+    use crate::net::assign::AssignStrategy;
+    use crate::net::places::PlaceLimits;
 
-    fn issuer(workers: u16, sessions_max: u32) -> TokenIssuer {
-        let loads: Arc<[WorkerLoad]> = (0..workers).map(|_| WorkerLoad::default()).collect();
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 9));
+
+    fn issuer(workers: u16, places_max: u32) -> TokenIssuer {
+        let limits = PlaceLimits {
+            places_max,
+            worker_max: places_max,
+            address_max: places_max,
+            trusts_loopback: false,
+            hello_timeout: None,
+        };
         TokenIssuer::new(IssuerConfig {
             addresses: (0..workers)
                 .map(|worker| SocketAddr::from(([203, 0, 113, 7], 5_000 + worker)))
                 .collect(),
             private_key: [7; KEY_BYTES],
-            assigner: Assigner::new(AssignStrategy::RoundRobin, loads, sessions_max),
+            places: Arc::new(Places::new(workers.into(), AssignStrategy::RoundRobin, limits)),
         })
         .unwrap()
     }
@@ -157,6 +174,7 @@ mod tests {
         issuer.issue(
             PlayerName::new("Ada").unwrap(),
             resumed,
+            ADDRESS,
             Duration::ZERO,
             Duration::from_secs(1_700_000_000),
         )
@@ -176,8 +194,34 @@ mod tests {
     }
 
     #[test]
+    fn connect_token_contains_the_address_to_which_it_was_issued() {
+        let mut issuer = issuer(1, 10);
+        let token = BASE64.decode(issue(&mut issuer, None).unwrap().token).unwrap();
+        let token = ConnectToken::from_bytes(&token).unwrap();
+        let config = ServerNetcodeConfig::new([7; KEY_BYTES], token.addresses().to_vec());
+        let (mut server, mut client) = (
+            ServerNetcode::new(config, &mut Entropy::from_seed([1; 32])),
+            ClientNetcode::new(Duration::ZERO, &token),
+        );
+        let mut connected = None;
+        for _ in 0..2 {
+            let mut sent = Vec::new();
+            client.update(Duration::ZERO, &mut |_, datagram| sent.push(datagram.to_vec()));
+            let mut reply = Reply::new();
+            let from = SocketAddr::new(ADDRESS, 9);
+            let received = server.receive(Duration::ZERO, 1_700_000_000, from, &mut sent[0], &mut reply);
+            if let ServerReceived::Connected { user_data, .. } = received {
+                connected = Some(AddressGroup::read(user_data));
+            }
+            client.receive(Duration::ZERO, &mut reply.as_slice().to_vec());
+        }
+        assert_eq!(connected, Some(AddressGroup::of(ADDRESS)));
+    }
+
+    #[test]
     fn client_ids_are_unique_and_fit_a_json_number() {
         let mut issuer = issuer(1, 1_000);
+        // Half of the places may be reserved.
         let ids: BTreeSet<u64> = (0..500)
             .map(|_| issue(&mut issuer, None).unwrap().client_id)
             .collect();
@@ -218,9 +262,12 @@ mod tests {
 
     #[test]
     fn full_server_issues_no_tokens() {
-        let mut issuer = issuer(2, 1);
+        let mut issuer = issuer(2, 4);
         assert!(issue(&mut issuer, None).is_ok());
         assert!(issue(&mut issuer, None).is_ok());
-        assert!(matches!(issue(&mut issuer, None), Err(IssueError::Full(_))));
+        assert!(matches!(
+            issue(&mut issuer, None),
+            Err(IssueError::Place(PlaceError::Full))
+        ));
     }
 }

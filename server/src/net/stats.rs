@@ -58,8 +58,11 @@ counts! {
     CoreCounts {
         /// Clients refused because of a different protocol hash.
         protocol_mismatches,
-        /// Sessions refused because the simulation did not keep up with arrivals.
+        /// Sessions refused because the simulation did not keep up with arrivals, or because the server or the address
+        /// had no place left when the token was used.
         sessions_refused,
+        /// Sessions ended because they sent no hello in time.
+        sessions_silent,
         /// Sessions ended because the client broke the protocol.
         sessions_abused,
         /// Sessions ended because too many messages waited for the client.
@@ -119,6 +122,7 @@ pub struct WorkerStats {
     /// Datagrams that netcode dropped, by reason, in the order of [`DropReason::ALL`].
     drops: [Count; DropReason::ALL.len()],
     challenges: Count,
+    handshakes_evicted: Count,
     keep_alives: Count,
     timed_out: Count,
     links: Vec<Arc<LinkCounters>>,
@@ -135,6 +139,7 @@ impl WorkerStats {
             core: CoreCounts::default(),
             drops: std::array::from_fn(|_| Count::default()),
             challenges: Count::default(),
+            handshakes_evicted: Count::default(),
             keep_alives: Count::default(),
             timed_out: Count::default(),
             links,
@@ -155,6 +160,7 @@ impl WorkerStats {
             count.set(dropped);
         }
         self.challenges.set(counters.challenges);
+        self.handshakes_evicted.set(counters.handshakes_evicted);
         self.keep_alives.set(counters.keep_alives);
         self.timed_out.set(counters.timed_out);
     }
@@ -198,6 +204,7 @@ impl WorkerReport for WorkerStats {
             ("send_retries", read(&socket.send_retries)),
             ("send_failures", read(&socket.send_failures)),
             ("challenges", self.challenges.get()),
+            ("handshakes_evicted", self.handshakes_evicted.get()),
             ("keep_alives", self.keep_alives.get()),
             ("timed_out", self.timed_out.get()),
             ("inputs_dropped", links(|link| &link.inputs_dropped)),

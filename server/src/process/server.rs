@@ -26,7 +26,8 @@ use crate::boundary::link::LinkConfig;
 use crate::config::{ServerSettings, Settings};
 use crate::http::audit::audit;
 use crate::http::{HttpConfig, HttpParts, HttpServer, IssuerConfig, TokenIssuer};
-use crate::net::assign::{Assigner, WorkerLoad};
+use crate::net::assign::WorkerLoad;
+use crate::net::places::{PlaceLimits, Places};
 use crate::net::socket::refuse_broadcast;
 use crate::observe::{ServerStats, ServerStatus, StatusSender, advance_status, status_channel};
 use crate::record::{RecordPlugin, RecordingHeader};
@@ -71,10 +72,11 @@ impl Server {
         let private_key: [u8; KEY_BYTES] = Entropy::from_os()?.bytes();
         let loads: Arc<[WorkerLoad]> = advertised.iter().map(|_| WorkerLoad::default()).collect();
         let stats = Arc::new(ServerStats::new(config.workers, config.tick_rate));
+        let places = Arc::new(Places::new(loads.len(), config.assign, place_limits(config)));
         let issuer = TokenIssuer::new(IssuerConfig {
             addresses: advertised.clone(),
             private_key,
-            assigner: Assigner::new(config.assign, Arc::clone(&loads), sessions_per_worker(config)),
+            places: Arc::clone(&places),
         })?;
 
         let (status, watched) = status_channel();
@@ -90,6 +92,7 @@ impl Server {
             private_key,
             advertised.clone(),
             loads,
+            places,
             Arc::clone(&stats),
             Entropy::from_os()?,
         );
@@ -235,6 +238,18 @@ fn recording<G: Game>(
 /// Returns the number of sessions for which tokens of one worker are issued.
 fn sessions_per_worker(config: &ServerSettings) -> u32 {
     config.max_clients.div_ceil(config.workers.max(1) as u32)
+}
+
+fn place_limits(config: &ServerSettings) -> PlaceLimits {
+    PlaceLimits {
+        places_max: config.max_clients,
+        worker_max: sessions_per_worker(config),
+        address_max: config.sessions_per_address,
+        trusts_loopback: config.http.ip().is_loopback() && !config.behind_tls_proxy,
+        hello_timeout: Some(u64::from(config.hello_timeout_s))
+            .filter(|&seconds| seconds > 0)
+            .map(Duration::from_secs),
+    }
 }
 
 fn transport_config(config: &ServerSettings, unix_origin: Duration) -> TransportConfig {

@@ -20,7 +20,7 @@ use throng_server::boundary::claims::{PlayerName, SessionClaims};
 use throng_server::boundary::link::{LinkConfig, link};
 use throng_server::input::ReceivePlugin;
 use throng_server::internals::{
-    Collected, Directory, Takeovers, WorkerCore, WorkerCoreConfig, WorkerLoad, WorkerShared, WorkerStats,
+    Collected, Directory, Places, WorkerCore, WorkerCoreConfig, WorkerLoad, WorkerShared, WorkerStats,
 };
 use throng_server::replication::ReplicationConfig;
 use throng_server::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_length, tick_once};
@@ -390,7 +390,7 @@ fn worker(config: &LocalConfig, app: &mut App, private_key: [u8; 32], entropy: &
     let shared = WorkerShared {
         protocol,
         directory: Arc::new(Directory::new(1, PLAYERS_MAX, PLAYERS_MAX)),
-        takeovers: Arc::new(Takeovers::new(1)),
+        places: Arc::new(Places::unlimited(1)),
         stats: Arc::new(WorkerStats::new(0, loads, counters)),
     };
     let worker = WorkerCoreConfig {

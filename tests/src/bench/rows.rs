@@ -168,7 +168,7 @@ fn special() -> Vec<BenchRow> {
             "idle-10000",
             "10,000 idle connections",
             10_000,
-            "--workers 1 --scene idle",
+            "--workers 1 --scene idle --hello-timeout-s 0",
             "--idle",
         ),
         row(

@@ -19,8 +19,8 @@ use throng_server::{
         link::{LinkConfig, link},
     },
     internals::{
-        DATAGRAM_BUFFER_BYTES, Directory, Routes, Takeovers, Transmit, WorkerCore, WorkerCoreConfig,
-        WorkerLoad, WorkerShared, WorkerStats,
+        DATAGRAM_BUFFER_BYTES, Directory, Places, Routes, Transmit, WorkerCore, WorkerCoreConfig, WorkerLoad,
+        WorkerShared, WorkerStats,
     },
     replication::ReplicationConfig,
     runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once},
@@ -104,7 +104,7 @@ impl SimServer {
             SESSIONS_MAX,
             SESSIONS_MAX,
         ));
-        let takeovers = Arc::new(Takeovers::new(usize::from(config.workers)));
+        let places = Arc::new(Places::unlimited(usize::from(config.workers)));
         let mut simulation_links = Vec::new();
         let mut workers = Vec::new();
         let mut stats = Vec::new();
@@ -121,7 +121,7 @@ impl SimServer {
             let shared = WorkerShared {
                 protocol: Arc::clone(&protocol),
                 directory: Arc::clone(&directory),
-                takeovers: Arc::clone(&takeovers),
+                places: Arc::clone(&places),
                 stats: Arc::clone(&stats[usize::from(worker)]),
             };
             let config = WorkerCoreConfig {

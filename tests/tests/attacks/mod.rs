@@ -8,6 +8,8 @@ mod floods;
 mod handshakes;
 mod joining;
 mod peers;
+mod places;
+mod shared_port;
 mod stopping;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod wall_clock;
@@ -97,17 +99,13 @@ impl Window {
 impl AttackedServer {
     /// Starts a server with one worker, so that bots and attackers share a socket. All entities in view move.
     fn start() -> Self {
-        let crowd = [
-            "--scene",
-            "crowd",
-            "--workers",
-            "1",
-            "--entities",
-            "200",
-            "--visible",
-            "40",
-        ];
-        let server = ServerProcess::start(&crowd).unwrap();
+        Self::start_with(&["--workers", "1"])
+    }
+
+    /// Starts a server with these flags in addition to those of the scene.
+    fn start_with(flags: &[&str]) -> Self {
+        let crowd = ["--scene", "crowd", "--entities", "200", "--visible", "40"];
+        let server = ServerProcess::start(&[&crowd, flags].concat()).unwrap();
         let (bots, http) = (BOTS.to_string(), server.http().to_string());
         let flags = SwarmFlags::parse_from(["swarm", "--clients", &bots, "--server", &http]);
         let driver = swarm::gather(&flags).unwrap();

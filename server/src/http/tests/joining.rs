@@ -157,11 +157,60 @@ fn oversized_body_is_refused_unread() {
 #[test]
 fn full_server_refuses_guests_with_503() {
     let server = Running::with_sessions(2, |_| {});
-    assert_eq!(server.post(&guest("Ada")).0, 200);
-    assert_eq!(server.post(&guest("Bob")).0, 200);
+    for name in ["Ada", "Bob"] {
+        let (status, body) = server.post(&guest(name));
+        assert_eq!(status, 200);
+        server.connect(&serde_json::from_str(&body).unwrap());
+    }
     assert_eq!(server.figures()["tokens_issued"], 2);
     let (status, code, _) = server.refusal(&guest("Eve"));
     assert_eq!((status, code.as_str()), (503, "server_full"));
+}
+
+#[test]
+fn tokens_that_are_never_used_leave_half_of_the_places_and_keep_no_address_out() {
+    let server = Running::with_sessions(100, |config| {
+        config.behind_tls_proxy = true;
+        config.join_rate = 100;
+    });
+    let join = |address: &str| server.post_forwarded(&guest("Ada"), Some(address));
+    let mut issued = 0;
+    for n in 0..200 {
+        let (status, body) = join(&format!("203.0.113.{}", n % 5));
+        issued += u32::from(status == 200);
+        assert!(status == 200 || body.contains("server_full"), "{body}");
+    }
+    assert_eq!(issued, 50, "half of 100 places");
+    for n in 0..10 {
+        let (status, body) = join(&format!("198.51.100.{n}"));
+        assert_eq!(status, 200, "a player from another address: {body}");
+    }
+}
+
+#[test]
+fn places_of_one_address_are_limited_and_an_ipv6_64_is_one_address() {
+    let server = Running::with_sessions(1_000, |config| {
+        config.behind_tls_proxy = true;
+        config.join_rate = 100;
+    });
+    let join = |address: &str| server.post_forwarded(&guest("Ada"), Some(address));
+    for (first, same, other) in [
+        ("203.0.113.7", "::ffff:203.0.113.7", "203.0.113.8"),
+        ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"),
+        ("127.0.0.1", "::ffff:127.0.0.1", "127.0.0.2"),
+    ] {
+        let issued = (0..60).filter(|_| join(first).0 == 200).count();
+        assert_eq!(issued as u32, ADDRESS_MAX, "{first}");
+        let (status, body) = join(same);
+        let error = serde_json::from_str::<ErrorBody>(&body).unwrap().error;
+        assert_eq!((status, error.code.as_str()), (429, "address_full"), "{same}");
+        assert!(
+            error.message.contains("--sessions-per-address"),
+            "{}",
+            error.message
+        );
+        assert_eq!(join(other).0, 200, "{other}");
+    }
 }
 
 #[test]

@@ -3,16 +3,20 @@
 mod joining;
 mod serving;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use throng_shared::netcode::{ConnectToken, KEY_BYTES};
+use throng_shared::netcode::{ConnectToken, KEY_BYTES, SessionId};
 use throng_shared::protocol::guest::{ErrorBody, GuestResponse};
 use throng_shared::protocol::version::{ProtocolHash, Release};
 
 use super::*;
-use crate::net::assign::{AssignStrategy, Assigner, WorkerLoad};
+use crate::boundary::address_group::AddressGroup;
+use crate::boundary::link::SessionKey;
+use crate::net::assign::AssignStrategy;
+use crate::net::places::{PlaceLimits, Places};
 use crate::observe::{ServerStatus, StatsReport, StatusSender, advance_status, status_channel};
 
 const HASH: ProtocolHash = ProtocolHash(0x0123_4567_89ab_cdef);
@@ -28,11 +32,16 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// Places of one address that is not trusted.
+const ADDRESS_MAX: u32 = 40;
+
 /// A running HTTP API of a server that has no simulation.
 struct Running {
     http_server: Option<HttpServer>,
     status: StatusSender,
     stats: Arc<ServerStats>,
+    places: Arc<Places>,
+    places_taken: Cell<u32>,
     sink: audit::AuditSink,
     agent: ureq::Agent,
 }
@@ -55,11 +64,18 @@ impl Running {
         let (status, receiver) = status_channel();
         advance_status(&status, ServerStatus::Running);
         let stats = Arc::new(ServerStats::new(1, 20));
-        let loads: Arc<[WorkerLoad]> = Arc::new([WorkerLoad::default()]);
+        let limits = PlaceLimits {
+            places_max: sessions_max,
+            worker_max: sessions_max,
+            address_max: ADDRESS_MAX,
+            trusts_loopback: !config.behind_tls_proxy,
+            hello_timeout: None,
+        };
+        let places = Arc::new(Places::new(1, AssignStrategy::RoundRobin, limits));
         let issuer = TokenIssuer::new(IssuerConfig {
             addresses: vec!["[2001:db8::7]:5000".parse().unwrap()],
             private_key: [7; KEY_BYTES],
-            assigner: Assigner::new(AssignStrategy::RoundRobin, loads, sessions_max),
+            places: Arc::clone(&places),
         });
         let (mut sinks, frames) = audit::audit(1);
         let sink = sinks.remove(0);
@@ -84,6 +100,8 @@ impl Running {
             http_server,
             status,
             stats,
+            places,
+            places_taken: Cell::new(0),
             sink,
             agent,
         }
@@ -119,6 +137,20 @@ impl Running {
             response.status().as_u16(),
             response.body_mut().read_to_vec().unwrap(),
         )
+    }
+
+    /// Begins the session of a client that received this response, as the worker does.
+    fn connect(&self, response: &GuestResponse) {
+        let session = SessionId {
+            index: self.places_taken.get(),
+            generation: 0,
+        };
+        self.places_taken.set(session.index + 1);
+        let key = SessionKey { worker: 0, session };
+        let loopback = AddressGroup::of(self.address().ip());
+        self.places
+            .claim(response.client_id, u64::MAX, loopback, key, Duration::ZERO)
+            .unwrap();
     }
 
     /// Returns the counts of responses so far.

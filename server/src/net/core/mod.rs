@@ -10,7 +10,8 @@
 //! - a client that uses plain renet receives renet's packets only;
 //! - in the steady state, serving a client in a tick allocates nothing.
 //!
-//! Never waits: full queues follow the rules in [`link`](crate::boundary::link).
+//! Never waits, except for a short lock when a session begins, proves itself and ends: full queues follow the rules in
+//! [`link`](crate::boundary::link).
 
 mod closing;
 mod commands;
@@ -20,6 +21,7 @@ mod last_words;
 mod payload;
 mod serve;
 mod session;
+mod silent;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -45,11 +47,13 @@ use self::fan_out::FreshFrames;
 pub(crate) use self::fan_out::ServeState;
 use self::fan_out::Serving;
 use self::session::WorkerSession;
+use self::silent::SilentSessions;
 use self::table::WorkerSessionTable;
 use super::pace::PaceLimit;
+use super::places::{PlaceError, Places};
 use super::stats::WorkerStats;
-use super::takeover::Takeovers;
 use super::transmit::Transmit;
+use crate::boundary::address_group::AddressGroup;
 use crate::boundary::claims::SessionClaims;
 use crate::boundary::directory::Directory;
 use crate::boundary::frame::FrameHistory;
@@ -84,8 +88,8 @@ pub struct WorkerShared {
     pub directory: Arc<Directory>,
     /// Statistics that the core updates.
     pub stats: Arc<WorkerStats>,
-    /// The newest session of each client across all workers.
-    pub takeovers: Arc<Takeovers>,
+    /// The places of all clients across all workers.
+    pub places: Arc<Places>,
 }
 
 /// What a received datagram contained.
@@ -107,6 +111,7 @@ pub struct WorkerCore {
     sessions: WorkerSessionTable,
     /// Sessions that have ended for the game. Each still has its place in netcode's table, which bounds them.
     closing: BTreeMap<SessionId, ClosingSession>,
+    silent: SilentSessions,
     expected: Expected,
     links: Vec<WorkerLink>,
     /// Frame history of each link, in the order of `links`.
@@ -140,6 +145,7 @@ impl WorkerCore {
             netcode: ServerNetcode::new(config.netcode, entropy),
             sessions: WorkerSessionTable::default(),
             closing: BTreeMap::new(),
+            silent: SilentSessions::default(),
             expected: Expected::default(),
             histories: links.iter().map(|_| FrameHistory::default()).collect(),
             links,
@@ -184,10 +190,15 @@ impl WorkerCore {
                 replaced,
             } => {
                 let claims = SessionClaims::from_user_data(user_data);
+                let address = AddressGroup::read(user_data);
+                let number = claims.session_number;
+                // Before the older session ends, so that the client keeps its place.
+                let key = self.key(session);
+                let claimed = self.shared.places.claim(client_id, number, address, key, now);
                 if let Some(old) = replaced {
                     self.end(now, old, LeaveReason::Replaced, out);
                 }
-                self.begin(now, session, client_id, claims, out);
+                self.begin(now, WorkerSession::new(session, client_id, claims), claimed, out);
             }
             ServerReceived::Disconnected { session } => self.remove_session(session, LeaveReason::Client),
             ServerReceived::Handshake | ServerReceived::KeepAlive | ServerReceived::Dropped(_) => {}
@@ -209,10 +220,11 @@ impl WorkerCore {
         for session in gone {
             self.remove_session(session, LeaveReason::TimedOut);
         }
-        for session in self.shared.takeovers.take_evicted(self.worker) {
+        for session in self.shared.places.take_evicted(self.worker) {
             self.end(now, session, LeaveReason::Replaced, out);
         }
         self.serve_closing(now, out);
+        self.end_silent_sessions(now, out);
         for link in &mut self.links {
             link.flush();
             link.measure();
@@ -242,27 +254,26 @@ impl WorkerCore {
         self.sessions.len() + self.closing.len()
     }
 
-    /// Adds a session that netcode has connected. Ends it at once when it is outdated or when the links do not admit
-    /// new sessions.
+    /// Adds a session that netcode has connected. Ends it at once when it got no place or when the links do not admit new
+    /// sessions.
     fn begin(
         &mut self,
         now: Duration,
-        id: SessionId,
-        client_id: u64,
-        claims: SessionClaims,
+        session: WorkerSession,
+        claimed: Result<(), PlaceError>,
         out: &mut impl Transmit,
     ) {
-        let load = self.shared.stats.load();
-        load.connected.fetch_add(1, Relaxed);
-        load.sessions.fetch_add(1, Relaxed);
-        self.sessions.insert(WorkerSession::new(id, client_id, claims));
-        let key = self.key(id);
-        let takeovers = &self.shared.takeovers;
-        if takeovers.claim(client_id, claims.session_number, key).is_err() {
-            self.end(now, id, LeaveReason::Replaced, out);
-        } else if !self.links.iter().all(WorkerLink::admits) {
-            self.shared.stats.core.sessions_refused.add(1);
-            self.end(now, id, LeaveReason::Overflow, out);
+        let id = session.id;
+        self.shared.stats.load().sessions.fetch_add(1, Relaxed);
+        self.sessions.insert(session);
+        let admits = self.links.iter().all(WorkerLink::admits);
+        match claimed {
+            Ok(()) if admits => self.silent.insert(id),
+            Err(PlaceError::Outdated) => self.end(now, id, LeaveReason::Replaced, out),
+            Ok(()) | Err(PlaceError::Full | PlaceError::AddressFull) => {
+                self.shared.stats.core.sessions_refused.add(1);
+                self.end(now, id, LeaveReason::Overflow, out);
+            }
         }
     }
 
@@ -327,7 +338,7 @@ impl WorkerCore {
             _ => {}
         }
         let key = self.key(id);
-        self.shared.takeovers.release(session.client_id, key);
+        self.shared.places.release(session.client_id, key);
         if session.kind.is_some() {
             if let Some(link) = self.link_of(key) {
                 link.announce(ToSimulation::Left { key, reason });

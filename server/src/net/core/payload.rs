@@ -134,6 +134,29 @@ impl WorkerCore {
         }
     }
 
+    /// Ends the sessions whose time for a hello is over.
+    pub(super) fn end_silent_sessions(&mut self, now: Duration, out: &mut impl Transmit) {
+        self.silent.advance(now);
+        let Some(timeout) = self.shared.places.hello_timeout() else {
+            return;
+        };
+        while let Some(id) = self.silent.pop_due(timeout) {
+            let Some(session) = self.sessions.get_mut(id) else {
+                continue;
+            };
+            if session.kind.is_some() {
+                continue;
+            }
+            // A plain renet client is recognized a little later than it sends its first message.
+            if session.reliable.has_messages() {
+                self.silent.insert(id);
+                continue;
+            }
+            self.shared.stats.core.sessions_silent.add(1);
+            self.end(now, id, LeaveReason::TimedOut, out);
+        }
+    }
+
     /// Forwards received messages to the simulation while the queue has room. The rest stays in the channels.
     pub(super) fn forward_messages(&mut self, id: SessionId) {
         let key = self.key(id);
@@ -163,14 +186,16 @@ impl WorkerCore {
             return;
         };
         session.kind = Some(kind);
+        let client_id = session.client_id;
         let joined = ToSimulation::Joined {
             key,
-            client_id: session.client_id,
+            client_id,
             number: session.claims.session_number,
             name: session.claims.name,
             kind,
             at: now,
         };
+        self.shared.places.prove(client_id, key);
         if let Some(simulation) = simulation {
             self.shared.directory.place_session(key, simulation);
         }

@@ -24,8 +24,8 @@ use crate::boundary::directory::Directory;
 use crate::boundary::link::{LinkConfig, link};
 use crate::net::assign::WorkerLoad;
 use crate::net::core::{WorkerCore, WorkerCoreConfig, WorkerShared};
+use crate::net::places::Places;
 use crate::net::stats::WorkerStats;
-use crate::net::takeover::Takeovers;
 use crate::net::transmit::{DATAGRAM_BUFFER_BYTES, Transmit};
 use crate::replication::ReplicationConfig;
 use crate::runner::tick_once;
@@ -304,7 +304,7 @@ fn workers(
 ) -> Vec<(SocketAddr, WorkerCore)> {
     let loads: Arc<[WorkerLoad]> = (0..WORKERS).map(|_| WorkerLoad::default()).collect();
     let directory = Arc::new(Directory::new(WORKERS.into(), 64, 64));
-    let takeovers = Arc::new(Takeovers::new(WORKERS.into()));
+    let places = Arc::new(Places::unlimited(WORKERS.into()));
     let mut simulation_ends: Vec<Vec<_>> = apps.iter().map(|_| Vec::new()).collect();
     let mut workers = Vec::new();
     for worker in 0..WORKERS {
@@ -324,7 +324,7 @@ fn workers(
             protocol: Arc::new(protocol.clone()),
             directory: Arc::clone(&directory),
             stats: Arc::new(WorkerStats::new(worker, Arc::clone(&loads), counters)),
-            takeovers: Arc::clone(&takeovers),
+            places: Arc::clone(&places),
         };
         let config = WorkerCoreConfig {
             worker,

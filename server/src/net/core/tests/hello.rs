@@ -188,8 +188,8 @@ fn a_newer_session_of_a_client_replaces_the_older() {
 #[test]
 fn a_newer_session_on_another_worker_replaces_the_older() {
     let mut bench = Bench::new();
-    let takeovers = Arc::new(Takeovers::new(2));
-    bench.shared.takeovers = Arc::clone(&takeovers);
+    let places = Arc::new(Places::unlimited(2));
+    bench.shared.places = Arc::clone(&places);
     let (link, theirs) = link(SimulationId(0), 0, &LinkConfig::default(), Arc::new(|| {}));
     bench.core = core(0, vec![theirs], &bench.shared, &mut bench.entropy);
     bench.simulation().link = link;
@@ -198,7 +198,9 @@ fn a_newer_session_on_another_worker_replaces_the_older() {
         worker: 1,
         session: bench.simulation().players[0].session,
     };
-    takeovers.claim(7, 2, elsewhere).unwrap();
+    places
+        .claim(7, 2, AddressGroup::UNKNOWN, elsewhere, bench.now)
+        .unwrap();
     bench.tick();
     bench.exchange(&mut old);
     assert_eq!(old.goodbye(), Some(Goodbye::Replaced));

@@ -4,6 +4,7 @@ mod closing;
 mod hello;
 mod inputs;
 mod serving;
+mod silent;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use throng_shared::protocol::registry::{Protocol, ProtocolAppExt};
 use throng_shared::tick::Tick;
 
 use super::{ReceivedKind, WorkerCore, WorkerCoreConfig, WorkerShared};
+use crate::boundary::address_group::AddressGroup;
 use crate::boundary::claims::{PlayerName, SessionClaims};
 use crate::boundary::directory::Directory;
 use crate::boundary::frame::{FrameWriter, Identity, PlayerRow};
@@ -32,8 +34,8 @@ use crate::boundary::link::{
     LeaveReason, LinkConfig, PeerKind, SessionKey, SimulationLink, ToSimulation, link,
 };
 use crate::net::assign::WorkerLoad;
+use crate::net::places::Places;
 use crate::net::stats::WorkerStats;
-use crate::net::takeover::Takeovers;
 use crate::net::transmit::{Collected, DATAGRAM_BUFFER_BYTES};
 use crate::observe::WorkerReport;
 use crate::replication::ReplicationConfig;
@@ -169,6 +171,8 @@ struct Bench {
     entropy: Entropy,
     now: Duration,
     tokens: u64,
+    /// Address to which tokens are issued.
+    issued_to: AddressGroup,
 }
 
 impl Bench {
@@ -187,7 +191,7 @@ impl Bench {
             protocol: Arc::new(protocol()),
             directory: Arc::new(Directory::new(2, 64, 64)),
             stats: Arc::new(WorkerStats::new(0, load, counters)),
-            takeovers: Arc::new(Takeovers::new(1)),
+            places: Arc::new(Places::unlimited(1)),
         };
         let mut entropy = Entropy::from_seed([1; 32]);
         let core = core(0, theirs, &shared, &mut entropy);
@@ -210,6 +214,7 @@ impl Bench {
             entropy,
             now: Duration::from_secs(10),
             tokens: 0,
+            issued_to: AddressGroup::UNKNOWN,
         }
     }
 
@@ -219,18 +224,19 @@ impl Bench {
 
     fn token(&mut self, client_id: u64) -> ConnectToken {
         self.tokens += 1;
-        let name = PlayerName::new("tester").unwrap();
+        let claims = SessionClaims {
+            session_number: self.tokens,
+            name: PlayerName::new("tester").unwrap(),
+        };
+        let mut user_data = claims.to_user_data();
+        self.issued_to.write(&mut user_data);
         let request = TokenRequest {
             protocol_id: PROTOCOL_ID,
             client_id,
             addresses: &[address(0)],
             expire_s: 30,
             timeout_s: 5,
-            user_data: &SessionClaims {
-                session_number: self.tokens,
-                name,
-            }
-            .to_user_data(),
+            user_data: &user_data,
             private_key: &KEY,
         };
         ConnectToken::generate(UNIX_S + self.now.as_secs(), &request, &mut self.entropy).unwrap()
