@@ -3,6 +3,7 @@
 
 mod attacks;
 mod balance;
+mod comeback;
 mod feel;
 mod fuzz_corpus;
 mod hostile;
@@ -15,6 +16,7 @@ mod process;
 mod returning;
 mod routes;
 mod sessions;
+mod silence;
 mod test_server;
 mod tidy;
 mod workers;

@@ -6,10 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use throng_shared::limits::DATAGRAM_BYTES_MAX;
 use throng_shared::netcode::{
-    ClientNetcode, ClientReceived, ConnectToken, DisconnectReason, NetcodeEvent, SEAL_HEAD_BYTES,
-    SEAL_TAIL_BYTES,
+    ClientNetcode, ClientReceived, ClientState, ConnectToken, DisconnectReason, NetcodeEvent,
+    SEAL_HEAD_BYTES, SEAL_TAIL_BYTES,
 };
-use throng_shared::protocol::PayloadKind;
 use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX, Hello, HelloError, Welcome};
 use throng_shared::protocol::ids::{Channel, PlayerId};
 use throng_shared::protocol::input::{INPUT_PACKET_BYTES_MAX, InputBytes, InputPacket, ViewTick};
@@ -17,11 +16,13 @@ use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::snapshot::OwnerBlock;
 use throng_shared::protocol::steps::ComponentFormats;
 use throng_shared::protocol::version::ProtocolVersion;
+use throng_shared::protocol::{PROBE_PACKET, PayloadKind};
 use throng_shared::reliable::{GuardError, Reliable, SendError};
 use throng_shared::tick::Tick;
 
 use super::events::{ClientEvent, EndReason};
 use super::inputs::SentInputs;
+use super::silence::Silence;
 use crate::mirror::{Mirror, MirrorConfig, MirrorObserver, Received};
 use crate::time::{ClockConfig, ConnectionClock};
 
@@ -62,6 +63,8 @@ struct ClientSession {
     mirror: Mirror,
     inputs: SentInputs,
     view: Option<ViewTick>,
+    /// The newest input of which a snapshot has shown that the server applied it.
+    applied_input: Option<Tick>,
 }
 
 /// The state machine of one session, from the connect token to the end. Times are `Duration`s since any fixed
@@ -73,6 +76,7 @@ pub struct ClientCore {
     greeted: Option<(Duration, Duration)>,
     session: Option<ClientSession>,
     reliable: Reliable,
+    silence: Silence,
     ended: Option<EndReason>,
 }
 
@@ -85,6 +89,7 @@ impl ClientCore {
             greeted: None,
             session: None,
             reliable: Reliable::new(),
+            silence: Silence::new(now),
             ended: None,
         }
     }
@@ -97,6 +102,32 @@ impl ClientCore {
     /// Returns why the session ended; `None` while it is alive.
     pub fn ended(&self) -> Option<EndReason> {
         self.ended
+    }
+
+    /// Returns how long nothing has come back from the server, once that is long enough to be reported
+    /// ([`ClientEvent::Silent`]); `None` while the server replies.
+    pub fn silent_for(&self, now: Duration) -> Option<Duration> {
+        let is_silent = self.silence.is_alarmed() && self.ended.is_none();
+        is_silent.then(|| now.saturating_sub(self.silence.heard_at()))
+    }
+
+    /// Records that the system found no program at the server's address. The server is asked for a reply at once, and
+    /// reported as silent sooner.
+    pub fn refused(&mut self, now: Duration) {
+        self.silence.refused(now);
+    }
+
+    /// Returns whether the system has found no program at the server's address since the last sign of life.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.silence.is_refused()
+    }
+
+    /// Returns whether the server may have opened the session, although this client need not know that yet.
+    pub(crate) fn may_be_open(&self) -> bool {
+        matches!(
+            self.netcode.state(),
+            ClientState::Responding | ClientState::Connected
+        )
     }
 
     /// Returns the id of this client's player, once welcomed.
@@ -160,10 +191,24 @@ impl ClientCore {
         }
         match self.netcode.receive(now, datagram) {
             ClientReceived::Payload { payload, .. } => match PayloadKind::of(payload)? {
-                PayloadKind::Snapshot => receive_snapshot(self.session.as_mut()?, now, payload, observer),
+                PayloadKind::Snapshot => {
+                    let session = self.session.as_mut()?;
+                    let event = receive_snapshot(session, now, payload, observer);
+                    let applied = session.mirror.owner().last_input;
+                    if applied.is_some() && applied != session.applied_input {
+                        session.applied_input = applied;
+                        self.silence.heard(now);
+                    }
+                    event
+                }
                 PayloadKind::Hello => {
+                    self.silence.heard(now);
                     let welcome = Welcome::read(payload);
                     self.welcomed(now, welcome)
+                }
+                PayloadKind::Probe => {
+                    self.silence.heard(now);
+                    None
                 }
                 PayloadKind::Goodbye => match Goodbye::read(payload) {
                     Ok(goodbye) => Some(self.end(EndReason::Goodbye(goodbye))),
@@ -175,9 +220,16 @@ impl ClientCore {
                 },
                 PayloadKind::Input => None,
             },
-            ClientReceived::Connected => Some(ClientEvent::Connected),
+            ClientReceived::Connected => {
+                self.silence.heard(now);
+                Some(ClientEvent::Connected)
+            }
             ClientReceived::Disconnected(reason) => Some(self.end(EndReason::Transport(reason))),
-            ClientReceived::Handshake | ClientReceived::KeepAlive | ClientReceived::Dropped(_) => None,
+            ClientReceived::Handshake => {
+                self.silence.heard(now);
+                None
+            }
+            ClientReceived::KeepAlive | ClientReceived::Dropped(_) => None,
         }
     }
 
@@ -193,23 +245,38 @@ impl ClientCore {
         if self.ended.is_some() {
             return None;
         }
+        let silence = self.silence.poll(now, self.greeted.is_some());
         if self.netcode.is_connected() {
-            self.send_inputs(now, &mut input, &mut out);
+            // The backlog of a server that was stopped is not filled with inputs whose ticks have passed.
+            if !self.silence.is_alarmed() {
+                self.send_inputs(now, &mut input, &mut out);
+            }
             self.send_hello(now, &mut out);
+            if silence.probe {
+                send(&mut self.netcode, now, &PROBE_PACKET, &mut out);
+            }
             if let Err(error) = self.send_messages(now, &mut out) {
                 return Some(self.end(EndReason::Refused(error)));
             }
         }
         // Last, so that a keep-alive is sent only when nothing else was.
-        let NetcodeEvent::Disconnected(reason) =
-            self.netcode.update(now, &mut |_, datagram| out(datagram))?;
-        Some(self.end(EndReason::Transport(reason)))
+        if let Some(NetcodeEvent::Disconnected(reason)) =
+            self.netcode.update(now, &mut |_, datagram| out(datagram))
+        {
+            return Some(self.end(EndReason::Transport(reason)));
+        }
+        silence.alarm.map(|is_raised| match is_raised {
+            true => ClientEvent::Silent,
+            false => ClientEvent::Recovered,
+        })
     }
 
     /// Returns how long after `now` the next [`ClientCore::update`] is due, at most.
     pub fn until_update(&self, now: Duration) -> Duration {
+        let until_probe = self.silence.until_due(now);
         match &self.session {
-            Some(session) => session.clock.until_input(now),
+            Some(_) if self.silence.is_alarmed() => until_probe,
+            Some(session) => session.clock.until_input(now).min(until_probe),
             None => HELLO_EVERY,
         }
     }
@@ -243,6 +310,7 @@ impl ClientCore {
             }),
             inputs: SentInputs::default(),
             view: None,
+            applied_input: None,
         });
         Some(ClientEvent::Welcomed(welcome))
     }

@@ -37,6 +37,8 @@ impl EndReason {
                 | Goodbye::Despawned,
             )
             | Self::Transport(DisconnectReason::ByClient) => Retry::Pointless,
+            Self::Goodbye(Goodbye::ServerFull | Goodbye::Overflow)
+            | Self::Transport(DisconnectReason::Denied) => Retry::Later,
             Self::Goodbye(_) | Self::Transport(_) | Self::Refused(_) => Retry::Worthwhile,
         }
     }
@@ -59,6 +61,11 @@ pub enum ClientEvent {
     /// A reliable packet arrived: [`ClientCore::next_message`](super::ClientCore::next_message) may return
     /// messages.
     Messages,
+    /// Nothing has come back from the server for 1.5 s, although the client asked for a reply. The session goes on:
+    /// it may recover.
+    Silent,
+    /// The server replies again after a silence.
+    Recovered,
     /// The session has ended for this reason.
     Ended(EndReason),
 }

@@ -30,7 +30,15 @@ pub enum JoinError {
         /// The server's address, as given by the player.
         server: String,
     },
-    /// The server is starting or stopping, or this address joins too often.
+    /// The server is starting or stopping, or is behind a proxy that does not reach it.
+    #[error("the server {server} does not take players now: {message}")]
+    NotRunning {
+        /// The server's address, as given by the player.
+        server: String,
+        /// The message of the server or of the proxy, for players.
+        message: String,
+    },
+    /// This address joins too often.
     #[error("the server {server} does not take players now: {message}")]
     Busy {
         /// The server's address, as given by the player.
@@ -84,9 +92,8 @@ impl JoinError {
     /// Returns whether a later attempt may succeed.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Full { .. } | Self::Busy { .. } | Self::TimedOut { .. } | Self::Unreachable { .. } => {
-                Retry::Worthwhile
-            }
+            Self::NotRunning { .. } | Self::TimedOut { .. } | Self::Unreachable { .. } => Retry::Worthwhile,
+            Self::Full { .. } | Self::Busy { .. } => Retry::Later,
             Self::WrongVersion { .. }
             | Self::Refused { .. }
             | Self::BadAddress { .. }

@@ -18,6 +18,9 @@ use super::error::JoinError;
 /// Bytes of the longest response that is read; a longer one is [`JoinError::BadAnswer`].
 const RESPONSE_BYTES_MAX: u64 = 64 * 1024;
 
+/// Time after which a connection is not used for another join.
+const IDLE_AGE_MAX: Duration = Duration::from_secs(1);
+
 /// Returns whether the port in this URL is valid or absent. The name lookup would report an invalid port as an
 /// unknown host. Text that is not a URL passes, and the request rejects it.
 fn has_usable_port(url: &str) -> bool {
@@ -69,6 +72,7 @@ pub struct Joiner {
     server: String,
     timeout: Duration,
     credential_file: Option<PathBuf>,
+    connect_within: Option<Duration>,
 }
 
 impl Joiner {
@@ -78,6 +82,8 @@ impl Joiner {
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(timeout))
             .http_status_as_error(false)
+            // A connection that was made before the client's network changed leads nowhere, and says so by a time-out.
+            .max_idle_age(IDLE_AGE_MAX)
             .proxy(None)
             .user_agent(concat!("throng-client/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -92,6 +98,7 @@ impl Joiner {
             server: server.trim_end_matches('/').to_owned(),
             timeout,
             credential_file: None,
+            connect_within: None,
         }
     }
 
@@ -100,6 +107,13 @@ impl Joiner {
     #[must_use]
     pub fn with_credential_file(mut self, file: Option<PathBuf>) -> Self {
         self.credential_file = file;
+        self
+    }
+
+    /// Limits the time for the connection, TLS included, below the limit of the whole call.
+    #[must_use]
+    pub fn connecting_within(mut self, limit: Duration) -> Self {
+        self.connect_within = Some(limit.min(self.timeout));
         self
     }
 
@@ -155,9 +169,10 @@ impl Joiner {
                 server: self.display_address(),
             });
         }
-        let mut response = self
-            .agent
-            .post(&url)
+        let post = self.agent.post(&url).config();
+        let mut response = post
+            .timeout_connect(self.connect_within)
+            .build()
             .send_json(&request)
             .map_err(|error| self.request_error(error))?;
         let status = response.status();
@@ -201,7 +216,15 @@ impl Joiner {
     fn refused(&self, status: u16, body: &[u8], version: &ProtocolVersion) -> JoinError {
         let server = self.display_address();
         let Ok(ErrorBody { error }) = serde_json::from_slice(body) else {
-            return self.bad_response(format!("status {status} without a reason"));
+            let problem = format!("status {status} without a reason");
+            // A proxy responds like this for a server that is being restarted.
+            return match status {
+                500.. => JoinError::NotRunning {
+                    server,
+                    message: problem,
+                },
+                _ => self.bad_response(problem),
+            };
         };
         match error.code.as_str() {
             "protocol_mismatch" => {
@@ -215,7 +238,11 @@ impl Joiner {
                 }
             }
             "server_full" => JoinError::Full { server },
-            "rate_limited" | "address_full" | "not_running" | "timed_out" => JoinError::Busy {
+            _ if status == 429 => JoinError::Busy {
+                server,
+                message: error.message,
+            },
+            _ if status == 408 || status >= 500 => JoinError::NotRunning {
                 server,
                 message: error.message,
             },
@@ -230,9 +257,12 @@ impl Joiner {
     fn request_error(&self, error: ureq::Error) -> JoinError {
         let server = self.display_address();
         match error {
-            ureq::Error::Timeout(_) => JoinError::TimedOut {
+            ureq::Error::Timeout(phase) => JoinError::TimedOut {
                 server,
-                timeout: self.timeout,
+                timeout: match phase {
+                    ureq::Timeout::Connect => self.connect_within.unwrap_or(self.timeout),
+                    _ => self.timeout,
+                },
             },
             ureq::Error::BodyExceedsLimit(limit) => self.bad_response(format!("longer than {limit} bytes")),
             ureq::Error::Protocol(error) => self.bad_response(error.to_string()),

@@ -4,7 +4,8 @@
 //! failure is a typed [`JoinError`] that also says whether trying again makes sense. Responses are bounded in
 //! size and time.
 //!
-//! A [`Joiner`] may keep the client's credential in a file. `Reconnect` decides when a lost connection is worth another join.
+//! A [`Joiner`] may keep the client's credential in a file. [`Reconnect`] decides when a lost connection is worth another
+//! join.
 
 mod credential;
 mod error;
@@ -14,5 +15,4 @@ mod reconnect;
 pub use credential::CredentialError;
 pub use error::JoinError;
 pub use joiner::{Joined, Joiner};
-pub(crate) use reconnect::{Reconnect, ReconnectState};
-pub use reconnect::{ReconnectConfig, Retry};
+pub use reconnect::{Reconnect, ReconnectConfig, ReconnectState, Retry};

@@ -6,4 +6,4 @@ mod socket;
 
 pub use simulated_link::{Gate, IN_FLIGHT_MAX, Link, LinkConditions, LinkTally};
 pub(crate) use simulated_socket::{SimulatedSocket, Traffic};
-pub use socket::{ClientSocket, is_passing};
+pub use socket::{ClientSocket, is_passing, is_refusal};

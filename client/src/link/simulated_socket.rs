@@ -78,6 +78,11 @@ impl SimulatedSocket {
         self.socket.server()
     }
 
+    /// Returns whether the system has reported since the last call that no program listens at the server's address.
+    pub(crate) fn take_refusal(&self) -> bool {
+        self.socket.take_refusal()
+    }
+
     /// Changes the conditions in both directions.
     pub(crate) fn set_conditions(&mut self, conditions: LinkConditions) {
         self.conditions = conditions;

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
 
@@ -13,6 +14,8 @@ use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
 pub struct ClientSocket {
     socket: UdpSocket,
     server: SocketAddr,
+    /// Set by [`is_refusal`] errors.
+    was_refused: AtomicBool,
     buffer: Box<[u8; DATAGRAM_RECEIVE_BYTES_MAX]>,
 }
 
@@ -32,6 +35,7 @@ impl ClientSocket {
         Ok(Self {
             socket,
             server,
+            was_refused: AtomicBool::new(false),
             buffer: Box::new([0; DATAGRAM_RECEIVE_BYTES_MAX]),
         })
     }
@@ -49,7 +53,10 @@ impl ClientSocket {
     pub fn receive_datagram(&mut self) -> io::Result<Option<&mut [u8]>> {
         match self.socket.recv(self.buffer.as_mut_slice()) {
             Ok(length) => Ok(Some(&mut self.buffer[..length])),
-            Err(error) if is_passing(&error) => Ok(None),
+            Err(error) if is_passing(&error) => {
+                self.note_refusal(&error);
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -61,10 +68,31 @@ impl ClientSocket {
     pub fn send(&self, datagram: &[u8]) -> io::Result<()> {
         match self.socket.send(datagram) {
             Ok(_) => Ok(()),
-            Err(error) if is_passing(&error) => Ok(()),
+            Err(error) if is_passing(&error) => {
+                self.note_refusal(&error);
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
+
+    /// Returns whether the system has reported since the last call that no program listens at the server's address.
+    pub fn take_refusal(&self) -> bool {
+        self.was_refused.swap(false, Relaxed)
+    }
+
+    fn note_refusal(&self, error: &io::Error) {
+        if is_refusal(error) {
+            self.was_refused.store(true, Relaxed);
+        }
+    }
+}
+
+/// Returns whether the error says that no program listens at the server's address: a report of the server's system, or of
+/// any other on the way. Windows reports it as a connection that was reset.
+pub fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionRefused | ConnectionReset)
 }
 
 /// Returns whether a later call may succeed: on a lossy network the datagram just counts as lost.
@@ -129,5 +157,10 @@ mod tests {
             client.send(b"hello?").unwrap();
             assert!(client.receive_datagram().unwrap().is_none());
         }
+        // Linux reports it with the next call at the latest. Other systems need not report it.
+        if cfg!(target_os = "linux") {
+            assert!(client.take_refusal());
+        }
+        assert!(!client.take_refusal(), "reported once");
     }
 }

@@ -23,7 +23,8 @@ pub enum PlayerEvent {
     CredentialFailed(CredentialError),
     /// The socket failed with this error.
     SocketFailed(io::Error),
-    /// The next attempt begins after this long.
+    /// There is no session, and the next attempt begins after this long. Attempts beside a session whose server is silent
+    /// are not reported.
     Retrying {
         /// Time until the next attempt.
         after: Duration,

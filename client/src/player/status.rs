@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bevy_ecs::prelude::Resource;
 
-/// The state of a connection, for players. Every `why` is a sentence that names the server and the reason:
+/// The state of a connection, for players. Every `why` that is not empty is a sentence that names the server and the reason:
 /// refused, another protocol with both versions, full, timed out, ended by the server.
 #[derive(Resource, Debug, Clone, Default, PartialEq, Eq)]
 pub enum ConnectionStatus {
@@ -23,6 +23,16 @@ pub enum ConnectionStatus {
     Playing {
         /// The server's release, as `0.2.0`.
         server_version: String,
+    },
+    /// The server has not replied for 1.5 s or more. The session is kept, and another one is opened beside it
+    /// automatically.
+    Silent {
+        /// Time since the last reply.
+        silent_for: Duration,
+        /// Number of attempts to open another session that failed.
+        failures: u32,
+        /// The reason why the last of them failed, in words for players; empty before.
+        why: String,
     },
     /// The connection was lost or could not be made; another attempt follows automatically.
     Waiting {
@@ -48,6 +58,14 @@ impl fmt::Display for ConnectionStatus {
             Self::Joining { failures } => write!(f, "joining, after {failures} failed attempts"),
             Self::Connecting => f.write_str("connecting"),
             Self::Playing { server_version } => write!(f, "playing on a server of version {server_version}"),
+            Self::Silent { silent_for, why, .. } => {
+                let seconds = silent_for.as_secs();
+                write!(f, "no reply from the server for {seconds} s, reconnecting")?;
+                match why.as_str() {
+                    "" => Ok(()),
+                    why => write!(f, ": {why}"),
+                }
+            }
             Self::Waiting { remaining, why, .. } => {
                 write!(f, "{why}; trying again in {:.1} s", remaining.as_secs_f32())
             }

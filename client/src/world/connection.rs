@@ -8,7 +8,7 @@ use super::clock::ClientClock;
 use super::inputs::NextInput;
 use super::messages::{OutgoingMessages, deliver_messages, exchange_messages};
 use super::mirror::WorldMirror;
-use super::session::{SessionNotes, send_view, sync_session};
+use super::session::{SessionNotes, end_session, send_view, sync_session};
 use crate::connection::ClientEvent;
 use crate::link::Traffic;
 use crate::player::{Client, ConnectionStatus, PlayerEvent};
@@ -32,6 +32,10 @@ impl ConnectionEvent {
                 Some(format!("joined a server of version {server_version}"))
             }
             PlayerEvent::Session(ClientEvent::Ended(reason)) => Some(reason.to_string()),
+            PlayerEvent::Session(ClientEvent::Silent) => {
+                Some("no reply from the server, reconnecting".to_owned())
+            }
+            PlayerEvent::Session(ClientEvent::Recovered) => Some("the server replies again".to_owned()),
             PlayerEvent::Session(_) => None,
             PlayerEvent::JoinFailed(error) => Some(error.to_string()),
             PlayerEvent::CredentialFailed(error) => Some(error.to_string()),
@@ -70,11 +74,17 @@ pub fn poll_connection(world: &mut World) {
             notes.inputs.push((tick, input));
             input
         };
+        let sessions = client.sessions();
         world.resource_scope(|world, protocol: Mut<Protocol>| {
             world.resource_scope(|world, mut mirror: Mut<WorldMirror>| {
                 client.poll(note, &mut mirror.observer(world, &protocol), &mut events);
             });
             deliver_messages(world, &protocol, client.take_last_messages().into_iter());
+        });
+        if client.sessions() != sessions {
+            end_session(world);
+        }
+        world.resource_scope(|world, protocol: Mut<Protocol>| {
             match client.core_mut() {
                 Some(core) => exchange_messages(world, &protocol, core),
                 None => world.resource_mut::<OutgoingMessages>().clear(),
@@ -88,6 +98,11 @@ pub fn poll_connection(world: &mut World) {
             }
             _ => true,
         });
+        if client.sessions() != sessions {
+            // They are those of the session before.
+            notes.inputs.clear();
+            notes.snapshots.clear();
+        }
         let now = client.now();
         sync_session(world, client.core_mut(), now, &mut notes);
         *world.resource_mut::<SessionNotes>() = notes;

@@ -114,7 +114,8 @@ pub(super) fn sync_session(
     notes.snapshots.clear();
 }
 
-fn end_session(world: &mut World) {
+/// Removes everything that belongs to a session from the world.
+pub(super) fn end_session(world: &mut World) {
     world.resource_mut::<ClientClock>().end_session();
     world.resource_mut::<InputHistory>().clear();
     world.resource_mut::<RecentPackets>().clear();

@@ -77,6 +77,8 @@ counts! {
         input_packets_limited,
         /// Other packets beyond their rate limit, dropped.
         other_packets_limited,
+        /// Probes of clients that asked for a reply, and received one.
+        probes,
         /// Inputs that the protocol's registry refused: undecodable, not a number, out of range.
         inputs_invalid,
         /// Inputs forwarded to a simulation.

@@ -23,6 +23,10 @@ pub mod version;
 /// Version of all packet layouts in this crate together; incremented when one of them changes.
 pub const WIRE_VERSION: u32 = 4;
 
+/// A probe, by which a client asks the server for a reply, and the reply, which is as long. A net worker replies at once,
+/// without a tick, so a reply shows that datagrams pass in both directions.
+pub const PROBE_PACKET: [u8; 1] = [PayloadKind::PROBE];
+
 /// The kind of a netcode payload, given by its first byte.
 ///
 /// The server sends kinds other than [`PayloadKind::Renet`] only to a session that has sent one of them itself.
@@ -39,6 +43,8 @@ pub enum PayloadKind {
     Hello,
     /// A goodbye: the reason why the server ends the session.
     Goodbye,
+    /// A probe, client to server, and its reply, server to client: [`PROBE_PACKET`] in both directions.
+    Probe,
 }
 
 impl PayloadKind {
@@ -50,6 +56,8 @@ impl PayloadKind {
     pub const HELLO: u8 = 0x82;
     /// First byte of a goodbye packet.
     pub const GOODBYE: u8 = 0x83;
+    /// First byte of a probe and of its reply.
+    pub const PROBE: u8 = 0x84;
 
     /// Returns the kind of `payload`; `None` for an empty payload or an unknown first byte.
     #[inline]
@@ -61,6 +69,7 @@ impl PayloadKind {
             Self::INPUT => Some(Self::Input),
             Self::HELLO => Some(Self::Hello),
             Self::GOODBYE => Some(Self::Goodbye),
+            Self::PROBE => Some(Self::Probe),
             _ => None,
         }
     }

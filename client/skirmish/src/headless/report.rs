@@ -35,7 +35,7 @@ pub(crate) struct FlightReport {
     pub(crate) flying_ms: Option<f32>,
     /// Duration of the whole run, in seconds.
     pub(crate) seconds: f32,
-    /// Number of times that the connection was lost.
+    /// Number of times that the connection was lost, or that the server did not reply.
     pub(crate) losses: u32,
     /// Mean and greatest round trip, in milliseconds.
     pub(crate) ping_ms: (f32, f32),

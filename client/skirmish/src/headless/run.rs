@@ -13,6 +13,7 @@ use glam::Vec2;
 use skirmish_shared::chat::{ChatLine, ChatNotice, Say};
 use skirmish_shared::components::Hull;
 use skirmish_shared::input::PilotInput;
+use throng_client::connection::ClientEvent;
 use throng_client::player::{ClientSettings, ConnectionStatus, PlayerEvent};
 use throng_client::predict::{PredictionErrors, Present};
 use throng_client::stats::{NetStats, NetStatsPlugin};
@@ -317,7 +318,9 @@ fn update_log(
                 log.server_version.clone_from(server_version);
             }
             PlayerEvent::CredentialFailed(error) => log.note(error.to_string()),
-            PlayerEvent::Retrying { .. } | PlayerEvent::GivenUp => log.losses += 1,
+            PlayerEvent::Session(ClientEvent::Silent)
+            | PlayerEvent::Retrying { .. }
+            | PlayerEvent::GivenUp => log.losses += 1,
             _ => {}
         }
     }

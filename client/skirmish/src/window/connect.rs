@@ -202,7 +202,12 @@ fn type_text(
                 orders.write(LinkOrder::Join);
                 continue;
             }
-            Key::Escape if *link == LinkState::Joining || matches!(*link, LinkState::Waiting { .. }) => {
+            Key::Escape
+                if matches!(
+                    *link,
+                    LinkState::Joining | LinkState::Silent | LinkState::Waiting { .. }
+                ) =>
+            {
                 orders.write(LinkOrder::Leave);
                 continue;
             }
@@ -282,6 +287,10 @@ fn show_form(
         LinkState::Joining => (
             format!("Joining {} ...\nEsc stops.", settings.server),
             theme::ACCENT,
+        ),
+        LinkState::Silent => (
+            "No reply from the server, reconnecting ...\nEsc stops.".into(),
+            theme::WARM,
         ),
         LinkState::Up => ("The server answered; the ship is on its way.".into(), theme::GOOD),
         LinkState::Failed(reason) => (sentence(reason), theme::ALERT),

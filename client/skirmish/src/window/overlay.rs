@@ -2,6 +2,7 @@
 
 use bevy::prelude::*;
 use skirmish_shared::messages::{Destroyed, Hit};
+use throng_client::player::ConnectionStatus;
 use throng_client::world::{ClientClock, Own};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::registry::FromServer;
@@ -179,6 +180,7 @@ fn show_banner(
         Res<Time>,
         Res<ClientClock>,
     ),
+    status: Option<Res<ConnectionStatus>>,
     mut banner: Single<(&mut Text, &mut TextColor), With<BannerText>>,
     mut around: Single<&mut Visibility, With<BannerBox>>,
 ) {
@@ -191,8 +193,15 @@ fn show_banner(
             )
         }
         LinkState::Joining => ("Connection lost. Joining again ...".into(), theme::WARM),
+        LinkState::Silent => match status.as_deref() {
+            Some(silent @ ConnectionStatus::Silent { .. }) => (sentence(&silent.to_string()), theme::WARM),
+            _ => ("The server replies; the ship is on its way.".into(), theme::GOOD),
+        },
         LinkState::Up if silence_s(&clock) >= SILENCE_S => (
-            format!("Nothing from the server for {:.0} s.", silence_s(&clock)),
+            format!(
+                "The server replies, but its world has stood still for {:.0} s.",
+                silence_s(&clock)
+            ),
             theme::WARM,
         ),
         _ if !focus.alive && state.respawn_s > 0.0 => (

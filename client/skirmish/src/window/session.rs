@@ -37,6 +37,8 @@ pub(crate) enum LinkState {
     Joining,
     /// A session is established.
     Up,
+    /// The server does not reply, and another session is opened beside the present one.
+    Silent,
     /// The connection was lost; the next attempt starts at a time since the start of the game.
     Waiting {
         /// The reason, in words for players.
@@ -126,7 +128,19 @@ fn sync_connection(
     for ConnectionEvent(event) in events.read() {
         match event {
             PlayerEvent::Joined { server_version } => info!("joined a server of version {server_version}"),
-            PlayerEvent::Session(ClientEvent::Ended(reason)) => *problem = reason.to_string(),
+            PlayerEvent::Session(ClientEvent::Silent) => {
+                warn!("no reply from the server, reconnecting");
+                *link = LinkState::Silent;
+            }
+            PlayerEvent::Session(ClientEvent::Recovered) => {
+                info!("the server replies again");
+                *link = LinkState::Up;
+            }
+            PlayerEvent::Session(ClientEvent::Ended(reason)) => {
+                *problem = reason.to_string();
+                // Unless the next event says otherwise, an attempt is under way.
+                *link = LinkState::Joining;
+            }
             PlayerEvent::JoinFailed(error) => *problem = error.to_string(),
             PlayerEvent::CredentialFailed(error) => warn!("{error}"),
             PlayerEvent::SocketFailed(error) => *problem = format!("the network failed: {error}"),

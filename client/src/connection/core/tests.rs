@@ -1,5 +1,7 @@
 //! Tests the core against the server half of netcode, in memory and in virtual time.
 
+mod silence;
+
 use proptest::prelude::*;
 use throng_shared::netcode::{
     Entropy, PROTOCOL_ID, Reply, ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId, TokenRequest,
@@ -43,6 +45,8 @@ struct Pair {
     hellos: Vec<Hello>,
     inputs: Vec<InputPacket>,
     events: Vec<ClientEvent>,
+    /// Times at which the server received probes. It replies to each.
+    probes: Vec<Duration>,
     /// Whether the client's datagrams are lost from now on.
     is_cut: bool,
 }
@@ -78,6 +82,7 @@ impl Pair {
             hellos: Vec::new(),
             inputs: Vec::new(),
             events: Vec::new(),
+            probes: Vec::new(),
             is_cut: false,
         }
     }
@@ -104,6 +109,7 @@ impl Pair {
             .core
             .update(self.now, input, |datagram| sent.push(datagram.to_vec()));
         self.events.extend(event);
+        let probed = self.probes.len();
         for mut datagram in sent.into_iter().filter(|_| !self.is_cut) {
             let mut reply = Reply::new();
             let received = self
@@ -115,6 +121,7 @@ impl Pair {
                     PayloadKind::Hello => self.hellos.push(Hello::read(payload).unwrap()),
                     PayloadKind::Input => self.inputs.push(InputPacket::read(payload).unwrap()),
                     PayloadKind::Renet => self.reliable.receive(payload).unwrap(),
+                    PayloadKind::Probe => self.probes.push(self.now),
                     other => panic!("a client never sends {other:?}"),
                 },
                 _ => {}
@@ -125,6 +132,7 @@ impl Pair {
                     .extend(self.core.receive_datagram(self.now, &mut reply, &mut ()));
             }
         }
+        (probed..self.probes.len()).for_each(|_| self.send(&PROBE_PACKET));
         let mut packets = Vec::new();
         self.reliable
             .poll(self.now, 10_000, |packet| packets.push(packet.to_vec()))
@@ -287,7 +295,7 @@ fn session_end_has_a_reason_and_a_retry_advice() {
         (Goodbye::Kicked(KickText::new("no shouting")), Retry::Pointless),
         (Goodbye::Despawned, Retry::Pointless),
         (Goodbye::Shutdown, Retry::Worthwhile),
-        (Goodbye::ServerFull, Retry::Worthwhile),
+        (Goodbye::ServerFull, Retry::Later),
     ] {
         let mut pair = Pair::welcomed();
         pair.goodbye(goodbye);
@@ -357,7 +365,7 @@ proptest! {
     fn random_payloads_of_the_server_do_not_panic(
         payloads in prop::collection::vec((0_usize..8, prop::collection::vec(any::<u8>(), 1..300)), 1..50),
     ) {
-        const FIRST_BYTES: [u8; 8] = [0, 1, 2, 4, PayloadKind::SNAPSHOT, PayloadKind::HELLO, PayloadKind::GOODBYE, 0xff];
+        const FIRST_BYTES: [u8; 8] = [0, 1, 2, 4, PayloadKind::SNAPSHOT, PayloadKind::HELLO, PayloadKind::GOODBYE, PayloadKind::PROBE];
         let mut pair = Pair::welcomed();
         for (kind, mut payload) in payloads {
             if pair.core.ended().is_some() {

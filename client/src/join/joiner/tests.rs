@@ -126,15 +126,35 @@ fn join_refusals_have_distinct_errors() {
     let error =
         join_with_response(failure("503 Unavailable", "server_full", "the server is full")).unwrap_err();
     assert!(matches!(error, JoinError::Full { .. }));
-    assert_eq!(error.retry(), Retry::Worthwhile);
+    assert_eq!(error.retry(), Retry::Later);
 
     let error = join_with_response(failure("429 Too Many", "rate_limited", "slowly")).unwrap_err();
     assert!(matches!(&error, JoinError::Busy { message, .. } if message == "slowly"));
+    assert_eq!(error.retry(), Retry::Later);
 
     let error = join_with_response(failure("400 Bad Request", "bad_name", "`name` is empty")).unwrap_err();
     assert!(matches!(&error, JoinError::Refused { code, .. } if code == "bad_name"));
     assert!(error.to_string().contains("`name` is empty"));
     assert_eq!(error.retry(), Retry::Pointless);
+}
+
+#[test]
+fn server_that_is_restarted_is_worth_another_attempt_also_behind_a_proxy() {
+    for response in [
+        failure("503 Unavailable", "not_running", "starting"),
+        failure("500 Internal Server Error", "internal", "try again"),
+        http("502 Bad Gateway", "<html>nginx</html>"),
+        http("503 Service Unavailable", ""),
+        http("504 Gateway Timeout", "upstream"),
+    ] {
+        let shown = String::from_utf8_lossy(&response).into_owned();
+        let error = join_with_response(response).unwrap_err();
+        assert!(
+            matches!(error, JoinError::NotRunning { .. }),
+            "{shown}: {error:?}"
+        );
+        assert_eq!(error.retry(), Retry::Worthwhile, "{shown}");
+    }
 }
 
 #[test]

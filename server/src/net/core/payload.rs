@@ -1,16 +1,16 @@
-//! The processing of a session's payloads: hellos, inputs with their acknowledgements, and renet's packets.
+//! The processing of a session's payloads: hellos, inputs with their acknowledgements, probes, and renet's packets.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use throng_shared::netcode::SessionId;
-use throng_shared::protocol::PayloadKind;
 use throng_shared::protocol::hello::{Goodbye, Hello};
 use throng_shared::protocol::input::InputPacket;
 use throng_shared::protocol::version::ProtocolVersion;
+use throng_shared::protocol::{PROBE_PACKET, PayloadKind};
 use throng_shared::tick::Tick;
 
-use super::{ReceivedKind, WorkerCore};
+use super::{ReceivedKind, WorkerCore, send};
 use crate::boundary::link::{LeaveReason, PeerKind, ToSimulation};
 use crate::net::transmit::Transmit;
 use crate::replication::ClientReplication;
@@ -34,7 +34,7 @@ impl WorkerCore {
         payload: &[u8],
         out: &mut impl Transmit,
     ) -> ReceivedKind {
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.take_payload(now, id, payload)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.take_payload(now, id, payload, out)));
         match outcome {
             Ok(Ok(received)) => return received,
             Ok(Err(PayloadRefusal::Abuse)) => self.end(now, id, LeaveReason::Abuse, out),
@@ -55,6 +55,7 @@ impl WorkerCore {
         now: Duration,
         id: SessionId,
         payload: &[u8],
+        out: &mut impl Transmit,
     ) -> Result<ReceivedKind, PayloadRefusal> {
         self.sessions.wake(id);
         let kind = PayloadKind::of(payload);
@@ -73,6 +74,11 @@ impl WorkerCore {
         match kind {
             Some(PayloadKind::Renet) => self.take_renet(now, id, payload)?,
             Some(PayloadKind::Hello) => self.take_hello(now, id, payload)?,
+            Some(PayloadKind::Probe) if session.is_throng() && payload == PROBE_PACKET => {
+                self.shared.stats.core.probes.add(1);
+                // At once, and not with the next tick: a simulation that is late is not a server that is gone.
+                send(&mut self.netcode, id, now, &PROBE_PACKET, out);
+            }
             _ => self.shared.stats.core.payloads_malformed.add(1),
         }
         Ok(ReceivedKind::Payload)
