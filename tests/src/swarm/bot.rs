@@ -2,28 +2,24 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use mio::net::UdpSocket;
-use throng_client::connection::{ClientConfig, ClientCore, ClientEvent};
-use throng_client::link::is_passing;
+use throng_client::connection::{ClientConfig, ClientCore, ClientEvent, EndReason};
+use throng_client::join::Retry;
+use throng_client::link::{is_passing, is_refusal};
 use throng_client::mirror::{Applied, Mirror};
-use throng_scenes::protocol::SteerInput;
-use throng_server::observe::Histogram;
 use throng_shared::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_RECEIVE_BYTES_MAX};
 use throng_shared::netcode::{ClientNetcode, ClientReceived, ConnectToken, NetcodeEvent};
 use throng_shared::prefetch::prefetch;
-use throng_shared::protocol::input::InputBytes;
-use throng_shared::protocol::registry::Protocol;
 use throng_shared::random::{Random, mix};
-use throng_shared::tick::Tick;
 
-use super::arrivals::Arrivals;
 use super::audit::AuditLog;
-use super::conditions::{Conditions, DelayQueue, LineDirection};
+use super::conditions::LineDirection;
+use super::rejoin::Comeback;
 use super::report::BotTotals;
-use crate::pilots::senses::Senses;
+use super::state::SwarmState;
+use super::steering::{BotSteering, play, steer};
 use crate::pilots::{BotPilot, PilotCounts};
 
 /// Time between updates of a silent session, which sends a keep-alive every few seconds only.
@@ -33,68 +29,24 @@ const IDLE_UPDATE_EVERY: Duration = Duration::from_millis(250);
 const READ_ALL_EVERY: u32 = 16;
 /// A snapshot datagram shorter than this is the last of its tick: one that has a successor is nearly full.
 const FULL_DATAGRAM_BYTES: usize = DATAGRAM_BYTES_MAX / 2;
+/// Time between updates of a bot that has no session and waits for another one.
+const WAITING_UPDATE_EVERY: Duration = Duration::from_millis(20);
 /// Each bot searches its oldest visible value once in this many of its updates.
 const OLDEST_EVERY: u32 = 20;
 
 /// Space for the largest datagram.
 pub type Buffer = [u8; DATAGRAM_RECEIVE_BYTES_MAX];
 
-/// A line that loses and delays datagrams, with the datagrams under way.
-#[derive(Debug)]
-pub struct EmulatedLine {
-    conditions: Conditions,
-    random: Random,
-    /// Datagrams under way in both directions.
-    pub queue: DelayQueue,
-}
-
-impl EmulatedLine {
-    /// Creates a line with these conditions, or returns `None` if they change nothing.
-    #[must_use]
-    pub fn new(conditions: Conditions, seed: u64) -> Option<Self> {
-        let line = Self {
-            conditions,
-            random: Random::new(seed),
-            queue: DelayQueue::default(),
-        };
-        (!conditions.is_perfect()).then_some(line)
-    }
-
-    fn send(&mut self, now: Duration, bot: u32, direction: LineDirection, datagram: &[u8]) {
-        if let Some(delay) = self.conditions.fate(&mut self.random) {
-            self.queue.push(now + delay, bot, direction, datagram);
-        }
-    }
-}
-
-/// State that all bots share and write to.
-pub struct SwarmState {
-    /// Counters over all bots.
-    pub totals: BotTotals,
-    /// Arrivals of the last ticks' snapshots.
-    pub arrivals: Arrivals,
-    /// Ages of the oldest visible values.
-    pub oldest: Histogram,
-    /// The newest tick whose snapshot any bot has.
-    pub newest_tick: Option<Tick>,
-    /// The emulated line, if it is not perfect.
-    pub line: Option<EmulatedLine>,
-    /// The protocol of the server.
-    pub protocol: Arc<Protocol>,
-    /// Decodes the components that pilots read, if the bots play Skirmish.
-    pub senses: Option<Senses>,
-    /// Why the first bot was lost.
-    pub first_loss: Option<String>,
-}
-
 /// The state of a bot's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BotState {
-    /// In the handshake, or waiting for the first snapshot.
+    /// In the handshake, waiting for the first snapshot, or about to join again.
     Connecting,
-    /// Receives snapshots. A silent bot is connected.
+    /// Receives snapshots. An idle bot is connected.
     Playing,
-    /// The session ended.
+    /// Connected, but the server does not reply.
+    Silent,
+    /// The session ended, and the bot does not come back.
     Ended,
 }
 
@@ -107,7 +59,7 @@ pub enum Extent {
     NewestTick,
 }
 
-/// The session of a playing or of a silent bot.
+/// The session of a playing or of an idle bot.
 enum BotSession {
     Playing(Box<ClientCore>),
     /// Connected and silent.
@@ -123,14 +75,6 @@ impl BotSession {
     }
 }
 
-/// The source of a bot's inputs.
-enum BotSteering {
-    /// Steers at random.
-    Random(Random),
-    /// Plays Skirmish.
-    Pilot(Box<BotPilot>),
-}
-
 /// A client of the swarm with its socket.
 pub struct Bot {
     index: u32,
@@ -140,6 +84,7 @@ pub struct Bot {
     steering: BotSteering,
     updates: u32,
     audit: Option<Box<AuditLog>>,
+    comeback: Option<Box<Comeback>>,
 }
 
 /// Options for a new bot.
@@ -172,13 +117,7 @@ impl Bot {
         } else {
             BotSession::Playing(Box::new(ClientCore::new(now, token, config)))
         };
-        let server = session.server();
-        let any: SocketAddr = match server {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let socket = UdpSocket::bind(any)?;
-        socket.connect(server)?;
+        let socket = open_socket(session.server())?;
         // Mixed, so that no bot draws the numbers of another one later.
         let seed = mix(mix(kind.seed) ^ u64::from(index));
         let steering = if kind.is_pilot {
@@ -194,7 +133,42 @@ impl Bot {
             steering,
             updates: 0,
             audit: kind.audits.then(Box::default),
+            comeback: None,
         })
+    }
+
+    /// Lets the bot join again when its server is silent or ends its session.
+    #[must_use]
+    pub fn with_comeback(mut self, comeback: Comeback) -> Self {
+        self.comeback = Some(Box::new(comeback));
+        self
+    }
+
+    /// Returns the rules by which the bot joins again, if it does.
+    pub fn comeback(&mut self) -> Option<&mut Comeback> {
+        self.comeback.as_deref_mut()
+    }
+
+    /// Gives the bot another session, with a socket of its own.
+    ///
+    /// # Errors
+    /// If the system has no port or no file left.
+    pub fn reopen(
+        &mut self,
+        now: Duration,
+        token: &ConnectToken,
+        config: ClientConfig,
+        shared: &mut SwarmState,
+    ) -> io::Result<()> {
+        self.session = BotSession::Playing(Box::new(ClientCore::new(now, token, config)));
+        self.socket = open_socket(self.session.server())?;
+        self.state = BotState::Connecting;
+        // The ticks of a server that was restarted begin anew.
+        shared.newest_tick = None;
+        if let Some(log) = &mut self.audit {
+            **log = AuditLog::default();
+        }
+        Ok(())
     }
 
     /// Returns the state of the bot's session.
@@ -257,11 +231,16 @@ impl Bot {
         loop {
             let length = match self.socket.recv(buffer) {
                 Ok(length) => length,
-                // No socket is bound at the server's address at the moment. The session's time-out decides.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
+                // No socket is bound at the server's address at the moment. The session decides when that is an end.
+                Err(error) if is_refusal(&error) => {
+                    if let BotSession::Playing(core) = &mut self.session {
+                        core.refused(now());
+                    }
+                    continue;
+                }
                 Err(error) if is_passing(&error) => return received_at,
                 Err(error) => {
-                    self.lost(shared, &error.to_string());
+                    self.lost(now(), shared, &error.to_string(), Retry::Worthwhile);
                     return received_at;
                 }
             };
@@ -307,7 +286,9 @@ impl Bot {
                     self.state = BotState::Playing;
                     None
                 }
-                ClientReceived::Disconnected(reason) => return self.lost(shared, &reason.to_string()),
+                ClientReceived::Disconnected(reason) => {
+                    return self.lost(now, shared, &reason.to_string(), Retry::Pointless);
+                }
                 _ => None,
             },
         };
@@ -316,7 +297,7 @@ impl Bot {
             Some(ClientEvent::Undecodable(_) | ClientEvent::Unreadable(_)) => {
                 shared.totals.decode_errors += 1;
             }
-            Some(ClientEvent::Ended(reason)) => self.lost(shared, &reason.to_string()),
+            Some(ClientEvent::Ended(reason)) => self.lost(now, shared, &reason.to_string(), reason.retry()),
             _ => {}
         }
         self.take_messages(shared);
@@ -344,7 +325,9 @@ impl Bot {
             return;
         };
         let Some(mirror) = core.mirror() else { return };
-        self.state = BotState::Playing;
+        if self.state == BotState::Connecting {
+            self.state = BotState::Playing;
+        }
         shared.totals.snapshots += 1;
         shared.totals.visible += mirror.len() as u64;
         shared.totals.updates += u64::from(applied.updated);
@@ -357,6 +340,12 @@ impl Bot {
         shared.arrivals.arrived(applied.tick.0, now.as_nanos() as u64);
         if let Some(log) = &mut self.audit {
             log.record(applied.tick, mirror);
+        }
+        if let Some(comeback) = &mut self.comeback
+            && mirror.owner().last_input.is_some()
+            && core.silent_for(now).is_none()
+        {
+            shared.outages.extend(comeback.acted(now));
         }
     }
 
@@ -374,7 +363,7 @@ impl Bot {
             Some(line) => line.send(now, index, LineDirection::Up, datagram),
             None => transmit(socket, totals, datagram),
         };
-        let ended = match &mut self.session {
+        let event = match &mut self.session {
             BotSession::Playing(core) => {
                 let decided = match (&mut *steering, senses) {
                     (BotSteering::Pilot(pilot), Some(senses)) => play(senses, pilot, core),
@@ -384,19 +373,23 @@ impl Bot {
                     BotSteering::Random(steering) => steer(protocol, steering),
                     BotSteering::Pilot(_) => decided.unwrap_or_else(|| protocol.neutral_input()),
                 };
-                match core.update(now, input, out) {
-                    Some(ClientEvent::Ended(reason)) => Some(reason.to_string()),
-                    _ => None,
-                }
+                core.update(now, input, out)
             }
             BotSession::Idle(netcode) => {
                 let mut out = out;
                 let event = netcode.update(now, &mut |_, datagram| out(datagram));
-                event.map(|NetcodeEvent::Disconnected(reason)| reason.to_string())
+                event.map(|NetcodeEvent::Disconnected(reason)| {
+                    ClientEvent::Ended(EndReason::Transport(reason))
+                })
             }
         };
-        if let Some(reason) = ended {
-            return self.lost(shared, &reason);
+        match event {
+            Some(ClientEvent::Ended(reason)) => {
+                return self.lost(now, shared, &reason.to_string(), reason.retry());
+            }
+            Some(ClientEvent::Silent) => self.silent(now),
+            Some(ClientEvent::Recovered) if self.state == BotState::Silent => self.state = BotState::Playing,
+            _ => {}
         }
         self.updates += 1;
         if self.is_turn(OLDEST_EVERY) {
@@ -407,6 +400,7 @@ impl Bot {
     /// Returns the time from `now` to the bot's next update.
     pub fn until_update(&self, now: Duration) -> Duration {
         match &self.session {
+            BotSession::Playing(core) if core.ended().is_some() => WAITING_UPDATE_EVERY,
             BotSession::Playing(core) => core.until_update(now),
             BotSession::Idle(_) => IDLE_UPDATE_EVERY,
         }
@@ -448,9 +442,27 @@ impl Bot {
         }
     }
 
+    /// Records that the server does not reply.
+    fn silent(&mut self, now: Duration) {
+        let BotSession::Playing(core) = &self.session else {
+            return;
+        };
+        if self.state == BotState::Playing {
+            self.state = BotState::Silent;
+        }
+        if let Some(comeback) = &mut self.comeback {
+            let silent_for = core.silent_for(now).unwrap_or_default();
+            comeback.silent(now, now.saturating_sub(silent_for));
+        }
+    }
+
     /// Ends the bot's session, with the reason if it is the swarm's first loss.
-    fn lost(&mut self, shared: &mut SwarmState, reason: &str) {
-        if self.state != BotState::Ended {
+    fn lost(&mut self, now: Duration, shared: &mut SwarmState, reason: &str, retry: Retry) {
+        if let Some(comeback) = &mut self.comeback
+            && comeback.ended(now, retry)
+        {
+            self.state = BotState::Connecting;
+        } else if self.state != BotState::Ended {
             self.state = BotState::Ended;
             shared
                 .first_loss
@@ -459,29 +471,15 @@ impl Bot {
     }
 }
 
-/// Returns an input that turns at random, at cruising speed. This movement defines the crowd scene.
-fn steer(protocol: &Protocol, steering: &mut Random) -> InputBytes {
-    let input = SteerInput {
-        turn: steering.signed_unit(),
-        thrust: 0.0,
+/// Opens a socket on a port chosen by the system.
+fn open_socket(server: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr = match server {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    // An input that cannot be encoded is a defect of the scene's protocol. The bot coasts then.
-    protocol
-        .encode_input(&input)
-        .unwrap_or_else(|_| protocol.neutral_input())
-}
-
-/// Runs a pilot on the newest mirror and sends its orders. Returns its input, or `None` before the first snapshot.
-fn play(senses: &Senses, pilot: &mut BotPilot, core: &mut ClientCore) -> Option<InputBytes> {
-    let input = pilot.decide(senses, core.mirror()?);
-    for order in pilot.take_orders() {
-        let mut bytes = Vec::new();
-        if let Ok(channel) = senses.protocol.encode_message(&order, &mut bytes) {
-            // If the queue is full, the order is dropped. There will be another one.
-            let _ = core.send_message(channel, bytes.into());
-        }
-    }
-    senses.protocol.encode_input(&input).ok()
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(server)?;
+    Ok(socket)
 }
 
 fn transmit(socket: &UdpSocket, totals: &mut BotTotals, datagram: &[u8]) {

@@ -139,6 +139,35 @@ impl DelayQueue {
     }
 }
 
+/// A line that loses and delays datagrams, with the datagrams under way.
+#[derive(Debug)]
+pub struct EmulatedLine {
+    conditions: Conditions,
+    random: Random,
+    /// Datagrams under way in both directions.
+    pub queue: DelayQueue,
+}
+
+impl EmulatedLine {
+    /// Creates a line with these conditions, or returns `None` if they change nothing.
+    #[must_use]
+    pub fn new(conditions: Conditions, seed: u64) -> Option<Self> {
+        let line = Self {
+            conditions,
+            random: Random::new(seed),
+            queue: DelayQueue::default(),
+        };
+        (!conditions.is_perfect()).then_some(line)
+    }
+
+    /// Sends a datagram of a bot, or loses it.
+    pub fn send(&mut self, now: Duration, bot: u32, direction: LineDirection, datagram: &[u8]) {
+        if let Some(delay) = self.conditions.fate(&mut self.random) {
+            self.queue.push(now + delay, bot, direction, datagram);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

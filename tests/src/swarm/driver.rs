@@ -6,34 +6,34 @@
 //! Bots that receive datagrams in every tick are polled [in order](super::poll_order) instead. While there are any,
 //! a turn comes every half millisecond.
 
+mod admission;
 mod requests;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use throng_client::connection::ClientConfig;
-use throng_client::join::Joined;
 use throng_server::observe::StatsReport;
 use throng_shared::limits::DATAGRAM_RECEIVE_BYTES_MAX;
 use throng_shared::prefetch::prefetch;
 
+use self::admission::watch;
 use super::audit::Findings;
-use super::bot::{Bot, BotKind, BotState, Buffer, Extent, SwarmState};
+use super::bot::{Bot, BotState, Buffer, Extent};
 use super::conditions::LineDirection;
 use super::joining::JoinOutcome;
 use super::poll_order::{PollOrder, Polled};
+use super::rejoin::Rejoins;
 use super::requests::ServerRequests;
+use super::state::SwarmState;
 use super::wheel::Wheel;
 use crate::pilots::PilotCounts;
 
-/// The most handshakes under way at a time, so that bots join one after another and do not overload the server.
-const CONNECTING_MAX: u32 = 256;
-/// One bot in this many is audited.
-const AUDIT_EVERY: u32 = 100;
 /// The most updates in a turn. The remaining bots are the first in the next turn. It equals the polls of a sweep: on
 /// a full processor neither receiving nor sending waits for all of the other. A bot that is updated late sends its
 /// inputs together.
@@ -53,8 +53,25 @@ pub struct BotCounts {
     pub connecting: u32,
     /// Bots that receive snapshots or, with `--idle`, are connected.
     pub playing: u32,
+    /// Bots whose server does not reply.
+    pub silent: u32,
     /// Bots that never joined or whose session ended.
     pub lost: u32,
+}
+
+impl fmt::Display for BotCounts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            connecting,
+            playing,
+            silent,
+            lost,
+        } = self;
+        write!(
+            formatter,
+            "{playing} playing, {silent} without a reply, {connecting} connecting, {lost} lost"
+        )
+    }
 }
 
 impl BotCounts {
@@ -66,11 +83,13 @@ impl BotCounts {
         match before {
             BotState::Connecting => self.connecting -= 1,
             BotState::Playing => self.playing -= 1,
+            BotState::Silent => self.silent -= 1,
             BotState::Ended => {}
         }
         match after {
-            BotState::Connecting => {}
+            BotState::Connecting => self.connecting += 1,
             BotState::Playing => self.playing += 1,
+            BotState::Silent => self.silent += 1,
             BotState::Ended => self.lost += 1,
         }
     }
@@ -90,6 +109,7 @@ pub struct Driver {
     /// Whether the last sweep reached its limit, so that more bots may be due.
     is_behind: bool,
     outcomes: Option<Receiver<JoinOutcome>>,
+    rejoins: Option<Rejoins>,
     config: ClientConfig,
     is_idle: bool,
     seed: u64,
@@ -121,6 +141,8 @@ pub struct DriverParts {
     pub seed: u64,
     /// Tokens, or errors, of the bots that join.
     pub outcomes: Receiver<JoinOutcome>,
+    /// The threads that request tokens for bots that come back, if bots do.
+    pub rejoins: Option<Rejoins>,
     /// The thread that queries the server.
     pub requests: ServerRequests,
     /// Time between two readings of the server's figures.
@@ -146,6 +168,7 @@ impl Driver {
             swept_at: Duration::ZERO,
             is_behind: false,
             outcomes: Some(parts.outcomes),
+            rejoins: parts.rejoins,
             config: parts.config,
             is_idle: parts.is_idle,
             seed: parts.seed,
@@ -180,7 +203,7 @@ impl Driver {
             }
         }
         self.bot_counts.connecting = 0;
-        self.bot_counts.lost = self.bots.len() as u32 - self.bot_counts.playing;
+        self.bot_counts.lost = self.bots.len() as u32 - self.bot_counts.playing - self.bot_counts.silent;
         self.outcomes = None;
     }
 
@@ -195,6 +218,7 @@ impl Driver {
         self.deliver_line();
         self.update_due();
         self.admit()?;
+        self.readmit()?;
         self.poll_requests();
         Ok(())
     }
@@ -304,9 +328,7 @@ impl Driver {
             let Some(bot) = bots[index as usize].as_mut() else {
                 continue;
             };
-            self.poll
-                .registry()
-                .register(bot.socket(), Token(index as usize), Interest::READABLE)?;
+            watch(self.poll.registry(), bot, index)?;
             // Epoll does not announce datagrams that came before.
             drain_bot(bot, Extent::Everything, *origin, shared, buffer, bot_counts);
         }
@@ -349,53 +371,15 @@ impl Driver {
                 continue;
             }
             bot.update(now, &mut self.shared);
+            if let Some(rejoins) = &self.rejoins
+                && let Some(comeback) = bot.comeback()
+                && comeback.poll(now)
+            {
+                rejoins.request(index, comeback.resume());
+            }
             self.wheel.insert(now + bot.until_update(now), index);
             self.bot_counts.note(before, bot.state());
         }
-    }
-
-    /// Starts the bots whose token has arrived.
-    fn admit(&mut self) -> io::Result<()> {
-        while self.bot_counts.connecting < CONNECTING_MAX {
-            let Some(outcomes) = &self.outcomes else {
-                return Ok(());
-            };
-            match outcomes.try_recv() {
-                Ok((index, Ok(joined))) => self.begin(index, &joined)?,
-                Ok((index, Err(error))) => {
-                    self.bot_counts.lost += 1;
-                    self.shared
-                        .first_loss
-                        .get_or_insert_with(|| format!("bot {}: {error}", index + 1));
-                }
-                Err(TryRecvError::Empty) => return Ok(()),
-                // Every joining thread is done.
-                Err(TryRecvError::Disconnected) => self.outcomes = None,
-            }
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self, index: u32, joined: &Joined) -> io::Result<()> {
-        let now = self.now();
-        let mut config = self.config;
-        // Inputs arrive spread over the tick, as those of independent players would.
-        config.clock.margin_goal += f64::from(index) / self.bots.len() as f64;
-        let kind = BotKind {
-            is_idle: self.is_idle,
-            audits: !self.is_idle && index.is_multiple_of(AUDIT_EVERY),
-            is_pilot: self.shared.senses.is_some(),
-            seed: self.seed,
-        };
-        let mut bot = Bot::new(index, now, &joined.token, config, kind)?;
-        self.poll
-            .registry()
-            .register(bot.socket(), Token(index as usize), Interest::READABLE)?;
-        bot.update(now, &mut self.shared);
-        self.bot_counts.connecting += 1;
-        self.bots[index as usize] = Some(bot);
-        self.wheel.insert(now, index);
-        Ok(())
     }
 }
 

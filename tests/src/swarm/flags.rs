@@ -47,6 +47,11 @@ pub struct SwarmFlags {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 
+    /// Join again when the server is silent or ends a session, as players' clients do. Shows once a second how many bots
+    /// play, and in the end how long bots had no effect.
+    #[arg(long, conflicts_with = "idle")]
+    pub reconnect: bool,
+
     /// Connect and stay silent: sessions without a player, which are only kept alive.
     #[arg(long)]
     pub idle: bool,
@@ -110,6 +115,7 @@ mod tests {
         };
         assert_eq!(flags.conditions(), expected);
         assert_eq!(parse("--loss 5%").unwrap().loss, 0.05);
+        assert!(parse("--reconnect").unwrap().reconnect && parse("--reconnect --idle").is_err());
         assert!(parse("").unwrap().conditions().is_perfect());
     }
 

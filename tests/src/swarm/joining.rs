@@ -39,6 +39,12 @@ pub fn join_all(server: &str, version: ProtocolVersion, clients: u32) -> Receive
     outcomes
 }
 
+/// Returns the player name of the bot with this index.
+#[must_use]
+pub fn bot_name(bot: u32) -> String {
+    format!("bot-{:05}", bot + 1)
+}
+
 /// Joins bots until none is left or the receiver is dropped.
 fn join_some(
     joiner: &Joiner,
@@ -52,11 +58,11 @@ fn join_some(
         if bot >= clients {
             return;
         }
-        let name = format!("bot-{:05}", bot + 1);
+        let name = bot_name(bot);
         let mut outcome = joiner.join(&name, &version, None);
         for _ in 1..ATTEMPTS {
             match &outcome {
-                Err(error) if error.retry() == Retry::Worthwhile => thread::sleep(RETRY_AFTER),
+                Err(error) if error.retry() != Retry::Pointless => thread::sleep(RETRY_AFTER),
                 _ => break,
             }
             outcome = joiner.join(&name, &version, None);

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`joining`] | the HTTP threads that fetch tokens |
 //! | [`driver`], [`wheel`], [`poll_order`] | the one loop over all sockets and times |
-//! | [`bot`] | one client: socket, core and a source of inputs, which in Skirmish is a [pilot](crate::pilots) |
+//! | [`bot`], [`steering`] | one client: socket, core and a source of inputs, which in Skirmish is a [pilot](crate::pilots) |
+//! | [`rejoin`] | when a bot joins again, and how long it had no effect |
 //! | [`conditions`] | the emulated bad line |
 //! | [`requests`], [`audit`], [`arrivals`] | the server's figures, its log against the mirrors, snapshot ages |
 //! | [`report`], [`table`], [`progress`] | what is measured and how it is shown |
@@ -21,8 +22,11 @@ pub mod flags;
 pub mod joining;
 pub mod poll_order;
 pub mod progress;
+pub mod rejoin;
 pub mod report;
 pub mod requests;
+pub mod state;
+pub mod steering;
 pub mod table;
 pub mod wheel;
 
@@ -43,12 +47,14 @@ use throng_server::observe::{Histogram, StatsReport};
 use throng_shared::protocol::registry::Protocol;
 
 use arrivals::{Arrivals, PublishClock};
-use bot::{EmulatedLine, SwarmState};
+use conditions::EmulatedLine;
 use driver::{Driver, DriverParts};
 use flags::SwarmFlags;
 use progress::Progress;
+use rejoin::{Rejoins, outages_in_words};
 use report::{BotTotals, Measured, SwarmReport};
 use requests::ServerRequests;
+use state::SwarmState;
 
 use crate::pilots::senses::Senses;
 
@@ -85,6 +91,13 @@ pub fn run(flags: &SwarmFlags) -> Result<SwarmReport> {
     if let Some(reason) = &driver.shared.first_loss {
         let _ = writeln!(io::stderr(), "the first bot that was lost: {reason}");
     }
+    if flags.reconnect {
+        writeln!(
+            io::stderr(),
+            "{}",
+            outages_in_words(&driver.shared.outages, flags.clients)
+        )?;
+    }
     if let Some(counts) = driver.counts() {
         let _ = writeln!(io::stderr(), "since they joined, the pilots {counts}");
     }
@@ -117,6 +130,7 @@ pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
         protocol,
         newest_tick: None,
         first_loss: None,
+        outages: Vec::new(),
     };
     let mut driver = Driver::new(DriverParts {
         clients: flags.clients,
@@ -124,6 +138,9 @@ pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
         is_idle: flags.idle,
         seed: flags.seed,
         outcomes,
+        rejoins: flags
+            .reconnect
+            .then(|| Rejoins::start(&flags.server, config.version, flags.clients)),
         requests,
         // The server keeps 64 publish times: a second's worth at 60 Hz.
         request_every: Duration::from_secs_f64((32.0 / f64::from(first.tick_rate.max(1))).min(1.0)),
@@ -212,6 +229,7 @@ fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
     let clients_connected = u64::from(driver.bot_counts.playing);
 
     let length = Duration::from_secs(u64::from(flags.seconds));
+    let mut seconds = 0;
     let mut progress = Progress::start("measuring", u64::from(flags.seconds), "s");
     let (mut shown, mut turned) = (begun, begun);
     let mut client_seconds = 0.0;
@@ -220,6 +238,10 @@ fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
         let now = driver.now();
         client_seconds += f64::from(driver.bot_counts.playing) * (now - turned).as_secs_f64();
         turned = now;
+        if flags.reconnect && (now - begun).as_secs() > seconds {
+            seconds = (now - begun).as_secs();
+            writeln!(io::stderr(), "{seconds} s: {}", driver.bot_counts)?;
+        }
         if now >= shown + SHOW_EVERY {
             shown = now;
             let note = format!(
@@ -229,7 +251,12 @@ fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
             progress.show(now, (now - begun).as_secs(), &note);
         }
     }
-    let server_after = *driver.read_stats().context("cannot read the server's figures")?;
+    let server_after = match driver.read_stats() {
+        Ok(stats) => *stats,
+        // A run that shows how bots come back may end while the server is gone.
+        Err(_) if flags.reconnect => server_before.clone(),
+        Err(error) => return Err(error).context("cannot read the server's figures"),
+    };
     let ended = driver.now();
     client_seconds += f64::from(driver.bot_counts.playing) * (ended - turned).as_secs_f64();
     progress.finish();
