@@ -84,11 +84,9 @@ pub fn poll_connection(world: &mut World) {
         if client.sessions() != sessions {
             end_session(world);
         }
-        world.resource_scope(|world, protocol: Mut<Protocol>| {
-            match client.core_mut() {
-                Some(core) => exchange_messages(world, &protocol, core),
-                None => world.resource_mut::<OutgoingMessages>().clear(),
-            }
+        world.resource_scope(|world, protocol: Mut<Protocol>| match client.core_mut() {
+            Some(core) => exchange_messages(world, &protocol, core),
+            None => world.resource_mut::<OutgoingMessages>().clear(),
         });
         // Snapshot events are left out: there is one a packet, and the world has the changes already.
         events.retain(|event| match event {

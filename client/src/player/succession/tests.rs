@@ -1,6 +1,7 @@
 //! Tests of the rules between a session and the attempt to open another.
 
 use throng_shared::netcode::DisconnectReason;
+use throng_shared::protocol::kick_text::KickText;
 
 use super::*;
 
@@ -149,7 +150,7 @@ fn refusal_for_good_ends_a_silent_session_too() {
     assert_eq!(succession.state(), ReconnectState::GivenUp);
     let mut succession = playing();
     succession.silent(SECOND);
-    let kicked = Some(EndReason::Goodbye(Goodbye::Kicked));
+    let kicked = Some(EndReason::Goodbye(Goodbye::Kicked(KickText::new("no shouting"))));
     assert_eq!(
         succession.ended(SECOND, kicked),
         NextStep::Stop,

@@ -12,7 +12,7 @@ use crate::boundary::address_group::AddressGroup;
 pub(super) struct Reservations {
     /// Client by address and order of issue.
     clients: BTreeMap<(AddressGroup, u64), u64>,
-    /// AddressRank of each address that has any.
+    /// Rank of each address that has any.
     ranks: HashMap<AddressGroup, AddressRank>,
     /// Address by rank.
     by_rank: BTreeMap<AddressRank, AddressGroup>,
