@@ -6,9 +6,7 @@
 //! | SIGTERM | `kill`, a supervisor, a container |
 //! | SIGHUP | a terminal that is closed; not taken where it is ignored, as under `nohup` |
 //!
-//! Guarantees that the process ends: a server that has not stopped [`STOP_WITHIN`] after the first signal is ended. A
-//! write beyond a limit on file sizes fails without a signal, and so does a write to a closed pipe, which the Rust
-//! runtime takes care of.
+//! Guarantees that the process ends: a server that has not stopped [`STOP_WITHIN`] after the first signal is ended.
 
 use std::io;
 use std::process;
@@ -72,8 +70,6 @@ struct StopSignals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     hangup: Option<tokio::signal::unix::Signal>,
-    /// Taken so that it does not end the process.
-    _file_size: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
@@ -85,7 +81,6 @@ impl StopSignals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: hangup.transpose()?,
-            _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
         })
     }
 

@@ -33,6 +33,7 @@ static STDERR: OnceLock<LineWriter> = OnceLock::new();
 /// # Errors
 /// Returns the system's error if it provides no thread.
 pub(super) fn start(filter: Targets) -> io::Result<()> {
+    take_file_size_signal()?;
     let terminal = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let writer = match STDERR.get() {
         Some(writer) => writer,
@@ -52,6 +53,23 @@ pub(super) fn start(filter: Targets) -> io::Result<()> {
     if logger.try_init().is_ok() {
         panic::set_hook(Box::new(report_panic));
     }
+    Ok(())
+}
+
+/// Makes a write beyond a limit on file sizes an error, where the system would end the process by a signal. The Rust
+/// runtime does the same for writes to a closed pipe.
+#[cfg(unix)]
+fn take_file_size_signal() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    // The handler stays when its receiver is dropped.
+    runtime.block_on(async { signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop) })
+}
+
+#[cfg(not(unix))]
+fn take_file_size_signal() -> io::Result<()> {
     Ok(())
 }
 

@@ -135,9 +135,8 @@ fn log_goes_on_when_an_unread_pipe_is_read_again() {
 
 #[test]
 fn server_stops_when_its_log_reaches_the_limit_on_file_sizes() {
-    // In blocks of 512 bytes.
     let server = ServerProcess::start_in_shell(
-        "ulimit -f 1; exec \"$@\"",
+        "ulimit -f 0; exec \"$@\"",
         &[&IDLE[..], &["--log", "trace"]].concat(),
     );
     assert_stops(server.unwrap(), "TERM", "a limit on file sizes");
