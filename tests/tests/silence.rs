@@ -6,6 +6,7 @@ use throng_client::connection::{ClientConfig, ClientEvent};
 use throng_seeds::seeds;
 use throng_tests::simulator::{
     ClientId, Simulator, SimulatorConfig,
+    arena::ArenaConfig,
     link::{Gate, LinkConditions},
 };
 
@@ -43,6 +44,10 @@ fn a_client_at_rest_raises_no_alarm_in_ten_minutes_at_5_percent_loss_and_150_ms(
         let config = SimulatorConfig {
             seed,
             tick_rate_hz: NonZeroU32::new(rate).unwrap(),
+            arena: ArenaConfig {
+                entities: 10,
+                ..ArenaConfig::default()
+            },
             conditions: LinkConditions {
                 loss: 0.05,
                 latency,
@@ -50,7 +55,7 @@ fn a_client_at_rest_raises_no_alarm_in_ten_minutes_at_5_percent_loss_and_150_ms(
             },
             ..SimulatorConfig::default()
         };
-        let (mut simulator, ids) = playing(config, 4);
+        let (mut simulator, ids) = playing(config, 2);
         simulator.run(600 * rate);
         for &id in &ids {
             assert!(
@@ -100,11 +105,12 @@ fn a_client_whose_line_is_cut_reports_it_within_1600_ms_and_a_new_session_plays_
 
 #[test]
 fn a_session_whose_line_returns_goes_on() {
-    for gate in [Gate::Closed, Gate::Held] {
+    // A client that received older packets than the simulator keeps frames of could not be checked.
+    for (gate, longest) in [(Gate::Closed, 15), (Gate::Held, 9)] {
         let (mut simulator, ids) = playing(SimulatorConfig::default(), 2);
         simulator.run(40);
         let player = simulator.client(ids[0]).player();
-        for seconds in [2, 5, 15] {
+        for seconds in [2, 5, longest] {
             let snapshots = simulator.client(ids[0]).tally().snapshots;
             simulator.set_gate(ids[0], gate);
             simulator.run(20 * seconds);
