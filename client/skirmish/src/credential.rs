@@ -11,7 +11,7 @@ use throng_shared::hash::fnv1a;
 const READABLE_CHARS_MAX: usize = 60;
 
 /// Where the credential is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum CredentialChoice {
     /// In a file for each server and name, in the user's state folder.
     #[cfg_attr(
@@ -22,6 +22,7 @@ pub(crate) enum CredentialChoice {
     /// In this file.
     File(PathBuf),
     /// In memory.
+    #[default]
     None,
 }
 
