@@ -131,7 +131,7 @@ pub(crate) fn refuse_broadcast(address: SocketAddr) -> Result<(), SocketError> {
 }
 
 /// Opens a non-blocking UDP socket on `address`. With `joins`, the socket shares the address with the sockets that are
-/// bound to it, if those [admit others](admit_others). Without, the address must be free.
+/// bound to it, if those admit others (`admit_others`). Without, the address must be free.
 ///
 /// # Errors
 /// [`SocketError`], which names the address and the remedy.
