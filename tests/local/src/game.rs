@@ -241,7 +241,7 @@ impl LocalGame {
         self.clients[player.0].app.world_mut()
     }
 
-    /// Returns a client's player entity in the server's world, as long as its session lasts.
+    /// Returns a client's player entity in the server's world, until the player leaves.
     pub fn player(&mut self, player: LocalPlayer) -> Option<Entity> {
         let id = self.clients[player.0].core.player()?;
         let world = self.server.world_mut();

@@ -365,7 +365,7 @@ fn invalid_messages_are_refused_and_counted() {
 }
 
 #[test]
-fn inputs_arrive_and_a_cut_off_client_times_out() {
+fn inputs_arrive_and_the_player_of_a_cut_off_client_is_away_and_then_leaves() {
     let mut game = LocalGame::new(server);
     let ada = game.join("Ada", client);
     let steer =
@@ -379,7 +379,9 @@ fn inputs_arrive_and_a_cut_off_client_times_out() {
     );
     game.cut_off(ada, true);
     game.run(20 * 12);
-    assert!(game.player(ada).is_none() && game.client(ada).ended().is_some());
+    assert!(game.client(ada).ended().is_some() && game.server().get::<Away>(player).is_some());
+    game.run(20 * 30);
+    assert!(game.player(ada).is_none());
     let mut own = game.world(ada).query::<&Own>();
     assert_eq!(own.iter(game.world(ada)).count(), 0);
 }

@@ -173,18 +173,14 @@ fn a_player_that_does_not_return_leaves_once_wherever_it_is() {
             assert_eq!(process.player().is_none(), is_over, "seed {seed}, tick +{tick}");
         }
         assert!(lefts > 0, "seed {seed}");
-        let sizes = process.each(|world| {
-            (
-                world.resource::<Simulations>().clients.len(),
-                world.resource::<Players>().len(),
-            )
+        // A player that crosses a border is in neither simulation for a tick.
+        let is_settled = (0..5).any(|_| {
+            process.run(1);
+            let players = process.each(|world| world.resource::<Players>().len());
+            let clients = process.each(|world| world.resource::<Simulations>().clients.len());
+            clients == [players.iter().sum(); 3]
         });
-        let players: usize = sizes.iter().map(|&(_, players)| players).sum();
-        assert_eq!(
-            sizes.iter().map(|&(clients, _)| clients).collect::<Vec<_>>(),
-            [players; 3],
-            "seed {seed}"
-        );
+        assert!(is_settled, "seed {seed}");
     }
 }
 
