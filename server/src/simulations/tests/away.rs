@@ -178,7 +178,8 @@ fn a_player_that_does_not_return_leaves_once_wherever_it_is() {
             process.run(1);
             let players = process.each(|world| world.resource::<Players>().len());
             let clients = process.each(|world| world.resource::<Simulations>().clients.len());
-            clients == [players.iter().sum(); 3]
+            let total: usize = players.iter().sum();
+            clients == [total; 3]
         });
         assert!(is_settled, "seed {seed}");
     }
