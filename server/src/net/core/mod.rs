@@ -268,7 +268,11 @@ impl WorkerCore {
         self.sessions.insert(session);
         let admits = self.links.iter().all(WorkerLink::admits);
         match claimed {
-            Ok(()) if admits => self.silent.insert(id),
+            Ok(()) if admits => {
+                if self.shared.places.hello_timeout().is_some() {
+                    self.silent.insert(id);
+                }
+            }
             Err(PlaceError::Outdated) => self.end(now, id, LeaveReason::Replaced, out),
             Ok(()) | Err(PlaceError::Full | PlaceError::AddressFull) => {
                 self.shared.stats.core.sessions_refused.add(1);

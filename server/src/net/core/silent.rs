@@ -11,8 +11,8 @@ use throng_shared::netcode::SessionId;
 /// The most time between two updates that counts. Updates are due every 25 ms.
 const STEP_MAX: Duration = Duration::from_millis(250);
 
-/// New sessions in the order in which they connected. There are as many as connect within the time for a hello; those
-/// that have ended or proved themselves are removed when their time is over.
+/// New sessions in the order in which they connected. There are as many as connect within the time for a hello, and none
+/// without such a time; those that have ended or proved themselves are removed when their time is over.
 #[derive(Debug, Default)]
 pub(super) struct SilentSessions {
     waiting: VecDeque<(Duration, SessionId)>,
@@ -25,6 +25,11 @@ pub(super) struct SilentSessions {
 impl SilentSessions {
     pub(super) fn insert(&mut self, id: SessionId) {
         self.waiting.push_back((self.clock, id));
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
     }
 
     pub(super) fn advance(&mut self, now: Duration) {

@@ -54,6 +54,13 @@ fn a_session_that_only_sends_keep_alives_ends_after_the_time_for_its_hello() {
 }
 
 #[test]
+fn sessions_do_not_wait_for_a_hello_that_has_no_time() {
+    let mut bench = Bench::new();
+    let _peers = [1, 2, 3].map(|id| bench.connect(id));
+    assert_eq!((bench.core.connected(), bench.core.silent.len()), (3, 0));
+}
+
+#[test]
 fn only_a_hello_and_messages_of_plain_renet_prove_a_session() {
     let mut bench = bench(Duration::from_secs(2), 100);
     let mut with_inputs = bench.connect(1);
