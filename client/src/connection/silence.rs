@@ -107,13 +107,8 @@ impl Silence {
         if self.questions.is_none() && now < self.heard_at + ASK_AFTER {
             return self.step(false);
         }
-        let is_alarmed = self.is_alarmed;
+        let every = self.probe_every();
         let questions = self.ask(now);
-        let every = if is_alarmed {
-            PROBE_EVERY_IN_ALARM
-        } else {
-            PROBE_EVERY
-        };
         let probe = can_probe && questions.probed_at.is_none_or(|last| now >= last + every);
         if probe {
             questions.probed_at = Some(now);
@@ -131,16 +126,18 @@ impl Silence {
     pub(super) fn until_due(&self, now: Duration) -> Duration {
         let due = match &self.questions {
             None => self.heard_at + ASK_AFTER,
-            Some(questions) => {
-                let last = questions.probed_at.unwrap_or(questions.since);
-                last + if self.is_alarmed {
-                    PROBE_EVERY_IN_ALARM
-                } else {
-                    PROBE_EVERY
-                }
-            }
+            Some(questions) => questions.probed_at.unwrap_or(questions.since) + self.probe_every(),
         };
         due.saturating_sub(now)
+    }
+
+    #[inline]
+    fn probe_every(&self) -> Duration {
+        if self.is_alarmed {
+            PROBE_EVERY_IN_ALARM
+        } else {
+            PROBE_EVERY
+        }
     }
 
     fn ask(&mut self, now: Duration) -> &mut Questions {

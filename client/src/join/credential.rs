@@ -6,8 +6,10 @@
 //! [`CredentialError`], after which the client joins as a new one.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+use throng_shared::files;
 
 /// The first line of a credential file.
 const FIRST_LINE: &str = "throng credential 1";
@@ -68,15 +70,18 @@ pub enum CredentialError {
 /// Reads the proof for `server`; `None` if there is no file.
 pub(super) fn load(path: &Path, server: &str) -> Result<Option<String>, CredentialError> {
     let path_buf = || path.to_owned();
-    let text = match read(path) {
+    let text = match files::read_text(path, FILE_BYTES_MAX) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            return Err(CredentialError::Foreign { path: path_buf() });
-        }
         Err(error) => {
             let path = path_buf();
-            return Err(CredentialError::Read { path, error });
+            return match error.kind() {
+                ErrorKind::NotFound => Ok(None),
+                // It is no regular file, too large or no text.
+                ErrorKind::InvalidInput | ErrorKind::FileTooLarge | ErrorKind::InvalidData => {
+                    Err(CredentialError::Foreign { path })
+                }
+                _ => Err(CredentialError::Read { path, error }),
+            };
         }
     };
     // A write that a crash cut off leaves a beginning of the file, or nothing.
@@ -109,18 +114,6 @@ fn is_proof(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_base64)
 }
 
-/// Reads a file of text. Anything that a credential file cannot be is `InvalidData`.
-fn read(path: &Path) -> io::Result<String> {
-    // Opening a pipe would wait for its writer.
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
-    String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
-}
-
 /// Writes the proof for `server`, and the folder of the file if there is none.
 pub(super) fn save(path: &Path, server: &str, proof: &str) -> Result<(), CredentialError> {
     let text = format!("{FIRST_LINE}\n{server}\n{proof}\n");
@@ -133,10 +126,7 @@ pub(super) fn save(path: &Path, server: &str, proof: &str) -> Result<(), Credent
 /// Replaces a file as a whole: the text is written to another file, which then takes its name.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let Some(name) = path.file_name() else {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not the name of a file",
-        ));
+        return Err(io::Error::new(ErrorKind::InvalidInput, "not the name of a file"));
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder {
@@ -162,7 +152,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 /// Creates a file that only its owner may read. One that an earlier process with this id left behind is replaced.
 fn create_private(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let mut options = OpenOptions::new();

@@ -124,11 +124,8 @@ impl Reconnect {
         match self.state {
             ReconnectState::Waiting { until } => return Some(until),
             ReconnectState::GivenUp => return None,
-            ReconnectState::Connected { since } if now.saturating_sub(since) >= self.config.stable_after => {
-                self.failures = 0;
-                self.streak = (Retry::Worthwhile, 0);
-            }
-            ReconnectState::Connected { .. } | ReconnectState::Joining => {}
+            ReconnectState::Connected { since } => self.forgive_failures(now, since),
+            ReconnectState::Joining => {}
         }
         if retry == Retry::Pointless || self.failures >= self.config.attempts_max {
             self.state = ReconnectState::GivenUp;
@@ -144,10 +141,7 @@ impl Reconnect {
     /// nothing unless connected.
     pub fn silent(&mut self, now: Duration) {
         if let ReconnectState::Connected { since } = self.state {
-            if now.saturating_sub(since) >= self.config.stable_after {
-                self.failures = 0;
-                self.streak = (Retry::Worthwhile, 0);
-            }
+            self.forgive_failures(now, since);
             let until = now + self.config.spread.mul_f64(self.random.unit());
             self.state = ReconnectState::Waiting { until };
         }
@@ -166,6 +160,14 @@ impl Reconnect {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Forgets all failures if the connection that began at `since` was stable.
+    fn forgive_failures(&mut self, now: Duration, since: Duration) {
+        if now.saturating_sub(since) >= self.config.stable_after {
+            self.failures = 0;
+            self.streak = (Retry::Worthwhile, 0);
         }
     }
 

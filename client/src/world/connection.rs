@@ -81,7 +81,8 @@ pub fn poll_connection(world: &mut World) {
             });
             deliver_messages(world, &protocol, client.take_last_messages().into_iter());
         });
-        if client.sessions() != sessions {
+        let is_another_session = client.sessions() != sessions;
+        if is_another_session {
             end_session(world);
         }
         world.resource_scope(|world, protocol: Mut<Protocol>| match client.core_mut() {
@@ -96,7 +97,7 @@ pub fn poll_connection(world: &mut World) {
             }
             _ => true,
         });
-        if client.sessions() != sessions {
+        if is_another_session {
             // They are those of the session before.
             notes.inputs.clear();
             notes.snapshots.clear();

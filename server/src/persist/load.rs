@@ -88,8 +88,7 @@ enum RestoredIdentity {
 /// has not run yet.
 ///
 /// Players have the sessions that they had when the world was saved, and those that were away still are. If the
-/// sessions have ended, for example because
-/// the server was restarted, call [`end_sessions`] next.
+/// sessions have ended, for example because the server was restarted, call [`end_sessions`] next.
 ///
 /// # Errors
 /// [`LoadError`]; the world is unchanged then.

@@ -6,7 +6,11 @@
 //! its own as soon as the target takes lines again.
 
 use std::fmt::Write as _;
+#[cfg(unix)]
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+#[cfg(unix)]
+use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -131,6 +135,21 @@ impl LineQueue {
         state.is_writing = true;
         Some(std::mem::take(&mut state.overflowed))
     }
+}
+
+/// Returns a standard stream without its lock, which a thread that is blocked in a write would hold.
+#[cfg(unix)]
+pub(super) fn unlocked(stream: impl AsFd + Write + Send + 'static) -> Box<dyn Write + Send> {
+    match stream.as_fd().try_clone_to_owned() {
+        Ok(descriptor) => Box::new(File::from(descriptor)),
+        // Without a free descriptor the lock is better than no output.
+        Err(_) => Box::new(stream),
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn unlocked(stream: impl Write + Send + 'static) -> Box<dyn Write + Send> {
+    Box::new(stream)
 }
 
 fn count_lines(text: &[u8]) -> u64 {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bevy_app::AppExit;
 
-use super::line_writer::LineWriter;
+use super::line_writer::{LineWriter, unlocked};
 use super::stderr_log::write_line;
 
 /// Limit on the time for which the start of the server waits until its banner is written.
@@ -17,7 +17,7 @@ const BANNER_WAIT: Duration = Duration::from_millis(100);
 /// Shows the banner. If standard output does not take it, the server runs all the same.
 pub(super) fn show_banner(banner: &str) {
     // Without a thread there is no banner; the server has other threads to fail by.
-    if let Ok(lines) = LineWriter::start("banner", unlocked_stdout()) {
+    if let Ok(lines) = LineWriter::start("banner", unlocked(io::stdout())) {
         lines.push(banner.as_bytes());
         lines.flush(BANNER_WAIT);
     }
@@ -34,19 +34,4 @@ pub(super) fn print(done: AppExit, write: impl FnOnce(&mut dyn Write) -> io::Res
             AppExit::error()
         }
     }
-}
-
-/// Returns standard output without the lock of [`io::stdout`], which a thread that is blocked in a write would hold.
-#[cfg(unix)]
-fn unlocked_stdout() -> Box<dyn Write + Send> {
-    use std::os::fd::AsFd;
-    match io::stdout().as_fd().try_clone_to_owned() {
-        Ok(descriptor) => Box::new(std::fs::File::from(descriptor)),
-        Err(_) => Box::new(io::stdout()),
-    }
-}
-
-#[cfg(not(unix))]
-fn unlocked_stdout() -> Box<dyn Write + Send> {
-    Box::new(io::stdout())
 }

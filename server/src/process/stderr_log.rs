@@ -18,7 +18,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::line_writer::LineWriter;
+use super::line_writer::{LineWriter, unlocked};
 
 /// Limit on the time for which the end of the process waits for the last lines.
 const FLUSH_AT_END: Duration = Duration::from_millis(300);
@@ -38,7 +38,7 @@ pub(super) fn start(filter: Targets) -> io::Result<()> {
     let writer = match STDERR.get() {
         Some(writer) => writer,
         None => {
-            let started = LineWriter::start("log", unlocked_stderr())?;
+            let started = LineWriter::start("log", unlocked(io::stderr()))?;
             STDERR.get_or_init(|| started)
         }
     };
@@ -127,22 +127,6 @@ fn panic_message(info: &PanicHookInfo<'_>, backtrace: &Backtrace) -> String {
         let _ = write!(text, "\nstack backtrace:\n{backtrace}");
     }
     text
-}
-
-/// Returns standard error without the lock of [`io::stderr`], which a thread that is blocked in a write would hold.
-#[cfg(unix)]
-fn unlocked_stderr() -> Box<dyn Write + Send> {
-    use std::os::fd::AsFd;
-    match io::stderr().as_fd().try_clone_to_owned() {
-        Ok(descriptor) => Box::new(std::fs::File::from(descriptor)),
-        // Without a free descriptor the lock is better than no log.
-        Err(_) => Box::new(io::stderr()),
-    }
-}
-
-#[cfg(not(unix))]
-fn unlocked_stderr() -> Box<dyn Write + Send> {
-    Box::new(io::stderr())
 }
 
 /// Makes later writes to standard error vanish. The log has a descriptor of its own and goes on.

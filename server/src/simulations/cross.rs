@@ -415,8 +415,8 @@ fn emigrate(
     leaving
 }
 
-/// Returns the watchers: the players of this simulation that have a session and whose views reach the parts of others, by the
-/// simulation that they see.
+/// Returns the watchers: the players of this simulation that have a session and whose views reach the parts of others,
+/// by the simulation that they see.
 fn watchers(
     world: &mut World,
     simulations: &Simulations,

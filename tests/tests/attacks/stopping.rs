@@ -77,42 +77,40 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-#[test]
-fn server_stops_on_every_signal_when_standard_error_is_a_full_disk() {
+/// Asserts that each signal stops a server whose streams `redirect` has changed. What `redirect` returns is kept until
+/// the server has ended.
+fn assert_every_signal_stops<Kept>(what: &str, redirect: impl Fn(&mut Command) -> Kept) {
     for (log, signal) in ["info", "trace", "info"].into_iter().zip(signals()) {
         let flags = [&IDLE[..], &["--log", log]].concat();
-        let full = File::options().write(true).open("/dev/full").unwrap();
-        let server = ServerProcess::start_with(&flags, |command| {
-            command.stderr(full);
-        });
-        assert_stops(server.unwrap(), signal, "a full disk");
+        let mut kept = None;
+        let server = ServerProcess::start_with(&flags, |command| kept = Some(redirect(command)));
+        assert_stops(server.unwrap(), signal, what);
+        drop(kept);
     }
+}
+
+#[test]
+fn server_stops_on_every_signal_when_standard_error_is_a_full_disk() {
+    assert_every_signal_stops("a full disk", |command| {
+        command.stderr(File::options().write(true).open("/dev/full").unwrap());
+    });
 }
 
 #[test]
 fn server_stops_on_every_signal_when_standard_error_is_a_closed_pipe() {
-    for (log, signal) in ["info", "trace", "info"].into_iter().zip(signals()) {
-        let flags = [&IDLE[..], &["--log", log]].concat();
-        let (reader, writer) = pipe().unwrap();
-        drop(reader);
-        let server = ServerProcess::start_with(&flags, |command| {
-            command.stderr(writer);
-        });
-        assert_stops(server.unwrap(), signal, "a closed pipe");
-    }
+    assert_every_signal_stops("a closed pipe", |command| {
+        let (_, writer) = pipe().unwrap();
+        command.stderr(writer);
+    });
 }
 
 #[test]
 fn server_stops_on_every_signal_when_standard_error_and_output_are_a_pipe_that_is_not_read() {
-    for (log, signal) in ["info", "trace", "info"].into_iter().zip(signals()) {
-        let flags = [&IDLE[..], &["--log", log]].concat();
+    assert_every_signal_stops("an unread pipe", |command| {
         let (reader, writer) = full_pipe();
-        let server = ServerProcess::start_with(&flags, |command| {
-            command.stdout(writer.try_clone().unwrap()).stderr(writer);
-        });
-        assert_stops(server.unwrap(), signal, "an unread pipe");
-        drop(reader);
-    }
+        command.stdout(writer.try_clone().unwrap()).stderr(writer);
+        reader
+    });
 }
 
 #[test]

@@ -77,17 +77,22 @@ fn token() -> ConnectToken {
     ConnectToken::generate(1_000, &request, &mut Entropy::from_seed([1; 32])).unwrap()
 }
 
-#[test]
-fn guest_join_sends_name_hash_and_resume_proof() {
-    let response = GuestResponse {
+/// Returns a server's response to a join, with this proof.
+fn response(proof: &str) -> GuestResponse {
+    GuestResponse {
         token: BASE64.encode(token().to_bytes().as_slice()),
         address: "127.0.0.1:5000".parse().unwrap(),
         tick: 77,
         tick_rate: 20,
         client_id: 42,
         server_version: "0.1.0".to_owned(),
-        resume: "proof".to_owned(),
-    };
+        resume: proof.to_owned(),
+    }
+}
+
+#[test]
+fn guest_join_sends_name_hash_and_resume_proof() {
+    let response = response("proof");
     let (address, server) = serve(http("200 OK", &serde_json::to_string(&response).unwrap()));
     let joined = Joiner::new(&address, TIMEOUT)
         .join("Ada", &VERSION, Some("earlier"))
@@ -263,16 +268,7 @@ fn invalid_port_in_a_server_url_is_detected() {
 /// Joins a server that returns `proof`, with a credential file. Returns the proof that the server received, and the
 /// problem with the file.
 fn join_with_file(file: &Path, proof: &str) -> (Option<String>, Option<String>) {
-    let response = GuestResponse {
-        token: BASE64.encode(token().to_bytes().as_slice()),
-        address: "127.0.0.1:5000".parse().unwrap(),
-        tick: 77,
-        tick_rate: 20,
-        client_id: 42,
-        server_version: "0.1.0".to_owned(),
-        resume: proof.to_owned(),
-    };
-    let (address, server) = serve(http("200 OK", &serde_json::to_string(&response).unwrap()));
+    let (address, server) = serve(http("200 OK", &serde_json::to_string(&response(proof)).unwrap()));
     // The file names the server, whose port differs in each call.
     let kept = fs::read_to_string(file).unwrap_or_default();
     let lines: Vec<&str> = kept.lines().collect();

@@ -2,7 +2,7 @@
 
 use bevy_ecs::prelude::*;
 
-use super::sessions::{LINGER, harness, has_row, walkers};
+use super::sessions::{LINGER, harness, has_row, walkers, with_player};
 use crate::boundary::link::LeaveReason;
 use crate::persist::{end_sessions, load, save};
 use crate::simulation::{Away, Player, Players, Tell};
@@ -53,12 +53,7 @@ fn despawning_a_players_entity_ends_its_session_once() {
 
 #[test]
 fn despawning_an_away_player_ends_its_time_away() {
-    let mut harness = harness(walkers());
-    let key = harness.arrive(7, 1);
-    harness.tick();
-    harness.end(key, LeaveReason::TimedOut);
-    harness.tick();
-    harness.happened();
+    let (mut harness, _) = with_player(1, true);
     harness.run_once(|mut commands: Commands, players: Query<Entity, With<Away>>| {
         for player in &players {
             commands.entity(player).despawn();
@@ -75,14 +70,7 @@ fn a_kicked_player_leaves_once_and_at_once_also_while_it_is_away() {
         players.iter().for_each(|player| tell.kick(player, "no shouting"));
     };
     for is_away in [false, true] {
-        let mut harness = harness(walkers());
-        let key = harness.arrive(7, 1);
-        harness.tick();
-        if is_away {
-            harness.end(key, LeaveReason::TimedOut);
-            harness.tick();
-        }
-        harness.happened();
+        let (mut harness, key) = with_player(1, is_away);
         harness.run_once(kick);
         harness.tick();
         let expected = if is_away {

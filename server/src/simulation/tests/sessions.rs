@@ -83,6 +83,20 @@ pub(super) fn harness(world: Walkers) -> Harness {
     Harness::new(SimulationPlugin::default(), Watched(world))
 }
 
+/// Returns a game with the player of client 7, whose session has this number, and the session. Nothing of it is in what
+/// happened.
+pub(super) fn with_player(number: u64, is_away: bool) -> (Harness, SessionKey) {
+    let mut harness = harness(walkers());
+    let key = harness.arrive(7, number);
+    harness.tick();
+    if is_away {
+        harness.end(key, LeaveReason::TimedOut);
+        harness.tick();
+    }
+    harness.happened();
+    (harness, key)
+}
+
 pub(super) fn walkers() -> Walkers {
     Walkers {
         count: 3,
@@ -298,28 +312,16 @@ fn an_away_player_has_a_neutral_input_and_is_sent_nothing() {
         arrived_at: harness.now(),
         bytes: throng_shared::protocol::input::InputBytes::new(&[1; 8]).unwrap(),
     };
+    let has_input = |harness: &Harness| {
+        let taken = harness.app.world().get::<TakenInput>(player).unwrap();
+        taken.bytes.is_some()
+    };
     assert!(harness.worker.input(input));
     harness.tick();
-    assert!(
-        harness
-            .app
-            .world()
-            .get::<TakenInput>(player)
-            .unwrap()
-            .bytes
-            .is_some()
-    );
+    assert!(has_input(&harness));
     harness.end(key, LeaveReason::TimedOut);
     harness.tick();
-    assert!(
-        harness
-            .app
-            .world()
-            .get::<TakenInput>(player)
-            .unwrap()
-            .bytes
-            .is_none()
-    );
+    assert!(!has_input(&harness));
     harness.commands();
     let tell = |players: Query<&Player>, mut tell: Tell| {
         players
@@ -349,14 +351,7 @@ fn a_newer_session_takes_the_player_over_while_the_older_one_lasts() {
 #[test]
 fn an_older_session_that_is_announced_late_is_ended() {
     for is_away in [false, true] {
-        let mut harness = harness(walkers());
-        let new = harness.arrive(7, 5);
-        harness.tick();
-        if is_away {
-            harness.end(new, LeaveReason::TimedOut);
-            harness.tick();
-        }
-        harness.happened();
+        let (mut harness, new) = with_player(5, is_away);
         let old = harness.arrive(7, 4);
         let frame = harness.tick();
         assert_eq!((has_row(&frame, new), has_row(&frame, old)), (!is_away, false));
@@ -391,12 +386,7 @@ fn a_replaced_session_is_no_absence_unless_its_successor_never_comes() {
 
 #[test]
 fn ticks_that_are_skipped_do_not_count_as_time_away() {
-    let mut harness = harness(walkers());
-    let key = harness.arrive(7, 1);
-    harness.tick();
-    harness.end(key, LeaveReason::TimedOut);
-    harness.tick();
-    harness.happened();
+    let (mut harness, _) = with_player(1, true);
     harness.app.world_mut().resource_mut::<TickTime>().tick.0 += 1_000;
     harness.ticks(LINGER - 1);
     assert!(harness.happened().is_empty());

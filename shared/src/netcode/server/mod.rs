@@ -1,8 +1,8 @@
 //! The server half: many sessions behind one socket.
 //!
-//! Owns its sessions and the pending handshakes, and shares the tokens in use with the other servers of its key. A datagram from a session's address
-//! costs one look-up and one opening. Connection requests are opened at a bounded rate, and leave state
-//! only if their token is valid. Does not decide which player may join: the issuer of tokens does.
+//! Owns its sessions and the pending handshakes, and shares the tokens in use with the other servers of its key. A
+//! datagram from a session's address costs one look-up and one opening. Connection requests are opened at a bounded
+//! rate, and leave state only if their token is valid. Does not decide which player may join: the issuer of tokens does.
 
 mod handshake;
 mod pending;
