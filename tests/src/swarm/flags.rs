@@ -27,6 +27,10 @@ pub struct SwarmFlags {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub server: String,
 
+    /// File with the operator's token, which a server elsewhere needs for its statistics.
+    #[arg(long, value_name = "FILE")]
+    pub operator_token: Option<PathBuf>,
+
     /// Write the report as JSON, too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

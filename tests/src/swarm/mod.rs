@@ -116,7 +116,9 @@ pub fn run(flags: &SwarmFlags) -> Result<SwarmReport> {
 /// If the server cannot be reached, no bot joins, or the system refuses files or sockets.
 pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
     allow_files(u64::from(flags.clients) + SPARE_FILES)?;
-    let mut requests = ServerRequests::new(&flags.server);
+    let token = flags.operator_token.as_ref().map(std::fs::read_to_string);
+    let token = token.transpose().context("cannot read the operator's token")?;
+    let mut requests = ServerRequests::new(&flags.server, token.as_deref());
     let first = requests.stats_now().map_err(anyhow::Error::msg)?;
     let protocol = Arc::new(spoken_protocol(&flags.server));
     let config = ClientConfig::new(&protocol);

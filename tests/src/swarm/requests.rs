@@ -47,9 +47,10 @@ pub struct ServerRequests {
 }
 
 impl ServerRequests {
-    /// Starts a thread for requests to `server`, which is `ADDRESS:PORT` or a URL.
+    /// Starts a thread for requests to `server`, which is `ADDRESS:PORT` or a URL. A server elsewhere shows its statistics
+    /// and audits only with the operator's token.
     #[must_use]
-    pub fn new(server: &str) -> Self {
+    pub fn new(server: &str, token: Option<&str>) -> Self {
         let (requests, received) = channel::<ServerRequest>();
         let (sender, outcomes) = channel();
         let base = if server.contains("://") {
@@ -57,14 +58,19 @@ impl ServerRequests {
         } else {
             format!("http://{server}")
         };
+        let bearer = token.map(|token| format!("Bearer {}", token.lines().next().unwrap_or_default().trim()));
         thread::spawn(move || {
             let agent = ureq::Agent::config_builder()
                 .timeout_global(Some(TIMEOUT))
                 .http_status_as_error(false);
-            let agent = agent.proxy(None).build().into();
+            let server = AskedServer {
+                agent: agent.proxy(None).build().into(),
+                base,
+                bearer,
+            };
             for request in received {
                 // The swarm is over once the receiver is dropped.
-                if sender.send(send_request(&agent, &base, request)).is_err() {
+                if sender.send(server.send(request)).is_err() {
                     return;
                 }
             }
@@ -126,47 +132,60 @@ impl ServerRequests {
     }
 }
 
-/// Sends one request and waits for its outcome.
-fn send_request(agent: &ureq::Agent, base: &str, request: ServerRequest) -> RequestOutcome {
-    let outcome = match request {
-        ServerRequest::Stats => get(agent, &format!("{base}/v1/stats")).and_then(|(_, body)| {
-            let report = serde_json::from_slice(&body).map_err(|error| format!("/v1/stats: {error}"))?;
-            Ok(RequestOutcome::Stats(report))
-        }),
-        ServerRequest::Audit { tick, mirrors } => {
-            audit(agent, base, tick, &mirrors).map(RequestOutcome::Audited)
-        }
-    };
-    outcome.unwrap_or_else(RequestOutcome::Failed)
+/// The server to which requests are sent.
+struct AskedServer {
+    agent: ureq::Agent,
+    base: String,
+    /// The header with the operator's token.
+    bearer: Option<String>,
 }
 
-fn audit(
-    agent: &ureq::Agent,
-    base: &str,
-    tick: Tick,
-    mirrors: &[Vec<MirroredState>],
-) -> Result<Option<Findings>, String> {
-    let (status, body) = get(agent, &format!("{base}/v1/audit?tick={tick}"))?;
-    if status == 404 {
-        return Ok(None);
+impl AskedServer {
+    /// Sends one request and waits for its outcome.
+    fn send(&self, request: ServerRequest) -> RequestOutcome {
+        let outcome = match request {
+            ServerRequest::Stats => self.stats(),
+            ServerRequest::Audit { tick, mirrors } => self.audit(tick, &mirrors).map(RequestOutcome::Audited),
+        };
+        outcome.unwrap_or_else(RequestOutcome::Failed)
     }
-    let audited = AuditedTick::read(&body).map_err(|error| error.to_string())?;
-    let mut findings = Findings::default();
-    mirrors
-        .iter()
-        .for_each(|mirror| findings.add(compare(&audited, mirror)));
-    Ok(Some(findings))
-}
 
-fn get(agent: &ureq::Agent, url: &str) -> Result<(u16, Vec<u8>), String> {
-    let mut response = agent.get(url).call().map_err(|error| format!("{url}: {error}"))?;
-    let body = response
-        .body_mut()
-        .with_config()
-        .limit(RESPONSE_BYTES_MAX)
-        .read_to_vec();
-    Ok((
-        response.status().as_u16(),
-        body.map_err(|error| format!("{url}: {error}"))?,
-    ))
+    fn stats(&self) -> Result<RequestOutcome, String> {
+        let (_, body) = self.get("/v1/stats")?;
+        let report = serde_json::from_slice(&body).map_err(|error| {
+            format!("/v1/stats: {error}; all of them are for the server's own machine or --operator-token")
+        })?;
+        Ok(RequestOutcome::Stats(report))
+    }
+
+    fn audit(&self, tick: Tick, mirrors: &[Vec<MirroredState>]) -> Result<Option<Findings>, String> {
+        let (status, body) = self.get(&format!("/v1/audit?tick={tick}"))?;
+        if status == 404 {
+            return Ok(None);
+        }
+        let audited = AuditedTick::read(&body).map_err(|error| error.to_string())?;
+        let mut findings = Findings::default();
+        mirrors
+            .iter()
+            .for_each(|mirror| findings.add(compare(&audited, mirror)));
+        Ok(Some(findings))
+    }
+
+    fn get(&self, path: &str) -> Result<(u16, Vec<u8>), String> {
+        let url = format!("{}{path}", self.base);
+        let mut request = self.agent.get(&url);
+        if let Some(bearer) = &self.bearer {
+            request = request.header("Authorization", bearer);
+        }
+        let mut response = request.call().map_err(|error| format!("{url}: {error}"))?;
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(RESPONSE_BYTES_MAX)
+            .read_to_vec();
+        Ok((
+            response.status().as_u16(),
+            body.map_err(|error| format!("{url}: {error}"))?,
+        ))
+    }
 }
