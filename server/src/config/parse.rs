@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tracing_subscriber::filter::Targets;
 
+use crate::http::split_host;
 use crate::net::assign::AssignStrategy;
 use crate::net::socket::IoKind;
 
@@ -127,6 +128,38 @@ pub(super) fn advertise(text: &str) -> Result<Advertise, &'static str> {
     Ok(Advertise { ip, port })
 }
 
+/// The networks of `--proxies`, as addresses with the number of bits that all addresses of the network share. Clap's
+/// derive parses a field of this type from one value.
+pub(super) type NetworkList = Vec<(IpAddr, u8)>;
+
+pub(super) fn networks(text: &str) -> Result<NetworkList, &'static str> {
+    let network = |part: &str| {
+        let (address, bits) = part.split_once('/').unwrap_or((part, ""));
+        let address: IpAddr = address.parse().ok()?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = match bits {
+            "" if part.ends_with('/') => None,
+            "" => Some(most),
+            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok(),
+            _ => None,
+        };
+        Some((address, bits.filter(|&bits| bits <= most)?))
+    };
+    let networks: Option<NetworkList> = text.split(',').map(|part| network(part.trim())).collect();
+    networks.ok_or("must be a list of addresses or networks such as 10.0.0.0/8,2001:db8::7")
+}
+
+/// The names of `--http-names`. Clap's derive parses a field of this type from one value.
+pub(super) type HostList = Vec<String>;
+
+pub(super) fn hosts(text: &str) -> Result<HostList, &'static str> {
+    let parts = text.split(',').map(|part| part.trim().to_ascii_lowercase());
+    let hosts: Option<HostList> = parts
+        .map(|part| split_host(&part).is_some().then_some(part))
+        .collect();
+    hosts.ok_or("must be a list of host names such as play.example.org,localhost:9090")
+}
+
 /// The CPUs of `--affinity`, by number. Clap's derive parses a field of this type from one value, where it parses
 /// a `Vec` from many.
 pub(super) type CpuList = Vec<usize>;
@@ -158,6 +191,48 @@ mod tests {
         assert_eq!(cpu_list("0, 4-6"), Some(vec![0, 4, 5, 6]));
         for bad in ["", "a", "3-2", "1-", "-1", "0-9999999999", "1024"] {
             assert_eq!(cpu_list(bad), None, "{bad}");
+        }
+    }
+    #[test]
+    fn networks_are_parsed() {
+        let of = |text: &str, bits| (text.parse().unwrap(), bits);
+        assert_eq!(
+            networks("10.0.0.0/8, 127.0.0.1,::1,2001:db8::/32,0.0.0.0/0"),
+            Ok(vec![
+                of("10.0.0.0", 8),
+                of("127.0.0.1", 32),
+                of("::1", 128),
+                of("2001:db8::", 32),
+                of("0.0.0.0", 0)
+            ])
+        );
+        for bad in [
+            "",
+            ",",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10/8",
+            "proxy",
+            "10.0.0.0/8/8",
+        ] {
+            assert!(networks(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn host_names_are_parsed() {
+        assert_eq!(
+            hosts("Play.Example.org, localhost:9090,[::1]:80"),
+            Ok(vec![
+                "play.example.org".to_owned(),
+                "localhost:9090".to_owned(),
+                "[::1]:80".to_owned()
+            ])
+        );
+        for bad in ["", ",", "a b", "http://a", "a/", "a:b", "a:99999", "*"] {
+            assert!(hosts(bad).is_err(), "{bad}");
         }
     }
 }

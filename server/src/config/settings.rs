@@ -7,7 +7,8 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::parse::{
-    ASSIGN, Advertise, CpuList, IO, address, advertise, cpus, file, io_default, log_filter, number, word,
+    ASSIGN, Advertise, CpuList, HostList, IO, NetworkList, address, advertise, cpus, file, hosts, io_default,
+    log_filter, networks, number, word,
 };
 use crate::net::assign::AssignStrategy;
 use crate::net::socket::IoKind;
@@ -46,6 +47,15 @@ pub struct ServerSettings {
     /// A proxy in front ends TLS: allow plain HTTP off loopback, trust its X-Forwarded-For.
     #[arg(long, help_heading = JOINING)]
     pub behind_tls_proxy: bool,
+    /// Where that proxy connects from; other connections are refused (default: this machine and private networks).
+    #[arg(long, help_heading = JOINING, value_name = "NETWORKS", value_parser = networks)]
+    pub proxies: Option<NetworkList>,
+    /// Names that requests may be sent to, in `Host` (default: on loopback its names, elsewhere any).
+    #[arg(long, help_heading = JOINING, value_name = "HOSTS", value_parser = hosts)]
+    pub http_names: Option<HostList>,
+    /// File whose first line is the token that shows all statistics and audits from anywhere (`Authorization: Bearer`).
+    #[arg(long, help_heading = JOINING, value_name = "FILE", value_parser = file("a file with a token"))]
+    pub operator_token: Option<PathBuf>,
     /// Joins a second from one remote address (IPv6: one /64), ten times that in a burst.
     #[arg(long, help_heading = JOINING, value_name = "N", default_value = "5", value_parser = number::<u32>(1..=1_000_000))]
     pub join_rate: u32,
@@ -58,9 +68,33 @@ pub struct ServerSettings {
     /// Seconds after which a session that has sent no hello ends; 0 never ends it.
     #[arg(long, help_heading = JOINING, value_name = "S", default_value = "5", value_parser = number::<u16>(0..=3_600))]
     pub hello_timeout_s: u16,
-    /// HTTP connections at a time; more are closed.
+    /// Requests for statistics and audits a second from one remote address, ten times that in a burst.
+    #[arg(long, help_heading = JOINING, value_name = "N", default_value = "2", value_parser = number::<u32>(1..=1_000_000))]
+    pub stats_rate: u32,
+    /// The same from this machine, and with the operator's token.
+    #[arg(long, help_heading = JOINING, value_name = "N", default_value = "1000", value_parser = number::<u32>(1..=1_000_000))]
+    pub stats_rate_loopback: u32,
+    /// Requests of all kinds, and connections, a second from one remote address, ten times that in a burst.
+    #[arg(long, help_heading = JOINING, value_name = "N", default_value = "50", value_parser = number::<u32>(1..=1_000_000))]
+    pub http_rate: u32,
+    /// HTTP connections at a time; a new one takes the place of one that is unused.
     #[arg(long, help_heading = JOINING, value_name = "N", default_value = "1024", value_parser = number::<usize>(1..=65_536))]
     pub http_connections: usize,
+    /// HTTP connections at a time of one remote address (IPv6: one /64).
+    #[arg(long, help_heading = JOINING, value_name = "N", default_value = "64", value_parser = number::<usize>(1..=65_536))]
+    pub http_connections_address: usize,
+    /// The same from this machine; a proxy has no such limit.
+    #[arg(long, help_heading = JOINING, value_name = "N", default_value = "1024", value_parser = number::<usize>(1..=65_536))]
+    pub http_connections_loopback: usize,
+    /// Seconds in which a TLS handshake, the head of a request and its body must arrive, each.
+    #[arg(long, help_heading = JOINING, value_name = "S", default_value = "10", value_parser = number::<u32>(1..=3_600))]
+    pub http_request_s: u32,
+    /// Seconds in which a response must be taken.
+    #[arg(long, help_heading = JOINING, value_name = "S", default_value = "20", value_parser = number::<u32>(1..=3_600))]
+    pub http_response_s: u32,
+    /// Seconds after which a connection without a request is closed.
+    #[arg(long, help_heading = JOINING, value_name = "S", default_value = "30", value_parser = number::<u32>(1..=3_600))]
+    pub http_idle_s: u32,
 
     /// Ticks a second.
     #[arg(long, help_heading = WORLD, value_name = "HZ", default_value = "20", value_parser = number::<u16>(1..=128))]
@@ -175,6 +209,12 @@ impl ServerSettings {
                 "http",
                 "not a loopback address, and a connect token carries the session's keys: give --tls-cert and \
                  --tls-key, or --behind-tls-proxy when a proxy in front ends TLS",
+            );
+        }
+        if self.proxies.is_some() && !self.behind_tls_proxy {
+            return refuse(
+                "proxies",
+                "needs --behind-tls-proxy, without which no proxy is trusted",
             );
         }
         if self.udp.ip().is_unspecified() && self.advertise.is_none() {

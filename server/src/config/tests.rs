@@ -230,7 +230,7 @@ fn numeric_settings_refuse_values_beyond_their_range_and_words() {
             }
         }
     }
-    assert_eq!(numbers, 19);
+    assert_eq!(numbers, 27);
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn other_settings_refuse_nonsense_by_name() {
             format!("`{name}={bad}` in the environment: must be {accepted}")
         );
     }
-    assert_eq!(others, 14);
+    assert_eq!(others, 17);
 }
 
 #[test]
@@ -385,6 +385,14 @@ fn http_beyond_loopback_needs_tls() {
     for address in ["127.0.0.1:0", "127.8.8.8:80", "[::1]:8080"] {
         assert!(read(&["--http", address], &[]).is_ok(), "{address}");
     }
+}
+
+#[test]
+fn proxies_need_a_proxy() {
+    assert!(refusal(&["--proxies", "10.0.0.0/8"], &[]).contains("needs --behind-tls-proxy"));
+    let settings = read(&["--proxies", "10.0.0.0/8, ::1", "--behind-tls-proxy"], &[]).unwrap();
+    let expected = [("10.0.0.0", 8), ("::1", 128)].map(|(address, bits)| (address.parse().unwrap(), bits));
+    assert_eq!(settings.server.proxies, Some(expected.to_vec()));
 }
 
 #[test]

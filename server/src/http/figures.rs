@@ -1,17 +1,22 @@
 //! Handlers of `GET /v1/stats`, `GET /v1/health` and `GET /v1/audit`.
-
-use std::sync::PoisonError;
+//!
+//! Full statistics and audits are for the machine's own user, where it is trusted, and for requests with the operator's
+//! token. Statistics and audits of one address are limited in rate.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::audit;
+use super::caller::HttpCaller;
 use super::error::ApiError;
-use super::shared::Shared;
+use super::shared::{Shared, SharedParts, lock};
 use crate::observe::{ServerStatus, StatsReport};
+
+/// Path of the request for the server's health.
+pub(super) const HEALTH_PATH: &str = "/v1/health";
 
 /// The body of `GET /v1/health`.
 #[derive(Debug, Serialize)]
@@ -23,44 +28,95 @@ pub(super) struct Health {
     tick: u32,
 }
 
-pub(super) async fn stats(State(shared): State<Shared>) -> Json<StatsReport> {
-    let mut report = shared.stats.report(shared.origin.elapsed());
-    let response_counts = shared
-        .response_counts
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    report.http = response_counts.figures();
-    Json(report)
+/// The body of `GET /v1/stats` for callers that are not trusted: what a list of servers shows. Its fields are fields of
+/// [`StatsReport`], but for the limit on sessions and the state of the ticks.
+#[derive(Debug, Serialize)]
+struct PublicStats {
+    server_version: String,
+    /// Number of the newest published tick.
+    tick: u32,
+    tick_rate: u16,
+    /// Whether the server is running and ticks are not stalled.
+    alive: bool,
+    /// Connected sessions.
+    clients: u64,
+    /// Limit on sessions.
+    clients_max: u32,
+}
+
+/// Takes one from the caller's rate of statistics and audits. Returns whether the caller may see all of them.
+///
+/// # Errors
+/// Refuses a caller above its rate, and a token that is not the operator's.
+fn access(shared: &SharedParts, caller: HttpCaller, headers: &HeaderMap) -> Result<bool, ApiError> {
+    let is_trusted = caller.is_local || shared.shows_token(headers);
+    let limited = HttpCaller {
+        is_local: is_trusted,
+        ..caller
+    };
+    if !lock(&shared.figures).take(shared.origin.elapsed(), limited) {
+        return Err(ApiError::RateLimited("requests for statistics"));
+    }
+    if !is_trusted && headers.contains_key(header::AUTHORIZATION) {
+        return Err(ApiError::TokenRequired);
+    }
+    Ok(is_trusted)
+}
+
+/// Returns whether the server is running and ticks are not stalled.
+fn is_alive(shared: &SharedParts) -> bool {
+    let now = shared.origin.elapsed();
+    let mut stall_detector = lock(&shared.stall_detector);
+    stall_detector.observe(shared.stats.ticks(), now);
+    *shared.status.borrow() == ServerStatus::Running
+        && !stall_detector.is_stalled(shared.stats.tick_rate(), now)
+}
+
+pub(super) async fn stats(
+    State(shared): State<Shared>,
+    caller: HttpCaller,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    if access(&shared, caller, &headers)? {
+        let mut report: StatsReport = shared.stats.report(shared.origin.elapsed());
+        report.http = lock(&shared.response_counts).figures();
+        return Ok(Json(report).into_response());
+    }
+    Ok(Json(PublicStats {
+        server_version: shared.protocol.release.to_string(),
+        tick: shared.stats.tick(),
+        tick_rate: shared.stats.tick_rate(),
+        alive: is_alive(&shared),
+        clients: shared.stats.clients_per_worker().sum(),
+        clients_max: shared.clients_max,
+    })
+    .into_response())
 }
 
 pub(super) async fn health(State(shared): State<Shared>) -> (StatusCode, Json<Health>) {
-    let now = shared.origin.elapsed();
-    let mut stall_detector = shared
-        .stall_detector
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    stall_detector.observe(shared.stats.ticks(), now);
-    let status = *shared.status.borrow();
-    let alive = status == ServerStatus::Running && !stall_detector.is_stalled(shared.stats.tick_rate(), now);
+    let alive = is_alive(&shared);
     let code = if alive {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (
-        code,
-        Json(Health {
-            status,
-            alive,
-            tick: shared.stats.tick(),
-        }),
-    )
+    let health = Health {
+        status: *shared.status.borrow(),
+        alive,
+        tick: shared.stats.tick(),
+    };
+    (code, Json(health))
 }
 
 pub(super) async fn audit(
     State(shared): State<Shared>,
+    caller: HttpCaller,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<impl IntoResponse, ApiError> {
+    if !access(&shared, caller, &headers)? {
+        return Err(ApiError::TokenRequired);
+    }
     let tick = query
         .as_deref()
         .unwrap_or_default()
@@ -78,7 +134,7 @@ pub(super) async fn audit(
         ));
     };
     let frames = {
-        let mut frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut frames = lock(frames);
         frames.collect();
         frames.at(tick).map_err(|kept| {
             ApiError::NotFound(match kept {

@@ -1,19 +1,16 @@
 //! `POST /v1/guest`: issues a connect token for a name and a protocol hash.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::PoisonError;
-
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
-use axum::extract::{ConnectInfo, State};
-use axum::http::HeaderMap;
 use throng_shared::protocol::guest::{GuestRequest, GuestResponse};
 use throng_shared::protocol::version::{ProtocolHash, Release};
 
+use super::caller::HttpCaller;
 use super::error::ApiError;
 use super::response_counts::TOKENS_ISSUED;
-use super::shared::{BODY_BYTES_MAX, Shared};
+use super::shared::{BODY_BYTES_MAX, Shared, lock};
 use super::tokens::IssueError;
 use crate::boundary::claims::PlayerName;
 use crate::net::places::PlaceError;
@@ -21,20 +18,13 @@ use crate::observe::ServerStatus;
 
 pub(super) async fn join(
     State(shared): State<Shared>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
+    caller: HttpCaller,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<GuestResponse>, ApiError> {
     let now = shared.origin.elapsed();
-    let address = client_address(&shared, peer, &headers);
     // The limit is checked first, because a refusal has to be cheap.
-    if !shared
-        .limiter
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take(now, address)
-    {
-        return Err(ApiError::RateLimited);
+    if !lock(&shared.joins).take(now, caller) {
+        return Err(ApiError::RateLimited("joins"));
     }
     match *shared.status.borrow() {
         ServerStatus::Running => {}
@@ -52,14 +42,14 @@ pub(super) async fn join(
     let name = PlayerName::chosen(&request.name).map_err(ApiError::BadName)?;
     check_protocol(&shared, &request)?;
 
-    let mut issuer = shared.issuer.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut issuer = lock(&shared.issuer);
     // A proof of an earlier process is not an error: the player joins as a new client.
     let resumed = request
         .resume
         .as_deref()
         .and_then(|resume| issuer.resumed(resume));
     let issued = issuer
-        .issue(name, resumed, address, now, shared.unix_origin + now)
+        .issue(name, resumed, caller.address, now, shared.unix_origin + now)
         .map_err(|error| match error {
             IssueError::Place(PlaceError::AddressFull) => ApiError::AddressFull,
             IssueError::Place(_) => ApiError::Full,
@@ -69,12 +59,7 @@ pub(super) async fn join(
             }
         })?;
     drop(issuer);
-    let mut response_counts = shared
-        .response_counts
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    response_counts.count(TOKENS_ISSUED);
-    drop(response_counts);
+    shared.count(TOKENS_ISSUED);
     tracing::debug!(client = issued.client_id, %name, worker = %issued.address, resumed = resumed.is_some(), "token issued");
     Ok(Json(GuestResponse {
         token: issued.token,
@@ -106,19 +91,4 @@ fn check_protocol(shared: &Shared, request: &GuestRequest) -> Result<(), ApiErro
         client: format!("{release} (hash {hash})"),
         server: shared.protocol.to_string(),
     })
-}
-
-/// Returns the address whose joins are limited. Behind a proxy it is the last entry of `X-Forwarded-For`, which the
-/// proxy itself added; the client can forge the entries before it.
-fn client_address(shared: &Shared, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
-    if !shared.behind_tls_proxy {
-        return peer.ip();
-    }
-    let forwarded = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .next_back()
-        .and_then(|value| value.to_str().ok());
-    let last = forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
-    last.unwrap_or(peer.ip())
 }

@@ -3,20 +3,27 @@
 //! | request | response |
 //! |---|---|
 //! | `POST /v1/guest` | a connect token for a name and a protocol hash ([`throng_shared::protocol::guest`]) |
-//! | `GET /v1/stats` | all statistics of the server, cumulative ([`StatsReport`](crate::observe::StatsReport)) |
+//! | `GET /v1/stats` | all statistics of the server, cumulative ([`StatsReport`](crate::observe::StatsReport)); a short form for callers that are not trusted |
 //! | `GET /v1/health` | 200 while ticks run, else 503 |
-//! | `GET /v1/audit?tick=T` | all entities at one of the last 64 ticks, benchmark scenes only ([`audit`]) |
+//! | `GET /v1/audit?tick=T` | all entities at one of the last 64 ticks, benchmark scenes only ([`audit`]), for trusted callers |
 //!
-//! Owns the listener and the issuing of tokens. Guarantees that requests, bodies, connections and joins per address
-//! are bounded, that every error is JSON with a code and a message and is counted by its code, and that nothing
-//! here can delay a tick: it shares only atomics, a watched status and a lock-free queue of frames with the
-//! simulation. It is independent of the world.
+//! Owns the listener and the issuing of tokens. Guarantees that connections, requests, joins and statistics per address
+//! are bounded ([`caller`], [`connections`], [`rate`]), that each part of a request and of its response is bounded in
+//! size and time, that only requests to a name of this server from programs and its own pages are handled ([`guard`]),
+//! that every error is JSON with a code and a message and is counted by its code, and that nothing here can delay a
+//! tick: it shares only atomics, a watched status and a lock-free queue of frames with the simulation. It is independent
+//! of the world.
 
 pub(crate) mod audit;
+mod caller;
 mod connections;
 mod error;
 mod figures;
+mod guard;
 mod guest;
+mod host_names;
+mod open_files;
+mod operator_token;
 mod rate;
 mod response_counts;
 mod serve;
@@ -34,11 +41,19 @@ use std::time::{Duration, Instant};
 
 use throng_shared::protocol::version::ProtocolVersion;
 
+pub(crate) use caller::{AddressRange, PROXIES_DEFAULT};
+pub(crate) use connections::{ConnectionLimits, TimeLimits};
+pub(crate) use host_names::split_host;
+pub(crate) use rate::AddressRates;
 pub use start_error::HttpError;
 pub(crate) use tokens::{IssuerConfig, TokenIssuer};
 
 use self::audit::AuditFrames;
-use self::rate::{JoinLimiter, Rates};
+use self::caller::CallerRules;
+use self::connections::ConnectionConfig;
+use self::host_names::HostNames;
+use self::operator_token::OperatorToken;
+use self::rate::RateLimiter;
 use self::shared::SharedParts;
 use self::stall_detector::StallDetector;
 use crate::observe::{ServerStats, StatusReceiver};
@@ -50,14 +65,24 @@ pub(crate) struct HttpConfig {
     pub http: SocketAddr,
     /// Certificate chain and private key, both PEM files; `None` for plain HTTP.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// Whether the last entry of `X-Forwarded-For` is the client's address.
-    pub behind_tls_proxy: bool,
-    /// Joins per second from one remote address.
-    pub join_rate: u32,
-    /// Joins per second from a loopback address.
-    pub join_rate_loopback: u32,
-    /// Limit on open connections; more are closed.
-    pub connections_max: usize,
+    /// Networks of the proxies in front, whose `X-Forwarded-For` is believed; `None` without a proxy.
+    pub proxies: Option<Vec<AddressRange>>,
+    /// Names of this server, each with or without a port, beside those of loopback.
+    pub names: Vec<String>,
+    /// File of the operator's token.
+    pub operator_token: Option<PathBuf>,
+    /// Limit on the rate of joins.
+    pub joins: AddressRates,
+    /// Limit on the rate of statistics and audits.
+    pub figures: AddressRates,
+    /// Limit on the rate of requests of all kinds, and of connections, of one remote address.
+    pub request_rate: u32,
+    /// Limits on open connections.
+    pub connections: ConnectionLimits,
+    /// Limits on the time of requests and responses.
+    pub times: TimeLimits,
+    /// Limit on sessions, for the statistics.
+    pub clients_max: u32,
 }
 
 /// The parts of the server that the HTTP server uses.
@@ -102,28 +127,17 @@ impl HttpServer {
             address: config.http,
             error,
         })?;
-        let rates = Rates {
-            remote: config.join_rate,
-            loopback: config.join_rate_loopback,
+        let shared = Arc::new(shared_parts(config, address, parts)?);
+        let connections = ConnectionConfig {
+            limits: config.connections,
+            times: config.times,
+            tls,
         };
-        let shared = Arc::new(SharedParts {
-            issuer: Mutex::new(parts.issuer),
-            limiter: Mutex::new(JoinLimiter::new(rates)),
-            stall_detector: Mutex::new(StallDetector::new(parts.origin.elapsed())),
-            response_counts: Mutex::default(),
-            audit: parts.audit.map(Mutex::new),
-            stats: parts.stats,
-            status: parts.status,
-            origin: parts.origin,
-            unix_origin: parts.unix_origin,
-            protocol: parts.protocol,
-            behind_tls_proxy: config.behind_tls_proxy,
-        });
-        let connections_max = config.connections_max;
+        open_files::allow(config.connections.total);
         let thread = std::thread::Builder::new()
             .name("http".to_owned())
             .spawn(move || {
-                if let Err(error) = serve::run(listener, tls, connections_max, shared) {
+                if let Err(error) = serve::run(listener, connections, shared) {
                     tracing::error!(%error, "the HTTP server ended");
                 }
             })
@@ -143,6 +157,45 @@ impl HttpServer {
             tracing::error!("the HTTP thread panicked");
         }
     }
+}
+
+/// Builds the state that requests share, for a server that listens on `address`.
+fn shared_parts(
+    config: &HttpConfig,
+    address: SocketAddr,
+    parts: HttpParts,
+) -> Result<SharedParts, HttpError> {
+    let callers = CallerRules {
+        proxies: config.proxies.clone(),
+        is_on_loopback: address.ip().is_loopback(),
+    };
+    let operator_token = config.operator_token.as_deref().map(OperatorToken::load);
+    let requests = AddressRates {
+        remote: config.request_rate,
+        local: config.request_rate,
+    };
+    Ok(SharedParts {
+        issuer: Mutex::new(parts.issuer),
+        requests: Mutex::new(RateLimiter::new(requests)),
+        joins: Mutex::new(RateLimiter::new(config.joins)),
+        figures: Mutex::new(RateLimiter::new(config.figures)),
+        stall_detector: Mutex::new(StallDetector::new(parts.origin.elapsed())),
+        response_counts: Mutex::default(),
+        audit: parts.audit.map(Mutex::new),
+        stats: parts.stats,
+        status: parts.status,
+        origin: parts.origin,
+        unix_origin: parts.unix_origin,
+        protocol: parts.protocol,
+        hosts: HostNames {
+            names: config.names.clone(),
+            loopback_port: callers.trusts_local().then_some(address.port()),
+        },
+        callers,
+        operator_token: operator_token.transpose()?,
+        clients_max: config.clients_max,
+        request_time: config.times.request,
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Counts of responses: tokens issued, and refusals by their code.
+//! Counts of responses: tokens issued, refusals by their code, and connections that the server ended.
 //!
-//! Owns the counts, which only grow. Every reason for which joining can be refused has a count from the start, so
-//! that a reader can distinguish "never" from "not counted". Other codes are added with their first refusal. Their
-//! number is bounded by the number of codes.
+//! Owns the counts, which only grow. Every reason for which joining can be refused has a count from the start, and so
+//! has every reason for which the server ends a connection, so that a reader can distinguish "never" from "not counted".
+//! Other codes are added with their first refusal. Their number is bounded by the number of codes.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,31 @@ use std::collections::BTreeMap;
 pub(super) const TOKENS_ISSUED: &str = "tokens_issued";
 
 /// Codes of all reasons for which joining can be refused.
-const JOIN_REFUSALS: [&str; 9] = [
+const JOIN_REFUSALS: [&str; 15] = [
     "bad_body",
     "bad_field",
+    "bad_forwarded_for",
+    "bad_host",
     "bad_name",
     "body_too_large",
+    "cross_origin",
+    "not_json",
     "not_running",
+    "not_through_proxy",
     "protocol_mismatch",
     "rate_limited",
     "server_full",
     "timed_out",
+    "wrong_host",
+];
+
+/// Names of the counts of connections that the server ended or did not begin: of those that made room for others, that
+/// were over the rate of their address, that took too long, and that began with HTTP/2.
+const CONNECTION_ENDS: [&str; 4] = [
+    "connections_displaced",
+    "connections_refused",
+    "connections_timed_out",
+    "http_version",
 ];
 
 /// Number of responses by name.
@@ -28,7 +43,10 @@ pub(super) struct ResponseCounts(BTreeMap<&'static str, u64>);
 
 impl Default for ResponseCounts {
     fn default() -> Self {
-        let names = JOIN_REFUSALS.into_iter().chain([TOKENS_ISSUED]);
+        let names = JOIN_REFUSALS
+            .into_iter()
+            .chain(CONNECTION_ENDS)
+            .chain([TOKENS_ISSUED]);
         Self(names.map(|name| (name, 0)).collect())
     }
 }

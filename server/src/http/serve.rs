@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,19 +10,18 @@ use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use rustls::ServerConfig;
 use socket2::{Domain, Socket, Type};
 
+use super::connections::{self, ConnectionConfig};
 use super::error::{ApiError, RefusedAs};
-use super::shared::{BODY_BYTES_MAX, Shared};
+use super::guard::guarded;
+use super::shared::{BODY_BYTES_MAX, Shared, lock};
 use super::start_error::HttpError;
-use super::{connections, figures, guest};
+use super::{figures, guest};
 use crate::observe::{ServerStatus, StatusReceiver};
 
 /// Connections that the system queues before they are accepted.
 const BACKLOG: i32 = 1_024;
-/// Limit on the seconds from the end of the head to the response, reading the body included.
-const REQUEST_TIMEOUT_S: u64 = 10;
 /// Interval of collecting frames for the audit and of observing the tick. Each run costs some 60 us, most of it for
 /// cold memory. The audit's queue is long enough for twice this interval at 128 ticks a second, the fastest rate.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
@@ -51,12 +49,7 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, HttpError> {
 }
 
 /// Serves until the status is [`ServerStatus::Stopped`]. Blocks the calling thread.
-pub(super) fn run(
-    listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    connections_max: usize,
-    shared: Shared,
-) -> io::Result<()> {
+pub(super) fn run(listener: TcpListener, config: ConnectionConfig, shared: Shared) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -64,7 +57,8 @@ pub(super) fn run(
         tokio::spawn(watch_ticks(shared.clone()));
         let stopped = wait_until_stopped(shared.status.clone());
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        connections::serve(listener, tls, connections_max, router(shared), stopped).await;
+        let router = router(shared.clone());
+        connections::serve(listener, config, router, shared, stopped).await;
         Ok(())
     })
 }
@@ -73,18 +67,19 @@ fn router(shared: Shared) -> Router {
     Router::new()
         .route("/v1/guest", post(guest::join))
         .route("/v1/stats", get(figures::stats))
-        .route("/v1/health", get(figures::health))
+        .route(figures::HEALTH_PATH, get(figures::health))
         .route("/v1/audit", get(figures::audit))
         .fallback(|| async { ApiError::NotFound("there is nothing at this path".to_owned()) })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn(bounded))
+        .layer(middleware::from_fn_with_state(shared.clone(), bounded))
+        .layer(middleware::from_fn_with_state(shared.clone(), guarded))
         .layer(middleware::from_fn_with_state(shared.clone(), counted))
         .with_state(shared)
 }
 
 /// Refuses a body that is announced as too long without reading it, and limits the time of a request.
-async fn bounded(request: Request, next: Next) -> Response {
+async fn bounded(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
@@ -96,9 +91,10 @@ async fn bounded(request: Request, next: Next) -> Response {
     }) {
         return ApiError::TooLarge(BODY_BYTES_MAX).into_response();
     }
-    match tokio::time::timeout(Duration::from_secs(REQUEST_TIMEOUT_S), next.run(request)).await {
+    let limit = shared.request_time;
+    match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => ApiError::TimedOut(REQUEST_TIMEOUT_S).into_response(),
+        Err(_) => ApiError::TimedOut(limit).into_response(),
     }
 }
 
@@ -106,11 +102,7 @@ async fn bounded(request: Request, next: Next) -> Response {
 async fn counted(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     if let Some(&RefusedAs(code)) = response.extensions().get() {
-        let mut response_counts = shared
-            .response_counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        response_counts.count(code);
+        shared.count(code);
     }
     response
 }
@@ -125,13 +117,9 @@ async fn watch_ticks(shared: Shared) {
     let mut interval = tokio::time::interval(WATCH_INTERVAL);
     loop {
         interval.tick().await;
-        shared
-            .stall_detector
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .observe(shared.stats.ticks(), shared.origin.elapsed());
+        lock(&shared.stall_detector).observe(shared.stats.ticks(), shared.origin.elapsed());
         if let Some(frames) = &shared.audit {
-            frames.lock().unwrap_or_else(PoisonError::into_inner).collect();
+            lock(frames).collect();
         }
     }
 }

@@ -30,6 +30,14 @@ pub enum HttpError {
         /// The reason, for people.
         reason: String,
     },
+    /// The file of the operator's token cannot be used.
+    #[error("cannot use {} as the operator's token: {reason}", path.display())]
+    OperatorToken {
+        /// Path of the file.
+        path: PathBuf,
+        /// The reason, for people.
+        reason: String,
+    },
     /// The system provides no thread.
     #[error("cannot start the HTTP thread: {0}")]
     Thread(io::Error),

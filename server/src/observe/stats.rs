@@ -226,8 +226,8 @@ fn start_clock() -> Instant {
     Instant::now()
 }
 
-/// The body of `GET /v1/stats`. All figures except gauges only grow, so the difference of two reports is the window
-/// between them.
+/// The body of `GET /v1/stats` for the machine's own user and the operator. All figures except gauges only grow, so the
+/// difference of two reports is the window between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatsReport {
     /// Version of the server's crate.
@@ -267,7 +267,8 @@ pub struct StatsReport {
     /// the next.
     #[serde(default)]
     pub migration: HistogramSnapshot,
-    /// Responses of the HTTP API: `tokens_issued`, and the number of refused requests by the code of the refusal.
+    /// Responses of the HTTP API: `tokens_issued`, the number of refused requests by the code of the refusal, and the
+    /// connections that the server ended.
     #[serde(default)]
     pub http: BTreeMap<String, u64>,
     /// Counters and gauges of each worker by name.

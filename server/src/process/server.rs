@@ -25,7 +25,10 @@ use super::time_origin::origin;
 use crate::boundary::link::LinkConfig;
 use crate::config::{ServerSettings, Settings};
 use crate::http::audit::audit;
-use crate::http::{HttpConfig, HttpParts, HttpServer, IssuerConfig, TokenIssuer};
+use crate::http::{
+    AddressRates, ConnectionLimits, HttpConfig, HttpParts, HttpServer, IssuerConfig, PROXIES_DEFAULT,
+    TimeLimits, TokenIssuer,
+};
 use crate::net::assign::WorkerLoad;
 use crate::net::places::{PlaceLimits, Places};
 use crate::net::socket::refuse_broadcast;
@@ -284,12 +287,35 @@ fn transport_config(config: &ServerSettings, unix_origin: Duration) -> Transport
 }
 
 fn http_config(config: &ServerSettings) -> HttpConfig {
+    let proxies = config.proxies.clone();
+    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
     HttpConfig {
         http: config.http,
         tls: config.tls(),
-        behind_tls_proxy: config.behind_tls_proxy,
-        join_rate: config.join_rate,
-        join_rate_loopback: config.join_rate_loopback,
-        connections_max: config.http_connections,
+        proxies: config
+            .behind_tls_proxy
+            .then(|| proxies.unwrap_or_else(|| PROXIES_DEFAULT.to_vec())),
+        names: config.http_names.clone().unwrap_or_default(),
+        operator_token: config.operator_token.clone(),
+        joins: AddressRates {
+            remote: config.join_rate,
+            local: config.join_rate_loopback,
+        },
+        figures: AddressRates {
+            remote: config.stats_rate,
+            local: config.stats_rate_loopback,
+        },
+        request_rate: config.http_rate,
+        connections: ConnectionLimits {
+            total: config.http_connections,
+            per_address: config.http_connections_address,
+            per_loopback: config.http_connections_loopback,
+        },
+        times: TimeLimits {
+            request: seconds(config.http_request_s),
+            response: seconds(config.http_response_s),
+            idle: seconds(config.http_idle_s),
+        },
+        clients_max: config.max_clients,
     }
 }

@@ -17,7 +17,7 @@ const WORDS: [&str; 7] = [
 ];
 
 /// Pages for readers. The tables of the benchmarks are written by a program.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "README.md",
     "CHANGELOG.md",
     "docs/architecture.md",
@@ -26,6 +26,7 @@ const PAGES: [&str; 14] = [
     "docs/features.md",
     "docs/first-changes.md",
     "docs/gameplay.md",
+    "docs/http.md",
     "docs/persistence.md",
     "docs/playing.md",
     "docs/simulations.md",

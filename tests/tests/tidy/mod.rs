@@ -205,6 +205,7 @@ fn documents_link_to_files_that_exist() {
         "README.md",
         "docs/architecture.md",
         "docs/features.md",
+        "docs/http.md",
         "docs/skirmish.md",
         "docs/tuning.md",
         "docs/transport.md",

@@ -1,6 +1,10 @@
 //! Tests of the HTTP API over real loopback sockets, on a server that has no simulation.
 
+mod connections;
+mod doors;
 mod joining;
+mod kinds;
+mod raw;
 mod serving;
 
 use std::cell::Cell;
@@ -20,6 +24,12 @@ use crate::net::places::{PlaceLimits, Places};
 use crate::observe::{ServerStatus, StatsReport, StatusSender, advance_status, status_channel};
 
 const HASH: ProtocolHash = ProtocolHash(0x0123_4567_89ab_cdef);
+
+/// The most time that a test waits for anything.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The operator's token, where a test configures it with [`token_file`].
+const TOKEN: &str = "a-token-of-the-tests";
 
 /// Start time of the servers of these tests, since 1970.
 const UNIX_ORIGIN: Duration = Duration::from_secs(1_700_000_000);
@@ -55,10 +65,29 @@ impl Running {
         let mut config = HttpConfig {
             http: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls: None,
-            behind_tls_proxy: false,
-            join_rate: 2,
-            join_rate_loopback: 1_000,
-            connections_max: 16,
+            proxies: None,
+            names: Vec::new(),
+            operator_token: None,
+            joins: AddressRates {
+                remote: 2,
+                local: 1_000,
+            },
+            figures: AddressRates {
+                remote: 1,
+                local: 10_000,
+            },
+            request_rate: 10_000,
+            connections: ConnectionLimits {
+                total: 16,
+                per_address: 16,
+                per_loopback: 16,
+            },
+            times: TimeLimits {
+                request: Duration::from_secs(10),
+                response: Duration::from_secs(10),
+                idle: Duration::from_secs(10),
+            },
+            clients_max: sessions_max,
         };
         change(&mut config);
         let (status, receiver) = status_channel();
@@ -68,7 +97,7 @@ impl Running {
             places_max: sessions_max,
             worker_max: sessions_max,
             address_max: ADDRESS_MAX,
-            trusts_loopback: !config.behind_tls_proxy,
+            trusts_loopback: config.proxies.is_none(),
             hello_timeout: None,
         };
         let places = Arc::new(Places::new(1, AssignStrategy::RoundRobin, limits));
@@ -120,7 +149,8 @@ impl Running {
     }
 
     fn post_forwarded(&self, body: &str, forwarded: Option<&str>) -> (u16, String) {
-        let mut request = self.agent.post(self.url("/v1/guest"));
+        let request = self.agent.post(self.url("/v1/guest"));
+        let mut request = request.header("Content-Type", "application/json");
         if let Some(forwarded) = forwarded {
             request = request.header("X-Forwarded-For", forwarded);
         }
@@ -132,7 +162,9 @@ impl Running {
     }
 
     fn get(&self, path: &str) -> (u16, Vec<u8>) {
-        let mut response = self.agent.get(self.url(path)).call().unwrap();
+        let request = self.agent.get(self.url(path));
+        let request = request.header("Authorization", format!("Bearer {TOKEN}"));
+        let mut response = request.call().unwrap();
         (
             response.status().as_u16(),
             response.body_mut().read_to_vec().unwrap(),
@@ -151,6 +183,15 @@ impl Running {
         self.places
             .claim(response.client_id, u64::MAX, loopback, key, Duration::ZERO)
             .unwrap();
+    }
+
+    /// Waits until a count has reached `least`.
+    fn wait_for(&self, count: &str, least: u64) {
+        let begun = now();
+        while self.figures()[count] < least {
+            assert!(begun.elapsed() < PATIENCE, "{count}: {:?}", self.figures());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Returns the counts of responses so far.
@@ -177,6 +218,13 @@ impl Drop for Running {
         self.agent = ureq::agent();
         self.http_server.take().unwrap().join();
     }
+}
+
+/// Writes the operator's token to a file, which is removed when dropped.
+fn token_file() -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), TOKEN).unwrap();
+    file
 }
 
 fn guest(name: &str) -> String {
