@@ -4,6 +4,7 @@
 //! Effects on the bots are measured in counts for each of the server's ticks, never in times. A busy machine makes ticks
 //! late and does not fail a test.
 
+mod connections;
 mod floods;
 mod handshakes;
 mod joining;
