@@ -22,6 +22,9 @@ use crate::observe::{ServerStatus, StatusReceiver};
 
 /// Connections that the system queues before they are accepted.
 const BACKLOG: i32 = 1_024;
+/// Bytes that the system keeps for a connection in each direction, before it doubles them. Without a limit, a client that
+/// does not read holds some megabytes.
+const SOCKET_BUFFER_BYTES: usize = 64 * 1_024;
 /// Interval of collecting frames for the audit and of observing the tick. Each run costs some 60 us, most of it for
 /// cold memory. The audit's queue is long enough for twice this interval at 128 ticks a second, the fastest rate.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
@@ -38,6 +41,9 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, HttpError> {
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
+        // Accepted connections inherit both.
+        socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
+        socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(socket.into())
