@@ -45,6 +45,37 @@ fn now() -> Instant {
 /// Places of one address that is not trusted.
 const ADDRESS_MAX: u32 = 40;
 
+/// Returns settings with long times and, but for joins, high rates.
+fn http_config(clients_max: u32) -> HttpConfig {
+    HttpConfig {
+        http: SocketAddr::from(([127, 0, 0, 1], 0)),
+        tls: None,
+        proxies: None,
+        names: Vec::new(),
+        operator_token: None,
+        joins: AddressRates {
+            remote: 2,
+            local: 1_000,
+        },
+        figures: AddressRates {
+            remote: 1,
+            local: 10_000,
+        },
+        request_rate: 10_000,
+        connections: ConnectionLimits {
+            total: 16,
+            per_address: 16,
+            per_loopback: 16,
+        },
+        times: TimeLimits {
+            request: Duration::from_secs(10),
+            response: Duration::from_secs(10),
+            idle: Duration::from_secs(10),
+        },
+        clients_max,
+    }
+}
+
 /// A running HTTP API of a server that has no simulation.
 struct Running {
     http_server: Option<HttpServer>,
@@ -62,33 +93,7 @@ impl Running {
     }
 
     fn with_sessions(sessions_max: u32, change: impl FnOnce(&mut HttpConfig)) -> Self {
-        let mut config = HttpConfig {
-            http: SocketAddr::from(([127, 0, 0, 1], 0)),
-            tls: None,
-            proxies: None,
-            names: Vec::new(),
-            operator_token: None,
-            joins: AddressRates {
-                remote: 2,
-                local: 1_000,
-            },
-            figures: AddressRates {
-                remote: 1,
-                local: 10_000,
-            },
-            request_rate: 10_000,
-            connections: ConnectionLimits {
-                total: 16,
-                per_address: 16,
-                per_loopback: 16,
-            },
-            times: TimeLimits {
-                request: Duration::from_secs(10),
-                response: Duration::from_secs(10),
-                idle: Duration::from_secs(10),
-            },
-            clients_max: sessions_max,
-        };
+        let mut config = http_config(sessions_max);
         change(&mut config);
         let (status, receiver) = status_channel();
         advance_status(&status, ServerStatus::Running);
