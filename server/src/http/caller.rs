@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use axum::http::HeaderMap;
 
 use super::error::ApiError;
+use crate::boundary::address_group::AddressGroup;
 
 /// A network: an address in it, and the number of bits that all its addresses share.
 pub(crate) type AddressRange = (IpAddr, u8);
@@ -32,8 +33,7 @@ const ENTRY_BYTES_MAX: usize = 64;
 /// Address and trust of a request's sender, for limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HttpCaller {
-    /// The address that limits count: an IPv4 address, or the /64 of an IPv6 address.
-    pub(super) address: IpAddr,
+    pub(super) address: AddressGroup,
     /// Whether it is the machine's own user, who is trusted.
     pub(super) is_local: bool,
 }
@@ -82,17 +82,9 @@ impl CallerRules {
             PeerStanding::Proxy => (forwarded(headers).map_err(ApiError::BadForwardedFor)?, false),
         };
         Ok(HttpCaller {
-            address: limited_address(address),
+            address: AddressGroup::of(address),
             is_local,
         })
-    }
-}
-
-/// Returns the address that shares limits: an IPv4 address, or the /64 of one IPv6 customer.
-pub(super) fn limited_address(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        address => address,
     }
 }
 
@@ -282,7 +274,7 @@ mod tests {
             is_on_loopback: false,
         };
         let caller = direct.caller(address("198.51.100.1"), &forged).unwrap();
-        assert_eq!(caller.address, address("198.51.100.1"));
+        assert_eq!(caller.address, AddressGroup::of(address("198.51.100.1")));
         let rules = CallerRules {
             proxies: Some(vec![(address("203.0.113.0"), 24), (address("2001:db8::"), 32)]),
             is_on_loopback: false,
@@ -320,19 +312,6 @@ mod tests {
             !through.unwrap().is_local,
             "a client of the proxy on this machine"
         );
-    }
-
-    #[test]
-    fn limits_count_ipv6_by_64_bits_and_mapped_ipv4_as_ipv4() {
-        for (one, limited) in [
-            ("203.0.113.7", "203.0.113.7"),
-            ("::ffff:203.0.113.7", "203.0.113.7"),
-            ("2001:db8::ffff:2", "2001:db8::"),
-            ("2001:db8:0:1::1", "2001:db8:0:1::"),
-            ("::1", "::1"),
-        ] {
-            assert_eq!(limited_address(address(one)), address(limited), "{one}");
-        }
     }
 
     #[test]

@@ -11,11 +11,12 @@ use axum::http::{Extensions, HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::caller::{HttpCaller, PeerStanding, limited_address};
+use super::caller::{HttpCaller, PeerStanding};
 use super::error::ApiError;
 use super::figures::HEALTH_PATH;
 use super::host_names::{check_content_type, check_origin};
 use super::shared::{Shared, SharedParts};
+use crate::boundary::address_group::AddressGroup;
 
 /// Refuses requests that are not to be handled.
 pub(super) async fn guarded(State(shared): State<Shared>, request: Request, next: Next) -> Response {
@@ -52,7 +53,7 @@ fn caller_of(
     let caller = shared.callers.caller(peer.ip(), headers);
     if caller.is_err() && method == Method::GET && shared.shows_token(headers) {
         return Ok(HttpCaller {
-            address: limited_address(peer.ip()),
+            address: AddressGroup::of(peer.ip()),
             is_local: false,
         });
     }
@@ -71,7 +72,7 @@ fn check(shared: &SharedParts, request: &Request) -> Result<(), ApiError> {
     let caller = if request.uri().path() == HEALTH_PATH {
         // A proxy checks the health of the server for itself.
         HttpCaller {
-            address: limited_address(peer.ip()),
+            address: AddressGroup::of(peer.ip()),
             is_local: shared.callers.standing(peer.ip()) != PeerStanding::Remote,
         }
     } else {

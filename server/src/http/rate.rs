@@ -5,10 +5,10 @@
 //! one.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::caller::HttpCaller;
+use crate::boundary::address_group::AddressGroup;
 
 /// Limit on the number of addresses; their buckets take about 3 MiB.
 pub(super) const ADDRESSES_MAX: usize = 65_536;
@@ -29,7 +29,7 @@ pub(crate) struct AddressRates {
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     rates: AddressRates,
-    buckets: HashMap<IpAddr, Bucket>,
+    buckets: HashMap<AddressGroup, Bucket>,
     swept_at: Option<Duration>,
 }
 
@@ -95,6 +95,8 @@ impl RateLimiter {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     const RATES: AddressRates = AddressRates {
@@ -104,7 +106,7 @@ mod tests {
 
     fn remote(address: impl Into<IpAddr>) -> HttpCaller {
         HttpCaller {
-            address: address.into(),
+            address: AddressGroup::of(address.into()),
             is_local: false,
         }
     }
@@ -129,7 +131,7 @@ mod tests {
     fn rate_limit_of_a_trusted_caller_allows_a_large_burst() {
         let mut limiter = RateLimiter::new(RATES);
         let local = HttpCaller {
-            address: "127.0.0.1".parse().unwrap(),
+            address: AddressGroup::of("127.0.0.1".parse().unwrap()),
             is_local: true,
         };
         let taken = (0..20_000)

@@ -5,7 +5,7 @@
 //! only grow, and that a client can resume an identity only with the proof that was issued for it. Keeps no list of
 //! clients, because the proof contains all that is needed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,18 +88,17 @@ impl TokenIssuer {
         Some(u64::from_le_bytes(*id))
     }
 
-    /// Issues a token for `name` to a client at `address`, as client `resumed` or as a new one. `now` is the time since
+    /// Issues a token for `name` to a client at `issued_to`, as client `resumed` or as a new one. `now` is the time since
     /// the process's origin, `unix` the same time since 1970.
     pub(super) fn issue(
         &mut self,
         name: PlayerName,
         resumed: Option<u64>,
-        address: IpAddr,
+        issued_to: AddressGroup,
         now: Duration,
         unix: Duration,
     ) -> Result<Issued, IssueError> {
         let client_id = resumed.unwrap_or_else(|| u64::from_le_bytes(self.entropy.bytes()) % CLIENT_IDS);
-        let issued_to = AddressGroup::of(address);
         let expires_at = now + Duration::from_secs(TOKEN_EXPIRE_S);
         let worker = self
             .config
@@ -150,7 +149,9 @@ mod tests {
     use crate::net::assign::AssignStrategy;
     use crate::net::places::PlaceLimits;
 
-    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 9));
+    fn address() -> AddressGroup {
+        AddressGroup::of([198, 51, 100, 9].into())
+    }
 
     fn issuer(workers: u16, places_max: u32) -> TokenIssuer {
         let limits = PlaceLimits {
@@ -174,7 +175,7 @@ mod tests {
         issuer.issue(
             PlayerName::new("Ada").unwrap(),
             resumed,
-            ADDRESS,
+            address(),
             Duration::ZERO,
             Duration::from_secs(1_700_000_000),
         )
@@ -208,14 +209,14 @@ mod tests {
             let mut sent = Vec::new();
             client.update(Duration::ZERO, &mut |_, datagram| sent.push(datagram.to_vec()));
             let mut reply = Reply::new();
-            let from = SocketAddr::new(ADDRESS, 9);
+            let from = SocketAddr::from(([198, 51, 100, 9], 9));
             let received = server.receive(Duration::ZERO, 1_700_000_000, from, &mut sent[0], &mut reply);
             if let ServerReceived::Connected { user_data, .. } = received {
                 connected = Some(AddressGroup::read(user_data));
             }
             client.receive(Duration::ZERO, &mut reply.as_slice().to_vec());
         }
-        assert_eq!(connected, Some(AddressGroup::of(ADDRESS)));
+        assert_eq!(connected, Some(address()));
     }
 
     #[test]

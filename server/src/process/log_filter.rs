@@ -11,6 +11,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 const MODULES: &[&str] = &[
     "throng_server::http",
     "throng_server::http::guest",
+    "throng_server::http::open_files",
     "throng_server::http::tls",
     "throng_server::input::receive",
     "throng_server::net::batched",

@@ -17,7 +17,7 @@ const WORDS: [&str; 7] = [
 ];
 
 /// Pages for readers. The tables of the benchmarks are written by a program.
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 16] = [
     "README.md",
     "CHANGELOG.md",
     "docs/architecture.md",
@@ -30,6 +30,7 @@ const PAGES: [&str; 15] = [
     "docs/persistence.md",
     "docs/playing.md",
     "docs/simulations.md",
+    "docs/situations.md",
     "docs/skirmish.md",
     "docs/transport.md",
     "docs/tuning.md",

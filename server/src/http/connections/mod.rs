@@ -28,8 +28,9 @@ pub(crate) use self::table::ConnectionLimits;
 
 use self::serve_one::{ConnectionEnd, OneConnection, serve_requests};
 use self::shared_table::{SharedTable, TableEntry};
-use super::caller::{HttpCaller, PeerStanding, limited_address};
+use super::caller::{HttpCaller, PeerStanding};
 use super::shared::Shared;
+use crate::boundary::address_group::AddressGroup;
 
 /// Limit on the time of running requests when the server stops.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -109,7 +110,7 @@ fn admit(
 ) -> Option<(TableEntry, oneshot::Receiver<()>)> {
     let standing = shared.callers.standing(peer.ip());
     let caller = HttpCaller {
-        address: limited_address(peer.ip()),
+        address: AddressGroup::of(peer.ip()),
         is_local: false,
     };
     let has_rate = standing != PeerStanding::Remote || shared.takes_request(caller);

@@ -1,12 +1,12 @@
 //! The table of open connections as its tasks share it.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
 use super::super::caller::PeerStanding;
 use super::table::{ConnectionLimits, ConnectionTable};
+use crate::boundary::address_group::AddressGroup;
 
 /// The table of open connections. Its lock is taken on the HTTP server's thread only, and never held across an await.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl SharedTable {
     /// Adds a connection, which closes once `handle` is dropped. Returns `None` if it has no place.
     pub(super) fn add(
         &self,
-        address: IpAddr,
+        address: AddressGroup,
         standing: PeerStanding,
         handle: oneshot::Sender<()>,
     ) -> Option<TableEntry> {

@@ -7,9 +7,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
 
 use super::super::caller::PeerStanding;
+use crate::boundary::address_group::AddressGroup;
 
 /// Limits on open connections.
 #[derive(Debug, Clone, Copy)]
@@ -33,12 +33,12 @@ pub(super) struct ConnectionTable<H> {
     /// Numbers connections, and the order in which they were last used.
     clock: u64,
     connections: HashMap<u64, OpenConnection<H>>,
-    addresses: HashMap<IpAddr, AddressConnections>,
+    addresses: HashMap<AddressGroup, AddressConnections>,
 }
 
 #[derive(Debug)]
 struct OpenConnection<H> {
-    address: IpAddr,
+    address: AddressGroup,
     used_at: u64,
     _handle: H,
 }
@@ -71,7 +71,12 @@ impl<H> ConnectionTable<H> {
     ///
     /// # Errors
     /// Returns [`NoPlace`] where proxies have all connections and this one is not from a proxy.
-    pub(super) fn add(&mut self, address: IpAddr, standing: PeerStanding, handle: H) -> Result<u64, NoPlace> {
+    pub(super) fn add(
+        &mut self,
+        address: AddressGroup,
+        standing: PeerStanding,
+        handle: H,
+    ) -> Result<u64, NoPlace> {
         let own = self.addresses.get(&address).map_or(0, |own| own.by_use.len());
         let share = match standing {
             PeerStanding::Remote => self.limits.per_address,
@@ -109,7 +114,7 @@ impl<H> ConnectionTable<H> {
 
     /// Returns the connection that makes room where the total is reached. `own` is the number of connections of the new
     /// one's address. Looks at every address.
-    fn displaced(&self, own: usize, address: IpAddr, standing: PeerStanding) -> Option<u64> {
+    fn displaced(&self, own: usize, address: AddressGroup, standing: PeerStanding) -> Option<u64> {
         let of_clients = self.addresses.values().filter(|held| !held.is_proxy);
         let largest = of_clients.max_by_key(|held| (held.by_use.len(), Reverse(held.by_use.first())));
         match largest {
@@ -175,12 +180,12 @@ mod tests {
     }
 
     fn add(table: &mut ConnectionTable<()>, address: &str, standing: PeerStanding) -> Result<u64, NoPlace> {
-        table.add(address.parse().unwrap(), standing, ())
+        table.add(AddressGroup::of(address.parse().unwrap()), standing, ())
     }
 
     /// Returns the number of open connections of an address.
     fn open(table: &ConnectionTable<()>, address: &str) -> usize {
-        let address: IpAddr = address.parse().unwrap();
+        let address = AddressGroup::of(address.parse().unwrap());
         let counted = table
             .connections
             .values()
@@ -243,7 +248,7 @@ mod tests {
         let mut table = table();
         let player = add(&mut table, "10.9.9.9", PeerStanding::Remote).unwrap();
         for number in 0..1_000_u32 {
-            let address = IpAddr::from((0x0b00_0000 + number).to_be_bytes());
+            let address = AddressGroup::of((0x0b00_0000 + number).to_be_bytes().into());
             table.add(address, PeerStanding::Remote, ()).unwrap();
             table.used(player);
         }
