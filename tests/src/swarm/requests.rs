@@ -173,11 +173,20 @@ impl AskedServer {
 
     fn get(&self, path: &str) -> Result<(u16, Vec<u8>), String> {
         let url = format!("{}{path}", self.base);
-        let mut request = self.agent.get(&url);
-        if let Some(bearer) = &self.bearer {
-            request = request.header("Authorization", bearer);
-        }
-        let mut response = request.call().map_err(|error| format!("{url}: {error}"))?;
+        let call = || {
+            let request = self.agent.get(&url);
+            let request = match &self.bearer {
+                Some(bearer) => request.header("Authorization", bearer),
+                None => request,
+            };
+            request.call()
+        };
+        // The server may have closed the connection of the last request meanwhile.
+        let response = call().or_else(|error| match error {
+            ureq::Error::Io(_) => call(),
+            error => Err(error),
+        });
+        let mut response = response.map_err(|error| format!("{url}: {error}"))?;
         let body = response
             .body_mut()
             .with_config()

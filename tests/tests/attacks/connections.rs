@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
@@ -9,6 +10,9 @@ use super::AttackedServer;
 
 /// Connections that the server allows, unless it is configured otherwise.
 const CONNECTIONS_MAX: usize = 1_024;
+
+/// Lets one attack at a time take the files that this process may have.
+static FILES: Mutex<()> = Mutex::new(());
 
 /// Allows this process the files for an attack.
 fn allow_files() {
@@ -30,6 +34,7 @@ fn hold(http: SocketAddr, count: usize, begin: &str) -> Vec<TcpStream> {
 
 /// Opens connections that end at `begin`, while bots play and players join.
 fn hold_connections(what: &str, begin: &str) {
+    let _files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
     allow_files();
     let mut attacked = AttackedServer::start();
     let quiet = attacked.run_bots(|_| true);
