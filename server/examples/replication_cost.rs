@@ -194,6 +194,7 @@ impl Crowd {
                 team: TeamId::NONE,
                 room: Default::default(),
                 last_input: self.tick - 1,
+                newest_ahead: 1,
                 margin_16: 8,
                 area: Arc::clone(self.areas.get(*hold)),
             };

@@ -1,10 +1,14 @@
 //! The main loop: one fixed tick per turn, at absolute deadlines.
 //!
 //! Owns the clock of the simulation's thread, the tick number and the overrun counters. Guarantees that every
-//! [`App::update`] runs `FixedUpdate` exactly once and that ticks do not drift: each is due at a multiple
-//! of the tick length after the start. When a tick ends after later deadlines, these are counted and skipped, and
-//! their ticks are not caught up on. Code inside a tick reads a clock only for metering; all other code gets the time
-//! from here.
+//! [`App::update`] runs `FixedUpdate` exactly once and that ticks do not drift: tick n is due n - 1 tick lengths after
+//! the first. A loop that is late runs up to ten ticks back to back. A loop that is later than that, or that does not
+//! catch up, skips tick numbers, so that the number follows the clock again; [`TickTime::skipped`] has their count.
+//! No number occurs twice. Code inside a tick reads a clock only for metering; all other code gets the time from here.
+
+mod deadlines;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -17,6 +21,13 @@ use bevy_app::{App, AppExit, Plugin};
 use bevy_ecs::prelude::Resource;
 use bevy_time::{Fixed, Real, Time, TimePlugin, TimeUpdateStrategy, Virtual};
 use throng_shared::tick::Tick;
+
+use deadlines::Deadlines;
+pub(crate) use deadlines::SKIPPED_MAX;
+
+/// Time that a loop which catches up leaves between two ticks. In it the net workers read the inputs that waited for
+/// the ticks.
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(2);
 
 /// Clock that returns the time since the process's origin. Injected, so that a simulator can replace it.
 #[derive(Resource, Clone)]
@@ -59,24 +70,75 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// The current tick and its start time. Gameplay reads this instead of a clock.
+/// The current tick and its times. Gameplay reads this instead of a clock.
+///
+/// One tick is one step of [`TickTime::length`], also after skipped numbers: the time of `Time<Fixed>` counts ticks that
+/// ran, while the number follows the clock.
 #[derive(Resource, Clone, Copy, Debug)]
 pub struct TickTime {
     /// Number of the current tick; 0 before the first.
     pub tick: Tick,
-    /// Start time of the tick since the process's origin. Only for comparisons with arrival times and for metering.
+    /// Number of tick numbers between the last tick and this one that have no tick; normally 0. A server that was
+    /// stopped, or is too slow for its rate, skips them.
+    pub skipped: u32,
+    /// Start time of the tick since the process's origin. Only for metering.
     pub started_at: Duration,
+    /// Time at which the tick was due, since the process's origin: at or before its start. Only for comparisons with
+    /// arrival times.
+    pub due_at: Duration,
     /// Interval between two ticks, rounded down to a nanosecond.
     pub length: Duration,
+}
+
+impl TickTime {
+    /// Returns whether work that happens once in `every` tick numbers happens in this tick: whether this number plus
+    /// `offset` is a multiple of `every`, or that of a number that was skipped just before it.
+    ///
+    /// A comparison of the tick's number alone misses the work of skipped numbers, on a slow server for ever.
+    #[must_use]
+    pub fn is_due(&self, every: u32, offset: u64) -> bool {
+        let since = u64::from(self.tick.0).wrapping_add(offset) % u64::from(every.max(1));
+        since <= u64::from(self.skipped)
+    }
 }
 
 impl Default for TickTime {
     fn default() -> Self {
         Self {
             tick: Tick(0),
+            skipped: 0,
             started_at: Duration::ZERO,
+            due_at: Duration::ZERO,
             length: Duration::from_millis(50),
         }
+    }
+}
+
+/// The tick numbers to skip before the next tick. The loop proposes them; of several simulations in lockstep, `Exchange`
+/// takes the largest proposal.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub(crate) struct TickJump {
+    proposed: u32,
+    agreed: u32,
+}
+
+impl TickJump {
+    /// Returns the numbers to skip: those proposed, or those that the simulations agreed on since.
+    pub(crate) fn skipped(self) -> u32 {
+        self.agreed
+    }
+
+    /// Sets the numbers to skip on which all simulations agree, which are not fewer than those proposed.
+    pub(crate) fn agree(&mut self, skipped: u32) {
+        self.agreed = skipped;
+    }
+
+    /// Advances `time` to the next tick.
+    pub(crate) fn apply(&mut self, time: &mut TickTime) {
+        let Self { proposed, agreed } = std::mem::take(self);
+        time.skipped = agreed;
+        time.tick = (time.tick + agreed).next();
+        time.due_at += time.length * agreed.saturating_sub(proposed);
     }
 }
 
@@ -97,7 +159,7 @@ impl RunnerCounters {
         self.0.overruns.load(Relaxed)
     }
 
-    /// Returns the number of deadlines that passed without a tick.
+    /// Returns the number of tick numbers that were skipped.
     #[must_use]
     pub(crate) fn skipped(&self) -> u64 {
         self.0.skipped.load(Relaxed)
@@ -142,7 +204,12 @@ struct Sleep;
 
 impl Pass for Sleep {
     fn until(&mut self, deadline: Duration, clock: &Clock) {
-        thread::sleep(deadline.saturating_sub(clock.now()));
+        let left = deadline.saturating_sub(clock.now());
+        if left.is_zero() {
+            // Other threads of the server get a turn, even when this one is always late.
+            return thread::yield_now();
+        }
+        thread::sleep(left);
     }
 }
 
@@ -165,6 +232,7 @@ impl Plugin for RunnerPlugin {
             .insert_resource(self.clock.clone())
             .insert_resource(self.shutdown.clone())
             .init_resource::<TickTime>()
+            .init_resource::<TickJump>()
             .init_resource::<RunnerCounters>();
         let world = app.world_mut();
         world.resource_mut::<TickTime>().length = length;
@@ -189,8 +257,24 @@ pub fn tick_length(tick_rate_hz: NonZeroU32) -> Duration {
 
 /// Runs the tick that is due at `now`: one [`App::update`] with one `FixedUpdate`. The plugins must be finished.
 pub fn tick_once(app: &mut App, now: Duration) {
-    app.world_mut().resource_mut::<TickTime>().started_at = now;
+    tick_late(app, now, now, 0);
+}
+
+/// Runs the next tick after skipping `skipped` tick numbers. The tick was due at `due_at` and starts at `now`. The
+/// plugins must be finished. Of several simulations in lockstep, all skip as many as the one that skips the most.
+pub fn tick_late(app: &mut App, due_at: Duration, now: Duration, skipped: u32) {
+    propose_skip(app, skipped);
+    let mut time = app.world_mut().resource_mut::<TickTime>();
+    (time.started_at, time.due_at) = (now, due_at);
     app.update();
+}
+
+/// Proposes the tick numbers to skip before the next tick.
+pub(crate) fn propose_skip(app: &mut App, skipped: u32) {
+    app.insert_resource(TickJump {
+        proposed: skipped,
+        agreed: skipped,
+    });
 }
 
 /// Finishes the plugins, as [`App::run`] does before its loop. Needed before [`tick_once`].
@@ -212,123 +296,23 @@ fn run(mut app: App) -> AppExit {
         None => Box::new(Sleep),
     };
     let first = app.world().get_resource::<FirstTick>();
-    let mut deadline = first.map_or_else(|| clock.now(), |first| first.0);
+    let first = first.map_or_else(|| clock.now(), |first| first.0);
+    let mut deadlines = Deadlines::new(first, length);
     while !shutdown.is_requested() {
-        between.until(deadline, &clock);
-        tick_once(&mut app, clock.now());
+        between.until(deadlines.due(), &clock);
+        if deadlines.is_catching_up(clock.now()) {
+            between.until(clock.now() + CATCH_UP_PAUSE, &clock);
+        }
+        let now = clock.now();
+        let skipped = deadlines.skipped(now);
+        tick_late(&mut app, deadlines.due_after(skipped), now, skipped);
         if let Some(exit) = app.should_exit() {
             return exit;
         }
-        let (next, skipped) = next_deadline(deadline, clock.now(), length);
-        deadline = next;
-        if skipped > 0 {
-            counters.0.overruns.fetch_add(1, Relaxed);
-            counters.0.skipped.fetch_add(skipped, Relaxed);
-        }
+        let skipped = app.world().resource::<TickTime>().skipped;
+        let is_late = deadlines.advance(skipped, now, clock.now());
+        counters.0.overruns.fetch_add(u64::from(is_late), Relaxed);
+        counters.0.skipped.fetch_add(u64::from(skipped), Relaxed);
     }
     AppExit::Success
-}
-
-/// Returns the first deadline after `deadline` that has not passed at `now`, and the number of deadlines skipped.
-fn next_deadline(deadline: Duration, now: Duration, length: Duration) -> (Duration, u64) {
-    let next = deadline + length;
-    let late = now.saturating_sub(next);
-    if late.is_zero() {
-        return (next, 0);
-    }
-    let skipped = late.as_nanos().div_ceil(length.as_nanos()) as u64;
-    (next + duration_times(length, skipped), skipped)
-}
-
-fn duration_times(length: Duration, count: u64) -> Duration {
-    Duration::from_nanos((length.as_nanos() as u64).saturating_mul(count))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::schedule::SchedulePlugin;
-    use bevy_app::FixedUpdate;
-    use bevy_ecs::prelude::*;
-
-    #[derive(Resource, Default)]
-    struct Seen(Vec<(Tick, Duration)>);
-
-    fn app(tick_rate_hz: u32, clock: Clock, shutdown: Shutdown) -> App {
-        let mut app = App::new();
-        let tick_rate_hz = NonZeroU32::new(tick_rate_hz).unwrap();
-        app.add_plugins((
-            SchedulePlugin,
-            RunnerPlugin {
-                tick_rate_hz,
-                clock,
-                shutdown,
-            },
-        ))
-        .init_resource::<Seen>();
-        let note = |time: Res<TickTime>, fixed: Res<Time>, mut seen: ResMut<Seen>| {
-            assert_eq!(fixed.delta(), time.length);
-            seen.0.push((time.tick, time.started_at));
-        };
-        app.add_systems(FixedUpdate, note.in_set(crate::schedule::ServerSystems::Simulate));
-        app
-    }
-
-    #[test]
-    fn every_update_is_exactly_one_tick() {
-        for rate in [1, 3, 20, 60, 128] {
-            let mut app = app(rate, Clock::default(), Shutdown::default());
-            finish_plugins(&mut app);
-            for n in 0..500u32 {
-                tick_once(&mut app, Duration::from_secs(u64::from(n)));
-            }
-            let seen = &app.world().resource::<Seen>().0;
-            let expected: Vec<_> = (0..500u32)
-                .map(|n| (Tick(n + 1), Duration::from_secs(u64::from(n))))
-                .collect();
-            assert_eq!(seen, &expected, "at {rate} Hz");
-        }
-    }
-
-    #[test]
-    fn passed_deadlines_are_skipped_and_counted() {
-        let ms = Duration::from_millis;
-        assert_eq!(next_deadline(ms(100), ms(120), ms(50)), (ms(150), 0));
-        assert_eq!(next_deadline(ms(100), ms(150), ms(50)), (ms(150), 0));
-        assert_eq!(next_deadline(ms(100), ms(151), ms(50)), (ms(200), 1));
-        assert_eq!(next_deadline(ms(100), ms(200), ms(50)), (ms(200), 1));
-        assert_eq!(next_deadline(ms(100), ms(999), ms(50)), (ms(1_000), 17));
-    }
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "this test runs in real time")]
-    fn the_loop_keeps_its_rate_counts_an_overrun_and_stops_on_request() {
-        let origin = Instant::now();
-        let shutdown = Shutdown::default();
-        let mut app = app(200, Clock::since(origin), shutdown.clone());
-        let ticks = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&ticks);
-        let stall = move |time: Res<TickTime>| {
-            count.fetch_add(1, Relaxed);
-            match time.tick.0 {
-                5 => thread::sleep(Duration::from_millis(23)),
-                20 => shutdown.request(),
-                _ => {}
-            }
-        };
-        app.add_systems(FixedUpdate, stall.in_set(crate::schedule::ServerSystems::Input));
-        let counters = app.world().resource::<RunnerCounters>().clone();
-        assert_eq!(app.run(), AppExit::Success);
-        assert_eq!(ticks.load(Relaxed), 20);
-        assert!(
-            counters.overruns() >= 1 && counters.skipped() >= 4,
-            "{counters:?}"
-        );
-        // 19 intervals of 5 ms, of which the stalled one took five.
-        assert!(
-            origin.elapsed() >= Duration::from_millis(19 * 5 + 4 * 5),
-            "{:?}",
-            origin.elapsed()
-        );
-    }
 }

@@ -16,7 +16,7 @@ use bevy_ecs::error::{BevyError, ErrorContext};
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor};
 
-use crate::runner::{Clock, TickTime};
+use crate::runner::{Clock, TickJump, TickTime};
 
 /// The phases of a tick, all in `FixedUpdate`.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,7 +106,8 @@ impl Plugin for SchedulePlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<TickTimings>()
             .init_resource::<Clock>()
-            .init_resource::<TickTime>();
+            .init_resource::<TickTime>()
+            .init_resource::<TickJump>();
         for pair in ServerSystems::ORDER.windows(2) {
             app.configure_sets(FixedUpdate, (pair[0], pair[1]).chain());
         }
@@ -144,8 +145,8 @@ fn begin_laps(mut timings: ResMut<TickTimings>, clock: Res<Clock>) {
     timings.begin(&clock);
 }
 
-fn begin_tick(mut time: ResMut<TickTime>) {
-    time.tick = time.tick.next();
+fn begin_tick(mut time: ResMut<TickTime>, mut jump: ResMut<TickJump>) {
+    jump.apply(&mut time);
 }
 
 /// Of the failures of one system, the first, second, fourth, eighth and so on are logged, and also every

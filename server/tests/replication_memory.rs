@@ -146,6 +146,7 @@ impl World {
                 team: TeamId::NONE,
                 room: Default::default(),
                 last_input: self.tick - 1,
+                newest_ahead: i8::MIN,
                 margin_16: 0,
                 area: Arc::clone(self.areas.get(hold)),
             };

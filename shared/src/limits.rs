@@ -42,6 +42,9 @@ pub const CHUNK_SLOTS: usize = 256;
 /// Encoded bytes of one input. A longer one is refused where it is encoded and where it is received.
 pub const INPUT_BYTES_MAX: usize = 24;
 
+/// Ticks that an input may be ahead of the server's next tick. One that is further ahead is refused.
+pub const INPUT_TICKS_AHEAD_MAX: u32 = 32;
+
 /// Inputs in one packet: the newest and those before it, as repeats. Older ones are not sent again.
 pub const INPUTS_PER_PACKET: usize = 4;
 

@@ -9,7 +9,9 @@ use throng_shared::{
     protocol::{
         hello::{HELLO_BYTES_MAX, Hello},
         ids::GlobalId,
-        input::{INPUT_PACKET_BYTES_MAX, InputBytes, InputList, InputPacket, SnapshotAck, ViewTick},
+        input::{
+            INPUT_PACKET_BYTES_MAX, InputBytes, InputList, InputPacket, Restarts, SnapshotAck, ViewTick,
+        },
     },
     tick::Tick,
 };
@@ -228,6 +230,7 @@ fn send_input(simulator: &mut Simulator, peer: &mut RawPeer, tick: Tick, input: 
             bits: u64::MAX,
         }),
         newest_tick: tick.wire(),
+        restarts: Restarts::default(),
         view: Some(ViewTick::new(tick, 255)),
         inputs,
     };

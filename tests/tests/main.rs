@@ -17,6 +17,7 @@ mod returning;
 mod routes;
 mod sessions;
 mod silence;
+mod stalls;
 mod test_server;
 mod tidy;
 mod workers;

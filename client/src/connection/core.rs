@@ -11,7 +11,7 @@ use throng_shared::netcode::{
 };
 use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX, Hello, HelloError, Welcome};
 use throng_shared::protocol::ids::{Channel, PlayerId};
-use throng_shared::protocol::input::{INPUT_PACKET_BYTES_MAX, InputBytes, InputPacket, ViewTick};
+use throng_shared::protocol::input::{INPUT_PACKET_BYTES_MAX, InputBytes, InputPacket, Restarts, ViewTick};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::snapshot::OwnerBlock;
 use throng_shared::protocol::steps::ComponentFormats;
@@ -356,6 +356,7 @@ impl ClientCore {
         let packet = InputPacket {
             ack: session.mirror.ack(),
             newest_tick: session.inputs.newest_tick().wire(),
+            restarts: Restarts::new(session.clock.restarts()),
             view: Some(shown),
             inputs: session.inputs.list(),
         };
@@ -402,10 +403,12 @@ fn receive_snapshot(
     if applied.is_newest {
         session.clock.observe_snapshot(now, applied.tick);
         let owner = session.mirror.owner();
-        // Only part 0 has an owner block. Before the first input, its margin is 0.
-        if applied.part == 0 && (owner.last_input.is_some() || owner.margin_16 != 0) {
+        // Only part 0 has an owner block.
+        if applied.part == 0
+            && let Some(input) = owner.newest_input
+        {
             let margin = f64::from(owner.margin_16) / 16.0;
-            session.clock.observe_margin(now, applied.tick, margin);
+            session.clock.observe_margin(now, applied.tick, input, margin);
         }
     }
     Some(ClientEvent::Snapshot(applied))

@@ -52,6 +52,7 @@ impl Packet {
         };
         let owner = OwnerBlock {
             last_input: None,
+            newest_input: None,
             margin_16: self.sequence as i16 & 7,
             own: Some(ShortId(1)),
         };

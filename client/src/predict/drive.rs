@@ -48,7 +48,7 @@ pub(super) fn predict(world: &mut World) {
             .get_resource::<ClientClock>()
             .and_then(ClientClock::tick_length);
         let (Some(newest), Some(length)) = (newest, tick_length) else {
-            predictions.present = None;
+            (predictions.present, predictions.furthest) = (None, None);
             return;
         };
         world.resource_mut::<PredictTime>().length = length;
@@ -58,8 +58,14 @@ pub(super) fn predict(world: &mut World) {
             return;
         }
         let present = predictions.present.unwrap_or(newest);
+        let furthest = predictions.furthest.filter(|furthest| furthest.is_after(present));
+        let furthest = furthest.unwrap_or(present);
         save_spawned(world, &predictions.kinds, &predicted_entities, present);
-        let from = compare(world, &predictions.kinds, &mut predicted_entities);
+        let mut from = compare(world, &predictions.kinds, &mut predicted_entities);
+        if present.is_after(newest) && from.is_none_or(|from| from.is_after(newest)) {
+            // The clock of inputs has jumped backward: the ticks after it are predicted again, with newer inputs.
+            from = Some(newest);
+        }
         if let Some(from) = from {
             restore_all(world, &predictions.kinds, &predicted_entities, from);
         }
@@ -71,7 +77,7 @@ pub(super) fn predict(world: &mut World) {
         }
         while newest.is_after(tick) {
             tick = tick.next();
-            step(world, &predictions, tick, tick.is_after(present));
+            step(world, &predictions, tick, tick.is_after(furthest));
             add_spawned(world, &mut predicted_entities);
             for target in &predicted_entities {
                 let is_known = target.known.is_some_and(|known| known.since(tick) >= 0);
@@ -85,6 +91,11 @@ pub(super) fn predict(world: &mut World) {
             }
         }
         predictions.present = Some(newest);
+        predictions.furthest = Some(if newest.is_after(furthest) {
+            newest
+        } else {
+            furthest
+        });
         look_ahead(world, &predictions, &predicted_entities, newest);
     });
 }

@@ -18,6 +18,8 @@ pub(super) struct Predictions {
     pub(super) load_input: Option<fn(&mut World, &Protocol, InputBytes)>,
     /// The tick of all [`Present`] values.
     pub(super) present: Option<Tick>,
+    /// The newest tick that was ever predicted in this session. The clock of inputs may jump backward.
+    pub(super) furthest: Option<Tick>,
 }
 
 /// The operations for one component type.

@@ -3,15 +3,18 @@
 //!
 //! The arrival of snapshots shows when a server tick reached the client; the server reports how early inputs
 //! reached it (the *arrival margin*). From these the clock keeps the input tick just far enough ahead that
-//! inputs arrive before their tick is simulated, jitter included, and no further. Corrections are slewed: the
-//! clocks run a little faster or slower for a while. They never run backward; only a large lag is skipped,
-//! forward.
+//! inputs arrive before their tick is due, jitter included, and no further. Small corrections are slewed: the
+//! clocks run a little faster or slower for a while. A measurement that is far off is followed only when it lasts: a
+//! stall of the server, of the network or of this client delays a few datagrams and changes neither clock, because the
+//! server's tick follows real time again when it is over. A large correction is a jump. The clock of inputs jumps in
+//! both directions: backward, the ticks that were sent already are sent again. The server's clock never runs backward.
 //!
 //! Every reported margin is compared with the time at which *that* input was sent. Corrections still in flight
-//! are therefore never applied twice, whatever the round trip.
+//! are therefore never applied twice, whatever the round trip, and however rarely inputs are sent.
 
 use std::time::Duration;
 
+use throng_shared::limits::{INPUT_TICKS_AHEAD_MAX, INPUTS_PER_PACKET};
 use throng_shared::tick::Tick;
 
 /// Tuning of a session's clock. All lengths in ticks.
@@ -21,11 +24,15 @@ pub struct ClockConfig {
     pub margin_goal: f64,
     /// How many mean deviations of the margin are added to the goal.
     pub jitter_allowance: f64,
-    /// A clock that lags its goal by more than this jumps forward.
+    /// A clock that is further than this from its goal jumps there, and a measurement further than this from the earlier
+    /// ones is followed only when it lasts.
     pub jump_above: f64,
-    /// The largest lead of inputs over the newest server tick received; bounded by the server's input window.
+    /// How early inputs may arrive at most, in whatever way the margin was measured. Below what the server takes.
     pub lead_max: f64,
 }
+
+/// The default of [`ClockConfig::lead_max`].
+const LEAD_MAX: f64 = 20.0;
 
 impl Default for ClockConfig {
     fn default() -> Self {
@@ -33,10 +40,12 @@ impl Default for ClockConfig {
             margin_goal: 0.75,
             jitter_allowance: 3.0,
             jump_above: 4.0,
-            lead_max: 48.0,
+            lead_max: LEAD_MAX,
         }
     }
 }
+
+const _: () = assert!(LEAD_MAX as u32 + ALLOWANCE_MAX as u32 + 1 < INPUT_TICKS_AHEAD_MAX);
 
 /// Speed at which small errors are corrected: running 5 % faster or slower is not noticeable.
 const SLEW_MIN: f64 = 0.05;
@@ -50,8 +59,14 @@ const JITTER_WEIGHT: f64 = 1.0 / 16.0;
 const ALLOWANCE_MAX: f64 = 6.0;
 /// Inputs remembered until their margin is reported; a power of two.
 const SENT_INPUTS: usize = 64;
-/// After a pause of more ticks than this, only the newest tick is returned.
-const TICKS_BEHIND_MAX: i32 = 4;
+/// After a pause of more ticks than this, only the newest tick is returned. One packet holds as many and the newest.
+const TICKS_BEHIND_MAX: i32 = INPUTS_PER_PACKET as i32 - 1;
+/// Seconds and number of measurements for which a large change must last.
+const LASTING_S: f64 = 0.2;
+const LASTING_SAMPLES: u32 = 3;
+/// How late after the clock has reached its tick an input may be sent, in ticks. An input that is sent later, because this
+/// client draws few frames, is sent for the next tick, too: the other one may be late.
+const SENT_LATE_MAX: f64 = 0.7;
 
 /// A position in ticks that follows a moving goal at a bounded speed.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +81,7 @@ impl Slewed {
     }
 
     /// Moves towards the goal for `elapsed` ticks of real time. Backward it moves no faster than real time
-    /// passes, so the clock may stand still but never runs backward.
+    /// passes, so the clock may stand still but never runs backward. Jumps forward if the goal is far ahead.
     fn advance(&mut self, elapsed: f64, jump_above: f64) {
         let error = self.goal - self.offset;
         if error > jump_above {
@@ -75,6 +90,58 @@ impl Slewed {
         }
         let step = (error.abs() / 8.0).clamp(SLEW_MIN, SLEW_MAX) * elapsed;
         self.offset += error.clamp(-step, step);
+    }
+}
+
+/// A smoothed measurement. A small change is followed slowly. A large one is followed at once, but only when it has
+/// lasted.
+#[derive(Debug, Clone, Copy)]
+struct Smoothed {
+    value: f64,
+    /// Measurements in a row that are far from the value, all on the same side.
+    far: Option<FarSamples>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct FarSamples {
+    since: f64,
+    count: u32,
+    sum: f64,
+}
+
+impl Smoothed {
+    fn new(value: f64) -> Self {
+        Self { value, far: None }
+    }
+
+    /// Replaces the value and everything measured before.
+    fn reset(&mut self, value: f64) {
+        *self = Self::new(value);
+    }
+
+    /// Adds a measurement at `elapsed` ticks of real time. One that is off by more than `far_above` counts when as far
+    /// ones have lasted `lasting` ticks. Returns the difference from the value before.
+    fn observe(&mut self, elapsed: f64, sample: f64, far_above: f64, lasting: f64) -> f64 {
+        let error = sample - self.value;
+        if error.abs() <= far_above {
+            self.value += error * SAMPLE_WEIGHT;
+            self.far = None;
+            return error;
+        }
+        let is_same_side = |far: &FarSamples| (far.sum / f64::from(far.count) > self.value) == (error > 0.0);
+        let mut far = self.far.filter(is_same_side).unwrap_or(FarSamples {
+            since: elapsed,
+            count: 0,
+            sum: 0.0,
+        });
+        far.count += 1;
+        far.sum += sample;
+        if far.count >= LASTING_SAMPLES && elapsed - far.since >= lasting {
+            self.reset(far.sum / f64::from(far.count));
+        } else {
+            self.far = Some(far);
+        }
+        error
     }
 }
 
@@ -97,14 +164,23 @@ pub(crate) struct ConnectionClock {
     slewed_at: f64,
     server: Slewed,
     input: Slewed,
-    /// Smoothed input offset at which the margin would be zero.
-    zero_margin: Option<f64>,
+    /// Offset of the newest received tick.
+    arrival: Smoothed,
+    /// The same before the snapshots that arrived at the time `slewed_at`, and that time: of several that are read
+    /// together, the newest counts.
+    arrival_before: (f64, Smoothed),
+    /// Input offset at which the margin would be zero.
+    zero_margin: Option<Smoothed>,
     /// Mean deviation of `zero_margin`, in ticks.
     jitter: f64,
-    /// Smoothed round trip, in ticks.
-    round_trip: Option<f64>,
+    /// Round trip, in ticks.
+    round_trip: Option<Smoothed>,
     newest: Tick,
     next_input: Tick,
+    /// The input whose margin was used last.
+    reported: Option<Tick>,
+    /// How often the clock of inputs has jumped backward.
+    restarts: u8,
     sent: [SentInput; SENT_INPUTS],
 }
 
@@ -131,11 +207,15 @@ impl ConnectionClock {
             slewed_at: 0.0,
             server: Slewed::new(0.0),
             input: Slewed::new(lead),
+            arrival: Smoothed::new(0.0),
+            arrival_before: (0.0, Smoothed::new(0.0)),
             zero_margin: None,
             jitter: 0.0,
             round_trip: None,
             newest: tick,
             next_input: tick + lead.ceil() as u32,
+            reported: None,
+            restarts: 0,
             sent: [never; SENT_INPUTS],
         }
     }
@@ -148,67 +228,73 @@ impl ConnectionClock {
         }
         self.advance(now);
         self.newest = tick;
-        let sample = f64::from(tick.since(self.origin_tick)) - self.slewed_at;
-        let error = sample - self.server.goal;
-        // A server that stalled or jumped is followed at once; the slew still smooths the shown time.
-        let weight = if error.abs() > self.config.jump_above {
-            1.0
+        if self.arrival_before.0 == self.slewed_at {
+            self.arrival = self.arrival_before.1;
         } else {
-            SAMPLE_WEIGHT
-        };
-        self.server.goal += error * weight;
-        self.bound_lead(sample);
+            self.arrival_before = (self.slewed_at, self.arrival);
+        }
+        let sample = f64::from(tick.since(self.origin_tick)) - self.slewed_at;
+        if sample - self.arrival.value > self.config.jump_above {
+            // A snapshot can be late for many reasons, but none is early.
+            self.arrival.reset(sample);
+        } else {
+            let lasting = LASTING_S * self.tick_rate_hz;
+            self.arrival
+                .observe(self.slewed_at, sample, self.config.jump_above, lasting);
+        }
+        self.server.goal = self.arrival.value;
+        self.bound_lead();
     }
 
-    /// Records that the frame of tick `frame` reported that its newest known input arrived `margin` ticks
-    /// before the start of the input's tick (negative: too late). Call once a frame.
-    pub(crate) fn observe_margin(&mut self, now: Duration, frame: Tick, margin: f64) {
-        // The input arrived within the tick before the frame, so the margin determines the input's tick. An
-        // error of one tick does no harm, because inputs are sent one tick apart.
-        let tick = frame + margin.floor() as i32 as u32;
-        let sent = self.sent[tick.0 as usize % SENT_INPUTS];
-        if sent.tick != tick || sent.elapsed == f64::NEG_INFINITY {
+    /// Records that the frame of tick `frame` reported that the newest known input is that for `input`, and arrived
+    /// `margin` ticks before its tick was due (negative: too late). Call once a frame; each input counts once.
+    pub(crate) fn observe_margin(&mut self, now: Duration, frame: Tick, input: Tick, margin: f64) {
+        let sent = self.sent[input.0 as usize % SENT_INPUTS];
+        if sent.tick != input || sent.elapsed == f64::NEG_INFINITY || self.reported == Some(input) {
             return;
         }
+        self.reported = Some(input);
         self.advance(now);
+        let (far_above, lasting) = (self.config.jump_above, LASTING_S * self.tick_rate_hz);
         // The time from sending to the frame's arrival, less the time that the input waited for its tick and
         // the frame.
-        let waited = f64::from(frame.since(tick)) + margin;
+        let waited = f64::from(frame.since(input)) + margin;
         let round_trip = (self.slewed_at - sent.elapsed - waited).max(0.0);
-        let smoothed = self.round_trip.get_or_insert(round_trip);
-        *smoothed += (round_trip - *smoothed) * SAMPLE_WEIGHT;
-        let sample = f64::from(tick.since(self.origin_tick)) - sent.elapsed - margin;
-        let previous = self.zero_margin.unwrap_or(sample);
-        let error = sample - previous;
-        let weight = if error.abs() > self.config.jump_above {
-            1.0
-        } else {
-            SAMPLE_WEIGHT
-        };
-        let zero = previous + error * weight;
-        self.zero_margin = Some(zero);
-        self.jitter += (error.abs().min(self.config.jump_above) - self.jitter) * JITTER_WEIGHT;
+        let smoothed = self.round_trip.get_or_insert(Smoothed::new(round_trip));
+        smoothed.observe(self.slewed_at, round_trip, far_above, lasting);
+        let sample = f64::from(input.since(self.origin_tick)) - sent.elapsed - margin;
+        let zero = self.zero_margin.get_or_insert(Smoothed::new(sample));
+        let error = zero.observe(self.slewed_at, sample, far_above, lasting);
+        let zero = zero.value;
+        // A delay that is far off is a stall, which no lead can cover.
+        if error.abs() <= far_above {
+            self.jitter += (error.abs() - self.jitter) * JITTER_WEIGHT;
+        }
         let allowance = (self.jitter * self.config.jitter_allowance).min(ALLOWANCE_MAX);
         self.input.goal = zero + self.config.margin_goal + allowance;
-        self.bound_lead(f64::from(self.newest.since(self.origin_tick)) - self.slewed_at);
+        self.bound_lead();
     }
 
     /// Bounds the input goal between the tick that is simulated next and the furthest one that the server
-    /// keeps, whatever was reported. `sample` is the offset of the newest snapshot.
-    fn bound_lead(&mut self, sample: f64) {
-        let least = sample + self.config.margin_goal;
-        self.input.goal = self
-            .input
-            .goal
-            .clamp(least, least.max(sample + self.config.lead_max));
+    /// keeps, whatever was reported.
+    fn bound_lead(&mut self) {
+        let least = self.arrival.value + self.config.margin_goal;
+        let round_trip = self.round_trip.map_or(0.0, |smoothed| smoothed.value);
+        let most = self.arrival.value + round_trip + self.config.lead_max;
+        self.input.goal = self.input.goal.clamp(least, least.max(most));
     }
 
-    /// Returns the next input tick when it is due; call until `None`. Ticks are in order, each at most once;
-    /// after a pause the oldest are skipped.
+    /// Returns the next input tick when it is due; call until `None`. Ticks are in order, each at most once unless the
+    /// clock has jumped backward; after a pause the oldest are skipped.
     pub(crate) fn due_input(&mut self, now: Duration) -> Option<Tick> {
         self.advance(now);
-        let position = (self.slewed_at + self.input.offset).floor();
-        let due = self.origin_tick + (position.max(0.0) as u32);
+        let position = (self.slewed_at + self.input.offset).max(0.0);
+        let mut due = self.origin_tick + (position.floor() as u32);
+        let sent = self.sent[due.0 as usize % SENT_INPUTS];
+        let is_just_sent = sent.tick == due && sent.elapsed == self.slewed_at;
+        if is_just_sent && position.fract() > SENT_LATE_MAX {
+            due = due.next();
+        }
         let behind = due.since(self.next_input);
         if behind < 0 {
             return None;
@@ -224,6 +310,12 @@ impl ConnectionClock {
             elapsed: self.slewed_at,
         };
         Some(tick)
+    }
+
+    /// Returns how often the clock of inputs has jumped backward, so that inputs replace those sent before for the same
+    /// ticks.
+    pub(crate) fn restarts(&self) -> u8 {
+        self.restarts
     }
 
     /// Returns how long after `now` the next input is due, at the present speed.
@@ -252,7 +344,7 @@ impl ConnectionClock {
     /// Returns the smoothed time from sending an input to the arrival of the first snapshot that can contain
     /// its effect: the network's round trip and the simulation of one tick. `None` before the first report.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
-        let seconds = self.round_trip? / self.tick_rate_hz;
+        let seconds = self.round_trip?.value / self.tick_rate_hz;
         Some(Duration::from_secs_f64(seconds))
     }
 
@@ -279,10 +371,27 @@ impl ConnectionClock {
         if step > 0.0 {
             self.slewed_at = elapsed;
             self.server.advance(step, self.config.jump_above);
+            if self.input.offset - self.input.goal > self.config.jump_above {
+                self.run_back();
+            }
             self.input.advance(step, self.config.jump_above);
+        }
+    }
+
+    /// Sets the clock of inputs back to its goal. The inputs that were sent for later ticks are sent again.
+    fn run_back(&mut self) {
+        self.input.offset = self.input.goal;
+        let position = (self.slewed_at + self.input.offset).max(0.0);
+        let next = self.origin_tick + position.ceil() as u32;
+        if self.next_input.is_after(next) {
+            self.next_input = next;
+            self.reported = None;
+            self.restarts = self.restarts.wrapping_add(1);
         }
     }
 }
 
+#[cfg(test)]
+mod stalls;
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,15 @@
 //! The player's inputs: the next one, and those of the last ticks.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bevy_ecs::prelude::*;
-use throng_shared::protocol::input::{InputBytes, PlayerInput};
+use throng_shared::protocol::input::{InputBytes, PlayerInput, held_ticks};
 use throng_shared::protocol::registry::{Protocol, RegistryError};
 use throng_shared::tick::Tick;
 
 /// Ticks whose inputs are kept: more than a client ever leads the server by.
 const INPUTS_MAX: usize = 128;
-/// Ticks for which the server repeats the last input in place of a missing one.
-const REPEAT_TICKS_MAX: i32 = 5;
 
 /// The input that is sent for every tick until it is replaced. Starts as the neutral input.
 #[derive(Resource, Debug, Clone, Copy, Default)]
@@ -47,17 +46,19 @@ impl NextInput {
 #[derive(Resource, Debug, Clone, Default)]
 pub struct InputHistory {
     neutral: InputBytes,
+    /// Ticks for which the server repeats the last input in place of a missing one.
+    held_ticks: i32,
     inputs: VecDeque<(Tick, InputBytes)>,
 }
 
 impl InputHistory {
     /// Returns the input that the server applies in `tick`: the one given for it, else the last one before it
-    /// for a few ticks, and then the neutral one.
+    /// for 1.5 s, and then the neutral one.
     #[must_use]
     pub fn at(&self, tick: Tick) -> InputBytes {
         let before = self.inputs.iter().rev().find(|(given, _)| !given.is_after(tick));
         match before {
-            Some((given, input)) if tick.since(*given) <= REPEAT_TICKS_MAX => *input,
+            Some((given, input)) if tick.since(*given) <= self.held_ticks => *input,
             _ => self.neutral,
         }
     }
@@ -71,11 +72,20 @@ impl InputHistory {
     pub(super) fn new(neutral: InputBytes) -> Self {
         Self {
             neutral,
+            held_ticks: 0,
             inputs: VecDeque::with_capacity(INPUTS_MAX),
         }
     }
 
+    pub(super) fn set_tick_length(&mut self, length: Duration) {
+        self.held_ticks = held_ticks(length).into();
+    }
+
+    /// Adds the input of `tick`. It replaces those of this tick and later ones: the clock of inputs has jumped backward.
     pub(super) fn push(&mut self, tick: Tick, input: InputBytes) {
+        while self.newest().is_some_and(|newest| newest.since(tick) >= 0) {
+            self.inputs.pop_back();
+        }
         if self.inputs.len() == INPUTS_MAX {
             self.inputs.pop_front();
         }

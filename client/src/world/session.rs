@@ -100,6 +100,9 @@ pub(super) fn sync_session(
     };
     notes.has_session = true;
     let mut inputs = world.resource_mut::<InputHistory>();
+    if let Some(length) = core.tick_length() {
+        inputs.set_tick_length(length);
+    }
     for (tick, input) in notes.inputs.drain(..) {
         inputs.push(tick, input);
     }

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bevy_app::{App, Plugin};
 use clap::{Args, ValueEnum};
 use skirmish_server::SkirmishPlugin;
-use throng_scenes::{Scene, ScenePlugin};
+use throng_scenes::{BurnPlugin, Scene, ScenePlugin};
 use throng_server::config::{ServerSettings, number};
 use throng_server::process::{Game, Thousands};
 use throng_server::simulation::ContentSource;
@@ -25,6 +26,9 @@ pub(crate) struct SceneSettings {
     /// Entities that one client sees on average in the crowd; determines the size of its world.
     #[arg(long, help_heading = WORLD, value_name = "K", default_value = "60", value_parser = number::<u32>(1..=100_000))]
     visible: u32,
+    /// Milliseconds for which every tick keeps its processor busy, for load tests.
+    #[arg(long, help_heading = WORLD, value_name = "MS", default_value = "0", value_parser = number::<u32>(0..=10_000))]
+    burn: u32,
     /// Content of Skirmish; reloaded whenever a file changes (default: built in).
     #[arg(long, help_heading = WORLD, value_name = "DIR", value_parser = folder)]
     content: Option<PathBuf>,
@@ -76,6 +80,9 @@ impl SceneSettings {
 
 impl Plugin for SceneSettings {
     fn build(&self, app: &mut App) {
+        if self.burn > 0 {
+            app.add_plugins(BurnPlugin(Duration::from_millis(self.burn.into())));
+        }
         if let Some(scene) = self.scene() {
             if self.content.is_some() {
                 tracing::warn!("this scene has no content");

@@ -1,8 +1,10 @@
 //! Throng's benchmark scenes: worlds for bots, with nothing that a benchmark does not need.
 //!
-//! An ordinary plugin on the server's public API. Owns how entities move and which entity a joining client gets.
+//! An ordinary plugin on the server's public API. Owns how entities move and which entity a joining client gets, and
+//! the synthetic load of ticks.
 //! [`protocol`] is shared with the bots.
 
+mod burn;
 mod movement;
 mod ownership;
 pub mod protocol;
@@ -18,6 +20,7 @@ use throng_server::schedule::ServerSystems;
 use throng_server::simulation::Seed;
 use throng_server::simulations::{JoinPlaces, MapShape};
 
+pub use burn::BurnPlugin;
 pub use movement::Steering;
 pub use scene::{RunningScene, Scene};
 pub use size::{crowd_side, hotspot_side};

@@ -43,11 +43,18 @@ impl Past<'_> {
             let pose = self.rewind.pose_of(body.id, body.slot, body.ghost_of, tick)?;
             Some(pose.position().0)
         };
-        let Some(before) = position_at(seen.tick) else {
+        if seen.tick.since(self.now) >= 0 {
+            return present;
+        }
+        // Skipped ticks have no frame: the client has interpolated between the states around them.
+        let around = self.rewind.ticks_around(seen.tick);
+        let Some((from, Some(before))) = around.map(|(from, _)| (from, position_at(from))) else {
             return present;
         };
-        let after = position_at(seen.tick.next()).unwrap_or(before);
-        before.lerp(after, f32::from(seen.fraction) / 256.0)
+        let to = around.and_then(|(_, to)| to).unwrap_or(self.now);
+        let after = position_at(to).unwrap_or(before);
+        let passed = seen.tick.since(from) as f32 + f32::from(seen.fraction) / 256.0;
+        before.lerp(after, passed / to.since(from) as f32)
     }
 }
 

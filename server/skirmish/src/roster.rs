@@ -68,7 +68,7 @@ pub(super) fn broadcast_roster(
     mut effects: EffectSender,
     time: Res<TickTime>,
 ) {
-    if !time.tick.next().0.is_multiple_of(ticks(BOARD_EVERY_S, &time)) {
+    if !time.is_due(ticks(BOARD_EVERY_S, &time), 1) {
         return;
     }
     let entries = pilots

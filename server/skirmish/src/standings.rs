@@ -44,7 +44,7 @@ pub(super) fn rank_pilots(
     mut standings: ResMut<Standings>,
     time: Res<TickTime>,
 ) {
-    if !time.tick.0.is_multiple_of(ticks(BOARD_EVERY_S, &time)) {
+    if !time.is_due(ticks(BOARD_EVERY_S, &time), 0) {
         return;
     }
     let mut order: Vec<_> = roster.pilots().collect();
@@ -75,7 +75,7 @@ pub(super) fn tell_own_standings(
 ) {
     let every = ticks(BOARD_EVERY_S, &time);
     for (player, name, team, score, credits, mut pilot_rank) in &mut pilots {
-        let is_due = (time.tick.0.wrapping_add(player.id.0)).is_multiple_of(every);
+        let is_due = time.is_due(every, player.id.0.into());
         let shown = &pilot_rank.sent.standing;
         let has_changed = pilot_rank.sent.rank != pilot_rank.rank
             || (shown.score, shown.credits, shown.team) != (*score, credits.0, team.0);

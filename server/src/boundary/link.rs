@@ -75,6 +75,12 @@ pub enum ToSimulation {
         /// The encoded input, validated by the protocol's registry.
         bytes: InputBytes,
     },
+    /// The client's clock of inputs has jumped backward: the next input replaces those that wait for
+    /// its tick and later ones.
+    InputsRestarted {
+        /// Key of the session on its worker.
+        key: SessionKey,
+    },
     /// A typed message of a client, reliable or not, still encoded.
     Message {
         /// Key of the session on its worker.

@@ -2,6 +2,7 @@
 
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::active::TakenInput;
+use throng_shared::protocol::input::held_ticks;
 
 use super::counters::InputCounters;
 use crate::runner::TickTime;
@@ -14,9 +15,10 @@ pub(super) fn take_inputs(
     mut counters: ResMut<InputCounters>,
     time: Res<TickTime>,
 ) {
+    let held = held_ticks(time.length);
     let mut tally = InputCounters::default();
     for (mut buffer, mut taken) in &mut players {
-        taken.bytes = match buffer.take(time.tick) {
+        taken.bytes = match buffer.take(time.tick, held) {
             TickInput::Fresh(bytes) => Some(bytes),
             TickInput::Repeated(bytes) => {
                 tally.repeated += 1;

@@ -1,7 +1,7 @@
 //! Players' inputs, from the [`Inbox`] to the input that gameplay reads in its tick.
 //!
 //! Owns the systems of `Receive` and `Input`. Guarantees that every player has exactly one input in every
-//! tick: the one sent for it, or the last one repeated for a few ticks, or the neutral one. Guarantees also
+//! tick: the one sent for it, or the last one repeated for 1.5 s, or the neutral one. Guarantees also
 //! that the memory for a player is bounded whatever its client sends, and that every unused input is counted.
 //! Refuses to interpret inputs: gameplay reads [`ActiveInput`].
 

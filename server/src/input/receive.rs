@@ -107,6 +107,13 @@ fn apply(
             };
             *counter += 1;
         }
+        ToSimulation::InputsRestarted { key } => {
+            let player = world.resource::<Players>().get(key);
+            match player.and_then(|player| world.get_mut::<InputBuffer>(player)) {
+                Some(mut buffer) => buffer.restart(),
+                None => counters.stray += 1,
+            }
+        }
         ToSimulation::Message {
             key,
             channel,
@@ -151,11 +158,12 @@ fn deliver_message(
     is_taken
 }
 
-/// Returns how long before the start of `tick` something arrived, in 1/16 tick; saturates.
+/// Returns how long before `tick` is due something arrived, in 1/16 tick; saturates. A late start of a tick does not
+/// count: clients time their inputs by the deadlines, which stay the same however late the server is.
 fn margin_16(time: &TickTime, tick: Tick, arrived_at: Duration) -> i16 {
     let nanos = |duration: Duration| duration.as_nanos() as i64;
     let length = nanos(time.length);
-    let ahead = nanos(time.started_at) - nanos(arrived_at) + i64::from(tick.since(time.tick)) * length;
+    let ahead = nanos(time.due_at) - nanos(arrived_at) + i64::from(tick.since(time.tick)) * length;
     (i128::from(ahead) * 16)
         .div_euclid(i128::from(length.max(1)))
         .clamp(i16::MIN.into(), i16::MAX.into()) as i16
@@ -183,8 +191,9 @@ mod tests {
     fn the_input_margin_is_in_sixteenths_of_a_tick_and_saturates() {
         let time = TickTime {
             tick: Tick(100),
-            started_at: Duration::from_millis(5_000),
-            length: Duration::from_millis(50),
+            started_at: Duration::from_millis(5_400),
+            due_at: Duration::from_millis(5_000),
+            ..TickTime::default()
         };
         let margin = |tick, ms| margin_16(&time, Tick(tick), Duration::from_millis(ms));
         assert_eq!(margin(100, 5_000), 0);

@@ -47,7 +47,7 @@ pub struct ServerStats {
     ticks: AtomicU64,
     /// Ticks that ended after the next one was due.
     overruns: AtomicU64,
-    /// Ticks that were skipped because the simulation was too far behind.
+    /// Tick numbers without a tick, because the simulation was too far behind.
     skipped: AtomicU64,
     /// Duration of a tick, from Receive to Publish.
     tick_time: Histogram,
@@ -107,7 +107,7 @@ impl ServerStats {
         self.phases[phase as usize].record(elapsed);
     }
 
-    /// Sets the totals since the start: ticks that ended after the next one was due, and ticks skipped because of that.
+    /// Sets the totals since the start: ticks that ended after the next one was due, and tick numbers without a tick.
     pub(crate) fn set_overruns(&self, overruns: u64, skipped: u64) {
         self.overruns.store(overruns, Relaxed);
         self.skipped.store(skipped, Relaxed);
@@ -245,7 +245,7 @@ pub struct StatsReport {
     pub ticks: u64,
     /// Ticks that ended after the next one was due.
     pub overruns: u64,
-    /// Ticks skipped because of overruns.
+    /// Tick numbers without a tick, because the server was late.
     pub ticks_skipped: u64,
     /// Connected sessions of all workers.
     pub clients: u64,

@@ -51,6 +51,7 @@ enum EventKind {
         channel: u8,
         bytes: Vec<u8>,
     },
+    InputsRestarted,
 }
 
 /// The reasons by their numbers in a recording.
@@ -108,6 +109,7 @@ impl Event {
                 };
                 (key, what)
             }
+            ToSimulation::InputsRestarted { key } => (key, EventKind::InputsRestarted),
             ToSimulation::Message { key, channel, bytes } => {
                 let (channel, bytes) = (channel.0, bytes.to_vec());
                 (key, EventKind::Message { channel, bytes })
@@ -166,6 +168,7 @@ impl Event {
                 arrived_at: absolute_time(time, *age_ns),
                 bytes: *bytes,
             },
+            EventKind::InputsRestarted => ToSimulation::InputsRestarted { key },
             EventKind::Message { channel, bytes } => ToSimulation::Message {
                 key,
                 channel: ChannelId(*channel),
@@ -218,6 +221,7 @@ mod tests {
                 channel: ChannelId(2),
                 bytes: Bytes::from_static(b"hello"),
             },
+            ToSimulation::InputsRestarted { key },
         ];
         values.extend(REASONS.map(|reason| ToSimulation::Left { key, reason }));
         for (tick, nanos) in [(0, 150_000_001), (4, 0), (u32::MAX, 150_000_000)] {

@@ -17,6 +17,7 @@ use throng_shared::tick::Tick;
 
 use super::digest::TickDigest;
 use super::events::Event;
+use crate::runner::SKIPPED_MAX;
 use crate::simulation::ContentFile;
 
 /// The version of the format that is written, and the only one that is read.
@@ -71,8 +72,12 @@ pub enum End {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TickBlock {
     pub(super) tick: Tick,
+    /// The tick numbers between the last block's tick and this one, which have no tick.
+    pub(super) skipped: u32,
     /// The start of the tick, since the process's origin.
     pub(super) started_at_ns: u64,
+    /// How long before its start the tick was due.
+    pub(super) late_ns: u64,
     /// The content from this tick on, if it was exchanged in this tick.
     pub(super) content: Option<Vec<ContentFile>>,
     pub(super) events: Vec<Event>,
@@ -222,8 +227,10 @@ impl<R: Read> RecordingReader<R> {
         let (block, bytes) = read_block(&mut self.from).map_err(at)?;
         self.offset += bytes;
         match block {
-            RecordingBlock::Tick(block) if block.tick == self.next => {
-                self.next = self.next.next();
+            RecordingBlock::Tick(block)
+                if block.skipped <= SKIPPED_MAX && block.tick == self.next + block.skipped =>
+            {
+                self.next = block.tick.next();
                 Ok(Ok(block))
             }
             RecordingBlock::Tick(_) => Err(at(ReadError::Order("a tick is missing"))),

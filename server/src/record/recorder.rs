@@ -203,7 +203,9 @@ fn write_all(
         };
         let block = RecordingBlock::Tick(TickBlock {
             tick: taken.time.tick,
+            skipped: taken.time.skipped,
             started_at_ns: taken.time.started_at.as_nanos() as u64,
+            late_ns: taken.time.started_at.saturating_sub(taken.time.due_at).as_nanos() as u64,
             content: taken.content.map(|files| files.0.to_vec()),
             events: taken
                 .values

@@ -19,7 +19,7 @@ use crate::boundary::frame::Frame;
 use crate::input::Inbox;
 use crate::observe::ServerStats;
 use crate::plugins::ServerPlugins;
-use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
+use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_late};
 use crate::simulation::{ContentFile, ContentFiles, ContentPlayback, Frames, Linger};
 
 /// Why a recording was not replayed to its end.
@@ -131,7 +131,9 @@ pub fn replay<R: Read>(mut reader: RecordingReader<R>, mut app: App) -> Result<R
         let started_at = Duration::from_nanos(block.started_at_ns.min(NANOS_MAX));
         let time = TickTime {
             tick: block.tick,
+            skipped: block.skipped,
             started_at,
+            due_at: started_at.saturating_sub(Duration::from_nanos(block.late_ns)),
             ..TickTime::default()
         };
         let values: Option<Vec<_>> = block.events.iter().map(|event| event.value(&time)).collect();
@@ -141,7 +143,7 @@ pub fn replay<R: Read>(mut reader: RecordingReader<R>, mut app: App) -> Result<R
         events += values.len() as u64;
         app.world_mut().get_resource_or_init::<Inbox>().extend(values);
         app.insert_resource(ContentPlayback(block.content.clone()));
-        tick_once(&mut app, started_at);
+        tick_late(&mut app, time.due_at, started_at, time.skipped);
         if block.content.is_some() {
             require_content(&app, block.content.as_deref(), block.tick)?;
             exchanges += 1;

@@ -148,6 +148,7 @@ impl ClientReplication {
         };
         let elapsed = self.last_tick.map_or(1, |last| tick.since(last).max(0) as u32);
         self.last_tick = Some(tick);
+        scratch.begin_tick(tick);
         self.budget.refill(elapsed, config.bytes_per_second, tick_rate);
         self.budget.spend(used_bytes, tick_rate);
 
@@ -236,6 +237,7 @@ impl ClientReplication {
                 older: tick.since(simulation_view.frame.tick) as u32,
                 id_bits: self.id_bits,
                 is_thinning,
+                turn: scratch.turn,
                 far2: far * far,
                 distances2,
                 motion: &scratch.motion,
@@ -265,9 +267,12 @@ impl ClientReplication {
         let acting = simulation_views
             .iter()
             .find(|simulation_view| simulation_view.player.entity.is_some());
-        let player = acting
-            .or(simulation_views.first())
-            .map(|simulation_view| simulation_view.player);
+        let acting = acting.or(simulation_views.first());
+        let newest_input = acting.and_then(|view| {
+            let ahead = Some(view.player.newest_ahead).filter(|&ahead| ahead != i8::MIN)?;
+            Some(Tick(view.frame.tick.0.wrapping_add_signed(ahead.into())))
+        });
+        let player = acting.map(|simulation_view| simulation_view.player);
         let last_input = player.map_or(self.last_input, |player| player.last_input);
         let margin_16 = player.map_or(0, |player| player.margin_16);
         // Late inputs are not used: without this, a client with nothing to be sent would learn late that its
@@ -300,6 +305,7 @@ impl ClientReplication {
             id_bits: self.id_bits,
             owner: OwnerBlock {
                 last_input: (last_input != Tick(0)).then_some(last_input),
+                newest_input,
                 margin_16,
                 own: own.map(|id| ShortId(id as u16)),
             },

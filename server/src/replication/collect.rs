@@ -130,8 +130,11 @@ pub(super) struct Collect<'a> {
     /// How many ticks the frame is older than the packet.
     pub(super) older: u32,
     pub(super) id_bits: u32,
-    /// Whether entities whose squared distance exceeds `far2` are updated in every fourth tick only.
+    /// Whether entities whose squared distance exceeds `far2` are updated in every fourth turn only.
     pub(super) is_thinning: bool,
+    /// The number of the served tick. A slow server skips tick numbers regularly, and would miss the turns of some
+    /// entities for ever if these followed from the tick.
+    pub(super) turn: u32,
     pub(super) far2: f32,
     pub(super) distances2: &'a [f32],
     pub(super) motion: &'a MotionModel,
@@ -371,7 +374,7 @@ impl<'a> Collect<'a> {
     /// Returns whether an update of the entity is not due in this tick, because it is far away.
     #[inline(always)]
     fn is_thinned(&self, id: usize, slot: Slot) -> bool {
-        self.is_thinning && self.distances2[id] > self.far2 && (self.frame.tick.0 ^ slot.0) & 3 != 0
+        self.is_thinning && self.distances2[id] > self.far2 && (self.turn ^ slot.0) & 3 != 0
     }
 
     /// Returns the change of an entity within the last `age` ticks, and puts it into the cache; `None` if the

@@ -2,6 +2,7 @@
 
 use throng_shared::protocol::delta::MotionModel;
 use throng_shared::protocol::registry::Protocol;
+use throng_shared::tick::Tick;
 
 use super::SIMULATIONS_MAX;
 use super::cache::EncodeCache;
@@ -21,6 +22,9 @@ pub struct ReplicationScratch {
     pub(super) queue: SendQueue,
     pub(super) buckets: Buckets,
     pub(super) counters: ReplicationCounters,
+    tick: Option<Tick>,
+    /// Number of ticks that were served; wraps.
+    pub(super) turn: u32,
 }
 
 /// Counts of what a worker's replication did since it started.
@@ -67,6 +71,17 @@ impl ReplicationScratch {
             queue: SendQueue::default(),
             buckets: Buckets::default(),
             counters: ReplicationCounters::default(),
+            tick: None,
+            turn: 0,
+        }
+    }
+
+    /// Counts the tick that is served to the worker's clients, once for all of them.
+    #[inline]
+    pub(super) fn begin_tick(&mut self, tick: Tick) {
+        if self.tick != Some(tick) {
+            self.tick = Some(tick);
+            self.turn = self.turn.wrapping_add(1);
         }
     }
 

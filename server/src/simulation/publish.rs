@@ -77,6 +77,7 @@ pub(super) fn publish_frame(
             team: team.0,
             room: room_seen(room, avatar, &rooms),
             last_input: input.last_applied(),
+            newest_ahead: input.newest_ahead(time.tick),
             margin_16: input.margin_16(),
             area: Arc::clone(area),
         };

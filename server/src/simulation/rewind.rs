@@ -43,8 +43,8 @@ pub struct Rewind<'w, 's> {
 }
 
 impl Rewind<'_, '_> {
-    /// Returns the entity's pose in the frame of `tick`. `None` if there is no such frame any more or yet, or
-    /// if it does not contain the entity.
+    /// Returns the entity's pose in the frame of `tick`. `None` if there is no such frame, any more or yet or because
+    /// the tick was skipped, or if it does not contain the entity.
     #[must_use]
     pub fn pose(&self, entity: Entity, tick: Tick) -> Option<Pose> {
         if let Ok(replicated) = self.replicated.get(entity) {
@@ -77,15 +77,24 @@ impl Rewind<'_, '_> {
     }
 
     /// Returns the entity's position at `fraction` (0..=1) of the way from `tick` to the next tick, on the
-    /// straight line between the two positions, as a client that interpolates shows it. Without a next frame,
-    /// it is the position at `tick`.
+    /// straight line between the positions in the frames around it, as a client that interpolates shows it. Without a
+    /// later frame, it is the position in the earlier one.
     #[must_use]
     pub fn position(&self, entity: Entity, tick: Tick, fraction: f32) -> Option<Vec2> {
-        let from = self.pose(entity, tick)?.position().0;
-        let to = self
-            .pose(entity, tick.next())
-            .map_or(from, |pose| pose.position().0);
-        Some(from.lerp(to, fraction.clamp(0.0, 1.0)))
+        let (before, after) = self.ticks_around(tick)?;
+        let from = self.pose(entity, before)?.position().0;
+        let Some((after, to)) = after.and_then(|after| Some((after, self.pose(entity, after)?))) else {
+            return (tick == before).then_some(from);
+        };
+        let passed = tick.since(before) as f32 + fraction.clamp(0.0, 1.0);
+        Some(from.lerp(to.position().0, passed / after.since(before) as f32))
+    }
+
+    /// Returns the last tick at or before `tick` that has a frame, and the first one after it, if there is one yet.
+    /// Skipped ticks have no frame. `None` if no frame is as old as `tick`.
+    #[must_use]
+    pub fn ticks_around(&self, tick: Tick) -> Option<(Tick, Option<Tick>)> {
+        self.frames.0.ticks_around(tick)
     }
 
     /// Returns the entity's heading at `tick`, in radians.
@@ -99,7 +108,7 @@ impl Rewind<'_, '_> {
     pub fn ticks(&self) -> Option<(Tick, Tick)> {
         let newest = self.frames.0.newest()?.tick;
         let held = (0..throng_shared::limits::HISTORY_TICKS as u32)
-            .take_while(|&age| self.frames.0.at(newest - age).is_some())
+            .filter(|&age| self.frames.0.at(newest - age).is_some())
             .last()?;
         Some((newest - held, newest))
     }

@@ -45,6 +45,7 @@ impl Watcher {
             team,
             room,
             last_input: Tick(0),
+            newest_ahead: i8::MIN,
             margin_16: 0,
             area,
         }

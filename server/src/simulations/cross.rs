@@ -20,7 +20,7 @@ use super::partition::Cell;
 use super::state::Simulations;
 use crate::boundary::link::SessionKey;
 use crate::persist::{Group, Persisted, SharedName};
-use crate::runner::{Clock, Shutdown, TickTime};
+use crate::runner::{Clock, Shutdown, TickJump, TickTime};
 use crate::simulation::{
     Avatar, Away, Eye, Frames, Owner, Player, Players, RemoteFrames, Replicated, Room, RowLocation, Slots,
     Team, Viewer, WorkerLinks, remove_player,
@@ -49,7 +49,8 @@ pub fn send_batch(world: &mut World) {
             .flatten();
         let batch = TickBatch {
             from: simulations.me,
-            tick: world.resource::<TickTime>().tick.next(),
+            last_tick: world.resource::<TickTime>().tick,
+            skipped: world.resource::<TickJump>().skipped(),
             ingress,
             messages: std::mem::take(&mut simulations.outgoing),
             frame,
@@ -70,10 +71,11 @@ pub(super) fn collect(world: &mut World) {
         let Ok(batches) = simulations.exchange().receive_batches() else {
             return stop(world);
         };
-        let tick = world.resource::<TickTime>().tick.next();
+        let last_tick = world.resource::<TickTime>().tick;
+        let tick = agree_on_tick(world, &batches, last_tick);
         despawn_departed(world, simulations);
         let persisted = Persisted::of(world);
-        update_remote_frames(world, &batches, tick);
+        update_remote_frames(world, &batches, last_tick, tick);
         spawn_arrivals(world, simulations, &persisted, &batches);
         let kinds = world.resource::<GhostKinds>().clone();
         let mut loads = BTreeMap::new();
@@ -96,6 +98,14 @@ pub(super) fn collect(world: &mut World) {
         }
         simulations.received = batches;
     });
+}
+
+/// Makes this simulation skip as many tick numbers as the one that skips the most, and returns the next tick. All
+/// simulations have the same batches, so that all agree on the same tick.
+fn agree_on_tick(world: &mut World, batches: &[Arc<TickBatch>], last_tick: Tick) -> Tick {
+    let skipped = batches.iter().map(|batch| batch.skipped).max().unwrap_or(0);
+    world.resource_mut::<TickJump>().agree(skipped);
+    (last_tick + skipped).next()
 }
 
 /// Requests the shutdown: another simulation has ended, and this one has only a part of the plane.
@@ -190,7 +200,7 @@ fn apply_message(
 }
 
 /// Stores the frames that all simulations published, and records the rows that migrated entities had.
-fn update_remote_frames(world: &mut World, batches: &[Arc<TickBatch>], tick: Tick) {
+fn update_remote_frames(world: &mut World, batches: &[Arc<TickBatch>], last_tick: Tick, tick: Tick) {
     let Some(mut remote_frames) = world.get_resource_mut::<RemoteFrames>() else {
         return;
     };
@@ -205,7 +215,7 @@ fn update_remote_frames(world: &mut World, batches: &[Arc<TickBatch>], tick: Tic
             };
             for &(global, slot) in slots {
                 let simulation = batch.from;
-                remote_frames.record_move(global, RowLocation { simulation, slot }, tick - 1);
+                remote_frames.record_move(global, RowLocation { simulation, slot }, last_tick);
             }
         }
     }

@@ -24,13 +24,16 @@ use crate::space::RoomId;
 /// simulation.
 const BATCHES_WAITING: usize = 2;
 
-/// Everything that one simulation sends before `tick`.
+/// Everything that one simulation sends between two ticks.
 #[derive(Debug)]
 pub(crate) struct TickBatch {
     /// The simulation that sends the batch.
     pub from: SimulationId,
-    /// The tick that is about to begin.
-    pub tick: Tick,
+    /// The last tick.
+    pub last_tick: Tick,
+    /// The tick numbers that the simulation would skip before the next tick, by its own clock. All simulations skip the
+    /// largest number that one of them sends.
+    pub skipped: u32,
     /// What its net workers received, in order.
     pub ingress: Vec<ToSimulation>,
     /// The messages of its last tick, in order.
@@ -205,7 +208,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Returns the batches of all simulations for the tick of the batch that was sent last, in the order of
+    /// Returns the batches of all simulations for the tick before which the last batch was sent, in the order of
     /// the simulations. Waits for those that have not arrived.
     ///
     /// # Errors
@@ -215,7 +218,7 @@ impl Exchange {
         let mut batches = Vec::with_capacity(self.others.len() + 1);
         for (_, other) in &self.others {
             let batch = other.recv().map_err(|_| SimulationGone)?;
-            debug_assert_eq!(batch.tick, own.tick, "simulations are in lockstep");
+            debug_assert_eq!(batch.last_tick, own.last_tick, "simulations are in lockstep");
             batches.push(batch);
         }
         batches.insert(usize::from(self.me.0).min(batches.len()), own);
@@ -231,7 +234,8 @@ mod tests {
     fn batch(from: SimulationId, tick: u32) -> TickBatch {
         TickBatch {
             from,
-            tick: Tick(tick),
+            last_tick: Tick(tick),
+            skipped: 0,
             ingress: Vec::new(),
             messages: vec![PeerMessage::Effect {
                 target: EffectTarget::Entity(GlobalId(u64::from(tick))),
@@ -254,7 +258,10 @@ mod tests {
                         }
                         exchange.send(batch(exchange.me(), tick)).unwrap();
                         let batches = exchange.receive_batches().unwrap();
-                        let read: Vec<_> = batches.iter().map(|batch| (batch.from.0, batch.tick.0)).collect();
+                        let read: Vec<_> = batches
+                            .iter()
+                            .map(|batch| (batch.from.0, batch.last_tick.0))
+                            .collect();
                         assert_eq!(read, [(0, tick), (1, tick), (2, tick), (3, tick)]);
                     }
                 })

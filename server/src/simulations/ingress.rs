@@ -60,7 +60,9 @@ fn owner_of(
             }
             simulations.sessions.remove(key)
         }
-        ToSimulation::Input { key, .. } | ToSimulation::Message { key, .. } => {
+        ToSimulation::Input { key, .. }
+        | ToSimulation::InputsRestarted { key }
+        | ToSimulation::Message { key, .. } => {
             simulations.sessions.get(key).copied()
         }
     }

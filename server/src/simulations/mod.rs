@@ -6,7 +6,8 @@
 //! entities near the border, and watchers, by which a player is sent what it sees of the other simulations'
 //! parts. Spatial queries and looks into the past reach across a border as far as ghosts do.
 //!
-//! Guarantees that the simulations are in lockstep by tick number. What is sent in tick t arrives before tick
+//! Guarantees that the simulations are in lockstep by tick number: before every tick they agree on how many numbers
+//! are skipped because one of them is late. What is sent in tick t arrives before tick
 //! t + 1, and is applied in the order of the simulations and in each one's order of sending, on any number of
 //! threads. Every entity is in exactly one frame of every tick: its old owner's of tick t, its new owner's of
 //! tick t + 1. A session stays on its net worker and on the link by which it joined. Every input and message

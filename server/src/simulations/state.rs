@@ -145,7 +145,7 @@ impl Simulations {
     /// Returns whether the simulations report their loads after this tick.
     pub(super) fn reports_loads(&self, world: &World) -> bool {
         let every = self.config.balance_ticks;
-        every > 0 && world.resource::<TickTime>().tick.0.is_multiple_of(every)
+        every > 0 && world.resource::<TickTime>().is_due(every, 0)
     }
 }
 

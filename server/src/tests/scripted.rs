@@ -18,7 +18,7 @@ use crate::boundary::frame::Frame;
 use crate::boundary::link::{LeaveReason, LinkConfig, PeerKind, SessionKey, ToSimulation, WorkerLink, link};
 use crate::observe::ServerStats;
 use crate::plugins::ServerPlugins;
-use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_once};
+use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_late};
 use crate::simulation::{Frames, Linger, Seed, WorkerLinks};
 use crate::tests::walkers::{Steer, Walkers};
 
@@ -101,11 +101,16 @@ impl ScriptedSimulation {
 
     /// Runs the next tick with what the players do in it.
     pub(crate) fn tick(&mut self) -> Arc<Frame> {
-        let tick = self.app.world().resource::<TickTime>().tick.next();
-        let now = TICK * tick.0;
+        self.tick_late(Duration::ZERO, 0)
+    }
+
+    /// Runs the next tick `late` after it was due and after `skipped` tick numbers.
+    pub(crate) fn tick_late(&mut self, late: Duration, skipped: u32) -> Arc<Frame> {
+        let tick = (self.app.world().resource::<TickTime>().tick + skipped).next();
+        let due_at = TICK * tick.0;
         let protocol = self.app.world().resource::<Protocol>().clone();
-        self.script.act(tick, now, &protocol, &mut self.worker);
-        tick_once(&mut self.app, now);
+        self.script.act(tick, due_at + late, &protocol, &mut self.worker);
+        tick_late(&mut self.app, due_at, due_at + late, skipped);
         while self.worker.frame().is_some() {}
         while self.worker.pop().is_some() {}
         Arc::clone(self.app.world().resource::<Frames>().0.newest().unwrap())

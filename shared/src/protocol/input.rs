@@ -6,6 +6,8 @@
 //! input's bytes are opaque here and on the net workers' way to the simulation, except for validation
 //! through the [registry](super::registry).
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +17,16 @@ use crate::limits::{INPUT_BYTES_MAX, INPUTS_PER_PACKET};
 use crate::tick::Tick;
 
 /// Bytes of the largest input packet: all optional fields, and the most and longest inputs.
-pub const INPUT_PACKET_BYTES_MAX: usize =
-    (8 + (1 + 16 + 1 + 64) + 16 + (1 + 24) + 3 + INPUTS_PER_PACKET * (1 + 5 + INPUT_BYTES_MAX * 8))
-        .div_ceil(8);
+pub const INPUT_PACKET_BYTES_MAX: usize = (8
+    + (1 + 16 + 1 + 64)
+    + 16
+    + RESTART_BITS as usize
+    + (1 + 24)
+    + 3
+    + INPUTS_PER_PACKET * (1 + 5 + INPUT_BYTES_MAX * 8))
+    .div_ceil(8);
 
+const RESTART_BITS: u32 = 4;
 const COUNT_BITS: u32 = 3;
 const LENGTH_BITS: u32 = 5;
 const _: () = assert!(INPUTS_PER_PACKET < 1 << COUNT_BITS && INPUT_BYTES_MAX < 1 << LENGTH_BITS);
@@ -33,6 +41,17 @@ pub trait PlayerInput: Serialize + DeserializeOwned + Clone + Default + Send + S
     fn validate(&self) -> Result<(), &'static str> {
         Ok(())
     }
+}
+
+/// Time for which the last input of a player replaces missing ones: as long as a connection without a reply counts as
+/// alive. It covers the pauses of a client that draws two frames a second, and the loss of two packets in a row there.
+pub const INPUT_HOLD: Duration = Duration::from_millis(1_500);
+
+/// Returns the number of ticks for which the last input replaces missing ones: [`INPUT_HOLD`], and at least 5 ticks.
+#[must_use]
+pub fn held_ticks(tick_length: Duration) -> u8 {
+    let ticks = INPUT_HOLD.as_nanos().div_ceil(tick_length.as_nanos().max(1));
+    u8::try_from(ticks).unwrap_or(u8::MAX).max(5)
 }
 
 /// One encoded input, at most [`INPUT_BYTES_MAX`] bytes.
@@ -115,6 +134,27 @@ impl ViewTick {
     }
 }
 
+/// How often a client's clock of inputs has jumped backward, modulo 16. After a jump the client sends inputs again for
+/// ticks that already have some, and the newer ones count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restarts(u8);
+
+impl Restarts {
+    /// Creates the count from the number of all jumps.
+    #[inline]
+    #[must_use]
+    pub const fn new(jumps: u8) -> Self {
+        Self(jumps & 15)
+    }
+
+    /// Returns whether this count is later than `other`. Packets that were overtaken are at most four jumps behind.
+    #[inline]
+    #[must_use]
+    pub const fn is_after(self, other: Self) -> bool {
+        matches!(self.0.wrapping_sub(other.0) & 15, 1..=11)
+    }
+}
+
 /// Inputs of consecutive ticks, newest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InputList {
@@ -147,6 +187,8 @@ pub struct InputPacket {
     pub ack: Option<SnapshotAck>,
     /// Wire form of the tick of the newest input.
     pub newest_tick: u16,
+    /// How often the client's clock of inputs has jumped backward.
+    pub restarts: Restarts,
     /// The time of the states that the player saw when giving the newest input, for lag compensation.
     pub view: Option<ViewTick>,
     /// Inputs for `newest_tick`, `newest_tick - 1`, ...
@@ -197,6 +239,7 @@ impl InputPacket {
             }
         }
         bits.write(self.newest_tick.into(), 16);
+        bits.write(self.restarts.0.into(), RESTART_BITS);
         bits.write_bool(self.view.is_some());
         if let Some(ViewTick(view)) = self.view {
             bits.write(view.into(), 24);
@@ -240,6 +283,7 @@ impl InputPacket {
             None
         };
         let newest_tick = bits.read(16)? as u16;
+        let restarts = Restarts(bits.read(RESTART_BITS)? as u8);
         let view = if bits.read_bool()? {
             Some(ViewTick(bits.read(24)? as u32))
         } else {
@@ -252,6 +296,7 @@ impl InputPacket {
         Ok(Self {
             ack,
             newest_tick,
+            restarts,
             view,
             inputs,
         })
@@ -297,11 +342,11 @@ mod tests {
         let inputs = prop::collection::vec((input(), any::<bool>()), 0..=INPUTS_PER_PACKET);
         (
             prop::option::of(ack),
-            any::<u16>(),
+            (any::<u16>(), any::<u8>()),
             prop::option::of(view),
             inputs,
         )
-            .prop_map(|(ack, newest_tick, view, inputs)| {
+            .prop_map(|(ack, (newest_tick, restarts), view, inputs)| {
                 let mut list = InputList::default();
                 let mut newer = InputBytes::default();
                 for (input, same) in inputs {
@@ -311,10 +356,25 @@ mod tests {
                 InputPacket {
                     ack,
                     newest_tick,
+                    restarts: Restarts::new(restarts),
                     view,
                     inputs: list,
                 }
             })
+    }
+
+    #[test]
+    fn later_restarts_are_recognized_across_the_wrap() {
+        for jumps in 0..=u8::MAX {
+            let count = Restarts::new(jumps);
+            assert!(!count.is_after(count));
+            for later in 1..=11 {
+                assert!(Restarts::new(jumps.wrapping_add(later)).is_after(count));
+            }
+            for earlier in 1..=4 {
+                assert!(!Restarts::new(jumps.wrapping_sub(earlier)).is_after(count));
+            }
+        }
     }
 
     #[test]
@@ -334,7 +394,7 @@ mod tests {
         let mut packet = [0u8; 64];
         let mut bits = BitWriter::new(&mut packet);
         bits.write(PayloadKind::INPUT.into(), 8);
-        bits.write(0, 1 + 16 + 1);
+        bits.write(0, 1 + 16 + RESTART_BITS + 1);
         bits.write(1, COUNT_BITS);
         bits.write(31, LENGTH_BITS);
         assert_eq!(
@@ -343,7 +403,7 @@ mod tests {
         );
         let mut bits = BitWriter::new(&mut packet);
         bits.write(PayloadKind::INPUT.into(), 8);
-        bits.write(0, 1 + 16 + 1);
+        bits.write(0, 1 + 16 + RESTART_BITS + 1);
         bits.write(5, COUNT_BITS);
         assert_eq!(
             InputPacket::read(&packet),

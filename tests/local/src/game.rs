@@ -23,7 +23,7 @@ use throng_server::internals::{
     Collected, Directory, Places, WorkerCore, WorkerCoreConfig, WorkerLoad, WorkerShared, WorkerStats,
 };
 use throng_server::replication::ReplicationConfig;
-use throng_server::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_length, tick_once};
+use throng_server::runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_late, tick_length};
 use throng_server::schedule::SchedulePlugin;
 use throng_server::simulation::{Player, SimulationPlugin, WorkerLinks};
 
@@ -107,6 +107,7 @@ pub struct LocalGame {
     private_key: [u8; 32],
     entropy: Entropy,
     sessions_issued: u64,
+    skips: u32,
 }
 
 /// A client: its app with the mirrored world, and the session that fills it.
@@ -152,6 +153,7 @@ impl LocalGame {
             private_key,
             entropy,
             sessions_issued: 0,
+            skips: 0,
         }
     }
 
@@ -201,22 +203,22 @@ impl LocalGame {
 
     /// Runs `ticks` ticks, and calls `after` each time the clients' apps were updated.
     pub fn run_with(&mut self, ticks: u32, mut after: impl FnMut(&mut Self)) {
-        let steps = STEPS_PER_TICK.div_ceil(self.frames_per_tick);
         for _ in 0..ticks {
             self.clock.store(self.now.as_nanos() as u64, Relaxed);
-            tick_once(&mut self.server, self.now);
+            let skipped = std::mem::take(&mut self.skips);
+            tick_late(&mut self.server, self.now, self.now, skipped);
             self.core.publish(self.now, &mut self.outgoing);
-            for _ in 0..self.frames_per_tick {
-                for _ in 0..steps {
-                    self.step();
-                    self.now += self.tick_length / (steps * self.frames_per_tick);
-                }
-                for client in &mut self.clients {
-                    client.app.update();
-                }
-                after(self);
-            }
+            self.run_clients(&mut after);
         }
+    }
+
+    /// Lets the time of `ticks` ticks pass without a tick of the server, as when its process is stopped or a system takes
+    /// too long. Its next tick has as many [`skipped`](throng_server::runner::TickTime::skipped) numbers.
+    pub fn stall(&mut self, ticks: u32) {
+        for _ in 0..ticks {
+            self.run_clients(&mut |_| {});
+        }
+        self.skips += ticks;
     }
 
     /// Returns the virtual time since the start of the server.
@@ -282,6 +284,21 @@ impl LocalGame {
         let client = &mut self.clients[player.0];
         client.down.set_conditions(conditions);
         client.up.set_conditions(conditions);
+    }
+
+    /// Lets the time of one tick pass for the clients and the links.
+    fn run_clients(&mut self, after: &mut impl FnMut(&mut Self)) {
+        let steps = STEPS_PER_TICK.div_ceil(self.frames_per_tick);
+        for _ in 0..self.frames_per_tick {
+            for _ in 0..steps {
+                self.step();
+                self.now += self.tick_length / (steps * self.frames_per_tick);
+            }
+            for client in &mut self.clients {
+                client.app.update();
+            }
+            after(self);
+        }
     }
 
     fn step(&mut self) {

@@ -296,16 +296,19 @@ fn players_see_only_entities_of_their_own_room() {
     game.server().run_system_once(near).unwrap();
 }
 
+/// A game whose entities are at the tick's number.
+fn drifting(app: &mut App) {
+    let drift = |mut positions: Query<&mut Position>, time: Res<TickTime>| {
+        positions
+            .iter_mut()
+            .for_each(|mut position| position.0.x = time.tick.0 as f32);
+    };
+    app.add_systems(FixedUpdate, drift.in_set(ServerSystems::Simulate));
+}
+
 #[test]
 fn rewind_returns_the_published_poses() {
-    let mut game = LocalGame::new(|app: &mut App| {
-        let drift = |mut positions: Query<&mut Position>, time: Res<TickTime>| {
-            positions
-                .iter_mut()
-                .for_each(|mut position| position.0.x = time.tick.0 as f32);
-        };
-        app.add_systems(FixedUpdate, drift.in_set(ServerSystems::Simulate));
-    });
+    let mut game = LocalGame::new(drifting);
     let entity = game.server().spawn(Replicated::default()).id();
     game.run(100);
     let check = move |rewind: Rewind, time: Res<TickTime>| {
@@ -332,6 +335,64 @@ fn rewind_returns_the_published_poses() {
         assert!(rewind.pose(late, time.tick).is_some() && rewind.pose(late, time.tick - 1).is_none());
     };
     game.server().run_system_once(check).unwrap();
+}
+
+#[test]
+fn rewind_interpolates_over_skipped_ticks() {
+    let mut game = LocalGame::new(drifting);
+    let entity = game.server().spawn(Replicated::default()).id();
+    game.run(10);
+    game.stall(3);
+    game.run(1);
+    let check = move |rewind: Rewind, time: Res<TickTime>| {
+        let newest = time.tick;
+        assert_eq!((newest, time.skipped), (Tick(14), 3));
+        assert_eq!(rewind.ticks(), Some((Tick(1), newest)));
+        assert_eq!(rewind.ticks_around(newest - 2), Some((newest - 4, Some(newest))));
+        assert_eq!(rewind.pose(entity, newest - 2), None);
+        let between = rewind.position(entity, newest - 2, 0.5).unwrap();
+        assert!((between.x - 12.5).abs() < 0.01, "{between}");
+        assert_eq!(rewind.position(entity, newest.next(), 0.0), None);
+    };
+    game.server().run_system_once(check).unwrap();
+}
+
+#[test]
+fn a_held_input_is_held_over_a_stall_and_current_inputs_follow() {
+    let mut game = LocalGame::new(server);
+    let ada = game.join("Ada", client);
+    let press = |game: &mut LocalGame, value| {
+        let steer = move |protocol: Res<Protocol>, mut next: ResMut<NextInput>| {
+            next.set(&protocol, &Stick(value)).unwrap();
+        };
+        game.world(ada).run_system_once(steer).unwrap();
+    };
+    press(&mut game, 5);
+    game.run(20);
+    let player = game.player(ada).unwrap();
+    let active = |game: &mut LocalGame| {
+        game.server()
+            .get::<ActiveInput<Stick>>(player)
+            .unwrap()
+            .input
+            .clone()
+    };
+    for ticks in [2, 40, 100, 300] {
+        press(&mut game, 5);
+        game.run(20);
+        game.stall(ticks - 1);
+        press(&mut game, 7);
+        game.stall(1);
+        for tick in 0..20 {
+            game.run(1);
+            let expected = if tick < 6 {
+                vec![Stick(5), Stick(7)]
+            } else {
+                vec![Stick(7)]
+            };
+            assert!(expected.contains(&active(&mut game)), "tick {tick} after {ticks}");
+        }
+    }
 }
 
 #[test]

@@ -43,9 +43,8 @@ impl FrameLog {
     /// Returns the frame of a tick, if it is kept.
     #[must_use]
     pub fn at(&self, tick: Tick) -> Option<&Arc<Frame>> {
-        let newest = self.frames.back()?;
-        let back = usize::try_from(newest.tick.since(tick)).ok()?;
-        let frame = self.frames.get(self.frames.len().checked_sub(back + 1)?)?;
+        let mut frames = self.frames.iter().rev();
+        let frame = frames.find(|frame| !frame.tick.is_after(tick))?;
         (frame.tick == tick).then_some(frame)
     }
 

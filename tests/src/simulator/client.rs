@@ -26,6 +26,9 @@ use super::{
 /// The most events that are kept: enough for every test that reads them.
 const EVENTS_MAX: usize = 256;
 
+/// The most datagrams that wait for a client's next frame.
+const UNREAD_MAX: usize = 4_096;
+
 /// Returns the client's input for a tick.
 type InputGenerator = Box<dyn FnMut(Tick) -> InputBytes>;
 
@@ -37,6 +40,11 @@ pub struct SimClient {
     audit: Audit,
     events: VecDeque<ClientEvent>,
     tally: ClientTally,
+    /// Time between two frames; the client does nothing in between.
+    frame_every: Duration,
+    next_frame: Duration,
+    /// Datagrams that wait in the socket for the next frame.
+    unread: VecDeque<Vec<u8>>,
 }
 
 /// Counters of one client since its creation.
@@ -86,7 +94,20 @@ impl SimClient {
             audit: Audit::default(),
             events: VecDeque::new(),
             tally: ClientTally::default(),
+            frame_every: Duration::ZERO,
+            next_frame: Duration::ZERO,
+            unread: VecDeque::new(),
         }
+    }
+
+    /// Makes the client read and send only once in this time, as one that draws few frames.
+    pub fn set_frame_every(&mut self, time: Duration) {
+        self.frame_every = time;
+    }
+
+    /// Stops the client until `until`. Datagrams for it wait.
+    pub fn stop(&mut self, until: Duration) {
+        self.next_frame = until;
     }
 
     /// Returns the address from which the client sends.
@@ -183,14 +204,23 @@ impl SimClient {
             .expect("the message is accepted");
     }
 
-    /// Processes a datagram from the server, and checks a snapshot.
+    /// Reads a datagram from the server. Between two frames it waits, or is discarded if too many wait.
     pub(super) fn receive(
         &mut self,
         now: Duration,
-        mut datagram: Vec<u8>,
+        datagram: Vec<u8>,
         frames: &FrameLog,
         protocol: &Protocol,
     ) {
+        if now >= self.next_frame && self.frame_every.is_zero() {
+            self.read(now, datagram, frames, protocol);
+        } else if self.unread.len() < UNREAD_MAX {
+            self.unread.push_back(datagram);
+        }
+    }
+
+    /// Processes a datagram from the server, and checks a snapshot.
+    fn read(&mut self, now: Duration, mut datagram: Vec<u8>, frames: &FrameLog, protocol: &Protocol) {
         let Some(event) = self.core.receive_datagram(now, &mut datagram, &mut self.audit) else {
             return;
         };
@@ -212,8 +242,22 @@ impl SimClient {
         self.note(event);
     }
 
-    /// Updates the client to `now`. `out` receives the datagrams for the server.
-    pub(super) fn update(&mut self, now: Duration, out: impl FnMut(&[u8])) {
+    /// Runs a frame of the client if one is due at `now`: reads what has arrived, and updates it. `out` receives the
+    /// datagrams for the server.
+    pub(super) fn update(
+        &mut self,
+        now: Duration,
+        frames: &FrameLog,
+        protocol: &Protocol,
+        out: impl FnMut(&[u8]),
+    ) {
+        if now < self.next_frame {
+            return;
+        }
+        self.next_frame = now + self.frame_every;
+        while let Some(datagram) = self.unread.pop_front() {
+            self.read(now, datagram, frames, protocol);
+        }
         if let Some(event) = self.core.update(now, &mut self.pilot, out) {
             self.note(event);
         }

@@ -14,9 +14,11 @@ pub mod peer;
 pub mod server;
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     num::NonZeroU32,
+    rc::Rc,
     time::Duration,
 };
 
@@ -96,6 +98,12 @@ pub struct Simulator {
     /// Datagrams that reached the endpoints that a test controls.
     mailboxes: BTreeMap<SocketAddr, VecDeque<Vec<u8>>>,
     frames: FrameLog,
+    /// The virtual time, for inputs that carry it.
+    time: Rc<Cell<Duration>>,
+    /// Tick numbers that the server's next tick skips.
+    skips: u32,
+    /// Datagrams that wait in the sockets of stopped workers.
+    unread: Option<VecDeque<(SocketAddr, SocketAddr, Vec<u8>)>>,
 }
 
 impl Simulator {
@@ -110,6 +118,9 @@ impl Simulator {
             clients: Vec::new(),
             mailboxes: BTreeMap::new(),
             frames: FrameLog::default(),
+            time: Rc::default(),
+            skips: 0,
+            unread: None,
             config,
         }
     }
@@ -118,6 +129,12 @@ impl Simulator {
     #[must_use]
     pub fn now(&self) -> Duration {
         self.now
+    }
+
+    /// Returns the virtual time, which a client's generator of inputs can read.
+    #[must_use]
+    pub fn time(&self) -> Rc<Cell<Duration>> {
+        Rc::clone(&self.time)
     }
 
     /// Returns the simulated server with its workers.
@@ -265,12 +282,36 @@ impl Simulator {
     pub fn run_with(&mut self, ticks: u32, mut after: impl FnMut(&mut Self)) {
         let step = self.tick_length() / STEPS_PER_TICK;
         for _ in 0..ticks {
-            self.server.tick(self.now);
+            self.server.tick(self.now, std::mem::take(&mut self.skips));
             self.frames.push(self.server.newest_frame());
             for _ in 0..STEPS_PER_TICK {
                 self.step();
                 self.now += step;
             }
+            after(self);
+        }
+    }
+
+    /// Runs this many tick lengths without a tick, as during a system that sleeps. After it the tick number follows the
+    /// clock. With `stops_workers` the sockets are not read meanwhile, as in a stopped process.
+    pub fn stall(&mut self, ticks: u32, stops_workers: bool) {
+        self.unread = stops_workers.then(VecDeque::new);
+        let step = self.tick_length() / STEPS_PER_TICK;
+        for _ in 0..ticks * STEPS_PER_TICK {
+            self.step();
+            self.now += step;
+        }
+        for (from, to, datagram) in self.unread.take().into_iter().flatten() {
+            self.deliver(from, to, datagram);
+        }
+        self.skips += ticks;
+    }
+
+    /// Runs `ticks` ticks of a server of which each takes `lengths` tick lengths, and calls `after` at the end of each.
+    pub fn run_slowly(&mut self, ticks: u32, lengths: u32, mut after: impl FnMut(&mut Self)) {
+        for _ in 0..ticks {
+            self.run(1);
+            self.stall(lengths - 1, false);
             after(self);
         }
     }
@@ -293,23 +334,30 @@ impl Simulator {
 
     /// Delivers the datagrams that are due, and updates the server and the clients.
     fn step(&mut self) {
+        self.time.set(self.now);
         let mut arrived = Vec::new();
         self.network
             .deliver(self.now, |from, to, datagram| arrived.push((from, to, datagram)));
         for (from, to, datagram) in arrived {
             self.deliver(from, to, datagram);
         }
-        self.server.update(self.now);
+        if self.unread.is_none() {
+            self.server.update(self.now);
+        }
         self.send_all();
         let Self {
             network,
             clients,
+            frames,
+            protocol,
             now,
             ..
         } = self;
         for client in clients {
             let (from, to) = (client.address(), client.server_address());
-            client.update(*now, |datagram| network.send(*now, from, to, datagram));
+            client.update(*now, frames, protocol, |datagram| {
+                network.send(*now, from, to, datagram);
+            });
         }
     }
 
@@ -318,12 +366,19 @@ impl Simulator {
             server,
             clients,
             mailboxes,
+            unread,
             frames,
             protocol,
             now,
             ..
         } = self;
         if server.has_worker(to) {
+            if let Some(unread) = unread {
+                if unread.len() < MAILBOX_MAX {
+                    unread.push_back((from, to, datagram));
+                }
+                return;
+            }
             server.receive(*now, from, to, datagram);
         } else if let Some(mailbox) = mailboxes.get_mut(&to) {
             if mailbox.len() < MAILBOX_MAX {

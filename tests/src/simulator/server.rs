@@ -23,7 +23,7 @@ use throng_server::{
         WorkerShared, WorkerStats,
     },
     replication::ReplicationConfig,
-    runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_once},
+    runner::{Clock, RunnerPlugin, Shutdown, finish_plugins, tick_late},
     simulation::{Frames, SimulationPlugin, WorkerLinks},
 };
 use throng_shared::{
@@ -215,10 +215,10 @@ impl SimServer {
             .sum()
     }
 
-    /// Runs one tick. The workers send its frame.
-    pub(super) fn tick(&mut self, now: Duration) {
+    /// Runs one tick after skipping `skipped` tick numbers. The workers send its frame.
+    pub(super) fn tick(&mut self, now: Duration, skipped: u32) {
         self.clock.store(now.as_nanos() as u64, Relaxed);
-        tick_once(&mut self.app, now);
+        tick_late(&mut self.app, now, now, skipped);
         self.each_worker(|core, outgoing| {
             core.publish(now, outgoing);
         });

@@ -267,6 +267,7 @@ fn snapshots_are_mirrored_and_acknowledged_and_set_the_clock() {
     let sent = Tick::unwrap_near(pair.inputs.last().unwrap().newest_tick, Tick(500));
     let late = OwnerBlock {
         last_input: Some(Tick(505)),
+        newest_input: Some(sent),
         margin_16: -16 * 12,
         own: None,
     };

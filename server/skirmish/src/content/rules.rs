@@ -185,8 +185,7 @@ pub fn ticks(seconds: f32, time: &TickTime) -> u32 {
 #[must_use]
 pub fn pulse(per_s: f32, offset: u64, time: &TickTime) -> Option<u32> {
     let period = ticks(0.25, time);
-    let is_due = (u64::from(time.tick.0) + offset).is_multiple_of(u64::from(period));
-    is_due.then(|| {
+    time.is_due(period, offset).then(|| {
         (per_s * period as f32 * time.length.as_secs_f32())
             .round()
             .max(1.0) as u32

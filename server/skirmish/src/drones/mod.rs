@@ -26,7 +26,7 @@ use super::positions;
 /// Drones per parallel task: some 100 us of work.
 const CHUNK: usize = 128;
 /// Ticks between two scans of the surroundings.
-const LOOK_EVERY: u64 = 4;
+const LOOK_EVERY: u32 = 4;
 /// Seconds for which a flock flies to the same waypoint.
 const LEG_S: f32 = 16.0;
 /// Seconds for which a badly damaged drone flees.
@@ -160,7 +160,7 @@ impl Thinking<'_> {
     ) -> Helm {
         let id = self.bodies.rows[row].id;
         let tick = self.time.tick;
-        if (u64::from(tick.0) + id.0).is_multiple_of(LOOK_EVERY) {
+        if self.time.is_due(LOOK_EVERY, id.0) {
             self.look_around(row, breed, hull, ai, found);
         }
         match ai.mode {

@@ -50,6 +50,24 @@ impl FrameHistory {
             .filter(|frame| frame.tick == tick)
     }
 
+    /// Returns the last tick at or before `tick` that has a frame, and the first one after it, if there is one yet.
+    /// Ticks that were skipped have none. Returns `None` if no frame is as old as `tick`.
+    #[must_use]
+    pub fn ticks_around(&self, tick: Tick) -> Option<(Tick, Option<Tick>)> {
+        let newest = self.newest?;
+        let ahead = newest.since(tick);
+        if ahead < 0 {
+            return Some((newest, None));
+        }
+        let has_frame = |tick: &Tick| self.at(*tick).is_some();
+        let older = (ahead..HISTORY_TICKS as i32).map(|age| newest - age as u32);
+        let newer = (0..ahead).rev().map(|age| newest - age as u32);
+        Some((
+            older.into_iter().find(has_frame)?,
+            newer.into_iter().find(has_frame),
+        ))
+    }
+
     /// Returns the newest frame, or `None` before the first.
     #[inline]
     #[must_use]
@@ -99,6 +117,28 @@ mod tests {
                 assert_eq!(found, (back < 64).then(|| start + n - back));
             }
         }
+    }
+
+    #[test]
+    fn the_ticks_around_a_skipped_tick_are_those_that_ran() {
+        let mut history = FrameHistory::default();
+        assert_eq!(history.ticks_around(Tick(1)), None);
+        for tick in [10, 12, 14, 60] {
+            history.push(frame(tick));
+        }
+        let around = |tick| {
+            history
+                .ticks_around(Tick(tick))
+                .map(|(from, to)| (from.0, to.map(|to| to.0)))
+        };
+        assert_eq!(around(9), None);
+        assert_eq!(around(10), Some((10, Some(12))));
+        assert_eq!(around(13), Some((12, Some(14))));
+        assert_eq!(around(59), Some((14, Some(60))));
+        assert_eq!(around(60), Some((60, None)));
+        assert_eq!(around(1_000), Some((60, None)));
+        history.push(frame(76));
+        assert_eq!(history.ticks_around(Tick(13)), None, "too old");
     }
 
     #[test]

@@ -31,7 +31,9 @@ pub struct PlayerRow {
     pub room: RoomId,
     /// Newest tick in which a received input, not a substitute for a missing one, was applied; 0 before the first.
     pub last_input: Tick,
-    /// Time between the newest input's arrival and its tick, in 1/16 tick; negative when it was late.
+    /// Ticks by which the newest input's tick is ahead of the frame's; -128 before the first input.
+    pub newest_ahead: i8,
+    /// Time from the newest input's arrival until its tick was due, in 1/16 tick; negative when it was late.
     pub margin_16: i16,
     /// Leaf cells in view; all of them are in this frame's index.
     pub area: Arc<Area>,
@@ -122,6 +124,7 @@ mod tests {
             team: TeamId::NONE,
             room: RoomId::default(),
             last_input: Tick(0),
+            newest_ahead: i8::MIN,
             margin_16: 0,
             area: Arc::default(),
         }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use throng_shared::netcode::SessionId;
 use throng_shared::protocol::hello::{Goodbye, Hello};
-use throng_shared::protocol::input::InputPacket;
+use throng_shared::protocol::input::{InputPacket, Restarts};
 use throng_shared::protocol::version::ProtocolVersion;
 use throng_shared::protocol::{PROBE_PACKET, PayloadKind};
 use throng_shared::tick::Tick;
 
+use super::session::InputOrder;
 use super::{ReceivedKind, WorkerCore, send};
 use crate::boundary::link::{LeaveReason, PeerKind, ToSimulation};
 use crate::net::transmit::Transmit;
@@ -238,11 +239,38 @@ impl WorkerCore {
         ReceivedKind::Inputs
     }
 
+    /// Announces a backward jump of the client's clock of inputs to the simulation. Returns whether the inputs of a
+    /// packet with this count of jumps may be forwarded.
+    fn follow_restarts(&mut self, id: SessionId, restarts: Restarts) -> bool {
+        let key = self.key(id);
+        let order = self
+            .sessions
+            .get_mut(id)
+            .map(|session| session.inputs.order(restarts));
+        match order {
+            Some(InputOrder::Continued) => return true,
+            Some(InputOrder::Restarted) => {}
+            Some(InputOrder::Outdated) | None => return false,
+        }
+        // Where the queue is full, the next packet tries again.
+        let link = self.link_of(key);
+        if !link.is_some_and(|link| link.input(ToSimulation::InputsRestarted { key })) {
+            return false;
+        }
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.inputs.restart(restarts);
+        }
+        true
+    }
+
     /// Forwards the input of each tick once, oldest first, even when the client repeats it.
     fn forward_inputs(&mut self, now: Duration, id: SessionId, packet: &InputPacket) {
         let key = self.key(id);
         let newest_frame = self.newest_tick().unwrap_or(Tick(0));
         let newest = Tick::unwrap_near(packet.newest_tick, newest_frame);
+        if !self.follow_restarts(id, packet.restarts) {
+            return;
+        }
         for (age, input) in packet.inputs.as_slice().iter().enumerate().rev() {
             let tick = newest - age as u32;
             let Some(session) = self.sessions.get_mut(id) else {

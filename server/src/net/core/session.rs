@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use throng_shared::netcode::SessionId;
+use throng_shared::protocol::input::Restarts;
 use throng_shared::reliable::Reliable;
 use throng_shared::tick::Tick;
 
@@ -61,12 +62,41 @@ impl WorkerSession {
 /// The ticks whose inputs were forwarded, so that a repeated input is forwarded only once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ForwardedInputs {
+    restarts: Restarts,
     newest: Tick,
     /// Bit `i` is set when the input of tick `newest - i` was forwarded.
     seen: u32,
 }
 
+/// How a packet's inputs relate to those forwarded before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InputOrder {
+    /// They continue those forwarded before.
+    Continued,
+    /// They replace those forwarded before: the client's clock has jumped backward.
+    Restarted,
+    /// The packet was overtaken by one from after such a jump.
+    Outdated,
+}
+
 impl ForwardedInputs {
+    /// Returns how a packet with this count of restarts relates to those before.
+    pub(super) fn order(&self, restarts: Restarts) -> InputOrder {
+        match restarts == self.restarts {
+            true => InputOrder::Continued,
+            false if restarts.is_after(self.restarts) => InputOrder::Restarted,
+            false => InputOrder::Outdated,
+        }
+    }
+
+    /// Discards the marks of the inputs that were forwarded before the restart.
+    pub(super) fn restart(&mut self, restarts: Restarts) {
+        *self = Self {
+            restarts,
+            ..Self::default()
+        };
+    }
+
     /// Returns whether the input of `tick` has to be forwarded, and marks it as forwarded. Inputs far from `reference`,
     /// the tick of the newest frame, are always forwarded: the simulation knows the window, and refuses and counts
     /// them. They never change the marks, so the inputs of a client whose clock was wrong for a while are accepted

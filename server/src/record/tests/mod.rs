@@ -2,6 +2,7 @@
 
 mod damage;
 mod differences;
+mod skips;
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -252,6 +252,7 @@ impl World {
                 team: TeamId((player % 3) as u8),
                 room: Default::default(),
                 last_input: Tick(0),
+                newest_ahead: i8::MIN,
                 margin_16: 0,
                 area: Arc::default(),
             },

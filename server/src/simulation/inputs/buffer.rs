@@ -4,16 +4,13 @@
 
 use bevy_ecs::prelude::Component;
 use serde::{Deserialize, Serialize};
+use throng_shared::limits::INPUT_TICKS_AHEAD_MAX;
 use throng_shared::protocol::active::SeenAt;
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::tick::Tick;
 
 use super::view;
-use super::waiting::{AHEAD_TICKS_MAX, PendingInput, Waitlist};
-
-/// Number of ticks for which a missing input is replaced by the last one. After that the neutral input
-/// applies.
-pub(super) const REPEAT_TICKS_MAX: u8 = 5;
+use super::waiting::{PendingInput, Waitlist};
 
 /// The inputs of one player that wait for their ticks, and the state of the player's clock.
 #[derive(Component, Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +23,12 @@ pub struct InputBuffer {
     last_applied: Tick,
     newest: Option<Tick>,
     margin_16: i16,
+    /// The tick of the last input if that was too far ahead. Not a part of checkpoints: only its client is told.
+    #[serde(skip)]
+    early: Option<Tick>,
+    /// Whether the next input that is offered replaces those that wait for its tick and later ones.
+    #[serde(skip)]
+    replaces: bool,
 }
 
 /// The result of offering an input.
@@ -35,7 +38,7 @@ pub enum Offer {
     Kept,
     /// Dropped, because its tick has begun.
     Late,
-    /// Dropped, because its tick is [`AHEAD_TICKS_MAX`] ticks away or more.
+    /// Dropped, because its tick is [`INPUT_TICKS_AHEAD_MAX`] ticks away or more.
     Early,
     /// Dropped, because its tick has an input already. The first one counts.
     Duplicate,
@@ -48,7 +51,7 @@ pub enum TickInput {
     Fresh(InputBytes),
     /// No input arrived for this tick; the last one is repeated.
     Repeated(InputBytes),
-    /// No input arrived for more than [`REPEAT_TICKS_MAX`] ticks, or ever.
+    /// No input arrived for longer than the last one is held, or ever.
     Neutral,
 }
 
@@ -63,13 +66,15 @@ impl Default for InputBuffer {
             last_applied: Tick(0),
             newest: None,
             margin_16: 0,
+            early: None,
+            replaces: false,
         }
     }
 }
 
 impl InputBuffer {
     /// Offers an input for `tick` while `current` is the tick that is about to run. `seen_at` is what its
-    /// player saw, after validation. `margin_16` is how long before its tick the input arrived, in 1/16 tick.
+    /// player saw, after validation. `margin_16` is how long before its tick was due the input arrived, in 1/16 tick.
     pub fn offer(
         &mut self,
         tick: Tick,
@@ -78,15 +83,19 @@ impl InputBuffer {
         current: Tick,
         margin_16: i16,
     ) -> Offer {
+        if std::mem::take(&mut self.replaces) {
+            self.waiting.remove_from(tick);
+            (self.newest, self.early) = (None, None);
+        }
         let ahead = tick.since(current);
-        if ahead >= AHEAD_TICKS_MAX as i32 {
-            self.margin_16 = margin_16;
+        if ahead >= INPUT_TICKS_AHEAD_MAX as i32 {
+            (self.early, self.margin_16) = (Some(tick), margin_16);
             return Offer::Early;
         }
         // Only the newest input says how far ahead the client's clock is. Repeats of older inputs are late by
         // nature.
         if self.newest.is_none_or(|newest| tick.is_after(newest)) {
-            self.newest = Some(tick);
+            (self.newest, self.early) = (Some(tick), None);
             self.margin_16 = margin_16;
         }
         if ahead < 0 {
@@ -101,8 +110,15 @@ impl InputBuffer {
         }
     }
 
-    /// Takes the input of `tick`, which begins now.
-    pub fn take(&mut self, tick: Tick) -> TickInput {
+    /// Lets the next input replace those that wait for its tick and later ones, because the client's clock has jumped
+    /// backward.
+    pub fn restart(&mut self) {
+        self.replaces = true;
+    }
+
+    /// Takes the input of `tick`, which begins now. A missing one is replaced by the last one in up to `held_ticks`
+    /// ticks in a row; ticks that were skipped do not count.
+    pub fn take(&mut self, tick: Tick, held_ticks: u8) -> TickInput {
         if let Some(PendingInput { input, seen_at, .. }) = self.waiting.take(tick) {
             (self.last, self.seen_at) = (input, seen_at);
             self.repeats = 0;
@@ -110,7 +126,7 @@ impl InputBuffer {
             self.last_applied = tick;
             return TickInput::Fresh(input);
         }
-        if !self.started || self.repeats == REPEAT_TICKS_MAX {
+        if !self.started || self.repeats >= held_ticks {
             self.seen_at = None;
             return TickInput::Neutral;
         }
@@ -135,7 +151,14 @@ impl InputBuffer {
         self.seen_at
     }
 
-    /// Returns how long before its tick the newest input arrived, in 1/16 tick; negative if it was late.
+    /// Returns by how many ticks the newest input is ahead of `tick`, within -127 and 127; -128 before the first input.
+    #[must_use]
+    pub fn newest_ahead(&self, tick: Tick) -> i8 {
+        let newest = self.early.or(self.newest);
+        newest.map_or(i8::MIN, |newest| newest.since(tick).clamp(-127, 127) as i8)
+    }
+
+    /// Returns how long before its tick was due the newest input arrived, in 1/16 tick; negative if it was late.
     #[must_use]
     pub fn margin_16(&self) -> i16 {
         self.margin_16
@@ -159,19 +182,23 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_input_is_repeated_for_five_ticks_and_neutral_after_them() {
+    fn a_missing_input_is_repeated_while_the_last_one_is_held_and_neutral_after() {
         let mut buffer = InputBuffer::default();
-        assert_eq!(buffer.take(Tick(9)), TickInput::Neutral);
+        assert_eq!(buffer.take(Tick(9), 5), TickInput::Neutral);
         assert_eq!(buffer.offer(Tick(10), input(1), None, Tick(10), 3), Offer::Kept);
-        assert_eq!(buffer.take(Tick(10)), TickInput::Fresh(input(1)));
+        assert_eq!(buffer.take(Tick(10), 5), TickInput::Fresh(input(1)));
         for tick in 11..16 {
-            assert_eq!(buffer.take(Tick(tick)), TickInput::Repeated(input(1)), "{tick}");
+            assert_eq!(
+                buffer.take(Tick(tick), 5),
+                TickInput::Repeated(input(1)),
+                "{tick}"
+            );
         }
-        assert_eq!(buffer.take(Tick(16)), TickInput::Neutral);
+        assert_eq!(buffer.take(Tick(16), 5), TickInput::Neutral);
         assert_eq!(buffer.last_applied(), Tick(10));
         assert_eq!(buffer.offer(Tick(17), input(2), None, Tick(17), 3), Offer::Kept);
-        assert_eq!(buffer.take(Tick(17)), TickInput::Fresh(input(2)));
-        assert_eq!(buffer.take(Tick(18)), TickInput::Repeated(input(2)));
+        assert_eq!(buffer.take(Tick(17), 5), TickInput::Fresh(input(2)));
+        assert_eq!(buffer.take(Tick(18), 5), TickInput::Repeated(input(2)));
     }
 
     #[test]
@@ -191,11 +218,49 @@ mod tests {
             buffer.offer(now - 0x7000_0000, input(4), None, now, i16::MIN),
             Offer::Late
         );
-        assert_eq!(buffer.take(now), TickInput::Fresh(input(1)));
+        assert_eq!(buffer.take(now, 5), TickInput::Fresh(input(1)));
         for ahead in 1..31 {
-            assert!(!matches!(buffer.take(now + ahead), TickInput::Fresh(_)));
+            assert!(!matches!(buffer.take(now + ahead, 5), TickInput::Fresh(_)));
         }
-        assert_eq!(buffer.take(now + 31), TickInput::Fresh(input(3)));
+        assert_eq!(buffer.take(now + 31, 5), TickInput::Fresh(input(3)));
+    }
+
+    #[test]
+    fn newer_inputs_replace_those_that_wait_after_a_restart() {
+        let mut buffer = InputBuffer::default();
+        for tick in 10..15 {
+            buffer.offer(Tick(tick), input(1), None, Tick(10), 0);
+        }
+        assert_eq!(buffer.take(Tick(10), 30), TickInput::Fresh(input(1)));
+        assert_eq!(buffer.newest_ahead(Tick(10)), 4);
+        buffer.restart();
+        assert_eq!(
+            buffer.take(Tick(11), 30),
+            TickInput::Fresh(input(1)),
+            "nothing newer has arrived"
+        );
+        assert_eq!(buffer.offer(Tick(12), input(2), None, Tick(12), 8), Offer::Kept);
+        assert_eq!((buffer.newest_ahead(Tick(11)), buffer.margin_16()), (1, 8));
+        assert_eq!(buffer.take(Tick(12), 30), TickInput::Fresh(input(2)));
+        assert_eq!(
+            buffer.take(Tick(13), 30),
+            TickInput::Repeated(input(2)),
+            "13 was discarded"
+        );
+    }
+
+    #[test]
+    fn the_last_input_is_held_over_skipped_ticks() {
+        let mut buffer = InputBuffer::default();
+        buffer.offer(Tick(10), input(1), None, Tick(10), 0);
+        assert_eq!(buffer.take(Tick(10), 5), TickInput::Fresh(input(1)));
+        for jump in 1..=5 {
+            assert_eq!(
+                buffer.take(Tick(10 + jump * 300), 5),
+                TickInput::Repeated(input(1))
+            );
+        }
+        assert_eq!(buffer.take(Tick(5_000), 5), TickInput::Neutral);
     }
 
     #[test]
@@ -215,7 +280,7 @@ mod tests {
             Offer::Duplicate
         );
         let after = (10..20).map(|tick| {
-            buffer.take(Tick(tick));
+            buffer.take(Tick(tick), 5);
             buffer.seen_at()
         });
         let expected = [
@@ -258,7 +323,7 @@ mod tests {
                         expected.insert(tick, value);
                     }
                 }
-                match (buffer.take(now), expected.remove(&now)) {
+                match (buffer.take(now, 5), expected.remove(&now)) {
                     (TickInput::Fresh(taken), Some(value)) => prop_assert_eq!(taken, input(value)),
                     (TickInput::Fresh(_), None) | (_, Some(_)) => prop_assert!(false),
                     _ => {}

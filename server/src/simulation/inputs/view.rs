@@ -72,8 +72,8 @@ mod tests {
     fn time(tick: u32, ms: u64) -> TickTime {
         TickTime {
             tick: Tick(tick),
-            started_at: Duration::ZERO,
             length: Duration::from_millis(ms),
+            ..TickTime::default()
         }
     }
 

@@ -1,17 +1,15 @@
 //! The inputs of one player that wait for their ticks.
 //!
 //! Nearly always these are the next two or three inputs, so that [`NEAR`] of them are stored beside the
-//! player's other state, and the rest in a list. A ring with room for each of the [`AHEAD_TICKS_MAX`] ticks
+//! player's other state, and the rest in a list. A ring with room for each of the [`INPUT_TICKS_AHEAD_MAX`] ticks
 //! would take about one cache line per tick and player, and every tick would wait for one that is not in the cache.
 
 use serde::{Deserialize, Serialize};
+use throng_shared::limits::INPUT_TICKS_AHEAD_MAX;
 use throng_shared::protocol::active::SeenAt;
 use throng_shared::protocol::input::InputBytes;
 use throng_shared::tick::Tick;
 
-/// The number of ticks ahead for which inputs are kept. A client needs a few; an input further ahead is
-/// dropped.
-pub(super) const AHEAD_TICKS_MAX: u32 = 32;
 /// The number of inputs that are stored in the player's own memory.
 const NEAR: usize = 4;
 
@@ -23,7 +21,7 @@ pub(super) struct PendingInput {
     pub(super) seen_at: Option<SeenAt>,
 }
 
-/// At most one input for each of the next [`AHEAD_TICKS_MAX`] ticks. A checkpoint holds it as a ring of them.
+/// At most one input for each of the next [`INPUT_TICKS_AHEAD_MAX`] ticks. A checkpoint holds it as a ring of them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Ring", into = "Ring")]
 pub(super) struct Waitlist {
@@ -33,7 +31,7 @@ pub(super) struct Waitlist {
     far: Vec<PendingInput>,
 }
 
-type Ring = [Option<PendingInput>; AHEAD_TICKS_MAX as usize];
+type Ring = [Option<PendingInput>; INPUT_TICKS_AHEAD_MAX as usize];
 
 impl Waitlist {
     /// Adds an input unless there is one for its tick, and returns whether it was added. Evicts inputs for
@@ -54,6 +52,14 @@ impl Waitlist {
         true
     }
 
+    /// Removes the inputs of `tick` and of later ticks.
+    pub(super) fn remove_from(&mut self, tick: Tick) {
+        for near in &mut self.near {
+            near.take_if(|kept| kept.tick.since(tick) >= 0);
+        }
+        self.far.retain(|kept| tick.is_after(kept.tick));
+    }
+
     /// Removes and returns the input of a tick.
     pub(super) fn take(&mut self, tick: Tick) -> Option<PendingInput> {
         let near = self.near[tick.0 as usize % NEAR].take_if(|kept| kept.tick == tick);
@@ -66,9 +72,9 @@ impl Waitlist {
 
 impl From<Waitlist> for Ring {
     fn from(list: Waitlist) -> Self {
-        let mut ring = [None; AHEAD_TICKS_MAX as usize];
+        let mut ring = [None; INPUT_TICKS_AHEAD_MAX as usize];
         for waiting in list.near.into_iter().flatten().chain(list.far) {
-            ring[waiting.tick.0 as usize % AHEAD_TICKS_MAX as usize] = Some(waiting);
+            ring[waiting.tick.0 as usize % INPUT_TICKS_AHEAD_MAX as usize] = Some(waiting);
         }
         ring
     }
@@ -79,7 +85,7 @@ impl From<Ring> for Waitlist {
         let mut list = Self::default();
         for waiting in ring.into_iter().flatten() {
             // All inputs are kept: those of past ticks are evicted later, when `current` is known.
-            list.insert(waiting, waiting.tick - AHEAD_TICKS_MAX);
+            list.insert(waiting, waiting.tick - INPUT_TICKS_AHEAD_MAX);
         }
         list
     }
@@ -101,12 +107,12 @@ mod tests {
     fn the_waitlist_holds_every_tick_ahead_and_survives_a_checkpoint() {
         let start = Tick(u32::MAX - 9);
         let mut list = Waitlist::default();
-        for ahead in (0..AHEAD_TICKS_MAX).rev() {
+        for ahead in (0..INPUT_TICKS_AHEAD_MAX).rev() {
             assert!(list.insert(waiting((start + ahead).0), start));
             assert!(!list.insert(waiting((start + ahead).0), start));
         }
         let mut list = Waitlist::from(Ring::from(list));
-        for ahead in 0..AHEAD_TICKS_MAX {
+        for ahead in 0..INPUT_TICKS_AHEAD_MAX {
             let tick = start + ahead;
             assert_eq!(list.take(tick).unwrap().tick, tick);
             assert!(list.take(tick).is_none());
@@ -118,7 +124,11 @@ mod tests {
         let mut list = Waitlist::default();
         for tick in 0..10_000 {
             assert!(list.insert(waiting(tick + 29), Tick(tick)));
-            assert!(list.far.len() <= AHEAD_TICKS_MAX as usize, "{}", list.far.len());
+            assert!(
+                list.far.len() <= INPUT_TICKS_AHEAD_MAX as usize,
+                "{}",
+                list.far.len()
+            );
         }
     }
 }

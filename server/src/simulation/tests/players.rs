@@ -79,12 +79,12 @@ fn a_players_input_turns_its_avatar() {
         );
         before = yaw(&frame);
     }
-    // The input is repeated for five ticks, then the neutral one applies and the walker keeps its heading.
-    for _ in 0..5 {
+    // The input is held for 1.5 s, then the neutral one applies and the walker keeps its heading.
+    for _ in 0..30 {
         harness.tick();
     }
     let counters = *harness.app.world().resource::<InputCounters>();
-    assert_eq!((counters.kept, counters.repeated, counters.neutral), (10, 5, 0));
+    assert_eq!((counters.kept, counters.repeated, counters.neutral), (10, 30, 0));
     harness.tick();
     assert_eq!(harness.app.world().resource::<InputCounters>().neutral, 1);
 }

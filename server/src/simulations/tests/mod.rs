@@ -3,6 +3,7 @@
 mod alone;
 mod away;
 mod game;
+mod lockstep;
 mod notes;
 mod views;
 mod wire;

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! kind 8 | sequence 16 | tick 16 | part 5 | id width - 8: 2 | 0: end of owner, or
-//!   1: last input's age 8 (255: none) | margin 12 | 0, or 1: own id
+//!   1: last input's age 8 (255: none) | newest input ahead 8 (-128: none) | margin 12 | 0, or 1: own id
 //! sections, each after a 1, until a 0:
 //!   simulation: 0 for the first, or 1: 8 | tick: 0 for the packet's, or 1: how much older 5
 //!   baseline age 5 | exceptions 1 | components 1
@@ -50,6 +50,7 @@ const SHORT_ID_BITS_MAX: u32 = 11;
 const KIND_BITS: u32 = 8;
 const PART_BITS: u32 = 5;
 const INPUT_AGE_NONE: u64 = 255;
+const NEWEST_AHEAD_NONE: i8 = i8::MIN;
 const MARGIN_BITS: u32 = 12;
 const MARGIN_MAX: i16 = (1 << (MARGIN_BITS - 1)) - 1;
 const SECTION_AGE_BITS: u32 = 5;
@@ -58,7 +59,7 @@ const GLOBAL_WIDTHS: [u32; 4] = [16, 24, 40, 64];
 const COMPONENT_LENGTH_BITS: u32 = 10;
 
 /// Largest number of bits of a packet without sections: header, owner block and end.
-pub const PACKET_BITS_MAX: usize = 8 + 16 + 16 + 5 + 2 + 1 + 8 + 12 + 1 + SHORT_ID_BITS_MAX as usize + 1;
+pub const PACKET_BITS_MAX: usize = 8 + 16 + 16 + 5 + 2 + 1 + 8 + 8 + 12 + 1 + SHORT_ID_BITS_MAX as usize + 1;
 /// Largest number of bits of a section's head and the ends of its leaves and enters, without its presence.
 pub const SECTION_BITS_MAX: usize = 1 + 9 + 6 + 5 + 2 + 2;
 /// Bits in front of an update whose baseline is not the section's.
@@ -135,7 +136,9 @@ pub struct SnapshotHeader {
 pub struct OwnerBlock {
     /// Newest tick whose input was applied; `None` before the first, and when it was 255 ticks ago or more.
     pub last_input: Option<Tick>,
-    /// How long before its tick the newest input arrived, in 1/16 tick; saturates at 127 ticks.
+    /// Tick of the newest input that arrived; `None` before the first, and when it is 128 ticks away or more.
+    pub newest_input: Option<Tick>,
+    /// How long before its tick was due that input arrived, in 1/16 tick; saturates at 127 ticks.
     pub margin_16: i16,
     /// The entity that the player controls, if it has entered.
     pub own: Option<ShortId>,

@@ -2,8 +2,8 @@
 
 use super::{
     BASELINE_AGE_BITS, COMPONENT_LENGTH_BITS, ComponentsHead, Enter, GLOBAL_WIDTHS, INPUT_AGE_NONE,
-    KIND_BITS, MARGIN_BITS, OwnerBlock, PART_BITS, Presence, SECTION_AGE_BITS, SHORT_ID_BITS_MIN,
-    SectionHead, ShortId, SnapshotError, SnapshotHeader,
+    KIND_BITS, MARGIN_BITS, NEWEST_AHEAD_NONE, OwnerBlock, PART_BITS, Presence, SECTION_AGE_BITS,
+    SHORT_ID_BITS_MIN, SectionHead, ShortId, SnapshotError, SnapshotHeader,
 };
 use crate::limits::COMPONENT_BYTES_MAX;
 use crate::protocol::PayloadKind;
@@ -46,9 +46,12 @@ impl<'a> SnapshotReader<'a> {
         };
         let owner = if bits.read_bool()? {
             let age = bits.read(8)?;
+            let ahead = bits.read(8)? as i8;
             let margin = bits.read(MARGIN_BITS)? as i16;
             Some(OwnerBlock {
                 last_input: (age != INPUT_AGE_NONE).then(|| header.tick - age as u32),
+                newest_input: (ahead != NEWEST_AHEAD_NONE)
+                    .then(|| Tick(header.tick.0.wrapping_add_signed(ahead.into()))),
                 // Sign extension of the 12 bits.
                 margin_16: margin << (16 - MARGIN_BITS) >> (16 - MARGIN_BITS),
                 own: if bits.read_bool()? {

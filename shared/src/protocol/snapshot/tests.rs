@@ -263,11 +263,13 @@ fn packet() -> impl Strategy<Value = Packet> {
     (header, 0u32..=64).prop_flat_map(|(header, components)| {
         let owner = (
             prop::option::of(0u32..255),
+            prop::option::of(-127i32..128),
             -2_047i16..=2_047,
             prop::option::of(0u16..1 << header.id_bits),
         )
-            .prop_map(move |(age, margin_16, own)| OwnerBlock {
+            .prop_map(move |(age, ahead, margin_16, own)| OwnerBlock {
                 last_input: age.map(|age| header.tick - age),
+                newest_input: ahead.map(|ahead| Tick(header.tick.0.wrapping_add_signed(ahead))),
                 margin_16,
                 own: own.map(ShortId),
             });
@@ -291,6 +293,7 @@ fn fields_of_the_owner_block_saturate() {
     };
     let owner = OwnerBlock {
         last_input: Some(Tick(70_000 - 255)),
+        newest_input: Some(Tick(70_000 + 128)),
         margin_16: i16::MIN,
         own: None,
     };
@@ -307,6 +310,7 @@ fn fields_of_the_owner_block_saturate() {
         read.owner,
         Some(OwnerBlock {
             last_input: None,
+            newest_input: None,
             margin_16: -2_047,
             own: None
         })

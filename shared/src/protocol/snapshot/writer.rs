@@ -2,8 +2,8 @@
 
 use super::{
     BASELINE_AGE_BITS, COMPONENT_LENGTH_BITS, ComponentsHead, EXCEPTION_BITS, Enter, GLOBAL_WIDTHS,
-    INPUT_AGE_NONE, KIND_BITS, MARGIN_BITS, MARGIN_MAX, OwnerBlock, PART_BITS, Presence, SECTION_AGE_BITS,
-    SECTION_AGE_MAX, SHORT_ID_BITS_MIN, SectionHead, ShortId, SnapshotHeader, global_class,
+    INPUT_AGE_NONE, KIND_BITS, MARGIN_BITS, MARGIN_MAX, NEWEST_AHEAD_NONE, OwnerBlock, PART_BITS, Presence,
+    SECTION_AGE_BITS, SECTION_AGE_MAX, SHORT_ID_BITS_MIN, SectionHead, ShortId, SnapshotHeader, global_class,
 };
 use crate::protocol::PayloadKind;
 use crate::protocol::bits::{BitWriter, FIELD_BITS_MAX};
@@ -44,6 +44,9 @@ impl<'a> SnapshotWriter<'a> {
                 u64::try_from(age).unwrap_or(INPUT_AGE_NONE).min(INPUT_AGE_NONE),
                 8,
             );
+            let ahead = owner.newest_input.map(|tick| tick.since(header.tick));
+            let ahead = ahead.and_then(|ahead| i8::try_from(ahead).ok());
+            bits.write(u64::from(ahead.unwrap_or(NEWEST_AHEAD_NONE) as u8), 8);
             bits.write(owner.margin_16.clamp(-MARGIN_MAX, MARGIN_MAX) as u64, MARGIN_BITS);
             bits.write_bool(owner.own.is_some());
             if let Some(own) = owner.own {

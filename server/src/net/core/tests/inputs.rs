@@ -1,6 +1,6 @@
 //! Tests of which inputs reach the simulation.
 
-use throng_shared::protocol::input::ViewTick;
+use throng_shared::protocol::input::{Restarts, ViewTick};
 
 use super::*;
 
@@ -36,6 +36,40 @@ fn repeated_inputs_fill_gaps_and_are_forwarded_once() {
         (*arrived_at, bytes.as_slice()),
         (bench.now, &[4][..]),
         "the oldest of the packet first"
+    );
+}
+
+#[test]
+fn inputs_after_a_restart_of_the_clients_clock_are_forwarded_again() {
+    let mut bench = Bench::new();
+    let mut peer = bench.join(1);
+    let send = |bench: &mut Bench, peer: &mut Peer, newest: u16, jumps: u8, value: u8| {
+        let mut packet = InputPacket {
+            newest_tick: newest,
+            restarts: Restarts::new(jumps),
+            ..InputPacket::default()
+        };
+        packet.inputs.push_older(InputBytes::new(&[value]).unwrap());
+        let mut bytes = [0; INPUT_PACKET_BYTES_MAX];
+        let length = packet.write(&mut bytes);
+        bench.send(peer, &bytes[..length]);
+    };
+    for newest in [1_010, 1_011, 1_012] {
+        send(&mut bench, &mut peer, newest, 0, 1);
+    }
+    send(&mut bench, &mut peer, 1_011, 1, 2);
+    // A packet from before the restart arrives late.
+    send(&mut bench, &mut peer, 1_013, 0, 3);
+    send(&mut bench, &mut peer, 1_012, 1, 4);
+    let values: Vec<_> = bench.simulation().drain();
+    let seen = values.iter().filter_map(|value| match value {
+        ToSimulation::Input { tick, bytes, .. } => Some((tick.0, bytes.as_slice()[0])),
+        ToSimulation::InputsRestarted { .. } => Some((0, 0)),
+        _ => None,
+    });
+    assert_eq!(
+        seen.collect::<Vec<_>>(),
+        [(1_010, 1), (1_011, 1), (1_012, 1), (0, 0), (1_011, 2), (1_012, 4)]
     );
 }
 

@@ -153,6 +153,7 @@ impl Simulation {
                 team: TeamId::NONE,
                 room: Default::default(),
                 last_input: Tick(0),
+                newest_ahead: i8::MIN,
                 margin_16: 0,
                 area: Arc::default(),
             };
