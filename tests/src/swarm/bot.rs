@@ -14,6 +14,7 @@ use throng_shared::netcode::{ClientNetcode, ClientReceived, ConnectToken, Netcod
 use throng_shared::prefetch::prefetch;
 use throng_shared::random::{Random, mix};
 
+use super::ages::SampledInputs;
 use super::audit::AuditLog;
 use super::conditions::LineDirection;
 use super::rejoin::Comeback;
@@ -85,6 +86,7 @@ pub struct Bot {
     updates: u32,
     audit: Option<Box<AuditLog>>,
     comeback: Option<Box<Comeback>>,
+    sampled: Option<Box<SampledInputs>>,
 }
 
 /// Options for a new bot.
@@ -96,6 +98,8 @@ pub struct BotKind {
     pub audits: bool,
     /// Whether the bot plays Skirmish.
     pub is_pilot: bool,
+    /// Whether the ages of the bot's inputs are recorded.
+    pub records_ages: bool,
     /// Seed of the steering, common to all bots.
     pub seed: u64,
 }
@@ -134,6 +138,7 @@ impl Bot {
             updates: 0,
             audit: kind.audits.then(Box::default),
             comeback: None,
+            sampled: kind.records_ages.then(Box::default),
         })
     }
 
@@ -336,6 +341,13 @@ impl Bot {
             .is_none_or(|newest| applied.tick.is_after(newest))
         {
             shared.newest_tick = Some(applied.tick);
+            shared.ticks_seen += 1;
+        }
+        if let (Some(sampled), Some(ages)) = (&mut self.sampled, &shared.ages)
+            && applied.part == 0
+            && let Some(age) = sampled.age(mirror.owner().last_input, now)
+        {
+            ages.record(age);
         }
         shared.arrivals.arrived(applied.tick.0, now.as_nanos() as u64);
         if let Some(log) = &mut self.audit {
@@ -369,9 +381,15 @@ impl Bot {
                     (BotSteering::Pilot(pilot), Some(senses)) => play(senses, pilot, core),
                     _ => None,
                 };
-                let input = |_| match steering {
-                    BotSteering::Random(steering) => steer(protocol, steering),
-                    BotSteering::Pilot(_) => decided.unwrap_or_else(|| protocol.neutral_input()),
+                let mut sampled = self.sampled.as_deref_mut();
+                let input = |tick| {
+                    if let Some(sampled) = &mut sampled {
+                        sampled.record(tick, now);
+                    }
+                    match steering {
+                        BotSteering::Random(steering) => steer(protocol, steering),
+                        BotSteering::Pilot(_) => decided.unwrap_or_else(|| protocol.neutral_input()),
+                    }
                 };
                 core.update(now, input, out)
             }

@@ -60,6 +60,10 @@ pub struct SwarmFlags {
     #[arg(long)]
     pub idle: bool,
 
+    /// Write a line for every second to standard error: the ages of the inputs that the server acted on.
+    #[arg(long, conflicts_with = "idle")]
+    pub ages: bool,
+
     /// Write the server's figures at both ends of the measured window, for the benchmarks.
     #[arg(long, value_name = "FILE", hide = true)]
     pub readings: Option<PathBuf>,

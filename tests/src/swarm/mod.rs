@@ -8,11 +8,13 @@
 //! | [`rejoin`] | when a bot joins again, and how long it had no effect |
 //! | [`conditions`] | the emulated bad line |
 //! | [`requests`], [`audit`], [`arrivals`] | the server's figures, its log against the mirrors, snapshot ages |
+//! | [`ages`] | the ages of the inputs that the server acts on, second by second |
 //! | [`report`], [`table`], [`progress`] | what is measured and how it is shown |
 //!
 //! A run starts bots until all of them play, waits until clocks and budgets are stable, measures, and disconnects.
 //! The server's figures are read at both ends of the measured window, so that they cover the same time as the bots'.
 
+pub mod ages;
 pub mod arrivals;
 pub mod audit;
 pub mod bot;
@@ -46,6 +48,7 @@ use throng_scenes::protocol::BenchProtocol;
 use throng_server::observe::{Histogram, StatsReport};
 use throng_shared::protocol::registry::Protocol;
 
+use ages::AgeLog;
 use arrivals::{Arrivals, PublishClock};
 use conditions::EmulatedLine;
 use driver::{Driver, DriverParts};
@@ -131,6 +134,8 @@ pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
         senses: Senses::new(&protocol),
         protocol,
         newest_tick: None,
+        ticks_seen: 0,
+        ages: flags.ages.then(Histogram::new),
         first_loss: None,
         outages: Vec::new(),
     };
@@ -235,6 +240,7 @@ fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
     let mut progress = Progress::start("measuring", u64::from(flags.seconds), "s");
     let (mut shown, mut turned) = (begun, begun);
     let mut client_seconds = 0.0;
+    let mut age_log = driver.shared.take_ages().map(|_| AgeLog::start(begun));
     while driver.now() < begun + length {
         driver.turn().context("the bots' sockets failed")?;
         let now = driver.now();
@@ -244,7 +250,12 @@ fn measure(driver: &mut Driver, flags: &SwarmFlags) -> Result<Measured> {
             seconds = (now - begun).as_secs();
             writeln!(io::stderr(), "{seconds} s: {}", driver.bot_counts)?;
         }
-        if now >= shown + SHOW_EVERY {
+        if let Some(log) = &mut age_log {
+            let shared = &mut driver.shared;
+            log.update(now, driver.bot_counts.playing, || {
+                shared.take_ages().unwrap_or_default()
+            });
+        } else if now >= shown + SHOW_EVERY {
             shown = now;
             let note = format!(
                 "{} playing, {} lost",

@@ -22,6 +22,10 @@ pub struct SwarmState {
     pub oldest: Histogram,
     /// The newest tick whose snapshot any bot has.
     pub newest_tick: Option<Tick>,
+    /// Number of ticks whose snapshot any bot has, since the ages were taken last.
+    pub ticks_seen: u32,
+    /// Ages of the inputs that the server acted on, since they were taken last; `None` if they are not recorded.
+    pub ages: Option<Histogram>,
     /// The emulated line, if it is not perfect.
     pub line: Option<EmulatedLine>,
     /// The protocol of the server.
@@ -32,4 +36,13 @@ pub struct SwarmState {
     pub first_loss: Option<String>,
     /// Lengths of the outages that have ended, of bots that come back.
     pub outages: Vec<Duration>,
+}
+
+impl SwarmState {
+    /// Returns the ticks seen and the ages of inputs since the last call, and begins anew. `None` if ages are not
+    /// recorded.
+    pub fn take_ages(&mut self) -> Option<(u32, Histogram)> {
+        let ages = std::mem::take(self.ages.as_mut()?);
+        Some((std::mem::take(&mut self.ticks_seen), ages))
+    }
 }

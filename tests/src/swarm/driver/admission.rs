@@ -46,6 +46,7 @@ impl Driver {
             is_idle: self.is_idle,
             audits: !self.is_idle && index.is_multiple_of(AUDIT_EVERY),
             is_pilot: self.shared.senses.is_some(),
+            records_ages: self.shared.ages.is_some(),
             seed: self.seed,
         };
         let mut bot = Bot::new(index, now, &joined.token, config, kind)?;
