@@ -123,8 +123,9 @@ fn a_server_at_a_part_of_its_rate_acts_on_current_inputs() {
             let case = format!("seed {seed}, {line} line, {lengths} tick lengths a tick");
             let (mut simulator, ids) = playing(seed, conditions, 5);
             simulator.run_slowly(100, lengths, |_| {});
-            // A lost snapshot is missing for a whole tick.
-            let usual = usual + Duration::from_millis(50) * lengths;
+            // An input that is lost or late is missing for a whole tick, and several in a row may be.
+            let ticks_missed = if conditions.loss > 0.0 { 4 } else { 1 };
+            let usual = usual + Duration::from_millis(50) * lengths * ticks_missed;
             let mut tick = 0;
             simulator.run_slowly(200, lengths, |simulator| {
                 tick += 1;
