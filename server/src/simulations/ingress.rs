@@ -62,9 +62,7 @@ fn owner_of(
         }
         ToSimulation::Input { key, .. }
         | ToSimulation::InputsRestarted { key }
-        | ToSimulation::Message { key, .. } => {
-            simulations.sessions.get(key).copied()
-        }
+        | ToSimulation::Message { key, .. } => simulations.sessions.get(key).copied(),
     }
 }
 
