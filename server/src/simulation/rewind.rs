@@ -109,7 +109,7 @@ impl Rewind<'_, '_> {
         let newest = self.frames.0.newest()?.tick;
         let held = (0..throng_shared::limits::HISTORY_TICKS as u32)
             .filter(|&age| self.frames.0.at(newest - age).is_some())
-            .last()?;
+            .next_back()?;
         Some((newest - held, newest))
     }
 }
