@@ -74,19 +74,6 @@ pub struct PlayerReturned {
     pub player: Player,
 }
 
-/// The last tick that ran, by which skipped ticks are noticed. `None` before the first.
-#[derive(Resource, Clone, Copy, Debug, Default)]
-pub(super) struct LastTick(Option<Tick>);
-
-impl LastTick {
-    /// Records that `tick` runs, and returns how many ticks were skipped before it.
-    pub(super) fn advance(&mut self, tick: Tick) -> u32 {
-        let before = self.0.replace(tick);
-        let passed = before.map_or(1, |before| tick.since(before));
-        u32::try_from(passed - 1).unwrap_or(0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,12 +91,5 @@ mod tests {
             Linger(Duration::from_secs(1)).ticks(Duration::ZERO),
             1_000_000_000
         );
-    }
-
-    #[test]
-    fn skipped_ticks_are_counted_across_the_wrap() {
-        let mut last = LastTick::default();
-        let skipped = [u32::MAX - 1, u32::MAX, 3, 4].map(|tick| last.advance(Tick(tick)));
-        assert_eq!(skipped, [0, 0, 3, 0]);
     }
 }

@@ -108,7 +108,6 @@ impl Plugin for SimulationPlugin {
             .init_resource::<Areas>()
             .init_resource::<Players>()
             .init_resource::<Linger>()
-            .init_resource::<away::LastTick>()
             .init_resource::<Frames>()
             .init_resource::<Outbox>()
             .init_resource::<Routing>()

@@ -16,7 +16,7 @@ use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::protocol::registry::{ComponentEntry, Protocol};
 use throng_shared::tick::Tick;
 
-use super::away::{Away, LastTick, Linger, PlayerAway, PlayerReturned};
+use super::away::{Away, Linger, PlayerAway, PlayerReturned};
 use super::components::{ComponentWatches, reference_of};
 use super::interest::{build_areas, update_areas_of_interest, update_eyes};
 use super::players::{Player, PlayerJoined, PlayerLeft, Players};
@@ -90,7 +90,6 @@ impl SimulationImage {
         world.resource_mut::<Messages<PlayerLeft>>().clear();
         world.resource_mut::<Messages<PlayerAway>>().clear();
         world.resource_mut::<Messages<PlayerReturned>>().clear();
-        world.insert_resource(LastTick::default());
         world.resource_mut::<Messages<MessageReceived>>().clear();
         world.resource_mut::<TickTime>().tick = self.tick;
         if let Some(mut time) = world.get_resource_mut::<Time<Fixed>>() {

@@ -10,7 +10,7 @@ use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
 
-use super::away::{AWAY_MAX, Away, LastTick, Linger, PlayerAway, PlayerReturned};
+use super::away::{AWAY_MAX, Away, Linger, PlayerAway, PlayerReturned};
 use super::inputs::InputBuffer;
 use super::players::{AreaOfInterest, Avatar, Player, PlayerJoined, PlayerLeft, Players};
 use super::routes::remove_route;
@@ -141,8 +141,7 @@ pub(crate) fn remove_player(world: &mut World, entity: Entity) {
 
 /// Makes the players leave whose time away is over, in the order in which they went away.
 pub(crate) fn expire_away(world: &mut World, away: &mut QueryState<(Entity, &Player, &mut Away)>) {
-    let tick = world.resource::<TickTime>().tick;
-    let skipped = world.resource_mut::<LastTick>().advance(tick);
+    let &TickTime { tick, skipped, .. } = world.resource();
     let mut lingering = Vec::new();
     for (entity, player, mut away) in away.iter_mut(world) {
         if skipped > 0 && away.since != tick {
