@@ -21,7 +21,7 @@ use crate::runner::SKIPPED_MAX;
 use crate::simulation::ContentFile;
 
 /// The version of the format that is written, and the only one that is read.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 /// The most bytes of one block. A tick with more ends the recording.
 pub(super) const BLOCK_BYTES_MAX: usize = 256 << 20;
 

@@ -108,8 +108,7 @@ impl Rewind<'_, '_> {
     pub fn ticks(&self) -> Option<(Tick, Tick)> {
         let newest = self.frames.0.newest()?.tick;
         let held = (0..throng_shared::limits::HISTORY_TICKS as u32)
-            .filter(|&age| self.frames.0.at(newest - age).is_some())
-            .next_back()?;
+            .rfind(|&age| self.frames.0.at(newest - age).is_some())?;
         Some((newest - held, newest))
     }
 }

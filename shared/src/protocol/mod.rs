@@ -21,7 +21,7 @@ pub mod steps;
 pub mod version;
 
 /// Version of all packet layouts in this crate together; incremented when one of them changes.
-pub const WIRE_VERSION: u32 = 4;
+pub const WIRE_VERSION: u32 = 5;
 
 /// A probe, by which a client asks the server for a reply, and the reply, which is as long. A net worker replies at once,
 /// without a tick, so a reply shows that datagrams pass in both directions.
