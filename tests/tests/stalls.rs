@@ -147,9 +147,9 @@ fn every_tick_has_the_held_input_of_a_client_that_draws_two_to_ten_frames_a_seco
             ids.iter()
                 .for_each(|&id| simulator.client_mut(id).set_frame_every(frame));
             simulator.run(100);
-            // Up to two packets in a row may be lost.
+            // Up to three packets in a row may be lost.
             let lost = if conditions.loss > 0.0 {
-                frame * 2
+                frame * 3
             } else {
                 Duration::ZERO
             };

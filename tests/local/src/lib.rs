@@ -8,6 +8,8 @@ mod game;
 #[cfg(test)]
 mod importance;
 #[cfg(test)]
+mod rewind_tests;
+#[cfg(test)]
 mod session_tests;
 mod single;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One bot: a socket, a client core and a source of inputs, which is random steering or a pilot of Skirmish.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mio::net::UdpSocket;
@@ -19,6 +19,7 @@ use super::audit::AuditLog;
 use super::conditions::LineDirection;
 use super::rejoin::Comeback;
 use super::report::BotTotals;
+use super::socket::{open_socket, transmit};
 use super::state::SwarmState;
 use super::steering::{BotSteering, play, steer};
 use crate::pilots::{BotPilot, PilotCounts};
@@ -486,24 +487,5 @@ impl Bot {
                 .first_loss
                 .get_or_insert_with(|| format!("bot {}: {reason}", self.index + 1));
         }
-    }
-}
-
-/// Opens a socket on a port chosen by the system.
-fn open_socket(server: SocketAddr) -> io::Result<UdpSocket> {
-    let any: SocketAddr = match server {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any)?;
-    socket.connect(server)?;
-    Ok(socket)
-}
-
-fn transmit(socket: &UdpSocket, totals: &mut BotTotals, datagram: &[u8]) {
-    // A datagram that the system does not accept now is lost.
-    if let Ok(length) = socket.send(datagram) {
-        totals.up_bytes += length as u64;
-        totals.up_datagrams += 1;
     }
 }

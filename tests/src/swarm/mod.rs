@@ -27,6 +27,7 @@ pub mod progress;
 pub mod rejoin;
 pub mod report;
 pub mod requests;
+mod socket;
 pub mod state;
 pub mod steering;
 pub mod table;

@@ -126,7 +126,8 @@ fn shot_through_cover_misses() {
         game.set(ship, Position(Vec2::new(0.0, 9.0)));
         let direction = game.position(target) - Vec2::new(0.0, 9.0);
         game.set(ship, Heading(heading_towards(direction)));
-        // The shot repeats with the input, so the gun is ready only after two cooldowns.
+        // A missing input would repeat the shot. The gun is ready after two cooldowns.
+        game.send(key, game.next(), None, &PilotInput::default());
         (0..12).for_each(|_| drop(game.tick()));
         let before = game.strength(target);
         let input = PilotInput {
