@@ -1,8 +1,8 @@
 //! The entities that a checkpoint holds, their order, and the references between them.
 //!
 //! A reference within a checkpoint is the index of an entity in the list. Players come first by their ids,
-//! then replicated entities by their global ids, then all others in the order of the saved world, on which
-//! nothing depends except their indices.
+//! then replicated entities by their global ids, then all others in the order of their indices, which a restored world
+//! keeps. So it is saved as the same bytes.
 
 use bevy_ecs::entity::{EntityHashMap, EntityMapper};
 use bevy_ecs::prelude::*;
@@ -16,7 +16,7 @@ use crate::simulation::{Player, Replicated};
 enum SortKey {
     Player(u32),
     Replicated(u64),
-    Other(u64),
+    Other(u32),
 }
 
 /// Returns the entities of `world` that a checkpoint holds, in the order of the checkpoint.
@@ -53,7 +53,7 @@ fn sort_key(entity: EntityRef<'_>) -> SortKey {
         .filter(|entity| entity.slot().is_some())
     {
         Some(replicated) => SortKey::Replicated(replicated.global().0),
-        None => SortKey::Other(entity.id().to_bits()),
+        None => SortKey::Other(entity.id().index_u32()),
     }
 }
 

@@ -193,7 +193,9 @@ impl Checkpoint {
         }
         world.flush();
         self.simulation.begin(world, self.table);
-        let spawned: Vec<_> = self.entities.iter().map(|_| world.spawn_empty().id()).collect();
+        let mut spawned: Vec<_> = self.entities.iter().map(|_| world.spawn_empty().id()).collect();
+        // In the order in which they are saved again, whatever indices were free.
+        spawned.sort_unstable_by_key(|entity| entity.index_u32());
         let mut references = ToEntities(spawned.clone());
         for (index, value) in self.resources {
             let id = persisted.types()[index].register(world);

@@ -2,12 +2,12 @@
 //!
 //! A fuzzer cannot produce valid digests. If the first byte is odd, the target therefore writes the digests itself.
 
-use bevy_app::App;
+use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 use throng_scenes::{Scene, ScenePlugin};
 use throng_server::{
-    persist::{self, PersistAppExt, load, save},
+    persist::{self, LoadError, PersistAppExt, load, save},
     record::{self, RecordingHeader, RecordingReader, ReplayError, Replayed, app_of, replay},
     runner::finish_plugins,
     simulation::SimulationPlugin,
@@ -29,23 +29,46 @@ pub struct Follows(#[entities] pub Entity);
 #[derive(Resource, Serialize, Deserialize, Clone, Default)]
 pub struct Round(pub Option<u32>);
 
-/// Returns the game whose checkpoints are read.
+/// The game whose checkpoints are read.
+#[derive(Debug)]
+pub struct PersistentGame;
+
+impl Plugin for PersistentGame {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<Round>()
+            .persist::<Hold>()
+            .persist::<Follows>()
+            .persist::<Round>();
+    }
+}
+
+/// Bytes of a checkpoint before its body: the magic bytes, the version, the length and the digest.
+pub const CHECKPOINT_HEADER_BYTES: usize = 28;
+
+/// Returns the game whose checkpoints are read, before its first tick.
 pub fn persistent_game() -> App {
     let mut app = App::new();
-    app.add_plugins(SimulationPlugin::default())
-        .init_resource::<Round>()
-        .persist::<Hold>()
-        .persist::<Follows>()
-        .persist::<Round>();
+    app.add_plugins((SimulationPlugin::default(), PersistentGame));
     finish_plugins(&mut app);
     app
 }
 
 /// Loads a checkpoint, or the body of one. It must not panic, and a loaded checkpoint must be saved as an equal one.
 pub fn checkpoints(data: &[u8]) {
-    let Some((&first, data)) = data.split_first() else {
+    let Some(Ok(mut app)) = restored(data) else {
         return;
     };
+    let saved = save(app.world_mut()).expect("a loaded checkpoint can be saved");
+    let mut again = persistent_game();
+    load(&mut again, &saved).expect("a saved checkpoint can be loaded");
+    let saved_again = save(again.world_mut()).expect("a checkpoint can be saved again");
+    assert!(saved == saved_again, "the same state gives the same bytes");
+}
+
+/// Returns the game that is restored from the input of [`checkpoints`]; `None` for an empty one.
+#[must_use]
+pub fn restored(data: &[u8]) -> Option<Result<App, LoadError>> {
+    let (&first, data) = data.split_first()?;
     let mut app = persistent_game();
     let loaded = if first & 1 == 0 {
         load(&mut app, data)
@@ -57,14 +80,7 @@ pub fn checkpoints(data: &[u8]) {
         bytes.extend(data);
         load(&mut app, &bytes)
     };
-    if loaded.is_err() {
-        return;
-    }
-    let saved = save(app.world_mut()).expect("a loaded checkpoint can be saved");
-    let mut again = persistent_game();
-    load(&mut again, &saved).expect("a saved checkpoint can be loaded");
-    let saved_again = save(again.world_mut()).expect("a checkpoint can be saved again");
-    assert!(saved == saved_again, "the same state gives the same bytes");
+    Some(loaded.map(|_| app))
 }
 
 /// The scene of the recordings of [`recordings`], which is small enough to be created quickly.

@@ -163,6 +163,8 @@ fn a_checkpoint_keeps_references_hierarchies_and_server_only_state() {
         second.run(17);
         second.set_script(first.script());
         load(&mut second.app, &bytes).unwrap();
+        let again = save(second.app.world_mut()).unwrap();
+        assert!(again == bytes, "seed {seed}: saved as other bytes");
         let before = kills(&first);
         assert_eq!(before, kills(&second), "seed {seed}");
         for tick in 1..=200 {
