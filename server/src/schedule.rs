@@ -6,15 +6,14 @@
 //! built. Nothing else in the crate configures sets. A new phase needs a variant and an entry in
 //! [`ServerSystems::ORDER`]; its order, its time and its name in the statistics follow from these.
 
-use std::collections::BTreeMap;
 use std::ops::Index;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::error::{BevyError, ErrorContext};
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor};
+use throng_shared::failures::{count_failure, set_missing_error_handler};
 
 use crate::runner::{Clock, TickJump, TickTime};
 
@@ -135,9 +134,10 @@ impl Plugin for SchedulePlugin {
                 None => app.add_systems(FixedUpdate, lap),
             };
         }
-        if app.get_error_handler().is_none() {
-            app.set_error_handler(log_error);
-        }
+    }
+
+    fn finish(&self, app: &mut App) {
+        set_missing_error_handler(app, log_error);
     }
 }
 
@@ -149,34 +149,19 @@ fn begin_tick(mut time: ResMut<TickTime>, mut jump: ResMut<TickJump>) {
     jump.apply(&mut time);
 }
 
-/// Of the failures of one system, the first, second, fourth, eighth and so on are logged, and also every
-/// multiple of this number.
-const FAILURES_BETWEEN_LINES: u64 = 1_024;
-
-/// The number of failures by kind and name. It has at most as many entries as there are systems, commands and
-/// observers.
-static FAILURES: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
-
 /// Logs the failure of a system or command, after which the server continues. Failures in every tick do not
 /// fill the log.
 fn log_error(error: BevyError, context: ErrorContext) {
-    let (kind, name) = (context.kind(), context.name());
-    let mut failures = FAILURES.lock().unwrap_or_else(PoisonError::into_inner);
-    let times = failures.entry(format!("{kind} {name}")).or_default();
-    *times += 1;
-    if is_logged(*times) {
-        let before = *times - 1;
+    if let Some(before) = count_failure(&context) {
+        let (kind, name) = (context.kind(), context.name());
         tracing::error!(before, "the {kind} {name} failed: {error}");
     }
-}
-
-fn is_logged(times: u64) -> bool {
-    times.is_power_of_two() || times.is_multiple_of(FAILURES_BETWEEN_LINES)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runner::finish_plugins;
     use bevy_ecs::schedule::ScheduleLabel;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -269,13 +254,6 @@ mod tests {
     }
 
     #[test]
-    fn a_system_that_fails_in_every_tick_is_logged_less_and_less_often() {
-        let logged = |until| (1..=until).filter(|&times| is_logged(times)).count();
-        assert_eq!((logged(1), logged(20), logged(1_200)), (1, 5, 11));
-        assert_eq!(logged(72_000), 70 + 10, "an hour at 20 Hz");
-    }
-
-    #[test]
     fn a_failing_system_does_not_end_the_tick() {
         let mut app = app();
         app.add_systems(
@@ -285,6 +263,7 @@ mod tests {
                 (|mut order: ResMut<Order>| order.0.push("later")).in_set(ServerSystems::Simulate),
             ),
         );
+        finish_plugins(&mut app);
         run(&mut app);
         assert_eq!(app.world().resource::<Order>().0, ["later"]);
     }

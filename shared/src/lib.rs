@@ -33,6 +33,7 @@
 //! - [`netcode`] seals packets and opens sessions from connect tokens; [`reliable`] carries messages over them.
 //! - [`limits`] has the bounds, and [`tick`] the clock. `docs/transport.md` describes the bytes.
 
+pub mod failures;
 pub mod files;
 pub mod hash;
 pub mod limits;

@@ -10,6 +10,7 @@
 mod arrivals;
 mod clock;
 mod connection;
+mod failures;
 mod inputs;
 mod messages;
 mod mirror;
@@ -20,6 +21,7 @@ mod tests;
 
 use bevy_app::{App, Last, Plugin, PreUpdate};
 use bevy_ecs::prelude::*;
+use throng_shared::failures::set_missing_error_handler;
 use throng_shared::protocol::registry::Protocol;
 
 use crate::link::Traffic;
@@ -38,6 +40,9 @@ use session::SessionNotes;
 pub use session::{receive_datagram, update_session};
 
 /// Adds the parts of a client world that do not depend on what drives it.
+///
+/// A system, command or observer that fails is logged, and the client goes on: for example a command for an entity that
+/// has left the view. A program with an error handler of its own calls `App::set_error_handler` before the app runs.
 ///
 /// Add it after the plugins that register the protocol's types: both ends must register the same.
 pub struct MirrorPlugin;
@@ -58,6 +63,10 @@ impl Plugin for MirrorPlugin {
         schedule::configure(app);
         let begin = begin_frame.after(poll_connection);
         app.add_systems(PreUpdate, begin.in_set(ClientSystems::Receive));
+    }
+
+    fn finish(&self, app: &mut App) {
+        set_missing_error_handler(app, failures::log_error);
     }
 }
 

@@ -4,6 +4,8 @@
 //! mirrors as over the network. Its course follows from the seed and the calls alone. [`SinglePlayerPlugin`] adds the
 //! player to the server's own app: no packets, no second copy of the world, and the same plugins of the game.
 
+#[cfg(test)]
+mod failures;
 mod game;
 #[cfg(test)]
 mod importance;
