@@ -1,5 +1,6 @@
 //! Selects the input of each player for the tick.
 
+use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::active::TakenInput;
 use throng_shared::protocol::input::held_ticks;
@@ -11,7 +12,7 @@ use crate::simulation::{InputBuffer, TickInput};
 /// Takes every player's input of the tick. Players do not affect each other here, so that their order does
 /// not matter. The inputs of one player are taken in the order of ticks.
 pub(super) fn take_inputs(
-    mut players: Query<(&mut InputBuffer, &mut TakenInput)>,
+    mut players: Query<(&mut InputBuffer, &mut TakenInput), Allow<Disabled>>,
     mut counters: ResMut<InputCounters>,
     time: Res<TickTime>,
 ) {

@@ -92,6 +92,8 @@ pub(super) enum EntityRole {
     },
     /// An entity of the server only.
     Other,
+    /// An entity that is replicated to clients when it is enabled again. It has no slot.
+    Hidden { global: u64 },
 }
 
 /// A player and its session. A player that is away has the key of no session.

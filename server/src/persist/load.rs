@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bevy_app::App;
+use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::prelude::*;
 use bevy_time::TimeUpdateStrategy;
 use throng_shared::netcode::SessionId;
@@ -21,8 +22,8 @@ use super::registry::Persisted;
 use crate::boundary::claims::PlayerName;
 use crate::boundary::frame::SlotTable;
 use crate::boundary::link::{LeaveReason, PeerKind, SessionKey};
-use crate::simulation::resume::{SimulationImage, finish, restore_player, restore_replicated};
-use crate::simulation::{Player, Slots, leave};
+use crate::simulation::resume::{SimulationImage, arrive, finish, restore_player, restore_replicated};
+use crate::simulation::{Player, Replicated, Slots, leave};
 
 /// The number of sessions of one worker that a checkpoint may name: more than any worker has, and few enough
 /// for a table.
@@ -80,6 +81,7 @@ enum RestoredIdentity {
         slot: Slot,
         changed: Option<Tick>,
     },
+    Hidden(GlobalId),
     Other,
 }
 
@@ -112,7 +114,7 @@ pub fn load(app: &mut App, bytes: &[u8]) -> Result<Tick, LoadError> {
 /// [away](crate::simulation::Away); without [`Linger`](crate::simulation::Linger) they leave. The messages about it are
 /// read in the next tick.
 pub fn end_sessions(world: &mut World) {
-    let mut players = world.query::<&Player>();
+    let mut players = world.query_filtered::<&Player, Allow<Disabled>>();
     let mut players: Vec<_> = players
         .iter(world)
         .map(|player| (player.id, player.session))
@@ -222,6 +224,12 @@ impl Checkpoint {
                     restore_replicated(world, entity, slot, global);
                     rows.push((slot, entity, changed));
                 }
+                RestoredIdentity::Hidden(global) => {
+                    arrive(world, entity, global);
+                    // It may be enabled now: if it was since the last tick, or if what disabled it is not persisted.
+                    let slot = world.get::<Replicated>(entity).and_then(Replicated::slot);
+                    rows.extend(slot.map(|slot| (slot, entity, None)));
+                }
                 RestoredIdentity::Other => {}
             }
         }
@@ -277,6 +285,12 @@ impl UniqueIds {
                     changed,
                 })
             }
+            EntityRole::Hidden { global } => {
+                if !self.globals.insert(global) {
+                    return contradiction("two entities have one global id");
+                }
+                Ok(RestoredIdentity::Hidden(GlobalId(global)))
+            }
             EntityRole::Other => Ok(RestoredIdentity::Other),
         }
     }
@@ -331,7 +345,7 @@ impl std::fmt::Display for RestoredIdentity {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Player(player) => write!(out, "player {}", player.id.0),
-            Self::Replicated { global, .. } => write!(out, "entity {global}"),
+            Self::Replicated { global, .. } | Self::Hidden(global) => write!(out, "entity {global}"),
             Self::Other => out.write_str("an entity of the server"),
         }
     }

@@ -1,6 +1,7 @@
 //! The types that a checkpoint holds: the engine's, the app's own, and those that the protocol marks.
 
 use bevy_app::App;
+use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -64,6 +65,7 @@ impl Default for Persisted {
             PersistedType::of::<InputBuffer>(),
             PersistedType::of::<Away>(),
             PersistedType::of::<ChildOf>(),
+            PersistedType::marker::<Disabled>(),
         ];
         let engine = types.len();
         Self {

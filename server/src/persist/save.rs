@@ -3,6 +3,7 @@
 use bevy_ecs::entity::EntityMapper;
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::codec::CodecError;
+use throng_shared::protocol::ids::GlobalId;
 
 use super::entities::{ToIndices, held};
 use super::format::{EntityImage, EntityRole, PlayerImage, ValueImage, WorldImage, seal};
@@ -88,8 +89,10 @@ fn role(world: &World, entity: EntityRef<'_>) -> EntityRole {
         return EntityRole::Player(PlayerImage::of(player));
     }
     let replicated = entity.get::<Replicated>();
-    match replicated.and_then(|replicated| Some((replicated.global(), replicated.slot()?))) {
-        Some((global, slot)) => EntityRole::Replicated {
+    let replicated = replicated.filter(|replicated| replicated.global() != GlobalId::default());
+    match replicated.map(|replicated| (replicated.global(), replicated.slot())) {
+        Some((global, None)) => EntityRole::Hidden { global: global.0 },
+        Some((global, Some(slot))) => EntityRole::Replicated {
             global: global.0,
             slot: slot.0,
             changed: world.resource::<Rows>().0.row(slot).map(|row| row.changed),

@@ -3,6 +3,7 @@
 //! The cost grows with the viewers that cross borders of cells and with the cells that split or merge in a
 //! view, not with the number of entities.
 
+use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::prelude::*;
 
 use super::away::Away;
@@ -19,9 +20,10 @@ const AREAS_PER_CHUNK: usize = 32;
 
 /// Moves every eye to the position of its avatar's row, so that simulation and clients have it equal to the
 /// bit. As the avatar is looked up here anyway, it also notes the players whose route in the directory is out
-/// of date. A player that is away sees nothing: its eye stays where it is.
+/// of date. A player that is away sees nothing: its eye stays where it is. So does the eye of a player whose avatar is
+/// disabled. A player that is disabled itself has a session all the same, and sees on.
 pub(super) fn update_eyes(
-    mut eyes: Query<(Entity, &Avatar, &mut Eye, &Routed), Without<Away>>,
+    mut eyes: Query<(Entity, &Avatar, &mut Eye, &Routed), (Without<Away>, Allow<Disabled>)>,
     avatars: Query<&Replicated>,
     rows: Res<Rows>,
     mut routing: ResMut<Routing>,
@@ -48,9 +50,9 @@ pub(super) fn update_areas_of_interest(
             Option<&Avatar>,
             &mut AreaOfInterest,
         ),
-        Without<Away>,
+        (Without<Away>, Allow<Disabled>),
     >,
-    avatars: Query<&Room>,
+    avatars: Query<&Room, Allow<Disabled>>,
     mut areas: ResMut<Areas>,
 ) {
     for (eye, viewer, room, avatar, mut interest) in &mut viewers {
@@ -61,8 +63,12 @@ pub(super) fn update_areas_of_interest(
     }
 }
 
-/// Returns the room that a player sees: its avatar's, or its own without an avatar.
-pub(super) fn room_seen(own: Option<&Room>, avatar: Option<&Avatar>, avatars: &Query<&Room>) -> RoomId {
+/// Returns the room that a player sees: its avatar's, disabled or not, or its own without an avatar.
+pub(super) fn room_seen(
+    own: Option<&Room>,
+    avatar: Option<&Avatar>,
+    avatars: &Query<&Room, Allow<Disabled>>,
+) -> RoomId {
     let avatars = avatar.and_then(|avatar| avatars.get(avatar.0).ok());
     avatars.or(own).copied().unwrap_or_default().0
 }

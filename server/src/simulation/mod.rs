@@ -8,6 +8,8 @@
 mod away;
 mod components;
 mod content;
+mod disabled;
+mod disabling;
 pub(crate) mod inputs;
 mod interest;
 mod links;
@@ -128,6 +130,7 @@ impl Plugin for SimulationPlugin {
             FixedUpdate,
             (
                 (
+                    disabled::sync_disabled,
                     rows::sync_rows,
                     rows::sync_poses,
                     components::sync_components,
@@ -155,5 +158,6 @@ impl Plugin for SimulationPlugin {
         replicated::register_kinds(app.world_mut());
         components::watch_components(app.world_mut());
         resources::watch_resources(app.world_mut());
+        disabled::watch_disabling(app.world_mut());
     }
 }

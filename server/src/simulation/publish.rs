@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::prelude::*;
 use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::ids::Team;
@@ -49,10 +50,10 @@ pub(super) fn publish_frame(
     mut space: ResMut<Space>,
     mut frames: ResMut<Frames>,
     areas: Res<Areas>,
-    players: Query<Published, Without<Away>>,
+    players: Query<Published, (Without<Away>, Allow<Disabled>)>,
     watchers: Query<Watching>,
     avatars: Query<&Replicated>,
-    rooms: Query<&Room>,
+    rooms: Query<&Room, Allow<Disabled>>,
     time: Res<TickTime>,
     clock: Res<Clock>,
 ) {

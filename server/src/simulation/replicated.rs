@@ -14,12 +14,18 @@ use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId, Slot, Team, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::protocol::registry::Protocol;
+use throng_shared::tick::Tick;
 
+use super::disabling::Disabling;
+use super::remote_frames::Ghost;
 use crate::boundary::frame::{ChunkKind, Identity, SlotTable};
 use crate::runner::TickTime;
 use crate::space::RoomId;
 
 /// Makes an entity visible to clients. Everything else that clients see of it follows from its components.
+///
+/// A disabled entity, one with [`Disabled`](bevy_ecs::entity_disabling::Disabled), is hidden from clients. When it is
+/// enabled, they see it with its present values.
 ///
 /// If it is removed and inserted again, clients see a new entity.
 #[derive(Component, Clone, Copy, Debug)]
@@ -34,8 +40,8 @@ pub struct Replicated {
 const NO_SLOT: Slot = Slot(u32::MAX);
 
 impl Replicated {
-    /// Returns the entity's row in the frames, which it keeps as long as it lives. `None` if the simulation
-    /// is full, or if this ECS world has no simulation.
+    /// Returns the entity's row in the frames, which it keeps until it is despawned or disabled. `None` if it is
+    /// disabled, if the simulation is full, or if this ECS world has no simulation.
     #[inline]
     #[must_use]
     pub fn slot(&self) -> Option<Slot> {
@@ -97,6 +103,7 @@ pub struct Slots {
     /// The slot and the global id that the next replicated entity gets, because it existed before. Without a
     /// slot it comes from another simulation.
     pub(super) restoring: Option<(Option<Slot>, GlobalId)>,
+    pub(super) disabling: Disabling,
     pub(super) events: Vec<SlotEvent>,
     /// Slots that got a row in this tick.
     pub(super) fresh: Vec<Slot>,
@@ -132,6 +139,7 @@ impl Slots {
             refused: 0,
             kinds: Kinds::default(),
             restoring: None,
+            disabling: Disabling::default(),
             events: Vec::new(),
             fresh: Vec::new(),
         }
@@ -177,25 +185,57 @@ impl Slots {
         &mut self.table
     }
 
-    /// Gives `entity` the slot that is to be restored, or a free one of its kind.
-    fn take(&mut self, kind: Option<ChunkKind>, entity: Entity) -> Replicated {
+    /// Gives `entity` the slot that is to be restored, or a free one of its kind. A disabled entity gets no free slot,
+    /// only a global id.
+    fn take(&mut self, kind: Option<ChunkKind>, entity: Entity, is_disabled: bool) -> Replicated {
         let (slot, global) = match self.restoring.take() {
             Some((slot, global)) => (slot, Some(global)),
             None => (None, None),
         };
-        let Some(slot) = slot.or_else(|| self.table.take(kind?)) else {
+        let slot = slot.or_else(|| self.table.take(kind?));
+        if slot.is_none() && !is_disabled {
             self.refused += 1;
             return Replicated::default();
-        };
+        }
         let global = global.unwrap_or_else(|| {
             self.globals_given += 1;
             GlobalId(u64::from(self.simulation.0) << 56 | self.globals_given)
         });
+        self.by_global.insert(global, entity);
+        match slot {
+            Some(slot) => self.enter(slot, global, entity),
+            None => Replicated {
+                slot: NO_SLOT,
+                global,
+            },
+        }
+    }
+
+    /// Takes the slot of an entity that was disabled. The entity keeps its global id.
+    pub(super) fn hide(&mut self, replicated: &Replicated, slot: Slot, tick: Tick) -> Replicated {
+        self.entities[slot.index()] = None;
+        self.table.give_back(slot, tick);
+        self.events.push(SlotEvent::GivenBack(slot));
+        Replicated {
+            slot: NO_SLOT,
+            ..*replicated
+        }
+    }
+
+    /// Gives a slot to an entity that was disabled.
+    pub(super) fn show(&mut self, replicated: &Replicated, kind: ChunkKind, entity: Entity) -> Replicated {
+        let Some(slot) = self.table.take(kind) else {
+            self.refused += 1;
+            return *replicated;
+        };
+        self.enter(slot, replicated.global, entity)
+    }
+
+    fn enter(&mut self, slot: Slot, global: GlobalId, entity: Entity) -> Replicated {
         if self.entities.len() <= slot.index() {
             self.entities.resize(slot.index() + 1, None);
         }
         self.entities[slot.index()] = Some(entity);
-        self.by_global.insert(global, entity);
         self.events.push(SlotEvent::Taken(slot, entity));
         Replicated { slot, global }
     }
@@ -263,19 +303,31 @@ fn take_slot(mut world: DeferredWorld, context: HookContext) {
     let Some(slots) = world.get_resource::<Slots>() else {
         return;
     };
+    let entity = world.entity(context.entity);
+    let is_ghost = entity.contains::<Ghost>();
+    let is_disabled = slots.disabling.disables(entity);
     // A slot that is restored has a kind already: that of the components that the entity had when it got the
     // slot.
     let kind = match slots.restoring {
         Some((Some(_), _)) => None,
+        _ if is_ghost || is_disabled => None,
         _ => Some(kind_of(&mut world, context.entity)),
     };
-    let taken = world.resource_mut::<Slots>().take(kind, context.entity);
+    let taken = match is_ghost {
+        // Clients are sent the entity itself by the simulation that has it. A ghost gets here if one of its components
+        // requires `Replicated`.
+        true => Replicated::default(),
+        false => world
+            .resource_mut::<Slots>()
+            .take(kind, context.entity, is_disabled),
+    };
     if let Some(mut replicated) = world.get_mut::<Replicated>(context.entity) {
         *replicated = taken;
     }
 }
 
-fn kind_of(world: &mut DeferredWorld, entity: Entity) -> ChunkKind {
+/// Returns the kind of the chunks for an entity with these components.
+pub(super) fn kind_of(world: &mut DeferredWorld, entity: Entity) -> ChunkKind {
     let archetype = world.entity(entity).archetype().id();
     let known = world.resource::<Slots>().kinds.by_archetype.get(&archetype);
     if let Some(&kind) = known {
@@ -293,17 +345,17 @@ fn give_slot_back(mut world: DeferredWorld, context: HookContext) {
         .get::<Replicated>(context.entity)
         .copied()
         .unwrap_or_default();
-    let slot = replicated.slot();
     let Some(tick) = world.get_resource::<TickTime>().map(|time| time.tick) else {
         return;
     };
-    let (Some(slot), Some(mut slots)) = (slot, world.get_resource_mut::<Slots>()) else {
+    let Some(mut slots) = world.get_resource_mut::<Slots>() else {
         return;
     };
-    slots.entities[slot.index()] = None;
+    // A disabled entity has a global id and no slot.
     slots.by_global.remove(&replicated.global);
-    slots.table.give_back(slot, tick);
-    slots.events.push(SlotEvent::GivenBack(slot));
+    if let Some(slot) = replicated.slot() {
+        slots.hide(&replicated, slot, tick);
+    }
 }
 
 fn note_identity(mut world: DeferredWorld, context: HookContext) {

@@ -98,9 +98,9 @@ impl SimulationImage {
             *time = fresh;
         }
         let mut slots = world.resource_mut::<Slots>();
-        let kinds = std::mem::take(&mut slots.kinds);
+        let (kinds, disabling) = (std::mem::take(&mut slots.kinds), slots.disabling.restart());
         *slots = Slots::new(self.id);
-        slots.kinds = kinds;
+        (slots.kinds, slots.disabling) = (kinds, disabling);
         slots.kinds.by_set = self
             .kinds
             .iter()
@@ -119,7 +119,7 @@ pub(crate) fn restore_replicated(world: &mut World, entity: Entity, slot: Slot, 
     world.entity_mut(entity).insert(Replicated::default());
 }
 
-/// Makes `entity`, which has its components, the replicated entity `global` in a new slot.
+/// Makes `entity`, which has its components, the replicated entity `global` in a new slot; in none if it is disabled.
 pub(crate) fn arrive(world: &mut World, entity: Entity, global: GlobalId) {
     world.resource_mut::<Slots>().restoring = Some((None, global));
     world.entity_mut(entity).insert(Replicated::default());

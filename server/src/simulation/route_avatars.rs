@@ -5,6 +5,7 @@
 //! Refuses to evict entries: if the directory is full, an avatar is counted, simulated and replicated like
 //! any other, tried again in every tick, and not found in the directory until then.
 
+use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::prelude::*;
 
 use super::players::{Avatar, Player};
@@ -15,7 +16,7 @@ use crate::boundary::directory::EntityRoute;
 /// Removes and enters routes for the players whose routes are out of date.
 pub(super) fn enter_avatars(
     mut routing: ResMut<Routing>,
-    mut players: Query<(&Player, &Avatar, &mut Routed)>,
+    mut players: Query<(&Player, &Avatar, &mut Routed), Allow<Disabled>>,
     avatars: Query<&Replicated>,
     slots: Res<Slots>,
     routes: Option<Res<Routes>>,

@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 
+use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
@@ -140,7 +141,10 @@ pub(crate) fn remove_player(world: &mut World, entity: Entity) {
 }
 
 /// Makes the players leave whose time away is over, in the order in which they went away.
-pub(crate) fn expire_away(world: &mut World, away: &mut QueryState<(Entity, &Player, &mut Away)>) {
+pub(crate) fn expire_away(
+    world: &mut World,
+    away: &mut QueryState<(Entity, &Player, &mut Away), Allow<Disabled>>,
+) {
     let &TickTime { tick, skipped, .. } = world.resource();
     let mut lingering = Vec::new();
     for (entity, player, mut away) in away.iter_mut(world) {

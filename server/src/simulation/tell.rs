@@ -3,6 +3,7 @@
 //! Messages are collected during the tick and sent with its frame, so that a message never arrives before the
 //! state that it is about was published.
 
+use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
 use glam::Vec2;
@@ -48,7 +49,7 @@ use crate::space::RoomId;
 pub struct Tell<'w, 's> {
     outbox: ResMut<'w, Outbox>,
     protocol: Res<'w, Protocol>,
-    replicated: Query<'w, 's, &'static Replicated>,
+    replicated: Query<'w, 's, &'static Replicated, Allow<Disabled>>,
 }
 
 /// A position in a room.

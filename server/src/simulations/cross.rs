@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bevy_ecs::entity::EntityHashMap;
+use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::ids::{GlobalId, SimulationId, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
@@ -387,7 +388,7 @@ fn emigrate(
     let persisted = Persisted::of(world);
     let left_at = world.get_resource::<Clock>().map(Clock::now).unwrap_or_default();
     let mut players = EntityHashMap::<Entity>::default();
-    let mut avatars = world.query::<(Entity, &Avatar, &Player)>();
+    let mut avatars = world.query_filtered::<(Entity, &Avatar, &Player), Allow<Disabled>>();
     players.extend(avatars.iter(world).map(|(player, avatar, _)| (avatar.0, player)));
     for &(global, entity, to) in emigrants {
         let mut members = vec![entity];
@@ -441,8 +442,8 @@ fn watchers(
         &'static Eye,
         &'static Viewer,
     );
-    let mut players = world.query_filtered::<Watching, Without<Away>>();
-    let mut rooms = world.query::<&Room>();
+    let mut players = world.query_filtered::<Watching, (Without<Away>, Allow<Disabled>)>();
+    let mut rooms = world.query_filtered::<&Room, Allow<Disabled>>();
     for (player, team, room, avatar, eye, viewer) in players.iter(world) {
         let acting = avatar.and_then(|avatar| rooms.get(world, avatar.0).ok());
         let owner = leaving.get(&player.session).copied().unwrap_or(simulations.me);

@@ -5,6 +5,8 @@
 //! player to the server's own app: no packets, no second copy of the world, and the same plugins of the game.
 
 #[cfg(test)]
+mod disabled;
+#[cfg(test)]
 mod failures;
 mod game;
 #[cfg(test)]

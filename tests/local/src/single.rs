@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bevy_app::{App, FixedFirst, FixedPostUpdate, Plugin};
+use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::prelude::*;
 use bevy_time::{Fixed, Time, TimePlugin};
 use throng_client::world::{MirrorPlugin, NextInput, OutgoingMessages, Own};
@@ -174,14 +175,17 @@ fn forward_client(
 }
 
 /// Adds the global id, by which a client's messages refer to an entity.
-fn name_entities(fresh: Query<(Entity, &Replicated), Added<Replicated>>, mut commands: Commands) {
+fn name_entities(
+    fresh: Query<(Entity, &Replicated), (Added<Replicated>, Allow<Disabled>)>,
+    mut commands: Commands,
+) {
     for (entity, replicated) in &fresh {
         commands.entity(entity).insert(replicated.global());
     }
 }
 
 fn mark_own(
-    players: Query<&Avatar, With<Player>>,
+    players: Query<&Avatar, (With<Player>, Allow<Disabled>)>,
     own: Query<Entity, With<Own>>,
     globals: Query<&GlobalId>,
     mut commands: Commands,

@@ -1,12 +1,16 @@
 //! A game that is restored from a checkpoint continues exactly as the one that was saved.
 
-use skirmish_shared::components::Score;
+use bevy_ecs::prelude::*;
+use skirmish_shared::components::{Asteroid, Missile, Score, Station};
 use throng_seeds::seeds;
 use throng_server::boundary::link::SessionKey;
 use throng_server::persist::{load, save};
+use throng_server::simulation::{Ghost, Replicated};
+use throng_server::simulations::Partition;
 
 use super::Game;
-use crate::components::{Attacker, Condition};
+use super::borders::Process;
+use crate::components::{Attacker, Condition, Mass};
 use crate::drones::DroneRespawnQueue;
 use crate::effects::Damage;
 use crate::mining::OreLedger;
@@ -71,4 +75,31 @@ fn restored_checkpoint_continues_as_the_uninterrupted_game() {
             "seed {seed}: checkpoints {AFTER} ticks later"
         );
     }
+}
+
+#[test]
+fn checkpoints_of_several_simulations_hold_no_ghosts() {
+    type Ghosted = Or<(With<Mass>, With<Asteroid>, With<Station>, With<Missile>)>;
+    fn ghosts(world: &mut World) -> u64 {
+        world.query_filtered::<(), With<Ghost>>().iter(world).count() as u64
+    }
+    /// Returns the number of entities that only a ghost could have become.
+    fn stray(world: &mut World) -> u64 {
+        let mut stray = world.query_filtered::<(), (Ghosted, Without<Replicated>)>();
+        stray.iter(world).count() as u64
+    }
+    fn own(world: &mut World) -> u64 {
+        world.query::<&Replicated>().iter(world).count() as u64
+    }
+    let partition = Partition::stripes(2, 100.0, 4_000.0);
+    let new = |seed| Process::new(&partition, 1.0, seed, 300, 300);
+    let mut first = new(1);
+    (0..40).for_each(|_| drop(first.tick()));
+    assert!(first.sum(ghosts) > 0);
+    let mut second = new(2);
+    for ((saved, _), (restored, _)) in first.apps.iter_mut().zip(&mut second.apps) {
+        load(restored, &save(saved.world_mut()).unwrap()).unwrap();
+    }
+    assert_eq!((second.sum(ghosts), second.sum(stray)), (0, 0));
+    assert_eq!(second.sum(own), first.sum(own));
 }

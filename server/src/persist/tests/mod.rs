@@ -1,5 +1,6 @@
 //! A restored world continues as the saved one, and bytes that are not a checkpoint are refused.
 
+mod disabled;
 mod game;
 mod refusals;
 

@@ -8,11 +8,12 @@ use std::any::type_name;
 
 use bevy_ecs::component::ComponentId;
 use bevy_ecs::entity::EntityMapper;
-use bevy_ecs::prelude::{Component, World};
+use bevy_ecs::prelude::{Component, Entity, World};
 use bevy_ecs::world::{EntityRef, EntityWorldMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::references::References;
 use crate::protocol::codec::{self, CodecError};
 
 /// A type whose values are persisted. The server's list has the types that the protocol marks, and the server's own.
@@ -26,7 +27,8 @@ pub struct PersistedType {
 
 /// A decoded value that waits to be inserted into its entity.
 pub trait DecodedValue: Send {
-    /// Inserts it into `entity`, with its references mapped.
+    /// Inserts it into `entity`, with its references mapped. A relationship to an entity that `references` does not
+    /// have is not inserted.
     fn insert(self: Box<Self>, entity: &mut EntityWorldMut<'_>, references: &mut dyn EntityMapper);
 }
 
@@ -42,6 +44,20 @@ impl PersistedType {
             register: |world| world.register_component::<T>(),
             encode: encode::<T>,
             decode: |bytes| Ok(Box::new(Value(codec::decode_state_exact::<T>(bytes)?))),
+        }
+    }
+
+    /// Returns the operations on `T`, which has no value besides its presence.
+    #[must_use]
+    pub fn marker<T: Component + Default>() -> Self {
+        Self {
+            name: type_name::<T>(),
+            register: |world| world.register_component::<T>(),
+            encode: |entity, _, _| Ok(entity.contains::<T>()),
+            decode: |bytes| {
+                codec::decode_state_exact::<()>(bytes)?;
+                Ok(Box::new(Value(T::default())))
+            },
         }
     }
 
@@ -81,9 +97,18 @@ impl PersistedType {
 struct Value<T>(T);
 
 impl<T: Component> DecodedValue for Value<T> {
-    fn insert(mut self: Box<Self>, entity: &mut EntityWorldMut<'_>, mut references: &mut dyn EntityMapper) {
-        T::map_entities(&mut self.0, &mut references);
-        entity.insert(self.0);
+    fn insert(mut self: Box<Self>, entity: &mut EntityWorldMut<'_>, references: &mut dyn EntityMapper) {
+        let mut is_dangling = false;
+        let mut map = |reference| {
+            let mapped = references.get_mapped(reference);
+            is_dangling |= mapped == Entity::PLACEHOLDER;
+            mapped
+        };
+        T::map_entities(&mut self.0, &mut References(&mut map));
+        // Bevy would remove a relationship to the placeholder again, with a warning.
+        if !(is_dangling && T::relationship_accessor().is_some()) {
+            entity.insert(self.0);
+        }
     }
 }
 

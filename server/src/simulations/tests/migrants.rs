@@ -1,0 +1,102 @@
+//! What migrates with an entity: its references, its children, and whether they are disabled.
+
+use super::*;
+use crate::simulation::Slots;
+
+#[test]
+fn references_and_children_migrate_and_ghosts_exist_at_the_border() {
+    let mut process = Process::new(&chessboard(2), CONFIG, 3);
+    for _ in 0..40 {
+        process.tick();
+        let (mut real, mut ghosts) = (BTreeMap::new(), Vec::new());
+        process.each(|world| {
+            let me = world.resource::<Simulations>().me();
+            for (turret, parent) in world.query::<(&Turret, &ChildOf)>().iter(world) {
+                assert_eq!(turret.0, parent.parent());
+                assert!(world.get::<Replicated>(turret.0).is_some());
+            }
+            let mut all = world.query::<(&Replicated, &Position)>();
+            real.extend(
+                all.iter(world)
+                    .map(|(one, position)| (one.global(), (me, *position))),
+            );
+            let mut all = world.query::<(&Ghost, &GlobalId, &Position)>();
+            ghosts.extend(
+                all.iter(world)
+                    .map(|(ghost, global, position)| (me, ghost.0.simulation, *global, *position)),
+            );
+        });
+        let mut seen = BTreeSet::new();
+        for (me, simulation, global, position) in ghosts {
+            // The avatar of a player may have been despawned since.
+            let Some(&(owner, now)) = real.get(&global) else {
+                continue;
+            };
+            assert!(
+                simulation != me || owner != me,
+                "a ghost of the simulation's own entity"
+            );
+            assert!(seen.insert((me, global)), "two ghosts of {global}");
+            // A ghost is one tick old.
+            assert!((now.0 - position.0).abs().max_element() < 1.0, "{global}");
+        }
+        assert!(
+            process.tick < Tick(3) || seen.len() > 100,
+            "{} ghosts",
+            seen.len()
+        );
+    }
+}
+
+#[test]
+fn disabled_children_migrate_with_their_parent_and_stay_disabled() {
+    let mut process = Process::new(&chessboard(2), CONFIG, 7);
+    process.tick();
+    let world = process.apps[0].0.world_mut();
+    let mut turrets = world.query::<(Entity, &Turret)>();
+    // One that has migrated and is despawned in the next tick does not count.
+    let stays = |turret: &Entity| !world.resource::<Simulations>().departing.contains(turret);
+    let turret = turrets.iter(world).map(|(turret, _)| turret).find(stays).unwrap();
+    let global = world.get::<Replicated>(turret).unwrap().global();
+    world.entity_mut(turret).insert(Disabled);
+    let mut hosts = BTreeSet::new();
+    for _ in 0..200 {
+        let frames = process.tick();
+        let found = process.each(|world| {
+            let found = world.resource::<Slots>().find(global)?;
+            assert!(world.entity(found).contains::<Disabled>());
+            assert_eq!(world.get::<Replicated>(found).unwrap().slot(), None);
+            let parent = world.get::<ChildOf>(found).unwrap().parent();
+            assert_eq!(world.get::<Turret>(found).unwrap().0, parent);
+            Some(parent)
+        });
+        hosts.extend(found.iter().position(Option::is_some));
+        let is_shown = |frame: &Arc<Frame>| {
+            frame
+                .rows()
+                .any(|(slot, _)| frame.identity(slot).global == global)
+        };
+        assert!(!frames.iter().any(is_shown), "tick {}", process.tick);
+    }
+    assert_eq!(hosts.len(), 2, "the parent did not migrate");
+    let enabled = |world: &mut World| {
+        let found = world.resource::<Slots>().find(global)?;
+        let departing = &world.resource::<Simulations>().departing;
+        (!departing.contains(&found)).then(|| {
+            world.entity_mut(found).remove::<Disabled>();
+        })
+    };
+    let is_enabled = (0..100).any(|_| {
+        drop(process.tick());
+        process.each(enabled).iter().any(Option::is_some)
+    });
+    assert!(is_enabled, "it migrates in every tick");
+    let frames = process.tick();
+    let shown = |frame: &Arc<Frame>| {
+        frame
+            .rows()
+            .filter(|&(slot, _)| frame.identity(slot).global == global)
+            .count()
+    };
+    assert_eq!(frames.iter().map(shown).sum::<usize>(), 1);
+}
