@@ -35,9 +35,23 @@ impl NextInput {
     /// ```
     ///
     /// # Errors
-    /// When it is not of the registered type, or does not fit an input.
+    /// When it is not of the registered type, or does not fit an input: the neutral input is sent then. An input that does
+    /// not fit, or that the server would refuse, is also logged, once.
     pub fn set<I: PlayerInput>(&mut self, protocol: &Protocol, input: &I) -> Result<(), RegistryError> {
-        self.0 = protocol.encode_input(input)?;
+        let encoded = protocol.encode_input(input);
+        if let Some(fault) = protocol.input_fault(&encoded) {
+            tracing::error!(
+                input = protocol.input_name(),
+                "an input is not sent as it is: {fault}"
+            );
+        }
+        match encoded {
+            Ok(input) => self.0 = input,
+            Err(error) => {
+                self.0 = protocol.neutral_input();
+                return Err(error);
+            }
+        }
         Ok(())
     }
 }

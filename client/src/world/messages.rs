@@ -1,5 +1,6 @@
 //! Messages between a client's world and its session.
 
+use std::any::type_name;
 use std::iter;
 
 use bevy_ecs::prelude::*;
@@ -54,9 +55,14 @@ impl TellServer<'_, '_> {
             global.map_or(Entity::PLACEHOLDER, |&global| reference(global))
         };
         let mut bytes = Vec::new();
-        let entry = self
+        let encoded = self
             .protocol
-            .encode_message_with(message, &mut to_network, &mut bytes)?;
+            .encode_message_with(message, &mut to_network, &mut bytes);
+        if let Some(fault) = self.protocol.message_fault::<M>(&encoded, &bytes) {
+            let name = type_name::<M>();
+            tracing::error!(name, "a message is not sent as it is: {fault}");
+        }
+        let entry = encoded?;
         if entry.direction == Direction::ToClients {
             return Err(RegistryError::WrongDirection(entry.name));
         }
@@ -114,7 +120,12 @@ pub(super) fn deliver_messages(
     };
     for (channel, bytes) in messages {
         if let Err(error) = protocol.deliver_from_server(world, channel, &bytes, &find) {
-            tracing::debug!(%error, "skipped an undecodable message");
+            match protocol.received_fault(&bytes, &error) {
+                Some((name, fault)) => {
+                    tracing::error!(name, "skipped a message of the server: {fault}");
+                }
+                None => tracing::debug!(%error, "skipped an undecodable message"),
+            }
             world.resource_mut::<WorldMirror>().count_undecodable();
         }
     }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use bevy_ecs::prelude::*;
+use throng_shared::limits::COMPONENT_BYTES_MAX;
 use throng_shared::protocol::ids::{ComponentId, GlobalId};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
-use throng_shared::protocol::registry::{Protocol, referenced};
+use throng_shared::protocol::registry::{Protocol, ValueFault, referenced};
 use throng_shared::protocol::snapshot::ShortId;
 use throng_shared::tick::Tick;
 
@@ -138,11 +139,23 @@ impl WorldObserver<'_> {
             let found = global.and_then(|global| by_global.get(&global).copied());
             found.unwrap_or(Entity::PLACEHOLDER)
         };
-        let inserted = self
-            .protocol
-            .component(component)
-            .map(|entry| entry.insert(&mut target, bytes, &mut find));
-        if matches!(inserted, Some(Ok(_))) {
+        let Some(entry) = self.protocol.component(component) else {
+            self.mirror.undecodable += 1;
+            return;
+        };
+        let inserted = entry.insert(&mut target, bytes, &mut find);
+        if let Err(error) = inserted {
+            // No older value stays in the place of one that cannot be decoded.
+            entry.remove(&mut target);
+            self.mirror.references.remove(id, component);
+            self.mirror.undecodable += 1;
+            let fault = ValueFault::decode(bytes.len(), COMPONENT_BYTES_MAX, &error);
+            if entry.is_new_fault(&fault) {
+                let (component, entity) = (entry.name, target.get::<GlobalId>().copied());
+                let entity = entity.unwrap_or_default();
+                tracing::error!(component, %entity, "removed a component: {fault}");
+            }
+        } else {
             if let Some(tick) = target.get::<Mirrored>().map(|mirrored| mirrored.tick) {
                 self.mirror
                     .taps
@@ -150,8 +163,6 @@ impl WorldObserver<'_> {
                     .for_each(|tap| tap(&mut target, tick, false));
             }
             self.mirror.references.insert(id, component, bytes, targets);
-        } else {
-            self.mirror.undecodable += 1;
         }
     }
 

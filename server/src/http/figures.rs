@@ -8,6 +8,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use throng_shared::protocol::version::Release;
 
 use super::audit;
 use super::caller::HttpCaller;
@@ -83,7 +84,7 @@ pub(super) async fn stats(
         return Ok(Json(report).into_response());
     }
     Ok(Json(PublicStats {
-        server_version: shared.protocol.release.to_string(),
+        server_version: Release::CURRENT.to_string(),
         tick: shared.stats.tick(),
         tick_rate: shared.stats.tick_rate(),
         alive: is_alive(&shared),

@@ -67,7 +67,7 @@ pub(super) async fn join(
         tick: shared.stats.tick(),
         tick_rate: shared.stats.tick_rate(),
         client_id: issued.client_id,
-        server_version: shared.protocol.release.to_string(),
+        server_version: Release::CURRENT.to_string(),
         resume: issued.resume,
     }))
 }
@@ -87,8 +87,12 @@ fn check_protocol(shared: &Shared, request: &GuestRequest) -> Result<(), ApiErro
         .as_deref()
         .and_then(|version| Release::new(version.as_bytes()));
     let release = release.map_or_else(|| "an unnamed version".to_owned(), |release| release.to_string());
+    let client = format!("{release} (hash {hash})");
+    if lock(&shared.refused_versions).is_new(&client) {
+        tracing::warn!(client, server = %shared.protocol, "refused a client that speaks another protocol");
+    }
     Err(ApiError::ProtocolMismatch {
-        client: format!("{release} (hash {hash})"),
+        client,
         server: shared.protocol.to_string(),
     })
 }

@@ -187,6 +187,7 @@ fn shared_parts(
         origin: parts.origin,
         unix_origin: parts.unix_origin,
         protocol: parts.protocol,
+        refused_versions: Mutex::default(),
         hosts: HostNames {
             names: config.names.clone(),
             loopback_port: callers.trusts_local().then_some(address.port()),

@@ -14,7 +14,7 @@ use super::rate::RateLimiter;
 use super::response_counts::ResponseCounts;
 use super::stall_detector::StallDetector;
 use super::tokens::TokenIssuer;
-use crate::observe::{ServerStats, StatusReceiver};
+use crate::observe::{RefusedVersions, ServerStats, StatusReceiver};
 
 /// Limit on the bytes of a request's body; a longer one is refused with 413.
 pub(super) const BODY_BYTES_MAX: usize = 4_096;
@@ -35,6 +35,7 @@ pub(super) struct SharedParts {
     pub(super) origin: Instant,
     pub(super) unix_origin: Duration,
     pub(super) protocol: ProtocolVersion,
+    pub(super) refused_versions: Mutex<RefusedVersions>,
     pub(super) callers: CallerRules,
     pub(super) hosts: HostNames,
     pub(super) operator_token: Option<OperatorToken>,

@@ -7,11 +7,13 @@ mod fan_out;
 mod histogram;
 mod process;
 mod publish_times;
+mod refused_versions;
 mod stats;
 mod status;
 
 pub use self::histogram::{Histogram, HistogramSnapshot};
 pub use process::ThreadCpu;
+pub(crate) use refused_versions::RefusedVersions;
 pub use stats::{ServerStats, StatsReport};
 pub(crate) use stats::{SimulationReport, WorkerReport};
 pub(crate) use status::{ServerStatus, StatusReceiver, StatusSender, advance_status, status_channel};

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 
-use throng_shared::protocol::version::ProtocolVersion;
+use throng_shared::protocol::version::{ProtocolVersion, Release};
 
 use super::Game;
 use crate::config::{ServerSettings, Settings};
@@ -38,7 +38,7 @@ impl<G: Game> Display for Banner<'_, G> {
             "http"
         };
         let row = |label: &str| format!("  {dim}{label:<9}{plain}");
-        writeln!(out, "\n{bold}Throng {}{plain}", self.protocol.release)?;
+        writeln!(out, "\n{bold}Throng {}{plain}", Release::CURRENT)?;
         write!(out, "{}{}; ", row("world"), game.describe())?;
         write!(out, "{} Hz, seed {}", server.tick_rate, server.seed)?;
         match server.simulations {

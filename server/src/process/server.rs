@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bevy_app::{App, Plugins};
 use throng_shared::netcode::{Entropy, KEY_BYTES};
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::protocol::version::ProtocolVersion;
+use throng_shared::protocol::version::{ProtocolVersion, Release};
 use tokio::sync::watch;
 
 use super::banner::Banner;
@@ -226,7 +226,7 @@ fn recording<G: Game>(
         error,
     })?;
     let header = RecordingHeader {
-        release: protocol.release.to_string(),
+        release: Release::CURRENT.to_string(),
         protocol: protocol.hash,
         game: G::NAME.to_owned(),
         settings: settings.recorded.clone(),

@@ -1,8 +1,9 @@
 //! The registered components: which of them a client may see, and their encoding.
 
 use throng_shared::limits::COMPONENT_BYTES_MAX;
-use throng_shared::protocol::ids::{PlayerId, TeamId};
-use throng_shared::protocol::registry::{ComponentEntry, Protocol, Visibility, Witness};
+use throng_shared::protocol::codec::CodecError;
+use throng_shared::protocol::ids::{GlobalId, PlayerId, TeamId};
+use throng_shared::protocol::registry::{ComponentEntry, Protocol, ValueFault, Visibility, Witness};
 use throng_shared::protocol::snapshot::{ComponentsHead, components_bits_max};
 use throng_shared::protocol::steps::{ComponentFormats, SentSteps, Steps};
 use throng_shared::tick::Tick;
@@ -148,7 +149,8 @@ impl Encoded {
     }
 
     /// Encodes the components that the viewer may see and that have to be sent. Returns their index and the
-    /// most bits they take. Counts values that cannot be sent in `refused`.
+    /// most bits they take. Counts values that cannot be sent in `refused`. The client is told that the entity does not
+    /// have such a component, so that it does not keep an older value.
     pub(super) fn push(&mut self, update: &ComponentUpdate<'_>, refused: &mut u64) -> (usize, usize) {
         let ComponentUpdate {
             row,
@@ -157,7 +159,7 @@ impl Encoded {
             since,
             ..
         } = *update;
-        let present = viewers.mask(update.viewer, update.identity, row, protocol);
+        let mut present = viewers.mask(update.viewer, update.identity, row, protocol);
         let (first, start) = (self.values.len(), self.bytes.len());
         let room = start + ENTITY_BYTES_MAX - viewers.formats.steps_bytes_max();
         let mut held = None;
@@ -178,9 +180,14 @@ impl Encoded {
                     self.steps(entry, cell, numbers, held)
                 }
             };
-            let Some(value) = value else {
-                *refused += 1;
-                continue;
+            let value = match value {
+                Ok(value) => value,
+                Err(fault) => {
+                    *refused += 1;
+                    present &= !cell.id.bit();
+                    log_once(entry, update.identity.global, &fault);
+                    continue;
+                }
             };
             match value {
                 EncodedValue::Bytes { .. } => texts += 1,
@@ -200,16 +207,26 @@ impl Encoded {
         (self.entities.len() - 1, bits + step_bits)
     }
 
-    /// Encodes a value as bytes; `None` when there are too many, or they would exceed `room` of all bytes.
-    fn bytes(&mut self, entry: &ComponentEntry, cell: &ColdCell, room: usize) -> Option<EncodedValue> {
+    /// Encodes a value as bytes. An error when it cannot be encoded in the bytes of a component, or would exceed `room`
+    /// of all bytes.
+    fn bytes(
+        &mut self,
+        entry: &ComponentEntry,
+        cell: &ColdCell,
+        room: usize,
+    ) -> Result<EncodedValue, ValueFault> {
         let start = self.bytes.len();
         let encoded = entry.encode(&*cell.value, &mut self.bytes);
         let end = self.bytes.len();
-        if encoded.is_err() || end - start > COMPONENT_BYTES_MAX || end > room {
-            self.bytes.truncate(start);
-            return None;
+        if let Err(error) = encoded {
+            return Err(ValueFault::encode(&error));
         }
-        Some(EncodedValue::Bytes { start, end })
+        if end > room {
+            self.bytes.truncate(start);
+            let (bytes, max) = (end - start, ENTITY_BYTES_MAX);
+            return Err(ValueFault::Crowded { bytes, max });
+        }
+        Ok(EncodedValue::Bytes { start, end })
     }
 
     /// Encodes a value as this many numbers, as a difference to the value that the client held, if it held
@@ -220,22 +237,24 @@ impl Encoded {
         cell: &ColdCell,
         numbers: usize,
         held: Option<(&ColdRow, u64)>,
-    ) -> Option<EncodedValue> {
+    ) -> Result<EncodedValue, ValueFault> {
         let start = self.bytes.len();
         let mut quantize = |cell: &ColdCell| {
             let encoded = entry.encode(&*cell.value, &mut self.bytes);
-            let steps = encoded
-                .is_ok()
-                .then(|| Steps::decode(&self.bytes[start..], numbers));
+            let steps = match encoded {
+                Ok(bytes) => Steps::decode(&self.bytes[start..], numbers)
+                    .map_err(|_| ValueFault::decode(bytes, COMPONENT_BYTES_MAX, &CodecError::Invalid.into())),
+                Err(error) => Err(ValueFault::encode(&error)),
+            };
             self.bytes.truncate(start);
-            steps?.ok()
+            steps
         };
         let now = quantize(cell)?;
         let base = held
             .filter(|(_, mask)| mask & cell.id.bit() != 0)
             .and_then(|(row, _)| row.cell(cell.id))
-            .and_then(quantize);
-        Some(EncodedValue::Steps(SentSteps::shortest(&now, base.as_ref())))
+            .and_then(|cell| quantize(cell).ok());
+        Ok(EncodedValue::Steps(SentSteps::shortest(&now, base.as_ref())))
     }
 
     /// Returns how much the components at an index raise their entity's priority; 1 is usual.
@@ -252,5 +271,14 @@ impl Encoded {
             EncodedValue::Steps(sent) => SentValue::Steps(sent),
         });
         (entity.head, values)
+    }
+}
+
+/// Logs the first fault of its kind of a component's type.
+#[cold]
+fn log_once(entry: &ComponentEntry, entity: GlobalId, fault: &ValueFault) {
+    if entry.is_new_fault(fault) {
+        let component = entry.name;
+        tracing::error!(component, %entity, "a component is removed at clients until it can be sent: {fault}");
     }
 }

@@ -1,7 +1,8 @@
 //! Updates the cold rows from the registered components: those that changed, those that were removed, and all
 //! that an entity had when it became replicated.
 //!
-//! The components are known only through the registry, whose scans find the changes.
+//! The components are known only through the registry, whose scans find the changes. The first values of each are checked
+//! here, once for all clients, so that a type that cannot be sent is logged before a client joins.
 
 use bevy_ecs::change_detection::Tick as ChangeTick;
 use bevy_ecs::component::ComponentId as WorldComponentId;
@@ -9,8 +10,8 @@ use bevy_ecs::lifecycle::RemovedComponentEntity;
 use bevy_ecs::message::MessageCursor;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::FilteredEntityRef;
-use throng_shared::protocol::ids::{ComponentId, Slot};
-use throng_shared::protocol::registry::{ChangeScan, ComponentEntry, Protocol, reference};
+use throng_shared::protocol::ids::{ComponentId, GlobalId, Slot};
+use throng_shared::protocol::registry::{CHECKED_VALUES, ChangeScan, ComponentEntry, Protocol, reference};
 
 use super::replicated::{Replicated, Slots};
 use super::rows::Rows;
@@ -22,6 +23,8 @@ use crate::runner::TickTime;
 pub(super) struct ComponentWatches {
     watches: Vec<ComponentWatch>,
     pub(super) since: ChangeTick,
+    /// The components of which few values were seen: a bit for each id. The next value is checked.
+    unchecked: u64,
     found: Vec<(Slot, ComponentId, Option<ColdValue>)>,
 }
 
@@ -30,6 +33,21 @@ struct ComponentWatch {
     component: WorldComponentId,
     scan: Box<dyn ChangeScan>,
     removed: MessageCursor<RemovedComponentEntity>,
+    /// Values that are still checked.
+    checks_left: u8,
+}
+
+impl ComponentWatch {
+    /// Checks one of the first values of the component, and logs what is wrong with it. Returns whether the next value is
+    /// to be checked.
+    fn check(&mut self, value: &ColdValue, entity: GlobalId) -> bool {
+        if let Some(fault) = self.entry.check(&**value) {
+            let component = self.entry.name;
+            tracing::error!(component, %entity, "a component is not replicated as it is: {fault}");
+        }
+        self.checks_left = self.checks_left.saturating_sub(1);
+        self.checks_left > 0
+    }
 }
 
 /// Creates a watch for each registered component. Runs once, when the registry is complete.
@@ -42,9 +60,12 @@ pub(super) fn watch_components(world: &mut World) {
         component: entry.register(world),
         scan: entry.changes(),
         removed: MessageCursor::default(),
+        checks_left: CHECKED_VALUES,
     };
-    let watches = protocol.components().iter().map(watch).collect();
-    world.resource_mut::<ComponentWatches>().watches = watches;
+    let watches: Vec<_> = protocol.components().iter().map(watch).collect();
+    let mut all = world.resource_mut::<ComponentWatches>();
+    all.unchecked = watches.iter().fold(0, |bits, watch| bits | watch.entry.id.bit());
+    all.watches = watches;
 }
 
 /// Writes every changed component into the cold row of its entity.
@@ -53,6 +74,7 @@ pub(super) fn sync_components(world: &mut World) {
         let ComponentWatches {
             watches,
             since,
+            unchecked,
             found,
         } = &mut *watches;
         if watches.is_empty() {
@@ -96,6 +118,12 @@ pub(super) fn sync_components(world: &mut World) {
         let mut rows = world.resource_mut::<Rows>();
         for (slot, id, value) in found.drain(..) {
             if rows.0.row(slot).is_some() {
+                if *unchecked & id.bit() != 0
+                    && let Some(value) = &value
+                    && !watches[usize::from(id.0)].check(value, rows.0.identity(slot).global)
+                {
+                    *unchecked &= !id.bit();
+                }
                 rows.0.set_component(slot, id, value, tick);
             }
         }

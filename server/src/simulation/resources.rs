@@ -68,9 +68,17 @@ pub(super) fn send_resources(world: &mut World) {
                 continue;
             }
             let mut bytes = Vec::new();
-            if let Err(error) = entry.encode(world, &mut bytes) {
-                tracing::error!(%error, name = entry.name, "a resource cannot be replicated");
-                continue;
+            let encoded = entry.encode(world, &mut bytes);
+            if let Some(fault) = entry.fault(&encoded, &bytes) {
+                let resource = entry.name;
+                tracing::error!(resource, "a resource is not replicated as it is: {fault}");
+            }
+            if encoded.is_err() {
+                if !is_new {
+                    continue;
+                }
+                // No older value stays at the clients.
+                entry.encode_removal(&mut bytes);
             }
             let bytes = bytes::Bytes::from(bytes);
             let mut outbox = world.resource_mut::<Outbox>();

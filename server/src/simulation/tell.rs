@@ -3,6 +3,8 @@
 //! Messages are collected during the tick and sent with its frame, so that a message never arrives before the
 //! state that it is about was published.
 
+use std::any::type_name;
+
 use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
@@ -163,9 +165,14 @@ impl Tell<'_, '_> {
             replicated.map_or(Entity::PLACEHOLDER, |replicated| reference(replicated.global()))
         };
         let mut bytes = Vec::new();
-        let entry = self
+        let encoded = self
             .protocol
-            .encode_message_with(message, &mut travel, &mut bytes)?;
+            .encode_message_with(message, &mut travel, &mut bytes);
+        if let Some(fault) = self.protocol.message_fault::<M>(&encoded, &bytes) {
+            let name = type_name::<M>();
+            tracing::error!(name, "a message is not sent as it is: {fault}");
+        }
+        let entry = encoded?;
         if entry.direction == Direction::ToServer {
             return Err(RegistryError::WrongDirection(entry.name));
         }

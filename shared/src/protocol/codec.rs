@@ -50,6 +50,16 @@ pub enum CodecError {
     },
 }
 
+impl CodecError {
+    /// Returns the error with the bound of a value's destination, which is lower than that of all values.
+    pub(crate) fn within(self, max: usize) -> Self {
+        match self {
+            Self::TooLong { bytes, .. } => Self::TooLong { bytes, max },
+            other => other,
+        }
+    }
+}
+
 /// Appends the encoded value to `out` and returns its number of bytes.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ pub mod input;
 pub mod kick_text;
 pub mod pose;
 pub mod registry;
+mod shape;
 pub mod snapshot;
 pub mod steps;
 pub mod version;

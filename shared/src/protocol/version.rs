@@ -1,9 +1,9 @@
 //! The protocol of an end: a hash over everything that both ends must agree on, and a version that a
 //! person can read.
 //!
-//! Guarantees that the hash is the same in every build that registers the same names in the same order: it
-//! contains no addresses, no `TypeId`s and no layout. So it does not change when a field is added to a
-//! type: rename the type, or increment [`super::WIRE_VERSION`].
+//! Guarantees that the hash is the same in every build that registers the same types in the same order: it
+//! contains no addresses, no `TypeId`s and no layout. It changes when a field is added to a type, or when two fields change
+//! places. Of a type that cannot be traced, only a part counts; see [`Protocol::hash`](super::registry::Protocol::hash).
 
 use std::fmt;
 use std::str::FromStr;
@@ -116,7 +116,7 @@ impl fmt::Debug for Release {
 pub struct ProtocolVersion {
     /// The hash, which must be equal at both ends.
     pub hash: ProtocolHash,
-    /// The release, which shows a person which end is the older one.
+    /// The game's version, or the release of Throng: it shows a person which end is the older one.
     pub release: Release,
 }
 

@@ -18,6 +18,8 @@ mod session_tests;
 mod single;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod values_tests;
 
 pub use game::{LocalClient, LocalConfig, LocalGame, LocalPlayer};
 pub use single::SinglePlayerPlugin;

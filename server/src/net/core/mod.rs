@@ -58,6 +58,7 @@ use crate::boundary::claims::SessionClaims;
 use crate::boundary::directory::Directory;
 use crate::boundary::frame::FrameHistory;
 use crate::boundary::link::{LeaveReason, SessionKey, ToSimulation, WorkerLink};
+use crate::observe::RefusedVersions;
 use crate::replication::{ReplicationConfig, ReplicationScratch};
 
 /// Copies of a goodbye that are sent. A goodbye is not acknowledged, so the copies guard against loss.
@@ -125,6 +126,7 @@ pub struct WorkerCore {
     addressed: Vec<SessionId>,
     input_pace: PaceLimit,
     other_pace: PaceLimit,
+    refused_versions: RefusedVersions,
     shared: WorkerShared,
 }
 
@@ -158,6 +160,7 @@ impl WorkerCore {
             // Twice the rate of a client, and a burst for the packets that may pile up on the way in a second.
             input_pace: PaceLimit::new(2 * tick_rate, 2 * tick_rate),
             other_pace: PaceLimit::new(OTHER_PACKETS_PER_SECOND, OTHER_PACKETS_PER_SECOND),
+            refused_versions: RefusedVersions::default(),
             shared,
         }
     }

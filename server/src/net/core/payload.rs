@@ -42,6 +42,9 @@ impl WorkerCore {
             Ok(Err(PayloadRefusal::ProtocolMismatch { client })) => {
                 self.shared.stats.core.protocol_mismatches.add(1);
                 let server = self.shared.protocol.version();
+                if self.refused_versions.is_new(&client.to_string()) {
+                    tracing::warn!(%client, %server, "refused a client that speaks another protocol");
+                }
                 let goodbye = Goodbye::ProtocolMismatch { server, client };
                 self.send_goodbye(now, id, &goodbye, out);
                 self.end(now, id, LeaveReason::Abuse, out);

@@ -2,6 +2,7 @@
 
 use crate::limits::COMPONENT_BYTES_MAX;
 use crate::protocol::codec::{self, CodecError};
+use crate::protocol::shape;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,15 +34,28 @@ pub trait ComponentCodec<T>: Send + Sync + 'static {
     fn numbers(&self) -> usize {
         0
     }
+
+    /// Returns whether every decoded value is encoded to the same bytes again. The server says once if it is not so. False
+    /// unless implemented, as for a format that rounds.
+    fn is_exact(&self) -> bool {
+        false
+    }
+
+    /// Returns values made up to find out whether a value's bytes depend on more than the value, such as the order in
+    /// which a `HashMap` iterates. None unless implemented.
+    fn examples(&self) -> Vec<T> {
+        Vec::new()
+    }
 }
 
-/// serde and bincode: the codec that [`replicate`](super::ProtocolAppExt::replicate) uses.
+/// serde and bincode: the codec that [`replicate`](super::ProtocolAppExt::replicate) uses. Its name contains the shape of
+/// the type.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Serde;
 
 impl<T: Serialize + DeserializeOwned> ComponentCodec<T> for Serde {
     fn name(&self) -> String {
-        "serde".into()
+        format!("serde {}", shape::describe::<T>())
     }
 
     fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
@@ -50,6 +64,14 @@ impl<T: Serialize + DeserializeOwned> ComponentCodec<T> for Serde {
 
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError> {
         codec::decode_exact(bytes)
+    }
+
+    fn is_exact(&self) -> bool {
+        true
+    }
+
+    fn examples(&self) -> Vec<T> {
+        shape::examples()
     }
 }
 
@@ -199,7 +221,7 @@ pub(super) fn encode_bounded<T>(
             bytes,
             max: COMPONENT_BYTES_MAX,
         },
-        Err(error) => error,
+        Err(error) => error.within(COMPONENT_BYTES_MAX),
     };
     out.truncate(start);
     Err(result)

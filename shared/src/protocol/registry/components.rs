@@ -11,6 +11,7 @@ use bevy_ecs::world::{EntityWorldMut, FilteredEntityRef};
 
 use super::changes::{ChangeScan, Scan};
 use super::codecs::{ComponentCodec, encode_bounded};
+use super::faults::{Said, ValueFault, round_trip};
 use super::persisted::PersistedType;
 use super::references::{MapReferences, References};
 use super::value::{AnyValue, RegistryError};
@@ -38,6 +39,10 @@ pub struct ComponentEntry {
     pub(super) type_id: TypeId,
     pub(super) may_see: Option<MaySee>,
     pub(super) persisted: Option<PersistedType>,
+    codec: Arc<str>,
+    /// Whether an example was not encoded alike again.
+    is_unordered: bool,
+    said: Arc<Said>,
     ops: Arc<dyn ComponentOps>,
 }
 
@@ -57,7 +62,11 @@ impl ComponentEntry {
         T: Component + Clone,
         C: ComponentCodec<T>,
     {
-        let numbers = codec.numbers();
+        let (numbers, name) = (codec.numbers(), codec.name());
+        let is_unordered = codec
+            .examples()
+            .iter()
+            .any(|example| matches!(round_trip(&codec, example), Err(ValueFault::Unlike)));
         let ops = Arc::new(Typed::<T, C> {
             codec,
             component: PhantomData,
@@ -71,14 +80,35 @@ impl ComponentEntry {
             type_id: TypeId::of::<T>(),
             may_see: None,
             persisted: None,
+            codec: name.into(),
+            is_unordered,
+            said: Arc::default(),
             ops,
         }
     }
 
     /// Returns the name of the component's codec.
     #[must_use]
-    pub(super) fn codec_name(&self) -> String {
-        self.ops.codec_name()
+    pub(super) fn codec_name(&self) -> &str {
+        &self.codec
+    }
+
+    /// Encodes the value, decodes it and encodes it again. Returns what is wrong with it, unless that was returned for
+    /// this type before, in any clone of the registry. For the first [`CHECKED_VALUES`](super::CHECKED_VALUES) values of
+    /// the type.
+    #[must_use]
+    pub fn check(&self, value: &AnyValue) -> Option<ValueFault> {
+        let fault = match self.ops.round_trip(value) {
+            Ok(()) if self.is_unordered => ValueFault::Unlike,
+            Ok(()) => return None,
+            Err(fault) => fault,
+        };
+        self.said.is_new(&fault).then_some(fault)
+    }
+
+    /// Returns whether this fault is the first of its kind for this type, in all clones of the registry.
+    pub fn is_new_fault(&self, fault: &ValueFault) -> bool {
+        self.said.is_new(fault)
     }
 
     /// Returns whether the client may see this value of the component.
@@ -163,7 +193,7 @@ impl fmt::Debug for ComponentEntry {
 
 /// The operations on a component, without its type.
 trait ComponentOps: Send + Sync {
-    fn codec_name(&self) -> String;
+    fn round_trip(&self, value: &dyn Any) -> Result<(), ValueFault>;
     fn register(&self, world: &mut World) -> bevy_ecs::component::ComponentId;
     fn read(&self, entity: &FilteredEntityRef<'_, '_>, map: &mut MapReferences<'_>) -> Option<Arc<AnyValue>>;
     fn changes(&self) -> Box<dyn ChangeScan>;
@@ -197,8 +227,11 @@ impl<T: Component + Clone, C: ComponentCodec<T>> Typed<T, C> {
 }
 
 impl<T: Component + Clone, C: ComponentCodec<T>> ComponentOps for Typed<T, C> {
-    fn codec_name(&self) -> String {
-        self.codec.name()
+    fn round_trip(&self, value: &dyn Any) -> Result<(), ValueFault> {
+        // A value of another type is a defect of the caller, which encoding reports.
+        value
+            .downcast_ref::<T>()
+            .map_or(Ok(()), |value| round_trip(&self.codec, value))
     }
 
     fn register(&self, world: &mut World) -> bevy_ecs::component::ComponentId {

@@ -9,9 +9,11 @@ use bevy_ecs::prelude::World;
 use serde::Serialize;
 
 use super::Protocol;
-use super::messages::{Direction, MessageEntry, ResourceEntry, encode_value};
+use super::faults::ValueFault;
+use super::messages::{Direction, MessageEntry, ResourceEntry, encode_value, fault_of};
 use super::references::{MapInWorld, MapReferences};
 use super::value::{AnyValue, RegistryError};
+use crate::limits::MESSAGE_BYTES_MAX;
 use crate::protocol::codec::CodecError;
 use crate::protocol::ids::Channel;
 
@@ -67,6 +69,38 @@ impl Protocol {
             out.truncate(start);
         }
         encoded.map(|()| entry)
+    }
+
+    /// Returns what is wrong with a message that was just encoded with this result, if that was not returned before for
+    /// this type. Of the first [`CHECKED_VALUES`](super::CHECKED_VALUES) messages each is decoded again.
+    #[must_use]
+    pub fn message_fault<M: 'static>(
+        &self,
+        encoded: &Result<&MessageEntry, RegistryError>,
+        message: &[u8],
+    ) -> Option<ValueFault> {
+        let entry = match encoded {
+            Ok(entry) => *entry,
+            Err(_) => self.message_of::<M>().ok()?,
+        };
+        let value = message.get(size_of::<u16>()..).unwrap_or_default();
+        fault_of(encoded.as_ref().err(), value, entry.decode, &entry.said)
+    }
+
+    /// Returns the type of a received message that cannot be decoded and the fault, if it is the first of that type.
+    #[must_use]
+    pub fn received_fault(
+        &self,
+        message: &[u8],
+        error: &RegistryError,
+    ) -> Option<(&'static str, ValueFault)> {
+        let (id, value) = message.split_first_chunk()?;
+        let entry = self.messages.get(usize::from(u16::from_le_bytes(*id)))?;
+        let RegistryError::Codec(_) = error else {
+            return None;
+        };
+        let fault = ValueFault::decode(value.len(), MESSAGE_BYTES_MAX - size_of::<u16>(), error);
+        entry.said.is_new(&fault).then_some((entry.name, fault))
     }
 
     /// Decodes a message that came through `channel`, into a value of its registered type.

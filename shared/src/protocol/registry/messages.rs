@@ -4,6 +4,7 @@
 //! [`FromServer`] on a client.
 
 use std::any::{Any, TypeId, type_name};
+use std::sync::Arc;
 
 use bevy_ecs::change_detection::Tick as ChangeTick;
 use bevy_ecs::entity::Entity;
@@ -11,11 +12,13 @@ use bevy_ecs::prelude::{DetectChanges, Message, Resource, World};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::faults::{Said, ValueFault};
 use super::references::{MapInWorld, MapReferences};
 use super::value::{AnyValue, RegistryError};
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::protocol::codec::{self, CodecError};
 use crate::protocol::ids::{Channel, MessageId};
+use crate::protocol::shape;
 
 /// A message that a player sent, on the server.
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +59,9 @@ pub struct MessageEntry {
     /// The direction in which it may be sent.
     pub direction: Direction,
     pub(super) type_id: TypeId,
+    /// The shape of the value.
+    pub(super) shape: Arc<str>,
+    pub(super) said: Arc<Said>,
     pub(super) decode: fn(&[u8]) -> Result<Box<AnyValue>, RegistryError>,
     pub(super) encode_mapped: Option<EncodeMapped>,
     pub(super) from_player: fn(&mut World, Entity, &[u8], &MapInWorld<'_>) -> Result<(), RegistryError>,
@@ -74,8 +80,10 @@ pub struct ResourceEntry {
     /// Path of the type.
     pub name: &'static str,
     pub(super) type_id: TypeId,
+    pub(super) said: Arc<Said>,
     pub(super) changed: fn(&World) -> Option<ChangeTick>,
     pub(super) encode: fn(&World, MessageId, &mut Vec<u8>) -> Result<(), RegistryError>,
+    pub(super) decode: fn(&[u8]) -> Result<Box<AnyValue>, RegistryError>,
     pub(super) remove: fn(&mut World),
 }
 
@@ -92,6 +100,21 @@ impl ResourceEntry {
     /// [`RegistryError::Codec`] when it does not fit a message; `out` is then unchanged.
     pub fn encode(&self, world: &World, out: &mut Vec<u8>) -> Result<(), RegistryError> {
         (self.encode)(world, self.id, out)
+    }
+
+    /// Appends the message that removes the resource at a client.
+    pub fn encode_removal(&self, out: &mut Vec<u8>) {
+        out.extend(self.id.0.to_le_bytes());
+        // `None` in the format of the codec.
+        out.push(0);
+    }
+
+    /// Returns what is wrong with a resource that was just encoded with this result, if that was not returned before. Of
+    /// the first [`CHECKED_VALUES`](super::CHECKED_VALUES) values each is decoded again.
+    #[must_use]
+    pub fn fault(&self, encoded: &Result<(), RegistryError>, message: &[u8]) -> Option<ValueFault> {
+        let value = message.get(size_of::<u16>()..).unwrap_or_default();
+        fault_of(encoded.as_ref().err(), value, self.decode, &self.said)
     }
 
     /// Removes the resource from a client's world, as when the session that replicated it has ended.
@@ -113,6 +136,8 @@ where
         channel,
         direction,
         type_id: TypeId::of::<M>(),
+        shape: shape::describe::<M>().into(),
+        said: Arc::default(),
         decode: decode_boxed::<M>,
         encode_mapped: None,
         from_player: |world, player, bytes, _| {
@@ -138,21 +163,31 @@ where
         channel: Channel::ReliableOrdered,
         direction: Direction::ToClients,
         type_id: TypeId::of::<Carries<R>>(),
+        shape: shape::describe::<R>().into(),
+        said: Arc::default(),
         decode: decode_boxed::<Option<R>>,
         encode_mapped: None,
         from_player: |_, _, _, _| Err(RegistryError::WrongDirection(type_name::<R>())),
         from_server: |world, bytes, _| {
-            match codec::decode_exact::<Option<R>>(bytes)? {
+            let decoded = codec::decode_exact::<Option<R>>(bytes);
+            // No older value stays in the place of one that cannot be decoded.
+            let (resource, result) = match decoded {
+                Ok(resource) => (resource, Ok(())),
+                Err(error) => (None, Err(error.into())),
+            };
+            match resource {
                 Some(resource) => world.insert_resource(resource),
                 None => drop(world.remove_resource::<R>()),
             }
-            Ok(())
+            result
         },
     };
     let resource = ResourceEntry {
         id,
         name,
         type_id: TypeId::of::<R>(),
+        said: Arc::default(),
+        decode: decode_boxed::<Option<R>>,
         changed: |world| Some(world.get_resource_ref::<R>()?.last_changed()),
         encode: |world, id, out| {
             let start = out.len();
@@ -175,12 +210,32 @@ pub(super) fn encode_value<M: Serialize>(message: &M, out: &mut Vec<u8>) -> Resu
 
 fn encode_bounded<T: Serialize>(value: &T, out: &mut Vec<u8>, max: usize) -> Result<usize, RegistryError> {
     let start = out.len();
-    let bytes = codec::encode_into(value, out)?;
+    let bytes = codec::encode_into(value, out).map_err(|error| error.within(max))?;
     if bytes > max {
         out.truncate(start);
         return Err(CodecError::TooLong { bytes, max }.into());
     }
     Ok(bytes)
+}
+
+/// Returns what is wrong with a value that was just encoded, if that was not said before: the error, or that the bytes
+/// cannot be decoded, which is checked for the first values.
+pub(super) fn fault_of(
+    error: Option<&RegistryError>,
+    value: &[u8],
+    decode: impl FnOnce(&[u8]) -> Result<Box<AnyValue>, RegistryError>,
+    said: &Said,
+) -> Option<ValueFault> {
+    let fault = match error {
+        Some(error @ RegistryError::Codec(_)) => ValueFault::encode(error),
+        Some(_) => return None,
+        None if said.is_due() => {
+            let error = decode(value).err()?;
+            ValueFault::decode(value.len(), MESSAGE_BYTES_MAX - size_of::<u16>(), &error)
+        }
+        None => return None,
+    };
+    said.is_new(&fault).then_some(fault)
 }
 
 fn decode_boxed<T>(bytes: &[u8]) -> Result<Box<AnyValue>, RegistryError>

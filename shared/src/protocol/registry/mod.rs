@@ -10,16 +10,20 @@ mod changes;
 mod codecs;
 mod components;
 mod delivery;
+mod faults;
 mod messages;
 mod persisted;
 mod references;
 mod register;
+#[cfg(test)]
+mod shape_tests;
 #[cfg(test)]
 mod tests;
 mod value;
 mod visibility;
 
 use std::any::{TypeId, type_name};
+use std::sync::Arc;
 
 use bevy_ecs::prelude::{Component, Resource, World};
 use bevy_ecs::schedule::ScheduleConfigs;
@@ -35,9 +39,12 @@ use super::version::{ProtocolHash, ProtocolVersion, Release};
 use crate::hash::Fnv1a;
 use crate::limits::INPUT_BYTES_MAX;
 
+use faults::Said;
+
 pub use changes::ChangeScan;
 pub use codecs::{ComponentCodec, Custom, Delta, Serde};
 pub use components::{ComponentEntry, Inserted};
+pub use faults::{CHECKED_VALUES, ValueFault};
 pub use messages::{Direction, FromPlayer, FromServer, MessageEntry, ResourceEntry};
 pub use persisted::{DecodedValue, PersistedType};
 pub use references::{MapInWorld, MapReferences, reference, referenced};
@@ -50,6 +57,8 @@ struct InputEntry {
     name: &'static str,
     type_id: TypeId,
     neutral: InputBytes,
+    shape: Arc<str>,
+    said: Arc<Said>,
     validate: fn(&[u8]) -> Result<(), RegistryError>,
     add_decoder: fn(&mut World) -> ScheduleConfigs<ScheduleSystem>,
 }
@@ -61,6 +70,7 @@ pub struct Protocol {
     messages: Vec<MessageEntry>,
     resources: Vec<ResourceEntry>,
     input: Option<InputEntry>,
+    version: Option<Release>,
 }
 
 impl Protocol {
@@ -127,6 +137,30 @@ impl Protocol {
         encode_input(input)
     }
 
+    /// Returns what is wrong with an input that was just encoded with this result, if that was not returned before. Of the
+    /// first [`CHECKED_VALUES`] inputs each is decoded and validated, as the server does.
+    #[must_use]
+    pub fn input_fault(&self, encoded: &Result<InputBytes, RegistryError>) -> Option<ValueFault> {
+        let entry = self.input.as_ref()?;
+        let fault = match encoded {
+            Err(error @ RegistryError::Codec(_)) => ValueFault::encode(error),
+            Err(_) => return None,
+            Ok(input) if entry.said.is_due() => {
+                let bytes = input.as_slice();
+                let error = (entry.validate)(bytes).err()?;
+                ValueFault::decode(bytes.len(), INPUT_BYTES_MAX, &error)
+            }
+            Ok(_) => return None,
+        };
+        entry.said.is_new(&fault).then_some(fault)
+    }
+
+    /// Returns the path of the input type; empty without one.
+    #[must_use]
+    pub fn input_name(&self) -> &'static str {
+        self.input.as_ref().map_or("", |entry| entry.name)
+    }
+
     /// Decodes an input of the registered type and validates it.
     ///
     /// # Errors
@@ -143,8 +177,12 @@ impl Protocol {
         self.input.as_ref().map(|entry| (entry.add_decoder)(world))
     }
 
-    /// Returns a hash over names, their order, visibilities, codecs, channels, directions, quanta and the
-    /// wire version.
+    /// Returns a hash over names, their order, shapes, visibilities, codecs, channels, directions, quanta, the game's
+    /// version and the wire version.
+    ///
+    /// The shape of a type is what serde reads for it: names and order of fields and variants, and every number's format.
+    /// It covers components that are sent by serde, inputs, messages and resources. A component with a codec of its own
+    /// counts by the codec's name.
     #[must_use]
     pub fn hash(&self) -> ProtocolHash {
         let mut hash = Fnv1a::default();
@@ -163,18 +201,22 @@ impl Protocol {
         for entry in &self.messages {
             hash.field(entry.name.as_bytes());
             hash.field(&[entry.channel as u8, entry.direction as u8]);
+            hash.field(entry.shape.as_bytes());
         }
         hash.field(b"input");
-        hash.field(self.input.as_ref().map_or("", |entry| entry.name).as_bytes());
+        hash.field(self.input_name().as_bytes());
+        hash.field(self.input.as_ref().map_or("", |entry| &*entry.shape).as_bytes());
+        hash.field(b"version");
+        hash.field(self.version.as_ref().map_or(&[][..], Release::as_bytes));
         ProtocolHash(hash.finish())
     }
 
-    /// Returns the hash together with this crate's release.
+    /// Returns the hash together with the game's version, or with this crate's release if the game gave none.
     #[must_use]
     pub fn version(&self) -> ProtocolVersion {
         ProtocolVersion {
             hash: self.hash(),
-            release: Release::CURRENT,
+            release: self.version.unwrap_or(Release::CURRENT),
         }
     }
 
@@ -189,7 +231,13 @@ impl Protocol {
 
 fn encode_input<I: PlayerInput>(input: &I) -> Result<InputBytes, RegistryError> {
     let mut room = [0; INPUT_BYTES_MAX];
-    let bytes = codec::encode_slice(input, &mut room)?;
+    let Ok(bytes) = codec::encode_slice(input, &mut room) else {
+        // Once more, to say how long it is.
+        let bytes =
+            codec::encode_into(input, &mut Vec::new()).map_err(|error| error.within(INPUT_BYTES_MAX))?;
+        let max = INPUT_BYTES_MAX;
+        return Err(CodecError::TooLong { bytes, max }.into());
+    };
     InputBytes::new(&room[..bytes]).ok_or(
         CodecError::TooLong {
             bytes,

@@ -5,6 +5,7 @@
 
 use std::any::{TypeId, type_name};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bevy_app::App;
 use bevy_ecs::entity::MapEntities;
@@ -21,11 +22,13 @@ use super::persisted::PersistedType;
 use super::references::References;
 use super::visibility::VisibilityRule;
 use super::{InputEntry, Protocol, RegistryError, decode_input, encode_input};
-use crate::limits::{COMPONENTS_MAX, MESSAGES_MAX};
+use crate::limits::{COMPONENTS_MAX, MESSAGES_MAX, VERSION_BYTES_MAX};
 use crate::protocol::active::{ActiveInput, TakenInput, decode_inputs};
 use crate::protocol::codec;
 use crate::protocol::ids::{Channel, ComponentId, MessageId};
 use crate::protocol::input::PlayerInput;
+use crate::protocol::shape;
+use crate::protocol::version::Release;
 
 /// Registers the types that a protocol transfers. Implemented by [`App`] and by the values that registering
 /// returns, so that registrations chain.
@@ -65,6 +68,7 @@ use crate::protocol::input::PlayerInput;
 ///         app.replicate_resource::<Weather>();
 ///         app.input::<Stick>();
 ///         app.message::<Chat>(Channel::ReliableOrdered);
+///         app.protocol_version("1.4.2");
 ///     }
 /// }
 /// # App::new().add_plugins(MyProtocol);
@@ -149,6 +153,8 @@ pub trait ProtocolAppExt {
         protocol.input = Some(InputEntry {
             name,
             type_id: TypeId::of::<I>(),
+            shape: shape::describe::<I>().into(),
+            said: Arc::default(),
             neutral: encode_input(&I::default()).expect("an input's default must encode in the bytes it has"),
             validate: |bytes| decode_input::<I>(bytes).map(drop),
             add_decoder: |world| {
@@ -156,6 +162,25 @@ pub trait ProtocolAppExt {
                 decode_inputs::<I>.into_configs()
             },
         });
+        app
+    }
+
+    /// Gives the protocol a version of the game, such as `1.4.2`: ends with different versions refuse each other, and both
+    /// versions are named. For changes that the registered types do not show, such as another meaning of a number. A
+    /// second call replaces the version.
+    ///
+    /// # Panics
+    /// Panics when the text is empty, longer than [`VERSION_BYTES_MAX`](crate::limits::VERSION_BYTES_MAX), or has anything
+    /// but printable ASCII without spaces.
+    fn protocol_version(&mut self, version: &str) -> &mut App {
+        let release = Release::new(version.as_bytes()).filter(|_| !version.is_empty());
+        let Some(release) = release else {
+            panic!(
+                "a version has 1 to {VERSION_BYTES_MAX} printable ASCII characters without spaces, not {version:?}"
+            );
+        };
+        let app = self.protocol_app();
+        app.world_mut().get_resource_or_init::<Protocol>().version = Some(release);
         app
     }
 
