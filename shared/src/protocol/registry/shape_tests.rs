@@ -19,7 +19,7 @@ fn hash(build: impl FnOnce(&mut App)) -> ProtocolHash {
 /// Evaluates to the hash of a protocol with a type `Hull` of these fields. The type has the same name and path each time.
 macro_rules! hash_with {
     ($($field:ident: $type:ty),*) => {{
-        #[derive(Component, Resource, Clone, Default, Serialize, Deserialize)]
+        #[derive(Resource, Clone, Default, Serialize, Deserialize)]
         struct Hull { $($field: $type),* }
         impl PlayerInput for Hull {}
         [

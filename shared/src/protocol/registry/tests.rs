@@ -275,7 +275,7 @@ struct Hail {
 struct Weather(String);
 
 /// Returns the copy that a worker is given of the one entity that has `T`.
-fn copy_of(app: &mut App, entry: &ComponentEntry, map: &mut MapReferences<'_>) -> std::sync::Arc<AnyValue> {
+fn copy_of(app: &mut App, entry: &ComponentEntry, map: &mut MapReferences<'_>) -> Arc<AnyValue> {
     let world = app.world_mut();
     let component = entry.register(world);
     let mut query = QueryBuilder::<FilteredEntityRef>::new(world);
