@@ -228,12 +228,11 @@ pub(super) fn fault_of(
 ) -> Option<ValueFault> {
     let fault = match error {
         Some(error @ RegistryError::Codec(_)) => ValueFault::encode(error),
-        Some(_) => return None,
         None if said.is_due() => {
             let error = decode(value).err()?;
             ValueFault::decode(value.len(), MESSAGE_BYTES_MAX - size_of::<u16>(), &error)
         }
-        None => return None,
+        Some(_) | None => return None,
     };
     said.is_new(&fault).then_some(fault)
 }

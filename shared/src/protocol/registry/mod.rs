@@ -144,13 +144,12 @@ impl Protocol {
         let entry = self.input.as_ref()?;
         let fault = match encoded {
             Err(error @ RegistryError::Codec(_)) => ValueFault::encode(error),
-            Err(_) => return None,
             Ok(input) if entry.said.is_due() => {
                 let bytes = input.as_slice();
                 let error = (entry.validate)(bytes).err()?;
                 ValueFault::decode(bytes.len(), INPUT_BYTES_MAX, &error)
             }
-            Ok(_) => return None,
+            Ok(_) | Err(_) => return None,
         };
         entry.said.is_new(&fault).then_some(fault)
     }
