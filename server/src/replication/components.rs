@@ -1,5 +1,7 @@
 //! The registered components: which of them a client may see, and their encoding.
 
+use std::ops::Range;
+
 use throng_shared::limits::COMPONENT_BYTES_MAX;
 use throng_shared::protocol::codec::CodecError;
 use throng_shared::protocol::ids::{GlobalId, PlayerId, TeamId};
@@ -161,7 +163,7 @@ impl Encoded {
         } = *update;
         let mut present = viewers.mask(update.viewer, update.identity, row, protocol);
         let (first, start) = (self.values.len(), self.bytes.len());
-        let room = start + ENTITY_BYTES_MAX - viewers.formats.steps_bytes_max();
+        let room = start..start + ENTITY_BYTES_MAX - viewers.formats.steps_bytes_max();
         let mut held = None;
         let (mut included, mut importance) = (0, 1);
         let (mut texts, mut step_bits) = (0, 0);
@@ -174,7 +176,7 @@ impl Encoded {
                 continue;
             };
             let value = match viewers.formats.numbers(cell.id) {
-                0 => self.bytes(entry, cell, room),
+                0 => self.bytes(entry, cell, &room),
                 numbers => {
                     let held = *held.get_or_insert_with(|| update.held());
                     self.steps(entry, cell, numbers, held)
@@ -213,7 +215,7 @@ impl Encoded {
         &mut self,
         entry: &ComponentEntry,
         cell: &ColdCell,
-        room: usize,
+        room: &Range<usize>,
     ) -> Result<EncodedValue, ValueFault> {
         let start = self.bytes.len();
         let encoded = entry.encode(&*cell.value, &mut self.bytes);
@@ -221,9 +223,9 @@ impl Encoded {
         if let Err(error) = encoded {
             return Err(ValueFault::encode(&error));
         }
-        if end > room {
+        if end > room.end {
             self.bytes.truncate(start);
-            let (bytes, max) = (end - start, ENTITY_BYTES_MAX);
+            let (bytes, max) = (end - start, room.len());
             return Err(ValueFault::Crowded { bytes, max });
         }
         Ok(EncodedValue::Bytes { start, end })

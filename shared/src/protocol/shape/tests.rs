@@ -199,6 +199,29 @@ fn every_variant_inside_of_variants_is_traced() {
     );
 }
 
+#[derive(Deserialize)]
+#[serde(try_from = "f32")]
+struct Ratio(f32);
+
+impl TryFrom<f32> for Ratio {
+    type Error = &'static str;
+
+    fn try_from(ratio: f32) -> Result<Self, Self::Error> {
+        if (-1.0..=1.0).contains(&ratio) {
+            Ok(Self(ratio))
+        } else {
+            Err("not in -1..=1")
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Shelf {
+    before: [Ratio; 4],
+    goods: HashMap<String, Ratio>,
+    after: Ratio,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Bag {
     goods: HashMap<u8, String>,
@@ -220,6 +243,13 @@ fn examples_have_collections_of_different_elements() {
     let mut bytes = Vec::new();
     codec::encode_into(bag, &mut bytes).unwrap();
     assert!(codec::decode_exact::<Bag>(&bytes).is_ok());
+    let shelves = examples::<Shelf>();
+    assert_eq!(
+        shelves.len(),
+        1,
+        "the numbers outside of the elements are accepted"
+    );
+    assert_eq!(shelves[0].goods.len(), EXAMPLE_ELEMENTS);
     assert!(
         examples::<Wide>()
             .iter()

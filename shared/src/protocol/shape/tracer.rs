@@ -93,6 +93,7 @@ fn run<T: DeserializeOwned>(
         pass: &mut pass,
         node: NodeId::ROOT,
         is_inner: false,
+        is_element: false,
     };
     // A panic is a defect of the type, which must not end the program before anything has been decoded.
     let value = catch_unwind(AssertUnwindSafe(|| T::deserialize(tracer)));
@@ -106,6 +107,8 @@ struct Tracer<'a, 't> {
     /// Whether the type is inside itself, at the node of the outer occurrence. Every sequence is empty then, so that the
     /// value ends.
     is_inner: bool,
+    /// Whether the value is an element or a key, which differ from each other in an example.
+    is_element: bool,
 }
 
 impl<'t> Tracer<'_, 't> {
@@ -125,10 +128,10 @@ impl<'t> Tracer<'_, 't> {
         Ok(self.pass.tree.candidate(self.node))
     }
 
-    /// Returns a number for a leaf: in an example each is another, where the type accepts any.
+    /// Returns a number for a leaf: in an element of an example each is another, where the type accepts any.
     fn number(&mut self, name: &'static str) -> Result<u8, Refused> {
         let candidate = self.leaf(name, NUMBERS.len())?;
-        if self.pass.example.is_some() && candidate == 0 {
+        if self.pass.example.is_some() && self.is_element && candidate == 0 {
             return Ok(1 + (self.pass.visits % 120) as u8);
         }
         Ok(NUMBERS[candidate % NUMBERS.len()])
@@ -136,7 +139,7 @@ impl<'t> Tracer<'_, 't> {
 
     fn text(&mut self, name: &'static str) -> Result<String, Refused> {
         let candidate = self.leaf(name, TEXTS.len())?;
-        if self.pass.example.is_some() && candidate == 0 {
+        if self.pass.example.is_some() && self.is_element && candidate == 0 {
             return Ok(format!("a{}", self.pass.visits));
         }
         Ok(TEXTS[candidate % TEXTS.len()].to_owned())
@@ -147,6 +150,7 @@ impl<'t> Tracer<'_, 't> {
             pass: &mut *self.pass,
             node: self.node,
             is_inner: self.is_inner,
+            is_element: self.is_element,
         }
     }
 
@@ -227,8 +231,9 @@ impl<'a, 't> Elements<'a, 't> {
     }
 
     /// Returns the tracer of a child of the whole.
-    fn child(&mut self, index: usize) -> Result<Tracer<'_, 't>, Refused> {
-        self.tracer.reborrow().child(index)
+    fn child(&mut self, index: usize, is_element: bool) -> Result<Tracer<'_, 't>, Refused> {
+        let child = self.tracer.reborrow().child(index)?;
+        Ok(Tracer { is_element, ..child })
     }
 }
 
@@ -241,7 +246,8 @@ impl<'de> SeqAccess<'de> for Elements<'_, '_> {
         }
         let index = if self.is_sequence { 0 } else { self.given };
         self.given += 1;
-        seed.deserialize(self.child(index)?).map(Some)
+        let is_element = self.is_sequence || self.tracer.is_element;
+        seed.deserialize(self.child(index, is_element)?).map(Some)
     }
 }
 
@@ -253,11 +259,11 @@ impl<'de> MapAccess<'de> for Elements<'_, '_> {
             return Ok(None);
         }
         self.given += 1;
-        seed.deserialize(self.child(0)?).map(Some)
+        seed.deserialize(self.child(0, true)?).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Refused> {
-        seed.deserialize(self.child(1)?)
+        seed.deserialize(self.child(1, false)?)
     }
 }
 
@@ -447,7 +453,12 @@ impl<'de> Deserializer<'de> for Tracer<'_, '_> {
         visitor: V,
     ) -> Result<V::Value, Refused> {
         self.inside::<V, _>(name, Kind::Enum(name, variants), |tracer| {
-            let Tracer { pass, node, is_inner } = tracer;
+            let Tracer {
+                pass,
+                node,
+                is_inner,
+                is_element,
+            } = tracer;
             let count = variants.len().max(1);
             let index = match (is_inner, pass.example) {
                 // A variant that was accepted ends the recursion. Before there is one, each level takes another.
@@ -462,6 +473,7 @@ impl<'de> Deserializer<'de> for Tracer<'_, '_> {
                 pass: &mut *pass,
                 node,
                 is_inner,
+                is_element,
             };
             let value = visitor.visit_enum(Variant {
                 tracer: whole.child(index)?,
