@@ -90,12 +90,13 @@ pub const MESSAGE_SLICES_MAX: usize = 8;
 /// Bytes of received messages of one channel that wait for an earlier one. More ends the session.
 pub const RELIABLE_RECEIVE_BYTES_MAX: usize = 16 * 1024;
 
-/// Bytes of received messages that were not taken. More ends the session. A caller that takes them after
-/// every packet, or every few, never reaches it.
+/// Bytes of received messages that were not taken. At this number further packets with messages count as lost, so that
+/// the peer sends them again and is held back.
 pub const RELIABLE_UNTAKEN_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of messages of one channel that wait to be sent. More is an error where they are sent, which
-/// ends the session unless the channel may lose messages.
+/// Bytes of messages that wait to be sent at an end without a bound of its own: of those of both reliable channels
+/// together, and of the unreliable ones. Each message counts 32 bytes more than it has. A message without room is an error
+/// where it is sent, and is not queued.
 pub const RELIABLE_SEND_BYTES_MAX: usize = 64 * 1024;
 
 /// How far a reliable message's id may be ahead of the oldest missing one. Further ends the session.

@@ -157,3 +157,25 @@ fn a_session_holds_no_more_than_the_limits_if_its_peer_never_acknowledges() {
     }
     assert!(most < 192 * 1024, "{most} bytes");
 }
+
+#[test]
+fn sessions_share_the_bytes_of_a_message_to_many() {
+    const SESSIONS: isize = 200;
+    const MESSAGES: usize = 200;
+    let messages: Vec<bytes::Bytes> = (0..MESSAGES).map(|_| vec![1; 1_000].into()).collect();
+    // The first clone of each allocates the counter that all clones share.
+    drop(messages.clone());
+    let before = HELD.get();
+    let mut ends: Vec<_> = (0..SESSIONS)
+        .map(|_| Reliable::with_send_bytes_max(256 * 1024))
+        .collect();
+    for end in &mut ends {
+        for message in &messages {
+            end.send(Channel::ReliableOrdered, message.clone()).unwrap();
+        }
+    }
+    let each = (HELD.get() - before) / SESSIONS;
+    assert!(each < 24 * 1024, "{each} bytes a session");
+    drop(ends);
+    assert!(HELD.get() - before < 1024);
+}

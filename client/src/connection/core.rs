@@ -17,7 +17,7 @@ use throng_shared::protocol::snapshot::OwnerBlock;
 use throng_shared::protocol::steps::ComponentFormats;
 use throng_shared::protocol::version::ProtocolVersion;
 use throng_shared::protocol::{PROBE_PACKET, PayloadKind};
-use throng_shared::reliable::{GuardError, Reliable, SendError};
+use throng_shared::reliable::{GuardError, Reliable, SendError, SendRoom};
 use throng_shared::tick::Tick;
 
 use super::events::{ClientEvent, EndReason};
@@ -165,13 +165,19 @@ impl ClientCore {
         }
     }
 
-    /// Queues a message, which is sent by the next [`ClientCore::update`]. The registry encodes typed messages.
+    /// Queues a message, which is sent from the next [`ClientCore::update`] on. The registry encodes typed messages. A
+    /// reliable message that was queued arrives, unless the session ends before.
     ///
     /// # Errors
-    /// A [`SendError`]. [`SendError::Full`] of a reliable channel means that the server has not acknowledged
-    /// anything for too long: end the session.
+    /// A [`SendError`]; the message was not queued then. After [`SendError::Full`] there is room again when the server has
+    /// acknowledged some of what waits.
     pub fn send_message(&mut self, channel: Channel, message: Bytes) -> Result<(), SendError> {
         self.reliable.send(channel, message)
+    }
+
+    /// Returns the room that is left for messages to the server.
+    pub(crate) fn room(&self) -> SendRoom {
+        self.reliable.room()
     }
 
     /// Returns the server's next message, in the order of its channel. The registry decodes typed messages.

@@ -37,7 +37,7 @@ impl EndReason {
                 | Goodbye::Despawned,
             )
             | Self::Transport(DisconnectReason::ByClient) => Retry::Pointless,
-            Self::Goodbye(Goodbye::ServerFull | Goodbye::Overflow)
+            Self::Goodbye(Goodbye::ServerFull | Goodbye::Overflow | Goodbye::Unacknowledged)
             | Self::Transport(DisconnectReason::Denied) => Retry::Later,
             Self::Goodbye(_) | Self::Transport(_) | Self::Refused(_) => Retry::Worthwhile,
         }

@@ -1,6 +1,7 @@
 //! Messages between a client's world and its session.
 
 use std::any::type_name;
+use std::collections::VecDeque;
 use std::iter;
 
 use bevy_ecs::prelude::*;
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use throng_shared::protocol::ids::{Channel, GlobalId};
 use throng_shared::protocol::registry::{Direction, Protocol, RegistryError, reference, referenced};
-use throng_shared::reliable::SendError;
+use throng_shared::reliable::{SendError, SendRoom};
 
 use super::mirror::WorldMirror;
 use crate::connection::ClientCore;
@@ -40,12 +41,16 @@ pub struct TellServer<'w, 's> {
 }
 
 impl TellServer<'_, '_> {
-    /// Sends `message` with the next packet. Without a session it is dropped: before the client has joined, after the
-    /// session has ended, and until the next one begins.
+    /// Sends `message` as soon as the messages before it allow. A reliable message that is accepted arrives, those of one
+    /// ordered channel in order, unless the session ends before. An unreliable message may be lost, also here.
+    ///
+    /// Without a session the message is dropped: before the client has joined, after the session has ended, and until
+    /// the next one begins.
     ///
     /// # Errors
-    /// When the type is not registered for the server, or its value does not fit a message.
-    pub fn send<M>(&mut self, message: &M) -> Result<(), RegistryError>
+    /// [`TellError::Encode`] when the type is not registered for the server, or its value does not fit a message.
+    /// [`TellError::Full`] when too many reliable messages wait to be sent. The message is not sent then.
+    pub fn send<M>(&mut self, message: &M) -> Result<(), TellError>
     where
         M: Serialize + Send + Sync + 'static,
     {
@@ -64,46 +69,92 @@ impl TellServer<'_, '_> {
         }
         let entry = encoded?;
         if entry.direction == Direction::ToClients {
-            return Err(RegistryError::WrongDirection(entry.name));
+            return Err(RegistryError::WrongDirection(entry.name).into());
         }
-        self.outgoing.0.push((entry.channel, bytes.into()));
-        Ok(())
+        let name = entry.name;
+        self.outgoing
+            .push(entry.channel, bytes.into())
+            .map_err(|error| TellError::Full { name, error })
     }
 }
 
-/// Messages for the server that wait until the session is updated. Bounded only by what gameplay sends in one
-/// frame; what is sent without a session is dropped in the same frame.
+/// Why a message is not sent to the server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TellError {
+    /// The message is not one that players send, or its value cannot be encoded.
+    #[error(transparent)]
+    Encode(#[from] RegistryError),
+    /// Too many messages wait to be sent to the server. There is room again when the server has acknowledged some.
+    #[error("{name}: {error}")]
+    Full {
+        /// Path of the message's type.
+        name: &'static str,
+        /// The channel, the bytes of the message and the room that is left.
+        error: SendError,
+    },
+}
+
+/// Messages for the server that wait until the session is updated. Bounded by the room that the session had for more
+/// when it was last updated; what is sent without a session is dropped in the same frame.
 #[derive(Resource, Debug, Default)]
-pub struct OutgoingMessages(Vec<(Channel, Bytes)>);
+pub struct OutgoingMessages {
+    waiting: VecDeque<(Channel, Bytes)>,
+    /// The room that is left in the session beyond the waiting messages.
+    room: SendRoom,
+}
 
 impl OutgoingMessages {
+    /// Appends a message. Drops an unreliable message for which there is no room.
+    fn push(&mut self, channel: Channel, bytes: Bytes) -> Result<(), SendError> {
+        match self.room.take(channel, bytes.len()) {
+            Ok(()) => self.waiting.push_back((channel, bytes)),
+            Err(_) if channel == Channel::Unreliable => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// Drops the waiting messages, because there is no session to send them in.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 
     /// Takes the waiting messages, in order.
     pub fn take(&mut self) -> impl Iterator<Item = (Channel, Bytes)> + '_ {
-        self.0.drain(..)
+        self.room = SendRoom::default();
+        self.waiting.drain(..)
+    }
+
+    /// Passes the waiting messages to the session, in order. Messages for which the session has no room by now wait on.
+    fn pass_to(&mut self, core: &mut ClientCore) {
+        while let Some((channel, bytes)) = self.waiting.front() {
+            match core.send_message(*channel, bytes.clone()) {
+                Err(SendError::Full { channel, .. }) if channel.is_reliable() => break,
+                Ok(()) | Err(SendError::Full { .. }) => {}
+                Err(error) => tracing::error!(%error, "a message for the server cannot be sent"),
+            }
+            self.waiting.pop_front();
+        }
+        self.room = core.room();
+        for (channel, bytes) in &self.waiting {
+            if self.room.take(*channel, bytes.len()).is_err() {
+                // There is no room for what waits already, and none for more.
+                self.room = SendRoom::new(0);
+            }
+        }
     }
 }
 
 /// Writes the session's received messages into the world, and passes the world's messages to the session.
 ///
-/// Messages that do not decode are skipped and counted in [`WorldMirror::undecodable`]. A message for which
-/// there is no room is dropped; on a reliable channel the server has then not acknowledged for so long that the
-/// session is about to time out.
+/// Messages that do not decode are skipped and counted in [`WorldMirror::undecodable`].
 pub(super) fn exchange_messages(world: &mut World, protocol: &Protocol, core: &mut ClientCore) {
     deliver_messages(world, protocol, iter::from_fn(|| core.next_message()));
     if core.ended().is_some() {
         return world.resource_mut::<OutgoingMessages>().clear();
     }
-    for (channel, bytes) in world.resource_mut::<OutgoingMessages>().take() {
-        match core.send_message(channel, bytes) {
-            Ok(()) | Err(SendError::Full(Channel::Unreliable)) => {}
-            Err(error) => tracing::warn!(%error, "dropped a message for the server"),
-        }
-    }
+    world.resource_mut::<OutgoingMessages>().pass_to(core);
 }
 
 /// Writes received messages into the world.

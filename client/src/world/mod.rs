@@ -34,7 +34,7 @@ use clock::begin_frame;
 use connection::leave_on_exit;
 pub use connection::{Connection, ConnectionEvent, poll_connection};
 pub use inputs::{InputHistory, NextInput};
-pub use messages::{OutgoingMessages, TellServer};
+pub use messages::{OutgoingMessages, TellError, TellServer};
 pub use mirror::{Mirrored, Own, WorldMirror};
 use session::SessionNotes;
 pub use session::{receive_datagram, update_session};

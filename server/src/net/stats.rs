@@ -67,6 +67,8 @@ counts! {
         sessions_abused,
         /// Sessions ended because too many messages waited for the client.
         sessions_overflowed,
+        /// Sessions ended because the client acknowledged no reliable message for too long.
+        sessions_unacknowledged,
         /// Sessions ended by a defect of ours.
         sessions_faulted,
         /// Payloads of an unknown kind or with malformed contents.

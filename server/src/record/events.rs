@@ -55,7 +55,7 @@ enum EventKind {
 }
 
 /// The reasons by their numbers in a recording.
-const REASONS: [LeaveReason; 9] = [
+const REASONS: [LeaveReason; 10] = [
     LeaveReason::Client,
     LeaveReason::TimedOut,
     LeaveReason::Replaced,
@@ -65,6 +65,7 @@ const REASONS: [LeaveReason; 9] = [
     LeaveReason::Kicked,
     LeaveReason::Shutdown,
     LeaveReason::Despawned,
+    LeaveReason::Unacknowledged,
 ];
 
 impl Event {

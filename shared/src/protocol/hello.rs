@@ -87,7 +87,7 @@ pub enum Goodbye {
     Shutdown,
     /// The same client connected again.
     Replaced,
-    /// The client did not keep up, or sent more than is allowed.
+    /// More reliable messages waited for the client than fit its queue.
     Overflow,
     /// The client broke the protocol.
     Abuse,
@@ -97,6 +97,8 @@ pub enum Goodbye {
     Kicked(KickText),
     /// The game's code despawned the player.
     Despawned,
+    /// The client acknowledged no reliable message for some seconds, although packets of it arrived.
+    Unacknowledged,
 }
 
 impl fmt::Display for Goodbye {
@@ -107,12 +109,13 @@ impl fmt::Display for Goodbye {
             }
             Self::Shutdown => f.write_str("the server stops"),
             Self::Replaced => f.write_str("the same player connected anew"),
-            Self::Overflow => f.write_str("the client does not keep up"),
+            Self::Overflow => f.write_str("more reliable messages wait for the client than fit its queue"),
             Self::Abuse => f.write_str("the client broke the protocol"),
             Self::ServerFull => f.write_str("the server is full"),
             Self::Kicked(text) if text.is_empty() => f.write_str("the server removed the player"),
             Self::Kicked(text) => write!(f, "the server removed the player: {text}"),
             Self::Despawned => f.write_str("the player is no longer in the game"),
+            Self::Unacknowledged => f.write_str("the client acknowledges no reliable message"),
         }
     }
 }
@@ -190,6 +193,7 @@ impl Goodbye {
                 writer.bytes(text);
             }
             Self::Despawned => writer.bytes(&[7]),
+            Self::Unacknowledged => writer.bytes(&[8]),
         }
         writer.length
     }
@@ -213,6 +217,7 @@ impl Goodbye {
             5 => Self::ServerFull,
             6 => Self::Kicked(reader.text()?),
             7 => Self::Despawned,
+            8 => Self::Unacknowledged,
             other => return Err(HelloError::Reason(other)),
         };
         reader.finish(goodbye)
@@ -316,6 +321,7 @@ mod tests {
             Just(Goodbye::ServerFull),
             ".{0,60}".prop_map(|text| Goodbye::Kicked(KickText::new(&text))),
             Just(Goodbye::Despawned),
+            Just(Goodbye::Unacknowledged),
         ]
     }
 

@@ -14,9 +14,18 @@ pub enum SendError {
     /// The message has more bytes than [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX).
     #[error("a message of {0} bytes is too long")]
     TooLong(usize),
-    /// The peer does not keep up: end the session, or drop the message if its channel may lose messages.
-    #[error("the send queue of channel {0:?} is full")]
-    Full(Channel),
+    /// The send queue has no room for the message now. Nothing was queued, and what was accepted before still arrives.
+    #[error(
+        "the send queue of channel {channel:?} has no room for a message of {bytes} bytes: one of {room} fits now"
+    )]
+    Full {
+        /// The channel of the message.
+        channel: Channel,
+        /// Encoded bytes of the message.
+        bytes: usize,
+        /// Bytes of the longest message for which there is room.
+        room: usize,
+    },
 }
 
 /// Why a session must be ended.
@@ -70,9 +79,6 @@ pub enum GuardError {
     /// An acknowledgement of a packet that was never sent.
     #[error("packet {0} is acknowledged but was never sent")]
     AckOfUnsent(u64),
-    /// Received messages were not taken in time.
-    #[error("received messages were not taken")]
-    NotTaken,
     /// A packet to send does not fit our datagram. Only acknowledging a hostile peer's packets makes one.
     #[error("a packet to send has {0} bytes")]
     Oversized(usize),

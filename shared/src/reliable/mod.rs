@@ -6,17 +6,20 @@
 //!
 //! - Bytes of a peer result in messages or a [`GuardError`], without a panic. After an error its session
 //!   must be ended; other sessions are not affected.
-//! - Memory per session is bounded by the `RELIABLE_*` limits. A session that neither sends nor
-//!   receives a message has no renet connection at all.
+//! - A reliable message that [`Reliable::send`] accepted arrives, unless the session ends before.
+//! - Memory per session is bounded by the `RELIABLE_*` limits and by the bytes that may wait to be sent. A session that
+//!   neither sends nor receives a message has no renet connection at all.
 //! - A packet to send has at most [`PAYLOAD_BYTES_MAX`] bytes.
 //! - The wire format is renet's: a stock `RenetClient` or `RenetServer` with its default channels is a
 //!   valid peer, as long as it stays within the limits: messages of at most 9,600 bytes, 16 KiB and
 //!   256 messages ahead of the oldest that is missing. Its unreliable messages above 1,200 bytes are dropped.
 //! - Time and bytes come in as parameters; nothing here reads a clock or a socket.
 
+mod ack_watch;
 mod error;
 mod guard;
 mod packet;
+mod room;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -32,11 +35,14 @@ use crate::limits::{
     PAYLOAD_BYTES_MAX, RELIABLE_RECEIVE_BYTES_MAX, RELIABLE_SEND_BYTES_MAX, RELIABLE_UNTAKEN_BYTES_MAX,
 };
 use crate::protocol::ids::{Channel, ChannelId};
+use ack_watch::AckWatch;
 use guard::{Guard, Verdict};
 use packet::{Packet, PacketBody, SMALL_HEAD_BYTES_MAX};
-use sender::{ReliableSender, held_bytes};
+use room::held_bytes;
+use sender::ReliableSender;
 
 pub use error::{GuardError, SendError};
+pub use room::SendRoom;
 pub use sender::RESEND_AFTER;
 
 /// Shortest time between two packets of acknowledgements.
@@ -49,16 +55,27 @@ const ACK_INTERVAL: Duration = Duration::from_millis(100);
 const ACKS_PER_ACK: u32 = 4;
 
 /// One end of a session's messages.
-#[derive(Default)]
 pub struct Reliable {
     connection: Option<Box<ReliableSession>>,
+    /// Bytes of reliable messages that may wait to be sent.
+    send_bytes_max: u32,
 }
 
 impl Reliable {
-    /// Creates an end without a renet connection, until a message is sent or received.
+    /// Creates an end without a renet connection, until a message is sent or received. Reliable messages of
+    /// [`RELIABLE_SEND_BYTES_MAX`] bytes may wait to be sent.
     #[must_use]
     pub const fn new() -> Self {
-        Self { connection: None }
+        Self::with_send_bytes_max(RELIABLE_SEND_BYTES_MAX as u32)
+    }
+
+    /// Creates an end like [`Self::new`], at which reliable messages of `bytes` bytes may wait to be sent.
+    #[must_use]
+    pub const fn with_send_bytes_max(bytes: u32) -> Self {
+        Self {
+            connection: None,
+            send_bytes_max: bytes,
+        }
     }
 
     /// Processes a packet of the peer. [`Self::pop`] then returns the messages that it completed.
@@ -87,12 +104,21 @@ impl Reliable {
         Some((channel, message))
     }
 
-    /// Queues a message of 1 to [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX) bytes.
+    /// Queues a message of 1 to [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX) bytes. A reliable message that
+    /// was queued arrives, unless the session ends before. The queue shares the message's memory.
     ///
     /// # Errors
-    /// A [`SendError`]; after [`SendError::Full`] of a reliable channel the session must be ended.
+    /// A [`SendError`]; the message was not queued then.
     pub fn send(&mut self, channel: Channel, message: Bytes) -> Result<(), SendError> {
         self.connection().sender.push(channel, message)
+    }
+
+    /// Returns the room that is left in the send queues.
+    #[must_use]
+    pub fn room(&self) -> SendRoom {
+        let empty = || SendRoom::new(self.send_bytes_max as usize);
+        let connection = self.connection.as_ref();
+        connection.map_or_else(empty, |connection| connection.sender.room())
     }
 
     /// Passes the packets that are due at `now` to `emit`, until they have `bytes_max` bytes; the last
@@ -128,16 +154,42 @@ impl Reliable {
         connection.is_none_or(|connection| connection.sender.is_idle())
     }
 
-    /// Returns the bytes of messages that wait to be sent for the first time.
+    /// Returns the bytes of messages that wait to be sent for the first time, or to be acknowledged.
     #[must_use]
-    pub fn waiting_bytes(&self) -> usize {
+    pub fn undelivered_bytes(&self) -> usize {
         let connection = self.connection.as_deref();
-        connection.map_or(0, |connection| connection.sender.waiting_bytes())
+        connection.map_or(0, |connection| connection.sender.undelivered_bytes())
+    }
+
+    /// Returns the number of packets of reliable messages that the peer has acknowledged so far.
+    #[must_use]
+    pub fn acknowledged_packets(&self) -> u64 {
+        let connection = self.connection.as_deref();
+        connection.map_or(0, |connection| connection.sender.acknowledged())
+    }
+
+    /// Returns for how long the peer has acknowledged nothing while reliable messages were under way to it. Only time in
+    /// which packets of it arrived counts. Call it regularly, with the time at which its last packet arrived.
+    #[inline]
+    pub fn unacknowledged_for(&mut self, heard_at: impl FnOnce() -> Duration) -> Duration {
+        let Some(connection) = &mut self.connection else {
+            return Duration::ZERO;
+        };
+        let sender = &connection.sender;
+        let (acknowledged, is_waiting) = (sender.acknowledged(), sender.is_under_way());
+        connection.ack_watch.update(acknowledged, is_waiting, heard_at())
     }
 
     fn connection(&mut self) -> &mut ReliableSession {
+        let room = SendRoom::new(self.send_bytes_max as usize);
         self.connection
-            .get_or_insert_with(|| Box::new(ReliableSession::new()))
+            .get_or_insert_with(|| Box::new(ReliableSession::new(room)))
+    }
+}
+
+impl Default for Reliable {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -155,6 +207,7 @@ struct ReliableSession {
     guard: Guard,
     sender: ReliableSender,
     acks: Acks,
+    ack_watch: AckWatch,
     received: VecDeque<(Channel, Bytes)>,
     received_bytes: usize,
     /// The present in renet's time.
@@ -166,7 +219,7 @@ struct ReliableSession {
 }
 
 impl ReliableSession {
-    fn new() -> Self {
+    fn new(room: SendRoom) -> Self {
         let channels: Vec<_> = Channel::ALL.into_iter().map(channel_config).collect();
         Self {
             renet: RenetClient::new(ConnectionConfig {
@@ -176,8 +229,9 @@ impl ReliableSession {
                 client_channels_config: channels,
             }),
             guard: Guard::default(),
-            sender: ReliableSender::default(),
+            sender: ReliableSender::new(room),
             acks: Acks::default(),
+            ack_watch: AckWatch::default(),
             received: VecDeque::new(),
             received_bytes: 0,
             clock: Duration::ZERO,
@@ -187,8 +241,10 @@ impl ReliableSession {
     }
 
     fn receive(&mut self, parsed: &Packet<'_>, packet: &[u8]) -> Result<(), GuardError> {
-        if self.received_bytes > RELIABLE_UNTAKEN_BYTES_MAX {
-            return Err(GuardError::NotTaken);
+        let has_messages = !matches!(parsed.body, PacketBody::Ack { .. });
+        if has_messages && self.received_bytes > RELIABLE_UNTAKEN_BYTES_MAX {
+            // As if it had been lost: it is not acknowledged, so the peer sends it again and is held back.
+            return Ok(());
         }
         match self.guard.admit(parsed, self.next_sequence)? {
             Verdict::Ignore => return Ok(()),

@@ -13,9 +13,9 @@ use bytes::Bytes;
 
 use super::error::SendError;
 use super::packet::{SMALL_HEAD_BYTES_MAX, varint_bytes};
+use super::room::{SendRoom, held_bytes};
 use crate::limits::{
-    MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX, RELIABLE_RECEIVE_BYTES_MAX, RELIABLE_SEND_BYTES_MAX,
-    RELIABLE_WINDOW_MESSAGES,
+    MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX, RELIABLE_RECEIVE_BYTES_MAX, RELIABLE_WINDOW_MESSAGES,
 };
 use crate::protocol::ids::Channel;
 
@@ -25,14 +25,21 @@ pub const RESEND_AFTER: Duration = Duration::from_millis(300);
 /// Bytes of the messages in a batch, with the ids and lengths that renet puts before them.
 const BATCH_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - SMALL_HEAD_BYTES_MAX;
 
+/// Messages for which an empty queue keeps its memory.
+const KEPT_MESSAGES: usize = 64;
+
 /// The send queues of one session, and its batches under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ReliableSender {
+    /// The room of the empty queues.
+    room_max: SendRoom,
     queues: [ChannelQueue; Channel::ALL.len()],
     /// Batches without an acknowledgement, by ascending time of sending.
     under_way: VecDeque<Batch>,
     /// For each channel, the position of the batch that renet packs into its next packet.
     starting: [Option<MessageStart>; Channel::ALL.len()],
+    /// Batches of reliable messages that were acknowledged so far.
+    acknowledged: u64,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +67,30 @@ struct Batch {
 }
 
 impl ReliableSender {
+    /// Creates a sender with empty queues that have this room.
+    pub(super) fn new(room_max: SendRoom) -> Self {
+        Self {
+            room_max,
+            queues: Default::default(),
+            under_way: VecDeque::new(),
+            starting: Default::default(),
+            acknowledged: 0,
+        }
+    }
+
+    /// Returns the room that is left in the queues.
+    pub(super) fn room(&self) -> SendRoom {
+        let waiting = |is_reliable: bool| {
+            let channels = Channel::ALL
+                .into_iter()
+                .filter(|channel| channel.is_reliable() == is_reliable);
+            channels
+                .map(|channel| self.queues[channel as usize].waiting_bytes)
+                .sum()
+        };
+        self.room_max.without(waiting(true), waiting(false))
+    }
+
     /// Appends a message to its channel's queue.
     pub(super) fn push(&mut self, channel: Channel, message: Bytes) -> Result<(), SendError> {
         if message.is_empty() {
@@ -68,12 +99,9 @@ impl ReliableSender {
         if message.len() > MESSAGE_BYTES_MAX {
             return Err(SendError::TooLong(message.len()));
         }
+        self.room().take(channel, message.len())?;
         let queue = &mut self.queues[channel as usize];
-        let waiting_bytes = queue.waiting_bytes + held_bytes(&message);
-        if waiting_bytes > RELIABLE_SEND_BYTES_MAX {
-            return Err(SendError::Full(channel));
-        }
-        queue.waiting_bytes = waiting_bytes;
+        queue.waiting_bytes += held_bytes(&message);
         queue.waiting.push_back(message);
         Ok(())
     }
@@ -83,9 +111,24 @@ impl ReliableSender {
         self.under_way.is_empty() && self.queues.iter().all(|queue| queue.waiting.is_empty())
     }
 
-    /// Returns the memory of the messages that wait to be sent for the first time, in bytes.
-    pub(super) fn waiting_bytes(&self) -> usize {
-        self.queues.iter().map(|queue| queue.waiting_bytes).sum()
+    /// Returns the bytes of the messages that wait to be sent for the first time, or to be acknowledged.
+    pub(super) fn undelivered_bytes(&self) -> usize {
+        let of_channel = |channel: Channel| {
+            let queue = &self.queues[channel as usize];
+            let under_way = queue.next.byte - self.oldest_under_way(channel).byte;
+            queue.waiting_bytes + under_way as usize
+        };
+        Channel::ALL.into_iter().map(of_channel).sum()
+    }
+
+    /// Returns the number of batches of reliable messages that were acknowledged so far.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// Returns whether any batch waits for its acknowledgement.
+    pub(super) fn is_under_way(&self) -> bool {
+        !self.under_way.is_empty()
     }
 
     /// Returns when renet resends next.
@@ -135,12 +178,17 @@ impl ReliableSender {
 
     /// Drops the prepared batches that renet made no packet of, because all their messages were acknowledged.
     pub(super) fn finish(&mut self) {
-        self.starting = Default::default();
+        for channel in Channel::ALL {
+            let was_acknowledged = self.starting[channel as usize].take().is_some() && channel.is_reliable();
+            self.acknowledged += u64::from(was_acknowledged);
+        }
     }
 
     /// Removes the batches whose packets were acknowledged.
     pub(super) fn acknowledge(&mut self, is_acknowledged: impl Fn(u64) -> bool) {
+        let before = self.under_way.len();
         self.under_way.retain(|batch| !is_acknowledged(batch.sequence));
+        self.acknowledged += (before - self.under_way.len()) as u64;
     }
 
     fn oldest_under_way(&self, channel: Channel) -> MessageStart {
@@ -175,11 +223,9 @@ impl ChannelQueue {
         *room = left;
         let message = self.waiting.pop_front()?;
         self.waiting_bytes -= held_bytes(&message);
+        if self.waiting.is_empty() && self.waiting.capacity() > KEPT_MESSAGES {
+            self.waiting = VecDeque::new();
+        }
         Some(message)
     }
-}
-
-/// Returns the bytes of memory that a queued message holds.
-pub(super) fn held_bytes(message: &Bytes) -> usize {
-    message.len() + size_of::<Bytes>()
 }

@@ -12,6 +12,8 @@ mod game;
 #[cfg(test)]
 mod importance;
 #[cfg(test)]
+mod message_tests;
+#[cfg(test)]
 mod rewind_tests;
 #[cfg(test)]
 mod session_tests;

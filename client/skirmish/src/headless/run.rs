@@ -18,11 +18,11 @@ use throng_client::player::{ClientSettings, ConnectionStatus, PlayerEvent};
 use throng_client::predict::{PredictionErrors, Present};
 use throng_client::stats::{NetStats, NetStatsPlugin};
 use throng_client::world::{
-    ClientWorldPlugin, Connection, ConnectionEvent, NextInput, Own, TellServer, WorldMirror,
+    ClientWorldPlugin, Connection, ConnectionEvent, NextInput, Own, TellError, TellServer, WorldMirror,
 };
 use throng_shared::files;
 use throng_shared::protocol::pose::Position;
-use throng_shared::protocol::registry::{FromServer, Protocol, RegistryError};
+use throng_shared::protocol::registry::{FromServer, Protocol};
 
 use super::error::HeadlessError;
 use super::report::{FlightReport, ScriptOutcome, ms};
@@ -186,9 +186,10 @@ impl Flight {
             }
             ScriptCommand::Say(say) => {
                 let sent = self.app.world_mut().run_system_cached_with(send_say, say.clone());
-                // The type is registered and the message fits, because the script was checked.
+                // The type is registered and the line fits a message, because the script was checked. A script that writes
+                // faster than the server acknowledges has no room.
                 if let Ok(Err(error)) = sent {
-                    tracing::error!(%error, "cannot encode a chat line");
+                    tracing::error!(%error, "a chat line was not sent");
                 }
                 Ok(())
             }
@@ -291,7 +292,7 @@ fn own_position(world: &mut World) -> Option<Vec2> {
     own.iter(world).next().map(|position| position.0.0)
 }
 
-fn send_say(In(say): In<Say>, mut server: TellServer) -> Result<(), RegistryError> {
+fn send_say(In(say): In<Say>, mut server: TellServer) -> Result<(), TellError> {
     server.send(&say)
 }
 

@@ -54,6 +54,8 @@ pub enum LeaveReason {
     Shutdown,
     /// Gameplay code despawned the player's entity, or removed its `Player` component.
     Despawned,
+    /// The client acknowledged no reliable message for seconds, although packets of it arrived.
+    Unacknowledged,
 }
 
 impl LeaveReason {
@@ -62,7 +64,12 @@ impl LeaveReason {
     #[must_use]
     pub fn lingers(self) -> bool {
         match self {
-            Self::TimedOut | Self::Replaced | Self::Overflow | Self::Fault | Self::Shutdown => true,
+            Self::TimedOut
+            | Self::Replaced
+            | Self::Overflow
+            | Self::Fault
+            | Self::Shutdown
+            | Self::Unacknowledged => true,
             Self::Client | Self::Abuse | Self::Kicked | Self::Despawned => false,
         }
     }

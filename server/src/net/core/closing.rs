@@ -12,8 +12,12 @@ use crate::boundary::link::LeaveReason;
 pub(super) struct ClosingSession {
     pub(super) session: Box<WorkerSession>,
     pub(super) goodbye: Goodbye,
-    /// Time at which the goodbye is sent, whatever was acknowledged.
+    /// Time at which the goodbye is sent, unless the client acknowledges more messages before.
     pub(super) until: Duration,
+    /// Time at which the goodbye is sent, whatever was acknowledged.
+    pub(super) latest: Duration,
+    /// Packets of reliable messages that were acknowledged when this was last looked at.
+    pub(super) acknowledged: u64,
     /// Time before which nothing more is sent, so that the client's bandwidth is kept.
     pub(super) next_at: Duration,
 }
@@ -27,6 +31,7 @@ pub(super) fn goodbye_for(reason: LeaveReason, text: Option<&KickText>) -> Optio
         LeaveReason::Shutdown => Some(Goodbye::Shutdown),
         LeaveReason::Kicked => Some(Goodbye::Kicked(text.copied().unwrap_or_default())),
         LeaveReason::Despawned => Some(Goodbye::Despawned),
+        LeaveReason::Unacknowledged => Some(Goodbye::Unacknowledged),
         // The client is gone, or may reconnect at once.
         LeaveReason::Client | LeaveReason::TimedOut | LeaveReason::Fault => None,
     }

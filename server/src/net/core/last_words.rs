@@ -1,8 +1,9 @@
 //! Sessions that have ended for the game, while their clients still receive what they were sent before the end.
 //!
 //! Owns the last words: the reliable messages that a session had queued when the game or the server's stop ended it.
-//! Guarantees that they are sent, and sent again while they are not acknowledged, before the goodbye; at most for
-//! [`LAST_WORDS`] beyond the time that they take at the client's bandwidth. For everything else the session has ended:
+//! Guarantees that they are sent, and sent again while they are not acknowledged, before the goodbye: for
+//! [`LAST_WORDS`] beyond the time that they take at the client's bandwidth, longer while the client acknowledges more of
+//! them, and at most for [`RESENDS_MAX`] times that. For everything else the session has ended:
 //! the simulation knows it, no input or message of the client is forwarded, and no snapshot is sent. A session without
 //! such messages, and one that ends for another reason, ends at once.
 
@@ -21,6 +22,9 @@ use crate::net::transmit::Transmit;
 /// Time for which a session's last messages are sent again until they are acknowledged, beyond the time that sending
 /// them once takes.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Largest multiple of the time that the last messages take at the client's bandwidth: they are sent again where packets
+/// are lost.
+const RESENDS_MAX: u32 = 4;
 /// Time by which packets may be sent late and still count as sent in time, because they are sent in intervals.
 const CATCH_UP_MAX: Duration = Duration::from_millis(100);
 
@@ -36,12 +40,14 @@ impl WorkerCore {
         let Some(session) = self.depart(id, reason) else {
             return;
         };
-        let bytes = session.reliable.waiting_bytes() as f64;
+        let bytes = session.reliable.undelivered_bytes() as f64;
         let sending = Duration::from_secs_f64(bytes / self.bytes_per_second());
         let closing = ClosingSession {
-            session,
             goodbye,
             until: now + LAST_WORDS + sending,
+            latest: now + LAST_WORDS + sending * RESENDS_MAX,
+            acknowledged: session.reliable.acknowledged_packets(),
+            session,
             next_at: now,
         };
         self.closing.insert(id, closing);
@@ -66,6 +72,11 @@ impl WorkerCore {
             if sent_bytes > 0 {
                 let start = closing.next_at.max(now.saturating_sub(CATCH_UP_MAX));
                 closing.next_at = start + Duration::from_secs_f64(sent_bytes as f64 / rate);
+            }
+            let acknowledged = closing.session.reliable.acknowledged_packets();
+            if acknowledged != closing.acknowledged {
+                closing.acknowledged = acknowledged;
+                closing.until = closing.until.max(now + LAST_WORDS).min(closing.latest);
             }
             if polled.is_err() || closing.session.reliable.is_delivered() || now >= closing.until {
                 finished.push(id);
@@ -110,7 +121,7 @@ impl WorkerCore {
             return;
         }
         if session.reliable.receive(payload).is_err() {
-            closing.until = now;
+            (closing.until, closing.latest) = (now, now);
         }
         while closing.session.reliable.pop().is_some() {}
     }

@@ -341,6 +341,7 @@ impl WorkerCore {
         match reason {
             LeaveReason::Abuse => counts.sessions_abused.add(1),
             LeaveReason::Overflow => counts.sessions_overflowed.add(1),
+            LeaveReason::Unacknowledged => counts.sessions_unacknowledged.add(1),
             LeaveReason::Fault => counts.sessions_faulted.add(1),
             _ => {}
         }

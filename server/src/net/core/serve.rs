@@ -9,7 +9,7 @@ use throng_shared::netcode::{SEAL_HEAD_BYTES, ServerNetcode, SessionId};
 use throng_shared::prefetch::prefetch;
 use throng_shared::protocol::hello::{HELLO_BYTES_MAX, Welcome};
 use throng_shared::protocol::ids::{Channel, ChannelId, PlayerId};
-use throng_shared::reliable::{GuardError, SendError};
+use throng_shared::reliable::SendError;
 use throng_shared::tick::Tick;
 
 use super::commands::Command;
@@ -23,6 +23,10 @@ use crate::replication::{ClientReplication, PacketSink, ReplicationScratch, Repl
 /// Limit of the bytes of reliable messages to one client in one tick. With the default budget of 24 KB/s, a flood of
 /// messages halves the snapshots and never stops them.
 const RELIABLE_BYTES_PER_TICK: usize = 600;
+
+/// Time for which a client may acknowledge no reliable message while packets of it arrive. Then its session ends with
+/// `LeaveReason::Unacknowledged`.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
 
 /// Number of sessions that are prefetched while one is served.
 const AHEAD: usize = 3;
@@ -243,7 +247,8 @@ impl WorkerCore {
         addressed
     }
 
-    /// Queues a message for one session. Ends the session when a reliable channel has no room.
+    /// Queues a message for one session, which is sent its messages within its bandwidth. Ends the session when its
+    /// queue of reliable messages has no room.
     fn queue_message(
         &mut self,
         now: Duration,
@@ -258,8 +263,14 @@ impl WorkerCore {
         };
         match session.reliable.send(channel, bytes) {
             Ok(()) => self.shared.stats.core.messages_out.add(1),
-            Err(SendError::Full(Channel::Unreliable)) => {}
-            Err(SendError::Full(_)) => self.end(now, key.session, LeaveReason::Overflow, out),
+            Err(SendError::Full {
+                channel: Channel::Unreliable,
+                ..
+            }) => {}
+            Err(error @ SendError::Full { .. }) => {
+                tracing::debug!(%error, ?key, "too many messages wait for a client");
+                self.end(now, key.session, LeaveReason::Overflow, out);
+            }
             Err(error) => tracing::error!(%error, ?key, "gameplay sent a message that cannot be sent"),
         }
     }
@@ -277,10 +288,7 @@ impl WorkerCore {
         let served = catch_unwind(AssertUnwindSafe(|| self.send_to_session(now, index, out)));
         match served {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::debug!(%error, ?id, "reliable messages cannot continue");
-                self.end(now, id, LeaveReason::Abuse, out);
-            }
+            Ok(Err(reason)) => self.end(now, id, reason, out),
             Err(_) => {
                 self.scratch = ReplicationScratch::new(&self.replication, &self.shared.protocol);
                 self.end(now, id, LeaveReason::Fault, out);
@@ -288,23 +296,32 @@ impl WorkerCore {
         }
     }
 
-    /// Sends a session its due packets: reliable messages, the welcome after its hello, and its snapshot.
+    /// Sends a session its due packets: reliable messages, the welcome after its hello, and its snapshot. An error is the
+    /// reason for which the session has to end.
     fn send_to_session(
         &mut self,
         now: Duration,
         index: usize,
         out: &mut impl Transmit,
-    ) -> Result<(), GuardError> {
+    ) -> Result<(), LeaveReason> {
         let (netcode, histories) = (&mut self.netcode, &self.histories);
         let Some(session) = self.sessions.at_mut(index) else {
             return Ok(());
         };
         let id = session.id;
         let mut used_bytes = 0;
-        session.reliable.poll(now, RELIABLE_BYTES_PER_TICK, |packet| {
+        let polled = session.reliable.poll(now, RELIABLE_BYTES_PER_TICK, |packet| {
             used_bytes += packet.len() + NETCODE_OVERHEAD_BYTES_MAX;
             send(netcode, id, now, packet, out);
-        })?;
+        });
+        if let Err(error) = polled {
+            tracing::debug!(%error, ?id, "reliable messages cannot continue");
+            return Err(LeaveReason::Abuse);
+        }
+        let heard_at = || netcode.received_at(id).unwrap_or(now);
+        if session.reliable.unacknowledged_for(heard_at) >= UNACKNOWLEDGED_MAX {
+            return Err(LeaveReason::Unacknowledged);
+        }
         let Some(replication) = &mut session.replication else {
             return Ok(());
         };

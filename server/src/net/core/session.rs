@@ -17,6 +17,11 @@ const REPEATS_KNOWN: i32 = 32;
 /// Largest distance of an input from the newest frame, in ticks, at which its repeats are recognized.
 const INPUT_TICKS_NEAR: i32 = 64;
 
+/// Bytes of reliable messages that wait to be sent to one client, of both channels together. Each message counts 32 bytes
+/// more than it has. A message beyond it ends the session with `LeaveReason::Overflow`. The bytes of a message to many are
+/// shared by their sessions, so this much memory is held for a session only if the game tells it messages of its own.
+pub(super) const TOLD_BYTES_MAX: usize = 256 * 1024;
+
 /// State of one session, from netcode's `Connected` event to its end.
 pub(super) struct WorkerSession {
     pub(super) id: SessionId,
@@ -46,7 +51,7 @@ impl WorkerSession {
             welcome_due: false,
             reliable_since: None,
             replication: None,
-            reliable: Reliable::new(),
+            reliable: Reliable::with_send_bytes_max(TOLD_BYTES_MAX as u32),
             inputs: ForwardedInputs::default(),
             input_pace: Pace::default(),
             other_pace: Pace::default(),

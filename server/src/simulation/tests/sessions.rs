@@ -186,6 +186,7 @@ fn a_player_whose_connection_is_lost_lingers_and_then_leaves() {
         LeaveReason::Fault,
         LeaveReason::Overflow,
         LeaveReason::Shutdown,
+        LeaveReason::Unacknowledged,
     ] {
         let mut harness = harness(walkers());
         let key = harness.arrive(7, 1);

@@ -247,6 +247,11 @@ impl ServerNetcode {
         self.sessions.get(session).map(|session| session.address)
     }
 
+    /// Returns the time at which the last packet of a session arrived; `None` if the session has ended.
+    pub fn received_at(&self, session: SessionId) -> Option<Duration> {
+        self.sessions.get(session).map(|session| session.received_at)
+    }
+
     /// Returns the index of the session whose datagrams come from `address`.
     #[inline]
     pub fn index_of(&self, address: SocketAddr) -> Option<u32> {

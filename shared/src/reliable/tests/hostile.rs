@@ -132,9 +132,18 @@ fn messages_ahead_of_a_missing_one_are_held_up_to_the_limit() {
     let mut end = Reliable::new();
     let error = (1..).find_map(|id| end.receive(&small(id, ORDERED, &[(id, 1_100)])).err());
     assert!(matches!(error, Some(GuardError::Renet(_))), "{error:?}");
+}
+
+#[test]
+fn packets_count_as_lost_while_received_messages_are_not_taken() {
     let mut end = Reliable::new();
-    let error = (0..).find_map(|id| end.receive(&small(id, ORDERED, &[(id, 1_100)])).err());
-    assert_eq!(error, Some(GuardError::NotTaken));
+    let receive = |end: &mut Reliable, id| end.receive(&small(id, ORDERED, &[(id, 1_100)])).unwrap();
+    (0..100).for_each(|id| receive(&mut end, id));
+    let held = std::iter::from_fn(|| end.pop()).count() as u64;
+    assert!((60..70).contains(&held), "{held} messages");
+    // The peer sends the others again.
+    (held..100).for_each(|id| receive(&mut end, id));
+    assert_eq!(std::iter::from_fn(|| end.pop()).count() as u64, 100 - held);
 }
 
 #[test]

@@ -7,16 +7,16 @@ use throng_shared::reliable::Reliable;
 
 use super::*;
 
-const ORDERED: Channel = Channel::ReliableOrdered;
+pub(super) const ORDERED: Channel = Channel::ReliableOrdered;
 
 /// A client that joined, with its end of the reliable messages.
-struct Listener {
-    peer: Peer,
-    renet: Reliable,
-    received: Vec<Bytes>,
+pub(super) struct Listener {
+    pub(super) peer: Peer,
+    pub(super) renet: Reliable,
+    pub(super) received: Vec<Bytes>,
 }
 
-fn listener(bench: &mut Bench, client_id: u64) -> (Listener, SessionKey) {
+pub(super) fn listener(bench: &mut Bench, client_id: u64) -> (Listener, SessionKey) {
     let peer = bench.join(client_id);
     let key = *bench.simulation().players.last().unwrap();
     let listener = Listener {
@@ -29,7 +29,7 @@ fn listener(bench: &mut Bench, client_id: u64) -> (Listener, SessionKey) {
 
 impl Listener {
     /// Receives the datagrams that arrived, and acknowledges their messages.
-    fn exchange(&mut self, bench: &mut Bench) {
+    pub(super) fn exchange(&mut self, bench: &mut Bench) {
         bench.exchange(&mut self.peer);
         let (messages, others) = (self.peer.inbox.drain(..))
             .partition::<Vec<_>, _>(|payload| PayloadKind::of(payload) == Some(PayloadKind::Renet));
@@ -51,7 +51,7 @@ impl Listener {
     }
 
     /// Drops the datagrams that were sent to the client.
-    fn lose(&self, bench: &mut Bench) -> usize {
+    pub(super) fn lose(&self, bench: &mut Bench) -> usize {
         let mine = bench.out.sent.extract_if(.., |(to, _)| *to == self.peer.address);
         mine.count()
     }
@@ -62,7 +62,7 @@ fn tell(bench: &mut Bench, key: SessionKey, bytes: &'static [u8]) {
     assert!(link.send(key, ORDERED.id(), Bytes::from_static(bytes)));
 }
 
-fn kick(bench: &mut Bench, key: SessionKey) -> Goodbye {
+pub(super) fn kick(bench: &mut Bench, key: SessionKey) -> Goodbye {
     let text = KickText::new("no shouting");
     let link = &mut bench.simulation().link;
     link.disconnect(key, LeaveReason::Kicked, Some(Box::new(text)));

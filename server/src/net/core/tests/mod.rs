@@ -3,6 +3,7 @@
 mod closing;
 mod hello;
 mod inputs;
+mod pacing;
 mod probes;
 mod serving;
 mod silent;
