@@ -254,7 +254,7 @@ mod tests {
                 .value(&time)
                 .is_none()
         );
-        assert!(event(0, EventKind::Left { reason: 9 }).value(&time).is_none());
+        assert!(event(0, EventKind::Left { reason: 10 }).value(&time).is_none());
         let joined = EventKind::Joined {
             client_id: 1,
             number: 1,

@@ -36,6 +36,11 @@ impl Budget {
         }
     }
 
+    /// Returns the current rate, in bytes a second.
+    pub(super) fn rate(&self) -> u32 {
+        self.rate
+    }
+
     /// Adds the bytes of `ticks` ticks, and adapts the rate to loss once a second.
     pub(super) fn refill(&mut self, ticks: u32, bytes_per_second: u32, tick_rate: u16) {
         self.account =

@@ -122,6 +122,13 @@ impl ClientReplication {
         self.sent.has_acked()
     }
 
+    /// Returns the bytes a second that the session may be sent at present: of the configured ones, less where packets are
+    /// lost.
+    #[must_use]
+    pub fn bytes_per_second(&self) -> u32 {
+        self.budget.rate()
+    }
+
     /// Writes the client's packets of the newest frames. Call once after every new frame.
     ///
     /// `used_bytes` is the number of bytes that other code has sent to the session since the last call; they are

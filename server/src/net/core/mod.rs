@@ -19,6 +19,7 @@ mod expected;
 mod fan_out;
 mod last_words;
 mod payload;
+mod reliable_pace;
 mod serve;
 mod session;
 mod silent;
@@ -60,6 +61,7 @@ use crate::boundary::frame::FrameHistory;
 use crate::boundary::link::{LeaveReason, SessionKey, ToSimulation, WorkerLink};
 use crate::observe::RefusedVersions;
 use crate::replication::{ReplicationConfig, ReplicationScratch};
+use reliable_pace::ReliablePace;
 
 /// Copies of a goodbye that are sent. A goodbye is not acknowledged, so the copies guard against loss.
 const GOODBYE_PACKETS: usize = 3;
@@ -118,6 +120,7 @@ pub struct WorkerCore {
     /// Frame history of each link, in the order of `links`.
     histories: Vec<FrameHistory>,
     replication: ReplicationConfig,
+    reliable_pace: ReliablePace,
     scratch: ReplicationScratch,
     fresh: FreshFrames,
     serving: Option<Serving>,
@@ -152,6 +155,7 @@ impl WorkerCore {
             histories: links.iter().map(|_| FrameHistory::default()).collect(),
             links,
             scratch: ReplicationScratch::new(&config.replication, &shared.protocol),
+            reliable_pace: ReliablePace::new(&config.replication),
             replication: config.replication,
             fresh: FreshFrames::new(links_count, tick_rate),
             serving: None,

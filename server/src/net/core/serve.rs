@@ -20,10 +20,6 @@ use crate::boundary::link::{Audience, LeaveReason, SessionKey, ToWorker};
 use crate::net::transmit::Transmit;
 use crate::replication::{ClientReplication, PacketSink, ReplicationScratch, ReplicationView};
 
-/// Limit of the bytes of reliable messages to one client in one tick. With the default budget of 24 KB/s, a flood of
-/// messages halves the snapshots and never stops them.
-const RELIABLE_BYTES_PER_TICK: usize = 600;
-
 /// Time for which a client may acknowledge no reliable message while packets of it arrive. Then its session ends with
 /// `LeaveReason::Unacknowledged`.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
@@ -309,15 +305,13 @@ impl WorkerCore {
             return Ok(());
         };
         let id = session.id;
-        let mut used_bytes = 0;
-        let polled = session.reliable.poll(now, RELIABLE_BYTES_PER_TICK, |packet| {
-            used_bytes += packet.len() + NETCODE_OVERHEAD_BYTES_MAX;
-            send(netcode, id, now, packet, out);
-        });
-        if let Err(error) = polled {
+        let sent = self
+            .reliable_pace
+            .send(session, now, |packet| send(netcode, id, now, packet, out));
+        let mut used_bytes = sent.map_err(|error| {
             tracing::debug!(%error, ?id, "reliable messages cannot continue");
-            return Err(LeaveReason::Abuse);
-        }
+            LeaveReason::Abuse
+        })?;
         let heard_at = || netcode.received_at(id).unwrap_or(now);
         if session.reliable.unacknowledged_for(heard_at) >= UNACKNOWLEDGED_MAX {
             return Err(LeaveReason::Unacknowledged);

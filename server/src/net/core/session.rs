@@ -36,6 +36,8 @@ pub(super) struct WorkerSession {
     /// State of the snapshot stream; `None` before the hello.
     pub(super) replication: Option<ClientReplication>,
     pub(super) reliable: Reliable,
+    /// Bytes of reliable messages that were sent beyond their part of the bandwidth until now.
+    pub(super) overspent: usize,
     pub(super) inputs: ForwardedInputs,
     pub(super) input_pace: Pace,
     pub(super) other_pace: Pace,
@@ -52,6 +54,7 @@ impl WorkerSession {
             reliable_since: None,
             replication: None,
             reliable: Reliable::with_send_bytes_max(TOLD_BYTES_MAX as u32),
+            overspent: 0,
             inputs: ForwardedInputs::default(),
             input_pace: Pace::default(),
             other_pace: Pace::default(),

@@ -140,7 +140,7 @@ fn packets_count_as_lost_while_received_messages_are_not_taken() {
     let receive = |end: &mut Reliable, id| end.receive(&small(id, ORDERED, &[(id, 1_100)])).unwrap();
     (0..100).for_each(|id| receive(&mut end, id));
     let held = std::iter::from_fn(|| end.pop()).count() as u64;
-    assert!((60..70).contains(&held), "{held} messages");
+    assert!((50..65).contains(&held), "{held} messages");
     // The peer sends the others again.
     (held..100).for_each(|id| receive(&mut end, id));
     assert_eq!(std::iter::from_fn(|| end.pop()).count() as u64, 100 - held);

@@ -22,7 +22,9 @@ use throng_shared::netcode::{
 use throng_shared::protocol::PayloadKind;
 use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX, Hello};
 use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId, Slot, TeamId};
-use throng_shared::protocol::input::{INPUT_PACKET_BYTES_MAX, InputBytes, InputPacket, PlayerInput};
+use throng_shared::protocol::input::{
+    INPUT_PACKET_BYTES_MAX, InputBytes, InputPacket, PlayerInput, SnapshotAck,
+};
 use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::registry::{Protocol, ProtocolAppExt};
 use throng_shared::tick::Tick;
@@ -102,6 +104,8 @@ struct Simulation {
     players: Vec<SessionKey>,
     /// Sessions of other simulations' players that see a part of this one.
     watchers: Vec<SessionKey>,
+    /// Whether every player has a new input in each tick, so that each tick has something to send.
+    has_inputs: bool,
 }
 
 impl Simulation {
@@ -153,7 +157,7 @@ impl Simulation {
                 radius: 10.0,
                 team: TeamId::NONE,
                 room: Default::default(),
-                last_input: Tick(0),
+                last_input: if self.has_inputs { self.tick } else { Tick(0) },
                 newest_ahead: i8::MIN,
                 margin_16: 0,
                 area: Arc::default(),
@@ -207,6 +211,7 @@ impl Bench {
                 tick: Tick(1_000),
                 players: Vec::new(),
                 watchers: Vec::new(),
+                has_inputs: false,
             })
             .collect();
         Self {
@@ -321,8 +326,20 @@ impl Bench {
 
     /// Sends inputs for the tick `newest` and the ticks before it.
     fn inputs(&mut self, peer: &mut Peer, newest: u32, values: &[u8]) -> ReceivedKind {
+        self.inputs_with(peer, newest, values, None)
+    }
+
+    /// Sends inputs like [`Bench::inputs`], with an acknowledgement of snapshots.
+    fn inputs_with(
+        &mut self,
+        peer: &mut Peer,
+        newest: u32,
+        values: &[u8],
+        ack: Option<SnapshotAck>,
+    ) -> ReceivedKind {
         let mut packet = InputPacket {
             newest_tick: Tick(newest).wire(),
+            ack,
             ..InputPacket::default()
         };
         for &value in values {

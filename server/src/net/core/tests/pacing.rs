@@ -43,34 +43,75 @@ fn lose(bench: &mut Bench, random: &mut Random, percent: u64) {
     bench.out.sent.retain(|_| random.below(100) >= percent);
 }
 
-#[test]
-fn many_messages_of_one_tick_are_paced_beside_the_snapshots_and_arrive_in_order() {
+/// Counts of a flood of messages to one client.
+struct Flood {
+    ticks: u32,
+    snapshots: u32,
+    /// Bytes of messages in a second, as part of the client's bandwidth.
+    share: f64,
+}
+
+/// Tells a client 240 messages of 1,000 bytes in one tick, and runs until they have arrived. `acknowledges` says whether the
+/// client acknowledges snapshots; a server that gets no acknowledgement takes them for lost.
+fn flood(acknowledges: bool) -> Flood {
     const MESSAGES: u32 = 240;
     let mut bench = Bench::new();
     let (mut client, key) = listener(&mut bench, 1);
+    bench.simulation().has_inputs = true;
     tell(&mut bench, key, ORDERED, 0..MESSAGES, 1_000);
     let started_at = bench.now;
-    let (mut ticks, mut snapshots) = (0_u32, 0);
+    let (mut ticks, mut snapshots) = (0, 0);
     while client.received.len() < MESSAGES as usize {
         ticks += 1;
-        assert!(
-            ticks < 1_000 && !client.peer.is_ended,
-            "{:?}",
-            client.peer.goodbye()
-        );
+        let goodbye = client.peer.goodbye();
+        assert!(ticks < 4_000 && !client.peer.is_ended, "{goodbye:?}");
         client.peer.inbox.clear();
-        tick(&mut bench, &mut client);
+        bench.tick();
+        client.exchange(&mut bench);
         snapshots += client.peer.count(PayloadKind::SNAPSHOT) as u32;
+        let newest = bench.simulation().tick.0 + 2;
+        let ack = (acknowledges && snapshots > 0).then(|| SnapshotAck {
+            newest: (snapshots - 1) as u16,
+            bits: u64::MAX,
+        });
+        bench.inputs_with(&mut client.peer, newest, &[1], ack);
     }
     assert_eq!(numbers(&client.received), (0..MESSAGES).collect::<Vec<_>>());
+    assert_eq!(bench.figure("sessions_overflowed"), 0);
     let rate = f64::from(MESSAGES * 1_000) / (bench.now - started_at).as_secs_f64();
-    let allowed = f64::from(ReplicationConfig::default().bytes_per_second);
-    assert!(rate < allowed, "{rate} of {allowed} bytes a second");
+    Flood {
+        ticks,
+        snapshots,
+        share: rate / f64::from(ReplicationConfig::default().bytes_per_second),
+    }
+}
+
+#[test]
+fn many_messages_of_one_tick_are_paced_beside_the_snapshots_and_arrive_in_order() {
+    let Flood {
+        ticks,
+        snapshots,
+        share,
+    } = flood(true);
+    assert!(share < 0.55, "messages take {share} of the bandwidth");
     assert!(
         snapshots * 10 > ticks * 9,
         "{snapshots} snapshots in {ticks} ticks"
     );
-    assert_eq!(bench.figure("sessions_overflowed"), 0);
+}
+
+#[test]
+fn many_messages_do_not_stop_the_snapshots_of_a_client_whose_bandwidth_was_reduced() {
+    let Flood {
+        ticks,
+        snapshots,
+        share,
+    } = flood(false);
+    assert!(share < 0.2, "messages take {share} of the bandwidth");
+    assert!(
+        snapshots * 10 > ticks * 9,
+        "{snapshots} snapshots in {ticks} ticks"
+    );
 }
 
 #[test]
