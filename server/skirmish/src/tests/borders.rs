@@ -306,7 +306,7 @@ fn pilots_of_all_simulations_share_one_score_board_and_chat() {
 }
 
 /// Spawns a ship without a pilot, heading east.
-fn hulk(app: &mut App, position: Vec2, team: u8) -> Entity {
+pub(super) fn hulk(app: &mut App, position: Vec2, team: u8) -> Entity {
     let world = app.world_mut();
     let loadout = Loadout {
         class: 0,

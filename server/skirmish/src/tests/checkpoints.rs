@@ -1,6 +1,7 @@
 //! A game that is restored from a checkpoint continues exactly as the one that was saved.
 
 use bevy_ecs::prelude::*;
+use glam::Vec2;
 use skirmish_shared::components::{Asteroid, Missile, Score, Station};
 use throng_seeds::seeds;
 use throng_server::boundary::link::SessionKey;
@@ -9,11 +10,11 @@ use throng_server::simulation::{Ghost, Replicated};
 use throng_server::simulations::Partition;
 
 use super::Game;
-use super::borders::Process;
+use super::borders::{Process, hulk};
 use crate::components::{Attacker, Condition, Mass};
 use crate::drones::DroneRespawnQueue;
 use crate::effects::Damage;
-use crate::mining::OreLedger;
+use crate::mining::{OreLedger, rock};
 
 /// Ticks that both games run after the checkpoint.
 const AFTER: u32 = 200;
@@ -91,11 +92,21 @@ fn checkpoints_of_several_simulations_hold_no_ghosts() {
     fn own(world: &mut World) -> u64 {
         world.query::<&Replicated>().iter(world).count() as u64
     }
-    let partition = Partition::stripes(2, 100.0, 4_000.0);
-    let new = |seed| Process::new(&partition, 1.0, seed, 300, 300);
+    let partition = Partition::stripes(2, 100.0, 2_400.0);
+    let new = |seed| Process::new(&partition, 1.0, seed, 0, 0);
     let mut first = new(1);
-    (0..40).for_each(|_| drop(first.tick()));
-    assert!(first.sum(ghosts) > 0);
+    first.tick();
+    for (index, x) in [(0, -10.0), (1, 10.0)] {
+        hulk(&mut first.apps[index].0, Vec2::new(x, 5.0), 1);
+        let rock = rock(Vec2::new(2.0 * x, -5.0), 1.0, 9);
+        first.apps[index].0.world_mut().spawn(rock);
+    }
+    (0..3).for_each(|_| drop(first.tick()));
+    assert_eq!(
+        first.sum(ghosts),
+        4,
+        "each simulation has a ghost of the other ship and rock"
+    );
     let mut second = new(2);
     for ((saved, _), (restored, _)) in first.apps.iter_mut().zip(&mut second.apps) {
         load(restored, &save(saved.world_mut()).unwrap()).unwrap();
