@@ -1,6 +1,7 @@
 //! Shared code of the end-to-end tests: the simulator, the bot swarm, and the functions that the fuzz targets run.
 
 pub mod allocations;
+pub mod balance_flags;
 pub mod bench;
 pub mod fuzzing;
 pub mod pilots;

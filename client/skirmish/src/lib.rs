@@ -7,6 +7,7 @@
 mod chat;
 mod content;
 mod credential;
+mod detail_choice;
 mod headless;
 mod plugin;
 mod prediction;

@@ -7,24 +7,25 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Args, Command, CommandFactory, Parser};
 
 use crate::credential::CredentialChoice;
+use crate::detail_choice::DetailChoice;
 use crate::headless::{self, HeadlessOptions};
 
 /// Flies Skirmish on a Throng server.
 #[derive(Parser, Debug, Clone)]
-#[command(name = "skirmish", version)]
+#[command(name = "skirmish", version, after_help = VARIABLES)]
 struct ClientFlags {
-    /// Address of the server: HOST:PORT, or a URL
+    /// Address of the server: HOST:PORT, or a URL (default: 127.0.0.1:8080, in the window the one of the last time)
     #[arg(long, value_name = "HOST:PORT")]
     server: Option<String>,
-    /// Name of the player
+    /// Name of the player (default: pilot, in the window the one of the last time)
     #[arg(long)]
     name: Option<String>,
-    /// File of the credential by which a client that was killed comes back to its ship, or `none`; by default one for
-    /// each server and name in the user's state folder, and none for a script. Of two clients with one file, the second
-    /// replaces the first
+    /// File of the credential by which a client that was killed comes back to its ship, or `none`. Of two clients with
+    /// one file, the second replaces the first (default: one for each server and name in the user's state folder, none
+    /// for a script)
     #[arg(long, value_name = "FILE")]
     credential: Option<CredentialChoice>,
     /// Opens no window; needs a script
@@ -36,26 +37,42 @@ struct ClientFlags {
     /// Writes the report as JSON; `-` is the standard output
     #[arg(long, value_name = "FILE", requires = "headless")]
     json: Option<PathBuf>,
-    /// Level of graphics detail; by default the one in the settings
-    #[cfg(feature = "window")]
-    #[arg(long, value_enum)]
-    detail: Option<crate::window::DetailChoice>,
-    /// File of the settings; by default in the user's configuration folder
-    #[cfg(feature = "window")]
-    #[arg(long, value_name = "FILE")]
+    #[command(flatten)]
+    window: WindowFlags,
+}
+
+/// The flags of the window. A program without a window knows them too, and says that it has none.
+#[derive(Args, Debug, Clone)]
+#[group(skip)]
+struct WindowFlags {
+    /// Level of graphics detail (default: the one in the settings)
+    #[arg(long, value_enum, conflicts_with = "headless")]
+    detail: Option<DetailChoice>,
+    /// File of the settings (default: client.ron in the user's configuration folder)
+    #[arg(long, value_name = "FILE", conflicts_with = "headless")]
     settings: Option<PathBuf>,
-    /// Folder of the content, whose colors.ron is watched; by default `assets/skirmish` in the current folder
-    #[cfg(feature = "window")]
-    #[arg(long, value_name = "FOLDER")]
+    /// Folder of the content, whose colors.ron is watched (default: assets/skirmish in the current folder)
+    #[arg(long, value_name = "FOLDER", conflicts_with = "headless")]
     content: Option<PathBuf>,
-    /// Folder for screenshots; by default `screenshots` in the current folder
-    #[cfg(feature = "window")]
-    #[arg(long, value_name = "FOLDER")]
+    /// Folder for screenshots (default: screenshots in the current folder)
+    #[arg(long, value_name = "FOLDER", conflicts_with = "headless")]
     screenshots: Option<PathBuf>,
 }
 
+/// The environment variables that the program reads.
+const VARIABLES: &str = "Environment variables: XDG_STATE_HOME is the folder of the credentials (default: .local/state in \
+                         HOME), XDG_CONFIG_HOME that of the settings (default: .config in HOME); on macOS both are in \
+                         HOME, on Windows in LOCALAPPDATA and APPDATA. RUST_LOG is what the window logs to standard \
+                         error (RUST_LOG=warn,skirmish_client=debug).";
+
 /// The server's address when the flags have none.
 const DEFAULT_SERVER: &str = "127.0.0.1:8080";
+
+/// Returns the command line of the program, for its documentation.
+#[must_use]
+pub fn command() -> Command {
+    ClientFlags::command()
+}
 
 /// Parses the flags and runs the client.
 pub fn main() -> ExitCode {
@@ -105,10 +122,10 @@ fn windowed(flags: ClientFlags) -> ExitCode {
         server: flags.server,
         name: flags.name,
         credential: flags.credential.unwrap_or(CredentialChoice::Usual),
-        detail: flags.detail,
-        settings: flags.settings,
-        content: flags.content,
-        screenshots: flags.screenshots,
+        detail: flags.window.detail,
+        settings: flags.window.settings,
+        content: flags.window.content,
+        screenshots: flags.window.screenshots,
     });
     match exit {
         bevy::app::AppExit::Success => ExitCode::SUCCESS,

@@ -107,8 +107,9 @@ pub fn command<G: Args>(name: &'static str, about: &'static str) -> Command {
         .long_about(None)
         .after_help(
             "Every setting is also an environment variable (THRONG_TICK_RATE for --tick-rate) and a key of \
-             the file; a flag wins over a variable, a variable over the file.\n\nWith `replay FILE` in the \
-             place of flags it replays what --record wrote, and reports whether the result is the same.",
+             the file; a flag wins over a variable, a variable over the file. NO_COLOR, set to anything, turns \
+             off the colours of the banner and the log.\n\nWith `replay FILE` in the place of flags it replays \
+             what --record wrote, and reports whether the result is the same.",
         )
 }
 

@@ -4,7 +4,6 @@
 //! Run with `cargo run --release -p throng-tests --bin balance`; see `--help`.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use anyhow::Context;
 use bevy_ecs::prelude::*;
@@ -19,6 +18,7 @@ use throng_local::LocalPlayer;
 use throng_server::runner::TickTime;
 use throng_server::simulation::{Avatar, ContentSource};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
+use throng_tests::balance_flags::BalanceFlags;
 use throng_tests::pilots::matches::Match;
 use throng_tests::pilots::{BotPilot, PilotMode};
 
@@ -30,23 +30,6 @@ const DUEL_S: u32 = 90;
 const APART: f32 = 45.0;
 /// Seed of the match with all pilots.
 const SEED: u64 = 7;
-
-/// Runs duels of every pair of classes and a match, in memory, and prints the results.
-#[derive(Debug, Parser)]
-struct BalanceFlags {
-    /// Folder with the content; by default the content that is built in.
-    #[arg(long, value_name = "FOLDER")]
-    content: Option<PathBuf>,
-    /// Duels of each pair of classes.
-    #[arg(long, default_value_t = 50)]
-    duels: u64,
-    /// Pilots of the match. With 0 there is no match.
-    #[arg(long, default_value_t = 64)]
-    pilots: u64,
-    /// Duration of the match in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 180)]
-    seconds: u32,
-}
 
 fn main() -> anyhow::Result<()> {
     let flags = BalanceFlags::parse();

@@ -13,7 +13,11 @@ use super::conditions::Conditions;
 /// every snapshot. For one bot in a hundred the decoded values are compared with the server's log. The exit
 /// code is 0 when no bot was lost and no value was wrong.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "swarm", version)]
+#[command(
+    name = "swarm",
+    version,
+    after_help = "Environment variable: NO_COLOR, set to anything, turns off the colours of the table."
+)]
 pub struct SwarmFlags {
     /// Number of bots.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]

@@ -11,7 +11,8 @@ use bevy::prelude::*;
 use bevy::render::renderer::RenderAdapterInfo;
 use bevy::render::view::NoIndirectDrawing;
 
-use super::settings_file::{DetailChoice, SavedSettings};
+use super::settings_file::SavedSettings;
+use crate::detail_choice::DetailChoice;
 
 /// The level of graphics detail.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]

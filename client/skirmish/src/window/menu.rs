@@ -7,8 +7,9 @@ use bevy::prelude::*;
 use super::detail::{Detail, Painter};
 use super::keys::{Action, Bind, Bindings, KeyboardFocus};
 use super::session::{GamePhase, LinkOrder};
-use super::settings_file::{DetailChoice, SavedSettings, SettingsFile};
+use super::settings_file::{SavedSettings, SettingsFile};
 use super::theme::{self, button, centred, panel, paragraph, text};
+use crate::detail_choice::DetailChoice;
 
 pub(crate) struct MenuPlugin;
 

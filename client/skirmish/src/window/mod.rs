@@ -37,6 +37,7 @@ pub(crate) mod view;
 use std::path::PathBuf;
 
 use crate::credential::CredentialChoice;
+use crate::detail_choice::DetailChoice;
 use crate::plugin::SkirmishClientPlugin;
 use bevy::app::MainScheduleOrder;
 use bevy::log::LogPlugin;
@@ -44,7 +45,6 @@ use bevy::prelude::*;
 use bevy::window::PresentMode;
 use bevy::winit::WinitSettings;
 
-pub(crate) use settings_file::DetailChoice;
 use settings_file::SettingsFile;
 
 /// The options that the window is opened with.

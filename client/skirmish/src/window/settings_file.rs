@@ -11,18 +11,7 @@ use serde::{Deserialize, Serialize};
 use throng_shared::files;
 
 use super::keys::Bindings;
-
-/// The player's choice of graphics detail.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-pub(crate) enum DetailChoice {
-    /// Chosen by the graphics adapter.
-    #[default]
-    Auto,
-    /// All effects are drawn.
-    High,
-    /// Only what software rendering can draw.
-    Low,
-}
+use crate::detail_choice::DetailChoice;
 
 /// The settings that are kept between runs.
 #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,9 @@
-//! Tests of the program's settings and its banner.
+//! Tests of the program's settings and its banner, and of the page about all programs.
 
 mod banner;
+// The floor program runs on Linux alone.
+#[cfg(target_os = "linux")]
+mod commands;
 mod settings;
 
 use std::ffi::OsString;

@@ -1,11 +1,10 @@
-//! The settings of the program's scenes, and the manual.
+//! The settings of the program's scenes.
 
 use throng_scenes::Scene;
-use throng_server::config::{ConfigError, command};
+use throng_server::config::ConfigError;
 use throng_server::process::Game;
 
 use super::read;
-use crate::scene::SceneSettings;
 
 fn scene(flags: &[&str]) -> Option<Scene> {
     read(flags, &[]).unwrap().game.scene()
@@ -71,52 +70,4 @@ fn unknown_scene_is_refused_by_name() {
     );
     let unknown = read(&["--wake-within", "0"], &[]);
     assert!(matches!(unknown, Err(ConfigError::Usage(_))), "{unknown:?}");
-}
-
-/// Returns what a setting accepts, from the refusal of an invalid value.
-fn accepted(flag: &str) -> String {
-    let refused = ["", "=nonsense/"].map(|bad| read(&[&format!("--{flag}={bad}")], &[]));
-    let error = refused.into_iter().find_map(Result::err).unwrap().to_string();
-    let (_, accepted) = error
-        .split_once(": must be ")
-        .unwrap_or_else(|| panic!("{error}"));
-    accepted.to_owned()
-}
-
-/// Returns the tables of the manual, made from the command line: one for each heading of `--help`.
-fn tables() -> String {
-    let command = command::<SceneSettings>(SceneSettings::NAME, SceneSettings::ABOUT);
-    let mut tables: Vec<(&str, String)> = Vec::new();
-    for arg in command.get_arguments() {
-        let Some(heading) = arg.get_help_heading() else {
-            continue;
-        };
-        let flag = arg.get_long().unwrap();
-        let help = arg.get_help().unwrap().to_string();
-        let own_default = help
-            .strip_suffix(')')
-            .and_then(|help| help.split_once(" (default: "));
-        let default = arg.get_default_values().first();
-        let default = default.map_or("none".into(), |value| value.to_string_lossy().into_owned());
-        let (help, default) = own_default.unwrap_or((&help, &default));
-        let (key, accepted) = (flag.replace('-', "_"), accepted(flag));
-        let row = format!("| `{key}` | {accepted} | {default} | {help} |\n");
-        match tables.iter_mut().find(|(other, _)| *other == heading) {
-            Some((_, rows)) => *rows += &row,
-            None => tables.push((heading, row)),
-        }
-    }
-    let head = "| key | accepts | default | what it does |\n|---|---|---|---|";
-    let table = |(heading, rows): &(&str, String)| format!("\n### {heading}\n\n{head}\n{rows}");
-    tables.iter().map(table).collect()
-}
-
-#[test]
-fn manual_has_the_settings_of_the_program() {
-    let manual = include_str!("../../../../docs/configuration.md");
-    let tables = tables();
-    assert!(
-        manual.contains(&tables),
-        "docs/configuration.md must hold these tables:\n{tables}"
-    );
 }
