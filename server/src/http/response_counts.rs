@@ -1,16 +1,16 @@
 //! Counts of responses: tokens issued, refusals by their code, and connections that the server ended.
 //!
-//! Owns the counts, which only grow. Every reason for which joining can be refused has a count from the start, and so
+//! Owns the counts, which only grow. Every reason for which a request can be refused has a count from the start, and so
 //! has every reason for which the server ends a connection, so that a reader can distinguish "never" from "not counted".
-//! Other codes are added with their first refusal. Their number is bounded by the number of codes.
 
 use std::collections::BTreeMap;
 
 /// Name of the count of joins that received a token.
 pub(super) const TOKENS_ISSUED: &str = "tokens_issued";
 
-/// Codes of all reasons for which joining can be refused.
-const JOIN_REFUSALS: [&str; 15] = [
+/// Codes of all reasons for which a request can be refused.
+const REFUSALS: [&str; 20] = [
+    "address_full",
     "bad_body",
     "bad_field",
     "bad_forwarded_for",
@@ -18,6 +18,9 @@ const JOIN_REFUSALS: [&str; 15] = [
     "bad_name",
     "body_too_large",
     "cross_origin",
+    "internal",
+    "method_not_allowed",
+    "not_found",
     "not_json",
     "not_running",
     "not_through_proxy",
@@ -25,6 +28,7 @@ const JOIN_REFUSALS: [&str; 15] = [
     "rate_limited",
     "server_full",
     "timed_out",
+    "token_required",
     "wrong_host",
 ];
 
@@ -43,10 +47,7 @@ pub(super) struct ResponseCounts(BTreeMap<&'static str, u64>);
 
 impl Default for ResponseCounts {
     fn default() -> Self {
-        let names = JOIN_REFUSALS
-            .into_iter()
-            .chain(CONNECTION_ENDS)
-            .chain([TOKENS_ISSUED]);
+        let names = REFUSALS.into_iter().chain(CONNECTION_ENDS).chain([TOKENS_ISSUED]);
         Self(names.map(|name| (name, 0)).collect())
     }
 }
@@ -63,5 +64,25 @@ impl ResponseCounts {
             .iter()
             .map(|(&name, &count)| (name.to_owned(), count))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_a_refusal_is_counted_from_the_start() {
+        let errors = include_str!("error.rs");
+        let codes = errors.lines().filter(|line| line.contains("=> (StatusCode::"));
+        let codes: Vec<&str> = codes.filter_map(|line| line.split('"').nth(1)).collect();
+        assert!(codes.len() > 15);
+        let counts = ResponseCounts::default().figures();
+        for code in codes {
+            assert!(
+                counts.contains_key(code),
+                "`{code}` has no count before its first refusal"
+            );
+        }
     }
 }

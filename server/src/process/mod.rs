@@ -26,6 +26,8 @@ mod replay;
 mod serve;
 mod server;
 mod signals;
+#[cfg(test)]
+mod stats_page;
 mod stderr_log;
 mod summary;
 mod time_origin;
