@@ -10,7 +10,6 @@
 //! ```
 //! use bevy_app::App;
 //! use bevy_ecs::prelude::*;
-//! use throng_client::interpolate::POSITION_INTERPOLATION;
 //! use throng_client::prelude::*;
 //!
 //! fn draw(shown: Query<&Shown<Position>>) {

@@ -7,7 +7,7 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use throng_client::prelude::*;
-use throng_server::{prelude::*, process::serve};
+use throng_server::prelude::*;
 
 #[derive(Component, Clone, Serialize, Deserialize)]
 struct Coin;

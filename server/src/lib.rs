@@ -25,7 +25,7 @@
 //! ```no_run
 //! use bevy_app::{App, AppExit, FixedUpdate};
 //! use bevy_ecs::prelude::*;
-//! use throng_server::{prelude::*, process::serve};
+//! use throng_server::prelude::*;
 //!
 //! fn game(app: &mut App) {
 //!     app.add_systems(FixedUpdate, (welcome, drift).chain().in_set(ServerSystems::Simulate));
@@ -65,7 +65,7 @@
 //! - `GET /v1/stats` returns an [`observe::StatsReport`]: the times of ticks and their phases, traffic, memory.
 //! - Systems in the phase `Meter` read the same figures from resources: [`schedule::TickTimings`] and
 //!   [`input::InputCounters`], and [`simulation::Frames`] has what was published.
-//! - Settings such as `--audit` and `--record` are described in `docs/configuration.md`.
+//! - Settings such as `--audit` and `--record` are described in `docs/commands.md`, the figures in `docs/stats.md`.
 //!
 //! # Several simulations
 //!
@@ -73,6 +73,11 @@
 //! [`MapShape`](prelude::MapShape) how large the map is, asks [`Simulations`](prelude::Simulations) what it owns,
 //! shows [`Ghost`](prelude::Ghost)s of entities beyond a border, and reaches entities and players wherever
 //! they are with [`TellEntity`](prelude::TellEntity). [`simulations`] has the rules.
+
+/// Compiles the examples of `docs/persistence.md` as doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/persistence.md")]
+pub struct PersistencePage;
 
 pub mod boundary;
 pub mod config;

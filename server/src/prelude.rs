@@ -5,6 +5,7 @@ pub use throng_shared::prelude::*;
 
 pub use crate::boundary::link::{LeaveReason, PeerKind};
 pub use crate::persist::PersistAppExt;
+pub use crate::process::{Game, Server, serve, serve_game};
 pub use crate::runner::TickTime;
 pub use crate::schedule::ServerSystems;
 pub use crate::simulation::{
@@ -13,6 +14,6 @@ pub use crate::simulation::{
     Replicated, Rewind, Room, RoomId, Seed, Tell, Viewer,
 };
 pub use crate::simulations::{
-    BroadcastReceived, EffectAppExt, EffectReceived, EffectReturned, EffectTarget, GhostAppExt, JoinPlaces,
-    MapShape, Simulations, TellEntity, owns_position,
+    BroadcastReceived, EffectAppExt, EffectReceived, EffectRefused, EffectReturned, EffectTarget,
+    GhostAppExt, JoinPlaces, MapShape, Simulations, TellEntity, owns_position,
 };

@@ -38,6 +38,16 @@ fn purses(world: &mut World) -> usize {
 }
 
 #[test]
+fn coins_are_picked_up() {
+    let mut game = throng_local::LocalGame::new(server);
+    let ada = game.join("Ada", client);
+    game.run(200);
+    let world = game.world(ada);
+    let mut purse = world.query_filtered::<&Purse, With<Own>>();
+    assert!(purse.single(world).unwrap().0 > 0);
+}
+
+#[test]
 fn tiny_game_is_played_in_memory() {
     let mut game = LocalGame::new(server);
     let ada = game.join("Ada", counting_client);
@@ -136,6 +146,19 @@ fn tiny_game_is_the_one_in_the_readme() {
     let example = include_str!("../../examples/tiny_game.rs");
     let readme = include_str!("../../../README.md");
     assert!(readme.contains(&format!("```rust\n{example}```")));
+}
+
+/// The tutorial shows a test that is one of this file.
+#[test]
+fn test_in_the_tutorial_is_one_of_these() {
+    let tutorial = include_str!("../../../docs/gameplay.md");
+    let (_, shown) = tutorial.split_once("```rust\n#[test]").unwrap();
+    let (shown, rest) = shown.split_once("```").unwrap();
+    assert!(include_str!("tiny_game.rs").contains(&format!("#[test]{shown}")));
+    assert!(
+        !rest.contains("```rust"),
+        "a block after the tutorial is not compiled"
+    );
 }
 
 /// The steps of the tutorial add up to the tested file.

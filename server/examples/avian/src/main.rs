@@ -15,7 +15,7 @@ use bevy_ecs::schedule::{ScheduleLabel, SingleThreadedExecutor};
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use throng_client::prelude::*;
-use throng_server::{prelude::*, process::serve};
+use throng_server::prelude::*;
 
 /// Distance from the middle of the yard to a wall, in units.
 const YARD: f32 = 40.0;
