@@ -14,6 +14,8 @@ mod importance;
 #[cfg(test)]
 mod message_tests;
 #[cfg(test)]
+mod page_tests;
+#[cfg(test)]
 mod rewind_tests;
 #[cfg(test)]
 mod session_tests;

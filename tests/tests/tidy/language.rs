@@ -17,21 +17,24 @@ const WORDS: [&str; 7] = [
 ];
 
 /// Pages for readers. The tables of the benchmarks are written by a program.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 19] = [
     "README.md",
     "CHANGELOG.md",
     "docs/architecture.md",
     "docs/client.md",
+    "docs/commands.md",
     "docs/configuration.md",
     "docs/features.md",
     "docs/first-changes.md",
     "docs/gameplay.md",
     "docs/http.md",
+    "docs/limits.md",
     "docs/persistence.md",
     "docs/playing.md",
     "docs/simulations.md",
     "docs/situations.md",
     "docs/skirmish.md",
+    "docs/stats.md",
     "docs/transport.md",
     "docs/tuning.md",
 ];

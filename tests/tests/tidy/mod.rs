@@ -1,7 +1,8 @@
 //! The rules about the code itself that no compiler checks: stage order and modules that stay free of the ECS
 //! ([`stages`]), import circles ([`circles`]), type names that repeat ([`names`]), the language of comments
 //! ([`language`]) and the length of summaries ([`summaries`]), module headers, sizes, where schedules are
-//! configured, and that docs name tests that exist.
+//! configured, that docs name tests that exist, that their links, examples and variables hold ([`pages`]), and that the
+//! page of the limits has the numbers of the code ([`limits`]).
 //!
 //! Each rule is a function from text to complaints with a test that shows that it complains; the tests that walk
 //! the repository print every complaint at once.
@@ -9,7 +10,9 @@
 mod circles;
 mod code;
 mod language;
+mod limits;
 mod names;
+mod pages;
 mod stages;
 mod summaries;
 
@@ -177,7 +180,11 @@ fn top_level_holds_nothing_else() {
 #[test]
 fn documents_name_tests_that_exist() {
     let mut complaints = Vec::new();
-    for (name, at_least) in [("docs/features.md", 60), ("docs/transport.md", 25)] {
+    for (name, at_least) in [
+        ("docs/features.md", 60),
+        ("docs/situations.md", 60),
+        ("docs/transport.md", 25),
+    ] {
         let named = named_tests(&document(name));
         assert!(
             named.len() >= at_least,

@@ -1,0 +1,121 @@
+//! What `docs/gameplay.md` says about teams on players and avatars, and about rounding.
+
+use bevy_app::{App, FixedUpdate};
+use bevy_ecs::prelude::*;
+use glam::Vec2;
+use serde::{Deserialize, Serialize};
+use throng_client::prelude::*;
+use throng_client::world::WorldMirror;
+use throng_server::prelude::*;
+
+use super::*;
+
+#[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Plan(u8);
+
+fn protocol(app: &mut App) {
+    app.replicate::<Plan>().visible_to(Visibility::Team);
+    app.replicate::<Team>();
+}
+
+fn server(app: &mut App) {
+    app.add_plugins(protocol)
+        .add_systems(FixedUpdate, welcome.in_set(ServerSystems::Simulate));
+}
+
+fn client(app: &mut App) {
+    app.add_plugins(protocol);
+}
+
+fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
+    for joined in joined.read() {
+        let body = (Replicated::default(), Owner(joined.player.id), Plan(7));
+        let avatar = Avatar(commands.spawn(body).id());
+        commands
+            .entity(joined.entity)
+            .insert((avatar, Viewer { radius: 50.0 }));
+    }
+}
+
+/// Returns a player's avatar at the server.
+fn avatar(game: &mut LocalGame, player: LocalPlayer) -> Entity {
+    let player = game.player(player).unwrap();
+    game.server().get::<Avatar>(player).unwrap().0
+}
+
+/// Gives a player and its avatar teams; 0 is none.
+fn set_teams(game: &mut LocalGame, player: LocalPlayer, on_player: u8, on_avatar: u8) {
+    let (entity, avatar) = (game.player(player).unwrap(), avatar(game, player));
+    game.server().entity_mut(entity).insert(Team(TeamId(on_player)));
+    game.server().entity_mut(avatar).insert(Team(TeamId(on_avatar)));
+}
+
+/// Returns the component `T` that `viewer` has of the avatar of `of`, which it must see.
+fn seen<T: Component + Clone>(game: &mut LocalGame, viewer: LocalPlayer, of: LocalPlayer) -> Option<T> {
+    let avatar = avatar(game, of);
+    let global = game.server().get::<Replicated>(avatar).unwrap().global();
+    let world = game.world(viewer);
+    let entity = world
+        .resource::<WorldMirror>()
+        .find(global)
+        .expect("it is in view");
+    world.get::<T>(entity).cloned()
+}
+
+#[test]
+fn team_components_are_sent_by_the_team_of_the_player_and_that_of_the_entity() {
+    let mut game = LocalGame::new(server);
+    let [own, mate, other] = ["Ada", "Bob", "Cid"].map(|name| game.join(name, client));
+    game.run(3);
+    set_teams(&mut game, mate, 1, 1);
+    set_teams(&mut game, other, 2, 2);
+    // Teams of the player and of its avatar, and which of itself, a mate of team 1 and a player of team 2 are sent its plan.
+    for (on_player, on_avatar, expected) in [
+        (1, 1, [true, true, false]),
+        (1, 0, [false, false, false]),
+        (0, 1, [false, true, false]),
+        (1, 2, [false, false, true]),
+        (0, 0, [false, false, false]),
+        (1, 1, [true, true, false]),
+    ] {
+        set_teams(&mut game, own, on_player, on_avatar);
+        game.run(5);
+        let sent = [own, mate, other].map(|viewer| seen::<Plan>(&mut game, viewer, own).is_some());
+        assert_eq!(sent, expected, "player {on_player}, avatar {on_avatar}");
+        let team = seen::<Team>(&mut game, other, own);
+        assert_eq!(
+            team,
+            Some(Team(TeamId(on_avatar))),
+            "every client is sent the avatar's team"
+        );
+        let sees_mates = seen::<Plan>(&mut game, own, mate).is_some();
+        assert_eq!(sees_mates, on_player == 1, "player {on_player}");
+    }
+}
+
+#[test]
+fn a_pose_is_sent_in_steps_and_keeps_its_digits_at_the_server() {
+    let mut game = LocalGame::new(server);
+    let ada = game.join("Ada", client);
+    game.run(3);
+    let ship = avatar(&mut game, ada);
+    let exact = (
+        Position(Vec2::new(1.234_56, -0.004)),
+        Velocity(Vec2::new(1.03, 0.02)),
+        Heading(4.0),
+    );
+    game.server().entity_mut(ship).insert(exact);
+    game.run(3);
+    assert_eq!(game.server().get::<Position>(ship), Some(&exact.0));
+    assert_eq!(
+        seen::<Position>(&mut game, ada, ada),
+        Some(Position(Vec2::new(1.23, 0.0)))
+    );
+    assert_eq!(
+        seen::<Velocity>(&mut game, ada, ada),
+        Some(Velocity(Vec2::new(1.05, 0.0)))
+    );
+    let heading = seen::<Heading>(&mut game, ada, ada).unwrap().0;
+    let turn = std::f32::consts::TAU;
+    assert!((heading - (4.0 - turn)).abs() <= turn / 2_048.0, "{heading}");
+}
