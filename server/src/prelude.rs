@@ -11,7 +11,7 @@ pub use crate::schedule::ServerSystems;
 pub use crate::simulation::{
     Avatar, Away, ContentFile, ContentFiles, ContentPlayback, ContentSource, Eye, Ghost, Importance, Linger,
     Nearby, Owner, Parallel, Place, Player, PlayerAway, PlayerJoined, PlayerLeft, PlayerReturned, Random,
-    Replicated, Rewind, Room, RoomId, Seed, Tell, Viewer,
+    Replicated, Rewind, Room, RoomId, Rounded, Seed, Tell, Viewer,
 };
 pub use crate::simulations::{
     BroadcastReceived, EffectAppExt, EffectReceived, EffectRefused, EffectReturned, EffectTarget,

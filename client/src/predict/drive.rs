@@ -52,6 +52,7 @@ pub(super) fn predict(world: &mut World) {
             return;
         };
         world.resource_mut::<PredictTime>().length = length;
+        predictions.find_roundings(world.resource());
         let mut predicted_entities = predicted_entities(world);
         if predicted_entities.is_empty() {
             predictions.present = Some(newest);
@@ -253,6 +254,8 @@ fn save_tick(world: &mut World, kinds: &[PredictedKind], target: &PredictedEntit
     for kind in kinds {
         if adopts {
             (kind.adopt)(&mut entity);
+        } else {
+            kind.round(&mut entity);
         }
         (kind.save)(&mut entity, tick);
     }
@@ -271,6 +274,7 @@ fn look_ahead(
     for target in predicted_entities {
         if let Ok(mut entity) = world.get_entity_mut(target.entity) {
             for kind in &predictions.kinds {
+                kind.round(&mut entity);
                 (kind.look_ahead)(&mut entity);
                 (kind.restore)(&mut entity, newest);
             }

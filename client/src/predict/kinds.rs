@@ -1,9 +1,11 @@
 //! The operations of prediction on a component of any type, as function pointers.
 
+use std::any::type_name;
+
 use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::input::InputBytes;
-use throng_shared::protocol::registry::Protocol;
+use throng_shared::protocol::registry::{PredictedType, Protocol};
 use throng_shared::tick::Tick;
 
 use super::predicted::Present;
@@ -15,6 +17,7 @@ use crate::blend::{Blend, Shown};
 #[derive(Resource, Default)]
 pub(super) struct Predictions {
     pub(super) kinds: Vec<PredictedKind>,
+    has_roundings: bool,
     pub(super) load_input: Option<fn(&mut World, &Protocol, InputBytes)>,
     /// The tick of all [`Present`] values.
     pub(super) present: Option<Tick>,
@@ -23,8 +26,15 @@ pub(super) struct Predictions {
 }
 
 /// The operations for one component type.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct PredictedKind {
+    /// The rounding to what the server sends; `None` before the first prediction, and if the protocol does not list the
+    /// component.
+    pub(super) rounding: Option<PredictedType>,
+    /// Returns the rounding by the protocol, and logs a component that needs one and has none.
+    find_rounding: fn(&Protocol) -> Option<PredictedType>,
+    /// Rounds the present value.
+    round: fn(&PredictedType, &mut EntityWorldMut),
     /// Sets the present value to the server's.
     pub(super) adopt: fn(&mut EntityWorldMut),
     /// Returns whether the server's value differs from the prediction for this tick, or there was no
@@ -56,6 +66,13 @@ impl PredictedKind {
         T: Component<Mutability = Mutable> + Clone + PartialEq,
     {
         Self {
+            rounding: None,
+            find_rounding: find_rounding::<T>,
+            round: |rounding, entity| {
+                if let Some(mut present) = entity.get_mut::<Present<T>>() {
+                    rounding.round(&mut present.bypass_change_detection().0);
+                }
+            },
             adopt: |entity| {
                 let value = entity.get::<T>().cloned();
                 put(entity, value);
@@ -134,6 +151,39 @@ impl PredictedKind {
             ..Self::hidden::<T>()
         }
     }
+}
+
+impl Predictions {
+    /// Takes the roundings from the protocol, once, when the first tick is predicted.
+    pub(super) fn find_roundings(&mut self, protocol: &Protocol) {
+        if !std::mem::replace(&mut self.has_roundings, true) {
+            for kind in &mut self.kinds {
+                kind.rounding = (kind.find_rounding)(protocol);
+            }
+        }
+    }
+}
+
+impl PredictedKind {
+    /// Rounds the present value to the one that the server sends, as the server does at the end of a tick.
+    pub(super) fn round(&self, entity: &mut EntityWorldMut) {
+        if let Some(rounding) = &self.rounding {
+            (self.round)(rounding, entity);
+        }
+    }
+}
+
+fn find_rounding<T: Component>(protocol: &Protocol) -> Option<PredictedType> {
+    let rounding = protocol.predicted_of::<T>();
+    if rounding.is_none() && protocol.loses_digits::<T>() {
+        let component = type_name::<T>();
+        tracing::warn!(
+            component,
+            "a predicted component is sent with fewer digits than the server goes on with, so that most predictions are \
+             corrected: write `app.predicted::<{component}>()` in the plugin that both ends add"
+        );
+    }
+    rounding.cloned()
 }
 
 /// Sets the present value, or removes it for `None`.

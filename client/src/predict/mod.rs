@@ -47,6 +47,7 @@ pub use spawns::{PredictSpawnsAppExt, PredictedSpawn, SpawnMatch, SpawnOutcome};
 /// use throng_client::world::Own;
 /// use throng_shared::protocol::input::PlayerInput;
 /// use throng_shared::protocol::pose::Position;
+/// use throng_shared::protocol::registry::ProtocolAppExt;
 ///
 /// #[derive(Clone, Default, Serialize, Deserialize)]
 /// struct Stick(i8);
@@ -58,6 +59,7 @@ pub use spawns::{PredictSpawnsAppExt, PredictedSpawn, SpawnMatch, SpawnOutcome};
 /// }
 ///
 /// let mut app = App::new();
+/// app.predicted::<Position>(); // In the protocol, which both ends add: they round it to what is sent.
 /// app.predict_by::<Stick>()
 ///     .predict_shown::<Position>(POSITION_SMOOTHING)
 ///     .add_systems(PredictTick, walk);
@@ -67,7 +69,9 @@ pub trait PredictAppExt {
     /// input type of the protocol.
     fn predict_by<I: PlayerInput>(&mut self) -> &mut Self;
 
-    /// Predicts `T` on [`Predicted`] entities that have this component.
+    /// Predicts `T` on [`Predicted`] entities that have this component. Of a component that is sent with fewer digits than
+    /// it has, such as a position, the protocol lists `T` as
+    /// [`predicted`](throng_shared::protocol::registry::ProtocolAppExt::predicted); without it the log has a warning.
     fn predict<T>(&mut self) -> &mut Self
     where
         T: Component<Mutability = Mutable> + Clone + PartialEq;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::protocol::registry::{PersistedType, Protocol};
 
-use crate::simulation::{Avatar, Away, Eye, Importance, InputBuffer, Owner, Room, Team, Viewer};
+use crate::simulation::{Avatar, Away, Eye, Importance, InputBuffer, Owner, Room, Rounded, Team, Viewer};
 
 /// Registers the types that a checkpoint holds. Implemented by [`App`].
 pub trait PersistAppExt {
@@ -84,6 +84,12 @@ impl Persisted {
             if !persisted.has_marked
                 && let Some(protocol) = world.get_resource::<Protocol>()
             {
+                if !protocol.predicted().is_empty() {
+                    // One of the engine's types; the checkpoints of games without prediction do not list it.
+                    let engine = persisted.engine;
+                    persisted.types.insert(engine, PersistedType::marker::<Rounded>());
+                    persisted.engine += 1;
+                }
                 protocol.persisted().for_each(|marked| persisted.add(marked));
                 persisted.has_marked = true;
             }

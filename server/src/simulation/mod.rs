@@ -16,6 +16,7 @@ mod links;
 mod nearby;
 mod parallel;
 mod players;
+mod predicted;
 mod publish;
 mod random;
 mod remote_frames;
@@ -52,6 +53,7 @@ pub use links::WorkerLinks;
 pub use nearby::{Nearby, Neighbour};
 pub use parallel::Parallel;
 pub use players::{Avatar, Eye, Player, PlayerJoined, PlayerLeft, Players, Viewer};
+pub use predicted::Rounded;
 pub use publish::Frames;
 pub use random::{Random, Seed};
 pub use remote_frames::{Ghost, RowLocation};
@@ -131,6 +133,7 @@ impl Plugin for SimulationPlugin {
             (
                 (
                     disabled::sync_disabled,
+                    predicted::round_predicted,
                     rows::sync_rows,
                     rows::sync_poses,
                     components::sync_components,

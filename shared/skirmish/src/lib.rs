@@ -23,6 +23,7 @@ use input::PilotInput;
 use messages::{ContentAnnounced, ContentTable, Destroyed, Explosion, Hit, StationOrder, StationReply};
 use standings::{OwnStanding, Standings};
 use throng_shared::protocol::ids::{Channel, Team, TeamId};
+use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::protocol::registry::{ProtocolAppExt, Visibility};
 
 /// The two teams of pilots. A pilot joins the smaller one.
@@ -57,6 +58,9 @@ impl Plugin for SkirmishProtocol {
             .persisted()
             .visible_to(Visibility::Owner);
         app.input::<PilotInput>();
+        app.predicted::<Position>()
+            .predicted::<Velocity>()
+            .predicted::<Heading>();
         app.replicate_resource::<Standings>();
         app.message_to_clients::<ContentAnnounced>(Channel::ReliableOrdered);
         app.message_to_clients::<ContentTable>(Channel::ReliableOrdered);

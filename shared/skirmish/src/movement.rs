@@ -1,8 +1,8 @@
 //! The movement of a ship in one tick: one step, which the server runs and clients predict with.
 //!
-//! Guarantees that a motion is in quanta before and after a step. So the values that a client is sent are all
-//! that it needs to repeat the step to the bit: trigonometry comes from `libm`, the rest is arithmetic. Knows
-//! nothing of collisions: the server handles them between the two halves of a step.
+//! Guarantees that a step from the same motion has the same result on every machine: trigonometry comes from `libm`, the
+//! rest is arithmetic. The protocol lists the pose as predicted, so both ends begin a step with the values that are
+//! sent. Knows nothing of collisions: the server handles them between the two halves of a step.
 
 use std::f32::consts::{PI, TAU};
 
@@ -15,7 +15,7 @@ use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 /// although speeds are in quanta.
 pub const FRICTION: f32 = 2.0;
 
-/// The moving state of a ship, in quanta.
+/// The moving state of a ship.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Motion {
     /// Position, in units.
@@ -61,10 +61,15 @@ impl Motion {
         )
     }
 
-    /// Returns the same motion, rounded to quanta.
+    /// Returns the same motion, rounded to the values that clients are sent.
     #[must_use]
     pub fn snapped(&self) -> Self {
-        Self::of(&self.pose(), self.boost_ms)
+        Self {
+            position: Position(self.position).rounded().0,
+            velocity: Velocity(self.velocity).rounded().0,
+            heading: Heading(self.heading).rounded().0,
+            boost_ms: self.boost_ms,
+        }
     }
 }
 
@@ -74,7 +79,8 @@ pub fn step(motion: &mut Motion, handling: &Handling, controls: Controls, tick_s
     advance(motion, tick_s, half);
 }
 
-/// Makes the first half of a step: heading, velocity and boost.
+/// Makes the first half of a step: heading, velocity and boost. They are rounded, because the server resolves collisions
+/// with what clients know.
 pub fn accelerate(motion: &mut Motion, handling: &Handling, controls: Controls, tick_s: f32) {
     let boost = burn(&mut motion.boost_ms, handling, controls, tick_s);
     motion.heading = wrap(motion.heading + controls.turn.clamp(-1.0, 1.0) * handling.turn.get() * tick_s);
@@ -97,7 +103,6 @@ pub fn accelerate(motion: &mut Motion, handling: &Handling, controls: Controls, 
 pub fn advance(motion: &mut Motion, tick_s: f32, half: f32) {
     motion.position += motion.velocity * tick_s;
     (motion.position, motion.velocity) = bounded(motion.position, motion.velocity, half);
-    *motion = motion.snapped();
 }
 
 /// Returns the position clamped to the bounds, and a velocity that is 0 along each axis that was clamped.
@@ -244,6 +249,8 @@ mod tests {
                 let before = server.velocity.length();
                 step(&mut server, &handling(), controls, TICK_S, 1_000.0);
                 step(&mut client, &handling(), controls, TICK_S, 1_000.0);
+                // As both ends do at the end of a tick.
+                (server, client) = (server.snapped(), client.snapped());
                 prop_assert_eq!(server, client);
                 prop_assert!(server.position.abs().max_element() <= 1_000.0);
                 prop_assert!(server.velocity.length() <= before.max(top) + 0.05);

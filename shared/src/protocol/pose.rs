@@ -52,6 +52,33 @@ pub struct Pose {
     pub flags: u16,
 }
 
+impl Position {
+    /// Returns the position that clients are sent: in [`POSITION_QUANTUM`], within the range of a [`Pose`].
+    #[inline]
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        Pose::quantize(&self, &Velocity::default(), &Heading::default()).position()
+    }
+}
+
+impl Velocity {
+    /// Returns the velocity that clients are sent: in [`VELOCITY_QUANTUM`], within the range of a [`Pose`].
+    #[inline]
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        Pose::quantize(&Position::default(), &self, &Heading::default()).velocity()
+    }
+}
+
+impl Heading {
+    /// Returns the heading that clients are sent: one of [`YAW_STEPS`] in -pi..pi.
+    #[inline]
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        Pose::quantize(&Position::default(), &Velocity::default(), &self).heading()
+    }
+}
+
 impl Pose {
     /// Rounds to the nearest quantum, ties away from zero. Values out of range saturate; NaN becomes 0.
     ///

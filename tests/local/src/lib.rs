@@ -16,6 +16,8 @@ mod message_tests;
 #[cfg(test)]
 mod page_tests;
 #[cfg(test)]
+mod predict_tests;
+#[cfg(test)]
 mod rewind_tests;
 #[cfg(test)]
 mod session_tests;

@@ -282,6 +282,8 @@ fn ship_motion_equals_the_clients_prediction() {
         game.send(key, game.next(), None, &input);
         let frame = game.tick();
         step(&mut predicted, &handling, input.controls(), 0.05, half);
+        // As the client library does after each predicted tick.
+        predicted = predicted.snapped();
         assert_eq!(frame.row(slot).unwrap().pose, predicted.pose(), "tick {n}");
         assert_eq!(game.get::<Boost>(ship).0, predicted.boost_ms, "tick {n}");
     }

@@ -87,7 +87,7 @@ impl<T: Serialize + DeserializeOwned> ComponentCodec<T> for Serde {
 /// # let mut app = App::new();
 /// app.replicate_with(Custom {
 ///     name: "percent",
-///     encode: |health: &Health, out| out.push((health.0.clamp(0.0, 1.0) * 100.0) as u8),
+///     encode: |health: &Health, out| out.push((health.0.clamp(0.0, 1.0) * 100.0).round() as u8),
 ///     decode: |bytes| match bytes {
 ///         [percent @ 0..=100] => Some(Health(f32::from(*percent) / 100.0)),
 ///         _ => None,

@@ -46,6 +46,9 @@ pub struct ComponentEntry {
     ops: Arc<dyn ComponentOps>,
 }
 
+/// Times that a value is encoded and decoded to find the one that a client decodes.
+const ROUNDINGS_MAX: usize = 16;
+
 /// The result of inserting a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
@@ -109,6 +112,16 @@ impl ComponentEntry {
     /// Returns whether this fault is the first of its kind for this type, in all clones of the registry.
     pub fn is_new_fault(&self, fault: &ValueFault) -> bool {
         self.said.is_new(fault)
+    }
+
+    /// Replaces the value by the one that a client decodes. A value that cannot be sent stays as it is.
+    pub(super) fn round(&self, value: &mut dyn Any) {
+        self.ops.round(value);
+    }
+
+    /// Returns whether a client decodes each value without a loss.
+    pub(super) fn is_exact(&self) -> bool {
+        self.ops.is_exact()
     }
 
     /// Returns whether the client may see this value of the component.
@@ -194,6 +207,8 @@ impl fmt::Debug for ComponentEntry {
 /// The operations on a component, without its type.
 trait ComponentOps: Send + Sync {
     fn round_trip(&self, value: &dyn Any) -> Result<(), ValueFault>;
+    fn round(&self, value: &mut dyn Any);
+    fn is_exact(&self) -> bool;
     fn register(&self, world: &mut World) -> bevy_ecs::component::ComponentId;
     fn read(&self, entity: &FilteredEntityRef<'_, '_>, map: &mut MapReferences<'_>) -> Option<Arc<AnyValue>>;
     fn changes(&self) -> Box<dyn ChangeScan>;
@@ -232,6 +247,28 @@ impl<T: Component + Clone, C: ComponentCodec<T>> ComponentOps for Typed<T, C> {
         value
             .downcast_ref::<T>()
             .map_or(Ok(()), |value| round_trip(&self.codec, value))
+    }
+
+    fn round(&self, value: &mut dyn Any) {
+        let value = value.downcast_mut::<T>().filter(|_| !self.codec.is_exact());
+        let Some(value) = value else { return };
+        let (mut bytes, mut before) = (Vec::new(), Vec::new());
+        // A format that cuts off digits encodes what it has decoded to other bytes, which are what is sent then.
+        for _ in 0..ROUNDINGS_MAX {
+            bytes.clear();
+            if encode_bounded(&self.codec, value, &mut bytes).is_err() || bytes == before {
+                return;
+            }
+            let Ok(rounded) = self.codec.decode(&bytes) else {
+                return;
+            };
+            *value = rounded;
+            std::mem::swap(&mut bytes, &mut before);
+        }
+    }
+
+    fn is_exact(&self) -> bool {
+        self.codec.is_exact()
     }
 
     fn register(&self, world: &mut World) -> bevy_ecs::component::ComponentId {

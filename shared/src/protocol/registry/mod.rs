@@ -13,6 +13,7 @@ mod delivery;
 mod faults;
 mod messages;
 mod persisted;
+mod predicted;
 mod references;
 mod register;
 #[cfg(test)]
@@ -40,6 +41,7 @@ use crate::hash::Fnv1a;
 use crate::limits::INPUT_BYTES_MAX;
 
 use faults::Said;
+use predicted::is_of_pose;
 
 pub use changes::ChangeScan;
 pub use codecs::{ComponentCodec, Custom, Delta, Serde};
@@ -47,6 +49,7 @@ pub use components::{ComponentEntry, Inserted};
 pub use faults::{CHECKED_VALUES, ValueFault};
 pub use messages::{Direction, FromPlayer, FromServer, MessageEntry, ResourceEntry};
 pub use persisted::{DecodedValue, PersistedType};
+pub use predicted::PredictedType;
 pub use references::{MapInWorld, MapReferences, reference, referenced};
 pub use register::{ComponentRegistration, ProtocolAppExt};
 pub use value::{AnyValue, RegistryError};
@@ -71,6 +74,7 @@ pub struct Protocol {
     resources: Vec<ResourceEntry>,
     input: Option<InputEntry>,
     version: Option<Release>,
+    predicted: Vec<PredictedType>,
 }
 
 impl Protocol {
@@ -99,6 +103,25 @@ impl Protocol {
     /// Iterates over the components that are marked as persisted, by ascending id.
     pub fn persisted(&self) -> impl Iterator<Item = PersistedType> {
         self.components.iter().filter_map(|entry| entry.persisted)
+    }
+
+    /// Returns the components that are listed as predicted, in the order of the calls.
+    #[must_use]
+    pub fn predicted(&self) -> &[PredictedType] {
+        &self.predicted
+    }
+
+    /// Returns the rounding of `T`, if it is listed as predicted.
+    #[must_use]
+    pub fn predicted_of<T: Component>(&self) -> Option<&PredictedType> {
+        let type_id = TypeId::of::<T>();
+        self.predicted.iter().find(|predicted| predicted.is_of(type_id))
+    }
+
+    /// Returns whether a value of `T` may lose digits when it is sent: it is part of the pose, or its codec rounds.
+    #[must_use]
+    pub fn loses_digits<T: Component>(&self) -> bool {
+        is_of_pose(TypeId::of::<T>()) || self.component_of::<T>().is_some_and(|entry| !entry.is_exact())
     }
 
     /// Returns the formats in which the components are sent.
@@ -205,6 +228,10 @@ impl Protocol {
         hash.field(b"input");
         hash.field(self.input_name().as_bytes());
         hash.field(self.input.as_ref().map_or("", |entry| &*entry.shape).as_bytes());
+        for predicted in &self.predicted {
+            hash.field(b"predicted");
+            hash.field(predicted.name().as_bytes());
+        }
         hash.field(b"version");
         hash.field(self.version.as_ref().map_or(&[][..], Release::as_bytes));
         ProtocolHash(hash.finish())

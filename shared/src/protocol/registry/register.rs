@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bevy_app::App;
+use bevy_ecs::component::Mutable;
 use bevy_ecs::entity::MapEntities;
 use bevy_ecs::prelude::{Component, IntoScheduleConfigs, Resource};
 use serde::Serialize;
@@ -19,6 +20,7 @@ use super::messages::{
     Direction, FromPlayer, FromServer, MessageEntry, encode_value, message_entry, resource_entries,
 };
 use super::persisted::PersistedType;
+use super::predicted::PredictedType;
 use super::references::References;
 use super::visibility::VisibilityRule;
 use super::{InputEntry, Protocol, RegistryError, decode_input, encode_input};
@@ -181,6 +183,36 @@ pub trait ProtocolAppExt {
         };
         let app = self.protocol_app();
         app.world_mut().get_resource_or_init::<Protocol>().version = Some(release);
+        app
+    }
+
+    /// Lists a component that clients predict: `Position`, `Velocity`, `Heading`, or one that was replicated before. Both
+    /// ends then round it to the value that clients are sent, at the end of every tick in which they move a predicted
+    /// entity. So a step that both ends run has the same result at both, with digits of any number in between.
+    ///
+    /// On the server the avatars of players are rounded, and entities that the game marks. What a step changes by less than
+    /// half of what is sent is lost: a position by less than 0.005 in a tick, a velocity by less than 0.025. The same holds
+    /// for fields that the component's codec does not send.
+    ///
+    /// # Panics
+    /// Panics when `T` is neither part of the pose nor replicated, and when it is listed twice.
+    fn predicted<T>(&mut self) -> &mut App
+    where
+        T: Component<Mutability = Mutable>,
+    {
+        let app = self.protocol_app();
+        let mut protocol = app.world_mut().get_resource_or_init::<Protocol>();
+        let name = type_name::<T>();
+        assert!(
+            protocol.predicted_of::<T>().is_none(),
+            "{name} is listed as predicted twice"
+        );
+        let Some(predicted) = PredictedType::of::<T>(protocol.component_of::<T>()) else {
+            panic!(
+                "{name} is neither part of the pose nor replicated: write `app.replicate::<{name}>()` before"
+            );
+        };
+        protocol.predicted.push(predicted);
         app
     }
 
