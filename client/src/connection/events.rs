@@ -34,6 +34,7 @@ impl EndReason {
                 | Goodbye::Replaced
                 | Goodbye::Abuse
                 | Goodbye::Kicked(_)
+                | Goodbye::Refused(_)
                 | Goodbye::Despawned,
             )
             | Self::Transport(DisconnectReason::ByClient) => Retry::Pointless,

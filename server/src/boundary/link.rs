@@ -55,6 +55,14 @@ pub enum ToSimulation {
         /// Time at which the kind became known, since the process's origin.
         at: Duration,
     },
+    /// The session that joined is not admitted by the game's rule. No worker sends this: it takes the place of `Joined` in
+    /// the tick that decided.
+    Refused {
+        /// Key of the session on its worker.
+        key: SessionKey,
+        /// Stable id of the client, from the connect token.
+        client_id: u64,
+    },
     /// A session ended. Always the last value of a session.
     Left {
         /// Key of the session on its worker.
@@ -119,7 +127,7 @@ pub enum ToWorker {
         key: SessionKey,
         /// Why the session ends; sent to the client.
         reason: LeaveReason,
-        /// The game's own words for the client, with [`LeaveReason::Kicked`].
+        /// The game's own words for the client, with [`LeaveReason::Kicked`] and [`LeaveReason::Refused`].
         text: Option<Box<KickText>>,
     },
     /// A command to end the sessions of an audience.

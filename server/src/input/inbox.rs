@@ -8,7 +8,7 @@
 use bevy_ecs::prelude::*;
 
 use crate::boundary::link::ToSimulation;
-use crate::simulation::WorkerLinks;
+use crate::simulation::{NewSession, WorkerLinks};
 
 /// The values that the next tick applies, or that the running one has applied. Systems that fill it within
 /// the tick run in `Receive` before `drain_links`.
@@ -40,6 +40,12 @@ impl Inbox {
     #[must_use]
     pub fn values(&self) -> &[ToSimulation] {
         &self.values
+    }
+
+    /// Replaces the value at `index`, which announced `session`, by its refusal.
+    pub(crate) fn refuse(&mut self, index: usize, session: &NewSession) {
+        let (key, client_id) = (session.key, session.client_id);
+        self.values[index] = ToSimulation::Refused { key, client_id };
     }
 
     /// Takes all values with their memory.

@@ -14,7 +14,7 @@ use super::inbox::Inbox;
 use crate::boundary::link::ToSimulation;
 use crate::runner::TickTime;
 use crate::simulation::{
-    InputBuffer, MessageReceived, NewSession, Offer, Players, Slots, join, judge_view, leave,
+    InputBuffer, MessageReceived, NewSession, Offer, Players, Slots, ask, join, judge_view, leave, refuse,
 };
 
 /// Number of values that are applied between the prefetch of a buffer and its use.
@@ -25,18 +25,25 @@ pub(super) fn apply_inbox(world: &mut World) {
     let time = *world.resource::<TickTime>();
     let mut counters = InputCounters::default();
     world.resource_scope(|world, protocol: Mut<Protocol>| {
-        world.resource_scope(|world, inbox: Mut<Inbox>| {
-            let values = inbox.values();
+        world.resource_scope(|world, mut inbox: Mut<Inbox>| {
             let mut players = [None; AHEAD];
-            for (player, value) in players.iter_mut().zip(values) {
+            for (player, value) in players.iter_mut().zip(inbox.values()) {
                 *player = prefetch_buffer(world, value);
             }
-            for (index, value) in values.iter().enumerate() {
+            for index in 0..inbox.values().len() {
                 let player = players[index % AHEAD];
-                if let Some(coming) = values.get(index + AHEAD) {
+                if let Some(coming) = inbox.values().get(index + AHEAD) {
                     players[index % AHEAD] = prefetch_buffer(world, coming);
                 }
-                apply(world, &protocol, &time, &mut counters, (player, value));
+                let value = &inbox.values()[index];
+                if let Some(session) = new_session(value)
+                    && let Some(refusal) = ask(world, &session)
+                {
+                    refuse(world, session.key, session.client_id, Some(refusal));
+                    inbox.refuse(index, &session);
+                } else {
+                    apply(world, &protocol, &time, &mut counters, (player, value));
+                }
             }
         });
     });
@@ -53,6 +60,28 @@ fn prefetch_buffer(world: &World, value: &ToSimulation) -> Option<Entity> {
     Some(player)
 }
 
+/// Returns the session that a worker announces.
+fn new_session(value: &ToSimulation) -> Option<NewSession> {
+    let &ToSimulation::Joined {
+        key,
+        client_id,
+        number,
+        name,
+        kind,
+        ..
+    } = value
+    else {
+        return None;
+    };
+    Some(NewSession {
+        key,
+        client_id,
+        number,
+        name,
+        kind,
+    })
+}
+
 fn apply(
     world: &mut World,
     protocol: &Protocol,
@@ -61,23 +90,12 @@ fn apply(
     (player, value): (Option<Entity>, &ToSimulation),
 ) {
     match *value {
-        ToSimulation::Joined {
-            key,
-            client_id,
-            number,
-            name,
-            kind,
-            ..
-        } => {
-            let arrival = NewSession {
-                key,
-                client_id,
-                number,
-                name,
-                kind,
-            };
-            join(world, &arrival);
+        ToSimulation::Joined { .. } => {
+            if let Some(arrival) = new_session(value) {
+                join(world, &arrival);
+            }
         }
+        ToSimulation::Refused { key, client_id } => refuse(world, key, client_id, None),
         ToSimulation::Left { key, reason } => leave(world, key, reason),
         ToSimulation::Input {
             key,

@@ -29,6 +29,7 @@ const MODULES: &[&str] = &[
     "throng_server::replication::components",
     "throng_server::schedule",
     "throng_server::simulation",
+    "throng_server::simulation::admission",
     "throng_server::simulation::components",
     "throng_server::simulation::resources",
     "throng_server::simulation::sessions",

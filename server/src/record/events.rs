@@ -52,10 +52,13 @@ enum EventKind {
         bytes: Vec<u8>,
     },
     InputsRestarted,
+    Refused {
+        client_id: u64,
+    },
 }
 
 /// The reasons by their numbers in a recording.
-const REASONS: [LeaveReason; 10] = [
+const REASONS: [LeaveReason; 11] = [
     LeaveReason::Client,
     LeaveReason::TimedOut,
     LeaveReason::Replaced,
@@ -66,6 +69,7 @@ const REASONS: [LeaveReason; 10] = [
     LeaveReason::Shutdown,
     LeaveReason::Despawned,
     LeaveReason::Unacknowledged,
+    LeaveReason::Refused,
 ];
 
 impl Event {
@@ -87,6 +91,10 @@ impl Event {
                     age_ns: age_ns(time, *at),
                 };
                 (key, what)
+            }
+            ToSimulation::Refused { key, client_id } => {
+                let client_id = *client_id;
+                (key, EventKind::Refused { client_id })
             }
             ToSimulation::Left { key, reason } => {
                 let number = REASONS.iter().position(|known| known == reason);
@@ -152,6 +160,10 @@ impl Event {
                     PeerKind::Throng
                 },
                 at: absolute_time(time, *age_ns),
+            },
+            EventKind::Refused { client_id } => ToSimulation::Refused {
+                key,
+                client_id: *client_id,
             },
             EventKind::Left { reason } => ToSimulation::Left {
                 key,
@@ -223,6 +235,7 @@ mod tests {
                 bytes: Bytes::from_static(b"hello"),
             },
             ToSimulation::InputsRestarted { key },
+            ToSimulation::Refused { key, client_id: 5 },
         ];
         values.extend(REASONS.map(|reason| ToSimulation::Left { key, reason }));
         for (tick, nanos) in [(0, 150_000_001), (4, 0), (u32::MAX, 150_000_000)] {
@@ -254,7 +267,7 @@ mod tests {
                 .value(&time)
                 .is_none()
         );
-        assert!(event(0, EventKind::Left { reason: 10 }).value(&time).is_none());
+        assert!(event(0, EventKind::Left { reason: 11 }).value(&time).is_none());
         let joined = EventKind::Joined {
             client_id: 1,
             number: 1,

@@ -20,7 +20,7 @@ use crate::input::Inbox;
 use crate::observe::ServerStats;
 use crate::plugins::ServerPlugins;
 use crate::runner::{Clock, Shutdown, TickTime, finish_plugins, tick_late};
-use crate::simulation::{ContentFile, ContentFiles, ContentPlayback, Frames, Linger};
+use crate::simulation::{ContentFile, ContentFiles, ContentPlayback, Frames, JoinRule, Linger};
 
 /// Why a recording was not replayed to its end.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +102,8 @@ pub fn app_of<M>(header: &RecordingHeader, game: impl Plugins<M>) -> App {
 /// [`ReplayError`] at the first tick that differs or cannot be read.
 pub fn replay<R: Read>(mut reader: RecordingReader<R>, mut app: App) -> Result<Replayed, ReplayError> {
     finish_plugins(&mut app);
+    // The recording holds what the game's rule decided.
+    app.world_mut().remove_resource::<JoinRule>();
     let protocol = app.world().resource::<Protocol>().clone();
     let header = reader.header();
     if protocol.hash() != header.protocol {

@@ -5,6 +5,7 @@
 //! depends on a hash or a thread, and no order by Bevy's entity numbers. Refuses per-client output work,
 //! which is the net workers'. Its cost grows with the number of changes.
 
+mod admission;
 mod away;
 mod components;
 mod content;
@@ -44,6 +45,8 @@ use crate::boundary::frame::FrameWriter;
 use crate::runner::TickTime;
 use crate::schedule::{SchedulePlugin, ServerSystems};
 
+pub(crate) use admission::{ClientRefused, JoinRule, ask, refuse};
+pub use admission::{JoinAppExt, JoinRequest, Refusal};
 pub use away::{Away, Linger, PlayerAway, PlayerReturned};
 pub use content::{ContentFile, ContentFiles, ContentPlayback, ContentSource};
 pub use inputs::REWIND_MAX;
@@ -122,7 +125,8 @@ impl Plugin for SimulationPlugin {
             .add_message::<PlayerLeft>()
             .add_message::<PlayerAway>()
             .add_message::<PlayerReturned>()
-            .add_message::<MessageReceived>();
+            .add_message::<MessageReceived>()
+            .add_message::<ClientRefused>();
         app.world_mut().resource_mut::<TickTime>().tick = self.start;
         replicated::observe_teams(app.world_mut());
         app.world_mut()

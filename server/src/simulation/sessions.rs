@@ -54,12 +54,19 @@ pub(crate) fn join(world: &mut World, arrival: &NewSession) {
     world.write_message(PlayerJoined { entity, player });
 }
 
+/// Returns whether the client has a player with a session of a higher number.
+pub(crate) fn is_outdated(world: &World, arrival: &NewSession) -> bool {
+    let player = world.resource::<Players>().of_client(arrival.client_id);
+    let player = player.and_then(|entity| world.get::<Player>(entity));
+    player.is_some_and(|player| arrival.number < player.session_number)
+}
+
 /// Gives a new session to an existing player.
 fn rebind(world: &mut World, entity: Entity, arrival: &NewSession) {
     let Some(&old) = world.get::<Player>(entity) else {
         return;
     };
-    if arrival.number < old.session_number {
+    if is_outdated(world, arrival) {
         let mut outbox = world.resource_mut::<Outbox>();
         return outbox.disconnect(arrival.key, LeaveReason::Replaced);
     }

@@ -230,6 +230,13 @@ impl Outbox {
             .push(OutboxEntry::Disconnect(key, LeaveReason::Kicked, text));
     }
 
+    /// Adds the end of a session that the game does not admit.
+    pub(super) fn refuse(&mut self, key: SessionKey, text: KickText) {
+        let text = Some(Box::new(text));
+        self.entries
+            .push(OutboxEntry::Disconnect(key, LeaveReason::Refused, text));
+    }
+
     /// Returns the players that were kicked since the last call, in order, with the sessions that were ended for it.
     pub(super) fn take_kicked(&mut self) -> Vec<(PlayerId, SessionKey, KickText)> {
         std::mem::take(&mut self.kicked)

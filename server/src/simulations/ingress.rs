@@ -12,7 +12,7 @@ use super::map_shape::JoinPlaces;
 use super::state::Simulations;
 use crate::boundary::link::ToSimulation;
 use crate::input::Inbox;
-use crate::simulation::{PlayerLeft, Players};
+use crate::simulation::{ClientRefused, PlayerLeft, Players};
 
 /// Fills the inbox with what the net workers of all simulations received for the players of this one.
 pub(super) fn fill_inbox(world: &mut World) {
@@ -62,15 +62,19 @@ fn owner_of(
         }
         ToSimulation::Input { key, .. }
         | ToSimulation::InputsRestarted { key }
+        | ToSimulation::Refused { key, .. }
         | ToSimulation::Message { key, .. } => simulations.sessions.get(key).copied(),
     }
 }
 
-/// Sends the clients whose players left to all simulations. A client that has joined again since is left out.
+/// Sends the clients whose players left, and those that got none, to all simulations. A client that has joined again since
+/// is left out.
 pub(super) fn report_players_left(world: &World, simulations: &mut Simulations) {
     let players = world.resource::<Players>();
     let left = simulations.left.read(world.resource::<Messages<PlayerLeft>>());
     let clients = left.map(|left| left.player.client_id);
+    let refused = world.resource::<Messages<ClientRefused>>();
+    let clients = clients.chain(simulations.refused.read(refused).map(|refused| refused.0));
     let clients: Vec<_> = clients
         .filter(|&client| players.of_client(client).is_none())
         .collect();

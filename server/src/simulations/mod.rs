@@ -105,6 +105,7 @@ impl Plugin for SimulationsPlugin {
                 sessions: BTreeMap::new(),
                 clients: BTreeMap::new(),
                 left: MessageCursor::default(),
+                refused: MessageCursor::default(),
                 is_sent: false,
                 outgoing: Vec::new(),
                 received: Vec::new(),

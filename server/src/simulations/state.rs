@@ -13,7 +13,7 @@ use super::exchange::{Exchange, PeerMessage, TickBatch};
 use super::partition::Partition;
 use crate::boundary::link::SessionKey;
 use crate::runner::TickTime;
-use crate::simulation::PlayerLeft;
+use crate::simulation::{ClientRefused, PlayerLeft};
 use crate::space::RoomId;
 
 /// How simulations share the plane.
@@ -53,6 +53,8 @@ pub struct Simulations {
     pub(super) clients: BTreeMap<u64, SimulationId>,
     /// The players of this simulation that left since the others were told.
     pub(super) left: MessageCursor<PlayerLeft>,
+    /// The clients that this simulation refused since the others were told.
+    pub(super) refused: MessageCursor<ClientRefused>,
     pub(super) is_sent: bool,
     pub(super) outgoing: Vec<PeerMessage>,
     /// The batches of this tick, until the inbox is filled from them.

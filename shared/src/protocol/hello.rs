@@ -99,6 +99,8 @@ pub enum Goodbye {
     Despawned,
     /// The client acknowledged no reliable message for some seconds, although packets of it arrived.
     Unacknowledged,
+    /// The game does not admit the player, for a reason in its own words.
+    Refused(KickText),
 }
 
 impl fmt::Display for Goodbye {
@@ -115,6 +117,8 @@ impl fmt::Display for Goodbye {
             Self::Kicked(text) if text.is_empty() => f.write_str("the server removed the player"),
             Self::Kicked(text) => write!(f, "the server removed the player: {text}"),
             Self::Despawned => f.write_str("the player is no longer in the game"),
+            Self::Refused(text) if text.is_empty() => f.write_str("the game does not admit the player"),
+            Self::Refused(text) => write!(f, "the game does not admit the player: {text}"),
             Self::Unacknowledged => f.write_str("the client acknowledges no reliable message"),
         }
     }
@@ -187,13 +191,10 @@ impl Goodbye {
             Self::Overflow => writer.bytes(&[3]),
             Self::Abuse => writer.bytes(&[4]),
             Self::ServerFull => writer.bytes(&[5]),
-            Self::Kicked(text) => {
-                let text = text.as_str().as_bytes();
-                writer.bytes(&[6, text.len() as u8]);
-                writer.bytes(text);
-            }
+            Self::Kicked(text) => writer.text(6, text),
             Self::Despawned => writer.bytes(&[7]),
             Self::Unacknowledged => writer.bytes(&[8]),
+            Self::Refused(text) => writer.text(9, text),
         }
         writer.length
     }
@@ -218,6 +219,7 @@ impl Goodbye {
             6 => Self::Kicked(reader.text()?),
             7 => Self::Despawned,
             8 => Self::Unacknowledged,
+            9 => Self::Refused(reader.text()?),
             other => return Err(HelloError::Reason(other)),
         };
         reader.finish(goodbye)
@@ -239,6 +241,13 @@ impl<'a> HelloWriter<'a> {
     fn bytes(&mut self, bytes: &[u8]) {
         self.out[self.length..self.length + bytes.len()].copy_from_slice(bytes);
         self.length += bytes.len();
+    }
+
+    /// Writes a reason and its text behind the text's length.
+    fn text(&mut self, reason: u8, text: &KickText) {
+        let text = text.as_str().as_bytes();
+        self.bytes(&[reason, text.len() as u8]);
+        self.bytes(text);
     }
 
     fn version(&mut self, version: &ProtocolVersion) {
@@ -322,6 +331,7 @@ mod tests {
             ".{0,60}".prop_map(|text| Goodbye::Kicked(KickText::new(&text))),
             Just(Goodbye::Despawned),
             Just(Goodbye::Unacknowledged),
+            ".{0,60}".prop_map(|text| Goodbye::Refused(KickText::new(&text))),
         ]
     }
 

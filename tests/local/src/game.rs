@@ -1,5 +1,7 @@
 //! A server and its clients in memory, connected by simulated links.
 
+mod joining;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -11,12 +13,11 @@ use bevy_ecs::prelude::*;
 use throng_client::connection::{ClientConfig, ClientCore, EndReason};
 use throng_client::link::{Gate, Link, LinkConditions};
 use throng_client::mirror::Mirror;
-use throng_client::world::{MirrorPlugin, receive_datagram, update_session};
-use throng_shared::netcode::{ConnectToken, Entropy, PROTOCOL_ID, ServerNetcodeConfig, TokenRequest};
+use throng_client::world::{receive_datagram, update_session};
+use throng_shared::netcode::{Entropy, ServerNetcodeConfig};
 use throng_shared::protocol::ids::{PlayerId, SimulationId};
 use throng_shared::protocol::registry::Protocol;
 
-use throng_server::boundary::claims::{PlayerName, SessionClaims};
 use throng_server::boundary::link::{LinkConfig, link};
 use throng_server::input::ReceivePlugin;
 use throng_server::internals::{
@@ -35,8 +36,6 @@ const UNIX_S: u64 = 1_800_000_000;
 const PLAYERS_MAX: usize = 1_024;
 /// Minimum number of steps per tick. Clients send and receive in each step.
 const STEPS_PER_TICK: u32 = 5;
-/// Ticks within which a client that joins must be welcomed.
-const WELCOME_TICKS: u32 = 40;
 
 /// The settings of a [`LocalGame`]. Its course follows from them, its plugins and the calls.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +112,10 @@ pub struct LocalGame {
 /// A client: its app with the mirrored world, and the session that fills it.
 pub struct LocalClient {
     app: App,
+    config: ClientConfig,
     core: ClientCore,
+    name: String,
+    client_id: u64,
     address: SocketAddr,
     down: Link,
     up: Link,
@@ -155,44 +157,6 @@ impl LocalGame {
             sessions_issued: 0,
             skips: 0,
         }
-    }
-
-    /// Adds a client with the game's plugins, which must register the server's protocol. Runs the few ticks in
-    /// which it connects.
-    ///
-    /// # Panics
-    /// Panics with the reason if the server refuses the client: for another protocol, or a name that is too long.
-    pub fn join<M>(&mut self, name: &str, game: impl Plugins<M>) -> LocalPlayer {
-        assert!(
-            self.clients.len() < PLAYERS_MAX,
-            "more than {PLAYERS_MAX} players"
-        );
-        let number = self.clients.len();
-        let mut app = App::new();
-        app.add_plugins(game).add_plugins(MirrorPlugin);
-        finish_plugins(&mut app);
-        let protocol = app.world().resource::<Protocol>();
-        let config = ClientConfig::new(protocol);
-        let token = self.issue_token(name);
-        self.clients.push(LocalClient {
-            app,
-            core: ClientCore::new(self.now, &token, config),
-            address: SocketAddr::from(([10, 1, (number >> 8) as u8, number as u8], 40_000)),
-            down: Link::new(LinkConditions::PERFECT, self.seed ^ (number as u64) << 32),
-            up: Link::new(LinkConditions::PERFECT, self.seed ^ (number as u64) << 32 ^ 1),
-        });
-        for _ in 0..WELCOME_TICKS {
-            let client = &self.clients[number];
-            if let Some(reason) = client.core.ended() {
-                panic!("{name} is refused: {reason}");
-            }
-            let is_seen = |mirror: &Mirror| mirror.ack().is_some();
-            if client.core.mirror().is_some_and(is_seen) {
-                return LocalPlayer(number);
-            }
-            self.run(1);
-        }
-        panic!("{name} was not welcomed within {WELCOME_TICKS} ticks");
     }
 
     /// Runs `ticks` ticks of the server and its clients. Every client's app is updated once a tick, after the
@@ -316,23 +280,6 @@ impl LocalGame {
             }
         }
     }
-
-    fn issue_token(&mut self, name: &str) -> ConnectToken {
-        self.sessions_issued += 1;
-        let name = PlayerName::new(name).unwrap_or_else(|| panic!("{name:?} is no valid name"));
-        let session_number = self.sessions_issued;
-        let request = TokenRequest {
-            protocol_id: PROTOCOL_ID,
-            client_id: session_number,
-            addresses: &[SERVER],
-            expire_s: 30,
-            timeout_s: 10,
-            user_data: &SessionClaims { session_number, name }.to_user_data(),
-            private_key: &self.private_key,
-        };
-        ConnectToken::generate(UNIX_S + self.now.as_secs(), &request, &mut self.entropy)
-            .expect("one address is a token")
-    }
 }
 
 impl LocalClient {
@@ -346,6 +293,12 @@ impl LocalClient {
     #[must_use]
     pub fn player(&self) -> Option<PlayerId> {
         self.core.player()
+    }
+
+    /// Returns the identity with which the client joins, each time.
+    #[must_use]
+    pub fn client_id(&self) -> u64 {
+        self.client_id
     }
 
     /// Returns the decoded state of the client's view; `None` before it is welcomed.

@@ -56,6 +56,8 @@ pub enum LeaveReason {
     Despawned,
     /// The client acknowledged no reliable message for seconds, although packets of it arrived.
     Unacknowledged,
+    /// The game's rule did not admit the client.
+    Refused,
 }
 
 impl LeaveReason {
@@ -70,7 +72,7 @@ impl LeaveReason {
             | Self::Fault
             | Self::Shutdown
             | Self::Unacknowledged => true,
-            Self::Client | Self::Abuse | Self::Kicked | Self::Despawned => false,
+            Self::Client | Self::Abuse | Self::Kicked | Self::Despawned | Self::Refused => false,
         }
     }
 

@@ -30,6 +30,7 @@ pub(super) fn goodbye_for(reason: LeaveReason, text: Option<&KickText>) -> Optio
         LeaveReason::Overflow => Some(Goodbye::Overflow),
         LeaveReason::Shutdown => Some(Goodbye::Shutdown),
         LeaveReason::Kicked => Some(Goodbye::Kicked(text.copied().unwrap_or_default())),
+        LeaveReason::Refused => Some(Goodbye::Refused(text.copied().unwrap_or_default())),
         LeaveReason::Despawned => Some(Goodbye::Despawned),
         LeaveReason::Unacknowledged => Some(Goodbye::Unacknowledged),
         // The client is gone, or may reconnect at once.

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use bevy_app::App;
+use bevy_ecs::prelude::*;
 use throng_seeds::seeds;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
@@ -16,6 +17,7 @@ use throng_shared::tick::Tick;
 use super::{
     End, ReadError, RecordPlugin, RecordingHeader, RecordingReader, ReplayError, Replayed, app_of, replay,
 };
+use crate::simulation::{JoinAppExt, JoinRequest, Refusal};
 use crate::tests::scripted::{LINGER, ScriptedSimulation};
 use crate::tests::walkers::{CROWD, Walkers};
 
@@ -99,6 +101,32 @@ fn a_replay_of_a_recorded_crowd_equals_it() {
         assert_eq!((outcome.ticks, outcome.end), (300, End::Stopped), "seed {seed}");
         assert!(outcome.events > 2_000, "seed {seed}: {} events", outcome.events);
     }
+}
+
+fn refuse_odd(InRef(request): InRef<JoinRequest>) -> Result<(), Refusal> {
+    match request.client_id % 2 {
+        0 => Ok(()),
+        _ => Err(Refusal::new("an odd client")),
+    }
+}
+
+#[test]
+fn a_refusal_is_replayed_as_it_was_decided() {
+    let sink = Sink::default();
+    let extend: fn(&mut App) = |app| {
+        app.may_join(refuse_odd);
+    };
+    let mut scripted = recorded(CROWD, 1, extend, sink.clone());
+    scripted.run(200);
+    drop(scripted);
+    // The rule of the replaying program decides otherwise, as one would that reads a list of the day.
+    let decide_otherwise = |_: InRef<JoinRequest>| -> Result<(), Refusal> { panic!("a replay does not ask") };
+    let outcome = replayed(&sink.bytes(), |app| {
+        app.may_join(decide_otherwise);
+    });
+    assert_eq!(outcome.unwrap().ticks, 200);
+    let unlike = replayed(&sink.bytes(), |_| {});
+    assert_eq!(unlike.unwrap().ticks, 200, "without a rule");
 }
 
 #[test]
