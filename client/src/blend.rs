@@ -8,6 +8,11 @@ use bevy_ecs::prelude::Component;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
 
 /// A component whose values can be blended.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be shown between two of its values",
+    label = "it does not implement `Blend`",
+    note = "write `impl Blend for {Self}` with `shifted` and `distance`; to predict it without showing it, use `predict::<{Self}>()`"
+)]
 pub trait Blend: Component<Mutability = Mutable> + Clone + PartialEq {
     /// Returns `self` moved by `share` of the difference between `from` and `to`. A share below 0 or above 1
     /// extrapolates.

@@ -78,7 +78,11 @@ pub const KICK_TEXT_BYTES_MAX: usize = 160;
 
 // Reliable messages.
 
-/// Encoded bytes of one message. A longer one is an error where it is sent.
+/// Encoded bytes of one value that is sent as a message, beside the two bytes of its type's id. A longer one is an error
+/// where it is sent. A replicated resource has one byte less.
+pub const MESSAGE_VALUE_BYTES_MAX: usize = MESSAGE_BYTES_MAX - size_of::<u16>();
+
+/// Bytes of one message with the id of its type. A longer one is an error where it is sent.
 ///
 /// Below the size at which renet would cut a message into slices of 1,200 bytes, which do not fit our
 /// datagram. Of two messages of this size, each takes a packet of its own.

@@ -14,7 +14,8 @@ pub enum JoinError {
     /// The two ends speak different protocols.
     #[error(
         "this client speaks {client}, {server} speaks {spoken}: one of them has to be updated, or \
-             registers other types, or in another order"
+             registers other types, or in another order{}",
+        difference.as_ref().map(|words| format!("; {words}")).unwrap_or_default()
     )]
     WrongVersion {
         /// The client's protocol version.
@@ -23,6 +24,8 @@ pub enum JoinError {
         server: String,
         /// The server's protocol version, as `0.2.0 (hash 1f2e3d4c5b6a7988)`.
         spoken: String,
+        /// The first part of the protocol that differs, in words, if it is known.
+        difference: Option<String>,
     },
     /// Every worker of the server is full.
     #[error("the server {server} is full")]

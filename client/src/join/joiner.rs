@@ -3,12 +3,14 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use throng_shared::netcode::{ConnectToken, TokenError};
-use throng_shared::protocol::guest::{ErrorBody, GuestRequest, GuestResponse};
+use throng_shared::protocol::guest::{DifferentPart, ErrorBody, GuestRequest, GuestResponse};
+use throng_shared::protocol::registry::ProtocolParts;
 use throng_shared::protocol::version::ProtocolVersion;
 use throng_shared::tick::Tick;
 
@@ -73,6 +75,7 @@ pub struct Joiner {
     timeout: Duration,
     credential_file: Option<PathBuf>,
     connect_within: Option<Duration>,
+    parts: Option<Arc<ProtocolParts>>,
 }
 
 impl Joiner {
@@ -99,7 +102,15 @@ impl Joiner {
             timeout,
             credential_file: None,
             connect_within: None,
+            parts: None,
         }
+    }
+
+    /// Sends the hashes of the protocol's parts with every join, so that a refusal names the first that differs.
+    #[must_use]
+    pub fn with_parts(mut self, parts: ProtocolParts) -> Self {
+        self.parts = Some(Arc::new(parts));
+        self
     }
 
     /// Keeps the proof of every join in this file, and uses it in a join without a proof. Two clients with the same file
@@ -161,6 +172,7 @@ impl Joiner {
             name: name.to_owned(),
             protocol_hash: version.hash.to_string(),
             version: Some(version.release.to_string()),
+            parts: self.parts.as_ref().map(|parts| BASE64.encode(parts.hashes())),
             resume: resume.map(str::to_owned),
         };
         let url = format!("{}/v1/guest", self.server);
@@ -228,13 +240,22 @@ impl Joiner {
         };
         match error.code.as_str() {
             "protocol_mismatch" => {
-                let spoken = error
-                    .versions
-                    .map_or_else(|| "another protocol".to_owned(), |both| both.server);
+                let (spoken, part) = match error.versions {
+                    Some(both) => (both.server, both.first_difference),
+                    None => ("another protocol".to_owned(), None),
+                };
+                let words = |parts: &Arc<ProtocolParts>, part: DifferentPart| {
+                    parts.difference_in_words(part.index as usize, part.name.as_deref())
+                };
                 JoinError::WrongVersion {
                     client: *version,
                     server,
                     spoken,
+                    difference: self
+                        .parts
+                        .as_ref()
+                        .zip(part)
+                        .map(|(parts, part)| words(parts, part)),
                 }
             }
             "server_full" => JoinError::Full { server },

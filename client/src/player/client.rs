@@ -55,7 +55,8 @@ impl Client {
         let mut client = Self {
             config: ClientConfig::new(protocol),
             joiner: Joiner::new(&settings.server, settings.join_timeout)
-                .with_credential_file(settings.credential_file.clone()),
+                .with_credential_file(settings.credential_file.clone())
+                .with_parts(protocol.parts()),
             succession: Succession::new(settings.reconnect.clone(), settings.seed),
             settings,
             resume: None,

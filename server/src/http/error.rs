@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use throng_shared::protocol::guest::{BothVersions, ErrorBody, ErrorDetail};
+use throng_shared::protocol::guest::{BothVersions, DifferentPart, ErrorBody, ErrorDetail};
 
 use crate::boundary::claims::NameError;
 
@@ -32,13 +32,15 @@ pub(super) enum ApiError {
     /// The client's protocol differs from the server's.
     #[error(
         "the client speaks {client}, the server {server}: one of them has to be updated, or \
-             registers other types, or in another order"
+             registers other types, or in another order{}", at_server(difference.as_ref())
     )]
     ProtocolMismatch {
         /// Version and hash of the client.
         client: String,
         /// Version and hash of the server.
         server: String,
+        /// The first part that differs, if it is known.
+        difference: Option<DifferentPart>,
     },
     /// The client's address sends too many requests of this kind.
     #[error("too many {0} from this address; try again in a second")]
@@ -131,13 +133,29 @@ impl ApiError {
 impl ApiError {
     fn versions(&self) -> Option<BothVersions> {
         match self {
-            Self::ProtocolMismatch { client, server } => Some(BothVersions {
+            Self::ProtocolMismatch {
+                client,
+                server,
+                difference,
+            } => Some(BothVersions {
                 client: client.clone(),
                 server: server.clone(),
+                first_difference: difference.clone(),
             }),
             _ => None,
         }
     }
+}
+
+/// Returns words for the part of the server's protocol that differs.
+fn at_server(difference: Option<&DifferentPart>) -> String {
+    difference.map_or_else(String::new, |part| {
+        let name = part.name.as_deref().unwrap_or("nothing more");
+        format!(
+            "; the first difference is at part {} of the protocol, at the server {name}",
+            part.index
+        )
+    })
 }
 
 impl IntoResponse for ApiError {

@@ -4,7 +4,9 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
-use throng_shared::protocol::guest::{GuestRequest, GuestResponse};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use throng_shared::protocol::guest::{DifferentPart, GuestRequest, GuestResponse};
 use throng_shared::protocol::version::{ProtocolHash, Release};
 
 use super::caller::HttpCaller;
@@ -88,11 +90,25 @@ fn check_protocol(shared: &Shared, request: &GuestRequest) -> Result<(), ApiErro
         .and_then(|version| Release::new(version.as_bytes()));
     let release = release.map_or_else(|| "an unnamed version".to_owned(), |release| release.to_string());
     let client = format!("{release} (hash {hash})");
+    let difference = first_difference(shared, request.parts.as_deref());
     if lock(&shared.refused_versions).is_new(&client) {
-        tracing::warn!(client, server = %shared.protocol, "refused a client that speaks another protocol");
+        let first = difference.as_ref().and_then(|part| part.name.as_deref());
+        let first_difference = first.unwrap_or("unknown");
+        tracing::warn!(client, server = %shared.protocol, first_difference, "refused a client that speaks another protocol");
     }
     Err(ApiError::ProtocolMismatch {
         client,
         server: shared.protocol.to_string(),
+        difference,
+    })
+}
+
+/// Returns the first part of the protocol that differs from the client's, whose hashes the client has sent.
+fn first_difference(shared: &Shared, parts: Option<&str>) -> Option<DifferentPart> {
+    let hashes = BASE64.decode(parts?).ok()?;
+    let index = shared.protocol_parts.first_difference(&hashes)?;
+    Some(DifferentPart {
+        index: index as u32,
+        name: shared.protocol_parts.name(index).map(str::to_owned),
     })
 }

@@ -39,6 +39,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use throng_shared::protocol::registry::ProtocolParts;
 use throng_shared::protocol::version::ProtocolVersion;
 
 pub(crate) use caller::{AddressRange, PROXIES_DEFAULT};
@@ -100,6 +101,8 @@ pub(crate) struct HttpParts {
     pub unix_origin: Duration,
     /// Version of the protocol whose hash clients must have.
     pub protocol: ProtocolVersion,
+    /// Its parts, to name the first that differs from a client's.
+    pub protocol_parts: ProtocolParts,
     /// Frames to audit; `None` without `--audit`.
     pub audit: Option<AuditFrames>,
 }
@@ -187,6 +190,7 @@ fn shared_parts(
         origin: parts.origin,
         unix_origin: parts.unix_origin,
         protocol: parts.protocol,
+        protocol_parts: parts.protocol_parts,
         refused_versions: Mutex::default(),
         hosts: HostNames {
             names: config.names.clone(),

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
+use throng_shared::protocol::registry::ProtocolParts;
 use throng_shared::protocol::version::ProtocolVersion;
 
 use super::audit::AuditFrames;
@@ -35,6 +36,7 @@ pub(super) struct SharedParts {
     pub(super) origin: Instant,
     pub(super) unix_origin: Duration,
     pub(super) protocol: ProtocolVersion,
+    pub(super) protocol_parts: ProtocolParts,
     pub(super) refused_versions: Mutex<RefusedVersions>,
     pub(super) callers: CallerRules,
     pub(super) hosts: HostNames,

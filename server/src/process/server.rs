@@ -105,7 +105,8 @@ impl Server {
             sinks.clear();
         }
         let (mut app, peer_simulations) = parts.build(transport, sinks);
-        let protocol = app.world().resource::<Protocol>().version();
+        let registry = app.world().resource::<Protocol>();
+        let (protocol, protocol_parts) = (registry.version(), registry.parts());
         let parts = HttpParts {
             issuer,
             stats: Arc::clone(&stats),
@@ -113,6 +114,7 @@ impl Server {
             origin,
             unix_origin,
             protocol,
+            protocol_parts,
             audit: frames,
         };
         let http_server = HttpServer::start(&http_config(config), parts)?;

@@ -18,6 +18,10 @@ pub struct GuestRequest {
     /// The client's version, for the message when the hashes differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The short hashes of the protocol's parts ([`ProtocolParts::hashes`](super::registry::ProtocolParts::hashes)), standard
+    /// base64, for the message when the protocols differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<String>,
     /// [`GuestResponse::resume`] of an earlier join, to come back as the same client. The new session
     /// replaces the old one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,4 +73,17 @@ pub struct BothVersions {
     pub client: String,
     /// The protocol of the server.
     pub server: String,
+    /// The first part in which they differ, if the client has sent the hashes of its parts and one differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_difference: Option<DifferentPart>,
+}
+
+/// A part of the server's protocol that differs from the client's part at the same place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DifferentPart {
+    /// Index of the part, among those of either end.
+    pub index: u32,
+    /// Name of the part at the server, such as `component game::Hull`. Absent if the server has fewer parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }

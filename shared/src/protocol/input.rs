@@ -32,6 +32,11 @@ const LENGTH_BITS: u32 = 5;
 const _: () = assert!(INPUTS_PER_PACKET < 1 << COUNT_BITS && INPUT_BYTES_MAX < 1 << LENGTH_BITS);
 
 /// The input that a player's client sends for every tick. The default is the neutral input.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no input of a player",
+    label = "it does not implement `PlayerInput`",
+    note = "write `impl PlayerInput for {Self} {{}}`, and `#[derive(Clone, Default, Serialize, Deserialize)]` above `{Self}`"
+)]
 pub trait PlayerInput: Serialize + DeserializeOwned + Clone + Default + Send + Sync + 'static {
     /// Checks a decoded input before the simulation reads it: NaN, out of range, impossible. Unless
     /// implemented it accepts all values, which suits types whose values are all valid.

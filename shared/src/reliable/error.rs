@@ -2,6 +2,7 @@
 
 use renet::DisconnectReason;
 
+use crate::limits::MESSAGE_BYTES_MAX;
 use crate::protocol::ids::Channel;
 
 /// Why a message cannot be sent.
@@ -11,8 +12,8 @@ pub enum SendError {
     /// The message has no bytes.
     #[error("a message must not be empty")]
     Empty,
-    /// The message has more bytes than [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX).
-    #[error("a message of {0} bytes is too long")]
+    /// The message has more bytes than [`MESSAGE_BYTES_MAX`].
+    #[error("a message of {0} bytes is too long: it may have {MESSAGE_BYTES_MAX}")]
     TooLong(usize),
     /// The send queue has no room for the message now. Nothing was queued, and what was accepted before still arrives.
     #[error(

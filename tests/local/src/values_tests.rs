@@ -327,12 +327,28 @@ fn a_resource_that_grows_over_the_limit_is_removed_at_clients_and_said_once() {
         }
     });
     assert!(
-        matches!(&lines[..], [line] if line.contains("2004 bytes") && line.contains("1022")),
+        matches!(&lines[..], [line] if line.contains("2003 bytes") && line.contains("the 1021 allowed")),
         "{lines:?}"
     );
     game.server().insert_resource(rules(6));
     game.run(4);
     assert_eq!(game.world(ada).get_resource(), Some(&rules(6)));
+}
+
+#[test]
+fn the_limits_that_errors_name_are_the_real_ones() {
+    let (mut game, ada, _) = playing(());
+    // The length of a text takes three bytes.
+    for (bytes, fits) in [(1_022 - 3, true), (1_023 - 3, false)] {
+        let letter = Letter("x".repeat(bytes));
+        let send = move |mut tell: Tell| tell.all(&letter).map_err(|error| error.to_string());
+        let sent = game.server().run_system_once(send).unwrap();
+        assert_eq!(sent.is_ok(), fits, "{sent:?}");
+        let rules = Rules("x".repeat(bytes - 1));
+        game.server().insert_resource(rules.clone());
+        game.run(4);
+        assert_eq!(game.world(ada).get_resource(), Some(&rules).filter(|_| fits));
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::thread::JoinHandle;
 use throng_shared::netcode::{Entropy, PROTOCOL_ID, TokenRequest};
-use throng_shared::protocol::guest::{BothVersions, ErrorDetail};
+use throng_shared::protocol::guest::{BothVersions, DifferentPart, ErrorDetail};
 use throng_shared::protocol::version::{ProtocolHash, Release};
 
 use crate::join::Retry;
@@ -48,6 +48,10 @@ fn failure(status: &str, code: &str, message: &str) -> Vec<u8> {
     let versions = (code == "protocol_mismatch").then(|| BothVersions {
         client: VERSION.to_string(),
         server: "0.2.0 (hash 2)".to_owned(),
+        first_difference: Some(DifferentPart {
+            index: 0,
+            name: Some("component game::Hull".to_owned()),
+        }),
     });
     let error = ErrorDetail {
         code: code.to_owned(),

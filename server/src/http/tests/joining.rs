@@ -54,6 +54,18 @@ fn client_with_another_protocol_is_refused_with_both_versions() {
         "{message}"
     );
 
+    // The server of the test has two parts: Throng's packets and the game's version.
+    let with_parts = |parts: &str| {
+        let body = format!(r#"{{"name": "Ada", "protocol_hash": "00000000000000ff", "parts": "{parts}"}}"#);
+        server.refusal(&body).2
+    };
+    assert!(with_parts("AAA=").ends_with("part 0 of the protocol, at the server Throng's packets"));
+    for unusable in ["", "AA==", "!", "AAAA"] {
+        let message = with_parts(unusable);
+        let is_named = message.contains("the first difference is at part");
+        assert_eq!(is_named, unusable.is_empty(), "{unusable:?}: {message}");
+    }
+
     let hostile = r#"{"name": "Ada", "protocol_hash": "00000000000000ff", "version": "\u001b[2J"}"#;
     assert!(server.refusal(hostile).2.contains("an unnamed version"));
 }

@@ -14,6 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use throng_shared::netcode::{ConnectToken, KEY_BYTES, SessionId};
 use throng_shared::protocol::guest::{ErrorBody, GuestResponse};
+use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::{ProtocolHash, Release};
 
 use super::*;
@@ -123,6 +124,7 @@ impl Running {
                 hash: HASH,
                 release: Release::CURRENT,
             },
+            protocol_parts: Protocol::default().parts(),
             audit: Some(frames),
         };
         let http_server = Some(HttpServer::start(&config, parts).unwrap());

@@ -12,6 +12,11 @@ use serde::de::DeserializeOwned;
 /// Runs on net workers and on clients: the bytes may depend on the value alone. Bytes come from a peer, so
 /// decoding must return a value or an error, without a panic and without allocating much more than their
 /// size.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not encode `{T}`",
+    label = "no codec of `{T}`",
+    note = "for `Delta::<N>` write `impl From<&{T}> for [f32; N]` and `impl From<[f32; N]> for {T}`; for any other format use `Custom {{ name, encode, decode }}`"
+)]
 pub trait ComponentCodec<T>: Send + Sync + 'static {
     /// Returns a name that is part of the protocol's hash: whatever changes the format must change the name.
     fn name(&self) -> String;
@@ -53,6 +58,7 @@ pub trait ComponentCodec<T>: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Serde;
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> ComponentCodec<T> for Serde {
     fn name(&self) -> String {
         format!("serde {}", shape::describe::<T>())
@@ -170,6 +176,7 @@ impl<const N: usize> Delta<N> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, const N: usize> ComponentCodec<T> for Delta<N>
 where
     T: From<[f32; N]>,

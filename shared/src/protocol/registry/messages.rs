@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::faults::{Said, ValueFault};
 use super::references::{MapInWorld, MapReferences};
 use super::value::{AnyValue, RegistryError};
-use crate::limits::MESSAGE_BYTES_MAX;
+use crate::limits::MESSAGE_VALUE_BYTES_MAX;
 use crate::protocol::codec::{self, CodecError};
 use crate::protocol::ids::{Channel, MessageId};
 use crate::protocol::shape;
@@ -196,16 +196,27 @@ where
             if encoded.is_err() {
                 out.truncate(start);
             }
-            encoded
+            encoded.map_err(without_option)
         },
         remove: |world| drop(world.remove_resource::<R>()),
     };
     (message, resource)
 }
 
+/// Returns the error for a resource, whose message has one byte more that says whether it exists.
+fn without_option(error: RegistryError) -> RegistryError {
+    match error {
+        RegistryError::Codec(CodecError::TooLong { bytes, max }) => {
+            let (bytes, max) = (bytes - 1, max - 1);
+            CodecError::TooLong { bytes, max }.into()
+        }
+        other => other,
+    }
+}
+
 /// Encodes a message's value in the bytes that are left beside its id.
 pub(super) fn encode_value<M: Serialize>(message: &M, out: &mut Vec<u8>) -> Result<(), RegistryError> {
-    encode_bounded(message, out, MESSAGE_BYTES_MAX - size_of::<u16>()).map(drop)
+    encode_bounded(message, out, MESSAGE_VALUE_BYTES_MAX).map(drop)
 }
 
 fn encode_bounded<T: Serialize>(value: &T, out: &mut Vec<u8>, max: usize) -> Result<usize, RegistryError> {
@@ -230,7 +241,7 @@ pub(super) fn fault_of(
         Some(error @ RegistryError::Codec(_)) => ValueFault::encode(error),
         None if said.is_due() => {
             let error = decode(value).err()?;
-            ValueFault::decode(value.len(), MESSAGE_BYTES_MAX - size_of::<u16>(), &error)
+            ValueFault::decode(value.len(), MESSAGE_VALUE_BYTES_MAX, &error)
         }
         Some(_) | None => return None,
     };

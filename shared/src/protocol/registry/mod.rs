@@ -6,12 +6,14 @@
 //! `Position`, `Velocity` and `Heading` are built in as the [`Pose`](super::pose::Pose), and are not
 //! registered.
 
+mod bounds;
 mod changes;
 mod codecs;
 mod components;
 mod delivery;
 mod faults;
 mod messages;
+mod parts;
 mod persisted;
 mod predicted;
 mod references;
@@ -43,11 +45,13 @@ use crate::limits::INPUT_BYTES_MAX;
 use faults::Said;
 use predicted::is_of_pose;
 
+pub use bounds::{SerdeComponent, SerdeMessage, SerdeResource};
 pub use changes::ChangeScan;
 pub use codecs::{ComponentCodec, Custom, Delta, Serde};
 pub use components::{ComponentEntry, Inserted};
 pub use faults::{CHECKED_VALUES, ValueFault};
 pub use messages::{Direction, FromPlayer, FromServer, MessageEntry, ResourceEntry};
+pub use parts::ProtocolParts;
 pub use persisted::{DecodedValue, PersistedType};
 pub use predicted::PredictedType;
 pub use references::{MapInWorld, MapReferences, reference, referenced};

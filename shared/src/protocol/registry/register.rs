@@ -10,10 +10,9 @@ use std::sync::Arc;
 use bevy_app::App;
 use bevy_ecs::component::Mutable;
 use bevy_ecs::entity::MapEntities;
-use bevy_ecs::prelude::{Component, IntoScheduleConfigs, Resource};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use bevy_ecs::prelude::{Component, IntoScheduleConfigs};
 
+use super::bounds::{SerdeComponent, SerdeMessage, SerdeResource};
 use super::codecs::{ComponentCodec, Serde};
 use super::components::ComponentEntry;
 use super::messages::{
@@ -90,7 +89,7 @@ pub trait ProtocolAppExt {
     /// in view.
     fn replicate<T>(&mut self) -> ComponentRegistration<'_, T>
     where
-        T: Component + Serialize + DeserializeOwned + Clone,
+        T: SerdeComponent,
     {
         self.replicate_with(Serde)
     }
@@ -125,10 +124,10 @@ pub trait ProtocolAppExt {
     /// removed.
     ///
     /// For data that seldom changes, such as the rules of a round: every change is a reliable message of at
-    /// most [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX) to every player.
+    /// most [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX) to every player: 1,021 for the value.
     fn replicate_resource<R>(&mut self) -> &mut App
     where
-        R: Resource + Serialize + DeserializeOwned,
+        R: SerdeResource,
     {
         let app = self.protocol_app();
         let mut protocol = app.world_mut().get_resource_or_init::<Protocol>();
@@ -147,6 +146,9 @@ pub trait ProtocolAppExt {
 
     /// Sets the input type that clients send every tick. Gameplay on the server reads it as an
     /// [`ActiveInput<I>`](ActiveInput) of the player's entity.
+    ///
+    /// # Panics
+    /// Panics also when the type's default has more than [`INPUT_BYTES_MAX`](crate::limits::INPUT_BYTES_MAX) bytes.
     fn input<I: PlayerInput>(&mut self) -> &mut App {
         let app = self.protocol_app();
         let mut protocol = app.world_mut().get_resource_or_init::<Protocol>();
@@ -157,7 +159,8 @@ pub trait ProtocolAppExt {
             type_id: TypeId::of::<I>(),
             shape: shape::describe::<I>().into(),
             said: Arc::default(),
-            neutral: encode_input(&I::default()).expect("an input's default must encode in the bytes it has"),
+            neutral: encode_input(&I::default())
+                .unwrap_or_else(|error| panic!("the default of the input {name} cannot be sent: {error}")),
             validate: |bytes| decode_input::<I>(bytes).map(drop),
             add_decoder: |world| {
                 world.register_required_components::<TakenInput, ActiveInput<I>>();
@@ -220,7 +223,7 @@ pub trait ProtocolAppExt {
     /// [`FromPlayer`] on the server and as [`FromServer`] on a client.
     fn message<M>(&mut self, channel: Channel) -> &mut App
     where
-        M: Serialize + DeserializeOwned + Send + Sync + 'static,
+        M: SerdeMessage,
     {
         add_message::<M>(self.protocol_app(), channel, Direction::Both, |_| {})
     }
@@ -229,7 +232,7 @@ pub trait ProtocolAppExt {
     /// is refused.
     fn message_to_clients<M>(&mut self, channel: Channel) -> &mut App
     where
-        M: Serialize + DeserializeOwned + Send + Sync + 'static,
+        M: SerdeMessage,
     {
         add_message::<M>(self.protocol_app(), channel, Direction::ToClients, |_| {})
     }
@@ -237,7 +240,7 @@ pub trait ProtocolAppExt {
     /// Registers a message like [`message`](Self::message), from clients to the server only.
     fn message_to_server<M>(&mut self, channel: Channel) -> &mut App
     where
-        M: Serialize + DeserializeOwned + Send + Sync + 'static,
+        M: SerdeMessage,
     {
         add_message::<M>(self.protocol_app(), channel, Direction::ToServer, |_| {})
     }
@@ -247,7 +250,7 @@ pub trait ProtocolAppExt {
     /// have. A client can name any entity, in view or not: gameplay decides whether to accept that.
     fn message_with_entities<M>(&mut self, channel: Channel) -> &mut App
     where
-        M: MapEntities + Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+        M: SerdeMessage + MapEntities + Clone,
     {
         add_message::<M>(self.protocol_app(), channel, Direction::Both, map_references::<M>)
     }
@@ -291,7 +294,7 @@ impl<T> ComponentRegistration<'_, T> {
     /// simulation. The bytes are serde's, also with a codec of its own.
     pub fn persisted(&mut self) -> &mut Self
     where
-        T: Component + Serialize + DeserializeOwned + Clone,
+        T: SerdeComponent,
     {
         self.entry().persisted = Some(PersistedType::of::<T>());
         self
@@ -331,7 +334,7 @@ fn add_message<M>(
     adapt: fn(&mut MessageEntry),
 ) -> &mut App
 where
-    M: Serialize + DeserializeOwned + Send + Sync + 'static,
+    M: SerdeMessage,
 {
     let mut protocol = app.world_mut().get_resource_or_init::<Protocol>();
     let type_id = TypeId::of::<M>();
@@ -349,7 +352,7 @@ where
 /// Lets a message's references name the same entities at both ends.
 fn map_references<M>(entry: &mut MessageEntry)
 where
-    M: MapEntities + Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+    M: SerdeMessage + MapEntities + Clone,
 {
     entry.encode_mapped = Some(|message, map, out| {
         let message = message.downcast_ref::<M>();
