@@ -34,9 +34,11 @@
 //!
 //! From the inside out: [`connection`] is one session without sockets or clocks. [`player`] drives it over UDP
 //! and joins again when it ends. [`world`] writes what the session sees into a Bevy `World`. [`predict`] and
-//! [`interpolate`] compute which value is drawn for each entity. [`stats`] measures the connection.
+//! [`interpolate`] compute which value is drawn for each entity. [`stats`] measures the connection. [`mod@bots`] runs many
+//! clients of a game in one process and prints their figures as a [`table`].
 
 pub mod blend;
+pub mod bots;
 pub mod connection;
 pub mod interpolate;
 pub mod join;
@@ -47,8 +49,11 @@ pub mod predict;
 pub mod prelude;
 pub mod schedule;
 pub mod stats;
+pub mod table;
 pub mod time;
 pub mod world;
+
+pub use bots::bots;
 
 /// Compiles the manual's examples as doc tests.
 #[cfg(doctest)]

@@ -1,4 +1,4 @@
-//! A complete game: players pick up coins. Run it as a server, or with `-- play Ada` as a client.
+//! A complete game: players pick up coins. Run it as a server, with `-- play Ada` as a client, or with `-- bots` as many.
 
 use std::time::Duration;
 
@@ -81,7 +81,11 @@ fn collect(
 }
 
 fn client(app: &mut App) {
-    app.add_plugins(protocol).add_systems(Update, (seek, listen));
+    app.add_plugins(bot).add_systems(Update, listen);
+}
+
+fn bot(app: &mut App) {
+    app.add_plugins(protocol).add_systems(Update, seek);
 }
 
 fn seek(
@@ -113,8 +117,11 @@ fn listen(
 }
 
 fn main() -> AppExit {
-    let Some(name) = std::env::args().skip_while(|word| word != "play").nth(1) else {
-        return serve(server);
+    let mut words = std::env::args().skip(1);
+    let name = match words.next().as_deref() {
+        Some("play") => words.next().unwrap_or_else(|| "Ada".to_owned()),
+        Some("bots") => return bots(bot, 50).main(words),
+        _ => return serve(server),
     };
     let settings = ClientSettings::new("127.0.0.1:8080", &name);
     let frames = ScheduleRunnerPlugin::run_loop(Duration::from_millis(16));

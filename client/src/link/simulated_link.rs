@@ -154,6 +154,13 @@ impl Link {
         self.route(now, datagram.to_vec());
     }
 
+    /// Returns whether a datagram is due at or before `now`.
+    pub(super) fn is_due(&self, now: Duration) -> bool {
+        self.in_flight
+            .first_key_value()
+            .is_some_and(|(&(due, _), _)| due <= now)
+    }
+
     /// Returns the next datagram due at or before `now`.
     pub fn receive_datagram(&mut self, now: Duration) -> Option<Vec<u8>> {
         let entry = self.in_flight.first_entry()?;

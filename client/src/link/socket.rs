@@ -61,6 +61,17 @@ impl ClientSocket {
         }
     }
 
+    /// Returns whether a datagram has arrived, which stays unread, or the socket is broken.
+    pub(super) fn has_datagram(&self) -> bool {
+        match self.socket.peek(&mut [0]) {
+            Ok(_) => true,
+            Err(error) => {
+                self.note_refusal(&error);
+                is_refusal(&error) || !is_passing(&error)
+            }
+        }
+    }
+
     /// Sends one datagram, or loses it on a transient error.
     ///
     /// # Errors

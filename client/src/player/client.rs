@@ -162,6 +162,14 @@ impl Client {
         self.poll_attempt(now, events);
     }
 
+    /// Sends the delayed datagrams that are due, and returns whether one waits for [`Client::poll`]. Costs much less than a
+    /// poll.
+    pub(crate) fn has_work(&mut self) -> bool {
+        let now = self.origin.elapsed();
+        let mut sessions = self.session.iter_mut().chain(&mut self.attempt);
+        sessions.any(|session| session.has_work(now))
+    }
+
     /// Takes the messages that arrived before the end of a session and were not read from it.
     pub(crate) fn take_last_messages(&mut self) -> Vec<(Channel, Bytes)> {
         std::mem::take(&mut self.last_messages)

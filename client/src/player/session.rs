@@ -51,6 +51,11 @@ impl ActiveSession {
         self.socket.set_conditions(conditions);
     }
 
+    /// Sends the delayed datagrams that are due, and returns whether one has arrived.
+    pub(super) fn has_work(&mut self, now: Duration) -> bool {
+        self.socket.has_work(now)
+    }
+
     pub(super) fn take_traffic(&mut self) -> Traffic {
         self.socket.take_traffic()
     }

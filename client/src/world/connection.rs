@@ -9,6 +9,7 @@ use super::inputs::NextInput;
 use super::messages::{OutgoingMessages, deliver_messages, exchange_messages};
 use super::mirror::WorldMirror;
 use super::session::{SessionNotes, end_session, send_view, sync_session};
+use super::tally::ConnectionTally;
 use crate::connection::ClientEvent;
 use crate::link::Traffic;
 use crate::player::{Client, ConnectionStatus, PlayerEvent};
@@ -89,6 +90,9 @@ pub fn poll_connection(world: &mut World) {
             Some(core) => exchange_messages(world, &protocol, core),
             None => world.resource_mut::<OutgoingMessages>().clear(),
         });
+        if let Some(mut tally) = world.get_resource_mut::<ConnectionTally>() {
+            tally.note(&events);
+        }
         // Snapshot events are left out: there is one a packet, and the world has the changes already.
         events.retain(|event| match event {
             PlayerEvent::Session(ClientEvent::Snapshot(applied)) => {

@@ -16,6 +16,7 @@ mod messages;
 mod mirror;
 mod references;
 mod session;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +39,7 @@ pub use messages::{OutgoingMessages, TellError, TellServer};
 pub use mirror::{Mirrored, Own, WorldMirror};
 use session::SessionNotes;
 pub use session::{receive_datagram, update_session};
+pub(crate) use tally::ConnectionTally;
 
 /// Adds the parts of a client world that do not depend on what drives it.
 ///

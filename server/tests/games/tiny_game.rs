@@ -1,6 +1,7 @@
 //! The tiny game of the README, played in memory, as single player and over UDP.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Instant;
 
@@ -97,12 +98,9 @@ impl Plugin for CountingClient {
     }
 }
 
-#[test]
-#[expect(clippy::disallowed_methods, reason = "real sockets need real time")]
-fn tiny_game_is_played_over_udp() {
-    let folder = tempfile::tempdir().unwrap();
-    let recording = folder.path().join("tiny.throng");
-    let flags = [
+/// Starts a server of the game on free ports, with these flags. Returns its HTTP address, and what ends it.
+fn start_server(flags: &[&str]) -> (SocketAddr, Shutdown, thread::JoinHandle<()>) {
+    let ports = [
         "tiny",
         "--http",
         "127.0.0.1:0",
@@ -110,17 +108,26 @@ fn tiny_game_is_played_over_udp() {
         "127.0.0.1:0",
         "--workers",
         "1",
-        "--record",
-        recording.to_str().unwrap(),
     ];
-    let settings = NoSettings::settings_from(flags.map(OsString::from), []).unwrap();
+    let flags = ports.iter().chain(flags).map(OsString::from);
+    let settings = NoSettings::settings_from(flags, []).unwrap();
     let (sender, receiver) = std::sync::mpsc::channel();
     let running = thread::spawn(move || {
         let server = Server::start(&settings, server).unwrap();
         sender.send((server.http(), server.shutdown())).unwrap();
         server.run();
     });
-    let (http, shutdown): (_, Shutdown) = receiver.recv().unwrap();
+    let (http, shutdown) = receiver.recv().unwrap();
+    (http, shutdown, running)
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "real sockets need real time")]
+fn tiny_game_is_played_over_udp() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = folder.path().join("tiny.throng");
+    let recorded = ["--record", recording.to_str().unwrap()];
+    let (http, shutdown, running) = start_server(&recorded);
     let mut app = App::new();
     let settings = ClientSettings::new(&http.to_string(), "Ada");
     app.add_plugins((counting_client, ClientWorldPlugin { settings }));
@@ -139,6 +146,9 @@ fn tiny_game_is_played_over_udp() {
     let replayed = replay_game(&recording, server).unwrap();
     assert!(replayed.contains("came out as recorded"), "{replayed}");
 }
+
+#[path = "tiny_game_bots.rs"]
+mod with_bots;
 
 /// The README shows the tested file.
 #[test]

@@ -277,7 +277,7 @@ pub fn table(measured: &[MeasuredRow<'_>]) -> String {
 /// Formats a value with about three digits, without trailing zeros.
 fn short(value: f64) -> String {
     if value >= 1_000.0 {
-        return crate::swarm::table::grouped(value.round() as u64);
+        return throng_client::table::grouped(value.round() as u64);
     }
     let digits = if value >= 100.0 {
         1

@@ -292,7 +292,7 @@ fn round_up(value: f64) -> f64 {
 
 fn tick_label(value: f64) -> String {
     if value >= 1_000.0 {
-        return crate::swarm::table::grouped(value.round() as u64);
+        return throng_client::table::grouped(value.round() as u64);
     }
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

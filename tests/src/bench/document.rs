@@ -9,7 +9,7 @@ use super::instructions::{self, InstructionCounts};
 use super::peers;
 use super::results::{RowResult, Run, Spread, cpu, over_floor};
 use super::rows::{BenchRow, BenchSection, CROWD_VISIBLE, Workers};
-use crate::swarm::table::grouped;
+use throng_client::table::grouped;
 
 /// A row with its results.
 pub type MeasuredRow<'a> = (&'a BenchRow, &'a RowResult);

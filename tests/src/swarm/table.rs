@@ -1,40 +1,22 @@
 //! The report as a table for people: one screen with groups of aligned figures, and errors in red.
 
-use std::fmt::Write;
-use std::io::{self, IsTerminal};
+use throng_client::table::{Table, alarm, figure, grouped, ms};
 
 use super::report::SwarmReport;
-
-/// Number of columns inside the frame.
-const WIDTH: usize = 78;
-/// Number of columns for the label of a row.
-const LABEL: usize = 18;
-
-/// Returns whether escape sequences may be written: standard output is a terminal and `NO_COLOR` is not set.
-#[must_use]
-pub fn stdout_is_colourful() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
-}
 
 /// Returns the report as text. `title` names the run, such as the server's address and its scene.
 #[must_use]
 pub fn draw(report: &SwarmReport, title: &str, colours: bool) -> String {
-    let mut table = Table {
-        text: String::new(),
-        colours,
-    };
-    table.rule('╭', '╮');
-    table.line(&[TableCell::Strong(title.to_owned())]);
+    let mut table = Table::new(title, colours);
     clients(&mut table, report);
     server(&mut table, report);
     network(&mut table, report);
     world(&mut table, report);
-    table.rule('╰', '╯');
-    table.text
+    table.finish()
 }
 
 fn clients(table: &mut Table, report: &SwarmReport) {
-    table.rule('├', '┤');
+    table.group();
     table.row(
         "clients",
         &[
@@ -53,7 +35,7 @@ fn clients(table: &mut Table, report: &SwarmReport) {
 }
 
 fn server(table: &mut Table, report: &SwarmReport) {
-    table.rule('├', '┤');
+    table.group();
     table.row(
         "server CPU",
         &[
@@ -93,7 +75,7 @@ fn server(table: &mut Table, report: &SwarmReport) {
 }
 
 fn network(table: &mut Table, report: &SwarmReport) {
-    table.rule('├', '┤');
+    table.group();
     for (label, bytes, datagrams) in [
         (
             "down, per client",
@@ -117,7 +99,7 @@ fn network(table: &mut Table, report: &SwarmReport) {
 }
 
 fn world(table: &mut Table, report: &SwarmReport) {
-    table.rule('├', '┤');
+    table.group();
     table.row(
         "seen, per client",
         &[
@@ -142,130 +124,9 @@ fn world(table: &mut Table, report: &SwarmReport) {
     );
 }
 
-/// One piece of a line. Its width does not include escape sequences.
-enum TableCell {
-    Strong(String),
-    Dim(String),
-    Plain(String),
-    Alarm(String),
-}
-
-impl TableCell {
-    fn text(&self) -> &str {
-        match self {
-            Self::Strong(text) | Self::Dim(text) | Self::Plain(text) | Self::Alarm(text) => text,
-        }
-    }
-
-    fn escape(&self) -> &'static str {
-        match self {
-            Self::Strong(_) => "\x1b[1m",
-            Self::Dim(_) => "\x1b[2m",
-            Self::Plain(_) => "",
-            Self::Alarm(_) => "\x1b[1;31m",
-        }
-    }
-}
-
-struct Table {
-    text: String,
-    colours: bool,
-}
-
-impl Table {
-    fn rule(&mut self, left: char, right: char) {
-        self.text.push(left);
-        self.text.extend(std::iter::repeat_n('─', WIDTH));
-        self.text.push(right);
-        self.text.push('\n');
-    }
-
-    /// Appends a row with a label and figures in columns of equal width.
-    fn row(&mut self, label: &str, figures: &[[TableCell; 2]]) {
-        let column = (WIDTH - 2 - LABEL) / 3;
-        let mut cells = vec![TableCell::Dim(format!("{label:<LABEL$}"))];
-        for [name, value] in figures {
-            let used = name.text().chars().count() + 1 + value.text().chars().count();
-            cells.push(TableCell::Dim(format!("{} ", name.text())));
-            cells.push(match value {
-                TableCell::Alarm(text) => TableCell::Alarm(text.clone()),
-                other => TableCell::Plain(other.text().to_owned()),
-            });
-            cells.push(TableCell::Plain(" ".repeat(column.saturating_sub(used).max(1))));
-        }
-        self.line(&cells);
-    }
-
-    fn line(&mut self, cells: &[TableCell]) {
-        let used: usize = cells.iter().map(|cell| cell.text().chars().count()).sum();
-        self.text.push_str("│ ");
-        for cell in cells {
-            let escape = if self.colours { cell.escape() } else { "" };
-            if escape.is_empty() {
-                self.text.push_str(cell.text());
-            } else {
-                // Writing to a `String` cannot fail.
-                let _ = write!(self.text, "{escape}{}\x1b[0m", cell.text());
-            }
-        }
-        self.text
-            .extend(std::iter::repeat_n(' ', (WIDTH - 1).saturating_sub(used)));
-        self.text.push_str("│\n");
-    }
-}
-
-fn figure(name: &str, value: &str) -> [TableCell; 2] {
-    [
-        TableCell::Dim(name.to_owned()),
-        TableCell::Plain(value.to_owned()),
-    ]
-}
-
-/// Returns a figure for a count that should be zero.
-fn alarm(name: &str, count: u64) -> [TableCell; 2] {
-    let value = grouped(count);
-    [
-        TableCell::Dim(name.to_owned()),
-        if count == 0 {
-            TableCell::Plain(value)
-        } else {
-            TableCell::Alarm(value)
-        },
-    ]
-}
-
-fn ms(value: f64) -> String {
-    // About four significant digits at any size.
-    match value {
-        value if value < 1.0 => format!("{value:.3} ms"),
-        value if value < 100.0 => format!("{value:.2} ms"),
-        value => format!("{value:.0} ms"),
-    }
-}
-
-/// Formats a number in groups of three digits, `1234567` as `1,234,567`.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thousands_are_grouped() {
-        let shown: Vec<String> = [0, 12, 999, 1_000, 1_234_567].into_iter().map(grouped).collect();
-        assert_eq!(shown, ["0", "12", "999", "1,000", "1,234,567"]);
-    }
 
     #[test]
     fn every_line_of_the_table_is_equally_wide_with_large_figures() {
@@ -283,7 +144,7 @@ mod tests {
         for report in [SwarmReport::default(), large] {
             let drawn = draw(&report, "1,000 bots at 127.0.0.1:8080", false);
             for line in drawn.lines() {
-                assert_eq!(line.chars().count(), WIDTH + 2, "{line}");
+                assert_eq!(line.chars().count(), 80, "{line}");
             }
         }
     }
