@@ -48,6 +48,7 @@ use throng_client::join::{JoinError, Joiner};
 use throng_scenes::protocol::BenchProtocol;
 use throng_server::observe::{Histogram, StatsReport};
 use throng_shared::protocol::registry::Protocol;
+use throng_shared::protocol::version::ProtocolVersion;
 
 use ages::AgeLog;
 use arrivals::{Arrivals, PublishClock};
@@ -124,7 +125,7 @@ pub fn gather(flags: &SwarmFlags) -> Result<Driver> {
     let token = token.transpose().context("cannot read the operator's token")?;
     let mut requests = ServerRequests::new(&flags.server, token.as_deref());
     let first = requests.stats_now().map_err(anyhow::Error::msg)?;
-    let protocol = Arc::new(spoken_protocol(&flags.server));
+    let protocol = Arc::new(spoken_protocol(&flags.server)?);
     let config = ClientConfig::new(&protocol);
     let outcomes = joining::join_all(&flags.server, config.version, flags.clients);
     let shared = SwarmState {
@@ -177,15 +178,37 @@ fn write_files(flags: &SwarmFlags, report: &SwarmReport, measured: Measured) -> 
     Ok(())
 }
 
-/// Returns the server's protocol: Skirmish's, or that of the benchmark scenes. If it is neither, joining fails with
-/// that error.
-fn spoken_protocol(server: &str) -> Protocol {
+/// Returns the server's protocol: Skirmish's, or that of the benchmark scenes. If it is not known, joining fails with
+/// the reason.
+///
+/// # Errors
+/// If the server speaks another protocol than these two.
+fn spoken_protocol(server: &str) -> Result<Protocol> {
     let (bench, skirmish) = (protocol_of(BenchProtocol), protocol_of(SkirmishProtocol));
     let joined = Joiner::new(server, RESPONSE_TIMEOUT).join("swarm", &bench.version(), None);
     match joined {
-        Err(JoinError::WrongVersion { spoken, .. }) if spoken == skirmish.version().to_string() => skirmish,
-        _ => bench,
+        Err(JoinError::WrongVersion { spoken, .. }) if spoken == skirmish.version().to_string() => {
+            Ok(skirmish)
+        }
+        Err(JoinError::WrongVersion { server, spoken, .. }) => {
+            bail!(another_game(
+                &server,
+                &spoken,
+                &bench.version(),
+                &skirmish.version()
+            ))
+        }
+        _ => Ok(bench),
     }
+}
+
+/// Returns what the swarm is for, for a server that runs something else.
+fn another_game(server: &str, spoken: &str, bench: &ProtocolVersion, skirmish: &ProtocolVersion) -> String {
+    format!(
+        "the swarm plays Skirmish ({skirmish}) and the benchmark scenes ({bench}) only, and {server} speaks {spoken}. \
+         If it runs one of these, build both from the same revision. For a game of your own, use \
+         `throng_client::bots` (docs/client.md#bots)"
+    )
 }
 
 fn protocol_of(plugin: impl Plugin) -> Protocol {
@@ -318,4 +341,55 @@ fn allow_files(needed: u64) -> Result<()> {
         maximum: limit.maximum,
     };
     setrlimit(Resource::Nofile, raised).context("cannot raise the limit of open files")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+    use std::thread;
+
+    use throng_server::process::{Game, NoSettings, Server};
+    use throng_shared::protocol::registry::ProtocolAppExt;
+
+    #[test]
+    fn the_swarm_says_what_it_is_for_when_the_server_runs_another_game() {
+        let game = |app: &mut App| {
+            app.message::<u8>(throng_shared::protocol::ids::Channel::Unreliable);
+        };
+        let flags = [
+            "game",
+            "--http",
+            "127.0.0.1:0",
+            "--udp",
+            "127.0.0.1:0",
+            "--workers",
+            "1",
+        ];
+        let settings = NoSettings::settings_from(flags.map(OsString::from), []).unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let running = thread::spawn(move || {
+            let server = Server::start(&settings, game).unwrap();
+            sender.send((server.http(), server.shutdown())).unwrap();
+            server.run();
+        });
+        let (http, shutdown) = receiver.recv().unwrap();
+        let error = spoken_protocol(&http.to_string())
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        shutdown.request();
+        running.join().unwrap();
+        let versions = [
+            protocol_of(BenchProtocol),
+            protocol_of(SkirmishProtocol),
+            protocol_of(game),
+        ];
+        for version in versions.map(|protocol| protocol.version().to_string()) {
+            assert!(error.contains(&version), "{version}: {error}");
+        }
+        for part in ["Skirmish", "throng_client::bots", "docs/client.md#bots"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
 }
