@@ -6,7 +6,7 @@ pub use throng_shared::prelude::*;
 pub use throng_shared::protocol::hello::Goodbye;
 
 pub use crate::blend::{Blend, Shown, Smoothing};
-pub use crate::bots::bots;
+pub use crate::bots::{BotsReport, bots};
 pub use crate::connection::{ClientEvent, EndReason};
 pub use crate::interpolate::{
     HEADING_INTERPOLATION, InterpolateAppExt, Interpolation, POSITION_INTERPOLATION,

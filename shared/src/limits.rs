@@ -80,7 +80,7 @@ pub const KICK_TEXT_BYTES_MAX: usize = 160;
 
 /// Encoded bytes of one value that is sent as a message, beside the two bytes of its type's id. A longer one is an error
 /// where it is sent. A replicated resource has one byte less.
-pub const MESSAGE_VALUE_BYTES_MAX: usize = MESSAGE_BYTES_MAX - size_of::<u16>();
+pub const MESSAGE_VALUE_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 2;
 
 /// Bytes of one message with the id of its type. A longer one is an error where it is sent.
 ///

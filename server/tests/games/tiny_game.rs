@@ -40,7 +40,7 @@ fn purses(world: &mut World) -> usize {
 
 #[test]
 fn coins_are_picked_up() {
-    let mut game = throng_local::LocalGame::new(server);
+    let mut game = LocalGame::new(server);
     let ada = game.join("Ada", client);
     game.run(200);
     let world = game.world(ada);

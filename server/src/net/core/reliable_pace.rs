@@ -12,8 +12,8 @@ use throng_shared::reliable::GuardError;
 use super::session::WorkerSession;
 use crate::replication::{ClientReplication, ReplicationConfig};
 
-/// Part of a client's bandwidth that reliable messages may take: a half.
-const SHARE_DIVISOR: u32 = 2;
+/// Part of a client's bandwidth that reliable messages may take, in percent.
+const SHARE_PERCENT: u32 = 50;
 
 /// The bandwidth that clients have where no packet is lost.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,7 @@ impl ReliablePace {
     ) -> Result<usize, GuardError> {
         let replication = session.replication.as_ref();
         let rate = replication.map_or(self.bytes_per_second, ClientReplication::bytes_per_second);
-        let share = (rate / SHARE_DIVISOR / self.tick_rate).max(1) as usize;
+        let share = (rate / 100 * SHARE_PERCENT / self.tick_rate).max(1) as usize;
         let mut sent_bytes = 0;
         let allowed = share.saturating_sub(session.overspent);
         session.reliable.poll(now, allowed, |packet| {
