@@ -12,6 +12,7 @@ use throng_shared::protocol::registry::{Direction, Protocol, RegistryError, refe
 use throng_shared::reliable::{SendError, SendRoom};
 
 use super::mirror::WorldMirror;
+use super::resources::{ResourceReferences, find_references};
 use crate::connection::ClientCore;
 
 /// Sends messages of the types registered with `message::<M>()` to the server. Messages from the server are
@@ -150,6 +151,10 @@ impl OutgoingMessages {
 ///
 /// Messages that do not decode are skipped and counted in [`WorldMirror::undecodable`].
 pub(super) fn exchange_messages(world: &mut World, protocol: &Protocol, core: &mut ClientCore) {
+    let outdated = world
+        .resource::<ResourceReferences>()
+        .outdated(world.resource::<WorldMirror>());
+    deliver_messages(world, protocol, outdated.into_iter());
     deliver_messages(world, protocol, iter::from_fn(|| core.next_message()));
     if core.ended().is_some() {
         return world.resource_mut::<OutgoingMessages>().clear();
@@ -178,6 +183,11 @@ pub(super) fn deliver_messages(
                 None => tracing::debug!(%error, "skipped an undecodable message"),
             }
             world.resource_mut::<WorldMirror>().count_undecodable();
+        }
+        if let Some(id) = protocol.resource_in(&bytes) {
+            let found = find_references(world.resource(), protocol, &bytes);
+            let mut references = world.resource_mut::<ResourceReferences>();
+            references.note(id, (channel, bytes), found);
         }
     }
 }

@@ -15,6 +15,7 @@ mod inputs;
 mod messages;
 mod mirror;
 mod references;
+mod resources;
 mod session;
 mod tally;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use connection::{Connection, ConnectionEvent, poll_connection};
 pub use inputs::{InputHistory, NextInput};
 pub use messages::{OutgoingMessages, TellError, TellServer};
 pub use mirror::{Mirrored, Own, WorldMirror};
+use resources::ResourceReferences;
 use session::SessionNotes;
 pub use session::{receive_datagram, update_session};
 pub(crate) use tally::ConnectionTally;
@@ -56,6 +58,7 @@ impl Plugin for MirrorPlugin {
             .insert_resource(InputHistory::new(neutral))
             .init_resource::<WorldMirror>()
             .init_resource::<OutgoingMessages>()
+            .init_resource::<ResourceReferences>()
             .init_resource::<ClientClock>()
             .init_resource::<RecentPackets>()
             .init_resource::<SessionNotes>()

@@ -15,6 +15,7 @@ use super::clock::ClientClock;
 use super::inputs::{InputHistory, NextInput};
 use super::messages::exchange_messages;
 use super::mirror::{Mirrored, WorldMirror};
+use super::resources::ResourceReferences;
 use crate::connection::{ClientCore, ClientEvent};
 use crate::mirror::Applied;
 
@@ -119,6 +120,7 @@ pub(super) fn sync_session(
 
 /// Removes everything that belongs to a session from the world.
 pub(super) fn end_session(world: &mut World) {
+    world.resource_mut::<ResourceReferences>().clear();
     world.resource_mut::<ClientClock>().end_session();
     world.resource_mut::<InputHistory>().clear();
     world.resource_mut::<RecentPackets>().clear();

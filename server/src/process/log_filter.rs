@@ -31,6 +31,7 @@ const MODULES: &[&str] = &[
     "throng_server::simulation",
     "throng_server::simulation::admission",
     "throng_server::simulation::components",
+    "throng_server::simulation::references",
     "throng_server::simulation::resources",
     "throng_server::simulation::sessions",
     "throng_server::simulation::tell",

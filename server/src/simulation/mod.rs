@@ -20,6 +20,7 @@ mod players;
 mod predicted;
 mod publish;
 mod random;
+mod references;
 mod remote_frames;
 mod replicated;
 mod resources;
@@ -152,6 +153,7 @@ impl Plugin for SimulationPlugin {
                 (
                     publish::publish_frame,
                     resources::send_resources,
+                    tell::resolve_messages,
                     publish::hand_over,
                     sessions::end_kicked,
                 )

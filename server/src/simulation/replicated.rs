@@ -104,6 +104,8 @@ pub struct Slots {
     /// slot it comes from another simulation.
     pub(super) restoring: Option<(Option<Slot>, GlobalId)>,
     pub(super) disabling: Disabling,
+    /// Entities that lost their global id since the last tick, most of them because they were despawned.
+    pub(super) discarded: Vec<Entity>,
     pub(super) events: Vec<SlotEvent>,
     /// Slots that got a row in this tick.
     pub(super) fresh: Vec<Slot>,
@@ -140,6 +142,7 @@ impl Slots {
             kinds: Kinds::default(),
             restoring: None,
             disabling: Disabling::default(),
+            discarded: Vec::new(),
             events: Vec::new(),
             fresh: Vec::new(),
         }
@@ -352,7 +355,9 @@ fn give_slot_back(mut world: DeferredWorld, context: HookContext) {
         return;
     };
     // A disabled entity has a global id and no slot.
-    slots.by_global.remove(&replicated.global);
+    if slots.by_global.remove(&replicated.global).is_some() {
+        slots.discarded.push(context.entity);
+    }
     if let Some(slot) = replicated.slot() {
         slots.hide(&replicated, slot, tick);
     }

@@ -17,11 +17,12 @@ use throng_shared::protocol::registry::{ComponentEntry, Protocol};
 use throng_shared::tick::Tick;
 
 use super::away::{Away, Linger, PlayerAway, PlayerReturned};
-use super::components::{ComponentWatches, reference_of};
+use super::components::ComponentWatches;
 use super::interest::{build_areas, update_areas_of_interest, update_eyes};
 use super::players::{Player, PlayerJoined, PlayerLeft, Players};
 use super::publish::{Frames, publish_frame};
 use super::random::Seed;
+use super::references::ReadReferences;
 use super::replicated::{Importance, Owner, Replicated, Room, SlotEvent, Slots, identity};
 use super::rows::Rows;
 use super::space::{Areas, Space};
@@ -97,6 +98,7 @@ impl SimulationImage {
             fresh.advance_to(self.elapsed);
             *time = fresh;
         }
+        world.resource_mut::<ComponentWatches>().unresolved.clear();
         let mut slots = world.resource_mut::<Slots>();
         let (kinds, disabling) = (std::mem::take(&mut slots.kinds), slots.disabling.restart());
         *slots = Slots::new(self.id);
@@ -200,13 +202,23 @@ fn fill_row(world: &mut World, protocol: &Protocol, slot: Slot, entity: Entity, 
         entity.get::<Importance>(),
         entity.get::<Room>(),
     );
-    let filtered = FilteredEntityRef::from(entity);
-    let mut travel = |entity| reference_of(world, entity);
-    let mut read = |entry: &ComponentEntry| Some((entry.id, entry.read(&filtered, &mut travel)?));
-    let components: Vec<_> = protocol.components().iter().filter_map(&mut read).collect();
+    let (holder, filtered) = (entity.id(), FilteredEntityRef::from(entity));
+    let read = |entry: &ComponentEntry| {
+        let mut references = ReadReferences::default();
+        let mut travel = |entity| references.map(world, entity, |_| false);
+        let value = entry.read(&filtered, &mut travel)?;
+        Some((entry.id, value, references))
+    };
+    let mut components: Vec<_> = protocol.components().iter().filter_map(read).collect();
+    world.resource_scope(|world, mut watches: Mut<ComponentWatches>| {
+        for (id, _, references) in &mut components {
+            let index = usize::from(id.0);
+            watches.unresolved.note(world, holder, index, references);
+        }
+    });
     let mut rows = world.resource_mut::<Rows>();
     rows.0.insert(slot, identity, pose, changed);
-    for (id, value) in components {
+    for (id, value, _) in components {
         rows.0.set_component(slot, id, Some(value), changed);
     }
     world.resource_mut::<Space>().0.insert(slot, pose.x, pose.y);

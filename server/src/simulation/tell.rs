@@ -1,7 +1,8 @@
 //! What gameplay sends to players: messages, and the end of their sessions.
 //!
 //! Messages are collected during the tick and sent with its frame, so that a message never arrives before the
-//! state that it is about was published.
+//! state that it is about was published. The entities to which a message refers are resolved then, so that it can refer to
+//! one that is spawned in the same tick, also by a command that is not applied yet.
 
 use std::any::type_name;
 
@@ -10,11 +11,12 @@ use bevy_ecs::prelude::*;
 use bytes::Bytes;
 use glam::Vec2;
 use serde::Serialize;
-use throng_shared::protocol::ids::{Channel, ChannelId, PlayerId, TeamId};
+use throng_shared::protocol::ids::{Channel, ChannelId, GlobalId, PlayerId, TeamId};
 use throng_shared::protocol::kick_text::KickText;
 use throng_shared::protocol::registry::{Direction, Protocol, RegistryError, reference};
 
 use super::players::Player;
+use super::references::reference_of;
 use super::replicated::Replicated;
 use crate::boundary::link::{Audience, LeaveReason, SessionKey, SimulationLink};
 use crate::space::RoomId;
@@ -82,10 +84,9 @@ impl Tell<'_, '_> {
     where
         M: Serialize + Send + Sync + 'static,
     {
-        let (channel, bytes) = self.encode(message)?;
-        self.outbox
-            .entries
-            .push(OutboxEntry::Message(player.session, channel, bytes));
+        let (channel, bytes, is_resolved) = self.encode(message)?;
+        let entry = OutboxEntry::Message(player.session, channel, bytes);
+        self.outbox.push(entry, is_resolved);
         Ok(())
     }
 
@@ -151,18 +152,24 @@ impl Tell<'_, '_> {
     where
         M: Serialize + Send + Sync + 'static,
     {
-        let (channel, bytes) = self.encode(message)?;
-        self.outbox.broadcast(audience, channel, bytes);
+        let (channel, bytes, is_resolved) = self.encode(message)?;
+        let entry = OutboxEntry::Broadcast(audience, channel, bytes);
+        self.outbox.push(entry, is_resolved);
         Ok(())
     }
 
-    fn encode<M>(&self, message: &M) -> Result<(ChannelId, Bytes), RegistryError>
+    /// Encodes a message. Returns whether its references are resolved; if not, they are still this world's entities.
+    fn encode<M>(&self, message: &M) -> Result<(ChannelId, Bytes, bool), RegistryError>
     where
         M: Serialize + Send + Sync + 'static,
     {
+        let mut is_resolved = true;
         let mut travel = |entity| {
             let replicated = self.replicated.get(entity);
-            replicated.map_or(Entity::PLACEHOLDER, |replicated| reference(replicated.global()))
+            let global = replicated.map_or_else(|_| GlobalId::default(), Replicated::global);
+            let reference = reference(global);
+            is_resolved &= reference != Entity::PLACEHOLDER || entity == Entity::PLACEHOLDER;
+            reference
         };
         let mut bytes = Vec::new();
         let encoded = self
@@ -176,7 +183,12 @@ impl Tell<'_, '_> {
         if entry.direction == Direction::ToServer {
             return Err(RegistryError::WrongDirection(entry.name));
         }
-        Ok((entry.channel.id(), bytes.into()))
+        let channel = entry.channel.id();
+        if !is_resolved {
+            bytes.clear();
+            self.protocol.encode_message(message, &mut bytes)?;
+        }
+        Ok((channel, bytes.into(), is_resolved))
     }
 }
 
@@ -195,6 +207,8 @@ pub struct MessageReceived {
 #[derive(Resource, Debug, Default)]
 pub struct Outbox {
     entries: Vec<OutboxEntry>,
+    /// The indices of the messages whose references are still entities of this world.
+    unresolved: Vec<usize>,
     /// The players that were kicked in this tick, with the sessions that were ended for it.
     kicked: Vec<(PlayerId, SessionKey, KickText)>,
 }
@@ -207,6 +221,13 @@ enum OutboxEntry {
 }
 
 impl Outbox {
+    fn push(&mut self, entry: OutboxEntry, is_resolved: bool) {
+        if !is_resolved {
+            self.unresolved.push(self.entries.len());
+        }
+        self.entries.push(entry);
+    }
+
     /// Adds a message to one session.
     pub(super) fn message(&mut self, key: SessionKey, channel: Channel, bytes: Bytes) {
         self.entries.push(OutboxEntry::Message(key, channel.id(), bytes));
@@ -242,7 +263,7 @@ impl Outbox {
         std::mem::take(&mut self.kicked)
     }
 
-    /// Sends all entries in order. An entry for a worker without a link is dropped.
+    /// Sends all entries in order, whose references are resolved. An entry for a worker without a link is dropped.
     pub(super) fn send(&mut self, links: &mut [SimulationLink]) {
         for entry in self.entries.drain(..) {
             let key = match entry {
@@ -268,4 +289,31 @@ impl Outbox {
             }
         }
     }
+}
+
+/// Resolves the references of messages to entities that were not replicated when the message was given.
+pub(super) fn resolve_messages(world: &mut World) {
+    if world.resource::<Outbox>().unresolved.is_empty() {
+        return;
+    }
+    world.resource_scope(|world, mut outbox: Mut<Outbox>| {
+        let Outbox {
+            entries, unresolved, ..
+        } = &mut *outbox;
+        let protocol = world.resource::<Protocol>();
+        for index in unresolved.drain(..) {
+            let (OutboxEntry::Message(_, _, bytes) | OutboxEntry::Broadcast(_, _, bytes)) =
+                &mut entries[index]
+            else {
+                continue;
+            };
+            let mut resolved = protocol.map_references(bytes, &mut |entity| reference_of(world, entity));
+            if let Err(error) = &resolved {
+                tracing::error!(%error, "a message is sent without its references to entities");
+                resolved = protocol.map_references(bytes, &mut |_| Entity::PLACEHOLDER);
+            }
+            // Its bytes are those of a value of the type, and a placeholder is not longer than another entity.
+            *bytes = resolved.unwrap_or_default().into();
+        }
+    });
 }

@@ -20,6 +20,8 @@ mod page_tests;
 #[cfg(test)]
 mod predict_tests;
 #[cfg(test)]
+mod reference_tests;
+#[cfg(test)]
 mod rewind_tests;
 #[cfg(test)]
 mod session_tests;

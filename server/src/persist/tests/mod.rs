@@ -2,6 +2,7 @@
 
 mod disabled;
 mod game;
+mod references;
 mod refusals;
 
 use super::{end_sessions, load, save};

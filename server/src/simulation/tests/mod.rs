@@ -3,6 +3,7 @@
 mod ends;
 mod frames;
 mod players;
+mod references;
 mod routes;
 mod sessions;
 

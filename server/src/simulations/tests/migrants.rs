@@ -1,7 +1,15 @@
-//! What migrates with an entity: its references, its children, and whether they are disabled.
+//! What migrates with an entity: its references, also those to what stays or is sent by another simulation, its children, and whether they are disabled.
+
+use glam::Vec2;
+use serde::{Deserialize, Serialize};
+use throng_shared::protocol::registry::{ProtocolAppExt, reference};
 
 use super::*;
 use crate::simulation::Slots;
+
+/// A replicated component that refers to an entity.
+#[derive(Component, Serialize, Deserialize, Clone)]
+struct Aim(#[entities] Entity);
 
 #[test]
 fn references_and_children_migrate_and_ghosts_exist_at_the_border() {
@@ -99,4 +107,59 @@ fn disabled_children_migrate_with_their_parent_and_stay_disabled() {
             .count()
     };
     assert_eq!(frames.iter().map(shown).sum::<usize>(), 1);
+}
+
+#[test]
+fn references_to_ghosts_and_to_entities_that_migrate_are_sent_as_global_ids() {
+    let partition = Partition::stripes(2, 1.0, SIDE);
+    let mut process = Process::with_plugins(&partition, CONFIG, 3, |app| {
+        app.replicate::<Aim>().persisted();
+    });
+    (0..3).for_each(|_| drop(process.tick()));
+    let [near, beyond] = [SimulationId(0), SimulationId(1)].map(|simulation| {
+        let mut places = [-10.0, 10.0].map(|x| Vec2::new(x, 0.0)).into_iter();
+        Position(
+            places
+                .find(|&place| partition.owner(place) == simulation)
+                .unwrap(),
+        )
+    });
+    let world = process.apps[0].0.world_mut();
+    let mut ghosts = world.query::<(Entity, &Ghost, &GlobalId)>();
+    let (ghost, _, &original) = ghosts.iter(world).next().unwrap();
+    // This one becomes replicated in the place of the other simulation, so that it migrates at once.
+    let late = world.spawn(beyond).id();
+    let holders = [ghost, late].map(|target| {
+        let holder = world.spawn((Replicated::default(), near, Aim(target))).id();
+        world.get::<Replicated>(holder).unwrap().global()
+    });
+    let aims = |process: &Process, frame: &Arc<Frame>| {
+        let world = process.apps[0].0.world();
+        let id = world.resource::<Protocol>().component_of::<Aim>().unwrap().id;
+        holders.map(|holder| {
+            let mut rows = frame.rows();
+            let (slot, _) = rows
+                .find(|&(slot, _)| frame.identity(slot).global == holder)
+                .unwrap();
+            let cell = frame.cold(slot).unwrap().cell(id).unwrap();
+            cell.value.downcast_ref::<Aim>().unwrap().0
+        })
+    };
+    let frames = process.tick();
+    assert_eq!(
+        aims(&process, &frames[0]),
+        [reference(original), Entity::PLACEHOLDER]
+    );
+    let world = process.apps[0].0.world_mut();
+    world.entity_mut(late).insert(Replicated::default());
+    let global = world.get::<Replicated>(late).unwrap().global();
+    for _ in 0..5 {
+        let frames = process.tick();
+        assert_eq!(
+            aims(&process, &frames[0]),
+            [reference(original), reference(global)]
+        );
+    }
+    let found = process.each(|world| world.resource::<Slots>().find(global).is_some());
+    assert_eq!(found, [false, true], "it has not migrated");
 }

@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use super::Protocol;
 use super::faults::ValueFault;
-use super::messages::{Direction, MessageEntry, ResourceEntry, encode_value, fault_of};
-use super::references::{MapInWorld, MapReferences};
+use super::messages::{Direction, MapEncoded, MessageEntry, ResourceEntry, encode_value, fault_of};
+use super::references::{MapInWorld, MapReferences, referenced};
 use super::value::{AnyValue, RegistryError};
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::protocol::codec::CodecError;
-use crate::protocol::ids::Channel;
+use crate::protocol::ids::{Channel, GlobalId, MessageId};
 
 impl Protocol {
     /// Returns the registered messages, by ascending id.
@@ -155,6 +155,58 @@ impl Protocol {
             return Err(RegistryError::WrongDirection(entry.name));
         }
         (entry.from_server)(world, value, map)
+    }
+
+    /// Returns the entities to which a message or the resource in it refers, each once; none if it cannot be decoded.
+    #[must_use]
+    pub fn references_in(&self, message: &[u8]) -> Vec<GlobalId> {
+        let Some((map, value)) = self.map_encoded(message) else {
+            return Vec::new();
+        };
+        let mut globals = Vec::new();
+        let mut note = |entity| {
+            if let Some(global) = referenced(entity)
+                && !globals.contains(&global)
+            {
+                globals.push(global);
+            }
+            entity
+        };
+        // The globals of a message that does not decode are of no use.
+        match map(value, &mut note, &mut Vec::new()) {
+            Ok(()) => globals,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Returns the encoded message with its references replaced by `map`; the same bytes if its type has none.
+    ///
+    /// # Errors
+    /// [`RegistryError::Codec`] when the bytes are not a value of the type, or the result does not fit a message.
+    pub fn map_references(
+        &self,
+        message: &[u8],
+        map: &mut MapReferences<'_>,
+    ) -> Result<Vec<u8>, RegistryError> {
+        let Some((map_encoded, value)) = self.map_encoded(message) else {
+            return Ok(message.to_vec());
+        };
+        let mut mapped = message[..size_of::<u16>()].to_vec();
+        map_encoded(value, map, &mut mapped)?;
+        Ok(mapped)
+    }
+
+    /// Returns the id of the resource that a message carries; `None` if it carries none.
+    #[must_use]
+    pub fn resource_in(&self, message: &[u8]) -> Option<MessageId> {
+        let id = MessageId(u16::from_le_bytes(*message.first_chunk()?));
+        self.resources.iter().any(|entry| entry.id == id).then_some(id)
+    }
+
+    fn map_encoded<'a>(&self, message: &'a [u8]) -> Option<(MapEncoded, &'a [u8])> {
+        let (id, value) = message.split_first_chunk()?;
+        let entry = self.messages.get(usize::from(u16::from_le_bytes(*id)))?;
+        Some((entry.map_encoded?, value))
     }
 
     fn message_of<M: 'static>(&self) -> Result<&MessageEntry, RegistryError> {

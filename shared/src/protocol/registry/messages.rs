@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::faults::{Said, ValueFault};
-use super::references::{MapInWorld, MapReferences};
+use super::references::{MapInWorld, MapReferences, References};
 use super::value::{AnyValue, RegistryError};
 use crate::limits::MESSAGE_VALUE_BYTES_MAX;
 use crate::protocol::codec::{self, CodecError};
@@ -64,12 +64,19 @@ pub struct MessageEntry {
     pub(super) said: Arc<Said>,
     pub(super) decode: fn(&[u8]) -> Result<Box<AnyValue>, RegistryError>,
     pub(super) encode_mapped: Option<EncodeMapped>,
+    /// Decodes a value, replaces its references and encodes it; `None` for a type without references.
+    pub(super) map_encoded: Option<MapEncoded>,
     pub(super) from_player: fn(&mut World, Entity, &[u8], &MapInWorld<'_>) -> Result<(), RegistryError>,
     pub(super) from_server: fn(&mut World, &[u8], &MapInWorld<'_>) -> Result<(), RegistryError>,
 }
 
 pub(super) type EncodeMapped =
     fn(&dyn Any, &mut MapReferences<'_>, &mut Vec<u8>) -> Result<(), RegistryError>;
+
+pub(super) type MapEncoded = fn(&[u8], &mut MapReferences<'_>, &mut Vec<u8>) -> Result<(), RegistryError>;
+
+type EncodeResource =
+    fn(&World, MessageId, &mut MapReferences<'_>, &mut Vec<u8>) -> Result<(), RegistryError>;
 
 /// A replicated resource and its functions.
 #[derive(Clone, Debug)]
@@ -82,7 +89,7 @@ pub struct ResourceEntry {
     pub(super) type_id: TypeId,
     pub(super) said: Arc<Said>,
     pub(super) changed: fn(&World) -> Option<ChangeTick>,
-    pub(super) encode: fn(&World, MessageId, &mut Vec<u8>) -> Result<(), RegistryError>,
+    pub(super) encode: EncodeResource,
     pub(super) decode: fn(&[u8]) -> Result<Box<AnyValue>, RegistryError>,
     pub(super) remove: fn(&mut World),
 }
@@ -94,12 +101,18 @@ impl ResourceEntry {
         (self.changed)(world)
     }
 
-    /// Appends the message that gives a client the resource, or that removes it there if it does not exist.
+    /// Appends the message that gives a client the resource, with its references replaced by `map`, or that removes it
+    /// there if it does not exist.
     ///
     /// # Errors
     /// [`RegistryError::Codec`] when it does not fit a message; `out` is then unchanged.
-    pub fn encode(&self, world: &World, out: &mut Vec<u8>) -> Result<(), RegistryError> {
-        (self.encode)(world, self.id, out)
+    pub fn encode(
+        &self,
+        world: &World,
+        map: &mut MapReferences<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RegistryError> {
+        (self.encode)(world, self.id, map, out)
     }
 
     /// Appends the message that removes the resource at a client.
@@ -140,6 +153,7 @@ where
         said: Arc::default(),
         decode: decode_boxed::<M>,
         encode_mapped: None,
+        map_encoded: None,
         from_player: |world, player, bytes, _| {
             let message = codec::decode_exact::<M>(bytes)?;
             world.write_message(FromPlayer { player, message });
@@ -167,8 +181,9 @@ where
         said: Arc::default(),
         decode: decode_boxed::<Option<R>>,
         encode_mapped: None,
+        map_encoded: Some(map_resource::<R>),
         from_player: |_, _, _, _| Err(RegistryError::WrongDirection(type_name::<R>())),
-        from_server: |world, bytes, _| {
+        from_server: |world, bytes, map| {
             let decoded = codec::decode_exact::<Option<R>>(bytes);
             // No older value stays in the place of one that cannot be decoded.
             let (resource, result) = match decoded {
@@ -176,7 +191,10 @@ where
                 Err(error) => (None, Err(error.into())),
             };
             match resource {
-                Some(resource) => world.insert_resource(resource),
+                Some(mut resource) => {
+                    R::map_entities(&mut resource, &mut References(&mut |entity| map(world, entity)));
+                    world.insert_resource(resource);
+                }
                 None => drop(world.remove_resource::<R>()),
             }
             result
@@ -189,14 +207,26 @@ where
         said: Arc::default(),
         decode: decode_boxed::<Option<R>>,
         changed: |world| Some(world.get_resource_ref::<R>()?.last_changed()),
-        encode: |world, id, out| {
-            let start = out.len();
+        encode: |world, id, map, out| {
+            let mut bytes = Vec::new();
+            encode_value(&world.get_resource::<R>(), &mut bytes).map_err(without_option)?;
+            let (start, mut has_references) = (out.len(), false);
             out.extend(id.0.to_le_bytes());
-            let encoded = encode_value(&world.get_resource::<R>(), out);
-            if encoded.is_err() {
-                out.truncate(start);
+            let mut map = |entity| {
+                has_references = true;
+                map(entity)
+            };
+            // A value that cannot be decoded is sent as it is, and reported when it is checked.
+            match map_resource::<R>(&bytes, &mut map, out) {
+                Ok(()) if has_references => return Ok(()),
+                Err(error) if has_references => {
+                    out.truncate(start);
+                    return Err(without_option(error));
+                }
+                Ok(()) | Err(_) => out.truncate(start + size_of::<u16>()),
             }
-            encoded.map_err(without_option)
+            out.append(&mut bytes);
+            Ok(())
         },
         remove: |world| drop(world.remove_resource::<R>()),
     };
@@ -212,6 +242,18 @@ fn without_option(error: RegistryError) -> RegistryError {
         }
         other => other,
     }
+}
+
+/// Decodes a resource, replaces its references and appends it to `out`.
+fn map_resource<R>(bytes: &[u8], map: &mut MapReferences<'_>, out: &mut Vec<u8>) -> Result<(), RegistryError>
+where
+    R: Resource + Serialize + DeserializeOwned,
+{
+    let mut resource = codec::decode_exact::<Option<R>>(bytes)?;
+    if let Some(resource) = &mut resource {
+        R::map_entities(resource, &mut References(map));
+    }
+    encode_value(&resource, out)
 }
 
 /// Encodes a message's value in the bytes that are left beside its id.

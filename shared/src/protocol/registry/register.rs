@@ -123,6 +123,10 @@ pub trait ProtocolAppExt {
     /// Replicates the resource to every player: when the player joins, and when the resource is changed or
     /// removed.
     ///
+    /// Fields that refer to entities are marked `#[entities]`, and the resource also derives
+    /// [`MapEntities`], which provides that attribute. A client reads its own entities there, and
+    /// [`Entity::PLACEHOLDER`](bevy_ecs::entity::Entity::PLACEHOLDER) while those are not in view.
+    ///
     /// For data that seldom changes, such as the rules of a round: every change is a reliable message of at
     /// most [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX) to every player: 1,021 for the value.
     fn replicate_resource<R>(&mut self) -> &mut App
@@ -357,6 +361,11 @@ where
     entry.encode_mapped = Some(|message, map, out| {
         let message = message.downcast_ref::<M>();
         let mut message = message.ok_or(RegistryError::WrongType(type_name::<M>()))?.clone();
+        message.map_entities(&mut References(map));
+        encode_value(&message, out)
+    });
+    entry.map_encoded = Some(|bytes, map, out| {
+        let mut message = codec::decode_exact::<M>(bytes)?;
         message.map_entities(&mut References(map));
         encode_value(&message, out)
     });

@@ -1,5 +1,7 @@
 //! Tests the registry in its three uses: by a game's plugin, by a server's worker and by a client's world.
 
+use std::convert::identity as same;
+
 use bevy_app::App;
 use bevy_ecs::entity::MapEntities;
 use bevy_ecs::prelude::*;
@@ -450,7 +452,7 @@ fn resources_are_replicated_and_removed() {
     let entry = &protocol.resources()[0];
     let mut carry = |server: &App| {
         let mut bytes = Vec::new();
-        entry.encode(server.world(), &mut bytes).unwrap();
+        entry.encode(server.world(), &mut same, &mut bytes).unwrap();
         let world = client.world_mut();
         protocol
             .deliver_from_server(world, Channel::ReliableOrdered, &bytes, &|_, entity| entity)
@@ -465,7 +467,7 @@ fn resources_are_replicated_and_removed() {
     assert_eq!(carry(&server), None);
     server.insert_resource(Weather("x".repeat(MESSAGE_BYTES_MAX)));
     let mut bytes = vec![1];
-    assert!(entry.encode(server.world(), &mut bytes).is_err());
+    assert!(entry.encode(server.world(), &mut same, &mut bytes).is_err());
     assert_eq!(bytes, [1]);
 }
 
