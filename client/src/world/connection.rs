@@ -6,7 +6,7 @@ use throng_shared::protocol::registry::Protocol;
 
 use super::clock::ClientClock;
 use super::inputs::NextInput;
-use super::messages::{OutgoingMessages, deliver_messages, exchange_messages};
+use super::messages::{OutgoingMessages, deliver_held, deliver_messages, exchange_messages};
 use super::mirror::WorldMirror;
 use super::session::{SessionNotes, end_session, send_view, sync_session};
 use super::tally::ConnectionTally;
@@ -80,14 +80,19 @@ pub fn poll_connection(world: &mut World) {
             world.resource_scope(|world, mut mirror: Mut<WorldMirror>| {
                 client.poll(note, &mut mirror.observer(world, &protocol), &mut events);
             });
+            if client.sessions() != sessions || client.core().is_none() {
+                // Those that wait arrived before the last ones.
+                deliver_held(world, &protocol);
+            }
             deliver_messages(world, &protocol, client.take_last_messages().into_iter());
         });
         let is_another_session = client.sessions() != sessions;
         if is_another_session {
             end_session(world);
         }
+        let now = client.now();
         world.resource_scope(|world, protocol: Mut<Protocol>| match client.core_mut() {
-            Some(core) => exchange_messages(world, &protocol, core),
+            Some(core) => exchange_messages(world, &protocol, core, now),
             None => world.resource_mut::<OutgoingMessages>().clear(),
         });
         if let Some(mut tally) = world.get_resource_mut::<ConnectionTally>() {

@@ -3,6 +3,7 @@
 use std::any::type_name;
 use std::collections::VecDeque;
 use std::iter;
+use std::time::Duration;
 
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use throng_shared::protocol::ids::{Channel, GlobalId};
 use throng_shared::protocol::registry::{Direction, Protocol, RegistryError, reference, referenced};
 use throng_shared::reliable::{SendError, SendRoom};
 
+use super::held::HeldMessages;
 use super::mirror::WorldMirror;
 use super::resources::{ResourceReferences, find_references};
 use crate::connection::ClientCore;
@@ -147,19 +149,56 @@ impl OutgoingMessages {
     }
 }
 
-/// Writes the session's received messages into the world, and passes the world's messages to the session.
+/// Writes the session's received messages into the world, and passes the world's messages to the session. A reliable
+/// message waits until the entities to which it refers are in view; the end of the session ends the waiting.
 ///
 /// Messages that do not decode are skipped and counted in [`WorldMirror::undecodable`].
-pub(super) fn exchange_messages(world: &mut World, protocol: &Protocol, core: &mut ClientCore) {
+pub(super) fn exchange_messages(
+    world: &mut World,
+    protocol: &Protocol,
+    core: &mut ClientCore,
+    now: Duration,
+) {
     let outdated = world
         .resource::<ResourceReferences>()
         .outdated(world.resource::<WorldMirror>());
     deliver_messages(world, protocol, outdated.into_iter());
-    deliver_messages(world, protocol, iter::from_fn(|| core.next_message()));
+    let mut held = std::mem::take(&mut *world.resource_mut::<HeldMessages>());
+    held.set_now(now, core.tick_length().unwrap_or_default());
+    world.resource_mut::<WorldMirror>().absent.set_now(now);
+    deliver_ready(world, protocol, &mut held);
+    while let Some((channel, bytes)) = core.next_message() {
+        // A resource is written again when an entity enters.
+        let references = match protocol.resource_in(&bytes) {
+            None if channel.is_reliable() => protocol.references_in(&bytes),
+            _ => Vec::new(),
+        };
+        let mirror = world.resource::<WorldMirror>();
+        match held.receive(channel, bytes, references, mirror) {
+            Some(bytes) => deliver_messages(world, protocol, iter::once((channel, bytes))),
+            None if held.is_full() => deliver_ready(world, protocol, &mut held),
+            None => {}
+        }
+    }
+    *world.resource_mut::<HeldMessages>() = held;
     if core.ended().is_some() {
+        deliver_held(world, protocol);
         return world.resource_mut::<OutgoingMessages>().clear();
     }
     world.resource_mut::<OutgoingMessages>().pass_to(core);
+}
+
+/// Writes the held messages into the world that do not wait longer.
+fn deliver_ready(world: &mut World, protocol: &Protocol, held: &mut HeldMessages) {
+    while let Some(message) = held.next_ready(world.resource_mut::<WorldMirror>().into_inner()) {
+        deliver_messages(world, protocol, iter::once(message));
+    }
+}
+
+/// Writes the messages that still wait into the world, as when the session ends.
+pub(super) fn deliver_held(world: &mut World, protocol: &Protocol) {
+    let held = world.resource_mut::<HeldMessages>().take_all();
+    deliver_messages(world, protocol, held.into_iter());
 }
 
 /// Writes received messages into the world.

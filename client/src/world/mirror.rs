@@ -10,6 +10,8 @@ use throng_shared::protocol::registry::{Protocol, ValueFault, referenced};
 use throng_shared::protocol::snapshot::ShortId;
 use throng_shared::tick::Tick;
 
+use super::absent::AbsentEntities;
+use super::held::Awaited;
 use super::references::ReferenceTable;
 use crate::mirror::{MirrorEntity, MirrorObserver};
 
@@ -33,6 +35,7 @@ pub struct WorldMirror {
     entities: Vec<Option<(Entity, GlobalId)>>,
     by_global: HashMap<GlobalId, Entity>,
     pub(super) references: ReferenceTable,
+    pub(super) absent: AbsentEntities,
     own: Option<Entity>,
     undecodable: u64,
     taps: Vec<Tap>,
@@ -107,12 +110,23 @@ impl WorldMirror {
         self.own = None;
         self.by_global.clear();
         self.references.clear();
+        self.absent.clear();
         for (entity, _) in self.entities.drain(..).flatten() {
             // Despawning a parent also despawns its children, so an entity may be gone already.
             if let Ok(entity) = world.get_entity_mut(entity) {
                 entity.despawn();
             }
         }
+    }
+}
+
+impl Awaited for WorldMirror {
+    fn is_awaited(&self, global: GlobalId) -> bool {
+        !self.by_global.contains_key(&global) && !self.absent.contains(global)
+    }
+
+    fn waited_in_vain(&mut self, global: GlobalId) {
+        self.absent.waited_in_vain(global);
     }
 }
 
@@ -182,6 +196,7 @@ impl WorldObserver<'_> {
         // The same entity may have another short id by now.
         if self.mirror.by_global.get(&global) == Some(&entity) {
             self.mirror.by_global.remove(&global);
+            self.mirror.absent.left(global);
             self.rewrite_references(global);
         }
         // Gameplay may have despawned it already, for effects that must not wait for the server.
@@ -228,6 +243,7 @@ impl MirrorObserver for WorldObserver<'_> {
             self.remove(seen.id, former, global);
         }
         self.mirror.by_global.insert(seen.global, entity);
+        self.mirror.absent.entered(seen.global);
         self.rewrite_references(seen.global);
         self.update_own(seen, entity);
     }

@@ -7,10 +7,12 @@
 //! are built on top. Undecodable values are skipped and counted: a server of another build must not end the
 //! game.
 
+mod absent;
 mod arrivals;
 mod clock;
 mod connection;
 mod failures;
+mod held;
 mod inputs;
 mod messages;
 mod mirror;
@@ -35,6 +37,7 @@ pub use clock::ClientClock;
 use clock::begin_frame;
 use connection::leave_on_exit;
 pub use connection::{Connection, ConnectionEvent, poll_connection};
+use held::HeldMessages;
 pub use inputs::{InputHistory, NextInput};
 pub use messages::{OutgoingMessages, TellError, TellServer};
 pub use mirror::{Mirrored, Own, WorldMirror};
@@ -58,6 +61,7 @@ impl Plugin for MirrorPlugin {
             .insert_resource(InputHistory::new(neutral))
             .init_resource::<WorldMirror>()
             .init_resource::<OutgoingMessages>()
+            .init_resource::<HeldMessages>()
             .init_resource::<ResourceReferences>()
             .init_resource::<ClientClock>()
             .init_resource::<RecentPackets>()

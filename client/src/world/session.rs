@@ -13,7 +13,7 @@ use throng_shared::tick::Tick;
 use super::arrivals::RecentPackets;
 use super::clock::ClientClock;
 use super::inputs::{InputHistory, NextInput};
-use super::messages::exchange_messages;
+use super::messages::{deliver_held, exchange_messages};
 use super::mirror::{Mirrored, WorldMirror};
 use super::resources::ResourceReferences;
 use crate::connection::{ClientCore, ClientEvent};
@@ -56,7 +56,7 @@ pub fn update_session(
     now: Duration,
     out: impl FnMut(&[u8]),
 ) -> Option<ClientEvent> {
-    world.resource_scope(|world, protocol: Mut<Protocol>| exchange_messages(world, &protocol, core));
+    world.resource_scope(|world, protocol: Mut<Protocol>| exchange_messages(world, &protocol, core, now));
     send_view(world, core);
     let next = world.resource::<NextInput>().0;
     let mut notes = std::mem::take(&mut *world.resource_mut::<SessionNotes>());
@@ -118,8 +118,9 @@ pub(super) fn sync_session(
     notes.snapshots.clear();
 }
 
-/// Removes everything that belongs to a session from the world.
+/// Removes everything that belongs to a session from the world, after the messages that wait were written into it.
 pub(super) fn end_session(world: &mut World) {
+    world.resource_scope(|world, protocol: Mut<Protocol>| deliver_held(world, &protocol));
     world.resource_mut::<ResourceReferences>().clear();
     world.resource_mut::<ClientClock>().end_session();
     world.resource_mut::<InputHistory>().clear();

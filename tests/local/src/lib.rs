@@ -10,6 +10,8 @@ mod disabled;
 mod failures;
 mod game;
 #[cfg(test)]
+mod held_message_tests;
+#[cfg(test)]
 mod identity_tests;
 #[cfg(test)]
 mod importance;

@@ -252,6 +252,9 @@ pub trait ProtocolAppExt {
     /// Registers a message that refers to entities, in both directions. Each end sees its own entities
     /// in it, and [`Entity::PLACEHOLDER`](bevy_ecs::entity::Entity::PLACEHOLDER) for one that it does not
     /// have. A client can name any entity, in view or not: gameplay decides whether to accept that.
+    ///
+    /// A reliable message of the server waits at the client until the entities that it refers to are in view, for at most
+    /// 20 ticks.
     fn message_with_entities<M>(&mut self, channel: Channel) -> &mut App
     where
         M: SerdeMessage + MapEntities + Clone,
