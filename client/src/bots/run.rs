@@ -113,9 +113,7 @@ impl BotsRun {
                 self.measured.connected += 1;
                 continue;
             }
-            let why = reason
-                .or(bot.why())
-                .unwrap_or("the server did not let it play in time");
+            let why = reason.or(bot.why()).unwrap_or("it had not joined in time");
             count_problem(&mut self.measured.problems, "refused", why);
             bot.leave();
         }
@@ -153,20 +151,22 @@ impl BotsRun {
         measured.cpu_seconds = cpu_after.zip(cpu_before).map(|(after, before)| after - before);
     }
 
-    /// Runs one turn: every bot receives and sends, and then apps are updated for as long as the turn lasts, at least
-    /// one. So datagrams are received in time also when there is more to update than time.
+    /// Runs one turn: every bot receives and sends, and then apps are updated for what is left of the turn, and for at
+    /// least as long as the first part took. So neither waits for all of the other where there is more to do than time.
     fn turn(&mut self, is_measured: bool) {
         let begun = self.now();
         for bot in &mut self.bots {
             bot.exchange(self.origin.elapsed());
         }
+        let exchanged = self.now();
+        let until = (begun + TURN).max(exchanged + (exchanged - begun));
         for _ in 0..self.bots.len() {
             let index = self.next_frame % self.bots.len();
             self.next_frame = index + 1;
             let measured = &mut self.measured;
             let times = is_measured.then_some((&mut measured.round_trip, &mut measured.shown_delay));
             let is_updated = self.bots[index].frame(self.origin.elapsed(), times);
-            if is_updated && self.origin.elapsed() >= begun + TURN {
+            if is_updated && self.origin.elapsed() >= until {
                 break;
             }
         }

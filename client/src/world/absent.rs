@@ -16,10 +16,11 @@ const LEFT_FOR: Duration = Duration::from_secs(3);
 /// Entities that are not in view and not waited for.
 #[derive(Debug, Default)]
 pub(super) struct AbsentEntities {
-    /// When each is forgotten. This map is only looked up and never iterated.
-    until: HashMap<GlobalId, Duration>,
-    /// The entries in the order in which they were made. One that was replaced has another time than the map.
-    order: VecDeque<(GlobalId, Duration)>,
+    /// When each is forgotten, and the number of its entry. This map is only looked up and never iterated.
+    until: HashMap<GlobalId, (Duration, u64)>,
+    /// The entries in the order in which they were made. One that was replaced has another number than in the map.
+    order: VecDeque<(GlobalId, u64)>,
+    entries: u64,
     now: Duration,
 }
 
@@ -46,7 +47,9 @@ impl AbsentEntities {
 
     /// Returns whether no message waits for an entity.
     pub(super) fn contains(&self, global: GlobalId) -> bool {
-        self.until.get(&global).is_some_and(|&until| self.now < until)
+        self.until
+            .get(&global)
+            .is_some_and(|&(until, _)| self.now < until)
     }
 
     /// Forgets all entities, as when the session ends.
@@ -56,11 +59,15 @@ impl AbsentEntities {
     }
 
     fn remember(&mut self, global: GlobalId, until: Duration) {
-        self.until.insert(global, until);
-        self.order.push_back((global, until));
+        self.entries += 1;
+        self.until.insert(global, (until, self.entries));
+        self.order.push_back((global, self.entries));
         if self.order.len() > ABSENT_MAX
-            && let Some((oldest, until)) = self.order.pop_front()
-            && self.until.get(&oldest) == Some(&until)
+            && let Some((oldest, entry)) = self.order.pop_front()
+            && self
+                .until
+                .get(&oldest)
+                .is_some_and(|&(_, newest)| newest == entry)
         {
             self.until.remove(&oldest);
         }

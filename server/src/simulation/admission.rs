@@ -40,14 +40,14 @@ pub struct JoinRequest {
 }
 
 /// Why a client may not join, in the game's own words for its player.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal(KickText);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(Box<KickText>);
 
 impl Refusal {
     /// Creates a refusal with a text, of which the first 160 bytes are shown.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(KickText::new(text))
+        Self(Box::new(KickText::new(text)))
     }
 }
 
@@ -151,7 +151,7 @@ fn decide(world: &World, rule: &mut JoinRule, arrival: &NewSession) -> Result<()
 /// Ends a session that the game's rule has refused, with its text where there is one. The player that the client has
 /// keeps nothing of its older session, which the newer one has replaced already.
 pub(crate) fn refuse(world: &mut World, key: SessionKey, client_id: u64, refusal: Option<Refusal>) {
-    let text = refusal.map(|refusal| refusal.0).unwrap_or_default();
+    let text = refusal.map(|refusal| *refusal.0).unwrap_or_default();
     world.resource_mut::<Outbox>().refuse(key, text);
     let Some(entity) = world.resource::<Players>().of_client(client_id) else {
         world.write_message(ClientRefused(client_id));

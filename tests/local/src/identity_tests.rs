@@ -109,8 +109,8 @@ fn who(game: &mut LocalGame, player: LocalPlayer) -> (Entity, Entity, u32) {
     (entity, avatar, game.client(player).player().unwrap().0)
 }
 
-fn refused(text: &str) -> EndReason {
-    EndReason::Goodbye(Goodbye::Refused(KickText::new(text)))
+fn refused(text: &str) -> Box<EndReason> {
+    Box::new(EndReason::Goodbye(Goodbye::Refused(KickText::new(text))))
 }
 
 #[test]

@@ -96,11 +96,11 @@ fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
 
 /// The warnings and errors that were logged.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
+pub(super) struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
     /// Returns the lines that contain a text, and that were logged while `act` ran.
-    fn lines_of(text: &str, act: impl FnOnce()) -> Vec<String> {
+    pub(super) fn lines_of(text: &str, act: impl FnOnce()) -> Vec<String> {
         let log = Self::default();
         tracing::subscriber::with_default(log.clone(), act);
         let mut lines = std::mem::take(&mut *log.0.lock().unwrap());

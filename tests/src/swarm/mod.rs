@@ -350,6 +350,7 @@ mod tests {
     use std::thread;
 
     use throng_server::process::{Game, NoSettings, Server};
+    use throng_server::runner::Shutdown;
     use throng_shared::protocol::registry::ProtocolAppExt;
 
     #[test]
@@ -373,7 +374,7 @@ mod tests {
             sender.send((server.http(), server.shutdown())).unwrap();
             server.run();
         });
-        let (http, shutdown) = receiver.recv().unwrap();
+        let (http, shutdown): (SocketAddr, Shutdown) = receiver.recv().unwrap();
         let error = spoken_protocol(&http.to_string())
             .map(|_| ())
             .unwrap_err()

@@ -1,7 +1,9 @@
 //! Players whose session is gone keep their simulation, migrate, and are found there when their client joins again.
 
 use super::*;
-use crate::simulation::{Avatar, Away, Linger, Player, PlayerLeft, Players};
+use crate::simulation::{
+    Avatar, Away, JoinAppExt, JoinRequest, Linger, Player, PlayerLeft, Players, Refusal,
+};
 
 /// A client that the crowd does not have.
 const CLIENT: u64 = 1_000_000;
@@ -83,6 +85,30 @@ impl Process {
         } else {
             position.0.x + 1.0
         };
+    }
+}
+
+fn refuse(InRef(request): InRef<JoinRequest>) -> Result<(), Refusal> {
+    match request.client_id {
+        CLIENT => Err(Refusal::new("not you")),
+        _ => Ok(()),
+    }
+}
+
+#[test]
+fn a_client_that_is_refused_is_remembered_by_no_simulation() {
+    for link in 0..3 {
+        let mut process = process(1);
+        for (app, _) in &mut process.apps {
+            app.may_join(refuse);
+        }
+        let key = process.arrive(link, 1);
+        process.run(3);
+        process.end(link, key, LeaveReason::Refused);
+        process.run(5);
+        assert!(process.player().is_none(), "link {link}");
+        let known = process.each(|world| world.resource::<Simulations>().clients.contains_key(&CLIENT));
+        assert_eq!(known, [false; 3], "link {link}");
     }
 }
 

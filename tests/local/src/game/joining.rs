@@ -36,7 +36,7 @@ impl LocalGame {
     ///
     /// # Panics
     /// Panics if the name is too long or there are too many players.
-    pub fn try_join<M>(&mut self, name: &str, game: impl Plugins<M>) -> Result<LocalPlayer, EndReason> {
+    pub fn try_join<M>(&mut self, name: &str, game: impl Plugins<M>) -> Result<LocalPlayer, Box<EndReason>> {
         assert!(
             self.clients.len() < PLAYERS_MAX,
             "more than {PLAYERS_MAX} players"
@@ -65,7 +65,7 @@ impl LocalGame {
     ///
     /// # Errors
     /// [`EndReason`], if the server refuses the client.
-    pub fn rejoin(&mut self, player: LocalPlayer) -> Result<(), EndReason> {
+    pub fn rejoin(&mut self, player: LocalPlayer) -> Result<(), Box<EndReason>> {
         let client = &self.clients[player.0];
         let (name, client_id) = (client.name.clone(), client.client_id);
         let token = self.issue_token(&name, client_id);
@@ -86,7 +86,7 @@ impl LocalGame {
     ///
     /// # Errors
     /// [`EndReason`], if the server refuses the client.
-    pub fn restart<M>(&mut self, player: LocalPlayer, game: impl Plugins<M>) -> Result<(), EndReason> {
+    pub fn restart<M>(&mut self, player: LocalPlayer, game: impl Plugins<M>) -> Result<(), Box<EndReason>> {
         let (app, config) = client_app(game);
         let client = &mut self.clients[player.0];
         (client.app, client.config) = (app, config);
@@ -94,11 +94,11 @@ impl LocalGame {
     }
 
     /// Runs until the client has its first snapshot, or its session has ended.
-    fn await_welcome(&mut self, player: LocalPlayer) -> Result<LocalPlayer, EndReason> {
+    fn await_welcome(&mut self, player: LocalPlayer) -> Result<LocalPlayer, Box<EndReason>> {
         for _ in 0..WELCOME_TICKS {
             let client = &self.clients[player.0];
             if let Some(reason) = client.core.ended() {
-                return Err(reason);
+                return Err(Box::new(reason));
             }
             let is_seen = |mirror: &Mirror| mirror.ack().is_some();
             if client.core.mirror().is_some_and(is_seen) {

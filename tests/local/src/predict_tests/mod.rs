@@ -10,6 +10,7 @@ use throng_client::predict::PredictionErrors;
 use throng_client::world::Own;
 use throng_server::prelude::*;
 
+use super::values_tests::Log;
 use super::*;
 
 /// States that are compared with predictions.
@@ -62,9 +63,18 @@ fn the_step_of_the_page_is_never_corrected_on_a_perfect_line() {
 #[test]
 fn a_game_that_does_not_list_what_it_predicts_keeps_its_digits() {
     let mut game = LocalGame::new(page::server(false));
-    let ada = game.join("Ada", page::client(false));
-    // Most predictions are corrected, which the client logs with the line to write.
-    let corrected = corrected_of(&mut game, ada, COMPARED);
+    let (mut ada, mut corrected) = (None, 0);
+    let lines = Log::lines_of("predicted", || {
+        let player = *ada.insert(game.join("Ada", page::client(false)));
+        corrected = corrected_of(&mut game, player, COMPARED);
+    });
+    let ada = ada.unwrap();
+    let named =
+        "write `app.predicted::<throng_shared::protocol::pose::Position>()` in the plugin that both ends add";
+    assert!(
+        matches!(&lines[..], [line] if line.contains(named)),
+        "the client logs the line to write, once: {lines:?}"
+    );
     assert!(corrected > COMPARED / 4, "{corrected} of {COMPARED}");
     let avatar = avatar(&mut game, ada);
     let mut position = game.server().get_mut::<Position>(avatar).unwrap();
