@@ -46,7 +46,7 @@ impl ConnectionTally {
                     self.problems.push(error.to_string());
                 }
                 PlayerEvent::SocketFailed(error) => {
-                    self.problems.push(format!("the network failed: {error}"))
+                    self.problems.push(format!("the network failed: {error}"));
                 }
                 PlayerEvent::GivenUp => self.is_refused = true,
                 PlayerEvent::CredentialFailed(_) | PlayerEvent::Retrying { .. } => {}

@@ -301,10 +301,11 @@ fn many_long_messages_that_wait_arrive_in_order() {
     for n in 0..240 {
         let far = spawn_far(&mut game);
         say(&mut game, move |mut tell: Tell| {
-            tell.all(&Parcel(n, far, vec![7; 990])).unwrap()
+            tell.all(&Parcel(n, far, vec![7; 990])).unwrap();
         });
     }
-    game.run(400);
+    // They are paced: half of the bandwidth for 240 messages of 1,000 bytes.
+    game.run(500);
     let parcels = &game.world(ada).resource::<Parcels>().0;
     assert_eq!(*parcels, (0..240).collect::<Vec<_>>());
     assert_eq!(game.client(ada).ended(), None);
