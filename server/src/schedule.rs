@@ -6,16 +6,20 @@
 //! built. Nothing else in the crate configures sets. A new phase needs a variant and an entry in
 //! [`ServerSystems::ORDER`]; its order, its time and its name in the statistics follow from these.
 
+mod order;
+mod stopwatch;
+
 use std::ops::Index;
 use std::time::Duration;
 
-use bevy_app::{App, FixedUpdate, Plugin};
+use bevy_app::{App, FixedFirst, FixedUpdate, Plugin};
 use bevy_ecs::error::{BevyError, ErrorContext};
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor};
 use throng_shared::failures::{count_failure, set_missing_error_handler};
 
 use crate::runner::{Clock, TickJump, TickTime};
+use stopwatch::Stopwatch;
 
 /// The phases of a tick, all in `FixedUpdate`.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,7 +110,9 @@ impl Plugin for SchedulePlugin {
         app.init_resource::<TickTimings>()
             .init_resource::<Clock>()
             .init_resource::<TickTime>()
-            .init_resource::<TickJump>();
+            .init_resource::<TickJump>()
+            .init_resource::<Stopwatch>()
+            .add_systems(FixedFirst, build_tick);
         for pair in ServerSystems::ORDER.windows(2) {
             app.configure_sets(FixedUpdate, (pair[0], pair[1]).chain());
         }
@@ -124,6 +130,7 @@ impl Plugin for SchedulePlugin {
                 begin_tick
                     .after(ServerSystems::Exchange)
                     .before(ServerSystems::Receive),
+                judge_tick,
             ),
         );
         for (index, phase) in ServerSystems::ORDER.into_iter().enumerate() {
@@ -131,7 +138,7 @@ impl Plugin for SchedulePlugin {
             let lap = lap.after(phase);
             match ServerSystems::ORDER.get(index + 1) {
                 Some(&next) => app.add_systems(FixedUpdate, lap.before(next)),
-                None => app.add_systems(FixedUpdate, lap),
+                None => app.add_systems(FixedUpdate, lap.before(judge_tick)),
             };
         }
     }
@@ -141,12 +148,43 @@ impl Plugin for SchedulePlugin {
     }
 }
 
+/// Builds the schedule of the tick, before its first run. Panics with what the game has to write if the order of its
+/// systems is open.
+pub(crate) fn build_tick(world: &mut World, mut is_built: Local<bool>) {
+    if std::mem::replace(&mut *is_built, true) {
+        return;
+    }
+    let phases = ServerSystems::ORDER.map(|phase| phase.intern());
+    for order::Stray {
+        system,
+        schedule,
+        phase,
+    } in order::strays(world, &phases)
+    {
+        tracing::error!(
+            "the system {system} is in `ServerSystems::{phase}` and in the schedule `{schedule}`, which has no phases: write \
+             `add_systems(FixedUpdate, ..)` in the place of `add_systems({schedule}, ..)`"
+        );
+    }
+    stopwatch::attach(world, ServerSystems::Exchange.intern());
+    if let Err(text) = order::build(world, &phases) {
+        panic!("{text}");
+    }
+    stopwatch::sort(world);
+}
+
 fn begin_laps(mut timings: ResMut<TickTimings>, clock: Res<Clock>) {
     timings.begin(&clock);
 }
 
 fn begin_tick(mut time: ResMut<TickTime>, mut jump: ResMut<TickJump>) {
     jump.apply(&mut time);
+}
+
+/// Looks for the systems that were too slow, if the tick was.
+fn judge_tick(mut stopwatch: ResMut<Stopwatch>, timings: Res<TickTimings>, time: Res<TickTime>) {
+    // The last phase has just ended.
+    stopwatch.judge(timings.total(), time.length, timings.mark);
 }
 
 /// Logs the failure of a system or command, after which the server continues. Failures in every tick do not
@@ -251,6 +289,29 @@ mod tests {
         let world = app.world_mut();
         let built = world.schedule_scope(FixedUpdate, |world, schedule| schedule.initialize(world).is_err());
         assert!(built, "{:?}", FixedUpdate.intern());
+    }
+
+    #[test]
+    fn a_set_of_the_game_has_the_phase_that_contains_it() {
+        #[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
+        struct Rules;
+
+        let built = |is_placed: bool| {
+            let mut app = app();
+            let one = |mut order: ResMut<Order>| order.0.push("one");
+            let other = |mut order: ResMut<Order>| order.0.push("other");
+            if is_placed {
+                app.configure_sets(FixedUpdate, Rules.in_set(ServerSystems::Input));
+            }
+            app.add_systems(
+                FixedUpdate,
+                (one.in_set(Rules), other.in_set(ServerSystems::Simulate)),
+            );
+            order::build(app.world_mut(), &ServerSystems::ORDER.map(|phase| phase.intern()))
+        };
+        assert_eq!(built(true), Ok(()));
+        let text = built(false).unwrap_err();
+        assert!(text.contains("is in no `ServerSystems` set"), "{text}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod disabling;
 pub(crate) mod inputs;
 mod interest;
 mod links;
+mod mistakes;
 mod nearby;
 mod parallel;
 mod players;
@@ -129,6 +130,7 @@ impl Plugin for SimulationPlugin {
             .add_message::<MessageReceived>()
             .add_message::<ClientRefused>();
         app.world_mut().resource_mut::<TickTime>().tick = self.start;
+        mistakes::watch(app);
         replicated::observe_teams(app.world_mut());
         app.world_mut()
             .register_component_hooks::<Player>()
@@ -168,5 +170,6 @@ impl Plugin for SimulationPlugin {
         components::watch_components(app.world_mut());
         resources::watch_resources(app.world_mut());
         disabled::watch_disabling(app.world_mut());
+        mistakes::finish(app.world_mut());
     }
 }

@@ -10,6 +10,7 @@ use throng_shared::protocol::ids::{Slot, Team};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
 use throng_shared::tick::Tick;
 
+use super::mistakes::poses::PoseFaults;
 use super::replicated::{Importance, Owner, Replicated, Room, SlotEvent, Slots, identity};
 use super::space::Space;
 use crate::boundary::frame::FrameWriter;
@@ -81,6 +82,7 @@ pub(super) fn sync_poses(
     mut rows: ResMut<Rows>,
     mut space: ResMut<Space>,
     time: Res<TickTime>,
+    mut faults: Local<PoseFaults>,
 ) -> Result {
     for (replicated, positions, velocities, headings) in poses.contiguous_iter()? {
         let newer = Newer::than(&positions);
@@ -104,7 +106,10 @@ pub(super) fn sync_poses(
                     continue;
                 }
                 if let Some(slot) = replicated[index].slot() {
-                    let pose = Pose::quantize(&positions[index], &velocities[index], &headings[index]);
+                    let (position, velocity, heading) =
+                        (&positions[index], &velocities[index], &headings[index]);
+                    faults.check(&replicated[index], position, velocity, heading);
+                    let pose = Pose::quantize(position, velocity, heading);
                     sync_pose(&mut rows.0, &mut space, slot, pose, time.tick);
                 }
             }

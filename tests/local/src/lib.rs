@@ -18,6 +18,8 @@ mod importance;
 #[cfg(test)]
 mod message_tests;
 #[cfg(test)]
+mod mistakes_tests;
+#[cfg(test)]
 mod page_tests;
 #[cfg(test)]
 mod predict_tests;
@@ -28,6 +30,8 @@ mod rewind_tests;
 #[cfg(test)]
 mod session_tests;
 mod single;
+#[cfg(test)]
+mod system_mistakes_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
