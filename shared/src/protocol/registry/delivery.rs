@@ -35,7 +35,7 @@ impl Protocol {
     ///
     /// # Errors
     /// [`RegistryError::Unregistered`], or [`RegistryError::Codec`] when it cannot be encoded in
-    /// [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX); `out` is then unchanged.
+    /// [`MESSAGE_BYTES_MAX`]; `out` is then unchanged.
     pub fn encode_message<M>(&self, message: &M, out: &mut Vec<u8>) -> Result<Channel, RegistryError>
     where
         M: Serialize + Send + Sync + 'static,
