@@ -16,6 +16,8 @@ mod identity_tests;
 #[cfg(test)]
 mod importance;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod message_tests;
 #[cfg(test)]
 mod mistakes_tests;

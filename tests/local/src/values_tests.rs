@@ -1,9 +1,7 @@
 //! Values that cannot be sent as they are, and revisions of a game that do not fit each other: what both ends do and log.
 
 use std::collections::HashMap;
-use std::fmt::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
 
 use bevy_app::{App, FixedUpdate};
 use bevy_ecs::prelude::*;
@@ -12,10 +10,8 @@ use serde::{Deserialize, Serialize};
 use throng_client::world::{NextInput, Own};
 use throng_server::prelude::*;
 use throng_shared::protocol::registry::Protocol;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
 
+use super::log::LogCapture;
 use super::*;
 
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,53 +90,6 @@ fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
     }
 }
 
-/// The warnings and errors that were logged.
-#[derive(Clone, Default)]
-pub(super) struct Log(Arc<Mutex<Vec<String>>>);
-
-impl Log {
-    /// Returns the lines that contain a text, and that were logged while `act` ran.
-    pub(super) fn lines_of(text: &str, act: impl FnOnce()) -> Vec<String> {
-        let log = Self::default();
-        tracing::subscriber::with_default(log.clone(), act);
-        let mut lines = std::mem::take(&mut *log.0.lock().unwrap());
-        lines.retain(|line| line.contains(text));
-        lines
-    }
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = write!(self.0, "{}={value:?} ", field.name());
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 /// Starts a game with one player, whose avatar has these components. Returns the avatar too.
 fn playing(bundle: impl Bundle) -> (LocalGame, LocalPlayer, Entity) {
     let mut game = LocalGame::new(server);
@@ -184,7 +133,7 @@ fn revisions_with_two_fields_swapped_refuse_each_other_and_name_both_versions() 
     let server = game.server().resource::<Protocol>().version().to_string();
     assert!(server.starts_with("1.4.1 (hash "), "{server}");
     let mut refusal = String::new();
-    let logged = Log::lines_of("another protocol", || {
+    let logged = LogCapture::lines_of("another protocol", || {
         let joined = catch_unwind(AssertUnwindSafe(|| game.join("Ada", client)));
         let reason = joined.expect_err("the revisions meet");
         refusal = reason.downcast_ref::<String>().cloned().unwrap_or_default();
@@ -213,7 +162,7 @@ fn a_component_that_grows_over_the_limit_is_removed_at_clients_until_it_fits_and
         game.run(1);
     }
     let global = game.server().get::<Replicated>(avatar).unwrap().global();
-    let lines = Log::lines_of("Note", || {
+    let lines = LogCapture::lines_of("Note", || {
         for bytes in [600, 601, 602] {
             game.server().entity_mut(avatar).insert(text(bytes));
             game.run(4);
@@ -244,7 +193,7 @@ fn components_that_do_not_fit_a_packet_together_leave_no_old_value() {
     let page = |bytes| "x".repeat(bytes);
     let (mut game, ada, avatar) = playing((Page::<0>(page(9)), Page::<1>(page(9)), Page::<2>(page(9))));
     assert_eq!(own(&mut game, ada), Some(Page::<2>(page(9))));
-    let lines = Log::lines_of("Page<2>", || {
+    let lines = LogCapture::lines_of("Page<2>", || {
         let pages = (Page::<0>(page(400)), Page::<1>(page(401)), Page::<2>(page(402)));
         game.server().entity_mut(avatar).insert(pages);
         game.run(4);
@@ -263,7 +212,7 @@ fn components_that_do_not_fit_a_packet_together_leave_no_old_value() {
 #[test]
 fn a_component_that_serde_cannot_decode_is_said_once_by_the_server_without_a_client() {
     let mut game = LocalGame::new(server);
-    let lines = Log::lines_of("Door", || {
+    let lines = LogCapture::lines_of("Door", || {
         for width in 0..3 {
             game.server().spawn((Replicated::default(), Door::Open { width }));
             game.run(2);
@@ -279,7 +228,7 @@ fn a_component_that_serde_cannot_decode_is_said_once_by_the_server_without_a_cli
 fn a_value_that_the_client_cannot_decode_replaces_the_old_one_by_nothing() {
     let (mut game, ada, avatar) = playing(Percent(7));
     assert_eq!(own(&mut game, ada), Some(Percent(7)));
-    let lines = Log::lines_of("Percent", || {
+    let lines = LogCapture::lines_of("Percent", || {
         for percent in [150, 151] {
             game.server().entity_mut(avatar).insert(Percent(percent));
             game.run(4);
@@ -299,7 +248,7 @@ fn a_value_that_the_client_cannot_decode_replaces_the_old_one_by_nothing() {
 #[test]
 fn a_hash_map_is_said_once_with_type_and_entity_even_while_it_is_empty() {
     let mut game = LocalGame::new(server);
-    let lines = Log::lines_of("Stock", || {
+    let lines = LogCapture::lines_of("Stock", || {
         game.server().spawn((Replicated::default(), Stock::default()));
         game.run(2);
         let stock = Stock((0..9).map(|n| (n, 1)).collect());
@@ -319,7 +268,7 @@ fn a_resource_that_grows_over_the_limit_is_removed_at_clients_and_said_once() {
     game.server().insert_resource(rules(5));
     game.run(4);
     assert_eq!(game.world(ada).get_resource(), Some(&rules(5)));
-    let lines = Log::lines_of("Rules", || {
+    let lines = LogCapture::lines_of("Rules", || {
         for bytes in [2_000, 2_001] {
             game.server().insert_resource(rules(bytes));
             game.run(4);
@@ -354,7 +303,7 @@ fn the_limits_that_errors_name_are_the_real_ones() {
 #[test]
 fn a_message_over_the_limit_is_an_error_and_said_once() {
     let (mut game, ada, _) = playing(());
-    let lines = Log::lines_of("Letter", || {
+    let lines = LogCapture::lines_of("Letter", || {
         for bytes in [2_000, 70_000] {
             let letter = Letter("x".repeat(bytes));
             let send = move |mut tell: Tell| tell.all(&letter).map_err(|error| error.to_string());
@@ -381,7 +330,7 @@ fn an_input_over_the_limit_becomes_the_neutral_one_and_is_said_once() {
         game.world(ada).run_system_once(set).unwrap()
     };
     assert_eq!(set(&mut game, 3), (Ok(()), false));
-    let lines = Log::lines_of("Keys", || {
+    let lines = LogCapture::lines_of("Keys", || {
         for keys in [40, 41] {
             let (sent, is_neutral) = set(&mut game, keys);
             assert!(sent.unwrap_err().contains("the 24 allowed"));

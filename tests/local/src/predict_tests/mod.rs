@@ -10,7 +10,7 @@ use throng_client::predict::PredictionErrors;
 use throng_client::world::Own;
 use throng_server::prelude::*;
 
-use super::values_tests::Log;
+use super::log::LogCapture;
 use super::*;
 
 /// States that are compared with predictions.
@@ -64,7 +64,7 @@ fn the_step_of_the_page_is_never_corrected_on_a_perfect_line() {
 fn a_game_that_does_not_list_what_it_predicts_keeps_its_digits() {
     let mut game = LocalGame::new(page::server(false));
     let (mut ada, mut corrected) = (None, 0);
-    let lines = Log::lines_of("predicted", || {
+    let lines = LogCapture::lines_of("predicted", || {
         let player = *ada.insert(game.join("Ada", page::client(false)));
         corrected = corrected_of(&mut game, player, COMPARED);
     });
