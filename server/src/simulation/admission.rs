@@ -64,8 +64,8 @@ pub trait JoinAppExt {
     /// is [`Away`] then.
     ///
     /// The rule is a system that only reads the world, and sees the players that joined before in the same tick. It runs in
-    /// the tick, so it looks up what is in memory and waits for nothing. A rule that panics refuses the client. A second
-    /// call replaces the rule.
+    /// the tick, so it looks up what is in memory and waits for nothing. It cannot read `Protocol`, which is in use then. A
+    /// rule that panics refuses the client. A second call replaces the rule.
     ///
     /// ```
     /// use bevy_app::App;
