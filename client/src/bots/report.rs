@@ -172,6 +172,9 @@ fn ratio(amount: f64, divisor: f64) -> f64 {
     if divisor > 0.0 { amount / divisor } else { 0.0 }
 }
 
+/// Part of the ticks in which a bot's app has to be updated.
+const KEEPS_UP: f64 = 0.9;
+
 fn title(settings: &BotsSettings) -> String {
     let BotsSettings {
         count, server, line, ..
@@ -200,6 +203,13 @@ impl BotsReport {
         self.clients_refused + self.sessions_ended + self.silences + self.decode_errors == 0
     }
 
+    /// Returns whether the bots' apps were updated about once per tick. Otherwise the program had too little time, and the
+    /// figures are not those of players.
+    #[must_use]
+    pub fn keeps_up(&self) -> bool {
+        self.frames_per_client_s >= KEEPS_UP * self.tick_hz
+    }
+
     /// Returns the figures as a table, with errors in red if it may have colours.
     #[must_use]
     pub fn table(&self, colours: bool) -> String {
@@ -221,6 +231,12 @@ impl BotsReport {
                 figure("frames", &format!("{:.1}/s", self.frames_per_client_s)),
             ],
         );
+        if !self.keeps_up() {
+            table.note(
+                "too slow",
+                "fewer frames than ticks: build with --release, or run fewer bots",
+            );
+        }
         table.finish()
     }
 
@@ -353,13 +369,14 @@ mod tests {
         assert_eq!((report.snapshots_lost, report.bytes_per_update), (0.05, 5.0));
         assert_eq!((report.visible_mean, report.cpu_share), (40.0, Some(0.05)));
         assert_eq!((report.clients_refused, report.sessions_ended), (3, 1));
-        assert!(!report.is_clean());
+        assert!(!report.is_clean() && !report.keeps_up());
         let drawn = report.to_string();
         let shown = [
             "refused 3         the server is full",
             "CPU 5.00 %",
             "lost 5.00 %",
             "5 bots at",
+            "too slow",
         ];
         assert!(shown.iter().all(|part| drawn.contains(part)), "{drawn}");
         let widths: Vec<usize> = drawn.lines().map(|line| line.chars().count()).collect();
