@@ -168,7 +168,7 @@ fn test_in_the_tutorial_is_one_of_these() {
     let test = format!("#[test]{}", shown.replace("throng_local::", ""));
     assert!(include_str!("tiny_game.rs").contains(&test), "{test}");
     assert!(
-        !rest.contains("```rust"),
+        !rest.contains("```rust\n"),
         "a block after the tutorial is not compiled"
     );
 }
