@@ -16,6 +16,7 @@ use super::persisted::PersistedType;
 use super::references::{MapReferences, References};
 use super::value::{AnyValue, RegistryError};
 use super::visibility::{MaySee, Visibility, Witness};
+use crate::hash::Fnv1a;
 use crate::limits::COMPONENT_BYTES_MAX;
 use crate::protocol::codec::CodecError;
 use crate::protocol::ids::ComponentId;
@@ -90,10 +91,11 @@ impl ComponentEntry {
         }
     }
 
-    /// Returns the name of the component's codec.
-    #[must_use]
-    pub(super) fn codec_name(&self) -> &str {
-        &self.codec
+    /// Adds what both ends must have alike, besides the name, to a hash.
+    pub(super) fn hash_settings(&self, hash: &mut Fnv1a) {
+        hash.field(&[self.visibility as u8]);
+        hash.field(self.codec.as_bytes());
+        hash.field(&(self.numbers as u32).to_le_bytes());
     }
 
     /// Encodes the value, decodes it and encodes it again. Returns what is wrong with it, unless that was returned for

@@ -10,10 +10,12 @@ use serde::Serialize;
 
 use super::Protocol;
 use super::faults::ValueFault;
-use super::messages::{Direction, MapEncoded, MessageEntry, ResourceEntry, encode_value, fault_of};
+use super::messages::{
+    Direction, MapEncoded, MessageEntry, ResourceEntry, encode_value, message_value_fault,
+};
 use super::references::{MapInWorld, MapReferences, referenced};
 use super::value::{AnyValue, RegistryError};
-use crate::limits::MESSAGE_BYTES_MAX;
+use crate::limits::MESSAGE_VALUE_BYTES_MAX;
 use crate::protocol::codec::CodecError;
 use crate::protocol::ids::{Channel, GlobalId, MessageId};
 
@@ -35,7 +37,7 @@ impl Protocol {
     ///
     /// # Errors
     /// [`RegistryError::Unregistered`], or [`RegistryError::Codec`] when it cannot be encoded in
-    /// [`MESSAGE_BYTES_MAX`]; `out` is then unchanged.
+    /// [`MESSAGE_BYTES_MAX`](crate::limits::MESSAGE_BYTES_MAX); `out` is then unchanged.
     pub fn encode_message<M>(&self, message: &M, out: &mut Vec<u8>) -> Result<Channel, RegistryError>
     where
         M: Serialize + Send + Sync + 'static,
@@ -83,8 +85,7 @@ impl Protocol {
             Ok(entry) => *entry,
             Err(_) => self.message_of::<M>().ok()?,
         };
-        let value = message.get(size_of::<u16>()..).unwrap_or_default();
-        fault_of(encoded.as_ref().err(), value, entry.decode, &entry.said)
+        message_value_fault(encoded.as_ref().err(), message, entry.decode, &entry.said)
     }
 
     /// Returns the type of a received message that cannot be decoded and the fault, if it is the first of that type.
@@ -94,12 +95,11 @@ impl Protocol {
         message: &[u8],
         error: &RegistryError,
     ) -> Option<(&'static str, ValueFault)> {
-        let (id, value) = message.split_first_chunk()?;
-        let entry = self.messages.get(usize::from(u16::from_le_bytes(*id)))?;
+        let (entry, value) = self.entry_in(message).ok()?;
         let RegistryError::Codec(_) = error else {
             return None;
         };
-        let fault = ValueFault::decode(value.len(), MESSAGE_BYTES_MAX - size_of::<u16>(), error);
+        let fault = ValueFault::decode(value.len(), MESSAGE_VALUE_BYTES_MAX, error);
         entry.said.is_new(&fault).then_some((entry.name, fault))
     }
 
@@ -204,8 +204,7 @@ impl Protocol {
     }
 
     fn map_encoded<'a>(&self, message: &'a [u8]) -> Option<(MapEncoded, &'a [u8])> {
-        let (id, value) = message.split_first_chunk()?;
-        let entry = self.messages.get(usize::from(u16::from_le_bytes(*id)))?;
+        let (entry, value) = self.entry_in(message).ok()?;
         Some((entry.map_encoded?, value))
     }
 
@@ -221,12 +220,7 @@ impl Protocol {
         channel: Channel,
         bytes: &'a [u8],
     ) -> Result<(&MessageEntry, &'a [u8]), RegistryError> {
-        let (id, value) = bytes.split_first_chunk().ok_or(CodecError::TooShort)?;
-        let id = u16::from_le_bytes(*id);
-        let entry = self
-            .messages
-            .get(usize::from(id))
-            .ok_or(RegistryError::UnknownMessage(id))?;
+        let (entry, value) = self.entry_in(bytes)?;
         if entry.channel != channel {
             let (name, registered) = (entry.name, entry.channel);
             return Err(RegistryError::WrongChannel {
@@ -236,5 +230,13 @@ impl Protocol {
             });
         }
         Ok((entry, value))
+    }
+
+    /// Returns the type of a message and its encoded value.
+    fn entry_in<'a>(&self, message: &'a [u8]) -> Result<(&MessageEntry, &'a [u8]), RegistryError> {
+        let (id, value) = message.split_first_chunk().ok_or(CodecError::TooShort)?;
+        let id = u16::from_le_bytes(*id);
+        let entry = self.messages.get(usize::from(id));
+        Ok((entry.ok_or(RegistryError::UnknownMessage(id))?, value))
     }
 }

@@ -92,8 +92,25 @@ impl Said {
         self.kinds.fetch_or(fault.bit(), Relaxed) & fault.bit() == 0
     }
 
+    /// Returns what is wrong with a value that was just encoded, if that was not said before: the error, or that the bytes
+    /// cannot be decoded, which is checked for the first values.
+    pub(super) fn fault_of(
+        &self,
+        error: Option<&RegistryError>,
+        bytes: &[u8],
+        max: usize,
+        decode: impl FnOnce(&[u8]) -> Result<(), RegistryError>,
+    ) -> Option<ValueFault> {
+        let fault = match error {
+            Some(error @ RegistryError::Codec(_)) => ValueFault::encode(error),
+            None if self.is_due() => ValueFault::decode(bytes.len(), max, &decode(bytes).err()?),
+            Some(_) | None => return None,
+        };
+        self.is_new(&fault).then_some(fault)
+    }
+
     /// Returns whether the next value is one of the first, which are checked.
-    pub(super) fn is_due(&self) -> bool {
+    fn is_due(&self) -> bool {
         // Reads before it writes, so that later values cost one load.
         self.checked.load(Relaxed) < CHECKED_VALUES && self.checked.fetch_add(1, Relaxed) < CHECKED_VALUES
     }

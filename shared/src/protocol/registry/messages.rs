@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::faults::{Said, ValueFault};
 use super::references::{MapInWorld, MapReferences, References};
 use super::value::{AnyValue, RegistryError};
+use crate::hash::Fnv1a;
 use crate::limits::MESSAGE_VALUE_BYTES_MAX;
 use crate::protocol::codec::{self, CodecError};
 use crate::protocol::ids::{Channel, MessageId};
@@ -68,6 +69,14 @@ pub struct MessageEntry {
     pub(super) map_encoded: Option<MapEncoded>,
     pub(super) from_player: fn(&mut World, Entity, &[u8], &MapInWorld<'_>) -> Result<(), RegistryError>,
     pub(super) from_server: fn(&mut World, &[u8], &MapInWorld<'_>) -> Result<(), RegistryError>,
+}
+
+impl MessageEntry {
+    /// Adds what both ends must have alike, besides the name, to a hash.
+    pub(super) fn hash_settings(&self, hash: &mut Fnv1a) {
+        hash.field(&[self.channel as u8, self.direction as u8]);
+        hash.field(self.shape.as_bytes());
+    }
 }
 
 pub(super) type EncodeMapped =
@@ -126,8 +135,7 @@ impl ResourceEntry {
     /// the first [`CHECKED_VALUES`](super::CHECKED_VALUES) values each is decoded again.
     #[must_use]
     pub fn fault(&self, encoded: &Result<(), RegistryError>, message: &[u8]) -> Option<ValueFault> {
-        let value = message.get(size_of::<u16>()..).unwrap_or_default();
-        fault_of(encoded.as_ref().err(), value, self.decode, &self.said)
+        message_value_fault(encoded.as_ref().err(), message, self.decode, &self.said)
     }
 
     /// Removes the resource from a client's world, as when the session that replicated it has ended.
@@ -271,23 +279,17 @@ fn encode_bounded<T: Serialize>(value: &T, out: &mut Vec<u8>, max: usize) -> Res
     Ok(bytes)
 }
 
-/// Returns what is wrong with a value that was just encoded, if that was not said before: the error, or that the bytes
-/// cannot be decoded, which is checked for the first values.
-pub(super) fn fault_of(
+/// Returns what is wrong with a message that was just encoded, if that was not said before.
+pub(super) fn message_value_fault(
     error: Option<&RegistryError>,
-    value: &[u8],
-    decode: impl FnOnce(&[u8]) -> Result<Box<AnyValue>, RegistryError>,
+    message: &[u8],
+    decode: fn(&[u8]) -> Result<Box<AnyValue>, RegistryError>,
     said: &Said,
 ) -> Option<ValueFault> {
-    let fault = match error {
-        Some(error @ RegistryError::Codec(_)) => ValueFault::encode(error),
-        None if said.is_due() => {
-            let error = decode(value).err()?;
-            ValueFault::decode(value.len(), MESSAGE_VALUE_BYTES_MAX, &error)
-        }
-        Some(_) | None => return None,
-    };
-    said.is_new(&fault).then_some(fault)
+    let value = message.get(size_of::<u16>()..).unwrap_or_default();
+    said.fault_of(error, value, MESSAGE_VALUE_BYTES_MAX, |value| {
+        decode(value).map(drop)
+    })
 }
 
 fn decode_boxed<T>(bytes: &[u8]) -> Result<Box<AnyValue>, RegistryError>

@@ -169,16 +169,9 @@ impl Protocol {
     #[must_use]
     pub fn input_fault(&self, encoded: &Result<InputBytes, RegistryError>) -> Option<ValueFault> {
         let entry = self.input.as_ref()?;
-        let fault = match encoded {
-            Err(error @ RegistryError::Codec(_)) => ValueFault::encode(error),
-            Ok(input) if entry.said.is_due() => {
-                let bytes = input.as_slice();
-                let error = (entry.validate)(bytes).err()?;
-                ValueFault::decode(bytes.len(), INPUT_BYTES_MAX, &error)
-            }
-            Ok(_) | Err(_) => return None,
-        };
-        entry.said.is_new(&fault).then_some(fault)
+        let bytes = encoded.as_ref().map_or(&[][..], InputBytes::as_slice);
+        let error = encoded.as_ref().err();
+        entry.said.fault_of(error, bytes, INPUT_BYTES_MAX, entry.validate)
     }
 
     /// Returns the path of the input type; empty without one.
@@ -212,22 +205,16 @@ impl Protocol {
     #[must_use]
     pub fn hash(&self) -> ProtocolHash {
         let mut hash = Fnv1a::default();
-        hash.field(&WIRE_VERSION.to_le_bytes());
-        hash.field(&POSITION_QUANTUM.to_bits().to_le_bytes());
-        hash.field(&VELOCITY_QUANTUM.to_bits().to_le_bytes());
-        hash.field(&YAW_STEPS.to_le_bytes());
+        hash_packets(&mut hash);
         hash.field(b"components");
         for entry in &self.components {
             hash.field(entry.name.as_bytes());
-            hash.field(&[entry.visibility as u8]);
-            hash.field(entry.codec_name().as_bytes());
-            hash.field(&(entry.numbers as u32).to_le_bytes());
+            entry.hash_settings(&mut hash);
         }
         hash.field(b"messages");
         for entry in &self.messages {
             hash.field(entry.name.as_bytes());
-            hash.field(&[entry.channel as u8, entry.direction as u8]);
-            hash.field(entry.shape.as_bytes());
+            entry.hash_settings(&mut hash);
         }
         hash.field(b"input");
         hash.field(self.input_name().as_bytes());
@@ -257,6 +244,14 @@ impl Protocol {
             .filter(|entry| entry.type_id == TypeId::of::<I>());
         entry.ok_or(RegistryError::Unregistered(type_name::<I>()))
     }
+}
+
+/// Adds the formats of Throng's own packets to a hash.
+fn hash_packets(hash: &mut Fnv1a) {
+    hash.field(&WIRE_VERSION.to_le_bytes());
+    hash.field(&POSITION_QUANTUM.to_bits().to_le_bytes());
+    hash.field(&VELOCITY_QUANTUM.to_bits().to_le_bytes());
+    hash.field(&YAW_STEPS.to_le_bytes());
 }
 
 fn encode_input<I: PlayerInput>(input: &I) -> Result<InputBytes, RegistryError> {

@@ -5,12 +5,10 @@
 //! Refuses to prove anything: two different parts have the same short hash once in 65,536 times.
 
 use crate::hash::Fnv1a;
-use crate::protocol::WIRE_VERSION;
 use crate::protocol::kick_text::KickText;
-use crate::protocol::pose::{POSITION_QUANTUM, VELOCITY_QUANTUM, YAW_STEPS};
 use crate::protocol::version::Release;
 
-use super::Protocol;
+use super::{Protocol, hash_packets};
 
 /// The parts of a protocol: Throng's packets, the components, the messages and resources, the input, what is predicted, and
 /// the game's version.
@@ -59,10 +57,10 @@ impl ProtocolParts {
         }
     }
 
-    fn push(&mut self, name: String, fields: &[&[u8]]) {
+    fn push(&mut self, name: String, add_settings: impl FnOnce(&mut Fnv1a)) {
         let mut hash = Fnv1a::default();
         hash.field(name.as_bytes());
-        fields.iter().for_each(|field| hash.field(field));
+        add_settings(&mut hash);
         // The upper bits of this hash are mixed best.
         self.hashes.extend(((hash.finish() >> 48) as u16).to_le_bytes());
         self.names.push(name);
@@ -74,39 +72,26 @@ impl Protocol {
     #[must_use]
     pub fn parts(&self) -> ProtocolParts {
         let mut parts = ProtocolParts::default();
-        let quanta = [POSITION_QUANTUM, VELOCITY_QUANTUM].map(|quantum| quantum.to_bits().to_le_bytes());
-        let packets: [&[u8]; 4] = [
-            &WIRE_VERSION.to_le_bytes(),
-            &quanta[0],
-            &quanta[1],
-            &YAW_STEPS.to_le_bytes(),
-        ];
-        parts.push("Throng's packets".to_owned(), &packets);
+        parts.push("Throng's packets".to_owned(), hash_packets);
         for entry in self.components() {
-            let fields: [&[u8]; 3] = [
-                &[entry.visibility as u8],
-                entry.codec_name().as_bytes(),
-                &(entry.numbers as u32).to_le_bytes(),
-            ];
-            parts.push(format!("component {}", entry.name), &fields);
+            let name = format!("component {}", entry.name);
+            parts.push(name, |hash| entry.hash_settings(hash));
         }
         for entry in &self.messages {
             let is_resource = self.resources.iter().any(|resource| resource.id == entry.id);
             let kind = if is_resource { "resource" } else { "message" };
-            let fields: [&[u8]; 2] = [
-                &[entry.channel as u8, entry.direction as u8],
-                entry.shape.as_bytes(),
-            ];
-            parts.push(format!("{kind} {}", entry.name), &fields);
+            parts.push(format!("{kind} {}", entry.name), |hash| entry.hash_settings(hash));
         }
         if let Some(input) = &self.input {
-            parts.push(format!("input {}", input.name), &[input.shape.as_bytes()]);
+            parts.push(format!("input {}", input.name), |hash| {
+                hash.field(input.shape.as_bytes());
+            });
         }
         for predicted in self.predicted() {
-            parts.push(format!("predicted {}", predicted.name()), &[]);
+            parts.push(format!("predicted {}", predicted.name()), |_| {});
         }
         let version = self.version.as_ref().map_or(&[][..], Release::as_bytes);
-        parts.push("the game's version".to_owned(), &[version]);
+        parts.push("the game's version".to_owned(), |hash| hash.field(version));
         parts
     }
 }

@@ -63,7 +63,6 @@ fn the_hash_covers_names_order_and_formats_of_fields() {
 macro_rules! hash_with_variants {
     ($($variants:tt)*) => {{
         #[derive(Clone, Serialize, Deserialize)]
-        #[allow(dead_code, reason = "only its shape is read")]
         enum Mode { $($variants)* }
         #[derive(Component, Clone, Serialize, Deserialize)]
         struct Engine(Vec<Mode>);

@@ -1,5 +1,4 @@
 //! Traces types of every kind that serde knows.
-#![allow(dead_code, reason = "only the shapes of the types are read")]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroU16;
@@ -11,13 +10,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::*;
 use crate::protocol::codec;
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Hull {
     _now: u16,
     _max: u16,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 enum Cargo {
     _Empty,
     _Ore { kilograms: u32, grades: Vec<u8> },
@@ -60,7 +59,7 @@ struct Tree {
     _parent: Option<Box<Tree>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 enum Expression {
     _Sum(Box<Expression>, Box<Expression>),
     _Number(i32),
@@ -174,14 +173,14 @@ fn a_type_that_refuses_values_counts_as_far_as_it_was_traced() {
     assert_eq!(describe::<Tagged>(), "any");
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 enum Wide {
     A(Inner),
     B { inner: Inner, more: [Inner; 4] },
     C(HashMap<Inner, Vec<Vec<Vec<Vec<Vec<u8>>>>>>),
 }
 
-#[derive(Deserialize, PartialEq, Eq, Hash)]
+#[derive(Serialize, Deserialize, PartialEq, Eq, Hash)]
 enum Inner {
     A,
     B(u8),
@@ -199,7 +198,7 @@ fn every_variant_inside_of_variants_is_traced() {
     );
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(try_from = "f32")]
 struct Ratio(f32);
 
@@ -215,7 +214,7 @@ impl TryFrom<f32> for Ratio {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Shelf {
     before: [Ratio; 4],
     goods: HashMap<String, Ratio>,
