@@ -8,7 +8,7 @@
 use bevy_ecs::prelude::*;
 
 use crate::boundary::link::ToSimulation;
-use crate::simulation::{NewSession, WorkerLinks};
+use crate::simulation::WorkerLinks;
 
 /// The values that the next tick applies, or that the running one has applied. Systems that fill it within
 /// the tick run in `Receive` before `drain_links`.
@@ -42,10 +42,11 @@ impl Inbox {
         &self.values
     }
 
-    /// Replaces the value at `index`, which announced `session`, by its refusal.
-    pub(crate) fn refuse(&mut self, index: usize, session: &NewSession) {
-        let (key, client_id) = (session.key, session.client_id);
-        self.values[index] = ToSimulation::Refused { key, client_id };
+    /// Replaces the value at `index`, if it announced a session, by the refusal of that session.
+    pub(crate) fn refuse(&mut self, index: usize) {
+        if let ToSimulation::Joined { key, client_id, .. } = self.values[index] {
+            self.values[index] = ToSimulation::Refused { key, client_id };
+        }
     }
 
     /// Takes all values with their memory.

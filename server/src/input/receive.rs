@@ -35,14 +35,9 @@ pub(super) fn apply_inbox(world: &mut World) {
                 if let Some(coming) = inbox.values().get(index + AHEAD) {
                     players[index % AHEAD] = prefetch_buffer(world, coming);
                 }
-                let value = &inbox.values()[index];
-                if let Some(session) = new_session(value)
-                    && let Some(refusal) = ask(world, &session)
-                {
-                    refuse(world, session.key, session.client_id, Some(refusal));
-                    inbox.refuse(index, &session);
-                } else {
-                    apply(world, &protocol, &time, &mut counters, (player, value));
+                let value = (player, &inbox.values()[index]);
+                if apply(world, &protocol, &time, &mut counters, value) == Outcome::Refused {
+                    inbox.refuse(index);
                 }
             }
         });
@@ -60,26 +55,12 @@ fn prefetch_buffer(world: &World, value: &ToSimulation) -> Option<Entity> {
     Some(player)
 }
 
-/// Returns the session that a worker announces.
-fn new_session(value: &ToSimulation) -> Option<NewSession> {
-    let &ToSimulation::Joined {
-        key,
-        client_id,
-        number,
-        name,
-        kind,
-        ..
-    } = value
-    else {
-        return None;
-    };
-    Some(NewSession {
-        key,
-        client_id,
-        number,
-        name,
-        kind,
-    })
+/// What became of a value.
+#[derive(PartialEq, Eq)]
+enum Outcome {
+    Applied,
+    /// The value announced a session that the game's rule refused.
+    Refused,
 }
 
 fn apply(
@@ -88,12 +69,24 @@ fn apply(
     time: &TickTime,
     counters: &mut InputCounters,
     (player, value): (Option<Entity>, &ToSimulation),
-) {
+) -> Outcome {
     match *value {
-        ToSimulation::Joined { .. } => {
-            if let Some(arrival) = new_session(value) {
-                join(world, &arrival);
-            }
+        ToSimulation::Joined {
+            key,
+            client_id,
+            number,
+            name,
+            kind,
+            ..
+        } => {
+            let arrival = NewSession {
+                key,
+                client_id,
+                number,
+                name,
+                kind,
+            };
+            return admit(world, &arrival);
         }
         ToSimulation::Refused { key, client_id } => refuse(world, key, client_id, None),
         ToSimulation::Left { key, reason } => leave(world, key, reason),
@@ -109,7 +102,7 @@ fn apply(
             let player = player.or_else(|| world.resource::<Players>().get(key));
             let Some(mut buffer) = player.and_then(|player| world.get_mut::<InputBuffer>(player)) else {
                 counters.stray += 1;
-                return;
+                return Outcome::Applied;
             };
             let judged = view.map(|view| judge_view(view, tick, time));
             let (seen_at, is_limited) = judged.unzip();
@@ -145,6 +138,17 @@ fn apply(
             }
         }
     }
+    Outcome::Applied
+}
+
+/// Lets a session have its player, unless the game's rule refuses it.
+fn admit(world: &mut World, arrival: &NewSession) -> Outcome {
+    if let Some(refusal) = ask(world, arrival) {
+        refuse(world, arrival.key, arrival.client_id, Some(refusal));
+        return Outcome::Refused;
+    }
+    join(world, arrival);
+    Outcome::Applied
 }
 
 /// Writes a player's message into the world, decoded and as it arrived. Returns whether it is of a type that

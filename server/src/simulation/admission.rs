@@ -118,10 +118,7 @@ pub(crate) struct ClientRefused(pub(crate) u64);
 
 /// Asks the game's rule about a session that was announced. Returns the text for a client that is refused.
 pub(crate) fn ask(world: &mut World, arrival: &NewSession) -> Option<Refusal> {
-    let mut rule = world.remove_resource::<JoinRule>()?;
-    let refusal = decide(world, &mut rule, arrival).err();
-    world.insert_resource(rule);
-    refusal
+    world.try_resource_scope(|world, mut rule: Mut<JoinRule>| decide(world, &mut rule, arrival).err())?
 }
 
 fn decide(world: &World, rule: &mut JoinRule, arrival: &NewSession) -> Result<(), Refusal> {

@@ -42,7 +42,7 @@ pub(super) struct ReadReferences {
     /// Whether there are any.
     has_any: bool,
     /// Whether one of them leads to an entity that was looked for.
-    pub(super) is_affected: bool,
+    is_affected: bool,
     /// The entities that are not replicated.
     waiting: Vec<Entity>,
 }

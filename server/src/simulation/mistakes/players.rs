@@ -85,6 +85,26 @@ impl PlayerChecks {
     }
 }
 
+/// Returns the name and the visibility of the entity's first registered component with such a visibility.
+fn find_component(
+    world: &mut World,
+    entity: Entity,
+    is_sought: impl Fn(Visibility) -> bool,
+) -> Option<(&'static str, Visibility)> {
+    let find = |world: &mut World, protocol: Mut<Protocol>| {
+        let mut sought = protocol
+            .components()
+            .iter()
+            .filter(|entry| is_sought(entry.visibility));
+        let found = sought.find(|entry| {
+            let component = entry.register(world);
+            world.entity(entity).contains_id(component)
+        });
+        found.map(|entry| (entry.name, entry.visibility))
+    };
+    world.try_resource_scope(find)?
+}
+
 impl LoggedOfPlayers {
     /// Logs an avatar that does not exist at the end of the tick in which its player got it.
     fn check_presence(&mut self, world: &World, player: Entity) {
@@ -160,34 +180,24 @@ impl LoggedOfPlayers {
         if self.no_owner || (has_owner && has_team) {
             return;
         }
-        let Some(protocol) = world.get_resource::<Protocol>().cloned() else {
-            return;
-        };
-        let unseen = |visibility| match visibility {
+        let is_unseen = |visibility| match visibility {
             Visibility::Owner => !has_owner,
             Visibility::Team => !has_team,
             Visibility::Everyone | Visibility::Custom => false,
         };
-        for entry in protocol
-            .components()
-            .iter()
-            .filter(|entry| unseen(entry.visibility))
-        {
-            let component = entry.register(world);
-            if world.entity(entity).contains_id(component) {
-                self.no_owner = true;
-                let (to, with) = match entry.visibility {
-                    Visibility::Team => ("team", "Team(..)"),
-                    _ => ("owner", "Owner(joined.player.id)"),
-                };
-                tracing::warn!(
-                    player = id, %name, entity = %replicated.global(), component = entry.name,
-                    "an avatar has a component that only its {to} is sent, and no {to}: no client is sent it. Spawn the avatar \
-                     with `{with}`"
-                );
-                return;
-            }
-        }
+        let Some((component, visibility)) = find_component(world, entity, is_unseen) else {
+            return;
+        };
+        self.no_owner = true;
+        let (to, with) = match visibility {
+            Visibility::Team => ("team", "Team(..)"),
+            _ => ("owner", "Owner(joined.player.id)"),
+        };
+        tracing::warn!(
+            player = id, %name, entity = %replicated.global(), component,
+            "an avatar has a component that only its {to} is sent, and no {to}: no client is sent it. Spawn the avatar \
+             with `{with}`"
+        );
     }
 
     /// Logs a view that contains nothing because of a wrong number.
