@@ -124,6 +124,34 @@ impl Table {
         self.line(&cells);
     }
 
+    /// Appends a row with a client's traffic in one direction.
+    pub fn traffic(&mut self, label: &str, bytes_per_s: f64, datagrams_per_s: f64) {
+        self.row(
+            label,
+            &[
+                figure("bytes", &per_second(bytes_per_s)),
+                figure("datagrams", &format!("{datagrams_per_s:.1}/s")),
+            ],
+        );
+    }
+
+    /// Appends a row with what a client sees: the mean number of entities, their updates, and the bytes of each.
+    pub fn seen(&mut self, entities: f64, updates_per_s: f64, bytes_per_update: f64) {
+        self.row(
+            "seen, per client",
+            &[
+                figure("entities", &format!("{entities:.1}")),
+                figure("updates", &per_second(updates_per_s)),
+                figure("each", &format!("{bytes_per_update:.2} B")),
+            ],
+        );
+    }
+
+    /// Appends a row with the median and the 99th percentile of a time, in milliseconds.
+    pub fn quantiles(&mut self, label: &str, p50: f64, p99: f64) {
+        self.row(label, &[figure("p50", &ms(p50)), figure("p99", &ms(p99))]);
+    }
+
     fn line(&mut self, cells: &[TableCell]) {
         let used: usize = cells.iter().map(|cell| cell.text().chars().count()).sum();
         self.text.push_str("│ ");
@@ -163,6 +191,10 @@ pub fn alarm(name: &str, count: u64) -> [TableCell; 2] {
             TableCell::Alarm(value)
         },
     ]
+}
+
+fn per_second(amount: f64) -> String {
+    format!("{}/s", grouped(amount.round() as u64))
 }
 
 /// Formats a time in milliseconds.

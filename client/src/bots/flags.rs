@@ -4,9 +4,9 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use super::recipe::{BOTS_MAX, BotsSettings};
+use crate::link::{parse_milliseconds, parse_probability};
 
 /// The text that `--help` prints.
 pub(super) const HELP: &str = "\
@@ -74,9 +74,9 @@ impl BotsFlags {
             "--count" => settings.count = number(value, 1..=BOTS_MAX)?,
             "--seconds" => settings.seconds = number(value, 1..=86_400)?,
             "--seed" => settings.seed = number(value, 0..=u64::MAX)?,
-            "--loss" => settings.line.loss = probability(value)?,
-            "--latency" => settings.line.latency = milliseconds(value)?,
-            _ => settings.line.jitter = milliseconds(value)?,
+            "--loss" => settings.line.loss = parse_probability(value)?,
+            "--latency" => settings.line.latency = parse_milliseconds(value)?,
+            _ => settings.line.jitter = parse_milliseconds(value)?,
         }
         Ok(())
     }
@@ -87,25 +87,10 @@ fn number<T: FromStr + PartialOrd + Display>(text: &str, range: RangeInclusive<T
     parsed.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
 }
 
-fn probability(text: &str) -> Result<f64, String> {
-    let (number, scale) = text
-        .strip_suffix('%')
-        .map_or((text, 1.0), |percent| (percent, 100.0));
-    match number.trim().parse::<f64>() {
-        Ok(value) if (0.0..=1.0).contains(&(value / scale)) => Ok(value / scale),
-        _ => Err("must be a probability from 0 to 1, or a percentage from 0% to 100%".to_owned()),
-    }
-}
-
-fn milliseconds(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (0.0..=10_000.0).contains(&value) => Ok(Duration::from_secs_f64(value / 1e3)),
-        _ => Err("must be milliseconds from 0 to 10000".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn read(line: &str) -> Result<(BotsFlags, BotsSettings), String> {

@@ -8,7 +8,7 @@ use super::figures::BotFigures;
 use super::quantiles::Quantiles;
 use super::recipe::BotsSettings;
 use crate::link::LinkConditions;
-use crate::table::{Table, alarm, figure, grouped, ms};
+use crate::table::{Table, alarm, figure, grouped};
 
 /// Most different problems that a report names.
 const PROBLEMS_MAX: usize = 8;
@@ -264,20 +264,15 @@ impl BotsReport {
     }
 
     fn network(&self, table: &mut Table) {
-        let bytes = |bytes: f64| format!("{}/s", grouped(bytes.round() as u64));
-        table.row(
+        table.traffic(
             "down, per client",
-            &[
-                figure("bytes", &bytes(self.down_bytes_per_client_s)),
-                figure("datagrams", &format!("{:.1}/s", self.down_datagrams_per_client_s)),
-            ],
+            self.down_bytes_per_client_s,
+            self.down_datagrams_per_client_s,
         );
-        table.row(
+        table.traffic(
             "up, per client",
-            &[
-                figure("bytes", &bytes(self.up_bytes_per_client_s)),
-                figure("datagrams", &format!("{:.1}/s", self.up_datagrams_per_client_s)),
-            ],
+            self.up_bytes_per_client_s,
+            self.up_datagrams_per_client_s,
         );
         table.row(
             "snapshots",
@@ -287,34 +282,16 @@ impl BotsReport {
                 figure("tick", &format!("{:.2} Hz", self.tick_hz)),
             ],
         );
-        table.row(
-            "round trip",
-            &[
-                figure("p50", &ms(self.round_trip_ms_p50)),
-                figure("p99", &ms(self.round_trip_ms_p99)),
-            ],
-        );
+        table.quantiles("round trip", self.round_trip_ms_p50, self.round_trip_ms_p99);
     }
 
     fn seen(&self, table: &mut Table) {
-        table.row(
-            "seen, per client",
-            &[
-                figure("entities", &format!("{:.1}", self.visible_mean)),
-                figure(
-                    "updates",
-                    &format!("{}/s", grouped(self.updates_per_client_s.round() as u64)),
-                ),
-                figure("each", &format!("{:.2} B", self.bytes_per_update)),
-            ],
+        table.seen(
+            self.visible_mean,
+            self.updates_per_client_s,
+            self.bytes_per_update,
         );
-        table.row(
-            "shown behind",
-            &[
-                figure("p50", &ms(self.shown_delay_ms_p50)),
-                figure("p99", &ms(self.shown_delay_ms_p99)),
-            ],
-        );
+        table.quantiles("shown behind", self.shown_delay_ms_p50, self.shown_delay_ms_p99);
         if self.predictions > 0 {
             table.row(
                 "predictions",

@@ -13,6 +13,7 @@ use std::time::Duration;
 use bevy_ecs::prelude::Resource;
 use bytes::Bytes;
 use throng_shared::protocol::ids::{Channel, GlobalId};
+use throng_shared::reliable::held_bytes;
 
 /// Ticks for which a message waits at most, in time of this client.
 pub(super) const WAIT_TICKS: u32 = 20;
@@ -138,11 +139,6 @@ impl HeldMessages {
         self.bytes -= held_bytes(&held.bytes);
         Some((channel, held.bytes))
     }
-}
-
-/// Returns the bytes of memory that a message takes, about.
-fn held_bytes(bytes: &Bytes) -> usize {
-    bytes.len() + size_of::<Bytes>()
 }
 
 #[cfg(test)]

@@ -38,11 +38,10 @@ use crate::protocol::ids::{Channel, ChannelId};
 use ack_watch::AckWatch;
 use guard::{Guard, Verdict};
 use packet::{Packet, PacketBody, SMALL_HEAD_BYTES_MAX};
-use room::held_bytes;
 use sender::ReliableSender;
 
 pub use error::{GuardError, SendError};
-pub use room::SendRoom;
+pub use room::{SendRoom, held_bytes};
 pub use sender::RESEND_AFTER;
 
 /// Shortest time between two packets of acknowledgements.

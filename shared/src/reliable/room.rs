@@ -68,6 +68,7 @@ impl Default for SendRoom {
 }
 
 /// Returns the bytes of memory that a queued message holds.
-pub(super) fn held_bytes(message: &Bytes) -> usize {
+#[must_use]
+pub fn held_bytes(message: &Bytes) -> usize {
     message.len() + QUEUED_OVERHEAD_BYTES
 }

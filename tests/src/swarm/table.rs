@@ -61,13 +61,7 @@ fn server(table: &mut Table, report: &SwarmReport) {
             figure("max", &ms(report.tick_ms_max)),
         ],
     );
-    table.row(
-        "fan-out",
-        &[
-            figure("p50", &ms(report.fanout_ms_p50)),
-            figure("p99", &ms(report.fanout_ms_p99)),
-        ],
-    );
+    table.quantiles("fan-out", report.fanout_ms_p50, report.fanout_ms_p99);
     table.row(
         "input to queue",
         &[figure("p99", &format!("{:.0} us", report.input_queue_us_p99))],
@@ -76,47 +70,29 @@ fn server(table: &mut Table, report: &SwarmReport) {
 
 fn network(table: &mut Table, report: &SwarmReport) {
     table.group();
-    for (label, bytes, datagrams) in [
-        (
-            "down, per client",
-            report.down_bytes_per_client_s,
-            report.down_datagrams_per_client_s,
-        ),
-        (
-            "up, per client",
-            report.up_bytes_per_client_s,
-            report.up_datagrams_per_client_s,
-        ),
-    ] {
-        table.row(
-            label,
-            &[
-                figure("bytes", &format!("{}/s", grouped(bytes.round() as u64))),
-                figure("datagrams", &format!("{datagrams:.1}/s")),
-            ],
-        );
-    }
+    table.traffic(
+        "down, per client",
+        report.down_bytes_per_client_s,
+        report.down_datagrams_per_client_s,
+    );
+    table.traffic(
+        "up, per client",
+        report.up_bytes_per_client_s,
+        report.up_datagrams_per_client_s,
+    );
 }
 
 fn world(table: &mut Table, report: &SwarmReport) {
     table.group();
-    table.row(
-        "seen, per client",
-        &[
-            figure("entities", &format!("{:.1}", report.visible_mean)),
-            figure(
-                "updates",
-                &format!("{}/s", grouped(report.updates_per_client_s.round() as u64)),
-            ),
-            figure("each", &format!("{:.2} B", report.bytes_per_update)),
-        ],
+    table.seen(
+        report.visible_mean,
+        report.updates_per_client_s,
+        report.bytes_per_update,
     );
-    table.row(
+    table.quantiles(
         "snapshot age",
-        &[
-            figure("p50", &ms(report.snapshot_age_ms_p50)),
-            figure("p99", &ms(report.snapshot_age_ms_p99)),
-        ],
+        report.snapshot_age_ms_p50,
+        report.snapshot_age_ms_p99,
     );
     table.row(
         "oldest visible",
