@@ -5,13 +5,13 @@ use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
-use throng_client::link::LinkConditions;
 use throng_client::world::{Own, WorldMirror};
 use throng_server::prelude::*;
 use throng_server::simulation::Slots;
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::random::Random;
 
+use super::fixtures::{global, lossy, welcome};
 use super::*;
 
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,20 +38,6 @@ fn server(app: &mut App) {
     app.world_mut().register_disabling_component::<Prefab>();
     app.add_plugins(protocol)
         .add_systems(FixedUpdate, welcome.in_set(ServerSystems::Simulate));
-}
-
-fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
-    for joined in joined.read() {
-        let avatar = commands
-            .spawn((Replicated::default(), Owner(joined.player.id)))
-            .id();
-        let view = Viewer { radius: 50.0 };
-        commands.entity(joined.entity).insert((Avatar(avatar), view));
-    }
-}
-
-fn global(game: &mut LocalGame, entity: Entity) -> GlobalId {
-    game.server().get::<Replicated>(entity).unwrap().global()
 }
 
 fn seen(game: &mut LocalGame, player: LocalPlayer, entity: Entity) -> Option<Entity> {
@@ -229,13 +215,7 @@ fn clients_agree_with_the_server_however_entities_are_toggled_on_a_lossy_line() 
     for seed in 1..=3 {
         let mut game = LocalGame::new(server);
         let ada = game.join("Ada", client);
-        game.set_line(
-            ada,
-            LinkConditions {
-                loss: 0.2,
-                ..LinkConditions::PERFECT
-            },
-        );
+        game.set_line(ada, lossy(0.2));
         let mut chance = Random::new(seed);
         let ships: Vec<_> = (0..20)
             .map(|n| game.server().spawn((Replicated::default(), Plating(n))).id())

@@ -3,14 +3,13 @@
 use bevy_app::{App, FixedUpdate, Last};
 use bevy_ecs::entity::MapEntities;
 use bevy_ecs::prelude::*;
-use bevy_ecs::system::RunSystemOnce;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
-use throng_client::link::LinkConditions;
 use throng_client::world::{Mirrored, WorldMirror};
 use throng_server::prelude::*;
 use throng_shared::protocol::ids::GlobalId;
 
+use super::fixtures::{global, lossy, say, welcome};
 use super::*;
 
 /// A message in the ordered channel.
@@ -64,15 +63,6 @@ fn client(app: &mut App) {
     app.add_systems(Last, receive);
 }
 
-fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
-    for joined in joined.read() {
-        let owner = Owner(joined.player.id);
-        let avatar = commands.spawn((Replicated::default(), owner)).id();
-        let view = Viewer { radius: 50.0 };
-        commands.entity(joined.entity).insert((Avatar(avatar), view));
-    }
-}
-
 fn spawn_and_tell(mut spawns: ResMut<Spawns>, mut commands: Commands, mut tell: Tell) -> Result {
     if !spawns.is_on {
         return Ok(());
@@ -113,25 +103,19 @@ fn arrived(game: &mut LocalGame, player: LocalPlayer) -> &Arrived {
     game.world(player).resource::<Arrived>()
 }
 
-fn lossy(loss: f64) -> LinkConditions {
-    LinkConditions {
-        loss,
-        ..LinkConditions::PERFECT
-    }
-}
-
-fn say<M>(game: &mut LocalGame, system: impl IntoSystem<(), (), M> + 'static) {
-    game.server().run_system_once(system).unwrap();
-}
-
-fn global(game: &mut LocalGame, entity: Entity) -> GlobalId {
-    game.server().get::<Replicated>(entity).unwrap().global()
-}
-
 /// Spawns an entity out of every view.
 fn spawn_far(game: &mut LocalGame) -> Entity {
     let far = Position(Vec2::new(900.0, 0.0));
     game.server().spawn((Replicated::default(), far)).id()
+}
+
+/// Starts a game with a player and an entity out of its view.
+fn game_with_far_entity() -> (LocalGame, LocalPlayer, Entity) {
+    let mut game = LocalGame::new(server);
+    let ada = game.join("Ada", client);
+    let far = spawn_far(&mut game);
+    game.run(3);
+    (game, ada, far)
 }
 
 #[test]
@@ -208,10 +192,7 @@ fn a_client_that_joins_receives_messages_about_entities_of_the_same_tick() {
 
 #[test]
 fn a_message_about_an_entity_out_of_view_arrives_after_twenty_ticks_in_the_order_of_its_channel() {
-    let mut game = LocalGame::new(server);
-    let ada = game.join("Ada", client);
-    let far = spawn_far(&mut game);
-    game.run(3);
+    let (mut game, ada, far) = game_with_far_entity();
     say(&mut game, move |mut tell: Tell| {
         tell.all(&Born(1, far)).unwrap();
         tell.all(&Spotted(1, far)).unwrap();
@@ -263,10 +244,7 @@ fn a_message_about_an_entity_that_was_just_despawned_does_not_wait() {
 
 #[test]
 fn messages_do_not_wait_for_a_server_that_stands_still() {
-    let mut game = LocalGame::new(server);
-    let ada = game.join("Ada", client);
-    let far = spawn_far(&mut game);
-    game.run(3);
+    let (mut game, ada, far) = game_with_far_entity();
     say(&mut game, move |mut tell: Tell| {
         tell.all(&Born(1, far)).unwrap();
         tell.all(&Chat(2)).unwrap();
@@ -313,10 +291,7 @@ fn many_long_messages_that_wait_arrive_in_order() {
 
 #[test]
 fn messages_that_wait_are_delivered_when_the_session_ends() {
-    let mut game = LocalGame::new(server);
-    let ada = game.join("Ada", client);
-    let far = spawn_far(&mut game);
-    game.run(3);
+    let (mut game, ada, far) = game_with_far_entity();
     say(&mut game, move |mut tell: Tell| {
         tell.all(&Born(1, far)).unwrap();
         tell.all(&Spotted(1, far)).unwrap();

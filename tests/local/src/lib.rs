@@ -8,6 +8,8 @@
 mod disabled;
 #[cfg(test)]
 mod failures;
+#[cfg(test)]
+mod fixtures;
 mod game;
 #[cfg(test)]
 mod held_message_tests;

@@ -10,6 +10,7 @@ use throng_client::world::TellServer;
 use throng_server::prelude::*;
 use throng_shared::protocol::hello::Goodbye;
 
+use super::fixtures::{lossy, welcome};
 use super::*;
 
 /// A message with a number and a load of bytes.
@@ -31,11 +32,6 @@ struct Arrived {
 #[derive(Resource)]
 struct Greetings(u32);
 
-const LOSSY: LinkConditions = LinkConditions {
-    loss: 0.2,
-    ..LinkConditions::PERFECT
-};
-
 fn protocol(app: &mut App) {
     app.message::<Parcel>(Channel::ReliableOrdered)
         .message::<Leaflet>(Channel::ReliableUnordered)
@@ -48,7 +44,7 @@ fn server(greetings: u32) -> impl Fn(&mut App) + Send + Sync + 'static {
             .insert_resource(Greetings(greetings))
             .add_systems(
                 FixedUpdate,
-                (welcome, receive_from_players).in_set(ServerSystems::Simulate),
+                (welcome, greet, receive_from_players).in_set(ServerSystems::Simulate),
             );
     }
 }
@@ -57,18 +53,9 @@ fn client(app: &mut App) {
     app.add_plugins(protocol).add_systems(Last, receive_from_server);
 }
 
-fn welcome(
-    mut joined: MessageReader<PlayerJoined>,
-    greetings: Res<Greetings>,
-    mut tell: Tell,
-    mut commands: Commands,
-) {
+/// Tells each player that joins as many parcels as the game greets with.
+fn greet(mut joined: MessageReader<PlayerJoined>, greetings: Res<Greetings>, mut tell: Tell) {
     for joined in joined.read() {
-        let avatar = commands
-            .spawn((Replicated::default(), Owner(joined.player.id)))
-            .id();
-        let view = Viewer { radius: 50.0 };
-        commands.entity(joined.entity).insert((Avatar(avatar), view));
         for number in 0..greetings.0 {
             tell.player(&joined.player, &Parcel(number, vec![7; 990]))
                 .unwrap();
@@ -102,7 +89,7 @@ fn send(game: &mut LocalGame, player: LocalPlayer, numbers: std::ops::Range<u32>
 
 #[test]
 fn the_messages_that_a_client_may_send_arrive_and_the_others_are_refused() {
-    for line in [LinkConditions::PERFECT, LOSSY] {
+    for line in [LinkConditions::PERFECT, lossy(0.2)] {
         let mut game = LocalGame::new(server(0));
         let ada = game.join("Ada", client);
         game.set_line(ada, line);
@@ -121,7 +108,7 @@ fn the_messages_that_a_client_may_send_arrive_and_the_others_are_refused() {
 
 #[test]
 fn a_client_that_sends_too_much_in_every_frame_loses_nothing_that_was_accepted() {
-    for line in [LinkConditions::PERFECT, LOSSY] {
+    for line in [LinkConditions::PERFECT, lossy(0.2)] {
         let mut game = LocalGame::new(server(0));
         let ada = game.join("Ada", client);
         game.set_line(ada, line);
@@ -155,7 +142,7 @@ fn a_client_joins_a_game_that_tells_it_much_at_once() {
     for greetings in [64, 240] {
         let mut game = LocalGame::new(server(greetings));
         let ada = game.join("Ada", client);
-        game.set_line(ada, LOSSY);
+        game.set_line(ada, lossy(0.2));
         let bob = game.join("Bob", client);
         game.run(600);
         for player in [ada, bob] {
@@ -183,7 +170,7 @@ fn a_client_is_told_that_more_waited_for_it_than_fits() {
 fn many_messages_before_a_kick_arrive_before_the_end() {
     let mut game = LocalGame::new(server(0));
     let ada = game.join("Ada", client);
-    game.set_line(ada, LOSSY);
+    game.set_line(ada, lossy(0.2));
     let kick = |players: Query<&Player>, mut tell: Tell| {
         for player in &players {
             (0..200).for_each(|n| tell.player(player, &Parcel(n, vec![7; 990])).unwrap());

@@ -8,11 +8,11 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::system::RunSystemOnce;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
-use throng_client::link::LinkConditions;
 use throng_client::world::{TellServer, WorldMirror};
 use throng_server::prelude::*;
 use throng_shared::random::Random;
 
+use super::fixtures::{lossy, welcome};
 use super::*;
 
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,15 +66,6 @@ fn server(app: &mut App) {
 fn client(app: &mut App) {
     app.add_plugins(protocol).init_resource::<Changes>();
     app.add_systems(Last, count_changes);
-}
-
-fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
-    for joined in joined.read() {
-        let owner = Owner(joined.player.id);
-        let avatar = commands.spawn((Replicated::default(), owner)).id();
-        let view = Viewer { radius: 50.0 };
-        commands.entity(joined.entity).insert((Avatar(avatar), view));
-    }
 }
 
 fn receive_orders(mut received: MessageReader<FromPlayer<Order>>, mut orders: ResMut<Orders>) {
@@ -306,11 +297,7 @@ fn references_are_right_after_any_course_of_events() {
         );
         let ada = game.join("Ada", client);
         let loss = [0.0, 0.05, 0.2][seed as usize % 3];
-        let line = LinkConditions {
-            loss,
-            ..LinkConditions::PERFECT
-        };
-        game.set_line(ada, line);
+        game.set_line(ada, lossy(loss));
         let mut all: Vec<Entity> = (0..12)
             .map(|_| game.server().spawn(Position::default()).id())
             .collect();

@@ -13,6 +13,7 @@ use throng_server::prelude::*;
 use throng_shared::protocol::hello::Goodbye;
 use throng_shared::protocol::kick_text::KickText;
 
+use super::fixtures::{lossy, welcome};
 use super::*;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,16 +35,6 @@ fn server(app: &mut App) {
     app.add_plugins(protocol)
         .insert_resource(Weather(3))
         .add_systems(FixedUpdate, welcome.in_set(ServerSystems::Simulate));
-}
-
-fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
-    for joined in joined.read() {
-        let avatar = commands
-            .spawn((Replicated::default(), Owner(joined.player.id)))
-            .id();
-        let view = Viewer { radius: 50.0 };
-        commands.entity(joined.entity).insert((Avatar(avatar), view));
-    }
 }
 
 fn client(app: &mut App) {
@@ -73,14 +64,10 @@ fn end_all(despawns: bool) -> impl FnMut(Query<(Entity, &Player)>, Tell, Command
 
 #[test]
 fn what_gameplay_tells_before_it_ends_a_session_arrives_before_the_end() {
-    let lossy = LinkConditions {
-        loss: 0.2,
-        ..LinkConditions::PERFECT
-    };
     for (despawns, line) in [
         (false, LinkConditions::PERFECT),
         (true, LinkConditions::PERFECT),
-        (false, lossy),
+        (false, lossy(0.2)),
     ] {
         let mut game = LocalGame::new(server);
         let ada = game.join("Ada", client);

@@ -11,6 +11,7 @@ use throng_server::input::InputCounters;
 use throng_server::internals::Inbox;
 use throng_server::prelude::*;
 
+use super::fixtures::{say, welcome};
 use super::*;
 
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,17 +66,6 @@ fn client(app: &mut App) {
     app.add_plugins(protocol).add_systems(Last, receive_from_server);
 }
 
-fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
-    for joined in joined.read() {
-        let avatar = commands
-            .spawn((Replicated::default(), Owner(joined.player.id)))
-            .id();
-        commands
-            .entity(joined.entity)
-            .insert((Avatar(avatar), Viewer { radius: 50.0 }));
-    }
-}
-
 fn receive_from_players(
     mut chats: MessageReader<FromPlayer<Chat>>,
     mut points: MessageReader<FromPlayer<Point>>,
@@ -99,8 +89,8 @@ fn chats(world: &mut World) -> Vec<u32> {
 }
 
 /// Runs a system once on the server and lets its messages arrive.
-fn say<M>(game: &mut LocalGame, system: impl IntoSystem<(), (), M> + 'static) {
-    game.server().run_system_once(system).unwrap();
+fn say_and_wait<M>(game: &mut LocalGame, system: impl IntoSystem<(), (), M> + 'static) {
+    say(game, system);
     game.run(4);
 }
 
@@ -128,7 +118,7 @@ fn messages_reach_one_player_a_team_players_in_sight_or_all() {
         game.server().get_mut::<Position>(avatar).unwrap().0.x = n as f32 * 40.0;
     }
     game.run(2);
-    say(&mut game, |players: Query<&Player>, mut tell: Tell| {
+    say_and_wait(&mut game, |players: Query<&Player>, mut tell: Tell| {
         let first = players
             .iter()
             .find(|player| player.name.as_str() == "Bob")
@@ -177,7 +167,7 @@ fn entity_references_and_relationships_are_mapped_to_the_clients_entities() {
     // Each side finds its own entity in a message.
     let to_server = move |mut tell: TellServer| tell.send(&Point(their_child)).unwrap();
     game.world(ada).run_system_once(to_server).unwrap();
-    say(&mut game, move |mut tell: Tell| tell.all(&Point(parent)).unwrap());
+    say_and_wait(&mut game, move |mut tell: Tell| tell.all(&Point(parent)).unwrap());
     assert_eq!(game.server().resource::<ArrivedMessages>().points, [child]);
     assert_eq!(
         game.world(ada).resource::<ArrivedMessages>().points,

@@ -11,6 +11,7 @@ use throng_client::world::{NextInput, Own};
 use throng_server::prelude::*;
 use throng_shared::protocol::registry::Protocol;
 
+use super::fixtures::welcome;
 use super::log::LogCapture;
 use super::*;
 
@@ -78,16 +79,6 @@ fn protocol(app: &mut App) {
 fn server(app: &mut App) {
     app.add_plugins(protocol)
         .add_systems(FixedUpdate, welcome.in_set(ServerSystems::Simulate));
-}
-
-fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
-    for joined in joined.read() {
-        let body = (Replicated::default(), Owner(joined.player.id));
-        let avatar = Avatar(commands.spawn(body).id());
-        commands
-            .entity(joined.entity)
-            .insert((avatar, Viewer { radius: 50.0 }));
-    }
 }
 
 /// Starts a game with one player, whose avatar has these components. Returns the avatar too.

@@ -10,22 +10,12 @@ use throng_client::predict::PredictionErrors;
 use throng_client::world::Own;
 use throng_server::prelude::*;
 
+use super::fixtures::welcome;
 use super::log::LogCapture;
 use super::*;
 
 /// States that are compared with predictions.
 const COMPARED: u64 = 601;
-
-fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
-    for joined in joined.read() {
-        let avatar = commands
-            .spawn((Replicated::default(), Owner(joined.player.id)))
-            .id();
-        commands
-            .entity(joined.entity)
-            .insert((Avatar(avatar), Viewer { radius: 50.0 }));
-    }
-}
 
 /// Runs until as many states were compared as are asked for; returns how many were corrected.
 fn corrected_of(game: &mut LocalGame, player: LocalPlayer, compared: u64) -> u64 {
