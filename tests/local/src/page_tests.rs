@@ -1,11 +1,12 @@
-//! What `docs/gameplay.md` says about teams on players and avatars, and about rounding.
+//! What `docs/gameplay.md` says about teams on players and avatars and about rounding, and its chat.
 
-use bevy_app::{App, FixedUpdate};
+use bevy_app::{App, FixedUpdate, Update};
 use bevy_ecs::prelude::*;
+use bevy_ecs::system::RunSystemOnce;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use throng_client::prelude::*;
-use throng_client::world::WorldMirror;
+use throng_client::world::{TellServer, WorldMirror};
 use throng_server::prelude::*;
 
 use super::*;
@@ -118,4 +119,71 @@ fn a_pose_is_sent_in_steps_and_keeps_its_digits_at_the_server() {
     let heading = seen::<Heading>(&mut game, ada, ada).unwrap().0;
     let turn = std::f32::consts::TAU;
     assert!((heading - (4.0 - turn)).abs() <= turn / 2_048.0, "{heading}");
+}
+
+#[derive(Serialize, Deserialize)]
+struct Say(String);
+
+#[derive(Serialize, Deserialize)]
+struct Said {
+    name: String,
+    text: String,
+}
+
+fn chat_protocol(app: &mut App) {
+    app.message_to_server::<Say>(Channel::ReliableOrdered);
+    app.message_to_clients::<Said>(Channel::ReliableOrdered);
+}
+
+fn chat(mut lines: MessageReader<FromPlayer<Say>>, players: Query<&Player>, mut tell: Tell) -> Result {
+    for line in lines.read() {
+        // A player may have left since the line arrived.
+        let Ok(player) = players.get(line.player) else {
+            continue;
+        };
+        tell.all(&Said {
+            name: player.name.to_string(),
+            text: line.message.0.chars().take(200).collect(),
+        })?;
+    }
+    Ok(())
+}
+
+/// What a client was shown.
+#[derive(Resource, Default)]
+struct Shown(Vec<String>);
+
+fn show_chat(mut said: MessageReader<FromServer<Said>>, mut shown: ResMut<Shown>) {
+    for FromServer(said) in said.read() {
+        shown.0.push(format!("{}: {}", said.name, said.text));
+    }
+}
+
+fn chat_client(app: &mut App) {
+    app.add_plugins((protocol, chat_protocol))
+        .init_resource::<Shown>()
+        .add_systems(Update, show_chat);
+}
+
+#[test]
+fn a_line_of_the_chat_of_the_page_is_shown_to_all_in_its_first_200_characters() {
+    let mut game = LocalGame::new(|app: &mut App| {
+        app.add_plugins((server, chat_protocol))
+            .add_systems(FixedUpdate, chat.in_set(ServerSystems::Simulate));
+    });
+    let [ada, bob] = ["Ada", "Bob"].map(|name| game.join(name, chat_client));
+    game.run(3);
+    // Four bytes for each character: 200 of them and a name fit into a message.
+    for (player, text) in [(ada, "Hello".to_owned()), (bob, "\u{1F680}".repeat(250))] {
+        let say = move |mut tell: TellServer| tell.send(&Say(text.clone())).unwrap();
+        game.world(player).run_system_once(say).unwrap();
+        game.run(4);
+    }
+    let expected = [
+        "Ada: Hello".to_owned(),
+        format!("Bob: {}", "\u{1F680}".repeat(200)),
+    ];
+    for player in [ada, bob] {
+        assert_eq!(game.world(player).resource::<Shown>().0, expected);
+    }
 }
