@@ -11,7 +11,7 @@ use throng_server::simulation::Slots;
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::random::Random;
 
-use super::fixtures::{global, lossy, welcome};
+use super::fixtures::{global, lossy, seen, welcome};
 use super::*;
 
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,11 +38,6 @@ fn server(app: &mut App) {
     app.world_mut().register_disabling_component::<Prefab>();
     app.add_plugins(protocol)
         .add_systems(FixedUpdate, welcome.in_set(ServerSystems::Simulate));
-}
-
-fn seen(game: &mut LocalGame, player: LocalPlayer, entity: Entity) -> Option<Entity> {
-    let global = global(game, entity);
-    game.world(player).resource::<WorldMirror>().find(global)
 }
 
 /// Returns what a client sees of an entity.

@@ -6,9 +6,10 @@ use bevy_ecs::system::RunSystemOnce;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
 use throng_client::prelude::*;
-use throng_client::world::{TellServer, WorldMirror};
+use throng_client::world::TellServer;
 use throng_server::prelude::*;
 
+use super::fixtures::{self, avatar, between};
 use super::*;
 
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,12 +39,6 @@ fn welcome(mut joined: MessageReader<PlayerJoined>, mut commands: Commands) {
     }
 }
 
-/// Returns a player's avatar at the server.
-fn avatar(game: &mut LocalGame, player: LocalPlayer) -> Entity {
-    let player = game.player(player).unwrap();
-    game.server().get::<Avatar>(player).unwrap().0
-}
-
 /// Gives a player and its avatar teams; 0 is none.
 fn set_teams(game: &mut LocalGame, player: LocalPlayer, on_player: u8, on_avatar: u8) {
     let (entity, avatar) = (game.player(player).unwrap(), avatar(game, player));
@@ -54,13 +49,8 @@ fn set_teams(game: &mut LocalGame, player: LocalPlayer, on_player: u8, on_avatar
 /// Returns the component `T` that `viewer` has of the avatar of `of`, which it must see.
 fn seen<T: Component + Clone>(game: &mut LocalGame, viewer: LocalPlayer, of: LocalPlayer) -> Option<T> {
     let avatar = avatar(game, of);
-    let global = game.server().get::<Replicated>(avatar).unwrap().global();
-    let world = game.world(viewer);
-    let entity = world
-        .resource::<WorldMirror>()
-        .find(global)
-        .expect("it is in view");
-    world.get::<T>(entity).cloned()
+    let entity = fixtures::seen(game, viewer, avatar).expect("it is in view");
+    game.world(viewer).get::<T>(entity).cloned()
 }
 
 #[test]
@@ -121,6 +111,7 @@ fn a_pose_is_sent_in_steps_and_keeps_its_digits_at_the_server() {
     assert!((heading - (4.0 - turn)).abs() <= turn / 2_048.0, "{heading}");
 }
 
+// The chat of the page begins here.
 #[derive(Serialize, Deserialize)]
 struct Say(String);
 
@@ -130,11 +121,13 @@ struct Said {
     text: String,
 }
 
+/// A part of the protocol, which both ends add.
 fn chat_protocol(app: &mut App) {
     app.message_to_server::<Say>(Channel::ReliableOrdered);
     app.message_to_clients::<Said>(Channel::ReliableOrdered);
 }
 
+/// A system of the server, in `FixedUpdate`, in `ServerSystems::Simulate`.
 fn chat(mut lines: MessageReader<FromPlayer<Say>>, players: Query<&Player>, mut tell: Tell) -> Result {
     for line in lines.read() {
         // A player may have left since the line arrived.
@@ -148,6 +141,7 @@ fn chat(mut lines: MessageReader<FromPlayer<Say>>, players: Query<&Player>, mut 
     }
     Ok(())
 }
+// The chat of the page ends here.
 
 /// What a client was shown.
 #[derive(Resource, Default)]
@@ -186,4 +180,16 @@ fn a_line_of_the_chat_of_the_page_is_shown_to_all_in_its_first_200_characters() 
     for player in [ada, bob] {
         assert_eq!(game.world(player).resource::<Shown>().0, expected);
     }
+}
+
+#[test]
+fn the_page_shows_the_chat_that_the_test_runs() {
+    let page = include_str!("../../../docs/gameplay.md");
+    let file = include_str!("page_tests.rs");
+    let chat = between(
+        file,
+        "// The chat of the page begins here.\n",
+        "// The chat of the page ends here.",
+    );
+    assert!(page.contains(chat), "docs/gameplay.md does not show\n{chat}");
 }

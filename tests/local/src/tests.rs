@@ -5,13 +5,13 @@ use bevy_ecs::entity::MapEntities;
 use bevy_ecs::prelude::*;
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
-use throng_client::world::{NextInput, Own, TellServer, WorldMirror};
+use throng_client::world::{NextInput, Own, TellServer};
 use throng_server::boundary::link::ToSimulation;
 use throng_server::input::InputCounters;
 use throng_server::internals::Inbox;
 use throng_server::prelude::*;
 
-use super::fixtures::{say, welcome};
+use super::fixtures::{avatar, say, seen, welcome};
 use super::*;
 
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,17 +94,6 @@ fn say_and_wait<M>(game: &mut LocalGame, system: impl IntoSystem<(), (), M> + 's
     game.run(4);
 }
 
-fn own_avatar(game: &mut LocalGame, player: LocalPlayer) -> Entity {
-    let player = game.player(player).unwrap();
-    game.server().get::<Avatar>(player).unwrap().0
-}
-
-/// Returns the client's entity for a server's entity.
-fn seen(game: &mut LocalGame, player: LocalPlayer, entity: Entity) -> Option<Entity> {
-    let global = game.server().get::<Replicated>(entity)?.global();
-    game.world(player).resource::<WorldMirror>().find(global)
-}
-
 use bevy_ecs::system::RunSystemOnce;
 
 #[test]
@@ -112,7 +101,7 @@ fn messages_reach_one_player_a_team_players_in_sight_or_all() {
     let mut game = LocalGame::new(server);
     let players = ["Ada", "Bob", "Cyd"].map(|name| game.join(name, client));
     for (n, &player) in players.iter().enumerate() {
-        let (entity, avatar) = (game.player(player).unwrap(), own_avatar(&mut game, player));
+        let (entity, avatar) = (game.player(player).unwrap(), avatar(&mut game, player));
         let team = Team(TeamId(1 + n as u8 / 2));
         game.server().entity_mut(entity).insert(team);
         game.server().get_mut::<Position>(avatar).unwrap().0.x = n as f32 * 40.0;
@@ -244,7 +233,7 @@ fn resources_are_sent_on_joining_and_on_every_change() {
 fn players_see_only_entities_of_their_own_room() {
     let mut game = LocalGame::new(server);
     let [ada, bob] = ["Ada", "Bob"].map(|name| game.join(name, client));
-    let (hers, his) = (own_avatar(&mut game, ada), own_avatar(&mut game, bob));
+    let (hers, his) = (avatar(&mut game, ada), avatar(&mut game, bob));
     let things: Vec<_> = (0..100u16)
         .map(|n| {
             game.server()

@@ -10,7 +10,7 @@ use throng_client::predict::PredictionErrors;
 use throng_client::world::Own;
 use throng_server::prelude::*;
 
-use super::fixtures::welcome;
+use super::fixtures::{avatar, welcome};
 use super::log::LogCapture;
 use super::*;
 
@@ -27,11 +27,6 @@ fn corrected_of(game: &mut LocalGame, player: LocalPlayer, compared: u64) -> u64
         game.run(1);
     }
     panic!("the server's states do not arrive");
-}
-
-fn avatar(game: &mut LocalGame, player: LocalPlayer) -> Entity {
-    let player = game.player(player).unwrap();
-    game.server().get::<Avatar>(player).unwrap().0
 }
 
 #[test]

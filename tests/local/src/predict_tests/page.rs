@@ -8,7 +8,7 @@ use throng_client::schedule::ClientSystems;
 use throng_client::world::{NextInput, Own};
 use throng_server::prelude::*;
 
-use super::welcome;
+use crate::fixtures::{between, welcome};
 
 // The page begins here.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -84,15 +84,12 @@ fn register(app: &mut App, is_listed: bool) {
 fn the_page_shows_the_step_that_the_test_runs() {
     let page = include_str!("../../../../docs/client.md");
     let file = include_str!("page.rs");
-    let between = |begin: &str, end: &str| {
-        let (_, rest) = file.split_once(begin).unwrap();
-        rest.split_once(end).unwrap().0.trim().to_owned()
-    };
-    let client = between("// The page begins here.\n", "// The page ends here.");
-    assert!(page.contains(&client), "docs/client.md does not show\n{client}");
+    let client = between(file, "// The page begins here.\n", "// The page ends here.");
+    assert!(page.contains(client), "docs/client.md does not show\n{client}");
     let server = between(
+        file,
         "// The page's system of the server begins here.\n",
         "// The page's system of the server ends here.",
     );
-    assert!(page.contains(&server), "docs/client.md does not show\n{server}");
+    assert!(page.contains(server), "docs/client.md does not show\n{server}");
 }
