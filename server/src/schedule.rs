@@ -16,7 +16,7 @@ use bevy_app::{App, FixedFirst, FixedUpdate, Plugin};
 use bevy_ecs::error::{BevyError, ErrorContext};
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor};
-use throng_shared::failures::{count_failure, set_missing_error_handler};
+use throng_shared::failures::{failure_to_log, set_missing_error_handler};
 
 use crate::runner::{Clock, TickJump, TickTime};
 use stopwatch::Stopwatch;
@@ -190,9 +190,8 @@ fn judge_tick(mut stopwatch: ResMut<Stopwatch>, timings: Res<TickTimings>, time:
 /// Logs the failure of a system or command, after which the server continues. Failures in every tick do not
 /// fill the log.
 fn log_error(error: BevyError, context: ErrorContext) {
-    if let Some(before) = count_failure(&context) {
-        let (kind, name) = (context.kind(), context.name());
-        tracing::error!(before, "the {kind} {name} failed: {error}");
+    if let Some(line) = failure_to_log(&error, &context) {
+        tracing::error!("{line}");
     }
 }
 

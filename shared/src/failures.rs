@@ -1,13 +1,15 @@
 //! Counts the failures of systems, commands and observers, so that the log has a line for each and none for every tick.
 //!
-//! The server and the client library each set an error handler that logs what [`count_failure`] returns. Without one,
-//! Bevy panics at the first failure.
+//! The server and the client library each set an error handler that logs what [`failure_to_log`] returns. Without one,
+//! Bevy panics at the first failure. A system that cannot run because a type is not registered fails with the line to
+//! write.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use bevy_app::App;
-use bevy_ecs::error::{ErrorContext, ErrorHandler, FallbackErrorHandler};
+use bevy_ecs::error::{BevyError, ErrorContext, ErrorHandler, FallbackErrorHandler};
+use bevy_ecs::system::SystemParamValidationError;
 
 /// Of the failures of one system, the first, second, fourth, eighth and so on are logged, and also every
 /// multiple of this number.
@@ -17,14 +19,66 @@ const FAILURES_BETWEEN_LINES: u64 = 1_024;
 /// observers.
 static FAILURES: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
-/// Counts a failure in this process. Returns the number of earlier ones of the same system, command or observer if this
-/// one is to be logged, and `None` if the log had enough of them.
-pub fn count_failure(context: &ErrorContext) -> Option<u64> {
+/// Counts a failure in this process. Returns the line for the log if this one is to be logged, and `None` if the log had
+/// enough of the same system, command or observer.
+pub fn failure_to_log(error: &BevyError, context: &ErrorContext) -> Option<String> {
+    let times = count_failure(context)?;
+    let invalid = error.downcast_ref::<SystemParamValidationError>();
+    let advice = invalid.and_then(|invalid| advice(&invalid.param.to_string()));
+    let reason = advice.unwrap_or_else(|| error.to_string().replace('\n', " "));
+    let (kind, name) = (context.kind(), context.name());
+    Some(match times {
+        1 => format!("the {kind} {name} failed: {reason}"),
+        _ => format!("the {kind} {name} failed, {times} times by now: {reason}"),
+    })
+}
+
+/// Counts a failure. Returns which of its system, command or observer it is, if it is to be logged.
+fn count_failure(context: &ErrorContext) -> Option<u64> {
     let key = format!("{} {}", context.kind(), context.name());
     let mut failures = FAILURES.lock().unwrap_or_else(PoisonError::into_inner);
     let times = failures.entry(key).or_default();
     *times += 1;
-    is_logged(*times).then(|| *times - 1)
+    is_logged(*times).then_some(*times)
+}
+
+/// Returns what to write for a parameter of a system that needs a type which is not registered, by the parameter's name.
+fn advice(parameter: &str) -> Option<String> {
+    let of = |wrapper| type_in(parameter, wrapper);
+    Some(if let Some(message) = of("FromServer") {
+        format!(
+            "the protocol has no message {message} to clients: write `app.message_to_clients::<{message}>(..)` in the \
+             plugin that both ends add"
+        )
+    } else if let Some(message) = of("FromPlayer") {
+        format!(
+            "the protocol has no message {message} to the server: write `app.message_to_server::<{message}>(..)` in the \
+             plugin that both ends add"
+        )
+    } else if let Some(input) = of("PredictedInput") {
+        format!(
+            "no prediction is driven by {input}: write `app.predict_by::<{input}>()` in the client's plugin"
+        )
+    } else {
+        let effect = of("EffectReceived")?;
+        format!("{effect} is no effect: write `app.effect::<{effect}>()` in the server's plugin")
+    })
+}
+
+/// Returns the type in `wrapper<..>`, within the name of a type.
+fn type_in<'a>(name: &'a str, wrapper: &str) -> Option<&'a str> {
+    let (_, rest) = name.split_once(&format!("::{wrapper}<"))?;
+    let mut depth = 1;
+    let end = rest.char_indices().find(|&(index, character)| {
+        match character {
+            '<' => depth += 1,
+            // Not the arrow in the type of a function.
+            '>' if !rest[..index].ends_with('-') => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    });
+    end.map(|(index, _)| &rest[..index])
 }
 
 /// Sets the app's error handler, unless the app or its world has one. For [`Plugin::finish`](bevy_app::Plugin::finish),
@@ -50,6 +104,22 @@ mod tests {
         let logged = |until| (1..=until).filter(|&times| is_logged(times)).count();
         assert_eq!((logged(1), logged(20), logged(1_200)), (1, 5, 11));
         assert_eq!(logged(72_000), 70 + 10, "an hour at 20 Hz");
+    }
+
+    #[test]
+    fn a_parameter_of_an_unregistered_type_is_advised_by_the_type() {
+        let reader =
+            "bevy_ecs::message::message_reader::MessageReader<throng_shared::a::FromServer<game::Say<u8>>>";
+        let advised = advice(reader).unwrap();
+        assert!(
+            advised.contains("`app.message_to_clients::<game::Say<u8>>(..)`"),
+            "{advised}"
+        );
+        let input =
+            "bevy_ecs::change_detection::Res<throng_client::predict::predicted::PredictedInput<game::Stick>>";
+        let advised = advice(input).unwrap();
+        assert!(advised.contains("`app.predict_by::<game::Stick>()`"), "{advised}");
+        assert_eq!(advice("bevy_ecs::change_detection::Res<game::Score>"), None);
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod error;
 mod figures;
 mod flags;
 mod game_bot;
+mod log;
 mod program;
 mod quantiles;
 mod recipe;

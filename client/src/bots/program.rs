@@ -7,6 +7,7 @@ use bevy_app::{App, AppExit, TerminalCtrlCHandlerPlugin};
 
 use super::builder::Bots;
 use super::flags::{BotsFlags, HELP};
+use super::log;
 use super::report::BotsReport;
 use super::run::run;
 use crate::table::stdout_is_colourful;
@@ -14,7 +15,8 @@ use crate::table::stdout_is_colourful;
 impl Bots {
     /// Runs the bots as a program's whole `main`: reads its flags, which are the `words` after the program's name, prints
     /// the table, and returns the exit code. `--help` lists the flags; what a flag does not set stays as it is. Ctrl-c
-    /// ends the measurement early, with the table.
+    /// ends the measurement early, with the table. If the program has no logger, warnings and errors are written to standard
+    /// error, each text for the first bot that logs it.
     ///
     /// The exit code is 0; 1 if a bot was refused, a session ended or the server did not reply for 1.5 s, or a value could
     /// not be decoded; 2 for wrong flags; and 3 if no bot joined.
@@ -27,6 +29,7 @@ impl Bots {
             print(HELP);
             return AppExit::Success;
         }
+        log::start();
         let mut ctrl_c = App::new();
         ctrl_c.add_plugins(TerminalCtrlCHandlerPlugin);
         let mut should_stop = || {

@@ -197,14 +197,15 @@ fn title(settings: &BotsSettings) -> String {
 }
 
 impl BotsReport {
-    /// Returns whether every bot joined and played to the end, and everything was decoded.
+    /// Returns whether every bot joined and played to the end, and everything was decoded. This may hold for bots that are
+    /// too slow: a test also asks [`keeps_up`](Self::keeps_up).
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.clients_refused + self.sessions_ended + self.silences + self.decode_errors == 0
     }
 
     /// Returns whether the bots' apps were updated about once per tick. Otherwise the program had too little time, and the
-    /// figures are not those of players.
+    /// figures are not those of players; the table says `too slow`.
     #[must_use]
     pub fn keeps_up(&self) -> bool {
         self.frames_per_client_s >= KEEPS_UP * self.tick_hz

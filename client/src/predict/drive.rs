@@ -62,7 +62,7 @@ pub(super) fn predict(world: &mut World) {
         let furthest = predictions.furthest.filter(|furthest| furthest.is_after(present));
         let furthest = furthest.unwrap_or(present);
         save_spawned(world, &predictions.kinds, &predicted_entities, present);
-        let mut from = compare(world, &predictions.kinds, &mut predicted_entities);
+        let mut from = compare(world, &mut predictions, &mut predicted_entities);
         if present.is_after(newest) && from.is_none_or(|from| from.is_after(newest)) {
             // The clock of inputs has jumped backward: the ticks after it are predicted again, with newer inputs.
             from = Some(newest);
@@ -169,9 +169,10 @@ fn save_spawned(
 /// Compares newly received states with the predictions for their ticks. Returns the oldest tick that was wrong.
 fn compare(
     world: &mut World,
-    kinds: &[PredictedKind],
+    predictions: &mut Predictions,
     predicted_entities: &mut [PredictedEntity],
 ) -> Option<Tick> {
+    let Predictions { kinds, watch, .. } = predictions;
     let mut oldest: Option<Tick> = None;
     for target in predicted_entities {
         let Some(known) = target.known else { continue };
@@ -190,6 +191,7 @@ fn compare(
         if !is_first {
             errors.compared += 1;
             errors.corrected += u64::from(target.is_wrong);
+            watch.note(target.is_wrong);
         }
         if let Some(error) = error.filter(|_| is_own && !is_first) {
             errors.note(error);

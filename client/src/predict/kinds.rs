@@ -11,6 +11,7 @@ use throng_shared::tick::Tick;
 use super::predicted::Present;
 use super::show::Course;
 use super::track::{Ahead, Track};
+use super::watch::CorrectionWatch;
 use crate::blend::{Blend, Shown};
 
 /// The registered components, and the tick up to which they are predicted.
@@ -23,6 +24,7 @@ pub(super) struct Predictions {
     pub(super) present: Option<Tick>,
     /// The newest tick that was ever predicted in this session. The clock of inputs may jump backward.
     pub(super) furthest: Option<Tick>,
+    pub(super) watch: CorrectionWatch,
 }
 
 /// The operations for one component type.
@@ -31,8 +33,8 @@ pub(super) struct PredictedKind {
     /// The rounding to what the server sends; `None` before the first prediction, and if the protocol does not list the
     /// component.
     pub(super) rounding: Option<PredictedType>,
-    /// Returns the rounding by the protocol, and logs a component that needs one and has none.
-    find_rounding: fn(&Protocol) -> Option<PredictedType>,
+    /// Returns the rounding by the protocol, and logs a component that needs one and has none: then the flag is set.
+    find_rounding: fn(&Protocol, &mut bool) -> Option<PredictedType>,
     /// Rounds the present value.
     round: fn(&PredictedType, &mut EntityWorldMut),
     /// Sets the present value to the server's.
@@ -158,7 +160,7 @@ impl Predictions {
     pub(super) fn find_roundings(&mut self, protocol: &Protocol) {
         if !std::mem::replace(&mut self.has_roundings, true) {
             for kind in &mut self.kinds {
-                kind.rounding = (kind.find_rounding)(protocol);
+                kind.rounding = (kind.find_rounding)(protocol, &mut self.watch.is_said);
             }
         }
     }
@@ -173,10 +175,11 @@ impl PredictedKind {
     }
 }
 
-fn find_rounding<T: Component>(protocol: &Protocol) -> Option<PredictedType> {
+fn find_rounding<T: Component>(protocol: &Protocol, is_said: &mut bool) -> Option<PredictedType> {
     let rounding = protocol.predicted_of::<T>();
     if rounding.is_none() && protocol.loses_digits::<T>() {
         let component = type_name::<T>();
+        *is_said = true;
         tracing::warn!(
             component,
             "a predicted component is sent with fewer digits than the server goes on with, so that most predictions are \

@@ -19,6 +19,7 @@ mod predicted;
 mod show;
 mod spawns;
 mod track;
+mod watch;
 
 use std::time::Duration;
 

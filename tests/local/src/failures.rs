@@ -5,12 +5,23 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use bevy_app::{App, FixedMain, FixedUpdate, Update};
 use bevy_ecs::error::{BevyError, ErrorContext};
 use bevy_ecs::prelude::*;
+use bevy_ecs::schedule::SingleThreadedExecutor;
+use serde::{Deserialize, Serialize};
+use throng_client::prelude::*;
 use throng_server::prelude::*;
 
+use super::log::LogCapture;
 use super::*;
 
 #[derive(Component)]
 struct Flare;
+
+#[derive(Serialize, Deserialize)]
+struct Never;
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Lever(i8);
+impl PlayerInput for Lever {}
 
 #[derive(Resource)]
 struct Absent;
@@ -84,4 +95,38 @@ fn an_error_handler_of_the_game_is_kept_in_either_order() {
     app.finish();
     app.world_mut().run_schedule(Update);
     assert!(FAILURES.load(Relaxed) > first);
+}
+
+#[test]
+fn a_system_that_reads_an_unregistered_type_is_named_with_the_line_to_write() {
+    fn listen(mut messages: MessageReader<FromServer<Never>>) {
+        messages.read().for_each(drop);
+    }
+    fn hear(mut messages: MessageReader<FromPlayer<Never>>) {
+        messages.read().for_each(drop);
+    }
+    fn predict(_: Res<PredictedInput<Lever>>) {}
+    let client = |app: &mut App| {
+        app.add_systems(Update, (listen, predict))
+            // The log is that of this thread.
+            .edit_schedule(Update, |schedule| {
+                schedule.set_executor(SingleThreadedExecutor::new());
+            });
+    };
+    let lines = LogCapture::lines_of("", || {
+        let mut game = LocalGame::new(|app: &mut App| {
+            app.add_systems(FixedUpdate, hear.in_set(ServerSystems::Simulate));
+        });
+        game.join("Ada", client);
+        game.run(1);
+    });
+    for part in [
+        "`app.message_to_clients::<throng_local::failures::Never>(..)`",
+        "`app.message_to_server::<throng_local::failures::Never>(..)`",
+        "`app.predict_by::<throng_local::failures::Lever>()`",
+    ] {
+        let first = lines.iter().find(|line| line.contains(part));
+        let first = first.unwrap_or_else(|| panic!("{part} is missing: {lines:#?}"));
+        assert!(!first.contains("by now") && !first.contains('\n'), "{first}");
+    }
 }

@@ -69,6 +69,20 @@ fn a_game_that_does_not_list_what_it_predicts_keeps_its_digits() {
 }
 
 #[test]
+fn a_step_that_writes_the_value_of_the_server_is_named_once() {
+    let mut game = LocalGame::new(page::server(true));
+    let lines = LogCapture::lines_of("", || {
+        let ada = game.join("Ada", page::client_that_writes_the_mirror);
+        let corrected = corrected_of(&mut game, ada, COMPARED);
+        assert!(corrected > COMPARED / 2, "{corrected} of {COMPARED}");
+    });
+    assert!(
+        matches!(&lines[..], [line] if line.contains("write `Present<T>`")),
+        "the client logs it once: {lines:?}"
+    );
+}
+
+#[test]
 fn only_avatars_and_marked_entities_are_rounded() {
     let mut game = LocalGame::new(page::server(true));
     let ada = game.join("Ada", page::client(true));

@@ -72,6 +72,20 @@ pub(super) fn client(is_listed: bool) -> impl Fn(&mut App) + Send + Sync + 'stat
     }
 }
 
+/// A client whose step writes the server's value in the place of the predicted one.
+pub(super) fn client_that_writes_the_mirror(app: &mut App) {
+    use bevy_app::PreUpdate;
+    let walk = |mut own: Query<&mut Position, With<Own>>, push: Res<PredictedInput<Push>>| {
+        own.iter_mut()
+            .for_each(|mut position| step(&mut position, &push.0));
+    };
+    app.add_plugins(protocol)
+        .predict_by::<Push>()
+        .predict_shown::<Position>(POSITION_SMOOTHING)
+        .add_systems(PredictTick, walk)
+        .add_systems(PreUpdate, read_controls.in_set(ClientSystems::Input));
+}
+
 fn register(app: &mut App, is_listed: bool) {
     if is_listed {
         app.add_plugins(protocol);
