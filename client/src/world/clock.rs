@@ -70,6 +70,14 @@ impl ClientClock {
         self.running.as_ref().map(|running| running.server)
     }
 
+    /// Returns the seconds from [`ClientClock::server`] to `tick`, for a countdown; negative once the tick has passed.
+    #[must_use]
+    pub fn until(&self, tick: Tick) -> Option<f32> {
+        let running = self.running.as_ref()?;
+        let ticks = FractionalTick::from(tick).since(running.server);
+        Some(ticks * running.tick_length.as_secs_f32())
+    }
+
     /// Returns the newest tick whose snapshot arrived, and the time since then.
     #[must_use]
     pub fn newest(&self) -> Option<(Tick, Duration)> {

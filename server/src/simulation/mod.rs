@@ -139,6 +139,7 @@ impl Plugin for SimulationPlugin {
             FixedUpdate,
             (
                 (
+                    players::complete_players,
                     disabled::sync_disabled,
                     predicted::round_predicted,
                     rows::sync_rows,

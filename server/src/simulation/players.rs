@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
@@ -208,6 +209,39 @@ impl Players {
             self.by_client.remove(&player.client_id);
         }
         true
+    }
+}
+
+/// A player that has lost one of the components that [`Player`] requires.
+type Incomplete = (
+    With<Player>,
+    Or<(
+        Without<Team>,
+        Without<Room>,
+        Without<Eye>,
+        Without<AreaOfInterest>,
+        Without<InputBuffer>,
+        Without<TakenInput>,
+        Without<Routed>,
+    )>,
+    Allow<Disabled>,
+);
+
+/// Gives players that have lost a required component its default, so that none is missing from a frame. So a removed
+/// [`Team`] is no team, and a removed [`Room`] the first room. The query matches whole archetypes, and costs nothing
+/// while no player is incomplete.
+pub(super) fn complete_players(world: &mut World, incomplete: &mut QueryState<Entity, Incomplete>) {
+    let players: Vec<Entity> = incomplete.iter(world).collect();
+    for player in players {
+        world.entity_mut(player).insert_if_new((
+            Team::default(),
+            Room::default(),
+            Eye::default(),
+            AreaOfInterest::default(),
+            InputBuffer::default(),
+            TakenInput::default(),
+            Routed::default(),
+        ));
     }
 }
 

@@ -14,6 +14,8 @@ use super::{LocalClient, LocalGame, LocalPlayer, PLAYERS_MAX, SERVER, UNIX_S};
 
 /// Ticks within which a client that joins must be welcomed.
 const WELCOME_TICKS: u32 = 40;
+/// The time-out of a session. It is half of a server's, so that tests of lost lines take fewer ticks.
+const SESSION_TIMEOUT_S: i32 = 10;
 /// The port of each client's first session. Each later one has the next port.
 const FIRST_PORT: u16 = 40_000;
 
@@ -119,7 +121,7 @@ impl LocalGame {
             client_id,
             addresses: &[SERVER],
             expire_s: 30,
-            timeout_s: 10,
+            timeout_s: SESSION_TIMEOUT_S,
             user_data: &SessionClaims { session_number, name }.to_user_data(),
             private_key: &self.private_key,
         };
