@@ -25,7 +25,7 @@ const TUNING: &str = "Tuning";
 #[derive(clap::Args, Debug, Clone)]
 #[group(skip)]
 pub struct ServerSettings {
-    /// Where players join and statistics are read.
+    /// Where players join and statistics are read. Port 0 is one that the system chooses.
     #[arg(long, help_heading = NETWORK, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     pub http: SocketAddr,
     /// Where the first worker listens; the next take the next ports. Port 0 is one that the system chooses, for each.

@@ -1,9 +1,12 @@
 //! The server: builds its parts from the settings, runs them and ends them.
 
+use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bevy_app::{App, Plugins};
@@ -14,7 +17,7 @@ use tokio::sync::watch;
 
 use super::banner::Banner;
 use super::error::ServerError;
-use super::game::Game;
+use super::game::{Game, NoSettings};
 use super::log_filter::LogModules;
 use super::peer_simulations::{PeerSimulations, SimulationParts};
 use super::record_file;
@@ -136,6 +139,18 @@ impl Server {
         })
     }
 
+    /// Starts a server for a test of a game: on ports of the loopback interface that the system chooses, with one worker
+    /// and otherwise the default settings, whatever flags and variables the process has.
+    /// [`run_while`](Self::run_while) plays with it.
+    ///
+    /// # Errors
+    /// Returns a [`ServerError`] like [`start`](Self::start).
+    pub fn local<M: 'static>(game: impl Plugins<M> + Clone + Send + 'static) -> Result<Self, ServerError> {
+        let words = ["local", "--http=127.0.0.1:0", "--udp=127.0.0.1:0", "--workers=1"];
+        let settings = NoSettings::settings_from(words.map(OsString::from), [])?;
+        Self::start(&settings, game)
+    }
+
     /// Returns the address of the HTTP API.
     #[must_use]
     pub fn http(&self) -> SocketAddr {
@@ -180,6 +195,25 @@ impl Server {
         let components = self.app.world().components().iter_registered();
         let names = components.map(|component| component.name().to_string());
         LogModules::new(game, names).unmatched(filter)
+    }
+
+    /// Runs ticks while `act` runs on a thread of its own, with the address of the HTTP API, at which clients join. Then
+    /// stops the server, and returns what `act` returned.
+    ///
+    /// # Panics
+    /// Panics if `act` does, once the server has stopped.
+    pub fn run_while<T: Send>(self, act: impl FnOnce(SocketAddr) -> T + Send) -> T {
+        let (http, shutdown) = (self.http(), self.shutdown());
+        thread::scope(|scope| {
+            let acting = scope.spawn(move || {
+                let outcome = panic::catch_unwind(AssertUnwindSafe(|| act(http)));
+                shutdown.request();
+                outcome
+            });
+            self.run();
+            let outcome = acting.join().flatten();
+            outcome.unwrap_or_else(|panic| panic::resume_unwind(panic))
+        })
     }
 
     /// Runs ticks until the server is stopped, then disconnects the clients and ends every thread.

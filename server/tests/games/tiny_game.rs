@@ -147,6 +147,8 @@ fn tiny_game_is_played_over_udp() {
     assert!(replayed.contains("came out as recorded"), "{replayed}");
 }
 
+#[path = "tiny_game_page.rs"]
+mod of_the_page;
 #[path = "tiny_game_bots.rs"]
 mod with_bots;
 
