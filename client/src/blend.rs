@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::Component;
+use glam::Quat;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
+use throng_shared::protocol::pose3d::{Position3d, Rotation3d, Velocity3d};
 
 /// A component whose values can be blended.
 #[diagnostic::on_unimplemented(
@@ -58,6 +60,45 @@ impl Blend for Heading {
     fn distance(&self, other: &Self) -> f32 {
         wrapped(self.0 - other.0).abs()
     }
+}
+
+impl Blend for Position3d {
+    fn shifted(&self, from: &Self, to: &Self, share: f32) -> Self {
+        Self(self.0 + (to.0 - from.0) * share)
+    }
+
+    fn distance(&self, other: &Self) -> f32 {
+        self.0.distance(other.0)
+    }
+}
+
+impl Blend for Velocity3d {
+    fn shifted(&self, from: &Self, to: &Self, share: f32) -> Self {
+        Self(self.0 + (to.0 - from.0) * share)
+    }
+
+    fn distance(&self, other: &Self) -> f32 {
+        self.0.distance(other.0)
+    }
+}
+
+impl Blend for Rotation3d {
+    /// Turns the shorter way around.
+    fn shifted(&self, from: &Self, to: &Self, share: f32) -> Self {
+        let turn = short(to.0 * from.0.inverse());
+        let (axis, angle) = turn.to_axis_angle();
+        Self((Quat::from_axis_angle(axis, angle * share) * self.0).normalize())
+    }
+
+    /// Returns the angle of the shorter turn between the two, in radians.
+    fn distance(&self, other: &Self) -> f32 {
+        self.0.angle_between(other.0)
+    }
+}
+
+/// Returns the same rotation with an angle of at most half a turn.
+fn short(turn: Quat) -> Quat {
+    if turn.w < 0.0 { -turn } else { turn }
 }
 
 /// Wraps an angle into -pi..pi.

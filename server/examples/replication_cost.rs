@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use glam::Vec2;
 use throng_client::mirror::{Mirror, MirrorConfig};
-use throng_server::boundary::frame::{Frame, FrameHistory, Identity, PlayerRow};
+use throng_server::boundary::frame::{Frame, FrameHistory, Identity, PlayerRow, Upright};
 use throng_server::internals::{
     AreaHold, AreaTable, ClientReplication, FrameWriter, PacketSink, ReplicationCounters, ReplicationScratch,
     ReplicationView, SpatialIndex, Written,
@@ -191,6 +191,7 @@ impl Crowd {
                 entity: Some(Slot(client as u32)),
                 eye: mover.position,
                 radius: RADIUS,
+                upright: Upright::default(),
                 team: TeamId::NONE,
                 room: Default::default(),
                 last_input: self.tick - 1,
@@ -272,6 +273,7 @@ fn main() -> anyhow::Result<()> {
     let mirror = MirrorConfig {
         tick_rate: config.tick_rate,
         components: ComponentFormats::default(),
+        quanta_3d: None,
         tick: crowd.tick,
     };
     let client = |_| MeasuredClient {

@@ -5,7 +5,7 @@
 
 pub use crate::boundary::directory::{Directory, EntityRoute};
 pub use crate::boundary::frame::writer::FrameWriter;
-pub use crate::http::audit::{AUDIT_HEADER_BYTES, AUDIT_MAGIC, AUDIT_ROW_BYTES};
+pub use crate::http::audit::{AUDIT_HEADER_BYTES, AUDIT_MAGIC, AUDIT_ROW_3D_BYTES, AUDIT_ROW_BYTES};
 pub use crate::input::inbox::Inbox;
 pub use crate::net::assign::WorkerLoad;
 #[cfg(target_os = "linux")]

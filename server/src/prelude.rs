@@ -9,10 +9,10 @@ pub use crate::process::{Game, Server, serve, serve_game};
 pub use crate::runner::TickTime;
 pub use crate::schedule::ServerSystems;
 pub use crate::simulation::{
-    Avatar, Away, ContentFile, ContentFiles, ContentPlayback, ContentSource, Eye, Ghost, Importance,
-    JoinAppExt, JoinRequest, Linger, Nearby, Owner, Parallel, Place, Player, PlayerAway, PlayerJoined,
-    PlayerLeft, PlayerReturned, Random, Refusal, Replicated, Rewind, Room, RoomId, Rounded, Seed, Tell,
-    Viewer,
+    Avatar, Away, ContentFile, ContentFiles, ContentPlayback, ContentSource, Eye, EyeHeight, Ghost,
+    Importance, JoinAppExt, JoinRequest, Linger, Nearby, Owner, Parallel, Place, Player, PlayerAway,
+    PlayerJoined, PlayerLeft, PlayerReturned, Random, Refusal, Replicated, Rewind, Room, RoomId, Rounded,
+    Seed, Tell, ViewHeight, Viewer,
 };
 pub use crate::simulations::{
     BroadcastReceived, EffectAppExt, EffectReceived, EffectRefused, EffectReturned, EffectTarget,

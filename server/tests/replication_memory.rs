@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use glam::Vec2;
 use throng_client::mirror::{Mirror, MirrorConfig};
-use throng_server::boundary::frame::{Frame, FrameHistory, Identity, PlayerRow};
+use throng_server::boundary::frame::{Frame, FrameHistory, Identity, PlayerRow, Upright};
 use throng_server::internals::{
     AreaHold, AreaTable, ClientReplication, FrameWriter, PacketSink, ReplicationScratch, ReplicationView,
     SpatialIndex,
@@ -143,6 +143,7 @@ impl World {
                 entity: Some(Slot(player as u32)),
                 eye: self.eye(player),
                 radius: RADIUS,
+                upright: Upright::default(),
                 team: TeamId::NONE,
                 room: Default::default(),
                 last_input: self.tick - 1,
@@ -196,6 +197,7 @@ impl Session {
         let mirror = MirrorConfig {
             tick_rate: 20,
             components: ComponentFormats::default(),
+            quanta_3d: None,
             tick: world.tick,
         };
         let players = world.holds.len();

@@ -7,7 +7,7 @@ use throng_seeds::seeds;
 use throng_shared::tick::Tick;
 use throng_tests::simulator::{
     ClientId, Simulator, SimulatorConfig,
-    arena::ArenaConfig,
+    arena::{ArenaConfig, ArenaView},
     link::{Gate, LinkConditions},
 };
 
@@ -60,6 +60,48 @@ fn mirrors_equal_the_frame_on_perfect_links_in_every_tick() {
         );
         simulator.run(20);
         simulator.run_with(100, |simulator| simulator.assert_mirrors_match());
+    }
+}
+
+/// An arena in space, higher than the views.
+fn in_space(view: ArenaView, seed: u64, conditions: LinkConditions) -> SimulatorConfig {
+    let arena = ArenaConfig {
+        entities: 260,
+        half: 45.0,
+        radius: 30.0,
+        view,
+        ..ArenaConfig::default()
+    };
+    SimulatorConfig {
+        seed,
+        arena,
+        conditions,
+        ..SimulatorConfig::default()
+    }
+}
+
+#[test]
+fn mirrors_in_space_equal_the_frame_on_perfect_links_in_every_tick() {
+    for (seed, view) in [
+        (0, ArenaView::Sphere),
+        (1, ArenaView::Cylinder(25.0)),
+        (2, ArenaView::Cylinder(90.0)),
+    ] {
+        let (mut simulator, _) = with_clients(in_space(view, seed, LinkConditions::PERFECT), 4);
+        simulator.run(20);
+        simulator.run_with(100, |simulator| simulator.assert_mirrors_match());
+    }
+}
+
+#[test]
+fn mirrors_in_space_equal_the_frame_after_bad_links() {
+    for seed in seeds(240..256, 4) {
+        let conditions = LinkConditions::lossy((seed % 5) as f64 / 10.0);
+        let view = match seed % 2 {
+            0 => ArenaView::Sphere,
+            _ => ArenaView::Cylinder(30.0),
+        };
+        assert_equal_after(in_space(view, seed, conditions), 4, 200);
     }
 }
 

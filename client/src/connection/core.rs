@@ -12,6 +12,7 @@ use throng_shared::netcode::{
 use throng_shared::protocol::hello::{Goodbye, HELLO_BYTES_MAX, Hello, HelloError, Welcome};
 use throng_shared::protocol::ids::{Channel, PlayerId};
 use throng_shared::protocol::input::{INPUT_PACKET_BYTES_MAX, InputBytes, InputPacket, Restarts, ViewTick};
+use throng_shared::protocol::pose3d::Quanta3d;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::snapshot::OwnerBlock;
 use throng_shared::protocol::steps::ComponentFormats;
@@ -40,6 +41,8 @@ pub struct ClientConfig {
     pub version: ProtocolVersion,
     /// The formats of the components registered in the protocol.
     pub components: ComponentFormats,
+    /// The steps of poses in a game in three dimensions.
+    pub quanta_3d: Option<Quanta3d>,
     /// Tuning of the clock.
     pub clock: ClockConfig,
 }
@@ -50,6 +53,7 @@ impl ClientConfig {
         Self {
             version: protocol.version(),
             components: protocol.formats(),
+            quanta_3d: protocol.quanta_3d(),
             clock: ClockConfig::default(),
         }
     }
@@ -312,6 +316,7 @@ impl ClientCore {
             mirror: Mirror::new(&MirrorConfig {
                 tick_rate: welcome.tick_rate_hz,
                 components: self.config.components,
+                quanta_3d: self.config.quanta_3d,
                 tick: welcome.tick,
             }),
             inputs: SentInputs::default(),

@@ -12,13 +12,12 @@ mod samples;
 
 use bevy_app::{App, PreUpdate};
 use bevy_ecs::prelude::*;
-use throng_shared::protocol::pose::Velocity;
 use throng_shared::tick::Tick;
 
 use crate::blend::{Blend, Shown};
 use crate::predict::Predicted;
 use crate::schedule::{self, ClientSystems};
-use crate::world::{ClientClock, WorldMirror};
+use crate::world::{ClientClock, WorldMirror, rests};
 pub use interpolation::{HEADING_INTERPOLATION, Interpolation, POSITION_INTERPOLATION};
 use samples::Samples;
 
@@ -55,9 +54,7 @@ fn note_sample<T: Blend>(entity: &mut EntityWorldMut, tick: Tick, rested: bool) 
     let Some(value) = entity.get::<T>().cloned() else {
         return;
     };
-    let moves = entity
-        .get::<Velocity>()
-        .is_some_and(|velocity| *velocity != Velocity::default());
+    let moves = !rests(entity);
     if let Some(mut samples) = entity.get_mut::<Samples<T>>() {
         samples.push(tick, value, rested, moves);
     } else {

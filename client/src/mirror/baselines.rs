@@ -7,7 +7,6 @@
 use std::ops::Range;
 
 use throng_shared::limits::BASELINE_AGE_MAX;
-use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{Presence, ShortId};
 use throng_shared::tick::Tick;
 
@@ -20,48 +19,48 @@ const _: () = assert!(PLANES.is_power_of_two(), "a tick keeps its plane when tic
 // `repr(C)` keeps the bits before the poses: a group is read from its start.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub(super) struct BaselineGroup {
+pub(super) struct BaselineGroup<P> {
     /// Bits of the ids whose poses are published. The other poses are older or belong to packets that were not
     /// applied.
     published: u64,
-    pub(super) poses: [Pose; 64],
+    pub(super) poses: [P; 64],
 }
 
-impl Default for BaselineGroup {
+impl<P: Copy + Default> Default for BaselineGroup<P> {
     fn default() -> Self {
         Self {
             published: 0,
-            poses: [Pose::default(); 64],
+            poses: [P::default(); 64],
         }
     }
 }
 
-impl BaselineGroup {
+impl<P> BaselineGroup<P> {
     /// Returns the pose at index `bit`, if it is published.
     #[inline(always)]
-    pub(super) fn get(&self, bit: usize) -> Option<&Pose> {
+    pub(super) fn get(&self, bit: usize) -> Option<&P> {
         (self.published >> bit & 1 == 1).then(|| &self.poses[bit])
     }
 
     /// Returns the poses, if those of all `ids` (a bit mask) are published.
     #[inline(always)]
-    pub(super) fn all(&self, ids: u64) -> Option<&[Pose; 64]> {
+    pub(super) fn all(&self, ids: u64) -> Option<&[P; 64]> {
         (ids & !self.published == 0).then_some(&self.poses)
     }
 }
 
 /// Poses by tick and short id.
 #[derive(Debug, Default)]
-pub(super) struct Baselines {
+pub(super) struct Baselines<P> {
     /// Each plane's tick; `None` before the first.
     ticks: [Option<Tick>; PLANES],
     /// The planes one after another, each of `width` groups.
-    groups: Vec<BaselineGroup>,
+    groups: Vec<BaselineGroup<P>>,
     /// Groups in each plane.
     width: usize,
 }
 
-impl Baselines {
+impl<P: Copy + Default> Baselines<P> {
     /// Opens the plane of `tick` and empties it if it held an older tick. Returns false when it holds a newer
     /// one.
     pub(super) fn open(&mut self, tick: Tick) -> bool {
@@ -82,7 +81,7 @@ impl Baselines {
 
     /// Returns the published pose of `id` at `tick`, if there is one.
     #[inline]
-    pub(super) fn get(&self, tick: Tick, id: ShortId) -> Option<Pose> {
+    pub(super) fn get(&self, tick: Tick, id: ShortId) -> Option<P> {
         let (group, bit) = locate(id);
         let found = self.groups[self.plane(tick)].get(group);
         found.filter(|_| self.holds(tick))?.get(bit).copied()
@@ -96,7 +95,7 @@ impl Baselines {
         base: Tick,
         tick: Tick,
         ids: &Presence,
-    ) -> (&[BaselineGroup], &mut [BaselineGroup]) {
+    ) -> (&[BaselineGroup<P>], &mut [BaselineGroup<P>]) {
         self.widen(ids.words().len());
         let is_held = self.holds(base);
         let (from, to) = (self.plane(base), self.plane(tick));
@@ -116,13 +115,13 @@ impl Baselines {
 
     /// Stores a pose of an open tick without publishing it.
     #[inline]
-    pub(super) fn put(&mut self, tick: Tick, id: ShortId, pose: Pose) {
+    pub(super) fn put(&mut self, tick: Tick, id: ShortId, pose: P) {
         let (group, bit) = locate(id);
         self.group(tick, group).poses[bit] = pose;
     }
 
     /// Stores and publishes a pose of an open tick.
-    pub(super) fn publish(&mut self, tick: Tick, id: ShortId, pose: Pose) {
+    pub(super) fn publish(&mut self, tick: Tick, id: ShortId, pose: P) {
         let (group, bit) = locate(id);
         let group = self.group(tick, group);
         group.poses[bit] = pose;
@@ -131,7 +130,7 @@ impl Baselines {
 
     /// Publishes the poses stored for `ids` and returns the tick's groups. Returns no groups when the tick is no
     /// longer open, which happens only when one packet holds two ticks that share a plane.
-    pub(super) fn publish_all(&mut self, tick: Tick, ids: &Presence) -> &[BaselineGroup] {
+    pub(super) fn publish_all(&mut self, tick: Tick, ids: &Presence) -> &[BaselineGroup<P>] {
         if !self.holds(tick) {
             return &[];
         }
@@ -157,7 +156,7 @@ impl Baselines {
 
     /// Returns the group at index `group` of an open tick; widens the planes if necessary.
     #[inline]
-    fn group(&mut self, tick: Tick, group: usize) -> &mut BaselineGroup {
+    fn group(&mut self, tick: Tick, group: usize) -> &mut BaselineGroup<P> {
         self.widen(group + 1);
         let plane = self.plane(tick);
         &mut self.groups[plane][group]
@@ -184,6 +183,8 @@ fn slot(tick: Tick) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use throng_shared::protocol::pose::Pose;
+
     use super::*;
 
     #[test]

@@ -2,24 +2,16 @@
 
 use throng_shared::limits::BASELINE_AGE_MAX;
 use throng_shared::protocol::ids::ComponentId;
-use throng_shared::protocol::pose::Pose;
-use throng_shared::protocol::snapshot::{Presence, SectionHead, ShortId, SnapshotError, SnapshotReader};
+use throng_shared::protocol::snapshot::{
+    PoseCode, Presence, SectionHead, ShortId, SnapshotError, SnapshotReader,
+};
 use throng_shared::protocol::steps::{SentSteps, Steps};
 use throng_shared::tick::Tick;
 
-use super::Mirror;
 use super::entities::UpdateTarget;
+use super::observer::ShownPose;
 use super::pending::{PendingComponents, PendingValue};
-
-/// Stands in for a missing baseline: the difference is decoded only to skip its bytes.
-static NO_BASELINE: Pose = Pose {
-    x: 0,
-    y: 0,
-    vx: 0,
-    vy: 0,
-    yaw: 0,
-    flags: 0,
-};
+use super::typed::TypedMirror;
 
 /// Context for reading one entity's components.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +24,11 @@ struct ComponentReading {
     is_present: bool,
 }
 
-impl Mirror {
+impl<M> TypedMirror<M>
+where
+    M: PoseCode,
+    M::Pose: ShownPose,
+{
     /// Decodes one section into the pending packet. Returns false when it refers to baselines that are no
     /// longer held.
     pub(super) fn read_section(
@@ -48,7 +44,7 @@ impl Mirror {
         while let Some(id) = reader.leave()? {
             self.pending.leaves.push(id);
         }
-        while let Some(enter) = reader.enter()? {
+        while let Some(enter) = reader.enter(&self.motion)? {
             self.pending.enters.push((enter, head.tick));
             let reading = ComponentReading {
                 id: enter.id,
@@ -80,6 +76,8 @@ impl Mirror {
     ) -> Result<bool, SnapshotError> {
         let base_tick = head.tick - u32::from(head.age);
         let is_gone = self.baselines.is_gone(base_tick);
+        // Stands in for a missing baseline: the difference is decoded only to skip its bytes.
+        let no_baseline = M::Pose::default();
         let (bases, output) = self.baselines.pair(base_tick, head.tick, presence);
         let mut is_complete = true;
         for (group, output) in output.iter_mut().enumerate().take(presence.words().len()) {
@@ -102,7 +100,7 @@ impl Mirror {
                 left &= left - 1;
                 let id = ShortId((group * 64 + bit) as u16);
                 let base = bases.and_then(|bases| bases.get(bit));
-                let pose = reader.difference(&self.motion, base.unwrap_or(&NO_BASELINE), head.age)?;
+                let pose = reader.difference(&self.motion, base.unwrap_or(&no_baseline), head.age)?;
                 match self.entities.target(id, sequence) {
                     UpdateTarget::Present if base.is_some() => output.poses[bit] = pose,
                     UpdateTarget::Present if is_gone => is_complete = false,
@@ -134,7 +132,7 @@ impl Mirror {
                 let target = self.entities.target(id, sequence);
                 let age = reader.age()?;
                 let pose = if age == 0 {
-                    reader.absolute()?
+                    reader.absolute(&self.motion)?
                 } else {
                     let base_tick = head.tick - u32::from(age);
                     let base = self.baselines.get(base_tick, id);

@@ -1,14 +1,13 @@
 //! The entities in view, by short id.
 
 use throng_shared::protocol::ids::{ComponentId, GlobalId};
-use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{ComponentsHead, Enter, ShortId};
 use throng_shared::protocol::steps::Steps;
 use throng_shared::tick::Tick;
 
 use super::groups::locate;
 use super::numbers::NumberBaselines;
-use super::observer::{ComponentBytes, MirrorEntity, MirrorObserver};
+use super::observer::{ComponentBytes, MirrorEntity, MirrorObserver, ShownPose};
 
 /// The entity that an update refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +34,8 @@ pub(super) struct PacketComponents {
 
 /// The newest state of an entity.
 #[derive(Clone, Copy, Debug, Default)]
-struct State {
-    pose: Pose,
+struct State<P> {
+    pose: P,
     tick: Tick,
 }
 
@@ -45,13 +44,13 @@ struct State {
 // `repr(C)` keeps the bits before the states: a group is read from its start.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-struct States {
+struct States<P> {
     /// Bits of the ids in view.
     in_view: u64,
-    list: [State; 64],
+    list: [State<P>; 64],
 }
 
-impl Default for States {
+impl<P: Copy + Default> Default for States<P> {
     fn default() -> Self {
         Self {
             in_view: 0,
@@ -72,8 +71,8 @@ struct Assignment {
 /// The mirrored entities in view, by short id. Grows to the highest id received, which the packets' id width
 /// bounds.
 #[derive(Debug, Default)]
-pub(super) struct Entities {
-    states: Vec<States>,
+pub(super) struct Entities<P> {
+    states: Vec<States<P>>,
     /// One per short id: 64 for each group in `states`.
     assignments: Vec<Assignment>,
     /// By short id, up to the highest id that has had components.
@@ -84,7 +83,7 @@ pub(super) struct Entities {
     newest_since: u64,
 }
 
-impl Entities {
+impl<P: ShownPose> Entities<P> {
     pub(super) fn len(&self) -> usize {
         let in_view = self.states.iter().map(|states| states.in_view.count_ones());
         in_view.sum::<u32>() as usize
@@ -136,7 +135,7 @@ impl Entities {
 
     /// Returns the state of an id that has been in view.
     #[inline]
-    fn state(&self, id: ShortId) -> &State {
+    fn state(&self, id: ShortId) -> &State<P> {
         let (group, bit) = locate(id);
         &self.states[group].list[bit]
     }
@@ -145,10 +144,12 @@ impl Entities {
     #[inline]
     fn entity(&self, id: ShortId, own: Option<ShortId>) -> MirrorEntity {
         let State { pose, tick } = *self.state(id);
+        let (pose, pose_3d) = pose.shown();
         MirrorEntity {
             id,
             global: self.assignments[id.index()].global,
             pose,
+            pose_3d,
             tick,
             is_own: own == Some(id),
         }
@@ -180,7 +181,7 @@ impl Entities {
 
     /// Adds an entity to view. The packet must not be older than the id's last enter or leave. Returns the
     /// entity that had the id until now, if that was another one, and whether this one is new.
-    pub(super) fn enter(&mut self, enter: &Enter, tick: Tick, sequence: u64) -> (Option<GlobalId>, bool) {
+    pub(super) fn enter(&mut self, enter: &Enter<P>, tick: Tick, sequence: u64) -> (Option<GlobalId>, bool) {
         let id = enter.id;
         self.grow(id);
         let was_in_view = self.is_in_view(id);
@@ -214,7 +215,7 @@ impl Entities {
         &mut self,
         group: usize,
         ids: u64,
-        poses: &[Pose; 64],
+        poses: &[P; 64],
         tick: Tick,
         mut updated: impl FnMut(&Self, ShortId),
     ) {

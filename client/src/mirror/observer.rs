@@ -2,6 +2,7 @@
 
 use throng_shared::protocol::ids::{ComponentId, GlobalId};
 use throng_shared::protocol::pose::Pose;
+use throng_shared::protocol::pose3d::Pose3d;
 use throng_shared::protocol::snapshot::ShortId;
 use throng_shared::tick::Tick;
 
@@ -12,13 +13,34 @@ pub struct MirrorEntity {
     pub id: ShortId,
     /// Its identity across simulations and sessions.
     pub global: GlobalId,
-    /// Its position, velocity and heading at `tick`.
+    /// Its position, velocity and heading at `tick`; all 0 in a game in three dimensions.
     pub pose: Pose,
+    /// Its position, velocity and rotation in space at `tick`, in a game in three dimensions.
+    pub pose_3d: Option<Pose3d>,
     /// The newest tick whose state has arrived. The state has not changed since, or the change is on its
     /// way.
     pub tick: Tick,
     /// Whether the player controls it.
     pub is_own: bool,
+}
+
+/// A pose that a mirror can hold.
+pub(super) trait ShownPose: Copy + Default {
+    /// Returns the pose as observers see it: on the plane, and in space.
+    fn shown(self) -> (Pose, Option<Pose3d>);
+}
+
+impl ShownPose for Pose {
+    #[inline(always)]
+    fn shown(self) -> (Pose, Option<Pose3d>) {
+        (self, None)
+    }
+}
+
+impl ShownPose for Pose3d {
+    fn shown(self) -> (Pose, Option<Pose3d>) {
+        (Pose::default(), Some(self))
+    }
 }
 
 /// The encoded value of one component.

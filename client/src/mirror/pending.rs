@@ -6,9 +6,9 @@ use throng_shared::tick::Tick;
 
 /// A decoded packet that is not yet applied. The poses of updates are in the baselines, unpublished.
 #[derive(Debug, Default)]
-pub(super) struct PendingPacket {
+pub(super) struct PendingPacket<P> {
     pub(super) leaves: Vec<ShortId>,
-    pub(super) enters: Vec<(Enter, Tick)>,
+    pub(super) enters: Vec<(Enter<P>, Tick)>,
     pub(super) updates: Vec<(Tick, Presence)>,
     pub(super) heads: Vec<PendingComponents>,
     pub(super) values: Vec<PendingValue>,
@@ -33,7 +33,7 @@ pub(super) enum PendingValue {
     Steps { steps: Steps, start: usize, end: usize },
 }
 
-impl PendingPacket {
+impl<P> PendingPacket<P> {
     pub(super) fn clear(&mut self) {
         self.leaves.clear();
         self.enters.clear();

@@ -7,7 +7,7 @@ use throng_shared::protocol::pose::Pose;
 use throng_shared::protocol::snapshot::{
     ComponentsHead, Enter, Presence, SectionHead, SnapshotHeader, SnapshotWriter,
 };
-use throng_shared::protocol::steps::{SentSteps, Steps};
+use throng_shared::protocol::steps::{ComponentFormats, SentSteps, Steps};
 
 use super::*;
 
@@ -17,6 +17,7 @@ fn mirror() -> Mirror {
     Mirror::new(&MirrorConfig {
         tick_rate: 20,
         components: ComponentFormats::new([0, 0, 0, 2]),
+        quanta_3d: None,
         tick: Tick(90),
     })
 }
@@ -87,11 +88,14 @@ impl Packet {
             None => {}
         };
         for &(id, global, x) in &self.enters {
-            writer.enter(&Enter {
-                id: ShortId(id),
-                global: GlobalId(global),
-                pose: pose(x),
-            });
+            writer.enter(
+                &Enter {
+                    id: ShortId(id),
+                    global: GlobalId(global),
+                    pose: pose(x),
+                },
+                &MOTION,
+            );
             write_components(&mut writer);
         }
         writer.end_list();
@@ -102,7 +106,7 @@ impl Packet {
         writer.presence(&presence);
         for &(_, base, x) in &self.updates {
             match self.age {
-                0 => writer.absolute(&pose(x)),
+                0 => writer.absolute(&pose(x), &MOTION),
                 age => writer.difference(age, MOTION.encode(&pose(base), &pose(x), age.into()).unwrap()),
             }
             write_components(&mut writer);

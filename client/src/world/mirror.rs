@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
 use throng_shared::limits::COMPONENT_BYTES_MAX;
 use throng_shared::protocol::ids::{ComponentId, GlobalId};
-use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
+use throng_shared::protocol::pose::{Heading, Position, Velocity};
+use throng_shared::protocol::pose3d::{Position3d, Rotation3d, Velocity3d};
 use throng_shared::protocol::registry::{Protocol, ValueFault, referenced};
 use throng_shared::protocol::snapshot::ShortId;
 use throng_shared::tick::Tick;
@@ -16,12 +18,15 @@ use super::references::ReferenceTable;
 use crate::mirror::{MirrorEntity, MirrorObserver};
 
 /// Marks an entity that mirrors one of the server's.
+///
+/// In a game in three dimensions it has a `Position3d`, a `Velocity3d` and a `Rotation3d`; its `Position` and `Velocity`
+/// are then those of the point on the ground plane below it.
 #[derive(Component, Debug, Clone, Copy, PartialEq, Eq)]
 #[require(Position, Velocity, Heading)]
 pub struct Mirrored {
     /// The entity's short id in the session.
     pub id: ShortId,
-    /// Tick of the state in `Position`, `Velocity` and `Heading`.
+    /// Tick of the state in the components of its pose.
     pub tick: Tick,
 }
 
@@ -205,6 +210,18 @@ impl WorldObserver<'_> {
         }
     }
 
+    fn unpack(&self, seen: &MirrorEntity) -> Unpacked {
+        let Some((pose, quanta)) = seen.pose_3d.zip(self.protocol.quanta_3d()) else {
+            return (
+                (seen.pose.position(), seen.pose.velocity(), seen.pose.heading()),
+                None,
+            );
+        };
+        let (position, velocity, rotation) = quanta.components(&pose);
+        let below = (position.ground(), velocity.ground(), Heading::default());
+        (below, Some((position, velocity, rotation)))
+    }
+
     fn update_own(&mut self, seen: &MirrorEntity, entity: Entity) {
         if seen.is_own == (self.mirror.own == Some(entity)) {
             return;
@@ -227,8 +244,9 @@ impl MirrorObserver for WorldObserver<'_> {
             id: seen.id,
             tick: seen.tick,
         };
-        let pose = unpack(&seen.pose);
+        let (pose, pose_3d) = self.unpack(seen);
         let mut spawned = self.world.spawn((mirrored, seen.global, pose));
+        pose_3d.map(|pose| spawned.insert(pose));
         self.mirror
             .taps
             .iter()
@@ -252,21 +270,20 @@ impl MirrorObserver for WorldObserver<'_> {
         let Some(entity) = self.mirror.entity(seen.id) else {
             return;
         };
+        let ((position, velocity, heading), pose_3d) = self.unpack(seen);
         let Ok(mut target) = self.world.get_entity_mut(entity) else {
             return;
         };
-        let (position, velocity, heading) = unpack(&seen.pose);
-        let rested = target.get::<Velocity>() == Some(&Velocity::default());
-        // Each field is set separately, so that change detection reports only the fields that differ.
-        if let Some(mut field) = target.get_mut::<Position>() {
-            field.set_if_neq(position);
+        let rested = rests(&target);
+        if let Some((position, velocity, rotation)) = pose_3d {
+            set_if_neq(&mut target, position);
+            set_if_neq(&mut target, velocity);
+            set_if_neq(&mut target, rotation);
         }
-        if let Some(mut field) = target.get_mut::<Velocity>() {
-            field.set_if_neq(velocity);
-        }
-        if let Some(mut field) = target.get_mut::<Heading>() {
-            field.set_if_neq(heading);
-        }
+        // Each component is set separately, so that change detection reports only those that differ.
+        set_if_neq(&mut target, position);
+        set_if_neq(&mut target, velocity);
+        set_if_neq(&mut target, heading);
         if let Some(mut mirrored) = target.get_mut::<Mirrored>() {
             mirrored.tick = seen.tick;
         }
@@ -300,6 +317,22 @@ impl MirrorObserver for WorldObserver<'_> {
     }
 }
 
-fn unpack(pose: &Pose) -> (Position, Velocity, Heading) {
-    (pose.position(), pose.velocity(), pose.heading())
+/// The components of a pose on the plane, and those of one in space.
+type Unpacked = (
+    (Position, Velocity, Heading),
+    Option<(Position3d, Velocity3d, Rotation3d)>,
+);
+
+fn set_if_neq<T: Component<Mutability = Mutable> + PartialEq>(target: &mut EntityWorldMut<'_>, value: T) {
+    if let Some(mut component) = target.get_mut::<T>() {
+        component.set_if_neq(value);
+    }
+}
+
+/// Returns whether the entity has no velocity.
+pub(crate) fn rests(entity: &EntityWorldMut<'_>) -> bool {
+    match entity.get::<Velocity3d>() {
+        Some(velocity) => *velocity == Velocity3d::default(),
+        None => entity.get::<Velocity>() == Some(&Velocity::default()),
+    }
 }

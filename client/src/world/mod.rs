@@ -40,6 +40,7 @@ pub use connection::{Connection, ConnectionEvent, poll_connection};
 use held::HeldMessages;
 pub use inputs::{InputHistory, NextInput};
 pub use messages::{OutgoingMessages, TellError, TellServer};
+pub(crate) use mirror::rests;
 pub use mirror::{Mirrored, Own, WorldMirror};
 use resources::ResourceReferences;
 use session::SessionNotes;

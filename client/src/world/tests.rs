@@ -21,6 +21,7 @@ fn seen(id: u16, x: i32, is_own: bool) -> MirrorEntity {
     MirrorEntity {
         id: ShortId(id),
         global: GlobalId(100 + u64::from(id)),
+        pose_3d: None,
         pose,
         tick: Tick(x as u32),
         is_own,

@@ -16,14 +16,14 @@ const WORLD: &str = "World";
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SceneSettings {
-    /// The world: skirmish is the game; in crowd all entities move, in static none; in hotspot all are
+    /// The world: skirmish is the game; in crowd all entities move, in crowd3 in space, in static none; in hotspot all are
     /// in one view; idle is empty.
     #[arg(long, help_heading = WORLD, value_enum, default_value_t = SceneName::Skirmish)]
     scene: SceneName,
-    /// Entities in the scene (default: 7000 (crowd: 1000, static: 100000, hotspot: 2000, idle: 0)).
+    /// Entities in the scene (default: 7000 (crowd, crowd3: 1000, static: 100000, hotspot: 2000, idle: 0)).
     #[arg(long, help_heading = WORLD, value_name = "N", value_parser = number::<u32>(0..=1_000_000))]
     entities: Option<u32>,
-    /// Entities that one client sees on average in the crowd; determines the size of its world.
+    /// Entities that one client sees on average in crowd and crowd3; determines the size of the world.
     #[arg(long, help_heading = WORLD, value_name = "K", default_value = "60", value_parser = number::<u32>(1..=100_000))]
     visible: u32,
     /// Milliseconds for which every tick keeps its processor busy, for load tests.
@@ -38,6 +38,7 @@ pub(crate) struct SceneSettings {
 enum SceneName {
     Skirmish,
     Crowd,
+    Crowd3,
     Static,
     Hotspot,
     Idle,
@@ -57,6 +58,10 @@ impl SceneSettings {
         Some(match self.scene {
             SceneName::Skirmish => return None,
             SceneName::Crowd => Scene::Crowd {
+                entities: entities(1_000),
+                visible: self.visible,
+            },
+            SceneName::Crowd3 => Scene::Crowd3d {
                 entities: entities(1_000),
                 visible: self.visible,
             },

@@ -10,6 +10,7 @@ mod ownership;
 pub mod protocol;
 mod scene;
 mod size;
+pub mod space;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +24,10 @@ use throng_server::simulations::{JoinPlaces, MapShape};
 pub use burn::BurnPlugin;
 pub use movement::Steering;
 pub use scene::{RunningScene, Scene};
-pub use size::{crowd_side, hotspot_side};
+pub use size::{crowd_3d_side, crowd_side, hotspot_side};
 
 use protocol::BenchProtocol;
+use space::BenchProtocol3d;
 
 /// Runs a benchmark scene on a server.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +38,12 @@ impl Plugin for ScenePlugin {
         app.insert_resource(RunningScene {
             scene: self.0,
             side: self.0.side(),
-        })
-        .add_plugins(BenchProtocol);
+        });
+        if self.0.moves_in_space() {
+            app.add_plugins(BenchProtocol3d);
+        } else {
+            app.add_plugins(BenchProtocol);
+        }
         if self.0 == Scene::Idle {
             return;
         }
@@ -56,6 +62,9 @@ impl Plugin for ScenePlugin {
         let joining = (ownership::release_avatars, ownership::give_avatars).chain();
         if self.0.moves() {
             let moving = (joining, movement::steer_avatars, movement::move_entities).chain();
+            app.add_systems(FixedUpdate, moving.in_set(ServerSystems::Simulate));
+        } else if self.0.moves_in_space() {
+            let moving = (joining, movement::steer_avatars, space::move_entities_3d).chain();
             app.add_systems(FixedUpdate, moving.in_set(ServerSystems::Simulate));
         } else {
             app.add_systems(FixedUpdate, joining.in_set(ServerSystems::Simulate));

@@ -7,7 +7,7 @@ use bevy_ecs::entity::MapEntities;
 use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::DeferredWorld;
-use glam::Vec2;
+use glam::{Quat, Vec2, Vec3};
 use serde::{Deserialize, Serialize};
 use throng_server::boundary::link::PeerKind;
 use throng_server::simulation::{
@@ -16,6 +16,7 @@ use throng_server::simulation::{
 use throng_server::simulations::{Simulations, owns_position};
 use throng_shared::protocol::ids::{GlobalId, PlayerId};
 use throng_shared::protocol::pose::{Heading, Position};
+use throng_shared::protocol::pose3d::{Position3d, Rotation3d};
 use throng_shared::tick::Tick;
 
 use crate::movement::Steering;
@@ -177,7 +178,22 @@ fn spawn<'a>(
     let position = scatter(&mut random, world.side);
     let heading = random.within(-std::f32::consts::PI, std::f32::consts::PI);
     let still = (Replicated::default(), Position(position), Heading(heading));
-    if world.scene.moves() {
+    if world.scene.moves_in_space() {
+        let (edge, ground) = (world.side * 0.5, position);
+        let position = Vec3::new(ground.x, random.within(-edge, edge), ground.y);
+        let half = Vec3::new(
+            random.within(-1.0, 1.0),
+            random.within(-1.0, 1.0),
+            random.within(-1.0, 1.0),
+        );
+        let rotation = Quat::from_xyzw(half.x, half.y, half.z, 0.5).normalize();
+        commands.spawn((
+            still,
+            Position3d(position),
+            Rotation3d(rotation),
+            Steering::default(),
+        ))
+    } else if world.scene.moves() {
         commands.spawn((still, Steering::default()))
     } else {
         commands.spawn(still)

@@ -5,7 +5,7 @@ use std::fmt;
 use bevy_ecs::prelude::*;
 use throng_server::process::Thousands;
 
-use crate::size::{crowd_side, hotspot_side};
+use crate::size::{crowd_3d_side, crowd_side, hotspot_side};
 
 /// Approximate number of other entities in a client's view in the static scene.
 const STATIC_VISIBLE: u32 = 50;
@@ -15,6 +15,14 @@ const STATIC_VISIBLE: u32 = 50;
 pub enum Scene {
     /// All entities move in every tick; a client sees `visible` others on average.
     Crowd {
+        /// Number of entities at the start.
+        entities: u32,
+        /// Mean number of others in a client's view.
+        visible: u32,
+    },
+    /// All entities fly in a cube and turn about all axes in every tick; a client sees `visible` others in a sphere on
+    /// average.
+    Crowd3d {
         /// Number of entities at the start.
         entities: u32,
         /// Mean number of others in a client's view.
@@ -39,15 +47,19 @@ impl Scene {
     #[must_use]
     pub const fn entities(self) -> u32 {
         match self {
-            Self::Crowd { entities, .. } | Self::Static { entities } | Self::Hotspot { entities } => entities,
+            Self::Crowd { entities, .. }
+            | Self::Crowd3d { entities, .. }
+            | Self::Static { entities }
+            | Self::Hotspot { entities } => entities,
             Self::Idle => 0,
         }
     }
 
-    /// Returns the side of the square world around the origin, in units.
+    /// Returns the side of the square world around the origin, in units; in space that of the cube.
     #[must_use]
     pub fn side(self) -> f32 {
         match self {
+            Self::Crowd3d { entities, visible } => crowd_3d_side(entities, visible),
             Self::Crowd { entities, visible } => crowd_side(entities, visible),
             Self::Static { entities } => crowd_side(entities, STATIC_VISIBLE),
             Self::Hotspot { .. } | Self::Idle => hotspot_side(),
@@ -58,6 +70,11 @@ impl Scene {
     pub(crate) const fn moves(self) -> bool {
         matches!(self, Self::Crowd { .. } | Self::Hotspot { .. })
     }
+
+    /// Returns whether the entities move in space.
+    pub(crate) const fn moves_in_space(self) -> bool {
+        matches!(self, Self::Crowd3d { .. })
+    }
 }
 
 /// Names the scene and its size, for the start banner.
@@ -67,6 +84,12 @@ impl fmt::Display for Scene {
         match self {
             Self::Crowd { visible, .. } => {
                 write!(out, "crowd: {entities} moving entities, a client sees {visible}")
+            }
+            Self::Crowd3d { visible, .. } => {
+                write!(
+                    out,
+                    "crowd3: {entities} entities that move in space, a client sees {visible}"
+                )
             }
             Self::Static { .. } => write!(out, "static: {entities} resting entities"),
             Self::Hotspot { .. } => write!(out, "hotspot: {entities} moving entities, all in one view"),

@@ -109,6 +109,7 @@ pub(super) fn pass_on_chat(
                 let place = Place {
                     position: eye.0,
                     room: room.0,
+                    ..Place::default()
                 };
                 log_unsent(tell.in_sight(place, &line));
             }

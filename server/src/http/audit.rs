@@ -11,8 +11,9 @@
 //! | 0..4 | `THA1` |
 //! | 4..8 | the tick, u32 |
 //! | 8..12 | how many entities follow, u32 |
-//! | 12..16 | bytes of each, u32: 28 |
+//! | 12..16 | bytes of each, u32: 28, and 56 in a game in three dimensions |
 //! | then each, by simulation and slot | global id u64; x i32, y i32, vx i16, vy i16, yaw u16, flags u16 in the quanta of `Pose`; tick of the last change u32 |
+//! | in three dimensions also | position 3 x i32, velocity 3 x i16, 2 bytes, rotation u64 in the quanta of `Pose3d` |
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +33,8 @@ pub const AUDIT_MAGIC: [u8; 4] = *b"THA1";
 pub const AUDIT_HEADER_BYTES: usize = 16;
 /// Bytes of one entity's row.
 pub const AUDIT_ROW_BYTES: usize = 28;
+/// Bytes of one entity's row in a game in three dimensions.
+pub const AUDIT_ROW_3D_BYTES: usize = 56;
 
 /// The simulation's end of the queue, which receives every published frame.
 ///
@@ -107,18 +110,24 @@ impl AuditFrames {
 /// Encodes the frames of one tick in the layout above.
 pub(super) fn encode(tick: u32, frames: &[Arc<Frame>]) -> Bytes {
     let chunks: usize = frames.iter().map(|frame| frame.chunks().len()).sum();
-    let mut bytes = BytesMut::with_capacity(AUDIT_HEADER_BYTES + chunks * 256 * AUDIT_ROW_BYTES);
+    let is_3d = frames.iter().any(|frame| frame.has_poses_3d());
+    let row_bytes = if is_3d {
+        AUDIT_ROW_3D_BYTES
+    } else {
+        AUDIT_ROW_BYTES
+    };
+    let mut bytes = BytesMut::with_capacity(AUDIT_HEADER_BYTES + chunks * 256 * row_bytes);
     bytes.put_slice(&AUDIT_MAGIC);
     bytes.put_u32_le(tick);
     bytes.put_u32_le(0);
-    bytes.put_u32_le(AUDIT_ROW_BYTES as u32);
+    bytes.put_u32_le(row_bytes as u32);
     let mut count = 0_u32;
     let rows = frames.iter().flat_map(|frame| {
         frame
             .rows()
-            .map(move |(slot, row)| (frame.identity(slot).global, row))
+            .map(move |(slot, row)| (frame.identity(slot).global, row, frame.pose_3d(slot)))
     });
-    for (global, row) in rows {
+    for (global, row, pose_3d) in rows {
         count += 1;
         bytes.put_u64_le(global.0);
         bytes.put_i32_le(row.pose.x);
@@ -128,6 +137,13 @@ pub(super) fn encode(tick: u32, frames: &[Arc<Frame>]) -> Bytes {
         bytes.put_u16_le(row.pose.yaw);
         bytes.put_u16_le(row.pose.flags);
         bytes.put_u32_le(row.changed.0);
+        if is_3d {
+            let pose = pose_3d.copied().unwrap_or_default();
+            pose.position.iter().for_each(|&axis| bytes.put_i32_le(axis));
+            pose.velocity.iter().for_each(|&axis| bytes.put_i16_le(axis));
+            bytes.put_u16_le(0);
+            bytes.put_u64_le(pose.rotation.to_bits());
+        }
     }
     bytes[8..12].copy_from_slice(&count.to_le_bytes());
     bytes.freeze()

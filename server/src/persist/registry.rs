@@ -6,6 +6,7 @@ use bevy_ecs::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
+use throng_shared::protocol::pose3d::{Position3d, Rotation3d, Velocity3d};
 use throng_shared::protocol::registry::{PersistedType, Protocol};
 
 use crate::simulation::{Avatar, Away, Eye, Importance, InputBuffer, Owner, Room, Rounded, Team, Viewer};
@@ -84,12 +85,19 @@ impl Persisted {
             if !persisted.has_marked
                 && let Some(protocol) = world.get_resource::<Protocol>()
             {
+                // Types of the engine; the checkpoints of games that do not use them do not list them.
+                let mut added = Vec::new();
                 if !protocol.predicted().is_empty() {
-                    // One of the engine's types; the checkpoints of games without prediction do not list it.
-                    let engine = persisted.engine;
-                    persisted.types.insert(engine, PersistedType::marker::<Rounded>());
-                    persisted.engine += 1;
+                    added.push(PersistedType::marker::<Rounded>());
                 }
+                if protocol.quanta_3d().is_some() {
+                    added.push(PersistedType::of::<Position3d>());
+                    added.push(PersistedType::of::<Velocity3d>());
+                    added.push(PersistedType::of::<Rotation3d>());
+                }
+                let engine = persisted.engine;
+                persisted.engine += added.len();
+                persisted.types.splice(engine..engine, added);
                 protocol.persisted().for_each(|marked| persisted.add(marked));
                 persisted.has_marked = true;
             }

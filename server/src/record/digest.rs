@@ -47,6 +47,9 @@ const PARTS: [&str; 4] = [
     "identity (owner, team, importance)",
 ];
 
+/// The same in a game in three dimensions.
+const PARTS_3D: [&str; 4] = ["Position3d", "Velocity3d", "Rotation3d", PARTS[3]];
+
 /// The first difference of a replay from the recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Divergence {
@@ -181,7 +184,12 @@ impl TickDigest {
         };
         let parts = expected.parts.iter().zip(&found.parts);
         if let Some(part) = parts.into_iter().position(|(expected, found)| expected != found) {
-            return DifferenceKind::Component(PARTS[part].to_owned());
+            let names = if protocol.quanta_3d().is_some() {
+                PARTS_3D
+            } else {
+                PARTS
+            };
+            return DifferenceKind::Component(names[part].to_owned());
         }
         let side = first_differing(&expected.components, &found.components, |&(id, _)| u32::from(id));
         match side {
@@ -243,6 +251,13 @@ fn row_digest(frame: &Frame, slot: Slot, protocol: &Protocol, bytes: &mut Vec<u8
         i64::from(pose.yaw) << 16 | i64::from(pose.flags),
         i64::from(identity.owner.0) << 16 | i64::from(identity.team.0) << 8 | i64::from(identity.importance),
     ];
+    let mut parts = numbers.map(|number| short(&number.to_le_bytes()));
+    if let Some(pose) = frame.pose_3d(slot) {
+        let bytes = |axes: [i32; 3]| axes.map(i32::to_le_bytes).concat();
+        parts[0] = short(&bytes(pose.position));
+        parts[1] = short(&bytes(pose.velocity.map(i32::from)));
+        parts[2] = short(&pose.rotation.to_bits().to_le_bytes());
+    }
     let cells = frame.cold(slot).map_or(&[][..], |row| &row.components);
     let changed = cells.iter().filter(|cell| cell.changed == frame.tick);
     let components = changed
@@ -257,7 +272,7 @@ fn row_digest(frame: &Frame, slot: Slot, protocol: &Protocol, bytes: &mut Vec<u8
         .collect();
     RowDigest {
         slot: slot.0,
-        parts: numbers.map(|number| short(&number.to_le_bytes())),
+        parts,
         components,
     }
 }

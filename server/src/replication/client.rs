@@ -247,7 +247,7 @@ impl ClientReplication {
                 turn: scratch.turn,
                 far2: far * far,
                 distances2,
-                motion: &scratch.motion,
+                poses: &scratch.poses,
                 viewer: self.viewer,
                 viewers: &scratch.viewers,
                 protocol: view.protocol,
@@ -317,6 +317,7 @@ impl ClientReplication {
                 own: own.map(|id| ShortId(id as u16)),
             },
             queue: &scratch.queue,
+            poses: &scratch.poses,
             simulation_views,
             components: scratch.viewers.formats.count(),
         };
@@ -392,6 +393,7 @@ fn simulation_views<'a>(view: &ReplicationView<'a>, tick: Tick) -> impl Iterator
             simulation,
             frame,
             player,
+            height_quantum: view.protocol.quanta_3d().map(|quanta| quanta.position()),
         })
     })
 }

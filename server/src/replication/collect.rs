@@ -3,15 +3,16 @@
 use std::ops::Range;
 
 use throng_shared::limits::{BASELINE_AGE_MAX, HISTORY_TICKS};
-use throng_shared::protocol::delta::{DeltaBits, MotionModel, absolute_bits};
+use throng_shared::protocol::delta::DeltaBits;
 use throng_shared::protocol::ids::{SimulationId, Slot, SlotKey};
 use throng_shared::protocol::registry::Protocol;
-use throng_shared::protocol::snapshot::{EXCEPTION_BITS, Enter, Presence, ShortId, enter_bits};
+use throng_shared::protocol::snapshot::{EXCEPTION_BITS, Presence, ShortId};
 use throng_shared::tick::Tick;
 
 use super::cache::{Change, EncodeCache};
 use super::components::{ComponentUpdate, Encoded, ViewerIdentity, Viewers};
 use super::known::{IDS, Known};
+use super::poses::Poses;
 use crate::boundary::frame::{ColdRow, Frame, FrameHistory, Identity, Row};
 
 /// An enter or an update of one entity.
@@ -137,7 +138,7 @@ pub(super) struct Collect<'a> {
     pub(super) turn: u32,
     pub(super) far2: f32,
     pub(super) distances2: &'a [f32],
-    pub(super) motion: &'a MotionModel,
+    pub(super) poses: &'a Poses,
     pub(super) viewer: ViewerIdentity,
     pub(super) viewers: &'a Viewers,
     pub(super) protocol: &'a Protocol,
@@ -305,16 +306,12 @@ impl SendQueue {
         refused: &mut u64,
     ) -> bool {
         let row = input.frame.row(slot);
-        let Some(row) = row.filter(|row| row.changed.is_after(sent)) else {
+        if row.is_none_or(|row| !row.changed.is_after(sent)) {
             return false;
-        };
+        }
         let identity = input.frame.identity(slot);
-        let enter = Enter {
-            id: ShortId(id as u16),
-            global: identity.global,
-            pose: row.pose,
-        };
-        let cost = enter_bits(&enter, input.id_bits) as u64;
+        let short = ShortId(id as u16);
+        let cost = input.poses.enter_bits(short, input.frame, slot, input.id_bits) as u64;
         let mut item = Item::new(id, cost, DeltaBits::default(), 0);
         let cold = input.frame.cold(slot);
         if let Some(cold) = cold {
@@ -399,12 +396,12 @@ impl<'a> Collect<'a> {
         } else {
             None
         };
-        let Some(base_row) = base.and_then(|base| base.row(slot)) else {
+        let Some((base, base_row)) = base.and_then(|base| Some((base, base.row(slot)?))) else {
             return Change::new(None, unchanged, cold.is_some());
         };
         let has_components =
             cold.is_some_and(|cold| cold.changed.is_after(tick) || !self.is_same_since(tick, slot));
-        let delta = self.motion.encode(&base_row.pose, &row.pose, age);
+        let delta = self.poses.encode((base, base_row), (self.frame, row), slot, age);
         Change::new(delta, unchanged, has_components)
     }
 
@@ -426,7 +423,7 @@ impl<'a> Collect<'a> {
     #[cold]
     #[inline(never)]
     fn absolute(&self, id: usize, slot: Slot) -> Item {
-        let bits = self.frame.row(slot).map_or(0, |row| absolute_bits(&row.pose));
+        let bits = self.poses.absolute_bits(self.frame, slot);
         Item::new(id, bits.into(), DeltaBits::default(), 0)
     }
 }

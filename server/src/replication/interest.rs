@@ -163,6 +163,7 @@ impl Interest {
         let (eye, radius) = (simulation_view.player.eye, simulation_view.player.radius);
         let reach = radius * REACH_FACTOR;
         let (radius2, reach2, near2) = (radius * radius, reach * reach, VerletList::near2(radius));
+        let is_3d = simulation_view.height_quantum.is_some();
         let Self {
             marks,
             distances2,
@@ -194,7 +195,11 @@ impl Interest {
                     let place = within.trailing_zeros() as usize;
                     within &= within - 1;
                     let slot = blocks[place / BLOCK].slots[place % BLOCK];
-                    let distance2 = distances2.get(place);
+                    let distance2 = simulation_view.distance2_in_space(slot, distances2.get(place));
+                    if is_3d && distance2 > reach2 {
+                        gathered -= 1;
+                        continue;
+                    }
                     if let Some(id) = marks.live(slot.index()) {
                         known_distances2[id] = distance2;
                         continue;
@@ -251,6 +256,7 @@ impl Interest {
         let (start, enough) = (self.candidates.len(), most + most / 2 + 1);
         let (mut bound, mut reach2) = (reach, reach * reach);
         let mut is_bounded = false;
+        let is_3d = simulation_view.height_quantum.is_some();
         for (&leaf, &nearest) in player.area.leaves.iter().zip(&player.area.nearest) {
             if nearest > bound {
                 break;
@@ -263,9 +269,14 @@ impl Interest {
                         let place = within.trailing_zeros() as usize;
                         within &= within - 1;
                         let slot = blocks[place / BLOCK].slots[place % BLOCK];
+                        let on_plane = self.distances2.get(place);
+                        let distance2 = simulation_view.distance2_in_space(slot, on_plane);
+                        if is_3d && distance2 > reach2 {
+                            continue;
+                        }
                         self.candidates.push(Candidate {
                             key: SlotKey::new(simulation, slot),
-                            distance2: self.distances2.get(place),
+                            distance2,
                         });
                     }
                 }

@@ -28,6 +28,7 @@ mod interest;
 mod known;
 mod marks;
 pub(crate) mod pack;
+mod poses;
 mod ranks;
 mod reach;
 pub(crate) mod scratch;

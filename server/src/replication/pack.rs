@@ -1,9 +1,8 @@
 //! Writes the queue into packets of one client.
 
 use throng_shared::limits::PAYLOAD_BYTES_MAX;
-use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::snapshot::{
-    Enter, OwnerBlock, Presence, PresenceSize, SECTION_BITS_MAX, SNAPSHOT_PARTS_MAX, SectionHead, ShortId,
+    OwnerBlock, Presence, PresenceSize, SECTION_BITS_MAX, SNAPSHOT_PARTS_MAX, SectionHead, ShortId,
     SnapshotHeader, SnapshotWriter,
 };
 use throng_shared::tick::Tick;
@@ -11,6 +10,7 @@ use throng_shared::tick::Tick;
 use super::collect::{Item, Plan, SendQueue};
 use super::components::SentValue;
 use super::known::Known;
+use super::poses::Poses;
 use super::sent::{AckOutcome, SentPackets};
 use super::simulation_view::SimulationView;
 
@@ -47,6 +47,7 @@ pub(super) struct Packing<'a> {
     pub(super) id_bits: u32,
     pub(super) owner: OwnerBlock,
     pub(super) queue: &'a SendQueue,
+    pub(super) poses: &'a Poses,
     /// In the order of the plans.
     pub(super) simulation_views: &'a [SimulationView<'a>],
     /// Number of registered components.
@@ -163,7 +164,8 @@ impl Packing<'_> {
         if plan.has_exceptions || plan.has_components || plan.age == 0 {
             written.absolutes += self.write_updates(writer, cursor.plan, items, known);
         } else {
-            writer.differences(items.iter().map(|item| item.delta()));
+            self.poses
+                .write_differences(writer, items.iter().map(|item| item.delta()));
         }
         if known.has_priorities {
             items.iter().for_each(|item| known.priority[item.id()] = 0);
@@ -189,8 +191,9 @@ impl Packing<'_> {
         for &item in items {
             if item.delta().len > 0 {
                 writer.difference(item.age(), item.delta());
-            } else if let Some(row) = frame.row(known.key(item.id()).slot()) {
-                writer.absolute(&row.pose);
+            } else {
+                let slot = known.key(item.id()).slot();
+                self.poses.write_absolute(writer, frame, slot);
                 absolutes += 1;
             }
             self.write_components(writer, plan, item);
@@ -258,13 +261,7 @@ impl Packing<'_> {
             *room -= bits;
             let id = item.id();
             let slot = known.key(id).slot();
-            let global: GlobalId = frame.identity(slot).global;
-            let pose = frame.row(slot).map(|row| row.pose).unwrap_or_default();
-            writer.enter(&Enter {
-                id: ShortId(id as u16),
-                global,
-                pose,
-            });
+            self.poses.write_enter(writer, ShortId(id as u16), frame, slot);
             self.write_components(writer, plan, item);
             known.note_sent(id / 64, 1 << (id % 64), frame.tick);
             known.priority[id] = 0;

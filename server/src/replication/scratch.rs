@@ -1,6 +1,5 @@
 //! Buffers and encodings of a net worker that its clients share while it writes their packets.
 
-use throng_shared::protocol::delta::MotionModel;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
@@ -10,12 +9,13 @@ use super::collect::SendQueue;
 use super::components::Viewers;
 use super::config::ReplicationConfig;
 use super::interest::Interest;
+use super::poses::Poses;
 use super::select::Buckets;
 
 /// Buffers and shared encodings of one net worker. Grows to what the worker's clients need.
 #[derive(Debug)]
 pub struct ReplicationScratch {
-    pub(super) motion: MotionModel,
+    pub(super) poses: Poses,
     pub(super) viewers: Viewers,
     pub(super) caches: [EncodeCache; SIMULATIONS_MAX],
     pub(super) interest: Interest,
@@ -64,7 +64,7 @@ impl ReplicationScratch {
     #[must_use]
     pub fn new(config: &ReplicationConfig, protocol: &Protocol) -> Self {
         Self {
-            motion: MotionModel::new(config.tick_rate),
+            poses: Poses::new(config.tick_rate, protocol),
             viewers: Viewers::new(protocol),
             caches: std::array::from_fn(|_| EncodeCache::default()),
             interest: Interest::default(),

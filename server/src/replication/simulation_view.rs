@@ -11,6 +11,8 @@ pub(super) struct SimulationView<'a> {
     pub(super) simulation: usize,
     pub(super) frame: &'a Frame,
     pub(super) player: &'a PlayerRow,
+    /// Units in a quantum of height; `None` on the plane.
+    pub(super) height_quantum: Option<f32>,
 }
 
 impl SimulationView<'_> {
@@ -22,7 +24,23 @@ impl SimulationView<'_> {
     #[inline(always)]
     pub(super) fn distance2(&self, slot: Slot) -> Option<f32> {
         let offset = self.frame.row(slot)?.pose.position().0 - self.player.eye;
-        Some(offset.x * offset.x + offset.y * offset.y)
+        Some(self.distance2_in_space(slot, offset.x * offset.x + offset.y * offset.y))
+    }
+
+    /// Returns the square of an entity's distance from the eye if it is `distance2` on the plane.
+    #[inline(always)]
+    pub(super) fn distance2_in_space(&self, slot: Slot, distance2: f32) -> f32 {
+        match self.height_quantum {
+            None => distance2,
+            Some(quantum) => self.lifted(slot, distance2, quantum),
+        }
+    }
+
+    #[inline(never)]
+    fn lifted(&self, slot: Slot, distance2: f32, quantum: f32) -> f32 {
+        let pose = self.frame.pose_3d(slot);
+        let height = pose.map_or(0.0, |pose| pose.position[1] as f32 * quantum);
+        self.player.upright.distance2(distance2, height)
     }
 
     /// Returns the player's entity, if the simulation has it.

@@ -14,6 +14,7 @@ use throng_shared::tick::Tick;
 
 use super::known::{Known, each_id};
 use super::simulation_view::{Newcomer, SimulationView};
+use crate::boundary::frame::Upright;
 use crate::space::{REACH_FACTOR, RoomId};
 
 /// The skin, as a part of the radius. It is less than the margin between radius and reach, so that an entity
@@ -44,6 +45,7 @@ pub(super) struct VerletList {
     simulation: usize,
     /// The last position of the eye, and the length of its path since all entities were examined.
     eye: Vec2,
+    upright: Upright,
     strayed: f32,
     radius: f32,
     /// How far entities may move before the list becomes invalid.
@@ -132,7 +134,8 @@ impl VerletList {
         self.skin = player.radius * SKIN * part_of_skin(player.eye);
         self.simulation = simulation_view.simulation;
         (self.eye, self.radius, self.room) = (player.eye, player.radius, player.room);
-        self.strayed = player.eye.abs().max_element() * ROUNDING;
+        self.upright = player.upright;
+        self.strayed = player.eye.abs().max_element().max(player.upright.eye.abs()) * ROUNDING;
         (self.own, self.own_id) = (simulation_view.own(), own_id);
         (self.max_displacement, self.arrived, self.departed) = (
             motion_bound.max_displacement,
@@ -197,6 +200,7 @@ impl VerletList {
             && (self.simulation, self.room, self.radius)
                 == (simulation_view.simulation, player.room, player.radius)
             && self.own == simulation_view.own()
+            && self.upright.stretch == player.upright.stretch
     }
 
     /// Returns an upper bound of the movement of any entity plus that of the eye, in units, since all entities were
@@ -205,11 +209,17 @@ impl VerletList {
         let eye = simulation_view.player.eye;
         self.strayed += eye.distance(self.eye);
         self.eye = eye;
-        simulation_view
+        let units = simulation_view
             .frame
             .motion_bound
-            .units_since(self.max_displacement)
-            + self.strayed
+            .units_since(self.max_displacement);
+        if simulation_view.height_quantum.is_none() {
+            return units + self.strayed;
+        }
+        let upright = simulation_view.player.upright;
+        self.strayed += (upright.eye - self.upright.eye).abs();
+        self.upright = upright;
+        (units + self.strayed) * upright.stretch_max()
     }
 
     /// Lists the entities that appeared since the last frame and are near enough to enter now or later.

@@ -18,6 +18,7 @@ mod mistakes;
 mod nearby;
 mod parallel;
 mod players;
+mod poses_3d;
 mod predicted;
 mod publish;
 mod random;
@@ -39,6 +40,7 @@ mod watchers;
 
 use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::prelude::*;
+use bevy_ecs::schedule::common_conditions::not;
 use throng_shared::protocol::ids::SimulationId;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
@@ -58,6 +60,7 @@ pub use links::WorkerLinks;
 pub use nearby::{Nearby, Neighbour};
 pub use parallel::Parallel;
 pub use players::{Avatar, Eye, Player, PlayerJoined, PlayerLeft, Players, Viewer};
+pub use poses_3d::{EyeHeight, ViewHeight};
 pub use predicted::Rounded;
 pub use publish::Frames;
 pub use random::{Random, Seed};
@@ -143,10 +146,12 @@ impl Plugin for SimulationPlugin {
                     disabled::sync_disabled,
                     predicted::round_predicted,
                     rows::sync_rows,
-                    rows::sync_poses,
+                    rows::sync_poses.run_if(not(poses_3d::is_3d)),
+                    poses_3d::sync_poses_3d.run_if(poses_3d::is_3d),
                     components::sync_components,
                     rows::update_cells,
                     interest::update_eyes,
+                    poses_3d::update_eye_heights.run_if(poses_3d::is_3d),
                     route_avatars::enter_avatars,
                     interest::update_areas_of_interest,
                     interest::build_areas,
@@ -167,6 +172,7 @@ impl Plugin for SimulationPlugin {
     }
 
     fn finish(&self, app: &mut App) {
+        poses_3d::finish(app.world_mut());
         replicated::register_kinds(app.world_mut());
         components::watch_components(app.world_mut());
         resources::watch_resources(app.world_mut());

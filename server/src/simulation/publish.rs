@@ -12,12 +12,13 @@ use super::inputs::InputBuffer;
 use super::interest::room_seen;
 use super::links::WorkerLinks;
 use super::players::{AreaOfInterest, Avatar, Eye, Player, Viewer};
+use super::poses_3d::{EyeHeight, ViewHeight};
 use super::replicated::{Replicated, Room};
 use super::rows::Rows;
 use super::space::{Areas, Space};
 use super::tell::Outbox;
 use super::watchers::Watcher;
-use crate::boundary::frame::{FrameHistory, PlayerRow};
+use crate::boundary::frame::{FrameHistory, PlayerRow, Upright};
 use crate::runner::{Clock, TickTime};
 
 /// The history of the simulation's own frames.
@@ -33,7 +34,11 @@ type Published = (
     &'static AreaOfInterest,
     &'static InputBuffer,
     Option<&'static Avatar>,
+    ViewInSpace,
 );
+
+/// What the view of a player is in space; nothing on the plane.
+type ViewInSpace = (Option<&'static EyeHeight>, Option<&'static ViewHeight>);
 
 type Watching = (
     &'static Watcher,
@@ -42,6 +47,7 @@ type Watching = (
     &'static Eye,
     &'static Viewer,
     &'static AreaOfInterest,
+    ViewInSpace,
 );
 
 /// Builds the frame of this tick from rows, cells and the players that have a session.
@@ -65,7 +71,8 @@ pub(super) fn publish_frame(
         .iter()
         .map(|(_, _, _, _, _, interest, ..)| areas.0.get(interest.hold));
     let seen: Vec<_> = seen.inspect(|area| prefetch(&***area)).collect();
-    for ((player, team, eye, room, viewer, _, input, avatar), area) in players.iter().zip(seen) {
+    for ((player, team, eye, room, viewer, _, input, avatar, view), area) in players.iter().zip(seen) {
+        let radius = viewer.map_or(0.0, |viewer| viewer.radius);
         let row = PlayerRow {
             generation: player.session.session.generation,
             player: player.id,
@@ -74,7 +81,8 @@ pub(super) fn publish_frame(
                 .and_then(|avatar| avatars.get(avatar.0).ok())
                 .and_then(Replicated::slot),
             eye: eye.0,
-            radius: viewer.map_or(0.0, |viewer| viewer.radius),
+            radius,
+            upright: upright(radius, view),
             team: team.0,
             room: room_seen(room, avatar, &rooms),
             last_input: input.last_applied(),
@@ -84,14 +92,22 @@ pub(super) fn publish_frame(
         };
         table.insert(player.session.worker, player.session.session, row);
     }
-    for (watcher, team, room, eye, viewer, interest) in &watchers {
+    for (watcher, team, room, eye, viewer, interest, view) in &watchers {
         let area = Arc::clone(areas.0.get(interest.hold));
-        let row = watcher.row(team.0, room.0, eye.0, viewer.radius, area);
+        let mut row = watcher.row(team.0, room.0, eye.0, viewer.radius, area);
+        row.upright = upright(viewer.radius, view);
         table.insert(watcher.session.worker, watcher.session.session, row);
     }
     let frame = rows.0.publish(time.tick, clock.now(), index, table);
     if let Some(old) = frames.0.push(frame) {
         rows.0.retire(old);
+    }
+}
+
+fn upright(radius: f32, (eye, height): (Option<&EyeHeight>, Option<&ViewHeight>)) -> Upright {
+    Upright {
+        eye: eye.map_or(0.0, |eye| eye.0),
+        stretch: height.map(|height| radius / (height.0 / 2.0).max(f32::MIN_POSITIVE)),
     }
 }
 

@@ -12,7 +12,6 @@ use bevy_ecs::prelude::*;
 use glam::Vec2;
 use throng_shared::limits::HISTORY_TICKS;
 use throng_shared::protocol::ids::{GlobalId, SimulationId, Slot};
-use throng_shared::protocol::pose::Pose;
 use throng_shared::tick::Tick;
 
 use crate::boundary::frame::{Frame, FrameHistory};
@@ -45,8 +44,10 @@ pub(crate) struct GhostEntry {
     pub entity: Entity,
     /// The global id of the original entity.
     pub global: GlobalId,
-    /// Its position at the end of the last tick, in units.
+    /// Its position at the end of the last tick, in units; in a game in three dimensions, on the ground plane.
     pub position: Vec2,
+    /// Its height, in a game in three dimensions.
+    pub height: f32,
     /// The room in which it is.
     pub room: RoomId,
 }
@@ -119,17 +120,21 @@ impl RemoteFrames {
         });
     }
 
-    /// Returns the pose of an entity in the frame of `tick`, in the simulation that had it then. `present` is
-    /// its row since it last migrated.
+    /// Returns the frame of `tick` of the simulation that had an entity then, and the entity's slot. `present` is its row
+    /// since it last migrated.
     #[must_use]
-    pub(crate) fn pose(&self, global: GlobalId, present: RowLocation, tick: Tick) -> Option<Pose> {
+    pub(crate) fn frame_of(
+        &self,
+        global: GlobalId,
+        present: RowLocation,
+        tick: Tick,
+    ) -> Option<(&Frame, Slot)> {
         let past_locations = self.past_locations.get(&global);
         let past = past_locations
             .and_then(|past_locations| past_locations.iter().find(|past| !tick.is_after(past.until)));
         let RowLocation { simulation, slot } = past.map_or(present, |past| past.location);
         let frame = self.frames.get(usize::from(simulation.0))?.at(tick)?;
-        let row = frame.row(slot)?;
-        (frame.identity(slot).global == global).then_some(row.pose)
+        Some((frame, slot))
     }
 
     /// Adds the ghosts at most `radius` units from a position to the entities that were found in this
@@ -159,6 +164,12 @@ impl RemoteFrames {
                 near.then(one.slot.0.cmp(&other.slot.0))
             });
         }
+    }
+
+    /// Returns the height of the ghost that was found under a slot; `None` for an entity of this simulation.
+    pub(super) fn ghost_height(&self, slot: Slot) -> Option<f32> {
+        let index = slot.0.checked_sub(FIRST_GHOST_SLOT)?;
+        Some(self.ghosts.get(index as usize)?.height)
     }
 
     /// Returns the ghost that was found under a slot.

@@ -13,6 +13,7 @@ use bevy_time::{Fixed, Time};
 use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::{GlobalId, SimulationId, Slot, Team};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
+use throng_shared::protocol::pose3d::{Position3d, Rotation3d, Velocity3d, ground_pose};
 use throng_shared::protocol::registry::{ComponentEntry, Protocol};
 use throng_shared::tick::Tick;
 
@@ -20,6 +21,7 @@ use super::away::{Away, Linger, PlayerAway, PlayerReturned};
 use super::components::ComponentWatches;
 use super::interest::{build_areas, update_areas_of_interest, update_eyes};
 use super::players::{Player, PlayerJoined, PlayerLeft, Players};
+use super::poses_3d::update_eye_heights;
 use super::publish::{Frames, publish_frame};
 use super::random::Seed;
 use super::references::ReadReferences;
@@ -80,7 +82,11 @@ impl SimulationImage {
     /// Resets the engine's resources of a world whose entities are despawned already, and sets tick and time.
     pub(crate) fn begin(&self, world: &mut World, table: SlotTable) {
         world.insert_resource(Seed(self.seed));
-        world.insert_resource(Rows(FrameWriter::new(self.id)));
+        let mut rows = FrameWriter::new(self.id);
+        if let Some(quanta) = world.resource::<Protocol>().quanta_3d() {
+            rows.enable_3d(&quanta);
+        }
+        world.insert_resource(Rows(rows));
         world.insert_resource(Space::default());
         world.insert_resource(Areas::default());
         world.insert_resource(Frames::default());
@@ -173,6 +179,7 @@ pub(crate) fn finish(world: &mut World, rows: &[(Slot, Entity, Option<Tick>)]) {
     world.resource_mut::<Space>().0.rebalance(tick);
     let ran = [
         world.run_system_cached(update_eyes),
+        world.run_system_cached(update_eye_heights),
         world.run_system_cached(update_areas_of_interest),
         world.run_system_cached(build_areas),
         world.run_system_cached(publish_frame),
@@ -195,6 +202,13 @@ fn fill_row(world: &mut World, protocol: &Protocol, slot: Slot, entity: Entity, 
         (Some(position), Some(velocity), Some(heading)) => Pose::quantize(position, velocity, heading),
         _ => Pose::default(),
     };
+    let pose_3d = protocol.quanta_3d().and_then(|quanta| {
+        let (position, velocity) = (entity.get::<Position3d>()?, entity.get::<Velocity3d>()?);
+        let rotation = entity.get::<Rotation3d>()?;
+        let pose = quanta.quantize(position, velocity, rotation);
+        Some((ground_pose(position, velocity), pose))
+    });
+    let (pose, pose_3d) = pose_3d.map_or((pose, None), |(ground, pose)| (ground, Some(pose)));
     let identity = identity(
         replicated,
         entity.get::<Owner>(),
@@ -218,6 +232,9 @@ fn fill_row(world: &mut World, protocol: &Protocol, slot: Slot, entity: Entity, 
     });
     let mut rows = world.resource_mut::<Rows>();
     rows.0.insert(slot, identity, pose, changed);
+    if let Some(pose) = pose_3d {
+        rows.0.set_pose_3d(slot, pose, changed);
+    }
     for (id, value, _) in components {
         rows.0.set_component(slot, id, Some(value), changed);
     }

@@ -1,14 +1,17 @@
 //! Past poses from the frames of the last ticks, for lag compensation.
 
 use bevy_ecs::prelude::*;
-use glam::Vec2;
+use glam::{Quat, Vec2, Vec3};
 use throng_shared::protocol::ids::{GlobalId, SimulationId, Slot};
 use throng_shared::protocol::pose::{Heading, Pose};
+use throng_shared::protocol::pose3d::{Position3d, Rotation3d, Velocity3d};
+use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
 use super::publish::Frames;
 use super::remote_frames::{Ghost, RemoteFrames, RowLocation};
 use super::replicated::{Replicated, Slots};
+use crate::boundary::frame::Frame;
 
 /// Returns the pose of an entity at one of the last 64 ticks, exactly as it was sent to clients. Gameplay
 /// limits how far back it reads. With several simulations it also has the past poses of
@@ -40,6 +43,7 @@ pub struct Rewind<'w, 's> {
     remote_frames: Option<Res<'w, RemoteFrames>>,
     replicated: Query<'w, 's, &'static Replicated>,
     ghosts: Query<'w, 's, (&'static GlobalId, &'static Ghost)>,
+    protocol: Res<'w, Protocol>,
 }
 
 impl Rewind<'_, '_> {
@@ -47,11 +51,39 @@ impl Rewind<'_, '_> {
     /// the tick was skipped, or if it does not contain the entity.
     #[must_use]
     pub fn pose(&self, entity: Entity, tick: Tick) -> Option<Pose> {
+        let (frame, slot) = self.frame_with(entity, tick)?;
+        Some(frame.row(slot)?.pose)
+    }
+
+    /// Returns the same as [`Rewind::pose`] in a game in three dimensions, where the pose has a height and a rotation.
+    #[must_use]
+    pub fn pose_3d(&self, entity: Entity, tick: Tick) -> Option<(Position3d, Velocity3d, Rotation3d)> {
+        let (frame, slot) = self.frame_with(entity, tick)?;
+        Some(self.protocol.quanta_3d()?.components(frame.pose_3d(slot)?))
+    }
+
+    /// Returns the same as [`Rewind::position`] in a game in three dimensions.
+    #[must_use]
+    pub fn position_3d(&self, entity: Entity, tick: Tick, fraction: f32) -> Option<Vec3> {
+        let position = |tick| Some(self.pose_3d(entity, tick)?.0.0);
+        self.between(tick, fraction, position, Vec3::lerp)
+    }
+
+    /// Returns the entity's rotation at `fraction` (0..=1) of the way from `tick` to the next tick, in a game in three
+    /// dimensions: the shorter way from one frame to the next.
+    #[must_use]
+    pub fn rotation_3d(&self, entity: Entity, tick: Tick, fraction: f32) -> Option<Quat> {
+        let rotation = |tick| Some(self.pose_3d(entity, tick)?.2.0);
+        self.between(tick, fraction, rotation, Quat::slerp)
+    }
+
+    /// Returns the frame of `tick` that contains the entity, and the entity's slot there.
+    fn frame_with(&self, entity: Entity, tick: Tick) -> Option<(&Frame, Slot)> {
         if let Ok(replicated) = self.replicated.get(entity) {
-            return self.pose_of(replicated.global(), replicated.slot()?, None, tick);
+            return self.frame_of(replicated.global(), replicated.slot()?, None, tick);
         }
         let (&global, &Ghost(location)) = self.ghosts.get(entity).ok()?;
-        self.pose_of(global, location.slot, Some(location.simulation), tick)
+        self.frame_of(global, location.slot, Some(location.simulation), tick)
     }
 
     /// Returns the same as [`Rewind::pose`] without looking the entity up, for gameplay that keeps entities
@@ -66,14 +98,26 @@ impl Rewind<'_, '_> {
         ghost_of: Option<SimulationId>,
         tick: Tick,
     ) -> Option<Pose> {
-        if let Some(remote_frames) = self.remote_frames.as_deref() {
-            let simulation = ghost_of.unwrap_or_else(|| self.slots.simulation());
-            return remote_frames.pose(global, RowLocation { simulation, slot }, tick);
-        }
-        let frame = self.frames.0.at(tick)?;
-        let row = frame.row(slot)?;
+        let (frame, slot) = self.frame_of(global, slot, ghost_of, tick)?;
+        Some(frame.row(slot)?.pose)
+    }
+
+    fn frame_of(
+        &self,
+        global: GlobalId,
+        slot: Slot,
+        ghost_of: Option<SimulationId>,
+        tick: Tick,
+    ) -> Option<(&Frame, Slot)> {
+        let (frame, slot) = match self.remote_frames.as_deref() {
+            Some(remote_frames) => {
+                let simulation = ghost_of.unwrap_or_else(|| self.slots.simulation());
+                remote_frames.frame_of(global, RowLocation { simulation, slot }, tick)?
+            }
+            None => (&**self.frames.0.at(tick)?, slot),
+        };
         // The slot may have belonged to another entity then.
-        (frame.identity(slot).global == global).then_some(row.pose)
+        (frame.identity(slot).global == global).then_some((frame, slot))
     }
 
     /// Returns the entity's position at `fraction` (0..=1) of the way from `tick` to the next tick, on the
@@ -81,13 +125,25 @@ impl Rewind<'_, '_> {
     /// later frame, it is the position in the earlier one.
     #[must_use]
     pub fn position(&self, entity: Entity, tick: Tick, fraction: f32) -> Option<Vec2> {
+        let position = |tick| Some(self.pose(entity, tick)?.position().0);
+        self.between(tick, fraction, position, Vec2::lerp)
+    }
+
+    /// Returns the value between those of the frames around a moment.
+    fn between<T: Copy>(
+        &self,
+        tick: Tick,
+        fraction: f32,
+        value: impl Fn(Tick) -> Option<T>,
+        blend: impl Fn(T, T, f32) -> T,
+    ) -> Option<T> {
         let (before, after) = self.ticks_around(tick)?;
-        let from = self.pose(entity, before)?.position().0;
-        let Some((after, to)) = after.and_then(|after| Some((after, self.pose(entity, after)?))) else {
+        let from = value(before)?;
+        let Some((after, to)) = after.and_then(|after| Some((after, value(after)?))) else {
             return (tick == before).then_some(from);
         };
         let passed = tick.since(before) as f32 + fraction.clamp(0.0, 1.0);
-        Some(from.lerp(to.position().0, passed / after.since(before) as f32))
+        Some(blend(from, to, passed / after.since(before) as f32))
     }
 
     /// Returns the last tick at or before `tick` that has a frame, and the first one after it, if there is one yet.

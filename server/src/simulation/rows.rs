@@ -8,6 +8,7 @@ use bevy_ecs::change_detection::{ContiguousRef, Tick as ChangeTick};
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::ids::{Slot, Team};
 use throng_shared::protocol::pose::{Heading, Pose, Position, Velocity};
+use throng_shared::protocol::pose3d::{Position3d, Velocity3d, ground_pose};
 use throng_shared::tick::Tick;
 
 use super::mistakes::poses::PoseFaults;
@@ -28,6 +29,7 @@ pub(super) fn sync_rows(
     entities: Query<(
         &Replicated,
         Option<(&Position, &Velocity, &Heading)>,
+        Option<(&Position3d, &Velocity3d)>,
         Option<&Owner>,
         Option<&Team>,
         Option<&Importance>,
@@ -49,7 +51,8 @@ pub(super) fn sync_rows(
             }
             SlotEvent::Taken(slot, entity) | SlotEvent::Identified(slot, entity) => {
                 // The entity may be despawned again, or have another slot. Then a later event follows.
-                let Ok((replicated, pose, owner, team, importance, room)) = entities.get(entity) else {
+                let Ok((replicated, pose, pose_3d, owner, team, importance, room)) = entities.get(entity)
+                else {
                     continue;
                 };
                 if replicated.slot() != Some(slot) {
@@ -62,7 +65,10 @@ pub(super) fn sync_rows(
                 } else {
                     let quantize =
                         |(position, velocity, heading)| Pose::quantize(position, velocity, heading);
-                    let pose = pose.map(quantize).unwrap_or_default();
+                    let pose = match pose_3d.filter(|_| rows.0.is_3d()) {
+                        None => pose.map(quantize).unwrap_or_default(),
+                        Some((position, velocity)) => ground_pose(position, velocity),
+                    };
                     rows.0.insert(slot, identity, pose, time.tick);
                     space.0.insert(slot, pose.x, pose.y);
                     slots.fresh.push(slot);

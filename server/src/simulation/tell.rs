@@ -9,10 +9,11 @@ use std::any::type_name;
 use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
-use glam::Vec2;
+use glam::{Vec2, Vec3};
 use serde::Serialize;
 use throng_shared::protocol::ids::{Channel, ChannelId, GlobalId, PlayerId, TeamId};
 use throng_shared::protocol::kick_text::KickText;
+use throng_shared::protocol::pose3d::Position3d;
 use throng_shared::protocol::registry::{Direction, Protocol, RegistryError, reference};
 
 use super::players::Player;
@@ -29,7 +30,7 @@ use crate::space::RoomId;
 ///
 /// ```
 /// # use bevy_ecs::prelude::*;
-/// # use glam::Vec2;
+/// # use glam::{Vec2, Vec3};
 /// # use serde::{Deserialize, Serialize};
 /// # use throng_server::simulation::{Player, PlayerJoined, Tell};
 /// # use throng_shared::protocol::ids::TeamId;
@@ -59,8 +60,10 @@ pub struct Tell<'w, 's> {
 /// A position in a room.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Place {
-    /// The position, in units.
+    /// The position, in units; in a game in three dimensions, on the ground plane.
     pub position: Vec2,
+    /// The height, in a game in three dimensions. Without it, distances are those on the ground plane.
+    pub height: Option<f32>,
     /// The room of the position.
     pub room: RoomId,
 }
@@ -70,7 +73,18 @@ impl From<Vec2> for Place {
     fn from(position: Vec2) -> Self {
         Self {
             position,
-            room: RoomId::default(),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Vec3> for Place {
+    /// Returns the position in space, in room 0.
+    fn from(position: Vec3) -> Self {
+        Self {
+            position: Position3d(position).ground().0,
+            height: Some(position.y),
+            ..Self::default()
         }
     }
 }
@@ -109,7 +123,7 @@ impl Tell<'_, '_> {
     where
         M: Serialize + Send + Sync + 'static,
     {
-        let Place { position, room } = place.into();
+        let Place { position, room, .. } = place.into();
         self.broadcast(Audience::InSight { position, room }, message)
     }
 

@@ -9,7 +9,7 @@ use throng_shared::tick::Tick;
 
 use super::players::{AreaOfInterest, Eye, Viewer};
 use super::replicated::Room;
-use crate::boundary::frame::PlayerRow;
+use crate::boundary::frame::{PlayerRow, Upright};
 use crate::boundary::link::SessionKey;
 use crate::space::{Area, RoomId};
 
@@ -42,6 +42,7 @@ impl Watcher {
             entity: None,
             eye,
             radius,
+            upright: Upright::default(),
             team,
             room,
             last_input: Tick(0),

@@ -4,6 +4,7 @@
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::ids::SimulationId;
 use throng_shared::protocol::pose::Position;
+use throng_shared::protocol::pose3d::Position3d;
 use throng_shared::tick::Tick;
 
 use super::exchange::{GhostImage, WatcherImage};
@@ -36,6 +37,7 @@ pub(super) fn show_ghosts(
         let Some(known) = known else {
             let identity = (image.global, Owner(image.owner), Team(image.team));
             let mut ghost = world.spawn((identity, pose));
+            image.pose_3d.map(|pose| ghost.insert(pose));
             kinds.write(&mut ghost, &image.values);
             let known = KnownGhost {
                 entity: ghost.id(),
@@ -49,6 +51,7 @@ pub(super) fn show_ghosts(
         (known.last_seen, known.room) = (tick, image.room);
         let mut ghost = world.entity_mut(known.entity);
         ghost.insert(pose);
+        image.pose_3d.map(|pose| ghost.insert(pose));
         if known.values != image.values {
             kinds.write(&mut ghost, &image.values);
             known.values.clone_from(&image.values);
@@ -70,6 +73,9 @@ pub(super) fn place_ghosts(world: &mut World, simulations: &Simulations) {
                 entity: known.entity,
                 global,
                 position: world.get::<Position>(known.entity)?.0,
+                height: world
+                    .get::<Position3d>(known.entity)
+                    .map_or(0.0, |position| position.0.y),
                 room: known.room,
             })
         });
@@ -97,6 +103,8 @@ pub(super) fn update_watchers(
             });
         let mut watcher = world.entity_mut(entity);
         watcher.insert((Eye(image.eye), Viewer { radius: image.radius }));
+        image.heights.0.map(|height| watcher.insert(height));
+        image.heights.1.map(|height| watcher.insert(height));
         // These components are immutable, and inserting them runs hooks: they are inserted only when they
         // changed.
         if (watcher.get(), watcher.get()) != (Some(&Team(image.team)), Some(&Room(image.room))) {

@@ -9,6 +9,7 @@ use bevy_ecs::entity_disabling::Disabled;
 use bevy_ecs::prelude::*;
 use throng_shared::protocol::ids::{GlobalId, SimulationId, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
+use throng_shared::protocol::pose3d::{Position3d, Rotation3d, Velocity3d};
 use throng_shared::tick::Tick;
 
 use super::balance::next_move;
@@ -23,8 +24,8 @@ use crate::boundary::link::SessionKey;
 use crate::persist::{Group, Persisted, SharedName};
 use crate::runner::{Clock, Shutdown, TickJump, TickTime};
 use crate::simulation::{
-    Avatar, Away, Eye, Frames, Owner, Player, Players, RemoteFrames, Replicated, Room, RowLocation, Slots,
-    Team, Viewer, WorkerLinks, remove_player,
+    Avatar, Away, Eye, EyeHeight, Frames, Owner, Player, Players, RemoteFrames, Replicated, Room,
+    RowLocation, Slots, Team, ViewHeight, Viewer, WorkerLinks, remove_player,
 };
 
 /// The most entities that leave one simulation in one tick. Further ones leave in the next tick.
@@ -281,6 +282,7 @@ type Located = (
     Entity,
     &'static Replicated,
     (&'static Position, &'static Velocity, &'static Heading),
+    Option<(&'static Position3d, &'static Velocity3d, &'static Rotation3d)>,
     &'static Owner,
     Option<&'static Team>,
     Option<&'static ChildOf>,
@@ -335,7 +337,8 @@ fn scan_entities(world: &mut World, simulations: &Simulations) -> BorderScan {
     let (reach, is_due) = (simulations.config.ghost_reach, simulations.reports_loads(world));
     let kinds = world.resource::<GhostKinds>().clone();
     let mut entities = world.query::<Located>();
-    for (entity, replicated, (position, velocity, heading), owner, team, parent, room) in entities.iter(world)
+    for (entity, replicated, (position, velocity, heading), pose_3d, owner, team, parent, room) in
+        entities.iter(world)
     {
         let Some(slot) = replicated.slot() else {
             continue;
@@ -365,6 +368,7 @@ fn scan_entities(world: &mut World, simulations: &Simulations) -> BorderScan {
                 position: *position,
                 velocity: *velocity,
                 heading: *heading,
+                pose_3d: pose_3d.map(|(position, velocity, rotation)| (*position, *velocity, *rotation)),
                 owner: owner.0,
                 team: team.map_or(TeamId::NONE, |team| team.0),
                 values: kinds.read(world.entity(entity)),
@@ -441,10 +445,11 @@ fn watchers(
         Option<&'static Avatar>,
         &'static Eye,
         &'static Viewer,
+        (Option<&'static EyeHeight>, Option<&'static ViewHeight>),
     );
     let mut players = world.query_filtered::<Watching, (Without<Away>, Allow<Disabled>)>();
     let mut rooms = world.query_filtered::<&Room, Allow<Disabled>>();
-    for (player, team, room, avatar, eye, viewer) in players.iter(world) {
+    for (player, team, room, avatar, eye, viewer, (eye_height, view_height)) in players.iter(world) {
         let acting = avatar.and_then(|avatar| rooms.get(world, avatar.0).ok());
         let owner = leaving.get(&player.session).copied().unwrap_or(simulations.me);
         // The distance up to which entities stay in a view once they are in it.
@@ -457,6 +462,7 @@ fn watchers(
                 room: acting.unwrap_or(room).0,
                 eye: eye.0,
                 radius: viewer.radius,
+                heights: (eye_height.copied(), view_height.copied()),
             });
         }
     }

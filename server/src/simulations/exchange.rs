@@ -12,12 +12,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use throng_shared::protocol::ids::{GlobalId, PlayerId, SimulationId, Slot, TeamId};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
+use throng_shared::protocol::pose3d::{Position3d, Rotation3d, Velocity3d};
 use throng_shared::tick::Tick;
 
 use super::partition::Cell;
 use crate::boundary::frame::Frame;
 use crate::boundary::link::{SessionKey, ToSimulation};
 use crate::persist::Group;
+use crate::simulation::{EyeHeight, ViewHeight};
 use crate::space::RoomId;
 
 /// The most batches that wait between two simulations: the one for this tick, and the next one of a faster
@@ -123,6 +125,8 @@ pub(crate) struct GhostImage {
     pub velocity: Velocity,
     /// Its heading, in radians.
     pub heading: Heading,
+    /// Its pose in space, in a game in three dimensions.
+    pub pose_3d: Option<(Position3d, Velocity3d, Rotation3d)>,
     /// The player that owns it.
     pub owner: PlayerId,
     /// The team of the entity.
@@ -146,6 +150,8 @@ pub(crate) struct WatcherImage {
     pub eye: glam::Vec2,
     /// The radius of its view, in units.
     pub radius: f32,
+    /// The height of the centre and of the view, in a game in three dimensions.
+    pub heights: (Option<EyeHeight>, Option<ViewHeight>),
 }
 
 /// Another simulation has ended: the process is stopping, or the simulation has failed.

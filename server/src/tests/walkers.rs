@@ -55,7 +55,7 @@ impl PlayerInput for Steer {}
 
 /// The input of the owner, if there is one.
 #[derive(Component, Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Walker(Option<Steer>);
+pub(crate) struct Walker(Option<Steer>);
 
 impl Plugin for Walkers {
     fn build(&self, app: &mut App) {
@@ -146,7 +146,7 @@ fn steer(players: Query<(&Avatar, &ActiveInput<Steer>)>, mut walkers: Query<&mut
     }
 }
 
-fn walk(
+pub(crate) fn walk(
     mut walkers: Query<(&Replicated, &Walker, &mut Position, &mut Velocity, &mut Heading)>,
     (world, seed, time): (Res<Walkers>, Res<Seed>, Res<TickTime>),
 ) {

@@ -20,7 +20,7 @@ pub enum BitError {
 ///
 /// Bytes of the slice behind those that are written may be overwritten as well.
 #[derive(Debug)]
-pub(crate) struct BitWriter<'a> {
+pub struct BitWriter<'a> {
     buffer: &'a mut [u8],
     position: BitPosition,
 }
@@ -75,6 +75,16 @@ impl<'a> BitWriter<'a> {
         self.position.whole_bytes += whole as usize;
         self.position.pending = joined >> (whole * 8);
         self.position.pending_bits = joined_bits & 7;
+    }
+
+    /// Appends the low `bits` bits of `value`, up to 64; higher ones must be 0.
+    #[inline]
+    pub(crate) fn write_long(&mut self, value: u64, bits: u32) {
+        let first = bits.min(FIELD_BITS_MAX);
+        self.write(value, first);
+        if bits > first {
+            self.write(value >> first, bits - first);
+        }
     }
 
     /// Appends one bit: 1 for true.
@@ -155,7 +165,7 @@ impl<'a> BitWriter<'a> {
 
 /// Reads fields from a byte slice.
 #[derive(Clone, Debug)]
-pub(crate) struct BitReader<'a> {
+pub struct BitReader<'a> {
     bytes: &'a [u8],
     position: usize,
 }

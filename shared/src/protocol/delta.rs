@@ -27,7 +27,7 @@ use super::pose::{Pose, YAW_STEPS};
 /// Position quanta that one velocity quantum covers in a second.
 const POSITION_PER_VELOCITY: u32 = 5;
 /// Fractional bits of the fixed-point [`MotionModel::step`].
-const STEP_BITS: u32 = 16;
+pub(super) const STEP_BITS: u32 = 16;
 /// Fractional bits of the fixed-point [`COSINE`].
 const COSINE_BITS: u32 = 14;
 const YAW_MASK: u16 = YAW_STEPS - 1;
@@ -35,12 +35,12 @@ const YAW_BITS: u32 = YAW_STEPS.trailing_zeros();
 const SMALL_TURN_BITS: u32 = 7;
 
 /// Widths of the residuals that follow a velocity symbol, by class; class 0 is the joint code of 9.
-const VELOCITY_WIDTHS: [u32; 4] = [0, 3, 5, 8];
+pub(super) const VELOCITY_WIDTHS: [u32; 4] = [0, 3, 5, 8];
 /// Widths of the position residuals, by class.
-const POSITION_WIDTHS: [u32; 8] = [0, 2, 3, 4, 5, 6, 8, 10];
+pub(super) const POSITION_WIDTHS: [u32; 8] = [0, 2, 3, 4, 5, 6, 8, 10];
 /// Widths of an absolute state's coordinates and velocity, by their 2-bit class.
-const COORDINATE_WIDTHS: [u32; 4] = [14, 18, 24, 32];
-const SPEED_WIDTHS: [u32; 4] = [0, 8, 12, 16];
+pub(super) const COORDINATE_WIDTHS: [u32; 4] = [14, 18, 24, 32];
+pub(super) const SPEED_WIDTHS: [u32; 4] = [0, 8, 12, 16];
 
 /// Velocity symbols: two residuals in -1..=1 take 0..9, and these follow.
 const SYMBOL_KEPT_JOINT: u64 = 9;
@@ -56,7 +56,7 @@ const _: () = assert!(DIFFERENCE_BITS_MAX <= FIELD_BITS_MAX);
 pub struct DeltaBits {
     /// The bits, least significant first; those above `len` are 0.
     pub bits: u64,
-    /// The number of bits, 9..=56.
+    /// The number of bits, 9..=56 on the plane and 14..=64 in space.
     pub len: u8,
 }
 
@@ -161,17 +161,21 @@ impl MotionModel {
     /// Predicts the position of `base` after `age` ticks, at the end of which its velocity is (`vx`, `vy`).
     #[inline]
     fn predict_position(&self, base: &Pose, vx: i16, vy: i16, age: u32) -> [i32; 2] {
-        let age = i64::from(age);
-        let moved = |v0: i16, vn: i16| {
-            // Twice the sum of the velocities, so that the half is applied once, in the rounding shift.
-            let twice = i64::from(v0) * (age - 1) + i64::from(vn) * (age + 1);
-            ((twice * self.step + (1 << STEP_BITS)) >> (STEP_BITS + 1)) as i32
-        };
         [
-            base.x.wrapping_add(moved(base.vx, vx)),
-            base.y.wrapping_add(moved(base.vy, vy)),
+            predict_axis(self.step, base.x, base.vx, vx, age),
+            predict_axis(self.step, base.y, base.vy, vy, age),
         ]
     }
+}
+
+/// Predicts a coordinate from that of `age` ticks ago, with the velocities then and now; `step` is position quanta per
+/// velocity quantum and tick, in 2^-16.
+#[inline(always)]
+pub(super) fn predict_axis(step: i64, base: i32, then: i16, now: i16, age: u32) -> i32 {
+    let age = i64::from(age);
+    // Twice the sum of the velocities, so that the half is applied once, in the rounding shift.
+    let twice = i64::from(then) * (age - 1) + i64::from(now) * (age + 1);
+    base.wrapping_add(((twice * step + (1 << STEP_BITS)) >> (STEP_BITS + 1)) as i32)
 }
 
 /// Returns the number of bits that `pose` takes without a baseline.
@@ -364,7 +368,7 @@ impl CodeReader {
 
 /// Returns the first class whose width holds `bits`, the or of zigzag codes.
 #[inline]
-fn class(widths: &[u32], bits: u32) -> Option<usize> {
+pub(super) fn class(widths: &[u32], bits: u32) -> Option<usize> {
     let needed = 32 - bits.leading_zeros();
     widths.iter().position(|&width| width >= needed)
 }
@@ -401,13 +405,13 @@ fn split(index: u64) -> [i32; 2] {
 ///
 /// `value >> 31` is all ones for a negative number, so the xor inverts its bits, and 0 for others.
 #[inline(always)]
-fn zigzag(value: i32) -> u32 {
+pub(super) fn zigzag(value: i32) -> u32 {
     (value << 1 ^ value >> 31) as u32
 }
 
 /// Inverts [`zigzag`]: the lowest bit, negated, is all ones for a negative number.
 #[inline(always)]
-fn unzigzag(code: u32) -> i32 {
+pub(super) fn unzigzag(code: u32) -> i32 {
     (code >> 1) as i32 ^ -((code & 1) as i32)
 }
 

@@ -124,7 +124,7 @@ impl Pose {
 
 /// Rounds ties away from zero, once the caller truncates to an integer; `f64::round` is a function call.
 #[inline]
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     value + 0.5f64.copysign(value)
 }
 

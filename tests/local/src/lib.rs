@@ -35,6 +35,10 @@ mod rewind_tests;
 mod session_tests;
 mod single;
 #[cfg(test)]
+mod space_motion_tests;
+#[cfg(test)]
+mod space_tests;
+#[cfg(test)]
 mod system_mistakes_tests;
 #[cfg(test)]
 mod tests;

@@ -120,6 +120,7 @@ fn messages_reach_one_player_a_team_players_in_sight_or_all() {
             Place {
                 position: Vec2::ZERO,
                 room: RoomId(1),
+                ..Place::default()
             },
             &Chat(9),
         )
@@ -265,6 +266,7 @@ fn players_see_only_entities_of_their_own_room() {
         let place = |room| Place {
             position: Vec2::ZERO,
             room,
+            ..Place::default()
         };
         assert_eq!(nearby.within(Vec2::ZERO, 1.0).count(), 1);
         assert_eq!(nearby.within(place(room), 1.0).count(), 101);

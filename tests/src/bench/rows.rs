@@ -144,6 +144,13 @@ fn special() -> Vec<BenchRow> {
             "",
         ),
         row(
+            "crowd3-60-workers1-1000",
+            "1,000 clients in space, turning about all axes, 60 visible",
+            1_000,
+            "--workers 1 --scene crowd3 --entities 1000 --visible 60",
+            "",
+        ),
+        row(
             "tick-60hz",
             "1,000 clients at 60 Hz, 60 visible",
             1_000,

@@ -100,6 +100,7 @@ pub fn snapshots(data: &[u8]) {
     let mut mirror = Mirror::new(&MirrorConfig {
         tick_rate: u16::from(config[0] % 128) + 1,
         components: formats(config[1]),
+        quanta_3d: None,
         tick: Tick(u32::from(u16::from_le_bytes([config[2], config[3]]))),
     });
     for packet in packets(data) {

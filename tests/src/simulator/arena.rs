@@ -7,7 +7,7 @@ use std::f32::consts::TAU;
 
 use bevy_app::{App, FixedUpdate, Plugin};
 use bevy_ecs::prelude::*;
-use glam::Vec2;
+use glam::{Quat, Vec2, Vec3};
 use serde::{Deserialize, Serialize};
 use throng_server::{
     boundary::link::PeerKind,
@@ -16,13 +16,14 @@ use throng_server::{
     schedule::ServerSystems,
     simulation::{
         Avatar, Eye, MessageReceived, Owner, Player, PlayerJoined, PlayerLeft, Replicated, Room, RoomId,
-        Team, Tell, Viewer,
+        Team, Tell, ViewHeight, Viewer,
     },
 };
 use throng_shared::protocol::{
     ids::{Channel, PlayerId, TeamId},
     input::PlayerInput,
     pose::{Heading, Position, Velocity},
+    pose3d::{Position3d, Quanta3d, Rotation3d, Velocity3d},
     registry::{Protocol, ProtocolAppExt, Visibility, Witness},
 };
 
@@ -99,10 +100,40 @@ impl ArenaProtocol {
     /// Returns the registry, for a client.
     #[must_use]
     pub fn registry() -> Protocol {
+        ArenaView::Plane.registry()
+    }
+}
+
+impl ArenaView {
+    /// Returns the registry of an arena with this view.
+    #[must_use]
+    pub fn registry(self) -> Protocol {
         let mut app = App::new();
-        app.add_plugins(Self);
+        self.register(&mut app);
         app.world().resource::<Protocol>().clone()
     }
+
+    fn register(self, app: &mut App) {
+        app.add_plugins(ArenaProtocol);
+        if self.is_3d() {
+            app.poses_3d(Quanta3d::default());
+        }
+    }
+
+    fn is_3d(self) -> bool {
+        self != Self::Plane
+    }
+}
+
+/// What a player sees, and whether the arena is on the plane or in space.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ArenaView {
+    /// A circle on the plane.
+    Plane,
+    /// A sphere in space.
+    Sphere,
+    /// A cylinder in space, of this height in units.
+    Cylinder(f32),
 }
 
 /// The size and the rules of an arena.
@@ -114,6 +145,8 @@ pub struct ArenaConfig {
     pub half: f32,
     /// View radius of every player, in units.
     pub radius: f32,
+    /// What players see within the radius.
+    pub view: ArenaView,
     /// Probability that an entity is replaced by a new one elsewhere, per entity and tick.
     pub churn: f64,
     /// Probability that a component of an entity changes, per entity and tick.
@@ -130,6 +163,7 @@ impl Default for ArenaConfig {
             entities: 200,
             half: 60.0,
             radius: 40.0,
+            view: ArenaView::Plane,
             churn: 0.005,
             changes: 0.03,
             rooms: 1,
@@ -165,7 +199,8 @@ pub struct ArenaPlugin {
 
 impl Plugin for ArenaPlugin {
     fn build(&self, app: &mut App) {
-        app.add_plugins((ArenaProtocol, ReceivePlugin))
+        self.config.view.register(app);
+        app.add_plugins(ReceivePlugin)
             .insert_resource(self.config)
             .insert_resource(Dice(Random::new(self.seed)))
             .init_resource::<Frozen>()
@@ -178,6 +213,7 @@ impl Plugin for ArenaPlugin {
                     populate,
                     wander,
                     steer,
+                    fly,
                     change_components,
                     echo_lines,
                 )
@@ -230,9 +266,11 @@ fn welcome_players(
         let viewer = Viewer {
             radius: config.radius,
         };
-        commands
-            .entity(join.entity)
-            .insert((Avatar(avatar), viewer, Eye::default(), Team(team)));
+        let mut player = commands.entity(join.entity);
+        player.insert((Avatar(avatar), viewer, Eye::default(), Team(team)));
+        if let ArenaView::Cylinder(height) = config.view {
+            player.insert(ViewHeight(height));
+        }
     }
 }
 
@@ -336,6 +374,49 @@ fn steer(
             seconds,
         );
     }
+}
+
+/// Lets entities of an arena in space rise, sink and turn over while they move on the plane.
+fn fly(
+    mut bodies: Query<(
+        Ref<Position>,
+        &Velocity,
+        &mut Position3d,
+        &mut Velocity3d,
+        &mut Rotation3d,
+    )>,
+    mut dice: ResMut<Dice>,
+    config: Res<ArenaConfig>,
+    frozen: Res<Frozen>,
+    time: Res<TickTime>,
+) {
+    for (ground, across, mut position, mut velocity, mut rotation) in &mut bodies {
+        if ground.is_added() {
+            position.0.y = dice.0.signed_unit() * config.half;
+        }
+        if frozen.0 {
+            position.set_if_neq(at(&ground, position.0.y));
+            continue;
+        }
+        // Some neither rise nor turn, so that what is at rest is covered.
+        let climb = if dice.0.unit() < 0.4 {
+            0.0
+        } else {
+            dice.0.signed_unit() * SPEED_MAX
+        };
+        let height = position.0.y + climb * time.length.as_secs_f32();
+        position.set_if_neq(at(&ground, height.clamp(-config.half, config.half)));
+        velocity.set_if_neq(Velocity3d(Vec3::new(across.0.x, climb, across.0.y)));
+        if dice.0.unit() < 0.7 {
+            let half_turn = Vec3::from_array(std::array::from_fn(|_| dice.0.signed_unit() * TURN_MAX / 2.0));
+            let turn = Quat::from_xyzw(half_turn.x, half_turn.y, half_turn.z, 1.0);
+            rotation.0 = (turn * rotation.0).normalize();
+        }
+    }
+}
+
+fn at(ground: &Position, height: f32) -> Position3d {
+    Position3d(Vec3::new(ground.0.x, height, ground.0.y))
 }
 
 fn change_components(

@@ -157,10 +157,12 @@ impl Audit {
                         candidate.distance
                     ));
                 }
-                Some(candidate) if candidate.seen.pose != entity.pose => {
+                Some(candidate)
+                    if (candidate.seen.pose, candidate.seen.pose_3d) != (entity.pose, entity.pose_3d) =>
+                {
                     self.complain(format!(
-                        "{subject}: {:?}, not {:?}",
-                        entity.pose, candidate.seen.pose
+                        "{subject}: {:?} {:?}, not {:?} {:?}",
+                        entity.pose, entity.pose_3d, candidate.seen.pose, candidate.seen.pose_3d
                     ));
                 }
                 Some(_) => {}

@@ -35,7 +35,7 @@ use throng_shared::{
 };
 
 use self::{
-    arena::{ArenaConfig, ArenaProtocol, Frozen},
+    arena::{ArenaConfig, Frozen},
     audit::FrameLog,
     client::SimClient,
     link::{Gate, LinkConditions},
@@ -111,7 +111,7 @@ impl Simulator {
     #[must_use]
     pub fn new(config: SimulatorConfig) -> Self {
         Self {
-            protocol: ArenaProtocol::registry(),
+            protocol: config.arena.view.registry(),
             now: Duration::ZERO,
             server: SimServer::new(&config),
             network: Network::new(config.seed ^ 0x6e65_7477, config.conditions),

@@ -9,6 +9,7 @@ use throng_server::boundary::frame::{ColdCell, Frame, PlayerRow, Row};
 use throng_shared::protocol::{
     ids::{ComponentId, GlobalId, PlayerId, Slot},
     pose::Pose,
+    pose3d::Pose3d,
     registry::{ComponentEntry, Protocol, Visibility, Witness},
 };
 
@@ -21,8 +22,10 @@ pub const BORDER_SLACK: f32 = 0.05;
 /// The state of an entity that a client with it in view must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedEntity {
-    /// The entity's pose.
+    /// The entity's pose; all 0 in an arena in space.
     pub pose: Pose,
+    /// The entity's pose in an arena in space.
+    pub pose_3d: Option<Pose3d>,
     /// The components that this client may see, encoded.
     pub components: BTreeMap<u8, Vec<u8>>,
 }
@@ -83,12 +86,25 @@ pub fn candidates(
                 components.insert(cell.id.0, bytes);
             }
         }
-        let distance = row.pose.position().0.distance(player.eye);
+        let across = row.pose.position().0.distance(player.eye);
+        let pose_3d = frame.pose_3d(slot).copied();
+        let (pose, distance) = match (pose_3d, protocol.quanta_3d()) {
+            (Some(pose), Some(quanta)) => {
+                let above = quanta.position_of(&pose).0.y - player.upright.eye;
+                let distance = match player.upright.stretch {
+                    None => across.hypot(above),
+                    Some(stretch) => across.max(above.abs() * stretch),
+                };
+                (Pose::default(), distance)
+            }
+            _ => (row.pose, across),
+        };
         (
             identity.global,
             RankedEntity {
                 seen: ExpectedEntity {
-                    pose: row.pose,
+                    pose,
+                    pose_3d,
                     components,
                 },
                 distance,
@@ -111,6 +127,7 @@ pub fn mirrored(mirror: &Mirror) -> BTreeMap<GlobalId, ExpectedEntity> {
             entity.global,
             ExpectedEntity {
                 pose: entity.pose,
+                pose_3d: entity.pose_3d,
                 components: components.collect(),
             },
         )
@@ -127,6 +144,8 @@ pub enum Difference {
     Extra(GlobalId, Option<f32>),
     /// The poses differ: mirrored, expected.
     Pose(GlobalId, Pose, Pose),
+    /// The poses in space differ: mirrored, expected.
+    Pose3d(GlobalId, Box<[Option<Pose3d>; 2]>),
     /// A component is missing, extra or differs: component, mirrored, expected.
     Component(GlobalId, ComponentId, Option<Vec<u8>>, Option<Vec<u8>>),
 }
@@ -138,6 +157,7 @@ impl fmt::Display for Difference {
             Self::Extra(id, None) => write!(f, "{id:?} is mirrored and does not exist"),
             Self::Extra(id, Some(distance)) => write!(f, "{id:?} is mirrored at {distance} units"),
             Self::Pose(id, mirrored, expected) => write!(f, "{id:?} is {mirrored:?}, not {expected:?}"),
+            Self::Pose3d(id, poses) => write!(f, "{id:?} is {:?}, not {:?}", poses[0], poses[1]),
             Self::Component(id, component, mirrored, expected) => {
                 write!(f, "{component:?} of {id:?} is {mirrored:?}, not {expected:?}")
             }
@@ -154,6 +174,10 @@ pub fn compare_entity(
 ) -> Option<Difference> {
     if mirrored.pose != expected.pose {
         return Some(Difference::Pose(id, mirrored.pose, expected.pose));
+    }
+    if mirrored.pose_3d != expected.pose_3d {
+        let poses = Box::new([mirrored.pose_3d, expected.pose_3d]);
+        return Some(Difference::Pose3d(id, poses));
     }
     let all = mirrored.components.keys().chain(expected.components.keys());
     all.copied()

@@ -8,9 +8,11 @@
 use std::collections::HashMap;
 
 use throng_client::mirror::{Mirror, MirrorEntity};
-use throng_server::internals::{AUDIT_HEADER_BYTES, AUDIT_MAGIC, AUDIT_ROW_BYTES};
+use throng_server::internals::{AUDIT_HEADER_BYTES, AUDIT_MAGIC, AUDIT_ROW_3D_BYTES, AUDIT_ROW_BYTES};
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::Pose;
+use throng_shared::protocol::pose3d::Pose3d;
+use throng_shared::protocol::rotation::Rotation;
 use throng_shared::tick::Tick;
 
 /// Number of ticks that a bot keeps.
@@ -23,6 +25,8 @@ pub struct MirroredState {
     pub global: GlobalId,
     /// The state in the mirror.
     pub pose: Pose,
+    /// The pose in space in the mirror.
+    pub pose_3d: Option<Pose3d>,
     /// The tick from which the state is.
     pub value_tick: Tick,
 }
@@ -32,6 +36,7 @@ impl From<&MirrorEntity> for MirroredState {
         Self {
             global: entity.global,
             pose: entity.pose,
+            pose_3d: entity.pose_3d,
             value_tick: entity.tick,
         }
     }
@@ -91,12 +96,20 @@ pub enum AuditError {
     Layout,
 }
 
+/// One entity's row at the server.
+#[derive(Debug, Clone, Copy)]
+struct AuditedRow {
+    pose: Pose,
+    pose_3d: Option<Pose3d>,
+    changed: Tick,
+}
+
 /// The server's rows of one tick.
 #[derive(Debug, Clone, Default)]
 pub struct AuditedTick {
     /// The tick that the server logged.
     pub tick: Tick,
-    rows: HashMap<u64, (Pose, Tick)>,
+    rows: HashMap<u64, AuditedRow>,
 }
 
 impl AuditedTick {
@@ -113,10 +126,11 @@ impl AuditedTick {
             .ok_or(AuditError::Layout)?;
         let count = field::<4, u32>(header, 8, u32::from_le_bytes) as usize;
         let row_bytes = field::<4, u32>(header, 12, u32::from_le_bytes) as usize;
-        if row_bytes != AUDIT_ROW_BYTES || rows.len() != count * AUDIT_ROW_BYTES {
+        let is_3d = row_bytes == AUDIT_ROW_3D_BYTES;
+        if !(is_3d || row_bytes == AUDIT_ROW_BYTES) || rows.len() != count * row_bytes {
             return Err(AuditError::Layout);
         }
-        let rows = rows.chunks_exact(AUDIT_ROW_BYTES).map(|row| {
+        let rows = rows.chunks_exact(row_bytes).map(|row| {
             let pose = Pose {
                 x: field(row, 8, i32::from_le_bytes),
                 y: field(row, 12, i32::from_le_bytes),
@@ -125,10 +139,18 @@ impl AuditedTick {
                 yaw: field(row, 20, u16::from_le_bytes),
                 flags: field(row, 22, u16::from_le_bytes),
             };
-            (
-                field(row, 0, u64::from_le_bytes),
-                (pose, Tick(field(row, 24, u32::from_le_bytes))),
-            )
+            let pose_3d = is_3d.then(|| Pose3d {
+                position: std::array::from_fn(|axis| field(row, 28 + axis * 4, i32::from_le_bytes)),
+                velocity: std::array::from_fn(|axis| field(row, 40 + axis * 2, i16::from_le_bytes)),
+                rotation: Rotation::from_bits(field(row, 48, u64::from_le_bytes)),
+            });
+            let changed = Tick(field(row, 24, u32::from_le_bytes));
+            let row_of = AuditedRow {
+                pose,
+                pose_3d,
+                changed,
+            };
+            (field(row, 0, u64::from_le_bytes), row_of)
         });
         Ok(Self {
             tick: Tick(field(header, 4, u32::from_le_bytes)),
@@ -170,15 +192,20 @@ pub fn compare(audited: &AuditedTick, mirrored: &[MirroredState]) -> Findings {
         ..Findings::default()
     };
     for entity in mirrored {
-        let Some((pose, changed)) = audited.rows.get(&entity.global.0) else {
+        let Some(row) = audited.rows.get(&entity.global.0) else {
             // An entity that is gone may remain until its removal arrives, but must not be updated at this tick.
             findings.wrong += u64::from(entity.value_tick == audited.tick);
             continue;
         };
-        if changed.is_after(entity.value_tick) {
+        if row.changed.is_after(entity.value_tick) {
             continue;
         }
         findings.compared += 1;
+        if let Some((at_server, here)) = row.pose_3d.zip(entity.pose_3d) {
+            findings.wrong += different_fields(&at_server, &here);
+            continue;
+        }
+        let pose = row.pose;
         let fields = [
             pose.x == entity.pose.x,
             pose.y == entity.pose.y,
@@ -190,6 +217,20 @@ pub fn compare(audited: &AuditedTick, mirrored: &[MirroredState]) -> Findings {
         findings.wrong += fields.iter().filter(|same| !**same).count() as u64;
     }
     findings
+}
+
+fn different_fields(one: &Pose3d, other: &Pose3d) -> u64 {
+    let positions = one
+        .position
+        .iter()
+        .zip(&other.position)
+        .filter(|(one, other)| one != other);
+    let velocities = one
+        .velocity
+        .iter()
+        .zip(&other.velocity)
+        .filter(|(one, other)| one != other);
+    (positions.count() + velocities.count() + usize::from(one.rotation != other.rotation)) as u64
 }
 
 #[cfg(test)]
@@ -226,6 +267,7 @@ mod tests {
         MirroredState {
             global: GlobalId(global),
             pose: pose(x),
+            pose_3d: None,
             value_tick: Tick(value_tick),
         }
     }

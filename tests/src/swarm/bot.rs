@@ -451,9 +451,10 @@ impl Bot {
             return;
         };
         let newest = mirror.newest_tick();
-        let moving = mirror
-            .entities()
-            .filter(|entity| (entity.pose.vx, entity.pose.vy) != (0, 0));
+        let moving = mirror.entities().filter(|entity| match entity.pose_3d {
+            None => (entity.pose.vx, entity.pose.vy) != (0, 0),
+            Some(pose) => pose.velocity != [0; 3],
+        });
         if let Some(ticks) = moving.map(|entity| newest.since(entity.tick)).max() {
             shared
                 .oldest

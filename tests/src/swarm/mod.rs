@@ -46,6 +46,7 @@ use skirmish_shared::SkirmishProtocol;
 use throng_client::connection::ClientConfig;
 use throng_client::join::{JoinError, Joiner};
 use throng_scenes::protocol::BenchProtocol;
+use throng_scenes::space::BenchProtocol3d;
 use throng_server::observe::{Histogram, StatsReport};
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::protocol::version::ProtocolVersion;
@@ -185,10 +186,14 @@ fn write_files(flags: &SwarmFlags, report: &SwarmReport, measured: Measured) -> 
 /// If the server speaks another protocol than these two.
 fn spoken_protocol(server: &str) -> Result<Protocol> {
     let (bench, skirmish) = (protocol_of(BenchProtocol), protocol_of(SkirmishProtocol));
+    let bench_3d = protocol_of(BenchProtocol3d);
     let joined = Joiner::new(server, RESPONSE_TIMEOUT).join("swarm", &bench.version(), None);
     match joined {
         Err(JoinError::WrongVersion { spoken, .. }) if spoken == skirmish.version().to_string() => {
             Ok(skirmish)
+        }
+        Err(JoinError::WrongVersion { spoken, .. }) if spoken == bench_3d.version().to_string() => {
+            Ok(bench_3d)
         }
         Err(JoinError::WrongVersion { server, spoken, .. }) => {
             bail!(another_game(

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use throng_shared::netcode::{
     Entropy, PROTOCOL_ID, Reply, ServerNetcode, ServerNetcodeConfig, ServerReceived, SessionId, TokenRequest,
 };
+use throng_shared::protocol::delta::MotionModel;
 use throng_shared::protocol::hello::GOODBYE_BYTES_MAX;
 use throng_shared::protocol::ids::{GlobalId, SimulationId};
 use throng_shared::protocol::kick_text::KickText;
@@ -70,6 +71,7 @@ impl Pair {
         );
         let config = ClientConfig {
             version: VERSION,
+            quanta_3d: None,
             components: ComponentFormats::default(),
             clock: ClockConfig::default(),
         };
@@ -186,11 +188,14 @@ impl Pair {
             ..SectionHead::default()
         });
         writer.end_list();
-        writer.enter(&Enter {
-            id: ShortId(1),
-            global: GlobalId(77),
-            pose: Pose { x, ..Pose::default() },
-        });
+        writer.enter(
+            &Enter {
+                id: ShortId(1),
+                global: GlobalId(77),
+                pose: Pose { x, ..Pose::default() },
+            },
+            &MotionModel::new(20),
+        );
         writer.end_list();
         writer.presence(&Presence::default());
         let length = writer.finish().unwrap();

@@ -59,6 +59,7 @@ impl Client {
             mirror: Mirror::new(&MirrorConfig {
                 tick_rate: config.tick_rate,
                 components: protocol.formats(),
+                quanta_3d: protocol.quanta_3d(),
                 tick: Tick(0),
             }),
             config,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use throng_shared::limits::CHUNK_SLOTS;
 use throng_shared::protocol::ids::{ComponentId, GlobalId, PlayerId, Slot, TeamId};
 use throng_shared::protocol::pose::Pose;
+use throng_shared::protocol::pose3d::Pose3d;
 use throng_shared::tick::Tick;
 
 use crate::space::RoomId;
@@ -20,7 +21,7 @@ pub(super) type AliveBits = [u64; CHUNK_SLOTS / 64];
 /// A slot's hot state: 20 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Row {
-    /// Quantized position, velocity, yaw and flags.
+    /// Quantized position, velocity, yaw and flags. In a game in three dimensions, the position on the ground plane.
     pub pose: Pose,
     /// Tick of the last change of any replicated part: pose, components or identity. At least the tick in which the
     /// slot was taken, so a reader never mistakes the slot's new entity for its previous one.
@@ -34,6 +35,8 @@ pub(crate) struct HotChunk {
     pub rows: [Row; CHUNK_SLOTS],
     /// The slots of the chunk that hold an entity.
     pub alive: AliveBits,
+    /// The poses in space, like `rows`; empty in a game on the plane.
+    pub poses_3d: Box<[Pose3d]>,
 }
 
 impl HotChunk {
@@ -43,6 +46,15 @@ impl HotChunk {
     pub(crate) fn row(&self, index: usize) -> Option<&Row> {
         (self.alive[index / 64] >> (index % 64) & 1 == 1).then(|| &self.rows[index])
     }
+
+    /// Replaces the poses in space.
+    pub(super) fn set_poses_3d(&mut self, poses: &[Pose3d]) {
+        if self.poses_3d.len() == poses.len() {
+            self.poses_3d.copy_from_slice(poses);
+        } else {
+            self.poses_3d = poses.into();
+        }
+    }
 }
 
 impl Default for HotChunk {
@@ -50,6 +62,7 @@ impl Default for HotChunk {
         Self {
             rows: [Row::default(); CHUNK_SLOTS],
             alive: AliveBits::default(),
+            poses_3d: Box::default(),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! a [`FrameWriter`], and every other part of the process only reads.
 
 mod chunk;
+mod dirty;
 mod history;
 mod motion_bound;
 mod players;
@@ -19,7 +20,7 @@ pub(crate) mod writer;
 pub use chunk::{ColdCell, ColdRow, Identity, Row};
 pub(crate) use chunk::{ColdValue, each_bit};
 pub use history::FrameHistory;
-pub use players::{PlayerRow, PlayerTable};
+pub use players::{PlayerRow, PlayerTable, Upright};
 pub use published::{Checksum, Frame};
 pub(crate) use slots::{ChunkKind, SlotTable, SlotTableImage};
 pub(crate) use writer::FrameWriter;

@@ -4,11 +4,33 @@
 use throng_shared::limits::CHUNK_SLOTS;
 use throng_shared::protocol::ids::Slot;
 use throng_shared::protocol::pose::POSITION_QUANTUM;
+use throng_shared::protocol::pose3d::Pose3d;
 
 use super::chunk::{AliveBits, HotChunk, Row, each_bit};
 
 /// Displacement that a change of room counts as, in quanta: farther than any view reaches.
 const JUMP: u64 = 1 << 40;
+
+/// The heights of a chunk in space.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heights<'a> {
+    pub(super) poses: &'a [Pose3d],
+    /// Quanta of the plane in a quantum of height.
+    pub(super) scale: f32,
+}
+
+impl Heights<'_> {
+    /// Returns the square of the displacement in space of the entity at an index, in quanta of the plane.
+    fn step2(&self, before: &HotChunk, rows: &[Row], at: usize) -> f32 {
+        let (old, new) = (&before.rows[at].pose, &rows[at].pose);
+        let dx = (i64::from(new.x) - i64::from(old.x)) as f32;
+        let dy = (i64::from(new.y) - i64::from(old.y)) as f32;
+        let height = |pose: &Pose3d| i64::from(pose.position[1]);
+        let old_height = before.poses_3d.get(at).map_or(0, height);
+        let rise = (height(&self.poses[at]) - old_height) as f32 * self.scale;
+        dx * dx + dy * dy + rise * rise
+    }
+}
 
 /// Totals since the simulation began, so that a reader that skipped frames can compare any two frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +73,7 @@ impl MotionBound {
         before: &HotChunk,
         rows: &[Row],
         alive: &AliveBits,
+        heights: Option<Heights<'_>>,
     ) -> f32 {
         let mut longest2 = 0.0f32;
         for (word, (&then, &now)) in before.alive.iter().zip(alive).enumerate() {
@@ -62,6 +85,13 @@ impl MotionBound {
                 self.arrivals
                     .push(Slot((chunk * CHUNK_SLOTS + word * 64 + bit) as u32));
             });
+            if let Some(heights) = &heights {
+                each_bit(then & now, |bit| {
+                    let at = word * 64 + bit;
+                    longest2 = longest2.max(heights.step2(before, rows, at));
+                });
+                continue;
+            }
             let (old, new) = (&before.rows[word * 64..][..64], &rows[word * 64..][..64]);
             each_bit(then & now, |bit| {
                 let (old, new) = (&old[bit].pose, &new[bit].pose);

@@ -9,6 +9,37 @@ use throng_shared::tick::Tick;
 
 use crate::space::{Area, RoomId};
 
+/// The extent of a view in the third dimension.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Upright {
+    /// Height of the centre, in units.
+    pub eye: f32,
+    /// `None` for a sphere. For a cylinder, the factor on differences of height that makes them distances: its radius by
+    /// half its height.
+    pub stretch: Option<f32>,
+}
+
+impl Upright {
+    /// Returns the square of a distance that is `distance2` on the plane, between the eye and an entity at `height`. An
+    /// entity is within the view if this is at most the square of the radius.
+    #[inline]
+    #[must_use]
+    pub fn distance2(&self, distance2: f32, height: f32) -> f32 {
+        let difference = height - self.eye;
+        match self.stretch {
+            None => distance2 + difference * difference,
+            Some(stretch) => distance2.max((difference * stretch) * (difference * stretch)),
+        }
+    }
+
+    /// Returns how much farther an entity that moves by one unit can be at most, by [`distance2`](Self::distance2).
+    #[inline]
+    #[must_use]
+    pub fn stretch_max(&self) -> f32 {
+        self.stretch.unwrap_or(1.0).max(1.0)
+    }
+}
+
 /// What a worker needs to know about one session's player.
 #[derive(Clone, Debug)]
 pub struct PlayerRow {
@@ -25,6 +56,8 @@ pub struct PlayerRow {
     pub eye: Vec2,
     /// Radius of the player's view, in units; with 0 the player sees nothing.
     pub radius: f32,
+    /// What the view is in the third dimension. Without meaning on the plane.
+    pub upright: Upright,
     /// Team of the player.
     pub team: TeamId,
     /// Room that the player sees.
@@ -121,6 +154,7 @@ mod tests {
             entity: None,
             eye: Vec2::ZERO,
             radius: 0.0,
+            upright: Upright::default(),
             team: TeamId::NONE,
             room: RoomId::default(),
             last_input: Tick(0),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use throng_shared::hash::Mixer;
 use throng_shared::limits::CHUNK_SLOTS;
 use throng_shared::protocol::ids::{SimulationId, Slot};
+use throng_shared::protocol::pose3d::Pose3d;
 use throng_shared::tick::Tick;
 
 use super::chunk::{ColdChunk, ColdRow, HotChunk, Identity, IdentityChunk, Row, locate};
@@ -40,6 +41,22 @@ impl Frame {
     pub fn row(&self, slot: Slot) -> Option<&Row> {
         let (chunk, index) = locate(slot);
         self.hot.get(chunk)?.row(index)
+    }
+
+    /// Returns whether entities have poses in space. Unknown, and false, without any.
+    #[must_use]
+    pub(crate) fn has_poses_3d(&self) -> bool {
+        self.hot.iter().any(|chunk| !chunk.poses_3d.is_empty())
+    }
+
+    /// Returns the pose in space of a slot, or `None` when it holds no entity in this frame, and on the plane.
+    #[inline]
+    #[must_use]
+    pub fn pose_3d(&self, slot: Slot) -> Option<&Pose3d> {
+        let (chunk, index) = locate(slot);
+        let chunk = self.hot.get(chunk)?;
+        chunk.row(index)?;
+        chunk.poses_3d.get(index)
     }
 
     /// Returns the identity at `slot`. Meaningful only where [`Frame::row`] returns a row; otherwise stale or zero.
@@ -103,6 +120,9 @@ impl Frame {
                     | u64::from(pose.yaw) << 16
                     | u64::from(pose.flags),
             );
+            if let Some(pose) = self.pose_3d(slot) {
+                mix_pose_3d(&mut sum, pose);
+            }
             let identity = self.identity(slot);
             sum.mix(identity.global.0);
             sum.mix(
@@ -114,6 +134,12 @@ impl Frame {
         }
         Checksum(sum.finish())
     }
+}
+
+fn mix_pose_3d(sum: &mut Mixer, pose: &Pose3d) {
+    pose.position.iter().for_each(|&axis| sum.mix(axis as u64));
+    pose.velocity.iter().for_each(|&axis| sum.mix(axis as u64));
+    sum.mix(pose.rotation.to_bits());
 }
 
 /// Digest of a frame's rows and identities; see [`Frame::checksum`].

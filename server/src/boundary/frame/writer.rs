@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use throng_shared::limits::CHUNK_SLOTS;
 use throng_shared::protocol::ids::{ComponentId, SimulationId, Slot};
-use throng_shared::protocol::pose::Pose;
+use throng_shared::protocol::pose::{POSITION_QUANTUM, Pose};
+use throng_shared::protocol::pose3d::{Pose3d, Quanta3d};
 use throng_shared::tick::Tick;
 
 use super::chunk::{
     AliveBits, ColdChunk, ColdRow, ColdValue, HotChunk, Identity, IdentityChunk, Row, locate,
 };
-use super::motion_bound::MotionBound;
+use super::dirty::Dirty;
+use super::motion_bound::{Heights, MotionBound};
 use super::players::PlayerTable;
 use super::pool::FramePool;
 use super::published::Frame;
@@ -25,6 +27,8 @@ use crate::space::CellIndex;
 pub struct FrameWriter {
     simulation: SimulationId,
     rows: Vec<Row>,
+    /// The poses like `rows` in a game in three dimensions, and quanta of the plane in one of height; `None` on the plane.
+    poses_3d: Option<(Vec<Pose3d>, f32)>,
     alive: Vec<AliveBits>,
     identities: Vec<Identity>,
     cold_rows: Vec<Option<Arc<ColdRow>>>,
@@ -45,6 +49,7 @@ impl FrameWriter {
         Self {
             simulation,
             rows: Vec::new(),
+            poses_3d: None,
             alive: Vec::new(),
             identities: Vec::new(),
             cold_rows: Vec::new(),
@@ -57,6 +62,18 @@ impl FrameWriter {
             pool: FramePool::default(),
             motion_bound: MotionBound::default(),
         }
+    }
+
+    /// Lets each entity have a pose in space, in these quanta, besides the one on the plane.
+    pub fn enable_3d(&mut self, quanta: &Quanta3d) {
+        let poses = vec![Pose3d::default(); self.rows.len()];
+        self.poses_3d = Some((poses, quanta.position() / POSITION_QUANTUM));
+    }
+
+    /// Returns whether entities have poses in space.
+    #[must_use]
+    pub fn is_3d(&self) -> bool {
+        self.poses_3d.is_some()
     }
 
     /// Returns the simulation whose frames are built here.
@@ -78,6 +95,9 @@ impl FrameWriter {
         self.grow(chunk + 1);
         self.alive[chunk][index / 64] |= 1 << (index % 64);
         self.rows[slot.index()] = Row { pose, changed: tick };
+        if let Some((poses, _)) = &mut self.poses_3d {
+            poses[slot.index()] = Pose3d::default();
+        }
         self.identities[slot.index()] = identity;
         self.dirty_hot.mark(chunk);
         self.dirty_identities.mark(chunk);
@@ -109,6 +129,24 @@ impl FrameWriter {
         *row = Row { pose, changed: tick };
         self.dirty_hot.mark(slot.index() / CHUNK_SLOTS);
         moved
+    }
+
+    /// Returns the pose in space of a slot as it will be published; `None` when it holds no entity, and on the plane.
+    #[must_use]
+    pub fn pose_3d(&self, slot: Slot) -> Option<&Pose3d> {
+        let (poses, _) = self.poses_3d.as_ref()?;
+        self.is_alive(slot).then(|| &poses[slot.index()])
+    }
+
+    /// Sets the pose in space of a slot, which must hold an entity. Ignored on the plane.
+    #[inline]
+    pub fn set_pose_3d(&mut self, slot: Slot, pose: Pose3d, tick: Tick) {
+        let Some((poses, _)) = &mut self.poses_3d else {
+            return;
+        };
+        if std::mem::replace(&mut poses[slot.index()], pose) != pose {
+            self.touch(slot, tick);
+        }
     }
 
     /// Sets the identity of a slot, which must hold an entity.
@@ -207,6 +245,9 @@ impl FrameWriter {
         let slots = chunks * CHUNK_SLOTS;
         if self.rows.len() < slots {
             self.rows.resize(slots, Row::default());
+            if let Some((poses, _)) = &mut self.poses_3d {
+                poses.resize(slots, Pose3d::default());
+            }
             self.identities.resize(slots, Identity::default());
             self.cold_rows.resize(slots, None);
             self.alive.resize(chunks, AliveBits::default());
@@ -225,9 +266,16 @@ impl FrameWriter {
             let rows = &self.rows[chunk * CHUNK_SLOTS..(chunk + 1) * CHUNK_SLOTS];
             to.rows.copy_from_slice(rows);
             to.alive = self.alive[chunk];
+            let heights = self.poses_3d.as_ref().map(|(poses, scale)| Heights {
+                poses: &poses[chunk * CHUNK_SLOTS..(chunk + 1) * CHUNK_SLOTS],
+                scale: *scale,
+            });
+            if let Some(heights) = &heights {
+                to.set_poses_3d(heights.poses);
+            }
             let step2 = self
                 .motion_bound
-                .compare(chunk, &self.hot[chunk], rows, &self.alive[chunk]);
+                .compare(chunk, &self.hot[chunk], rows, &self.alive[chunk], heights);
             longest2 = longest2.max(step2);
             self.hot[chunk] = fresh;
         }
@@ -262,44 +310,6 @@ impl FrameWriter {
                 .clone_from_slice(&self.cold_rows[chunk * CHUNK_SLOTS..(chunk + 1) * CHUNK_SLOTS]);
             chunks[chunk] = Arc::new(fresh);
         }
-    }
-}
-
-/// The chunks that differ from the last frame, one bit for each.
-#[derive(Debug, Default)]
-struct Dirty {
-    bits: Vec<u64>,
-    any: bool,
-}
-
-impl Dirty {
-    #[inline]
-    fn mark(&mut self, chunk: usize) {
-        let word = chunk / 64;
-        if word >= self.bits.len() {
-            self.bits.resize(word + 1, 0);
-        }
-        self.bits[word] |= 1 << (chunk % 64);
-        self.any = true;
-    }
-
-    fn is_empty(&self) -> bool {
-        !self.any
-    }
-
-    /// Yields the marked chunks in order and unmarks them.
-    fn drain(&mut self) -> impl Iterator<Item = usize> + use<'_> {
-        self.any = false;
-        self.bits.iter_mut().enumerate().flat_map(|(word, bits)| {
-            std::iter::from_fn(move || {
-                let bit = bits.trailing_zeros() as usize;
-                (*bits != 0).then(|| {
-                    // Clears the lowest set bit, which is `bit`. `*bits` is not 0, so the subtraction cannot wrap.
-                    *bits &= *bits - 1;
-                    word * 64 + bit
-                })
-            })
-        })
     }
 }
 

@@ -5,11 +5,15 @@ mod game;
 mod references;
 mod refusals;
 
+use bevy_app::App;
+use throng_shared::protocol::pose3d::Pose3d;
+
 use super::{end_sessions, load, save};
 use crate::boundary::frame::Frame;
 use crate::simulation::{Frames, Players, Replicated};
+use crate::tests::in_space::lift_after;
 use crate::tests::scripted::{LINGER, ScriptedSimulation};
-use crate::tests::walkers::CROWD;
+use crate::tests::walkers::{CROWD, walk};
 use throng_seeds::seeds;
 
 /// Number of ticks that both worlds run after the checkpoint.
@@ -48,6 +52,33 @@ fn a_restored_checkpoint_continues_as_the_uninterrupted_simulation() {
         assert!(players > 5, "seed {seed}: only {players} players");
         let both = [&mut first, &mut second].map(|one| save(one.app.world_mut()).unwrap());
         assert_eq!(both[0], both[1], "seed {seed}: checkpoints {AFTER} ticks later");
+    }
+}
+
+#[test]
+fn a_restored_checkpoint_in_space_continues_as_the_uninterrupted_simulation() {
+    let in_space = |app: &mut App| lift_after(app, walk);
+    for (seed, ticks) in seeds((1..=4).zip([1, 30, 80, 130]), 2) {
+        let mut first = ScriptedSimulation::new(CROWD, seed, in_space);
+        first.run(ticks);
+        let bytes = save(first.app.world_mut()).unwrap();
+        let mut second = ScriptedSimulation::with_script(CROWD, seed + 100, first.script(), in_space);
+        load(&mut second.app, &bytes).unwrap();
+        for tick in 1..=80 {
+            let (expected, found) = (first.tick(), second.tick());
+            assert_eq!(expected.checksum(), found.checksum(), "seed {seed}, tick +{tick}");
+            let poses = |frame: &Frame| -> Vec<_> {
+                let slots = frame.rows().map(|(slot, _)| slot);
+                slots.map(|slot| frame.pose_3d(slot).copied().unwrap()).collect()
+            };
+            assert_eq!(poses(&expected), poses(&found), "seed {seed}, tick +{tick}");
+            let is_lifted =
+                |pose: &Pose3d| pose.position[1] != 0 && pose.rotation != Pose3d::default().rotation;
+            assert!(poses(&found).iter().any(is_lifted), "seed {seed}, tick +{tick}");
+        }
+        // A game on the plane refuses it.
+        let mut plane = ScriptedSimulation::with_script(CROWD, seed, first.script(), |_| {});
+        assert!(load(&mut plane.app, &bytes).is_err(), "seed {seed}");
     }
 }
 

@@ -8,18 +8,22 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use bevy_app::App;
+use bevy_app::{App, FixedUpdate};
 use bevy_ecs::prelude::*;
 use throng_seeds::seeds;
+use throng_shared::protocol::pose3d::Position3d;
 use throng_shared::protocol::registry::Protocol;
 use throng_shared::tick::Tick;
 
 use super::{
     End, ReadError, RecordPlugin, RecordingHeader, RecordingReader, ReplayError, Replayed, app_of, replay,
 };
+use crate::runner::TickTime;
+use crate::schedule::ServerSystems;
 use crate::simulation::{JoinAppExt, JoinRequest, Refusal};
+use crate::tests::in_space::{lift, lift_after};
 use crate::tests::scripted::{LINGER, ScriptedSimulation};
-use crate::tests::walkers::{CROWD, Walkers};
+use crate::tests::walkers::{CROWD, Walkers, walk};
 
 /// A file in memory that the recorder writes.
 #[derive(Clone, Default)]
@@ -88,6 +92,32 @@ pub(super) fn replayed(bytes: &[u8], extend: impl FnOnce(&mut App)) -> Result<Re
     let mut app = app_of(reader.header(), Walkers { count, ..CROWD });
     extend(&mut app);
     replay(reader, app)
+}
+
+#[test]
+fn a_replay_in_space_equals_the_recording_and_names_what_differs() {
+    let in_space = |app: &mut App| lift_after(app, walk);
+    let sink = Sink::default();
+    let mut scripted = recorded(CROWD, 3, in_space, sink.clone());
+    scripted.run(200);
+    drop(scripted);
+    let replayed_as = |extend: fn(&mut App)| replayed(&sink.bytes(), extend);
+    let outcome = replayed_as(in_space).unwrap();
+    assert_eq!(outcome.ticks, 200);
+    let error = replayed_as(|app: &mut App| {
+        lift_after(app, walk);
+        app.add_systems(FixedUpdate, sink_once.after(lift).in_set(ServerSystems::Simulate));
+    });
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("tick 50: Position3d of entity"), "{error}");
+}
+
+fn sink_once(mut positions: Query<&mut Position3d>, time: Res<TickTime>) {
+    if time.tick == Tick(50)
+        && let Some(mut position) = positions.iter_mut().next()
+    {
+        position.0.y -= 1.0;
+    }
 }
 
 #[test]

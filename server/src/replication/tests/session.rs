@@ -154,6 +154,7 @@ impl Session {
             mirror: Mirror::new(&MirrorConfig {
                 tick_rate: setting.config.tick_rate,
                 components: protocol.formats(),
+                quanta_3d: protocol.quanta_3d(),
                 tick: setting.start,
             }),
             down: Pipe::new(setting.loss, 0.1, setting.delay, setting.jitter),

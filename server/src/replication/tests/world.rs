@@ -18,7 +18,9 @@ use throng_shared::protocol::registry::{
 use throng_shared::random::Random;
 use throng_shared::tick::Tick;
 
-use crate::boundary::frame::{ChunkKind, ColdValue, Frame, FrameWriter, Identity, PlayerRow, SlotTable};
+use crate::boundary::frame::{
+    ChunkKind, ColdValue, Frame, FrameWriter, Identity, PlayerRow, SlotTable, Upright,
+};
 use crate::space::{AreaHold, AreaTable, CellIndex, RoomId, SpatialIndex};
 
 #[derive(Component, Serialize, Deserialize, Clone)]
@@ -249,6 +251,7 @@ impl World {
                 entity: None,
                 eye: Vec2::ZERO,
                 radius,
+                upright: Upright::default(),
                 team: TeamId((player % 3) as u8),
                 room: Default::default(),
                 last_input: Tick(0),

@@ -11,6 +11,7 @@ use bevy_ecs::component::ComponentId as WorldComponentId;
 use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::{InternedScheduleLabel, ScheduleLabel};
 use throng_shared::protocol::pose::{Heading, Position, Velocity};
+use throng_shared::protocol::pose3d::{Position3d, Rotation3d, Velocity3d};
 use throng_shared::protocol::registry::{ComponentEntry, Protocol};
 
 use super::super::replicated::Replicated;
@@ -145,6 +146,16 @@ fn replicated_components(world: &mut World) -> Vec<Watched> {
         pose::<Velocity>(world, "Velocity"),
         pose::<Heading>(world, "Heading"),
     ];
+    if world
+        .get_resource::<Protocol>()
+        .is_some_and(|protocol| protocol.quanta_3d().is_some())
+    {
+        all.extend([
+            pose::<Position3d>(world, "Position3d"),
+            pose::<Velocity3d>(world, "Velocity3d"),
+            pose::<Rotation3d>(world, "Rotation3d"),
+        ]);
+    }
     all.extend(entries.iter().map(|entry| Watched {
         name: entry.name,
         component: entry.register(world),

@@ -4,8 +4,11 @@ use bevy_ecs::component::ComponentId as WorldComponentId;
 use bevy_ecs::lifecycle::RemovedComponentEntity;
 use bevy_ecs::message::MessageCursor;
 use bevy_ecs::prelude::*;
+use glam::Vec3;
 use throng_shared::protocol::ids::GlobalId;
 use throng_shared::protocol::pose::{Heading, POSITION_QUANTUM, Position, VELOCITY_QUANTUM, Velocity};
+use throng_shared::protocol::pose3d::{Position3d, Quanta3d, Rotation3d, Velocity3d};
+use throng_shared::protocol::registry::Protocol;
 
 use super::super::replicated::Replicated;
 
@@ -84,6 +87,74 @@ impl PoseFaults {
     }
 }
 
+impl PoseFaults {
+    /// Checks a pose in space that has changed.
+    #[inline]
+    pub(in crate::simulation) fn check_3d(
+        &mut self,
+        entity: &Replicated,
+        quanta: &Quanta3d,
+        position: &Position3d,
+        velocity: &Velocity3d,
+        rotation: &Rotation3d,
+    ) {
+        let place_max = i32::MAX as f32 * quanta.position().min(POSITION_QUANTUM);
+        let speed_max = i16::MAX as f32 * quanta.velocity();
+        // One comparison for each component, which is false for NaN.
+        let fits = (position.0.abs().max_element() <= place_max)
+            & (velocity.0.abs().max_element() <= speed_max)
+            & (rotation.0.length_squared() > 0.0)
+            & rotation.0.is_finite()
+            & position.0.is_finite()
+            & velocity.0.is_finite();
+        if !fits {
+            self.say_3d(
+                entity.global(),
+                (place_max, speed_max),
+                position,
+                velocity,
+                rotation,
+            );
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn say_3d(
+        &mut self,
+        entity: GlobalId,
+        (place_max, speed_max): (f32, f32),
+        position: &Position3d,
+        velocity: &Velocity3d,
+        rotation: &Rotation3d,
+    ) {
+        let is_bad = |vector: Vec3, max| !(vector.is_finite() && vector.abs().max_element() <= max);
+        let (position, velocity, rotation) = (position.0, velocity.0, rotation.0);
+        if is_bad(position, place_max) && !std::mem::replace(&mut self.is_position_said, true) {
+            tracing::error!(
+                %entity,
+                "the `Position3d` of a replicated entity is not within {place_max} units: {position}. Clients see it at 0 \
+                 or at that end. Look for a division by zero, for `normalize()` where `normalize_or_zero()` is meant, and \
+                 keep positions within it (`clamp`)"
+            );
+        }
+        if is_bad(velocity, speed_max) && !std::mem::replace(&mut self.is_velocity_said, true) {
+            tracing::error!(
+                %entity,
+                "the `Velocity3d` of a replicated entity is sent as another: {velocity}. It has at most {speed_max} units a \
+                 second along each axis (`clamp_length_max`)"
+            );
+        }
+        let has_direction = rotation.is_finite() && rotation.length_squared() > 0.0;
+        if !has_direction && !std::mem::replace(&mut self.is_heading_said, true) {
+            tracing::error!(
+                %entity,
+                "the `Rotation3d` of a replicated entity is not a rotation: {rotation}. Clients see none"
+            );
+        }
+    }
+}
+
 /// The removed components of poses that were read.
 #[derive(Default)]
 pub(super) struct RemovedPoses {
@@ -105,6 +176,13 @@ impl RemovedPoses {
                 watch("Velocity", world.register_component::<Velocity>()),
                 watch("Heading", world.register_component::<Heading>()),
             ];
+            if world.resource::<Protocol>().quanta_3d().is_some() {
+                self.watched.extend([
+                    watch("Position3d", world.register_component::<Position3d>()),
+                    watch("Velocity3d", world.register_component::<Velocity3d>()),
+                    watch("Rotation3d", world.register_component::<Rotation3d>()),
+                ]);
+            }
         }
         let world = &*world;
         self.watched.retain_mut(|(name, component, cursor)| {

@@ -333,7 +333,7 @@ fn send_news(
 
 /// Sends four calls from this simulation: one to all players, one to its own players, one to the players of a team,
 /// and one to the players that see the origin.
-fn call(
+pub(super) fn call(
     sends_news: Res<SendsNews>,
     simulations: Res<Simulations>,
     time: Res<TickTime>,

@@ -2,10 +2,12 @@
 
 use glam::Vec2;
 use serde::{Deserialize, Serialize};
+use throng_shared::protocol::pose3d::{Position3d, Quanta3d};
 use throng_shared::protocol::registry::{ProtocolAppExt, reference};
 
 use super::*;
 use crate::simulation::Slots;
+use crate::tests::in_space::{lift_after, motion};
 
 /// A replicated component that refers to an entity.
 #[derive(Component, Serialize, Deserialize, Clone)]
@@ -154,4 +156,49 @@ fn references_to_entities_that_migrate_are_sent_as_global_ids() {
     }
     let found = process.each(|world| world.resource::<Slots>().find(global).is_some());
     assert_eq!(found, [false, true], "it has not migrated");
+}
+
+#[test]
+fn poses_in_space_migrate_and_ghosts_have_them() {
+    for seed in seeds(0..6, 2) {
+        let mut process =
+            Process::with_plugins(&chessboard(3), CONFIG, seed, |app| lift_after(app, game::call));
+        let mut heights: BTreeMap<GlobalId, f32> = BTreeMap::new();
+        let mut ghosts = 0;
+        for _ in 0..60 {
+            let before = heights.clone();
+            let frames = process.tick();
+            process.check(&frames);
+            let tick = process.tick;
+            for frame in &frames {
+                for (slot, _) in frame.rows() {
+                    let global = frame.identity(slot).global;
+                    let height = heights.entry(global).or_default();
+                    *height += motion(Seed(seed), global, tick).0;
+                    let pose = frame.pose_3d(slot).unwrap();
+                    let found = Quanta3d::default().position_of(pose).0.y;
+                    assert!(
+                        (found - *height).abs() < 0.01,
+                        "seed {seed}, tick {tick}: {global}"
+                    );
+                }
+            }
+            process.each(|world| {
+                let mut query = world.query::<(&Ghost, &GlobalId, &Position3d)>();
+                for (_, global, position) in query.iter(world) {
+                    let expected = before[global];
+                    assert!(
+                        (position.0.y - expected).abs() < 1e-3,
+                        "seed {seed}, tick {tick}: {global}"
+                    );
+                    ghosts += 1;
+                }
+            });
+        }
+        let migrated = process.counters().immigrated;
+        assert!(
+            migrated > 500 && ghosts > 1_000,
+            "seed {seed}: {migrated} migrated, {ghosts} ghosts"
+        );
+    }
 }

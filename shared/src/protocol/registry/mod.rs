@@ -4,7 +4,7 @@
 //! share a copy. Ids are the order of registration, so both ends must register in the same order; the
 //! [protocol hash](Protocol::hash) differs when they did not. Knows nothing of clients or of what was sent.
 //! `Position`, `Velocity` and `Heading` are built in as the [`Pose`](super::pose::Pose), and are not
-//! registered.
+//! registered, nor are those of the [`Pose3d`](super::pose3d::Pose3d) of a game in three dimensions.
 
 mod bounds;
 mod changes;
@@ -37,6 +37,7 @@ use super::codec::{self, CodecError};
 use super::ids::ComponentId;
 use super::input::{InputBytes, PlayerInput};
 use super::pose::{POSITION_QUANTUM, VELOCITY_QUANTUM, YAW_STEPS};
+use super::pose3d::Quanta3d;
 use super::steps::ComponentFormats;
 use super::version::{ProtocolHash, ProtocolVersion, Release};
 use crate::hash::Fnv1a;
@@ -79,6 +80,7 @@ pub struct Protocol {
     input: Option<InputEntry>,
     version: Option<Release>,
     predicted: Vec<PredictedType>,
+    quanta_3d: Option<Quanta3d>,
 }
 
 impl Protocol {
@@ -126,6 +128,13 @@ impl Protocol {
     #[must_use]
     pub fn loses_digits<T: Component>(&self) -> bool {
         is_of_pose(TypeId::of::<T>()) || self.component_of::<T>().is_some_and(|entry| !entry.is_exact())
+    }
+
+    /// Returns the steps in which poses are sent in a game in three dimensions; `None` on the plane.
+    #[inline]
+    #[must_use]
+    pub fn quanta_3d(&self) -> Option<Quanta3d> {
+        self.quanta_3d
     }
 
     /// Returns the formats in which the components are sent.
@@ -205,7 +214,7 @@ impl Protocol {
     #[must_use]
     pub fn hash(&self) -> ProtocolHash {
         let mut hash = Fnv1a::default();
-        hash_packets(&mut hash);
+        self.hash_packets(&mut hash);
         hash.field(b"components");
         for entry in &self.components {
             hash.field(entry.name.as_bytes());
@@ -237,6 +246,20 @@ impl Protocol {
         }
     }
 
+    /// Adds the formats of Throng's own packets to a hash.
+    fn hash_packets(&self, hash: &mut Fnv1a) {
+        hash.field(&WIRE_VERSION.to_le_bytes());
+        hash.field(&POSITION_QUANTUM.to_bits().to_le_bytes());
+        hash.field(&VELOCITY_QUANTUM.to_bits().to_le_bytes());
+        hash.field(&YAW_STEPS.to_le_bytes());
+        if let Some(quanta) = self.quanta_3d {
+            hash.field(b"poses in three dimensions");
+            hash.field(&quanta.position().to_bits().to_le_bytes());
+            hash.field(&quanta.velocity().to_bits().to_le_bytes());
+            hash.field(&quanta.rotation_bits().to_le_bytes());
+        }
+    }
+
     fn input_entry<I: PlayerInput>(&self) -> Result<&InputEntry, RegistryError> {
         let entry = self
             .input
@@ -244,14 +267,6 @@ impl Protocol {
             .filter(|entry| entry.type_id == TypeId::of::<I>());
         entry.ok_or(RegistryError::Unregistered(type_name::<I>()))
     }
-}
-
-/// Adds the formats of Throng's own packets to a hash.
-fn hash_packets(hash: &mut Fnv1a) {
-    hash.field(&WIRE_VERSION.to_le_bytes());
-    hash.field(&POSITION_QUANTUM.to_bits().to_le_bytes());
-    hash.field(&VELOCITY_QUANTUM.to_bits().to_le_bytes());
-    hash.field(&YAW_STEPS.to_le_bytes());
 }
 
 fn encode_input<I: PlayerInput>(input: &I) -> Result<InputBytes, RegistryError> {

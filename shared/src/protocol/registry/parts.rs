@@ -8,7 +8,7 @@ use crate::hash::Fnv1a;
 use crate::protocol::kick_text::KickText;
 use crate::protocol::version::Release;
 
-use super::{Protocol, hash_packets};
+use super::Protocol;
 
 /// The parts of a protocol: Throng's packets, the components, the messages and resources, the input, what is predicted, and
 /// the game's version.
@@ -72,7 +72,7 @@ impl Protocol {
     #[must_use]
     pub fn parts(&self) -> ProtocolParts {
         let mut parts = ProtocolParts::default();
-        parts.push("Throng's packets".to_owned(), hash_packets);
+        parts.push("Throng's packets".to_owned(), |hash| self.hash_packets(hash));
         for entry in self.components() {
             let name = format!("component {}", entry.name);
             parts.push(name, |hash| entry.hash_settings(hash));

@@ -15,6 +15,7 @@ use bevy_ecs::world::EntityWorldMut;
 
 use super::components::ComponentEntry;
 use crate::protocol::pose::{Heading, Position, Velocity};
+use crate::protocol::pose3d::{Position3d, Quanta3d, Rotation3d, Velocity3d};
 
 /// A component that the protocol lists as predicted, and its rounding.
 #[derive(Clone)]
@@ -29,17 +30,24 @@ pub struct PredictedType {
 enum Rounding {
     /// A part of the pose.
     Pose(fn(&mut dyn Any)),
+    /// A part of the pose in space.
+    Pose3d(Quanta3d, fn(&Quanta3d, &mut dyn Any)),
     /// Any other component, by its codec.
     Codec(ComponentEntry),
 }
 
 impl PredictedType {
-    /// Returns the rounding of `T`, which is a component of the pose, or the one that `entry` replicates.
-    pub(super) fn of<T: Component<Mutability = Mutable>>(entry: Option<&ComponentEntry>) -> Option<Self> {
+    /// Returns the rounding of `T`: a component of the pose, in a game with these quanta in three dimensions or on the plane,
+    /// or the one that `entry` replicates.
+    pub(super) fn of<T: Component<Mutability = Mutable>>(
+        quanta_3d: Option<Quanta3d>,
+        entry: Option<&ComponentEntry>,
+    ) -> Option<Self> {
         let type_id = TypeId::of::<T>();
-        let rounding = match pose_rounding(type_id) {
-            Some(round) => Rounding::Pose(round),
-            None => Rounding::Codec(entry?.clone()),
+        let rounding = match (quanta_3d, pose_rounding(type_id), pose_3d_rounding(type_id)) {
+            (None, Some(round), _) => Rounding::Pose(round),
+            (Some(quanta), _, Some(round)) => Rounding::Pose3d(quanta, round),
+            _ => Rounding::Codec(entry?.clone()),
         };
         Some(Self {
             name: type_name::<T>(),
@@ -64,6 +72,7 @@ impl PredictedType {
     pub fn round(&self, value: &mut dyn Any) {
         match &self.rounding {
             Rounding::Pose(round) => round(value),
+            Rounding::Pose3d(quanta, round) => round(quanta, value),
             Rounding::Codec(entry) => entry.round(value),
         }
     }
@@ -84,18 +93,13 @@ impl fmt::Debug for PredictedType {
     }
 }
 
-/// Returns whether the type is a component of the pose.
+/// Returns whether the type is a component of the pose, on the plane or in space.
 pub(super) fn is_of_pose(type_id: TypeId) -> bool {
-    pose_rounding(type_id).is_some()
+    pose_rounding(type_id).is_some() || pose_3d_rounding(type_id).is_some()
 }
 
-/// Returns the rounding of a component of the pose.
+/// Returns the rounding of a component of the pose on the plane. NaN stays, so that it is not hidden.
 fn pose_rounding(type_id: TypeId) -> Option<fn(&mut dyn Any)> {
-    fn in_place<T: Copy + 'static>(value: &mut dyn Any, is_nan: fn(&T) -> bool, rounded: fn(T) -> T) {
-        if let Some(value) = value.downcast_mut::<T>().filter(|value| !is_nan(value)) {
-            *value = rounded(*value);
-        }
-    }
     if type_id == TypeId::of::<Position>() {
         Some(|value| in_place::<Position>(value, |position| position.0.is_nan(), Position::rounded))
     } else if type_id == TypeId::of::<Velocity>() {
@@ -104,6 +108,46 @@ fn pose_rounding(type_id: TypeId) -> Option<fn(&mut dyn Any)> {
         Some(|value| in_place::<Heading>(value, |heading| heading.0.is_nan(), Heading::rounded))
     } else {
         None
+    }
+}
+
+/// Returns the rounding of a component of the pose in space. NaN stays, so that it is not hidden.
+fn pose_3d_rounding(type_id: TypeId) -> Option<fn(&Quanta3d, &mut dyn Any)> {
+    if type_id == TypeId::of::<Position3d>() {
+        Some(|quanta, value| {
+            let round = |position| {
+                quanta
+                    .rounded(position, Velocity3d::default(), Rotation3d::default())
+                    .0
+            };
+            in_place::<Position3d>(value, |position| position.0.is_nan(), round);
+        })
+    } else if type_id == TypeId::of::<Velocity3d>() {
+        Some(|quanta, value| {
+            let round = |velocity| {
+                quanta
+                    .rounded(Position3d::default(), velocity, Rotation3d::default())
+                    .1
+            };
+            in_place::<Velocity3d>(value, |velocity| velocity.0.is_nan(), round);
+        })
+    } else if type_id == TypeId::of::<Rotation3d>() {
+        Some(|quanta, value| {
+            let round = |rotation| {
+                quanta
+                    .rounded(Position3d::default(), Velocity3d::default(), rotation)
+                    .2
+            };
+            in_place::<Rotation3d>(value, |rotation| rotation.0.is_nan(), round);
+        })
+    } else {
+        None
+    }
+}
+
+fn in_place<T: Component + Copy>(value: &mut dyn Any, is_nan: fn(&T) -> bool, rounded: impl Fn(T) -> T) {
+    if let Some(value) = value.downcast_mut::<T>().filter(|value| !is_nan(value)) {
+        *value = rounded(*value);
     }
 }
 

@@ -28,6 +28,7 @@ use crate::protocol::active::{ActiveInput, TakenInput, decode_inputs};
 use crate::protocol::codec;
 use crate::protocol::ids::{Channel, ComponentId, MessageId};
 use crate::protocol::input::PlayerInput;
+use crate::protocol::pose3d::Quanta3d;
 use crate::protocol::shape;
 use crate::protocol::version::Release;
 
@@ -193,6 +194,25 @@ pub trait ProtocolAppExt {
         app
     }
 
+    /// Makes the game one in three dimensions: each replicated entity has a [`Position3d`](crate::protocol::pose3d::Position3d),
+    /// a [`Velocity3d`](crate::protocol::pose3d::Velocity3d) and a [`Rotation3d`](crate::protocol::pose3d::Rotation3d), which
+    /// clients are sent in these steps. Its `Position` is then the point on the ground plane below it, x and z; the server
+    /// writes it.
+    ///
+    /// # Panics
+    /// Panics when it is called twice, and after [`predicted`](Self::predicted).
+    fn poses_3d(&mut self, quanta: Quanta3d) -> &mut App {
+        let app = self.protocol_app();
+        let mut protocol = app.world_mut().get_resource_or_init::<Protocol>();
+        assert!(protocol.quanta_3d.is_none(), "`poses_3d` is called twice");
+        assert!(
+            protocol.predicted.is_empty(),
+            "call `poses_3d` before `predicted`, which rounds to its steps"
+        );
+        protocol.quanta_3d = Some(quanta);
+        app
+    }
+
     /// Lists a component that clients predict: `Position`, `Velocity`, `Heading`, or one that was replicated before. Both
     /// ends then round it to the value that clients are sent, at the end of every tick in which they move a predicted
     /// entity. So a step that both ends run has the same result at both, with digits of any number in between.
@@ -214,7 +234,7 @@ pub trait ProtocolAppExt {
             protocol.predicted_of::<T>().is_none(),
             "{name} is listed as predicted twice"
         );
-        let Some(predicted) = PredictedType::of::<T>(protocol.component_of::<T>()) else {
+        let Some(predicted) = PredictedType::of::<T>(protocol.quanta_3d, protocol.component_of::<T>()) else {
             panic!(
                 "{name} is neither part of the pose nor replicated: write `app.replicate::<{name}>()` before"
             );

@@ -23,17 +23,19 @@
 //! ```
 
 use super::bits::BitError;
-use super::delta::{DeltaError, absolute_bits};
+use super::delta::DeltaError;
 use super::ids::{GlobalId, SimulationId};
 use super::pose::Pose;
 use crate::tick::Tick;
 
+mod pose_code;
 mod presence;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use pose_code::PoseCode;
 pub use presence::{Presence, PresenceSize};
 pub use reader::SnapshotReader;
 pub use writer::SnapshotWriter;
@@ -159,15 +161,15 @@ pub struct SectionHead {
     pub has_components: bool,
 }
 
-/// An entity that comes into view.
+/// An entity that comes into view; `P` is [`Pose`], or [`Pose3d`](super::pose3d::Pose3d) in space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Enter {
+pub struct Enter<P = Pose> {
     /// The number by which the session's later packets refer to the entity.
     pub id: ShortId,
     /// The entity's id in all simulations.
     pub global: GlobalId,
     /// The entity's state in the section's tick.
-    pub pose: Pose,
+    pub pose: P,
 }
 
 /// Which of the components that the client may see an entity has, and which of these are in the packet.
@@ -182,8 +184,9 @@ pub struct ComponentsHead {
 /// Returns the number of bits of an enter without components.
 #[inline]
 #[must_use]
-pub fn enter_bits(enter: &Enter, id_bits: u32) -> usize {
-    (1 + id_bits + 2 + GLOBAL_WIDTHS[global_class(enter.global)] + absolute_bits(&enter.pose)) as usize
+pub fn enter_bits<M: PoseCode>(enter: &Enter<M::Pose>, motion: &M, id_bits: u32) -> usize {
+    let global = GLOBAL_WIDTHS[global_class(enter.global)];
+    (1 + id_bits + 2 + global + motion.absolute_bits(&enter.pose)) as usize
 }
 
 /// Returns the most bits of [`SnapshotWriter::components`] and the values after it, from any bit position.

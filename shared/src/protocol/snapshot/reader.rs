@@ -2,15 +2,13 @@
 
 use super::{
     BASELINE_AGE_BITS, COMPONENT_LENGTH_BITS, ComponentsHead, Enter, GLOBAL_WIDTHS, INPUT_AGE_NONE,
-    KIND_BITS, MARGIN_BITS, NEWEST_AHEAD_NONE, OwnerBlock, PART_BITS, Presence, SECTION_AGE_BITS,
+    KIND_BITS, MARGIN_BITS, NEWEST_AHEAD_NONE, OwnerBlock, PART_BITS, PoseCode, Presence, SECTION_AGE_BITS,
     SHORT_ID_BITS_MIN, SectionHead, ShortId, SnapshotError, SnapshotHeader,
 };
 use crate::limits::COMPONENT_BYTES_MAX;
 use crate::protocol::PayloadKind;
 use crate::protocol::bits::BitReader;
-use crate::protocol::delta::{MotionModel, read_absolute};
 use crate::protocol::ids::{GlobalId, SimulationId};
-use crate::protocol::pose::Pose;
 use crate::protocol::steps::{SentSteps, Steps};
 use crate::tick::Tick;
 
@@ -119,7 +117,7 @@ impl<'a> SnapshotReader<'a> {
     /// # Errors
     /// [`SnapshotError::Bits`] when the packet ends too early.
     #[inline]
-    pub fn enter(&mut self) -> Result<Option<Enter>, SnapshotError> {
+    pub fn enter<M: PoseCode>(&mut self, motion: &M) -> Result<Option<Enter<M::Pose>>, SnapshotError> {
         let Some(id) = self.leave()? else {
             return Ok(None);
         };
@@ -129,7 +127,7 @@ impl<'a> SnapshotReader<'a> {
         Ok(Some(Enter {
             id,
             global: GlobalId(low | high << 32),
-            pose: read_absolute(&mut self.bits)?,
+            pose: motion.read_absolute(&mut self.bits)?,
         }))
     }
 
@@ -159,8 +157,13 @@ impl<'a> SnapshotReader<'a> {
     /// # Errors
     /// [`SnapshotError::Delta`] when the bits are not a pose.
     #[inline(always)]
-    pub fn difference(&mut self, motion: &MotionModel, base: &Pose, age: u8) -> Result<Pose, SnapshotError> {
-        Ok(motion.decode(base, age.into(), &mut self.bits)?)
+    pub fn difference<M: PoseCode>(
+        &mut self,
+        motion: &M,
+        base: &M::Pose,
+        age: u8,
+    ) -> Result<M::Pose, SnapshotError> {
+        Ok(motion.read(base, age.into(), &mut self.bits)?)
     }
 
     /// Reads the next update's pose where it has no baseline.
@@ -168,8 +171,8 @@ impl<'a> SnapshotReader<'a> {
     /// # Errors
     /// [`SnapshotError::Delta`] when the bits are not a pose.
     #[inline]
-    pub fn absolute(&mut self) -> Result<Pose, SnapshotError> {
-        Ok(read_absolute(&mut self.bits)?)
+    pub fn absolute<M: PoseCode>(&mut self, motion: &M) -> Result<M::Pose, SnapshotError> {
+        Ok(motion.read_absolute(&mut self.bits)?)
     }
 
     /// Reads which components the last entity has, if it has any here; `count` are registered.

@@ -64,11 +64,11 @@ fn write(packet: &Packet, buffer: &mut [u8]) -> Option<usize> {
         writer.end_list();
         for (enter, parts) in &section.enters {
             let before = writer.bits_left();
-            writer.enter(enter);
+            writer.enter(enter, &MOTION);
             if writer.bits_left() > 0 {
                 assert_eq!(
                     before - writer.bits_left(),
-                    enter_bits(enter, packet.header.id_bits)
+                    enter_bits(enter, &MOTION, packet.header.id_bits)
                 );
             }
             write_parts(&mut writer, &section.head, parts);
@@ -82,7 +82,7 @@ fn write(packet: &Packet, buffer: &mut [u8]) -> Option<usize> {
         writer.presence(&presence);
         for update in &section.updates {
             match update.age {
-                0 => writer.absolute(&update.pose),
+                0 => writer.absolute(&update.pose, &MOTION),
                 age => writer.difference(age, MOTION.encode(&BASE, &update.pose, age.into()).unwrap()),
             }
             let before = writer.bits_left();
@@ -114,13 +114,13 @@ fn read(bytes: &[u8], reference: Tick, components: u32) -> Result<Packet, Snapsh
         while let Some(id) = reader.leave()? {
             leaves.push(id);
         }
-        while let Some(enter) = reader.enter()? {
+        while let Some(enter) = reader.enter(&MOTION)? {
             enters.push((enter, read_parts(&mut reader)?));
         }
         for id in reader.presence()?.iter() {
             let age = reader.age()?;
             let pose = if age == 0 {
-                reader.absolute()?
+                reader.absolute(&MOTION)?
             } else {
                 reader.difference(&MOTION, &BASE, age)?
             };

@@ -2,13 +2,13 @@
 
 use super::{
     BASELINE_AGE_BITS, COMPONENT_LENGTH_BITS, ComponentsHead, EXCEPTION_BITS, Enter, GLOBAL_WIDTHS,
-    INPUT_AGE_NONE, KIND_BITS, MARGIN_BITS, MARGIN_MAX, NEWEST_AHEAD_NONE, OwnerBlock, PART_BITS, Presence,
-    SECTION_AGE_BITS, SECTION_AGE_MAX, SHORT_ID_BITS_MIN, SectionHead, ShortId, SnapshotHeader, global_class,
+    INPUT_AGE_NONE, KIND_BITS, MARGIN_BITS, MARGIN_MAX, NEWEST_AHEAD_NONE, OwnerBlock, PART_BITS, PoseCode,
+    Presence, SECTION_AGE_BITS, SECTION_AGE_MAX, SHORT_ID_BITS_MIN, SectionHead, ShortId, SnapshotHeader,
+    global_class,
 };
 use crate::protocol::PayloadKind;
 use crate::protocol::bits::{BitWriter, FIELD_BITS_MAX};
-use crate::protocol::delta::{DeltaBits, write_absolute};
-use crate::protocol::pose::Pose;
+use crate::protocol::delta::DeltaBits;
 use crate::protocol::steps::SentSteps;
 
 /// A writer of one packet. Its functions are called in the order of the layout.
@@ -92,7 +92,7 @@ impl<'a> SnapshotWriter<'a> {
 
     /// Writes an enter; its components come next where the section has some.
     #[inline]
-    pub fn enter(&mut self, enter: &Enter) {
+    pub fn enter<M: PoseCode>(&mut self, enter: &Enter<M::Pose>, motion: &M) {
         self.bits
             .write(1 | u64::from(enter.id.0) << 1, 1 + self.header.id_bits);
         let class = global_class(enter.global);
@@ -100,7 +100,7 @@ impl<'a> SnapshotWriter<'a> {
         let width = GLOBAL_WIDTHS[class];
         self.bits.write(enter.global.0 & 0xffff_ffff, width.min(32));
         self.bits.write(enter.global.0 >> 32, width.saturating_sub(32));
-        write_absolute(&enter.pose, &mut self.bits);
+        motion.write_absolute(&enter.pose, &mut self.bits);
     }
 
     /// Writes which ids have an update in this section; the updates come next.
@@ -120,11 +120,11 @@ impl<'a> SnapshotWriter<'a> {
             self.bits
                 .write(u64::from(is_other) | u64::from(age) << 1, exception_bits);
         }
-        self.bits.write(delta.bits, delta.len.into());
+        self.bits.write_long(delta.bits, delta.len.into());
     }
 
     /// Writes updates that all have the section's baseline, in a section that has neither exceptions nor
-    /// components.
+    /// components. No difference is longer than 56 bits, as on the plane.
     #[inline(always)]
     pub fn differences(&mut self, deltas: impl Iterator<Item = DeltaBits>) {
         // Joins several short differences into one field, for one write.
@@ -140,9 +140,16 @@ impl<'a> SnapshotWriter<'a> {
         self.bits.write(field.bits, field.len.into());
     }
 
+    /// Writes updates as [`differences`](Self::differences) does, of up to 64 bits each.
+    pub fn long_differences(&mut self, deltas: impl Iterator<Item = DeltaBits>) {
+        for delta in deltas {
+            self.bits.write_long(delta.bits, delta.len.into());
+        }
+    }
+
     /// Writes an update without a baseline. Allowed where the section has exceptions or its age is 0.
     #[inline]
-    pub fn absolute(&mut self, pose: &Pose) {
+    pub fn absolute<M: PoseCode>(&mut self, pose: &M::Pose, motion: &M) {
         if self.head.has_exceptions {
             self.bits.write(
                 u64::from(self.head.age != 0),
@@ -153,7 +160,7 @@ impl<'a> SnapshotWriter<'a> {
                 },
             );
         }
-        write_absolute(pose, &mut self.bits);
+        motion.write_absolute(pose, &mut self.bits);
     }
 
     /// Writes that the last entity has no components here. Only in sections that have components.

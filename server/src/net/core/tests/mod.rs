@@ -33,7 +33,7 @@ use super::{ReceivedKind, WorkerCore, WorkerCoreConfig, WorkerShared};
 use crate::boundary::address_group::AddressGroup;
 use crate::boundary::claims::{PlayerName, SessionClaims};
 use crate::boundary::directory::Directory;
-use crate::boundary::frame::{FrameWriter, Identity, PlayerRow};
+use crate::boundary::frame::{FrameWriter, Identity, PlayerRow, Upright};
 use crate::boundary::link::{
     LeaveReason, LinkConfig, PeerKind, SessionKey, SimulationLink, ToSimulation, link,
 };
@@ -155,6 +155,7 @@ impl Simulation {
                 entity: is_local.then_some(Slot(key.session.index)),
                 eye: Vec2::ZERO,
                 radius: 10.0,
+                upright: Upright::default(),
                 team: TeamId::NONE,
                 room: Default::default(),
                 last_input: if self.has_inputs { self.tick } else { Tick(0) },
