@@ -9,7 +9,9 @@ use throng_shared::protocol::pose::{Heading, Position, Velocity};
 use throng_shared::protocol::pose3d::{Position3d, Rotation3d, Velocity3d};
 use throng_shared::protocol::registry::{PersistedType, Protocol};
 
-use crate::simulation::{Avatar, Away, Eye, Importance, InputBuffer, Owner, Room, Rounded, Team, Viewer};
+use crate::simulation::{
+    Avatar, Away, Eye, EyeHeight, Importance, InputBuffer, Owner, Room, Rounded, Team, ViewHeight, Viewer,
+};
 
 /// Registers the types that a checkpoint holds. Implemented by [`App`].
 pub trait PersistAppExt {
@@ -94,6 +96,8 @@ impl Persisted {
                     added.push(PersistedType::of::<Position3d>());
                     added.push(PersistedType::of::<Velocity3d>());
                     added.push(PersistedType::of::<Rotation3d>());
+                    added.push(PersistedType::of::<EyeHeight>());
+                    added.push(PersistedType::of::<ViewHeight>());
                 }
                 let engine = persisted.engine;
                 persisted.engine += added.len();

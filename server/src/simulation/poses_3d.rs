@@ -60,17 +60,21 @@ pub(super) fn finish(world: &mut World) {
     {
         world.register_required_components::<Replicated, Velocity3d>();
         world.register_required_components::<Replicated, Rotation3d>();
+        return;
     }
-    // Those that were spawned while the app was built.
+    // Some were spawned while the app was built: then Bevy lets no component be required any more.
+    world.add_observer(|added: On<Add, Replicated>, mut commands: Commands| {
+        commands.entity(added.entity).insert_if_new(at_rest());
+    });
     let mut spawned = world.query_filtered::<Entity, (With<Replicated>, Allow<Disabled>)>();
     let spawned: Vec<Entity> = spawned.iter(world).collect();
     for entity in spawned {
-        world.entity_mut(entity).insert_if_new((
-            Position3d::default(),
-            Velocity3d::default(),
-            Rotation3d::default(),
-        ));
+        world.entity_mut(entity).insert_if_new(at_rest());
     }
+}
+
+fn at_rest() -> (Position3d, Velocity3d, Rotation3d) {
+    Default::default()
 }
 
 /// Moves every eye to the height of its avatar, so that simulation and clients have it equal to the bit.

@@ -12,12 +12,13 @@ use throng_shared::tick::Tick;
 
 use crate::runner::TickTime;
 use crate::schedule::ServerSystems;
-use crate::simulation::{Replicated, Seed};
+use crate::simulation::{Player, PlayerJoined, Replicated, Seed, ViewHeight};
 
 /// Makes the world one in three dimensions: after `moving`, each entity rises or sinks and turns over.
 pub(crate) fn lift_after<M>(app: &mut App, moving: impl IntoSystemSet<M>) {
     app.poses_3d(Quanta3d::default());
-    app.add_systems(FixedUpdate, lift.after(moving).in_set(ServerSystems::Simulate));
+    let systems = (lift.after(moving), widen_views.after(lift));
+    app.add_systems(FixedUpdate, systems.in_set(ServerSystems::Simulate));
 }
 
 /// Returns by how much an entity rises in a tick, and turns.
@@ -27,6 +28,15 @@ pub(crate) fn motion(seed: Seed, global: GlobalId, tick: Tick) -> (f32, Quat) {
     let rise = number();
     let turn = Quat::from_xyzw(number(), number(), number(), 1.0).normalize();
     (rise, turn)
+}
+
+/// Makes the views of every second player cylinders, once when they join.
+fn widen_views(mut joined: MessageReader<PlayerJoined>, players: Query<&Player>, mut commands: Commands) {
+    for joined in joined.read() {
+        if joined.player.id.0.is_multiple_of(2) && players.contains(joined.entity) {
+            commands.entity(joined.entity).insert(ViewHeight(30.0));
+        }
+    }
 }
 
 pub(crate) fn lift(

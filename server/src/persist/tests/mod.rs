@@ -72,6 +72,13 @@ fn a_restored_checkpoint_in_space_continues_as_the_uninterrupted_simulation() {
                 slots.map(|slot| frame.pose_3d(slot).copied().unwrap()).collect()
             };
             assert_eq!(poses(&expected), poses(&found), "seed {seed}, tick +{tick}");
+            let views = |frame: &Frame| -> Vec<_> {
+                let players = frame.players.iter();
+                players
+                    .map(|(_, player)| (player.player, player.upright))
+                    .collect()
+            };
+            assert_eq!(views(&expected), views(&found), "seed {seed}, tick +{tick}");
             let is_lifted =
                 |pose: &Pose3d| pose.position[1] != 0 && pose.rotation != Pose3d::default().rotation;
             assert!(poses(&found).iter().any(is_lifted), "seed {seed}, tick +{tick}");

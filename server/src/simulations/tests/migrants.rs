@@ -6,7 +6,7 @@ use throng_shared::protocol::pose3d::{Position3d, Quanta3d};
 use throng_shared::protocol::registry::{ProtocolAppExt, reference};
 
 use super::*;
-use crate::simulation::Slots;
+use crate::simulation::{Player, Slots, ViewHeight};
 use crate::tests::in_space::{lift_after, motion};
 
 /// A replicated component that refers to an entity.
@@ -184,6 +184,15 @@ fn poses_in_space_migrate_and_ghosts_have_them() {
                 }
             }
             process.each(|world| {
+                let mut players = world.query::<(&Player, Has<ViewHeight>)>();
+                for (player, is_cylinder) in players.iter(world) {
+                    assert_eq!(
+                        is_cylinder,
+                        player.id.0 % 2 == 0,
+                        "seed {seed}, tick {tick}: {:?}",
+                        player.id
+                    );
+                }
                 let mut query = world.query::<(&Ghost, &GlobalId, &Position3d)>();
                 for (_, global, position) in query.iter(world) {
                     let expected = before[global];

@@ -278,6 +278,44 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "Position3d is not part of the pose")]
+    fn a_game_on_the_plane_predicts_no_pose_in_space() {
+        App::new().predicted::<Position3d>();
+    }
+
+    #[test]
+    #[should_panic(expected = "Position is not part of the pose")]
+    fn a_game_in_three_dimensions_predicts_no_pose_on_the_plane() {
+        let mut app = App::new();
+        app.poses_3d(Quanta3d::default());
+        app.predicted::<Position>();
+    }
+
+    #[test]
+    fn a_rounded_pose_in_space_is_what_a_client_decodes() {
+        let quanta = Quanta3d::new(0.25, 0.5, 8);
+        let mut app = App::new();
+        app.poses_3d(quanta);
+        app.predicted::<Position3d>()
+            .predicted::<Velocity3d>()
+            .predicted::<Rotation3d>();
+        let protocol = app.world().resource::<Protocol>().clone();
+        let turned = Rotation3d(glam::Quat::from_rotation_x(1.0));
+        let (position, velocity) = (
+            Position3d(glam::Vec3::splat(0.3)),
+            Velocity3d(glam::Vec3::splat(-0.7)),
+        );
+        let sent = quanta.components(&quanta.quantize(&position, &velocity, &turned));
+        assert_eq!(rounded(&protocol, position), sent.0);
+        assert_eq!(rounded(&protocol, velocity), sent.1);
+        assert_eq!(rounded(&protocol, turned), sent.2);
+        assert_ne!((position, velocity, turned), sent);
+        assert!(rounded(&protocol, Position3d(glam::Vec3::NAN)).0.is_nan());
+        let plain = self::protocol();
+        assert_ne!(plain.hash(), protocol.hash());
+    }
+
+    #[test]
     #[should_panic(expected = "Position is listed as predicted twice")]
     fn a_component_is_listed_as_predicted_once() {
         App::new().predicted::<Position>().predicted::<Position>();

@@ -19,7 +19,7 @@ use super::messages::{
     Direction, FromPlayer, FromServer, MessageEntry, encode_value, message_entry, resource_entries,
 };
 use super::persisted::PersistedType;
-use super::predicted::PredictedType;
+use super::predicted::{PredictedType, is_of_pose};
 use super::references::References;
 use super::visibility::VisibilityRule;
 use super::{InputEntry, Protocol, RegistryError, decode_input, encode_input};
@@ -235,6 +235,11 @@ pub trait ProtocolAppExt {
             "{name} is listed as predicted twice"
         );
         let Some(predicted) = PredictedType::of::<T>(protocol.quanta_3d, protocol.component_of::<T>()) else {
+            assert!(
+                !is_of_pose(TypeId::of::<T>()),
+                "{name} is not part of the pose: a game in three dimensions, one with `poses_3d` before `predicted`, has \
+                 `Position3d`, `Velocity3d` and `Rotation3d`, and one on the plane `Position`, `Velocity` and `Heading`"
+            );
             panic!(
                 "{name} is neither part of the pose nor replicated: write `app.replicate::<{name}>()` before"
             );
