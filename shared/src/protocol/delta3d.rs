@@ -413,6 +413,22 @@ mod tests {
         }
 
         #[test]
+        fn any_chain_of_bits_decodes_without_overflow(
+            packets in prop::collection::vec(any::<[u8; 16]>(), 1..40), bits in Quanta3d::ROTATION_BITS,
+        ) {
+            let motion = motion(bits);
+            let mut base = motion.read_absolute(&mut BitReader::new(&[0xff; 40])).unwrap();
+            for packet in packets {
+                if let Ok(pose) = motion.decode(&base, 31, &mut BitReader::new(&packet)) {
+                    base = pose;
+                }
+            }
+            // What was decoded can be shown.
+            let (position, _, rotation) = motion.quanta.components(&base);
+            prop_assert!(position.0.is_finite() && rotation.0.is_finite());
+        }
+
+        #[test]
         fn any_bits_decode_to_a_pose_or_an_error(base in arbitrary(), bytes: [u8; 16], age in 0u32..32) {
             let _ = motion(10).decode(&base, age, &mut BitReader::new(&bytes));
             let _ = motion(10).read_absolute(&mut BitReader::new(&bytes));

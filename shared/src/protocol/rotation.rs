@@ -78,9 +78,8 @@ impl Rotation {
             }
         }
         let sign = if unit[largest] < 0.0 { -1 } else { 1 };
-        let limit = steps as i32;
         Self {
-            smallest: without(quanta, largest).map(|quanta| (sign * quanta).clamp(-limit, limit) as i16),
+            smallest: without(quanta, largest).map(|quanta| within_range(sign * quanta, bits)),
             largest: largest as u8,
         }
     }
@@ -182,11 +181,13 @@ impl Rotation {
 
     /// Returns the rotation with the largest component `largest` that differs from `base` by these components.
     ///
-    /// Those of a hostile peer wrap.
+    /// An encoder's are within the range of components; those of a hostile peer are brought into it.
     pub(super) fn after(base: &Self, largest: u8, difference: [i32; 3], bits: u32) -> Self {
         let from = base.seen_from(largest, bits);
         Self {
-            smallest: std::array::from_fn(|index| from[index].wrapping_add(difference[index]) as i16),
+            smallest: std::array::from_fn(|index| {
+                within_range(from[index].wrapping_add(difference[index]), bits)
+            }),
             largest: largest & 3,
         }
     }
@@ -240,7 +241,8 @@ impl Rotation {
         let mut smallest = [0; 3];
         for component in &mut smallest {
             // Shifting up and back down copies the top bit into the bits above: sign extension.
-            *component = (reader.read(bits)? as i16) << (16 - bits) >> (16 - bits);
+            let read = (reader.read(bits)? as i16) << (16 - bits) >> (16 - bits);
+            *component = within_range(read.into(), bits);
         }
         Ok(Self { smallest, largest })
     }
@@ -267,6 +269,12 @@ fn cross(a: [i64; 3], b: [i64; 3]) -> [i64; 3] {
         a[2] * b[0] - a[0] * b[2],
         a[0] * b[1] - a[1] * b[0],
     ]
+}
+
+/// Brings a component into its range, so that no arithmetic on it overflows.
+fn within_range(component: i32, bits: u32) -> i16 {
+    let limit = (1 << (bits - 1)) - 1;
+    component.clamp(-limit, limit) as i16
 }
 
 /// Quanta in the root of one half.
