@@ -55,7 +55,7 @@ fn only_benchmark_scenes_open_the_audit() {
 fn unknown_scene_is_refused_by_name() {
     let refusal =
         |flags: &[&str], variables: &[(&str, &str)]| read(flags, variables).unwrap_err().to_string();
-    let accepted = "must be one of skirmish, crowd, static, hotspot, idle";
+    let accepted = "must be one of skirmish, crowd, crowd3, static, hotspot, idle";
     assert_eq!(
         refusal(&["--scene", "croud"], &[]),
         format!("`--scene croud`: {accepted}")
